@@ -50,7 +50,7 @@ class UlidIds:
         self._time = (-1, "")
 
     def new(self) -> str:
-        """Make an id of 26 letters and digits."""
+        """Return an id for a past time, which sorts among the ids of that time."""
         return self._id_at(time.time_ns() // 1_000_000)
 
     def at(self, moment: datetime) -> str:

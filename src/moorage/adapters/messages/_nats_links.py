@@ -219,13 +219,13 @@ class AsyncNatsLink:
         return [self._result(item, reply) for item, reply in zip(items, replies, strict=True)]
 
     async def leave(self, timeout: float) -> None:
-        """Close the connection in good order."""
+        """Close the connection to NATS and let its client finish."""
         with suppress(TimeoutError, OSError, wrong.Error):
             async with asyncio.timeout(timeout):
                 await self._client.close()
 
     def close(self) -> None:
-        """Drop the connection, from any thread, also if its event loop is closed."""
+        """Drop the connection, from any thread and even if its event loop is closed."""
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._client.abort)
 
@@ -244,7 +244,7 @@ class AsyncNatsLink:
         ]
 
     async def _request(self, subject: str, payload: bytes, headers: dict[str, str]) -> Any:
-        """Send a request, and return a future for its reply; or why it was not sent."""
+        """Send a request, and return a future for its reply, or the reason it was not sent."""
         if wire_size(payload, headers) > self._client.max_payload:
             return PublishFault.TOO_LARGE
         self._count += 1
@@ -259,7 +259,7 @@ class AsyncNatsLink:
         return future
 
     async def _wait(self, replies: Sequence[Any], until: float) -> None:
-        """Wait for replies; those that do not come in time are given up."""
+        """Wait for the replies to requests; those that do not come in time are given up."""
         futures = [future for future in map(_future, replies) if future is not None]
         try:
             if futures:
@@ -291,7 +291,7 @@ class AsyncNatsLink:
     async def _api(
         self, command: str, body: dict[str, Any] | None, until: float
     ) -> dict[str, Any] | PublishFault:
-        """Return the reply to a request to JetStream itself, or why there is none."""
+        """Return the reply to a request to JetStream's own API, or the reason there is none."""
         payload = b"" if body is None else dumps(body).encode()
         reply = await self._request(f"{self._settings.api}.{command}", payload, {})
         await self._wait([reply], until)
@@ -343,7 +343,7 @@ class AsyncNatsLink:
             self._gets_replies = False
 
     def _settle_denied(self, subject: str) -> None:
-        """End the messages of a subject if the server has refused as many as wait.
+        """Fail a subject's waiting messages if the server has refused as many as are waiting.
 
         The server says which subject it refused, and not which message.
         """
@@ -368,7 +368,7 @@ _OPEN: Final = frozenset({PublishFault.TIMEOUT, PublishFault.LOST, PublishFault.
 
 
 def _answer(reply: Any) -> Any:
-    """Return the result of a request: status and content, or what came instead of them."""
+    """Return the reply to a request, or the fault because of which there is none."""
     future = _future(reply)
     if future is None:
         return reply
@@ -376,12 +376,12 @@ def _answer(reply: Any) -> Any:
 
 
 def _future(reply: Any) -> asyncio.Future[Any] | None:
-    """Return what will have the reply to a request; None if it was not sent."""
+    """Return the future for the reply to a request; None if the request was not sent."""
     return reply if isinstance(reply, asyncio.Future) else None  # pyright: ignore[reportUnknownVariableType] - of any result
 
 
 class NatsLink:
-    """A connection of a synchronous program, which many threads use at once."""
+    """A NATS connection of a synchronous program, which many threads use at once."""
 
     def __init__(self, link: AsyncNatsLink) -> None:
         self._link = link
@@ -414,9 +414,9 @@ class NatsLink:
         return _BACKGROUND.run(self._link.publish_batch(items, timeout))
 
     def leave(self, timeout: float) -> None:
-        """Close the connection in good order."""
+        """Close the connection to NATS and let its client finish."""
         _BACKGROUND.run(self._link.leave(timeout))
 
     def close(self) -> None:
-        """Drop the connection."""
+        """Drop the connection to NATS."""
         self._link.close()

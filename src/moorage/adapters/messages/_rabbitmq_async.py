@@ -33,7 +33,7 @@ _CLOSING: Final = 1.0
 
 
 async def connect_aio_pika(settings: RabbitMq, timeout: float) -> AioPikaLink:
-    """Open a connection with a channel, and look whether the exchange exists."""
+    """Open a connection with a channel, and check that the exchange exists."""
     seconds = min(timeout, settings.connect_timeout)
     until = monotonic() + seconds
     connection: Any = None
@@ -56,7 +56,7 @@ async def connect_aio_pika(settings: RabbitMq, timeout: float) -> AioPikaLink:
 
 
 async def open_connection(settings: RabbitMq, seconds: float) -> Any:
-    """Open a connection of aio-pika, whose exceptions are judged by the caller."""
+    """Open a connection with aio-pika, whose exceptions the caller must convert."""
     address = settings.address()
     context = None if address.tls is None else tls_context(address.tls)
     return await aio_pika.connect(
@@ -80,7 +80,7 @@ async def drop_connection(connection: Any, until: float) -> None:
 
 
 async def close_connection(connection: Any, seconds: float) -> None:
-    """Close a connection in good order, within some time."""
+    """Close a connection of aio-pika cleanly, within a limited time."""
     try:
         async with asyncio.timeout(seconds):
             await connection.close()
@@ -175,11 +175,11 @@ class AioPikaLink:
         return results
 
     async def leave(self, timeout: float) -> None:
-        """Close the connection in good order."""
+        """Close the connection to NATS and let its client finish."""
         await close_connection(self._connection, timeout)
 
     def close(self) -> None:
-        """Begin to close the connection, and do not wait for it."""
+        """Begin to close the connection in the background."""
         if not self._connection.is_closed and not self._loop.is_closed():
             self._closing = self._loop.create_task(close_connection(self._connection, _CLOSING))
 

@@ -1,4 +1,4 @@
-"""The meaning of exceptions of the client libraries of RabbitMQ, which is not their text."""
+"""Interprets the exceptions of RabbitMQ's client libraries without quoting their texts."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _LIBRARIES: Final = frozenset({"aio_pika", "aiormq", "pika", "pamqp"})
 
 
 def rabbitmq_fault(error: BaseException, *, is_connecting: bool = False) -> PublishFault | None:
-    """Return the meaning of an exception; None if it is none of these libraries or the network.
+    """Return the fault that an exception stands for; None if it has another origin.
 
     Args:
         error: the exception.
@@ -77,7 +77,7 @@ def _fault(error: BaseException, *, is_connecting: bool) -> PublishFault | None:
 
 
 def _causes(error: BaseException) -> list[BaseException]:
-    """Return an exception and those that it was made of, the innermost first."""
+    """Return an exception and the exceptions that caused it, the innermost first."""
     causes: list[BaseException] = []
     pending: list[Any] = [error]
     while pending:

@@ -47,7 +47,7 @@ _PATIENCE: Final = 10.0
 async def connect_reader(
     settings: RabbitMq, queues: Sequence[str], *, prefetch: int, exclusive: bool
 ) -> RabbitMqReader:
-    """Open a connection, and begin to receive messages.
+    """Open a connection to RabbitMQ, and begin to receive messages.
 
     Args:
         settings: the server.
@@ -79,7 +79,7 @@ async def connect_reader(
 
 
 class RabbitMqReader:
-    """A connection that receives messages."""
+    """A connection to RabbitMQ that receives messages."""
 
     def __init__(self, connection: Any, wire: Any) -> None:
         self._connection = connection
@@ -98,7 +98,7 @@ class RabbitMqReader:
         return bool(self._unsettled)
 
     async def consume(self, queue: str, *, prefetch: int, exclusive: bool) -> None:
-        """Begin to receive the messages of a queue, which must exist."""
+        """Begin to receive the messages of an existing queue."""
         wire = self._wire
 
         async def on_message(message: Any) -> None:
@@ -126,11 +126,11 @@ class RabbitMqReader:
         return records
 
     async def acknowledge(self, records: Iterable[SinkRecord]) -> None:
-        """Tell RabbitMQ that messages are done."""
+        """Acknowledge messages at RabbitMQ."""
         await self._settle(records, self._wire.basic_ack)
 
     async def requeue(self, records: Iterable[SinkRecord]) -> None:
-        """Give messages back to their queues."""
+        """Return messages to their queues at RabbitMQ."""
         await self._settle(records, self._wire.basic_nack)
 
     async def _settle(self, records: Iterable[SinkRecord], tell: Any) -> None:
@@ -150,7 +150,7 @@ class RabbitMqReader:
         raise bare(failure)
 
     async def close(self) -> None:
-        """Close the connection, so that RabbitMQ delivers again what is not acknowledged."""
+        """Close the connection, so that RabbitMQ delivers unacknowledged messages again."""
         await close_connection(self._connection, _CLOSING)
 
     def _check(self) -> None:

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 def connect_pika(settings: RabbitMq, timeout: float) -> PikaLink:
-    """Open a connection with a channel, and look whether the exchange exists."""
+    """Open a connection with a channel, and check that the exchange exists."""
     link = PikaLink(settings)
     try:
         link.connect(min(timeout, settings.connect_timeout))
@@ -55,7 +55,7 @@ def connect_pika(settings: RabbitMq, timeout: float) -> PikaLink:
 
 
 class PikaLink:
-    """A connection to RabbitMQ, for one thread at a time."""
+    """A connection to RabbitMQ of a synchronous program, for one thread at a time."""
 
     def __init__(self, settings: RabbitMq) -> None:
         self._settings = settings
@@ -217,7 +217,7 @@ class PikaLink:
         return self._sent
 
     def _drive(self, is_done: Callable[[], bool], until: float) -> None:
-        """Process what arrives until something is done, or raise when the time is over."""
+        """Process pika's events until a condition holds; raise an error after the deadline."""
         loop = self._connection.ioloop
         timer = loop.call_later(max(0.0, until - monotonic()), _nothing)
         try:
@@ -279,11 +279,11 @@ class PikaLink:
 
 
 def _run_once(loop: Any) -> None:
-    """Send and receive what is ready, without a wait."""
+    """Run pika's event loop once, without waiting."""
     loop.add_callback(_nothing)
     loop.poll()
     loop.process_timeouts()
 
 
 def _nothing() -> None:
-    """End a wait of pika's loop."""
+    """Do nothing; pika's loop calls this to end a wait."""

@@ -1,4 +1,4 @@
-"""The settings of a broker: what those of all brokers share in making publishers."""
+"""The base of brokers' settings, which make connectors that publish messages."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class BrokerSettings(ABC):
     @property
     @abstractmethod
     def rules(self) -> BrokerRules:
-        """The rules of the broker for messages."""
+        """The broker's rules for messages, such as the largest size."""
 
     @property
     def server(self) -> tuple[str, int] | None:
@@ -152,7 +152,7 @@ class BrokerSettings(ABC):
 def broker_kind(
     name: str, settings: type[BrokerSettings], source: KindSource | None = None
 ) -> ConnectorKind:
-    """Return the kind of connectors that publish to a broker.
+    """Return the connector kind for a broker with these settings.
 
     Args:
         name: the name of the kind in a configuration.

@@ -174,7 +174,7 @@ class Kafka(BrokerSettings):
 
     @property
     def rules(self) -> BrokerRules:
-        """The rules of Kafka."""
+        """The broker's rules for messages, which are those of Kafka."""
         return RULES
 
     @property

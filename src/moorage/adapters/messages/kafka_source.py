@@ -49,7 +49,7 @@ _STARTS: Final = ("earliest", "latest")
 
 @careful
 class KafkaSource:
-    """A source that reads topics as a member of a consumer group.
+    """A source that reads Kafka topics as a member of a consumer group.
 
     The members of a group share the partitions among them. When members come or go, partitions
     move; what is not committed of them is delivered again. Records of a partition keep their order.
@@ -121,7 +121,7 @@ class KafkaSource:
         self._was_open = False
 
     async def open(self, revoked: Revocation, /) -> None:
-        """Join the group, after the cluster answered and has the topics."""
+        """Join the consumer group, after checking that the cluster has all topics."""
         if self._was_open:
             await revoked(None)
         await self.close()
@@ -140,7 +140,7 @@ class KafkaSource:
         self._was_open = True
 
     async def poll(self, limits: PollLimits, /) -> list[SinkRecord]:
-        """Return records: first those of a poll that was cancelled, then new ones."""
+        """Return the next records, beginning with those of a cancelled poll."""
         link = self._opened()
         if self._reading is None:
             count = max(1, min(limits.records, limits.size // self._size))
@@ -158,7 +158,7 @@ class KafkaSource:
         return records
 
     async def commit(self, records: Sequence[SinkRecord], /) -> None:
-        """Have the positions after records committed, of the partitions that this member has."""
+        """Queue positions for commit, for those partitions that this member still has."""
         link = self._opened()
         positions: dict[Partition, int] = {}
         for record in records:
@@ -166,21 +166,21 @@ class KafkaSource:
         link.reader.store(positions)
 
     async def release(self, records: Sequence[SinkRecord], /) -> None:
-        """Do nothing: what is not committed is delivered again when the partition moves."""
+        """Do nothing, because uncommitted records are delivered again after a rebalance."""
 
     async def extend(self, _: Sequence[SinkRecord], /) -> None:
-        """Stay in the group while there is no room for more records."""
+        """Stay in the consumer group while there is no room for more records."""
         link = self._link
         if link is not None and self._reading is None:
             await link.reading.run(link.reader.serve)
 
     async def seek(self, partition: Partition, offset: Offset, /) -> None:
-        """Continue after an offset of a partition, now or as soon as it is assigned."""
+        """Continue reading a partition after an offset, now or as soon as it is assigned."""
         link = self._opened()
         await link.reading.run(partial(link.reader.seek, partition, _next(offset)))
 
     async def close(self) -> None:
-        """Leave the group; a static member stays in it for a while."""
+        """Leave the consumer group; a static member stays in it for a while."""
         link, self._link, self._reading = self._link, None, None
         if link is not None:
             await link.close()
@@ -192,7 +192,7 @@ class KafkaSource:
 
 
 class _Link:
-    """A reader, and the thread that waits for it.
+    """A Kafka reader and the thread that runs its blocking calls.
 
     Attributes:
         reader: the reader.
@@ -212,7 +212,7 @@ class _Link:
         self.reading = DaemonWorker("moorage-kafka-read")
 
     def _revoked(self, places: list[Partition]) -> None:
-        """Wait in the reader's thread until the event loop has done what a revocation needs."""
+        """Wait in the reader's thread until the event loop has handled a revocation."""
 
         async def call() -> None:
             await self._call(places)
@@ -222,7 +222,7 @@ class _Link:
             pass
 
     async def close(self) -> None:
-        """End the reader and the thread; a cluster that does not answer is not waited for."""
+        """Stop the reader and its thread; wait a limited time for the cluster."""
         self.reader.stop()
         closing = self.reading.run(self.reader.close)
         self.reading.end()
@@ -232,7 +232,7 @@ class _Link:
 
 
 def _next(offset: Offset | None) -> int:
-    """Return the position after an offset."""
+    """Return the Kafka position after an offset."""
     try:
         return int(offset or 0) + 1
     except ValueError:

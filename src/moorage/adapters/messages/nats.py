@@ -105,7 +105,7 @@ class Nats(BrokerSettings):
     )
 
     def __attrs_post_init__(self) -> None:
-        """Refuse settings that no connection could be made with."""
+        """Refuse contradictory or incomplete settings of NATS."""
         ways = [name for name in _WAYS if getattr(self, name) is not None]
         if len(ways) > 1:
             raise ConfigurationError(
@@ -139,7 +139,7 @@ class Nats(BrokerSettings):
 
     @property
     def rules(self) -> BrokerRules:
-        """The rules of NATS, which recognises repeats for as long as the streams remember ids."""
+        """The broker's rules for messages; repeats are recognised within the duplicate window."""
         window = self.duplicate_window
         return attrs.evolve(RULES, deduplicates=window is not None, remembers=window or 0.0)
 
@@ -151,7 +151,7 @@ class Nats(BrokerSettings):
 
     @property
     def api(self) -> str:
-        """The prefix of JetStream's own subjects."""
+        """The prefix of the subjects of JetStream's API."""
         if self.api_prefix is not None:
             return self.api_prefix
         return "$JS.API" if self.domain is None else f"$JS.{self.domain}.API"

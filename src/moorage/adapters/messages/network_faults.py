@@ -1,4 +1,4 @@
-"""The meaning of failures of the network while a connection to a broker is opened."""
+"""Interprets network failures that occur while a connection to a broker is opened."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from moorage.domain.messages.publish_failures import PublishFault
 
 
 def network_fault(error: BaseException) -> PublishFault | None:
-    """Return the meaning of an exception of Python's network modules; None for any other."""
+    """Return the fault for an exception of Python's network modules; None for others."""
     if isinstance(error, socket.gaierror):
         return PublishFault.HOST
     if isinstance(error, ssl.SSLError):

@@ -63,7 +63,7 @@ _MARGIN: Final = 0.02
 
 
 class AsyncPublishOperation(Generic[R]):
-    """The publication of messages, for `AsyncConnectorManager.perform`.
+    """An operation that publishes messages, for `AsyncConnectorManager.perform`.
 
     Attributes:
         name: its name in events, errors and logs.
@@ -109,7 +109,7 @@ class AsyncPublishOperation(Generic[R]):
 
     @property
     def target(self) -> MessageTarget:
-        """The place that the messages are published to, for traces and metrics."""
+        """The broker and topic that the messages are published to, for traces and metrics."""
         publisher = self._publisher
         host, port = publisher.server or (None, None)
         single = None if self.is_batch else self._messages[0]
@@ -125,7 +125,7 @@ class AsyncPublishOperation(Generic[R]):
         )
 
     async def perform(self, attempt: OperationAttempt, /) -> R:
-        """Make one attempt, and wait for the acknowledgement of the broker."""
+        """Publish the messages once, and wait for the broker's acknowledgement."""
         publisher = self._publisher
         key = attempt.idempotency_key
         rules = publisher.rules.of(self._topic)
@@ -155,7 +155,7 @@ class AsyncPublishOperation(Generic[R]):
         return cast("R", (unpack_results if self.is_batch else unpack_receipt)(stored))
 
     def judge(self, error: Exception, /) -> ConnectorError | None:
-        """Convert an exception of the client library."""
+        """Convert an exception of the client library to an error of moorage."""
         return self._publisher.judge(error)
 
     def __repr__(self) -> str:
@@ -227,11 +227,11 @@ class AsyncMessagePublisher:
         return named_operations(self)
 
     def destination(self, topic: str) -> str:
-        """Return the name of a place at the broker: the topic, after its exchange if it has one."""
+        """Return the name of a destination at the broker, as "exchange:topic" or "topic"."""
         return f"{self._exchange}:{topic}" if self._exchange else topic
 
     def statistics(self) -> PoolStatistics:
-        """Return the numbers of the connections, without waiting."""
+        """Return the statistics of the connections, without waiting."""
         return self._links.statistics()
 
     def publish(
@@ -253,7 +253,7 @@ class AsyncMessagePublisher:
     def publish_batch(
         self, topic: str, messages: Iterable[Message], *, name: str = "publish_batch"
     ) -> AsyncPublishOperation[tuple[Result[PublishReceipt], ...]]:
-        """Return the operation that publishes messages, and reports on each of them.
+        """Return the operation that publishes messages and returns a result for each.
 
         It returns one result per message, in their order: a receipt or an error. It raises if none
         of the messages was stored for certain.
@@ -310,7 +310,7 @@ class AsyncMessagePublisher:
         await self.close()
 
     async def send(self, name: str, item: OutgoingMessage, until: float) -> PublishReceipt:
-        """Publish one message until a time of the monotonic clock; `publish` is for users."""
+        """Publish one message before a deadline; applications call `publish` instead."""
         try:
             async with self._links.link(name, max(0.0, until - monotonic())) as link:
                 self._server = link.version
@@ -323,7 +323,7 @@ class AsyncMessagePublisher:
     async def send_batch(
         self, name: str, items: tuple[OutgoingMessage, ...], until: float
     ) -> tuple[Result[PublishReceipt], ...]:
-        """Publish messages until a time of the monotonic clock; `publish_batch` is for users."""
+        """Publish messages before a deadline; applications call `publish_batch` instead."""
         results: list[Result[PublishReceipt]] = []
         sent = 0
         failure: Exception | None = None
@@ -343,7 +343,7 @@ class AsyncMessagePublisher:
         return tuple(results)
 
     def _judged(self, error: Exception) -> Exception:
-        """Return the error of moorage for an exception; an unknown exception is its own error."""
+        """Return the error of moorage for an exception; an unknown exception is returned itself."""
         if isinstance(error, ConnectorError):
             return error
         if isinstance(error, TimeoutError):

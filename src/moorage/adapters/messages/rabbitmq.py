@@ -104,12 +104,12 @@ class RabbitMq(BrokerSettings):
     )
 
     def __attrs_post_init__(self) -> None:
-        """Refuse settings that no connection could be made with."""
+        """Refuse contradictory or incomplete settings of NATS."""
         self.address()
 
     @property
     def rules(self) -> BrokerRules:
-        """The rules of RabbitMQ."""
+        """The broker's rules for messages, which are those of RabbitMQ."""
         return RULES
 
     def address(self) -> BrokerAddress:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @careful
 class RabbitMqSource:
-    """A source that reads classic and quorum queues.
+    """A source that reads classic and quorum queues of RabbitMQ.
 
     The consumers of a queue share its messages among them, without an order between consumers. A
     queue with `x-single-active-consumer` keeps the order: it delivers to one consumer, and to the
@@ -74,7 +74,7 @@ class RabbitMqSource:
         self._reader: RabbitMqReader | None = None
 
     async def open(self, revoked: Revocation, /) -> None:
-        """Connect, and begin to receive. All deliveries of an earlier connection are void."""
+        """Connect to RabbitMQ, and begin to receive; earlier deliveries become void."""
         from moorage.adapters.messages._rabbitmq_reader import (  # noqa: PLC0415 - only some need it
             connect_reader,
         )
@@ -87,22 +87,22 @@ class RabbitMqSource:
         )
 
     async def poll(self, limits: PollLimits, /) -> list[SinkRecord]:
-        """Return messages, in the order of their queues."""
+        """Return messages of the queues, in the order of each queue."""
         return await self._connected().take(limits)
 
     async def commit(self, records: Sequence[SinkRecord], /) -> None:
-        """Acknowledge messages."""
+        """Acknowledge messages at RabbitMQ."""
         await self._connected().acknowledge(records)
 
     async def release(self, records: Sequence[SinkRecord], /) -> None:
-        """Give messages back to their queues, where they take their old places if they can."""
+        """Return messages to their queues, to their old positions if RabbitMQ can do that."""
         await self._connected().requeue(records)
 
     async def extend(self, records: Sequence[SinkRecord], /) -> None:
-        """Do nothing: RabbitMQ keeps messages for a consumer while it is connected."""
+        """Do nothing, because RabbitMQ reserves messages while the consumer is connected."""
 
     async def seek(self, partition: Partition, offset: Offset, /) -> None:
-        """Refuse: a queue has no positions."""
+        """Raise an error, because a queue of RabbitMQ has no positions."""
         del partition, offset
         raise UnsupportedByVendor(
             "A queue of RabbitMQ has no position that could be moved.",

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def tls_context(tls: Tls) -> ssl.SSLContext:
-    """Return the context of Python's TLS for these settings.
+    """Return an `SSLContext` for the TLS settings of a broker.
 
     Raises:
         ConfigurationError: a file cannot be read, the key does not belong to the certificate, or

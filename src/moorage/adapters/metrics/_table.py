@@ -70,17 +70,17 @@ class MetricSql:
         )
 
     def find(self, where: Sequence[str]) -> str:
-        """Return the query of all matching rows."""
+        """Return the SQL query for all matching rows of metrics."""
         return f"SELECT {', '.join(COLUMNS)} FROM {self.table}{all_of(where)}"  # noqa: S608 - quoted names; values are parameters
 
     @cached_property
     def oldest(self) -> str:
-        """Selects the start of the oldest window of a length."""
+        """The SQL query for the start of the oldest window of a given length."""
         return f"SELECT min(started) FROM {self.table} WHERE step = ? AND started < ?"  # noqa: S608 - quoted names; values are parameters
 
     @cached_property
     def hold(self) -> str:
-        """The query that locks and returns some rows of a length and time, sorted by series."""
+        """The SQL query that locks and returns some old rows of a window length, by series."""
         names = ", ".join(("number", *COLUMNS))
         lock = "" if self.kind == "sqlite" else " FOR UPDATE"
         return (
@@ -90,13 +90,13 @@ class MetricSql:
 
     @cached_property
     def delete(self) -> str:
-        """The statement that deletes the rows with these numbers."""
+        """The SQL statement that deletes the rows with these numbers."""
         marks = ", ".join("?" * _BATCH)
         return f"DELETE FROM {self.table} WHERE number IN ({marks})"  # noqa: S608 - quoted names; values are parameters
 
     @cached_property
     def remove(self) -> str:
-        """The statement that deletes some rows of windows that began before a time."""
+        """The SQL statement that deletes some rows of windows that began before a time."""
         if self.kind == "mysql":
             return f"DELETE FROM {self.table} WHERE started < ? LIMIT {_BATCH}"  # noqa: S608 - quoted names; values are parameters
         batch = f"SELECT number FROM {self.table} WHERE started < ? LIMIT {_BATCH}"  # noqa: S608 - quoted names; values are parameters
@@ -135,7 +135,7 @@ class MetricTable:
         self._sql = sql
 
     async def put(self, execute: Execute, rows: Sequence[StoredFigures]) -> None:
-        """Store metrics, replacing those of the same part, window and series."""
+        """Store metrics, replacing those of the same process, window and series."""
         put_statement = self._sql.put
         await execute(
             *((put_statement, _values(process, row)) for process, row in rows), writes=True
@@ -153,7 +153,7 @@ class MetricTable:
         return grouping.result()
 
     async def roll_up(self, execute: Execute, now: datetime, retention: Retention) -> int:
-        """Merge some old rows into rows of longer windows, and return how many there were.
+        """Merge some old rows into rows of longer windows, and return the number of old rows.
 
         Locks on the rows prevent that another process replaces them too.
         """
@@ -181,7 +181,7 @@ class MetricTable:
         return deletion.changed
 
     def _deletion(self, rows: Sequence[Sequence[Any]]) -> list[Statement]:
-        """Return the statement that deletes these rows; None if there are no rows."""
+        """Return the statement that deletes these rows; nothing if there are no rows."""
         numbers = [row[0] for row in rows]
         if not numbers:
             return []

@@ -53,7 +53,7 @@ class MemoryMetrics(Closing):
         self._recorder(event)
 
     def flush(self) -> None:
-        """Do nothing that a query would not do: it counts all calls so far."""
+        """Count the calls so far, as every query does too."""
         self._recorder.flush()
 
     def figures(self, query: FiguresQuery, /) -> tuple[WindowFigures, ...]:
@@ -115,7 +115,7 @@ class AsyncMemoryMetrics(AsyncClosing):
         self._metrics(event)
 
     async def flush(self) -> None:
-        """Do nothing that a query would not do: it counts all calls so far."""
+        """Count the calls so far, as every query does too."""
         self._metrics.flush()
 
     async def figures(self, query: FiguresQuery, /) -> tuple[WindowFigures, ...]:

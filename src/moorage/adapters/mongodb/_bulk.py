@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def bulk_of(steps: Iterable[MongoStep]) -> list[Any]:
-    """Return the steps as pymongo takes them.
+    """Convert the steps of a bulk write to pymongo's classes.
 
     Raises:
         InvalidData: a condition, change or document contains an operator that is not marked.

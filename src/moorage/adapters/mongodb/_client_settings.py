@@ -38,7 +38,7 @@ class ClientSettings:
     options: Mapping[str, Any] = attrs.field(repr=False)
 
     def check(self) -> str:
-        """Return the name of the database.
+        """Check the settings, and return the name of the database.
 
         Raises:
             ConfigurationError: the driver does not accept the settings, or they name no database.
@@ -76,7 +76,7 @@ class ClientSettings:
         return kind(url, **settings)
 
     def place(self) -> tuple[str | None, int | None]:
-        """Return the host and the port of the only server; None if there may be several."""
+        """Return the host and port of a single server; None if there may be several servers."""
         url = self.url.reveal()
         if not url.startswith(_SCHEMES[0]):
             return None, None
@@ -122,7 +122,7 @@ class ClientSettings:
 
 @contextmanager
 def _refusing() -> Generator[None]:
-    """Convert exceptions of the driver to an error that shows no setting."""
+    """Convert exceptions of the driver to an error that does not show any setting."""
     try:
         with catch_warnings():
             # pymongo goes on without an option that it does not understand.

@@ -1,4 +1,4 @@
-"""The facts about exceptions of pymongo."""
+"""Converts exceptions of pymongo to errors of moorage."""
 
 from __future__ import annotations
 

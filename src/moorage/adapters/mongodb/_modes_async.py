@@ -1,4 +1,4 @@
-"""Clients of pymongo for event loops: the part of the asynchronous connector without a twin."""
+"""Clients of pymongo in event loops, for the asynchronous connector only."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ time_limit: Final = asyncio.timeout
 
 
 class Scope:
-    """The event loop that a connector belongs to: the one that uses it first."""
+    """The event loop that a connector belongs to, which is the first that uses it."""
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def check(self) -> None:
-        """Refuse to go on in another event loop.
+        """Raise an error if another event loop uses the connector.
 
         Raises:
             LocalFailure: the connector belongs to another event loop.
@@ -44,7 +44,7 @@ class Scope:
 
 
 async def ready(client: Any, _: Monitor, seconds: float, *, for_writing: bool) -> None:
-    """Wait until a server is known that takes operations.
+    """Wait until the client knows a server that accepts operations.
 
     Under a time limit pymongo looks for a server until its end, and not for the time that it was
     set to.

@@ -1,4 +1,4 @@
-"""Clients of pymongo for threads: the part of the synchronous connector without a twin."""
+"""Clients of pymongo in threads, for the synchronous connector only."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ EndOfStream: Final = StopIteration
 
 
 class Scope:
-    """The place that a connector may be used from: every thread."""
+    """The scope of a synchronous connector, which every thread may use."""
 
     def check(self) -> None:
-        """Allow every thread."""
+        """Do nothing, because every thread may use the connector."""
 
 
 def time_limit(_: float) -> AbstractContextManager[None]:
-    """Return a block without a limit: pymongo observes the limit of threads itself."""
+    """Return a context manager without effect, since pymongo limits the time itself."""
     return nullcontext()
 
 
 def ready(client: Any, monitor: Monitor, seconds: float, *, for_writing: bool) -> None:
-    """Wait until a server is known that takes operations.
+    """Wait until the client knows a server that accepts operations.
 
     pymongo looks up to half a second longer for a server than it may. So it looks in a thread of
     its own, and the caller waits for its end.

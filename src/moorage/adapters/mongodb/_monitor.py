@@ -1,4 +1,4 @@
-"""The observer of a client of pymongo: its pool, and what was sent.
+"""An observer of a pymongo client, which follows its pools and the sent commands.
 
 pymongo calls it in the thread or task of the operation that an event belongs to.
 """
@@ -21,7 +21,7 @@ _COMMIT: Final = "commitTransaction"
 
 
 class Progress:
-    """The progress of one attempt.
+    """The progress of one attempt, which shows whether a command was sent.
 
     Attributes:
         phase: the progress, as failures are judged by it.
@@ -39,7 +39,7 @@ class Progress:
         self.is_waiting = False
 
     def sent(self, command: str) -> None:
-        """Note that a command is being sent."""
+        """Record that a command is being sent."""
         is_open = self.has_effect or command == _COMMIT
         self.phase = MongoPhase.SENT if is_open else MongoPhase.UNDONE
 
@@ -49,7 +49,7 @@ CURRENT: Final[ContextVar[Progress | None]] = ContextVar("moorage_mongodb_attemp
 
 
 class Monitor(CommandListener, ConnectionPoolListener):
-    """The observer of one client.
+    """A listener for the commands and connection pools of one pymongo client.
 
     Attributes:
         attempts: the attempts that are under way.
@@ -66,7 +66,7 @@ class Monitor(CommandListener, ConnectionPoolListener):
         self.attempts: dict[Progress, None] = {}
 
     def statistics(self) -> PoolStatistics:
-        """Return the numbers of all pools; a client has a pool for each server."""
+        """Return the statistics of all connection pools; a client has one for each server."""
         with self._changed:
             active = len(self._active)
             return PoolStatistics(
@@ -79,82 +79,82 @@ class Monitor(CommandListener, ConnectionPoolListener):
             )
 
     def begin_search(self) -> bool:
-        """Return whether the caller has to look for a server, because nobody else does."""
+        """Return True if this caller has to find a server, because no other caller does."""
         with self._changed:
             is_first = not self._is_searched
             self._is_searched = True
             return is_first
 
     def end_search(self) -> None:
-        """Note that nobody looks for a server any more."""
+        """Record that no caller is searching for a server any more."""
         with self._changed:
             self._is_searched = False
             self._changed.notify_all()
 
     def wait_for_search(self, seconds: float) -> None:
-        """Wait until nobody looks for a server, at most for some seconds."""
+        """Wait a limited time until no caller is searching for a server."""
         with self._changed:
             self._changed.wait_for(lambda: not self._is_searched, seconds)
 
     def started(self, event: Any) -> None:
-        """Note that a command is about to be sent."""
+        """Record that a command is about to be sent."""
         progress = CURRENT.get()
         if progress is not None and event.command_name.lower() not in _OF_THE_DRIVER:
             progress.sent(event.command_name)
 
     def succeeded(self, event: Any) -> None:
-        """Note nothing: the operation gets its answer."""
+        """Do nothing, because the operation itself receives the answer of a command."""
 
     def failed(self, event: Any) -> None:
-        """Note nothing: the operation gets its failure."""
+        """Do nothing, because the operation itself receives the failure of a command."""
 
     def pool_created(self, event: Any) -> None:
-        """Count a pool."""
+        """Record a new connection pool."""
         with self._changed:
             self._pools.add(event.address)
 
     def pool_ready(self, event: Any) -> None:
-        """Note nothing: a pool that is ready has no new connection."""
+        """Do nothing, because a pool that becomes ready has no new connection."""
 
     def pool_cleared(self, event: Any) -> None:
-        """Note nothing: each connection is closed by an event of its own."""
+        """Do nothing, because each closed connection is reported separately."""
 
     def pool_closed(self, event: Any) -> None:
-        """Forget a pool."""
+        """Remove a closed connection pool from the record."""
         with self._changed:
             self._pools.discard(event.address)
 
     def connection_created(self, event: Any) -> None:
-        """Count a connection."""
+        """Count a new connection."""
         with self._changed:
             self._created += 1
             self._open.add((event.address, event.connection_id))
 
     def connection_ready(self, event: Any) -> None:
-        """Note nothing: the connection was counted when it was created."""
+        """Do nothing, because the connection was counted when it was created."""
 
     def connection_closed(self, event: Any) -> None:
-        """Forget a connection that has ended."""
+        """Remove a closed connection from the record."""
         with self._changed:
             self._open.discard((event.address, event.connection_id))
 
     def connection_check_out_started(self, event: Any) -> None:  # noqa: ARG002 - pymongo calls it so
-        """Note that an attempt waits for a connection."""
+        """Record that an attempt waits for a connection."""
         self._wait(is_waiting=True)
 
     def connection_check_out_failed(self, event: Any) -> None:  # noqa: ARG002 - pymongo calls it so
-        """Note that an attempt got no connection."""
+        """Record that an attempt failed to get a connection."""
         self._wait(is_waiting=False)
 
     def connection_checked_out(self, event: Any) -> None:
-        """Count a connection that an attempt got."""
+        """Record that an attempt got a connection."""
         self._wait(is_waiting=False)
         with self._changed:
             self._handed_out += 1
             self._active.add((event.address, event.connection_id))
 
     def connection_checked_in(self, event: Any) -> None:
-        """Note that a connection came back."""
+        """Record that a connection was returned to its pool."""
         with self._changed:
             self._active.discard((event.address, event.connection_id))
 
@@ -165,7 +165,7 @@ class Monitor(CommandListener, ConnectionPoolListener):
 
 
 def is_ready(client: Any, *, for_writing: bool) -> bool:
-    """Return whether a client knows a server that takes operations."""
+    """Return whether a client knows a server that accepts operations."""
     servers = client.topology_description
     return bool(
         servers.has_writable_server() or (not for_writing and servers.has_readable_server())
@@ -173,6 +173,6 @@ def is_ready(client: Any, *, for_writing: bool) -> bool:
 
 
 def obstacles_of(client: Any) -> str:
-    """Return the driver's texts about the servers that it cannot reach."""
+    """Return the driver's messages about the servers that it cannot reach."""
     servers = client.topology_description.server_descriptions().values()
     return " ".join(str(server.error) for server in servers)

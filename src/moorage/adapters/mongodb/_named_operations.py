@@ -99,7 +99,7 @@ _CONDITIONS: Final = frozenset({"where", "change", "stages"})
 
 
 class AnyMongoConnector(Protocol):
-    """The part of a connector that makes operations, synchronous or asynchronous."""
+    """The methods of a connector that make operations, synchronous or asynchronous."""
 
     takes_operators: bool
 
@@ -142,7 +142,7 @@ def _checked(name: str, value: Any, *, are_marked: bool) -> Any:
 
 
 def _marked(value: Any) -> Any:
-    """Return a value in which all mappings are marked as operators of the program."""
+    """Return a value whose mappings are all marked as trusted MongoDB operators."""
     if is_object(value):
         return MongoOperators({name: _marked(item) for name, item in value.items()})
     if is_list(value):

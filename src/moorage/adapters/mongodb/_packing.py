@@ -1,4 +1,4 @@
-"""Results of operations as texts for stores, and as plain JSON."""
+"""Converts results of operations to texts for stores, and to plain JSON."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ VALUES: Final = frozenset(
 
 
 def packed(result: Any) -> str:
-    """Return a result as a text, from which `unpacked` makes it again."""
+    """Convert a result to a text that `unpacked` converts back."""
     return json_util.dumps(_plain(result), json_options=_EXACT)
 
 
 def unpacked(text: str, kind: type[Any] | None) -> Any:
-    """Return the result that `packed` wrote.
+    """Convert a text of `packed` back to the result.
 
     Args:
         text: the text.
@@ -49,12 +49,12 @@ def unpacked(text: str, kind: type[Any] | None) -> Any:
 
 
 def as_json(result: Any) -> Any:
-    """Return a result as plain JSON, in which MongoDB's types have their names of Extended JSON."""
+    """Return a result as JSON, with MongoDB's types written as Extended JSON."""
     return json.loads(json_util.dumps(_plain(result), json_options=_READABLE))
 
 
 def from_json(value: Any) -> Any:
-    """Return a value of plain JSON, with MongoDB's types in the place of Extended JSON.
+    """Convert JSON to a value with MongoDB's types in place of Extended JSON.
 
     Raises:
         ValueError: a value of Extended JSON is wrong.

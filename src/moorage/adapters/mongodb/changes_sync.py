@@ -20,7 +20,7 @@ _CLOSING = 0.5
 
 
 class MongoChanges:
-    """The changes of a collection or a database; its `with` block ends the stream.
+    """A stream of changes of a collection or database; its `with` block ends it.
 
     Iteration waits for the next change for as long as it takes. The protections of the service
     applied to the opening; after an error, open another stream with `after=changes.token`.
@@ -33,7 +33,7 @@ class MongoChanges:
 
     @property
     def token(self) -> str | None:
-        """The text with which another stream goes on where this one is; None if it is unknown."""
+        """The text with which another stream continues at this position; None if unknown."""
         token: Any = self._stream.resume_token
         return None if token is None else str(token["_data"])
 
@@ -55,7 +55,7 @@ class MongoChanges:
                 raise EndOfStream
 
     def next_in_time(self) -> MongoChange | None:
-        """Return the next change; None if there was none in the time that the server waits."""
+        """Return the next change; None if the server had none while it waited."""
 
         def run(*_: object) -> Any:
             return self._stream.try_next()
@@ -65,7 +65,7 @@ class MongoChanges:
         return None if document is None else _change_of(document)
 
     def close(self) -> None:
-        """End the stream."""
+        """Close the stream of changes."""
         with pymongo.timeout(_CLOSING):
             self._stream.close()
 

@@ -154,7 +154,7 @@ class MongoConnector:
         return named_operations(self)
 
     def statistics(self) -> PoolStatistics:
-        """Return the numbers of the pools, without a connection."""
+        """Return the statistics of the connection pools, without connecting."""
         return self._monitor.statistics()
 
     def find(
@@ -612,7 +612,7 @@ class MongoConnector:
             del failure
 
     def judged(self, error: Exception, progress: Progress) -> Exception:
-        """Return the error of ours for an exception, or the exception."""
+        """Return the error of moorage for an exception; an unknown exception is returned itself."""
         failure = judge(error, progress, obstacles_of(self._client))
         return error if failure is None else bare(failure)
 

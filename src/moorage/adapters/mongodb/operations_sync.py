@@ -72,7 +72,7 @@ class MongoOperation(Generic[R]):
         )
 
     def judge(self, error: Exception, /) -> ConnectorError | None:
-        """Convert an exception of pymongo; `perform` has converted those that it saw."""
+        """Convert an exception of pymongo to an error of moorage."""
         progress = Progress(has_effect=not self.safe, is_whole=self.is_whole)
         progress.sent(self.name)
         return judge(error, progress, "")

@@ -1,4 +1,4 @@
-"""Connections to MQTT brokers, for both kinds of programs.
+"""Connections to MQTT brokers, for synchronous and asynchronous programs.
 
 A link is written once, for a network that suspends a task or blocks a thread. It has no thread and
 no task of its own: whoever waits for an acknowledgement reads what arrives.
@@ -39,17 +39,17 @@ _THREADS: Final = Threads()
 
 
 def connect(settings: Mqtt, timeout: float) -> MqttLink:
-    """Open a connection of a synchronous program."""
+    """Open a connection to an MQTT broker for a synchronous program."""
     return MqttLink(run(_connected(settings, timeout, _THREADS)))
 
 
 async def connect_async(settings: Mqtt, timeout: float) -> AsyncMqttLink:
-    """Open a connection of an asynchronous program."""
+    """Open a connection to an MQTT broker for an asynchronous program."""
     return await _connected(settings, timeout, _LOOPS)
 
 
 async def _connected(settings: Mqtt, timeout: float, network: Network) -> AsyncMqttLink:
-    """Open a connection and a session on it."""
+    """Open a connection to an MQTT broker, and begin a session."""
     until = monotonic() + min(timeout, settings.connect_timeout)
     wire: Wire | None = None
     try:
@@ -109,7 +109,7 @@ class AsyncMqttLink:
         self._last_sent = monotonic()
 
     def is_connected(self) -> bool:
-        """Return False if the connection is closed, was idle for too long, or ended meanwhile."""
+        """Return whether the connection is open and was not idle for too long."""
         if self._is_closed or 0 < self._keepalive <= monotonic() - self._last_sent:
             return False
         arrived = self._wire.glance()
@@ -118,11 +118,11 @@ class AsyncMqttLink:
         return not self._session.is_ended
 
     def concern(self) -> tuple[str, str] | None:
-        """Return None: a broker that answers takes messages, or says why with each."""
+        """Return None, because an MQTT broker reports problems only with single messages."""
         return None
 
     async def greet(self, until: float) -> None:
-        """Begin the session, and learn what the broker takes."""
+        """Begin the session, and learn the limits of the broker."""
         session, settings = self._session, self._settings
         await self._flush(until)
         while not session.is_accepted and session.refusal is None:
@@ -136,7 +136,7 @@ class AsyncMqttLink:
             self._keepalive = float(session.limits.keepalive)
 
     async def ping(self, timeout: float) -> None:
-        """Ask for a sign of life."""
+        """Send a ping to the broker, and wait for the answer."""
         until = monotonic() + timeout
         try:
             self._session.ping()
@@ -160,7 +160,7 @@ class AsyncMqttLink:
     async def publish_batch(
         self, items: Sequence[OutgoingMessage], timeout: float
     ) -> list[Result[PublishReceipt]]:
-        """Publish messages, some of them before the first is acknowledged."""
+        """Publish messages, several of them before the first is acknowledged."""
         batch = _Batch(items)
         try:
             await self._send(batch, monotonic() + timeout)
@@ -196,7 +196,7 @@ class AsyncMqttLink:
             await self._receive(until)
 
     async def _flush_batch(self, batch: _Batch, until: float) -> None:
-        """Send what is in memory, and count the messages that may have left."""
+        """Send the buffered bytes of a batch, and count the messages that may have been sent."""
         before, written = batch.sent, self._wire.written
         batch.sent = len(batch.numbers)
         try:
@@ -207,7 +207,7 @@ class AsyncMqttLink:
             raise
 
     async def _flush(self, until: float) -> None:
-        """Send what is in memory."""
+        """Send the buffered bytes."""
         outgoing = self._session.memory.outgoing
         if not outgoing:
             return
@@ -219,7 +219,7 @@ class AsyncMqttLink:
         self._last_sent = monotonic()
 
     async def _receive(self, until: float) -> None:
-        """Wait for bytes of the broker; ask a silent broker for a sign of life.
+        """Wait for bytes from the broker, and send a ping if it stays silent.
 
         Raises:
             TimeIsUp: nothing came in time.
@@ -242,7 +242,7 @@ class AsyncMqttLink:
         await self._flush(until)
 
     def close(self) -> None:
-        """End the session if that needs no wait, and drop the connection."""
+        """Drop the connection, after ending the session if that needs no wait."""
         if self._is_closed:
             return
         self._is_closed = True
@@ -256,7 +256,7 @@ class AsyncMqttLink:
 
 
 class _Batch:
-    """Messages on their way.
+    """Messages that are being published, with their acknowledgements.
 
     Attributes:
         items: the messages.
@@ -303,15 +303,15 @@ class MqttLink:
         self._link = link
 
     def is_connected(self) -> bool:
-        """Return False if the connection is closed, was idle for too long, or ended meanwhile."""
+        """Return whether the connection is open and was not idle for too long."""
         return self._link.is_connected()
 
     def concern(self) -> tuple[str, str] | None:
-        """Return None: a broker that answers takes messages, or says why with each."""
+        """Return None, because an MQTT broker reports problems only with single messages."""
         return self._link.concern()
 
     def ping(self, timeout: float) -> None:
-        """Ask for a sign of life."""
+        """Send a ping to the broker, and wait for the answer."""
         run(self._link.ping(timeout))
 
     def publish(self, item: OutgoingMessage, timeout: float) -> PublishReceipt:
@@ -321,9 +321,9 @@ class MqttLink:
     def publish_batch(
         self, items: Sequence[OutgoingMessage], timeout: float
     ) -> list[Result[PublishReceipt]]:
-        """Publish messages, some of them before the first is acknowledged."""
+        """Publish messages, several of them before the first is acknowledged."""
         return run(self._link.publish_batch(items, timeout))
 
     def close(self) -> None:
-        """End the session if that needs no wait, and drop the connection."""
+        """Drop the connection, after ending the session if that needs no wait."""
         self._link.close()

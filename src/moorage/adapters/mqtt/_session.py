@@ -1,4 +1,4 @@
-"""One session of MQTT, with paho-mqtt and without a network.
+"""One MQTT session with paho-mqtt, which reads and writes memory instead of a network.
 
 paho writes to memory and reads from it, and has no thread, no timer and no socket. So both kinds of
 programs share all of this, and a link moves the bytes. A session ends with its connection: paho
@@ -37,7 +37,7 @@ _VERSIONS: Final = {
 
 
 class _Memory:
-    """Bytes that arrived and bytes to send, where paho expects a socket."""
+    """The received and outgoing bytes of a session, used by paho in place of a socket."""
 
     def __init__(self) -> None:
         self.incoming = bytearray()
@@ -55,14 +55,14 @@ class _Memory:
         return len(data)
 
     def close(self) -> None:
-        """Do nothing: the link closes its connection."""
+        """Do nothing, because the link closes the connection."""
 
     def setblocking(self, _: bool) -> None:  # noqa: FBT001 - as sockets have it
-        """Do nothing: memory never blocks."""
+        """Do nothing, because memory never blocks."""
 
 
 class Acknowledgement(NamedTuple):
-    """The answer of the broker to a message.
+    """The broker's acknowledgement of a message.
 
     Attributes:
         fault: why the broker did not take the message; None if it did.
@@ -74,7 +74,7 @@ class Acknowledgement(NamedTuple):
 
 
 class _Client(Client):
-    """A client of paho that reads the codes of acknowledgements itself.
+    """A paho client that reads the codes of acknowledgements itself.
 
     paho ignores a failure in the first acknowledgement of QoS 2, and cannot read codes that it does
     not know. These methods are not public; the tests run with the oldest and the newest paho.
@@ -87,15 +87,15 @@ class _Client(Client):
         self.max_inflight_messages = 0
 
     def forget(self, number: int) -> None:
-        """Forget a message that is acknowledged, or that is not to be sent."""
+        """Remove a message that is acknowledged, or that must not be sent."""
         self._out_messages.pop(number, None)
 
     def ping(self) -> None:
-        """Ask the broker for a sign of life."""
+        """Send a ping to the broker."""
         self._send_pingreq()
 
     def incoming_size(self) -> int:
-        """Return the size that the broker announced for the packet that is arriving."""
+        """Return the announced size of the packet that is arriving."""
         return self._in_packet["remaining_length"]
 
     def _create_socket(self) -> Any:
@@ -129,18 +129,18 @@ class _Client(Client):
 
 
 def _properties(packet: int) -> Any:
-    """Return the properties of a kind of packet, which have no types in paho."""
+    """Return paho's properties object for a kind of packet."""
     kind: Any = Properties
     return kind(packet)
 
 
 def _code_of(packet: bytes) -> int:
-    """Return the code of an acknowledgement; without one, it is a success."""
+    """Return the code of an acknowledgement; a missing code means success."""
     return packet[2] if len(packet) > 2 else 0
 
 
 class MqttSession:
-    """A session that the client began, and that ends with its connection.
+    """An MQTT session, which ends with its connection.
 
     Attributes:
         memory: the bytes that arrived, and those to send.
@@ -181,7 +181,7 @@ class MqttSession:
         client.connect("broker", 1, settings.keepalive, **wishes)
 
     def publish(self, item: OutgoingMessage) -> int | None:
-        """Write a message to memory, and return its number; None if it is too large."""
+        """Buffer a message, and return its number; None if it is too large."""
         outgoing = self.memory.outgoing
         begin = len(outgoing)
         settings = self._settings
@@ -200,16 +200,16 @@ class MqttSession:
         return number
 
     def ping(self) -> None:
-        """Write a request for a sign of life to memory."""
+        """Buffer a ping to the broker."""
         self.awaits_ping = True
         self._client.ping()
 
     def leave(self) -> None:
-        """Write the end of the session to memory."""
+        """Buffer the message that ends the session."""
         self._client.disconnect()
 
     def receive(self, data: bytes) -> None:
-        """Read bytes of the broker; no bytes are the end of the connection."""
+        """Process bytes from the broker; empty bytes are the end of the connection."""
         self.memory.incoming += data
         if not data:
             self.is_ended = True
@@ -223,12 +223,12 @@ class MqttSession:
                 self.is_ended = self.is_ended or is_too_large or bool(result)
 
     def note_connack(self, packet: bytes) -> None:
-        """Take the code with which the broker answers the opening of the session."""
+        """Record the code with which the broker answers the opening of the session."""
         code = packet[1] if len(packet) > 1 else 0
         self.refusal = code or None
 
     def note_acknowledgement(self, packet: bytes, *, is_second: bool = False) -> None:
-        """Take the answer of the broker to a message.
+        """Record the broker's acknowledgement of a message.
 
         Args:
             packet: the number of the message, and the code if it is no plain success.
@@ -246,12 +246,12 @@ class MqttSession:
         self.acknowledged[number] = Acknowledgement(fault, code)
 
     def note_end(self, packet: bytes) -> None:
-        """Take the code with which the broker ends the session."""
+        """Record the code with which the broker ends the session."""
         self.end_code = packet[0] if packet else 0
         self.is_ended = True
 
     def _note_limits(self, _: Any, __: Any, ___: Any, reason: Any, properties: Any) -> None:
-        """Take the limits that the broker names."""
+        """Record the limits that the broker announces."""
         if reason.is_failure:
             return
         limits = MqttLimits()

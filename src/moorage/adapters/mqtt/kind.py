@@ -114,7 +114,7 @@ class Mqtt(BrokerSettings):
     )
 
     def __attrs_post_init__(self) -> None:
-        """Refuse settings that no connection could be made with."""
+        """Refuse contradictory or incomplete settings of NATS."""
         address = self.address()
         if address.password is not None and not address.user:
             raise ConfigurationError(
@@ -142,7 +142,7 @@ class Mqtt(BrokerSettings):
 
     @property
     def rules(self) -> BrokerRules:
-        """The rules of the version of the protocol."""
+        """The broker's rules for messages, by the version of the protocol."""
         return RULES if self.version is MqttVersion.V5 else RULES_311
 
     def address(self) -> BrokerAddress:

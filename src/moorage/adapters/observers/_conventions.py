@@ -26,12 +26,12 @@ _BROKERS: Final = {"redis-streams": "redis", "sqs": "aws_sqs"}
 
 
 def without_none(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the entries that have a value."""
+    """Return a copy of a mapping without the entries whose value is None."""
     return {name: value for name, value in values.items() if value is not None}
 
 
 def of_request(event: AttemptStarted | AttemptFinished) -> dict[str, Any]:
-    """Return the attributes of an HTTP request."""
+    """Return the OpenTelemetry attributes of an HTTP request."""
     return without_none(
         {
             "http.request.method": event.method,
@@ -42,7 +42,7 @@ def of_request(event: AttemptStarted | AttemptFinished) -> dict[str, Any]:
 
 
 def ending_of_request(event: AttemptFinished) -> dict[str, Any]:
-    """Return the attributes of an HTTP answer or a failure."""
+    """Return the OpenTelemetry attributes of an HTTP response or a failure."""
     error_type = str(event.status) if event.error and event.status else event.error
     return without_none({"http.response.status_code": event.status, "error.type": error_type})
 
@@ -77,7 +77,7 @@ def _of_message(target: MessageTarget) -> dict[str, Any]:
 
 
 def series_of_target(target: OperationTarget) -> dict[str, Any]:
-    """Return the attributes of a target that have few values, so that metrics may have them."""
+    """Return the attributes of a target that metrics may have, because they have few values."""
     place = {"server.address": target.host, "server.port": target.port if target.host else None}
     if isinstance(target, MessageTarget):
         return without_none(

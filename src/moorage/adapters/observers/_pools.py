@@ -1,4 +1,4 @@
-"""The numbers of connection pools, read from everything that has some."""
+"""Reads the statistics of all connection pools that are registered."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ _OF_DATABASES: Final = "db.client.connection.pool.name"
 
 
 class PoolReadings:
-    """Reads the pools of all sources; a source that nobody else uses any more is forgotten."""
+    """Reads the connection pools of all registered sources; unused sources are dropped."""
 
     def __init__(self) -> None:
         self._sources: WeakSet[PoolSource] = WeakSet()
 
     def watch(self, source: PoolSource) -> None:
-        """Read a source, too."""
+        """Register a source of connection pools."""
         self._sources.add(source)
 
     def read(self) -> tuple[ConnectorPool, ...]:
-        """Return the pools; those of connectors with the same name are one.
+        """Return all connection pools; pools of connectors with the same name are merged.
 
         A source that fails has no pools at that moment.
         """

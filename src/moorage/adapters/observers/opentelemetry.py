@@ -74,7 +74,7 @@ _OF_SPANS: Final = (*_OF_METRICS, "tenant", "request_id", "idempotency_key")
 
 @attrs.define(eq=False)
 class _CallSpans:
-    """The open spans of one call: its own, and those of its attempts by their number."""
+    """The open OpenTelemetry spans of one call: its own, and one for each attempt."""
 
     span: Any
     attempts: dict[int, Any] = attrs.field(factory=dict[int, Any])
@@ -302,7 +302,7 @@ class OpenTelemetryObserver:
         self._call_count.add(1, attributes)
 
     def _keep(self, key: tuple[object, ...], attributes: dict[str, Any]) -> dict[str, Any]:
-        """Remember the attributes of a series, because its next call has the same ones."""
+        """Cache the attributes of a series, because its next call has the same ones."""
         if len(self._attributes) < _MOST_KEPT:
             self._attributes[key] = attributes
         return attributes
@@ -409,5 +409,5 @@ def _ending(event: AttemptFinished) -> dict[str, Any]:
 
 
 def _time(moment: datetime) -> int:
-    """Return the nanoseconds from 1970 to a moment."""
+    """Return a time as nanoseconds since the Unix epoch."""
     return int(moment.timestamp() * 1e6) * 1000

@@ -93,7 +93,7 @@ class OpenTelemetryEntries:
 
     @contextmanager
     def _current(self, span: Any) -> Generator[None]:
-        """A context manager in which a span is the current one; it records an error."""
+        """Make a span the current one in a context manager, which records an error."""
         with self._trace.use_span(
             span, end_on_exit=True, record_exception=False, set_status_on_exception=False
         ):

@@ -130,7 +130,7 @@ class _Metrics:
         return series
 
     def set_pools(self, now: int | None) -> None:
-        """Write the numbers of pools into the files that all processes share.
+        """Write the statistics of connection pools into the files that processes share.
 
         Only in the multiprocess mode, and at most once a second by `now`, a time of the local
         clock.
@@ -146,7 +146,7 @@ class _Metrics:
 
 
 def _pool_samples(pools: PoolReadings) -> Iterator[tuple[str, tuple[str, ...], int]]:
-    """Yield the metric, the labels and the value of each number of each pool."""
+    """Yield the metric, the labels and the value of each number of each connection pool."""
     for pool in pools.read():
         statistics = pool.statistics
         for state, number in (("idle", statistics.idle), ("active", statistics.active)):
@@ -157,21 +157,21 @@ def _pool_samples(pools: PoolReadings) -> Iterator[tuple[str, tuple[str, ...], i
 
 
 class _PoolCollector:
-    """Reads the pools when Prometheus asks for the metrics of this process."""
+    """Reads the connection pools when Prometheus collects the metrics of this process."""
 
     def __init__(self, pools: PoolReadings, client: Any) -> None:
         self._pools = pools
         self._family = client.GaugeMetricFamily
 
     def collect(self) -> Iterator[Any]:
-        """Yield the metrics with their present values."""
+        """Yield the metrics of connection pools with their current values."""
         families = {family.name: family for family in self.describe()}
         for name, labels, number in _pool_samples(self._pools):
             families[name].add_metric(labels, number)
         yield from families.values()
 
     def describe(self) -> Iterator[Any]:
-        """Yield the metrics without values, so that a registry knows their names."""
+        """Yield the metrics of connection pools without values, so that names are known."""
         for name in _OF_POOLS:
             definition = NAMES["prometheus"][name]
             yield self._family(name, definition["description"], labels=definition["labels"])
@@ -360,7 +360,7 @@ class PrometheusObserver:
                 metrics.series("retries_total", *pair, event.error).inc()
 
     def _labels(self, service: str, name: str) -> tuple[str, str]:
-        """Return the service and its operation as labels; above a limit, a general label."""
+        """Return the service and operation as labels; too many are replaced by a general label."""
         pair = service, name
         if pair in self._pairs:
             return pair

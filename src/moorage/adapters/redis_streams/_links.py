@@ -36,7 +36,7 @@ _LOST = (wrong.RedisError, OSError)
 
 
 def connect(settings: RedisStreams, timeout: float) -> RedisLink:
-    """Open a connection of a synchronous program."""
+    """Open a connection to an MQTT broker for a synchronous program."""
     seconds = min(timeout, settings.connect_timeout)
     link: RedisLink | None = None
     try:
@@ -57,7 +57,7 @@ def connect(settings: RedisStreams, timeout: float) -> RedisLink:
 
 
 async def connect_async(settings: RedisStreams, timeout: float) -> AsyncRedisLink:
-    """Open a connection of an asynchronous program."""
+    """Open a connection to an MQTT broker for an asynchronous program."""
     seconds = min(timeout, settings.connect_timeout)
     link: AsyncRedisLink | None = None
     try:
@@ -125,7 +125,7 @@ def _connecting_fault(error: BaseException) -> PublishFault | None:
 
 
 def _causes(error: BaseException) -> list[BaseException]:
-    """Return an exception and those during whose handling it was raised, the innermost first."""
+    """Return an exception and the exceptions before it, the innermost first."""
     causes: list[BaseException] = []
     pending: list[Any] = [error]
     while pending:
@@ -141,7 +141,7 @@ def _refusal(error: BaseException) -> PublishFault:
 
 
 def _outcome(item: OutgoingMessage, reply: object) -> Result[PublishReceipt]:
-    """Return the result of a message for the reply of Redis, or for what came instead of it."""
+    """Convert Redis's reply to a message, or the failure instead of it, to a result."""
     if isinstance(reply, bytes):
         receipt = PublishReceipt(
             broker=RULES.system,
@@ -170,14 +170,14 @@ def _refuse_cluster() -> NoReturn:
 
 
 def _has_received(connected: Any) -> bool:
-    """Return whether a socket has bytes that nobody asked for, or its end."""
+    """Return whether a socket has unexpected bytes, or was closed by the server."""
     poll = select.poll()
     poll.register(connected.fileno(), select.POLLIN)
     return bool(poll.poll(0))
 
 
 class _Link:
-    """The parts of a connection that do not depend on the kind of the program."""
+    """The code that synchronous and asynchronous connections share."""
 
     def __init__(self, settings: RedisStreams, connection: Any) -> None:
         self._settings = settings
@@ -186,7 +186,7 @@ class _Link:
         self.version: str | None = None
 
     def concern(self) -> tuple[str, str] | None:
-        """Return None: a Redis server that answers takes messages, or says why with each."""
+        """Return None, because a Redis server reports problems only with single messages."""
         return None
 
     def _packed(self, items: Sequence[OutgoingMessage]) -> Any:
@@ -210,7 +210,7 @@ class _Link:
 
 
 class RedisLink(_Link):
-    """A connection of a synchronous program, for one thread at a time."""
+    """A connection to Redis of a synchronous program, for one thread at a time."""
 
     def is_connected(self) -> bool:
         """Return False if the connection is closed, or if the server has ended it."""
@@ -222,23 +222,23 @@ class RedisLink(_Link):
             return False
 
     def greet(self) -> None:
-        """Ask for the version, which not every user may know."""
+        """Ask Redis for its version, which not every user may read."""
         with suppress(wrong.NoPermissionError):
             self._keep_facts(self._reply("INFO", "server"))
 
     def ping(self, timeout: float) -> None:
-        """Ask for a sign of life."""
+        """Send a ping to the broker, and wait for the answer."""
         self._bound(timeout)
         self._reply("PING")
 
     def publish(self, item: OutgoingMessage, timeout: float) -> PublishReceipt:
-        """Add one message to its stream."""
+        """Add one message to its Redis stream."""
         return self.publish_batch([item], timeout)[0].unwrap()
 
     def publish_batch(
         self, items: Sequence[OutgoingMessage], timeout: float
     ) -> list[Result[PublishReceipt]]:
-        """Add messages to a stream with one request, and return a result for each."""
+        """Add messages to a Redis stream with one request, and return a result for each."""
         replies: list[object] = []
         packed = self._packed(items)
         try:
@@ -255,7 +255,7 @@ class RedisLink(_Link):
         return [_outcome(item, reply) for item, reply in zip(items, replies, strict=True)]
 
     def close(self) -> None:
-        """Drop the connection."""
+        """Drop the connection to NATS."""
         self._is_closed = True
         with suppress(*_LOST):
             self._connection.disconnect()
@@ -275,7 +275,7 @@ class RedisLink(_Link):
 
 
 class AsyncRedisLink(_Link):
-    """A connection of an asynchronous program, for one task at a time."""
+    """A connection to Redis of an asynchronous program, for one task at a time."""
 
     def is_connected(self) -> bool:
         """Return False if the connection is closed, or if the server has ended it."""
@@ -285,24 +285,24 @@ class AsyncRedisLink(_Link):
         return not _has_received(writer.get_extra_info("socket"))
 
     async def greet(self) -> None:
-        """Connect, and ask for the version, which not every user may know."""
+        """Connect to Redis, and ask for its version, which not every user may read."""
         await self._connection.connect()
         with suppress(wrong.NoPermissionError):
             self._keep_facts(await self._reply("INFO", "server"))
 
     async def ping(self, timeout: float) -> None:
-        """Ask for a sign of life."""
+        """Send a ping to the broker, and wait for the answer."""
         async with asyncio.timeout(timeout):
             await self._reply("PING")
 
     async def publish(self, item: OutgoingMessage, timeout: float) -> PublishReceipt:
-        """Add one message to its stream."""
+        """Add one message to its Redis stream."""
         return (await self.publish_batch([item], timeout))[0].unwrap()
 
     async def publish_batch(
         self, items: Sequence[OutgoingMessage], timeout: float
     ) -> list[Result[PublishReceipt]]:
-        """Add messages to a stream with one request, and return a result for each."""
+        """Add messages to a Redis stream with one request, and return a result for each."""
         replies: list[object] = []
         packed = self._packed(items)
         try:
@@ -319,7 +319,7 @@ class AsyncRedisLink(_Link):
         return [_outcome(item, reply) for item, reply in zip(items, replies, strict=True)]
 
     async def request(self, words: Sequence[str | bytes], timeout: float) -> Any:
-        """Send one command, and return the reply.
+        """Send one command to Redis, and return the reply.
 
         Raises:
             ResponseError: Redis refuses the command. The connection stays usable.
@@ -338,7 +338,7 @@ class AsyncRedisLink(_Link):
             raise
 
     def close(self) -> None:
-        """Drop the connection, also if its event loop is closed."""
+        """Drop the connection to Redis, even if its event loop is closed."""
         self._is_closed = True
         connection = self._connection
         writer, connection._writer, connection._reader = connection._writer, None, None  # noqa: SLF001 - redis-py would wait

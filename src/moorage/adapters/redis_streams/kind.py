@@ -90,12 +90,12 @@ class RedisStreams(BrokerSettings):
     key: str | None = None
 
     def __attrs_post_init__(self) -> None:
-        """Refuse settings that no connection could be made with."""
+        """Refuse contradictory or incomplete settings of NATS."""
         self.address()
 
     @property
     def rules(self) -> BrokerRules:
-        """The rules of streams of Redis."""
+        """The broker's rules for messages, which are those of Redis streams."""
         return RULES
 
     def address(self) -> BrokerAddress:

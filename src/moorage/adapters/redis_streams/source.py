@@ -1,4 +1,4 @@
-"""A source of records from streams of Redis, with a consumer group.
+"""A source of records from Redis streams, with a consumer group.
 
 Laws:
 
@@ -57,7 +57,7 @@ _USUAL_SIZE: Final = 1_000
 
 @careful
 class RedisStreamsSource:
-    """A source that reads streams as a member of a consumer group.
+    """A source that reads Redis streams as a member of a consumer group.
 
     The members of a group share the entries among them, without an order between members. Entries
     of a member that died are delivered to the others.
@@ -107,7 +107,7 @@ class RedisStreamsSource:
         self._was_open = False
 
     async def open(self, _: Revocation, /) -> None:
-        """Connect, and create the groups that do not exist."""
+        """Connect to Redis, and create the consumer groups that do not exist."""
         await self.close()
         try:
             self._polling = await connect_async(self._settings, self._settings.connect_timeout)
@@ -128,7 +128,7 @@ class RedisStreamsSource:
         await self._request(self._telling, words, harmless="BUSYGROUP")
 
     async def poll(self, limits: PollLimits, /) -> list[SinkRecord]:
-        """Return entries: those left behind first, then abandoned ones, then new ones."""
+        """Return entries: first earlier deliveries, then abandoned entries, then new ones."""
         count = max(1, min(limits.records, limits.size // self._size))
         while self._backlog:
             stream, position = next(iter(self._backlog.items()))
@@ -195,16 +195,16 @@ class RedisStreamsSource:
         return records
 
     async def commit(self, records: Sequence[SinkRecord], /) -> None:
-        """Acknowledge entries."""
+        """Acknowledge entries of the streams."""
         for stream, ids in _by_stream(records):
             await self._request(self._telling, ["XACK", stream, self.group, *ids])
 
     async def release(self, records: Sequence[SinkRecord], /) -> None:
-        """Offer entries to other members at once."""
+        """Make entries available to other members of the group at once."""
         await self._claim_anew(records, "IDLE", str(int(self._claim_after * 1000)))
 
     async def extend(self, records: Sequence[SinkRecord], /) -> None:
-        """Keep other members from taking over entries."""
+        """Keep other members of the group from taking over entries."""
         await self._claim_anew(records)
 
     async def _claim_anew(self, records: Sequence[SinkRecord], *options: str) -> None:
@@ -213,12 +213,12 @@ class RedisStreamsSource:
             await self._request(self._telling, words)
 
     async def seek(self, partition: Partition, offset: Offset, /) -> None:
-        """Have the group continue after an entry of a stream."""
+        """Make the consumer group continue after an entry of a stream."""
         words = ["XGROUP", "SETID", partition[0], self.group, str(offset)]
         await self._request(self._telling, words)
 
     async def close(self) -> None:
-        """Drop the connections."""
+        """Drop the connections to Redis."""
         for link in (self._polling, self._telling):
             if link is not None:
                 link.close()

@@ -1,1 +1,1 @@
-"""Tables of encrypted texts, which credentials and tenants share."""
+"""Tables of encrypted texts, which the stores of credentials and tenants use."""

@@ -117,7 +117,7 @@ class SqlRows:
         ]
 
     def _with_timeouts(self, link: Connection) -> Connection:
-        """Return the connection after setting its time limits."""
+        """Set the time limits of a connection, and return it."""
         for statement in self._timeout_statements:
             link.execute(text(statement))
         return link
@@ -183,7 +183,7 @@ def _id(about: bytes) -> bytes:
 
 
 def _readable_owner(about: bytes) -> str:
-    """Return an owner's name in a form that any database can store."""
+    """Return the name of a service and tenant in a form that any database can store."""
     tenant, service, _ = unpack_values(about)
     owner = service if tenant is None else f"{service} of {tenant}"
     return owner.encode("ascii", "backslashreplace").decode().replace("\0", "\\0")[:_LONGEST]

@@ -26,7 +26,7 @@ PREFIX: Final = "moorage_"
 
 
 class SealedTable:
-    """The code that the synchronous and the asynchronous table share."""
+    """The code that the synchronous and the asynchronous table of encrypted texts share."""
 
     _table_suffix: ClassVar[str]
     """The name of the table, without its prefix."""
@@ -68,7 +68,7 @@ class SealedTable:
 
 
 class SyncSealedTable(SealedTable):
-    """A table with synchronous operations."""
+    """A table of encrypted texts with synchronous operations."""
 
     def _open(
         self, url: object, timeout: float | timedelta, prefix: str, schema: str | None
@@ -81,7 +81,7 @@ class SyncSealedTable(SealedTable):
 
 
 class AsyncSealedTable(SealedTable):
-    """A table with asynchronous operations."""
+    """A table of encrypted texts with asynchronous operations."""
 
     def _open(
         self, url: object, timeout: float | timedelta, prefix: str, schema: str | None

@@ -9,7 +9,7 @@ _NAME: Final = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*", re.ASCII)
 
 
 def unambiguous_names(service: str, tenant: str | None) -> tuple[str, ...] | None:
-    """Return the service and tenant as the parts of a name; None if that is ambiguous.
+    """Return service and tenant as parts of a secret's name; None if that is ambiguous.
 
     Words of lower-case letters and digits with single hyphens stay distinct in upper case, and when
     they are joined with two hyphens, a slash or two underscores.

@@ -77,7 +77,7 @@ class HttpWire:
         )
 
     async def read(self, path: str, /) -> Secret:
-        """Return the content of a file."""
+        """Return the content of a file with a secret."""
         content = await self._read(path)
         if content is None:
             raise ConfigurationError(
@@ -109,7 +109,7 @@ class Session(Generic[P]):
         self._login: _Login | None = None
 
     async def do(self, act: Callable[[Credentials], Coroutine[Any, Any, Answer]]) -> Answer:
-        """Run an operation with the current login; log in again if the manager refuses it."""
+        """Run an operation with the current login; log in again if the login is refused."""
         login_before = self._login
         current_login = await self._current(None)
         try:

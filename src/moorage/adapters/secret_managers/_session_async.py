@@ -28,7 +28,7 @@ _UNLIMITED_QUEUE: Final = 10**9
 def session_async(
     provider: P, client: AsyncHttpClient, timeout: float | timedelta, clock: Clock | None
 ) -> Session[P]:
-    """Return a session whose operations are awaited."""
+    """Return a session with a secret manager whose operations are awaited."""
     locks = AsyncioLocks()
 
     async def send_request(request: Request, url: str, timeouts: Timeouts) -> Response:

@@ -168,7 +168,7 @@ class AzureKeyVault:
     async def write(
         self, wire: Line, credentials: Credentials, name: str, content: Secret, /
     ) -> None:
-        """Store a new version of a secret."""
+        """Store a new version of a secret in the key vault."""
         request = self._request("PUT", f"/secrets/{quote(name, safe='')}")
         request = request.with_header("Content-Type", "application/json")
         answer = await wire.send(self.address, request.evolve(body=_value(content)), credentials)

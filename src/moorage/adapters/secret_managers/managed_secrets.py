@@ -70,7 +70,7 @@ class ManagedSecrets(Closing):
 def session_now(
     manager: P, client: HttpClient, timeout: float | timedelta, clock: Clock | None
 ) -> Session[P]:
-    """Return a session whose operations block the caller."""
+    """Return a session with a secret manager whose operations block the caller."""
     locks = ThreadLocks()
 
     async def send_request(request: Request, url: str, timeouts: Timeouts) -> Response:

@@ -1,4 +1,4 @@
-"""A database as the ends of a pipeline see it: with a connector of either mode."""
+"""Lets a pipeline use a SQL connector, synchronous or asynchronous."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class SqlAccess:
-    """Performs operations of a connector in an event loop; those of a synchronous one in threads.
+    """Performs operations of a SQL connector; those of a synchronous one run in threads.
 
     Attributes:
         connector: the connector.
@@ -45,11 +45,11 @@ class SqlAccess:
         self._manager: Any = manager
 
     async def query(self, statement: Statement, **parameters: Any) -> Any:
-        """Return the rows of a statement."""
+        """Return the rows of a SQL statement."""
         return await self._perform(self.connector.query(statement, **parameters))
 
     async def execute(self, statement: Statement, **parameters: Any) -> Any:
-        """Execute a statement."""
+        """Execute a SQL statement."""
         return await self._perform(self.connector.execute(statement, **parameters))
 
     async def transact(
@@ -73,7 +73,7 @@ class SqlAccess:
 
 
 def _synchronous(work: Callable[[AsyncTransaction], Awaitable[Any]]) -> Callable[..., Any]:
-    """Return a function that does some work in a synchronous transaction."""
+    """Return a function that runs asynchronous code in a synchronous transaction."""
 
     def function(transaction: Transaction) -> Any:
         flow: Any = work(cast("AsyncTransaction", _Awaited(transaction)))
@@ -83,7 +83,7 @@ def _synchronous(work: Callable[[AsyncTransaction], Awaitable[Any]]) -> Callable
 
 
 class _Awaited:
-    """A synchronous transaction with the methods of the asynchronous one, which never suspend."""
+    """A synchronous transaction with asynchronous methods, which never suspend."""
 
     def __init__(self, transaction: Transaction) -> None:
         self._transaction = transaction

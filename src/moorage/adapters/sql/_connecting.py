@@ -1,4 +1,4 @@
-"""Engines of SQLAlchemy whose connections obey the time of an attempt.
+"""Makes SQLAlchemy engines whose connections keep the time limit of an attempt.
 
 The server ends a statement shortly before the attempt does. If the server is silent, the client
 ends it: an asynchronous attempt is cancelled, and a synchronous connection stops waiting.
@@ -41,7 +41,7 @@ _PATIENCE: Final = 0.02
 
 
 class Limits(local):
-    """The end of the running attempt in each thread, by the monotonic clock; 0 for none."""
+    """The deadline of the attempt that runs in each thread, by the monotonic clock."""
 
     until = 0.0
 
@@ -60,7 +60,7 @@ def make_engine(
     options: Mapping[str, Any],
     limits: Limits,
 ) -> tuple[Engine, str]:
-    """Return an engine, and the kind of its database: "postgresql", "mysql" or "sqlite"."""
+    """Return a SQLAlchemy engine, and the kind of its database, such as "postgresql"."""
     place = _url(url, password)
     backend = place.get_backend_name()
     system = {"mariadb": "mysql"}.get(backend, backend)
@@ -182,7 +182,7 @@ def _tls_arguments(system: str, tls: Tls | None) -> dict[str, Any]:
 
 
 class _Opening(Thread):
-    """Opens a connection; its caller may stop waiting for it, and then it is closed.
+    """Opens a connection in a thread; if the caller stops waiting, it is closed.
 
     No driver bounds all steps of a connection, such as the look-up of the host.
     """
@@ -208,7 +208,7 @@ class _Opening(Thread):
         connection.close()
 
     def within(self, seconds: float) -> Any:
-        """Return the connection, or raise if there is none after these seconds."""
+        """Return the connection, or raise an error if it does not open in these seconds."""
         self.start()
         self.join(max(0.0, seconds))
         with self._lock:
@@ -250,7 +250,7 @@ def _demand_tls(connection: Any, _: object) -> None:
 
 
 def end_waits_at(connection: Connection, system: str, until: float, *, is_async: bool) -> None:
-    """Set the time at which the client stops waiting for an answer."""
+    """Set the time at which the client stops waiting for the database's answer."""
     pooled: Any = connection.connection
     if system == "sqlite":
         pooled.driver_connection.set_progress_handler(lambda: monotonic() > until, 1000)
@@ -259,7 +259,7 @@ def end_waits_at(connection: Connection, system: str, until: float, *, is_async:
 
 
 def limit_statements(connection: Connection, system: str, milliseconds: int) -> None:
-    """Give the server the time limit of statements, if it has another one; 0 is none."""
+    """Set the server's time limit for statements in milliseconds, if it has changed."""
     pooled: Any = connection.connection
     info = pooled.info
     if info.get(_LIMIT) == milliseconds:
@@ -275,7 +275,7 @@ def limit_statements(connection: Connection, system: str, milliseconds: int) -> 
 
 
 def forget_unread_rows(connection: Connection) -> None:
-    """Keep a driver of MySQL from reading all rows that are left before it closes a connection."""
+    """Keep a MySQL driver from reading the remaining rows before it closes a connection."""
     driver: Any = connection.connection.driver_connection
     driver._result.unbuffered_active = False  # noqa: SLF001 - the drivers have no other way
     driver._result = None  # noqa: SLF001 - the drivers have no other way
@@ -295,7 +295,7 @@ def _limit_statement(connection: Connection, system: str, milliseconds: int) -> 
 
 
 def _set_end(system: str, connection: Any, until: float) -> None:
-    """Set the end of the client's own wait."""
+    """Set the time at which the database driver stops waiting."""
     if system == "postgresql":
         connection.until = until and until + _PATIENCE
     else:

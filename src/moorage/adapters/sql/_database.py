@@ -1,4 +1,4 @@
-"""A database as connectors see it: connections of SQLAlchemy's pool, each under a time limit.
+"""A database with the connections of SQLAlchemy's pool, each under a time limit.
 
 Everything here is synchronous. An asynchronous connector runs it in a greenlet, in which the
 asynchronous drivers of SQLAlchemy suspend the task.
@@ -53,7 +53,7 @@ _MOST_TARGETS: Final = 1_000
 
 
 class Session:
-    """One attempt on one connection.
+    """One attempt of a SQL operation on one connection.
 
     Attributes:
         phase: the progress of the attempt.
@@ -73,7 +73,7 @@ class Session:
         self.is_open = False
 
     def open(self, *, is_limited: bool = True) -> None:
-        """Get a connection from the pool, and give it the time limit."""
+        """Take a connection from the pool, and set its time limit."""
         database = self.database
         database.check_open()
         database.limits.until = self.until
@@ -86,13 +86,13 @@ class Session:
         self.phase = SqlPhase.UNDONE
 
     def end_waits_at(self, until: float) -> None:
-        """Set the end of the attempt, or of the next batch of a stream."""
+        """Set the deadline of the attempt, or of the next batch of a stream."""
         self.until = until
         database = self.database
         end_waits_at(self.connection, database.system, until, is_async=database.is_async)
 
     def close(self, *, broken: bool = False) -> None:
-        """Return the connection to the pool, or close it if it is not clean."""
+        """Return the connection to the pool, or close it if it cannot be reused."""
         self.database.holders.pop(self, None)
         connection = getattr(self, "connection", None)
         if connection is None:
@@ -107,7 +107,7 @@ class Session:
     def run(
         self, statement: Statement, parameters: Mapping[str, Any], batch: int | None = None
     ) -> CursorResult[Any]:
-        """Execute a statement whose parameters were checked; with `batch`, as a stream."""
+        """Execute a statement with checked parameters; with `batch`, as a stream of rows."""
         if not self.is_open and not statement.safe:
             self.phase = SqlPhase.SENT
         executable, _, _ = prepared(statement)
@@ -128,11 +128,11 @@ class Session:
         self.connection.execute(executable, parameters)
 
     def control(self, text: str) -> None:
-        """Execute a statement of ours that controls the transaction."""
+        """Execute a statement that controls the transaction, such as COMMIT."""
         self.connection.exec_driver_sql(text)
 
     def begin(self, isolation: str | None, *, read_only: bool) -> None:
-        """Begin a transaction."""
+        """Begin a SQL transaction."""
         level = None if isolation is None else _level(isolation)
         access = " READ ONLY" if read_only else ""
         self.is_open = True
@@ -147,24 +147,24 @@ class Session:
                 self.control("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
     def commit(self) -> None:
-        """Commit the transaction; until the answer arrives, its outcome is open."""
+        """Commit the transaction; its outcome is unknown until the answer arrives."""
         self.phase = SqlPhase.SENT
         self.control("COMMIT")
         self.is_open, self.phase = False, SqlPhase.UNDONE
 
     def roll_back(self) -> None:
-        """Undo the open transaction, if the connection still works."""
+        """Roll back the open transaction, if the connection still works."""
         if self.is_open and not self.connection.invalidated:
             self.control("ROLLBACK")
             self.is_open = False
 
     def failure(self, error: Exception) -> Exception:
-        """Return the error of ours for an exception, or the exception."""
+        """Return the error of moorage for an exception; an unknown exception is returned itself."""
         judged = judge(error, self.database.system, self.phase)
         return error if judged is None else bare(judged)
 
     def abort(self) -> None:
-        """Undo what is open after a failure, or close the connection."""
+        """Roll back after a failure, or close the connection if that fails."""
         if self.phase is SqlPhase.CONNECTING:
             # SQLAlchemy does not see the statement that failed, and would lend the connection on.
             self.close(broken=True)
@@ -178,7 +178,7 @@ class Session:
 
 
 class Database:
-    """An engine with the bookkeeping of its connections."""
+    """A SQLAlchemy engine with the counters of its connections."""
 
     def __init__(
         self, engine: Engine, system: str, limits: Limits, *, is_async: bool, maximum: int
@@ -208,11 +208,11 @@ class Database:
         self.waiting = 0
 
     def count_handed_out(self) -> None:
-        """Count a connection that a caller got. A listener of the pool would slow it down."""
+        """Count a connection that a caller got."""
         self._handed_out_count = next(self._handed_out)
 
     def close_idle(self) -> None:
-        """Close the connections that nobody uses; those in use still come back to this pool."""
+        """Close the idle connections; those in use are returned to this pool later."""
         self.engine.pool.dispose()
 
     def check_open(self) -> None:
@@ -223,7 +223,7 @@ class Database:
             )
 
     def target(self, statements: tuple[Statement, ...]) -> DatabaseTarget:
-        """Return what traces and metrics say about an operation: the database and statement."""
+        """Describe the database and statements of an operation for traces and metrics."""
         if len(statements) != 1:
             several = len(statements) or None
             return attrs.evolve(
@@ -246,7 +246,7 @@ class Database:
         return target
 
     def _whole(self) -> DatabaseTarget:
-        """Return what is said about every operation on this database."""
+        """Describe the database for traces and metrics, without a statement."""
         url = self.engine.url
         product = url.get_backend_name()
         if getattr(self.engine.dialect, "is_mariadb", False):
@@ -259,7 +259,7 @@ class Database:
         )
 
     def statistics(self) -> PoolStatistics:
-        """Return the numbers of SQLAlchemy's pool."""
+        """Return the statistics of SQLAlchemy's connection pool."""
         pool: Any = self.engine.pool
         idle = pool.checkedin() if hasattr(pool, "checkedin") else 0
         return PoolStatistics(
@@ -284,7 +284,7 @@ class Database:
         )
 
     def attempt(self, holder: str, timeout: float, work: Callable[[Session], R]) -> R:
-        """Do some work on a connection; every exception of the driver becomes one of ours."""
+        """Run a function on a connection; convert exceptions of the driver to moorage's errors."""
         session = Session(self, holder, timeout)
         try:
             session.open()
@@ -307,7 +307,7 @@ class Database:
     def checked_parameters(
         self, statement: Statement, parameters: Mapping[str, Any]
     ) -> Mapping[str, Any]:
-        """Return the parameters of a statement.
+        """Check the parameters of a statement, and return them.
 
         Raises:
             InvalidData: a parameter is missing, unknown, or no plain value.
@@ -397,7 +397,7 @@ _LEVELS: Final = frozenset(
 
 
 def many(session: Session, steps: Sequence[tuple[Statement, Mapping[str, Any]]]) -> tuple[Any, ...]:
-    """Execute statements, and return rows for each that has some, and else the number of rows."""
+    """Execute statements, and return the rows, or the number of changed rows, of each."""
     return tuple(rows_or_count(session.run(*step)) for step in steps)
 
 

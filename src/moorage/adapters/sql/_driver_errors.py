@@ -1,4 +1,4 @@
-"""The facts about exceptions of database drivers."""
+"""Converts exceptions of database drivers to errors of moorage."""
 
 from __future__ import annotations
 

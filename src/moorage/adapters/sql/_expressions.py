@@ -1,4 +1,4 @@
-"""Expressions of SQLAlchemy as statements: their values are parameters by construction.
+"""Uses SQLAlchemy expressions as statements, whose values are always parameters.
 
 An expression may still carry text that its author wrote: `text()`, `literal_column()`, operators of
 one's own, hints and prefixes. Whether that text was a literal cannot be seen any more, so it is
@@ -25,7 +25,7 @@ _HINTS: Final = ("_hints", "_statement_hints", "_prefixes", "_suffixes", "_with_
 
 
 def check_expression(expression: object, *, safe: bool) -> Executable:
-    """Return the expression, if it contains no text of its author.
+    """Return a SQLAlchemy expression after checking that it contains no literal SQL text.
 
     Raises:
         InvalidData: it is no expression, contains text, or is of the wrong kind.

@@ -1,4 +1,4 @@
-"""Connections of psycopg that stop waiting for a silent server."""
+"""Connections of psycopg that do not wait forever for a silent server."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _INTERVAL = 0.1
 
 
 class ServerSilentError(OperationalError):
-    """The server did not answer in time; the connection is closed."""
+    """Raised if the server did not answer in time, so that the connection was closed."""
 
 
 class PunctualConnection(Connection[Any]):
-    """A connection that is closed when the server has not answered by `until`.
+    """A connection that is closed if the server does not answer until `until`.
 
     `until` is a time of the monotonic clock; 0 means that there is no limit.
     """
@@ -27,7 +27,7 @@ class PunctualConnection(Connection[Any]):
     until: float = 0.0
 
     def wait(self, gen: Any, *args: Any, **options: Any) -> Any:
-        """Drive a generator of psycopg until it ends, or until the time is over."""
+        """Run a generator of psycopg until it ends, or until the deadline."""
         until = self.until
         if not until or not hasattr(select, "poll"):
             return cast("Any", super()).wait(gen, *args, **options)
@@ -52,14 +52,14 @@ class PunctualConnection(Connection[Any]):
 
 
 class PunctualAsyncConnection(AsyncConnection[Any]):
-    """A connection that is closed at once when its task is cancelled.
+    """A connection that is closed as soon as its task is cancelled.
 
     psycopg would ask the server to cancel the statement, and wait ten seconds for a silent one. The
     server ends the statement all the same, by its own time limit.
     """
 
     async def wait(self, gen: Any, *_: Any, **__: Any) -> Any:
-        """Drive a generator of psycopg until it ends, or until the task is cancelled."""
+        """Run a generator of psycopg until it ends, or until the task is cancelled."""
         try:
             return await waiting.wait_async(gen, self.pgconn.socket, _INTERVAL)
         except asyncio.CancelledError:

@@ -25,7 +25,7 @@ def table_of(name: str, schema: str | None, columns: Sequence[str]) -> sa.TableC
 
 
 def parameter_names(columns: Sequence[str]) -> tuple[str, ...]:
-    """Return the names of the parameters of `upsert`, one for each column."""
+    """Return the names of the parameters of an upsert, one for each column."""
     return tuple(f"value_{number}" for number in range(len(columns)))
 
 
@@ -52,7 +52,7 @@ def _parameter(name: str) -> sa.BindParameter[Any]:
 
 
 def key_check(system: str, table: sa.TableClause, key: Sequence[str]) -> Command:
-    """Return a statement that writes nothing, and fails where `upsert` could never succeed."""
+    """Return a statement that writes nothing, and fails if an upsert never could succeed."""
     names = [column.name for column in table.columns]
     nothing = sa.select(*table.columns).where(sa.false())
     insertion = _INSERTS[system](table).from_select(names, nothing)

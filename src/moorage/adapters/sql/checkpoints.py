@@ -1,4 +1,4 @@
-"""Checkpoints in a table of a SQL database, whose positions can move with the rows of a sink.
+"""Checkpoints in a table of a SQL database, which a sink can update with its rows.
 
 Laws:
 
@@ -65,7 +65,7 @@ _STORE: Final = Command(
 
 @careful
 class SqlCheckpoints:
-    """Positions in the table moorage_checkpoints of a SQL database, for one source.
+    """Positions of one source in the table moorage_checkpoints of a SQL database.
 
     A `SqlSink` that is given them stores the position of a record in the transaction that writes
     its row. The offsets of the records must then grow within their partition: numbers, or texts
@@ -88,7 +88,7 @@ class SqlCheckpoints:
         self._moved: set[tuple[str, str]] = set()
 
     async def create_table(self) -> None:
-        """Create the table if it does not exist."""
+        """Create the table of checkpoints if it does not exist."""
         await self._access.execute(_CREATE)
 
     async def begin(self, name: str, /) -> tuple[int, Mapping[str, Offset]]:
@@ -108,7 +108,7 @@ class SqlCheckpoints:
         return ownership
 
     async def advance(self, name: str, epoch: int, positions: Mapping[str, Offset], /) -> None:
-        """Store positions; one that a sink moves is not set back.
+        """Store the positions of a source; a position that the sink stores is not set back.
 
         Raises:
             LocalFailure: a later owner began.
@@ -163,7 +163,7 @@ class SqlCheckpoints:
 
 
 class _Owner(NamedTuple):
-    """The row of a name."""
+    """The row of a source in the table of checkpoints."""
 
     owner: str
     epoch: int
@@ -171,7 +171,7 @@ class _Owner(NamedTuple):
 
 
 async def _lock(transaction: AsyncTransaction, name: str) -> _Owner:
-    """Lock the row of a name for the rest of the transaction, and return it.
+    """Lock a source's row of checkpoints for the transaction, and return it.
 
     Raises:
         LocalFailure: somebody removed it.

@@ -56,7 +56,7 @@ _LEAST_OF_REPEAT: Final = 0.06
 
 
 class _Described:
-    """The part of an operation that both modes share."""
+    """The code that synchronous and asynchronous SQL operations share."""
 
     __slots__ = ("_connector", "_statements", "_work", "name", "repeatable", "safe", "system")
 
@@ -80,15 +80,15 @@ class _Described:
 
     @property
     def target(self) -> DatabaseTarget:
-        """The database, with the statement or the number of statements, for traces and metrics."""
+        """The database and the statement of the operation, for traces and metrics."""
         return self._connector.database.target(self._statements)
 
     def judge(self, error: Exception, /) -> ConnectorError | None:
-        """Convert an exception of a driver; `perform` has converted those that it saw."""
+        """Convert an exception of a driver to an error of moorage."""
         return judge(error, self.system, SqlPhase.SENT)
 
     def check_time(self, attempt: OperationAttempt) -> None:
-        """Refuse a further attempt that would be cut off before the server can report anything."""
+        """Refuse a further attempt that has too little time for the server's answer."""
         if attempt.number > 1 and attempt.timeout < _LEAST_OF_REPEAT:
             raise timed_out(SqlPhase.CONNECTING)
 
@@ -97,7 +97,7 @@ class _Described:
 
 
 class SqlOperation(_Described, Generic[R]):
-    """An operation on a database, for `ConnectorManager.perform`."""
+    """An operation on a SQL database, for `ConnectorManager.perform`."""
 
     __slots__ = ()
 
@@ -108,7 +108,7 @@ class SqlOperation(_Described, Generic[R]):
 
 
 class AsyncSqlOperation(_Described, Generic[R]):
-    """An operation on a database, for `AsyncConnectorManager.perform`."""
+    """An operation on a SQL database, for `AsyncConnectorManager.perform`."""
 
     __slots__ = ()
 
@@ -119,7 +119,7 @@ class AsyncSqlOperation(_Described, Generic[R]):
 
 
 class _Connector:
-    """The part of a connector that both modes share; see `SqlConnector`."""
+    """The code that the synchronous and the asynchronous SQL connector share."""
 
     kind = "sql"
     _is_async = False
@@ -184,7 +184,7 @@ class _Connector:
 
     @property
     def operations(self) -> Mapping[str, NamedOperation]:
-        """The declared statements, which can be performed by name."""
+        """The statements that the settings declare, which can be performed by name."""
         return {
             name: NamedOperation(
                 name=name,
@@ -198,7 +198,7 @@ class _Connector:
         }
 
     def statistics(self) -> PoolStatistics:
-        """Return the numbers of the pool, without a connection."""
+        """Return the statistics of the connection pool, without connecting."""
         return self.database.statistics()
 
     def _named(self, statement: Statement, arguments: Mapping[str, Any]) -> Any:
@@ -244,7 +244,7 @@ class _Connector:
 
 
 class SqlConnector(_Connector):
-    """A connector of a database, for synchronous programs.
+    """A connector of a SQL database, for synchronous programs.
 
     Args:
         url: such as postgresql://user@host/name, mariadb://…, mysql://…, sqlite:///file.db, or
@@ -275,7 +275,7 @@ class SqlConnector(_Connector):
         return self._operation(statement, self._work_of(statement, parameters, rows=True))
 
     def execute(self, statement: Statement, /, **parameters: Any) -> SqlOperation[int]:
-        """Return the operation that executes a statement, and returns the changed rows' number."""
+        """Return the operation that executes a statement, and returns how many rows changed."""
         return self._operation(statement, self._work_of(statement, parameters, rows=False))
 
     def batch(
@@ -371,7 +371,7 @@ class SqlConnector(_Connector):
         self.close()
 
     def attempt(self, name: str, timeout: float, work: Any) -> Any:
-        """Make one attempt, under the bound on connections."""
+        """Make one attempt of a SQL operation, once a connection is free."""
         database, places = self.database, self._places
         if not places.acquire(blocking=False):
             self._wait(places, timeout)
@@ -423,7 +423,7 @@ class SqlConnector(_Connector):
 
 
 class AsyncSqlConnector(_Connector):
-    """A connector of a database, for asynchronous programs; see `SqlConnector`.
+    """A connector of a SQL database, for asynchronous programs; see `SqlConnector`.
 
     It belongs to the event loop that uses it first.
     """
@@ -443,7 +443,7 @@ class AsyncSqlConnector(_Connector):
         return self._operation(statement, self._work_of(statement, parameters, rows=True))
 
     def execute(self, statement: Statement, /, **parameters: Any) -> AsyncSqlOperation[int]:
-        """Return the operation that executes a statement, and returns the changed rows' number."""
+        """Return the operation that executes a statement, and returns how many rows changed."""
         return self._operation(statement, self._work_of(statement, parameters, rows=False))
 
     def batch(
@@ -532,7 +532,7 @@ class AsyncSqlConnector(_Connector):
         await self.close()
 
     async def attempt(self, name: str, timeout: float, work: Any) -> Any:
-        """Make one attempt, under the bound on connections."""
+        """Make one attempt of a SQL operation, once a connection is free."""
         self._check_loop()
         database, places = self.database, self._places
         end = monotonic() + timeout
@@ -632,7 +632,7 @@ class AsyncSqlConnector(_Connector):
 
 
 class _Streaming:
-    """The work of an operation that opens a stream."""
+    """An operation that opens a stream of rows."""
 
     def __init__(self, statement: Statement, parameters: Mapping[str, Any], batch: int) -> None:
         if batch < 1:
@@ -651,7 +651,7 @@ class _Streaming:
 
 
 class _Steps:
-    """The work of an asynchronous transaction."""
+    """An operation that runs a function in an asynchronous transaction."""
 
     def __init__(self, work: Any, isolation: str | None, read_only: bool) -> None:  # noqa: FBT001 - private
         self.work = work

@@ -78,7 +78,7 @@ class SqlSettings:
     repeatable: tuple[str, ...] = attrs.field(default=(), converter=_names)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse settings that contradict each other, and statements that are not whole."""
+        """Refuse contradictory settings of a database and incomplete statements."""
         self._check_place()
         if self.tls and "sqlite" in {self.dialect, self.url and self.url.reveal()[:6]}:
             raise ConfigurationError(
@@ -144,7 +144,7 @@ class SqlSettings:
             )
 
     def declared(self) -> tuple[Statement, ...]:
-        """Return the statements.
+        """Return the statements that the configuration declares.
 
         Raises:
             ConfigurationError: a statement holds a value, or is no single statement.
@@ -173,7 +173,7 @@ class SqlSettings:
         )
 
     def arguments(self, name: str) -> Mapping[str, Any]:
-        """Return the arguments of the connector's class, but for the address."""
+        """Return the arguments of the connector's class, except the URL."""
         trust = Tls(
             authorities=self.tls_authorities, certificate=self.tls_certificate, key=self.tls_key
         )
@@ -199,7 +199,7 @@ def _build_async(name: str, settings: SqlSettings, _: object) -> AsyncSqlConnect
 
 
 def _connectors() -> Any:
-    """Return the module of the connectors, which imports SQLAlchemy."""
+    """Import and return the module of the SQL connectors."""
     try:
         from moorage.adapters.sql import connector  # noqa: PLC0415 - imports SQLAlchemy
     except ImportError as error:

@@ -32,7 +32,7 @@ _BEGINNING: Final = "1:1:"
 
 
 class _Snapshot(UserDefinedType[str]):
-    """The type `pg_snapshot` of PostgreSQL."""
+    """The type `pg_snapshot` of PostgreSQL, for SQLAlchemy."""
 
     cache_ok = True
 
@@ -41,7 +41,7 @@ class _Snapshot(UserDefinedType[str]):
 
 
 class _Window(NamedTuple):
-    """The rows that become visible between two snapshots, and the id up to which they are done."""
+    """The outbox rows that become visible between two snapshots of the database."""
 
     number: int
     id: int
@@ -61,7 +61,7 @@ _SNAPSHOT: Final = Query(
 
 @careful
 class OutboxTable:
-    """The rows of a table into which a program inserts in its own transactions, and never changes.
+    """A table into which a program inserts rows in its own transactions, as a source.
 
     `after` is a function for a `PollingSource`. No row is lost or passed over, whichever
     transaction commits first. Rows of the same key keep their order, if the program locks what the
@@ -181,7 +181,7 @@ class OutboxTable:
 
 
 def _record(row: Any, table: str, offset: Offset) -> SourceRecord:
-    """Return a row as a record."""
+    """Convert a row of the outbox table to a record."""
     fields: dict[str, Any] = {"id": f"{table}/{row.id}", "offset": offset}
     if row.key is not None:
         fields["key"] = row.key if isinstance(row.key, (str, bytes)) else str(row.key)

@@ -96,7 +96,7 @@ class SqlSink:
         return self._checkpoints is not None
 
     async def open(self) -> None:
-        """Check the table, its columns and its key.
+        """Check that the table has the columns and the unique key that the sink needs.
 
         Raises:
             ConfigurationError: the table has no such column, or its key is not unique.
@@ -130,7 +130,7 @@ class SqlSink:
     async def process_batch(
         self, records: Sequence[SinkRecord], /
     ) -> Sequence[Result[object]] | None:
-        """Write the records before the first that makes no row, and return that one's error."""
+        """Write the records before the first that cannot become a row, and return its error."""
         rows: list[dict[str, Any]] = []
         problem: Exception | None = None
         for record in records:
@@ -146,7 +146,7 @@ class SqlSink:
         return [*(Result[object]() for _ in rows), Result(error=problem)]
 
     def _values(self, record: SinkRecord) -> dict[str, Any]:
-        """Return the parameters of a record."""
+        """Convert a record to the parameters of the statement that writes its row."""
         row = self._row(record)
         missing = [column for column in self._columns if column not in row]
         if missing:
@@ -177,10 +177,10 @@ class SqlSink:
         )
 
     async def flush(self) -> None:
-        """Do nothing: what was processed is committed."""
+        """Do nothing, because processed records are already committed."""
 
     async def close(self) -> None:
-        """Do nothing: the connector belongs to the caller."""
+        """Do nothing, because the connector belongs to the caller."""
 
 
 def _fields_of(record: SinkRecord) -> Mapping[str, Any]:

@@ -51,7 +51,7 @@ class Statement:
 
 
 class Query(Statement):
-    """A statement that only reads. It is repeated after a failure.
+    """A statement that only reads, so it is repeated after a failure.
 
     Args:
         statement: a literal text such as "SELECT name FROM customers WHERE id = :id", or an
@@ -67,7 +67,7 @@ class Query(Statement):
 
 
 class Command(Statement):
-    """A statement that changes rows. It is repeated only if it certainly did not happen.
+    """A statement that changes rows, so it is repeated only if it certainly had no effect.
 
     Args:
         statement: a literal text such as "DELETE FROM carts WHERE id = :id", or an expression of
@@ -86,7 +86,7 @@ class Command(Statement):
 
 
 def configured_statement(name: str, text: str, *, repeatable: bool) -> Statement:
-    """Return a statement whose text stands in a configuration, and not in the program.
+    """Return a statement whose text comes from a configuration, not from the program.
 
     A configuration is no place for values either, so the text is checked like a literal.
 
@@ -157,7 +157,7 @@ def _assign(
     safe: bool,
     repeatable: bool,
 ) -> None:
-    """Set the fields of a new statement, which never change afterwards."""
+    """Set the fields of a new, immutable statement."""
     values = {"text": text, "expression": expression, "name": name, "safe": safe}
     for field, value in {**values, "repeatable": repeatable or safe, "compiled": None}.items():
         object.__setattr__(target, field, value)

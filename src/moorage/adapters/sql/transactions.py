@@ -1,4 +1,4 @@
-"""Transactions and streams of rows, as programs see them."""
+"""Transactions and streams of rows for applications."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _savepoint_numbers: Final = count(1)
 
 
 class Transaction:
-    """An open transaction, in which statements are performed one after another.
+    """An open SQL transaction, in which statements are performed one after another.
 
     It ends with the function that was given it.
     """
@@ -44,7 +44,7 @@ class Transaction:
         self._session = session
 
     def query(self, statement: Statement, /, **parameters: Any) -> tuple[Row[Any], ...]:
-        """Return the rows of a statement."""
+        """Return the rows of a SQL statement."""
         return tuple(self._run(statement, parameters).all())
 
     def execute(self, statement: Statement, /, **parameters: Any) -> int:
@@ -61,7 +61,7 @@ class Transaction:
 
     @contextmanager
     def savepoint(self) -> Generator[None]:
-        """Undo what the block did if it raises, and keep the rest of the transaction."""
+        """A savepoint: if the block raises an error, only its changes are rolled back."""
         name = _savepoint_name()
         self._session.control(f"SAVEPOINT {name}")
         try:
@@ -82,7 +82,7 @@ class AsyncTransaction:
         self._session = session
 
     async def query(self, statement: Statement, /, **parameters: Any) -> tuple[Row[Any], ...]:
-        """Return the rows of a statement."""
+        """Return the rows of a SQL statement."""
         result = await self._run(statement, parameters)
         return tuple(result.all())
 
@@ -103,7 +103,7 @@ class AsyncTransaction:
 
     @asynccontextmanager
     async def savepoint(self) -> AsyncGenerator[None]:
-        """Undo what the block did if it raises, and keep the rest of the transaction."""
+        """A savepoint: if the block raises an error, only its changes are rolled back."""
         name, control = _savepoint_name(), self._session.control
         await greenlet_spawn(control, f"SAVEPOINT {name}")
         try:
@@ -138,7 +138,7 @@ def _run_each(session: Session, statement: Statement, rows: Sequence[Mapping[str
 
 
 def _judged(session: Session, work: Callable[[], Any]) -> Any:
-    """Do a part of an open transaction; every exception of the driver becomes one of ours."""
+    """Run a step of an open transaction; convert the driver's exceptions."""
     if not session.is_open:
         raise InvalidData(
             "The transaction has ended.",
@@ -154,7 +154,7 @@ def _judged(session: Session, work: Callable[[], Any]) -> Any:
 
 
 class _Rows:
-    """The shared part of both streams."""
+    """The code that synchronous and asynchronous streams of rows share."""
 
     def __init__(
         self, session: Session, result: Any, batch: int, timeout: float, done: Callable[[], None]
@@ -167,7 +167,7 @@ class _Rows:
         self._ended = False
 
     def _fetch(self) -> list[Any]:
-        """Return the next rows; after the last of them the connection is free."""
+        """Return the next rows of the stream; after the last, release the connection."""
         if self._ended:
             return []
         session = self._session
@@ -189,7 +189,7 @@ class _Rows:
         self._stop()
 
     def _stop(self) -> None:
-        """Free the connection, also before the last row."""
+        """Release the connection, even before the last row."""
         if self._ended:
             return
         self._ended = True

@@ -1,4 +1,4 @@
-"""Links to Amazon SQS: one for synchronous programs, and one for asynchronous ones.
+"""Links to Amazon SQS, for synchronous and asynchronous programs.
 
 A link needs no connection of its own, because the HTTP client opens, keeps and replaces them.
 """
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class _SqsLink:
-    """The part of a link that both modes share.
+    """The code that synchronous and asynchronous links to SQS share.
 
     Args:
         requests: sends the requests.
@@ -36,16 +36,16 @@ class _SqsLink:
         return self._is_open
 
     def concern(self) -> tuple[str, str] | None:
-        """Return None: SQS reports no trouble of its own."""
+        """Return None, because SQS reports no problems of its own."""
         return None
 
     def close(self) -> None:
-        """Send nothing any more."""
+        """Mark the link as closed, so that nothing more is sent."""
         self._is_open = False
 
 
 class SqsLink(_SqsLink):
-    """The access of a synchronous program to the queues of one account.
+    """The access of a synchronous program to the SQS queues of one account.
 
     Args:
         requests: sends the requests.
@@ -57,11 +57,11 @@ class SqsLink(_SqsLink):
         self._end = end
 
     def ping(self, timeout: float, /) -> None:
-        """Ask the service for the name of one queue."""
+        """Ask SQS for the name of one queue, to check the connection."""
         run_now(self._requests.ping(timeout))
 
     def publish(self, item: OutgoingMessage, timeout: float, /) -> PublishReceipt:
-        """Send one message."""
+        """Send one message to a queue of SQS."""
         return run_now(self._requests.publish(item, timeout))
 
     def publish_batch(
@@ -75,14 +75,14 @@ class SqsLink(_SqsLink):
         self.close()
 
     def close(self) -> None:
-        """Send nothing any more, and close the connections of the HTTP client."""
+        """Mark the link as closed, and close the connections of the HTTP client."""
         super().close()
         if self._end is not None:
             self._end()
 
 
 class AsyncSqsLink(_SqsLink):
-    """The access of an asynchronous program to the queues of one account.
+    """The access of an asynchronous program to the SQS queues of one account.
 
     Args:
         requests: sends the requests.
@@ -96,12 +96,12 @@ class AsyncSqsLink(_SqsLink):
         self._closing: asyncio.Task[None] | None = None
 
     async def ping(self, timeout: float, /) -> None:
-        """Ask the service for the name of one queue."""
+        """Ask SQS for the name of one queue, to check the connection."""
         self._loop = asyncio.get_running_loop()
         await self._requests.ping(timeout)
 
     async def publish(self, item: OutgoingMessage, timeout: float, /) -> PublishReceipt:
-        """Send one message."""
+        """Send one message to a queue of SQS."""
         return await self._requests.publish(item, timeout)
 
     async def publish_batch(
@@ -117,7 +117,7 @@ class AsyncSqsLink(_SqsLink):
             await self._end()
 
     def close(self) -> None:
-        """Send nothing any more, and close the connections of the HTTP client in its loop."""
+        """Mark the link as closed, and close the HTTP client's connections in its event loop."""
         super().close()
         loop = asyncio.get_running_loop()
         if self._end is not None and self._loop is loop:

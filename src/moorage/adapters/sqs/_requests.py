@@ -47,7 +47,7 @@ _PERMISSION: Final = frozenset({"AccessDenied", "AccessDeniedException"})
 
 @attrs.frozen
 class SqsAccess:
-    """The access to the queues of an account; a `Session` renews its keys.
+    """The access to an account's queues in SQS; a `Session` renews its keys.
 
     Attributes:
         identity: finds the access keys.
@@ -59,7 +59,7 @@ class SqsAccess:
 
     @property
     def where(self) -> str:
-        """The name of the service in messages."""
+        """The name of the service in error messages."""
         return f"Amazon SQS in {self.region}"
 
     async def log_in(self, wire: Line, held: Credentials | None, /) -> Credentials:  # noqa: ARG002 - nothing is renewed
@@ -69,7 +69,7 @@ class SqsAccess:
 
 @attrs.frozen
 class SqsRequests:
-    """The requests to the queues of one account in one region.
+    """The HTTP requests to the SQS queues of one account in one region.
 
     Attributes:
         send: sends a request, and returns any answer.
@@ -84,7 +84,7 @@ class SqsRequests:
     account: str
 
     async def publish(self, item: OutgoingMessage, timeout: float) -> PublishReceipt:
-        """Send one message."""
+        """Send one message to a queue of SQS."""
         check_for_queue(item.message, item.topic)
         fields = {"QueueUrl": self._queue_url(item.topic), **entry_of(item)}
         answer = await self._act("SendMessage", fields, item.topic, timeout)
@@ -93,7 +93,7 @@ class SqsRequests:
     async def publish_batch(
         self, items: Sequence[OutgoingMessage], timeout: float
     ) -> list[Result[PublishReceipt]]:
-        """Send messages of one queue in one request; those that SQS cannot store are left out."""
+        """Send messages to one queue in one request; invalid messages are not sent."""
         results: list[Result[PublishReceipt]] = []
         sent: list[OutgoingMessage] = []
         for item in items:
@@ -113,7 +113,7 @@ class SqsRequests:
         return [next(answered) if result.ok else result for result in results]
 
     async def ping(self, timeout: float) -> None:
-        """Ask for the name of one queue; a refused permission proves that the keys are right."""
+        """Ask SQS for a queue's name; even a missing permission proves that the keys work."""
         try:
             await self._act("ListQueues", {"MaxResults": 1}, "", timeout)
         except AuthenticationFailed as error:
@@ -126,7 +126,7 @@ class SqsRequests:
     async def _act(
         self, action: str, fields: dict[str, Any], queue: str, timeout: float
     ) -> dict[str, Any]:
-        """Send a signed request until it is answered, or its time is over."""
+        """Send a signed request to SQS within a time limit, and return the answer's content."""
         until = monotonic() + timeout
         wire = self.session.wire
         headers = {"Content-Type": _TYPE, "X-Amz-Target": f"AmazonSQS.{action}"}
@@ -163,7 +163,7 @@ def _lacks_permission(error: AuthenticationFailed) -> bool:
 
 
 def _refusal(answer: Response, queue: str) -> ConnectorError:
-    """Return the error that an answer without success stands for."""
+    """Return the error for an unsuccessful answer of SQS."""
     content = _json_of(answer)
     fields = content if is_object(content) else {}
     code, words = fields.get("__type"), fields.get("message") or fields.get("Message")

@@ -94,7 +94,7 @@ class AmazonSqs:
     connect_timeout: float = attrs.field(default=5.0, converter=plain, validator=is_seconds)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse an id without its secret, and a secret without its id."""
+        """Refuse an access key id without its secret, and a secret without its id."""
         if (self.access_key_id is None) != (self.secret_access_key is None):
             raise ConfigurationError(
                 "An access key of AWS needs an id and a secret, and one of them is missing.",
@@ -198,4 +198,4 @@ class AmazonSqs:
 
 
 def _nothing_known(_: Exception) -> None:
-    """Return None: the HTTP client raises nothing but errors of this package."""
+    """Return None, because the HTTP client raises only errors of moorage."""

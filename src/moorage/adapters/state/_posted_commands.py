@@ -1,4 +1,4 @@
-"""The posted commands of an asynchronous store, for whose answers nobody waits.
+"""The commands of an asynchronous store that nobody awaits.
 
 `post` is a synchronous function, so an asynchronous store cannot execute the command in it. Laws:
 
@@ -64,7 +64,7 @@ class PostedCommands:
         self._ensure_task(loop)
 
     async def settle(self, timeout: float | None = None) -> None:
-        """Wait until every posted command has been executed or has failed.
+        """Wait until every queued command has been executed or has failed.
 
         Args:
             timeout: the maximum number of seconds, if it is shorter than the store's timeout.

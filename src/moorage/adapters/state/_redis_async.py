@@ -96,11 +96,11 @@ class AsyncServerConnection:
         return await connection.read_response(disconnect_on_error=True)  # type: ignore[no-any-return]  # as the script replies
 
     async def drop(self) -> None:
-        """Disconnect after an error, because an unread reply may follow."""
+        """Disconnect from Redis after an error, because an unread reply may follow."""
         await self.close()
 
     async def close(self) -> None:
-        """Disconnect."""
+        """Disconnect from Redis."""
         connection, self._connection = self._connection, None
         guard, self._guard = self._guard, None
         if guard is not None:
@@ -150,7 +150,7 @@ class AsyncClusterConnection:
         self._guard: AsyncGenerator[None] | None = None
 
     async def ready(self) -> None:
-        """Find the nodes of the cluster, if that has not been done.
+        """Find the nodes of the Redis cluster, if that has not been done.
 
         Raises:
             UnsentError: no node responded.
@@ -172,7 +172,7 @@ class AsyncClusterConnection:
             self._client, self._guard = client, guard
 
     def node_of(self, key: bytes) -> str:
-        """Return the cluster node that stores a key; empty if it is unknown."""
+        """Return the name of the cluster node that stores a key; empty if it is unknown."""
         node = None if self._client is None else self._node(key_slot(key))
         return "" if node is None else str(node.name)
 
@@ -255,7 +255,7 @@ async def _first_reply(nodes: Any, request: str, excluded: Any = None) -> Any:
 
 
 async def _close_client(client: Any) -> None:
-    """Disconnect a client from every node, even if it is only partly initialised."""
+    """Disconnect a Redis client from every node, even if it is only partly initialised."""
     await client.aclose()
     for cache in ("nodes_cache", "startup_nodes"):
         await client.nodes_manager.aclose(cache)

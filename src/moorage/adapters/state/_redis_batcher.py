@@ -78,7 +78,7 @@ def pauses(timeout: float, until: float = inf) -> Iterator[float]:
 
 
 def can_resend(error: BaseException, *, once: bool) -> bool:
-    """Return whether a posted command that failed is sent again with the next command.
+    """Return whether a failed command that nobody awaits is sent again later.
 
     A command that Redis has refused would be refused again.
     """
@@ -112,7 +112,7 @@ class Batcher:
         self._swap_task: Task[None] | None = None
 
     def idle(self) -> bool:
-        """Return whether both queues are empty."""
+        """Return whether no command waits to be sent."""
         return self._send_task is None and self._swap_task is None
 
     async def send(
@@ -121,7 +121,7 @@ class Batcher:
         timeout: float | None = None,
         command: Command[Any] | None = None,
     ) -> Any:
-        """Return the script's reply to a call, or raise after `timeout` seconds."""
+        """Return the Redis script's reply to a call; raise an error after `timeout` seconds."""
         future: Future[Any] = self.loop.create_future()
         timeout = bounded(self._timeout, timeout)
         self._calls.append((call, future, command, timeout))
@@ -178,7 +178,7 @@ class Batcher:
                 self._swap_task = self.loop.create_task(self._swap_all())
 
     async def finish(self) -> None:
-        """Wait until both queues are empty."""
+        """Wait until all queued commands have been sent."""
         while tasks := [task for task in (self._send_task, self._swap_task) if task is not None]:
             await asyncio.wait(tasks)
 
@@ -226,13 +226,13 @@ class Batcher:
                     self._return_unread(call, command, reply)
 
     def _return_unread(self, call: ScriptCall, command: Command[Any] | None, reply: Any) -> None:
-        """Give back the grants in a reply whose caller has left."""
+        """Return what a command was granted, because its caller does not wait any more."""
         if isinstance(command, Admission):
             with suppress(StateUnavailable):
                 self._post_all(unclaimed(command, decode_reply(call, reply)))
 
     def _return_undelivered(self, command: Command[Any], result: SwapResult) -> None:
-        """Give back the grants of a compare-and-swap whose caller has left."""
+        """Return what a compare-and-swap was granted, because its caller does not wait any more."""
         answer, error = result
         if error is None:
             self._post_all(unclaimed(command, answer))

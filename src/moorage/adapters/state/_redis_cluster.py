@@ -83,7 +83,7 @@ class ClusterPool:
         raise wrong.TryAgainError
 
     def node_of(self, key: bytes) -> str:
-        """Return the cluster node that stores a key; empty if it is unknown."""
+        """Return the name of the cluster node that stores a key; empty if it is unknown."""
         node = self._owners.get(key_slot(key))
         return "" if node is None else f"{node[0]}:{node[1]}"
 

@@ -118,7 +118,7 @@ class PooledConnection:
         return connection.read_response(disconnect_on_error=True)  # type: ignore[no-any-return]  # as the script replies
 
     def close(self) -> None:
-        """Disconnect."""
+        """Disconnect from Redis."""
         self._connected = False
         connection, self._connection = self._connection, None
         if connection is not None:

@@ -1,4 +1,4 @@
-"""The address of a Redis server, its connections, and the errors for redis-py's errors.
+"""A Redis server's address and connections, and the conversion of redis-py's errors.
 
 The store has its own connections, created in the way of redis-py.
 """

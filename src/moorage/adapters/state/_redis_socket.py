@@ -32,22 +32,22 @@ class TimedSocket:
         self.until = until
 
     def settimeout(self, seconds: float | None) -> None:
-        """Set whether to wait; the number of seconds is ignored in favour of the deadline."""
+        """Set whether operations wait at all; the deadline decides how long they wait."""
         self._waits = seconds != 0
         self._socket.settimeout(seconds)
 
     def recv(self, *request: Any) -> Any:
-        """Receive as a socket does."""
+        """Receive bytes before the deadline."""
         self._bound()
         return self._socket.recv(*request)
 
     def recv_into(self, *request: Any) -> Any:
-        """Receive into a buffer as a socket does."""
+        """Receive bytes into a buffer before the deadline."""
         self._bound()
         return self._socket.recv_into(*request)
 
     def sendall(self, *request: Any) -> Any:
-        """Send as a socket does."""
+        """Send bytes before the deadline."""
         self._bound()
         return self._socket.sendall(*request)
 
@@ -121,7 +121,7 @@ def _time_left(seconds: float) -> float:
 
 @cache
 def timed(kind: Any) -> Any:
-    """Return a subclass of a redis-py connection whose operations end at `until`."""
+    """Return a subclass of a redis-py connection whose operations keep a deadline."""
     bases: tuple[Any, ...] = (kind,)
     if issubclass(kind, Connection):
         bases = (_TimedTcpConnection,) if kind is Connection else (kind, _TimedTcpConnection)

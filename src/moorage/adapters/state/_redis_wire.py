@@ -127,7 +127,7 @@ class ScriptCalls:
         self._circuits: dict[int, tuple[CircuitRule, bytes]] = {}
 
     def key(self, key: str) -> bytes:
-        """Return the key in Redis for the key of a state."""
+        """Return the Redis key of a state's key."""
         return self._prefix + key.encode("utf-8", "surrogatepass")
 
     def of(self, command: Command[Any]) -> ScriptCall | None:
@@ -178,7 +178,7 @@ class ScriptCalls:
         return self._call(command, packed, _read_confirmation)
 
     def give_back(self, command: GiveBack) -> ScriptCall | None:
-        """Encode the return of tickets; `apply` raises the error if any are missing."""
+        """Encode the return of tickets for rate limits; None if any are missing."""
         limits = self._rules(command.gates)[1]
         if len(limits) != len(command.tickets):
             return None
@@ -186,21 +186,21 @@ class ScriptCalls:
         return self._call(command, packed, _do_nothing)
 
     def pause(self, command: Pause) -> ScriptCall:
-        """Encode a pause of limits."""
+        """Encode a pause of rate limits."""
         limits = self._rules(command.gates)[1]
         no_tickets: tuple[Ticket, ...] = ((),) * len(limits)
         packed = b"\4" + _PAUSE.pack(len(limits), command.pause) + _tickets(limits, no_tickets)
         return self._call(command, packed, _do_nothing)
 
     def report(self, command: Report) -> ScriptCall:
-        """Encode the report of an outcome."""
+        """Encode the report of a call's outcome."""
         rule = self._circuit(command.rule)
         packed_outcome = _REPORT.pack(_OUTCOMES[command.outcome], *command.permit)
         packed = b"\5" + rule + packed_outcome + command.reporter.encode("utf-8", "surrogatepass")
         return self._call(command, packed, _CHANGES.__getitem__)
 
     def claim(self, command: Claim) -> ScriptCall:
-        """Encode the claim of a key."""
+        """Encode the claim of an idempotency key."""
         fingerprint = digest_of(command.fingerprint)
         packed = (
             b"\6"
@@ -214,17 +214,17 @@ class ScriptCalls:
         return self._call(command, packed, _read_claim)
 
     def settle(self, command: Settle) -> ScriptCall:
-        """Encode the end of a key's claim."""
+        """Encode the end of the claim of an idempotency key."""
         packed = b"\7" + _SETTLE.pack(command.fence, command.stage, command.ttl)
         return self._call(command, packed + pack_values((command.answer,)), _read_settlement)
 
     def withdraw(self, command: Withdraw) -> ScriptCall:
-        """Encode the withdrawal of a key's claim."""
+        """Encode the withdrawal of the claim of an idempotency key."""
         packed = b"\10" + _TWO_INTEGERS.pack(command.owner, command.ttl)
         return self._call(command, packed, _do_nothing)
 
     def renew(self, command: Renew) -> ScriptCall:
-        """Encode the renewal of keys' claims."""
+        """Encode the renewal of claims of idempotency keys."""
         packed = b"\13" + _ONE_INTEGER.pack(command.lease)
         packed += b"".join(_TWO_INTEGERS.pack(fence, ttl) for _, fence, ttl in command.held)
         return self._call(command, packed, _read_renewals)
@@ -419,7 +419,7 @@ Batch: TypeAlias = "Sequence[ScriptCall]"
 
 
 def arguments(batch: Batch, now: bytes = _SERVER_TIME) -> tuple[Sequence[bytes], list[bytes]]:
-    """Return the keys and the arguments of the script for several commands."""
+    """Return the keys and arguments of the Redis script for several commands."""
     first_call = batch[0]
     if all(call is first_call for call in batch):
         return first_call.keys, [now, b"", b"%d" % len(batch), first_call.packed]
@@ -446,7 +446,7 @@ def _runs(batch: Batch) -> Iterator[tuple[ScriptCall, int]]:
 
 
 def request(batch: Batch) -> bytes:
-    """Return the request that calls the script by its digest."""
+    """Return the request that calls the Redis script by its digest."""
     if len(batch) > 1:
         return _request(batch)
     call = batch[0]
@@ -462,7 +462,7 @@ def _request(batch: Batch) -> bytes:
 
 
 def with_script(request: bytes) -> bytes:
-    """Return the request with the text of the script, for a server that does not have it."""
+    """Return the request with the script's text, for a Redis server that lacks the script."""
     return request.replace(_DIGEST_PREFIX, _SCRIPT_PREFIX, 1)
 
 

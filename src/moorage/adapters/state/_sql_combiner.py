@@ -1,4 +1,4 @@
-"""The combination of several callers' commands in one transaction.
+"""Combines the commands of several callers in one database transaction.
 
 A row that a command changes is locked for one round trip. Callers of one process that each lock it
 would queue behind each other, so their commands are combined:
@@ -81,7 +81,7 @@ class RowKeys(NamedTuple):
 
 @lru_cache(_CACHE_SIZE)
 def row_keys_of(keys: tuple[str, ...]) -> RowKeys:
-    """Return the hashes of a command's keys."""
+    """Return the hashes of a command's keys, which are the ids of its rows."""
     hashes = {key: sha256(key.encode("utf-8", "surrogatepass")).digest() for key in keys}
     ordered_keys = sorted(hashes, key=hashes.__getitem__)
     return RowKeys(
@@ -488,7 +488,7 @@ def _wake(pending: _PendingCommand) -> None:
 
 
 def _own_copy(error: Exception | None) -> Exception | None:
-    """Return a copy of an error for one caller alone."""
+    """Return a copy of an error, so that each caller gets its own."""
     return copy(error) if isinstance(error, ConnectorError) else error
 
 

@@ -330,7 +330,7 @@ class MemoryStorage:
         return counts_before
 
     def _make_space(self, name: str, number: int, keys: tuple[str, ...], now: int) -> None:
-        """Drop expired states to make room; if that is not enough, warn, or drop others."""
+        """Drop expired states to make room; if that is not enough, warn or drop other states."""
         maximum = self._max_entries
         is_full = self._counts[name] + number > maximum
         if (is_full or name not in self._warned) and now >= self._swept_at + _SWEEP_PAUSE:
@@ -378,7 +378,7 @@ class MemoryStorage:
 
 
 class AsyncMemoryStorage:
-    """The asynchronous `MemoryStorage`; `shared` is a store whose states it shares."""
+    """An asynchronous `MemoryStorage`, which can share the states of another store."""
 
     durable = False
     reach = "process"

@@ -92,7 +92,7 @@ class _Store(ABC):
 
     @abstractmethod
     def _start_afresh(self) -> None:
-        """Forget all connections, because a forked child must not use those of its parent."""
+        """Drop all connections in a forked child, because they belong to its parent."""
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._server.address!r})"
@@ -168,7 +168,7 @@ class RedisStorage(_Store, Closing):
         return decode_reply(call, self._execute_batch([call], end_time)[0])  # type: ignore[no-any-return]  # as the command answers
 
     def post(self, command: Command[Any], /) -> None:
-        """Run a command whose answer nobody needs: now, or with the next one after a failure."""
+        """Run a command whose answer is not needed, now or (after a failure) with the next one."""
         try:
             # A closed store would open a connection that is never closed.
             self._require_open()
@@ -228,7 +228,7 @@ class RedisStorage(_Store, Closing):
         return replies
 
     def _send_posted(self, until: float = inf) -> None:
-        """Run the posted commands; those that could not be sent wait for the next command."""
+        """Run the commands whose answers are not needed, as far as Redis is available."""
         for _ in range(0, len(self._posted), MAX_BATCH):
             self._send_due(until)
 
@@ -309,7 +309,7 @@ class AsyncRedisStorage(_Store, AsyncClosing):
         return decode_reply(call, await batcher.send(call, timeout, command))  # type: ignore[no-any-return]  # as the command answers
 
     def post(self, command: Command[Any], /) -> None:
-        """Run a command whose answer nobody needs; at once if an event loop runs."""
+        """Run a command whose answer is not needed; at once if an event loop is running."""
         with suppress(Exception):
             self._require_open()
             self._posted.append(command)
@@ -344,7 +344,7 @@ class AsyncRedisStorage(_Store, AsyncClosing):
             await connection.close()
 
     def _batcher(self, command: Command[Any] | None) -> Batcher:
-        """Return the batcher of this event loop, in a cluster that of the command's hash tag."""
+        """Return the batcher of this event loop and, in a cluster, of the command's hash tag."""
         loop = asyncio.get_running_loop()
         latest_batcher = self._latest
         if (

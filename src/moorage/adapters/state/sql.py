@@ -86,7 +86,7 @@ class _Common(ABC):
         self._combiner = Combiner(self._engine, self._return_grants)
 
     def _return_grants(self, command: Command[Any], answer: Any) -> None:
-        """Give back what a command granted to a caller that has left."""
+        """Return what a command granted to a caller that does not wait any more."""
         for return_command in unclaimed(command, answer):
             self.post(return_command)
 

@@ -99,7 +99,7 @@ class SqliteStorage(Closing):
         return answer
 
     def post(self, command: Command[Any], /) -> None:
-        """Run a command whose answer nobody needs; if the file is locked, with the next one."""
+        """Run a command whose answer is not needed; a locked file delays it to the next command."""
         try:
             retry_until(partial(self._engine.attempt, command), self._engine.until(_POST_TIMEOUT))
         except Busy:
@@ -108,7 +108,7 @@ class SqliteStorage(Closing):
             return
 
     def _return_grants(self, command: Command[Any], answer: Any) -> None:
-        """Give back what a command granted to a caller that has left."""
+        """Return what a command granted to a caller that does not wait any more."""
         for return_command in unclaimed(command, answer):
             self.post(return_command)
 
@@ -197,7 +197,7 @@ class AsyncSqliteStorage(AsyncClosing):
         return answer
 
     def post(self, command: Command[Any], /) -> None:
-        """Run a command whose answer nobody needs; if the file is locked, a moment later."""
+        """Run a command whose answer is not needed; a locked file delays it for a moment."""
         posts = self._posts
         try:
             if posts.queue or posts.task:
@@ -210,7 +210,7 @@ class AsyncSqliteStorage(AsyncClosing):
             return
 
     def _return_grants(self, command: Command[Any], answer: Any) -> None:
-        """Give back what a command granted to a caller that has left."""
+        """Return what a command granted to a caller that does not wait any more."""
         for return_command in unclaimed(command, answer):
             self.post(return_command)
 

@@ -19,7 +19,7 @@ _KINDS: Final = {"mariadb": "mysql", **{kind: kind for kind in PLACEHOLDERS}}
 
 
 class Lend(Protocol):
-    """Calls a function with a connection in an open transaction, and returns the result.
+    """A function that lends a connection with an open transaction to another function.
 
     The transaction ends with the call, unless the host had begun it. Errors of the database are
     raised as `ConnectorError`.

@@ -1,4 +1,4 @@
-"""The adding of entries within a transaction of the application."""
+"""Adds entries within a transaction of the application."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _ASYNC_CONNECTION: Final = "an asynchronous connection of the driver, or SQLAlch
 
 
 class HostConnection:
-    """A connection of the application, with a transaction open.
+    """An open connection of the application, in the middle of a transaction.
 
     Args:
         connection: a DB-API connection, or a connection or session of SQLAlchemy.
@@ -143,7 +143,7 @@ def _is_async(connection: Any) -> bool:
 
 
 def _is_autocommit(connection: Any) -> bool:
-    """Return whether the connection commits each statement, if that can be found out."""
+    """Return whether a connection is known to commit each statement by itself."""
     if getattr(connection, "isolation_level", "") is None and hasattr(connection, "in_transaction"):
         return connection.in_transaction is False
     if getattr(connection, "autocommit", None) is True and hasattr(connection, "pgconn"):

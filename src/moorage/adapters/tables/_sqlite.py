@@ -30,7 +30,7 @@ _BUSY_CODES: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 
 
 class Link:
-    """A connection to the file, used by one caller at a time."""
+    """A connection to a SQLite file, used by one caller at a time."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
@@ -40,7 +40,7 @@ class Link:
     async def __call__(
         self, *statements: Statement, keep_open: bool = False, writes: bool = False
     ) -> list[StatementResult]:
-        """Run SQL statements in the open transaction, or in a new one that ends with them."""
+        """Run SQL statements in the open transaction, or in a new one that they end."""
         connection = self.connection
         if writes and not connection.in_transaction:
             connection.execute("BEGIN IMMEDIATE")

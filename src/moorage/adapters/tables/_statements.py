@@ -115,12 +115,12 @@ class EntrySql:
 
     @cached_property
     def now(self) -> str:
-        """The query for the server's time; SQLite has none."""
+        """The SQL query for the server's time; SQLite has none."""
         return f"SELECT {_NOW[self.kind]}"
 
     @cached_property
     def insert(self) -> str:
-        """Adds a row unless its id exists."""
+        """The SQL statement that inserts a row unless its id exists."""
         marks, names = ", ".join("?" * len(COLUMNS)), ", ".join(COLUMNS)
         if self.kind == "mysql":
             # ON DUPLICATE KEY would also lock the gap, and block inserts of other ids.
@@ -129,7 +129,7 @@ class EntrySql:
 
     @cached_property
     def arrival(self) -> str:
-        """PostgreSQL's statement that adds a row at the server's time, unless its id exists.
+        """PostgreSQL's statement that inserts a row at the server's time unless its id exists.
 
         It has a placeholder for each column except `added_at`, and selects the number and the times
         of an added row. It gives the same times as `arrive`.
@@ -138,7 +138,7 @@ class EntrySql:
 
     @cached_property
     def pause_arrival(self) -> str:
-        """The same statement for a pause, which is never due."""
+        """PostgreSQL's statement that inserts the row of a pause, which is never due."""
         return self._arrival("?")
 
     def _arrival(self, due: str) -> str:
@@ -153,7 +153,7 @@ class EntrySql:
 
     @cached_property
     def seen(self) -> str:
-        """The query for the row with an id, as this transaction sees it.
+        """The SQL query for the row with an id, as the current transaction sees it.
 
         It runs before and after the insert. In MariaDB and MySQL, an insert of an existing id and
         a locking read also lock the neighbouring ids until the transaction ends.
@@ -162,7 +162,7 @@ class EntrySql:
 
     @cached_property
     def seen_now(self) -> str:
-        """Selects the server's time, and `seen` beside it: nulls if there is no such row."""
+        """The SQL query for the server's time and, if it exists, the row with an id."""
         columns = ", ".join(f"entry.{name}" for name in ("number", *COLUMNS))
         return (
             f"SELECT {_NOW[self.kind]}, {columns}"  # noqa: S608 - quoted names; values are parameters
@@ -171,12 +171,12 @@ class EntrySql:
 
     @cached_property
     def stored(self) -> str:
-        """The query for the row with an id, even if it was committed during this transaction."""
+        """The SQL query for the row with an id, even if it was committed meanwhile."""
         lock_clauses = {"sqlite": "", "postgresql": " FOR SHARE", "mysql": " LOCK IN SHARE MODE"}
         return f"{self._select_all} WHERE id = ?{lock_clauses[self.kind]}"
 
     def lock_lane(self, number: int) -> list[tuple[str, tuple[int]]]:
-        """Return the statements that wait for transactions which add to the same lane.
+        """Return statements that wait for other transactions which add to the same lane.
 
         A host may add to ten thousand lanes in one transaction, and as many advisory locks would
         fill the lock table of its PostgreSQL. A row that is inserted and deleted at once is also a
@@ -194,7 +194,7 @@ class EntrySql:
         ]
 
     def free(self, *, locked: bool) -> str:
-        """Return the query for entries that may be claimed; with `locked`, without locked rows."""
+        """Return the SQL query for entries that may be claimed."""
         lock = " FOR UPDATE SKIP LOCKED" if locked else ""
         pending_condition = (
             "pending = 1 AND " if self.kind == "mysql" and not self.host_made else ""

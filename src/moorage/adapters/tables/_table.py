@@ -140,7 +140,7 @@ class EntryTable(Generic[E]):
         return self._entry(stored_result.rows[0])
 
     def _lane_locks(self, entry: E) -> list[Statement]:
-        """Return the statements that wait for transactions which add to the entry's lane."""
+        """Return statements that wait for transactions which add to the entry's lane."""
         if entry.lane is None:
             return []
         locks: list[Statement] = [*self._sql.lock_lane(lane_number(self._sql.bare, entry.lane))]
@@ -257,12 +257,12 @@ class EntryTable(Generic[E]):
 
 
 def micros(time: datetime) -> int:
-    """Return the microseconds from 1970 to a time."""
+    """Return a time as microseconds since the Unix epoch."""
     return (time - _EPOCH) // _MICROSECOND
 
 
 def moment(number: int) -> datetime:
-    """Return the time this number of microseconds after 1970."""
+    """Return the time that is this number of microseconds after the Unix epoch."""
     return _EPOCH + int(number) * _MICROSECOND
 
 

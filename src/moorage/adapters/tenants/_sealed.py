@@ -48,11 +48,11 @@ class SealedTenants:
         await self._rows.put(key, self._cipher.seal(pack_tables(tables), key))
 
     async def remove(self, tenant: str) -> None:
-        """Delete a tenant."""
+        """Delete the configuration of a tenant."""
         await self._rows.drop(_binding_of(tenant))
 
     async def clear(self) -> int:
-        """Delete all tenants, and return their number."""
+        """Delete the configurations of all tenants, and return their number."""
         return await self._rows.clear()
 
 
@@ -74,11 +74,11 @@ class TenantOperations:
         run_now(self._sealed.put(tenant, tables))
 
     def remove(self, tenant: str, /) -> None:
-        """Delete a tenant."""
+        """Delete the configuration of a tenant."""
         run_now(self._sealed.remove(tenant))
 
     def clear(self) -> int:
-        """Delete all tenants, and return their number."""
+        """Delete the configurations of all tenants, and return their number."""
         return run_now(self._sealed.clear())
 
 
@@ -100,11 +100,11 @@ class AsyncTenantOperations:
         await self._sealed.put(tenant, tables)
 
     async def remove(self, tenant: str, /) -> None:
-        """Delete a tenant."""
+        """Delete the configuration of a tenant."""
         await self._sealed.remove(tenant)
 
     async def clear(self) -> int:
-        """Delete all tenants, and return their number."""
+        """Delete the configurations of all tenants, and return their number."""
         return await self._sealed.clear()
 
 

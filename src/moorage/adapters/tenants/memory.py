@@ -43,11 +43,11 @@ class MemoryTenants:
         )
 
     def remove(self, tenant: str, /) -> None:
-        """Delete a tenant."""
+        """Delete the configuration of a tenant."""
         self._tables_by_tenant.pop(tenant, None)
 
     def clear(self) -> int:
-        """Delete all tenants, and return their number."""
+        """Delete the configurations of all tenants, and return their number."""
         count_of = len(self._tables_by_tenant)
         self._tables_by_tenant.clear()
         return count_of
@@ -76,9 +76,9 @@ class AsyncMemoryTenants:
         self._tenants.put(tenant, tables)
 
     async def remove(self, tenant: str, /) -> None:
-        """Delete a tenant."""
+        """Delete the configuration of a tenant."""
         self._tenants.remove(tenant)
 
     async def clear(self) -> int:
-        """Delete all tenants, and return their number."""
+        """Delete the configurations of all tenants, and return their number."""
         return self._tenants.clear()

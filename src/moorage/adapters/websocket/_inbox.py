@@ -1,4 +1,4 @@
-"""The messages of one subscription that nobody has taken yet, bounded by their size."""
+"""Received messages of a subscription, bounded by their size, until they are taken."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Inbox:
-    """Messages in order of arrival, and then the end.
+    """A queue of received messages, which can be ended.
 
     Attributes:
         failure: the error that ended it; None if it ended as planned, or has not ended.
@@ -28,7 +28,7 @@ class Inbox:
         self.is_ended = False
 
     def put(self, arrival: Arrival, size: int) -> bool:
-        """Add a message of a number of bytes; return False if there is no room for it.
+        """Add a message of `size` bytes; return False if there is no room for it.
 
         A single message always has room, because its size has a bound of its own.
         """
@@ -40,7 +40,7 @@ class Inbox:
         return True
 
     def end(self, failure: ConnectorError | None = None) -> None:
-        """Add no more messages; the waiting ones can still be taken."""
+        """Mark the queue as ended; waiting messages can still be taken."""
         self.is_ended = True
         self.failure = failure
         self._change.set()

@@ -1,4 +1,4 @@
-"""The way to one server: at most one open connection, which is opened again when it is lost."""
+"""Opens at most one connection to a WebSocket server, and reopens it when it is lost."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _UNAUTHORIZED = 401
 
 
 class Line:
-    """The connection to one server, in one event loop.
+    """The connection to one WebSocket server, in one event loop.
 
     Attributes:
         codec: writes and reads the messages.
@@ -87,7 +87,7 @@ class Line:
         return str(next(self._numbers))
 
     def statistics(self) -> PoolStatistics:
-        """Return the numbers of the connection, without waiting."""
+        """Return the statistics of the connection, without waiting."""
         session = self._session
         is_open = session is not None and session.is_open
         is_active = session is not None and is_open and session.load > 0
@@ -101,7 +101,7 @@ class Line:
         )
 
     async def session(self, timeout: float) -> Session:
-        """Return the open connection, which is opened if there is none.
+        """Return the open connection, after opening it if necessary.
 
         Raises:
             ConnectorError: there is none within `timeout` seconds. Nothing was sent.
@@ -119,7 +119,7 @@ class Line:
         return session
 
     async def _awaited(self, timeout: float) -> Session:
-        """Wait for the turn to open the connection, and return the open one."""
+        """Wait until this caller may open the connection, and return the open connection."""
         self._waiting += 1
         try:
             async with asyncio.timeout(timeout), self._opening:
@@ -174,7 +174,7 @@ class Line:
     async def _begun(
         self, credentials: Credentials | OAuthCredentials | None, timeout: float
     ) -> Session:
-        """Return a new connection that the server has accepted."""
+        """Open a connection, and return it once the server has accepted it."""
         end = monotonic() + timeout
         connection = await open_connection(*self._target(credentials), timeout, self._options)
         session = Session(connection, self.codec)
@@ -195,7 +195,7 @@ class Line:
     def _target(
         self, credentials: Credentials | OAuthCredentials | None
     ) -> tuple[str, list[tuple[str, str]]]:
-        """Return the URL and the headers of the opening, with the credential."""
+        """Return the URL and the headers for a new connection, including the credentials."""
         request = Request.get("/", headers=self._headers)
         url = self._url.reveal()
         if credentials is not None:
@@ -219,7 +219,7 @@ class Line:
         return url, list(request.headers.items())
 
     async def close(self) -> None:
-        """Close the connection, and open none any more."""
+        """Close the connection, and open no new one."""
         self.is_closed = True
         session, self._session = self._session, None
         if session is not None:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class _Connect(connect):
-    """Opens a connection, and follows no redirect, since it would take the credential along."""
+    """Opens a connection without following redirects, which would pass on the credentials."""
 
     def process_redirect(self, exc: Exception) -> Exception:
         return exc
@@ -41,7 +41,7 @@ class _Connect(connect):
 async def open_connection(
     url: str, headers: list[tuple[str, str]], timeout: float, options: dict[str, Any]
 ) -> ClientConnection:
-    """Return an open connection.
+    """Open a WebSocket connection.
 
     Raises:
         ConnectorError: no connection could be opened within `timeout` seconds.
@@ -77,7 +77,7 @@ def _fault(error: Exception) -> OpeningFault:
 
 
 def closure_of(error: ConnectionClosed) -> Closure:
-    """Return how a connection ended."""
+    """Return the code and reason with which a WebSocket connection ended."""
     received, sent = error.rcvd, error.sent
     if received is not None and (sent is None or error.rcvd_then_sent):
         return Closure(received.code, received.reason)

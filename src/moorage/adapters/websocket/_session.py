@@ -33,7 +33,7 @@ _APPLICATION_CODES = range(4000, 5000)
 
 
 class Session:
-    """An open connection.
+    """An open WebSocket connection.
 
     Attributes:
         closure: the end of the connection; None while it is open.
@@ -50,7 +50,7 @@ class Session:
 
     @property
     def is_open(self) -> bool:
-        """True if messages can be sent."""
+        """True if messages can be sent over the connection."""
         return self.closure is None and self._connection.state is State.OPEN
 
     @property
@@ -60,12 +60,12 @@ class Session:
 
     @property
     def server(self) -> str | None:
-        """The name of the server's software, if it told it."""
+        """The name of the server's software, if the server has sent it."""
         response = self._connection.response
         return None if response is None else response.headers.get("Server")
 
     async def begin(self) -> None:
-        """Send the first message of the codec, and wait until the server accepts it."""
+        """Send the protocol's first message, and wait until the server accepts it."""
         opening = self._codec.opening()
         if opening is None:
             return
@@ -89,7 +89,7 @@ class Session:
         return arrival.value
 
     async def subscribe(self, identity: str, message: str | bytes, inbox: Inbox) -> None:
-        """Send the message that begins a subscription, whose messages go to an inbox."""
+        """Send the message that begins a subscription, whose messages go to a queue."""
         self._inboxes[identity] = inbox
         try:
             await self.send(message)
@@ -98,7 +98,7 @@ class Session:
             raise
 
     async def unsubscribe(self, identity: str) -> None:
-        """Deliver nothing more to a subscription, and end it at the server."""
+        """Deliver no more messages to a subscription, and end it at the server."""
         if self._inboxes.pop(identity, None) is None:
             return
         cancellation = self._codec.cancellation(identity)
@@ -107,7 +107,7 @@ class Session:
                 await self._connection.send(cancellation)
 
     async def send(self, message: str | bytes) -> None:
-        """Send a message.
+        """Send a message over the WebSocket connection.
 
         Raises:
             ConnectorError: the connection has ended.
@@ -136,16 +136,16 @@ class Session:
         raise self._error(closure, was_sent=False)
 
     async def close(self) -> None:
-        """Close the connection; the library bounds the wait for the server."""
+        """Close the connection and wait for its end, in limited time."""
         await self._connection.close()
         await self.wait_closed()
 
     def abort(self) -> None:
-        """Cut the connection off."""
+        """Cut the connection off without a closing handshake."""
         self._connection.transport.abort()
 
     async def wait_closed(self) -> None:
-        """Wait until nothing of the connection is left."""
+        """Wait until the connection is completely closed."""
         await asyncio.wait([self._reader])
 
     async def _read(self) -> None:

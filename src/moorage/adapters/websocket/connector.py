@@ -49,7 +49,7 @@ _MARGIN: Final = 0.01
 
 
 class _Described:
-    """The part of an operation that both modes share."""
+    """The code that synchronous and asynchronous SQL operations share."""
 
     __slots__ = ("_connector", "_work", "name", "repeatable", "safe")
 
@@ -93,7 +93,7 @@ class AsyncWebSocketOperation(_Described):
 
 
 class _Work:
-    """The work of one attempt: to send a request, or to begin a subscription."""
+    """One attempt to send a request or to begin a subscription."""
 
     def __init__(self, line: Line, payload: Any, options: Mapping[str, Any] | None = None) -> None:
         self._line = line
@@ -101,7 +101,7 @@ class _Work:
         self._options = options
 
     async def attempt(self, timeout: float) -> Any:
-        """Make one attempt, which ends a little before its time."""
+        """Make one attempt, with a deadline a little before the caller's."""
         limit = max(0.0, timeout - min(_MARGIN, timeout / 10))
         if self._options is not None:
             subscription = AsyncSubscription(self._line, self._payload, **self._options)
@@ -119,7 +119,7 @@ class _Work:
 
 
 class _Connector:
-    """The part of a connector that both modes share; see `WebSocketConnector`."""
+    """The code that the synchronous and the asynchronous WebSocket connector share."""
 
     kind = "websocket"
 
@@ -200,7 +200,7 @@ class _Connector:
         }
 
     def statistics(self) -> PoolStatistics:
-        """Return the numbers of the connection, without waiting."""
+        """Return the statistics of the connection, without waiting."""
         return self.line.statistics()
 
     def _named(self, arguments: Mapping[str, Any]) -> Any:
@@ -218,7 +218,7 @@ class _Connector:
         return kind(self, _Work(self.line, payload, options), name, safe=True, repeatable=True)
 
     async def _current(self, stale: Any) -> Credentials | OAuthCredentials | None:
-        """Return the credential to connect with; `stale` is one that the server refused."""
+        """Return the credentials to connect with; `stale` ones were refused by the server."""
         provider: Any = self._provider
         if provider is None or self._credentials is not None:
             return self._credentials
@@ -345,11 +345,11 @@ class WebSocketConnector(_Connector):
         self.run(self.line.close())
 
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:
-        """Run a coroutine where the connection is."""
+        """Run a coroutine in the background event loop that has the connection."""
         return self._background.run(work)
 
     def synchronous(self, result: Any) -> Any:
-        """Return the result of an operation for a synchronous program."""
+        """Convert the result of an operation for a synchronous program."""
         if isinstance(result, AsyncSubscription):
             return Subscription(result, self._background)
         return result
@@ -437,7 +437,7 @@ class AsyncWebSocketConnector(_Connector):
 
 
 def _library() -> type[Line]:
-    """Return the class that uses the library."""
+    """Import and return the class that uses the library websockets."""
     try:
         from moorage.adapters.websocket._line import Line  # noqa: PLC0415 - imports websockets
     except ImportError as error:
@@ -450,7 +450,7 @@ def _library() -> type[Line]:
 
 
 def _tls_settings(url: Secret, tls: Tls | None) -> dict[str, Any]:
-    """Return the options of the library for TLS, which a URL with wss always has."""
+    """Return the TLS options for the library websockets."""
     scheme = url.reveal().partition("://")[0].lower()
     if scheme not in {"ws", "wss"}:
         raise ConfigurationError(

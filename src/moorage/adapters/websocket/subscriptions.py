@@ -1,4 +1,4 @@
-"""Subscriptions, which go on after a lost connection."""
+"""Subscriptions, which continue after a lost connection."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class AsyncSubscription:
 
     @property
     def mark(self) -> str | None:
-        """The mark of the last message that was taken, to go on after it in another process."""
+        """The position of the last message taken, after which another process can continue."""
         return self._mark
 
     async def begin(self, timeout: float) -> None:
@@ -74,7 +74,7 @@ class AsyncSubscription:
         self._session, self._identity, self._inbox = session, identity, inbox
 
     async def receive(self, timeout: float | None = None) -> Any:
-        """Return the next message.
+        """Return the next message of the subscription.
 
         Args:
             timeout: the seconds to wait for it; None to wait as long as it takes.
@@ -135,7 +135,7 @@ class AsyncSubscription:
         return arrival.value
 
     async def _go_on(self, failure: ConnectorError) -> None:
-        """Subscribe again after the last mark, as long as the policy has patience."""
+        """Subscribe again after the last position, as long as the reconnection policy allows."""
         can_help = failure.retryable or isinstance(failure, LocalFailure)
         if not can_help:
             self._is_over = True
@@ -176,11 +176,11 @@ class Subscription:
 
     @property
     def mark(self) -> str | None:
-        """The mark of the last message that was taken, to go on after it in another process."""
+        """The position of the last message taken, after which another process can continue."""
         return self._subscription.mark
 
     def receive(self, timeout: float | None = None) -> Any:
-        """Return the next message.
+        """Return the next message of the subscription.
 
         Args:
             timeout: the seconds to wait for it; None to wait as long as it takes.
@@ -200,7 +200,7 @@ class Subscription:
         self._background.run(self._subscription.close())
 
     async def _received(self, timeout: float | None) -> tuple[bool, Any]:
-        """Return whether the subscription is over, and the next message."""
+        """Return whether the subscription has ended, and the next message."""
         try:
             return False, await self._subscription.receive(timeout)
         except StopAsyncIteration:

@@ -1,1 +1,1 @@
-"""Recorded exchanges."""
+"""Recorded exchanges with vendors, for tests."""

@@ -76,7 +76,7 @@ class Scrubber:
         self._made: tuple[Masker, Masker] | None = None
 
     def hide(self, secrets: Iterable[Secret]) -> None:
-        """Mask these values at every place."""
+        """Mask these secret values everywhere in the cassette."""
         self.know([secret.reveal_bytes() for secret in secrets])
 
     def know(self, secrets: Iterable[bytes], words: Iterable[bytes] = ()) -> None:
@@ -102,13 +102,13 @@ class Scrubber:
             self._made = None
 
     def url(self, url: str) -> str:
-        """A URL as it may be written down."""
+        """Return a URL with its secrets masked, for a cassette."""
         # A value of the query that may be a key is told from another one by its hash.
         redacted_url = self._redaction.query(masked_text(url, self._masks()[0]))
         return self.plain(with_short_query(redacted_url))
 
     def request_headers(self, headers: Headers) -> Headers:
-        """The headers of a request as they may be written down."""
+        """Return the headers of a request with secrets masked, for a cassette."""
         pairs = [
             (name, value if name.lower() in _KEPT_NAMES else MASK)
             for name, value in self.headers(headers).pairs
@@ -116,7 +116,7 @@ class Scrubber:
         return Headers(pairs)
 
     def headers(self, headers: Headers) -> Headers:
-        """The headers of an answer as they may be written down."""
+        """Return the headers of a response with secrets masked, for a cassette."""
         header_pairs = [(name, _no_user(self.plain(value))) for name, value in headers.pairs]
         shown_headers = self._redaction.headers(Headers(header_pairs))
         refusal = refusal_of(headers)
@@ -124,7 +124,7 @@ class Scrubber:
         return shown_headers if refusal is None else shown_headers.with_header(*challenge(refusal))
 
     def text(self, text: str, content_type: str | None) -> str:
-        """Text as it may be written down."""
+        """Return a text with its secrets masked, for a cassette."""
         plain_text = _no_user(self.plain(text))
         if essence(content_type) == _FORM:
             return self._redaction.body(plain_text.encode(), _FORM, sys.maxsize)
@@ -140,7 +140,7 @@ class Scrubber:
         return edge.join(self._part(part) for part in body.split(delimiter))
 
     def binary(self, body: bytes) -> bytes:
-        """Return bytes that are not text, without the known secrets."""
+        """Return a binary body with the known secrets masked."""
         return self._masks()[1](body)
 
     def plain(self, text: str) -> str:
@@ -172,7 +172,7 @@ class Scrubber:
 
 
 def with_short_query(url: str) -> str:
-    """A URL without the query values that may be keys. A second application changes nothing."""
+    """Return a URL with those query values masked that may be keys."""
     address, mark, query_and_fragment = url.partition("?")
     query, hash_mark, fragment = query_and_fragment.partition("#")
     fields = "&".join(map(_short_field, query.split("&")))
@@ -189,7 +189,7 @@ def _short_field(field: str) -> str:
 
 
 def _unlisted(url: str, headers: Headers) -> Iterator[str]:
-    """Yield values of a request that may be credentials although their names do not say so."""
+    """Yield values of a request that may be credentials despite the names of their fields."""
     for name, value in headers.pairs:
         if name.lower() not in _KEPT_NAMES and _DATE.fullmatch(value) is None:
             yield value

@@ -44,7 +44,7 @@ _MOST_SHOWN: Final = 200
 
 @attrs.frozen
 class Sent:
-    """A recorded request."""
+    """A request as a cassette records it."""
 
     method: str
     url: str
@@ -55,35 +55,35 @@ class Sent:
     def of(
         cls, method: str, url: str, headers: Headers, body: bytes, *, scrubber: Scrubber
     ) -> Sent:
-        """The recordable parts of a request, without secrets."""
+        """Return the parts of a request that a cassette records, without secrets."""
         content = _content(body, headers, scrubber, sent=True)
         return cls(method, scrubber.url(url), scrubber.request_headers(headers), content)
 
     @property
     def path(self) -> str:
-        """The path of the request."""
+        """The path of the recorded request."""
         return urlsplit(self.url).path
 
     @property
     def query(self) -> list[tuple[str, str]]:
-        """The query parameters; their order does not matter."""
+        """The sorted query parameters of the recorded request."""
         return sorted(parse_qsl(urlsplit(self.url).query, keep_blank_values=True))
 
     @property
     def body(self) -> str:
-        """The body, normalised so that the layout of JSON does not matter."""
+        """The recorded request's body, normalised so that the layout of JSON does not matter."""
         if "json" in self.content:
             return json.dumps(self.content["json"], sort_keys=True, ensure_ascii=False)
         return json.dumps(self.content, sort_keys=True, ensure_ascii=False)
 
     @property
     def summary(self) -> str:
-        """The request in one line."""
+        """The recorded request in one line."""
         query = urlsplit(self.url).query
         return f"{self.method} {self.path}{'?' if query else ''}{query}"
 
     def differs(self, other: Sent) -> list[str]:
-        """Describe the difference from another request in words."""
+        """Describe in words how this request differs from another one."""
         parts = (
             ("method", self.method, other.method),
             ("path", self.path, other.path),
@@ -97,14 +97,14 @@ class Sent:
         ]
 
     def likeness(self, other: Sent) -> float:
-        """Return the similarity to another request, to sort the nearest first."""
+        """Return how similar this request is to another one, for sorting."""
         ratio = SequenceMatcher(None, self.summary, other.summary, autojunk=False).ratio()
         return ratio - len(self.differs(other))
 
 
 @attrs.frozen
 class Answered:
-    """A recorded response; `whole` unless its reader stopped before its end."""
+    """A response as a cassette records it."""
 
     status: int
     reason: str | None
@@ -114,7 +114,7 @@ class Answered:
 
     @classmethod
     def of(cls, response: Response, *, whole: bool, scrubber: Scrubber) -> Answered:
-        """The recordable parts of a response, without secrets."""
+        """Return the parts of a response that a cassette records, without secrets."""
         headers = response.headers
         reason = None if response.reason is None else scrubber.plain(response.reason)
         content = _content(response.body, headers, scrubber, sent=False)
@@ -128,13 +128,13 @@ class Answered:
 
 @attrs.frozen
 class Exchange:
-    """A request and its answer, as they are written."""
+    """A request and its response, as a cassette records them."""
 
     sent: Sent
     answered: Answered
 
     def as_json(self) -> dict[str, Any]:
-        """Return the exchange in the form of the file."""
+        """Return the exchange as JSON for the cassette's file."""
         sent_request, recorded_answer = self.sent, self.answered
         answer = {
             "status": recorded_answer.status,
@@ -155,7 +155,7 @@ class Exchange:
 
     @classmethod
     def from_json(cls, written: dict[str, Any]) -> Exchange:
-        """Return an exchange read from the JSON of a file."""
+        """Return the exchange that the JSON of a cassette's file describes."""
         request, answer = written["request"], written["answer"]
         url = with_short_query(request["url"])
         sent_request = Sent(request["method"], url, _fields(request), request["body"])
@@ -171,7 +171,7 @@ class Exchange:
 
 
 def load(path: Path) -> list[Exchange]:
-    """Read a tape."""
+    """Read the exchanges in a cassette's file."""
     try:
         tape = json.loads(path.read_text("utf-8"))
         version = tape["version"]
@@ -184,7 +184,7 @@ def load(path: Path) -> list[Exchange]:
 
 
 def save(path: Path, exchanges: list[Exchange]) -> None:
-    """Write a tape, or leave the old one if that fails."""
+    """Write exchanges to a cassette's file, or leave the old file if that fails."""
     tape = {
         "written by": "moorage.testing.Cassette",
         "version": VERSION,

@@ -1,4 +1,4 @@
-"""Recorded exchanges: once with a real vendor, and from then on from a file, without secrets.
+"""Records exchanges with a real vendor once, and replays them from a file without secrets.
 
 ```python
 from moorage import ConnectorManager, Request, Service
@@ -64,7 +64,7 @@ _NEAREST: Final = 3
 
 
 class NotOnTape(UnexpectedRequest):
-    """A request was not recorded, or as often as it was recorded it was replayed already.
+    """Raised if a request was not recorded, or was replayed as often as it was recorded.
 
     Attributes:
         nearest: the recorded requests that are most like it, and how they differ.
@@ -125,12 +125,12 @@ class Cassette:
         return AsyncCassetteHttpClient(self, inner)
 
     def hide(self, *secrets: Secret) -> None:
-        """Mask these values too, in everything that is written or compared."""
+        """Mask these secrets too, in everything that the cassette writes or compares."""
         with self._lock:
             self._scrubber.hide(secrets)
 
     def learn_secrets(self, secrets: Sequence[bytes], words: Sequence[bytes], /) -> None:
-        """Mask the credentials of a call at every place."""
+        """Mask the credentials of a call everywhere in the cassette."""
         with self._lock:
             self._scrubber.know(secrets, words)
 
@@ -162,14 +162,14 @@ class Cassette:
         self.save()
 
     def begin(self, request: Request, url: str) -> _Recording:
-        """Note a request that is being sent."""
+        """Begin to record a request that is being sent."""
         recording = _Recording(request, url)
         with self._lock:
             self._recorded.append(recording)
         return recording
 
     def find(self, request: Request, url: str) -> Answered:
-        """Return the recorded exchange of a request, unless it was already replayed."""
+        """Return the recorded response to a request that was not replayed already."""
         body = as_bytes(request)
         with self._lock:
             self._scrubber.learn_request(url, request.headers, body)
@@ -198,7 +198,7 @@ class Cassette:
 
 
 class CassetteHttpClient:
-    """An `HttpClient` that records or replays."""
+    """An `HttpClient` that records exchanges in a cassette, or replays them."""
 
     def __init__(self, cassette: Cassette, inner: HttpClient | None) -> None:
         self._cassette = cassette
@@ -210,7 +210,7 @@ class CassetteHttpClient:
         self._cassette.learn_secrets(secrets, words)
 
     def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
-        """Send and record, or replay."""
+        """Send a request and record the response, or replay a recorded response."""
         request = self._read(request)
         if not self._cassette.recording:
             return _all_of(self._cassette.find(request, url), url)
@@ -220,7 +220,7 @@ class CassetteHttpClient:
         return response
 
     def open(self, request: Request, url: str, timeouts: Timeouts, /) -> Incoming:
-        """Send and record, or replay."""
+        """Send a request and record the response, or replay a recorded response."""
         request = self._read(request)
         if not self._cassette.recording:
             recorded_answer = self._cassette.find(request, url)
@@ -232,7 +232,7 @@ class CassetteHttpClient:
         return _RecordedIncoming(incoming, recording)
 
     def close(self) -> None:
-        """Close the client that does the work, if there is one."""
+        """Close the real HTTP client, if there is one."""
         self._closed = True
         if self._inner is not None:
             self._inner.close()
@@ -243,7 +243,7 @@ class CassetteHttpClient:
 
 
 class AsyncCassetteHttpClient:
-    """An `AsyncHttpClient` that records or replays."""
+    """An `AsyncHttpClient` that records exchanges in a cassette, or replays them."""
 
     def __init__(self, cassette: Cassette, inner: AsyncHttpClient | None) -> None:
         self._cassette = cassette
@@ -255,7 +255,7 @@ class AsyncCassetteHttpClient:
         self._cassette.learn_secrets(secrets, words)
 
     async def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
-        """Send and record, or replay."""
+        """Send a request and record the response, or replay a recorded response."""
         request = await self._read(request)
         if not self._cassette.recording:
             return _all_of(self._cassette.find(request, url), url)
@@ -265,7 +265,7 @@ class AsyncCassetteHttpClient:
         return response
 
     async def open(self, request: Request, url: str, timeouts: Timeouts, /) -> AsyncIncoming:
-        """Send and record, or replay."""
+        """Send a request and record the response, or replay a recorded response."""
         request = await self._read(request)
         if not self._cassette.recording:
             recorded_answer = self._cassette.find(request, url)
@@ -277,7 +277,7 @@ class AsyncCassetteHttpClient:
         return _AsyncRecordedIncoming(incoming, recording)
 
     async def close(self) -> None:
-        """Close the client that does the work, if there is one."""
+        """Close the real HTTP client, if there is one."""
         self._closed = True
         if self._inner is not None:
             await self._inner.close()
@@ -298,12 +298,12 @@ class _Recording:
         self._pieces: list[bytes] = []
 
     def end(self, response: Response, *, whole: bool = True) -> None:
-        """Store the complete answer."""
+        """Store the complete response of the exchange."""
         self._whole = whole
         self.response = response
 
     def note(self, piece: bytes, incoming: Incoming | AsyncIncoming) -> bytes:
-        """Store a piece of the answer's body; an empty piece is its end."""
+        """Store a piece of the response's body; an empty piece marks its end."""
         if piece:
             self._pieces.append(piece)
         else:
@@ -311,7 +311,7 @@ class _Recording:
         return piece
 
     def leave(self, incoming: Incoming | AsyncIncoming, *, whole: bool = False) -> None:
-        """Store the received part of the answer, unless it is complete."""
+        """Store the received part of the response, unless it is complete."""
         if self.response is None:
             body = b"".join(self._pieces)
             self.end(Response(incoming.status, incoming.headers, body), whole=whole)
@@ -327,7 +327,7 @@ class _Recording:
         return Exchange(sent_request, Answered.of(response, whole=self._whole, scrubber=scrubber))
 
     def teach(self, scrubber: Scrubber) -> None:
-        """Give the scrubber the values in places for credentials."""
+        """Give the scrubber the credentials of the exchange."""
         request, response = self._request, self.response
         scrubber.learn_request(self._url, request.headers, as_bytes(request))
         if response is not None:
@@ -380,7 +380,7 @@ def _all_of(answered: Answered, url: str) -> Response:
 
 
 def _end_of_tape_error(answered: Answered) -> NotOnTape | None:
-    """Return the error to raise at the end of the recorded part of a response."""
+    """Return the error to raise behind the recorded part of a response; None if it is whole."""
     if answered.whole:
         return None
     return NotOnTape("The rest of this answer was not read, and so not recorded, at that time.")

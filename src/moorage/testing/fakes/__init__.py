@@ -1,1 +1,1 @@
-"""Fakes: time, randomness, networks and servers."""
+"""Fakes for tests: time, random numbers, networks and servers."""

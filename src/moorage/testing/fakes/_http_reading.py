@@ -1,4 +1,4 @@
-"""Requests as a server reads them."""
+"""Parses HTTP requests for servers in tests."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class RequestHead(NamedTuple):
 
 
 def read_head(file: BinaryIO) -> RequestHead | None:
-    """Return the next head, or None if no more come.
+    """Return the head of the next request; None if no request follows.
 
     Raises:
         ValueError, InvalidData: it is not HTTP/1.1.
@@ -44,7 +44,7 @@ def read_head(file: BinaryIO) -> RequestHead | None:
 
 
 def read_body(file: BinaryIO, headers: Headers) -> bytes:
-    """Return the body that follows a head with these fields.
+    """Return the body of a request whose head has these fields.
 
     Raises:
         EOFError: the client left before its end.

@@ -21,7 +21,7 @@ _START: Final = datetime(2030, 1, 1, tzinfo=UTC)
 
 
 class VirtualClock:
-    """A clock that moves only when it is advanced. Timers fire as time passes them.
+    """A clock that moves only when it is advanced, and then fires its timers.
 
     Its time of day goes along, and may step on its own as people's watches do.
     """
@@ -50,7 +50,7 @@ class VirtualClock:
         self.advance_to(self._now + nanoseconds(seconds))
 
     def step_utc(self, step: timedelta) -> None:
-        """Set the watch forward or back, while no time passes."""
+        """Change the virtual date and time, without advancing the clock."""
         self._start += step
 
     def ring_at(self, time: int, ring: Callable[[], None]) -> Callable[[], None]:
@@ -61,7 +61,7 @@ class VirtualClock:
         return lambda: self._call_off(alarm)
 
     def jump(self) -> bool:
-        """Advance to the next alarm; return whether there was one."""
+        """Advance the clock to its next alarm; return whether there was one."""
         with self._lock:
             if not self._alarms:
                 return False
@@ -85,7 +85,7 @@ class VirtualClock:
 
 
 def nanoseconds(seconds: float) -> int:
-    """A duration in nanoseconds, never shorter than it was."""
+    """Return a duration in nanoseconds, rounded up."""
     return ceil(min(seconds, _FOREVER) * _SECOND)
 
 
@@ -101,7 +101,7 @@ class VirtualSleeper:
         self.sleeps: list[float] = []
 
     def sleep(self, seconds: float, /) -> None:
-        """Move the clock forward, without sleeping."""
+        """Advance the virtual clock, without sleeping."""
         self.sleeps.append(seconds)
         self._clock.advance(max(seconds, 0))
 
@@ -126,7 +126,7 @@ class AsyncVirtualSleeper:
         self.sleeps: list[float] = []
 
     async def sleep(self, seconds: float, /) -> None:
-        """Wait for the clock; other tasks run even if that is zero."""
+        """Wait until the virtual clock has advanced; other tasks run even if the time is zero."""
         self.sleeps.append(seconds)
         if seconds <= 0:
             await asyncio.sleep(0)
@@ -151,7 +151,7 @@ class AsyncVirtualSleeper:
             call_off()
 
     def watch(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Advance the clock whenever the loop is idle, as long as a task sleeps."""
+        """Advance the clock whenever the event loop is idle while a task sleeps."""
         # No public interface tells whether a loop has more to do; every loop of asyncio's own
         # keeps what it has to do under this name.
         ready_callbacks: Any = getattr(loop, "_ready", None)

@@ -69,36 +69,36 @@ Arrived = TypeVar("Arrived", bound="Response | _Closable")
 
 @attrs.frozen
 class Refused:
-    """The connection is refused, and no byte of the request is sent."""
+    """A fault: the connection is refused, and no byte of the request is sent."""
 
 
 @attrs.frozen
 class LostRequest:
-    """The connection ends before the vendor has read the request; the client cannot know that."""
+    """A fault: the connection ends before the vendor reads the request, unknown to the client."""
 
 
 @attrs.frozen
 class LostAnswer:
-    """The vendor carries out the request, and the connection ends before its response."""
+    """A fault: the vendor carries out the request, but the connection ends before its response."""
 
 
 @attrs.frozen
 class Delay:
-    """The vendor carries out the request, and its response arrives after a delay."""
+    """A fault: the vendor carries out the request, but its response is delayed."""
 
     seconds: float = attrs.field(converter=plain, validator=is_seconds)
 
 
 @attrs.frozen
 class CutMidBody:
-    """The connection ends after so many bytes of the answer's body."""
+    """A fault: the connection ends after some bytes of the response's body."""
 
     after: int = attrs.field(default=1, validator=is_count)
 
 
 @attrs.frozen
 class RateLimited:
-    """The vendor answers 429, with the seconds to wait if it states any."""
+    """A fault: the vendor answers 429, with the seconds to wait if it states any."""
 
     retry_after: float | None = attrs.field(
         default=None, converter=plain, validator=attrs.validators.optional(is_seconds)
@@ -107,14 +107,14 @@ class RateLimited:
 
 @attrs.frozen
 class ServerError:
-    """The vendor fails before it has done anything."""
+    """A fault: the vendor answers with a server error before it has done anything."""
 
     status: int = 503
 
 
 @attrs.frozen
 class Garbage:
-    """The vendor carries out the request, and its response is not HTTP."""
+    """A fault: the vendor carries out the request, but its response is not HTTP."""
 
 
 Fault: TypeAlias = (
@@ -148,7 +148,7 @@ class FaultSchedule:
 
     @classmethod
     def random(cls, seed: int, rates: Mapping[Fault, float]) -> FaultSchedule:
-        """Draw for every request which fault it meets, each at its rate; the same for a seed."""
+        """Return a schedule that draws a fault for each request at these rates, from a seed."""
         for rate in rates.values():
             share(rate, "rates")
         if math.fsum(rates.values()) > 1:
@@ -166,12 +166,12 @@ class FaultSchedule:
 
     @property
     def met(self) -> tuple[Fault | None, ...]:
-        """The faults that the requests so far have met."""
+        """The faults that the requests so far have met, in order."""
         with self._lock:
             return tuple(self._met)
 
     def next(self) -> Fault | None:
-        """Return the fault for the current request."""
+        """Return the fault for the next request; None means no fault."""
         with self._lock:
             fault = next(self._coming, None)
             self._met.append(fault)
@@ -214,7 +214,7 @@ class FaultNetwork:
         )
 
     def open(self, request: Request, url: str, timeouts: Timeouts, /) -> Incoming:
-        """Send a request, with the scheduled fault; a body is cut while it is read."""
+        """Send a request with the scheduled fault; a body may be cut while it is read."""
         fault = self.faults.next()
         arrived = run_now(
             _head_of_response(
@@ -229,7 +229,7 @@ class FaultNetwork:
         return _CutIncoming(arrived, fault.after) if isinstance(fault, CutMidBody) else arrived
 
     def close(self) -> None:
-        """Close the client."""
+        """Close the HTTP client behind the simulated network."""
         self._inner.close()
 
 
@@ -260,7 +260,7 @@ class AsyncFaultNetwork:
         )
 
     async def open(self, request: Request, url: str, timeouts: Timeouts, /) -> AsyncIncoming:
-        """Send a request, with the scheduled fault; a body is cut while it is read."""
+        """Send a request with the scheduled fault; a body may be cut while it is read."""
         fault = self.faults.next()
         arrived = await _head_of_response(
             fault, timeouts, self._sleep, lambda: self._inner.open(request, url, timeouts)
@@ -270,7 +270,7 @@ class AsyncFaultNetwork:
         return _AsyncCutIncoming(arrived, fault.after) if isinstance(fault, CutMidBody) else arrived
 
     async def close(self) -> None:
-        """Close the client."""
+        """Close the HTTP client behind the simulated network."""
         await self._inner.close()
 
 
@@ -338,7 +338,7 @@ async def _head_of_response(
 
 
 def _on_the_way_there(fault: Fault | None) -> Response | None:
-    """Return the result of a fault that stops the request before the vendor."""
+    """Return the response, or raise the error, of a fault that stops a request on its way."""
     match fault:
         case Refused():
             raise ConnectionFailed("The connection was refused.", may_have_been_processed=False)

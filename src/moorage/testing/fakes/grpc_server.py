@@ -20,7 +20,7 @@ _THREADS: Final = 32
 
 
 class GrpcStatus(Exception):
-    """The status that ends a call; a handler raises it.
+    """An exception that a gRPC handler raises to end a call with a status.
 
     Args:
         code: the name of the status code, such as "NOT_FOUND".
@@ -39,7 +39,7 @@ class GrpcStatus(Exception):
 
 @attrs.frozen
 class GrpcRequest:
-    """A request that a `GrpcServer` received.
+    """A gRPC request that a `GrpcServer` received.
 
     Attributes:
         path: the method, such as "/shop.Orders/Get".
@@ -55,7 +55,7 @@ class GrpcRequest:
 
 
 class HeldCalls:
-    """Calls of a method that wait until a test releases them.
+    """Calls of a gRPC method that wait until a test releases them.
 
     Attributes:
         arrived: set when the first call waits.
@@ -66,11 +66,11 @@ class HeldCalls:
         self._released = Event()
 
     def release(self) -> None:
-        """Answer the calls, and all later ones at once."""
+        """Answer the waiting calls, and all later calls at once."""
         self._released.set()
 
     def wait(self) -> None:
-        """Wait as a call does."""
+        """Wait until the test releases the calls."""
         self.arrived.set()
         self._released.wait()
 
@@ -108,7 +108,7 @@ class GrpcServer:
 
     @property
     def address(self) -> str:
-        """The address for connectors and channels."""
+        """The address of the gRPC server, for connectors and channels."""
         host, port = self.network.address
         return f"{host}:{port}"
 
@@ -122,7 +122,7 @@ class GrpcServer:
         streams_requests: bool = False,
         streams_answers: bool = False,
     ) -> None:
-        """Answer a method with a function.
+        """Register a function that answers a gRPC method.
 
         Args:
             path: the method, such as "/shop.Orders/Get".
@@ -146,7 +146,7 @@ class GrpcServer:
         *,
         times: int = 1,
     ) -> None:
-        """End the next calls of a method with a status, before its function is called.
+        """End the next calls of a gRPC method with a status, without calling its function.
 
         Args:
             path: the method.
@@ -160,17 +160,17 @@ class GrpcServer:
             self._statuses.setdefault(path, deque()).extend([status] * times)
 
     def hold(self, path: str) -> HeldCalls:
-        """Hold calls of a method back, before its function is called, until they are released."""
+        """Make the calls of a gRPC method wait until a test releases them."""
         self._held[path] = held = HeldCalls()
         return held
 
     def cut(self) -> None:
-        """Cut every connection; clients may connect again."""
+        """Cut every connection to the server; clients may connect again."""
         self.network.cut_connections()
         self.network.heal()
 
     def start(self) -> Self:
-        """Accept connections."""
+        """Start the gRPC server, and return it."""
         server: Any = getattr(grpc, "server")(  # noqa: B009 - its types are incomplete
             ThreadPoolExecutor(_THREADS), options=[("grpc.so_reuseport", 0)]
         )
@@ -182,7 +182,7 @@ class GrpcServer:
         return self
 
     def stop(self) -> None:
-        """End all calls, also those that are held."""
+        """Stop the gRPC server, and end all calls, including those that wait."""
         for held in self._held.values():
             held.release()
         self._server.stop(None).wait()
@@ -195,7 +195,7 @@ class GrpcServer:
         self.stop()
 
     def _handler(self, path: str) -> Any:
-        """Return the handler of grpcio for a method; None if there is no such method."""
+        """Return grpcio's handler for a method; None if there is no such method."""
         method = self._methods.get(path)
         if method is None:
             return None
@@ -223,7 +223,7 @@ class GrpcServer:
             _abort(status, context)
 
     def _begin(self, path: str, method: _Method, request: Any, context: Any) -> None:
-        """Record a call, and do the faults of its method."""
+        """Record a call, and carry out the faults that a test has set for its method."""
         metadata = {item[0]: item[1] for item in context.invocation_metadata()}
         value = None if method.streams_requests else request
         received = GrpcRequest(path, value, metadata, context.time_remaining())
@@ -243,7 +243,7 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic fo
         self._handler = handler
 
     def service(self, handler_call_details: Any) -> Any:
-        """Return the handler of a call."""
+        """Return the handler of a gRPC call."""
         return self._handler(handler_call_details.method)
 
 

@@ -1,4 +1,4 @@
-"""An in-memory vendor, and HTTP clients that only reach it.
+"""A vendor in memory, and HTTP clients that reach only this vendor.
 
 ```python
 from moorage import ConnectorManager, Request, Service
@@ -46,14 +46,14 @@ PIECE: Final = 1024
 
 
 class UnexpectedRequest(ConfigurationError):
-    """A request arrived for which the test has queued no response. The request was not sent."""
+    """Raised if a request arrives for which the test has queued no response."""
 
     remedy = "Program an answer for it, or mend what sends it."
 
 
 @attrs.frozen(repr=False)
 class Delivery:
-    """One request as the vendor received it.
+    """A request as the fake vendor received it.
 
     Attributes:
         method: what it does.
@@ -71,21 +71,21 @@ class Delivery:
 
     @property
     def path(self) -> str:
-        """The path of the URL, percent-encoded as it was."""
+        """The path of the request's URL, still percent-encoded."""
         return urlsplit(self.url).path
 
     @property
     def query(self) -> list[tuple[str, str]]:
-        """The parameters of the URL, decoded."""
+        """The decoded query parameters of the request's URL."""
         return parse_qsl(urlsplit(self.url).query, keep_blank_values=True)
 
     @property
     def form(self) -> list[tuple[str, str]]:
-        """The fields of a body that is a form, decoded."""
+        """The decoded fields of a form in the request's body."""
         return parse_qsl(self.body.decode(), keep_blank_values=True)
 
     def json(self) -> Any:
-        """Return the body parsed as JSON."""
+        """Return the request's body parsed as JSON."""
         return json.loads(self.body)
 
     def __repr__(self) -> str:
@@ -93,7 +93,7 @@ class Delivery:
 
 
 class FakeVendor:
-    """A vendor in memory with scripted responses, which records its requests.
+    """A vendor in memory with scripted responses, which records the requests it receives.
 
     An answer is a response, an error to raise instead of one, or a function of the request and
     its URL that returns the one or raises the other. It is told things in the same words as
@@ -130,7 +130,7 @@ class FakeVendor:
         *,
         path: str | None = None,
     ) -> None:
-        """Queue one response."""
+        """Queue one response of the fake vendor."""
         self.queue(Response(status, headers, body), path=path)
 
     def respond_json(
@@ -141,24 +141,24 @@ class FakeVendor:
         headers: HeadersInput = (),
         path: str | None = None,
     ) -> None:
-        """Queue one answer with a JSON body."""
+        """Queue one response with a JSON body."""
         fields = as_headers(headers).with_default("Content-Type", "application/json")
         self.queue(Response(status, fields, encode_json(value)), path=path)
 
     def always(self, answer: Answer, *, path: str | None = None) -> None:
-        """Set the answer for requests while nothing is queued."""
+        """Set the response for requests while no response is queued."""
         _check(answer)
         with self._lock:
             self._standing[path] = answer
 
     @property
     def requests(self) -> tuple[Delivery, ...]:
-        """All requests that reached the vendor, in order of arrival."""
+        """All requests that reached the fake vendor, in order of arrival."""
         with self._lock:
             return tuple(self._deliveries)
 
     def receive(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
-        """Take one request, and answer it."""
+        """Record a request, and return the fake vendor's response."""
         body = as_bytes(request)
         delivery = Delivery(request.method, url, request.headers, body, timeouts)
         with self._lock:
@@ -199,16 +199,16 @@ class ScriptedHttpClient:
         self._piece = piece
 
     def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
-        """Return the vendor's response."""
+        """Send a request to the fake vendor, and return its response."""
         refuse_if(closed=self.closed)
         return self.vendor.receive(run_now(with_whole_body(request, plain=True)), url, timeouts)
 
     def open(self, request: Request, url: str, timeouts: Timeouts, /) -> ScriptedIncoming:
-        """Return the vendor's response as a stream."""
+        """Send a request to the fake vendor, and return its response as a stream."""
         return ScriptedIncoming(self.send(request, url, timeouts), piece=self._piece)
 
     def close(self) -> None:
-        """Refuse everything from now on."""
+        """Close the client, which then refuses all requests."""
         self.closed = True
 
 
@@ -226,23 +226,23 @@ class AsyncScriptedHttpClient:
         self._piece = piece
 
     async def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
-        """Return the vendor's response."""
+        """Send a request to the fake vendor, and return its response."""
         refuse_if(closed=self.closed)
         return self.vendor.receive(await with_whole_body(request, plain=False), url, timeouts)
 
     async def open(
         self, request: Request, url: str, timeouts: Timeouts, /
     ) -> AsyncScriptedIncoming:
-        """Return the vendor's response as a stream."""
+        """Send a request to the fake vendor, and return its response as a stream."""
         return AsyncScriptedIncoming(await self.send(request, url, timeouts), piece=self._piece)
 
     async def close(self) -> None:
-        """Refuse everything from now on."""
+        """Close the client, which then refuses all requests."""
         self.closed = True
 
 
 class _ArrivedAnswer:
-    """The beginning of both streams below.
+    """The code that the synchronous and the asynchronous stream share.
 
     Args:
         response: the response.
@@ -332,7 +332,7 @@ async def with_whole_body(request: Request, *, plain: bool) -> Request:
 
 
 def as_bytes(request: Request) -> bytes:
-    """The body of a request that has been read."""
+    """Return the body of a request whose body has been read."""
     if isinstance(request.body, BodyStream):
         raise InvalidData(
             "This request's body has not been read yet.",
@@ -351,7 +351,7 @@ def _awaited_body_error() -> InvalidData:
 
 
 def refuse_if(*, closed: bool) -> None:
-    """Fail as any HTTP client does that is used after it was closed."""
+    """Raise the error of an HTTP client that is used after it was closed."""
     if closed:
         raise LocalFailure(
             "The HTTP client is closed.",

@@ -1,4 +1,4 @@
-"""The scripted behaviour of a local vendor, and its recorded requests, as values."""
+"""The scripted behaviour of a local vendor, and the requests that it recorded."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Behaviour:
 
     @classmethod
     def of_json(cls, value: object, *, status: int = 200, headers: FieldsInput = ()) -> Self:
-        """Return an answer with this value as JSON."""
+        """Return a behaviour that responds with this value as JSON."""
         fields = (("Content-Type", "application/json"), *_pairs(headers))
         return cls(status, fields, json_text.dumps(value).encode())
 
@@ -92,7 +92,7 @@ class Behaviour:
         return closing or self.framing == "close" or self.then != "stay"
 
     def wire(self, method: str = "GET") -> bytes:
-        """Return the bytes of the answer to such a request."""
+        """Return the bytes of the response to a request with this method."""
         if self.raw is not None:
             return self.before + self.raw
         fields, body = list(self.headers), self.body
@@ -125,7 +125,7 @@ class Behaviour:
 
 @attrs.frozen
 class Received:
-    """A request that arrived.
+    """A request that the local server received.
 
     Attributes:
         method: its method.
@@ -143,14 +143,14 @@ class Received:
 
     @property
     def path(self) -> str:
-        """The target without its query."""
+        """The request's target without its query."""
         return self.target.partition("?")[0]
 
     @property
     def query(self) -> Fields:
-        """The parameters, decoded, in order."""
+        """The decoded query parameters of the request, in order."""
         return tuple(parse_qsl(self.target.partition("?")[2], keep_blank_values=True))
 
     def json(self) -> Any:
-        """Return the body parsed as JSON."""
+        """Return the request's body parsed as JSON."""
         return json_text.loads(self.body)

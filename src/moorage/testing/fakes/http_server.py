@@ -1,4 +1,4 @@
-"""A local HTTP/1.1 server that plays a vendor, with chosen faults.
+"""A local HTTP/1.1 server that acts as a vendor, with faults that a test chooses.
 
 ```python
 from urllib.request import urlopen
@@ -45,7 +45,7 @@ _NO_GOODBYE: Final = struct.pack("ii", 1, 0)  # linger, for no time
 
 
 class VendorServer:
-    """A vendor on this machine, listening while the `with` block runs.
+    """A vendor's server on this machine, which runs during its `with` block.
 
     `VendorServer().start()` listens until `close()`, or until the program ends.
 
@@ -84,7 +84,7 @@ class VendorServer:
     # --- what it is told ---------------------------------------------------
 
     def queue(self, *behaviours: Behaviour, path: str | None = None) -> None:
-        """Queue one-time actions, in this order; those for a path precede those for any path."""
+        """Queue one-time behaviours in this order; those for a path precede those for any path."""
         with self._changed:
             self._queues[path or _ANY_PATH].extend(behaviours)
 
@@ -96,7 +96,7 @@ class VendorServer:
         *,
         path: str | None = None,
     ) -> None:
-        """Queue one response."""
+        """Queue one response of the fake vendor."""
         self.queue(Behaviour(status, headers, body), path=path)
 
     def respond_json(
@@ -107,11 +107,11 @@ class VendorServer:
         headers: FieldsInput = (),
         path: str | None = None,
     ) -> None:
-        """Queue one answer with a JSON body."""
+        """Queue one response with a JSON body."""
         self.queue(Behaviour.of_json(value, status=status, headers=headers), path=path)
 
     def always(self, behaviour: Behaviour | Handler, *, path: str | None = None) -> None:
-        """Set the action for requests without a queued one, or a function that returns it."""
+        """Set the behaviour while none is queued, or a function that returns it."""
         with self._changed:
             self._handlers[path or _ANY_PATH] = behaviour
 
@@ -125,17 +125,17 @@ class VendorServer:
 
     @property
     def requests(self) -> tuple[Received, ...]:
-        """The requests that it has read so far, in order of completion."""
+        """The requests that the server has read so far, in order of completion."""
         with self._changed:
             return tuple(self._requests)
 
     def wait_for_requests(self, count: int = 1) -> tuple[Received, ...]:
-        """Return the requests once there are so many; for a client that does not wait itself."""
+        """Wait until the server has read this number of requests, and return them."""
         self._wait(lambda: len(self._requests) >= count, f"{count} requests")
         return self.requests
 
     def wait_for_closed(self, count: int = 1) -> None:
-        """Wait until so many connections have ended, by either side."""
+        """Wait until this number of connections have ended."""
         self._wait(lambda: self.closed >= count, f"{count} connections that ended")
 
     def _wait(self, happened: Callable[[], bool], expectation: str) -> None:
@@ -146,7 +146,7 @@ class VendorServer:
     # --- how it lives ------------------------------------------------------
 
     def start(self, port: int = 0) -> Self:
-        """Listen from now on, until `close()` or the end of the program; returns the server.
+        """Start the server, which runs until `close()` or the end of the program, and return it.
 
         Args:
             port: of 127.0.0.1; any that is free if it is 0.
@@ -173,7 +173,7 @@ class VendorServer:
         self.close()
 
     def close(self) -> None:
-        """Close every connection, and wait until every thread has ended; again, do nothing."""
+        """Stop the server: close every connection, and wait for its threads."""
         if self._threads and not self._leaving.is_set():
             self._leaving.set()
             with contextlib.suppress(OSError), socket.create_connection(self.address):
@@ -255,7 +255,7 @@ class VendorServer:
         return is_lasting and headers.get("connection", "").lower() != "close"
 
     def _unread_behaviour(self) -> Behaviour | None:
-        """Take the next behaviour if it does not even wait for a request."""
+        """Return the next behaviour if it does not wait for a request."""
         with self._changed:
             queue = self._queues[_ANY_PATH]
             return queue.popleft() if queue and queue[0].reads == "nothing" else None

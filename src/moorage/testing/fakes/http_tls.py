@@ -1,4 +1,4 @@
-"""Certificates for servers on this machine, made on the spot and good for an hour."""
+"""Makes TLS certificates for servers on this machine, which are valid for an hour."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _VOUCHING: Final = x509.KeyUsage(
 
 
 def tls_pair(host: str = "127.0.0.1") -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """Return a context for a server at this host or address, and one for clients that trust it.
+    """Return TLS contexts for a server at this host, and for clients that trust it.
 
     Nobody else trusts it.
     """
@@ -39,7 +39,7 @@ def tls_pair(host: str = "127.0.0.1") -> tuple[ssl.SSLContext, ssl.SSLContext]:
 
 
 def tls_pem(host: str = "127.0.0.1") -> tuple[ssl.SSLContext, bytes]:
-    """Return a context for a server at this host or address, and the authority to trust, as PEM."""
+    """Return a TLS context for a server at this host, and its authority's certificate as PEM."""
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     with TemporaryDirectory() as folder:
         certificate, key = certificate_files(Path(folder), host)
@@ -80,7 +80,7 @@ def certificate_files(folder: Path, host: str = "127.0.0.1") -> tuple[Path, Path
 def _sign_certificate(
     key: ec.EllipticCurvePrivateKey, host: str | None, authority: ec.EllipticCurvePrivateKey
 ) -> x509.Certificate:
-    """The certificate of a host, or of the authority itself."""
+    """Return the certificate of a host or, without a host, of the authority itself."""
     name, issuer = (
         x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, f"moorage test {role}")])
         for role in ("server" if host else "authority", "authority")

@@ -1,4 +1,4 @@
-"""A broker in memory, which records messages and fails as a test asks for."""
+"""A message broker in memory, which records messages and fails when a test demands it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ RULES: Final = BrokerRules(
 
 @attrs.frozen
 class StoredMessage:
-    """A message as a broker in memory has stored it.
+    """A message that a broker in memory has stored.
 
     Attributes:
         topic: the topic that it was published to.
@@ -79,7 +79,7 @@ class MemoryBroker:
 
     @property
     def messages(self) -> tuple[StoredMessage, ...]:
-        """The stored messages, in the order in which they arrived."""
+        """The messages that the broker has stored, in order of arrival."""
         return tuple(self._messages)
 
     def publisher(self, name: str = "events", *, service: str | None = None) -> MessagePublisher:
@@ -99,11 +99,11 @@ class MemoryBroker:
         )
 
     def fail(self, error: ConnectorError, *, times: int = 1) -> None:
-        """Have the next messages fail with an error; they are not stored."""
+        """Make the next messages fail with an error, without being stored."""
         self._failures += [error] * times
 
     def lose_acknowledgements(self, times: int = 1) -> None:
-        """Have the next messages stored, and their acknowledgements lost with the connection."""
+        """Store the next messages, but lose their acknowledgements with the connection."""
         self._lost_acknowledgements += times
 
     def store(self, item: OutgoingMessage) -> PublishReceipt:
@@ -154,7 +154,7 @@ class MemoryBroker:
 
 
 class MemoryLink:
-    """A connection to a broker in memory."""
+    """A connection of a synchronous program to a broker in memory."""
 
     version = "memory"
 
@@ -167,22 +167,22 @@ class MemoryLink:
         return self._is_open and not self._broker.is_down
 
     def ping(self, _: float, /) -> None:
-        """Raise if the broker is down."""
+        """Raise an error if the broker is down."""
         if self._broker.is_down:
             raise publish_error(PublishFault.REFUSED, self._broker.rules)
 
     def concern(self) -> tuple[str, str] | None:
-        """Return what the test has set."""
+        """Return the problem of the broker that the test has set, if any."""
         return self._broker.concern
 
     def publish(self, item: OutgoingMessage, _: float, /) -> PublishReceipt:
-        """Store a message."""
+        """Store a message in the broker."""
         return self._broker.store(item)
 
     def publish_batch(
         self, items: Sequence[OutgoingMessage], _: float, /
     ) -> list[Result[PublishReceipt]]:
-        """Store messages, each with its own result."""
+        """Store messages in the broker, and return a result for each."""
         results: list[Result[PublishReceipt]] = []
         for item in items:
             try:
@@ -192,7 +192,7 @@ class MemoryLink:
         return results
 
     def leave(self, _: float, /) -> None:
-        """Do nothing: every message is stored at once."""
+        """Do nothing, because every message is stored at once."""
 
     def close(self) -> None:
         """Close the connection."""
@@ -211,23 +211,23 @@ class AsyncMemoryLink:
         self.close = link.close
 
     async def ping(self, timeout: float) -> None:
-        """Raise if the broker is down."""
+        """Raise an error if the broker is down."""
         self._link.ping(timeout)
 
     async def publish(self, item: OutgoingMessage, timeout: float) -> PublishReceipt:
-        """Store a message."""
+        """Store a message in the broker."""
         return self._link.publish(item, timeout)
 
     async def publish_batch(
         self, items: Sequence[OutgoingMessage], timeout: float
     ) -> list[Result[PublishReceipt]]:
-        """Store messages, each with its own result."""
+        """Store messages in the broker, and return a result for each."""
         return self._link.publish_batch(items, timeout)
 
     async def leave(self, timeout: float) -> None:
-        """Do nothing: every message is stored at once."""
+        """Do nothing, because every message is stored at once."""
         self._link.leave(timeout)
 
 
 def _no_judgement(_: Exception) -> None:
-    """Know no exception: a broker in memory raises errors of moorage only."""
+    """Return None, because a broker in memory raises only errors of moorage."""

@@ -1,4 +1,4 @@
-"""Observers that record events, or fail."""
+"""Observers for tests, which record events or fail."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class RecordingObserver:
 
 
 class FailingObserver:
-    """Raises at every event.
+    """An observer that raises an error at every event.
 
     Attributes:
         told: how many events it was handed.
@@ -41,6 +41,6 @@ class FailingObserver:
         self.told = 0
 
     def __call__(self, _: Event, /) -> None:
-        """Fail."""
+        """Raise the error, and count the event."""
         self.told += 1
         raise self._error

@@ -1,4 +1,4 @@
-"""The ends of a pipeline in memory, for tests: a source, a sink, and dead letters."""
+"""A source, a sink and dead letters in memory, for tests of pipelines."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def records_of(
     partitions: int = 1,
     payload: Callable[[int], object] = lambda number: {"number": number},
 ) -> list[SinkRecord]:
-    """Return records for a test, with their numbers in JSON.
+    """Return numbered records with JSON payloads for a test.
 
     Args:
         count: the number of records.
@@ -47,7 +47,7 @@ def records_of(
 
 
 class MemorySource:
-    """A source of given records, which delivers those that are not committed again after `open`.
+    """A source of given records, which delivers uncommitted records again after `open`.
 
     Attributes:
         committed: the records that were told to be done, in this order.
@@ -90,18 +90,18 @@ class MemorySource:
     def fail(
         self, *errors: Exception, method: Literal["open", "poll", "commit", "release"] = "poll"
     ) -> None:
-        """Raise these errors at the next calls of a method."""
+        """Make the next calls of a method raise these errors."""
         self._failures[method] += errors
 
     def add(self, records: Iterable[SinkRecord]) -> None:
-        """Add records at the end."""
+        """Add records at the end of the source."""
         records = list(records)
         self._records += records
         self._waiting += records
         self._more.set()
 
     async def revoke(self, partitions: Sequence[Partition] | None = None) -> None:
-        """Take partitions away, or void all deliveries; they are delivered again at once."""
+        """Revoke partitions, or all of them; their records are delivered again at once."""
         await self._revoked(partitions)
         self._waiting = [
             record
@@ -111,7 +111,7 @@ class MemorySource:
         self._more.set()
 
     async def open(self, revoked: Revocation, /) -> None:
-        """Begin after what is committed."""
+        """Open the source; it delivers all records that are not committed."""
         self._raise("open")
         await self._revoked(None)
         self._revoked = revoked
@@ -153,21 +153,21 @@ class MemorySource:
         return records
 
     async def commit(self, records: Sequence[SinkRecord], /) -> None:
-        """Record what is done."""
+        """Remember the committed records, for the test."""
         self._raise("commit")
         self.committed += records
 
     async def release(self, records: Sequence[SinkRecord], /) -> None:
-        """Record what is given back."""
+        """Remember the released records, for the test."""
         self._raise("release")
         self.released += records
 
     async def extend(self, records: Sequence[SinkRecord], /) -> None:
-        """Record what is still under way."""
+        """Remember the extended records, for the test."""
         self.extended = list(records)
 
     async def seek(self, partition: Partition, offset: Offset, /) -> None:
-        """Continue with the records of a partition after an offset, also if they are committed."""
+        """Continue with a partition's records after an offset, even if they are committed."""
         self.sought[partition] = offset
         records = [record for record in self._records if record.place == partition]
         offsets = [record.offset for record in records]
@@ -177,7 +177,7 @@ class MemorySource:
         self._more.set()
 
     async def close(self) -> None:
-        """Close it."""
+        """Close the source."""
         self.is_open = False
 
     def _raise(self, method: str) -> None:
@@ -186,11 +186,11 @@ class MemorySource:
 
 
 async def _nobody(_: Sequence[Partition] | None) -> None:
-    """Do nothing: no pipeline has opened the source."""
+    """Do nothing, because no pipeline has opened the source."""
 
 
 class MemorySink:
-    """A sink that keeps what it is given, and fails as a test asks for.
+    """A sink that stores its records in memory, and fails when a test demands it.
 
     Attributes:
         records: the records that it took, in this order.
@@ -219,15 +219,15 @@ class MemorySink:
 
     @property
     def values(self) -> list[Any]:
-        """The values of the records that it took, read as JSON."""
+        """The payloads of the sink's records, parsed as JSON."""
         return [record.json() for record in self.records]
 
     async def open(self) -> None:
-        """Open it."""
+        """Open the sink."""
         self.is_open = True
 
     async def process_batch(self, records: Sequence[SinkRecord], /) -> Sequence[Result[object]]:
-        """Keep the records that do not fail."""
+        """Store the records of a batch that do not fail."""
         self.batches.append(len(records))
         await asyncio.sleep(0)
         results: list[Result[object]] = [Result(error=self._judge(record)) for record in records]
@@ -240,16 +240,16 @@ class MemorySink:
         return results
 
     async def flush(self) -> None:
-        """Count it."""
+        """Count the flush, for the test."""
         self.flushes += 1
 
     async def close(self) -> None:
-        """Close it."""
+        """Close the source."""
         self.is_open = False
 
 
 class MemoryDeadLetters:
-    """Dead letters in memory.
+    """A store of dead letters in memory.
 
     Attributes:
         letters: the dead letters, in the order in which they came.
@@ -260,11 +260,11 @@ class MemoryDeadLetters:
         self._failures: list[Exception] = []
 
     def fail(self, *errors: Exception) -> None:
-        """Raise these errors for the next dead letters."""
+        """Make the next dead letters fail with these errors."""
         self._failures += errors
 
     async def add(self, letter: DeadLetter, /) -> None:
-        """Keep a dead letter."""
+        """Store a dead letter in memory."""
         if self._failures:
             raise self._failures.pop(0)
         self.letters.append(letter)

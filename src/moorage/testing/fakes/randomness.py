@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class ScriptedRandomness:
-    """Draws the given fractions in a cycle, and numbered tokens from 1 on."""
+    """A source of randomness that cycles through given fractions, and numbers its tokens."""
 
     def __init__(self, fractions: Iterable[float] = (0.5,), *, first_token: int = 1) -> None:
         script = tuple(fractions)
@@ -30,5 +30,5 @@ class SequentialIds:
         self._numbers = count(1)
 
     def new(self) -> str:
-        """Make the next id."""
+        """Return the next id."""
         return f"{self._prefix}{next(self._numbers):06}"

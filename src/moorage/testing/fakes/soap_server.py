@@ -28,7 +28,7 @@ _TYPES: Final = {"1.1": "text/xml; charset=utf-8", "1.2": "application/soap+xml;
 
 
 class SoapServerFault(Exception):
-    """Makes a `SoapServer` answer with a fault.
+    """Raised by an operation of a `SoapServer` to answer with a fault.
 
     Args:
         code: the code, such as "Client", "Server", "Sender" or "Receiver".
@@ -44,7 +44,7 @@ class SoapServerFault(Exception):
 
 
 class SoapServer(VendorServer):
-    """A SOAP server whose operations are functions, listening while the `with` block runs.
+    """A SOAP server whose operations are functions, which runs during its `with` block.
 
     A request to any path is one of SOAP; a GET for the WSDL gets it with the server's own address.
     What is queued for a `VendorServer` comes first, such as a failure.
@@ -91,7 +91,7 @@ class SoapServer(VendorServer):
             return self.fault(fault)
 
     def _document(self, target: str) -> Behaviour:
-        """Return the WSDL, or a document that it imports."""
+        """Return the response with the WSDL, or with a document that it imports."""
         folder, headers = self._wsdl.url.rpartition("/")[0], {"Content-Type": "text/xml"}
         if "wsdl" not in target.lower():
             content = self._wsdl.documents.get(folder + target)
@@ -102,7 +102,7 @@ class SoapServer(VendorServer):
         return Behaviour(200, headers, content)
 
     def _call(self, envelope: Any) -> tuple[str, dict[str, Any]]:
-        """Return the name and the arguments of the operation that a request names.
+        """Return the operation's name and arguments in a request's SOAP envelope.
 
         Raises:
             SoapServerFault: there is no such operation.
@@ -128,7 +128,7 @@ class SoapServer(VendorServer):
 
     @property
     def port(self) -> str:
-        """The name of the port that it plays."""
+        """The name of the WSDL port that the server implements."""
         return self._port.name
 
     @property
@@ -136,7 +136,7 @@ class SoapServer(VendorServer):
         return _TYPES[self._port.version]
 
     def fault(self, fault: SoapServerFault) -> Behaviour:
-        """Return the answer with a fault, for example to queue it."""
+        """Return a response with a SOAP fault, for example to queue it."""
         version = self._port.version
         if version == "1.1":
             content = (

@@ -57,18 +57,18 @@ class TcpProxy:
         self._start(self._accept)
 
     def cut_connections(self) -> None:
-        """Close all connections, and every new one at once."""
+        """Close all connections, and every new connection at once."""
         self._is_cut = True
         with self._lock:
             for sock in self._sockets:
                 _shut_down(sock)
 
     def cut_after(self, responses: int) -> None:
-        """Forward this many more pieces of responses, and close everything instead of the next."""
+        """Forward this many more pieces of responses, and close the connections after that."""
         self._responses_left = responses
 
     def delay_responses(self, seconds: float = 1.0) -> None:
-        """Delay every piece of a response by this time."""
+        """Delay every piece of a response by this number of seconds."""
         self._delay = seconds
 
     def withhold(self) -> None:
@@ -81,7 +81,7 @@ class TcpProxy:
         self._responses_pass.clear()
 
     def heal(self) -> None:
-        """Forward everything again."""
+        """End all faults, and forward everything again."""
         self._is_cut, self._delay, self._responses_left = False, 0.0, None
         self._requests_pass.set()
         self._responses_pass.set()
@@ -168,6 +168,6 @@ def _set_event() -> Event:
 
 
 def _shut_down(sock: socket.socket) -> None:
-    """End a connection that a thread may be waiting for."""
+    """Shut down a socket for which a thread may be waiting."""
     with contextlib.suppress(OSError):
         sock.shutdown(socket.SHUT_RDWR)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class WebSocketServer:
-    """A server that answers each message as a function says, in a background thread.
+    """A WebSocket server in a background thread, which answers messages with a function.
 
     Args:
         reply: returns the message to send back, several of them, or None for none.
@@ -42,11 +42,11 @@ class WebSocketServer:
 
     @property
     def url(self) -> str:
-        """The address, which stays the same when the server is started again."""
+        """The URL of the server, which stays the same after a restart."""
         return f"ws://127.0.0.1:{self._port}"
 
     def start(self) -> Self:
-        """Accept connections."""
+        """Start the gRPC server, and return it."""
         self._server = server = serve(
             self._serve,
             "127.0.0.1",
@@ -58,7 +58,7 @@ class WebSocketServer:
         return self
 
     def push(self, message: str) -> None:
-        """Send a message to every connection."""
+        """Send a message to every client."""
         for connection in list(self._connections):
             with suppress(ConnectionClosed):
                 connection.send(message)

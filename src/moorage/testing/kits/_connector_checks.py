@@ -1,4 +1,4 @@
-"""The checks of connectors that need no fault of the network."""
+"""Checks of connectors that need no network fault."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _LONG: Final = 30.0
 
 
 async def operations_have_their_results(lab: Lab) -> None:
-    """A read returns its result, and a write has exactly one effect."""
+    """Check that a read returns its result, and that a write has exactly one effect."""
     async with lab.connector() as connector:
         await lab.read(connector)
         if lab.subject.write is not None:
@@ -40,7 +40,7 @@ async def operations_have_their_results(lab: Lab) -> None:
 
 
 async def opening_is_optional_and_repeatable(lab: Lab) -> None:
-    """A connector that is opened works, also if it is opened again."""
+    """Check that a connector works after `open`, also if it is opened twice."""
     async with lab.connector() as connector:
         await lab.call(connector.open, patience())
         await lab.call(connector.open, patience())
@@ -48,7 +48,7 @@ async def opening_is_optional_and_repeatable(lab: Lab) -> None:
 
 
 async def description_connects_nowhere(lab: Lab) -> None:
-    """Versions, operations and statistics are known without a server, and show no secret."""
+    """Check that descriptions of a connector need no server, and show no secret."""
     async with lab.connector() as connector:
         if lab.subject.network is not None:
             lab.subject.network.cut_connections()
@@ -83,7 +83,7 @@ def _check_named(name: str, named: Any) -> None:
 
 
 async def callers_share_the_connector(lab: Lab) -> None:
-    """Several callers at once get their own results, and no more connections than there may be."""
+    """Check that concurrent callers get their own results within the connection limit."""
     async with lab.connector() as connector:
 
         async def read_often() -> None:
@@ -104,7 +104,7 @@ async def callers_share_the_connector(lab: Lab) -> None:
 
 
 def _check_statistics(statistics: PoolStatistics | None, callers: int) -> None:
-    """Fail the check if the numbers of a pool contradict each other."""
+    """Fail the check if the statistics of a pool contradict each other."""
     if statistics is None:
         return
     numbers = (statistics.created, statistics.reused, statistics.idle)
@@ -121,7 +121,7 @@ def _check_statistics(statistics: PoolStatistics | None, callers: int) -> None:
 
 
 async def health_is_good(lab: Lab) -> None:
-    """A connector whose server answers is healthy, and says how long that took."""
+    """Check that a connector is healthy and reports the latency while its server answers."""
     async with lab.connector() as connector:
         health = await lab.health(connector, patience())
         require(health.is_healthy, f"A connector that works is {health.state}: {health.text}")
@@ -130,7 +130,7 @@ async def health_is_good(lab: Lab) -> None:
 
 
 async def operations_leave_nothing_behind(lab: Lab) -> None:
-    """After thousands of operations there are no more connections and descriptors than before."""
+    """Check that thousands of operations leave no connections and file descriptors behind."""
     before = descriptors()
     async with lab.connector() as connector:
         await _many(lab, connector, 10)
@@ -154,7 +154,7 @@ async def operations_leave_nothing_behind(lab: Lab) -> None:
 
 
 async def _many(lab: Lab, connector: Any, number: int) -> None:
-    """Perform many reads, without the protections."""
+    """Perform many reads directly, without a manager."""
     attempt = OperationAttempt(1, _LONG)
 
     def read_all() -> None:
@@ -180,7 +180,7 @@ async def _descriptors_return(before: int) -> None:
 
 
 async def closing_ends_the_connector(lab: Lab) -> None:
-    """After `close`, which may be called again, operations are refused with an error of moorage."""
+    """Check that a closed connector refuses operations, and can be closed again."""
     before = descriptors()
     async with lab.connector() as connector:
         await lab.read(connector)
@@ -195,7 +195,7 @@ async def closing_ends_the_connector(lab: Lab) -> None:
 
 
 async def closing_meets_operations(lab: Lab) -> None:
-    """Operations that are under way when a connector is closed end, with a result or an error."""
+    """Check that operations in progress end when their connector is closed."""
     begun = asyncio.Event()
     async with lab.connector() as connector:
 
@@ -222,7 +222,7 @@ async def closing_meets_operations(lab: Lab) -> None:
 
 
 async def wrong_settings_are_named(lab: Lab) -> None:
-    """Each wrong setting leads to its own error, which says what to do and shows no secret."""
+    """Check that each wrong setting raises its own error, which shows no secret."""
     for name, refusal in lab.subject.refusals.items():
         async with lab.connector(refusal.make) as connector:
             operation = lab.subject.read(connector, a_text())
@@ -243,7 +243,7 @@ async def wrong_settings_are_named(lab: Lab) -> None:
 
 
 def forked_child_has_connections_of_its_own(subject: ConnectorSubject) -> None:
-    """A forked child uses connections of its own, and its parent goes on with its own ones."""
+    """Check that a forked child opens its own connections, and its parent keeps working."""
     lab = Lab(subject, is_async=False)
     connector = subject.make(lab.manager)
     try:

@@ -1,4 +1,4 @@
-"""The connector under test, and what the checks of connectors do with it."""
+"""A connector under test, with helpers for the checks of connectors."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LATENESS: Final = 0.05
 
 
 class NetworkFaults(Protocol):
-    """The network between a connector and its server; `moorage.testing.TcpProxy` is one.
+    """Network faults between a connector and its server, such as a `moorage.testing.TcpProxy`.
 
     `requests` is the number of times that the connector sent something after a response, or first.
     """
@@ -97,7 +97,7 @@ class ConnectorSubject:
 
 
 class Lab:
-    """A subject whose connectors are used in one mode, always by coroutines.
+    """A connector under test, which the checks use in one mode through coroutines.
 
     A synchronous connector is used in threads.
     """
@@ -116,7 +116,7 @@ class Lab:
     async def connector(
         self, make: Callable[[Any], Any] | None = None
     ) -> AsyncGenerator[Any, None]:
-        """Yield a new connector, which is closed at the end; the network works again then."""
+        """Yield a new connector; at the end, repair the network and close the connector."""
         connector = (make or self.subject.make)(self.manager)
         try:
             yield connector
@@ -125,7 +125,7 @@ class Lab:
             await self.call(connector.close)
 
     def heal(self) -> None:
-        """Repair the network, if there is one."""
+        """Repair the network of the connector, if there is one."""
         if self.subject.network is not None:
             self.subject.network.heal()
 
@@ -136,20 +136,20 @@ class Lab:
         return await in_thread(partial(method, *arguments))
 
     async def perform(self, operation: Any, timeout: float | None = None) -> Any:
-        """Perform an operation under the protections of the service."""
+        """Perform an operation through the manager, with its protections."""
         perform = partial(self.manager.perform, self.subject.service, operation)
         perform = partial(perform, timeout=patience() if timeout is None else timeout)
         return await perform() if self.is_async else await in_thread(perform)
 
     async def read(self, connector: Any, timeout: float | None = None) -> None:
-        """Read something, and fail the check unless the result belongs to the question."""
+        """Perform a read, and fail the check unless the result belongs to it."""
         text = a_text()
         result = await self.perform(self.subject.read(connector, text), timeout)
         if self.subject.echoes:
             require(text in repr(result), f"A read for {text} returned {result!r}.")
 
     async def error_of(self, operation: Any, timeout: float | None, because: str) -> ConnectorError:
-        """Return the error of an operation, and fail the check if it has none of moorage."""
+        """Return the error of an operation; fail the check if it raises no error of moorage."""
         try:
             result = await soon(self.perform(operation, timeout), f"Nothing ended it: {because}")
         except ConnectorError as error:
@@ -162,7 +162,7 @@ class Lab:
         raise AssertionError(f"{result!r} is no error: {because}")
 
     async def late_error_of(self, operation: Any, because: str) -> ConnectorError:
-        """Return the error of an operation that ends at its deadline, neither early nor late."""
+        """Return the error of an operation; fail the check unless it ends at its deadline."""
         timeout = self.subject.timeout
         start, control = time.monotonic(), Control()
         with control:
@@ -174,7 +174,7 @@ class Lab:
         return error
 
     async def health(self, connector: Any, timeout: float) -> ConnectorHealth:
-        """Return the health of a connector, which must be a value and not an error."""
+        """Return the health of a connector; fail the check if it raises an error."""
         health: ConnectorHealth
         try:
             health = await soon(self.call(connector.health, timeout), "Its health did not come.")
@@ -188,13 +188,13 @@ class Lab:
         return health
 
     async def effects(self, name: str) -> int:
-        """Return the number of times that an effect happened."""
+        """Return how often the effect of a write has happened."""
         count = self.subject.count
         require(count is not None, "The subject writes, and nothing counts its effects.")
         return await in_thread(partial(cast("Callable[[str], int]", count), name))
 
     def check_secret(self, value: object, where: str) -> None:
-        """Fail the check if a value, or the frames of an error, show the secret."""
+        """Fail the check if a value, or the frames of an error, show the connector's secret."""
         secret = self.subject.secret
         if secret is None:
             return
@@ -206,7 +206,7 @@ class Lab:
 
 
 def a_text() -> str:
-    """Return a text that nothing else contains."""
+    """Return a unique text."""
     return uuid4().hex
 
 
@@ -216,6 +216,6 @@ def descriptors() -> int:
 
 
 def possibly_processed(error: ConnectorError) -> bool:
-    """Return whether the error leaves open that the operation happened."""
+    """Return whether an error says that the operation may have happened."""
     is_open: bool = getattr(error, "may_have_been_processed", False)
     return is_open or isinstance(error, OutcomeUnknown)

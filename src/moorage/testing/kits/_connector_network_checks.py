@@ -1,4 +1,4 @@
-"""The checks of connectors whose network or server fails."""
+"""Checks of connectors while the network or the server fails."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _require_lost(error: ConnectorError, because: str) -> None:
 
 
 async def silent_server_ends_at_the_deadline(lab: Lab) -> None:
-    """An operation whose server has fallen silent ends within 50 ms of its deadline."""
+    """Check that an operation ends within 50 ms of its deadline if the server falls silent."""
     async with lab.connector() as connector:
         await lab.read(connector)
         _network(lab).withhold()
@@ -44,7 +44,7 @@ async def silent_server_ends_at_the_deadline(lab: Lab) -> None:
 
 
 async def silent_host_ends_at_the_deadline(lab: Lab) -> None:
-    """A server that accepts connections and says nothing costs no more than the deadline."""
+    """Check that an operation ends at its deadline if a new connection gets no answer."""
     async with lab.connector() as connector:
         _network(lab).withhold()
         error = await lab.late_error_of(
@@ -54,7 +54,7 @@ async def silent_host_ends_at_the_deadline(lab: Lab) -> None:
 
 
 async def unanswered_write_is_open(lab: Lab) -> None:
-    """A write whose response never comes ends at its deadline, and its outcome is open."""
+    """Check that a write without an answer ends at its deadline, with an unknown outcome."""
     write = lab.subject.write
     if write is None:
         return
@@ -70,7 +70,7 @@ async def unanswered_write_is_open(lab: Lab) -> None:
 
 
 async def server_lost_at_each_point(lab: Lab) -> None:
-    """Wherever the connection breaks during a write, the error is right about its outcome.
+    """Check that the error of a write is right wherever its connection breaks.
 
     The connection is cut instead of the first response, then instead of the second one, and so on
     until the write succeeds. An error that rules the write out is wrong if it happened.
@@ -109,7 +109,7 @@ async def server_lost_at_each_point(lab: Lab) -> None:
 
 
 async def _check_outcome(lab: Lab, name: str, error: ConnectorError, where: str) -> None:
-    """Fail the check if an error rules an effect out that happened."""
+    """Fail the check if an error denies an effect that has happened."""
     count = await lab.effects(name)
     require(count <= 1, f"{where}: the write had {count} effects.")
     require(
@@ -119,7 +119,7 @@ async def _check_outcome(lab: Lab, name: str, error: ConnectorError, where: str)
 
 
 async def refused_connection_did_nothing(lab: Lab) -> None:
-    """Where no connection can be opened, it is certain that nothing happened."""
+    """Check that an error says nothing happened if no connection can be opened."""
     async with lab.connector() as connector:
         _network(lab).cut_connections()
         make = lab.subject.write or lab.subject.read
@@ -135,7 +135,7 @@ async def refused_connection_did_nothing(lab: Lab) -> None:
 
 
 async def health_says_what_is_wrong(lab: Lab) -> None:
-    """The health of an unreachable server says what is wrong in time, and later that it is well."""
+    """Check that the health reports an unreachable server in time, and its recovery later."""
     async with lab.connector() as connector:
         network = _network(lab)
         await lab.read(connector)
@@ -153,7 +153,7 @@ async def health_says_what_is_wrong(lab: Lab) -> None:
 
 
 async def restarted_server_is_used_again(lab: Lab) -> None:
-    """After all connections were cut, a few operations may fail, and the next ones succeed."""
+    """Check that operations soon succeed again after all connections were cut."""
     async with lab.connector() as connector:
         await lab.read(connector)
         network = _network(lab)
@@ -163,7 +163,7 @@ async def restarted_server_is_used_again(lab: Lab) -> None:
 
 
 async def _recovers(lab: Lab, connector: Any) -> None:
-    """Read until that succeeds twice in sequence; fail the check if it does not soon."""
+    """Read until two reads in a row succeed; fail the check if that takes too many attempts."""
     for _ in range(_MOST_ERRORS):
         try:
             await lab.read(connector)
@@ -182,7 +182,7 @@ async def _recovers(lab: Lab, connector: Any) -> None:
 
 
 async def closing_ends_a_silent_operation(lab: Lab) -> None:
-    """An operation of a silent server ends although its connector is closed meanwhile."""
+    """Check that an operation of a silent server ends although its connector is closed."""
     async with lab.connector() as connector:
         await lab.read(connector)
         network = _network(lab)
@@ -207,7 +207,7 @@ async def closing_ends_a_silent_operation(lab: Lab) -> None:
 
 
 async def cancelled_operation_leaves_no_trace(lab: Lab) -> None:
-    """After a cancelled operation its connection is clean or closed.
+    """Check that a cancelled operation leaves its connection clean or closed.
 
     A late response to it reaches nobody, and no connection stays in use.
     """

@@ -1,4 +1,4 @@
-"""A vendor under test behind a hub: the beginning that the kits of contracts share."""
+"""A vendor under test behind a hub: the code that the kits of all contracts share."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _HANGS: Final = "An operation does not come to an end."
 
 
 class Subject(Protocol):
-    """The part of a subject that every contract's kit needs."""
+    """The attributes of a test subject that every contract's kit needs."""
 
     @property
     def vendor(self) -> Vendor:
@@ -32,7 +32,7 @@ class Subject(Protocol):
 
     @property
     def sandbox(self) -> Sandbox:
-        """The sandbox that the account is at."""
+        """The sandbox that the account under test uses."""
         ...
 
 
@@ -69,7 +69,7 @@ class ContractLab(ABC, Generic[AnySubject]):
 
     @abstractmethod
     def hidden(self) -> Iterable[str]:
-        """Texts that no error may show."""
+        """Yield the texts that no error message may contain."""
 
     def discreet(self, shown: str, step: str) -> None:
         """Fail the check if a text contains one of the hidden values."""

@@ -1,4 +1,4 @@
-"""A vendor of mail under test, and the messages that the checks send."""
+"""A mail vendor under test, and the messages that the checks send."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class EmailLab:
 
     @property
     def vendor(self) -> Any:
-        """The vendor."""
+        """The mail vendor under test."""
         return self.hub.account("mail").vendor
 
 
@@ -66,7 +66,7 @@ def message(**changes: Any) -> EmailMessage:
 
 
 def sent_text(delivered: Delivered) -> str:
-    """All text that was sent for a message."""
+    """Return all text that was sent for a message."""
     return (
         delivered.raw.decode(errors="replace")
         if isinstance(delivered.raw, bytes)

@@ -1,4 +1,4 @@
-"""Checks of the requests of mail vendors, and of the mail that becomes of them."""
+"""Checks of the requests to mail vendors, and of the resulting messages."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _TEXT: Final = 'Dear "Ada",\n.\n.hidden\n100 % of {it} & <more>: ' + "grüße " 
 
 
 async def each_request_is_sent_once(factory: Factory) -> None:
-    """No operation sends the same request twice: whether to repeat it is for the hub to decide."""
+    """Check that no operation sends the same request twice, because the hub decides on retries."""
     lab = factory()
     if lab.sandbox is None:
         return
@@ -72,7 +72,7 @@ async def each_request_is_sent_once(factory: Factory) -> None:
 
 
 async def each_message_carries_its_key(factory: Factory) -> None:
-    """A key that the vendor honours is sent, and is the same in another process.
+    """Check that each message has its idempotency key, the same one in every process.
 
     Each request of a bulk has a key of its own. A key of ours that is too long becomes one that the
     vendor takes, and stays different from others that begin alike.
@@ -83,7 +83,7 @@ async def each_message_carries_its_key(factory: Factory) -> None:
 
 
 async def _sent_keys(lab: EmailLab) -> list[str]:
-    """The sorted keys of all requests that send messages; none if the vendor honours no keys."""
+    """Return the sorted idempotency keys of all requests that send messages."""
     header = lab.vendor.services()[""].idempotency_header
     if lab.sandbox is None or header is None:
         return []
@@ -107,7 +107,7 @@ async def _sent_keys(lab: EmailLab) -> list[str]:
 
 
 async def each_recipient_is_addressed(factory: Factory) -> None:
-    """Each recipient, copy and address for replies is sent, with its name and in its place."""
+    """Check that every recipient, copy and reply address is sent with its name."""
     lab = factory()
     mail = message(
         to=('"Lovelace, Ada" <ada@example.com>', "second@example.com"),
@@ -130,7 +130,7 @@ async def each_recipient_is_addressed(factory: Factory) -> None:
 
 
 def _reply_addresses(delivered: Delivered) -> str:
-    """All that was sent under the vendor's name for the addresses of replies."""
+    """Return all text of a message's reply addresses as the vendor received them."""
     if isinstance(delivered.raw, bytes):
         headers = message_from_bytes(delivered.raw, policy=default)
         return str(headers["Reply-To"] or "")
@@ -143,7 +143,7 @@ def _reply_addresses(delivered: Delivered) -> str:
 
 
 async def each_text_is_sent_as_written(factory: Factory) -> None:
-    """Text and HTML are sent as they are, and neither is made up from the other."""
+    """Check that text and HTML are sent unchanged, and neither is made from the other."""
     lab = factory()
     await lab.hub.email().send_transactional(message(subject='100 % "new" & <b>', text=_TEXT))
     await lab.hub.email().send_transactional(message(text=None, html=f"<p>{_TEXT}</p>"))
@@ -161,7 +161,7 @@ def _lines(text: str | None) -> list[str]:
 
 
 async def a_time_of_sending_arrives(factory: Factory) -> None:
-    """A message that is scheduled in any time zone is scheduled for that moment."""
+    """Check that a scheduled message is sent at its time, whatever its time zone."""
     lab = factory()
     if EmailCapability.SCHEDULED not in lab.vendor.capabilities:
         return
@@ -177,7 +177,7 @@ async def a_time_of_sending_arrives(factory: Factory) -> None:
 
 
 async def each_of_a_bulk_has_their_copies(factory: Factory) -> None:
-    """Copies, headers and files of a bulk arrive with the message that they are for."""
+    """Check that copies, headers and files of a bulk message reach the right recipient."""
     lab = factory()
     recipients = [
         BulkRecipient(
@@ -209,7 +209,7 @@ async def each_of_a_bulk_has_their_copies(factory: Factory) -> None:
 
 
 async def a_refused_recipient_is_told_of(factory: Factory) -> None:
-    """The results of a bulk say who got it: nobody is told of as sent to who was refused."""
+    """Check that the results of a bulk message report a refused recipient as refused."""
     lab = factory()
     recipients = ["first@example.com", _REFUSED_ADDRESS, "last@example.com"]
     bulk = BulkMessage(base=message(to=()), recipients=recipients)
@@ -223,7 +223,7 @@ async def a_refused_recipient_is_told_of(factory: Factory) -> None:
 
 
 async def no_error_shows_a_secret(factory: Factory) -> None:
-    """An error shows neither credentials nor addresses that the vendor repeats in its refusal."""
+    """Check that errors show no credentials or addresses that the vendor repeats."""
     lab = factory()
     if lab.sandbox is None:
         return

@@ -45,7 +45,7 @@ _STEPS: Final = 250
 
 
 class Checks:
-    """The checks, over entries of one kind.
+    """The checks of a store for one kind of entries, inbox or outbox.
 
     Args:
         kind: `InboxEntry` or `OutboxEntry`.
@@ -334,7 +334,7 @@ class Checks:
     # --- questions ----------------------------------------------------------------------
 
     async def what_matches_is_found(self, factory: Factory) -> None:
-        """Each query finds its matches, newest first, without gaps between pages."""
+        """Each query of a store finds all matching entries, newest first, without gaps."""
         store, entries = await self._filled(factory)
         for query in self._queries():
             expected = [entry.id for entry in entries if query.matches(entry)]
@@ -342,7 +342,7 @@ class Checks:
                 await require_pages(store.find, query, expected, limit)
 
     async def what_matches_is_removed(self, factory: Factory) -> None:
-        """All matching entries are removed, on every page, and no other entry."""
+        """Removal deletes all entries that match the query, and no other entry."""
         store, entries = await self._filled(factory)
         for query in self._queries():
             matching_entries = [entry for entry in entries if query.matches(entry)]
@@ -361,7 +361,7 @@ class Checks:
     # --- everything together ------------------------------------------------------------
 
     async def a_walk_ends_as_in_memory(self, factory: Factory) -> None:
-        """A random sequence of operations gives the same results as the in-memory store."""
+        """A random sequence of operations gives the same results as the store in memory."""
         chance = Random(4)  # noqa: S311 - a walk, and no secret
         model: Any = MemoryInbox()
         store = factory()
@@ -399,7 +399,7 @@ class Checks:
     # --- what they are made of ----------------------------------------------------------
 
     def _entry(self, number: int, **changes: Any) -> Any:
-        """An entry with only the required attributes."""
+        """Return an entry with only the required attributes."""
         default_fields: dict[str, Any] = {
             "id": f"entry-{number:04}",
             "target": "stripe",
@@ -410,7 +410,7 @@ class Checks:
         return self._kind(**{**default_fields, **changes})
 
     def _full_entry(self) -> Any:
-        """An entry with all that it can have, as long as it can be."""
+        """Return an entry with all attributes, each as long as possible."""
         return self._kind(
             id="x" * 64,
             target="t" * 255,
@@ -434,7 +434,7 @@ class Checks:
         )
 
     async def _filled(self, factory: Factory) -> tuple[Any, list[Entry]]:
-        """A store of thirty entries of all kinds, and these, newest first."""
+        """Return a store with thirty different entries, and the entries, newest first."""
         store, states = factory(), tuple(EntryState)
         entries: list[Entry] = []
         for number in range(30):
@@ -455,7 +455,7 @@ class Checks:
         return store, entries[::-1]
 
     async def _put(self, store: Any, entry: Any) -> Entry:
-        """Add an entry, and then set the times that a store chooses itself when it adds one."""
+        """Add an entry, and set those times that a store chooses itself."""
         added_entry = await store.add(attrs.evolve(entry, fence=0))
         written_entry: Entry = attrs.evolve(entry, number=added_entry.number, fence=1)
         await store.swap(written_entry, 0)
@@ -564,7 +564,7 @@ async def _single_entry(store: Any, id: str) -> Any:
 
 
 def _run_concurrently(calls: list[Callable[[], Any]]) -> list[Any]:
-    """Return the results of calls made at once, each in its own thread."""
+    """Run functions at the same time, each in its own thread, and return their results."""
     answers: list[Any] = [None] * len(calls)
     barrier = Barrier(len(calls))
 

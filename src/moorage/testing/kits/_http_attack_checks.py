@@ -79,7 +79,7 @@ async def a_flood_is_refused(clients: Clients) -> None:
 
 
 def _bombs() -> dict[str, bytes]:
-    """Bodies by their coding; the last one becomes a bomb first."""
+    """Return compressed bodies by their coding, each of which expands enormously."""
     return {
         "gzip": bomb(GZIP),
         "deflate": bomb(DEFLATE),

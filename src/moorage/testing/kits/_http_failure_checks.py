@@ -42,7 +42,7 @@ _DRIP: Final = BRIEFLY / 10
 
 @attrs.frozen
 class Failure:
-    """One row of the table of failures.
+    """A failure of an HTTP exchange, and the error that it must raise.
 
     Attributes:
         happened: what went wrong, as a clause.
@@ -56,7 +56,7 @@ class Failure:
     _scene: Scene = attrs.field(repr=False)
 
     async def check(self, clients: Any) -> None:
-        """Produce the failure, and compare its error."""
+        """Produce the failure, and check its error."""
         failed_error = await failure_of(self._scene(clients), self.raised, because=self.happened)
         kind = type(failed_error).__name__
         require(

@@ -152,7 +152,7 @@ async def what_is_not_read_ends_with_the_write_timeout(clients: Clients) -> None
 
 
 async def an_answer_that_is_none_is_refused(clients: Clients) -> None:
-    """Bytes that are not HTTP, or could be read in two ways, are a failure of the vendor."""
+    """A response that is not HTTP, or is ambiguous, raises an error that blames the vendor."""
     async with lab(clients) as (vendor, client):
         for reason, raw_bytes in _NOT_HTTP.items():
             vendor.queue(Behaviour(raw=raw_bytes, then="close"))
@@ -161,7 +161,7 @@ async def an_answer_that_is_none_is_refused(clients: Clients) -> None:
 
 
 async def an_endless_answer_is_refused(clients: Clients) -> None:
-    """Head, body and decompressed body each have a limit."""
+    """An HTTP client limits the size of a response's head, body and decompressed body."""
     gzip = _OK + b"Content-Encoding: gzip\r\n\r\n"
     async with lab(clients) as (vendor, client):
         for reason, behaviour in {
@@ -176,7 +176,7 @@ async def an_endless_answer_is_refused(clients: Clients) -> None:
 
 
 async def what_was_not_reached_did_nothing(clients: Clients) -> None:
-    """If no byte of the request can have arrived, the error says so."""
+    """If no byte of a request can have arrived, the client's error says so."""
     for port, time_limit in (("refusing", PATIENCE), ("ignoring", BRIEFLY + GRACE)):
         async with lab(clients, port=port) as (vendor, client):
             reason = f"its port was {port}"
@@ -188,7 +188,7 @@ async def what_was_not_reached_did_nothing(clients: Clients) -> None:
 
 
 async def what_has_no_address_did_nothing(clients: Clients) -> None:
-    """A name that cannot be resolved is a failure to connect."""
+    """A host name that cannot be resolved raises a connection error."""
     client = clients()
     for host in ("moorage..invalid", f"{'a' * 64}.invalid"):
         reason = f"{host} is no name"
@@ -220,7 +220,7 @@ async def what_does_not_speak_tls_did_nothing(clients: Clients) -> None:
 
 
 async def a_source_that_fails_is_told_from_the_vendor(clients: Clients) -> None:
-    """An error of the body's source is replaced, and says whether anything was sent."""
+    """If a body's source fails, the error says whether anything was sent."""
 
     def failing_stream(*chunks: bytes) -> Iterator[bytes]:
         yield from chunks
@@ -239,7 +239,7 @@ async def a_source_that_fails_is_told_from_the_vendor(clients: Clients) -> None:
 
 
 async def a_source_keeps_its_promise(clients: Clients) -> None:
-    """A body that is longer or shorter than its length is an error, not another request."""
+    """A body of a wrong length raises an error, and never becomes another request."""
     async with lab(clients) as (vendor, client):
         vendor.always(Behaviour(204))
         for length in (3, 30):
@@ -253,7 +253,7 @@ async def a_source_keeps_its_promise(clients: Clients) -> None:
 
 
 async def a_connection_that_ended_is_replaced(clients: Clients) -> None:
-    """A connection that the vendor closed while it was idle costs no request."""
+    """If the vendor closes an idle connection, the next request still succeeds."""
     async with lab(clients) as (vendor, client):
         for count in (1, 2, 3):
             vendor.queue(Behaviour(204, then="close"))
@@ -264,7 +264,7 @@ async def a_connection_that_ended_is_replaced(clients: Clients) -> None:
 
 
 async def what_was_read_is_not_sent_again(clients: Clients) -> None:
-    """A request is not sent again when its connection ends."""
+    """A request is not sent again if its connection ends while the response is awaited."""
     async with lab(clients) as (vendor, client):
         for request in (Request.get("/"), Request.post("/", body=b"x")):
             request_count = len(vendor.requests)

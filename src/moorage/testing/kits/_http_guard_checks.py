@@ -61,7 +61,7 @@ async def _is_refused(client: AsyncHttpClient, url: str) -> None:
 
 
 async def what_leads_inside_is_not_asked(clients: Guarded) -> None:
-    """Internal addresses are refused in every notation, without a connection."""
+    """A guarded client refuses internal addresses in every notation, without connecting."""
     async with _guarded_client(clients, OutgoingGuard()) as client:
         for url in _LEADING_INSIDE:
             await _is_refused(client, url)
@@ -74,7 +74,7 @@ async def what_leads_inside_is_not_asked(clients: Guarded) -> None:
 
 
 async def what_is_allowed_is_asked(clients: Guarded) -> None:
-    """An allowed address or name is reached by that name, and no other destination is."""
+    """A guarded client reaches an allowed address or name, and no other destination."""
     with VendorServer() as vendor:
         vendor.always(Behaviour(302, {"Location": "http://127.0.0.2/"}))
         port = vendor.address[1]
@@ -88,7 +88,7 @@ async def what_is_allowed_is_asked(clients: Guarded) -> None:
 
 
 async def only_what_is_allowed_is_asked(clients: Guarded) -> None:
-    """Other hosts, other ports, and a request without TLS are refused if they are not allowed."""
+    """A guarded client refuses other hosts, other ports and unencrypted requests."""
     with VendorServer() as vendor:
         for guard in (
             _guard_at(vendor, hosts="vendor.example"),
@@ -101,7 +101,7 @@ async def only_what_is_allowed_is_asked(clients: Guarded) -> None:
 
 
 async def a_vendor_is_verified_by_name(clients: Guarded) -> None:
-    """A vendor connected by address still needs a certificate for its name."""
+    """A vendor whose address the guard has resolved still needs a certificate for its name."""
     server, authority = tls_pem("localhost")
     with VendorServer(tls=server) as vendor:
         vendor.always(Behaviour(204))

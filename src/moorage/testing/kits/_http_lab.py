@@ -63,7 +63,7 @@ async def lab(clients: Clients, **server: Any) -> AsyncGenerator[Lab, None]:
 async def failure_of(
     call: Awaitable[object], kind: type[Failure], *, because: str, within: float = PATIENCE
 ) -> Failure:
-    """Return the error of the call, which must be exactly of this class."""
+    """Return the error of a call, and fail the check unless it has exactly this class."""
     start, control = time.monotonic(), Control()
     try:
         with control:
@@ -81,7 +81,7 @@ async def failure_of(
 
 
 class Threaded:
-    """A synchronous client as an asynchronous one: each call runs in a thread."""
+    """An asynchronous client that calls a synchronous one in threads."""
 
     def __init__(self, client: HttpClient) -> None:
         self._client = client
@@ -89,15 +89,15 @@ class Threaded:
         self.statistics = getattr(client, "statistics", None)
 
     async def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
-        """Send in a thread."""
+        """Send a request in a thread."""
         return await in_thread(lambda: self._client.send(request, url, timeouts))
 
     async def open(self, request: Request, url: str, timeouts: Timeouts, /) -> AsyncIncoming:
-        """Open in a thread."""
+        """Open a response in a thread."""
         return _Threaded(await in_thread(lambda: self._client.open(request, url, timeouts)))
 
     async def close(self) -> None:
-        """Close."""
+        """Close the synchronous client."""
         self._client.close()
 
 

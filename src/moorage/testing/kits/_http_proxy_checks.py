@@ -43,7 +43,7 @@ async def _client_through_proxy(
 
 
 async def plain_requests_are_forwarded(clients: Proxied) -> None:
-    """A proxy receives the full URL and its credentials; the vendor never sees the latter."""
+    """A proxy receives the full URL and its credentials; the vendor never sees the credentials."""
     with (
         VendorServer() as vendor,
         ProxyServer(leads_to=vendor.address, knows=(_USER, _PASSWORD)) as proxy,
@@ -182,7 +182,7 @@ async def what_a_proxy_refuses_did_nothing(clients: Proxied) -> None:
 
 
 async def a_proxy_that_is_not_there_did_nothing(clients: Proxied) -> None:
-    """A proxy that is unreachable or silent ends the call in time; nothing was sent."""
+    """If a proxy is unreachable or silent, the call ends in time, and nothing was sent."""
     with VendorServer(port="refusing") as unknown_server, VendorServer() as silent_server:
         silent_server.always(Behaviour(raw=b""))
         for server, kind, time_limit in (

@@ -43,7 +43,7 @@ async def a_stream_comes_as_it_is_sent(clients: Clients) -> None:
 
 
 async def a_stream_ends_for_good(clients: Clients) -> None:
-    """After the last piece `read` always returns b"", also after `close`."""
+    """After the last piece of a response `read` always returns b"", also after `close`."""
     body = bytes(range(256)) * 4_000
     packed_bytes = gzip.compress(body)
     async with lab(clients) as (vendor, client):
@@ -65,7 +65,7 @@ async def a_stream_ends_for_good(clients: Clients) -> None:
 
 
 async def a_stream_can_be_left(clients: Clients) -> None:
-    """`close` works before the end and repeatedly, and the client works on."""
+    """A response can be closed before its end and repeatedly, and the client works on."""
     async with lab(clients) as (vendor, client):
         vendor.always(Behaviour(204))
         vendor.queue(Behaviour(body=b"x" * 9_999_999))
@@ -81,7 +81,7 @@ async def a_stream_can_be_left(clients: Clients) -> None:
 
 
 async def a_stream_that_is_cut_off_says_so(clients: Clients) -> None:
-    """The end of the connection is not taken for the end of the body."""
+    """If the connection ends early, the response's body does not count as complete."""
     async with lab(clients) as (vendor, client):
         for framing in ("length", "chunked"):
             vendor.queue(Behaviour(body=b"x" * 99, framing=framing, cut=9, then="close"))
@@ -108,7 +108,7 @@ async def a_flood_ends_with_the_total_timeout(clients: Clients) -> None:
 
 
 async def closing_ends_a_read(clients: Clients) -> None:
-    """`close` may be called while another caller waits in `read`, and ends that wait."""
+    """`close` of a response ends the wait of another caller in `read`."""
     async with lab(clients) as (vendor, client):
         vendor.queue(Behaviour(body=b"x" * 99, cut=0))
         incoming = await client.open(Request.get("/"), vendor.url, PATIENT)

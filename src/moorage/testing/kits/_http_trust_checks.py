@@ -77,7 +77,7 @@ async def authorities_are_a_choice(clients: Trusting) -> None:
 
 
 def _certificate_settings(folder: str, papers: _CertificateFiles) -> Iterator[dict[str, Any]]:
-    """The settings that give a client certificate: with the key in its own file or the same."""
+    """Yield the TLS settings of a client certificate, with its key in the same or another file."""
     certificate = f"{folder}/certificate.pem"
     yield {"certificate": certificate, "key": f"{folder}/key.pem"}
     yield {"certificate": certificate, "key": f"{folder}/sealed.pem", "password": _PASSWORD}
@@ -90,7 +90,7 @@ def _certificate_settings(folder: str, papers: _CertificateFiles) -> Iterator[di
 
 
 async def a_certificate_of_ours_is_shown(clients: Trusting) -> None:
-    """A vendor that requests a client certificate gets it, wherever its key is."""
+    """A vendor that requests a client certificate gets it."""
     with TemporaryDirectory() as folder:
         papers = _certificate_files(Path(folder))
         server = _server(Path(folder))
@@ -110,7 +110,7 @@ async def a_certificate_of_ours_is_shown(clients: Trusting) -> None:
 
 
 async def old_versions_are_not_spoken(clients: Trusting) -> None:
-    """A vendor with only older TLS versions than the minimum is sent nothing."""
+    """A client sends nothing to a vendor with only older TLS versions than the minimum."""
     with TemporaryDirectory() as folder:
         papers = _certificate_files(Path(folder))
         server = _server(Path(folder))
@@ -129,7 +129,7 @@ async def old_versions_are_not_spoken(clients: Trusting) -> None:
 
 
 async def being_unverified_is_said_aloud(clients: Trusting) -> None:
-    """Verification is off only with a reason, and a warning says so."""
+    """TLS verification can be disabled only with a reason, and a warning reports it."""
     unverified = DangerouslyUnverified("it is on this machine")
     with TemporaryDirectory() as folder:
         _certificate_files(Path(folder))
@@ -157,7 +157,7 @@ async def being_unverified_is_said_aloud(clients: Trusting) -> None:
 
 
 async def papers_are_read_at_once(clients: Trusting) -> None:
-    """A client with unusable certificates is not created, and the error shows no key."""
+    """A client with unusable certificate files is not created, and the error shows no key."""
     with TemporaryDirectory() as folder, TemporaryDirectory() as other_folder:
         papers, other_chunks = (
             _certificate_files(Path(folder)),

@@ -37,7 +37,7 @@ _OTHER_CURRENCY: Final = b'"eur"'
 
 
 async def each_request_is_sent_once(make: Open) -> None:
-    """No operation sends the same request twice: whether to repeat it is for the hub to decide.
+    """Check that no operation sends the same request twice, because the hub decides on retries.
 
     A key of the greatest length buys a shipment like any other.
     """
@@ -68,7 +68,7 @@ async def each_request_is_sent_once(make: Open) -> None:
 
 
 async def no_error_shows_a_secret(make: Open) -> None:
-    """An error shows neither credentials nor addresses that the vendor repeats in its refusal."""
+    """Check that errors show no credentials or addresses that the vendor repeats."""
     async with make() as lab:
         await lab("get_rates", lab.request())
         secret = _sent_secret(lab)

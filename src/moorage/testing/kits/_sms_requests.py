@@ -22,7 +22,7 @@ _ZONE: Final = timezone(timedelta(hours=-7))
 
 
 async def each_request_is_sent_once(make: Open) -> None:
-    """No operation sends the same request twice: whether to repeat it is for the hub to decide."""
+    """Check that no operation sends the same request twice, because the hub decides on retries."""
     async with make() as lab:
         calls: dict[str, Callable[[], Awaitable[Any]]] = {
             "send": partial(lab, "send", lab.message()),
@@ -47,7 +47,7 @@ async def each_request_is_sent_once(make: Open) -> None:
 
 
 async def each_message_carries_its_key(make: Open) -> None:
-    """A key that the vendor honours is sent, and is the same in another process.
+    """Check that each message has its idempotency key, the same one in every process.
 
     A key of ours that is too long becomes one that the vendor takes, and stays different from
     others that begin alike.
@@ -141,7 +141,7 @@ async def a_message_that_does_not_exist_is_not_found(make: Open) -> None:
 
 
 async def a_time_of_sending_arrives(make: Open) -> None:
-    """A message that is scheduled in any time zone is scheduled for that moment."""
+    """Check that a scheduled message is sent at its time, whatever its time zone."""
     async with make() as lab:
         if SmsCapability.SCHEDULED not in lab.able:
             return

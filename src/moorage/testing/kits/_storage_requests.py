@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 async def each_request_is_sent_once(factory: Factory) -> None:
-    """No operation sends the same request twice: whether to repeat it is for the hub to decide."""
+    """Check that no operation sends the same request twice, because the hub decides on retries."""
     subject = factory()
     if subject.sandbox is None:
         return
