@@ -16,7 +16,7 @@ R = TypeVar("R")
 
 _AT_ONCE: Final = 32
 _GRACE: Final = 0.05
-"""The seconds that a connector gets to say itself that its time is over."""
+"""Seconds by which a connector's health check may exceed its limit before it is cancelled."""
 
 
 async def every_async(steps: Sequence[Callable[[], Awaitable[R]]]) -> list[R]:

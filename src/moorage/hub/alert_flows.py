@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     Figures: TypeAlias = Callable[[FigureQuery], CallFigures | Awaitable[CallFigures]]
 
 _LEASES: Final = 3
-"""Number of intervals after which another process evaluates, if this one has stopped."""
+"""Number of intervals after which another process takes over the evaluation of the alert rules."""
 _PATIENCE: Final = 2.0
 
 

@@ -64,7 +64,7 @@ __all__ = [
 ]
 
 _MISSED: Final = 3
-"""Number of checks that may be missing before the stored health counts as unknown."""
+"""Number of missed checks after which the stored health counts as unknown."""
 
 
 class _Monitor:

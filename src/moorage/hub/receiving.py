@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from moorage.errors import WebhookRejected
 
 LIMIT: Final = 1_048_576
-"""Bytes that a body may have, unless a limit is given."""
+"""The default limit of a webhook's body, in bytes."""
 
 _PIECE: Final = 65_536
 _UNPREFIXED: Final = frozenset({"CONTENT_TYPE", "CONTENT_LENGTH"})

@@ -26,7 +26,7 @@ _OWNER: Final = state_key("fence", "moorage", None, "home")
 _SAME_FINGERPRINT: Final = digest([])
 _EVER: Final = 100 * 365 * 86_400 * 1_000_000
 _RESTS: Final = 9
-"""Pause between checks in vain, as a multiple of the duration of the last one."""
+"""The pause between failed checks of the environment, as a multiple of the last one's duration."""
 
 
 class EnvironmentGuard:

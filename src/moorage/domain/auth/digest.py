@@ -27,14 +27,14 @@ _ALGORITHMS: Final[dict[str, Callable[[bytes], Any]]] = {
     "SHA-256": hashlib.sha256,
     "MD5": lambda content: hashlib.md5(content, usedforsecurity=False),
 }
-"""The hashes, strongest first. MD5 is what most servers with Digest have."""
+"""The hash functions of Digest authentication, strongest first; most servers offer only MD5."""
 
 _AVAILABLE: Final = frozenset(
     name
     for name in _ALGORITHMS
     if name != "SHA-512-256" or "sha512_256" in hashlib.algorithms_available
 )
-"""The hashes that this machine has."""
+"""The hash functions that this machine has."""
 
 _SESSION: Final = "-SESS"
 _QUOTABLE: Final = re.compile(r"[ -~]*")

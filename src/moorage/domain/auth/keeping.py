@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from moorage.domain.signing.signings import Signing
 
 Kept: TypeAlias = "Credentials | OAuthCredentials"
-"""What a service may know us by."""
+"""The credentials of a service, of either class."""
 
 _PLAIN: Final = 1
 _OAUTH: Final = 2
 _GRANTED: Final = 3
-"""OAuth's too, with what earlier releases did not keep, and cannot read."""
+"""The format of OAuth tokens with fields that earlier releases cannot read."""
 
 
 def pack_credentials(credentials: Kept) -> bytes:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 E = TypeVar("E", bound=ConnectorError)
 
 LARGEST_BODY: Final = 65_536
-"""Bytes of a failure's body that are kept; nobody reads more of one, and all of it is searched."""
+"""Bytes of a failed answer's body that are stored; secrets are searched in all of them."""
 
 _FORM: Final = "application/x-www-form-urlencoded"
 _ELEMENT: Final = late_pattern(r"<([\w.:\-]{1,80})(?:\s[^<>]{0,1000})?>([^<]{6,4000})<")
@@ -45,19 +45,19 @@ _BOUNDARY: Final = late_pattern(r'boundary="?([^";,]+)', re.IGNORECASE)
 _JSON_TOKEN: Final = late_pattern(rb'"(?:[^"\\]|\\.)*+"?|[^"\s,:{}\[\]]+')
 _SINGLE: Final = late_pattern(rb"[^\s;,=]+=*")
 _MARGIN: Final = 4096
-"""Bytes beyond what is kept of a body, so that no secret is cut in two before it is found."""
+"""Bytes that are searched beyond the stored part, so that no secret is cut in two."""
 
 _OWN_NAMES: Final = frozenset({"service", "operation", "region", "_request_id", "path", "tenant"})
-"""Fields of an error that tell whose call it was, and hold nothing of the vendor's."""
+"""Fields of an error that identify the call and contain nothing from the vendor."""
 
 _MOST_VALUES: Final = 16
 _LONGEST_SCHEME: Final = 32
 
 Values: TypeAlias = tuple["Sequence[bytes]", "Sequence[bytes]"]
-"""Secrets, and words that are masked only where they stand by themselves; for `value_mask`."""
+"""Secrets, and words that are masked only if they stand alone; arguments of `value_mask`."""
 
 Learner: TypeAlias = "Callable[[Sequence[bytes], Sequence[bytes]], None]"
-"""Takes the values that an attempt is about to send as a credential."""
+"""A function that receives the credentials that an attempt is about to send."""
 
 
 class SensitiveNames:
@@ -222,7 +222,7 @@ class Sent:
 
 
 Witness: TypeAlias = deque[Sent]
-"""What the last attempts of several calls sent."""
+"""The credentials that the last attempts of several calls sent."""
 
 
 def witness() -> Witness:

@@ -43,9 +43,9 @@ _DIRECTIVE = re.compile(
 _DELTA = re.compile(r"[0-9]+")
 
 _CACHEABLE: Final = frozenset({200, 203, 204, 300, 301, 308, 404, 405, 410, 414})
-"""Statuses that may be kept without an explicit lifetime."""
+"""HTTP statuses of answers that may be cached without an explicit lifetime."""
 _NEVER: Final = frozenset({206, 304, 401, 403, 407, 408, 421, 425, 429})
-"""Parts of an answer, and refusals that are meant for now or for who asked."""
+"""HTTP statuses of answers that are never cached, such as parts and refusals."""
 _FIRST_SERVER_ERROR: Final = 500
 _LIFETIMES: Final = ("max-age", "stale-while-revalidate", "stale-if-error")
 _CONDITIONS: Final = frozenset(
@@ -60,13 +60,13 @@ _HOP_BY_HOP: Final = frozenset(
 _OF_THE_BODY: Final = frozenset(
     {"content-encoding", "content-length", "content-range", "content-type"}
 )
-"""Fields of a 304 that describe that message and not the answer kept."""
+"""Headers of a 304 answer that describe the 304 itself and not the cached answer."""
 _OF_THE_MESSAGE: Final = frozenset({"age", "date"})
-"""Fields that tell when a message was made, and nothing of the next one."""
+"""Headers that only tell when a message was made."""
 _NO_DIRECTIVES: Final[Mapping[str, str]] = MappingProxyType({})
 _MOST_SELECTORS: Final = 16
 _FIELD: Final = 64
-"""Bytes that a header, or an entry itself, takes besides its text, about."""
+"""The approximate overhead of a header or a cache entry, in bytes."""
 
 
 @attrs.frozen
@@ -104,7 +104,7 @@ class CacheEntry:
 
 
 Entries: TypeAlias = "tuple[CacheEntry, ...]"
-"""What is kept of one URL, the newest first."""
+"""The cached answers of one URL, the newest first."""
 
 
 class Found(NamedTuple):

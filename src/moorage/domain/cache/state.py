@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from moorage.domain.state.commands import State, States
 
 LONGEST_FLIGHT: Final = 120.0
-"""Seconds for which an answer may be under way and still be kept."""
+"""Seconds; an answer that took longer to arrive is not cached."""
 
 _TRACE: Final = round(LONGEST_FLIGHT * SECOND)
 _FORMAT: Final = 1

@@ -20,13 +20,13 @@ PATHS: Final = tuple(
     f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo"
     for version in ("v1", "v1alpha")
 )
-"""The methods of reflection, of which a server has one or both."""
+"""The paths of the gRPC reflection methods; a server has one or both."""
 
 LIST_SERVICES: Final = text_field(7, "*")
 MOST_FILES: Final = 2_000
 MOST_ROUNDS: Final = 30
 LARGEST: Final = 64 * 1024 * 1024
-"""Bytes of all files together."""
+"""The maximum size of all protobuf files together, in bytes."""
 
 _FILE: Final = 4
 _SERVICES: Final = 6

@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 JITTER: Final = 0.1
-"""The share of its lifetime by which a link may end earlier, so that not all end together."""
+"""The share of its lifetime by which a connection may end earlier, so that not all end together."""
 
 _SWEEPS: Final = 10
-"""The number of times that idle links are looked through during the time that they may be idle."""
+"""The number of searches for expired connections during the maximum idle time."""
 
 _MOST_NAMED: Final = 5
-"""The number of holders that the message of an exhausted pool names."""
+"""The maximum number of operations that the message of an exhausted pool names."""
 
 
 def _is_number(_: object, attribute: attrs.Attribute[Any], value: int) -> None:

@@ -142,7 +142,7 @@ _ANSWERED: Final[dict[_Meaning, tuple[type[AuthenticationFailed | VendorFailed],
         "Look at the log of the server.",
     ),
 }
-"""Failures whose error says everything about the outcome."""
+"""MongoDB failures whose error determines the outcome."""
 
 _TRANSIENT: Final = "TransientTransactionError"
 _UNKNOWN: Final = "UnknownTransactionCommitResult"
@@ -173,7 +173,7 @@ _WORDS: Final = (
         True,
     ),
 )
-"""Words of the driver about connections that could not be opened, with what they mean."""
+"""Texts of the MongoDB driver about connections that failed to open, with their meanings."""
 
 
 def mongodb_error(fault: MongoFault, phase: MongoPhase) -> ConnectorError:

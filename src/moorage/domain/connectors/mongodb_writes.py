@@ -99,7 +99,7 @@ class MongoDelete:
 
 
 MongoStep: TypeAlias = MongoInsert | MongoUpdate | MongoReplace | MongoDelete
-"""A step of a bulk write."""
+"""A single write within a bulk write."""
 
 
 @attrs.frozen(kw_only=True)

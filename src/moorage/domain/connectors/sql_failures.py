@@ -108,7 +108,7 @@ _POSTGRESQL: Final = (
     ("0A", _Meaning.STATEMENT),
     ("25", _Meaning.STATEMENT),
 )
-"""Beginnings of SQLSTATEs, the longer ones of a class first."""
+"""Prefixes of PostgreSQL's SQLSTATE codes, longer ones of a class first."""
 
 _MYSQL: Final = {
     **dict.fromkeys((1044, 1045, 1698, 1251, 1275, 1862), _Meaning.PASSWORD),
@@ -177,7 +177,7 @@ _WORDS: Final = (
     ("refused", _Meaning.REFUSED),
     ("no such file", _Meaning.REFUSED),
 )
-"""Words of drivers that give no code while they connect; the first that occurs decides."""
+"""Words of drivers that give no error code while connecting; the first one found decides."""
 
 _UNSENT: Final[dict[_Meaning, tuple[str, str]]] = {
     _Meaning.FULL: (
@@ -213,7 +213,7 @@ _UNSENT: Final[dict[_Meaning, tuple[str, str]]] = {
         "Try again, or ask the administrator.",
     ),
 }
-"""Failures before anything could happen."""
+"""Database failures after which certainly nothing was done."""
 
 _REJECTED: Final[dict[_Meaning, tuple[type[VendorRejected], str, str]]] = {
     _Meaning.CONSTRAINT: (

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _COMMANDS: Final = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "REPLACE", "CALL"})
 _BEFORE_TABLE: Final = frozenset({"FROM", "JOIN", "INTO", "UPDATE", "USING", "CALL"})
 _NO_COMMAND_AFTER: Final = frozenset({"FOR", "DO", "KEY", "ON", "NO", "THEN", "BEFORE", "AFTER"})
-"""The words after which UPDATE or DELETE is a part of another command."""
+"""Words after which UPDATE or DELETE belongs to another SQL command."""
 
 _BETWEEN: Final = frozenset({"IF", "NOT", "EXISTS", "ONLY", "LATERAL", "IGNORE", "LOW_PRIORITY"})
 _OBJECTS: Final = frozenset({"TABLE", "VIEW", "INDEX", "SEQUENCE", "SCHEMA", "DATABASE"})

@@ -48,7 +48,7 @@ _BEFORE_VALUE: Final = frozenset(
         "XOR",
     }
 )  # fmt: skip
-"""The words after which a value may stand."""
+"""SQL words after which a value may stand."""
 
 _LISTS: Final = frozenset({"IN", "VALUES"})
 
@@ -61,7 +61,7 @@ _CONTROLS: Final = frozenset(
         "RESET", "ROLLBACK", "SAVEPOINT", "SET", "START", "UNLISTEN", "USE",
     }
 )  # fmt: skip
-"""The first words of statements that change the connection, which its next user would notice."""
+"""First words of SQL statements that change the connection for its next user."""
 
 _REFUSALS: Final = {
     "comment": ("has a comment", "Write the comment beside the statement, in Python."),

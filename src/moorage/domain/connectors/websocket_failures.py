@@ -19,10 +19,10 @@ from moorage.errors import (
 
 OVERSIZED: Final = 1009
 _LOST: Final = frozenset({1000, 1001, 1005, 1006, 1011, 1012, 1013, 1014})
-"""The codes after which the same request may succeed on another connection."""
+"""WebSocket close codes after which the same request may succeed on another connection."""
 
 _LONGEST_REASON: Final = 123
-"""The largest number of bytes in the reason of a closed connection (RFC 6455, section 5.5)."""
+"""The maximum number of bytes in a WebSocket's close reason (RFC 6455, section 5.5)."""
 
 
 class OpeningFault(Enum):

@@ -16,7 +16,7 @@ from moorage.errors import (
 )
 
 _FINAL: Final = (IdempotencyConflict, InvalidData, UnsupportedByVendor)
-"""What the same call would meet again."""
+"""Errors that the same call would raise again."""
 
 
 @attrs.frozen(kw_only=True)

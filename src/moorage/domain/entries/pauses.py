@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from moorage.domain.entries.queue import Entry
 
 ANY_TARGET: Final = "*"
-"""The target of a pause that covers entries of every target."""
+"""The target of a pause that covers the entries of all targets."""
 
 OPERATION: Final = "pause"
-"""The operation of a pause."""
+"""The operation name of an entry that represents a pause."""
 
 LONGEST_REASON: Final = 500
 

@@ -52,7 +52,7 @@ _MONTH: Final = 31 * 86_400.0
 
 _LARGEST_BATCH: Final = 50
 _LONG_BATCH: Final = 0.1
-"""Seconds that the work of one batch should take at most."""
+"""The maximum seconds that the work of one batch should take."""
 
 
 class EntryState(StrEnum):
@@ -87,13 +87,13 @@ class Fate(StrEnum):
 
 
 SETTLED: Final = frozenset({EntryState.DONE, EntryState.DEAD, EntryState.DROPPED})
-"""Where nothing happens any more by itself, and nobody needs to look a thing up."""
+"""The states in which an entry needs neither a worker nor a person any more."""
 
 OPEN: Final = frozenset({EntryState.WAITING, EntryState.CLAIMED, EntryState.UNKNOWN})
-"""Where later entries of the lane are kept back."""
+"""The states in which an entry delays later entries of its lane."""
 
 STUCK: Final = frozenset({EntryState.UNKNOWN, EntryState.DEAD})
-"""Where nothing happens until a person decides."""
+"""The states in which an entry waits for a person's decision."""
 
 
 def _aware(_: object, attribute: attrs.Attribute[Any], value: datetime | None) -> None:
@@ -165,7 +165,7 @@ class Entry:
     """
 
     dead_holds: ClassVar[bool] = False
-    """True if one that was given up keeps later ones of its lane back."""
+    """True if an entry that was given up delays later entries of its lane."""
 
     id: str = attrs.field(validator=_check_length)
     target: str = attrs.field(validator=_check_length)

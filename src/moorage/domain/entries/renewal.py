@@ -16,27 +16,27 @@ if TYPE_CHECKING:
     from moorage.domain.entries.queue import Entry
 
 LASTS: Final = LEASE * 1000
-"""Nanoseconds that a lease lasts from the moment at which it was asked for."""
+"""Nanoseconds that a lease lasts, from the moment when it was requested."""
 
 TOGETHER: Final = 200
-"""How many claims are renewed by one command."""
+"""The maximum number of claims that one command renews."""
 
 ENTRY_LEASE: Final = LEASE / SECOND
-"""Seconds that a worker has an entry for without renewing it, and the shortest time that it may."""
+"""Seconds that a worker's lease on an entry lasts; also the minimum that can be configured."""
 
 FILE_LEASE: Final = 10.0
-"""Seconds that a worker has an entry for in a file that one transaction at a time can write.
+"""Seconds that a worker's lease lasts in a file that allows one writing transaction at a time.
 
 While a handler of the host holds the file's lock, nothing can be renewed. It is renewed from the
 moment on when a sixth of it is over, so a transaction of seven seconds ends before the lease does.
 """
 
 UNRENEWED: Final = 300.0
-"""Seconds that a worker has an entry for where nothing can be renewed."""
+"""Seconds that a worker's lease on an entry lasts in a process that cannot renew it."""
 
 _SOON: Final = (LEASE - RENEWAL // 2) * 1000
 _SPARE: Final = _SOON / LASTS
-"""The part of an entry's lease that is left when it is due for renewal."""
+"""The fraction of an entry's lease that is left when it is due for renewal."""
 
 H = TypeVar("H")
 

@@ -32,13 +32,13 @@ UNKNOWN_DOCUMENT: Final = (
     "PERSISTED_DOCUMENT_NOT_FOUND",
     "TRUSTED_DOCUMENT_ERROR",
 )
-"""The codes of a service that does not know the hash or id of a document."""
+"""Error codes of a GraphQL service that does not know a document's hash or id."""
 
 _CODES_OF_MESSAGES: Final = {
     "PersistedQueryNotFound": "PERSISTED_QUERY_NOT_FOUND",
     "PersistedQueryNotSupported": "PERSISTED_QUERY_NOT_SUPPORTED",
 }
-"""The codes that some services leave out."""
+"""GraphQL error codes by message, for services that send no code."""
 
 _REFUSED: Final = {
     **dict.fromkeys(
@@ -78,7 +78,7 @@ _REFUSED: Final = {
         VendorFailed,
     ),
 }
-"""The errors that usual codes of services stand for."""
+"""The error classes for usual GraphQL error codes."""
 
 
 @attrs.frozen

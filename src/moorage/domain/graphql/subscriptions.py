@@ -36,7 +36,7 @@ _REASONS: Final[dict[int, tuple[type[ConnectorError], str]]] = {
     4409: (VendorRejected, "The server already has a subscription with this id."),
     4429: (RateLimitExceeded, "The server was asked to accept the connection twice."),
 }
-"""The codes of closed connections in graphql-transport-ws."""
+"""The errors for the close codes of the protocol graphql-transport-ws."""
 
 
 @attrs.frozen

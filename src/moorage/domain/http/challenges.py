@@ -21,7 +21,7 @@ _TOKEN68: Final = re.compile(r"([A-Za-z0-9\-._~+/]+=*)[ \t]*(?=,|\Z)")
 _ESCAPE: Final = re.compile(r"\\(.)")
 
 LONGEST: Final = 16_384
-"""The most characters of a header field that are read; what follows is no challenge to answer."""
+"""The maximum number of characters of a header that are parsed."""
 
 
 class Challenge(NamedTuple):

@@ -34,7 +34,7 @@ OF_TRANSPORT: Final = frozenset(
         "upgrade",
     }
 )
-"""Fields that the HTTP client sets for each request and connection, in lower case."""
+"""Headers that the HTTP client sets for each request and connection, in lower case."""
 
 
 def check_settable(name: str, field: str) -> None:

@@ -10,7 +10,7 @@ import attrs
 from moorage.domain.values.durations import count
 
 LARGEST_BODY: Final = 16_384
-"""The highest number of bytes of a body that a service can have stored."""
+"""The maximum number of bytes of a body that a service can have logged."""
 
 
 class LoggedCalls(enum.Enum):

@@ -53,10 +53,10 @@ _INTERNAL_NETWORKS: Final = tuple(
         ("240.0.0.0/4", "reserved"),
     )
 )
-"""IANA's registry of special addresses of version 4, and one more that is given out inside only."""
+"""IANA's special-purpose IPv4 networks, and one more that is used only internally."""
 
 _OUTSIDE: Final = IPv6Network("2000::/3")
-"""All that has been given out of version 6; what is outside of it is of no use out there."""
+"""The IPv6 addresses assigned for the public internet; all others are refused."""
 
 _STRANGE: Final = tuple(
     (IPv6Network(network), description)
@@ -68,7 +68,7 @@ _STRANGE: Final = tuple(
     )
 )
 _MAPPED_NETWORKS: Final = (IPv6Network("::ffff:0:0/96"), IPv6Network("64:ff9b::/96"))
-"""What stands for the address of version 4 at its end, and leads there."""
+"""IPv6 networks whose addresses contain an IPv4 address and lead to it."""
 
 _TUNNELS: Final = frozenset({0x0000_5EFE, 0x0200_5EFE})
 _CANONICAL: Final = late_pattern(r"(?:0|[1-9][0-9]{0,2})(?:\.(?:0|[1-9][0-9]{0,2})){3}")

@@ -31,7 +31,7 @@ __all__ = ["Personal", "Redaction", "mask"]
 
 _MARGIN = 512
 _LONGEST_CHARACTER = 8
-"""Bytes that a character takes at most; UTF-7 takes the most."""
+"""The maximum number of bytes of a character; UTF-7 takes the most."""
 """Longer than anything that must be seen whole to be recognised."""
 
 _SHORTEST = len("a:b")
@@ -41,7 +41,7 @@ _KEY = late_pattern(
     r"[\w\-]{8,}(?:\.[\w\-]+)*",
     re.ASCII,
 )
-"""Keys that vendors give out, which say of themselves what they are."""
+"""The keys of vendors that are recognisable by their prefix."""
 
 _OPAQUE = late_pattern(r"(?<![A-Za-z0-9+/_])[A-Za-z0-9+/_]{32,}={0,2}")
 _PIECES = late_pattern(r"[A-Za-z0-9]{16,}")
@@ -65,7 +65,7 @@ _NAMED = (
         ),
     ),
 )
-"""Notations of a name and its value: elements, and pairs of many kinds."""
+"""Notations of a name with its value: XML elements, and pairs of many kinds."""
 
 
 def is_text(content_type: str | None) -> bool:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from typing import Self
 
 PEM: Final = "-----BEGIN "
-"""The beginning of keys and certificates that are written as text."""
+"""The beginning of keys and certificates in PEM text."""
 
 _PROXY: Final = late_pattern(
     r"(?P<scheme>https?)://(?:(?P<user>[^\s:@/]*)(?::(?P<word>[^\s@/]*))?@)?"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from moorage.domain.http.requests import Request
 
 Origin: TypeAlias = "tuple[str, str, int]"
-"""Scheme, host and port."""
+"""The scheme, host and port of a URL."""
 
 _ABSOLUTE = late_pattern(r"[A-Za-z][A-Za-z0-9+.\-]*://")
 _ORIGIN = late_pattern(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from moorage.domain.state.commands import States
 
 LIFE: Final = 86_400_000_000
-"""Microseconds after which a proposal expires."""
+"""Microseconds after which a proposal to close an operation expires."""
 
 _GONE_TTL: Final = 1
 

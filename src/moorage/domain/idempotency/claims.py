@@ -44,13 +44,13 @@ DONE: Final = 2
 FREE: Final = 3
 
 LEASE: Final = 1_500_000
-"""Microseconds that a claim lasts without a renewal, where its holder renews it."""
+"""Microseconds that a claim lasts without a renewal, if its holder can renew it."""
 
 RENEWAL: Final = 500_000
-"""Microseconds between two renewals of a claim, so that one may fail and the next still counts."""
+"""Microseconds between two renewals of a claim, so that one of them may fail."""
 
 _ONE_LIFE: Final = 1_000_000
-"""Fences of one key are closer than this until it is forgotten: each begins as the store's time."""
+"""The maximum distance between fencing numbers of one key, as each starts from the store's time."""
 
 _KEY: Final = late_pattern(r"[!-~](?:[ -~]{0,253}[!-~])?")
 
@@ -72,11 +72,11 @@ class Reach(Enum):
     """The limit of what a call may do: send the request, send it again, or only look it up."""
 
     FRESH = "fresh"
-    """It sends the request, whether or not it was sent before."""
+    """The call may send the request, whether or not it was sent before."""
     AGAIN = "again"
-    """It sends again what was sent before, and nothing else."""
+    """The call may only send a request that was sent before."""
     STORED = "stored"
-    """It sends nothing, and only gets the stored answer."""
+    """The call may not send anything, and only gets the stored answer."""
 
 
 @attrs.frozen(kw_only=True)
@@ -111,7 +111,7 @@ TABLE: Final = (
     ("done", "claim", "done", Verdict.REPLAY),
     ("free", "claim", "claimed", Verdict.RUN),
 )
-"""What a claim with the right payload meets: state, event, next state, verdict."""
+"""The states of a key and a claim's effects: state, event, next state, verdict."""
 
 
 class Claimed(NamedTuple):

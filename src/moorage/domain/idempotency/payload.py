@@ -11,7 +11,7 @@ from moorage.domain.values.plain import is_plain
 from moorage.errors import InvalidData
 
 _FORMAT: Final = 2
-"""The last format of `marshal` in which equal values have equal bytes, however they were made."""
+"""The last `marshal` format in which equal values always have equal bytes."""
 
 
 class _UnknownError(TypeError):

@@ -42,7 +42,7 @@ SETTLED: Final = 1
 FREED: Final = 2
 
 KEPT: Final = 366 * 86_400_000_000
-"""Microseconds for which an open effect, and what a person has settled, is kept."""
+"""Microseconds for which the register keeps open operations and those a person has settled."""
 
 _SHARDS: Final = 16
 _GONE_TTL: Final = 1

@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from moorage.domain.messages.message import Message
 
 _PARENTS: Final = frozenset({"traceparent", "b3", "x-b3-traceid"})
-"""Headers that say which trace a message belongs to already."""
+"""Headers that name the trace of a message."""
 
 KEY_HEADER: Final = "moorage-key"
-"""The header that carries the key at a broker without keys, as a text if it is one."""
+"""The header for a message's key at a broker without keys."""
 
 ONE_LINE: Final = late_pattern(r"[^\r\n\0]*")
-"""Texts without a line break."""
+"""A pattern for texts of one line."""
 
 
 @attrs.frozen(kw_only=True)

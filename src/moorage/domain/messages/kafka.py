@@ -28,7 +28,7 @@ CONTENT_TYPE: Final = "content-type"
 MESSAGE_ID: Final = "message-id"
 
 TOMBSTONE: Final = "kafka-tombstone"
-"""The attribute of a record without a value, which deletes its key in a compacted topic."""
+"""The attribute of a Kafka record without a value, which deletes its key in a compacted topic."""
 
 RULES: Final = BrokerRules(
     system="kafka",

@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from moorage.errors import ConnectorError
 
 MESSAGE_ID: Final = "message-id"
-"""The user property with the id of a message."""
+"""The MQTT user property with the id of a message."""
 
 LARGEST_PACKET: Final = 268_435_460
-"""The bytes of a packet at most, by the protocol."""
+"""The maximum size of an MQTT packet in bytes."""
 
 LONGEST_TEXT: Final = 65_535
-"""The bytes of a text at most, by the protocol."""
+"""The maximum size of an MQTT text in bytes."""
 
 _FIRST_FAILURE: Final = 0x80
 
@@ -63,10 +63,10 @@ RULES: Final = BrokerRules(
     reserved=frozenset({KEY_HEADER, MESSAGE_ID}),
     has_keys=False,
 )
-"""The rules of MQTT 5, which recognises no repeats."""
+"""The rules of MQTT 5, which does not recognise repeated messages."""
 
 RULES_311: Final = attrs.evolve(RULES, title="MQTT 3.1.1", has_headers=False)
-"""The rules of MQTT 3.1.1, whose messages are a topic and a payload."""
+"""The rules of MQTT 3.1.1, whose messages have only a topic and a payload."""
 
 
 @attrs.frozen(kw_only=True)
@@ -119,7 +119,7 @@ _PUBLISH_FAULTS: Final = {
     0x97: PublishFault.FULL,
     0x99: PublishFault.INVALID,
 }
-"""Codes of failure in the acknowledgement of a message."""
+"""The faults for the failure codes of MQTT acknowledgements."""
 
 _ENDING_FAULTS: Final = {
     0x90: PublishFault.INVALID,
@@ -128,7 +128,7 @@ _ENDING_FAULTS: Final = {
     0x9A: PublishFault.INVALID,
     0x9B: PublishFault.INVALID,
 }
-"""Codes with which a broker ends a connection because of a message."""
+"""The faults for the codes with which an MQTT broker disconnects because of a message."""
 
 _CONNECT_FAULTS: Final = {
     # MQTT 3.1.1
@@ -145,7 +145,7 @@ _CONNECT_FAULTS: Final = {
     0x97: PublishFault.FULL,
     0x9F: PublishFault.FULL,
 }
-"""Codes with which a broker refuses a connection."""
+"""The faults for the codes with which an MQTT broker refuses a connection."""
 
 _UNSUPPORTED_VERSION: Final = frozenset({1, 0x84})
 _INVALID_CLIENT_ID: Final = frozenset({2, 0x85})

@@ -45,10 +45,10 @@ RULES: Final = BrokerRules(
     has_keys=False,
     usual_port=4222,
 )
-"""The rules of NATS, whose servers limit the size of messages further."""
+"""The rules of NATS; a server may limit the size of messages further."""
 
 STREAM_RULES: Final = BrokerRules(system="nats", title="NATS", topic="stream for the subject")
-"""The same broker with the word for what is missing if nobody takes a message."""
+"""NATS in messages about a missing stream, if no stream accepts a subject."""
 
 _NO_RESPONDERS: Final = "503"
 _NANOSECONDS: Final = 1_000_000_000
@@ -76,7 +76,7 @@ _CODES: Final = {
     10109: PublishFault.READ_ONLY,  # a sealed stream
     10158: PublishFault.LOST,  # a message of this id is being stored
 }
-"""Codes of errors of JetStream."""
+"""The faults for the error codes of JetStream."""
 
 
 class Stored(NamedTuple):

@@ -113,7 +113,7 @@ _UNSENT: Final[dict[PublishFault, tuple[str, str]]] = {
         "Check that the broker is up, and the network before it.",
     ),
 }
-"""Failures after which the message is certainly not stored, and a repeat may help."""
+"""Failures after which the message is certainly not stored, and a retry may help."""
 
 _REFUSED: Final[
     dict[
@@ -168,7 +168,7 @@ _REFUSED: Final[
         "Look at the log of the broker.",
     ),
 }
-"""Reports of the broker; the remedy is None if the class of the error has one."""
+"""Failures that a broker reports; a remedy of None stands for that of the error class."""
 
 _NO_REPEAT: Final = frozenset({PublishFault.HOST, PublishFault.TLS})
 

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from moorage.errors import ConnectorError
 
 QUEUE_RULES: Final = BrokerRules(system="rabbitmq", title="RabbitMQ", topic="queue")
-"""The broker with the word for the place that is read from."""
+"""RabbitMQ in messages about a source, which reads from queues."""
 
 DELIVERY_COUNT: Final = "x-delivery-count"
-"""The header with which a quorum queue says how often a message was delivered before."""
+"""The header in which a quorum queue counts the earlier deliveries of a message."""
 
 STREAM_OFFSET: Final = "x-stream-offset"
-"""The header that the messages of a stream have."""
+"""The header that only messages of a RabbitMQ stream have."""
 
 
 def attributes_and_key(

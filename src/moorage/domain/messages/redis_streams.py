@@ -24,7 +24,7 @@ PAYLOAD: Final = "payload"
 CONTENT_TYPE: Final = "content-type"
 MESSAGE_ID: Final = "message-id"
 FIELDS: Final = frozenset({PAYLOAD, CONTENT_TYPE, MESSAGE_ID, KEY_HEADER})
-"""Names of fields that no header may have."""
+"""Fields of a Redis stream entry that no message header may be named after."""
 
 _CODES: Final = {
     "NOAUTH": PublishFault.PASSWORD,
@@ -38,7 +38,7 @@ _CODES: Final = {
     "LOADING": PublishFault.STARTING,
     "MASTERDOWN": PublishFault.STARTING,
 }
-"""First words of replies that refuse a command."""
+"""The faults for the first words of Redis error replies."""
 
 _CLASSES: Final = {
     "AuthenticationError": PublishFault.PASSWORD,
@@ -48,7 +48,7 @@ _CLASSES: Final = {
     "BusyLoadingError": PublishFault.STARTING,
     "MasterDownError": PublishFault.STARTING,
 }
-"""Classes of redis-py for some of these words, which it then removes from the text."""
+"""The faults for redis-py exceptions, whose texts lack the first word of the reply."""
 
 
 def command_of(

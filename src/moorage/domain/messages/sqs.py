@@ -31,14 +31,14 @@ if TYPE_CHECKING:
     from moorage.errors import ConnectorError
 
 CONTENT_TYPE: Final = "Content-Type"
-"""The message attribute that carries the content type."""
+"""The SQS message attribute with the content type."""
 
 FIFO: Final = ".fifo"
-"""The end of the names of queues that keep their messages in order."""
+"""The ending of the names of SQS FIFO queues."""
 
 _LARGEST: Final = 1_048_576
 _RESERVE: Final = 4_096
-"""Bytes of a batch that are left for the types of attributes, which SQS counts too."""
+"""Bytes of a batch that are reserved for attribute types, which SQS counts too."""
 _GROUP: Final = late_pattern(r"[!-~]{1,128}")
 _TEXT: Final = late_pattern("[\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]+")
 
@@ -281,7 +281,7 @@ _KEY_OF_QUEUE: Final = frozenset(
     {"KmsDisabled", "KmsInvalidKeyUsage", "KmsInvalidState", "KmsNotFound", "KmsOptInRequired"}
 )
 _TOO_LARGE: Final = "shorter than"
-"""The words with which SQS refuses a message that is larger than the queue allows."""
+"""The text by which SQS refuses a message that exceeds the queue's maximum size."""
 
 
 def refusal_of(code: str, words: str, queue: str, *, status: int) -> ConnectorError:

@@ -15,7 +15,7 @@ _LATENCIES: Final = ("p50", "p95", "p99")
 _RATES: Final = (_ERROR_RATE, *_LATENCIES, _BURN_RATE)
 
 FIGURES: Final = (_ERROR_RATE, "calls", *_LATENCIES, _BURN_RATE, _ABSENCE)
-"""The figures of calls that a rule can watch."""
+"""The figures of calls that an alert rule can watch."""
 
 _USERS: Final[Mapping[str, tuple[str, ...]]] = {
     "operation": FIGURES,
@@ -25,7 +25,7 @@ _USERS: Final[Mapping[str, tuple[str, ...]]] = {
     "objective": (_BURN_RATE,),
     "short_window": (_BURN_RATE,),
 }
-"""The figures that use a setting, by the name of the setting."""
+"""The figures for which a rule's setting has an effect, by the setting's name."""
 
 
 class Condition(NamedTuple):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from moorage.domain.service.settings import Service
 
 KINDS: Final = ("logging", "webhook", "email", "sms", "function")
-"""The kinds of channels."""
+"""The kinds of alert channels."""
 
 
 def _alert_rules(value: Iterable[AlertRule]) -> tuple[AlertRule, ...]:
@@ -43,7 +43,7 @@ _KIND_SETTINGS: Final[Mapping[str, tuple[str, ...]]] = {
     "sms": ("to", "tenant"),
     "function": ("function",),
 }
-"""The settings that a channel of each kind uses."""
+"""The settings that an alert channel of each kind has."""
 
 
 def _is_path(_: object, __: object, value: str) -> None:

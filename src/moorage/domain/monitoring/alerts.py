@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 CONCERNS: Final = tuple(concern.value for concern in Concern)
-"""The reasons of health that a rule can watch."""
+"""The kinds of health problems that an alert rule can watch."""
 
 
 class Severity(StrEnum):

@@ -70,7 +70,7 @@ SERVICE_CONCERNS: Final = frozenset(
         Concern.UNOBSERVED,
     }
 )
-"""The reasons that only services can have, and not stores, queues or certificates."""
+"""The kinds of health problems that only services have."""
 
 
 @attrs.frozen

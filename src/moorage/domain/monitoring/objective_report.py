@@ -17,7 +17,7 @@ COLUMNS: Final = (
     *("month", "objective", "calls for", "calls", "target", "actual", "met", "budget left"),
     "burn",
 )
-"""The columns of the report."""
+"""The columns of the report on service-level objectives."""
 
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 _STYLE: Final = (

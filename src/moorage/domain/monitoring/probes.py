@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from moorage.domain.service.settings import Service
 
 ENDPOINT: Final = "health_probe"
-"""The operation of a probe's calls in events, in the integration log and in metrics."""
+"""The operation name of health probes in events, in the integration log and in metrics."""
 
 
 def _name(value: object) -> str:

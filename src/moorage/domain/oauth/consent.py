@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from moorage.domain.oauth.grants import Parameters
 
 DRAWS: Final = 6
-"""Draws of 52 bits that an unguessable text is made of."""
+"""The number of random 52-bit values in an unguessable text."""
 
 _LONGEST: Final = 16_384
 _MOST_PARAMETERS: Final = 100

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from moorage.domain.http.requests import Response
 
 LARGEST: Final = 262_144
-"""Bytes that a description may have; those of large providers have some thousand."""
+"""The maximum size of an authorisation server's metadata, in bytes."""
 
 _BUSY_STATUSES: Final = frozenset({408, 425, 429})
 

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from moorage.domain.signing.occasion import Occasion
 
 GRANT: Final = b"oauth"
-"""What every claim of a renewal is for."""
+"""The purpose in the claim key of each token renewal."""
 
 REMEMBERED: Final = 30 * 86_400 * 10**6
-"""Microseconds for which it is remembered what became of a refresh token."""
+"""Microseconds for which the result of using a refresh token is remembered."""
 
 
 @attrs.frozen

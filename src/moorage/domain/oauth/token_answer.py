@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from moorage.domain.oauth.client import OAuthClient
 
 LARGEST: Final = 1_048_576
-"""Bytes that an answer may have; tokens that list the groups of a person are long."""
+"""The maximum size of a token answer in bytes; tokens with a person's groups are long."""
 
 _LONGEST: Final = 300
 _LIFE: Final = 10 * 365 * 86_400.0

@@ -38,19 +38,19 @@ if TYPE_CHECKING:
     from moorage.domain.state.sealing import KeyRing
 
 GENESIS: Final = "0" * 64
-"""The previous hash of the first record."""
+"""The previous hash of the audit trail's first record."""
 
 LONGEST_ACT: Final = 100
 LONGEST_NAME: Final = 255
 LONGEST_REASON: Final = 500
 LONGEST_VALUES: Final = 4_000
-"""The longest texts of a record in characters, which every store has room for."""
+"""The maximum number of characters in an audit record's texts."""
 
 SEAL: Final = "seal"
-"""The act of a seal."""
+"""The action name of a record that seals the audit trail."""
 
 SEALER: Final = "moorage"
-"""The actor of a seal, and of acts that nobody did by hand."""
+"""The actor of seals and of actions that no person took."""
 
 _FORMAT: Final = 1
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

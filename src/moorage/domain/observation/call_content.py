@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from moorage.domain.http.requests import Request, Response
 
 _HEAD: Final = 4_096
-"""The number of bytes that the first line and the headers have at most."""
+"""The maximum number of bytes of a logged first line and headers."""
 
 LONGEST_CONTENT: Final = LARGEST_BODY + _HEAD + 512
-"""The number of bytes of a stored request or response at most."""
+"""The maximum number of bytes of a stored request or response."""
 
 _LINE: Final = 1_024
 _VALUE: Final = 200
@@ -47,7 +47,7 @@ _SHOWN_HEADERS: Final = frozenset(
         *("x-ratelimit-reset", "x-request-id"),
     }
 )
-"""The headers whose values are shown; of others only the name is."""
+"""The headers whose values the log shows; of others it shows only the name."""
 
 
 class CallContent:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 LONGEST_MESSAGE: Final = 500
-"""The number of characters of an error's message that an event has."""
+"""The maximum number of characters of an error's message in an event."""
 
 _TRACEPARENT: Final = late_pattern(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-.*")
 _USUAL_REDACTION: Final = Redaction()
@@ -161,12 +161,12 @@ class CalledPlan(Protocol):
 
 
 Facts: TypeAlias = "tuple[CallIdentity, CalledPlan, int]"
-"""The facts of a `CallStarted`: the call, the plan that it follows, and the time of the event."""
+"""The facts of a `CallStarted` event: the call, its plan, and the time of the event."""
 
 BeginningFacts: TypeAlias = (
     "tuple[CallIdentity, CalledPlan, int, int, int, HttpMethod | None, int | None]"
 )
-"""The same of an `AttemptStarted`, then attempt, hedge, method and bytes out."""
+"""The facts of an `AttemptStarted` event: call, plan, time, attempt, hedge, method, bytes out."""
 
 AttemptFacts: TypeAlias = tuple[
     CallIdentity,
@@ -184,8 +184,8 @@ AttemptFacts: TypeAlias = tuple[
     CallOutcome,
     str | None,
 ]
-"""The same of an `AttemptFinished`, then attempt, nanoseconds, error, status, slow, hedge, method,
-bytes out, bytes in, outcome and the vendor's code."""
+"""The facts of an `AttemptFinished` event: call, plan and time, then attempt, nanoseconds, error,
+status, slow, hedge, method, bytes out, bytes in, outcome and the vendor's code."""
 
 CallFacts: TypeAlias = tuple[
     CallIdentity,
@@ -207,8 +207,8 @@ CallFacts: TypeAlias = tuple[
     "HttpMethod | None",
     str | None,
 ]
-"""The same of a `CallFinished`, then its fields from `attempts` to `method`, in their order. The
-last is the header `traceparent` of the request."""
+"""The facts of a `CallFinished` event: call, plan and time, then its fields from `attempts` to
+`method` in their order, and last the header `traceparent` of the request."""
 
 _OF_A_CALL: Final[dict[str, Callable[[Any], object]]] = {
     "at": lambda facts: facts[0].moment(facts[2]),

@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
 OTHER: Final = "other"
-"""The tenant, operation or service of calls beyond the limit of series."""
+"""The name under which calls beyond the limit of metric series are counted."""
 
 MINUTE: Final = 60
 HOUR: Final = 3_600
 DAY: Final = 86_400
 STEPS: Final = (MINUTE, HOUR, DAY)
-"""The lengths of stored windows, in seconds."""
+"""The lengths of the stored time windows of metrics, in seconds."""
 
 LABEL_LENGTH: Final = 255
 """The maximum number of characters in the name of a service, an operation or a tenant."""
@@ -151,7 +151,7 @@ class Figures:
 
 
 COUNTS: Final = tuple(field.name for field in attrs.fields(Figures) if field.name != "durations")
-"""The names of the counts in figures."""
+"""The names of the counts in metrics of calls."""
 
 
 class Tally:

@@ -159,16 +159,16 @@ EQUAL_FIELDS: Final = (
     *("service", "operation", "tenant", "region", "subject", "id", "idempotency_key"),
     *("vendor", "account", "trace_id"),
 )
-"""The text fields that a query compares as a whole."""
+"""The text fields of log entries that a query compares as a whole."""
 
 TEXT_FIELDS: Final = ("error", "error_message", "vendor_code", "route")
-"""The fields in which `text` of a query may be."""
+"""The fields of log entries in which a query's `text` is searched."""
 
 CONTENT_FIELDS: Final = ("request", "response")
-"""The fields that may be long, and that lists leave out."""
+"""The long fields of log entries, which lists leave out."""
 
 SCAN_LIMIT: Final = 50_000
-"""The number of entries that one page looks through at most, by default."""
+"""The default number of log entries that are read for one page at most."""
 
 
 @attrs.frozen(kw_only=True)

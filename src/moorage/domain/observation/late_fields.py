@@ -38,7 +38,7 @@ class LateFields:
 
 new_late: Final = object.__new__
 set_facts: Final = vars(LateFields)["_facts"].__set__
-"""The two steps of `late`, for the few places where calling a function is too slow."""
+"""The two steps of `late`, for code in which a function call is too slow."""
 
 
 def late(kind: type[V], facts: object) -> V:

@@ -25,10 +25,10 @@ INDEXED_FIELDS: Final = (
     *("id", "idempotency_key", "trace_id", "subject", "tenant", "operation", "service", "vendor"),
     "status",
 )
-"""The fields with an index in the order of pages, from the rarest values to the most frequent."""
+"""The indexed fields of log entries, those with the rarest values first."""
 
 _FIRST_PART: Final = 50
-"""A page first looks through this part of its limit, as most pages are full after few entries."""
+"""The divisor of a page's limit for its first read, as most pages are full after few entries."""
 
 
 def window_of(query: LogQuery) -> LogQuery:

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from moorage.domain.observation.events import Event
 
 Key: TypeAlias = "tuple[str, str, str]"
-"""A service, an operation and a tenant; "" for a call without one."""
+"""A service, an operation and a tenant; "" stands for none."""
 
 Windows: TypeAlias = "dict[int, dict[Key, Tally]]"
-"""Figures by the start of a minute, in seconds from 1970, and by series."""
+"""Metrics by the start of a minute, in seconds from 1970, and by series."""
 
 
 class Series:

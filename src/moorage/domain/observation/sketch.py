@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 ACCURACY: Final = 0.01
-"""The maximum relative error of a percentile."""
+"""The maximum relative error of a percentile of durations."""
 
 MAX_BUCKETS: Final = 1_024
 """The maximum number of buckets of a sketch."""
@@ -38,7 +38,7 @@ _LONGEST: Final = 3_200_000_000 * 10**9
 _VERSION: Final = 1
 _FIELDS: Final = 5
 _MAX_VARINT: Final = 10
-"""The bytes of the longest number."""
+"""The maximum number of bytes of an encoded number."""
 
 
 @attrs.frozen

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from moorage.domain.http.requests import Request
 
 _MOST: Final = 1000
-"""The largest number of operations in a batch, which is also that of Microsoft Dataverse."""
+"""The maximum number of operations in a batch, as at Microsoft Dataverse."""
 
 _LINE: Final = b"\r\n"
 _BOUNDARY: Final = late_pattern(r'(?:^|;)\s*boundary=(?:"([^"\r\n]{1,70})"|([^\s;,"]{1,70}))')

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from moorage.domain.odata.literals import ODataValue
 
 COMPARISONS: Final = ("eq", "ne", "gt", "ge", "lt", "le")
-"""The operators that compare a property with a value."""
+"""The OData operators that compare a property with a value."""
 
 TEXT_FUNCTIONS: Final = ("contains", "startswith", "endswith")
-"""The functions that look for a text in a property."""
+"""The OData functions that search for a text in a property."""
 
 
 @attrs.frozen

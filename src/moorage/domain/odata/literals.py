@@ -64,10 +64,10 @@ ODataValue: TypeAlias = (
     | ODataEnum
     | None
 )
-"""A value that OData has a literal for."""
+"""The types of values that have an OData literal."""
 
 ODataKey: TypeAlias = ODataValue | Mapping[str, ODataValue]
-"""A key: a value, or values by the names of the key's properties."""
+"""The key of an OData entity: a value, or values by property name."""
 
 
 def literal(value: object, field: str = "value") -> str:

@@ -31,7 +31,7 @@ _KINDS: Final[Mapping[str, Callable[[str], Any]]] = {
     "time": time.fromisoformat,
     "decimal": Decimal,
 }
-"""The values that JSON lacks, which are written as {"guid": "…"}."""
+"""Value types that JSON lacks; an argument is written as {"guid": "…"}."""
 
 _SET: Final = {"entity_set": "The name of the entity set."}
 _KEY: Final = {

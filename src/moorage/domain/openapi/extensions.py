@@ -26,7 +26,7 @@ _TIMEOUTS: Final = (
     (("x-google-backend", "deadline"), 1.0),
     (("x-amazon-apigateway-integration", "timeoutInMillis"), 1e-3),
 )
-"""The extensions that limit the time of an operation, and the seconds in one of their units."""
+"""The OpenAPI extensions that limit an operation's time, with their unit in seconds."""
 
 
 def timeout_of(node: Node) -> float | None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 ONLY_PARTITION: Final = "0"
-"""The name of the only partition of a source that has none."""
+"""The partition name in checkpoints of a source without partitions."""
 
 
 class Ownership(NamedTuple):

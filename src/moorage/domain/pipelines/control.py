@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 _SECOND: Final = 1_000_000
 _KEPT: Final = 86_400 * _SECOND
-"""Microseconds for which a report is kept."""
+"""Microseconds for which a worker's report is kept."""
 
 _MOST: Final = 20
-"""The largest number of reports that are kept."""
+"""The maximum number of workers' reports that are kept."""
 
 
 class WorkerReport(NamedTuple):

@@ -15,26 +15,26 @@ class Verdict(Enum):
     """The consequence of a failure in a pipeline."""
 
     RETRY = "retry"
-    """The same records may succeed later."""
+    """Process the same records again later, as they may succeed then."""
 
     DEAD_LETTER = "dead_letter"
-    """The record is at fault; it goes to the dead letters, and the pipeline goes on."""
+    """The record is at fault: it becomes a dead letter, and the pipeline continues."""
 
     STOP = "stop"
-    """The program or the configuration is at fault; every further record would fail as well."""
+    """The program or the configuration is at fault: every further record would fail as well."""
 
 
 class Exhausted(Enum):
     """The consequence of a failure that outlasts all retries."""
 
     STOP = "stop"
-    """The pipeline stops. The record is delivered again when it runs again."""
+    """The pipeline stops; the record is delivered again when the pipeline runs again."""
 
     DEAD_LETTER = "dead_letter"
-    """The record goes to the dead letters, and the pipeline goes on."""
+    """The record becomes a dead letter, and the pipeline continues."""
 
     RETRY = "retry"
-    """The pipeline goes on trying, with the longest pause between attempts."""
+    """The pipeline keeps retrying, with the longest pause between attempts."""
 
 
 _RECORD_AT_FAULT: Final = (
@@ -46,8 +46,8 @@ _RECORD_AT_FAULT: Final = (
     ValueError,
     VendorRejected,
 )
-"""Raised for a value that is not as expected. A programming mistake raises some of these too, for
-each record; a pipeline stops after many dead letters in a row."""
+"""Errors about a record with an unexpected value. A programming mistake raises some of these too,
+for each record; a pipeline stops after many dead letters in a row."""
 
 
 def verdict(error: Exception, policy: RetryPolicy) -> Verdict:

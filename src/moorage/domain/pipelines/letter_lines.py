@@ -24,7 +24,7 @@ _PLAIN: Final = (
     "producer",
     "deliveries",
 )
-"""The fields of a record that JSON can express."""
+"""The fields of a record that JSON can represent."""
 
 
 def line_of(letter: DeadLetter, id: str) -> bytes:

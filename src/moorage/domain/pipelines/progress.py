@@ -92,4 +92,4 @@ class PartitionProgress(Generic[R]):
 
 
 _NEVER: Final = 2**63
-"""Greater than each number of a record."""
+"""A number greater than the number of any record."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typing import Self
 
 Offset: TypeAlias = "int | str"
-"""The position of a record in its partition, in the source's own form."""
+"""The position of a record in its partition, in the source's notation."""
 
 Partition: TypeAlias = "tuple[str, int | str | None]"
 """A topic and one of its partitions; None for a topic that has none."""

@@ -24,10 +24,10 @@ class Order(Enum):
     """The records that a pipeline processes one after another: by key, or by partition."""
 
     KEY = "key"
-    """Those with the same key; records without a key may be processed at the same time."""
+    """Records with the same key; those without a key may be processed concurrently."""
 
     PARTITION = "partition"
-    """Those of the same partition."""
+    """Records of the same partition."""
 
 
 E = TypeVar("E", bound=Enum)

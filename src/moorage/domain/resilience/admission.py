@@ -46,10 +46,10 @@ NEEDS_TOKEN: Final = Answer.NEEDS_TOKEN
 CIRCUIT_OPEN: Final = Answer.CIRCUIT_OPEN
 
 Admitted: TypeAlias = "tuple[Answer, int, Permit | None, tuple[Ticket, ...]]"
-"""`(answer, wait, permit, tickets)`: a grant to use after `wait`, or how long to stay away."""
+"""`(answer, wait, permit, tickets)`: grants to use after `wait`, or a refusal for that time."""
 
 AT_ONCE: Final[Admitted] = (GO, 0, None, ())
-"""Granted, with nothing to give back."""
+"""An admission without a wait, with nothing to give back."""
 
 
 class Gates:
@@ -449,4 +449,4 @@ _SHORT_CUTS: Final = {
     (False, True): _LimitAdmission,
     (False, False): Admission,
 }
-"""By whether there is a circuit, and whether there is a limit."""
+"""The admission class for a plan, by whether it has a circuit and whether it has a limit."""

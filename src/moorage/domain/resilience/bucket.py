@@ -58,7 +58,7 @@ Runs: TypeAlias = "tuple[Run, ...]"
 Bucket: TypeAlias = "tuple[int, int, int, int, int, int, int, Runs]"
 
 _Point: TypeAlias = "tuple[int, int]"
-"""A time and a level at it; of two at one time, the higher level came first."""
+"""A time and the number of tokens at that time; of two at one time, the higher came first."""
 Place: TypeAlias = "tuple[int, int, int, int, int, bool, bool]"
 
 

@@ -57,7 +57,7 @@ Circuit: TypeAlias = "tuple[int, int, int, int, int, int, int, Record]"
 Lease: TypeAlias = "tuple[int, int, int]"
 Permit: TypeAlias = "tuple[int, int, int]"
 """`(gen, number, token)` of one admitted call; `token` is 0 but for probes, and `number` for them.
-Opaque to its holder, but whoever never heard of its permit gives it back as (0, 0, token)."""
+A caller that did not receive its permit gives it back as (0, 0, token)."""
 
 _SLOT: Final = struct.Struct("<qqIII")
 _LARGEST_COUNT: Final = 2**32 - 1
@@ -88,7 +88,7 @@ TRANSITIONS: Final = (
     (CircuitState.OPEN, "nobody calls for longer than a day", CircuitState.CLOSED),
     (CircuitState.HALF_OPEN, "nobody calls for longer than a day", CircuitState.CLOSED),
 )
-"""Every change of mode that happens by itself; a person may force or reset any mode."""
+"""All automatic changes of a circuit's mode; a person may force or reset any mode."""
 
 
 class Outcome(Enum):

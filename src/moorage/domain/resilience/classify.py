@@ -45,7 +45,7 @@ _BLANK: Final = b" \t\r\n\0\xef\xbb\xbf\xfe\xff"
 """White space, byte order marks, and the zeros of UTF-16 and UTF-32."""
 _ENDS: Final = frozenset({b"{}", b"[]", b'""'})
 _NOT_HERE: Final = frozenset({301, 307, 308})
-"""Redirects that tell to send the same request elsewhere: it was not carried out here."""
+"""Redirects to send the same request elsewhere, because it was not processed here."""
 
 
 def is_success(status: int) -> bool:

@@ -30,13 +30,13 @@ from moorage.errors import (
 )
 
 SICK = (ConnectionFailed, VendorFailed, OutcomeUnknown)
-"""The service could not be reached, broke, or did not answer."""
+"""Errors of a service that was unreachable, failed, or did not answer."""
 
 REFUSED = (VendorRejected, AuthenticationFailed)
-"""The service answered, and the answer was no."""
+"""Errors of a service that answered with a refusal."""
 
 _HEALTHY: Final = (*REFUSED, TransactionConflict)
-"""The service answered; a conflict between transactions is no outage of the database."""
+"""Errors of a healthy service; a conflict between transactions is no outage of the database."""
 
 UNASKED = (
     BulkheadFull,
@@ -47,7 +47,7 @@ UNASKED = (
     RetryBudgetExhausted,
     UnsupportedByVendor,
 )
-"""We held the call back ourselves: the service was not asked."""
+"""Errors of calls that moorage held back, so that the service was not called."""
 
 BUGS: Final = (
     AssertionError,
@@ -58,7 +58,7 @@ BUGS: Final = (
     RecursionError,
     TypeError,
 )
-"""Errors of the program itself: trying again would only repeat them."""
+"""Errors of the program itself, which a retry would only repeat."""
 
 _INTERNAL: Final = (
     ConfigurationError,

@@ -23,13 +23,13 @@ class AttemptEffect(enum.IntEnum):
     """The effect that the current attempt may have had at the vendor, from none to possible."""
 
     NOT_LEFT = 0
-    """It has not left."""
+    """The attempt has not been sent."""
     UNSENT = 1
-    """It left, and certainly no byte of it reached the vendor."""
+    """The attempt was sent, and certainly no byte of it reached the vendor."""
     DISPROVED = 2
-    """It left, and the vendor certainly did nothing."""
+    """The attempt was sent, and the vendor certainly did nothing."""
     POSSIBLE = 3
-    """It left, and may have been processed."""
+    """The attempt was sent, and may have been processed."""
 
 
 class Ledger(NamedTuple):
@@ -98,7 +98,7 @@ class Ledger(NamedTuple):
 
 
 BLANK: Final = Ledger()
-"""The ledger of a call that has done nothing yet."""
+"""The ledger of a call that has made no attempt yet."""
 
 _FIRST_LEDGER: Final = Ledger(1, False, AttemptEffect.POSSIBLE)
-"""The ledger of most calls: of one whose first attempt has left."""
+"""The ledger of a call whose first attempt has been sent."""

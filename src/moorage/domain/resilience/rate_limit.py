@@ -39,11 +39,11 @@ if TYPE_CHECKING:
     from moorage.domain.state.commands import State, Ticket
 
 WithoutStore: TypeAlias = 'float | Fraction | Literal["refuse"]'
-"""A share of a limit, or nothing of it."""
+"""The part of a limit for each process while the store is down: a share, or "refuse"."""
 
 
 REFUSE: Final = "refuse"
-"""Instead of a share: no calls while the shared store is away."""
+"""The value that refuses all calls while the shared store is unavailable."""
 
 
 class Rule(Protocol):

@@ -273,7 +273,7 @@ _GROWTH: Final[dict[Backoff, Callable[[RetryPolicy, int], float]]] = {
     Backoff.EXPONENTIAL: _exponential,
     Backoff.FIBONACCI: _fibonacci,
 }
-"""The delay before jitter and cap, by policy and attempt."""
+"""The delay before jitter and upper limit, by policy and number of the attempt."""
 
 _SPREAD: Final[dict[Jitter, Callable[[float, float, float], float]]] = {
     Jitter.NONE: lambda full, _, __: full,
@@ -282,4 +282,4 @@ _SPREAD: Final[dict[Jitter, Callable[[float, float, float], float]]] = {
     # A quarter below what would reach past the cap, so that it still spreads there.
     Jitter.QUARTER: lambda full, cap, draw: min(full, cap / 1.25) * (0.75 + draw / 2),
 }
-"""The delay that is kept, by the full one, the cap and the draw."""
+"""The delay after jitter, from the full delay, the upper limit and a random number."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from moorage.domain.http.headers import Headers
 
 LONGEST_PAUSE: Final = 3600.0
-"""Seconds of the longest pause that an answer imposes, where a service says nothing else."""
+"""The default for the longest pause in seconds that an answer can impose."""
 
 _LONGEST = FOREVER / SECOND
 _LARGEST_NUMBER = 2**53
@@ -36,7 +36,7 @@ _UNITS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1, "ms": 1e-3, "us": 1e-6, "µs
 
 _FIRST_EPOCH = 1e8
 _EPOCH_UNITS = ((1e11, 1), (1e14, 1e3), (1e17, 1e6), (1e20, 1e9))
-"""A moment below the bound counts this many units a second since 1970."""
+"""Upper bounds of times since 1970, each with the number of its units in a second."""
 
 _SECONDS_FIELDS = ("retry-after", "x-retry-after", "x-rate-limit-retry-after-seconds")
 _MILLISECONDS_FIELDS = ("retry-after-ms", "x-ms-retry-after-ms")

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from moorage.domain.state.commands import Ticket
 
 Turn: TypeAlias = "tuple[int, int, tuple[Ticket, ...]]"
-"""When it comes by the local clock, the number of the caller it was granted to, and its tickets."""
+"""The local-clock time of a turn, the number of the caller, and the caller's tickets."""
 
 SHORT: Final = 10_000_000
-"""Nanoseconds: for less than that nobody wakes up to look whether it has moved up."""
+"""Nanoseconds; a caller with a shorter wait does not check whether it has moved up."""
 
 
 class Line(NamedTuple):

@@ -30,10 +30,10 @@ R = TypeVar("R")
 
 _DEEP: Final = 4
 _KEY_LIKE: Final = late_pattern(r"[^0-9A-Z]*[0-9A-Z].*", re.DOTALL)
-"""A text that may be a secret, and not only a word or several."""
+"""A pattern for texts that may be secrets, and are not only words."""
 
 _OPAQUE: Final = late_pattern(r"(?=[^/.:]*[0-9])(?=[^/.:]*[A-Za-z])\S{12,}")
-"""A text that is more likely a key than a name."""
+"""A pattern for texts that are more likely keys than names."""
 
 _PASSWORD: Final = late_pattern(r"(?<=://)[^/?#]*(?=@)")
 

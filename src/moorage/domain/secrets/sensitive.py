@@ -23,14 +23,14 @@ _IDEMPOTENCY = late_pattern(r"idempoten(?:cy|t)[-_]?key")
 _SHORTEST_KEY: Final = 6
 
 _BOT: Final = late_pattern(r"bot([0-9]+:([^/]{8,}))")
-"""The segment of a path in which a bot's token stands, as Telegram has it."""
+"""A pattern for a path segment with a bot's token, as Telegram has it."""
 
 _SEGMENT: Final = late_pattern(
     r"bot[0-9]+:.+"
     r"|[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}"
     r"|.*(?<![A-Za-z0-9])(?=[A-Za-z]*[0-9])(?=[0-9]*[A-Za-z])[A-Za-z0-9]{12,}.*"
 )
-"""A segment of a path that is more likely a key than a name: a bot's token, a UUID, a long mix."""
+"""A pattern for path segments that are more likely keys than names, such as a UUID."""
 
 
 def is_sensitive(name: str) -> bool:

@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 
 Masker: TypeAlias = "Callable[[bytes], bytes]"
-"""Returns a text without the secrets it knows. It is a closure, which nobody's `repr` opens."""
+"""A function that masks secrets in a text; a closure, so that no `repr` shows the secrets."""
 
 SHORTEST: Final = 4
-"""The length of the shortest secret that is looked for."""
+"""The minimum length of secrets that are searched for."""
 
 _SHORTEST_WORD: Final = 6
 _TELLS_NOTHING: Final = late_pattern(r"[A-Z]?[a-z]{1,15}|[0-9.]{1,11}")

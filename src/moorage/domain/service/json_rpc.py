@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from moorage.errors import ConnectorError
 
 _ID: Final = 1
-"""The id of every call. A request has one call, and a repeated request has to be the same."""
+"""The id of every JSON-RPC call: a request has one call, and repeats must be identical."""
 
 _LONGEST_MESSAGE: Final = 500
 _NOT_UNDERSTOOD: Final = range(-32_700, -32_599)
 _FAILED: Final = range(-32_099, -31_999)
 _INTERNAL_ERROR: Final = -32_603
 _NOT_ALLOWED: Final = frozenset({"AccessDenied", "AccessError", "SessionExpiredException"})
-"""The last part of the names of Odoo's exceptions for callers who may not do this."""
+"""The last parts of Odoo's exception names for callers without permission."""
 
 
 @attrs.frozen

@@ -33,10 +33,10 @@ if TYPE_CHECKING:
     from moorage.domain.service.settings import Endpoint, Fallback, HedgeConfig, Service
 
 AFTERWARDS: Final = 0.5
-"""Seconds for a store to be told how a call ended, once its deadline is over."""
+"""Seconds for recording a call's end in a store after the call's deadline."""
 
 MARGIN: Final = 5.0
-"""Seconds that a lease outlives the work it is for."""
+"""Seconds by which a lease outlasts the work that it protects."""
 
 ONCE: Final = RetryPolicy.none()
 
@@ -256,7 +256,7 @@ _OF_TENANT: Final = frozenset(
         "tenant",
     }
 )
-"""Attributes that differ between tenants."""
+"""The attributes of a plan that differ between tenants."""
 
 _SHARED: Final = tuple(
     (vars(Plan)[name].__set__, vars(Plan)[name].__get__)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _NUMBER: Final = late_pattern(r"\+[0-9]+\*?")
 _PLACE: Final = late_pattern(r"(?:\*\.)?[^\s@*.+]+(?:\.[^\s@*.]+)*")
 _DEVIANT: Final = frozenset("ßς\u200c\u200d")
-"""What IDNA of 2003, which Python knows, takes for other letters, and that of 2008 does not."""
+"""Characters that Python's IDNA 2003 converts to other letters, unlike IDNA 2008."""
 _PERSON: Final = late_pattern(r"(?:\*|[^\s@*]+)@[^\s@*]+")
 
 

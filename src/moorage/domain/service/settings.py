@@ -46,7 +46,7 @@ _USUALLY_MASKED: Final = Redaction()
 _MEANINGFUL: Final = frozenset(
     {"accept", "authorization", "content-type", "cookie", "proxy-authorization", "user-agent"}
 )
-"""The headers that no vendor takes idempotency keys in."""
+"""Headers that no vendor uses for idempotency keys."""
 _PLACEHOLDER: Final = re.compile(r"\{[^{}]+\}")
 
 

@@ -24,10 +24,10 @@ _LONGEST_MESSAGE: Final = 500
 _CODE: Final = late_pattern(r"[A-Za-z0-9_.:-]{1,64}")
 _HEADERS: Final = {"Content-Type": "text/xml; charset=utf-8", "Accept": "text/xml"}
 _NOT_ALLOWED: Final = frozenset({3, 4, "AccessDenied"})
-"""The codes of Odoo for callers who may not do this."""
+"""Odoo's fault codes for callers without permission."""
 
 _FAILED: Final = frozenset({1, -32603, -32500, -32400, -32300})
-"""The codes of an exception that the service did not expect; 1 is that of Odoo and of Python."""
+"""Fault codes for unexpected exceptions of the service; Odoo and Python use 1."""
 
 _NOT_UNDERSTOOD: Final = range(-32_702, -32_599)
 

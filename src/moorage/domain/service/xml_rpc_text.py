@@ -256,4 +256,4 @@ _READERS: Final[Mapping[str, Callable[[str], Any]]] = {
     "base64": lambda text: b64decode("".join(text.split()), validate=True),
     "nil": _nil,
 }
-"""The readers of single values, by the names of their elements."""
+"""The parsers of XML-RPC's scalar values, by element name."""

@@ -37,7 +37,7 @@ _SIGNED_HEADERS = (
 )
 _OWN_PREFIX = "x-ms-"
 _ORDER = str.maketrans({"_": "!", "-": None})
-"""How Azure sorts names: dashes count for nothing, and underscores before digits."""
+"""Azure's sort order of names: dashes are ignored, and underscores precede digits."""
 
 
 def _is_account(_: object, __: object, value: str) -> None:

@@ -13,4 +13,4 @@ from moorage.domain.signing.sigv4 import AwsSigV4
 Signing: TypeAlias = AwsSigV4 | AzureSharedKey | HmacSigning | JwtSigning | MessageSignature
 
 SIGNINGS: Final[dict[str, type[Signing]]] = {kind.method: kind for kind in get_args(Signing)}
-"""The class of each way to sign, by its authentication method."""
+"""The signing classes, by their authentication method."""

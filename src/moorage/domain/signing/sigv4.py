@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from moorage.domain.signing.occasion import Occasion
 
 _TEMPORARY = "ASIA"
-"""The beginning of the ids of access keys that belong to a session token."""
+"""The prefix of AWS access key ids that belong to a session token."""
 _ALGORITHM = "AWS4-HMAC-SHA256"
 _UNSIGNED = "UNSIGNED-PAYLOAD"
 _HASH = "x-amz-content-sha256"

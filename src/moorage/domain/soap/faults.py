@@ -25,7 +25,7 @@ _CREDENTIALS: Final = frozenset({
     "FailedAuthentication", "FailedCheck", "InvalidSecurity", "InvalidSecurityToken",
     "MessageExpired", "SecurityTokenUnavailable", "UnsupportedSecurityToken",
 })  # fmt: skip
-"""The codes of WS-Security for a token that the service does not accept."""
+"""WS-Security fault codes for a token that the service does not accept."""
 
 _NOT_UNDERSTOOD: Final = frozenset({"DataEncodingUnknown", "MustUnderstand", "VersionMismatch"})
 _SENDER: Final = frozenset({"Client", "Sender"})

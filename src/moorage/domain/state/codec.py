@@ -32,7 +32,7 @@ _HEADS: Final = [struct.Struct(f"<BB{count}q") for count in range(_MOST_INTEGERS
 _SHORT: Final = 512
 _REMEMBERED: Final = 1024
 _RULED: Final = 6
-"""States of limits, budgets and circuits begin with as many numbers, or more."""
+"""The minimum number of integers with which states of limits, budgets and circuits begin."""
 
 
 def pack(state: State, before: State | None = None, stored: bytes = b"") -> bytes:
@@ -107,7 +107,7 @@ def _remaining_values(packed: bytes, count: int) -> tuple[Any, ...]:
 
 
 READERS: Final[dict[int, Callable[[bytes, int], tuple[Any, ...]]]] = {VERSION: _remaining_values}
-"""What reads the rest of a state, by the version that wrote it: this one and the one before."""
+"""The functions that read a stored state, by the version that wrote it."""
 
 
 def _unreadable_error(stored: bytes, key: str | None) -> StateUnavailable:

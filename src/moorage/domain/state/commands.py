@@ -23,18 +23,18 @@ State: TypeAlias = "tuple[Any, ...]"
 States: TypeAlias = "tuple[State | None, ...]"
 
 Ticket: TypeAlias = "tuple[int, ...]"
-"""What a limit needs to know again of one grant: opaque to its holder. It begins with
-`(number, time, cost, shift)`."""
+"""The data by which a limit recognises one of its grants. It begins with `(number, time, cost,
+shift)`; its holder does not read it."""
 
 Answer = TypeVar("Answer")
 Answer_co = TypeVar("Answer_co", covariant=True)
 
 SMALL_STEP: Final = 2_000_000
-"""Up to this far back (in microseconds) a clock that steps makes time stand still; past it, the
-times in a state move back with the clock."""
+"""Microseconds; if the clock is set back by at most this much, time stands still in the states.
+If it is set back further, the times in a state move back with it."""
 
 EXACT: Final = 2**53
-"""Every number of a state is smaller, so that stores whose numbers are doubles keep it exact."""
+"""The bound of all numbers in a state, which stores with floating-point numbers keep exact."""
 
 
 class Command(Protocol[Answer_co]):
@@ -80,7 +80,7 @@ class Moves(Protocol):
 
 
 MISREAD: Final = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
-"""What a rule may raise for a state that has another layout than its own."""
+"""Errors that a rule may raise for a state of another layout than its own."""
 
 
 def misread(

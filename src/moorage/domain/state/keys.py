@@ -13,14 +13,14 @@ _SAFE: Final = re.compile(r"[A-Za-z0-9\-_.]*")
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9\-_.]")
 
 GUARDS: Final = frozenset({"limit", "circuit", "budget", "bulkhead"})
-"""Kinds of states that hold calls back. Without one a call is made as if it were the first."""
+"""Kinds of states that limit calls; without one, a call is treated as the first."""
 
 _CLAIMS: Final = frozenset(
     {"fence", "key", "oauth", "place", "refresh", "turn", "unsettled", "webhook"}
 )
 
 CLASSES: Final = (*sorted(GUARDS), *sorted(_CLAIMS), "other")
-"""Classes of states, for whoever bounds each of them apart."""
+"""The classes of states, for stores that limit the size of each class."""
 
 
 def _quoted(name: str) -> str:

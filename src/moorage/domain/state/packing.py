@@ -49,7 +49,7 @@ _BROKEN: Final = (
     ValueError,
     struct.error,
 )
-"""What reading anything at all may raise."""
+"""Errors that reading arbitrary bytes may raise."""
 
 
 def pack_values(values: tuple[Any, ...]) -> bytes:

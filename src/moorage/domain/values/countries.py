@@ -16,4 +16,4 @@ COUNTRIES: Final = frozenset(
     TN TO TR TT TV TW TZ UA UG UM US UY UZ VA VC VE VG VI VN VU WF WS XK YE YT ZA ZM ZW
     """.split()  # noqa: SIM905 - a list would take four pages
 )
-"""The codes of ISO 3166, and AC, TA and XK, which telephone numbers and parcels know too."""
+"""The country codes of ISO 3166, and AC, TA and XK, which telephone numbers and parcels use."""

@@ -17,7 +17,7 @@ from typing import Final
 _POLYNOMIAL: Final = 0x82F63B78
 _LONG: Final = 6_777
 _PLACES: Final = (6_777 - 484, 6_777 - 100, 6_777)
-"""How far what is taken away in front comes back behind."""
+"""The bit distances at which removed bits are added again, which keeps the checksum."""
 _SHORT: Final = 1_024
 _ONES: Final = 0xFFFFFFFF
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 OWN_FOLDER: Final = ".moorage"
-"""Where a folder of files keeps what is not one of them."""
+"""The folder in which file storage keeps its own data."""
 
 _LONGEST_NAME: Final = 255
 

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 LONGEST_KEPT: Final = 4_096
-"""Bytes of content that a fingerprint keeps; longer content is digested at once."""
+"""Bytes; the digest of longer content is computed at once."""
 
 
 def digest_of(fingerprint: bytes | Fingerprint) -> bytes:

@@ -8,7 +8,7 @@ from typing import Any, Final, NoReturn, TypeGuard
 from moorage.errors import InvalidData
 
 LARGEST_PARSED: Final = 65_536
-"""Bytes of a body that is parsed to judge or compare it; a longer one would hold everybody up."""
+"""Bytes; a longer body is not parsed for a judgement or comparison, as that takes too long."""
 
 
 def encode_json(value: object) -> bytes:

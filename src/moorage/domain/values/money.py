@@ -38,7 +38,7 @@ _BY_EXPONENT = {
 EXPONENTS: Final = MappingProxyType(
     {currency: exponent for exponent, codes in _BY_EXPONENT.items() for currency in codes.split()}
 )
-"""How many decimals each currency of ISO 4217 has.
+"""The number of decimals of each currency of ISO 4217.
 
 The last line of two decimals was withdrawn lately: old invoices are still refunded.
 """

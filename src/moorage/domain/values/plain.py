@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 DEEPEST: Final = 50
-"""The number of levels of containers that plain values have at most."""
+"""The maximum depth of nested containers in plain values."""
 
 _SCALARS: Final = frozenset({str, int, float, bool, bytes, type(None)})
 

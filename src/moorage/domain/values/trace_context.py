@@ -10,10 +10,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 LONGEST_PARENT: Final = 255
-"""The longest `traceparent` in characters that stores keep."""
+"""The maximum length of a stored `traceparent` in characters."""
 
 LONGEST_STATE: Final = 512
-"""The longest `tracestate` in characters, which the standard requires everybody to pass on."""
+"""The maximum length of `tracestate` in characters that everybody must pass on."""
 
 
 @attrs.frozen

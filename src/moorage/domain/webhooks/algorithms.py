@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from moorage.domain.webhooks.public_keys import PublicKey
 
 Check: TypeAlias = Callable[[bytes, Sequence[str]], bool]
-"""Whether any of the signatures is one of these bytes."""
+"""A function that returns whether any of the signatures is one of these bytes."""
 
 
 class WebhookAlgorithm(StrEnum):
@@ -80,7 +80,7 @@ JWTS: Final = {
     _A.JWT_EDDSA: ("EdDSA", _A.ED25519),
 }
 PLAIN: Final = frozenset({_A.TOKEN, _A.BASIC, _A.CLIENT_CERTIFICATE})
-"""What vouches for nobody's words, only for who sends them."""
+"""Algorithms that prove only who sent a webhook, not what it says."""
 LEGACY: Final = frozenset({_A.HMAC_SHA1_LEGACY, _A.RSA_SHA1_LEGACY})
 
 _STRAY: Final = re.compile(r"\s.*|.*\s", re.DOTALL)

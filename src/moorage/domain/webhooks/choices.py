@@ -35,12 +35,12 @@ class BodyForm(StrEnum):
     JSON = "json"
     FORM = "form"
     EITHER = "either"
-    """A form, or JSON if it begins as an object or a list does; never by what a header says. JSON
+    """A form, or JSON if the body begins like an object or a list, whatever the headers say. JSON
     in a form's only field, `payload`, is read as such."""
     RAW = "raw"
-    """Anything: it is not read."""
+    """Any content, which is not parsed."""
     ENCLOSED_XML = "enclosed_xml"
-    """A form with a document in base64 in its field `bt_payload`."""
+    """A form whose field `bt_payload` is an XML document in base64."""
 
 
 class Handshake(StrEnum):

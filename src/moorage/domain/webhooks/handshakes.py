@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from moorage.domain.webhooks.delivery import Delivery
 
 UNSIGNED: Final = frozenset({Handshake.META, Handshake.BRAINTREE})
-"""What is asked with a GET, and carries no signature."""
+"""The handshakes that are unsigned GET requests."""
 
 _WORD: Final = re.compile(r"[A-Za-z0-9_\-]{1,256}")
 _SNS_LINK: Final = re.compile(

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 PublicKey: TypeAlias = "rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey"
 Verify: TypeAlias = "Callable[[bytes, bytes], bool]"
-"""Whether a signature (first) is one of these bytes."""
+"""A function that returns whether the first argument is a signature of the second."""
 
 _KINDS: Final = (rsa.RSAPublicKey, ec.EllipticCurvePublicKey, ed25519.Ed25519PublicKey)
 _RAW: Final = 32

@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from moorage.domain.webhooks.template import Template
 
 Quick: TypeAlias = Callable[[Any, Any, float], "dict[str, str] | None"]
-"""From headers, a body and the seconds of now: the headers of a webhook that is genuine."""
+"""A function of headers, body and time that returns a genuine webhook's headers, or None."""
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_\-]+")
 _LATER: Final = ("header:", "json:", "root:", "form:")
 _LONGEST: Final = 14
 _MARGIN: Final = 0.001
-"""Seconds: so near to the edge a float may be wrong, and others decide."""
+"""Seconds; this near to the tolerance's limit, the full verifier decides."""
 _INNER: Final = bytes(number ^ 0x36 for number in range(256))
 _OUTER: Final = bytes(number ^ 0x5C for number in range(256))
 

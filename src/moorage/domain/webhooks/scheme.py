@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _WHOLE_BODY_PLACES: Final = frozenset({"body", "form", "fields", "bt_payload"})
-"""What vouches for all that an event says."""
+"""The places whose signature covers everything that an event says."""
 
 
 def _name(value: str) -> str:
@@ -141,11 +141,11 @@ class WebhookScheme:
     covers: frozenset[str] = attrs.field(init=False, repr=False, eq=False)
     known_types: Mapping[str, str] = attrs.field(init=False, repr=False, eq=False)
     weak: bool = attrs.field(init=False, repr=False, eq=False)
-    """True if somebody without the secret could have changed the body."""
+    """True if somebody without the secret could change the body."""
     vouches_for_id: bool = attrs.field(init=False, repr=False, eq=False)
-    """True if nobody else can change what an event is known by."""
+    """True if nobody without the secret can change the id of an event."""
     reads_body: bool = attrs.field(init=False, repr=False, eq=False)
-    """True if something is read from the body before its signature is known to be good."""
+    """True if a part of the body is read before its signature has been verified."""
 
     def __attrs_post_init__(self) -> None:
         """Compile the scheme, and refuse it if it is unsafe."""

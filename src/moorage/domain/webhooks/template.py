@@ -120,7 +120,7 @@ _PORT: Final = re.compile(r"(.*?)(:[0-9]*)?", re.DOTALL)
 
 
 _ESCAPES: Final = {f"%{ord(letter):02X}": letter for letter in ":/?@!$'()*,;"}
-"""What HubSpot reads of a URL as it is, before it signs."""
+"""The characters that HubSpot decodes in a URL before signing it."""
 
 
 def _plain_address(scene: Scene, _: str) -> str:
@@ -184,7 +184,7 @@ _COVERS: Final = {
     "lines": "fields",
     "pairs": "fields",
 }
-"""What a place covers, if that is neither its own name nor its argument."""
+"""The part of a webhook that a place covers, if that is neither its name nor its argument."""
 
 
 _WORDS: Final = {
@@ -196,7 +196,7 @@ _WORDS: Final = {
     "claim": "the claim",
     "mark": "the part of the signature",
 }
-"""Kinds of places, in words that the name of the place follows."""
+"""The kinds of places in words, which the name of the place follows."""
 
 
 class Template:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from moorage.domain.webhooks.template import Template
 
 _CLOCKS_DIFFER: Final = 60.0
-"""Seconds that the clock of a store may be ahead of the verifier's."""
+"""Seconds by which a store's clock may be ahead of the verifier's."""
 
 
 class Examined(NamedTuple):
@@ -45,7 +45,7 @@ class Examined(NamedTuple):
 
     scene: Scene
     parts: list[tuple[Any, list[str]]]
-    """Each item with the signatures it came with; one for all, if the whole body is signed."""
+    """Each batch item with its signatures; one entry if the whole body is signed."""
     token: Token | None
     key_id: str | None
     certificate: str | None

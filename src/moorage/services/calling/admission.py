@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from moorage.services.core.core import Core
 
 _MOMENT: Final = 0.05
-"""Seconds for the store to confirm a turn that came at the last moment."""
+"""Seconds for the store to confirm a caller's turn shortly before the deadline."""
 
 _NEVER: Final = (ConnectorError, "this is no refusal.")
 _REFUSALS: Final[tuple[tuple[type[ConnectorError], str], ...]] = (
@@ -38,7 +38,7 @@ _REFUSALS: Final[tuple[tuple[type[ConnectorError], str], ...]] = (
     (RetryBudgetExhausted, "The retry budget is used up."),
     (IdempotencyInProgress, "This caller's claim ended, and another may have begun."),
 )
-"""The error for each refusing `Answer`."""
+"""The error class and the message for each refusing `Answer`, in the order of its values."""
 
 
 async def be_admitted(

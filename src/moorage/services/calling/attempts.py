@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from moorage.services.core.core import Core
 
 Ending: TypeAlias = "tuple[Any, Exception | None]"
-"""The end of a step or a call: its value, or the error it ended with."""
+"""The value of a step or a call, or the error that it ended with."""
 
 AttemptStep: TypeAlias = "Callable[[Call], Awaitable[AttemptResult]]"
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 Parse: TypeAlias = "Callable[[Response], object]"
-"""Reads a successful answer; raises if the answer cannot be read."""
+"""A function that reads a successful answer, and raises an error if it cannot be read."""
 
 
 class AroundAttempts(Protocol):

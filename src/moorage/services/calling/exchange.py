@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from moorage.services.core.core import Core
 
 Arrived: TypeAlias = "tuple[Ending, Sent]"
-"""The ending of an attempt that was already made, and the credential it sent."""
+"""The result of an attempt that was made already, and the credential that it sent."""
 
 _UNAUTHORIZED = 401
 _MANY = 10**9

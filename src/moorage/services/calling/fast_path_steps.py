@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 _OUTCOME_DONE: Final = CallOutcome.DONE
 
 CallOptions: TypeAlias = "tuple[float | None, str | None, str | None]"
-"""The timeout, the correlation id and the subject of one call, where its caller gave them."""
+"""The timeout, the correlation id and the subject of one call, as given by its caller."""
 
 
 class FastPathSteps(CallLifecycle):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _FOREVER: Final = float("inf")
 _MOST_INQUIRIES: Final = 1_024
-"""The number of requests whose inquiries are remembered."""
+"""The number of requests whose cache lookups are remembered."""
 
 
 class GuardedCache:

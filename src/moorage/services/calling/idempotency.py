@@ -56,11 +56,11 @@ _CLAIM_UNKNOWN: Final = Claimed(Verdict.UNKNOWN)
 _CONFLICT: Final = 409
 _NOT_SENT: Final = "Nothing is known to have been sent under this key, and nothing was sent now."
 _LOST_ANSWER: Final = ("lost", None)
-"""Stored in place of an answer that could not be stored."""
+"""The answer to store under a key if the real answer cannot be stored."""
 local_owners: Final = itertools.count(2**52 + 1)
-"""Owners of claims in the memory of this process, different from all random numbers."""
+"""Numbers for the owners of claims in this process's memory, which no random number equals."""
 _UNCLAIMED: Final = (IdempotencyConflict, IdempotencyInProgress, OutcomeUnknown)
-"""Errors that a claim may raise; nothing is held after them."""
+"""The errors that a claim of a key may raise, after which no claim is held."""
 
 
 @attrs.frozen(kw_only=True)

@@ -45,7 +45,7 @@ _NOT_MASKED: Final = (
     InvalidData,
     OutcomeUnknown,
 )
-"""Errors that no fallback replaces: misuse, or effects that may have happened."""
+"""Errors that no fallback replaces: wrong use, and effects that may have happened."""
 
 
 class CallLifecycle(ManualOperations):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from moorage.services.core.core import Core
 
 _SHORT_WAIT: Final = 0.001
-"""Seconds; a shorter wait for a slot of a bulkhead is not reported."""
+"""Seconds; shorter waits for a slot of a bulkhead are not reported to observers."""
 
 
 async def in_slot(core: Core, call: Call, step: AttemptStep, bulkhead: BulkheadConfig) -> Ending:

@@ -52,7 +52,7 @@ Single: TypeAlias = "Callable[[str, Request, str | None, str | None], Awaitable[
 _NOTHING: Final[Any] = object()
 
 _LARGE: Final = 262_144
-"""Bytes of a body from which on its fingerprint is computed aside."""
+"""Bytes; the fingerprint of a larger body is computed outside the event loop."""
 
 
 class Calling(FastPathSteps):
@@ -64,7 +64,7 @@ class Calling(FastPathSteps):
     _witness: Witness | None = None
     _use = AS_USUAL
     single: Single | None = None
-    """As `call` without a key and without options, by the fast path where that may send."""
+    """Like `call` without a key and options, on the fast path if the request allows that."""
 
     async def call(
         self,

@@ -50,14 +50,14 @@ _ELSEWHERE: Final = (
     RateLimitExceeded,
     RetryBudgetExhausted,
 )
-"""Errors that another vendor may not have."""
+"""Errors after which another vendor may still succeed."""
 _REPEATS: Final[Mapping[UnknownOutcome | None, bool]] = {
     UnknownOutcome.REPEATED: True,
     UnknownOutcome.LOOKED_UP: False,
 }
-"""Default for resending a lost request; the service of a vendor with keys overrides it."""
+"""True if a lost request may be resent, by what the vendor declares about unknown outcomes."""
 _NO_VALUES: Final = frozenset({"extra", "source"})
-"""Fields that are not values of the contract, so a refusal of them ends the operation."""
+"""Fields whose refusal ends the operation instead of trying another vendor."""
 
 
 def nothing_done(error: ConnectorError, wire: VendorWire) -> bool:

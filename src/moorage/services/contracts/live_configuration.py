@@ -18,7 +18,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 FindDispatcher: TypeAlias = "Callable[[str | None], Coroutine[Any, Any, Dispatcher]]"
-"""Finds the dispatcher of a starting call, for a tenant."""
+"""A function that finds the dispatcher of a tenant for a call that starts."""
 
 
 class LiveConfiguration:

@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from moorage.services.core.core import Core
 
 _PAUSE: Final = 60.0
-"""Seconds before an effect that stayed unknown is looked at again, at first."""
+"""Seconds until an operation of unknown outcome is looked up again for the first time."""
 _SHARE: Final = 0.1
-"""The same as a share of its age."""
+"""The share of an operation's age after which it is looked up again."""
 _LONGEST_PAUSE: Final = 3_600.0
 _STEPS: Final = {
     UnknownOutcome.ASKED_AGAIN: NextStep.ASK_AGAIN,

@@ -32,7 +32,7 @@ RECEIPTS: Final[dict[str, type[Capture | Refund | Void]]] = {
     "refund": Refund,
     "void": Void,
 }
-"""The kind of receipt of each operation that does not begin a payment."""
+"""The class of receipt for each payment operation that does not start a payment."""
 
 
 def why_not_found(record: EffectRecord, kind: type[Payment | Capture | Refund | Void]) -> str:

@@ -52,9 +52,9 @@ _AFTERWARDS: Final = frozenset({"capture", "void", _REFUND})
 """Operations on a payment whose arguments are valid, so that a refusal concerns its state."""
 _FIRST_REFUNDS: Final = "payments.refund"
 CLOCK_SKEW: Final = timedelta(minutes=1)
-"""Maximum lag of a vendor's clock behind ours."""
+"""The maximum time by which a vendor's clock may be behind this machine's clock."""
 _WRONG_CLOCK: Final = timedelta(hours=2)
-"""How far our own clock may be ahead, as after a wrong time zone."""
+"""The time by which this machine's clock may be ahead, as after a wrong time zone."""
 _YEAR: Final = 366 * 86_400.0
 """Seconds for which a payment can be refunded in parts, at the vendor with the longest limit."""
 

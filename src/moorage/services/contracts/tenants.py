@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from moorage.services.core.core import Flow
 
 Build: TypeAlias = "Callable[[Dispatcher, str, Mapping[str, Any]], Dispatcher]"
-"""Makes the dispatcher of a tenant from the general dispatcher and the tenant's own tables."""
+"""A function that makes a tenant's dispatcher from the general one and the tenant's tables."""
 
 _MOST_TENANTS: Final = 10_000
 

@@ -70,7 +70,7 @@ _AT_ONCE: Final = 200
 
 
 _BY_DOUBT: Final = (Inconclusive.NO_ANSWER, Inconclusive.REFUSED, Inconclusive.NOT_LISTED)
-"""Of several accounts' reasons, the first of these is the reason for the payment."""
+"""Reasons for a failed look-up, the most doubtful first; the first one found is reported."""
 
 _Result: TypeAlias = "tuple[Inconclusive, ConnectorError | None]"
 

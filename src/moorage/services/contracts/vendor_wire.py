@@ -90,9 +90,9 @@ class VendorWire:
         self.tenant = tenant
         self.key = key
         self.begun = False
-        """True once a step that sends something has begun."""
+        """True once a step of the operation has begun to send something."""
         self.acted = False
-        """True once a step may have changed something at the vendor."""
+        """True once a step of the operation may have changed something at the vendor."""
 
     def ref(self, id: str, /, **related: str | None) -> Ref:
         """Return a reference to an object at this account, made from the vendor's id."""

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 E = TypeVar("E", bound=Entry)
 
 _MOST_COUNTED: Final = 100
-"""Number of entries that a backlog counts at most."""
+"""The maximum number of entries that a backlog counts."""
 
 
 class Managing(Pausing[E]):

@@ -36,12 +36,12 @@ if TYPE_CHECKING:
     from moorage.services.entries.store import EntryStore
 
 _PAGE: Final = 100
-"""How many calls that are stuck a worker looks at in one round."""
+"""The number of outbox calls of unknown outcome that a worker reads in one round."""
 
 _WORST: Final = (Fate.DOUBT, Fate.AGAIN, Fate.NEVER, Fate.SPENT)
 
 REQUEST: Final = "call"
-"""The verb of what is no contract's: a request to a service."""
+"""The operation's name for an outbox entry that is a request to a service."""
 
 Check: TypeAlias = "Callable[[str, str, tuple[Any, ...], dict[str, Any]], None]"
 Call: TypeAlias = "Callable[[OutboxEntry, tuple[Any, ...], dict[str, Any]], Awaitable[Any]]"

@@ -55,7 +55,7 @@ E = TypeVar("E", bound=Entry)
 Work: TypeAlias = "Callable[[E], Awaitable[Any]]"
 
 _SLOW: Final = 50_000_000
-"""Nanoseconds of work after which results are written without waiting for others."""
+"""Nanoseconds; after longer work, results are written without waiting for others."""
 
 _PLAIN: Final = b"\0"
 _SEALED: Final = b"\1"

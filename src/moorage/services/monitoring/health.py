@@ -38,11 +38,11 @@ if TYPE_CHECKING:
     from moorage.services.monitoring.service_status import ServiceStatus
 
 _PATIENCE: Final = 2.0
-"""Seconds that the store of shared state may take for an answer."""
+"""Seconds that the store of shared state may take to answer a health check."""
 _AT_ONCE: Final = 16
 _STORE: Final = "state"
 _ABSENT: Final = Written(state_key("health", "moorage", None, "check"))
-"""A command that no store can be replaced for, so that its success shows that the store answers."""
+"""A command that only the real store can answer, and that therefore shows if it is reachable."""
 
 
 @attrs.frozen(kw_only=True)

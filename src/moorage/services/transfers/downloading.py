@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from moorage.contracts.wire import Wire
 
 _IN_A_ROW: Final = 3
-"""Number of consecutive breaks without a new byte after which the download fails."""
+"""Number of consecutive broken connections without a new byte after which a download fails."""
 
 
 class Downloading:
@@ -44,7 +44,7 @@ class Downloading:
         self._over = False
         self._idle = 0
         self.done = 0
-        """Number of bytes that have arrived."""
+        """The number of bytes that have arrived."""
         self._checksum, self._running = None, None
         if opened.start == 0 and opened.length is not None and opened.length == opened.info.size:
             for checksum in opened.info.checksums:

@@ -46,7 +46,7 @@ Get: TypeAlias = "Callable[[str, str | None, str | None], Flow[Sequence[Secret]]
 
 _TIMEOUTS: Final = Timeouts(connect=5.0, total=10.0)
 _PATIENCE: Final = 10 * 10**9
-"""Nanoseconds for the claims of one delivery; vendors hardly wait longer for an answer."""
+"""Nanoseconds for claiming the events of one webhook; vendors hardly wait longer for an answer."""
 _KEPT_FOR: Final = 3_600 * 10**9
 _MOST_KEPT: Final = 1_000
 _LARGEST: Final = 65_536

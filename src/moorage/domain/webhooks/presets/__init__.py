@@ -21,7 +21,7 @@ PRESETS: Final[dict[str, WebhookScheme]] = {
         (*STANDARDS, *PAYMENTS, *COMMERCE, *MESSAGING, *PLATFORMS), key=lambda scheme: scheme.name
     )
 }
-"""Every preset, by its name."""
+"""The webhook schemes of all vendors, by name."""
 
 
 def preset(name: str) -> WebhookScheme:
