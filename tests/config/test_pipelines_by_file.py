@@ -117,7 +117,7 @@ def test_pipelines_in_toml(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "kind, server, options, module, kept",
+    "kind, server, options, module, attributes",
     [
         (
             "redis-streams",
@@ -143,7 +143,11 @@ def test_pipelines_in_toml(tmp_path: Path) -> None:
     ],
 )
 def test_kinds_of_connectors_make_sources(
-    kind: str, server: dict[str, str], options: dict[str, Any], module: str, kept: dict[str, Any]
+    kind: str,
+    server: dict[str, str],
+    options: dict[str, Any],
+    module: str,
+    attributes: dict[str, Any],
 ) -> None:
     """A connector's kind builds a pipeline's source, with the options of the source's table."""
     source = {"connector": "broker", **options}
@@ -159,7 +163,7 @@ def test_kinds_of_connectors_make_sources(
     assert kind_source is not None
     made = kind_source.build(settings.connector.settings, settings.options)
     assert module == type(made).__module__
-    assert kept == {name: getattr(made, name) for name in kept}
+    assert attributes == {name: getattr(made, name) for name in attributes}
 
 
 def test_pipelines_in_yaml_and_json(tmp_path: Path) -> None:
