@@ -1,18 +1,37 @@
-"""The storage methods that are written by hand: downloads, which callers read in pieces."""
+"""The storage methods that are written by hand: downloads in pieces, files, and folders."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from io import BufferedReader
+from typing import TYPE_CHECKING, Any, Literal, Self, cast, overload
 
 from moorage.adapters.files.whole_files import WholeFile
+from moorage.contracts.declared.storage import DEFAULT_OPTIONS
+from moorage.contracts.storage import check_key
+from moorage.domain.values.key_pattern import KeyPattern
+from moorage.operations._object_files import (
+    PIECE,
+    AsyncObjectReader,
+    AsyncObjectWriter,
+    ObjectReader,
+    ObjectWriter,
+    async_pages_of,
+    bad_mode,
+    folder_of,
+    folder_prefix,
+    pages_of,
+)
 from moorage.runtime.bridge import documented_by, run_now, with_signature_of
 from moorage.services.contracts.storage import StorageFlows
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
     from os import PathLike
     from types import TracebackType
 
-    from moorage.contracts.storage import ObjectInfo
+    from moorage.contracts.storage import ObjectInfo, PutOptions
+    from moorage.operations._object_files import StoredFolder
+    from moorage.operations.storage import AsyncStorage, Storage
     from moorage.services.contracts.live_configuration import CurrentOperations
     from moorage.services.transfers.downloading import Downloading
 
@@ -138,6 +157,83 @@ class StorageMethods:
             file.keep()
             return arriving_download.info
 
+    def walk(self, prefix: str = "", *, timeout: float | None = None) -> Iterator[StoredFolder]:
+        """Yield a folder of objects and all folders below it, each before those in it.
+
+        Args:
+            prefix: the folder, such as "invoices/"; by default all objects.
+            timeout: seconds for each request.
+        """
+        remaining = [folder_prefix(prefix)]
+        while remaining:
+            place = remaining.pop()
+            pages = pages_of(cast("Storage", self), place, delimiter="/", timeout=timeout)
+            folder = folder_of(place, [*pages])
+            yield folder
+            remaining += reversed(folder.folders)
+
+    def glob(self, pattern: str, *, timeout: float | None = None) -> Iterator[ObjectInfo]:
+        """Yield the objects whose keys match a pattern, in the order of their keys.
+
+        Only objects that share the pattern's beginning before its first wildcard are listed.
+
+        Args:
+            pattern: a pattern such as "invoices/**/*.pdf": `*` and `?` stand for characters of one
+                part of a key, `[abc]` for one of these, and `**` for any number of parts.
+            timeout: seconds for each request.
+        """
+        keys = KeyPattern.of(pattern)
+        delimiter = "/" if keys.is_flat else None
+        for page in pages_of(
+            cast("Storage", self), keys.prefix, delimiter=delimiter, timeout=timeout
+        ):
+            yield from (item for item in page.objects if keys.matches(item.key))
+
+    @overload
+    def open(
+        self, key: str, mode: Literal["rb"] = "rb", *, timeout: float | None = None
+    ) -> BufferedReader: ...
+
+    @overload
+    def open(
+        self,
+        key: str,
+        mode: Literal["wb"],
+        options: PutOptions = DEFAULT_OPTIONS,
+        *,
+        timeout: float | None = None,
+    ) -> ObjectWriter: ...
+
+    def open(
+        self,
+        key: str,
+        mode: str = "rb",
+        options: PutOptions = DEFAULT_OPTIONS,
+        *,
+        timeout: float | None = None,
+    ) -> BufferedReader | ObjectWriter:
+        """Open an object as a binary file.
+
+        A file to read can be read from any position, as archives and tables need it. A file to
+        write is stored when it is closed; if its `with` block raises, nothing is stored.
+
+        Args:
+            key: key of the object.
+            mode: "rb" to read, or "wb" to write.
+            options: options for storing a file that is written.
+            timeout: seconds for each request.
+
+        Raises:
+            FileNotFound: there is no such object to read.
+        """
+        storage = cast("Storage", self)
+        if mode == "rb":
+            info = storage.head(key, timeout=timeout)
+            return BufferedReader(ObjectReader(storage, key, info, timeout), PIECE)
+        if mode == "wb":
+            return ObjectWriter(storage, check_key(key), options, timeout)
+        raise bad_mode(mode)
+
 
 class AsyncStorageMethods:
     """The methods of `AsyncStorage` that are written by hand."""
@@ -166,6 +262,91 @@ class AsyncStorageMethods:
                     await to_thread(file.write, piece)
                 await to_thread(file.keep)
                 return arriving_download.info
+
+    async def walk(
+        self, prefix: str = "", *, timeout: float | None = None
+    ) -> AsyncIterator[StoredFolder]:
+        """Yield a folder of objects and all folders below it, each before those in it.
+
+        Args:
+            prefix: the folder, such as "invoices/"; by default all objects.
+            timeout: seconds for each request.
+        """
+        remaining = [folder_prefix(prefix)]
+        while remaining:
+            place = remaining.pop()
+            pages = async_pages_of(
+                cast("AsyncStorage", self), place, delimiter="/", timeout=timeout
+            )
+            folder = folder_of(place, [page async for page in pages])
+            yield folder
+            remaining += reversed(folder.folders)
+
+    async def glob(
+        self, pattern: str, *, timeout: float | None = None
+    ) -> AsyncIterator[ObjectInfo]:
+        """Yield the objects whose keys match a pattern, in the order of their keys.
+
+        Only objects that share the pattern's beginning before its first wildcard are listed.
+
+        Args:
+            pattern: a pattern such as "invoices/**/*.pdf": `*` and `?` stand for characters of one
+                part of a key, `[abc]` for one of these, and `**` for any number of parts.
+            timeout: seconds for each request.
+        """
+        keys = KeyPattern.of(pattern)
+        delimiter = "/" if keys.is_flat else None
+        async for page in async_pages_of(
+            cast("AsyncStorage", self), keys.prefix, delimiter=delimiter, timeout=timeout
+        ):
+            for item in page.objects:
+                if keys.matches(item.key):
+                    yield item
+
+    @overload
+    async def open(
+        self, key: str, mode: Literal["rb"] = "rb", *, timeout: float | None = None
+    ) -> AsyncObjectReader: ...
+
+    @overload
+    async def open(
+        self,
+        key: str,
+        mode: Literal["wb"],
+        options: PutOptions = DEFAULT_OPTIONS,
+        *,
+        timeout: float | None = None,
+    ) -> AsyncObjectWriter: ...
+
+    async def open(
+        self,
+        key: str,
+        mode: str = "rb",
+        options: PutOptions = DEFAULT_OPTIONS,
+        *,
+        timeout: float | None = None,
+    ) -> AsyncObjectReader | AsyncObjectWriter:
+        """Open an object as a binary file for `async with`.
+
+        A file to read can be read from any position. A file to write is stored when it is closed;
+        if its `async with` block raises, nothing is stored.
+
+        Args:
+            key: key of the object.
+            mode: "rb" to read, or "wb" to write.
+            options: options for storing a file that is written.
+            timeout: seconds for each request.
+
+        Raises:
+            FileNotFound: there is no such object to read.
+        """
+        storage = cast("AsyncStorage", self)
+        if mode == "rb":
+            info = await storage.head(key, timeout=timeout)
+            return AsyncObjectReader(storage, key, info, timeout)
+        if mode == "wb":
+            return AsyncObjectWriter(storage, check_key(key), options, timeout)
+        raise bad_mode(mode)
 
 
 for _class in (StorageMethods, AsyncStorageMethods):

@@ -1,0 +1,405 @@
+"""Stored objects as files that programs read and write, and folders of them.
+
+Laws:
+
+1. A file that is written is stored whole when it is closed, or not at all: not after an exception
+   in its `with` block, and not if it is only forgotten.
+2. All bytes that a file reads belong to one version of its object, if the vendor states ETags.
+3. Memory holds one piece of a file that is read, and a limited part of one that is written.
+"""
+
+from __future__ import annotations
+
+import io
+from asyncio import to_thread
+from tempfile import SpooledTemporaryFile
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
+
+from moorage.contracts.storage import ByteRange
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+    from types import TracebackType
+
+    from moorage.contracts.storage import ListPage, ObjectInfo, PutOptions
+    from moorage.operations._storage import AsyncDownload, Download
+    from moorage.operations.storage import AsyncStorage, Storage
+
+_IN_MEMORY: Final = 8 * 1024 * 1024
+"""The bytes of a file being written that are held in memory; further ones go to the disk."""
+
+
+PIECE: Final = 64 * 1024
+"""The bytes that a synchronous file reads ahead."""
+
+
+class StoredFolder(NamedTuple):
+    """A folder of stored objects.
+
+    Attributes:
+        prefix: the beginning of the keys in it, which ends with a slash or is empty.
+        folders: the prefixes of the folders in it.
+        objects: the objects in it.
+    """
+
+    prefix: str
+    folders: tuple[str, ...]
+    objects: tuple[ObjectInfo, ...]
+
+
+def folder_of(prefix: str, pages: list[ListPage]) -> StoredFolder:
+    """Return a folder of the pages of its list."""
+    return StoredFolder(
+        prefix,
+        tuple(dict.fromkeys(folder for page in pages for folder in page.prefixes)),
+        tuple(item for page in pages for item in page.objects),
+    )
+
+
+def folder_prefix(prefix: str) -> str:
+    """Return the prefix of a folder, with a slash at its end.
+
+    Raises:
+        InvalidData: it is not a text.
+    """
+    if not isinstance(prefix, str):
+        raise InvalidData(
+            "The prefix of a folder is not a text.",
+            field="prefix",
+            remedy="Give the name of a folder, such as 'invoices/', or '' for all.",
+        )
+    return prefix if not prefix or prefix.endswith("/") else f"{prefix}/"
+
+
+def bad_mode(mode: object) -> InvalidData:
+    """Return the error for an unknown mode of a file."""
+    return InvalidData(
+        f"{mode!r} is not a mode of a stored file.",
+        field="mode",
+        remedy="Give 'rb' to read, or 'wb' to write.",
+    )
+
+
+def pages_of(
+    storage: Storage, prefix: str, *, delimiter: str | None, timeout: float | None
+) -> Iterator[ListPage]:
+    """Yield all pages of a list."""
+    cursor = None
+    while True:
+        page = storage.list(prefix, delimiter=delimiter, cursor=cursor, timeout=timeout)
+        yield page
+        cursor = page.next_cursor
+        if cursor is None:
+            return
+
+
+async def async_pages_of(
+    storage: AsyncStorage, prefix: str, *, delimiter: str | None, timeout: float | None
+) -> AsyncIterator[ListPage]:
+    """Yield all pages of an asynchronous list."""
+    cursor = None
+    while True:
+        page = await storage.list(prefix, delimiter=delimiter, cursor=cursor, timeout=timeout)
+        yield page
+        cursor = page.next_cursor
+        if cursor is None:
+            return
+
+
+class _Reading:
+    """The place in an object from which a file reads next.
+
+    Args:
+        info: the properties of the object.
+    """
+
+    def __init__(self, info: ObjectInfo) -> None:
+        self.info = info
+        self.position = 0
+        self.rest = b""
+
+    @property
+    def range(self) -> ByteRange | None:
+        """The bytes from the place to the end; None for all of the object."""
+        return ByteRange(self.position) if self.position else None
+
+    @property
+    def is_over(self) -> bool:
+        """True if the place is known to be at the end of the object, or after it."""
+        return self.info.size is not None and self.position >= self.info.size
+
+    def taken(self, piece: bytes, size: int) -> bytes:
+        """Return the first bytes of a piece, and keep the others for the next read."""
+        part = piece if size < 0 else piece[:size]
+        self.rest = piece[len(part) :]
+        self.position += len(part)
+        return part
+
+    def moved(self, offset: int, whence: int) -> bool:
+        """Move the place, and return whether it is another one than before.
+
+        Raises:
+            OSError: the new place is before the beginning, or counts from an unknown end.
+        """
+        size = self.info.size
+        if whence == io.SEEK_END and size is None:
+            raise io.UnsupportedOperation("The vendor does not state the size of the object.")
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self.position, io.SEEK_END: size or 0}.get(whence)
+        if start is None or start + offset < 0:
+            raise OSError("The position of a file cannot be negative.")
+        old_position, self.position = self.position, start + offset
+        return self.position != old_position
+
+
+class ObjectReader(io.RawIOBase):
+    """A stored object as a file to read from any position.
+
+    It downloads from the current position on, and begins anew after `seek`.
+
+    Args:
+        storage: the storage of the object.
+        key: the key of the object.
+        info: the properties of the object.
+        timeout: seconds for each download, reading included.
+    """
+
+    def __init__(self, storage: Storage, key: str, info: ObjectInfo, timeout: float | None) -> None:
+        self._storage = storage
+        self._key = key
+        self._timeout = timeout
+        self._reading = _Reading(info)
+        self._download: Download | None = None
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def seekable(self) -> bool:
+        """Return True."""
+        return True
+
+    def tell(self) -> int:
+        """Return the current position."""
+        return self._reading.position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        """Move to another position, and return it."""
+        if self._reading.moved(offset, whence):
+            self._end()
+        return self._reading.position
+
+    def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override] # any writable buffer
+        """Read the next bytes into a buffer, and return their number; 0 at the end."""
+        reading = self._reading
+        if reading.is_over or not len(buffer):
+            return 0
+        piece = reading.rest or self._next_piece()
+        part = reading.taken(piece, len(buffer))
+        memoryview(buffer)[: len(part)] = part
+        return len(part)
+
+    def close(self) -> None:
+        """End the download."""
+        self._end()
+        super().close()
+
+    def _next_piece(self) -> bytes:
+        if self._download is None:
+            reading = self._reading
+            self._download = self._storage.download(
+                self._key, range=reading.range, if_match=reading.info.etag, timeout=self._timeout
+            )
+        return self._download.read()
+
+    def _end(self) -> None:
+        self._reading.rest = b""
+        download, self._download = self._download, None
+        if download is not None:
+            download.settle()
+
+
+class ObjectWriter(io.BufferedIOBase):
+    """A file to write, which is stored as an object when it is closed.
+
+    Args:
+        storage: the storage of the object.
+        key: the key of the object.
+        options: the options for storing it.
+        timeout: seconds for storing it.
+    """
+
+    def __init__(
+        self, storage: Storage, key: str, options: PutOptions, timeout: float | None
+    ) -> None:
+        self._storage = storage
+        self._key = key
+        self._options = options
+        self._timeout = timeout
+        self._file = SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 - closed below
+
+    def writable(self) -> bool:
+        """Return True."""
+        return True
+
+    def tell(self) -> int:
+        """Return the number of bytes that were written."""
+        return self._file.tell()
+
+    def write(self, data: bytes, /) -> int:  # type: ignore[override] # any buffer
+        """Write bytes, and return their number."""
+        return self._file.write(data)
+
+    def discard(self) -> None:
+        """Close the file without storing it."""
+        self._file.close()
+        super().close()
+
+    def close(self) -> None:
+        """Store the file as an object, unless it is closed already."""
+        if self.closed:
+            return
+        try:
+            size = self._file.tell()
+            self._file.seek(0)
+            self._storage.upload(
+                self._key, self._file, self._options, length=size, timeout=self._timeout
+            )
+        finally:
+            self.discard()
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> None:
+        if exc_type is not None:
+            self.discard()
+        self.close()
+
+    def __del__(self) -> None:
+        # The base class would close the file, and thereby store it.
+        self.discard()
+
+
+class AsyncObjectReader:
+    """A stored object as an asynchronous file to read from any position.
+
+    Args:
+        storage: the storage of the object.
+        key: the key of the object.
+        info: the properties of the object.
+        timeout: seconds for each download, reading included.
+    """
+
+    def __init__(
+        self, storage: AsyncStorage, key: str, info: ObjectInfo, timeout: float | None
+    ) -> None:
+        self._storage = storage
+        self._key = key
+        self._timeout = timeout
+        self._reading = _Reading(info)
+        self._download: AsyncDownload | None = None
+
+    def tell(self) -> int:
+        """Return the current position."""
+        return self._reading.position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        """Move to another position, and return it."""
+        if self._reading.moved(offset, whence):
+            self.close()
+        return self._reading.position
+
+    async def read(self, size: int = -1, /) -> bytes:
+        """Read a number of bytes, or by default all to the end; fewer only at the end."""
+        parts: list[bytes] = []
+        missing = size
+        while missing and not self._reading.is_over:
+            piece = self._reading.rest or await self._next_piece()
+            if not piece:
+                break
+            parts.append(self._reading.taken(piece, missing))
+            missing -= len(parts[-1]) if size >= 0 else 0
+        return b"".join(parts)
+
+    def close(self) -> None:
+        """End the download."""
+        self._reading.rest = b""
+        download, self._download = self._download, None
+        if download is not None:
+            download.settle()
+
+    async def _next_piece(self) -> bytes:
+        if self._download is None:
+            reading = self._reading
+            self._download = await self._storage.download(
+                self._key, range=reading.range, if_match=reading.info.etag, timeout=self._timeout
+            )
+        return await self._download.read()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class AsyncObjectWriter:
+    """An asynchronous file to write, which is stored as an object when it is closed.
+
+    Args:
+        storage: the storage of the object.
+        key: the key of the object.
+        options: the options for storing it.
+        timeout: seconds for storing it.
+    """
+
+    def __init__(
+        self, storage: AsyncStorage, key: str, options: PutOptions, timeout: float | None
+    ) -> None:
+        self._storage = storage
+        self._key = key
+        self._options = options
+        self._timeout = timeout
+        self._file = SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 - closed below
+
+    async def write(self, data: bytes, /) -> int:
+        """Write bytes, and return their number."""
+        return await to_thread(self._file.write, data)
+
+    def discard(self) -> None:
+        """Close the file without storing it."""
+        self._file.close()
+
+    async def aclose(self) -> None:
+        """Store the file as an object, unless it is closed already."""
+        if self._file.closed:
+            return
+        try:
+            size = self._file.tell()
+            self._file.seek(0)
+            await self._storage.upload(
+                self._key, self._file, self._options, length=size, timeout=self._timeout
+            )
+        finally:
+            self.discard()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is not None:
+            self.discard()
+        await self.aclose()

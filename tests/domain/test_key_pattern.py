@@ -1,0 +1,72 @@
+"""Patterns of keys match as those of pathlib do, and mistakes in them are refused."""
+
+from __future__ import annotations
+
+import glob
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from moorage.domain.values.key_pattern import KeyPattern
+from moorage.errors import InvalidData
+
+KEYS = [
+    *("a", "b.pdf", "in/a.pdf", "in/b.txt", "in/2041.pdf", "in/x/a.pdf", "in/x/y/a.pdf"),
+    *("in/x/y/b.txt", "in/[1].pdf", "in/a-b.pdf", "out/a.pdf", "in/x.y/a"),
+]
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        *("*", "*.pdf", "in/*", "in/*.pdf", "in/?.pdf", "in/[ab].pdf", "in/[!a].pdf", "in/[a-c].*"),
+        *(
+            "**/*.pdf",
+            "in/**/*.pdf",
+            "in/**/a.pdf",
+            "in/**/y/*",
+            "**/a.pdf",
+            "*/a.pdf",
+            "in/x/**/*",
+        ),
+        *("in/[[]1].pdf", "in/[0-9][0-9]*.pdf", "in/a.pdf", "none", "in/*/*/*", "in/x.y/*"),
+    ],
+)
+def test_pattern_matches_as_on_a_disk(pattern: str) -> None:
+    """A pattern matches the keys of the files that Python's glob finds in a folder."""
+    with TemporaryDirectory() as name:
+        for key in KEYS:
+            path = Path(name, key)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+        found_paths = glob.glob(pattern, root_dir=name, recursive=True)  # noqa: PTH207 - the rules of `glob`, not of `Path.glob`
+        expected = sorted(path for path in found_paths if Path(name, path).is_file())
+    keys = KeyPattern.of(pattern)
+    assert expected == sorted(filter(keys.matches, KEYS))
+    assert all(key.startswith(keys.prefix) for key in expected)
+    assert not keys.is_flat or all("/" not in key[len(keys.prefix) :] for key in expected)
+
+
+def test_last_part_of_any_number_of_parts() -> None:
+    """A pattern that ends with two asterisks matches all keys below a folder."""
+    keys = KeyPattern.of("in/**")
+    assert [key for key in KEYS if key.startswith("in/")] == [*filter(keys.matches, KEYS)]
+    assert ("in/", False) == (keys.prefix, keys.is_flat)
+
+
+@pytest.mark.parametrize(
+    "pattern, problem",
+    [
+        ("", "is empty"),
+        ("x" * 1_025, "too long"),
+        (7, "no str"),
+        ("a[", "not closed"),
+        ("a[]", "not closed"),
+        ("[z-a]", "no range"),
+    ],
+)
+def test_mistaken_pattern_is_refused(pattern: str, problem: str) -> None:
+    """A text that is no pattern is refused with its mistake."""
+    with pytest.raises(InvalidData, match=problem):
+        KeyPattern.of(pattern)

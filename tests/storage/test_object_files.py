@@ -1,0 +1,273 @@
+"""Stored objects as files and folders, at vendors over HTTP and in a local folder."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import io
+import zipfile
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from moorage.contracts.routes import Account
+from moorage.contracts.storage import PutOptions
+from moorage.errors import FileNotFound, InvalidData, VendorRejected
+from moorage.hub.hub import AsyncHub, Hub
+from moorage.operations import _object_files
+from tests.storage.labs import PART, async_over_s3, bytes_of, folder, over_s3, sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from moorage.operations.storage import Storage
+
+DATA = bytes_of(3 * PART + 100)
+KEYS = ["a.txt", "in/1.pdf", "in/2.txt", "in/x/3.pdf", "in/x/y/4.pdf", "out/5.pdf"]
+
+
+@contextmanager
+def local_files(root: Path) -> Iterator[Storage]:
+    """Return the storage operations of a local folder."""
+    with Hub([Account("files", folder(root))]) as hub:
+        yield hub.storage()
+
+
+@pytest.fixture(params=["s3", "local"])
+def files(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Storage]:
+    """Return the storage operations of S3 in memory, and those of a local folder."""
+    with ExitStack() as scope:
+        if request.param == "local":
+            yield scope.enter_context(local_files(tmp_path / "files"))
+        else:
+            made = scope.enter_context(sandbox())
+            yield scope.enter_context(over_s3(made)).storage()
+
+
+def fill(files: Storage) -> None:
+    """Store one object for each key."""
+    for key in KEYS:
+        files.upload(key, key.encode())
+
+
+def test_walk_visits_each_folder(files: Storage) -> None:
+    """Each folder is yielded before those in it, with its objects and folders in order."""
+    fill(files)
+    seen = [
+        (prefix, folders, tuple(item.key for item in objects))
+        for prefix, folders, objects in files.walk()
+    ]
+    assert [
+        ("", ("in/", "out/"), ("a.txt",)),
+        ("in/", ("in/x/",), ("in/1.pdf", "in/2.txt")),
+        ("in/x/", ("in/x/y/",), ("in/x/3.pdf",)),
+        ("in/x/y/", (), ("in/x/y/4.pdf",)),
+        ("out/", (), ("out/5.pdf",)),
+    ] == seen
+    assert ["in/x/", "in/x/y/"] == [item.prefix for item in files.walk("in/x")]
+    assert [("none/", (), ())] == [*files.walk("none")]
+    with pytest.raises(InvalidData, match="not a text"):
+        next(files.walk(7))  # type: ignore[arg-type] # a mistake of a caller
+
+
+@pytest.mark.parametrize(
+    "pattern, expected",
+    [
+        ("in/*.pdf", ["in/1.pdf"]),
+        ("in/**/*.pdf", ["in/1.pdf", "in/x/3.pdf", "in/x/y/4.pdf"]),
+        ("*/[15].pdf", ["in/1.pdf", "out/5.pdf"]),
+        ("a.txt", ["a.txt"]),
+        ("none*", []),
+    ],
+)
+def test_glob_finds_matching_keys(files: Storage, pattern: str, expected: list[str]) -> None:
+    """Objects whose keys match a pattern are yielded in the order of their keys."""
+    fill(files)
+    assert expected == [item.key for item in files.glob(pattern)]
+
+
+def test_pages_of_long_folders_are_joined() -> None:
+    """Folders and matches that fill several pages of the vendor are complete."""
+    with sandbox() as made, over_s3(made) as hub:
+        files = hub.storage()
+        for number in range(1_100):
+            files.upload(f"in/{number:04}", b"x")
+        [only_folder] = files.walk("in/")
+        assert 1_100 == len(only_folder.objects)
+        assert 110 == len([*files.glob("in/???7")])
+
+        async def count() -> int:
+            async with async_over_s3(made) as async_hub:
+                return len([item async for item in async_hub.storage().glob("in/???7")])
+
+        assert 110 == asyncio.run(count())
+
+
+def test_file_is_read_from_any_position(files: Storage) -> None:
+    """A file gives the bytes of the object, in order and after jumps, and as an archive."""
+    files.upload("data", DATA)
+    with files.open("data") as file:
+        assert (True, True) == (file.seekable(), file.readable())
+        assert DATA[:10] == file.read(10)
+        assert PART + 5 == file.seek(PART + 5)
+        assert DATA[PART + 5 : PART + 9] == file.read(4)
+        assert len(DATA) - 3 == file.seek(-3, io.SEEK_END)
+        assert (DATA[-3:], b"") == (file.read(), file.read())
+        file.seek(0)
+        assert DATA == file.read()
+        file.seek(len(DATA) + 10)
+        assert b"" == file.read()
+    assert file.closed
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as entries:
+        entries.writestr("one.txt", "1")
+        entries.writestr("two.txt", "2" * 100_000)
+    files.upload("archive.zip", archive.getvalue())
+    with files.open("archive.zip") as file, zipfile.ZipFile(file) as stored:
+        assert b"1" == stored.read("one.txt")
+
+
+def test_raw_file_knows_its_position(files: Storage) -> None:
+    """Moving to the current position keeps the download, and impossible positions are refused."""
+    files.upload("data", DATA)
+    with _object_files.ObjectReader(files, "data", files.head("data"), None) as file:
+        assert DATA[:7] == file.read(7)
+        assert (7, 7) == (file.seek(0, io.SEEK_CUR), file.tell())
+        assert b"" == file.read(0)
+        assert DATA[7:9] == file.read(2)
+        for offset, whence in ((-1, io.SEEK_SET), (-10, io.SEEK_CUR), (0, 9)):
+            with pytest.raises(OSError, match="negative"):
+                file.seek(offset, whence)
+    with files.open("data") as file:
+        pass
+    files.upload("empty", b"")
+    with files.open("empty") as file:
+        assert b"" == file.read()
+
+
+def test_reader_without_a_size_ends_with_the_download(files: Storage) -> None:
+    """If a vendor states no size, a file ends with its bytes, and cannot count from its end."""
+    files.upload("data", b"data")
+    unsized = attrs.evolve(files.head("data"), size=None)
+    with _object_files.ObjectReader(files, "data", unsized, None) as file:
+        with pytest.raises(io.UnsupportedOperation, match="does not state the size"):
+            file.seek(0, io.SEEK_END)
+        assert b"data" == file.read()
+
+
+def test_file_of_a_changed_object_is_refused(files: Storage) -> None:
+    """A file never mixes two versions of an object."""
+    data = bytes_of(3 * _object_files.PIECE)
+    files.upload("data", data)
+    with files.open("data") as file:
+        assert data[:4] == file.read(4)
+        files.upload("data", data[::-1])
+        file.seek(2 * _object_files.PIECE)
+        with pytest.raises(VendorRejected):
+            file.read(1)
+
+
+def test_file_is_stored_when_it_is_closed(files: Storage) -> None:
+    """A written file is invisible until it is closed, and then has its bytes and options."""
+    with files.open("new", "wb", PutOptions(content_type="text/csv")) as file:
+        assert file.writable()
+        assert 3 == file.write(b"a,b")
+        assert (3, False) == (file.tell(), files.exists("new"))
+        file.write(DATA)
+    file.close()
+    assert b"a,b" + DATA == files.download("new").read_all()
+    assert "text/csv" == files.head("new").content_type
+
+
+def test_file_is_not_stored_after_an_exception(files: Storage) -> None:
+    """A file whose block raises, or that is only forgotten, is not stored."""
+    file = files.open("new", "wb")
+
+    def fail() -> None:
+        with file:
+            file.write(b"half")
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
+    assert file.closed
+    files.open("forgotten", "wb").write(b"half")
+    gc.collect()
+    assert [] == [item.key for item in files.glob("*")]
+
+
+def test_mistakes_are_refused_before_anything_is_sent(files: Storage) -> None:
+    """A wrong mode, key or missing object is an error of the package."""
+    with pytest.raises(InvalidData, match="not a mode"):
+        files.open("new", "r")  # type: ignore[call-overload] # a mistake of a caller
+    with pytest.raises(InvalidData, match="begins with a slash"):
+        files.open("/new", "wb")
+    with pytest.raises(FileNotFound):
+        files.open("none")
+
+
+def test_asynchronous_files_and_folders() -> None:
+    """The asynchronous operations have the same effects."""
+
+    async def use(hub: AsyncHub) -> None:
+        files = hub.storage()
+        for key in KEYS:
+            await files.upload(key, key.encode())
+        folders = [item.prefix async for item in files.walk("in")]
+        assert ["in/", "in/x/", "in/x/y/"] == folders
+        assert ["in/1.pdf"] == [item.key async for item in files.glob("in/*.pdf")]
+        assert 4 == len([item async for item in files.glob("**/*.pdf")])
+        await files.upload("data", DATA)
+        async with await files.open("data") as file:
+            assert (1, 0) == (file.seek(1), file.seek(0))
+            assert DATA[:10] == await file.read(10)
+            assert (PART, PART) == (file.seek(PART), file.tell())
+            assert DATA[PART : 2 * PART] == await file.read(PART)
+            file.seek(0, io.SEEK_CUR)
+            assert DATA[2 * PART :] == await file.read()
+            assert b"" == await file.read(1)
+            file.seek(-1, io.SEEK_END)
+            assert DATA[-1:] == await file.read()
+        async with await files.open("new", "wb", PutOptions(content_type="text/csv")) as writer:
+            assert len(DATA) == await writer.write(DATA)
+            assert not await files.exists("new")
+        await writer.aclose()
+        assert DATA == await (await files.download("new")).read_all()
+        writer = await files.open("half", "wb")
+
+        async def fail() -> None:
+            async with writer:
+                await writer.write(b"half")
+                raise KeyError
+
+        with pytest.raises(KeyError):
+            await fail()
+        assert not await files.exists("half")
+        with pytest.raises(InvalidData, match="not a mode"):
+            await files.open("new", "r")  # type: ignore[call-overload] # a mistake of a caller
+
+    async def main() -> None:
+        with sandbox() as made:
+            async with async_over_s3(made) as hub:
+                await use(hub)
+
+    asyncio.run(main())
+
+
+def test_asynchronous_file_without_a_size() -> None:
+    """If a vendor states no size, an asynchronous file ends with its bytes."""
+
+    async def main() -> None:
+        with sandbox() as made:
+            async with async_over_s3(made) as hub:
+                files = hub.storage()
+                info = await files.upload("data", DATA)
+                unsized = attrs.evolve(info, size=None)
+                file: Any = _object_files.AsyncObjectReader(files, "data", unsized, None)
+                async with file:
+                    assert DATA == await file.read(len(DATA) + 1)
+
+    asyncio.run(main())
