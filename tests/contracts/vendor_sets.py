@@ -12,6 +12,7 @@ from moorage.contracts.email import Attachment, Disposition, EmailMessage
 from moorage.contracts.payments import Charge, Customer, Money, PaymentState
 from moorage.contracts.shipping import Parcel, RateRequest, ShipmentRequest
 from moorage.contracts.sms import SmsMessage
+from moorage.contracts.storage import StorageCapability
 from moorage.testing.sandbox_fixtures import fixture_of
 from moorage.testing.sandbox_scenarios.shipping import ADA, SHOP
 from moorage.wiring.installed_vendors import vendor_class, vendor_names
@@ -63,15 +64,25 @@ def vendor_set(vendors: Mapping[str, str], folder: Path) -> VendorSet:
 
 
 def vendor_sets() -> list[dict[str, str]]:
-    """Return several sets of vendors, which together contain every vendor."""
+    """Return several sets of vendors, which contain every vendor that can do the whole script."""
     by_kind = {
-        kind: [name for name in vendor_names() if kind in vendor_class(name).kinds]
+        kind: [
+            name
+            for name in vendor_names()
+            if kind in vendor_class(name).kinds and _signs_if_it_stores(name)
+        ]
         for kind in CONTRACTS
     }
     return [
         {kind: names[number % len(names)] for kind, names in by_kind.items()}
         for number in range(max(map(len, by_kind.values())))
     ]
+
+
+def _signs_if_it_stores(vendor: str) -> bool:
+    """Return whether a vendor has signed URLs, if it is one for files."""
+    chosen = vendor_class(vendor)
+    return "storage" not in chosen.kinds or StorageCapability.SIGNED_URL in chosen.capabilities
 
 
 def digest(size: int) -> bytes:
