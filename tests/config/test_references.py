@@ -122,7 +122,7 @@ def test_a_file_without_a_secret(tmp_path: Path, content: str) -> None:
 
 
 def test_credentials_of_services(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The secret of a service, or of its region, is sent as a bearer token."""
+    """The secret of a service, or of its region, is read as a bearer token."""
     monkeypatch.setenv("OURS_TOKEN", "hidden")
     (service,) = read_configuration(
         {

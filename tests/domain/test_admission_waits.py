@@ -143,7 +143,7 @@ def test_waiter_without_a_permit() -> None:
 
 
 def test_waiting_probe_writes_only_the_circuit() -> None:
-    """If a queued probe confirms and must wait on, only the circuit's state is written."""
+    """If a queued circuit probe confirms and must wait on, only the circuit's state is written."""
     caller = Caller(gates(TRIPS, ONE, EASY))
     _, permit, _ = caller.enter()
     caller.fail(permit)

@@ -126,7 +126,7 @@ def test_files_in_text_mode_are_refused() -> None:
 
 
 def test_streams_pass_through() -> None:
-    """An existing body stream is passed on unchanged, and its repr shows no function."""
+    """An existing body stream is passed on unchanged, and its repr hides its function."""
     assert [0, 0] == [BodyStream.of(source, length=0).length for source in (generate, generate())]
     stream = BodyStream.of(generate, length=2)
     assert stream is as_body(stream)

@@ -57,7 +57,7 @@ def test_immediate_grants_store_time_and_level(rule: TokenBucket) -> None:
 
 
 def test_a_queue_is_one_run(rule: TokenBucket) -> None:
-    """A bucket's queue in which no caller gave up is one run, whatever its length."""
+    """If no caller gave up, a bucket's queue is stored as one run of grants."""
     queue, tickets = a_queue(rule, (1, 2, 1, 3))
     assert [0.0, 0.0, [1.0, 7.0]] == readable_state(queue)
     assert [1, 3, 4, 7] == [(ticket[1] - NOON) // SECOND for ticket in tickets]
@@ -150,7 +150,7 @@ def test_pause_moves_gaps_with_the_queue(rule: TokenBucket) -> None:
 
 
 def test_more_gaps_than_the_limit_are_merged(rule: TokenBucket) -> None:
-    """Beyond 300 runs in a bucket's queue, two are merged."""
+    """A bucket's state has at most 300 runs of grants; beyond that, two are merged."""
     size = 2 * RUNS + 20
     queue, tickets = a_queue(rule, (1,) * size)
     for ticket in tickets[1::2]:

@@ -333,7 +333,7 @@ def test_region_base_url_loses_only_its_final_slash(home: str, other: str) -> No
 
 
 def test_url_must_belong_to_the_service() -> None:
-    """A URL of another origin has no place in a service's response cache."""
+    """A request to a URL of another origin has no key in a service's cache, and is refused."""
     one = Service("vat", base_url="https://vat.example/v1")
     request = Request.get("/x", query={"a": 1})
     assert "https://vat.example/v1/x?a=1" == named_url(one, request)

@@ -104,7 +104,7 @@ def test_slow_answers_of_calls_out_of_the_window_still_count() -> None:
 
 
 def test_late_failures_stay_in_the_window() -> None:
-    """In a circuit, late failures are remembered as long as others."""
+    """In a circuit, a failure that ends late counts for as long as others."""
     line = Line(failures=None, failure_rate=0.9, window=10.0, minimum_calls=9)
     calls = [line.enter() for _ in range(2)]
     line.wait(5)

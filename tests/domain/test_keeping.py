@@ -104,7 +104,7 @@ def test_times_are_stored_in_utc() -> None:
     """Packed credentials store a time of any zone or datetime subclass in UTC."""
 
     class Moment(datetime):
-        """A date class of another library."""
+        """A datetime subclass, as other libraries have."""
 
     moment = Moment(2026, 11, 20, 9, tzinfo=timezone(timedelta(hours=2)))
     credentials = Credentials.bearer("a", expires_at=moment)

@@ -117,7 +117,7 @@ def test_link_in_use_ends_when_it_is_returned_after_its_lifetime() -> None:
 
 
 def test_lifetimes_differ_by_a_tenth() -> None:
-    """Connections that were opened together do not all end together."""
+    """The lifetimes of pooled connections differ by up to a tenth, so they do not end together."""
     pool = PoolWorld(lifetime=100.0)
     pool.ask("a")
     early = pool.open("a", draw=1.0)
@@ -260,7 +260,7 @@ def test_closed_pool_lends_nothing() -> None:
 
 
 def test_link_for_a_lease_that_is_gone_is_closed() -> None:
-    """A connection that was opened for a lease that is gone, such as after a fork, is closed."""
+    """A connection opened for a lease that no longer exists, as after a fork, is closed."""
     pool = PoolWorld()
     link = pool.open("nobody")
 
@@ -355,7 +355,7 @@ class PoolMachine(RuleBasedStateMachine):
 
     @rule(holder=HOLDERS)
     def lose(self, holder: int) -> None:
-        """Find an idle connection broken."""
+        """Report that an idle connection is broken."""
         self.pool.lose(holder)
 
     @rule(holder=HOLDERS)

@@ -197,7 +197,7 @@ def test_security_scheme_becomes_credentials(
 
 
 def test_client_credentials_become_an_oauth_client() -> None:
-    """OAuth token endpoint and scopes come from the OpenAPI description, the secret does not."""
+    """An OpenAPI client-credentials scheme becomes an OAuth client, with the caller's secret."""
     scheme = OpenApi(secured({"grant": []})).security()
     assert scheme is not None
     assert (("read", "write"), "/token") == (scheme.scopes, scheme.token_url)

@@ -108,7 +108,7 @@ def test_local_grants_are_marked() -> None:
 
 
 def returning_commands(permit: Any, tickets: Any) -> list[Command[Any]]:
-    """Return every command that returns a permit or tickets."""
+    """Return all commands that return a permit or tickets to a store."""
     return [
         Report(GATES, permit, Outcome.FAILED, "a"),
         GiveBack(GATES, tickets),

@@ -115,7 +115,7 @@ def test_times() -> None:
 
 
 def test_step_timeouts_hold_beside_the_attempt_timeout() -> None:
-    """Timeouts of single steps apply in addition to the attempt's timeout."""
+    """The timeouts of single steps apply in addition to the attempt's timeout."""
     steps = Timeouts(connect=3, write=5)
     plan = planned(attempt_timeout=8, timeouts=steps)
     assert Timeouts(connect=3, write=5, total=8) == plan.timeouts

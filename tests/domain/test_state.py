@@ -103,7 +103,7 @@ def test_error_of_a_command_whose_states_are_readable_stays_its_own() -> None:
 
 
 def test_without_rules_what_is_stored_is_unreadable() -> None:
-    """If a command has no rules, only a single unreadable state is named in the error."""
+    """Of a command without rules, an unreadable state is named only if it is the only one."""
     stored_state = (NOON, DAY)
     for keys, named_key in ((("a",), "a"), (("a", "b"), None)):
         error = misread(KeyError(), keys, (), (stored_state,) * len(keys), NOON)

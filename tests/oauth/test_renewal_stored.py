@@ -70,7 +70,7 @@ async def test_storing_is_tried_while_the_claim_lasts(world: World) -> None:
 
 @sync_and_async
 async def test_unstored_token_is_stored_once(world: World) -> None:
-    """A renewed token that was stored late is stored only once, even if the store changes after."""
+    """A renewed token that was stored late never replaces later credentials in the store."""
     stage = Stage(world, PAST)
     refresher = stage.refresher()
     stage.vendor.answers(grants(2))

@@ -73,7 +73,7 @@ def entry_bug(plant: Callable[[Callable[[Any, str, Any], None]], None]) -> None:
 
 @bug
 def no_fencing(put: Any) -> None:
-    """Planted bug: renewals are late, and a claim's outcome is accepted from a stale holder."""
+    """Planted bug: renewals are late, and the holder of a lost claim may store its outcome."""
     right, mark, claim = Settle.apply, idempotency.mark_sent, Claim.__init__
 
     def build(self: Claim, *args: Any, **options: Any) -> None:

@@ -83,7 +83,7 @@ def test_coverage_follows_from_the_first_template(
     ],
 )
 def test_vouched_ids(fields: dict[str, Any], vouched: bool) -> None:
-    """An event's id is vouched for if it is signed itself or in a covered body."""
+    """An event's id counts as verified if it is signed itself or is part of a signed body."""
     assert vouched is scheme(**fields).vouches_for_id
 
 

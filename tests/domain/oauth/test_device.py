@@ -208,7 +208,7 @@ def test_short_pauses_double_too() -> None:
 
 
 def test_polling_pace_over_time() -> None:
-    """While polling, added seconds stay, doublings repeat, and both have an upper bound."""
+    """While polling, each `slow_down` and failure lengthens the pause, up to a maximum."""
     pace = Pace.at_first(5.0)
     pauses: list[float] = []
     for reply in (SLOWER, PENDING, SLOWER, AttemptTimeout("x"), AttemptTimeout("x"), PENDING):

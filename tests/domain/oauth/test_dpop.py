@@ -294,5 +294,5 @@ def test_refused_proof_differs_from_refused_token(
 
 @pytest.mark.parametrize("refusal", ProofRefusal)
 def test_a_refusal_is_written_and_read(refusal: ProofRefusal) -> None:
-    """A challenge written for a refused DPoP proof is read back as that refusal."""
+    """A 401 challenge written for a refused DPoP proof is read back as that refusal."""
     assert refusal is refusal_of(Headers([challenge(refusal)]))
