@@ -1,4 +1,4 @@
-"""A hub with an account at Adyen's sandbox."""
+"""Helpers for tests of Adyen: a hub with an account at the Adyen sandbox."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ BACK = "https://erp.example/back"
 
 
 def charge(source: str = "APPROVED", amount: Money = EUR_149, **fields: Any) -> Charge:
-    """A charge of a stored means of payment, whose outcome the sandbox gets in the request."""
+    """Return a charge whose source tells the sandbox which outcome the payment has."""
     fields = {"reference": "INV-2041", "customer": BUYER, **fields}
     return Charge(amount, source, **fields)
 
 
 def vendor(**options: Any) -> Adyen:
-    """An account at the sandbox."""
+    """Return the Adyen vendor with the sandbox's account and key."""
     options = {"merchant_account": "SandboxMerchant", "credentials": "adyen-sandbox-key", **options}
     return Adyen(return_url=BACK, **options)
 
@@ -46,7 +46,7 @@ IDEAL = '{"type": "ideal"}'
 
 
 class Shop:
-    """A hub with an account at a sandbox, and the notifications of that sandbox."""
+    """A hub with an account at the Adyen sandbox, and the sandbox's webhooks."""
 
     def __init__(self, *, tenant: str | None = None, **options: Any) -> None:
         self.sandbox = AdyenSandbox()
@@ -58,16 +58,16 @@ class Shop:
 
     @property
     def last_request(self) -> Json:
-        """The body of the last request."""
+        """Return the JSON body of the last request to the sandbox."""
         return json.loads(self.sandbox.requests[-1].body)
 
     def webhook_events(self, *notices: Notice) -> list[PaymentEvent]:
-        """The events of these notifications, or of the pending ones."""
+        """Return the events of these webhooks, or of all pending ones."""
         options = [notice.arguments() for notice in (notices or self.sandbox.settle())]
         webhooks = [webhook for option in options for webhook in self.verifier.verify(**option)]
         return [event for webhook in webhooks for event in self.hub.events("shop", webhook)]
 
     def happens(self, event: str, psp: str, **fields: Any) -> PaymentEvent:
-        """Return the event of something that happens to a payment."""
+        """Make something happen to a payment in the sandbox, and return its event."""
         (payment_event,) = self.webhook_events(self.sandbox.happens(event, psp, **fields))
         return payment_event

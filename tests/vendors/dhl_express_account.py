@@ -1,4 +1,4 @@
-"""A hub with an account at DHL Express's sandbox, and shipments for it."""
+"""Helpers for tests of DHL Express: a hub with an account at the sandbox, and shipments."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ MARK = sha256(b"\nk-1").hexdigest()[:32]
 
 
 class Shop:
-    """A hub with DHL Express, and its sandbox."""
+    """A hub with an account at DHL Express's sandbox."""
 
     def __init__(self, **options: Any) -> None:
         self.sandbox = DhlExpressSandbox()
@@ -94,5 +94,5 @@ class Shop:
 
     @property
     def last_body(self) -> Any:
-        """The body of the latest request."""
+        """Return the JSON body of the last request to the sandbox."""
         return self.sandbox.requests[-1].json()

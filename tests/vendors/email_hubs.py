@@ -1,4 +1,4 @@
-"""A message, and hubs with one account at an e-mail vendor, synchronous or asynchronous."""
+"""Helpers for tests of email vendors: a message, and hubs with one account."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def hub(vendor: Vendor, *sandboxes: Sandbox, mode: str = "", **fields: Any) -> Any:
-    """Return a hub of this mode with one account, at these sandboxes, in virtual time."""
+    """Return a hub of this mode with one account at the sandboxes, in virtual time."""
     clock = VirtualClock()
     accounts = [Account("mail", vendor, settings={"circuit": None})]
     if mode:
@@ -37,7 +37,7 @@ def hub(vendor: Vendor, *sandboxes: Sandbox, mode: str = "", **fields: Any) -> A
 
 
 def mail(**changes: Any) -> EmailMessage:
-    """Return a message to one recipient, with these fields changed."""
+    """Return an email to one recipient, with these fields changed."""
     default_fields: dict[str, Any] = {
         "from_": "Shop <shop@example.com>",
         "to": "ada@example.com",
@@ -48,6 +48,6 @@ def mail(**changes: Any) -> EmailMessage:
 
 
 def lose_next_response(sandbox: Sandbox) -> str:
-    """Make the sandbox accept the next message and lose its response; return the recipient."""
+    """Make the sandbox accept the next email and lose its response; return the recipient."""
     sandbox.fail(Lost())
     return "ada@example.com"

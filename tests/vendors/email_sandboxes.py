@@ -1,4 +1,4 @@
-"""Sandboxes of the e-mail vendors for the conformance kit, in both modes."""
+"""Test subjects of email vendors for the conformance kit, in both modes."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ Make = Callable[[], EmailLab]
 
 
 def sendgrid_vendor(sandbox: SendGridSandbox) -> SendGrid:
-    """The account at SendGrid's sandbox."""
+    """Return the SendGrid vendor with the sandbox's key."""
     return SendGrid(credentials=sandbox.api_key)
 
 
 def ses_vendor(sandbox: AmazonSesSandbox) -> AmazonSes:
-    """The account at the sandbox of Amazon SES."""
+    """Return the Amazon SES vendor with the sandbox's region and keys."""
     return AmazonSes(
         region=sandbox.region,
         access_key_id=sandbox.access_key_id,
@@ -40,7 +40,7 @@ def ses_vendor(sandbox: AmazonSesSandbox) -> AmazonSes:
 
 
 def smtp_vendor(sandbox: SmtpSandbox, **changes: Any) -> Smtp:
-    """The account at the SMTP sandbox."""
+    """Return the SMTP vendor with the sandbox's host and password."""
     default_options: dict[str, Any] = {
         "host": sandbox.host,
         "port": sandbox.port,
@@ -53,7 +53,7 @@ def smtp_vendor(sandbox: SmtpSandbox, **changes: Any) -> Smtp:
 
 @contextmanager
 def sendgrid_labs(mode: str) -> Generator[Make]:
-    """SendGrid, as the conformance kit takes it."""
+    """Yield a function that makes a SendGrid test subject for the conformance kit."""
 
     def make() -> EmailLab:
         sandbox = SendGridSandbox()
@@ -81,7 +81,7 @@ def sendgrid_labs(mode: str) -> Generator[Make]:
 
 @contextmanager
 def ses_labs(mode: str) -> Generator[Make]:
-    """Amazon SES, as the conformance kit takes it."""
+    """Yield a function that makes an Amazon SES test subject for the conformance kit."""
 
     def make() -> EmailLab:
         sandbox = AmazonSesSandbox()
@@ -109,7 +109,7 @@ def ses_labs(mode: str) -> Generator[Make]:
 
 @contextmanager
 def smtp_labs(mode: str) -> Generator[Make]:
-    """SMTP, as the conformance kit takes it."""
+    """Yield a function that makes an SMTP test subject for the conformance kit."""
     with ExitStack() as open_ones:
 
         def make() -> EmailLab:

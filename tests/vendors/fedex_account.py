@@ -1,4 +1,4 @@
-"""A hub with an account at FedEx's sandbox, and shipments for it."""
+"""Helpers for tests of FedEx: a hub with an account at the sandbox, and shipments."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ RESOLVE = "POST /address/v1/addresses/resolve"
 
 
 class Wire(SandboxHttpClient):
-    """Sends requests to the sandbox, except for paths with a planned response."""
+    """An HTTP client that sends requests to the sandbox, or returns planned responses by path."""
 
     def __init__(self, sandbox: FedExSandbox) -> None:
         super().__init__(sandbox)
@@ -59,7 +59,7 @@ class Wire(SandboxHttpClient):
         self.planned: dict[str, list[Response | ConnectorError | Lost]] = {}
 
     def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
-        """Return the planned response of the path, or the sandbox's."""
+        """Return the planned response for the path, or the sandbox's response."""
         planned_responses = self.planned.get(f"{request.method.value} {request.path}")
         if planned_responses:
             self.sandbox.fail(planned_responses.pop(0))
@@ -67,7 +67,7 @@ class Wire(SandboxHttpClient):
 
 
 class Shop:
-    """A hub with FedEx, and its sandbox."""
+    """A hub with an account at FedEx's sandbox."""
 
     def __init__(self, **options: Any) -> None:
         self.sandbox = FedExSandbox()
@@ -94,5 +94,5 @@ class Shop:
 
 
 def fedex_response(**output: Any) -> Response:
-    """A successful response of FedEx."""
+    """Return a successful FedEx response with this output."""
     return reply({"transactionId": "1", "output": output})

@@ -1,4 +1,4 @@
-"""A hub with an account at Mailgun's sandbox, and the form of a request."""
+"""Helpers for tests of Mailgun: a hub with an account at the sandbox, and reading forms."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 def mailgun_hub(**options: Any) -> tuple[MailgunSandbox, Any]:
-    """Return a sandbox, and a hub that sends to it."""
+    """Return a Mailgun sandbox, and a hub that sends to it."""
     sandbox = MailgunSandbox()
     return sandbox, hub(mailgun_vendor(sandbox, **options), sandbox)
 
 
 def form_of(request: Request) -> Form:
-    """Return the form in a request's body."""
+    """Return the form fields and files in a request's body."""
     assert isinstance(request.body, bytes)
     return read_form(SandboxRequest("POST", "", request.path, (), request.headers, request.body))

@@ -1,4 +1,4 @@
-"""A hub with an account at Mollie's sandbox, and payments for it."""
+"""Helpers for tests of Mollie: a hub with an account at the sandbox, and payments."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ SETTINGS = {"retry": None, "circuit": None, "volatile_keys": True}
 
 
 def ref(id: str, /, **related: str | None) -> Ref:
-    """Return a reference to an object, such as a payment, in the test account at Mollie."""
+    """Return a reference to a Mollie object, such as a payment, in the test account."""
     return Ref("mollie", "main", id, {name: value for name, value in related.items() if value})
 
 
 def order(source: str | None = "tkn_visa", **fields: Any) -> Charge:
-    """An invoice to pay."""
+    """Return a charge for an invoice."""
     return Charge(fields.pop("amount", EUROS), source, reference="INV-2041", **fields)
 
 
 class Shop:
-    """A hub with one account at a new sandbox."""
+    """A hub with one account at a new Mollie sandbox."""
 
     def __init__(self) -> None:
         self.time = 1_930_000_000.0
@@ -54,11 +54,11 @@ class Shop:
 
     @property
     def payments(self) -> Payments:
-        """The payment operations of the hub."""
+        """Return the payment operations of the hub."""
         return self.hub.payments()
 
     def key(self) -> str:
-        """A new idempotency key."""
+        """Return a new idempotency key."""
         self.number += 1
         return f"k-{self.number}"
 
@@ -75,18 +75,18 @@ class Shop:
         return self.payments.refund(payment.ref, amount, idempotency_key=self.key(), **fields)
 
     def sent_body(self) -> Json:
-        """The body of the last request."""
+        """Return the JSON body of the last request to the sandbox."""
         return json.loads(self.sandbox.requests[-1].body)
 
     def paths(self) -> list[str]:
-        """The paths of the requests so far, in order."""
+        """Return the method and the last path segment of each request so far."""
         return [
             f"{request.method} {request.path.rpartition('/')[2]}"
             for request in self.sandbox.requests
         ]
 
     def webhook_events(self) -> list[PaymentEvent]:
-        """The events of all webhooks so far, each by itself."""
+        """Return the events of all webhooks so far."""
         verifier = self.hub.webhooks("main")
         return [
             event

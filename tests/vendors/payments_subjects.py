@@ -1,4 +1,4 @@
-"""The vendors of payments as the conformance kit takes them."""
+"""Test subjects of Stripe and Adyen for the conformance kit of payment vendors."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 
 
 def stripe_says(status: int, kind: str, code: str, words: str = "No.") -> Response:
-    """A refusal by Stripe."""
+    """Return an error response of Stripe."""
     return reply({"error": {"type": kind, "code": code, "message": words}}, status)
 
 
 def stripe() -> PaymentsSubject:
-    """Stripe with a new sandbox."""
+    """Return a Stripe test subject with a new sandbox."""
     sandbox = StripeSandbox()
     wrong_request = "invalid_request_error"
     refusals: tuple[tuple[Response, type[ConnectorError]], ...] = (
@@ -61,12 +61,12 @@ def stripe() -> PaymentsSubject:
 
 
 def adyen_says(status: int, code: str, kind: str) -> Response:
-    """A refusal by Adyen."""
+    """Return an error response of Adyen."""
     return reply({"status": status, "errorCode": code, "message": "No.", "errorType": kind}, status)
 
 
 def adyen() -> PaymentsSubject:
-    """Adyen with a new sandbox."""
+    """Return an Adyen test subject with a new sandbox."""
     sandbox = AdyenSandbox()
 
     def card(word: str) -> str:

@@ -1,4 +1,4 @@
-"""A hub with an account at PayPal's sandbox, and payments for it."""
+"""Helpers for tests of PayPal: a hub with an account at the sandbox, and payments."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ BACK = "https://erp.example/back"
 
 
 def order(source: str | None = "card:visa-1", **fields: Any) -> Charge:
-    """An invoice to pay."""
+    """Return a charge for an invoice."""
     default_options: dict[str, Any] = {"reference": "INV-2041", "return_url": BACK}
     return Charge(fields.pop("amount", EUROS), source, **{**default_options, **fields})
 
 
 class Shop:
-    """A hub with one account at a new sandbox."""
+    """A hub with one account at a new PayPal sandbox."""
 
     def __init__(self, settings: dict[str, Any] | None = None) -> None:
         self.sandbox = PayPalSandbox()
@@ -46,11 +46,11 @@ class Shop:
 
     @property
     def payments(self) -> Payments:
-        """The payment operations of the hub."""
+        """Return the payment operations of the hub."""
         return self.hub.payments()
 
     def key(self) -> str:
-        """A new idempotency key."""
+        """Return a new idempotency key."""
         self.number += 1
         return f"k-{self.number}"
 
@@ -63,11 +63,11 @@ class Shop:
         return self.payments.authorize(order(source, **fields), idempotency_key=self.key())
 
     def sent_body(self) -> Any:
-        """The JSON of the last request."""
+        """Return the JSON body of the last request to the sandbox."""
         return json.loads(self.last_request().body)
 
     def last_request(self) -> SandboxRequest:
-        """The last request."""
+        """Return the last request to the sandbox."""
         return self.sandbox.requests[-1]
 
     def read(self, notice: Notice) -> list[PaymentEvent]:
@@ -77,11 +77,11 @@ class Shop:
         return [event for webhook in results for event in self.hub.events("main", webhook)]
 
     def webhook_events(self) -> list[PaymentEvent]:
-        """The events of all webhooks so far."""
+        """Return the events of all webhooks so far."""
         return [event for notice in self.sandbox.sent for event in self.read(notice)]
 
     def payment_after_events(self, payment: Payment) -> Payment:
-        """Return a payment after all its events."""
+        """Return a payment as it is after all its events."""
         for event in self.webhook_events():
             if event.ref.id == payment.ref.id:
                 payment = advance(payment, event)

@@ -1,4 +1,4 @@
-"""A hub with an account at Postmark's sandbox."""
+"""Helper for tests of Postmark: a hub with an account at the sandbox."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ from tests.vendors.subjects.postmark import postmark_vendor
 
 
 def postmark_hub(**options: Any) -> tuple[PostmarkSandbox, Any]:
-    """Return a sandbox, and a hub that sends to it."""
+    """Return a Postmark sandbox, and a hub that sends to it."""
     sandbox = PostmarkSandbox()
     return sandbox, hub(postmark_vendor(sandbox, **options), sandbox)

@@ -1,4 +1,4 @@
-"""A hub with an account at Resend's sandbox."""
+"""Helper for tests of Resend: a hub with an account at the sandbox."""
 
 from __future__ import annotations
 
@@ -13,6 +13,6 @@ PDF = Attachment(filename="a.pdf", content=b"%PDF", content_type="application/pd
 
 
 def resend_hub(**options: Any) -> tuple[ResendSandbox, Any]:
-    """Return a sandbox, and a hub that sends to it."""
+    """Return a Resend sandbox, and a hub that sends to it."""
     sandbox = ResendSandbox()
     return sandbox, hub(resend_vendor(sandbox, **options), sandbox)

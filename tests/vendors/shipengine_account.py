@@ -1,4 +1,4 @@
-"""A hub with an account at ShipEngine's sandbox, and shipments for it."""
+"""Helpers for tests of ShipEngine: a hub with an account at the sandbox, and shipments."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ REQUEST = RateRequest(sender=HERE, recipient=THERE, parcels=PARCEL)
 
 
 class Wire(SandboxHttpClient):
-    """Sends requests to the sandbox, except for paths with a planned response."""
+    """An HTTP client that sends requests to the sandbox, or returns planned responses by path."""
 
     def __init__(self, sandbox: ShipEngineSandbox) -> None:
         super().__init__(sandbox)
@@ -55,7 +55,7 @@ class Wire(SandboxHttpClient):
         self.planned: dict[str, list[Response | ConnectorError | Lost]] = {}
 
     def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
-        """Return the planned response of the path, or the sandbox's."""
+        """Return the planned response for the path, or the sandbox's response."""
         planned_responses = self.planned.get(f"{request.method.value} {request.path}")
         if planned_responses:
             self.sandbox.fail(planned_responses.pop(0))
@@ -63,7 +63,7 @@ class Wire(SandboxHttpClient):
 
 
 class Shop:
-    """A hub with ShipEngine, and its sandbox."""
+    """A hub with an account at ShipEngine's sandbox."""
 
     def __init__(self, **options: Any) -> None:
         self.sandbox = ShipEngineSandbox()
@@ -81,5 +81,5 @@ class Shop:
         )
 
     def buying(self, rate: str) -> str:
-        """Return the request that buys this rate."""
+        """Return the method and path of the request that buys this rate."""
         return f"POST /v1/labels/rates/{rate}"

@@ -1,4 +1,4 @@
-"""The vendors of shipping as the conformance kit takes them."""
+"""Test subjects of EasyPost and Shippo for the conformance kit of shipping vendors."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 
 
 def easypost_says(status: int, code: str) -> Response:
-    """A refusal by EasyPost."""
+    """Return an error response of EasyPost."""
     return reply({"error": {"code": code, "message": "It is refused.", "errors": []}}, status)
 
 
 def easypost() -> ShippingSubject:
-    """EasyPost with a new sandbox."""
+    """Return an EasyPost test subject with a new sandbox."""
     sandbox = EasyPostSandbox()
     return ShippingSubject(
         vendor=EasyPost(credentials=sandbox.api_key),
@@ -60,12 +60,12 @@ def easypost() -> ShippingSubject:
 
 
 def shippo_says(status: int, detail: str) -> Response:
-    """A refusal by Shippo, which has no codes."""
+    """Return an error response of Shippo, which has no error codes."""
     return reply({"detail": detail}, status)
 
 
 def shippo() -> ShippingSubject:
-    """Shippo with a new sandbox."""
+    """Return a Shippo test subject with a new sandbox."""
     sandbox = ShippoSandbox()
     failed_transaction = {
         "object_id": "1",

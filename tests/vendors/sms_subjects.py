@@ -1,4 +1,4 @@
-"""The vendors of text messages as the conformance kit takes them."""
+"""Test subjects of Twilio and Vonage for the conformance kit of SMS vendors."""
 
 from __future__ import annotations
 
@@ -33,30 +33,30 @@ PICTURE: Final = "https://shop.example/picture.png"
 
 
 class Refs:
-    """As much of a wire as reading an answer takes."""
+    """Makes references, which is all that reading a response needs of a wire."""
 
     def __init__(self, vendor: str) -> None:
         self._vendor = vendor
 
     def ref(self, name: str) -> Ref:
-        """A thing of the account."""
+        """Return a reference with this id in the test account."""
         return Ref(self._vendor, "texts", name)
 
 
 def twilio_says(code: int, status: int = 400) -> Response:
-    """A refusal by Twilio, which quotes a number."""
+    """Return an error response of Twilio that contains a phone number."""
     words = "The 'To' number +447700900000 is refused"
     return reply({"code": code, "message": words, "status": status}, status)
 
 
 def vonage_says(status: str) -> Response:
-    """A refusal by Vonage, which is HTTP 200 and quotes a number."""
+    """Return a refusal by Vonage, which has status 200 and contains a phone number."""
     message = {"status": status, "error-text": "447700900000 is refused"}
     return reply({"message-count": "1", "messages": [message]})
 
 
 def twilio() -> SmsSubject:
-    """Twilio with a new sandbox."""
+    """Return a Twilio test subject with a new sandbox."""
     sandbox = TwilioSandbox()
     refusals: tuple[tuple[Response, type[ConnectorError], str], ...] = (
         (twilio_says(20429, 429), RateLimitExceeded, "20429"),
@@ -175,7 +175,7 @@ def twilio() -> SmsSubject:
 
 
 def vonage() -> SmsSubject:
-    """Vonage with a new sandbox."""
+    """Return a Vonage test subject with a new sandbox."""
     sandbox = VonageSandbox()
     refusals: tuple[tuple[Response, type[ConnectorError], str], ...] = (
         (vonage_says("1"), RateLimitExceeded, "1"),

@@ -1,4 +1,4 @@
-"""A hub with an account at Square's sandbox, and payments for it."""
+"""Helpers for tests of Square: a hub with an account at the sandbox, and payments."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ SETTINGS: dict[str, Any] = {"retry": None, "circuit": None, "volatile_keys": Tru
 
 
 def ref(id: str, /, **related: str | None) -> Ref:
-    """Return a reference to an object, such as a payment, in the test account at Square."""
+    """Return a reference to a Square object, such as a payment, in the test account."""
     return Ref("square", "main", id, {name: value for name, value in related.items() if value})
 
 
 def order(source: str = "cnon:card-nonce-ok", **fields: Any) -> Charge:
-    """An invoice to pay."""
+    """Return a charge for an invoice."""
     options: dict[str, Any] = {"amount": EUROS, "reference": "INV-2041", **fields}
     return Charge(source=source, **options)
 
 
 class Shop:
-    """A hub with one account at a new sandbox."""
+    """A hub with one account at a new Square sandbox."""
 
     def __init__(self, **settings: Any) -> None:
         self.time = 1_930_000_000.0
@@ -49,11 +49,11 @@ class Shop:
 
     @property
     def payments(self) -> Payments:
-        """The payment operations of the hub."""
+        """Return the payment operations of the hub."""
         return self.hub.payments()
 
     def key(self) -> str:
-        """A new idempotency key."""
+        """Return a new idempotency key."""
         return f"k-{next(self._numbers)}"
 
     def pay(self, source: str = "cnon:card-nonce-ok", **fields: Any) -> Payment:
@@ -69,11 +69,11 @@ class Shop:
         return self.payments.refund(payment.ref, amount, idempotency_key=self.key(), **fields)
 
     def sent_body(self) -> Json:
-        """The body of the last request."""
+        """Return the JSON body of the last request to the sandbox."""
         return json.loads(self.sandbox.requests[-1].body)
 
     def webhook_events(self) -> list[PaymentEvent]:
-        """The events of all webhooks so far."""
+        """Return the events of all webhooks so far."""
         verifier = self.hub.webhooks("main", secrets=self.sandbox.signature_key)
         return [
             event
@@ -83,7 +83,7 @@ class Shop:
         ]
 
     def payment_after_events(self, payment: Payment) -> Payment:
-        """A payment after all its events."""
+        """Return a payment as it is after all its events."""
         for event in self.webhook_events():
             if event.ref.id == payment.ref.id:
                 payment = advance(payment, event)

@@ -1,4 +1,4 @@
-"""A hub with an account at Stripe's sandbox, and payments for it."""
+"""Helpers for tests of Stripe: a hub with an account at the sandbox, and payments."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ SETTINGS = {"retry": None, "circuit": None, "volatile_keys": True}
 
 
 def ref(id: str, /, **related: str | None) -> Ref:
-    """Return a reference to an object, such as a payment, in the test account at Stripe."""
+    """Return a reference to a Stripe object, such as a payment, in the test account."""
     return Ref("stripe", "main", id, {name: value for name, value in related.items() if value})
 
 
 def order(source: str | None = "pm_card_visa", **fields: Any) -> Charge:
-    """An invoice to pay."""
+    """Return a charge for an invoice."""
     return Charge(fields.pop("amount", EUROS), source, reference="INV-2041", **fields)
 
 
 class Shop:
-    """A hub with one account at a new sandbox."""
+    """A hub with one account at a new Stripe sandbox."""
 
     def __init__(self) -> None:
         self.sandbox = StripeSandbox()
@@ -44,20 +44,20 @@ class Shop:
 
     @property
     def payments(self) -> Payments:
-        """The payment operations of the hub."""
+        """Return the payment operations of the hub."""
         return self.hub.payments()
 
     def key(self) -> str:
-        """A new idempotency key."""
+        """Return a new idempotency key."""
         self.number += 1
         return f"k-{self.number}"
 
     def sent_form(self) -> dict[str, str]:
-        """The form of the last request."""
+        """Return the form of the last request to the sandbox."""
         return dict(self.sandbox.requests[-1].form)
 
     def webhook_events(self) -> list[PaymentEvent]:
-        """The events of all webhooks so far."""
+        """Return the events of all webhooks so far."""
         verifier = self.hub.webhooks("main", secrets=self.sandbox.webhook_secret)
         return [
             event
@@ -67,7 +67,7 @@ class Shop:
         ]
 
     def payment_after_events(self, payment: Payment) -> Payment:
-        """A payment after all its events."""
+        """Return a payment as it is after all its events."""
         for event in self.webhook_events():
             if event.ref.id == payment.ref.id:
                 payment = advance(payment, event)

@@ -32,12 +32,12 @@ from tests.vendors.adyen_account import EUR_149, IDEAL, Json, Shop, charge
 
 @pytest.fixture
 def shop() -> Shop:
-    """A shop."""
+    """Return a hub with an account at a new Adyen sandbox."""
     return Shop()
 
 
 def test_authorisation_is_captured_and_refunded_later(shop: Shop) -> None:
-    """Captures and refunds are pending until their webhooks."""
+    """Captures and refunds at Adyen are pending until their webhooks arrive."""
     payment = shop.payments.authorize(charge(), idempotency_key="k-1")
     assert (PaymentState.AUTHORIZED, EUR_149, EUR_149 * 0) == (
         payment.state,
@@ -76,7 +76,7 @@ def test_authorisation_is_captured_and_refunded_later(shop: Shop) -> None:
 
 
 def test_charge_is_captured_by_adyen(shop: Shop) -> None:
-    """A charge is captured with its authorisation, and the webhook confirms it."""
+    """A charge at Adyen is captured with its authorisation, and a webhook confirms it."""
     payment = shop.payments.charge(charge(), idempotency_key="k-1")
     assert (PaymentState.CAPTURED, EUR_149, 0) == (
         payment.state,
@@ -92,7 +92,7 @@ def test_charge_is_captured_by_adyen(shop: Shop) -> None:
 
 
 def test_payment_method_details(shop: Shop) -> None:
-    """A payment has the card's brand, last digits and expiry."""
+    """A payment at Adyen has the card's brand, last digits and expiry date."""
     means = shop.payments.charge(charge(), idempotency_key="k-1").means
     assert means is not None
     assert ("visa", "1111", (2030, 3)) == (means.brand, means.last4, means.expires)
@@ -102,7 +102,7 @@ def test_payment_method_details(shop: Shop) -> None:
     "date", ["", "3", "\u00b2/2030", "3/\u00b2\u00b2\u00b2\u00b2", "3/" + "9" * 5_000]
 )
 def test_invalid_expiry_date_is_none(shop: Shop, date: str) -> None:
-    """An invalid expiry date does not hide a successful payment."""
+    """A successful Adyen payment with an invalid expiry date is still read."""
     answer = {"resultCode": "Authorised", "pspReference": "P1"}
     additional_data = {"paymentMethod": "visa", "expiryDate": date}
     shop.sandbox.fail(reply({**answer, "additionalData": additional_data}))
@@ -113,7 +113,7 @@ def test_invalid_expiry_date_is_none(shop: Shop, date: str) -> None:
 
 
 def test_void_is_pending(shop: Shop) -> None:
-    """A void is pending until its webhook, and a capture then fails."""
+    """A void at Adyen is pending until its webhook arrives, and a capture then fails."""
     payment = shop.payments.authorize(charge(), idempotency_key="k-1")
     void = shop.payments.void(payment.ref, idempotency_key="k-2")
     assert (MoveState.PENDING, payment.ref) == (void.state, void.payment)
@@ -141,14 +141,14 @@ def test_refund_above_the_charge_fails(shop: Shop) -> None:
 
 
 def test_all_of_a_payment_is_refunded(shop: Shop) -> None:
-    """Without an amount the whole payment is refunded, as its reference has the amount."""
+    """A refund at Adyen without an amount returns the amount in the payment's reference."""
     payment = shop.payments.charge(charge(), idempotency_key="k-1")
     refund = shop.payments.refund(payment.ref, idempotency_key="k-2")
     assert EUR_149 == refund.amount
 
 
 def test_refund_without_a_known_amount_needs_one(shop: Shop) -> None:
-    """If the reference does not hold the amount, it must be given."""
+    """A refund at Adyen needs an amount if the payment's reference has none."""
     with pytest.raises(InvalidData) as excinfo:
         shop.payments.refund(Ref("adyen", "shop", "SBX1"), idempotency_key="k-2")
     assert ("amount", 0) == (excinfo.value.field, len(shop.sandbox.requests))
@@ -195,7 +195,7 @@ def test_several_captures_need_a_setting(shop: Shop) -> None:
     ],
 )
 def test_refusal_is_a_decline(shop: Shop, word: str, reason: str, code: str) -> None:
-    """A payment refused with HTTP 200 is declined, with our reason and Adyen's code."""
+    """A payment that Adyen refuses with HTTP 200 is declined, with a neutral reason and code."""
     with pytest.raises(PaymentDeclined) as excinfo:
         shop.payments.charge(charge(word), idempotency_key="k-1")
     error = excinfo.value
@@ -208,7 +208,7 @@ def test_refusal_is_a_decline(shop: Shop, word: str, reason: str, code: str) -> 
 
 
 def test_refusal_may_come_later(shop: Shop) -> None:
-    """A webhook says that a payment was refused, and why."""
+    """If Adyen refuses a payment later, the webhook's event has the reason."""
     shop.sandbox.fail()
     with pytest.raises(PaymentDeclined):
         shop.payments.charge(charge("CARD_EXPIRED"), idempotency_key="k-1")
@@ -222,7 +222,7 @@ def test_refusal_may_come_later(shop: Shop) -> None:
 
 
 def test_decline_without_a_payment_names_none(shop: Shop) -> None:
-    """A wrong card is declined before there is a payment, so the error names none."""
+    """The error for a wrong card has no reference, since Adyen has created no payment."""
     body = {"status": 422, "errorCode": "101", "message": "Invalid card number"}
     shop.sandbox.fail(reply({**body, "errorType": "validation"}, 422))
     with pytest.raises(PaymentDeclined) as excinfo:
@@ -235,7 +235,7 @@ def test_decline_without_a_payment_names_none(shop: Shop) -> None:
 
 
 def test_buyer_who_cancels_has_declined() -> None:
-    """A cancellation without a reason counts as the buyer's."""
+    """At Adyen a cancellation without a reason counts as the buyer's own."""
     error = classify(Request.post("/"), reply({"resultCode": "Cancelled"}))
     assert isinstance(error, PaymentDeclined)
     assert DeclineReason.CANCELED_BY_BUYER == error.reason
@@ -254,13 +254,13 @@ def test_buyer_who_cancels_has_declined() -> None:
 def test_decline_reason_by_code_or_text(
     code: str | None, words: str | None, expected: Json
 ) -> None:
-    """The reason of a decline follows from its code, else from its text."""
+    """The reason of a decline at Adyen follows from its code, and without one from its text."""
     decline = decline_of(code, words)
     assert expected == (decline.vendor_code, decline.reason)
 
 
 def test_received_payment_is_pending(shop: Shop) -> None:
-    """A payment that was only received is pending until its webhook."""
+    """A payment that Adyen has only received is pending until its webhook arrives."""
     payment = shop.payments.authorize(charge("PENDING"), idempotency_key="k-1")
     assert (PaymentState.PENDING, None) == (payment.state, payment.captured)
     (events,) = shop.webhook_events()
@@ -271,7 +271,7 @@ def test_received_payment_is_pending(shop: Shop) -> None:
 
 
 def test_redirected_payment_is_completed(shop: Shop) -> None:
-    """A redirected payment has our reference until the buyer returns."""
+    """A redirected payment at Adyen is known by our own reference until the buyer returns."""
     payment = shop.payments.charge(charge(IDEAL), idempotency_key="k-1")
     assert (PaymentState.REQUIRES_ACTION, "INV-2041") == (payment.state, payment.ref.id)
     assert payment.next_action is not None
@@ -294,7 +294,7 @@ def test_redirected_payment_is_completed(shop: Shop) -> None:
 
 
 def test_redirected_payment_may_be_declined(shop: Shop) -> None:
-    """A payment refused elsewhere is declined when the buyer returns."""
+    """A redirected Adyen payment that was refused is declined when the buyer returns."""
     payment = shop.payments.authorize(charge(IDEAL), idempotency_key="k-1")
     (psp,) = shop.sandbox.payments
     return_parameters = shop.sandbox.buyer_returns(psp, "SHOPPER_CANCELLED")
@@ -307,20 +307,20 @@ def test_redirected_payment_may_be_declined(shop: Shop) -> None:
 
 
 def test_return_without_adyens_fields_is_refused(shop: Shop) -> None:
-    """Without Adyen's parameters nothing is sent."""
+    """A redirected Adyen payment cannot be completed without Adyen's return parameters."""
     with pytest.raises(InvalidData):
         shop.payments.complete(Ref("adyen", "shop", "SBX1"), {"order": "7"}, idempotency_key="k-2")
     assert [] == shop.sandbox.requests
 
 
 def test_payment_data_is_returned() -> None:
-    """The payment data of older flows is sent beside the details."""
+    """Adyen's `paymentData` of older redirects is sent when a payment is completed."""
     expected = {"details": {"redirectResult": "X"}, "paymentData": "Y"}
     assert expected == details_body({"redirectResult": "X", "paymentData": "Y"})
 
 
 def test_unnamed_payment_is_cancelled_by_our_reference(shop: Shop) -> None:
-    """A payment without Adyen's id is cancelled by our reference."""
+    """An Adyen payment without an id is cancelled by our own reference."""
     payment = shop.payments.authorize(charge(IDEAL), idempotency_key="k-1")
     void = shop.payments.void(payment.ref, idempotency_key="k-2")
     assert ("INV-2041", MoveState.PENDING) == (shop.last_request["paymentReference"], void.state)
@@ -329,7 +329,7 @@ def test_unnamed_payment_is_cancelled_by_our_reference(shop: Shop) -> None:
 
 
 def test_native_3ds_challenge(shop: Shop) -> None:
-    """A 3-D Secure challenge has all that Adyen's browser component needs."""
+    """The data of a 3-D Secure challenge suffice for Adyen's browser component."""
     native_3ds = {"authenticationData": {"threeDSRequestData": {"nativeThreeDS": "preferred"}}}
     request = charge("CHALLENGE", three_ds=ThreeDs.ALWAYS, extra={"adyen": native_3ds})
     payment = shop.payments.authorize(request, idempotency_key="k-1")
@@ -360,7 +360,7 @@ def test_native_3ds_challenge(shop: Shop) -> None:
     ids=["post", "display", "await", "new"],
 )
 def test_next_actions(shop: Shop, action: Json, expected: Json) -> None:
-    """Known actions are translated, and unknown ones kept unchanged."""
+    """Adyen's known next actions are translated, and unknown ones kept unchanged."""
     shop.sandbox.fail(reply({"resultCode": "PresentToShopper", "action": action}))
     payment = shop.payments.charge(charge(), idempotency_key="k-1")
     result = payment.next_action

@@ -80,7 +80,7 @@ OURS: Json = {
 
 
 def _everything() -> Shop:
-    """A shop that has sent every kind of request."""
+    """Return a shop that has sent each kind of request to Adyen."""
     shop = Shop(multiple_captures=True)
     pay = shop.payments
     buyer = Customer(
@@ -119,7 +119,7 @@ def _wrong(root: Json) -> list[str]:
 
 
 def test_requests_match_our_excerpt() -> None:
-    """Every request matches our excerpt of Adyen's description."""
+    """Each request to Adyen matches the excerpt of Adyen's API description."""
     assert [] == _wrong(OURS)
 
 
@@ -134,5 +134,5 @@ def test_requests_match_our_excerpt() -> None:
     ids=["path", "missing", "type", "unknown"],
 )
 def test_checker_finds_mistakes(path: str, body: Json, problem: str) -> None:
-    """A request that the description does not allow is reported."""
+    """A request that Adyen's API description does not allow is reported."""
     assert [problem] == problems(OURS, "POST", path, body)

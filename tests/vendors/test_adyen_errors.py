@@ -1,4 +1,4 @@
-"""Adyen's errors and unusual answers."""
+"""Adyen's errors and unusual responses."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tests.vendors.adyen_account import EUR_149, Json, Shop, charge
 
 @pytest.fixture
 def shop() -> Shop:
-    """A shop."""
+    """Return a hub with an account at a new Adyen sandbox."""
     return Shop()
 
 
@@ -45,14 +45,14 @@ def shop() -> Shop:
     ids=["nothing", "nameless", "new-and-nameless"],
 )
 def test_malformed_success_is_a_failure(shop: Shop, body: Json) -> None:
-    """A success without the fields that every success has is a failure."""
+    """A successful Adyen response without the required fields is a failure."""
     shop.sandbox.fail(reply(body), reply(body))
     with pytest.raises(VendorFailed):
         shop.payments.charge(charge(), idempotency_key="k-1")
 
 
 def test_capture_without_a_reference_is_a_failure(shop: Shop) -> None:
-    """A capture without a reference counts as not received."""
+    """A response to a capture without a reference is a failure at Adyen."""
     nameless_reply = reply({"status": "received"}, 201)
     shop.sandbox.fail(nameless_reply, nameless_reply)
     with pytest.raises(VendorFailed):
@@ -60,7 +60,7 @@ def test_capture_without_a_reference_is_a_failure(shop: Shop) -> None:
 
 
 def test_unknown_states_are_kept(shop: Shop) -> None:
-    """An unknown result becomes UNKNOWN, with the vendor's own word."""
+    """An unknown result code of Adyen gives the state UNKNOWN, and is kept."""
     shop.sandbox.fail(
         reply({"resultCode": "Levitated", "pspReference": "S", "more": [1]}),
         reply({"status": "pondered", "pspReference": "T"}, 201),
@@ -77,7 +77,7 @@ def test_unknown_states_are_kept(shop: Shop) -> None:
 
 
 def test_partial_authorisation(shop: Shop) -> None:
-    """If only a part is authorised, the payment has that amount."""
+    """If Adyen authorises only a part, the payment has that amount."""
     body = {
         "resultCode": "PartiallyAuthorised",
         "pspReference": "S",
@@ -98,7 +98,7 @@ def test_partial_authorisation(shop: Shop) -> None:
 
 
 def test_amount_may_be_unknown(shop: Shop) -> None:
-    """A payment has no amount if neither its reference nor Adyen gives one."""
+    """A payment has no amount if neither its reference nor Adyen's response has one."""
     shop.sandbox.fail(reply({"resultCode": "Authorised", "pspReference": "S"}))
     return_parameters = {"redirectResult": "X"}
     finished_payment = shop.payments.complete(
@@ -115,7 +115,7 @@ def test_amount_may_be_unknown(shop: Shop) -> None:
 
 
 def error(status: int, code: str, kind: str, **headers: str) -> Response:
-    """Return an error in Adyen's form."""
+    """Return an error response of Adyen."""
     body = {"status": status, "errorCode": code, "message": "No.", "errorType": kind}
     return reply(body, status, **headers)
 
@@ -144,7 +144,7 @@ def error(status: int, code: str, kind: str, **headers: str) -> Response:
 def test_error_codes_come_before_the_status(
     shop: Shop, response: Response, kind: type[ConnectorError]
 ) -> None:
-    """An error's code and type decide before its status."""
+    """The code and type of an Adyen error decide its class before the status does."""
     shop.sandbox.fail(response, response)
     with pytest.raises(ConnectorError) as excinfo:
         shop.payments.charge(charge(), idempotency_key="k-1")
@@ -164,7 +164,7 @@ def test_vendors_words_are_kept(shop: Shop) -> None:
 
 
 def test_lost_answer_is_retried_with_its_key(shop: Shop) -> None:
-    """A payment whose answer was lost is requested again with its key."""
+    """If Adyen's response to a payment is lost, the payment is requested again with its key."""
     shop.sandbox.fail(Lost())
     payment = shop.payments.charge(charge(), idempotency_key="k-1")
     assert [payment.ref.id] == list(shop.sandbox.payments)
@@ -174,7 +174,7 @@ def test_lost_answer_is_retried_with_its_key(shop: Shop) -> None:
 
 
 def test_key_in_progress_is_retried(shop: Shop) -> None:
-    """While Adyen works on a key, the request is repeated."""
+    """While Adyen is still processing a key, the request is repeated."""
     busy_response = error(409, "704", "validation", transient_error="true")
     shop.sandbox.fail(busy_response)
     payment = shop.payments.charge(charge(), idempotency_key="k-1")
@@ -182,7 +182,7 @@ def test_key_in_progress_is_retried(shop: Shop) -> None:
 
 
 def test_long_key_is_sent_as_a_digest(shop: Shop) -> None:
-    """A key of more than 64 characters is sent as its digest."""
+    """A key of more than 64 characters is sent to Adyen as its digest."""
     for key in ("k" * 64, "k" * 65, "k" * 65):
         shop.payments.charge(charge(), idempotency_key=key)
     first, second = (request.headers.get("idempotency-key") for request in shop.sandbox.requests)
@@ -191,7 +191,7 @@ def test_long_key_is_sent_as_a_digest(shop: Shop) -> None:
 
 
 def test_tenants_share_no_keys() -> None:
-    """Two tenants' payments with the same key are two payments, though Adyen has one account."""
+    """Two tenants' payments with the same key are separate at a shared Adyen account."""
     shop = Shop()
     for tenant in ("one", "two"):
         shop.hub.payments(tenant).charge(charge(), idempotency_key="k-1")
@@ -199,7 +199,7 @@ def test_tenants_share_no_keys() -> None:
 
 
 def test_card_numbers_in_refusals_are_masked() -> None:
-    """A card number in Adyen's text is masked."""
+    """A card number in the text of an Adyen error is masked."""
     body = {"resultCode": "Refused", "refusalReason": "Refused 4111 1111 1111 1111"}
     error = classify(Request.post("/"), reply(body))
     assert "1111 1111" not in f"{error}{vars(error)['vendor_message']}"

@@ -1,4 +1,4 @@
-"""Adyen's notifications."""
+"""Webhooks of Adyen, which it calls notifications."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from tests.vendors.adyen_account import EUR_149, IDEAL, Json, Shop, charge
 
 @pytest.fixture
 def shop() -> Shop:
-    """A shop."""
+    """Return a hub with an account at a new Adyen sandbox."""
     return Shop()
 
 
 @pytest.fixture
 def psp(shop: Shop) -> str:
-    """The reference of a captured payment."""
+    """Return Adyen's reference of a captured payment."""
     return shop.payments.charge(charge(), idempotency_key="k-1").ref.id
 
 
@@ -41,7 +41,7 @@ def psp(shop: Shop) -> str:
 def test_capture_may_fail_later(
     shop: Shop, psp: str, event: str, success: Json, state: MoveState
 ) -> None:
-    """An event reports a capture that fails later."""
+    """An Adyen event reports a capture that fails later."""
     events = shop.happens(event, psp, by="SBX9", success=success, reason="why", value=100)
     assert events.capture is not None
     assert (state, "SBX9", psp, Money("1.00", "EUR"), event) == (
@@ -68,14 +68,14 @@ def test_capture_may_fail_later(
 def test_refund_may_fail_later(
     shop: Shop, psp: str, event: str, success: Json, state: MoveState
 ) -> None:
-    """An event reports a refund that fails later."""
+    """An Adyen event reports a refund that fails later."""
     events = shop.happens(event, psp, by="SBX9", success=success)
     assert events.refund is not None
     assert state == events.refund.state
 
 
 def test_failed_refund_is_undone(shop: Shop) -> None:
-    """A refund that failed later is no longer counted as refunded."""
+    """A refund that fails later at Adyen no longer counts as refunded."""
     payment = shop.payments.charge(charge(), idempotency_key="k-1")
     refund = shop.payments.refund(payment.ref, idempotency_key="k-2")
     for events in shop.webhook_events():
@@ -104,13 +104,13 @@ def test_failed_refund_is_undone(shop: Shop) -> None:
 def test_payment_events_have_states(
     shop: Shop, psp: str, event: str, fields: Json, state: Json
 ) -> None:
-    """Each event of a payment has its state."""
+    """Each Adyen event gives the payment its state."""
     events = shop.happens(event, psp, by="SBX9", **fields)
     assert (state, event, psp) == (events.state, events.vendor_type, events.ref.id)
 
 
 def test_reversal_may_be_a_refund(shop: Shop, psp: str) -> None:
-    """A reversal of what was captured is a refund."""
+    """Adyen's reversal of a captured payment is read as a refund."""
     events = shop.happens("CANCEL_OR_REFUND", psp, by="SBX9", **{"modification.action": "refund"})
     assert events.refund is not None
     assert MoveState.SUCCEEDED == events.refund.state
@@ -133,7 +133,7 @@ def test_reversal_may_be_a_refund(shop: Shop, psp: str) -> None:
 def test_chargebacks_are_disputes(
     shop: Shop, event: str, status: str | None, state: Json, payment: Json
 ) -> None:
-    """All kinds of chargebacks become disputes, with their reason and deadline."""
+    """All kinds of Adyen chargebacks become disputes, with reason and deadline."""
     psp = shop.payments.charge(charge(), idempotency_key="k-1").ref.id
     dispute_data = {} if status is None else {"disputeStatus": status}
     dispute_data |= {
@@ -154,19 +154,19 @@ def test_chargebacks_are_disputes(
 
 
 def test_dispute_without_a_payment(shop: Shop, psp: str) -> None:
-    """A dispute that names no payment is still reported."""
+    """An Adyen dispute that names no payment is still reported."""
     events = shop.happens("SECOND_CHARGEBACK", psp, reason="why")
     assert events.dispute is not None
     assert (None, None, "why") == (events.state, events.dispute.payment, events.dispute.reason)
 
 
 def test_other_notifications_give_no_events(shop: Shop, psp: str) -> None:
-    """A notification about a report gives no payment event."""
+    """An Adyen notification about a report gives no payment event."""
     assert [] == shop.webhook_events(shop.sandbox.happens("REPORT_AVAILABLE", psp))
 
 
 def test_late_notification_rewinds_nothing(shop: Shop) -> None:
-    """An authorisation event after the capture changes nothing."""
+    """An Adyen authorisation event that arrives after the capture changes nothing."""
     payment = shop.payments.authorize(charge(), idempotency_key="k-1")
     shop.payments.capture(payment.ref, idempotency_key="k-2")
     authorised_event, captured = shop.webhook_events()
@@ -175,14 +175,14 @@ def test_late_notification_rewinds_nothing(shop: Shop) -> None:
 
 
 def test_forged_notification_is_refused(shop: Shop, psp: str) -> None:
-    """A notification signed with another key is refused."""
+    """An Adyen notification that is signed with another key is refused."""
     shop.sandbox.hmac_key = "55" * 32
     with pytest.raises(ConnectorError):
         shop.happens("REFUND", psp)
 
 
 def test_dispute_that_is_won_gives_the_payment_back(shop: Shop) -> None:
-    """A won dispute restores the payment's previous state."""
+    """After an Adyen dispute is won, the payment has its previous state."""
     payment = shop.payments.charge(charge(), idempotency_key="k-1")
     lost_payment = advance(payment, shop.happens("CHARGEBACK", payment.ref.id, by="SBX9"))
     won_payment = advance(
@@ -192,7 +192,7 @@ def test_dispute_that_is_won_gives_the_payment_back(shop: Shop) -> None:
 
 
 def test_payment_of_a_buyer_who_does_not_return(shop: Shop) -> None:
-    """An event with our reference names the redirected payment."""
+    """The event of a redirected Adyen payment can be found by our own reference."""
     payment = shop.payments.charge(charge(IDEAL), idempotency_key="k-1")
     (psp,) = shop.sandbox.payments
     shop.sandbox.buyer_returns(psp)
@@ -207,7 +207,7 @@ def test_payment_of_a_buyer_who_does_not_return(shop: Shop) -> None:
 
 
 def test_event_of_another_payment_is_refused(shop: Shop) -> None:
-    """An event of another payment is refused, also for a payment without an id."""
+    """An Adyen event of another payment is refused, also for a payment without an id."""
     unnamed_payment = shop.payments.charge(charge(IDEAL, reference="A"), idempotency_key="k-1")
     shop.payments.charge(charge(reference="B"), idempotency_key="k-2")
     (events,) = shop.webhook_events()
@@ -217,7 +217,7 @@ def test_event_of_another_payment_is_refused(shop: Shop) -> None:
 
 @pytest.mark.parametrize("several, left", [(False, "0.00"), (True, "49.90")])
 def test_remainder_after_a_capture(several: Json, left: str) -> None:
-    """The remainder can be captured only if several captures are allowed."""
+    """At Adyen the rest can be captured only if the account allows several captures."""
     shop = Shop(multiple_captures=several)
     payment = shop.payments.authorize(charge(), idempotency_key="k-1")
     shop.payments.capture(payment.ref, Money("100", "EUR"), idempotency_key="k-2")

@@ -30,7 +30,7 @@ from tests.vendors.adyen_account import EUR_149, IDEAL, Json, Shop, charge, vend
 
 @pytest.fixture
 def shop() -> Shop:
-    """A shop."""
+    """Return a hub with an account at a new Adyen sandbox."""
     return Shop()
 
 
@@ -55,14 +55,14 @@ def test_amounts_are_written_as_adyen_does(shop: Shop, amount: Money, minor: int
 
 
 def test_amounts_with_too_many_decimals_are_refused(shop: Shop) -> None:
-    """An amount with more decimals than Adyen takes is refused, not rounded."""
+    """An amount with more decimals than Adyen accepts is refused and not rounded."""
     with pytest.raises(InvalidData):
         shop.payments.charge(charge(amount=Money("0.50", "IDR")), idempotency_key="k-1")
     assert [] == shop.sandbox.requests
 
 
 def test_everything_of_a_charge_is_sent(shop: Shop) -> None:
-    """Every field of a charge is sent in Adyen's form, its own options last."""
+    """Each field of a charge is sent in Adyen's form, and extra options are applied last."""
     buyer = Customer(
         id="buyer-1", name="Ada de Vries", email="a@b.example", phone="+31", country="nl", ip="::1"
     )
@@ -104,7 +104,7 @@ def test_everything_of_a_charge_is_sent(shop: Shop) -> None:
 
 
 def test_off_session_charge(shop: Shop) -> None:
-    """An off-session charge is marked as such."""
+    """A payment without the buyer present is marked as such for Adyen."""
     shop.payments.charge(
         charge(off_session=True, customer=Customer(id="buyer-1", name="Ada")),
         idempotency_key="k-1",
@@ -117,7 +117,7 @@ def test_off_session_charge(shop: Shop) -> None:
 
 
 def test_browser_payment_method_is_sent_unchanged(shop: Shop) -> None:
-    """The paymentMethod of Adyen's browser form is sent unchanged."""
+    """The payment method from Adyen's browser form is sent unchanged."""
     method = {"type": "scheme", "encryptedCardNumber": "test_4111111111111111"}
     request = charge(json.dumps(method), customer=None)
     shop.payments.charge(request, idempotency_key="k-1")
@@ -143,7 +143,7 @@ def test_invalid_charges_are_refused_before_sending(shop: Shop, changes: Json, f
 
 
 def test_return_url_is_required() -> None:
-    """A payment without any return URL is refused."""
+    """A payment at Adyen without a return URL is refused."""
     bare_vendor = Adyen(merchant_account="A")
     with pytest.raises(InvalidData) as excinfo:
         payment_body(bare_vendor, charge(), taken=True)
@@ -151,7 +151,7 @@ def test_return_url_is_required() -> None:
 
 
 def test_payment_method_is_required() -> None:
-    """A payment without a payment method is refused."""
+    """A payment at Adyen without a payment method is refused."""
     with pytest.raises(InvalidData) as excinfo:
         payment_body(vendor(), Charge(EUR_149, reference="INV-1"), taken=True)
     assert "source" == excinfo.value.field
@@ -170,32 +170,32 @@ def test_live_platform_needs_a_prefix() -> None:
 
 
 def test_invalid_url_prefix_is_refused() -> None:
-    """A URL instead of a prefix is refused when the vendor is created."""
+    """A URL in place of Adyen's live prefix is refused when the vendor is created."""
     with pytest.raises(ConfigurationError):
         vendor(live_url_prefix="https://evil.example/")
 
 
 def test_prefix_selects_the_live_platform() -> None:
-    """A payment goes to the live platform if a prefix is given."""
+    """A payment goes to Adyen's live platform if the account has a live prefix."""
     live_shop = Shop(live_url_prefix="acme")
     assert PaymentState.CAPTURED == live_shop.payments.charge(charge(), idempotency_key="k").state
     assert "/checkout/v72/payments" == live_shop.sandbox.requests[0].path
 
 
 def test_missing_key_uses_the_credential_provider() -> None:
-    """Without an API key the account uses the credential provider."""
+    """Without an API key, an Adyen account uses the credential provider."""
     (service,) = vendor(credentials=None).services().values()
     assert (None, True) == (service.credentials, service.needs_credentials)
 
 
 def test_secrets_and_buyers_are_not_shown() -> None:
-    """A repr shows neither the API key nor the buyer's payment method."""
+    """The repr of Adyen's vendor and charges hides the API key and the payment method."""
     representation = repr(vendor()) + repr(charge(IDEAL, customer=Customer(email="a@b.example")))
     assert not any(text in representation for text in ("adyen-sandbox-key", "ideal", "a@b.example"))
 
 
 def test_payment_over_a_socket() -> None:
-    """A payment works over a real connection."""
+    """A payment at the Adyen sandbox works over a real connection."""
     sandbox = AdyenSandbox()
     with sandbox.serving() as server:
         account = Account("shop", vendor(base_url=server.url), settings={"volatile_keys": True})
@@ -205,7 +205,7 @@ def test_payment_over_a_socket() -> None:
 
 
 def test_asynchronous_hub() -> None:
-    """An asynchronous hub takes and refunds payments in the same way."""
+    """An asynchronous hub takes and refunds Adyen payments like a synchronous one."""
 
     async def pay() -> PaymentState:
         sandbox = AdyenSandbox()

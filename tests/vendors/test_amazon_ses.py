@@ -48,7 +48,7 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 def test_fields_of_a_message() -> None:
-    """Every field of a message is sent in its place of the body."""
+    """Each field of an email has its place in the request body for Amazon SES."""
     body = mail_body(
         mail(
             cc="cc@example.com",
@@ -95,7 +95,7 @@ def test_fields_of_a_message() -> None:
 
 
 def test_template_is_named_or_located() -> None:
-    """A template is given by its name or its ARN."""
+    """A template of Amazon SES is named by its name or its ARN."""
     arn = "arn:aws:ses:eu-central-1:1:template/welcome"
     template_body = mail_body(mail(template=TemplateRef("welcome", {"a": 1})), None, None)
     located_body = mail_body(mail(template=TemplateRef(arn)), None, None)
@@ -108,13 +108,13 @@ def test_template_is_named_or_located() -> None:
 
 @pytest.mark.parametrize("words", [{"tags": ["a b"]}, {"metadata": {"a": "é"}}])
 def test_tags_that_ses_would_refuse_are_refused_here(words: dict[str, Any]) -> None:
-    """Tags and metadata with other characters than letters and digits are refused."""
+    """Amazon SES refuses tags and metadata with other characters than letters and digits."""
     with pytest.raises(InvalidData):
         mail_body(mail(**words), None, None)
 
 
 def test_bulk_is_a_template_in_the_request() -> None:
-    """A bulk is sent as an inline template, with each recipient's data."""
+    """A bulk is sent to Amazon SES as an inline template, with each recipient's data."""
     base = mail(to=(), subject="{{ n }}", text="{{#if}} {{n}}", html="<b>{{n}}</b>", tags=["t"])
     custom_recipient = BulkRecipient(to="a@example.com", data={"n": "<"}, headers={"X-B": "2"})
     bulk = BulkMessage(base=base, recipients=[custom_recipient])
@@ -133,7 +133,7 @@ def test_bulk_is_a_template_in_the_request() -> None:
 
 
 def test_placeholders_are_in_alphabetical_order() -> None:
-    """The values of placeholders are in alphabetical order, so that a repeat has the same bytes."""
+    """Placeholder values are sorted by name, so that a repeated request has the same bytes."""
     names = ["b", "d", "a", "c", "e"]
     text = " ".join(f"{{{{{name}}}}}" for name in names)
     people = [BulkRecipient(to="a@example.com", data=dict.fromkeys(names, "x"))]
@@ -145,7 +145,7 @@ def test_placeholders_are_in_alphabetical_order() -> None:
 
 
 def test_bulk_may_be_html_or_files_alone() -> None:
-    """The template of a bulk contains only the given parts."""
+    """The template of a bulk contains only those parts that the email has."""
     html = BulkMessage(base=mail(to=(), text=None, html="<p>"), recipients=["a@example.com"])
     file = Attachment(filename="a.txt", content=b"x")
     files = BulkMessage(
@@ -160,7 +160,7 @@ def test_bulk_may_be_html_or_files_alone() -> None:
 
 
 def test_results_of_a_bulk_are_separate() -> None:
-    """A failed entry of a bulk has its own error, with the vendor's code."""
+    """A failed entry of a bulk at Amazon SES has its own error, with the vendor's code."""
     sandbox = AmazonSesSandbox()
     people = [
         f"{person_name}@example.com" for person_name in ("ada", "refused", "throttled", "outage")
@@ -193,7 +193,7 @@ def test_results_of_a_bulk_are_separate() -> None:
     ],
 )
 def test_failed_bulk_entry_is_an_error(entry: dict[str, Any], kind: type[Any]) -> None:
-    """A bulk entry without a success and an id is an error."""
+    """A bulk entry without a success status and an id is an error."""
     sandbox = AmazonSesSandbox()
     sandbox.fail(reply({"BulkEmailEntryResults": [entry]}))
     bulk = BulkMessage(base=mail(to=()), recipients=["a@example.com"])
@@ -214,7 +214,7 @@ def test_bulk_that_does_not_tell_of_each_is_malformed() -> None:
 
 
 def test_whole_credentials_come_from_the_provider() -> None:
-    """Without keys of its own the account uses the credential provider."""
+    """An Amazon SES account without its own keys uses the credential provider."""
     sandbox = AmazonSesSandbox()
     signing = AwsSigV4(access_key_id=sandbox.access_key_id, region=sandbox.region, service="ses")
     provider = MemoryCredentialProvider()
@@ -239,7 +239,7 @@ def test_whole_credentials_come_from_the_provider() -> None:
     ],
 )
 def test_address_validation(address: str, verdict: Verdict, reasons: tuple[str, ...]) -> None:
-    """SES's verdict on an address is given in the contract's terms."""
+    """Amazon SES's verdict on an address is translated into the contract's verdicts."""
     sandbox = AmazonSesSandbox()
     result = hub(ses_vendor(sandbox), sandbox).email().validate_address(address)
 
@@ -257,7 +257,7 @@ def test_check_without_a_verdict_is_malformed() -> None:
 
 
 def test_metrics_are_counted() -> None:
-    """Daily metrics are counted under the contract's names; other days are ignored."""
+    """Daily metrics of Amazon SES are counted by the contract's names, for requested days only."""
     sandbox = AmazonSesSandbox()
     sandbox.metrics = {
         "SEND": [(datetime(2026, 1, day, tzinfo=UTC), 10) for day in (1, 2, 3, 4)],
@@ -271,7 +271,7 @@ def test_metrics_are_counted() -> None:
 
 
 def test_metrics_of_another_name_or_time_are_left_out() -> None:
-    """Metrics with an unknown name or time are left out."""
+    """Metrics of Amazon SES with an unknown name or time are ignored."""
     sandbox = AmazonSesSandbox()
     results = [
         {"Id": "NEW", "Timestamps": [1767312000], "Values": [1]},
@@ -288,7 +288,7 @@ def test_metrics_of_another_name_or_time_are_left_out() -> None:
     "code, kind", [("ACCESS_DENIED", AuthenticationFailed), ("INTERNAL_FAILURE", VendorFailed)]
 )
 def test_metrics_that_are_missing_are_an_error(code: str, kind: type[Exception]) -> None:
-    """Incomplete metrics raise an error instead of counting as complete."""
+    """Incomplete metrics of Amazon SES raise an error."""
     sandbox = AmazonSesSandbox()
     sandbox.broken_metrics = code
     query = StatisticsQuery(start=date(2026, 1, 2), end=date(2026, 1, 3))
@@ -308,7 +308,7 @@ def test_metrics_that_are_missing_are_an_error(code: str, kind: type[Exception])
     ],
 )
 def test_error_names_are_classified(status: int, name: str, kind: type[Any]) -> None:
-    """The name of an error decides its class, and is kept."""
+    """The name of an Amazon SES error decides its class, and is kept as the code."""
     answer = reply({"message": "No."}, status, x_amzn_ErrorType=f"{name}:http://x/")
     error: Any = classify(Request.get("/"), answer)
 
@@ -327,7 +327,7 @@ def test_error_names_are_classified(status: int, name: str, kind: type[Any]) -> 
     ],
 )
 def test_name_of_an_error_is_found(response: Response, code: str | None) -> None:
-    """The error's name is read from a header or the body, and may be missing."""
+    """The name of an Amazon SES error is read from a header or the body, and may be missing."""
     assert code == error_code(response)
 
 
@@ -335,7 +335,7 @@ def test_name_of_an_error_is_found(response: Response, code: str | None) -> None
     "response", [reply({}), reply({"__type": "X"}, 500), Response(400, body=b"<html>")]
 )
 def test_other_errors_are_classified_by_status(response: Response) -> None:
-    """Without an error in SES's form, the status decides."""
+    """If Amazon SES's error has no known form, the status decides its class."""
     assert None is classify(Request.get("/"), response)
 
 
@@ -362,7 +362,7 @@ MAIL = {
 
 
 def test_bounce_names_its_recipients() -> None:
-    """A bounce names its recipients, with each one's reason."""
+    """The event of a bounce names the recipients, with the reason for each."""
     bounce = {
         "bounceType": "Permanent",
         "timestamp": "2026-03-01T12:00:01Z",
@@ -392,7 +392,7 @@ def test_bounce_names_its_recipients() -> None:
     ],
 )
 def test_suppressed_mail_is_rejected(word: str, status: EmailStatus) -> None:
-    """Mail to a suppressed address is rejected, not bounced."""
+    """Mail to an address on the suppression list is rejected and not bounced."""
     people = [{"emailAddress": "bob@example.com"}]
     bounce = {"bounceType": "Permanent", "bounceSubType": word, "bouncedRecipients": people}
     (result,) = _events({"eventType": "Bounce", "mail": MAIL, "bounce": bounce})
@@ -401,7 +401,7 @@ def test_suppressed_mail_is_rejected(word: str, status: EmailStatus) -> None:
 
 
 def test_delay_says_why() -> None:
-    """The event of a delayed message has the reason."""
+    """The event of a delayed email has the reason."""
     delay = {"delayType": "MailboxFull", "delayedRecipients": [{"emailAddress": "b@example.com"}]}
     (result,) = _events({"eventType": "DeliveryDelay", "mail": MAIL, "deliveryDelay": delay})
 
@@ -410,7 +410,7 @@ def test_delay_says_why() -> None:
 
 
 def test_event_without_a_recipient() -> None:
-    """An event without a recipient still belongs to its message."""
+    """An event without a recipient still belongs to its email."""
     (result,) = _events({"eventType": "Send", "mail": {"messageId": "m1"}})
 
     assert ("n1", EmailStatus.SENT, None) == (result.id, result.status, result.email)
@@ -431,7 +431,7 @@ def test_event_without_a_recipient() -> None:
 def test_events_have_the_contracts_names(
     kind: str, part: dict[str, Any], status: EmailStatus
 ) -> None:
-    """Each kind of event has the contract's name, one event per recipient."""
+    """Each kind of Amazon SES event has the contract's name, with one event per recipient."""
     reports = _events({"notificationType": kind, "mail": MAIL, **part})
 
     assert {status} == {report.status for report in reports}
@@ -441,12 +441,12 @@ def test_events_have_the_contracts_names(
 
 @pytest.mark.parametrize("event", [None, "no json", "[]", {"mail": {}}])
 def test_other_notices_give_no_events(event: dict[str, Any] | str | None) -> None:
-    """Notifications of other kinds give no events."""
+    """Other kinds of notifications of Amazon SES give no events."""
     assert () == _events(event)
 
 
 def test_notices_are_signed_and_become_events() -> None:
-    """An SNS notification is verified by its certificate and becomes an event."""
+    """A notification by Amazon SNS is verified by its certificate, and gives an event."""
     sandbox = AmazonSesSandbox()
     mail_hub = hub(ses_vendor(sandbox), sandbox)
     receipt = mail_hub.email().send_transactional(mail())
@@ -477,7 +477,7 @@ def test_notices_are_signed_and_become_events() -> None:
     ],
 )
 def test_sandbox_is_strict(path: str, body: dict[str, Any]) -> None:
-    """The sandbox refuses what SES would refuse."""
+    """The sandbox refuses what Amazon SES would refuse."""
     sandbox = AmazonSesSandbox()
     call = partial(hub(ses_vendor(sandbox), sandbox).manager.call, "mail")
     default_body = mail_body(mail(), None, None) if path == "emails" else {}
@@ -486,7 +486,7 @@ def test_sandbox_is_strict(path: str, body: dict[str, Any]) -> None:
 
 
 def test_sandbox_takes_ten_queries() -> None:
-    """The sandbox refuses no metric queries, and more than ten."""
+    """The Amazon SES sandbox refuses a metrics request without queries."""
     sandbox = AmazonSesSandbox()
     call = partial(hub(ses_vendor(sandbox), sandbox).manager.call, "mail")
     with pytest.raises(InvalidRequest):
@@ -494,7 +494,7 @@ def test_sandbox_takes_ten_queries() -> None:
 
 
 def test_sandbox_knows_its_templates() -> None:
-    """The sandbox reports an unknown template as not found."""
+    """The Amazon SES sandbox answers an unknown template as not found."""
     sandbox = AmazonSesSandbox()
     email = hub(ses_vendor(sandbox), sandbox).email()
     with pytest.raises(VendorRejected, match="template"):
@@ -505,7 +505,7 @@ def test_sandbox_knows_its_templates() -> None:
 
 
 def test_sandbox_checks_signatures() -> None:
-    """A request with an unknown key, another region or no signature is refused."""
+    """Amazon SES refuses a request with an unknown key, another region or no signature."""
     sandbox = AmazonSesSandbox()
     stranger = AmazonSes(
         region=sandbox.region, access_key_id="AKIDX", credentials="x", sender="a@b.c"
@@ -524,7 +524,7 @@ def _no_credentials() -> MemoryCredentialProvider:
 
 
 def test_unverified_sender_is_rejected() -> None:
-    """An unverified sender is rejected."""
+    """Amazon SES rejects an unverified sender."""
     sandbox = AmazonSesSandbox()
     with pytest.raises(VendorRejected, match="verified"):
         hub(ses_vendor(sandbox), sandbox).email().send_transactional(
@@ -533,7 +533,7 @@ def test_unverified_sender_is_rejected() -> None:
 
 
 def test_sandbox_listens_on_a_port() -> None:
-    """The sandbox verifies signatures over a real connection, too."""
+    """The Amazon SES sandbox verifies signatures over a real connection, too."""
     sandbox = AmazonSesSandbox()
     file = Attachment(filename="a.bin", content=bytes(range(256)))
     with sandbox.serving() as server:

@@ -1,4 +1,4 @@
-"""Amazon SNS: requests, answers and errors, also by AWS's own description in botocore."""
+"""Amazon SNS: requests, responses and errors, compared with AWS's description in botocore."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ SPACE = "http://sns.amazonaws.com/doc/2010-03-31/"
 
 
 def form(**fields: Any) -> dict[str, str]:
-    """Return the form of a message."""
+    """Return the form fields of a text message."""
     options: dict[str, Any] = {"to": TO, "text": "Hello"} | fields
     return message_form(VENDOR, SmsMessage(**options))
 
 
 def attributes(sent: dict[str, str]) -> dict[str, tuple[str, str]]:
-    """Return the type and value of each attribute by name."""
+    """Return the type and value of each message attribute, by name."""
     entries = [name.removesuffix(".Name") for name in sent if name.endswith(".Name")]
     return {
         sent[f"{at}.Name"]: (sent[f"{at}.Value.DataType"], sent[f"{at}.Value.StringValue"])
@@ -53,7 +53,7 @@ def attributes(sent: dict[str, str]) -> dict[str, tuple[str, str]]:
 
 
 def hub(sandbox: AmazonSnsSandbox, **options: Any) -> Hub:
-    """Return a hub with SNS."""
+    """Return a hub with one account at Amazon SNS."""
     account_options = {
         "access_key_id": sandbox.access_key_id,
         "credentials": sandbox.secret_access_key,
@@ -92,7 +92,7 @@ def success(inside: str) -> Response:
     ids=["plain", "name", "number", "short", "options", "none"],
 )
 def test_form_of_a_message(fields: dict[str, Any], expected: dict[str, tuple[str, str]]) -> None:
-    """A message is published to a phone number, with extra fields as attributes."""
+    """A message is published to a phone number; its fields are sent as attributes."""
     form_fields = form(**fields)
     plain_fields = {
         name: value for name, value in form_fields.items() if not name.startswith("MessageAttr")
@@ -109,7 +109,7 @@ def test_form_of_a_message(fields: dict[str, Any], expected: dict[str, tuple[str
 
 
 def test_other_options_are_fields() -> None:
-    """An option that is not a message attribute becomes a field of the request."""
+    """An option that is not a message attribute is sent as a field of the request."""
     form_fields = form(extra={"amazon_sns": {"Subject": "Parcel", "MessageStructure": None}})
 
     assert ("Parcel", False) == (form_fields["Subject"], "MessageStructure" in form_fields)
@@ -127,7 +127,7 @@ def test_account_has_a_type_and_a_sender() -> None:
 
 
 def test_fields_of_a_receipt() -> None:
-    """A receipt has only the id of the message."""
+    """A receipt of Amazon SNS has only the message's id."""
     receipt = read_receipt(
         REFS, success("<PublishResult><MessageId>m-1</MessageId><New>1</New></PublishResult>")
     )
@@ -150,7 +150,7 @@ def test_fields_of_a_receipt() -> None:
     ],
 )
 def test_success_without_an_id_is_malformed(inside: str) -> None:
-    """A success without the message's id is a malformed response."""
+    """A success of Amazon SNS without a message id is a malformed response."""
     with pytest.raises(VendorFailed, match="no MessageId"):
         read_receipt(REFS, success(inside))
 
@@ -159,7 +159,7 @@ def test_success_without_an_id_is_malformed(inside: str) -> None:
     "body", [b"", b"{}", b"<", b"<!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>", b"<a>" * 50]
 )
 def test_unreadable_answers(body: bytes) -> None:
-    """An unreadable success fails, and an unreadable error is classified by its status."""
+    """An unreadable success of Amazon SNS fails; an unreadable error counts by its status."""
     with pytest.raises(VendorFailed, match="no MessageId"):
         read_receipt(REFS, Response(200, body=body))
     assert classify(SEND, Response(400, body=body)) is None
@@ -186,7 +186,7 @@ def test_unreadable_answers(body: bytes) -> None:
 def test_error_codes_come_before_the_status(
     status: int, code: str, kind: type[ConnectorError] | None
 ) -> None:
-    """The error code decides before the status, and the number is masked."""
+    """The code of an SNS error decides its class before the status, and the number is masked."""
     error: Any = classify(SEND, sns_says(status, code))
 
     assert kind == (None if error is None else type(error))
@@ -198,12 +198,12 @@ def test_error_codes_come_before_the_status(
 
 @pytest.mark.parametrize("body", [b"<ErrorResponse/>", b"<E><Error/></E>", b"<html></html>"])
 def test_other_errors_are_classified_by_status(body: bytes) -> None:
-    """An error without SNS's code is classified by its status."""
+    """An error without a code of Amazon SNS is classified by its status."""
     assert classify(SEND, Response(400, body=body)) is None
 
 
 def test_account_service_and_signature() -> None:
-    """The region gives the URL, and the account's key signs without being shown."""
+    """The region decides the SNS URL, and the key that signs requests is not shown."""
     service = attrs.evolve(
         VENDOR, access_key_id="AKID", credentials=Secret("s3cret"), session_token="t0ken"
     ).services()[""]
@@ -216,7 +216,7 @@ def test_account_service_and_signature() -> None:
 
 
 def test_any_letters_are_sent_unchanged() -> None:
-    """Letters, symbols and line breaks are sent unchanged, and signed."""
+    """Letters, symbols and line breaks of a text are signed and sent unchanged."""
     sandbox = AmazonSnsSandbox()
     text = "Grüße & 50 % = ½\n你好 +1"
     hub(sandbox).sms().send(SmsMessage(to=TO, text=text, sender="ACME"))
@@ -242,7 +242,7 @@ def test_any_letters_are_sent_unchanged() -> None:
     ids=["key", "secret", "region"],
 )
 def test_sandbox_refuses_other_keys_and_regions(options: dict[str, Any]) -> None:
-    """A signature with another key or region is refused."""
+    """The SNS sandbox refuses a signature by another key or for another region."""
     sandbox = AmazonSnsSandbox()
     with pytest.raises(AuthenticationFailed):
         hub(sandbox, **options).sms().send(SmsMessage(to=TO, text="Hi"))
@@ -251,7 +251,7 @@ def test_sandbox_refuses_other_keys_and_regions(options: dict[str, Any]) -> None
 
 
 def test_sandbox_refuses_unsigned_requests() -> None:
-    """An unsigned request is refused."""
+    """The SNS sandbox refuses an unsigned request."""
     url = "https://sns.eu-central-1.amazonaws.com/"
     answer = SandboxHttpClient(AmazonSnsSandbox()).send(SEND, url, Timeouts())
 
@@ -294,13 +294,13 @@ def test_sandbox_is_strict(change: dict[str, Any]) -> None:
     ],
 )
 def test_magic_numbers(to: str, kind: type[ConnectorError]) -> None:
-    """A message to a magic number fails in the way that the number stands for."""
+    """A message to a documented test number fails in the way that the number stands for."""
     with pytest.raises(kind):
         hub(AmazonSnsSandbox()).sms().send(SmsMessage(to=to, text="Hi"))
 
 
 def test_other_operations_are_unsupported() -> None:
-    """Operations that SNS lacks are refused before anything is sent."""
+    """Operations that Amazon SNS does not have are refused before anything is sent."""
     sandbox = AmazonSnsSandbox()
     sms = hub(sandbox).sms()
     receipt = sms.send(SmsMessage(to=TO, text="Hi"))
@@ -320,7 +320,7 @@ def service_model() -> Any:
 
 
 def test_fields_are_as_described() -> None:
-    """AWS's description and the sandbox have every field that is sent."""
+    """AWS's description of SNS and the sandbox contain each field that is sent."""
     result = service_model()
     members = set(result["shapes"]["PublishInput"]["members"])
     value = set(result["shapes"]["MessageAttributeValue"]["members"])
@@ -338,7 +338,7 @@ def test_fields_are_as_described() -> None:
 
 
 def test_documented_errors_are_classified() -> None:
-    """Every documented error of publishing has its exception."""
+    """Each documented error of publishing by SNS has an error class."""
     result = service_model()
     shapes = [
         result["shapes"][error["shape"]] for error in result["operations"]["Publish"]["errors"]

@@ -1,4 +1,4 @@
-"""Bird: requests, answers and errors."""
+"""Bird: requests, responses and errors."""
 
 from __future__ import annotations
 
@@ -91,30 +91,30 @@ DESCRIPTION = {
 
 
 def message_body(vendor: Bird, message: SmsMessage) -> Any:
-    """Return the body of the request that sends a message."""
+    """Return the JSON body of the request that sends a message."""
     content: Any = Bird.send.request(vendor, message).body
     return json.loads(content)
 
 
 def read_message(refs: Any, response: Response) -> SmsReceipt:
-    """Return the receipt that an answer is read as."""
+    """Return the receipt that is read from a Bird response."""
     return Bird.get.read(refs.ref, response)
 
 
 def read_number(response: Response) -> NumberCheck:
-    """Return the look-up that an answer is read as."""
+    """Return the number look-up that is read from a Bird response."""
     return Bird.validate_number.read(REFS.ref, response)
 
 
 def body(**fields: Any) -> dict[str, Any]:
-    """Return the body of a message."""
+    """Return the JSON body for a message with these fields."""
     options: dict[str, Any] = {"to": TO, "text": "Hello"} | fields
     message: dict[str, Any] = message_body(VENDOR, SmsMessage(**options))
     return message
 
 
 def hub(sandbox: BirdSandbox, **settings: Any) -> Hub:
-    """Return a hub with Bird."""
+    """Return a hub with one account at Bird."""
     vendor = Bird(region=sandbox.region, credentials=sandbox.api_key, sender="Acme")
     account = Account("texts", vendor, settings={"retry": None} | settings)
     return Hub([account], http=SandboxHttpClient(sandbox))
@@ -141,7 +141,7 @@ def hub(sandbox: BirdSandbox, **settings: Any) -> Hub:
     ids=["plain", "sender", "reference", "options", "smart"],
 )
 def test_body_of_a_message(fields: dict[str, Any], expected: dict[str, Any]) -> None:
-    """A message is sent in Bird's terms, with its options merged last."""
+    """A message is sent in Bird's terms, and extra options are applied last."""
     common_fields = {"to": TO, "from": "Acme", "text": "Hello", "category": "transactional"}
 
     assert common_fields | expected == body(**fields)
@@ -149,7 +149,7 @@ def test_body_of_a_message(fields: dict[str, Any], expected: dict[str, Any]) -> 
 
 
 def test_stored_template() -> None:
-    """A stored template is an option, and the fields that exclude it are removed."""
+    """A stored template of Bird is an option, and removes the fields that it excludes."""
     without = dict.fromkeys(("from", "text", "category"))
     template = {"slug": "bird_otp_verification", "parameters": {"code": "1234"}}
     sent_body = body(extra={"bird": {"template": template, **without}})
@@ -161,7 +161,7 @@ def test_stored_template() -> None:
 
 
 def test_sender_is_required() -> None:
-    """A message without a sender is refused."""
+    """A message without a sender is refused for Bird."""
     with pytest.raises(InvalidData, match="by Bird needs a sender"):
         message_body(attrs.evolve(VENDOR, sender=None), SmsMessage(to=TO, text="Hello"))
 
@@ -190,7 +190,7 @@ def test_sender_is_required() -> None:
     ],
 )
 def test_fields_of_a_read_message(table: dict[str, Any], fields: dict[str, Any]) -> None:
-    """A message's fields are read, and unknown ones kept."""
+    """The fields of a Bird message are read, and unknown statuses are kept."""
     receipt = read_message(REFS, reply({"id": "sms_1"} | table, 202))
 
     assert fields == {name: getattr(receipt, name) for name in fields}
@@ -198,7 +198,7 @@ def test_fields_of_a_read_message(table: dict[str, Any], fields: dict[str, Any])
 
 
 def test_success_without_an_id_is_malformed() -> None:
-    """A success without the message's id is a malformed response."""
+    """A success of Bird without a message id is a malformed response."""
     with pytest.raises(VendorFailed, match="no id"):
         read_message(REFS, reply({"status": "accepted"}, 202))
 
@@ -216,7 +216,7 @@ def test_success_without_an_id_is_malformed() -> None:
     ],
 )
 def test_fields_of_a_number(kind: str | None, line: LineType) -> None:
-    """A number's fields are read, and an unknown line type becomes unknown."""
+    """The fields of Bird's number look-up are read; an unknown line type becomes unknown."""
     fields = {"phone_number": TO, "country_code": "DE", "line_type": kind}
     result = read_number(reply(fields | {"network_info": {"carrier_name": "Telekom"}}))
 
@@ -232,7 +232,7 @@ def test_fields_of_a_number(kind: str | None, line: LineType) -> None:
 
 
 def test_invalid_number() -> None:
-    """A number that Bird refuses is invalid; other refusals are errors."""
+    """A number that Bird refuses is invalid, and other refusals are errors."""
     sandbox = BirdSandbox()
     sms = hub(sandbox).sms()
     result = sms.validate_number("+15005550001")
@@ -253,7 +253,7 @@ def test_invalid_number() -> None:
 
 
 def test_number_is_looked_up_in_international_form() -> None:
-    """Looking up a national number is refused before anything is sent."""
+    """A look-up of a national number is refused before anything is sent to Bird."""
     sandbox = BirdSandbox()
     sms = hub(sandbox).sms()
 
@@ -290,7 +290,7 @@ def test_number_is_looked_up_in_international_form() -> None:
 def test_error_types_come_before_the_status(
     status: int, kind: str, code: str, expected: type[ConnectorError] | None
 ) -> None:
-    """The error type decides before the status, and the number is masked."""
+    """The type of a Bird error decides its class before the status, and the number is masked."""
     error: Any = classify(SEND, bird_says(status, kind, code))
 
     assert expected == (None if error is None else type(error))
@@ -302,13 +302,13 @@ def test_error_types_come_before_the_status(
 
 @pytest.mark.parametrize("body", [b"", b"<html></html>", b"[]", b'{"error": "no"}', b"{}"])
 def test_other_errors_are_classified_by_status(body: bytes) -> None:
-    """An error without Bird's type is classified by its status."""
+    """A Bird error without a type is classified by its status."""
     assert classify(SEND, Response(400, body=body)) is None
 
 
 @pytest.mark.parametrize("region", ["", "eu", "EU1", "eu1.evil.example/", None, 1])
 def test_invalid_region_is_refused(region: Any) -> None:
-    """An invalid region is refused, and the setting is named."""
+    """An invalid region of Bird is refused, and the error names the setting."""
     with pytest.raises(ConfigurationError) as excinfo:
         Bird(region=region)
 
@@ -316,14 +316,14 @@ def test_invalid_region_is_refused(region: Any) -> None:
 
 
 def test_region_says_where_it_is() -> None:
-    """The region decides the URL, and an account without a key uses the provider."""
+    """The region decides Bird's URL, and an account without a key uses the provider."""
     service = VENDOR.services()[""]
 
     assert ("https://eu1.platform.bird.com", True) == (service.base_url, service.needs_credentials)
 
 
 def test_lost_answer_is_retried_with_its_key() -> None:
-    """A message whose response was lost is sent once."""
+    """A message whose response from Bird was lost is sent once."""
     sandbox = BirdSandbox()
     sms = hub(sandbox).sms()
     sandbox.fail(Lost())
@@ -338,7 +338,7 @@ def test_lost_answer_is_retried_with_its_key() -> None:
 
 
 def test_key_is_theirs_for_one_request() -> None:
-    """The sandbox replays successes and refusals by key, and refuses other requests."""
+    """The Bird sandbox repeats successes and refusals by key, and refuses other requests."""
     sandbox = BirdSandbox()
     client = SandboxHttpClient(sandbox)
 
@@ -359,7 +359,7 @@ def test_key_is_theirs_for_one_request() -> None:
 
 
 def test_message_is_looked_up() -> None:
-    """A message's state and cost can be looked up."""
+    """The state and cost of a Bird message can be looked up."""
     sandbox = BirdSandbox()
     sms = hub(sandbox).sms()
     receipt = sms.send(SmsMessage(to=TO, text="д" * 71))
@@ -379,7 +379,7 @@ def test_message_is_looked_up() -> None:
 
 
 def test_incoming_message() -> None:
-    """An incoming message has its sender, text and time."""
+    """An incoming Bird message has its sender, text and time."""
     sandbox = BirdSandbox()
     ours = hub(sandbox)
     now = datetime.now(UTC).replace(microsecond=0)
@@ -396,7 +396,7 @@ def test_incoming_message() -> None:
 
 
 def test_failure_event_keeps_its_code() -> None:
-    """A failure event keeps its code, and has no sender."""
+    """The event of a failed Bird message has its code and no sender."""
     sandbox = BirdSandbox()
     ours = hub(sandbox)
     receipt = ours.sms().send(SmsMessage(to=TO, text="Hi"))
@@ -415,7 +415,7 @@ def test_failure_event_keeps_its_code() -> None:
     "kind, data", [("email.delivered", {"sms_id": "1"}), ("sms.sent", {}), ("sms.sent", "text")]
 )
 def test_other_webhooks_give_no_events(kind: str, data: object) -> None:
-    """A webhook that concerns no message gives no events."""
+    """A Bird webhook that is not about a message gives no events."""
     result: Any = type("Told", (), {"data": data, "id": "1", "vendor_type": kind, "time": None})()
 
     assert () == VENDOR.events(result, REFS.ref)
@@ -456,13 +456,13 @@ def test_sandbox_is_strict(change: dict[str, Any]) -> None:
     ],
 )
 def test_magic_numbers(to: str, kind: type[ConnectorError]) -> None:
-    """A message to a magic number fails in the way that the number stands for."""
+    """A message to a documented test number fails in the way that the number stands for."""
     with pytest.raises(kind):
         hub(BirdSandbox()).sms().send(SmsMessage(to=to, text="Hi"))
 
 
 def test_sandbox_refuses_strangers_and_invalid_bodies() -> None:
-    """The sandbox refuses an unknown key, and a body that is not an object."""
+    """The Bird sandbox refuses an unknown key, and a body that is not an object."""
     sandbox = BirdSandbox()
     client = SandboxHttpClient(sandbox)
     url = "https://eu1.platform.bird.com/v1/sms/messages"

@@ -1,4 +1,4 @@
-"""A card's brand has the same name at every vendor."""
+"""The brand of a card has the same name at all payment vendors."""
 
 from __future__ import annotations
 
@@ -64,6 +64,6 @@ def test_vendors_words_for_a_brand_have_one_name(brand: str) -> None:
 
 @pytest.mark.parametrize("word", [None, "", " ", "_"])
 def test_word_without_letters_is_no_brand(word: str | None) -> None:
-    """A brand without letters counts as missing."""
+    """A card brand without letters counts as missing."""
     assert card_brand(word) is None
     assert MeansOfPayment(brand=word).brand is None

@@ -281,7 +281,7 @@ STREET = table(
 
 
 def contact(required: str = "Name Address", **more: Json) -> Json:
-    """The schema of a sender or recipient."""
+    """Return the schema of a sender or recipient in UPS's description."""
     return table(required, Name=text(35), AttentionName=text(35), Address=STREET, **more)
 
 
@@ -430,11 +430,11 @@ OUR_UPS: Json = paths(
 
 @pytest.mark.parametrize("path, body", DHL)
 def test_dhl_requests_match_our_excerpt(path: str, body: Any) -> None:
-    """Requests to DHL match the excerpt of its description."""
+    """Each request to DHL Express matches the excerpt of its API description."""
     assert [] == problems(OUR_DHL, "POST", path, body)
 
 
 @pytest.mark.parametrize("_, path, body", UPS)
 def test_ups_requests_match_our_excerpt(_: str, path: str, body: Any) -> None:
-    """Requests to UPS match the excerpt of its description."""
+    """Each request to UPS matches the excerpt of its API description."""
     assert [] == problems(OUR_UPS, "POST", path, body)

@@ -1,4 +1,4 @@
-"""Shipments in requests to DHL Express."""
+"""The shipments in requests to DHL Express."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from tests.vendors.dhl_express_account import (
 
 @pytest.fixture(name="shop")
 def _shop() -> Shop:
-    """A new shop for each test."""
+    """Return a hub with an account at a new DHL Express sandbox."""
     return Shop()
 
 
 def shipment_request(**fields: Any) -> Any:
-    """The body that buys a shipment."""
+    """Return the JSON body that buys a shipment from DHL Express."""
     request = attrs.evolve(REQUEST, **fields)
     return shipment_body(
         request, OFFER, account="1", planned=PLANNED, goods="Merchandise", marked="key-1"
@@ -38,7 +38,7 @@ def shipment_request(**fields: Any) -> Any:
 
 
 def test_weights_and_sides_are_converted_and_rounded_up() -> None:
-    """Weights and sides are converted exactly to kg and cm, and then rounded up."""
+    """Weights and dimensions are converted exactly to kg and cm, and then rounded up."""
     parcel = Parcel(weight="2.5", weight_unit="lb", length=1, width=2, height=3, length_unit="in")
     package = shipment_request(parcels=parcel)["content"]["packages"][0]
 
@@ -49,7 +49,7 @@ def test_weights_and_sides_are_converted_and_rounded_up() -> None:
 
 
 def test_parcel_without_sides_is_refused(shop: Shop) -> None:
-    """A parcel without dimensions is refused before sending, and the error names it."""
+    """A parcel without dimensions is refused before sending, and the error names the parcel."""
     with pytest.raises(InvalidData) as excinfo:
         shop.bought(parcels=[PARCEL, Parcel(weight=1)])
 
@@ -58,7 +58,7 @@ def test_parcel_without_sides_is_refused(shop: Shop) -> None:
 
 
 def test_sender_has_contact_details() -> None:
-    """A sender without a company is named as its own company; empty lines are left out."""
+    """A sender without a company gets their own name as company; empty lines are left out."""
     customer = shipment_request()["customerDetails"]
 
     assert {
@@ -86,14 +86,14 @@ def test_sender_has_contact_details() -> None:
 
 
 def test_missing_postal_code_is_empty() -> None:
-    """A country without postal codes gets an empty one."""
+    """An address in a country without postal codes is sent to DHL with an empty one."""
     place = shipment_request(recipient=attrs.evolve(THERE, postal_code=None))["customerDetails"]
 
     assert "" == place["receiverDetails"]["postalAddress"]["postalCode"]
 
 
 def test_options_become_services() -> None:
-    """Signature, Saturday, insurance and duties are sent as DHL's services."""
+    """Signature, Saturday delivery, insurance and duties are sent as services of DHL."""
     wished = shipment_request(
         signature=Signature.ADULT,
         saturday=True,
@@ -115,7 +115,7 @@ def test_options_become_services() -> None:
 
 
 def test_customs_lines_are_per_piece() -> None:
-    """Customs lines have the value of one piece, and the weight of all."""
+    """A DHL customs line has the value of one piece, and the weight of all its pieces."""
     customs = attrs.evolve(
         CUSTOMS, invoice_number="INV-1", contents=Contents.GIFT, explanation="A present"
     )
@@ -151,7 +151,7 @@ def test_customs_lines_are_per_piece() -> None:
 
 
 def test_uneven_value_is_split_in_two_lines() -> None:
-    """A value that does not divide evenly is split, so that the sum stays exact."""
+    """A customs value that cannot be divided evenly is split so that the sum stays exact."""
     third = attrs.evolve(SHIRTS, quantity=3, value=Money("10.00", "EUR"))
     customs = attrs.evolve(CUSTOMS, items=[third])
     lines = shipment_request(customs=customs)["content"]["exportDeclaration"]["lineItems"]
@@ -162,7 +162,7 @@ def test_uneven_value_is_split_in_two_lines() -> None:
 
 
 def test_unsendable_values_are_refused() -> None:
-    """Mixed currencies and too many digits are refused."""
+    """Customs values in mixed currencies, or with too many digits, are refused."""
     dollars = attrs.evolve(SHIRTS, value=Money("46.50", "USD"))
     with pytest.raises(InvalidData):
         shipment_request(customs=attrs.evolve(CUSTOMS, items=[SHIRTS, dollars]))
@@ -171,7 +171,7 @@ def test_unsendable_values_are_refused() -> None:
 
 
 def test_domestic_shipment_has_the_accounts_description(shop: Shop) -> None:
-    """A shipment without customs has the account's description of goods."""
+    """A DHL shipment without customs has the account's description of goods."""
     at_home = Shop(goods="Spare parts")
     at_home.bought(customs=None, recipient=attrs.evolve(THERE, country="US"))
 
@@ -185,7 +185,7 @@ def test_domestic_shipment_has_the_accounts_description(shop: Shop) -> None:
 
 
 def test_references_go_with_the_mark_by_which_it_is_found() -> None:
-    """Our own reference comes first, then the look-up mark; too long ones are refused."""
+    """DHL gets our own reference first, then the look-up mark; too long ones are refused."""
     body = shipment_request(reference="order 7", parcels=attrs.evolve(PARCEL, reference="box 1"))
 
     assert [
@@ -200,7 +200,7 @@ def test_references_go_with_the_mark_by_which_it_is_found() -> None:
 
 
 def test_label_is_written_on_paper_that_dhl_has() -> None:
-    """A4 and A6 labels have templates; other sizes are refused before sending."""
+    """DHL has templates for A4 and A6 labels; other sizes are refused before sending."""
     image = shipment_request(label_size=LabelSize.A4)["outputImageProperties"]
 
     assert {
@@ -221,7 +221,7 @@ def test_label_is_written_on_paper_that_dhl_has() -> None:
 
 
 def test_options_are_put_into_the_body_that_they_name(shop: Shop) -> None:
-    """An option names the request that it belongs to, since DHL gets two."""
+    """An extra option names the DHL request to which it belongs, since DHL gets two."""
     extra_options = {"dhl_express": {"shipment": {"content": {"description": "Shelf 7"}}}}
     shop.bought(extra=extra_options)
 

@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 
 @pytest.fixture(name="shop")
 def _shop() -> Shop:
-    """A new shop for each test."""
+    """Return a hub with an account at a new DHL Express sandbox."""
     return Shop()
 
 
 def test_unsupported_operations_are_refused_by_the_vendor(shop: Shop) -> None:
-    """An unsupported operation is refused even if called on the vendor directly."""
+    """An operation that DHL does not support is refused even if called on the vendor directly."""
     vendor = DhlExpress(account_number="1")
     wire: Any = None
     for coroutine in (
@@ -60,20 +60,20 @@ def test_unsupported_operations_are_refused_by_the_vendor(shop: Shop) -> None:
     ],
 )
 def test_error_keeps_its_code(body: object, code: str | None, words: str | None) -> None:
-    """An error's text begins with DHL's code, wherever the response has it."""
+    """The text of a DHL error begins with DHL's code, wherever the response has it."""
     error: Any = classify(Request.get("/rates"), reply(body, 400))
 
     assert (InvalidRequest, code, words) == (type(error), error.vendor_code, error.vendor_message)
 
 
 def test_other_errors_are_classified_by_status() -> None:
-    """An error without JSON is classified by its status."""
+    """A DHL error without JSON is classified by its status."""
     assert None is classify(Request.get("/rates"), Response(502, body=b"<html>"))
     assert None is classify(Request.get("/rates"), Response(200, body=b"{}"))
 
 
 def test_account_is_checked() -> None:
-    """A key without a secret, or an invalid time or offset, is refused at once."""
+    """A DHL key without a secret, or an invalid time or offset, is refused at once."""
     wrongs: tuple[dict[str, Any], ...] = (
         {"username": "key"},
         {"credentials": "secret"},
@@ -89,7 +89,7 @@ def test_account_is_checked() -> None:
 
 
 def test_secret_may_come_from_a_provider() -> None:
-    """Without its own secret the account uses the credential provider; a repr shows none."""
+    """Without its own secret a DHL account uses the provider; its repr shows no secret."""
     (service,) = DhlExpress(account_number="123456789").services().values()
     assert (True, None) == (service.needs_credentials, service.credentials)
     vendor = DhlExpress(account_number="123456789", username="key-of-ours", credentials="hush-hush")
@@ -99,7 +99,7 @@ def test_secret_may_come_from_a_provider() -> None:
 
 
 def response_to(sandbox: DhlExpressSandbox, request: Request, **headers: str) -> Response:
-    """Return the sandbox's response to a request."""
+    """Return the DHL sandbox's response to a request."""
     basic_credentials = b64encode(f"{sandbox.username}:{sandbox.password}".encode()).decode()
     fields = {"Authorization": f"Basic {basic_credentials}", "x-version": "3.1.0", **headers}
     for name, value in fields.items():
@@ -191,7 +191,7 @@ UNDECLARED = {
     ],
 )
 def test_sandbox_is_as_strict_as_dhl(shop: Shop, query: Request, words: str) -> None:
-    """The sandbox refuses unknown, missing and mistyped fields, and what DHL refuses."""
+    """The DHL sandbox refuses unknown, missing and mistyped fields, and what DHL refuses."""
     answer = response_to(shop.sandbox, query)
 
     assert 400 <= answer.status < 500
@@ -199,7 +199,7 @@ def test_sandbox_is_as_strict_as_dhl(shop: Shop, query: Request, words: str) -> 
 
 
 def test_sandbox_checks_credentials_and_version(shop: Shop) -> None:
-    """A wrong secret or a missing version is refused."""
+    """The DHL sandbox refuses a wrong secret and a missing version."""
     response = Request.post("/rates", json=GOOD)
 
     assert 200 == response_to(shop.sandbox, response).status

@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 
 @pytest.fixture(name="shop")
 def _shop() -> Shop:
-    """A new shop for each test."""
+    """Return a hub with an account at a new DHL Express sandbox."""
     return Shop()
 
 
 def test_price_in_the_billed_currency(shop: Shop) -> None:
-    """A rate's price is in the billed currency; a rate without it becomes a message."""
+    """A DHL rate has the billed currency's price; a rate without a price becomes a message."""
     products = [
         {"productCode": "P", "totalPrice": [{"currencyType": "BASEC", "price": 1}]},
         {
@@ -56,7 +56,7 @@ def test_price_in_the_billed_currency(shop: Shop) -> None:
 
 
 def test_no_product_is_no_error(shop: Shop) -> None:
-    """Without a product DHL offers no rates; other refusals raise errors."""
+    """If DHL has no product for a shipment there are no rates; other refusals are errors."""
     shop.sandbox.fail(reply({"products": []}))
     result = shop.shipping.get_rates(REQUEST)
     shop.sandbox.fail(reply({}))
@@ -71,7 +71,7 @@ def test_no_product_is_no_error(shop: Shop) -> None:
 
 
 def test_only_a_whole_rate_is_bought(shop: Shop) -> None:
-    """DHL stores no rates, so the reference of a rate is not enough to buy it."""
+    """A DHL rate cannot be bought by its reference alone, because DHL stores no rates."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     count = len(shop.sandbox.requests)
     with pytest.raises(UnsupportedByVendor) as excinfo:
@@ -84,7 +84,7 @@ def test_only_a_whole_rate_is_bought(shop: Shop) -> None:
 
 
 def test_each_parcel_has_its_label(shop: Shop) -> None:
-    """Each of several parcels has its own number and label."""
+    """Each parcel of a DHL shipment has its own number and label."""
     shipment = shop.bought(parcels=[PARCEL, PARCEL])
     numbers = shipment.tracking_numbers
 
@@ -108,7 +108,7 @@ def test_each_parcel_has_its_label(shop: Shop) -> None:
 
 
 def test_lost_purchase_is_found_without_its_label(shop: Shop) -> None:
-    """A lost purchase is found by its reference, and the missing label is reported."""
+    """A DHL purchase with a lost response is found by its reference, without its label."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     shop.sandbox.fail(Lost())
     result = shop.shipping.create_shipment(rate, idempotency_key="k-1")
@@ -131,7 +131,7 @@ def test_lost_purchase_is_found_without_its_label(shop: Shop) -> None:
 
 @pytest.mark.parametrize("odd", [reply({"shipments": [{}, 1]}), reply({}, 500)])
 def test_unfound_purchase_is_unknown(shop: Shop, odd: Response) -> None:
-    """A lost purchase that cannot be found has an unknown outcome."""
+    """A lost DHL purchase that cannot be found has an unknown outcome."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     shop.sandbox.fail(Lost(), odd)
     with pytest.raises(OutcomeUnknown):
@@ -139,7 +139,7 @@ def test_unfound_purchase_is_unknown(shop: Shop, odd: Response) -> None:
 
 
 def test_own_reference_is_not_a_mark(shop: Shop) -> None:
-    """Another shipment whose reference equals the key is not taken for the lost one."""
+    """A DHL shipment whose own reference equals the key is not mistaken for the lost one."""
     shop.bought("another", reference="k-1")
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     shop.sandbox.fail(ConnectionFailed("The request was lost."))
@@ -148,7 +148,7 @@ def test_own_reference_is_not_a_mark(shop: Shop) -> None:
 
 
 def test_default_ship_date() -> None:
-    """The default ship date is the current day at the sender's place."""
+    """By default the ship date is the current day at the sender's place."""
     shop = Shop(ready="08:30", utc_offset="+13:00")
     shop.shipping.get_rates(REQUEST)
     assert "2030-01-02T08:30:00 GMT+13:00" == shop.last_body["plannedShippingDateAndTime"]
@@ -158,7 +158,7 @@ def test_default_ship_date() -> None:
 
 
 def test_key_keeps_its_day_over_midnight(shop: Shop) -> None:
-    """A purchase repeated on the next day returns the first one."""
+    """A DHL purchase that is repeated on the next day returns the first one."""
     first = shop.bought()
     shop.clock.advance(13 * 3_600)
     assert first == shop.bought()
@@ -170,7 +170,7 @@ def test_key_keeps_its_day_over_midnight(shop: Shop) -> None:
 
 
 def test_purchase_without_a_number_is_no_success(shop: Shop) -> None:
-    """A purchase without a shipment number is a failure with an unknown outcome."""
+    """A DHL purchase without a shipment number fails with an unknown outcome."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     shop.sandbox.fail(reply({"documents": []}, 201))
     with pytest.raises(OutcomeUnknown):
@@ -185,7 +185,7 @@ def test_purchase_without_a_number_is_no_success(shop: Shop) -> None:
 
 
 def test_label_that_cannot_be_read_is_kept(shop: Shop) -> None:
-    """A label in an unknown format is kept as unknown; invalid Base64 has no content."""
+    """A DHL label in an unknown format is kept; invalid Base64 gives a label without content."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     label = {"typeCode": "label", "imageFormat": "LP2", "content": "?", "packageReferenceNumber": 9}
     shop.sandbox.fail(reply({"shipmentTrackingNumber": "1", "documents": [label]}, 201))

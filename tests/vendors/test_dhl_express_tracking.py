@@ -14,12 +14,12 @@ from tests.vendors.dhl_express_account import THERE, Shop
 
 @pytest.fixture(name="shop")
 def _shop() -> Shop:
-    """A new shop for each test."""
+    """Return a hub with an account at a new DHL Express sandbox."""
     return Shop()
 
 
 def test_tracking_events_are_in_order(shop: Shop) -> None:
-    """Checkpoints have their time zone, are in order, and name the signer."""
+    """DHL tracking events are in order, have their time zone, and name the person who signed."""
     shipment = shop.bought()
     assert TrackingStatus.PRE_TRANSIT is shop.shipping.track_shipment(shipment.ref).status
     for code in ("PU", "OH", "OK"):
@@ -36,7 +36,7 @@ def test_tracking_events_are_in_order(shop: Shop) -> None:
 
 
 def test_incomplete_checkpoints(shop: Shop) -> None:
-    """A checkpoint without time or place is read as far as possible."""
+    """A DHL tracking event without time or place is read as far as possible."""
     shop.sandbox.fail(reply({"shipments": [{"shipmentTrackingNumber": "1", "events": [{}, 7]}]}))
     tracking = shop.shipping.track("1", "dhl_express")
 
@@ -45,7 +45,7 @@ def test_incomplete_checkpoints(shop: Shop) -> None:
 
 
 def test_only_dhl_numbers_are_tracked(shop: Shop) -> None:
-    """Numbers of other carriers are refused before sending; unknown ones by DHL."""
+    """Tracking numbers of other carriers are refused before sending, and unknown ones by DHL."""
     with pytest.raises(UnsupportedByVendor):
         shop.shipping.track("1Z", "ups")
     assert [] == shop.sandbox.requests
@@ -63,7 +63,7 @@ def test_only_dhl_numbers_are_tracked(shop: Shop) -> None:
 
 
 def test_address_check_compares_places(shop: Shop) -> None:
-    """DHL checks cities and postal codes, and suggests its spelling; streets are ignored."""
+    """DHL checks cities and postal codes, suggests its spelling, and ignores streets."""
     checked_result = shop.shipping.validate_address(THERE)
     assert (AddressVerdict.VALID, ()) == (checked_result.verdict, checked_result.changes)
 
@@ -81,7 +81,7 @@ def test_address_check_compares_places(shop: Shop) -> None:
 
 
 def test_unknown_place_is_invalid(shop: Shop) -> None:
-    """An address without a known place is invalid; a malformed response is a failure."""
+    """An address without a known place is invalid; a malformed DHL response is a failure."""
     shop.sandbox.fail(reply({"address": [], "warnings": ["There is no such code."]}))
     checked_result = shop.shipping.validate_address(THERE)
     assert (AddressVerdict.INVALID, "There is no such code.") == (

@@ -65,7 +65,7 @@ REQUEST = RateRequest(sender=HERE, recipient=THERE, parcels=PARCEL)
 
 
 class Shop:
-    """A hub with EasyPost, and its sandbox."""
+    """A hub with an account at EasyPost's sandbox."""
 
     def __init__(self) -> None:
         self.sandbox = EasyPostSandbox()
@@ -84,12 +84,12 @@ class Shop:
 
 @pytest.fixture(name="shop")
 def _shop() -> Shop:
-    """A new shop for each test."""
+    """Return a hub with an account at a new EasyPost sandbox."""
     return Shop()
 
 
 def test_weights_and_sides_are_converted_and_rounded_up() -> None:
-    """Weights and sides are converted exactly to ounces and inches, and rounded up."""
+    """Weights and dimensions are converted exactly to ounces and inches, and rounded up."""
     result = shipment_body(REQUEST)["shipment"]
 
     assert {"weight": "44.1", "length": "11.9", "width": "8.1", "height": "4"} == result["parcel"]
@@ -99,7 +99,7 @@ def test_weights_and_sides_are_converted_and_rounded_up() -> None:
 
 
 def test_third_address_line_joins_the_second() -> None:
-    """The third line of an address is joined to the second."""
+    """For EasyPost the third line of an address is joined to the second."""
     result = address_body(HERE)
 
     assert ("388 Townsend St", "Apt 20, Back door") == (result["street1"], result["street2"])
@@ -117,7 +117,7 @@ def test_third_address_line_joins_the_second() -> None:
 
 
 def test_options_are_sent() -> None:
-    """Label, signature and other options are sent in EasyPost's terms."""
+    """Label, signature and other options of a shipment are sent in EasyPost's terms."""
     request = attrs.evolve(
         REQUEST,
         label="zpl",
@@ -148,7 +148,7 @@ def test_options_are_sent() -> None:
 
 
 def test_customs_lines_have_totals() -> None:
-    """A customs line has the value and weight of all its pieces."""
+    """A customs line for EasyPost has the value and weight of all its pieces."""
     item = CustomsItem(
         description="Shirts",
         quantity=2,
@@ -193,7 +193,7 @@ def test_customs_lines_have_totals() -> None:
 
 
 def test_insurance_is_sent_with_the_purchase(shop: Shop) -> None:
-    """Insurance is sent with the purchase, in dollars only."""
+    """EasyPost gets the insurance with the purchase, in dollars only."""
     shipment = shop.bought(insurance=Money("100", "USD"))
 
     assert "100.00" == shop.sandbox.shipments[shipment.ref.id]["insurance"]
@@ -204,7 +204,7 @@ def test_insurance_is_sent_with_the_purchase(shop: Shop) -> None:
 
 
 def test_unreadable_rate_becomes_a_message(shop: Shop) -> None:
-    """A rate with an unreadable price becomes a message."""
+    """An EasyPost rate with an unreadable price becomes a message."""
     rates = [{"id": "rate_1", "carrier": "UPSDAP", "rate": "a lot", "currency": "USD"}]
     shop.sandbox.fail(reply({"id": "shp_1", "rates": rates}, 201))
     result = shop.shipping.get_rates(REQUEST)
@@ -228,7 +228,7 @@ def test_unreadable_rate_becomes_a_message(shop: Shop) -> None:
 def test_services_have_the_names_that_every_vendor_shares(
     shop: Shop, carrier: str, service: str, expected: str
 ) -> None:
-    """Carriers and services have a neutral name, beside EasyPost's own."""
+    """Carriers and services of EasyPost have a neutral name beside EasyPost's own."""
     rate = {"id": "r", "carrier": carrier, "service": service, "rate": "1", "currency": "USD"}
     shop.sandbox.fail(reply({"id": "shp_1", "rates": [rate]}, 201))
     offer = shop.shipping.get_rates(REQUEST).rates[0]
@@ -241,7 +241,7 @@ def test_services_have_the_names_that_every_vendor_shares(
 
 
 def test_malformed_shipment_is_no_offer(shop: Shop) -> None:
-    """A shipment without an id is a failure at every request."""
+    """An EasyPost shipment without an id is a failure in each operation."""
     shop.sandbox.fail(reply({"rates": []}, 201))
     with pytest.raises(VendorFailed):
         shop.shipping.get_rates(REQUEST)
@@ -251,7 +251,7 @@ def test_malformed_shipment_is_no_offer(shop: Shop) -> None:
 
 
 def test_purchase_without_a_label_is_no_success(shop: Shop) -> None:
-    """A purchase without a label is a failure, however well-formed the response."""
+    """An EasyPost purchase without a label is a failure."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     shop.sandbox.fail(reply({"id": "shp_1", "status": "unknown"}))
     with pytest.raises(VendorFailed):
@@ -259,7 +259,7 @@ def test_purchase_without_a_label_is_no_success(shop: Shop) -> None:
 
 
 def test_shipment_is_bought_once(shop: Shop) -> None:
-    """Another key gets the label that was bought with its rate, and no other rate is bought."""
+    """A second key for a bought rate returns its label, and no other rate is bought."""
     rates = shop.shipping.get_rates(REQUEST).rates
     first = shop.shipping.create_shipment(rates[0], idempotency_key="k-1")
     same_shipment = shop.shipping.create_shipment(rates[0].ref, idempotency_key="k-2")
@@ -271,7 +271,7 @@ def test_shipment_is_bought_once(shop: Shop) -> None:
 
 
 def test_only_rates_can_be_bought(shop: Shop) -> None:
-    """A reference of anything but a rate is refused before anything is sent."""
+    """EasyPost refuses a reference that is not of a rate before anything is sent."""
     with pytest.raises(InvalidData):
         shop.shipping.create_shipment("easypost:easypost:rate_1", idempotency_key="k-1")
     assert [] == shop.sandbox.requests
@@ -286,7 +286,7 @@ def test_only_rates_can_be_bought(shop: Shop) -> None:
     ],
 )
 def test_carrier_that_does_not_answer_refuses_nothing(shop: Shop, code: str) -> None:
-    """A carrier's timeout is a temporary failure, and the same key may buy later."""
+    """A carrier's timeout at EasyPost is temporary, and the same key can buy later."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     error = {"error": {"code": code, "message": "The carrier does not answer."}}
     shop.sandbox.fail(reply(error, 422))
@@ -299,7 +299,7 @@ def test_carrier_that_does_not_answer_refuses_nothing(shop: Shop, code: str) -> 
 
 
 def test_lost_purchase_is_found(shop: Shop) -> None:
-    """A repeat after a lost response returns the bought shipment."""
+    """A repeated EasyPost purchase with a lost response returns the bought shipment."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     shop.sandbox.fail(Lost())
     with pytest.raises(Exception, match="lost"):
@@ -311,7 +311,7 @@ def test_lost_purchase_is_found(shop: Shop) -> None:
 
 
 def test_unbought_shipment_is_quoted(shop: Shop) -> None:
-    """An unbought shipment has no label, and cannot be cancelled."""
+    """An EasyPost shipment that was not bought has no label, and cannot be cancelled."""
     ref = shop.shipping.get_rates(REQUEST).ref
     assert ref is not None
     result = shop.shipping.get_shipment(ref)
@@ -340,7 +340,7 @@ def test_unbought_shipment_is_quoted(shop: Shop) -> None:
     ],
 )
 def test_refund_states(shop: Shop, word: str, cancelled: CancelState, state: ShipmentState) -> None:
-    """The carrier's decision on a refund is given as state and original word."""
+    """A refund at EasyPost has the carrier's decision as state, and its original word."""
     shipment = shop.bought()
     shop.sandbox.settle_refund(shipment.ref.id, word)
     result = shop.shipping.cancel(shipment.ref)
@@ -350,7 +350,7 @@ def test_refund_states(shop: Shop, word: str, cancelled: CancelState, state: Shi
 
 
 def test_refund_of_a_moving_shipment_stays_requested(shop: Shop) -> None:
-    """A refund that is under review stays requested."""
+    """An EasyPost refund under review keeps the state requested."""
     shipment = shop.bought()
     shop.shipping.cancel(shipment.ref)
     shop.sandbox.move(shipment.tracking_numbers[0], "in_transit")
@@ -360,7 +360,7 @@ def test_refund_of_a_moving_shipment_stays_requested(shop: Shop) -> None:
 
 @pytest.mark.parametrize("target", [LabelFormat.ZPL, LabelFormat.EPL])
 def test_label_is_converted(shop: Shop, target: LabelFormat) -> None:
-    """A label is fetched in the requested format."""
+    """An EasyPost label is fetched in the requested format."""
     label = shop.shipping.get_label(shop.bought().ref, target)
 
     assert target is label.format
@@ -368,7 +368,7 @@ def test_label_is_converted(shop: Shop, target: LabelFormat) -> None:
 
 
 def test_label_that_cannot_be_converted_is_refused(shop: Shop) -> None:
-    """EasyPost converts no label to an image; a response without a file is a failure."""
+    """EasyPost converts no label to an image, and a response without a file is a failure."""
     shipment = shop.bought()
     with pytest.raises(UnsupportedByVendor):
         shop.shipping.get_label(shipment.ref, "png")
@@ -378,7 +378,7 @@ def test_label_that_cannot_be_converted_is_refused(shop: Shop) -> None:
 
 
 def test_label_of_a_new_kind_is_kept(shop: Shop) -> None:
-    """An unknown label format is kept as unknown, with EasyPost's name for it."""
+    """An EasyPost label in an unknown format is kept, with EasyPost's name for the format."""
     bought_shipment = shop.bought()
     shipment = shop.sandbox.shipments[bought_shipment.ref.id]
     shipment["postage_label"]["label_file_type"] = "text/dpl"
@@ -393,7 +393,7 @@ def test_label_of_a_new_kind_is_kept(shop: Shop) -> None:
 
 
 def test_label_is_bought_whatever_its_url_is(shop: Shop) -> None:
-    """An invalid label URL does not hide that a label was bought."""
+    """If EasyPost's label URL is invalid, the bought shipment is still returned."""
     shipment = shop.bought()
     shop.sandbox.shipments[shipment.ref.id]["postage_label"]["label_url"] = "https://["
     result = shop.shipping.get_shipment(shipment.ref).labels[0]
@@ -402,7 +402,7 @@ def test_label_is_bought_whatever_its_url_is(shop: Shop) -> None:
 
 
 def test_label_of_another_host_is_not_fetched(shop: Shop) -> None:
-    """A label URL of another host is returned, and not fetched."""
+    """A label URL on another host than EasyPost's is returned and not fetched."""
     shipment = shop.bought()
     label = shop.sandbox.shipments[shipment.ref.id]["postage_label"]
     label["label_url"] = "https://elsewhere.example/label.pdf"
@@ -424,7 +424,7 @@ def test_label_of_another_host_is_not_fetched(shop: Shop) -> None:
     ],
 )
 def test_foreign_numbers_are_tracked(shop: Shop, number: str, status: TrackingStatus) -> None:
-    """A number that was not bought here can be tracked."""
+    """EasyPost can track a parcel that was bought elsewhere."""
     tracking = shop.shipping.track(number, "usps")
 
     assert (status, "usps", number) == (tracking.status, tracking.carrier, tracking.number)
@@ -437,7 +437,7 @@ def test_foreign_numbers_are_tracked(shop: Shop, number: str, status: TrackingSt
 
 
 def test_invalid_number_is_refused(shop: Shop) -> None:
-    """EasyPost refuses an untrackable number; an invalid one is not sent."""
+    """EasyPost refuses an untrackable number, and an invalid one is not sent."""
     with pytest.raises(VendorRejected) as excinfo:
         shop.shipping.track("1Z", "a carrier of its own")
     assert "TRACKER.CREATE.ERROR" == excinfo.value.vendor_code
@@ -446,7 +446,7 @@ def test_invalid_number_is_refused(shop: Shop) -> None:
 
 
 def test_incomplete_trackers(shop: Shop) -> None:
-    """A tracker without carrier, place or date is read as far as possible."""
+    """EasyPost tracking without carrier, place or date is read as far as possible."""
     shop.sandbox.fail(reply({"status": "error", "tracking_details": [{"status": "new"}]}))
     tracking = shop.shipping.track("EZ1000000001", "usps")
 
@@ -462,7 +462,7 @@ def test_incomplete_trackers(shop: Shop) -> None:
 
 
 def test_tracking_events_are_sorted(shop: Shop) -> None:
-    """Events are sorted by time, and the first delivery is the delivery."""
+    """EasyPost tracking events are sorted by time; the first delivery has the delivery time."""
     tracking_details = [
         {"status": "delivered", "datetime": "2030-01-04T08:00:00Z"},
         {"status": "delivered"},
@@ -477,7 +477,7 @@ def test_tracking_events_are_sorted(shop: Shop) -> None:
 
 
 def test_third_line_is_no_correction(shop: Shop) -> None:
-    """Merging three address lines into two is not reported as a correction."""
+    """If EasyPost merges three address lines into two, no correction is reported."""
     value = attrs.evolve(THERE, line2="Suite 7", line3="Dock 2")
     checked_result = shop.shipping.validate_address(value)
 
@@ -485,14 +485,14 @@ def test_third_line_is_no_correction(shop: Shop) -> None:
 
 
 def test_country_name_is_no_change(shop: Shop) -> None:
-    """A country's full name in the answer is no change of the address."""
+    """A country's full name in EasyPost's response is no correction of the address."""
     shop.sandbox.fail(reply({"country": "United States"}, 201))
 
     assert AddressVerdict.UNKNOWN is shop.shipping.validate_address(THERE).verdict
 
 
 def test_address_changes_are_listed(shop: Shop) -> None:
-    """Corrected parts are listed; case and spaces are ignored."""
+    """EasyPost's corrections of an address are listed; case and spaces are ignored."""
     checked_result = shop.shipping.validate_address(THERE)
     assert (AddressVerdict.VALID, ()) == (checked_result.verdict, checked_result.changes)
 
@@ -516,7 +516,7 @@ def test_address_changes_are_listed(shop: Shop) -> None:
 
 
 def test_address_that_was_not_checked_is_unknown(shop: Shop) -> None:
-    """A response without a delivery check leaves the address unknown."""
+    """EasyPost's response without a delivery check leaves an address unknown."""
     shop.sandbox.fail(reply({"country": "US", "verifications": {}}, 201))
     checked_result = shop.shipping.validate_address(THERE)
 
@@ -529,7 +529,7 @@ def event(**result: Any) -> WebhookEvent:
 
 
 def test_refund_event_belongs_to_its_shipment(shop: Shop) -> None:
-    """A refund's event names its shipment."""
+    """The event of an EasyPost refund names its shipment."""
     reports = shop.hub.events(
         "easypost", event(object="Refund", status="refunded", shipment_id="shp_1")
     )
@@ -543,7 +543,7 @@ def test_refund_event_belongs_to_its_shipment(shop: Shop) -> None:
 
 
 def test_key_may_come_from_a_provider() -> None:
-    """Without a key of its own the account uses the credential provider."""
+    """Without its own key an EasyPost account uses the credential provider."""
     services = EasyPost().services()
 
     assert (True, None) == (services[""].needs_credentials, services[""].credentials)
@@ -551,7 +551,7 @@ def test_key_may_come_from_a_provider() -> None:
 
 
 def test_nothing_of_another_shape_breaks_reading(shop: Shop) -> None:
-    """Fields of an unexpected type count as missing."""
+    """Fields of an unexpected type in EasyPost's response count as missing."""
     assert not as_answer([]).text("id")
     odd_shipment = {
         "id": "shp_1",

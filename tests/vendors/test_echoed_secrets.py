@@ -1,4 +1,4 @@
-"""No secret of an account is shown, whichever of them a vendor's answer repeats."""
+"""Secrets of an account are shown nowhere, even if a vendor's response repeats them."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ LISTS: Final = ("alerts", "debugInfo", "errors", "messages", "notifications", "w
 
 
 def json_body(secret: str) -> bytes:
-    """A refusal in JSON that repeats a secret in the fields of many vendors."""
+    """Return a JSON error that repeats a secret in the fields of many vendors."""
     problem: dict[str, Any] = dict.fromkeys(FIELDS, f"No: {secret}")
     lists = {name: [problem] for name in LISTS}
     nested = {"response": lists, "fault": problem, "error": {**problem, **lists}}
@@ -62,7 +62,7 @@ def json_body(secret: str) -> bytes:
 
 
 def xml_body(secret: str) -> bytes:
-    """A refusal in XML that repeats a secret in the elements of Amazon and Azure."""
+    """Return an XML error that repeats a secret in the elements of Amazon and Azure."""
     inner = "".join(f"<{name}>No: {secret}</{name}>" for name in ("Code", "Message", "RequestId"))
     text = f"<ErrorResponse><Error>{inner}</Error>{inner}</ErrorResponse>"
     return b'<?xml version="1.0"?>' + text.encode()
@@ -76,14 +76,14 @@ BODIES: Final = {
 
 
 def echo(secret: str, status: int, body: str) -> Response:
-    """An answer that repeats a secret in its body, its headers and its reason."""
+    """Return a response that repeats a secret in its body, headers and reason."""
     kind, make = BODIES[body]
     headers = {"Content-Type": kind, "X-Echo": secret, "Location": f"https://x.example/{secret}"}
     return Response(status, headers, make(secret), reason=f"No {secret}")
 
 
 class EchoingHttpClient:
-    """An HTTP client that reaches a sandbox, except that one request is answered by an echo.
+    """An HTTP client of a sandbox that can answer requests with an echoed secret.
 
     Attributes:
         tokens: access tokens that the sandbox has granted.
@@ -99,12 +99,12 @@ class EchoingHttpClient:
         self.echoed = False
 
     def echo_at(self, number: int, response: Response) -> None:
-        """Answer the request with this number from now on by an echo, and the later ones too."""
+        """Answer the n-th request from now on, and all later ones, with this echo."""
         self._numbers, self._number, self._echo = count(), number, response
         self.echoed = False
 
     def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
-        """Return the sandbox's answer, or the echo."""
+        """Return the sandbox's response, or the echo when it is due."""
         if 0 <= self._number <= next(self._numbers):
             self.echoed = True
             return self._echo
@@ -114,15 +114,15 @@ class EchoingHttpClient:
         return response
 
     def open(self, request: Request, url: str, timeouts: Timeouts, /) -> ScriptedIncoming:
-        """Return the sandbox's answer, or the echo, as a stream."""
+        """Return the sandbox's response, or the echo, as a stream."""
         return ScriptedIncoming(self.send(request, url, timeouts))
 
     def close(self) -> None:
-        """Do nothing, because there is nothing to close."""
+        """Close nothing."""
 
 
 class EchoingTransport:
-    """A transport each of whose operations fails with an error that repeats a secret."""
+    """A transport whose operations all fail with an error that repeats a secret."""
 
     def __init__(self, secret: str) -> None:
         self.secret = secret
@@ -155,7 +155,7 @@ def account_of(name: str, fixture: SandboxFixture) -> Account:
 
 
 def secrets_of(vendor: Vendor) -> Iterator[str]:
-    """Yield the secrets that are options of a vendor, or that stand in such an option."""
+    """Yield the secrets among a vendor's options, including those inside an option."""
     for field in attrs.fields(type(cast("Any", vendor))):
         value = getattr(vendor, field.name)
         if isinstance(value, Secret):
@@ -168,7 +168,7 @@ def secrets_of(vendor: Vendor) -> Iterator[str]:
 
 
 def shown(value: object) -> str:
-    """Return all that a value shows to whoever prints it, with its fields and its causes."""
+    """Return all text that printing a value, its fields and its causes shows."""
     texts = [repr(value), str(value)]
     if isinstance(value, BaseException):
         texts += [repr(vars(value)), repr(value.args), "".join(traceback.format_exception(value))]
@@ -180,7 +180,7 @@ def shown(value: object) -> str:
 
 
 def scenarios_of(name: str) -> Iterator[tuple[str, Any]]:
-    """Yield the example calls that a vendor can make, each with its contract."""
+    """Yield the example calls that a vendor supports, each with its contract."""
     kind = vendor_class(name)
     for contract in kind.kinds:
         for scenario in BASIC[contract].values():
@@ -191,7 +191,7 @@ def scenarios_of(name: str) -> Iterator[tuple[str, Any]]:
 
 
 def echoes(secrets: list[str]) -> Iterator[Response]:
-    """Yield answers that repeat these secrets, with each status and in each kind of body."""
+    """Yield responses that repeat these secrets, with each status and kind of body."""
     for status in cycle(STATUSES):
         for body in BODIES:
             yield echo(" and ".join(secrets), status, body)
@@ -200,7 +200,7 @@ def echoes(secrets: list[str]) -> Iterator[Response]:
 @pytest.mark.untraced
 @pytest.mark.parametrize("name", vendor_names())
 def test_no_secret_of_the_account_is_shown(name: str, tmp_path: Path) -> None:
-    """An error, event or log entry shows no secret of the account that the vendor repeats."""
+    """No error, event or log entry shows a secret that the vendor repeats."""
     fixture = fixture_of(name, tmp_path)
     account = account_of(name, fixture)
     secrets = [*secrets_of(account.vendor)]

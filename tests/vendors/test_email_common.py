@@ -1,4 +1,4 @@
-"""Shared by e-mail vendors: names of tags and metadata, and bare addresses."""
+"""Helpers that all email vendors share: names of tags and metadata, and bare addresses."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ALLOWED = re.compile(r"[A-Za-z0-9_-]{1,256}")
     metadata=st.dictionaries(NAMES, st.sampled_from(["true", "7", "a"])),
 )
 def test_tags_and_metadata_round_trip(tags: list[str], metadata: dict[str, str]) -> None:
-    """Tags and metadata of any names are read back unchanged."""
+    """Tags and metadata with any names are sent in one list and read back unchanged."""
     pairs = pairs_of(tags, metadata, ALLOWED, "Resend")
 
     assert (tuple(tags), metadata) == tags_and_words(pairs)
@@ -44,5 +44,5 @@ def test_tags_and_metadata_round_trip(tags: list[str], metadata: dict[str, str])
     ],
 )
 def test_bare_addresses(written: str | None, address: str | None) -> None:
-    """An event has the address without its name; other texts are unchanged."""
+    """A display name is removed from an address; other texts stay unchanged."""
     assert address == bare(written)

@@ -1,4 +1,4 @@
-"""Tags, metadata and addresses come back in the events of each e-mail vendor that has them."""
+"""Email events contain the tags, metadata and address of their email, at each vendor."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ WEBHOOKS: dict[str, Callable[[SandboxRequest], WebhookEvent]] = {
 
 
 def test_every_vendor_with_tags_is_here() -> None:
-    """Each e-mail vendor that keeps tags has a webhook in this module."""
+    """Each email vendor that supports tags has a webhook in this module."""
     tagging_vendors = {
         name
         for name in vendor_names()
@@ -96,7 +96,7 @@ def test_every_vendor_with_tags_is_here() -> None:
 @pytest.mark.parametrize("metadata", METADATA, ids=["same name", "like a tag", "vendor's own"])
 @pytest.mark.parametrize("vendor", WEBHOOKS)
 def test_tags_and_metadata_come_back(vendor: str, metadata: dict[str, str], tmp_path: Path) -> None:
-    """Tags and metadata are neither lost nor mixed up, and the recipient is a bare address."""
+    """An event has all tags and metadata of its email, and the recipient without a name."""
     fixture = fixture_of(vendor, tmp_path)
     sandbox: Any = fixture.sandbox
     mail_hub = hub(vendor_class(vendor)(**fixture.options), sandbox)

@@ -1,4 +1,4 @@
-"""Every e-mail vendor passes the conformance kit, synchronously and asynchronously."""
+"""Each email vendor passes the conformance kit, synchronously and asynchronously."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WITH_MANY = "sendgrid"
 
 
 def fewest(vendor: str, many: int) -> int:
-    """Return the number of recipients that takes three requests to a vendor, up to `many`."""
+    """Return the smallest number of recipients that needs three requests, at most `many`."""
     batch = vendor_class(vendor).limits.get("batch", many)
     return min(many, 2 * batch + 1)
 
@@ -25,7 +25,7 @@ def fewest(vendor: str, many: int) -> int:
 @pytest.mark.parametrize("vendor", LABS)
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
 def test_email_vendor_conforms(vendor: str, check: kit.Check) -> None:
-    """A vendor passes the kit behind a synchronous hub."""
+    """Each email vendor passes the conformance kit with a synchronous hub."""
     with LABS[vendor]("") as make:
         many = make().many
         few = many if vendor == WITH_MANY else fewest(vendor, many)
@@ -35,7 +35,7 @@ def test_email_vendor_conforms(vendor: str, check: kit.Check) -> None:
 @pytest.mark.parametrize("vendor", LABS)
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
 def test_email_vendor_conforms_async(vendor: str, check: kit.AsyncCheck) -> None:
-    """A vendor passes the kit behind an asynchronous hub."""
+    """Each email vendor passes the conformance kit with an asynchronous hub."""
     with LABS[vendor]("Async") as make:
         few = fewest(vendor, make().many)
         asyncio.run(check(lambda: attrs.evolve(make(), many=few)))

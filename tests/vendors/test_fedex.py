@@ -1,4 +1,4 @@
-"""Shipments in requests to FedEx."""
+"""The shipments in requests to FedEx."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ SHIRTS = CustomsItem(
 
 @pytest.fixture(name="shop")
 def _shop() -> Shop:
-    """A new shop for each test."""
+    """Return a hub with an account at a new FedEx sandbox."""
     return Shop()
 
 
 def shipment_request(request: RateRequest) -> dict[str, Any]:
-    """The body that buys a shipment."""
+    """Return the JSON body that buys a shipment from FedEx."""
     body: dict[str, Any] = shipment_body(
         request,
         "FEDEX_GROUND",
@@ -51,7 +51,7 @@ def shipment_request(request: RateRequest) -> dict[str, Any]:
 
 
 def test_rate_request_has_no_names_or_streets() -> None:
-    """A rate request has places and parcels, but no names or streets."""
+    """A rate request to FedEx has places and parcels, but no names or streets."""
     body = rates_body(attrs.evolve(REQUEST, ship_date=date(2030, 1, 2)), "740561073", "PICKUP")
 
     assert {
@@ -92,7 +92,7 @@ def test_rate_request_has_no_names_or_streets() -> None:
 
 
 def test_weights_use_the_first_parcels_system() -> None:
-    """Weights use the first parcel's unit system, rounded up."""
+    """Weights are sent to FedEx in the first parcel's unit system, rounded up."""
     first = Parcel(weight="0.001", weight_unit="oz", length=1, width=1, height=1, length_unit="ft")
     body = shipment_request(attrs.evolve(REQUEST, parcels=[first, Parcel(weight=1)]))
 
@@ -108,7 +108,7 @@ def test_weights_use_the_first_parcels_system() -> None:
 
 
 def test_purchase_carries_its_mark() -> None:
-    """Each parcel of a purchase has the look-up mark and our reference."""
+    """Each parcel of a FedEx purchase has the look-up mark and our own reference."""
     boxes = [PARCEL, attrs.evolve(PARCEL, reference="box 2")]
     body = shipment_request(
         attrs.evolve(REQUEST, parcels=boxes, reference="SO-7", ship_date=date(2030, 1, 2))
@@ -145,7 +145,7 @@ def test_purchase_carries_its_mark() -> None:
 
 
 def test_options_are_sent() -> None:
-    """Signature, Saturday and return are sent to both APIs, extra options last."""
+    """Signature, Saturday delivery and return are sent to both FedEx APIs."""
     request = attrs.evolve(
         REQUEST,
         signature=Signature.ANYBODY,
@@ -174,7 +174,7 @@ def test_options_are_sent() -> None:
 
 
 def test_customs_fields() -> None:
-    """Customs lines have exact sums, in FedEx's terms."""
+    """FedEx customs lines have exact sums, in FedEx's terms."""
     customs = Customs(
         items=[SHIRTS, attrs.evolve(SHIRTS, quantity=7, sku=None)],
         signer="Steve Brule",
@@ -223,7 +223,7 @@ def test_customs_fields() -> None:
     [(Contents.GIFT, "GIFT"), (Contents.DOCUMENTS, "NOT_SOLD"), (Contents.DONATION, "NOT_SOLD")],
 )
 def test_customs_purpose(contents: Contents, purpose: str) -> None:
-    """Each kind of contents has its purpose; documents are marked as such."""
+    """Each kind of contents has its purpose in FedEx customs; documents are marked as such."""
     customs = Customs(items=[SHIRTS], signer="Steve Brule", contents=contents)
     body = shipment_request(attrs.evolve(REQUEST, customs=customs))["customsClearanceDetail"]
 
@@ -233,7 +233,7 @@ def test_customs_purpose(contents: Contents, purpose: str) -> None:
 
 
 def test_unsupported_shipments_are_refused_before_sending(shop: Shop) -> None:
-    """A foreign return address and too long a reference are refused before sending."""
+    """A return address abroad and a reference that is too long are refused before sending."""
     with pytest.raises(UnsupportedByVendor):
         shop.shipping.get_rates(attrs.evolve(REQUEST, return_to=THERE))
     assert [] == shop.sandbox.requests
@@ -244,7 +244,7 @@ def test_unsupported_shipments_are_refused_before_sending(shop: Shop) -> None:
 
 
 def test_key_is_sent_as_the_transaction_id(shop: Shop) -> None:
-    """The idempotency key is sent as the customer's transaction id, shortened."""
+    """FedEx gets the idempotency key as the transaction id, shortened."""
     shop.bought("order-1")
     shop.bought("k" * 200)
     told_of = [

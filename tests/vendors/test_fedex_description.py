@@ -42,7 +42,7 @@ def listed(items: Json) -> Json:
 
 
 def one_of(words: str) -> Json:
-    """The schema of an enumeration of these words."""
+    """Return the schema of an enumeration of these words."""
     return {"type": "string", "enum": words.split()}
 
 
@@ -235,7 +235,7 @@ HERE: Final = Address(
 
 
 def test_requests_match_the_descriptions() -> None:
-    """Each field of each request is in the description, with its type."""
+    """Each field of each FedEx request is in the API description, with its type."""
     sandbox = FedExSandbox()
     vendor = FedEx(
         client_id=sandbox.client_id,

@@ -26,7 +26,7 @@ from tests.vendors.fedex_account import RATES, REQUEST, Shop
 
 @pytest.fixture(name="shop")
 def _shop() -> Shop:
-    """A new shop for each test."""
+    """Return a hub with an account at a new FedEx sandbox."""
     return Shop()
 
 
@@ -48,7 +48,7 @@ def _shop() -> Shop:
 def test_error_codes_come_before_the_status(
     shop: Shop, status: int, code: str | None, kind: type[ConnectorError]
 ) -> None:
-    """The error code in the body decides before the status."""
+    """The code in the body of a FedEx error decides its class before the status does."""
     shop.wire.planned[RATES] = [reply({"errors": [{"code": code, "message": "No."}]}, status)]
     with pytest.raises(kind, match=r"No\.") as excinfo:
         shop.shipping.get_rates(REQUEST)
@@ -70,7 +70,7 @@ def test_other_errors_are_classified_by_status(shop: Shop, body: bytes) -> None:
 
 
 def test_token_is_reused_until_refused(shop: Shop) -> None:
-    """One token is used until FedEx refuses it."""
+    """A FedEx token is used until FedEx refuses it."""
     shop.shipping.get_rates(REQUEST)
     shop.shipping.get_rates(REQUEST)
     assert 1 == shop.sandbox.token_endpoint.grants
@@ -82,7 +82,7 @@ def test_token_is_reused_until_refused(shop: Shop) -> None:
 
 
 def test_tracking_may_have_a_project_of_its_own() -> None:
-    """Tracking uses the token of its own project, if one is configured."""
+    """FedEx tracking uses the token of its own project, if one is configured."""
     shop = Shop(tracking_client_id="l7-tracker", tracking_credentials="secret-of-tracking")
     shop.bought()
     dispatcher = TokenEndpoint("/oauth/token", "l7-tracker", "secret-of-tracking", posted=True)
@@ -111,7 +111,7 @@ def _options(*prefixes: str) -> dict[str, Any]:
     ],
 )
 def test_half_a_key_is_refused(options: dict[str, str], path: str) -> None:
-    """A key without its secret, or an unknown pickup type, is refused."""
+    """A FedEx key without its secret, or an unknown pickup type, is refused."""
     with pytest.raises(ConfigurationError) as excinfo:
         FedEx(account_number="1", **options)  # type: ignore[arg-type]  # what a configuration gives
 
@@ -119,7 +119,7 @@ def test_half_a_key_is_refused(options: dict[str, str], path: str) -> None:
 
 
 def test_account_is_where_it_says() -> None:
-    """The test system has its own URL; tokens may come from a provider; no secret is shown."""
+    """FedEx's live and test systems have their own URLs, and the repr hides the secrets."""
     live_account, test = FedEx(account_number="1"), FedEx(account_number="1", sandbox=True)
 
     assert "https://apis.fedex.com" == live_account.services()[""].base_url
@@ -155,7 +155,7 @@ def test_account_is_where_it_says() -> None:
     ],
 )
 def test_sandbox_is_strict(shop: Shop, path: tuple[str, ...], value: object, code: str) -> None:
-    """The sandbox refuses unknown fields and wrong types like FedEx."""
+    """The FedEx sandbox refuses unknown fields and wrong types like FedEx."""
     shop.bought()
     [requests] = [
         request for request in shop.sandbox.requests if request.path == "/ship/v1/shipments"
@@ -172,7 +172,7 @@ def test_sandbox_is_strict(shop: Shop, path: tuple[str, ...], value: object, cod
 
 
 def test_sandbox_refuses_invalid_requests(shop: Shop) -> None:
-    """A missing token, an unknown path and a zero weight are refused."""
+    """The FedEx sandbox refuses a missing token, an unknown path and a zero weight."""
     shop.shipping.get_rates(REQUEST)
     body = json.loads(shop.sandbox.requests[-1].body)
     response = Request.post("/rate/v1/rates/quotes", json=body)
@@ -189,7 +189,7 @@ def test_sandbox_refuses_invalid_requests(shop: Shop) -> None:
 
 
 def response_to(shop: Shop, request: Request, token: str | None = None) -> Response:
-    """Return the sandbox's response to a request with this token, by default a valid one."""
+    """Return the FedEx sandbox's response to a request, by default with a valid token."""
     bearer_token = token or f"token-{shop.sandbox.client_id}-{shop.sandbox.token_endpoint.grants}"
     shown_request = request.with_header("Authorization", f"Bearer {bearer_token}")
     url = f"https://apis.fedex.com{request.path}"

@@ -37,12 +37,12 @@ from tests.vendors.fedex_account import (
 
 @pytest.fixture(name="shop")
 def _shop() -> Shop:
-    """A new shop for each test."""
+    """Return a hub with an account at a new FedEx sandbox."""
     return Shop()
 
 
 def test_rates_have_the_accounts_price(shop: Shop) -> None:
-    """A rate has the account's price beside the list price."""
+    """A FedEx rate has the account's price beside the list price."""
     rate = shop.shipping.get_rates(REQUEST).rates[1]
 
     assert (Money("24.42", "USD"), Money("29.42", "USD"), 2) == (
@@ -78,7 +78,7 @@ def test_rates_have_the_accounts_price(shop: Shop) -> None:
 
 
 def test_no_service_becomes_a_message(shop: Shop) -> None:
-    """A place or weight without a service gives a message instead of rates."""
+    """A place or weight for which FedEx has no service gives a message instead of rates."""
     nowhere_result = shop.shipping.get_rates(
         attrs.evolve(REQUEST, recipient=attrs.evolve(THERE, postal_code="00000"))
     )
@@ -99,7 +99,7 @@ def test_no_service_becomes_a_message(shop: Shop) -> None:
     [("pdf", "PDF"), ("png", "PNG"), ("zpl", "ZPLII"), ("epl", "EPL2")],
 )
 def test_label_format(shop: Shop, wish: str, image: str) -> None:
-    """The label is returned in the requested format."""
+    """FedEx returns a label in the requested format."""
     label = shop.bought(label=wish).labels[0]
 
     assert (LabelFormat(wish), image) == (label.format, label.vendor_format)
@@ -108,7 +108,7 @@ def test_label_format(shop: Shop, wish: str, image: str) -> None:
 
 
 def test_several_parcels_have_a_label_each_and_are_cancelled_together(shop: Shop) -> None:
-    """Parcels of one shipment share its first number for later operations."""
+    """The parcels of a FedEx shipment share its first number in later operations."""
     shipment = shop.bought(parcels=[PARCEL, PARCEL, PARCEL])
 
     assert 3 == len(set(shipment.tracking_numbers)) == len(shipment.labels)
@@ -127,7 +127,7 @@ def test_several_parcels_have_a_label_each_and_are_cancelled_together(shop: Shop
 
 
 def test_failed_cancellation_is_an_error(shop: Shop) -> None:
-    """A negative reply to a cancellation is a refusal, and a malformed one a failure."""
+    """A negative reply to a FedEx cancellation is a refusal; a malformed one a failure."""
     shipment = shop.bought()
     alert = {"code": "SHIPMENT.CANCEL.FAILED", "message": "Too late."}
     cancel = "PUT /ship/v1/shipments/cancel"
@@ -151,7 +151,7 @@ def test_failed_cancellation_is_an_error(shop: Shop) -> None:
 
 
 def test_incomplete_purchase_answers(shop: Shop) -> None:
-    """Documents, warnings and unusual labels are kept; a missing price is None."""
+    """Documents, warnings and unusual labels of FedEx are kept; a missing price is None."""
     document = {"contentType": "LABEL", "docType": "SVG", "url": "https://fedex.example/l"}
     auxiliary_document = {"contentType": "AUXILIARY"}
     sold_shipment = {
@@ -186,7 +186,7 @@ def test_incomplete_purchase_answers(shop: Shop) -> None:
 
 
 def test_lost_purchase_is_found_by_its_mark(shop: Shop) -> None:
-    """A lost purchase is found by its reference, without its label."""
+    """A FedEx purchase with a lost response is found by its reference, without its label."""
     shop.wire.planned[SHIP] = [Lost()]
     result = shop.bought(parcels=[PARCEL, PARCEL], ship_date=date(2130, 1, 2))
 
@@ -216,7 +216,7 @@ def test_lost_purchase_is_found_by_its_mark(shop: Shop) -> None:
     ids=["outage", "none", "odd", "list", "empty"],
 )
 def test_lost_purchase_that_is_not_found_is_unknown(shop: Shop, answer: Response) -> None:
-    """A lost purchase that cannot be found has an unknown outcome."""
+    """A lost FedEx purchase that cannot be found has an unknown outcome."""
     shop.wire.planned[SHIP] = [Response(503)]
     shop.wire.planned[FIND] = [answer]
     with pytest.raises(OutcomeUnknown):
@@ -228,7 +228,7 @@ def test_lost_purchase_that_is_not_found_is_unknown(shop: Shop, answer: Response
 
 
 def test_only_a_whole_offer_can_be_bought(shop: Shop) -> None:
-    """FedEx stores no rates, so a rate's reference is refused before anything is sent."""
+    """A FedEx rate cannot be bought by its reference alone, because FedEx stores no rates."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     count = len(shop.sandbox.requests)
     with pytest.raises(UnsupportedByVendor):
@@ -243,7 +243,7 @@ def test_only_a_whole_offer_can_be_bought(shop: Shop) -> None:
 
 
 def test_reference_has_account_and_number() -> None:
-    """A shipment's reference has its account and tracking number."""
+    """The reference of a FedEx shipment has its account and tracking number."""
     shipment = Shop().bought()
 
     assert Ref("fedex", "fedex", shipment.tracking_numbers[0]) == shipment.ref

@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 
 @pytest.fixture(name="shop")
 def _shop() -> Shop:
-    """A new shop for each test."""
+    """Return a hub with an account at a new FedEx sandbox."""
     return Shop()
 
 
 def tracked(**track: Any) -> Response:
-    """Return a response with a parcel's tracking."""
+    """Return a FedEx response with a parcel's tracking."""
     return fedex_response(completeTrackResults=[{"trackResults": [track]}])
 
 
 def resolved(**address: Any) -> Response:
-    """Return a response with a resolved address."""
+    """Return a FedEx response with a resolved address."""
     return fedex_response(resolvedAddresses=[address])
 
 
@@ -50,7 +50,7 @@ def resolved(**address: Any) -> Response:
     ],
 )
 def test_tracking_status(shop: Shop, word: str, status: TrackingStatus) -> None:
-    """A parcel has its latest status and its events."""
+    """Tracking a FedEx parcel returns its latest status and its events."""
     [number] = shop.bought().tracking_numbers
     shop.sandbox.move(number, "PU")
     shop.sandbox.move(number, word)
@@ -64,7 +64,7 @@ def test_tracking_status(shop: Shop, word: str, status: TrackingStatus) -> None:
 
 
 def test_incomplete_tracking(shop: Shop) -> None:
-    """Tracking without times or places is read as far as possible."""
+    """FedEx tracking without times or places is read as far as possible."""
     latest_status = {"code": "DL", "ancillaryDetails": [{"reason": "15"}]}
     events = [{"eventType": "PU", "exceptionDescription": "Late"}, {}]
     shop.wire.planned[TRACK] = [
@@ -89,7 +89,7 @@ def test_incomplete_tracking(shop: Shop) -> None:
 
 
 def test_delivery_time_from_the_event(shop: Shop) -> None:
-    """The delivery time is taken from its event if it is nowhere else."""
+    """FedEx's delivery time is taken from the event if it is nowhere else."""
     events = [{"eventType": "DL", "derivedStatusCode": "DL", "date": "2030-01-05T09:00:00+00:00"}]
     shop.wire.planned[TRACK] = [tracked(latestStatusDetail={"code": "DL"}, scanEvents=events)]
 
@@ -97,7 +97,7 @@ def test_delivery_time_from_the_event(shop: Shop) -> None:
 
 
 def test_unknown_number_is_refused_unless_just_bought(shop: Shop) -> None:
-    """An unknown number is refused; a label just bought has the status unknown."""
+    """FedEx refuses an unknown number; a label just bought has the status unknown."""
     shipment = shop.bought()
     shop.sandbox.tracks.clear()
     with pytest.raises(VendorRejected) as excinfo:
@@ -133,7 +133,7 @@ def test_unknown_number_is_refused_unless_just_bought(shop: Shop) -> None:
     ],
 )
 def test_address_verdicts(shop: Shop, told_of: dict[str, Any], verdict: AddressVerdict) -> None:
-    """An unresolved or undeliverable address is not valid."""
+    """An address that FedEx cannot resolve or deliver to is not valid."""
     shop.wire.planned[RESOLVE] = [resolved(**told_of)]
     checked_result = shop.shipping.validate_address(THERE)
 

@@ -20,7 +20,7 @@ from tests.vendors.mailgun_account import form_of, mailgun_hub
 
 
 def test_fields_of_a_message() -> None:
-    """Every field of a message is sent in its place of the form."""
+    """Each field of an email has its place in Mailgun's form."""
     request = mail_request(
         "mail.example.com",
         mail(
@@ -89,7 +89,7 @@ def test_fields_of_a_message() -> None:
 
 
 def test_template_brings_its_own_words() -> None:
-    """A template provides the texts, and the subject unless the message has one."""
+    """A Mailgun template provides the texts, and the subject unless the email has one."""
     template = TemplateRef("welcome", {"total": ["149.90"]})
     form = form_of(mail_request("d.example", mail(template=template), None))
     bare_form = form_of(mail_request("d.example", mail(template=template, subject=""), None))
@@ -103,7 +103,7 @@ def test_template_brings_its_own_words() -> None:
 
 
 def test_test_mode_delivers_nothing() -> None:
-    """In test mode messages and batches are accepted and not delivered."""
+    """In Mailgun's test mode emails and batches are accepted and not delivered."""
     sandbox, mail_hub = mailgun_hub(test_mode=True)
     mail_hub.email().send_transactional(mail())
     mail_hub.email().send_bulk(BulkMessage(base=mail(to=()), recipients=["a@example.com"]))
@@ -116,7 +116,7 @@ def test_test_mode_delivers_nothing() -> None:
 
 @pytest.mark.parametrize("region, host", [("us", "api.mailgun.net"), ("eu", "api.eu.mailgun.net")])
 def test_domain_is_in_a_region(region: str, host: str) -> None:
-    """The region decides the URL of the API."""
+    """The region decides the URL of Mailgun's API."""
     sandbox, mail_hub = mailgun_hub(region=region)
     mail_hub.email().send_transactional(mail())
 
@@ -127,21 +127,21 @@ def test_domain_is_in_a_region(region: str, host: str) -> None:
     "options", [{"region": "moon"}, {"domain": "a/b"}, {"domain": ""}, {"domain": None}]
 )
 def test_invalid_domains_are_refused(options: dict[str, Any]) -> None:
-    """A domain with a slash is refused."""
+    """An unknown Mailgun region and an empty or invalid domain are refused."""
     vendor_options: dict[str, Any] = {"domain": "mail.example.com", **options}
     with pytest.raises(ConfigurationError):
         Mailgun(**vendor_options)
 
 
 def test_greeting_page_is_no_success() -> None:
-    """Mailgun's greeting page at a wrong URL is a configuration error."""
+    """Mailgun's greeting page at a wrong URL raises a configuration error."""
     _, mail_hub = mailgun_hub(base_url="https://api.mailgun.net/v2")
     with pytest.raises(ConfigurationError, match="no API at this URL"):
         mail_hub.email().send_transactional(mail())
 
 
 def test_key_comes_from_the_provider() -> None:
-    """Without a key of its own the account uses the credential provider."""
+    """Without its own key a Mailgun account uses the credential provider."""
     sandbox = MailgunSandbox()
     provider = MemoryCredentialProvider()
     provider.rotate("mail", None, Credentials.basic("api", sandbox.api_key))
@@ -152,7 +152,7 @@ def test_key_comes_from_the_provider() -> None:
 
 
 def test_scheduled_message_is_scheduled() -> None:
-    """A message for later has the status scheduled, alone or in a bulk."""
+    """An email with a later sending time has the status scheduled, alone or in a bulk."""
     _, mail_hub = mailgun_hub()
     at = datetime(2031, 5, 6, tzinfo=UTC)
     bulk = BulkMessage(base=mail(to=(), send_at=at), recipients=["a@example.com"])

@@ -1,4 +1,4 @@
-"""Mailgun's answers: refusals, limits, address checks and daily statistics."""
+"""Mailgun's responses: refusals, limits, address checks and daily statistics."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from tests.vendors.mailgun_account import mailgun_hub
     ],
 )
 def test_refusal_is_classified(status: int, words: str, kind: type[Any]) -> None:
-    """An unverified domain is neither an invalid request nor a wrong key."""
+    """Mailgun refusals are classified by status and text, such as an unverified domain."""
     sandbox, mail_hub = mailgun_hub()
     sandbox.fail(*[reply({"message": words}, status)] * 3)
     with pytest.raises(kind) as excinfo:
@@ -55,7 +55,7 @@ def test_refusal_is_classified(status: int, words: str, kind: type[Any]) -> None
     ],
 )
 def test_limit_says_when_it_ends(when: str, at: datetime | None) -> None:
-    """The time to come back is read from Mailgun's text, if it has one."""
+    """The time to retry is read from Mailgun's text, if the text has one."""
     sandbox, mail_hub = mailgun_hub()
     words = f"Domain a.example is not allowed to send: limit exceeded, try again after {when}"
     sandbox.fail(*[reply({"message": words}, 429)] * 3)
@@ -82,13 +82,13 @@ def test_limit_says_when_it_ends(when: str, at: datetime | None) -> None:
     ],
 )
 def test_other_errors_are_classified_by_status(response: Response) -> None:
-    """If the text does not matter, the status decides."""
+    """If the text of a Mailgun error is not known, the status decides its class."""
     assert None is classify(Request.get("/"), response)
 
 
 @pytest.mark.parametrize("answer", [{"message": "Queued."}, {"id": "<>"}, {"id": None}, []])
 def test_message_without_an_id_was_not_taken(answer: object) -> None:
-    """A response without a message id is malformed."""
+    """A Mailgun response without a message id is malformed."""
     sandbox, mail_hub = mailgun_hub()
     sandbox.fail(reply(answer))
     with pytest.raises(VendorFailed):
@@ -112,7 +112,7 @@ def test_address_validation(
     intended: str | None,
     mx: bool | None,
 ) -> None:
-    """Mailgun's verdict on an address is given in the contract's terms."""
+    """Mailgun's verdict on an address is translated into the contract's verdicts."""
     _, mail_hub = mailgun_hub()
     result = mail_hub.email().validate_address(address)
 
@@ -127,7 +127,7 @@ def test_address_validation(
 
 
 def test_check_without_a_verdict_is_malformed() -> None:
-    """An address check without a verdict is a malformed response."""
+    """A Mailgun address check without a verdict is a malformed response."""
     sandbox, mail_hub = mailgun_hub()
     sandbox.fail(reply({"address": "ada@example.com"}))
     with pytest.raises(VendorFailed, match="result"):
@@ -135,7 +135,7 @@ def test_check_without_a_verdict_is_malformed() -> None:
 
 
 def test_daily_statistics_are_paged() -> None:
-    """All days of this domain are requested, page by page."""
+    """Mailgun statistics are requested for all days of this domain, page by page."""
     sandbox, mail_hub = mailgun_hub()
     first = datetime(2026, 1, 1, tzinfo=UTC)
     sandbox.days = [
@@ -161,7 +161,7 @@ def test_daily_statistics_are_paged() -> None:
 
 
 def test_other_days_are_left_out() -> None:
-    """Days outside the requested span do not count."""
+    """Days outside the requested period do not count in Mailgun statistics."""
     sandbox, mail_hub = mailgun_hub()
     items = [
         {
@@ -180,7 +180,7 @@ def test_other_days_are_left_out() -> None:
 
 @pytest.mark.parametrize("answer", [{}, {"items": {}}, {"items": [{"metrics": {}}]}, []])
 def test_days_without_dates_are_malformed(answer: object) -> None:
-    """Statistics without dates are a malformed response."""
+    """Mailgun statistics without dates are a malformed response."""
     sandbox, mail_hub = mailgun_hub()
     sandbox.fail(reply(answer))
     query = StatisticsQuery(start=date(2026, 3, 1), end=date(2026, 3, 1))

@@ -1,4 +1,4 @@
-"""Bulk messages: one request with variables, or one per recipient if that is impossible."""
+"""Bulk emails at Mailgun: one request with variables, or else one per recipient."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.vendors.mailgun_account import form_of, mailgun_hub
 
 
 def test_bulk_is_one_request_with_variables() -> None:
-    """A bulk is one request, with each recipient's data as variables."""
+    """A bulk is one request to Mailgun, with each recipient's data as variables."""
     base = mail(
         to=(), subject="For {{name}}", html="<b>{{name}}</b>", metadata={"m": "0", "all": "x"}
     )
@@ -46,7 +46,7 @@ def test_bulk_is_one_request_with_variables() -> None:
 
 
 def test_bulk_without_variables_hides_recipients() -> None:
-    """A bulk without variables still hides the recipients from each other."""
+    """A Mailgun bulk without variables still hides the recipients from each other."""
     sandbox, mail_hub = mailgun_hub()
     base = mail(to=(), text=None, html="<p>", template=TemplateRef("welcome", {"a": "b"}))
     bulk = BulkMessage(base=base, recipients=["a@example.com", "b@example.com"])
@@ -59,7 +59,7 @@ def test_bulk_without_variables_hides_recipients() -> None:
 
 
 def test_bulk_metadata_is_per_recipient() -> None:
-    """Each recipient's metadata comes back with its events."""
+    """Each recipient's metadata are in the events of a Mailgun bulk."""
     sandbox, mail_hub = mailgun_hub()
     bulk = BulkMessage(
         base=mail(to=()),
@@ -95,7 +95,7 @@ def test_bulk_metadata_is_per_recipient() -> None:
     ],
 )
 def test_some_bulks_need_one_request_each(base: dict[str, Any], recipients: list[Any]) -> None:
-    """Copies, headers and templates need one request per recipient."""
+    """Copies, headers and templates make a Mailgun bulk one request per recipient."""
     sandbox, mail_hub = mailgun_hub()
     bulk = BulkMessage(base=mail(to=(), **base), recipients=recipients)
     results = mail_hub.email().send_bulk(bulk, idempotency_key="news")
@@ -106,7 +106,7 @@ def test_some_bulks_need_one_request_each(base: dict[str, Any], recipients: list
 
 
 def test_bulk_template_data_is_merged() -> None:
-    """Common template data is merged with each recipient's."""
+    """In a Mailgun bulk, common template data are merged with each recipient's."""
     sandbox, mail_hub = mailgun_hub()
     base = mail(to=(), template=TemplateRef("welcome", {"a": 1, "b": 1}))
     custom_recipient = BulkRecipient(to="a@example.com", data={"b": [2]})
@@ -120,7 +120,7 @@ def test_bulk_template_data_is_merged() -> None:
 
 
 def test_one_bad_address_is_the_end_of_a_batch() -> None:
-    """Mailgun accepts all of a batch or nothing, so all recipients get the error."""
+    """If Mailgun refuses a batch, all recipients get the error."""
     sandbox, mail_hub = mailgun_hub()
     bulk = BulkMessage(base=mail(to=()), recipients=["a@example.com", "refused@example.com"])
     results = mail_hub.email().send_bulk(bulk)

@@ -75,7 +75,7 @@ OURS: Json = {
 
 
 def _fields_of_form(request: SandboxRequest) -> dict[str, Any]:
-    """Return a form's fields as the description has them: repeatable ones are lists."""
+    """Return a form's fields as the API description types them: some are lists."""
     form, repeated_fields = read_form(request), {"to", "cc", "bcc", "o:tag"}
     fields: dict[str, Any] = {
         name: value for name, value in form.fields if name not in repeated_fields
@@ -87,7 +87,7 @@ def _fields_of_form(request: SandboxRequest) -> dict[str, Any]:
 
 
 def _as_json(message: Json) -> Json:
-    """Return a description with forms replaced by objects."""
+    """Return an API description whose form is described as a JSON object."""
     request = message["paths"][
         next(path for path in message["paths"] if path.endswith("}/messages"))
     ]
@@ -98,7 +98,7 @@ def _as_json(message: Json) -> Json:
 
 @pytest.mark.parametrize("template", [None, TemplateRef("welcome", {"name": "Ada"})])
 def test_requests_match_the_description(template: TemplateRef | None) -> None:
-    """Each field of a request is in the description, with its type."""
+    """Each field of a request is in Mailgun's API description, with its type."""
     text = _as_json(OURS)
     sandbox = MailgunSandbox()
     vendor = mailgun_vendor(sandbox, sender="shop@acme.example", test_mode=True)
@@ -139,7 +139,7 @@ def test_requests_match_the_description(template: TemplateRef | None) -> None:
 
 
 def test_metrics_requests_match_the_description() -> None:
-    """Each requested metric is in the description."""
+    """Each requested metric is in Mailgun's API description."""
     message = OURS
     query = StatisticsQuery(start=date(2026, 3, 1), end=date(2026, 3, 2))
     body = metrics_body("mail.example.com", query, 0)

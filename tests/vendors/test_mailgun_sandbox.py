@@ -1,4 +1,4 @@
-"""Mailgun's sandbox is as strict as Mailgun."""
+"""The Mailgun sandbox is as strict as Mailgun."""
 
 from __future__ import annotations
 
@@ -70,21 +70,21 @@ def test_sandbox_is_strict(request_: Request) -> None:
     ],
 )
 def test_sandbox_has_one_domain_and_bounds(request_: Request) -> None:
-    """Another domain is not found, and a too large message is refused."""
+    """The Mailgun sandbox knows no other domain, and refuses an email that is too large."""
     _, mail_hub = mailgun_hub()
     with pytest.raises(VendorRejected):
         mail_hub.manager.call("mail", request_)
 
 
 def test_unverified_domain_is_refused() -> None:
-    """An unverified domain may not send."""
+    """The Mailgun sandbox does not send for an unverified domain."""
     _, mail_hub = mailgun_hub()
     with pytest.raises(VendorRejected, match="not allowed to send"):
         mail_hub.email().send_transactional(mail(from_="a@unverified.example"))
 
 
 def test_file_without_a_type_is_anything() -> None:
-    """A file of a form may lack its content type."""
+    """The Mailgun sandbox accepts a file without a content type in a form."""
     body = (
         b'--b\r\ncontent-disposition: form-data; name="attachment"; filename="a"\r\n\r\nz\r\n--b--'
     )
@@ -99,7 +99,7 @@ def test_file_without_a_type_is_anything() -> None:
 
 
 def test_sandbox_listens_on_a_port() -> None:
-    """The sandbox works over a real connection."""
+    """The Mailgun sandbox works over a real connection."""
     sandbox = MailgunSandbox()
     with sandbox.serving() as server:
         vendor = mailgun_vendor(sandbox, base_url=server.url)

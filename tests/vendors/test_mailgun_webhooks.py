@@ -29,7 +29,7 @@ def _event(**fields: Any) -> dict[str, Any]:
 
 
 def test_webhooks_are_signed_and_become_events() -> None:
-    """A signed webhook gives an event of the sent message."""
+    """A signed Mailgun webhook gives an event of the sent email."""
     sandbox, mail_hub = mailgun_hub()
     receipt = mail_hub.email().send_transactional(mail())
     result = _event(
@@ -83,7 +83,7 @@ def test_webhooks_are_signed_and_become_events() -> None:
 def test_every_kind_of_event_is_known(
     fields: dict[str, Any], status: EmailStatus, code: str | None
 ) -> None:
-    """Each event has its status, and an unknown one is kept as unknown."""
+    """Each Mailgun event has its status, and an unknown one is kept as unknown."""
     payload = {"signature": {}, "event-data": _event(**fields)}
     webhook = WebhookEvent(vendor="mailgun", id="e1", type="x", vendor_type="x", payload=payload)
     [event] = mailgun_hub()[1].events("mail", webhook)
@@ -104,7 +104,7 @@ def test_every_kind_of_event_is_known(
     ],
 )
 def test_other_webhooks_give_no_events(payload: object) -> None:
-    """Webhooks about incoming mail and lists give no message events."""
+    """Mailgun webhooks about incoming mail and lists give no events."""
     webhook = WebhookEvent(vendor="mailgun", id="e1", type="x", vendor_type="x", payload=payload)
 
     assert () == mailgun_hub()[1].events("mail", webhook)

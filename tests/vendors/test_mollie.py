@@ -1,4 +1,4 @@
-"""Mollie: payments, and the buyer's steps."""
+"""Mollie: payments, and what the buyer does."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def _shop() -> Iterator[Shop]:
 
 
 def test_metadata_does_not_replace_the_reference() -> None:
-    """A host's metadata do not replace the payment's reference."""
+    """Metadata from the host do not replace a Mollie payment's reference."""
     charge = order(metadata={"reference": "PO-7", "order": "7"}, return_url=BACK)
 
     assert {"reference": "INV-2041", "order": "7"} == payment_body(Mollie(), charge)["metadata"]
 
 
 def test_every_field_of_a_charge_is_sent() -> None:
-    """Every field of a charge is sent, the vendor's own options last."""
+    """Each field of a charge is sent to Mollie, and extra options are applied last."""
     vendor = Mollie(return_url=BACK, webhook_url="https://shop.example/hook?token=t0k")
     charge = order(
         customer=Customer(id="cst_1", name="Ada", email="a@b.example", phone="+31", country="nl"),
@@ -79,7 +79,7 @@ def test_every_field_of_a_charge_is_sent() -> None:
     ],
 )
 def test_payment_source_fields(source: str | None, fields: dict[str, Any]) -> None:
-    """Methods, tokens and mandates are sent in their fields; without any the buyer chooses."""
+    """Methods, tokens and mandates are sent to Mollie; without any the buyer chooses."""
     body = payment_body(Mollie(return_url=BACK), order(source))
 
     assert fields == {
@@ -97,12 +97,12 @@ def test_payment_source_fields(source: str | None, fields: dict[str, Any]) -> No
     ],
 )
 def test_amounts_are_written_with_all_their_decimals(money: Money, value: str) -> None:
-    """An amount has exactly the decimals of its currency."""
+    """An amount for Mollie has exactly the decimals of its currency."""
     assert {"currency": money.currency, "value": value} == amount_body(money)
 
 
 def test_redirect_payment_needs_a_return_url() -> None:
-    """Without a return URL no payment page is opened; off-session payments need none."""
+    """Mollie needs a return URL for a payment page; off-session payments need none."""
     with pytest.raises(InvalidData) as excinfo:
         payment_body(Mollie(), order())
 
@@ -114,7 +114,7 @@ def test_redirect_payment_needs_a_return_url() -> None:
 @pytest.mark.parametrize("wish", ["off_session", "store_method"])
 @pytest.mark.parametrize("customer", [None, Customer(email="a@b.example")], ids=["none", "no id"])
 def test_stored_means_need_a_customer(wish: str, customer: Customer | None) -> None:
-    """Storing or reusing a payment method needs a customer's id."""
+    """Storing or reusing a payment method at Mollie needs a customer's id."""
     fields: dict[str, Any] = {wish: True}
     with pytest.raises(InvalidData) as excinfo:
         payment_body(Mollie(return_url=BACK), order(customer=customer, **fields))
@@ -132,7 +132,7 @@ def test_request_headers(shop: Shop) -> None:
 
 
 def test_repr_shows_no_secret() -> None:
-    """A repr shows neither the API key nor the token of the webhook URL."""
+    """The repr of Mollie's vendor hides the API key and the token of the webhook URL."""
     vendor = Mollie(credentials="live_secret", webhook_url="https://shop.example/?token=t0k3n")
 
     assert "live_secret" not in repr(vendor)
@@ -141,7 +141,7 @@ def test_repr_shows_no_secret() -> None:
 
 
 def test_tenants_share_no_keys(shop: Shop) -> None:
-    """Two tenants' payments with the same key at one account are two payments."""
+    """Two tenants' payments with the same key are separate at a shared Mollie account."""
     payments = [
         shop.hub.payments(tenant).charge(order(), idempotency_key="k-1")
         for tenant in (None, "one", "two", "one")
@@ -155,7 +155,7 @@ def test_tenants_share_no_keys(shop: Shop) -> None:
 
 
 def test_buyer_chooses_the_method(shop: Shop) -> None:
-    """A payment without a method leads to Mollie's page and is complete on return."""
+    """A payment without a method leads to Mollie's page, and is complete when the buyer returns."""
     intent = shop.payments.create_intent(order(None), idempotency_key=shop.key())
     action = intent.next_action
     assert action is not None
@@ -182,7 +182,7 @@ def test_buyer_chooses_the_method(shop: Shop) -> None:
 def test_return_without_payment_is_a_decline(
     shop: Shop, status: str, reason: DeclineReason, code: str
 ) -> None:
-    """An unsuccessful payment is a decline with a reason."""
+    """An unsuccessful Mollie payment is a decline with a reason."""
     payment = shop.pay("ideal")
     shop.sandbox.visit(payment.ref.id, status)
 
@@ -194,7 +194,7 @@ def test_return_without_payment_is_a_decline(
 
 
 def test_pending_payment(shop: Shop) -> None:
-    """A payment is pending until the money arrives."""
+    """A Mollie payment is pending until the money arrives."""
     payment = shop.pay("banktransfer")
     shop.sandbox.visit(payment.ref.id, "pending")
     waiting = shop.payments.complete(payment.ref, idempotency_key=shop.key())
@@ -205,7 +205,7 @@ def test_pending_payment(shop: Shop) -> None:
 
 
 def test_card_with_3d_secure(shop: Shop) -> None:
-    """A card whose bank asks the buyer is pending; another one is paid at once."""
+    """A card payment whose bank asks the buyer is pending; another one is paid at once."""
     assert PaymentState.REQUIRES_ACTION == shop.pay("tkn_3dsecure").state
     paid_payment = shop.pay()
 
@@ -217,7 +217,7 @@ def test_card_with_3d_secure(shop: Shop) -> None:
 
 
 def test_decline_names_its_payment(shop: Shop) -> None:
-    """The error of a declined card has the reference of its payment."""
+    """The error of a card that Mollie declined has the reference of its payment."""
     with pytest.raises(PaymentDeclined) as excinfo:
         shop.pay("tkn_card_expired")
 
@@ -230,7 +230,7 @@ def test_decline_names_its_payment(shop: Shop) -> None:
 
 
 def test_stored_payment_method(shop: Shop) -> None:
-    """The first payment creates a mandate for later payments without the buyer."""
+    """The first Mollie payment creates a mandate for later payments without the buyer."""
     first = shop.pay(customer=CUSTOMER, store_method=True)
     assert first.means is not None
     mandate = first.means.stored
@@ -247,7 +247,7 @@ def test_stored_payment_method(shop: Shop) -> None:
 
 
 def test_pending_direct_debit(shop: Shop) -> None:
-    """A direct debit is pending until the money arrives."""
+    """A direct debit at Mollie is pending until the money arrives."""
     debit = shop.pay("directdebit", customer=CUSTOMER, off_session=True)
     shop.sandbox.arrive(debit.ref.id)
 

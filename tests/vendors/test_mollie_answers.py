@@ -1,4 +1,4 @@
-"""Mollie's answers: payments, errors and lists."""
+"""Mollie's responses: payments, errors and lists."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _shop() -> Iterator[Shop]:
 
 
 def payment(**fields: Any) -> Payment:
-    """Return a payment in Mollie's form."""
+    """Return the payment read from a Mollie response with these fields."""
     default_payment = {
         "id": "tr_1",
         "status": "paid",
@@ -62,12 +62,12 @@ def payment(**fields: Any) -> Payment:
     ids=str,
 )
 def test_incomplete_answers_are_none(reader: Callable[..., object], message: Json) -> None:
-    """An answer without id, status, amount or payment is None."""
+    """A Mollie response without id, status, amount or payment is read as None."""
     assert reader(ref, as_answer(message)) is None
 
 
 def test_unknown_status_is_kept() -> None:
-    """An unknown status is kept in Mollie's word, and totals are None."""
+    """An unknown status of Mollie is kept in Mollie's word, and totals are None."""
     result = payment(status="teleported", later={"x": 1})
 
     assert (PaymentState.UNKNOWN, "teleported") == (result.state, result.vendor_state)
@@ -76,12 +76,12 @@ def test_unknown_status_is_kept() -> None:
 
 
 def test_open_payment_without_a_page_is_pending() -> None:
-    """An open payment without a payment page is pending."""
+    """An open Mollie payment without a payment page is pending."""
     assert PaymentState.PENDING == payment(status="open").state
 
 
 def test_captured_amount() -> None:
-    """A paid payment is captured, in part if the captures say so."""
+    """A paid Mollie payment is captured, in part if its captures say so."""
     smaller_amount = {"currency": "EUR", "value": "100.00"}
 
     assert EUROS == payment().captured
@@ -94,7 +94,7 @@ def test_captured_amount() -> None:
 
 @pytest.mark.parametrize("value", ["149.901", None, "NaN", "9" * 40, {"x": 1}, "", []], ids=str)
 def test_inexact_amounts_are_none(value: object) -> None:
-    """An amount that is not exact in its currency is None."""
+    """An amount of Mollie that is not exact in its currency is read as None."""
     fields = {"amount": {"currency": "EUR", "value": value}}
 
     assert money(as_answer(fields), "amount") is None
@@ -110,7 +110,7 @@ def test_inexact_amounts_are_none(value: object) -> None:
     ],
 )
 def test_decline_reasons(fields: dict[str, Any], reason: DeclineReason, code: str) -> None:
-    """The reason of a failure comes from Mollie, the bank or the terminal."""
+    """The reason of a failed Mollie payment comes from Mollie, the bank or the terminal."""
     decline = payment(status="failed", **fields).decline
 
     assert decline is not None
@@ -118,7 +118,7 @@ def test_decline_reasons(fields: dict[str, Any], reason: DeclineReason, code: st
 
 
 def test_decline_texts_are_masked() -> None:
-    """A card number in a decline's text is masked, and a long text is cut."""
+    """A card number in a Mollie decline's text is masked, and a long text is cut off."""
     details = {"failureMessage": f"4111111111111111 {'x' * 999}"}
     decline = payment(status="failed", details=details).decline
 
@@ -128,7 +128,7 @@ def test_decline_texts_are_masked() -> None:
 
 
 def test_payment_method_details() -> None:
-    """A payment method has the details that Mollie gives."""
+    """A Mollie payment method has the details that Mollie gives."""
     assert MeansOfPayment(type="ideal") == payment(method="ideal").means
     details = {"cardNumber": "6703********5678", "cardExpiryDate": "soon", "wallet": "applepay"}
     means = payment(method="bancontact", details=details).means
@@ -152,7 +152,7 @@ PAY, BACK_AGAIN = Request.post("/v2/payments"), Request.post("/v2/payments/tr_1/
 def test_error_bodies_come_before_the_status(
     request_: Request, answer: Response, kind: type[Exception]
 ) -> None:
-    """The body of an error decides before its status."""
+    """The body of a Mollie error decides its class before the status does."""
     assert kind is type(classify(request_, answer))
 
 
@@ -170,12 +170,12 @@ def test_error_bodies_come_before_the_status(
     ],
 )
 def test_rest_is_left_to_the_status(request_: Request, answer: Response) -> None:
-    """A response about a failed payment is not an error; other bodies leave it to the status."""
+    """A response about a failed payment is no error; an unknown body is left to the status."""
     assert classify(request_, answer) is None
 
 
 def test_payments_are_listed(shop: Shop) -> None:
-    """All payments are found page by page, newest first."""
+    """All Mollie payments are listed page by page, newest first."""
     payments = [shop.pay().ref for _ in range(3)]
     query = PaymentQuery(limit=2)
     first = shop.payments.payments(query)
@@ -186,7 +186,7 @@ def test_payments_are_listed(shop: Shop) -> None:
 
 
 def test_payments_are_listed_by_time(shop: Shop) -> None:
-    """Mollie has no time filter, so payments outside the period are dropped."""
+    """Payments outside the period are dropped, since Mollie has no time filter."""
     refs = []
     for _ in range(5):
         refs.append(shop.pay().ref)
@@ -205,7 +205,7 @@ def test_payments_are_listed_by_time(shop: Shop) -> None:
 
 @pytest.mark.parametrize("body", [{}, {"_embedded": []}, {"_embedded": {"payments": {}}}])
 def test_malformed_list(shop: Shop, body: dict[str, Any]) -> None:
-    """A response without a list is malformed."""
+    """A Mollie response without a list is malformed."""
     shop.sandbox.fail(reply(body))
 
     with pytest.raises(VendorFailed):
@@ -213,7 +213,7 @@ def test_malformed_list(shop: Shop, body: dict[str, Any]) -> None:
 
 
 def test_invalid_next_link_ends_a_list(shop: Shop) -> None:
-    """A list with an invalid next link ends there."""
+    """A Mollie list with an invalid link to the next page ends there."""
     body = {
         "_embedded": {"payments": [None, {}, {"id": "tr_1"}]},
         "_links": {"next": {"href": "http://[elsewhere"}},

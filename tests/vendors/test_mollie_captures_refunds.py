@@ -44,7 +44,7 @@ def _shop() -> Iterator[Shop]:
 
 
 def test_partial_captures(shop: Shop) -> None:
-    """A capture that is not the last leaves the rest; the last releases it."""
+    """At Mollie a capture leaves the rest authorised, unless it is the final one."""
     authorization = shop.hold()
     assert authorization.authorized_until is not None
     first = shop.payments.capture(authorization.ref, PART, final=False, idempotency_key=shop.key())
@@ -73,7 +73,7 @@ def test_partial_captures(shop: Shop) -> None:
 
 
 def test_full_capture(shop: Shop) -> None:
-    """A full capture, with or without an amount, releases nothing."""
+    """A full capture at Mollie, with or without an amount, releases nothing."""
     for amount in (None, EUROS):
         authorization = shop.hold()
         capture = shop.payments.capture(authorization.ref, amount, idempotency_key=shop.key())
@@ -84,7 +84,7 @@ def test_full_capture(shop: Shop) -> None:
 
 
 def test_last_part_leaves_nothing_to_release(shop: Shop) -> None:
-    """A final capture of the whole rest succeeds, though nothing is left to release."""
+    """A final capture of the whole rest succeeds at Mollie, with nothing left to release."""
     authorization = shop.hold()
     shop.payments.capture(authorization.ref, PART, final=False, idempotency_key=shop.key())
     shop.payments.capture(authorization.ref, Money("49.90", "EUR"), idempotency_key=shop.key())
@@ -94,7 +94,7 @@ def test_last_part_leaves_nothing_to_release(shop: Shop) -> None:
 
 
 def test_capture_with_a_lost_release_is_repeated(shop: Shop) -> None:
-    """Repeating the key captures nothing twice, and releases the rest."""
+    """A repeated key captures nothing twice at Mollie, and releases the rest."""
     authorization, key = shop.hold(), shop.key()
     shop.sandbox.fail(Slow(0.0), Lost())
     with pytest.raises(ConnectionFailed):
@@ -109,7 +109,7 @@ def test_capture_with_a_lost_release_is_repeated(shop: Shop) -> None:
 
 
 def test_more_than_was_set_aside_is_not_captured(shop: Shop) -> None:
-    """A capture above the authorised amount is refused, as is a wrong credential."""
+    """Mollie refuses a capture above the authorised amount and a wrong credential."""
     authorization = shop.hold()
     with pytest.raises(VendorRejected):
         shop.payments.capture(authorization.ref, EUROS * 2, idempotency_key=shop.key())
@@ -122,7 +122,7 @@ def test_more_than_was_set_aside_is_not_captured(shop: Shop) -> None:
 
 
 def test_open_payment_is_cancelled(shop: Shop) -> None:
-    """An unpaid payment can be cancelled."""
+    """An unpaid Mollie payment can be cancelled."""
     payment = shop.pay("ideal")
     void = shop.payments.void(payment.ref, idempotency_key=shop.key())
     assert void.after is not None
@@ -131,7 +131,7 @@ def test_open_payment_is_cancelled(shop: Shop) -> None:
 
 
 def test_lost_cancellation_is_repeated(shop: Shop) -> None:
-    """A repeat after a lost answer learns that the payment was cancelled."""
+    """If the response to a cancellation was lost, the repeat learns that it succeeded."""
     payment, key = shop.pay("ideal"), shop.key()
     shop.sandbox.fail(Slow(0.0), Lost())
     with pytest.raises(ConnectionFailed):
@@ -141,7 +141,7 @@ def test_lost_cancellation_is_repeated(shop: Shop) -> None:
 
 
 def test_void_is_pending_at_first(shop: Shop) -> None:
-    """Releasing an authorisation is requested first, and pending until done."""
+    """The release of a Mollie authorisation is pending until it is done."""
     authorization = shop.hold()
     void = shop.payments.void(authorization.ref, idempotency_key=shop.key())
 
@@ -150,7 +150,7 @@ def test_void_is_pending_at_first(shop: Shop) -> None:
 
 
 def test_paid_payment_cannot_be_voided(shop: Shop) -> None:
-    """A paid payment cannot be voided, and a repeat gets the same refusal."""
+    """A paid Mollie payment cannot be voided, and a repeat gets the same refusal."""
     payment, key = shop.pay(), shop.key()
     for _ in range(2):
         with pytest.raises(VendorRejected):
@@ -160,7 +160,7 @@ def test_paid_payment_cannot_be_voided(shop: Shop) -> None:
 
 
 def test_unclear_outcome_is_unknown(shop: Shop) -> None:
-    """A cancelled payment that is still open has an unknown outcome."""
+    """If a cancelled Mollie payment is still open, the outcome is unknown."""
     payment = shop.pay("ideal")
     shop.sandbox.fail(reply({"status": 422}, 422), reply(shop.sandbox.payments[payment.ref.id]))
 
@@ -171,7 +171,7 @@ def test_unclear_outcome_is_unknown(shop: Shop) -> None:
 
 
 def test_refund_without_an_amount_is_of_the_rest(shop: Shop) -> None:
-    """A refund without an amount returns the rest, once per key."""
+    """A Mollie refund without an amount returns the rest, once per key."""
     payment = shop.pay()
     shop.refund(payment, PART)
     key = shop.key()
@@ -184,7 +184,7 @@ def test_refund_without_an_amount_is_of_the_rest(shop: Shop) -> None:
 
 
 def test_reason_of_a_refund(shop: Shop) -> None:
-    """A refund's reason is sent in metadata, since the buyer may see the description."""
+    """Mollie gets a refund's reason as metadata, since buyers may see the description."""
     shop.refund(shop.pay(), PART, reason=RefundReason.FRAUD)
 
     assert {"reason": "fraud"} == shop.sent_body()["metadata"]
@@ -193,7 +193,7 @@ def test_reason_of_a_refund(shop: Shop) -> None:
 
 @pytest.mark.parametrize("success", [True, False])
 def test_pending_refund(shop: Shop, success: bool) -> None:
-    """A refund is pending until the money arrives, and may fail."""
+    """A Mollie refund is pending until the money arrives, and may fail."""
     payment = shop.pay()
     refund = shop.refund(payment)
     shop.time += 60
@@ -207,7 +207,7 @@ def test_pending_refund(shop: Shop, success: bool) -> None:
 
 
 def test_refund_is_found_by_its_payment(shop: Shop) -> None:
-    """A refund's id without its payment's is refused, without a request."""
+    """The id of a Mollie refund without its payment's is refused without a request."""
     with pytest.raises(InvalidData):
         shop.payments.get_refund("mollie:main:re_1")
 
@@ -215,7 +215,7 @@ def test_refund_is_found_by_its_payment(shop: Shop) -> None:
 
 
 def test_duplicate_refund_is_refused(shop: Shop) -> None:
-    """A refund that Mollie takes for a duplicate is refused."""
+    """A refund that Mollie considers a duplicate is refused."""
     payment = shop.pay()
     shop.sandbox.fail(reply({"status": 409, "detail": "Duplicate"}, 409))
 
@@ -227,7 +227,7 @@ def test_duplicate_refund_is_refused(shop: Shop) -> None:
 
 
 def test_chargeback_takes_the_money(shop: Shop) -> None:
-    """A payment with a chargeback is disputed until that is reversed."""
+    """A Mollie payment with a chargeback is disputed until the chargeback is reversed."""
     payment = shop.pay()
     shop.time += 60
     chargeback = shop.sandbox.charge_back(payment.ref.id)
@@ -247,7 +247,7 @@ def test_chargeback_takes_the_money(shop: Shop) -> None:
 @pytest.mark.parametrize("operation", ["capture", "refund"])
 @pytest.mark.parametrize("answer", [{}, [], {"id": "x"}, {"paymentId": "tr_1"}], ids=str)
 def test_malformed_success_is_a_failure(shop: Shop, operation: str, answer: Json) -> None:
-    """A success without the expected fields is a failure with unknown outcome."""
+    """A success of Mollie without the expected fields fails with an unknown outcome."""
     payment = shop.hold()
     shop.sandbox.fail(reply(answer, 201))
 

@@ -64,7 +64,7 @@ OURS: Json = {
 
 
 def _everything() -> MollieSandbox:
-    """A sandbox that got every kind of request with a body."""
+    """Return a sandbox that has received each kind of request with a body."""
     sandbox = MollieSandbox()
     vendor = Mollie(
         credentials=sandbox.api_key,
@@ -99,7 +99,7 @@ def _everything() -> MollieSandbox:
 
 
 def test_requests_match_the_description() -> None:
-    """Every request matches the description."""
+    """Each request matches Mollie's API description."""
     message = OURS
     requests = [request for request in _everything().requests if request.body]
 
@@ -122,12 +122,12 @@ def test_requests_match_the_description() -> None:
     ],
 )
 def test_checker_finds_mistakes(path: str, body: Json, wrong: str) -> None:
-    """A request that the description does not allow is reported."""
+    """A request that Mollie's API description does not allow is reported."""
     assert wrong in problems(OURS, "POST", f"/v2/payments/tr_1/{path}", body)
 
 
 def test_checker_handles_optional_types() -> None:
-    """A field that may be a text or null must not be a number."""
+    """A field that is described as a text or null must not be a number."""
     body = {"amount": {"currency": "EUR", "value": "1"}, "description": "x", "redirectUrl": 1}
 
     assert ["body.redirectUrl is no string or null."] == problems(

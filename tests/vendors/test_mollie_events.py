@@ -1,4 +1,4 @@
-"""Mollie's webhooks, which only say that a payment should be looked up."""
+"""Mollie's webhooks, which say only that a payment should be looked up."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _shop() -> Iterator[Shop]:
 
 
 def test_webhook_asks_for_a_look_up(shop: Shop) -> None:
-    """A webhook changes nothing by itself; following it up reads the payment."""
+    """A Mollie webhook changes nothing by itself; following it up reads the payment."""
     payment = shop.pay("ideal")
     shop.sandbox.visit(payment.ref.id)
     (event,) = shop.webhook_events()
@@ -42,7 +42,7 @@ def test_webhook_asks_for_a_look_up(shop: Shop) -> None:
 
 
 def test_every_webhook_of_a_payment_is_let_in(shop: Shop) -> None:
-    """All webhooks of a payment are equal, and none counts as a repeat."""
+    """All webhooks of a Mollie payment are equal, and all are accepted."""
     payment = shop.pay("ideal")
     shop.sandbox.visit(payment.ref.id)
     shop.refund(payment)
@@ -53,7 +53,7 @@ def test_every_webhook_of_a_payment_is_let_in(shop: Shop) -> None:
 
 
 def test_forged_webhook_changes_nothing(shop: Shop) -> None:
-    """Without the token a webhook is refused; with it, it only causes a look-up."""
+    """A Mollie webhook without the token is refused; with it, it causes only a look-up."""
     payment = shop.pay("ideal")
     shop.sandbox.visit(payment.ref.id, "failed")
     notice = shop.sandbox.sent[-1]
@@ -74,13 +74,13 @@ def test_forged_webhook_changes_nothing(shop: Shop) -> None:
 
 
 def test_only_events_are_followed_up(shop: Shop) -> None:
-    """Another value than an event is refused by name."""
+    """Following up a value that is not an event is refused with the argument's name."""
     with pytest.raises(InvalidData):
         shop.payments.follow_up("tr_1")  # type: ignore[arg-type]  # what is refused
 
 
 def webhook(data: object, payload: object = None) -> WebhookEvent:
-    """Return a webhook with this content."""
+    """Return a Mollie webhook with this content."""
     return WebhookEvent(
         vendor="mollie", id="event_1", type="x", vendor_type="x", data=data, payload=payload
     )
@@ -97,14 +97,14 @@ def webhook(data: object, payload: object = None) -> WebhookEvent:
     ids=["classic", "payment", "without data", "refund"],
 )
 def test_webhooks_of_either_kind_name_a_payment(data: object, payload: object) -> None:
-    """A webhook of the newer kind names a payment, or an entity of one."""
+    """A Mollie webhook of the newer kind names a payment, or contains it."""
     (event,) = Mollie().events(webhook(data, payload), ref)
 
     assert ("tr_1", True, "event_1") == (event.ref.id, event.ask, event.id)
 
 
 def test_event_id_differs_from_the_payment_id() -> None:
-    """The payment's id does not identify an event."""
+    """The id of a payment does not identify a Mollie event."""
     fields = {"id": "tr_1"}
     result = WebhookEvent(
         vendor="mollie-classic", id="tr_1", type="x", vendor_type="x", data=fields, payload=fields
@@ -130,5 +130,5 @@ def test_event_id_differs_from_the_payment_id() -> None:
     ids=str,
 )
 def test_other_webhooks_give_no_events(data: object) -> None:
-    """Webhooks about other things give no events."""
+    """Mollie webhooks about other things than payments give no events."""
     assert () == Mollie().events(webhook(data, data), ref)

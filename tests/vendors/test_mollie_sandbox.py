@@ -1,4 +1,4 @@
-"""Mollie's sandbox refuses what Mollie would refuse."""
+"""The Mollie sandbox refuses what Mollie would refuse."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.vendors.mollie_account import BACK
 
 
 def payment_body(**fields: Any) -> dict[str, Any]:
-    """Return the body of a payment, with changes."""
+    """Return the body that creates a payment, with these changes."""
     default_payment = {
         "amount": {"currency": "EUR", "value": "1.00"},
         "description": "Chairs",
@@ -27,7 +27,7 @@ def payment_body(**fields: Any) -> dict[str, Any]:
 def reply_to(
     sandbox: MollieSandbox, method: str, path: str, body: object = None, **headers: str
 ) -> Response:
-    """Return the sandbox's response."""
+    """Return the Mollie sandbox's response to a request."""
     fields = {"Authorization": f"Bearer {sandbox.api_key}", **headers}
     http = SandboxHttpClient(sandbox)
     request = Request(method, path, headers=fields)
@@ -69,14 +69,14 @@ def reply_to(
     ],
 )
 def test_sandbox_refuses_invalid_payments(body: object, field: str) -> None:
-    """Missing, misspelt or malformed fields are refused."""
+    """The Mollie sandbox refuses missing, misspelt or malformed fields."""
     response = reply_to(MollieSandbox(), "POST", "/v2/payments", body)
 
     assert (422, field) == (response.status, response.json()["field"])
 
 
 def test_sandbox_refuses_impossible_operations() -> None:
-    """Missing, forbidden and impossible operations are refused."""
+    """The Mollie sandbox refuses missing, forbidden and impossible operations."""
     sandbox = MollieSandbox()
     sandbox.customers.add("cst_new")
     paid_response = reply_to(
@@ -108,7 +108,7 @@ def test_sandbox_refuses_impossible_operations() -> None:
 
 
 def test_sandbox_repeats_answers_by_key() -> None:
-    """A key repeats its answer, also a refusal, and refuses another request."""
+    """Mollie repeats the response of a key, also a refusal, and refuses another request."""
     sandbox = MollieSandbox()
     key = {"Idempotency-Key": "k"}
     first = reply_to(sandbox, "POST", "/v2/payments", payment_body(), **key)
@@ -129,7 +129,7 @@ def test_sandbox_repeats_answers_by_key() -> None:
 
 
 def test_payment_without_a_place_for_webhooks_sends_none() -> None:
-    """A payment without a webhook URL sends no webhooks."""
+    """A Mollie payment without a webhook URL sends no webhooks."""
     sandbox = MollieSandbox()
     reply_to(
         sandbox, "POST", "/v2/payments", payment_body(method="creditcard", cardToken="tkn_visa")

@@ -1,4 +1,4 @@
-"""A step that a payment's state does not allow raises the same error at all vendors."""
+"""An operation that a payment's state forbids raises the same error at all vendors."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ MUCH = Money("500.00", "EUR")
 
 
 class Shop:
-    """Payments at a sandbox in either mode; the vendor decides requests at once."""
+    """Payments at a vendor's sandbox in either mode; the vendor decides requests at once."""
 
     def __init__(self, vendor: str, mode: str, folder: Path) -> None:
         self.fixture: SandboxFixture = fixture_of(vendor, folder)
@@ -46,7 +46,7 @@ class Shop:
         self._number = 0
 
     async def __call__(self, verb: str, *options: Any, **named: Any) -> Any:
-        """Run a step under a new key, unless it has one."""
+        """Run a payment operation, by default with a new key."""
         self._number += 1
         key = named.pop("idempotency_key", f"k-{self._number}")
         done = getattr(self._face, verb)(*options, idempotency_key=key, **named)
@@ -106,7 +106,7 @@ STEPS: list[Step] = [
 
 
 def run(check: Callable[[], Awaitable[None]]) -> None:
-    """Run a step; of an asynchronous hub, in an event loop."""
+    """Run an asynchronous check in an event loop."""
     asyncio.run(check())  # type: ignore[arg-type]  # what is awaited here is a coroutine
 
 
@@ -116,7 +116,7 @@ def run(check: Callable[[], Awaitable[None]]) -> None:
 def test_step_in_the_wrong_state_is_rejected(
     vendor: str, step: Step, mode: str, tmp_path: Path
 ) -> None:
-    """The step raises `VendorRejected`, at once or by a later webhook."""
+    """An operation in the wrong state raises VendorRejected, at once or by a later webhook."""
 
     async def check() -> None:
         state, verb, value = step
@@ -151,7 +151,7 @@ def test_voiding_twice_changes_nothing(vendor: str, mode: str, tmp_path: Path) -
 @MODES
 @pytest.mark.parametrize("vendor", VENDORS)
 def test_refund_without_an_amount_is_of_the_rest(vendor: str, mode: str, tmp_path: Path) -> None:
-    """After a partial refund, one without an amount returns the rest."""
+    """After a partial refund, a refund without an amount returns the rest."""
 
     async def check() -> None:
         shop = Shop(vendor, mode, tmp_path)
@@ -175,7 +175,7 @@ def test_refund_without_an_amount_is_of_the_rest(vendor: str, mode: str, tmp_pat
 @MODES
 @pytest.mark.parametrize("vendor", VENDORS)
 def test_whole_refund_is_repeated_under_its_key(vendor: str, mode: str, tmp_path: Path) -> None:
-    """A repeated full refund returns the same refund at every vendor."""
+    """Repeating a full refund returns the same refund at each vendor."""
 
     async def check() -> None:
         shop = Shop(vendor, mode, tmp_path)
@@ -190,7 +190,7 @@ def test_whole_refund_is_repeated_under_its_key(vendor: str, mode: str, tmp_path
 @MODES
 @pytest.mark.parametrize("vendor", VENDORS)
 def test_reason_may_be_a_text(vendor: str, mode: str, tmp_path: Path) -> None:
-    """A refund's reason may be a text, and an empty one is refused everywhere."""
+    """A refund's reason may be a text, and an empty one is refused at each vendor."""
 
     async def check() -> None:
         shop = Shop(vendor, mode, tmp_path)
@@ -206,7 +206,7 @@ def test_reason_may_be_a_text(vendor: str, mode: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("code", ["resource_missing", "payment_intent_unexpected_state"])
 def test_other_refusals_to_void_are_errors(code: str, tmp_path: Path) -> None:
-    """Another refusal by Stripe to void is an error."""
+    """If Stripe refuses a void for another reason, an error is raised."""
 
     async def check() -> None:
         shop = Shop("stripe", "sync", tmp_path)

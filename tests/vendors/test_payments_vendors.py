@@ -1,4 +1,4 @@
-"""Every payments vendor passes the conformance kit, synchronously and asynchronously."""
+"""Each payment vendor passes the conformance kit, synchronously and asynchronously."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize("subject", SUBJECTS, ids=name_of)
 @pytest.mark.parametrize("check", payments_conformance.CHECKS, ids=name_of)
 def test_payments_vendor_conforms(check: Check, subject: Factory) -> None:
-    """Every payments vendor passes the kit behind a synchronous hub."""
+    """Each payment vendor passes the conformance kit with a synchronous hub."""
     check(subject)
 
 
 @pytest.mark.parametrize("subject", SUBJECTS, ids=name_of)
 @pytest.mark.parametrize("check", payments_conformance.ASYNC_CHECKS, ids=name_of)
 def test_payments_vendor_conforms_async(check: AsyncCheck, subject: Factory) -> None:
-    """Every payments vendor passes the kit behind an asynchronous hub."""
+    """Each payment vendor passes the conformance kit with an asynchronous hub."""
     asyncio.run(check(subject))

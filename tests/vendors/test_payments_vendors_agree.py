@@ -1,4 +1,4 @@
-"""The same steps with payments have the same neutral result at every payments vendor."""
+"""The same payment operations have the same neutral result at each payment vendor."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PART: Final = Money("50.00", "EUR")
 
 
 class Till:
-    """An account at a vendor's sandbox, which does at once what it has accepted."""
+    """An account at a vendor's sandbox that completes accepted operations at once."""
 
     def __init__(self, subject: PaymentsSubject, hub: Hub) -> None:
         self.subject = subject
@@ -37,7 +37,7 @@ class Till:
         self._number = 0
 
     def __call__(self, operation: str, *arguments: Any) -> Any:
-        """The result of an operation under a new key."""
+        """Return the result of a payment operation with a new key."""
         self._number += 1
         key = f"INV-1/{self._number}"
         result = getattr(self.payments, operation)(*arguments, idempotency_key=key)
@@ -45,12 +45,12 @@ class Till:
         return result
 
     def paid(self, source: str | None = None) -> Ref:
-        """A payment that has been captured."""
+        """Return the reference of a payment that was captured."""
         payment: Payment = self("charge", self._order(source))
         return payment.ref
 
     def waiting(self) -> Ref:
-        """A payment that waits for its buyer."""
+        """Return the reference of a payment that waits for its buyer."""
         if self.subject.asks is None:
             raise UnsupportedByVendor(
                 "No buyer is asked here.", capabilities=(PaymentsCapability.COMPLETE,)
@@ -58,12 +58,12 @@ class Till:
         return self.paid(self.subject.asks)
 
     def held(self) -> Ref:
-        """A payment that has been authorised."""
+        """Return the reference of a payment that was authorised."""
         payment: Payment = self("authorize", self._order(None))
         return payment.ref
 
     def unknown(self) -> Ref:
-        """A reference in the vendor's form that names nothing."""
+        """Return a reference in the vendor's form to a payment that does not exist."""
         ref = self.held()
         return attrs.evolve(ref, id=f"{ref.id[:-3]}AAA", related={})
 
@@ -186,7 +186,7 @@ def _outcome(subject: PaymentsSubject, scenario: Callable[[Till], object]) -> ob
 @pytest.mark.parametrize("make", SUBJECTS, ids=name_of)
 @pytest.mark.parametrize("scenario", TOO_FAR)
 def test_step_too_far_raises_the_same_error_at_every_vendor(scenario: str, make: Factory) -> None:
-    """A step too far raises VendorRejected, or is pending if the vendor decides later."""
+    """A forbidden operation raises VendorRejected, or is pending if the vendor decides later."""
     subject = make()
     outcome: Any = _outcome(subject, TOO_FAR[scenario])
 
@@ -201,7 +201,7 @@ def test_step_too_far_raises_the_same_error_at_every_vendor(scenario: str, make:
 @pytest.mark.parametrize("make", SUBJECTS, ids=name_of)
 @pytest.mark.parametrize("scenario", STATES)
 def test_step_has_the_same_result_at_every_vendor(scenario: str, make: Factory) -> None:
-    """A step has the same result at every vendor that is able to tell it."""
+    """An operation has the same result at each vendor, except for the listed differences."""
     subject = make()
     step, usual_result = STATES[scenario]
     expected = DIFFERENCES.get(scenario, {}).get(name_of(make), usual_result)
@@ -216,7 +216,7 @@ def test_step_has_the_same_result_at_every_vendor(scenario: str, make: Factory) 
 
 
 def test_page_has_a_row_for_each_difference() -> None:
-    """The page about payments has a row for each step with another result at some vendor."""
+    """The page about payments has a table row for each difference between vendors."""
     section = PAGE.read_text("utf-8").partition("## Know the differences")[2].partition("\n## ")[0]
     rows = [line for line in section.splitlines() if line.startswith("| ")][2:]
     vendors_by_row = [

@@ -41,7 +41,7 @@ def _shop() -> Iterator[Shop]:
 
 
 def test_base_url() -> None:
-    """The URL is that of PayPal, of its sandbox, or of the account's setting."""
+    """The URL is PayPal's live one, its sandbox's, or the one in the account's settings."""
     assert "https://api-m.paypal.com" == PayPal().services()[""].base_url
     assert "https://api-m.sandbox.paypal.com" == PayPal(sandbox=True).services()[""].base_url
     elsewhere = PayPal(base_url="https://proxy.example/", client_id="a", client_secret="b")
@@ -50,7 +50,7 @@ def test_base_url() -> None:
 
 
 def test_app_needs_id_and_secret() -> None:
-    """An app with only an id or only a secret is refused, and the missing half is named."""
+    """A PayPal account with only an app id or only a secret is refused, naming the missing one."""
     with pytest.raises(ConfigurationError) as excinfo:
         PayPal(client_id="a")
     assert "client_secret" == excinfo.value.path
@@ -60,7 +60,7 @@ def test_app_needs_id_and_secret() -> None:
 
 
 def test_secret_needs_https() -> None:
-    """A configuration that would send the secret without TLS is refused with its path."""
+    """A configuration that would send PayPal's secret without TLS is refused with its path."""
     vendor_settings = {"client_id": "a", "client_secret": "b", "base_url": "http://paypal.example"}
     with pytest.raises(ConfigurationError, match="not HTTPS") as excinfo:
         moorage.open({"vendors": {"paypal": vendor_settings}})
@@ -69,7 +69,7 @@ def test_secret_needs_https() -> None:
 
 
 def test_token_from_the_provider(shop: Shop) -> None:
-    """Without an app the credential provider is asked for a token."""
+    """Without app credentials, a PayPal account gets its token from the credential provider."""
     shop.charged()
     token = shop.last_request().bearer()
     assert token is not None
@@ -84,7 +84,7 @@ def test_token_from_the_provider(shop: Shop) -> None:
 
 
 def test_expired_token_is_renewed(shop: Shop) -> None:
-    """A 401 causes a new token, and the payment is made once."""
+    """After a 401 from PayPal, a new token is requested, and the payment is made once."""
     shop.charged()
     shop.sandbox.token_endpoint.forget()
     shop.charged()
@@ -93,7 +93,7 @@ def test_expired_token_is_renewed(shop: Shop) -> None:
 
 
 def test_wrong_app_secret(shop: Shop) -> None:
-    """A wrong secret gets no token, and the error does not show it."""
+    """A wrong PayPal secret gets no token, and the error does not show the secret."""
     vendor = PayPal(client_id="paypal-client", client_secret="wrong-secret", sandbox=True)
     account = Account("main", vendor, settings=SETTINGS)
     with Hub([account], http=SandboxHttpClient(shop.sandbox)) as hub:
@@ -105,7 +105,7 @@ def test_wrong_app_secret(shop: Shop) -> None:
 
 
 def test_second_401_is_final(shop: Shop) -> None:
-    """A 401 with a new token is an authentication failure."""
+    """If PayPal refuses a new token, AuthenticationFailed is raised."""
     shop.sandbox.fail(*[paypal_says(401, "AUTHENTICATION_FAILURE")] * 2)
     with pytest.raises(AuthenticationFailed) as excinfo:
         shop.charged()
@@ -120,7 +120,7 @@ PARTNER = "PayPal-Partner-Attribution-Id"
 
 
 def test_fields_of_an_order(shop: Shop) -> None:
-    """An order has all its fields, its key, its token and the wish for a full response."""
+    """A PayPal order has all its fields, its key and token, and requests a full response."""
     shop.charged(description="Two chairs " * 20, statement_descriptor="ACME CHAIRS")
     request = shop.last_request()
 
@@ -144,7 +144,7 @@ def test_fields_of_an_order(shop: Shop) -> None:
 
 
 def test_headers_of_the_account() -> None:
-    """An account may add headers, and PayPal is still asked for a full response."""
+    """An account may add headers, and the request for a full response is still sent."""
     shop = Shop({"headers": {PARTNER: "ACME"}})
     with shop.hub:
         shop.payments.void(shop.authorized().ref, idempotency_key="v-1")
@@ -168,13 +168,13 @@ def test_headers_of_the_account() -> None:
     ],
 )
 def test_amounts_are_texts(amount: Money, value: str) -> None:
-    """An amount has the decimals that PayPal accepts for its currency."""
+    """An amount for PayPal has the decimals that PayPal accepts for its currency."""
     assert {"currency_code": amount.currency, "value": value} == amount_body(amount)
 
 
 @pytest.mark.parametrize("amount", [Money("500.50", "HUF"), Money("1.234", "BHD")])
 def test_unsupported_amount_is_refused(amount: Money, shop: Shop) -> None:
-    """An amount that PayPal cannot represent is refused, not rounded."""
+    """An amount that PayPal cannot represent is refused and not rounded."""
     with pytest.raises(InvalidData):
         shop.charged(amount=amount)
 
@@ -259,7 +259,7 @@ def test_payment_sources(
 def test_intent_leaves_the_choice(
     fields: dict[str, Any], sent: dict[str, Any] | None, shop: Shop
 ) -> None:
-    """An intent is not a payment yet, even with a stored method; the buyer chooses."""
+    """A PayPal intent is not a payment yet, even with a stored method: the buyer chooses."""
     charge = order("card:visa-1", **fields)
     payment = shop.payments.create_intent(charge, idempotency_key="k")
 
@@ -293,7 +293,7 @@ def test_invalid_charges_are_refused_before_sending(
 
 
 def test_only_cards_are_confirmed(shop: Shop) -> None:
-    """Confirmation by the bank is refused for wallets."""
+    """Wallets at PayPal refuse a request for confirmation by the bank."""
     with pytest.raises(UnsupportedByVendor) as excinfo:
         shop.charged("paypal", three_ds=ThreeDs.ALWAYS)
 
@@ -302,7 +302,7 @@ def test_only_cards_are_confirmed(shop: Shop) -> None:
 
 
 def test_long_and_tenants_keys_are_digests(shop: Shop) -> None:
-    """A too long key, or a tenant's key, is sent as its digest."""
+    """PayPal gets a key that is too long, or a tenant's, as its digest."""
     shop.payments.charge(order(), idempotency_key="k" * 109)
     assert 64 == len(shop.last_request().headers.get("PayPal-Request-Id") or "")
     shop.hub.payments(tenant="acme").charge(order(), idempotency_key="k")

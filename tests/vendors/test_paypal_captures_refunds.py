@@ -1,4 +1,4 @@
-"""Captures, voids and refunds of orders at PayPal."""
+"""Captures, voids and refunds at PayPal."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _shop() -> Iterator[Shop]:
 
 
 def test_partial_captures_in_sequence(shop: Shop) -> None:
-    """Parts are captured one after another, and the final one releases the rest."""
+    """Parts of a PayPal payment are captured in turn, and the final one releases the rest."""
     payment = shop.authorized()
     first = shop.payments.capture(payment.ref, TEN, final=False, idempotency_key="c-1")
     partial_amount = {"currency_code": "EUR", "value": "10.00"}
@@ -55,7 +55,7 @@ def test_partial_captures_in_sequence(shop: Shop) -> None:
 
 
 def test_capture_without_an_amount(shop: Shop) -> None:
-    """A capture without an amount takes all, unless a part was captured before."""
+    """A PayPal capture without an amount captures all, unless a part was captured before."""
     payment = shop.authorized()
     capture = shop.payments.capture(payment.ref, idempotency_key="c-1")
     assert (EUROS, {"final_capture": True}) == (capture.amount, shop.sent_body())
@@ -66,7 +66,7 @@ def test_capture_without_an_amount(shop: Shop) -> None:
 
 
 def test_lost_capture_happens_once(shop: Shop) -> None:
-    """A capture happens once, however often it is repeated."""
+    """A PayPal capture happens once, however often it is repeated."""
     payment = shop.authorized()
     shop.payments.get(payment.ref)
     shop.sandbox.fail(Lost())
@@ -78,7 +78,7 @@ def test_lost_capture_happens_once(shop: Shop) -> None:
 
 
 def test_authorisation_is_looked_up(shop: Shop) -> None:
-    """The reference of an order is enough to capture its authorisation."""
+    """A PayPal authorisation can be captured by the reference of its order."""
     payment = shop.authorized()
     bare_ref = Ref("paypal", "main", payment.ref.id)
     assert TEN == shop.payments.capture(bare_ref, TEN, idempotency_key="c-1").amount
@@ -88,7 +88,7 @@ def test_authorisation_is_looked_up(shop: Shop) -> None:
 
 
 def test_pending_capture(shop: Shop) -> None:
-    """A capture under review is pending until PayPal confirms it."""
+    """A PayPal capture under review is pending until PayPal confirms it."""
     payment = shop.charged("card:pending-1")
     assert (PaymentState.PENDING, EUROS * 0) == (payment.state, payment.captured)
     assert "PENDING_REVIEW" == payment.captures[0].reason
@@ -105,7 +105,7 @@ def test_pending_capture(shop: Shop) -> None:
 
 
 def test_void_is_idempotent_without_a_key(shop: Shop) -> None:
-    """Voiding twice is voiding once, without a key."""
+    """Voiding a PayPal payment twice is no error, although no key is sent."""
     payment = shop.authorized()
     first = shop.payments.void(payment.ref, idempotency_key="v-1")
     assert shop.last_request().headers.get("PayPal-Request-Id") is None
@@ -119,7 +119,7 @@ def test_void_is_idempotent_without_a_key(shop: Shop) -> None:
 
 
 def test_lost_void_is_repeated() -> None:
-    """A void with a lost answer is sent again, and the refusal counts as success."""
+    """A PayPal void whose response was lost is repeated, and its refusal counts as success."""
     shop = Shop({"retry": RetryPolicy(2, base_delay=0.001)})
     with shop.hub:
         payment = shop.authorized()
@@ -130,7 +130,7 @@ def test_lost_void_is_repeated() -> None:
 
 
 def test_captured_payment_cannot_be_voided(shop: Shop) -> None:
-    """A captured payment cannot be voided."""
+    """A captured PayPal payment cannot be voided."""
     payment = shop.authorized()
     shop.payments.capture(payment.ref, idempotency_key="c-1")
     with pytest.raises(VendorRejected) as excinfo:
@@ -140,7 +140,7 @@ def test_captured_payment_cannot_be_voided(shop: Shop) -> None:
 
 
 def test_void_after_a_partial_capture(shop: Shop) -> None:
-    """After a partial capture the rest can be voided."""
+    """After a partial capture at PayPal the rest can be voided."""
     payment = shop.authorized()
     shop.payments.capture(payment.ref, TEN, final=False, idempotency_key="c-1")
     shop.payments.void(payment.ref, idempotency_key="v-1")
@@ -153,7 +153,7 @@ def test_void_after_a_partial_capture(shop: Shop) -> None:
 
 
 def test_void_of_another_status(shop: Shop) -> None:
-    """An unknown status of a void is kept as unknown."""
+    """An unknown status of a PayPal void is kept as unknown."""
     payment = shop.authorized()
     shop.sandbox.fail(reply({"id": "0A1", "status": "VOIDING"}))
     void = shop.payments.void(payment.ref, idempotency_key="v-1")
@@ -165,7 +165,7 @@ def test_void_of_another_status(shop: Shop) -> None:
 
 
 def test_refund_names_its_order(shop: Shop) -> None:
-    """A refund is sent with the order's id, so that its events name the payment."""
+    """A PayPal refund is sent with the order's id, so that its events name the payment."""
     payment = shop.charged()
     count = len(shop.sandbox.requests)
     refund = shop.payments.refund(
@@ -190,7 +190,7 @@ def test_refund_names_its_order(shop: Shop) -> None:
 
 
 def test_refund_made_elsewhere(shop: Shop) -> None:
-    """A refund made elsewhere has a payment found by its capture."""
+    """A PayPal refund that was made elsewhere is read without its payment."""
     payment = shop.charged()
     refund = shop.payments.refund(payment.ref, TEN, idempotency_key="r-1")
     shop.sandbox.refunds[refund.ref.id]["custom_id"] = "by hand"
@@ -200,7 +200,7 @@ def test_refund_made_elsewhere(shop: Shop) -> None:
 
 
 def test_refunds_of_several_captures(shop: Shop) -> None:
-    """A refund goes to its own capture, or to the first that is large enough."""
+    """A PayPal refund goes to its own capture, or to the first that is large enough."""
     payment = shop.authorized()
     small_capture = shop.payments.capture(payment.ref, TEN, final=False, idempotency_key="c-1")
     large_capture = shop.payments.capture(payment.ref, TEN * 3, idempotency_key="c-2")
@@ -218,7 +218,7 @@ def test_refunds_of_several_captures(shop: Shop) -> None:
 
 
 def test_payment_is_found_by_its_capture(shop: Shop) -> None:
-    """A payment can be looked up by its capture, as disputes name it."""
+    """A PayPal payment can be looked up by its capture, which disputes name."""
     payment = shop.charged()
     capture = payment.captures[0].ref.id
     lone = Ref("paypal", "main", capture, {"capture": capture})
@@ -233,7 +233,7 @@ def test_payment_is_found_by_its_capture(shop: Shop) -> None:
 
 
 def test_another_currency_is_not_given_back(shop: Shop) -> None:
-    """A refund in another currency is refused; an unknown currency is looked up."""
+    """A PayPal refund in another currency is refused; an unknown currency is looked up."""
     payment = shop.charged()
     bare_ref = Ref("paypal", "main", payment.ref.id)
     with pytest.raises(InvalidData, match="The payment is in EUR"):
@@ -241,7 +241,7 @@ def test_another_currency_is_not_given_back(shop: Shop) -> None:
 
 
 def test_malformed_moves_are_failures(shop: Shop) -> None:
-    """A malformed void, capture, refund or list of disputes is a failure."""
+    """A malformed PayPal response to a void, capture, refund or list is a failure."""
     payment, taken_payment = shop.authorized(), shop.charged()
     for number, answer in enumerate((reply({"id": "3C1"}), reply([]), Response(200, body=b"<p>"))):
         shop.sandbox.fail(answer)

@@ -96,7 +96,7 @@ OURS_PAYMENTS: Json = {
 
 
 def test_payment_requests_match_the_descriptions() -> None:
-    """Each field of a payment request is in the description, with its type."""
+    """Each field of a payment request is in PayPal's API description, with its type."""
     orders, payments = OURS_ORDERS, OURS_PAYMENTS
     charges: list[Any] = [
         order(

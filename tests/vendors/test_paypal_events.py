@@ -55,12 +55,12 @@ def _shop() -> Iterator[Shop]:
 
 
 def ref(id: str, /, **related: str | None) -> Ref:
-    """Return a reference to an object, such as a payment, in the test account at PayPal."""
+    """Return a reference to a PayPal object, such as a payment, in the test account."""
     return Ref("paypal", "main", id, {name: value for name, value in related.items() if value})
 
 
 def events_of(kind: str, data: Any) -> list[PaymentEvent]:
-    """Return the events of a webhook of this type."""
+    """Return the events of a PayPal webhook of this type."""
     now = datetime(2031, 5, 6, tzinfo=UTC)
     event = WebhookEvent(
         vendor="paypal", id="WH-1", type=kind, vendor_type=kind, time=now, data=data
@@ -72,7 +72,7 @@ def events_of(kind: str, data: Any) -> list[PaymentEvent]:
 
 
 def test_webhook_is_certified(shop: Shop) -> None:
-    """A webhook needs a signature by PayPal's certificate, over this webhook."""
+    """A PayPal webhook needs a signature over exactly this webhook, by PayPal's certificate."""
     payment = shop.charged()
     [notice] = shop.sandbox.sent
     [event] = shop.read(notice)
@@ -92,7 +92,7 @@ def test_webhook_is_certified(shop: Shop) -> None:
 
 
 def test_webhook_id_is_required() -> None:
-    """A verifier without the webhook's id raises an error that asks for it."""
+    """A verifier without PayPal's webhook id raises an error that asks for the id."""
     with (
         Hub([Account("main", PayPal(), settings={"volatile_keys": True})]) as hub,
         pytest.raises(ConfigurationError, match="webhook_id"),
@@ -101,7 +101,7 @@ def test_webhook_id_is_required() -> None:
 
 
 def test_approved_and_expired_orders(shop: Shop) -> None:
-    """An approved order is pending; one not captured in time has ended."""
+    """An approved PayPal order is pending; one that is not captured in time has ended."""
     payment = shop.charged("paypal")
     shop.sandbox.approve(payment.ref.id)
     [approved_event] = shop.webhook_events()
@@ -114,7 +114,7 @@ def test_approved_and_expired_orders(shop: Shop) -> None:
 
 
 def test_dispute_and_its_end(shop: Shop) -> None:
-    """A dispute names the capture, by which its payment is found."""
+    """A PayPal dispute names the capture, by which its payment is found."""
     payment = shop.charged()
     result = shop.sandbox.dispute(payment.captures[0].ref.id)
     event = shop.webhook_events()[-1]
@@ -138,7 +138,7 @@ def test_dispute_and_its_end(shop: Shop) -> None:
 
 
 def test_order_events_have_totals(shop: Shop) -> None:
-    """An event of a whole order has its totals."""
+    """The event of a whole PayPal order has its totals."""
     payment = shop.charged()
     [event] = events_of("CHECKOUT.ORDER.COMPLETED", payment.raw)
 
@@ -160,7 +160,7 @@ def test_order_events_have_totals(shop: Shop) -> None:
 
 
 def test_capture_that_was_declined() -> None:
-    """A failed capture has its reason, and the payment failed if nothing was captured."""
+    """The event of a failed PayPal capture has the reason, and fails an uncaptured payment."""
     fields = {"id": "3C1", "status": "DECLINED", "amount": AMOUNT, "links": [ORDER_UP]}
     [event] = events_of(
         "PAYMENT.CAPTURE.DENIED", {**fields, "processor_response": {"response_code": "5120"}}
@@ -174,7 +174,7 @@ def test_capture_that_was_declined() -> None:
 
 
 def test_reference_of_an_event() -> None:
-    """An event names the order if it can, else the capture."""
+    """A PayPal event names the order if it can, and else the capture."""
     capture: dict[str, Any] = {"id": "3C1", "status": "COMPLETED", "amount": AMOUNT}
     related_ids = {"supplementary_data": {"related_ids": {"order_id": "5O2"}}}
     [by_ids] = events_of("PAYMENT.CAPTURE.COMPLETED", {**capture, **related_ids})
@@ -195,7 +195,7 @@ def test_reference_of_an_event() -> None:
 
 
 def test_refund_by_hand(shop: Shop) -> None:
-    """The payment of a refund that names only its capture is looked up."""
+    """The payment of a PayPal refund that names only its capture is looked up."""
     payment = shop.charged()
     shop.payments.refund(payment.ref, EUROS, idempotency_key="r-1")
     [refund] = shop.sandbox.refunds.values()
@@ -210,7 +210,7 @@ def test_refund_by_hand(shop: Shop) -> None:
 
 
 def test_reversed_payment() -> None:
-    """A reversal reports a refund, or the capture itself."""
+    """A PayPal reversal event contains a refund, or the capture itself."""
     fields = {"id": "1R1", "status": "COMPLETED", "amount": AMOUNT, "links": [CAPTURE_UP]}
     [refund] = events_of("PAYMENT.CAPTURE.REVERSED", {**fields, "custom_id": "order-5O1"})
     capture = {"id": "3C1", "status": "REVERSED", "amount": AMOUNT, "links": [ORDER_UP]}
@@ -227,7 +227,7 @@ def test_reversed_payment() -> None:
 
 
 def test_word_of_the_hosts_own_is_no_order() -> None:
-    """A host's reference that looks like one of our refunds is not taken for one."""
+    """A host's reference that looks like one of our refund marks is not mistaken for one."""
     fields = {"id": "3C1", "status": "COMPLETED", "amount": AMOUNT, "custom_id": "order-1001"}
     [event] = events_of("PAYMENT.CAPTURE.COMPLETED", fields)
 
@@ -235,7 +235,7 @@ def test_word_of_the_hosts_own_is_no_order() -> None:
 
 
 def test_unknown_authorisation_event() -> None:
-    """An unknown event of an authorisation has no state."""
+    """An unknown event of a PayPal authorisation has no state."""
     fields = {"id": "0A1", "status": "PENDING", "amount": AMOUNT, "links": [ORDER_UP]}
     [event] = events_of("PAYMENT.AUTHORIZATION.PONDERED", fields)
 
@@ -269,7 +269,7 @@ def test_unknown_authorisation_event() -> None:
     ],
 )
 def test_other_webhooks_give_no_events(kind: str, data: object) -> None:
-    """Unknown or incomplete webhooks give no events."""
+    """Unknown or incomplete PayPal webhooks give no events."""
     assert [] == events_of(kind, data)
 
 
@@ -294,7 +294,7 @@ WRONG = "UNPROCESSABLE_ENTITY"
 def test_error_issues_come_first(
     response: Response, kind: type[Exception], code: str, outcome: str | None
 ) -> None:
-    """The issue is the error's code, else its name."""
+    """The code of a PayPal error is its issue, or else its name."""
     error = classify(Request.post("/v2/checkout/orders"), response)
 
     assert error is not None
@@ -316,7 +316,7 @@ def test_error_issues_come_first(
     ],
 )
 def test_decline_issues(issue: str, reason: DeclineReason) -> None:
-    """Issues with the buyer's means of payment are declines."""
+    """PayPal issues about the buyer's payment method are declines."""
     error = classify(Request.post("/"), paypal_says(422, WRONG, issue))
 
     assert isinstance(error, PaymentDeclined)
@@ -325,7 +325,7 @@ def test_decline_issues(issue: str, reason: DeclineReason) -> None:
 
 @pytest.mark.parametrize("status", [409, 422])
 def test_request_in_progress(status: int) -> None:
-    """A repeat while PayPal handles the first request is in progress."""
+    """A repeat while PayPal still handles the first request counts as in progress."""
     for issue in ("PREVIOUS_REQUEST_IN_PROGRESS", "ORDER_COMPLETION_IN_PROGRESS"):
         error = classify(Request.post("/"), paypal_says(status, "X", issue))
         assert isinstance(error, IdempotencyInProgress)
@@ -335,7 +335,7 @@ def test_request_in_progress(status: int) -> None:
     "response", [Response(409), Response(409, body=b"[]"), paypal_says(409, "RESOURCE_CONFLICT")]
 )
 def test_conflict_that_names_no_issue_is_a_request_under_way(response: Response) -> None:
-    """A conflict without an issue means that a request with the same id is in progress."""
+    """A PayPal conflict without an issue means that the same request id is in progress."""
     error = classify(Request.post("/v2/payments/captures/1/refund"), response)
 
     assert isinstance(error, IdempotencyInProgress)
@@ -356,12 +356,12 @@ def test_conflict_that_names_no_issue_is_a_request_under_way(response: Response)
     ],
 )
 def test_other_answers_are_classified_by_status(response: Response) -> None:
-    """An outage, another kind of error and a success are classified by their status."""
+    """PayPal outages, other errors and successes are classified by their status."""
     assert classify(Request.post("/"), response) is None
 
 
 def test_looking_up_a_declined_order_is_no_decline() -> None:
-    """Looking up an order with a declined payment is no decline."""
+    """Looking up a PayPal order with a declined payment raises no decline."""
     captures = [{"status": "DECLINED"}]
     response = reply({"id": "5O1", "purchase_units": [{"payments": {"captures": captures}}]})
 
@@ -372,7 +372,7 @@ def test_looking_up_a_declined_order_is_no_decline() -> None:
 
 
 def test_outage_and_a_throttle(shop: Shop) -> None:
-    """An outage and a rate limit have their own errors; the latter charged nobody."""
+    """PayPal outages and rate limits have their own errors; a rate limit charged nobody."""
     shop.sandbox.fail(paypal_says(503, "SERVICE_UNAVAILABLE"))
     with pytest.raises(VendorFailed) as excinfo:
         shop.charged()

@@ -28,7 +28,7 @@ def _shop() -> Iterator[Shop]:
 
 
 def test_approved_order_is_captured(shop: Shop) -> None:
-    """After the buyer's approval the order is captured and the method stored."""
+    """After the buyer's approval, a PayPal order is captured and its method stored."""
     customer = Customer(id="ada-1")
     payment = shop.charged("paypal", store_method=True, customer=customer)
     assert payment.next_action is not None
@@ -53,7 +53,7 @@ def test_approved_order_is_captured(shop: Shop) -> None:
 
 
 def test_card_in_paypals_form(shop: Shop) -> None:
-    """A card that was entered is captured after its holder's confirmation."""
+    """A card at PayPal is captured after its holder's confirmation."""
     for number, shift in enumerate((None, "POSSIBLE")):
         payment = shop.payments.create_intent(order(None), idempotency_key=f"i-{number}")
         shop.sandbox.enter_card(payment.ref.id, shift)
@@ -75,7 +75,7 @@ def test_card_in_paypals_form(shop: Shop) -> None:
 
 
 def test_redirected_authorisation_is_completed(shop: Shop) -> None:
-    """A redirected authorisation is completed as an authorisation."""
+    """A redirected PayPal authorisation is completed as an authorisation."""
     payment = shop.authorized("paypal")
     assert payment.next_action is not None
     return_parameters = shop.sandbox.buyer(str(payment.next_action.url))
@@ -89,14 +89,14 @@ def test_redirected_authorisation_is_completed(shop: Shop) -> None:
 
 
 def test_return_from_another_payment_is_refused(shop: Shop) -> None:
-    """A return from another payment does not complete this one."""
+    """The return from another PayPal payment does not complete this one."""
     payment = shop.charged("paypal")
     with pytest.raises(InvalidData, match="another payment"):
         shop.payments.complete(payment.ref, {"token": "other"}, idempotency_key="back")
 
 
 def test_decline_after_the_return(shop: Shop) -> None:
-    """A decline after the buyer's return names the payment, on repeats too."""
+    """A decline after the buyer's return from PayPal names the payment, on repeats too."""
     payment = shop.charged("card:confirms-1")
     return_parameters = shop.sandbox.approve(payment.ref.id)
     shop.sandbox.orders[payment.ref.id]["payment_source"]["card"]["vault_id"] = "declined-5120"
@@ -109,7 +109,7 @@ def test_decline_after_the_return(shop: Shop) -> None:
 
 
 def test_refused_wallet(shop: Shop) -> None:
-    """A refused wallet is a decline with PayPal's issue, and names no order before there is one."""
+    """The decline of a PayPal wallet has PayPal's issue, and no reference without an order."""
     with pytest.raises(PaymentDeclined) as excinfo:
         shop.charged("paypal:refused-1")
 
@@ -118,7 +118,7 @@ def test_refused_wallet(shop: Shop) -> None:
 
 
 def test_refusal_after_the_buyer_is_back(shop: Shop) -> None:
-    """A refusal without an order's id concerns the order being completed."""
+    """A PayPal refusal without an order id is about the order being completed."""
     payment = shop.charged("card:confirms-1")
     return_parameters = shop.sandbox.approve(payment.ref.id)
     shop.sandbox.orders[payment.ref.id]["payment_source"] = {"paypal": {"vault_id": "refused-1"}}
@@ -129,7 +129,7 @@ def test_refusal_after_the_buyer_is_back(shop: Shop) -> None:
 
 
 def test_decline_that_is_complete(shop: Shop) -> None:
-    """A completed order with a declined card is a failed payment."""
+    """A completed PayPal order with a declined card is a failed payment."""
     with pytest.raises(PaymentDeclined) as excinfo:
         shop.authorized("card:declined-5400")
     assert (201, DeclineReason.EXPIRED_CARD) == (excinfo.value.status, excinfo.value.reason)
@@ -155,14 +155,14 @@ def test_decline_that_is_complete(shop: Shop) -> None:
     ],
 )
 def test_malformed_orders_are_failures(body: object, shop: Shop) -> None:
-    """An answer without an order is a failure with unknown outcome."""
+    """A PayPal response without an order fails with an unknown outcome."""
     shop.sandbox.fail(reply(body))
     with pytest.raises(VendorFailed):
         shop.charged()
 
 
 def test_unknown_fields_are_kept(shop: Shop) -> None:
-    """Unknown values and fields cause no error."""
+    """Unknown values and fields of a PayPal order cause no error."""
     body = {
         "id": "5O1",
         "status": "TRANSMOGRIFIED",
@@ -191,7 +191,7 @@ def test_unknown_fields_are_kept(shop: Shop) -> None:
 
 
 def test_card_details(shop: Shop) -> None:
-    """A payment has the card's brand, last digits and expiry."""
+    """A PayPal payment has the card's brand, last digits and expiry."""
     card = {"brand": "VISA", "last_digits": "7704", "expiry": "2031-05"}
     body = {
         "id": "5O1",
@@ -212,7 +212,7 @@ def test_card_details(shop: Shop) -> None:
 
 
 def test_order_that_names_no_means(shop: Shop) -> None:
-    """An order may lack a payment method and a redirect."""
+    """A PayPal order may lack a payment method and a redirect."""
     unit = {"amount": {"currency_code": "EUR", "value": "149.90"}}
     shop.sandbox.fail(reply({"id": "5O1", "status": "CREATED", "purchase_units": [unit]}))
     payment = shop.payments.create_intent(order(None), idempotency_key="k")
@@ -230,7 +230,7 @@ def test_order_that_names_no_means(shop: Shop) -> None:
     ],
 )
 def test_authorisation_states(status: str, state: PaymentState, shop: Shop) -> None:
-    """An order's state follows from its authorisation."""
+    """The state of a PayPal order follows from its authorisation."""
     payment = shop.authorized()
     [fields] = shop.sandbox.authorizations.values()
     fields["status"] = status
@@ -240,7 +240,7 @@ def test_authorisation_states(status: str, state: PaymentState, shop: Shop) -> N
 
 
 def test_reversed_payment(shop: Shop) -> None:
-    """A reversed capture counts as refunded, even without a visible refund."""
+    """A reversed PayPal capture counts as refunded, even without a visible refund."""
     payment = shop.charged()
     [capture] = shop.sandbox.captures.values()
     capture["status"] = "REFUNDED"

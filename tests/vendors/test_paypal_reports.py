@@ -31,7 +31,7 @@ def _shop() -> Iterator[Shop]:
 
 
 def test_disputes_come_in_pages(shop: Shop) -> None:
-    """Disputes are listed page by page; later ones than requested are dropped."""
+    """PayPal disputes are listed page by page, without those after the requested period."""
     assert () == shop.payments.disputes().items
     payment = shop.charged()
     capture = payment.captures[0].ref.id
@@ -68,7 +68,7 @@ def test_disputes_come_in_pages(shop: Shop) -> None:
     ],
 )
 def test_dispute_states(fields: dict[str, str], state: DisputeState, shop: Shop) -> None:
-    """Every dispute status has a state, and an unknown one is kept."""
+    """Each PayPal dispute status has a state, and an unknown status is kept."""
     items = [{"dispute_id": "PP-1", **fields}, {"dispute_id": "PP-2"}, "garbage"]
     shop.sandbox.fail(reply({"items": items}))
     [dispute] = shop.payments.disputes().items
@@ -80,7 +80,7 @@ def test_dispute_states(fields: dict[str, str], state: DisputeState, shop: Shop)
 
 
 def test_payment_reports(shop: Shop) -> None:
-    """Payments are listed by capture, from which each payment can be looked up."""
+    """PayPal payments are listed by capture, from which each payment can be looked up."""
     first, second = shop.charged(), shop.charged(amount=TEN)
     shop.payments.refund(first.ref, TEN, idempotency_key="r-1")
     page = shop.payments.payments()
@@ -96,7 +96,7 @@ def test_payment_reports(shop: Shop) -> None:
 
 
 def test_report_is_read_page_by_page(shop: Shop) -> None:
-    """A report continues page by page, and then by periods of 31 days."""
+    """A PayPal report continues page by page, and then by periods of 31 days."""
     for _ in range(3):
         shop.charged()
     now = datetime.now(UTC)
@@ -121,7 +121,7 @@ def test_report_is_read_page_by_page(shop: Shop) -> None:
 
 
 def test_payment_between_two_report_spans_is_listed_once(shop: Shop) -> None:
-    """A payment in the last second of a report's span is listed once."""
+    """A payment in the last second of a PayPal report's period is listed once."""
     end = datetime(2031, 5, 6, tzinfo=UTC)
     span_boundary = end - timedelta(days=31)
 
@@ -152,7 +152,7 @@ def test_payment_between_two_report_spans_is_listed_once(shop: Shop) -> None:
 
 @pytest.mark.parametrize("text", ["1", "soon,1", "2031-05-06,x", "2031-05-06,²"])
 def test_invalid_cursor_is_refused(text: str, shop: Shop) -> None:
-    """An invalid cursor is refused before anything is sent."""
+    """An invalid cursor of a PayPal report is refused before anything is sent."""
     with pytest.raises(InvalidData, match="no page"):
         shop.payments.payments(after=Ref("paypal", "main", text))
 
@@ -160,7 +160,7 @@ def test_invalid_cursor_is_refused(text: str, shop: Shop) -> None:
 
 
 def test_report_from_before_paypal_is_empty(shop: Shop) -> None:
-    """A span before PayPal existed is empty and ends."""
+    """A PayPal report for a time before PayPal existed is empty and ends."""
     long_ago = Ref("paypal", "main", "0001-01-01T00:00:00Z,1")
 
     assert () == shop.payments.payments(after=long_ago).items
@@ -178,7 +178,7 @@ def test_report_from_before_paypal_is_empty(shop: Shop) -> None:
     ],
 )
 def test_withdrawals_are_payouts(status: str, state: PayoutState, shop: Shop) -> None:
-    """Transfers to the bank are listed as payouts, with the net amount."""
+    """PayPal's transfers to the bank are listed as payouts, with the net amount."""
     shop.charged()
     fields = shop.sandbox.withdraw(TEN, status)
     [payout] = shop.payments.payouts().items
@@ -190,7 +190,7 @@ def test_withdrawals_are_payouts(status: str, state: PayoutState, shop: Shop) ->
 
 
 def test_report_with_pending_payments(shop: Shop) -> None:
-    """Only successful payments count as captured; our own payments are left out."""
+    """Pending PayPal payments do not count as captured, and outgoing ones are left out."""
     shop.charged()
     [result] = shop.sandbox.transactions
     result["transaction_status"] = "P"

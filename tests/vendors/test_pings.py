@@ -1,4 +1,4 @@
-"""The harmless request of each vendor, which tells whether a key is valid."""
+"""Each vendor's ping: a harmless request that shows if a key is valid."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def calling(vendor: Vendor, fixture: Any) -> ConnectorManager:
 
 @pytest.mark.parametrize("name", PINGED)
 def test_good_key_is_accepted(name: str, tmp_path: Path) -> None:
-    """A vendor's ping with a valid key succeeds, and has no effect."""
+    """A vendor's ping with a valid key succeeds and changes nothing."""
     vendor, fixture = vendor_and_sandbox(name, tmp_path)
     request = vendor.ping()
     assert isinstance(request, Request)
@@ -55,7 +55,7 @@ def test_good_key_is_accepted(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", PINGED)
 def test_bad_key_is_refused(name: str, tmp_path: Path) -> None:
-    """A vendor's ping with another key fails to authenticate."""
+    """A vendor's ping with a wrong key raises an authentication error."""
     vendor, fixture = vendor_and_sandbox(name, tmp_path)
     wrong_secret = Secret(b64encode(b"another key of the right length!").decode())
     unauthorized_vendor = attrs.evolve(cast("Any", vendor), credentials=wrong_secret)

@@ -1,4 +1,4 @@
-"""Plivo: requests, answers and webhooks."""
+"""Plivo: requests, responses and webhooks."""
 
 from __future__ import annotations
 
@@ -53,30 +53,30 @@ SEND, READ = Request.post("/v1/Account/MA/Message/", json={}), Request.get("/v1/
 
 
 def message_body(vendor: Plivo, message: SmsMessage) -> Any:
-    """Return the body that sends a message."""
+    """Return the JSON body of the request that sends a message."""
     content: Any = Plivo.send.request(vendor, message).body
     return json.loads(content)
 
 
 def read_message(refs: Any, response: Response) -> SmsReceipt:
-    """Return the receipt of a message that was looked up."""
+    """Return the receipt that is read from a Plivo response."""
     return Plivo.get.read(refs.ref, response)
 
 
 def read_number(response: Response) -> NumberCheck:
-    """Return the look-up of a number."""
+    """Return the number look-up that is read from a Plivo response."""
     return Plivo.validate_number.read(REFS.ref, response)
 
 
 def body(**fields: Any) -> dict[str, Any]:
-    """Return the body of a message."""
+    """Return the JSON body for a message with these fields."""
     options: dict[str, Any] = {"to": TO, "text": "Hello"} | fields
     result: dict[str, Any] = message_body(VENDOR, SmsMessage(**options))
     return result
 
 
 def hub(sandbox: PlivoSandbox) -> Hub:
-    """Return a hub with Plivo."""
+    """Return a hub with one account at Plivo."""
     vendor = Plivo(auth_id=sandbox.auth_id, credentials=sandbox.auth_token, sender=FROM)
     account = Account("texts", vendor, settings={"retry": None})
     return Hub([account], http=SandboxHttpClient(sandbox))
@@ -114,7 +114,7 @@ def hub(sandbox: PlivoSandbox) -> Hub:
     ids=["plain", "sender", "pool", "media", "callback", "options"],
 )
 def test_body_of_a_message(fields: dict[str, Any], expected: dict[str, Any]) -> None:
-    """A message is sent in Plivo's terms and types, with its options last."""
+    """A message is sent in Plivo's terms and types, and extra options are applied last."""
     sent_body = body(**fields)
 
     assert {"dst": "4915112345678"} | expected == sent_body
@@ -122,7 +122,7 @@ def test_body_of_a_message(fields: dict[str, Any], expected: dict[str, Any]) -> 
 
 
 def test_sender_is_required() -> None:
-    """A message without a sender or a pool of senders is refused."""
+    """A message without a sender or a pool of senders is refused for Plivo."""
     vendor = attrs.evolve(VENDOR, sender=None)
     message = SmsMessage(to=TO, text="Hello")
 
@@ -154,7 +154,7 @@ def test_sender_is_required() -> None:
     ],
 )
 def test_fields_of_a_read_message(table: dict[str, Any], fields: dict[str, Any]) -> None:
-    """A message's fields are read, and unknown ones kept."""
+    """The fields of a Plivo message are read, and unknown statuses are kept."""
     receipt = read_message(REFS, reply({"message_uuid": "u-1"} | table))
 
     assert fields == {name: getattr(receipt, name) for name in fields}
@@ -162,14 +162,14 @@ def test_fields_of_a_read_message(table: dict[str, Any], fields: dict[str, Any])
 
 
 def test_success_without_an_id_is_malformed() -> None:
-    """A success without the message's UUID is a malformed response."""
+    """A success of Plivo without a message UUID is a malformed response."""
     with pytest.raises(VendorFailed, match="no message_uuid"):
         read_message(REFS, reply({"message_state": "queued"}))
 
 
 @pytest.mark.parametrize("uuids", [[], [1], "u-1", None, {}])
 def test_queued_message_without_an_id_is_a_failure(uuids: Any) -> None:
-    """A queued message without an id is a failure with unknown outcome."""
+    """A message that Plivo queued without an id fails with an unknown outcome."""
     sandbox = PlivoSandbox()
     sandbox.fail(reply({"message": "message(s) queued", "message_uuid": uuids}, 202))
     with pytest.raises(VendorFailed, match="no message_uuid") as excinfo:
@@ -190,7 +190,7 @@ def test_queued_message_without_an_id_is_a_failure(uuids: Any) -> None:
     ],
 )
 def test_fields_of_a_number(kind: str | None, line: LineType) -> None:
-    """A number's fields are read, and an unknown line type becomes unknown."""
+    """The fields of Plivo's number look-up are read; an unknown line type becomes unknown."""
     result = read_number(
         reply(
             {
@@ -209,7 +209,7 @@ def test_fields_of_a_number(kind: str | None, line: LineType) -> None:
 
 
 def test_unknown_number_is_invalid() -> None:
-    """A number that Plivo does not know is invalid; another 404 says nothing about it."""
+    """A number that Plivo does not know is invalid, and another 404 is an error."""
     sandbox = PlivoSandbox()
     sms = hub(sandbox).sms()
     result = sms.validate_number("+15005550001")
@@ -224,7 +224,7 @@ def test_unknown_number_is_invalid() -> None:
 
 
 def test_number_is_looked_up_in_international_form() -> None:
-    """Looking up a national number is refused before anything is sent."""
+    """A look-up of a national number is refused before anything is sent to Plivo."""
     sandbox = PlivoSandbox()
     sms = hub(sandbox).sms()
 
@@ -256,7 +256,7 @@ def test_number_is_looked_up_in_international_form() -> None:
 def test_errors_are_classified_by_status(
     request_: Request, status: int, kind: type[ConnectorError] | None
 ) -> None:
-    """Plivo's errors have no code, so the status decides."""
+    """A Plivo error is classified by its status, since Plivo has no error codes."""
     answer = reply({"api_id": "a", "error": "19332631167 is not a valid phone number"}, status)
     error: Any = classify(request_, answer)
 
@@ -269,13 +269,13 @@ def test_errors_are_classified_by_status(
 
 @pytest.mark.parametrize("body", [b"", b"<html></html>", b"[]", b'{"api_id": "a"}', b'"no"'])
 def test_other_errors_are_classified_by_status(body: bytes) -> None:
-    """An error without Plivo's text is classified by its status."""
+    """An error without Plivo's text is classified by its status, too."""
     assert classify(SEND, Response(400, body=body)) is None
 
 
 @pytest.mark.parametrize("auth_id", ["", "MA1", "AC" + "0" * 18, "MA" + "-" * 18, None, 1])
 def test_invalid_auth_id_is_refused(auth_id: Any) -> None:
-    """An invalid auth id is refused, and the setting is named."""
+    """An invalid auth id of Plivo is refused, and the error names the setting."""
     with pytest.raises(ConfigurationError) as excinfo:
         Plivo(auth_id=auth_id)
 
@@ -283,12 +283,12 @@ def test_invalid_auth_id_is_refused(auth_id: Any) -> None:
 
 
 def test_credentials_may_be_left_to_the_provider() -> None:
-    """Without a token of its own an account uses the credential provider."""
+    """Without its own token a Plivo account uses the credential provider."""
     assert all(service.needs_credentials for service in VENDOR.services().values())
 
 
 def test_message_is_looked_up() -> None:
-    """A message can be looked up; a missing one is refused."""
+    """A Plivo message can be looked up, and a missing one is refused."""
     sandbox = PlivoSandbox()
     sms = hub(sandbox).sms()
     receipt = sms.send(SmsMessage(to=TO, text="Hi", callback_url="https://a.example/cb"))
@@ -303,7 +303,7 @@ def test_message_is_looked_up() -> None:
 
 
 def test_balance() -> None:
-    """A balance may be finer than a cent; an unreadable one fails."""
+    """A Plivo balance may have more decimals than a cent; an unreadable one fails."""
     sandbox = PlivoSandbox()
     sms = hub(sandbox).sms()
 
@@ -314,7 +314,7 @@ def test_balance() -> None:
 
 
 def test_incoming_message() -> None:
-    """An incoming message has its sender and text."""
+    """An incoming Plivo message has its sender and text."""
     sandbox = PlivoSandbox()
     ours = hub(sandbox)
     notice = sandbox.receive(TO, "Yes & no", url="https://a.example/in?shop=1")
@@ -325,7 +325,7 @@ def test_incoming_message() -> None:
 
 
 def test_failure_event_keeps_its_code() -> None:
-    """A failure event keeps its code, and has no sender."""
+    """The event of a failed Plivo message has its code and no sender."""
     sandbox = PlivoSandbox()
     ours = hub(sandbox)
     receipt = ours.sms().send(SmsMessage(to=TO, text="Hi"))
@@ -339,7 +339,7 @@ def test_failure_event_keeps_its_code() -> None:
 
 
 def test_older_signature_needs_a_setting() -> None:
-    """A webhook with version 2 only is refused unless the account allows it."""
+    """A Plivo webhook signed only by version 2 is refused unless the account allows it."""
     sandbox = PlivoSandbox()
     notice = sandbox.receive(TO, "Yes", url="https://a.example/in")
     headers = {name: text for name, text in notice.headers.items() if "V3" not in name}
@@ -356,7 +356,7 @@ def test_older_signature_needs_a_setting() -> None:
 
 @pytest.mark.parametrize("version", [1, 4, "3", True, None])
 def test_signature_has_a_version(version: Any) -> None:
-    """Signature versions 2 and 3 are accepted, and no others."""
+    """Plivo's signature versions 2 and 3 are accepted, and no others."""
     with pytest.raises(ConfigurationError) as excinfo:
         attrs.evolve(VENDOR, webhook_version=version)
 
@@ -364,14 +364,14 @@ def test_signature_has_a_version(version: Any) -> None:
 
 
 def test_other_webhooks_give_no_events() -> None:
-    """A webhook that concerns no message gives no events."""
+    """A Plivo webhook that is not about a message gives no events."""
     result: Any = type("Told", (), {"data": {"CallUUID": "1"}, "id": "1"})()
 
     assert () == VENDOR.events(result, REFS.ref)
 
 
 def test_signature_of_plivos_own_library() -> None:
-    """A signature from the tests of Plivo's library is accepted."""
+    """A signature from the tests of Plivo's own library is accepted."""
     for name in ("X-Plivo-Signature-V2", "X-Plivo-Signature-Ma-V2"):
         signature = "ehV3IKhLysWBxC1sy8INm0qGoQYdYsHwuoKjsX7FsXc="
         receiver = Receiver(preset("plivo-v2"), "my_auth_token", parameters={}, replay_guard=False)
@@ -423,13 +423,13 @@ def test_sandbox_is_strict(change: dict[str, Any]) -> None:
     ],
 )
 def test_magic_numbers(to: str, kind: type[ConnectorError]) -> None:
-    """A message to a magic number fails in the way that the number stands for."""
+    """A message to a documented test number fails in the way that the number stands for."""
     with pytest.raises(kind):
         hub(PlivoSandbox()).sms().send(SmsMessage(to=to, text="Hi"))
 
 
 def test_sandbox_refuses_other_tokens() -> None:
-    """Another token is refused."""
+    """The Plivo sandbox refuses a wrong token."""
     sandbox = PlivoSandbox()
     vendor = Plivo(auth_id=sandbox.auth_id, credentials="another token", sender=FROM)
     stranger = Hub([Account("texts", vendor)], http=SandboxHttpClient(sandbox))
@@ -440,7 +440,7 @@ def test_sandbox_refuses_other_tokens() -> None:
 
 
 def test_sandbox_refuses_invalid_requests() -> None:
-    """Missing resources, other bodies and empty look-ups are refused."""
+    """The Plivo sandbox refuses missing resources, other bodies and empty look-ups."""
     client = SandboxHttpClient(sandbox := PlivoSandbox())
     who = {
         "Authorization": "Basic "

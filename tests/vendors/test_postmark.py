@@ -29,7 +29,7 @@ from tests.vendors.postmark_account import postmark_hub
 
 
 def test_fields_of_a_message() -> None:
-    """Every field of a message is sent in its place of the body."""
+    """Each field of an email has its place in the request body for Postmark."""
     body = mail_body(
         Postmark(message_stream="receipts"),
         mail(
@@ -86,7 +86,7 @@ def test_fields_of_a_message() -> None:
 
 @pytest.mark.parametrize("query, links", [(None, None), (True, "HtmlAndText"), (False, "None")])
 def test_click_tracking(*, query: bool | None, links: str | None) -> None:
-    """By default click tracking follows the server's settings."""
+    """By default click tracking follows the settings of the Postmark server."""
     assert links == mail_body(Postmark(), mail(track_clicks=query)).get("TrackLinks")
 
 
@@ -99,7 +99,7 @@ def test_click_tracking(*, query: bool | None, links: str | None) -> None:
     ],
 )
 def test_template_is_named_by_its_alias_or_number(id_: str, field: str, value: object) -> None:
-    """A template is given by alias or number, with its data, even if empty."""
+    """A Postmark template is named by alias or number, with its data, even if empty."""
     body = mail_body(Postmark(), mail(template=TemplateRef(id_)))
 
     assert value == body[field]
@@ -108,7 +108,7 @@ def test_template_is_named_by_its_alias_or_number(id_: str, field: str, value: o
 
 
 def test_template_is_filled_in() -> None:
-    """A message with a template goes to the endpoint for templates."""
+    """An email with a template is sent to Postmark's endpoint for templates."""
     sandbox, mail_hub = postmark_hub()
     mail_hub.email().send_transactional(mail(template=TemplateRef("welcome", {"total": [1]})))
 
@@ -133,7 +133,7 @@ def test_template_that_is_not_there_is_refused() -> None:
     ],
 )
 def test_too_many_tags_are_refused(changes: dict[str, Any], field: str) -> None:
-    """More than one tag, or ten metadata entries, are refused before sending."""
+    """Postmark refuses more than one tag, or ten metadata entries, before sending."""
     sandbox, mail_hub = postmark_hub()
     with pytest.raises(InvalidData) as excinfo:
         mail_hub.email().send_transactional(mail(**changes))
@@ -143,13 +143,13 @@ def test_too_many_tags_are_refused(changes: dict[str, Any], field: str) -> None:
 
 
 def test_missing_sender_is_refused() -> None:
-    """A message without a sender, from an account without one, is refused."""
+    """An email without a sender, from an account without one, is refused for Postmark."""
     with pytest.raises(ConfigurationError, match="sender"):
         mail_body(Postmark(), mail(from_=None))
 
 
 def test_token_comes_from_the_provider() -> None:
-    """Without a token of its own the account uses the credential provider."""
+    """Without its own token a Postmark account uses the credential provider."""
     sandbox = PostmarkSandbox()
     provider = MemoryCredentialProvider()
     key = Credentials.api_key(sandbox.token, header="X-Postmark-Server-Token")
@@ -160,7 +160,7 @@ def test_token_comes_from_the_provider() -> None:
 
 
 def test_inactive_recipients_are_reported() -> None:
-    """A message to several is accepted if any recipient is active; others are rejected."""
+    """An email to several is accepted by Postmark if any recipient is active."""
     sandbox, mail_hub = postmark_hub()
     value = mail(to=["ada@example.com", "Refused@example.com"], cc="carol@example.com")
     receipt = mail_hub.email().send_transactional(value)
@@ -174,7 +174,7 @@ def test_inactive_recipients_are_reported() -> None:
 
 
 def test_delayed_message_is_accepted() -> None:
-    """A delayed message, whose response has no error code, was accepted."""
+    """A delayed email, whose response from Postmark has no error code, was accepted."""
     sandbox, mail_hub = postmark_hub()
     words = "Message accepted, but delivery may be delayed."
     sandbox.fail(reply({"Message": words, "MessageID": "m-1", "To": "ada@example.com"}))
@@ -204,7 +204,7 @@ def test_delayed_message_is_accepted() -> None:
 def test_error_codes_are_classified(
     status: int, body: dict[str, Any], kind: type[Any], code: str | None
 ) -> None:
-    """Postmark's code decides the error's class, and is kept."""
+    """The code of a Postmark error decides its class, and is kept."""
     error: Any = classify(Request.get("/"), reply(body, status))
 
     assert type(error) is kind
@@ -224,12 +224,12 @@ def test_error_codes_are_classified(
     ],
 )
 def test_other_errors_are_classified_by_status(response: Response) -> None:
-    """Without Postmark's code the status decides."""
+    """A Postmark error without a code is classified by its status."""
     assert None is classify(Request.get("/"), response)
 
 
 def test_daily_statistics() -> None:
-    """Daily counts of five lists are merged under the contract's names."""
+    """Postmark's daily counts of five lists are merged under the contract's names."""
     sandbox, mail_hub = postmark_hub(message_stream="outbound")
     sandbox.days = [
         {
@@ -272,7 +272,7 @@ def test_daily_statistics() -> None:
 
 @pytest.mark.parametrize("answer", [{}, {"Days": {}}, {"Days": [{"Sent": 1}]}, []])
 def test_days_without_dates_are_malformed(answer: object) -> None:
-    """Statistics without dates are a malformed response."""
+    """Postmark statistics without dates are a malformed response."""
     sandbox, mail_hub = postmark_hub()
     sandbox.fail(reply(answer))
     query = StatisticsQuery(start=date(2026, 3, 1), end=date(2026, 3, 1))

@@ -1,4 +1,4 @@
-"""Postmark: bulk messages, which go in batches."""
+"""Bulk emails at Postmark, which are sent in batches."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.vendors.postmark_account import postmark_hub
 
 
 def test_bulk_template_data_is_merged() -> None:
-    """Common template data is merged with each recipient's."""
+    """In a Postmark bulk, common template data are merged with each recipient's."""
     base = mail(
         to=(),
         template=TemplateRef("welcome", {"a": 1}),
@@ -42,7 +42,7 @@ def test_bulk_template_data_is_merged() -> None:
 
 
 def test_bulk_by_template_arrives() -> None:
-    """The sandbox accepts a bulk with a template."""
+    """The Postmark sandbox accepts a bulk with a template."""
     sandbox, mail_hub = postmark_hub()
     bulk = BulkMessage(
         base=mail(to=(), template=TemplateRef("7")),
@@ -54,7 +54,7 @@ def test_bulk_by_template_arrives() -> None:
 
 
 def test_inactive_recipient_of_a_bulk() -> None:
-    """An inactive recipient is refused, and the others get their message."""
+    """In a Postmark bulk an inactive recipient is refused, and the others get their email."""
     sandbox, mail_hub = postmark_hub()
     bulk = BulkMessage(
         base=mail(to=()), recipients=["a@example.com", "refused@example.com", "b@example.com"]
@@ -70,7 +70,7 @@ def test_inactive_recipient_of_a_bulk() -> None:
 
 
 def test_large_bulk_goes_in_several_requests() -> None:
-    """A bulk above 50 MB is split into requests with their own keys."""
+    """A Postmark bulk above 50 MB is split into requests with their own keys."""
     sandbox, mail_hub = postmark_hub()
     file = Attachment(filename="a.pdf", content=bytes(6_000_000), content_type="application/pdf")
     bulk = BulkMessage(
@@ -88,7 +88,7 @@ def test_large_bulk_goes_in_several_requests() -> None:
 
 
 def test_request_that_fails_loses_no_other() -> None:
-    """A failed request of a split bulk does not affect the others."""
+    """A failed request of a split Postmark bulk does not affect the other requests."""
     sandbox, mail_hub = postmark_hub()
     file = Attachment(filename="a.pdf", content=bytes(7_000_000), content_type="application/pdf")
     bulk = BulkMessage(
@@ -106,7 +106,7 @@ def test_request_that_fails_loses_no_other() -> None:
     "answer", [reply([]), reply([{"ErrorCode": 0, "MessageID": "m"}]), reply({}), reply(["x", "y"])]
 )
 def test_batch_is_answered_for_each(answer: Response) -> None:
-    """A batch without a result for each message is malformed, with an unknown outcome."""
+    """A Postmark batch without a result for each email has an unknown outcome."""
     sandbox, mail_hub = postmark_hub()
     sandbox.fail(answer)
     bulk = BulkMessage(base=mail(to=()), recipients=["a@example.com", "b@example.com"])
@@ -117,7 +117,7 @@ def test_batch_is_answered_for_each(answer: Response) -> None:
 
 
 def test_malformed_entry_of_a_batch() -> None:
-    """A malformed entry does not affect the others."""
+    """A malformed result in a Postmark batch does not affect the others."""
     sandbox, mail_hub = postmark_hub()
     sandbox.fail(
         reply(

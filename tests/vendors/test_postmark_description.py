@@ -1,4 +1,4 @@
-"""Requests to Postmark agree with Postmark's description of its API."""
+"""Requests to Postmark match Postmark's description of its API."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ OURS: Json = {
 
 @pytest.mark.parametrize("template", [None, TemplateRef("7", {"total": "149.90"})])
 def test_requests_match_the_description(template: TemplateRef | None) -> None:
-    """Each field of a request is in the description, with its type."""
+    """Each field of a request is in Postmark's description, with its type."""
     text = OURS
     sandbox = PostmarkSandbox()
     vendor = Postmark(credentials=sandbox.token, sender="shop@acme.example")

@@ -1,4 +1,4 @@
-"""Postmark's sandbox refuses what Postmark refuses."""
+"""The Postmark sandbox refuses what Postmark refuses."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_sandbox_is_strict(change: dict[str, Any], code: str) -> None:
     ],
 )
 def test_sandbox_wants_the_right_shape(path: str, body: object, code: str) -> None:
-    """A batch must be a list, and one with templates an object."""
+    """Postmark needs a list for a batch, and an object for one with templates."""
     _, mail_hub = postmark_hub()
     with pytest.raises(InvalidRequest) as excinfo:
         mail_hub.manager.call("mail", Request.post(path, json=body))
@@ -80,14 +80,14 @@ def test_sandbox_wants_the_right_shape(path: str, body: object, code: str) -> No
     ],
 )
 def test_sandbox_refuses_unknown_requests(request_: Request) -> None:
-    """Unknown paths, parameters and accept headers are refused."""
+    """The Postmark sandbox refuses unknown paths, parameters and Accept headers."""
     _, mail_hub = postmark_hub()
     with pytest.raises((InvalidRequest, VendorRejected)):
         mail_hub.manager.call("mail", request_)
 
 
 def test_unverified_sender_is_refused() -> None:
-    """A sender without a signature is refused."""
+    """Postmark refuses a sender without a confirmed signature."""
     _, mail_hub = postmark_hub()
     with pytest.raises(VendorRejected) as excinfo:
         mail_hub.email().send_transactional(mail(from_="a@unverified.example"))
@@ -96,7 +96,7 @@ def test_unverified_sender_is_refused() -> None:
 
 
 def test_sandbox_listens_on_a_port() -> None:
-    """The sandbox works over a real connection."""
+    """The Postmark sandbox works over a real connection."""
     sandbox = PostmarkSandbox()
     with sandbox.serving() as server:
         vendor = postmark_vendor(sandbox, base_url=server.url)

@@ -65,7 +65,7 @@ RECORDS: list[tuple[dict[str, Any], EmailStatus, str | None, bool | None]] = [
 def test_records_become_events(
     *, record: dict[str, Any], status: EmailStatus, code: str | None, permanent: bool | None
 ) -> None:
-    """Each kind of record and bounce has its status."""
+    """Each kind of Postmark record and bounce has its status."""
     payload = {"MessageID": "m-1", **record}
     webhook = WebhookEvent(vendor="postmark", id="e1", type="x", vendor_type="x", payload=payload)
     [event] = postmark_hub()[1].events("mail", webhook)
@@ -85,14 +85,14 @@ def test_records_become_events(
     ],
 )
 def test_other_webhooks_give_no_events(payload: object) -> None:
-    """Incoming mail and manual suppressions give no message events."""
+    """Incoming mail and manual suppressions at Postmark give no events."""
     webhook = WebhookEvent(vendor="postmark", id="e1", type="x", vendor_type="x", payload=payload)
 
     assert () == postmark_hub()[1].events("mail", webhook)
 
 
 def test_webhooks_have_a_password() -> None:
-    """A webhook needs the right password, and reports one thing."""
+    """A Postmark webhook needs the right password, and gives one event."""
     sandbox, mail_hub = postmark_hub()
     receipt = mail_hub.email().send_transactional(mail())
     record = {
@@ -121,7 +121,7 @@ def test_webhooks_have_a_password() -> None:
 
 
 def test_deliveries_in_the_same_second_are_told_apart() -> None:
-    """Deliveries to several recipients within a second have different ids."""
+    """Deliveries by Postmark to several recipients in one second have different ids."""
     sandbox, mail_hub = postmark_hub()
     verifier = mail_hub.webhooks("mail", secrets=sandbox.password)
     ids: set[str] = set()
@@ -143,7 +143,7 @@ def test_deliveries_in_the_same_second_are_told_apart() -> None:
 
 
 def test_manual_suppression_is_a_valid_webhook() -> None:
-    """A manual suppression is verified, although it has no message."""
+    """A manual suppression at Postmark is verified, although it is about no email."""
     sandbox, mail_hub = postmark_hub()
     record = {"RecordType": "SubscriptionChange", "MessageID": None, "SuppressSending": True}
     verifier = mail_hub.webhooks("mail", secrets=sandbox.password)
@@ -164,7 +164,7 @@ def test_manual_suppression_is_a_valid_webhook() -> None:
     ],
 )
 def test_event_has_its_time_and_person(record: str, moment: str, person: str) -> None:
-    """Each kind of record names its time and its person in fields of its own."""
+    """Each kind of Postmark record has its time and person in different fields."""
     _, mail_hub = postmark_hub()
     payload = {
         "MessageID": "m-1",

@@ -1,4 +1,4 @@
-"""Reading responses: missing or unexpected values become None, never an error."""
+"""Reading vendors' responses: missing or unexpected values become None without an error."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ NOON = datetime(2031, 5, 6, 12, tzinfo=UTC)
 
 @pytest.mark.parametrize("body", ODD, ids=repr)
 def test_missing_object_is_malformed(body: bytes) -> None:
-    """A success that should be an object and is not is malformed, and not repeated."""
+    """A successful response that must be a JSON object and is not one is malformed."""
     with pytest.raises(VendorFailed) as excinfo:
         read_answer(Response(200, body=body))
 
@@ -53,20 +53,20 @@ def test_missing_object_is_malformed(body: bytes) -> None:
 
 @pytest.mark.parametrize("body", [b"{}", b"", b"1", b"nonsense"], ids=repr)
 def test_missing_list_is_malformed(body: bytes) -> None:
-    """A success that should be a list and is not is malformed."""
+    """A successful response that must be a JSON list and is not one is malformed."""
     with pytest.raises(VendorFailed):
         read_answers(Response(200, body=body))
 
 
 def test_list_is_of_objects() -> None:
-    """Entries of a list that are not objects are skipped."""
+    """Entries of a JSON list that are not objects are skipped."""
     results = read_answers(Response(200, body=b'[{"a": 1}, 2, null, {"a": 3}]'))
 
     assert [1, 3] == [result.integer("a") for result in results]
 
 
 def test_object_is_read() -> None:
-    """An object is returned, and any other value becomes an empty one."""
+    """A JSON object is returned as it is, and any other value as an empty object."""
     assert "1" == read_answer(Response(200, body=b'{"a": 1}')).text("a")
     assert not as_answer(None)
     assert as_answer({"a": 1})
@@ -74,7 +74,7 @@ def test_object_is_read() -> None:
 
 
 def test_error_names_the_missing_field() -> None:
-    """The error names the field that every success must have."""
+    """The error for a missing field that each success must have names that field."""
     assert "has no sid" in str(malformed(Response(201), "sid"))
 
 
@@ -109,12 +109,12 @@ def test_error_names_the_missing_field() -> None:
     ],
 )
 def test_fields_are_read_by_type(how: str, path: str, expected: object) -> None:
-    """A field is read as the wanted type, or as None."""
+    """A field of a response is read as the wanted type, or as None."""
     assert expected == getattr(Answer(BODY), how)(path)
 
 
 def test_objects_within() -> None:
-    """Nested objects are read in turn, and other values are skipped."""
+    """Nested objects of a response are read in turn, and other values are skipped."""
     body = Answer(BODY)
 
     assert "x" == body.object("inner.deep").text("name")
@@ -145,7 +145,7 @@ def test_objects_within() -> None:
     ],
 )
 def test_number_is_exact(value: object, expected: Decimal | None) -> None:
-    """A number keeps all its digits."""
+    """A number in a response keeps all its digits."""
     assert expected == as_decimal(value)
 
 
@@ -160,7 +160,7 @@ def test_number_is_exact(value: object, expected: Decimal | None) -> None:
     ],
 )
 def test_money(amount: object, currency: object, expected: Money | None) -> None:
-    """An amount is money if it is valid in its currency."""
+    """An amount in a response is read as money if it is valid in its currency."""
     assert expected == as_money(amount, currency)
 
 
@@ -176,7 +176,7 @@ def test_money(amount: object, currency: object, expected: Money | None) -> None
     ],
 )
 def test_minor_units(amount: object, currency: object, expected: Money | None) -> None:
-    """An amount in minor units is converted by its currency."""
+    """An amount in minor units is converted by the decimals of its currency."""
     assert expected == as_minor(amount, currency)
 
 
@@ -206,7 +206,7 @@ def test_minor_units(amount: object, currency: object, expected: Money | None) -
     ids=ascii,
 )
 def test_times_are_read(value: object, expected: datetime | None) -> None:
-    """A time is read in each format that vendors use, in UTC."""
+    """Times in each format that vendors use are read as UTC."""
     result = as_time(value)
 
     assert expected == result

@@ -1,4 +1,4 @@
-"""At each vendor, 429 and 409 without a reason do or do not prove that nothing was done."""
+"""The vendors' statuses 429 and 409, and if they prove that nothing was done."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ with_each = pytest.mark.parametrize("body", BODIES)
 
 
 def judged(name: str, status: int, body: str, folder: Path) -> list[ConnectorError]:
-    """Return the errors for a response to a POST at each of a vendor's services."""
+    """Return the error for a response to a POST, at each of a vendor's services."""
     kind, content = BODIES[body]
     request, response = Request.post("/"), Response(status, {"Content-Type": kind}, content)
     vendor, fixture = cast("Any", vendor_class(name)), fixture_of(name, folder)
@@ -54,7 +54,7 @@ def judged(name: str, status: int, body: str, folder: Path) -> list[ConnectorErr
 @at_each
 @with_each
 def test_429_proves_that_nothing_was_done(name: str, body: str, tmp_path: Path) -> None:
-    """A 429 proves that nothing was done, so the key is free and the next account is tried."""
+    """A 429 from any vendor proves that nothing was done."""
     for error in judged(name, 429, body, tmp_path):
         assert isinstance(error, RateLimitExceeded)
         assert error.by_vendor
@@ -64,7 +64,7 @@ def test_429_proves_that_nothing_was_done(name: str, body: str, tmp_path: Path) 
 @at_each
 @with_each
 def test_bare_409_refuses_unless_a_key_may_be_in_use(name: str, body: str, tmp_path: Path) -> None:
-    """A 409 without a reason may concern an earlier request, if the vendor honours keys."""
+    """A 409 without a reason may concern an earlier request if the vendor honours keys."""
     for error in judged(name, 409, body, tmp_path):
         kind = IdempotencyInProgress if name in WITH_KEYS else VendorRejected
         assert kind is type(error)
@@ -72,21 +72,21 @@ def test_bare_409_refuses_unless_a_key_may_be_in_use(name: str, body: str, tmp_p
 
 
 def test_vendors_with_keys_are_listed() -> None:
-    """Each vendor that honours keys is tested with a 409."""
+    """The list of vendors that honour keys is complete."""
     assert WITH_KEYS == {name for name in OVER_HTTP if vendor_class(name).idempotency is not None}
 
 
 def test_page_has_a_row_for_each_vendor() -> None:
-    """The page about failures has a row for each vendor."""
+    """The page about failures has a table row with the 429 of each vendor."""
     assert OVER_HTTP == rows("## Turned away: 429")
 
 
 def test_page_has_a_row_for_each_vendor_with_keys() -> None:
-    """The page has the documented response to a used key, for each vendor with keys."""
+    """The page about failures has a table row with the 409 of each vendor with keys."""
     assert sorted(WITH_KEYS) == rows("## A conflict: 409")
 
 
 def rows(title: str) -> list[str]:
-    """Return the vendors in the table under a title of the page, in order."""
+    """Return the vendors in the table below a heading of the page, in order."""
     section = PAGE.read_text().partition(f"{title}\n")[2].partition("\n## ")[0]
     return re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)

@@ -33,7 +33,7 @@ from tests.vendors.resend_account import PDF, resend_hub
 
 
 def test_fields_of_a_message() -> None:
-    """Every field of a message is sent in its place of the body."""
+    """Each field of an email has its place in the request body for Resend."""
     body = mail_body(
         Resend(),
         mail(
@@ -88,7 +88,7 @@ def test_fields_of_a_message() -> None:
 
 
 def test_html_alone_stays_alone() -> None:
-    """A message without a text says so, or Resend would generate one."""
+    """An email with only HTML gets no text part, which Resend would otherwise generate."""
     sandbox, mail_hub = resend_hub()
     mail_hub.email().send_transactional(mail(text=None, html="<p>Hi</p>"))
 
@@ -96,7 +96,7 @@ def test_html_alone_stays_alone() -> None:
 
 
 def test_template_is_filled_in() -> None:
-    """A template provides the texts, and the subject unless the message has one."""
+    """A Resend template provides the texts, and the subject unless the email has one."""
     body = mail_body(Resend(), mail(template=TemplateRef("welcome", {"name": "Ada", "n": 2})))
     template_body = mail_body(Resend(), mail(template=TemplateRef("welcome"), subject=""))
 
@@ -107,7 +107,7 @@ def test_template_is_filled_in() -> None:
 
 
 def test_template_takes_texts_and_whole_numbers() -> None:
-    """Template data other than texts and whole numbers are refused before sending."""
+    """Template data other than texts and whole numbers are refused before sending to Resend."""
     sandbox, mail_hub = resend_hub()
     with pytest.raises(InvalidData, match="neither a text nor a whole number"):
         mail_hub.email().send_transactional(mail(template=TemplateRef("welcome", {"name": []})))
@@ -128,7 +128,7 @@ def test_template_takes_texts_and_whole_numbers() -> None:
     ],
 )
 def test_unsupported_content_is_refused(changes: dict[str, Any], words: str) -> None:
-    """Texts that Resend refuses, and files that it drops, are refused before sending."""
+    """Texts that Resend refuses, and files that Resend drops, are refused before sending."""
     sandbox, mail_hub = resend_hub()
     with pytest.raises(InvalidData, match=words):
         mail_hub.email().send_transactional(mail(**changes))
@@ -137,7 +137,7 @@ def test_unsupported_content_is_refused(changes: dict[str, Any], words: str) -> 
 
 
 def test_lost_answer_without_a_key_is_not_retried() -> None:
-    """A message without a key is not sent again after a lost response."""
+    """An email to Resend without a key is not sent again after a lost response."""
     sandbox, mail_hub = resend_hub()
     sandbox.fail(Lost())
     with pytest.raises(ConnectionFailed):
@@ -147,7 +147,7 @@ def test_lost_answer_without_a_key_is_not_retried() -> None:
 
 
 def test_tenants_key_is_its_own() -> None:
-    """A tenant's key is sent as its digest, since Resend keys belong to the account."""
+    """A tenant's key is sent as its digest, since all tenants of a Resend account share keys."""
     sandbox, mail_hub = resend_hub()
     mail_hub.email(tenant="acme").send_transactional(mail(), idempotency_key="INV-7")
     mail_hub.email().send_transactional(mail(), idempotency_key="INV-7")
@@ -158,7 +158,7 @@ def test_tenants_key_is_its_own() -> None:
 
 
 def test_scheduled_message_is_scheduled() -> None:
-    """A message for later has the status scheduled, alone or in a bulk."""
+    """An email with a later sending time has the status scheduled, alone or in a bulk."""
     _, mail_hub = resend_hub()
     at = datetime(2031, 5, 6, tzinfo=UTC)
     receipt = mail_hub.email().send_transactional(mail(send_at=at))
@@ -169,7 +169,7 @@ def test_scheduled_message_is_scheduled() -> None:
 
 
 def test_key_comes_from_the_provider() -> None:
-    """Without a key of its own the account uses the credential provider."""
+    """Without its own key a Resend account uses the credential provider."""
     sandbox = ResendSandbox()
     provider = MemoryCredentialProvider()
     provider.rotate("mail", None, Credentials.bearer(sandbox.api_key))
@@ -202,7 +202,7 @@ def test_key_comes_from_the_provider() -> None:
     ],
 )
 def test_error_names_are_classified(status: int, name: str, kind: type[Any]) -> None:
-    """Resend's name of an error decides its class, or else the status."""
+    """The name of a Resend error decides its class, or else the status."""
     error: Any = classify(Request.get("/"), reply({"name": name, "message": "no"}, status))
 
     assert type(error) is kind
@@ -220,12 +220,12 @@ def test_error_names_are_classified(status: int, name: str, kind: type[Any]) -> 
     ],
 )
 def test_other_errors_are_classified_by_status(response: Response) -> None:
-    """Without an error name the status decides."""
+    """A Resend error without a name is classified by its status."""
     assert None is classify(Request.get("/"), response)
 
 
 def test_user_agent_is_sent() -> None:
-    """Each request has a user agent, without which Resend refuses it."""
+    """Each request has a user agent, because Resend refuses requests without one."""
     sandbox, mail_hub = resend_hub()
     mail_hub.email().send_transactional(mail())
 
@@ -233,7 +233,7 @@ def test_user_agent_is_sent() -> None:
 
 
 def test_daily_statistics() -> None:
-    """Daily counts have the contract's names."""
+    """Resend's daily counts have the contract's names."""
     sandbox, mail_hub = resend_hub()
     sandbox.days = [
         {"period": "2026-02-28", "received": 100},
@@ -266,7 +266,7 @@ def test_daily_statistics() -> None:
 
 @pytest.mark.parametrize("answer", [{}, {"data": {}}, {"data": [{"sent": 1}]}, []])
 def test_days_without_dates_are_malformed(answer: object) -> None:
-    """Statistics without dates are a malformed response."""
+    """Resend statistics without dates are a malformed response."""
     sandbox, mail_hub = resend_hub()
     sandbox.fail(reply(answer))
     query = StatisticsQuery(start=date(2026, 3, 1), end=date(2026, 3, 1))

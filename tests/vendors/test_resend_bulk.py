@@ -1,4 +1,4 @@
-"""Resend: bulk messages, which go in batches."""
+"""Bulk emails at Resend, which are sent in batches."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.vendors.resend_account import PDF, resend_hub
 
 
 def test_bulk_template_data_is_merged() -> None:
-    """Common template data is merged with each recipient's."""
+    """In a Resend bulk, common template data are merged with each recipient's."""
     base = mail(to=(), template=TemplateRef("welcome", {"name": "you"}), headers={"X-A": "1"})
     custom_recipient = BulkRecipient(to="a@example.com", data={"name": "Ada"}, headers={"X-B": "2"})
     bulk = BulkMessage(base=base, recipients=[custom_recipient, "b@example.com"])
@@ -31,7 +31,7 @@ def test_bulk_template_data_is_merged() -> None:
 
 
 def test_lost_batch_is_retried_with_its_key() -> None:
-    """A batch with a lost answer is sent again, and delivered once."""
+    """A Resend batch with a lost response is sent again, and delivered once."""
     sandbox, mail_hub = resend_hub()
     sandbox.fail(Lost())
     bulk = BulkMessage(base=mail(to=()), recipients=["a@example.com", "b@example.com"])
@@ -44,7 +44,7 @@ def test_lost_batch_is_retried_with_its_key() -> None:
 
 
 def test_refused_message_of_a_bulk() -> None:
-    """The error of one message affects no other."""
+    """In a Resend batch the error of one email affects no other."""
     sandbox, mail_hub = resend_hub()
     bulk = BulkMessage(
         base=mail(to=()), recipients=["a@example.com", "refused@example.com", "b@example.com"]
@@ -61,7 +61,7 @@ def test_refused_message_of_a_bulk() -> None:
 
 
 def test_files_of_a_bulk_go_one_by_one() -> None:
-    """Messages of a bulk with files are sent one by one, each with its own key."""
+    """Emails of a Resend bulk with files are sent one by one, each with its own key."""
     sandbox, mail_hub = resend_hub()
     bulk = BulkMessage(
         base=mail(to=(), attachments=[PDF], text="Dear {{name}}"),
@@ -92,7 +92,7 @@ def test_files_of_a_bulk_go_one_by_one() -> None:
     ],
 )
 def test_batch_is_answered_for_each(answer: dict[str, Any]) -> None:
-    """A batch without a result for each message is malformed."""
+    """A Resend batch without a result for each email is malformed."""
     sandbox, mail_hub = resend_hub()
     sandbox.fail(reply(answer))
     bulk = BulkMessage(base=mail(to=()), recipients=["a@example.com", "b@example.com"])
@@ -103,7 +103,7 @@ def test_batch_is_answered_for_each(answer: dict[str, Any]) -> None:
 
 
 def test_malformed_entry_of_a_batch() -> None:
-    """A malformed entry does not affect the others."""
+    """A malformed result in a Resend batch does not affect the others."""
     sandbox, mail_hub = resend_hub()
     batch_entries = ["odd", {"id": 7}, {"id": "."}]
     sandbox.fail(reply({"data": batch_entries, "errors": [{"index": 9}, {"index": 1}]}))

@@ -1,4 +1,4 @@
-"""Resend's sandbox refuses what Resend refuses."""
+"""The Resend sandbox refuses what Resend refuses."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.vendors.subjects.resend import resend_vendor
 
 
 def test_sandbox_drops_odd_attachments() -> None:
-    """A message with an invalid attachment is accepted and never delivered."""
+    """Resend accepts an email with an invalid attachment, and never delivers it."""
     sandbox, mail_hub = resend_hub()
     file = {"filename": "a.pdf", "content": "", "content_type": "text/plain"}
     body = {**USUAL, "attachments": [file]}
@@ -73,7 +73,7 @@ def test_sandbox_is_strict(change: dict[str, Any], name: str) -> None:
     ],
 )
 def test_sandbox_wants_the_right_shape(path: str, body: object, name: str) -> None:
-    """A batch that is not permissive fails as a whole."""
+    """A Resend batch that is not permissive fails as a whole."""
     sandbox, mail_hub = resend_hub()
     with pytest.raises(InvalidRequest) as excinfo:
         mail_hub.manager.call("mail", Request.post(path, json=body))
@@ -87,7 +87,7 @@ def test_sandbox_wants_the_right_shape(path: str, body: object, name: str) -> No
     [{"id": "none"}, {"id": "welcome"}, {"id": "welcome", "variables": {"name": []}}, {"x": 1}],
 )
 def test_sandbox_knows_its_templates(template: dict[str, Any]) -> None:
-    """A template must exist and get its variables."""
+    """A Resend template must exist and get all its variables."""
     _, mail_hub = resend_hub()
     body = {"from": "a@b.c", "to": "a@b.c", "template": template}
     with pytest.raises(VendorRejected):
@@ -95,7 +95,7 @@ def test_sandbox_knows_its_templates(template: dict[str, Any]) -> None:
 
 
 def test_strict_batch_that_is_right_is_taken() -> None:
-    """A valid strict batch is accepted, and its response has no list of errors."""
+    """A valid strict batch is accepted by Resend, and its response has no list of errors."""
     _, mail_hub = resend_hub()
     answer = mail_hub.manager.call("mail", Request.post("/emails/batch", json=[USUAL]))
 
@@ -110,7 +110,7 @@ def test_strict_batch_that_is_right_is_taken() -> None:
     ],
 )
 def test_sandbox_knows_its_keys(headers: dict[str, str], kind: type[Any]) -> None:
-    """A key has a maximum length, and belongs to one body."""
+    """A key at Resend has a maximum length, and belongs to one request body."""
     _, mail_hub = resend_hub()
     send = partial(mail_hub.manager.call, "mail")
     send(Request.post("/emails", json=USUAL, headers={"Idempotency-Key": "taken"}))
@@ -123,7 +123,7 @@ def test_sandbox_knows_its_keys(headers: dict[str, str], kind: type[Any]) -> Non
     [({"Authorization": "Bearer re_sandbox_key"}, 403), ({"User-Agent": "x"}, 401)],
 )
 def test_sandbox_needs_a_key_and_a_user_agent(headers: dict[str, str], status: int) -> None:
-    """A request without a key or a user agent is refused."""
+    """Resend refuses a request without a key or a user agent."""
     request = Request.post("/emails", json=USUAL, headers=headers)
     client = SandboxHttpClient(ResendSandbox())
 
@@ -131,14 +131,14 @@ def test_sandbox_needs_a_key_and_a_user_agent(headers: dict[str, str], status: i
 
 
 def test_sandbox_refuses_unknown_parameters() -> None:
-    """Unknown parameters of metrics are refused."""
+    """The Resend sandbox refuses unknown parameters of metrics."""
     _, mail_hub = resend_hub()
     with pytest.raises(InvalidRequest):
         mail_hub.manager.call("mail", Request.get("/emails/metrics", query={"from": "x"}))
 
 
 def test_unverified_domain_is_refused() -> None:
-    """An unverified domain is refused."""
+    """Resend refuses an unverified domain."""
     _, mail_hub = resend_hub()
     with pytest.raises(VendorRejected) as excinfo:
         mail_hub.email().send_transactional(mail(from_="a@unverified.example"))
@@ -147,7 +147,7 @@ def test_unverified_domain_is_refused() -> None:
 
 
 def test_sandbox_listens_on_a_port() -> None:
-    """The sandbox works over a real connection."""
+    """The Resend sandbox works over a real connection."""
     sandbox = ResendSandbox()
     with sandbox.serving() as server:
         vendor = resend_vendor(sandbox, base_url=server.url)

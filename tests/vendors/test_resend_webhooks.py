@@ -27,7 +27,7 @@ def _event(kind: str, **data: Any) -> dict[str, Any]:
 
 
 def test_webhooks_are_signed_and_become_events() -> None:
-    """A signed webhook gives an event for each recipient of a message."""
+    """A signed Resend webhook gives an event for each recipient of an email."""
     sandbox, mail_hub = resend_hub()
     receipt = mail_hub.email().send_transactional(mail())
     result = _event(
@@ -82,7 +82,7 @@ def test_webhooks_are_signed_and_become_events() -> None:
 def test_every_kind_of_event_is_known(
     table: dict[str, Any], status: EmailStatus, code: str | None, url: str | None
 ) -> None:
-    """Each event has its status, and an unknown one is kept as unknown."""
+    """Each Resend event has its status, and an unknown one is kept as unknown."""
     webhook = WebhookEvent(vendor="svix", id="e1", type="x", vendor_type="x", payload=table)
     [event] = resend_hub()[1].events("mail", webhook)
 
@@ -96,7 +96,7 @@ def test_every_kind_of_event_is_known(
     [_event("email.received"), {"type": "contact.created", "data": {"id": "c"}}, {"data": 1}, []],
 )
 def test_other_webhooks_give_no_events(payload: object) -> None:
-    """Webhooks about incoming mail, contacts and domains give no message events."""
+    """Resend webhooks about incoming mail, contacts and domains give no events."""
     webhook = WebhookEvent(vendor="svix", id="e1", type="x", vendor_type="x", payload=payload)
 
     assert () == resend_hub()[1].events("mail", webhook)

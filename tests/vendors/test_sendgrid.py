@@ -48,7 +48,7 @@ def _body(message: EmailMessage, **options: Any) -> dict[str, Any]:
 
 
 def test_fields_of_a_message() -> None:
-    """Every field of a message is sent in its place of the body."""
+    """Each field of an email has its place in the request body for SendGrid."""
     body = _body(
         mail(
             html="<p>",
@@ -86,7 +86,7 @@ def test_fields_of_a_message() -> None:
 
 
 def test_several_answer_addresses_are_a_list() -> None:
-    """Several reply addresses are sent in a field of their own."""
+    """SendGrid gets several reply addresses in a field of their own."""
     body = _body(mail(reply_to=["a@example.com", "b@example.com"]))
 
     assert [{"email": "a@example.com"}, {"email": "b@example.com"}] == body["reply_to_list"]
@@ -94,7 +94,7 @@ def test_several_answer_addresses_are_a_list() -> None:
 
 
 def test_template_brings_its_own_contents() -> None:
-    """A message with a template has no contents, and each recipient has its data."""
+    """A SendGrid email with a template has no contents, and each recipient has its data."""
     body = _body(mail(template=TemplateRef("d-1", {"total": "149.90"})))
 
     assert "d-1" == body["template_id"]
@@ -103,7 +103,7 @@ def test_template_brings_its_own_contents() -> None:
 
 
 def test_too_many_tags_are_refused_here() -> None:
-    """More than ten tags are refused before sending."""
+    """SendGrid refuses more than ten tags before sending."""
     with pytest.raises(InvalidData, match="11 tags"):
         _body(mail(tags=[f"t{number}" for number in range(11)]))
 
@@ -142,14 +142,14 @@ def test_headers_are_written_in_ascii() -> None:
 
 
 def test_bulk_without_places_has_no_substitutions() -> None:
-    """A text without placeholders has no substitutions."""
+    """A SendGrid bulk without placeholders sends no substitutions."""
     body = bulk_body(SendGrid(), BulkMessage(base=mail(to=()), recipients=["a@example.com"]))
 
     assert [{"to": [{"email": "a@example.com"}]}] == body["personalizations"]
 
 
 def test_bulk_may_be_html_alone() -> None:
-    """Placeholders in HTML have their own, escaped values."""
+    """Placeholders in the HTML of a SendGrid bulk have their own, escaped values."""
     base = mail(to=(), text=None, html="{{n}}")
     custom_recipient = BulkRecipient(to="a@example.com", data={"n": "<"})
     body = bulk_body(SendGrid(), BulkMessage(base=base, recipients=[custom_recipient]))
@@ -160,7 +160,7 @@ def test_bulk_may_be_html_alone() -> None:
 
 
 def test_sandbox_mode_receipt() -> None:
-    """In sandbox mode the receipt says that nothing was sent."""
+    """In SendGrid's sandbox mode the receipt says that nothing was sent."""
     sandbox = SendGridSandbox()
     vendor = SendGrid(credentials=sandbox.api_key, sandbox=True)
     receipt = hub(vendor, sandbox).email().send_transactional(mail())
@@ -171,7 +171,7 @@ def test_sandbox_mode_receipt() -> None:
 
 
 def test_scheduled_message_is_scheduled() -> None:
-    """A message for later has the status scheduled."""
+    """A SendGrid email with a later sending time has the status scheduled."""
     sandbox = SendGridSandbox()
     email = hub(sendgrid_vendor(sandbox), sandbox).email()
     receipt = email.send_transactional(mail(send_at=NOW))
@@ -182,7 +182,7 @@ def test_scheduled_message_is_scheduled() -> None:
 
 
 def test_key_comes_from_the_provider() -> None:
-    """Without a key of its own the account uses the credential provider."""
+    """Without its own key a SendGrid account uses the credential provider."""
     sandbox = SendGridSandbox()
     provider = MemoryCredentialProvider()
     provider.rotate("mail", None, Credentials.bearer(sandbox.api_key))
@@ -208,7 +208,7 @@ def test_key_comes_from_the_provider() -> None:
 def test_address_validation(
     address: str, verdict: Verdict, reasons: tuple[str, ...], intended: str | None
 ) -> None:
-    """SendGrid's verdict on an address is given in the contract's terms."""
+    """SendGrid's verdict on an address is translated into the contract's verdicts."""
     sandbox = SendGridSandbox()
     result = hub(sendgrid_vendor(sandbox), sandbox).email().validate_address(address)
 
@@ -219,7 +219,7 @@ def test_address_validation(
 
 
 def test_addresses_are_checked_with_a_key_of_their_own() -> None:
-    """Address checks use their own API key."""
+    """SendGrid's address checks use an API key of their own."""
     sandbox = SendGridSandbox("SG.checks")
     vendor = SendGrid(credentials="SG.mail", validation_credentials="SG.checks")
     email = hub(vendor, sandbox).email()
@@ -231,7 +231,7 @@ def test_addresses_are_checked_with_a_key_of_their_own() -> None:
 
 @pytest.mark.parametrize("answer", [{"result": {}}, {}])
 def test_check_without_a_verdict_is_malformed(answer: dict[str, Any]) -> None:
-    """An address check without a verdict is a malformed response."""
+    """A SendGrid address check without a verdict is a malformed response."""
     sandbox = SendGridSandbox()
     sandbox.fail(reply(answer))
     with pytest.raises(VendorFailed, match=r"result\.verdict"):
@@ -239,7 +239,7 @@ def test_check_without_a_verdict_is_malformed(answer: dict[str, Any]) -> None:
 
 
 def test_daily_statistics_are_paged() -> None:
-    """All days are requested and counted under the contract's names."""
+    """SendGrid statistics are requested for all days, and have the contract's names."""
     sandbox = SendGridSandbox()
     first = date(2024, 1, 1)
     sandbox.days = [
@@ -258,7 +258,7 @@ def test_daily_statistics_are_paged() -> None:
 
 
 def test_day_without_a_date_is_malformed() -> None:
-    """Statistics without dates are a malformed response."""
+    """SendGrid statistics without dates are a malformed response."""
     sandbox = SendGridSandbox()
     sandbox.fail(reply([{"stats": []}]))
     query = StatisticsQuery(start=date(2024, 1, 1), end=date(2024, 1, 1))
@@ -300,7 +300,7 @@ def test_errors_have_code_and_text(
     ],
 )
 def test_other_errors_are_classified_by_status(response: Response) -> None:
-    """Without an error in SendGrid's form the status decides."""
+    """A SendGrid error without SendGrid's form is classified by its status."""
     assert None is classify(Request.get("/"), response)
 
 
@@ -316,7 +316,7 @@ def _event(**fields: Any) -> dict[str, Any]:
 
 
 def test_webhooks_are_signed_and_become_events() -> None:
-    """A signed webhook with several records gives an event for each."""
+    """A signed SendGrid webhook with several records gives an event for each."""
     sandbox = SendGridSandbox()
     mail_hub = hub(sendgrid_vendor(sandbox), sandbox)
     now = datetime.now(UTC)
@@ -370,12 +370,12 @@ def test_webhooks_are_signed_and_become_events() -> None:
     ],
 )
 def test_message_is_named_without_its_stations(result: str, gate: str, id_: str) -> None:
-    """A message's id is the part before the names of SendGrid's servers."""
+    """A SendGrid message id is the part before the names of SendGrid's servers."""
     assert id_ == message_id(result, gate)
 
 
 def test_dropped_messages_of_one_machine_have_references_of_their_own() -> None:
-    """Messages dropped by one server have different references."""
+    """Emails that one SendGrid server dropped have different references."""
     mail_hub = hub(sendgrid_vendor(SendGridSandbox()), SendGridSandbox())
     reports = [
         _event(event="dropped", sg_message_id="filter0093p1las1.9128.5717FB8127.0"),
@@ -397,7 +397,7 @@ def test_dropped_messages_of_one_machine_have_references_of_their_own() -> None:
 
 
 def test_metadata_with_a_name_of_sendgrids_own_comes_back() -> None:
-    """Metadata with a reserved name comes back unchanged."""
+    """Metadata with a name that SendGrid reserves are read back unchanged."""
     metadata = {"url": "a", "category": "b", "word_url": "c", "word_free": "d", "free": "e"}
     body = mail_body(SendGrid(sender="a@example.com"), mail(metadata=metadata), [{}])
     payload = _event(event="click", **body["custom_args"])
@@ -410,7 +410,7 @@ def test_metadata_with_a_name_of_sendgrids_own_comes_back() -> None:
 
 @pytest.mark.parametrize("status", [200, 201, 204])
 def test_only_202_is_a_success(status: int) -> None:
-    """Another 2xx, such as a gateway's page, does not mean that the mail was accepted."""
+    """Another 2xx status, such as a gateway's, does not mean that SendGrid accepted the email."""
     sandbox = SendGridSandbox()
     email = hub(sendgrid_vendor(sandbox), sandbox).email()
     bulk = BulkMessage(base=mail(to=()), recipients=["a@example.com", "b@example.com"])
@@ -424,7 +424,7 @@ def test_only_202_is_a_success(status: int) -> None:
 
 
 def test_202_without_an_id() -> None:
-    """A 202 without an id gives a receipt with an id made from the key, and a warning."""
+    """A SendGrid 202 without an id gives a warning and a receipt with an id from the key."""
     sandbox = SendGridSandbox()
     email = hub(sendgrid_vendor(sandbox), sandbox).email()
     bulk = BulkMessage(base=mail(to=()), recipients=["a@example.com", "b@example.com"])
@@ -451,7 +451,7 @@ def test_202_without_an_id() -> None:
 
 
 def test_sandbox_mode_of_one_message() -> None:
-    """A message in sandbox mode was only checked."""
+    """The receipt of an email in SendGrid's sandbox mode says that it was only checked."""
     sandbox = SendGridSandbox()
     email = hub(sendgrid_vendor(sandbox), sandbox).email()
     dry = {"sendgrid": {"mail_settings": {"sandbox_mode": {"enable": True}}}}
@@ -467,7 +467,7 @@ def test_sandbox_mode_of_one_message() -> None:
 
 
 def test_deferred_mail_is_not_permanent() -> None:
-    """The event of a deferred message is not a permanent failure."""
+    """The event of a deferred SendGrid email is no permanent failure."""
     webhook = WebhookEvent(
         vendor="sendgrid", id="e1", type="x", vendor_type="x", payload=_event(event="deferred")
     )
@@ -478,7 +478,7 @@ def test_deferred_mail_is_not_permanent() -> None:
 
 
 def test_event_is_of_the_message_that_was_sent() -> None:
-    """An event has the id of the message's receipt."""
+    """A SendGrid event has the id of its email's receipt."""
     sandbox = SendGridSandbox()
     mail_hub = hub(sendgrid_vendor(sandbox), sandbox)
     receipt = mail_hub.email().send_transactional(mail())
@@ -527,14 +527,14 @@ def test_sandbox_is_strict(body: dict[str, Any]) -> None:
     [Request.get("/v3/stats"), Request.post("/v3/validations/email", json={})],
 )
 def test_sandbox_refuses_missing_parameters(request_: Request) -> None:
-    """A missing start day or address is refused."""
+    """SendGrid refuses a missing start day or address."""
     sandbox = SendGridSandbox()
     with pytest.raises(InvalidRequest, match="required"):
         hub(sendgrid_vendor(sandbox), sandbox).manager.call("mail", request_)
 
 
 def test_unverified_sender_is_refused() -> None:
-    """An unverified sender is refused."""
+    """SendGrid refuses an unverified sender."""
     sandbox = SendGridSandbox()
     email = hub(sendgrid_vendor(sandbox), sandbox).email()
     with pytest.raises(AuthenticationFailed, match="verified"):
@@ -542,7 +542,7 @@ def test_unverified_sender_is_refused() -> None:
 
 
 def test_sandbox_listens_on_a_port() -> None:
-    """The sandbox works over a real connection."""
+    """The SendGrid sandbox works over a real connection."""
     sandbox = SendGridSandbox()
     with sandbox.serving() as server:
         vendor = SendGrid(credentials=sandbox.api_key, base_url=server.url)

@@ -85,7 +85,7 @@ OURS: Json = {
 
 
 def test_requests_match_the_description() -> None:
-    """Each field is in the description."""
+    """Each field of a request is in SendGrid's API description."""
     text = OURS
     metadata = {"invoice": "INV-2041"}
     sandbox = SendGridSandbox()

@@ -1,4 +1,4 @@
-"""Shipments in requests to ShipEngine."""
+"""The shipments in requests to ShipEngine."""
 
 from __future__ import annotations
 
@@ -41,18 +41,18 @@ ABROAD = attrs.evolve(THERE, country="CA", region="ON")
 
 @pytest.fixture(name="shop")
 def _shop() -> Shop:
-    """A new shop for each test."""
+    """Return a hub with an account at a new ShipEngine sandbox."""
     return Shop()
 
 
 def shipment_request(request: RateRequest, insurer: str = "carrier") -> dict[str, Any]:
-    """Return the shipment of a rate request."""
+    """Return the shipment in a rate request to ShipEngine."""
     shipment: dict[str, Any] = rates_body(request, ["se-1"], insurer)["shipment"]
     return shipment
 
 
 def test_measures_have_units() -> None:
-    """Measures are sent in ShipEngine's units, rounded up."""
+    """Weights and dimensions are sent in ShipEngine's units, rounded up."""
     small = Parcel(
         weight="0.00001", weight_unit="lb", length=1, width=2, height=3, length_unit="mm"
     )
@@ -111,19 +111,19 @@ def test_address_fields() -> None:
 def test_every_address_has_a_region_as_shipengine_wants(
     address: Address, region: str | None
 ) -> None:
-    """In countries without regions, the city is sent as the region."""
+    """In countries without regions, ShipEngine gets the city as the region."""
     assert region == address_body(address).get("state_province")
 
 
 def test_company_is_a_name() -> None:
-    """An address without a person's name has the company's, as ShipEngine wants one."""
+    """An address without a person's name has the company's, because ShipEngine needs one."""
     body = address_body(Address(company="ACME", country="DE"))
 
     assert ("ACME", "ACME") == (body["name"], body["company_name"])
 
 
 def test_options_are_sent() -> None:
-    """Insurance, signature and other options are sent, extra options last."""
+    """Insurance, signature and other options of a shipment are sent to ShipEngine."""
     request = attrs.evolve(
         REQUEST,
         signature=Signature.ANYBODY,
@@ -153,7 +153,7 @@ def test_options_are_sent() -> None:
 
 
 def test_customs_lines_have_unit_values() -> None:
-    """A line whose value does not divide evenly is split in two."""
+    """A customs line whose value cannot be divided evenly is split into two lines."""
     customs = Customs(
         items=[SHIRTS],
         signer="Steve Brule",
@@ -191,7 +191,7 @@ def test_customs_lines_have_unit_values() -> None:
     ],
 )
 def test_customs_contents(contents: Contents, word: str, why: str | None) -> None:
-    """Each kind of contents is translated; others are sent with an explanation."""
+    """Each kind of contents has ShipEngine's word; others are sent with an explanation."""
     even_contents = attrs.evolve(SHIRTS, quantity=2)
     customs = Customs(items=[even_contents], signer="Steve Brule", contents=contents)
     shipment = shipment_request(attrs.evolve(REQUEST, customs=customs))
@@ -215,7 +215,7 @@ def test_customs_contents(contents: Contents, word: str, why: str | None) -> Non
 def test_unsupported_shipments_are_refused_before_sending(
     shop: Shop, fields: dict[str, Any]
 ) -> None:
-    """An unsupported option is refused before anything is sent."""
+    """An option that ShipEngine does not support is refused before anything is sent."""
     with pytest.raises(UnsupportedByVendor):
         shop.shipping.get_rates(attrs.evolve(REQUEST, **fields))
 
@@ -227,12 +227,12 @@ def test_unsupported_shipments_are_refused_before_sending(
     [("3", 3), ("3.00", 3), ("0.1", 0.1), ("123456789.1234", 123456789.1234)],
 )
 def test_json_numbers_are_exact(value: str, expected: float) -> None:
-    """A JSON number has exactly the digits of the decimal."""
+    """A JSON number for ShipEngine has exactly the digits of the decimal."""
     assert expected == as_number(Decimal(value))
     assert Decimal(value) == Decimal(json.dumps(as_number(Decimal(value))))
 
 
 def test_number_of_too_many_digits_is_refused() -> None:
-    """A number that a JSON reader would round is refused."""
+    """A number that a JSON reader would round is refused before sending to ShipEngine."""
     with pytest.raises(InvalidData):
         as_number(Decimal("12345678901234567.89"))

@@ -40,7 +40,7 @@ def listed(items: Json) -> Json:
 
 
 def one_of(words: str) -> Json:
-    """The schema of an enumeration of these words."""
+    """Return the schema of an enumeration of these words."""
     return {"type": "string", "enum": words.split()}
 
 
@@ -141,7 +141,7 @@ OURS: Final[Json] = {
 
 
 def test_requests_match_the_description() -> None:
-    """Each field is in the description, with its type."""
+    """Each field of a request is in ShipEngine's API description, with its type."""
     message = OURS
     sandbox = ShipEngineSandbox()
     hub = Hub(
@@ -201,7 +201,7 @@ def test_requests_match_the_description() -> None:
 
 
 def test_addresses_of_a_country_without_regions() -> None:
-    """A German address of a person or a company matches the description."""
+    """A German address of a person or company matches ShipEngine's API description."""
     message = OURS
     sandbox = ShipEngineSandbox()
     hub = Hub(

@@ -32,12 +32,12 @@ from tests.vendors.shipengine_account import PARCEL, REQUEST, Shop
 
 @pytest.fixture(name="shop")
 def _shop() -> Shop:
-    """A new shop for each test."""
+    """Return a hub with an account at a new ShipEngine sandbox."""
     return Shop()
 
 
 def test_all_carriers_are_asked_unless_some_are_named() -> None:
-    """All connected carriers give rates, unless the account names some."""
+    """All connected carriers of ShipEngine give rates, unless the account names some."""
     listing, carrier_shop = Shop(), Shop(carriers=["se-100"])
     listing.shipping.get_rates(REQUEST)
     carrier_shop.shipping.get_rates(REQUEST)
@@ -51,21 +51,21 @@ def test_all_carriers_are_asked_unless_some_are_named() -> None:
 
 
 def test_too_heavy_parcel_becomes_a_message(shop: Shop) -> None:
-    """A carrier that refuses the weight gives a message."""
+    """If a carrier of ShipEngine refuses the weight, its message is returned."""
     result = shop.shipping.get_rates(attrs.evolve(REQUEST, parcels=Parcel(weight=40)))
 
     assert ((), "The parcel is too heavy.") == (result.rates, result.messages[0].text)
 
 
 def test_account_without_carriers_is_refused(shop: Shop) -> None:
-    """An account without a carrier is refused."""
+    """A ShipEngine account without a carrier is refused."""
     shop.sandbox.carriers = []
     with pytest.raises(VendorRejected, match="No carrier"):
         shop.shipping.get_rates(REQUEST)
 
 
 def test_rate_is_the_total_price(shop: Shop) -> None:
-    """A rate's price is the sum of shipping, insurance and other amounts."""
+    """The price of a ShipEngine rate is the sum of shipping, insurance and other amounts."""
     usd = {"currency": "usd", "amount": 1.1}
     rates = [
         {"rate_id": "se-1", "carrier_code": "ups", "shipping_amount": usd, "other_amount": usd},
@@ -102,7 +102,7 @@ def test_rate_is_the_total_price(shop: Shop) -> None:
 
 
 def test_label_format_and_size(shop: Shop) -> None:
-    """The label's format and size are kept with the rate."""
+    """A label is bought in the format and size that were requested with its ShipEngine rate."""
     label = shop.bought(label_size=LabelSize.A6).labels[0]
     request = next(request for request in shop.sandbox.requests if "/labels/rates/" in request.path)
 
@@ -117,7 +117,7 @@ def test_label_format_and_size(shop: Shop) -> None:
 
 
 def test_several_parcels_have_a_label_each(shop: Shop) -> None:
-    """Each parcel of a shipment has its own label and number."""
+    """Each parcel of a ShipEngine shipment has its own label and number."""
     shipment = shop.bought(parcels=[PARCEL, PARCEL])
 
     assert 2 == len(set(shipment.tracking_numbers)) == len(shipment.labels)
@@ -127,7 +127,7 @@ def test_several_parcels_have_a_label_each(shop: Shop) -> None:
 
 
 def test_several_parcels_may_share_a_file(shop: Shop) -> None:
-    """If there is one file for all parcels, it is one label, and each parcel has its number."""
+    """If ShipEngine has one file for all parcels, it is one label for several numbers."""
     shipment = shop.bought(parcels=[PARCEL, PARCEL])
     for package in shop.sandbox.labels[shipment.ref.id]["packages"]:
         package["label_download"] = None
@@ -151,7 +151,7 @@ def test_label_comes_in_other_formats_if_there_are_any(shop: Shop) -> None:
 
 
 def test_label_of_a_new_kind_is_at_its_link(shop: Shop) -> None:
-    """A label in an unknown format has ShipEngine's link."""
+    """A ShipEngine label in an unknown format has ShipEngine's link."""
     shipment = shop.bought()
     label = shop.sandbox.labels[shipment.ref.id]
     label |= {"label_format": "svg", "status": "on_ice", "form_download": {"href": "https://f"}}
@@ -162,7 +162,7 @@ def test_label_of_a_new_kind_is_at_its_link(shop: Shop) -> None:
 
 
 def test_label_that_comes_later_is_pending(shop: Shop) -> None:
-    """A label that is not ready yet is pending."""
+    """A ShipEngine label that is not ready yet is pending."""
     shop.sandbox.slow = True
     shipment, lost_shipment = shop.bought(), shop.bought("order-2")
 
@@ -184,7 +184,7 @@ def test_label_that_comes_later_is_pending(shop: Shop) -> None:
 
 
 def test_lost_purchase_is_found_by_its_mark(shop: Shop) -> None:
-    """A lost purchase is found by its mark among the labels."""
+    """A ShipEngine purchase with a lost response is found by its mark among the labels."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     shop.wire.planned[shop.buying(rate.ref.id)] = [Lost()]
     result = shop.shipping.create_shipment(rate, idempotency_key="order-1")
@@ -216,7 +216,7 @@ def test_lost_purchase_is_found_by_its_mark(shop: Shop) -> None:
     ids=["none", "unmarked", "odd", "list", "failed"],
 )
 def test_lost_purchase_that_is_not_found_is_unknown(shop: Shop, listed: object) -> None:
-    """A lost purchase that cannot be found has an unknown outcome."""
+    """A lost ShipEngine purchase that cannot be found has an unknown outcome."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     shop.wire.planned[shop.buying(rate.ref.id)] = [Response(503)]
     shop.wire.planned["GET /v1/labels"] = [reply(listed)]
@@ -236,7 +236,7 @@ def test_long_key_is_sent_as_a_digest(shop: Shop) -> None:
 
 
 def test_only_rates_can_be_bought(shop: Shop) -> None:
-    """A reference of anything but a rate is refused before anything is sent."""
+    """ShipEngine refuses a reference that is not of a rate before anything is sent."""
     with pytest.raises(InvalidData):
         shop.shipping.create_shipment("shipengine:shipengine:se-1", idempotency_key="k-1")
     with pytest.raises(VendorRejected) as excinfo:
@@ -247,7 +247,7 @@ def test_only_rates_can_be_bought(shop: Shop) -> None:
 
 
 def test_void_states(shop: Shop) -> None:
-    """A second void reports that the label is void; a pending refund counts as requested."""
+    """Voiding a ShipEngine label again reports it as void; a pending refund is requested."""
     shipment = shop.bought()
     first, second = shop.shipping.cancel(shipment.ref), shop.shipping.cancel(shipment.ref)
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(name="shop")
 def _shop() -> Shop:
-    """A new shop for each test."""
+    """Return a hub with an account at a new ShipEngine sandbox."""
     return Shop()
 
 
@@ -52,7 +52,7 @@ def _shop() -> Shop:
 def test_error_codes_come_before_the_status(
     shop: Shop, status: int, error: dict[str, str], kind: type[ConnectorError] | None
 ) -> None:
-    """The error code in the body decides before the status."""
+    """The code in the body of a ShipEngine error decides its class before the status does."""
     shop.sandbox.fail(reply({"errors": [{**error, "message": "No."}]}, status))
     if kind is None:
         assert TrackingStatus.UNKNOWN is shop.shipping.track("1", "usps").status
@@ -76,14 +76,14 @@ def test_error_codes_come_before_the_status(
 def test_other_errors_are_classified_by_status(
     shop: Shop, body: bytes, kind: type[ConnectorError]
 ) -> None:
-    """An error without ShipEngine's code is classified by its status."""
+    """A ShipEngine error without a code is classified by its status."""
     shop.sandbox.fail(Response(404, body=body))
     with pytest.raises(kind):
         shop.shipping.track("1", "usps")
 
 
 def test_secret_in_an_error_is_masked(shop: Shop) -> None:
-    """A key that ShipEngine echoes is masked."""
+    """A key that ShipEngine repeats in an error is masked."""
     text = "The API key sk_live_51H8xYzAbCdEfGhIjKlMnOpQr is not valid."
     error = {"error_code": "unauthorized", "error_type": "security", "message": text}
     shop.sandbox.fail(reply({"errors": [error]}, 401))
@@ -94,7 +94,7 @@ def test_secret_in_an_error_is_masked(shop: Shop) -> None:
 
 
 def test_key_may_come_from_a_provider() -> None:
-    """Without a key of its own the account uses the credential provider."""
+    """Without its own key a ShipEngine account uses the credential provider."""
     services = ShipEngine().services()
 
     assert (True, None) == (services[""].needs_credentials, services[""].credentials)
@@ -141,7 +141,7 @@ GOOD = rates_body(attrs.evolve(REQUEST, saturday=True), ["se-100"], "carrier")
     ],
 )
 def test_sandbox_is_strict(shop: Shop, path: tuple[str, ...], value: object, code: str) -> None:
-    """The sandbox refuses unknown fields and wrong types like ShipEngine."""
+    """The ShipEngine sandbox refuses unknown fields and wrong types like ShipEngine."""
     body = json.loads(json.dumps(GOOD))
     branch = body
     for name in path[:-1]:
@@ -154,7 +154,7 @@ def test_sandbox_is_strict(shop: Shop, path: tuple[str, ...], value: object, cod
 
 @pytest.mark.parametrize("side", ["ship_from", "ship_to"])
 def test_sandbox_refuses_an_address_without_a_name(shop: Shop, side: str) -> None:
-    """An address needs a person's or a company's name; the message names the address."""
+    """ShipEngine needs the name of a person or company; the error names the address."""
     body = json.loads(json.dumps(GOOD))
     for name in ("name", "company_name"):
         body["shipment"][side].pop(name, None)
@@ -166,7 +166,7 @@ def test_sandbox_refuses_an_address_without_a_name(shop: Shop, side: str) -> Non
 
 
 def test_sandbox_refuses_invalid_requests(shop: Shop) -> None:
-    """A missing key, an unknown path and a key sent to a file are refused."""
+    """The ShipEngine sandbox refuses a missing key, an unknown path and a key sent for a file."""
     shop.bought()
     [path, *_] = shop.sandbox.contents
     long = Request.post("/v1/labels/rates/se-3", json={"custom_field1": "k" * 101})
@@ -181,7 +181,7 @@ def test_sandbox_refuses_invalid_requests(shop: Shop) -> None:
 
 
 def test_sandbox_sells_a_label_without_a_mark(shop: Shop) -> None:
-    """A label that another program buys without our mark has no field for it."""
+    """A label bought by another program, without our mark, has no field for it."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     response = response_to(shop.sandbox, Request.post(f"/v1/labels/rates/{rate.ref.id}", json={}))
 
@@ -193,7 +193,7 @@ def test_sandbox_sells_a_label_without_a_mark(shop: Shop) -> None:
 def response_to(
     sandbox: ShipEngineSandbox, request: Request, key: str | None = "TEST_sandbox_key_of_shipengine"
 ) -> Response:
-    """Return the sandbox's response to a request with this key."""
+    """Return the ShipEngine sandbox's response to a request with this key."""
     keyed_request = request if key is None else request.with_header("API-Key", key)
     url = f"https://api.shipengine.com{request.path}"
     return SandboxHttpClient(sandbox).send(keyed_request, url, Timeouts())

@@ -17,7 +17,7 @@ from tests.vendors.shipengine_account import THERE, Shop
 
 @pytest.fixture(name="shop")
 def _shop() -> Shop:
-    """A new shop for each test."""
+    """Return a hub with an account at a new ShipEngine sandbox."""
     return Shop()
 
 
@@ -41,7 +41,7 @@ def _shop() -> Shop:
     ],
 )
 def test_tracking_status(shop: Shop, word: str, closer: str | None, status: TrackingStatus) -> None:
-    """A parcel has its most detailed status and its events."""
+    """Tracking at ShipEngine returns the parcel's most detailed status and its events."""
     [number] = shop.bought().tracking_numbers
     shop.sandbox.move(number, "NY")
     shop.sandbox.move(number, word, closer)
@@ -55,7 +55,7 @@ def test_tracking_status(shop: Shop, word: str, closer: str | None, status: Trac
 
 
 def test_incomplete_tracking(shop: Shop) -> None:
-    """Tracking without times or places is read as far as possible."""
+    """ShipEngine tracking without times or places is read as far as possible."""
     events = [{"status_code": "DE", "signer": "Anna"}, {"status_code": "NEW"}, 7]
     shop.sandbox.fail(reply({"status_code": "DE", "events": events}))
     tracking = shop.shipping.track("1", "ups")
@@ -87,7 +87,7 @@ def test_incomplete_tracking(shop: Shop) -> None:
 def test_address_verdicts(
     shop: Shop, status: str, matched: dict[str, str] | None, verdict: AddressVerdict
 ) -> None:
-    """An unmatched address is not valid, and nothing is suggested."""
+    """An address that ShipEngine cannot match is not valid, and nothing is suggested."""
     message = {"code": "a1001", "detail_code": "suite_missing", "message": "Which?"}
     body = {"status": status, "matched_address": matched, "messages": [message, {"code": "a1"}]}
     shop.sandbox.fail(reply([body]))
@@ -99,7 +99,7 @@ def test_address_verdicts(
 
 
 def test_address_is_valid_if_only_its_letters_differ(shop: Shop) -> None:
-    """An address that differs only in case is valid."""
+    """An address that differs from ShipEngine's only in case is valid."""
     checked_result = shop.shipping.validate_address(THERE)
 
     assert (AddressVerdict.VALID, True, ()) == (
@@ -115,12 +115,12 @@ def test_address_is_valid_if_only_its_letters_differ(shop: Shop) -> None:
 
 
 def event(kind: str, **data: Any) -> WebhookEvent:
-    """Return a verified webhook."""
+    """Return a verified ShipEngine webhook."""
     return WebhookEvent(vendor="shipengine", id="1", type=kind, vendor_type=kind, data=data)
 
 
 def test_events_of_labels_and_other_parcels(shop: Shop) -> None:
-    """An event names its label if there is one."""
+    """A ShipEngine event names its label if there is one."""
     base_url = "https://api.shipengine.com/v1/labels/se-7"
     (own_event,) = shop.hub.events(
         "shipengine", event("API_TRACK", label_url=base_url, status_code="IT")
@@ -138,7 +138,7 @@ def test_events_of_labels_and_other_parcels(shop: Shop) -> None:
 
 
 def test_webhook_of_an_unknown_parcel_is_verified(shop: Shop) -> None:
-    """A webhook about an unknown parcel is verified too."""
+    """A ShipEngine webhook about an unknown parcel is verified, too."""
     number = shop.bought().tracking_numbers[0]
     shop.sandbox.labels.clear()
     notice = shop.sandbox.report("https://shop.example", number, at=datetime.now(UTC))

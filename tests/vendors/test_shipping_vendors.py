@@ -1,4 +1,4 @@
-"""Every shipping vendor passes the conformance kit, synchronously and asynchronously."""
+"""Each shipping vendor passes the conformance kit, synchronously and asynchronously."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize("subject", SUBJECTS, ids=name_of)
 @pytest.mark.parametrize("check", shipping_conformance.CHECKS, ids=name_of)
 def test_shipping_vendor_conforms(check: Check, subject: Factory) -> None:
-    """Every shipping vendor passes the kit behind a synchronous hub."""
+    """Each shipping vendor passes the conformance kit with a synchronous hub."""
     check(subject)
 
 
@@ -25,5 +25,5 @@ def test_shipping_vendor_conforms(check: Check, subject: Factory) -> None:
 @pytest.mark.parametrize("subject", SUBJECTS, ids=name_of)
 @pytest.mark.parametrize("check", shipping_conformance.ASYNC_CHECKS, ids=name_of)
 def test_shipping_vendor_conforms_async(check: AsyncCheck, subject: Factory) -> None:
-    """Every shipping vendor passes the kit behind an asynchronous hub."""
+    """Each shipping vendor passes the conformance kit with an asynchronous hub."""
     asyncio.run(check(subject))

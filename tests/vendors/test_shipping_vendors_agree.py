@@ -1,4 +1,4 @@
-"""The same steps with parcels have the same neutral result at every shipping vendor."""
+"""The same shipping operations have the same neutral result at each shipping vendor."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ async def _bought(lab: Lab) -> Shipment:
 
 
 def _unknown_ref(ref: Ref) -> Ref:
-    """A reference in the vendor's form that names nothing."""
+    """Return a reference in the vendor's form to something that does not exist."""
     digits = "".join("9" if letter.isdigit() else letter for letter in ref.id)
     return attrs.evolve(ref, id=digits)
 
@@ -58,12 +58,12 @@ async def purchase(lab: Lab) -> object:
 
 
 async def shipment_after_delivery(lab: Lab) -> object:
-    """A delivered shipment is still one that was bought."""
+    """A delivered shipment still has the state bought."""
     return (await lab("get_shipment", (await _delivered(lab)).ref)).state
 
 
 async def tracking_before_the_first_scan(lab: Lab) -> object:
-    """A parcel that nobody has scanned is on its way to the carrier."""
+    """A parcel that was not scanned yet has the status of one on its way to the carrier."""
     return (await lab("track_shipment", (await _bought(lab)).ref)).status
 
 
@@ -112,7 +112,7 @@ async def second_cancellation(lab: Lab) -> object:
 
 
 async def shipment_after_its_cancellation(lab: Lab) -> object:
-    """A cancelled shipment is told as cancelled, or as being cancelled."""
+    """A cancelled shipment is reported as cancelled, or as being cancelled."""
     ref = (await _bought(lab)).ref
     approved = (await lab("cancel", ref)).state is CancelState.APPROVED
     state = (await lab("get_shipment", ref)).state
@@ -120,7 +120,7 @@ async def shipment_after_its_cancellation(lab: Lab) -> object:
 
 
 async def tracking_after_the_cancellation(lab: Lab) -> object:
-    """A cancelled parcel stays where it was."""
+    """The tracking status of a parcel does not change when its shipment is cancelled."""
     ref = (await _bought(lab)).ref
     await lab("cancel", ref)
     return (await lab("track_shipment", ref)).status
@@ -140,20 +140,20 @@ async def purchase_of_an_unknown_rate(lab: Lab) -> object:
 
 
 async def two_purchases_of_a_rate(lab: Lab) -> object:
-    """A rate may be bought under two keys."""
+    """A rate can be bought twice with two keys."""
     rate = (await lab("get_rates", lab.request())).rates[0]
     shipments = [await lab("create_shipment", rate, idempotency_key=key) for key in ("k-1", "k-2")]
     return [shipment.state for shipment in shipments]
 
 
 async def nobody_carries_there(lab: Lab) -> object:
-    """Without a rate there is a message by a carrier."""
+    """If no carrier serves a place, there are no rates but messages from the carriers."""
     result = await lab("get_rates", lab.request(lab.address(postal_code=lab.subject.no_rates)))
     return result.rates, [bool(message.carrier and message.text) for message in result.messages]
 
 
 async def valid_address_in_other_letters(lab: Lab) -> object:
-    """An address in other letters is found, and is suggested in the carrier's spelling."""
+    """An address in other letters is valid, and the carrier's spelling is suggested."""
     result = await lab("validate_address", lab.address(city="redondo beach"))
     return result.verdict, result.suggested is not None
 
@@ -203,7 +203,7 @@ DIFFERENCES: Final[dict[Scenario, dict[str, object]]] = {
 @pytest.mark.parametrize("subject", SUBJECTS, ids=name_of)
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=name_of)
 def test_result_is_the_same_at_every_vendor(scenario: Scenario, subject: Factory) -> None:
-    """A scenario has the same result at every vendor that can do it, but for the differences."""
+    """A scenario has the same result at each shipping vendor, except for listed differences."""
     made = subject()
 
     async def run() -> object:
@@ -224,7 +224,7 @@ def test_result_is_the_same_at_every_vendor(scenario: Scenario, subject: Factory
 
 
 def test_page_has_a_row_for_each_difference() -> None:
-    """The page about parcels has a row for each scenario with another result at some vendor."""
+    """The page about parcels has a table row for each difference between vendors."""
     section = PAGE.read_text("utf-8").partition("## Know the differences")[2].partition("\n## ")[0]
     rows = [line for line in section.splitlines() if line.startswith("| ")][2:]
     vendors_by_row = [

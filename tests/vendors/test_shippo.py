@@ -67,7 +67,7 @@ REQUEST = RateRequest(sender=HERE, recipient=THERE, parcels=PARCEL)
 
 
 class Wire(SandboxHttpClient):
-    """Sends requests to the sandbox, except for paths with a planned response."""
+    """An HTTP client that sends requests to the sandbox, or returns planned responses by path."""
 
     def __init__(self, sandbox: ShippoSandbox) -> None:
         super().__init__(sandbox)
@@ -75,7 +75,7 @@ class Wire(SandboxHttpClient):
         self.planned: dict[str, list[Response | Exception | Lost]] = {}
 
     def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
-        """Return the planned response of the path, or the sandbox's."""
+        """Return the planned response for the path, or the sandbox's response."""
         planned_responses = self.planned.get(f"{request.method.value} {request.path}")
         if planned_responses:
             self.sandbox.fail(planned_responses.pop(0))  # type: ignore[arg-type]  # as it is planned
@@ -83,7 +83,7 @@ class Wire(SandboxHttpClient):
 
 
 class Shop:
-    """A hub with Shippo, and its sandbox."""
+    """A hub with an account at Shippo's sandbox."""
 
     def __init__(self) -> None:
         self.sandbox = ShippoSandbox()
@@ -103,12 +103,12 @@ class Shop:
 
 @pytest.fixture(name="shop")
 def _shop() -> Shop:
-    """A new shop for each test."""
+    """Return a hub with an account at a new Shippo sandbox."""
     return Shop()
 
 
 def test_measures_are_texts_with_units() -> None:
-    """Measures are sent as texts in their own units, rounded up."""
+    """Weights and dimensions are sent to Shippo as texts in their own units, rounded up."""
     fine = Parcel(weight="0.00001", length=1, width=1, height="2.54", length_unit="in")
     result = shipment_body(attrs.evolve(REQUEST, parcels=[PARCEL, fine, Parcel(weight=3)]))
 
@@ -141,7 +141,7 @@ def test_measures_are_texts_with_units() -> None:
 
 
 def test_options_are_sent_as_extra() -> None:
-    """Insurance, signature and other options are sent in Shippo's terms."""
+    """Insurance, signature and other options of a shipment are sent in Shippo's terms."""
     request = attrs.evolve(
         REQUEST,
         signature=Signature.ANYBODY,
@@ -172,7 +172,7 @@ def test_options_are_sent_as_extra() -> None:
 
 
 def test_customs_fields() -> None:
-    """A customs line has the value and weight of all its pieces."""
+    """A customs line for Shippo has the value and weight of all its pieces."""
     item = CustomsItem(
         description="Shirts",
         quantity=2,
@@ -234,14 +234,14 @@ def test_customs_fields() -> None:
 def test_label_format_and_size(
     shop: Shop, wished: dict[str, Any], result: str, results: tuple[LabelFormat, str | None]
 ) -> None:
-    """A label has the requested format and size."""
+    """A Shippo label has the requested format and size."""
     label = shop.bought(**wished).labels[0]
 
     assert (result, results) == (label.vendor_format, (label.format, label.size))
 
 
 def test_several_parcels_have_a_label_each(shop: Shop) -> None:
-    """Each parcel has its own label and number, and all are cancelled together."""
+    """Each parcel of a Shippo shipment has its own label, and all are cancelled together."""
     shipment = shop.bought(parcels=[PARCEL, PARCEL, PARCEL])
 
     assert 3 == len(set(shipment.tracking_numbers)) == len(shipment.labels)
@@ -261,14 +261,14 @@ def test_several_parcels_have_a_label_each(shop: Shop) -> None:
 
 
 def test_first_label_is_returned_if_others_cannot_be_read(shop: Shop) -> None:
-    """A purchase is returned with one label if the others cannot be listed."""
+    """If Shippo cannot list the other labels, a purchase is returned with one label."""
     shop.wire.planned["GET /transactions"] = [Response(503)]
 
     assert 1 == len(shop.bought(parcels=[PARCEL, PARCEL]).labels)
 
 
 def test_unlisted_parcels_are_cancelled_by_reference(shop: Shop) -> None:
-    """If the parcels cannot be listed, the known transaction is cancelled."""
+    """If Shippo cannot list the parcels, the known transaction is cancelled."""
     shipment = shop.bought(parcels=[PARCEL, PARCEL])
     shop.wire.planned["GET /transactions"] = [reply({"results": []})]
     shop.shipping.cancel(shipment.ref)
@@ -277,7 +277,7 @@ def test_unlisted_parcels_are_cancelled_by_reference(shop: Shop) -> None:
 
 
 def test_label_that_comes_later_is_pending(shop: Shop) -> None:
-    """A label that is not ready yet is pending."""
+    """A Shippo label that is not ready yet is pending."""
     shop.sandbox.slow = True
     shipment = shop.bought()
 
@@ -298,7 +298,7 @@ def test_label_that_comes_later_is_pending(shop: Shop) -> None:
 
 
 def test_label_that_fails_later(shop: Shop) -> None:
-    """A label that fails later has the state failed, with the reason."""
+    """A Shippo label that fails later has the state failed, with the reason."""
     shop.sandbox.slow = True
     shipment = shop.bought()
     shop.sandbox.finish(shipment.ref.id, "ERROR")
@@ -308,7 +308,7 @@ def test_label_that_fails_later(shop: Shop) -> None:
 
 
 def test_new_status_is_kept(shop: Shop) -> None:
-    """An unknown status is kept as unknown, with Shippo's name for it."""
+    """An unknown status of Shippo is kept as unknown, with Shippo's name for it."""
     shipment = shop.bought()
     shop.sandbox.transactions[shipment.ref.id] |= {
         "status": "ON_ICE",
@@ -324,7 +324,7 @@ def test_new_status_is_kept(shop: Shop) -> None:
 
 
 def test_lost_purchase_is_found_by_its_mark(shop: Shop) -> None:
-    """A lost purchase is found by its mark among the transactions."""
+    """A Shippo purchase with a lost response is found by its mark among the transactions."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     shop.wire.planned["POST /transactions"] = [Lost()]
     result = shop.shipping.create_shipment(rate, idempotency_key="order-1")
@@ -335,7 +335,7 @@ def test_lost_purchase_is_found_by_its_mark(shop: Shop) -> None:
 
 
 def test_lost_purchase_that_is_not_found_is_unknown(shop: Shop) -> None:
-    """A lost purchase that cannot be found has an unknown outcome."""
+    """A lost Shippo purchase that cannot be found has an unknown outcome."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     shop.wire.planned["POST /transactions"] = [Response(503)]
     with pytest.raises(OutcomeUnknown):
@@ -351,7 +351,7 @@ def test_lost_purchase_that_is_not_found_is_unknown(shop: Shop) -> None:
 
 
 def test_long_key_has_a_short_mark() -> None:
-    """The look-up mark of a long key fits Shippo's limit and is unique."""
+    """The look-up mark for a long key fits Shippo's limit and is unique."""
     long_key = "k" * 254
 
     assert "order-1" == mark("order-1")
@@ -360,14 +360,14 @@ def test_long_key_has_a_short_mark() -> None:
 
 
 def test_only_rates_can_be_bought(shop: Shop) -> None:
-    """A reference of anything but a rate is refused before anything is sent."""
+    """Shippo refuses a reference that is not of a rate before anything is sent."""
     with pytest.raises(InvalidData):
         shop.shipping.create_shipment("shippo:shippo:1", idempotency_key="k-1")
     assert [] == shop.sandbox.requests
 
 
 def test_unreadable_rates_become_messages(shop: Shop) -> None:
-    """A rate without price or carrier becomes a message."""
+    """A Shippo rate without price or carrier becomes a message."""
     rates = [{"object_id": "1", "provider": "UPS"}, {"object_id": "2", "amount": "1"}]
     shop.sandbox.fail(reply({"object_id": "s", "rates": rates}, 201))
     result = shop.shipping.get_rates(REQUEST)
@@ -395,7 +395,7 @@ def test_unreadable_rates_become_messages(shop: Shop) -> None:
 def test_wrong_fields_are_named(
     shop: Shop, answer: dict[str, Any], code: str | None, words: str | None
 ) -> None:
-    """The error of a request with wrong fields names the first one."""
+    """The error of a Shippo request with wrong fields names the first of them."""
     shop.sandbox.fail(reply(answer, 400))
     with pytest.raises(InvalidRequest) as excinfo:
         shop.shipping.get_rates(REQUEST)
@@ -421,7 +421,7 @@ def test_refusal_without_a_word_is_a_refusal(shop: Shop) -> None:
     ],
 )
 def test_refund_states(shop: Shop, word: str, state: CancelState) -> None:
-    """The carrier's decision on a refund is returned when it is requested again."""
+    """Requesting a Shippo refund again returns the carrier's decision."""
     shipment = shop.bought()
     assert CancelState.REQUESTED is shop.shipping.cancel(shipment.ref).state
     shop.sandbox.settle_refund(shipment.ref.id, word)
@@ -431,7 +431,7 @@ def test_refund_states(shop: Shop, word: str, state: CancelState) -> None:
 
 
 def test_refund_of_a_new_kind_is_unknown(shop: Shop) -> None:
-    """An unknown status of a refund is kept as unknown."""
+    """An unknown status of a Shippo refund is kept as unknown."""
     shipment = shop.bought()
     shop.wire.planned["POST /refunds"] = [reply({"status": "PONDERED"}, 201)]
     result = shop.shipping.cancel(shipment.ref)
@@ -440,7 +440,7 @@ def test_refund_of_a_new_kind_is_unknown(shop: Shop) -> None:
 
 
 def test_unbought_shipment_cannot_be_cancelled(shop: Shop) -> None:
-    """An unknown or unfinished shipment cannot be cancelled."""
+    """An unknown or unfinished Shippo shipment cannot be cancelled."""
     with pytest.raises(VendorRejected):
         shop.shipping.cancel("shippo:shippo:nothing")
     shop.sandbox.slow = True
@@ -480,7 +480,7 @@ def test_label_is_given_only_as_it_was_bought(shop: Shop) -> None:
 def test_foreign_numbers_are_tracked(
     shop: Shop, word: str, closer: str | None, status: TrackingStatus
 ) -> None:
-    """A number that was not bought here can be tracked."""
+    """Shippo can track a parcel that was bought elsewhere."""
     shop.shipping.track("SHIPPO_PRE_TRANSIT", "shippo")
     shop.sandbox.move("SHIPPO_PRE_TRANSIT", word, closer)
     tracking = shop.shipping.track("SHIPPO_PRE_TRANSIT", "shippo")
@@ -493,7 +493,7 @@ def test_foreign_numbers_are_tracked(
 
 
 def test_incomplete_tracking(shop: Shop) -> None:
-    """Tracking without status, carrier or time is read as far as possible."""
+    """Shippo tracking without status, carrier or time is read as far as possible."""
     history = [{"status": "TRANSIT", "status_date": "2030-01-02T00:00:00Z"}, {"status": "NEW"}]
     shop.sandbox.fail(reply({"tracking_status": None, "tracking_history": history}))
     tracking = shop.shipping.track("1", "usps")
@@ -509,7 +509,7 @@ def test_incomplete_tracking(shop: Shop) -> None:
 
 
 def test_shipment_is_tracked_by_its_events_reference(shop: Shop) -> None:
-    """An event's reference is enough to track the shipment."""
+    """The reference of a Shippo event is enough to track the shipment."""
     shipment = shop.bought()
     [result] = shop.hub.events("shippo", event("transaction_updated", object_id=shipment.ref.id))
     assert result.ref is not None
@@ -526,7 +526,7 @@ def test_shipment_is_tracked_by_its_events_reference(shop: Shop) -> None:
 
 
 def test_arrival_without_a_time_is_no_time(shop: Shop) -> None:
-    """The delivery time is that of the first delivery event with a time."""
+    """Shippo's delivery time is that of the first delivery event with a time."""
     history = [{"status": "DELIVERED"}, {"status": "DELIVERED", "status_date": "2030-01-02T00:00Z"}]
     shop.sandbox.fail(reply({"tracking_status": history[1], "tracking_history": history}))
 
@@ -534,14 +534,14 @@ def test_arrival_without_a_time_is_no_time(shop: Shop) -> None:
 
 
 def test_country_name_is_no_change(shop: Shop) -> None:
-    """A country's full name in the answer is no change of the address."""
+    """A country's full name in Shippo's response is no correction of the address."""
     shop.sandbox.fail(reply({"country": "United States"}, 201))
 
     assert AddressVerdict.UNKNOWN is shop.shipping.validate_address(THERE).verdict
 
 
 def test_address_changes_are_listed(shop: Shop) -> None:
-    """Corrected parts are listed; an unchecked address is unknown."""
+    """Shippo's corrections of an address are listed; an unchecked address is unknown."""
     valid_result = {"is_valid": True, "messages": []}
     fields = {
         "street1": "2967 Filbert Drive",
@@ -567,7 +567,7 @@ def event(kind: str, **data: Any) -> WebhookEvent:
 
 
 def test_label_events(shop: Shop) -> None:
-    """A refunded label gives an event; an unknown status has no state."""
+    """A refunded Shippo label gives an event; an unknown status has no state."""
     bought_event = event("transaction_updated", object_id="t1", status="REFUNDED")
     (result,) = shop.hub.events("shippo", bought_event)
 
@@ -578,7 +578,7 @@ def test_label_events(shop: Shop) -> None:
 
 
 def test_token_may_come_from_a_provider() -> None:
-    """Without a token of its own the account uses the credential provider."""
+    """Without its own token a Shippo account uses the credential provider."""
     services = Shippo().services()
 
     assert (True, None) == (services[""].needs_credentials, services[""].credentials)

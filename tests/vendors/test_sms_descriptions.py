@@ -1,4 +1,4 @@
-"""Requests to Twilio match our excerpt of Twilio's API description."""
+"""Requests to Twilio match the excerpt of Twilio's API description."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ STATUSES = {
 
 
 def everything() -> list[tuple[str, str]]:
-    """Messages with every possible field."""
+    """Return the form fields of messages that together use each field."""
     vendor = Twilio(account_sid=TwilioSandbox().account_sid, sender="+15005550006")
     common_fields: dict[str, Any] = {
         "to": "+4915112345678",
@@ -69,7 +69,7 @@ def everything() -> list[tuple[str, str]]:
 
 
 def test_every_field_is_described() -> None:
-    """Every sent field is one of Twilio's, in Twilio's form."""
+    """Each sent field is in Twilio's description, in Twilio's form."""
     sent_fields = everything()
 
     assert FIELDS.keys() == {name for name, _ in sent_fields}
@@ -79,7 +79,7 @@ def test_every_field_is_described() -> None:
 
 
 def test_every_status_is_known() -> None:
-    """Each status in Twilio's description is known."""
+    """Each message status in Twilio's description has a neutral status."""
     wire: Any = Refs("twilio")
     answers = [reply({"sid": "1", "status": status}) for status in STATUSES]
 

@@ -1,4 +1,4 @@
-"""Every SMS vendor passes the conformance kit, synchronously and asynchronously."""
+"""Each SMS vendor passes the conformance kit, synchronously and asynchronously."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize("subject", SUBJECTS, ids=name_of)
 @pytest.mark.parametrize("check", sms_conformance.CHECKS, ids=name_of)
 def test_sms_vendor_conforms(check: Check, subject: Factory) -> None:
-    """Every SMS vendor passes the kit behind a synchronous hub."""
+    """Each SMS vendor passes the conformance kit with a synchronous hub."""
     check(subject)
 
 
@@ -29,13 +29,13 @@ def test_sms_vendor_conforms(check: Check, subject: Factory) -> None:
 @pytest.mark.parametrize("subject", SUBJECTS, ids=name_of)
 @pytest.mark.parametrize("check", sms_conformance.ASYNC_CHECKS, ids=name_of)
 def test_sms_vendor_conforms_async(check: AsyncCheck, subject: Factory) -> None:
-    """Every SMS vendor passes the kit behind an asynchronous hub."""
+    """Each SMS vendor passes the conformance kit with an asynchronous hub."""
     asyncio.run(check(subject))
 
 
 @pytest.mark.parametrize("subject", SUBJECTS, ids=name_of)
 def test_vendor_is_reached_over_a_socket(subject: Factory) -> None:
-    """A text is sent over a real connection, once for its key."""
+    """A text message is sent over a real connection, once for its key."""
     new_subject = subject()
     vendor: Any = new_subject.vendor
     with new_subject.sandbox.serving() as server:

@@ -1,4 +1,4 @@
-"""SMTP: the written messages, and the replies of servers."""
+"""SMTP: the messages that are written, and the replies of servers."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def _image() -> Attachment:
 
 
 def test_message_bytes_are_reproducible() -> None:
-    """A message has the same bytes each time, with boundaries made from its id."""
+    """An email has the same bytes each time, since its MIME boundaries are made from its id."""
     file = Attachment(filename="ä b.bin", content=b"\x00\xff")
     message = _message(html='<img src="cid:logo">', attachments=[_image(), file])
     written_bytes = mime_bytes(message, SHOP, "<1@example.com>")
@@ -77,7 +77,7 @@ def test_message_bytes_are_reproducible() -> None:
 
 
 def test_long_header_is_one_line() -> None:
-    """A long link in a header is not folded, since some readers would break it."""
+    """A long link in an email header is not folded, since some readers would break it."""
     link = "<https://example.com/" + "u" * 300 + ">"
     written_bytes = mime_bytes(
         _message(headers={"List-Unsubscribe": link}), SHOP, "<1@example.com>"
@@ -110,7 +110,7 @@ def test_long_header_is_one_line() -> None:
     ],
 )
 def test_parts_stand_where_readers_look_for_them(fields: dict[str, Any], kinds: list[str]) -> None:
-    """Each kind of content has its place in the MIME tree."""
+    """Each kind of content has its place in the MIME tree of an email."""
     from email import message_from_bytes  # noqa: PLC0415 - the reader, not what is tested
 
     written_bytes = mime_bytes(_message(**fields), SHOP, "<1@example.com>")
@@ -145,7 +145,7 @@ def test_encoded_words_add_no_headers(fields: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("kind", ["message/rfc822", "multipart/mixed", "text/plain"])
 def test_lines_end_as_mail_ends_them(kind: str) -> None:
-    """Line endings in files are converted to CRLF, since servers refuse others."""
+    """Line endings in an attached file become CRLF, since servers refuse others."""
     file = Attachment(filename="a.eml", content=b"From: a\n\nb" * 30, content_type=kind)
 
     written_bytes = mime_bytes(_message(attachments=[file]), SHOP, "<1@example.com>")
@@ -154,7 +154,7 @@ def test_lines_end_as_mail_ends_them(kind: str) -> None:
 
 
 def test_letters_of_every_language_are_written_as_they_are() -> None:
-    """An internationalised address makes the headers UTF-8."""
+    """An internationalised address makes the email's headers UTF-8."""
     message = _message(to="zoë@münchen.example", reply_to="ä@example.com")
     written_bytes = mime_bytes(message, SHOP, "<1@example.com>")
 
@@ -162,7 +162,7 @@ def test_letters_of_every_language_are_written_as_they_are() -> None:
 
 
 def test_dots_and_long_lines_arrive() -> None:
-    """A line of one dot does not end a message, and a long line is not cut."""
+    """A line with only a dot does not end an email, and a long line is not cut off."""
     text = ".\n..\n.a\n" + "x" * 5_000
     with SmtpSandbox() as sandbox:
         hub(smtp_vendor(sandbox)).email().send_transactional(_message(text=text))
@@ -171,7 +171,7 @@ def test_dots_and_long_lines_arrive() -> None:
 
 
 def test_message_id_follows_from_the_key() -> None:
-    """A message's key decides its Message-ID; without a key each one is different."""
+    """An email's key decides its Message-ID; without a key each one is different."""
     with SmtpSandbox() as single_sandbox, SmtpSandbox() as two:
         for sandbox in (single_sandbox, two):
             email = hub(smtp_vendor(sandbox)).email()
@@ -185,7 +185,7 @@ def test_message_id_follows_from_the_key() -> None:
 
 
 def test_refused_recipients_are_reported() -> None:
-    """A message accepted for some recipients reports each one."""
+    """An email that the server accepts for some recipients has a result for each."""
     people = ["ada@example.com", "refused@example.com", "greylisted@example.com"]
     with SmtpSandbox() as sandbox:
         receipt = hub(smtp_vendor(sandbox)).email().send_transactional(_message(to=people))
@@ -203,7 +203,7 @@ def test_refused_recipients_are_reported() -> None:
 
 
 def test_failures_are_reported_to_the_envelope_sender() -> None:
-    """The envelope's sender may differ from the message's."""
+    """The sender of the SMTP envelope may differ from the email's."""
     with SmtpSandbox() as sandbox:
         email = hub(smtp_vendor(sandbox)).email()
         email.send_transactional(_message(envelope_sender="bounces@example.com"))
@@ -237,7 +237,7 @@ def test_letters_of_every_language_need_a_server_that_takes_them() -> None:
     ],
 )
 def test_reply_codes_are_classified(words: str, kind: type[Any], code: str) -> None:
-    """A server's reply code decides the error, before and after the message."""
+    """The reply code of an SMTP server decides the error, before and after the email."""
     with SmtpSandbox() as sandbox:
         email = hub(smtp_vendor(sandbox)).email()
         sandbox.taken = words
@@ -254,7 +254,7 @@ def test_reply_codes_are_classified(words: str, kind: type[Any], code: str) -> N
 
 
 def test_server_may_not_want_the_message() -> None:
-    """A refusal of the DATA command is a refusal of the message."""
+    """If the server refuses the DATA command, the email was refused."""
     with SmtpSandbox() as sandbox:
         sandbox.invitation = "554 5.5.1 No valid recipients"
         with pytest.raises(VendorRejected) as excinfo:
@@ -266,7 +266,7 @@ def test_server_may_not_want_the_message() -> None:
 
 @pytest.mark.parametrize("words", ["What?", "354 Go on", "999 Odd", "20"])
 def test_unreadable_final_reply_is_an_unknown_outcome(words: str) -> None:
-    """An unreadable reply after the message leaves the outcome unknown."""
+    """After an unreadable reply to an email its outcome is unknown."""
     with SmtpSandbox() as sandbox:
         sandbox.taken = words
         email = hub(smtp_vendor(sandbox)).email()
@@ -276,7 +276,7 @@ def test_unreadable_final_reply_is_an_unknown_outcome(words: str) -> None:
 
 
 def test_any_positive_reply_is_a_success() -> None:
-    """Any positive reply code counts as success."""
+    """Each positive reply code of an SMTP server counts as success."""
     with SmtpSandbox() as sandbox:
         sandbox.taken = "251 2.0.0 Will forward"
         receipt = hub(smtp_vendor(sandbox)).email().send_transactional(_message())
@@ -285,7 +285,7 @@ def test_any_positive_reply_is_a_success() -> None:
 
 
 def test_temporary_refusal_keeps_the_key_free() -> None:
-    """A temporary refusal does not use up the key."""
+    """After a temporary refusal by the SMTP server, the key can be used again."""
     with SmtpSandbox() as sandbox:
         email = hub(smtp_vendor(sandbox)).email()
         sandbox.refusals.append("451 4.2.0 Come back later")
@@ -317,7 +317,7 @@ def test_sender_may_be_refused() -> None:
 
 
 def test_refused_connection_processed_nothing() -> None:
-    """A refused connection proves that nothing was processed."""
+    """A refused connection to the SMTP server proves that nothing was sent."""
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         vendor = Smtp(host="127.0.0.1", port=bound.getsockname()[1], security="none", login=False)
@@ -328,7 +328,7 @@ def test_refused_connection_processed_nothing() -> None:
 
 
 def test_server_without_authentication() -> None:
-    """A server without authentication gets no password."""
+    """An SMTP server without authentication gets no password."""
     with SmtpSandbox(login=False) as sandbox:
         email = hub(smtp_vendor(sandbox, username=None, credentials=None, login=False)).email()
         email.send_transactional(_message())
@@ -338,13 +338,13 @@ def test_server_without_authentication() -> None:
 
 
 def test_server_that_takes_no_password_is_a_mistake() -> None:
-    """A password for a server without authentication is a configuration error."""
+    """A configured password for an SMTP server without authentication is an error."""
     with SmtpSandbox(login=False) as sandbox, pytest.raises(ConfigurationError, match="password"):
         hub(smtp_vendor(sandbox)).email().send_transactional(_message())
 
 
 def test_password_comes_from_the_provider() -> None:
-    """Without a password of its own the account uses the credential provider."""
+    """Without its own password an SMTP account uses the credential provider."""
     provider = MemoryCredentialProvider()
     with SmtpSandbox() as sandbox:
         provider.rotate("mail", None, Credentials.basic(sandbox.username, sandbox.password))
@@ -356,7 +356,7 @@ def test_password_comes_from_the_provider() -> None:
 
 @pytest.mark.parametrize("token, arrives", [("smtp-sandbox-password", True), ("old", False)])
 def test_oauth_login(token: str, arrives: bool) -> None:
-    """An OAuth token is sent in the form of Google and Microsoft."""
+    """An OAuth token is sent to the SMTP server in the form of Google and Microsoft."""
     provider = MemoryCredentialProvider()
     provider.rotate("mail", None, OAuthCredentials(access_token=token))
     with SmtpSandbox() as sandbox:
@@ -373,7 +373,7 @@ def test_oauth_login(token: str, arrives: bool) -> None:
 
 @pytest.mark.parametrize("security", ["starttls", "tls"])
 def test_connections_are_protected(security: str) -> None:
-    """Only the greeting is exchanged before TLS, and certificates are verified."""
+    """Before TLS only the greeting is exchanged with the server, and certificates are verified."""
     server, client = tls_pair()
     implicit = security == "tls"
     with SmtpSandbox(tls=server, implicit=implicit) as sandbox:
@@ -393,7 +393,7 @@ def test_connections_are_protected(security: str) -> None:
 
 
 def test_async_connections_are_protected() -> None:
-    """Asynchronous connections verify certificates, and start TLS before anything else."""
+    """Asynchronous SMTP connections verify certificates, and start TLS first."""
     server, client = tls_pair()
 
     async def send(vendor: Smtp) -> None:
@@ -408,7 +408,7 @@ def test_async_connections_are_protected() -> None:
 
 
 def test_server_without_tls_is_given_nothing() -> None:
-    """A server without the required TLS is disconnected at once."""
+    """An SMTP server without the required TLS is disconnected at once."""
     with SmtpSandbox() as sandbox:
         vendor = smtp_vendor(sandbox, security="starttls")
         with pytest.raises(ConnectionFailed) as excinfo:
@@ -419,7 +419,7 @@ def test_server_without_tls_is_given_nothing() -> None:
 
 
 def test_server_that_hangs_up_is_unreached() -> None:
-    """A server that disconnects before the message has not processed it."""
+    """If the SMTP server disconnects before it has the email, nothing was sent."""
     with SmtpSandbox() as sandbox:
         vendor = attrs.evolve(smtp_vendor(sandbox), credentials="wrong")
         transport = SmtpTransport(vendor, ssl.create_default_context())
@@ -438,33 +438,33 @@ def test_server_that_hangs_up_is_unreached() -> None:
     "options", [{"security": "ssl"}, {"security": "none"}], ids=["unknown", "open"]
 )
 def test_connections_that_others_could_read_are_refused(options: dict[str, Any]) -> None:
-    """An unencrypted connection to another machine is refused."""
+    """An unencrypted SMTP connection to another machine is refused."""
     with pytest.raises(ConfigurationError):
         Smtp(host="mail.example.com", **options)
 
 
 def test_host_may_be_an_address_of_ipv6() -> None:
-    """A host is a name or an address of a machine, also one of IPv6; a URL is neither."""
+    """The host of an SMTP server is a name or IP address, also of IPv6, but no URL."""
     assert "2001:db8::25" == Smtp(host="2001:db8::25").host
     with pytest.raises(ConfigurationError, match="not the name or the address"):
         Smtp(host="smtp://mail.example")
 
 
 def test_ports_follow_from_how_connections_are_protected() -> None:
-    """The default port follows from the kind of TLS."""
+    """The default port of an SMTP server follows from the kind of TLS."""
     ports = [Smtp(host="localhost", security=text).port for text in ("starttls", "tls", "none")]
 
     assert [587, 465, 25] == ports
 
 
 def test_missing_sender_is_refused() -> None:
-    """A message without a sender, from an account without one, is refused."""
+    """An email without a sender, from an account without one, is refused."""
     with SmtpSandbox() as sandbox, pytest.raises(ConfigurationError, match="sender"):
         hub(smtp_vendor(sandbox)).email().send_transactional(EmailMessage(to="a@b.c", text="x"))
 
 
 def test_sandbox_refuses_unknown_commands() -> None:
-    """An unknown command is refused, and the session goes on."""
+    """The SMTP sandbox refuses an unknown command, and continues the session."""
     with SmtpSandbox() as sandbox, socket.create_connection((sandbox.host, sandbox.port)) as line:
         message = line.makefile("rb")
         assert message.readline().startswith(b"220")
@@ -474,7 +474,7 @@ def test_sandbox_refuses_unknown_commands() -> None:
 
 
 def test_minimal_message_is_read() -> None:
-    """A message with the fewest headers is read."""
+    """The SMTP sandbox reads an email with the fewest possible headers."""
     result = read_message(b"From: a@b.c\r\nSubject: x\r\n\r\nHi\r\n", ("d@e.f",))
 
     assert ((), ("d@e.f",), None) == (result.to, result.bcc, result.sender_name)

@@ -38,7 +38,7 @@ def _shop() -> Iterator[Shop]:
 
 
 def test_every_field_of_a_charge_is_sent() -> None:
-    """Every field of a charge is sent, the vendor's own options last."""
+    """Each field of a charge is sent to Square, and extra options are applied last."""
     charge = order(
         "ccof:1",
         customer=Customer(id="C1", email="a@b.example", phone="+14155550100"),
@@ -65,7 +65,7 @@ def test_every_field_of_a_charge_is_sent() -> None:
 
 
 def test_minimal_charge() -> None:
-    """A minimal charge sends only the required fields."""
+    """A minimal charge sends only the fields that Square requires."""
     assert {
         "source_id": "cnon:1",
         "amount_money": {"amount": 14990, "currency": "EUR"},
@@ -84,7 +84,7 @@ def test_minimal_charge() -> None:
     ],
 )
 def test_too_long_fields_are_refused(fields: dict[str, Any], field: str) -> None:
-    """A field longer than Square's limit is refused, not cut."""
+    """A field longer than Square's limit is refused and not cut off."""
     with pytest.raises(InvalidData) as excinfo:
         payment_body(Square(), order(**fields), autocomplete=True)
 
@@ -93,7 +93,7 @@ def test_too_long_fields_are_refused(fields: dict[str, Any], field: str) -> None
 
 @pytest.mark.parametrize("customer", [None, Customer(email="a@b.example")], ids=["none", "no id"])
 def test_card_on_file_needs_a_customer(customer: Customer | None) -> None:
-    """A card on file needs its Square customer."""
+    """A stored card at Square needs its Square customer."""
     with pytest.raises(InvalidData) as excinfo:
         payment_body(Square(), order("ccof:1", customer=customer), autocomplete=True)
 
@@ -104,12 +104,12 @@ def test_card_on_file_needs_a_customer(customer: Customer | None) -> None:
     "money, minor", [(Money("500", "JPY"), 500), (Money("1.5", "USD"), 150)], ids=str
 )
 def test_amounts_are_written_in_the_smallest_unit(money: Money, minor: int) -> None:
-    """Amounts are whole numbers of the currency's smallest unit."""
+    """Amounts for Square are whole numbers of the currency's smallest unit."""
     assert {"amount": minor, "currency": money.currency} == amount_body(money)
 
 
 def test_request_headers(shop: Shop) -> None:
-    """Each request has the API version, the token and the idempotency key."""
+    """Each request to Square has the API version, the token and the idempotency key."""
     shop.payments.charge(order(), idempotency_key="INV-2041/1")
     headers = shop.sandbox.requests[0].headers
 
@@ -120,7 +120,7 @@ def test_request_headers(shop: Shop) -> None:
 
 
 def test_long_key_is_sent_as_a_digest(shop: Shop) -> None:
-    """A key of more than 45 characters is sent as its digest."""
+    """A key of more than 45 characters is sent to Square as its digest."""
     for key in ("k" * 45, "k" * 46, "k" * 47):
         shop.payments.charge(order(), idempotency_key=key)
     first, second, third = (
@@ -133,7 +133,7 @@ def test_long_key_is_sent_as_a_digest(shop: Shop) -> None:
 
 
 def test_no_option_replaces_a_key(shop: Shop) -> None:
-    """The vendor's options cannot replace the idempotency key."""
+    """Extra options cannot replace the idempotency key in a request to Square."""
     shop.payments.charge(
         order(extra={"square": {"idempotency_key": "mine"}}), idempotency_key="INV-2041/1"
     )
@@ -142,7 +142,7 @@ def test_no_option_replaces_a_key(shop: Shop) -> None:
 
 
 def test_limit_says_when_to_come_back(shop: Shop) -> None:
-    """The error of Square's rate limit has its duration."""
+    """The error of Square's rate limit says how long to wait."""
     answer = refusal(429, "RATE_LIMIT_ERROR", "RATE_LIMITED")
     shop.sandbox.fail(answer.evolve(headers={**dict(answer.headers), "Retry-After": "7"}))
 
@@ -154,7 +154,7 @@ def test_limit_says_when_to_come_back(shop: Shop) -> None:
 
 
 def test_tenants_share_no_keys(shop: Shop) -> None:
-    """Two tenants' payments with the same key at one account are two payments."""
+    """Two tenants' payments with the same key are separate at a shared Square account."""
     payments = [
         shop.hub.payments(tenant).charge(order(), idempotency_key="k-1")
         for tenant in (None, "one", "two", "one")
@@ -165,7 +165,7 @@ def test_tenants_share_no_keys(shop: Shop) -> None:
 
 
 def test_repr_shows_no_secret() -> None:
-    """A repr shows no access token."""
+    """The repr of Square's vendor hides the access token."""
     assert "EAAA-1" not in repr(Square(credentials="EAAA-1"))
     assert Square().services()[""].needs_credentials
 
@@ -174,7 +174,7 @@ def test_repr_shows_no_secret() -> None:
 
 
 def test_payment_details(shop: Shop) -> None:
-    """A payment has its method, reference and times."""
+    """A Square payment has its method, reference and times."""
     paid_payment = shop.pay("ccof:customer-card-id-ok", customer=CUSTOMER)
 
     assert (
@@ -205,7 +205,7 @@ def test_payment_details(shop: Shop) -> None:
     ],
 )
 def test_decline_names_its_payment(shop: Shop, source: str, reason: DeclineReason) -> None:
-    """A decline has the whole reference of its payment, whose look-up has the reason."""
+    """A Square decline has the reference of its payment, whose look-up has the reason."""
     with pytest.raises(PaymentDeclined) as excinfo:
         shop.pay(source, customer=CUSTOMER)
 
@@ -221,7 +221,7 @@ def test_decline_names_its_payment(shop: Shop, source: str, reason: DeclineReaso
 
 @pytest.mark.parametrize("success", [True, False])
 def test_pending_direct_debit(shop: Shop, success: bool) -> None:
-    """A direct debit is pending until the money arrives or returns."""
+    """A direct debit at Square is pending until the money arrives or returns."""
     debit = shop.pay("bnon:bank-nonce-ok")
     shop.time += 60
     shop.sandbox.arrive(debit.ref.id, success=success)
@@ -237,7 +237,7 @@ def test_pending_direct_debit(shop: Shop, success: bool) -> None:
 
 
 def test_lost_payment_is_settled(shop: Shop) -> None:
-    """A payment with a lost response is requested again with its key."""
+    """A Square payment with a lost response is requested again with its key."""
     shop.sandbox.fail(Lost())
     declined_charge = order("cnon:card-nonce-declined")
     with pytest.raises(ConnectionFailed):

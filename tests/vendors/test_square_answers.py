@@ -63,7 +63,7 @@ def _shop() -> Iterator[Shop]:
 
 
 def test_payments_are_listed(shop: Shop) -> None:
-    """All payments are found page by page, newest first."""
+    """All Square payments are listed page by page, newest first."""
     assert ((), None) == (shop.payments.payments().items, shop.payments.payments().next)
     refs = []
     for _ in range(5):
@@ -87,7 +87,7 @@ def test_payments_are_listed(shop: Shop) -> None:
 
 @pytest.mark.parametrize("operation", ["payments", "disputes", "payouts"])
 def test_malformed_lists(shop: Shop, operation: str) -> None:
-    """A malformed list is a failure, and malformed entries are left out."""
+    """A malformed list of Square is a failure, and malformed entries are left out."""
     shop.sandbox.fail(reply({operation: {}}), reply({operation: [None, {}, {"id": "x"}]}))
     with pytest.raises(VendorFailed):
         getattr(shop.payments, operation)()
@@ -96,7 +96,7 @@ def test_malformed_lists(shop: Shop, operation: str) -> None:
 
 
 def test_won_dispute(shop: Shop) -> None:
-    """A won dispute restores the payment's previous state."""
+    """After a Square dispute is won, the payment has its previous state."""
     payment = shop.pay()
     shop.time += 60
     key = shop.sandbox.dispute(payment.ref.id)
@@ -115,7 +115,7 @@ def test_won_dispute(shop: Shop) -> None:
 
 
 def test_inquiry_is_not_a_dispute(shop: Shop) -> None:
-    """A bank's inquiry has taken no money back, so the payment is not disputed."""
+    """A bank's inquiry at Square takes no money back, so the payment is not disputed."""
     payment = shop.pay()
     shop.sandbox.dispute(payment.ref.id, "INQUIRY_EVIDENCE_REQUIRED")
     event = shop.webhook_events()[-1]
@@ -125,7 +125,7 @@ def test_inquiry_is_not_a_dispute(shop: Shop) -> None:
 
 
 def test_payouts(shop: Shop) -> None:
-    """Payouts are listed with their states."""
+    """Square payouts are listed with their states."""
     shop.sandbox.pay_out(10_000, "EUR")
     shop.sandbox.pay_out(500, "JPY", "FAILED")
     failed_payout, moving_payout = shop.payments.payouts().items
@@ -139,7 +139,7 @@ def test_payouts(shop: Shop) -> None:
 
 
 def test_webhook_of_another_url_is_refused(shop: Shop) -> None:
-    """The URL is signed, so a webhook for another URL is refused."""
+    """A Square webhook for another URL is refused, because the signature covers the URL."""
     shop.pay()
     options = shop.sandbox.sent[0].arguments()
     verifier = shop.hub.webhooks("main", secrets=shop.sandbox.signature_key)
@@ -162,12 +162,12 @@ def test_webhook_of_another_url_is_refused(shop: Shop) -> None:
 def test_incomplete_answers_are_none(
     reader: Callable[[MakeRef, Answer], object], message: Json
 ) -> None:
-    """An answer without id or state is None."""
+    """A Square response without id or state is read as None."""
     assert reader(ref, as_answer(message)) is None
 
 
 def payment(**fields: Any) -> Payment:
-    """Return a payment in Square's form."""
+    """Return the payment read from a Square response with these fields."""
     default_payment = {
         "id": "p1",
         "status": "COMPLETED",
@@ -179,7 +179,7 @@ def payment(**fields: Any) -> Payment:
 
 
 def test_unknown_status_is_kept() -> None:
-    """An unknown status is kept in Square's word, and totals are None."""
+    """An unknown status of Square is kept in Square's word, and totals are None."""
     result = payment(status="TELEPORTED", later={"x": 1})
 
     assert (PaymentState.UNKNOWN, "TELEPORTED") == (result.state, result.vendor_state)
@@ -188,7 +188,7 @@ def test_unknown_status_is_kept() -> None:
 
 
 def test_failure_without_an_error_says_no_reason() -> None:
-    """A failed payment without an error has the reason "other"."""
+    """A failed Square payment without an error has the reason "other"."""
     decline = payment(status="FAILED").decline
 
     assert decline is not None
@@ -200,7 +200,7 @@ def test_failure_without_an_error_says_no_reason() -> None:
 
 
 def test_tip_is_part_of_the_captured_amount() -> None:
-    """The captured amount includes the tip, and a wallet is named."""
+    """The captured amount of a Square payment includes the tip, and a wallet is named."""
     result = payment(
         amount_money={"amount": 90, "currency": "EUR"},
         approved_money={"amount": 90, "currency": "EUR"},
@@ -214,7 +214,7 @@ def test_tip_is_part_of_the_captured_amount() -> None:
 
 
 def test_dispute_without_a_payment() -> None:
-    """Disputes and refunds without a payment can be read, and give no events."""
+    """Square disputes and refunds without a payment can be read, and give no events."""
     dispute = dispute_of(ref, as_answer({"dispute_id": "d", "state": "NEW"}))
     assert dispute is not None
     assert (None, DisputeState.UNKNOWN) == (dispute.payment, dispute.state)
@@ -226,7 +226,7 @@ def test_dispute_without_a_payment() -> None:
 
 
 def webhook(data: object) -> WebhookEvent:
-    """Return a webhook with this content."""
+    """Return a Square webhook with this content."""
     return WebhookEvent(vendor="square", id="evt", type="x", vendor_type="x", data=data)
 
 
@@ -236,7 +236,7 @@ def webhook(data: object) -> WebhookEvent:
     ids=str,
 )
 def test_other_webhooks_give_no_events(data: object) -> None:
-    """Webhooks about other things give no events."""
+    """Square webhooks about other things than payments give no events."""
     assert () == Square().events(webhook(data), ref)
 
 
@@ -261,7 +261,7 @@ FAILED = {"id": "p1", "status": "FAILED", "card_details": {"errors": [{"code": "
     ],
 )
 def test_error_codes_come_before_the_status(answer: Response, kind: type[Exception]) -> None:
-    """Category and code decide before the status."""
+    """The category and code of a Square error decide its class before the status does."""
     assert kind is type(classify(PAY, answer))
 
 
@@ -279,12 +279,12 @@ def test_error_codes_come_before_the_status(answer: Response, kind: type[Excepti
     ],
 )
 def test_other_errors_are_classified_by_status(request_: Request, answer: Response) -> None:
-    """Without a known category the status decides."""
+    """A Square error without a known category is classified by its status."""
     assert classify(request_, answer) is None
 
 
 def test_failure_at_once_is_a_decline() -> None:
-    """A payment that was created and failed is a decline with its reference."""
+    """A Square payment that was created and failed is a decline with its reference."""
     error = classify(PAY, reply({"payment": FAILED}))
 
     assert isinstance(error, PaymentDeclined)
@@ -296,7 +296,7 @@ def test_failure_at_once_is_a_decline() -> None:
 
 
 def test_error_texts_are_masked() -> None:
-    """A card number in an error's text is masked, and a long text is cut."""
+    """A card number in a Square error's text is masked, and a long text is cut off."""
     error = {"code": "INVALID_CARD", "detail": f"4111111111111111 {'x' * 999}"}
     decline = decline_of(as_answer(error))
 

@@ -42,7 +42,7 @@ def _shop() -> Iterator[Shop]:
 
 
 def test_full_capture(shop: Shop) -> None:
-    """A full capture, with or without an amount, captures all that was authorised."""
+    """A full capture at Square, with or without an amount, captures the authorised amount."""
     for amount in (None, EUROS):
         authorization = shop.hold()
         assert authorization.authorized_until is not None
@@ -55,7 +55,7 @@ def test_full_capture(shop: Shop) -> None:
 
 
 def test_partial_capture_changes_the_amount_first(shop: Shop) -> None:
-    """For a partial capture the payment is changed to that amount and then completed."""
+    """For a partial capture the Square payment is changed to that amount and completed."""
     authorization = shop.hold()
     shop.payments.capture(authorization.ref, PART, idempotency_key=shop.key())
 
@@ -73,7 +73,7 @@ def test_partial_capture_changes_the_amount_first(shop: Shop) -> None:
 
 @pytest.mark.parametrize("lost", [1, 2, 3])
 def test_capture_whose_answer_was_lost_is_done_once(shop: Shop, lost: int) -> None:
-    """A repeated capture happens once, whichever response was lost."""
+    """A repeated capture happens once at Square, whichever response was lost."""
     authorization, key = shop.hold(), shop.key()
     shop.sandbox.fail(*[Slow(0.0)] * (lost - 1), Lost())
     with pytest.raises(ConnectionFailed) as excinfo:
@@ -86,7 +86,7 @@ def test_capture_whose_answer_was_lost_is_done_once(shop: Shop, lost: int) -> No
 
 
 def test_lost_answer_is_retried_within_the_call() -> None:
-    """A repeatable request is repeated within the call."""
+    """If a Square response is lost, a repeatable request is sent again in the same call."""
     shop = Shop(retry=RetryPolicy(max_attempts=2, base_delay=0))
     with shop.hub:
         shop.sandbox.fail(Lost())
@@ -102,7 +102,7 @@ def test_lost_answer_is_retried_within_the_call() -> None:
 
 
 def test_nothing_is_captured_twice(shop: Shop) -> None:
-    """Another key or another amount does not capture a payment again."""
+    """Another key or amount does not capture a Square payment again."""
     authorization = shop.hold()
     shop.payments.capture(authorization.ref, idempotency_key=shop.key())
 
@@ -112,7 +112,7 @@ def test_nothing_is_captured_twice(shop: Shop) -> None:
 
 
 def test_capture_of_a_payment_completed_elsewhere_is_refused(shop: Shop) -> None:
-    """A payment completed meanwhile with another amount is refused."""
+    """A Square payment that was completed meanwhile with another amount is refused."""
     authorization, key = shop.hold(), shop.key()
     shop.sandbox.fail(Slow(0.0), ConnectionFailed("Nobody is there."))
     with pytest.raises(ConnectionFailed):
@@ -127,7 +127,7 @@ def test_capture_of_a_payment_completed_elsewhere_is_refused(shop: Shop) -> None
 
 
 def test_voiding_twice_changes_nothing(shop: Shop) -> None:
-    """A voided payment stays voided; a captured one is refused."""
+    """A voided Square payment stays voided; voiding a captured one is refused."""
     authorization = shop.hold()
     void = shop.payments.void(authorization.ref, idempotency_key=shop.key())
     again = shop.payments.void(authorization.ref, idempotency_key=shop.key())
@@ -142,7 +142,7 @@ def test_voiding_twice_changes_nothing(shop: Shop) -> None:
 
 @pytest.mark.parametrize("verb", ["capture", "void"])
 def test_unclear_outcome_is_unknown(shop: Shop, verb: str) -> None:
-    """A payment that is neither completed nor cancelled has an unknown outcome."""
+    """A Square payment that is neither completed nor cancelled has an unknown outcome."""
     authorization = shop.hold()
     earlier_faults = [Slow(0.0)] if verb == "capture" else []
     shop.sandbox.fail(
@@ -158,7 +158,7 @@ def test_unclear_outcome_is_unknown(shop: Shop, verb: str) -> None:
 
 @pytest.mark.parametrize("success", [True, False])
 def test_pending_refund(shop: Shop, success: bool) -> None:
-    """A refund is pending until the money arrives, and may fail."""
+    """A Square refund is pending until the money arrives, and may fail."""
     payment = shop.pay()
     refund = shop.refund(payment, PART, reason=RefundReason.REQUESTED_BY_CUSTOMER)
     assert "requested by customer" == shop.sent_body()["reason"]
@@ -175,7 +175,7 @@ def test_pending_refund(shop: Shop, success: bool) -> None:
 
 
 def test_refund_without_an_amount_is_of_the_rest(shop: Shop) -> None:
-    """A refund without an amount returns the rest, once per key."""
+    """A Square refund without an amount returns the rest, once per key."""
     payment = shop.pay()
     shop.refund(payment, PART)
     shop.sandbox.settle()
@@ -200,7 +200,7 @@ def test_uncaptured_payment_cannot_be_refunded(shop: Shop) -> None:
 @pytest.mark.parametrize("answer", [{}, [], {"payment": []}, {"payment": {"id": "x"}}], ids=str)
 @pytest.mark.parametrize("verb", ["charge", "void", "refund"])
 def test_malformed_success_is_a_failure(shop: Shop, verb: str, answer: Json) -> None:
-    """A success without the expected fields is a failure with unknown outcome."""
+    """A success of Square without the expected fields fails with an unknown outcome."""
     options = (order(),) if verb == "charge" else (shop.hold().ref,)
     if verb == "refund":
         options = (*options, PART)

@@ -66,7 +66,7 @@ OURS: Json = {
 
 
 def _everything() -> SquareSandbox:
-    """A sandbox that got every kind of request with a body."""
+    """Return a sandbox that has received each kind of request with a body."""
     sandbox = SquareSandbox()
     vendor = Square(credentials=sandbox.access_token, location_id=sandbox.location_id)
     settings = {"retry": None, "circuit": None, "volatile_keys": True}
@@ -96,7 +96,7 @@ def _everything() -> SquareSandbox:
 
 
 def test_requests_match_the_description() -> None:
-    """Every request matches the description."""
+    """Each request matches Square's API description."""
     message = OURS
     requests = [request for request in _everything().requests if request.body]
 

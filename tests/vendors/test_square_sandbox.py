@@ -1,4 +1,4 @@
-"""Square's sandbox refuses what Square would refuse."""
+"""The Square sandbox refuses what Square would refuse."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from moorage.vendors.payments.square import API_VERSION
 def reply_to(
     sandbox: SquareSandbox, method: str, path: str, body: object = None, **headers: str
 ) -> Response:
-    """Return the sandbox's response."""
+    """Return the Square sandbox's response to a request."""
     fields = {
         "Authorization": f"Bearer {sandbox.access_token}",
         "Square-Version": API_VERSION,
@@ -31,7 +31,7 @@ def reply_to(
 
 
 def paying(**fields: Any) -> dict[str, Any]:
-    """Return the body of a payment, with changes."""
+    """Return the body that creates a Square payment, with these changes."""
     default_payment = {
         "idempotency_key": "k",
         "source_id": "cnon:card-nonce-ok",
@@ -66,7 +66,7 @@ def paying(**fields: Any) -> dict[str, Any]:
     ],
 )
 def test_sandbox_refuses_invalid_payments(body: object, code: str) -> None:
-    """Missing, misspelt, too long or malformed fields are refused."""
+    """The Square sandbox refuses missing, misspelt, too long or malformed fields."""
     response = reply_to(SquareSandbox(), "POST", "/v2/payments", body)
 
     assert code == response.json()["errors"][0]["code"]
@@ -74,7 +74,7 @@ def test_sandbox_refuses_invalid_payments(body: object, code: str) -> None:
 
 
 def test_sandbox_refuses_impossible_operations() -> None:
-    """Missing, forbidden and impossible operations are refused."""
+    """The Square sandbox refuses missing, forbidden and impossible operations."""
     sandbox = SquareSandbox()
     held_payment = reply_to(sandbox, "POST", "/v2/payments", paying(autocomplete=False)).json()[
         "payment"
@@ -116,7 +116,7 @@ def test_sandbox_refuses_impossible_operations() -> None:
 
 
 def test_sandbox_repeats_answers_by_key() -> None:
-    """A key repeats its answer, also a refusal, and refuses another request."""
+    """Square repeats the response of a key, also a refusal, and refuses another request."""
     sandbox = SquareSandbox()
     first, repeated_response = (
         reply_to(sandbox, "POST", "/v2/payments", paying()) for _ in range(2)

@@ -41,7 +41,7 @@ def _shop() -> Iterator[Shop]:
 
 
 def test_intent_is_left_to_the_browser(shop: Shop) -> None:
-    """A created intent waits for a payment method, and the browser gets a token."""
+    """A new Stripe intent waits for a payment method, and has a token for the browser."""
     payment = shop.payments.create_intent(order(None), idempotency_key="k")
 
     assert PaymentState.REQUIRES_PAYMENT_METHOD == payment.state
@@ -51,14 +51,14 @@ def test_intent_is_left_to_the_browser(shop: Shop) -> None:
 
 
 def test_charge_needs_a_source(shop: Shop) -> None:
-    """A charge without a source is refused."""
+    """A charge at Stripe without a source is refused."""
     with pytest.raises(InvalidData):
         shop.payments.charge(order(None), idempotency_key="k")
 
 
 @pytest.mark.parametrize("existing", [b"x" * 2_001, b".."], ids=["long", "step"])
 def test_invalid_id_is_an_unknown_outcome(shop: Shop, existing: bytes) -> None:
-    """A success with an invalid id is a failure with unknown outcome."""
+    """A success of Stripe with an invalid id fails with an unknown outcome."""
     body = b'{"id": "%s", "status": "succeeded", "amount": 14990, "currency": "eur"}' % existing
     shop.sandbox.fail(Response(200, {"Content-Type": "application/json"}, body=body))
 
@@ -69,7 +69,7 @@ def test_invalid_id_is_an_unknown_outcome(shop: Shop, existing: bytes) -> None:
 
 
 def test_confirmed_payment_is_complete(shop: Shop) -> None:
-    """After the buyer has confirmed, the payment is complete."""
+    """After the buyer has confirmed a Stripe payment, it is complete."""
     url = "https://shop.example/back"
     charge = order("pm_card_threeDSecure2Required", return_url=url)
     payment = shop.payments.charge(charge, idempotency_key="k")
@@ -86,7 +86,7 @@ def test_confirmed_payment_is_complete(shop: Shop) -> None:
 
 
 def test_unconfirmed_payment_fails(shop: Shop) -> None:
-    """A buyer who fails the bank's authentication has not paid."""
+    """A Stripe payment whose buyer fails the bank's authentication is declined."""
     payment = shop.payments.charge(
         order("pm_card_authenticationRequired"), idempotency_key=shop.key()
     )
@@ -104,7 +104,7 @@ def test_unconfirmed_payment_fails(shop: Shop) -> None:
 
 
 def test_return_from_another_payment(shop: Shop) -> None:
-    """The return from another payment does not complete this one."""
+    """The return from another Stripe payment does not complete this one."""
     payment = shop.payments.charge(order(), idempotency_key=shop.key())
 
     with pytest.raises(InvalidData):
@@ -112,7 +112,7 @@ def test_return_from_another_payment(shop: Shop) -> None:
 
 
 def test_intent_is_confirmed_when_it_is_completed(shop: Shop) -> None:
-    """Completing an intent that has a payment method confirms it."""
+    """Completing a Stripe intent with a payment method confirms the intent."""
     payment = shop.payments.create_intent(order(), idempotency_key=shop.key())
     assert "requires_confirmation" == payment.vendor_state
 
@@ -128,7 +128,7 @@ def test_intent_is_confirmed_when_it_is_completed(shop: Shop) -> None:
 
 
 def test_off_session_payment_that_needs_the_buyer_is_declined(shop: Shop) -> None:
-    """An off-session payment that needs authentication is declined."""
+    """A Stripe payment without the buyer present that needs authentication is declined."""
     charge = order("pm_card_authenticationRequired", off_session=True)
 
     with pytest.raises(PaymentDeclined) as excinfo:
@@ -139,7 +139,7 @@ def test_off_session_payment_that_needs_the_buyer_is_declined(shop: Shop) -> Non
 
 
 def test_several_partial_captures(shop: Shop) -> None:
-    """Parts are captured one after another, and the final one releases the rest."""
+    """Parts of a Stripe payment are captured in turn, and the final one releases the rest."""
     payment = shop.payments.authorize(order(), idempotency_key=shop.key())
     part = Money("50.00", "EUR")
     first = shop.payments.capture(payment.ref, part, final=False, idempotency_key=shop.key())
@@ -154,7 +154,7 @@ def test_several_partial_captures(shop: Shop) -> None:
 
 
 def test_void(shop: Shop) -> None:
-    """A voided authorisation has the state voided, and nothing was refunded."""
+    """A voided Stripe authorisation has the state voided, and nothing was refunded."""
     payment = shop.payments.authorize(order(), idempotency_key=shop.key())
     void = shop.payments.void(payment.ref, idempotency_key=shop.key())
     assert void.after is not None
@@ -168,7 +168,7 @@ def test_void(shop: Shop) -> None:
 
 
 def test_expired_authorisation(shop: Shop) -> None:
-    """An authorisation has its expiry time, and expires if nobody captures it."""
+    """A Stripe authorisation has its expiry time, and expires if nobody captures it."""
     payment = shop.payments.authorize(order(), idempotency_key=shop.key())
     assert payment.authorized_until is not None
     shop.sandbox.lapse(payment.ref.id)
@@ -182,7 +182,7 @@ def test_expired_authorisation(shop: Shop) -> None:
 
 
 def test_pending_debit(shop: Shop) -> None:
-    """A direct debit is pending until the money arrives."""
+    """A direct debit at Stripe is pending until the money arrives."""
     payment = shop.payments.charge(order("pm_usBankAccount_success"), idempotency_key=shop.key())
     pending = shop.payments.settle([payment.ref])[0].unwrap()
     shop.sandbox.arrive(payment.ref.id)
@@ -194,7 +194,7 @@ def test_pending_debit(shop: Shop) -> None:
 
 @pytest.mark.parametrize("success", [True, False])
 def test_pending_refund(shop: Shop, success: bool) -> None:
-    """A refund is pending until the money arrives, and may fail."""
+    """A Stripe refund is pending until the money arrives, and may fail."""
     payment = shop.payments.charge(order("pm_card_pendingRefund"), idempotency_key=shop.key())
     refund = shop.payments.refund(
         payment.ref, reason=RefundReason.FRAUD, idempotency_key=shop.key()
@@ -219,7 +219,7 @@ def test_reason_that_stripe_does_not_know_is_left_out(shop: Shop) -> None:
 
 
 def test_missing_currency_is_looked_up(shop: Shop) -> None:
-    """A reference without a currency gets it by a look-up."""
+    """The currency of a Stripe reference without one is looked up."""
     payment = shop.payments.charge(order(), idempotency_key=shop.key())
     bare_ref = Ref("stripe", "main", payment.ref.id)
 
@@ -231,7 +231,7 @@ def test_missing_currency_is_looked_up(shop: Shop) -> None:
 
 
 def test_payments_are_listed(shop: Shop) -> None:
-    """All payments are found page by page, newest first."""
+    """All Stripe payments are listed page by page, newest first."""
     refs = [shop.payments.charge(order(), idempotency_key=shop.key()).ref for _ in range(3)]
     now = datetime.now(UTC)
     query = PaymentQuery(limit=2, since=now - timedelta(hours=1), until=now + timedelta(hours=1))
@@ -245,7 +245,7 @@ def test_payments_are_listed(shop: Shop) -> None:
 
 
 def test_unknown_account_is_refused(shop: Shop) -> None:
-    """The error names the account that is not configured."""
+    """A list from an account that is not configured raises an error with its name."""
     with pytest.raises(InvalidData) as excinfo:
         shop.payments.payouts(account="other")
 
@@ -253,7 +253,7 @@ def test_unknown_account_is_refused(shop: Shop) -> None:
 
 
 def test_malformed_list(shop: Shop) -> None:
-    """A response without a list is malformed."""
+    """A Stripe response without a list is malformed."""
     shop.sandbox.fail(reply({"data": None}))
 
     with pytest.raises(VendorFailed):
@@ -262,7 +262,7 @@ def test_malformed_list(shop: Shop) -> None:
 
 @pytest.mark.parametrize("answer", [reply({"id": "re_1"}), reply({"status": "pending"})])
 def test_malformed_refund(shop: Shop, answer: Response) -> None:
-    """A response without a refund is malformed."""
+    """A Stripe response without a refund is malformed."""
     shop.sandbox.fail(answer)
 
     with pytest.raises(VendorFailed):
@@ -270,7 +270,7 @@ def test_malformed_refund(shop: Shop, answer: Response) -> None:
 
 
 def test_won_dispute(shop: Shop) -> None:
-    """A won dispute restores the payment's previous state."""
+    """After a Stripe dispute is won, the payment has its previous state."""
     payment = shop.payments.charge(order("pm_card_createDispute"), idempotency_key=shop.key())
     disputed_payment = shop.payment_after_events(payment)
     dispute = shop.payments.disputes().items[0]
@@ -286,7 +286,7 @@ def test_won_dispute(shop: Shop) -> None:
 
 
 def test_inquiry_is_not_a_dispute(shop: Shop) -> None:
-    """A bank's inquiry has taken no money back, so the payment is not disputed."""
+    """A bank's inquiry at Stripe takes no money back, so the payment is not disputed."""
     payment = shop.payments.charge(order(), idempotency_key=shop.key())
     shop.sandbox.dispute(payment.ref.id, "warning_needs_response")
     event = shop.webhook_events()[-1]
@@ -297,7 +297,7 @@ def test_inquiry_is_not_a_dispute(shop: Shop) -> None:
 
 
 def test_payouts(shop: Shop) -> None:
-    """Payouts are listed, and an event of a failed one has the reason."""
+    """Stripe payouts are listed, and the event of a failed one has the reason."""
     shop.sandbox.pay_out(10_000, "eur")
     shop.sandbox.pay_out(500, "jpy", "failed")
     failed_payout, moving_payout = shop.payments.payouts().items
@@ -313,7 +313,7 @@ def test_payouts(shop: Shop) -> None:
 
 
 def test_tenants_share_no_keys(shop: Shop) -> None:
-    """Two tenants' payments with the same key at one account are two payments."""
+    """Two tenants' payments with the same key are separate at a shared Stripe account."""
     payments = [
         shop.hub.payments(tenant).charge(order(), idempotency_key="k-1")
         for tenant in (None, "one", "two", "one")

@@ -1,4 +1,4 @@
-"""Stripe: answers, webhooks and errors as they are read."""
+"""Stripe's responses, webhooks and errors, and how they are read."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ def _shop() -> Iterator[Shop]:
 
 @pytest.mark.parametrize("reader", [payment_of, refund_of, dispute_of, payout_of])
 def test_incomplete_answers_are_none(reader: Callable[[MakeRef, Answer], object]) -> None:
-    """An answer without id or status is None."""
+    """A Stripe response without id or status is read as None."""
     assert reader(ref, as_answer({})) is None
     assert reader(ref, as_answer({"id": "x"})) is None
 
 
 def test_dispute_without_a_deadline() -> None:
-    """A dispute that cannot be answered has no deadline."""
+    """A Stripe dispute that cannot be answered has no deadline."""
     fields = {"id": "du_1", "status": "lost", "evidence_details": {"due_by": 0}}
     dispute = dispute_of(ref, as_answer(fields))
 
@@ -56,7 +56,7 @@ def test_dispute_without_a_deadline() -> None:
 
 
 def intent(**fields: Any) -> Payment:
-    """Return an intent in Stripe's form."""
+    """Return the payment read from a Stripe intent with these fields."""
     default_intent = {"id": "pi_1", "status": "succeeded", "amount": 14990, "currency": "eur"}
     payment = payment_of(ref, as_answer({**default_intent, **fields}))
     assert payment is not None
@@ -64,7 +64,7 @@ def intent(**fields: Any) -> Payment:
 
 
 def test_unknown_values_are_kept() -> None:
-    """Unknown statuses, actions and declines are kept in Stripe's words."""
+    """Unknown statuses, actions and declines of Stripe are kept in Stripe's words."""
     payment = intent(
         status="teleported",
         next_action={"type": "dance", "dance": {"steps": 3}},
@@ -85,7 +85,7 @@ def test_unknown_values_are_kept() -> None:
 
 
 def test_displayed_next_action() -> None:
-    """An action to show on a page has the type display."""
+    """A Stripe action that shows something on a page has the type display."""
     action = {"type": "oxxo_display_details", "oxxo_display_details": {"number": "1"}}
     payment = intent(status="requires_action", next_action=action)
 
@@ -95,7 +95,7 @@ def test_displayed_next_action() -> None:
 
 
 def test_missing_totals_are_none() -> None:
-    """A total missing from the answer is None."""
+    """A total that is missing from Stripe's response is None."""
     assert intent().refunded is None
     assert PaymentState.CAPTURED == intent().state
     unexpanded = intent(amount_received=14990, amount_capturable=0, latest_charge="ch_1")
@@ -105,7 +105,7 @@ def test_missing_totals_are_none() -> None:
 
 
 def test_stored_means_is_known() -> None:
-    """A payment method that belongs to a customer can be used again."""
+    """A Stripe payment method that belongs to a customer can be used again."""
     means = intent(customer="cus_1", payment_method="pm_1").means
 
     assert means is not None
@@ -128,14 +128,14 @@ def test_stored_means_is_known() -> None:
     ids=str,
 )
 def test_other_webhooks_give_no_events(thing: object) -> None:
-    """Webhooks about other things give no events."""
+    """Stripe webhooks about other things than payments give no events."""
     event = WebhookEvent(vendor="stripe", id="evt_1", type="x", vendor_type="x", data=thing)
 
     assert () == Stripe(credentials="sk").events(event, ref)
 
 
 def test_charge_without_an_intent_is_itself() -> None:
-    """A charge without an intent is a payment by itself, refunded only if captured."""
+    """A Stripe charge without an intent is a payment by itself, refunded only if captured."""
     charge_object = {"object": "charge", "id": "ch_1", "amount": 14990, "currency": "eur"}
     charge_object |= {"captured": False, "amount_captured": 0, "amount_refunded": 14990}
     event = WebhookEvent(
@@ -156,7 +156,7 @@ def test_charge_without_an_intent_is_itself() -> None:
     ],
 )
 def test_charge_under_way_is_not_captured(status: str, state: PaymentState) -> None:
-    """Stripe calls a pending debit captured, so its status decides."""
+    """The status decides for a pending debit, because Stripe calls it captured."""
     charge_object = {"object": "charge", "id": "ch_1", "amount": 14990, "currency": "eur"}
     charge_object |= {
         "captured": True,
@@ -174,7 +174,7 @@ def test_charge_under_way_is_not_captured(status: str, state: PaymentState) -> N
 
 
 def error_response(status: int, **error: Any) -> Response:
-    """Return an error in Stripe's form."""
+    """Return an error response of Stripe."""
     return reply({"error": error}, status)
 
 
@@ -199,7 +199,7 @@ def error_response(status: int, **error: Any) -> Response:
     ],
 )
 def test_error_codes_come_before_the_status(answer: Response, kind: type[Exception]) -> None:
-    """Type and code decide before the status."""
+    """The type and code of a Stripe error decide its class before the status does."""
     assert kind is type(classify(Request.post("/"), answer))
 
 
@@ -207,7 +207,7 @@ def test_error_codes_come_before_the_status(answer: Response, kind: type[Excepti
     "answer", [reply({}), reply({}, 503), error_response(400, type="x"), Response(404, body=b"no")]
 )
 def test_other_errors_are_classified_by_status(answer: Response) -> None:
-    """Without a known code the status decides."""
+    """A Stripe error without a known code is classified by its status."""
     assert classify(Request.post("/"), answer) is None
 
 
@@ -221,7 +221,7 @@ def test_stored_failure_is_not_retried() -> None:
 
 
 def test_decline_without_a_code_is_a_decline() -> None:
-    """A card error without a code is a decline with the reason "other"."""
+    """A Stripe card error without a code is a decline with the reason "other"."""
     error = classify(Request.post("/"), error_response(402, type="card_error"))
 
     assert isinstance(error, PaymentDeclined)
@@ -229,7 +229,7 @@ def test_decline_without_a_code_is_a_decline() -> None:
 
 
 def test_decline_without_a_payment_names_none(shop: Shop) -> None:
-    """A decline without a payment has no reference."""
+    """A Stripe decline without a payment has no reference."""
     shop.sandbox.fail(error_response(402, type="card_error", code="expired_card"))
 
     with pytest.raises(PaymentDeclined) as excinfo:
@@ -239,7 +239,7 @@ def test_decline_without_a_payment_names_none(shop: Shop) -> None:
 
 
 def test_missing_payment_affects_no_other(shop: Shop) -> None:
-    """Each payment to settle has its own result, also if another is missing."""
+    """Each of several payments to settle has its own result, also if another is missing."""
     payment = shop.payments.charge(order(), idempotency_key=shop.key())
     missing_payment, result = shop.payments.settle(["stripe:main:pi_0", payment.ref])
 

@@ -1,4 +1,4 @@
-"""Stripe's webhooks lead to the same payment in any order."""
+"""Stripe's webhooks give the same payment, whatever their order."""
 
 from __future__ import annotations
 
@@ -41,33 +41,33 @@ PART = Money("50.00", "EUR")
 
 
 def refunded(payments: Payments, _: StripeSandbox, payment: Payment) -> None:
-    """Events of a partial capture with partial refunds."""
+    """Capture a part of the payment, and refund it in two steps."""
     payments.capture(payment.ref, PART * 2, idempotency_key="c-1")
     payments.refund(payment.ref, PART, idempotency_key="r-1")
     payments.refund(payment.ref, PART, idempotency_key="r-2")
 
 
 def disputed(payments: Payments, sandbox: StripeSandbox, payment: Payment, how: str) -> None:
-    """Events of a capture with a partial refund and a dispute."""
+    """Capture the payment, refund a part of it, and open and close a dispute."""
     payments.capture(payment.ref, idempotency_key="c-1")
     payments.refund(payment.ref, PART, idempotency_key="r-1")
     sandbox.close_dispute(sandbox.dispute(payment.ref.id), how)
 
 
 def given_up(payments: Payments, _: StripeSandbox, payment: Payment) -> None:
-    """Events of a voided authorisation."""
+    """Void the authorised payment."""
     payments.void(payment.ref, idempotency_key="v-1")
 
 
 def lapsed(_: Payments, sandbox: StripeSandbox, payment: Payment) -> None:
-    """Events of an expired authorisation."""
+    """Make the authorisation expire."""
     sandbox.lapse(payment.ref.id)
 
 
 def story(
     what: Callable[[Payments, StripeSandbox, Payment], None],
 ) -> tuple[Payment, list[PaymentEvent]]:
-    """Return an authorised payment and all its events, a second apart."""
+    """Return an authorised Stripe payment and all its later events, a second apart."""
     seconds = count(1_800_000_000)
     sandbox = StripeSandbox(now=lambda: next(seconds))
     vendor = Stripe(credentials=sandbox.api_key)
@@ -89,12 +89,12 @@ def story(
 
 
 def ref(id: str, /, **related: str | None) -> Ref:
-    """Return a reference to an object, such as a payment, in the test account at Stripe."""
+    """Return a reference to a Stripe object, such as a payment, in the test account."""
     return Ref("stripe", "main", id, {name: value for name, value in related.items() if value})
 
 
 def failed(data: dict[str, Any]) -> WebhookEvent:
-    """Return the webhook of a failed charge."""
+    """Return the webhook of a failed Stripe charge."""
     kind, now = "charge.failed", datetime(2031, 5, 6, tzinfo=UTC)
     return WebhookEvent(
         vendor="stripe", id="evt_1", type=kind, vendor_type=kind, time=now, data=data
@@ -102,7 +102,7 @@ def failed(data: dict[str, Any]) -> WebhookEvent:
 
 
 def test_events_have_our_reference() -> None:
-    """An event of a payment whose answer was lost has our reference."""
+    """The event of a Stripe payment whose response was lost has our own reference."""
     _, events = story(given_up)
 
     assert {"INV-1"} == {event.reference for event in events}
@@ -110,7 +110,7 @@ def test_events_have_our_reference() -> None:
 
 
 def test_failed_charge_has_a_reason() -> None:
-    """An event of a failed charge has the bank's reason."""
+    """The event of a failed Stripe charge has the bank's reason."""
     fields = {"object": "charge", "id": "ch_1", "amount": 100, "currency": "eur", "captured": False}
     failure_details = {"failure_code": "card_declined", "outcome": {"reason": "insufficient_funds"}}
     [event] = read_events(failed({**fields, "payment_intent": "pi_1", **failure_details}), ref)
@@ -127,7 +127,7 @@ def test_failed_charge_has_a_reason() -> None:
 
 
 def test_decline_texts_are_masked() -> None:
-    """A card number in a decline's text is masked."""
+    """A card number in a Stripe decline's text is masked."""
     fields = {"object": "charge", "id": "ch_1", "amount": 100, "currency": "eur", "captured": False}
     words = "Card 4242 4242 4242 4242 was declined."
     [event] = read_events(failed({**fields, "failure_message": words}), ref)
@@ -154,7 +154,7 @@ def test_order_of_events_does_not_matter(
     back: Money,
     data: st.DataObject,
 ) -> None:
-    """Late and repeated events in any order lead to the same payment."""
+    """Late and repeated Stripe events lead to the same payment in any order."""
     payment, events = story(what)
     repeated_events = events + data.draw(st.lists(st.sampled_from(events), max_size=5))
     for event in data.draw(st.permutations(repeated_events)):

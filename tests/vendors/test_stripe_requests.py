@@ -31,7 +31,7 @@ def _shop() -> Iterator[Shop]:
 
 
 def test_forms_nest_in_brackets() -> None:
-    """Objects and lists use brackets, booleans are words, and None is left out."""
+    """In Stripe's forms, lists use brackets, booleans are words, and None is left out."""
     body = {"a": {"b": [1, {"c": True}]}, "d": None, "e": "f", "g": False}
 
     assert [("a[b][0]", "1"), ("a[b][1][c]", "true"), ("e", "f"), ("g", "false")] == list(
@@ -40,14 +40,14 @@ def test_forms_nest_in_brackets() -> None:
 
 
 def test_metadata_does_not_replace_the_reference() -> None:
-    """A host's metadata do not replace the payment's reference."""
+    """Metadata from the host do not replace a Stripe payment's reference."""
     body = intent_body(order("tok_visa", metadata={"reference": "PO-7", "order": "7"}))
 
     assert {"reference": "INV-2041", "order": "7"} == body["metadata"]
 
 
 def test_every_field_of_a_charge_is_sent() -> None:
-    """Every field of a charge is sent, the vendor's own options last."""
+    """Each field of a charge is sent to Stripe, and extra options are applied last."""
     charge = order(
         "tok_visa",
         customer=Customer(id="cus_1", name="Ada", email="ada@shop.example"),
@@ -95,7 +95,7 @@ def test_every_field_of_a_charge_is_sent() -> None:
     ],
 )
 def test_payment_source_fields(source: str | None, fields: dict[str, Any]) -> None:
-    """Each kind of token is sent in its own field."""
+    """Each kind of token is sent in its own field to Stripe."""
     body = intent_body(order(source))
 
     names = ("payment_method", "confirmation_token", "payment_method_data")
@@ -103,14 +103,14 @@ def test_payment_source_fields(source: str | None, fields: dict[str, Any]) -> No
 
 
 def test_redirects_need_a_return_url() -> None:
-    """Without a return URL only methods without a redirect are allowed."""
+    """Without a return URL, Stripe may offer only payment methods without a redirect."""
     body = confirmed_body(order(), capture_method="automatic")
 
     assert {"enabled": True, "allow_redirects": "never"} == body["automatic_payment_methods"]
 
 
 def test_request_headers(shop: Shop) -> None:
-    """Each request has the API version and the idempotency key."""
+    """Each request to Stripe has the API version and the idempotency key."""
     shop.payments.charge(order(), idempotency_key="INV-2041/1")
     headers = shop.sandbox.requests[0].headers
 
@@ -120,7 +120,7 @@ def test_request_headers(shop: Shop) -> None:
 
 
 def test_connected_account() -> None:
-    """A connected account is named in a header; without a key the provider is asked."""
+    """A connected Stripe account is named in a header; without a key the provider is used."""
     service = Stripe(connected="acct_1").services()[""]
 
     assert "acct_1" == service.headers.get("Stripe-Account")
@@ -140,6 +140,6 @@ def test_connected_account() -> None:
     ],
 )
 def test_amounts_are_written_as_stripe_writes_them(money: Money, minor: int) -> None:
-    """Stripe's own minor units are applied without rounding."""
+    """Amounts are converted to Stripe's own minor units without rounding."""
     assert minor == MINOR.to_minor(money)
     assert money == MINOR.from_minor(minor, money.currency)

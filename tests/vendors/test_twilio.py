@@ -1,4 +1,4 @@
-"""Twilio: requests, answers and webhooks."""
+"""Twilio: requests, responses and webhooks."""
 
 from __future__ import annotations
 
@@ -51,37 +51,37 @@ classify: Any = Twilio.refusals
 
 
 def message_form(vendor: Twilio, message: SmsMessage) -> list[tuple[str, str]]:
-    """Return the form that sends a message."""
+    """Return the form of the request that sends a message."""
     content: Any = Twilio.send.request(vendor, message).body
     return parse_qsl(content.decode())
 
 
 def read_message(refs: Any, response: Response) -> SmsReceipt:
-    """Return the receipt in an answer."""
+    """Return the receipt that is read from a Twilio response."""
     return Twilio.get.read(refs.ref, response)
 
 
 def read_number(response: Response) -> NumberCheck:
-    """Return the look-up of a number."""
+    """Return the number look-up that is read from a Twilio response."""
     return Twilio.validate_number.read(REFS.ref, response)
 
 
 def form(**fields: Any) -> dict[str, Any]:
-    """Return the form of a message."""
+    """Return the form fields for a message with these options, by name."""
     options: dict[str, Any] = {"to": TO, "text": "Hello"} | fields
     pairs = message_form(VENDOR, SmsMessage(**options))
     return {name: [v for n, v in pairs if n == name] for name, _ in pairs}
 
 
 def hub(sandbox: TwilioSandbox, retry: Mapping[str, Any] | None = None) -> Hub:
-    """Return a hub with Twilio."""
+    """Return a hub with one account at Twilio."""
     vendor = Twilio(account_sid=sandbox.account_sid, credentials=sandbox.auth_token, sender=FROM)
     settings = {"retry": None} if retry is None else retry
     return Hub([Account("texts", vendor, settings=settings)], http=SandboxHttpClient(sandbox))
 
 
 def texts(sandbox: TwilioSandbox) -> Sms:
-    """Text messages by Twilio."""
+    """Return the SMS operations of a hub with Twilio."""
     return hub(sandbox).sms()
 
 
@@ -116,12 +116,12 @@ def texts(sandbox: TwilioSandbox) -> Sms:
     ids=["plain", "sender", "pool", "media", "callback", "options"],
 )  # fmt: skip
 def test_form_of_a_message(fields: dict[str, Any], expected: dict[str, list[str]]) -> None:
-    """A message is sent in Twilio's terms, with its options last."""
+    """A message is sent in Twilio's terms, and extra options are applied last."""
     assert expected == form(**fields)
 
 
 def test_time_is_sent_in_utc() -> None:
-    """The time of a scheduled message is sent in UTC."""
+    """Twilio gets the time of a scheduled message in UTC."""
     send_time = datetime(2031, 5, 6, 14, tzinfo=timezone(timedelta(hours=2)))
     sent_form = form(send_at=send_time, sender_pool="MG1")
 
@@ -149,7 +149,7 @@ def test_time_is_sent_in_utc() -> None:
     ],
 )  # fmt: skip
 def test_fields_of_a_read_message(body: dict[str, Any], fields: dict[str, Any]) -> None:
-    """A message's fields are read, and unknown ones kept."""
+    """The fields of a Twilio message are read, and unknown statuses are kept."""
     receipt = read_message(REFS, reply({"sid": "SM1"} | body, 201))
 
     assert fields == {name: getattr(receipt, name) for name in fields}
@@ -157,7 +157,7 @@ def test_fields_of_a_read_message(body: dict[str, Any], fields: dict[str, Any]) 
 
 
 def test_success_without_an_id_is_malformed() -> None:
-    """A success without the message's SID is a malformed response."""
+    """A success of Twilio without a message SID is a malformed response."""
     with pytest.raises(VendorFailed, match="no sid"):
         read_message(REFS, reply({"status": "queued"}, 201))
 
@@ -168,7 +168,7 @@ def test_success_without_an_id_is_malformed() -> None:
      ("unknown", LineType.UNKNOWN), ("satellite", LineType.UNKNOWN), (None, LineType.UNKNOWN)],
 )  # fmt: skip
 def test_fields_of_a_number(kind: str | None, line: LineType) -> None:
-    """A number's fields are read, and an unknown line type becomes unknown."""
+    """The fields of Twilio's number look-up are read; an unknown line type becomes unknown."""
     result = read_number(
         reply(
             {
@@ -190,7 +190,7 @@ def test_fields_of_a_number(kind: str | None, line: LineType) -> None:
 
 
 def test_invalid_number() -> None:
-    """An invalid number is reported with the reasons."""
+    """Twilio's look-up of an invalid number returns the reasons."""
     body = {"valid": False, "phone_number": "+49", "validation_errors": ["TOO_SHORT"]}
     result = read_number(reply(body))
 
@@ -220,7 +220,7 @@ def test_invalid_number() -> None:
 def test_error_codes_come_before_the_status(
     status: int, code: int | None, kind: type[ConnectorError] | None
 ) -> None:
-    """The error code decides before the status."""
+    """The code of a Twilio error decides its class before the status does."""
     words = "To +15005550001 is bad"
     answer = reply({"code": code, "message": words}, status)
     error: Any = classify(Request.get("/"), answer)
@@ -236,7 +236,7 @@ def test_error_codes_come_before_the_status(
     "sid", ["", "AC1", "SM" + "0" * 32, "AC" + "-" * 32, "AC" + "g" * 32, None]
 )
 def test_invalid_account_sid_is_refused(sid: Any) -> None:
-    """An invalid account SID is refused, and the setting is named."""
+    """An invalid account SID of Twilio is refused, and the error names the setting."""
     with pytest.raises(ConfigurationError) as excinfo:
         Twilio(account_sid=sid)
 
@@ -244,7 +244,7 @@ def test_invalid_account_sid_is_refused(sid: Any) -> None:
 
 
 def test_key_may_stand_for_the_account() -> None:
-    """An API key's secret is sent with the key's SID as the user name."""
+    """The secret of a Twilio API key is sent with the key's SID as the user name."""
     vendor = Twilio(account_sid=SANDBOX.account_sid, api_key="SK1", credentials=Secret("s"))
 
     assert {"SK1"} == {service.credentials.username for service in vendor.services().values()}  # type: ignore[union-attr]  # a username and a password
@@ -252,7 +252,7 @@ def test_key_may_stand_for_the_account() -> None:
 
 
 def test_cancelling_twice() -> None:
-    """A message is cancelled once, however often it is requested."""
+    """A Twilio message is cancelled once, however often that is requested."""
     sandbox = TwilioSandbox()
     sms = texts(sandbox)
     send_time = datetime(2031, 5, 6, tzinfo=UTC)
@@ -266,7 +266,7 @@ def test_cancelling_twice() -> None:
 
 
 def test_sent_message_cannot_be_cancelled() -> None:
-    """A sent message cannot be cancelled."""
+    """A Twilio message that was sent cannot be cancelled."""
     sandbox = TwilioSandbox()
     sms = texts(sandbox)
     receipt = sms.send(SmsMessage(to=TO, text="Hi"))
@@ -280,7 +280,7 @@ def test_sent_message_cannot_be_cancelled() -> None:
 
 
 def test_balance() -> None:
-    """A balance may be finer than a cent; one without a currency fails."""
+    """A Twilio balance may have more decimals than a cent; one without a currency fails."""
     sandbox = TwilioSandbox()
     sms = texts(sandbox)
 
@@ -291,7 +291,7 @@ def test_balance() -> None:
 
 
 def test_number_is_looked_up() -> None:
-    """A national number can be looked up, too."""
+    """Twilio can look up a national number, too."""
     sms = texts(TwilioSandbox())
 
     assert ("+12125551234", "US") == (
@@ -302,7 +302,7 @@ def test_number_is_looked_up() -> None:
 
 
 def test_incoming_message() -> None:
-    """An incoming message has its sender and text."""
+    """An incoming Twilio message has its sender and text."""
     sandbox = TwilioSandbox()
     ours = hub(sandbox)
     notice = sandbox.receive(TO, "Yes & no", url="https://a.example/in")
@@ -313,7 +313,7 @@ def test_incoming_message() -> None:
 
 
 def test_failure_event_keeps_its_code() -> None:
-    """A failure event keeps its code, and has no sender."""
+    """The event of a failed Twilio message has its code and no sender."""
     sandbox = TwilioSandbox()
     ours = hub(sandbox)
     receipt = ours.sms().send(SmsMessage(to=TO, text="Hi", callback_url="https://a.example/cb"))
@@ -326,12 +326,12 @@ def test_failure_event_keeps_its_code() -> None:
 
 
 def test_other_webhooks_give_no_events() -> None:
-    """A webhook that concerns no message gives no events."""
+    """A Twilio webhook that is not about a message gives no events."""
     result: Any = type("Told", (), {"data": {"CallSid": "CA1"}, "id": "1"})()
 
     assert () == VENDOR.events(result, REFS.ref)
 
 
 def test_outage_is_classified_by_status() -> None:
-    """An error of Twilio itself is classified by its status."""
+    """An error that Twilio's servers cause is classified by its status."""
     assert classify(Request.get("/"), Response(503, body=b"{}")) is None

@@ -1,4 +1,4 @@
-"""Unreadable responses to a bulk, and responses that may be empty."""
+"""Responses to a bulk that cannot be read, and responses that may be empty."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ UNREAD: Result[Any] = Result(error=malformed(ANSWER))
 
 
 class Wire:
-    """The part of a wire that a parser needs."""
+    """Makes references, which is all that a parser needs of a wire."""
 
     account = "main"
 
     def ref(self, id: str, /, **_: object) -> Ref:
-        """Return a reference."""
+        """Return a reference with this id."""
         return Ref("amazon_ses", "main", id)
 
 
 def test_wholly_unreadable_bulk_is_lost() -> None:
-    """A bulk without a readable result has an unknown outcome; one readable result is enough."""
+    """A bulk without any readable result has an unknown outcome."""
     with pytest.raises(VendorFailed):
         check_some_readable([UNREAD, UNREAD], ANSWER)
 
@@ -41,7 +41,7 @@ def test_wholly_unreadable_bulk_is_lost() -> None:
 
 
 def test_entries_without_a_status_are_lost() -> None:
-    """A bulk at Amazon SES without any status has an unknown outcome."""
+    """A bulk at Amazon SES whose entries have no status has an unknown outcome."""
     wire: Any = Wire()
     people = [BulkRecipient(to=f"{name}@example.com") for name in ("ada", "bob")]
     base = EmailMessage(subject="Hello", text="Hello")
@@ -54,7 +54,7 @@ def test_entries_without_a_status_are_lost() -> None:
 
 
 def test_release_need_not_say_anything() -> None:
-    """Mollie's response to a release may be empty, but not an HTML page."""
+    """Mollie's response to a release may be empty, but must not be an HTML page."""
     _check_released(Response(202))
     _check_released(reply({"id": "tr_1"}))
     with pytest.raises(VendorFailed):

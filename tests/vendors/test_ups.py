@@ -1,4 +1,4 @@
-"""Shipments in requests to UPS."""
+"""The shipments in requests to UPS."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from tests.vendors.ups_account import AWAY, CUSTOMS, DAY, OFFER, PARCEL, REQUEST
 
 @pytest.fixture(name="shop")
 def _shop() -> Shop:
-    """A new shop for each test."""
+    """Return a hub with an account at a new UPS sandbox."""
     return Shop()
 
 
 def shipment_request(**fields: Any) -> Any:
-    """The body that buys a shipment."""
+    """Return the JSON body that buys a shipment from UPS."""
     request = attrs.evolve(REQUEST, **fields)
     body = shipment_body(
         request, OFFER, account="A1B2C3", goods="Merchandise", marked="key-1", day=DAY
@@ -30,7 +30,7 @@ def shipment_request(**fields: Any) -> Any:
 
 
 def test_parcel_uses_its_countrys_units() -> None:
-    """Sides are whole numbers, the longest first, and nothing is rounded down."""
+    """UPS gets dimensions as whole numbers, rounded up, the longest first."""
     (package,) = shipment_request()["Package"]
 
     assert {
@@ -54,7 +54,7 @@ def test_parcel_uses_its_countrys_units() -> None:
 
 
 def test_sender_is_the_shipper() -> None:
-    """The sender is the shipper, unless returns go elsewhere."""
+    """For UPS the sender is the shipper, unless returns go elsewhere."""
     shipment = shipment_request()
     assert {
         "Name": "Acme",
@@ -78,7 +78,7 @@ def test_sender_is_the_shipper() -> None:
 
 @pytest.mark.parametrize("recipient, home", [(THERE, True), (AWAY, False)])
 def test_options_are_sent_in_their_places(recipient: Address, home: bool) -> None:
-    """Domestic signatures and references belong to packages, others to the shipment."""
+    """In domestic UPS shipments, signatures and references belong to packages."""
     shipment = shipment_request(
         recipient=recipient,
         signature=Signature.ADULT,
@@ -105,7 +105,7 @@ def test_options_are_sent_in_their_places(recipient: Address, home: bool) -> Non
 
 
 def test_no_options_by_default() -> None:
-    """Without options none are sent; too long a text is refused."""
+    """A UPS shipment without options sends none, and a text that is too long is refused."""
     shipment = shipment_request()
 
     assert "ShipmentServiceOptions" not in shipment
@@ -115,7 +115,7 @@ def test_no_options_by_default() -> None:
 
 
 def test_customs_become_an_invoice() -> None:
-    """Customs are sent as an invoice with unit values."""
+    """UPS gets customs as an invoice with the value of one piece per line."""
     shipment = shipment_request(recipient=AWAY, customs=CUSTOMS)
 
     assert {
@@ -161,7 +161,7 @@ def test_customs_become_an_invoice() -> None:
 
 
 def test_invoice_needs_a_number(shop: Shop) -> None:
-    """An invoice has our reference as its number; only Canada needs the total value too."""
+    """A UPS invoice has our reference as its number; only Canada needs the total value too."""
     german = attrs.evolve(AWAY, country="DE", region=None)
     customs = attrs.evolve(CUSTOMS, invoice_number=None, contents="other", explanation="Exhibition")
     shipment = shipment_request(
@@ -182,7 +182,7 @@ def test_invoice_needs_a_number(shop: Shop) -> None:
 
 
 def test_label_that_ups_does_not_print_is_refused(shop: Shop) -> None:
-    """Unsupported label formats and sizes are refused before sending."""
+    """Label formats and sizes that UPS does not support are refused before sending."""
     unsupported_labels: list[dict[str, Any]] = [{"label": "png"}, {"label_size": LabelSize.A6}]
     for fields in unsupported_labels:
         with pytest.raises(UnsupportedByVendor):
@@ -198,7 +198,7 @@ def test_label_that_ups_does_not_print_is_refused(shop: Shop) -> None:
 
 
 def test_options_are_put_into_the_body_that_they_name(shop: Shop) -> None:
-    """An option names the request that it belongs to, since UPS gets two."""
+    """An extra option names the UPS request to which it belongs, since UPS gets two."""
     green = {"Shipment": {"ShipmentServiceOptions": {"UPScarbonneutralIndicator": ""}}}
     shop.bought(extra={"ups": {"shipment": green}})
 

@@ -28,7 +28,7 @@ from tests.vendors.ups_account import AWAY, DAY, OFFER, REQUEST, THERE, Shop
 
 @pytest.fixture(name="shop")
 def _shop() -> Shop:
-    """A new shop for each test."""
+    """Return a hub with an account at a new UPS sandbox."""
     return Shop()
 
 
@@ -40,7 +40,7 @@ def _shop() -> Shop:
     ],
 )
 def test_error_keeps_its_code(body: object, code: str) -> None:
-    """An error has its code from either place where UPS writes it."""
+    """The code of a UPS error is read from either place where UPS writes it."""
     error: Any = classify(Request.get("/"), reply(body, 401))
 
     assert (AuthenticationFailed, code, "No.") == (
@@ -60,12 +60,12 @@ def test_error_keeps_its_code(body: object, code: str) -> None:
     ],
 )
 def test_other_errors_are_classified_by_status(answer: Response) -> None:
-    """An error without a code is classified by its status."""
+    """A UPS error without a code is classified by its status."""
     assert None is classify(Request.get("/"), answer)
 
 
 def test_token_is_got_once_and_again_when_it_is_refused(shop: Shop) -> None:
-    """One token serves many requests; a refusal causes a new one, a wrong secret none."""
+    """One UPS token serves many requests, and a refused token is replaced by a new one."""
     shop.bought()
     shop.bought("order-2")
     assert 1 == shop.sandbox.tokens.grants
@@ -82,7 +82,7 @@ def test_token_is_got_once_and_again_when_it_is_refused(shop: Shop) -> None:
 
 
 def test_account_is_checked() -> None:
-    """An id without a secret is refused at once; without both a provider is asked."""
+    """A UPS id without a secret is refused; without both the credential provider is used."""
     with pytest.raises(ConfigurationError):
         Ups(account_number="A1B2C3", client_id="app")
     vendor = Ups(account_number="A1B2C3")
@@ -93,7 +93,7 @@ def test_account_is_checked() -> None:
 
 
 def response_to(shop: Shop, request: Request) -> Response:
-    """Return the sandbox's response to a request."""
+    """Return the UPS sandbox's response to a request."""
     shop.shipping.validate_address(THERE)
     token = shop.sandbox.requests[-1].headers.get("authorization") or ""
     url = f"https://onlinetools.ups.com{request.path}"
@@ -109,19 +109,19 @@ ABROAD = {"Name": "Ada", "Address": {"AddressLine": [], "CountryCode": "DE"}}
 
 
 def rate(**fields: Any) -> Request:
-    """Return a rate request with changes."""
+    """Return a UPS rate request with these changes."""
     body = {"RateRequest": {"Request": {}, "Shipment": {**_RATE, **fields}}}
     return Request.post("/api/rating/v2409/Shop", json=body)
 
 
 def boxed(length: str) -> Request:
-    """Return a rate request for a box of this length."""
+    """Return a UPS rate request for a box of this length."""
     dimensions = {**_PACKAGE["Dimensions"], "Length": length}
     return rate(Package=[{**_PACKAGE, "Dimensions": dimensions}])
 
 
 def ship(code: str = "ZPL", **fields: Any) -> Request:
-    """Return a purchase with changes."""
+    """Return a UPS purchase with these changes."""
     label = {
         "LabelImageFormat": {"Code": code},
         "LabelStockSize": {"Height": "6", "Width": "4"},
@@ -132,7 +132,7 @@ def ship(code: str = "ZPL", **fields: Any) -> Request:
 
 
 def recover(label: LabelFormat = LabelFormat.PDF, **which: Any) -> Request:
-    """Return a request for labels."""
+    """Return a UPS request for the labels of a shipment."""
     return Request.post("/api/labels/v1/recovery", json=recovery_body(label, which))
 
 
@@ -167,7 +167,7 @@ def recover(label: LabelFormat = LabelFormat.PDF, **which: Any) -> Request:
     ],
 )
 def test_sandbox_is_as_strict_as_ups(shop: Shop, query: Request, code: str) -> None:
-    """The sandbox refuses unknown, missing and mistyped fields, and what UPS refuses."""
+    """The UPS sandbox refuses unknown, missing and mistyped fields, and what UPS refuses."""
     answer = response_to(shop, query)
 
     assert 400 <= answer.status < 500
@@ -175,7 +175,7 @@ def test_sandbox_is_as_strict_as_ups(shop: Shop, query: Request, code: str) -> N
 
 
 def test_sandbox_label_recovery(shop: Shop) -> None:
-    """Labels of voided shipments are gone, and unsupported formats refused."""
+    """The UPS sandbox has no labels of voided shipments, and refuses unsupported formats."""
     shipment = shop.bought()
     body = recovery_body(LabelFormat.PDF, {"TrackingNumber": shipment.ref.id})
     picture = {**body["LabelRecoveryRequest"]}

@@ -32,12 +32,12 @@ if TYPE_CHECKING:
 
 @pytest.fixture(name="shop")
 def _shop() -> Shop:
-    """A new shop for each test."""
+    """Return a hub with an account at a new UPS sandbox."""
     return Shop()
 
 
 def test_rates_have_the_negotiated_price(shop: Shop) -> None:
-    """A rate has the negotiated price beside the list price."""
+    """A UPS rate has the negotiated price beside the list price."""
     rates = shop.shipping.get_rates(REQUEST).rates
 
     assert [
@@ -55,7 +55,7 @@ def test_rates_have_the_negotiated_price(shop: Shop) -> None:
 
 
 def test_unreadable_rate_becomes_a_message(shop: Shop) -> None:
-    """A rate with an unreadable price becomes a message; an unknown service is kept."""
+    """A UPS rate with an unreadable price becomes a message; an unknown service is kept."""
     rated_shipments = [
         {"Service": {"Code": "03"}, "TotalCharges": {"MonetaryValue": "free"}},
         {
@@ -76,7 +76,7 @@ def test_unreadable_rate_becomes_a_message(shop: Shop) -> None:
 
 
 def test_no_service_is_no_error(shop: Shop) -> None:
-    """Without a service UPS offers no rates; other refusals raise errors."""
+    """If UPS has no service for a shipment there are no rates; other refusals are errors."""
     shop.sandbox.fail(reply({"RateResponse": {"RatedShipment": []}}))
     result = shop.shipping.get_rates(REQUEST)
     assert ((), 1) == (result.rates, len(result.messages))
@@ -90,7 +90,7 @@ def test_no_service_is_no_error(shop: Shop) -> None:
 
 
 def test_only_a_whole_offer_is_bought(shop: Shop) -> None:
-    """UPS stores no rates, so the reference of a rate is not enough to buy it."""
+    """A UPS rate cannot be bought by its reference alone, because UPS stores no rates."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     with pytest.raises(UnsupportedByVendor) as excinfo:
         shop.shipping.create_shipment(str(rate.ref), idempotency_key="k-1")
@@ -101,7 +101,7 @@ def test_only_a_whole_offer_is_bought(shop: Shop) -> None:
 
 
 def test_label_in_pdf_is_recovered_at_once(shop: Shop) -> None:
-    """A PDF label is fetched after the purchase; if that fails, the GIF is returned."""
+    """A UPS label as PDF is fetched after the purchase; if that fails, the GIF is returned."""
     shipment = shop.bought()
     assert (
         "GIF"
@@ -133,7 +133,7 @@ def test_label_in_pdf_is_recovered_at_once(shop: Shop) -> None:
 
 
 def test_empty_recovery_is_none(shop: Shop) -> None:
-    """A recovery without labels leaves those of the purchase."""
+    """If UPS recovers no labels, those of the purchase are kept."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     results = {
         "ShipmentIdentificationNumber": "1Z1",
@@ -157,7 +157,7 @@ def test_empty_recovery_is_none(shop: Shop) -> None:
 
 @pytest.mark.parametrize("form", ["zpl", "epl", "pdf"])
 def test_lost_purchase_is_found_with_its_label(shop: Shop, form: str) -> None:
-    """A lost purchase is found by its mark, with its label."""
+    """A UPS purchase with a lost response is found by its mark, with its label."""
     rate = shop.shipping.get_rates(attrs.evolve(REQUEST, label=form)).rates[0]
     shop.sandbox.fail(Lost())
     result = shop.shipping.create_shipment(rate, idempotency_key="k-1")
@@ -176,7 +176,7 @@ def test_lost_purchase_is_found_with_its_label(shop: Shop, form: str) -> None:
 
 @pytest.mark.parametrize("odd", [reply({}), reply({}, 500), reply({"LabelRecoveryResponse": 1})])
 def test_unfound_purchase_is_unknown(shop: Shop, odd: Response) -> None:
-    """A lost purchase that cannot be found has an unknown outcome."""
+    """A lost UPS purchase that cannot be found has an unknown outcome."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     shop.sandbox.fail(Lost(), odd)
     with pytest.raises(OutcomeUnknown):
@@ -184,7 +184,7 @@ def test_unfound_purchase_is_unknown(shop: Shop, odd: Response) -> None:
 
 
 def test_tenants_mark_is_its_own(shop: Shop) -> None:
-    """UPS finds references across tenants, so each tenant's mark is different."""
+    """Each tenant's look-up mark is different, because UPS finds references across tenants."""
     request = ShipmentRequest(rate_request=REQUEST)
     shipping = shop.hub.shipping(tenant="acme")
     shipping.create_shipment(request, idempotency_key="k-1")
@@ -195,7 +195,7 @@ def test_tenants_mark_is_its_own(shop: Shop) -> None:
 
 
 def test_each_parcel_has_its_label(shop: Shop) -> None:
-    """Each of several parcels has its own number and label, at once and later."""
+    """Each parcel of a UPS shipment has its own number and label, at once and later."""
     shipment = shop.bought(parcels=[PARCEL, PARCEL])
 
     assert 2 == len(set(shipment.tracking_numbers))
@@ -210,7 +210,7 @@ def test_each_parcel_has_its_label(shop: Shop) -> None:
 
 
 def test_shipment_unknown_to_tracking_is_bought(shop: Shop) -> None:
-    """A label just bought is found even if tracking does not know it yet."""
+    """A UPS label that was just bought is found even if tracking does not know it yet."""
     shipment = shop.bought()
     shop.sandbox.fail(reply({"response": {"errors": [{"code": "TW0001"}]}}, 404))
     result = shop.shipping.get_shipment(shipment.ref)
@@ -223,7 +223,7 @@ def test_shipment_unknown_to_tracking_is_bought(shop: Shop) -> None:
 
 
 def test_void_shipment_has_no_labels(shop: Shop) -> None:
-    """A voided shipment has no labels, and voiding again says the same."""
+    """A voided UPS shipment has no labels, and voiding it again reports it as void."""
     shipment = shop.bought()
     returned_result = shop.shipping.cancel(shipment.ref)
     assert (CancelState.APPROVED, "Voided") == (
@@ -239,7 +239,7 @@ def test_void_shipment_has_no_labels(shop: Shop) -> None:
 
 
 def test_unclear_void_is_unknown(shop: Shop) -> None:
-    """An answer that does not confirm the void leaves it unknown."""
+    """A UPS response that does not confirm the void leaves the cancellation unknown."""
     shipment = shop.bought()
     shop.sandbox.fail(reply({"VoidShipmentResponse": {"SummaryResult": {"Status": {"Code": "0"}}}}))
     returned_result = shop.shipping.cancel(shipment.ref)

@@ -14,12 +14,12 @@ from tests.vendors.ups_account import AWAY, THERE, Shop
 
 @pytest.fixture(name="shop")
 def _shop() -> Shop:
-    """A new shop for each test."""
+    """Return a hub with an account at a new UPS sandbox."""
     return Shop()
 
 
 def test_tracking_events_are_in_order(shop: Shop) -> None:
-    """Events are in UTC and in order."""
+    """UPS tracking events are in UTC and in order."""
     shipment = shop.bought()
     for kind in ("I", "O", "D"):
         shop.sandbox.move(shipment.tracking_numbers[0], kind, "SR")
@@ -35,7 +35,7 @@ def test_tracking_events_are_in_order(shop: Shop) -> None:
 
 
 def test_incomplete_events(shop: Shop) -> None:
-    """An event without time or place is read as far as possible."""
+    """A UPS tracking event without time or place is read as far as possible."""
     activity = [
         {"date": "20300102", "time": "71356", "status": {"type": "I "}},
         {"location": {"address": {"countryCode": "DE"}}},
@@ -62,7 +62,7 @@ def test_incomplete_events(shop: Shop) -> None:
 
 
 def test_only_ups_numbers_are_tracked(shop: Shop) -> None:
-    """Numbers of other carriers are refused before sending; unknown ones by UPS."""
+    """Tracking numbers of other carriers are refused before sending, and unknown ones by UPS."""
     with pytest.raises(UnsupportedByVendor):
         shop.shipping.track("1", "usps")
     assert [] == shop.sandbox.requests
@@ -72,7 +72,7 @@ def test_only_ups_numbers_are_tracked(shop: Shop) -> None:
 
 
 def test_address_changes_are_listed(shop: Shop) -> None:
-    """Corrected parts are listed, and whether the address is residential."""
+    """UPS lists the corrected parts of an address, and says if it is residential."""
     checked_result = shop.shipping.validate_address(THERE)
 
     assert (AddressVerdict.CORRECTED, ("postal_code",), True) == (
@@ -95,7 +95,7 @@ def test_address_changes_are_listed(shop: Shop) -> None:
 
 
 def test_ambiguous_and_invalid_addresses(shop: Shop) -> None:
-    """An ambiguous address is unknown, and one without candidates invalid."""
+    """An address that is ambiguous for UPS is unknown; one without candidates is invalid."""
     shop.sandbox.fail(reply({"XAVResponse": {"AmbiguousAddressIndicator": "", "Candidate": [{}]}}))
     checked_result = shop.shipping.validate_address(THERE)
     assert (AddressVerdict.UNKNOWN, None, 1) == (

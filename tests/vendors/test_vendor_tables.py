@@ -1,4 +1,4 @@
-"""The tables of each vendor have the words and meanings that its pages have."""
+"""The constant tables of each vendor module equal the files of expected tables."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.vendors.vendor_tables import TABLES, lines_of, vendors
 
 @pytest.mark.parametrize("vendor", vendors())
 def test_tables_are_those_of_the_vendor(vendor: str) -> None:
-    """No word, meaning, path, limit or capability of a vendor changes unnoticed.
+    """No word, meaning, path, limit or capability in a vendor's tables changes unnoticed.
 
     After a change on purpose, `python -m tests.vendors.vendor_tables` writes the tables anew.
     """
@@ -19,7 +19,7 @@ def test_tables_are_those_of_the_vendor(vendor: str) -> None:
 
 
 def test_every_table_is_of_a_vendor() -> None:
-    """There is a file of tables for each vendor, and none for another."""
+    """There is exactly one file of expected tables for each vendor."""
     assert {vendor.replace("/", "-") for vendor in vendors()} == {
         path.stem for path in TABLES.glob("*.txt")
     }

@@ -1,4 +1,4 @@
-"""Vonage: requests, answers and webhooks."""
+"""Vonage: requests, responses and webhooks."""
 
 from __future__ import annotations
 
@@ -36,30 +36,30 @@ REFS: Any = Refs("vonage")
 
 
 def accepted_part(number: int, **more: str) -> dict[str, str]:
-    """The response for an accepted part."""
+    """Return Vonage's result for an accepted part of a message."""
     part = {"message-id": f"0A{number}", "status": "0", "message-price": "0.03330000"}
     return part | more
 
 
 def refused_part(status: str) -> dict[str, str]:
-    """The response for a refused part."""
+    """Return Vonage's result for a refused part of a message."""
     return {"status": status, "error-text": "447700900000 is bad"}
 
 
 def parts(*fields: dict[str, str]) -> Response:
-    """Return a response with these parts."""
+    """Return a Vonage response with these parts."""
     return reply({"message-count": str(len(fields)), "messages": [*fields]})
 
 
 def hub(sandbox: VonageSandbox) -> Hub:
-    """Return a hub with Vonage."""
+    """Return a hub with one account at Vonage."""
     vendor = Vonage(api_key=sandbox.api_key, credentials=sandbox.api_secret, sender="Acme")
     account = Account("texts", vendor, settings={"retry": None})
     return Hub([account], http=SandboxHttpClient(sandbox))
 
 
 def read_number(response: Response) -> NumberCheck:
-    """Return the look-up that an answer is read as."""
+    """Return the number look-up that is read from a Vonage response."""
     return Vonage.validate_number.read(REFS.ref, response)
 
 
@@ -88,7 +88,7 @@ def read_number(response: Response) -> NumberCheck:
     ids=["plain", "sender", "unicode", "more", "options"],
 )
 def test_form_of_a_message(fields: dict[str, Any], expected: dict[str, str]) -> None:
-    """A message is sent in Vonage's terms, with its options last."""
+    """A message is sent in Vonage's terms, and extra options are applied last."""
     options: dict[str, Any] = {"to": TO, "text": "Hello"} | fields
     request = Vonage.send.request(VENDOR, SmsMessage(**options))
 
@@ -97,7 +97,7 @@ def test_form_of_a_message(fields: dict[str, Any], expected: dict[str, str]) -> 
 
 
 def test_missing_sender_is_refused() -> None:
-    """A message without a sender is refused before it is sent."""
+    """A message without a sender is refused before it is sent to Vonage."""
     with pytest.raises(InvalidData) as nobody:
         Vonage.send.request(Vonage(api_key="abcd1234"), SmsMessage(to=TO, text="Hello"))
 
@@ -105,7 +105,7 @@ def test_missing_sender_is_refused() -> None:
 
 
 def test_all_parts_taken() -> None:
-    """A message of several parts has one receipt with the total price."""
+    """A Vonage message of several parts has one receipt with the total price."""
     receipt = read_parts(REFS.ref, parts(accepted_part(1), accepted_part(2)))
 
     assert (SmsStatus.QUEUED, "0", None) == (
@@ -120,7 +120,7 @@ def test_all_parts_taken() -> None:
 
 @pytest.mark.parametrize("order", [1, -1], ids=["first", "last"])
 def test_partly_refused_message(order: int) -> None:
-    """A message with a refused part has failed, and says which parts were accepted."""
+    """A Vonage message with a refused part has failed; its receipt lists the accepted parts."""
     receipt = read_parts(REFS.ref, parts(*[accepted_part(1), refused_part("1")][::order]))
 
     assert (SmsStatus.FAILED, "1", "1") == (
@@ -138,7 +138,7 @@ def test_partly_refused_message(order: int) -> None:
     ids=["none", "empty", "nameless", "half"],
 )
 def test_parts_without_names_are_malformed(messages: list[dict[str, str]]) -> None:
-    """An accepted part without an id has an unknown outcome."""
+    """A part that Vonage accepted without an id has an unknown outcome."""
     answer = parts(*messages)
 
     assert classify(SEND, answer) is None
@@ -147,7 +147,7 @@ def test_parts_without_names_are_malformed(messages: list[dict[str, str]]) -> No
 
 
 def test_price_is_of_all_parts() -> None:
-    """If one part has no price, the message has none."""
+    """If one part of a Vonage message has no price, the message has none."""
     nameless_part = accepted_part(2)
     del nameless_part["message-price"]
 
@@ -171,7 +171,7 @@ def test_price_is_of_all_parts() -> None:
     ],
 )
 def test_refusal_is_in_the_body(status: str, kind: type[ConnectorError]) -> None:
-    """A refusal is in the body of a response with status 200."""
+    """A Vonage refusal is in the body of a response with status 200."""
     error: Any = classify(SEND, parts(refused_part(status), refused_part("5")))
 
     assert kind.__name__ == type(error).__name__
@@ -185,7 +185,7 @@ def test_refusal_is_in_the_body(status: str, kind: type[ConnectorError]) -> None
     ids=["outage", "status", "no JSON", "empty"],
 )
 def test_other_errors_are_classified_by_status(answer: Response) -> None:
-    """Without a code in the body the status decides."""
+    """A Vonage response without a code in the body is classified by its status."""
     assert classify(SEND, answer) is None
 
 
@@ -207,7 +207,7 @@ def test_other_errors_are_classified_by_status(answer: Response) -> None:
 def test_look_up_is_refused_in_the_body(
     status: int | None, kind: type[ConnectorError] | None
 ) -> None:
-    """The refusal of a look-up is in the body, too."""
+    """The refusal of a Vonage number look-up is in the body, too."""
     for words in ("status_message", "error_text"):
         error: Any = classify(LOOK_UP, reply({"status": status, words: "447700900000 failed"}))
 
@@ -221,7 +221,7 @@ def test_look_up_is_refused_in_the_body(
      ("unknown", LineType.UNKNOWN), ("satellite", LineType.UNKNOWN)],
 )  # fmt: skip
 def test_fields_of_a_number(network: str, line: LineType) -> None:
-    """A number's fields are read, and an unknown line type becomes unknown."""
+    """The fields of Vonage's number look-up are read; an unknown line type becomes unknown."""
     result = read_number(
         reply(
             {
@@ -246,14 +246,14 @@ def test_fields_of_a_number(network: str, line: LineType) -> None:
     ],
 )
 def test_invalid_number(body: dict[str, str], why: str) -> None:
-    """An invalid number is reported with the reason."""
+    """Vonage's look-up of an invalid number returns the reason."""
     result = read_number(reply({"status": 3, "international_format_number": "1"} | body))
 
     assert (False, None, (why,)) == (result.valid, result.number, result.reasons)
 
 
 def test_look_up_of_which_little_is_known() -> None:
-    """A number is valid without its carrier; a look-up without a status is malformed."""
+    """A number is valid without its carrier; a Vonage look-up without a status is malformed."""
     result = read_number(reply({"status": 43}))
 
     assert (True, None, LineType.UNKNOWN) == (result.valid, result.number, result.line)
@@ -262,7 +262,7 @@ def test_look_up_of_which_little_is_known() -> None:
 
 
 def test_number_is_looked_up() -> None:
-    """A national number can be looked up, too."""
+    """Vonage can look up a national number, too."""
     sms = hub(VonageSandbox()).sms()
 
     assert TO == sms.validate_number("07700900000", country="GB").number
@@ -273,7 +273,7 @@ def test_number_is_looked_up() -> None:
 
 
 def test_balance() -> None:
-    """A balance is in euros, and may be finer than a cent."""
+    """A Vonage balance is in euros, and may have more decimals than a cent."""
     sandbox = VonageSandbox()
     sms = hub(sandbox).sms()
 
@@ -284,7 +284,7 @@ def test_balance() -> None:
 
 
 def test_credentials_may_come_from_elsewhere() -> None:
-    """Without a secret the credential provider is asked."""
+    """Without its own secret a Vonage account uses the credential provider."""
     assert all(service.needs_credentials for service in VENDOR.services().values())
 
 
@@ -320,7 +320,7 @@ def test_delivery_receipt(word: str, code: str, status: SmsStatus, sent_as: str)
 @pytest.mark.parametrize("sender", [TO, "80800", "Acme"])
 @pytest.mark.parametrize("text", ["Yes = no & maybe", "Да"], ids=["text", "unicode"])
 def test_incoming_message(text: str, sender: str) -> None:
-    """An incoming message has its sender and text."""
+    """An incoming Vonage message has its sender and text."""
     sandbox = VonageSandbox()
     ours = hub(sandbox)
     notice = sandbox.receive(sender, text, url=CALLBACK)
@@ -333,7 +333,7 @@ def test_incoming_message(text: str, sender: str) -> None:
 
 
 def test_other_webhooks_give_no_events() -> None:
-    """A webhook that concerns no message gives no events."""
+    """A Vonage webhook that is not about a message gives no events."""
     result: Any = type("Told", (), {"data": {"conversation_uuid": "1"}, "id": "1"})()
 
     assert () == VENDOR.events(result, REFS.ref)

@@ -1,4 +1,4 @@
-"""A hub with an account at UPS's sandbox, and shipments for it."""
+"""Helpers for tests of UPS: a hub with an account at the sandbox, and shipments."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ MARK = sha256(b"\nk-1").hexdigest()[:32]
 
 
 class Shop:
-    """A hub with UPS, and its sandbox."""
+    """A hub with an account at UPS's sandbox."""
 
     def __init__(self) -> None:
         self.sandbox = UpsSandbox()
@@ -94,7 +94,7 @@ class Shop:
         )
 
     def last_request(self, path: str) -> Any:
-        """The body of the latest request to a path that ends so."""
+        """Return the body of the last request whose path ends with this text."""
         return [request.json() for request in self.sandbox.requests if request.path.endswith(path)][
             -1
         ]

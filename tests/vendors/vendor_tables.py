@@ -1,4 +1,4 @@
-"""The tables of each vendor as lines of text: its words, and what each means.
+"""Writes the constant tables of each vendor module as lines of text, for comparison.
 
 `python -m tests.vendors.vendor_tables` writes `tests/vendors/tables`, for a reader to compare with
 the vendor's own pages after a table has changed.
@@ -27,7 +27,7 @@ TABLES: Final = Path(__file__).parent / "tables"
 
 
 def vendors() -> list[str]:
-    """The contract and the name of each vendor, such as `sms/twilio`."""
+    """Return each vendor with its contract, such as `sms/twilio`."""
     return sorted(
         path.relative_to(SOURCES).with_suffix("").as_posix()
         for path in SOURCES.glob("*/*.py")
@@ -36,7 +36,7 @@ def vendors() -> list[str]:
 
 
 def lines_of(vendor: str) -> list[str]:
-    """Every entry of the tables in the modules of a vendor."""
+    """Return all entries of the tables in a vendor's modules, as lines."""
     contract, _, name = vendor.partition("/")
     words = name.removeprefix("amazon_")
     paths = [
@@ -72,7 +72,7 @@ def _assigned(body: Iterable[ast.stmt]) -> Iterator[str]:
 
 
 def _lines(path: str, value: object) -> Iterator[str]:
-    """The entries of a value, as far as it is made of constants."""
+    """Yield the entries of a value, if it consists of constants."""
     if isinstance(value, Mapping):
         for key, item in value.items():
             yield from _lines(f"{path} {_word(key) or repr(key)}", item)
@@ -92,7 +92,7 @@ def _lines(path: str, value: object) -> Iterator[str]:
 
 
 def _parts(value: object) -> Iterator[tuple[str, object]]:
-    """The parts of an operation, a reading, a row of one or another value of constants."""
+    """Yield the named parts of an operation, a reader or another value of constants."""
     if isinstance(value, FunctionType):
         for name, cell in zip(value.__code__.co_freevars, value.__closure__ or (), strict=True):
             yield name, cell.cell_contents
@@ -117,7 +117,7 @@ def _word(value: Any) -> str | None:
 
 
 def main() -> None:
-    """Write the tables of all vendors."""
+    """Write the files with the tables of all vendors."""
     for vendor in vendors():
         path = TABLES / f"{vendor.replace('/', '-')}.txt"
         path.write_text("".join(f"{line}\n" for line in lines_of(vendor)), "utf-8")

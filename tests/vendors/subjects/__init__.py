@@ -1,1 +1,1 @@
-"""The vendors as the conformance kits take them: a module for each, of its name."""
+"""Test subjects for the conformance kits: one module for each vendor."""

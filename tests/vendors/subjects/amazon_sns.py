@@ -1,4 +1,4 @@
-"""Amazon SNS as the conformance kit takes it."""
+"""Test subject of Amazon SNS for the conformance kit of SMS vendors."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def sns_says(status: int, code: str, words: str = "+447700900000 is refused") -> Response:
-    """A refusal by SNS, which quotes a number."""
+    """Return an error response of Amazon SNS that contains a phone number."""
     error = f"<Error><Type>Sender</Type><Code>{code}</Code><Message>{words}</Message></Error>"
     space = "http://sns.amazonaws.com/doc/2010-03-31/"
     document = f'<ErrorResponse xmlns="{space}">{error}<RequestId>r</RequestId></ErrorResponse>'
@@ -30,7 +30,7 @@ def sns_says(status: int, code: str, words: str = "+447700900000 is refused") ->
 
 
 def amazon_sns() -> SmsSubject:
-    """Amazon SNS with a new sandbox."""
+    """Return an Amazon SNS test subject with a new sandbox."""
     sandbox = AmazonSnsSandbox()
     refusals: tuple[tuple[Response, type[ConnectorError], str], ...] = (
         (sns_says(400, "Throttling"), RateLimitExceeded, "Throttling"),

@@ -1,4 +1,4 @@
-"""Bird as the conformance kit takes it."""
+"""Test subject of Bird for the conformance kit of SMS vendors."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
 
 def bird_says(status: int, kind: str, code: str = "E99999") -> Response:
-    """A refusal by Bird, which quotes a number."""
+    """Return an error response of Bird that contains a phone number."""
     words = "+447700900000 is refused"
     return reply({"error": {"type": kind, "code": code, "message": words}}, status)
 
 
 def bird() -> SmsSubject:
-    """Bird with a new sandbox."""
+    """Return a Bird test subject with a new sandbox."""
     sandbox = BirdSandbox()
     refusals: tuple[tuple[Response, type[ConnectorError], str], ...] = (
         (bird_says(429, "rate_limit_error"), RateLimitExceeded, "E99999"),

@@ -1,4 +1,4 @@
-"""DHL Express as the conformance kit takes it."""
+"""Test subject of DHL Express for the conformance kit of shipping vendors."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 
 def dhl_says(status: int, detail: str) -> Response:
-    """A refusal by DHL Express."""
+    """Return an error response of DHL Express."""
     return reply({"detail": detail, "title": "Refused", "status": str(status)}, status)
 
 
 def dhl_express() -> ShippingSubject:
-    """DHL Express with a new sandbox."""
+    """Return a DHL Express test subject with a new sandbox."""
     sandbox = DhlExpressSandbox()
     return ShippingSubject(
         vendor=DhlExpress(

@@ -1,4 +1,4 @@
-"""FedEx as the conformance kit takes it."""
+"""Test subject of FedEx for the conformance kit of shipping vendors."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 
 def fedex_says(status: int, code: str) -> Response:
-    """A refusal by FedEx."""
+    """Return an error response of FedEx."""
     return reply({"errors": [{"code": code, "message": "It is refused."}]}, status)
 
 
 def fedex() -> ShippingSubject:
-    """FedEx with a new sandbox."""
+    """Return a FedEx test subject with a new sandbox."""
     sandbox = FedExSandbox()
     return ShippingSubject(
         vendor=FedEx(

@@ -1,4 +1,4 @@
-"""The laboratory of Mailgun."""
+"""Test subject of Mailgun for the conformance kit of email vendors."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 
 def mailgun_vendor(sandbox: MailgunSandbox, **options: Any) -> Mailgun:
-    """The sandbox's domain."""
+    """Return the Mailgun vendor with the sandbox's domain and key."""
     return Mailgun(domain=sandbox.domain, credentials=sandbox.api_key, **options)
 
 
 @contextmanager
 def mailgun_labs(mode: str) -> Generator[Callable[[], EmailLab]]:
-    """Mailgun."""
+    """Yield a function that makes a Mailgun test subject for the conformance kit."""
 
     def make() -> EmailLab:
         sandbox = MailgunSandbox()

@@ -1,4 +1,4 @@
-"""Mollie as the conformance kit takes it."""
+"""Test subject of Mollie for the conformance kit of payment vendors."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 
 
 def refusal(status: int, detail: str = "No.", **more: str) -> Response:
-    """A refusal by Mollie."""
+    """Return an error response of Mollie."""
     return reply({"status": status, "title": "No", "detail": detail, **more}, status)
 
 
 def amount_of_request(request: SandboxRequest) -> int:
-    """The amount of a request, in minor units."""
+    """Return the amount of a request, in minor units."""
     amount = request.json()["amount"]
     return Money(amount["value"], amount["currency"]).minor
 
 
 def mollie() -> PaymentsSubject:
-    """Mollie with a new sandbox."""
+    """Return a Mollie test subject with a new sandbox."""
     sandbox = MollieSandbox()
     refusals: tuple[tuple[Response, type[ConnectorError]], ...] = (
         (refusal(429), RateLimitExceeded),

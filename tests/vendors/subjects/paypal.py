@@ -1,4 +1,4 @@
-"""PayPal as the conformance kit takes it."""
+"""Test subject of PayPal for the conformance kit of payment vendors."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ if TYPE_CHECKING:
 
 
 def paypal_says(status: int, name: str, issue: str | None = None, field: str = "") -> Response:
-    """A refusal by PayPal."""
+    """Return an error response of PayPal."""
     details = [] if issue is None else [{"issue": issue, "description": "No.", "field": field}]
     fields = {"name": name, "message": "No.", "debug_id": "b1d1f06c7246c", "details": details}
     return reply(fields, status)
 
 
 def amount_of_order(request: SandboxRequest) -> int:
-    """The amount of an order, in minor units."""
+    """Return the amount of a requested order, in minor units."""
     amount = request.json()["purchase_units"][0]["amount"]
     return Money(amount["value"], amount["currency_code"]).minor
 
 
 def paypal() -> PaymentsSubject:
-    """PayPal with a new sandbox."""
+    """Return a PayPal test subject with a new sandbox."""
     sandbox = PayPalSandbox()
     refusals: tuple[tuple[Response, type[ConnectorError]], ...] = (
         (paypal_says(429, "RATE_LIMIT_REACHED"), RateLimitExceeded),

@@ -1,4 +1,4 @@
-"""Plivo as the conformance kit takes it."""
+"""Test subject of Plivo for the conformance kit of SMS vendors."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ URL: Final = "https://shop.example/texts"
 
 
 def plivo_says(status: int, words: str = "447700900000 is refused") -> Response:
-    """A refusal by Plivo, which quotes a number and has no code."""
+    """Return an error response of Plivo, which contains a phone number and no code."""
     return reply({"api_id": "a", "error": words}, status)
 
 
 def plivo() -> SmsSubject:
-    """Plivo with a new sandbox."""
+    """Return a Plivo test subject with a new sandbox."""
     sandbox = PlivoSandbox()
     refusals: tuple[tuple[Response, type[ConnectorError]], ...] = (
         (plivo_says(429), RateLimitExceeded),

@@ -1,4 +1,4 @@
-"""The laboratory of Postmark."""
+"""Test subject of Postmark for the conformance kit of email vendors."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 
 def postmark_vendor(sandbox: PostmarkSandbox, **options: Any) -> Postmark:
-    """The sandbox's server."""
+    """Return the Postmark vendor with the sandbox's token."""
     return Postmark(credentials=sandbox.token, **options)
 
 
 @contextmanager
 def postmark_labs(mode: str) -> Generator[Callable[[], EmailLab]]:
-    """Postmark."""
+    """Yield a function that makes a Postmark test subject for the conformance kit."""
 
     def make() -> EmailLab:
         sandbox = PostmarkSandbox()

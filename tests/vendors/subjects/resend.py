@@ -1,4 +1,4 @@
-"""The laboratory of Resend."""
+"""Test subject of Resend for the conformance kit of email vendors."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 
 def resend_vendor(sandbox: ResendSandbox, **options: Any) -> Resend:
-    """The sandbox's account."""
+    """Return the Resend vendor with the sandbox's key."""
     return Resend(credentials=sandbox.api_key, **options)
 
 
 @contextmanager
 def resend_labs(mode: str) -> Generator[Callable[[], EmailLab]]:
-    """Resend."""
+    """Yield a function that makes a Resend test subject for the conformance kit."""
 
     def make() -> EmailLab:
         sandbox = ResendSandbox()

@@ -1,4 +1,4 @@
-"""ShipEngine as the conformance kit takes it."""
+"""Test subject of ShipEngine for the conformance kit of shipping vendors."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ FILES = "https://files.shipengine.example"
 
 
 def shipengine_says(status: int, code: str, kind: str) -> Response:
-    """A refusal by ShipEngine."""
+    """Return an error response of ShipEngine."""
     error = {"error_source": "shipengine", "error_type": kind, "error_code": code}
     return reply({"request_id": "1", "errors": [{**error, "message": "It is refused."}]}, status)
 
 
 def shipengine() -> ShippingSubject:
-    """ShipEngine with a new sandbox that stores its files on another host."""
+    """Return a ShipEngine test subject whose sandbox stores label files on another host."""
     sandbox = ShipEngineSandbox(files=FILES)
     return ShippingSubject(
         vendor=ShipEngine(credentials=sandbox.api_key, label_hosts=[FILES]),

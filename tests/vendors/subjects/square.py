@@ -1,4 +1,4 @@
-"""Square as the conformance kit takes it."""
+"""Test subject of Square for the conformance kit of payment vendors."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 
 def refusal(status: int, category: str, code: str, detail: str = "No.") -> Response:
-    """A refusal by Square."""
+    """Return an error response of Square."""
     return reply({"errors": [{"category": category, "code": code, "detail": detail}]}, status)
 
 
 def square() -> PaymentsSubject:
-    """Square with a new sandbox."""
+    """Return a Square test subject with a new sandbox."""
     sandbox = SquareSandbox()
     wrong_request = "INVALID_REQUEST_ERROR"
     refusals: tuple[tuple[Response, type[ConnectorError]], ...] = (

@@ -1,4 +1,4 @@
-"""UPS as the conformance kit takes it."""
+"""Test subject of UPS for the conformance kit of shipping vendors."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 
 def ups_says(status: int, code: str) -> Response:
-    """A refusal by UPS."""
+    """Return an error response of UPS."""
     return reply({"response": {"errors": [{"code": code, "message": "It is refused."}]}}, status)
 
 
 def ups() -> ShippingSubject:
-    """UPS with a new sandbox."""
+    """Return a UPS test subject with a new sandbox."""
     sandbox = UpsSandbox()
     return ShippingSubject(
         vendor=Ups(
