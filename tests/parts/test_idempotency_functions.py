@@ -24,7 +24,7 @@ class Till:
         lambda till, reference, amount: f"{till.number}/{reference}", payload=lambda *call: call[1:]
     )
     def take(self, reference: str, amount: int) -> int:
-        """Add the amount and return the total."""
+        """Take that much."""
         self.taken += amount
         return self.taken
 

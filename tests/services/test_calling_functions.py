@@ -107,7 +107,7 @@ async def test_decorated_function(world: World) -> None:
     remaining_errors = [OSError()]
 
     async def add(one: int, *, two: int) -> int:
-        """Return the sum, or raise the next prepared error."""
+        """Add."""
         for error in remaining_errors:
             remaining_errors.remove(error)
             raise error
