@@ -100,7 +100,7 @@ gc.disable()
 
 
 def pytest_collection_finish() -> None:
-    """Exclude the collected tests from garbage collection, since they stay until the end."""
+    """Exclude collected tests from garbage collection, since they stay in memory until the end."""
     gc.collect()
     gc.freeze()
     gc.enable()
@@ -108,7 +108,7 @@ def pytest_collection_finish() -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Start two workers more than there are cores, because tests often wait."""
+    """Start two workers more than there are cores, because tests often wait for other processes."""
     return (os.cpu_count() or 1) + 2
 
 
@@ -117,7 +117,7 @@ TRACED_SHARE = 5
 
 
 def _set_tracers(trace: Any, thread_trace: Any) -> None:
-    """Set what traces this thread, and the threads that it starts."""
+    """Set the trace functions of this thread, and of threads that it starts."""
     threading.settrace(thread_trace)
     sys.settrace(trace)
 
@@ -125,7 +125,7 @@ def _set_tracers(trace: Any, thread_trace: Any) -> None:
 def _traced_now_and_then(
     run_example: Callable[..., object], tracers: tuple[Any, Any]
 ) -> Callable[..., object]:
-    """Return the function of a property so that it runs each fifth example under the tracers."""
+    """Return the test function of a Hypothesis property, tracing only every fifth example."""
     examples = itertools.count()
 
     @functools.wraps(run_example)
@@ -143,7 +143,7 @@ def _traced_now_and_then(
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """Run what repeats covered code without coverage, which would make it three times as slow.
+    """Run tests that repeat covered code without coverage, which would slow them to a third.
 
     That is a test marked `untraced`, and four examples of five of a property.
     """

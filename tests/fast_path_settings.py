@@ -1,4 +1,4 @@
-"""Calls in a setting of one service, on the fast path and on the flow beside it."""
+"""Scenarios of calls to one service, run on the fast path and on the general path."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ BASE = "https://vendor.example/v1"
 
 
 class Stopped(BaseException):
-    """An interruption."""
+    """An exception like KeyboardInterrupt, which interrupts a call."""
 
 
 ANSWERS: dict[str, Callable[[], Any]] = {
@@ -59,7 +59,7 @@ ANSWERS: dict[str, Callable[[], Any]] = {
 
 
 class Vendor:
-    """Returns the scripted responses one after another, and then successes."""
+    """A vendor that returns scripted responses one after another, and then successes."""
 
     def __init__(self, clock: Clock, answers: list[tuple[str, float]]) -> None:
         self._clock = clock
@@ -91,7 +91,7 @@ class AsyncClient(Vendor):
     """An asynchronous HTTP client."""
 
     async def send(self, request: Request, url: str, timeouts: Any) -> Any:
-        """Answer."""
+        """Return the next scripted response."""
         return self.answer(request, url, timeouts)
 
     open = send
@@ -101,7 +101,7 @@ class AsyncClient(Vendor):
 
 
 def error_facts(error: Any) -> Any:
-    """Return what must be equal of two errors, or of the exceptions that caused them."""
+    """Return the facts about an error, and about its causes, that must be equal on both paths."""
     if not isinstance(error, ConnectorError):
         return type(error), str(error)
     cause = error.__cause__
@@ -132,7 +132,7 @@ class Story:
 
 @attrs.frozen(kw_only=True)
 class Setting:
-    """Where calls are made.
+    """A scenario of calls, with its services and the vendor's responses.
 
     Attributes:
         mode: "plain" or "awaited".
@@ -159,11 +159,11 @@ class Setting:
         return self._play([("call", request) for request in requests])
 
     def run(self, number: int) -> Story:
-        """Call a function so many times."""
+        """Call a function this many times."""
         return self._play([("run", None)] * number)
 
     def perform(self, number: int, *, repeatable: bool) -> Story:
-        """Perform an operation so many times."""
+        """Perform an operation this many times."""
         return self._play([("perform", repeatable)] * number)
 
     def _play(self, calls: list[Any]) -> Story:
@@ -221,7 +221,7 @@ class Setting:
         return Story(ends, vendor.got, clock.slept, events, entries)
 
     def _options(self) -> Iterator[dict[str, Any]]:
-        """The options of one call after another."""
+        """Yield the options of one call after another."""
         for key in self.keys:
             yield self.options | ({} if key is None else {"idempotency_key": key})
         while True:
@@ -234,7 +234,7 @@ class Setting:
 
 @attrs.frozen
 class Find:
-    """An operation that a vendor answers."""
+    """An operation that sends a request to the vendor."""
 
     answer: Callable[[float], Any]
     repeatable: bool = attrs.field(kw_only=True)
@@ -247,14 +247,14 @@ class Find:
         return self.answer(attempt.timeout)
 
     def judge(self, error: Exception) -> ConnectorError | None:
-        """Judge foreign errors."""
+        """Classify foreign errors."""
         if isinstance(error, ValueError):
             return ConnectionFailed("judged.", may_have_been_processed=False)
         return None
 
 
 class FailureObserver:
-    """Keeps the events of failures."""
+    """An observer that keeps only events of failures."""
 
     failures_only = True
 
@@ -262,17 +262,17 @@ class FailureObserver:
         self._events = events
 
     def __call__(self, event: Event) -> None:
-        """Keep an event."""
+        """Keep the event."""
         self._events.append(event)
 
 
 def work_of(verb: str, value: Any, answer: Callable[..., Any]) -> Any:
-    """Return the request, function or operation that a call takes."""
+    """Return the request, function or operation of a scenario's call."""
     return Find(answer, repeatable=value) if verb == "perform" else value or answer
 
 
 class Numbers:
-    """Ids that count."""
+    """An id generator that counts upwards."""
 
     def __init__(self) -> None:
         self._count = 0
@@ -284,16 +284,16 @@ class Numbers:
 
 
 class FixedRandom:
-    """Random numbers without chance."""
+    """A source of random numbers that always returns the same fractions."""
 
     def __init__(self) -> None:
         self._count = 0
 
     def fraction(self) -> float:
-        """Return the middle."""
+        """Return one half."""
         return 0.5
 
     def token(self) -> int:
-        """Return one number after another."""
+        """Return the next number."""
         self._count += 1
         return self._count

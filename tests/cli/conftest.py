@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def _without_configuration(tmp_path: Path) -> Iterator[None]:
-    """A folder and an environment without a configuration."""
+    """Run each test in an empty folder, without a configuration file or MOORAGE variables."""
     previous_environment, local_path = dict(os.environ), Path.cwd()
     for name in ("MOORAGE_CONFIG", "MOORAGE_CREDENTIALS", "MOORAGE_KEYS"):
         os.environ.pop(name, None)

@@ -32,7 +32,7 @@ kind = "logging"
 
 @pytest.fixture(autouse=True)
 def configured() -> None:
-    """Write a configuration with one alert rule."""
+    """Write a configuration with one alert rule, and return its path."""
     configure(CONFIGURATION)
     command("housekeep", "sqlite:///state.db", "--migrate")
 
@@ -107,7 +107,7 @@ class StopAtStart(io.StringIO):
 
 
 def test_signal_ends_the_loop() -> None:
-    """A signal that comes before the first round ends the command in good order."""
+    """A signal before the first evaluation ends `moorage alerts` with exit code 0."""
     output = StopAtStart()
     with contextlib.redirect_stdout(output):
         assert 0 == main(["alerts", "run"])

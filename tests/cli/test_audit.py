@@ -64,7 +64,7 @@ def test_acts_are_listed(trail: Path) -> None:
 
 
 def test_trail_is_sealed_and_verified(trail: Path) -> None:
-    """A sealed trail is whole; a broken link is named, with the exit code 1."""
+    """`audit verify` accepts a sealed trail; a broken link is named, with exit code 1."""
     command("circuit", "open", "vat")
     seal_result = command("audit", "seal", "--json").result
     command("circuit", "reset", "vat")
@@ -89,7 +89,7 @@ def test_trail_is_sealed_and_verified(trail: Path) -> None:
 
 
 def test_seals_without_their_key_are_counted(trail: Path) -> None:
-    """Seals whose key is missing are not verified, and that is said."""
+    """Seals whose key is missing are not verified, and the output of the command counts them."""
     command("audit", "seal")
     text = Path("moorage.toml").read_text()
     Path("moorage.toml").write_text(text.replace('keys = "secret://env/AUDIT_KEYS"\n', ""))
@@ -100,7 +100,7 @@ def test_seals_without_their_key_are_counted(trail: Path) -> None:
 
 
 def test_wrong_anchor_is_refused(trail: Path) -> None:
-    """An anchor is a number and a hash."""
+    """An anchor that is not a number and a hash is refused."""
     assert 2 == command("audit", "verify", "--anchor", "nonsense").code
     assert not trail.exists()
 
@@ -136,7 +136,7 @@ def test_entries_and_credentials_are_recorded(trail: Path) -> None:
 
 
 def test_dead_store_refuses_the_act(trail: Path) -> None:
-    """An act that cannot be recorded is refused, and its error says why."""
+    """An act that cannot be recorded in the audit trail is refused, and the error says why."""
     head = trail.with_name(f"{trail.name}.head")
     head.mkdir()
     result = command("circuit", "open", "vat")
@@ -147,7 +147,7 @@ def test_dead_store_refuses_the_act(trail: Path) -> None:
 
 
 def test_wrong_configuration_refuses_credentials(trail: Path) -> None:
-    """A configuration that cannot be read refuses an act whose trail it might name."""
+    """Acts on credentials are refused while the configuration cannot be read."""
     Path("moorage.toml").write_text("[audit]\nurl = 'redis://localhost'\nother = 1\n")
     os.environ["MOORAGE_KEYS"] = generate_keys().text().reveal()
     store_options = ["--credentials", "sqlite:///credentials.db"]

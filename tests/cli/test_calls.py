@@ -55,7 +55,7 @@ def test_an_answer_is_shown(vat: VendorServer) -> None:
 
 @pytest.mark.parametrize("value", ["--body", "--json-body"])
 def test_a_body_is_sent(vat: VendorServer, value: str, tmp_path: Path) -> None:
-    """Text, a file and the standard input are bodies, under a key that names the effect."""
+    """`moorage call` sends a body from text, a file or standard input, under its --key."""
     (tmp_path / "body.json").write_text('{"a": 1}')
     vat.respond(204)
     text = '{"a": 1}' if value == "--json-body" else "@body.json"
@@ -82,7 +82,7 @@ def test_piped_input_is_sent_as_the_body(vat: VendorServer) -> None:
 
 
 def test_a_refusal_is_shown_with_its_answer(vat: VendorServer) -> None:
-    """The vendor's answer is shown beside the error, and the exit code names its kind."""
+    """The vendor's error response is shown with the error, and the exit code tells its kind."""
     vat.respond_json({"error": "no such rate"}, status=404)
     vat.respond(500, {"Content-Type": "application/json"}, b"{broken")
     people = command("call", "vat", "GET", "/rates/XX")
@@ -100,7 +100,7 @@ def test_a_refusal_is_shown_with_its_answer(vat: VendorServer) -> None:
 
 
 def test_unreachable_service_is_an_error() -> None:
-    """A refused connection ends with an error and nothing on the output."""
+    """A refused connection ends `moorage call` with an error and an empty standard output."""
     with VendorServer(port="refusing") as unknown_server:
         configure(
             f'[services.vat]\nbase_url = "{unknown_server.url}"\nretry = {{ preset = "none" }}\n'

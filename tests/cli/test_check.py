@@ -80,7 +80,7 @@ _UNREACHABLE: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("table", _UNREACHABLE)
 def test_unreachable_store_is_reported(table: str) -> None:
-    """A hub opens without its stores, so a store that is away has an exit code of its own."""
+    """`moorage check` reports an unreachable store with its own exit code."""
     tables = {table: _UNREACHABLE[table]}
     configure(write_toml(tables))
     moorage.open(tables).close()
@@ -99,7 +99,7 @@ def test_unreachable_store_is_reported(table: str) -> None:
 
 
 def test_all_unreachable_stores_are_reported_at_once() -> None:
-    """Each store that is away has a line, and a mistake is worse than all of them."""
+    """`moorage check` lists every unreachable store; for a mistake it exits with 2 instead of 4."""
     configure(write_toml(_UNREACHABLE))
     result = command("check", "--json")
     configure(write_toml({**_UNREACHABLE, "environments": {"a": {}, "b": {"http": 7}}}))
@@ -130,7 +130,7 @@ def test_stores_that_can_be_used_are_not_reported(tmp_path: Path) -> None:
 
 
 def test_store_of_another_environment_is_reported(tmp_path: Path) -> None:
-    """A store in which every call would be refused is reported, and stays as it is."""
+    """A store of another environment, which refuses every call, is reported and not changed."""
     text = f'[state]\nurl = "sqlite:///{tmp_path}/a.db"\nenvironment_id = "{{}}"\n'
     configure(text.format("live"))
     assert 0 == command("check").code
@@ -154,7 +154,7 @@ def test_empty_configuration_is_valid() -> None:
 
 
 def test_mistakes_are_reported_with_path_and_remedy() -> None:
-    """Path, cause and remedy are in the text and in the JSON."""
+    """`moorage check` reports path, cause and remedy of each mistake, as text and as JSON."""
     configure('[vendors.stripe]\ntimeuot = 5\n[email]\nvendor = "nobody"\n')
     people, result = command("check"), command("check", "--json")
 
@@ -174,7 +174,7 @@ def test_mistakes_are_reported_with_path_and_remedy() -> None:
     ],
 )
 def test_mistakes_between_sections_are_refused(text: str, path: str) -> None:
-    """Mistakes that show only when everything is combined are found too."""
+    """Mistakes that show only when sections of the configuration are combined are found too."""
     configure(text)
 
     assert (2, True) == (command("check").code, path in command("check").err)
@@ -203,7 +203,7 @@ def test_vendor_lists_contracts_capabilities_and_options(name: str) -> None:
 
 @pytest.mark.parametrize("make", STORES.values(), ids=STORES)
 def test_the_configured_store_is_kept_tidy(make: Callable[[], str]) -> None:
-    """Without a URL, the configuration's store is used."""
+    """Without a URL, `moorage housekeep` uses the store of the configuration."""
     configure(f'[state]\nurl = "{make()}"\n')
     result = command("housekeep", "--migrate", "--json")
 

@@ -34,7 +34,7 @@ def test_plain_secrets_are_warned_of() -> None:
 
 
 def test_overrides_are_listed() -> None:
-    """Each override by an environment or a variable is listed with its path."""
+    """Each setting that an environment or a variable overrides is listed with its path."""
     configure(
         '[services.vat]\nbase_url = "https://vat.example"\n'
         '[environments.test.services.vat]\nbase_url = "https://test.vat.example"\n'
@@ -52,7 +52,7 @@ def test_overrides_are_listed() -> None:
 
 
 def test_an_earlier_version_is_shown_and_written() -> None:
-    """The difference is shown; with --write the file is replaced, and the old one kept."""
+    """`check` shows how to convert an old configuration; --write does it and keeps a copy."""
     os.environ["STRIPE"] = "sk_test_hunter2"
     configure(EARLIER)
     result = command("check")
@@ -68,7 +68,7 @@ def test_an_earlier_version_is_shown_and_written() -> None:
 
 
 def test_rewritten_file_keeps_its_permissions() -> None:
-    """A rewritten file has the permissions of the old one, and follows no planted link."""
+    """A rewritten configuration file keeps its permissions; no planted link is followed."""
     os.environ["STRIPE"] = "sk"
     configure(EARLIER)
     Path("moorage.toml").chmod(0o600)
@@ -80,7 +80,7 @@ def test_rewritten_file_keeps_its_permissions() -> None:
 
 
 def test_invalid_tenant_store_is_refused() -> None:
-    """A URL that cannot hold tenants is refused."""
+    """The URL of a store that cannot hold tenants is refused."""
     os.environ["RING"] = f"1:{'A' * 43}="
     configure('[tenants_from]\nurl = "redis://:hunter2@host"\nkeys = "secret://env/RING"\n')
     result = command("check")
@@ -90,7 +90,7 @@ def test_invalid_tenant_store_is_refused() -> None:
 
 
 def test_unwritable_configurations_are_refused() -> None:
-    """Another format or a read-only folder is refused with the reason."""
+    """A configuration in another format or a read-only folder is not rewritten, with a reason."""
     Path("moorage.json").write_text(
         '{"version": 0, "services": {"vat": {"base_url": "https://a.b"}}}'
     )
@@ -106,7 +106,7 @@ def test_unwritable_configurations_are_refused() -> None:
 
 
 def test_rewriting_is_atomic(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After any step of the rewrite, a complete configuration exists."""
+    """If rewriting a configuration stops after any step, a complete configuration file exists."""
     os.environ["STRIPE"] = "sk_test_hunter2"
     configure(EARLIER)
     Path("moorage.toml").chmod(0o600)
@@ -142,7 +142,7 @@ def test_an_environment_may_be_named_by_a_variable(name: str) -> None:
 def test_database_of_another_program_is_no_store(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A store whose file belongs to another program is reported at the path of its URL."""
+    """A database file of another program is reported at the path of the store's URL."""
     monkeypatch.chdir(tmp_path)
     with closing(sqlite3.connect("shop.db")) as connection, connection:
         connection.execute("CREATE TABLE orders (id)")

@@ -23,7 +23,7 @@ MAKES = pytest.mark.parametrize("make", VAULTS.values(), ids=VAULTS)
 
 @pytest.fixture(autouse=True)
 def _keys() -> None:
-    """Return encryption keys for the tests."""
+    """Set the encryption keys for these tests in the environment."""
     os.environ["MOORAGE_KEYS"] = generate_keys().text().reveal()
 
 
@@ -70,7 +70,7 @@ def test_options_choose_the_kind_of_credential(options: list[str], made: Credent
     "options", [["--username", "me", "--query", "key"], ["--header", "a", "--query", "b"]]
 )
 def test_secret_is_given_in_one_way_only(options: list[str]) -> None:
-    """Two options that both set where the secret is sent are refused."""
+    """Two options that set in different ways where the secret is sent are refused together."""
     store = "sqlite:///credentials.db"
     assert typed("x", "credentials", "set", "crm", "--credentials", store, *options).code in {1, 2}
 
@@ -83,7 +83,7 @@ def test_empty_input_is_refused_as_a_secret() -> None:
 
 
 def test_a_secret_is_no_argument() -> None:
-    """No option takes a secret, and an error does not repeat one."""
+    """No option of `moorage credentials` takes a secret, and no error message repeats one."""
     result = command("credentials", "set", "crm", "hunter2", "--credentials", "sqlite:///c.db")
 
     assert 2 == result.code
@@ -91,7 +91,7 @@ def test_a_secret_is_no_argument() -> None:
 
 
 def test_keys_are_replaced() -> None:
-    """Secrets encrypted with an older key are encrypted with the first one."""
+    """Key rotation encrypts the secrets of an older key again with the first key."""
     store = "sqlite:///credentials.db"
     typed("hunter2", "credentials", "set", "crm", "--credentials", store)
     ring = KeyRing.from_environment(os.environ)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def test_demo_prints_and_writes_its_report(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The demo prints its story, and writes the report to the named file."""
+    """`moorage demo` prints each step, and writes its report to the named file."""
     monkeypatch.setenv("BROWSER", "true")
     page = tmp_path / "day.html"
     assert 0 == main(["demo", "--report", str(page), "--open"])
@@ -27,7 +27,7 @@ def test_demo_prints_and_writes_its_report(
 def test_a_program_gets_the_figures_alone(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With --json the output is one document, and the story goes to the standard error."""
+    """With --json, standard output is one JSON document; the narration goes to standard error."""
     page = tmp_path / "day.html"
     assert 0 == main(["demo", "--json", "--report", str(page)])
     captured = capsys.readouterr()
@@ -41,7 +41,7 @@ def test_a_program_gets_the_figures_alone(
 def test_a_page_that_cannot_be_left_is_an_error(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """If the page cannot be written, the error names its path."""
+    """If the report cannot be written, the error names its path."""
     (tmp_path / "file").write_text("in the way")
     assert 2 == main(["demo", "--report", str(tmp_path / "file" / "day.html")])
     assert "cannot be written" in capsys.readouterr().err

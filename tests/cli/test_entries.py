@@ -84,7 +84,7 @@ def test_calls_are_made_once(
 def test_payments_are_settled_before_calls_are_made(
     server: VendorServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`run --once` settles the call of a payment that a person has closed, and sends nothing."""
+    """`outbox run --once` settles the call whose payment a person has closed, and sends nothing."""
     stripe = StripeSandbox()
     Path("moorage.toml").write_text(
         '[state]\nurl = "sqlite:///state.db"\n[payments]\nvendor = "stripe"\n[vendors.stripe]\n'
@@ -119,7 +119,7 @@ def test_payments_are_settled_before_calls_are_made(
 def test_a_worker_stops_at_a_signal(
     outbox: Outbox, server: VendorServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """`run` in this process ends with its counts at SIGTERM, once a call was made."""
+    """At SIGTERM, `outbox run` in this process finishes its call, prints its counts and ends."""
     put(outbox)
 
     def stop() -> None:
@@ -190,7 +190,7 @@ def test_calls_are_dropped_and_replayed(outbox: Outbox, capsys: pytest.CaptureFi
 
 @pytest.mark.usefixtures("outbox")
 def test_sealed_calls(server: VendorServer, capsys: pytest.CaptureFixture[str]) -> None:
-    """With MOORAGE_KEYS, calls that were sealed with these keys are opened."""
+    """With MOORAGE_KEYS, the commands decrypt calls that were encrypted with these keys."""
     keys = generate_keys()
     os.environ["MOORAGE_KEYS"] = keys.text().reveal()
     put(Outbox(SqliteOutbox("calls.db"), cipher=AesGcmCipher(keys)))
@@ -202,7 +202,7 @@ def test_sealed_calls(server: VendorServer, capsys: pytest.CaptureFixture[str]) 
 def test_sealed_calls_with_keys_of_the_configuration(
     server: VendorServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With [cipher] in the configuration, calls that were sealed with its keys are opened."""
+    """With [cipher] in the configuration, the commands decrypt calls encrypted with its keys."""
     keys = generate_keys()
     configuration = Path("moorage.toml").read_text()
     Path("moorage.toml").write_text(f'{configuration}[cipher]\nkeys = "secret://env/OUR_KEYS"\n')
@@ -227,7 +227,7 @@ def heard(event, entry):
 
 
 def test_objects_of_a_program(outbox: Outbox, capsys: pytest.CaptureFixture[str]) -> None:
-    """A program's outbox or inbox is named by module and attribute."""
+    """`module:attribute` names the outbox or inbox object of a program."""
     Path("shop_of_mine.py").write_text(PROGRAM)
     put(outbox)
     assert run(capsys, "outbox", "run", "--app", "shop_of_mine:outbox", "--once")["done"] == 1
@@ -239,7 +239,7 @@ def test_objects_of_a_program(outbox: Outbox, capsys: pytest.CaptureFixture[str]
 
 @pytest.mark.usefixtures("outbox")
 def test_webhooks(capsys: pytest.CaptureFixture[str]) -> None:
-    """Webhooks are listed, dropped and replayed as calls are."""
+    """The inbox commands list, drop and replay webhooks as those of the outbox do calls."""
     store = SqliteInbox("calls.db", create=True)
     now = store.now()
     store.add(InboxEntry(id="w1", target="stripe", operation="paid", added_at=now))
@@ -252,7 +252,7 @@ def test_webhooks(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.usefixtures("outbox")
 def test_stores_that_are_nobodys(capsys: pytest.CaptureFixture[str]) -> None:
-    """The commands are refused if no store is configured that processes share."""
+    """Without a store that processes share, `moorage outbox` and `moorage inbox` are refused."""
     run(capsys, "outbox", "list", code=2)
     run(capsys, "inbox", "list", "--store", "memory:", code=2)
 
@@ -282,7 +282,7 @@ class AwayOutbox(SqliteOutbox):
     """An outbox whose store is unavailable; it stops its worker at the first error."""
 
     def claim(self, *_: Any, **__: Any) -> Any:
-        """Send the signal that ends the worker, and fail."""
+        """Send the signal that ends the worker, and fail like an unavailable store."""
         os.kill(os.getpid(), signal.SIGTERM)
         raise StorageUnavailable("The store is away.")
 
@@ -330,7 +330,7 @@ def test_calls_are_paused(outbox: Outbox, capsys: pytest.CaptureFixture[str]) ->
 def test_resuming_names_the_pauses_that_remain(
     outbox: Outbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A pause is ended under the names that it was given; `resume` shows the others."""
+    """`outbox resume` ends the pause with the given names, and shows the other pauses."""
     outbox.pause(reason="incident 7")
     assert main(["outbox", "resume", "shop", "--tenant", "acme", "--store", URL]) == 1
     assert capsys.readouterr().out == (

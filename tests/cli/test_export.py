@@ -50,7 +50,7 @@ def test_export_is_printed_or_written(
 
 
 def test_a_program_gets_the_document(configured: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """With --json the result of the command is the document."""
+    """With --json, the output of `moorage export` is the exported document."""
     assert 0 == main(["export", "openapi", "--json", "--config", configured])
     assert "3.1.0" == json.loads(capsys.readouterr().out)["result"]["openapi"]
 

@@ -30,7 +30,7 @@ MORE = ("--credentials", "sqlite:///credentials.db")
 
 @pytest.fixture(autouse=True)
 def _copy() -> None:
-    """A copy of production: a store, a credential and a tenant."""
+    """Create a copy of a production database with a credential and a tenant."""
     os.environ["MOORAGE_KEYS"] = generate_keys().text().reveal()
     configure(
         '[state]\nurl = "sqlite:///state.db"\n[services.vat]\nbase_url = "https://vat.example"\n'
@@ -81,7 +81,7 @@ def test_neutralize_refuses_mistakes(arguments: tuple[str, ...], message: str) -
 
 
 def test_nothing_to_act_with() -> None:
-    """Without named tenants or credentials, there is nothing to delete."""
+    """`moorage neutralize` without any configured store of credentials or tenants is refused."""
     configure('[state]\nurl = "sqlite:///state.db"\n')
     result = command(*STAGING, "neutralize", "--yes")
 
@@ -97,7 +97,7 @@ def test_neutralize_refuses_an_unused_store() -> None:
 
 
 def test_a_copy_sends_when_it_may() -> None:
-    """A copied database sends nothing until a person allows it."""
+    """A copied database sends nothing until `moorage rearm` allows it."""
     with VendorServer() as vendor:
         vendor.respond(200)
         configure(

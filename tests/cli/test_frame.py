@@ -39,7 +39,7 @@ OPTIONS = ["--version", "--migrate", "--tenant", "--write", "--timeout", "--issu
 
 @pytest.mark.parametrize("words", COMMANDS)
 def test_command_docstrings_match_the_table(words: str) -> None:
-    """A command's docstring begins with its sentence in the table."""
+    """The docstring of each command begins with the command's sentence in the command table."""
     place, description = COMMANDS[words]
     module, _, name = place.partition(":")
     result = getattr(import_module(module), name).__doc__
@@ -62,7 +62,7 @@ def test_every_command_helps(words: str) -> None:
 
 
 def test_help_lists_commands_and_exit_codes() -> None:
-    """The help names every command and the exit codes, without importing them."""
+    """`moorage --help` lists all commands and exit codes, without importing the commands."""
     result = command("--help")
 
     assert 0 == result.code
@@ -93,7 +93,7 @@ def test_missing_command_shows_the_help(words: list[str]) -> None:
     ],
 )
 def test_a_wrong_call_is_a_sentence(arguments: list[str]) -> None:
-    """Arguments that make no sense are refused in one line, with the code of wrong calls."""
+    """Wrong arguments are refused with one line and the exit code for wrong usage."""
     ended_ended = command(*arguments)
     result = command(*arguments, "--json").document
 
@@ -156,7 +156,7 @@ def test_every_error_ends_with_a_sentence(words: str, code: int, sentence: str) 
 
 
 def test_more_can_be_seen() -> None:
-    """With --debug the traceback shows where an error happened, but no secret values."""
+    """With --debug the traceback of an error is shown, without secret values."""
     result = command("crash", "--debug", commands=ENDINGS)
 
     assert "endings.py" in result.err
@@ -164,13 +164,13 @@ def test_more_can_be_seen() -> None:
 
 
 def test_exit_codes_of_errors() -> None:
-    """Configuration errors, lost answers and refusals have different exit codes."""
+    """Configuration errors, unknown outcomes and refusals have different exit codes."""
     assert 3 == exit_codes.code_of(OutcomeUnknown("lost"))
     assert 1 == exit_codes.code_of(ConnectionFailed("away"))
 
 
 def test_system_exit_keeps_its_code() -> None:
-    """A command that exits by itself sets the exit code, by default that of an error."""
+    """A command that raises SystemExit sets the exit code; without a code it is 1."""
     assert 1 == command("leave", commands=ENDINGS).code
 
 
@@ -192,7 +192,7 @@ def test_missing_library_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_other_import_errors_are_raised(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only libraries of the extra are reported as missing."""
+    """Only a missing library of the `cli` extra is reported; other import errors are raised."""
     uninstall(monkeypatch, "moorage.errors", "moorage.cli.")
     with pytest.raises(ImportError, match=re.escape("moorage.errors")):
         cli.main(["vendors"])
@@ -233,7 +233,7 @@ def test_closed_pipe_ends_quietly() -> None:
 
 
 def test_it_can_be_interrupted() -> None:
-    """Ctrl-C ends a command that waits, with its own code and one line."""
+    """Ctrl-C ends a waiting command with the exit code of interruptions and one line."""
     with subprocess.Popen(
         [sys.executable, "-c", "from tests.support.command import waiting; waiting()"],
         stdout=subprocess.PIPE,
@@ -266,7 +266,7 @@ def test_unencodable_letters_do_not_fail() -> None:
 @pytest.mark.parametrize("coding", ["ascii", "latin-1", "cp1252", "utf-8"])
 @pytest.mark.parametrize("words", [["check", "--json"], ["export", "openapi"]])
 def test_a_document_is_one_in_any_coding(tmp_path: Path, coding: str, words: list[str]) -> None:
-    """Characters outside the output's encoding are escaped as in JSON."""
+    """In JSON output, characters outside the output's encoding are escaped as JSON requires."""
     written_path = tmp_path / "moorage.toml"
     written_path.write_text(
         '[services."\U0001f600\u00fc"]\nbase_url = "https://a.example"\n', "utf-8"
@@ -314,7 +314,7 @@ def test_closed_streams_do_not_fail(arguments: list[str]) -> None:
 
 
 def test_letters_that_are_missing_are_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A document uses all characters that the output's encoding has."""
+    """JSON output uses every character that the output's encoding has, and escapes the others."""
     for coding, written_json in (("ascii", '"\\u00fc"'), ("utf-8", '"\u00fc"')):
         monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), coding))
         assert written_json == as_json("\u00fc")
@@ -333,7 +333,7 @@ def test_missing_streams_are_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no disk that is always full")
 @pytest.mark.parametrize("words", ["talk", "refuse", "leave", "mumble"])
 def test_full_disk_is_reported(words: str, capfd: pytest.CaptureFixture[str]) -> None:
-    """Output that cannot be written ends with a sentence and an exit code."""
+    """If output cannot be written, the command prints an error and has an exit code for it."""
     with Path("/dev/full").open("w") as full_disk, redirect_stdout(full_disk):
         assert 1 == run([words], ENDINGS)
     output = capfd.readouterr().err
@@ -352,7 +352,7 @@ ARGUMENTS = st.lists(
 @settings(deadline=None)
 @given(ARGUMENTS)
 def test_arguments_never_give_a_traceback(arguments: list[str]) -> None:
-    """Any arguments end with a documented exit code, and with --json in a document."""
+    """Arbitrary arguments end with a documented exit code, and with --json in a JSON document."""
     result = command(*arguments)
 
     assert result.code in set(exit_codes.CODES) - {exit_codes.INTERNAL_ERROR}

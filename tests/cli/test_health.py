@@ -46,7 +46,7 @@ def vendor() -> Iterator[VendorServer]:
 
 
 def test_troubles_are_shown_with_remedies(vendor: VendorServer) -> None:
-    """The command shows what is wrong and what to do, and exits with 1."""
+    """`moorage health` shows what is wrong and what to do, and exits with 1."""
     result = command("health")
 
     assert 1 == result.code
@@ -82,7 +82,7 @@ def test_no_service_at_all() -> None:
 
 
 def test_regions_have_rows_of_their_own() -> None:
-    """Each region is shown with its name."""
+    """`moorage health` has a row for each region, with its name."""
     configure(
         "[services.vat]\nregions = [{name = 'eu', base_url = 'http://127.0.0.1:9'},"
         " {name = 'us', base_url = 'http://127.0.0.1:9'}]\n"
@@ -92,7 +92,7 @@ def test_regions_have_rows_of_their_own() -> None:
 
 
 def test_queues_are_watched() -> None:
-    """Dead letters of the outbox and the inbox are reported."""
+    """`moorage health` reports dead letters in the outbox and the inbox."""
     configure(
         '[services.shop]\nbase_url = "http://127.0.0.1:9"\n[services.shop.retry]\npreset = "none"\n'
     )
@@ -112,7 +112,7 @@ def test_queues_are_watched() -> None:
 
 
 def test_queues_of_the_host() -> None:
-    """A host program's own queues are watched without being named."""
+    """The queues of a program that embeds the command line are watched without configuration."""
     with Hub([]) as hub:
         stores = {"outbox": Outbox(MemoryOutbox()), "inbox": WebhookInbox(hub, MemoryInbox())}
         host = Host(source={"version": 1}, kept=lambda: stores)
@@ -121,7 +121,7 @@ def test_queues_of_the_host() -> None:
 
 
 def test_hub_has_the_settings_and_signals(vendor: VendorServer) -> None:
-    """A hub with a `[health]` table has its settings, and remembers the signals for health."""
+    """A hub with a `[health]` table has these settings, and an observer of health signals."""
     path = Path("moorage.toml")
     path.write_text(path.read_text() + "[observers]\nlogging = true\n")
     with moorage.open(path) as hub:
@@ -145,7 +145,7 @@ def test_hub_has_the_settings_and_signals(vendor: VendorServer) -> None:
     ],
 )
 def test_wrong_settings_are_named(table: str, path: str) -> None:
-    """A wrong setting is refused with its place."""
+    """A wrong setting in `[health]` is refused with its path."""
     configure(table)
     with pytest.raises(ConfigurationError) as excinfo:
         moorage.open("moorage.toml")

@@ -1,4 +1,4 @@
-"""The command line as a part of another program."""
+"""The command line embedded in another program, its host."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_configuration_of_the_host(tmp_path: Path) -> None:
 
 
 def test_store_of_the_configuration(tmp_path: Path) -> None:
-    """A host that names no store leaves that to its configuration."""
+    """If the host names no store, commands use the store of the host's configuration."""
     state = {"url": f"sqlite:///{tmp_path / 'state.db'}"}
     host = Host(source={**GIVEN, "state": state})
 
@@ -55,7 +55,7 @@ def test_configuration_that_is_named(tmp_path: Path) -> None:
     "words, expected", [((), "staging"), (("--environment=production",), "production")]
 )
 def test_environment(words: tuple[str, ...], expected: str) -> None:
-    """The host's environment applies where none is named."""
+    """The host's environment applies if the command names none."""
     configuration = {**GIVEN, "environments": {"staging": {}, "production": {}}}
     host = Host(source=configuration, environment="staging")
 

@@ -1,4 +1,4 @@
-"""The command line, run as an operator runs it."""
+"""`moorage housekeep`, and the command line as a Python module."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def test_housekeeping_removes_expired_states(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Any number of expired states is removed, and the others stay."""
+    """`moorage housekeep` removes all expired states, and keeps the others."""
     path, stored_key = tmp_path / "state.db", new_key()
     with SqliteStorage(path) as store:
         now, _ = store.execute(Write({stored_key: "kept"}))
@@ -33,7 +33,7 @@ def test_housekeeping_removes_expired_states(
 
 
 def test_a_store_that_is_away_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
-    """For an unavailable store the exit code and the error say so, without the password."""
+    """If the store is unavailable, exit code and error say so, and the password is not shown."""
     assert main(["housekeep", "redis://:hunter2@127.0.0.1:1/0"]) == 1
     output = capsys.readouterr().err
     assert output.startswith("moorage: ")
@@ -43,13 +43,13 @@ def test_a_store_that_is_away_is_an_error(capsys: pytest.CaptureFixture[str]) ->
 
 @pytest.mark.parametrize("url", ["memory:", "ftp://host"])
 def test_invalid_urls_have_an_exit_code(url: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """A URL that can never work ends with its own exit code."""
+    """A store URL that can never work has its own exit code."""
     assert main(["housekeep", url]) == 2
     assert capsys.readouterr().err.startswith("moorage: ")
 
 
 def test_runs_as_a_module() -> None:
-    """`python -m moorage` is the command, and has a help."""
+    """`python -m moorage` runs the command line, and shows its help."""
     process = subprocess.run(
         [sys.executable, "-m", "moorage", "--help"], capture_output=True, text=True, check=False
     )

@@ -44,7 +44,7 @@ def log() -> Iterator[Any]:
 
 
 def run(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> Any:
-    """The JSON result of a command."""
+    """Run a command, and return its JSON result."""
     assert main(["log", *words, "--json"]) == code
     document = json.loads(capsys.readouterr().out)
     return document["result"] if document["ok"] else document["error"]
@@ -71,7 +71,7 @@ def run(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> Any:
 def test_calls_are_listed(
     words: tuple[str, ...], expected: tuple[int, ...], log: Any, capsys: Any
 ) -> None:
-    """The newest call comes first, and options choose among them."""
+    """`moorage log list` shows the newest call first, and its options filter the calls."""
     listed_calls = run(capsys, "list", *words)
 
     assert [entry(number).id for number in expected] == [
@@ -80,7 +80,7 @@ def test_calls_are_listed(
 
 
 def test_pages_lead_to_each_other(log: Any, capsys: Any) -> None:
-    """A list shows people and programs how to get the next page."""
+    """A page of `moorage log list` says how to get the next one, as text and as JSON."""
     first_page = run(capsys, "list", "--limit", "1")
     second_page = run(capsys, "list", "--after", first_page["next"])
     assert [entry(0).id] == [call["id"] for call in second_page["calls"]]
@@ -93,7 +93,7 @@ def test_pages_lead_to_each_other(log: Any, capsys: Any) -> None:
 
 
 def test_list_shows_how_far_back_it_read() -> None:
-    """A list that reached the limit of a page says how far back it read, and how to continue."""
+    """A list that stops at its limit says how far back it has read, and how to continue."""
     start = datetime(2030, 1, 1, tzinfo=UTC)
     result = list_of(LogPage(items=(), next="7.8", scanned=50_000, scanned_to=start))
     sentence = "Looked through 50000 entries, back to 2030-01-01T00:00:00+00:00."
@@ -108,19 +108,19 @@ def test_list_shows_how_far_back_it_read() -> None:
 
 
 def test_old_calls_are_removed(log: Any, capsys: Any) -> None:
-    """Calls older than the given days are removed, and the others stay."""
+    """`moorage log` removes calls older than the given days, and keeps the others."""
     assert {"removed": 1} == run(capsys, "remove", "--older-than", "30")
     assert [entry(1).id] == [call["id"] for call in run(capsys, "list")["calls"]]
 
 
 def test_days_that_lead_to_no_date_are_refused(log: Any, capsys: Any) -> None:
-    """A mistake in the number of days removes nothing."""
+    """An invalid number of days removes no calls."""
     error = run(capsys, "remove", "--older-than", "1e12", code=2)
     assert "are too many for a date" in json.dumps(error)
 
 
 def test_json_list_has_every_field(log: Any, capsys: Any) -> None:
-    """A program gets all fields of an entry, with the exact time and duration."""
+    """With --json, `moorage log list` has all fields of an entry, with exact time and duration."""
     (call,) = run(capsys, "list", "--id", entry(0).id)["calls"]
 
     assert {field.name for field in attrs.fields(IntegrationLog)} == call.keys()
@@ -129,7 +129,7 @@ def test_json_list_has_every_field(log: Any, capsys: Any) -> None:
 
 
 def test_call_is_shown(log: Any, capsys: Any) -> None:
-    """A call is shown with all its fields, its request and its response, each time it was made."""
+    """`moorage log show` prints all fields of a call, with request and response of each attempt."""
     again = attrs.evolve(entry(0), started_at=datetime.now(UTC), response=None)
     log.write(again)
     log.flush()
@@ -153,7 +153,7 @@ def test_unknown_call_is_not_shown(log: Any, capsys: Any) -> None:
 
 
 def test_export_as_csv(log: Any, capsys: Any) -> None:
-    """A file has a header and a row for each call, whose texts are no formulas."""
+    """The CSV export has a header and a row for each call; no text can be run as a formula."""
     for number, tenant in enumerate(("=1+1", "@x", "-2", "+2", "\t=1", "plain"), 10):
         log.write(attrs.evolve(entry(number), tenant=tenant))
     log.flush()
@@ -169,7 +169,7 @@ def test_export_as_csv(log: Any, capsys: Any) -> None:
 
 
 def test_export_as_json_lines(log: Any, capsys: Any) -> None:
-    """A file has a JSON document for each matching call."""
+    """The JSON Lines export has a document for each matching call."""
     words = ("--format", "jsonl", "--output", "calls.jsonl", "--tenant", "acme")
     assert {"exported": 1} == run(capsys, "export", *words)
     lines = [json.loads(line) for line in Path("calls.jsonl").read_text("utf-8").splitlines()]
@@ -179,7 +179,7 @@ def test_export_as_json_lines(log: Any, capsys: Any) -> None:
 
 
 def test_export_as_parquet(log: Any, capsys: Any) -> None:
-    """A file has a typed column for each field and a row for each call, in groups of a thousand."""
+    """The Parquet export has a typed column for each field, and row groups of a thousand calls."""
     for number in range(2, 2_500):
         log.write(attrs.evolve(entry(number), tenant="=1+1"))
     log.flush()
@@ -202,7 +202,7 @@ def test_export_as_parquet(log: Any, capsys: Any) -> None:
 
 
 def test_export_of_texts_that_parquet_refuses() -> None:
-    """A text that is no UTF-8 is written as far as it is."""
+    """In the Parquet export, characters that UTF-8 cannot encode are replaced."""
     strange = attrs.evolve(entry(0), tenant="acme\udcff")
     with Path("calls.parquet").open("wb") as file:
         assert 1 == write_parquet([strange], file)
@@ -213,7 +213,7 @@ def test_export_of_texts_that_parquet_refuses() -> None:
 def test_export_to_parquet_needs_pyarrow(
     log: Any, capsys: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without the package the command says how to install it, and an earlier file stays."""
+    """Without pyarrow, the Parquet export says how to install it, and keeps an existing file."""
     Path("calls.parquet").write_text("earlier")
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
     error = run(capsys, "export", "--format", "parquet", "--output", "calls.parquet", code=2)
@@ -223,7 +223,7 @@ def test_export_to_parquet_needs_pyarrow(
 
 
 def test_export_of_more_calls_than_a_page(log: Any, capsys: Any) -> None:
-    """Every call is written once, however many pages there are."""
+    """An export of more calls than a page has writes every call once."""
     for number in range(2, 2_500):
         log.write(entry(number))
     log.flush()
@@ -234,7 +234,7 @@ def test_export_of_more_calls_than_a_page(log: Any, capsys: Any) -> None:
 
 
 def test_export_to_an_impossible_place(log: Any, capsys: Any) -> None:
-    """A file that cannot be written is an error of the call."""
+    """An export to a file that cannot be written is refused as a usage error."""
     error = run(capsys, "export", "--output", "missing/calls.csv", code=2)
     assert "cannot be written" in json.dumps(error)
 
@@ -251,7 +251,7 @@ def follow(*words: str) -> subprocess.Popen[str]:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_follow_ends_with_a_signal(number: signal.Signals, log: Any) -> None:
-    """New calls are shown as they are stored, and a signal ends the command with success."""
+    """`log --follow` shows new calls as they are stored, and a signal ends it with success."""
     with follow("--service", "stripe") as process:
         assert process.stdout is not None
         lines: list[str] = []
@@ -272,7 +272,7 @@ def test_follow_ends_with_a_signal(number: signal.Signals, log: Any) -> None:
 
 
 def test_follow_ends_with_its_reader(log: Any) -> None:
-    """A command whose output nobody reads any more ends by itself."""
+    """`moorage log --follow` ends by itself when nobody reads its output any more."""
     with follow() as process:
         assert process.stdout is not None
         process.stdout.close()
@@ -282,7 +282,7 @@ def test_follow_ends_with_its_reader(log: Any) -> None:
 
 
 def test_follow_counts(log: Any, capsys: Any) -> None:
-    """Each call is a line of JSON, and the command ends after the number that was asked for."""
+    """`log --follow` prints each call as a line of JSON, and ends after the given number."""
     ended_event = Event()
 
     def write() -> None:
@@ -308,7 +308,7 @@ def test_follow_counts(log: Any, capsys: Any) -> None:
 
 
 def test_follow_shows_lines(log: Any, capsys: Any) -> None:
-    """Without --json, each call is a line with the columns of a list, and `-` for no value."""
+    """Without --json, --follow prints the list's columns, with `-` for missing values."""
     follow_ended = Event()
 
     def write() -> None:
@@ -346,7 +346,7 @@ def test_signal_ends_follow_with_success(log: Any) -> None:
 
 
 def test_follow_without_reader_ends(log: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """If the other end of the pipe is closed, the log is not read any more."""
+    """If the other end of the pipe is closed, `moorage log --follow` stops reading the log."""
     reader, writer = os.pipe()
     os.close(reader)
     with os.fdopen(writer, "w") as pipe:
@@ -358,7 +358,7 @@ def test_follow_without_reader_ends(log: Any, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_housekeeping_removes_old_calls(log: Any, capsys: Any) -> None:
-    """Housekeeping removes the calls that are older than the configuration keeps them."""
+    """`moorage housekeep` removes calls that are older than the retention in the configuration."""
     text = f'[log]\nurl = "{URL}"\nkeep_days = 30\n'
     Path("moorage.toml").write_text(text)
     assert 0 == main(["housekeep"])
@@ -371,14 +371,14 @@ def test_housekeeping_removes_old_calls(log: Any, capsys: Any) -> None:
 
 
 def test_days_must_be_positive(log: Any, capsys: Any) -> None:
-    """A number of days that would remove every call is refused."""
+    """A number of days that would remove every call from the log is refused."""
     Path("moorage.toml").write_text(f'[log]\nurl = "{URL}"\nkeep_days = -1\n')
     assert 2 == main(["housekeep"])
     assert "log.keep_days" in capsys.readouterr().err
 
 
 def test_a_log_has_to_be_named(capsys: Any) -> None:
-    """Without a log in the configuration the command says where to name it."""
+    """If the configuration names no log, the error says where to name it."""
     Path("moorage.toml").write_text("")
     error = run(capsys, "list", code=2)
     assert "under [log]" in json.dumps(error)

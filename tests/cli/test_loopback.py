@@ -1,4 +1,4 @@
-"""The local page for the browser's return serves one request and repeats none of it."""
+"""The local page to which the browser returns after consent serves one request only."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from moorage.errors import ConfigurationError
 
 
 def brought(listener: Loopback, *heads: bytes) -> tuple[str, list[bytes]]:
-    """Return the request that the listener accepted, and its answer to each request."""
+    """Send requests to the listener; return the one that it accepted, and its responses."""
     answers: list[bytes] = []
     host, port = urlsplit(listener.url).hostname or "", urlsplit(listener.url).port or 0
 
@@ -40,7 +40,7 @@ GOOD = b"GET /callback?code=c&state=%3Cs%3E HTTP/1.1\r\nHost: HERE\r\n\r\n"
 
 
 def test_one_request_is_taken() -> None:
-    """The page accepts one request, repeats nothing of it, and may not be cached."""
+    """The page accepts one request, shows nothing of it, and forbids caching."""
     with Loopback(0) as listener:
         assert listener.url.startswith("http://127.0.0.1:")
         target, (answer,) = brought(listener, GOOD)
@@ -67,7 +67,7 @@ def test_one_request_is_taken() -> None:
     ],
 )
 def test_other_requests_are_refused(head: bytes) -> None:
-    """Other requests are refused, and the wait continues."""
+    """The listener refuses other requests, and keeps waiting for the right one."""
     with Loopback(0) as listener:
         target, answers = brought(listener, head, GOOD)
 
@@ -90,7 +90,7 @@ def test_silent_connection_does_not_extend_the_wait() -> None:
 
 
 def test_a_port_is_used_once() -> None:
-    """A port in use is refused with its number."""
+    """The error for a port in use names the port."""
     with Loopback(0) as listener:
         port = urlsplit(listener.url).port or 0
         with pytest.raises(ConfigurationError, match=str(port)):

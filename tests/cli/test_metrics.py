@@ -18,7 +18,7 @@ URL = "sqlite:///metrics.db"
 
 @pytest.fixture
 def _figures() -> None:
-    """Write metrics of an hour and of a week ago, and a configuration that names them."""
+    """Write metrics from an hour and a week ago, and a configuration that names their store."""
     Path("moorage.toml").write_text(f'[metrics]\nurl = "{URL}"\n')
     now = datetime.now(UTC)
     with open_metrics(URL, create=True, threads=False) as metrics:
@@ -33,7 +33,7 @@ def _figures() -> None:
 
 
 def run(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> Any:
-    """The JSON result of a command."""
+    """Run a command, and return its JSON result."""
     assert main(["metrics", *words, "--json"]) == code
     document = json.loads(capsys.readouterr().out)
     return document["result"]["windows"] if document["ok"] else document["error"]
@@ -55,7 +55,7 @@ def run(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> Any:
     ],
 )
 def test_figures_are_chosen(words: tuple[str, ...], expected: Any, capsys: Any) -> None:
-    """Options select metrics, and group them."""
+    """The options of `moorage metrics` filter and group the metrics."""
     windows = run(capsys, *words)
 
     assert expected == [(window["service"], window["calls"]) for window in windows]
@@ -63,7 +63,7 @@ def test_figures_are_chosen(words: tuple[str, ...], expected: Any, capsys: Any) 
 
 @pytest.mark.usefixtures("_figures")
 def test_programs_get_all_figures(capsys: Any) -> None:
-    """The JSON has outcomes, rates and percentiles of each window."""
+    """With --json, each window has outcomes, rates and percentiles."""
     (window,) = run(capsys, "--service", "stripe", "--window", "1h")
 
     assert 3_600 == window["seconds"]
@@ -78,7 +78,7 @@ def test_programs_get_all_figures(capsys: Any) -> None:
 
 @pytest.mark.usefixtures("_figures")
 def test_people_get_a_table(capsys: Any) -> None:
-    """The table has a row for each series and window."""
+    """The printed table of metrics has a row for each series and window."""
     assert 0 == main(["metrics"])
     table = capsys.readouterr().out
     assert 0 == main(["metrics", "--window", "1d", "--service", "vat", "--since", "2d"])
@@ -102,13 +102,13 @@ def test_people_get_a_table(capsys: Any) -> None:
     ],
 )
 def test_wrong_options_are_refused(words: tuple[str, ...], message: str, capsys: Any) -> None:
-    """A wrong option says what is right."""
+    """The error for a wrong option says which values are allowed."""
     assert main(["metrics", *words]) != 0
     assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("text", ["", '[metrics]\nurl = "memory:"\n'])
 def test_shared_metrics_are_needed(text: str, capsys: Any) -> None:
-    """Figures in another process's memory cannot be shown."""
+    """Metrics in the memory of another process cannot be shown, and the error says so."""
     Path("moorage.toml").write_text(text)
     assert "--store" == run(capsys, code=2)["path"]

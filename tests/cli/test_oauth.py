@@ -1,4 +1,4 @@
-"""Consent from the command line: the real command against a strict server, and its listener."""
+"""OAuth consent with `moorage oauth`, run against a strict authorization server."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ PUBLIC = Client(method="none", redirect_uris=("http://127.0.0.1/callback",))
 
 
 def fetch(url: str, **headers: str) -> tuple[int, str]:
-    """The status and page that a browser gets."""
+    """Load a URL like a browser, and return status and page."""
     parts = urlsplit(url)
     link = HTTPConnection(parts.hostname or "", parts.port, timeout=10)
     try:
@@ -122,7 +122,7 @@ class Context:
 
 @pytest.fixture(name="context")
 def _context(tmp_path: Path) -> Iterator[Context]:
-    """Return the tokens that the command has stored."""
+    """Yield the options and token stores of a test; restore the environment afterwards."""
     previous_environment = dict(os.environ)
     yield Context(tmp_path)
     os.environ.clear()
@@ -130,7 +130,7 @@ def _context(tmp_path: Path) -> Iterator[Context]:
 
 
 def test_a_process_gets_and_gives_back(context: Context) -> None:
-    """The real command prints a URL, stores the tokens, and revokes them."""
+    """`moorage oauth login` prints a URL and stores the tokens; `oauth revoke` revokes them."""
     command = [sys.executable, "-m", "moorage", "oauth"]
     with AuthorizationServer(HERE) as server:
         options = context.options(server, "--secret-env", "ERP_SECRET", "--tenant", "acme-fr")
@@ -163,7 +163,7 @@ def test_a_process_gets_and_gives_back(context: Context) -> None:
 
 
 def test_a_process_shows_a_code(context: Context) -> None:
-    """With --device the code is printed, and tokens are stored after the person's decision."""
+    """`oauth login --device` prints a code, and stores tokens once the person has agreed."""
     with AuthorizationServer(PUBLIC) as server:
         server.people.interval = 1
         with subprocess.Popen(
@@ -190,7 +190,7 @@ def test_a_process_shows_a_code(context: Context) -> None:
 
 
 def test_device_login_with_a_secret(context: Context) -> None:
-    """A device with a client secret gets tokens like one without."""
+    """Login with --device works with a client secret as without."""
     terminal = Terminal()
     with AuthorizationServer(HERE) as server:
         server.people.interval = 1
@@ -217,7 +217,7 @@ def test_refused_consent_has_an_exit_code(
 
 
 def test_every_option_is_used(context: Context) -> None:
-    """Endpoints, scope, parameters and port appear in the URL."""
+    """Endpoints, scope, parameters and port from the options appear in the URL for the person."""
     with socket.socket() as free_socket:
         free_socket.bind(("127.0.0.1", 0))
         port = free_socket.getsockname()[1]
@@ -319,7 +319,7 @@ def test_login_times_out(context: Context, capsys: pytest.CaptureFixture[str]) -
 def test_unreachable_database_asks_no_person(
     context: Context, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """If tokens cannot be stored, no consent is requested."""
+    """If the token database is unreachable, login fails before it asks the person for consent."""
     with AuthorizationServer(PUBLIC) as server:
         absent_database = "postgresql://moorage:hunter2@127.0.0.1:1/none"
         assert 1 == main(
@@ -335,7 +335,7 @@ def test_unreachable_database_asks_no_person(
 def test_missing_database_library_names_the_extra(
     context: Context, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A database without its library names the extra to install."""
+    """If the database library is missing, the error names the extra to install."""
     rooms = "credentials", "sealed", "databases"
     uninstall(monkeypatch, "sqlalchemy", *(f"moorage.adapters.{room}." for room in rooms))
     with AuthorizationServer(PUBLIC) as server:
@@ -348,7 +348,7 @@ def test_missing_database_library_names_the_extra(
 def test_secrets_stay_in_the_environment(
     context: Context, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Secrets are read from environment variables only; no option takes one."""
+    """OAuth secrets are read from environment variables only; no option takes one."""
     with AuthorizationServer(PUBLIC) as server:
         assert 2 == main(["oauth", "login", *context.options(server), "--secret", "s3cr3t"])
 

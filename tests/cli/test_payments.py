@@ -1,4 +1,4 @@
-"""`moorage payments` lists and closes the payments of a killed process."""
+"""`moorage payments` lists and closes payments whose process was killed during the charge."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ hub.payments().charge(charge, idempotency_key=key)
 
 
 class Killing(StripeSandbox):
-    """Kills the charging process after the charge and before its answer."""
+    """A vendor that kills the charging process after the charge and before the response."""
 
     def __init__(self) -> None:
         super().__init__(api_key="sk_test_sandbox")
@@ -60,7 +60,7 @@ class Killing(StripeSandbox):
         self.known = Event()
 
     def answer(self, request: SandboxRequest) -> Response:
-        """Answer like Stripe, and kill the process."""
+        """Answer a charge like Stripe, then kill the process."""
         answer = super().answer(request)
         if request.method == "POST" and self.victim is not None:
             self.known.wait()
@@ -77,7 +77,7 @@ class Killing(StripeSandbox):
 
 
 def listed(key: str) -> list[dict[str, object]]:
-    """The payments that the command lists under a key."""
+    """Return the payments that the command lists under a key."""
     results = command("payments", "unsettled", "--json").result["payments"]
     return [result for result in results if result["idempotency_key"] == key]
 
@@ -114,7 +114,7 @@ def test_payment_of_a_killed_process_is_listed_and_closed(make: Callable[[], str
 
 
 def test_settle_command_settles_due_payments() -> None:
-    """Lost payments that are due are settled and listed by key; otherwise it says so."""
+    """`payments settle` settles due payments with unknown outcomes, or says that there are none."""
     stripe = StripeSandbox(api_key="sk_test_sandbox")
     with stripe.serving() as server:
         configuration = WHOLE.format(state="sqlite:///state.db", url=server.url)
@@ -144,7 +144,7 @@ def test_settle_command_settles_due_payments() -> None:
 
 
 def test_sealed_payment_is_closed_with_the_keys_of_the_configuration() -> None:
-    """Without [cipher] a sealed payment is not closed; with it, it is listed whole and closed."""
+    """An encrypted payment can be closed only with [cipher], which also shows all its fields."""
     stripe = StripeSandbox(api_key="sk_test_sandbox")
     os.environ["MOORAGE_KEYS"] = generate_keys().text().reveal()
     with stripe.serving() as server:
@@ -181,7 +181,7 @@ def test_sealed_payment_is_closed_with_the_keys_of_the_configuration() -> None:
 
 
 def test_closing_requires_an_outcome() -> None:
-    """Closing requires one of the two outcomes, and a listed payment."""
+    """`moorage payments close` requires one of two outcomes, and the key of a listed payment."""
     configure(WHOLE.format(state="sqlite:///state.db", url="http://127.0.0.1:9"))
     for value in ((), ("--done", "--not-done")):
         assert "Pass either --done or --not-done." in command("payments", "close", "k", *value).err

@@ -1,4 +1,5 @@
-"""`moorage run` and `moorage connectors`: operations of connectors by name, and their list."""
+"""`moorage run` and `moorage connectors`: connector operations by name, and the list of connectors.
+"""
 
 from __future__ import annotations
 
@@ -29,14 +30,14 @@ ADA = '{"person": "Ada"}'
 
 @pytest.fixture(autouse=True, name="diaries")
 def _diaries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """Configure connectors of an installed package."""
+    """Install a package with test connectors, and configure two of them."""
     Path("moorage.toml").write_text(CONFIGURATION, encoding="utf-8")
     yield install_diaries(tmp_path, monkeypatch)
     sys.modules.pop("our_diaries")
 
 
 def test_operation_runs_with_arguments_of_json() -> None:
-    """The result is shown as text, and with --json as a value."""
+    """`moorage run` prints the result of the operation as text, or with --json as a value."""
     people = command("run", "mine", "greet", "--arguments", ADA)
     result = command("run", "mine", "greet", "--arguments", ADA, "--key", "k1", "--json")
 
@@ -45,7 +46,7 @@ def test_operation_runs_with_arguments_of_json() -> None:
 
 
 def test_arguments_come_from_a_file() -> None:
-    """`@file` reads the arguments of a file."""
+    """`@file` reads the arguments of an operation from a file."""
     Path("ada.json").write_text(ADA, encoding="utf-8")
 
     assert "Hello Ada\n" == command("run", "mine", "greet", "--arguments", "@ada.json").out
@@ -62,7 +63,7 @@ def test_arguments_come_from_a_file() -> None:
     ],
 )
 def test_mistakes_are_named(arguments: list[str], message: str) -> None:
-    """Nothing is run, and the error says what is wrong."""
+    """`moorage run` with a wrong name or argument runs nothing, and the error names the mistake."""
     result = command("run", *arguments)
 
     assert 2 == result.code
@@ -70,7 +71,7 @@ def test_mistakes_are_named(arguments: list[str], message: str) -> None:
 
 
 def test_missing_argument_is_named() -> None:
-    """An operation is not run without its arguments."""
+    """An operation with a missing argument is not run, and the error names the argument."""
     result = command("run", "mine", "greet")
 
     assert 0 != result.code
@@ -78,7 +79,7 @@ def test_missing_argument_is_named() -> None:
 
 
 def test_connectors_are_listed_with_their_health(diaries: Any) -> None:
-    """The list asks each server that is enabled."""
+    """`moorage connectors` checks the health of each enabled connector."""
     people = command("connectors", "--timeout", "2")
     mine, old = command("connectors", "--json").result["connectors"]
 
@@ -103,7 +104,7 @@ def test_connectors_are_listed_with_their_health(diaries: Any) -> None:
 def test_unavailable_connector_is_told_by_the_exit_code(
     diaries: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A script sees that a server is out of order."""
+    """`moorage connectors` exits with 1 if a connector's health check fails."""
 
     def fail(*_: object) -> None:
         raise OSError
@@ -116,7 +117,7 @@ def test_unavailable_connector_is_told_by_the_exit_code(
 
 
 def test_empty_list_says_so() -> None:
-    """A configuration without connectors has none to list."""
+    """If no connectors are configured, `moorage connectors` says so."""
     Path("moorage.toml").write_text("version = 1\n", encoding="utf-8")
 
     assert "No connector is configured.\n" == command("connectors").out

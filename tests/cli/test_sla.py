@@ -31,7 +31,7 @@ availability = 0.5
 
 @pytest.fixture
 def _figures() -> None:
-    """Write metrics of this month and an earlier one, and a configuration with objectives."""
+    """Write metrics of this month and of an earlier one, and a configuration with objectives."""
     Path("moorage.toml").write_text(f'[metrics]\nurl = "{URL}"\n{OBJECTIVES}')
     now = datetime.now(UTC)
     with open_metrics(URL, create=True, threads=False) as metrics:
@@ -42,7 +42,7 @@ def _figures() -> None:
 
 
 def run(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> Any:
-    """The JSON result of a command."""
+    """Run a command, and return its JSON result."""
     assert main(["sla", *words, "--json"]) == code
     document = json.loads(capsys.readouterr().out)
     return document["result"]["months"] if document["ok"] else document["error"]
@@ -72,7 +72,7 @@ def test_objectives_are_reported(capsys: Any) -> None:
 
 @pytest.mark.usefixtures("_figures")
 def test_reports_are_written(capsys: Any) -> None:
-    """A table is shown, and files are written for others to read."""
+    """`moorage sla` prints a table, and writes reports into files."""
     words = ["sla", "--months", "1", "--csv", "sla.csv", "--html", "sla.html"]
     assert 0 == main(words)
     output = capsys.readouterr().out
@@ -86,13 +86,13 @@ def test_reports_are_written(capsys: Any) -> None:
 
 @pytest.mark.usefixtures("_figures")
 def test_a_file_that_cannot_be_written_is_reported(capsys: Any) -> None:
-    """The error for a report that cannot be written names the file."""
+    """If the report cannot be written, the error names the file."""
     assert "none/sla.csv" == run(capsys, "--csv", "none/sla.csv", code=2)["path"]
 
 
 @pytest.mark.usefixtures("_figures")
 def test_without_calls_there_is_nothing(capsys: Any) -> None:
-    """Without calls, the report says that no objective was measured."""
+    """Without recorded calls, `moorage sla` says that no objective was measured."""
     with open_metrics("sqlite:///empty.db", create=True) as metrics:
         metrics.flush()
         metrics.migrate()
@@ -111,6 +111,6 @@ def test_without_calls_there_is_nothing(capsys: Any) -> None:
     ],
 )
 def test_a_configuration_that_has_no_report(text: str, path: str, capsys: Any) -> None:
-    """The error names the place in the configuration."""
+    """If no objectives are configured, the error names the section of the configuration to add."""
     Path("moorage.toml").write_text(text)
     assert run(capsys, code=2)["path"].startswith(path)

@@ -46,7 +46,7 @@ def configured(state: str, url: str = "http://127.0.0.1:9") -> str:
 
 @MAKES
 def test_circuit_is_set_for_every_process(make: Callable[[], str]) -> None:
-    """A circuit set by hand holds in every process, is shown, and ends with a reset."""
+    """A circuit set by hand applies to all processes, is shown, and ends with a reset."""
     name = configured(make())
     assert 0 == command("status").code
     opened_circuit = command("circuit", "open", name, "--json")
@@ -72,7 +72,7 @@ def test_circuit_is_set_for_every_process(make: Callable[[], str]) -> None:
 
 @MAKES
 def test_pause_of_a_limit_is_ended_for_everybody(make: Callable[[], str]) -> None:
-    """An operator can end a pause that a vendor asked for, once."""
+    """An operator can end the pause of a rate limit that a vendor asked for."""
     with VendorServer() as vendor:
         name = configured(make(), vendor.url)
         vendor.respond(429, {"Retry-After": "1800"})
@@ -90,7 +90,7 @@ def test_pause_of_a_limit_is_ended_for_everybody(make: Callable[[], str]) -> Non
 
 @MAKES
 def test_limits_reset_names_service_and_tenant(make: Callable[[], str]) -> None:
-    """The output names whose limits were paused, and how long they would have been."""
+    """`limits reset` names the service and tenant of the paused limits, and the remaining time."""
     with VendorServer() as vendor:
         name = configured(make(), vendor.url)
         vendor.respond(429, {"Retry-After": "1800"})
@@ -102,7 +102,7 @@ def test_limits_reset_names_service_and_tenant(make: Callable[[], str]) -> None:
 
 @MAKES
 def test_a_limit_that_is_used_up_is_shown(make: Callable[[], str]) -> None:
-    """The status shows the wait for an exhausted limit, and takes no token."""
+    """`moorage status` shows the wait for an exhausted rate limit, without consuming a token."""
     with VendorServer() as vendor:
         name = configured(make(), vendor.url)
         assert [0.0] == command("status", "--json").result["services"][0]["limits"]
@@ -118,7 +118,7 @@ def test_a_limit_that_is_used_up_is_shown(make: Callable[[], str]) -> None:
 
 
 def test_regions_stand_for_themselves() -> None:
-    """Each region has a line and a circuit, and a budget that is used up shows."""
+    """`status` has a line and a circuit for each region, and shows an exhausted retry budget."""
     regions = [Region("eu", "http://127.0.0.1:9"), Region("us", "http://127.0.0.1:9")]
     budget = RetryBudget(floor=0, ratio=0.01)
     services = [
@@ -144,7 +144,7 @@ def test_regions_stand_for_themselves() -> None:
 
 
 def test_open_circuit_shows_its_remaining_time() -> None:
-    """The output shows the failures of an open circuit, and the remaining open time."""
+    """`moorage circuit` shows the failures of an open circuit, and the remaining open time."""
     with VendorServer(port="refusing") as refusing:
         configure(
             f'[state]\nurl = "sqlite:///state.db"\n[services.vat]\nbase_url = "{refusing.url}"\n'
@@ -160,7 +160,7 @@ def test_open_circuit_shows_its_remaining_time() -> None:
 
 @pytest.mark.parametrize("words", [["status"], ["circuit", "open", "vat"]])
 def test_status_needs_a_shared_store(words: list[str]) -> None:
-    """Without a shared store the commands are refused, since each process has its own state."""
+    """`status` and `circuit` need a shared store, since each process has its own state."""
     configure('[services.vat]\nbase_url = "http://127.0.0.1:9"\n')
 
     assert (2, True) == (command(*words).code, "state.url" in command(*words).err)
@@ -174,7 +174,7 @@ def test_an_unknown_service_is_refused() -> None:
 
 
 def test_a_page_stays_on_a_terminal() -> None:
-    """The status page is refreshed, follows the window's size, and ends with q."""
+    """`status --watch` is refreshed, fits the window's size, and ends with q."""
     name = configured("sqlite:///state.db")
     with terminal("status", "--watch", "--every", "0.1") as shown_terminal:
         shown_terminal.wait_for_text("closed")
@@ -201,7 +201,7 @@ def test_a_page_ends_with_control_c() -> None:
 
 
 def test_a_page_needs_a_terminal() -> None:
-    """Without a terminal, the command names the alternative."""
+    """Without a terminal, `status --watch` is refused, and the error names the alternative."""
     configured("sqlite:///state.db")
 
     assert (2, True) == (
@@ -211,7 +211,7 @@ def test_a_page_needs_a_terminal() -> None:
 
 
 def test_a_program_gets_a_line_each_time() -> None:
-    """With --json each look is one line of JSON."""
+    """With --json, `status --watch` prints one line of JSON for each refresh."""
     name = configured("sqlite:///state.db")
     with subprocess.Popen(
         [sys.executable, "-m", "moorage", "status", "--watch", "--every", "0.05", "--json"],
@@ -228,7 +228,7 @@ def test_a_program_gets_a_line_each_time() -> None:
 
 
 def test_tables_fit_the_terminal() -> None:
-    """On a terminal, tables are drawn, and long work shows its progress."""
+    """On a terminal, tables have frames, and long work shows its progress."""
     configured("sqlite:///state.db")
     with terminal("status") as shown_terminal:
         shown_terminal.wait_for_text("circuit")
@@ -240,7 +240,7 @@ def test_tables_fit_the_terminal() -> None:
 
 
 def test_keys_are_read_one_by_one() -> None:
-    """An unknown key refreshes the page, and every key counts."""
+    """On the status page, an unknown key refreshes the page, and no key press is lost."""
     name = configured("sqlite:///state.db")
     with seated("status", "--watch", "--every", "30") as shown_terminal:
         shown_terminal.wait_for_text(name[:8])

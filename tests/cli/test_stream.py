@@ -89,7 +89,7 @@ dead_letters = {file = "dead.jsonl"}
 
 @pytest.fixture(autouse=True)
 def _program(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A program in the working folder, and a configuration with a pipeline."""
+    """Write a Python program, and a configuration with a pipeline that uses it."""
     monkeypatch.setattr(sys, "path", list(sys.path))
     Path("our_orders.py").write_text(APP, encoding="utf-8")
     configure(POLLED)
@@ -98,17 +98,17 @@ def _program(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def configure(text: str) -> None:
-    """Write the configuration."""
+    """Write the configuration file."""
     Path("moorage.toml").write_text(text, encoding="utf-8")
 
 
 def stored() -> list[int]:
-    """The numbers that the sink stored."""
+    """Return the numbers that the sink stored."""
     return [int(line) for line in Path("stored").read_text("utf-8").split()]
 
 
 def letters() -> list[dict[str, Any]]:
-    """The dead letters that `stream dlq list` shows."""
+    """Return the dead letters that `stream dlq list` shows."""
     entries: list[dict[str, Any]] = command("stream", "dlq", "list", "shop", "--json").result[
         "letters"
     ]
@@ -116,7 +116,7 @@ def letters() -> list[dict[str, Any]]:
 
 
 def test_pipeline_runs_from_the_configuration() -> None:
-    """A run that ends by itself exits with 0, and its numbers are in the store afterwards."""
+    """A pipeline whose source ends exits with 0, and its position and counts are in the store."""
     assert (0, "never run") == (command("stream", "status").code, state_of("shop"))
     ending = command("stream", "run")
     assert 0 == ending.code, ending.err
@@ -142,13 +142,13 @@ def test_pipelines_of_the_configuration_have_metrics() -> None:
 
 
 def state_of(name: str) -> str:
-    """The state of a pipeline."""
+    """Return the state of a pipeline."""
     rows = command("stream", "status", name, "--json").result["pipelines"]
     return str(rows[0]["state"])
 
 
 def test_reset_begins_anew_or_after_a_position() -> None:
-    """A pipeline goes on after its position, until it is reset."""
+    """A pipeline continues after its stored position, until `stream reset` clears or moves it."""
     command("stream", "run")
     Path("repaired").touch()
     assert 0 == command("stream", "run").code
@@ -164,7 +164,7 @@ def test_reset_begins_anew_or_after_a_position() -> None:
 
 
 def test_dead_letters_are_listed_shown_replayed_and_dropped() -> None:
-    """A replayed letter that succeeds is gone; one that fails again is a new letter."""
+    """A replayed dead letter is removed if it succeeds, and becomes a new one if it fails again."""
     command("stream", "run")
     [letter] = letters()
     assert ("InvalidData", "Three is broken.", 3, 1) == tuple(
@@ -190,7 +190,7 @@ def test_dead_letters_are_listed_shown_replayed_and_dropped() -> None:
 
 
 def test_payload_that_is_no_text_is_shown_as_base64() -> None:
-    """Nothing of a payload is lost in what is shown."""
+    """A dead letter's payload that is not text is shown as Base64, without any loss."""
     command("stream", "run")
     path = Path("dead.jsonl")
     document = json.loads(path.read_text("utf-8"))
@@ -205,7 +205,7 @@ def test_payload_that_is_no_text_is_shown_as_base64() -> None:
 
 
 def test_letters_that_are_not_named_are_not_touched() -> None:
-    """Dropping and replaying need ids that exist, or --everything."""
+    """Dropping or replaying dead letters requires ids that exist, or --everything."""
     command("stream", "run")
     for words in (["drop", "shop"], ["replay", "shop", "x"], ["drop", "shop", "x", "--everything"]):
         ending = command("stream", "dlq", *words)
@@ -214,7 +214,7 @@ def test_letters_that_are_not_named_are_not_touched() -> None:
 
 
 def test_pause_holds_a_pipeline_until_it_is_resumed() -> None:
-    """A paused pipeline says why, and no worker runs it."""
+    """A paused pipeline shows the reason for its pause, and no worker runs it."""
     assert 1 == command("stream", "resume", "shop").code
     assert "paused: shop (audit)" in command("stream", "pause", "shop", "--reason", "audit").out
     assert "paused" == state_of("shop")
@@ -227,7 +227,7 @@ def test_pause_holds_a_pipeline_until_it_is_resumed() -> None:
 
 
 def workers(name: str) -> list[dict[str, Any]]:
-    """The reports of the workers of a pipeline."""
+    """Return the reports of a pipeline's workers."""
     entries: list[dict[str, Any]] = command("stream", "status", name, "--json").result["pipelines"][
         0
     ]["workers"]
@@ -235,7 +235,7 @@ def workers(name: str) -> list[dict[str, Any]]:
 
 
 def start(*arguments: str) -> subprocess.Popen[bytes]:
-    """Start a worker in a process of its own."""
+    """Start a worker in its own process."""
     return subprocess.Popen(
         [sys.executable, "-m", "moorage", "stream", "run", *arguments],
         stdout=subprocess.DEVNULL,
@@ -245,13 +245,13 @@ def start(*arguments: str) -> subprocess.Popen[bytes]:
 
 @pytest.fixture(name="private")
 def _private() -> Iterator[PrivateRedis]:
-    """A Redis server of this test, and a configuration that reads and writes its streams."""
+    """Start a Redis server, and write a configuration that reads and writes its streams."""
     with PrivateRedis() as private:
         yield private
 
 
 def redis_configuration(url: str, sink: str, **more: str) -> str:
-    """A configuration with a pipeline that reads a stream."""
+    """Return a configuration with a pipeline that reads a Redis stream."""
     lines = "\n".join(f"{name} = {value}" for name, value in more.items())
     return f"""
 [state]
@@ -297,7 +297,7 @@ def test_signal_drains_a_pipeline_between_streams(private: PrivateRedis) -> None
 
 
 def test_records_under_way_are_processed_after_a_signal(private: PrivateRedis) -> None:
-    """The record whose transform the signal interrupts is published and acknowledged."""
+    """A record whose transform a signal interrupts is still published and acknowledged."""
     configure(
         redis_configuration(
             private.url,
@@ -315,7 +315,7 @@ def test_records_under_way_are_processed_after_a_signal(private: PrivateRedis) -
 
 
 def test_records_that_are_cut_off_are_told_by_the_exit_code(private: PrivateRedis) -> None:
-    """A sink that does not end in the time of `drain` is cut off, and its record is given back."""
+    """If a sink exceeds the `drain` time, its record is given back, and the worker exits with 5."""
     configure(redis_configuration(private.url, '{function = "our_orders:hang"}', drain="0.01"))
     with redis.Redis.from_url(private.url) as client:
         client.xadd("orders", {"payload": "1"})
@@ -327,7 +327,7 @@ def test_records_that_are_cut_off_are_told_by_the_exit_code(private: PrivateRedi
 
 
 def test_failure_of_a_pipeline_is_shown() -> None:
-    """A pipeline without a place for dead letters stops at the first, and needs a person."""
+    """A pipeline without a dead-letter queue fails at the first failed record."""
     configure(POLLED.replace('dead_letters = {file = "dead.jsonl"}', ""))
     ending = command("stream", "run")
     assert (1, True) == (ending.code, "Three is broken." in ending.err)
@@ -336,7 +336,7 @@ def test_failure_of_a_pipeline_is_shown() -> None:
 
 
 def test_worker_that_stopped_reporting_is_silent() -> None:
-    """A worker that died without a last report needs a person."""
+    """A worker that died without a last report is shown as silent."""
     storage = open_storage("sqlite:///state.db")
     report = ReportWorker(control_key("shop"), "dead", {"state": "running"})
     states, _ = report.apply((None,), 1)
@@ -347,7 +347,7 @@ def test_worker_that_stopped_reporting_is_silent() -> None:
 
 
 class Planted:
-    """A command that stores a state as it is."""
+    """A command that stores the given state of a pipeline."""
 
     once = False
     durable = True
@@ -357,12 +357,12 @@ class Planted:
         self.state = state
 
     def apply(self, _: Any, now: int, /) -> tuple[Any, None]:
-        """Store the state, as written now."""
+        """Write the state as it is."""
         return ((now, *self.state[1:]),), None
 
 
 def test_pipeline_runs_without_a_store(private: PrivateRedis) -> None:
-    """A broker's pipeline needs no store; then there is no status to show."""
+    """A pipeline over a broker runs without a store, but then has no status to show."""
     text = redis_configuration(private.url, '{function = "our_orders:batches"}')
     configure(text.replace(f'[state]\nurl = "{private.url}"\n', ""))
     with redis.Redis.from_url(private.url) as client:
@@ -375,14 +375,14 @@ def test_pipeline_runs_without_a_store(private: PrivateRedis) -> None:
 
 
 def mistake(*arguments: str) -> str:
-    """Run a command that is refused, and return what it says."""
+    """Run a command that is refused, and return its error message."""
     ending: CommandEnding = command("stream", *arguments)
     assert 2 == ending.code
     return ending.err
 
 
 def test_mistakes_are_named() -> None:
-    """Nothing runs, and the error says what is wrong."""
+    """A mistake in the command or configuration runs nothing, and the error names it."""
     assert "There is no pipeline named 'x'." in mistake("run", "x")
     for name, message in (
         ("our_orders:TEXT", "is no function"),
@@ -398,7 +398,7 @@ def test_mistakes_are_named() -> None:
 
 
 def test_host_gives_its_store() -> None:
-    """A command line that a program embeds runs pipelines with the program's store."""
+    """A program that embeds the command line runs pipelines with its own store."""
     source = {
         "pipelines": {
             "shop": {

@@ -54,7 +54,7 @@ def sign_by_command(scheme: str, *more: str) -> tuple[dict[str, str], str]:
     ],
 )
 def test_saved_webhooks_are_verified(scheme: str, tmp_path: Path) -> None:
-    """A saved body with its headers is verified; one changed byte makes it a forgery."""
+    """`webhook verify` accepts a saved body with its headers, but not with one changed byte."""
     headers, body = sign_by_command(scheme)
     fields = [word for name, value in headers.items() for word in ("--header", f"{name}: {value}")]
     (tmp_path / "body").write_text(body)
@@ -79,7 +79,7 @@ def test_signed_output_is_readable() -> None:
 
 @pytest.mark.parametrize("scheme", sorted(PRESETS))
 def test_every_scheme_is_signed_or_refused(scheme: str) -> None:
-    """Every scheme is either signed, or refused with the reason."""
+    """Each signature scheme is either signed, or refused with a reason."""
     result = command("webhook", "sign", scheme, *OURS)
 
     assert result.code in {0, 2}
@@ -98,21 +98,21 @@ def test_every_scheme_is_signed_or_refused(scheme: str) -> None:
     ],
 )
 def test_impossible_calls_name_the_mistake(arguments: list[str], words: str) -> None:
-    """A call that can never work names the mistake."""
+    """A command that can never work is refused, and the error names the mistake."""
     result = command("webhook", *arguments)
 
     assert (2, True) == (result.code, words in result.err)
 
 
 def test_scheme_parameters_are_options() -> None:
-    """The parameters of a scheme are given as options."""
+    """Options of the command set the parameters of a signature scheme."""
     headers, _ = sign_by_command("meta", "--parameter", "verify_token=t", "--body", BODY)
 
     assert "x-hub-signature-256" in headers
 
 
 def post(url: str, body: bytes, headers: dict[str, str]) -> int:
-    """Send a webhook, and return the status of the answer."""
+    """Send a webhook, and return the status of the response."""
     link = HTTPConnection(urlsplit(url).netloc, timeout=20)
     try:
         link.request("POST", "/", body, headers)
@@ -123,7 +123,7 @@ def post(url: str, body: bytes, headers: dict[str, str]) -> int:
 
 @pytest.mark.parametrize("more", [[], ["--json"]])
 def test_listen_shows_each_webhook(more: list[str]) -> None:
-    """Genuine webhooks are shown; forged, repeated and oversized ones are refused."""
+    """`webhook listen` shows genuine webhooks, and refuses forged, repeated and oversized ones."""
     headers, body = sign_by_command("stripe")
     with subprocess.Popen(
         [*LISTEN, "--port", "0", "--count", "3", *more],
@@ -167,14 +167,14 @@ class Output:
         self._begun = ""
 
     def write(self, text: str) -> int:
-        """Take note."""
+        """Store the text for the test."""
         *whole_lines, self._begun = (self._begun + text).split("\n")
         for line in whole_lines:
             self._lines.put(line)
         return len(text)
 
     def flush(self) -> None:
-        """Everything is there at once."""
+        """Do nothing, because nothing is buffered."""
 
     def line(self) -> str:
         """Wait for the next line of output."""
@@ -183,7 +183,7 @@ class Output:
 
 @pytest.mark.parametrize("more", [[], ["--json"]])
 def test_each_is_judged_by_itself(more: list[str]) -> None:
-    """Each webhook is accepted or refused separately; one that breaks off disturbs no other."""
+    """Each webhook is accepted or refused on its own; a broken connection affects no other."""
     headers, body = sign_by_command("stripe")
     out, err = Output(), Output()
     codes: Queue[int] = Queue()
@@ -213,7 +213,7 @@ def test_each_is_judged_by_itself(more: list[str]) -> None:
 
 
 class OutputThatLeaves(Output):
-    """Reads the listening address, and leaves at the next line."""
+    """Standard output whose reader leaves after the line with the listening address."""
 
     def __init__(self, nowhere: int) -> None:
         super().__init__()
@@ -231,7 +231,7 @@ class OutputThatLeaves(Output):
 
 
 def test_listener_ends_when_its_pipe_closes(tmp_path: Path) -> None:
-    """At a webhook that nobody reads of any more it serves no longer."""
+    """`webhook listen` ends at the first webhook after the reader of its output has left."""
     codes: Queue[int] = Queue()
     with (tmp_path / "nowhere").open("w") as nowhere:
         out = OutputThatLeaves(nowhere.fileno())

@@ -1,4 +1,4 @@
-"""The connectors of either mode behind one asynchronous interface, which keep a journal."""
+"""Test connectors of both modes behind one asynchronous interface, with a journal of calls."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @attrs.frozen
 class Greeting:
-    """An operation that greets somebody."""
+    """A connector operation that greets somebody."""
 
     person: str
     name: str = "greet"
@@ -40,12 +40,12 @@ class Greeting:
         return f"Hello {self.person}".encode()
 
     def judge(self, _: Exception, /) -> ConnectorError | None:
-        """Know no exception."""
+        """Classify no error."""
         return None
 
 
 class AsyncGreeting(Greeting):
-    """The same operation in an event loop."""
+    """The asynchronous variant of `Greeting`."""
 
     async def perform(self, attempt: OperationAttempt, /) -> bytes:  # type: ignore[override]  # awaited
         """Return the greeting."""
@@ -53,7 +53,7 @@ class AsyncGreeting(Greeting):
 
 
 class Diary:
-    """A connector that writes down what happens to it.
+    """A connector that records each call of its methods in a journal.
 
     Attributes:
         journal: what happened, shared by all diaries of a test.
@@ -72,7 +72,7 @@ class Diary:
 
     @property
     def operations(self) -> Mapping[str, NamedOperation]:
-        """Offer to greet people."""
+        """Return the greeting operation."""
         return {
             "greet": NamedOperation(
                 name="greet",
@@ -90,7 +90,7 @@ class Diary:
         return self.greeting(arguments["person"])
 
     def statistics(self) -> PoolStatistics | None:
-        """Return the numbers of a pool."""
+        """Return the statistics of a connection pool."""
         return PoolStatistics(idle=1)
 
     def open(self, timeout: float, /) -> None:
@@ -98,7 +98,7 @@ class Diary:
         self._write(f"open {self.name} {timeout:g}")
 
     def health(self, timeout: float, /) -> ConnectorHealth:
-        """Return that it is well."""
+        """Report that the connector is healthy."""
         self._write(f"ask {self.name} {timeout:g}")
         return ConnectorHealth(
             connector=self.name, at=datetime(2030, 1, 1, tzinfo=UTC), state=HealthState.HEALTHY
@@ -115,7 +115,7 @@ class Diary:
 
 
 class AsyncDiary(Diary):
-    """A diary whose methods are awaited."""
+    """The asynchronous variant of `Diary`."""
 
     greeting = AsyncGreeting
 
@@ -133,7 +133,7 @@ class AsyncDiary(Diary):
 
 
 class ConnectorsLab:
-    """A registry of diaries, and their journal."""
+    """A connector registry for tests, with the journal of its connectors."""
 
     def __init__(self, *, is_async: bool) -> None:
         self.is_async = is_async
@@ -147,31 +147,31 @@ class ConnectorsLab:
         )
 
     def diary(self, name: str) -> Any:
-        """Return a new diary."""
+        """Return a new diary connector."""
         return self.kind(name, self.journal)
 
     def add(self, name: str, *depends_on: str) -> Any:
-        """Add a new diary."""
+        """Add a new diary connector to the registry."""
         diary = self.diary(name)
         self.registry.add(diary, depends_on=depends_on)
         return diary
 
     async def run(self, method: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
-        """Call a method, and await its result in an asynchronous program."""
+        """Call a method of the registry, and await its result if it is asynchronous."""
         result = method(*arguments, **options)
         return await result if self.is_async else result
 
     async def enter(self, use: Any) -> Any:
-        """Enter the block of a use."""
+        """Enter a block that uses a connector."""
         return await self.run(use.__aenter__ if self.is_async else use.__enter__)
 
     async def leave(self, use: Any) -> None:
-        """Leave the block of a use."""
+        """Leave a block that uses a connector."""
         await self.run(use.__aexit__ if self.is_async else use.__exit__, None, None, None)
 
 
 def in_both_modes(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
-    """Run a test with a lab of each mode."""
+    """Run a test with a synchronous and with an asynchronous lab."""
 
     @wraps(test)
     def run(*, is_async: bool) -> None:

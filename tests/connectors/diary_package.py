@@ -1,4 +1,4 @@
-"""A package with kinds of connectors, which a test installs."""
+"""A package with connector kinds, which tests install as if from PyPI."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ greedy = our_diaries:GREEDY
 
 
 def install_diaries(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Install the package in a folder, as far as Python can tell; return its module."""
+    """Make the package look installed in a folder, and return its module."""
     (folder / "our_diaries.py").write_text(MODULE)
     metadata = folder / "our_diaries-1.0.dist-info"
     metadata.mkdir()

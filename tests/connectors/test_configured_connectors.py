@@ -1,4 +1,4 @@
-"""Connectors in a configuration: kinds of other packages, their settings, order and versions."""
+"""Connectors in a configuration file: kinds of other packages, settings, order and versions."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True, name="diaries")
 def _diaries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """Install a package with kinds of connectors, as far as Python can tell."""
+    """Make a package with connector kinds look installed."""
     yield install_diaries(tmp_path, monkeypatch)
     sys.modules.pop("our_diaries")
 
 
 def diary(**settings: Any) -> dict[str, Any]:
-    """The table of a diary."""
+    """Return the configuration table of a diary connector."""
     return {"kind": "diary", "pages": 10, **settings}
 
 
 def problems(connectors: dict[str, Any], **tables: Any) -> list[tuple[str, str]]:
-    """The problems of a configuration with these connectors, which no hub opens either."""
+    """Return the problems of a configuration with these connectors; check that no hub opens it."""
     source = {"connectors": connectors, **tables}
     with pytest.raises(ConfigurationError) as excinfo:
         read_configuration(source)
@@ -45,7 +45,7 @@ def problems(connectors: dict[str, Any], **tables: Any) -> list[tuple[str, str]]
 def test_connector_of_another_package_is_configured(
     diaries: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A hub has the connectors of its configuration, made with their settings, and closes them."""
+    """A hub creates the connectors of its configuration with their settings, and closes them."""
     monkeypatch.setenv("LOCK", "open sesame")
     source = {"connectors": {"mine": diary(lock="secret://env/LOCK")}}
     with moorage.open(source) as hub:
@@ -62,7 +62,7 @@ def test_connector_of_another_package_is_configured(
 
 
 def test_asynchronous_hub_has_asynchronous_connectors(diaries: Any) -> None:
-    """The same configuration serves an asynchronous program."""
+    """The same connector configuration works in an asynchronous program."""
 
     async def run() -> Any:
         async with moorage.aopen({"connectors": {"mine": diary()}}) as hub:
@@ -74,7 +74,7 @@ def test_asynchronous_hub_has_asynchronous_connectors(diaries: Any) -> None:
 
 
 def test_configured_connectors_open_in_order_of_their_dependencies(diaries: Any) -> None:
-    """The order of the tables does not matter."""
+    """Connectors open in the order of their dependencies, regardless of the order of tables."""
     source = {"connectors": {"shop": diary(depends_on="base"), "base": diary()}}
     with moorage.open(source) as hub:
         hub.connectors.open(3.0)
@@ -83,7 +83,7 @@ def test_configured_connectors_open_in_order_of_their_dependencies(diaries: Any)
 
 
 def test_connector_has_the_service_of_its_name() -> None:
-    """A connector's protections are those of [services.NAME], or the usual ones."""
+    """A connector's protections are those of [services.NAME], or else the defaults."""
     tables = {
         "connectors": {"mine": diary(), "yours": diary()},
         "services": {"mine": {"timeout": 2.0}},
@@ -94,7 +94,7 @@ def test_connector_has_the_service_of_its_name() -> None:
 
 
 def test_failures_of_a_connector_count_for_its_service(diaries: Any) -> None:
-    """An operation that fails is an error of the connector's service."""
+    """A failed operation of a connector counts as a failure of its service."""
     del diaries
     with moorage.open({"connectors": {"mine": diary()}}) as hub:
 
@@ -107,7 +107,7 @@ def test_failures_of_a_connector_count_for_its_service(diaries: Any) -> None:
 
 
 def test_disabled_connector_stays_in_the_list(diaries: Any) -> None:
-    """`enabled = false` keeps the settings and their check."""
+    """A connector with `enabled = false` stays listed, and its settings are still checked."""
     with moorage.open({"connectors": {"mine": diary(enabled=False)}}) as hub:
         assert [("mine", False, 2)] == [
             (description.name, description.enabled, description.version)
@@ -119,7 +119,7 @@ def test_disabled_connector_stays_in_the_list(diaries: Any) -> None:
 
 
 def test_settings_of_an_older_version_are_converted() -> None:
-    """A kind reads the settings that were written for its earlier versions."""
+    """A connector kind accepts settings that were written for its earlier versions."""
     old = {"kind": "diary", "version": 1, "sheets": 6}
     with moorage.open({"connectors": {"mine": old}}) as hub:
         assert 12 == hub.connectors["mine"].settings.pages
@@ -148,7 +148,7 @@ def test_settings_of_an_older_version_are_converted() -> None:
     ],
 )
 def test_wrong_tables_are_refused_with_their_path(table: Any, path: str, message: str) -> None:
-    """Reading and opening report the same problem at the same place."""
+    """`moorage check` and `moorage.open` report a wrong connector table with the same path."""
     ((actual_path, actual), *others) = problems({"mine": table})
 
     # Settings that could not be converted to the newest version have none of its fields.
@@ -158,7 +158,7 @@ def test_wrong_tables_are_refused_with_their_path(table: Any, path: str, message
 
 
 def test_names_that_vendors_have_are_refused() -> None:
-    """Two services cannot have one name."""
+    """A connector with the name of a configured vendor is refused."""
     twilio = {
         "account_sid": "AC0123456789abcdef0123456789abcdef",
         "credentials": "0123456789abcdef0123456789abcdef",
@@ -171,14 +171,14 @@ def test_names_that_vendors_have_are_refused() -> None:
 
 
 def test_names_that_cannot_be_services_are_refused() -> None:
-    """A connector's name is one of a service."""
+    """A connector name that cannot be a service name is refused."""
     ((path, _),) = problems({"": diary()})
 
     assert 'connectors.""' == path
 
 
 def test_dependencies_in_a_circle_are_refused() -> None:
-    """The problem shows the whole circle."""
+    """The error for circular dependencies shows the whole circle."""
     ((path, message),) = problems({"a": diary(depends_on=["b"]), "b": diary(depends_on=["a"])})
 
     assert path in {"connectors.a.depends_on", "connectors.b.depends_on"}
@@ -189,7 +189,7 @@ def test_dependencies_in_a_circle_are_refused() -> None:
 
 
 def test_dependency_on_a_disabled_connector_is_refused() -> None:
-    """A connector cannot be opened after one that is never opened."""
+    """A connector that depends on a disabled connector is refused."""
     tables = {"base": diary(enabled=False), "shop": diary(depends_on=["base"])}
 
     assert [("connectors.shop.depends_on", "The connector 'base' is disabled.")] == problems(tables)
@@ -198,7 +198,7 @@ def test_dependency_on_a_disabled_connector_is_refused() -> None:
 
 
 def test_kind_of_the_wrong_mode_is_refused() -> None:
-    """A kind without an asynchronous form is refused by an asynchronous program."""
+    """An asynchronous hub refuses a connector kind without an asynchronous variant."""
     source = {"connectors": {"mine": {"kind": "sync_only", "pages": 1}}}
     moorage.open(source).close()
     with pytest.raises(ConfigurationError, match="synchronous programs only") as excinfo:
@@ -208,7 +208,7 @@ def test_kind_of_the_wrong_mode_is_refused() -> None:
 
 
 def test_running_hub_keeps_its_connectors() -> None:
-    """A reload with other connectors is refused, and one without a change is not."""
+    """A reload that changes the connectors is refused; one without changes to them is accepted."""
     source = {"connectors": {"mine": diary()}}
     with moorage.open(source) as hub:
         hub.reload({**source, "services": {"vat": {"base_url": "https://vat.example"}}})

@@ -1,4 +1,4 @@
-"""The registry of connectors: their order, their health, and changes while they are in use."""
+"""The connector registry: order, health, and changes while connectors are in use."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ async def test_connectors_open_after_those_they_depend_on(lab: ConnectorsLab) ->
 
 @in_both_modes
 async def test_connector_that_cannot_open_stops_the_others(lab: ConnectorsLab) -> None:
-    """The connectors before it stay open, and those after it are not tried."""
+    """If a connector cannot open, those before it stay open, and those after it are not opened."""
     lab.add("base")
     lab.add("shop", "base").failure = ConnectionFailed("down")
     lab.add("report", "shop")
@@ -48,7 +48,7 @@ async def test_connector_that_cannot_open_stops_the_others(lab: ConnectorsLab) -
 
 @in_both_modes
 async def test_every_connector_is_closed_although_one_fails(lab: ConnectorsLab) -> None:
-    """The first error is raised at the end."""
+    """Closing the registry closes every connector, and raises the first error at the end."""
     lab.add("base")
     lab.add("shop", "base").failure = OSError("gone")
     with pytest.raises(OSError, match="gone"):
@@ -59,7 +59,7 @@ async def test_every_connector_is_closed_although_one_fails(lab: ConnectorsLab) 
 
 @in_both_modes
 async def test_closed_registry_has_nothing(lab: ConnectorsLab) -> None:
-    """After the end nothing can be asked or added."""
+    """A closed registry refuses requests and new connectors."""
     lab.add("base")
     await lab.run(lab.registry.close)
 
@@ -71,7 +71,7 @@ async def test_closed_registry_has_nothing(lab: ConnectorsLab) -> None:
 
 @in_both_modes
 async def test_connector_is_got_by_its_class(lab: ConnectorsLab) -> None:
-    """A program gets the connector with its own class, and learns if it is of another."""
+    """The registry returns a connector as its own class, or refuses if its class is another."""
     diary = lab.add("base")
     assert diary is lab.registry.get("base", lab.kind)
     assert diary is lab.registry["base"]
@@ -89,7 +89,7 @@ async def test_connector_is_got_by_its_class(lab: ConnectorsLab) -> None:
 
 @in_both_modes
 async def test_names_and_dependencies_are_checked(lab: ConnectorsLab) -> None:
-    """A name is taken once, and a dependency has to be there before."""
+    """A connector name must be unused, and its dependencies must already exist."""
     lab.add("base")
     with pytest.raises(ConfigurationError, match="Another connector is named 'base'"):
         lab.add("base")
@@ -101,7 +101,7 @@ async def test_names_and_dependencies_are_checked(lab: ConnectorsLab) -> None:
 
 @in_both_modes
 async def test_replaced_connector_closes_after_its_last_use(lab: ConnectorsLab) -> None:
-    """A block that began before goes on with the old connector."""
+    """A block that uses a replaced connector keeps the old one, closed after its last use."""
     old = lab.add("base")
     first, second = lab.registry.use("base", lab.kind), lab.registry.use("base")
     assert old is await lab.enter(first)
@@ -118,7 +118,7 @@ async def test_replaced_connector_closes_after_its_last_use(lab: ConnectorsLab) 
 
 @in_both_modes
 async def test_removed_connector_closes_at_once_if_nobody_uses_it(lab: ConnectorsLab) -> None:
-    """After that it is not there."""
+    """A removed connector that nobody uses is closed at once, and cannot be used any more."""
     lab.add("base")
     await lab.run(lab.registry.remove, "base")
 
@@ -128,7 +128,7 @@ async def test_removed_connector_closes_at_once_if_nobody_uses_it(lab: Connector
 
 @in_both_modes
 async def test_connector_that_others_need_is_not_removed(lab: ConnectorsLab) -> None:
-    """The error names those that depend on it."""
+    """A connector that others depend on is not removed, and the error names them."""
     lab.add("base")
     lab.add("shop", "base")
 
@@ -139,7 +139,7 @@ async def test_connector_that_others_need_is_not_removed(lab: ConnectorsLab) -> 
 
 @in_both_modes
 async def test_connector_in_use_survives_the_end_of_the_registry(lab: ConnectorsLab) -> None:
-    """The last block that uses it closes it."""
+    """If a connector is in use when the registry closes, the last block that uses it closes it."""
     lab.add("base")
     use = lab.registry.use("base")
     await lab.enter(use)
@@ -152,7 +152,7 @@ async def test_connector_in_use_survives_the_end_of_the_registry(lab: Connectors
 
 @in_both_modes
 async def test_declared_connector_is_made_when_it_is_used(lab: ConnectorsLab) -> None:
-    """A connector that nobody uses is neither made nor closed."""
+    """A declared connector is created at its first use; one that nobody uses is never created."""
     made: list[str] = []
 
     def build(name: str) -> Any:
@@ -171,7 +171,7 @@ async def test_declared_connector_is_made_when_it_is_used(lab: ConnectorsLab) ->
 
 @in_both_modes
 async def test_threads_share_the_connector_that_the_first_makes(lab: ConnectorsLab) -> None:
-    """A thread that comes while another one makes the connector waits for it, and gets the same."""
+    """A thread that needs a connector which another is creating waits, and gets the same one."""
     second = Thread(target=lambda: got.append(lab.registry["base"]))
     got: list[Any] = []
 
@@ -188,14 +188,14 @@ async def test_threads_share_the_connector_that_the_first_makes(lab: ConnectorsL
 
 
 def _is_in(thread: Thread, function: str) -> bool:
-    """Return whether a thread is at a line of this function."""
+    """Return whether a thread is currently at a line of this function."""
     frame = sys._current_frames().get(thread.ident or 0)  # noqa: SLF001 - nothing else tells it
     return frame is not None and frame.f_code.co_name == function
 
 
 @in_both_modes
 async def test_connector_that_cannot_be_made_is_not_in_use(lab: ConnectorsLab) -> None:
-    """A failure to make it leaves no use behind."""
+    """A connector that could not be created does not count as in use."""
 
     def fail() -> Any:
         raise ConfigurationError("wrong", path="x")
@@ -229,7 +229,7 @@ async def test_disabled_connector_is_neither_opened_nor_used(lab: ConnectorsLab)
 
 @in_both_modes
 async def test_health_of_all_is_one_value_each(lab: ConnectorsLab) -> None:
-    """A connector that is out of order does not hide the others, nor tell a secret."""
+    """An unhealthy connector neither hides the health of others nor reveals a secret."""
     assert () == await lab.run(lab.registry.health_of_all)
     lab.add("good")
     lab.add("bad").failure = ConnectionFailed("It is down.", remedy="Start it.")
@@ -248,7 +248,7 @@ async def test_health_of_all_is_one_value_each(lab: ConnectorsLab) -> None:
 
 @in_both_modes
 async def test_list_shows_what_is_known(lab: ConnectorsLab) -> None:
-    """A connector that was made shows its versions, its pool and its operations."""
+    """The list shows versions, pool and operations of each connector that was created."""
     lab.add("base")
     lab.add("shop", "base")
     _, shop = lab.registry.descriptions()
@@ -269,7 +269,7 @@ async def test_list_shows_what_is_known(lab: ConnectorsLab) -> None:
 
 @in_both_modes
 async def test_pools_are_those_of_connectors_that_were_made(lab: ConnectorsLab) -> None:
-    """A connector that nobody uses has no pool, and neither has one without connections."""
+    """Only created connectors with a connection pool appear in the list of pools."""
     lab.registry.declare(
         ConnectorDescription(name="unused", kind="diary"), lambda: lab.diary("unused")
     )
@@ -283,7 +283,7 @@ async def test_pools_are_those_of_connectors_that_were_made(lab: ConnectorsLab) 
 
 @in_both_modes
 async def test_operation_runs_by_its_name(lab: ConnectorsLab) -> None:
-    """The arguments are plain JSON, and so is the result."""
+    """An operation called by name takes its arguments as plain JSON and returns plain JSON."""
     lab.add("base")
     run = lab.registry.run
 
@@ -301,10 +301,10 @@ async def test_operation_runs_by_its_name(lab: ConnectorsLab) -> None:
 
 @in_both_modes
 async def test_thousands_of_connectors_are_added_one_by_one(lab: ConnectorsLab) -> None:
-    """Adding a connector touches no other, and makes nothing."""
+    """Adding one of thousands of connectors creates none, and does not touch the others."""
 
     class Untouchable:
-        """A connector of which nobody may want anything."""
+        """A connector that fails the test if anything uses it."""
 
     for number in range(5000):
         description = ConnectorDescription(name=f"c{number}", kind="diary")
@@ -318,7 +318,7 @@ async def test_thousands_of_connectors_are_added_one_by_one(lab: ConnectorsLab) 
 
 
 def test_check_that_hangs_is_cancelled() -> None:
-    """An asynchronous connector that does not keep to its time counts as unavailable."""
+    """An asynchronous connector whose health check exceeds its timeout counts as unavailable."""
 
     class Hanging(AsyncDiary):
         async def health(self, timeout: float, /) -> Any:  # type: ignore[override]  # awaited
@@ -333,7 +333,7 @@ def test_check_that_hangs_is_cancelled() -> None:
 
 
 def test_registry_closes_with_its_block() -> None:
-    """The registry is a context manager."""
+    """The connector registry is a context manager that closes all connectors."""
     journal: list[str] = []
     with Connectors(ConnectorManager([])) as connectors:
         connectors.add(Diary("base", journal))
@@ -342,7 +342,7 @@ def test_registry_closes_with_its_block() -> None:
 
 
 def test_dependencies_in_a_circle_are_found() -> None:
-    """The chain begins and ends with the same name."""
+    """For circular dependencies, the reported chain begins and ends with the same name."""
     chain = cycle_of({"a": ["b"], "b": ["c"], "c": ["a"], "d": ["a"]})
 
     assert chain[0] == chain[-1]
@@ -351,5 +351,5 @@ def test_dependencies_in_a_circle_are_found() -> None:
 
 
 def test_unknown_dependencies_do_not_change_the_order() -> None:
-    """A dependency outside of the names is no obstacle."""
+    """Dependencies on unknown names do not affect the computed order."""
     assert ("a", "b") == opening_order({"b": ["a"], "a": ["elsewhere"]})

@@ -1,4 +1,4 @@
-"""The kinds of connectors that are installed."""
+"""Connector kinds that installed packages provide."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from moorage.wiring.installed_connectors import connector_kind
 
 
 def test_unknown_kind() -> None:
-    """A kind that no installed package has is refused where it stands, with what to do."""
+    """An unknown connector kind is refused with its path in the configuration and a remedy."""
     with pytest.raises(ConfigurationError, match="no kind of connector named 'sqll'") as excinfo:
         connector_kind("sqll", "connectors.erp.kind")
 
@@ -64,7 +64,7 @@ for kind, (library, settings) in libraries.items():
 
 
 def test_kinds_are_described_without_their_libraries() -> None:
-    """Every kind is in the schema without its library, and a connector says what to install."""
+    """Kinds are described without their libraries; using one without its library names it."""
     finished = subprocess.run(
         [sys.executable, "-c", WITHOUT_LIBRARIES, *sys.path],
         capture_output=True,

@@ -1,4 +1,4 @@
-"""The kind `sql`: databases that a configuration names."""
+"""The connector kind `sql`: databases that a configuration names."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def table(**settings: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_statements_of_a_configuration_are_run_by_name(system: str) -> None:
-    """The same statements work with each database; only the URL differs."""
+    """Named SQL statements of a configuration work with each database; only the URL differs."""
     with moorage.open(table(url=url_of(system))) as hub:
         run = hub.connectors.run
         run("stock", "create")
@@ -51,7 +51,7 @@ def test_statements_of_a_configuration_are_run_by_name(system: str) -> None:
 
 
 def test_asynchronous_hub_has_the_asynchronous_connector() -> None:
-    """The same configuration serves an asynchronous program."""
+    """The same `sql` configuration works in an asynchronous hub."""
 
     async def run() -> Any:
         async with moorage.aopen(table(url="sqlite://")) as hub:
@@ -63,7 +63,7 @@ def test_asynchronous_hub_has_the_asynchronous_connector() -> None:
 
 
 def test_database_is_given_by_fields(tmp_path: Path) -> None:
-    """Fields may stand in the place of a URL."""
+    """A database may be given by separate fields instead of a URL."""
     settings = {"dialect": "sqlite", "database": str(tmp_path / "stock.db"), "connections": 2}
     with moorage.open(table(**settings)) as hub:
         hub.connectors.run("stock", "create")
@@ -86,12 +86,12 @@ def test_database_is_given_by_fields(tmp_path: Path) -> None:
     ],
 )
 def test_fields_make_the_address(settings: dict[str, Any], address: str) -> None:
-    """Names with special characters do not change the address."""
+    """Special characters in user, password or database names do not change the database URL."""
     assert address == SqlSettings(**settings).address().reveal()
 
 
 def test_password_is_a_reference(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The password may be a reference, and nothing shows it."""
+    """The password may be a secret reference, and no output shows it."""
     monkeypatch.setenv("STOCK_PASSWORD", "hunter2")
     settings = {
         "dialect": "postgresql", "host": "database.invalid", "user": "erp",
@@ -144,7 +144,7 @@ def test_password_is_a_reference(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_wrong_settings_are_refused_with_their_path(
     settings: dict[str, Any], path: str, message: str
 ) -> None:
-    """Each wrong setting is a problem of the configuration at its place, without a secret."""
+    """Each wrong setting of an `sql` connector is reported with its path, without secrets."""
     with pytest.raises(ConfigurationError) as excinfo:
         moorage.open({"connectors": {"stock": {"kind": "sql", **settings}}})
     (problem,) = excinfo.value.problems
@@ -155,7 +155,7 @@ def test_wrong_settings_are_refused_with_their_path(
 
 
 def test_command_of_a_configuration_may_be_repeatable() -> None:
-    """`repeatable` names the commands that may be performed twice."""
+    """`repeatable` lists the commands of an `sql` connector that may be retried."""
     settings = SqlSettings(
         url=moorage.Secret("sqlite://"), statements=STATEMENTS, repeatable=("drop",)
     )

@@ -1,4 +1,4 @@
-"""Acts: permission, forgery, confirmation, words, and the record of each."""
+"""Actions on the operations page: permission, forgery, confirmation, reasons and audit records."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ PAYMENT = "?key=INV-7/1"
 
 
 def state(world: World) -> CircuitState:
-    """The state of the circuit of `vat`."""
+    """Return the state of the circuit of `vat`."""
     return world.hub.manager.circuit_state("vat").state
 
 
 def recorded_acts(world: World) -> list[tuple[str, str]]:
-    """The person and act of every record."""
+    """Return person and action of every audit record."""
     return [(actor or "", act) for actor, act, _, _ in world.trail.records]
 
 
 def test_circuit_is_held_disabled_and_reset_with_a_reason() -> None:
-    """Each act on a circuit is confirmed, performed once, told and recorded."""
+    """Each action on a circuit is confirmed, performed once, reported on the page and recorded."""
     with World() as world:
         visitor = world.visitor()
         for act, expected in (
@@ -75,7 +75,7 @@ def test_service_is_paused_and_resumed() -> None:
 
 
 def test_pause_of_limits_is_ended() -> None:
-    """A pause ends once; ending it again says that there was none."""
+    """A paused rate limit can be resumed once; a second attempt says that there is no pause."""
     with World() as world:
         pause_service(world)
         visitor = world.visitor()
@@ -106,7 +106,7 @@ def test_failed_act_says_why() -> None:
 
 
 def test_act_that_cannot_be_recorded_is_not_done() -> None:
-    """Without the audit trail nothing is changed, and nobody is let in."""
+    """If the audit trail is unavailable, actions change nothing, and logins are refused."""
     with World() as world:
         world.trail.away = True
         visitor = world.visitor()
@@ -124,7 +124,7 @@ def test_confirmation_of_nothing_is_refused(url: str) -> None:
 
 
 def test_act_loads_nothing_by_get() -> None:
-    """A confirmation that is loaded changes nothing, however often."""
+    """Loading a confirmation page changes nothing, however often."""
     with World() as world:
         visitor = world.visitor()
         for _ in range(3):
@@ -135,7 +135,7 @@ def test_act_loads_nothing_by_get() -> None:
 
 @pytest.mark.parametrize("token", ["", "x", "1.x", "9" * 40 + ".x", "\udcff", "²³.x", "-5.x"])
 def test_form_without_its_token_is_refused(token: str) -> None:
-    """A missing or invented token changes nothing, and the attempt is recorded."""
+    """A form with a missing or invented token changes nothing, and the attempt is recorded."""
     with World() as world:
         visitor = world.visitor()
         form = {
@@ -151,7 +151,7 @@ def test_form_without_its_token_is_refused(token: str) -> None:
 
 
 def test_token_is_one_persons_and_expires() -> None:
-    """The form of another person or session is refused, and one that is half a day old."""
+    """A form token of another person or session, or older than half a day, is refused."""
     with World() as world:
         form = {**form_of(world.visitor(BEN).get(CIRCUIT).text), "reason": "x"}
         assert 403 == world.visitor().post("/acts/circuit-open", form).status
@@ -198,7 +198,7 @@ def test_form_of_another_site_is_refused(headers: dict[str, str]) -> None:
     ],
 )
 def test_malformed_forms_are_refused(body: bytes, kind: str, status: int) -> None:
-    """A form that no page of ours sends changes nothing."""
+    """A form that no page of the dashboard sends changes nothing."""
     with World() as world:
         answer = world.visitor().send("POST", "/acts/circuit-open", body, CONTENT_TYPE=kind)
         assert status == answer.status
@@ -206,14 +206,14 @@ def test_malformed_forms_are_refused(body: bytes, kind: str, status: int) -> Non
 
 
 def test_long_fields_in_links_are_refused() -> None:
-    """A confirmation with a value longer than any of ours is refused."""
+    """A confirmation link with a value longer than any real one is refused."""
     with World() as world:
         assert 400 == world.visitor().get(f"/acts/circuit-open?service={'x' * 700}").status
 
 
 @pytest.mark.parametrize("name", ACTS)
 def test_viewer_may_do_nothing(name: str) -> None:
-    """A person who may only read gets no confirmation, and a sent form is denied and recorded."""
+    """A read-only person gets no confirmation page; a form from them is denied and recorded."""
     with World() as world:
         visitor = world.visitor(VIEWER)
         assert 403 == visitor.get(f"/acts/{name}?service=vat&box=outbox&id=1&key=k").status
@@ -222,7 +222,7 @@ def test_viewer_may_do_nothing(name: str) -> None:
 
 
 def test_groups_are_permitted_apart() -> None:
-    """A person may act in the permitted groups only."""
+    """A person may act only in the groups of actions that are permitted to them."""
     with World() as world:
         world.put_outbox_entry()
         world.dead_webhook()
@@ -280,7 +280,7 @@ def test_dead_letters_are_changed_in_batches_over_a_filter() -> None:
 
 @pytest.mark.parametrize("until", ["", "yesterday", "2030-01-01T00:00:00"])
 def test_batch_needs_its_time(until: str) -> None:
-    """A batch without a readable time with a zone is refused."""
+    """A batch action without a readable time with a time zone is refused."""
     with World() as world:
         assert 404 == world.visitor().get(f"/acts/entries-drop?box=outbox&until={until}").status
 
@@ -299,14 +299,14 @@ class Stubborn:
         return self
 
     def replay(self, id: str, **by: str) -> object:
-        """Refuse to replay some of the entries."""
+        """Refuse to replay some entries."""
         if id in self._refused:
             raise InvalidData("Somebody holds it.", field="id")
         return self._outbox.replay(id, **by)
 
 
 def test_batch_reports_what_it_could_not_change() -> None:
-    """Entries that cannot be changed are counted, with the first problem."""
+    """A batch action counts the entries that it could not change, and shows the first problem."""
     with World() as world:
         refused_ids = {"01", "02"}
         outbox: Any = Stubborn(world.outbox, refused_ids)
@@ -324,7 +324,7 @@ def test_batch_reports_what_it_could_not_change() -> None:
 
 
 def test_vendor_is_asked_and_settles_the_payment() -> None:
-    """The vendor's answer settles a payment; nobody has to decide."""
+    """The page can ask the vendor for a payment's outcome, which settles it without a decision."""
     with World() as world:
         world.lose()
         visitor = world.visitor()
@@ -352,7 +352,7 @@ def test_vendor_is_asked_and_settles_the_payment() -> None:
 
 
 def test_two_people_close_a_payment() -> None:
-    """The first proposes, and the second confirms what the first has proposed."""
+    """Closing a payment takes two people: the second confirms the proposal of the first."""
     with World() as world:
         world.lose()
         world.clock.advance(WAIT)
@@ -380,7 +380,7 @@ def test_two_people_close_a_payment() -> None:
 
 
 def test_second_person_confirms_what_they_have_read() -> None:
-    """A proposal that changed or was withdrawn since cannot be confirmed."""
+    """A proposal that was changed or withdrawn after it was read cannot be confirmed."""
     with World() as world:
         world.lose()
         world.clock.advance(WAIT)
@@ -404,7 +404,7 @@ def test_second_person_confirms_what_they_have_read() -> None:
 
 
 def test_old_proposal_does_not_decide_about_a_new_request() -> None:
-    """A proposal from before a payment was sent again is not shown or confirmed."""
+    """A proposal from before a payment was sent again is neither shown nor confirmed."""
     with World(four_eyes=True) as world:
         world.lose()
         world.clock.advance(WAIT)
@@ -438,7 +438,7 @@ def test_payments_of_one_reference_name_each_other() -> None:
 
 @pytest.mark.parametrize("done", [True, False])
 def test_one_person_closes_a_payment_where_that_is_configured(done: bool) -> None:
-    """If one person may decide alone, a decision closes the payment at once."""
+    """If the configuration lets one person decide alone, a decision closes the payment at once."""
     with World(four_eyes=False) as world:
         world.lose()
         world.clock.advance(WAIT)
@@ -453,7 +453,7 @@ def test_one_person_closes_a_payment_where_that_is_configured(done: bool) -> Non
 
 
 def lose_sealed(world: World) -> None:
-    """Charge once with a cipher that no page has, and lose the answer."""
+    """Charge once with encrypted state that the page cannot read, and lose the response."""
     account, cipher = world.account(), AesGcmCipher(generate_keys())
     ports: Any = {"http": SandboxHttpClient(world.stripe), "state": world.state}
     charge = Charge(Money("20.00", "EUR"), "pm_card_visa", reference="INV-7")
@@ -468,7 +468,7 @@ def lose_sealed(world: World) -> None:
 
 @pytest.mark.parametrize("act", ["payment-done", "payment-not-done", "payment-ask"])
 def test_sealed_payment_is_not_decided_without_its_cipher(act: str) -> None:
-    """A page without the cipher of a payment says so, and refuses usual decisions about it."""
+    """If the page lacks a payment's cipher, it says so and refuses the usual decisions."""
     with World(four_eyes=False) as world:
         lose_sealed(world)
         visitor = world.visitor()
@@ -483,7 +483,7 @@ def test_sealed_payment_is_not_decided_without_its_cipher(act: str) -> None:
 @pytest.mark.parametrize("done", [True, False])
 @pytest.mark.parametrize("four_eyes", [True, False])
 def test_payment_whose_keys_are_lost_is_closed(done: bool, four_eyes: bool) -> None:
-    """People close a payment without its keys, after the page has said what is lost."""
+    """A payment whose encryption keys are lost can be closed after the page says what is lost."""
     with World(four_eyes=four_eyes) as world:
         lose_sealed(world)
         ann, receipt = world.visitor(), next(iter(world.stripe.intents))
@@ -505,7 +505,7 @@ def test_payment_whose_keys_are_lost_is_closed(done: bool, four_eyes: bool) -> N
 
 
 def test_vendor_that_cannot_be_asked_leaves_the_decision_to_a_person() -> None:
-    """Where the vendor cannot tell, the page says so, and asking is not offered."""
+    """If the vendor cannot be asked for an outcome, the page says so and offers only a decision."""
     with World(Silent) as world:
         world.lose()
         world.clock.advance(WAIT)
@@ -523,7 +523,7 @@ def test_vendor_that_cannot_be_asked_leaves_the_decision_to_a_person() -> None:
     "value", ["x", "x.y", "", "a" * 3_000, "eyJ4.0", '"quoted"', "=;=,=", "\xe9"]
 )
 def test_forged_words_are_not_shown(value: str) -> None:
-    """A notice is shown only if it was made for this person."""
+    """A notice in a URL is shown only if the server made it for this person."""
     with World() as world:
         visitor = world.visitor()
         visitor.cookies["moorage_notice"] = value

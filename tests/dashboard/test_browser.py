@@ -45,7 +45,7 @@ PAGES: Final = (
 
 
 def in_trouble(world: World) -> None:
-    """Make everything fail that a page shows."""
+    """Bring services, queues and payments into the states that the pages show as trouble."""
     world.break_circuit()
     world.lose()
     world.clock.advance(WAIT)
@@ -66,13 +66,13 @@ def in_trouble(world: World) -> None:
 
 
 def picture(page: str) -> str:
-    """Return the name of the picture of a page."""
+    """Return the file name of a screenshot of a page."""
     return "-".join(re.findall(r"[a-z]+", page)) or "now"
 
 
 @contextmanager
 def serving(world: World) -> Generator[str]:
-    """Serve the page with logins on this machine."""
+    """Serve the operations page with logins on this machine."""
     page = Dashboard(
         world.hub,
         secret=SECRET,
@@ -95,7 +95,7 @@ def serving(world: World) -> Generator[str]:
 
 
 def log_in(window: Browser, url: str, name: str) -> None:
-    """Log in by keyboard."""
+    """Log in with the keyboard."""
     window.open(f"{url}login")
     assert window.reads("Password")
     window.click("input[name=name]")

@@ -26,12 +26,12 @@ def hub_with_credentials(store: MemoryCredentialProvider, trail: Trail) -> Hub:
 
 
 def store_of(renew: Callable[..., Any]) -> MemoryCredentialProvider:
-    """Return a store with credentials for a tenant, and without a tenant."""
+    """Return a store with credentials of a tenant, and others without a tenant."""
     return MemoryCredentialProvider({("vat", None): FIRST, ("vat", "acme"): FIRST}, renew=renew)
 
 
 def visitor_of(hub: Hub, person: Person = ANN) -> Visitor:
-    """A visitor of the page of a hub."""
+    """Return a visitor of the operations page of a hub."""
     return Visitor(DashboardApp(Dashboard(hub, secret=SECRET), lambda _: person))
 
 
@@ -72,7 +72,7 @@ def test_renewal_that_fails_keeps_the_credentials() -> None:
 
 
 def test_configured_credentials_are_not_renewed_here() -> None:
-    """A service without a provider of credentials, or none of this name, is refused."""
+    """Renewal is refused for a service that is unknown or has no credential provider."""
     with hub_with_credentials(store_of(lambda *_: SECOND), Trail()) as hub:
         visitor = visitor_of(hub)
         assert 404 == visitor.get("/acts/credentials-renew?service=plain").status

@@ -42,7 +42,7 @@ def visitor_at(world: World, gate: Gate) -> Visitor:
 
 
 def test_link_works_once() -> None:
-    """The token of the link becomes a session, and is worth nothing afterwards."""
+    """The token in the printed link starts one session, and is invalid afterwards."""
     with World() as world:
         ticks = Ticks()
         gate = Gate(ticks, guest=ANN)
@@ -81,7 +81,7 @@ def test_other_names_of_this_machine_are_refused() -> None:
 
 
 def test_people_log_in_with_their_roles() -> None:
-    """A name and its password make a session with the person's role."""
+    """Logging in with name and password starts a session with the person's role."""
     with World() as world:
         gate = Gate(Ticks(), members=members_of(PEOPLE))
         visitor = visitor_at(world, gate)
@@ -109,7 +109,7 @@ def test_people_log_in_with_their_roles() -> None:
     ],
 )
 def test_wrong_logins_are_refused(form: dict[str, str], environ: dict[str, str]) -> None:
-    """A wrong name, password, site or form makes no session."""
+    """A login with a wrong name, password, origin or form starts no session."""
     with World() as world:
         visitor = visitor_at(world, Gate(Ticks(), members=members_of(PEOPLE)))
         answer = visitor.post("/login", form, **environ)
@@ -118,7 +118,7 @@ def test_wrong_logins_are_refused(form: dict[str, str], environ: dict[str, str])
 
 
 def test_guessing_is_slowed_down() -> None:
-    """After ten wrong passwords nobody may try for a minute, not even with the right one."""
+    """After ten wrong passwords, all logins are refused for a minute, even correct ones."""
     with World() as world:
         ticks = Ticks()
         visitor = visitor_at(world, Gate(ticks, members=members_of(PEOPLE)))
@@ -143,7 +143,7 @@ def test_guessing_is_slowed_down() -> None:
     ],
 )
 def test_people_are_checked(text: str) -> None:
-    """Malformed people are refused, without their passwords in the message."""
+    """Malformed entries in the list of people are refused, without showing their passwords."""
     with pytest.raises(ConfigurationError) as caught:
         members_of(text)
     assert "long-password" not in str(caught.value)
@@ -201,7 +201,7 @@ def test_asgi_application_answers_like_the_wsgi_one() -> None:
 
 @pytest.mark.parametrize("length", ["-1", "x", "\u00b2"])
 def test_invalid_content_length_means_no_form(length: str) -> None:
-    """A request with an invalid length has no form."""
+    """A form with an invalid Content-Length is ignored."""
     with World() as world:
         environ = {"CONTENT_TYPE": "application/x-www-form-urlencoded", "CONTENT_LENGTH": length}
         bare_visitor = Visitor(world.app, {"who": "ann"})
@@ -228,7 +228,7 @@ def send(
 
 
 class PrintedText(io.StringIO):
-    """A standard output whose text another thread waits for."""
+    """Standard output whose text another thread waits for."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -290,7 +290,7 @@ def test_command_serves_the_page(monkeypatch: pytest.MonkeyPatch, tmp_path: Any)
 def test_command_serves_people_and_refuses_to_be_reached(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Other machines reach the page only where that is wanted and everybody logs in."""
+    """`moorage dashboard` listens for other machines only if asked to, and if everybody logs in."""
     path = tmp_path / "moorage.toml"
     path.write_text(f'[state]\nurl = "sqlite:///{tmp_path}/state.db"\n')
     context = Context(config=str(path))

@@ -1,4 +1,4 @@
-"""Each act of the page is one record of the hub's audit trail, wherever the page is served."""
+"""Each action on the operations page is recorded once in the hub's audit trail."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def test_entries_of_an_outbox_without_a_trail_are_recorded() -> None:
-    """The page records acts on an outbox that has no trail in the hub's; batches entry by entry."""
+    """The hub's trail records actions on an outbox without a trail; a batch entry by entry."""
     with World() as world:
         world.put_outbox_entry()
         world.put_outbox_entry("02")
@@ -46,7 +46,7 @@ def test_entries_of_an_outbox_without_a_trail_are_recorded() -> None:
 
 
 def test_webhook_is_recorded_with_the_person() -> None:
-    """An act of a person on a webhook of the inbox is recorded with their name."""
+    """A person's action on a webhook in the inbox is recorded with their name."""
     with World() as world:
         world.dead_webhook()
         world.visitor().act("/acts/entry-replay?box=inbox&id=01", reason="mended")
@@ -56,7 +56,7 @@ def test_webhook_is_recorded_with_the_person() -> None:
 def serve_and_act(
     monkeypatch: pytest.MonkeyPatch, config: Path, box: str, entry: str, audit: str | None
 ) -> None:
-    """Hold a circuit open and drop an entry through the page of `moorage dashboard`."""
+    """Hold a circuit open and drop an entry on the page of `moorage dashboard`."""
     output = PrintedText()
     monkeypatch.setattr("sys.stdout", output)
 
@@ -79,14 +79,14 @@ def serve_and_act(
 
 
 def records_of(url: str) -> list[tuple[str, str, str]]:
-    """The act, subject and reason of each record of a trail, oldest first."""
+    """Return action, subject and reason of each audit record, oldest first."""
     with open_audit(url, create=True) as store:
         items = AuditTrail(store).find(AuditQuery()).items
         return [(item.act, item.subject, item.reason) for item in reversed(items)]
 
 
 def test_command_records_each_act_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The command records in the configured trail, or in that of --audit, and never in both."""
+    """`moorage dashboard` records in the configured trail or in that of --audit, never in both."""
     ours, others = f"sqlite:///{tmp_path}/ours.db", f"sqlite:///{tmp_path}/other.db"
     box = f"sqlite:///{tmp_path}/box.db"
     config = tmp_path / "moorage.toml"

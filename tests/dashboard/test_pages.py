@@ -1,4 +1,4 @@
-"""The content of each page, and its answers to hostile requests."""
+"""The content of each operations page, and its responses to hostile requests."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ PLACES: Final = (
 
 
 class Strict(HTMLParser):
-    """A parser that refuses markup which the page never writes."""
+    """An HTML parser that refuses markup which the operations page never writes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,7 +55,7 @@ class Strict(HTMLParser):
         self.links: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Accept our elements, without handlers, styles or foreign links."""
+        """Accept known elements, without event handlers, styles or foreign links."""
         assert tag in TAGS
         assert len(attrs) == len({name for name, _ in attrs})
         for name, value in attrs:
@@ -70,12 +70,12 @@ class Strict(HTMLParser):
             self.open.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
-        """Accept an end that belongs to the last beginning."""
+        """Require that an end tag closes the last open element."""
         assert tag == self.open.pop()
 
 
 def read(text: str) -> Strict:
-    """Read a page strictly."""
+    """Parse a page with the strict parser."""
     parser = Strict()
     parser.feed(text)
     parser.close()
@@ -91,7 +91,7 @@ def pause_service(world: World) -> None:
 
 
 def test_first_page_says_what_needs_a_person() -> None:
-    """Open circuits, pauses, dead letters and unknown outcomes are listed, if there are any."""
+    """The first page lists any open circuits, pauses, dead letters and unknown outcomes."""
     with World() as world:
         visitor = world.visitor()
         quiet_page = visitor.get("/").text
@@ -121,7 +121,7 @@ def test_first_page_says_what_needs_a_person() -> None:
 
 
 def test_service_is_explained_in_every_state_of_its_circuit() -> None:
-    """Each state of a circuit has a word and a sentence, and refused calls are its history."""
+    """A service's page explains each circuit state, and lists refused calls as history."""
     with World() as world:
         visitor, manager = world.visitor(), world.hub.manager
         assert "Calls go through." in visitor.get("/service?service=vat").text
@@ -180,7 +180,7 @@ def test_queue_pages_show_entries_without_their_contents() -> None:
 
 
 def test_calls_are_filtered_and_paged() -> None:
-    """Every filter of the log narrows the list, and pages go on where the last one ended."""
+    """Every filter of the log page narrows the list, and each page continues the previous one."""
     with World() as world:
         visitor = world.visitor()
         for number in range(70):
@@ -212,7 +212,7 @@ def test_calls_are_filtered_and_paged() -> None:
 
 
 def test_page_shows_what_an_installation_has() -> None:
-    """Without a log, queues or services the pages say so."""
+    """Without a log, queues or services, the pages say that there are none."""
     with Hub([]) as hub:
         dashboard = Dashboard(hub, secret=SECRET)
         visitor = Visitor(DashboardApp(dashboard, lambda _: ANN))
@@ -224,10 +224,10 @@ def test_page_shows_what_an_installation_has() -> None:
 
 
 class UnavailableStore:
-    """A log, or a queue, whose database is away."""
+    """A log or a queue whose database is unavailable."""
 
     def write(self, _: object) -> None:
-        """Lose the log entry, because the store is unavailable."""
+        """Fail, because the store is unavailable."""
 
     def find(self, _: LogQuery) -> Any:
         """Fail."""
@@ -239,7 +239,7 @@ class UnavailableStore:
 
 
 def test_unavailable_store_hides_only_its_section() -> None:
-    """The first page shows what can be read; a page that needs the store says that it is away."""
+    """Without a store the first page shows the rest; a page that needs the store says so."""
     with Hub([]) as hub:
         log: Any = UnavailableStore()
         dashboard = Dashboard(hub, secret=SECRET, log=log)
@@ -268,7 +268,7 @@ def test_payment_page_shows_one_of_several_payments_without_a_log() -> None:
 
 
 def test_hostile_texts_are_only_texts() -> None:
-    """Markup in any field that a page shows is shown as text, on every page and in every act."""
+    """HTML in any displayed field is shown as text, on every page and in every confirmation."""
     with World() as world:
         visitor = world.visitor()
         name = EVIL.replace("\0", "").replace("\u202e", "")
@@ -323,7 +323,7 @@ def test_pages_are_wellformed_and_locked_down(url: str) -> None:
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "PATCH"])
 def test_pages_accept_no_other_method(method: str) -> None:
-    """A page is only read, and an act only confirmed or performed."""
+    """Pages accept GET only, and actions only a confirmation or a form."""
     with World() as world:
         answer = world.visitor().send(method, "/calls", b"")
         assert (405, "GET, HEAD") == (answer.status, answer.header("Allow"))
@@ -363,7 +363,7 @@ def test_unknown_paths_are_not_found(url: str) -> None:
     ],
 )
 def test_malformed_queries_are_refused(query: str) -> None:
-    """A query with a field given twice, or with too many fields, is no link of ours."""
+    """A query with a repeated field or too many fields is refused."""
     with World() as world:
         assert 400 == world.visitor().get(f"/?{query}").status
         assert 400 == world.visitor().get(f"/acts/circuit-open?{query}").status
@@ -373,7 +373,7 @@ def test_malformed_queries_are_refused(query: str) -> None:
     "query", ["tenant=%ff%fe%00", "tenant=" + "x" * 9_000, "%%%", "=", "tenant=%F0%9F", "a;b"]
 )
 def test_garbage_in_queries_breaks_nothing(query: str) -> None:
-    """Whatever a query has, the answer is a page."""
+    """Arbitrary queries still return a page."""
     with World() as world:
         for path in ("/", "/calls", "/dead", "/payment", "/acts/payment-ask"):
             answer = world.visitor().get(f"{path}?{query}")
@@ -382,7 +382,7 @@ def test_garbage_in_queries_breaks_nothing(query: str) -> None:
 
 
 def test_address_without_a_slash_leads_to_the_first_page() -> None:
-    """A mounted page has its first page below its root."""
+    """The root without a slash redirects to the first page."""
     with World() as world:
         redirect = Visitor(world.app, {"who": "ann"}, root="/ops").get("")
         assert (303, "/ops/") == (redirect.status, redirect.header("Location"))
@@ -392,7 +392,7 @@ def test_address_without_a_slash_leads_to_the_first_page() -> None:
 
 
 def test_no_secret_is_on_any_page() -> None:
-    """Credentials, and the secret of the page, are in no page and no answer."""
+    """Credentials and the page's own secret appear in no page and no response."""
     canaries = Canaries()
     secret = canaries.plant("page-secret")
     with World() as world:
@@ -428,7 +428,7 @@ def test_viewer_sees_everything_and_no_button() -> None:
 
 
 def test_people_and_secrets_are_checked() -> None:
-    """A person has a name, and a page a long secret."""
+    """A person without a name, or a page secret that is too short, is refused."""
     for name in ("", " ", "x" * 200, 7):
         wrong_name: Any = name
         with pytest.raises(InvalidData, match="name of a person"):

@@ -41,7 +41,7 @@ def test_person_and_account_are_paused() -> None:
 
 
 def test_paused_entry_says_so() -> None:
-    """A waiting entry that a pause covers shows the reason; a pause offers no acts of entries."""
+    """A paused entry shows the pause's reason; the entry of a pause itself offers no actions."""
     with World() as world:
         visitor = world.visitor()
         world.put_outbox_entry("07", EntryState.WAITING, subject="ada")

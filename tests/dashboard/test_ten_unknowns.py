@@ -32,7 +32,7 @@ CHARGES = (
 
 
 def plant(world: World, call: Callable[[], Any], *, done: bool) -> None:
-    """Make a call whose answer is lost; unless `done`, its request is lost too."""
+    """Make a call whose response is lost; unless `done`, its request is lost too."""
     state_before = deepcopy({k: v for k, v in vars(world.stripe).items() if isinstance(v, dict)})
     world.stripe.fail(Lost())
     with pytest.raises(ConnectorError):
@@ -42,7 +42,7 @@ def plant(world: World, call: Callable[[], Any], *, done: bool) -> None:
 
 
 def planted(world: World) -> dict[str, tuple[Callable[[], Any], bool]]:
-    """Make ten payments with unknown outcomes; return whether each was made, by key."""
+    """Make ten payments with unknown outcomes; return which of them the vendor has, by key."""
     payments = world.hub.payments()
     truth: dict[str, tuple[Callable[[], Any], bool]] = {}
 
@@ -99,7 +99,7 @@ def found_at_vendor(world: World, facts: dict[str, str]) -> str | None:
 
 
 def decide(world: World, first: Visitor, second: Visitor, address: str) -> str:
-    """Decide about one payment by what its page shows, and return the decision."""
+    """Decide about one payment from what its page shows, and return the decision."""
     page = first.get(address).text
     ask = link_of(page, "payment-ask")
     if ask is not None:

@@ -1,4 +1,4 @@
-"""An installation in trouble, and visitors of its operations page."""
+"""A hub with failing services for tests of the operations page, and its visitors."""
 
 from __future__ import annotations
 
@@ -69,12 +69,12 @@ WAIT: Final = 60.0
 
 
 def identify(request: PageRequest) -> Person | PageResponse:
-    """Identify people by a cookie, like a session."""
+    """Identify people by a cookie, like a login session."""
     return PEOPLE[request.cookie("who")]
 
 
 class Trail:
-    """An audit trail in memory, which can be away.
+    """An audit trail in memory, which a test can make unavailable.
 
     Attributes:
         records: actor, act, subject and reason of each record.
@@ -95,7 +95,7 @@ class Trail:
         before: Mapping[str, Any] | None = None,
         after: Mapping[str, Any] | None = None,
     ) -> object:
-        """Record an action, or refuse to."""
+        """Record an action; raise an error if the trail is unavailable."""
         if self.away:
             raise StorageUnavailable("The audit trail is away.")
         self.records.append((actor, act, subject, reason))
@@ -103,7 +103,7 @@ class Trail:
 
 
 class World:
-    """A hub with a fake vendor, a log and both queues in memory, and a virtual clock."""
+    """A hub with a fake vendor, a log and both queues in memory, and a clock that the test sets."""
 
     def __init__(self, kind: type[Stripe] = Keyless, *, four_eyes: bool = True) -> None:
         self.clock = VirtualClock()
@@ -160,7 +160,7 @@ class World:
         self.metrics.close()
 
     def account(self) -> Account:
-        """Return the account at the vendor."""
+        """Return the hub's account at the vendor."""
         vendor = self._kind(credentials=self.stripe.api_key)
         settings = {"volatile_keys": True, "circuit": None, "retry": None}
         return Account("till", vendor, settings=settings)
@@ -170,7 +170,7 @@ class World:
         return Visitor(self.app, {"who": person.name})
 
     def lose(self, reference: str = "INV-7", key: str = "INV-7/1", amount: str = "20.00") -> None:
-        """Charge once, and lose the answer."""
+        """Charge once, and lose the response."""
         self.stripe.fail(Lost())
         charge = Charge(Money(amount, "EUR"), "pm_card_visa", reference=reference)
         with pytest.raises((OutcomeUnknown, ConnectionFailed)):
@@ -179,7 +179,7 @@ class World:
     def put_outbox_entry(
         self, id: str = "01", state: EntryState = EntryState.DEAD, **fields: Any
     ) -> None:
-        """Put an entry of this state into the outbox."""
+        """Put an entry in this state into the outbox."""
         self._put(self.outbox_store, OutboxEntry, id, state, fields)
 
     def dead_webhook(self, id: str = "01", **fields: Any) -> None:
@@ -221,14 +221,14 @@ class World:
 
 @attrs.define
 class Answer:
-    """A response as a browser receives it."""
+    """An HTTP response as a browser receives it."""
 
     status: int
     headers: list[tuple[str, str]]
     text: str
 
     def header(self, name: str) -> str:
-        """The value of a header."""
+        """Return the value of a header."""
         return dict(self.headers)[name]
 
 
@@ -298,7 +298,7 @@ class Visitor:
 
 
 def form_of(text: str) -> dict[str, str]:
-    """The hidden fields of the form on a page."""
+    """Return the hidden fields of the form on a page."""
     fields: dict[str, str] = {}
 
     class HiddenFields(HTMLParser):

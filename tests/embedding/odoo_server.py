@@ -1,4 +1,4 @@
-"""An Odoo-like ERP: some of its tables in a file of SQLite, and its JSON-RPC API over HTTP."""
+"""A fake Odoo: some of its tables in a SQLite file, and its JSON-RPC API over HTTP."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _TABLES: Final = """
 
 
 class OdooServer:
-    """The ERP, on a port of this machine.
+    """A fake Odoo server on a port of this machine.
 
     Args:
         folder: where the file of its tables is created.
@@ -68,14 +68,14 @@ class OdooServer:
         self._thread.join()
 
     def execute(self, statement: str, *values: object) -> list[Any]:
-        """Execute a statement in the database, and return its rows."""
+        """Execute an SQL statement in the fake ERP's database, and return its rows."""
         with closing(sqlite3.connect(self.file)) as database, database:
             return database.execute(statement, values).fetchall()
 
     def put_invoice(
         self, id: int, amount: float, written_at: str, *, partner: int = 7, state: str = "not_paid"
     ) -> None:
-        """Write a posted invoice, or write over it."""
+        """Insert a posted invoice, or replace it."""
         self.execute(
             "INSERT OR REPLACE INTO account_move VALUES"
             " (?, ?, 'out_invoice', 'posted', ?, ?, ?, ?, ?)",
@@ -84,7 +84,7 @@ class OdooServer:
         )
 
     def answer(self, parameters: dict[str, Any]) -> Any:
-        """Return what a call of `execute_kw` returns."""
+        """Return the result of an `execute_kw` call."""
         database, user, key, model, method, values, options = parameters["args"]
         if (database, user, key) != ("erp", 2, KEY):
             raise PermissionError
@@ -154,7 +154,7 @@ class OdooServer:
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                """Answer a call."""
+                """Answer a JSON-RPC call."""
                 call = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 parameters = call["params"]
                 is_write = parameters["args"][4] == "create"

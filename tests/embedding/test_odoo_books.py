@@ -1,4 +1,4 @@
-"""The worked adapter of an Odoo-like ERP, over its API and over its tables."""
+"""The example adapter for an Odoo-like ERP, over its API and over its tables."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 @pytest.fixture
 def odoo(tmp_path: Path) -> Generator[OdooServer]:
-    """An ERP with two invoices."""
+    """Yield a fake Odoo with two invoices."""
     with OdooServer(tmp_path) as server:
         server.put_invoice(1, 149.9, "2026-03-01 12:00:00.250000")
         server.put_invoice(2, 3000, "2026-03-01 12:00:00.750000", partner=8, state="paid")
@@ -37,7 +37,7 @@ def odoo(tmp_path: Path) -> Generator[OdooServer]:
 
 @contextmanager
 def opened_hub(odoo: OdooServer, *, tables: bool) -> Generator[Hub]:
-    """A hub whose configuration names the API, and the tables if they are to be read."""
+    """Return a hub whose configuration names Odoo's API and, if wanted, its tables."""
     configuration: dict[str, Any] = {
         "services": {"odoo": {"base_url": odoo.url, "volatile_keys": True}}
     }
@@ -53,7 +53,7 @@ def opened_hub(odoo: OdooServer, *, tables: bool) -> Generator[Hub]:
 def test_the_configuration_decides_where_the_books_are_read(
     odoo: OdooServer, *, tables: bool
 ) -> None:
-    """Invoices are the same values over the API and from the tables."""
+    """Invoices have the same values whether they are read over the API or from tables."""
     with opened_hub(odoo, tables=tables) as hub:
         books = open_books(hub, ACCOUNT)
         first, second = books.invoices_since(NOON)
@@ -72,13 +72,13 @@ def test_the_configuration_decides_where_the_books_are_read(
 
 @pytest.mark.parametrize("tables", [False, True])
 def test_earlier_invoices_are_left_out(odoo: OdooServer, *, tables: bool) -> None:
-    """Only invoices that changed since the time are read."""
+    """Only invoices that changed since the given time are read."""
     with opened_hub(odoo, tables=tables) as hub:
         assert [] == open_books(hub, ACCOUNT).invoices_since(NOON + timedelta(seconds=1))
 
 
 def test_an_invoice_is_a_charge_of_any_vendor(odoo: OdooServer) -> None:
-    """The open amount is what a vendor of payments is asked for."""
+    """The open amount of an Odoo invoice can be charged at any payment vendor."""
     with opened_hub(odoo, tables=False) as hub:
         invoice = open_books(hub, ACCOUNT).invoices_since(NOON)[0]
     charge = invoice.charge("pm_card_visa")
@@ -89,7 +89,7 @@ def test_an_invoice_is_a_charge_of_any_vendor(odoo: OdooServer) -> None:
 
 
 def test_a_payment_is_recorded_once(odoo: OdooServer) -> None:
-    """A payment is written once, also by another program that knows its reference."""
+    """A payment is recorded in Odoo once, even by another program with the same reference."""
     payment = (Money("149.90", "EUR"), "stripe:pi_1")
     ids = []
     for _ in range(2):
@@ -105,7 +105,7 @@ def test_a_payment_is_recorded_once(odoo: OdooServer) -> None:
 
 
 def test_a_payment_whose_answer_was_lost_is_looked_up(odoo: OdooServer) -> None:
-    """Odoo recorded the payment, and its answer was lost: it is found by its reference."""
+    """If Odoo's response to a recorded payment is lost, the payment is found by its reference."""
     odoo.loses_answers = True
     with opened_hub(odoo, tables=False) as hub:
         books = BooksOverApi(hub, ACCOUNT)
@@ -115,7 +115,7 @@ def test_a_payment_whose_answer_was_lost_is_looked_up(odoo: OdooServer) -> None:
 
 
 def test_a_payment_that_odoo_does_not_know_stays_unknown(odoo: OdooServer) -> None:
-    """A payment that may still arrive is not sent again."""
+    """A payment whose outcome Odoo cannot confirm is not sent again, since it may still arrive."""
     odoo.refuses_writes = True
     with opened_hub(odoo, tables=False) as hub:
         books = BooksOverApi(hub, ACCOUNT)
@@ -129,7 +129,7 @@ def test_a_payment_that_odoo_does_not_know_stays_unknown(odoo: OdooServer) -> No
 
 
 def test_a_wrong_key_is_refused(odoo: OdooServer) -> None:
-    """Odoo's refusal of the key is a typed error, which does not show the key."""
+    """If Odoo refuses the API key, a typed error is raised that does not show the key."""
     with opened_hub(odoo, tables=False) as hub:
         books = BooksOverApi(hub, OdooAccount("erp", 2, Secret("another-key")))
         with pytest.raises(AuthenticationFailed) as excinfo:
@@ -140,7 +140,7 @@ def test_a_wrong_key_is_refused(odoo: OdooServer) -> None:
 
 @pytest.mark.parametrize("tables", [False, True])
 def test_each_change_is_found_once(odoo: OdooServer, *, tables: bool) -> None:
-    """A look finds what changed since the last one, also in the same second, or visible late."""
+    """Each poll finds the changes since the last, also those of the same second or visible late."""
     with opened_hub(odoo, tables=tables) as hub:
         books = open_books(hub, ACCOUNT)
 
@@ -162,7 +162,7 @@ def test_each_change_is_found_once(odoo: OdooServer, *, tables: bool) -> None:
 
 
 def test_positions_stay_small(odoo: OdooServer) -> None:
-    """Changes that no look will read again are forgotten."""
+    """The stored position of a poll drops changes that no later poll will read again."""
     with opened_hub(odoo, tables=True) as hub:
         books = open_books(hub, ACCOUNT)
         _, position = new_changes(Position(latest=NOON), books.invoices_since(NOON))

@@ -30,7 +30,7 @@ def store(kind: str, tmp_path: Path, *bound: int) -> Any:
 @pytest.mark.untraced
 @pytest.mark.parametrize("check", state_conformance.CHECKS, ids=name_of)
 def test_table_store(check: state_conformance.Check, tmp_path: Path) -> None:
-    """The manual's store in a table conforms; the page itself tests the other store."""
+    """The manual's table store passes the conformance kit; the page tests the other store."""
     check(lambda: store("TableStorage", tmp_path))
 
 
@@ -38,14 +38,14 @@ def test_table_store(check: state_conformance.Check, tmp_path: Path) -> None:
 @pytest.mark.parametrize("check", state_conformance.TIMED_CHECKS, ids=name_of)
 @pytest.mark.parametrize("kind", ["PlainStorage", "TableStorage"])
 def test_stores_in_time(check: state_conformance.TimedCheck, kind: str, tmp_path: Path) -> None:
-    """No store forgets a state too early."""
+    """The manual's stores forget no state before its expiry."""
     check(lambda: (store(kind, tmp_path), time.sleep))
 
 
 @pytest.mark.parametrize("check", state_conformance.BOUNDED_CHECKS, ids=name_of)
 @pytest.mark.parametrize("kind", ["PlainStorage", "TableStorage"])
 def test_full_stores(check: state_conformance.BoundedCheck, kind: str, tmp_path: Path) -> None:
-    """Each store refuses states beyond its bound."""
+    """The manual's stores refuse new states when they are full."""
     check(lambda bound: (store(kind, tmp_path, bound), time.sleep))
 
 

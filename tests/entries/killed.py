@@ -1,4 +1,4 @@
-"""A worker that is killed: it takes calls from an outbox and logs each before it is settled.
+"""A worker that a test kills: it takes calls from an outbox and logs each before settling it.
 
 Run with the store's URL, the prefix of its tables, and the file to append to.
 """
@@ -32,7 +32,7 @@ class Vendor:
 
 
 def hub(path: Path) -> Hub:
-    """A hub whose calls are appended to a file."""
+    """Return a hub whose calls are appended to a file."""
     shop = Service("shop", base_url="https://shop.example", retry=RetryPolicy(max_attempts=1))
     return Hub([], services=[shop], http=Vendor(path))
 

@@ -1,4 +1,4 @@
-"""A shop that takes payments in Stripe's sandbox, in either mode, with its own clock."""
+"""A shop that takes payments in Stripe's sandbox, in either mode, with a clock of its own."""
 
 from __future__ import annotations
 
@@ -124,10 +124,10 @@ class Shop:
         return Hub([], services=services, http=SandboxHttpClient(self.stripe))
 
     def confirms(self, follow: Callable[[str, Any], bool]) -> None:
-        """Have the links of confirmations followed so."""
+        """Use this function to follow the links of subscription confirmations."""
 
         class Following:
-            """A verifier that follows links so, and otherwise is the account's."""
+            """The account's verifier, but following links with the given function."""
 
             def __init__(self, account: str, verifier: Any) -> None:
                 self._account = account
@@ -145,7 +145,7 @@ class Shop:
         )
 
     def do(self, verb: Any, *values: Any, **options: Any) -> Any:
-        """The result of a synchronous or asynchronous method."""
+        """Return the result of a synchronous or asynchronous method."""
         answer = verb(*values, **options)
         return run_plain(answer) if inspect.iscoroutine(answer) else answer
 
@@ -154,11 +154,11 @@ class Shop:
         self.clock.advance(seconds)
 
     def time_after(self, seconds: float) -> Any:
-        """The time after this many seconds."""
+        """Return the time after this many seconds."""
         return self.clock.utc() + timedelta(seconds=seconds)
 
     def paid(self, reference: str = "INV-1") -> Notice:
-        """The last webhook about a new payment."""
+        """Return the last webhook about a new payment."""
         charge = Charge(Money("149.90", "EUR"), "tok_visa", reference=reference)
         self.do(self.hub.payments().charge, charge, idempotency_key=f"{reference}/paid")
         return self.stripe.sent[-1]

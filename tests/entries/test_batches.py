@@ -1,4 +1,4 @@
-"""Entries that are taken and settled together, over a store that can."""
+"""Batches of entries that are taken and settled together, in a store that supports this."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class Counting(SqliteOutbox):
-    """Counts the writing transactions, and records the claims."""
+    """A store that counts writing transactions and records claims."""
 
     def __init__(self, path: Path, **options: Any) -> None:
         super().__init__(path, create=True, **options)
@@ -36,26 +36,26 @@ class Counting(SqliteOutbox):
         self.settled: list[int] = []
 
     def claim(self, *options: Any, **named: Any) -> Sequence[OutboxEntry]:
-        """Claim entries, and count the claims."""
+        """Claim entries, and record the claims."""
         taken_entries = super().claim(*options, **named)
         self.claims.append(len(taken_entries))
         return taken_entries
 
     def settle(self, entries: Any, *options: Any, **named: Any) -> Sequence[bool]:
-        """Settle entries, and count the calls."""
+        """Settle entries, and count the transaction."""
         self.settled.append(len(entries))
         return super().settle(entries, *options, **named)
 
 
 class Vendor:
-    """Answers each call at once, unless `does` is something else."""
+    """A vendor that answers each call at once, unless `does` is set to something else."""
 
     def __init__(self) -> None:
         self.calls: list[int] = []
         self.does: Callable[[int], object] = lambda _: None
 
     def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
-        """Take a call."""
+        """Answer a call."""
         number = json.loads(bytes(request.body))  # type: ignore[arg-type]  # no stream
         self.calls.append(number)
         self.does(number)
@@ -66,7 +66,7 @@ class AsyncVendor(Vendor):
     """The asynchronous variant of `Vendor`."""
 
     async def send(self, *options: Any) -> Response:  # type: ignore[override]  # of the other mode
-        """Take a call."""
+        """Answer a call."""
         return super().send(*options)
 
 
@@ -91,7 +91,7 @@ def hub(vendor: Vendor) -> Hub:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Counting:
-    """Return a store that counts its operations."""
+    """Return a store that counts transactions and records claims."""
     return Counting(tmp_path / "app.db")
 
 
@@ -102,12 +102,12 @@ def put(outbox: Outbox, *numbers: int, **options: Any) -> list[str]:
 
 
 def states(outbox: Outbox) -> list[str]:
-    """The state of each call, oldest first."""
+    """Return the state of each call, oldest first."""
     return [item.state.value for item in outbox.find(EntryQuery(limit=1000)).items][::-1]
 
 
 def test_batches_grow_while_calls_are_quick(hub: Hub, vendor: Vendor, store: Counting) -> None:
-    """Quick calls are taken and settled together, up to fifty at once, in their order."""
+    """Quick calls are taken and settled in batches of up to fifty, in their order."""
     outbox = Outbox(store, clock=VirtualClock())
     put(outbox, *range(200))
 
@@ -121,7 +121,7 @@ def test_batches_grow_while_calls_are_quick(hub: Hub, vendor: Vendor, store: Cou
 
 
 def test_slow_calls_are_settled_at_once(hub: Hub, vendor: Vendor, store: Counting) -> None:
-    """After a slow call its result is stored at once, and later batches are smaller."""
+    """The result of a slow call is stored at once, and later batches are smaller."""
     clock = VirtualClock()
     outbox = Outbox(store, clock=clock)
     put(outbox, *range(15))
@@ -168,7 +168,7 @@ def test_a_worker_that_stops_gives_the_rest_back(hub: Hub, vendor: Vendor, store
 
 
 def test_an_interruption_in_a_batch(hub: Hub, vendor: Vendor, store: Counting) -> None:
-    """After an interruption, finished calls are settled, and others are released."""
+    """If a batch is interrupted, finished calls are settled, and the others are released."""
     outbox = Outbox(store, clock=VirtualClock())
     put(outbox, *range(7))
 
@@ -186,7 +186,7 @@ def test_an_interruption_in_a_batch(hub: Hub, vendor: Vendor, store: Counting) -
 def test_late_batch_skips_entries_of_other_workers(
     hub: Hub, vendor: Vendor, store: Counting
 ) -> None:
-    """A worker whose leases have expired checks each entry, and skips those of other workers."""
+    """A worker whose leases have expired skips the entries that other workers have taken."""
     clock = VirtualClock()
     outbox = Outbox(store, clock=clock, lease=1.5)
     names = put(outbox, *range(7))
@@ -203,7 +203,7 @@ def test_late_batch_skips_entries_of_other_workers(
 
 
 def test_entry_whose_workers_die_is_given_up(hub: Hub, vendor: Vendor, store: Counting) -> None:
-    """An entry whose workers all died is given up, without a call, after the last attempt."""
+    """An entry whose workers all died is given up after the last attempt, without another call."""
     outbox = Outbox(store, clock=VirtualClock(), retry=RetryPolicy(max_attempts=2))
     (name,) = put(outbox, 1)
     for _ in range(2):
@@ -215,7 +215,7 @@ def test_entry_whose_workers_die_is_given_up(hub: Hub, vendor: Vendor, store: Co
 
 
 def test_a_store_that_is_lost_in_a_batch(hub: Hub, store: Counting) -> None:
-    """If a result cannot be written, the store's error is raised."""
+    """If the store fails while results of a batch are written, its error is raised."""
     outbox = Outbox(store, clock=VirtualClock())
     put(outbox, 1)
     claim = store.claim
@@ -244,7 +244,7 @@ class Losing:
 
 
 def test_awaited(tmp_path: Path) -> None:
-    """The asynchronous outbox takes batches too."""
+    """The asynchronous outbox takes entries in batches, too."""
 
     async def run() -> None:
         vendor = AsyncVendor()
@@ -260,7 +260,7 @@ def test_awaited(tmp_path: Path) -> None:
 
 
 def test_one_lane_keeps_its_order(hub: Hub, vendor: Vendor, store: Counting) -> None:
-    """Calls of one order are made one after another, for any size of batches."""
+    """Calls of one order are made one after another, whatever the batch size."""
     outbox = Outbox(store, clock=VirtualClock())
     put(outbox, *range(4), order="INV-1")
     put(outbox, *range(10, 14), order="INV-2")
@@ -277,7 +277,7 @@ def test_one_lane_keeps_its_order(hub: Hub, vendor: Vendor, store: Counting) -> 
     [(1, 1, 0.01, 2), (4, 3, 0.01, 4), (32, 32, 0.05, 50), (8, 8, 0.4, 2), (1, 1, 9.0, 1)],
 )
 def test_the_size_of_batches(size: int, count: int, seconds: float, target: int) -> None:
-    """Batches grow while they are full and quick, and are never longer than they should be."""
+    """The batch size grows while batches are full and quick, and never exceeds its limit."""
     assert next_batch(size, count, seconds) == target
 
 
@@ -285,7 +285,7 @@ def test_the_size_of_batches(size: int, count: int, seconds: float, target: int)
 
 
 def test_urgent_calls_are_made_first(hub: Hub, vendor: Vendor, store: Counting) -> None:
-    """Calls of a higher priority overtake others, but never within their order."""
+    """Calls of a higher priority overtake others, but never within one order."""
     outbox = Outbox(store, clock=VirtualClock())
     put(outbox, 1, 2)
     put(outbox, 3, priority=-1)
@@ -301,7 +301,7 @@ def test_urgent_calls_are_made_first(hub: Hub, vendor: Vendor, store: Counting) 
 
 
 def test_a_call_is_cancelled_by_its_key(hub: Hub, vendor: Vendor, store: Counting) -> None:
-    """A call can be cancelled by its key until it has begun."""
+    """A call can be cancelled by its key until a worker begins it."""
     outbox = Outbox(store, clock=VirtualClock())
     put(outbox, 1, key="a")
     put(outbox, 2, key="b", tenant="acme")
@@ -323,7 +323,7 @@ def test_cancelling_a_call_that_just_began(store: Counting) -> None:
     pages = iter([seen_entry])
 
     class OutdatedStore(Losing):
-        """A store whose first answer is outdated."""
+        """A store whose first result is outdated."""
 
         def find(self, query: EntryQuery, /) -> Any:
             page = store.find(query)
@@ -339,7 +339,7 @@ def test_cancelling_a_call_that_just_began(store: Counting) -> None:
 
 
 def test_a_lease_in_a_file_outlasts_transactions(hub: Hub, vendor: Vendor, store: Counting) -> None:
-    """In a file, where a handler's transaction blocks renewals, entries have longer leases."""
+    """In a SQLite file, where transactions block renewals, entries have longer leases."""
     outbox = Outbox(store)
     (name,) = put(outbox, 1)
     remaining_seconds: list[float] = []

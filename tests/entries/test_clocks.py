@@ -1,4 +1,4 @@
-"""The store's clock alone decides due times and leases."""
+"""The clock of the store alone decides due times and leases of entries."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ class Watch(VirtualClock):
         self._clock, self._skew = clock, skew
 
     def utc(self) -> datetime:
-        """The time that this skewed clock shows."""
+        """Return the time of this skewed clock."""
         return self._clock.utc() + self._skew
 
 
 def _elsewhere(shop: Shop, skew: timedelta) -> Shop:
-    """Return the shop as on a machine whose clock is wrong."""
+    """Return the shop as another machine with a wrong clock would open it."""
     there = Shop(awaited=shop.awaited, clock=Watch(shop.clock, skew))
     there.received, there.sent = shop.received, shop.sent
     there.inbox = there.inbox_over(shop.received)
@@ -62,7 +62,7 @@ def _deliver(shop: Shop) -> Any:
 
 @SKEWS
 def test_a_producers_clock_delays_nothing(shop: Shop, skew: timedelta) -> None:
-    """A call that a host with another clock writes down is made at once, by any worker."""
+    """A call stored by a host with a wrong clock is made at once, by any worker."""
     entry = _put(_elsewhere(shop, skew))
 
     assert [shop.clock.utc()] * 2 == [entry.added_at, entry.due]
@@ -71,7 +71,7 @@ def test_a_producers_clock_delays_nothing(shop: Shop, skew: timedelta) -> None:
 
 @SKEWS
 def test_a_workers_clock_takes_nothing_early(shop: Shop, skew: timedelta) -> None:
-    """A deferred call is due by the store's clock, not by a worker's."""
+    """A deferred call becomes due by the store's clock, not by a worker's."""
     _put(shop, not_before=shop.time_after(60))
     worker = _elsewhere(shop, skew)
     assert 0 == len(_deliver(worker))
@@ -89,7 +89,7 @@ def test_a_span_is_counted_by_the_store(shop: Shop, skew: timedelta) -> None:
 
 @SKEWS
 def test_absolute_times_are_the_stores(shop: Shop, skew: timedelta) -> None:
-    """An absolute time means the same from every caller."""
+    """An absolute start time means the same from hosts with different clocks."""
     entry = _put(_elsewhere(shop, skew), not_before=shop.time_after(300))
 
     assert shop.time_after(300) == entry.due
@@ -116,7 +116,7 @@ def test_invalid_start_times_are_refused(shop: Shop, start: Any) -> None:
 
 @SKEWS
 def test_a_workers_clock_ends_no_lease(shop: Shop, skew: timedelta) -> None:
-    """A webhook in progress stays with its worker, regardless of another worker's clock."""
+    """A webhook in progress stays with its worker, even if another worker's clock is fast."""
     other_process, handled_steps = _elsewhere(shop, skew), list[str]()
 
     @other_process.inbox.on("payments")  # type: ignore[untyped-decorator]  # the inbox is of either mode
@@ -136,7 +136,7 @@ def test_a_workers_clock_ends_no_lease(shop: Shop, skew: timedelta) -> None:
 
 @SKEWS
 def test_leases_end_by_the_stores_clock(shop: Shop, skew: timedelta) -> None:
-    """A dead worker's entry is taken when its lease ends by the store's clock."""
+    """A dead worker's entry is taken over when its lease ends by the store's clock."""
     entry = _put(shop)
     stored_entry = shop.sent.find(EntryQuery(id=entry.id)).items[0]
     _die(_elsewhere(shop, skew))
@@ -148,7 +148,7 @@ def test_leases_end_by_the_stores_clock(shop: Shop, skew: timedelta) -> None:
 
 
 def _die(worker: Shop) -> None:
-    """Take the due entries, and die before working on them."""
+    """Take the due entries, as a worker that dies before it processes them."""
 
     def killed(*_: Any, **__: Any) -> Any:
         raise KeyboardInterrupt
@@ -160,7 +160,7 @@ def _die(worker: Shop) -> None:
 
 @SKEWS
 def test_retry_at_is_in_the_callers_clock(shop: Shop, skew: timedelta) -> None:
-    """A caller that must wait for a lease gets a time by its own clock."""
+    """The `retry_at` for a caller that must wait for a lease is a time by the caller's clock."""
     entry = _put(shop)
     _die(shop)
     person = _elsewhere(shop, skew)
@@ -174,7 +174,7 @@ def test_retry_at_is_in_the_callers_clock(shop: Shop, skew: timedelta) -> None:
 
 @SKEWS
 def test_retry_after_is_a_span(shop: Shop, skew: timedelta) -> None:
-    """A worker waits as long as the vendor asked, regardless of its own clock."""
+    """After `Retry-After` a worker waits that long, regardless of its own clock."""
     _put(shop)
     worker = _elsewhere(shop, skew)
     worker.stripe.fail(reply({}, 429, Retry_After="120"))
@@ -186,7 +186,7 @@ def test_retry_after_is_a_span(shop: Shop, skew: timedelta) -> None:
 
 @SKEWS
 def test_retry_time_uses_the_hub_clock(shop: Shop, skew: timedelta) -> None:
-    """An outbox with another clock than its hub also waits as long as the vendor asked."""
+    """An outbox waits as long as the vendor asked, even if its clock differs from its hub's."""
     hub = _elsewhere(shop, skew).hub
     _put(shop)
     outbox = shop.outbox_over(shop.sent, clock=Watch(shop.clock, 3 * skew))
@@ -197,7 +197,7 @@ def test_retry_time_uses_the_hub_clock(shop: Shop, skew: timedelta) -> None:
 
 
 def _refuse_payments(hub: Any, *, seconds: float, by_vendor: bool = True) -> None:
-    """Have a hub refuse payments for so long."""
+    """Make a hub refuse payments with this `Retry-After`."""
 
     def raise_rate_limit(*_: Any, **__: Any) -> Any:
         at = hub.manager.flows.core.utc() + timedelta(seconds=seconds)
@@ -210,7 +210,7 @@ def _refuse_payments(hub: Any, *, seconds: float, by_vendor: bool = True) -> Non
     "message", ["1795392000", "99999999999", "Fri, 31 Dec 9999 23:59:59 GMT"], ids=str
 )
 def test_an_absurd_pause_is_bounded(shop: Shop, message: str) -> None:
-    """An entry is retried within an hour, even if a vendor asks for a longer pause."""
+    """An entry is retried within an hour, even if the vendor asks for a longer pause."""
     _put(shop)
     shop.stripe.fail(reply({}, 429, Retry_After=message))
     (worked_entry,) = _deliver(shop).worked
@@ -230,7 +230,7 @@ def test_outbox_caps_retry_at(shop: Shop) -> None:
 
 
 def test_a_quota_is_waited_for(shop: Shop) -> None:
-    """If our own quota is used up, an entry waits without losing an attempt."""
+    """If the service's quota is used up, an entry waits without losing an attempt."""
     entry = _put(shop)
     _refuse_payments(shop.hub, seconds=20 * 3_600, by_vendor=False)
     (worked_entry,) = _deliver(shop).worked
@@ -240,7 +240,7 @@ def test_a_quota_is_waited_for(shop: Shop) -> None:
 
 
 def test_a_policy_may_wait_for_longer(shop: Shop) -> None:
-    """A policy can allow pauses of days, and the entry stays visible."""
+    """A retry policy can allow pauses of days, and the waiting entry stays visible."""
     policy = RetryPolicy(max_attempts=3, base_delay=10.0, max_retry_after=7_200.0)
     shop.outbox = shop.outbox_over(shop.sent, retry=policy)
     entry = _put(shop)
@@ -257,7 +257,7 @@ def test_a_policy_may_wait_for_longer(shop: Shop) -> None:
 
 
 def test_unusually_long_waits_are_listed_as_stuck(shop: Shop) -> None:
-    """Tried calls that wait for decades are listed; deferred or short waits are not."""
+    """Entries that wait for decades after an attempt are listed as stuck; deferred ones are not."""
     _put(shop, not_before=timedelta(days=365))
     entries = [_put(shop) for _ in range(3)]
     _leave(shop, entries[0], EntryState.WAITING, shop.time_after(57 * 365 * 86_400))
@@ -273,7 +273,7 @@ def test_unusually_long_waits_are_listed_as_stuck(shop: Shop) -> None:
 
 
 def test_webhooks_may_be_stuck(shop: Shop) -> None:
-    """An inbox lists entries that were given up, like an outbox."""
+    """The inbox lists dead webhooks as stuck, like the outbox its calls."""
     entry = shop.do(shop.inbox.receive, "stripe", **shop.paid().arguments())
     assert () == shop.do(shop.inbox.stuck).items
     stored_entry = shop.received.find(EntryQuery(id=entry.id)).items[0]
@@ -294,7 +294,7 @@ def _changed_entry(entry: Any, state: EntryState, due: datetime | None) -> Any:
 
 @SKEWS
 def test_a_housekeepers_clock_forgets_nothing_early(shop: Shop, skew: timedelta) -> None:
-    """Entries are removed after their time by the store's clock, not the caller's."""
+    """Housekeeping removes old entries by the store's clock, not by the caller's."""
     _put(shop)
     assert 1 == _deliver(shop).done
     keeper = _elsewhere(shop, skew)
@@ -305,7 +305,7 @@ def test_a_housekeepers_clock_forgets_nothing_early(shop: Shop, skew: timedelta)
 
 
 def test_memorys_clock_is_not_set(shop: Shop) -> None:
-    """A step of the wall clock changes nothing for entries in memory."""
+    """A step of the wall clock does not affect entries in memory."""
     entry = _put(shop, not_before=timedelta(minutes=1))
     shop.clock.step_utc(HOUR)
     assert 0 == len(_deliver(shop))

@@ -1,4 +1,4 @@
-"""Cells of the crash matrix, and the verdicts on them."""
+"""Cells of the crash matrix, and the verdict on each cell."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LOOK_UP = NAMED["payments.charge@stripe-look-up"]
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
-    """A PostgreSQL server that a test may stop."""
+    """Yield a PostgreSQL server that a test may stop."""
     needs_postgres_programs()
     with Cluster() as new_cluster:
         prepare(new_cluster)
@@ -42,7 +42,7 @@ def cluster() -> Iterator[Cluster]:
 def test_crash_has_one_effect(
     cluster: Cluster, case: Case, point: str, fault: str, verdict: str
 ) -> None:
-    """A crash leaves one effect, and only a vendor without keys needs a person's decision."""
+    """After a crash there is one effect; only a vendor without keys needs a person's decision."""
     outcome = run(cluster, case, point, fault)
     assert (verdict, 1) == (outcome.verdict(case), outcome.effects.total())
     assert outcome.is_right(case)
@@ -66,7 +66,7 @@ def test_crash_has_one_effect(
 def test_verdict_names_the_fault(
     effects: dict[str, int], states: list[str], unsettled: list[str], verdict: str
 ) -> None:
-    """Duplicated, lost and stuck effects are distinguished from single ones."""
+    """The verdict distinguishes duplicated, lost, stuck and single effects."""
     outcome = Outcome(Counter(effects), states, unsettled, "")
     assert verdict == outcome.verdict(CHARGE)
     assert (verdict == "once") is outcome.is_right(CHARGE)
@@ -86,7 +86,7 @@ def test_operator_decides_for_vendors_without_look_ups() -> None:
 
 
 def test_page_counts_the_cells() -> None:
-    """The page has a row for each case and queue, and counts what went wrong."""
+    """The page of the crash matrix has a row for each case and queue, and counts failures."""
     rows: list[page.Row] = [
         {"case": case.name, "fault": fault, "point": point, "verdict": "once"}
         for case in CASES

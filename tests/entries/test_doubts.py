@@ -1,4 +1,4 @@
-"""A call with an unknown outcome is settled as soon as its outcome is known."""
+"""An outbox call with an unknown outcome is settled as soon as its outcome is known."""
 
 from __future__ import annotations
 
@@ -112,19 +112,19 @@ class Till:
             self.calls.append(event)
 
     async def do(self, verb: Any, *values: Any, **options: Any) -> Any:
-        """The result of a synchronous or asynchronous method."""
+        """Return the result of a synchronous or asynchronous method."""
         answer = verb(*values, **options)
         return await answer if self.awaited else answer
 
     async def doubted(self, charge: Charge = ORDER, **options: Any) -> Any:
-        """An outbox entry whose payment was made, and whose response was lost."""
+        """Return an outbox entry whose payment was made but whose response was lost."""
         entry = await self.do(self.outbox.put, "payments", "charge", charge, **options)
         self.stripe.fail(Lost())
         assert 1 == (await self.deliver()).unknown
         return entry
 
     async def deliver(self, **options: Any) -> Any:
-        """Run the worker once."""
+        """Deliver due calls once."""
         return await self.do(self.outbox.deliver, self.hub, **options)
 
     async def state_of(self, entry: Any) -> str:
@@ -133,13 +133,13 @@ class Till:
         return str(result.state.value)
 
     async def paid(self, entry: Any) -> None:
-        """An operator closes the payment of an entry as made."""
+        """Close the payment of an entry as made, like an operator."""
         await self.do(self.hub.close_payment, entry.key, done=True)
 
 
 @pytest.fixture(params=[False, True], ids=["plain", "awaited"])
 def till(request: pytest.FixtureRequest) -> Till:
-    """A shop in memory, in each mode."""
+    """Yield a shop over stores in memory, in each mode."""
     return Till(awaited=request.param)
 
 
@@ -150,7 +150,7 @@ STORES: dict[str, tuple[Any, Any, Any, Any]] = {
 
 
 def test_job_settles_the_entry_of_a_payment(till: Till) -> None:
-    """When the vendor reports a payment's outcome, its entry is settled without a second one."""
+    """When the vendor reports a payment's outcome, its entry is settled without a new charge."""
 
     async def body() -> None:
         entry = await till.doubted()
@@ -169,7 +169,7 @@ def test_job_settles_the_entry_of_a_payment(till: Till) -> None:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, Any, Any]]:
-    """Yield a kind of store, with the place of its entries and its state."""
+    """Yield a kind of store, with the URLs of its entries and its state."""
     if request.param == "sqlite":
         yield "sqlite", (tmp_path / "calls.db", tmp_path / "state.db"), {}
         return
@@ -182,7 +182,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str,
 
 @pytest.mark.parametrize("awaited", [False, True], ids=["plain", "awaited"])
 def test_entry_is_settled_in_every_store(place: tuple[str, Any, Any], *, awaited: bool) -> None:
-    """Stores on disk and on a server settle it, too; a later call of its order follows."""
+    """Every kind of store settles an unknown payment; then the next call of its order is made."""
     kind, (calls, states_at), store_options = place
     outboxes, states = STORES[kind][2 * awaited :][:2]
 
@@ -214,7 +214,7 @@ def test_entry_is_settled_in_every_store(place: tuple[str, Any, Any], *, awaited
 
 
 def test_stored_refusal_ends_the_entry(till: Till) -> None:
-    """A payment declined for another caller of its key ends the entry and the key."""
+    """A payment declined for another caller with the same key ends the outbox entry, too."""
 
     async def body() -> None:
         entry = await till.doubted(DECLINED)
@@ -229,7 +229,7 @@ def test_stored_refusal_ends_the_entry(till: Till) -> None:
 
 
 def test_payment_closed_as_not_done_is_left_to_a_person(till: Till) -> None:
-    """An entry whose payment turned out not to be done is left to a person."""
+    """If an operator closes a payment as not made, its outbox entry waits for a person."""
 
     async def body() -> None:
         entry = await till.doubted()
@@ -249,7 +249,7 @@ def test_payment_closed_as_not_done_is_left_to_a_person(till: Till) -> None:
 
 
 def test_round_settles_up_to_its_limit(till: Till, stopped_event: Event) -> None:
-    """The limit, the stop and the ids of a round apply to entries with unknown outcome too."""
+    """A delivery's limit, stop event and ids also apply to entries with unknown outcomes."""
 
     async def body() -> None:
         charges = [attrs.evolve(ORDER, reference=f"INV-{number}") for number in range(2)]
@@ -266,14 +266,14 @@ def test_round_settles_up_to_its_limit(till: Till, stopped_event: Event) -> None
 
 @pytest.fixture
 def stopped_event() -> Event:
-    """Return an event that is set."""
+    """Return an event that is already set."""
     event = Event()
     event.set()
     return event
 
 
 def test_dead_entries_do_not_hide_unsettled_ones(till: Till) -> None:
-    """A worker reaches the next page even if dead entries fill the first."""
+    """A worker finds unsettled entries on the next page even if dead entries fill the first."""
 
     async def body() -> None:
         entry = await till.doubted()
@@ -288,7 +288,7 @@ def test_dead_entries_do_not_hide_unsettled_ones(till: Till) -> None:
 
 
 def test_entry_that_cannot_be_read_is_left_to_a_person(till: Till) -> None:
-    """A worker without the decryption key does not touch a call."""
+    """A worker without the decryption key leaves an encrypted call to a person."""
 
     async def body() -> None:
         till.outbox = till.outbox_with(cipher=AesGcmCipher(generate_keys()))
@@ -302,7 +302,7 @@ def test_entry_that_cannot_be_read_is_left_to_a_person(till: Till) -> None:
 
 
 def test_hub_that_rehearses_settles_no_entry(till: Till) -> None:
-    """The receipt of a rehearsal does not settle an entry."""
+    """In dry-run mode the hub settles no outbox entry."""
 
     async def body() -> None:
         entry = await till.doubted()
@@ -315,7 +315,7 @@ def test_hub_that_rehearses_settles_no_entry(till: Till) -> None:
 
 
 def test_store_that_is_away_loses_nothing_that_was_done(till: Till) -> None:
-    """Delivered calls are returned although the register of payments cannot be read."""
+    """Delivery returns the delivered calls even if the register of payments cannot be read."""
 
     async def body() -> None:
         entry = await till.doubted()
@@ -357,7 +357,7 @@ CASES: list[tuple[Callable[[], Any], tuple[str, int]]] = [
 def test_late_worker_that_knows_the_outcome_ends_the_doubt(
     tmp_path: Path, makes: Callable[[], Any], expected: tuple[str, int], *, batch: bool
 ) -> None:
-    """A certain result of the first worker replaces the unknown one of the second."""
+    """A late worker's certain result replaces the unknown outcome that its successor stored."""
     store: Any = SqliteOutbox(tmp_path / "calls.db", create=True) if batch else MemoryOutbox()
     till = Till(awaited=False, outbox=store)
     till.outbox.put("payments", "charge", ORDER)
@@ -376,7 +376,7 @@ def test_late_worker_that_knows_the_outcome_ends_the_doubt(
 
 
 def test_late_worker_leaves_an_entry_that_a_person_replays() -> None:
-    """A late worker does not overrule an operator's decision on an entry."""
+    """A late worker does not overrule an operator's decision to replay an entry."""
     till = Till(awaited=False)
     till.outbox.put("payments", "charge", ORDER)
 
@@ -393,7 +393,7 @@ def test_late_worker_leaves_an_entry_that_a_person_replays() -> None:
 
 
 def test_two_workers_settle_an_entry_once(till: Till) -> None:
-    """If two workers find an entry's outcome, one of them settles it."""
+    """If two workers learn the outcome of an entry, only one of them settles it."""
 
     async def body() -> None:
         entry = await till.doubted()

@@ -1,4 +1,4 @@
-"""The trace context that entries of inbox and outbox store."""
+"""Trace context that entries of the inbox and the outbox store."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ class Spans:
         self.tracer = self.provider.get_tracer("app")
 
     def span_named(self, name: str) -> Any:
-        """The only finished span of this name."""
+        """Return the only finished span of this name."""
         (span,) = (span for span in self.exporter.get_finished_spans() if span.name == name)
         return span
 
     def hub(self, vendor: FakeVendor, **settings: Any) -> Hub:
-        """A hub of the service `erp` that makes spans."""
+        """Return a hub with the service `erp` that creates spans."""
         service = Service("erp", base_url="https://erp.example", **settings)
         observer = OpenTelemetryObserver(tracer_provider=self.provider)
         return Hub([], services=[service], http=ScriptedHttpClient(vendor), observers=[observer])
@@ -65,7 +65,7 @@ def _ids(span: Any) -> tuple[int, int]:
 
 
 def test_call_of_the_outbox_continues_the_trace(tmp_path: Path) -> None:
-    """A call made from the outbox by another process's worker is in the trace that stored it."""
+    """A call made by another process's worker belongs to the trace that stored it in the outbox."""
     spans, vendor = Spans(), FakeVendor()
     vendor.queue(Response(200))
     file = tmp_path / "shop.db"
@@ -107,7 +107,7 @@ def test_call_of_the_outbox_continues_the_trace(tmp_path: Path) -> None:
 
 
 def test_stored_calls_have_another_name() -> None:
-    """With `connector_names`, storing a call is `connector.message_queue.publish`."""
+    """With `connector_names`, the span for storing a call is `connector.message_queue.publish`."""
     spans, vendor = Spans(), FakeVendor()
     vendor.queue(Response(200))
     tracing = OpenTelemetryEntries(connector_names=True, tracer_provider=spans.provider)
@@ -126,7 +126,7 @@ def test_stored_calls_have_another_name() -> None:
 
 
 def test_failed_work_marks_its_span() -> None:
-    """The span of work that failed has the class of the error, and no text of it."""
+    """The span of failed work has the error's class, but not its message."""
     spans, vendor = Spans(), FakeVendor()
     vendor.queue(Response(400, body=b"canary"))
     outbox = Outbox(MemoryOutbox(), tracing=spans.tracing)
@@ -142,7 +142,7 @@ def test_failed_work_marks_its_span() -> None:
 
 
 def test_webhook_continues_the_senders_trace(shop: Shop) -> None:
-    """A webhook is linked to the span that its sender names, and is handled in that trace."""
+    """A webhook's span is linked to the sender's span, and the handler continues its trace."""
     spans = Spans()
     inbox = shop.inbox_over(MemoryInbox(shop.clock), tracing=spans.tracing)
     current: list[Any] = []
@@ -166,7 +166,7 @@ def test_webhook_continues_the_senders_trace(shop: Shop) -> None:
 
 
 def test_webhook_in_a_request_stays_in_its_trace(shop: Shop) -> None:
-    """Inside a span of the host a webhook belongs to that, and is linked to the sender's span."""
+    """Inside a span of the host, a webhook belongs to that span and links to the sender's span."""
     spans = Spans()
     inbox = shop.inbox_over(MemoryInbox(shop.clock), tracing=spans.tracing)
     delivery = shop.paid().arguments()
@@ -181,7 +181,7 @@ def test_webhook_in_a_request_stays_in_its_trace(shop: Shop) -> None:
 
 
 def test_names_of_entry_spans_are_registered() -> None:
-    """Every name that a run of the outbox emits is in the registry."""
+    """Every span name that an outbox run emits is in the registry of names."""
     spans, vendor = Spans(), FakeVendor()
     vendor.queue(Response(400))
     outbox = Outbox(MemoryOutbox(), tracing=spans.tracing)
@@ -196,7 +196,7 @@ def test_names_of_entry_spans_are_registered() -> None:
 
 
 def test_host_tracing_follows_the_program() -> None:
-    """Without a span no trace is stored; inside a span its context is stored."""
+    """A call put inside the program's span stores its trace context; without one, nothing."""
     outbox = Outbox(MemoryOutbox())
     request = Request.post("/invoices", json={})
     assert outbox.put_request("erp", request).trace is None
@@ -219,7 +219,7 @@ def test_host_tracing_follows_the_program() -> None:
 
 
 def test_without_the_package_nothing_is_imported() -> None:
-    """Without OpenTelemetry no context is stored, and nothing of it is imported."""
+    """Without OpenTelemetry no trace context is stored, and no module of it is imported."""
     program = """
 import sys
 from moorage import Outbox, Request
@@ -236,7 +236,7 @@ with HostTracing().processing("outbox", entry):
 
 
 def test_without_the_package_an_entry_has_no_context(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Storing and processing an entry need no package of OpenTelemetry."""
+    """Storing and processing an entry works without the OpenTelemetry packages."""
     monkeypatch.delitem(sys.modules, "opentelemetry.trace")
     entry = Outbox(MemoryOutbox()).put_request("erp", Request.post("/x", json={}))
 
@@ -246,7 +246,7 @@ def test_without_the_package_an_entry_has_no_context(monkeypatch: pytest.MonkeyP
 
 
 def test_package_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """If the package is missing, the error says what to install."""
+    """If tracing is wanted without OpenTelemetry, the error says what to install."""
     monkeypatch.setitem(sys.modules, "opentelemetry.trace", None)
 
     with pytest.raises(ConfigurationError, match=r"opentelemetry-api.*\[opentelemetry\]"):
@@ -266,7 +266,7 @@ def test_package_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_headers_of_a_trace(headers: Any, trace: Any) -> None:
-    """Exactly one `traceparent` of a usable length is read, with a `tracestate` that fits."""
+    """One `traceparent` header of a valid length is read, with its `tracestate` if that fits."""
     expected = TraceContext(PARENT, trace) if isinstance(trace, str) else trace
     assert expected == trace_of(headers)
 
@@ -285,7 +285,7 @@ def test_invalid_context_is_ignored() -> None:
 
 @pytest.mark.parametrize("state", ["", "x" * 513, 5])
 def test_trace_state_is_bounded(state: Any) -> None:
-    """An entry has a `tracestate` that every store has room for."""
+    """A `tracestate` longer than stores allow is not stored."""
     with pytest.raises(InvalidData, match="tracestate must be"):
         OutboxEntry(
             id="1",
@@ -305,13 +305,13 @@ def _now() -> Any:
 
 
 class Receiver:
-    """An OTLP receiver of this machine, which reads spans from Protobuf."""
+    """An OTLP receiver on this machine, which decodes spans from Protobuf."""
 
     def __init__(self) -> None:
         received_bodies: deque[bytes] = deque()
 
         class Handler(BaseHTTPRequestHandler):
-            """A web handler that keeps the bodies of exported traces."""
+            """An HTTP handler that keeps the bodies of exported traces."""
 
             def do_POST(self) -> None:
                 received_bodies.append(self.rfile.read(int(self.headers["content-length"])))
@@ -338,7 +338,7 @@ class Receiver:
 
 
 def test_one_trace_arrives_over_the_wire(shop: Shop) -> None:
-    """A receiver of OTLP gets outbox, call, webhook and handler as one trace."""
+    """An OTLP receiver gets outbox, call, webhook and handler as spans of one trace."""
     exporters = pytest.importorskip(
         "opentelemetry.exporter.otlp.proto.http.trace_exporter",
         reason="needs opentelemetry-exporter-otlp-proto-http",

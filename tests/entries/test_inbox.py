@@ -1,4 +1,4 @@
-"""Webhooks are written down first, and handled until they are done."""
+"""Webhooks are stored when they arrive, and handled until a handler succeeds."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_a_webhook_is_written_down_and_then_handled(shop: Shop) -> None:
 
 
 def test_handlers_have_kinds(shop: Shop) -> None:
-    """A handler gets the events of its contract, or the webhook itself, and no others."""
+    """A handler gets the events of its contract, or whole webhooks, and nothing else."""
     kinds = ("payments", PaymentEvent, "webhook", WebhookEvent, "email")
     handlers = [Handling(shop, kind) for kind in kinds]
     receive_notice(shop, shop.paid())
@@ -77,7 +77,7 @@ def test_unknown_kind_is_refused(shop: Shop) -> None:
 
 
 def test_without_handlers_nothing_is_handled(shop: Shop) -> None:
-    """A worker without handlers leaves webhooks stored."""
+    """A worker without handlers leaves stored webhooks alone."""
     receive_notice(shop, shop.paid())
     with pytest.raises(ConfigurationError, match="no handlers") as excinfo:
         shop.do(shop.inbox.handle)
@@ -89,7 +89,7 @@ def test_without_handlers_nothing_is_handled(shop: Shop) -> None:
 
 
 def test_unknown_types_are_accepted(shop: Shop) -> None:
-    """A verified webhook of an unknown type is stored, and done without a handler."""
+    """A verified webhook of an unknown type is stored, and counts as done without a handler."""
     Handling(shop)
     shop.stripe.tell("planet.discovered", {"id": "p_1", "object": "planet"})
     options = shop.stripe.sent[-1].arguments()
@@ -100,7 +100,7 @@ def test_unknown_types_are_accepted(shop: Shop) -> None:
 
 
 def test_uninterpretable_webhooks_are_accepted(shop: Shop) -> None:
-    """A webhook whose interpretation raises is stored, and handled after the fault is fixed."""
+    """A webhook that cannot be interpreted is stored, and handled after the fault is fixed."""
     understood = shop.hub.events
 
     def events(*_: Any) -> Any:
@@ -121,7 +121,7 @@ def test_uninterpretable_webhooks_are_accepted(shop: Shop) -> None:
 
 
 def test_a_long_name_is_a_lane(shop: Shop) -> None:
-    """A name longer than the store allows still has its own lane."""
+    """A webhook name longer than the store allows still gets its own lane."""
     shop.paid()
     (intent,) = shop.stripe.intents.values()
     shop.stripe.tell("payment_intent.succeeded", {**intent, "id": "pi_" + "x" * 300})
@@ -130,7 +130,7 @@ def test_a_long_name_is_a_lane(shop: Shop) -> None:
 
 
 def test_vendor_names_are_made_storable(shop: Shop) -> None:
-    """Surrogates and NUL in a vendor's names are replaced, and kept in the content."""
+    """Surrogates and NUL are replaced in a vendor's names, and kept in the webhook's content."""
     shop.paid()
     (intent,) = shop.stripe.intents.values()
     shop.stripe.tell("payment_intent.succeeded", {**intent, "id": "pi_\0"})
@@ -142,7 +142,7 @@ def test_vendor_names_are_made_storable(shop: Shop) -> None:
 
 
 def test_a_repeat_is_the_same_entry(shop: Shop) -> None:
-    """A repeated webhook is recognised by its id in any state, and handled once."""
+    """A repeated webhook is recognised by its id in any state, and handled only once."""
     handling = Handling(shop)
     notice = shop.paid()
     first = receive_notice(shop, notice)
@@ -166,7 +166,7 @@ def test_tenants_are_apart(shop: Shop) -> None:
 
 @pytest.mark.parametrize("awaited", [False, True])
 def test_webhooks_of_a_tenants_account_belong_to_the_tenant(*, awaited: bool) -> None:
-    """A webhook to one tenant's account is that tenant's, and refused for others."""
+    """A webhook for a tenant's account is stored for that tenant, and refused for others."""
     shop = Shop(awaited=awaited, of="acme")
     options = Shop().paid().arguments()
     assert "acme" == shop.do(shop.inbox.receive, "acme.stripe", **options).tenant
@@ -175,7 +175,7 @@ def test_webhooks_of_a_tenants_account_belong_to_the_tenant(*, awaited: bool) ->
 
 
 def test_a_forgery_changes_nothing(shop: Shop) -> None:
-    """A forged webhook is refused and not stored."""
+    """A webhook with a forged signature is refused and not stored."""
     options = {**shop.paid().arguments(), "body": b"{}"}
     with pytest.raises(WebhookRejected):
         shop.do(shop.inbox.receive, "stripe", **options)
@@ -220,7 +220,7 @@ def test_content_is_encrypted(*, awaited: bool) -> None:
 
 
 def test_plain_content_is_readable(shop: Shop) -> None:
-    """Without a cipher the content is readable, and broken content raises an error."""
+    """Without a cipher the stored content is readable, and corrupt content raises an error."""
     entry = receive_notice(shop, shop.paid())
     assert b"INV-1" in entry.content
     (webhook,) = shop.inbox.webhooks(entry)
@@ -246,7 +246,7 @@ def test_subject_of_a_webhook(*, awaited: bool) -> None:
 
 @pytest.mark.parametrize("whose", ["", "x" * 256, 42, "customer\0", "\ud800"])
 def test_invalid_subject_is_ignored(whose: Any) -> None:
-    """A subject that cannot be stored is left out, and the webhook is stored."""
+    """A subject that the store cannot hold is left out, and the webhook is stored."""
     shop = Shop(subject=lambda _: whose)
     assert 200 == shop.inbox.answer("stripe", **shop.paid().arguments()).status
     (entry,) = shop.inbox.find(EntryQuery()).items
@@ -256,7 +256,7 @@ def test_invalid_subject_is_ignored(whose: Any) -> None:
 
 @pytest.mark.parametrize("awaited", [False, True])
 def test_delivery_about_several_has_no_subject(*, awaited: bool) -> None:
-    """A delivery about several subjects has no subject and no lane."""
+    """A webhook about several subjects is stored without subject and lane."""
 
     def whose(event: PaymentEvent) -> str | None:
         return reference(event)
@@ -283,7 +283,7 @@ def test_full_store_answers_503(shop: Shop) -> None:
 
 
 def test_foreign_store_errors_become_storage_unavailable(shop: Shop) -> None:
-    """Any exception of a store becomes StorageUnavailable, unquoted."""
+    """Any exception of a store becomes StorageUnavailable, without the original message."""
 
     class BrokenInbox(MemoryInbox):
         def add(self, *_: Any) -> Any:
@@ -297,7 +297,7 @@ def test_foreign_store_errors_become_storage_unavailable(shop: Shop) -> None:
 
 
 def test_stores_have_a_mode(shop: Shop) -> None:
-    """A value that is not a store of the same mode is refused at once."""
+    """An inbox refuses a store of the other mode, or a value that is no store, at once."""
     other_store: Any = AsyncMemoryInbox() if isinstance(shop.inbox, WebhookInbox) else MemoryInbox()
     with pytest.raises(ConfigurationError, match="but this class needs"):
         type(shop.inbox)(shop.hub, other_store)
@@ -307,7 +307,7 @@ def test_stores_have_a_mode(shop: Shop) -> None:
 
 
 def _slack(shop: Shop) -> tuple[Any, dict[str, Any]]:
-    """Return an inbox for Slack, and a webhook that verifies its URL."""
+    """Return an inbox for Slack, and Slack's request that verifies the webhook URL."""
     secret = "a secret of sixteen"
     verifier = WebhookVerifier("slack", secret, clock=shop.clock, replay_guard=False)
     body = b'{"type": "url_verification", "challenge": "3eZbrw1aB"}'
@@ -322,7 +322,7 @@ def _slack(shop: Shop) -> tuple[Any, dict[str, Any]]:
 
 
 def test_handshakes_are_answered_and_not_kept(shop: Shop) -> None:
-    """A question about the endpoint has its reply, and is not written down."""
+    """A vendor's request to verify the webhook URL is answered, and not stored."""
     inbox, options = _slack(shop)
     entry = shop.do(inbox.receive, "stripe", **options)
     assert b"3eZbrw1aB" == entry.reply.body
@@ -332,7 +332,7 @@ def test_handshakes_are_answered_and_not_kept(shop: Shop) -> None:
 
 
 def test_subscriptions_are_confirmed_when_they_are_handled(shop: Shop) -> None:
-    """The link of a confirmation is followed by the worker, and again if that fails."""
+    """A worker follows the link that confirms a subscription, and retries if that fails."""
     confirmations: list[str] = []
 
     def follow(account: str, event: WebhookEvent) -> bool:
@@ -374,7 +374,7 @@ class Noting:
 
 @pytest.mark.parametrize("verb", ["receive", "answer"])
 def test_all_of_a_request_is_verified(shop: Shop, verb: str) -> None:
-    """The verifier gets URL and method; the default method is POST."""
+    """The verifier gets the URL and method of a request; the default method is POST."""
     noting = Noting()
     shop.hub.webhooks = lambda *_, **__: noting
     options = {"headers": {"A": "b"}, "body": b"{}"}
@@ -392,7 +392,7 @@ def test_all_of_a_request_is_verified(shop: Shop, verb: str) -> None:
 
 
 def test_text_that_a_vendor_wants(shop: Shop) -> None:
-    """A vendor that wants a certain text for a success is answered with it."""
+    """If a vendor expects a certain text as success, the response has that text."""
     adyen = AdyenSandbox()
     vendor = Adyen(merchant_account=adyen.merchant_account, credentials=adyen.api_key)
     main = Account("main", vendor, settings={"volatile_keys": True})
@@ -410,5 +410,5 @@ def test_text_that_a_vendor_wants(shop: Shop) -> None:
 
 
 def test_a_webhook_is_answered_as_its_vendor_wants(shop: Shop) -> None:
-    """The sender of the webhook gets the response that its vendor expects."""
+    """For a handled webhook, `reply` returns the response that the vendor expects."""
     assert 200 == shop.inbox.reply(receive_notice(shop, shop.paid())).status

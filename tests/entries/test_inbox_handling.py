@@ -1,4 +1,4 @@
-"""Webhooks are handled until a handler succeeds, or are given up."""
+"""Webhooks are handled until a handler succeeds, or until they are given up."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_a_failed_handler_is_called_again(shop: Shop) -> None:
 
 
 def test_webhook_that_always_fails_is_dead_and_replayable(shop: Shop) -> None:
-    """After its last attempt a webhook is dead, blocks no other, and can be replayed."""
+    """After its last attempt a webhook is dead, does not block others, and can be replayed."""
     handling = Handling(shop, fails=3)
     entry = receive_notice(shop, shop.paid())
     states = []
@@ -89,7 +89,7 @@ def test_dead_workers_webhook_is_taken_over(shop: Shop) -> None:
 
 
 def test_webhook_that_kills_workers_is_dead(shop: Shop) -> None:
-    """A webhook that kills its workers is dead after the maximum of tries."""
+    """A webhook that kills its workers is dead after the maximum number of attempts."""
 
     @shop.inbox.on("payments")  # type: ignore[untyped-decorator]  # the inbox is of either mode
     def handle(event: Any, entry: Any) -> None:
@@ -106,7 +106,7 @@ def test_webhook_that_kills_workers_is_dead(shop: Shop) -> None:
 
 
 def test_late_worker_marks_nothing_done(shop: Shop) -> None:
-    """A worker past its lease does not mark a webhook that another has taken."""
+    """A worker past its lease does not mark a webhook done that another worker has taken."""
 
     @shop.inbox.on("payments")  # type: ignore[untyped-decorator]  # the inbox is of either mode
     def handle(event: Any, entry: Any) -> None:
@@ -125,7 +125,7 @@ def test_late_worker_marks_nothing_done(shop: Shop) -> None:
 
 
 def test_contested_webhooks_are_skipped(shop: Shop) -> None:
-    """An entry taken by another worker before the claim is not handled here."""
+    """A webhook that another worker takes before the claim is skipped."""
 
     class Contested(MemoryInbox):
         def due(self, limit: int, /) -> Any:
@@ -163,7 +163,7 @@ def test_handlers_may_be_awaited() -> None:
 
 
 def test_forget_remove_and_drop(shop: Shop) -> None:
-    """`forget` removes settled webhooks; `remove` and `drop` act on one."""
+    """`forget` removes settled webhooks; `remove` and `drop` each change one webhook."""
     Handling(shop)
     done = receive_notice(shop, shop.paid())
     shop.do(shop.inbox.handle)
@@ -183,7 +183,7 @@ def test_forget_remove_and_drop(shop: Shop) -> None:
 
 
 def test_finished_webhook_cannot_be_cancelled(shop: Shop) -> None:
-    """A webhook that was handled stays done, because dropping it would deny that."""
+    """A webhook that was handled cannot be dropped, because that would deny its effect."""
     Handling(shop)
     entry = receive_notice(shop, shop.paid())
     shop.do(shop.inbox.handle)
@@ -195,7 +195,7 @@ def test_finished_webhook_cannot_be_cancelled(shop: Shop) -> None:
 
 
 def test_round_handles_a_hundred_webhooks(shop: Shop) -> None:
-    """One round handles up to a hundred webhooks by default; the rest wait for the next round."""
+    """By default one round handles up to a hundred webhooks; the rest wait for the next round."""
     Handling(shop)
     entry = receive_notice(shop, shop.paid())
     for number in range(101):
@@ -204,7 +204,7 @@ def test_round_handles_a_hundred_webhooks(shop: Shop) -> None:
 
 
 def test_only_the_webhooks_of_some_ids_are_handled(shop: Shop) -> None:
-    """With ids, only those webhooks are handled, and the others stay for a worker."""
+    """If ids are given, only those webhooks are handled; the others stay for a worker."""
     handling = Handling(shop)
     receive_notice(shop, shop.paid())
     chosen_entry = receive_notice(shop, shop.paid("INV-2"))
@@ -215,7 +215,7 @@ def test_only_the_webhooks_of_some_ids_are_handled(shop: Shop) -> None:
 
 
 def test_no_webhook_begins_after_the_timeout(shop: Shop) -> None:
-    """After the timeout the running webhook is finished, and the others wait."""
+    """After the timeout the current webhook is finished, and no other begins."""
     shop.inbox.on("webhook")(lambda *_: shop.clock.advance(2.0))
     for number in range(3):
         receive_notice(shop, shop.paid(f"INV-{number}"))

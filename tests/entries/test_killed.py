@@ -1,4 +1,4 @@
-"""Workers that are killed: no call is lost, and only calls in progress are repeated."""
+"""Outbox workers that are killed: no call is lost, and only calls in progress are repeated."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ PATIENCE = 60.0
 
 @pytest.fixture(params=KINDS)
 def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[EntryLab]:
-    """A database of each kind."""
+    """Yield a database of each kind."""
     with entry_lab(request.param, tmp_path) as value:
         yield value
 
 
 def made_by(path: Path) -> Counter[str]:
-    """The number of times that each call was made."""
+    """Return how often each call was made."""
     return Counter(path.read_text().split()) if path.exists() else Counter()
 
 
@@ -44,7 +44,7 @@ OPEN = EntryQuery(states=("waiting", "claimed", "unknown", "dead"), limit=1)
 
 
 def test_a_worker_that_is_killed(lab: EntryLab, tmp_path: Path) -> None:
-    """After kill -9 another worker makes the remaining calls once their leases expire."""
+    """After kill -9, another worker makes the remaining calls once their leases expire."""
     path = tmp_path / "made.txt"
     outbox = Outbox(lab.outbox())
     with lab.engine.connect() as connection:
@@ -79,7 +79,7 @@ def test_a_worker_that_is_killed(lab: EntryLab, tmp_path: Path) -> None:
 
 
 def test_a_host_that_is_killed(lab: EntryLab, tmp_path: Path) -> None:
-    """A transaction that is open when its process is killed leaves no call."""
+    """A call put in a transaction that is open when its process is killed is not stored."""
     program = (
         "import os, sys, signal, sqlalchemy\n"
         "from moorage import Outbox, Request\n"

@@ -1,4 +1,4 @@
-"""Calls are written down with the host's own data, and made once each."""
+"""Calls are stored in the outbox together with the host's data, and made once each."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _stored_entry(shop: Shop, id: str) -> Any:
 
 
 def test_a_call_is_written_down_and_then_made(shop: Shop) -> None:
-    """A call is stored first; it reaches the vendor once, when it is delivered."""
+    """A call is stored first, and reaches the vendor once, when the outbox is delivered."""
     entry = _put(shop)
     assert ("payments", "charge", EntryState.WAITING) == (entry.contract, entry.verb, entry.state)
     assert {} == shop.stripe.charges
@@ -81,7 +81,7 @@ def test_a_call_is_written_down_and_then_made(shop: Shop) -> None:
 
 
 def test_a_key_makes_one_call(shop: Shop) -> None:
-    """Of several calls with one key the first is made; another tenant's key is independent."""
+    """Of several calls with one key only the first is made; keys of other tenants are separate."""
     first = _put(shop, key="INV-1")
     assert first == _put(shop, DECLINED, key="INV-1")
     assert first.id != _put(shop, key="INV-1", tenant="acme").id
@@ -91,7 +91,7 @@ def test_a_key_makes_one_call(shop: Shop) -> None:
 
 
 def test_a_key_is_the_same_in_every_release(shop: Shop) -> None:
-    """The id of an entry with a key is the same in every release."""
+    """The entry id derived from a key is the same in every release."""
     assert "5b2c5fbc65707093e44b4ae36219b367" == _put(shop, key="INV-1", tenant="acme").id
 
 
@@ -110,7 +110,7 @@ def test_a_key_is_the_same_in_every_release(shop: Shop) -> None:
     ],
 )
 def test_invalid_calls_are_refused_at_once(shop: Shop, call: tuple[Any, ...], words: str) -> None:
-    """A mistake is raised when the call is put, and nothing is stored."""
+    """An invalid call is refused when it is put, and nothing is stored."""
     if call[:2] == ("payments", "refund"):
         # Where a thing is can only be told with the configuration.
         _put_and_fail(shop, call)
@@ -126,7 +126,7 @@ def _put_and_fail(shop: Shop, call: tuple[Any, ...]) -> None:
 
 
 def test_options_are_checked_and_kept(shop: Shop) -> None:
-    """Known options of a method are stored, and unknown ones refused."""
+    """Known options of a method are stored with the call; unknown options are refused."""
     entry = _put(shop, timeout=7.0)
     assert ((CHARGE,), {"timeout": 7.0}) == shop.outbox.made_of(entry)
     with pytest.raises(InvalidData, match="takes other values"):
@@ -134,7 +134,7 @@ def test_options_are_checked_and_kept(shop: Shop) -> None:
 
 
 def test_a_key_of_the_callers_own_is_refused(shop: Shop) -> None:
-    """A call's idempotency key is its entry's; `key` names an entry."""
+    """A call with its own `idempotency_key` is refused; the error says to use `key`."""
     with pytest.raises(InvalidData, match="names itself") as caught:
         _put(shop, idempotency_key="mine")
     assert "key=" in caught.value.remedy
@@ -173,7 +173,7 @@ def test_calls_are_sealed(*, awaited: bool) -> None:
 
 
 def test_stores_have_a_mode(shop: Shop) -> None:
-    """A store of the other mode is refused at once."""
+    """An outbox refuses a store of the other mode at once."""
     other_store: Any = AsyncMemoryOutbox() if isinstance(shop.outbox, Outbox) else MemoryOutbox()
     with pytest.raises(ConfigurationError, match="but this class needs"):
         type(shop.outbox)(other_store)
@@ -183,7 +183,7 @@ def test_stores_have_a_mode(shop: Shop) -> None:
 
 
 def test_a_call_is_not_made_before_its_time(shop: Shop) -> None:
-    """`not_before` is kept to, and the lowest numbers go first."""
+    """A call is not made before `not_before`, and lower priority numbers are made first."""
     late_entry = _put(shop, not_before=shop.time_after(60))
     soon = _put(shop, DECLINED)
     assert [(soon.id, "dead")] == _states(_deliver(shop))
@@ -192,7 +192,7 @@ def test_a_call_is_not_made_before_its_time(shop: Shop) -> None:
 
 
 def test_the_order_is_kept(shop: Shop) -> None:
-    """Each call of an ordered group waits for the one before it; other groups do not wait."""
+    """Each call of an order waits for the one before it; calls of other orders do not wait."""
     shop.stripe.fail(reply({}, 500))
     first, second = _put(shop, order="INV-1"), _put(shop, order="INV-1")
     other_entry = _put(shop, order="INV-2")
@@ -206,7 +206,7 @@ def test_the_order_is_kept(shop: Shop) -> None:
 
 
 def test_long_order_names(shop: Shop) -> None:
-    """Calls of equal long order names are ordered; different names are not."""
+    """Calls with equal long order names are ordered; different long names do not collide."""
     names = ["x" * 1000, "x" * 1000, "x" * 1001]
     lanes = [_put(shop, order=name).lane for name in names]
     assert lanes[0] == lanes[1] != lanes[2]
@@ -214,7 +214,7 @@ def test_long_order_names(shop: Shop) -> None:
 
 
 def test_limit_bounds_a_delivery(shop: Shop) -> None:
-    """`limit` bounds one delivery, and the rest is left for the next."""
+    """`limit` bounds the calls of one delivery, and the rest is left for the next."""
     for _ in range(3):
         _put(shop)
     assert [2, 1, 0] == [len(_deliver(shop, limit=2)) for _ in range(3)]
@@ -254,7 +254,7 @@ def test_delays_between_attempts_are_random(
 
 
 def test_retry_after_delays_the_call(shop: Shop) -> None:
-    """A vendor's `Retry-After` is kept if it is longer than our own delay."""
+    """A vendor's `Retry-After` applies if it is longer than the retry policy's delay."""
     _put(shop)
     shop.stripe.fail(reply({}, 429, Retry_After="120"))
     (worked_entry,) = _deliver(shop).worked
@@ -278,7 +278,7 @@ def test_call_that_always_fails_is_dead(shop: Shop) -> None:
 
 
 def test_stuck_is_paged(shop: Shop) -> None:
-    """A hundred stuck calls are returned by default, and the rest on the next page."""
+    """`stuck` returns a hundred calls by default, and the rest on the next page."""
     dead = attrs.evolve(_put(shop), state=EntryState.DEAD, due=None)
     for number in range(101):
         shop.sent.add(attrs.evolve(dead, id=f"e{number}"))
@@ -307,7 +307,7 @@ def test_a_refusal_is_final(shop: Shop) -> None:
 
 
 def test_replay_of_a_done_call_repeats_no_effect(shop: Shop) -> None:
-    """A replayed done call gets the same answer without a second charge."""
+    """Replaying a call that is done returns the same response without a second charge."""
     entry = _put(shop)
     first = _deliver(shop).worked[0].answer
     count = len(shop.stripe.requests)
@@ -318,7 +318,7 @@ def test_replay_of_a_done_call_repeats_no_effect(shop: Shop) -> None:
 
 
 def test_dead_workers_call_is_not_repeated(shop: Shop) -> None:
-    """A worker killed after the vendor accepted causes no second charge."""
+    """If a worker is killed after the vendor accepted a call, the call has no second effect."""
     entry = _put(shop)
 
     class Dying(MemoryOutbox):
@@ -347,7 +347,7 @@ def test_dead_workers_call_is_not_repeated(shop: Shop) -> None:
 
 @pytest.mark.parametrize("awaited", [False, True])
 def test_unknown_outcomes_are_held(*, awaited: bool) -> None:
-    """At a vendor without keys, a call whose response was lost is held as unknown."""
+    """At a vendor without keys, a call whose response was lost is held with an unknown outcome."""
     shop = Shop(awaited=awaited, idempotency_header=None)
     entry, later_entry = _put(shop, order="a"), _put(shop, order="a")
     shop.stripe.fail(Lost())
@@ -364,7 +364,7 @@ def test_unknown_outcomes_are_held(*, awaited: bool) -> None:
 
 
 def test_decisions_use_the_latest_entry(shop: Shop) -> None:
-    """A decision on an entry that changes between its read and its write is made anew."""
+    """If an entry changes between read and write, the decision about it is made again."""
     entry = _put(shop)
 
     class Contested(MemoryOutbox):
@@ -387,7 +387,7 @@ def test_decisions_use_the_latest_entry(shop: Shop) -> None:
 
 
 def test_fate_of_each_error() -> None:
-    """Final errors are given up, unknown outcomes held, and others retried."""
+    """After final errors a call is given up, after unknown outcomes held, else retried."""
     fates = [
         fate_of(error).value
         for error in (
@@ -405,7 +405,7 @@ def test_fate_of_each_error() -> None:
 
 
 def test_a_batch_is_as_good_as_its_worst(shop: Shop) -> None:
-    """The worst result decides a batch: unknown, then retryable, then refused."""
+    """The worst result decides about a batch: unknown, then retryable, then refused."""
     final_error, again, unknown_error = InvalidData("x"), VendorFailed("x"), OutcomeUnknown("x")
     declined_error, repaired = PaymentDeclined("x"), ConfigurationError("x")
     cases: list[tuple[list[Exception | None], str, int]] = [
@@ -434,7 +434,7 @@ def test_a_batch_is_as_good_as_its_worst(shop: Shop) -> None:
 
 
 def test_a_replay_of_a_batch_does_nothing_twice(tmp_path: Path) -> None:
-    """A replayed batch sends only the refused part again."""
+    """Replaying a batch sends only the refused part again."""
     fixture = fixture_of("twilio", tmp_path)
     twilio: Any = fixture.sandbox
     account = {**fixture.options, "volatile_keys": True}
@@ -463,7 +463,7 @@ def test_forget_removes_ended_calls(shop: Shop) -> None:
 
 
 def test_subject_of_a_call(shop: Shop) -> None:
-    """A call's subject is stored with it, and logged when the call is made."""
+    """The subject of a call is stored with it, and logged when the call is made."""
     entry = _put(shop, subject="customer-1", tenant=None)
     assert "customer-1" == entry.subject
     _deliver(shop)
@@ -474,14 +474,14 @@ def test_subject_of_a_call(shop: Shop) -> None:
 
 @pytest.mark.parametrize("field", ["subject", "tenant"])
 def test_names_have_a_length(shop: Shop, field: str) -> None:
-    """A name that a store could not hold is refused at once."""
+    """A name longer than a store could hold is refused when the call is put."""
     options: dict[str, Any] = {field: "x" * 256}
     with pytest.raises(InvalidData, match=field):
         _put(shop, **options)
 
 
 def test_idempotent_methods_take_no_key(shop: Shop) -> None:
-    """A method that is idempotent by itself is called without a key."""
+    """A method that is idempotent by itself is called without an idempotency key."""
     shop.do(shop.outbox.put, "storage", "delete", "invoices/1.pdf")
     (worked_entry,) = _deliver(shop).worked
     assert isinstance(worked_entry.error, ConfigurationError)
@@ -489,7 +489,7 @@ def test_idempotent_methods_take_no_key(shop: Shop) -> None:
 
 
 def test_requests_are_made_too(shop: Shop) -> None:
-    """A request to a service is written down and made as any call."""
+    """A plain HTTP request to a service is stored and made like any other call."""
     vendor = shop.stripe
     service = Service("vat", base_url="https://api.stripe.com")
     hub = shop.hub_with(service)
@@ -506,7 +506,7 @@ def test_requests_are_made_too(shop: Shop) -> None:
 
 
 def test_a_request_is_put_as_any_call(shop: Shop) -> None:
-    """Tenant, key and start time are stored for plain requests too."""
+    """For plain HTTP requests, tenant, key and start time are stored, too."""
     request, when = Request.get("/rates"), shop.time_after(60)
     options = {"tenant": "acme", "key": "INV-1", "not_before": when}
     entry = shop.do(shop.outbox.put_request, "vat", request, **options)
@@ -515,7 +515,7 @@ def test_a_request_is_put_as_any_call(shop: Shop) -> None:
 
 
 def test_only_the_calls_of_some_ids_are_made(shop: Shop) -> None:
-    """With ids, only those calls are made, and the others stay for a worker."""
+    """If ids are given, only those calls are made, and the others stay for a worker."""
     others, mine = _put(shop), _put(shop)
     done = _deliver(shop, ids=[mine.id, "nobody"])
 
@@ -527,7 +527,7 @@ def test_only_the_calls_of_some_ids_are_made(shop: Shop) -> None:
 
 
 def test_a_call_of_an_id_waits_for_its_order(shop: Shop) -> None:
-    """A call by its id is not made before the one that it is to follow, nor before its time."""
+    """A call selected by id still waits for earlier calls of its order and for its start time."""
     first, second = _put(shop, order="customer-1"), _put(shop, order="customer-1")
     later_entry = _put(shop, not_before=timedelta(seconds=60))
     requests = [second.id, later_entry.id]
@@ -538,7 +538,7 @@ def test_a_call_of_an_id_waits_for_its_order(shop: Shop) -> None:
 
 
 def test_a_call_that_was_given_up_keeps_its_order(shop: Shop) -> None:
-    """A call chosen by id is not made while an earlier one of its order needs a person."""
+    """A call selected by id is not made while an earlier one of its order needs a person."""
     first = _put(shop, DECLINED, order="customer-1")
     second = _put(shop, order="customer-1")
     assert 1 == _deliver(shop, ids=[first.id]).dead
@@ -549,7 +549,7 @@ def test_a_call_that_was_given_up_keeps_its_order(shop: Shop) -> None:
 
 
 class _Listless:
-    """A value that belongs to no contract."""
+    """A value that no contract's method accepts."""
 
 
 @pytest.mark.parametrize(
@@ -565,7 +565,7 @@ class _Listless:
 def test_internal_errors_are_not_blamed_on_the_caller(
     error: Exception, values: tuple[Any, ...], ours: bool
 ) -> None:
-    """An internal error that is not about an argument is raised unchanged."""
+    """An internal error that no argument has caused is raised unchanged."""
 
     def verb(*_: Any) -> None:
         raise error

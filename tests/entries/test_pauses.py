@@ -1,4 +1,4 @@
-"""An operator pauses the outbox and the inbox, and resumes them."""
+"""Pausing and resuming the outbox and the inbox."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def put(shop: Shop, **options: Any) -> Any:
 
 
 def deliver(shop: Shop, **options: Any) -> int:
-    """The number of calls that a worker makes."""
+    """Deliver due calls, and return their number."""
     return len(shop.do(shop.outbox.deliver, shop.hub, **options))
 
 
@@ -38,7 +38,7 @@ def deliver(shop: Shop, **options: Any) -> int:
     [{}, {"target": "payments"}, {"subject": "ada"}, {"target": "payments", "subject": "ada"}],
 )
 def test_paused_calls_stay_until_they_are_resumed(shop: Shop, scope: Any) -> None:
-    """Calls that are paused wait in the outbox, and are made when the pause ends."""
+    """Paused calls wait in the outbox, and are made when the pause ends."""
     shop.do(shop.outbox.pause, **scope, **WHY)
     entry = put(shop, subject="ada")
 
@@ -50,7 +50,7 @@ def test_paused_calls_stay_until_they_are_resumed(shop: Shop, scope: Any) -> Non
 
 @pytest.mark.parametrize("scope", [{"target": "email"}, {"tenant": "acme"}, {"subject": "bob"}])
 def test_other_calls_go_on(shop: Shop, scope: Any) -> None:
-    """A pause stops only the calls that it names."""
+    """A pause stops only the calls that it covers."""
     shop.do(shop.outbox.pause, **scope, **WHY)
     entry = put(shop, subject="ada")
 
@@ -58,7 +58,7 @@ def test_other_calls_go_on(shop: Shop, scope: Any) -> None:
 
 
 def test_pauses_are_listed(shop: Shop) -> None:
-    """Each pause has its reason and the time at which it began; pausing again changes nothing."""
+    """Each pause is listed with its reason and start; pausing again changes nothing."""
     began = shop.clock.utc()
     shop.do(shop.outbox.pause, "payments", reason="  incident 7 ")
     shop.advance_clock(60)
@@ -71,7 +71,7 @@ def test_pauses_are_listed(shop: Shop) -> None:
 
 
 def test_each_of_many_pauses_is_in_force() -> None:
-    """The pauses of the first page neither hide nor end an earlier one."""
+    """With more pauses than a page holds, each pause still applies."""
     shop = Shop()
     for number in range(101):
         shop.outbox.pause(subject=f"person {number}", **WHY)
@@ -81,7 +81,7 @@ def test_each_of_many_pauses_is_in_force() -> None:
 
 
 def test_resuming_ends_one_pause(shop: Shop) -> None:
-    """Resuming ends the pause of exactly these entries; other pauses remain."""
+    """Resuming ends the pause of exactly these entries, and leaves other pauses in force."""
     shop.do(shop.outbox.pause, **WHY)
     shop.do(shop.outbox.pause, "payments", **WHY)
     put(shop)
@@ -94,7 +94,7 @@ def test_resuming_ends_one_pause(shop: Shop) -> None:
 
 
 def test_webhooks_are_paused(shop: Shop) -> None:
-    """A paused inbox stores webhooks, and handles them when it is resumed."""
+    """A paused inbox stores webhooks, and handles them after it is resumed."""
     handled: list[Any] = []
     shop.inbox.on("webhook")(lambda event, _: handled.append(event))
     shop.do(shop.inbox.pause, "stripe", **WHY)
@@ -109,7 +109,7 @@ def test_webhooks_are_paused(shop: Shop) -> None:
 
 
 def test_pause_needs_a_reason(shop: Shop) -> None:
-    """A pause without a reason is refused, since nobody would know why nothing is done."""
+    """A pause without a reason is refused."""
     with pytest.raises(InvalidData, match="reason of the pause"):
         shop.do(shop.outbox.pause, reason=" ")
 
@@ -128,7 +128,7 @@ def test_pause_is_no_call(shop: Shop, act: str) -> None:
 
 
 def test_pauses_are_recorded(tmp_path: Path) -> None:
-    """The audit trail names who paused and resumed what, and why."""
+    """The audit trail records who paused or resumed entries, and why."""
     shop, trail = Shop(), AuditTrail(FileAudit(tmp_path / "trail"))
     outbox = shop.outbox.audited_by(trail)
     outbox.pause("payments", tenant="acme", **WHY)
@@ -142,7 +142,7 @@ def test_pauses_are_recorded(tmp_path: Path) -> None:
 
 
 def test_pause_that_cannot_be_recorded_is_refused() -> None:
-    """Without a record nothing is paused."""
+    """If the audit trail is unavailable, a pause is refused."""
 
     class BrokenTrail:
         """An audit trail that is unavailable."""
@@ -158,7 +158,7 @@ def test_pause_that_cannot_be_recorded_is_refused() -> None:
 
 
 def test_pause_survives_a_restart(tmp_path: Path) -> None:
-    """Another process that opens the same store obeys the pause."""
+    """Another process that opens the same store obeys a stored pause."""
     shop, path = Shop(), tmp_path / "shop.db"
     Outbox(SqliteOutbox(path, create=True)).pause(**WHY)
     other = Outbox(SqliteOutbox(path))

@@ -1,4 +1,4 @@
-"""The renewal of webhooks' and calls' leases, and workers that are late."""
+"""Renewal of the leases of webhooks and calls, and workers that are late."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ VERBS = ("now", "add", "due", "swap", "find", "remove")
 
 
 class Shared:
-    """A store shared by several processes, each with its own heartbeat."""
+    """A store that is shared by several processes, each with its own heartbeat."""
 
     def __init__(self) -> None:
         self.clock = VirtualClock()
@@ -47,7 +47,7 @@ class Shared:
         self.meanwhile: Callable[[], None] = _do_nothing
 
     def shelf(self) -> EntryStore[Any]:
-        """The methods of the store, which can be made unavailable."""
+        """Return the methods of the store, which can be made unavailable."""
 
         def verb(name: str) -> Any:
             async def call_store(*value: Any) -> Any:
@@ -80,12 +80,12 @@ class Shared:
         return self.store.find(EntryQuery(id=name)).items[0]
 
     def pause(self, seconds: float = ENTRY_LEASE) -> None:
-        """Advance the clock without any renewal."""
+        """Advance the clock without renewing leases."""
         self.clock.advance(seconds)
 
 
 class Process:
-    """A worker of one process, with the renewal of its entries."""
+    """A worker process, with a heartbeat that renews the leases of its entries."""
 
     def __init__(self, shared: Shared, lease: float | None) -> None:
         self.shared = shared
@@ -109,7 +109,7 @@ class Process:
         )
 
     def work(self, handler: Callable[[Entry], None] | None = None) -> list[str]:
-        """Work on due entries, and return the ids of those taken."""
+        """Process due entries, and return the ids of those taken."""
 
         async def handled(entry: Entry) -> None:
             if handler is not None:
@@ -119,7 +119,7 @@ class Process:
         return [item.entry.id for item in run_plain(self.keeping.work_off(handled, 10, utc))]
 
     def beat(self, times: int = 1) -> None:
-        """Advance the clock while this process renews its entries."""
+        """Advance the clock while this process renews its leases."""
         for _ in range(times):
             self.shared.pause(BEAT)
             run_plain(self.heart.beat())
@@ -130,7 +130,7 @@ def _do_nothing() -> None:
 
 
 def test_a_living_worker_keeps_its_entry_however_long_it_takes() -> None:
-    """An entry's lease is renewed while its handler runs, for as long as a hundred leases."""
+    """An entry's lease is renewed while its handler runs, even for a hundred leases."""
     shared = Shared()
     process, other_process = shared.process(), shared.process()
     shared.add("a")
@@ -150,7 +150,7 @@ def test_a_living_worker_keeps_its_entry_however_long_it_takes() -> None:
 
 
 def test_a_dead_worker_is_replaced_when_its_lease_is_over() -> None:
-    """After a worker's death, its last renewal lasts one lease by the store's clock."""
+    """After a worker's death, another one takes its entry one lease after the last renewal."""
     shared = Shared()
     process, other_process = shared.process(), shared.process()
     shared.add("a")
@@ -172,7 +172,7 @@ def test_a_dead_worker_is_replaced_when_its_lease_is_over() -> None:
 
 
 def test_a_worker_that_was_interrupted_renews_nothing_more() -> None:
-    """Another takes its entry when the lease is over, although the process goes on."""
+    """An interrupted worker no longer renews its entry, which another takes after the lease."""
     shared = Shared()
     process, other_process = shared.process(), shared.process()
     shared.add("a")
@@ -188,7 +188,7 @@ def test_a_worker_that_was_interrupted_renews_nothing_more() -> None:
 
 
 def test_a_late_worker_writes_nothing_over_another() -> None:
-    """A stalled worker is refused when it renews and when it writes its result."""
+    """A stalled worker whose entry another has taken can neither renew nor write its result."""
     shared = Shared()
     process, other_process = shared.process(), shared.process()
     shared.add("a")
@@ -215,7 +215,7 @@ def test_a_late_worker_writes_nothing_over_another() -> None:
 
 
 def test_late_renewal_keeps_an_unclaimed_entry() -> None:
-    """A late renewal succeeds if no other worker has claimed the entry."""
+    """A late renewal succeeds if no other worker has claimed the entry meanwhile."""
     shared = Shared()
     process, other_process = shared.process(), shared.process()
     shared.add("a")
@@ -235,7 +235,7 @@ def test_late_renewal_keeps_an_unclaimed_entry() -> None:
 
 
 def test_outage_loses_no_entry() -> None:
-    """A renewal that failed is repeated at the next beat, and the result is stored."""
+    """A failed renewal is repeated at the next heartbeat, and the result is stored."""
     shared = Shared()
     process = shared.process()
     shared.add("a")
@@ -252,7 +252,7 @@ def test_outage_loses_no_entry() -> None:
 
 
 def test_a_short_handler_makes_no_renewal() -> None:
-    """A short handler only takes its entry and writes its result."""
+    """A handler that ends quickly causes no renewal, only a claim and a result."""
     shared = Shared()
     process = shared.process()
     shared.add("a")
@@ -261,7 +261,7 @@ def test_a_short_handler_makes_no_renewal() -> None:
 
 
 def test_a_longer_lease_is_renewed_less_often() -> None:
-    """A lease is renewed after a sixth of it has passed."""
+    """A longer lease is renewed less often: after a sixth of it has passed."""
     shared = Shared()
     process = shared.process(lease=60.0)
     shared.add("a")
@@ -278,7 +278,7 @@ def test_a_longer_lease_is_renewed_less_often() -> None:
 
 
 def test_most_urgent_lease_is_renewed_first() -> None:
-    """The lease that ends first is renewed first."""
+    """At a heartbeat, the lease that ends first is renewed first."""
     shared = Shared()
     process = shared.process()
     shared.add("a", "b")
@@ -322,7 +322,7 @@ def test_abandoned_entries_are_not_renewed() -> None:
 
 
 def test_lease_is_long_without_renewal() -> None:
-    """Where leases cannot be renewed, a worker has an entry for five minutes."""
+    """Where leases cannot be renewed, a worker's lease lasts five minutes."""
 
     class Unable(Heart):
         def able(self) -> bool:
@@ -336,7 +336,7 @@ def test_lease_is_long_without_renewal() -> None:
 
 
 def test_a_lease_that_cannot_be_renewed_in_time_is_refused() -> None:
-    """The shortest is that of three beats."""
+    """A lease shorter than three heartbeats is refused."""
     assert [None, 1.5] == [entry_lease(None), entry_lease(1.5)]
     with pytest.raises(ConfigurationError, match="too short to be renewed") as excinfo:
         entry_lease(1.0)
@@ -344,7 +344,7 @@ def test_a_lease_that_cannot_be_renewed_in_time_is_refused() -> None:
 
 
 def test_inbox_and_outbox_have_short_leases() -> None:
-    """By default webhooks and calls have the lease of a key."""
+    """By default the leases of webhooks and calls are as long as those of idempotency keys."""
     shop = Shop()
     shop.inbox = shop.inbox_over(shop.received, lease=None)
     shop.outbox = shop.outbox_over(shop.sent, lease=None)
@@ -364,7 +364,7 @@ def _span(seconds: float) -> timedelta:
 
 
 def test_a_round_asks_the_store_only_for_as_long_as_the_lease_lasts() -> None:
-    """A store that is slow has until the lease may end; a silent one holds no round longer."""
+    """A round of renewals waits for a slow store only until the leases may end."""
     shared = Shared()
     shared.add("a")
     reports: list[float] = []

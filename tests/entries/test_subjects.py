@@ -59,7 +59,7 @@ def _shop(request: pytest.FixtureRequest) -> Shop:
 
 
 def subjects(shop: Shop, *, everything: bool = True) -> Any:
-    """Return the API for people's data, over all stores of the shop or only the log."""
+    """Return the API for personal data, over all stores of the shop or over its log only."""
     is_plain = isinstance(shop.inbox, WebhookInbox)
     log: Any = shop.log if is_plain else AsyncMemoryIntegrationLogger(shop.log)
     entry_boxes = {"inbox": shop.inbox, "outbox": shop.outbox} if everything else {}
@@ -67,7 +67,7 @@ def subjects(shop: Shop, *, everything: bool = True) -> Any:
 
 
 def test_finds_all_data_of_a_subject(shop: Shop) -> None:
-    """All data of one subject is found, and no data of others."""
+    """All stored data of one subject is found, and no data of others."""
     result = shop.do(subjects(shop).find, subject=ADA)
     assert [1, 1, 1] == [len(result.log), len(result.inbox), len(result.outbox)]
     assert {ADA} == {item.subject for item in (*result.log, *result.inbox, *result.outbox)}
@@ -80,14 +80,14 @@ def test_finds_all_data_of_a_subject(shop: Shop) -> None:
 
 
 def test_finds_more_than_one_page(shop: Shop) -> None:
-    """Any number of entries is found."""
+    """Stored data of a subject is found even if it fills several pages."""
     for _ in range(501):
         shop.do(shop.outbox.put, "payments", "charge", CHARGE, subject=ADA)
     assert 502 == len(shop.do(subjects(shop).find, subject=ADA).outbox)
 
 
 def test_export_has_all_data(shop: Shop) -> None:
-    """The export is JSON with the content of webhooks and calls."""
+    """The exported JSON has the content of webhooks and calls."""
     options = PutOptions(metadata={"a": "b"})
     shop.do(shop.outbox.put, "storage", "upload", "a.txt", b"\xffx", options, subject=ADA)
     shop.do(shop.outbox.put, "storage", "delete_many", {"b.txt", "a.txt"}, subject=ADA)
@@ -107,7 +107,7 @@ def test_export_has_all_data(shop: Shop) -> None:
 
 
 def test_a_request_is_shown_as_it_was_made(shop: Shop) -> None:
-    """The description of a request shows its constructor's values and nothing else."""
+    """An exported request has the arguments of its constructor and nothing else."""
     request = Request.get("/rates", headers={"Accept": "text/csv"})
     shop.do(shop.outbox.put_request, "vat", request, subject="eve")
     (call,) = json.loads(shop.do(subjects(shop).export, subject="eve"))["outbox"]
@@ -115,7 +115,7 @@ def test_a_request_is_shown_as_it_was_made(shop: Shop) -> None:
 
 
 def test_export_is_readable() -> None:
-    """The export is indented JSON with unescaped letters and no Python notation."""
+    """The export is indented JSON with unescaped non-ASCII letters and no Python notation."""
     requests: list[LogQuery] = []
 
     async def find(query: LogQuery) -> LogPage:
@@ -159,7 +159,7 @@ def test_export_is_readable() -> None:
 
 
 def test_erase_removes_one_subject(shop: Shop) -> None:
-    """All data of one subject is erased, and other data is unchanged."""
+    """Erasing one subject removes all its data, and leaves other data unchanged."""
     erased_counts = shop.do(subjects(shop).erase, subject=ADA)
     assert (1, 1, 1) == (erased_counts.log, erased_counts.inbox, erased_counts.outbox)
     result = shop.do(subjects(shop).find, subject=ADA)
@@ -181,7 +181,7 @@ def test_tenants_are_separate(shop: Shop) -> None:
 
 
 def test_stores_are_optional(shop: Shop) -> None:
-    """A store that was not given is skipped."""
+    """Stores that are not given are skipped."""
     result = shop.do(subjects(shop, everything=False).find, subject=ADA)
     assert (1, ()) == (len(result.log), result.inbox)
     assert 1 == shop.do(subjects(shop, everything=False).erase, subject=ADA).log
@@ -190,7 +190,7 @@ def test_stores_are_optional(shop: Shop) -> None:
 
 @pytest.mark.parametrize("verb", ["find", "export", "erase"])
 def test_missing_subject_is_refused(shop: Shop, verb: str) -> None:
-    """Without a subject or a tenant an error is raised, and nothing changes."""
+    """Without a subject or tenant an error is raised, and nothing is erased."""
     with pytest.raises(InvalidData, match="everybody") as excinfo:
         shop.do(getattr(subjects(shop), verb))
     assert "subject" == excinfo.value.field
@@ -199,7 +199,7 @@ def test_missing_subject_is_refused(shop: Shop, verb: str) -> None:
 
 
 def test_every_api_takes_a_subject(shop: Shop) -> None:
-    """Every API stores its calls' subject, and refuses an invalid one."""
+    """Every contract's API stores the subject of its calls, and refuses an invalid one."""
     hub = shop.hub
     manager = hub.manager
     for face in (hub.email, hub.payments, hub.sms, hub.storage, hub.shipping):
@@ -215,7 +215,7 @@ def test_credentials_of_a_tenant_go_with_it(
     tmp_path: Path,
     awaited: bool,
 ) -> None:
-    """A tenant's export lists its credentials; a subject has none."""
+    """The export of a tenant lists its credentials; a subject has none."""
     options = tmp_path / "credentials.db", AesGcmCipher(generate_keys())
     stored_provider = SqliteCredentialProvider(*options)
     for tenant in ("acme", "globex", None):
@@ -237,7 +237,7 @@ def test_credentials_of_a_tenant_go_with_it(
 
 
 def test_unreadable_entries_are_reported(shop: Shop) -> None:
-    """An unreadable entry is exported with the reason, and the others as usual."""
+    """An entry that cannot be decrypted is exported with the reason."""
     result = shop.do(subjects(shop).find, subject=ADA)
     (broken_entry,) = result.outbox
 
@@ -264,7 +264,7 @@ def test_unreadable_entries_are_reported(shop: Shop) -> None:
 
 
 def test_keys_of_every_kind_are_written(shop: Shop) -> None:
-    """In an exported mapping, keys that are not text become text."""
+    """Keys of an exported mapping that are not text are converted to text."""
     fields = {7: "a", None: "b", (1, "ö"): "c", Decimal("1.5"): "d", IntegrationStatus.SUCCESS: "e"}
 
     async def find(_: object) -> Any:

@@ -1,4 +1,4 @@
-"""Crashes between any two steps: each call is made at least once, never after done, and in order.
+"""Workers killed between any two steps: calls are made in order, at least once, never when done.
 
 The wall clocks of the workers are set anew again and again, and change nothing.
 """
@@ -42,11 +42,11 @@ _VERBS = ("add", "due", "swap", "find", "remove", "now")
 
 
 class KilledError(BaseException):
-    """A worker is killed."""
+    """Raised in place of the signal that kills a worker."""
 
 
 class Walk:
-    """A store, workers that may be killed at any step, and a record of their work.
+    """A store, workers that may be killed at any step, and a record of the work done.
 
     Args:
         kind: what is kept.
@@ -151,7 +151,7 @@ class Walk:
             assert stored_entry.state in excess_states, "in order"
 
     def finish(self) -> None:
-        """Run healthy workers until nothing is left to take."""
+        """Run workers that are not killed until nothing is left to take."""
         for _ in range(4 * (TRIES + 1)):
             self.clock.advance(LEASE + 60.0)
             self.work(-1, fails=False)
@@ -174,7 +174,7 @@ MOVES = st.lists(
 def test_crashes_lose_and_repeat_nothing_that_is_done(
     kind: type[Entry], moves: list[tuple[Any, ...]]
 ) -> None:
-    """Each entry is processed until it is done or given up, in its lane's order."""
+    """Each entry is processed until it is done or given up, in order, despite killed workers."""
     walk = Walk(kind)
     count = 0
     for move, *values in moves:
@@ -203,7 +203,7 @@ def test_crashes_lose_and_repeat_nothing_that_is_done(
 
 
 def test_contested_claims_stay_within_the_limit() -> None:
-    """If another worker was faster, more entries are offered, up to the limit."""
+    """If another worker claims an entry first, more entries are offered, up to the limit."""
     walk = Walk(OutboxEntry)
     for number in range(4):
         walk.add(number, None)

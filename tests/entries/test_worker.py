@@ -1,4 +1,4 @@
-"""A worker performs due work until it is stopped."""
+"""A worker runs due work until it is stopped."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class WaitRecorder(Event):
-    """An event that is set at its second wait, and records how long the waits were."""
+    """An event that becomes set at its second wait, and records the length of each wait."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -28,7 +28,7 @@ class WaitRecorder(Event):
         self.last = 2
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Note the wait, which takes no time."""
+        """Record the wait, without waiting."""
         self.waits.append(timeout)
         if len(self.waits) == self.last:
             self.set()
@@ -36,13 +36,13 @@ class WaitRecorder(Event):
 
 
 def emptying(*rounds: str) -> Callable[[], str]:
-    """Return a step that does this work once, and then finds nothing to do."""
+    """Return a worker's step that reports these results, and then finds nothing to do."""
     remaining_rounds = list(rounds)
     return lambda: remaining_rounds.pop(0) if remaining_rounds else ""
 
 
 def test_worker_continues_until_the_queue_is_empty() -> None:
-    """A worker waits only if no step found work, and reports its work."""
+    """A worker waits only if no step found work, and reports the work done."""
     stop, reports = WaitRecorder(), list[str]()
 
     work(
@@ -58,14 +58,14 @@ def test_worker_continues_until_the_queue_is_empty() -> None:
 
 
 def test_step_is_taken_at_times() -> None:
-    """A step runs at once and after each pause, and not in between."""
+    """A scheduled step runs at once and after each pause, and not in between."""
     times = iter([5.0, 5.0, 64.0, 65.0, 66.0])
     step = at_times(emptying("a", "b", "c"), timedelta(minutes=1), clock=lambda: next(times))
     assert ["a", (), "b", ()] == [step() for _ in range(4)]
 
 
 def test_stop_ends_after_the_current_step() -> None:
-    """A stopped worker finishes its step, and begins no other."""
+    """A stopped worker finishes its current step, and begins no other."""
     stop, reports = Event(), list[str]()
 
     def stop_at_last_step() -> str:
@@ -85,7 +85,7 @@ def test_invalid_pause_is_refused() -> None:
 
 
 def test_stopping_needs_the_main_thread() -> None:
-    """Outside the main thread the error says to use the main thread."""
+    """Installing signal handlers outside the main thread raises an error that says so."""
     results: list[Exception] = []
 
     def ask() -> None:
@@ -102,7 +102,7 @@ def test_stopping_needs_the_main_thread() -> None:
 
 
 def test_it_waits_for_a_store() -> None:
-    """While its store is unavailable a worker waits, logs that once, and continues afterwards."""
+    """While its store is unavailable a worker waits, logs that once, and then continues."""
     stop, reports, troubles = WaitRecorder(), list[str](), list[StorageUnavailable]()
     absent_error = StorageUnavailable("the store is away.")
     rounds: list[str | StorageUnavailable] = [absent_error, absent_error, "done"]
@@ -121,7 +121,7 @@ def test_it_waits_for_a_store() -> None:
 
 
 def test_store_outage_ends_the_worker() -> None:
-    """Without an error callback, an outage of the store ends the worker."""
+    """Without an error callback, an unavailable store ends the worker with its error."""
 
     def step() -> str:
         raise StorageUnavailable("the store is away.")
@@ -132,7 +132,7 @@ def test_store_outage_ends_the_worker() -> None:
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
 def test_signals_set_the_event(how: signal.Signals) -> None:
-    """SIGTERM and SIGINT set the event, and the previous handlers are restored."""
+    """SIGTERM and SIGINT set the stop event, and the previous handlers are restored."""
     previous_handler = signal.getsignal(how)
 
     with stopping() as stop:
@@ -144,7 +144,7 @@ def test_signals_set_the_event(how: signal.Signals) -> None:
 
 
 def test_foreign_signal_handlers_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Signal handlers from outside Python are kept, because Python cannot restore them."""
+    """Signal handlers that were not installed by Python are kept, as Python cannot restore them."""
     previous_handlers = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
     with monkeypatch.context() as around:
         around.setattr(signal, "getsignal", {signal.SIGTERM: None}.get)
@@ -158,7 +158,7 @@ def test_foreign_signal_handlers_are_kept(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_stop_is_an_event() -> None:
-    """The object set by signals can be waited for, set and cleared like an event."""
+    """The stop object for signals can be waited for, set and cleared like an event."""
     with stopping() as stop:
         assert not stop.wait(0.0)
         stop.set()
@@ -170,7 +170,7 @@ def test_stop_is_an_event() -> None:
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs timers that send signals")
 def test_signals_at_any_time() -> None:
-    """A signal at any time of a wait is handled, and the worker stops."""
+    """A signal at any moment of a wait stops the worker."""
     program = (
         "import random, signal\n"
         "from moorage.hub.worker import stopping\n"
@@ -187,7 +187,7 @@ def test_signals_at_any_time() -> None:
 
 
 def test_a_store_may_wait_in_place_of_the_pause() -> None:
-    """An idle function gets the pause, and may find the store down."""
+    """Without work, the idle function waits for the pause; it may raise for a failed store."""
     stop, pauses = WaitRecorder(), list[float]()
 
     def idle(seconds: float) -> None:

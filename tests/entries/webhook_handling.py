@@ -1,4 +1,4 @@
-"""Webhooks that a shop receives, and handlers of its own for them."""
+"""Webhooks that a shop receives, and its handlers for them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Handling:
-    """A webhook handler that fails a given number of times."""
+    """A webhook handler that fails a given number of times, and then succeeds."""
 
     def __init__(self, shop: Shop, kind: type | str = "payments", *, fails: int = 0) -> None:
         self.fails = fails
@@ -30,11 +30,11 @@ class Handling:
 
 
 def reference(event: PaymentEvent) -> str:
-    """Our reference of the payment in an event."""
+    """Return the shop's reference of the payment in an event."""
     assert event.payment is not None
     return event.payment.reference or ""
 
 
 def receive_notice(shop: Shop, notice: Notice) -> Any:
-    """Receive a webhook of Stripe in the inbox of a shop."""
+    """Receive a Stripe webhook in the inbox of a shop."""
     return shop.do(shop.inbox.receive, "stripe", **notice.arguments())

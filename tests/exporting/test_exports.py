@@ -1,4 +1,4 @@
-"""Exported collections match the vendors' requests, follow their format, and hold no secret."""
+"""Exported request collections match the vendors' requests and formats, and contain no secret."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ USED = re.compile(r"\{\{(\w+)\}\}")
 
 
 def at_sandbox(vendor: str, folder: Path) -> dict[str, Any]:
-    """Return an account at a sandbox, as in a configuration."""
+    """Return an account at a sandbox, as a configuration would define it."""
     fixture = fixture_of(vendor, folder)
     fixture.close()
     return {"vendors": {vendor: fixture.options}}
 
 
 def texts(value: Any) -> Iterator[str]:
-    """Return every text in a value, including names."""
+    """Return every text in a value, including keys."""
     if isinstance(value, dict):
         for name, item in value.items():
             yield from (str(name), *texts(item))
@@ -47,7 +47,7 @@ def texts(value: Any) -> Iterator[str]:
 
 
 def check_collection(collection: dict[str, Any]) -> None:
-    """Check the schema of Postman collections, version 2.1.0."""
+    """Check a collection against the schema of Postman collections 2.1.0."""
     assert {"info", "item", "variable"} == collection.keys()
     assert collection["info"]["name"]
     assert collection["info"]["schema"].endswith("/v2.1.0/collection.json")
@@ -71,7 +71,7 @@ def check_collection(collection: dict[str, Any]) -> None:
 
 
 def check_description(document: dict[str, Any]) -> None:
-    """Check the rules of OpenAPI 3.1."""
+    """Check a document against the rules of OpenAPI 3.1."""
     assert "3.1.0" == document["openapi"]
     assert {"title", "version"} <= document["info"].keys()
     operation_ids: list[str] = []
@@ -101,7 +101,7 @@ def check_description(document: dict[str, Any]) -> None:
     "vendor", [name for name in vendor_names() if name not in {"smtp", "local_files", "fsspec"}]
 )
 def test_every_vendor_is_exported(vendor: str, tmp_path: Path) -> None:
-    """Both formats contain each vendor, and are valid."""
+    """Postman and OpenAPI exports contain each vendor, and are valid."""
     description = described(read_configuration(at_sandbox(vendor, tmp_path)))
 
     assert description.sent
@@ -110,7 +110,7 @@ def test_every_vendor_is_exported(vendor: str, tmp_path: Path) -> None:
 
 
 def test_vendor_without_http_is_named(tmp_path: Path) -> None:
-    """An account whose vendor does not use HTTP is named next to an empty collection."""
+    """An account whose vendor does not use HTTP is named beside an empty collection."""
     description = described(read_configuration(at_sandbox("local_files", tmp_path)))
 
     assert () == description.sent
@@ -158,7 +158,7 @@ def _exported(tmp_path_factory: pytest.TempPathFactory) -> Description:
 
 
 def test_no_secret_is_exported(exported: Description) -> None:
-    """No secret of a configuration is in either format, encoded or not."""
+    """No secret of a configuration is in either export format, encoded or not."""
     for document in (postman(exported), openapi(exported)):
         text = json.dumps(document)
         assert PLANTED not in text
@@ -179,7 +179,7 @@ def test_environment_variables_are_not_exported(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_other_settings_are_values(exported: Description) -> None:
-    """Settings that are not secret are values of variables."""
+    """Settings that are not secret are exported as the values of variables."""
     assert "+4930123456" == exported.variables["texts_sender"]
     assert "shop@example.com" == exported.variables["mail_sender"]
     assert "https://mail.proxy.example/resend" == exported.variables["mail_url"]
@@ -190,7 +190,7 @@ def test_other_settings_are_values(exported: Description) -> None:
 
 
 def test_every_account_has_a_folder(exported: Description) -> None:
-    """Accounts and services have a folder each; those without one have a reason."""
+    """Each account and service has a folder; for those without one the export gives a reason."""
     collection = postman(exported)
     folders = {item["name"]: item["item"] for item in collection["item"]}
 
@@ -219,7 +219,7 @@ def test_exported_requests_match_the_vendors(exported: Description) -> None:
 def test_vendor_without_a_sandbox_account_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A vendor without a sandbox account is listed, with what to do about it."""
+    """A vendor without a sandbox account is listed, with a remedy."""
     install(tmp_path, monkeypatch, "[moorage.vendors]\npigeon = tests.contracts.pigeon:Pigeon\n")
     description = described(read_configuration({"vendors": {"pigeon": {}}}))
 
@@ -243,7 +243,7 @@ def test_vendor_of_another_package_is_listed(
 
 
 def install(folder: Path, monkeypatch: pytest.MonkeyPatch, points: str) -> None:
-    """Install a package with these entry points."""
+    """Make a package with these entry points look installed."""
     home_directory = folder / "loft-1.0.dist-info"
     home_directory.mkdir()
     (home_directory / "METADATA").write_text("Metadata-Version: 2.1\nName: loft\nVersion: 1.0\n")
@@ -352,7 +352,7 @@ def test_token_in_an_accounts_url_is_not_exported() -> None:
     ],
 )
 def test_schemas_match_the_examples(values: list[Any], shape: dict[str, Any]) -> None:
-    """A schema allows the recorded values, and no others."""
+    """An exported schema accepts the recorded values and rejects others."""
     assert shape == shape_of(values)
 
 

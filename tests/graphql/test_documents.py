@@ -1,4 +1,4 @@
-"""GraphQL documents are read far enough to know their operations."""
+"""Parsing GraphQL documents as far as needed to find their operations."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ BAD = [
 
 @pytest.mark.parametrize("text, kind, name", GOOD)
 def test_operation_of_a_document(text: str, kind: str, name: str | None) -> None:
-    """The kind and the name of the only operation are known, whatever strings and comments hold."""
+    """The kind and name of the only operation are found, whatever strings and comments contain."""
     assert GraphQLDocument(text, kind, name) == read_document(text)
 
 
 @pytest.mark.parametrize("text, problem", BAD)
 def test_text_that_is_refused(text: str | None, problem: str) -> None:
-    """A text without exactly one operation is refused with what is wrong."""
+    """A text without exactly one operation is refused, and the error gives the reason."""
     with pytest.raises(InvalidData, match=problem) as excinfo:
         read_document(text)
     assert "document" == excinfo.value.field
@@ -60,7 +60,7 @@ def test_text_that_is_refused(text: str | None, problem: str) -> None:
 
 @given(st.text(alphabet='{}()[]"\\#\n queryfragmentab$:!=@.,ä', max_size=60))
 def test_any_text_is_read_or_refused(text: str) -> None:
-    """Whatever the text is, it is a document or is refused; nothing else happens."""
+    """Any text is either parsed as a GraphQL document or refused with InvalidData."""
     try:
         document = read_document(text)
     except InvalidData:

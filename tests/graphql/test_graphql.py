@@ -1,4 +1,4 @@
-"""GraphQL services behind the protections of a manager."""
+"""GraphQL services called through a connector manager."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ TOKEN = "token-of-the-shop-4711"
 
 
 def shop(**options: Any) -> Service:
-    """A GraphQL service with retries."""
+    """Return a GraphQL service with retries."""
     settings: dict[str, Any] = {
         "base_url": "https://shop.example",
         "retry": RetryPolicy(3, 0),
@@ -53,7 +53,7 @@ def shop(**options: Any) -> Service:
 
 
 def answer(data: object, *problems: dict[str, Any], **extensions: Any) -> Response:
-    """An answer of a GraphQL service."""
+    """Return a response of a GraphQL service."""
     body: dict[str, Any] = {"data": data}
     if problems:
         body["errors"] = list(problems)
@@ -63,14 +63,14 @@ def answer(data: object, *problems: dict[str, Any], **extensions: Any) -> Respon
 
 
 def problem(code: str | None, **members: Any) -> dict[str, Any]:
-    """An error as a service reports it."""
+    """Return an error as a GraphQL service reports it."""
     extensions = {} if code is None else {"code": code}
     return {"message": "the reason", "extensions": extensions, **members}
 
 
 @sync_and_async
 async def test_query_is_sent_as_json(world: World) -> None:
-    """A query is a POST with the document, its name and its variables; its data is returned."""
+    """A query is a POST with document, operation name and variables; its data is returned."""
     world.vendor.answers(answer({"orders": {"nodes": []}}))
     result = await world.manager(shop()).perform("shop", SHOP.query(ORDERS, {"after": "c1"}))
 
@@ -86,7 +86,7 @@ async def test_query_is_sent_as_json(world: World) -> None:
 @pytest.mark.parametrize("failure", [503, answer(None, problem("INTERNAL_SERVER_ERROR"))])
 @sync_and_async
 async def test_failed_query_is_repeated_and_a_mutation_is_not(world: World, failure: Any) -> None:
-    """A failed query is asked again; a mutation, which may have happened, is not sent again."""
+    """A failed query is retried; a mutation is not, since it may have happened."""
     world.vendor.answers(failure, answer({"orders": 1}), failure)
     manager = world.manager(shop())
 
@@ -98,7 +98,7 @@ async def test_failed_query_is_repeated_and_a_mutation_is_not(world: World, fail
 
 @sync_and_async
 async def test_keyed_mutation_has_one_effect(world: World) -> None:
-    """A mutation is repeated under a key that the service honours, and its answer is replayed."""
+    """A mutation with a key that the service honours is retried, and its response is replayed."""
     world.vendor.answers(503, answer({"add": {"id": "7"}}))
     service = shop(idempotency_header="Idempotency-Key", idempotency_memory=3600.0)
     manager = world.manager(service)
@@ -114,7 +114,7 @@ async def test_keyed_mutation_has_one_effect(world: World) -> None:
 
 @sync_and_async
 async def test_lost_mutation_under_a_key(world: World) -> None:
-    """The outcome of a keyed mutation is unknown after a failure, but not after a refusal."""
+    """After a failure a keyed mutation's outcome is unknown; after a refusal it is not."""
     failure, refusal = problem("INTERNAL_SERVER_ERROR"), problem("BAD_USER_INPUT")
     world.vendor.answers(answer(None, failure), answer({"add": None}, refusal))
     manager = world.manager(shop())
@@ -137,7 +137,7 @@ async def test_lost_mutation_under_a_key(world: World) -> None:
     ],
 )
 def test_error_of_a_code(code: str | None, kind: type[ConnectorError]) -> None:
-    """The code of an answer without a result decides the class of the error."""
+    """The error code of a response without data decides the class of the raised error."""
     error = refusal_of(answer(None, problem("SOMETHING"), problem(code)))
     other_error = refusal_of(answer({"add": None}, problem(code)))
 
@@ -170,7 +170,7 @@ def test_error_of_a_code(code: str | None, kind: type[ConnectorError]) -> None:
 def test_failure_with_a_body_of_graphql(
     status: int, code: str | None, kind: type[ConnectorError]
 ) -> None:
-    """A code decides, and else the status; a failure of the server proves nothing."""
+    """The GraphQL error code decides the error class, or else the HTTP status."""
     error = failure_of(Response(status, body=answer(None, problem(code)).body))
 
     assert kind is type(error)
@@ -184,13 +184,13 @@ def test_failure_with_a_body_of_graphql(
 
 @pytest.mark.parametrize("body", [b"<html>", b"[]", b'{"message": "no"}', b'{"errors": []}'])
 def test_failure_without_a_body_of_graphql(body: bytes) -> None:
-    """The status alone decides about an answer of another kind."""
+    """For a response that is not GraphQL, the HTTP status alone decides."""
     assert failure_of(Response(400, body=body)) is None
 
 
 @sync_and_async
 async def test_refused_mutation_did_not_happen(world: World) -> None:
-    """A refusal by status and code frees the key, and a failure leaves its outcome open."""
+    """A mutation refused by status and code frees its key; a failure leaves its outcome unknown."""
     refusal = Response(400, body=answer(None, problem("BAD_USER_INPUT")).body)
     failure = Response(500, body=answer(None, problem("BAD_USER_INPUT")).body)
     world.vendor.answers(refusal, failure)
@@ -214,7 +214,7 @@ async def test_refused_mutation_did_not_happen(world: World) -> None:
 def test_mutation_that_failed_while_it_was_executed(
     body: object, kind: type[ConnectorError] | None
 ) -> None:
-    """A problem without a code leaves the outcome open once the mutation was executed."""
+    """A mutation error without a code leaves the outcome unknown if it was executed."""
     error = refusal_of_mutation(Response(200, body=json.dumps(body).encode()))
 
     assert kind is (None if error is None else type(error))
@@ -225,7 +225,7 @@ def test_mutation_that_failed_while_it_was_executed(
 
 
 def test_code_of_other_services() -> None:
-    """The type of a problem stands for its code, and the spelling of codes may vary."""
+    """An error's `type` counts as its code, and codes may be spelt in other ways."""
     limit = Response(200, body=b'{"errors": [{"type": "RATE_LIMITED", "message": "slow"}]}')
     denied = answer(None, problem("access-denied"))
 
@@ -234,7 +234,7 @@ def test_code_of_other_services() -> None:
 
 
 def test_partial_answer() -> None:
-    """A result that lacks fields is returned with the reasons, and refused as whole data."""
+    """A partial GraphQL result is returned with its errors; asking for complete data raises one."""
     denied = problem("FORBIDDEN", path=["orders", 0, "price"])
     response = answer({"orders": [{"price": None}]}, denied, cost=3)
 
@@ -272,7 +272,7 @@ def test_partial_answer() -> None:
     ],
 )
 def test_pause_that_a_service_asks_for(response: Response, pause: float | None) -> None:
-    """The pause is read from the answer: in seconds, or from the cost and the restored points."""
+    """The pause comes from the response: in seconds, or from cost and restore rate."""
     error = refusal_of(response)
     assert error is not None
     assert pause == error.vendor_retry_after
@@ -282,18 +282,18 @@ def test_pause_that_a_service_asks_for(response: Response, pause: float | None) 
     "body", [b"", b"<html>", b"[]", b"null", b'{"data": 5}', b'{"data": null}']
 )
 def test_answer_that_is_not_graphql(body: bytes) -> None:
-    """An answer of another kind, or without data and errors, is the vendor's failure."""
+    """A response that is not GraphQL, or has neither data nor errors, is the vendor's failure."""
     with pytest.raises(VendorFailed):
         read_answer(Response(200, body=body))
 
 
 def pages_of(*connection: tuple[str, Any]) -> GraphQLAnswer:
-    """An answer with a connection below "shop"."""
+    """Return a response with a connection below "shop"."""
     return GraphQLAnswer({"shop": {"orders": dict(connection)}})
 
 
 def test_pages_of_a_connection() -> None:
-    """A page has its nodes and the cursor of the next page, which becomes a variable."""
+    """A page of a GraphQL connection has its nodes and the cursor for the next page."""
     more = ("pageInfo", {"hasNextPage": True, "endCursor": "c2"})
     last = ("pageInfo", {"hasNextPage": False, "endCursor": "c3"})
     first_page = pages_of(more, ("nodes", [1, 2])).page("shop.orders")
@@ -306,7 +306,7 @@ def test_pages_of_a_connection() -> None:
 
 
 def test_pages_that_would_never_end() -> None:
-    """A service that returns the cursor of the same page again is noticed."""
+    """A service that returns the same cursor again raises an error instead of endless pages."""
     with pytest.raises(InvalidData, match="this page again"):
         GraphQLPage((), "c2").next_variables({"after": "c2"})
 
@@ -323,14 +323,14 @@ def test_pages_that_would_never_end() -> None:
     ],
 )
 def test_answer_without_a_page(connection: tuple[tuple[str, Any], ...]) -> None:
-    """An answer without a complete connection at the path is refused with what to ask for."""
+    """A response without a complete connection at the path is refused, with a remedy."""
     with pytest.raises(InvalidData, match="pageInfo"):
         pages_of(*connection).page("shop.orders")
 
 
 @pytest.mark.parametrize("path", ["shop", "nowhere", "shop.orders.nodes"])
 def test_path_that_leads_to_no_connection(path: str) -> None:
-    """A path that leads elsewhere is refused."""
+    """A path that does not lead to a connection is refused."""
     with pytest.raises(InvalidData, match="no page"):
         pages_of(("nodes", [])).page(path)
 
@@ -344,13 +344,13 @@ def test_path_that_leads_to_no_connection(path: str) -> None:
     ],
 )
 def test_document_of_another_kind(make: Any, document: str, remedy: str) -> None:
-    """A document is refused by the method of another kind of operation."""
+    """Each method refuses documents with another kind of operation."""
     with pytest.raises(InvalidData, match=remedy):
         make(document)
 
 
 def test_names_of_operations() -> None:
-    """An operation is named by its caller, by its document, or by its kind."""
+    """An operation's name comes from the caller, else from the document, else from its kind."""
     names = [
         SHOP.query(ORDERS, name="orders.list").name,
         SHOP.query(ORDERS).name,
@@ -361,7 +361,7 @@ def test_names_of_operations() -> None:
 
 @sync_and_async
 async def test_secrets_in_the_words_of_the_service(world: World) -> None:
-    """A credential that the service repeats in its errors is in no error of ours."""
+    """A credential that the service repeats in its error messages is removed from raised errors."""
     echo = {"message": f"bad token {TOKEN}", "extensions": {"code": "UNAUTHENTICATED"}}
     world.vendor.answers(answer(None, echo))
     with pytest.raises(AuthenticationFailed) as excinfo:
@@ -387,7 +387,7 @@ JSON = st.recursive(
 
 @given(JSON)
 def test_any_answer_is_read_or_refused(body: object) -> None:
-    """Whatever JSON arrives, it is a result or an error of this package."""
+    """Any JSON response becomes a result or one of moorage's errors."""
     response = Response(200, body=json.dumps(body).encode())
     try:
         if refusal_of(response) is None:

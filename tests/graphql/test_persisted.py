@@ -1,4 +1,4 @@
-"""Documents that a GraphQL service knows by a hash or an id."""
+"""Persisted GraphQL documents, which a service knows by hash or id."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ AUTOMATIC = GraphQL("/graphql", persisted=PersistedDocuments.automatic())
 
 
 class DocumentStore:
-    """A service that learns documents, as Apollo's does."""
+    """A fake service that stores documents by hash, as Apollo's server does."""
 
     def __init__(self, status: int = 200, code: str | None = "PERSISTED_QUERY_NOT_FOUND") -> None:
         self.status, self.code = status, code
@@ -36,7 +36,7 @@ class DocumentStore:
         self.bodies: list[dict[str, Any]] = []
 
     def function(self) -> Any:
-        """The function that answers requests."""
+        """Return the function that answers requests."""
 
         async def answer(sent: SentRequest) -> Response:
             return self._answer(sent)
@@ -44,7 +44,7 @@ class DocumentStore:
         return answer
 
     def _answer(self, sent: SentRequest) -> Response:
-        """Answer with the text of the document, or with the error of an unknown one."""
+        """Answer with the document's text, or with the error for an unknown document."""
         body = json.loads(bytes(sent.request.body))  # type: ignore[arg-type]  # JSON is sent as bytes
         self.bodies.append(body)
         code = body["extensions"]["persistedQuery"]["sha256Hash"]
@@ -63,7 +63,7 @@ def _answer(status: int, body: object) -> Response:
 
 
 def shop(**options: Any) -> Service:
-    """A GraphQL service with retries."""
+    """Return a GraphQL service with retries."""
     return Service("shop", base_url="https://shop.example", retry=RetryPolicy(3, 0), **options)
 
 
@@ -71,7 +71,7 @@ def shop(**options: Any) -> Service:
 @pytest.mark.parametrize("code", ["PERSISTED_QUERY_NOT_FOUND", None])
 @sync_and_async
 async def test_service_learns_a_document(world: World, status: int, code: str | None) -> None:
-    """The hash is sent alone, and with the text only until the service knows it."""
+    """Only a document's hash is sent; its text follows once if the service does not know it."""
     store = DocumentStore(status, code)
     world.vendor.answers(*[store.function()] * 3)
     manager = world.watched(shop())
@@ -87,7 +87,7 @@ async def test_service_learns_a_document(world: World, status: int, code: str | 
 
 @sync_and_async
 async def test_unknown_mutation_is_sent_again_with_its_text(world: World) -> None:
-    """A mutation that the service did not know has not happened, so its text may follow."""
+    """A mutation whose hash the service did not know is sent again with its text."""
     store = DocumentStore()
     world.vendor.answers(store.function(), store.function())
     manager = world.manager(shop())
@@ -104,7 +104,7 @@ async def test_unknown_mutation_is_sent_again_with_its_text(world: World) -> Non
 
 @sync_and_async
 async def test_service_that_never_learns(world: World) -> None:
-    """A service that does not know a document whose text it got is not asked for ever."""
+    """If the service rejects a document even with its text, the call fails after two requests."""
     refusal = _answer(200, {"errors": [{"message": "PersistedQueryNotSupported"}]})
     world.vendor.answers(refusal, refusal)
     with pytest.raises(InvalidRequest) as excinfo:
@@ -123,7 +123,7 @@ async def test_service_that_never_learns(world: World) -> None:
 )
 @sync_and_async
 async def test_registered_document(world: World, ids: Any, field: str, expected: str) -> None:
-    """A registered document is sent as its id alone; one that is not known is refused."""
+    """A registered document is sent by its id alone; an unknown id is refused."""
     persisted = PersistedDocuments.registered(ids, field=field)
     service = GraphQL("/graphql", persisted=persisted)
     unknown = {"message": "no", "extensions": {"code": "PERSISTED_QUERY_NOT_FOUND"}}

@@ -1,4 +1,4 @@
-"""Documents are compared with the schema of their service before they are sent."""
+"""Checking GraphQL documents against the service's schema before they are sent."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ INTROSPECTION: Any = introspection_from_schema(build_schema(SDL))
 
 @pytest.fixture(params=["sdl", "introspection", "answer", "file.graphql", "file.json"])
 def schema(request: pytest.FixtureRequest, tmp_path: Path) -> GraphQLSchema:
-    """The schema, from each of its sources."""
+    """Return the schema, from each kind of source."""
     if request.param == "sdl":
         return GraphQLSchema.from_sdl(SDL)
     if request.param == "introspection":
@@ -39,7 +39,7 @@ def schema(request: pytest.FixtureRequest, tmp_path: Path) -> GraphQLSchema:
 
 
 def test_document_that_fits(schema: GraphQLSchema) -> None:
-    """A document that fits the schema makes an operation, as often as it is used."""
+    """A document that fits the schema becomes an operation that can be used repeatedly."""
     shop = GraphQL("/graphql", schema=schema)
     names = [shop.query(GOOD).name for _ in range(2)]
 
@@ -60,7 +60,7 @@ def test_document_that_fits(schema: GraphQLSchema) -> None:
     ],
 )
 def test_document_that_does_not_fit(schema: GraphQLSchema, document: str, message: str) -> None:
-    """A document that does not fit is refused with the place and the reason of each problem."""
+    """A document that does not fit the schema is refused; each problem has its place and reason."""
     shop = GraphQL("/graphql", schema=schema)
     make: Any = shop.query
     for _ in range(2):
@@ -70,7 +70,7 @@ def test_document_that_does_not_fit(schema: GraphQLSchema, document: str, messag
 
 
 def test_schema_that_is_none(tmp_path: Path) -> None:
-    """Texts, introspections and files that describe no schema are refused by name."""
+    """Texts, introspection results and files that describe no schema are refused."""
     (tmp_path / "broken.json").write_text("{", "utf-8")
     (tmp_path / "list.json").write_text("[]", "utf-8")
     wrong: Any = {"__schema": 5}
@@ -89,7 +89,7 @@ def test_schema_that_is_none(tmp_path: Path) -> None:
 
 
 def test_number_of_remembered_documents_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A program that makes documents without end does not fill the memory."""
+    """The number of checked documents that are kept in memory is limited."""
     monkeypatch.setattr("moorage.adapters.graphql.schema._MOST_DOCUMENTS", 100)
     schema = GraphQLSchema.from_sdl(SDL)
     for number in range(101):

@@ -1,4 +1,4 @@
-"""Subscriptions of GraphQL over a WebSocket."""
+"""GraphQL subscriptions over a WebSocket."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ CODEC = GraphQLMessages({"token": Secret("token-4711")})
 
 
 def reply(message: str) -> Any:
-    """Behave as a server of graphql-transport-ws that sends three messages at a time."""
+    """Reply like a graphql-transport-ws server that sends three messages at a time."""
     body = json.loads(message)
     if body["type"] == "connection_init":
         assert {"token": "token-4711"} == body["payload"]
@@ -57,13 +57,13 @@ def reply(message: str) -> Any:
 
 @pytest.fixture
 def server() -> Generator[WebSocketServer]:
-    """A server on this machine."""
+    """Yield a WebSocket server on this machine."""
     with WebSocketServer(reply, subprotocols=["graphql-transport-ws"]) as running:
         yield running
 
 
 def test_subscription_goes_on(server: WebSocketServer) -> None:
-    """Messages arrive, go on after the last mark on a new connection, and end with `complete`."""
+    """After a lost connection, a subscription continues from its last mark on a new connection."""
     policy = ReconnectPolicy(first=0.01, longest=0.01)
     with WebSocketConnector(server.url, name="shop", codec=CODEC, reconnect=policy) as connector:
         watch = connector.subscribe(
@@ -81,7 +81,7 @@ def test_subscription_goes_on(server: WebSocketServer) -> None:
 
 
 def test_meanings_of_messages() -> None:
-    """Each message of the protocol has its meaning."""
+    """Each message type of the subscription protocol is interpreted correctly."""
     value = CODEC.read('{"id": "1", "type": "next", "payload": {"data": {"a": 1}}}')
     assert ("1", GraphQLAnswer({"a": 1})) == (value.id, value.value)
     denied = '{"message": "no", "extensions": {"code": "FORBIDDEN"}}'
@@ -97,7 +97,7 @@ def test_meanings_of_messages() -> None:
 
 @pytest.mark.parametrize("message", ["[]", '{"type": "data"}', "<html>"])
 def test_message_of_another_protocol(message: str) -> None:
-    """A message of another protocol is refused."""
+    """A message that is not of the graphql-transport-ws protocol is refused."""
     with pytest.raises((InvalidData, ValueError)):
         CODEC.read(message)
 
@@ -115,14 +115,14 @@ def test_message_of_another_protocol(message: str) -> None:
     ],
 )
 def test_codes_of_closed_connections(code: int, kind: type[Exception]) -> None:
-    """A code of the protocol is a typed error, unless it leaves open what happened."""
+    """Each close code of the protocol has an error, unless the outcome of a message is unknown."""
     assert kind is type(CODEC.closing_error(code, "", was_sent=False))
     assert CODEC.closing_error(code, "", was_sent=True) is None
     assert CODEC.closing_error(4999, "", was_sent=False) is None
 
 
 def test_payloads_of_another_kind() -> None:
-    """Requests belong to HTTP, and a payload must be a subscription."""
+    """Queries and mutations over the WebSocket, and payloads of other types, are refused."""
     with pytest.raises(InvalidData, match="not sent over a WebSocket"):
         CODEC.request("1", CHANGED)
     with pytest.raises(InvalidData, match="no subscription"):
@@ -136,7 +136,7 @@ def test_payloads_of_another_kind() -> None:
 
 @pytest.mark.parametrize("value", [{1}, float("nan"), "\ud800", object()])
 def test_values_that_cannot_be_written(value: Any) -> None:
-    """Variables and parameters that JSON lacks are refused, without any other value."""
+    """Variables that JSON cannot represent are refused, and the error shows no other variable."""
     make: Any = SHOP.subscription
     subscription = make("subscription A($a: Int) { a(a: $a) }", {"a": value, "b": "token-4711"})
     with pytest.raises(InvalidData, match="The variables of a message cannot") as excinfo:

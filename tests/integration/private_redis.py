@@ -36,7 +36,7 @@ class PrivateRedis:
         wait_until(self._answers, "a Redis that answers")
 
     def kill(self) -> None:
-        """Kill the server, as `kill -9` does."""
+        """Kill the server, as with `kill -9`."""
         self._process.kill()
         self._process.wait(PATIENCE)
 

@@ -75,7 +75,7 @@ class StoreLocation:
 
 
 class RecordingStore:
-    """A store that records each command: its start, its end, and the resulting wait."""
+    """A store that records the start, end and resulting wait of each command."""
 
     def __init__(self, store: Any) -> None:
         self._store = store
@@ -107,7 +107,7 @@ class AsyncRecordingStore(RecordingStore):
 
 @contextmanager
 def _noted(command: Command[Any], *, posted: bool = False) -> Generator[dict[str, Any]]:
-    """Record a command, if a listener is set."""
+    """Record a command while it runs, if a listener is set."""
     # An admission has short cuts, which are classes of their own.
     kind = Admission if isinstance(command, Admission) else type(command)
     trip = {"what": kind.__name__, "began": now(), "posted": posted, "failed": True}
@@ -122,7 +122,7 @@ def _noted(command: Command[Any], *, posted: bool = False) -> Generator[dict[str
 
 
 def _record_answer(trip: dict[str, Any], command: Command[Any], answer: Any) -> None:
-    """Return the part of a decision that is recorded."""
+    """Add decision, wait and tickets of an answer to the record of its command."""
     if isinstance(command, (Admission, Confirm)):
         trip |= {"answer": int(answer[0]), "wait": answer[1] * 1000}
     if isinstance(command, Admission):
@@ -143,7 +143,7 @@ def wait_until(happened: Callable[[], Any], what: str) -> Any:
 
 
 def delete_prefix(location: StoreLocation) -> None:
-    """Delete all keys of a prefix from Redis."""
+    """Delete all keys with a prefix from Redis."""
     import redis  # noqa: PLC0415 - only where there is one
 
     with redis.Redis.from_url(location.where) as client:

@@ -1,4 +1,4 @@
-"""All processes together have one effect per idempotency key."""
+"""An idempotency key has one effect across all processes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_racing_processes_act_once_per_key(
     vendor: VendorServer,
     request: pytest.FixtureRequest,
 ) -> None:
-    """All processes that repeat a key get one response, and the vendor gets one request.
+    """If processes use one key at once, the vendor gets one request and all get its response.
 
     That holds also if keys are in a separate store.
     """

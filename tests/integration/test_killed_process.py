@@ -1,4 +1,4 @@
-"""The state that a process leaves when it is killed in the middle of its calls."""
+"""The shared state that a process leaves behind when it is killed during its calls."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ SETS = {kind: (kind,) for kind in KINDS} | {"redis+sqlite": ("redis", "sqlite")}
 
 
 class Bank:
-    """A vendor that kills the sender of the first request of each of two keys.
+    """A vendor that kills the sender of the first request with each of two keys.
 
     It acts once for each idempotency key that it receives.
     """
@@ -52,7 +52,7 @@ class Bank:
         self.effects: dict[str, int] = {}
 
     def answer(self, received: Received) -> Behaviour:
-        """Act unless the key is known; the first responses are never sent."""
+        """Act unless the key is known; never send the first response for a key."""
         path = received.path
         key = received.headers.get("idempotency-key")
         with self._lock:
@@ -69,7 +69,7 @@ class Bank:
 
 @attrs.define
 class KilledProcess:
-    """A process that is killed while it is a probe and sends two requests.
+    """A process that is killed while it probes a circuit and sends two requests.
 
     Attributes:
         probe: the service whose circuit is half open.
@@ -110,7 +110,7 @@ class KilledProcess:
 
 @pytest.fixture(scope="module")
 def killed(pool: WorkerPool, request: pytest.FixtureRequest) -> Iterator[dict[str, KilledProcess]]:
-    """One killed process for each store, prepared together so that their leases run in parallel."""
+    """Kill one process for each store, all prepared together so that leases run in parallel."""
     fields = {}
     with VendorServer() as vendor:
         for name, kinds in SETS.items():
@@ -187,7 +187,7 @@ def _process_of_set(
 def test_lease_of_a_dead_probe_ends(
     killed: dict[str, KilledProcess], kind: str, request: pytest.FixtureRequest
 ) -> None:
-    """The slot of a dead probe is free after its attempt's deadline and a margin."""
+    """The slot of a killed probe becomes free after its attempt's deadline and a margin."""
     dead_process = _process_of_set(killed, kind, request)
     if dead_process.retry_after is None:  # only on a machine that stood still for seconds
         assert dead_process.refused - dead_process.asked > LEASE * 1e9
@@ -210,7 +210,7 @@ def test_lease_of_a_dead_probe_ends(
 def test_unknown_outcome_is_resent_under_its_key(
     killed: dict[str, KilledProcess], kinds: str, request: pytest.FixtureRequest
 ) -> None:
-    """A request with an unknown outcome is sent again under the same key: one effect."""
+    """A request with an unknown outcome is sent again under the same key, with one effect."""
     dead_process = _process_of_set(killed, kinds, request)
     path, key = f"/{dead_process.honoured.name}", f"key of {dead_process.honoured.name}"
     with dead_process.manager() as manager:

@@ -51,7 +51,7 @@ def test_no_window_exceeds_the_rate_limit(
 
 
 def _grant(call: Told) -> tuple[int, int]:
-    """Return the earliest and the latest possible time of a grant.
+    """Return the earliest and the latest possible time of a granted call.
 
     The store read its clock between the start and the end of the command, and the grant is that
     much later.
@@ -61,7 +61,7 @@ def _grant(call: Told) -> tuple[int, int]:
 
 
 def test_contention_costs_no_tokens(pool: WorkerPool, location: StoreLocation, name: str) -> None:
-    """Exactly as many concurrent calls are granted as there are tokens."""
+    """Of concurrent calls, exactly as many are granted as the limit has tokens."""
     tokens = 96
     service = Service(
         name,
@@ -113,7 +113,7 @@ def test_one_429_pauses_every_process(
 
 
 def _last_command(call: Told) -> Told:
-    """Return the last command before a call."""
+    """Return the last store command before a call."""
     requests: list[Told] = [
         trip for trip in call["trips"] if trip["what"] in {"Admission", "Confirm"}
     ]

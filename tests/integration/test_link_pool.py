@@ -1,4 +1,4 @@
-"""Pools of real connections to PostgreSQL, which the server ends."""
+"""Pools of real PostgreSQL connections, which the server closes."""
 
 # ruff: noqa: D102 - links as their port describes them
 
@@ -22,7 +22,7 @@ KILL = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application
 
 
 class PostgresLink:
-    """A connection of psycopg as a link."""
+    """A psycopg connection as a pooled link."""
 
     def __init__(self, connection: Any) -> None:
         self.connection = connection
@@ -45,7 +45,7 @@ class PostgresLink:
 
 
 class AsyncPostgresLink(PostgresLink):
-    """A connection of psycopg to an event loop."""
+    """An asynchronous psycopg connection as a pooled link."""
 
     async def ping(self, timeout: float, /) -> None:  # type: ignore[override]  # awaited
         try:
@@ -56,19 +56,19 @@ class AsyncPostgresLink(PostgresLink):
 
 @pytest.fixture
 def address(request: pytest.FixtureRequest) -> dict[str, Any]:
-    """Where to connect, under a name of this test's own."""
+    """Return the connection string, with an application name for this test."""
     name = f"pool-{os.getpid()}-{abs(hash(request.node.name)) % 10**6}"
     return {"conninfo": postgres_url(), "application_name": name, "autocommit": True}
 
 
 def kill_all(address: dict[str, Any]) -> int:
-    """Have the server end all connections of a test; return their number."""
+    """Have the server close all connections of a test, and return their number."""
     with psycopg.connect(postgres_url(), autocommit=True) as admin:
         return len(admin.execute(KILL, (address["application_name"],)).fetchall())
 
 
 def test_synchronous_pool_survives_killed_connections(address: dict[str, Any]) -> None:
-    """One caller meets a connection that the server ended, and none after it."""
+    """After the server closed all connections, only one caller gets an error."""
     with LinkPool(
         lambda _: PostgresLink(psycopg.connect(**address)), PoolConfig(minimum=3)
     ) as pool:
@@ -84,7 +84,7 @@ def test_synchronous_pool_survives_killed_connections(address: dict[str, Any]) -
 
 
 def test_asynchronous_pool_survives_killed_connections(address: dict[str, Any]) -> None:
-    """The same in an event loop."""
+    """In an asynchronous pool, only one caller meets the connections that the server closed."""
 
     async def connect(_: float) -> AsyncPostgresLink:
         return AsyncPostgresLink(await psycopg.AsyncConnection.connect(**address))
@@ -106,7 +106,7 @@ def test_asynchronous_pool_survives_killed_connections(address: dict[str, Any]) 
 
 
 def test_cancelled_statement_costs_its_connection_only(address: dict[str, Any]) -> None:
-    """After a statement was cancelled, the next caller gets a connection in order."""
+    """A cancelled statement loses only its own connection; the next caller gets a usable one."""
 
     async def connect(_: float) -> AsyncPostgresLink:
         return AsyncPostgresLink(await psycopg.AsyncConnection.connect(**address))
@@ -133,7 +133,7 @@ def test_cancelled_statement_costs_its_connection_only(address: dict[str, Any]) 
 
 
 def test_child_process_opens_its_own_connection(address: dict[str, Any]) -> None:
-    """A fork leaves the parent's connection usable, although the child ends."""
+    """A forked child opens its own connection, and its end leaves the parent's usable."""
     with LinkPool(lambda _: PostgresLink(psycopg.connect(**address))) as pool:
         with pool.link("parent", 20.0) as link:
             parent = link.connection.info.backend_pid

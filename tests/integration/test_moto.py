@@ -37,7 +37,7 @@ SIZE = 12_000_000
 
 @pytest.fixture(scope="module")
 def moto() -> Iterator[MotoServer]:
-    """A moto server that no other test uses."""
+    """Yield a moto server that no other test uses."""
     with MotoServer() as server:
         yield server
 
@@ -52,14 +52,14 @@ def mail_server() -> Iterator[MotoServer]:
 
 @pytest.fixture
 def bucket(moto: MotoServer, request: pytest.FixtureRequest) -> str:
-    """A bucket that no other test uses."""
+    """Create a bucket that no other test uses."""
     name = f"b{sha256(request.node.nodeid.encode()).hexdigest()[:30]}"
     moto.add_bucket(name)
     return name
 
 
 def configuration(moto: MotoServer, bucket: str = "none", **changed: str) -> dict[str, Any]:
-    """A configuration of all of Amazon's vendors at this server."""
+    """Return a configuration of all Amazon vendors at this server."""
     who = {"region": REGION, "access_key_id": moto.key.id, "credentials": moto.key.secret} | changed
     return {
         "vendors": {
@@ -105,7 +105,7 @@ def test_sns_publishes_a_message(moto: MotoServer, awaited: bool) -> None:
 
 
 def test_sns_refusal(moto: MotoServer) -> None:
-    """A refusal by SNS raises the matching error, with the error code of SNS."""
+    """A refusal by SNS raises the matching error, with SNS's error code."""
     text = SmsMessage(to=TO, text="Hi", extra={"amazon_sns": {"PhoneNumber": "nobody"}})
     with (
         moorage.open(configuration(moto)) as hub,
@@ -154,7 +154,7 @@ def test_ses_refuses_an_unverified_sender(mail_server: MotoServer) -> None:
 @pytest.mark.parametrize("kind", ["sms", "email", "storage"])
 @pytest.mark.parametrize("changed", [{"credentials": "another secret"}, {"access_key_id": "AKID"}])
 def test_wrong_key_is_refused(moto: MotoServer, kind: str, changed: dict[str, str]) -> None:
-    """A request signed with a wrong key is refused, so accepted signatures are right."""
+    """A request signed with a wrong key is refused, which shows that signatures are checked."""
     mail = EmailMessage(to="ada@example.com", subject="Hi", text="Hi")
     hub = moorage.open(configuration(moto, **changed))
     vendor_calls: dict[str, Callable[[], object]] = {
@@ -168,7 +168,7 @@ def test_wrong_key_is_refused(moto: MotoServer, kind: str, changed: dict[str, st
 
 @pytest.mark.parametrize("capability", sorted(S3.capabilities))
 def test_s3_capabilities_hold(moto: MotoServer, bucket: str, capability: str) -> None:
-    """Each declared capability of S3 holds at an independent emulator, too."""
+    """Each capability that S3 declares works at an independent emulator, too."""
     fixture = SandboxFixture(options={}, vendor_values={"storage_class": "STANDARD_IA"})
 
     async def use(hub: Any) -> Any:
@@ -180,7 +180,7 @@ def test_s3_capabilities_hold(moto: MotoServer, bucket: str, capability: str) ->
 
 @IN_BOTH
 def test_files_round_trip(moto: MotoServer, bucket: str, awaited: bool) -> None:
-    """Large files are uploaded in parts, odd names are listed, and all can be deleted."""
+    """Large files are uploaded in parts, unusual names are listed, and all files can be deleted."""
     names = ["a/ü & ö +1%.txt", "a/b c=d?.txt", "a/~tilde'.txt", "b/other.txt"]
     large_bytes = bytes(range(256)) * (SIZE // 256)
 

@@ -1,4 +1,4 @@
-"""The connector of Amazon SQS against moto, an independent emulator, over real HTTP.
+"""The Amazon SQS connector against moto, an independent emulator, over real HTTP.
 
 moto checks each signature with Amazon's own library, and computes the digests of attributes itself.
 """
@@ -23,7 +23,7 @@ ACCOUNT = "123456789012"
 
 @pytest.fixture(scope="module")
 def moto() -> Iterator[MotoServer]:
-    """A moto server with queues, which no other test uses."""
+    """Yield a moto server with queues that no other test uses."""
     with MotoServer() as server:
         for name in ("plain-sync", "plain-async", "batch-sync", "batch-async", FIFO):
             server.add_queue(name)
@@ -31,7 +31,7 @@ def moto() -> Iterator[MotoServer]:
 
 
 def settings(moto: MotoServer, secret: str | None = None) -> AmazonSqs:
-    """The settings of a connector of this server."""
+    """Return the settings of a connector to this server."""
     return AmazonSqs(
         region=REGION,
         account=ACCOUNT,
@@ -42,13 +42,13 @@ def settings(moto: MotoServer, secret: str | None = None) -> AmazonSqs:
 
 
 def mode(is_async: bool) -> str:
-    """The name of a mode."""
+    """Return the name of a mode."""
     return "async" if is_async else "sync"
 
 
 @IN_BOTH_MODES
 def test_message_arrives_whole(moto: MotoServer, is_async: bool) -> None:
-    """Text, attributes and content type of a message can be received."""
+    """Text, attributes and content type of a sent message arrive unchanged."""
     queue = f"plain-{mode(is_async)}"
     message = Message(
         "Grüße",
@@ -66,7 +66,7 @@ def test_message_arrives_whole(moto: MotoServer, is_async: bool) -> None:
 
 @IN_BOTH_MODES
 def test_batch_arrives_in_groups(moto: MotoServer, is_async: bool) -> None:
-    """Twelve messages arrive, each with its own receipt."""
+    """A batch of twelve messages is sent in groups, and each has its own receipt."""
     queue = f"batch-{mode(is_async)}"
     messages = [Message(f"m{number}", headers={"n": str(number)}) for number in range(12)]
     with QueueLab(settings(moto), is_async=is_async) as lab:
@@ -78,7 +78,7 @@ def test_batch_arrives_in_groups(moto: MotoServer, is_async: bool) -> None:
 
 @IN_BOTH_MODES
 def test_repeated_id_is_stored_once(moto: MotoServer, is_async: bool) -> None:
-    """A FIFO queue stores one message of an id, and answers with its number."""
+    """A FIFO queue stores a message id once, and its receipt has the sequence number."""
     name = mode(is_async)
     message = Message(b"1", key=f"customer-{name}", id=f"order-{name}")
     with QueueLab(settings(moto), is_async=is_async) as lab:
@@ -89,7 +89,7 @@ def test_repeated_id_is_stored_once(moto: MotoServer, is_async: bool) -> None:
 
 @IN_BOTH_MODES
 def test_refusals_are_typed(moto: MotoServer, is_async: bool) -> None:
-    """A missing queue, a wrong secret and a server that is not there are typed errors."""
+    """A missing queue, a wrong secret and an unreachable server each raise a typed error."""
     with QueueLab(settings(moto), is_async=is_async) as lab:
         with pytest.raises(TopicNotFound):
             lab.publish("nowhere", Message(b"1"))

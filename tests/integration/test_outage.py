@@ -62,13 +62,13 @@ FAULTS: dict[str, Callable[[TcpProxy], None]] = {
 
 @pytest.fixture(scope="module")
 def own_redis() -> Iterator[PrivateRedis]:
-    """A Redis server that may be killed."""
+    """Yield a Redis server that may be killed."""
     with PrivateRedis(redis_server()) as server:
         yield server
 
 
 class Shop:
-    """Calls of a service, with and without keys, over a store that may fail."""
+    """Calls to a service, with and without keys, over a store that may fail."""
 
     def __init__(
         self, location: StoreLocation, name: str, claims: StateStorage | None = None
@@ -94,11 +94,11 @@ class Shop:
         )
 
     def heard(self, kind: type[Event]) -> int:
-        """The number of events of a kind."""
+        """Return the number of events of a kind."""
         return sum(isinstance(event, kind) for event in self._heard)
 
     def call(self, times: int = 20) -> list[dict[str, Any]]:
-        """Call without a key, and return the commands that the store got meanwhile.
+        """Call without a key, and return the store commands of the call.
 
         Whatever the store does, each call is admitted and answered.
         """
@@ -118,7 +118,7 @@ class Shop:
         return self._trips
 
     def pay(self, key: str, **options: Any) -> str:
-        """Call with a key; the response is the number of the effect."""
+        """Call with a key; the response has the number of the effect."""
 
         def function() -> str:
             effects = self.effects.setdefault(key, [])
@@ -219,7 +219,7 @@ def test_postgresql_outages(postgresql_location: StoreLocation, fault: str, name
 def test_any_lost_reply_leaves_the_key_correct(
     kind: str, name: str, request: pytest.FixtureRequest
 ) -> None:
-    """Whichever reply of the store is lost, the next call finds the correct state of the key.
+    """If any reply of the store is lost, the next synchronous call finds the key's correct state.
 
     An effect that happened has its response, and a key without effect is free, so nobody waits for
     the end of a lease.
@@ -242,7 +242,7 @@ def test_any_lost_reply_leaves_the_key_correct(
 def test_any_lost_reply_leaves_the_key_correct_async(
     kind: str, name: str, request: pytest.FixtureRequest
 ) -> None:
-    """Whichever reply is lost to a task, the next call finds the correct state of the key."""
+    """If any reply of the store is lost, the next async call finds the key's correct state."""
     effects: list[str] = []
 
     async def pay(manager: AsyncConnectorManager, key: str, **options: Any) -> str:
@@ -274,7 +274,7 @@ def test_any_lost_reply_leaves_the_key_correct_async(
 
 
 def test_lost_replies_free_the_probe_slot(redis_location: StoreLocation, name: str) -> None:
-    """Whichever reply to a probe is lost, its slot is free long before its lease ends."""
+    """Whichever reply to a circuit probe is lost, its slot is free long before its lease ends."""
     circuit = CircuitBreakerConfig(failures=1, open_for=0.01, open_at_most=0.01)
     recovered_services: set[str] = set()
 
@@ -353,14 +353,14 @@ def test_only_keyed_calls_need_the_key_store(
 
 
 def test_redis_restarts_without_data(own_redis: PrivateRedis, name: str) -> None:
-    """A Redis server that restarts without data is used as a new one."""
+    """A Redis server that restarts without data can be used at once."""
     shop = Shop(StoreLocation("redis", own_redis.url, timeout=TIMEOUT), name)
     with shop.store:
         _survives(shop, own_redis.kill, own_redis.start, keeps=False)
 
 
 def test_redis_flush_under_load(pool: WorkerPool, own_redis: PrivateRedis, name: str) -> None:
-    """A Redis server may lose all states and scripts under load, and calls stay correct."""
+    """If Redis loses all states and scripts under load, calls stay correct."""
     service = Service(name, limits=RateLimitConfig.per_second(500, burst=5), timeout=60)
     job = Job(
         scenario="call",

@@ -23,7 +23,7 @@ RATE = 500
 
 @attrs.frozen
 class QueuedCall:
-    """One task's call: its earliest, latest and arrival time, and its ticket from the store."""
+    """A task's call: its earliest, latest and arrival time, and its ticket from the store."""
 
     first: int
     last: int

@@ -40,7 +40,7 @@ HANGS = Behaviour(raw=b"")
 
 @pytest.fixture
 def eu() -> Iterator[VendorServer]:
-    """The region that is tried first."""
+    """Yield the region that is tried first."""
     with VendorServer() as server:
         server.always(Behaviour(body=b"eu"))
         yield server
@@ -98,7 +98,7 @@ def test_refused_connection_moves_to_the_next_region(
 def test_only_safe_requests_leave_a_hanging_region(
     eu: VendorServer, us: VendorServer, *, awaited: bool
 ) -> None:
-    """A read that times out is repeated elsewhere; a write is not sent again."""
+    """A read that times out is repeated in another region; a write is not sent again."""
     eu.always(HANGS)
     hanging_service = service("shop", eu, us, attempt_timeout=0.2)
 
@@ -114,7 +114,7 @@ def test_only_safe_requests_leave_a_hanging_region(
 def test_post_without_a_response_stays_in_its_region(
     eu: VendorServer, us: VendorServer, *, awaited: bool
 ) -> None:
-    """A POST that was read but not answered goes to no other region, with or without a key."""
+    """A POST that was received but not answered goes to no other region, even with a key."""
     eu.queue(HANGS_UP, HANGS_UP)
     patient_service = service("shop", eu, us, circuit=None)
 

@@ -44,7 +44,7 @@ SERVICE = Service(
 
 @pytest.fixture
 def silent() -> Iterator[socket.socket]:
-    """A server that accepts connections and never replies.
+    """Yield a server that accepts connections and never replies.
 
     A test stops it before closing its store, which would wait for it.
     """
@@ -71,7 +71,7 @@ def _count_lost_storage(events: list[Event]) -> int:
 
 @EACH_STORE
 def test_unkeyed_call_ignores_a_silent_store(kind: str, silent: socket.socket) -> None:
-    """The first caller waits for part of its time, and a second one does not wait at all."""
+    """If the store never replies, the first call waits a part of its time, later ones do not."""
     events: list[Event] = []
     with _place(kind, silent).open() as store, silent:
         manager = ConnectorManager(
@@ -85,7 +85,7 @@ def test_unkeyed_call_ignores_a_silent_store(kind: str, silent: socket.socket) -
 
 @EACH_STORE
 def test_keyed_call_is_refused_with_a_silent_store(kind: str, silent: socket.socket) -> None:
-    """A key cannot be claimed without its store, so the call is refused soon."""
+    """If the store never replies, a call with a key is refused soon."""
     effects: list[int] = []
     with _place(kind, silent).open() as store, silent:
         manager = ConnectorManager([SERVICE], state=store, clock=VirtualClock())
@@ -98,7 +98,7 @@ def test_keyed_call_is_refused_with_a_silent_store(kind: str, silent: socket.soc
 
 @EACH_STORE
 def test_async_unkeyed_call_ignores_a_silent_store(kind: str, silent: socket.socket) -> None:
-    """A task without a key goes on without an asynchronous store that never replies."""
+    """If the store never replies, an asynchronous call without a key continues."""
     events: list[Event] = []
 
     async def story() -> list[int]:
@@ -120,7 +120,7 @@ def test_async_unkeyed_call_ignores_a_silent_store(kind: str, silent: socket.soc
 
 @EACH_STORE
 def test_async_keyed_call_is_refused_with_a_silent_store(kind: str, silent: socket.socket) -> None:
-    """A task with a key is refused soon if the asynchronous store never replies."""
+    """If the store never replies, an asynchronous call with a key is refused soon."""
     effects: list[int] = []
 
     async def call() -> None:

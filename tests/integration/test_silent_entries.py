@@ -37,7 +37,7 @@ KINDS = ("postgresql", "mariadb", "sqlite")
 
 @pytest.fixture(params=KINDS)
 def url(request: pytest.FixtureRequest, silent: socket.socket, tmp_path: Path) -> Iterator[str]:
-    """A database that never replies: a silent server, or a file locked by another writer."""
+    """Yield the URL of a database that never replies: a silent server, or a locked file."""
     if request.param != "sqlite":
         yield URLS[request.param].format(port=silent.getsockname()[1])
         silent.close()
@@ -59,7 +59,7 @@ def _delivery(shop: Shop) -> dict[str, Any]:
 
 
 def test_put_and_deliver_end_with_their_deadline(url: str) -> None:
-    """Storing and delivering entries fail at their deadline and change nothing."""
+    """If the database never replies, storing and delivering calls fail at their deadline."""
     outbox = Outbox(open_outbox(url, timeout=STORE_PATIENCE))
     for work in (
         lambda: outbox.put_request("shop", ASK, store_timeout=SHORT),
@@ -71,7 +71,7 @@ def test_put_and_deliver_end_with_their_deadline(url: str) -> None:
 
 
 def test_receive_and_handle_end_with_their_deadline(url: str) -> None:
-    """The sender of a webhook gets an answer that asks for a repeat before its own timeout."""
+    """If the database never replies, the sender of a webhook is asked in time to repeat it."""
     shop = Shop()
     inbox = WebhookInbox(shop.hub, open_inbox(url, timeout=STORE_PATIENCE))
     inbox.on("webhook")(lambda *_: None)

@@ -37,7 +37,7 @@ AT_ONCE: Final = 2 * 10**9
 
 
 class Bank:
-    """A vendor that answers the first request to each path slowly, and acts once for a key."""
+    """A vendor that answers slowly on the first request to each path, and acts once per key."""
 
     def __init__(self, takes: float) -> None:
         self._takes = takes
@@ -68,7 +68,7 @@ class Stalls:
 
     @contextmanager
     def measured(self) -> Generator[None]:
-        """Measure inside the block."""
+        """Measure during the block."""
         end_event = Event()
 
         def watch() -> None:
@@ -86,7 +86,7 @@ class Stalls:
 
 @attrs.frozen
 class Race:
-    """A holder with calls at two vendors, with and without idempotency keys, and waiters."""
+    """A process with calls at two vendors, with and without keys, and callers that wait."""
 
     honoured: Service
     other: Service
@@ -95,7 +95,7 @@ class Race:
     waiters: list[WorkerProcess]
 
     def path(self, service: Service) -> str:
-        """The path that a service's requests go to."""
+        """Return the path that a service's requests go to."""
         return f"/{service.name}"
 
 
@@ -108,7 +108,7 @@ def race(
     takes: float,
     awaited: bool,
 ) -> Race:
-    """A holder whose calls last longer than a lease, and callers that wait for its keys."""
+    """Start a process whose calls last longer than a lease, and callers that wait for its keys."""
     other_service = Service(f"other-{name}", base_url=vendor.url, retry=None, timeout=TIMEOUT)
     honoured_service = attrs.evolve(
         other_service,
@@ -135,7 +135,7 @@ def race(
 
 
 def rest_of_the_lease(location: StoreLocation, service: Service) -> int:
-    """Return the microseconds until the lease ends, by the store's clock."""
+    """Return the microseconds until the lease ends by the store's clock."""
     claim = Claim(
         Plan(service, None, None).claim_key(KEY),
         fingerprint=digest([]),
@@ -152,7 +152,7 @@ def rest_of_the_lease(location: StoreLocation, service: Service) -> int:
 
 
 class _RemainingLease:
-    """A command that reads the remaining time of a claim."""
+    """A store command that reads the remaining time of a key's lease."""
 
     once = False
     durable = False
@@ -169,7 +169,7 @@ class _RemainingLease:
 def test_dead_holder_is_replaced_within_two_seconds(
     pool: WorkerPool, location: StoreLocation, vendor: VendorServer, name: str, awaited: bool
 ) -> None:
-    """A dead holder is replaced within two seconds, and a living one never.
+    """Another process takes over a dead process's key within two seconds, a living one's never.
 
     One of the waiters repeats the request at a vendor that knows keys, and all get that response.
     At a vendor without keys the waiters learn that the outcome is unknown, and nothing is sent
@@ -207,7 +207,7 @@ def test_paused_holder_and_its_successor_agree(
     vendor: VendorServer,
     name: str,
 ) -> None:
-    """After a paused holder continues, it and the process that took over agree on the response.
+    """A paused process and the one that took over its key agree on the response.
 
     At a vendor without keys nobody else has sent anything, and the holder's response counts.
     """

@@ -65,7 +65,7 @@ def _commands_of_call(
 
 @pytest.mark.parametrize("kind", TRIPS)
 def test_store_commands_of_a_call(location: StoreLocation, name: str, kind: str) -> None:
-    """A call needs one store command, one more after a wait, and two for its key."""
+    """A call needs one store command, one more after a wait, and two for its idempotency key."""
     with location.open() as store:
         assert TRIPS[kind] == _commands_of_call(_service(name, kind), kind, store)
 
@@ -73,7 +73,7 @@ def test_store_commands_of_a_call(location: StoreLocation, name: str, kind: str)
 def test_separate_key_store_needs_one_more_command(
     redis_location: StoreLocation, sqlite_location: StoreLocation, name: str
 ) -> None:
-    """With keys in a separate store, marking the request as sent is a command of its own."""
+    """If keys have a separate store, marking the request as sent is one more command."""
     with redis_location.open() as state, sqlite_location.open() as claims:
         request = _commands_of_call(_service(name, "keyed"), "keyed", state, claims)
     assert ["Claim", "Admission", "MarkSent", "Settle"] == request

@@ -1,4 +1,4 @@
-"""Pool of worker processes: they get jobs, and their reports form the history of a test."""
+"""A pool of worker processes, which run jobs and whose reports form a test's history."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ class WorkerProcess:
 
     @property
     def pid(self) -> int:
-        """The id of the process."""
+        """Return the id of the process."""
         return self._process.pid
 
     def give(self, job: Job) -> None:
-        """Send the process a job, for which it prepares."""
+        """Send the process a job to prepare."""
         self.told = []
         self._say(base64.b64encode(pickle.dumps(job)))
 
@@ -111,7 +111,7 @@ class WorkerProcess:
 
 
 class WorkerPool:
-    """Processes that are reused by several tests, because starting one takes long."""
+    """A pool of worker processes that tests reuse, because starting a process takes long."""
 
     def __init__(self) -> None:
         self._idle: list[WorkerProcess] = []
@@ -125,7 +125,7 @@ class WorkerPool:
         return idle_processes + new_processes
 
     def prepare_workers(self, jobs: list[Job]) -> list[WorkerProcess]:
-        """Return a prepared process for each job."""
+        """Prepare a worker process for each job, and return them."""
         workers = self.take_idle(len(jobs))
         for number, (hand, job) in enumerate(zip(workers, jobs, strict=True)):
             hand.give(attrs.evolve(job, number=number))
@@ -149,11 +149,11 @@ class WorkerPool:
         self._idle += workers
 
     def dismiss(self) -> None:
-        """End every process, including those that a failed test left at work."""
+        """End every process, including those that a failed test left running."""
         for hand in self._all:
             hand.kill()
 
 
 def calls(history: list[Told]) -> list[Told]:
-    """Return only the calls of a history."""
+    """Return only the call reports of a history."""
     return [result for result in history if result["what"] == "call"]

@@ -90,7 +90,7 @@ class Job:
 
     @property
     def name(self) -> str:
-        """The name of the service that is called."""
+        """Return the name of the service that is called."""
         return self.services[0].name
 
 
@@ -109,14 +109,14 @@ def begin() -> None:
 
 
 class SkewedClocks:
-    """The system's clocks, with an error in the wall clock."""
+    """The system's clocks with a wrong wall clock."""
 
     def __init__(self, hours: float) -> None:
         self.nanoseconds = SystemClock().nanoseconds
         self._wrong = timedelta(hours=hours)
 
     def utc(self) -> datetime:
-        """Return the time of a clock that is wrong."""
+        """Return the time of the wrong wall clock."""
         return datetime.now(UTC) + self._wrong
 
 
@@ -172,7 +172,7 @@ class CallReport:
         self.ends.append(now())
 
     def begin(self) -> None:
-        """Start to record the store commands of this call."""
+        """Start recording the store commands of this call."""
         trips.set(self.trips)
         self.asked = now()
 
@@ -191,7 +191,7 @@ class CallReport:
         )
 
     def failed(self, error: Exception, **more: Any) -> None:
-        """Report that the call raised."""
+        """Report that the call raised an error."""
         at = getattr(error, "retry_at", None)
         self.end(type(error).__name__, error=str(error), retry_at=at and at.timestamp(), **more)
 
@@ -204,7 +204,7 @@ class FailureSchedule:
         self._count = 0
 
     def take(self) -> None:
-        """Fail if this call is one that must."""
+        """Fail if this call is due to fail."""
         self._count += 1
         if self._every and not self._count % self._every:
             raise VendorFailed("the vendor is down.")
@@ -237,7 +237,7 @@ def _call_once(job: Job, manager: ConnectorManager, turns: FailureSchedule) -> N
 
 
 def call(job: Job) -> None:
-    """Call from several threads, this many times each."""
+    """Make this many calls in each of several threads."""
     turns = FailureSchedule(job.fails)
     warm, ready_event = Barrier(job.threads + 1), Event()
 
@@ -263,7 +263,7 @@ def call(job: Job) -> None:
 
 
 def call_async(job: Job) -> None:
-    """Call from several tasks, this many times each."""
+    """Make this many calls in each of several tasks."""
     asyncio.run(_call_awaited(job))
 
 
@@ -348,7 +348,7 @@ def _keyed(name: str) -> Request:
 
 
 def hold(job: Job) -> None:
-    """Keep several calls in progress indefinitely: one probe, and one per key."""
+    """Keep several calls in progress until killed: one circuit probe, and one call per key."""
     probe, *keyed_services = job.services
     inner_event = Event()
 
@@ -377,7 +377,7 @@ def hold(job: Job) -> None:
 
 
 def claims(job: Job) -> None:
-    """Call with a new key each time, from several threads."""
+    """Make calls with a new key each time, from several threads."""
 
     def call_in_thread(manager: ConnectorManager, thread: int) -> None:
         for number in range(job.calls):

@@ -1,4 +1,4 @@
-"""A connector of each mode at a mock cluster of Kafka, behind the protections of a manager."""
+"""Kafka connectors of each mode at a mock cluster, called through a manager."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.support.publisher_lab import PublisherLab
 
 
 class KafkaLab(PublisherLab):
-    """A connector of Kafka with its manager.
+    """A Kafka connector with its manager.
 
     Args:
         servers: the addresses of brokers.

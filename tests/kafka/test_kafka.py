@@ -1,4 +1,4 @@
-"""The connector of Kafka at the mock cluster that librdkafka brings."""
+"""The Kafka connector against the mock cluster of librdkafka."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ TOPIC = "orders"
 
 @pytest.fixture(name="cluster")
 def _cluster() -> Iterator[KafkaCluster]:
-    """A cluster with a topic of four partitions, which no other test uses."""
+    """Yield a mock cluster with a topic of four partitions, for one test."""
     with KafkaCluster(orders=4) as cluster:
         yield cluster
 
 
 def free_port() -> int:
-    """A port of this machine at which nothing listens."""
+    """Return a port of this machine on which nothing listens."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
         return port
@@ -57,7 +57,7 @@ def free_port() -> int:
 
 @IN_BOTH_MODES
 def test_message_arrives_whole(cluster: KafkaCluster, is_async: bool) -> None:
-    """Payload, key, repeated headers, content type and id arrive at the place of the receipt."""
+    """Payload, key, repeated headers, content type and id of a message arrive in Kafka."""
     message = Message(
         b"\x00\xff",
         key="customer-1",
@@ -83,7 +83,7 @@ def test_message_arrives_whole(cluster: KafkaCluster, is_async: bool) -> None:
 
 @IN_BOTH_MODES
 def test_batch_keeps_the_order_of_each_key(cluster: KafkaCluster, is_async: bool) -> None:
-    """Messages of a key stay in order, each has a receipt, and one producer carries them all."""
+    """Messages with one key stay in order, each has a receipt, and all use one producer."""
     messages = [Message(str(number), key=f"k{number % 3}") for number in range(300)]
     with KafkaLab(cluster.servers, is_async=is_async) as lab:
         results = lab.publish_batch(TOPIC, messages)
@@ -100,7 +100,7 @@ def test_batch_keeps_the_order_of_each_key(cluster: KafkaCluster, is_async: bool
 
 @IN_BOTH_MODES
 def test_message_that_is_too_large_fails_alone(cluster: KafkaCluster, is_async: bool) -> None:
-    """A message that librdkafka does not take is refused, and its neighbours are stored."""
+    """A message too large for librdkafka is refused; others of its batch are stored."""
     messages = [Message(b"1"), Message(b"x" * 1_100_000), Message(b"2")]
     with KafkaLab(cluster.servers, is_async=is_async) as lab:
         results = lab.publish_batch(TOPIC, messages)
@@ -116,7 +116,7 @@ def test_message_that_is_too_large_fails_alone(cluster: KafkaCluster, is_async: 
 def test_topic_that_cannot_be_used_is_refused_before_anything_is_sent(
     cluster: KafkaCluster, code: int, kind: type[ConnectorError], is_async: bool
 ) -> None:
-    """A missing topic, or one without permission or leader, is a typed error, and not a wait."""
+    """A topic that is missing, forbidden or without leader raises a typed error without a wait."""
     cluster.fail_topic(TOPIC, code)
     with KafkaLab(cluster.servers, is_async=is_async) as lab:
         with pytest.raises(kind) as caught:
@@ -140,7 +140,7 @@ def test_topic_that_cannot_be_used_is_refused_before_anything_is_sent(
 def test_refusals_of_the_cluster_are_typed(
     cluster: KafkaCluster, code: int, kind: type[ConnectorError], is_async: bool
 ) -> None:
-    """Each code with which a cluster refuses a message is an error of its own class."""
+    """Each error code with which a cluster refuses a message raises its own error class."""
     with KafkaLab(cluster.servers, is_async=is_async) as lab:
         lab.publish(TOPIC, Message(b"1", key="k"))
         cluster.fail_next(code)
@@ -152,7 +152,7 @@ def test_refusals_of_the_cluster_are_typed(
 def test_lost_acknowledgements_are_repeated_without_duplicates(
     cluster: KafkaCluster, is_async: bool
 ) -> None:
-    """The idempotent producer repeats a request that timed out, and the call succeeds."""
+    """The idempotent producer repeats a timed-out request without duplicates."""
     with KafkaLab(cluster.servers, is_async=is_async) as lab:
         lab.publish(TOPIC, Message(b"1", key="k"))
         cluster.fail_next(7, 7)
@@ -164,7 +164,7 @@ def test_lost_acknowledgements_are_repeated_without_duplicates(
 def test_message_in_flight_at_the_deadline_may_be_stored(
     cluster: KafkaCluster, is_async: bool
 ) -> None:
-    """A late acknowledgement leaves the outcome open, and the next call has another producer."""
+    """After a late acknowledgement the outcome is unknown; the next call has a new producer."""
     with KafkaLab(cluster.servers, is_async=is_async) as lab:
         lab.publish(TOPIC, Message(b"1"))
         cluster.set_delay(2_000)
@@ -195,7 +195,7 @@ def test_nothing_is_sent_after_a_call_has_ended(cluster: KafkaCluster, is_async:
 
 @IN_BOTH_MODES
 def test_unsent_message_is_repeated(cluster: KafkaCluster, is_async: bool) -> None:
-    """With all brokers down, nothing is sent: the error says so, and a later call succeeds."""
+    """If all brokers are down nothing is sent, the error says so, and a later call succeeds."""
     cluster.set_down(is_down=True)
     with KafkaLab(cluster.servers, is_async=is_async) as lab:
         with pytest.raises(ConnectionFailed) as caught:
@@ -234,7 +234,7 @@ def test_clusters_that_cannot_be_reached_are_typed(
     is_async: bool,
     cluster: KafkaCluster,
 ) -> None:
-    """Unknown host, no listener, refused password and failed TLS are told apart, without secrets.
+    """Unknown host, closed port, wrong password and failed TLS have distinct errors.
 
     The mock cluster answers neither SASL nor TLS, so that both fail as they do at a broken server.
     """
@@ -247,7 +247,7 @@ def test_clusters_that_cannot_be_reached_are_typed(
 
 
 def test_silent_server_is_given_up_in_time() -> None:
-    """A server that accepts and never answers is given up at the end of the time."""
+    """Connecting to a server that never answers fails when the time is over."""
     with (
         socket.create_server(("127.0.0.1", 0)) as listener,
         KafkaLab(f"127.0.0.1:{listener.getsockname()[1]}", is_async=False) as lab,
@@ -258,7 +258,7 @@ def test_silent_server_is_given_up_in_time() -> None:
 
 
 def test_cancelled_call_gives_its_messages_up(cluster: KafkaCluster) -> None:
-    """A cancelled call leaves no message behind, and the next call has another producer."""
+    """Messages of a cancelled call are not sent later, and the next call uses a new producer."""
     with KafkaLab(cluster.servers, is_async=True) as lab:
         lab.publish(TOPIC, Message(b"1"))
         cluster.set_delay(60_000)
@@ -276,7 +276,7 @@ def test_cancelled_call_gives_its_messages_up(cluster: KafkaCluster) -> None:
 
 @IN_BOTH_MODES
 def test_closed_connector_sends_nothing(cluster: KafkaCluster, is_async: bool) -> None:
-    """A connector that was closed refuses further messages, and can be closed again."""
+    """A closed Kafka connector refuses messages, and can be closed again."""
     with KafkaLab(cluster.servers, is_async=is_async) as lab:
         lab.publish(TOPIC, Message(b"1"))
         lab.completed(lab.connector.close())
@@ -287,7 +287,7 @@ def test_closed_connector_sends_nothing(cluster: KafkaCluster, is_async: bool) -
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_forked_child_has_a_producer_of_its_own(cluster: KafkaCluster) -> None:
-    """A child publishes over its own connection, and its parent goes on with the old one."""
+    """A forked child publishes over its own connection, and its parent keeps the old one."""
     with KafkaLab(cluster.servers, is_async=False) as lab:
         lab.publish(TOPIC, Message(b"parent"))
         child = os.fork()
@@ -318,7 +318,7 @@ def test_forked_child_has_a_producer_of_its_own(cluster: KafkaCluster) -> None:
     ],
 )
 def test_wrong_settings_are_refused(settings: dict[str, Any], path: str) -> None:
-    """Settings that contradict each other, or would weaken delivery or TLS, are refused."""
+    """Contradictory settings, and those that weaken delivery or TLS, are refused."""
     make: Any = Kafka
     with pytest.raises(ConfigurationError) as caught:
         make(**{"servers": "127.0.0.1:9092", **settings})
@@ -348,7 +348,7 @@ def test_settings_become_options_of_the_client() -> None:
 
 @IN_BOTH_MODES
 def test_options_that_librdkafka_refuses_are_a_configuration_error(is_async: bool) -> None:
-    """An unknown option, or a missing file of TLS, is an error of the configuration."""
+    """An unknown librdkafka option or a missing TLS file raises a configuration error."""
     wrong_settings: tuple[dict[str, Any], ...] = (
         {"options": {"no.such.option": "1"}},
         {"tls": True, "authorities": "/none"},
@@ -360,7 +360,7 @@ def test_options_that_librdkafka_refuses_are_a_configuration_error(is_async: boo
 
 
 def test_unknown_codes_leave_the_outcome_open() -> None:
-    """A code that is not known counts as a lost connection, and one of storage as a failure."""
+    """Unknown librdkafka codes count as lost or slow connections; TLS errors are recognised."""
     assert delivery_fault("SOMETHING_NEW") is PublishFault.LOST
     assert delivery_fault("_PURGE_QUEUE") is PublishFault.TIMEOUT
     assert connecting_fault([]) is PublishFault.SLOW_CONNECT
@@ -370,7 +370,7 @@ def test_unknown_codes_leave_the_outcome_open() -> None:
 
 @IN_BOTH_MODES
 def test_fatal_error_replaces_the_producer(cluster: KafkaCluster, is_async: bool) -> None:
-    """After a gap in its sequence a producer is replaced, and the message may be stored."""
+    """After a fatal sequence error the producer is replaced; the message may have been stored."""
     with KafkaLab(cluster.servers, is_async=is_async) as lab:
         lab.publish(TOPIC, Message(b"1", key="k"))
         cluster.fail_next(45)
@@ -383,7 +383,7 @@ def test_fatal_error_replaces_the_producer(cluster: KafkaCluster, is_async: bool
 
 @IN_BOTH_MODES
 def test_link_that_left_sends_nothing(cluster: KafkaCluster, is_async: bool) -> None:
-    """A link that ended in good order refuses messages, and can be closed again."""
+    """A Kafka link that has left its cluster refuses messages, and can be closed again."""
     options = Kafka(servers=cluster.servers).producer_options()
     with KafkaLab(cluster.servers, is_async=is_async) as lab:
         connect: Any = connect_kafka_async if is_async else connect_kafka
@@ -398,7 +398,7 @@ def test_link_that_left_sends_nothing(cluster: KafkaCluster, is_async: bool) -> 
 
 
 def test_producer_that_is_closed_stops_waiting_for_the_cluster() -> None:
-    """Closing a producer ends its search for a silent cluster before the search's own end."""
+    """Closing a producer also ends its wait for a silent cluster."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         place = f"127.0.0.1:{listener.getsockname()[1]}"
         producer = KafkaProducer(Kafka(servers=place).producer_options())
@@ -410,7 +410,7 @@ def test_producer_that_is_closed_stops_waiting_for_the_cluster() -> None:
 
 
 def test_missing_library_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without confluent-kafka, a connector says which extra has to be installed."""
+    """Without confluent-kafka, the error names the extra to install."""
     monkeypatch.setattr(sys, "path", [])
     for make in (Kafka(servers="one:9092").publisher, Kafka(servers="one:9092").async_publisher):
         with pytest.raises(ConfigurationError, match="kafka"):
@@ -418,7 +418,7 @@ def test_missing_library_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_configuration_makes_a_connector(cluster: KafkaCluster) -> None:
-    """`kind = "kafka"` makes a publisher, which publishes by name with plain JSON."""
+    """`kind = "kafka"` in a configuration makes a publisher that runs by name with plain JSON."""
     source = {"connectors": {"events": {"kind": "kafka", "servers": cluster.servers}}}
     with moorage.open(source) as hub:
         result = hub.connectors.run("events", "publish", {"topic": TOPIC, "payload": "1"})

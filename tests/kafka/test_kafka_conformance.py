@@ -1,4 +1,4 @@
-"""The connector of Kafka passes the checks of every connector.
+"""The Kafka connector passes the connector conformance kit.
 
 The checks of a broken network are left out: the mock cluster tells its clients its own address, so
 that they pass by any proxy.
@@ -25,13 +25,13 @@ OPERATIONS = 300
 
 @pytest.fixture(scope="module", name="cluster")
 def _cluster() -> Iterator[KafkaCluster]:
-    """A cluster that only the checks use."""
+    """Yield a mock cluster for the conformance checks."""
     with KafkaCluster(orders=4, noise=4) as cluster:
         yield cluster
 
 
 def subject(cluster: KafkaCluster, *, is_async: bool) -> connector_conformance.ConnectorSubject:
-    """The connector under test; a message to another topic takes the place of a read."""
+    """Return the Kafka connector under test; publishing to another topic serves as a read."""
 
     def making(**settings: Any) -> Callable[[Any], Any]:
         make_settings: Any = Kafka
@@ -65,7 +65,7 @@ def subject(cluster: KafkaCluster, *, is_async: bool) -> connector_conformance.C
 
 @pytest.mark.parametrize("check", connector_conformance.CHECKS, ids=name_of)
 def test_synchronous_connector(check: connector_conformance.Check, cluster: KafkaCluster) -> None:
-    """A synchronous connector passes every check."""
+    """The synchronous Kafka connector passes the conformance kit."""
     check(subject(cluster, is_async=False))
 
 
@@ -73,11 +73,11 @@ def test_synchronous_connector(check: connector_conformance.Check, cluster: Kafk
 def test_asynchronous_connector(
     check: connector_conformance.AsyncCheck, cluster: KafkaCluster
 ) -> None:
-    """An asynchronous connector passes every check."""
+    """The asynchronous Kafka connector passes the conformance kit."""
     asyncio.run(check(subject(cluster, is_async=True)))
 
 
 @pytest.mark.parametrize("check", connector_conformance.FORK_CHECKS, ids=name_of)
 def test_forked_connector(check: connector_conformance.Check, cluster: KafkaCluster) -> None:
-    """A forked child has a producer of its own."""
+    """A forked child has its own Kafka producer."""
     check(subject(cluster, is_async=False))

@@ -54,7 +54,7 @@ SECRET = "whsec_" + "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 
 class Team:
-    """Hubs over one store with one virtual clock; a test can make their services fail."""
+    """Hubs over one store and one virtual clock; a test can make their services fail."""
 
     def __init__(self, state: Any = None, **options: Any) -> None:
         self.clock = VirtualClock(NOW)
@@ -65,7 +65,7 @@ class Team:
         self.name = unique("vat")
 
     def hub(self) -> Hub:
-        """A hub of another process."""
+        """Return a hub, as another process would open it."""
         services = [Service(self.name, "http://127.0.0.1:9")]
         return Hub([], services=services, state=self.state, clock=self.clock, **self.options)
 
@@ -76,13 +76,13 @@ class Team:
         self.sent.append(delivery)
 
     def runner(self, hub: Hub, *rules: AlertRule, **options: Any) -> AlertRunner:
-        """An alert runner of a hub with this channel alone."""
+        """Return an alert runner with this channel alone."""
         settings = AlertSettings(rules=rules or [OPEN])
         return AlertRunner(hub, settings, channels={"team": self.take}, **options)
 
     @property
     def sent_alerts(self) -> list[tuple[str, Change]]:
-        """The alerts that were sent."""
+        """Return the alerts that were sent."""
         notices = [notice for item in self.sent for notice in item.notification.notices]
         return [(notice.subject, notice.change) for notice in notices]
 
@@ -107,7 +107,7 @@ def test_circuit_that_opens_is_told_once() -> None:
 
 
 def test_one_process_evaluates_at_a_time() -> None:
-    """A second process leaves evaluation to the first, until that has stopped for a while."""
+    """One process at a time evaluates alerts; another takes over when the first has stopped."""
     team = Team()
     with team.hub() as first, team.hub() as second:
         first.manager.set_circuit(team.name, CircuitState.FORCED_OPEN)
@@ -121,7 +121,7 @@ def test_one_process_evaluates_at_a_time() -> None:
 
 
 def test_refused_alert_is_sent_again(caplog: pytest.LogCaptureFixture) -> None:
-    """A channel that fails loses no alert: it is logged, listed, and sent again."""
+    """If a channel refuses an alert, the alert is logged, listed and sent again."""
     team = Team()
     with team.hub() as hub:
         runner = team.runner(hub)
@@ -143,7 +143,7 @@ def test_refused_alert_is_sent_again(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_alert_outlives_the_process_that_decided_it() -> None:
-    """A process that dies between decision and delivery leaves the alert to the next."""
+    """If a process dies between deciding on an alert and sending it, the next process sends it."""
     team = Team()
     with team.hub() as hub:
         hub.manager.set_circuit(team.name, CircuitState.FORCED_OPEN)
@@ -180,14 +180,14 @@ def test_silence_is_shared() -> None:
 
 
 class BrokenStorage:
-    """A store that never answers."""
+    """A store that always fails."""
 
     def execute(self, *_: object) -> None:
-        """Refuse a command."""
+        """Fail, because the store is unavailable."""
         raise StorageUnavailable("The disk is gone.")
 
     def post(self, *_: object) -> None:
-        """Refuse a command."""
+        """Fail, because the store is unavailable."""
 
 
 def test_lost_store_is_reported() -> None:
@@ -205,7 +205,7 @@ def test_lost_store_is_reported() -> None:
 
 
 def test_figures_decide() -> None:
-    """Figures are read over the rule's window; a failed read leaves the rule unmeasured."""
+    """Metrics are read over the rule's window; after a failed read the rule is not measured."""
     team = Team()
     queries: list[FigureQuery] = []
     answers: list[CallFigures | Exception] = [
@@ -231,7 +231,7 @@ def test_figures_decide() -> None:
 
 
 def test_figures_come_from_the_log() -> None:
-    """By default alerts use the figures of the hub's integration log."""
+    """By default alert rules read their metrics from the hub's integration log."""
     from moorage.adapters.logs.memory import MemoryIntegrationLogger  # noqa: PLC0415 - for this test
 
     rules = [
@@ -256,7 +256,7 @@ def test_figures_come_from_the_log() -> None:
 
 
 def test_figures_come_from_metrics() -> None:
-    """A hub with metrics is measured by them."""
+    """If a hub has metrics, alert rules use them."""
     rules = [
         AlertRule(name="failing", when="error_rate", above=0.4, minimum_calls=2),
         AlertRule(name="slow", when="p95", above=100, minimum_calls=1),
@@ -307,7 +307,7 @@ def fire(
     severity: str = "warning",
     monitor: HealthMonitor | None = None,
 ) -> AlertRunner:
-    """A runner with these channels, after one alert."""
+    """Return a runner with these channels, after one alert has fired."""
     rule = AlertRule(name="open", when="circuit_open", severity=severity)
     settings = AlertSettings(rules=[rule], channels=channels)
     runner = AlertRunner(hub, settings, monitor=monitor)
@@ -357,7 +357,7 @@ def test_webhook_is_signed() -> None:
 
 
 def configuration(kind: str, vendor: dict[str, Any], to: str) -> dict[str, Any]:
-    """A configuration with one rule and a channel of this kind."""
+    """Return a configuration with one rule and a channel of this kind."""
     return {
         "vendors": {"sender": vendor},
         kind: {"vendor": "sender"},
@@ -370,7 +370,7 @@ def configuration(kind: str, vendor: dict[str, Any], to: str) -> dict[str, Any]:
 
 
 def test_mail() -> None:
-    """Alerts go out as mail through the account of the hub."""
+    """Alerts are mailed through the hub's email account."""
     sandbox = SendGridSandbox()
     account = {
         "kind": "sendgrid",
@@ -386,7 +386,7 @@ def test_mail() -> None:
 
 
 def test_text_message() -> None:
-    """Alerts go out as text messages through the account of the hub."""
+    """Alerts are sent as text messages through the hub's account."""
     sandbox = VonageSandbox()
     account = {
         "kind": "vonage",
@@ -429,7 +429,7 @@ def test_function_and_a_channel_that_is_gone(caplog: pytest.LogCaptureFixture) -
 
 @pytest.fixture(params=STORES.values(), ids=list(STORES))
 def store(request: pytest.FixtureRequest, tmp_path: Any, monkeypatch: Any) -> Iterator[Any]:
-    """A store that several processes share."""
+    """Yield a store that several processes share."""
     monkeypatch.chdir(tmp_path)
     make: Callable[[], str] = request.param
     storage = open_storage(make())
@@ -441,7 +441,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Any, monkeypatch: Any) -> It
 
 
 def test_book_survives_every_store(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Alerts, silences and unsent notifications are read as they were written, in each store."""
+    """Alerts, silences and unsent notifications are stored and read unchanged, in each store."""
     key = (f"{{:moorage}}:alerts:{unique('book')}",)
     for command in (EvaluateAlerts, SettleDeliveries, AddSilence, ReadAlerts):
         monkeypatch.setattr(command, "keys", key)

@@ -1,4 +1,4 @@
-"""The decision about alerts: hysteresis, silences, grouping and repetition."""
+"""Decisions about alerts: hysteresis, silences, grouping and repetition."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ MINUTE = timedelta(minutes=1)
 
 
 def rule(**fields: Any) -> AlertRule:
-    """A rule about the error rate, unless other fields are passed."""
+    """Return a rule about the error rate, with these fields changed."""
     options: dict[str, Any] = {"name": "failing", "when": "error_rate", "above": 0.5, **fields}
     return AlertRule(**options)
 
 
 class Line:
-    """Steps at one-minute intervals, and the alerts that they sent."""
+    """Alert evaluations at one-minute intervals, and the alerts that they sent."""
 
     def __init__(self, *rules: AlertRule) -> None:
         self.rules = rules
@@ -53,7 +53,7 @@ class Line:
         self.last: tuple[Notification, ...] = ()
 
     def measured(self, **values: float | None) -> list[tuple[str, Change]]:
-        """Run one step with each subject's value, and return the alerts that were sent."""
+        """Run one evaluation with each subject's value, and return the alerts that were sent."""
         items = tuple(
             Measurement(subject=name, value=value, text=f"{value}")
             for name, value in values.items()
@@ -62,7 +62,7 @@ class Line:
         return self.take(measured_measurements)
 
     def take(self, measured: dict[str, tuple[Measurement, ...]]) -> list[tuple[str, Change]]:
-        """Run one step, and return the alerts that were sent."""
+        """Run one evaluation, and return the alerts that were sent."""
         self.now += MINUTE
         self.alerts, self.last = step(self.rules, measured, self.alerts, self.silences, self.now)
         return [(n.subject, n.change) for item in self.last for n in item.notices]
@@ -83,7 +83,7 @@ def test_alert_fires_and_recovers() -> None:
 
 
 def test_alert_is_held_before_it_fires() -> None:
-    """A short peak is not told."""
+    """A peak shorter than the rule's hold time sends no alert."""
     line = Line(rule(hold=120))
 
     assert [] == line.measured(vat=0.6)
@@ -93,7 +93,7 @@ def test_alert_is_held_before_it_fires() -> None:
 
 
 def test_alert_clears_at_a_threshold_of_its_own() -> None:
-    """A figure between the firing and the clearing threshold changes nothing."""
+    """A metric between the firing and the clearing threshold changes nothing."""
     line = Line(rule(clear=0.2))
 
     reported_changes = [line.measured(vat=value) for value in (0.3, 0.6, 0.3, 0.6, 0.2, 0.3)]
@@ -101,7 +101,7 @@ def test_alert_clears_at_a_threshold_of_its_own() -> None:
 
 
 def test_figure_below_its_threshold() -> None:
-    """A rule may watch for too little."""
+    """A rule can fire when a metric falls below its threshold."""
     line = Line(rule(when="calls", above=None, below=10, clear=20))
 
     reported_changes = [line.measured(vat=value) for value in (10, 9, 15, 20)]
@@ -109,7 +109,7 @@ def test_figure_below_its_threshold() -> None:
 
 
 def test_alert_is_repeated() -> None:
-    """An alert that goes on is told again after its interval."""
+    """An alert that stays active is sent again after the repeat interval."""
     line = Line(rule(repeat=120), rule(name="quiet", repeat=0))
 
     report_counts = [len(line.measured(vat=0.6)) for _ in range(5)]
@@ -118,7 +118,7 @@ def test_alert_is_repeated() -> None:
 
 
 def test_silence_postpones_what_differs() -> None:
-    """During a silence no alert is sent; a changed state is sent afterwards."""
+    """During a silence no alert is sent; if the state has changed, an alert follows afterwards."""
     line = Line(rule(repeat=0))
     line.silences = (Silence(until=NOW + 3.5 * MINUTE, reason="maintenance", subject="vat"),)
 
@@ -136,7 +136,7 @@ def test_silence_postpones_what_differs() -> None:
 
 
 def test_silence_of_something_else() -> None:
-    """A silence of another rule or subject changes nothing."""
+    """A silence of another rule or subject does not affect an alert."""
     line = Line(rule())
     silence_end = NOW + 60 * MINUTE
     line.silences = (
@@ -148,7 +148,7 @@ def test_silence_of_something_else() -> None:
 
 
 def test_rule_that_cannot_be_measured() -> None:
-    """Without a measurement an alert stays active; an alert of a removed subject recovers."""
+    """Without a measurement an alert stays active; if its subject is removed, it recovers."""
     line = Line(rule())
     line.measured(vat=0.6)
 
@@ -158,7 +158,7 @@ def test_rule_that_cannot_be_measured() -> None:
 
 
 def test_rule_that_is_gone() -> None:
-    """Alerts of a removed rule are dropped silently."""
+    """Alerts of a removed rule are dropped without a notification."""
     line = Line(rule())
     line.measured(vat=0.6)
     line.rules = ()
@@ -167,7 +167,7 @@ def test_rule_that_is_gone() -> None:
 
 
 def test_groups() -> None:
-    """Alerts of one group with the same channels share a notification; others do not."""
+    """Alerts of one group with the same channels share one notification."""
     line = Line(
         rule(name="a", group="money", severity="critical"),
         rule(name="b", group="money"),
@@ -207,7 +207,7 @@ def test_laws(
     silent_from: int,
     silent_for: int,
 ) -> None:
-    """Firing and recovery alternate, repeats keep their interval, silenced alerts are not sent."""
+    """In any history, firing and recovery alternate, repeats keep their interval, silences hold."""
     line = Line(rule(hold=60 * hold, repeat=repeat, clear=clear), rule(name="two", group="g"))
     last_changes: dict[tuple[str, str], tuple[Change, datetime]] = {}
     silence = Silence(until=NOW + (silent_from + silent_for) * MINUTE, reason="x", rule="failing")
@@ -259,13 +259,13 @@ def test_laws(
     ],
 )
 def test_rule_is_checked(fields: dict[str, Any], message: str) -> None:
-    """A condition that contradicts itself is refused by the name of its rule."""
+    """A rule whose condition contradicts itself is refused, and the error names the rule."""
     with pytest.raises(ConfigurationError, match=f"'failing' .*{message}|{message}"):
         rule(**fields)
 
 
 def test_settings_are_checked() -> None:
-    """Rule names are unique, and rules name existing channels that have a destination."""
+    """Duplicate rule names, unknown channels and channels without a destination are refused."""
     with pytest.raises(ConfigurationError, match="Another alert rule is named"):
         AlertSettings(rules=[rule(), rule()])
     with pytest.raises(ConfigurationError, match="unknown channel 'ops'"):
@@ -301,7 +301,7 @@ FIGURES = CallFigures(calls=200, error_rate=0.02, p50=0.1, p95=0.5, p99=2.0)
 def test_figures_are_measured(
     fields: dict[str, Any], figures: CallFigures, value: float | None, text: str
 ) -> None:
-    """A figure becomes a value and a sentence; too few calls are not judged."""
+    """Metrics become a value and a sentence; with too few calls nothing is judged."""
     measurement = from_figures(rule(**fields), (figures,))
 
     assert (value, "all calls") == (measurement.value, measurement.subject)
@@ -309,7 +309,7 @@ def test_figures_are_measured(
 
 
 def test_burn_rate_needs_both_windows() -> None:
-    """A budget burns if it burns over the long window and still does over the short one."""
+    """A burn-rate rule fires only if the budget burns over the long and the short window."""
     burning = rule(when="burn_rate", above=14.4, service="vat", operation="op", objective=0.99)
     long_query, short_query = queries(burning)
     excess_figures = attrs.evolve(FIGURES, error_rate=0.2)
@@ -326,7 +326,7 @@ def test_burn_rate_needs_both_windows() -> None:
 
 
 def test_absence_is_no_call_at_all() -> None:
-    """An absence needs no threshold."""
+    """A rule about absent calls needs no threshold."""
     absence_rule = rule(when="absence", above=None)
 
     assert absence_rule.is_active(0.0, firing=False)
@@ -334,12 +334,12 @@ def test_absence_is_no_call_at_all() -> None:
 
 
 def reason(part: str, concern: Concern, amount: float = 1.0) -> HealthReason:
-    """A reason of health."""
+    """Return a reason of a health assessment."""
     return HealthReason(part, concern, HealthState.DEGRADED, "It is bad.", "Mend it.", amount)
 
 
 def test_reasons_of_health_are_measured() -> None:
-    """A rule about health measures each part that has the reason, by its amount if asked."""
+    """A health rule measures each part with that reason, by amount if it has a threshold."""
     health = Health(
         at=NOW,
         state=HealthState.DEGRADED,

@@ -33,7 +33,7 @@ FAILING = AlertRule(name="failing", when="error_rate", above=0.4, minimum_calls=
 
 
 def test_alert_fires_once_and_recovers() -> None:
-    """Functions, asynchronous functions and webhooks receive each change once."""
+    """Functions, asynchronous functions and webhooks each receive every alert change once."""
 
     async def main() -> list[str]:
         deliveries: list[str] = []
@@ -66,7 +66,7 @@ def test_alert_fires_once_and_recovers() -> None:
 
 
 def test_channel_that_fails_is_tried_again(caplog: pytest.LogCaptureFixture) -> None:
-    """An asynchronous channel that fails is logged without its words, and sent again."""
+    """If an asynchronous channel fails, the alert is sent again; the log omits its message."""
 
     async def main() -> tuple[AlertRound, AlertRound]:
         is_broken = True
@@ -95,7 +95,7 @@ def test_channel_that_fails_is_tried_again(caplog: pytest.LogCaptureFixture) -> 
 
 
 def test_mail_goes_out_through_the_hub() -> None:
-    """A configured channel of mail is awaited."""
+    """An alert is mailed through the account of the asynchronous hub."""
     sandbox = SendGridSandbox()
     account = {
         "kind": "sendgrid",
@@ -115,7 +115,7 @@ def test_mail_goes_out_through_the_hub() -> None:
 
 @pytest.mark.parametrize("source", ["metrics", "log"])
 def test_figures_are_those_of_the_hub(source: str) -> None:
-    """Rules are measured by the metrics of an asynchronous hub, or by its integration log."""
+    """Alert rules use an asynchronous hub's metrics, or else its integration log."""
 
     async def main() -> Any:
         with VendorServer() as vendor:
@@ -143,7 +143,7 @@ def test_figures_are_those_of_the_hub(source: str) -> None:
 
 
 def test_figures_of_a_program_may_be_asynchronous() -> None:
-    """The program's own metrics are awaited; a hub without any metrics is refused."""
+    """A program's own metrics function may be asynchronous; a hub without metrics is refused."""
 
     async def figures(query: FigureQuery) -> CallFigures:
         await asyncio.sleep(0)
@@ -160,7 +160,7 @@ def test_figures_of_a_program_may_be_asynchronous() -> None:
 
 
 def test_runner_goes_on_until_it_is_stopped() -> None:
-    """A runner evaluates until its event is set, and tells each result."""
+    """An asynchronous runner evaluates until its event is set, and reports each result."""
     results: list[bool] = []
 
     async def main() -> None:

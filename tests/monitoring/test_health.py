@@ -1,4 +1,4 @@
-"""The assessment of health: the state for each reading, and the text of its reason."""
+"""The assessment of health: the state for each reading, and the text of each reason."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ UNAVAILABLE, UNKNOWN = HealthState.UNAVAILABLE, HealthState.UNKNOWN
 
 
 def service(**fields: Any) -> ServiceReading:
-    """A reading of a service with a closed circuit, unless other fields are passed."""
+    """Return the reading of a service with a closed circuit, with these fields changed."""
     options: dict[str, Any] = {"service": "vat", "circuit": "closed", **fields}
     return ServiceReading(**options)
 
 
 def assessed(*services: ServiceReading, **fields: Any) -> Health:
-    """The health that follows from readings, by the usual rules."""
+    """Return the health that follows from readings by the default policy."""
     return assess(Readings(services=services, **fields), NOW, HealthPolicy())
 
 
@@ -155,7 +155,7 @@ def test_reason_of_a_service(
     ],
 )
 def test_service_without_trouble(reading: dict[str, Any]) -> None:
-    """A service with nothing to report is healthy, without a reason."""
+    """A service without problems is healthy, and has no reason."""
     health = assessed(service(**reading))
 
     assert (HEALTHY, ()) == (health.services[0].state, health.all_reasons)
@@ -164,7 +164,7 @@ def test_service_without_trouble(reading: dict[str, Any]) -> None:
 
 
 def test_worst_reason_comes_first() -> None:
-    """A service with several troubles has the state of the worst, which is named first."""
+    """A service with several problems has the state of the worst, which is named first."""
     reading = service(circuit="open", retry_after=1.0, failures=5, retries=False)
     (result,) = assessed(reading).services
 
@@ -246,7 +246,7 @@ def test_worst_reason_comes_first() -> None:
 def test_general_reason(
     fields: dict[str, Any], state: HealthState, concern: Concern, text: str
 ) -> None:
-    """A problem outside all services degrades the overall health, and its reason has a remedy."""
+    """A problem outside all services degrades the overall health; its reason has a remedy."""
     health = assessed(service(), **fields)
     (reason,) = health.reasons
 
@@ -256,7 +256,7 @@ def test_general_reason(
 
 
 def test_nothing_to_report_in_general() -> None:
-    """A short backlog and a distant expiry are not reasons."""
+    """A short backlog and a distant certificate expiry are not reported."""
     later_expiries = (Expiry("key of the bank", NOW + timedelta(days=15)),)
 
     assert (
@@ -265,7 +265,7 @@ def test_nothing_to_report_in_general() -> None:
 
 
 def test_one_vendor_does_not_take_the_process_out_of_service() -> None:
-    """An unavailable service degrades the whole; the whole is unavailable if all services are."""
+    """One unavailable service degrades the overall health; only if all are, it is unavailable."""
     down = service(service="bank", circuit="forced_open")
 
     assert (DEGRADED, True) == (assessed(service(), down).state, assessed(service(), down).is_ready)
@@ -274,7 +274,7 @@ def test_one_vendor_does_not_take_the_process_out_of_service() -> None:
 
 @pytest.mark.parametrize("required", ["bank", ("state", "bank")])
 def test_required_part(required: str | tuple[str, ...]) -> None:
-    """The whole is unavailable if a required part is."""
+    """The overall health is unavailable if a required service is."""
     down = service(service="bank", circuit="forced_open")
     readings = Readings(services=(service(), down))
 
@@ -283,14 +283,14 @@ def test_required_part(required: str | tuple[str, ...]) -> None:
 
 
 def test_required_part_that_is_degraded() -> None:
-    """A required part that is only degraded leaves the whole degraded."""
+    """A required service that is only degraded leaves the overall health degraded."""
     readings = Readings(services=(service(retries=False),))
 
     assert DEGRADED is assess(readings, NOW, HealthPolicy(required="vat")).state
 
 
 def test_services_that_nothing_observes() -> None:
-    """The overall health is unknown if every service's is, and healthy without any service."""
+    """Overall health is unknown if every service's is, and healthy without any service."""
     unobserved = service(circuit=None)
 
     assert UNKNOWN is assessed(unobserved).state
@@ -324,7 +324,7 @@ def test_states_follow_from_reasons(services: list[ServiceReading], unsettled: i
 
 
 def test_old_health_is_unknown() -> None:
-    """If checks have stopped, the last health is shown as unknown."""
+    """If checks have stopped, the last health becomes unknown."""
     health = assessed(service())
 
     assert health is as_of(health, NOW + timedelta(seconds=30), 30.0)
@@ -334,7 +334,7 @@ def test_old_health_is_unknown() -> None:
 
 
 def test_failed_check_hides_foreign_texts() -> None:
-    """A check that fails names the error; only our own messages are shown."""
+    """A failed check is reported with its error class; only moorage's own messages are shown."""
     own_health = unreadable(StorageUnavailable("The store is away."), NOW)
     failed_check = unreadable(RuntimeError("password=swordfish"), NOW)
 
@@ -343,7 +343,7 @@ def test_failed_check_hides_foreign_texts() -> None:
 
 
 def test_values_are_checked() -> None:
-    """An end without a time zone and two probes of a service are refused."""
+    """A time without a time zone, and two probes of one service, are refused."""
     with pytest.raises(ConfigurationError, match="has no time zone"):
         Expiry("key", datetime(2027, 1, 1))  # noqa: DTZ001 - on purpose
     probe = Probe(service="vat", request="/health")

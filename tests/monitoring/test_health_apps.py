@@ -30,7 +30,7 @@ CANARY = "sk_live_canary"
 
 @pytest.fixture
 def monitor() -> Iterator[HealthMonitor]:
-    """A monitor of one service, with a secret in its credentials."""
+    """Return a health monitor of one service, with a secret in its credentials."""
     with VendorServer() as vendor:
         service = Service("vat", vendor.url, credentials=Credentials.bearer(CANARY))
         probe = Probe(service="vat", request="/health")
@@ -45,7 +45,7 @@ def monitor() -> Iterator[HealthMonitor]:
 
 @pytest.fixture(params=["wsgi", "asgi"])
 def port(request: pytest.FixtureRequest, monitor: HealthMonitor) -> Iterator[int]:
-    """The port of a server with the pages."""
+    """Yield the port of a server with the health pages."""
     if request.param == "wsgi":
         with _wsgiref(HealthApp(monitor)) as number:
             yield number
@@ -55,7 +55,7 @@ def port(request: pytest.FixtureRequest, monitor: HealthMonitor) -> Iterator[int
 
 
 def fetch(port: int, path: str, method: str = "GET") -> tuple[int, dict[str, str], bytes]:
-    """The answer of the server."""
+    """Return the server's response."""
     connection = HTTPConnection("127.0.0.1", port, timeout=120)
     try:
         connection.request(method, path)
@@ -67,7 +67,7 @@ def fetch(port: int, path: str, method: str = "GET") -> tuple[int, dict[str, str
 
 
 def test_pages(port: int, monitor: HealthMonitor) -> None:
-    """A process is alive at once, and ready after a check; each page says why, without secrets."""
+    """Liveness is 200 at once, readiness after a check; each page gives reasons without secrets."""
     assert (200, {"state": "alive"}) == (
         fetch(port, "/live")[0],
         json.loads(fetch(port, "/live")[2]),
@@ -86,7 +86,7 @@ def test_pages(port: int, monitor: HealthMonitor) -> None:
 
 
 def test_other_requests(port: int) -> None:
-    """HEAD has no body, and other methods and pages are refused."""
+    """A HEAD response has no body, and other methods and paths are refused."""
     status, headers, body = fetch(port, "/live", "HEAD")
     assert (200, b"", "18") == (status, body, headers["content-length"])
     status, headers, _ = fetch(port, "/ready", "POST")
@@ -95,7 +95,7 @@ def test_other_requests(port: int) -> None:
 
 
 def test_unavailable_process_is_not_ready(monitor: HealthMonitor) -> None:
-    """The pages answer 503 while everything is unavailable, and liveness stays 200."""
+    """While everything is unavailable, readiness is 503 and liveness stays 200."""
     statuses: list[str] = []
 
     def start(status: str, headers: list[tuple[str, str]]) -> None:
@@ -110,7 +110,7 @@ def test_unavailable_process_is_not_ready(monitor: HealthMonitor) -> None:
 
 
 def test_start_and_end_of_an_asgi_server(monitor: HealthMonitor) -> None:
-    """The ASGI application takes part in the server's start and end, and refuses WebSockets."""
+    """The ASGI health application answers lifespan events, and refuses WebSockets."""
     sent_messages: list[dict[str, Any]] = []
 
     async def receive() -> dict[str, Any]:
@@ -128,7 +128,7 @@ def test_start_and_end_of_an_asgi_server(monitor: HealthMonitor) -> None:
 
 
 def test_mounted_asgi_application(monitor: HealthMonitor) -> None:
-    """Below a root path, the pages are found by the rest of the path."""
+    """Below a root path, the health pages are found by the rest of the path."""
     sent_messages: list[dict[str, Any]] = []
 
     async def receive() -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Monitors over real services, stores and queues."""
+"""Health monitors over real services, stores and queues."""
 
 from __future__ import annotations
 
@@ -60,24 +60,24 @@ AUTHORITY = Path(__file__).parent.parent / "support" / "authority.pem"
 
 @pytest.fixture
 def vendor() -> Iterator[VendorServer]:
-    """A vendor on this machine."""
+    """Yield a fake vendor on this machine."""
     with VendorServer() as server:
         yield server
 
 
 def settings(**fields: Any) -> HealthSettings:
-    """The settings with one probe of the service "vat"."""
+    """Return settings with one probe of the service `vat`."""
     options: dict[str, Any] = {"service": "vat", "request": "/health", **fields}
     return HealthSettings(probes=[Probe(**options)])
 
 
 def concerns(monitor: HealthMonitor) -> list[Concern]:
-    """The kinds of all reasons at a new check."""
+    """Check the health, and return the kinds of all reasons."""
     return [reason.concern for reason in monitor.check().all_reasons]
 
 
 def test_health_is_unknown_before_the_first_check(vendor: VendorServer) -> None:
-    """A monitor reads nothing on its own, and stores its last reading."""
+    """A monitor reads nothing before the first check, and keeps its last health."""
     with ConnectorManager([Service("vat", vendor.url)]) as manager:
         monitor = HealthMonitor(manager)
 
@@ -88,7 +88,7 @@ def test_health_is_unknown_before_the_first_check(vendor: VendorServer) -> None:
 
 
 def test_recent_health_is_not_read_again(vendor: VendorServer) -> None:
-    """A recent health is returned as it is; an older one is read again."""
+    """Health that is recent enough is returned unchanged; older health is read again."""
     clock = VirtualClock()
     with ConnectorManager([Service("vat", vendor.url)], clock=clock) as manager:
         monitor = HealthMonitor(manager)
@@ -100,7 +100,7 @@ def test_recent_health_is_not_read_again(vendor: VendorServer) -> None:
 
 
 def test_circuits_limits_and_budgets_are_read(vendor: VendorServer) -> None:
-    """The shared state of every service is read without taking anything from it."""
+    """A check reads circuits, limits and budgets without consuming anything from them."""
     limited_service = Service("limited", vendor.url, limits=[RateLimitConfig.per_hour(1, burst=1)])
     regions = [Region("eu", vendor.url), Region("us", vendor.url)]
     with ConnectorManager(
@@ -123,7 +123,7 @@ def test_circuits_limits_and_budgets_are_read(vendor: VendorServer) -> None:
 
 
 def test_failing_probe_degrades_and_then_fails_a_service(vendor: VendorServer) -> None:
-    """A probe that fails once degrades its service, twice in a row makes it unavailable."""
+    """One failed probe degrades its service; two in a row make it unavailable."""
     with ConnectorManager([Service("vat", vendor.url)]) as manager:
         monitor = HealthMonitor(manager, settings=settings())
         states: list[str] = []
@@ -138,7 +138,7 @@ def test_failing_probe_degrades_and_then_fails_a_service(vendor: VendorServer) -
 
 
 def test_probe_touches_no_circuit(vendor: VendorServer) -> None:
-    """Failed probes open no circuit, and calls of the application go on."""
+    """Failed probes do not open the circuit, and calls of the application continue."""
     circuit = CircuitBreakerConfig(failures=1)
     with ConnectorManager([Service("vat", vendor.url, circuit=circuit)]) as manager:
         monitor = HealthMonitor(manager, settings=settings())
@@ -150,7 +150,7 @@ def test_probe_touches_no_circuit(vendor: VendorServer) -> None:
 
 
 def test_probe_that_counts_opens_the_circuit(vendor: VendorServer) -> None:
-    """A probe that counts opens the circuit, and is left out while the circuit is open."""
+    """A probe that is set to count opens the circuit, and is skipped while that is open."""
     circuit = CircuitBreakerConfig(failures=1)
     with ConnectorManager([Service("vat", vendor.url, circuit=circuit)]) as manager:
         monitor = HealthMonitor(manager, settings=settings(counts=True))
@@ -164,7 +164,7 @@ def test_probe_that_counts_opens_the_circuit(vendor: VendorServer) -> None:
 
 
 def test_probe_counts_against_limits_and_never_waits(vendor: VendorServer) -> None:
-    """A probe uses a token of the limit, like a call, and is skipped if none is left."""
+    """A probe counts against the rate limit like a call, and is skipped if none is left."""
     limits = [RateLimitConfig.per_hour(1, burst=1)]
     clock = VirtualClock()
     with ConnectorManager([Service("vat", vendor.url, limits=limits)], clock=clock) as manager:
@@ -178,7 +178,7 @@ def test_probe_counts_against_limits_and_never_waits(vendor: VendorServer) -> No
 
 
 def test_probe_is_marked_in_events(vendor: VendorServer) -> None:
-    """The calls of probes have an operation of their own."""
+    """Calls of probes are marked with their own operation name in events."""
     events: list[Event] = []
     with ConnectorManager([Service("vat", vendor.url)], observers=[events.append]) as manager:
         vendor.respond(200)
@@ -189,7 +189,7 @@ def test_probe_is_marked_in_events(vendor: VendorServer) -> None:
 
 
 def test_function_as_a_probe() -> None:
-    """A function is a probe, too; the text of its error is not shown."""
+    """A function can be a probe, and the message of its error is not shown."""
 
     def raise_os_error() -> None:
         raise OSError("password=swordfish")
@@ -217,7 +217,7 @@ def test_probes_are_made_when_they_are_due(vendor: VendorServer) -> None:
 
 
 def test_vendor_has_its_own_request() -> None:
-    """The probe of an account sends the harmless request that its vendor knows."""
+    """The probe of an account uses the harmless request that its vendor defines."""
     stripe = {"credentials": "sk_test_x", "volatile_keys": True}
     source = {"vendors": {"stripe": stripe}, "payments": {"vendor": "stripe"}}
     with moorage.open(source, http=SandboxHttpClient(StripeSandbox())) as hub:
@@ -242,7 +242,7 @@ def test_vendor_has_its_own_request() -> None:
     ],
 )
 def test_probe_that_cannot_be_made(services: list[Service], probe: Probe, message: str) -> None:
-    """A probe of an unknown service, without a request, or of several regions is refused."""
+    """A probe of an unknown service, without a request, or over several regions is refused."""
     with ConnectorManager(services) as manager, pytest.raises(ConfigurationError, match=message):
         HealthMonitor(manager, settings=HealthSettings(probes=[probe]))
     with Hub([], services=services) as hub, pytest.raises(ConfigurationError, match=message):
@@ -250,7 +250,7 @@ def test_probe_that_cannot_be_made(services: list[Service], probe: Probe, messag
 
 
 def test_probe_of_a_service_that_is_gone(vendor: VendorServer) -> None:
-    """A probe is left out after a reload without its service."""
+    """After a reload without its service, a probe is skipped."""
     with ConnectorManager([Service("vat", vendor.url)]) as manager:
         monitor = HealthMonitor(manager, settings=settings())
         manager.reload([Service("bank", vendor.url)])
@@ -261,18 +261,18 @@ def test_probe_of_a_service_that_is_gone(vendor: VendorServer) -> None:
 
 
 class BrokenStorage:
-    """A store that never answers."""
+    """A store that always fails."""
 
     def execute(self, *_: object) -> None:
-        """Refuse a command."""
+        """Fail, because the store is unavailable."""
         raise StorageUnavailable("The disk is gone.")
 
     def post(self, *_: object) -> None:
-        """Refuse a command."""
+        """Fail, because the store is unavailable."""
 
 
 def test_unreachable_store_is_told_once_for_all_services(vendor: VendorServer) -> None:
-    """If the store is unavailable, each service is unknown, and the store is the problem."""
+    """If the store is unavailable, it is reported once, and each service is unknown."""
     with ConnectorManager([Service("vat", vendor.url)], state=BrokenStorage()) as manager:  # type: ignore[arg-type]  # it fails as one
         monitor = HealthMonitor(manager)
         health = monitor.check()
@@ -283,7 +283,7 @@ def test_unreachable_store_is_told_once_for_all_services(vendor: VendorServer) -
 
 
 def test_store_that_is_lost_between_two_readings(vendor: VendorServer) -> None:
-    """A store that answers the first question only leaves the service unknown."""
+    """If the store fails during the reading of a service, that service's state is unknown."""
     answers = iter([None])
 
     class Fading(BrokenStorage):
@@ -301,7 +301,7 @@ def test_store_that_is_lost_between_two_readings(vendor: VendorServer) -> None:
 
 
 def test_backlog_of_a_queue() -> None:
-    """Late entries, and entries that were given up, are counted."""
+    """Late and dead entries of a queue are reported with their number."""
     clock = VirtualClock()
     outbox = Outbox(MemoryOutbox(clock=clock), clock=clock)
     with Hub([], services=[Service("shop", "http://127.0.0.1:9", retry=None)], clock=clock) as hub:
@@ -317,7 +317,7 @@ def test_backlog_of_a_queue() -> None:
 
 
 def test_queue_that_cannot_be_read() -> None:
-    """A queue without its database is a trouble of its own."""
+    """A queue whose database is unavailable is reported as a problem of its own."""
 
     class BrokenOutbox(MemoryOutbox):
         def now(self) -> datetime:
@@ -330,7 +330,7 @@ def test_queue_that_cannot_be_read() -> None:
 
 
 def test_signals_are_found_among_observers(vendor: VendorServer) -> None:
-    """Signals about stores, tokens and the log count until they end."""
+    """Reported problems of stores, tokens and the log are reasons until they end."""
     signals = HealthSignals()
     clock = VirtualClock(NOW)
     with ConnectorManager(
@@ -357,7 +357,7 @@ def test_signals_are_found_among_observers(vendor: VendorServer) -> None:
 
 
 def test_unsettled_payments_are_counted() -> None:
-    """A payment with an unknown outcome is a problem once no caller works on it."""
+    """A payment with an unknown outcome is reported once no caller works on it."""
     world = PaymentsWorld(Keyless)
     with world.hub() as hub:
         monitor = HealthMonitor(hub)
@@ -368,7 +368,7 @@ def test_unsettled_payments_are_counted() -> None:
 
 
 def test_thread_checks_inside_the_with_block(vendor: VendorServer) -> None:
-    """A monitor checks and probes in a thread inside its `with` block, and ends cleanly."""
+    """Inside its `with` block a monitor checks and probes in a thread that ends with it."""
     vendor.always(Behaviour(200))
     with ConnectorManager([Service("vat", vendor.url)]) as manager:
         monitor = HealthMonitor(manager, settings=settings(jitter=0.0, every=0.01), every=0.01)
@@ -381,7 +381,7 @@ def test_thread_checks_inside_the_with_block(vendor: VendorServer) -> None:
 
 
 class FailingSignals(HealthSignals):
-    """Signals that can be made to fail."""
+    """Health signals that can be made to fail."""
 
     broken = True
 
@@ -393,7 +393,7 @@ class FailingSignals(HealthSignals):
 
 
 def test_failed_check_makes_the_health_unknown() -> None:
-    """A check that fails unexpectedly is shown without its text, and the monitor goes on."""
+    """An unexpected error in a check makes the health unknown; the monitor continues."""
     signals = FailingSignals()
     with (
         ConnectorManager([], observers=[signals]) as manager,
@@ -437,7 +437,7 @@ def test_async_monitor(vendor: VendorServer) -> None:
 
 
 def test_end_of_a_certificate(tmp_path: Path) -> None:
-    """The end of a certificate is read from a file or from its text."""
+    """The end of a certificate is read from a file or from PEM text."""
     content = AUTHORITY.read_bytes()
     (expiry,) = certificate_expiries(AUTHORITY, "authority")
 

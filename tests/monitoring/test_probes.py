@@ -31,7 +31,7 @@ PROBE = Probe(service="vat", request="/health")
 def test_interval_is_kept_within_its_jitter(
     begin: float, draws: list[float], jitter: float, every: float
 ) -> None:
-    """Each probe follows the end of the last after the interval, give or take its jitter."""
+    """A probe follows the previous one after the interval, plus or minus the jitter."""
     probe = Probe(service="vat", request="/health", every=every, jitter=jitter)
     state, now = first(probe, 5.0, begin), 5.0
 
@@ -44,7 +44,7 @@ def test_interval_is_kept_within_its_jitter(
 
 
 def test_probe_is_not_due_early() -> None:
-    """A probe waits for its time."""
+    """A probe is not due before its time."""
     state = ProbeState(10.0)
 
     assert () == due([PROBE], {"vat": state}, 9.9)
@@ -52,7 +52,7 @@ def test_probe_is_not_due_early() -> None:
 
 
 def test_failures_are_counted_in_a_row() -> None:
-    """Consecutive failures add up, a success resets them, and our own limits change nothing."""
+    """Consecutive failures are counted, a success resets them; local limits change nothing."""
     state = first(PROBE, 0.0, 0.0)
     assert None is reading_of(PROBE, state)
     state = after(PROBE, state, VendorFailed("It failed."), 0.0, 0.5)
@@ -83,7 +83,7 @@ def test_failures_are_counted_in_a_row() -> None:
     ],
 )
 def test_errors_that_are_failures(error: Exception, expected: str | None) -> None:
-    """Refused credentials and unreachable services are failures; calls blocked here are not."""
+    """Refused credentials and unreachable services are failures; calls refused locally are not."""
     assert expected == failure_of(error)
 
 
@@ -100,7 +100,7 @@ def test_errors_that_are_failures(error: Exception, expected: str | None) -> Non
     ],
 )
 def test_probe_is_checked(fields: dict[str, Any]) -> None:
-    """A probe that makes no sense is refused."""
+    """A probe with contradictory settings is refused."""
     with pytest.raises(ConfigurationError):
         Probe(service="vat", **fields)
 

@@ -40,7 +40,7 @@ def alias(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(params=["default", POSTGRES, MARIADB])
 def host_database(request: pytest.FixtureRequest) -> str:
-    """The alias of a database that belongs to the host."""
+    """Return the alias of a database that belongs to the host."""
     return migrated(str(request.param))
 
 

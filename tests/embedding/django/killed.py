@@ -1,4 +1,4 @@
-"""A Django project in its own process, which the test kills.
+"""A Django project in its own process, which tests kill.
 
 Arguments: a database as JSON, the file to append calls to, and a number of calls. The process
 commits that many calls, opens another transaction and kills itself inside it. Without a number it
@@ -18,7 +18,7 @@ from django.conf import settings
 
 
 def main(database: str, path: str, calls: str = "") -> None:
-    """Run as the host or as the worker."""
+    """Run as the web application or as the worker."""
     settings.configure(
         DATABASES={"default": json.loads(database)},
         INSTALLED_APPS=["moorage_django"],

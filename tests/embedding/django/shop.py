@@ -38,7 +38,7 @@ class Shop:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The value of Django's setting `MOORAGE`."""
+        """Return the value of Django's setting `MOORAGE`."""
         return {
             "CONFIGURATION": {
                 "vendors": {
@@ -54,7 +54,7 @@ class Shop:
 
     @property
     def charges(self) -> int:
-        """The number of times that the vendor took money."""
+        """Return the number of times that the vendor took money."""
         return sum(b'"payment_intent.succeeded"' in notice.body for notice in self.sandbox.sent)
 
     def deliver(self, number: int = -1, **changes: Any) -> int:

@@ -1,4 +1,4 @@
-"""A Django project for real servers: settings from the environment and a view that takes money."""
+"""A Django project for real web servers: settings from the environment, and a view that charges."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def pay(request: HttpRequest, reference: str) -> HttpResponse:
 
 
 async def apay(request: HttpRequest, reference: str) -> HttpResponse:
-    """Take money for an order once; asynchronous."""
+    """Asynchronous view: take money for an order once."""
     payments = moorage_django.ahub().payments()
     payment = await payments.charge(_charge(reference), idempotency_key=reference)
     return HttpResponse(payment.ref.id)

@@ -103,7 +103,7 @@ def test_housekeep() -> None:
 
 
 def test_other_commands(shop: Shop, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Every other command of moorage runs with the project's configuration."""
+    """`manage.py moorage` runs every other moorage command with the project's configuration."""
     file = tmp_path / "moorage.toml"
     file.write_text('[email]\nvendor = "smtp"\n[vendors.smtp]\nhost = "mail.example"\n')
     with open_shop(Shop(), CONFIGURATION=file), pytest.raises(SystemExit) as excinfo:

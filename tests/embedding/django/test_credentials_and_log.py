@@ -157,7 +157,7 @@ def test_missing_tables() -> None:
 
 
 def test_unreachable_database() -> None:
-    """An unreachable database counts as an unavailable store, not as a database error."""
+    """An unreachable database raises StorageUnavailable, not Django's database error."""
     absent_database = {
         **connections.settings[POSTGRES],
         "HOST": "127.0.0.1",
@@ -175,7 +175,7 @@ def test_unreachable_database() -> None:
 
 
 def test_store_url() -> None:
-    """A store in Django's database has a URL for configurations and commands."""
+    """A store in Django's database can be named by a URL in configurations and commands."""
     assert "OrmStorage('moorage')" == repr(open_storage("django://moorage"))
     assert "AsyncOrmStorage('moorage')" == repr(aopen_storage("django://moorage"))
     with pytest.raises(ConfigurationError, match="no database 'nowhere'"):

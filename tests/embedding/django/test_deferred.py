@@ -1,4 +1,4 @@
-"""Calls that are deferred until the commit."""
+"""Calls that are deferred until the transaction commits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The effect of moorage on a host's transactions on SQLite and on its error pages."""
+"""Effects of moorage on the transactions of a host with SQLite, and on its error pages."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_call_inside_a_write_transaction(shop: Shop) -> None:
     """A call inside the host's open write transaction waits for no lock."""
 
     def quickest(name: str) -> float:
-        """Return the shortest of many durations, since a busy machine lengthens the others."""
+        """Return the shortest of several durations, since a busy machine lengthens the others."""
         duration: list[float] = []
         for number in range(20):
             start_time = perf_counter()
@@ -56,7 +56,7 @@ def test_call_inside_a_write_transaction(shop: Shop) -> None:
 
 
 def test_default_store_is_the_database(shop: Shop) -> None:
-    """Without a configured store, state lives in Django's database, also that of payments."""
+    """Without a configured store, state of calls and payments is stored in Django's database."""
     assert isinstance(process.ports()["state"], OrmStorage)
     assert shop.settings["CONFIGURATION"].keys() == {"vendors"}
 
@@ -72,7 +72,7 @@ def test_log_survives_a_rollback(shop: Shop) -> None:
 
 
 def test_sync_hub_in_an_event_loop(shop: Shop) -> None:
-    """The synchronous hub is refused in an event loop, with the name of the one to use."""
+    """In an event loop the synchronous hub is refused, and the error names the asynchronous one."""
 
     async def calls() -> None:
         hub().payments().charge(order(), idempotency_key="INV-1/1")

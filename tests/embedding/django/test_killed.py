@@ -1,4 +1,5 @@
-"""Processes of Django that are killed: committed calls are delivered, open transactions are not."""
+"""Django processes that are killed: calls of committed transactions are delivered, others are not.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +46,7 @@ def process(alias: str, made: Path, *words: str) -> subprocess.Popen[bytes]:
 
 
 def test_killed_hosts_and_workers(database: str, tmp_path: Path) -> None:
-    """Each committed call is made, in order, and only interrupted calls are repeated."""
+    """After kills, each committed call is made, in order; only interrupted calls are repeated."""
     path = tmp_path / "made.txt"
     with process(database, path, str(CALLS)) as host:
         assert host.wait(PATIENCE) == KILLED

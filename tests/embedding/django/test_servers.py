@@ -59,7 +59,7 @@ def vendor() -> StripeSandbox:
 
 
 def environment_in(folder: Path, vendor: StripeSandbox, url: str) -> dict[str, str]:
-    """The environment of a project whose databases are in this folder."""
+    """Return the environment variables of a project whose databases are in this folder."""
     return {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
@@ -83,7 +83,7 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def environment(vendor: StripeSandbox, migrated: Path, tmp_path: Path) -> Generator[dict[str, str]]:
-    """The environment of a migrated project whose vendor listens."""
+    """Return the environment variables of a migrated project whose vendor is running."""
     shutil.copytree(migrated, tmp_path, dirs_exist_ok=True)
     with vendor.serving() as server:
         yield environment_in(tmp_path, vendor, server.url)
@@ -118,7 +118,7 @@ def wait_for_address(server: subprocess.Popen[str]) -> str:
 
 
 def charges(vendor: StripeSandbox) -> int:
-    """The number of times that the vendor took money."""
+    """Return the number of times that the vendor took money."""
     return sum(
         request.method == "POST" and "payment_intents" in request.path
         for request in vendor.requests

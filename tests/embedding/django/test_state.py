@@ -42,7 +42,7 @@ def test_conforms(check: kit.Check, store: OrmStorage) -> None:
 
 @pytest.mark.parametrize("check", kit.TIMED_CHECKS, ids=name_of)
 def test_conforms_in_time(check: kit.TimedCheck, store: OrmStorage) -> None:
-    """The store keeps states until they expire by its own clock."""
+    """The store keeps states until they expire by the store's own clock."""
     check(lambda: (store, time.sleep))
 
 
@@ -60,7 +60,7 @@ def test_async_store_conforms(check: kit.AsyncCheck, alias: str) -> None:
 
 @pytest.mark.parametrize("check", kit.ASYNC_TIMED_CHECKS, ids=name_of)
 def test_async_store_conforms_in_time(check: kit.AsyncTimedCheck, alias: str) -> None:
-    """The asynchronous store keeps states until they expire by its own clock."""
+    """The asynchronous store keeps states until they expire by the store's own clock."""
 
     async def checked() -> None:
         store = AsyncOrmStorage(alias)

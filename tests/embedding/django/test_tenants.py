@@ -73,7 +73,7 @@ def shop() -> Generator[Shop]:
 
 
 def tables(key: str | Secret) -> dict[str, Any]:
-    """Return the configuration of a tenant."""
+    """Return the configuration tables of a tenant."""
     return {
         "vendors": {"stripe": {"credentials": key}},
         "payments": {"vendor": "stripe"},
@@ -89,7 +89,7 @@ def test_new_tenant_is_used_without_a_restart(shop: Shop) -> None:
 
 
 def test_tenant_tables_may_have_secrets(shop: Shop) -> None:
-    """A `Secret` is stored as its text, and another value is refused without being shown."""
+    """A `Secret` in a tenant's tables is stored as text; other types are refused, unshown."""
     tenants = OrmTenants(AesGcmCipher(KeyRing.parse(KEYS)))
     tenants.put("acme", tables(Secret(shop.sandbox.api_key)))
 
@@ -102,7 +102,7 @@ def test_tenant_tables_may_have_secrets(shop: Shop) -> None:
 
 
 def test_cipher_of_the_configuration_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without keys of the project, [cipher] seals calls, webhooks and accounts of tenants."""
+    """Without keys of the project, [cipher] encrypts calls, webhooks and accounts of tenants."""
     monkeypatch.delenv("MOORAGE_KEYS", raising=False)
     shop = Shop()
     settings = {**shop.settings["CONFIGURATION"], "cipher": {"keys": KEYS}}
@@ -288,7 +288,7 @@ def test_masked_list_items_keep_their_secrets(shown: list[str], entries: list[st
     ],
 )
 def test_mask_without_a_secret_is_rejected(options: dict[str, Any], path: str) -> None:
-    """A mask without a stored secret is rejected, since a renamed account would lose its own."""
+    """A masked value without a stored secret is rejected, as after renaming an account."""
     stored_tables = {"vendors": {"stripe": {"credentials": "sk", "webhook_secrets": SECRETS}}}
     with pytest.raises(InvalidData, match="nothing to be kept") as excinfo:
         revealed(options, stored_tables)

@@ -1,4 +1,4 @@
-"""Pays invoices in an ERP with its framework's test client, and checks the pages.
+"""Functions that pay invoices in an ERP with its framework's test client, and check the pages.
 
 Before, it makes a payment inside a transaction of the host's that is rolled back afterwards.
 """

@@ -56,7 +56,7 @@ ATTEMPTS: Final = {"django": "books_attempt", "flask": "attempt"}
 
 
 def seed() -> dict[str, Any]:
-    """Fill the ERP's database, with a company and two dozen invoices for each tenant."""
+    """Fill the ERP's database with a company and two dozen invoices for each tenant."""
     fields: dict[str, Any] = json.loads((EXAMPLES / "erp_pages" / "seed.json").read_text())
     model, customer = fields["companies"][0], fields["customers"][0]
     for slug in ("amnesia", "hasty", "brisk"):
@@ -116,7 +116,7 @@ class RunningErp:
 
     @property
     def charged(self) -> int:
-        """The number of times that the vendor with, or without, idempotency keys took money."""
+        """Return how often the vendor with, or without, idempotency keys took money."""
         return len(self.street.stripe.charges)
 
     @property

@@ -42,7 +42,7 @@ def ignoring_keys(site: RunningErp) -> Generator[None]:
 
 
 def eight_at_once(site: RunningErp, invoice: str) -> None:
-    """Eight parallel submits at a vendor without keys: one charge, eight successful pages."""
+    """Eight parallel submits at a vendor without keys cause one charge and eight success pages."""
     form = site.buyer.get(invoice).form("/pay")
     values, charged_before = form.filled(means="Visa"), site.charged
     buyers = [Buyer(site.erp.url, site.buyer.cookies) for _ in range(8)]
@@ -56,7 +56,7 @@ def eight_at_once(site: RunningErp, invoice: str) -> None:
 
 
 def late_response(site: RunningErp) -> None:
-    """A charge without a response is unknown until a look-up settles it, and is made once."""
+    """A charge whose response is lost stays unknown until a look-up, and is made once."""
     form = site.buyer.get("/hasty/invoices/hasty-1/").form("/pay")
     buyer, charged_before = Buyer(site.erp.url, site.buyer.cookies), site.charged
     with ignoring_keys(site):
@@ -106,7 +106,7 @@ def double_clicks(site: RunningErp) -> None:
 
 
 def webhooks(site: RunningErp) -> None:
-    """A payment arrives by webhook once, however often it is sent; forgeries are refused."""
+    """A payment's webhook is recorded once, however often it is sent; forgeries are refused."""
     page = site.buyer.pay("/acme/invoices/A-1003/", "slow bank")
     assert "under way" in page.text
     sent_count = len(site.street.stripe.sent)
@@ -133,7 +133,7 @@ def webhooks(site: RunningErp) -> None:
 
 
 def another_amount(site: RunningErp) -> None:
-    """Events with a lower amount than requested mark nothing as paid; a person decides."""
+    """Events with a lower amount than requested mark no invoice as paid; a person decides."""
     invoice = "/acme/invoices/A-1009/"
     assert "under way" in site.buyer.pay(invoice, "slow bank").text
     sent_count, intents = len(site.street.stripe.sent), site.street.stripe.intents

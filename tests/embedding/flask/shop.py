@@ -71,7 +71,7 @@ class Shop:
 
     @property
     def moored(self) -> Moored:
-        """The Flask extension's state of the application."""
+        """Return the Flask extension's state for the application."""
         return moored_in(self.app)
 
     def client(self) -> FlaskClient:

@@ -142,7 +142,7 @@ def test_unknown_command(sqlite_url: str) -> None:
 
 @pytest.mark.parametrize("keep, left", [(90, 1), (0, 0)])
 def test_tidy(keep: float, left: int, database_url: str) -> None:
-    """`tidy` deletes data older than the settings allow, and nothing else."""
+    """`tidy` deletes data that is older than the settings allow, and nothing else."""
     shop = Shop(database_url, KEEP=keep)
     shop.moored.migrate()
     charge(shop)

@@ -176,7 +176,7 @@ def test_closed_extension_reopens(shop: Shop) -> None:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_forked(shop: Shop) -> None:
-    """A forked child uses its own connections and leaves its parent's alone."""
+    """A forked child process opens its own connections, and leaves its parent's alone."""
     charge(shop)
     child = os.fork()
     if not child:  # pragma: no cover - the child's side

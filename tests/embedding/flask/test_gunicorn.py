@@ -31,7 +31,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="gunicorn is run
 
 @contextmanager
 def gunicorn(environment: dict[str, str]) -> Generator[str]:
-    """The URL of two workers with four threads each, forked from a process that has paid."""
+    """Run gunicorn with two workers, forked from a process that has paid, and yield its URL."""
     command = (sys.executable, "-m", "gunicorn", "--preload", "--workers=2", "--threads=4")
     locations = ("--bind=127.0.0.1:0", "--graceful-timeout=5", "tests.embedding.flask.served:app")
     with started([*command, *locations], environment) as server:

@@ -1,4 +1,4 @@
-"""An application that pins SQLAlchemy 1.4, Flask 2.3 and redis 4.5."""
+"""The Flask extension with SQLAlchemy 1.4, Flask 2.3 and redis 4.5, its oldest dependencies."""
 
 from __future__ import annotations
 

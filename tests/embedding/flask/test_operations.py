@@ -34,7 +34,7 @@ def test_page_is_absent_without_people(database_url: str) -> None:
 
 @pytest.mark.parametrize("secret", ["a secret key of the shop", b"a secret key of the shop"])
 def test_known_person_reads_and_acts(database_url: str, secret: str | bytes) -> None:
-    """Every page is shown, and an act needs a form of the page."""
+    """A known person can read every page; an action needs a form that the page has made."""
     shop = Shop(database_url, PERSON=lambda: Person("ann", ALL_ACTS), FOUR_EYES=False)
     shop.moored.migrate()
     shop.app.secret_key = secret
@@ -55,7 +55,7 @@ def test_known_person_reads_and_acts(database_url: str, secret: str | bytes) -> 
 
 
 def test_reader_does_not_act(database_url: str) -> None:
-    """A person without acts gets no confirmation."""
+    """A person without permitted actions gets no confirmation page."""
     shop = Shop(database_url, PERSON=lambda: Person("vera", READ_ONLY))
     shop.moored.migrate()
     shop.app.secret_key = "a secret key of the shop"
@@ -73,7 +73,7 @@ def test_forms_need_a_secret_key(database_url: str) -> None:
 
 
 def test_acts_are_recorded_once_with_the_person(database_url: str, tmp_path: Path) -> None:
-    """Acts are records of the configured trail with the person's name, and calls are charted."""
+    """The configured trail has each action once, with the person's name; calls are charted."""
     audit = f"sqlite:///{tmp_path}/audit.db"
     shop = Shop(database_url, PERSON=lambda: Person("ann", ALL_ACTS))
     shop.app.config["MOORAGE"]["CONFIGURATION"] |= {

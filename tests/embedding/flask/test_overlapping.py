@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(params=["postgresql", "mariadb_database"])
 def server_url(request: pytest.FixtureRequest) -> str:
-    """A host's database on a server with overlapping transactions."""
+    """Yield a host's database on a server, where transactions may overlap."""
     url: str = request.getfixturevalue(f"{request.param}_url")
     return url
 

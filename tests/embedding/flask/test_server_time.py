@@ -20,7 +20,7 @@ LATER = datetime(2033, 5, 18, 3, 33, 20, tzinfo=UTC)
 
 @pytest.fixture
 def later_url(mariadb_database_url: str) -> str:
-    """The URL of a server whose clock differs from this machine's."""
+    """Yield the URL of a database server whose clock is ahead of this machine's."""
     url = sqlalchemy.engine.make_url(mariadb_database_url)
     text = f"SET timestamp = {LATER.timestamp()}, time_zone = '-05:00'"
     return url.update_query_dict({"init_command": text}).render_as_string(hide_password=False)

@@ -198,7 +198,7 @@ def test_session_with_several_databases(sqlite_url: str, tmp_path: Path) -> None
 
 
 def test_state(sql_url: str) -> None:
-    """State uses its own connections, in the host's server or in a file beside the host's."""
+    """State has its own connections, to the host's server or to a file beside the host's file."""
     with closing(Shop(sql_url)) as shop:
         kind = type(shop.moored.stores.state)
 
@@ -515,7 +515,7 @@ def test_core_store_refuses_tables_of_this_package(postgresql_url: str) -> None:
 
 
 def test_cipher_of_the_configuration_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without keys of the application, [cipher] of its configuration seals what is stored."""
+    """Without keys of the application, [cipher] in its configuration encrypts stored data."""
     monkeypatch.delenv("MOORAGE_KEYS", raising=False)
     shop = Shop(volatile=True, CONFIGURATION={"cipher": {"keys": KEYS}})
     with closing(shop):

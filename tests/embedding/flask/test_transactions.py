@@ -21,7 +21,7 @@ _LOCKED = 2.0
 
 @pytest.fixture
 def shop_in_transaction(shop: Shop) -> Shop:
-    """A shop inside a transaction that writes."""
+    """Yield a shop inside a database transaction that has written."""
     shop.sessions.execute(text("CREATE TABLE invoice (id INTEGER)"))
     shop.sessions.commit()
     shop.sessions.execute(text("INSERT INTO invoice VALUES (1)"))
