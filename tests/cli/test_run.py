@@ -1,5 +1,4 @@
-"""`moorage run` and `moorage connectors`: connector operations by name, and the list of connectors.
-"""
+"""`moorage run` and `moorage connectors`: operations by name, and the list of connectors."""
 
 from __future__ import annotations
 

@@ -144,7 +144,7 @@ def test_password_is_a_reference(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_wrong_settings_are_refused_with_their_path(
     settings: dict[str, Any], path: str, message: str
 ) -> None:
-    """Each wrong setting of an `sql` connector is reported with its path, without secrets."""
+    """Each wrong setting of a `sql` connector is reported with its path, without secrets."""
     with pytest.raises(ConfigurationError) as excinfo:
         moorage.open({"connectors": {"stock": {"kind": "sql", **settings}}})
     (problem,) = excinfo.value.problems
@@ -155,7 +155,7 @@ def test_wrong_settings_are_refused_with_their_path(
 
 
 def test_command_of_a_configuration_may_be_repeatable() -> None:
-    """`repeatable` lists the commands of an `sql` connector that may be retried."""
+    """`repeatable` lists the commands of a `sql` connector that may be retried."""
     settings = SqlSettings(
         url=moorage.Secret("sqlite://"), statements=STATEMENTS, repeatable=("drop",)
     )

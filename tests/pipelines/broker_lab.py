@@ -1,4 +1,4 @@
-"""Checks of pipelines from brokers that need more than a source."""
+"""Checks for pipelines whose source is a message broker."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ SHORTEST_PAUSE: Final = 0.02
 
 
 class Revocations(list[object]):
-    """The partitions that a source has revoked, in turn."""
+    """A callback that records the partitions which a source has revoked."""
 
     async def __call__(self, partitions: object) -> None:
-        """Remember a revocation."""
+        """Record a revocation."""
         self.append(partitions)
 
 
 async def taken(source: Any, count: int) -> list[SinkRecord]:
-    """Return records of an open source, as soon as there are so many."""
+    """Return records of an open source as soon as there are this many."""
     records: list[SinkRecord] = []
     async with asyncio.timeout(60.0):
         while len(records) < count:
@@ -54,7 +54,7 @@ async def taken(source: Any, count: int) -> list[SinkRecord]:
 
 
 def messages(count: int, **fields: Any) -> list[Message]:
-    """Return numbered messages with ids and seven keys."""
+    """Return numbered messages with ids and seven different keys."""
     return [
         Message(str(number), id=f"id-{number}", key=f"key-{number % 7}", **fields)
         for number in range(count)
@@ -62,7 +62,7 @@ def messages(count: int, **fields: Any) -> list[Message]:
 
 
 def effects(file: Path) -> dict[str, int]:
-    """Return the attempts of each record by its identity."""
+    """Return the number of attempts of each record, by its identity."""
     with sqlite3.connect(file) as database:
         rows = dict(database.execute("SELECT identity, attempts FROM effects").fetchall())
     database.close()
@@ -76,7 +76,7 @@ def _has(file: Path, count: int) -> bool:
 def check_killed_workers(
     arguments: Sequence[str], file: Path, count: int, is_done: Callable[[], bool]
 ) -> None:
-    """Kill a worker three times, and require that each record has its effect.
+    """Kill a worker three times, and check that every record has its effect.
 
     Args:
         arguments: the kind of the broker, its URL, and the queue or stream.
@@ -118,7 +118,7 @@ async def check_restarted_broker(
     stop: Callable[[], object],
     start: Callable[[], object],
 ) -> None:
-    """Restart the broker under a pipeline, which must carry everything and try again in pauses."""
+    """Restart the broker under a pipeline; check that all records arrive, and pauses are kept."""
     sink = MemorySink()
     attempts: list[float] = []
     connect = source.open
@@ -148,7 +148,7 @@ async def check_restarted_broker(
 
 
 async def check_slow_sink(source: Any, total: int) -> int:
-    """Have a sink hang before a backlog, and return the bytes that the program holds meanwhile."""
+    """Let a sink hang while the source has a backlog; return the memory that the program holds."""
     is_waiting = asyncio.Event()
     released = asyncio.Event()
 

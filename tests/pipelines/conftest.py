@@ -1,4 +1,4 @@
-"""Runs the coroutine tests of pipelines in an event loop of their own."""
+"""Run the coroutine tests of pipelines, each in an event loop of its own."""
 
 import asyncio
 import inspect

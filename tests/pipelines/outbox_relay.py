@@ -1,4 +1,4 @@
-"""A process that relays an outbox table into a table of what was published, until it is killed."""
+"""A process that relays an outbox table into a table of published rows until it is killed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from moorage.adapters.sql.sink import SqlSink
 
 
 async def relay(url: str, schema: str) -> None:
-    """Relay without end, exactly once, and in small batches."""
+    """Relay rows without end, exactly once, in small batches."""
     connector = AsyncSqlConnector(url, options={"options": f"-c search_path={schema}"})
     manager = AsyncConnectorManager([Service("sql")])
     checkpoints = SqlCheckpoints(manager, connector)

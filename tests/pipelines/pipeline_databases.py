@@ -1,4 +1,4 @@
-"""Databases for the tests of pipelines that end in SQL, each with a schema of its own."""
+"""Databases for tests of pipelines with SQL sinks, each with its own schema."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _numbers: Iterator[int] = count()
 
 
 class Database:
-    """A schema that nothing else uses, with connectors to it; `url` is that of another server."""
+    """A database schema that no other test uses, with connectors to it."""
 
     def __init__(self, system: str, folder: Path, url: str | None = None) -> None:
         self.system = system
@@ -41,7 +41,7 @@ class Database:
         self.connector = self.connect()
 
     def connect(self) -> AsyncSqlConnector | SqlConnector:
-        """Return another connector to the database; a synchronous one to a file."""
+        """Return another connector to the database; for a SQLite file a synchronous one."""
         kind: Any = SqlConnector if self.system == "sqlite" else AsyncSqlConnector
         connector: AsyncSqlConnector | SqlConnector = kind(
             self.url, options=self.options, connections=5
@@ -49,7 +49,7 @@ class Database:
         return connector
 
     async def run(self, text: str, **parameters: Any) -> Any:
-        """Perform a statement, and return its rows, or their number."""
+        """Execute a statement, and return its rows or their number."""
         statement = configured_statement("test", text, repeatable=False)
         perform: Any = self.connector.query if statement.safe else self.connector.execute
         return await finish(self.manager.perform("sql", perform(statement, **parameters)))
@@ -60,13 +60,13 @@ class Database:
 
 
 async def finish(value: Any) -> Any:
-    """Return a value, and await it if a connector or a manager is asynchronous."""
+    """Return a value, awaiting it if its connector or manager is asynchronous."""
     return await value if isawaitable(value) else value
 
 
 @asynccontextmanager
 async def database(system: str, folder: Path) -> AsyncGenerator[Database]:
-    """Make a database, and remove it afterwards."""
+    """Create a database schema, and drop it afterwards."""
     administrator = None if system == "sqlite" else Administrator(system)
     made = Database(system, folder)
     if administrator is not None:

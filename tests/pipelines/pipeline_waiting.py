@@ -13,7 +13,7 @@ PATIENCE: Final = 120.0
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Wait for a condition of fakes, which have no event for it, for a limited time."""
+    """Wait up to a time limit until a condition of fakes holds."""
     async with asyncio.timeout(PATIENCE):
         while not condition():  # noqa: ASYNC110 - any condition may be asked for
             await asyncio.sleep(0.001)

@@ -1,4 +1,4 @@
-"""A worker process of a pipeline from Redis to Redis, for tests that kill it.
+"""A worker process with a pipeline from Redis to Redis, which tests kill.
 
 Arguments: the URL of the server, the number of lanes, and "hang" for a sink that never ends.
 """
@@ -24,7 +24,7 @@ URL, LANES, KIND = sys.argv[1:]
 
 
 def store(records: list[SinkRecord]) -> None:
-    """Write records as an idempotent sink does, and count each attempt."""
+    """Write records idempotently, and count each attempt."""
     with redis.Redis.from_url(URL) as client, client.pipeline() as commands:
         for record in records:
             commands.incr(f"attempts/{record.identity}")

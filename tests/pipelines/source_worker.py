@@ -1,4 +1,4 @@
-"""A worker process of a pipeline from a broker to SQLite, for tests that kill it.
+"""A worker process with a pipeline from a broker to SQLite, which tests kill.
 
 Arguments: the kind of the broker, its address, and the file of the database.
 """
@@ -14,7 +14,7 @@ KIND, ADDRESS, FILE = sys.argv[1:]
 
 
 def store(records: list[SinkRecord]) -> None:
-    """Write records as an idempotent sink does, and count each attempt."""
+    """Write records idempotently, and count each attempt."""
     with sqlite3.connect(FILE, timeout=60.0) as database:
         database.executemany(
             "INSERT INTO effects VALUES (?, 1) ON CONFLICT DO UPDATE SET attempts = attempts + 1",

@@ -1,4 +1,4 @@
-"""Decisions about batches."""
+"""Forming batches of records, and halving them after an error."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @given(st.integers(1, 500), st.data())
 def test_halving_finds_each_bad_record(count: int, data: st.DataObject) -> None:
-    """Halving sets exactly the bad records aside, in order, with few calls."""
+    """Halving a failed batch sets exactly the bad records aside, in order, with few calls."""
     bad = data.draw(st.sets(st.integers(0, count - 1), max_size=20))
     calls = 0
     done: list[int] = []
@@ -41,7 +41,7 @@ def test_halving_finds_each_bad_record(count: int, data: st.DataObject) -> None:
 
 
 def test_batch_ends_at_its_limits() -> None:
-    """A batch ends before the record that exceeds its bytes, and after its number of records."""
+    """A batch ends before the record that exceeds its byte limit, and at its record limit."""
     limits = BatchLimits(records=2, size=10)
     assert BatchSize().takes(99, limits)
     assert not BatchSize(1, 9).takes(2, limits)
@@ -54,13 +54,13 @@ def test_batch_ends_at_its_limits() -> None:
 
 
 def test_lane_of_a_key_is_the_same_everywhere() -> None:
-    """A key has one lane, which does not depend on the process."""
+    """A record's key determines its lane, which is the same in every process."""
     assert [4, 5] == [lane_of(b"a", 7), lane_of(b"customer-7", 7)]
     assert {0, 1, 2, 3} == {lane_of(str(number).encode(), 4) for number in range(100)}
 
 
 def test_limits_are_checked() -> None:
-    """A batch without room is refused with the setting's name."""
+    """A batch limit below one is refused, and the error names the setting."""
     with pytest.raises(ConfigurationError) as error:
         BatchLimits(records=0)
     assert "records" == error.value.path

@@ -1,4 +1,4 @@
-"""Sinks that call services and vendors."""
+"""Pipeline sinks that call services and vendors."""
 
 from __future__ import annotations
 
@@ -57,14 +57,14 @@ def _batch_request(records: list[SinkRecord]) -> Request:
 
 
 class Numbers:
-    """A service that stores numbers, a request as a whole, and refuses negative ones."""
+    """A fake service that stores numbers, all of a request or none, and refuses negative ones."""
 
     def __init__(self) -> None:
         self.stored: list[int] = []
         self.keys: list[str] = []
 
     def __call__(self, request: Received) -> Behaviour:
-        """Answer a request; one with a known key does nothing."""
+        """Answer a request; a known idempotency key has no second effect."""
         numbers = request.json()
         if min(numbers) < 0:
             return Behaviour.of_json({"error": "negative"}, status=422)
@@ -77,28 +77,28 @@ class Numbers:
 
 @attrs.define
 class Subject:
-    """A sink with its service."""
+    """A sink that calls the fake service."""
 
     sink: SinkConnector
     numbers: Numbers
     has_effect_once: bool
 
     def record(self, number: int, /) -> SinkRecord:
-        """Return a record of a number."""
+        """Return a record with a number."""
         return _record(number)
 
     def bad_record(self, number: int, /) -> SinkRecord | None:
-        """Return a record of a negative number."""
+        """Return a record with a negative number, which the service refuses."""
         return _record(-number)
 
     async def stored(self) -> list[int]:
-        """Return the numbers."""
+        """Return the numbers that the service stored."""
         return self.numbers.stored
 
 
 @asynccontextmanager
 async def subject(manager_class: Any, sink_class: Any) -> AsyncGenerator[Subject]:
-    """Make a service, and a sink for it."""
+    """Create a fake service, and a sink that calls it."""
     numbers = Numbers()
     with VendorServer() as server:
         server.always(numbers)
@@ -124,13 +124,13 @@ each_manager = pytest.mark.parametrize("manager_class", [AsyncConnectorManager, 
 async def test_conformance(
     check: sink_conformance.Check, sink_class: Any, manager_class: Any
 ) -> None:
-    """The sinks that send requests pass the kit of sinks."""
+    """Sinks that send HTTP requests pass the sink conformance kit."""
     await check(partial(subject, manager_class, sink_class))
 
 
 @each_manager
 async def test_identity_is_the_idempotency_key(manager_class: Any) -> None:
-    """Each request carries the identity of its record as its key."""
+    """The sink sends each record's identity as the request's idempotency key."""
     async with subject(manager_class, HttpSink) as service:
         await service.sink.process_batch([_record(1), _record(2)])
 
@@ -139,7 +139,7 @@ async def test_identity_is_the_idempotency_key(manager_class: Any) -> None:
 
 @pytest.mark.parametrize("open_hub", [moorage.aopen, moorage.open])
 async def test_operation_of_a_contract_is_a_sink(open_hub: Any) -> None:
-    """Each record becomes a call of an operation, once, and a refused one a dead letter."""
+    """A contract's operation as a sink is called once per record; a refusal makes a dead letter."""
     vonage = VonageSandbox()
     is_async = open_hub is moorage.aopen
     http: Any = AsyncSandboxHttpClient(vonage) if is_async else SandboxHttpClient(vonage)
@@ -171,7 +171,7 @@ async def test_operation_of_a_contract_is_a_sink(open_hub: Any) -> None:
 
 
 def test_key_of_a_record_is_its_identity_where_possible() -> None:
-    """An identity that cannot be a key is replaced by a digest of it."""
+    """A record identity that cannot be an idempotency key is replaced by its digest."""
     assert "numbers/1" == idempotency_key(_record(1))
     strange = SinkRecord(b"", topic="zahlen", id="ü" * 300)
     assert 64 == len(idempotency_key(strange))
@@ -179,7 +179,7 @@ def test_key_of_a_record_is_its_identity_where_possible() -> None:
 
 
 def test_key_of_a_batch_depends_on_all_its_records() -> None:
-    """The same records have the same key, and others another."""
+    """Batches of the same records have the same idempotency key, and others another."""
     first, second = _record(1), _record(2)
 
     assert batch_key([first, second]) == batch_key([first, second])

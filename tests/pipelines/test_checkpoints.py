@@ -1,4 +1,4 @@
-"""Checkpoints, and sources that continue from them."""
+"""Checkpoints of pipelines, and sources that continue after them."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ MANY = PollLimits(1_000, 1_000_000, 0.001)
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 3), st.integers(0, 9))))
 def test_only_the_last_owner_stores_positions(actions: list[tuple[str, int, int]]) -> None:
-    """An earlier owner stores nothing more, and the next begins after the last position."""
+    """Only the last worker that began a checkpoint can store positions; the next resumes there."""
     states: States = (None,)
     epochs: dict[str, int] = {}
     stored: dict[str, Offset] = {}
@@ -74,7 +74,7 @@ def test_only_the_last_owner_stores_positions(actions: list[tuple[str, int, int]
 
 @pytest.mark.parametrize("store", STORES)
 async def test_positions_in_each_store(store: str, tmp_path: Path) -> None:
-    """Positions outlive their owner in every store, and only the last owner moves them."""
+    """In every store, positions outlive the worker, and only the last worker can move them."""
     name = f"orders-{tmp_path.name}-{id(tmp_path)}"
     async with opened(STORES[store](tmp_path)) as storage:
         checkpoints = StateCheckpoints(storage)
@@ -91,7 +91,7 @@ async def test_positions_in_each_store(store: str, tmp_path: Path) -> None:
 
 
 class opened:  # noqa: N801 - it is used as a function
-    """The store of a URL, whose tables exist, for the time of a block."""
+    """Opens the store of a URL, with its tables, for the duration of a block."""
 
     def __init__(self, url: str) -> None:
         self._storage = aopen_storage(url)
@@ -113,7 +113,7 @@ class opened:  # noqa: N801 - it is used as a function
 def numbers_after(
     count: int, size: int = 3
 ) -> Callable[[Offset | None], list[SourceRecord] | None]:
-    """Return a function that returns some numbers after a position, and None after the last."""
+    """Return a fetch function that returns a few numbers after a position, and None at the end."""
 
     def fetch(position: Offset | None) -> list[SourceRecord] | None:
         first = 0 if position is None else int(position) + 1
@@ -126,7 +126,7 @@ def numbers_after(
 
 
 async def test_source_continues_after_its_position() -> None:
-    """A pipeline that stopped in the middle continues there, and repeats nothing."""
+    """A pipeline that stopped in the middle continues after its position, repeating nothing."""
     checkpoints = StateCheckpoints(aopen_storage("memory:"))
     seen = MemorySink(lambda record: None if record.json() < 5 else LocalFailure("stop here"))
     settings = PipelineConfig(retry=SOON)
@@ -146,7 +146,7 @@ async def test_source_continues_after_its_position() -> None:
 
 
 async def test_asynchronous_function_that_fails_for_a_time() -> None:
-    """A function that fails is called again with the stored position."""
+    """After a temporary failure an async fetch function is called again with its position."""
     failures = [ConnectionFailed("away"), ConnectionFailed("away")]
     positions: list[Offset | None] = []
     numbers = numbers_after(7)
@@ -168,7 +168,7 @@ async def test_asynchronous_function_that_fails_for_a_time() -> None:
 
 
 async def test_source_waits_for_records() -> None:
-    """A source that finds nothing asks again after its interval."""
+    """A polling source that finds no records asks again after its interval."""
     answers = [[], [SourceRecord.of_json(1, offset=1)], None]
 
     async def fetch(_: Offset | None) -> Any:
@@ -182,7 +182,7 @@ async def test_source_waits_for_records() -> None:
 
 
 async def test_polls_of_fetched_records_are_bounded() -> None:
-    """Records beyond the bounds of a poll are returned by the next one."""
+    """Fetched records beyond the limits of a poll are returned by the next poll."""
     checkpoints = StateCheckpoints(aopen_storage("memory:"))
     source = PollingSource("numbers", numbers_after(9, size=9), checkpoints)
     await source.open(nobody)
@@ -197,7 +197,7 @@ async def test_polls_of_fetched_records_are_bounded() -> None:
 
 
 async def test_position_can_be_moved() -> None:
-    """A source continues after the position that it is set to, also after the next opening."""
+    """After seeking, a source continues after the new position, also when it is opened again."""
     checkpoints = StateCheckpoints(aopen_storage("memory:"))
     source = PollingSource("numbers", numbers_after(9), checkpoints)
     await source.open(nobody)
@@ -208,7 +208,7 @@ async def test_position_can_be_moved() -> None:
 
 
 async def test_record_without_an_offset_is_refused() -> None:
-    """A record that the source could not continue after stops the pipeline."""
+    """A polled record without an offset stops the pipeline, as no position could follow it."""
     checkpoints = StateCheckpoints(aopen_storage("memory:"))
     source = PollingSource("numbers", lambda _: [SourceRecord(b"1")], checkpoints)
     with pytest.raises(InvalidData, match="has no offset"):
@@ -216,7 +216,7 @@ async def test_record_without_an_offset_is_refused() -> None:
 
 
 async def test_second_worker_stops_the_first() -> None:
-    """Of two workers with one name the earlier stops, instead of moving the position back."""
+    """Of two workers for one pipeline the earlier stops, and does not move the position back."""
     checkpoints = StateCheckpoints(aopen_storage("memory:"))
     may_go = asyncio.Event()
 

@@ -1,4 +1,4 @@
-"""The pauses and reports of pipelines in a shared store."""
+"""Pauses and reports of pipelines in a shared store."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ STORES: dict[str, Callable[[Path], str]] = {
 
 
 def test_reports_are_bounded() -> None:
-    """A store keeps the newest reports of a day, and a report replaces that of its worker."""
+    """A store keeps the newest reports of one day, and one report per worker."""
     states: States = (None,)
     for number in range(30):
         states, is_paused = ReportWorker(KEY, f"w{number}", {"n": number}).apply(
@@ -76,7 +76,7 @@ def test_reports_are_bounded() -> None:
 
 @pytest.mark.parametrize("store", STORES)
 async def test_pause_is_kept_by_every_store(store: str, tmp_path: Path) -> None:
-    """A pause outlives reports, and ends when it is resumed."""
+    """In every store, a pipeline's pause survives reports until it is resumed."""
     storage = aopen_storage(STORES[store](tmp_path))
     key = control_key(f"pipeline-{tmp_path.name}")
     async with AsyncExitStack() as cleanup:
@@ -91,7 +91,7 @@ async def test_pause_is_kept_by_every_store(store: str, tmp_path: Path) -> None:
 
 
 def test_reset_takes_the_name_from_its_owner() -> None:
-    """A worker that is running stores nothing after a reset; the next begins where it says."""
+    """After a reset, the running worker can store no position; the next begins at the reset one."""
     key = checkpoint_key("orders")
     states, owner = BeginCheckpoint(key, "a").apply((None,), 1)
     states, _ = AdvanceCheckpoint(key, owner.epoch, {"0": 5}).apply(states, 2)
@@ -107,7 +107,7 @@ def test_reset_takes_the_name_from_its_owner() -> None:
 
 
 async def test_pause_ends_a_run_and_resume_begins_another() -> None:
-    """A paused pipeline gives everything back, and goes on with a new source when it is resumed."""
+    """A paused pipeline gives its records back, and continues with a new source when resumed."""
     storage = aopen_storage("memory:")
     sinks: list[MemorySink] = []
 
@@ -148,7 +148,7 @@ async def test_pause_ends_a_run_and_resume_begins_another() -> None:
 
 
 async def test_stop_ends_a_supervised_pipeline() -> None:
-    """`stop` ends the run, and the last report has the final numbers."""
+    """`stop` ends a supervised pipeline, and its last report has the final counts."""
     storage = aopen_storage("memory:")
     sink = MemorySink()
     pipeline = SupervisedPipeline(
@@ -167,7 +167,7 @@ async def test_stop_ends_a_supervised_pipeline() -> None:
 
 
 async def test_failure_is_reported() -> None:
-    """The report of a pipeline that failed names its error."""
+    """The report of a failed pipeline names the error."""
     storage = aopen_storage("memory:")
     source = MemorySource([])
     source.fail(AuthenticationFailed("no"), method="open")
@@ -182,7 +182,7 @@ async def test_failure_is_reported() -> None:
 
 
 async def test_pipeline_runs_without_its_store() -> None:
-    """A store that cannot be reached does not hold a pipeline up."""
+    """A pipeline runs on while the store of its pauses and reports is unreachable."""
 
     class Away:
         async def execute(self, _: object, /, timeout: float | None = None) -> bool:

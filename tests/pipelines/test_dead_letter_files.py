@@ -1,4 +1,4 @@
-"""Dead letters in a file of JSON Lines."""
+"""Dead letters in a JSON Lines file."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ RECORD = SinkRecord(
 
 
 def letter(record: SinkRecord = RECORD) -> DeadLetter:
-    """A dead letter of a record."""
+    """Return a dead letter of a record."""
     return DeadLetter(
         pipeline="orders",
         record=record,
@@ -56,7 +56,7 @@ def letter(record: SinkRecord = RECORD) -> DeadLetter:
 
 
 async def test_letters_are_kept_completely(tmp_path: Path) -> None:
-    """The original bytes, headers and position come back, and only the owner may read them."""
+    """A stored dead letter keeps bytes, headers and position; only the file's owner may read it."""
     file = DeadLetterFile(tmp_path / "dead.jsonl")
     assert [] == file.letters()
     plain = SinkRecord(b"{}", topic="orders", offset=5)
@@ -68,7 +68,7 @@ async def test_letters_are_kept_completely(tmp_path: Path) -> None:
 
 
 async def test_torn_line_harms_no_other(tmp_path: Path) -> None:
-    """A line that a crash cut off is skipped, and the next letter begins on its own line."""
+    """A line cut off by a crash is skipped, and the next dead letter begins on a new line."""
     path = tmp_path / "dead.jsonl"
     file = DeadLetterFile(path)
     await file.add(letter())
@@ -83,7 +83,7 @@ async def test_torn_line_harms_no_other(tmp_path: Path) -> None:
 
 
 async def test_dropped_letters_are_gone(tmp_path: Path) -> None:
-    """The others stay in their order, and lines that are no letters stay too."""
+    """Dropping dead letters keeps the order of the others, and lines that are not letters."""
     path = tmp_path / "dead.jsonl"
     file = DeadLetterFile(path)
     path.write_bytes(b"note\n")
@@ -99,7 +99,7 @@ async def test_dropped_letters_are_gone(tmp_path: Path) -> None:
 async def test_letter_is_added_to_the_file_that_replaced_another(
     tmp_path: Path, *, is_replaced: bool
 ) -> None:
-    """A letter that waits for another process goes to the file that this leaves behind."""
+    """A letter that waited for another process's lock is written to the replacement file."""
     path = tmp_path / "dead.jsonl"
     file = DeadLetterFile(path)
     path.write_bytes(b"old\n")
@@ -119,14 +119,14 @@ async def test_letter_is_added_to_the_file_that_replaced_another(
 
 
 def _has_waiter(path: Path) -> bool:
-    """Return whether the system knows somebody who waits for the lock of a file."""
+    """Return whether a process waits for the lock of a file."""
     number = str(path.stat().st_ino)
     with open("/proc/locks", encoding="ascii") as locks:  # noqa: PTH123 - a file of the kernel
         return any("->" in line and f":{number} " in line for line in locks)
 
 
 async def test_file_that_cannot_be_used_is_an_error(tmp_path: Path) -> None:
-    """The error names the file, and the pipeline waits until it can be used."""
+    """The error for an unusable file names it, and the pipeline waits until it can be used."""
     file = DeadLetterFile(tmp_path / "missing" / "dead.jsonl")
     with pytest.raises(StorageUnavailable, match="could not be used"):
         await file.add(letter())
@@ -135,7 +135,7 @@ async def test_file_that_cannot_be_used_is_an_error(tmp_path: Path) -> None:
 
 
 async def test_letters_are_replayed(tmp_path: Path) -> None:
-    """Letters that succeed are removed, and those that fail again are new letters."""
+    """Replayed dead letters that succeed are removed; those that fail again become new letters."""
     file = DeadLetterFile(tmp_path / "dead.jsonl")
     broken = MemorySink(lambda _: InvalidData("broken"))
     source = MemorySource(records_of(4, keys=2))
@@ -157,7 +157,7 @@ async def test_letters_are_replayed(tmp_path: Path) -> None:
 
 
 async def test_source_of_letters_has_no_positions(tmp_path: Path) -> None:
-    """It cannot seek, and gives nothing back because letters stay until they are done."""
+    """A source of dead letters cannot seek, and keeps each letter until it is processed."""
     file = DeadLetterFile(tmp_path / "dead.jsonl")
     await file.add(letter())
     source = DeadLetterSource(file)

@@ -1,4 +1,4 @@
-"""The sink that writes files of records."""
+"""The pipeline sink that writes records into files."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ def _bad(payload: bytes = b"{}") -> SinkRecord:
 
 @attrs.define
 class Subject:
-    """A sink with its folder."""
+    """A file sink with its folder, for the conformance kit."""
 
     sink: FileSink
     folder: Path
     has_effect_once: bool = False
 
     def record(self, number: int, /) -> SinkRecord:
-        """Return a record of a number."""
+        """Return a record with a number."""
         return _record(number, "a")
 
     def bad_record(self, number: int, /) -> SinkRecord | None:
@@ -63,7 +63,7 @@ class Subject:
 
 @asynccontextmanager
 async def subject(folder: Path, settings: dict[str, Any]) -> AsyncGenerator[Subject]:
-    """Make a subject."""
+    """Create a file sink for the conformance kit."""
     yield Subject(FileSink(folder, "orders", **settings), folder)
 
 
@@ -72,12 +72,12 @@ async def subject(folder: Path, settings: dict[str, Any]) -> AsyncGenerator[Subj
 async def test_conformance(
     check: sink_conformance.Check, settings: dict[str, Any], tmp_path: Path
 ) -> None:
-    """The sink passes the kit of sinks."""
+    """The file sink passes the sink conformance kit."""
     await check(partial(subject, tmp_path, settings))
 
 
 async def test_file_has_its_name_when_it_is_complete(tmp_path: Path) -> None:
-    """A file is completed when the sink is closed, and is named a part until then."""
+    """A file has a `.part` name until the sink completes it, at the latest when closed."""
     sink = FileSink(tmp_path, "orders")
     await sink.open()
     await sink.process_batch([_record(1), _record(2)])
@@ -93,7 +93,7 @@ async def test_file_has_its_name_when_it_is_complete(tmp_path: Path) -> None:
 
 
 async def test_csv_has_a_header_and_quotes(tmp_path: Path) -> None:
-    """Each file of CSV begins with the names of the columns, and values are quoted if need be."""
+    """Each CSV file begins with the column names, and values are quoted where needed."""
     sink = FileSink(tmp_path, "orders", **CSV)
     await sink.process_batch([_record(1), _record(2, None)])
     await sink.close()
@@ -104,7 +104,7 @@ async def test_csv_has_a_header_and_quotes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("payload", [b"{}", b"[]", b"no JSON"])
 async def test_record_without_the_columns_is_at_fault(payload: bytes, tmp_path: Path) -> None:
-    """A record that makes no row of CSV is invalid data, and those before it are written."""
+    """A record that cannot be a CSV row is invalid data; the records before it are written."""
     sink = FileSink(tmp_path, "orders", **CSV)
     results = await sink.process_batch([_record(1), _bad(payload), _record(2)])
 
@@ -115,7 +115,7 @@ async def test_record_without_the_columns_is_at_fault(payload: bytes, tmp_path: 
 
 
 async def test_files_are_completed_by_size_and_age(tmp_path: Path) -> None:
-    """A file that is large or old enough is completed, and the next batch begins another."""
+    """A file that is large or old enough is completed, and the next batch begins a new one."""
     now = [0.0]
     sink = FileSink(tmp_path, "orders", size=100, age=60, clock=lambda: now[0])
     await sink.process_batch([_record(1, "n" * 100)])
@@ -131,7 +131,7 @@ async def test_files_are_completed_by_size_and_age(tmp_path: Path) -> None:
 
 
 async def test_file_of_a_process_that_died_is_completed(tmp_path: Path) -> None:
-    """The next sink completes what was left behind, without a line that was cut off."""
+    """The next sink completes the file of a process that died, without its cut-off last line."""
     (tmp_path / "orders-1.jsonl.part").write_bytes(b'{"number": 1}\n{"num')
     (tmp_path / "returns-1.jsonl.part").write_bytes(b"{")
     await FileSink(tmp_path, "orders").open()
@@ -141,7 +141,7 @@ async def test_file_of_a_process_that_died_is_completed(tmp_path: Path) -> None:
 
 
 async def test_wrong_settings_are_refused(tmp_path: Path) -> None:
-    """The format and its columns must fit, and the folder must exist."""
+    """Formats that do not fit their columns, and a missing folder, are refused."""
     with pytest.raises(ConfigurationError, match="'xml' is not a format"):
         FileSink(tmp_path, "orders", "xml")  # type: ignore[arg-type]  # the mistake
     with pytest.raises(ConfigurationError, match="needs the names of its columns"):
@@ -153,7 +153,7 @@ async def test_wrong_settings_are_refused(tmp_path: Path) -> None:
 
 
 async def test_failing_disk_is_temporary(tmp_path: Path) -> None:
-    """A folder that disappears is an error that the pipeline repeats."""
+    """If the folder disappears, the sink raises a temporary error, so the pipeline retries."""
     folder = tmp_path / "files"
     folder.mkdir()
     sink = FileSink(folder, "orders")
@@ -167,7 +167,7 @@ async def test_failing_disk_is_temporary(tmp_path: Path) -> None:
 
 
 async def test_batch_that_does_not_fit_leaves_nothing(tmp_path: Path) -> None:
-    """If the disk takes a part of a batch only, the file is as it was, and takes later batches."""
+    """If only part of a batch fits on the disk, the file is restored and takes later batches."""
     sink = FileSink(tmp_path, "orders")
     await sink.process_batch([_record(1, "a")])
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -185,7 +185,7 @@ async def test_batch_that_does_not_fit_leaves_nothing(tmp_path: Path) -> None:
 
 
 async def test_first_record_of_a_batch_may_be_bad(tmp_path: Path) -> None:
-    """A batch that begins with a bad record writes nothing, not even a file."""
+    """If the first record of a batch is bad, nothing is written, not even an empty file."""
     results = await FileSink(tmp_path, "orders").process_batch([_bad(b"no JSON"), _record(1)])
 
     assert results is not None

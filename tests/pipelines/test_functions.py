@@ -1,4 +1,4 @@
-"""Sinks that are functions, and the threads of the synchronous ones."""
+"""Sinks made from functions, and the threads that run synchronous ones."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TENANT: ContextVar[str] = ContextVar("TENANT", default="nobody")
 
 
 async def test_synchronous_function_runs_in_a_thread() -> None:
-    """A synchronous function does not stop the event loop, and sees the caller's context."""
+    """A synchronous sink function runs in a thread, with the caller's context variables."""
     threads: set[threading.Thread] = set()
     tenants: set[str] = set()
 
@@ -40,7 +40,7 @@ async def test_synchronous_function_runs_in_a_thread() -> None:
 
 
 async def test_function_of_a_batch() -> None:
-    """A function of a batch gets a list, and its results or its error are the sink's."""
+    """A batch function gets a list of records, and its result or error is that of the sink."""
     batches: list[list[SinkRecord]] = []
 
     def store(records: list[SinkRecord]) -> list[Result[object]]:
@@ -59,7 +59,7 @@ async def test_function_of_a_batch() -> None:
 
 
 async def test_object_with_an_asynchronous_call() -> None:
-    """An object whose call is a coroutine is awaited in the event loop."""
+    """If an object's `__call__` is a coroutine function, it is awaited in the event loop."""
 
     class Store:
         thread: threading.Thread | None = None
@@ -73,13 +73,13 @@ async def test_object_with_an_asynchronous_call() -> None:
 
 
 def test_sink_without_a_function() -> None:
-    """A sink of something else than a function is refused."""
+    """A sink that is not made from a function is refused."""
     with pytest.raises(ConfigurationError, match="is not a function"):
         RecordSink("store")  # type: ignore[arg-type]  # that is the test
 
 
 async def test_cancelled_thread_is_left_alone() -> None:
-    """Nobody waits for a function in a thread whose caller was cancelled."""
+    """If the caller is cancelled, nobody waits for the function in its thread."""
     begun, may_end, ended = threading.Event(), threading.Event(), threading.Event()
 
     def hang() -> None:
@@ -99,7 +99,7 @@ async def test_cancelled_thread_is_left_alone() -> None:
 
 
 def test_thread_that_outlives_its_event_loop() -> None:
-    """The result of a function that ends after its event loop is dropped."""
+    """If a thread outlives its event loop, the function's result is dropped."""
     may_end, ended = threading.Event(), threading.Event()
     threads: list[threading.Thread] = []
 

@@ -1,4 +1,4 @@
-"""A source from topics of Kafka, at a mock cluster of librdkafka."""
+"""The Kafka source, against librdkafka's mock cluster."""
 
 from __future__ import annotations
 
@@ -59,13 +59,13 @@ SOON = RetryPolicy(base_delay=0.01, max_delay=0.05)
 
 @pytest.fixture
 def cluster() -> Generator[KafkaCluster]:
-    """A cluster with a topic of four partitions."""
+    """Yield a mock cluster with a topic of four partitions."""
     with KafkaCluster(orders=4) as cluster:
         yield cluster
 
 
 def source(cluster: KafkaCluster, *topics: str, **options: Any) -> KafkaSource:
-    """Return a source at the cluster."""
+    """Return a Kafka source at the cluster."""
     timeout = options.pop("connect_timeout", 10.0)
     extra = options.pop("options", {})
     settings = Kafka(servers=cluster.servers, connect_timeout=timeout, options=FAST | extra)
@@ -74,25 +74,25 @@ def source(cluster: KafkaCluster, *topics: str, **options: Any) -> KafkaSource:
 
 
 class Revocations:
-    """Takes the revocations of a source."""
+    """A callback that records the revocations of a source."""
 
     def __init__(self) -> None:
         self.seen: list[Sequence[Partition] | None] = []
 
     async def __call__(self, partitions: Sequence[Partition] | None) -> None:
-        """Take a revocation."""
+        """Record a revocation."""
         self.seen.append(partitions)
 
 
 async def publish(cluster: KafkaCluster, *messages: Message, topic: str = "orders") -> None:
-    """Publish messages as the connector does."""
+    """Publish messages with the Kafka connector."""
     publisher = Kafka(servers=cluster.servers).async_publisher("events")
     async with AsyncConnectorManager([Service("events")]) as manager, publisher:
         await manager.perform("events", publisher.publish_batch(topic, messages))
 
 
 async def read(reader: KafkaSource, count: int) -> list[SinkRecord]:
-    """Poll until there are so many records."""
+    """Poll until there are this many records."""
     records: list[SinkRecord] = []
     async with asyncio.timeout(120):
         while len(records) < count:
@@ -101,12 +101,12 @@ async def read(reader: KafkaSource, count: int) -> list[SinkRecord]:
 
 
 def numbered(count: int, keys: int = 7) -> list[Message]:
-    """Return messages with numbers and a few keys."""
+    """Return numbered messages with a few different keys."""
     return [Message(str(number), key=f"k{number % keys}") for number in range(count)]
 
 
 async def test_record_of_a_published_message(cluster: KafkaCluster) -> None:
-    """A message arrives as it was published, with its topic, partition, offset and time."""
+    """A published Kafka message is read unchanged, with topic, partition, offset and time."""
     await publish(
         cluster, Message.of_json({"a": 1}, key="customer", headers={"trace": "1"}, id="m-1")
     )
@@ -127,7 +127,7 @@ async def test_record_of_a_published_message(cluster: KafkaCluster) -> None:
 
 
 async def test_messages_of_other_programs(cluster: KafkaCluster) -> None:
-    """A message without a value, and headers without a name or a value, arrive as attributes."""
+    """Kafka messages without value, or with odd headers, are read with these as attributes."""
     import confluent_kafka  # noqa: PLC0415 - only where it is installed
 
     producer = confluent_kafka.Producer({"bootstrap.servers": cluster.servers})
@@ -142,7 +142,7 @@ async def test_messages_of_other_programs(cluster: KafkaCluster) -> None:
 
 
 async def test_polls_are_bounded(cluster: KafkaCluster) -> None:
-    """A poll returns no more records than asked, and fewer of them if they are large."""
+    """A poll returns no more records than its limit, and fewer if they are large."""
     await publish(cluster, *(Message("x" * 10_000, key="a") for _ in range(30)))
     reader = source(cluster)
     await reader.open(Revocations())
@@ -154,7 +154,7 @@ async def test_polls_are_bounded(cluster: KafkaCluster) -> None:
 
 
 async def test_committed_records_are_not_delivered_again(cluster: KafkaCluster) -> None:
-    """The next member continues after the committed positions, and not after those read."""
+    """A new group member continues after the committed positions, not after those read."""
     await publish(cluster, *(Message(str(number), key="one") for number in range(10)))
     first = source(cluster)
     await first.open(Revocations())
@@ -169,7 +169,7 @@ async def test_committed_records_are_not_delivered_again(cluster: KafkaCluster) 
 
 
 async def test_cancelled_poll_loses_nothing(cluster: KafkaCluster) -> None:
-    """The records of a poll that is cancelled at any moment come with the next one."""
+    """If a poll is cancelled at any moment, its records are returned by the next poll."""
     reader = source(cluster)
     await reader.open(Revocations())
     got: list[bytes] = []
@@ -192,7 +192,7 @@ async def test_cancelled_poll_loses_nothing(cluster: KafkaCluster) -> None:
 
 @pytest.mark.parametrize("assignor", ["cooperative-sticky", "range"])
 async def test_revoked_before_others_get_a_partition(cluster: KafkaCluster, assignor: str) -> None:
-    """A member may commit while it loses a partition; then the next one continues after that."""
+    """A member can commit while it loses a partition, and the next continues after that."""
     await publish(cluster, *numbered(200))
     first, second = source(cluster, assignor=assignor), source(cluster, assignor=assignor)
     records: list[SinkRecord] = []
@@ -234,7 +234,7 @@ async def test_revoked_before_others_get_a_partition(cluster: KafkaCluster, assi
 
 
 async def test_lost_partitions_are_not_committed(cluster: KafkaCluster) -> None:
-    """A member that was away for too long commits nothing of what it lost."""
+    """A member that was away for too long commits no positions of lost partitions."""
     await publish(cluster, *numbered(20))
     options = {"max.poll.interval.ms": 1_500, "session.timeout.ms": 1_000}
     first = source(cluster, options=options)
@@ -255,7 +255,7 @@ async def test_lost_partitions_are_not_committed(cluster: KafkaCluster) -> None:
 
 
 async def test_member_stays_while_there_is_no_room(cluster: KafkaCluster) -> None:
-    """A member that reads nothing for longer than the limit keeps its partitions, by `extend`."""
+    """A member that reads nothing for longer than the limit keeps its partitions by `extend`."""
     await publish(cluster, *numbered(20))
     reader = source(cluster, options={"max.poll.interval.ms": 3_000})
     seen = Revocations()
@@ -273,7 +273,7 @@ async def test_member_stays_while_there_is_no_room(cluster: KafkaCluster) -> Non
 
 
 async def test_topics_that_match_a_pattern_are_found(cluster: KafkaCluster) -> None:
-    """A source reads all topics that match, and those that are created later."""
+    """A source with a pattern reads all matching topics, including those created later."""
     cluster.create("orders.a")
     reader = source(cluster, "^orders[.].*", "orders", discover_every=0.1)
     await reader.open(Revocations())
@@ -287,7 +287,7 @@ async def test_topics_that_match_a_pattern_are_found(cluster: KafkaCluster) -> N
 
 
 async def test_position_can_be_moved(cluster: KafkaCluster) -> None:
-    """A partition continues after an offset, whether it is assigned already or not."""
+    """After seeking, a partition continues at the new offset, assigned before or not."""
     await publish(cluster, *(Message(str(number), key="one") for number in range(5)))
     for assignor in ("cooperative-sticky", "range"):
         reader = source(cluster, group=assignor, assignor=assignor)
@@ -307,7 +307,7 @@ async def test_position_can_be_moved(cluster: KafkaCluster) -> None:
 
 
 async def test_group_for_new_records(cluster: KafkaCluster) -> None:
-    """A group that begins at the end gets what is published after it began."""
+    """A consumer group that begins at the end gets messages published after it began."""
     await publish(cluster, *numbered(3))
     reader = source(cluster, start="latest")
     await reader.open(Revocations())
@@ -318,7 +318,7 @@ async def test_group_for_new_records(cluster: KafkaCluster) -> None:
 
 
 async def test_unknown_topic(cluster: KafkaCluster) -> None:
-    """A topic that does not exist is a final error that names it."""
+    """An unknown topic is a final error that names the topic."""
     with pytest.raises(TopicNotFound, match="'nothing' to read from"):
         await source(cluster, "nothing").open(Revocations())
 
@@ -334,7 +334,7 @@ async def test_unknown_topic(cluster: KafkaCluster) -> None:
 async def test_group_that_refuses_a_member(
     cluster: KafkaCluster, code: int, error: type[Exception], text: str
 ) -> None:
-    """A group that refuses the member for good stops the source."""
+    """If the consumer group refuses the member for good, the source stops."""
     reader = source(cluster, instance="one")
     cluster.fail_next(*[code] * 50, request=JOIN)
     await reader.open(Revocations())
@@ -344,7 +344,7 @@ async def test_group_that_refuses_a_member(
 
 
 async def test_commit_that_is_refused_for_a_time(cluster: KafkaCluster) -> None:
-    """A commit that the cluster refuses for a time is made again."""
+    """A commit that the cluster refuses temporarily is repeated."""
     await publish(cluster, *(Message(str(number), key="one") for number in range(3)))
     reader = source(cluster)
     await reader.open(Revocations())
@@ -360,7 +360,7 @@ async def test_commit_that_is_refused_for_a_time(cluster: KafkaCluster) -> None:
 
 
 async def test_member_that_may_not_commit(cluster: KafkaCluster) -> None:
-    """A commit that is refused for good stops the source."""
+    """A commit that the cluster refuses for good stops the source."""
     await publish(cluster, *numbered(3))
     reader = source(cluster)
     await reader.open(Revocations())
@@ -383,7 +383,7 @@ async def test_member_that_may_not_commit(cluster: KafkaCluster) -> None:
     ],
 )
 def test_wrong_arguments(arguments: dict[str, Any], path: str) -> None:
-    """A wrong argument is refused with its name."""
+    """A wrong argument of the Kafka source is refused, and the error names it."""
     topics = arguments.pop("topics")
     with pytest.raises(ConfigurationError) as error:
         KafkaSource(Kafka(servers="localhost:1"), topics, group="workers", **arguments)
@@ -391,7 +391,7 @@ def test_wrong_arguments(arguments: dict[str, Any], path: str) -> None:
 
 
 async def test_pattern_and_options_that_librdkafka_refuses(cluster: KafkaCluster) -> None:
-    """A pattern and an option that librdkafka refuses are final errors."""
+    """A topic pattern or option that librdkafka refuses is a final error."""
     with pytest.raises(ConfigurationError, match="refused the group"):
         await source(cluster, "^(").open(Revocations())
     with pytest.raises(ConfigurationError, match="refused by librdkafka"):
@@ -399,7 +399,7 @@ async def test_pattern_and_options_that_librdkafka_refuses(cluster: KafkaCluster
 
 
 async def test_wrong_password_is_final_and_not_shown() -> None:
-    """A cluster that refuses the password is a final error without the password."""
+    """A password that the cluster refuses is a final error that does not show it."""
     # The mock cluster knows no passwords: it ends the connection of a client that sends one.
     with KafkaCluster(orders=1) as cluster:
         settings = Kafka(
@@ -416,10 +416,10 @@ async def test_wrong_password_is_final_and_not_shown() -> None:
 
 
 class UnreadableMessage:
-    """A message whose headers the client cannot read."""
+    """A message whose headers the Kafka client cannot decode."""
 
     def headers(self) -> None:
-        """Fail as the client does."""
+        """Fail as the Kafka client does."""
         raise UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")
 
     def timestamp(self) -> tuple[int, int]:
@@ -427,7 +427,7 @@ class UnreadableMessage:
         return 0, 0
 
     def value(self) -> bytes:
-        """Return the content."""
+        """Return the content of the message."""
         return b"1"
 
     key, topic = value, lambda _: "orders"
@@ -435,7 +435,7 @@ class UnreadableMessage:
 
 
 def test_message_with_unreadable_headers() -> None:
-    """A message whose headers are no texts arrives without them."""
+    """A message whose headers are not text is read without them."""
     record = record_of(UnreadableMessage())
     assert ((), None, b"1", "orders/3/3") == (
         record.attributes,
@@ -446,13 +446,13 @@ def test_message_with_unreadable_headers() -> None:
 
 
 def test_meaning_of_a_wrong_password() -> None:
-    """A password that a running cluster refuses is a final error."""
+    """A wrong password counts as a final error, even while the cluster is running."""
     error = reading_error("_AUTHENTICATION")
     assert isinstance(error, AuthenticationFailed)
 
 
 async def test_work_that_is_cancelled_before_it_begins() -> None:
-    """A thread leaves out a function that was cancelled before its turn."""
+    """A thread skips a function that was cancelled before its turn."""
     worker = DaemonWorker("test")
     begin = threading.Event()
     first = worker.run(begin.wait)
@@ -466,7 +466,7 @@ async def test_work_that_is_cancelled_before_it_begins() -> None:
 
 
 async def test_use_before_it_is_open(cluster: KafkaCluster) -> None:
-    """A source that is not open says so, as one that lost its connection."""
+    """Using a Kafka source that is not open raises the same error as a lost connection."""
     reader = source(cluster)
     with pytest.raises(ConnectionFailed, match="was lost"):
         await reader.poll(MANY)
@@ -475,7 +475,7 @@ async def test_use_before_it_is_open(cluster: KafkaCluster) -> None:
 
 
 async def test_cluster_that_is_away(cluster: KafkaCluster) -> None:
-    """A cluster that does not answer is a temporary error, and the next opening repairs it."""
+    """A cluster that does not answer is a temporary error; the next opening succeeds."""
     await publish(cluster, *numbered(4))
     reader = source(cluster, connect_timeout=1.0)
     seen = Revocations()
@@ -494,7 +494,7 @@ async def test_cluster_that_is_away(cluster: KafkaCluster) -> None:
 
 
 async def test_pipeline_outlives_its_cluster(cluster: KafkaCluster) -> None:
-    """A pipeline connects again when the cluster is back, and each record reaches the sink."""
+    """After an outage of the cluster a pipeline reconnects, and each record reaches the sink."""
     await publish(cluster, *numbered(100))
     sink = MemorySink()
     pipeline = Pipeline(
@@ -516,7 +516,7 @@ async def test_pipeline_outlives_its_cluster(cluster: KafkaCluster) -> None:
 
 
 async def test_pipeline_keeps_order_and_sets_poison_aside(cluster: KafkaCluster) -> None:
-    """Records of a key arrive in their order, and a bad one becomes a dead letter."""
+    """Records of one key reach the sink in order, and a bad record becomes a dead letter."""
     await publish(cluster, *numbered(500))
     by_key: dict[bytes | None, list[int]] = defaultdict(list)
     letters = MemoryDeadLetters()
@@ -552,7 +552,7 @@ async def test_pipeline_keeps_order_and_sets_poison_aside(cluster: KafkaCluster)
 
 
 async def test_rebalance_between_pipelines_loses_nothing(cluster: KafkaCluster) -> None:
-    """While members come and go, each record reaches a sink, and in its order within a pipeline."""
+    """While group members come and go, each record reaches a sink, in order within a pipeline."""
     config = PipelineConfig(lanes=2, records_in_flight=40, batch=BatchLimits(records=5), drain=10.0)
     sinks = [MemorySink() for _ in range(3)]
     pipelines = [

@@ -1,4 +1,4 @@
-"""An outbox table: no row is lost, and rows of one key keep their order."""
+"""The source that reads an outbox table: no row is lost, and rows of one key keep their order."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ async def _put(made: Database, *values: str, key: str | None = None) -> None:
 
 @each_system
 async def test_rows_arrive_in_their_order(system: str, tmp_path: Path) -> None:
-    """All rows arrive in pages, with their keys and ids, and later ones after the position."""
+    """All outbox rows arrive in pages with keys and ids, and new rows after the position."""
     async with database(system, tmp_path) as made:
         await made.run(TABLES[system])
         outbox = OutboxTable(made.manager, made.connector, "outbox", limit=2)
@@ -68,7 +68,7 @@ async def test_rows_arrive_in_their_order(system: str, tmp_path: Path) -> None:
 
 
 async def test_row_of_an_earlier_id_that_commits_later_is_not_lost(tmp_path: Path) -> None:
-    """A row that becomes visible after rows with greater ids arrives after them."""
+    """A row that commits after rows with greater ids is not lost, but arrives after them."""
     async with database("postgresql", tmp_path) as made:
         await made.run(TABLES["postgresql"])
         outbox = OutboxTable(made.manager, made.connector, "outbox")
@@ -85,7 +85,7 @@ async def test_row_of_an_earlier_id_that_commits_later_is_not_lost(tmp_path: Pat
 
 
 async def test_order_of_a_key_is_that_of_its_commits(tmp_path: Path) -> None:
-    """A transaction that began first and inserted last comes last, although its number is less."""
+    """Rows of one key arrive in the order of their commits, even if their ids differ from it."""
     async with database("postgresql", tmp_path) as made:
         await made.run(TABLES["postgresql"])
         outbox = OutboxTable(made.manager, made.connector, "outbox")
@@ -101,7 +101,7 @@ async def test_order_of_a_key_is_that_of_its_commits(tmp_path: Path) -> None:
 
 
 async def test_undone_row_does_not_arrive(tmp_path: Path) -> None:
-    """A row of a transaction that was rolled back never arrives."""
+    """A row of a rolled-back transaction never arrives."""
     async with database("postgresql", tmp_path) as made:
         await made.run(TABLES["postgresql"])
         outbox = OutboxTable(made.manager, made.connector, "outbox")
@@ -114,7 +114,7 @@ async def test_undone_row_does_not_arrive(tmp_path: Path) -> None:
 
 
 async def test_other_columns_and_payloads(tmp_path: Path) -> None:
-    """Columns may have other names; a payload of bytes and a key of numbers are possible."""
+    """The outbox table may have other column names, byte payloads and numeric keys."""
     async with database("sqlite", tmp_path) as made:
         await made.run(
             "CREATE TABLE events (seq integer PRIMARY KEY, order_id integer, body blob NOT NULL)"
@@ -131,7 +131,7 @@ async def test_other_columns_and_payloads(tmp_path: Path) -> None:
 
 @each_system
 async def test_pipeline_continues_after_its_position(system: str, tmp_path: Path) -> None:
-    """A source of an outbox table goes on where the last one ended."""
+    """A pipeline over an outbox table continues after its stored position."""
     async with database(system, tmp_path) as made:
         await made.run(TABLES[system])
         checkpoints = SqlCheckpoints(made.manager, made.connector)
@@ -153,7 +153,7 @@ async def test_pipeline_continues_after_its_position(system: str, tmp_path: Path
 async def test_position_of_another_source_is_refused(
     position: str, system: str, tmp_path: Path
 ) -> None:
-    """A stored position in another form is an error, and not the beginning."""
+    """A stored position in another format raises an error, instead of starting over."""
     async with database(system, tmp_path) as made:
         outbox = OutboxTable(made.manager, made.connector, "outbox")
         with pytest.raises(InvalidData, match="not one of the outbox table 'outbox'"):
@@ -161,7 +161,7 @@ async def test_position_of_another_source_is_refused(
 
 
 async def test_mariadb_is_refused(tmp_path: Path) -> None:
-    """MariaDB cannot tell which rows may still appear."""
+    """MariaDB is refused, because it does not tell which transactions have ended."""
     async with database("mariadb", tmp_path) as made:
         with pytest.raises(ConfigurationError, match="do not tell which transactions have ended"):
             OutboxTable(made.manager, made.connector, "outbox")
@@ -177,7 +177,7 @@ NAMES: Final = 15
 
 
 async def _write(made: Database, seed: int) -> int:
-    """Insert numbered rows in transactions of different lengths; return the number of rows."""
+    """Insert numbered rows in transactions of different lengths, and return their number."""
     random, count = Random(seed), 0
     async with await _connected(made) as connection:
         for _ in range(TRANSACTIONS):
@@ -206,7 +206,7 @@ async def _write(made: Database, seed: int) -> int:
 
 @pytest.mark.untraced
 async def test_killed_relay_publishes_every_row_once_and_in_order(tmp_path: Path) -> None:
-    """With 50 writers and a relay that is killed again and again, each row is published once.
+    """With 50 writers and repeatedly killed relays, each row is published once, in key order.
 
     The numbers of a name are given out under a lock, so their order is that of the commits.
     """
@@ -236,7 +236,7 @@ async def test_killed_relay_publishes_every_row_once_and_in_order(tmp_path: Path
 
 
 async def _relay_until_all_is_published(made: Database, writers: asyncio.Future[list[int]]) -> int:
-    """Run relays, and kill each after some rows; return how many were killed."""
+    """Run relays and kill each after some rows; return the number of killed ones."""
     random, kills, published = Random(1), 0, 0
 
     def is_complete() -> bool:

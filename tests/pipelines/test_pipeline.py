@@ -1,4 +1,4 @@
-"""Pipelines between fakes: nothing is lost, nothing passes a gap, and the order of keys holds."""
+"""Pipelines between fakes: no record is lost, commits pass no gap, and each key keeps its order."""
 
 from __future__ import annotations
 
@@ -45,20 +45,20 @@ def config(**changes: Any) -> PipelineConfig:
 
 
 async def run(pipeline: Pipeline) -> PipelineReport:
-    """Run a pipeline, which must end."""
+    """Run a pipeline whose source ends."""
     async with asyncio.timeout(PATIENCE):
         return await pipeline.run()
 
 
 def is_bad(numbers: set[int]) -> Callable[[SinkRecord], Exception | None]:
-    """Return a judge that refuses records with these numbers."""
+    """Return a function that refuses records with these numbers."""
     return lambda record: InvalidData("bad") if record.json()["number"] in numbers else None
 
 
 @pytest.mark.parametrize("commits", ["each", "prefix"])
 @pytest.mark.parametrize("lanes", [1, 4])
 async def test_each_record_reaches_the_sink(commits: Literal["each", "prefix"], lanes: int) -> None:
-    """A source that ends is carried over completely, and told that all is done."""
+    """Every record of a source that ends reaches the sink and is committed."""
     records = records_of(1_000, keys=7, partitions=3)
     source, sink = MemorySource(records, commits=commits), MemorySink()
     settings = config(lanes=lanes, records_in_flight=100, batch=BatchLimits(records=10))
@@ -80,7 +80,7 @@ async def test_each_record_reaches_the_sink(commits: Literal["each", "prefix"], 
 
 
 async def test_order_of_a_key_holds() -> None:
-    """Records of one key reach the sink in their order, through retries, halves and lanes."""
+    """Records of one key reach the sink in order, despite retries, halved batches and lanes."""
     failed: dict[bytes, int] = defaultdict(int)
 
     def judge(record: SinkRecord) -> Exception | None:
@@ -108,7 +108,7 @@ async def test_order_of_a_key_holds() -> None:
 
 @pytest.mark.parametrize("tells_records", [True, False])
 async def test_bad_records_become_dead_letters(tells_records: bool) -> None:
-    """Exactly the bad records of a batch are set aside, and the others are written once."""
+    """Exactly the bad records of a batch become dead letters; the others are written once."""
     bad = {0, 7, 8, 250, 499}
     sink, letters = MemorySink(is_bad(bad), tells_records=tells_records), MemoryDeadLetters()
     source = MemorySource(records_of(500))
@@ -125,7 +125,7 @@ async def test_bad_records_become_dead_letters(tells_records: bool) -> None:
 
 
 async def test_dead_letter_tells_what_happened() -> None:
-    """A dead letter has the record as it was read, the error and the number of attempts."""
+    """A dead letter has the original record, the error and the number of attempts."""
 
     def shorten(record: SinkRecord) -> SinkRecord:
         return attrs.evolve(record, payload=b"1")
@@ -157,7 +157,7 @@ async def test_dead_letter_tells_what_happened() -> None:
 
 @pytest.mark.parametrize("error", [InvalidData("bad"), KeyError("total"), ValueError("bad")])
 async def test_first_bad_record_stops_a_pipeline_without_dead_letters(error: Exception) -> None:
-    """Nothing is dropped silently: the bad record stays with the source."""
+    """Without a dead-letter queue, the first bad record stops the pipeline and is not committed."""
     source = MemorySource(records_of(10))
     sink = MemorySink(lambda record: error if record.json()["number"] == 4 else None)
     pipeline = Pipeline("orders", source, sink, config=config())
@@ -170,7 +170,7 @@ async def test_first_bad_record_stops_a_pipeline_without_dead_letters(error: Exc
 
 
 async def test_final_error_stops_the_pipeline() -> None:
-    """A wrong password stops the pipeline, also in the middle of a batch with results."""
+    """A final error such as a wrong password stops the pipeline, even during a batch."""
     source = MemorySource(records_of(10))
     sink = MemorySink(
         lambda record: AuthenticationFailed("no") if record.json()["number"] == 4 else None
@@ -200,7 +200,7 @@ async def test_lasting_outage_of_the_sink(exhausted: str) -> None:
 
 
 async def test_sink_may_say_when_to_come_back() -> None:
-    """A pause that the sink asks for is kept, up to the policy's longest."""
+    """A pause that the sink asks for is observed, up to the policy's maximum."""
     errors: list[Exception] = [RateLimitExceeded("later")]
     errors[0].retry_at = None  # type: ignore[attr-defined]  # it names no time
     sink = MemorySink(lambda _: errors.pop() if errors else None)
@@ -209,7 +209,7 @@ async def test_sink_may_say_when_to_come_back() -> None:
 
 
 async def test_results_may_end_early() -> None:
-    """Records that a sink did not try are given to it again, after the failed one was settled."""
+    """Records that the sink did not try are sent again after the failed one was settled."""
     calls: list[list[int]] = []
 
     async def store(record: SinkRecord) -> None:
@@ -226,7 +226,7 @@ async def test_results_may_end_early() -> None:
 
 
 async def test_temporary_failure_of_one_record() -> None:
-    """Only the records that failed for a time are tried again."""
+    """If some records of a batch fail temporarily, only these are sent again."""
     failures = {3: 2, 5: 1}
 
     def judge(record: SinkRecord) -> Exception | None:
@@ -245,7 +245,7 @@ async def test_temporary_failure_of_one_record() -> None:
 
 @pytest.mark.parametrize("results", [[], [Result(), Result()]])
 async def test_wrong_number_of_results(results: list[Result[object]]) -> None:
-    """A sink that returns no result, or too many, stops the pipeline with an explanation."""
+    """A sink with a wrong number of results stops the pipeline with an explanation."""
     source = MemorySource(records_of(1))
     pipeline = Pipeline("orders", source, BatchSink(lambda _: results), config=config())
     with pytest.raises(LocalFailure, match=f"{len(results)} results for 1 records"):
@@ -254,7 +254,7 @@ async def test_wrong_number_of_results(results: list[Result[object]]) -> None:
 
 
 async def test_transforms() -> None:
-    """Transforms change records in their order, leave some out, and may be asynchronous."""
+    """Transforms run in order, may drop records, and may be asynchronous."""
 
     def double(record: SinkRecord) -> SinkRecord:
         return attrs.evolve(record, payload=str(2 * record.json()["number"]))
@@ -272,7 +272,7 @@ async def test_transforms() -> None:
 
 
 async def test_transform_of_a_bad_record() -> None:
-    """A record that a transform cannot read becomes a dead letter."""
+    """A record that a transform cannot process becomes a dead letter."""
 
     def read(record: SinkRecord) -> SinkRecord:
         return attrs.evolve(record, payload=record.json()["total"])
@@ -287,7 +287,7 @@ async def test_transform_of_a_bad_record() -> None:
 
 
 async def test_many_dead_letters_in_a_row_stop_the_pipeline() -> None:
-    """A program that fails for each record does not turn the whole topic into dead letters."""
+    """Many dead letters in a row stop the pipeline, so that a bug does not empty the topic."""
     letters, source = MemoryDeadLetters(), MemorySource(records_of(10))
     pipeline = Pipeline(
         "orders",
@@ -303,7 +303,7 @@ async def test_many_dead_letters_in_a_row_stop_the_pipeline() -> None:
 
 
 async def test_dead_letters_that_cannot_be_stored() -> None:
-    """A record is done only when its dead letter is stored; else the pipeline waits, or stops."""
+    """While dead letters cannot be stored, the pipeline waits or stops without committing them."""
     letters, source = MemoryDeadLetters(), MemorySource(records_of(2))
     letters.fail(ConnectionFailed("away"), ConnectionFailed("away"))
     sink = MemorySink(is_bad({0, 1}))
@@ -319,7 +319,7 @@ async def test_dead_letters_that_cannot_be_stored() -> None:
 
 @pytest.mark.parametrize("commits", ["each", "prefix"])
 async def test_source_that_fails_is_opened_again(commits: Literal["each", "prefix"]) -> None:
-    """A lost connection costs nothing but repeats of what was not committed."""
+    """After a lost connection the source is opened again, and only uncommitted records repeat."""
     records = records_of(200, keys=5)
     source, sink = MemorySource(records, commits=commits), MemorySink()
     source.fail(ConnectionFailed("away"), method="open")
@@ -337,7 +337,7 @@ async def test_source_that_fails_is_opened_again(commits: Literal["each", "prefi
 
 @pytest.mark.parametrize("method", ["open", "poll", "commit"])
 async def test_source_that_refuses(method: Literal["open", "poll", "commit"]) -> None:
-    """An error of the source that is not temporary stops the pipeline."""
+    """A source error that is not temporary stops the pipeline."""
     source = MemorySource(records_of(3), is_endless=True)
     source.fail(AuthenticationFailed("no"), method=method)
     with pytest.raises(AuthenticationFailed):
@@ -346,7 +346,7 @@ async def test_source_that_refuses(method: Literal["open", "poll", "commit"]) ->
 
 
 async def test_sink_that_can_never_work() -> None:
-    """A sink whose configuration is wrong stops the pipeline before anything is read."""
+    """A sink with a wrong configuration stops the pipeline before anything is read."""
 
     class Wrong(MemorySink):
         async def open(self) -> None:
@@ -359,7 +359,7 @@ async def test_sink_that_can_never_work() -> None:
 
 
 async def test_stop_ends_batches_under_way() -> None:
-    """After a stop nothing new begins, what is under way ends, and the rest is given back."""
+    """After a stop no new batch begins, running ones end, and other records are given back."""
     begun, may_end = asyncio.Event(), asyncio.Event()
 
     async def store(records: Sequence[SinkRecord]) -> None:
@@ -382,7 +382,7 @@ async def test_stop_ends_batches_under_way() -> None:
 
 
 async def test_hanging_sink_is_cut_off() -> None:
-    """A batch that does not end in time is neither done nor a dead letter."""
+    """A batch that does not end in time after a stop is neither committed nor a dead letter."""
     begun = asyncio.Event()
 
     async def hang(records: Sequence[SinkRecord]) -> None:
@@ -404,7 +404,7 @@ async def test_hanging_sink_is_cut_off() -> None:
 
 
 async def test_stop_ends_the_pause_of_a_retry() -> None:
-    """A pipeline that waits for a sink stops at once."""
+    """A pipeline that waits before a retry stops at once."""
     letters, source = MemoryDeadLetters(), MemorySource(records_of(3))
     sink = MemorySink(lambda _: ConnectionFailed("away"))
     settings = config(retry=RetryPolicy(base_delay=3600, max_delay=3600, jitter="none"))
@@ -419,7 +419,7 @@ async def test_stop_ends_the_pause_of_a_retry() -> None:
 
 
 async def test_cancelled_run_leaves_nothing_behind() -> None:
-    """A run that is cancelled cancels its sink, closes both ends, and acknowledges nothing."""
+    """Cancelling a run cancels its sink, closes source and sink, and commits nothing."""
     begun = asyncio.Event()
     ended: list[str] = []
 
@@ -444,7 +444,7 @@ async def test_cancelled_run_leaves_nothing_behind() -> None:
 
 
 async def test_source_that_cannot_be_told_at_the_end() -> None:
-    """A last commit that fails is no clean end: its records are delivered again."""
+    """If the last commit fails, the report is not clean, as records will be delivered again."""
     source = MemorySource(records_of(3), is_endless=True)
     source.fail(*[ConnectionFailed("away")] * 1_000, method="commit")
     sink = MemorySink()
@@ -458,7 +458,7 @@ async def test_source_that_cannot_be_told_at_the_end() -> None:
 
 
 async def test_revoked_partition_is_not_committed() -> None:
-    """A begun batch of a lost partition ends and is committed; the rest belongs to others."""
+    """A running batch of a revoked partition is committed; its other records are not processed."""
     begun, may_end = asyncio.Event(), asyncio.Event()
     seen: list[object] = []
 
@@ -485,7 +485,7 @@ async def test_revoked_partition_is_not_committed() -> None:
 
 
 async def test_revocation_does_not_wait_for_ever() -> None:
-    """A batch that does not end before its partition is lost is not committed when it ends."""
+    """A batch that does not end before its partition is lost is not committed afterwards."""
     begun, may_end = asyncio.Event(), asyncio.Event()
     calls = 0
 
@@ -512,7 +512,7 @@ async def test_revocation_does_not_wait_for_ever() -> None:
 
 
 async def test_void_deliveries_are_forgotten_at_once() -> None:
-    """After a lost connection nothing of the deliveries before it is acknowledged."""
+    """After a lost connection, deliveries from before it are not acknowledged."""
     begun, may_end = asyncio.Event(), asyncio.Event()
 
     async def store(records: Sequence[SinkRecord]) -> None:
@@ -536,7 +536,7 @@ async def test_void_deliveries_are_forgotten_at_once() -> None:
 
 
 async def test_memory_is_bounded() -> None:
-    """A slow sink stops the source at the bounds of records and of bytes."""
+    """With a slow sink, the source is read only up to the limits of records and bytes."""
     may_go = asyncio.Event()
 
     async def store(records: Sequence[SinkRecord]) -> None:
@@ -558,7 +558,7 @@ async def test_memory_is_bounded() -> None:
 
 
 async def test_large_record_passes_alone() -> None:
-    """A record above every bound of bytes is processed, in a batch of its own."""
+    """A record larger than every byte limit is processed in a batch of its own."""
     records = records_of(3, payload=lambda number: "x" * (5_000 if number == 1 else 1))
     settings = config(size_in_flight=1_000, batch=BatchLimits(size=1_000))
     sink = MemorySink()
@@ -568,7 +568,7 @@ async def test_large_record_passes_alone() -> None:
 
 
 async def test_batches_wait_for_more_records() -> None:
-    """An incomplete batch waits for records that come soon, and ends when it is full."""
+    """An incomplete batch waits a little for further records, and ends when it is full."""
     source, sink = MemorySource(records_of(2), is_endless=True), MemorySink()
     settings = config(batch=BatchLimits(records=4, wait=3600.0))
     pipeline = Pipeline("orders", source, sink, config=settings)
@@ -585,7 +585,7 @@ async def test_batches_wait_for_more_records() -> None:
 
 @pytest.mark.parametrize("is_endless, wait", [(True, 0.001), (False, 3600.0)])
 async def test_batch_does_not_wait_for_ever(is_endless: bool, wait: float) -> None:
-    """An incomplete batch is processed when its wait is over, or when the source has ended."""
+    """An incomplete batch is processed after its waiting time, or when the source has ended."""
     source, sink = MemorySource(records_of(2), is_endless=is_endless), MemorySink()
     settings = config(batch=BatchLimits(wait=wait))
     pipeline = Pipeline("orders", source, sink, config=settings)
@@ -596,7 +596,7 @@ async def test_batch_does_not_wait_for_ever(is_endless: bool, wait: float) -> No
 
 
 async def test_lanes_run_at_the_same_time() -> None:
-    """Batches of different keys are processed at once, and records without a key are spread."""
+    """Batches of different lanes run at the same time, and records without a key are spread."""
     at_once = most = 0
 
     async def store(records: Sequence[SinkRecord]) -> None:
@@ -615,7 +615,7 @@ async def test_lanes_run_at_the_same_time() -> None:
 
 
 async def test_source_is_told_what_is_under_way() -> None:
-    """A source whose deliveries expire hears which records are still being processed."""
+    """A source whose deliveries expire is told which records are still being processed."""
     may_end = asyncio.Event()
 
     async def store(records: Sequence[SinkRecord]) -> None:
@@ -629,7 +629,7 @@ async def test_source_is_told_what_is_under_way() -> None:
 
 
 async def test_sink_is_flushed_before_each_commit() -> None:
-    """The source is told only after the sink has stored what it took."""
+    """The sink is flushed before each commit of the source."""
     order: list[str] = []
 
     class Buffered(MemorySink):
@@ -647,7 +647,7 @@ async def test_sink_is_flushed_before_each_commit() -> None:
 
 
 async def test_pipeline_runs_once() -> None:
-    """A pipeline that has run is refused, with what to do."""
+    """Running a pipeline a second time is refused, with a remedy."""
     pipeline = Pipeline("orders", MemorySource([]), MemorySink())
     assert PipelineState.READY is pipeline.statistics().state
     await run(pipeline)
@@ -657,14 +657,14 @@ async def test_pipeline_runs_once() -> None:
 
 @pytest.mark.parametrize("field, value", [("order", "none"), ("exhausted", "skip")])
 def test_settings_are_checked(field: str, value: str) -> None:
-    """A wrong word in the settings is refused with the possible ones."""
+    """A wrong value in the settings is refused, and the error lists the possible ones."""
     with pytest.raises(ConfigurationError, match="Give one of") as error:
         PipelineConfig(**{field: value})  # type: ignore[arg-type]  # that is the test
     assert field == error.value.path
 
 
 async def test_large_records_are_read_one_by_one() -> None:
-    """A poll ends at its bound of bytes, so that little memory is used."""
+    """A poll of large records ends at its byte limit, so that little memory is used."""
     source = MemorySource(records_of(3, payload=lambda _: "x" * 600))
     settings = config(size_in_flight=1_000)
     report = await run(Pipeline("orders", source, MemorySink(), config=settings))
@@ -673,7 +673,7 @@ async def test_large_records_are_read_one_by_one() -> None:
 
 
 async def test_nothing_is_extended_while_nothing_is_under_way() -> None:
-    """A source is not bothered while it waits for records."""
+    """`extend` is not called while no record is being processed."""
     source = MemorySource([], is_endless=True, extend_every=0.0001)
     pipeline = Pipeline("orders", source, MemorySink(), config=config(poll_wait=0.001))
     running = asyncio.create_task(run(pipeline))
@@ -684,7 +684,7 @@ async def test_nothing_is_extended_while_nothing_is_under_way() -> None:
 
 
 async def test_partition_without_records_is_revoked() -> None:
-    """A partition that delivered nothing can be taken away."""
+    """Revoking a partition that delivered no records has no effect on others."""
     source = MemorySource([], is_endless=True)
     pipeline = Pipeline("orders", source, MemorySink(), config=config())
     running = asyncio.create_task(run(pipeline))
@@ -695,14 +695,14 @@ async def test_partition_without_records_is_revoked() -> None:
 
 
 async def test_position_of_a_memory_source() -> None:
-    """A source in memory records the positions that it is set to."""
+    """The memory source records the positions that `seek` sets."""
     source = MemorySource([])
     await source.seek(("orders", 0), 7)
     assert {("orders", 0): 7} == source.sought
 
 
 async def test_stop_waits_for_a_commit_under_way() -> None:
-    """A commit that has begun ends before the last one, since a cut request costs a connection."""
+    """A stop waits for the running commit before it makes the last one."""
     is_begun, may_end = asyncio.Event(), asyncio.Event()
     ended: list[bool] = []
 

@@ -1,4 +1,4 @@
-"""The progress through a partition: commits never pass a gap."""
+"""The progress of a pipeline through a partition: commits never pass a gap."""
 
 from typing import Literal
 
@@ -21,7 +21,7 @@ ACTIONS = st.lists(
 def test_commits_never_pass_a_gap(
     actions: list[str | tuple[str, int]], commits: Literal["each", "prefix"]
 ) -> None:
-    """Each record is taken once, after it is settled; of a prefix none after an open one."""
+    """Each record is committed once, after it is settled and, for prefixes, all before it too."""
     progress: PartitionProgress[int] = PartitionProgress(commits)
     places: list[Place] = []
     settled: set[int] = set()
@@ -51,7 +51,7 @@ def test_commits_never_pass_a_gap(
 
 
 def test_settled_record_is_not_open() -> None:
-    """A record is settled once, and not after a reset."""
+    """A record can be settled once only, and not after a reset."""
     progress: PartitionProgress[str] = PartitionProgress("prefix")
     first, second = progress.admit("a"), progress.admit("b")
     assert ["a", "b"] == progress.open_records

@@ -1,4 +1,4 @@
-"""A source from queues of RabbitMQ, at a shared and at a private server."""
+"""The RabbitMQ source, against a shared and a private server."""
 
 from __future__ import annotations
 
@@ -59,14 +59,14 @@ CHANNEL_OPEN = b"\x00\x14\x00\x0a"
 
 @pytest.fixture(scope="module")
 def private() -> Generator[PrivateRabbitMq]:
-    """A server of these tests alone."""
+    """Yield a RabbitMQ server for these tests alone."""
     with PrivateRabbitMq() as server:
         yield server
 
 
 @pytest.fixture
 def broker() -> Generator[Broker]:
-    """A queue of the shared server."""
+    """Yield a queue on the shared server."""
     with closing(Broker(rabbitmq_url())) as broker:
         yield broker
 
@@ -77,7 +77,7 @@ def source(broker: Broker, *queues: str, **options: Any) -> RabbitMqSource:
 
 
 async def publish(broker: Broker, items: Sequence[Message]) -> None:
-    """Publish messages as the connector does."""
+    """Publish messages with the RabbitMQ connector."""
     publisher = RabbitMq(url=Secret(broker.url)).async_publisher("events")
     async with AsyncConnectorManager([Service("events")]) as manager, publisher:
         for result in await manager.perform("events", publisher.publish_batch(broker.queue, items)):
@@ -90,7 +90,7 @@ def count(broker: Broker) -> int:
 
 
 async def test_record_of_a_published_message(broker: Broker) -> None:
-    """A message arrives as it was published, with its queue."""
+    """A published RabbitMQ message is read unchanged, with its queue."""
     message = Message.of_json(
         {"a": 1}, key=b"\xff", headers={"trace": "1", "raw": b"\xfe"}, id="m-1"
     )
@@ -114,7 +114,7 @@ async def test_record_of_a_published_message(broker: Broker) -> None:
 
 
 async def test_message_of_another_program(broker: Broker) -> None:
-    """The properties of another program's message arrive, and headers of any kind as JSON."""
+    """Properties of another program's message are read, with headers of any type as JSON."""
     at = datetime(2026, 11, 25, tzinfo=UTC)
     properties = pika.BasicProperties(
         headers={"": "1", "count": 2, "list": [1, None], "moorage-key": ""},
@@ -140,7 +140,7 @@ async def test_message_of_another_program(broker: Broker) -> None:
 
 @pytest.mark.parametrize("arguments", [None, QUORUM], ids=["classic", "quorum"])
 async def test_deliveries_are_counted(arguments: dict[str, Any] | None) -> None:
-    """A message that is delivered again says so, also one without properties."""
+    """A record that RabbitMQ delivers again says so, even without properties."""
     with closing(Broker(rabbitmq_url(), arguments)) as broker:
         broker.channel.basic_publish("", broker.queue, b"1")
         reader, identities = source(broker), set[str]()
@@ -154,7 +154,7 @@ async def test_deliveries_are_counted(arguments: dict[str, Any] | None) -> None:
 
 
 async def test_released_messages_go_to_another_consumer(broker: Broker) -> None:
-    """A message that is given back is delivered to another consumer, in its order."""
+    """A message that is given back is delivered to another consumer, in order."""
     await publish(broker, messages(3))
     first, second = source(broker), source(broker)
     await first.open(Revocations())
@@ -173,7 +173,7 @@ async def test_released_messages_go_to_another_consumer(broker: Broker) -> None:
 
 
 async def test_open_revokes_what_was_delivered(broker: Broker) -> None:
-    """Opening again voids all deliveries, and their late acknowledgement is ignored."""
+    """Opening the source again voids all deliveries; late acknowledgements are ignored."""
     await publish(broker, messages(2))
     reader, revocations = source(broker), Revocations()
     await reader.open(revocations)
@@ -187,7 +187,7 @@ async def test_open_revokes_what_was_delivered(broker: Broker) -> None:
 
 
 async def test_unacknowledged_messages_are_bounded(broker: Broker) -> None:
-    """RabbitMQ delivers no more messages than may be unacknowledged."""
+    """RabbitMQ delivers no more messages than may be unacknowledged at once."""
     await publish(broker, messages(10))
     reader = source(broker, prefetch=3)
     await reader.open(Revocations())
@@ -199,7 +199,7 @@ async def test_unacknowledged_messages_are_bounded(broker: Broker) -> None:
 
 
 async def test_slow_sink_keeps_the_backlog_in_the_queue(broker: Broker) -> None:
-    """A sink that hangs before 40 MB has the program hold a small part of them."""
+    """While the sink hangs, a 40 MB backlog stays in the queue, and little of it in memory."""
     payload = b"x" * 20_000
     for _ in range(2_000):
         broker.channel.basic_publish("", broker.queue, payload)
@@ -208,7 +208,7 @@ async def test_slow_sink_keeps_the_backlog_in_the_queue(broker: Broker) -> None:
 
 
 async def test_deleted_queue_ends_the_delivery(broker: Broker) -> None:
-    """A queue that is deleted is a temporary error at first, and missing then."""
+    """A queue deleted during delivery is a temporary error; at the next opening it is missing."""
     reader = source(broker)
     await reader.open(Revocations())
     broker.channel.queue_delete(broker.queue)
@@ -221,7 +221,7 @@ async def test_deleted_queue_ends_the_delivery(broker: Broker) -> None:
 
 
 async def test_exclusive_consumer_keeps_others_waiting(broker: Broker) -> None:
-    """A second consumer cannot read beside an exclusive one, and can after it."""
+    """A second consumer cannot read from a queue with an exclusive one until that has ended."""
     first, second = source(broker, exclusive=True), source(broker)
     await first.open(Revocations())
     with pytest.raises(ConnectionFailed, match="Another consumer"):
@@ -232,7 +232,7 @@ async def test_exclusive_consumer_keeps_others_waiting(broker: Broker) -> None:
 
 
 async def test_single_active_consumer_fails_over() -> None:
-    """A queue with a single active consumer delivers to the next when that one ends."""
+    """A queue with a single active consumer delivers to the next one when it ends."""
     arguments = {"x-single-active-consumer": True}
     with closing(Broker(rabbitmq_url(), arguments)) as broker:
         first, second = source(broker), source(broker)
@@ -249,7 +249,7 @@ async def test_single_active_consumer_fails_over() -> None:
 
 
 async def test_stream_is_refused(private: PrivateRabbitMq) -> None:
-    """A stream, whose position nobody keeps, stops the source."""
+    """A RabbitMQ stream is refused, because the source stores no position for it."""
     with closing(Broker(private.url, {"x-queue-type": "stream"})) as broker:
         reader = source(broker)
         await reader.open(Revocations())
@@ -260,7 +260,7 @@ async def test_stream_is_refused(private: PrivateRabbitMq) -> None:
 
 
 async def test_poison_messages_go_to_a_queue_of_dead_letters(broker: Broker) -> None:
-    """A message that the sink refuses is published to another queue, and the others are stored."""
+    """A message that the sink refuses goes to a dead-letter queue, and others are stored."""
     stored: list[str] = []
 
     async def store(record: SinkRecord) -> None:
@@ -289,7 +289,7 @@ async def test_poison_messages_go_to_a_queue_of_dead_letters(broker: Broker) -> 
 
 
 async def test_stop_gives_back_what_has_not_begun(broker: Broker) -> None:
-    """A pipeline that stops ends the batch under way, and leaves the rest in the queue."""
+    """A pipeline that stops ends its running batch, and leaves the rest in the queue."""
     begun, go_on = asyncio.Event(), asyncio.Event()
     stored: list[str] = []
 
@@ -317,7 +317,7 @@ def test_killed_worker_loses_nothing(broker: Broker, tmp_path: Path) -> None:
 
 
 async def test_restarted_broker(private: PrivateRabbitMq) -> None:
-    """A pipeline outlives a restart of the broker, and does not try without pauses."""
+    """A pipeline survives a restart of the broker, and pauses between its attempts."""
     with closing(Broker(private.url, QUORUM)) as broker:
         await check_restarted_broker(
             source(broker),
@@ -331,7 +331,7 @@ async def test_restarted_broker(private: PrivateRabbitMq) -> None:
 async def test_refused_settings_are_told_without_secrets(
     private: PrivateRabbitMq, broker: Broker
 ) -> None:
-    """A wrong password, a missing right, virtual host or queue, and no server have their errors."""
+    """Wrong password, missing right, virtual host or queue, and no server have their own errors."""
     private.control("add_user", "reader", "right")
     private.control("set_permissions", "reader", "", "", "")
     cases: list[tuple[str, type[ConnectorError], str]] = [
@@ -353,7 +353,7 @@ async def test_refused_settings_are_told_without_secrets(
 
 
 async def test_lost_connection_is_temporary(broker: Broker) -> None:
-    """A connection that ends is an error of polls and commits, and all deliveries are void."""
+    """After a lost connection polls and commits raise a temporary error; deliveries are void."""
     url = urlsplit(broker.url)
     await publish(broker, messages(1))
     with LossyProxy(url.hostname or "", url.port or 5672) as proxy:
@@ -375,7 +375,7 @@ async def test_lost_connection_is_temporary(broker: Broker) -> None:
 
 
 async def test_cancelled_opening_leaves_no_connection(broker: Broker) -> None:
-    """An opening that is cancelled while the server is silent closes its connection."""
+    """If opening is cancelled while the server is silent, the connection is closed."""
     url = urlsplit(broker.url)
     with LossyProxy(url.hostname or "", url.port or 5672, mute_at=CHANNEL_OPEN) as proxy:
         settings = RabbitMq(url=Secret(f"amqp://guest:guest@127.0.0.1:{proxy.port}/"))
@@ -389,7 +389,7 @@ async def test_cancelled_opening_leaves_no_connection(broker: Broker) -> None:
 
 
 async def test_use_before_it_is_open(broker: Broker) -> None:
-    """A source that is not open says so, and never moves a position."""
+    """Using a RabbitMQ source that is not open raises an error; it never supports seeking."""
     with pytest.raises(ConnectionFailed, match="closed"):
         await source(broker).poll(MANY)
     with pytest.raises(UnsupportedByVendor, match="no position"):
@@ -406,7 +406,7 @@ async def test_use_before_it_is_open(broker: Broker) -> None:
     ],
 )
 def test_wrong_arguments(options: dict[str, Any], path: str) -> None:
-    """Wrong arguments are refused before anything is connected."""
+    """Wrong arguments of the RabbitMQ source are refused before anything is connected."""
     with pytest.raises(ConfigurationError) as error:
         RabbitMqSource(RabbitMq(url=Secret("amqp://host")), **options)
     assert path == error.value.path
@@ -424,7 +424,7 @@ def test_wrong_arguments(options: dict[str, Any], path: str) -> None:
 def test_meaning_of_refusals(
     fault: PublishFault, text: str, kind: type[ConnectorError], words: str
 ) -> None:
-    """A node that is down and a late acknowledgement are temporary, and a wrong argument is not."""
+    """A stopped node and a late acknowledgement are temporary errors; a wrong argument is not."""
     error = reading_error(fault, text, "orders")
     assert isinstance(error, kind)
     assert error.retryable is (kind is ConnectionFailed)

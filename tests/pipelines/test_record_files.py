@@ -1,4 +1,4 @@
-"""Files of records as a source: positions, torn lines, rotation, and both formats."""
+"""The source that reads files: positions, torn lines, rotation, and both formats."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _append(path: Path, text: str) -> None:
 
 
 def _all(file: RecordFile, position: Any = None) -> list[SourceRecord]:
-    """Return all records after a position, one call after the other."""
+    """Return all records after a position, fetch by fetch."""
     records: list[SourceRecord] = []
     while more := file.after(position):
         records += more
@@ -46,7 +46,7 @@ def _payloads(records: list[SourceRecord] | None) -> list[bytes]:
 
 
 def test_lines_arrive_once_they_are_complete(tmp_path: Path) -> None:
-    """A torn last line waits for its end, and positions continue after it."""
+    """A torn last line is read once it is complete, and positions continue after it."""
     path = tmp_path / "orders.jsonl"
     file = RecordFile(path)
     assert [] == file.after(None)
@@ -66,7 +66,7 @@ def test_lines_arrive_once_they_are_complete(tmp_path: Path) -> None:
 
 
 def test_replaced_file_is_read_to_its_end(tmp_path: Path) -> None:
-    """Files that replaced each other are read in their order, also after several rotations."""
+    """Rotated log files are read to their ends, in order, even after several rotations."""
     path = tmp_path / "orders.jsonl"
     file = RecordFile(path)
     _append(path, "1\n")
@@ -87,7 +87,7 @@ def test_replaced_file_is_read_to_its_end(tmp_path: Path) -> None:
 
 
 def test_lost_file_is_an_error(tmp_path: Path) -> None:
-    """A position in a file that is gone is an error, and not the beginning of the next."""
+    """If the file of a position is gone, an error is raised instead of starting with the next."""
     path = tmp_path / "orders.jsonl"
     _append(path, "1\n")
     [record] = RecordFile(path).after(None) or []
@@ -98,7 +98,7 @@ def test_lost_file_is_an_error(tmp_path: Path) -> None:
 
 
 def test_shorter_file_is_read_from_its_beginning(tmp_path: Path) -> None:
-    """A file that was emptied and written anew is a new one."""
+    """A file that was emptied and rewritten is read from its beginning."""
     path = tmp_path / "orders.jsonl"
     _append(path, "1\n2\n")
     records = RecordFile(path).after(None) or []
@@ -108,7 +108,7 @@ def test_shorter_file_is_read_from_its_beginning(tmp_path: Path) -> None:
 
 
 def test_csv_rows_are_objects(tmp_path: Path) -> None:
-    """Rows have the names of the header; line ends in quotes belong to a value."""
+    """CSV rows become objects named by the header; quoted line ends belong to a value."""
     path = tmp_path / "orders.csv"
     file = RecordFile(path, "csv")
     path.touch()
@@ -130,7 +130,7 @@ def test_csv_rows_are_objects(tmp_path: Path) -> None:
 
 
 def test_large_file_is_read_in_parts(tmp_path: Path) -> None:
-    """A call reads a part of a large file, and more if one record is larger."""
+    """One fetch reads a part of a large file, or more if a single record is larger."""
     path = tmp_path / "orders.jsonl"
     lines = ["1", "22", "3" * 60, "4"]
     _append(path, "".join(f"{line}\n" for line in lines))
@@ -145,7 +145,7 @@ def test_large_file_is_read_in_parts(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("position", ["x", "a/b/c"])
 def test_position_of_another_source_is_refused(position: str, tmp_path: Path) -> None:
-    """A stored position in another form is an error, and not the beginning."""
+    """A stored position in another format raises an error, instead of starting over."""
     path = tmp_path / "orders.jsonl"
     path.touch()
     with pytest.raises(InvalidData, match="not one of a file"):
@@ -153,7 +153,7 @@ def test_position_of_another_source_is_refused(position: str, tmp_path: Path) ->
 
 
 def test_missing_file_and_wrong_format_are_errors(tmp_path: Path) -> None:
-    """A complete file must exist, and one that is missing for now is a temporary failure."""
+    """A missing complete file is an error; a file that may still appear is a temporary one."""
     with pytest.raises(StorageUnavailable, match=r"orders\.jsonl cannot be read") as excinfo:
         RecordFile(tmp_path / "orders.jsonl", is_complete=True).after(None)
     assert str(tmp_path) not in str(excinfo.value)
@@ -164,7 +164,7 @@ def test_missing_file_and_wrong_format_are_errors(tmp_path: Path) -> None:
 
 
 async def test_files_of_a_sink_are_read_by_a_source(tmp_path: Path) -> None:
-    """A complete source reads the files of a sink to their end."""
+    """The file source reads the complete files of a file sink to their end."""
     folder = tmp_path / "out"
     folder.mkdir()
     sink = FileSink(folder, "orders", "csv", columns=["number"])

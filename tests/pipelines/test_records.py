@@ -1,4 +1,4 @@
-"""The values of records."""
+"""Records of pipelines: payload, identity and representation."""
 
 from datetime import UTC, datetime
 
@@ -8,7 +8,7 @@ from moorage import InvalidData, SinkRecord, SourceRecord
 
 
 def test_record_of_json() -> None:
-    """A record of a value has its JSON as payload, and reads it back."""
+    """A record made from a value has its JSON as payload, and returns the value."""
     record = SourceRecord.of_json({"order": 7}, key="customer", attributes={"trace": "1"})
     assert b'{"order":7}' == record.payload
     assert {"order": 7} == record.json()
@@ -20,7 +20,7 @@ def test_record_of_json() -> None:
 
 
 def test_unreadable_payloads() -> None:
-    """A payload that is no text or no JSON is refused with the field's name."""
+    """A payload that is not text or not JSON is refused, and the error names the field."""
     record = SourceRecord(b"\xff{")
     with pytest.raises(InvalidData, match="not UTF-8") as error:
         _ = record.text
@@ -41,7 +41,7 @@ def test_identity() -> None:
 
 
 def test_sink_record_of_a_source_record() -> None:
-    """A record keeps everything that the source has read when it gets its topic."""
+    """A record that is sent to a topic keeps all fields that the source has read."""
     at = datetime(2026, 1, 2, tzinfo=UTC)
     source = SourceRecord(
         b"1",
@@ -69,7 +69,7 @@ def test_sink_record_of_a_source_record() -> None:
 
 
 def test_payload_is_not_shown() -> None:
-    """A record does not show its payload, key and attributes, which may be secret."""
+    """The representation of a record omits payload, key and attributes, which may be secret."""
     record = SinkRecord(b"hidden", key="hidden", attributes={"a": "hidden"}, topic="orders")
     assert "hidden" not in repr(record)
     assert "orders" in repr(record)

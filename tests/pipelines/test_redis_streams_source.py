@@ -1,4 +1,4 @@
-"""A source from streams of Redis, at a private server."""
+"""The Redis Streams source, against a private server."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ WRONG = "hunter2-of-nobody"
 
 @pytest.fixture(scope="module")
 def private() -> Generator[PrivateRedis]:
-    """A server of these tests alone."""
+    """Yield a Redis server for these tests alone."""
     with PrivateRedis() as server:
         yield server
 
 
 @pytest.fixture
 def server(private: PrivateRedis) -> Generator[Any]:
-    """Empty the server, and return a client of it."""
+    """Empty the server, and return a client for it."""
     with redis.Redis.from_url(private.url) as client:
         client.flushall()
         yield client
@@ -69,24 +69,24 @@ def source(
 
 
 async def revoked(_: Any) -> None:
-    """Fail, because Redis never takes an entry away before it is acknowledged."""
+    """Fail, because Redis revokes no entry before it is acknowledged."""
     raise AssertionError
 
 
 async def publish(private: PrivateRedis, *messages: Message, stream: str = "orders") -> None:
-    """Publish messages as the connector does."""
+    """Publish messages with the Redis Streams connector."""
     publisher = RedisStreams(url=Secret(private.url)).async_publisher("events")
     async with AsyncConnectorManager([Service("events")]) as manager, publisher:
         await manager.perform("events", publisher.publish_batch(stream, messages))
 
 
 def pending(server: Any) -> int:
-    """Return the number of entries that are delivered and not acknowledged."""
+    """Return the number of delivered entries that are not acknowledged."""
     return int(server.xpending("orders", "workers")["pending"])
 
 
 async def test_record_of_a_published_message(private: PrivateRedis, server: Any) -> None:
-    """A message arrives as it was published, with its stream, its position and its time."""
+    """A published message is read unchanged, with its stream, position and time."""
     begin = datetime.now(UTC).replace(microsecond=0)
     message = Message.of_json({"a": 1}, key="customer", headers={"trace": "1"}, id="m-1")
     await publish(private, message)
@@ -110,7 +110,7 @@ async def test_record_of_a_published_message(private: PrivateRedis, server: Any)
 
 
 async def test_entries_of_other_programs(private: PrivateRedis, server: Any) -> None:
-    """An entry with other fields, or an id without a time, arrives with all of its fields."""
+    """A stream entry with other fields, or with an id without a time, is read with all fields."""
     server.xadd("orders", {b"a\xff": b"1", b"": b"2"}, id="99999999999999999-1")
     reader = source(private)
     await reader.open(revoked)
@@ -123,7 +123,7 @@ async def test_entries_of_other_programs(private: PrivateRedis, server: Any) -> 
 
 
 async def test_polls_are_bounded(private: PrivateRedis, server: Any) -> None:
-    """A poll returns no more records than asked, and fewer of them if they are large."""
+    """A poll returns no more records than its limit, and fewer if they are large."""
     await publish(private, *(Message("x" * 10_000) for _ in range(30)))
     reader = source(private)
     await reader.open(revoked)
@@ -133,7 +133,7 @@ async def test_polls_are_bounded(private: PrivateRedis, server: Any) -> None:
 
 
 async def test_streams_of_one_source(private: PrivateRedis, server: Any) -> None:
-    """A source reads several streams, and acknowledges each entry in its own."""
+    """A source can read several streams, and acknowledges each entry in its own."""
     for stream in ("orders", "returns"):
         await publish(private, Message(stream), stream=stream)
     reader = source(private, "orders", "returns")
@@ -146,7 +146,7 @@ async def test_streams_of_one_source(private: PrivateRedis, server: Any) -> None
 
 
 async def test_consumer_gets_back_what_it_left(private: PrivateRedis, server: Any) -> None:
-    """A consumer that opens with the name of one that died gets its entries first, in order."""
+    """A consumer that opens with a dead one's name gets its unacknowledged entries first."""
     await publish(private, *(Message(str(number)) for number in range(5)))
     first = source(private, consumer="worker")
     await first.open(revoked)
@@ -166,7 +166,7 @@ async def test_consumer_gets_back_what_it_left(private: PrivateRedis, server: An
 
 
 async def test_abandoned_entries_go_to_others(private: PrivateRedis, server: Any) -> None:
-    """Entries of a member that does not extend them are claimed, and released ones at once."""
+    """Entries that a consumer does not extend are claimed by others; released ones at once."""
     await publish(private, Message("0"), Message("1"))
     first, second = source(private, claim_after=3600.0), source(private, claim_after=3600.0)
     await first.open(revoked)
@@ -184,7 +184,7 @@ async def test_abandoned_entries_go_to_others(private: PrivateRedis, server: Any
 
 
 async def test_deleted_entries_are_left_out(private: PrivateRedis, server: Any) -> None:
-    """An entry that was deleted before its second delivery is no record."""
+    """An entry that was deleted before its second delivery is skipped."""
     await publish(private, Message("0"), Message("1"))
     first = source(private, consumer="worker")
     await first.open(revoked)
@@ -198,7 +198,7 @@ async def test_deleted_entries_are_left_out(private: PrivateRedis, server: Any) 
 
 
 async def test_position_can_be_moved(private: PrivateRedis, server: Any) -> None:
-    """A group continues after the entry that it is set to."""
+    """After seeking, a consumer group continues after the given entry."""
     await publish(private, *(Message(str(number)) for number in range(3)))
     reader = source(private)
     await reader.open(revoked)
@@ -213,7 +213,7 @@ async def test_position_can_be_moved(private: PrivateRedis, server: Any) -> None
 
 
 async def test_group_for_new_entries(private: PrivateRedis, server: Any) -> None:
-    """A group that begins at "$" gets what is published after it was created."""
+    """A consumer group that begins at "$" gets entries published after its creation."""
     await publish(private, Message("old"))
     reader = source(private, start="$")
     await reader.open(revoked)
@@ -223,7 +223,7 @@ async def test_group_for_new_entries(private: PrivateRedis, server: Any) -> None
 
 
 async def test_deleted_group_is_created_again(private: PrivateRedis, server: Any) -> None:
-    """A group that somebody deleted is a temporary error, and is there after the next opening."""
+    """A deleted consumer group is a temporary error; the next opening creates it again."""
     await publish(private, Message("0"))
     reader = source(private)
     await reader.open(revoked)
@@ -236,7 +236,7 @@ async def test_deleted_group_is_created_again(private: PrivateRedis, server: Any
 
 
 async def test_what_is_no_stream_is_refused(private: PrivateRedis, server: Any) -> None:
-    """A key of another kind stops the source before anything is read."""
+    """A Redis key that is not a stream stops the source before anything is read."""
     server.set("orders", "1")
     with pytest.raises(ConfigurationError, match="refused a command"):
         await source(private).open(revoked)
@@ -251,7 +251,7 @@ def test_streams_are_a_list(private: PrivateRedis, streams: Any) -> None:
 
 
 async def test_wrong_password_and_missing_rights(private: PrivateRedis, server: Any) -> None:
-    """A wrong password and a missing right are final errors without the password."""
+    """A wrong password or missing right is a final error that does not show the password."""
     server.acl_setuser("reader", enabled=True, passwords=["+right"], keys=["*"], commands=["+ping"])
     for password in (WRONG, "right"):
         url = private.url.replace("//", f"//reader:{password}@")
@@ -262,7 +262,7 @@ async def test_wrong_password_and_missing_rights(private: PrivateRedis, server: 
 
 
 async def test_use_before_it_is_open(private: PrivateRedis) -> None:
-    """A source that is not open says so, as one that lost its connection."""
+    """Using a Redis source that is not open raises the same error as a lost connection."""
     reader = source(private)
     with pytest.raises(ConnectionFailed, match="closed"):
         await reader.poll(MANY)
@@ -270,7 +270,7 @@ async def test_use_before_it_is_open(private: PrivateRedis) -> None:
 
 
 async def test_server_is_killed_and_comes_back(tmp_path: Any) -> None:
-    """A pipeline outlives the death of its server, and each record reaches the sink."""
+    """After its Redis server died and returned, a pipeline brings each record to the sink."""
     options = ("--appendonly", "yes", "--appendfsync", "always")
     sink = MemorySink()
     with PrivateRedis(*options) as server:
@@ -291,7 +291,7 @@ async def test_server_is_killed_and_comes_back(tmp_path: Any) -> None:
 
 
 def has_effects(server: Any, count: int) -> bool:
-    """Return whether the sink has written so many records."""
+    """Return whether the sink has written this many records."""
     return bool(server.hlen("effects") >= count)
 
 
@@ -305,7 +305,7 @@ def start_worker(private: PrivateRedis, kind: str = "store") -> subprocess.Popen
 
 
 def test_killed_worker_loses_nothing(private: PrivateRedis, server: Any) -> None:
-    """After kill -9 at random moments each record has its effect; few were tried again."""
+    """After kill -9 at random moments each record has its effect, and few are repeated."""
     messages = 600
     for number in range(messages):
         server.xadd("orders", {"payload": str(number), "moorage-key": f"k{number % 7}"})
@@ -330,7 +330,7 @@ def test_killed_worker_loses_nothing(private: PrivateRedis, server: Any) -> None
 
 
 def test_worker_with_a_hanging_sink_ends_in_time(private: PrivateRedis, server: Any) -> None:
-    """SIGTERM ends a worker whose sink hangs, with the exit code of one that was cut off."""
+    """SIGTERM ends a worker whose sink hangs, with the exit code for cut-off records."""
     server.xadd("orders", {"payload": "1"})
     worker = start_worker(private, "hang")
     wait_until(lambda: server.hlen("effects") == 1, "the worker's effect")
@@ -341,7 +341,7 @@ def test_worker_with_a_hanging_sink_ends_in_time(private: PrivateRedis, server: 
 
 
 async def test_lost_connection_is_temporary(private: PrivateRedis, server: Any) -> None:
-    """A connection that the server ends is an error that the next opening repairs."""
+    """A connection that the server closes is a temporary error; the next opening repairs it."""
     await publish(private, Message("0"))
     reader = source(private)
     await reader.open(revoked)
@@ -361,7 +361,7 @@ async def test_lost_connection_is_temporary(private: PrivateRedis, server: Any) 
 
 
 async def test_message_with_an_unreadable_type(private: PrivateRedis, server: Any) -> None:
-    """A type and an id that are not UTF-8 are shown with their bytes escaped."""
+    """A content type or message id that is not UTF-8 is read with its bytes escaped."""
     server.xadd("orders", {"payload": "1", "content-type": b"\xff", "message-id": b"\xfe"})
     reader = source(private)
     await reader.open(revoked)

@@ -1,4 +1,4 @@
-"""Pipelines that run until they end, or until a signal."""
+"""Running pipelines until their sources end, or until a signal."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from moorage.testing import MemoryBroker, MemorySink, MemorySource, records_of
 
 
 def test_pipelines_that_end() -> None:
-    """The reports of pipelines whose sources end are returned in their order."""
+    """`run` returns the reports of pipelines whose sources end, in the pipelines' order."""
     reports = run_pipelines(
         lambda: [
             Pipeline("orders", MemorySource(records_of(count)), MemorySink()) for count in (3, 2)
@@ -37,7 +37,7 @@ def test_pipelines_that_end() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signal_ends_pipelines(number: signal.Signals) -> None:
-    """A signal ends all pipelines in order, and has its old effect afterwards."""
+    """A signal stops all pipelines cleanly; afterwards the previous handler is restored."""
     before = signal.getsignal(number)
 
     def make() -> list[Pipeline]:
@@ -52,7 +52,7 @@ def test_signal_ends_pipelines(number: signal.Signals) -> None:
 
 
 def test_pipelines_in_another_thread() -> None:
-    """Pipelines run in a thread too, where no signal can be handled."""
+    """Pipelines also run outside the main thread, where signals cannot be handled."""
     states: list[PipelineState] = []
 
     def run() -> None:
@@ -66,7 +66,7 @@ def test_pipelines_in_another_thread() -> None:
 
 
 def test_failure_of_one_ends_the_others() -> None:
-    """The failure of a pipeline is raised after the others have ended in order."""
+    """If one pipeline fails, its error is raised after the others have stopped cleanly."""
     others: list[Pipeline] = []
 
     def make() -> list[Pipeline]:
@@ -81,7 +81,7 @@ def test_failure_of_one_ends_the_others() -> None:
 
 
 async def test_records_are_published() -> None:
-    """A sink publishes records with their key, attributes, type and id, and keeps their order."""
+    """A publishing sink keeps key, attributes, type, id and order of records."""
     broker = MemoryBroker(["orders", "small"])
     records = records_of(4, keys=2)
 
@@ -108,7 +108,7 @@ async def test_records_are_published() -> None:
 
 
 async def test_dead_letters_are_published() -> None:
-    """A dead letter has the original payload and key, and says why it failed."""
+    """A published dead letter has the original payload and key, and the error in its headers."""
     broker = MemoryBroker(["failed"])
     async with AsyncConnectorManager([Service("events")]) as manager:
         letters = DeadLetterTopic(manager, broker.async_publisher("events"), "failed")

@@ -1,4 +1,4 @@
-"""Sinks that are functions, that publish, and the sink in memory pass the kit of sinks."""
+"""Sinks from functions, publishing sinks and the memory sink pass the sink conformance kit."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def _number(record: SinkRecord) -> int:
 
 
 def record_sink(stored: list[int]) -> SinkConnector:
-    """A sink of a synchronous function."""
+    """Return a sink made from a synchronous function."""
     return RecordSink(lambda record: stored.append(_number(record)))
 
 
 def async_sink(stored: list[int]) -> SinkConnector:
-    """A sink of an asynchronous function."""
+    """Return a sink made from an asynchronous function."""
 
     async def store(record: SinkRecord) -> None:
         await asyncio.sleep(0)
@@ -50,7 +50,7 @@ def async_sink(stored: list[int]) -> SinkConnector:
 
 
 def batch_sink(stored: list[int]) -> SinkConnector:
-    """A sink of a function that stores a batch or nothing of it."""
+    """Return a sink made from a function that stores a whole batch or nothing."""
 
     def store(records: list[SinkRecord]) -> None:
         stored.extend([_number(record) for record in records])
@@ -59,7 +59,7 @@ def batch_sink(stored: list[int]) -> SinkConnector:
 
 
 def memory_sink(stored: list[int], *, tells_records: bool) -> SinkConnector:
-    """The sink in memory, which refuses negative numbers."""
+    """Return the memory sink, which refuses negative numbers."""
 
     def judge(record: SinkRecord) -> Exception | None:
         return InvalidData("A number is negative.") if record.json() < 0 else None
@@ -74,22 +74,22 @@ def memory_sink(stored: list[int], *, tells_records: bool) -> SinkConnector:
 
 @attrs.define
 class Subject:
-    """A sink with the numbers that it stored."""
+    """A sink for the conformance kit, with the numbers that it stored."""
 
     sink: SinkConnector
     numbers: list[int]
     has_effect_once: bool = False
 
     def record(self, number: int, /) -> SinkRecord:
-        """Return a record of a number."""
+        """Return a record with a number."""
         return SinkRecord.of_json(number, topic="numbers", offset=number)
 
     def bad_record(self, number: int, /) -> SinkRecord | None:
-        """Return a record of a negative number."""
+        """Return a record with a negative number."""
         return self.record(-number)
 
     async def stored(self) -> list[int]:
-        """Return the numbers."""
+        """Return the stored numbers."""
         return self.numbers
 
 
@@ -97,7 +97,7 @@ class Subject:
 async def subject(
     make: Callable[[list[int]], SinkConnector],
 ) -> AsyncGenerator[sink_conformance.SinkSubject]:
-    """Make a subject."""
+    """Create a sink for the conformance kit."""
     stored: list[int] = []
     yield Subject(make(stored), stored)
 
@@ -117,29 +117,29 @@ async def subject(
 async def test_conformance(
     check: sink_conformance.Check, make: Callable[[list[int]], SinkConnector]
 ) -> None:
-    """The sink passes the kit of sinks."""
+    """The sink passes the sink conformance kit."""
     await check(partial(subject, make))
 
 
 class PublishSubject(Subject):
-    """A sink that publishes, with its broker."""
+    """A publishing sink for the conformance kit, with its broker."""
 
     def __init__(self, sink: SinkConnector, broker: MemoryBroker) -> None:
         super().__init__(sink, [])
         self.broker = broker
 
     def bad_record(self, number: int, /) -> SinkRecord | None:
-        """Return a record of a topic that does not exist."""
+        """Return a record for a topic that does not exist."""
         return attrs.evolve(self.record(number), topic="nowhere")
 
     async def stored(self) -> list[int]:
-        """Return the numbers of the messages."""
+        """Return the numbers of the published messages."""
         return [int(stored.message.payload) for stored in self.broker.messages]
 
 
 @asynccontextmanager
 async def publish_subject() -> AsyncGenerator[sink_conformance.SinkSubject]:
-    """Make a subject."""
+    """Create a publishing sink for the conformance kit."""
     broker = MemoryBroker(["numbers"])
     async with AsyncConnectorManager([Service("events")]) as manager:
         yield PublishSubject(PublishSink(manager, broker.async_publisher("events")), broker)
@@ -147,5 +147,5 @@ async def publish_subject() -> AsyncGenerator[sink_conformance.SinkSubject]:
 
 @pytest.mark.parametrize("check", sink_conformance.CHECKS, ids=name_of)
 async def test_publishing_conformance(check: sink_conformance.Check) -> None:
-    """The sink that publishes passes the kit of sinks."""
+    """The publishing sink passes the sink conformance kit."""
     await check(publish_subject)

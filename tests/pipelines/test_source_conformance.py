@@ -1,4 +1,4 @@
-"""The sources of brokers pass the checks of every source."""
+"""The sources of brokers pass the source conformance kit."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CHECKS = pytest.mark.parametrize("check", source_conformance.CHECKS, ids=name_of
 
 @pytest.fixture(scope="module")
 def redis_server() -> Generator[PrivateRedis]:
-    """A server of these tests alone."""
+    """Yield a Redis server for these tests alone."""
     with PrivateRedis() as server:
         yield server
 
@@ -49,7 +49,7 @@ def publishing(settings: Any, topic: str) -> Callable[[Sequence[Message]], Any]:
 
 
 def interrupting(proxy: TcpProxy) -> Callable[[], None]:
-    """Return a function that ends all connections, and accepts new ones."""
+    """Return a function that cuts all connections, and accepts new ones."""
 
     def interrupt() -> None:
         proxy.cut_connections()
@@ -60,7 +60,7 @@ def interrupting(proxy: TcpProxy) -> Callable[[], None]:
 
 @CHECKS
 async def test_redis_streams(check: source_conformance.Check, redis_server: PrivateRedis) -> None:
-    """Streams of Redis pass."""
+    """The Redis Streams source passes the source conformance kit."""
     stream = uuid4().hex
     with TcpProxy("127.0.0.1", redis_server.port) as proxy:
         host, port = proxy.address
@@ -76,7 +76,7 @@ async def test_redis_streams(check: source_conformance.Check, redis_server: Priv
 @CHECKS
 @pytest.mark.parametrize("kind", ["classic", "quorum"])
 async def test_rabbitmq(check: source_conformance.Check, kind: str) -> None:
-    """Queues of RabbitMQ pass."""
+    """The RabbitMQ source passes the source conformance kit."""
     url = urlsplit(rabbitmq_url())
     broker = Broker(rabbitmq_url(), arguments={"x-queue-type": kind})
     with TcpProxy(str(url.hostname), url.port or 5672) as proxy, closing(broker):
@@ -92,7 +92,7 @@ async def test_rabbitmq(check: source_conformance.Check, kind: str) -> None:
 
 @CHECKS
 async def test_kafka(check: source_conformance.Check) -> None:
-    """Topics of Kafka pass, at a mock cluster."""
+    """The Kafka source passes the source conformance kit, at a mock cluster."""
     with KafkaCluster(orders=4) as cluster:
         settings = Kafka(
             servers=cluster.servers,

@@ -1,4 +1,4 @@
-"""Checkpoints in a table, alone and with the rows of a sink."""
+"""Pipeline checkpoints in an SQL table, alone and together with a sink's rows."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _record(offset: Any, **fields: Any) -> SinkRecord:
 
 @each_system
 async def test_only_the_last_owner_stores_positions(system: str, tmp_path: Path) -> None:
-    """An earlier owner stores nothing more, and the next begins after the last position."""
+    """Only the last worker that began a checkpoint can store positions in the table."""
     async with database(system, tmp_path) as made:
         first, second = await _checkpoints(made), await _checkpoints(made)
         assert (1, {}) == await first.begin("orders")
@@ -48,7 +48,7 @@ async def test_only_the_last_owner_stores_positions(system: str, tmp_path: Path)
 
 @each_system
 async def test_earlier_owner_writes_no_rows(system: str, tmp_path: Path) -> None:
-    """The sink of a worker that was replaced writes nothing more."""
+    """A SQL sink whose worker was replaced writes no more rows."""
     async with database(system, tmp_path) as made:
         await made.run("CREATE TABLE orders (number integer)")
         first = await _checkpoints(made)
@@ -65,7 +65,7 @@ async def test_earlier_owner_writes_no_rows(system: str, tmp_path: Path) -> None
 
 
 async def test_position_that_moved_with_rows_is_not_set_back(tmp_path: Path) -> None:
-    """A later commit of the source does not undo the position of the sink."""
+    """A later commit of the source does not set back the position that the sink has stored."""
     async with database("sqlite", tmp_path) as made:
         await made.run("CREATE TABLE orders (number integer)")
         checkpoints = await _checkpoints(made)
@@ -80,7 +80,7 @@ async def test_position_that_moved_with_rows_is_not_set_back(tmp_path: Path) -> 
 
 
 async def test_records_of_another_source_are_refused(tmp_path: Path) -> None:
-    """Positions move only with records of the source that began with the checkpoints."""
+    """A SQL sink with checkpoints refuses records of a source other than the one it began with."""
     async with database("sqlite", tmp_path) as made:
         await made.run("CREATE TABLE orders (number integer)")
         checkpoints = await _checkpoints(made)
@@ -107,23 +107,23 @@ async def test_records_of_another_source_are_refused(tmp_path: Path) -> None:
     ],
 )
 def test_offsets_of_one_type_have_an_order(offset: Any, position: Any, expected: bool) -> None:
-    """A record is after a position if its offset is greater."""
+    """Offsets of one type are compared by value."""
     assert expected is is_after(offset, position)
 
 
 @pytest.mark.parametrize("offset, position", [(1, "1"), ("1", 1), (None, 1), (None, None)])
 def test_offsets_of_two_types_are_refused(offset: Any, position: Any) -> None:
-    """A change of the offsets' type is no silent loss of records."""
+    """Comparing offsets of two types raises an error, so that no records are skipped."""
     with pytest.raises(LocalFailure, match="cannot be compared"):
         is_after(offset, position)
 
 
 def test_partitions_have_names() -> None:
-    """A source without partitions has one with a name."""
+    """The checkpoint of a source without partitions is stored as partition "0"."""
     assert ["0", "3", "a"] == [partition_name(partition) for partition in (None, 3, "a")]
 
 
 def test_other_connectors_are_refused() -> None:
-    """An object that is no connector of SQL is refused at once."""
+    """An object that is not a SQL connector is refused at once."""
     with pytest.raises(ConfigurationError, match="not a connector of SQL"):
         SqlCheckpoints(None, None)  # type: ignore[arg-type]  # the mistake

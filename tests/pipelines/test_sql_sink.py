@@ -1,4 +1,4 @@
-"""The sink that writes rows into a table, and its checkpoints, with real databases."""
+"""The pipeline sink that writes rows into a SQL table, and its checkpoints, in real databases."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ SOON = RetryPolicy(base_delay=0.0001, max_delay=0.0001)
 
 
 def order(number: int, note: str | None = "tea", **fields: Any) -> SinkRecord:
-    """A record of an order."""
+    """Return a record with an order."""
     value = {"number": number, "note": note, "other": 1}
     return SinkRecord.of_json(value, topic="orders", offset=number, **fields)
 
 
 @attrs.define
 class SqlSubject:
-    """The sink with its table."""
+    """A SQL sink with its table, for the conformance kit."""
 
     database: Database
     sink: SqlSink
@@ -67,7 +67,7 @@ class SqlSubject:
 
 
 class JsonSubject(SqlSubject):
-    """The sink with a record that lacks a column."""
+    """A SQL sink whose bad record lacks a column."""
 
     def bad_record(self, number: int, /) -> SinkRecord | None:
         """Return a record without a note."""
@@ -78,7 +78,7 @@ class JsonSubject(SqlSubject):
 async def sql_subject(
     kind: Any, system: str, folder: Path, is_exact: bool
 ) -> AsyncGenerator[SqlSubject]:
-    """Make a subject; an exact one has no key, and stores positions with the rows."""
+    """Create a SQL sink; an exact one has no key, and stores positions with the rows."""
     async with database(system, folder) as made:
         await made.run(LOG if is_exact else ORDERS)
         checkpoints = SqlCheckpoints(made.manager, made.connector) if is_exact else None
@@ -103,13 +103,13 @@ async def sql_subject(
 async def test_conformance(
     check: sink_conformance.Check, system: str, kind: Any, is_exact: bool, tmp_path: Path
 ) -> None:
-    """The sink passes the kit of sinks."""
+    """The SQL sink passes the sink conformance kit."""
     await check(partial(sql_subject, kind, system, tmp_path, is_exact))
 
 
 @each_system
 async def test_row_with_the_same_key_is_replaced(system: str, tmp_path: Path) -> None:
-    """The last record of a key decides, within a batch and between batches."""
+    """Of records with the same key the last is stored, within a batch and between batches."""
     async with sql_subject(SqlSubject, system, tmp_path, is_exact=False) as subject:
         await subject.sink.process_batch([order(1, "a"), order(2, "b"), order(1, "c")])
         await subject.sink.process_batch([order(2, None)])
@@ -120,7 +120,7 @@ async def test_row_with_the_same_key_is_replaced(system: str, tmp_path: Path) ->
 
 @each_system
 async def test_key_alone_is_inserted_once(system: str, tmp_path: Path) -> None:
-    """A table whose key is all its columns keeps one row for each key."""
+    """A table that consists of key columns only keeps one row per key."""
     async with database(system, tmp_path) as made:
         await made.run(ORDERS)
         sink = SqlSink(made.manager, made.connector, "orders", columns=["number"], key=["number"])
@@ -132,7 +132,7 @@ async def test_key_alone_is_inserted_once(system: str, tmp_path: Path) -> None:
 
 @each_system
 async def test_rows_come_from_a_function(system: str, tmp_path: Path) -> None:
-    """A function makes the row of a record, in a table of another schema."""
+    """A function can make the row of a record, also for a table in another schema."""
     async with database(system, tmp_path) as made:
         await made.run(ORDERS)
         sink = SqlSink(
@@ -163,7 +163,7 @@ async def test_rows_come_from_a_function(system: str, tmp_path: Path) -> None:
 async def test_unsuitable_table_is_refused(
     table: str, columns: tuple[str, ...], key: tuple[str, ...], system: str, tmp_path: Path
 ) -> None:
-    """A sink whose table or key does not exist never begins."""
+    """A SQL sink whose table or key does not exist refuses to open."""
     async with database(system, tmp_path) as made:
         await made.run(ORDERS)
         sink = SqlSink(made.manager, made.connector, table, columns=columns, key=key)
@@ -172,7 +172,7 @@ async def test_unsuitable_table_is_refused(
 
 
 async def test_wrong_arguments_are_refused(tmp_path: Path) -> None:
-    """The key is among the columns, and the checkpoints share the connector."""
+    """A key outside the columns, and checkpoints over another connector, are refused."""
     async with database("sqlite", tmp_path) as made:
         make = partial(SqlSink, made.manager, made.connector, "orders")
         with pytest.raises(ConfigurationError, match="do not contain its key"):
@@ -187,7 +187,7 @@ async def test_wrong_arguments_are_refused(tmp_path: Path) -> None:
 
 
 async def test_exact_sink_needs_one_lane(tmp_path: Path) -> None:
-    """Positions that move with rows need records in their order."""
+    """A SQL sink that stores positions with its rows refuses a pipeline with two lanes."""
     async with sql_subject(SqlSubject, "sqlite", tmp_path, is_exact=True) as subject:
         assert subject.sink.needs_one_lane
         source = MemorySource(records_of(1))
@@ -199,7 +199,7 @@ async def test_exact_sink_needs_one_lane(tmp_path: Path) -> None:
 async def test_payload_without_the_columns_is_the_records_fault(
     payload: bytes, tmp_path: Path
 ) -> None:
-    """A payload that is no object, or lacks a column, is invalid data."""
+    """A payload that is not an object, or lacks a column, is invalid data."""
     async with sql_subject(SqlSubject, "sqlite", tmp_path, is_exact=False) as subject:
         results = await subject.sink.process_batch([SinkRecord(payload, topic="orders")])
 
@@ -208,7 +208,7 @@ async def test_payload_without_the_columns_is_the_records_fault(
 
 
 class _LostAnswers:
-    """A manager that loses the answers of some transactions, which have happened."""
+    """A manager that loses the responses of some committed transactions."""
 
     def __init__(self, manager: Any, losses: int) -> None:
         self._manager = manager
@@ -232,7 +232,7 @@ class _LostAnswers:
 
 
 def orders_of(numbers: int) -> Any:
-    """A function that returns orders after a position, a few at a time."""
+    """Return a function that returns a few orders after a position."""
 
     def fetch(position: Any) -> list[SourceRecord] | None:
         first = (position or 0) + 1
@@ -247,7 +247,7 @@ def orders_of(numbers: int) -> Any:
 
 @each_system
 async def test_each_record_is_written_exactly_once(system: str, tmp_path: Path) -> None:
-    """Lost answers of commits and a lost process write no record twice, and lose none."""
+    """Lost commit responses and a killed process neither repeat nor lose a record."""
     async with database(system, tmp_path) as made:
         await made.run(LOG)
         dead_letters = MemoryDeadLetters()
@@ -283,11 +283,11 @@ async def test_each_record_is_written_exactly_once(system: str, tmp_path: Path) 
 
 
 async def _nothing(*_: object) -> None:
-    """Commit nothing, as a process that ended before."""
+    """Commit nothing, like a process that died before."""
 
 
 class _Crash(ConfigurationError):
-    """The end of a process."""
+    """Raised in place of the death of a process."""
 
 
 def _ending_at(crash_at: int | None, record: SinkRecord) -> SinkRecord:

@@ -1,4 +1,4 @@
-"""A copy of a database sends nothing until an operator allows it."""
+"""The environment guard: a copied database sends nothing until an operator allows it."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def anyio_backend() -> str:
 
 
 def hub(town: ReloadWorld, storage: Any, environment: str | None, *, awaited: bool) -> Any:
-    """A hub of an environment, with one service."""
+    """Return a hub of an environment, with one service."""
     make: Any = AsyncHub if awaited else Hub
     return make(
         [],
@@ -71,7 +71,7 @@ def hub(town: ReloadWorld, storage: Any, environment: str | None, *, awaited: bo
 
 @EITHER
 async def test_other_environment_sends_nothing(awaited: bool) -> None:
-    """A store belongs to the first environment that uses it; other environments send nothing."""
+    """The first environment that uses a store owns it; calls in other environments are refused."""
     world, memory = ReloadWorld(), MemoryStorage()
     storage = AsyncMemoryStorage(memory) if awaited else memory
     await resolved(hub(world, storage, "", awaited=awaited).manager.call("vat", GET))
@@ -107,7 +107,7 @@ async def _return_one() -> int:
 
 @EITHER
 async def test_rearm_allows_the_environment(awaited: bool) -> None:
-    """After `rearm` the environment sends, the first one still does, and a third does not."""
+    """After `rearm` an environment may send; the owner still may, and a third may not."""
     world, memory = ReloadWorld(), MemoryStorage()
     storage: Any = AsyncMemoryStorage(memory) if awaited else memory
     first = hub(world, storage, "production", awaited=awaited)
@@ -128,7 +128,7 @@ async def test_rearm_allows_the_environment(awaited: bool) -> None:
 
 @EITHER
 async def test_environment_is_checked_once(awaited: bool) -> None:
-    """A process checks before its first call only, and never without an environment's name."""
+    """A process checks the environment before its first call only, and never without a name."""
     world, memory = ReloadWorld(), MemoryStorage()
     claims: list[Any] = []
 
@@ -151,7 +151,7 @@ async def test_environment_is_checked_once(awaited: bool) -> None:
 
 @EITHER
 async def test_status_does_not_rearm(awaited: bool) -> None:
-    """Reading the status of a copied store does not allow calls."""
+    """Reading the status of a copied store does not allow it to send."""
     world, memory = ReloadWorld(), MemoryStorage()
     storage: Any = AsyncMemoryStorage(memory) if awaited else memory
     await resolved((arearm if awaited else rearm)(storage, "production"))
@@ -169,7 +169,7 @@ async def test_status_does_not_rearm(awaited: bool) -> None:
 
 @EITHER
 async def test_check_is_repeated_until_the_store_replies(awaited: bool) -> None:
-    """Calls go on while the store cannot be read, and stop once it names another owner."""
+    """Calls continue while the store is unreadable, and stop once it names another owner."""
     world, memory = ReloadWorld(), MemoryStorage()
 
     class FailingState(MemoryStorage):
@@ -204,7 +204,7 @@ async def test_check_is_repeated_until_the_store_replies(awaited: bool) -> None:
 
 
 class _VirtualCore:
-    """A core with a clock that only its store advances, and a store that may fail."""
+    """An environment guard's store access with a virtual clock, whose store may fail."""
 
     def __init__(self, memory: Any, *, takes: float = 0.0) -> None:
         self.memory = memory
@@ -221,12 +221,12 @@ class _VirtualCore:
         return self.memory.execute(command)
 
     def nanoseconds(self) -> int:
-        """The local clock."""
+        """Return the local clock's time in nanoseconds."""
         return self.now
 
 
 def _claim_fence(memory: MemoryStorage) -> Any:
-    """Claim for ten seconds, as an earlier release does before it writes."""
+    """Claim the record for ten seconds, as an earlier release does before writing."""
     return memory.execute(
         Claim(
             "{:moorage}:fence:home",
@@ -241,7 +241,7 @@ def _claim_fence(memory: MemoryStorage) -> Any:
 
 
 async def test_unavailable_store_stops_no_call() -> None:
-    """If the store is unavailable, the call goes on and the next one checks again."""
+    """If the store is unavailable, the call continues and the next one checks again."""
     fence = EnvironmentGuard(_VirtualCore(None), "production")  # type: ignore[arg-type]  # what it needs of one
 
     await fence.check()
@@ -251,7 +251,7 @@ async def test_unavailable_store_stops_no_call() -> None:
 
 @pytest.mark.parametrize("whose", ["production", "staging", None])
 async def test_abandoned_claim_delays_nobody(whose: str | None) -> None:
-    """A claim of a killed process is not waited for."""
+    """The guard does not wait for the claim of a killed process."""
     memory = MemoryStorage(VirtualClock())
     assert Verdict.RUN is _claim_fence(memory).verdict
     core: Any = _VirtualCore(memory)
@@ -265,7 +265,7 @@ async def test_abandoned_claim_delays_nobody(whose: str | None) -> None:
 
 
 async def test_late_claim_holder_changes_nothing() -> None:
-    """An earlier release that claimed and wrote too late changes nothing."""
+    """An earlier release that writes after its claim has expired changes nothing."""
     memory = MemoryStorage(VirtualClock())
     claim_answer = _claim_fence(memory)
     core: Any = _VirtualCore(memory)
@@ -280,7 +280,7 @@ async def test_late_claim_holder_changes_nothing() -> None:
 
 
 async def test_processes_check_the_store_once_each() -> None:
-    """Processes that start together make one store call each, and the first one writes."""
+    """Processes that start together make one store call each, and the first one is the owner."""
     memory = MemoryStorage(VirtualClock())
     core: Any = _VirtualCore(memory)
     for _ in range(200):
@@ -290,7 +290,7 @@ async def test_processes_check_the_store_once_each() -> None:
 
 
 async def test_each_check_gets_the_remaining_time() -> None:
-    """The second store gets the remaining time, and no store is called without time."""
+    """A second store gets the remaining time of a check, and none is called without time."""
     memory = MemoryStorage(VirtualClock())
     await EnvironmentGuard(_VirtualCore(memory), "production").check()  # type: ignore[arg-type]  # as above
     core: Any = _VirtualCore(memory, takes=0.75)
@@ -323,7 +323,7 @@ async def test_failed_checks_take_a_tenth_of_the_time() -> None:
 
 @EITHER
 async def test_check_uses_the_calls_deadline(awaited: bool) -> None:
-    """A check may take half of a call's time, and the call has that much less."""
+    """The check may take half of a call's timeout, which is subtracted from the call's time."""
     world, memory = ReloadWorld(), MemoryStorage()
     reports: list[float | None] = []
 
@@ -386,7 +386,7 @@ async def test_environment_of_the_configuration(
 
 @EITHER
 async def test_records_are_readable_by_every_release(awaited: bool) -> None:
-    """Owner and allowed environments are stored where each release reads them."""
+    """Owner and allowed environments are stored under the keys that every release reads."""
     memory = MemoryStorage()
     requests: list[str] = []
 
@@ -435,7 +435,7 @@ def _shared(kind: str, tmp_path: Path, *, awaited: bool) -> Generator[Any]:
 @EITHER
 @pytest.mark.parametrize("kind", ["sqlite", "redis", "postgresql", "mariadb"])
 async def test_every_store_keeps_its_owner(kind: str, tmp_path: Path, awaited: bool) -> None:
-    """Every kind of store keeps the name of its environment."""
+    """Every kind of store keeps the name of its owning environment."""
     with _shared(kind, tmp_path, awaited=awaited) as storage:
         ask, arm = (aowner, arearm) if awaited else (owner, rearm)
         assert await resolved(ask(storage)) is None
@@ -447,7 +447,7 @@ async def test_every_store_keeps_its_owner(kind: str, tmp_path: Path, awaited: b
 
 @EITHER
 async def test_copy_of_production_is_disarmed(tmp_path: Path, awaited: bool) -> None:
-    """Credentials, tenants and pending entries of a copy are deleted and counted."""
+    """`neutralize` deletes and counts credentials, tenants and pending entries of a copy."""
     credential_store: Any = SqliteCredentialProvider(tmp_path / "c.db", CIPHER)
     credential_store.rotate("stripe", None, Credentials.bearer("token"))
     credential_store.rotate("stripe", "acme", Credentials.bearer("token"))
@@ -480,7 +480,7 @@ async def test_copy_of_production_is_disarmed(tmp_path: Path, awaited: bool) -> 
 
 @EITHER
 async def test_environment_guard_of_a_hosts_store(*, awaited: bool) -> None:
-    """The configuration's environment applies also to a store that the host passes in."""
+    """The configuration's environment also applies to a store that the host passes in."""
     world = ReloadWorld()
     state: Any = AsyncMemoryStorage() if awaited else MemoryStorage()
     fields = {"services": {"vat": {"base_url": "https://vat.example"}}}

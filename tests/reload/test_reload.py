@@ -1,4 +1,4 @@
-"""A configuration that is reloaded while the hub is in use."""
+"""Reloading the configuration while the hub is in use."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ async def test_invalid_file_is_not_applied(
     tmp_path: Path,
     awaited: bool,
 ) -> None:
-    """An invalid file is refused with its path, and calls go on as before."""
+    """A reload refuses an invalid file and names it; calls continue with the old configuration."""
     world, path = ReloadWorld(), services(tmp_path / "moorage.toml", vat="https://one.example")
     hub = world.open(path, awaited=awaited)
     path.write_text('[services.vat]\nbase_url = "https://two.example"\nspeed = 1\n')
@@ -102,7 +102,7 @@ async def test_invalid_file_is_not_applied(
 
 @EITHER
 async def test_another_source(tmp_path: Path, awaited: bool) -> None:
-    """Another file or mapping can be loaded, and later reloads read that one."""
+    """A reload can name another file or mapping, which later reloads read."""
     world, path = ReloadWorld(), services(tmp_path / "moorage.toml", vat="https://one.example")
     hub = world.open(path, awaited=awaited)
     other_path = services(tmp_path / "other.toml", vat="https://two.example")
@@ -120,7 +120,7 @@ async def test_another_source(tmp_path: Path, awaited: bool) -> None:
 
 @MODES
 async def test_hub_of_values_reloads_values(hub_class: type[Any]) -> None:
-    """A hub made of values accepts new values, but cannot reload without any."""
+    """A hub made from objects accepts new objects in a reload, but cannot reload without any."""
     hubs = PigeonHubs()
     hub = hubs.hub(hub_class)
     face = hub.sms()
@@ -141,7 +141,7 @@ async def test_hub_of_values_reloads_values(hub_class: type[Any]) -> None:
 
 @EITHER
 async def test_store_cannot_change(tmp_path: Path, awaited: bool) -> None:
-    """A reload refuses another store, which would not have the keys used so far."""
+    """A reload with another store is refused, as that store lacks the keys used so far."""
     world = ReloadWorld()
     first = {"state": {"url": f"sqlite:///{tmp_path}/one.db"}}
     other_state = {"state": {"url": f"sqlite:///{tmp_path}/two.db"}}
@@ -172,7 +172,7 @@ async def test_environment_cannot_change(
     other: dict[str, str],
     path: str,
 ) -> None:
-    """A reload refuses another environment, since the store was checked for the first."""
+    """A reload with another environment is refused, as the store was checked for the first."""
     url = {"url": f"sqlite:///{tmp_path}/one.db"}
     hub = ReloadWorld().open({"state": {**url, **first}}, awaited=awaited)
 
@@ -206,7 +206,7 @@ async def test_tenant_source_cannot_change(
     other: dict[str, Any] | None,
     paths: list[str],
 ) -> None:
-    """A reload refuses another source of tenants, or a first one."""
+    """A reload that adds or changes the source of tenants is refused."""
     first, later_source = (
         {"tenants_from": TENANTS},
         {} if other is None else {"tenants_from": other},
@@ -225,14 +225,14 @@ async def test_tenant_source_cannot_change(
 
 @EITHER
 async def test_hosts_tenant_refresh_wins(awaited: bool) -> None:
-    """A refresh interval set by the host overrides that of the file."""
+    """A refresh interval that the host passes overrides that of the file."""
     hub = ReloadWorld().open({"tenants_from": TENANTS}, awaited=awaited, tenants_every=10.0)
 
     assert () == (await resolved(hub.reload({"tenants_from": {**TENANTS, "every": 7.0}}))).changed
 
 
 def test_hosts_store_wins() -> None:
-    """With a store set by the host, the file's store does not matter."""
+    """If the host passes a store, a reload ignores the store in the configuration."""
     from moorage.adapters.state.memory import MemoryStorage  # noqa: PLC0415 - of this test alone
 
     hub = ReloadWorld().open({"state": {"url": "memory:"}}, awaited=False, state=MemoryStorage())
@@ -276,7 +276,7 @@ async def test_service_state_survives_a_reload(awaited: bool) -> None:
 
 
 def test_thousand_calls_during_reloads() -> None:
-    """Threads lose and repeat no call while the configuration changes all the time."""
+    """During continuous reloads, calls from threads are neither lost nor repeated."""
     world = ReloadWorld()
     hub = world.open(_service_at("https://v0.example"), awaited=False)
     stop, loads = threading.Event(), 0
@@ -306,7 +306,7 @@ def test_thousand_calls_during_reloads() -> None:
 
 
 def test_thousand_tasks_get_their_responses() -> None:
-    """Tasks whose services are removed during their calls still get their responses."""
+    """Calls in progress get their responses even if a reload removes their services."""
 
     async def main() -> list[str]:
         world = ReloadWorld()
@@ -332,7 +332,7 @@ def test_thousand_tasks_get_their_responses() -> None:
 
 @MODES
 async def test_operation_keeps_its_configuration(hub_class: type[Any]) -> None:
-    """All steps of an operation use the configuration of its first step."""
+    """All steps of an operation use the configuration that its first step used."""
     hubs = PigeonHubs()
     hub = hubs.hub(hub_class)
     previous_dispatcher = hub._live.dispatcher  # noqa: SLF001 - an operation under way holds it
@@ -349,7 +349,7 @@ async def test_operation_keeps_its_configuration(hub_class: type[Any]) -> None:
 
 
 def test_unchanged_accounts_keep_their_transport(tmp_path: Path) -> None:
-    """An account at the same vendor keeps its transport; a new vendor gets a new one."""
+    """A reload keeps the transport of an unchanged account; a new vendor gets a new transport."""
     files, two = LocalFiles(root=str(tmp_path / "one")), LocalFiles(root=str(tmp_path / "two"))
     hub = Hub([Account("a", files), Account("b", files)])
     previous_transports = hub._live.dispatcher.transports  # noqa: SLF001 - nothing else tells
@@ -362,7 +362,7 @@ def test_unchanged_accounts_keep_their_transport(tmp_path: Path) -> None:
 
 
 def test_changes_are_listed_by_path() -> None:
-    """Changed accounts, routes, services and safety are listed by their path, also of tenants."""
+    """A reload lists changed accounts, routes, services and safety by path, also of tenants."""
     sid, token = "AC" + "0" * 32, "hidden"
     twilio = Twilio(account_sid=sid, credentials=token)
     custom_account = Account("acme.twilio", twilio, tenants=ACME)
@@ -383,7 +383,7 @@ def test_changes_are_listed_by_path() -> None:
 
 
 def test_manager_replaces_its_services() -> None:
-    """A manager by itself accepts new services, and keeps the old ones if these are wrong."""
+    """A manager without a hub accepts new services, and keeps the old if the new are invalid."""
     world = ReloadWorld()
     manager = ConnectorManager(
         [Service("a", "https://a.example")], http=world.client(awaited=False)
@@ -402,7 +402,7 @@ def test_manager_replaces_its_services() -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 def test_child_forked_during_a_reload(tmp_path: Path) -> None:
-    """A child that was forked while its parent reloaded can reload."""
+    """A child forked while its parent reloads can itself reload."""
     path = services(tmp_path / "moorage.toml", vat="https://one.example")
     world = ReloadWorld()
     hub = world.open(path, awaited=False)

@@ -1,4 +1,4 @@
-"""Tables of tenants in every kind of location: creating, emptying, and failures."""
+"""Tables of tenants in every kind of store: creating, emptying, and failures."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ EITHER = pytest.mark.parametrize("awaited", [False, True], ids=["plain", "awaite
 
 
 def ask(verb: Any, *options: object) -> Any:
-    """Return the result of a method of either mode."""
+    """Call a synchronous or asynchronous method, and return its result."""
     if inspect.iscoroutinefunction(verb):
         return asyncio.run(verb(*options))
     return verb(*options)
@@ -40,7 +40,7 @@ def ask(verb: Any, *options: object) -> Any:
 
 @contextmanager
 def in_database(kind: str, *, awaited: bool) -> Generator[Any]:
-    """Tenants in a table that no other test uses."""
+    """Yield tenants in a table that no other test uses."""
     url = postgres_url() if kind == "postgresql" else mariadb_url()
     prefix = f"ten{uuid4().hex[:8]}_"
     make: Any = AsyncSqlTenants if awaited else SqlTenants
@@ -56,7 +56,7 @@ def in_database(kind: str, *, awaited: bool) -> Generator[Any]:
 
 
 def emptied(tenants: Any) -> None:
-    """Store two tenants and delete both."""
+    """Store two tenants and delete all."""
     ask(tenants.put, "acme", {"sms": {"vendor": "twilio"}})
     ask(tenants.put, "brass", {})
 
@@ -68,7 +68,7 @@ def emptied(tenants: Any) -> None:
 @EITHER
 @pytest.mark.parametrize("kind", DRIVERS)
 def test_created_table_can_be_emptied(kind: str, *, awaited: bool) -> None:
-    """A created table stores tenants until all are deleted at once."""
+    """A new table of tenants stores tenants, and one call deletes all of them."""
     with in_database(kind, awaited=awaited) as tenants:
         ask(tenants.migrate)
         emptied(tenants)
@@ -76,7 +76,7 @@ def test_created_table_can_be_emptied(kind: str, *, awaited: bool) -> None:
 
 @EITHER
 def test_file_can_be_emptied(tmp_path: Path, *, awaited: bool) -> None:
-    """All tenants of a file are deleted at once."""
+    """One call deletes all tenants of a file."""
     make: Any = AsyncSqliteTenants if awaited else SqliteTenants
     emptied(make(tmp_path / "tenants.db", CIPHER))
 

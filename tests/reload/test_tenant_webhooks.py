@@ -1,4 +1,4 @@
-"""Webhooks for tenants' accounts in processes that have not called these accounts."""
+"""Webhooks for tenants' accounts in processes that have not yet called these accounts."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def anyio_backend() -> str:
 
 
 class Processes(TenantWorld):
-    """Processes that share tenants, an inbox and a vendor with an account of a tenant.
+    """Processes that share tenants, an inbox, and a vendor with a tenant's account.
 
     Attributes:
         handled: the events that a handler was given, in any process.
@@ -48,7 +48,7 @@ class Processes(TenantWorld):
         self.tenants.put("acme", self.tables())
 
     def tables(self, **changes: Any) -> Mapping[str, Any]:
-        """The configuration of the tenant."""
+        """Return the configuration of the tenant."""
         account = {
             "credentials": self.stripe.api_key,
             "webhook_secrets": [self.stripe.webhook_secret],
@@ -77,7 +77,7 @@ class Processes(TenantWorld):
         return hub, inbox
 
     def delivery(self) -> dict[str, Any]:
-        """A webhook of the tenant's account."""
+        """Return a webhook for the tenant's account."""
         self.stripe.tell("payment_intent.succeeded", {"id": "pi_1", "object": "payment_intent"})
         return self.stripe.sent[-1].arguments()
 
@@ -121,7 +121,7 @@ async def test_replaced_webhook_secret_is_used(awaited: bool) -> None:
 
 @EITHER
 async def test_unknown_account_name(awaited: bool) -> None:
-    """Unknown tenants and accounts are not found, and not cached."""
+    """A webhook for an unknown tenant or account is not found, and that result is not cached."""
     local_processes = Processes(awaited=awaited)
     hub, _ = local_processes.start()
     for name in ("nobody", "stranger.stripe", "acme.paypal", "a\nb.stripe", "x" * 600 + ".stripe"):
@@ -134,7 +134,7 @@ async def test_unknown_account_name(awaited: bool) -> None:
 
 @EITHER
 async def test_invalid_tenant_is_not_a_missing_account(awaited: bool) -> None:
-    """An invalid tenant raises an error, so that the vendor repeats its webhook."""
+    """For an invalid tenant the response is 500, so that the vendor repeats its webhook."""
     local_processes = Processes(awaited=awaited)
     local_processes.tenants.put("acme", {"vendors": {"stripe": {"speed": 5}}})
     hub, inbox = local_processes.start()
@@ -147,7 +147,7 @@ async def test_invalid_tenant_is_not_a_missing_account(awaited: bool) -> None:
 
 @EITHER
 async def test_webhook_during_an_outage_of_tenants(awaited: bool) -> None:
-    """The vendor is asked to repeat its webhook, which is then accepted."""
+    """While tenants are unavailable the vendor is asked to repeat its webhook."""
     local_processes = Processes(awaited=awaited)
     hub, inbox = local_processes.start()
     local_processes.broken = OSError("away")
@@ -176,7 +176,7 @@ async def test_tenants_account_overrides_the_configuration(awaited: bool) -> Non
 
 @EITHER
 async def test_hub_without_a_tenant_source(awaited: bool) -> None:
-    """A hub without a source of tenants finds the accounts of its configuration only."""
+    """A hub without a source of tenants only knows the accounts of its configuration."""
     make: Any = moorage.aopen if awaited else moorage.open
     local_processes = Processes(awaited=awaited)
     hub = make({"tenants": {"acme": local_processes.tables()}})
@@ -195,7 +195,7 @@ def test_synchronous_hub_looks_up_an_unknown_account() -> None:
 
 
 async def test_asynchronous_hub_must_find_the_account_first() -> None:
-    """An asynchronous hub knows an account's verifier only after finding the account."""
+    """An asynchronous hub returns an account's webhook verifier only after `find_account`."""
     local_processes = Processes(awaited=True)
     hub, _ = local_processes.start()
     with pytest.raises(ConfigurationError, match="No account is named") as excinfo:

@@ -1,4 +1,4 @@
-"""Tenants that are looked up and change while the hub is in use."""
+"""Tenants that the hub looks up, and that change while it is in use."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class TenantWorld:
         )
 
     def a_twilio(self) -> dict[str, Any]:
-        """An account at Twilio."""
+        """Return the settings of an account at Twilio."""
         return {
             "account_sid": self.twilio.account_sid,
             "credentials": self.twilio.auth_token,
@@ -78,7 +78,7 @@ class TenantWorld:
         }
 
     def a_vonage(self) -> dict[str, Any]:
-        """An account at Vonage."""
+        """Return the settings of an account at Vonage."""
         return {
             "api_key": self.vonage.api_key,
             "credentials": self.vonage.api_secret,
@@ -90,7 +90,7 @@ class TenantWorld:
         return await resolved(self.hub.sms(tenant).send(MESSAGE))
 
     def ask(self) -> None:
-        """Return the answer of the tenant port, as either mode."""
+        """Return the result of the tenant port, in either mode."""
         self.asked += 1
         if self.broken is not None:
             raise self.broken
@@ -101,12 +101,12 @@ class _Now:
         self.landlord = landlord
 
     def version(self, tenant: str, /) -> Any:
-        """The version of a tenant."""
+        """Return the version of a tenant."""
         self.landlord.ask()
         return self.landlord.tenants.version(tenant)
 
     def tables(self, tenant: str, /) -> Any:
-        """Return the tables that are known now."""
+        """Return the tenant's current tables."""
         return self.landlord.tenants.tables(tenant)
 
 
@@ -115,18 +115,18 @@ class _AsyncPort:
         self.landlord = landlord
 
     async def version(self, tenant: str, /) -> Any:
-        """The version of a tenant."""
+        """Return the version of a tenant."""
         self.landlord.ask()
         return self.landlord.tenants.version(tenant)
 
     async def tables(self, tenant: str, /) -> Any:
-        """Return the tables that are known now."""
+        """Return the tenant's current tables."""
         return self.landlord.tenants.tables(tenant)
 
 
 @EITHER
 async def test_changed_account_is_used_without_a_restart(awaited: bool) -> None:
-    """A new vendor is in use within seconds, and data at the old one stays reachable."""
+    """A tenant's changed account is used within seconds; data at the old one stays reachable."""
     here = TenantWorld(awaited=awaited)
     here.tenants.put("acme", {"vendors": {"twilio": here.a_twilio()}, "sms": {"vendor": "twilio"}})
     first = await here.send("acme")
@@ -151,7 +151,7 @@ async def test_changed_account_is_used_without_a_restart(awaited: bool) -> None:
 
 @EITHER
 async def test_look_ups_are_cached(awaited: bool) -> None:
-    """Tenants, known or not, are looked up again after the interval, and then once."""
+    """Tenants, known or not, are looked up again after the refresh interval, and once only."""
     here = TenantWorld(awaited=awaited)
     here.tenants.put("acme", {})
     for _ in range(3):
@@ -167,7 +167,7 @@ async def test_look_ups_are_cached(awaited: bool) -> None:
 
 @EITHER
 async def test_unknown_or_invalid_tenant(awaited: bool) -> None:
-    """An unknown or invalid tenant raises an error with its path, and others work."""
+    """An unknown or invalid tenant raises an error with its path; other tenants work."""
     here = TenantWorld(awaited=awaited)
     here.tenants.put("fine", {})
     here.tenants.put("acme", {"vendors": {"twilio": {"speed": 5}}})
@@ -206,7 +206,7 @@ async def _refusal_of(here: TenantWorld, tenant: str) -> ConfigurationError:
 
 @EITHER
 async def test_data_subject_operations_of_a_tenant(awaited: bool) -> None:
-    """Operations on a person's data work at a tenant's account."""
+    """Export and erasure of a person's data work at a tenant's account."""
     here = TenantWorld(awaited=awaited)
     here.tenants.put("acme", {"vendors": {"vonage": here.a_vonage()}, "sms": {"vendor": "vonage"}})
 
@@ -220,7 +220,7 @@ async def test_data_subject_operations_of_a_tenant(awaited: bool) -> None:
 
 @EITHER
 async def test_invalid_answer_of_the_tenant_port(awaited: bool) -> None:
-    """An answer of the port that is not a table is refused."""
+    """A result of the tenant port that is not a table is refused."""
     here = TenantWorld(awaited=awaited)
 
     class InvalidTenants(MemoryTenants):
@@ -237,7 +237,7 @@ async def test_invalid_answer_of_the_tenant_port(awaited: bool) -> None:
 
 @EITHER
 async def test_unavailable_tenant_source(awaited: bool) -> None:
-    """Cached tenants keep their accounts during an outage; others get an error with the reason."""
+    """During an outage cached tenants keep their accounts; others get an error with the reason."""
     here = TenantWorld(awaited=awaited)
     here.tenants.put("acme", {"vendors": {"vonage": here.a_vonage()}, "sms": {"vendor": "vonage"}})
     await here.send("acme")
@@ -252,7 +252,7 @@ async def test_unavailable_tenant_source(awaited: bool) -> None:
 
 @EITHER
 async def test_tenants_of_the_configuration(awaited: bool) -> None:
-    """A tenant may be in the configuration; per contract, its looked-up account comes first."""
+    """A tenant may be in the configuration; its looked-up accounts take precedence."""
     here = TenantWorld(awaited=awaited)
     fields = {"vendors": {"vonage": here.a_vonage()}, "sms": {"vendor": "vonage"}}
     source = {"vendors": {"twilio": here.a_twilio()}, "tenants": {"acme": fields}}
@@ -269,7 +269,7 @@ async def test_tenants_of_the_configuration(awaited: bool) -> None:
 
 @EITHER
 async def test_shared_configuration_changes_for_tenants(awaited: bool) -> None:
-    """A reload applies to looked-up tenants without another look-up."""
+    """A reload applies to tenants in the cache without another look-up."""
     here = TenantWorld(awaited=awaited)
     here.tenants.put("acme", {})
     await here.send("acme")
@@ -281,7 +281,7 @@ async def test_shared_configuration_changes_for_tenants(awaited: bool) -> None:
 
 @EITHER
 async def test_accounts_of_tenants_are_found(awaited: bool) -> None:
-    """After a look-up, a tenant's account is found by name, for webhooks too."""
+    """After a look-up, the hub finds a tenant's account by its name."""
     here = TenantWorld(awaited=awaited)
     here.tenants.put("acme", {"vendors": {"vonage": here.a_vonage()}})
 
@@ -295,7 +295,7 @@ async def test_accounts_of_tenants_are_found(awaited: bool) -> None:
 async def test_accounts_stay_available_during_a_refresh(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A webhook in another thread finds its previous account during a refresh."""
+    """During a refresh, a webhook in another thread still finds its account."""
     here = TenantWorld(awaited=False)
     here.tenants.put("acme", {"vendors": {"vonage": here.a_vonage()}})
     here.hub.look_up("acme")
@@ -318,7 +318,7 @@ async def test_accounts_stay_available_during_a_refresh(
 
 @EITHER
 async def test_account_names_are_unambiguous(awaited: bool) -> None:
-    """An account's name cannot make it the account of a tenant with a longer name."""
+    """An account name with a dot is refused, as it could be another tenant's account."""
     here = TenantWorld(awaited=awaited)
     here.tenants.put("acme", {"vendors": {"fr.vonage": {"kind": "vonage", **here.a_vonage()}}})
     here.tenants.put("acme.fr", {"vendors": {"vonage": here.a_vonage()}})
@@ -330,7 +330,7 @@ async def test_account_names_are_unambiguous(awaited: bool) -> None:
 
 
 async def test_tenants_share_one_token_refresher(tmp_path: Path) -> None:
-    """All threads that look up tenants share one token refresher, which is closed at the end."""
+    """All threads share one token refresher per hub, which is closed at the end."""
     fixture = fixture_of("ups", tmp_path)
     tables = {"vendors": {"ups": fixture.options}, "shipping": {"vendor": "ups"}}
     sandbox: Any = fixture.sandbox
@@ -374,7 +374,7 @@ async def test_cached_tenants_are_bounded(awaited: bool, monkeypatch: pytest.Mon
 
 
 def test_tenant_port_of_the_wrong_mode() -> None:
-    """A port of the other mode, or an invalid one, is refused when the hub opens."""
+    """A tenant port of the other mode, or without its methods, is refused when the hub opens."""
     with pytest.raises(ConfigurationError, match="and the hub is not"):
         moorage.open({}, tenants=AsyncMemoryTenants())
     with pytest.raises(ConfigurationError, match="and the hub is not"):
@@ -385,7 +385,7 @@ def test_tenant_port_of_the_wrong_mode() -> None:
 
 @EITHER
 async def test_tenant_source_in_the_configuration(tmp_path: Path, awaited: bool) -> None:
-    """A configuration names the location of tenants and the keys that open them."""
+    """A configuration names the store of tenants and the keys that decrypt them."""
     twilio = TwilioSandbox()
     url = f"sqlite:///{tmp_path}/tenants.db"
     fields = {"account_sid": twilio.account_sid, "credentials": twilio.auth_token, "sender": "ACME"}
@@ -414,7 +414,7 @@ def test_unsupported_tenant_urls(make: Callable[..., Any]) -> None:
 
 
 def test_only_tables_are_stored(tmp_path: Path) -> None:
-    """Only a table is stored, and only under a name."""
+    """Storing tenants refuses values that are no tables, empty names and foreign databases."""
     tenants: Any = SqliteTenants(tmp_path / "tenants.db", CIPHER)
     with pytest.raises(InvalidData):
         tenants.put("acme", ["none"])
@@ -440,7 +440,7 @@ def _putting(plain: Any) -> Callable[[str, Mapping[str, Any] | None], None]:
 
 
 def _put_in_thread(awaited: Any) -> Callable[[str, Mapping[str, Any] | None], None]:
-    """Put a tenant through the asynchronous methods, beside the loop of the test."""
+    """Store a tenant with the asynchronous methods, in a thread beside the test's event loop."""
     import asyncio  # noqa: PLC0415 - of this test alone
     from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - of this test alone
 
@@ -455,7 +455,7 @@ def _put_in_thread(awaited: Any) -> Callable[[str, Mapping[str, Any] | None], No
 @pytest.mark.parametrize("check", tenants_conformance.CHECKS, ids=name_of)
 @pytest.mark.parametrize("kind", ["memory", "sqlite", "postgresql", "mariadb"])
 def test_synchronous_adapters_conform(check: Any, kind: str, tmp_path: Path) -> None:
-    """Every synchronous adapter passes the conformance kit of tenants."""
+    """Every synchronous tenants adapter passes the conformance kit."""
     with _made(kind, tmp_path, awaited=False) as tenants:
         check(lambda: (tenants, _putting(tenants)))
 
@@ -463,7 +463,7 @@ def test_synchronous_adapters_conform(check: Any, kind: str, tmp_path: Path) -> 
 @pytest.mark.parametrize("check", tenants_conformance.ASYNC_CHECKS, ids=name_of)
 @pytest.mark.parametrize("kind", ["memory", "sqlite", "postgresql", "mariadb"])
 async def test_asynchronous_adapters_conform(check: Any, kind: str, tmp_path: Path) -> None:
-    """Every asynchronous adapter passes the conformance kit of tenants."""
+    """Every asynchronous tenants adapter passes the conformance kit."""
     with _made(kind, tmp_path, awaited=True) as tenants:
         await check(lambda: (tenants, _put_in_thread(tenants)))
 
@@ -517,7 +517,7 @@ _made = _NewTenants
 
 
 def test_another_tenants_account_is_not_available() -> None:
-    """A tenant cannot use an account that only other tenants have."""
+    """A tenant cannot use an account that belongs to other tenants only."""
     here = TenantWorld(awaited=False)
     other_tenant = {"vendors": {"vonage": here.a_vonage()}, "sms": {"vendor": "vonage"}}
     here.hub.reload({"vendors": {"twilio": here.a_twilio()}, "tenants": {"other": other_tenant}})

@@ -1,4 +1,4 @@
-"""Automatic reloads: after a change of the file, or on a signal."""
+"""Automatic reloads of the configuration: after a change of its file, or on a signal."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def anyio_backend() -> str:
 
 
 class EventRecorder:
-    """Records events and waits for the next."""
+    """An observer that records events and can wait for the next."""
 
     def __init__(self) -> None:
         self.told: list[Event] = []
@@ -60,7 +60,7 @@ class EventRecorder:
 
 @EITHER
 async def test_manual_check_for_changes(tmp_path: Path, awaited: bool) -> None:
-    """An unchanged file is not read, and an invalid one is reported once and not applied."""
+    """An unchanged configuration file is not read; an invalid one is reported once."""
     world, path = ReloadWorld(), services(tmp_path / "moorage.toml", vat="https://one.example")
     hub = world.open(path, awaited=awaited)
     watch = hub.watch()
@@ -88,12 +88,12 @@ async def test_manual_check_for_changes(tmp_path: Path, awaited: bool) -> None:
 
 
 def vars_of(event: Any) -> dict[str, Any]:
-    """The fields of an event."""
+    """Return the fields of an event."""
     return {name: getattr(event, name) for name in ("path", "problem", "error")}
 
 
 def test_thread_reloads_changed_files(tmp_path: Path) -> None:
-    """A thread reloads changes, continues after invalid ones, and ends with its block."""
+    """A thread reloads changed files, continues after invalid ones, and ends with its block."""
     path, received_recorder = (
         services(tmp_path / "moorage.toml", vat="https://one.example"),
         EventRecorder(),
@@ -110,7 +110,7 @@ def test_thread_reloads_changed_files(tmp_path: Path) -> None:
 
 
 async def test_task_reloads_changed_files(tmp_path: Path) -> None:
-    """A task reloads changes, continues after invalid ones, and ends with its block."""
+    """A task reloads changed files, continues after invalid ones, and ends with its block."""
     path, received_recorder = (
         services(tmp_path / "moorage.toml", vat="https://one.example"),
         EventRecorder(),
@@ -129,7 +129,7 @@ async def test_task_reloads_changed_files(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="this system has no such signal")
 def test_signal_reloads_the_file(tmp_path: Path) -> None:
-    """A signal reloads the file at once; afterwards the previous handler is restored."""
+    """On a signal the file is reloaded at once; afterwards the previous handler is restored."""
     path, received_recorder = (
         services(tmp_path / "moorage.toml", vat="https://one.example"),
         EventRecorder(),
@@ -144,7 +144,7 @@ def test_signal_reloads_the_file(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="this system has no such signal")
 async def test_signal_reloads_the_file_in_a_task(tmp_path: Path) -> None:
-    """A signal reloads the file at once; afterwards the previous handler is restored."""
+    """On a signal a task reloads the file at once; afterwards the old handler is restored."""
     path, received_recorder = (
         services(tmp_path / "moorage.toml", vat="https://one.example"),
         EventRecorder(),
@@ -178,7 +178,7 @@ async def test_signal_handled_outside_python_is_refused(
     awaited: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A handler of uWSGI and the like cannot be restored, so its signal is refused."""
+    """A signal with a handler from outside Python is refused, as it could not be restored."""
     world, path = ReloadWorld(), services(tmp_path / "moorage.toml", vat="https://one.example")
     watch = world.open(path, awaited=awaited).watch(signals=[signal.SIGUSR1, signal.SIGHUP])
     previous_handlers = signal.getsignal(signal.SIGUSR1), signal.getsignal(signal.SIGHUP)
@@ -194,7 +194,7 @@ async def test_signal_handled_outside_python_is_refused(
 
 
 async def test_cancellation_while_leaving_the_block(tmp_path: Path) -> None:
-    """A task that is cancelled while it waits for the watching task is itself cancelled."""
+    """A task cancelled while it waits for the end of watching raises CancelledError."""
     world, path = ReloadWorld(), services(tmp_path / "moorage.toml", vat="https://one.example")
     watch = world.open(path, awaited=True).watch()
     await watch.__aenter__()
@@ -206,7 +206,7 @@ async def test_cancellation_while_leaving_the_block(tmp_path: Path) -> None:
 
 
 def test_forked_child_watches_too(tmp_path: Path) -> None:
-    """A child forked inside the block watches with its own thread; outside it does not."""
+    """A child forked inside the watching block watches in its own thread; others do not."""
     path, received_recorder = (
         services(tmp_path / "moorage.toml", vat="https://one.example"),
         EventRecorder(),
@@ -225,7 +225,7 @@ def test_forked_child_watches_too(tmp_path: Path) -> None:
 
 
 def test_watching_needs_a_file() -> None:
-    """Only a file can be watched, and the interval must be a duration."""
+    """Watching needs a configuration file and an interval that is a duration."""
     hub = moorage.open({})
     refused_watch: Callable[..., Any] = hub.watch
     with pytest.raises(ConfigurationError, match="not opened from a file"):
@@ -233,7 +233,7 @@ def test_watching_needs_a_file() -> None:
 
 
 async def test_reload_without_asyncio(tmp_path: Path) -> None:
-    """Under another library's event loop, the file is read synchronously."""
+    """Under an event loop other than asyncio, a reload reads the file synchronously."""
     path = services(tmp_path / "moorage.toml", vat="https://one.example")
     hub = moorage.aopen(path)
     flow = hub.reload()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class ReloadWorld:
-    """Answers every request with its URL once the gate is open, in both modes.
+    """An HTTP client of both modes that answers each request with its URL while a gate is open.
 
     Attributes:
         sent: the URLs, as they were sent.
@@ -64,7 +64,7 @@ class _SyncClient:
         self._town = town
 
     def send(self, request: Request, url: str, timeouts: Any) -> Response:
-        """Answer when the gate is open."""
+        """Answer once the gate is open."""
         answer = self._town._answer(url)  # noqa: SLF001 - its other half
         assert self._town.gate.wait(30)
         return answer
@@ -75,7 +75,7 @@ class _AsyncClient:
         self._town = town
 
     async def send(self, request: Request, url: str, timeouts: Any) -> Response:
-        """Answer when the gate is open."""
+        """Answer once the gate is open."""
         answer = self._town._answer(url)  # noqa: SLF001 - its other half
         while not self._town.gate.is_set():  # noqa: ASYNC110 - a gate of both modes
             await asyncio.sleep(0)
@@ -83,7 +83,7 @@ class _AsyncClient:
 
 
 async def resolved(value: Any) -> Any:
-    """Return a result of either mode, awaited if necessary."""
+    """Return a result, awaiting it if it is awaitable."""
     return await value if inspect.isawaitable(value) else value
 
 

@@ -1,4 +1,4 @@
-"""A scaffolded client is typed, tested, deterministic, and speaks the described JSON."""
+"""Generated API clients are typed, tested and deterministic, and follow the API description."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ SCHEMAS: dict[str, Any] = {
 
 
 def in_json(schema: Any) -> dict[str, Any]:
-    """Return a content in JSON."""
+    """Return a JSON response or request body with this schema."""
     return {"content": {"application/json": {"schema": schema}}}
 
 
@@ -189,14 +189,14 @@ SHOP = description(PATHS, components={"schemas": SCHEMAS})
 
 
 def made(tmp_path: Path, name: str, **options: Any) -> Path:
-    """Write the client of the shop and return its folder."""
+    """Generate the client of the example shop, and return its folder."""
     folder = tmp_path / name
     write(client_files(OpenApi(SHOP), name, ClientOptions(**options)), folder)
     return folder
 
 
 def run(folder: Path, *command: str) -> str:
-    """Run a program of this environment in a folder, and return what it printed."""
+    """Run a program of this environment in a folder, and return its output."""
     finished = subprocess.run(
         [sys.executable, "-m", *command], cwd=folder, capture_output=True, text=True, check=False
     )
@@ -217,14 +217,14 @@ def test_client_passes_its_tests_types_and_format(tmp_path: Path) -> None:
 
 
 def test_same_description_gives_same_files() -> None:
-    """A second generation from the same description changes nothing."""
+    """Generating the client twice from one description gives the same files."""
     first = client_files(OpenApi(SHOP), "shop", ClientOptions())
     assert first == client_files(OpenApi(json.loads(json.dumps(SHOP))), "shop", ClientOptions())
     assert "8 of 8 operations" in first["README.md"]
 
 
 def test_client_calls_the_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A manager performs the functions; amounts stay exact and unknown members are kept."""
+    """A manager runs the client's functions; amounts stay exact and unknown fields are kept."""
     monkeypatch.syspath_prepend(made(tmp_path, "store", check_answers=True) / "src")
     client, models = import_module("store_client"), import_module("store_client.models")
     text = (
@@ -268,7 +268,7 @@ def test_client_calls_the_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     ],
 )
 def test_schemas_that_cannot_be_mapped(schema: Any, pointer: str) -> None:
-    """Each is named by its pointer, or its operations are left out and listed."""
+    """A schema that cannot be mapped is reported by its pointer, or its operations are skipped."""
     tree = description(
         {"/a": {"get": operation("a", responses={"200": in_json(schema)})}, **PATHS},
         components={"schemas": SCHEMAS},
@@ -283,7 +283,7 @@ def test_schemas_that_cannot_be_mapped(schema: Any, pointer: str) -> None:
 
 
 def test_circle_without_an_object_is_refused() -> None:
-    """A schema that consists of itself is refused; one that contains itself is a class."""
+    """A schema that refers only to itself is refused; an object that contains itself is a class."""
     loop = {"$ref": "#/components/schemas/Loop"}
     schemas = {"Loop": {"type": "array", "items": loop}}
     tree = description(
@@ -307,7 +307,7 @@ def test_circle_without_an_object_is_refused() -> None:
 
 
 def test_command_writes_the_client(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The command writes the package, and names what cannot be mapped."""
+    """`moorage scaffold client` writes the package, and names what cannot be mapped."""
     file = tmp_path / "shop.json"
     file.write_text(json.dumps(SHOP))
     folder = tmp_path / "client"
@@ -351,7 +351,7 @@ def test_command_writes_the_client(tmp_path: Path, capsys: pytest.CaptureFixture
     ],
 )
 def test_values_that_do_not_fit(kind: Any, value: Any, limits: tuple[Any, ...]) -> None:
-    """A value of another type, or beyond its limits, is refused without showing it."""
+    """A response value of another type or beyond its limits is refused without being shown."""
     with pytest.raises(InvalidData):
         read_value(kind, value, *limits, checks=True)
 
@@ -369,7 +369,7 @@ def test_values_that_do_not_fit(kind: Any, value: Any, limits: tuple[Any, ...]) 
     ],
 )
 def test_values_that_cannot_be_written(kind: Any, value: Any) -> None:
-    """A value of another type is refused before anything is sent."""
+    """A request value of another type is refused before anything is sent."""
     with pytest.raises(InvalidData):
         write_value(kind, value)
 
@@ -388,13 +388,13 @@ def test_values_that_cannot_be_written(kind: Any, value: Any) -> None:
     ],
 )
 def test_samples_keep_their_limits(kind: Any, limits: tuple[Any, ...]) -> None:
-    """A sample of a type can be written and read with all limits."""
+    """Generated sample values pass the limits of their types when written and read."""
     value = sample(kind, *limits)
     assert value == read_value(kind, write_value(kind, value, *limits), *limits, checks=True)
 
 
 def test_hostile_nesting_of_unions_takes_no_long_time() -> None:
-    """Each alternative is tried once for each value, however deep the value is."""
+    """Reading nested unions takes time proportional to the value, however deep it is."""
     kind: Any = int
     for _ in range(9):
         kind = Sequence[kind] | Mapping[str, kind]
@@ -406,7 +406,7 @@ def test_hostile_nesting_of_unions_takes_no_long_time() -> None:
 
 
 def test_answers_and_contents() -> None:
-    """Texts, bytes and empty answers are read; a body that is not JSON is unreadable."""
+    """Text, bytes and empty responses are read; a body that is not JSON is an error."""
     assert "a" == text_answer(Response(200, body=b"a"))
     assert b"a" == binary_answer(Response(200, body=b"a"))
     no_answer(Response(204))
@@ -423,7 +423,7 @@ def test_answers_and_contents() -> None:
 
 
 def test_parameters_and_segments() -> None:
-    """Values are written in the described style, and a path cannot be changed by a value."""
+    """Parameters are written in the described style, and no value can change the path."""
     assert [] == parameter("a", str, None)
     assert [("a", "1"), ("a", "2")] == parameter("a", Sequence[int], [1, 2])
     assert [("a", "1,2")] == parameter("a", Sequence[int], [1, 2], style="comma")

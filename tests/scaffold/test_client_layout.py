@@ -1,4 +1,4 @@
-"""Generated modules are laid out as a formatter does it, and names are valid and unique."""
+"""Layout and names in generated modules: as a formatter writes them, valid and unique."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from moorage.scaffold.client.words import (
 
 @given(st.text())
 def test_literal_is_the_text(text: str) -> None:
-    """A literal is one line of printable characters that stands for the text."""
+    """A string literal in generated code is printable and evaluates to the original text."""
     assert text == ast.literal_eval(literal(text))
     assert literal(text).isprintable()
 
@@ -36,7 +36,7 @@ def test_literal_is_the_text(text: str) -> None:
     ],
 )
 def test_literal_has_the_usual_quotes(text: str, code: str) -> None:
-    """A formatter leaves the quotation marks and escapes of a literal."""
+    """String literals in generated code have the quotes and escapes that a formatter keeps."""
     assert code == literal(text)
 
 
@@ -66,12 +66,12 @@ def test_literal_has_the_usual_quotes(text: str, code: str) -> None:
 def test_long_fields_are_broken(
     name: str, annotation: str, value: str | Group, lines: list[str]
 ) -> None:
-    """A field that is too long is broken at its brackets, or gets some."""
+    """A field definition that is too long is broken at brackets, which are added if necessary."""
     assert lines == [*assigned(name, annotation, value)][: len(lines)]
 
 
 def test_long_expressions_are_broken() -> None:
-    """Items stand on one line if they fit, and one on a line in displays."""
+    """Arguments are laid out on one line if they fit, and list items on a line each."""
     items = ("a" * 50, "b" * 44)
     assert ["f()"] == [*laid_out(Group("f", ()))]
     assert ["call(", f"    {', '.join(items)}", ")"] == [*laid_out(Group("call", items))]
@@ -80,7 +80,7 @@ def test_long_expressions_are_broken() -> None:
 
 
 def test_long_members_are_broken() -> None:
-    """A text that fits on a line of its own is put there."""
+    """A text that fits on its own line, but not after its name, is put in parentheses."""
     assert ['    A = "a"'] == [*assigned_text("A", "a")]
     text = "a" * 85
     assert [f"    {'B' * 20} = (", f'        "{text}"', "    )"] == [*assigned_text("B" * 20, text)]
@@ -97,14 +97,14 @@ def test_long_members_are_broken() -> None:
     ],
 )
 def test_taken_names_get_a_number(taken: set[str], name: str, result: str) -> None:
-    """A name that another thing has gets the next free number."""
+    """A name that is already taken gets the next free number."""
     assert result == unique(name, taken)
     assert result in taken
 
 
 @given(st.text())
 def test_names_are_valid(text: str) -> None:
-    """Any text gives names that Python accepts."""
+    """Any text is converted to a valid Python name."""
     for make_name in (class_name, attribute_name, member_name):
         name = unique(make_name(text), set(TAKEN_CLASSES))
         ast.parse(f"{name} = 1")

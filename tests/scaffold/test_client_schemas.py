@@ -1,4 +1,4 @@
-"""Schemas and operations of a description become the right annotations of a client."""
+"""Type annotations that a generated client gets from schemas and operations."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ OBJECT = {"type": "object", "properties": {"x": {"type": "string"}}}
 
 
 def in_json(schema: Any) -> dict[str, Any]:
-    """Return a content in JSON."""
+    """Return a JSON response or request body with this schema."""
     return {"content": {"application/json": {"schema": schema}}}
 
 
 def files_of(*operations: dict[str, Any], paths: Any = None, **options: Any) -> dict[str, str]:
-    """Return the files of the client of these operations, each below a path of its own."""
+    """Return the files of a client with these operations, each under its own path."""
     tree = description(
         paths or {f"/p{number}": {"post": item} for number, item in enumerate(operations)},
         components={"schemas": SCHEMAS},
@@ -70,13 +70,13 @@ def files_of(*operations: dict[str, Any], paths: Any = None, **options: Any) -> 
 
 
 def functions(*operations: dict[str, Any], **options: Any) -> str:
-    """Return the module with the functions of these operations, in one line."""
+    """Return the generated module of functions for these operations, in one line."""
     text = files_of(*operations, **options)["src/shop_client/operations.py"]
     return " ".join(text.split())
 
 
 def models(*schemas: Any, **options: Any) -> str:
-    """Return the module with the classes that answers with these schemas need, in one line."""
+    """Return the generated module of classes for responses with these schemas, in one line."""
     operations = [
         operation(f"get{number}", responses={"200": in_json(schema)})
         for number, schema in enumerate(schemas)
@@ -85,7 +85,7 @@ def models(*schemas: Any, **options: Any) -> str:
 
 
 def problems(*operations: dict[str, Any], **options: Any) -> dict[str, str]:
-    """Return the problems of the client of these operations by their places."""
+    """Return the problems of a client with these operations, by place."""
     with pytest.raises(DescriptionRefused) as excinfo:
         files_of(*operations, **options)
     return {problem.path: problem.found for problem in excinfo.value.problems}
@@ -122,13 +122,13 @@ def problems(*operations: dict[str, Any], **options: Any) -> dict[str, str]:
     ],
 )
 def test_annotations_of_answers(schema: Any, annotation: str) -> None:
-    """The function of an operation names the type of its answer."""
+    """The function of an operation is annotated with the type of its response."""
     text = functions(operation("call", responses={"200": in_json(schema)}))
     assert f"read=json_answer({annotation})," in text
 
 
 def test_merged_members_are_one_class() -> None:
-    """All schemas of allOf give their members; alternatives that only require some say nothing."""
+    """allOf schemas are merged into one class; alternatives with only `required` add nothing."""
     required_only = {"anyOf": [{"required": ["x"]}, {"required": ["y"]}]}
     text = models({"allOf": [BARE, OBJECT | required_only, {"additionalProperties": False}]})
     assert "note: str | None = None x: str | None = None" in text
@@ -141,7 +141,7 @@ def test_merged_members_are_one_class() -> None:
 
 
 def test_further_members_have_their_type() -> None:
-    """Described further members are kept with their type; a class may have no members at all."""
+    """Additional properties are kept with their described type; a class may have no properties."""
     assert "other_fields: Mapping[str, int]" in models(CASH)
     closed = models({"$ref": "#/components/schemas/Closed"})
     assert 'class Closed: """The schema at #/components/schemas/Closed."""' in closed
@@ -152,7 +152,7 @@ def test_further_members_have_their_type() -> None:
 def test_further_members_have_the_type_of_a_class_below(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The values of further members may be of the class itself, or of one that follows."""
+    """Additional properties may be of the class itself or of one defined later."""
     tree: dict[str, Any] = {"type": "object", "properties": {"name": {"type": "string"}}}
     tree["additionalProperties"] = {"$ref": "#/components/schemas/Tree"}
     answer = operation("call", responses={"200": in_json({"$ref": "#/components/schemas/Tree"})})
@@ -166,7 +166,7 @@ def test_further_members_have_the_type_of_a_class_below(
 
 
 def test_discriminators_name_the_classes_that_have_the_member() -> None:
-    """A class without a value of its own has its name; without the member nothing tells it."""
+    """A discriminator names each class that has its property; otherwise there is none."""
     by_kind = {"propertyName": "kind", "mapping": {"c": "Card", "other": "Other"}}
     text = models({"oneOf": [CARD, CASH], "discriminator": by_kind})
     assert 'Kinds("kind", {"c": "Card", "Cash": "Cash"})' in text
@@ -179,7 +179,7 @@ def test_discriminators_name_the_classes_that_have_the_member() -> None:
 
 
 def test_same_alternatives_are_one_union() -> None:
-    """A title names the class of an alternative, and two answers are a union of their types."""
+    """An alternative's title names its class; two responses become a union of their types."""
     titled = OBJECT | {"title": "Titled thing"}
     assert "Union[TitledThing, str]" in models({"oneOf": [titled, {"type": "string"}]})
     responses = {"200": in_json(CARD), "201": in_json({"type": "string"}), "202": {"content": {}}}
@@ -190,7 +190,7 @@ def test_same_alternatives_are_one_union() -> None:
 
 
 def test_schema_is_refused_wherever_it_is_used() -> None:
-    """Each operation that needs a refused schema is left out, directly or through others."""
+    """Each operation that uses a refused schema, directly or indirectly, is left out."""
     broken, whole = ({"$ref": f"#/components/schemas/{name}"} for name in ("Broken", "Whole"))
     operations = [
         operation("first", responses={"200": in_json(broken)}),
@@ -206,7 +206,7 @@ def test_schema_is_refused_wherever_it_is_used() -> None:
 
 
 def test_description_without_operations_is_refused() -> None:
-    """There is no client of nothing."""
+    """An API description without operations is refused."""
     with pytest.raises(DescriptionRefused, match="There is no operation"):
         client_files(OpenApi(description({})), "shop", ClientOptions())
 
@@ -222,7 +222,7 @@ def test_description_without_operations_is_refused() -> None:
     ],
 )
 def test_parameters_have_their_style(part: dict[str, Any], code: str) -> None:
-    """The style of a list or an object is that of the description."""
+    """List and object parameters have the style that the description gives."""
     assert code in functions(operation("call", parameters=[part]))
 
 
@@ -240,14 +240,14 @@ def test_parameters_have_their_style(part: dict[str, Any], code: str) -> None:
     ],
 )
 def test_parameters_that_cannot_be_mapped(part: dict[str, Any], place: str, problem: str) -> None:
-    """A parameter that no request can carry is named with its place."""
+    """A parameter that no HTTP request can carry is reported with its place."""
     refused = problems(operation("call", parameters=[part]))
     assert [f"#/paths/~1p0/post/parameters/0{place}"] == [*refused]
     assert next(iter(refused.values())).endswith(problem)
 
 
 def test_contents_of_requests() -> None:
-    """A form keeps the styles of its fields, and a variant of JSON keeps its name."""
+    """Forms keep the styles of their fields, and JSON variants keep their media type."""
     schema = {"properties": {name: {"type": "array"} for name in "abcd"}}
     encoding = {
         "a": {"explode": False},
@@ -269,7 +269,7 @@ def test_contents_of_requests() -> None:
 
 
 def test_contents_that_cannot_be_mapped() -> None:
-    """A form has to be an object with members, and a request without a content has none."""
+    """A form that is not an object, and a request body without content, are reported."""
     form = {"application/x-www-form-urlencoded": {"schema": {"type": "string"}}}
     refused = problems(operation("call", requestBody={"content": form}))
     assert ["The form is not an object with members."] == [*refused.values()]
@@ -280,7 +280,7 @@ def test_contents_that_cannot_be_mapped() -> None:
 
 
 def test_answers_without_a_type() -> None:
-    """A HEAD has no answer, and a missing success is the default answer."""
+    """A HEAD request has no response type; without a success response the default one counts."""
     paths = {"/a": {"head": operation("call", responses={"200": in_json(CARD)})}}
     assert "read=no_answer" in functions(paths=paths)
     default = operation("call", responses={"default": in_json(CARD), "404": {}})
@@ -288,7 +288,7 @@ def test_answers_without_a_type() -> None:
 
 
 def test_extensions_reach_the_service() -> None:
-    """A timeout of an operation goes to its endpoint, and unread headers are listed."""
+    """An operation's timeout goes to its endpoint, and unsupported headers are listed."""
     headers = {"X-Quota-Left": {"schema": {"type": "integer"}}}
     files = files_of(
         operation("call", **{"x-speakeasy-timeout": 2500}, responses={"200": {"headers": headers}})
@@ -298,7 +298,7 @@ def test_extensions_reach_the_service() -> None:
 
 
 def test_endpoint_of_a_partial_segment_has_no_path() -> None:
-    """An endpoint has no path if a value fills a part of a segment only."""
+    """An endpoint whose parameter fills only part of a path segment gets no path."""
     paths = {"/a.{id}": {"get": operation("call", parameters=[parameter("id", "path")])}}
     service = files_of(paths=paths)["src/shop_client/service.py"]
     assert 'Endpoint("call", HttpMethod.GET)' in service
@@ -324,7 +324,7 @@ KEYWORDS = [
     place=st.sampled_from(["schema", "parameters", "requestBody", "responses", "content"]),
 )
 def test_malformed_descriptions_are_refused(schema: dict[str, Any], place: str) -> None:
-    """Anything in the place of a schema, or of another part, is mapped or refused."""
+    """Any malformed part of a description is either mapped or refused with DescriptionRefused."""
     parts: dict[str, Any] = {place: schema}
     if place == "schema":
         parts = {"responses": {"200": in_json(schema)}}

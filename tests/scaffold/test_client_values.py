@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 class Size(OpenEnum):
-    """A size."""
+    """An example enumeration."""
 
     SMALL = "small"
     LARGE = "large"
@@ -44,7 +44,7 @@ class Size(OpenEnum):
 
 @attrs.frozen(kw_only=True)
 class Card:
-    """A payment with a card."""
+    """An example object: a payment with a card."""
 
     kind: str
     number: str = attrs.field(metadata={"member": Member("cardNumber", Text(least=4))})
@@ -52,7 +52,7 @@ class Card:
 
 @attrs.frozen(kw_only=True)
 class Cash:
-    """A payment in cash."""
+    """An example object: a payment in cash."""
 
     type_: str = attrs.field(metadata={"member": Member("kind")})
 
@@ -62,7 +62,7 @@ Payment: TypeAlias = Annotated[Card | Cash, Kinds("kind", {"card": "Card", "cash
 
 @attrs.frozen(kw_only=True)
 class Tree:
-    """A tree whose branches are trees."""
+    """An example object whose branches are trees."""
 
     size: Size
     payment: Payment | None = None
@@ -77,28 +77,28 @@ class Tree:
 
 
 def problem_of_read(kind: Any, value: Any, *limits: Any) -> str:
-    """Return the message of the refusal of a value of JSON."""
+    """Return the error message for reading a JSON value."""
     with pytest.raises(InvalidData) as excinfo:
         read_value(kind, value, *limits, checks=True)
     return excinfo.value.message
 
 
 def problem_of_write(kind: Any, value: Any, *limits: Any) -> str:
-    """Return the message of the refusal of a value of Python."""
+    """Return the error message for writing a Python value."""
     with pytest.raises(InvalidData) as excinfo:
         write_value(kind, value, *limits)
     return excinfo.value.message
 
 
 def test_module_has_no_other_names() -> None:
-    """A name that the module does not have is refused as for any module."""
+    """Importing a name that the generated module lacks raises the usual ImportError."""
     name = "other"
     with pytest.raises(AttributeError, match="no attribute 'other'"):
         getattr(client_sdk, name)
 
 
 def test_enumeration_keeps_unknown_texts() -> None:
-    """An unknown text is kept, unless limits are checked; nothing else is a member."""
+    """An unknown enumeration text is kept unless limits are checked; other types are refused."""
     assert Size.SMALL is read_value(Size, "small", checks=True)
     assert "huge" == read_value(Size, "huge")
     assert "The value is none of the described values." == problem_of_read(Size, "huge")
@@ -112,7 +112,7 @@ def test_enumeration_keeps_unknown_texts() -> None:
 
 
 def test_unset_is_false_and_shows_its_name() -> None:
-    """A field that is not set is false and readable, and it is left out."""
+    """UNSET is falsy, has a readable representation, and its field is not sent."""
     assert not UNSET
     assert "UNSET" == repr(UNSET)
     assert {"size": "small"} == write_value(Tree, Tree(size=Size.SMALL))
@@ -120,7 +120,7 @@ def test_unset_is_false_and_shows_its_name() -> None:
 
 
 def test_objects_name_the_place_of_a_problem() -> None:
-    """A refusal names the member, through lists and objects, without its value."""
+    """An error names the property, through lists and objects, without showing its value."""
     assert "size is missing." == problem_of_read(Tree, {})
     assert "The value is not an object." == problem_of_read(Tree, [])
     wrong = [{"size": "small"}, {"size": 1}]
@@ -131,7 +131,7 @@ def test_objects_name_the_place_of_a_problem() -> None:
 
 
 def test_member_tells_the_class_of_an_object() -> None:
-    """The described member chooses the class; a value that it does not list is refused."""
+    """The discriminator property chooses the class; a value that it does not list is refused."""
     assert Cash(type_="cash") == read_value(Payment, {"kind": "cash"})
     assert "kind names no described class." == problem_of_read(Payment, {"kind": "shells"})
     assert "kind names no described class." == problem_of_read(Payment, {"kind": 1})
@@ -139,7 +139,7 @@ def test_member_tells_the_class_of_an_object() -> None:
 
 
 def test_alternatives_are_written_by_their_class() -> None:
-    """A union writes an instance of one of its classes, and refuses another one."""
+    """A union accepts an instance of one of its classes, and refuses any other value."""
     assert {"kind": "cash"} == write_value(Payment, Cash(type_="cash"))
     short = Card(kind="card", number="1")
     assert "cardNumber has fewer than 4 characters." == problem_of_write(Payment, short)
@@ -150,7 +150,7 @@ def test_alternatives_are_written_by_their_class() -> None:
 
 
 def test_decimals_of_unions_are_texts_where_described() -> None:
-    """Only the decimal number of a union is written as a text."""
+    """A decimal in a union is written as text where the description says so."""
     tree = Tree(size=Size.SMALL, price=Decimal("1.50"))
     written = write_value(Tree, tree)
     assert "1.50" == written["price"]
@@ -174,7 +174,7 @@ def test_decimals_of_unions_are_texts_where_described() -> None:
     ],
 )
 def test_single_values(kind: Any, value: Any, written: Any) -> None:
-    """A value is written as JSON has it, and read again."""
+    """A single value is written as JSON and read again unchanged."""
     if kind is int:
         assert 2 == read_value(kind, value)
     else:
@@ -183,7 +183,7 @@ def test_single_values(kind: Any, value: Any, written: Any) -> None:
 
 
 def test_null_is_nothing_else() -> None:
-    """Only null is null, and a type that no client has is a mistake of the program."""
+    """Only null is read as null, and reading an unsupported type raises TypeError."""
     assert "The value is not null." == problem_of_read(type(None), 0)
     with pytest.raises(TypeError):
         read_value(complex, 1)
@@ -194,25 +194,25 @@ def test_null_is_nothing_else() -> None:
     [(Text(most=1), 22), (Number(most="1"), "22"), (Number(most="0"), True), (Items(most=1), "22")],
 )
 def test_limits_of_other_types_say_nothing(limit: Any, value: Any) -> None:
-    """A limit concerns the values of its type only, as in JSON Schema."""
+    """A limit applies only to values of its own type, as in JSON Schema."""
     assert value == read_value(Any, value, limit, checks=True)
     assert value == write_value(Any, value, limit)
 
 
 def test_limits_are_ignored_without_checks() -> None:
-    """A value beyond its limits is read and written if limits are not checked."""
+    """If limits are not checked, values beyond them are read and written."""
     assert "ab" == read_value(str, "ab", Text(most=1))
     assert "ab" == write_value(str, "ab", Text(most=1), checks=False)
 
 
 def test_marks_of_types_are_no_limits() -> None:
-    """The marks of a union and of a decimal number refuse nothing by themselves."""
+    """The type markers for unions and decimals do not restrict any value."""
     marks: tuple[Limit, ...] = (Kinds("kind", {}), AS_TEXT)
     assert [None, None] == [mark.problem({}) for mark in marks]
 
 
 def test_values_that_are_nested_too_deeply() -> None:
-    """A value that the interpreter cannot walk is refused, in both directions."""
+    """A value nested deeper than Python's recursion limit is refused, read or written."""
     tree, branch, items = Tree(size=Size.SMALL), dict[str, Any](size="small"), list[Any]()
     for _ in range(5_000):
         tree = Tree(size=Size.SMALL, branch=tree)
@@ -230,14 +230,14 @@ def test_values_that_are_nested_too_deeply() -> None:
     ids=repr,
 )
 def test_values_that_json_does_not_have(value: Any) -> None:
-    """A value of any type is refused if no JSON stands for it, and it is not shown."""
+    """A value that JSON cannot represent is refused without being shown."""
     with pytest.raises(InvalidData, match="cannot be written as JSON") as excinfo:
         json_content(Any, [value])
     assert excinfo.value.__context__ is None
 
 
 def test_json_is_exact_and_compact() -> None:
-    """Decimal numbers keep their digits, and texts their characters."""
+    """JSON is written compactly, with all decimal digits and unescaped characters."""
     value = {"a": [Decimal("1.50"), 10**30, True, None, 'é"']}
     text = '{"a":[1.50,1000000000000000000000000000000,true,null,"é\\""]}'
     assert text.encode() == json_bytes(value)
@@ -245,7 +245,7 @@ def test_json_is_exact_and_compact() -> None:
 
 @attrs.frozen(kw_only=True)
 class Upload:
-    """The fields of a form."""
+    """An example form."""
 
     name: str | None = None
     ids: Sequence[int] | None = None
@@ -253,7 +253,7 @@ class Upload:
 
 
 def test_forms_have_the_described_styles() -> None:
-    """Lists and objects of a form are written as their styles say, and null is left out."""
+    """Lists and objects in forms are written in their style, and null is omitted."""
     form = Upload(name="a b", ids=[1, 2], labels={"x": ["y", "z"]})
     content = form_content(Upload, form, {"ids": "deep", "labels": "json"})
     assert "application/x-www-form-urlencoded" == content.media_type
@@ -271,7 +271,7 @@ def test_forms_have_the_described_styles() -> None:
 
 
 def test_forms_of_several_parts_carry_files() -> None:
-    """Fields and files are parts of one body; a file that is None is left out."""
+    """A multipart form has fields and files as parts; a file that is None is omitted."""
     files = {"front": FormFile("a.png", b"png", "image/png"), "back": None}
     content = multipart_content(Upload, Upload(name="n", ids=[1, 2]), files)
     assert content.media_type.startswith("multipart/form-data; boundary=")
@@ -285,7 +285,7 @@ def test_forms_of_several_parts_carry_files() -> None:
 
 
 def test_sample_fills_some_levels_of_an_object() -> None:
-    """A sample fills optional fields in a few levels, and tells the class of each alternative."""
+    """A sample object has optional fields for a few levels, and one sample per union class."""
     tree = sample(Tree)
     assert (Size.SMALL, "text") == (tree.size, tree.note)
     assert Card(kind="card", number="text") == tree.payment

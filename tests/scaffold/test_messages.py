@@ -1,4 +1,4 @@
-"""Scaffolded messages are typed, tested, deterministic, and go through a publisher and back."""
+"""Generated message packages are typed, tested and deterministic, and messages round-trip."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ SHOP = events(
 
 
 def run(folder: Path, *command: str) -> str:
-    """Run a program of this environment in a folder, and return what it printed."""
+    """Run a program of this environment in a folder, and return its output."""
     finished = subprocess.run(
         [sys.executable, "-m", *command], cwd=folder, capture_output=True, text=True, check=False
     )
@@ -99,7 +99,7 @@ def run(folder: Path, *command: str) -> str:
 
 
 def files(tree: dict[str, Any], **options: Any) -> dict[str, str]:
-    """Return the files of the messages of a description."""
+    """Return the generated files for the messages of a description."""
     return message_files(AsyncApi(tree), "shop", MessageOptions(**options))
 
 
@@ -117,7 +117,7 @@ def test_package_passes_its_tests_types_and_format(tmp_path: Path) -> None:
 
 
 def test_same_description_gives_same_files() -> None:
-    """A second generation from the same description changes nothing."""
+    """Generating the messages twice from one description gives the same files."""
     first = files(SHOP)
     assert first == files(json.loads(json.dumps(SHOP)))
     assert "makes 5 and reads 3 kinds" in first["README.md"]
@@ -129,7 +129,7 @@ def test_same_description_gives_same_files() -> None:
 def test_messages_go_through_a_broker_and_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A message that was made and published is read as the same value."""
+    """A message that is made, published and received is read as the same value."""
     for role in ("client", "application"):
         name = f"{role}_shop"
         texts = message_files(AsyncApi(SHOP), name, MessageOptions(role=role, check_received=True))
@@ -169,7 +169,7 @@ def test_messages_go_through_a_broker_and_back(
 
 
 def with_message(message: Any, **parts: Any) -> dict[str, Any]:
-    """Return a description whose first operation has this message beside usual ones."""
+    """Return a description whose first operation has this message and the usual ones."""
     channels = {
         "a": {"address": "a", "messages": {"one": message}},
         "b": {"address": "b", "messages": {"two": {}}},
@@ -196,7 +196,7 @@ def with_message(message: Any, **parts: Any) -> dict[str, Any]:
     ],
 )
 def test_messages_that_cannot_be_mapped(message: Any, place: str) -> None:
-    """Each is named by its place, or left out and listed."""
+    """A message that cannot be mapped is reported by its place, or left out and listed."""
     tree = with_message(message)
     with pytest.raises(DescriptionRefused) as excinfo:
         files(tree)
@@ -209,7 +209,7 @@ def test_messages_that_cannot_be_mapped(message: Any, place: str) -> None:
 
 
 def test_message_that_needs_an_incomplete_class_is_refused() -> None:
-    """A class that cannot be completed takes along the messages of classes that refer to it."""
+    """If a class cannot be generated, messages of classes that refer to it are refused, too."""
     schemas = {
         "First": {
             "type": "object",
@@ -238,7 +238,7 @@ def test_message_that_needs_an_incomplete_class_is_refused() -> None:
 
 
 def test_alternatives_that_nothing_tells_apart_are_refused() -> None:
-    """Messages of one operation to read must all be in JSON."""
+    """Several messages of one receiving operation must all be JSON, to be told apart."""
     tree = with_message({"contentType": "text/plain"})
     tree["channels"]["a"]["messages"]["three"] = {}
     with pytest.raises(DescriptionRefused, match="nothing tells them apart"):
@@ -249,7 +249,7 @@ def test_alternatives_that_nothing_tells_apart_are_refused() -> None:
 
 
 def test_description_without_operations_is_refused() -> None:
-    """A package without functions is not written."""
+    """An AsyncAPI description without operations is refused."""
     with pytest.raises(DescriptionRefused, match="no operation"):
         files(events())
     tree = with_message({"payload": {"type": "tuple"}})
@@ -258,7 +258,7 @@ def test_description_without_operations_is_refused() -> None:
 
 
 def test_command_writes_the_messages(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The command writes the package, and names what cannot be mapped."""
+    """`moorage scaffold messages` writes the package, and names what cannot be mapped."""
     file = tmp_path / "shop.json"
     file.write_text(json.dumps(SHOP))
     folder = tmp_path / "messages"
@@ -275,7 +275,7 @@ CHANNEL = Channel("shops/{shop}/{env}/{shop}", {"env": frozenset({"test", "live"
 
 
 def test_topic_and_its_values() -> None:
-    """A topic is made of values, and read back; a pattern covers all topics."""
+    """A topic is built from values and parsed back; its pattern covers all such topics."""
     values = {"shop": "a.b", "env": "live"}
     assert "shops/a.b/live/a.b" == CHANNEL.topic(values)
     assert values == CHANNEL.values_of("shops/a.b/live/a.b")
@@ -287,7 +287,7 @@ def test_topic_and_its_values() -> None:
 
 @pytest.mark.parametrize("topic", ["shops/a/live/b", "shops/a/b/live/a", "shop/a/live/a", ""])
 def test_topic_of_another_channel(topic: str) -> None:
-    """A topic that the channel does not have is refused."""
+    """Parsing a topic that does not belong to the channel is refused."""
     assert not CHANNEL.has(topic)
     with pytest.raises(InvalidData, match="not one of the channel"):
         CHANNEL.values_of(topic)
@@ -307,13 +307,13 @@ def test_topic_of_another_channel(topic: str) -> None:
     ],
 )
 def test_values_that_are_no_part_of_a_topic(shop: Any, env: str, problem: str) -> None:
-    """A value that would change the parts of a topic is refused."""
+    """A value that would add or remove segments of a topic is refused."""
     with pytest.raises(InvalidData, match=problem):
         CHANNEL.topic({"shop": shop, "env": env})
 
 
 def test_payloads_that_cannot_be_read() -> None:
-    """A payload that is not JSON, or not UTF-8, is the producer's fault."""
+    """A received payload that is not JSON or not UTF-8 is refused as invalid data."""
     for payload in (b"{", b"NaN", b"[" * 100_000, b"\xff"):
         with pytest.raises(InvalidData, match="not JSON"):
             json_payload(int, payload)
@@ -323,7 +323,7 @@ def test_payloads_that_cannot_be_read() -> None:
 
 
 def test_message_and_topic_are_a_pair() -> None:
-    """A message for a topic unpacks as a publisher takes it."""
+    """A TopicMessage unpacks into the topic and message that a publisher takes."""
     message = make_message(binary_content(b"a"), headers=[("a", "b")], key=b"k")
     topic, unpacked = TopicMessage("orders", message)
     assert ("orders", message) == (topic, unpacked)

@@ -1,4 +1,4 @@
-"""A scaffolded project passes its tests at once, has its own name, and overwrites no file."""
+"""Scaffolded projects pass their tests at once, have their own names, and overwrite nothing."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ MADE = [(kind, choice) for kind, choices in KINDS.items() for choice in choices 
 
 
 def is_taken(name: str) -> bool:
-    """Return whether a module of this name exists already or is invalid."""
+    """Return whether a module name exists already or is invalid."""
     is_class = keyword.iskeyword(name.capitalize()) or name.startswith("test")
     return is_class or name in sys.stdlib_module_names or keyword.iskeyword(name)
 
@@ -74,7 +74,7 @@ def test_scaffolded_tests_pass(kind: str, choice: str | None, tmp_path: Path) ->
 @given(NAMES)
 @pytest.mark.parametrize("kind, choice", MADE)
 def test_any_valid_name_works(kind: str, choice: str | None, name: str) -> None:
-    """For any valid name the code and tables are valid and contain no other project's name."""
+    """Code and tables of any valid project name are valid, without another project's name."""
     texts = scaffold(kind, name, choice)
     for path, text in texts.items():
         assert "acme" not in (path + text).lower()
@@ -89,7 +89,7 @@ def test_any_valid_name_works(kind: str, choice: str | None, name: str) -> None:
 def test_scaffolded_vendor_conforms(
     contract: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The scaffolded account at its sandbox has the declared capabilities."""
+    """The scaffolded vendor has its declared capabilities at its sandbox."""
     write(scaffold("vendor", f"{contract}_bird", contract), tmp_path)
     monkeypatch.syspath_prepend(tmp_path / "src")
     package = f"{contract}_bird_vendor"
@@ -122,7 +122,7 @@ def test_scaffolded_vendor_conforms(
 
 
 def test_acme_package_is_scaffolded() -> None:
-    """The vendor package of the tests is exactly what the scaffold writes."""
+    """The example vendor package in the tests is exactly what the scaffold writes."""
     home_directory = ROOT / "tests" / "packages" / "acme-vendor"
     package_files = {
         str(path.relative_to(home_directory)): path.read_text("utf-8")
@@ -164,7 +164,7 @@ def test_invalid_names_are_refused(name: str) -> None:
     "kind, choice, path", [("vendr", None, "kind"), ("vendor", "smss", "choice")]
 )
 def test_unknown_kinds_are_refused(kind: str, choice: str | None, path: str) -> None:
-    """An unknown kind or choice is refused with the known ones."""
+    """An unknown kind or choice is refused, and the error lists the known ones."""
     with pytest.raises(ConfigurationError, match="Did you mean") as excinfo:
         scaffold(kind, "acme", choice)
     assert path == excinfo.value.path
@@ -185,7 +185,7 @@ def test_existing_files_are_kept(tmp_path: Path) -> None:
 
 
 def test_broken_link_counts_as_a_file(tmp_path: Path) -> None:
-    """A broken symbolic link counts as a file, and nothing is written through it."""
+    """A broken symbolic link counts as an existing file, and nothing is written through it."""
     home_directory, other_path = tmp_path / "home", tmp_path / "elsewhere.txt"
     home_directory.mkdir()
     (home_directory / "a.txt").symlink_to(other_path)
@@ -195,7 +195,7 @@ def test_broken_link_counts_as_a_file(tmp_path: Path) -> None:
 
 
 def test_unwritable_folder(tmp_path: Path) -> None:
-    """A file in the place of a folder is reported in one sentence."""
+    """If a file is in the place of a folder, the error says so in one sentence."""
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(ConfigurationError, match="cannot be written"):
         write({"folder/a.txt": "new"}, tmp_path / "file")
@@ -205,7 +205,7 @@ def test_unwritable_folder(tmp_path: Path) -> None:
 def test_commands(
     kind: str, choice: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Each kind has a command, which lists the written files and overwrites none."""
+    """Each kind has a command that lists the written files and overwrites none."""
     home_directory = tmp_path / "home"
     arguments = ["scaffold", kind, "blue_bird", "--into", str(home_directory)]
     if choice is not None:
@@ -220,7 +220,7 @@ def test_commands(
 
 
 def test_default_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By default the project is written to a folder of its name, here."""
+    """By default the project is written to a new folder of its name in the working directory."""
     monkeypatch.chdir(tmp_path)
     assert 0 == main(["scaffold", "scheme", "blue_bird"])
     assert (tmp_path / "blue_bird" / "blue_bird.toml").is_file()

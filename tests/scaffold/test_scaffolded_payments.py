@@ -1,4 +1,4 @@
-"""A process that is killed during a charge at a scaffolded payment vendor."""
+"""Processes that are killed during a charge at a scaffolded payment vendor."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ with moorage.Hub([moorage.Account("till", vendor)], state=store) as hub:
 def test_killed_charge_at_a_scaffolded_vendor_happens_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The next process asks the vendor again under the key that the vendor has declared."""
+    """After a killed charge, the next process sends the same key, and the charge happens once."""
     write(scaffold("vendor", "harbour-bank", "payments"), tmp_path)
     sources = str(tmp_path / "src")
     monkeypatch.syspath_prepend(sources)
@@ -53,7 +53,7 @@ def test_killed_charge_at_a_scaffolded_vendor_happens_once(
     with sandbox.serving() as server:
 
         def kill_before_the_answer(received: Any) -> Any:
-            """Charge, and kill the process before it has the answer."""
+            """Charge, and kill the process before it gets the response."""
             keys.append(received.headers["idempotency-key"])
             behaviour = sandbox.behave(received)
             is_started.wait()

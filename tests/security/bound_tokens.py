@@ -1,4 +1,4 @@
-"""Calls with tokens bound to a key, for the search for secrets: proofs, nonces and recordings."""
+"""Calls with key-bound tokens, for the search for leaked secrets."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def _answer(received: Received) -> Behaviour:
-    """Return a response as the path says, which repeats everything that was sent."""
+    """Return the response that the path names, repeating everything that was sent."""
     path_end = received.target.partition("?")[0].rpartition("/")[2]
     if path_end == "reset":
         return Behaviour(raw=b"", then="reset")
@@ -33,7 +33,7 @@ def _answer(received: Received) -> Behaviour:
 
 
 async def bound_tokens(day: Observations, _: VendorServer) -> None:
-    """Call with proofs that are accepted, refused, repeated, recorded, and never answered."""
+    """Make calls whose proofs are accepted, refused, repeated, recorded or never answered."""
     plant, pem = day.plant, new_key()
     plant("bound-pem", pem.splitlines()[1])
     bound = OAuthCredentials(

@@ -1,4 +1,4 @@
-"""Canaries (unique secret texts), and a search for them in everything that shows values.
+"""Canaries (unique secret texts), and a search for them in all kinds of output.
 
 A canary occurs nowhere else. The search finds it as it is, and percent-encoded, in base64, and in a
 `repr`.
@@ -29,7 +29,7 @@ _MARKS: Final = ("cnry", *(base64.b64encode(part).decode() for part in (b"cnr", 
 
 
 class Canaries:
-    """Canaries by name, and the places where each was found."""
+    """Secret texts by name, and the places where each was found."""
 
     def __init__(self) -> None:
         self.planted: dict[str, str] = {}
@@ -78,7 +78,7 @@ def shown(value: object, path: str = "") -> Iterator[tuple[str, str]]:
 
 
 def _unfolded(value: object, path: str, depth: int, seen: set[int]) -> Iterator[tuple[str, str]]:
-    """Return the texts of values as printed, with and without opening containers first."""
+    """Return the printed texts of values, before and after printing their containers."""
     if id(value) in seen:
         return
     seen.add(id(value))

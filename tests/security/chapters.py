@@ -1,4 +1,4 @@
-"""The calls of a host, in chapters: a vendor with every fault, and calls of every kind."""
+"""The simulated calls of a host for the search for leaked secrets, by topic."""
 
 from __future__ import annotations
 
@@ -67,11 +67,11 @@ _NOT_HTTP: Final = b"SSH-2.0-OpenSSH_9.6\r\n"
 
 
 class ForeignError(Exception):
-    """An exception of foreign code, with all its data."""
+    """An exception of a foreign library, with data in all its fields."""
 
 
 def script(vendor: VendorServer, day: Observations) -> None:
-    """A vendor that answers as the path says, and echoes the request."""
+    """Return a vendor's response as the path says, repeating the request."""
     plant = day.plant
     key = plant("echoed-token", "sk_live_4eC39HqLyjWDarjtT1zdp7dc")
     secret_words = {
@@ -193,7 +193,7 @@ def _all_credentials(day: Observations) -> dict[str, Credentials | OAuthCredenti
 
 
 async def _credentials(day: Observations, vendor: VendorServer) -> None:
-    """Call with each kind of credentials: accepted, refused and unanswered."""
+    """Make calls with each kind of credentials: accepted, refused and unanswered."""
     existing_credentials = _all_credentials(day)
     services = [
         service_of(
@@ -217,7 +217,7 @@ async def _credentials(day: Observations, vendor: VendorServer) -> None:
 
 
 async def _failures(day: Observations, vendor: VendorServer) -> None:
-    """Call a vendor with every failure, and run into every protection."""
+    """Make calls to a vendor with every failure, and trigger every protection."""
     secret = Credentials.api_key(day.plant("failures-key"), query="ident")
     services = (
         service_of(day, vendor, "plain", credentials=secret, retry=None, attempt_timeout=0.05),
@@ -270,7 +270,7 @@ async def _failures(day: Observations, vendor: VendorServer) -> None:
 
 
 def _hook(day: Observations, text: str) -> Any:
-    """A user's function that fails with a message."""
+    """A user function that raises an error with a message."""
 
     def fails(*_: object) -> None:
         raise ForeignError("the hook failed")
@@ -283,7 +283,7 @@ def _hook(day: Observations, text: str) -> Any:
 
 
 async def _hooks(day: Observations, vendor: VendorServer) -> None:
-    """Call with transforms, classifiers and fallbacks that raise."""
+    """Make calls with transforms, classifiers and fallbacks that raise errors."""
     secret = Credentials.api_key(day.plant("hooks-key"), query="ident")
 
     def judges(*_: object) -> None:
@@ -322,7 +322,7 @@ async def _hooks(day: Observations, vendor: VendorServer) -> None:
 
 
 async def _unreachable(day: Observations, vendor: VendorServer) -> None:
-    """Call unreachable and untrusted hosts, and proxies."""
+    """Make calls to unreachable and untrusted hosts, and through proxies."""
     secret = Credentials.api_key(day.plant("unreachable-key"), query="ident")
     server, _ = tls_pair()
     with VendorServer(port="refusing") as refusing_server, VendorServer(tls=server) as untrusted:
@@ -341,7 +341,7 @@ async def _unreachable(day: Observations, vendor: VendorServer) -> None:
 
 
 async def _streams(day: Observations, vendor: VendorServer) -> None:
-    """Send and read streams that break off."""
+    """Send and read streams that are cut off."""
     secret = Credentials.api_key(day.plant("streams-key"), query="ident")
     manager = day.manager(
         service_of(day, vendor, "streams", credentials=secret, retry=None, timeout=1.0)
@@ -372,7 +372,7 @@ async def _read(day: Observations, manager: Any, request: Request) -> None:
 
 
 async def _renewals(day: Observations, vendor: VendorServer) -> None:
-    """Call with stored, renewed, refused and missing credentials."""
+    """Make calls with stored, renewed, refused and missing credentials."""
     plant = day.plant
     text = "the server said no"
 
@@ -431,7 +431,7 @@ async def _renewals(day: Observations, vendor: VendorServer) -> None:
 
 
 async def _keys(day: Observations, vendor: VendorServer) -> None:
-    """Call with idempotency keys, whose results are stored in a file."""
+    """Make calls with idempotency keys, whose results are stored in a file."""
     secret = Credentials.api_key(day.plant("keys-key"), query="ident")
     store = day.pick(SqliteStorage, AsyncSqliteStorage)(day.folder / "state.db")
     day.closing.append(store)
@@ -464,7 +464,7 @@ async def _keys(day: Observations, vendor: VendorServer) -> None:
 
 
 async def _stores(day: Observations, vendor: VendorServer) -> None:
-    """Call with stores that are unreachable or refuse access."""
+    """Make calls with stores that are unreachable or refuse access."""
     open_store = day.pick(open_storage, aopen_storage)
     secret = Credentials.api_key(day.plant("stores-key"), query="ident")
     word = day.plant
@@ -504,7 +504,7 @@ def _command() -> Any:
 
 
 async def _refusals(day: Observations, vendor: VendorServer) -> None:
-    """Pass invalid values everywhere."""
+    """Pass invalid values to every function."""
     plant = day.plant
     secret = Credentials.api_key(plant("refusals-key"), query="ident")
     manager = day.manager(service_of(day, vendor, "strict", credentials=secret, retry=None))
@@ -535,7 +535,7 @@ async def _refusals(day: Observations, vendor: VendorServer) -> None:
 
 
 async def _cassettes(day: Observations, vendor: VendorServer) -> None:
-    """Make a recording, which others may read."""
+    """Record a cassette of calls, which others may read."""
     existing_credentials = _all_cassette_credentials(day)
     client = day.pick(StdlibHttpClient, AsyncStdlibHttpClient)()
     day.closing.append(client)
@@ -599,7 +599,7 @@ async def _webhooks(day: Observations, vendor: VendorServer) -> None:
 
 
 async def _interrupted(day: Observations, vendor: VendorServer) -> None:
-    """Make a call that its caller abandons."""
+    """Make a call that its caller cancels."""
     secret = Credentials.api_key(day.plant("interrupted-key"), query="ident")
     manager = day.manager(service_of(day, vendor, "patient", credentials=secret))
     if not day.awaited:

@@ -1,4 +1,4 @@
-"""All calls of a host for the search for secrets, to a failing vendor over real sockets.
+"""All simulated calls of a host, to a failing vendor over real sockets, for the secret search.
 
 Written once for both modes. Everything that the host sees is collected: results, errors, events,
 log records and files.
@@ -30,7 +30,7 @@ MODES: Final = ("plain", "awaited")
 
 
 class Observations:
-    """All output that a host has observed."""
+    """All output of the simulated calls that a host could see."""
 
     def __init__(self, canaries: Canaries, mode: str, folder: Path) -> None:
         self.plant = canaries.plant
@@ -43,11 +43,11 @@ class Observations:
         self.closing: list[Any] = []
 
     def pick(self, plain: Any, awaited: Any) -> Any:
-        """Return the value for this mode."""
+        """Return the argument for this mode."""
         return awaited if self.awaited else plain
 
     def keep(self, name: str, value: object) -> None:
-        """Collect a value."""
+        """Collect a value under a name."""
         self.seen.append((name, value))
 
     def manager(self, *services: Service, **ports: Any) -> Any:
@@ -66,20 +66,20 @@ class Observations:
             self.keep(name, error)
 
     async def attempt(self, name: str, function: Any, *settings: Any, **options: Any) -> None:
-        """Run anything, and collect its error."""
+        """Run a function, and collect its error."""
         try:
             await settled(function(*settings, **options))
         except Exception as error:  # noqa: BLE001 - to be looked at
             self.keep(name, error)
 
     async def close(self) -> None:
-        """Close everything."""
+        """Close all managers."""
         for made in self.closing:
             await settled((getattr(made, "aclose", None) or made.close)())
 
 
 async def observed_calls(canaries: Canaries, mode: str, folder: Path) -> Observations:
-    """Make all calls."""
+    """Make all simulated calls, and collect their output."""
     day = Observations(canaries, mode, folder)
     day.plant("card", CARD)
     day.plant("iban", IBAN)

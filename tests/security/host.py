@@ -1,4 +1,4 @@
-"""A host that shows its errors: Django's pages and mails, a tracker, and pretty tracebacks.
+"""A host that shows errors with Django's pages and mails, an error tracker, and tracebacks.
 
 It is a separate program, because these tools change their process. It reads secrets as JSON, makes
 failing calls, and prints as JSON what each tool showed. Only the frames of the call know the
@@ -48,7 +48,7 @@ WAYS: Final = ("plain", "awaited", "given-up")
 
 
 class HiddenSecrets:
-    """The secrets of the calls, hidden from the caller's frames."""
+    """The managers and secrets of the calls, out of reach of the caller's frames."""
 
     secrets: dict[str, str]
     plain: ConnectorManager
@@ -94,14 +94,14 @@ async def _given_up(service: str, case: str) -> None:
 
 
 def leak(case: str, way: str) -> None:
-    """Fail with a secret in a local variable."""
+    """Fail with a secret in a local variable, to test the tools themselves."""
     sight = HiddenSecrets.secrets["sight"]
     if sight:
         raise LookupError(sight)
 
 
 def view(request: HttpRequest, case: str, way: str) -> HttpResponse:
-    """Serve a page that makes the call."""
+    """A Django view that makes the call."""
     (leak if case == "leak" else call)(case, way)
     return HttpResponse(b"never")
 
@@ -110,7 +110,7 @@ urlpatterns = [path("<str:case>/<str:way>", view)]
 
 
 class RecordingTransport(Transport):
-    """A tracker's transport that collects reports."""
+    """An error tracker's transport that collects reports."""
 
     def capture_envelope(self, envelope: Envelope) -> None:
         """Collect a report."""
@@ -118,7 +118,7 @@ class RecordingTransport(Transport):
 
 
 def shown(case: str, way: str) -> dict[str, str]:
-    """Return the output of each tool for this failure."""
+    """Return the output of each error tool for this failure."""
     client: Any = Client(raise_request_exception=False)
     html = client.get(f"/{case}/{way}", headers={"accept": "text/html"})
     text = client.get(f"/{case}/{way}", headers={"accept": "text/plain"})
@@ -148,7 +148,7 @@ def shown(case: str, way: str) -> dict[str, str]:
 
 
 def main() -> None:
-    """Fail in every way, and print the output."""
+    """Fail in every way, and print the output of all error tools."""
     HiddenSecrets.secrets = json.load(sys.stdin)
     settings.configure(
         DEBUG=True,

@@ -1,4 +1,4 @@
-"""Calls with cached responses in memory and in a file, for the search for secrets."""
+"""Calls with cached responses in memory and in a file, for the search for leaked secrets."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class FailingStore:
-    """A store whose error repeats its command."""
+    """A store whose error message repeats its command."""
 
     def execute(self, command: Any, /, timeout: float | None = None) -> Any:
         """Fail."""
@@ -27,7 +27,7 @@ class FailingStore:
 
 
 class AsyncFailingStore(FailingStore):
-    """An asynchronous store whose error repeats its command."""
+    """An asynchronous store whose error message repeats its command."""
 
     async def execute(self, command: Any, /, timeout: float | None = None) -> Any:
         """Fail."""

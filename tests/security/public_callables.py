@@ -1,4 +1,4 @@
-"""Every public class and function that may get a secret, found by its parameters."""
+"""All public classes and functions that may receive a secret, found by their parameters."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _EXEMPT: Final = {
 
 
 def modules() -> Iterator[Any]:
-    """The modules that hosts import from."""
+    """Return the modules that hosts import from."""
     yield moorage
     for name in _ALONE:
         yield import_module(f"moorage.{name}")

@@ -1,4 +1,4 @@
-"""Calls with OAuth tokens, for the search for secrets, at a server that echoes everything."""
+"""Calls with OAuth tokens to a server that repeats its requests, for the secret search."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _REFUSED = ("grant", "client", "nonce")
 
 
 def _answer(received: Received) -> Behaviour:
-    """Return a response as the path says, which repeats everything that was sent."""
+    """Return the response that the path names, repeating everything that was sent."""
     path_end = received.target.rpartition("/")[2]
     sent_form = received.body.decode()
     result = {"error_description": f"{sent_form} {received.headers.get('Authorization')}"}
@@ -58,7 +58,7 @@ def _answer(received: Received) -> Behaviour:
 
 
 async def renewed_tokens(day: Observations, _: VendorServer) -> None:
-    """Get, refuse and lose tokens with every kind of grant, stored in files."""
+    """Get, refuse and lose tokens of every grant type, stored in files."""
     plant = day.plant
     plant("granted-access", "at-canary-granted-7531")
     plant("granted-refresh", "rt-canary-granted-7532")

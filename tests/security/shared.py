@@ -1,4 +1,4 @@
-"""Helpers of all chapters."""
+"""Helpers for all simulated calls."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ from typing import Any
 
 
 async def settled(value: Any) -> Any:
-    """Return a result of either mode."""
+    """Return a result, awaiting it if it is awaitable."""
     return await value if inspect.isawaitable(value) else value

@@ -1,4 +1,4 @@
-"""Stores for the search for secrets, and their whole content as read directly."""
+"""Stores for the secret search, whose raw content can be read directly."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ Held = tuple[str, object]
 
 
 class Sqlite:
-    """Files."""
+    """A store in SQLite files."""
 
     def __init__(self, folder: Path) -> None:
         self._files = [folder / name for name in ("state.db", "credentials.db")]
 
     def state(self, *, awaited: bool) -> Any:
-        """A store of shared state."""
+        """Return a store of shared state."""
         return (AsyncSqliteStorage if awaited else SqliteStorage)(self._files[0])
 
     def credentials(self, cipher: Cipher, *, awaited: bool) -> Any:
-        """A provider of credentials."""
+        """Return a credential provider."""
         kind: Any = AsyncSqliteCredentialProvider if awaited else SqliteCredentialProvider
         return kind(self._files[1], cipher)
 
@@ -70,19 +70,19 @@ _READ: Final[dict[str, Any]] = {
 
 
 class Redis:
-    """Keys."""
+    """A store in Redis."""
 
     def __init__(self, _: Path) -> None:
         self._url = redis_url()
         self._prefix = f"stored:{uuid4().hex}:"
 
     def state(self, *, awaited: bool) -> Any:
-        """A store of shared state."""
+        """Return a store of shared state."""
         kind = AsyncRedisStorage if awaited else RedisStorage
         return kind(self._url, prefix=self._prefix, timeout=20.0)
 
     def credentials(self, cipher: Cipher, *, awaited: bool) -> None:
-        """Return None, because there are none."""
+        """Return None, because Redis stores no credentials."""
 
     def contents(self) -> Iterator[Held]:
         """Return the whole content of the store."""
@@ -100,7 +100,7 @@ class Redis:
 
 
 class Sql:
-    """Tables."""
+    """A store in SQL tables."""
 
     kind: str
 
@@ -108,11 +108,11 @@ class Sql:
         self._lab = Lab(self.kind)
 
     def state(self, *, awaited: bool) -> Any:
-        """A store of shared state."""
+        """Return a store of shared state."""
         return self._lab.awaited() if awaited else self._lab.plain()
 
     def credentials(self, cipher: Cipher, *, awaited: bool) -> Any:
-        """A provider of credentials."""
+        """Return a credential provider."""
         options: dict[str, Any] = {"prefix": self._lab.prefix, "timeout": 20.0}
         SqlCredentialProvider(self._lab.url, cipher, **options).migrate()
         kind: Any = AsyncSqlCredentialProvider if awaited else SqlCredentialProvider
@@ -133,13 +133,13 @@ class Sql:
 
 
 class Postgresql(Sql):
-    """Tables in PostgreSQL."""
+    """A store in PostgreSQL."""
 
     kind = "postgresql"
 
 
 class Mariadb(Sql):
-    """Tables in MariaDB."""
+    """A store in MariaDB."""
 
     kind = "mariadb"
 

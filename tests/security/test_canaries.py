@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_calls_show_no_secret(mode: str, tmp_path: Path) -> None:
-    """No call of a simulated day shows a secret to any observer."""
+    """No call of the simulated day shows a secret in logs, events, errors or other output."""
     canaries = Canaries()
     folder = tmp_path / "kept"
     folder.mkdir()
@@ -80,7 +80,7 @@ _EXPECTED = {
 
 
 def _planted(secret: str) -> Iterator[tuple[str, object]]:
-    """Return every kind of output that could contain a secret."""
+    """Yield every kind of output that could contain a secret, each with this secret."""
     yield "repr", Service(secret)
     yield "nested", {"a": [(1, {"b": secret.encode()})]}
     yield "percent-encoded", f"/?q={quote(secret)}"
@@ -106,13 +106,13 @@ def _planted(secret: str) -> Iterator[tuple[str, object]]:
 
 @attrs.frozen(repr=False)
 class Holder:
-    """An object that shows nothing in its repr, but has a secret in a field."""
+    """An object whose repr is empty, with a secret in a field."""
 
     held: str
 
 
 def noted(error: Exception, note: str) -> Exception:
-    """Return an error with a note."""
+    """Return an error with this text as a note."""
     error.add_note(note)
     return error
 
@@ -137,7 +137,7 @@ frame_of_ours: Callable[[object, Exception], None] = _made["frame_of_ours"]
 
 
 def test_planted_leak_is_found() -> None:
-    """The search finds each deliberate leak."""
+    """The secret search finds each leak that was planted on purpose."""
     canaries = Canaries()
     secret = canaries.plant("secret")
 
@@ -147,7 +147,7 @@ def test_planted_leak_is_found() -> None:
 
 
 def test_frames_are_removed_from_errors() -> None:
-    """Frames are removed from an error and its causes, but not from one that the host handles."""
+    """Frames are removed from an error and its causes, but not from the host's own error."""
     host = raised(lambda: frame_of_ours("", LookupError("the host's")))
     cause = raised(lambda: frame_of_ours("", KeyError("ours")))
     single_error = raised(lambda: frame_of_ours("", ValueError("in a group")))

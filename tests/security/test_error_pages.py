@@ -1,4 +1,4 @@
-"""Tools that show errors with their local variables show no secret."""
+"""Tools that show errors with local variables show no secret of moorage."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _canaries() -> Canaries:
 
 @pytest.fixture(scope="module", name="shown")
 def _shown(canaries: Canaries) -> dict[str, dict[str, str]]:
-    """Return the output of each tool of a host for each failure."""
+    """Return the output of each error tool for each failure."""
     finished_process = subprocess.run(
         [sys.executable, "-m", "tests.security.host"],
         input=json.dumps({name: canaries.plant(name) for name in _SECRETS}),
@@ -54,7 +54,7 @@ def test_no_page_mail_or_report_shows_a_secret(
 def test_each_tool_shows_an_unprotected_secret(
     shown: dict[str, dict[str, str]], canaries: Canaries
 ) -> None:
-    """Every tool shows a secret in a local variable, so the other test is meaningful."""
+    """Each error tool does show an unprotected secret, so the other test can detect leaks."""
     for case, texts in shown.items():
         if case.startswith("leak"):
             found_names = {
@@ -64,7 +64,7 @@ def test_each_tool_shows_an_unprotected_secret(
 
 
 def test_they_show_what_happened(shown: dict[str, dict[str, str]]) -> None:
-    """The reports still name the service and the failure."""
+    """Error reports still name the service and the failure."""
     for person_name, text in shown["503 plain"].items():
         assert "VendorFailed" in text, person_name
         assert "shop" in text, person_name

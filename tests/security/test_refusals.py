@@ -1,4 +1,4 @@
-"""A refusal holds no secret, neither in its text nor in its frames."""
+"""Errors for wrong calls contain no secret, neither in their text nor in their frames."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def values() -> Iterator[Any]:
 
 
 def attempts(made: Callable[..., Any]) -> Iterator[tuple[str, tuple[Any, ...], dict[str, Any]]]:
-    """Yield wrong calls with unknown, missing, extra and swapped arguments."""
+    """Yield wrong calls, with unknown, missing, extra and swapped arguments."""
     taken_parameters = [
         parameter
         for parameter in parameters(made)
@@ -98,7 +98,7 @@ def test_refusal_holds_no_secret(
 
 
 def test_public_names_are_found() -> None:
-    """The list of public callables is complete and not empty."""
+    """The list of public callables is complete, and not empty."""
     names = {name.rpartition(".")[2] for name in CALLABLES}
 
     assert {"Service", "Credentials", "OAuthClient", "Proxy", "KeyRing", "open"} <= names
@@ -107,7 +107,7 @@ def test_public_names_are_found() -> None:
 
 @pytest.mark.parametrize("opened", [moorage.open, moorage.aopen])
 def test_bad_configuration_is_not_kept_by_its_refusal(opened: Callable[..., Any]) -> None:
-    """No frame holds a refused configuration or the one that a hub was opened from."""
+    """No frame of a configuration error keeps the configuration, which may hold secrets."""
     service = {"base_url": "https://x.example", "credentials": SECRET}
     options = {"version": 1, "services": {"x": service}}
     hub = opened(options)
@@ -125,7 +125,7 @@ def test_bad_configuration_is_not_kept_by_its_refusal(opened: Callable[..., Any]
 
 
 def test_parser_error_is_not_kept_as_cause() -> None:
-    """A parser's error contains the whole document, so it is not kept as a cause."""
+    """A parser's error contains the whole document, so it is not the cause of the raised error."""
     document = f'{{"token": "{SECRET}", '.encode()
     for read in (Response(200, body=document).json, lambda: json_of(document)):
         with pytest.raises(ConnectorError) as excinfo:

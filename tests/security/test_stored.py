@@ -1,4 +1,4 @@
-"""Secrets appear in neither the keys nor the values of a store."""
+"""No store has secrets in its keys or values."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ pytestmark = pytest.mark.untraced
 
 @pytest.fixture(params=STORES, ids=lambda kind: kind.__name__.lower())
 def stores(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
-    """Each kind of store."""
+    """Yield each kind of store."""
     made = request.param(tmp_path)
     yield made
     made.close()
@@ -114,7 +114,7 @@ async def stored_calls(day: Observations, stores: Any, cipher: Cipher | None) ->
 def heard(
     mode: str, folder: Path, stores: Any, cipher: Cipher | None
 ) -> tuple[list[str], int, Observations]:
-    """Return the secrets found in the store after a day, and the amount of data."""
+    """Return the secrets found in a store after the calls, and the amount of data."""
     canaries = Canaries()
     day = Observations(canaries, mode, folder)
     day.plant("card", CARD)
@@ -127,7 +127,7 @@ def heard(
 
 @pytest.mark.parametrize("mode", MODES)
 def test_no_store_holds_a_secret(mode: str, stores: Any, tmp_path: Path) -> None:
-    """A store's content shows no credentials, requests or responses."""
+    """Stored keys, responses and credentials show no secret."""
     result, contents_held, day = heard(mode, tmp_path, stores, AesGcmCipher(generate_keys()))
 
     assert [] == result
@@ -138,7 +138,7 @@ def test_no_store_holds_a_secret(mode: str, stores: Any, tmp_path: Path) -> None
 
 
 def test_unencrypted_responses_are_found(stores: Any, tmp_path: Path) -> None:
-    """Without a cipher stored responses are readable, and the search finds them."""
+    """Without a cipher, stored responses are readable, and the secret search finds them."""
     results, _, _ = heard("plain", tmp_path, stores, None)
 
     assert any(name.startswith("answered-body") for name in results)

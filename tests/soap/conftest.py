@@ -1,4 +1,4 @@
-"""Servers of other makers."""
+"""SOAP servers that other libraries implement."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(params=["1.1", "1.2"])
 def spyne(request: pytest.FixtureRequest) -> Generator[str]:
-    """A server of spyne, which shares no code with zeep."""
+    """Yield a server of spyne, which shares no code with zeep."""
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.support.spyne_server", request.param],
         stdout=subprocess.PIPE,

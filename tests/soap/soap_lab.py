@@ -23,7 +23,7 @@ PASSWORD = "hunter2-hunter2"
 
 
 def place(order: dict[str, Any], code: str | None) -> Any:
-    """Accept an order, unless its code names a fault."""
+    """Answer the operation PlaceOrder, unless the order's code names a fault."""
     if code is not None:
         kind, _, text = code.partition(":")
         raise SoapServerFault(kind, text or "No.", f"<why><text>{text}</text></why>")
@@ -31,7 +31,7 @@ def place(order: dict[str, Any], code: str | None) -> Any:
 
 
 def new_server(port: str = "Old") -> SoapServer:
-    """Return a server with every operation of the WSDL."""
+    """Return a server that implements every operation of the WSDL."""
     operations: dict[str, Callable[..., Any]] = {
         "GetQuote": lambda symbol: QUOTE,
         "PlaceOrder": place,
@@ -42,7 +42,7 @@ def new_server(port: str = "Old") -> SoapServer:
 
 
 def perform(url: str, operation: Any, *, is_async: bool = False, **options: Any) -> Any:
-    """Perform an operation with a manager of its own."""
+    """Perform an operation with a new manager."""
     key = options.pop("service", None) or Service("quotes", base_url=url, retry=RetryPolicy(3, 0))
     if not is_async:
         with ConnectorManager([key]) as manager:
@@ -56,7 +56,7 @@ def perform(url: str, operation: Any, *, is_async: bool = False, **options: Any)
 
 
 def fetch(url: str, path: str = "/soap?wsdl", *, is_async: bool = False, **options: Any) -> Wsdl:
-    """Load a WSDL through a manager."""
+    """Load a WSDL with a manager."""
     service = Service("quotes", base_url=url)
     if not is_async:
         with ConnectorManager([service]) as manager:
@@ -70,5 +70,5 @@ def fetch(url: str, path: str = "/soap?wsdl", *, is_async: bool = False, **optio
 
 
 def soap(**options: Any) -> Soap:
-    """Return the service of the file, whose requests go to the path /soap."""
+    """Return the SOAP service of the WSDL file, which sends requests to the path /soap."""
     return Soap(wsdl=Wsdl.from_file(WSDL), location="/soap", **options)

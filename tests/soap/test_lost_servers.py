@@ -1,4 +1,4 @@
-"""Servers of SOAP that fall silent, hang up, or are killed in the middle of a call."""
+"""SOAP servers that are silent, hang up, or are killed during a call."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ both_modes = pytest.mark.parametrize("is_async", [False, True], ids=["sync", "as
 @both_modes
 @pytest.mark.parametrize("port", ["Old", "New"])
 def test_silent_server_ends_with_the_deadline(port: str, is_async: bool) -> None:
-    """An operation without an answer in time may have been processed, and is not sent again."""
+    """A SOAP call without a response in time may have been processed, and is not sent again."""
     operation = soap(port=port).operation("PlaceOrder", order=ORDER)
     with new_server(port) as server:
         server.queue(Behaviour(raw=b""), Behaviour(raw=b""))
@@ -36,7 +36,7 @@ def test_silent_server_ends_with_the_deadline(port: str, is_async: bool) -> None
 def test_server_killed_in_the_middle_of_a_call(
     spyne: str, options: dict[str, Any], is_async: bool
 ) -> None:
-    """The operation may have been processed; the next one was certainly not sent."""
+    """If the server is killed during a SOAP call the outcome is unknown; the next is not sent."""
     service = Soap(wsdl=fetch(spyne, "/?wsdl"))
     kind = OutcomeUnknown if options else ConnectionFailed
     with pytest.raises(kind) as caught:
@@ -61,7 +61,7 @@ def _listens(url: str) -> bool:
 
 @both_modes
 def test_connection_that_ends_within_the_answer(is_async: bool) -> None:
-    """Half an answer leaves the outcome unknown."""
+    """If the connection ends within a SOAP response, the outcome is unknown."""
     operation = soap().operation("PlaceOrder", order=ORDER)
     with new_server() as server:
         server.queue(Behaviour(200, {"Content-Length": "100"}, b"<e:Env", then="close"))

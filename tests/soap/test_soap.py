@@ -1,4 +1,4 @@
-"""SOAP services behind the protections of a manager."""
+"""SOAP services called through a connector manager."""
 
 from __future__ import annotations
 
@@ -50,25 +50,25 @@ ENVELOPE = "http://schemas.xmlsoap.org/soap/envelope/"
 
 @pytest.fixture(params=["Old", "New"])
 def server(request: pytest.FixtureRequest) -> Generator[SoapServer]:
-    """A server of SOAP 1.1, and one of SOAP 1.2."""
+    """Yield a server of SOAP 1.1, and one of SOAP 1.2."""
     with new_server(request.param) as running:
         yield running
 
 
 @pytest.fixture
 def old() -> Generator[SoapServer]:
-    """A server of SOAP 1.1."""
+    """Yield a server of SOAP 1.1."""
     with new_server() as running:
         yield running
 
 
 def port_of(server: SoapServer) -> str:
-    """The port that a server plays."""
+    """Return the name of the WSDL port that a server implements."""
     return server.port
 
 
 def body_of(order: dict[str, Any]) -> bytes:
-    """The request for an order."""
+    """Return the arguments of an order."""
     body = soap().operation("PlaceOrder", order=order).request.body
     assert isinstance(body, bytes)
     return body
@@ -76,7 +76,7 @@ def body_of(order: dict[str, Any]) -> bytes:
 
 @pytest.mark.parametrize("is_async", [False, True])
 def test_call(server: SoapServer, is_async: bool) -> None:
-    """A WSDL is loaded with what it imports, and its operation returns plain values."""
+    """A WSDL is loaded with its imports, and its operation returns plain Python values."""
     wsdl = fetch(server.url, is_async=is_async)
     assert wsdl.schema_problem is None
     service = Soap(wsdl=wsdl, port=port_of(server))
@@ -96,7 +96,7 @@ def test_call(server: SoapServer, is_async: bool) -> None:
 
 
 def test_values(server: SoapServer) -> None:
-    """Every type makes the round trip to the server."""
+    """Values of every XML Schema type are sent to the server and returned unchanged."""
     order = {
         **ORDER, "limit": Decimal("1.50"), "until": MOMENT, "firm": True,
         "scan": b"\xff\x00", "weight": 0.5, "note": ["<a>", "ä"],
@@ -131,14 +131,14 @@ def test_values(server: SoapServer) -> None:
     ],
 )
 def test_wrong_arguments(changes: dict[str, Any], path: str, text: str) -> None:
-    """An argument that breaks the schema is refused with its path before anything is sent."""
+    """An argument that breaks the schema is refused with its path, before anything is sent."""
     with pytest.raises(InvalidData, match=text) as excinfo:
         soap().operation("PlaceOrder", order={**ORDER, **changes})
     assert path == excinfo.value.field
 
 
 def test_wrong_names() -> None:
-    """Unknown, missing and misplaced arguments are refused."""
+    """Unknown, missing and misplaced arguments of a SOAP operation are refused."""
     service = soap()
     for arguments in ({}, {"symbol": None}, {"symbl": "A"}, {"symbol": {"a": 1}}, {"symbol": [1]}):
         with pytest.raises(InvalidData):
@@ -157,7 +157,7 @@ def test_wrong_names() -> None:
 
 
 def test_texts_and_other_forms_of_values(old: SoapServer) -> None:
-    """Numbers, times and bytes may be given as texts, as JSON has them."""
+    """Numbers, times and bytes may be given as strings, as in JSON."""
     order = {
         "symbol": "ABC", "pieces": "3", "side": "buy", "limit": 2, "until": MOMENT.isoformat(),
         "firm": "true", "scan": "/w==", "weight": "1e3", "note": [5],
@@ -175,7 +175,7 @@ def test_texts_and_other_forms_of_values(old: SoapServer) -> None:
 
 
 def test_unknown_operation_and_port() -> None:
-    """A name that the WSDL does not have is refused with those that it has."""
+    """An unknown operation or port is refused, and the error lists those of the WSDL."""
     with pytest.raises(ConfigurationError, match="GetQuote, Hello, Notify, PlaceOrder"):
         soap().operation("GetQuotes")
     with pytest.raises(ConfigurationError, match=r"Old \(SOAP 1.1\), New \(SOAP 1.2\)"):
@@ -188,14 +188,14 @@ def test_unknown_operation_and_port() -> None:
 
 
 def test_simple_bodies_and_one_way(old: SoapServer) -> None:
-    """A body may be a single value, and an operation may have no result."""
+    """A SOAP body may be a single value, and an operation may return nothing."""
     assert "hello" == perform(old.url, soap().operation("Hello"))
     assert perform(old.url, soap().operation("Notify", Upper="a<b")) is None
     assert b">a&lt;b<" in old.requests[-1].body
 
 
 def test_headers(old: SoapServer) -> None:
-    """SOAP headers that the WSDL declares are sent, before those of WS-Security."""
+    """SOAP headers that the WSDL declares are sent before those of WS-Security."""
     service = soap(security=SoapSecurity(valid_for=timedelta(minutes=5)))
     service = service.with_headers(Session=Secret("session-1234567"))
     perform(old.url, service.operation("PlaceOrder", order=ORDER))
@@ -208,14 +208,14 @@ def test_headers(old: SoapServer) -> None:
 
 
 def security_of(body: bytes) -> dict[str, Any]:
-    """The texts of the token in a request."""
+    """Return the texts of the WS-Security token in a request."""
     names = ("Username", "Password", "Nonce", "Created")
     root = etree.fromstring(body)
     return {name: root.findtext(f".//{{*}}UsernameToken/{{*}}{name}") for name in names}
 
 
 def test_user_name_token(old: SoapServer) -> None:
-    """A token carries the password as text or as a digest with a nonce that is new each time."""
+    """A WS-Security token has the password as text, or as a digest with a new nonce each time."""
     token = SoapSecurity(username="ada & co", password=PASSWORD)
     perform(old.url, soap(security=token).operation("Hello"))
     values = security_of(old.requests[-1].body)
@@ -238,7 +238,7 @@ def test_user_name_token(old: SoapServer) -> None:
 
 
 def test_key_is_compared_without_the_token(old: SoapServer) -> None:
-    """A repeated key returns the stored result although a token would be another one."""
+    """A repeated key returns the stored result although the WS-Security token differs."""
     token = SoapSecurity(username="ada", password=PASSWORD, digest=True)
     service = Service(
         "quotes",
@@ -266,7 +266,7 @@ def test_key_is_compared_without_the_token(old: SoapServer) -> None:
     ],
 )
 def test_wrong_token(options: dict[str, Any]) -> None:
-    """A token that is not whole is refused at once."""
+    """An incomplete WS-Security token is refused at once."""
     with pytest.raises(InvalidData):
         SoapSecurity(**options)
 
@@ -286,7 +286,7 @@ def test_wrong_token(options: dict[str, Any]) -> None:
 )
 @pytest.mark.parametrize("is_async", [False, True])
 def test_fault(server: SoapServer, code: str, kind: type[ConnectorError], is_async: bool) -> None:
-    """The code of a fault decides the class of the error, whatever its status is."""
+    """The code of a SOAP fault decides the error class, whatever the HTTP status."""
     operation = soap(port=port_of(server)).operation("PlaceOrder", order=ORDER, code=f"{code}:Why.")
     with pytest.raises(ConnectorError) as excinfo:
         perform(server.url, operation, is_async=is_async)
@@ -305,7 +305,7 @@ def test_fault(server: SoapServer, code: str, kind: type[ConnectorError], is_asy
                      (429, RateLimitExceeded), (200, VendorRejected)],
 )  # fmt: skip
 def test_fault_with_another_status(old: SoapServer, status: int, kind: type[Any]) -> None:
-    """A status that tells more than the code decides; a fault with 200 is a fault."""
+    """A more specific HTTP status overrides a fault's code; a fault with 200 is still a fault."""
     fault = old.fault(SoapServerFault("Client", "x"))
     old.respond(status, {}, fault.body)
     service = Service("quotes", base_url=old.url, retry=None)
@@ -314,7 +314,7 @@ def test_fault_with_another_status(old: SoapServer, status: int, kind: type[Any]
 
 
 def test_repeats(old: SoapServer) -> None:
-    """Only what is declared as harmless is repeated; under a key the outcome is unknown."""
+    """Only operations declared safe or repeatable are retried; a key's outcome is then unknown."""
     arguments = {"order": ORDER, "code": "Server"}
     for options, number in (({}, 1), ({"safe": ["PlaceOrder"]}, 3),
                             ({"repeatable": ["PlaceOrder"]}, 3)):  # fmt: skip
@@ -329,7 +329,7 @@ def test_repeats(old: SoapServer) -> None:
 
 
 def test_secrets_are_masked(old: SoapServer) -> None:
-    """A secret that a fault repeats is shown nowhere."""
+    """A secret that a SOAP fault repeats is masked everywhere."""
     secret = "wombat-7261-xyz"
     code = Secret(f"Client:{secret}")
     token = SoapSecurity(username="ada", password=PASSWORD)
@@ -348,7 +348,7 @@ def test_secrets_are_masked(old: SoapServer) -> None:
 
 
 def envelope(content: str) -> bytes:
-    """An answer with this body."""
+    """Return a SOAP response with this body."""
     return (
         f'<e:Envelope xmlns:e="{ENVELOPE}" xmlns:q="urn:example:quotes"><e:Body>{content}</e:Body>'
         "</e:Envelope>"
@@ -377,7 +377,7 @@ HOSTILE = [
 @pytest.mark.parametrize("status", [200, 500])
 @pytest.mark.parametrize("body", HOSTILE)
 def test_hostile_answers(old: SoapServer, body: bytes, status: int) -> None:
-    """An operation whose answer cannot be read may have happened; no entity is read."""
+    """An unreadable SOAP response leaves the outcome unknown; XML entities are not expanded."""
     old.respond(status, {"Content-Type": "text/xml"}, body)
     with pytest.raises(VendorFailed):
         perform(old.url, soap().operation("GetQuote", symbol="ABC"))
@@ -388,14 +388,14 @@ def test_hostile_answers(old: SoapServer, body: bytes, status: int) -> None:
 
 
 def test_attachments_are_refused(old: SoapServer) -> None:
-    """An answer with attachments (MTOM) is refused by name."""
+    """A response with attachments (MTOM) is refused, and the error names MTOM."""
     old.respond(200, {"Content-Type": "multipart/related; boundary=x"}, b"--x--")
     with pytest.raises(VendorFailed, match="MTOM"):
         perform(old.url, soap().operation("Hello"))
 
 
 def test_oversized_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An answer has a largest size."""
+    """A SOAP response beyond the size limit is refused."""
     from moorage.adapters.http_operations.soap import xml_documents  # noqa: PLC0415 - to patch it
 
     operation = soap().operation("Hello")
@@ -408,14 +408,14 @@ def test_oversized_answer(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_fault_is_no_result() -> None:
-    """Whoever reads the result of a fault gets an error."""
+    """Reading the result of a SOAP fault raises an error."""
     body = envelope("<e:Fault><faultcode/><faultstring/></e:Fault>")
     with pytest.raises(VendorFailed):
         soap().operation("Hello").read(Response(200, body=body))
 
 
 def test_address_at_another_host(old: SoapServer) -> None:
-    """The address of a WSDL at another host gets no request and no credential."""
+    """If a WSDL names an endpoint at another host, no request or credential is sent there."""
     service = Soap(wsdl=soap().wsdl)
     with pytest.raises(InvalidData, match="origin"):
         perform(old.url, service.operation("Hello"))
@@ -424,7 +424,7 @@ def test_address_at_another_host(old: SoapServer) -> None:
 
 @pytest.mark.parametrize("is_async", [False, True])
 def test_foreign_server(spyne: str, is_async: bool) -> None:
-    """A server that validates against its own schema understands requests, and is understood."""
+    """Another SOAP library's server accepts the requests, and its responses are understood."""
     service = Soap(wsdl=fetch(spyne, "/?wsdl", is_async=is_async))
     line = {"article": "bolt <ä>", "pieces": 2, "price": Decimal("1.50"), "at": MOMENT}
     echo = perform(spyne, service.operation("echo", line=line), is_async=is_async)
@@ -444,7 +444,7 @@ def test_foreign_server(spyne: str, is_async: bool) -> None:
 
 
 def test_dates_are_not_times() -> None:
-    """A datetime is no date , and bytes may be given for hexadecimal digits."""
+    """A datetime is refused as a date, and bytes are accepted for hexadecimal digits."""
     builtins = zeep("xsd.types.builtins")
     assert date(2026, 1, 2) == single_value(builtins.Date(), date(2026, 1, 2))
     with pytest.raises(ValueError, match="not a date"):

@@ -1,4 +1,4 @@
-"""SOAP services in a configuration."""
+"""SOAP services as connectors in a configuration."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from moorage.adapters.http_operations.soap.settings import SoapSettings
 
 @pytest.fixture
 def server() -> Generator[SoapServer]:
-    """A server of SOAP 1.1."""
+    """Yield a server of SOAP 1.1."""
     with new_server() as running:
         yield running
 
 
 def configuration(url: str, **settings: Any) -> dict[str, Any]:
-    """A configuration with one connector and its service."""
+    """Return a configuration with one SOAP connector and its service."""
     table = {"kind": "soap", "wsdl": "/soap?wsdl", **settings}
     return {"connectors": {"quotes": table}, "services": {"quotes": {"base_url": url}}}
 
@@ -40,7 +40,7 @@ FILE = {"wsdl_file": str(WSDL), "location": "/soap"}
 
 
 def test_operations_by_name(server: SoapServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every operation of the WSDL can be run by its name with plain JSON."""
+    """Every operation of the WSDL can be run by name with plain JSON."""
     monkeypatch.setenv("QUOTES_PASSWORD", PASSWORD)
     token = {"username": "ada", "password": "secret://env/QUOTES_PASSWORD", "digest": True}
     settings = configuration(server.url, **token, valid_for=300, safe=["GetQuote"])
@@ -72,7 +72,7 @@ def test_operations_by_name(server: SoapServer, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize("settings", [{}, FILE, {**FILE, "ping": "Hello"}])
 def test_modes(server: SoapServer, settings: dict[str, Any]) -> None:
-    """Both connectors load the WSDL from the service or from a file, and know their health."""
+    """SOAP connectors of both modes load the WSDL from service or file, and report health."""
     table = configuration(server.url, **settings)
 
     async def use() -> Any:
@@ -99,7 +99,7 @@ def test_modes(server: SoapServer, settings: dict[str, Any]) -> None:
 
 
 def test_command(server: SoapServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`moorage run` performs an operation of a configured connector."""
+    """`moorage run` performs an operation of a configured SOAP connector."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "moorage.toml").write_text(
         f'[connectors.q]\nkind = "soap"\nwsdl = "/soap?wsdl"\nservice = "erp"\n'
@@ -115,14 +115,14 @@ def test_command(server: SoapServer, tmp_path: Path, monkeypatch: pytest.MonkeyP
     [{"username": "a"}, {"digest": True}, {"valid_for": 0}, {"pasword": "x"}],
 )
 def test_wrong_settings(settings: dict[str, Any]) -> None:
-    """A wrong setting is refused with its path before anything is sent."""
+    """A wrong setting of a SOAP connector is refused with its path, before anything is sent."""
     with pytest.raises(ConfigurationError, match=r"connectors\.quotes"):
         moorage.open(configuration("https://quotes.example", **settings))
 
 
 @pytest.mark.parametrize("settings", [{}, FILE])
 def test_service_that_does_not_answer(settings: dict[str, Any]) -> None:
-    """A service that cannot be reached is unavailable, and says what to do."""
+    """An unreachable SOAP service is reported as unavailable, with a remedy."""
     with moorage.open(configuration("http://127.0.0.1:1", **settings)) as hub:
         health = hub.connectors.health("quotes")
     assert not health.is_healthy
@@ -132,7 +132,7 @@ def test_service_that_does_not_answer(settings: dict[str, Any]) -> None:
 def subject(
     server: SoapServer, kind: Any, managers: list[Any]
 ) -> connector_conformance.ConnectorSubject:
-    """Describe a connector of the server, and collect the managers, which have connections."""
+    """Describe a SOAP connector for the conformance kit, and collect the managers that it opens."""
     settings = SoapSettings(wsdl_file=str(WSDL), location="/soap", ping="Hello")
 
     def make(manager: Any) -> Any:
@@ -166,13 +166,13 @@ OF_CONNECTIONS = frozenset({
 
 
 def applicable(checks: Iterable[Any]) -> list[Any]:
-    """The checks for a connector without connections of its own."""
+    """Return the checks that apply to a connector without its own connections."""
     return [check for check in checks if name_of(check) not in OF_CONNECTIONS]
 
 
 @pytest.mark.parametrize("check", applicable(connector_conformance.CHECKS), ids=name_of)
 def test_conformance(server: SoapServer, check: connector_conformance.Check) -> None:
-    """The synchronous connector passes the kit."""
+    """The synchronous SOAP connector passes the connector conformance kit."""
     managers: list[Any] = []
     check(subject(server, SoapConnector, managers))
     for manager in managers:
@@ -183,7 +183,7 @@ def test_conformance(server: SoapServer, check: connector_conformance.Check) -> 
 def test_asynchronous_conformance(
     server: SoapServer, check: connector_conformance.AsyncCheck
 ) -> None:
-    """The asynchronous connector passes the kit."""
+    """The asynchronous SOAP connector passes the connector conformance kit."""
     managers: list[Any] = []
 
     async def run() -> None:

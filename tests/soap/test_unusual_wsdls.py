@@ -1,4 +1,4 @@
-"""Descriptions that few services have: bodies without parts, and schemas of unusual types."""
+"""Unusual WSDLs: bodies without parts, and schemas with rare types."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PART = b'<message name="in"><part name="text" element="t:call"/></message>'
 
 
 def document(tmp_path: Path, types: str, *, has_parts: bool = True) -> Soap:
-    """A service of the document style with these types."""
+    """Return a document-style service with these types."""
     text = wsdl(types, part='element="t:call"', style="document")
     if not has_parts:
         text = text.replace(PART, b'<message name="in"/>')
@@ -31,14 +31,14 @@ def document(tmp_path: Path, types: str, *, has_parts: bool = True) -> Soap:
 
 
 def bytes_of(operation: HttpOperation[Any]) -> bytes:
-    """The body of an operation's request."""
+    """Return the body of an operation's request."""
     body = operation.request.body
     assert isinstance(body, bytes)
     return body
 
 
 def schema(content: str) -> str:
-    """A schema whose element of calls and answers has this content."""
+    """Return a schema whose request and response elements have this content."""
     return (
         '<x:schema targetNamespace="urn:t" elementFormDefault="qualified">'
         f'<x:element name="call"><x:complexType><x:sequence>{content}</x:sequence>'
@@ -53,7 +53,7 @@ VALUES = schema(
 
 
 def test_every_type_is_rendered_as_json(tmp_path: Path) -> None:
-    """An operation by name returns bytes as Base64, durations as seconds, and dates as texts."""
+    """An operation run by name returns bytes as Base64, durations as seconds, and dates as text."""
     text = wsdl(VALUES, part='element="t:call"', style="document")
     (tmp_path / "a.wsdl").write_bytes(text)
     values = {"scan": b"\xff", "term": timedelta(minutes=2), "day": "2026-01-02", "rest": "x"}
@@ -88,7 +88,7 @@ NESTED = (
 
 
 def test_arguments_are_nested_to_a_bound(tmp_path: Path) -> None:
-    """A type that contains itself takes arguments to a depth that the program can bear."""
+    """For a type that contains itself, arguments nested too deeply are refused."""
     service = document(tmp_path, NESTED)
 
     def nested(depth: int) -> dict[str, Any]:
@@ -110,7 +110,7 @@ FACET = (
 
 
 def test_schema_that_only_zeep_understands(tmp_path: Path) -> None:
-    """A schema with a wrong pattern is told; its operations work, and only types are checked."""
+    """If only zeep accepts a schema, the problem is reported, and only types are checked."""
     service = document(tmp_path, schema(FACET.format("[")))
     assert "pattern" in str(service.wsdl.schema_problem)
     assert b">buy<" in bytes_of(service.operation("echo", side="buy"))
@@ -119,7 +119,7 @@ def test_schema_that_only_zeep_understands(tmp_path: Path) -> None:
 
 
 def test_answer_may_break_rules_but_not_types(tmp_path: Path) -> None:
-    """An answer is read although it lacks an element or has an unknown attribute."""
+    """A response with a missing element or an unknown attribute is still read."""
     read = document(tmp_path, schema(FACET.format("buy"))).operation("echo", side="buy").read
     lacking = '<t:call xmlns:t="urn:t"/>'
     assert read(answer(lacking)) is None
@@ -128,7 +128,7 @@ def test_answer_may_break_rules_but_not_types(tmp_path: Path) -> None:
 
 
 def test_import_without_a_location(tmp_path: Path) -> None:
-    """A schema may import a namespace that no document describes."""
+    """A schema may import a namespace for which there is no document."""
     types = VALUES.replace(
         '<x:element name="call">', '<x:import namespace="urn:nowhere"/><x:element name="call">'
     )
@@ -136,7 +136,7 @@ def test_import_without_a_location(tmp_path: Path) -> None:
 
 
 def test_server_answers_wrong_requests_with_a_fault(tmp_path: Path) -> None:
-    """The server for tests answers texts that are no XML, and unknown operations, with a fault."""
+    """The test server answers invalid XML and unknown operations with a fault."""
     (tmp_path / "a.wsdl").write_bytes(wsdl(VALUES, part='element="t:call"', style="document"))
     with SoapServer(tmp_path / "a.wsdl", {}) as server:
         operation = document(tmp_path, VALUES).operation(

@@ -1,4 +1,4 @@
-"""WSDLs from files and from services, and the documents that they may not load."""
+"""Loading WSDLs from files and services, and the documents that they may not load."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SPACES = (
 
 
 def wsdl(types: str = "", *, part: str = 'type="x:string"', style: str = "rpc") -> bytes:
-    """A small WSDL in the RPC style."""
+    """Return a small RPC-style WSDL."""
     return f"""<definitions {SPACES}><types>{types}</types>
     <message name="in"><part name="text" {part}/></message>
     <message name="out"><part name="text" {part}/></message>
@@ -41,7 +41,7 @@ def wsdl(types: str = "", *, part: str = 'type="x:string"', style: str = "rpc") 
 
 
 def importing(location: str) -> bytes:
-    """A WSDL whose schema imports a location."""
+    """Return a WSDL whose schema imports this location."""
     return wsdl(
         f'<x:schema targetNamespace="urn:t"><x:import namespace="urn:o"'
         f' schemaLocation="{location}"/></x:schema>'
@@ -56,14 +56,14 @@ SCHEMA = (
 
 @pytest.fixture
 def host() -> Generator[VendorServer]:
-    """The host of a WSDL."""
+    """Yield the server that has the WSDL."""
     with VendorServer() as server:
         yield server
 
 
 @pytest.fixture
 def other() -> Generator[VendorServer]:
-    """Another host, to which nothing may be sent."""
+    """Yield another server, which must get no request."""
     with VendorServer() as server:
         server.always(Behaviour(200, {}, SCHEMA))
         yield server
@@ -74,7 +74,7 @@ def other() -> Generator[VendorServer]:
 def test_foreign_host_is_not_asked(
     host: VendorServer, other: VendorServer, is_async: bool, place: str
 ) -> None:
-    """A WSDL cannot make this program ask another host, or read its files."""
+    """A WSDL can neither cause requests to another host nor read local files."""
     for location in (
         f"{other.url}/a",
         "file:///etc/passwd",
@@ -92,7 +92,7 @@ def test_foreign_host_is_not_asked(
 
 
 def test_same_host_is_asked(host: VendorServer) -> None:
-    """Documents of the same host are loaded, each once, even if they refer to each other."""
+    """Documents of the same host are loaded once each, even if they refer to each other."""
     host.respond(200, {}, importing("schemas/o.xsd"))
     back = b'<import namespace="urn:u" schemaLocation="u.xsd"/><element'
     host.respond(200, {}, SCHEMA.replace(b"<element", back), path="/quotes/schemas/o.xsd")
@@ -107,7 +107,7 @@ def test_same_host_is_asked(host: VendorServer) -> None:
 
 
 def test_copies(host: VendorServer, other: VendorServer, tmp_path: Path) -> None:
-    """A file can take the place of a document at another host."""
+    """A local file can replace a document at another host."""
     (tmp_path / "o.xsd").write_bytes(SCHEMA)
     host.respond(200, {}, importing(f"{other.url}/a"))
     copies = {f"{other.url}/a": tmp_path / "o.xsd"}
@@ -132,7 +132,7 @@ EXTERNAL = b'<!DOCTYPE d SYSTEM "http://127.0.0.1:1/x.dtd">'
     ],
 )
 def test_refused_documents(host: VendorServer, body: bytes) -> None:
-    """A document with a document type, or that is not XML, is refused; no entity is read."""
+    """A document with a DTD, or that is not XML, is refused; XML entities are not expanded."""
     host.respond(200, {}, body)
     with pytest.raises(ConfigurationError, match="is not XML"):
         fetch(host.url, "/a?wsdl")
@@ -146,7 +146,7 @@ def test_refused_documents(host: VendorServer, body: bytes) -> None:
     "body", [b"<html/>", wsdl(part='type="t:absent"'), wsdl(part='element="t:absent"')]
 )
 def test_not_a_wsdl(host: VendorServer, body: bytes) -> None:
-    """A page in the place of a WSDL, and a WSDL with mistakes, are refused with the reason."""
+    """A web page instead of a WSDL, and a WSDL with mistakes, are refused with a reason."""
     host.respond(200, {}, body)
     with pytest.raises(ConfigurationError, match=r"cannot be read|no service") as excinfo:
         Soap(wsdl=fetch(host.url, "/a?wsdl"))
@@ -154,14 +154,14 @@ def test_not_a_wsdl(host: VendorServer, body: bytes) -> None:
 
 
 def test_service_that_has_no_wsdl(host: VendorServer) -> None:
-    """The status of the service is told as for every call."""
+    """If the service has no WSDL, the error has its HTTP status."""
     host.respond(404)
     with pytest.raises(ConnectorError, match="404"):
         fetch(host.url)
 
 
 def test_too_many_documents(host: VendorServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Documents have a largest number and size."""
+    """Imported documents are limited in number and size."""
     monkeypatch.setattr(documents_module, "_MOST", 1)
     host.respond(200, {}, importing("o.xsd"))
     host.respond(200, {}, SCHEMA, path="/o.xsd")
@@ -174,7 +174,7 @@ def test_too_many_documents(host: VendorServer, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_files(tmp_path: Path) -> None:
-    """A file imports files of its own folder or below it, and no others."""
+    """A WSDL file can import only files in or below its own folder."""
     folder = tmp_path / "a"
     shutil.copytree(FOLDER, folder)
     assert Wsdl.from_file(str(folder / "quotes.wsdl")).schema_problem is None
@@ -197,7 +197,7 @@ def test_files(tmp_path: Path) -> None:
 
 
 def test_locations() -> None:
-    """Locations are compared by scheme, host and folder."""
+    """Import locations are compared by scheme, host and folder."""
     assert "http://a/c" == located("http://a/b?wsdl", "c#part")
     assert "http://[" == located("http://a/b", "http://[")
     assert may_load("http://a/b", "http://a/c")
@@ -220,13 +220,13 @@ def test_locations() -> None:
     ],
 )
 def test_address_behind_a_proxy(address: str, expected: str) -> None:
-    """An address without TLS at the host of a WSDL with TLS gets TLS."""
+    """A plain HTTP endpoint at the host of an HTTPS WSDL is changed to HTTPS."""
     assert expected == with_tls(address, "https://a/s?wsdl")
     assert address == with_tls(address, "http://a/s?wsdl")
 
 
 def of(tmp_path: Path, content: bytes) -> Wsdl:
-    """The WSDL of a file with this content."""
+    """Return the WSDL of a file with this content."""
     (tmp_path / "a.wsdl").write_bytes(content)
     return Wsdl.from_file(tmp_path / "a.wsdl")
 
@@ -241,7 +241,7 @@ ENCODED = """<x:schema targetNamespace="urn:t" xmlns:e="http://schemas.xmlsoap.o
 
 
 def test_rpc_style(tmp_path: Path) -> None:
-    """The RPC style works, and standard schemas need no network."""
+    """RPC-style services work, and standard schemas need no network."""
     service = Soap(wsdl=of(tmp_path, wsdl(ENCODED, part='type="t:pair"')))
     assert service.wsdl.schema_problem is None
     operation = service.operation("echo", text={"a": "1", "b": "2"})
@@ -255,7 +255,7 @@ def test_rpc_style(tmp_path: Path) -> None:
 
 
 def answer(content: str) -> Response:
-    """An answer with this body."""
+    """Return a SOAP response with this body."""
     space = "http://schemas.xmlsoap.org/soap/envelope/"
     return Response(
         200, body=f'<e:Envelope xmlns:e="{space}"><e:Body>{content}</e:Body></e:Envelope>'.encode()
@@ -263,7 +263,7 @@ def answer(content: str) -> Response:
 
 
 def test_references(tmp_path: Path) -> None:
-    """References are followed, unless they multiply the answer or never end."""
+    """References within a response are followed, unless they multiply it or never end."""
     service = Soap(wsdl=of(tmp_path, wsdl(ENCODED, part='type="t:pair"')))
     read = service.operation("echo", text={"a": "1", "b": "2"}).read
     body = '<r><text href="#1"/></r><m id="1"><a>1</a><b>2</b></m>'
@@ -285,7 +285,7 @@ processContents="skip"/></x:sequence></x:complexType></x:element></x:schema>"""
 
 
 def test_elements_without_a_type(tmp_path: Path) -> None:
-    """Elements without a declared type are returned as dictionaries, lists and texts."""
+    """Elements without a declared type are returned as dictionaries, lists and strings."""
     service = Soap(wsdl=of(tmp_path, wsdl(WILD, part='element="t:call"', style="document")))
     read = service.operation("echo").read
     body = '<t:call xmlns:t="urn:t"><a><b>1</b><b>2</b><b>3</b></a><c/></t:call>'
@@ -301,7 +301,7 @@ def test_elements_without_a_type(tmp_path: Path) -> None:
     ],
 )
 def test_schema_that_cannot_be_used(tmp_path: Path, types: str) -> None:
-    """A schema that libxml2 cannot use, or that would take all memory, is told and not used."""
+    """A schema that libxml2 cannot use, or that needs too much memory, is reported or refused."""
     try:
         result = of(tmp_path, wsdl(types))
     except ConfigurationError:
@@ -310,7 +310,7 @@ def test_schema_that_cannot_be_used(tmp_path: Path, types: str) -> None:
 
 
 def test_several_services(tmp_path: Path) -> None:
-    """Of several services one must be named, and a port needs an address."""
+    """If a WSDL has several services one must be named, and a port needs an address."""
     second = b'<service name="z"><port name="p" binding="t:b"><s:address/></port></service>'
     result = of(tmp_path, wsdl().replace(b"</definitions>", second + b"</definitions>"))
     with pytest.raises(ConfigurationError, match=r"several services.*Use one of: s, z"):

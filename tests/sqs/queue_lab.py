@@ -1,4 +1,4 @@
-"""Queues of a sandbox, with a connector of each mode behind the protections of a manager."""
+"""SQS sandboxes, with a connector of each mode and its manager."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SECRET = "sqs-sandbox-secret"
 
 
 class QueueLab(PublisherLab):
-    """A connector of SQS with its manager.
+    """A SQS connector with its manager.
 
     Args:
         settings: the settings of the connector.
@@ -35,7 +35,7 @@ class QueueLab(PublisherLab):
 
 
 def sandbox_lab(sandbox: AmazonSqsSandbox, *, is_async: bool, **service: Any) -> QueueLab:
-    """Return a lab whose connector has the keys of a sandbox."""
+    """Return a lab whose connector has the keys of the sandbox."""
     client: Any = AsyncSandboxHttpClient if is_async else SandboxHttpClient
     settings = AmazonSqs(
         region=sandbox.region,

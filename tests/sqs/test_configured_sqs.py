@@ -25,7 +25,7 @@ SOURCE: dict[str, Any] = {
 
 
 def test_configuration_makes_a_connector_of_each_mode(monkeypatch: Any) -> None:
-    """`kind = "sqs"` makes a publisher, whose secret is nowhere to be seen."""
+    """`kind = "sqs"` in a configuration makes a publisher, which does not show its secret."""
     monkeypatch.setenv("SQS_SECRET", "opensesame")
     with moorage.open(SOURCE) as hub:
         connector = hub.connectors.get("queues", MessagePublisher)
@@ -40,7 +40,7 @@ def test_configuration_makes_a_connector_of_each_mode(monkeypatch: Any) -> None:
 
 
 def test_package_does_not_load_the_connector_unless_it_is_used() -> None:
-    """Importing moorage and opening a hub without connectors loads nothing of SQS."""
+    """Importing moorage, or opening a hub without connectors, imports nothing of SQS."""
     code = (
         "import sys, moorage; moorage.open({}).close();"
         " sys.exit(any('sqs' in name for name in sys.modules))"

@@ -1,4 +1,4 @@
-"""The sandbox of Amazon SQS refuses what SQS refuses."""
+"""The sandbox of Amazon SQS refuses what SQS itself refuses."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ QUEUE = f"{URL}123456789012/orders"
 
 
 def entry(number: int, **fields: Any) -> dict[str, Any]:
-    """An entry of a batch."""
+    """Return an entry of a batch request."""
     return {"Id": str(number), "MessageBody": "1", **fields}
 
 
 def attribute(name: str) -> dict[str, Any]:
-    """A message attribute."""
+    """Return a message attribute."""
     return {name: {"DataType": "String", "StringValue": "v"}}
 
 
@@ -85,14 +85,14 @@ def attribute(name: str) -> dict[str, Any]:
     ],
 )
 def test_wrong_requests_are_refused(action: str, fields: dict[str, Any], code: str) -> None:
-    """A request outside the limits is refused with the code of SQS, and stores nothing."""
+    """A request beyond the limits of SQS is refused with SQS's error code, and stores nothing."""
     status, content = answered(action, fields)
     assert status == 400
     assert content["__type"].rpartition("#")[2] == code
 
 
 def test_wrong_entry_of_a_batch_fails_alone() -> None:
-    """A batch with one wrong entry stores the other one."""
+    """If one entry of a batch is wrong, the other is stored."""
     entries = [entry(1), entry(2, DelaySeconds=-1)]
     status, content = answered("SendMessageBatch", {"QueueUrl": QUEUE, "Entries": entries})
     assert status == 200
@@ -109,7 +109,7 @@ def test_wrong_entry_of_a_batch_fails_alone() -> None:
     ],
 )
 def test_wrong_signatures_are_refused(key: str | None, secret: str, code: str) -> None:
-    """A request without a signature, of an unknown key or with a wrong secret is refused."""
+    """A request without signature, with an unknown key or a wrong secret is refused."""
     request = Request.post("/", headers={"X-Amz-Target": "AmazonSQS.ListQueues"}, body=b"{}")
     if key is not None:
         signing = AwsSigV4(access_key_id=key, region="eu-central-1", service="sqs")
@@ -122,7 +122,7 @@ def test_wrong_signatures_are_refused(key: str | None, secret: str, code: str) -
 
 
 def answered(action: str, fields: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-    """Return the status and the content of the answer to a signed request."""
+    """Send a signed request to the sandbox; return status and content of the response."""
     sandbox = AmazonSqsSandbox(["orders", "orders.fifo"])
     signing = AwsSigV4(access_key_id="AKIDSANDBOX", region="eu-central-1", service="sqs")
     credentials = Credentials.signed(signing, Secret(sandbox.secret_access_key))

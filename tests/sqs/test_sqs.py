@@ -1,4 +1,4 @@
-"""The connector of Amazon SQS, at its sandbox."""
+"""The Amazon SQS connector, against its sandbox."""
 
 from __future__ import annotations
 
@@ -48,19 +48,19 @@ AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def sandbox() -> AmazonSqsSandbox:
-    """A sandbox with a standard queue and a FIFO queue."""
+    """Yield a sandbox with a standard queue and a FIFO queue."""
     return AmazonSqsSandbox([QUEUE, FIFO])
 
 
 def refused(code: str, text: str = "", status: int = 400) -> Response:
-    """An answer of SQS that refuses a request."""
+    """Return a response in which SQS refuses a request."""
     body = json.dumps({"__type": f"com.amazonaws.sqs#{code}", "message": text}).encode()
     return Response(status, {"Content-Type": "application/x-amz-json-1.0"}, body)
 
 
 @IN_BOTH_MODES
 def test_message_is_stored_with_its_attributes(is_async: bool) -> None:
-    """Text, headers, content type, delay and key of a message arrive in the queue."""
+    """Text, headers, content type, delay and key of a message arrive in the SQS queue."""
     queues = sandbox()
     message = Message(
         "Grüße",
@@ -86,7 +86,7 @@ def test_message_is_stored_with_its_attributes(is_async: bool) -> None:
 
 @IN_BOTH_MODES
 def test_fifo_queue_stores_a_repeated_id_once(is_async: bool) -> None:
-    """A FIFO queue gets the message's id for its deduplication, and answers with a number."""
+    """A FIFO queue deduplicates by the message id, and its receipt has a sequence number."""
     queues = sandbox()
     message = Message(b"1", key="customer-1", id="order-1")
     with sandbox_lab(queues, is_async=is_async) as lab:
@@ -98,7 +98,8 @@ def test_fifo_queue_stores_a_repeated_id_once(is_async: bool) -> None:
 
 @IN_BOTH_MODES
 def test_lost_answer_is_repeated_only_with_an_id_of_a_fifo_queue(is_async: bool) -> None:
-    """After a lost answer, only a FIFO queue that recognises the repeat is asked again."""
+    """After a lost response, only a FIFO queue, which detects duplicates, gets the message again.
+    """
     queues = sandbox()
     with sandbox_lab(queues, is_async=is_async, retry=RetryPolicy(3, 0)) as lab:
         lab.completed(lab.connector.open(5.0))
@@ -117,7 +118,7 @@ def test_lost_answer_is_repeated_only_with_an_id_of_a_fifo_queue(is_async: bool)
 
 @IN_BOTH_MODES
 def test_batch_has_a_result_for_each_message(is_async: bool) -> None:
-    """25 messages go in three requests, and a refused one does not keep the others back."""
+    """A batch of 25 messages is sent in three requests; a refused message stops no other."""
     queues = sandbox()
     messages = [Message(f"m{number}") for number in range(25)]
     messages[13] = Message(b"\xff\xfe")
@@ -137,7 +138,7 @@ def test_batch_has_a_result_for_each_message(is_async: bool) -> None:
 
 @IN_BOTH_MODES
 def test_batch_of_messages_that_sqs_cannot_store_sends_nothing(is_async: bool) -> None:
-    """A batch without a storable message raises, and reaches no queue."""
+    """A batch without any valid message raises an error, and nothing is sent."""
     queues = sandbox()
     with sandbox_lab(queues, is_async=is_async) as lab:
         lab.completed(lab.connector.open(5.0))
@@ -149,7 +150,7 @@ def test_batch_of_messages_that_sqs_cannot_store_sends_nothing(is_async: bool) -
 
 @IN_BOTH_MODES
 def test_batch_splits_at_one_mebibyte(is_async: bool) -> None:
-    """Messages that exceed one mebibyte together go in several requests."""
+    """Messages that together exceed one mebibyte are sent in several requests."""
     queues = sandbox()
     messages = [Message("x" * 400_000) for _ in range(5)]
     with sandbox_lab(queues, is_async=is_async) as lab:
@@ -179,7 +180,7 @@ def test_batch_splits_at_one_mebibyte(is_async: bool) -> None:
 def test_refusals_are_typed(
     code: str, status: int, kind: type[ConnectorError], is_async: bool
 ) -> None:
-    """Each code of SQS is an error of its own class, without the text of the answer."""
+    """Each SQS error code has its own error class, and the raised error omits SQS's text."""
     queues = sandbox()
     with sandbox_lab(queues, is_async=is_async) as lab:
         lab.completed(lab.connector.open(5.0))
@@ -192,7 +193,7 @@ def test_refusals_are_typed(
 
 
 def test_message_larger_than_its_queue_allows_is_called_too_large() -> None:
-    """The refusal of a message by the queue's own limit says that it is too large."""
+    """If a queue refuses a message for its own size limit, the error says it is too large."""
     error = refusal_of(
         "InvalidParameterValue",
         "Reason: Message must be shorter than 1024 bytes.",
@@ -205,7 +206,7 @@ def test_message_larger_than_its_queue_allows_is_called_too_large() -> None:
 
 @IN_BOTH_MODES
 def test_missing_queue_and_wrong_secret_are_typed(is_async: bool) -> None:
-    """A missing queue and a wrong key are typed errors, which do not show the secret."""
+    """A missing queue and a wrong key raise typed errors, which do not show the secret."""
     with sandbox_lab(sandbox(), is_async=is_async) as lab, pytest.raises(TopicNotFound):
         lab.publish("nowhere", Message(b"1"))
     queues = sandbox()
@@ -221,7 +222,7 @@ def test_missing_queue_and_wrong_secret_are_typed(is_async: bool) -> None:
     "changed", [{"MD5OfMessageBody": "0" * 32}, {"MessageId": None}], ids=["digest", "no id"]
 )
 def test_changed_message_is_noticed(changed: dict[str, Any], is_async: bool) -> None:
-    """An answer whose digest is that of another message is a failure with an open outcome."""
+    """If the response has another message's digest, the call fails with an unknown outcome."""
     queues = sandbox()
     content = {"MessageId": "1", "MD5OfMessageBody": digest_of_body(b"1"), **changed}
     with sandbox_lab(queues, is_async=is_async) as lab:
@@ -234,7 +235,7 @@ def test_changed_message_is_noticed(changed: dict[str, Any], is_async: bool) -> 
 
 @IN_BOTH_MODES
 def test_answer_that_is_not_json_is_a_failure(is_async: bool) -> None:
-    """A success without JSON, and an error without JSON, are failures of the service."""
+    """A response that is not JSON, with success or error status, is a failure of SQS."""
     queues = sandbox()
     with sandbox_lab(queues, is_async=is_async) as lab:
         lab.completed(lab.connector.open(5.0))
@@ -246,7 +247,7 @@ def test_answer_that_is_not_json_is_a_failure(is_async: bool) -> None:
 
 @IN_BOTH_MODES
 def test_health_needs_no_permission_to_list_queues(is_async: bool) -> None:
-    """Keys without the permission to list queues are healthy, and unknown keys are not."""
+    """The health check needs no permission to list queues, but fails with unknown keys."""
     queues = sandbox()
     with sandbox_lab(queues, is_async=is_async) as lab:
         assert lab.completed(lab.connector.health(5.0)).is_healthy
@@ -260,7 +261,7 @@ def test_health_needs_no_permission_to_list_queues(is_async: bool) -> None:
 
 @IN_BOTH_MODES
 def test_failed_opening_is_reported(is_async: bool) -> None:
-    """Opening a connector with unknown keys raises a typed error, and can be repeated."""
+    """Opening a connector with unknown keys raises a typed error, and can be tried again."""
     queues = sandbox()
     queues.access_key_id = "OTHER"
     lab = sandbox_lab(queues, is_async=is_async)
@@ -293,7 +294,7 @@ def test_failed_opening_is_reported(is_async: bool) -> None:
 def test_messages_that_a_queue_cannot_take_are_refused(
     queue: str, fields: dict[str, Any], field: str
 ) -> None:
-    """A message that SQS would refuse or change is refused with the field that is wrong."""
+    """A message that SQS would refuse or change is refused, and the error names the field."""
     with sandbox_lab(sandbox(), is_async=False) as lab, pytest.raises(InvalidData) as caught:
         lab.publish(queue, Message(**fields))
     assert caught.value.field == field
@@ -316,7 +317,7 @@ def test_messages_that_a_queue_cannot_take_are_refused(
 def test_messages_outside_the_limits_are_refused_before_anything_is_sent(
     queue: str, fields: dict[str, Any]
 ) -> None:
-    """The limits of SQS are checked when the operation is made."""
+    """The limits of SQS are checked when the operation is created, before sending."""
     connector = AmazonSqs(region="eu-central-1", account="123456789012").publisher()
     with pytest.raises(InvalidData):
         connector.publish(queue, Message(**fields))
@@ -334,14 +335,14 @@ def test_messages_outside_the_limits_are_refused_before_anything_is_sent(
     ],
 )
 def test_wrong_settings_are_refused(settings: dict[str, Any], path: str) -> None:
-    """A region, an account or half a key that cannot be right is refused with its path."""
+    """An invalid region or account, or an incomplete key, is refused with its path."""
     with pytest.raises(ConfigurationError) as caught:
         AmazonSqs(**settings)
     assert caught.value.path == path
 
 
 def test_endpoint_is_that_of_the_region() -> None:
-    """The service of China has a domain of its own."""
+    """In the regions of China, the endpoint of SQS has another domain."""
     account = "123456789012"
     assert (
         AmazonSqs(region="cn-north-1", account=account).endpoint
@@ -355,7 +356,7 @@ def test_endpoint_is_that_of_the_region() -> None:
 
 @IN_BOTH_MODES
 def test_keys_of_the_environment_are_used(is_async: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without keys in the settings, those of the environment sign the requests."""
+    """Without keys in the settings, those in the environment variables sign requests."""
     queues = sandbox()
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", queues.access_key_id)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", queues.secret_access_key)
@@ -371,7 +372,7 @@ def test_keys_of_the_environment_are_used(is_async: bool, monkeypatch: pytest.Mo
 def test_results_belong_to_their_messages(
     order: list[int], failed: set[int], unmentioned: set[int]
 ) -> None:
-    """Whatever the order of an answer, each result belongs to its message, and none is missing."""
+    """Each result of a batch belongs to its message, whatever the order in the response."""
     items = [OutgoingMessage(QUEUE, Message(str(number))) for number in range(4)]
     answer: dict[str, list[Any]] = {"Successful": [], "Failed": []}
     for number in order:
@@ -393,7 +394,7 @@ def test_results_belong_to_their_messages(
 
 
 def test_answer_without_lists_leaves_every_outcome_open() -> None:
-    """A batch whose answer has no lists may be stored."""
+    """If a batch response lacks its lists, the outcome of each message is unknown."""
     items = [OutgoingMessage(QUEUE, Message(b"1"))]
     for answer in ({}, {"Successful": "x", "Failed": [1, {"Id": 0}]}):
         (result,) = batch_results(items, answer, AT)
@@ -402,7 +403,7 @@ def test_answer_without_lists_leaves_every_outcome_open() -> None:
 
 
 def test_server_fault_of_a_message_leaves_its_outcome_open() -> None:
-    """A message that SQS failed to store for a reason of its own is a failure of SQS."""
+    """If SQS fails to store a message for its own reasons, that counts as a failure of SQS."""
     items = [OutgoingMessage(QUEUE, Message(b"1"))]
     answer = {"Failed": [{"Id": "0", "SenderFault": False, "Code": "InternalError"}]}
     (result,) = batch_results(items, answer, AT)
@@ -410,7 +411,7 @@ def test_server_fault_of_a_message_leaves_its_outcome_open() -> None:
 
 
 def test_altered_answers_never_count_as_stored() -> None:
-    """An answer that was cut on its way is a failure, and never a receipt."""
+    """A truncated or altered response is a failure, and never becomes a receipt."""
     queues = sandbox()
     with sandbox_lab(queues, is_async=False) as lab:
         lab.connector.open(5.0)
@@ -421,7 +422,7 @@ def test_altered_answers_never_count_as_stored() -> None:
 
 @IN_BOTH_MODES
 def test_unreachable_service_did_nothing(is_async: bool) -> None:
-    """A connector with an HTTP client of its own reports that no message was sent."""
+    """With its own HTTP client, a connector that cannot reach SQS reports that nothing was sent."""
     settings = AmazonSqs(
         region="eu-central-1",
         account="123456789012",
@@ -441,7 +442,7 @@ def test_unreachable_service_did_nothing(is_async: bool) -> None:
 
 @IN_BOTH_MODES
 def test_nothing_is_sent_without_time(is_async: bool) -> None:
-    """A request that has no time left after the search for keys is not sent."""
+    """If looking up the keys used all the time, the request is not sent."""
     queues = sandbox()
     item = OutgoingMessage(QUEUE, Message(b"1"))
     with sandbox_lab(queues, is_async=is_async) as lab:

@@ -1,4 +1,4 @@
-"""Azure for tests: hubs over its sandbox in both modes, and the answers it is set to give."""
+"""Azure Blob Storage for tests: hubs over its sandbox in both modes, and scripted responses."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DATA = bytes_of(3 * PART + 100)
 
 
 def container(made: AzureBlobSandbox, **options: Any) -> AzureBlob:
-    """The container of a sandbox."""
+    """Return the Azure vendor for the sandbox's container."""
     fields: dict[str, Any] = {
         "account": made.account.name,
         "container": made.container,
@@ -31,7 +31,7 @@ def container(made: AzureBlobSandbox, **options: Any) -> AzureBlob:
 
 
 def entra(made: AzureBlobSandbox) -> dict[str, Any]:
-    """The options of an account there that gets tokens instead of a key."""
+    """Return the options of a vendor that uses Entra ID tokens instead of an account key."""
     return {
         "credentials": None,
         "directory": made.directory,
@@ -41,14 +41,14 @@ def entra(made: AzureBlobSandbox) -> dict[str, Any]:
 
 
 def account(made: AzureBlobSandbox, **options: Any) -> Account:
-    """An account there that does not wait between attempts."""
+    """Return an Azure account that does not wait between attempts."""
     vendor = container(made, **options)
     return Account("azure", vendor, settings={"retry": QUICK, "circuit": None})
 
 
 @contextmanager
 def azure(**options: Any) -> Generator[AzureBlobSandbox]:
-    """A sandbox of Azure."""
+    """Yield a sandbox of Azure Blob Storage."""
     sandbox = AzureBlobSandbox(**options)
     try:
         yield sandbox
@@ -58,14 +58,14 @@ def azure(**options: Any) -> Generator[AzureBlobSandbox]:
 
 @contextmanager
 def over_azure(made: AzureBlobSandbox, **options: Any) -> Generator[Hub]:
-    """A hub that reaches it in memory."""
+    """Yield a hub that calls the sandbox in memory."""
     with Hub([account(made, **options)], http=SandboxHttpClient(made)) as hub:
         yield hub
 
 
 @contextmanager
 def over_azure_socket(made: AzureBlobSandbox, **options: Any) -> Generator[Hub]:
-    """A hub that reaches it over a socket."""
+    """Yield a hub that calls the sandbox over a socket."""
     with made.serving() as server, Hub([account(made, endpoint=server.url, **options)]) as hub:
         yield hub
 
@@ -76,15 +76,15 @@ def async_over_azure(made: AzureBlobSandbox, **options: Any) -> AsyncHub:
 
 
 def usual_answers(count: int) -> list[Any]:
-    """Answer this number of requests normally."""
+    """Return a script in which this many requests are answered normally."""
     return [None] * count
 
 
 def no(code: str, status: int, message: str = "") -> Response:
-    """A refusal."""
+    """Return a response in which Azure refuses a request."""
     return Response(status, body=azure_error(code, message))
 
 
 def query_of(url: str) -> dict[str, str]:
-    """The parameters of a URL."""
+    """Return the query parameters of a URL."""
     return dict(parse_qsl(urlsplit(url).query, keep_blank_values=True))

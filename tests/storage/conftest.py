@@ -16,6 +16,6 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def gcs_sandbox() -> Iterator[GcsSandbox]:
-    """Yield the sandbox of a bucket at Google."""
+    """Yield the sandbox of a Google Cloud Storage bucket."""
     with bucket() as sandbox:
         yield sandbox

@@ -1,4 +1,4 @@
-"""Private servers of files on this machine: SFTP, FTP and WebDAV, each with one account."""
+"""Private file servers on this machine: SFTP, FTP and WebDAV, each with one account."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ logging.getLogger("pyftpdlib").addHandler(logging.NullHandler())
 
 
 class _SshServer(asyncssh.SSHServer):
-    """Accepts the one account."""
+    """An SSH server that accepts one account."""
 
     def __init__(self, connections: list[Any]) -> None:
         self._connections = connections
@@ -57,7 +57,7 @@ class _SshServer(asyncssh.SSHServer):
 
 @contextmanager
 def sftp(root: Path, *, password: str = PASSWORD) -> Generator[Fsspec]:
-    """An account at a private SFTP server whose files are in a folder."""
+    """Yield an account at a private SFTP server that serves a folder."""
     connections: list[Any] = []
     loop = asyncio.new_event_loop()
     thread = Thread(target=loop.run_forever, daemon=True)
@@ -100,7 +100,7 @@ def sftp(root: Path, *, password: str = PASSWORD) -> Generator[Fsspec]:
 
 @contextmanager
 def ftp(root: Path, *, password: str = PASSWORD) -> Generator[Fsspec]:
-    """An account at a private FTP server whose files are in a folder."""
+    """Yield an account at a private FTP server that serves a folder."""
     authorizer = DummyAuthorizer()
     authorizer.add_user(USER, PASSWORD, str(root), perm="elradfmwMT")
     handler = type("Handler", (FTPHandler,), {"authorizer": authorizer, "auth_failed_timeout": 0})
@@ -134,7 +134,7 @@ class _Handler(WSGIRequestHandler):
 
 @contextmanager
 def webdav(root: Path, *, password: str = PASSWORD) -> Generator[Fsspec]:
-    """An account at a private WebDAV server whose files are in a folder."""
+    """Yield an account at a private WebDAV server that serves a folder."""
     application = WsgiDAVApp(
         {
             "provider_mapping": {"/": str(root)},
@@ -168,5 +168,5 @@ def webdav(root: Path, *, password: str = PASSWORD) -> Generator[Fsspec]:
 
 
 def server(kind: str, root: Path, **options: Any) -> AbstractContextManager[Fsspec]:
-    """A private server of one kind."""
+    """Yield an account at a private server of this kind."""
     return {"sftp": sftp, "ftp": ftp, "webdav": webdav}[kind](root, **options)

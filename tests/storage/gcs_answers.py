@@ -1,4 +1,4 @@
-"""Requests and answers of the sandbox of Google Cloud Storage, in the form that tests compare."""
+"""Requests and responses of the Google Cloud Storage sandbox, in a form that tests compare."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DATA = bytes_of(3 * STEP + 100)
 
 
 def spans(gcs_sandbox: GcsSandbox) -> list[str]:
-    """Which bytes each chunk had, or which question it was."""
+    """Return the byte range of each upload chunk; `*/*` stands for a status query."""
     reports = (
         request.headers.get("content-range")
         for request in gcs_sandbox.requests
@@ -29,12 +29,12 @@ def spans(gcs_sandbox: GcsSandbox) -> list[str]:
 
 
 def usual_answers(count: int) -> list[Any]:
-    """Answer this number of requests normally."""
+    """Return a script in which this many requests are answered normally."""
     return [None] * count
 
 
 def refusal(status: int, reason: str = "other", message: str = "No.") -> Response:
-    """As Google refuses."""
+    """Return a response in which Google refuses a request."""
     return Response(
         status, {"Content-Type": "application/json"}, error_document(status, reason, message)
     )

@@ -1,4 +1,4 @@
-"""Google Cloud Storage to test with: hubs over its sandbox, synchronously and asynchronously."""
+"""Google Cloud Storage for tests: hubs over its sandbox, in both modes."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
 
 
 def gcs(made: GcsSandbox, **options: Any) -> Gcs:
-    """The bucket of a sandbox."""
+    """Return the Google vendor for the sandbox's bucket."""
     return Gcs(**{"bucket": made.bucket, "credentials": made.key_file(), **options})
 
 
 def gcs_account(made: GcsSandbox, **options: Any) -> Account:
-    """An account there that does not wait between attempts."""
+    """Return a Google account that does not wait between attempts."""
     return Account("gcs", gcs(made, **options), settings={"retry": QUICK, "circuit": None})
 
 
 @contextmanager
 def bucket(**options: Any) -> Generator[GcsSandbox]:
-    """A bucket that is thrown away."""
+    """Yield the sandbox of a temporary bucket."""
     sandbox = GcsSandbox(**options)
     try:
         yield sandbox
@@ -42,14 +42,14 @@ def bucket(**options: Any) -> Generator[GcsSandbox]:
 
 @contextmanager
 def over_gcs(made: GcsSandbox, **options: Any) -> Generator[Hub]:
-    """A hub that reaches it in memory."""
+    """Yield a hub that calls the sandbox in memory."""
     with Hub([gcs_account(made, **options)], http=SandboxHttpClient(made)) as hub:
         yield hub
 
 
 @contextmanager
 def over_socket(made: GcsSandbox, **options: Any) -> Generator[Hub]:
-    """A hub that reaches it over a socket."""
+    """Yield a hub that calls the sandbox over a socket."""
     with made.serving() as server:
         key = made.key_file(f"{server.url}/token")
         with Hub([gcs_account(made, credentials=key, endpoint=server.url, **options)]) as hub:
@@ -62,7 +62,7 @@ def async_over_gcs(made: GcsSandbox) -> AsyncHub:
 
 
 def fetch_of_gcs(made: GcsSandbox) -> Any:
-    """Sends the request of a signed URL."""
+    """Return a function that sends the request of a signed URL to the sandbox."""
 
     def fetch(signed: SignedUrl, body: bytes) -> tuple[int, bytes]:
         parts = urlsplit(signed.url)

@@ -1,4 +1,4 @@
-"""Storage for tests: hubs over S3's sandbox and over a folder, in both modes."""
+"""Storage for tests: hubs over the S3 sandbox and over a local folder, in both modes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PROTECTED = frozenset(StorageCapability)
 
 
 def s3(sandbox: S3Sandbox, **options: Any) -> S3:
-    """The bucket of a sandbox."""
+    """Return the S3 vendor for the sandbox's bucket."""
     key = sandbox.key
     fields: dict[str, Any] = {
         "bucket": sandbox.bucket,
@@ -45,12 +45,12 @@ def s3(sandbox: S3Sandbox, **options: Any) -> S3:
 
 
 def s3_account(sandbox: S3Sandbox, **options: Any) -> Account:
-    """An account there that does not wait between attempts."""
+    """Return an S3 account that does not wait between attempts."""
     return Account("s3", s3(sandbox, **options), settings={"retry": QUICK, "circuit": None})
 
 
 def folder(root: Path, **options: Any) -> LocalFiles:
-    """A folder whose URLs can be signed."""
+    """Return the storage of a local folder whose URLs can be signed."""
     fields: dict[str, Any] = {
         "root": root,
         "url": "https://erp.example/files",
@@ -61,7 +61,7 @@ def folder(root: Path, **options: Any) -> LocalFiles:
 
 @contextmanager
 def sandbox(**options: Any) -> Generator[S3Sandbox]:
-    """An S3 whose parts may be small."""
+    """Yield an S3 sandbox that accepts small parts."""
     fields: dict[str, Any] = {"least_part": PART, **options}
     new_sandbox = S3Sandbox(**fields)
     try:
@@ -72,14 +72,14 @@ def sandbox(**options: Any) -> Generator[S3Sandbox]:
 
 @contextmanager
 def over_s3(made: S3Sandbox, **options: Any) -> Generator[Hub]:
-    """A hub that reaches it in memory."""
+    """Yield a hub that calls the sandbox in memory."""
     with Hub([s3_account(made, **options)], http=SandboxHttpClient(made)) as hub:
         yield hub
 
 
 @contextmanager
 def over_socket(made: S3Sandbox, **options: Any) -> Generator[Hub]:
-    """A hub that reaches it over a socket."""
+    """Yield a hub that calls the sandbox over a socket."""
     with made.serving() as server, Hub([s3_account(made, endpoint=server.url, **options)]) as hub:
         yield hub
 
@@ -90,7 +90,7 @@ def async_over_s3(made: S3Sandbox, **options: Any) -> AsyncHub:
 
 
 def fetch_of(made: Sandbox) -> Any:
-    """Sends the request of a signed URL."""
+    """Return a function that sends the request of a signed URL to the sandbox."""
 
     def fetch(signed: SignedUrl, body: bytes) -> tuple[int, bytes]:
         parts = urlsplit(signed.url)
@@ -105,7 +105,7 @@ def fetch_of(made: Sandbox) -> Any:
 
 
 def fetch_of_folder(vendor: LocalFiles) -> Any:
-    """An application that serves signed URLs."""
+    """Return an application that serves the signed URLs of a local folder."""
 
     def fetch(signed: SignedUrl, body: bytes) -> tuple[int, bytes]:
         try:
@@ -124,22 +124,22 @@ def fetch_of_folder(vendor: LocalFiles) -> Any:
 
 
 def bytes_of(size: int) -> bytes:
-    """Return bytes in which data at a wrong position is noticed."""
+    """Return this many bytes, so that data at a wrong position is noticed."""
     pattern = bytes(range(251))
     return (pattern * (size // len(pattern) + 1))[:size]
 
 
 def pieces(data: bytes, size: int) -> Iterator[bytes]:
-    """Return the content in pieces of this size."""
+    """Yield the content in pieces of this size."""
     return iter([data[at : at + size] for at in range(0, len(data), size)])
 
 
 async def with_hub(hub: AsyncHub, check: Any, **reports: Any) -> None:
-    """Run a check of the kit, and close the hub."""
+    """Run a check of the conformance kit, and close the hub."""
     async with hub:
         await check(lambda: Subject(hub.storage(), part=PART, **reports))
 
 
 def run(flow: Any) -> Any:
-    """Run to the end in an event loop."""
+    """Run a coroutine in a new event loop, and return its result."""
     return asyncio.run(flow)

@@ -1,4 +1,4 @@
-"""Azure: puts, ranges, conditions, versions and copies."""
+"""Azure Blob Storage: uploads, ranges, conditions, versions and copies."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def blob_sandbox() -> Iterator[AzureBlobSandbox]:
-    """A container."""
+    """Yield a sandbox with a container."""
     with azure() as sandbox:
         yield sandbox
 
@@ -50,7 +50,7 @@ def files(blob_sandbox: AzureBlobSandbox) -> Iterator[Storage]:
 
 
 def test_put_request(blob_sandbox: AzureBlobSandbox, files: Storage) -> None:
-    """A put sends its content type, options and the API version."""
+    """An upload to Azure sends content type, options and the API version."""
     options = PutOptions(
         content_type="application/pdf",
         cache_control="no-store",
@@ -89,7 +89,7 @@ def test_put_request(blob_sandbox: AzureBlobSandbox, files: Storage) -> None:
 
 
 def test_own_headers(blob_sandbox: AzureBlobSandbox, files: Storage) -> None:
-    """A vendor's own headers come last, and others' are ignored."""
+    """Azure's own headers in `extra` take precedence, and those of other vendors are ignored."""
     vendor_headers = {"azure_blob": {"X-MS-Access-Tier": "Cold"}, "s3": {"x-amz-acl": "private"}}
     files.upload("a", b"x", PutOptions(storage_class="Hot", extra=vendor_headers))
 
@@ -101,7 +101,7 @@ def test_own_headers(blob_sandbox: AzureBlobSandbox, files: Storage) -> None:
 
 @pytest.mark.parametrize("key", ["a\\b", "a./b", "a.", "deep/er./x"])
 def test_keys_that_azure_changes(blob_sandbox: AzureBlobSandbox, files: Storage, key: str) -> None:
-    """A key that would be another one at Azure is refused before anything is sent."""
+    """A key that Azure would change is refused before anything is sent."""
     for info in (files.head, files.delete, files.download, files.start_upload):
         with pytest.raises(InvalidData) as excinfo:
             info(key)
@@ -112,7 +112,7 @@ def test_keys_that_azure_changes(blob_sandbox: AzureBlobSandbox, files: Storage,
 
 
 def test_bytes_from_the_end(blob_sandbox: AzureBlobSandbox, files: Storage) -> None:
-    """Azure supports no ranges from the end, so the size is requested first."""
+    """Azure has no ranges from the end, so the size of the blob is requested first."""
     etag = files.upload("a", DATA).etag
     blob_sandbox.requests.clear()
 
@@ -132,7 +132,7 @@ def test_bytes_from_the_end(blob_sandbox: AzureBlobSandbox, files: Storage) -> N
 
 
 def test_changed_size_is_not_read(blob_sandbox: AzureBlobSandbox, files: Storage) -> None:
-    """An object that changes between its measuring and its reading is not read."""
+    """If a blob changes between the size request and the download, the download fails."""
     files.upload("a", DATA)
     blob_sandbox.fail(
         Response(200, {"ETag": '"0x8D0"', "Content-Length": "50"}),
@@ -143,7 +143,7 @@ def test_changed_size_is_not_read(blob_sandbox: AzureBlobSandbox, files: Storage
 
 
 def test_conditions_by_time(files: Storage) -> None:
-    """An object unchanged since the given time is not sent."""
+    """A blob that was not modified since the given time is not sent."""
     files.upload("a", b"x")
     future_time = datetime.now(UTC) + timedelta(minutes=1)
     past_time = future_time - timedelta(hours=1)
@@ -157,7 +157,7 @@ def test_conditions_by_time(files: Storage) -> None:
 
 
 def test_versions(blob_sandbox: AzureBlobSandbox, files: Storage) -> None:
-    """Earlier versions are read and deleted by their names."""
+    """Earlier versions of a blob can be read and deleted."""
     first = files.upload("a", b"first")
     second = files.upload("a", b"second!")
 
@@ -179,7 +179,7 @@ def test_versions(blob_sandbox: AzureBlobSandbox, files: Storage) -> None:
 
 
 def test_copies_keep_unset_options(blob_sandbox: AzureBlobSandbox, files: Storage) -> None:
-    """Given options replace the source's, and the others are kept."""
+    """A copy uses the given options, and keeps the source's for the others."""
     put = files.upload("a", b"bytes", PutOptions(content_type="a/b", metadata={"x": "1"}))
     options = PutOptions(metadata={"y": "2"}, tags={"t": "1"}, storage_class="Cool")
     copied_info = files.copy("a", "b", options)
@@ -196,7 +196,7 @@ def test_copies_keep_unset_options(blob_sandbox: AzureBlobSandbox, files: Storag
 
 
 def test_slow_copies() -> None:
-    """A copy that takes its time is waited for, but not for ever."""
+    """A slow server-side copy is waited for, up to a limit."""
     clock = VirtualClock()
     ports: dict[str, Any] = {"clock": clock, "sleeper": VirtualSleeper(clock)}
     with (
@@ -212,14 +212,14 @@ def test_slow_copies() -> None:
 
 
 def test_copies_that_fail(files: Storage) -> None:
-    """A failed copy is reported."""
+    """A failed server-side copy raises an error."""
     files.upload("magic/uncopied", b"bytes")
     with pytest.raises(VendorFailed, match="failed"):
         files.copy("magic/uncopied", "d")
 
 
 def test_copy_with_encryption_is_refused(blob_sandbox: AzureBlobSandbox, files: Storage) -> None:
-    """A copy cannot change the encryption, and is refused before sending."""
+    """A copy with other encryption options is refused before anything is sent."""
     with pytest.raises(UnsupportedByVendor):
         files.copy("a", "b", PutOptions(encryption="acme-scope"))
     assert [] == blob_sandbox.requests

@@ -1,4 +1,4 @@
-"""Azure's answers: errors and unusual values."""
+"""Azure's responses: errors and unusual values."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def blob_sandbox() -> Iterator[AzureBlobSandbox]:
-    """A container."""
+    """Yield a sandbox with a container."""
     with azure() as sandbox:
         yield sandbox
 
@@ -75,7 +75,7 @@ def test_refusals(
     kind: type[Any],
     code: str | None,
 ) -> None:
-    """A refusal is identified by Azure's code, or else by its status."""
+    """Azure's error code, or else the HTTP status, decides the error class."""
     blob_sandbox.fail(*[answer] * 3)
     with pytest.raises(kind) as excinfo:
         files.download("a")
@@ -86,7 +86,7 @@ def test_refusals(
 
 
 def test_words_of_refusals(blob_sandbox: AzureBlobSandbox, files: Storage) -> None:
-    """A refusal's message has only the first line; ids and times are in the headers."""
+    """The error has only the first line of Azure's message; request id and time are in headers."""
     blob_sandbox.fail(no("ContainerNotFound", 404, "There is no container."))
     with pytest.raises(VendorRejected) as excinfo:
         files.download("a")
@@ -109,14 +109,14 @@ def test_words_of_refusals(blob_sandbox: AzureBlobSandbox, files: Storage) -> No
     ],
 )
 def test_magic_keys(files: Storage, key: str, kind: type[Any]) -> None:
-    """Some keys of the sandbox always fail."""
+    """Some keys of the Azure sandbox always fail, for tests."""
     for download in (files.download, files.head, files.delete):
         with pytest.raises(kind):
             download(key)
 
 
 def test_deleting_many(files: Storage) -> None:
-    """Each of many has its own result."""
+    """Deleting several blobs returns a result for each of them."""
     files.upload("a", b"x")
     results = files.delete_many(["a", "magic/snapshots", "gone", "bad."])
 
@@ -132,7 +132,7 @@ def test_deleting_many(files: Storage) -> None:
     "body", [b"", b"<x", b"{}", b"<Other/>", b"<html><body>OK</body></html>", b"\x00" * 1_000]
 )
 def test_lists_that_are_none(blob_sandbox: AzureBlobSandbox, files: Storage, body: bytes) -> None:
-    """A success that holds no list is a failure."""
+    """A successful response without a valid list is a failure of Azure."""
     start_upload = files.start_upload("a")
     blob_sandbox.fail(*[Response(200, body=body)] * 2)
     with pytest.raises(VendorFailed):
@@ -142,7 +142,7 @@ def test_lists_that_are_none(blob_sandbox: AzureBlobSandbox, files: Storage, bod
 
 
 def test_odd_lists(blob_sandbox: AzureBlobSandbox, files: Storage) -> None:
-    """Missing fields of a list are None, and entries without a name are skipped."""
+    """Missing fields in a list are None, and entries without a name are skipped."""
     blob_elements = (
         "<Blob/><Blob><Name>a</Name></Blob><Blob><Name></Name></Blob>"
         '<Blob><Name Encoded="true">b%EF%BF%BE</Name><VersionId>v1</VersionId>'
@@ -173,7 +173,7 @@ def test_odd_lists(blob_sandbox: AzureBlobSandbox, files: Storage) -> None:
 
 
 def test_lists_have_every_field(files: Storage) -> None:
-    """A list has every field of a blob that Azure gives."""
+    """A list has every field of a blob that Azure returns."""
     put = files.upload("a", b"x", PutOptions(content_type="a/b", cache_control="no-store"))
     [result] = files.list().objects
 
@@ -187,7 +187,7 @@ def test_lists_have_every_field(files: Storage) -> None:
 
 
 def test_wrong_ranges_are_refused(blob_sandbox: AzureBlobSandbox, files: Storage) -> None:
-    """An answer with other bytes than requested is refused."""
+    """A response with other bytes than the requested range is refused."""
     files.upload("a", DATA)
     for headers in ({}, {"Content-Range": "bytes 1000-999/1000"}):
         blob_sandbox.fail(Response(206, headers, b"other"))
@@ -196,14 +196,14 @@ def test_wrong_ranges_are_refused(blob_sandbox: AzureBlobSandbox, files: Storage
 
 
 def test_a_commit_without_an_etag(blob_sandbox: AzureBlobSandbox, files: Storage) -> None:
-    """A success without its required content is a failure."""
+    """A successful upload response without an ETag is a failure of Azure."""
     blob_sandbox.fail(*usual_answers(4), Response(201))
     with pytest.raises(VendorFailed):
         files.upload("a", DATA, part_size=PART, at_once=1)
 
 
 def test_foreign_metadata(blob_sandbox: AzureBlobSandbox, files: Storage) -> None:
-    """Metadata of other tools are read, in lower case and without broken values."""
+    """Metadata written by other tools is read in lower case, without invalid values."""
     blob_sandbox.fail(
         Response(200, {"x-ms-meta-Foo_Bar": "=?UTF-8?B?!!?=", "X-Ms-Meta-_2": "=?UTF-8?B?/w==?="})
     )
@@ -213,12 +213,12 @@ def test_foreign_metadata(blob_sandbox: AzureBlobSandbox, files: Storage) -> Non
 
 
 def test_compressed_blobs(files: Storage) -> None:
-    """A compressed blob says so, and its length is another."""
+    """A compressed blob keeps its content encoding."""
     put = files.upload("a", b"x", PutOptions(content_encoding="gzip"))
 
     assert "gzip" == put.content_encoding == files.head("a").content_encoding
 
 
 def test_a_reference(files: Storage) -> None:
-    """A reference leads to the account that has the file."""
+    """The reference of an uploaded file names its vendor, account and key."""
     assert "azure_blob:azure:a" == str(files.upload("a", b"x").ref)

@@ -1,4 +1,4 @@
-"""Uploads to Azure in blocks: resumed, restarted, and with lost answers."""
+"""Uploads to Azure in blocks: resuming, restarting, and lost responses."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def blob_sandbox() -> Iterator[AzureBlobSandbox]:
-    """A container."""
+    """Yield a sandbox with a container."""
     with azure() as sandbox:
         yield sandbox
 
@@ -42,7 +42,7 @@ def files(blob_sandbox: AzureBlobSandbox) -> Iterator[Storage]:
 
 
 def test_every_block_has_its_checksum(blob_sandbox: AzureBlobSandbox, files: Storage) -> None:
-    """Each block goes with its MD5 and is named by it; so does the list of blocks."""
+    """Each block is sent with its MD5 and named by it; the block list has an MD5, too."""
     options = PutOptions(checksum=Checksum.of("md5", DATA), encryption="acme-scope")
     info = files.upload("a", DATA, options, part_size=PART, at_once=1)
 
@@ -63,7 +63,7 @@ def test_every_block_has_its_checksum(blob_sandbox: AzureBlobSandbox, files: Sto
 def test_a_block_that_was_changed_goes_again(
     blob_sandbox: AzureBlobSandbox, files: Storage
 ) -> None:
-    """A body that arrives as another is sent once more."""
+    """A block that arrives damaged at Azure is sent again."""
     blob_sandbox.fail(no("Md5Mismatch", 400))
     files.upload("a", DATA, part_size=PART, at_once=1)
 
@@ -71,7 +71,7 @@ def test_a_block_that_was_changed_goes_again(
 
 
 def test_cut_parts(blob_sandbox: AzureBlobSandbox) -> None:
-    """A part or a download whose connection is cut goes on."""
+    """If the connection is cut, an upload or download continues where it stopped."""
     with over_azure_socket(blob_sandbox) as hub:
         blob_sandbox.cut("PUT", 1_000)
         hub.storage().upload("a", DATA, part_size=PART)
@@ -105,7 +105,7 @@ def test_resumed_upload_sends_missing_blocks(
 
 
 def test_expired_blocks_restart_the_upload(blob_sandbox: AzureBlobSandbox, files: Storage) -> None:
-    """An upload whose blocks have expired starts again."""
+    """An upload whose blocks have expired at Azure starts again."""
     start_upload = files.start_upload("a")
     blob_sandbox.fail(*usual_answers(3), *[ConnectionFailed("down")] * 3)
     with pytest.raises(ConnectionFailed):
@@ -118,7 +118,7 @@ def test_expired_blocks_restart_the_upload(blob_sandbox: AzureBlobSandbox, files
 
 
 def test_concurrent_uploads_are_independent(blob_sandbox: AzureBlobSandbox, files: Storage) -> None:
-    """Two uploads of one key have separate blocks, and the later one gets an error."""
+    """Two uploads of one key have separate blocks, and the later one fails."""
     upload, two = files.start_upload("a"), files.start_upload("a")
     blob_sandbox.fail(*usual_answers(5), *[ConnectionFailed("down")] * 3)
     with pytest.raises(ConnectionFailed):
@@ -146,7 +146,7 @@ def test_references_that_are_none(
 
 
 def test_strange_blocks(blob_sandbox: AzureBlobSandbox, files: Storage) -> None:
-    """Foreign and invalid blocks are ignored."""
+    """Blocks of other programs, and invalid ones, are ignored when an upload is resumed."""
     start_upload = files.start_upload("a")
     block = "<Block><Name>{}</Name><Size>4096</Size></Block>"
     names = ["AAAA", "%%%", "w7w=", b64encode(b"0" * 32 + b".00001." + b"f" * 20).decode()]
@@ -162,7 +162,7 @@ def test_strange_blocks(blob_sandbox: AzureBlobSandbox, files: Storage) -> None:
 
 
 def test_lost_completion(blob_sandbox: AzureBlobSandbox, files: Storage) -> None:
-    """An upload whose last response was lost is reported as complete."""
+    """An upload whose last response was lost is found to be complete."""
     blob_sandbox.fail(*usual_answers(4), Lost())
     info = files.upload("a", DATA, PutOptions(if_none_match="*"), part_size=PART, at_once=1)
 
@@ -175,7 +175,7 @@ def test_lost_completion(blob_sandbox: AzureBlobSandbox, files: Storage) -> None
 def test_concurrent_put_breaks_the_condition(
     blob_sandbox: AzureBlobSandbox, files: Storage
 ) -> None:
-    """Another writer's object is not mistaken for the uploaded one."""
+    """A blob from another writer is not mistaken for the uploaded one."""
     files.upload("a", b"another's")
     stored_options = PutOptions(if_none_match="*")
     with pytest.raises(VendorRejected) as excinfo:
@@ -188,7 +188,7 @@ def test_concurrent_put_breaks_the_condition(
 
 
 def test_lost_condition(blob_sandbox: AzureBlobSandbox, files: Storage) -> None:
-    """A conditional put whose response was lost does not conflict with itself."""
+    """A conditional upload whose response was lost does not conflict with itself."""
     blob_sandbox.fail(Lost())
     assert 4 == files.upload("a", b"mine", PutOptions(if_none_match="*")).size
     blob_sandbox.fail(Lost(), None, Response(404))
@@ -202,7 +202,7 @@ def test_lost_condition(blob_sandbox: AzureBlobSandbox, files: Storage) -> None:
 
 
 def test_lost_deletion(blob_sandbox: AzureBlobSandbox, files: Storage) -> None:
-    """An object that is gone when it is deleted again counts as deleted."""
+    """A blob that is already gone when a deletion is retried counts as deleted."""
     files.upload("a", b"x")
     blob_sandbox.fail(Lost())
     files.delete("a")

@@ -32,14 +32,14 @@ _USUAL: Final = ("x-ms-version",)
 
 
 class Operation(NamedTuple):
-    """The names of an operation's parameters and headers, and those that it must have."""
+    """The known and the required parameters and headers of an API operation."""
 
     known: frozenset[str]
     required: frozenset[str]
 
 
 def operation_with(*existing: str, required: tuple[str, ...] = ()) -> Operation:
-    """An operation with these names."""
+    """Return an operation with these parameters and headers."""
     return Operation(
         frozenset(name.lower() for name in (*existing, *required, *_USUAL)),
         frozenset(name.lower() for name in required),
@@ -87,7 +87,7 @@ _BY_COMP: Final = {
 
 
 def operation_of(request: SandboxRequest) -> str:
-    """The name of a request in the description."""
+    """Return the description's name for the operation of a request."""
     query = dict(request.query)
     comp = query.get("comp", "")
     if comp == "list":
@@ -100,7 +100,7 @@ def operation_of(request: SandboxRequest) -> str:
 
 
 def names_of(request: SandboxRequest) -> set[str]:
-    """The names of parameters and of headers that are an operation's own."""
+    """Return the parameters and headers of a request that belong to its operation."""
     results = {name for name, _ in request.query}
     for name in (name.lower() for name in request.headers):
         if name.startswith("x-ms-meta-"):
@@ -111,7 +111,7 @@ def names_of(request: SandboxRequest) -> set[str]:
 
 
 def problems(request: SandboxRequest, operations: dict[str, Operation]) -> list[str]:
-    """The problems of a request."""
+    """Return the mismatches between a request and its API operation."""
     name, names = operation_of(request), names_of(request)
     known_names, required_names = operations[name]
     return [
@@ -122,7 +122,7 @@ def problems(request: SandboxRequest, operations: dict[str, Operation]) -> list[
 
 @pytest.fixture(scope="module")
 def everything() -> list[SandboxRequest]:
-    """Make at least one request of each kind."""
+    """Send at least one request of each kind."""
     data = bytes_of(2 * PART)
     stored_options = PutOptions(
         content_type="a/b",
@@ -158,18 +158,18 @@ def everything() -> list[SandboxRequest]:
 
 
 def test_every_operation_is_sent(everything: list[SandboxRequest]) -> None:
-    """Every operation of the vendor is sent here."""
+    """Each described operation that the vendor uses is sent in this test."""
     assert DISTILLED.keys() == {operation_of(request) for request in everything}
 
 
 def test_distilled(everything: list[SandboxRequest]) -> None:
-    """Requests have the fields of the operations, and the required ones."""
+    """Requests have only fields that Azure describes, and all required ones."""
     assert [] == [problem for request in everything for problem in problems(request, DISTILLED)]
 
 
 @pytest.mark.parametrize("index", [0, 1])
 def test_mistakes_are_noticed(everything: list[SandboxRequest], index: int) -> None:
-    """An unknown or a missing part is noticed."""
+    """An unknown parameter and a missing one are each reported."""
     name = operation_of(everything[index])
     mistaken_operations = {**DISTILLED, name: operation_with(required=("new",))}
 

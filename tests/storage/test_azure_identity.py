@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def blob_sandbox() -> Iterator[AzureBlobSandbox]:
-    """A container."""
+    """Yield a sandbox with a container."""
     with azure() as sandbox:
         yield sandbox
 
@@ -48,7 +48,7 @@ def files(blob_sandbox: AzureBlobSandbox) -> Iterator[Storage]:
 
 
 def test_signed_urls(files: Storage) -> None:
-    """A signed URL states its permission, its expiry and the required headers."""
+    """A signed URL contains its permission, its expiry and the required headers."""
     put = files.signed_url("a b", "PUT", expires=60, content_type="a/b")
     get = files.signed_url("a b", content_type="text/plain", content_disposition="attachment")
     result = query_of(get.url)
@@ -72,7 +72,7 @@ def test_signed_urls(files: Storage) -> None:
 
 
 def test_answers_to_signed_urls(blob_sandbox: AzureBlobSandbox, files: Storage) -> None:
-    """Answers have the headers that the URL sets, and a URL can allow deletion."""
+    """Signed URLs can set response headers, and can allow reading or deletion."""
     files.upload("a", b"x")
     fetch = fetch_of(blob_sandbox)
     get = files.signed_url("a", content_type="text/plain", content_disposition="attachment")
@@ -84,7 +84,7 @@ def test_answers_to_signed_urls(blob_sandbox: AzureBlobSandbox, files: Storage) 
 
 
 def test_user_delegation_keys(blob_sandbox: AzureBlobSandbox) -> None:
-    """With tokens, URLs are signed with a delegation key of limited life."""
+    """With Entra ID tokens, URLs are signed with a delegation key of limited life."""
     with over_azure(blob_sandbox, **entra(blob_sandbox)) as hub:
         files = hub.storage()
         files.upload("a", b"x")
@@ -102,7 +102,7 @@ def test_user_delegation_keys(blob_sandbox: AzureBlobSandbox) -> None:
 
 @pytest.mark.parametrize("value", ["", "not base64!", "&lt;"])
 def test_invalid_delegation_keys(blob_sandbox: AzureBlobSandbox, value: str) -> None:
-    """An invalid delegation key signs nothing, and is not shown."""
+    """URLs are not signed with an invalid delegation key, and the error does not show it."""
     names = ("Oid", "Tid", "Start", "Expiry", "Service", "Version")
     signed_elements = "".join(f"<Signed{name}>s</Signed{name}>" for name in names)
     key = f"<UserDelegationKey>{signed_elements}<Value>{value}</Value></UserDelegationKey>"
@@ -120,7 +120,7 @@ def test_invalid_delegation_keys(blob_sandbox: AzureBlobSandbox, value: str) -> 
 
 
 def test_plain_http_is_signed_for(blob_sandbox: AzureBlobSandbox) -> None:
-    """If the account is reached without TLS, the signature allows that."""
+    """If the account's endpoint is plain HTTP, signed URLs allow HTTP."""
     with over_azure(blob_sandbox, endpoint="http://127.0.0.1:10000/sandboxaccount/") as hub:
         signed_url = hub.storage().signed_url("a")
 
@@ -132,7 +132,7 @@ def test_plain_http_is_signed_for(blob_sandbox: AzureBlobSandbox) -> None:
 
 
 def test_a_token_that_is_refused_is_renewed(blob_sandbox: AzureBlobSandbox) -> None:
-    """After a 401 one new token is requested, and the call continues."""
+    """After a 401, one new token is requested, and the call is repeated."""
     with over_azure(blob_sandbox, **entra(blob_sandbox)) as hub:
         hub.storage().upload("a", b"x")
         blob_sandbox.token_endpoint.forget()
@@ -146,7 +146,7 @@ def test_a_token_that_is_refused_is_renewed(blob_sandbox: AzureBlobSandbox) -> N
 
 
 def test_a_wrong_client(blob_sandbox: AzureBlobSandbox) -> None:
-    """A client that Entra ID does not know gets nothing, and its secret stays hidden."""
+    """A client id that Entra ID does not know is refused, and its secret stays hidden."""
     options = {**entra(blob_sandbox), "client_secret": "wrong-hush"}
     with over_azure(blob_sandbox, **options) as hub:
         with pytest.raises(CredentialRefreshFailed) as excinfo:
@@ -156,7 +156,7 @@ def test_a_wrong_client(blob_sandbox: AzureBlobSandbox) -> None:
 
 
 def test_a_wrong_key(blob_sandbox: AzureBlobSandbox) -> None:
-    """A key of another account is refused, and not shown."""
+    """The key of another account is refused and not shown."""
     with over_azure(blob_sandbox, credentials="d3JvbmctaHVzaA==") as hub:
         with pytest.raises(AuthenticationFailed) as excinfo:
             hub.storage().upload("a", b"x")
@@ -165,7 +165,7 @@ def test_a_wrong_key(blob_sandbox: AzureBlobSandbox) -> None:
 
 
 def test_provided_credentials(blob_sandbox: AzureBlobSandbox) -> None:
-    """Without a key, an account uses the credential provider, for its tenant."""
+    """Without a key, the Azure account uses the credential provider, with its tenant."""
     signing = AzureSharedKey(account=blob_sandbox.account.name)
     fields: dict[Any, Any] = {
         ("azure", None): Credentials.signed(signing, blob_sandbox.account.key),
@@ -205,14 +205,14 @@ def test_provided_credentials(blob_sandbox: AzureBlobSandbox) -> None:
     ],
 )
 def test_invalid_options_are_refused(options: dict[str, Any], path: str) -> None:
-    """An invalid account or container is refused at once."""
+    """An invalid account or container name is refused when the vendor is created."""
     with pytest.raises(ConfigurationError) as excinfo:
         AzureBlob(**{"account": "acmefiles", "container": "files", **options})
     assert path == excinfo.value.path
 
 
 def test_valid_options(blob_sandbox: AzureBlobSandbox) -> None:
-    """The root container is valid, and secrets are not shown."""
+    """The container name `$root` is valid, and secrets are not in the representation."""
     vendor = AzureBlob(account="acmefiles", container="$root", credentials="a2V5LWh1c2g=")
 
     assert "https://acmefiles.blob.core.windows.net" == vendor.endpoint

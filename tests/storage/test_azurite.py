@@ -1,4 +1,4 @@
-"""Azure's own emulator accepts the requests, and its answers are understood."""
+"""The Azure vendor against Azurite, Microsoft's emulator."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ OTHERWISE = {"ranges_are_exact"}
 
 @attrs.frozen
 class Emulator:
-    """An emulator of our own, with a container.
+    """An Azurite emulator in its own process, with a container.
 
     Attributes:
         endpoint: where the account is.
@@ -60,19 +60,19 @@ class Emulator:
 
     @contextmanager
     def http(self) -> Generator[StdlibHttpClient]:
-        """A client that trusts it."""
+        """Return an HTTP client that trusts the emulator's certificate."""
         with closing(StdlibHttpClient(tls=Tls(authorities=self.authority))) as client:
             yield client
 
     def container(self, key: str | None = KEY) -> AzureBlob:
-        """The container, for who has this key."""
+        """Return the vendor of the emulator's container, with this key."""
         return AzureBlob(
             account=ACCOUNT, container="files", credentials=key, endpoint=self.endpoint
         )
 
     @contextmanager
     def hub(self, key: str | None = KEY, **ports: Any) -> Generator[Hub]:
-        """A hub with an account there, for who has this key."""
+        """Yield a hub with an account at the emulator, with this key."""
         settings = {"retry": QUICK, "circuit": None}
         account = Account("azure", self.container(key), settings=settings)
         with self.http() as http, Hub([account], http=http, **ports) as hub:
@@ -81,7 +81,7 @@ class Emulator:
 
 @pytest.fixture(scope="module")
 def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
-    """An emulator that takes keys, and tokens, which it does with TLS only."""
+    """Yield an emulator that accepts keys and, over TLS, tokens."""
     command = azurite()
     certificate, secret = certificate_files(tmp_path_factory.mktemp("azurite"))
     with socket.socket() as free_socket:
@@ -119,7 +119,7 @@ def _wait_for(port: int) -> None:
 
 @pytest.fixture
 def hub(emulator: Emulator) -> Iterator[Hub]:
-    """A hub with an account there."""
+    """Yield a hub with an account at the emulator."""
     with emulator.hub() as single_hub:
         yield single_hub
 
@@ -137,7 +137,7 @@ def fetch(emulator: Emulator, signed: SignedUrl, body: bytes) -> tuple[int, byte
 
 
 def token() -> OAuthCredentials:
-    """A token such as Entra ID grants; the emulator reads it, and does not look at who signed."""
+    """Return a token like those of Entra ID; the emulator does not check its signature."""
     now = int(time.time())
     fields = {
         "aud": "https://storage.azure.com",
@@ -154,7 +154,7 @@ def token() -> OAuthCredentials:
 
 
 def test_conforms(hub: Hub, emulator: Emulator) -> None:
-    """The vendor's checks pass with the emulator."""
+    """The Azure vendor passes the storage conformance kit against the emulator."""
     fetching = partial(fetch, emulator)
     subject = kit.Subject(hub.storage(), PART, AzureBlob.capabilities, fetching)
     for check in kit.CHECKS:
@@ -163,7 +163,7 @@ def test_conforms(hub: Hub, emulator: Emulator) -> None:
 
 
 def test_emulator_differences(hub: Hub) -> None:
-    """Ranges, labels and tiers work, and a wrong key is refused."""
+    """Ranges, tags and access tiers work at the emulator, and a wrong key is refused."""
     files, data = hub.storage(), bytes_of(1_000)
     stored_options = PutOptions(
         storage_class="Cool",
@@ -190,7 +190,7 @@ def test_emulator_differences(hub: Hub) -> None:
 
 
 def test_tokens(emulator: Emulator) -> None:
-    """With a token, files are put, and read by URLs signed with a delegation key."""
+    """With a token, files are uploaded, and read by URLs signed with a delegation key."""
     provider = MemoryCredentialProvider({("azure", None): token()})
     with emulator.hub(None, credentials=provider) as hub:
         files = hub.storage()
@@ -205,7 +205,7 @@ def test_tokens(emulator: Emulator) -> None:
 
 
 def test_a_wrong_key(emulator: Emulator) -> None:
-    """Another key is refused."""
+    """The emulator refuses a wrong account key."""
     with emulator.hub("d3Jvbmc=") as hub, pytest.raises(AuthenticationFailed) as excinfo:
         hub.storage().head("a")
     assert excinfo.value.vendor_code

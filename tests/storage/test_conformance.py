@@ -1,4 +1,4 @@
-"""All vendors of storage pass the same checks, synchronously and asynchronously."""
+"""All storage vendors pass the storage conformance kit, in both modes."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_azure_awaited(check: AsyncCheck) -> None:
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
 def test_azure_with_tokens(check: Check) -> None:
-    """Azure passes the conformance kit with tokens of Entra ID."""
+    """Azure passes the conformance kit with Entra ID tokens."""
     with azure() as new_sandbox, over_azure(new_sandbox, **entra(new_sandbox)) as hub:
         check(
             lambda: kit.Subject(
@@ -98,7 +98,7 @@ def test_azure_over_a_socket(check: Check) -> None:
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
 def test_folder(check: Check, tmp_path: Path) -> None:
-    """A folder passes the conformance kit."""
+    """The storage in a local folder passes the conformance kit."""
     vendor = folder(tmp_path / "files")
     with Hub([Account("files", vendor)]) as hub:
         fetch = fetch_of_folder(vendor)
@@ -107,7 +107,7 @@ def test_folder(check: Check, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
 def test_folder_awaited(check: AsyncCheck, tmp_path: Path) -> None:
-    """A folder passes the asynchronous conformance kit."""
+    """The storage in a local folder passes the asynchronous conformance kit."""
     vendor = folder(tmp_path / "files")
     hub = AsyncHub([Account("files", vendor)])
     run(with_hub(hub, check, can=vendor.capabilities, fetch=fetch_of_folder(vendor)))

@@ -1,4 +1,4 @@
-"""Conditions of downloads are compared by whole seconds, as HTTP writes times."""
+"""Time conditions of downloads are compared by whole seconds, like HTTP dates."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ STORED = ObjectInfo(
 
 
 def test_a_change_within_the_second_is_none() -> None:
-    """A file of the same second has not changed since, whatever its microsecond."""
+    """A file changed within the same second counts as unmodified."""
     assert not is_wanted(STORED, GetOptions(if_modified_since=SECOND))
     assert is_wanted(STORED, GetOptions(if_unmodified_since=SECOND))
 
 
 def test_a_change_of_the_next_second_counts() -> None:
-    """A file that was stored a second later has changed."""
+    """A file changed in the next second counts as modified."""
     second_before = SECOND - timedelta(seconds=1)
 
     assert is_wanted(STORED, GetOptions(if_modified_since=second_before))

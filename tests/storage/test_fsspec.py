@@ -1,4 +1,4 @@
-"""Filesystems of fsspec: whole files, errors, time limits, connections and secrets."""
+"""Storage on fsspec filesystems: whole files, errors, timeouts, connections and secrets."""
 
 from __future__ import annotations
 
@@ -66,12 +66,12 @@ class Misbehaving(LocalFileSystem):  # type: ignore[misc]  # fsspec has no types
             self.go_on.wait(120)
 
     def info(self, path: str, **named: Any) -> Any:
-        """Describe a file."""
+        """Return the description of a file."""
         self._fail("info")
         return super().info(path, **named)
 
     def mkdir(self, path: str, create_parents: bool = True, **named: Any) -> None:  # noqa: FBT002 - the base's
-        """Make a folder, or fail because another process has just made it."""
+        """Create a folder, or fail as if another process had just created it."""
         super().mkdir(path, create_parents, **named)
         self._fail("mkdir")
 
@@ -97,7 +97,7 @@ register_implementation("misbehaving", Misbehaving, clobber=True)
 
 @pytest.fixture
 def failing() -> Iterator[dict[str, Any]]:
-    """Failures of the misbehaving filesystem, by operation; None stalls."""
+    """The failures of the misbehaving filesystem by operation; None makes it stall."""
     Misbehaving.stalled.clear()
     Misbehaving.go_on.clear()
     yield Misbehaving.failing
@@ -107,7 +107,7 @@ def failing() -> Iterator[dict[str, Any]]:
 
 @pytest.fixture
 def files(tmp_path: Path, failing: dict[str, Any]) -> Iterator[Storage]:
-    """The misbehaving filesystem."""
+    """Return the storage operations over the misbehaving filesystem."""
     vendor = Fsspec(url=f"misbehaving://{tmp_path}/files")
     with Hub([Account("files", vendor, settings=ONCE)]) as hub:
         yield hub.storage()
@@ -119,7 +119,7 @@ def files(tmp_path: Path, failing: dict[str, Any]) -> Iterator[Storage]:
 def test_failed_write_leaves_the_old_file(
     files: Storage, failing: dict[str, Any], tmp_path: Path
 ) -> None:
-    """A write that fails before it is complete leaves the old file, and no temporary one."""
+    """If a write fails before its end, the old file stays, and no temporary file is left."""
     files.upload("a", b"old")
     failing["mv"] = OSError(5, "canary")
     with pytest.raises(VendorFailed) as caught:
@@ -131,7 +131,7 @@ def test_failed_write_leaves_the_old_file(
 
 
 def test_outcome_of_a_broken_rename_is_open(files: Storage, failing: dict[str, Any]) -> None:
-    """A connection that breaks while the file gets its name may have stored it."""
+    """If the connection breaks during the final rename, the outcome is unknown."""
     failing["mv"] = ConnectionResetError("canary")
     with pytest.raises(ConnectionFailed) as caught:
         files.upload("a", b"")
@@ -144,7 +144,7 @@ def test_outcome_of_a_broken_rename_is_open(files: Storage, failing: dict[str, A
 
 
 def test_filesystem_that_replaces_nothing(files: Storage, failing: dict[str, Any]) -> None:
-    """A filesystem that cannot rename over a file deletes the file first."""
+    """On a filesystem that cannot rename over a file, the old file is deleted first."""
     files.upload("a", b"old")
     failing["replace"] = FileExistsError()
     files.upload("a", b"new")
@@ -152,21 +152,21 @@ def test_filesystem_that_replaces_nothing(files: Storage, failing: dict[str, Any
 
 
 def test_folder_that_another_process_makes(files: Storage, failing: dict[str, Any]) -> None:
-    """A folder that another process makes at the same time is used; a failure is an error."""
+    """A folder that another process creates at the same time is used; other failures raise."""
     failing["mkdir"] = FileExistsError()
     files.upload("in/a", b"bytes")
     assert b"bytes" == files.download("in/a").read_all()
 
 
 def test_folder_that_cannot_be_made(files: Storage, tmp_path: Path) -> None:
-    """A folder that the system does not allow is an error."""
+    """A folder that the system forbids to create raises an error."""
     (tmp_path / "files").symlink_to(tmp_path / "missing")
     with pytest.raises(ConnectorError):
         files.upload("a", b"")
 
 
 def test_folders_are_not_files(files: Storage) -> None:
-    """A key below a file, or in place of a folder, is refused; a folder is no file."""
+    """A key below a file, or in the place of a folder, is refused; a folder is not a file."""
     files.upload("a/b", b"")
     for key in ("a", "a/b/c"):
         with pytest.raises(InvalidRequest):
@@ -178,7 +178,7 @@ def test_folders_are_not_files(files: Storage) -> None:
 
 
 def test_files_of_others(files: Storage, tmp_path: Path) -> None:
-    """A file that another program wrote is listed; it has no metadata of an earlier file."""
+    """A file that another program wrote is listed, without metadata of an earlier file."""
     files.upload("a", b"ours", PutOptions(content_type="text/plain"))
     root = tmp_path / "files"
     (root / "a").write_bytes(b"of others")
@@ -192,7 +192,7 @@ def test_files_of_others(files: Storage, tmp_path: Path) -> None:
 
 
 def test_file_that_changes_while_it_is_read(tmp_path: Path) -> None:
-    """A download does not mix two versions of a file."""
+    """A file that changes during a download makes it fail, rather than mix two versions."""
     transport = FsspecTransport(Fsspec(url=f"file://{tmp_path}"))
     transport.put("a", b"first", {}, (None, None))
     file = transport.open("a")
@@ -205,7 +205,7 @@ def test_file_that_changes_while_it_is_read(tmp_path: Path) -> None:
 
 
 def test_broken_part(files: Storage, tmp_path: Path) -> None:
-    """A part that changed on the filesystem is noticed when the file is completed."""
+    """A damaged upload part is detected when the upload is completed."""
     upload = files.start_upload("a")
     data = bytes_of(2 * PART + 1)
 
@@ -223,7 +223,7 @@ def test_broken_part(files: Storage, tmp_path: Path) -> None:
 
 
 def test_part_that_is_put_again(tmp_path: Path) -> None:
-    """A part that is put again replaces the first; unknown uploads are refused."""
+    """A part that is uploaded again replaces the first; unknown uploads are refused."""
     transport = FsspecTransport(Fsspec(url=f"file://{tmp_path}"))
     id_ = transport.start("a", {})
     transport.put_part(id_, "a", 1, b"first")
@@ -238,7 +238,7 @@ def test_part_that_is_put_again(tmp_path: Path) -> None:
 
 
 def test_leftover_of_a_completed_upload(files: Storage, failing: dict[str, Any]) -> None:
-    """A completed file is a success even if its parts cannot be removed."""
+    """A completed upload succeeds even if its parts cannot be removed."""
     data = bytes_of(PART + 1)
     failing["rm_file"] = OSError(5, "")
     assert len(data) == files.upload("a", data, part_size=PART).size
@@ -249,7 +249,7 @@ def test_leftover_of_a_completed_upload(files: Storage, failing: dict[str, Any])
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_wrong_password(kind: str, tmp_path: Path) -> None:
-    """A wrong password is refused, and is in no message."""
+    """A wrong password is refused and does not appear in the error."""
     with server(kind, tmp_path, password="canary-wrong") as vendor:
         hub = Hub([Account("files", vendor, settings=ONCE)])
         with hub, pytest.raises(AuthenticationFailed) as caught:
@@ -259,7 +259,7 @@ def test_wrong_password(kind: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_large_file(kind: str, tmp_path: Path) -> None:
-    """A file of several pieces comes back from a server, whole and in part."""
+    """A large file is read back from a server unchanged, as a whole and in part."""
     data = bytes_of(9_000_000)
     with server(kind, tmp_path) as vendor, Hub([Account("files", vendor)]) as hub:
         files = hub.storage()
@@ -270,7 +270,7 @@ def test_large_file(kind: str, tmp_path: Path) -> None:
 
 
 def test_closed_port() -> None:
-    """A server that cannot be reached has certainly processed nothing."""
+    """If a server cannot be reached, the error says that nothing was processed."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     vendor = Fsspec(url=f"ftp://127.0.0.1:{port}/")
@@ -281,14 +281,14 @@ def test_closed_port() -> None:
 
 
 class _Quiet(SimpleHTTPRequestHandler):
-    """Serves a folder; it ignores ranges."""
+    """An HTTP server of a folder that does not support ranges, and does not log."""
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base's
         pass
 
 
 def test_web_server(tmp_path: Path) -> None:
-    """Over HTTP files are read and listed, whole and in part, and cannot be written."""
+    """Over HTTP, files can be read and listed, whole or in part, but not written."""
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a b.txt").write_bytes(b"bytes")
     web = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(tmp_path)))
@@ -319,7 +319,7 @@ def _may_have_happened(error: ConnectorError) -> bool:
 
 
 def test_stalled_operation(files: Storage, failing: dict[str, Any]) -> None:
-    """An operation that takes too long ends, and says what may have happened."""
+    """An operation beyond its timeout fails, and the error says what may have happened."""
     files.upload("a", b"")
     failing["info"] = None
     with pytest.raises(ConnectorError) as caught:
@@ -334,7 +334,7 @@ def test_stalled_operation(files: Storage, failing: dict[str, Any]) -> None:
 
 
 def test_stalled_connection(failing: dict[str, Any]) -> None:
-    """A connection that is opened too late is closed."""
+    """A connection that opens after its timeout is closed."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         vendor = Fsspec(url=f"ftp://127.0.0.1:{listener.getsockname()[1]}/")
         with Hub([Account("files", vendor, settings=ONCE)]) as hub:
@@ -349,7 +349,7 @@ def test_stalled_connection(failing: dict[str, Any]) -> None:
 
 
 def test_cancelled_operation(tmp_path: Path, failing: dict[str, Any]) -> None:
-    """An asynchronous operation that is cancelled ends at once."""
+    """A cancelled asynchronous operation ends at once."""
     failing["info"] = None
 
     async def flow() -> None:
@@ -370,7 +370,7 @@ def test_cancelled_operation(tmp_path: Path, failing: dict[str, Any]) -> None:
 
 
 def test_connections_are_kept_and_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Idle connections are used again, a few of them, in their own process, until the end."""
+    """A limited number of idle connections is reused in each process, and closed at the end."""
     connections = Connections(Fsspec(url=f"file://{tmp_path}"))
     taken = [connections.take() for _ in range(9)]
     for connection in taken:
@@ -414,7 +414,7 @@ def test_asynchronous_transport_closes(tmp_path: Path) -> None:
     ],
 )
 def test_refused_options(options: dict[str, Any], path: str) -> None:
-    """A URL of no filesystem, and a secret in a wrong place, are refused without showing it."""
+    """A URL without a known filesystem, and a misplaced secret, are refused without showing it."""
     with pytest.raises(ConfigurationError) as caught:
         Hub([Account("files", Fsspec(**options))])
     assert path == caught.value.path
@@ -431,7 +431,7 @@ def test_refused_options(options: dict[str, Any], path: str) -> None:
     ],
 )
 def test_unusable_options(options: dict[str, Any], path: str, words: str) -> None:
-    """An unknown protocol, a wrong option and a missing package say what to correct."""
+    """An unknown protocol, a wrong option or a missing package is refused with a remedy."""
     hub = Hub([Account("files", Fsspec(**options), settings=ONCE)])
     with hub, pytest.raises(ConfigurationError, match=words) as caught:
         hub.storage().head("a")
@@ -439,7 +439,7 @@ def test_unusable_options(options: dict[str, Any], path: str, words: str) -> Non
 
 
 def test_configuration_with_secrets(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """An account in a configuration takes its password from where secrets are."""
+    """An account in a configuration takes its password from a secret reference."""
     monkeypatch.setenv("FILES_PASSWORD", PASSWORD)
     with server("ftp", tmp_path) as vendor:
         table = {
@@ -458,6 +458,6 @@ def test_configuration_with_secrets(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 
 
 def test_conditional_write_is_refused(files: Storage) -> None:
-    """A conditional write is refused before anything is sent."""
+    """A conditional write is refused before anything is sent, as fsspec lacks it."""
     with pytest.raises(UnsupportedByVendor):
         files.upload("a", b"", PutOptions(if_none_match="*"))

@@ -1,4 +1,4 @@
-"""Filesystems of fsspec pass the checks of storage vendors, at real servers too."""
+"""Storage on fsspec filesystems passes the storage conformance kit, also at real servers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ NAMES: Final = "what_is_put_comes_back"
 
 @contextmanager
 def filesystem(kind: str, root: Path) -> Generator[Fsspec]:
-    """A filesystem of one kind."""
+    """Yield a vendor over a filesystem of this kind."""
     if kind in {"memory", "file"}:
         yield Fsspec(url=f"{kind}://{root / uuid4().hex}")
     else:
@@ -42,14 +42,14 @@ def filesystem(kind: str, root: Path) -> Generator[Fsspec]:
 def vendor(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Fsspec]:
-    """A filesystem of each kind."""
+    """Yield a vendor over a filesystem of each kind."""
     with filesystem(request.param, tmp_path_factory.mktemp("files")) as made:
         yield made
 
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
 def test_synchronous(vendor: Fsspec, check: Check) -> None:
-    """Each filesystem passes the conformance kit."""
+    """Each fsspec filesystem passes the conformance kit."""
     if vendor.url.startswith("webdav") and name_of(check) == NAMES:
         return
     with Hub([Account("files", vendor)]) as hub:
@@ -58,14 +58,14 @@ def test_synchronous(vendor: Fsspec, check: Check) -> None:
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
 def test_asynchronous(vendor: Fsspec, check: AsyncCheck) -> None:
-    """Each filesystem passes the asynchronous conformance kit."""
+    """Each fsspec filesystem passes the asynchronous conformance kit."""
     if vendor.url.startswith("webdav") and name_of(check) == NAMES:
         return
     run(with_hub(AsyncHub([Account("files", vendor)]), check, can=vendor.capabilities))
 
 
 def test_webdav_names(tmp_path: Path) -> None:
-    """Names come back over WebDAV, and a name that the server cuts is an error."""
+    """Unusual file names survive WebDAV, and a name that the server would cut is an error."""
     with server("webdav", tmp_path) as vendor, Hub([Account("files", vendor)]) as hub:
         files = hub.storage()
         for name in ("a", "with space", "ünï+&=#%25.txt", "deep/er/x.y", "~-_.!*'()"):

@@ -1,4 +1,4 @@
-"""Each error of a foreign filesystem becomes the error that a caller can act on."""
+"""Errors of fsspec filesystems are converted to moorage errors."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ FTP_REFUSAL, FTP_FAILURE, FTP_NONSENSE = (
 
 
 class Answered(Exception):
-    """An answer of a server, as aiohttp raises it."""
+    """An HTTP error as aiohttp raises it."""
 
     status = 429
 
@@ -88,14 +88,14 @@ def _http_error(status: int) -> HTTPError:
     ids=repr,
 )
 def test_error_of_an_operation(error: Exception, kind: type[ConnectorError]) -> None:
-    """An error has the class of its cause, and no text of it."""
+    """A converted error has the class of its cause, and omits its message."""
     failure = judged(error, changed=True)
     assert kind is type(failure)
     assert "canary" not in repr(failure)
 
 
 def test_full_disk_is_not_tried_again() -> None:
-    """A full disk stays full; other failures may pass."""
+    """A full disk is not retryable; an input/output error is."""
     assert not judged(OSError(errno.ENOSPC, ""), changed=False).retryable
     assert not judged(FTP_REFUSAL("552"), changed=False).retryable
     assert judged(OSError(errno.EIO, ""), changed=False).retryable
@@ -103,7 +103,7 @@ def test_full_disk_is_not_tried_again() -> None:
 
 @pytest.mark.parametrize("changed", [True, False])
 def test_broken_connection_says_what_may_have_happened(changed: bool) -> None:
-    """A broken connection leaves the outcome open only after something may have changed."""
+    """After a broken connection the outcome is unknown only if something may have changed."""
     failure = judged(ConnectionResetError(), changed=changed)
     assert isinstance(failure, ConnectionFailed)
     assert changed == failure.may_have_been_processed
@@ -120,7 +120,7 @@ def test_broken_connection_says_what_may_have_happened(changed: bool) -> None:
     ids=repr,
 )
 def test_error_of_an_opening(error: Exception, kind: type[ConnectorError]) -> None:
-    """A filesystem that cannot be opened says what to correct."""
+    """If a filesystem cannot be opened, the error says what to correct."""
     failure = opening_error(error)
     assert kind is type(failure)
     assert "canary" not in repr(failure)

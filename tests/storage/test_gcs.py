@@ -1,4 +1,4 @@
-"""Google Cloud Storage: failures, and features that only it has."""
+"""Google Cloud Storage: failures, and features that other vendors lack."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def files(gcs_sandbox: GcsSandbox) -> Iterator[Storage]:
 
 
 def test_object_options_are_sent(gcs_sandbox: GcsSandbox, files: Storage) -> None:
-    """Every option of an object is sent in Google's form."""
+    """Every upload option is sent in Google's format."""
     options = PutOptions(
         content_type="application/pdf",
         content_encoding="identity",
@@ -65,7 +65,7 @@ def test_object_options_are_sent(gcs_sandbox: GcsSandbox, files: Storage) -> Non
 
 
 def test_lost_condition(gcs_sandbox: GcsSandbox, files: Storage) -> None:
-    """A conditional put whose response was lost does not conflict with itself."""
+    """A conditional upload whose response was lost does not conflict with itself."""
     gcs_sandbox.fail(Lost())
     assert 4 == files.upload("a", b"mine", PutOptions(if_none_match="*")).size
     broken_response, no = refusal(500, "backendError"), refusal(412, "conditionNotMet")
@@ -81,7 +81,7 @@ def test_lost_condition(gcs_sandbox: GcsSandbox, files: Storage) -> None:
 
 @pytest.mark.parametrize("etag", ["0", "CKih16GjycICEAE=", "", "1" * 20])
 def test_foreign_etags_are_refused(gcs_sandbox: GcsSandbox, files: Storage, etag: str) -> None:
-    """An ETag that is no generation is refused."""
+    """An ETag that is not a generation number is refused."""
     requests_before = len(gcs_sandbox.requests)
     with pytest.raises(InvalidData, match="not an ETag"):
         files.upload("a", b"x", PutOptions(if_match=etag))
@@ -91,7 +91,7 @@ def test_foreign_etags_are_refused(gcs_sandbox: GcsSandbox, files: Storage, etag
 
 
 def test_conditions_by_time(gcs_sandbox: GcsSandbox, files: Storage) -> None:
-    """An object unchanged since the given time is not sent, and a changed one is."""
+    """An object that was not modified since the given time is not sent."""
     etag = files.upload("a", b"bytes").etag
     now = datetime.now(UTC)
     later_moment, earlier_moment = now + timedelta(minutes=1), now - timedelta(minutes=1)
@@ -107,7 +107,7 @@ def test_conditions_by_time(gcs_sandbox: GcsSandbox, files: Storage) -> None:
 
 
 def test_versions() -> None:
-    """Every generation can be read and deleted, where the bucket keeps them."""
+    """In a versioned bucket, every generation can be read and deleted."""
     with bucket(versioned=True) as sandbox, over_gcs(sandbox) as hub:
         files = hub.storage()
         first = files.upload("a", b"first").version
@@ -125,7 +125,7 @@ def test_versions() -> None:
 
 
 def test_long_copies() -> None:
-    """A copy that takes several requests is one."""
+    """A copy that needs several requests is completed as one operation."""
     with bucket(rewritten=STEP) as sandbox, over_gcs(sandbox) as hub:
         files = hub.storage()
         files.upload("a", DATA)
@@ -148,7 +148,7 @@ def test_long_copies() -> None:
 def test_copies_without_end(
     gcs_sandbox: GcsSandbox, files: Storage, fields: dict[str, Any]
 ) -> None:
-    """A copy without progress or result fails."""
+    """A copy whose responses show neither progress nor a result fails."""
     answer = Response(200, body=json.dumps(fields).encode())
     gcs_sandbox.fail(answer, answer, answer)
     with pytest.raises(VendorFailed, match="The answer"):
@@ -165,7 +165,7 @@ def test_copies_without_end(
     ],
 )
 def test_magic(files: Storage, key: str, kind: type[ConnectorError]) -> None:
-    """Every failure has its type, of one object and in a batch."""
+    """Each failure of Google raises its own error class, for one object and in a batch."""
     for info in (
         lambda: files.upload(key, b""),
         lambda: files.start_upload(key),
@@ -181,7 +181,7 @@ def test_magic(files: Storage, key: str, kind: type[ConnectorError]) -> None:
 
 
 def test_missing_bucket(gcs_sandbox: GcsSandbox) -> None:
-    """A missing bucket is not reported as a missing object."""
+    """A missing bucket raises another error than a missing object."""
     with over_gcs(gcs_sandbox, bucket="my-other-bucket") as hub:
         files = hub.storage()
         for doing in (lambda: files.exists("a"), lambda: files.delete("a"), files.list):
@@ -192,7 +192,7 @@ def test_missing_bucket(gcs_sandbox: GcsSandbox) -> None:
 
 
 def test_compressed_object(gcs_sandbox: GcsSandbox, files: Storage) -> None:
-    """An object decompressed on its way has no length, and no checksum is compared."""
+    """If HTTP decompresses an object, its length is unknown and its checksum not compared."""
     files.upload("a", b"packed", PutOptions(content_encoding="gzip"))
     download = files.download("a")
     assert (None, "gzip") == (download.length, download.info.content_encoding)
@@ -205,7 +205,7 @@ def test_compressed_object(gcs_sandbox: GcsSandbox, files: Storage) -> None:
 
 
 def test_damaged_object(gcs_sandbox: GcsSandbox, files: Storage) -> None:
-    """A wrong checksum fails at the end of the download, resumed or not."""
+    """A wrong checksum fails the download at its end, resumed or not."""
     files.upload("a", b"good")
     gcs_sandbox.objects["a"][0].stored.pieces[0].path.write_bytes(b"evil")
     with pytest.raises(VendorFailed, match="checksum"):
@@ -217,7 +217,7 @@ def test_damaged_object(gcs_sandbox: GcsSandbox, files: Storage) -> None:
 
 
 def test_cut_answer(gcs_sandbox: GcsSandbox) -> None:
-    """A download whose connection breaks continues at the same byte and generation."""
+    """After a cut connection a download continues at the same byte and generation."""
     with over_socket(gcs_sandbox) as hub:
         files = hub.storage()
         version = files.upload("a", DATA).version
@@ -233,7 +233,7 @@ def test_cut_answer(gcs_sandbox: GcsSandbox) -> None:
 
 
 def test_replaced_object_is_not_resumed(gcs_sandbox: GcsSandbox) -> None:
-    """A download of a replaced object does not continue with other bytes."""
+    """If an object was replaced, an interrupted download of it fails."""
     with over_socket(gcs_sandbox) as hub:
         files = hub.storage()
         files.upload("a", DATA)
@@ -246,7 +246,7 @@ def test_replaced_object_is_not_resumed(gcs_sandbox: GcsSandbox) -> None:
 
 
 def test_partial_answer_without_a_range_is_refused(gcs_sandbox: GcsSandbox, files: Storage) -> None:
-    """A partial answer must say which bytes it has."""
+    """A partial response without a range is refused."""
     gcs_sandbox.fail(Response(206, body=b"abc"))
     with pytest.raises(VendorFailed, match="Content-Range"):
         files.download("a", range=ByteRange(1))
@@ -259,7 +259,7 @@ def test_partial_answer_without_a_range_is_refused(gcs_sandbox: GcsSandbox, file
 def test_malformed_success_is_a_failure(
     gcs_sandbox: GcsSandbox, files: Storage, body: bytes
 ) -> None:
-    """A success without the expected fields is a failure."""
+    """A successful response without the expected fields is a failure of Google."""
     gcs_sandbox.fail(*[Response(200, body=body)] * 2)
     with pytest.raises(VendorFailed, match="The answer"):
         files.upload("a", b"x")
@@ -268,7 +268,7 @@ def test_malformed_success_is_a_failure(
 
 
 def test_malformed_list_entries(gcs_sandbox: GcsSandbox, files: Storage) -> None:
-    """Malformed entries of a list are left out, and a malformed list fails."""
+    """Malformed entries of a list are skipped, and a malformed list raises an error."""
     items = [7, None, {"size": 1}, {"name": "a", "size": "x", "metadata": [1], "md5Hash": "?"}]
     odd_page = {"items": items, "prefixes": "a/", "nextPageToken": 5, "new": {}}
     gcs_sandbox.fail(Response(200, body=json.dumps(odd_page).encode()))

@@ -52,7 +52,7 @@ def _post(gcs_sandbox: GcsSandbox, signed: SignedPost, data: bytes, **other: str
 
 
 def test_signed_form(gcs_sandbox: GcsSandbox, files: Storage) -> None:
-    """A browser puts an object with a signed form, and only such a one."""
+    """A signed form lets a browser upload the object that it describes, and no other."""
     key = "in/ä b.pdf"
     signed_form = files.signed_post(key, largest=10, content_type="application/pdf")
     assert (204, b"%PDF") == (
@@ -84,7 +84,7 @@ class _Provider:
 
 
 def test_credentials_of_a_provider(gcs_sandbox: GcsSandbox) -> None:
-    """Credentials of the provider sign URLs, if they are a service account's."""
+    """Service-account credentials from the provider can sign URLs; others cannot."""
     key = json.loads(gcs_sandbox.key_file())
     signing = JwtSigning(algorithm="RS256", issuer=key["client_email"])
     credentials = Credentials.signed(signing, key["private_key"])
@@ -105,7 +105,7 @@ def test_credentials_of_a_provider(gcs_sandbox: GcsSandbox) -> None:
 
 
 def test_tokens(gcs_sandbox: GcsSandbox, files: Storage) -> None:
-    """One token serves all requests until it is refused."""
+    """One access token is used for all requests until it is refused."""
     files.upload("a", b"x")
     files.head("a")
     assert 1 == gcs_sandbox.tokens.grants
@@ -117,7 +117,7 @@ def test_tokens(gcs_sandbox: GcsSandbox, files: Storage) -> None:
 
 
 def test_refused_key(gcs_sandbox: GcsSandbox) -> None:
-    """A refused key is reported without its content."""
+    """The error for a refused key does not show its content."""
     other_sandbox = GcsSandbox(email="other@sandbox.iam.gserviceaccount.com")
     with (
         over_gcs(gcs_sandbox, credentials=other_sandbox.key_file()) as hub,
@@ -132,7 +132,7 @@ def test_refused_key(gcs_sandbox: GcsSandbox) -> None:
 
 
 def test_upload_ids_are_not_shown(gcs_sandbox: GcsSandbox, files: Storage) -> None:
-    """An upload's id, which allows writing to it, is not shown."""
+    """An upload id, which permits writing, is not shown."""
     start_upload = files.start_upload("a")
     assert start_upload.id not in repr(attrs.evolve(start_upload, ref=files.upload("b", b"").ref))
     redaction = gcs(gcs_sandbox).services()[""].redaction
@@ -159,6 +159,6 @@ GOOD = {"client_email": "a@b", "private_key": "PEM"}
     ],
 )
 def test_invalid_options_are_refused(gcs_sandbox: GcsSandbox, options: dict[str, Any]) -> None:
-    """An invalid bucket or key is refused at once."""
+    """An invalid bucket or key is refused when the vendor is created."""
     with pytest.raises(ConfigurationError):
         gcs(gcs_sandbox, **options)

@@ -1,4 +1,4 @@
-"""Google Cloud Storage passes the checks of its kind, synchronously and asynchronously."""
+"""Google Cloud Storage passes the storage conformance kit, in both modes."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ CAN = Gcs.capabilities
 @pytest.mark.untraced
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
 def test_gcs(check: Check) -> None:
-    """Google passes the conformance kit."""
+    """Google Cloud Storage passes the conformance kit."""
     with bucket() as sandbox, over_gcs(sandbox) as hub:
         check(lambda: kit.Subject(hub.storage(), PART, CAN, fetch_of_gcs(sandbox), sandbox))
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
 def test_gcs_awaited(check: AsyncCheck) -> None:
-    """Google passes the asynchronous conformance kit."""
+    """Google Cloud Storage passes the asynchronous conformance kit."""
     with bucket() as sandbox:
         reports = {"fetch": fetch_of_gcs(sandbox), "sandbox": sandbox}
         run(with_hub(async_over_gcs(sandbox), check, can=CAN, **reports))
@@ -43,6 +43,6 @@ def test_gcs_awaited(check: AsyncCheck) -> None:
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
 def test_gcs_over_a_socket(check: Check) -> None:
-    """Google passes the conformance kit by real HTTP, in parts of any size."""
+    """Google Cloud Storage passes the conformance kit over real HTTP, with parts of any size."""
     with bucket() as sandbox, over_socket(sandbox) as hub:
         check(lambda: kit.Subject(hub.storage(), 100_000, CAN, sandbox=sandbox))

@@ -41,7 +41,7 @@ CONDITIONS = "ifGenerationMatch ifGenerationNotMatch"
 
 
 def method(path: str, verb: str, query: str, body: str | None = None) -> Json:
-    """A method as Google describes it."""
+    """Return an API method in the form of Google's description."""
     query_parameters: Json = {name: {} for name in query.split()}
     made: Json = {"path": path, "httpMethod": verb, "parameters": query_parameters}
     return made if body is None else {**made, "request": {"$ref": body}}
@@ -84,7 +84,7 @@ OURS: Json = {
 
 
 def as_openapi(message: Json) -> Json:
-    """The same as OpenAPI writes it, with the parameters of a request beside its body."""
+    """Return Google's description as OpenAPI, with query parameters beside the body."""
     paths: Json = {}
     for method in message["resources"]["objects"]["methods"].values():
         body = {"$ref": f"#/schemas/{method['request']['$ref']}"} if "request" in method else {}
@@ -108,7 +108,7 @@ def as_openapi(message: Json) -> Json:
 
 
 def resource_in_request(made: GcsSandbox, request: SandboxRequest) -> Json:
-    """The resource in a request, if it has one."""
+    """Return the object resource in a request, if there is one."""
     if request.headers.get("content-type", "").startswith("multipart/related"):
         spool = Spool(made.folder)
         spool.write(request.body)
@@ -118,7 +118,7 @@ def resource_in_request(made: GcsSandbox, request: SandboxRequest) -> Json:
 
 
 def test_a_day_with_everything() -> None:
-    """Each parameter and each field is known, and of its type; sessions are not described."""
+    """Each parameter and field of the requests is described by Google, with the same type."""
     message = as_openapi(OURS)
     sandbox = GcsSandbox()
     options = PutOptions(

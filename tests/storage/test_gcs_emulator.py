@@ -1,4 +1,4 @@
-"""Google Cloud Storage compared with an independent emulator."""
+"""The Google Cloud Storage vendor against an independent emulator."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ KNOWN = {
 
 
 class _Anybody:
-    """Credentials for the emulator, which accepts any."""
+    """Credentials for the emulator, which accepts any token."""
 
     def get(self, service: str, tenant: str | None, /) -> Credentials:
         return Credentials.bearer("anybody")
@@ -58,7 +58,7 @@ def _is_open(port: int) -> bool:
 
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
-    """The emulator's port, in its own process."""
+    """Yield the port of an emulator in its own process."""
     with socket.socket() as line:
         line.bind(("127.0.0.1", 0))
         result: int = line.getsockname()[1]
@@ -87,12 +87,12 @@ def files(port: int) -> Iterator[Storage]:
     "check", [check for check in kit.CHECKS if name_of(check) in KNOWN], ids=name_of
 )
 def test_conforms(check: Check, files: Storage) -> None:
-    """The vendor's checks pass with the emulator."""
+    """The vendor passes the storage conformance kit against the emulator."""
     check(lambda: kit.Subject(files, PART, Gcs.capabilities))
 
 
 def test_some_bytes(files: Storage) -> None:
-    """A range of an object has exactly those bytes, and checksums are equal on both sides."""
+    """A range download returns exactly the requested bytes, and checksums match the emulator's."""
     data = bytes_of(3 * PART + 17)
     info = files.upload("a", data, PutOptions(content_type="a/b"), part_size=PART)
     assert all(checksum.fits(data) for checksum in info.checksums)
@@ -102,7 +102,7 @@ def test_some_bytes(files: Storage) -> None:
 
 
 def test_a_resumed_upload(files: Storage, port: int) -> None:
-    """An upload goes on where it was."""
+    """An interrupted upload continues where it stopped."""
     data = bytes_of(4 * PART + 5)
     session = files.start_upload("resumed")
     line = HTTPConnection("127.0.0.1", port)
@@ -117,7 +117,7 @@ def test_a_resumed_upload(files: Storage, port: int) -> None:
 
 
 def test_a_copy(files: Storage) -> None:
-    """A copy is a separate object."""
+    """A copied object is independent of its source."""
     files.upload("source", b"bytes", PutOptions(metadata={"x": "1"}))
     info = files.copy("source", "copy")
     assert ("copy", 5, {"x": "1"}) == (info.key, info.size, info.metadata)

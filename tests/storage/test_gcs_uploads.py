@@ -1,4 +1,4 @@
-"""Uploads to Google Cloud Storage in chunks: failures on the way, and uploads that go on."""
+"""Uploads to Google Cloud Storage in chunks: failures, and resumed uploads."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def files(gcs_sandbox: GcsSandbox) -> Iterator[Storage]:
 
 
 def test_chunks(gcs_sandbox: GcsSandbox, files: Storage) -> None:
-    """Chunks have the length that Google requires, for any parts, and none is sent twice."""
+    """Chunks have the length that Google requires, for any part sizes, and none is sent twice."""
     info = files.upload("a", DATA, part_size=100_000)
     assert len(DATA) == info.size
     whole_size = len(DATA)
@@ -54,14 +54,14 @@ def test_chunks(gcs_sandbox: GcsSandbox, files: Storage) -> None:
 
 
 def test_whole_chunks(gcs_sandbox: GcsSandbox, files: Storage) -> None:
-    """An object that fills its last chunk ends with that chunk."""
+    """An object whose length is a multiple of the chunk length ends with a full chunk."""
     files.upload("a", DATA[: 2 * STEP], part_size=STEP)
     assert [f"0-{STEP - 1}/*", f"{STEP}-{2 * STEP - 1}/{2 * STEP}"] == spans(gcs_sandbox)
     assert DATA[: 2 * STEP] == files.download("a").read_all()
 
 
 def test_cut_chunk(gcs_sandbox: GcsSandbox) -> None:
-    """A chunk that is cut off goes on from where Google has it."""
+    """After a cut chunk the upload continues from the byte that Google has stored."""
     with over_gcs(gcs_sandbox) as hub:
         files = hub.storage()
         start_upload = files.start_upload("a")
@@ -89,7 +89,7 @@ def test_cut_connection(gcs_sandbox: GcsSandbox) -> None:
 
 
 def test_lost_last_answer(gcs_sandbox: GcsSandbox, files: Storage) -> None:
-    """An upload whose last response was lost is reported as complete."""
+    """An upload whose last response was lost is found to be complete."""
     gcs_sandbox.fail(*usual_answers(4), Lost())
     info = files.upload("a", DATA, part_size=STEP)
     assert (len(DATA), DATA) == (info.size, files.download("a").read_all())
@@ -102,14 +102,14 @@ def test_lost_last_answer(gcs_sandbox: GcsSandbox, files: Storage) -> None:
 def test_chunk_that_was_not_taken(
     gcs_sandbox: GcsSandbox, files: Storage, answer: Response
 ) -> None:
-    """A chunk that Google did not store is sent again after a query."""
+    """A chunk that Google did not store is sent again, after a status query."""
     gcs_sandbox.fail(*usual_answers(1), answer)
     files.upload("a", DATA, part_size=STEP)
     assert [f"0-{STEP - 1}/*", "*/*", f"0-{STEP - 1}/*"] == spans(gcs_sandbox)[:3]
 
 
 class _Naps:
-    """Sleeps no longer than it takes to say how long."""
+    """A clock whose sleep returns at once and records its duration."""
 
     def __init__(self) -> None:
         self.taken: list[float] = []
@@ -119,7 +119,7 @@ class _Naps:
 
 
 def test_chunk_that_never_arrives(gcs_sandbox: GcsSandbox) -> None:
-    """A chunk without progress fails after pauses, and leaves no upload."""
+    """If chunks make no progress the upload fails after pauses, and is removed."""
     account = Account("gcs", gcs(gcs_sandbox), settings={"retry": QUICK, "circuit": None})
     naps = _Naps()
     with Hub([account], http=SandboxHttpClient(gcs_sandbox), sleeper=naps) as hub:
@@ -137,7 +137,7 @@ def test_chunk_that_never_arrives(gcs_sandbox: GcsSandbox) -> None:
 
 
 class _Blunt(GcsSandbox):
-    """A server without support for the header that requests a 200."""
+    """A sandbox that ignores the header which asks for 200 instead of 308."""
 
     def handle(self, request: SandboxRequest, spool: Spool) -> Reply:
         headers = request.headers.without("x-guploader-no-308")
@@ -145,7 +145,7 @@ class _Blunt(GcsSandbox):
 
 
 def test_308_is_progress_for_uploads_only() -> None:
-    """A 308 means progress in an upload, and nothing else."""
+    """Status 308 means progress only in an upload."""
     blunt = _Blunt()
     with over_gcs(blunt) as hub:
         files = hub.storage()
@@ -159,7 +159,7 @@ def test_308_is_progress_for_uploads_only() -> None:
 
 
 def test_lost_bytes_cannot_be_sent_again(gcs_sandbox: GcsSandbox, files: Storage) -> None:
-    """If stored bytes disappear, the upload fails."""
+    """If bytes that were stored before disappear at Google, the upload fails."""
     less_response = Response(200, {"X-HTTP-Status-Code-Override": "308"})
     gcs_sandbox.fail(*usual_answers(2), less_response)
     with pytest.raises(VendorFailed, match="now has 0"):
@@ -167,7 +167,7 @@ def test_lost_bytes_cannot_be_sent_again(gcs_sandbox: GcsSandbox, files: Storage
 
 
 def test_object_that_comes_too_early(gcs_sandbox: GcsSandbox, files: Storage) -> None:
-    """An object that is complete before it is sent is none."""
+    """A response that an object is complete before all bytes are sent is an error."""
     gcs_sandbox.fail(*usual_answers(1), Response(200, body=b'{"generation": "1"}'))
     with pytest.raises(VendorFailed, match="Range"):
         files.upload("a", DATA, part_size=STEP)
@@ -177,7 +177,7 @@ def test_object_that_comes_too_early(gcs_sandbox: GcsSandbox, files: Storage) ->
 def test_invalid_progress_range_is_refused(
     gcs_sandbox: GcsSandbox, files: Storage, range_: str
 ) -> None:
-    """An upload does not continue from an invalid range."""
+    """An invalid progress range in a response stops the upload."""
     fields = {"X-HTTP-Status-Code-Override": "308", "Range": range_}
     gcs_sandbox.fail(*usual_answers(1), Response(200, fields))
     with pytest.raises(VendorFailed, match="Range"):
@@ -206,7 +206,7 @@ def test_corrupt_object(gcs_sandbox: GcsSandbox, files: Storage, wrong: dict[str
 
 
 def test_changed_source(gcs_sandbox: GcsSandbox, files: Storage) -> None:
-    """Bytes that were sent before and are others now make no object."""
+    """If the source's bytes differ from those sent before, the upload creates no object."""
     start_upload = files.start_upload("a")
     gcs_sandbox.break_chunk(2 * STEP)
     gcs_sandbox.fail(*usual_answers(2), *[refusal(403, "forbidden")])
@@ -218,7 +218,7 @@ def test_changed_source(gcs_sandbox: GcsSandbox, files: Storage) -> None:
 
 
 def test_resumed_when_complete_or_gone(gcs_sandbox: GcsSandbox, files: Storage) -> None:
-    """A complete or aborted upload is not resumed."""
+    """A complete or aborted upload cannot be resumed."""
     start_upload = files.start_upload("a")
     files.upload("a", b"", resume=start_upload.ref)
     assert 0 == files.head("a").size
@@ -234,7 +234,7 @@ def test_resumed_when_complete_or_gone(gcs_sandbox: GcsSandbox, files: Storage) 
 
 
 def test_failed_abort(gcs_sandbox: GcsSandbox, files: Storage) -> None:
-    """A failed abort raises its error."""
+    """If aborting an upload fails, its error is raised."""
     start_upload = files.start_upload("a")
     gcs_sandbox.fail(refusal(403, "forbidden"), refusal(412, "conditionNotMet"))
     with pytest.raises(AuthenticationFailed):
@@ -244,7 +244,7 @@ def test_failed_abort(gcs_sandbox: GcsSandbox, files: Storage) -> None:
 
 
 def test_upload_without_a_session_url(gcs_sandbox: GcsSandbox, files: Storage) -> None:
-    """An upload without a session URL has not begun."""
+    """A response that starts an upload without a session URL is an error."""
     places = ("https://x/?upload=1", "http://[x", "?upload_id=")
     gcs_sandbox.fail(Response(200), *(Response(200, {"Location": place}) for place in places))
     for _ in range(4):

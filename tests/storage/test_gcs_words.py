@@ -1,4 +1,4 @@
-"""Google Cloud Storage: requests and errors, without sending any."""
+"""Google Cloud Storage: requests and errors, tested without sending any."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ LIST = Request.get("/storage/v1/b/x/o")
     ],
 )
 def test_refusals(status: int, reason: str, kind: type[ConnectorError]) -> None:
-    """Each refusal has its type, and keeps Google's own word for it."""
+    """Each refusal has its error class, and keeps Google's reason code."""
     error = answers.classify(OBJECT, Response(status, body=error_document(status, reason, "Why.")))
     assert error is not None
     assert (kind, status, reason, "Why.") == (
@@ -75,7 +75,7 @@ def test_refusals(status: int, reason: str, kind: type[ConnectorError]) -> None:
 
 
 def test_missing_bucket_object_or_upload() -> None:
-    """A missing object, bucket and upload have their own errors."""
+    """A missing object, bucket and upload each have their own error."""
     no_bucket = Response(
         404, body=error_document(404, "notFound", "The specified bucket does not exist.")
     )
@@ -103,7 +103,7 @@ def test_missing_bucket_object_or_upload() -> None:
     ],
 )
 def test_odd_refusals(body: bytes) -> None:
-    """A refusal in another form is identified by its status, and has no code."""
+    """A refusal in an unknown format is classified by HTTP status, without a reason code."""
     error = answers.classify(OBJECT, Response(403, body=body))
     assert isinstance(error, AuthenticationFailed)
     assert error.vendor_code is None
@@ -111,12 +111,12 @@ def test_odd_refusals(body: bytes) -> None:
 
 @pytest.mark.parametrize("status", [200, 204, 304, 308])
 def test_successes_are_no_errors(status: int) -> None:
-    """Successes, and progress of an upload, are no errors."""
+    """Success responses, and progress responses of uploads, are not errors."""
     assert answers.classify(OBJECT, Response(status)) is None
 
 
 def test_multipart_put() -> None:
-    """In one request the object's options precede its bytes."""
+    """In an upload with one request, the object's options precede its bytes."""
     data = b"\r\n--b\n\0"
     options = PutOptions(content_type="a/b", metadata={"x": "\u00fc"})
     request = requests.put("bucket", "a/b", data, options, "edge")
@@ -138,7 +138,7 @@ def test_multipart_put() -> None:
 
 
 def test_chunks_are_sent_once() -> None:
-    """A chunk with an unknown result is queried, not sent again; the query may be repeated."""
+    """A chunk with an unknown outcome is not sent again, but queried; queries may be repeated."""
     chunk = requests.chunk("b", "id", 0, b"x", total=1, md5="sum")
     assert ("bytes 0-0/1", "md5=sum", False) == (
         chunk.headers.get("content-range"),
@@ -175,7 +175,7 @@ class _Pieces:
     ],
 )
 def test_lengths_of_chunks(sizes: tuple[int, ...], expected: list[int]) -> None:
-    """Each chunk except the last is a multiple of Google's unit, and none is missing."""
+    """Each chunk but the last is a multiple of Google's unit, and no byte is missing."""
 
     async def flow() -> list[int]:
         chunks, results = Chunks(_Pieces(*sizes)), []
@@ -212,7 +212,7 @@ def _account() -> ServiceAccount:
     ],
 )
 def test_signatures_match_googles_own_tests(path: str, options: UrlOptions, digest: str) -> None:
-    """Signed URLs match the tests of Google's own clients."""
+    """Signed URLs match the test data of Google's own clients."""
     now = datetime(2019, 2, 1, 9, tzinfo=UTC)
     url = _account().url("https://storage.googleapis.com", path, options, now)
     signature = bytes.fromhex(dict(parse_qsl(urlsplit(url).query))["X-Goog-Signature"])
@@ -222,7 +222,7 @@ def test_signatures_match_googles_own_tests(path: str, options: UrlOptions, dige
 
 
 def test_signed_put_has_its_content_type() -> None:
-    """The content type of a signed PUT is signed."""
+    """The content type of a signed PUT is part of its signature."""
     put = UrlOptions(method="PUT", content_type="a/b", content_disposition="attachment")
     url = _account().url("https://storage.googleapis.com", "/b/o", put, datetime.now(UTC))
     query = dict(parse_qsl(urlsplit(url).query))

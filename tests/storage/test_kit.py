@@ -1,4 +1,4 @@
-"""The conformance kit of storage notices wrong vendors."""
+"""The storage conformance kit detects wrong vendors."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class _Silent:
-    """Says yes to everything, and does nothing."""
+    """A vendor that accepts every call, and does nothing."""
 
     def __getattr__(self, name: str) -> Any:
         def verb(*value: Any, **named: Any) -> Any:
@@ -38,7 +38,7 @@ class _Silent:
 
 
 class _WrongAttributes:
-    """An object that has every attribute, all wrong."""
+    """An object that has every attribute, each with a wrong value."""
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -63,7 +63,7 @@ def test_wrong_vendor_fails_every_check(check: Check) -> None:
 
 
 class _DoubleHead(S3):
-    """Looks at each object twice."""
+    """A vendor that requests the metadata of each object twice."""
 
     async def head(self, wire: Wire, key: str, /, *, version: str | None) -> ObjectInfo:
         await S3.head(self, wire, key, version=version)
@@ -71,7 +71,7 @@ class _DoubleHead(S3):
 
 
 class _Rewriting(S3):
-    """Uploads each object twice."""
+    """A vendor that uploads each object twice."""
 
     async def put(self, wire: Wire, *arguments: Any, **named: Any) -> ObjectInfo:
         await S3.put(self, wire, *arguments, **named)
@@ -79,7 +79,7 @@ class _Rewriting(S3):
 
 
 class _Misleading(S3):
-    """Lists objects with references to others."""
+    """A vendor that lists objects with references to other objects."""
 
     async def list(self, wire: Wire, prefix: str, /, **named: Any) -> ListPage:
         page = await S3.list(self, wire, prefix, **named)
@@ -88,7 +88,7 @@ class _Misleading(S3):
 
 
 class _Local(S3):
-    """Takes the times of a list for those of another zone."""
+    """A vendor that reads the times of a list in a wrong time zone."""
 
     async def list(self, wire: Wire, prefix: str, /, **named: Any) -> ListPage:
         page = await S3.list(self, wire, prefix, **named)
@@ -105,7 +105,7 @@ class _Local(S3):
     [(_Misleading, "leads to another object"), (_Local, "A list tells another time")],
 )
 def test_wrong_list_is_noticed(vendor: type[S3], sentence: str) -> None:
-    """A list whose references or times are those of others does not pass."""
+    """A vendor whose lists have wrong references or times fails the kit."""
     check = next(check for check in kit.CHECKS if name_of(check) == "lists_are_in_order")
     with sandbox() as made:
         account = Account("s3", vendor(**attrs.asdict(s3(made), recurse=False)))
@@ -122,7 +122,7 @@ def test_wrong_list_is_noticed(vendor: type[S3], sentence: str) -> None:
     ],
 )
 def test_repeated_request_is_noticed(vendor: type[S3], sentence: str) -> None:
-    """A vendor that repeats its requests itself does not pass."""
+    """A vendor that repeats requests by itself fails the kit."""
     check = next(check for check in kit.CHECKS if name_of(check) == "each_request_is_sent_once")
     with sandbox() as made:
         account = Account("s3", vendor(**attrs.asdict(s3(made), recurse=False)))
@@ -132,7 +132,7 @@ def test_repeated_request_is_noticed(vendor: type[S3], sentence: str) -> None:
 
 
 class _Refusing:
-    """Refuses everything, for another reason."""
+    """A vendor that refuses everything, but for a wrong reason."""
 
     def __getattr__(self, name: str) -> Any:
         def verb(*value: Any, **named: Any) -> Any:
@@ -142,7 +142,7 @@ class _Refusing:
 
 
 def test_other_refusals_do_not_pass() -> None:
-    """A refusal of another kind is not the one that is wanted."""
+    """A refusal with another error than expected fails the kit."""
     check = next(check for check in kit.CHECKS if name_of(check) == "bad_keys_are_refused")
     with pytest.raises(AssertionError, match="It raised ConfigurationError"):
         check(lambda: kit.Subject(_Refusing()))
@@ -159,7 +159,7 @@ def test_vendor_without_upload_lists(tmp_path: Path) -> None:
 
 
 def test_sources_that_break_must_matter() -> None:
-    """An adapter that ignores a failing source is noticed."""
+    """An adapter that ignores errors of the upload's source fails the kit."""
 
     async def flow() -> None:
         class _Deaf(_Silent):

@@ -43,7 +43,7 @@ NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """Where the files are."""
+    """Return the folder of the files."""
     return tmp_path / "files"
 
 
@@ -60,7 +60,7 @@ def files(root: Path) -> Iterator[Storage]:
     ids=["surrogate", "empty", "folder", "backslash", "own", "own-large", "long", "long-bytes"],
 )
 def test_invalid_keys_are_refused(files: Storage, root: Path, key: str) -> None:
-    """A key that cannot be a user's file is refused."""
+    """A key that cannot name a user's file is refused."""
     for verb in (files.head, files.download, files.delete, files.start_upload):
         with pytest.raises(InvalidData):
             verb(key)
@@ -71,7 +71,7 @@ def test_invalid_keys_are_refused(files: Storage, root: Path, key: str) -> None:
 
 @pytest.mark.parametrize("key", ["link", "way/file"])
 def test_links(files: Storage, root: Path, tmp_path: Path, key: str) -> None:
-    """No symbolic link leads out, in any direction."""
+    """No symbolic link leads out of the folder, for reading or writing."""
     files.upload("a", b"")
     outside = tmp_path / "outside"
     outside.mkdir()
@@ -90,7 +90,7 @@ def test_links(files: Storage, root: Path, tmp_path: Path, key: str) -> None:
 
 
 def test_file_path_follows_from_the_key(files: Storage, root: Path) -> None:
-    """A file's path follows from its key, and no other files remain."""
+    """The path of a file follows from its key, and deleting it leaves no other files."""
     files.upload("in/a.txt", b"bytes")
     assert b"bytes" == (root / "in" / "a.txt").read_bytes()
     assert [] == list((root / ".moorage" / "coming").iterdir())
@@ -100,7 +100,7 @@ def test_file_path_follows_from_the_key(files: Storage, root: Path) -> None:
 
 
 def test_files_of_others(files: Storage, root: Path) -> None:
-    """A file written by another program is listed without the earlier checksum."""
+    """A file that another program overwrote is read, without the earlier metadata and checksum."""
     files.upload("a", b"ours", PutOptions(content_type="text/plain", metadata={"x": "y"}))
     (root / "b").write_bytes(b"theirs")
     (root / "a").write_bytes(b"changed")
@@ -117,12 +117,12 @@ def test_files_of_others(files: Storage, root: Path) -> None:
 
 
 def test_list_of_a_new_folder(files: Storage) -> None:
-    """A folder that nobody has written to has no files."""
+    """The list of a folder that does not exist yet is empty."""
     assert () == files.list().objects
 
 
 def test_broken_metadata_is_ignored(files: Storage, root: Path) -> None:
-    """An unreadable metadata file counts as missing."""
+    """An unreadable metadata file is ignored."""
     files.upload("a", b"ours", PutOptions(content_type="text/plain"))
     (message,) = (path for path in (root / ".moorage" / "said").rglob("*.json"))
     message.write_text("{")
@@ -130,7 +130,7 @@ def test_broken_metadata_is_ignored(files: Storage, root: Path) -> None:
 
 
 def test_rotten_file(files: Storage, root: Path) -> None:
-    """Changed bytes on the disk are reported at the end of the download."""
+    """A file whose bytes changed on the disk fails at the end of its download."""
     files.upload("a", b"good")
     result = (root / "a").stat()
     with (root / "a").open("r+b") as file:
@@ -141,7 +141,7 @@ def test_rotten_file(files: Storage, root: Path) -> None:
 
 
 def test_short_file(files: Storage, root: Path) -> None:
-    """A file that was truncated during a download is an error."""
+    """A file that is truncated during a download raises an error."""
     files.upload("a", DATA * 500)
     download = files.download("a")
     assert download.read()
@@ -151,7 +151,7 @@ def test_short_file(files: Storage, root: Path) -> None:
 
 
 def test_open_download_survives_a_replacement(files: Storage) -> None:
-    """A download goes on with its file, even if another takes the name."""
+    """A download in progress continues with the old file after a replacement."""
     files.upload("a", DATA * 500)
     with files.download("a") as download:
         first = download.read()
@@ -161,7 +161,7 @@ def test_open_download_survives_a_replacement(files: Storage) -> None:
 
 @pytest.mark.parametrize("key", ["a/b", "folder"], ids=["below a file", "a folder"])
 def test_in_the_way(files: Storage, key: str) -> None:
-    """A file has no files below it, and a folder is none."""
+    """A key below a file, or one that names a folder, cannot be uploaded or read."""
     files.upload("a", b"")
     files.upload("folder/x", b"")
     with pytest.raises(InvalidRequest, match="in place of"):
@@ -175,7 +175,7 @@ def test_in_the_way(files: Storage, key: str) -> None:
 
 
 def test_other_parts(files: Storage, root: Path) -> None:
-    """A changed part fails the completion; a part that is sent again replaces it."""
+    """A damaged part fails the completion of an upload; a part sent again replaces it."""
     start_upload = files.start_upload("a")
     with pytest.raises(RuntimeError, match="broke"):
         files.upload("a", _breaking(DATA[::-1]), part_size=PART, resume=start_upload.ref)
@@ -197,7 +197,7 @@ def _breaking(data: bytes) -> Iterator[bytes]:
 
 
 def test_other_uploads(files: Storage, root: Path) -> None:
-    """An upload has its own id and one key, and lists skip unreadable ones."""
+    """An upload has its own id and a single key; lists of uploads skip unreadable ones."""
     start_upload = files.start_upload("a")
     assert [] == files.list_stale_uploads("b")
     for id_, key in (("../../a", "a"), ("0" * 32, "a"), (start_upload.id, "b")):
@@ -218,7 +218,7 @@ def test_other_uploads(files: Storage, root: Path) -> None:
 def test_conditions_by_time(
     files: Storage, since: int | None, until: int | None, outcome: bytes | None
 ) -> None:
-    """A file unchanged since the given time is not sent, and a changed one is."""
+    """A file that was not modified since the given time is not sent."""
     files.upload("a", b"x")
     put = files.head("a").last_modified
     assert put is not None
@@ -235,7 +235,7 @@ def test_conditions_by_time(
 
 
 def test_names_of_no_text(files: Storage, root: Path) -> None:
-    """Folders and files are listed in the order of their keys, ignoring others."""
+    """Files and folders are listed in the order of their keys; pipes and such are ignored."""
     for key in ("b", "a/x", "a.b"):
         files.upload(key, b"")
     (root / "empty").mkdir()
@@ -250,7 +250,7 @@ def test_names_of_no_text(files: Storage, root: Path) -> None:
 
 @pytest.mark.parametrize("name", [b"caf\xe9", b"a\\b", b".MOORAGE/a"])
 def test_foreign_file_names_are_not_listed(files: Storage, root: Path, name: bytes) -> None:
-    """A foreign file whose name is not a key is not listed."""
+    """A file whose name cannot be a key is not listed."""
     files.upload("b", b"")
     other_path = root / os.fsdecode(name)
     other_path.parent.mkdir(exist_ok=True)
@@ -259,7 +259,7 @@ def test_foreign_file_names_are_not_listed(files: Storage, root: Path, name: byt
 
 
 def test_full_disk(tmp_path: Path) -> None:
-    """If the disk is full, no part of the file is left."""
+    """If the disk is full, no partial file is left."""
     code = (
         "import resource, sys; from moorage.adapters.files.whole_files import WholeFile;"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000));"
@@ -271,7 +271,7 @@ def test_full_disk(tmp_path: Path) -> None:
 
 
 def test_signed_urls(root: Path) -> None:
-    """A signed URL allows its operation until it expires, and no other."""
+    """A signed URL allows only its operation, until it expires."""
     vendor = folder(root)
     with Hub([Account("files", vendor)]) as hub:
         signed_url = hub.storage().signed_url("a b", "PUT", expires=60, content_type="a/b")
@@ -306,7 +306,7 @@ def test_signed_urls(root: Path) -> None:
 
 
 def test_signing_needs_a_key_and_a_url(root: Path) -> None:
-    """Signing a URL requires a key and a base URL."""
+    """Signing URLs requires a signing key and a base URL."""
     vendor = LocalFiles(root=root)
     with Hub([Account("files", vendor)]) as hub, pytest.raises(ConfigurationError):
         hub.storage().signed_url("a")
@@ -329,7 +329,7 @@ def test_signing_needs_a_key_and_a_url(root: Path) -> None:
 def test_system_errors_become_ours(
     error: OSError, kind: type[ConnectorError], retryable: bool
 ) -> None:
-    """An error of the system becomes one of moorage, without the path."""
+    """An operating-system error is converted to a moorage error, without the path."""
 
     @mapped
     def fails() -> None:
@@ -343,7 +343,7 @@ def test_system_errors_become_ours(
 
 
 def test_failures_in_a_batch(files: Storage, root: Path) -> None:
-    """A failed deletion does not stop the others."""
+    """In a batch, a failed deletion does not stop the others."""
     files.upload("a", b"")
     files.upload("b", b"")
     (root / "link").symlink_to(root / "a")
@@ -351,7 +351,7 @@ def test_failures_in_a_batch(files: Storage, root: Path) -> None:
 
 
 def test_failed_download(files: Storage, tmp_path: Path) -> None:
-    """An incomplete download leaves the existing file."""
+    """A download to a file that fails leaves the existing file unchanged."""
     target = tmp_path / "target"
     files.upload("a", b"new")
     files.download_to(target, "a")
@@ -365,7 +365,7 @@ def test_failed_download(files: Storage, tmp_path: Path) -> None:
 
 
 def test_processes_share_a_folder(root: Path) -> None:
-    """A process sees another's files, and conditional writes hold between them."""
+    """Processes that share a folder see each other's files, and conditional writes hold."""
     single_folder, two = LocalFolder(folder(root)), LocalFolder(folder(root))
     put = single_folder.put("a", b"x", {"content_type": "a/b"}, (None, "*"))
     assert put == two.head("a")
@@ -375,7 +375,7 @@ def test_processes_share_a_folder(root: Path) -> None:
 
 
 def test_refused_download_closes_its_file(files: Storage) -> None:
-    """A refused download leaves no open file."""
+    """A refused download closes its file."""
     files.upload("a", b"x")
     with pytest.raises(VendorRejected):
         files.download("a", if_match="other")

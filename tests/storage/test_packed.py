@@ -1,4 +1,4 @@
-"""Objects that were put packed come back packed, through HTTP clients that unpack answers."""
+"""Compressed objects are downloaded unchanged, although HTTP clients can decompress."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PLACES = ["s3", "gcs", "azure", "folder"]
 
 
 def account(place: str, scope: ExitStack, root: Path) -> Account:
-    """An account of one of the storages, which is reached over a socket."""
+    """Yield an account of one of the storage vendors, reached over a socket."""
     vendor: Vendor
     if place == "folder":
         vendor = labs.folder(root)
@@ -50,7 +50,7 @@ def account(place: str, scope: ExitStack, root: Path) -> Account:
 @pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.__name__)
 @pytest.mark.parametrize("place", PLACES)
 def test_packed_bytes_come_back_as_they_were_put(place: str, client: Any, tmp_path: Path) -> None:
-    """No storage and no HTTP client decompresses an object, as a whole or in part."""
+    """No storage vendor or HTTP client decompresses an object, as a whole or in part."""
     with ExitStack() as scope:
         result = account(place, scope, tmp_path)
         files = scope.enter_context(Hub([result], http=scope.enter_context(client()))).storage()
@@ -64,7 +64,7 @@ def test_packed_bytes_come_back_as_they_were_put(place: str, client: Any, tmp_pa
 
 @pytest.mark.parametrize("place", PLACES)
 def test_packed_bytes_come_back_as_they_were_put_asynchronously(place: str, tmp_path: Path) -> None:
-    """The asynchronous client unpacks no object either."""
+    """With the asynchronous client, no object is decompressed either."""
 
     async def put_and_get(result: Account) -> tuple[str | None, bytes]:
         async with AsyncHub([result]) as hub:

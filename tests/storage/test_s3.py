@@ -1,4 +1,4 @@
-"""S3: failures, and features that only it has."""
+"""S3: failures, and features that other vendors lack."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ DATA = bytes_of(3 * PART + 100)
 
 @pytest.fixture
 def s3_sandbox() -> Iterator[S3Sandbox]:
-    """A bucket."""
+    """Yield an S3 sandbox with a bucket."""
     with sandbox() as single_sandbox:
         yield single_sandbox
 
@@ -53,7 +53,7 @@ def files(s3_sandbox: S3Sandbox) -> Iterator[Storage]:
 
 
 def test_lost_completion(s3_sandbox: S3Sandbox, files: Storage) -> None:
-    """An upload whose last response was lost is reported as complete."""
+    """An upload whose last response was lost is found to be complete."""
     start_upload = files.start_upload("a")
     s3_sandbox.fail(*usual_answers(5), Lost())
     info = files.upload("a", DATA, part_size=PART, resume=start_upload.ref, at_once=1)
@@ -62,13 +62,13 @@ def test_lost_completion(s3_sandbox: S3Sandbox, files: Storage) -> None:
 
 
 def usual_answers(count: int) -> list[Any]:
-    """Answer this number of requests normally."""
+    """Return a script in which this many requests are answered normally."""
     return [None] * count
 
 
 @pytest.mark.parametrize("checksum", ["sha256", None])
 def test_lost_answers_without_checksums(s3_sandbox: S3Sandbox, checksum: str | None) -> None:
-    """An ETag can prove that an object is complete, too."""
+    """Without checksums, the ETag shows that an upload whose response was lost is complete."""
     with over_s3(s3_sandbox, checksum=checksum) as hub:
         s3_sandbox.fail(*usual_answers(5), Lost())
         info = hub.storage().upload("a", DATA, part_size=PART, at_once=1)
@@ -76,7 +76,7 @@ def test_lost_answers_without_checksums(s3_sandbox: S3Sandbox, checksum: str | N
 
 
 def test_lost_condition(s3_sandbox: S3Sandbox, files: Storage) -> None:
-    """A conditional put whose response was lost does not conflict with itself."""
+    """A conditional upload whose response was lost does not conflict with itself."""
     s3_sandbox.fail(Lost())
     info = files.upload("a", b"mine", PutOptions(if_none_match="*"))
     assert 4 == info.size
@@ -90,12 +90,12 @@ def test_lost_condition(s3_sandbox: S3Sandbox, files: Storage) -> None:
 
 
 def error_500() -> Response:
-    """An answer that makes the client repeat its request."""
+    """Return a server error, after which the client repeats its request."""
     return Response(500, body=error_xml("InternalError"))
 
 
 def test_aborted_upload_cannot_be_resumed(s3_sandbox: S3Sandbox, files: Storage) -> None:
-    """An aborted upload is not mistaken for another's object."""
+    """An aborted upload is not taken for complete because another object has its key."""
     files.upload("a", b"another's")
     start_upload = files.start_upload("a")
     lost_response = Response(404, body=error_xml("NoSuchUpload"))
@@ -112,7 +112,7 @@ def test_aborted_upload_cannot_be_resumed(s3_sandbox: S3Sandbox, files: Storage)
 
 
 def test_etags_that_are_no_sums(s3_sandbox: S3Sandbox) -> None:
-    """An ETag that is not an MD5 does not prove that a lost upload was completed."""
+    """An ETag that is not an MD5 does not prove that a lost upload is complete."""
     with over_s3(s3_sandbox, checksum=None) as hub:
         files = hub.storage()
         part = Response(200, {"ETag": '"opaque"'})
@@ -124,7 +124,7 @@ def test_etags_that_are_no_sums(s3_sandbox: S3Sandbox) -> None:
 
 
 def test_failure_in_a_success(s3_sandbox: S3Sandbox, files: Storage) -> None:
-    """A 200 that holds an error is one, and is tried again where that may help."""
+    """A response with status 200 that contains an error is one, and is retried if that may help."""
     s3_sandbox.fail(*usual_answers(5), Response(200, body=b" " + error_xml("InternalError")))
     info = files.upload("a", DATA, part_size=PART, at_once=1)
     assert len(DATA) == info.size
@@ -143,7 +143,7 @@ def test_failure_in_a_success(s3_sandbox: S3Sandbox, files: Storage) -> None:
     ids=["begin", "part", "complete"],
 )
 def test_malformed(s3_sandbox: S3Sandbox, files: Storage, before: int, answer: Response) -> None:
-    """A success without its required content is a failure, and nothing is left."""
+    """A successful response without the required content fails, and nothing is left."""
     s3_sandbox.fail(*usual_answers(before), answer)
     with pytest.raises(VendorFailed):
         files.upload("a", DATA, part_size=PART, at_once=1)
@@ -151,7 +151,7 @@ def test_malformed(s3_sandbox: S3Sandbox, files: Storage, before: int, answer: R
 
 
 def test_failed_abort(s3_sandbox: S3Sandbox, files: Storage) -> None:
-    """The upload's error is raised even if the abort fails too."""
+    """If aborting fails too, the error of the upload is raised."""
     no = Response(403, body=error_xml("AccessDenied"))
     s3_sandbox.fail(*usual_answers(1), no, no)
     with pytest.raises(AuthenticationFailed):
@@ -166,7 +166,7 @@ def test_failed_abort(s3_sandbox: S3Sandbox, files: Storage) -> None:
 
 
 def test_small_parts(files: Storage) -> None:
-    """Parts below S3's minimum are refused, and nothing is left."""
+    """Parts below S3's minimum size are refused, and nothing is left."""
     with pytest.raises(InvalidRequest) as excinfo:
         files.upload("a", DATA, part_size=PART // 2)
     assert "EntityTooSmall" == excinfo.value.vendor_code
@@ -174,7 +174,7 @@ def test_small_parts(files: Storage) -> None:
 
 
 def test_refused_completion(s3_sandbox: S3Sandbox, files: Storage) -> None:
-    """A refused completion is a refusal."""
+    """If S3 refuses to complete an upload, VendorRejected has S3's error code."""
     s3_sandbox.fail(*usual_answers(5), Response(409, body=error_xml("ConditionalRequestConflict")))
     with pytest.raises(VendorRejected) as excinfo:
         files.upload("a", DATA, part_size=PART, at_once=1)
@@ -182,14 +182,14 @@ def test_refused_completion(s3_sandbox: S3Sandbox, files: Storage) -> None:
 
 
 def test_partial_answer_without_a_range_is_refused(s3_sandbox: S3Sandbox, files: Storage) -> None:
-    """A partial answer must say which bytes it has."""
+    """A partial response without a range is refused."""
     s3_sandbox.fail(Response(206, body=b"abc"))
     with pytest.raises(VendorFailed, match="Content-Range"):
         files.download("a", range=ByteRange(1))
 
 
 def test_excess_bytes_are_refused(s3_sandbox: S3Sandbox, files: Storage) -> None:
-    """Bytes beyond the announced range are refused."""
+    """Bytes beyond the announced range raise an error."""
     headers = Headers({"Content-Range": "bytes 1-2/9", "ETag": '"a"'})
     s3_sandbox.fail(Response(206, headers, b"abcdef"))
     with pytest.raises(VendorFailed, match="more bytes"):
@@ -217,7 +217,7 @@ def test_parts_without_end(s3_sandbox: S3Sandbox, files: Storage) -> None:
 
 
 def test_cut_part(s3_sandbox: S3Sandbox) -> None:
-    """After a broken connection only the affected part is sent again."""
+    """If the connection breaks during an upload, only the affected part is sent again."""
     with over_socket(s3_sandbox) as hub:
         s3_sandbox.cut("PUT", 1_000)
         info = hub.storage().upload("a", DATA, part_size=PART)
@@ -227,7 +227,7 @@ def test_cut_part(s3_sandbox: S3Sandbox) -> None:
 
 
 def test_cut_answer(s3_sandbox: S3Sandbox) -> None:
-    """A download whose connection breaks continues where it stopped."""
+    """After a cut connection a download continues where it stopped."""
     with over_socket(s3_sandbox) as hub:
         files = hub.storage()
         files.upload("a", DATA)
@@ -244,7 +244,7 @@ def test_cut_answer(s3_sandbox: S3Sandbox) -> None:
 
 
 def test_cut_range(s3_sandbox: S3Sandbox) -> None:
-    """A range download whose connection breaks continues where it stopped."""
+    """After a cut connection a range download continues where it stopped."""
     with over_socket(s3_sandbox) as hub:
         files = hub.storage()
         files.upload("a", DATA)
@@ -253,7 +253,7 @@ def test_cut_range(s3_sandbox: S3Sandbox) -> None:
 
 
 def test_download_without_progress_fails(s3_sandbox: S3Sandbox) -> None:
-    """A download that breaks off repeatedly without a byte fails."""
+    """A download that breaks off repeatedly without any progress fails."""
     with over_socket(s3_sandbox) as hub:
         files = hub.storage()
         files.upload("a", DATA)
@@ -268,7 +268,7 @@ def test_download_without_progress_fails(s3_sandbox: S3Sandbox) -> None:
 
 
 def test_replaced_object_is_not_resumed(s3_sandbox: S3Sandbox) -> None:
-    """A download of a replaced object does not continue with other bytes."""
+    """If an object was replaced, an interrupted download of it fails."""
     with over_socket(s3_sandbox) as hub:
         files = hub.storage()
         files.upload("a", DATA)
@@ -282,7 +282,7 @@ def test_replaced_object_is_not_resumed(s3_sandbox: S3Sandbox) -> None:
 
 
 def test_download_refuses_an_unrequested_range(s3_sandbox: S3Sandbox) -> None:
-    """A range other than the requested one is refused."""
+    """A response with another range than the requested one is refused."""
     with over_socket(s3_sandbox) as hub:
         files = hub.storage()
         files.upload("a", DATA)
@@ -295,7 +295,7 @@ def test_download_refuses_an_unrequested_range(s3_sandbox: S3Sandbox) -> None:
 
 
 def test_damaged_object(s3_sandbox: S3Sandbox, files: Storage) -> None:
-    """A wrong checksum fails at the end of the download."""
+    """A wrong checksum fails the download at its end."""
     files.upload("a", b"good")
     s3_sandbox.objects["a"].pieces[0].path.write_bytes(b"evil")
     download = files.download("a")
@@ -305,14 +305,14 @@ def test_damaged_object(s3_sandbox: S3Sandbox, files: Storage) -> None:
 
 
 def test_compressed_object(s3_sandbox: S3Sandbox, files: Storage) -> None:
-    """An object decompressed on its way has no length."""
+    """If HTTP decompresses an object, its length is unknown."""
     files.upload("a", b"", PutOptions(content_encoding="gzip"))
     assert files.download("a").length is None
     assert "gzip" == files.head("a").content_encoding
 
 
 def test_forbidden_object_is_not_missing(s3_sandbox: S3Sandbox, files: Storage) -> None:
-    """An object that may not be seen is forbidden, not missing."""
+    """A 403 response raises an error about permission, not about a missing object."""
     s3_sandbox.may_list = False
     with pytest.raises(AuthenticationFailed):
         files.exists("a")
@@ -332,7 +332,7 @@ def test_forbidden_object_is_not_missing(s3_sandbox: S3Sandbox, files: Storage) 
     ],
 )
 def test_magic(files: Storage, key: str, kind: type[Exception]) -> None:
-    """Every failure has its type, for one object and in a batch."""
+    """Each failure of S3 raises its own error class, for one object and in a batch."""
     with pytest.raises(kind):
         files.upload(key, b"")
     with pytest.raises(kind):
@@ -341,7 +341,7 @@ def test_magic(files: Storage, key: str, kind: type[Exception]) -> None:
 
 
 def test_object_versions() -> None:
-    """A versioned bucket returns overwritten and deleted objects."""
+    """In a versioned bucket, overwritten and deleted objects can be read by version."""
     with sandbox(versioned=True) as new_sandbox, over_s3(new_sandbox) as hub:
         files = hub.storage()
         info = files.upload("a", b"one")
@@ -370,7 +370,7 @@ def test_object_versions() -> None:
 
 
 def test_versions(files: Storage) -> None:
-    """A version that is not there is missing, as the object is."""
+    """A missing version raises the same error as a missing object."""
     files.upload("a", b"")
     for verb in (files.head, files.download):
         with pytest.raises(FileNotFound):
@@ -381,7 +381,7 @@ def test_versions(files: Storage) -> None:
 
 
 def test_signed_form(s3_sandbox: S3Sandbox, files: Storage) -> None:
-    """A browser puts an object with a signed form, and only such a one."""
+    """A signed form lets a browser upload the object that it describes, and no other."""
     signed_form = files.signed_post("in/a.pdf", largest=10, content_type="application/pdf")
     assert (204, b"%PDF") == (
         _post(s3_sandbox, signed_form, b"%PDF"),

@@ -1,5 +1,4 @@
-"""Django processes that are killed: calls of committed transactions are delivered, others are not.
-"""
+"""Django processes that are killed: only calls of committed transactions are delivered."""
 
 from __future__ import annotations
 

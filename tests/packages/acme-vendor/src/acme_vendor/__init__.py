@@ -1,1 +1,1 @@
-"""Acme as a vendor for moorage."""
+"""Acme, an example vendor for moorage in a package of its own."""
