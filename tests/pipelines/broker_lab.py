@@ -148,7 +148,7 @@ async def check_restarted_broker(
 
 
 async def check_slow_sink(source: Any, total: int) -> int:
-    """Let a sink hang while the source has a backlog; return the memory that the program holds."""
+    """Make a sink hang while the source has a backlog; return the memory that the program holds."""
     is_waiting = asyncio.Event()
     released = asyncio.Event()
 

@@ -128,7 +128,7 @@ def test_annotations_of_answers(schema: Any, annotation: str) -> None:
 
 
 def test_merged_members_are_one_class() -> None:
-    """allOf schemas are merged into one class; alternatives with only `required` add nothing."""
+    """Schemas of allOf are merged into one class; alternatives with only `required` add nothing."""
     required_only = {"anyOf": [{"required": ["x"]}, {"required": ["y"]}]}
     text = models({"allOf": [BARE, OBJECT | required_only, {"additionalProperties": False}]})
     assert "note: str | None = None x: str | None = None" in text

@@ -98,8 +98,7 @@ def test_fifo_queue_stores_a_repeated_id_once(is_async: bool) -> None:
 
 @IN_BOTH_MODES
 def test_lost_answer_is_repeated_only_with_an_id_of_a_fifo_queue(is_async: bool) -> None:
-    """After a lost response, only a FIFO queue, which detects duplicates, gets the message again.
-    """
+    """After a lost response, only a FIFO queue, which detects repeats, gets the message again."""
     queues = sandbox()
     with sandbox_lab(queues, is_async=is_async, retry=RetryPolicy(3, 0)) as lab:
         lab.completed(lab.connector.open(5.0))
