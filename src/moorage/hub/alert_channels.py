@@ -205,5 +205,5 @@ class SmsChannel:
 
 
 def _key(delivery: AlertDelivery, name: str) -> str:
-    # A lost answer makes a new try a new message: an alert that comes twice is better than none.
+    # After a lost answer, a retry sends a new message: an alert sent twice is better than none.
     return f"alert/{delivery.id}/{delivery.failures}/{name}"

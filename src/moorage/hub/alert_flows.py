@@ -190,7 +190,7 @@ class AlertFlows:
         """Send a notification; return the class name of the error if that fails, else None."""
         channel = self.channels.get(delivery.channel)
         if channel is None:
-            # A configuration without the channel has replaced the one that it was for.
+            # The channel of this notification was removed from the configuration by a reload.
             channel = log_notification
         try:
             await finished(channel(delivery))
@@ -237,7 +237,7 @@ def figures_of(hub: Hub | AsyncHub, rules: tuple[AlertRule, ...]) -> Figures:
                 path="metrics.url",
                 remedy="Configure [metrics], or give AlertRunner `figures`.",
             )
-    # No rule asks for figures.
+    # No rule needs figures of calls.
     return partial(_from_log, log, utc)
 
 

@@ -42,5 +42,5 @@ def certificate_expiries(certificate: str | bytes | Path, name: str) -> tuple[Ex
 
 def _end(certificate: Any) -> datetime:
     end = getattr(certificate, "not_valid_after_utc", None)
-    # Releases of cryptography before 42 have the same without a time zone.
+    # Releases of cryptography before 42 have only the attribute without a time zone.
     return end or certificate.not_valid_after.replace(tzinfo=UTC)  # type: ignore[no-any-return]  # both are datetimes

@@ -243,7 +243,7 @@ class AsyncHealthMonitor(_Monitor):
         while self._tasks:
             task = self._tasks.pop()
             task.cancel()
-            # To await the task itself would take who cancels us for its end.
+            # Awaiting the task itself would confuse our own cancellation with the task's.
             await asyncio.wait([task])
 
     async def _keep_checking(self) -> None:

@@ -78,10 +78,10 @@ class HubRuntime:
         self._transports = transports
         self._vault = vault
         self._ports = ports
-        # They live as long as a dispatcher knows them: calls that began there end there.
+        # OAuth clients live as long as a dispatcher refers to them, for the calls that began there.
         self._clients: WeakValueDictionary[tuple[str, str | None], OAuthClient]
         self._clients = WeakValueDictionary()
-        # They live as long as a dispatcher has them, too.
+        # Transports, too, live as long as a dispatcher refers to them.
         self._own_transports: WeakValueDictionary[int, Any] = WeakValueDictionary()
         self.refresher: Any = None
         self._unlocked()
@@ -185,7 +185,7 @@ class HubRuntime:
             return None
         refresher, provider = self._oauth_classes()
         with self._making:
-            # Threads that make the dispatchers of several tenants at once share one.
+            # Threads that make dispatchers of several tenants at once share one token refresher.
             if self.refresher is None:
                 ports = {name: self._ports[name] for name in _OF_TOKENS if name in self._ports}
                 self.refresher = refresher(

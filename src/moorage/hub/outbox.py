@@ -281,7 +281,7 @@ def _core(
     *,
     is_async: bool,
 ) -> Core:
-    # Of the ports of an outbox only the audit trail waits.
+    # Of an outbox's ports, only the audit trail has to wait.
     ports = Ports(cipher=cipher, clock=clock, ids=ids, randomness=randomness, audit=audit)
     core = sync_core(ports).core
     return attrs.evolve(core, audit=audit_verb(audit, is_async=is_async))
@@ -367,7 +367,7 @@ def _is_of(error: AttributeError | TypeError, values: Sequence[Any]) -> bool:
         sequences: list[Any] = [value for value in values if isinstance(value, (list, tuple))]
         elements = [argument for value in sequences for argument in value]
         return any(error.obj is argument for argument in (*values, *elements))
-    # A type error does not say of which value it is. Values of the contracts were checked.
+    # A TypeError does not name the wrong value; instances of moorage's classes were checked.
     return not all(type(value).__module__.startswith("moorage.") for value in values)
 
 

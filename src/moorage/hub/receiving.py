@@ -184,7 +184,7 @@ def from_flask(request: Any, *, limit: int = LIMIT) -> ReceivedWebhook:
     return {
         "headers": [*request.headers.items()],
         "body": body if size is None else _whole_body(body, size),
-        # As it came: the framework's own URL is written for people.
+        # The URL is passed on as it came, because the framework's own URL is decoded for people.
         "url": _url(
             request.scheme,
             _framework_value(lambda: request.host),

@@ -176,7 +176,7 @@ class Watch(_Watch):
             self._start()
 
     def _ring(self, _number: int, _frame: FrameType | None) -> None:
-        # Nothing else is safe wherever the main thread just is.
+        # A signal handler must do nothing else, whatever the main thread is doing.
         self._bell.put(True)
 
     def _keep_looking(self, bell: SimpleQueue[bool]) -> None:
@@ -240,7 +240,7 @@ class AsyncWatch(_Watch):
         while self._tasks:
             task = self._tasks.pop()
             task.cancel()
-            # To await the task itself would take who cancels us for its end.
+            # Awaiting the task itself would confuse our own cancellation with the task's.
             await asyncio.wait([task])
 
     def _listen_no_more(self, loop: asyncio.AbstractEventLoop) -> None:

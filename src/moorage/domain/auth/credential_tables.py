@@ -222,5 +222,5 @@ def _stored_value(value: Any) -> Any:
         return value.isoformat()
     if isinstance(value, StrEnum):
         return value.value
-    # What is left is a way of signing; or what JSON knows, for which a tuple is a list.
+    # The rest are signing methods, and JSON values, where a tuple becomes a list.
     return _table(value) if isinstance(value, get_args(Signing)) else value

@@ -255,7 +255,7 @@ def _values_of(
     names = SensitiveNames(redaction)
     kind = headers.get("content-type", "")
     values = {*telling(names.in_head(url, headers)), *telling(secret_segments(base_url))}
-    # A part of what has parts of its own, such as a scheme, tells nothing.
+    # A part that has parts of its own, such as a scheme, is no secret.
     single = {value for value in values if _SINGLE.fullmatch(value)}
     words = [*(values - single), *telling(names.in_body(body, kind))]
     others = () if redaction is None else redaction.secrets

@@ -365,7 +365,7 @@ def decide(request: Request, entry: CacheEntry | None, policy: CachePolicy) -> D
     request_directives = cache_control(request.headers)
     directives = cache_control(entry.response.headers)
     if not request_directives and "no-cache" not in directives and entry.age < entry.lifetime:
-        # The usual case, as the rules below decide it.
+        # A fast path for the usual case, with the same result as the rules below.
         return _SERVE_FRESH
     needs_check = "no-cache" in request_directives or directives.get("no-cache") == ""
     strict = needs_check or "must-revalidate" in directives
@@ -436,7 +436,7 @@ def _lifetime(response: Response, made_at: datetime, policy: CachePolicy) -> flo
     if "max-age" in directives:
         return _delta(directives["max-age"])
     if "expires" in headers:
-        # What is no date, such as 0, is in the past.
+        # A value that is not a date, such as 0, counts as a date in the past.
         expires = parse_http_date(headers["expires"], made_at) or made_at
         return min(_LONGEST, max(0.0, (expires - made_at).total_seconds()))
     if response.status not in _CACHEABLE and "public" not in directives:

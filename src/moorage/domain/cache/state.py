@@ -81,7 +81,7 @@ class Keep:
         """Return the new state, and True if the answers were stored."""
         entry = _present_values(states[0], now)
         if self.mark != (0 if entry is None else entry[2]):
-            # Sent twice because its reply was lost, it has done this itself.
+            # The command was sent twice after a lost reply: it has stored this content itself.
             return states, entry is not None and entry[3] == self.content
         return ((now, self.quiet, _next_mark(states[0], now), self.content),), True
 
@@ -108,7 +108,7 @@ def _present_values(state: State | None, now: int) -> tuple[int, int, int, bytes
         return None
     state_time, quiet, mark, content = state
     rested = steady(state_time, now)[0] - state_time
-    # A clock that stepped back far does not tell for how long: as good as nothing is there.
+    # After a large step back of the clock, the age is unknown, so the state counts as expired.
     return None if not 0 <= rested < quiet else (rested, quiet, mark, content)
 
 

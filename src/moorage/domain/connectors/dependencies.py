@@ -29,7 +29,7 @@ def cycle_of(dependencies: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
     try:
         opening_order(dependencies)
     except CycleError as error:
-        # Each name in the error is needed by the next one.
+        # In this error, each name is a dependency of the next one.
         chain: list[str] = error.args[1]
         return tuple(reversed(chain))
     return ()

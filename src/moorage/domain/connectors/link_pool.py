@@ -408,7 +408,7 @@ def _swept(
     """
     living = [record for record in state.idle if record.ends > now]
     spare = len(state.leases) + len(living) - config.minimum
-    # The first ones have been idle for longest.
+    # The first links in the list have been idle for the longest time.
     unused = sum(now - record.used >= config.idle_time for record in living)
     excess = max(0, min(spare, unused))
     ended = [record for record in state.idle if record.ends <= now]

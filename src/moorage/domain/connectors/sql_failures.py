@@ -303,7 +303,7 @@ def timed_out(phase: SqlPhase, *, locked: bool = False) -> AttemptTimeout:
 def _meaning(fault: SqlFault, phase: SqlPhase) -> _Meaning:
     meaning = None if fault.code is None else _coded(fault.system, fault.code)
     if phase is SqlPhase.CONNECTING and meaning in {None, _Meaning.LOST, _Meaning.REFUSED}:
-        # Drivers report several causes under one code while they connect.
+        # Drivers report several causes under the same code while they connect.
         by_words = next((what for words, what in _WORDS if words in fault.words), None)
         return by_words or meaning or _Meaning.LOST
     if meaning is not None:

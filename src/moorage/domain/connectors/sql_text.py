@@ -244,7 +244,7 @@ def _is_compared(tokens: Sequence[SqlToken], number: int) -> bool:
 
 
 def _refused(what: str, token: SqlToken, remedy: str) -> InvalidData:
-    # The text itself may hold a value, so the error tells only the place.
+    # The SQL text may contain a secret value, so the error names only the position.
     return InvalidData(
         f"The SQL statement {what}, at character {token.at + 1}.", field="text", remedy=remedy
     )

@@ -111,7 +111,7 @@ def due(claims: Iterable[Held], now: int, *, by_tag: bool) -> list[list[Held]]:
     With `by_tag`, all keys of a group have the same tag, the part of a key in braces. Some stores
     choose the node of a key by its tag.
     """
-    # Of two holders of one key only the later can have it still.
+    # If a key has two holders, only the later one can still hold it.
     latest = {claim.key: claim for claim in claims}
     selected = [claim for claim in latest.values() if claim.until <= now + _SOON]
     if not by_tag:

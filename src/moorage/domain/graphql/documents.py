@@ -78,7 +78,7 @@ def _definitions(lexemes: list[str]) -> Iterator[tuple[str, str]]:
             depth += 1
         elif lexeme in _CLOSING:
             depth -= 1
-        # The selection of fields ends a definition, and the list of variables does not.
+        # A GraphQL definition ends with its selection of fields, not with its list of variables.
         at_start = depth == 0 and lexeme == "}"
     if not at_start:
         raise _no_document("The braces and brackets of the document are not balanced.")

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _ACCEPT: Final = "application/graphql-response+json, application/json;q=0.9"
 _KEPT_DOCUMENTS: Final = 500
 
-# Reading a document takes longer than everything else of an operation, and programs have few.
+# Parsing a GraphQL document is the slowest step of an operation, and programs have few of them.
 _document: Final = lru_cache(_KEPT_DOCUMENTS)(read_document)
 
 

@@ -97,7 +97,7 @@ class Headers(Mapping[str, str]):
     White space around a value is dropped. The `repr` masks credentials.
     """
 
-    # Pretty printers go by the fields, whatever `__repr__` says.
+    # Pretty-printers show attrs fields, whatever `__repr__` returns.
     pairs: tuple[tuple[str, str], ...] = attrs.field(repr=False)
     _first: dict[str, str] = attrs.field(repr=False)
 

@@ -10,7 +10,7 @@ from moorage.domain.values.patterns import late_pattern
 
 _CHARSET = late_pattern(r';\s*charset\s*=\s*"?([^";\s]+)', re.IGNORECASE)
 
-# Python decodes these too, but they are notations, and some are slow or warn.
+# Python treats these codecs as charsets too, but they are notations, some slow or with warnings.
 _NOT_CHARSETS = frozenset({"idna", "punycode", "unicode-escape", "raw-unicode-escape"})
 
 

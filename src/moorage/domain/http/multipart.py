@@ -150,7 +150,7 @@ def _join_segments(segments: list[Body]) -> Body:
 
 
 def _open_part(segments: list[Body]) -> Chunks:
-    # All at once, because the first may not tell whether any has to be awaited.
+    # All segments are opened now, because the first alone does not show if any must be awaited.
     delimiter = cast("bytes", segments[0])
     opened = [
         (segment.open(), _Watch(delimiter)) if isinstance(segment, BodyStream) else segment

@@ -22,7 +22,7 @@ def as_pairs(written: PairsInput | None, field: str) -> Pairs:
     """
     if not written:
         return ()
-    # Whatever their type says, parameters are what a user gave.
+    # The type annotation does not bind users: the value may be anything.
     parameters = cast("Any", written)
     if isinstance(written, Mapping):
         parameters = parameters.items()

@@ -158,7 +158,7 @@ class Redaction:
             redact = self._form
         elif is_json(content_type):
             redact = self._json
-        # Text in UTF-16 that does not say so would hide from every rule between its zeros.
+        # Undeclared UTF-16 text would escape the rules, because zeros separate its characters.
         window = body[: (limit + _MARGIN) * _LONGEST_CHARACTER]
         return _cut(decoded(window, content_type).replace("\0", ""), limit, redact)
 
@@ -274,7 +274,7 @@ def _without_keys(text: str) -> str:
 
 
 def _opaque(match: re.Match[str]) -> str:
-    # The parts of a path are shorter, and those of a name have no digits among their letters.
+    # The segments of a path are shorter, and names have no digits between their letters.
     pieces = _PIECES.findall(match[0])
     hidden = any(not piece.isalpha() and not piece.isdigit() for piece in pieces)
     return MASK if hidden else match[0]
@@ -298,6 +298,6 @@ def _decoded_text(piece: str) -> str:
 def _cut(text: str, limit: int, redact: Callable[[str], str]) -> str:
     if len(text) <= limit:
         return redact(text)
-    # What the cut would halve, and so hide from the rules, lies in the margin.
+    # A secret at the cut is found because the rules also see a margin behind the cut.
     redacted = redact(text[: limit + _MARGIN])
     return f"{redacted[: max(0, min(limit, len(redacted) - _MARGIN))]}…"

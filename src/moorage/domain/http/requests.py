@@ -104,7 +104,7 @@ class Request:
     """
 
     method: HttpMethod = attrs.field(converter=as_method)
-    # Pretty printers go by the fields, whatever `__repr__` says.
+    # Pretty-printers show attrs fields, whatever `__repr__` returns.
     path: str = attrs.field(converter=validate_path, repr=False)
     query: Pairs = attrs.field(default=(), converter=_query, repr=False, kw_only=True)
     headers: Headers = attrs.field(factory=Headers, converter=as_headers, repr=False, kw_only=True)
@@ -260,7 +260,7 @@ class Request:
 
     def carrying(self, headers: Headers) -> Request:
         """Return this request with other headers in place of its own."""
-        # Whatever is authorised or signed comes through here: what was checked once is copied.
+        # Each authorised or signed request is copied here; valid fields are not validated again.
         if type(self) is not Request:
             return attrs.evolve(self, headers=headers)
         request = object.__new__(Request)

@@ -47,7 +47,7 @@ class Response:
     """
 
     status: int = attrs.field(validator=_is_status)
-    # Pretty printers go by the fields, whatever `__repr__` says.
+    # Pretty-printers show attrs fields, whatever `__repr__` returns.
     headers: Headers = attrs.field(factory=Headers, converter=as_headers, repr=False)
     body: bytes = attrs.field(default=b"", validator=_is_bytes, repr=False)
     reason: str | None = attrs.field(default=None, kw_only=True)
@@ -76,7 +76,7 @@ class Response:
         Raises:
             InvalidData: the body is not JSON.
         """
-        # The decoder's own error carries the whole document, so it must not be the context.
+        # The decoder's error contains the whole document, so it must not become the context.
         try:
             return decode_json(self.body)
         except (ValueError, RecursionError):

@@ -55,7 +55,7 @@ class Timeouts:
         if not 0 < remaining < _LONG:
             seconds(remaining, "remaining")
         capped = object.__new__(Timeouts)
-        # On the hot path: what has been checked is not checked again, nor looked up by its name.
+        # This is a hot path: valid values are not validated again.
         bound = self.connect
         _set_connect(capped, remaining if bound is None or bound > remaining else bound)
         bound = self.read

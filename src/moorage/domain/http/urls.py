@@ -146,13 +146,13 @@ def join_url(base_url: str, request: Request) -> str:
         and _PLAIN_PATH.fullmatch(request.path)
         and _PLAIN_BASE.fullmatch(base_url)
     ):
-        # Nothing to encode: the usual case, and on the hot path.
+        # A fast path for the usual case, in which nothing has to be encoded.
         return base_url.rstrip("/") + request.path
     path = request.path.partition("#")[0]
     if is_absolute(path):
         split_url = _same_origin(base_url, path)
         if split_url is None:
-            # The frame that raises must not show what may be in its query.
+            # The frame that raises the error must not show secrets in the URL's query.
             del path
             raise InvalidData(
                 "The request's URL has another origin than the service's base URL.",

@@ -315,7 +315,7 @@ class Settle:
         if is_late or (fence == self.fence and stage in (CLAIMED, SENT)):
             ended = _ended_entry(entry, self.fence, self.stage, self.ttl, self.answer)
             return (ended,), _STILL_HELD
-        # Whoever abandoned what was never sent had freed it.
+        # Abandoning a claim that was never sent has freed its key.
         is_held = fence == self.fence and stage == (FREE if self.stage == SENT else self.stage)
         return unchanged(CLAIMS, states, now), Settled(is_held, stage == DONE, answer)
 

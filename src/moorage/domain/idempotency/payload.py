@@ -28,7 +28,7 @@ def payload_fingerprint(payload: object) -> bytes:
     try:
         text = json.dumps(_plain_value(payload))
     except (TypeError, ValueError, RecursionError) as error:
-        # What has no text of its own raised its type's name; other errors may quote a value.
+        # A value that cannot be compared raises its type's name; other errors might quote a value.
         it = f": it holds a {error.args[0]}" if type(error) is _UnknownError else ""
         raise InvalidData(
             f"A payload of type {type(payload).__name__} cannot be compared with a later one{it}.",

@@ -95,7 +95,7 @@ def _row(month: ObjectiveMonth, target: str, result: Compliance) -> tuple[str, .
 def _percent(share: float | None) -> str:
     if share is None:
         return "-"
-    # As many digits as show the difference to a target such as 99.95 %.
+    # As many digits as are needed to compare the share with a target such as 99.95 %.
     text = f"{share * 100:.3f}".rstrip("0").rstrip(".")
     return f"{text} %"
 

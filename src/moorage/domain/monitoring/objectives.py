@@ -159,7 +159,7 @@ class Compliance:
 
     @property
     def _allowed(self) -> Fraction:
-        # Exact: as floats, one of ten would be more than 10 % of ten.
+        # Fractions are exact; with floats, one of ten would be more than 10 % of ten.
         return 1 - Fraction(str(self.target))
 
 
@@ -210,7 +210,7 @@ def compliance(
     """
     rows = sorted(days, key=lambda row: row.start)
     months = [month for objective in objectives for month in _months_of(objective, rows)]
-    # A stable sort: within a month, objectives stay in their order.
+    # The sort is stable: within a month, objectives keep their order.
     return tuple(sorted(months, key=lambda item: item.month, reverse=True))
 
 

@@ -78,7 +78,7 @@ def _consent(response: Response, asked_at: datetime) -> DeviceConsent | None:
     try:
         members: dict[str, Any] = response.json()
         code, complete_uri = members["user_code"], members.get("verification_uri_complete")
-        # Some have the name of a draft.
+        # Some servers use the field name of an early draft.
         uri = checked_url(members.get("verification_uri") or members.get("verification_url"), "uri")
         if complete_uri is not None:
             checked_url(complete_uri, "uri")
@@ -102,7 +102,7 @@ def _consent(response: Response, asked_at: datetime) -> DeviceConsent | None:
 def _whole_seconds(value: object, otherwise: float) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= 0:
         return otherwise
-    # No question comes after the code's life, so no number matters that is larger.
+    # No polling happens after the code has expired, so larger numbers make no difference.
     return float(min(value, _LONGEST_LIFE))
 
 

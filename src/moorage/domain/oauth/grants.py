@@ -66,7 +66,7 @@ class JwtBearer:
 
     def parameters(self, occasion: Occasion, _: Secret | None) -> Parameters:
         """Return the parameters of a token request, with a newly signed token."""
-        # Who asks may sign as the same issuer, in the same request, and no number comes twice.
+        # The client's assertion in the same request may have the same issuer, but needs another id.
         occasion = occasion._replace(nonce=f"{occasion.nonce}-grant")
         assertion = self.signing.token(self.key, occasion)
         return (("grant_type", _JWT_BEARER), ("assertion", assertion.reveal()))

@@ -40,7 +40,7 @@ def token_request(
     headers = {"Accept": "application/json"}
     secret, how = client.secret, client.authentication
     if secret is not None and how is ClientAuthentication.BASIC:
-        # RFC 6749, section 2.3.1: both are form-encoded first.
+        # RFC 6749, section 2.3.1: both values are form-encoded first.
         pair = f"{quote_plus(client.client_id)}:{quote_plus(secret.reveal())}".encode()
         headers["Authorization"] = f"Basic {b2a_base64(pair, newline=False).decode()}"
     elif not _has_assertion(client):

@@ -127,7 +127,7 @@ class CallContent:
         kind, limit = headers.get("content-type"), self._rules.max_body
         if not (is_text(kind) and _is_readable(body, kind)):
             return f"<{len(body)} bytes of {essence(kind)[:80] or 'an unknown type'}>"
-        # What the cut would halve, and so hide from the mask, lies in the margin.
+        # A secret at the cut is found because the mask also sees a margin behind the cut.
         window = body[: (limit + _MARGIN) * _LONGEST_CHARACTER]
         body_bytes = sent.text(decoded(window, kind).replace("\0", "")).encode(errors="replace")
         charset = f"{essence(kind)}; charset=utf-8" if kind else None

@@ -249,7 +249,7 @@ def method_name(method: HttpMethod | None) -> str | None:
 
 def ending_of(event: CallFinished) -> tuple[str | None, bool]:
     """Return the error class with which a call ended, and True if it was cancelled."""
-    # Reading a field takes longer than reading the facts that it is computed from.
+    # Reading an event's field is slower than reading the facts from which it is computed.
     facts: CallFacts | None = facts_of(event)
     return (event.error, event.cancelled) if facts is None else (facts[4], facts[11])
 

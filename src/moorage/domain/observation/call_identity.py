@@ -95,7 +95,7 @@ class CallIdentity:
         make_id = self._make_id
         if make_id is None:
             raise AssertionError("a call without late ids has its id from the start")
-        # One step, so that threads which read it at once get the same.
+        # `setdefault` is atomic, so that threads reading the id at the same time get the same.
         request_id: str = self.__dict__.setdefault("id", make_id(self.started_at))
         return request_id
 

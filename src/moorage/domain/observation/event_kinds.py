@@ -14,7 +14,7 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    # To type checkers the kinds are classes of attrs, with the same initialiser.
+    # For type checkers, event classes are attrs classes with the same initialiser.
     from attrs import frozen as frozen  # noqa: PLC0414 - exported for the module of the events
 else:
 

@@ -140,7 +140,7 @@ class IntegrationLog(LateFields):
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> object:
-            # Whoever reads one field of an entry reads most of them.
+            # A reader of one field of an entry usually reads most of them, so all are computed.
             if name not in _SETTERS:
                 return super().__getattr__(name)
             values = _computed_values(self._facts)

@@ -103,7 +103,7 @@ class Recording:
                 tally.retries += 1
 
     def _add_call(self, event: CallFinished) -> None:
-        # Reading a field of an event takes longer than reading the facts that it is computed from.
+        # Reading an event's field is slower than reading the facts from which it is computed.
         facts: CallFacts | None = facts_of(event)
         if facts is not None:
             identity, plan, now, attempts, error = facts[:5]

@@ -84,7 +84,7 @@ class Sketch:
         count = self.count
         if not count:
             return None
-        # Less the error of a float, which would otherwise round up to the next duration.
+        # A float's error is subtracted, which could otherwise round up to the next duration.
         rank = max(1, math.ceil(count * percent / 100 * (1 - 2**-50)))
         if rank == count:
             return self.longest / 1e9
@@ -193,7 +193,7 @@ class SketchRecorder:
         self._total += sketch.total
         self._shortest = min(self._shortest, sketch.shortest)
         self._longest = max(self._longest, sketch.longest)
-        # The highest first, so that lower ones find the final floor.
+        # The highest bucket comes first, so that lower ones already find the final limit.
         for index, count in reversed(sketch.buckets):
             self._count(index, count)
 

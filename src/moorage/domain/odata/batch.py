@@ -88,7 +88,7 @@ def batch_of(
             field="entries",
             remedy="Split the operations into several batches.",
         )
-    # The same operations make the same bytes, because a repeated key is compared with them.
+    # Equal operations give equal bytes, because a repeated key is compared with them.
     parts: list[bytes] = []
     for group in groups:
         if isinstance(group, tuple):

@@ -159,7 +159,7 @@ def _query(client: OData, values: Mapping[str, Any]) -> Any:
         origin = urljoin(following, "/")
     except ValueError:
         raise _wrong("next", "no link of a page", "Give `next` of the page.") from None
-    # Whoever performs it compares the origin with that of the service.
+    # The operation's performer compares the link's origin with that of the service.
     return client.next_page(ODataPage((), next_link=following, page_size=size, url=origin))
 
 

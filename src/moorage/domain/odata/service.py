@@ -393,7 +393,7 @@ def _question(query: ODataQuery | None) -> str:
 def _expansion(item: str | ODataExpand) -> str:
     if not isinstance(item, ODataExpand):
         return checked_path(item, "expand")
-    # A semicolon inside a quoted text is part of the text: services split outside of quotes.
+    # A semicolon in a quoted text is part of the text: services split only outside of quotes.
     inner = ";".join(f"{name}={value}" for name, value in item.query.options())
     return checked_path(item.name, "expand") + (f"({inner})" if inner else "")
 

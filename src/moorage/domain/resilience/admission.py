@@ -280,8 +280,8 @@ class Admission:
         first = 1 if gates.circuit else 0
         rest = first + len(gates.limits)
 
-        # First ask everybody, taking nothing. Where a clock stepped back and time stands still,
-        # it has to catch up before a wait begins to pass.
+        # First all protections are read without taking anything. If the clock was set back and time
+        # stands still, it has to catch up before a wait begins.
         presents = [
             rule.present(state, now)
             for rule, state in zip(gates.limits, states[first:rest], strict=True)

@@ -295,7 +295,7 @@ class TokenBucket:
 
     def _past(self, runs: Runs, now: int) -> int:
         """Return the number of runs of grants that ended before `now`."""
-        # Not a generator: an interruption that falls where one is closed would be swallowed.
+        # A loop, not a generator: an interruption while a generator closes would be swallowed.
         for count, run in enumerate(runs):
             if run[2] >= now:
                 return count

@@ -51,7 +51,7 @@ class BudgetRule:
     __slots__ = ("floor", "parts", "period", "whole")
 
     def __init__(self, budget: RetryBudget) -> None:
-        # As it was written, not as a float has it, and rounded down: 0.29 is 29 of 100.
+        # The ratio is taken as written in decimal, and rounded down: 0.29 is 29 of 100.
         part = Fraction(int(Fraction(str(budget.ratio)) * _MILLION), _MILLION)
         self.parts, self.whole = part.numerator, part.denominator
         self.floor = budget.floor

@@ -140,7 +140,7 @@ def _record_after(fields: Any) -> Record:
 
 
 def _is_kept(_: object, attribute: attrs.Attribute[Any], value: int) -> None:
-    # One item of the state for each.
+    # Each of these is an item of the stored state.
     count(value, attribute.name, most=_MOST_KEPT)
 
 
@@ -267,9 +267,9 @@ class CircuitRule:
         self.width = -(-self.span // self.SLOTS)
         self.open_for = micros(config.open_for)
         self.longest = max(self.open_for, micros(config.open_at_most))
-        # An outcome that comes an hour after its call is still counted.
+        # A call's result is counted even if it arrives an hour after the call.
         self.quiet = self.within + self.width + HOUR if self.timed else self.within + DAY
-        # In millionths, because 0.07 * 100 is more than 7.
+        # The share is in millionths, because as a float 0.07 * 100 is more than 7.
         self.failure_share = max(1, round((config.failure_rate or 0) * _MILLION))
         self.slow_share = max(1, round(config.slow_call_rate * _MILLION))
 

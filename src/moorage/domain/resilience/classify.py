@@ -175,7 +175,7 @@ def vendor_words(
     outer = cast("dict[str, Any]", body)
     inner = outer.get("error")
     if isinstance(inner, str):
-        # OAuth's form: {"error": code, "error_description": message}
+        # The form of OAuth errors: {"error": code, "error_description": message}.
         return _code_and_message([inner], outer, ("error_description", "message"), redaction)
     fields = cast("dict[str, Any]", inner) if isinstance(inner, dict) else outer
     return _code_and_message([fields.get(name) for name in _CODES], fields, _WORDS, redaction)

@@ -71,7 +71,7 @@ def noticed(
     """
     probes = 0 if before is None else before.probes + 1
     pause = min(_LONGEST, _FIRST_PAUSE << min(probes, _MOST_STEPS))
-    # Processes that lost the store together do not all come back together.
+    # Processes that lost the store at the same time must not all return at the same time.
     end_time = now + max(int(pause * (0.5 + draw / 2)), took)
     return Outage(error, now if before is None else before.since, end_time, probes)
 

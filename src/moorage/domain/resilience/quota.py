@@ -30,7 +30,7 @@ Quota: TypeAlias = "tuple[int, int, int, int, int, int, Later]"
 
 LATER: Final = 100
 
-# A year is taken to begin in March, so that a leap day ends it; 400 years are an era.
+# The year is counted from March, so that a leap day ends it; an era is 400 years.
 _MARCH_OF_YEAR_0: Final = 719_468
 _JANUARY: Final = 10
 _DECEMBER: Final = 12
@@ -88,7 +88,7 @@ class CalendarQuota:
             return None
         state_time, keep_for, at, used_calls, frozen_until, shift, later_counts = state
         used_calls += cost
-        # `quiet` is over with the period of `at`, or with a pause that ends later still.
+        # The state expires with the period of `at`, or with a pause that ends later.
         state_end = state_time + keep_for
         if (
             later_counts
@@ -156,7 +156,7 @@ class CalendarQuota:
         due_time = ticket[1] + shift - ticket[3]
         begin = self.period(due_time)[0]
         if begin > state_time:
-            # A pause moves only those who queue for a later period.
+            # A pause delays only the callers that wait for a later period.
             begin = self.period(max(due_time, frozen))[0]
         if begin == self.period(at)[0]:
             used_calls = max(0, used_calls - ticket[2])
@@ -164,7 +164,7 @@ class CalendarQuota:
             (start_time, max(0, count - ticket[2]) if start_time == begin else count)
             for start_time, count in later
         )
-        # A last one that does not follow the one before tells that those between are full.
+        # A later period that does not follow the one before it means that those between are full.
         while later and not later[-1][1] and self.period((at, *dict(later))[-2])[1] == later[-1][0]:
             later = later[:-1]
         quiet = self._quiet_time(state_time, at, frozen, later)

@@ -96,7 +96,7 @@ def _is_rate(_: object, __: object, value: float | Fraction) -> None:
 
 
 def _whole_period(config: RateLimitConfig) -> int:
-    # Defaults come before validators.
+    # The defaults must be set before validators run.
     _is_rate(config, None, config.rate)
     return max(1, int(config.rate))
 

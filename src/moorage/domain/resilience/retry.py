@@ -261,7 +261,7 @@ def _exponential(policy: RetryPolicy, attempt: int) -> float:
 
 def _fibonacci(policy: RetryPolicy, attempt: int) -> float:
     first, second = 1, 1
-    # Past the ninetieth every delay is longer than any cap.
+    # After ninety doublings every delay exceeds any limit.
     for _ in range(min(attempt, 90) - 1):
         first, second = second, first + second
     return policy.base_delay * first
@@ -279,7 +279,7 @@ _SPREAD: Final[dict[Jitter, Callable[[float, float, float], float]]] = {
     Jitter.NONE: lambda full, _, __: full,
     Jitter.FULL: lambda full, _, draw: draw * full,
     Jitter.EQUAL: lambda full, _, draw: full * (1 + draw) / 2,
-    # A quarter below what would reach past the cap, so that it still spreads there.
+    # The delay is limited to four fifths of the cap first, so that it varies near the cap too.
     Jitter.QUARTER: lambda full, cap, draw: min(full, cap / 1.25) * (0.75 + draw / 2),
 }
 """The delay after jitter, from the full delay, the upper limit and a random number."""

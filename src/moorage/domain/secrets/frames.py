@@ -78,7 +78,7 @@ def refusing(build: Callable[P, R]) -> Callable[P, R]:
             try:
                 raise refusal
             finally:
-                # As below.
+                # The frame must not refer to the error, as described below.
                 del refusal
 
         return cast("Callable[P, R]", scrub_async)
@@ -94,7 +94,7 @@ def refusing(build: Callable[P, R]) -> Callable[P, R]:
         try:
             raise refused_error
         finally:
-            # Else the traceback holds this frame, and the frame the error.
+            # Otherwise the traceback refers to this frame and the frame to the error: a cycle.
             del refused_error
 
     return careful
@@ -133,7 +133,7 @@ def _scrubbed_error(
             if isinstance(linked_error, ConnectorError) and linked_error is not host:
                 pending_errors += [linked_error] * (id(linked_error) not in visited_ids)
             elif linked_error is not host:
-                # A parser's error, for instance, keeps the whole document.
+                # The error of a parser, for example, contains the whole document.
                 setattr(one, link, None)
     return error
 

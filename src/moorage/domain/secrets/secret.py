@@ -40,7 +40,7 @@ class Secret:
             object.__setattr__(self, "_open", _sealed_reader(value))
             object.__setattr__(self, "_derived", {})
             return
-        # Crash reporters show the locals of the frame that raises.
+        # Crash reporters show the local variables of the frame that raises an error.
         del value
         raise InvalidData(
             problem, field="secret", remedy="Give the secret as str, or as bytes if it is binary."

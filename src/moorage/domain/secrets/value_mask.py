@@ -199,7 +199,7 @@ def _needles(secret: bytes) -> Iterator[_Needle]:
         yield _Needle(text, partly=len(text) >= _EDGE, encoded=False)
     encoded = {secret.hex().encode(), b64encode(secret).rstrip(b"=").lower()}
     for before in range(3):
-        # Of its first and its last character, what stands beside it may decide.
+        # The first and last base64 characters may depend on neighbouring bytes, so they are cut.
         start, end = -(-before * 8 // 6), (before + size) * 8 // 6
         encoded.add(b64encode(bytes(before) + secret)[start:end].lower())
     for text in encoded:

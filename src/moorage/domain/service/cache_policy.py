@@ -35,7 +35,7 @@ def _is_share(_: object, attribute: attrs.Attribute[Any], value: float) -> None:
 
 
 def _names(value: Iterable[str]) -> tuple[str, ...]:
-    # Headers refuse what is no name; one text is one name.
+    # `Headers` refuses invalid names; a single text is a single name.
     names = (value,) if isinstance(value, str) else value
     return tuple(sorted(map(str.lower, Headers((name, "") for name in names))))
 

@@ -135,7 +135,7 @@ def _body_of(response: Response) -> Mapping[str, Any]:
         body = response.json()
     except InvalidData:
         body = None
-    # An error about a request that could not be read has the id null.
+    # The id is null in an error about a request that the server could not parse.
     if not is_object(body) or body.get("id") not in (_ID, None):
         raise unreadable(response)
     return body

@@ -58,7 +58,7 @@ def json_message(body: Mapping[str, Any], field: str) -> str:
     """
     with suppress(InvalidData):
         return encode_json(body).decode()
-    # The frames of the library hold the message, and this one must not.
+    # The library's frames contain the message anyway, but this frame must not.
     del body
     raise InvalidData(
         f"The {field} of a message cannot be written as JSON.",

@@ -292,7 +292,7 @@ def _gates_of(
             circuit, circuit_of = endpoint.circuit, endpoint.name
     rule = None if circuit is None else CircuitRule(circuit)
     where = () if region is None else (region,)
-    # A state is only readable by the rule that wrote it, so what shapes it is part of its name.
+    # A state can only be read by the rule that wrote it, so the rule's shape is in the key.
     return Gates(
         circuit=rule,
         circuit_key=state_key("circuit", name, tenant, circuit_of, rule.shape, *where)

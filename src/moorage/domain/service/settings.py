@@ -57,7 +57,7 @@ class _Inherit:
         return "INHERIT"
 
     def __reduce__(self) -> str:
-        # Known by identity, so a copy or a pickle of it is itself.
+        # The constant is compared by identity, so copies and pickles of it must be the same object.
         return "INHERIT"
 
 

@@ -125,7 +125,7 @@ def _kind_of(code: object) -> type[AuthenticationFailed | VendorFailed | VendorR
     if code in _FAILED:
         return VendorFailed
     if isinstance(code, str):
-        # Odoo's older API writes the text of an exception that it did not expect in this place.
+        # Odoo's older API puts the text of an unexpected exception in this place.
         return VendorRejected if code.startswith("warning --") else VendorFailed
     return InvalidRequest if code in _NOT_UNDERSTOOD else VendorRejected
 

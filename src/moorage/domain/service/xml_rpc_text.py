@@ -182,7 +182,7 @@ def _tree(body: bytes) -> _Element:
     try:
         parser.Parse(body.lstrip(), True)
     except (expat.ExpatError, LookupError, ValueError):
-        # Python raises errors of its own for an encoding that is unknown, or not allowed in XML.
+        # Python's parser raises other errors for an encoding that is unknown or not allowed in XML.
         raise NotXmlRpcError from None
     return top.children[0]
 

@@ -246,7 +246,7 @@ class _Filler:
 
 def _placeholder_names(template: str) -> Iterator[tuple[str, str | None, str]]:
     for literal, name, spec, conversion in Formatter().parse(template):
-        # Nothing is converted: written as it was, it is a name that nothing has.
+        # Conversions are not supported: the placeholder is kept as written, and is an unknown name.
         yield literal, f"{name}!{conversion}" if conversion else name, spec or ""
 
 

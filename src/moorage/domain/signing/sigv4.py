@@ -39,7 +39,7 @@ _UNSIGNED = "UNSIGNED-PAYLOAD"
 _HASH = "x-amz-content-sha256"
 _TOKEN = "X-Amz-Security-Token"  # noqa: S105 - the name of a field
 _OWN_HEADERS = ("authorization", "x-amz-date", "x-amz-security-token")
-# What stations on the way add or change.
+# Headers that proxies on the way add or change.
 _NEVER_SIGNED = frozenset(
     {
         "accept-encoding",
@@ -249,7 +249,7 @@ def _text(stamp: str, scope: str, canonical: str) -> bytes:
     """Return the text to sign for a request in canonical form."""
     import hashlib  # noqa: PLC0415 - loads OpenSSL
 
-    # The bytes that are sent: field values are Latin-1, and all else is ASCII.
+    # The hash covers the bytes that are sent: header values are Latin-1, all else is ASCII.
     digest = hashlib.sha256(canonical.encode("latin-1")).hexdigest()
     return f"{_ALGORITHM}\n{stamp}\n{scope}\n{digest}".encode()
 

@@ -79,5 +79,5 @@ def _kind_of(fault: SoapFault, status: int) -> type[ConnectorError]:
         return AuthenticationFailed
     if codes & _NOT_UNDERSTOOD:
         return InvalidRequest
-    # A code that is none of SOAP's does not say whether the operation was performed.
+    # A code that SOAP does not define does not say whether the operation was performed.
     return VendorRejected if fault.code in _SENDER else VendorFailed

@@ -99,8 +99,8 @@ _remembered = lru_cache(_REMEMBERED)(unpack_values)
 
 
 def _remaining_values(packed: bytes, count: int) -> tuple[Any, ...]:
-    # While a service is calm its states differ in their numbers only. An answer that a claim
-    # holds may be a list, which must not be shared.
+    # While a service works, its states differ only in their integers. The answer in a claim may be
+    # a list, which must not be shared.
     if count >= _RULED and len(packed) <= _SHORT:
         return _remembered(packed)
     return unpack_values(packed)

@@ -123,7 +123,7 @@ def _int(value: int) -> bytes:
 
 
 def _text(value: str) -> bytes:
-    # Half of a surrogate pair is no text to Unicode, but a str to Python.
+    # Python allows half of a surrogate pair in a str; Unicode does not.
     text = value.encode("utf-8", "surrogatepass")
     size = len(text)
     return (bytes((_FIXED_TEXT | size,)) if size < _SHORT_TEXT else _sized(_TEXT, size)) + text

@@ -95,7 +95,7 @@ class KeyRing:
     ) -> KeyRing:
         """Return the key ring in an environment variable; errors name the variable."""
         text, problem = _variable(environment, variable)
-        # It holds all the other secrets, too.
+        # The environment contains other secrets, so no frame may refer to it.
         del environment
         if problem is not None:
             raise _unusable(f"The environment variable {variable} {problem}.", f"{_SHAPE} {_MAKE}")

@@ -1,4 +1,4 @@
-"""The codes of countries."""
+"""The two-letter codes of countries."""
 
 from __future__ import annotations
 

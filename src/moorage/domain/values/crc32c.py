@@ -46,7 +46,7 @@ def _folded_bytes(data: bytes, state: int) -> bytes:
     bits, size = int.from_bytes(data, "little") ^ state, 8 * len(data)
     for power in range((size // _LONG).bit_length() - 1, -1, -1):
         near, middle, far = (place << power for place in _PLACES)
-        # What is less than a fourth is left for the next power, where it is a half.
+        # A remainder below a fourth is left for the next power, for which it is a half.
         while size - far >= max(8, far >> 2 if power else 8):
             taken = min(size - far, near) & ~7
             front = bits & ((1 << taken) - 1)

@@ -60,7 +60,7 @@ def bounded(patience: float, timeout: float | None) -> float:
 
 def micros(value: float) -> int:
     """Return checked seconds as integer microseconds, rounded up so that no wait ends early."""
-    # Less a float's own error, which would often round up to a microsecond that nobody meant.
+    # The float's error is subtracted, which could otherwise round up by a microsecond.
     return math.ceil(value * SECOND * (1 - 2**-53))
 
 

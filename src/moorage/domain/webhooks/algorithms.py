@@ -134,7 +134,7 @@ def _make_check(
 def hmac_key(secret: Secret, form: SecretForm, prefix: str = "") -> bytes | None:
     """Return the key derived from a secret; None if the secret is not valid."""
     key = _hmac_key(secret, form, prefix)
-    # An HMAC fills its key up with zeros, so that zeros are the same key as none.
+    # An HMAC pads its key with zeros, so a key of zeros equals an empty key.
     return key if key and key.strip(b"\0") else None
 
 
@@ -223,7 +223,7 @@ def _plain_check(algorithm: WebhookAlgorithm, secret: Secret) -> Check | None:
         value = value.replace(b":", b"").lower()
         if not _FINGERPRINT.fullmatch(value.decode("utf-8", "replace")):
             return None
-    # Hashed first, so that not even the length of the secret shows.
+    # Both values are hashed, so that not even the secret's length is revealed.
     expected = sha256(value).digest()
 
     def check(_: bytes, signatures: Sequence[str]) -> bool:
@@ -296,7 +296,7 @@ def _jwt_check(algorithm: WebhookAlgorithm, secret: Secret) -> Check | None:
     if algorithm is _A.HMAC_SHA256:
         key = hmac_key(secret, SecretForm.TEXT)
         if key is None or key.lstrip()[:1] in (b"{", b"-"):
-            # A public key in place of a shared secret would let everybody sign.
+            # If a public key were accepted as a shared secret, anybody could sign.
             return None
         return _hmac_check(key, "sha256", WebhookEncoding.BASE64URL)
     from moorage.domain.webhooks.public_keys import (  # noqa: PLC0415 - loads OpenSSL

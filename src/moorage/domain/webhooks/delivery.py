@@ -137,7 +137,7 @@ def json_of(body: bytes) -> Any:
     Raises:
         WebhookRejected: they are not JSON.
     """
-    # The reader's own error carries the whole document, so it must not be the context.
+    # The parser's error contains the whole document, so it must not become the context.
     with suppress(ValueError, RecursionError):
         return _READ(str(body, "utf-8"))
     raise _unreadable_error("JSON")
@@ -157,12 +157,12 @@ def _signature_headers(
     headers: HeaderFields, names: frozenset[str | bytes]
 ) -> dict[str, list[str]]:
     lines: dict[str, list[str]] = {}
-    # Whatever its type says, this is what a framework gave.
+    # The type annotation does not bind frameworks: the value may be anything.
     untyped = cast("Any", headers)
     pairs = untyped.items() if hasattr(untyped, "items") else untyped
     try:
         for name, value in pairs:
-            # In small letters, of which there are texts and bytes among the wanted.
+            # Names are compared in lower case; the wanted names are texts and bytes.
             folded = name.lower()
             if folded in names:
                 folded_name = folded if isinstance(folded, str) else folded.decode()

@@ -25,7 +25,7 @@ class _ReadLater:
     if not TYPE_CHECKING:  # pragma: no branch - a type checker would take every name for a field
 
         def __getattr__(self, name: str) -> object:
-            # Only what was never set comes here; of a value that was read at once, nothing.
+            # Python calls this only for unset attributes, so never for an event read at once.
             if name not in _SETTERS:
                 raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
             reader, values, body, tenant = self._later
@@ -87,7 +87,7 @@ class WebhookEvent(_ReadLater):
         return self.reply is not None or self.confirm is not None
 
 
-# A frozen value has no other way of being filled in.
+# A frozen object can only be filled in with its slots' setters.
 _SETTERS: Final[dict[str, Callable[[object, object], None]]] = {
     field.name: getattr(WebhookEvent, field.name).__set__ for field in attrs.fields(WebhookEvent)
 }

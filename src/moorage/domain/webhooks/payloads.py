@@ -56,7 +56,7 @@ def _enclosed(text: str) -> dict[str, Any]:
         document = str(a2b_base64("".join(text.split()), strict_mode=True), "utf-8")
     except (BinasciiError, ValueError):
         document = ""
-    # What a challenge makes us sign is no document, and must not become one.
+    # The text that a challenge makes us sign must not be usable as a document.
     if not document.lstrip(" \t\r\n").startswith("<"):
         raise rejected(WebhookReason.MALFORMED, "The enclosed document cannot be read.")
     fields: dict[str, Any] = {"document": document}

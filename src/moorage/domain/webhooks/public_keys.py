@@ -40,7 +40,7 @@ _NO_KEY: Final = (
     TypeError,
     UnsupportedAlgorithm,
     ValueError,
-    # Some hosts have warnings raised, and a damaged certificate may be one of a deprecated form.
+    # Some hosts raise warnings as errors, and damaged certificates may cause such a warning.
     Warning,
 )
 
@@ -189,6 +189,6 @@ def fingerprint(value: str, now: datetime) -> str | None:
 def _valid(certificate: x509.Certificate) -> tuple[datetime, datetime]:
     if hasattr(certificate, "not_valid_before_utc"):
         return certificate.not_valid_before_utc, certificate.not_valid_after_utc
-    # So it is before version 42.
+    # Releases of cryptography before 42 have only the attributes without a time zone.
     begins, end_time = certificate.not_valid_before, certificate.not_valid_after
     return begins.replace(tzinfo=UTC), end_time.replace(tzinfo=UTC)

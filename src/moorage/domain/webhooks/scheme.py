@@ -182,7 +182,7 @@ class WebhookScheme:
 
     def _vouches_for(self, template: Template) -> bool:
         signed_places = {place for item in self.signs for place in item.places}
-        # Fields that are run together can be taken apart elsewhere, into another id.
+        # Fields that are joined without a separator could be split differently, into another id.
         return not self.each_signed and all(
             place in signed_places
             or (not self.weak and place.startswith(("json:", "root:", "form:")))

@@ -86,8 +86,8 @@ def _joined_lines(scene: Scene, names: str) -> str:
         value = as_text(at_path(item, name))
         if value is None:
             continue
-        # Only the first may be of several lines: else one value could say the rest of the lines,
-        # and hide the true ones in another.
+        # Only the first value may contain line breaks; otherwise one value could imitate the lines
+        # of others and hide the true ones.
         if number and "\n" in value:
             raise rejected(WebhookReason.MALFORMED, f"The webhook's {name} is not one line.")
         text += f"{name}\n{value}\n"
@@ -105,7 +105,7 @@ def _pairs(scene: Scene, besides: str) -> str:
     text = ""
     for name in sorted(fields):
         value = as_text(fields[name])
-        # A name that could be read as more than a name could hide another field.
+        # A name with special characters could hide another field.
         if value is None or not name.isascii() or name.translate(_JOINTS) != name:
             raise rejected(
                 WebhookReason.MALFORMED, "The webhook has a field that is not a plain value."

@@ -52,7 +52,7 @@ async def be_admitted(
     if first[0] is not Answer.NEEDS_TOKEN:
         return await _turn(core, call, question, first)
     token = call.token = core.token()
-    # The probe's lease may exist although the store's answer never arrives.
+    # The store may have granted the probe's lease although its answer never arrives.
     second: Admitted = (Answer.GO, 0, lease_of(token), ())
     try:
         second = await core.execute(question.evolve(token=token), call.left(core))
@@ -87,7 +87,7 @@ async def _turn(core: Core, call: Call, question: Admission, admitted: Admitted)
         else:
             core.waiters.rejoin(waiter, due)
         tickets = await come_up(core, waiter)
-        # The wait may end together with the deadline; the turn has come nevertheless.
+        # The wait may end together with the deadline; the caller's turn has come nevertheless.
         seconds_left = max(_MOMENT, call.remaining(core) / 1e9)
         answer, wait = await core.execute(Confirm(question.gates, tickets, permit), seconds_left)
         if answer is not Answer.GO:
@@ -128,7 +128,7 @@ def why_not(core: Core, plan: Plan, answer: Answer, wait: int) -> ConnectorError
             retryable=False,
             remedy="Close it by hand when the service may be called again.",
         )
-    # An open circuit refuses many calls a second, and its error has nothing to construct.
+    # An open circuit refuses many calls a second, so its error is made without its constructor.
     error = kind.__new__(kind, message) if kind is CircuitBreakerOpen else kind(message)
     error.service = plan.service.name
     if plan.operation is not None:

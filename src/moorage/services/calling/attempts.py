@@ -124,7 +124,7 @@ async def again(core: Core, call: Call, step: AttemptStep, result: AttemptResult
         else:
             elsewhere = await other_regions.go(core, call, step)
             if elsewhere is None:
-                # No other region admits it, so the call stays where it is.
+                # No other region admits the attempt, so the call stays in its region.
                 leaves, waited = False, pause
                 continue
             result = elsewhere
@@ -160,7 +160,7 @@ async def _pause_before_retry(
 ) -> ConnectorError | None:
     """Pause before the next attempt; return an error if there can be no next attempt."""
     if pause * SECOND < opened:
-        # The circuit opened on this failure, and refuses attempts for now.
+        # This failure opened the circuit, which now refuses attempts.
         held_back = refusal(core, call, Answer.CIRCUIT_OPEN, opened)
         held_back.__cause__ = error
         return held_back
@@ -300,7 +300,7 @@ async def _under_claim(
     """Check that this caller still holds the idempotency key's claim, and mark it as sent."""
     may_leave = False
     try:
-        # A caller that had to wait may have been paused, or cut off from the store.
+        # A caller that had to wait may have been paused, or have lost its connection to the store.
         still_held = await core.renewals.holds(claim, call.left(core))
         mark = MarkSent(claim.key, claim.fence, call.target or call.plan.target)
         may_leave = still_held and (not core.apart or await core.execute(mark, call.left(core)))
@@ -397,7 +397,7 @@ async def _record(
     try:
         new_mode = await core.execute(report, call.afterwards(core))
     except StorageUnavailable:
-        # The call has ended; an unreachable store must not take its answer away.
+        # The call has ended; an unreachable store must not replace its result by an error.
         return 0
     if new_mode is not None and core.observers:
         call.emit(core, CircuitChanged, state=new_mode, circuit=circuit_name(call.plan))

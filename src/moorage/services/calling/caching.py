@@ -172,7 +172,7 @@ class Cached(Exchange):
             self._arrival = request, response, core.utc()
             return response
         if not confirms(entry, response):
-            # Whatever the answer is, the attempt is repeated without a condition.
+            # The answer confirms another version, so the attempt is repeated unconditionally.
             lookup.entry = None
             return AttemptResult(error=_other_version(response), repeats=call.replayable)
         if core.observers:
@@ -193,7 +193,7 @@ class Cached(Exchange):
                 self._credentials = await self._current(call)
             inquiry = self._inquiry(request)
         except ConnectorError:
-            # The attempt will report the error.
+            # The attempt itself will report this error.
             return None
         if request is not self._request and not may_be_kept(request):
             return None
@@ -232,7 +232,7 @@ class Cached(Exchange):
 
     def _caller_digest(self, request: Request) -> bytes:
         service = self._plan.service
-        # A caller may have a credential for each region: together they identify it.
+        # A caller may have a credential for each region; all of them together identify the caller.
         credentials = (
             self._credentials,
             service.credentials,
@@ -297,7 +297,7 @@ class Cached(Exchange):
         try:
             value, error = await attempts()
         finally:
-            # Otherwise the object holds itself.
+            # Otherwise the object would refer to itself through this function.
             self.transforms = self._plan.request_transforms
         if error is None or (isinstance(error, VendorRejected) and not error.retryable):
             await self._keep(call, lookup)

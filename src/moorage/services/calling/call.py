@@ -316,7 +316,7 @@ class Call:
 
     def sign(self, core: Core, error: ConnectorError) -> None:
         """Add the service, the operation and the call's id to the error that ended the call."""
-        # Not part of the error's message, so these are no attributes of its interface.
+        # These two fields are no part of the error's public interface.
         vars(error).update(_signature=next(signatures), _acted=self.acted)
         error.service = error.service or self.plan.service.name
         contract = self.contract
@@ -407,5 +407,5 @@ def value_of(ending: Ending) -> Any:
     try:
         raise error
     finally:
-        # Otherwise the traceback refers to this frame, and the frame to the error.
+        # Otherwise the traceback refers to this frame and the frame to the error: a cycle.
         del error, ending

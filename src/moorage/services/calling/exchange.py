@@ -105,7 +105,7 @@ class Exchange:
         self._arrived = [] if arrived is None else [arrived]
         self._core = core
         self._request = call.request = request
-        # A stored answer needs no URL, so one that cannot fail is joined when the request leaves.
+        # The URL is joined now if joining can fail; otherwise later, as stored answers need none.
         is_early = plan.base_url is not None and not plan.request_transforms
         is_early = is_early and not is_sure_to_leave(plan, request)
         self._url = join_url(plan.base_url or "", request) if is_early else None
@@ -157,7 +157,7 @@ class Exchange:
             self.note_no_answer(call, error)
             return AttemptResult(error=error.with_traceback(None))
         finally:
-            # An interruption's traceback contains this frame.
+            # The traceback of an interruption contains this frame, which must not show secrets.
             del departure
         call.status, call.bytes_in = response.status, len(response.body)
         if call.content is not None:
@@ -239,7 +239,7 @@ class Exchange:
         claim = call.claim if core.renewals.renews else None
         if claim is not None and not await core.renewals.holds(claim, call.left(core)):
             raise refusal(core, call, Answer.FENCED, 0)
-        # Nothing is awaited from here on: the URL may contain secrets that no frame should show.
+        # Nothing is awaited from here on: the URL may contain secrets, which no frame should show.
         url = self._url or join_url(base, request)
         plain_request, unsigned = None, request
         operation = call.http_operation

@@ -117,7 +117,7 @@ class FastPathSteps(CallLifecycle):
         """Continue a call whose first attempt was refused or has to wait for a limit."""
         core = self.core
         if call.hurried and grants and (grants[0][0] or grants[0][1]):
-            # It was asked for a grant at once, so there is nothing to give back.
+            # The admission was requested without waiting, so there is nothing to give back.
             return await self.finish(call, step)
         try:
             try:
@@ -208,7 +208,7 @@ class FastPathSteps(CallLifecycle):
                 WithdrawUnsent,
             )
 
-            # It may have been claimed although the store's answer never arrived.
+            # The store may have claimed the key although its answer never arrived.
             self.core.post(WithdrawUnsent(protection.at, owner, ttl=protection.rules.ttl))
         else:
             self.core.post(given_up(call, claim))
@@ -246,7 +246,7 @@ class FastPathSteps(CallLifecycle):
                 _, bytes_out = sizes_of(request)
                 bytes_in = len(response.body)
             took = now - (call.attempt_started or call.started)
-            # Written out, since a tuple of parts would first be a list.
+            # The fields are written out, because unpacking parts into a tuple first makes a list.
             of_attempt: AttemptFacts = (
                 identity,
                 plan,
@@ -318,7 +318,7 @@ class FastPathSteps(CallLifecycle):
         if core.late_id is None:
             Call(plan, began, plan.span).sign(core, error)
         else:
-            # As `Call.sign` does, for an error that names its service already.
+            # The same as in `Call.sign`, for an error that names its service already.
             vars(error).update(
                 _signature=next(signatures), _acted=False, _request_id=(core.id_of, began)
             )

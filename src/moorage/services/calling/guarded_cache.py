@@ -95,7 +95,7 @@ class GuardedCache:
         except OutOfTimeError:
             error = _too_late(patience)
             if left < patience:
-                # The call had no time left for it, which says nothing about the cache.
+                # The call had no time left for the cache, which says nothing about its health.
                 self._leave(outage)
                 return None
         except ConnectorError as failure:

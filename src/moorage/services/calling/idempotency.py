@@ -142,7 +142,7 @@ async def act_once(
     except _UNCLAIMED:
         raise
     except BaseException:
-        # A claim may have been made although the store's answer never arrived.
+        # The store may have made the claim although its answer never arrived.
         core.post(given_up(call, claim) if claim else Withdraw(once.at, owner, ttl=ttl))
         raise
 
@@ -186,7 +186,7 @@ def claim_at_once(core: Core, call: Call, once: Once, owner: int) -> KeyAdmitted
     try:
         answer: KeyAdmitted | None = core.ask(question, None)  # type: ignore[misc]  # it has one
     except ConnectorError:
-        # The flow meets the same error, and treats it as it treats any other.
+        # The ordinary steps meet the same error and handle it.
         return None
     return answer
 
@@ -257,7 +257,7 @@ async def _claim(core: Core, call: Call, once: Once, owner: int) -> tuple[Claime
         except StorageUnavailable:
             if busy_claim is None:
                 raise
-            # The holder's answer may still come, once the store can be reached again.
+            # The holder's answer may still arrive once the store can be reached again.
             claimed, lease = busy_claim, 0
         if claimed.verdict is Verdict.RUN or claimed.verdict is Verdict.REPLAY:
             return claimed, began + lease * 1000
@@ -267,7 +267,7 @@ async def _claim(core: Core, call: Call, once: Once, owner: int) -> tuple[Claime
             case Verdict.UNKNOWN:
                 raise _unknown_error(once, claimed.wait)
             case Verdict.BUSY:
-                # The holder may have died: then the key can be claimed when its lease is over.
+                # The holder may have died; then the key can be claimed when its lease is over.
                 pause = min(look * (0.5 + core.fraction() / 2), claimed.wait / SECOND + _AFTER)
                 if pause * 1e9 >= call.remaining(core):
                     raise _in_progress(core, claimed.wait)
@@ -303,7 +303,7 @@ async def _ask(core: Core, call: Call, once: Once, owner: int) -> tuple[Claimed,
 def _claim_of(core: Core, call: Call, once: Once, owner: int, target: str) -> Claim:
     """Return the command that claims an idempotency key until the end of the call."""
     rules = once.rules
-    # Rounded up, so that no claim ends before its holder.
+    # The lease is rounded up, so that no claim ends before its holder's time.
     term = -(-max(0, call.remaining(core)) // 1000) + _MARGIN
     return Claim(
         once.at,
@@ -414,7 +414,7 @@ async def _store_answer(
         else:
             settled = _settle_at_once(core, call, command, core.ask)
     except InvalidData as error:
-        # A store that outlives the process keeps plain values only.
+        # A store outside this process can only store plain values.
         _tell_not_stored(core, call, error)
         return (
             None
@@ -425,7 +425,7 @@ async def _store_answer(
         _tell_not_stored(core, call, error)
         return None
     if not (settled.held or settled.done):
-        # The effect happened nevertheless, and its caller is told so.
+        # The request had its effect nevertheless, and observers are told that its answer is lost.
         _tell_not_stored(core, call, StorageUnavailable("The store has lost the claim."))
     return settled
 

@@ -101,7 +101,7 @@ class KeyProtection:
         elif repeatable:
             remembered = service.idempotency_ttl
             if memory is not None and not honoured:
-                # The request carries the key, so it is repeatable while the vendor knows it.
+                # The request carries the key, so it may be repeated while the vendor knows the key.
                 remembered = min(remembered, memory)
         return KeyRules(
             target=service.name,

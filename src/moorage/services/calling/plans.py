@@ -53,7 +53,7 @@ class Plans:
                 )
             self.services[service.name] = service
             for endpoint in (None, *service.endpoints):
-                # A mistake in any of them is reported now, not at the first call.
+                # A mistake in any endpoint is reported now, not at the first call.
                 name = None if endpoint is None else endpoint.name
                 self._compiled[service.name, name] = Plan(service, None, endpoint)
         self._cached: Bounded[tuple[str, str | None, str | None], Plan] = Bounded(_MOST_PLANS)
@@ -125,16 +125,16 @@ class Plans:
             if tenant is not None:
                 plan = plan.for_tenant(tenant)
             if self.environment_guard is not None and not self.environment_guard.passed:
-                # A caller that only inspects a service needs a plan, which must admit nothing.
+                # Before the guard has passed, a plan may be inspected, but no call may use it.
                 return plan
             core = self._core
             can_enter = plan.bulkhead is None or core.enter is not None
             if plan.easy and core.ask is not None and can_enter:
                 self.easy[key] = plan
-                # The endpoint is matched anew for each request that does not name it.
+                # The endpoint is determined anew for each request that does not name one.
                 if plan.plain and (endpoint_settings is not None or not settings.endpoints):
                     self.direct[key] = plan
-            # Last, so that a plan that another thread drops from here is in none of the others.
+            # The plan is added here last, so that a plan dropped here is in no other index.
             dropped_key = self._cached.add(key, plan)
             if dropped_key is not None:
                 self.easy.pop(dropped_key, None)

@@ -55,7 +55,7 @@ class Route:
         self, core: Core, call: Call, step: AttemptStep, *, on_fast_path: bool
     ) -> AttemptResult:
         """Make the first attempt, in the preferred region that admits it."""
-        # A key that was sent before stays in its region.
+        # The request of a key that was sent before stays in the key's region.
         plans = self._other_plans(core, call) or (call.plan,)
         ask = _as_planned if on_fast_path else _as_it_stands
         result = await self.in_any(core, call, plans, ask, step)

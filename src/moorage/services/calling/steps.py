@@ -117,7 +117,7 @@ class Calling(FastPathSteps):
             code = None
             if idempotency_key is not None:
                 compare = request_fingerprint if self.core.compares_bytes else fingerprint
-                # No name for the body: a traceback would show it with this frame.
+                # The body gets no local name, because a traceback would show it with this frame.
                 if isinstance(request.body, bytes) and len(request.body) > _LARGE:
                     code = await self._compared_aside(call, request, compare)
                 else:

@@ -81,7 +81,7 @@ class Streaming(Exchange):
         (request, url, attempt), plain = await self.prepare(call)
         self._at = url if plain is None else join_url(base, plain)
         try:
-            # The attempt's limit is for the headers and for each piece; the deadline for all.
+            # The attempt's time limit applies to the headers and each piece, the deadline to all.
             is_abandoned = call.remaining(core) / 1e9
             steps = attempt.within(attempt.total or is_abandoned)
             timeouts = attrs.evolve(
@@ -93,7 +93,7 @@ class Streaming(Exchange):
             self.note_no_answer(call, error)
             return None, error.with_traceback(None)
         finally:
-            # An interruption's traceback contains this frame.
+            # The traceback of an interruption contains this frame, which must not show secrets.
             del request, url
 
     def let_go(self) -> None:
@@ -158,7 +158,7 @@ class Stream:
         try:
             raise bare(failure)
         finally:
-            # Otherwise the traceback refers to this frame, and the frame to the error.
+            # Otherwise the traceback refers to this frame and the frame to the error: a cycle.
             del failure
 
     def settle(self) -> None:
@@ -197,5 +197,5 @@ async def _beginning_of_body(incoming: AsyncIncoming) -> bytes:
             size += len(piece)
         return b"".join(pieces)[:_ERROR_BODY]
     finally:
-        # An interruption's traceback contains this frame.
+        # The traceback of an interruption contains this frame, which must not show the body.
         del pieces

@@ -111,7 +111,7 @@ class EmailFlows(Flows, EmailContract):
         async def perform(vendor: Any, wire: Any) -> list[Result[EmailReceipt]]:
             results = await receipt_results(vendor, wire)
             if results and not any(result.ok for result in results) and not wire.begun:
-                # Nothing was sent to anybody: another vendor may accept what this one refuses.
+                # No message was sent, so another vendor may accept what this one refused.
                 refused_receipts[:] = results
                 results[0].unwrap()
             return results

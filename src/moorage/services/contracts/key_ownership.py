@@ -175,7 +175,7 @@ class KeyOwnership:
             )
             if claimed.verdict is not Verdict.BUSY:
                 return claimed, start_time + lease * 1000
-            # The holder may have died: then the turn can be claimed when its lease is over.
+            # The holder may have died; then the turn can be claimed when its lease is over.
             longest_pause = min(pause, claimed.wait / SECOND + _AFTER)
             if core.nanoseconds() + longest_pause * 1e9 >= self._patience:
                 raise IdempotencyInProgress(

@@ -177,7 +177,7 @@ class PaymentEffects:
         try:
             packed_bytes = pack((request.values, request.options))
         except InvalidData:
-            # Options of other vendors may be of any type; then a person settles the effect.
+            # Options for other vendors may be of any type; then a person must settle the payment.
             packed_bytes = b""
         names = tuple(account.name for account in accounts)
         content = _seal_payload(core, self._tenant, key, packed_bytes)
@@ -222,7 +222,7 @@ def effect_record(core: Core, what: Any) -> EffectRecord:
             return record
         values, options = unpack(packed_bytes)
     except ConnectorError as error:
-        # Encrypted with a key that is not here, or written by another release.
+        # The record is encrypted with a key that is missing here, or written by another release.
         return record._replace(unreadable=error)
     return record._replace(request=Request(operation, values, options))
 

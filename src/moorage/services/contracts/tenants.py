@@ -129,7 +129,7 @@ class TenantDispatchers:
         lookup = self._lookup
         end_time = now + lookup.every
         if cached is not None:
-            # Callers that come meanwhile continue with the known tables.
+            # Callers that come during the look-up continue with the known tables.
             cached.until = end_time
         try:
             version = await lookup.version(tenant)
@@ -140,7 +140,7 @@ class TenantDispatchers:
             if cached is None:
                 raise
             return cached
-        # Until the new dispatcher is made, a search for an account finds the old one.
+        # Until the new dispatcher exists, a search for an account finds the old one.
         dispatcher = None if cached is None else cached.dispatcher
         tenant_entry = _CachedTenant(version, tables, end_time, dispatcher=dispatcher)
         self._cached.add(tenant, tenant_entry)
@@ -155,7 +155,7 @@ class TenantDispatchers:
                 dispatcher = base
         except ConnectorError as wrong_value:
             error = bare(wrong_value)
-        # In this order: a reader that sees the new base takes the rest as made from it.
+        # The order matters: a reader that sees the new base assumes that the rest fits it.
         cached.error, cached.dispatcher, cached.base = error, dispatcher, base
 
 

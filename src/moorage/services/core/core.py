@@ -180,6 +180,6 @@ class Core:
         if request_id is not None:
             identity.request_id = request_id
         elif self.late_id is None:
-            # The host's ids may depend on the task or thread that asks for one.
+            # The host's function for ids may depend on the task or thread that calls it.
             identity.request_id = self.new_id()
         return identity

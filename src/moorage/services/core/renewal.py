@@ -101,7 +101,7 @@ class _Rounds(ABC, Generic[H]):
         self._held.clear()
 
     def _all_claims(self) -> list[H]:
-        # Not `values`, which another thread may change meanwhile.
+        # Not `values()`, whose dictionary another thread may change during the iteration.
         return [claim for reference in self._held.valuerefs() if (claim := reference()) is not None]
 
     @abstractmethod

@@ -330,7 +330,7 @@ class OutboxFlows(Keeping[OutboxEntry]):
         flows = self._in_time(timeout)
         worked = await flows.work_off(work, limit, utc, ids, stop)
         if ids is None:
-            # What was done must be told although a store is away by now: the next round tells that.
+            # The results must be returned even if the store fails now; the next round reports that.
             with suppress(StorageUnavailable):
                 await flows._recall(payments, worked, limit, stop)  # noqa: SLF001 - a copy of this
         return Delivered(worked=tuple(worked))
@@ -348,7 +348,7 @@ class OutboxFlows(Keeping[OutboxEntry]):
         """
         if len(worked) >= limit or self._ends(stop):
             return
-        # Dead ones are read, too: stores have one index for all that is stuck.
+        # Entries that were given up are read too, because stores have one index for both states.
         query = EntryQuery(target=KIND, states=STUCK, limit=_PAGE, after=self._look.after)
         page = await self.store.find(query)
         doubted = [candidate for candidate in page.items if self._look.wants(candidate)]

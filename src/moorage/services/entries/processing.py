@@ -290,7 +290,7 @@ class Keeping(Managing[E]):
                 for entry in await self.store.due(limit - before):
                     if not stops():
                         worked += await self._process_one(entry, lease, work, utc)
-            # Another worker took these entries: asking for them again would be pointless.
+            # Another worker took these entries, so asking for them again would be pointless.
             if len(worked) == before:
                 break
         return worked
@@ -429,11 +429,11 @@ class Keeping(Managing[E]):
             with self._tracing.processing(self._name, taken):
                 return _Result(taken, answer=await work(taken))
         except PartlyDoneError as part:
-            # Under another key the effect would happen again.
+            # Under another key the part that was done would be done again.
             error, fate = part.error, Fate.NEVER
         except Exception as failed_value:  # noqa: BLE001 - written down, and told
             error, fate = failed_value, self._judge(failed_value)
-        # Only spans of a caller's clock are used: the time in the error comes from that clock.
+        # Only differences of the caller's clock are used, because the error's time is from it.
         requested_wait = capped(wait_of(error, utc()), longest_pause(self._retry, error))
         return _Result(taken, error=error, fate=fate, requested_wait=requested_wait)
 

@@ -195,7 +195,7 @@ class HealthFlows:
         sources, core, name = self._sources, self.core, probe.service
         calling = sources.calling()
         if name not in calling.plans.services:
-            # The configuration was reloaded without the service.
+            # The configuration was reloaded, and has no such service any more.
             return
         error = await make_probe(calling, probe, self._requests[name], sources.step, sources.tenant)
         state = after(probe, self._states[name], error, self._now(), core.fraction())

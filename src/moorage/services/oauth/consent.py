@@ -102,7 +102,7 @@ class Consenting:
             read=lambda response, asked_at: read_token(response, client, asked_at, hidden=hidden),
             refusal=lambda answer: failure(None, answer),
         )
-        # The pace of polling is decided here.
+        # The polling loop itself decides about pauses, so single requests are not retried.
         patience = attrs.evolve(self._patience, retry=RetryPolicy.none())
         asking, pace = Asking(core, client, patience), Pace.at_first(device.interval)
         while True:

@@ -323,7 +323,7 @@ class Renewal:
             )
         bound = None if stale is None else stale.dpop_key
         if bound is not None and client.authentication is ClientAuthentication.NONE:
-            # The refresh token of a client without a secret is bound to the key it was issued for.
+            # The refresh token of a client without a secret is bound to its original key.
             client = attrs.evolve(client, dpop_key=bound)
         return Question(client, stale, subject)
 

@@ -82,7 +82,7 @@ class Revocation:
                 await self._settle(release(claim.key, claim.fence, ttl=_BRIEFLY), end_time)
                 raise
             if client.grant.alone or token.refresh_token is None:
-                # The claim also belongs to the next token.
+                # The next token has the same claim key, so the claim is released and not completed.
                 await self._settle(release(claim.key, claim.fence, ttl=_BRIEFLY), end_time)
             else:
                 await self._settle(complete(claim.key, claim.fence, None, ttl=REMEMBERED), end_time)
@@ -136,5 +136,5 @@ class Revocation:
             ),
             seconds_left(self._core, until),
         )
-        # The earlier holder of a granted claim does not matter if it had sent nothing.
+        # The earlier holder of a granted claim does not matter if it has sent nothing.
         return _RevocationClaim(verdict, key, fence, 0 if verdict is Verdict.RUN else wait / 10**6)

@@ -98,7 +98,7 @@ class StoreFallback:
         except StorageUnavailable as error:
             self._release_probe(command)
             if error.slow or (outage is None and probe.is_slow(start_time, timeout)):
-                # The store is reachable, and its state still counts for all.
+                # The store is slow but reachable, so its states still apply to all processes.
                 self._leave(outage, turn=turn)
                 raise
             if turn:
@@ -147,7 +147,7 @@ class StoreFallback:
             core.post(self._usable(report))
 
     def _result_without_store(self, command: Command[Any]) -> Any:
-        # Permits of the store stay valid, and it does not learn how they ended.
+        # Permits of the store stay valid, but the store does not learn how these calls end.
         if isinstance(command, Confirm):
             return GO, 0
         if isinstance(command, (Report, GiveBack)):

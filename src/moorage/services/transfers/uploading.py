@@ -253,7 +253,7 @@ class Uploading:
 
     async def _one(self) -> bool:
         """Send the next part of the upload; return False if there is none."""
-        # Only this frame refers to the part, so reading the next one begins without it.
+        # Only this frame refers to the part, so its memory is free before the next one is read.
         number, data = await self._take()
         if not data:
             return False

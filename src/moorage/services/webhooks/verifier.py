@@ -218,7 +218,7 @@ class Receiving:
             return cached[1]
         content = await self._fetched(address)
         key = self._key_in(content)
-        # As many as the vendor has; nobody else can add one.
+        # There are as many certificates as the vendor has; nobody else can add one.
         self._certificates[address] = (now, key)
         return key
 

@@ -71,7 +71,7 @@ COMMERCE: Final = (
     ),
     WebhookScheme(
         name="docusign",
-        # One header for each key that is set up.
+        # DocuSign sends one header for each key that is configured.
         signature=tuple(f"{{header:X-DocuSign-Signature-{number}?}}" for number in range(1, 11)),
         encoding="base64",
         type="{json:event}",

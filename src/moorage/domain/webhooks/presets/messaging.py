@@ -18,11 +18,11 @@ def _twilio(name: str, **fields: Any) -> WebhookScheme:
     return WebhookScheme(
         name=name,
         signature="{header:X-Twilio-Signature}",
-        # Whether Twilio signs the URL with its port depends on who calls.
+        # Twilio sometimes signs the URL with its port, and sometimes without it.
         signs=_URLS,
         encoding="base64",
         body="either",
-        # A body that is no form is signed by its digest, which stands in the URL.
+        # Twilio signs a body that is not a form by its digest in the URL.
         digest="{query:bodySHA256?}",
         id="{header:I-Twilio-Idempotency-Token}",
         type="{json:MessageStatus?}{json:CallStatus?}",
@@ -41,7 +41,7 @@ def _twilio(name: str, **fields: Any) -> WebhookScheme:
 def _plivo(name: str, version: str, **fields: Any) -> WebhookScheme:
     return WebhookScheme(
         name=name,
-        # The second is by the main account, where a subaccount sent the message.
+        # The second signature is by the main account, if a subaccount sent the message.
         signature=(
             f"{{header:X-Plivo-Signature-{version}?}}",
             f"{{header:X-Plivo-Signature-Ma-{version}?}}",
@@ -69,14 +69,14 @@ def _sns(name: str, algorithm: str, version: str) -> WebhookScheme:
         signs="{lines:Message,MessageId,Subject,SubscribeURL,Timestamp,Token,TopicArn,Type}",
         algorithm=algorithm,
         encoding="base64",
-        # Anybody can have a topic, and Amazon signs for all of them.
+        # Anybody can create a topic, and Amazon signs the messages of all topics.
         requires={"{json:SignatureVersion}": version, "{json:TopicArn}": "{topic_arn}"},
         certificate="{json:SigningCertURL}",
         certificate_url=r"https://sns\.[a-z]{2}(?:-[a-z]+)+-[0-9]\.amazonaws\.com(?:\.cn)?"
         r"/SimpleNotificationService-[0-9a-zA-Z]{16,64}\.pem",
         timestamp="{json:Timestamp}",
         timestamp_form="iso",
-        # The time is of publishing, and SNS tries for up to an hour.
+        # The time is that of publishing, and SNS retries for up to an hour.
         tolerance=3_900,
         id="{json:MessageId}",
         type="{json:Type}",
@@ -97,7 +97,7 @@ MESSAGING: Final = (
         algorithm="ecdsa-p256-sha256",
         encoding="base64",
         timestamp="{header:X-Twilio-Email-Event-Webhook-Timestamp}",
-        # SendGrid tries for a day.
+        # SendGrid retries for a day.
         tolerance=_DAY + 3_600,
         items=".",
         id="{json:sg_event_id}",
@@ -120,10 +120,10 @@ MESSAGING: Final = (
     WebhookScheme(
         name="mailgun",
         signature="{json:signature.signature}",
-        # The body is not covered: only the time and a token are.
+        # Mailgun's signature covers only the time and a token, not the body.
         signs="{json:signature.timestamp}{json:signature.token}",
         timestamp="{json:signature.timestamp}",
-        # Mailgun tries for eight hours.
+        # Mailgun retries for eight hours.
         tolerance=8 * 3_600 + 900,
         id="{json:signature.token}",
         type="{json:event-data.event}",
@@ -140,13 +140,13 @@ MESSAGING: Final = (
             "rejected": "email.rejected",
         },
     ),
-    # No signature: a user name and a password in the URL that Postmark is told.
+    # Postmark signs nothing: the URL that it is given contains a user name and a password.
     WebhookScheme(
         name="postmark",
         signature="{header:Authorization}",
         algorithm="basic",
-        # Times are of whole seconds, in which one message reaches many; and a person whom somebody
-        # has suppressed by hand has no message.
+        # Times are in whole seconds, in which one message can reach many recipients; and a manual
+        # suppression of a person has no message id.
         id="{json:RecordType}.{json:MessageID?}.{body_sha256}",
         type="{json:RecordType}",
         time="{json:DeliveredAt?}{json:BouncedAt?}{json:ReceivedAt?}{json:ChangedAt?}",
@@ -172,7 +172,7 @@ MESSAGING: Final = (
         encoding="hex-any-case",
         body="either",
         timestamp="{json:timestamp}",
-        # Vonage tries for a day.
+        # Vonage retries for a day.
         tolerance=_DAY + 3_600,
         id="{json:messageId}.{json:status?}",
         type="{json:status?}{json:type?}",
@@ -196,7 +196,7 @@ MESSAGING: Final = (
         separator=",",
         older=("X-Plivo-Signature-V2", "X-Plivo-Signature-Ma-V2"),
     ),
-    # What is said is not covered.
+    # Plivo's version 2 signature does not cover the body.
     _plivo("plivo-v2", "V2", signs="{url_without_query}{header:X-Plivo-Signature-V2-Nonce}"),
     WebhookScheme(
         name="telegram",

@@ -23,7 +23,7 @@ def _paypal(name: str, host: str) -> WebhookScheme:
         certificate_url=f"https://{host.replace('.', chr(92) + '.')}{_PAYPAL}",
         timestamp="{header:PayPal-Transmission-Time}",
         timestamp_form="iso",
-        # The time is of the first try, and PayPal tries for three days.
+        # The time is that of the first attempt, and PayPal retries for three days.
         tolerance=3 * _DAY + 3_600,
         id="{json:id}",
         type="{json:event_type}",
@@ -116,7 +116,7 @@ PAYMENTS: Final = (
     WebhookScheme(
         name="mollie",
         signature="{header:X-Mollie-Signature}",
-        # While a secret is replaced the header comes once for each.
+        # While a secret is being replaced, the header occurs once for each secret.
         repeats=True,
         separator=",",
         prefix="sha256=",
@@ -126,14 +126,14 @@ PAYMENTS: Final = (
         time_form="iso",
         data="_embedded.entity",
     ),
-    # The older kind has no signature: only a token in the URL tells who sends, and nothing in it
-    # is to be believed but that something changed.
+    # Mollie's older webhooks are unsigned: only a token in the URL proves the sender, and the body
+    # only says that something has changed.
     WebhookScheme(
         name="mollie-classic",
         body="form",
         signature="{query:token}",
         algorithm="token",
-        # The id is the payment's, which changes more than once.
+        # The id is that of the payment, which can change more than once.
         hints=True,
         id="{json:id}",
         type="payment.changed",
@@ -180,7 +180,7 @@ PAYMENTS: Final = (
     WebhookScheme(
         name="braintree",
         signature="{form:bt_signature}",
-        # Some ways of reading a form drop the line break at its end.
+        # Some form parsers drop the line break at the end of the field.
         signs=("{form:bt_payload}", "{form:bt_payload}\n"),
         algorithm="hmac-sha1",
         separator="&",

@@ -39,15 +39,15 @@ STANDARDS: Final = (
         secret_prefix="",
     ),
     standard("svix", "svix"),
-    # A token in a header, agreed on with whoever sends.
+    # A token in a header, on which both sides have agreed.
     WebhookScheme(
         name="bearer-token", signature="{header:Authorization}", prefix="Bearer ", algorithm="token"
     ),
-    # A token in the URL. It ends up in the logs of every proxy on the way.
+    # A token in the URL, which appears in the logs of every proxy on the way.
     WebhookScheme(name="url-token", signature="{query:token}", algorithm="token"),
     WebhookScheme(name="basic-auth", signature="{header:Authorization}", algorithm="basic"),
-    # The proxy that ends TLS passes the client's certificate on (RFC 9440), and drops what a
-    # client sends under that name. The secret is the SHA-256 of the certificate.
+    # The TLS proxy passes on the client's certificate (RFC 9440), and drops headers of that name
+    # from clients. The secret is the SHA-256 of the certificate.
     WebhookScheme(
         name="client-certificate",
         signature="{header:Client-Cert}",
