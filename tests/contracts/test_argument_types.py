@@ -85,9 +85,9 @@ GIVEN: dict[str, Any] = {
     "largest": 5,
     "resume": "everything:main:a.txt?upload=u1",
 }
-"""What a verb is usually given, by the name of its argument, and by its contract if they differ."""
+"""Valid arguments of operations by name, and by contract if contracts differ."""
 OPEN = {("storage", "upload", "source")}
-"""What may be read in many ways, some of which only show when it is read."""
+"""Arguments of so many types that a wrong one shows only when it is read."""
 
 
 @attrs.frozen(kw_only=True)

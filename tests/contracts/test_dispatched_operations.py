@@ -103,10 +103,10 @@ KEYED: dict[str, tuple[Any, Use, tuple[Any, ...]]] = {
         (RATES, {"key": "k"}),
     ),
 }
-"""Verbs that take a key: whose they are, a use, and what the vendor is then told."""
+"""Operations with a key: their class, a call, and the vendor's resulting arguments."""
 
 NEEDED = {"create_intent": "intent", "complete": "complete", "capture": "multiple_captures"}
-"""What those verbs with a key need that not every vendor has, as they are used above."""
+"""The capabilities that the calls in KEYED need."""
 
 
 @pytest.mark.parametrize("operation", KEYED)
@@ -280,7 +280,7 @@ PLAIN: dict[tuple[Any, str], tuple[Use, set[str], tuple[Any, ...]]] = {
         ("signed_post", "a", FORM, {}),
     ),
 }
-"""Verbs without a key: a use, what it needs, and what the vendor is then told."""
+"""Operations without a key: a call, its capabilities, and the vendor's arguments."""
 
 
 @pytest.mark.parametrize("flows, operation", PLAIN)

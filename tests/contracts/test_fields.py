@@ -68,7 +68,7 @@ GIVEN: list[tuple[type[Any], dict[str, Any]]] = [
     (ByteRange, {}),
 ]
 WHOLES = {"checksum", "email", "range"}
-"""What an address, a range of bytes and a checksum are called wherever they stand."""
+"""The field names that errors use for a checksum, an email address and a byte range."""
 JUNK = [
     *(None, 5, -1, 1.5, True, float("nan"), object()),
     *("abc", "", "x\ny", "half \ud800", b"x"),

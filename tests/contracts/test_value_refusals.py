@@ -125,7 +125,7 @@ ROUTED_CALLS: list[tuple[str, str, tuple[Any, ...], dict[str, Any]]] = [
 ]
 
 CRASHES = {"volatile_keys": True}
-"""A vendor of payments may keep its keys in memory here."""
+"""Settings that let a payment vendor keep its idempotency keys in memory."""
 
 
 class VendorReached(ConnectorError):

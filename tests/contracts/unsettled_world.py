@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 ORDER = Charge(Money("20.00", "EUR"), "pm_card_visa", reference="INV-7")
 KEY = "INV-7/1"
 WAIT = 60.0
-"""Seconds after which nobody may be at work on a payment any more."""
+"""Seconds after which no caller can still be working on a payment."""
 
 
 @attrs.frozen(kw_only=True)

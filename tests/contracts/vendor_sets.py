@@ -34,7 +34,7 @@ class VendorSet:
     """One vendor for each contract, with sandboxes on this machine."""
 
     trades: Mapping[str, SandboxFixture]
-    """By kind."""
+    """The sandbox of each contract."""
     vendors: Mapping[str, str]
 
     @property

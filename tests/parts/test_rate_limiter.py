@@ -78,7 +78,7 @@ EQUAL_LIMITS = (
     RateLimitConfig.per_minute(60, burst=1),
     RateLimitConfig.per_hour(3600, burst=1),
 )
-"""Limits that all grant one call a second; a limiter refuses to have one of them twice."""
+"""Different limits that each grant one call per second."""
 Face: TypeAlias = Callable[[RateLimiter], SyncUse | AsyncUse]
 BOTH = pytest.mark.parametrize("face", [SyncUse, AsyncUse])
 EVERY_USE = pytest.mark.parametrize("use", USES, ids=lambda use: use.__name__)

@@ -36,7 +36,7 @@ ENDS: list[Callable[[], BaseException] | None] = [
     asyncio.CancelledError,
     KeyboardInterrupt,
 ]
-"""Each raises an error of its own, since a part marks the errors that it raises."""
+"""The possible endings of a call; errors are created anew, because parts mark them."""
 
 MOVES = st.lists(
     st.tuples(

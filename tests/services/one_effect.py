@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tests.support.modes import AwaitedManager, World
 
 LEASE = 35.0
-"""The deadline of a call, and five seconds."""
+"""The lease of a claim in seconds: a call's deadline plus five."""
 POST = Request.post("/charges", json={"amount": "9.99"})
 OTHER = Request.post("/charges", json={"amount": "99.90"})
 

@@ -20,7 +20,7 @@ START = datetime(2030, 1, 1, tzinfo=UTC)
 GET, POST = Request.get("/a"), Request.post("/a")
 
 UPPER: Any = str.upper
-"""Reads the answer."""
+"""A parser that turns the response into upper case."""
 
 
 class RecordingPorts:

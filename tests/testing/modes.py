@@ -7,7 +7,7 @@ import inspect
 from typing import Any, TypeAlias
 
 Either: TypeAlias = Any
-"""A port of either mode, or what comes of calling one."""
+"""A synchronous or asynchronous port, or the result of a call of one."""
 
 
 def now(value: Either) -> Either:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 Answer = TypeVar("Answer")
 
 NEW_YEAR: Final = 1_767_225_600_000_000
-"""A time to begin with, in microseconds."""
+"""The first time of a test's clock, in microseconds."""
 
 
 class Time:

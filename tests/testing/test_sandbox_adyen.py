@@ -12,7 +12,7 @@ from moorage.testing.sandboxes.base import SandboxRequest
 from moorage.testing.sandboxes.payments.adyen import AdyenSandbox
 
 Json: TypeAlias = Any
-"""Whatever JSON can be."""
+"""Any JSON value."""
 
 PAYMENT: dict[str, Json] = {
     "merchantAccount": "SandboxMerchant",

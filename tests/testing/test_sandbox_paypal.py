@@ -17,7 +17,7 @@ from moorage.vendors.payments.paypal import PayPal
 from tests.vendors.paypal_account import SETTINGS, order
 
 Json: TypeAlias = Any
-"""Whatever JSON can be."""
+"""Any JSON value."""
 
 AMOUNT = {"currency_code": "EUR", "value": "149.90"}
 UNIT = {"amount": AMOUNT, "custom_id": "INV-2041"}

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 Plain: TypeAlias = "type[NaiveStore]"
 Answer: TypeAlias = Any
-"""What a command answers, or a factory makes."""
+"""The answer of a command, or the product of a factory."""
 
 
 @attrs.frozen

@@ -22,7 +22,7 @@ from moorage.testing.sandboxes.payments.adyen import AdyenSandbox
 from moorage.vendors.payments.adyen import Adyen
 
 Json: TypeAlias = Any
-"""Whatever JSON can be."""
+"""Any JSON value."""
 
 EUR_149 = Money("149.90", "EUR")
 BUYER = Customer(id="buyer-1")
@@ -42,7 +42,7 @@ def vendor(**options: Any) -> Adyen:
 
 
 IDEAL = '{"type": "ideal"}'
-"""What Adyen's form in the browser makes of iDEAL."""
+"""The payment method that Adyen's browser form returns for iDEAL."""
 
 
 class Shop:

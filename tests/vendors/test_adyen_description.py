@@ -76,7 +76,7 @@ OURS: Json = {
         ),
     }
 }
-"""What is sent, as version 72 of Checkout describes it."""
+"""The sent fields, as version 72 of Adyen's Checkout API describes them."""
 
 
 def _everything() -> Shop:

@@ -87,7 +87,7 @@ DESCRIPTION = {
         }
     }
 }
-"""What can be sent with a message, as the models of Bird's own libraries have it."""
+"""The fields of a message, as the models of Bird's own libraries describe them."""
 
 
 def message_body(vendor: Bird, message: SmsMessage) -> Any:

@@ -29,7 +29,7 @@ FLAGS = [
 ]
 
 PART_OF: Final[dict[str, str]] = {SmsCapability.CARRIER: SmsCapability.VALIDATE_NUMBER}
-"""What is only told along with something else, which is what is refused."""
+"""Capabilities without an operation of their own, with the one whose operation is refused."""
 
 
 def test_every_capability_has_a_scenario() -> None:

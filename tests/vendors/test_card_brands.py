@@ -32,7 +32,7 @@ WORDS: Final = {
     "square_gift_card": "SQUARE_GIFT_CARD",
     "carta_si": "Carta-Si",
 }
-"""Vendors' words for each brand, with a hyphen for a blank."""
+"""The names that vendors have for each card brand, with a hyphen for a blank."""
 
 
 @pytest.mark.parametrize("make", SUBJECTS, ids=name_of)

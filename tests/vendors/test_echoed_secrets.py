@@ -43,7 +43,7 @@ FURTHER_OPTIONS: Final[dict[str, dict[str, str]]] = {
     },
     "sendgrid": {"validation_credentials": "SG.validation-canary"},
 }
-"""Secrets of an account that its sandbox does not need. A signed URL of S3 has to show its own."""
+"""Further secrets of accounts, except S3's session token, which signed URLs must show."""
 
 WEBHOOK_SECRET: Final = "webhook-canary-4711"
 FIELDS: Final = (

@@ -13,7 +13,7 @@ from moorage.wiring.installed_vendors import vendor_class
 from tests.vendors.email_sandboxes import LABS
 
 WITH_MANY = "sendgrid"
-"""The vendor that is sent a bulk as large as the kit's; for the others, three chunks do."""
+"""The vendor tested with the kit's full bulk; the others get three chunks."""
 
 
 def fewest(vendor: str, many: int) -> int:

@@ -218,7 +218,7 @@ OURS: Final[Json] = {
         "/address/v1/addresses/resolve": operation(ADDRESSES),
     }
 }
-"""What FedEx says of requests, as far as we send them."""
+"""An excerpt of FedEx's API descriptions with the fields that moorage sends."""
 HERE: Final = Address(
     name="Jack Sparrow",
     company="ACME",

@@ -71,7 +71,7 @@ OURS: Json = {
         ),
     }
 }
-"""What Mailgun says of messages and numbers, as far as we send them."""
+"""An excerpt of Mailgun's API description with the fields that moorage sends."""
 
 
 def _fields_of_form(request: SandboxRequest) -> dict[str, Any]:

@@ -60,7 +60,7 @@ OURS: Json = {
         "/v2/payments/{paymentId}/release-authorization": _post("", profileId=TEXT),
     }
 }
-"""What Mollie says of what we send, as far as we send it."""
+"""An excerpt of Mollie's API description with the fields that moorage sends."""
 
 
 def _everything() -> MollieSandbox:

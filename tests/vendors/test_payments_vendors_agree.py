@@ -112,7 +112,7 @@ TOO_FAR: Final[dict[str, Callable[[Till], object]]] = {
         0
     ].unwrap(),
 }
-"""Steps that the state of a payment does not allow, or that concern no payment."""
+"""Operations that the payment's state forbids, or whose payment does not exist."""
 
 
 def _state_after(till: Till, ref: Ref) -> PaymentState:
@@ -164,13 +164,13 @@ STATES: Final[dict[str, tuple[Callable[[Till], object], object]]] = {
     "declined": (lambda till: till.paid(till.subject.declined), PaymentDeclined),
     "expired": (lambda till: till.paid(till.subject.expired), PaymentDeclined),
 }
-"""Steps that every vendor does, and the result; a type of errors is an error of exactly it."""
+"""Operations of all vendors, each with its result or the class of its error."""
 
 DIFFERENCES: Final[dict[str, dict[str, object]]] = {
     "rest refunded": {"adyen": VendorRejected},
     "void before the buyer confirms": {"paypal": VendorRejected},
 }
-"""The vendors with another result, each named in the page."""
+"""The vendors with another result for an operation, which the page about payments lists."""
 
 
 def _outcome(subject: PaymentsSubject, scenario: Callable[[Till], object]) -> object:

@@ -92,7 +92,7 @@ OURS_PAYMENTS: Json = {
         ),
     }
 }
-"""What PayPal says of orders and payments, as far as we send it."""
+"""An excerpt of PayPal's API descriptions with the fields that moorage sends."""
 
 
 def test_payment_requests_match_the_descriptions() -> None:

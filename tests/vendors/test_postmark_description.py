@@ -64,7 +64,7 @@ OURS: Json = {
         }.items()
     }
 }
-"""What Postmark says of messages, as far as we send them."""
+"""An excerpt of Postmark's API description with the fields that moorage sends."""
 
 
 @pytest.mark.parametrize("template", [None, TemplateRef("7", {"total": "149.90"})])

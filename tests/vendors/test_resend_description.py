@@ -56,7 +56,7 @@ OURS: Json = {
         }.items()
     }
 }
-"""What Resend says of messages, as far as we send them."""
+"""An excerpt of Resend's API description with the fields that moorage sends."""
 
 
 @pytest.mark.parametrize("template", [None, TemplateRef("welcome", {"name": "Ada"})])

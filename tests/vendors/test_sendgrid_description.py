@@ -81,7 +81,7 @@ OURS: Json = {
         }
     }
 }
-"""What SendGrid says of a message, as far as we send it."""
+"""An excerpt of SendGrid's API description with the fields that moorage sends."""
 
 
 def test_requests_match_the_description() -> None:

@@ -137,7 +137,7 @@ OURS: Final[Json] = {
         "/v1/addresses/validate": path(listed(ADDRESS)),
     }
 }
-"""What ShipEngine says of requests, as far as we send them."""
+"""An excerpt of ShipEngine's API description with the fields that moorage sends."""
 
 
 def test_requests_match_the_description() -> None:

@@ -185,7 +185,7 @@ SCENARIOS: Final[dict[Scenario, object]] = {
     valid_address_in_other_letters: (AddressVerdict.VALID, True),
     address_of_nowhere: (AddressVerdict.INVALID, None, True),
 }
-"""Each scenario and its result at every vendor; a type of errors is an error of exactly it."""
+"""Scenarios of all vendors, each with its result or the class of its error."""
 
 DIFFERENCES: Final[dict[Scenario, dict[str, object]]] = {
     unknown_shipment: {"fedex": ShipmentState.UNKNOWN},
@@ -197,7 +197,7 @@ DIFFERENCES: Final[dict[Scenario, dict[str, object]]] = {
     label_after_the_cancellation: {"ups": VendorRejected},
     valid_address_in_other_letters: {"ups": (AddressVerdict.CORRECTED, True)},
 }
-"""The vendors with another result, each named in the page."""
+"""The vendors with another result for a scenario, which the page about parcels lists."""
 
 
 @pytest.mark.parametrize("subject", SUBJECTS, ids=name_of)

@@ -24,7 +24,7 @@ FIELDS = {
     "ScheduleType": "fixed",
     "ValidityPeriod": "integer",
 }
-"""What moorage says of a message, and as what."""
+"""The fields that moorage sends to Twilio, each with the name of its form."""
 FORMS = {
     "text": r".+",
     "list": r"https://.+",

@@ -62,7 +62,7 @@ OURS: Json = {
         ),
     }
 }
-"""What Square says of what we send, as far as we send it."""
+"""An excerpt of Square's API description with the fields that moorage sends."""
 
 
 def _everything() -> SquareSandbox:
