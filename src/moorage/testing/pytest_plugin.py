@@ -1,4 +1,4 @@
-"""Fixtures for tests of programs that call services by moorage.
+"""Pytest fixtures for programs that call services through moorage.
 
 ```python
 from moorage import Request, Service
@@ -55,7 +55,7 @@ _LONGEST: Final = 80
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add `--moorage-record`."""
+    """Add the option `--moorage-record` to pytest."""
     parser.getgroup("moorage").addoption(
         "--moorage-record",
         choices=tuple(_MODES),
@@ -72,13 +72,13 @@ def moorage_clock() -> VirtualClock:
 
 @pytest.fixture
 def moorage_sleeper(moorage_clock: VirtualClock) -> VirtualSleeper:
-    """Sleeps by advancing the clock; `sleeps` says for how long."""
+    """A sleeper that advances the virtual clock; `sleeps` has the durations."""
     return testing.VirtualSleeper(moorage_clock)
 
 
 @pytest.fixture
 def moorage_async_sleeper(moorage_clock: VirtualClock) -> AsyncVirtualSleeper:
-    """Sleeps until every task sleeps, and then the clock jumps; `sleeps` says for how long."""
+    """A sleeper that advances the virtual clock once every task sleeps."""
     return testing.AsyncVirtualSleeper(moorage_clock, autojump=True)
 
 
@@ -90,7 +90,7 @@ def moorage_vendor() -> FakeVendor:
 
 @pytest.fixture
 def moorage_observer() -> RecordingObserver:
-    """Records every event of every manager of this test."""
+    """An observer that records every event of this test's managers."""
     return testing.RecordingObserver()
 
 
@@ -101,7 +101,7 @@ def moorage_manager(
     moorage_vendor: FakeVendor,
     moorage_observer: RecordingObserver,
 ) -> Iterator[Callable[..., ConnectorManager]]:
-    """A function that makes a manager of services; it only reaches the fake vendor.
+    """A function that makes a manager whose services reach only the fake vendor.
 
     It takes every port that `ConnectorManager` takes, in place of the fixture's.
     """
@@ -162,7 +162,7 @@ def moorage_cassette(
     moorage_redaction: Redaction | None,
     moorage_secrets: Iterable[Secret],
 ) -> Iterator[Cassette]:
-    """Records the exchanges of this test in a file beside it, or replays them."""
+    """A cassette that records the exchanges of this test in a file, or replays them."""
     mode = _MODES[str(request.config.getoption("--moorage-record"))]
     with testing.Cassette(
         _tape_of(request), mode=mode, redaction=moorage_redaction, secrets=moorage_secrets
@@ -172,7 +172,7 @@ def moorage_cassette(
 
 @pytest.fixture
 def vendor_server() -> Iterator[VendorServer]:
-    """A vendor on a real port of this machine."""
+    """A vendor's server on a port of this machine."""
     with testing.VendorServer() as server:
         yield server
 

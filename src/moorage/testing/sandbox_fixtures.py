@@ -1,4 +1,4 @@
-"""Look up the sandbox fixture of a vendor, an account that can do all that the vendor can.
+"""Looks up the sandbox of a vendor, with an account that has all capabilities.
 
 Another package adds a vendor by a function like `fixture` in the modules of sandboxes, under the
 entry point of the vendor's name in the group `moorage.sandbox_fixtures`.
@@ -25,7 +25,7 @@ GROUP: Final = "moorage.sandbox_fixtures"
 
 
 def fixture_of(vendor: str, folder: Path) -> SandboxFixture:
-    """Return the sandbox fixture of a vendor.
+    """Return the sandbox of a vendor with an account.
 
     Args:
         vendor: name of the vendor.

@@ -1,4 +1,4 @@
-"""A payments vendor behind a hub with two accounts."""
+"""A payments vendor under test, behind a hub with two accounts of it."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class PaymentsSubject:
 
 
 class Lab(ContractLab[PaymentsSubject]):
-    """A vendor of payments under test."""
+    """A payments vendor under test, with its hub and its sandbox."""
 
     contract = "payments"
 
@@ -107,7 +107,7 @@ class Lab(ContractLab[PaymentsSubject]):
         return (self.subject.secret,)
 
     def configure(self, *accounts: str) -> None:
-        """Configure other accounts, or another order; stored data stay."""
+        """Reconfigure the hub with these accounts in this order; stored data stay."""
         self.hub = self._make(accounts)
 
     def order(self, source: str | None = None, **fields: Any) -> Charge:
@@ -187,7 +187,7 @@ class Lab(ContractLab[PaymentsSubject]):
                             )
 
     async def with_status(self, word: str, operation: str, *arguments: Any, **named: Any) -> Any:
-        """Return an operation's result when the vendor's last answer has this state.
+        """Return an operation's result if the vendor's last answer has this state.
 
         It is done twice: first as ever, to learn the word and how many requests it takes.
         """

@@ -1,4 +1,4 @@
-"""The checks of captures, voids and refunds."""
+"""Checks of captures, voids and refunds at a payments vendor."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Open: TypeAlias = Callable[[], Lab]
 
 
 async def a_part_is_captured(make: Open) -> None:
-    """A capture takes a part of the authorised amount, once per key, in the same currency only."""
+    """A capture takes a part of the authorised amount, once per idempotency key."""
     async with make() as lab:
         payment: Payment = await lab("authorize", lab.order(), idempotency_key="k-1")
         payment_state = await lab.settled(payment)
@@ -74,7 +74,7 @@ async def what_was_given_up_is_not_captured(make: Open) -> None:
 
 
 async def money_is_given_back_in_parts(make: Open) -> None:
-    """Parts are given back, each once for its key, and never more than was taken."""
+    """Parts of a payment are refunded once per key, and never more than was captured."""
     async with make() as lab:
         payment: Payment = await lab("charge", lab.order(), idempotency_key="k-1")
         payment = await lab.settled(payment)
@@ -100,7 +100,7 @@ async def money_is_given_back_in_parts(make: Open) -> None:
 
 
 async def a_step_too_far_is_refused(make: Open) -> None:
-    """A step that the payment is not in the state for is refused, now or later, by one error."""
+    """An operation that the payment's state does not allow is refused by the same error class."""
     async with make() as lab:
         payment: Payment = await lab("authorize", lab.order(), idempotency_key="k-1")
         await lab("capture", payment.ref, idempotency_key="k-2")

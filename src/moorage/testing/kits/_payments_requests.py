@@ -38,7 +38,7 @@ async def each_step_carries_its_key(make: Open) -> None:
 
 
 async def _keys(make: Open, prefix: str) -> list[str | None]:
-    """The keys of all requests of the operations that move money, in order."""
+    """Return the idempotency keys of all requests that move money, in order."""
     async with make() as lab:
 
         def key(name: str) -> str:
@@ -86,7 +86,7 @@ async def _keys(make: Open, prefix: str) -> list[str | None]:
 
 
 def _looks(lab: Lab, ref: Ref) -> list[tuple[str, Call]]:
-    """The operations that only read, as far as the vendor has them."""
+    """Return those operations of the vendor that only read."""
     looks: dict[PaymentsCapability, tuple[str, Call]] = {
         PaymentsCapability.LOOK_UP: ("get", partial(lab, "get", ref)),
         PaymentsCapability.LIST: ("payments", partial(lab, "payments", account=FIRST)),
@@ -121,7 +121,7 @@ async def a_list_has_every_payment(make: Open) -> None:
 
 
 def _is_sent_once(lab: Lab, sent: int, step: str) -> int:
-    """Check the requests of a step, and return how many there are by now."""
+    """Check that a step repeats no request, and return the number of requests so far."""
     requests = lab.sandbox.requests[sent:]
     for number, request in enumerate(requests):
         repeated = [

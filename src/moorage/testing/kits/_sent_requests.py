@@ -1,4 +1,4 @@
-"""Readings of the requests that reached a sandbox, which the kits of several contracts share."""
+"""Reads the requests that reached a sandbox, for the kits of several contracts."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def leaves(path: str, value: Any) -> list[tuple[str, Any]]:
 
 
 def moment_of(value: object) -> datetime | None:
-    """Return the moment that a value of a request names; None for values that name none.
+    """Return the time that a value of a request stands for; None if it is no time.
 
     A moment is an ISO 8601 text with a zone, a date of an email, or the seconds since 1970 of a
     time to come.

@@ -1,4 +1,4 @@
-"""Checks of buying: offers, labels, keys, and lines that break."""
+"""Checks of buying shipping labels: rates, labels, idempotency keys and broken connections."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ _MALFORMED: Final = (b"{}", b"[]", b"null", b"", b"<html></html>", b'{"rates": [
 
 
 def same(first: Ref, second: Ref) -> bool:
-    """True if two references name the same object."""
+    """Return whether two references name the same object."""
     return (first.vendor, first.account, first.id) == (second.vendor, second.account, second.id)
 
 
 async def offers_are_given(make: Open) -> None:
-    """Carriers' offers have prices, names that every vendor shares, and references that survive."""
+    """Carriers' rates have prices, common names, and references that can be stored as text."""
     async with make() as lab:
         result: RateResult = await lab("get_rates", lab.request())
         require(result.rates and result.raw, "There is no offer, or what the vendor said is lost.")
@@ -76,7 +76,7 @@ async def nobody_offers(make: Open) -> None:
 
 
 async def a_label_is_bought(make: Open) -> None:
-    """The best offer is bought, and the label, its number and its price are given."""
+    """The cheapest rate is bought, and the shipment has its label, number and price."""
     async with make() as lab:
         rates: RateResult = await lab("get_rates", lab.request())
         cheapest_rate = min(rates.rates, key=lambda rate: rate.total)
@@ -224,7 +224,7 @@ async def a_malformed_answer_is_no_success(make: Open) -> None:
 
 
 async def a_lost_answer_buys_nothing_twice(make: Open) -> None:
-    """A label that was bought and lost its answer is found again, or unknown; never a second."""
+    """If the answer to a label's purchase is lost, the key never buys a second label."""
     async with make() as lab:
         lab.line.lost = 0
         purchase = lab("create_shipment", lab.shipment(), idempotency_key="k-1")

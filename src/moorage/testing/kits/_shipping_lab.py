@@ -1,4 +1,4 @@
-"""A vendor of shipping behind a hub, on a line that may be cut."""
+"""A shipping vendor behind a hub, over a connection that a test can break."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class Line:
         self.dropped: int | None = None
 
     def before(self, request: Request, url: str) -> Response | None:
-        """Answer the request at once, fail, or forward it."""
+        """Answer a request without the vendor, raise an error, or forward the request."""
         if not self.whole:
             raise ConnectionFailed("There is no network.", may_have_been_processed=False)
         if not self.files and urlsplit(url).netloc != self._home:
@@ -122,7 +122,7 @@ class Line:
         return None
 
     def after(self, request: Request) -> None:
-        """Fail although the request was carried out, or return the answer."""
+        """Raise an error although the request was carried out, or forward the response."""
         if (
             self.lost is not None
             and self._subject.buys(request)
@@ -161,7 +161,7 @@ class _AsyncClient(AsyncSandboxHttpClient):
 
 
 class Lab(ContractLab[ShippingSubject]):
-    """A vendor of shipping under test.
+    """A shipping vendor under test, with its hub and its sandbox.
 
     Attributes:
         line: the connection to its sandbox.
@@ -200,14 +200,14 @@ def _accounts(subject: ShippingSubject) -> list[Account]:
 
 
 def plainly(factory: Callable[[], ShippingSubject]) -> Lab:
-    """A subject behind a synchronous hub."""
+    """Return a shipping vendor under test behind a synchronous hub."""
     subject = factory()
     line = Line(subject)
     return Lab(subject, line, Hub(_accounts(subject), http=_Client(line, subject.sandbox)))
 
 
 def awaited(factory: Callable[[], ShippingSubject]) -> Lab:
-    """A subject behind an asynchronous hub."""
+    """Return a shipping vendor under test behind an asynchronous hub."""
     subject = factory()
     line = Line(subject)
     http = _AsyncClient(line, subject.sandbox)

@@ -1,4 +1,4 @@
-"""Checks of the requests that the operations of shipping send."""
+"""Checks of the requests that shipping operations send."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ async def money_keeps_its_currency(make: Open) -> None:
 
 
 async def a_repeat_keeps_its_offer(make: Open) -> None:
-    """A purchase that is repeated with its key asks for no new offers, which may differ."""
+    """A purchase repeated with its key requests no new rates, which might differ."""
     async with make() as lab:
         await lab("get_rates", lab.request())
         paths = {item.path for item in lab.sandbox.requests if item.method == "POST"}
@@ -150,7 +150,7 @@ async def a_repeat_keeps_its_offer(make: Open) -> None:
 
 
 def _sent_secret(lab: Lab) -> str:
-    """The secret in the latest request: the vendor's own, or the token that it was traded for."""
+    """Return the secret in the latest request: the vendor's own, or its access token."""
     headers = lab.sandbox.requests[-1].headers
     is_sent = any(lab.subject.secret in value for _, value in headers.pairs)
     return lab.subject.secret if is_sent else (headers.get("authorization") or "").split()[-1]

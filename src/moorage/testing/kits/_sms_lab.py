@@ -1,4 +1,4 @@
-"""A vendor of text messages behind a hub with one account of it."""
+"""A vendor of text messages under test, behind a hub with one account of it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ URL: Final = "https://shop.example/texts"
 
 
 def no_words() -> dict[str, SmsStatus]:
-    """Return the empty default for a vendor's words."""
+    """Return an empty mapping, for a vendor without words for states."""
     return {}
 
 
@@ -86,7 +86,7 @@ class SmsSubject:
 
 
 class Lab(ContractLab[SmsSubject]):
-    """A vendor of text messages under test."""
+    """A vendor of text messages under test, with its hub and its sandbox."""
 
     contract = "sms"
 
@@ -111,14 +111,14 @@ class Lab(ContractLab[SmsSubject]):
     async def refused(
         self, kind: type[ConnectorError] | UnionType, doing: Awaitable[Any], step: str
     ) -> Any:
-        """Return the error that an operation must raise, which is of no subclass."""
+        """Return the error that an operation must raise, which has exactly this class."""
         error = await super().refused(kind, doing, step)
         require(type(error) is kind, f"{step} raised {type(error).__name__}: {error}")
         return error
 
 
 def calls_by_capability(lab: Lab) -> Mapping[SmsCapability, Callable[[], Awaitable[Any]]]:
-    """A call that needs each capability."""
+    """Return a call for each capability, which the call needs."""
     ref = Ref(lab.subject.vendor.name, ACCOUNT, "1")
     send_time = datetime.now(UTC) + timedelta(hours=1)
 

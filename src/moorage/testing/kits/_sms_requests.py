@@ -1,4 +1,4 @@
-"""The checks of what the operations of text messages send, and what they read."""
+"""Checks of the requests that SMS operations send, and of the answers that they read."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ async def each_message_carries_its_key(make: Open) -> None:
 
 
 async def _sent_keys(make: Open) -> list[frozenset[str]]:
-    """The keys of the requests of each message, for short and long keys of ours."""
+    """Return the idempotency keys in the requests of messages, for short and long keys."""
     async with make() as lab:
         if not lab.honours_keys():
             return []
@@ -104,7 +104,7 @@ async def a_message_is_sent_as_written(make: Open) -> None:
 
 
 async def each_of_many_is_sent_as_written(make: Open) -> None:
-    """Every message of a batch is sent, the last one too, and each result is of its message."""
+    """Every message of a batch is sent, and each result belongs to its message."""
     async with make() as lab:
         texts = [f"Number {number}." for number in range(4)]
         messages = [lab.message(text) for text in texts]
@@ -121,7 +121,7 @@ async def each_of_many_is_sent_as_written(make: Open) -> None:
 
 
 async def a_message_that_does_not_exist_is_not_found(make: Open) -> None:
-    """The look-up of a message that the vendor does not know is a refusal."""
+    """Looking up a message that the vendor does not know raises an error."""
     async with make() as lab:
         if SmsCapability.LOOK_UP not in lab.able:
             return
@@ -193,7 +193,7 @@ async def an_answer_is_read_in_full(make: Open) -> None:
 
 
 async def a_report_is_of_its_message(make: Open) -> None:
-    """Each word of a webhook has its meaning, and a report has neither sender nor text."""
+    """Each state in a delivery webhook has its meaning; a report has no sender and no text."""
     async with make() as lab:
         report, secret = lab.subject.report, lab.subject.webhook_secret
         if report is None or secret is None:

@@ -1,4 +1,4 @@
-"""The checks of a source, with one consumer of a topic."""
+"""Checks of a pipeline's source with a single consumer of its topic."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _LOST: Final = "A pipeline does not carry every record."
 
 
 async def messages_arrive_in_order(subject: SourceSubject) -> None:
-    """Each message arrives with its fields, and those with the same key in their order."""
+    """Each message arrives with its fields, and messages with the same key arrive in order."""
     async with reading(subject) as reader:
         messages = numbered(range(30), content_type="text/plain")
         await subject.publish(messages)
@@ -84,7 +84,7 @@ async def polls_are_bounded(subject: SourceSubject) -> None:
 
 
 async def poll_without_records_ends(subject: SourceSubject) -> None:
-    """A poll that finds nothing returns nothing after its time, and the next works."""
+    """A poll that finds nothing returns no records after its time, and the next poll works."""
     async with reading(subject) as reader:
         require(not await reader.poll(), "A poll of an empty topic returned records.")
         messages = numbered(range(3))
@@ -93,7 +93,7 @@ async def poll_without_records_ends(subject: SourceSubject) -> None:
 
 
 async def waiting_poll_returns_what_arrives(subject: SourceSubject) -> None:
-    """A poll that waits returns as soon as there is a record, and does not fill its limits."""
+    """A waiting poll returns as soon as there is a record, without filling its limits."""
     async with reading(subject) as reader:
         waiting = asyncio.ensure_future(reader.poll(LONG))
         await subject.publish(numbered([1]))
@@ -131,7 +131,7 @@ async def other_records_come_back(subject: SourceSubject) -> None:
 
 
 async def opening_again_loses_nothing(subject: SourceSubject) -> None:
-    """After it opens again, a source delivers again what it revoked, and lets the rest be done."""
+    """After a source opens again, revoked records come again; the others can be committed."""
     async with reading(subject) as reader:
         messages = numbered(range(10))
         await subject.publish(messages)
@@ -181,7 +181,7 @@ async def commit_does_not_wait_for_a_poll(subject: SourceSubject) -> None:
 
 
 async def released_records_come_back(subject: SourceSubject) -> None:
-    """Records that are given back are delivered again; the others are not."""
+    """Released records are delivered again, and the others are not."""
     async with reading(subject) as reader:
         messages = numbered(range(10))
         await subject.publish(messages)
@@ -219,7 +219,7 @@ async def extended_records_stay(subject: SourceSubject) -> None:
 
 
 async def closed_source_refuses(subject: SourceSubject) -> None:
-    """A source that is not open raises errors of moorage only, and closing repeatedly is fine."""
+    """A source that is not open raises only errors of moorage, and can be closed repeatedly."""
     reader = Reader(subject)
     for _ in range(2):
         try:
@@ -252,7 +252,7 @@ async def positions_are_kept_or_moved(subject: SourceSubject) -> None:
 
 
 async def lost_connection_loses_nothing(subject: SourceSubject) -> None:
-    """After a lost connection, all that was not done arrives, and the source works again."""
+    """After a lost connection, all uncommitted records arrive, and the source works again."""
     if subject.interrupt is None:
         return
     async with reading(subject) as reader:
@@ -269,14 +269,14 @@ async def lost_connection_loses_nothing(subject: SourceSubject) -> None:
 
 
 async def pipeline_keeps_the_order_of_keys(subject: SourceSubject) -> None:
-    """A pipeline of several lanes carries each record once, and those of a key in order."""
+    """A pipeline with several lanes delivers each record once, in order for each key."""
     sink = await _carried(subject, interrupt=None)
     require_order(sink.records)
     await _require_nothing_but_new(subject)
 
 
 async def pipeline_outlives_interruptions(subject: SourceSubject) -> None:
-    """A pipeline whose source loses its connection again and again carries each record."""
+    """A pipeline delivers every record although its source loses its connection repeatedly."""
     await _carried(subject, interrupt=subject.interrupt)
 
 
@@ -316,14 +316,14 @@ async def _carried(subject: SourceSubject, interrupt: Callable[[], None] | None)
 
 
 def _has(sink: MemorySink, count: int) -> bool:
-    """Return whether so many different messages are in a sink."""
+    """Return whether a sink has this number of different messages."""
     return len(set(payloads(sink.records))) >= count
 
 
 async def _until(
     running: asyncio.Future[PipelineReport], holds: Callable[[], bool], sentence: str
 ) -> None:
-    """Wait for a condition, in limited time, or until the pipeline has ended."""
+    """Wait a limited time for a condition, or until the pipeline has ended."""
     try:
         async with asyncio.timeout(patience()):
             while not holds() and not running.done():  # noqa: ASYNC110 - it has no event

@@ -1,4 +1,4 @@
-"""The source under test, and a reader that uses it as a pipeline does."""
+"""A source under test, and a reader that uses it as a pipeline does."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LONG: Final = PollLimits(1_000, 1_000_000, 3_600.0)
 
 @attrs.frozen(kw_only=True)
 class SourceSubject:
-    """A source under test. Each check wants a subject with a topic of its own.
+    """A source under test; each check needs a source with its own topic.
 
     Attributes:
         make: makes a source that reads the topic from its first message. All belong to the same
@@ -48,7 +48,7 @@ class SourceSubject:
 
 
 def numbered(numbers: Iterable[int], **fields: Any) -> list[Message]:
-    """Return messages with these numbers as their payloads, which have keys in turn."""
+    """Return messages with these numbers as payloads, whose keys repeat in turn."""
     return [
         Message(b"%d" % number, key=f"key-{number % KEYS}", id=f"id-{number}", **fields)
         for number in numbers
@@ -61,7 +61,7 @@ def payloads(items: Iterable[Message | SinkRecord]) -> list[bytes]:
 
 
 def require_order(records: Iterable[SinkRecord]) -> None:
-    """Fail the check if records with the same key came in another order than their numbers."""
+    """Fail the check if records with the same key are not in the order of their numbers."""
     numbers: dict[bytes | None, int] = {}
     for record in records:
         number = int(record.payload)
@@ -88,7 +88,7 @@ class Reader:
         self.void = 0
 
     async def open(self) -> None:
-        """Open the source, in limited time."""
+        """Open the source, and fail the check if that takes too long."""
         await soon(self.source.open(self._revoked), "The source does not open.")
 
     async def _revoked(self, partitions: Sequence[Partition] | None) -> None:
@@ -109,7 +109,7 @@ class Reader:
         return records or ()
 
     async def read(self, messages: Sequence[Message], *, commit: bool = False) -> list[SinkRecord]:
-        """Read until all of these messages have arrived, and return all that was delivered.
+        """Read until all of these messages have arrived, and return all delivered records.
 
         Args:
             messages: the messages.
@@ -148,7 +148,7 @@ class Reader:
             await asyncio.sleep(0.01)
 
     async def commit(self) -> None:
-        """Tell the source that everything delivered is done, in the form that it wants."""
+        """Commit all delivered records, in the form that the source wants."""
         records = self.held
         if self.source.commits == "prefix":
             records = list({record.place: record for record in records}.values())
@@ -157,7 +157,7 @@ class Reader:
 
 
 class CommitWatch:
-    """A source that tells which of its records are not committed.
+    """A wrapper around a source that records which records are not committed.
 
     Attributes:
         uncommitted: the records that were delivered and not committed.
@@ -178,7 +178,7 @@ class CommitWatch:
         return records
 
     async def commit(self, records: Sequence[SinkRecord], /) -> None:
-        """Record that records are done."""
+        """Commit records, and note that they are committed."""
         await self._source.commit(records)
         is_prefix = self._source.commits == "prefix"
         for record in records:
@@ -193,7 +193,7 @@ class CommitWatch:
 
 @asynccontextmanager
 async def reading(subject: SourceSubject) -> AsyncGenerator[Reader]:
-    """Open a source of the subject, and close it at the end."""
+    """Open a reader for a source under test, and close it at the end."""
     reader = Reader(subject)
     await reader.open()
     try:

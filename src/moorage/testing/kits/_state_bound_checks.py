@@ -1,4 +1,4 @@
-"""Checks of a store of shared state that may hold only a number of live states."""
+"""Checks of a store of shared state that limits the number of its states."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ async def reading_takes_no_room(stores: Stores) -> None:
 
 
 async def _fill_store(store: Subject, quiet: int) -> list[str]:
-    """Write as many states as there is room for."""
+    """Write as many states as the store has room for."""
     keys = [new_key() for _ in range(_BOUND)]
     with _never_full(f"A store for {_BOUND} states that matter refused one before it had them."):
         for key in keys:

@@ -54,7 +54,7 @@ class Write:
         self._error = error
 
     def apply(self, states: States, now: int) -> tuple[States, Seen]:
-        """Write the state, or raise the given error."""
+        """Write the values, or raise the command's error."""
         sleep(0)
         if self._error is not None:
             raise self._error
@@ -71,7 +71,7 @@ def new_key() -> str:
 
 
 def drawn(seed: int) -> Random:
-    """Random numbers that are the same in every run."""
+    """Return random numbers that are the same in every run."""
     return Random(seed)  # noqa: S311 - which is what it is for
 
 
@@ -93,7 +93,7 @@ class Hold:
         self._seconds = seconds
 
     def apply(self, states: States, now: int) -> tuple[States, None]:  # noqa: ARG002 - as commands have it
-        """Change nothing, and take a long time."""
+        """Change nothing, and wait until the command is released or its time is over."""
         self.held.set()
         self.free.wait(self._seconds)
         return states, None
@@ -115,7 +115,7 @@ class Append:
         self._number = number
 
     def apply(self, states: States, now: int) -> tuple[States, tuple[int, tuple[Any, ...]]]:
-        """Append."""
+        """Append the command's number to the states of its keys."""
         logs = tuple(() if state is None else state[2] for state in states[: self._written])
         if not self._number % 8:
             sleep(0)
@@ -136,7 +136,7 @@ class Appended:
 
 
 def require_one_order(history: Iterable[Appended], logs: Mapping[str, tuple[int, ...]]) -> None:
-    """Require that all commands happened one after another, each while it was being executed."""
+    """Fail the check unless the commands can have happened one after another."""
     commands_by_number = {command.number: command for command in history}
     previous_numbers: dict[int, set[int]] = {number: set() for number in commands_by_number}
     for key, log in logs.items():
@@ -193,7 +193,7 @@ def same(first: object, second: object) -> bool:
 
 
 def plain_value(chance: Random, depth: int = 0) -> object:
-    """A value of any kind that a state may have."""
+    """Return a random value of any kind that a state may have."""
     kinds = 7 if depth < 3 else 6
     match chance.randrange(kinds):
         case 0:
@@ -213,7 +213,7 @@ def plain_value(chance: Random, depth: int = 0) -> object:
 
 
 def printable(chance: Random) -> str:
-    """Any printable text."""
+    """Return a random printable text."""
     return "".join(chance.choices(_LETTERS, k=chance.choice((0, 1, 5, 40))))
 
 

@@ -1,4 +1,4 @@
-"""A synchronous or asynchronous store under test, with many concurrent callers."""
+"""A store under test, synchronous or asynchronous, with many concurrent callers."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ On a busy machine each turn may take milliseconds, and so many turns would take 
 
 
 class Subject:
-    """The store under test, which a factory gave, with a function that makes its time pass or not.
+    """A store of shared state under test, and a function that lets its time pass.
 
     Its verbs are awaited; those of a plain store never suspend.
     """
@@ -47,24 +47,24 @@ class Subject:
         self._awaited = is_async
 
     async def read(self, key: str) -> State | None:
-        """The state of a key."""
+        """Return the store's state of a key."""
         _, (state,) = await self.execute(read(key))
         return state  # type: ignore[no-any-return]  # as it was written
 
     async def now(self) -> int:
-        """The store's time."""
+        """Return the store's current time."""
         now, _ = await self.execute(read(new_key()))
         return now  # type: ignore[no-any-return]  # or the check of time fails
 
     async def together(self, flows: Sequence[Flow]) -> None:
-        """Run flows concurrently: in tasks, or each in a thread."""
+        """Run functions concurrently, each in a task or a thread."""
         if self._awaited:
             await asyncio.gather(*(flow() for flow in flows))
         else:
             _in_threads(flows)
 
     async def breathe(self) -> None:
-        """Yield to other tasks."""
+        """Yield to other tasks of the event loop."""
         if self._awaited:
             await asyncio.sleep(0)
 

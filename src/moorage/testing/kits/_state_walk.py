@@ -1,4 +1,4 @@
-"""Random sequences of a service's store commands, and the answers that each may have."""
+"""Random commands of services for a store, and the answers that each may have."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _TARGETS = ("vendor", "vendor", "other")
 
 
 class Walk:
-    """Draws one command after another as a few confused callers would give them.
+    """Draws random commands, as several confused callers of a store would send them.
 
     Args:
         chance: what is drawn from.
@@ -160,7 +160,7 @@ class Walk:
 
 
 def _possible_states(state: State | None, now: int) -> tuple[State | None, ...]:
-    """The values that a store may return for a state: an expired one may be removed already."""
+    """Return the values that a store may return for a state, which may have expired."""
     return (state, None) if _has_lapsed(state, now) else (state,)
 
 
@@ -174,7 +174,7 @@ def _has_lapsed(state: State | None, now: int) -> bool:
 
 
 def _moments(earliest_time: int, latest_time: int) -> Iterator[int]:
-    """Both ends of a span of time, and then moments all over it.
+    """Yield both ends of a time span, and then times within it.
 
     On a slow machine a lease may end, and a limit allow the next call, within one span.
     """
@@ -190,7 +190,7 @@ def require_decision(
     outcome: tuple[object, tuple[State | None, ...]],
     between: tuple[int, int],
 ) -> None:
-    """Require that the command, at some moment between, decides so."""
+    """Fail the check unless the command could have had this answer at some time in a span."""
     answer, later_states = outcome
     earliest_time, latest_time = between
     # What was written tells when; what left no trace may have happened at any moment between.

@@ -1,4 +1,4 @@
-"""Checks of the requests that the operations of storage send."""
+"""Checks of the requests that storage operations send."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ def entry(number: int) -> CacheEntry:
 
 
 async def nothing_is_there_at_first(factory: AsyncFactory) -> None:
-    """An unused key has no answers, and can be forgotten."""
+    """A new cache has no responses under a key, and removing them does nothing."""
     cache, key = factory(), _key()
     await _require_entries(cache, key)
     await cache.forget(key)
@@ -101,7 +101,7 @@ async def what_is_forgotten_is_gone(factory: AsyncFactory) -> None:
 
 
 async def what_was_looked_up_before_it_was_forgotten_is_not_kept(factory: AsyncFactory) -> None:
-    """An answer that was requested before its key was forgotten is not stored."""
+    """A response requested before its key was removed from the cache is not stored."""
     cache, key = factory(), _key()
     for has_entry in (False, True):
         if has_entry:
@@ -127,7 +127,7 @@ async def of_two_that_looked_at_once_one_keeps(factory: AsyncFactory) -> None:
 
 
 async def answers_grow_old(factory: AsyncFactory) -> None:
-    """An answer is found older by the time that it has rested, and no more than that."""
+    """A cached response ages by the time that it spends in the cache."""
     cache, key = factory(), _key()
     start_time = time.monotonic()
     await _store_answer(cache, key, entry(1))
@@ -168,7 +168,7 @@ async def answers_are_kept_as_long_as_asked(factory: AsyncFactory) -> None:
 
 
 def many_threads_may_use_it(factory: Factory) -> None:
-    """Concurrent threads replace a key one at a time."""
+    """Threads that replace a cached response concurrently do so one at a time."""
     cache, key = factory(), _key()
     marks: list[int] = []
     error_messages: list[str] = []

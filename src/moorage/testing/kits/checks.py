@@ -72,7 +72,7 @@ class Control:
         self._thread = Thread(target=self._measure, name="moorage control", daemon=True)
 
     def __enter__(self) -> Self:
-        """Begin to measure."""
+        """Begin to measure the time that a busy machine withholds."""
         self._thread.start()
         return self
 
@@ -82,7 +82,7 @@ class Control:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Measure no more."""
+        """End the measurement."""
         self._over.set()
         self._thread.join()
 
@@ -97,7 +97,7 @@ class Control:
 def timely(
     check: Callable[..., Coroutine[Any, Any, None]], control: Callable[[], Control] = Control
 ) -> Callable[..., Coroutine[Any, Any, None]]:
-    """A check that is tried again if it fails by accident.
+    """Return a check that is tried again if a busy machine made it fail.
 
     A failure while the machine withheld time from this process proves nothing: the check is tried
     again, up to twelve times. On a steady machine a check may come too late twice. An adapter that
@@ -175,7 +175,7 @@ def _fail(answer: asyncio.Future[Any], error: BaseException) -> None:
 
 
 class Flag:
-    """An event that is set once, for threads and tasks alike."""
+    """An event for threads and tasks that is set once."""
 
     def __init__(self) -> None:
         self._event = Event()
@@ -184,7 +184,7 @@ class Flag:
         self._long = patience() / 8
 
     async def wait(self) -> bool:
-        """Wait until the flag is set, or considered missing; return whether it is set."""
+        """Wait until the event is set or its time is over; return whether it is set."""
         end = time.monotonic() + self._long
         while not self.is_set() and time.monotonic() < end:  # noqa: ASYNC110 - of any loop
             await asyncio.sleep(0.000_5)
@@ -194,7 +194,7 @@ class Flag:
 async def require_pages(
     find: Callable[[Any], Awaitable[Any]], query: Any, expected: Sequence[str], limit: int
 ) -> None:
-    """Fail the check unless a query's pages hold the expected entries, each one once.
+    """Fail the check unless a query's pages contain each expected entry once.
 
     Args:
         find: returns a page of a query; its `items` have ids, and `next` leads to the next page.

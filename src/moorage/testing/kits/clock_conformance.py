@@ -37,7 +37,7 @@ _NAPS: Final = (0.0, 0.000_000_1, 0.000_3, 0.001_7, 0.004)
 
 
 def nanoseconds_never_go_back(clocks: Clocks) -> None:
-    """Readings of one clock are whole numbers, each no smaller than the one before."""
+    """The readings of a clock are whole numbers, each no smaller than the one before."""
     clock = clocks()
     readings = [clock.nanoseconds() for _ in range(1_000)]
     require(all(type(reading) is int for reading in readings), "nanoseconds() must be an int.")
@@ -45,13 +45,13 @@ def nanoseconds_never_go_back(clocks: Clocks) -> None:
 
 
 def utc_is_aware(clocks: Clocks) -> None:
-    """The time of day has a time zone, which is UTC."""
+    """A clock's time of day has the time zone UTC."""
     now = clocks().utc()
     require(now.utcoffset() == timedelta(0), f"utc() must be aware and in UTC, not {now!r}.")
 
 
 def sleep_is_never_early(sleepers: Sleepers) -> None:
-    """A sleep takes at least as long as asked, by the clock beside it."""
+    """A sleep takes at least the requested time, as measured by a clock."""
     clock, sleeper = sleepers()
     for nap in _NAPS:
         start = clock.nanoseconds()
@@ -60,7 +60,7 @@ def sleep_is_never_early(sleepers: Sleepers) -> None:
 
 
 async def async_sleep_is_never_early(sleepers: AsyncSleepers) -> None:
-    """A sleep takes at least as long as asked, by the clock beside it."""
+    """An asynchronous sleep takes at least the requested time, as measured by a clock."""
     clock, sleeper = sleepers()
     for nap in _NAPS:
         start = clock.nanoseconds()
@@ -80,7 +80,7 @@ async def sleeping_lets_others_run(sleepers: AsyncSleepers) -> None:
 
 
 async def sleepers_wake_in_time_order(sleepers: AsyncSleepers) -> None:
-    """Sleepers wake in the order of their durations."""
+    """Tasks that sleep at the same time wake in the order of their durations."""
     _, sleeper = sleepers()
     woken_numbers: list[float] = []
 
@@ -104,7 +104,7 @@ async def cancelling_ends_a_sleep(sleepers: AsyncSleepers) -> None:
 
 
 async def _answer() -> None:
-    """Run as the other process."""
+    """Do nothing, as another task that must run during a sleep."""
 
 
 def _long_enough(seconds: float, slept: int) -> None:

@@ -43,7 +43,7 @@ OTHER: Final = Credentials.bearer("other")
 
 
 def _view(factory: Factory, renew: AsyncRenew) -> AsyncCredentialProvider:
-    """Make a synchronous provider, and return it with a thread for each caller."""
+    """Return an asynchronous view of a new synchronous provider, with a thread for each call."""
 
     async def renewed_credentials(
         service: str, tenant: str | None, stale: Credentials
@@ -67,7 +67,7 @@ class Renewals:
             self.may_end.set()
 
     async def __call__(self, service: str, tenant: str | None, stale: Credentials) -> Credentials:
-        """Renew."""
+        """Return the new credentials, or wait or raise an error first."""
         self.calls.append((service, tenant))
         self.begun.set()
         if tenant != "unhindered":
@@ -79,7 +79,7 @@ class Renewals:
 
 
 async def what_was_put_is_got(factory: AsyncFactory) -> None:
-    """The credential stored last is the one returned."""
+    """A provider returns the credential that was stored last."""
     provider = factory(Renewals())
     for credentials in (OLD, NEW):
         await provider.rotate("stripe", None, credentials)
@@ -104,7 +104,7 @@ async def nothing_is_not_found(factory: AsyncFactory) -> None:
 
 
 async def owners_are_apart(factory: AsyncFactory) -> None:
-    """A credential belongs to one service and one tenant; without a tenant it serves no tenant."""
+    """A credential belongs to one service and tenant; without a tenant, it is for none."""
     owners = [(service, tenant) for service in ("a", "b") for tenant in (None, "a", "None", "")]
     for owner in owners:
         provider = factory(Renewals())
@@ -155,7 +155,7 @@ async def what_is_newer_is_not_renewed(factory: AsyncFactory) -> None:
 
 
 async def one_renews_for_all(factory: AsyncFactory) -> None:
-    """If many callers request the same renewal, one renews and all get its result."""
+    """If many callers renew a credential at once, one does so, and all get its result."""
     renewals = Renewals(waits=True)
     provider = factory(renewals)
     await provider.rotate("stripe", None, OLD)

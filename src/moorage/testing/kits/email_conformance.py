@@ -58,7 +58,7 @@ LETTER: Final = b"%PDF-1.7\r\n\x00" + bytes(reversed(range(256))) * 41
 
 @attrs.frozen
 class _AsyncHub:
-    """A synchronous hub whose operations are coroutines."""
+    """A synchronous hub whose operations are called as coroutines."""
 
     hub: Any
 
@@ -67,7 +67,7 @@ class _AsyncHub:
         return self.hub.account(name)
 
     def email(self) -> AsyncView:
-        """Return the operations of mail."""
+        """Return the hub's email operations as coroutines."""
         return AsyncView(self.hub.email())
 
 
@@ -257,7 +257,7 @@ async def failures_have_their_types(factory: Factory) -> None:
 
 
 async def a_success_that_is_none_is_told(factory: Factory) -> None:
-    """An answer of success without its required content is a vendor's error, and not retried."""
+    """An answer of success without its content is a vendor's error, and is not retried."""
     lab = factory()
     if lab.malform is None:
         return
@@ -368,7 +368,7 @@ ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = (
 
 
 def _view(factory: Factory) -> EmailLab:
-    """Make a lab of synchronous hubs, and return it with operations that are coroutines."""
+    """Return a lab of synchronous hubs whose operations are called as coroutines."""
     lab = factory()
     return attrs.evolve(lab, hub=_AsyncHub(lab.hub), stranger=_AsyncHub(lab.stranger))
 

@@ -1,4 +1,4 @@
-"""Checks that every way of running several steps concurrently must pass.
+"""Checks of every implementation that runs several steps concurrently.
 
 ```python
 import pytest
@@ -88,14 +88,14 @@ async def results_come_in_the_order_of_the_steps(factory: AsyncFactory) -> None:
 
 
 async def nothing_comes_of_nothing(factory: AsyncFactory) -> None:
-    """Without steps the list of results is empty."""
+    """Without steps, a gatherer returns an empty list."""
     steps: list[Step[int]] = []
     results = await soon(factory().every(steps, at_once=3), _HANGS)
     require(results == [], f"No step was given, and {results} came of it.")
 
 
 async def steps_run_at_once(factory: AsyncFactory) -> None:
-    """The allowed number of steps run concurrently, and never more."""
+    """A gatherer runs the allowed number of steps concurrently, and never more."""
     for at_once in (1, 2, 3):
         visit = _Visit(at_once)
         steps = [visit.__call__] * (at_once * 2)
@@ -105,7 +105,7 @@ async def steps_run_at_once(factory: AsyncFactory) -> None:
 
 
 class _Visit:
-    """A step that waits until as many are under way as are expected."""
+    """A step that waits until the expected number of steps run at the same time."""
 
     def __init__(self, expected: int) -> None:
         self._expected = expected
@@ -174,7 +174,7 @@ async def the_first_good_result_is_enough(factory: AsyncFactory) -> None:
 
 
 async def without_a_good_result_the_last_is_returned(factory: AsyncFactory) -> None:
-    """If no result is good, the last one is returned, after every step has run."""
+    """If no step has a good result, the last result is returned, after every step has run."""
     steps = [_step(_echo, number) for number in range(3)]
     result = await soon(
         factory().first(steps, stagger=patience() * 2, good=_unreachable_task), _HANGS

@@ -155,7 +155,7 @@ _SHARED_CHECKS: Final = _timely(
 
 
 def _sync_function(check: Callable[[Any], Coroutine[Any, Any, None]]) -> Callable[[Any], None]:
-    """Return the check of an asynchronous client for a synchronous one."""
+    """Return a check of an asynchronous HTTP client as one of a synchronous client."""
 
     @wraps(check)
     def run_sync(factory: Callable[..., HttpClient]) -> None:

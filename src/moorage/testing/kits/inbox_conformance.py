@@ -1,4 +1,4 @@
-"""Checks that every store of webhooks must pass.
+"""Checks that every inbox, a store of webhooks, must pass.
 
 ```python
 import pytest

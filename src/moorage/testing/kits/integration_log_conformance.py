@@ -49,7 +49,7 @@ _STATUSES: Final = tuple(IntegrationStatus)
 
 
 def _view(factory: Factory) -> AsyncIntegrationLogger:
-    """Make a synchronous log, and return it with asynchronous queries."""
+    """Return an asynchronous view of a new synchronous integration log."""
     return cast("AsyncIntegrationLogger", AsyncView(factory(), unchanged={"write"}))
 
 
@@ -114,7 +114,7 @@ QUERIES: Final = (
 
 
 async def entries_are_kept_as_they_are(factory: AsyncFactory) -> None:
-    """Entries come back unchanged, field by field."""
+    """Entries of an integration log are read back unchanged, field by field."""
     log = factory()
     for number in (0, 1):
         written_entry = entry(number)
@@ -161,7 +161,7 @@ async def pages_stay_while_entries_are_written(factory: AsyncFactory) -> None:
 
 
 async def a_page_looks_through_a_limited_number(factory: AsyncFactory) -> None:
-    """A page stops after `scan_limit` entries of its window, says so, and the next goes on there.
+    """A page ends after `scan_limit` entries and says so; the next page continues there.
 
     `page_of` in `moorage.domain.observation.log_pages` is the rule.
     """
@@ -211,7 +211,7 @@ async def all_that_match_are_removed(factory: AsyncFactory) -> None:
 
 
 async def what_was_just_written_is_removed(factory: AsyncFactory) -> None:
-    """Removal also covers entries that are written but not yet visible."""
+    """Removal from the log covers entries that are written but not yet visible."""
     log = factory()
     for number in range(30):
         log.write(entry(number))
@@ -242,7 +242,7 @@ def many_threads_may_write(factory: Factory) -> None:
 async def _filled_log(
     factory: AsyncFactory,
 ) -> tuple[AsyncIntegrationLogger, list[IntegrationLog]]:
-    """A log of thirty entries, and these, newest first."""
+    """Return a log with thirty entries, and the entries, newest first."""
     log, entries = factory(), [entry(number) for number in range(30)]
     for log_entry in entries:
         log.write(log_entry)
@@ -251,7 +251,7 @@ async def _filled_log(
 
 
 async def _shows(log: AsyncIntegrationLogger, expected: int) -> None:
-    """Wait until so many entries can be read."""
+    """Wait until this number of entries can be read from the log."""
     end = time.monotonic() + patience()
     while (shown_count := (await log.summarise(LogQuery())).count) < expected:
         require(time.monotonic() < end, f"Of {expected} entries, {shown_count} can be read.")

@@ -1,4 +1,4 @@
-"""Checks that every kind of locks must pass.
+"""Checks that every implementation of named semaphores must pass.
 
 ```python
 import pytest
@@ -38,12 +38,12 @@ _NEVER: Final = "A caller that a place was free for was not let in."
 
 
 def _view(factory: Factory) -> AsyncLocks:
-    """Make synchronous locks, and return them with a thread for each caller that waits."""
+    """Return an asynchronous view of new synchronous locks, with a thread for each call."""
     return cast("AsyncLocks", AsyncView(factory(), threads=True, unchanged={"release"}))
 
 
 class _Guest:
-    """A caller that waits for a slot, and holds it once admitted."""
+    """A caller that waits for a semaphore's slot, and then holds it."""
 
     def __init__(self, locks: AsyncLocks, *, timeout: float | None = None) -> None:
         timeout = patience() if timeout is None else timeout
@@ -52,7 +52,7 @@ class _Guest:
 
 
 async def there_are_as_many_places_as_told(factory: AsyncFactory) -> None:
-    """A slot has one holder at a time, and is available again when released."""
+    """A semaphore's slot has one holder at a time, and is free again after its release."""
     locks = factory()
     holders = [object(), object(), object()]
     for places, holder in enumerate(holders, 1):
@@ -65,7 +65,7 @@ async def there_are_as_many_places_as_told(factory: AsyncFactory) -> None:
 
 
 async def names_are_apart(factory: AsyncFactory) -> None:
-    """The slots of one name are independent of those of another name."""
+    """The semaphores of different names have independent slots."""
     locks, first_holder, second_holder = factory(), object(), object()
     require(await _enters(locks, first_holder, name="a"), "A place of 'a' was not given.")
     require(await _enters(locks, second_holder, name="b"), "A place of 'b' was held by 'a'.")
@@ -74,7 +74,7 @@ async def names_are_apart(factory: AsyncFactory) -> None:
 
 
 async def only_a_holder_gives_back(factory: AsyncFactory) -> None:
-    """A release by a caller without a slot does nothing."""
+    """Releasing a semaphore's slot without holding one does nothing."""
     locks, holder, refused_caller = factory(), object(), object()
     locks.release(_NAME, holder)
     await _enters(locks, holder)
@@ -89,7 +89,7 @@ async def only_a_holder_gives_back(factory: AsyncFactory) -> None:
 
 
 async def nobody_waits_without_time_or_line(factory: AsyncFactory) -> None:
-    """Without a timeout or a queue, a caller is refused at once instead of waiting."""
+    """Without a timeout or a queue, a caller of a semaphore is refused at once."""
     locks = factory()
     await _enters(locks)
     for queue, timeout in ((9, 0.0), (9, -1.0), (0, patience() * 2)):
@@ -99,7 +99,7 @@ async def nobody_waits_without_time_or_line(factory: AsyncFactory) -> None:
 
 
 async def a_wait_is_as_long_as_told(factory: AsyncFactory) -> None:
-    """An unsuccessful caller waits for its timeout, then leaves the queue."""
+    """A caller that gets no slot waits for its timeout, and then leaves the queue."""
     locks, holder = factory(), object()
     await _enters(locks, holder)
     start = time.monotonic()
@@ -113,7 +113,7 @@ async def a_wait_is_as_long_as_told(factory: AsyncFactory) -> None:
 
 
 async def a_full_line_refuses_at_once(factory: AsyncFactory) -> None:
-    """A full queue refuses further callers at once."""
+    """A semaphore with a full queue refuses further callers at once."""
     locks, holder = factory(), object()
     await _enters(locks, holder)
     waiting_guests = [await _joins(locks, ahead) for ahead in range(3)]
@@ -124,7 +124,7 @@ async def a_full_line_refuses_at_once(factory: AsyncFactory) -> None:
 
 
 async def first_come_first_served(factory: AsyncFactory) -> None:
-    """Slots are granted in the order in which callers began to wait."""
+    """A semaphore grants slots in the order in which callers began to wait."""
     locks, holder = factory(), object()
     await _enters(locks, holder)
     waiting_guests = [await _joins(locks, ahead) for ahead in range(4)]
@@ -132,7 +132,7 @@ async def first_come_first_served(factory: AsyncFactory) -> None:
 
 
 async def nobody_overtakes(factory: AsyncFactory) -> None:
-    """A released slot goes to the caller that waits longest, not to a new one."""
+    """A released slot goes to the caller that has waited longest, not to a new one."""
     locks, holder = factory(), object()
     await _enters(locks, holder)
     guest = await _joins(locks, 0)
@@ -142,7 +142,7 @@ async def nobody_overtakes(factory: AsyncFactory) -> None:
 
 
 async def who_waited_in_vain_is_passed_over(factory: AsyncFactory) -> None:
-    """A released slot skips callers that have left the queue, at any position."""
+    """A released slot is not granted to callers that have left the queue."""
     locks, holder = factory(), object()
     await _enters(locks, holder)
     patient_guests: list[_Guest] = []
@@ -155,7 +155,7 @@ async def who_waited_in_vain_is_passed_over(factory: AsyncFactory) -> None:
 
 
 async def nobody_is_lost(factory: AsyncFactory) -> None:
-    """With many callers that come, wait and leave, the limit holds and no caller is stuck."""
+    """While many callers come, wait and leave, the limit holds, and none waits forever."""
     locks = factory()
     inside_count = largest_count = served_count = 0
 
@@ -189,7 +189,7 @@ async def a_cancelled_waiter_holds_nothing(factory: AsyncFactory) -> None:
 
 
 async def a_place_given_to_the_cancelled_goes_on(factory: AsyncFactory) -> None:
-    """If a caller is cancelled as it receives a slot, the slot goes to the next caller."""
+    """If a caller is cancelled as it gets a slot, the next waiting caller gets the slot."""
     for cancelled_first in (False, True):
         locks, holder = factory(), object()
         await _enters(locks, holder)
@@ -202,7 +202,7 @@ async def a_place_given_to_the_cancelled_goes_on(factory: AsyncFactory) -> None:
 
 
 def threads_never_crowd(factory: Factory) -> None:
-    """Many quick threads never hold more slots than there are."""
+    """Many quick threads never hold more slots than a semaphore has."""
     locks, long_timeout, start = factory(), patience(), Barrier(8)
     inner_numbers, largest_numbers, refused_numbers = [0] * 8, [0] * 8, [0] * 8
 
@@ -234,12 +234,12 @@ def threads_never_crowd(factory: Factory) -> None:
 async def _enters(
     locks: AsyncLocks, holder: object = None, *, name: str = _NAME, places: int = 1
 ) -> bool:
-    """True if a newcomer gets a place at once."""
+    """Return whether a new caller gets a slot at once."""
     return await locks.acquire(name, holder or object(), places=places, queue=0, timeout=0)
 
 
 async def _joins(locks: AsyncLocks, ahead: int) -> _Guest:
-    """Add a caller behind `ahead` waiting callers, and wait until it waits."""
+    """Add a caller behind `ahead` waiting callers, and return once it waits."""
     guest = _Guest(locks)
     end = time.monotonic() + patience()
     while time.monotonic() < end:
@@ -255,7 +255,7 @@ async def _joins(locks: AsyncLocks, ahead: int) -> _Guest:
 
 
 async def _everybody_enters(locks: AsyncLocks, holder: object, waiting: list[_Guest]) -> None:
-    """Release the places one by one, and see the next caller enter each time."""
+    """Release the slots one by one, and check that each goes to the next caller."""
     requests = [guest.acquisition for guest in waiting]
     for guest in waiting:
         locks.release(_NAME, holder)

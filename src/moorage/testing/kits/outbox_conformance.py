@@ -1,4 +1,4 @@
-"""Checks that every store of calls must pass.
+"""Checks that every outbox, a store of calls, must pass.
 
 ```python
 import pytest

@@ -1,4 +1,4 @@
-"""Checks that every vendor of payments must pass.
+"""Checks that every payments vendor must pass.
 
 `moorage scaffold vendor NAME --contract payments` writes a vendor, and a test that runs all
 checks.
@@ -97,7 +97,7 @@ _AMOUNTS: Final = (
 
 
 async def a_payment_is_taken_once(make: Open) -> None:
-    """A payment is taken once for its key, and every repeat has the same receipt."""
+    """A payment is charged once per idempotency key, and repeats return the same receipt."""
     async with make() as lab:
         order = lab.order()
         payments = [await lab("charge", order, idempotency_key="k-1") for _ in range(3)]
@@ -152,7 +152,7 @@ async def amounts_are_exact(make: Open) -> None:
 
 
 async def a_decline_says_why(make: Open) -> None:
-    """A declined payment has our reason and the vendor's, and so does its repeat."""
+    """A declined payment has moorage's and the vendor's reason, also when it is repeated."""
     async with make() as lab:
         for source, reason in (
             (lab.subject.declined, None),
@@ -217,7 +217,7 @@ async def what_failed_is_unknown(make: Open) -> None:
 
 
 async def a_lost_answer_is_asked_for_again(make: Open) -> None:
-    """A payment with a lost answer is unknown, and settled under its key without a charge."""
+    """A payment whose answer is lost is unknown, and repeating its key charges nothing twice."""
     async with make() as lab:
         lab.sandbox.fail(Lost())
         charge_call = lab("charge", lab.order(), idempotency_key="k-1")
@@ -233,7 +233,7 @@ async def a_lost_answer_is_asked_for_again(make: Open) -> None:
 
 
 async def an_unreadable_success_is_asked_for_again(make: Open) -> None:
-    """A payment with an unreadable answer is unknown, and its key returns the receipt, once."""
+    """A payment with an unreadable answer is unknown, and its key returns the receipt."""
     async with make() as lab:
         for number, body in enumerate(_MALFORMED):
             key = f"k-{number}"
@@ -269,7 +269,7 @@ async def an_unreadable_step_is_asked_for_again(make: Open) -> None:
 
 
 async def a_new_word_is_no_success(make: Open) -> None:
-    """An unknown state is reported as unknown, never as success, with the vendor's word."""
+    """An unknown state of a payment is reported with the vendor's word, never as success."""
     async with make() as lab:
         part = Money("5.00", "EUR")
         order = lab.order()
@@ -343,7 +343,7 @@ async def a_new_word_in_a_webhook_is_no_success(make: Open) -> None:
 
 
 async def amounts_in_webhooks_are_exact(make: Open) -> None:
-    """Webhooks report exact amounts in currencies with three decimals and with none."""
+    """Payment webhooks report exact amounts in currencies with three decimals or none."""
     for amount in (Money("1.230", "KWD"), Money("500", "JPY")):
         async with make() as lab:
             try:
@@ -432,7 +432,7 @@ async def options_arrive(make: Open) -> None:
 
 
 async def nothing_shows_what_is_paid_with(make: Open) -> None:
-    """Neither orders nor receipts show the means of payment, and accounts hide their secrets."""
+    """Orders and receipts do not show the means of payment, and accounts hide secrets."""
     async with make() as lab:
         order = lab.order()
         payment = await lab("charge", order, idempotency_key="k-1")

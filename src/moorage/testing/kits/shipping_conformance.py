@@ -1,4 +1,4 @@
-"""Checks that every vendor of shipping must pass.
+"""Checks that every shipping vendor must pass.
 
 `moorage scaffold vendor NAME --contract shipping` writes a vendor, and a test that runs all
 checks.
@@ -100,7 +100,7 @@ async def what_it_cannot_do_is_refused(make: Open) -> None:
 
 
 async def what_it_can_do_is_done(make: Open) -> None:
-    """Each declared capability reaches the carriers in the right form."""
+    """Each capability that a shipping vendor declares works with its carriers."""
     async with make() as lab:
         one_by_one = {
             ShippingCapability.LABEL_AGAIN,
@@ -147,7 +147,7 @@ async def a_parcel_is_followed(make: Open) -> None:
 
 
 async def a_shipment_is_called_back(make: Open) -> None:
-    """A cancellation is pending until the carrier confirms it, and can be repeated."""
+    """A shipment's cancellation is pending until the carrier confirms it, and can be repeated."""
     async with make() as lab:
         if ShippingCapability.CANCEL not in lab.able:
             return
@@ -176,7 +176,7 @@ async def a_shipment_is_called_back(make: Open) -> None:
 
 
 async def an_address_is_checked(make: Open) -> None:
-    """An address is valid, corrected or invalid, and is never replaced unasked."""
+    """An address check reports valid, corrected or invalid, and never replaces an address."""
     async with make() as lab:
         if ShippingCapability.VALIDATE_ADDRESS not in lab.able:
             return

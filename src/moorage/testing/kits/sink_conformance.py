@@ -61,11 +61,11 @@ _BAD: Final = 5
 
 
 class SinkSubject(Protocol):
-    """A sink with its destination."""
+    """A sink under test, with its destination."""
 
     @property
     def sink(self) -> SinkConnector:
-        """The sink, not yet opened."""
+        """The sink under test, which is not yet opened."""
         ...
 
     @property
@@ -91,7 +91,7 @@ Check: TypeAlias = Callable[[Factory], Coroutine[Any, Any, None]]
 
 
 async def flushed_records_are_stored(factory: Factory) -> None:
-    """Records that were processed without an error are stored after `flush`, in their order."""
+    """Records that a sink processed without an error are stored after `flush`, in order."""
     async with factory() as subject:
         await subject.sink.open()
         await _deliver(subject.sink, _records(subject, _NUMBERS))
@@ -101,7 +101,7 @@ async def flushed_records_are_stored(factory: Factory) -> None:
 
 
 async def each_record_has_a_result(factory: Factory) -> None:
-    """A batch of one has the result of its record, or None."""
+    """A sink returns one result for a batch of one record, or None."""
     async with factory() as subject:
         await subject.sink.open()
         results = await subject.sink.process_batch(_records(subject, [1]))
@@ -142,7 +142,7 @@ async def failed_batch_has_done_nothing(factory: Factory) -> None:
 
 
 async def bad_record_costs_no_other(factory: Factory) -> None:
-    """A pipeline stores every good record once, in their order, and sets the bad one aside."""
+    """A pipeline stores every good record once and in order, and the bad one as a dead letter."""
     async with factory() as subject:
         bad = subject.bad_record(_BAD)
         records = [
@@ -168,7 +168,7 @@ async def bad_record_costs_no_other(factory: Factory) -> None:
 
 
 async def repeated_record_has_its_effect_once(factory: Factory) -> None:
-    """A record that is delivered again after a crash is not stored twice, if the sink says so."""
+    """A record delivered again is not stored twice, if the sink promises that."""
     async with factory() as subject:
         if not subject.has_effect_once:
             return
@@ -181,7 +181,7 @@ async def repeated_record_has_its_effect_once(factory: Factory) -> None:
 
 
 async def cancelled_batch_can_be_delivered_again(factory: Factory) -> None:
-    """A batch that was cut off leaves a sink that works, and stores the batch the next time."""
+    """After a cancelled batch, a sink still works, and stores the batch the next time."""
     async with factory() as subject:
         await subject.sink.open()
         for turns in range(4):
@@ -215,7 +215,7 @@ async def flush_may_run_beside_a_batch(factory: Factory) -> None:
 
 
 async def closing_repeats(factory: Factory) -> None:
-    """`close` may be called before `open` and repeatedly, and keeps what was stored."""
+    """A sink can be closed unopened and repeatedly, and keeps the stored records."""
     async with factory() as subject:
         await subject.sink.close()
         await subject.sink.open()

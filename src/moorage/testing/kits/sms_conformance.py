@@ -116,7 +116,7 @@ async def what_it_cannot_do_is_refused(make: Open) -> None:
 
 
 async def what_it_can_do_is_done(make: Open) -> None:
-    """Each declared capability works."""
+    """Each capability that an SMS vendor declares works."""
     async with make() as lab:
         calls = calls_by_capability(lab)
         for capability in (

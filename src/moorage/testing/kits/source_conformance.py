@@ -1,4 +1,4 @@
-"""Checks that every source of a pipeline must pass, against its real broker.
+"""Checks that every pipeline source must pass with its real broker.
 
 ```python
 import asyncio

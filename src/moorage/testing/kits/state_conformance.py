@@ -127,7 +127,7 @@ async def states_come_back_as_they_were(stores: Stores) -> None:
 
 
 async def keys_are_told_apart(stores: Stores) -> None:
-    """Any printable text is a key, and two that differ at all are two keys."""
+    """Any printable text can be a state's key, and different texts are different keys."""
     store, state_key, chance = stores(), new_key(), drawn(2)
     names = dict.fromkeys((*similar_names(), *(printable(chance) for _ in range(100))))
     keys = [f"{state_key}:{name}" for name in names]
@@ -139,7 +139,7 @@ async def keys_are_told_apart(stores: Stores) -> None:
 
 
 async def generated_commands_equal_the_model(stores: Stores) -> None:
-    """Commands on several keys have the results and effects of serial execution."""
+    """Commands on several keys of a store have the same effects as in serial execution."""
     store = stores()
     for seed in range(20):
         chance = drawn(seed)
@@ -183,7 +183,7 @@ async def an_error_of_a_command_changes_nothing(stores: Stores) -> None:
 
 
 async def a_state_of_another_layout_is_unusable_alone(stores: Stores) -> None:
-    """A state that another program wrote is refused as one state, and all others can be used."""
+    """A state that another program wrote makes only its own commands fail."""
     store = stores()
     for kind, command in _every_kind(new_key()):
         await store.execute(Write(dict.fromkeys(command.keys, "of another layout")))
@@ -206,7 +206,7 @@ async def a_state_of_another_layout_is_unusable_alone(stores: Stores) -> None:
 
 
 async def time_goes_on(stores: Stores) -> None:
-    """The time that commands are given is in microseconds since 1970, and never goes back."""
+    """The time that a store passes to commands is in microseconds, and never goes back."""
     store = stores()
     times = [await store.now() for _ in range(50)]
     require(all(type(now) is int for now in times), "The store's time is not an int.")
@@ -215,7 +215,7 @@ async def time_goes_on(stores: Stores) -> None:
 
 
 async def what_is_posted_is_executed(stores: Stores) -> None:
-    """Each posted command is executed once, at the latest with the next command."""
+    """A store executes each posted command once, at the latest with the next command."""
     store, key = stores(), new_key()
     for number in range(20):
         store.post(Append(number, [key]))
@@ -240,7 +240,7 @@ async def posting_never_raises(stores: Stores) -> None:
 
 
 def _every_kind(key: str) -> Iterator[tuple[str, Command[Any]]]:
-    """Return a command for each kind of state, and one for several kinds together."""
+    """Yield a command for each kind of state, and one for several kinds together."""
     circuit, budget = CircuitRule(CircuitBreakerConfig()), BudgetRule(RetryBudget())
     limit, quota = RateLimitConfig.per_second(5), RateLimitConfig.per_calendar_day(5)
     all_gates = Gates(
@@ -355,7 +355,7 @@ async def a_cancelled_command_was_executed_or_not(stores: Stores) -> None:
 
 
 async def a_second_is_a_million(stores: Stores) -> None:
-    """The store's time advances by a million per second, and not much more."""
+    """A store's time advances by a million microseconds per second, and not much more."""
     store = stores()
     for seconds in (0.01, 1.0):
         store_start, start_time = await store.now(), perf_counter_ns()
@@ -369,7 +369,7 @@ async def a_second_is_a_million(stores: Stores) -> None:
 
 
 async def what_matters_is_kept(stores: Stores) -> None:
-    """A state exists until its `quiet` time is over, even if the store removes other states."""
+    """A store keeps a state until its `quiet` time is over."""
     store, chance = stores(), drawn(4)
     written_states: dict[str, State] = {}
     for _ in range(30):
@@ -440,7 +440,7 @@ def _claim(key: str, owner: int) -> Claim:
 
 
 async def a_caller_says_how_long_it_has(stores: Stores) -> None:
-    """A command whose caller has enough time is executed like any other."""
+    """A store accepts a timeout, and executes a command with enough time."""
     store, key = stores(), new_key()
     try:
         await store.execute(Write({key: "told"}), timeout=patience())
@@ -452,7 +452,7 @@ async def a_caller_says_how_long_it_has(stores: Stores) -> None:
 
 @timely
 async def nobody_waits_longer_than_it_has(stores: Stores) -> None:
-    """Behind a slow command, a caller with less time gives up before one with more."""
+    """Behind a slow command, a caller with less time gives up before one with more time."""
     store, key = stores(), new_key()
     await store.execute(Write({key: "there"}))
     hold = Hold(key, patience())

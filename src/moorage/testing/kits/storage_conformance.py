@@ -46,7 +46,7 @@ _EVERYTHING: Final = frozenset(StorageCapability)
 
 @attrs.frozen
 class Subject:
-    """A storage vendor under test.
+    """A storage vendor under test, and its features.
 
     Attributes:
         storage: the storage of a synchronous or asynchronous hub.
@@ -68,13 +68,13 @@ class _StorageView(AsyncView):
     """A synchronous storage with an asynchronous interface."""
 
     async def download(self, *arguments: Any, **named: Any) -> AsyncView:
-        """Start a download, and await its bytes."""
+        """Start a download, whose bytes are then read as a coroutine."""
         download = self.adapter.download(*arguments, **named)
         return AsyncView(download, unchanged={"info", "modified"})
 
 
 def _view(factory: Factory) -> Subject:
-    """Make a subject, and return it with an asynchronous storage."""
+    """Return a storage vendor under test with an asynchronous interface."""
     subject = factory()
     return attrs.evolve(subject, storage=_StorageView(subject.storage))
 
@@ -125,7 +125,7 @@ async def what_is_put_comes_back(factory: Factory) -> None:
 
 
 async def nothing_is_an_object_too(factory: Factory) -> None:
-    """An object may have no bytes."""
+    """An uploaded object may be empty."""
     storage, key = factory().storage, _key()
     await storage.upload(key, b"")
     require(await _read_all(storage, key) == b"", "Something came of nothing.")
@@ -200,7 +200,7 @@ async def bad_keys_are_refused(factory: Factory) -> None:
 
 
 async def ranges_are_exact(factory: Factory) -> None:
-    """A range of an object has exactly those bytes."""
+    """Downloading a range of an object returns exactly those bytes."""
     storage, key, data = factory().storage, _key(), _bytes(1_000)
     await storage.upload(key, data)
     for byte_range, expected in (

@@ -1,4 +1,4 @@
-"""Checks that every source of tenants must pass.
+"""Checks that every source of tenants' configurations must pass.
 
 ```python
 import pytest
@@ -59,14 +59,14 @@ async def _tables(tenants: AsyncTenants, name: str) -> Mapping[str, Any]:
 
 
 async def nobody_is_known_at_first(factory: AsyncFactory) -> None:
-    """An unknown tenant has no version and no tables."""
+    """An unknown tenant has no version and no configuration tables."""
     tenants, _ = factory()
     require(await _version(tenants, "acme") is None, "An unknown tenant has a version.")
     require(not await _tables(tenants, "acme"), "An unknown tenant has tables.")
 
 
 async def what_is_kept_is_given(factory: AsyncFactory) -> None:
-    """Tables are returned unchanged by every lookup, under one version."""
+    """A tenant's tables are returned unchanged at every look-up, with the same version."""
     tenants, set_tables = factory()
     set_tables("acme", _ONE)
     versions = {await _version(tenants, "acme") for _ in range(3)}
@@ -77,7 +77,7 @@ async def what_is_kept_is_given(factory: AsyncFactory) -> None:
 
 
 async def every_change_is_another_version(factory: AsyncFactory) -> None:
-    """Changed tables have another version than before."""
+    """When a tenant's tables change, their version changes."""
     tenants, set_tables = factory()
     previous_versions: list[str | int | None] = [None]
     for tables in (_ONE, _TWO, {}, _ONE):
@@ -89,7 +89,7 @@ async def every_change_is_another_version(factory: AsyncFactory) -> None:
 
 
 async def tenants_are_apart(factory: AsyncFactory) -> None:
-    """No tenant gets the tables of another, however similar their names are."""
+    """No tenant gets the tables of another tenant, however similar their names are."""
     tenants, set_tables = factory()
     for number, name in enumerate(_NAMES):
         set_tables(name, {"sms": {"vendor": f"v{number}"}})

@@ -98,7 +98,7 @@ async def every_secret_is_given(factory: AsyncFactory) -> None:
 
 
 async def tenants_are_apart(factory: AsyncFactory) -> None:
-    """A tenant gets only its own secrets."""
+    """A tenant gets only its own webhook secrets."""
     for owner in _TENANTS:
         provider = factory({(_NAME, owner): (_secret(1),)})
         require([*await _got(provider, owner)] == [_secret(1)], f"{owner!r} lacks its secret.")
@@ -154,7 +154,7 @@ async def nothing_shows_a_secret(factory: AsyncFactory) -> None:
 
 
 async def many_may_ask_at_once(factory: AsyncFactory) -> None:
-    """Concurrent callers each get their own secrets."""
+    """Callers that request webhook secrets concurrently each get their own."""
     tenants = [f"tenant-{number}" for number in range(8)]
     provider = factory({(_NAME, tenant): (_secret(n),) for n, tenant in enumerate(tenants)})
     calls = [_got(provider, tenant) for _ in range(4) for tenant in tenants]
@@ -185,7 +185,7 @@ async def _accepts(verifier: WebhookVerifier, headers: Any, body: bytes, tenant:
 
 
 async def a_change_is_seen(factory: AsyncFactory) -> None:
-    """A secret that is added, replaced or withdrawn is so from the next webhook on."""
+    """A change of webhook secrets takes effect from the next webhook on."""
     stored_secrets: Kept = {(_NAME, None): (_secret(1),)}
     provider = factory(stored_secrets)
     await _got(provider, None)
@@ -203,7 +203,7 @@ async def a_change_is_seen(factory: AsyncFactory) -> None:
 
 
 async def endpoints_are_apart(factory: AsyncFactory) -> None:
-    """An endpoint has its own secrets, and an unknown endpoint has none."""
+    """A webhook endpoint has its own secrets, and an unknown endpoint has none."""
     names = ("shop", "shop-2", "Shop")
     provider = factory({(name, None): (_secret(n),) for n, name in enumerate(names)})
     for number, name in enumerate(names):

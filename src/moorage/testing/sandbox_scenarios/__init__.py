@@ -1,4 +1,4 @@
-"""Scenarios for every contract: each calls one operation, or uses one capability, of a vendor.
+"""Scenarios for every contract, each of which uses one operation or capability of a vendor.
 
 `BASIC` contains the scenarios that every vendor of a contract can do, `BY_CAPABILITY` those that
 need a capability, by its name. A scenario takes a vendor behind a synchronous or asynchronous hub

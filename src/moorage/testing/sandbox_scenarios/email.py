@@ -48,7 +48,7 @@ async def template(vendor: ScenarioVendor) -> Any:
 
 
 async def address(vendor: ScenarioVendor) -> Any:
-    """Validate an address."""
+    """Validate an email address."""
     return (await vendor("validate_address", "ada@example.com")).verdict is not Verdict.UNKNOWN
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def order(vendor: ScenarioVendor, **fields: Any) -> Charge:
-    """Return a charge to pay."""
+    """Return a charge for a payments vendor."""
     default_fields: dict[str, Any] = {
         "amount": Money("149.90", "EUR"),
         "source": vendor.fixture.token,
@@ -81,7 +81,7 @@ async def refund(vendor: ScenarioVendor) -> Any:
 
 
 async def list_page(vendor: ScenarioVendor, operation: str) -> Any:
-    """Return a list from the vendor."""
+    """Return a list of objects from the payments vendor."""
     return (await vendor(operation)) is not None
 
 

@@ -21,7 +21,7 @@ async def awaited(result: Any) -> Any:
 
 @attrs.frozen(kw_only=True)
 class ScenarioVendor:
-    """A vendor behind a hub, as scenarios call it.
+    """A vendor behind a hub, which scenarios call.
 
     Attributes:
         operations: the contract's operations, such as `hub.sms()`, synchronous or asynchronous.
@@ -37,7 +37,7 @@ class ScenarioVendor:
     able: bool
 
     async def __call__(self, operation: str, *arguments: Any, **named: Any) -> Any:
-        """Call an operation of the contract."""
+        """Call an operation of the vendor's contract."""
         return await awaited(getattr(self.operations, operation)(*arguments, **named))
 
     async def ref(self, operation: str, *arguments: Any, **named: Any) -> Ref:

@@ -52,7 +52,7 @@ ABROAD: Final = attrs.evolve(
 
 
 def parcel(vendor: ScenarioVendor, **fields: Any) -> RateRequest:
-    """Return a shipment to send."""
+    """Return a request for the rates of a shipment."""
     default_fields: dict[str, Any] = {"sender": SHOP, "recipient": ADA, "parcels": [PARCEL]}
     return RateRequest(
         **{**default_fields, **vendor.fixture.vendor_values.get("parcel", {}), **fields}
@@ -84,7 +84,7 @@ async def buy_label(vendor: ScenarioVendor) -> Ref:
 
 
 async def label_again(vendor: ScenarioVendor) -> Any:
-    """Fetch a label again."""
+    """Fetch the label of a shipment again."""
     return (await vendor("get_label", await buy_label(vendor))).content
 
 
@@ -110,7 +110,7 @@ async def cancel(vendor: ScenarioVendor) -> Any:
 
 
 async def validate_address(vendor: ScenarioVendor) -> Any:
-    """Validate an address."""
+    """Validate a postal address."""
     return (await vendor("validate_address", ADA)).verdict
 
 

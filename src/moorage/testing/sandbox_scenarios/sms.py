@@ -49,17 +49,17 @@ async def look_up(vendor: ScenarioVendor) -> Any:
 
 
 async def validate_number(vendor: ScenarioVendor) -> Any:
-    """Validate a number."""
+    """Validate a phone number."""
     return (await vendor("validate_number", PHONE)).valid
 
 
 async def carrier(vendor: ScenarioVendor) -> Any:
-    """Look up the carrier of a number."""
+    """Look up the carrier of a phone number."""
     return (await vendor("validate_number", PHONE)).carrier
 
 
 async def balance(vendor: ScenarioVendor) -> Any:
-    """Return the account's balance."""
+    """Return the balance of the account at the SMS vendor."""
     return (await vendor("check_balance")).amount
 
 

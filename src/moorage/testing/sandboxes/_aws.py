@@ -23,7 +23,7 @@ MISMATCH: Final = "The signature does not match."
 
 
 class AwsSandbox(Sandbox, ABC):
-    """A service of AWS on this machine.
+    """The base of local sandboxes that imitate services of AWS.
 
     Args:
         service: name of the service in signatures.
@@ -42,7 +42,7 @@ class AwsSandbox(Sandbox, ABC):
 
     @property
     def account(self) -> dict[str, str]:
-        """The options of an account at this sandbox."""
+        """The options of an account that uses this sandbox."""
         return {
             "region": self.region,
             "access_key_id": self.access_key_id,
@@ -50,7 +50,7 @@ class AwsSandbox(Sandbox, ABC):
         }
 
     def check_access(self, request: SandboxRequest) -> None:
-        """Check the signature."""
+        """Check the AWS signature of a request."""
         key = self.access_key_id, self.secret_access_key
         problem = _signature_problem(request, self.service, self.region, key)
         if problem is not None:
@@ -58,7 +58,7 @@ class AwsSandbox(Sandbox, ABC):
 
     @abstractmethod
     def _unauthorized(self, problem: str) -> Refusal:
-        """Return the refusal of a request with this problem of its signature."""
+        """Return the response to a request whose AWS signature is invalid."""
 
 
 def _signature_problem(

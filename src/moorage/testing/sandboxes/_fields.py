@@ -19,7 +19,7 @@ NUMBER: Final = (int, float)
 
 
 def words(text: str) -> frozenset[str]:
-    """The allowed words of a text field."""
+    """Return the set of allowed words of a text field."""
     return frozenset(text.split())
 
 
@@ -46,7 +46,7 @@ def problems(shape: Any, value: object, at: str = "#") -> Iterator[tuple[str, st
 def wrong_names(
     types: Mapping[str, type | tuple[type, ...]], fields: Mapping[str, Any]
 ) -> list[str]:
-    """Return the names of the fields that are not known or have another type."""
+    """Return the names of fields that are unknown or have a wrong type."""
     return sorted(
         name
         for name, value in fields.items()

@@ -45,13 +45,13 @@ _Problem = TypeVar("_Problem")
 
 
 def no_fields() -> dict[str, str]:
-    """Return the empty default for headers."""
+    """Return an empty dict of headers."""
     return {}
 
 
 @attrs.frozen(repr=False)
 class SandboxRequest:
-    """A request as it reached a sandbox.
+    """A request that a sandbox received.
 
     Attributes:
         method: what it does.
@@ -88,7 +88,7 @@ class SandboxRequest:
             raise Refusal(Response(400, body=b"This is no JSON.")) from None
 
     def basic(self) -> tuple[str, str] | None:
-        """User and password, if it has them."""
+        """The user and password of the request's basic authentication, if any."""
         scheme, _, text = (self.headers.get("authorization") or "").partition(" ")
         if scheme.lower() != "basic":
             return None
@@ -96,7 +96,7 @@ class SandboxRequest:
         return user, password
 
     def bearer(self) -> str | None:
-        """The token, if it has one."""
+        """The bearer token of the request, if any."""
         scheme, _, text = (self.headers.get("authorization") or "").partition(" ")
         return text if scheme.lower() == "bearer" else None
 
@@ -143,7 +143,7 @@ class Notice:
 
 
 class Refusal(Exception):
-    """Raised anywhere in a sandbox to answer with a refusal."""
+    """An exception with which any code of a sandbox answers a request with a refusal."""
 
     def __init__(self, response: Response) -> None:
         super().__init__(f"HTTP {response.status}")
@@ -151,13 +151,13 @@ class Refusal(Exception):
 
 
 def reply(value: object, status: int = 200, **headers: str) -> Response:
-    """A JSON answer; underscores in a header's name become hyphens."""
+    """Return a JSON response; underscores in header names become hyphens."""
     fields = {name.replace("_", "-"): text for name, text in headers.items()}
     return Response(status, {"Content-Type": "application/json", **fields}, encode_json(value))
 
 
 def refusal(value: object, status: int, **headers: str) -> Refusal:
-    """A refusal with a JSON answer."""
+    """Return a refusal with a JSON response."""
     return Refusal(reply(value, status, **headers))
 
 
@@ -250,7 +250,7 @@ class Replays:
 
 
 class Sandbox:
-    """A vendor on this machine.
+    """A local server that imitates a vendor.
 
     A subclass declares its `routes`: patterns, such as `"POST /v1/things/{id}"`, each with the
     method that executes it. The method takes the request, and the values of the braces by name.
@@ -294,18 +294,18 @@ class Sandbox:
         return reply({"message": f"There is no {request.method} {request.path}."}, 404)
 
     def number(self) -> int:
-        """A number that this sandbox has not used."""
+        """Return a number that this sandbox has not used."""
         self._count += 1
         return self._count
 
     def uuid(self) -> str:
-        """A UUID that this sandbox has not used."""
+        """Return a UUID that this sandbox has not used."""
         return f"00000000-0000-4000-8000-{self.number():012d}"
 
     def notify(
         self, url: str, body: bytes, headers: Mapping[str, str], *, method: str = "POST"
     ) -> Notice:
-        """Make a webhook, which `Notice.deliver` sends."""
+        """Record a webhook that the sandbox sends, and return it."""
         notice = Notice(url=url, headers=headers, body=body, method=method)
         self.sent.append(notice)
         return notice
@@ -313,7 +313,7 @@ class Sandbox:
     # --- faults ------------------------------------------------------------
 
     def fail(self, *answers: Response | ConnectorError | Lost | Slow | Altered | None) -> None:
-        """Answer the next requests, one each, with these answers, errors or faults.
+        """Answer the next requests with these responses, errors or faults, one for each.
 
         None answers a request as usual.
 
@@ -358,13 +358,13 @@ class Sandbox:
         return self.mounts.get(path, self)
 
     def route(self, method: str, path: str) -> str | None:
-        """The one of `routes` that answers this, if there is one."""
+        """Return the route that handles a method and path, if there is one."""
         line = f"{method} {path}"
         table = self.at(path)._table  # noqa: SLF001 - one of our own
         return next((route for route, pattern, _ in table if pattern.fullmatch(line)), None)
 
     def delay(self) -> float:
-        """The seconds by which the answer to the next request is delayed."""
+        """Return the seconds by which the response to the next request is delayed."""
         with self._lock:
             planned = self._next[0] if self._next else None
             return planned.seconds if isinstance(planned, Slow) else 0.0
@@ -384,13 +384,13 @@ class Sandbox:
 
     @contextmanager
     def serving(self) -> Generator[VendorServer]:
-        """Listen on a port of this machine; the server's `url` is its address."""
+        """Serve the sandbox on a port of this machine; the server's `url` is its address."""
         with VendorServer() as server:
             server.always(self.behave)
             yield server
 
     def behave(self, received: Received) -> Behaviour:
-        """Return a server's behaviour for a request, for use behind another server."""
+        """Return the behaviour of a server that answers this request as the sandbox would."""
         url = urlsplit(received.target)
         request = SandboxRequest(
             received.method,
@@ -411,19 +411,19 @@ class Sandbox:
 
 @attrs.frozen
 class Lost:
-    """The request is carried out, and its answer is lost."""
+    """A fault: the request is carried out, but its response is lost."""
 
 
 @attrs.frozen
 class Slow:
-    """The request is carried out, and its answer is delayed; in memory, no time passes."""
+    """A fault: the request is carried out, but its response is delayed."""
 
     seconds: float
 
 
 @attrs.frozen
 class Altered:
-    """The request is carried out, and its answer is changed, as a proxy may do."""
+    """A fault: the request is carried out, but its response is changed."""
 
     change: Callable[[Response], Response]
 
@@ -465,18 +465,18 @@ class _Clients:
 
 
 class SandboxHttpClient:
-    """An `HttpClient` that only reaches these sandboxes, in memory."""
+    """An `HttpClient` that reaches only these sandboxes, in memory."""
 
     def __init__(self, *sandboxes: Sandbox) -> None:
         self._clients = _Clients(sandboxes)
 
     def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
-        """Return the sandbox's response."""
+        """Send a request to the sandbox, and return its response."""
         whole_request = run_now(with_whole_body(request, plain=True))
         return self._clients.answer(whole_request, url, timeouts)
 
     def open(self, request: Request, url: str, timeouts: Timeouts, /) -> ScriptedIncoming:
-        """Return the sandbox's response as a stream."""
+        """Send a request to the sandbox, and return its response as a stream."""
         return ScriptedIncoming(self.send(request, url, timeouts), piece=PIECE)
 
     def close(self) -> None:
@@ -484,19 +484,19 @@ class SandboxHttpClient:
 
 
 class AsyncSandboxHttpClient:
-    """An `AsyncHttpClient` that only reaches these sandboxes, in memory."""
+    """An `AsyncHttpClient` that reaches only these sandboxes, in memory."""
 
     def __init__(self, *sandboxes: Sandbox) -> None:
         self._clients = _Clients(sandboxes)
 
     async def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
-        """Return the sandbox's response."""
+        """Send a request to the sandbox, and return its response."""
         return self._clients.answer(await with_whole_body(request, plain=False), url, timeouts)
 
     async def open(
         self, request: Request, url: str, timeouts: Timeouts, /
     ) -> AsyncScriptedIncoming:
-        """Return the sandbox's response as a stream."""
+        """Send a request to the sandbox, and return its response as a stream."""
         return AsyncScriptedIncoming(await self.send(request, url, timeouts), piece=PIECE)
 
     async def close(self) -> None:

@@ -1,4 +1,4 @@
-"""A sandbox with an account that can do all that its vendor can.
+"""A sandbox with an account that has all capabilities of its vendor.
 
 The module of each vendor's sandbox has a function `fixture` that makes one.
 """

@@ -1,4 +1,4 @@
-"""Amazon SQS on this machine, as far as it takes messages.
+"""A local sandbox that imitates the sending of messages to Amazon SQS.
 
 A queue is there if it was named. Its limits on messages are those of SQS.
 """
@@ -30,7 +30,7 @@ _WHO: Final = {
 
 
 class AmazonSqsSandbox(AwsSandbox):
-    """Queues that store what they are sent.
+    """A sandbox of Amazon SQS whose queues store the messages that they receive.
 
     Args:
         queues: the names of the queues; the name of a FIFO queue ends with `.fifo`.
@@ -126,7 +126,7 @@ class AmazonSqsSandbox(AwsSandbox):
 
 
 def _size(fields: dict[str, Any]) -> int:
-    """Return the bytes that a message counts for."""
+    """Return the size in bytes that SQS counts for a message."""
     size = len(fields["MessageBody"].encode())
     for name, attribute in fields.get("MessageAttributes", {}).items():
         size += len(name) + sum(len(value) for value in attribute.values())
@@ -134,7 +134,7 @@ def _size(fields: dict[str, Any]) -> int:
 
 
 def _problem(queue: str, fields: dict[str, Any]) -> tuple[str, str] | None:
-    """Return the code and the text of an invalid message; None if it is valid."""
+    """Return the error code and text for an invalid message; None if it is valid."""
     delay = fields.get("DelaySeconds", 0)
     fifo = is_fifo(queue)
     return first_problem(

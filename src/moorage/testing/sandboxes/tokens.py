@@ -16,7 +16,7 @@ _GRANT: Final = "client_credentials"
 
 
 class TokenEndpoint(Sandbox):
-    """The token endpoint of one client; a sandbox serves it in its `mounts`.
+    """The OAuth token endpoint of one client, which a sandbox serves in its `mounts`.
 
     Args:
         path: path of the endpoint.
@@ -49,11 +49,11 @@ class TokenEndpoint(Sandbox):
         super().__init__()
 
     def routes(self) -> Mapping[str, Callable[..., Response]]:
-        """The endpoint."""
+        """The route of the token endpoint."""
         return {f"POST {self.path}": self._grant}
 
     def allows(self, request: SandboxRequest) -> bool:
-        """True if a request carries a valid token."""
+        """Return whether a request carries a valid access token."""
         return request.bearer() in self._good
 
     def forget(self) -> None:
@@ -61,7 +61,7 @@ class TokenEndpoint(Sandbox):
         self._good.clear()
 
     def refuse(self, error: str, status: int = 400) -> Response:
-        """The answer that refuses a token."""
+        """Return the response that refuses an access token."""
         return reply({"error": error}, status)
 
     def _grant(self, request: SandboxRequest) -> Response:

@@ -1,4 +1,4 @@
-"""The signatures by HMAC with which vendors sign their webhooks."""
+"""HMAC signatures with which vendors sign their webhooks."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
 
 def hex_hmac(key: str, content: bytes, digest: str = "sha256") -> str:
-    """Return the HMAC of a content in hexadecimal digits."""
+    """Return the HMAC of a text in hexadecimal digits."""
     return hmac.digest(key.encode(), content, digest).hex()
 
 
 def base64_hmac(key: bytes, content: bytes, digest: str = "sha256") -> str:
-    """Return the HMAC of a content in base64."""
+    """Return the HMAC of some bytes in base64."""
     return b64encode(hmac.digest(key, content, digest)).decode()
 
 

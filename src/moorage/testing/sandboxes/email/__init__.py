@@ -1,1 +1,1 @@
-"""Local email vendors."""
+"""Local sandboxes that imitate email vendors."""

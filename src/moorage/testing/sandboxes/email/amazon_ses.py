@@ -1,4 +1,4 @@
-"""Amazon SES on this machine.
+"""A local sandbox that imitates Amazon SES.
 
 Magic addresses: to refused@example.com the message is rejected, to throttled@example.com there have
 been too many, to outage@example.com SES breaks; mail from anybody at unverified.example is
@@ -53,7 +53,7 @@ _WHO: Final = {
 
 
 class AmazonSesSandbox(AwsSandbox):
-    """Amazon SES: mail, checks of addresses, statistics, and signed notices of SNS.
+    """A sandbox of Amazon SES: mail, address checks, statistics and signed SNS messages.
 
     Args:
         access_key_id, secret_access_key: who may come in.
@@ -90,7 +90,7 @@ class AmazonSesSandbox(AwsSandbox):
         }
 
     def notice(self, event: dict[str, Any], at: datetime) -> bytes:
-        """The body of a signed notice of SNS about an event of SES."""
+        """Return the body of a signed SNS message about an event of SES."""
         fields = {
             "Message": json.dumps(event),
             "MessageId": self.uuid(),
@@ -296,6 +296,6 @@ def _refusal(status: int, name: str, message: str) -> Refusal:
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return an account that every scenario can use."""
+    """Return a sandbox with an account that every scenario can use."""
     sandbox = AmazonSesSandbox()
     return email_fixture(sandbox, sandbox.account)

@@ -1,4 +1,4 @@
-"""The base of the sandboxes of mail that are reached by HTTP."""
+"""The base of sandboxes that imitate email vendors with an HTTP API."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _Day: TypeAlias = "Mapping[str, Any]"
 
 
 class EmailSandbox(Sandbox):
-    """A vendor of mail on this machine.
+    """A local sandbox that imitates an email vendor.
 
     Attributes:
         delivered: the delivered messages.
@@ -56,7 +56,7 @@ def person(text: str) -> tuple[str, str | None]:
 def attached(
     filename: str, content: str, kind: str, content_id: str | None, disposition: str = ""
 ) -> Item:
-    """Return a delivered file.
+    """Return an attachment of a delivered message.
 
     Args:
         filename: its name.
@@ -72,7 +72,7 @@ def attached(
 def email_fixture(
     sandbox: Sandbox, options: Mapping[str, str], **vendor_values: str
 ) -> SandboxFixture:
-    """Return an account that every scenario can use.
+    """Return an email sandbox with an account that every scenario can use.
 
     Args:
         sandbox: the vendor's sandbox.

@@ -1,4 +1,4 @@
-"""The mail that a sandbox has delivered, in one form for all vendors."""
+"""The email that a sandbox has delivered, in one form for all vendors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @attrs.frozen
 class Item:
-    """A file of a message that arrived.
+    """An attachment or inline image of a delivered message.
 
     Attributes:
         filename: what it is called.
@@ -32,7 +32,7 @@ class Item:
 
 @attrs.frozen(kw_only=True)
 class Delivered:
-    """A message that arrived.
+    """An email message that a sandbox has delivered.
 
     Attributes:
         id: what the vendor calls it.
@@ -59,5 +59,5 @@ class Delivered:
 
 
 def decoded(words: str) -> str:
-    """A header's text, its encoded words read."""
+    """Return the text of a header with its encoded words decoded."""
     return str(make_header(decode_header(words)))

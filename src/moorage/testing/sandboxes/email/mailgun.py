@@ -1,4 +1,4 @@
-"""Mailgun on this machine.
+"""A local sandbox that imitates Mailgun.
 
 Magic addresses: refused@example.com is no address, to throttled@example.com there have been too
 many messages, to outage@example.com Mailgun breaks; nobody at unverified.example may send. A path
@@ -51,7 +51,7 @@ _METRICS: Final = words(
 
 @attrs.frozen(slots=False)
 class Form:
-    """A form with files, read.
+    """A parsed form with its fields and files.
 
     Attributes:
         fields: names and what stands there, in order.
@@ -62,16 +62,16 @@ class Form:
     files: tuple[tuple[str, Item], ...]
 
     def value(self, name: str, otherwise: str = "") -> str:
-        """The value of the only field with this name."""
+        """Return the last value of a form field, or a default."""
         return self.values_by_name.get(name, [otherwise])[-1]
 
     def all(self, name: str) -> list[str]:
-        """All values of this name."""
+        """Return all values of a form field."""
         return self.values_by_name.get(name, [])
 
     @cached_property
     def values_by_name(self) -> dict[str, list[str]]:
-        """The values of each name, in order."""
+        """The values of each form field, in order."""
         values: dict[str, list[str]] = {}
         for name, value in self.fields:
             values.setdefault(name, []).append(value)
@@ -87,7 +87,7 @@ class Form:
 
 
 class MailgunSandbox(EmailSandbox):
-    """Mail, alone and in batches, checks of addresses, statistics, and signed webhooks.
+    """A sandbox of Mailgun: mail and batches, address checks, statistics and webhooks.
 
     Args:
         api_key: who may come in.
@@ -127,7 +127,7 @@ class MailgunSandbox(EmailSandbox):
         return Response(200, {"Content-Type": "text/html"}, b"Mailgun Magnificent API")
 
     def tell(self, url: str, event: Mapping[str, Any], at: datetime) -> base.Notice:
-        """The webhook about this event, signed at that time."""
+        """Return a signed webhook of Mailgun about an event."""
         stamp, token = str(int(at.timestamp())), f"{self.number():050d}"
         mac = hex_hmac(self.signing_key, f"{stamp}{token}".encode())
         signature = {"timestamp": stamp, "token": token, "signature": mac}
@@ -209,7 +209,7 @@ class MailgunSandbox(EmailSandbox):
         return base.reply({"items": rows[skip : skip + limit], "pagination": pages})
 
     def check_access(self, request: base.SandboxRequest) -> None:
-        """Check the credentials."""
+        """Check the credentials of a request."""
         if request.basic() != ("api", self.api_key):
             raise base.Refusal(Response(401, body=b"Forbidden"))
 
@@ -255,7 +255,7 @@ def _refusal(status: int, message: str) -> base.Refusal:
 
 
 def _check_form(form: Form) -> None:
-    """Refuse fields that Mailgun does not have, or has once."""
+    """Refuse fields that Mailgun does not know, and repeated fields that it allows once."""
     names = [name for name, _ in form.fields]
     options = 0
     for name, value in form.fields:
@@ -294,7 +294,7 @@ def _check_json(name: str, text: str) -> None:
 
 
 def _check_people(form: Form) -> list[str]:
-    """The distinct recipients in `to`."""
+    """Check the sender and recipients, and return the distinct recipients in `to`."""
     if not form.value("from"):
         raise _refusal(400, "from parameter is missing")
     if emails(form.all("from"))[0].endswith("@unverified.example"):
@@ -360,6 +360,6 @@ def _delivery_event(
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return an account that every scenario can use."""
+    """Return a sandbox with an account that every scenario can use."""
     sandbox = MailgunSandbox()
     return email_fixture(sandbox, {"domain": sandbox.domain, "credentials": sandbox.api_key})

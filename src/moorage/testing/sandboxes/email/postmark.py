@@ -1,4 +1,4 @@
-"""Postmark on this machine.
+"""A local sandbox that imitates Postmark.
 
 Magic addresses: refused@example.com is inactive, to throttled@example.com there have been too many
 messages, to outage@example.com Postmark is being maintained; nobody at unverified.example may send.
@@ -61,7 +61,7 @@ _DAYS: Final = {
 
 
 class PostmarkSandbox(EmailSandbox):
-    """Mail, alone and in batches, statistics, and webhooks with a password.
+    """A sandbox of Postmark: mail and batches, statistics, and webhooks with a password.
 
     Args:
         token: who may come in.
@@ -92,7 +92,7 @@ class PostmarkSandbox(EmailSandbox):
         }
 
     def tell(self, url: str, record: Mapping[str, Any]) -> base.Notice:
-        """The webhook about this event, with user name and password in its URL."""
+        """Return a webhook of Postmark about an event, with basic authentication."""
         headers = {
             "Authorization": f"Basic {b64encode(self.password.encode()).decode()}",
             "Content-Type": "application/json",
@@ -126,7 +126,7 @@ class PostmarkSandbox(EmailSandbox):
         return base.reply([self._result_of(body, check) for body in bodies])
 
     def _result_of(self, body: Any, check: Callable[[Any], None]) -> dict[str, Any]:
-        """Return the result of one message."""
+        """Return Postmark's result for one message."""
         try:
             check(body)
             recipients = _checked_people(body)
@@ -189,7 +189,7 @@ class PostmarkSandbox(EmailSandbox):
         return base.reply({"Days": rows, **sums})
 
     def check_access(self, request: base.SandboxRequest) -> None:
-        """Check the token."""
+        """Check the server token of a request."""
         if request.headers.get("x-postmark-server-token") != self.token:
             raise _refusal(10, "The Server Token you provided is not valid.", 401)
         if request.headers.get("accept") != "application/json":
@@ -197,7 +197,7 @@ class PostmarkSandbox(EmailSandbox):
 
 
 class _MessageRefused(Exception):
-    """One message of a batch is refused; the other messages are not."""
+    """Raised if one message of a batch is refused, while the others are sent."""
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)
@@ -296,6 +296,6 @@ def _delivery_event(body: dict[str, Any], id_: str, inactive: set[str]) -> Deliv
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return an account that every scenario can use."""
+    """Return a sandbox with an account that every scenario can use."""
     sandbox = PostmarkSandbox()
     return email_fixture(sandbox, {"credentials": sandbox.token})

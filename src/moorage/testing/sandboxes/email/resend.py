@@ -1,4 +1,4 @@
-"""Resend on this machine.
+"""A local sandbox that imitates Resend.
 
 Magic addresses: to refused@example.com a message is wrong, to throttled@example.com there have been
 too many requests, to outage@example.com Resend cannot be reached; nobody at unverified.example may
@@ -47,7 +47,7 @@ _MOST_BYTES: Final = 40 * 1024 * 1024
 
 
 class ResendSandbox(EmailSandbox):
-    """Mail, alone and in batches, statistics, and webhooks that are signed as Svix signs.
+    """A sandbox of Resend: mail and batches, statistics, and webhooks signed like Svix's.
 
     Args:
         api_key: who may come in.
@@ -85,7 +85,7 @@ class ResendSandbox(EmailSandbox):
         }
 
     def tell(self, url: str, event: Mapping[str, Any], at: datetime) -> base.Notice:
-        """The webhook about this event, signed at that time."""
+        """Return a signed webhook of Mailgun about an event."""
         body = encode_json(dict(event))
         id_ = f"msg_{self.number():012d}"
         headers = standard_headers(self.webhook_secret, id_, at, body, prefix="svix")
@@ -177,7 +177,7 @@ class ResendSandbox(EmailSandbox):
         return base.reply({"object": "metrics", "granularity": "daily", "totals": {}, "data": rows})
 
     def check_access(self, request: base.SandboxRequest) -> None:
-        """Check the credentials."""
+        """Check the credentials of a request."""
         if not request.headers.get("user-agent"):
             raise base.Refusal(Response(403, body=b"error code: 1010"))
         key = request.bearer()
@@ -188,7 +188,7 @@ class ResendSandbox(EmailSandbox):
 
 
 class _MessageRefused(Exception):
-    """One message of a permissive batch is refused; the other messages are not."""
+    """Raised if one message of a permissive batch is refused, while the others are sent."""
 
     def __init__(self, status: int, name: str, message: str) -> None:
         super().__init__(message)
@@ -288,6 +288,6 @@ def _delivery_event(body: dict[str, Any], id_: str) -> Delivered:
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return an account that every scenario can use."""
+    """Return a sandbox with an account that every scenario can use."""
     sandbox = ResendSandbox()
     return email_fixture(sandbox, {"credentials": sandbox.api_key})

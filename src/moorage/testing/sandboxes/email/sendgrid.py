@@ -1,4 +1,4 @@
-"""SendGrid on this machine.
+"""A local sandbox that imitates SendGrid.
 
 Magic addresses: to refused@example.com the whole request is refused, to throttled@example.com
 there have been too many, to outage@example.com SendGrid breaks; mail from anybody at
@@ -46,7 +46,7 @@ _MAGIC: Final = {
 
 
 class SendGridSandbox(EmailSandbox):
-    """Mail, checks of addresses, statistics, and signed webhooks.
+    """A sandbox of SendGrid: mail, address checks, statistics and signed webhooks.
 
     Args:
         api_key: who may come in.
@@ -84,7 +84,7 @@ class SendGridSandbox(EmailSandbox):
         }
 
     def webhook(self, events: list[dict[str, Any]], at: datetime) -> tuple[dict[str, str], bytes]:
-        """The headers and the body of a webhook about these events."""
+        """Return the headers and the body of a signed webhook about these events."""
         body = json.dumps(events).encode()
         stamp = str(int(at.timestamp()))
         signature = self._key.sign(stamp.encode() + body, ec.ECDSA(hashes.SHA256()))
@@ -140,7 +140,7 @@ class SendGridSandbox(EmailSandbox):
         return base.reply({"scopes": ["mail.send"]})
 
     def check_access(self, request: base.SandboxRequest) -> None:
-        """Check the credentials."""
+        """Check the credentials of a request."""
         if request.bearer() != self.api_key:
             raise _refusal(401, "The provided authorization grant is invalid", None)
 
@@ -241,6 +241,6 @@ def _refusal(status: int, message: str, field: str | None) -> base.Refusal:
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return an account that every scenario can use."""
+    """Return a sandbox with an account that every scenario can use."""
     sandbox = SendGridSandbox()
     return email_fixture(sandbox, {"credentials": sandbox.api_key}, template="d-welcome")

@@ -1,4 +1,4 @@
-"""A server of mail on this machine.
+"""A local SMTP server that imitates a mail server.
 
 Magic addresses: refused@example.com is refused and greylisted@example.com for the time being; to
 throttled@example.com there has been too much, to outage@example.com the server goes away, and after
@@ -41,7 +41,7 @@ class _Server(ThreadingTCPServer):
 
 
 class SmtpSandbox:
-    """An SMTP server, inside its `with` block, at `port`.
+    """An SMTP server that runs during its `with` block.
 
     Args:
         username, password: who may come in.
@@ -88,7 +88,7 @@ class SmtpSandbox:
 
     @property
     def port(self) -> int:
-        """The port of the server."""
+        """The port of the SMTP server."""
         return int(self._server.server_address[1])
 
     def __enter__(self) -> Self:
@@ -107,7 +107,7 @@ class SmtpSandbox:
         self._server.server_close()
 
     def take(self, sender: str, recipients: tuple[str, ...], message: bytes) -> int:
-        """Deliver a message, and give it a number."""
+        """Record a delivered message, and return its number."""
         with self.lock:
             self.envelopes.append((sender, recipients))
             self.delivered.append(read_message(message, recipients))
@@ -119,13 +119,13 @@ class _Conversation(StreamRequestHandler):
 
     @property
     def sandbox(self) -> SmtpSandbox:
-        """The sandbox of the session."""
+        """The sandbox that this SMTP session belongs to."""
         server: Any = self.server
         sandbox: SmtpSandbox = server.sandbox
         return sandbox
 
     def handle(self) -> None:
-        """Answer until the client leaves."""
+        """Answer SMTP commands until the client leaves."""
         sandbox = self.sandbox
         self.sender: str | None = None
         self.recipients: list[str] = []
@@ -250,7 +250,7 @@ class _Conversation(StreamRequestHandler):
 
 
 def read_message(message: bytes, recipients: tuple[str, ...]) -> Delivered:
-    """A message as its recipients see it, and who they are."""
+    """Parse a message as its recipients see it."""
     parsed_message: Any = message_from_bytes(message, policy=default)
     items: list[Item] = []
     texts: dict[str, str] = {}
@@ -293,7 +293,7 @@ def _emails(read: Any, name: str) -> tuple[str, ...]:
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return an account that every scenario can use."""
+    """Return a sandbox with an account that every scenario can use."""
     opened_stack = ExitStack()
     server = opened_stack.enter_context(SmtpSandbox())
     return SandboxFixture(

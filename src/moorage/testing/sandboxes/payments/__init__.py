@@ -1,1 +1,1 @@
-"""Local payment vendors."""
+"""Local sandboxes that imitate payment vendors."""

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def notification(key: str, item: dict[str, Any], additional: Mapping[str, str]) -> bytes:
-    """A notification, signed with a key in hexadecimal."""
+    """Return the body of a notification, signed with a hexadecimal key."""
     signed_item = {
         **item,
         "additionalData": {**additional, "hmacSignature": _signature(key, item)},
@@ -36,7 +36,7 @@ def _signature(key: str, item: dict[str, Any]) -> str:
 
 
 def redirect_to(kind: str, psp: str) -> dict[str, Any]:
-    """The action that redirects a buyer to another page."""
+    """Return the action that redirects a buyer to another page."""
     return {
         "type": "redirect",
         "method": "GET",

@@ -139,13 +139,13 @@ ALREADY: Final = "request already processed or in progress"
 def error(
     status: int, code: str, message: str, kind: str = "validation", **headers: str
 ) -> Refusal:
-    """An error as Adyen writes it."""
+    """Return an error in Adyen's format."""
     body = {"status": status, "errorCode": code, "message": message, "errorType": kind}
     return Refusal(reply(body, status, **headers))
 
 
 def body_of(request: SandboxRequest) -> dict[str, Any]:
-    """The object that was sent."""
+    """Return the JSON object in the body of a request."""
     kind = (request.headers.get("content-type") or "").partition(";")[0]
     try:
         body = json.loads(request.body) if kind == "application/json" else None
@@ -157,7 +157,7 @@ def body_of(request: SandboxRequest) -> dict[str, Any]:
 
 
 def check(body: dict[str, Any], types: dict[str, type], kind: str) -> None:
-    """Refuse unknown fields, and fields of a wrong type."""
+    """Refuse unknown fields, and fields of a wrong type, in Adyen's format."""
     unknown_fields = sorted(set(body) - set(types))
     if unknown_fields:
         fields = ", ".join(unknown_fields)
@@ -183,7 +183,7 @@ def amount_of(body: dict[str, Any]) -> tuple[int, str]:
 
 
 def check_payment(body: dict[str, Any]) -> None:
-    """Refuse a payment that says too little, or too much."""
+    """Refuse a payment without a required field, or with invalid metadata or addresses."""
     for name, refusal in _REQUIRED.items():
         if not body.get(name):
             raise error(*refusal)
@@ -215,14 +215,14 @@ def _check_stored(body: dict[str, Any]) -> None:
 
 
 def is_challenged(method: dict[str, Any]) -> bool:
-    """True if the holder of this card must confirm their identity."""
+    """Return whether the holder of this card must confirm their identity."""
     card_number = method.get("number") or method.get("encryptedCardNumber") or ""
     number = str(card_number).removeprefix("test_")
     return number == CHALLENGED or method.get("storedPaymentMethodId") == CHALLENGE
 
 
 def outcome_of(body: dict[str, Any]) -> dict[str, str]:
-    """The outcome that the details of a payment select."""
+    """Return the outcome that the magic values in a payment select."""
     method = body["paymentMethod"]
     keywords = (
         body.get("additionalData", {}).get("RequestedTestAcquirerResponseCode"),

@@ -87,7 +87,7 @@ def wrong(detail: str, field: str | None = None) -> Refusal:
 
 
 def check_fields(body: Any, types: Mapping[str, tuple[type, ...]]) -> dict[str, Any]:
-    """A body that has no other fields than these, each of its type."""
+    """Check that a body has only these fields, each of its type, and return it."""
     if not is_object(body):
         raise Refusal(error(400, "Bad Request", "The request body is not an object"))
     for name, value in body.items():
@@ -99,7 +99,7 @@ def check_fields(body: Any, types: Mapping[str, tuple[type, ...]]) -> dict[str, 
 
 
 def check_payment(body: Any) -> dict[str, Any]:
-    """A payment that Mollie would open."""
+    """Check that Mollie would accept a payment, and return its fields."""
     fields = check_fields(body, _KNOWN_FIELDS)
     recurring = fields.get("sequenceType") == "recurring"
     is_recurring = fields.get("sequenceType", "oneoff") != "oneoff"
@@ -123,7 +123,7 @@ def check_payment(body: Any) -> dict[str, Any]:
 
 
 def amount_of(value: Any, currency: str | None = None) -> Money:
-    """An amount above zero, written with exactly the decimals of its currency."""
+    """Return an amount above zero, after checking its currency and decimals."""
     if not is_object(value) or set(value) != {"currency", "value"}:
         raise wrong("The amount has no currency or value", "amount")
     code, text = value["currency"], value["value"]
@@ -140,7 +140,7 @@ def amount_of(value: Any, currency: str | None = None) -> Money:
 
 
 def written(amount: Money) -> dict[str, str]:
-    """An amount as Mollie writes it."""
+    """Return an amount in Mollie's format."""
     return {"currency": amount.currency, "value": str(amount.amount)}
 
 

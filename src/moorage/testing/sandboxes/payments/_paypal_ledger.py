@@ -81,14 +81,14 @@ class PayPalLedger(Sandbox):
         return self._notify_about("CHECKOUT.PAYMENT-APPROVAL.REVERSED", "checkout-order", resource)
 
     def arrive(self, capture_id: str) -> Notice:
-        """Complete a pending capture."""
+        """Complete a pending capture, and return the webhook about it."""
         capture = self.captures[capture_id]
         capture["status"] = "COMPLETED"
         del capture["status_details"]
         return self._notify_about("PAYMENT.CAPTURE.COMPLETED", "capture", capture)
 
     def dispute(self, capture_id: str, reason: str = "UNAUTHORISED") -> Resource:
-        """Dispute a capture as its buyer."""
+        """Open a dispute about a capture, as its buyer."""
         capture, key = self.captures[capture_id], f"PP-R-{self.number()}"
         order = self.orders[self._order_of[capture_id]]
         dispute: Resource = {
@@ -113,13 +113,13 @@ class PayPalLedger(Sandbox):
         return dispute
 
     def resolve(self, dispute_id: str, outcome: str) -> Notice:
-        """Settle a dispute."""
+        """Settle a dispute, and return the webhook about it."""
         dispute = self.disputes[dispute_id]
         dispute |= {"status": "RESOLVED", "dispute_outcome": {"outcome_code": outcome}}
         return self._notify_about("CUSTOMER.DISPUTE.RESOLVED", "dispute", dispute)
 
     def withdraw(self, amount: Money, status: str = "S") -> Resource:
-        """Send money to the merchant's bank."""
+        """Pay out money to the merchant's bank."""
         return self._report("T0400", self._id("7W"), amount * -1, None, status)
 
     # --- what is done under an order -----------------------------------------
@@ -215,7 +215,7 @@ class PayPalLedger(Sandbox):
     def _report(
         self, code: str, key: str, amount: Money, custom: str | None, status: str = "S"
     ) -> Resource:
-        """Add a transaction to the report."""
+        """Add a transaction to the report of transactions."""
         transaction: Resource = {
             "transaction_id": key,
             "transaction_event_code": code,
@@ -284,22 +284,22 @@ class PayPalLedger(Sandbox):
 
 
 def read(amount: Resource) -> Money:
-    """Return a stored amount."""
+    """Convert an amount of PayPal to `Money`."""
     return Money(amount["value"], amount["currency_code"])
 
 
 def link(rel: str, path: str, method: str = "GET") -> dict[str, str]:
-    """Return the link of a resource."""
+    """Return a link in PayPal's format."""
     return {"rel": rel, "href": f"{HOST}{path}", "method": method}
 
 
 def usual_now() -> float:
-    """The time, in seconds since 1970."""
+    """Return the current time in seconds since 1970."""
     return time.time()
 
 
 def _is_declined(resource: Resource, vault_id: str, status: str) -> bool:
-    """True if the card with this id in the vault is declined."""
+    """Return whether the card with this vault id is declined."""
     if not vault_id.startswith(_DECLINES):
         return False
     code = vault_id.removeprefix(_DECLINES)

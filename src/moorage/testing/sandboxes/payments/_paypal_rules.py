@@ -102,7 +102,7 @@ def refusal(status: int, name: str, issue: str | None = None, field: str | None 
 
 
 def unprocessable(issue: str) -> Refusal:
-    """The refusal of a well-formed request that cannot be carried out."""
+    """Return the refusal of a well-formed request that cannot be carried out."""
     return Refusal(refusal(422, "UNPROCESSABLE_ENTITY", issue))
 
 
@@ -156,7 +156,7 @@ def _wrong_fields(value: object, rules: Mapping[str, Rule], at: str) -> Iterator
 
 
 def amount_of(amount: Mapping[str, str]) -> Money:
-    """An amount above zero, with the decimals that PayPal allows in its currency."""
+    """Return an amount above zero, after checking its currency and decimals."""
     currency, value = amount["currency_code"], amount["value"]
     if currency not in EXPONENTS:
         raise unprocessable("INVALID_CURRENCY_CODE")
@@ -173,6 +173,6 @@ def amount_of(amount: Mapping[str, str]) -> Money:
 
 
 def written(amount: Money) -> dict[str, str]:
-    """An amount as PayPal writes it."""
+    """Return an amount in PayPal's format."""
     decimals = 0 if amount.currency in _WHOLE_CURRENCIES else min(2, EXPONENTS[amount.currency])
     return {"currency_code": amount.currency, "value": f"{amount.amount:.{decimals}f}"}

@@ -30,10 +30,10 @@ def _key() -> rsa.RSAPrivateKey:
 
 
 class Certificates(Sandbox):
-    """Serves the certificate; the sandbox adds it to its own routes by `mounts`."""
+    """A sandbox that serves the certificate by which PayPal's webhooks are verified."""
 
     def routes(self) -> Mapping[str, Callable[..., Response]]:
-        """The route of the certificate."""
+        """The route that serves the certificate."""
         return {f"GET {CERTIFICATE}": self._show}
 
     def _show(self, _: SandboxRequest) -> Response:
@@ -54,7 +54,7 @@ class Certificates(Sandbox):
 
 
 def signed(body: bytes, number: int, webhook_id: str, now: str) -> dict[str, str]:
-    """The headers of a webhook."""
+    """Return the headers of a signed PayPal webhook."""
     transmission_id = f"00000000-0000-4000-8000-{number:012d}"
     content = f"{transmission_id}|{now}|{webhook_id}|{zlib.crc32(body)}"
     signature = _key().sign(content.encode(), padding.PKCS1v15(), hashes.SHA256())

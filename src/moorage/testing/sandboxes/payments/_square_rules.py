@@ -85,7 +85,7 @@ def wrong(code: str, detail: str, status: int = 400, **more: Any) -> Refusal:
 
 
 def check(body: Any, shapes: Mapping[str, Any], at: str = "") -> dict[str, Any]:
-    """A body that has no other fields than these, each of its type, and no longer than it may be.
+    """Check that a body has only these fields, of the right types and lengths; return it.
 
     Args:
         body: what was sent.
@@ -118,14 +118,14 @@ def _check_text(value: Any, longest: int, path: str) -> None:
 
 
 def needed(body: Mapping[str, Any], *names: str) -> None:
-    """Refuse a body that lacks one of these."""
+    """Refuse a body that lacks one of these fields."""
     for name in names:
         if name not in body:
             raise wrong("MISSING_REQUIRED_PARAMETER", "Missing required parameter.", field=name)
 
 
 def amount_of(money: Mapping[str, Any], currency: str | None = None) -> int:
-    """An amount above zero, in this currency."""
+    """Return an amount above zero, after checking its currency."""
     needed(money, "amount", "currency")
     if money["currency"] not in EXPONENTS:
         raise wrong("INVALID_ENUM_VALUE", "Not a currency.", field="amount_money.currency")

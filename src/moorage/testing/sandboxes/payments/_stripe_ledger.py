@@ -28,7 +28,7 @@ class StripeLedger(Sandbox):
         self.payouts: dict[str, dict[str, Any]] = {}
 
     def authenticate(self, id: str, *, success: bool = True) -> None:
-        """Complete or fail the authentication that an intent waits for."""
+        """Complete or fail the authentication that a payment intent waits for."""
         intent = self.intents[id]
         intent["next_action"] = None
         if success:
@@ -42,7 +42,7 @@ class StripeLedger(Sandbox):
         self.fails(intent, error)
 
     def arrive(self, id: str) -> None:
-        """Complete a pending payment."""
+        """Complete a pending payment intent."""
         self.pays(self.intents[id])
 
     def arrive_refund(self, id: str, *, success: bool = True) -> None:
@@ -57,7 +57,7 @@ class StripeLedger(Sandbox):
         self.tell("refund.updated" if success else "refund.failed", refund)
 
     def lapse(self, id: str) -> None:
-        """Expire an authorisation."""
+        """Expire the authorisation of a payment intent."""
         intent = self.intents[id]
         intent |= {"status": "canceled", "cancellation_reason": "automatic"}
         intent["amount_capturable"] = 0
@@ -65,7 +65,7 @@ class StripeLedger(Sandbox):
         self.tell("charge.expired", self.charges[intent["latest_charge"]])
 
     def dispute(self, id: str, status: str = "needs_response") -> str:
-        """Open a dispute of a payment and return it."""
+        """Open a dispute of a payment, and return its id."""
         charge = self.charges[self.intents[id]["latest_charge"]]
         charge["disputed"] = True
         key = f"du_{self.number():08d}"
@@ -108,7 +108,7 @@ class StripeLedger(Sandbox):
         return key
 
     def pays(self, intent: dict[str, Any]) -> None:
-        """Authorise an intent, and capture it unless the capture is manual."""
+        """Authorise a payment intent, and capture it unless the capture is manual."""
         charge: dict[str, Any] = {
             "id": f"ch_{self.number():08d}",
             "object": "charge",
@@ -134,7 +134,7 @@ class StripeLedger(Sandbox):
             self.take(intent, intent["amount"], final=True)
 
     def take(self, intent: dict[str, Any], amount: int, *, final: bool) -> None:
-        """Capture a part of an intent."""
+        """Capture a part of a payment intent."""
         charge = self.charges[intent["latest_charge"]]
         charge |= {"captured": True, "amount_captured": charge["amount_captured"] + amount}
         intent["amount_received"] += amount
@@ -145,7 +145,7 @@ class StripeLedger(Sandbox):
             self.tell("payment_intent.succeeded", intent)
 
     def declines(self, intent: dict[str, Any], code: str, decline_code: str) -> None:
-        """Decline an intent, and say so."""
+        """Decline a payment intent, and send a webhook about it."""
         error = {
             "type": "card_error",
             "code": code,
@@ -157,12 +157,12 @@ class StripeLedger(Sandbox):
         raise Done(reply({"error": {**error, "payment_intent": dict(intent)}}, 402))
 
     def fails(self, intent: dict[str, Any], error: dict[str, Any]) -> None:
-        """Make an attempt to pay fail."""
+        """Mark a payment intent as failed, and send a webhook about it."""
         intent |= {"status": "requires_payment_method", "last_payment_error": error}
         self.tell("payment_intent.payment_failed", intent)
 
     def check_state(self, intent: dict[str, Any], verb: str, *states: str) -> None:
-        """Refuse an operation that the state of an intent does not allow."""
+        """Refuse an operation that the state of a payment intent does not allow."""
         if intent["status"] not in states:
             text = (
                 f"You cannot {verb} this PaymentIntent because it has a status of"
@@ -171,7 +171,7 @@ class StripeLedger(Sandbox):
             raise done(400, text, code="payment_intent_unexpected_state")
 
     def tell(self, kind: str, resource: dict[str, Any]) -> None:
-        """Send a webhook."""
+        """Send a signed webhook about an event."""
         event = {
             "id": f"evt_{self.number():08d}",
             "object": "event",

@@ -148,7 +148,7 @@ SLOW: Final = "usBankAccount_success"
 
 
 class Done(Refusal):
-    """A refusal after the work had begun, which is stored under the key."""
+    """A refusal after the work began, which Stripe stores under the idempotency key."""
 
 
 def fields_of(pairs: tuple[tuple[str, str], ...], names: frozenset[str]) -> dict[str, str]:

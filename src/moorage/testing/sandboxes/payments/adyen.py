@@ -1,4 +1,4 @@
-"""Adyen's Checkout API on this machine.
+"""A local sandbox that imitates Adyen's Checkout API.
 
 The outcome of a payment is asked for with Adyen's own words, such as CARD_EXPIRED, DECLINED,
 NOT_ENOUGH_BALANCE or PENDING: as the card's `holderName`, as the number in
@@ -58,7 +58,7 @@ _EVENTS: Final = {
 
 @attrs.define
 class AdyenPayment:
-    """A payment in the sandbox; amounts are in Adyen's minor units."""
+    """A payment in Adyen's sandbox; amounts are in minor units."""
 
     psp: str
     reference: str
@@ -75,7 +75,7 @@ class AdyenPayment:
 
 
 class AdyenSandbox(Sandbox):
-    """Adyen: payments, and the operations on them.
+    """A sandbox of Adyen: payments, and the operations on them.
 
     Args:
         api_key: who may come in.
@@ -130,13 +130,13 @@ class AdyenSandbox(Sandbox):
         }
 
     def unknown(self, request: SandboxRequest) -> Response:
-        """The answer to a request without a route."""
+        """Return the response to a request without a route."""
         return error(404, "000", f"There is no {request.method} {request.path}.").response
 
     # --- what happens besides requests --------------------------------------
 
     def busy(self, *keys: str) -> None:
-        """Treat these idempotency keys, and no others, as keys of requests that are in progress."""
+        """Treat exactly these idempotency keys as keys of requests in progress."""
         self._busy = set(keys)
 
     def buyer_returns(self, psp: str, word: str = "APPROVED") -> dict[str, str]:
@@ -170,7 +170,7 @@ class AdyenSandbox(Sandbox):
         by: str | None = None,
         **additional: str,
     ) -> Notice:
-        """Apply an event to a payment, such as a CHARGEBACK, and notify of it.
+        """Apply an event such as CHARGEBACK to a payment, and send a notification.
 
         Args:
             event: Adyen's code of it.
@@ -207,7 +207,7 @@ class AdyenSandbox(Sandbox):
     # --- requests -----------------------------------------------------------
 
     def check_access(self, request: SandboxRequest) -> None:
-        """Check the key."""
+        """Check the API key of a request to Adyen."""
         if request.headers.get("x-api-key") != self.api_key:
             raise error(401, "000", "HTTP Status Response - Unauthorized", "security")
 
@@ -391,7 +391,7 @@ class AdyenSandbox(Sandbox):
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return an account that every scenario can use."""
+    """Return a sandbox with an account that every scenario can use."""
     sandbox = AdyenSandbox()
 
     def buyer(payment: Payment) -> dict[str, str]:

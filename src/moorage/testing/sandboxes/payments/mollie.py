@@ -1,4 +1,4 @@
-"""Mollie on this machine.
+"""A local sandbox that imitates Mollie.
 
 A payment by a method such as `ideal` or `creditcard`, or by none, waits for the buyer at its
 checkout, which `visit` stands for. Magic tokens of cards: `tkn_visa` pays at once; `tkn_3dsecure`
@@ -46,7 +46,7 @@ _PAYMENTS = "/v2/payments"
 
 
 class MollieSandbox(Sandbox):
-    """Payments, captures, refunds, chargebacks, and webhooks that name payments.
+    """A sandbox of Mollie: payments, captures, refunds, chargebacks and webhooks.
 
     Args:
         api_key: who may come in.
@@ -102,7 +102,7 @@ class MollieSandbox(Sandbox):
         }
 
     def unknown(self, request: SandboxRequest) -> Response:
-        """The answer to a request without a route."""
+        """Return the response to a request without a route."""
         return error(404, "Not Found", f"No such endpoint: {request.path}")
 
     # --- what the world does -----------------------------------------------
@@ -123,12 +123,12 @@ class MollieSandbox(Sandbox):
         self._send_webhook(payment)
 
     def arrive(self, id: str) -> None:
-        """Complete a pending payment."""
+        """Complete a pending payment intent."""
         self._pays(self.payments[id])
         self._send_webhook(self.payments[id])
 
     def arrive_refund(self, id: str, *, success: bool = True) -> None:
-        """Complete or fail a refund."""
+        """Complete or fail a pending refund."""
         refund = self.refunds[id]
         refund["status"] = "refunded" if success else "failed"
         payment = self.payments[refund["paymentId"]]
@@ -138,7 +138,7 @@ class MollieSandbox(Sandbox):
         self._send_webhook(payment)
 
     def charge_back(self, id: str) -> str:
-        """Charge a payment back and return the chargeback."""
+        """Charge a payment back, and return the id of the chargeback."""
         payment, key = self.payments[id], f"chb_{self.number():08d}"
         self.chargebacks[key] = {
             "resource": "chargeback",
@@ -165,7 +165,7 @@ class MollieSandbox(Sandbox):
     # --- how it is asked ---------------------------------------------------
 
     def check_access(self, request: SandboxRequest) -> None:
-        """Check the key."""
+        """Check the API key of a request to Adyen."""
         if request.bearer() != self.api_key:
             detail = "Missing authentication, or failed to authenticate"
             raise Refusal(error(401, "Unauthorized Request", detail))
@@ -467,7 +467,7 @@ def _key_reused() -> Refusal:
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return an account that every scenario can use."""
+    """Return a sandbox with an account that every scenario can use."""
     sandbox = MollieSandbox()
     sandbox.customers.add("ada-1")
     sandbox.mandates["mdt_ada"] = "ada-1"

@@ -1,4 +1,4 @@
-"""PayPal on this machine.
+"""A local sandbox that imitates PayPal.
 
 Magic means of payment, in the vault: the card `visa-1`, the wallet `wallet-1` and `venmo-1` pay;
 the cards `declined-5120` and `declined-5400` are declined with that code, though the order is
@@ -65,7 +65,7 @@ _DISPUTES: Final = frozenset(
 
 
 class PayPalSandbox(PayPalLedger):
-    """Orders, captures, refunds, disputes, a report of transactions, and webhooks of them all.
+    """A sandbox of PayPal: orders, captures, refunds, disputes, reports and webhooks.
 
     Args:
         client_id, client_secret: who may come in.
@@ -126,7 +126,7 @@ class PayPalSandbox(PayPalLedger):
         }
 
     def unknown(self, request: SandboxRequest) -> Response:  # noqa: ARG002 - whatever it is
-        """The answer to a request without a route."""
+        """Return the response to a request without a route."""
         return refusal(404, "RESOURCE_NOT_FOUND", "INVALID_RESOURCE_ID")
 
     def buyer(self, url: str) -> dict[str, str]:
@@ -136,7 +136,7 @@ class PayPalSandbox(PayPalLedger):
     # --- how it is asked ---------------------------------------------------
 
     def check_access(self, request: SandboxRequest) -> None:
-        """Check the token."""
+        """Check the server token of a request."""
         if not self.token_endpoint.allows(request):
             raise Refusal(refusal(401, "AUTHENTICATION_FAILURE"))
 
@@ -176,7 +176,7 @@ class PayPalSandbox(PayPalLedger):
         return _representation(request, order, 200 if is_waiting else 201)
 
     def _waits_for_buyer(self, source: Resource) -> bool:
-        """True if the buyer has to act first."""
+        """Return whether the buyer has to approve the payment first."""
         kind = next(iter(source), "")
         means: Resource = source.get(kind, {})
         vault_id = means.get("vault_id")
@@ -312,13 +312,13 @@ def _wants_all(request: SandboxRequest) -> bool:
 
 
 def _representation(request: SandboxRequest, resource: Resource, status: int) -> Response:
-    """Return the full representation if requested."""
+    """Return the response with a resource, in full if the request asks for that."""
     summary = {name: resource[name] for name in ("id", "status", "links") if name in resource}
     return reply(_without_wishes(resource) if _wants_all(request) else summary, status)
 
 
 def _without_wishes(resource: Resource) -> Resource:
-    """Return a resource without the fields of its means of payment that are only sent."""
+    """Return a resource without the payment fields that PayPal accepts but never returns."""
     if "payment_source" not in resource:
         return resource
     means = {
@@ -340,7 +340,7 @@ def _is_order_closed(order: Resource) -> bool:
 
 
 def _summary(dispute: Resource) -> Resource:
-    """Return a dispute as lists show it, without its transactions."""
+    """Return a dispute in the short form that lists contain."""
     hidden_names = {"disputed_transactions", "dispute_outcome"}
     path = f"/v1/customer/disputes/{dispute['dispute_id']}"
     dispute_fields: dict[str, Any] = {
@@ -350,7 +350,7 @@ def _summary(dispute: Resource) -> Resource:
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return an account that every scenario can use."""
+    """Return a sandbox with an account that every scenario can use."""
     sandbox = PayPalSandbox()
 
     def buyer(payment: Payment) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Square on this machine.
+"""A local sandbox that imitates Square.
 
 Magic sources, most of them as in Square's own sandbox: `cnon:card-nonce-ok` and
 `ccof:customer-card-id-ok` pay; `cnon:card-nonce-declined`, `cnon:card-nonce-rejected-cvv`,
@@ -52,7 +52,7 @@ _DAY = 86_400
 
 
 class SquareSandbox(Sandbox):
-    """Payments, refunds, disputes, payouts, and webhooks of them all.
+    """A sandbox of Square: payments, refunds, disputes, payouts and webhooks.
 
     Args:
         access_token: who may come in.
@@ -105,7 +105,7 @@ class SquareSandbox(Sandbox):
         }
 
     def unknown(self, request: SandboxRequest) -> Response:
-        """The answer to a request without a route."""
+        """Return the response to a request without a route."""
         detail = f"API endpoint for URL path {request.path} is not found."
         return error(404, "INVALID_REQUEST_ERROR", "NOT_FOUND", detail)
 
@@ -132,7 +132,7 @@ class SquareSandbox(Sandbox):
                 self._send_change(payment)
 
     def arrive(self, id: str, *, success: bool = True) -> None:
-        """Complete or return a pending debit."""
+        """Complete or fail a pending debit."""
         payment = self.payments[id]
         payment["status"] = "COMPLETED" if success else "FAILED"
         if not success:
@@ -145,7 +145,7 @@ class SquareSandbox(Sandbox):
         self._send_change(payment)
 
     def dispute(self, id: str, state: str = "EVIDENCE_REQUIRED") -> str:
-        """Open a dispute of a payment and return it."""
+        """Open a dispute of a payment, and return its id."""
         key = f"dsp-{self.number():08d}"
         self.disputes[key] = {
             "id": key,
@@ -162,7 +162,7 @@ class SquareSandbox(Sandbox):
         return key
 
     def decide(self, id: str, state: str) -> None:
-        """Take a dispute further: "PROCESSING", "WON", "LOST" or "ACCEPTED"."""
+        """Set the next state of a dispute: "PROCESSING", "WON", "LOST" or "ACCEPTED"."""
         dispute = self.disputes[id]
         dispute |= {"state": state, "updated_at": self._moment()}
         self._send_webhook("dispute.state.updated", "dispute", dispute)
@@ -185,7 +185,7 @@ class SquareSandbox(Sandbox):
     # --- how it is asked ---------------------------------------------------
 
     def check_access(self, request: SandboxRequest) -> None:
-        """Check the token and the version."""
+        """Check the access token and the API version of a request."""
         if request.bearer() != self.access_token:
             detail = "This request could not be authorized."
             raise Refusal(error(401, "AUTHENTICATION_ERROR", "UNAUTHORIZED", detail))
@@ -363,7 +363,7 @@ class SquareSandbox(Sandbox):
         self._send_webhook(kind, "payment", payment)
 
     def _send_webhook(self, kind: str, name: str, resource: dict[str, Any]) -> None:
-        """Send a webhook."""
+        """Send a signed webhook of Square about an object."""
         event = {
             "merchant_id": "MSANDBOX",
             "type": kind,
@@ -407,7 +407,7 @@ def _moment_of(query: Mapping[str, str], name: str) -> str | None:
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return an account that every scenario can use."""
+    """Return a sandbox with an account that every scenario can use."""
     sandbox = SquareSandbox()
     sandbox.customers.add("ada-1")
     return SandboxFixture(

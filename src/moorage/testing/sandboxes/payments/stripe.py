@@ -1,4 +1,4 @@
-"""Stripe on this machine.
+"""A local sandbox that imitates Stripe.
 
 Magic means of payment, as in Stripe's own test mode, each also as a token (`tok_...`):
 `pm_card_visa` pays; `pm_card_chargeDeclined` and its kin (`InsufficientFunds`, `LostCard`,
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
 
 class StripeSandbox(StripeLedger):
-    """Payment intents, refunds, disputes, payouts, and webhooks of them all.
+    """A sandbox of Stripe: payment intents, refunds, disputes, payouts and webhooks.
 
     Args:
         api_key: who may come in.
@@ -99,7 +99,7 @@ class StripeSandbox(StripeLedger):
         }
 
     def unknown(self, request: SandboxRequest) -> Response:
-        """The answer to a request without a route."""
+        """Return the response to a request without a route."""
         return error(404, "invalid_request_error", f"Unrecognized request URL ({request.path})")
 
     # --- how it is asked ---------------------------------------------------
@@ -164,7 +164,7 @@ class StripeSandbox(StripeLedger):
         return answer
 
     def check_access(self, request: SandboxRequest) -> None:
-        """Check the key, the version, and whether the key may change anything."""
+        """Check the API key and version of a request, and whether the key may write."""
         if request.bearer() not in {self.api_key, self.restricted_key}:
             raise refusal(401, "invalid_request_error", "Invalid API Key provided.")
         if VERSION.fullmatch(request.headers.get("stripe-version") or "") is None:
@@ -362,7 +362,7 @@ def _other_parameters() -> Refusal:
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return an account that every scenario can use."""
+    """Return a sandbox with an account that every scenario can use."""
     sandbox = StripeSandbox()
 
     def buyer(payment: Payment) -> dict[str, str]:

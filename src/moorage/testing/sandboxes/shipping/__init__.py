@@ -1,1 +1,1 @@
-"""Local shipping vendors."""
+"""Local sandboxes that imitate shipping vendors."""

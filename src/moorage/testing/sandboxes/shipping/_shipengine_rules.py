@@ -89,7 +89,7 @@ LABEL: Final[dict[str, Any]] = {
 
 
 def refusal(status: int, code: str, kind: str, message: str, **more: str) -> Refusal:
-    """Return the response to a refused request."""
+    """Return the response to a refused request in ShipEngine's format."""
     error = {"error_source": "shipengine", "error_type": kind, "error_code": code, **more}
     body = {"request_id": REQUEST_ID, "errors": [{**error, "message": message}]}
     return Refusal(reply(body, status))

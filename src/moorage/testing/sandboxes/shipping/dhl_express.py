@@ -1,4 +1,4 @@
-"""DHL Express on this machine: products, shipments with labels, tracking and places."""
+"""A local sandbox that imitates DHL Express."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ _LONGEST: Final = {"addressLine1": 45, "cityName": 45, "value": 35}
 
 
 class DhlExpressSandbox(Sandbox):
-    """Products, shipments with labels, tracking and places.
+    """A sandbox of DHL Express: products, shipments with labels, tracking and places.
 
     Args:
         username, password: who may come in.
@@ -255,7 +255,7 @@ class DhlExpressSandbox(Sandbox):
         return self._seen(request, shipments)
 
     def _seen(self, request: SandboxRequest, shipments: list[dict[str, Any]]) -> Response:
-        """The answer with the shipments that are visible in the requested view."""
+        """Return the response with the shipments that the requested view shows."""
         view = dict(request.query).get("trackingView", "all-checkpoints")
         ahead = view == "advance-shipment"
         visible_shipments = [shipment for shipment in shipments if ahead or shipment["events"]]
@@ -311,7 +311,7 @@ class DhlExpressSandbox(Sandbox):
         return body
 
     def check_access(self, request: SandboxRequest) -> None:
-        """Check the credentials."""
+        """Check the credentials of a request."""
         if request.basic() != (self.username, self.password):
             raise _refusal(401, "Invalid Credentials", request.path)
         if "x-version" not in request.headers:
@@ -389,7 +389,7 @@ def _refusal(status: int, detail: str, path: str, *more: str) -> Refusal:
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return an account that every scenario can use."""
+    """Return a sandbox with an account that every scenario can use."""
     sandbox = DhlExpressSandbox()
     return SandboxFixture(
         sandbox=sandbox,

@@ -1,4 +1,4 @@
-"""EasyPost on this machine.
+"""A local sandbox that imitates EasyPost.
 
 Test codes, as EasyPost's own: EZ1000000001 is before transit, EZ2000000002 in transit,
 EZ3000000003 out for delivery, EZ4000000004 delivered, EZ5000000005 on its way back, EZ6000000006
@@ -67,7 +67,7 @@ _THEN: Final = "2030-01-01T00:00:00Z"
 
 
 class EasyPostSandbox(Sandbox):
-    """Shipments, labels, refunds, trackers and addresses.
+    """A sandbox of EasyPost: shipments, labels, refunds, trackers and addresses.
 
     Args:
         api_key: who may come in.
@@ -117,18 +117,18 @@ class EasyPostSandbox(Sandbox):
     # --- what happens at the carrier -----------------------------------------
 
     def move(self, code: str, status: str, detail: str | None = None) -> None:
-        """Move a parcel to a status."""
+        """Move a tracked parcel to a status."""
         tracker = self.trackers[code]
         tracker["status"] = status
         tracker["status_detail"] = detail
         tracker["tracking_details"].append(_detail(status, len(tracker["tracking_details"])))
 
     def settle_refund(self, id: str, status: str = "refunded") -> None:
-        """Decide a refund as the carrier."""
+        """Set the result of a refund, as the carrier would."""
         self.shipments[id]["refund_status"] = status
 
     def report(self, url: str, description: str, result: Mapping[str, Any]) -> Notice:
-        """A webhook, such as `tracker.updated` with a tracker."""
+        """Return a webhook of EasyPost, such as `tracker.updated` with a tracker."""
         event = {
             "id": f"evt_{self.number():032x}",
             "object": "Event",
@@ -327,7 +327,7 @@ class EasyPostSandbox(Sandbox):
         return fields
 
     def check_access(self, request: SandboxRequest) -> None:
-        """Check the credentials."""
+        """Check the credentials of a request."""
         if request.basic() != (self.api_key, ""):
             raise _refusal(401, "APIKEY.INACTIVE", "This api key is no longer active.")
 
@@ -386,6 +386,6 @@ def _refusal(status: int, code: str, message: str, *fields: str) -> Refusal:
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return an account that every scenario can use."""
+    """Return a sandbox with an account that every scenario can use."""
     sandbox = EasyPostSandbox()
     return SandboxFixture(sandbox=sandbox, options={"credentials": sandbox.api_key})

@@ -1,4 +1,4 @@
-"""FedEx on this machine.
+"""A local sandbox that imitates FedEx.
 
 To the postal code 00000 FedEx does not carry; to 00001 it offers, and then refuses; the city
 Nowhere cannot be resolved; more than 70 pounds are not offered. A shipment is not cancelled once it
@@ -51,7 +51,7 @@ _DELIVERED: Final = "DL"
 
 
 class FedExSandbox(Sandbox):
-    """Rates, shipments, cancels, tracking and addresses, for one account.
+    """A sandbox of FedEx: rates, shipments, cancellations, tracking and addresses.
 
     Args:
         client_id, client_secret: who gets tokens.
@@ -92,13 +92,13 @@ class FedExSandbox(Sandbox):
         }
 
     def unknown(self, request: SandboxRequest) -> Response:  # noqa: ARG002 - whoever asks
-        """The answer to a request without a route."""
+        """Return the response to a request without a route."""
         return _refusal(404, "NOT.FOUND.ERROR", "The resource is not available.").response
 
     # --- what happens on the way ---------------------------------------------
 
     def move(self, number: str, status: str) -> None:
-        """Move a parcel to a status."""
+        """Move a tracked parcel to a status."""
         track = self.tracks[number]
         event = _event(status, len(track["scanEvents"]))
         track["scanEvents"].insert(0, event)
@@ -195,7 +195,7 @@ class FedExSandbox(Sandbox):
         return _reply({"resolvedAddresses": [_resolved_address(entry["address"])], "alerts": []})
 
     def check_access(self, request: SandboxRequest) -> None:
-        """Check the token."""
+        """Check the server token of a request."""
         if not self.token_endpoint.allows(request):
             raise _refusal(401, "NOT.AUTHORIZED.ERROR", "Access token expired.")
 
@@ -298,7 +298,7 @@ def _refusal(status: int, code: str, message: str) -> Refusal:
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return an account that every scenario can use."""
+    """Return a sandbox with an account that every scenario can use."""
     sandbox = FedExSandbox()
     return SandboxFixture(
         sandbox=sandbox,

@@ -1,4 +1,4 @@
-"""ShipEngine on this machine.
+"""A local sandbox that imitates ShipEngine.
 
 To the postal code 00000 nobody carries; to 00001 a label is offered and then refused; the city
 Nowhere cannot be delivered to; more than 70 pounds are not offered. A label is not voided once its
@@ -85,7 +85,7 @@ def _signer() -> rsa.RSAPrivateKey:
 
 
 class ShipEngineSandbox(Sandbox):
-    """Rates, labels, voids, tracking and addresses, by one carrier.
+    """A sandbox of ShipEngine with one carrier: rates, labels, tracking and addresses.
 
     Args:
         api_key: who may come in.
@@ -120,7 +120,7 @@ class ShipEngineSandbox(Sandbox):
 
     @property
     def webhook_key(self) -> str:
-        """The public key that its webhooks are verified with."""
+        """The public key that verifies the sandbox's webhooks."""
         public_key = _signer().public_key()
         form = serialization.PublicFormat.SubjectPublicKeyInfo
         return public_key.public_bytes(serialization.Encoding.PEM, form).decode()
@@ -141,13 +141,13 @@ class ShipEngineSandbox(Sandbox):
         }
 
     def unknown(self, request: SandboxRequest) -> Response:  # noqa: ARG002 - whoever asks
-        """The answer to a request without a route."""
+        """Return the response to a request without a route."""
         return _missing_resource().response
 
     # --- what happens at the carrier -----------------------------------------
 
     def move(self, number: str, status: str, detail: str | None = None) -> None:
-        """Move a parcel to a status."""
+        """Move a tracked parcel to a status."""
         track = self.tracks[number]
         event = _event(status, detail, len(track["events"]))
         track["events"].insert(0, event)
@@ -158,11 +158,11 @@ class ShipEngineSandbox(Sandbox):
             track["actual_delivery_date"] = event["occurred_at"]
 
     def finish(self, id: str, status: str = "completed") -> None:
-        """Create a label that was pending."""
+        """Complete a pending label."""
         self._settle(self.labels[id], status)
 
     def report(self, url: str, number: str, *, at: datetime) -> Notice:
-        """A webhook of where a parcel is, signed at this time."""
+        """Return a signed webhook about the tracking of a parcel."""
         track = self.tracks[number]
         label = next(
             (
@@ -376,7 +376,7 @@ class ShipEngineSandbox(Sandbox):
         return body
 
     def check_access(self, request: SandboxRequest) -> None:
-        """Check the credentials."""
+        """Check the credentials of a request."""
         if request.headers.get("api-key") != self.api_key:
             raise refusal(401, "unauthorized", "security", "The API key is not valid.")
 
@@ -402,7 +402,7 @@ def _check_shipment(shipment: dict[str, Any]) -> None:
 
 
 def _full_shipment(shipment: dict[str, Any]) -> dict[str, Any]:
-    """Return a shipment with the fields that were sent, and those that ShipEngine adds."""
+    """Return a shipment with the fields that ShipEngine adds."""
     ounces = sum(
         number(package["weight"]["value"]) * _POUNDS[package["weight"]["unit"]] * 16
         for package in shipment["packages"]
@@ -512,6 +512,6 @@ def _missing_resource() -> Refusal:
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return an account that every scenario can use."""
+    """Return a sandbox with an account that every scenario can use."""
     sandbox = ShipEngineSandbox()
     return SandboxFixture(sandbox=sandbox, options={"credentials": sandbox.api_key})

@@ -1,4 +1,4 @@
-"""The common base of the shipping sandboxes: carriers, prices and errors."""
+"""The code that the shipping sandboxes share: carriers, prices and errors."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def event_time(count: int) -> str:
 def label_content(
     request: SandboxRequest, labels: Mapping[str, bytes], path: str, *, secret: str, missing: int
 ) -> bytes:
-    """Return a label that is downloaded from a vendor's store of files.
+    """Return a label for download, as a vendor's file store would.
 
     Args:
         request: the download, which must not show the vendor's credentials.

@@ -1,4 +1,4 @@
-"""Shippo on this machine.
+"""A local sandbox that imitates Shippo.
 
 The carrier "shippo" knows the numbers SHIPPO_PRE_TRANSIT, SHIPPO_TRANSIT, SHIPPO_DELIVERED,
 SHIPPO_RETURNED, SHIPPO_FAILURE and SHIPPO_UNKNOWN, as Shippo's own test mode does. To the postal
@@ -74,7 +74,7 @@ _OWNED: Final = {**_MADE_FIELDS, "object_owner": "sandbox@shop.example", "test":
 
 
 class ShippoSandbox(Sandbox):
-    """Shipments, transactions, refunds, tracking and addresses.
+    """A sandbox of Shippo: shipments, transactions, refunds, tracking and addresses.
 
     Args:
         token: who may come in.
@@ -130,24 +130,24 @@ class ShippoSandbox(Sandbox):
     # --- what happens at the carrier -----------------------------------------
 
     def move(self, number: str, status: str, substatus: str | None = None) -> None:
-        """Move a parcel to a status."""
+        """Move a tracked parcel to a status."""
         track = self.tracks[number]
         event = _event(status, substatus, len(track["tracking_history"]))
         track["tracking_history"].append(event)
         track["tracking_status"] = event
 
     def finish(self, id: str, status: str = "SUCCESS") -> None:
-        """Create a label that was pending."""
+        """Complete a pending label."""
         self._settle(self.transactions[id], status)
 
     def settle_refund(self, id: str, status: str = "SUCCESS") -> None:
-        """Decide a transaction's refund as the carrier."""
+        """Set the result of a transaction's refund, as the carrier would."""
         states = {"SUCCESS": "REFUNDED", "ERROR": "REFUNDREJECTED"}
         self.refunds[id]["status"] = status
         self.transactions[id]["status"] = states[status]
 
     def report(self, url: str, event: str, data: Mapping[str, Any], *, at: datetime) -> Notice:
-        """A webhook, such as `track_updated` with a track, signed at this time."""
+        """Return a signed webhook of Shippo, such as `track_updated` with a track."""
         body = encode_json({"event": event, "test": True, "data": dict(data)})
         stamp = str(int(at.timestamp()))
         signature = f"t={stamp},v1={hex_hmac(self.webhook_secret, f'{stamp}.'.encode() + body)}"
@@ -340,7 +340,7 @@ class ShippoSandbox(Sandbox):
         return Response(200, {"Content-Type": "application/octet-stream"}, content)
 
     def check_access(self, request: SandboxRequest) -> None:
-        """Check the credentials."""
+        """Check the credentials of a request."""
         if request.headers.get("authorization") != f"ShippoToken {self.token}":
             raise refusal({"detail": "Invalid token"}, 401)
         if request.headers.get("shippo-api-version") != _VERSION:
@@ -401,6 +401,6 @@ def _field_refusal(field: str, text: str) -> Refusal:
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return an account that every scenario can use."""
+    """Return a sandbox with an account that every scenario can use."""
     sandbox = ShippoSandbox()
     return SandboxFixture(sandbox=sandbox, options={"credentials": sandbox.token})

@@ -1,4 +1,4 @@
-"""UPS on this machine: rates, shipments with labels, voids, tracking and addresses."""
+"""A local sandbox that imitates UPS."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ _TEXTS: Final = {**{kind.upper(): text for kind, text in LABEL_TEXTS.items()}, "
 
 
 class UpsSandbox(Sandbox):
-    """Rates, shipments with labels, voids, tracking and addresses.
+    """A sandbox of UPS: rates, shipments with labels, voids, tracking and addresses.
 
     Args:
         client_id, client_secret: who gets tokens.
@@ -395,7 +395,7 @@ class UpsSandbox(Sandbox):
         return body
 
     def check_access(self, request: SandboxRequest) -> None:
-        """Check the credentials."""
+        """Check the credentials of a request."""
         if not self.tokens.allows(request):
             raise _refusal(401, "250002", "Invalid Authentication Information.")
 
@@ -471,7 +471,7 @@ def _refusal(status: int, code: str, message: str) -> Refusal:
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return an account that every scenario can use."""
+    """Return a sandbox with an account that every scenario can use."""
     sandbox = UpsSandbox()
     return SandboxFixture(
         sandbox=sandbox,

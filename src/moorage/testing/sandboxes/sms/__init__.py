@@ -1,1 +1,1 @@
-"""Local SMS vendors."""
+"""Local sandboxes that imitate SMS vendors."""

@@ -1,4 +1,4 @@
-"""Amazon SNS on this machine, as far as it sends text messages.
+"""A local sandbox that imitates the text messages of Amazon SNS.
 
 Magic numbers: +15005550004 has opted out, to +15005550008 there have been too many messages, at
 +15005550009 SNS breaks.
@@ -52,7 +52,7 @@ _WHO: Final = {
 
 
 class AmazonSnsSandbox(AwsSandbox):
-    """Messages to telephones.
+    """A sandbox of Amazon SNS: text messages to phone numbers.
 
     Args:
         access_key_id, secret_access_key: who may come in.
@@ -94,7 +94,7 @@ class AmazonSnsSandbox(AwsSandbox):
 
 
 def _message_problem(form: dict[str, str]) -> tuple[str, str] | None:
-    """The error code and text of an invalid message; None if it is valid."""
+    """Return the error code and text for an invalid message; None if it is valid."""
     number, text = form.get("PhoneNumber", ""), form.get("Message", "")
     action = form.get("Action"), form.get("Version")
     unknown_fields = [name for name in form if name not in FIELDS and not _ENTRY.fullmatch(name)]
@@ -112,7 +112,7 @@ def _message_problem(form: dict[str, str]) -> tuple[str, str] | None:
 
 
 def _attributes(form: Mapping[str, str]) -> list[tuple[str, str, str]]:
-    """Name, type and value of each attribute."""
+    """Return the name, type and value of each message attribute."""
     numbers = sorted({match[1] for name in form if (match := _ENTRY.fullmatch(name))})
     return [_attribute(form, f"MessageAttributes.entry.{number}.") for number in numbers]
 
@@ -144,6 +144,6 @@ def _xml(name: str, inside: str, status: int) -> Response:
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return an account that every scenario can use."""
+    """Return a sandbox with an account that every scenario can use."""
     sandbox = AmazonSnsSandbox()
     return SandboxFixture(sandbox=sandbox, options={**sandbox.account, "sender": "ACME"})

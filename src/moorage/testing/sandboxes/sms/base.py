@@ -1,4 +1,4 @@
-"""The base of the sandboxes of text messages that report by webhooks."""
+"""The base of sandboxes that imitate SMS vendors with webhooks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OUR_NUMBER: Final = "+15005550006"
 
 
 class SmsSandbox(Sandbox, ABC):
-    """A vendor of text messages on this machine.
+    """A local sandbox that imitates an SMS vendor.
 
     A subclass keeps the messages that it accepts in `messages`, and defines the fields and the
     signature of its webhooks.
@@ -41,7 +41,7 @@ class SmsSandbox(Sandbox, ABC):
         url: str | None = None,
         at: datetime | None = None,
     ) -> Notice:
-        """Report the delivery of a message by a webhook.
+        """Send a webhook about the delivery of a message.
 
         Args:
             id_: of the message.
@@ -56,7 +56,7 @@ class SmsSandbox(Sandbox, ABC):
     def receive(
         self, sender: str, text: str, *, url: str = "", at: datetime | None = None
     ) -> Notice:
-        """Send an incoming message as a webhook.
+        """Send a webhook about an incoming message.
 
         Args:
             sender: whose number it comes from.
@@ -76,4 +76,4 @@ class SmsSandbox(Sandbox, ABC):
 
     @abstractmethod
     def _webhook(self, url: str, fields: dict[str, Any], at: datetime, /) -> Notice:
-        """Send the signed webhook with these fields."""
+        """Send a signed webhook with these fields."""

@@ -1,4 +1,4 @@
-"""Bird on this machine.
+"""A local sandbox that imitates Bird.
 
 Magic numbers: a message to +15005550001 cannot be routed, to +15005550002 there is no money left,
 to +15005550008 there have been too many; a look-up of +15005550001 finds no number. Errors whose
@@ -43,7 +43,7 @@ _MOST_SEGMENTS: Final = 12
 
 
 class BirdSandbox(SmsSandbox):
-    """Simulates Bird's messages and look-ups.
+    """A sandbox of Bird: text messages and look-ups of numbers.
 
     Args:
         api_key: who may come in.
@@ -164,7 +164,7 @@ class BirdSandbox(SmsSandbox):
         return f"{kind}_{self.number():026d}"
 
     def check_access(self, request: base.SandboxRequest) -> None:
-        """Check the credentials."""
+        """Check the credentials of a request."""
         if request.bearer() != self.api_key:
             raise _error(401, "auth_error", "The key is unknown.")
 
@@ -213,7 +213,7 @@ def _error(
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return an account that every scenario can use."""
+    """Return a sandbox with an account that every scenario can use."""
     sandbox = BirdSandbox()
     account = {"region": sandbox.region, "credentials": sandbox.api_key}
     return SandboxFixture(sandbox=sandbox, options={**account, "sender": "ACME"})

@@ -1,4 +1,4 @@
-"""Plivo on this machine.
+"""A local sandbox that imitates Plivo.
 
 Magic numbers: a message to +15005550001 is to an invalid number, to +15005550003 it goes where the
 account may not send, to +15005550008 there have been too many; a look-up of +15005550001 finds no
@@ -46,7 +46,7 @@ _MOST_MEDIA: Final = 10
 
 
 class PlivoSandbox(SmsSandbox):
-    """Simulates Plivo's messages, look-ups and balance.
+    """A sandbox of Plivo: text messages, look-ups and the balance.
 
     Args:
         auth_id, auth_token: who may come in; the token signs webhooks too.
@@ -174,7 +174,7 @@ class PlivoSandbox(SmsSandbox):
 
 
 def _message_problem(body: Any) -> str | None:
-    """Return the problem of a message; None if it is valid."""
+    """Return the problem of an invalid message; None if it is valid."""
     if not is_object(body):
         return "the body is no object"
     invalid_names = wrong_names(FIELDS, body)
@@ -204,7 +204,7 @@ def _error(status: int, message: str) -> base.Refusal:
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return an account that every scenario can use."""
+    """Return a sandbox with an account that every scenario can use."""
     sandbox = PlivoSandbox()
     account = {"auth_id": sandbox.auth_id, "credentials": sandbox.auth_token}
     return SandboxFixture(sandbox=sandbox, options={**account, "sender": OUR_NUMBER})

@@ -1,4 +1,4 @@
-"""Twilio on this machine.
+"""A local sandbox that imitates Twilio.
 
 Magic numbers, as in Twilio's own test credentials: to +15005550001 is invalid, +15005550002 cannot
 be routed to, +15005550003 is not permitted, +15005550009 cannot receive, +15005550004 has opted
@@ -45,7 +45,7 @@ _TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2
 
 
 class TwilioSandbox(SmsSandbox):
-    """Simulates Twilio's messages, look-ups and balance.
+    """A sandbox of Twilio: text messages, look-ups and the balance.
 
     Args:
         account_sid, auth_token: who may come in; the token signs webhooks too.
@@ -146,7 +146,7 @@ class TwilioSandbox(SmsSandbox):
         return base.reply(self.messages[sid], 201)
 
     def _message_problem(self, form: dict[str, str]) -> tuple[int, str] | None:
-        """The error code and text of an invalid message; None if it is valid."""
+        """Return the error code and text for an invalid message; None if it is valid."""
         unknown_fields, text = sorted(form.keys() - self.fields), form.get("Body", "")
         pool, at = form.get("MessagingServiceSid"), form.get("SendAt", "")
         has_content = text or form.get("MediaUrl") or form.get("ContentSid")
@@ -226,7 +226,7 @@ def _refusal(status: int, code: int, message: str) -> base.Refusal:
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return an account that every scenario can use."""
+    """Return a sandbox with an account that every scenario can use."""
     sandbox = TwilioSandbox()
     account = {"account_sid": sandbox.account_sid, "credentials": sandbox.auth_token}
     return SandboxFixture(

@@ -1,4 +1,4 @@
-"""Vonage on this machine.
+"""A local sandbox that imitates Vonage.
 
 Magic numbers: a message to +4477009000NN is refused with the status NN, so +447700900001 is
 throttled and +447700900005 an internal error; of one to +4477009001NN the first part is taken, and
@@ -49,7 +49,7 @@ _LONGEST_TEXT: Final = 100
 
 
 class VonageSandbox(SmsSandbox):
-    """Simulates Vonage's messages, look-ups and balance.
+    """A sandbox of Vonage: text messages, look-ups and the balance.
 
     Args:
         api_key, api_secret: who may come in.
@@ -182,7 +182,7 @@ class VonageSandbox(SmsSandbox):
         return base.reply({"value": self.balance, "autoReload": False})
 
     def check_access(self, request: base.SandboxRequest) -> None:
-        """Check key and secret, with the refusal of each API."""
+        """Check the API key and secret; each API refuses them in its own format."""
         if request.basic() == (self.api_key, self.api_secret):
             return
         if request.path == "/sms/json":
@@ -194,7 +194,7 @@ class VonageSandbox(SmsSandbox):
 
 
 def _message_problem(form: Mapping[str, str]) -> str | None:
-    """The error status of an invalid message; None if it is valid."""
+    """Return the error status for an invalid message; None if it is valid."""
     if not (form.get("to") and form.get("from") and form.get("text")):
         return "2"
     ttl = form.get("ttl", str(_LONGEST))
@@ -219,7 +219,7 @@ def _refusal(status: str) -> base.Refusal:
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return an account that every scenario can use."""
+    """Return a sandbox with an account that every scenario can use."""
     sandbox = VonageSandbox()
     account = {"api_key": sandbox.api_key, "credentials": sandbox.api_secret}
     return SandboxFixture(sandbox=sandbox, options={**account, "sender": "ACME"})

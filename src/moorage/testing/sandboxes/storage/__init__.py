@@ -1,1 +1,1 @@
-"""Local file storage vendors."""
+"""Local sandboxes that imitate storage vendors."""

@@ -42,7 +42,7 @@ _MAY: Final = {"r": {"GET", "HEAD"}, "w": {"PUT"}, "d": {"DELETE"}}
 
 @attrs.frozen
 class Account:
-    """An account at Azure.
+    """An account of Azure Storage with its key.
 
     Attributes:
         name: what it is called.
@@ -54,18 +54,18 @@ class Account:
 
 
 def failed(detail: str) -> No:
-    """Return the response to a request that fails authentication."""
+    """Return Azure's error for a request that fails authentication."""
     message = "Server failed to authenticate the request."
     return No("AuthenticationFailed", 403, message, AuthenticationErrorDetail=detail)
 
 
 def signature(key: str, text: str) -> str:
-    """The signature of a text."""
+    """Return the base64 HMAC-SHA256 signature of a text."""
     return b64encode(hmac.new(b64decode(key), text.encode(), hashlib.sha256).digest()).decode()
 
 
 def check_shared_key(request: SandboxRequest, length: int, account: Account, now: datetime) -> None:
-    """Check a request that is signed with the account's key."""
+    """Check the signature of a request that is signed with the account's key."""
     _check_request_time(request, now)
     _, _, stated_credential = request.headers["authorization"].partition(" ")
     fields = {name: request.headers.get(name, "") for name in _STANDARD}
@@ -86,7 +86,7 @@ def check_shared_key(request: SandboxRequest, length: int, account: Account, now
 
 
 def delegation_key(account: Account, times: dict[str, str], now: datetime) -> bytes:
-    """The document with a delegation key for the requested times."""
+    """Return the XML document with a delegation key for the requested times."""
     if not times.keys() <= {"Start", "Expiry"}:
         raise No("InvalidXmlNodeValue", 400, "A node has a value that it cannot have.")
     start_time, end_time = (_moment(times.get(name, "")) for name in ("Start", "Expiry"))

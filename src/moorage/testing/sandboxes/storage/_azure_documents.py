@@ -52,7 +52,7 @@ _LONGEST_NAME: Final = 64
 
 @attrs.frozen(kw_only=True)
 class Blob(Stored):
-    """A blob.
+    """A blob of the Azure sandbox, with its blocks.
 
     Attributes:
         blocks: names and sizes of what it was committed of.
@@ -67,32 +67,32 @@ class Blob(Stored):
 
 @attrs.frozen
 class Block:
-    """A block that is not committed yet."""
+    """An uploaded block of a blob that is not committed yet."""
 
     name: str
     piece: Piece
 
 
 def document(root: str, *inside: str) -> bytes:
-    """A document, with the mark at its beginning that Azure writes."""
+    """Return an XML document with a byte order mark, as Azure writes it."""
     head = '\ufeff<?xml version="1.0" encoding="utf-8"?>'
     return f"{head}<{root}>{''.join(inside)}</{root}>".encode()
 
 
 def xml_reply(body: bytes) -> Reply:
-    """An answer with a document."""
+    """Return a response with an XML document."""
     return Reply(200, {"Content-Type": "application/xml"}, body)
 
 
 def azure_error(code: str, message: str = "", **more: str) -> bytes:
-    """The XML document of an error."""
+    """Return the XML document of an Azure error."""
     words = f"{message or code}\nRequestId:5a1d3c0e-001e-0062-0b3d-2d8f3f000000\nTime:2026-01-01"
     child_elements = [tag("Code", code), tag("Message", words)]
     return document("Error", *child_elements, *(tag(name, text) for name, text in more.items()))
 
 
 def wrong(name: str, value: str, *, query: bool = False) -> No:
-    """A header or parameter has a value that it cannot have."""
+    """Return the error for a header or parameter with an invalid value."""
     kind = "QueryParameter" if query else "Header"
     code = "InvalidQueryParameterValue" if query else "InvalidHeaderValue"
     error_fields = {f"{kind}Name": name, f"{kind}Value": value}
@@ -100,7 +100,7 @@ def wrong(name: str, value: str, *, query: bool = False) -> No:
 
 
 def parsed(spool: Spool) -> ET.Element:
-    """The parsed XML document of a request."""
+    """Parse the XML document in a request's body."""
     try:
         return ET.fromstring(spool.content())  # noqa: S314 - our own client sends it
     except ET.ParseError:
@@ -115,7 +115,7 @@ def check_version(request: SandboxRequest) -> None:
 
 
 def check_headers(request: SandboxRequest, operation: str) -> None:
-    """Refuse headers that the operation does not take."""
+    """Refuse headers that an operation does not accept."""
     for name, value in request.headers.items():
         header_name = name.lower()
         if header_name.startswith(_META) and operation in _WITH_METADATA:
@@ -131,7 +131,7 @@ def check_headers(request: SandboxRequest, operation: str) -> None:
 
 
 def check_md5(request: SandboxRequest, spool: Spool) -> str:
-    """Return the MD5 of a body, after comparing it with the announced one."""
+    """Return the MD5 of a body, after comparing it with the stated MD5."""
     md5 = b64encode(spool.digests["md5"]).decode()
     if request.headers.get("content-md5", md5) != md5:
         raise No("Md5Mismatch", 400, "The MD5 value specified did not match.")
@@ -151,7 +151,7 @@ def check_block_name(name: str, others: list[Block]) -> None:
 
 
 def content(request: SandboxRequest) -> dict[str, str]:
-    """Return the content headers of a blob."""
+    """Return the content headers that a request sets for a blob."""
     stated_headers = {
         name: request.headers[azure_name]
         for azure_name, name in CONTENT.items()
@@ -161,7 +161,7 @@ def content(request: SandboxRequest) -> dict[str, str]:
 
 
 def is_metadata(name: str) -> bool:
-    """True if a header contains metadata."""
+    """Return whether a header contains metadata of a blob."""
     return name.lower().startswith(_META)
 
 
@@ -171,7 +171,7 @@ def metadata(request: SandboxRequest) -> dict[str, str]:
 
 
 def stored_headers(request: SandboxRequest) -> dict[str, str]:
-    """Return the other stored properties of a blob."""
+    """Return the other properties that a request sets for a blob."""
     fields = {"x-ms-access-tier": request.headers.get("x-ms-access-tier", "Hot")}
     tags = parse_qsl(request.headers.get("x-ms-tags", ""), keep_blank_values=True)
     if tags:
@@ -182,7 +182,7 @@ def stored_headers(request: SandboxRequest) -> dict[str, str]:
 
 
 def may_write(request: SandboxRequest, blob: Blob | None) -> None:
-    """Refuse to write where a condition is broken."""
+    """Raise an error if a condition of the request forbids a write."""
     header = request.headers.get("if-match")
     if request.headers.get("if-none-match") == "*" and blob is not None:
         raise No("BlobAlreadyExists", 409, "The specified blob already exists.")
@@ -191,7 +191,7 @@ def may_write(request: SandboxRequest, blob: Blob | None) -> None:
 
 
 def is_wanted(request: SandboxRequest, blob: Blob) -> bool:
-    """True if the conditions of a GET allow the blob; raises 412 if one forbids it."""
+    """Return whether the conditions of a GET allow the blob; raise 412 if one forbids it."""
     fields = request.headers
     modified_time = blob.modified.replace(microsecond=0)
     unmodified_since, modified_since = (
@@ -211,7 +211,7 @@ def is_wanted(request: SandboxRequest, blob: Blob) -> bool:
 
 
 def range_of(text: str, size: int) -> tuple[int, int]:
-    """The first byte, and how many."""
+    """Return the first byte and the length of a requested range."""
     match = _RANGE.fullmatch(text)
     if match is None:
         raise wrong("x-ms-range", text)
@@ -223,7 +223,7 @@ def range_of(text: str, size: int) -> tuple[int, int]:
 
 
 def described(blob: Blob) -> dict[str, str]:
-    """A blob's headers."""
+    """Return the response headers of a blob."""
     return {
         **blob.headers,
         "ETag": f'"{blob.etag}"',

@@ -47,13 +47,13 @@ _NUMBER: Final = re.compile("[0-9]{1,19}")
 
 
 def error_document(status: int, reason: str, message: str) -> bytes:
-    """The JSON document of an error."""
+    """Return the JSON document of a Google error."""
     inner = {"message": message, "domain": "global", "reason": reason}
     return encode_json({"error": {"code": status, "message": message, "errors": [inner]}})
 
 
 def json_reply(value: object, status: int = 200, **headers: str) -> Reply:
-    """An answer of JSON."""
+    """Return a response with a JSON document."""
     fields = {"Content-Type": "application/json; charset=UTF-8", **headers}
     return Reply(status, fields, encode_json(value))
 
@@ -64,7 +64,7 @@ def invalid(message: str) -> No:
 
 
 def check_query(query: dict[str, str], names: str) -> None:
-    """Refuse a parameter that the method has not."""
+    """Refuse a query parameter that the method does not have."""
     for name in query:
         if name not in names.split():
             raise No("invalidParameter", 400, f"Unknown parameter: {name}")
@@ -77,7 +77,7 @@ def check_query(query: dict[str, str], names: str) -> None:
 
 
 def number_in(query: dict[str, str], name: str) -> int | None:
-    """A number among the parameters."""
+    """Return the number in a query parameter; None if it is missing."""
     text = query.get(name)
     if text is not None and _NUMBER.fullmatch(text) is None:
         raise No("invalidParameter", 400, f"Invalid value for {name}: {text!r}")
@@ -119,12 +119,12 @@ def related(request: SandboxRequest, spool: Spool) -> tuple[bytes, bytes, str]:
 
 
 def _halves(part: bytes) -> tuple[str, bytes]:
-    """The content type and the content of a part."""
+    """Return the content type and the content of a multipart part."""
     head, _, content = part.partition(b"\r\n\r\n")
     fields = BytesParser(policy=HTTP).parsebytes(head.lstrip() + b"\r\n\r\n")
     return str(fields["content-type"]), content
 
 
 def base64(digest: bytes) -> str:
-    """A digest as Google writes it."""
+    """Return a digest in base64, as Google writes it."""
     return b64encode(digest).decode()

@@ -45,12 +45,12 @@ _STAMP: Final = "%Y%m%dT%H%M%SZ"
 
 @cache
 def pair() -> rsa.RSAPrivateKey:
-    """The key pair of the service account, made once for all sandboxes because that is slow."""
+    """Return the service account's key pair, which all sandboxes share to save time."""
     return rsa.generate_private_key(65_537, 2_048)
 
 
 def key_file(email: str, token_uri: str) -> str:
-    """The JSON file of the key, as Google gives it out."""
+    """Return the JSON text of a service account's key file, in Google's format."""
     pem = pair().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
     return json.dumps(
         {

@@ -31,7 +31,7 @@ def _crc32c() -> Running:
 
 
 class Body:
-    """Received bytes on the disk, with their checksums."""
+    """The received bytes of an upload on disk, with their checksums."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -53,12 +53,12 @@ class Body:
 
     @property
     def sums(self) -> dict[str, str]:
-        """The checksums, by their names in resources."""
+        """The checksums of the bytes, by their names in Google's resources."""
         return {"md5Hash": base64(self._md5.digest()), "crc32c": base64(self._crc32c.digest())}
 
 
 def part_of(spool: Spool, start: int = 0, upto: int | None = None) -> Iterator[bytes]:
-    """A range of the received bytes."""
+    """Yield a range of the received bytes."""
     end = spool.size if upto is None else min(upto, spool.size)
     with spool.path.open("rb") as file:
         file.seek(start)
@@ -70,20 +70,20 @@ def part_of(spool: Spool, start: int = 0, upto: int | None = None) -> Iterator[b
 
 @attrs.frozen(kw_only=True)
 class StoredObject:
-    """A generation of an object."""
+    """A stored generation of an object."""
 
     resource: dict[str, Any]
     stored: Stored
 
     @property
     def generation(self) -> int:
-        """The number of the generation."""
+        """The number of the object's generation."""
         return int(self.resource["generation"])
 
 
 @attrs.define
 class Session:
-    """An upload that is under way."""
+    """A resumable upload in progress."""
 
     resource: dict[str, Any]
     query: dict[str, str]
@@ -94,7 +94,7 @@ class Session:
     """How many bytes of the next chunk come before the connection breaks."""
 
     def take(self, spool: Spool, content_range: str) -> bool:
-        """Take in a chunk; whether it was the last."""
+        """Add a chunk to the upload; return whether it was the last."""
         match = _RANGE.fullmatch(content_range)
         if match is None:
             raise invalid("Invalid Content-Range")
@@ -124,7 +124,7 @@ class Session:
         return total != "*" and int(total) == self.body.size
 
     def check(self, header: str | None) -> None:
-        """Refuse the bytes if their checksum differs from the announced one."""
+        """Refuse an upload whose checksums differ from the stated ones."""
         names = {"md5": "md5Hash", "crc32c": "crc32c"}
         stated_sums = {names[name]: value for name, value in _HASHES.findall(header or "")}
         initial = {
@@ -136,7 +136,7 @@ class Session:
 
 
 def check_sums(body: Body, stated: dict[str, str]) -> None:
-    """Refuse bytes that do not have these checksums."""
+    """Refuse bytes whose checksums differ from the stated ones."""
     for name, value in stated.items():
         if value != body.sums[name]:
             raise invalid(

@@ -1,4 +1,4 @@
-"""One page of a listing of keys, as every object storage makes it."""
+"""Pages of key listings, as every object storage makes them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @attrs.frozen
 class Listing:
-    """A page of a listing.
+    """One page of a listing of keys.
 
     Attributes:
         keys: the listed keys.

@@ -21,7 +21,7 @@ _STAMP: Final = "%Y%m%dT%H%M%SZ"
 
 
 class Denied(No):
-    """A request failed authentication, with S3's error code."""
+    """S3's error for a request that fails authentication."""
 
     def __init__(self, code: str, status: int = 403, message: str = "Access Denied") -> None:
         super().__init__(code, status, message)
@@ -29,7 +29,7 @@ class Denied(No):
 
 @attrs.frozen(kw_only=True)
 class Key:
-    """An access key of S3."""
+    """An access key of S3, with its secret and region."""
 
     id: str
     secret: str
@@ -89,7 +89,7 @@ def _matches(key: Key, stamp: str, scope: str, canonical: str, signature: str) -
 
 
 def check_header(request: SandboxRequest, key: Key, now: datetime, sha256: str) -> None:
-    """Check a request that is signed in a header."""
+    """Check the signature in the header of a request."""
     kind, _, authorization_fields = (request.headers.get("authorization") or "").partition(" ")
     if kind != _ALGORITHM:
         raise Denied("AccessDenied")

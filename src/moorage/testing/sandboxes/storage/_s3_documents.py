@@ -61,7 +61,7 @@ class Reply:
 
     @property
     def length(self) -> int:
-        """The number of bytes of the body."""
+        """The length of the body in bytes."""
         return len(self.body) if self.stored is None else self.stored[2]
 
     def chunks(self) -> Iterator[bytes]:
@@ -73,7 +73,7 @@ class Reply:
 
 
 class No(Exception):
-    """S3 refuses."""
+    """An exception that makes a storage sandbox respond with an error."""
 
     def __init__(self, code: str, status: int, message: str = "", **more: str) -> None:
         super().__init__(code)
@@ -96,7 +96,7 @@ def yes_or_no(value: object) -> str:
 
 
 def error_xml(code: str, message: str = "", **more: str) -> bytes:
-    """The XML document of an error."""
+    """Return the XML document of an S3 error."""
     child_elements = [tag("Code", code), tag("Message", message or code)]
     child_elements += [tag(name, value) for name, value in more.items()]
     return xml(
@@ -169,7 +169,7 @@ def checked_sums(request: SandboxRequest, spool: Spool) -> None:
 
 
 def fresh(request: SandboxRequest, stored: Stored) -> bool:
-    """True if the conditions of a GET allow the object; raises 412 if one forbids it."""
+    """Return whether the conditions of a GET allow the object; raise 412 if one forbids it."""
     fields = request.headers
     modified_time = stored.modified.replace(microsecond=0)
     if_match, if_none_match = fields.get("if-match"), fields.get("if-none-match")

@@ -20,7 +20,7 @@ _FORM: Final = frozenset({"policy", "x-amz-signature", "x-goog-signature", "file
 
 
 def check_policy(fields: dict[str, str], size: int, bucket: str, now: datetime) -> None:
-    """Refuse a form that its policy does not allow."""
+    """Refuse an upload form that its policy does not allow."""
     policy: dict[str, Any] = json.loads(b64decode(fields["policy"]))
     if datetime.fromisoformat(policy["expiration"]) < now:
         raise No("AccessDenied", 403, "Invalid according to Policy: Policy expired.")
@@ -48,7 +48,7 @@ def check_policy(fields: dict[str, str], size: int, bucket: str, now: datetime) 
 def taken(
     request: SandboxRequest, spool: Spool, key: Key, bucket: str, now: datetime
 ) -> tuple[dict[str, str], bytes]:
-    """The fields of a form and its file, if the policy that is signed allows them."""
+    """Return the fields and the file of a form, after checking its signed policy."""
     fields, data = parts_of(request, spool)
     check_form(fields, key)
     check_policy(fields, len(data), bucket, now)
@@ -56,7 +56,7 @@ def taken(
 
 
 def parts_of(request: SandboxRequest, spool: Spool) -> tuple[dict[str, str], bytes]:
-    """The fields and the file of a form, without authentication."""
+    """Return the fields and the file of a form, without checking its signature."""
     kind = request.headers["content-type"]
     message = BytesParser(policy=HTTP).parsebytes(
         f"Content-Type: {kind}\r\n\r\n".encode() + spool.content()

@@ -1,4 +1,4 @@
-"""A socket in front of a sandbox of storage, through which bodies of any size go."""
+"""A server for storage sandboxes that accepts and returns bodies of any size."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base's
-        """Log nothing."""
+        """Do nothing, so that requests are not logged."""
 
     def _answer(self) -> None:
         sandbox = cast("_Server", self.server).sandbox
@@ -96,7 +96,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class S3Server:
-    """Serves a sandbox on a port of this machine, until it is closed."""
+    """Serves a storage sandbox on a port of this machine until it is closed."""
 
     def __init__(self, sandbox: SpoolingSandbox) -> None:
         self._server = _Server(("127.0.0.1", 0), _Handler)

@@ -1,4 +1,4 @@
-"""The objects of the S3 sandbox: bodies on the disk, and metadata."""
+"""The objects of the S3 sandbox, with bodies on disk and metadata in memory."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PIECE: Final = 262_144
 
 
 class Spool:
-    """The received body, on the disk."""
+    """A received body that is stored on disk."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / uuid4().hex
@@ -40,17 +40,17 @@ class Spool:
         self._crc32 = zlib.crc32(data, self._crc32)
 
     def close(self) -> None:
-        """Finish a body."""
+        """Finish writing the received body."""
         self._file.close()
 
     def drop(self) -> None:
-        """Discard a body."""
+        """Delete the received body."""
         self.close()
         self.path.unlink(missing_ok=True)
 
     @property
     def digests(self) -> dict[str, bytes]:
-        """The checksums, by algorithm."""
+        """The checksums of the body, by algorithm."""
         return {
             "md5": self._md5.digest(),
             "sha1": self._sha1.digest(),
@@ -59,13 +59,13 @@ class Spool:
         }
 
     def content(self) -> bytes:
-        """The whole body, in memory."""
+        """Return the whole body as bytes."""
         return self.path.read_bytes()
 
 
 @attrs.frozen
 class Piece:
-    """A range of a file."""
+    """A file on disk with a part of an object's bytes."""
 
     path: Path
     size: int
@@ -73,7 +73,7 @@ class Piece:
 
 @attrs.frozen(kw_only=True)
 class Stored:
-    """An object."""
+    """An object that the sandbox stores."""
 
     pieces: tuple[Piece, ...]
     etag: str
@@ -85,12 +85,12 @@ class Stored:
 
     @property
     def version_header(self) -> dict[str, str]:
-        """The header that states its version."""
+        """The response header with the object's version, if it has one."""
         return {} if self.version is None else {"x-amz-version-id": self.version}
 
     @property
     def size(self) -> int:
-        """The number of bytes."""
+        """The object's size in bytes."""
         return sum(piece.size for piece in self.pieces)
 
     def read(self, start: int, length: int) -> Iterator[bytes]:
@@ -109,7 +109,7 @@ class Stored:
 
 @attrs.frozen(kw_only=True)
 class StoredPart:
-    """A stored part of an upload."""
+    """A stored part of a multipart upload."""
 
     piece: Piece
     md5: bytes
@@ -118,13 +118,13 @@ class StoredPart:
 
     @property
     def etag(self) -> str:
-        """The ETag, as S3 computes it."""
+        """The ETag of the part, as S3 computes it."""
         return self.md5.hex()
 
 
 @attrs.frozen(kw_only=True)
 class StoredUpload:
-    """An upload that is under way."""
+    """A multipart upload in progress."""
 
     key: str
     algorithm: str | None
@@ -134,7 +134,7 @@ class StoredUpload:
 
 
 def joined(parts: list[StoredPart], algorithm: str | None) -> tuple[str, tuple[str, str] | None]:
-    """ETag and checksum of an object that is made of these."""
+    """Return the ETag and checksum of an object that is made from these parts."""
     whole_hash = hashlib.md5(b"".join(part.md5 for part in parts), usedforsecurity=False)
     etag = f"{whole_hash.hexdigest()}-{len(parts)}"
     if algorithm is None:
@@ -145,7 +145,7 @@ def joined(parts: list[StoredPart], algorithm: str | None) -> tuple[str, tuple[s
 
 
 def digest(algorithm: str, data: bytes) -> bytes:
-    """The checksum of bytes."""
+    """Return the checksum of some bytes."""
     if algorithm == "crc32":
         return zlib.crc32(data).to_bytes(4, "big")
     return hashlib.new(algorithm, data, usedforsecurity=False).digest()

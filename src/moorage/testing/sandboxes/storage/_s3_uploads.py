@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 class UploadSandbox(SpoolingSandbox):
-    """The stored objects and the active uploads."""
+    """The S3 sandbox's stored objects and multipart uploads."""
 
     page: int = 1000
     """How many parts or uploads a page of a list has at most."""

@@ -1,4 +1,4 @@
-"""Sandboxes of storage: bodies live on the disk, so that files of any size go through."""
+"""The base of storage sandboxes, whose bodies are on disk and may have any size."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ class SpoolingSandbox(Sandbox):
 
     @abstractmethod
     def done(self, request: SandboxRequest, spool: Spool) -> Reply:
-        """Execute a request, or raise `No`."""
+        """Execute a request, and return the response; raise `No` to refuse it."""
 
     @abstractmethod
     def refused(self, no: No) -> Reply:
-        """Return a refusal."""
+        """Return the response for a refusal, in the vendor's format."""
 
     def close(self) -> None:
         """Delete all data; garbage collection of the sandbox does so too."""
@@ -52,7 +52,7 @@ class SpoolingSandbox(Sandbox):
     # --- faults over a socket ----------------------------------------------
 
     def cut(self, method: str, after: int) -> None:
-        """Hang up on the next such request after so many bytes: of its body, or of the answer's."""
+        """Disconnect during the next request with this method, after a number of body bytes."""
         with self._lock:
             self._cuts.append((method, after))
 
@@ -74,12 +74,12 @@ class SpoolingSandbox(Sandbox):
 
     @contextmanager
     def serving(self) -> Generator[Any]:
-        """Listen on a local port; `url` of the result is the address."""
+        """Serve the sandbox on a port of this machine; the result's `url` is its address."""
         with S3Server(self) as server:
             yield server
 
     def answer(self, request: SandboxRequest) -> Response:
-        """Execute a request in memory."""
+        """Execute a request whose body is in memory, and return the response."""
         spool = Spool(self.folder)
         spool.write(request.body)
         spool.close()
@@ -89,7 +89,7 @@ class SpoolingSandbox(Sandbox):
         return Response(reply.status, fields, body)
 
     def handle(self, request: SandboxRequest, spool: Spool) -> Reply:
-        """Execute a request with a body on the disk."""
+        """Execute a request whose body is on disk."""
         with self._lock:
             small_bytes = spool.content() if spool.size <= _SMALL else b""
             self.requests.append(attrs.evolve(request, body=small_bytes))

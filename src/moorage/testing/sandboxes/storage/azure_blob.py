@@ -1,4 +1,4 @@
-"""Azure Blob Storage on this machine.
+"""A local sandbox that imitates Azure Blob Storage.
 
 It is strict: signatures, those of URLs among them, are checked by a reading of its own; so are
 versions, headers, metadata, checksums, the names of blocks, and conditions. It keeps versions, and
@@ -126,19 +126,19 @@ class AzureBlobSandbox(SpoolingSandbox):
         self._now = now
 
     def lapse(self) -> None:
-        """Advance by a week, after which uncommitted blocks are gone."""
+        """Delete all uncommitted blocks, as Azure does after a week."""
         with self._lock:
             self.blocks.clear()
 
     # --- requests ----------------------------------------------------------
 
     def refused(self, no: No) -> Reply:
-        """Return a refusal."""
+        """Return the response for a refusal, in the vendor's format."""
         fields = {"Content-Type": "application/xml", "x-ms-error-code": no.code}
         return Reply(no.status, fields, azure_error(no.code, no.message, **no.more))
 
     def done(self, request: SandboxRequest, spool: Spool) -> Reply:
-        """Execute a request."""
+        """Execute a request to Azure Blob Storage."""
         query = dict(request.query)
         self._let_in(request, query, spool.size)
         if (request.method, query.get("comp")) == ("POST", "userdelegationkey"):
@@ -436,7 +436,7 @@ def _name(key: str) -> str:
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return an account that every scenario can use."""
+    """Return a sandbox with an account that every scenario can use."""
     sandbox = AzureBlobSandbox()
     browser = SandboxHttpClient(sandbox)
     return SandboxFixture(

@@ -1,4 +1,4 @@
-"""A folder of this machine through fsspec, which needs no sandbox."""
+"""A sandbox fixture for a local folder through fsspec, which needs no server."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ if TYPE_CHECKING:
 
 
 def fixture(folder: Path) -> SandboxFixture:
-    """Return an account that every scenario can use."""
+    """Return a sandbox with an account that every scenario can use."""
     return SandboxFixture(options={"url": f"file://{folder}"})

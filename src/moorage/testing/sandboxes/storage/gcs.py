@@ -1,4 +1,4 @@
-"""Google Cloud Storage on this machine.
+"""A local sandbox that imitates Google Cloud Storage.
 
 It is strict: tokens are granted for what the service account has signed only, and signatures of
 URLs and forms are checked by a reading of their own; so are parameters, resources, checksums,
@@ -118,7 +118,7 @@ class GcsSandbox(SpoolingSandbox):
         self.mounts: dict[str, Sandbox] = {"/token": self.tokens}
 
     def key_file(self, token_uri: str | None = None) -> str:
-        """The JSON file of the service account's key.
+        """Return the JSON text of the service account's key file.
 
         Args:
             token_uri: where tokens are, if not at Google's.
@@ -128,14 +128,14 @@ class GcsSandbox(SpoolingSandbox):
         return key_file(self.email, self.tokens.audience)
 
     def break_chunk(self, after: int) -> None:
-        """Disconnect in the next chunk of every upload, after this number of its bytes."""
+        """Disconnect during the next chunk of every upload, after this number of its bytes."""
         for session in self.sessions.values():
             session.taken = after
 
     # --- requests ----------------------------------------------------------
 
     def handle(self, request: SandboxRequest, spool: Spool) -> Reply:
-        """Execute a request with a body on the disk."""
+        """Execute a request whose body is on disk."""
         mounted = self.at(request.path)
         if mounted is self:
             return super().handle(request, spool)
@@ -143,13 +143,13 @@ class GcsSandbox(SpoolingSandbox):
         return Reply(response.status, dict(response.headers), response.body)
 
     def refused(self, no: No) -> Reply:
-        """Return a refusal."""
+        """Return the response for a refusal, in the vendor's format."""
         fields = {"Content-Type": "application/json; charset=UTF-8"}
         body = b"" if no.status == _UNCHANGED else error_document(no.status, no.code, no.message)
         return Reply(no.status, fields, body)
 
     def done(self, request: SandboxRequest, spool: Spool) -> Reply:
-        """Execute a request."""
+        """Execute a request to Azure Blob Storage."""
         query = dict(request.query)
         if "X-Goog-Signature" in query:
             return self._by_url(request, query, spool)
@@ -461,7 +461,7 @@ class GcsSandbox(SpoolingSandbox):
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return an account that every scenario can use."""
+    """Return a sandbox with an account that every scenario can use."""
     sandbox = GcsSandbox(versioned=True)
     browser = SandboxHttpClient(sandbox)
     return SandboxFixture(

@@ -1,4 +1,4 @@
-"""A folder of this machine, which needs no sandbox."""
+"""A sandbox fixture for a local folder, which needs no server."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ KEY = "k" * 32
 
 
 def fixture(folder: Path) -> SandboxFixture:
-    """Return an account that every scenario can use."""
+    """Return a sandbox with an account that every scenario can use."""
     files = LocalFiles(root=str(folder), signing_key=KEY, url="https://erp.example/files")
     return SandboxFixture(
         options={"root": files.root, "signing_key": KEY, "url": files.url},
@@ -22,6 +22,6 @@ def fixture(folder: Path) -> SandboxFixture:
 
 
 def served(files: LocalFiles, url: str) -> bytes:
-    """Return a file for a signed URL, as the business system's web server would."""
+    """Return the SHA-256 digest of the file to which a signed URL grants access."""
     grant = files.allowed("GET", url, now=datetime.now(UTC))
     return sha256((Path(files.root) / grant.key).read_bytes()).digest()

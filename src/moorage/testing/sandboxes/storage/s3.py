@@ -1,4 +1,4 @@
-"""S3 on this machine.
+"""A local sandbox that imitates Amazon S3.
 
 It is strict: signatures, those of URLs and forms among them, are checked by a reading of its own;
 so are hashes and checksums, the order and the size of parts, and conditions. Bodies live on the
@@ -68,7 +68,7 @@ def _now() -> datetime:
 
 
 class S3Sandbox(UploadSandbox):
-    """A sandbox of S3 with one bucket.
+    """A sandbox of Amazon S3 with one bucket.
 
     Args:
         bucket, region: what it is called, and where it is.
@@ -101,14 +101,14 @@ class S3Sandbox(UploadSandbox):
     # --- requests ----------------------------------------------------------
 
     def refused(self, no: No) -> Reply:
-        """Return a refusal."""
+        """Return the response for a refusal, in the vendor's format."""
         fields = {"Content-Type": "application/xml"}
         if no.code == "PermanentRedirect":
             fields["x-amz-bucket-region"] = "eu-elsewhere-1"
         return Reply(no.status, fields, error_xml(no.code, no.message, **no.more))
 
     def done(self, request: SandboxRequest, spool: Spool) -> Reply:
-        """Execute a request."""
+        """Execute a request to Azure Blob Storage."""
         key = self._key(request)
         query = dict(request.query)
         form = request.headers.get("content-type", "").startswith("multipart/form-data")
@@ -343,7 +343,7 @@ class S3Sandbox(UploadSandbox):
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return an account that every scenario can use."""
+    """Return a sandbox with an account that every scenario can use."""
     sandbox = S3Sandbox(versioned=True)
     browser = SandboxHttpClient(sandbox)
     return SandboxFixture(
