@@ -1,4 +1,4 @@
-"""The connectors of an asynchronous program.
+"""The registry of an asynchronous program's connectors.
 
 `python -m tools.twins` makes `connectors_sync.py` of this file.
 """
@@ -32,7 +32,7 @@ C = TypeVar("C")
 
 
 class AsyncConnectors:
-    """The connectors of an asynchronous program, by name.
+    """The registry of an asynchronous program's connectors, by name.
 
     A connector that a configuration names is made when it is first used, so those that nobody uses
     cost nothing. Connectors can be added, replaced and removed while others are in use. One that is
@@ -52,7 +52,7 @@ class AsyncConnectors:
     def add(
         self, connector: AsyncConnector, *, depends_on: Sequence[str] = (), version: int = 1
     ) -> None:
-        """Add a connector.
+        """Add a connector to the registry.
 
         Args:
             connector: the connector; its service must be one of the manager's.
@@ -79,7 +79,7 @@ class AsyncConnectors:
         description: ConnectorDescription,
         build: Callable[[], AsyncConnector],
     ) -> None:
-        """Add a connector that is made when it is first used.
+        """Add a connector that is created when it is first used.
 
         Raises:
             ConfigurationError: its name is taken, or it depends on a connector that is not there.
@@ -87,7 +87,7 @@ class AsyncConnectors:
         self._register(_Entry(description, build))
 
     async def replace(self, connector: AsyncConnector) -> None:
-        """Use another connector of the same name from now on.
+        """Replace the connector of the same name by another one from now on.
 
         Blocks that use the old one go on with it, and the last of them closes it.
 
@@ -104,7 +104,7 @@ class AsyncConnectors:
         await _close(unused)
 
     async def remove(self, name: str) -> None:
-        """Remove a connector, and close it when nobody uses it any more.
+        """Remove a connector from the registry, and close it once no block uses it.
 
         Raises:
             ConfigurationError: there is no such connector, or others depend on it.
@@ -127,7 +127,7 @@ class AsyncConnectors:
         await _close(unused)
 
     def get(self, name: str, kind: type[C]) -> C:
-        """Return a connector of a class.
+        """Return the connector of this name, after checking its class.
 
         Args:
             name: the name of the connector.
@@ -159,7 +159,7 @@ class AsyncConnectors:
         return iter(tuple(self._entries))
 
     def use(self, name: str, kind: type[C] | None = None) -> AsyncConnectorUse[C]:
-        """Return a context manager that keeps a connector open for the time of its block.
+        """Return a context manager that keeps a connector open during its block.
 
         Even if the connector is replaced or removed meanwhile, the block can use it to its end.
 
@@ -179,7 +179,7 @@ class AsyncConnectors:
         idempotency_key: str | None = None,
         timeout: float | None = None,
     ) -> Any:
-        """Perform an operation by its name, with arguments of plain JSON.
+        """Perform a connector's operation by its name, with JSON arguments.
 
         Args:
             name: the name of the connector.
@@ -223,7 +223,7 @@ class AsyncConnectors:
         return named.render(result)
 
     async def open(self, timeout: float = 30.0) -> None:
-        """Open all connectors that are enabled, each after those that it depends on.
+        """Open all enabled connectors, each after those on which it depends.
 
         It may be called again, for example after an error: connectors keep what they have opened.
 
@@ -238,7 +238,7 @@ class AsyncConnectors:
                 await self._made(entry).open(timeout)
 
     async def health(self, name: str, timeout: float = 5.0) -> ConnectorHealth:
-        """Return the health of a connector, which is asked now.
+        """Check the health of a connector now, and return it.
 
         Args:
             name: the name of the connector.
@@ -250,7 +250,7 @@ class AsyncConnectors:
         return await self._checked(self._entry(name), timeout)
 
     async def health_of_all(self, timeout: float = 5.0) -> tuple[ConnectorHealth, ...]:
-        """Return the health of all connectors, which are asked at once.
+        """Check the health of all connectors concurrently, and return it.
 
         Args:
             timeout: the seconds that each may take.
@@ -259,11 +259,11 @@ class AsyncConnectors:
         return tuple(await every_async(steps)) if steps else ()
 
     def descriptions(self) -> tuple[ConnectorDescription, ...]:
-        """Return the descriptions of all connectors, without waiting."""
+        """Return the descriptions of all connectors without waiting."""
         return tuple(entry.described() for entry in tuple(self._entries.values()))
 
     def pools(self) -> tuple[ConnectorPool, ...]:
-        """Return the connection pools of the connectors that were made, without waiting."""
+        """Return the connection pools of the connectors created so far, without waiting."""
         pools: list[ConnectorPool] = []
         for name, entry in tuple(self._entries.items()):
             connector = entry.connector
@@ -273,7 +273,7 @@ class AsyncConnectors:
         return tuple(pools)
 
     async def close(self) -> None:
-        """Close all connectors, each before those that it depends on.
+        """Close all connectors, each before those on which it depends.
 
         A connector that is in use is closed when the last block that uses it has ended. Every
         connector is closed even if another one cannot be; then the first error is raised.
@@ -292,7 +292,7 @@ class AsyncConnectors:
             raise errors[0]
 
     async def begin_use(self, name: str) -> tuple[_Entry, Any]:
-        """Return the entry of a connector, counted as in use, and the connector."""
+        """Count one more use of a connector, and return its entry and the connector."""
         with self._lock:
             entry = self._usable(name)
             entry.users += 1
@@ -303,7 +303,7 @@ class AsyncConnectors:
             raise
 
     async def end_use(self, entry: _Entry) -> None:
-        """Count one use less, and close a connector that was retired with its last use."""
+        """Count one use less of a connector; close a retired one after its last use."""
         with self._lock:
             entry.users -= 1
             unused = entry.retire() if entry.is_retired else None
@@ -353,7 +353,7 @@ class AsyncConnectors:
         return entry
 
     def _made(self, entry: _Entry) -> Any:
-        """Return the connector of an entry; it is made by the first caller."""
+        """Return the connector of an entry, which the first caller creates."""
         if entry.connector is None:
             with entry.building:
                 if entry.connector is None:
@@ -368,7 +368,7 @@ class AsyncConnectors:
         return [entries[name] for name in order]
 
     async def _checked(self, entry: _Entry, timeout: float) -> ConnectorHealth:
-        """Ask a connector for its health, unless it is disabled, and notify the observers."""
+        """Check a connector's health, unless it is disabled, and notify the observers."""
         if not entry.description.enabled:
             return self._result(entry, HealthState.UNKNOWN, "The connector is disabled.")
         health = await self._asked(entry, timeout)
@@ -422,7 +422,7 @@ class AsyncConnectors:
 
 
 class AsyncConnectorUse(Generic[C]):
-    """A connector for the time of a block."""
+    """A context manager that keeps a connector open during its block."""
 
     __slots__ = ("_connectors", "_entry", "_kind", "_name")
 
@@ -449,7 +449,7 @@ class AsyncConnectorUse(Generic[C]):
 
 
 class _Entry:
-    """A connector in the registry, and the number of blocks that use it."""
+    """A connector in the registry, and the number of blocks that use it now."""
 
     __slots__ = ("build", "building", "connector", "description", "is_retired", "users")
 
@@ -462,12 +462,12 @@ class _Entry:
         self.is_retired = False
 
     def retire(self) -> AsyncConnector | None:
-        """Mark the connector as retired; return it if it is to be closed now."""
+        """Mark the connector as retired; return it if it must be closed now."""
         self.is_retired = True
         return None if self.users else self.connector
 
     def described(self) -> ConnectorDescription:
-        """Return the description, with what is known of a connector that was made."""
+        """Return the description, with the facts about a connector that was created already."""
         description, connector = self.description, self.connector
         if connector is None:
             return description
@@ -480,7 +480,7 @@ class _Entry:
 
 
 def _payload(operation: object, arguments: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return the payload that a repeated key is compared with; HTTP requests are compared whole."""
+    """Return the payload by which repeats of a key are compared; None for HTTP operations."""
     return None if isinstance(operation, HttpOperation) else dict(arguments)
 
 

@@ -1,4 +1,4 @@
-"""Files on a filesystem of another library: its URL, its options and its descriptions of files."""
+"""Files on a filesystem of another library: its URL, options and descriptions of files."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class ForeignFile:
 
 
 def read_description(description: Mapping[str, Any], *, quoted: bool = False) -> ForeignFile:
-    """Return a file as the filesystem describes it.
+    """Return a file from the filesystem's description of it.
 
     Args:
         description: names and values, as `info` and `ls` of fsspec return them.
@@ -74,7 +74,7 @@ def read_description(description: Mapping[str, Any], *, quoted: bool = False) ->
 
 
 def _time(value: object) -> datetime | None:
-    """The time that a filesystem states as a date, as seconds, or as text."""
+    """Return a file's time, which a filesystem states as a date, as seconds or as text."""
     try:
         if isinstance(value, (int, float)):
             value = datetime.fromtimestamp(value, UTC)
@@ -88,7 +88,7 @@ def _time(value: object) -> datetime | None:
 
 
 def _time_of_text(text: str) -> datetime:
-    """The time in a text as FTP (20261120120000.123), ISO 8601 or HTTP write it."""
+    """Return the time in a text in the form of FTP (20261120120000.123), ISO 8601 or HTTP."""
     digits, _, fraction = text.partition(".")
     if len(digits) == 14 and digits.isdecimal():
         written_time = datetime.strptime(digits, "%Y%m%d%H%M%S").replace(tzinfo=UTC)
@@ -126,7 +126,7 @@ def protocol_of(url: str) -> str:
 
 
 def check_options(options: Mapping[str, Any]) -> None:
-    """Refuse an option that should be a secret.
+    """Refuse a filesystem option that should be given as a secret.
 
     Raises:
         ConfigurationError: the name of an option is one of a credential.
@@ -151,7 +151,7 @@ def _nested(options: Mapping[str, Any], before: str = "") -> Iterable[tuple[str,
 def revealed_options(
     protocol: str, options: Mapping[str, Any], secrets: Mapping[str, Secret]
 ) -> dict[str, Any]:
-    """Return the arguments of a filesystem's class, with its secrets as texts.
+    """Return the arguments of a filesystem's class, with its secrets in plain text.
 
     A dot in the name of a secret leads into an option that is a mapping. WebDAV takes a user and a
     password as a pair.
@@ -172,6 +172,6 @@ def revealed_options(
 
 
 def path_of(protocol: str, root: str, key: str) -> str:
-    """Return the path of a key below a root; over HTTP it is a URL."""
+    """Return the path of a key below a root folder; over HTTP it is a URL."""
     name = quote(key) if protocol in HTTP else key
     return f"{root.rstrip('/')}/{name}" if root else name

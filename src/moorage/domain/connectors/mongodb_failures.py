@@ -1,4 +1,4 @@
-"""The meaning of MongoDB's failures: which error of ours, and whether the work may be done.
+"""The meaning of MongoDB's failures: the moorage error, and whether the work may be done.
 
 Laws:
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class MongoPhase(Enum):
-    """The progress of an operation on MongoDB.
+    """The progress of a MongoDB operation when it failed.
 
     `CONNECTING`: nothing was sent. `UNDONE`: what was sent changes nothing. `SENT`: what was sent
     may have its effect although no answer came.
@@ -45,7 +45,7 @@ class MongoPhase(Enum):
 
 @attrs.frozen(kw_only=True)
 class MongoFault:
-    """The facts about a failure that the server reported.
+    """The facts about a failure that a MongoDB server reported.
 
     Attributes:
         code: the number of the error; None if the server told none.
@@ -177,7 +177,7 @@ _WORDS: Final = (
 
 
 def mongodb_error(fault: MongoFault, phase: MongoPhase) -> ConnectorError:
-    """Return the error for a failure that the server reported."""
+    """Return the error for a failure that the MongoDB server reported."""
     code: dict[str, Any] = {"vendor_code": None if fault.code is None else str(fault.code)}
     if _TRANSIENT in fault.labels:
         return _conflict()
@@ -195,7 +195,7 @@ def mongodb_error(fault: MongoFault, phase: MongoPhase) -> ConnectorError:
 
 
 def _interrupted(meaning: _Meaning, phase: MongoPhase, done: MongoPhase) -> ConnectorError:
-    """Return the error for an operation that the server began and did not finish.
+    """Return the error for a MongoDB operation that was begun and not finished.
 
     Args:
         meaning: the meaning of the failure.
@@ -230,7 +230,7 @@ def _stepped_down(phase: MongoPhase) -> ConnectionFailed:
 
 
 def unreachable(words: str, phase: MongoPhase = MongoPhase.CONNECTING) -> ConnectionFailed:
-    """Return the error for a connection that could not be opened, or was lost.
+    """Return the error for a MongoDB connection that was lost or could not be opened.
 
     Args:
         words: the driver's text, which is compared and never shown.
@@ -253,7 +253,7 @@ def unreachable(words: str, phase: MongoPhase = MongoPhase.CONNECTING) -> Connec
 
 
 def connection_lost(phase: MongoPhase) -> ConnectionFailed:
-    """Return the error for a connection that ended."""
+    """Return the error for a MongoDB connection that ended."""
     return ConnectionFailed(
         "The connection to the server was lost.",
         may_have_been_processed=phase is MongoPhase.SENT,
@@ -262,7 +262,7 @@ def connection_lost(phase: MongoPhase) -> ConnectionFailed:
 
 
 def timed_out(phase: MongoPhase) -> AttemptTimeout:
-    """Return the error for an operation that exceeded its time."""
+    """Return the error for a MongoDB operation that exceeded its time limit."""
     return AttemptTimeout(
         "The operation took longer than the attempt may.",
         may_have_been_processed=phase is MongoPhase.SENT,
@@ -271,7 +271,7 @@ def timed_out(phase: MongoPhase) -> AttemptTimeout:
 
 
 def not_replicated(*, in_time: bool) -> ConnectionFailed:
-    """Return the error for a change that was made, and that too few servers confirmed."""
+    """Return the error for a change that was made but too few servers confirmed."""
     kind = ConnectionFailed if in_time else AttemptTimeout
     return kind(
         "The change was made, but too few servers of the replica set confirmed it.",
@@ -281,7 +281,7 @@ def not_replicated(*, in_time: bool) -> ConnectionFailed:
 
 
 def partly_refused(done: int, code: int | None) -> VendorRejected:
-    """Return the error for several changes of which the server refused at least one."""
+    """Return the error for several MongoDB changes of which the server refused some."""
     _, message, remedy = _REJECTED.get(code or 0, _OTHER)
     count = "1 document was" if done == 1 else f"{done} documents were"
     return VendorRejected(
@@ -292,7 +292,7 @@ def partly_refused(done: int, code: int | None) -> VendorRejected:
 
 
 def unsuitable() -> InvalidRequest:
-    """Return the error for values that the driver cannot send."""
+    """Return the error for values that the MongoDB driver cannot send."""
     return InvalidRequest(
         "The driver cannot send a value: it is too large, or of a type that MongoDB does not have.",
         remedy="Correct the values; nothing was sent.",
@@ -300,7 +300,7 @@ def unsuitable() -> InvalidRequest:
 
 
 def closed() -> LocalFailure:
-    """Return the error for a connector that was closed."""
+    """Return the error for a MongoDB connector that was closed."""
     return LocalFailure(
         "The connector is closed.", remedy="Perform operations before it is closed."
     )

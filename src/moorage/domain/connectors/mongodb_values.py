@@ -1,4 +1,4 @@
-"""Conditions, changes and documents of MongoDB in which values are values.
+"""MongoDB's conditions, changes and documents, in which values cannot act as operators.
 
 MongoDB takes a name that begins with `$` for an operator, wherever it stands. So a value from
 outside such as `{"$ne": null}` in the place of a password would change the meaning of a condition.
@@ -45,7 +45,7 @@ class MongoOperators:
 
 
 def condition_of(where: Any) -> dict[str, Any]:
-    """Return a condition on documents, for the driver.
+    """Return a MongoDB condition in the form that the driver needs.
 
     Args:
         where: the condition; an empty mapping is fulfilled by all documents.
@@ -57,7 +57,7 @@ def condition_of(where: Any) -> dict[str, Any]:
 
 
 def document_of(document: Any) -> dict[str, Any]:
-    """Return a document to store, for the driver.
+    """Return a document in the form that the MongoDB driver stores.
 
     Raises:
         InvalidData: it is no mapping, or contains an operator.
@@ -68,7 +68,7 @@ def document_of(document: Any) -> dict[str, Any]:
 
 
 def change_of(change: Any) -> dict[str, Any]:
-    """Return a change of documents, such as `{"$set": {"status": "paid"}}`, for the driver.
+    """Return a MongoDB change for the driver, such as `{"$set": {"status": "paid"}}`.
 
     Raises:
         InvalidData: it is no mapping of operators that change documents, or contains another
@@ -85,7 +85,7 @@ def change_of(change: Any) -> dict[str, Any]:
 
 
 def stages_of(stages: Any) -> list[dict[str, Any]]:
-    """Return the stages of an aggregation, for the driver.
+    """Return the stages of a MongoDB aggregation in the form that the driver needs.
 
     The name of a stage needs no mark; operators in its value do.
 
@@ -106,7 +106,7 @@ def stages_of(stages: Any) -> list[dict[str, Any]]:
 
 
 def changes_nothing(stages: list[dict[str, Any]]) -> bool:
-    """Return whether no stage writes to a collection."""
+    """Return whether no stage of an aggregation writes to a collection."""
     return not any(_WRITING_STAGES & stage.keys() for stage in stages)
 
 

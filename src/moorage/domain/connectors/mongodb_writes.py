@@ -1,4 +1,4 @@
-"""The steps of a bulk write, and the results of changes in MongoDB."""
+"""The steps of MongoDB bulk writes, and the results of changes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @attrs.frozen(kw_only=True)
 class MongoUpdated:
-    """The result of an update or a replacement.
+    """The result of a MongoDB update or replacement.
 
     Attributes:
         matched: the number of documents that fulfil the condition.
@@ -28,7 +28,7 @@ class MongoUpdated:
 
 @attrs.frozen(kw_only=True)
 class MongoBulkResult:
-    """The result of a bulk write.
+    """The result of a MongoDB bulk write.
 
     Attributes:
         inserted: the number of documents that were inserted.
@@ -48,14 +48,14 @@ class MongoBulkResult:
 
 @attrs.frozen
 class MongoInsert:
-    """A step that inserts a document."""
+    """A step of a bulk write that inserts a document."""
 
     document: Mapping[str, Any] = attrs.field(repr=False)
 
 
 @attrs.frozen
 class MongoUpdate:
-    """A step that changes the documents that fulfil a condition.
+    """A step of a bulk write that changes the first or all documents that meet a condition.
 
     Attributes:
         where: the condition.
@@ -72,7 +72,7 @@ class MongoUpdate:
 
 @attrs.frozen
 class MongoReplace:
-    """A step that replaces the first document that fulfils a condition.
+    """A step of a bulk write that replaces the first document that meets a condition.
 
     Attributes:
         where: the condition.
@@ -87,7 +87,7 @@ class MongoReplace:
 
 @attrs.frozen
 class MongoDelete:
-    """A step that deletes the documents that fulfil a condition.
+    """A step of a bulk write that deletes the first or all documents that meet a condition.
 
     Attributes:
         where: the condition.
@@ -104,7 +104,7 @@ MongoStep: TypeAlias = MongoInsert | MongoUpdate | MongoReplace | MongoDelete
 
 @attrs.frozen(kw_only=True)
 class MongoChange:
-    """A change that a stream of changes reports.
+    """A change in a collection or database, as MongoDB's change stream reports it.
 
     Attributes:
         kind: the kind of the change, such as "insert", "update", "replace", "delete" or "drop".

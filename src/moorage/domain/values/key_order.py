@@ -1,4 +1,4 @@
-"""The order of the keys in a tree of folders, and one page of them."""
+"""The order of keys in a tree of folders, and the pages of a list of keys."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ The folder is given by the beginning of its keys, such as "invoices/", or "" for
 
 
 class KeyPage(NamedTuple):
-    """One page of a list of keys.
+    """A page of a list of keys.
 
     Attributes:
         keys: the keys of files.
@@ -36,7 +36,7 @@ class KeyPage(NamedTuple):
 def page_of_keys(
     children: Children, prefix: str, delimiter: str | None, after: str, limit: int
 ) -> KeyPage:
-    """Return the files and folders that come after a text, in the order of their keys."""
+    """Return a page of the files and folders after a given key, in the order of their keys."""
     found_keys: list[str] = []
     folders: list[str] = []
     keys = keys_after(children, prefix, after)
@@ -57,7 +57,7 @@ def page_of_keys(
 
 
 def keys_after(children: Children, prefix: str, after: str, folder: str = "") -> Iterator[str]:
-    """Yield the keys with a prefix that come after a text, in the order of their bytes.
+    """Yield the keys with a prefix that come after a given key, in the order of their bytes.
 
     A folder is only read if it may have such keys.
     """
@@ -80,7 +80,7 @@ def _bytes_of(text: str) -> bytes:
 
 
 def _is_key(text: str) -> bool:
-    """Return True if a file that another program stored has a valid key as its name."""
+    """Return whether the name of a file that another program stored is a valid key."""
     try:
         names_of(text)
     except (InvalidData, UnicodeEncodeError):

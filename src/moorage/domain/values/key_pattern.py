@@ -1,4 +1,4 @@
-"""Patterns of keys and paths with wildcards, such as "invoices/**/*.pdf"."""
+"""Patterns of object keys with wildcards, such as "invoices/**/*.pdf"."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _LONGEST: Final = 1_024
 
 @attrs.frozen
 class KeyPattern:
-    """A pattern of keys whose parts are separated by slashes.
+    """A wildcard pattern for keys whose parts are separated by slashes.
 
     `*` stands for any characters of one part, `?` for one character, `[abc]` and `[!abc]` for one
     character of a set, and `**` in place of a part for any number of parts.
@@ -43,7 +43,7 @@ class KeyPattern:
 
     @classmethod
     def of(cls, text: str) -> Self:
-        """Return the pattern that a text describes.
+        """Return the compiled pattern of a text with wildcards.
 
         Raises:
             InvalidData: the text is no pattern, is empty, or has a set that is not closed.
