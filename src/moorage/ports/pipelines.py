@@ -158,7 +158,7 @@ class CheckpointStore(Protocol):
     """
 
     async def begin(self, name: str, /) -> tuple[int, Mapping[str, Offset]]:
-        """Become the owner of a pipeline's name; return the epoch and the stored positions."""
+        """Become the owner of a checkpoint's name; return the epoch and the stored positions."""
         ...
 
     async def advance(self, name: str, epoch: int, positions: Mapping[str, Offset], /) -> None:

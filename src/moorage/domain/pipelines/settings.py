@@ -142,7 +142,7 @@ class PipelineStatistics:
     last_error: str | None = None
 
     def plus(self, other: PipelineStatistics) -> PipelineStatistics:
-        """Return the sums of the numbers, with the state and the last error of this one."""
+        """Return the sum of two statistics, with the state and last error of the first."""
         sums = {name: getattr(self, name) + getattr(other, name) for name in _NUMBERS}
         return attrs.evolve(self, **sums)
 
@@ -151,7 +151,7 @@ _NUMBERS: Final = attrs.fields_dict(PipelineStatistics).keys() - {"state", "last
 
 
 class ObservedPipeline(Protocol):
-    """An object that has the name and the numbers of a pipeline."""
+    """An object with the name and the statistics of a pipeline."""
 
     @property
     def name(self) -> str:
@@ -159,7 +159,7 @@ class ObservedPipeline(Protocol):
         ...
 
     def statistics(self) -> PipelineStatistics:
-        """Return the numbers of the pipeline, without waiting."""
+        """Return the statistics of the pipeline without waiting."""
         ...
 
 

@@ -177,7 +177,7 @@ class Call:
         self._ledger = self._ledger.disprove()
 
     def weigh(self, error: Exception, since: int | None = None) -> None:
-        """Record it if an error proves that the latest attempt had no effect at the vendor.
+        """Record whether an error proves that the latest attempt had no effect.
 
         An error of another call can arrive through a user's function. It proves nothing about this
         attempt: `since` is a signature from before the function began, and errors signed later are

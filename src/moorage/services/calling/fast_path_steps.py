@@ -135,7 +135,7 @@ class FastPathSteps(CallLifecycle):
     async def go_on_sending(
         self, call: Call, grants: list[Admitted], request: Request, arrived: Arrived | None = None
     ) -> Ending:
-        """Continue a request's call; `arrived` is the answer to its first attempt, if any."""
+        """Continue a request's call; `arrived` is the result of its first attempt, if any."""
         call.repeatable = is_repeatable(call.plan, request)
         return await self.go_on(call, grants, Exchange(self.core, call, request, arrived))
 

@@ -101,7 +101,7 @@ class Managing(Pausing[E]):
         return await self.store.remove(EntryQuery(states=SETTLED, settled_before=before))
 
     async def get(self, id: str) -> E:
-        """Get the entry of this id.
+        """Return the entry with this id.
 
         Raises:
             InvalidData: no entry has this id.
