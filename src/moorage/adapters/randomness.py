@@ -26,7 +26,7 @@ class SystemRandomness:
         in_child(self, SystemRandomness._reseed)
 
     def token(self) -> int:
-        """Draw a number from 1 to 2^52."""
+        """Return a random number from 1 to 2^52."""
         return (int.from_bytes(os.urandom(7), "big") & _LOW_52_BITS) + 1
 
     def _reseed(self) -> None:

@@ -63,7 +63,7 @@ _OPENERS: Final[Mapping[bool, tuple[Callable[..., Any], ...]]] = {
 
 @attrs.frozen(kw_only=True)
 class Assembled:
-    """The ports of a hub, and those among them that the hub closes.
+    """The opened ports of a hub, and those among them that the hub closes.
 
     Attributes:
         ports: those that the program passed, and those that the configuration names.

@@ -44,7 +44,7 @@ class ObserverSettings:
     functions: tuple[Callable[..., Any], ...] = attrs.field(default=(), converter=_functions)
 
     def open(self) -> tuple[Observer, ...]:
-        """Return the observers.
+        """Return the configured observers.
 
         Raises:
             ConfigurationError: an observer needs a package that is not installed.

@@ -26,7 +26,7 @@ _LARGEST: Final = 100_000_000
 
 
 def read_openapi(description: Mapping[str, Any] | str | PurePath) -> OpenApi:
-    """Return the description in a file, or the one that was parsed already.
+    """Return the OpenAPI description in a file, or one that is parsed already.
 
     Args:
         description: the path of a file in JSON or YAML; or its content, parsed.
@@ -41,7 +41,7 @@ def read_openapi(description: Mapping[str, Any] | str | PurePath) -> OpenApi:
 
 
 def parsed_description(file: Path) -> object:
-    """Return the content of a file of JSON or YAML, parsed.
+    """Parse a JSON or YAML file, and return its content.
 
     Raises:
         ConfigurationError: the file cannot be read.

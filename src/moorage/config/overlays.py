@@ -125,7 +125,7 @@ class _Assignment(NamedTuple):
     origins: dict[str, str]
 
     def at(self, tree: Any, shape: Shape | None, parts: list[str], path: str) -> Any:
-        """Return the tree with the value set at the path that the parts of a name lead to."""
+        """Return the tree with the value set at the path that a variable's name describes."""
         if not parts:
             self.origins[path] = self.origin
             return self.value

@@ -71,7 +71,7 @@ class BatchSink(_FunctionSink):
     async def process_batch(
         self, records: Sequence[SinkRecord], /
     ) -> Sequence[Result[object]] | None:
-        """Process a batch."""
+        """Call the function with a batch of records."""
         results: Sequence[Result[object]] | None = await self._call(list(records))
         return results
 

@@ -168,7 +168,7 @@ class FileAudit:
 
 
 def line_of(record: AuditRecord) -> bytes:
-    """The line of a record: a JSON object in ASCII, with its fields in their order."""
+    """Return the line of a record: a JSON object in ASCII, with its fields in order."""
     return json.dumps(attrs.asdict(record)).encode() + b"\n"
 
 

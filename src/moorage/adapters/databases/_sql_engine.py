@@ -82,7 +82,7 @@ class Runtime(Protocol):
         ...
 
     async def connect(self) -> Link:
-        """Open a connection."""
+        """Open a connection to the database."""
         ...
 
     def start(self, opening: Coroutine[Any, Any, None]) -> Running:

@@ -45,7 +45,7 @@ class Pool:
         finalize(self, _close_connections, self.idle)
 
     def open(self, connect: Callable[[], Link]) -> Link:
-        """Open another connection."""
+        """Open another connection to the SQLite file."""
         if self._closed:
             raise StorageUnavailable("The store is closed.", remedy="Use it before it is closed.")
         if self._inherited:
@@ -72,7 +72,7 @@ class Pool:
         _close_connections(self.idle)
 
     def close(self) -> None:
-        """Close the pool."""
+        """Close the pool of connections."""
         self._closed = True
         self.clear()
 

@@ -115,7 +115,7 @@ class _AsyncHostEntries(AsyncEntryOperations[E]):
     def __init__(
         self, sync_store: _HostEntries[E], in_thread: Callable[..., Awaitable[Any]]
     ) -> None:
-        """Set the synchronous store that threads use.
+        """Wrap a synchronous store, which threads call.
 
         Args:
             sync_store: the same store, synchronous.

@@ -135,7 +135,7 @@ def _close_filesystem(filesystem: object) -> None:
 
 
 def _close_half_open(error: Exception) -> None:
-    """Close what a filesystem had opened when its constructor failed.
+    """Close the connections of a filesystem whose constructor failed.
 
     Only the frames of the error still refer to it. After a refused password, the thread of
     paramiko would otherwise keep the connection.

@@ -1,4 +1,4 @@
-"""Calls with `grpc.aio`: the part of the asynchronous connector that has no twin."""
+"""Calls with `grpc.aio`, for the asynchronous connector only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Calls with `grpc`: the part of the synchronous connector that has no twin."""
+"""Calls with `grpc`, for the synchronous connector only."""
 
 from __future__ import annotations
 

@@ -180,7 +180,7 @@ class GrpcConnector:
 
     @property
     def versions(self) -> ConnectorVersions:
-        """The version of grpcio; servers do not tell theirs."""
+        """The version of grpcio; gRPC servers do not report theirs."""
         return ConnectorVersions(library=f"grpcio {grpc.__version__}")
 
     @property

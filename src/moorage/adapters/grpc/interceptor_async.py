@@ -49,7 +49,7 @@ def grpc_interceptors(
 
 
 class _Calls:
-    """Performs intercepted calls."""
+    """Performs the intercepted gRPC calls through the manager."""
 
     def __init__(
         self, manager: AsyncPerformer, service: str, facts: MethodFacts, tenant: str | None

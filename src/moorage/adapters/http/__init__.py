@@ -1,1 +1,1 @@
-"""HTTP clients, by library."""
+"""HTTP clients on several libraries."""

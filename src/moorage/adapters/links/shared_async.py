@@ -168,7 +168,7 @@ class AsyncSharedLink(Generic[L]):
             return record
 
     async def _opened(self, seconds: float) -> _Record[L]:
-        """Open a link in the place of one that broke."""
+        """Open a link that replaces a broken one."""
         if self._record is not None:
             self._retire(self._record)
         try:

@@ -175,7 +175,7 @@ class AioPikaLink:
         return results
 
     async def leave(self, timeout: float) -> None:
-        """Close the connection to NATS and let its client finish."""
+        """Close the connection to RabbitMQ cleanly."""
         await close_connection(self._connection, timeout)
 
     def close(self) -> None:

@@ -104,7 +104,7 @@ class RabbitMq(BrokerSettings):
     )
 
     def __attrs_post_init__(self) -> None:
-        """Refuse contradictory or incomplete settings of NATS."""
+        """Refuse settings of RabbitMQ with which no connection could be made."""
         self.address()
 
     @property

@@ -582,7 +582,7 @@ class AsyncMongoConnector:
         *,
         for_writing: bool,
     ) -> R:
-        """Make one attempt; every exception of pymongo becomes one of ours."""
+        """Make one attempt, and convert exceptions of pymongo to errors of moorage."""
         self._scope.check()
         if self._is_closed:
             raise closed()

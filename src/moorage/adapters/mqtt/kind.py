@@ -114,7 +114,7 @@ class Mqtt(BrokerSettings):
     )
 
     def __attrs_post_init__(self) -> None:
-        """Refuse contradictory or incomplete settings of NATS."""
+        """Refuse settings of MQTT with which no connection could be made."""
         address = self.address()
         if address.password is not None and not address.user:
             raise ConfigurationError(

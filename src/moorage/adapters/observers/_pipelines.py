@@ -38,17 +38,17 @@ OF_PIPELINES: Final[Mapping[str, Any]] = {
 
 
 class PipelineReadings:
-    """Reads all pipelines; one that nobody else uses any more is forgotten."""
+    """Reads the statistics of all registered pipelines; unused pipelines are dropped."""
 
     def __init__(self) -> None:
         self._pipelines: WeakSet[ObservedPipeline] = WeakSet()
 
     def watch(self, pipeline: ObservedPipeline) -> None:
-        """Read a pipeline, too."""
+        """Register a pipeline, whose statistics are then read."""
         self._pipelines.add(pipeline)
 
     def read(self) -> Mapping[str, PipelineStatistics]:
-        """Return the numbers of the pipelines by their names; those with the same name are one."""
+        """Return the statistics by pipeline name; pipelines with the same name are summed up."""
         readings: dict[str, PipelineStatistics] = {}
         for pipeline in tuple(self._pipelines):
             current, earlier = pipeline.statistics(), readings.get(pipeline.name)
@@ -57,7 +57,7 @@ class PipelineReadings:
 
 
 def _together(one: PipelineStatistics, other: PipelineStatistics) -> PipelineStatistics:
-    """Return the sums of two pipelines, which runs only if both do."""
+    """Return the sum of the statistics of two pipelines with the same name."""
     return other.plus(one) if one.state is PipelineState.RUNNING else one.plus(other)
 
 
@@ -79,7 +79,7 @@ def pipeline_callbacks(
 
 
 class PipelineCollector:
-    """Reads the pipelines when Prometheus asks for the metrics of this process.
+    """Reads the pipelines when Prometheus collects the metrics of this process.
 
     Args:
         readings: reads the pipelines.

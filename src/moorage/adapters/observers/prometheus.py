@@ -266,7 +266,7 @@ class PrometheusObserver:
         self._metrics = metrics
 
     def watch_pools(self, pools: PoolSource, /) -> None:
-        """Report on connection pools too."""
+        """Report the statistics of connection pools too."""
         self._metrics.pools.watch(pools)
 
     def watch_pipeline(self, pipeline: ObservedPipeline, /) -> None:
@@ -277,7 +277,7 @@ class PrometheusObserver:
         self._metrics.pipelines.watch(pipeline)
 
     def __call__(self, event: Event, /) -> None:
-        """Count an event."""
+        """Count an event in the Prometheus metrics."""
         if isinstance(event, CallFinished):
             self._call_finished(event)
         elif isinstance(event, AttemptFinished):

@@ -1,1 +1,1 @@
-"""Messages published to streams of Redis."""
+"""The connector that publishes messages to Redis streams."""

@@ -36,7 +36,7 @@ _LOST = (wrong.RedisError, OSError)
 
 
 def connect(settings: RedisStreams, timeout: float) -> RedisLink:
-    """Open a connection to an MQTT broker for a synchronous program."""
+    """Open a connection to Redis for a synchronous program."""
     seconds = min(timeout, settings.connect_timeout)
     link: RedisLink | None = None
     try:
@@ -57,7 +57,7 @@ def connect(settings: RedisStreams, timeout: float) -> RedisLink:
 
 
 async def connect_async(settings: RedisStreams, timeout: float) -> AsyncRedisLink:
-    """Open a connection to an MQTT broker for an asynchronous program."""
+    """Open a connection to Redis for an asynchronous program."""
     seconds = min(timeout, settings.connect_timeout)
     link: AsyncRedisLink | None = None
     try:
@@ -227,7 +227,7 @@ class RedisLink(_Link):
             self._keep_facts(self._reply("INFO", "server"))
 
     def ping(self, timeout: float) -> None:
-        """Send a ping to the broker, and wait for the answer."""
+        """Send a ping to Redis, and wait for the answer."""
         self._bound(timeout)
         self._reply("PING")
 
@@ -255,7 +255,7 @@ class RedisLink(_Link):
         return [_outcome(item, reply) for item, reply in zip(items, replies, strict=True)]
 
     def close(self) -> None:
-        """Drop the connection to NATS."""
+        """Drop the connection to Redis."""
         self._is_closed = True
         with suppress(*_LOST):
             self._connection.disconnect()
@@ -291,7 +291,7 @@ class AsyncRedisLink(_Link):
             self._keep_facts(await self._reply("INFO", "server"))
 
     async def ping(self, timeout: float) -> None:
-        """Send a ping to the broker, and wait for the answer."""
+        """Send a ping to Redis, and wait for the answer."""
         async with asyncio.timeout(timeout):
             await self._reply("PING")
 

@@ -90,7 +90,7 @@ class RedisStreams(BrokerSettings):
     key: str | None = None
 
     def __attrs_post_init__(self) -> None:
-        """Refuse contradictory or incomplete settings of NATS."""
+        """Refuse settings of Redis with which no connection could be made."""
         self.address()
 
     @property

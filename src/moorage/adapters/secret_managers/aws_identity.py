@@ -37,7 +37,7 @@ _TRUSTED: Final = frozenset(
 @careful
 @attrs.frozen
 class AwsKeys:
-    """Explicit access keys.
+    """AWS access keys that the program passes explicitly.
 
     Attributes:
         access_key_id: the id of the key; it is not shown.

@@ -173,7 +173,7 @@ class HashiCorpVault:
     async def write(
         self, wire: Line, credentials: Credentials, name: str, content: Secret, /
     ) -> None:
-        """Store a new version of a secret in the key vault."""
+        """Store a new version of a secret in Vault."""
         answer = await wire.send(
             self.address, self._post(self._path(name), _version(content)), credentials
         )

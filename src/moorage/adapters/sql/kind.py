@@ -1,4 +1,4 @@
-"""The kind `sql` of connectors, whose settings and statements stand in a configuration."""
+"""The kind `sql` of connectors in a configuration, with its settings and statements."""
 
 from __future__ import annotations
 

@@ -233,7 +233,7 @@ class RedisStorage(_Store, Closing):
             self._send_due(until)
 
     def _send_due(self, until: float) -> None:
-        """Run the first posted commands."""
+        """Send the first queued commands to Redis."""
         posted_calls, other_commands = self._due_commands()
         try:
             while posted_calls:

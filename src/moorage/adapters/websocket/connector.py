@@ -49,7 +49,7 @@ _MARGIN: Final = 0.01
 
 
 class _Described:
-    """The code that synchronous and asynchronous SQL operations share."""
+    """The code that synchronous and asynchronous WebSocket operations share."""
 
     __slots__ = ("_connector", "_work", "name", "repeatable", "safe")
 

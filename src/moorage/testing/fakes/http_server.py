@@ -96,7 +96,7 @@ class VendorServer:
         *,
         path: str | None = None,
     ) -> None:
-        """Queue one response of the fake vendor."""
+        """Queue one response of the server."""
         self.queue(Behaviour(status, headers, body), path=path)
 
     def respond_json(

@@ -46,7 +46,7 @@ class WebSocketServer:
         return f"ws://127.0.0.1:{self._port}"
 
     def start(self) -> Self:
-        """Start the gRPC server, and return it."""
+        """Start the WebSocket server, and return it."""
         self._server = server = serve(
             self._serve,
             "127.0.0.1",

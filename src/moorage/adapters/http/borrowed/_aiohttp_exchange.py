@@ -85,7 +85,7 @@ class AiohttpExchange(LoopLibraryExchange):
         self._writing = False
 
     def meaning(self, error: Exception) -> Meaning:
-        """Return what an exception of aiohttp means for the exchange, judged by its class."""
+        """Return the meaning of an exception of aiohttp for the request, from its class."""
         return next(MEANINGS[kind] for kind in type(error).__mro__ if kind in MEANINGS)
 
     async def send_request(self) -> bytes:
@@ -170,7 +170,7 @@ class AiohttpExchange(LoopLibraryExchange):
 
 
 def tracing() -> aiohttp.TraceConfig:
-    """Return an aiohttp trace configuration that tells exchanges what has been sent."""
+    """Return an aiohttp trace configuration that reports the progress of requests."""
 
     async def connecting(_: object, context: SimpleNamespace, __: object) -> None:
         exchange: AiohttpExchange = context.trace_request_ctx

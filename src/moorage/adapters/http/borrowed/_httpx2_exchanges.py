@@ -1,4 +1,4 @@
-"""Requests and responses through httpx2, and what its exceptions mean."""
+"""Sends requests through httpx2, and interprets its exceptions."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class _Httpx2Exchange(LibraryExchange):
         self._stream: Any = None
 
     def meaning(self, error: Exception) -> Meaning:
-        """Return what an exception of httpx2 means; one of its classes has two meanings."""
+        """Return the meaning of an exception of httpx2; one class has two meanings."""
         if isinstance(error, httpx2.RemoteProtocolError) and str(error).startswith(_ENDED_TEXTS):
             return Meaning.CUT_OFF if _is_http_start(self._unread_bytes()) else Meaning.NOT_HTTP
         if isinstance(error, httpx2.TimeoutException) and self.connecting:

@@ -203,7 +203,7 @@ class LibraryExchange(ABC):
 
     @abstractmethod
     def meaning(self, error: Exception) -> Meaning:
-        """Return what an exception of the library means."""
+        """Return the meaning of an exception of the library for the request."""
 
     # --- notifications from the library ------------------------------------
 

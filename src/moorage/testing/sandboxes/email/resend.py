@@ -85,7 +85,7 @@ class ResendSandbox(EmailSandbox):
         }
 
     def tell(self, url: str, event: Mapping[str, Any], at: datetime) -> base.Notice:
-        """Return a signed webhook of Mailgun about an event."""
+        """Return a signed webhook of Resend about an event."""
         body = encode_json(dict(event))
         id_ = f"msg_{self.number():012d}"
         headers = standard_headers(self.webhook_secret, id_, at, body, prefix="svix")

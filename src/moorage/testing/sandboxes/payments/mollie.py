@@ -123,7 +123,7 @@ class MollieSandbox(Sandbox):
         self._send_webhook(payment)
 
     def arrive(self, id: str) -> None:
-        """Complete a pending payment intent."""
+        """Complete a pending payment."""
         self._pays(self.payments[id])
         self._send_webhook(self.payments[id])
 
@@ -165,7 +165,7 @@ class MollieSandbox(Sandbox):
     # --- how it is asked ---------------------------------------------------
 
     def check_access(self, request: SandboxRequest) -> None:
-        """Check the API key of a request to Adyen."""
+        """Check the API key of a request to Mollie."""
         if request.bearer() != self.api_key:
             detail = "Missing authentication, or failed to authenticate"
             raise Refusal(error(401, "Unauthorized Request", detail))

@@ -136,7 +136,7 @@ class PayPalSandbox(PayPalLedger):
     # --- how it is asked ---------------------------------------------------
 
     def check_access(self, request: SandboxRequest) -> None:
-        """Check the server token of a request."""
+        """Check the access token of a request."""
         if not self.token_endpoint.allows(request):
             raise Refusal(refusal(401, "AUTHENTICATION_FAILURE"))
 

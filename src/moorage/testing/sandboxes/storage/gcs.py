@@ -149,7 +149,7 @@ class GcsSandbox(SpoolingSandbox):
         return Reply(no.status, fields, body)
 
     def done(self, request: SandboxRequest, spool: Spool) -> Reply:
-        """Execute a request to Azure Blob Storage."""
+        """Execute a request to Google Cloud Storage."""
         query = dict(request.query)
         if "X-Goog-Signature" in query:
             return self._by_url(request, query, spool)

@@ -108,7 +108,7 @@ class S3Sandbox(UploadSandbox):
         return Reply(no.status, fields, error_xml(no.code, no.message, **no.more))
 
     def done(self, request: SandboxRequest, spool: Spool) -> Reply:
-        """Execute a request to Azure Blob Storage."""
+        """Execute a request to S3."""
         key = self._key(request)
         query = dict(request.query)
         form = request.headers.get("content-type", "").startswith("multipart/form-data")
