@@ -30,7 +30,7 @@ class Stopping(Exception):
 
 
 class RecordAtFault(Exception):
-    """An attempt failed because of the record.
+    """Raised if attempts to process a record failed, and the record is to blame.
 
     Attributes:
         error: the error.

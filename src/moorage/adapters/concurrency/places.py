@@ -76,7 +76,7 @@ class Places:
         self._queues: dict[str, _Queue] = {}
 
     def names(self) -> set[str]:
-        """Return the names for which there is a holder or a waiting caller."""
+        """Return the names of the semaphores that have a holder or a waiting caller."""
         return {*self._taken, *self._queues}
 
     def enter(self, name: str, holder: object, places: int) -> bool:

@@ -157,7 +157,7 @@ class RecordFile:
         return records
 
     def _complete_part(self, file: Any, offset: int, *, is_ended: bool) -> bytes:
-        """Return bytes from an offset on that end with a record."""
+        """Read bytes from an offset up to the end of a complete record."""
         size = self._size
         while True:
             file.seek(offset)

@@ -28,7 +28,7 @@ MAX_POSTED: Final = 1_000
 
 
 class PostedCommands:
-    """The commands that were posted to a store and have not been executed yet.
+    """The queue of a store's commands that nobody awaits and that are not executed yet.
 
     Attributes:
         queue: the commands that have not begun.

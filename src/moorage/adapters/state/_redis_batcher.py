@@ -226,13 +226,13 @@ class Batcher:
                     self._return_unread(call, command, reply)
 
     def _return_unread(self, call: ScriptCall, command: Command[Any] | None, reply: Any) -> None:
-        """Return what a command was granted, because its caller does not wait any more."""
+        """Undo the grants of a command whose caller does not wait any more."""
         if isinstance(command, Admission):
             with suppress(StateUnavailable):
                 self._post_all(unclaimed(command, decode_reply(call, reply)))
 
     def _return_undelivered(self, command: Command[Any], result: SwapResult) -> None:
-        """Return what a compare-and-swap was granted, because its caller does not wait any more."""
+        """Undo the grants of a compare-and-swap whose caller does not wait any more."""
         answer, error = result
         if error is None:
             self._post_all(unclaimed(command, answer))
@@ -316,7 +316,7 @@ class Batcher:
 
 
 def _is_awaited(future: Future[Any] | None) -> bool:
-    """Return whether a command still has to be sent: its caller waits, or it was posted."""
+    """Return whether a command must still be sent: its caller waits, or nobody awaits it."""
     return future is None or not future.done()
 
 

@@ -466,7 +466,7 @@ class Combiner:
             batch.pending_commands = []
 
     def _finish_batch(self, pool: LinkPool, batch: _Batch) -> None:
-        """Give each caller its answer; give back the grants of callers that have left."""
+        """Give each caller its answer; undo the grants of callers that do not wait any more."""
         with pool.lock:
             unclaimed_commands = [
                 pending_command

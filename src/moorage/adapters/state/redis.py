@@ -111,7 +111,7 @@ class _Store(ABC):
         return self._server.unavailable(cause or error)
 
     def _due_commands(self) -> tuple[list[tuple[Command[Any], ScriptCall]], list[Command[Any]]]:
-        """Return the posted commands that have to be sent: those for the script, and the others."""
+        """Return the queued commands to send: those for the Redis script, and the others."""
         calls: list[tuple[Command[Any], ScriptCall]] = []
         other_commands: list[Command[Any]] = []
         while self._posted and len(calls) < MAX_BATCH:
@@ -192,7 +192,7 @@ class RedisStorage(_Store, Closing):
         return 0
 
     def close(self) -> None:
-        """Send the posted commands, and disconnect."""
+        """Send the queued commands, and disconnect from Redis."""
         if self._posted and not self._closed:
             with suppress(Exception):
                 self._send_posted()
@@ -330,7 +330,7 @@ class AsyncRedisStorage(_Store, AsyncClosing):
         return 0
 
     async def aclose(self) -> None:
-        """Send the posted commands, and disconnect."""
+        """Send the queued commands, and disconnect from Redis."""
         loop = asyncio.get_running_loop()
         if self._posted and not self._closed:
             with suppress(Exception):
@@ -383,7 +383,7 @@ class AsyncRedisStorage(_Store, AsyncClosing):
         return connection
 
     def _queue_posted(self) -> None:
-        """Move the posted commands to the batcher's queue."""
+        """Move the queued commands to the batcher of the event loop."""
         while self._posted:
             posted_calls, other_commands = self._due_commands()
             for command, call in posted_calls:

@@ -86,7 +86,7 @@ class _Common(ABC):
         self._combiner = Combiner(self._engine, self._return_grants)
 
     def _return_grants(self, command: Command[Any], answer: Any) -> None:
-        """Return what a command granted to a caller that does not wait any more."""
+        """Undo the grants of a command whose caller does not wait any more."""
         for return_command in unclaimed(command, answer):
             self.post(return_command)
 
@@ -201,7 +201,7 @@ class SqlStorage(_Common, Closing):
         self._engine.close()
 
     def _send(self, until: float | None = None) -> StorageUnavailable | None:
-        """Run the posted commands, unless this thread is executing another command."""
+        """Run the queued commands, unless this thread is executing another command."""
         # A finaliser or signal handler may post while this thread holds row locks, and would
         # deadlock.
         posted_commands, thread_state = self._posted, self._inside

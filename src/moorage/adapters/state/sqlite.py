@@ -108,7 +108,7 @@ class SqliteStorage(Closing):
             return
 
     def _return_grants(self, command: Command[Any], answer: Any) -> None:
-        """Return what a command granted to a caller that does not wait any more."""
+        """Undo the grants of a command whose caller does not wait any more."""
         for return_command in unclaimed(command, answer):
             self.post(return_command)
 
@@ -128,7 +128,7 @@ class SqliteStorage(Closing):
         self._engine.close()
 
     def _settle(self, until: float) -> None:
-        """Run the posted commands that a locked file had delayed, until a deadline."""
+        """Run the commands that a locked file had delayed, until a deadline."""
         while self._posted:
             with suppress(Exception):
                 command = self._posted.popleft()
@@ -210,7 +210,7 @@ class AsyncSqliteStorage(AsyncClosing):
             return
 
     def _return_grants(self, command: Command[Any], answer: Any) -> None:
-        """Return what a command granted to a caller that does not wait any more."""
+        """Undo the grants of a command whose caller does not wait any more."""
         for return_command in unclaimed(command, answer):
             self.post(return_command)
 
@@ -226,7 +226,7 @@ class AsyncSqliteStorage(AsyncClosing):
         await self._in_thread(self._engine.migrate)
 
     async def aclose(self) -> None:
-        """Run the posted commands, and close the file."""
+        """Run the queued commands, and close the file."""
         posts = self._posts
         if posts.queue or posts.task:
             await posts.settle()
@@ -255,7 +255,7 @@ class AsyncSqliteStorage(AsyncClosing):
         raise engine.file.locked()
 
     async def _retry_in_thread(self, command: Command[Answer], until: float) -> Answer:
-        """Run a command in a thread; give back its grants if the caller leaves."""
+        """Run a command in a thread; undo its grants if the caller stops waiting."""
         from asyncio import CancelledError, wrap_future  # noqa: PLC0415 - synchronous programs do not need asyncio
 
         running_future = self._pool().submit(self._engine.retry, command, until)

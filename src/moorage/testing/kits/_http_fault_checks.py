@@ -239,7 +239,7 @@ async def a_source_that_fails_is_told_from_the_vendor(clients: Clients) -> None:
 
 
 async def a_source_keeps_its_promise(clients: Clients) -> None:
-    """A body of a wrong length raises an error, and never becomes another request."""
+    """A request body of a wrong length raises an error, and never becomes another request."""
     async with lab(clients) as (vendor, client):
         vendor.always(Behaviour(204))
         for length in (3, 30):

@@ -96,7 +96,7 @@ async def a_stream_that_is_cut_off_says_so(clients: Clients) -> None:
 
 
 async def a_flood_ends_with_the_total_timeout(clients: Clients) -> None:
-    """The total timeout limits the exchange, however fast a vendor sends."""
+    """The total timeout limits a streamed response, however fast the vendor sends."""
     async with lab(clients) as (vendor, client):
         vendor.queue(Behaviour(framing="close", repeat=bytes(99_999)))
         incoming = await client.open(Request.get("/"), vendor.url, Timeouts(total=BRIEFLY))

@@ -36,7 +36,7 @@ def require(holds: object, sentence: str) -> None:
 
 
 class TooLate(AssertionError):
-    """An expected event happened, but after its deadline."""
+    """Raised if an expected event happens after its deadline."""
 
 
 _NAP: Final = 0.02

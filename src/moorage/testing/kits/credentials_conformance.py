@@ -57,7 +57,7 @@ def _view(factory: Factory, renew: AsyncRenew) -> AsyncCredentialProvider:
 
 
 class Renewals:
-    """Renews `OLD` to `NEW` and records the owners; it can be made to wait or fail."""
+    """Renews the credentials `OLD` to `NEW`, and records for whom; it can wait or fail."""
 
     def __init__(self, *, waits: bool = False, error: Exception | None = None) -> None:
         self.calls: list[tuple[str, str | None]] = []
@@ -131,7 +131,7 @@ async def owners_are_apart(factory: AsyncFactory) -> None:
 
 
 async def what_is_stale_is_renewed(factory: AsyncFactory) -> None:
-    """A refresh requests a new credential, returns it, and stores it."""
+    """Refreshing a stale credential requests a new one, returns it, and stores it."""
     renewals = Renewals()
     provider = factory(renewals)
     await provider.rotate("stripe", "acme", OLD)

@@ -72,7 +72,7 @@ def _sync_function(step: Callable[[], Awaitable[Item]]) -> Callable[[], Item]:
 
 
 async def results_come_in_the_order_of_the_steps(factory: AsyncFactory) -> None:
-    """Results have the order of their steps, whichever step ends first."""
+    """Results are returned in the order of their steps, whichever step ends first."""
     flags = [Flag() for _ in range(4)]
     flags[3].set()
 
@@ -152,7 +152,7 @@ async def steps_see_the_context(factory: AsyncFactory) -> None:
 
 
 async def the_first_good_result_is_enough(factory: AsyncFactory) -> None:
-    """Once a result is good, it is returned, and no further step is started."""
+    """Once a step has a good result, it is returned, and no further step is started."""
     for good_one in range(3):
         start_numbers: list[int] = []
 
@@ -209,7 +209,7 @@ async def a_slow_step_is_overtaken(factory: AsyncFactory) -> None:
 
 
 async def a_slow_good_result_beats_a_fast_bad_one(factory: AsyncFactory) -> None:
-    """A bad result does not end the wait for a step that is still running."""
+    """A step's bad result does not end the wait for another step that is still running."""
     bad_step_done = Flag()
 
     async def slow_task() -> str:
@@ -225,7 +225,7 @@ async def a_slow_good_result_beats_a_fast_bad_one(factory: AsyncFactory) -> None
 
 
 async def a_cancelled_caller_cancels_every_step(factory: AsyncFactory) -> None:
-    """A cancelled caller cancels every step and waits for its end."""
+    """If the caller of a gatherer is cancelled, it cancels every step and waits for its end."""
     for verb in ("every", "first"):
         gather, start_numbers, ended_numbers = factory(), list[int](), list[int]()
         both = asyncio.Event()

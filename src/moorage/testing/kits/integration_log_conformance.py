@@ -128,7 +128,7 @@ async def entries_are_kept_as_they_are(factory: AsyncFactory) -> None:
 
 
 async def the_newest_come_first(factory: AsyncFactory) -> None:
-    """Entries are returned newest first, up to the requested number."""
+    """Log entries are returned newest first, up to the requested number."""
     log, entries = await _filled_log(factory)
     for query in QUERIES:
         page = await log.find(query)
@@ -139,7 +139,7 @@ async def the_newest_come_first(factory: AsyncFactory) -> None:
 
 
 async def pages_join_without_seam(factory: AsyncFactory) -> None:
-    """The pages contain every matching entry once, and the last page has no successor."""
+    """The pages of a log contain every matching entry once, and the last has no successor."""
     log, entries = await _filled_log(factory)
     for limit in (1, 5, 6, 29, 30, 31):
         for query in QUERIES:
@@ -148,7 +148,7 @@ async def pages_join_without_seam(factory: AsyncFactory) -> None:
 
 
 async def pages_stay_while_entries_are_written(factory: AsyncFactory) -> None:
-    """New entries do not shift the pages after the first one."""
+    """New log entries do not shift the pages after the first one."""
     log, entries = await _filled_log(factory)
     first_page = await log.find(LogQuery(limit=10))
     for number in range(30, 45):
@@ -187,7 +187,7 @@ async def a_page_looks_through_a_limited_number(factory: AsyncFactory) -> None:
 
 
 async def all_that_match_are_summed_up(factory: AsyncFactory) -> None:
-    """A summary counts every matching entry of all pages, and no other."""
+    """A log's summary counts every matching entry of all pages, and no other."""
     log, entries = await _filled_log(factory)
     for query in QUERIES:
         expected = summarise(entry for entry in entries if query.matches(entry))
@@ -196,7 +196,7 @@ async def all_that_match_are_summed_up(factory: AsyncFactory) -> None:
 
 
 async def all_that_match_are_removed(factory: AsyncFactory) -> None:
-    """Every matching entry of all pages is removed, and no other."""
+    """Removing from a log deletes every matching entry of all pages, and no other."""
     for query in QUERIES:
         log, entries = await _filled_log(factory)
         expected = [entry.id for entry in entries if not query.matches(entry)]
@@ -222,7 +222,7 @@ async def what_was_just_written_is_removed(factory: AsyncFactory) -> None:
 
 
 def many_threads_may_write(factory: Factory) -> None:
-    """No entry is lost or duplicated when several threads write at once."""
+    """No log entry is lost or duplicated when several threads write at once."""
     log = factory()
 
     def write(first: int) -> None:

@@ -153,7 +153,7 @@ async def what_is_scheduled_can_be_cancelled(make: Open) -> None:
 
 
 async def a_refusal_has_its_type(make: Open) -> None:
-    """Each refusal raises the right error, with the vendor's own answer."""
+    """Each refusal of an SMS vendor raises the right error, with the vendor's own answer."""
     async with make() as lab:
         for number, (answer, kind, *codes) in enumerate(lab.subject.refusals):
             for key in (None, f"k-{number}"):
@@ -172,7 +172,7 @@ async def a_refusal_has_its_type(make: Open) -> None:
 
 
 async def an_outage_is_no_refusal(make: Open) -> None:
-    """After an outage, the outcome is unknown and not reported as a refusal."""
+    """If the SMS vendor has an outage, the outcome is unknown, not reported as a refusal."""
     async with make() as lab:
         lab.sandbox.fail(Response(503, body=b"<html></html>"))
         await lab.refused(VendorFailed, lab("send", lab.message()), "An outage")

@@ -305,7 +305,7 @@ async def commands_happen_one_after_another(stores: Stores) -> None:
 
 
 async def nobody_sees_half_a_command(stores: Stores) -> None:
-    """No reader sees only a part of a command's writes."""
+    """No reader of a store sees only a part of a command's writes."""
     store, keys = stores(), [new_key(), new_key(), new_key()]
     torn_states: list[object] = []
 

@@ -411,7 +411,7 @@ async def folders_stand_together(factory: Factory) -> None:
 
 
 async def copies_are_objects_of_their_own(factory: Factory) -> None:
-    """A copy has the same bytes, with the original's or new metadata."""
+    """A copied object has the same bytes, with the original's or new metadata."""
     storage, key, copy = factory().storage, _key(), _key()
     await storage.upload(key, b"bytes", PutOptions(content_type="a/b", metadata={"x": "1"}))
     copied_object = await storage.copy(key, copy)
@@ -426,7 +426,7 @@ async def copies_are_objects_of_their_own(factory: Factory) -> None:
 
 
 async def a_reference_is_enough(factory: Factory) -> None:
-    """An object is found by its reference."""
+    """A stored object is found by its reference."""
     storage, key = factory().storage, _key()
     uploaded_object = await storage.upload(key, b"bytes")
     require(

@@ -113,7 +113,7 @@ async def tenants_are_apart(factory: AsyncFactory) -> None:
 
 
 async def nothing_is_not_found(factory: AsyncFactory) -> None:
-    """A tenant without secrets is refused, whichever key is requested."""
+    """A tenant without webhook secrets is refused, whichever key is requested."""
     provider = factory({(_NAME, "acme"): (_secret(1),)})
     for key in (None, *_KEYS):
         error = await _refusal(provider, "globex", key)
@@ -139,7 +139,7 @@ async def an_unknown_key_is_no_error(factory: AsyncFactory) -> None:
 
 
 async def a_named_key_is_given(factory: AsyncFactory) -> None:
-    """If keys have names, the requested key is among those returned."""
+    """If webhook keys have names, the requested key is among the returned ones."""
     keys = {name: Secret(json.dumps({"kty": "OKP", "kid": name})) for name in ("k1", "k2")}
     provider = factory({(_NAME, None): (*keys.values(),)})
     for name, key in keys.items():
