@@ -412,7 +412,7 @@ def _post(s3_sandbox: S3Sandbox, signed: SignedPost, data: bytes, **other: str) 
 
 
 def test_temporary_credentials() -> None:
-    """A session's token goes along with requests, URLs and forms."""
+    """The session token of temporary credentials is sent with requests, URLs and forms."""
     with sandbox(token="session-token") as new_sandbox, over_s3(new_sandbox) as hub:
         files = hub.storage()
         files.upload("a", b"x")
@@ -435,7 +435,7 @@ class _Provider:
 
 
 def test_credentials_of_a_provider(s3_sandbox: S3Sandbox) -> None:
-    """Whole credentials may come from the provider, for signing URLs too."""
+    """The credential provider can supply complete S3 credentials, also for signing URLs."""
     signing = AwsSigV4(access_key_id=s3_sandbox.key.id, region=s3_sandbox.region, service="s3")
     good_credentials = Credentials.signed(signing, s3_sandbox.key.secret)
     vendor = s3(s3_sandbox, access_key_id=None, credentials=None, session_token=None)
@@ -455,7 +455,7 @@ def test_credentials_of_a_provider(s3_sandbox: S3Sandbox) -> None:
 
 
 def test_pages_of_uploads(s3_sandbox: S3Sandbox, files: Storage) -> None:
-    """Long lists of parts and of uploads are read to their end."""
+    """Long lists of upload parts and of uploads are read over all their pages."""
     s3_sandbox.page = 1
     start_uploads = [files.start_upload(f"k {number}") for number in range(3)]
     results = [upload.ref for upload in files.list_stale_uploads("k ")]
@@ -476,7 +476,7 @@ def _breaking(data: bytes) -> Iterator[bytes]:
 
 
 def test_resumed_without_checksums(s3_sandbox: S3Sandbox) -> None:
-    """Where checksums are not stored, an existing part is recognised by its ETag."""
+    """If S3 stores no checksums, a resumed upload recognises a stored part by its ETag."""
     with over_s3(s3_sandbox, checksum=None) as hub:
         files = hub.storage()
         start_upload = files.start_upload("a")
@@ -491,7 +491,7 @@ def test_resumed_without_checksums(s3_sandbox: S3Sandbox) -> None:
 
 
 def test_conditions_by_time(files: Storage) -> None:
-    """Conditions by time are decided by S3."""
+    """Time conditions of downloads are evaluated by S3 itself."""
     files.upload("a", b"x")
     put = files.head("a").last_modified
     assert put is not None
@@ -505,13 +505,13 @@ def test_conditions_by_time(files: Storage) -> None:
 
 
 def test_whole_checksum(files: Storage) -> None:
-    """A checksum of the whole is looked at before anything is kept."""
+    """A checksum of the whole object is verified before anything is stored."""
     options = PutOptions(checksum=Checksum.of("md5", DATA))
     assert len(DATA) == files.upload("a", DATA, options, part_size=PART).size
 
 
 def test_whole_answer_to_a_range_is_refused() -> None:
-    """A whole object in answer to a range is refused."""
+    """If S3 answers a range request with the whole object, the response is refused."""
     with sandbox() as new_sandbox, over_s3(new_sandbox) as hub:
         new_sandbox.fail(Response(200, {"Content-Length": "10", "ETag": '"x"'}, b"0123456789"))
 

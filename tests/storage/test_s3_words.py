@@ -1,4 +1,4 @@
-"""S3: requests and answers, without sending any."""
+"""S3: requests and responses, tested without sending any."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ GET = Request.get("/a")
     ],
 )
 def test_codes(code: str, status: int, kind: type[ConnectorError]) -> None:
-    """A code is an error of its kind, before the status is looked at, and is kept."""
+    """S3's error code, rather than the status, decides the error class, and the error keeps it."""
     error = answers.classify(GET, Response(status, body=error_xml(code, "So it is.")))
     assert kind is type(error)
     assert (code, "So it is.", status) == (
@@ -82,7 +82,7 @@ def test_codes(code: str, status: int, kind: type[ConnectorError]) -> None:
     ],
 )
 def test_heads(status: int, code: str) -> None:
-    """An answer to HEAD has no words, and its status stands for them."""
+    """The response to HEAD has no body, so its status decides the error code."""
     error = answers.classify(Request.head("/a"), Response(status))
     assert code == getattr(error, "vendor_code", None)
 
@@ -144,13 +144,13 @@ def test_wrong_region_error() -> None:
     ],
 )
 def test_unsafe_xml_is_refused(body: bytes) -> None:
-    """Text that is no XML, or has a document type, is not read."""
+    """A response that is not XML, or has a DTD, is refused without being parsed."""
     with pytest.raises(NotXmlError):
         read_xml(body)
 
 
 def test_xml_is_read() -> None:
-    """Names come without namespaces, and white space may come first."""
+    """XML is read without namespaces, and may begin with white space."""
     result = read_xml(
         b' \n<?xml version="1.0"?><a xmlns="urn:x"><b>1 &amp; 2</b><c/><d><e>3</e></d></a>'
     )
@@ -165,7 +165,7 @@ def test_xml_is_read() -> None:
 
 @pytest.mark.parametrize("body", [b"<html/>", b"nothing"], ids=["other", "none"])
 def test_malformed(body: bytes) -> None:
-    """A malformed success is a failure."""
+    """A successful response without its required content is a failure of S3."""
     with pytest.raises(VendorFailed, match="The answer"):
         storage.root(Response(200, body=body), "ListBucketResult")
 
@@ -204,7 +204,7 @@ def test_invalid_headers_are_none() -> None:
 
 
 def test_parts_without_a_name() -> None:
-    """A part that nobody could name is passed over."""
+    """A listed part without an ETag is skipped."""
     body = (
         b"<ListPartsResult><IsTruncated>false</IsTruncated>"
         b"<Part><PartNumber>1</PartNumber><Size>2</Size></Part>"
@@ -215,7 +215,7 @@ def test_parts_without_a_name() -> None:
 
 
 def test_unanswered_deletion_may_have_failed() -> None:
-    """A key missing from the answer may not have been deleted."""
+    """A key that is missing from the response may not have been deleted."""
     body = (
         b"<DeleteResult><Deleted><Key>a</Key></Deleted><Error><Key>c</Key></Error></DeleteResult>"
     )
@@ -225,7 +225,7 @@ def test_unanswered_deletion_may_have_failed() -> None:
 
 
 def test_put_headers() -> None:
-    """Every option is a header, the vendor's own last."""
+    """Every upload option is sent as a header; S3's own headers take precedence."""
     options = PutOptions(
         content_type="a/b",
         content_encoding="gzip",
@@ -261,7 +261,7 @@ def test_put_headers() -> None:
     "etag,written", [("a-1", '"a-1"'), ('"a"', '"a"'), ('W/"a"', 'W/"a"'), ("*", "*")]
 )
 def test_etags(etag: str, written: str) -> None:
-    """An ETag is written with its quotes, once."""
+    """An ETag is sent with one pair of quotes, whether it was given with quotes or not."""
     assert written == storage.quoted_etag(etag)
 
 
@@ -285,7 +285,7 @@ def _bucket(options: dict[str, Any]) -> S3:
     ids=["host", "china", "dots", "endpoint", "endpoint-host"],
 )
 def test_bucket_is_in_the_host_name_or_the_path(options: dict[str, Any], url: str) -> None:
-    """The bucket is in the host's name or in the path, as the vendor wants it."""
+    """The bucket is part of the host name or of the path, as the vendor's options say."""
     assert url == _bucket(options).base_url
 
 
@@ -300,7 +300,7 @@ def test_bucket_is_in_the_host_name_or_the_path(options: dict[str, Any], url: st
     ids=["name", "number", "checksum", "half"],
 )
 def test_invalid_options_are_refused(options: dict[str, Any]) -> None:
-    """Impossible options are refused at once."""
+    """Contradictory S3 options are refused when the vendor is created."""
     with pytest.raises(ConfigurationError):
         S3(**options)
 
@@ -310,7 +310,7 @@ def _crc32_of(text: str | None) -> Checksum | None:
 
 
 def test_checksums() -> None:
-    """A checksum is read as it is written, with the number of parts it was made of."""
+    """A checksum in S3's format is parsed, with the number of parts of a composite one."""
     checksum = Checksum.of("crc32", b"123456789")
     assert ("cbf43926", "y/Q5Jg==") == (checksum.value, checksum.base64)
     assert (checksum, attrs.evolve(checksum, parts=3)) == (

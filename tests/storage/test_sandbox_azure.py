@@ -34,7 +34,7 @@ BLOCK = b64encode(b"0001").decode()
 
 @pytest.fixture
 def blob_sandbox() -> Iterator[AzureBlobSandbox]:
-    """A container at noon."""
+    """Yield an Azure sandbox whose clock shows noon."""
     with azure(now=lambda: NOON) as sandbox:
         yield sandbox
 
@@ -42,7 +42,7 @@ def blob_sandbox() -> Iterator[AzureBlobSandbox]:
 def arriving_request(
     blob_sandbox: AzureBlobSandbox, request: Request, url: str, **other: str
 ) -> SandboxRequest:
-    """A request as it arrives, with other headers than were signed."""
+    """Return a request as it arrives, with some headers changed after signing."""
     parts = urlsplit(url)
     query = tuple(parse_qsl(parts.query, keep_blank_values=True))
     headers = request.with_headers(other).headers
@@ -61,7 +61,7 @@ def ask(
     account: str | None = None,
     **other: str,
 ) -> Response:
-    """Send a signed request."""
+    """Send a signed request to the sandbox."""
     url = join_url(f"https://{blob_sandbox.hosts[0]}", request)
     signing = AzureSharedKey(account=account or blob_sandbox.account.name)
     custom_secret = Secret(key or blob_sandbox.account.key)
@@ -70,7 +70,7 @@ def ask(
 
 
 def blob_path(blob_sandbox: AzureBlobSandbox, key: str = "a") -> str:
-    """The path of a blob."""
+    """Return the path of a blob."""
     return Place("", blob_sandbox.container).blob(key)
 
 
@@ -80,7 +80,7 @@ def put(
     headers: dict[str, str] | None = None,
     body: bytes = b"x",
 ) -> Response:
-    """Put a blob."""
+    """Put a blob into the sandbox."""
     return ask(
         blob_sandbox,
         Request.put(blob_path(blob_sandbox, key), headers={**PUT, **(headers or {})}, body=body),
@@ -88,7 +88,7 @@ def put(
 
 
 def code(response: Response) -> str | None:
-    """The error code of a refusal; the header and the body must agree on it."""
+    """Return the error code of a refusal; header and body must agree on it."""
     result = read_xml(response.body).text("Code")
     assert result == response.header("x-ms-error-code")
     return result
@@ -108,7 +108,7 @@ def code(response: Response) -> str | None:
 def test_unauthenticated_requests_are_refused(
     blob_sandbox: AzureBlobSandbox, headers: dict[str, str], expected: str
 ) -> None:
-    """A request without known credentials is refused."""
+    """A request without credentials, or with unknown ones, is refused."""
     request = Request.get(blob_path(blob_sandbox), headers=headers)
     response = blob_sandbox.answer(
         arriving_request(blob_sandbox, request, f"https://x{blob_path(blob_sandbox)}")
@@ -131,13 +131,13 @@ def test_unauthenticated_requests_are_refused(
     ids=["late", "early", "key", "account", "date", "own header", "type", "range"],
 )
 def test_signatures(blob_sandbox: AzureBlobSandbox, how: dict[str, Any]) -> None:
-    """A signature is of this key, this time, and all that matters."""
+    """A signature with another key, time or content than the request's is refused."""
     response = ask(blob_sandbox, Request.get(blob_path(blob_sandbox), headers=VERSION), **how)
     assert (403, "AuthenticationFailed") == (response.status, code(response))
 
 
 def grant(blob_sandbox: AzureBlobSandbox, method: str = "GET") -> str:
-    """A signed URL for a minute."""
+    """Return a signed URL that is valid for a minute."""
     signing, key = (
         AzureSharedKey(account=blob_sandbox.account.name),
         Secret(blob_sandbox.account.key),
@@ -165,7 +165,7 @@ def grant(blob_sandbox: AzureBlobSandbox, method: str = "GET") -> str:
     ],
 )
 def test_signed_urls(change: str, later: int, expected: str | None) -> None:
-    """A signed URL is good as it is, and as long as it says."""
+    """A signed URL is valid only unchanged and until its expiry."""
     time = [NOON]
     with azure(now=lambda: time[0]) as sandbox:
         assert 201 == put(sandbox).status
@@ -203,7 +203,7 @@ def test_signed_url_needs_an_expiry(blob_sandbox: AzureBlobSandbox) -> None:
 
 
 def token(blob_sandbox: AzureBlobSandbox) -> str:
-    """A token of Entra ID."""
+    """Return a token like those of Entra ID."""
     form = {
         "grant_type": "client_credentials",
         "client_id": "sandbox-client",
@@ -226,7 +226,7 @@ def lend(blob_sandbox: AzureBlobSandbox, request: Request) -> Response:
 
 
 def test_delegation_key_lasts_a_week_at_most(blob_sandbox: AzureBlobSandbox) -> None:
-    """A delegation key needs a token, and lasts a week at most."""
+    """A delegation key requires a token, and is valid for a week at most."""
     week = delegation(NOON, NOON + timedelta(days=7))
     assert 200 == lend(blob_sandbox, week).status
     assert "AuthenticationFailed" == code(ask(blob_sandbox, week.with_headers(VERSION)))
@@ -251,7 +251,7 @@ def test_invalid_delegation_requests_are_refused(
 
 
 def test_delegation_key_expires() -> None:
-    """A URL is valid no longer than its delegation key."""
+    """A signed URL is valid no longer than the delegation key that signed it."""
     time = [NOON]
     with azure(now=lambda: time[0]) as sandbox:
         result = read_xml(lend(sandbox, delegation(NOON, NOON + timedelta(minutes=1))).body)
@@ -302,7 +302,7 @@ def test_delegation_key_expires() -> None:
     ],
 )
 def test_bad_puts(blob_sandbox: AzureBlobSandbox, headers: dict[str, str], expected: str) -> None:
-    """A put with unknown or wrong headers is refused."""
+    """An upload with unknown or wrong headers is refused."""
     if "Zo\xeb" in headers.values():
         request = Request.put("/", headers={**headers, "x-ms-blob-type": "BlockBlob"})
         response = blob_sandbox.answer(
@@ -334,14 +334,14 @@ def test_unsupported_requests_are_refused(
 
 @pytest.mark.parametrize("most", ["0", "5001", "many", "-1"])
 def test_bad_lists(blob_sandbox: AzureBlobSandbox, most: str) -> None:
-    """A page has a number of blobs that Azure gives."""
+    """A list with a page size that Azure does not allow is refused."""
     query = {"restype": "container", "comp": "list", "maxresults": most}
     request = Request.get(f"/{blob_sandbox.container}", query=query, headers=VERSION)
     assert "OutOfRangeQueryParameterValue" == code(ask(blob_sandbox, request))
 
 
 def test_names_that_xml_cannot_hold(blob_sandbox: AzureBlobSandbox) -> None:
-    """A name that XML cannot hold is encoded, and says so."""
+    """A blob name that XML cannot represent is encoded, and marked as such."""
     put(blob_sandbox)
     blob_sandbox.blobs["b\ufffe"] = blob_sandbox.blobs["a"]
     query = {"restype": "container", "comp": "list"}
@@ -352,7 +352,7 @@ def test_names_that_xml_cannot_hold(blob_sandbox: AzureBlobSandbox) -> None:
 
 
 def test_ranges(blob_sandbox: AzureBlobSandbox) -> None:
-    """A range is counted from the beginning."""
+    """A range that does not count from the beginning is refused."""
     put(blob_sandbox)
     for text in ("bytes=-1", "bytes=a-b", "1-2"):
         request = Request.get(blob_path(blob_sandbox), headers={**VERSION, "x-ms-range": text})
@@ -360,7 +360,7 @@ def test_ranges(blob_sandbox: AzureBlobSandbox) -> None:
 
 
 def test_the_type_of_a_put(blob_sandbox: AzureBlobSandbox) -> None:
-    """The blob's own content type overrides the request's."""
+    """The header `x-ms-blob-content-type` overrides the request's content type."""
     put(blob_sandbox, "a", {"Content-Type": "a/b"})
     put(blob_sandbox, "b", {"Content-Type": "a/b", "x-ms-blob-content-type": "c/d"})
     put(blob_sandbox, "c")
@@ -369,7 +369,7 @@ def test_the_type_of_a_put(blob_sandbox: AzureBlobSandbox) -> None:
 
 
 def test_archived_blobs(blob_sandbox: AzureBlobSandbox) -> None:
-    """An archived blob has properties, and cannot be read."""
+    """The properties of an archived blob can be read, but not its content."""
     put(blob_sandbox, headers={"x-ms-access-tier": "Archive"})
     assert 200 == ask(blob_sandbox, Request.head(blob_path(blob_sandbox), headers=VERSION)).status
     assert "BlobArchived" == code(
@@ -378,7 +378,7 @@ def test_archived_blobs(blob_sandbox: AzureBlobSandbox) -> None:
 
 
 def test_copies(blob_sandbox: AzureBlobSandbox) -> None:
-    """A copy needs an existing source in this account and container."""
+    """A copy is refused unless its source exists in this account and container."""
     place = f"https://{blob_sandbox.hosts[0]}/{blob_sandbox.container}"
     for source in ("https://elsewhere/c/a", f"https://{blob_sandbox.hosts[0]}/other/a"):
         request = Request.put(
@@ -392,7 +392,7 @@ def test_copies(blob_sandbox: AzureBlobSandbox) -> None:
 
 
 def test_deleting_versions(blob_sandbox: AzureBlobSandbox) -> None:
-    """A version is deleted without the others, the current one too."""
+    """A version can be deleted without the others, even the current one."""
     put(blob_sandbox)
     first = blob_sandbox.blobs["a"].version
     put(blob_sandbox, body=b"xx")
@@ -414,7 +414,7 @@ def block(
     body: bytes = b"x",
     headers: dict[str, str] | None = None,
 ) -> Response:
-    """Put a block."""
+    """Put a block into the sandbox."""
     query = {"comp": "block", "blockid": name}
     fields = {**VERSION, **(headers or {})}
     return ask(
@@ -423,7 +423,7 @@ def block(
 
 
 def commit(blob_sandbox: AzureBlobSandbox, body: bytes) -> Response:
-    """Put a list of blocks."""
+    """Send a block list to the sandbox."""
     request = Request.put(
         blob_path(blob_sandbox), query={"comp": "blocklist"}, headers=VERSION, body=body
     )
@@ -441,13 +441,13 @@ def commit(blob_sandbox: AzureBlobSandbox, body: bytes) -> Response:
     ],
 )
 def test_bad_blocks(blob_sandbox: AzureBlobSandbox, name: str, body: bytes, expected: str) -> None:
-    """A block has bytes, and a name as long as all others."""
+    """A block without bytes, or with a name of another length than the others', is refused."""
     assert 201 == block(blob_sandbox, BLOCK).status
     assert expected == code(block(blob_sandbox, name, body))
 
 
 def test_changed_blocks(blob_sandbox: AzureBlobSandbox) -> None:
-    """A block whose checksum is wrong is refused."""
+    """A block with a wrong checksum is refused."""
     assert "Md5Mismatch" == code(block(blob_sandbox, BLOCK, headers={"Content-MD5": "AAAA"}))
     assert "InvalidBlockList" == code(
         commit(blob_sandbox, b"<BlockList><Latest>a</Latest></BlockList>")
@@ -456,7 +456,7 @@ def test_changed_blocks(blob_sandbox: AzureBlobSandbox) -> None:
 
 @pytest.mark.parametrize("body", [b"<BlockList", b"<Blocks/>", b"<BlockList><Late/></BlockList>"])
 def test_bad_lists_of_blocks(blob_sandbox: AzureBlobSandbox, body: bytes) -> None:
-    """A list of blocks is one."""
+    """A malformed block list is refused."""
     assert "InvalidXmlDocument" == code(commit(blob_sandbox, body))
 
 
@@ -486,7 +486,7 @@ def test_lists_of_blocks(blob_sandbox: AzureBlobSandbox) -> None:
 
 
 def test_faults(blob_sandbox: AzureBlobSandbox) -> None:
-    """A fault comes instead of the answer, or loses it."""
+    """A planned fault replaces a response, or loses it after the request took effect."""
     blob_sandbox.fail(Response(503), ConnectionFailed("down"), Lost())
     assert 503 == put(blob_sandbox).status
     for _ in range(2):

@@ -34,13 +34,13 @@ STEP = 262_144
 
 @pytest.fixture
 def gcs_sandbox() -> Iterator[GcsSandbox]:
-    """A bucket at noon."""
+    """Yield a Google sandbox whose clock shows noon."""
     with bucket(now=lambda: NOON) as sandbox:
         yield sandbox
 
 
 def assertion(gcs_sandbox: GcsSandbox, *, late: timedelta = timedelta(), **other: Any) -> str:
-    """The assertion of the service account, with changes."""
+    """Return a signed assertion of the service account, with these changes."""
     fields: dict[str, Any] = {
         "algorithm": "RS256",
         "issuer": gcs_sandbox.email,
@@ -54,7 +54,7 @@ def assertion(gcs_sandbox: GcsSandbox, *, late: timedelta = timedelta(), **other
 
 
 def grant(gcs_sandbox: GcsSandbox, form: dict[str, str], **headers: str) -> Response:
-    """Request a token."""
+    """Request an access token."""
     request = Request.post("/token", form=form, headers=headers)
     assert isinstance(request.body, bytes)
     query = SandboxRequest(
@@ -77,7 +77,7 @@ def ask(gcs_sandbox: GcsSandbox, request: Request) -> Response:
 
 
 def reason(response: Response) -> str | None:
-    """Why it is refused."""
+    """Return the reason of a refusal; None for a success."""
     return response.json()["error"]["errors"][0]["reason"] if response.status >= 400 else None
 
 
@@ -94,7 +94,7 @@ def reason(response: Response) -> str | None:
     ids=["issuer", "audience", "scope", "life", "old", "early"],
 )
 def test_assertions(gcs_sandbox: GcsSandbox, how: dict[str, Any]) -> None:
-    """A token is granted for a current assertion of this account."""
+    """A token is granted only for a current assertion of this service account."""
     form = {"grant_type": GRANT, "assertion": assertion(gcs_sandbox, **how)}
     response = grant(gcs_sandbox, form)
     assert (400, "invalid_grant") == (response.status, response.json()["error"])
@@ -112,7 +112,7 @@ def test_assertions(gcs_sandbox: GcsSandbox, how: dict[str, Any]) -> None:
     ],
 )
 def test_grants(gcs_sandbox: GcsSandbox, form: dict[str, str], expected: str) -> None:
-    """A token request with an invalid grant is refused."""
+    """A token request with an invalid grant type is refused."""
     assert expected == grant(gcs_sandbox, form or {"x": ""}).json()["error"]
 
 
@@ -129,7 +129,7 @@ def test_invalid_tokens_are_refused(gcs_sandbox: GcsSandbox) -> None:
 def related(
     resource: dict[str, Any] | bytes, data: bytes, kind: str = "application/json"
 ) -> Request:
-    """An upload in one request."""
+    """Return a request that uploads an object with its properties at once."""
     first = resource if isinstance(resource, bytes) else json.dumps(resource).encode()
     body = b"--x\r\nContent-Type: %b\r\n\r\n%b\r\n--x\r\nContent-Type: a/b\r\n\r\n%b\r\n--x--" % (
         kind.encode(),
@@ -145,7 +145,7 @@ def related(
 
 
 def chunk(span: str, data: bytes = b"", **headers: str) -> Request:
-    """Send a chunk of the first upload."""
+    """Return the request for a chunk of the first upload."""
     query = {"uploadType": "resumable", "upload_id": "ABPtcP-1"}
     return Request.put(UPLOAD, query=query, headers={"Content-Range": span, **headers}, body=data)
 
@@ -212,7 +212,7 @@ def test_sandbox_refuses_invalid_requests(
 
 
 def test_chunks_that_come_again(gcs_sandbox: GcsSandbox) -> None:
-    """A repeated chunk adds its new bytes only; an upload with missing bytes is not completed."""
+    """A repeated chunk adds only its new bytes; an upload with missing bytes is not completed."""
     start = Request.post(UPLOAD, query={"uploadType": "resumable"}, json={"name": "long"})
     ask(gcs_sandbox, start)
     assert 308 == ask(gcs_sandbox, chunk(f"bytes 0-{STEP - 1}/*", b"a" * STEP)).status
@@ -240,7 +240,7 @@ def test_chunks_that_come_again(gcs_sandbox: GcsSandbox) -> None:
     ],
 )
 def test_signed_urls(change: str, later: int, expected: str | None) -> None:
-    """A signed URL is good as it is, and as long as it says."""
+    """A signed URL is valid only unchanged and until its expiry."""
     time = [NOON]
     with bucket(now=lambda: time[0]) as sandbox:
         ask(sandbox, related({"name": "a"}, b"x"))
@@ -268,7 +268,7 @@ def test_signed_urls(change: str, later: int, expected: str | None) -> None:
 
 
 def test_signed_deletion(gcs_sandbox: GcsSandbox) -> None:
-    """A signed URL deletes its object."""
+    """A signed URL for DELETE deletes its object."""
     ask(gcs_sandbox, related({"name": "a"}, b"x"))
     signer = account_of(Secret(gcs_sandbox.key_file()))
     base = "https://storage.googleapis.com"
@@ -286,7 +286,7 @@ def test_signed_deletion(gcs_sandbox: GcsSandbox) -> None:
 
 
 def test_page_tokens(gcs_sandbox: GcsSandbox) -> None:
-    """A page goes on after the last of the page before."""
+    """A page of a list begins after the last object of the previous page."""
     for name in ("a", "b/c", "b/d", "e"):
         ask(gcs_sandbox, related({"name": name}, b"x"))
     query = {"delimiter": "/", "maxResults": "2"}

@@ -28,13 +28,13 @@ NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 @pytest.fixture
 def s3_sandbox() -> Iterator[S3Sandbox]:
-    """A bucket at noon."""
+    """Yield an S3 sandbox whose clock shows noon."""
     with sandbox(now=lambda: NOON) as single_sandbox:
         yield single_sandbox
 
 
 def signing(s3_sandbox: S3Sandbox, **options: Any) -> AwsSigV4:
-    """As its key signs."""
+    """Return a signer with the sandbox's key."""
     fields: dict[str, Any] = {
         "access_key_id": s3_sandbox.key.id,
         "region": s3_sandbox.region,
@@ -46,7 +46,7 @@ def signing(s3_sandbox: S3Sandbox, **options: Any) -> AwsSigV4:
 def arriving_request(
     s3_sandbox: S3Sandbox, request: Request, url: str, **other: str
 ) -> SandboxRequest:
-    """A request as it arrives, with other headers than were signed."""
+    """Return a request as it arrives, with some headers changed after signing."""
     parts = urlsplit(url)
     query = tuple(parse_qsl(parts.query, keep_blank_values=True))
     headers = request.with_headers(other).headers
@@ -65,7 +65,7 @@ def ask(
     sign: dict[str, Any] | None = None,
     **other: str,
 ) -> Response:
-    """Send a signed request."""
+    """Send a signed request to the sandbox."""
     url = join_url(f"https://{s3_sandbox.hosts[0]}", request)
     occasion = Occasion(NOON + late, "nonce")
     key = Secret(secret or s3_sandbox.key.secret)
@@ -74,7 +74,7 @@ def ask(
 
 
 def code(response: Response) -> str | None:
-    """Why it is refused."""
+    """Return the error code of a refusal."""
     return read_xml(response.body).text("Code")
 
 
@@ -100,12 +100,12 @@ def test_unsigned_requests_are_refused(s3_sandbox: S3Sandbox) -> None:
     ids=["late", "secret", "key", "region", "token", "date", "unsigned header"],
 )
 def test_signatures(s3_sandbox: S3Sandbox, how: dict[str, Any], expected: str) -> None:
-    """A signature is of this key, this time, this place, and all that matters."""
+    """A signature with another key, time, region or content than the request's is refused."""
     assert expected == code(ask(s3_sandbox, Request.get("/a"), **how))
 
 
 def test_tampered_requests_are_refused(s3_sandbox: S3Sandbox) -> None:
-    """A request changed on its way is refused."""
+    """A signed request whose body or headers were changed afterwards is refused."""
     request = Request.put("/a", body=b"x", headers={"Content-Type": "a/b"})
     url = join_url(f"https://{s3_sandbox.hosts[0]}", request)
     key = Secret(s3_sandbox.key.secret)
@@ -138,7 +138,7 @@ def test_tampered_requests_are_refused(s3_sandbox: S3Sandbox) -> None:
     ],
 )
 def test_signed_urls(change: str, later: int, expected: str | None) -> None:
-    """A signed URL is good as it is, and as long as it says."""
+    """A signed URL is valid only unchanged and until its expiry."""
     time = [NOON]
     with sandbox(now=lambda: time[0]) as new_sandbox:
         assert 200 == ask(new_sandbox, Request.put("/a", body=b"x")).status
@@ -213,7 +213,7 @@ def test_sandbox_refuses_invalid_requests(
 
 
 def test_emptied_deletion(s3_sandbox: S3Sandbox) -> None:
-    """A deletion of no keys is refused."""
+    """A request that deletes no keys is refused."""
     body = b"<Delete/>"
     digest = b64encode(md5(body, usedforsecurity=False).digest()).decode()
     request = Request.post("/", query={"delete": ""}, body=body, headers={"Content-MD5": digest})
@@ -242,7 +242,7 @@ def _part(number: int, etag: str, checksum: str | None = None) -> str:
 def test_completions(
     s3_sandbox: S3Sandbox, parts: list[str], headers: dict[str, str], expected: str | None
 ) -> None:
-    """An object is made of its parts in order, each as it was put and long enough."""
+    """An upload is completed only with its parts in order, unchanged and large enough."""
     begin = Request.post("/u", query={"uploads": ""})
     ask(s3_sandbox, begin.with_header("x-amz-checksum-algorithm", "CRC32"))
     for number in (1, 2):
@@ -258,7 +258,7 @@ def test_completions(
 
 
 def test_other_buckets(s3_sandbox: S3Sandbox) -> None:
-    """Another bucket is not there, in the path or in the host's name."""
+    """A request for another bucket, in the path or host name, is refused as missing."""
     request = Request.get("/other/a")
     other_request = SandboxRequest(
         "GET", "s3.us-east-1.amazonaws.com", "/other/a", (), request.headers, b""
@@ -267,7 +267,7 @@ def test_other_buckets(s3_sandbox: S3Sandbox) -> None:
 
 
 def test_forms_of_others(s3_sandbox: S3Sandbox) -> None:
-    """A form is refused when it is over, or was signed with another token."""
+    """A signed form is refused after its expiry, or with another session token."""
     custom = signing(s3_sandbox, session_token="evil")
     for signs, now, expected in (
         (custom, NOON, "InvalidToken"),
@@ -287,7 +287,7 @@ def test_forms_of_others(s3_sandbox: S3Sandbox) -> None:
 
 
 def test_faults_over_a_socket() -> None:
-    """An answer is lost, or never made, as a test says."""
+    """Planned faults work over a socket: a lost response, and a failed connection."""
     with sandbox() as new_sandbox, over_socket(new_sandbox) as hub:
         new_sandbox.fail(Lost())
         assert 1 == hub.storage().upload("a", b"x").size
@@ -299,14 +299,14 @@ def test_faults_over_a_socket() -> None:
 
 
 def test_tags_are_counted(s3_sandbox: S3Sandbox) -> None:
-    """Tags are stored, and only their number is returned."""
+    """Stored tags are not returned by HEAD, only their number."""
     ask(s3_sandbox, Request.put("/a", headers={"x-amz-tagging": "a=b&c=d"}))
     result = ask(s3_sandbox, Request.head("/a"))
     assert ("2", None) == (result.header("x-amz-tagging-count"), result.header("x-amz-tagging"))
 
 
 def test_closing_removes_the_objects() -> None:
-    """A closed sandbox has no objects, and closing twice is harmless."""
+    """Closing the sandbox deletes its objects; closing it twice is harmless."""
     new_sandbox = S3Sandbox()
     new_sandbox.close()
     new_sandbox.close()

@@ -1,4 +1,4 @@
-"""The flows of uploads and downloads."""
+"""Uploads and downloads of storage, independent of the vendor."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def files() -> Iterator[Storage]:
 
 
 class _File(BytesIO):
-    """A file that gives little at a time."""
+    """A file that returns few bytes per read."""
 
     def read(self, size: int | None = -1, /) -> bytes:
         return super().read(min(size or 0, 1_000))
@@ -85,7 +85,7 @@ class _File(BytesIO):
     ids=["bytearray", "view", "file", "opener", "opened-bytes", "list", "single"],
 )
 def test_sources(files: Storage, source: Callable[[], Any]) -> None:
-    """Any source of bytes can be uploaded."""
+    """Bytes, files, paths, iterables and functions can be uploaded."""
     assert len(DATA) == files.upload("a", source(), part_size=PART).size
     assert DATA == files.download("a").read_all()
 
@@ -110,7 +110,7 @@ _GIVES = "The source yields {}, not bytes.", "Open the file in binary mode"
 def test_invalid_sources_are_refused(
     files: Storage, source: Callable[[], Any], kind: str, words: tuple[str, str]
 ) -> None:
-    """A source of no bytes is refused, and the error names it."""
+    """A source that provides no bytes is refused, and the error names its type."""
     result, remedy = words
     with pytest.raises(InvalidData) as excinfo:
         files.upload("a", source())
@@ -120,7 +120,7 @@ def test_invalid_sources_are_refused(
 
 
 def test_awaited_sources_of_the_plain_face(files: Storage) -> None:
-    """The plain face cannot await a source, and says so."""
+    """The synchronous API refuses an asynchronous source with an error."""
 
     async def source() -> AsyncIterator[bytes]:
         yield b"never read"
@@ -130,7 +130,7 @@ def test_awaited_sources_of_the_plain_face(files: Storage) -> None:
 
 
 class _AwaitedFile:
-    """A file that is awaited, and closed."""
+    """A file with an asynchronous `read`, which records that it was closed."""
 
     def __init__(self) -> None:
         self._file = BytesIO(DATA)
@@ -144,7 +144,7 @@ class _AwaitedFile:
 
 
 class _Iterated:
-    """An asynchronous iterable that is no iterator."""
+    """An asynchronous iterable that is not an iterator."""
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self._all()
@@ -155,7 +155,7 @@ class _Iterated:
 
 
 def test_awaited_sources() -> None:
-    """Asynchronous files and iterators are accepted, and closed if they were opened here."""
+    """Asynchronous files and iterables can be uploaded; a file opened by the upload is closed."""
     file = _AwaitedFile()
 
     async def open_file() -> _AwaitedFile:
@@ -174,7 +174,7 @@ def test_awaited_sources() -> None:
 
 
 def test_download_to_a_file(tmp_path: Path) -> None:
-    """A file is there when all of it has come, synchronously and asynchronously."""
+    """A download appears under its file name only once it is complete, in both modes."""
     target = tmp_path / "a"
 
     async def flow(made: S3Sandbox) -> None:
@@ -191,7 +191,7 @@ def test_download_to_a_file(tmp_path: Path) -> None:
 
 
 def test_download_attributes(files: Storage) -> None:
-    """A download has its range, length and reference."""
+    """A download has attributes for its range, length and reference."""
     files.upload("a", b"0123456789")
     with files.download("a", range=ByteRange(2, 5)) as download:
         assert ("a", 10, 2, 5, True) == (
@@ -233,13 +233,13 @@ def test_download_attributes(files: Storage) -> None:
     ],
 )
 def test_invalid_values_are_refused(make: Callable[[], object]) -> None:
-    """An impossible value is refused when it is made."""
+    """An option value that makes no sense is refused when it is created."""
     with pytest.raises(InvalidData):
         make()
 
 
 def test_sizes_of_parts() -> None:
-    """Parts are made as large as the maximum number of parts requires."""
+    """Upload parts are as large as the vendor's maximum number of parts requires."""
     eight = 8 * 1024 * 1024
     assert [eight, eight, 7, 2 * eight] == [
         part_size(None),
@@ -250,7 +250,7 @@ def test_sizes_of_parts() -> None:
 
 
 def test_parts_that_hold() -> None:
-    """A part is verified by its checksum, or by an ETag that is its MD5."""
+    """A stored part is verified by its checksum, or by an ETag that is its MD5."""
     md5 = Checksum.of("md5", b"abc").value
     sha = Checksum.of("sha256", b"abc")
     assert Part(number=1, size=3, etag=md5).holds(b"abc")
@@ -266,7 +266,7 @@ def test_parts_that_hold() -> None:
     ids=["not made here", "of parts"],
 )
 def test_checksums_that_cannot_be_checked(files: Storage, checksum: Checksum) -> None:
-    """A checksum that could not be verified is refused."""
+    """A checksum that cannot be verified during the upload is refused."""
     with pytest.raises(InvalidData, match="cannot be verified") as excinfo:
         files.upload("a", b"", PutOptions(checksum=checksum))
     assert "checksum" == excinfo.value.field
@@ -274,7 +274,7 @@ def test_checksums_that_cannot_be_checked(files: Storage, checksum: Checksum) ->
 
 
 def test_sources_that_differ_from_their_description(files: Storage) -> None:
-    """A source of another length or checksum is refused."""
+    """If a source has another length or checksum than announced, the upload fails."""
     assert 3 == files.upload("a", iter([b"ab", b"c"]), length=3).size
     with pytest.raises(InvalidData, match=r"(^|\s)The source has 3 bytes, not 4") as excinfo:
         files.upload("a", iter([b"ab", b"c"]), length=4)
@@ -286,7 +286,7 @@ def test_sources_that_differ_from_their_description(files: Storage) -> None:
 
 
 def test_other_uploads(files: Storage) -> None:
-    """An upload goes on under its own key, by its own reference."""
+    """An upload can be resumed only under its own key and with its own reference."""
     start_upload = files.start_upload("a")
     with pytest.raises(InvalidData, match="another key"):
         files.upload("b", b"", resume=start_upload.ref)
@@ -303,13 +303,13 @@ _HOUR = timedelta(hours=1)
 
 
 def test_resumed_with_other_parts(files: Storage) -> None:
-    """When an upload is resumed without a part size, the stored parts' size is kept if larger."""
+    """A resumed upload without a part size keeps the size of the stored parts if that is larger."""
     start_upload = files.start_upload("a")
     assert len(DATA) == files.upload("a", DATA, resume=start_upload.ref).size
 
 
 def test_failed_chunks() -> None:
-    """In a batch deletion, only the keys of a failed request fail."""
+    """If one request of a batch deletion fails, only its keys are reported as failed."""
     keys = [f"k{number}" for number in range(1_001)]
     with sandbox() as new_sandbox, over_s3(new_sandbox) as hub:
         new_sandbox.fail(Response(403, body=error_xml("AccessDenied")))
@@ -320,7 +320,7 @@ def test_failed_chunks() -> None:
 
 
 def test_failover_of_uploads(tmp_path: Path) -> None:
-    """If an account fails, another account gets the upload, if the source can be replayed."""
+    """If an account fails, another gets the upload, provided that the source can be read again."""
     failing_account = Account(
         "down", s3(S3Sandbox(), endpoint="http://127.0.0.1:1"), settings=_ONCE
     )
@@ -339,7 +339,7 @@ _ONCE = {"retry": None, "circuit": None}
 
 
 def test_unsupported_options_are_refused(tmp_path: Path) -> None:
-    """An unsupported option is refused, naming vendors that have it."""
+    """An unsupported option is refused, and the error lists the vendors that support it."""
     with Hub([Account("files", folder(tmp_path))]) as hub:
         files = hub.storage()
         with pytest.raises(UnsupportedByVendor) as excinfo:
@@ -360,7 +360,7 @@ def test_unsupported_options_are_refused(tmp_path: Path) -> None:
 
 
 class _NoLocks:
-    """Locks that admit no caller."""
+    """Locks that never admit an upload."""
 
     def acquire(self, name: str, holder: object, /, **_: Any) -> bool:
         return not name.startswith("upload ")
@@ -370,7 +370,7 @@ class _NoLocks:
 
 
 def test_wait_for_a_source_is_bounded() -> None:
-    """Waiting for a source ends at the timeout."""
+    """Waiting for a slot to read the source ends at the timeout."""
     with (
         sandbox() as new_sandbox,
         Hub(
@@ -384,7 +384,7 @@ def test_wait_for_a_source_is_bounded() -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for the memory of a process")
 @pytest.mark.parametrize("vendor", sorted(VENDORS))
 def test_volume(vendor: str) -> None:
-    """Long objects go up and come down in a bounded amount of memory."""
+    """Large objects are uploaded and downloaded with limited memory."""
     is_whole, up, failing_peak, *_ = measure(64, vendor)
     assert "True" == is_whole
     assert 64 * 1024 * 1024 > max(int(up), int(failing_peak))

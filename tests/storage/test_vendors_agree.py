@@ -1,4 +1,4 @@
-"""The same steps have the same neutral result at every storage vendor."""
+"""The same storage scenarios have the same result at every vendor."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ OPTIONS: Final = PutOptions(content_type="a/b", metadata={"x": "1"}, cache_contr
 
 @attrs.frozen
 class Refusal:
-    """An expected error.
+    """An error that a scenario is expected to raise.
 
     Attributes:
         kind: the exact type of the error.
@@ -54,7 +54,7 @@ class Refusal:
 
 @contextmanager
 def empty_storage(vendor: str, root: Path) -> Generator[Storage]:
-    """A new storage of a vendor; `root` is the folder of the local files."""
+    """Yield a vendor's empty storage; `root` is the folder of local files."""
     with ExitStack() as stack:
         match vendor:
             case "s3":
@@ -84,7 +84,7 @@ def _properties(info: ObjectInfo) -> tuple[object, ...]:
 
 
 def upload_without_type(files: Storage) -> object:
-    """The content type of an object that was stored without one."""
+    """Return the content types reported for an object that was uploaded without one."""
     uploaded = files.upload("a.pdf", CONTENT)
     download = files.download("a.pdf")
     download.read_all()
@@ -92,85 +92,85 @@ def upload_without_type(files: Storage) -> object:
 
 
 def upload_of_parts_without_type(files: Storage) -> object:
-    """The content type of an object of several parts that was stored without one."""
+    """Return the content type of a multipart object that was uploaded without one."""
     uploaded = files.upload("a", LONG, part_size=262_144)
     return uploaded.content_type, files.head("a").content_type
 
 
 def copy_with_other_options(files: Storage) -> object:
-    """The properties of a copy with options but without a content type."""
+    """Return the properties of a copy with new options but no content type."""
     files.upload("a", CONTENT, OPTIONS)
     return _properties(files.copy("a", "b", PutOptions(metadata={"y": "2"})))
 
 
 def amazons_word_for_any_type(files: Storage) -> object:
-    """The content type that Amazon gives to an object without one."""
+    """Return the reported content type of an object uploaded as binary/octet-stream."""
     files.upload("a", CONTENT, PutOptions(content_type="binary/octet-stream"))
     return files.head("a").content_type
 
 
 def type_with_parameters(files: Storage) -> object:
-    """A content type keeps its letters and parameters."""
+    """Return the content type of an object whose type has capitals and parameters."""
     files.upload("a", CONTENT, PutOptions(content_type="Text/Plain; Charset=UTF-8"))
     return files.head("a").content_type
 
 
 def upload_with_options(files: Storage) -> object:
-    """The properties of an object right after its upload."""
+    """Return the properties of an object from the result of its upload."""
     return _properties(files.upload("a", CONTENT, OPTIONS))
 
 
 def upload_of_parts_with_options(files: Storage) -> object:
-    """The properties of an object of several parts right after its upload."""
+    """Return the properties of a multipart object from the result of its upload."""
     return _properties(files.upload("a", LONG, OPTIONS, part_size=262_144))
 
 
 def head_of_an_upload_with_options(files: Storage) -> object:
-    """The properties of an object later."""
+    """Return the properties of an uploaded object from a later HEAD request."""
     files.upload("a", CONTENT, OPTIONS)
     return _properties(files.head("a"))
 
 
 def copy_of_an_object(files: Storage) -> object:
-    """The properties of a copy."""
+    """Return the properties of a copied object."""
     files.upload("a", CONTENT, OPTIONS)
     return _properties(files.copy("a", "b"))
 
 
 def copy_to_itself(files: Storage) -> object:
-    """An object that is copied to itself stays as it is."""
+    """Copy an object to itself, and return its properties, which should be unchanged."""
     files.upload("a", CONTENT, OPTIONS)
     return _properties(files.copy("a", "a"))
 
 
 def copy_to_itself_with_options(files: Storage) -> object:
-    """An object that is copied to itself takes new options."""
+    """Copy an object to itself with new options, and return its properties."""
     files.upload("a", CONTENT, OPTIONS)
     return _properties(files.copy("a", "a", PutOptions(content_type="c/d")))
 
 
 def identity_is_no_encoding(files: Storage) -> object:
-    """An object with the encoding "identity" is not encoded."""
+    """Return the content encoding of an object uploaded with the encoding "identity"."""
     files.upload("a", CONTENT, PutOptions(content_encoding="identity"))
     return files.head("a").content_encoding
 
 
 def metadata_that_looks_encoded(files: Storage) -> object:
-    """Metadata comes back unchanged if it looks encoded, is empty, or has separators."""
+    """Return metadata whose values look encoded, are empty, or contain separators."""
     metadata = {"x": "=?UTF-8?B?YWJj?=", "y": 'a, b; "c" %25', "z": "", "1-a": "ü"}
     files.upload("a", CONTENT, PutOptions(metadata=metadata))
     return dict(files.head("a").metadata)
 
 
 def unchanged_object(files: Storage) -> object:
-    """A conditional download of an unchanged object has its ETag and no bytes."""
+    """Download an unchanged object conditionally; return its ETag and bytes."""
     etag = files.upload("a", CONTENT, OPTIONS).etag
     download = files.download("a", if_none_match=etag)
     return download.modified, download.length, download.info.etag == etag, download.read_all()
 
 
 def unchanged_at_any_etag(files: Storage) -> object:
-    """A download under the condition that there is no object has no bytes."""
+    """Download an object on the condition that none exists, and return the result."""
     files.upload("a", CONTENT)
     return files.download("a", if_none_match="*").modified
 
@@ -179,21 +179,21 @@ def unchanged_at_any_etag(files: Storage) -> object:
 
 
 def keys_in_both_cases(files: Storage) -> object:
-    """Keys that differ in case name two objects."""
+    """Store objects whose keys differ only in case, and return both."""
     files.upload("A", b"1")
     files.upload("a", b"2")
     return files.download("A").read_all(), [item.key for item in files.list().objects]
 
 
 def keys_of_both_normal_forms(files: Storage) -> object:
-    """Keys that differ in their normal form of Unicode name two objects."""
+    """Store objects whose keys differ only in Unicode normalisation, and return both."""
     files.upload("\u00fc", b"1")
     files.upload("u\u0308", b"2")
     return files.download("\u00fc").read_all(), [item.key for item in files.list().objects]
 
 
 def keys_with_odd_names(files: Storage) -> object:
-    """Keys that look like something else are only keys."""
+    """Store objects whose keys look like paths or escapes, and return them."""
     keys = ("#", "%2e", ".hidden", "?", "CON", "a b", "a%2Fb", "a+b", "a.meta", "b:c", "~", "😀")
     for key in keys:
         files.upload(key, key.encode())
@@ -202,26 +202,26 @@ def keys_with_odd_names(files: Storage) -> object:
 
 
 def key_below_an_object(files: Storage) -> object:
-    """An object may stand below another one."""
+    """Store an object below the key of another object."""
     files.upload("a", b"1")
     files.upload("a/b", b"2")
     return files.download("a").read_all()
 
 
 def key_with_a_slash_at_its_end(files: Storage) -> object:
-    """An object may be named like a folder."""
+    """Store an object whose key ends with a slash."""
     files.upload("a/", b"1")
     return files.exists("a")
 
 
 def key_with_a_backslash(files: Storage) -> object:
-    """A backslash is a letter of a key."""
+    """Store an object whose key contains a backslash, and look it up with a slash."""
     files.upload("a\\b", b"1")
     return files.exists("a/b")
 
 
 def key_with_a_dot_at_its_end(files: Storage) -> object:
-    """A dot at the end is a letter of a key."""
+    """Store an object whose key ends with a dot."""
     files.upload("a.", b"1")
     return files.exists("a")
 
@@ -230,44 +230,44 @@ def key_with_a_dot_at_its_end(files: Storage) -> object:
 
 
 def head_of_nothing(files: Storage) -> object:
-    """A missing object has no properties."""
+    """Request the properties of a missing object."""
     return files.head("none")
 
 
 def download_of_nothing(files: Storage) -> object:
-    """A missing object cannot be downloaded."""
+    """Download a missing object."""
     return files.download("none")
 
 
 def conditional_download_of_nothing(files: Storage) -> object:
-    """A missing object cannot be downloaded under a condition."""
+    """Download a missing object under a condition."""
     return files.download("none", if_match="0123")
 
 
 def copy_of_nothing(files: Storage) -> object:
-    """A missing object cannot be copied."""
+    """Copy a missing object."""
     return files.copy("none", "b")
 
 
 def conditional_copy_of_nothing(files: Storage) -> object:
-    """A missing object cannot be copied over another one."""
+    """Copy a missing object over another under a condition."""
     etag = files.upload("b", CONTENT).etag
     return files.copy("none", "b", PutOptions(if_match=etag))
 
 
 def deletion_of_nothing(files: Storage) -> object:
-    """A missing object may be deleted, alone and among others."""
+    """Delete a missing object, alone and in a batch."""
     files.delete("none")
     return [result.ok for result in files.delete_many(["none", "none", "more"])]
 
 
 def replacement_of_nothing(files: Storage) -> object:
-    """A missing object is not the one to replace."""
+    """Replace a missing object on the condition that it exists."""
     return files.upload("none", CONTENT, PutOptions(if_match="0123"))
 
 
 def replacement_of_nothing_by_parts(files: Storage) -> object:
-    """A missing object is not the one to replace by several parts."""
+    """Replace a missing object by a multipart upload, on the condition that it exists."""
     return files.upload("none", LONG, PutOptions(if_match="0123"), part_size=262_144)
 
 
@@ -275,57 +275,57 @@ def replacement_of_nothing_by_parts(files: Storage) -> object:
 
 
 def second_creation(files: Storage) -> object:
-    """An object is created once."""
+    """Create an object twice, on the condition that it does not exist."""
     files.upload("a", CONTENT)
     return files.upload("a", b"other", PutOptions(if_none_match="*"))
 
 
 def copy_over_an_object(files: Storage) -> object:
-    """A copy under the condition that there is no object replaces none."""
+    """Copy over an existing object, on the condition that none exists."""
     files.upload("a", CONTENT)
     files.upload("b", b"other")
     return files.copy("a", "b", PutOptions(if_none_match="*"))
 
 
 def download_of_another(files: Storage) -> object:
-    """An object with another ETag is not downloaded."""
+    """Download an object on the condition that it has another ETag."""
     files.upload("a", CONTENT)
     return files.download("a", if_match="0123")
 
 
 def download_of_a_changed_one(files: Storage) -> object:
-    """An object that changed since then is not downloaded."""
+    """Download an object on the condition that it did not change since before its upload."""
     files.upload("a", CONTENT)
     return files.download("a", if_unmodified_since=datetime(2020, 1, 1, tzinfo=UTC))
 
 
 def range_behind_the_end(files: Storage) -> object:
-    """There are no bytes behind the end."""
+    """Download a range behind the end of an object."""
     files.upload("a", CONTENT)
     return files.download("a", range=ByteRange(100))
 
 
 def range_of_an_empty_object(files: Storage) -> object:
-    """An empty object has no ranges."""
+    """Download a range of an empty object."""
     files.upload("a", b"")
     return files.download("a", range=ByteRange(-1))
 
 
 def end_of_an_object(files: Storage) -> object:
-    """A range knows its length, and the size of the whole object."""
+    """Download the end of an object; return the range's length and the object's size."""
     files.upload("a", CONTENT)
     download = files.download("a", range=ByteRange(-2))
     return download.info.size, download.length, download.read_all()
 
 
 def foreign_cursor(files: Storage) -> object:
-    """A cursor that no page returned is wrong."""
+    """List objects with a cursor that no page has returned."""
     files.upload("a", CONTENT)
     return files.list(cursor="?")
 
 
 def wrong_checksum(files: Storage) -> object:
-    """An object with another checksum is not stored."""
+    """Upload an object with a wrong checksum."""
     options = PutOptions(checksum=Checksum.of("sha256", b"other"))
     return files.upload("a", CONTENT, options)
 
@@ -334,14 +334,14 @@ def wrong_checksum(files: Storage) -> object:
 
 
 def upload_resumed_after_its_end(files: Storage) -> object:
-    """A complete upload cannot be resumed."""
+    """Resume an upload that is complete."""
     ref = files.start_upload("a").ref
     files.upload("a", CONTENT, resume=ref)
     return files.upload("a", CONTENT, resume=ref)
 
 
 def upload_resumed_after_its_abort(files: Storage) -> object:
-    """An aborted upload cannot be resumed."""
+    """Resume an upload that was aborted."""
     ref = files.start_upload("a").ref
     files.abort_upload(ref)
     files.upload("a", CONTENT, resume=ref)
@@ -349,7 +349,7 @@ def upload_resumed_after_its_abort(files: Storage) -> object:
 
 
 def upload_aborted_after_its_end(files: Storage) -> object:
-    """The abort of a complete upload deletes nothing."""
+    """Abort a complete upload, and check that the object is still there."""
     ref = files.start_upload("a").ref
     files.upload("a", CONTENT, resume=ref)
     files.abort_upload(ref)
@@ -358,7 +358,7 @@ def upload_aborted_after_its_end(files: Storage) -> object:
 
 
 def upload_of_another_key(files: Storage) -> object:
-    """An upload is resumed for its own key."""
+    """Resume an upload under another key."""
     return files.upload("b", CONTENT, resume=files.start_upload("a").ref)
 
 
@@ -437,7 +437,7 @@ DIFFERENCES: Final[dict[Callable[[Storage], object], dict[str, object]]] = {
 def test_result_is_the_same_at_every_vendor(
     scenario: Callable[[Storage], object], vendor: str, tmp_path: Path
 ) -> None:
-    """A scenario has the same result at every vendor, except for the differences of the page."""
+    """A scenario has the same result at every vendor, except for differences on the page."""
     expected = DIFFERENCES.get(scenario, {}).get(vendor, SCENARIOS[scenario])
     with empty_storage(vendor, tmp_path / "files") as files:
         if isinstance(expected, Refusal):
@@ -450,7 +450,7 @@ def test_result_is_the_same_at_every_vendor(
 
 
 def test_page_has_a_row_for_each_difference() -> None:
-    """The page about files has a row for each scenario with another result at some vendor."""
+    """The page about files lists every scenario whose result differs at some vendor."""
     section = PAGE.read_text("utf-8").partition("## Know the differences")[2].partition("\n## ")[0]
     rows = [line for line in section.splitlines() if line.startswith("| ")][2:]
     vendors_by_row = [

@@ -1,4 +1,4 @@
-"""Uploads and downloads a large object in its own process, and prints the memory it took.
+"""Transfers a large object in its own process, and prints the growth of its memory.
 
 `python -m tests.storage.volume 1024 s3` does so with a gigabyte, and with a sandbox beside it.
 """
@@ -27,19 +27,19 @@ MEGABYTE = 1024 * 1024
 
 
 def peak() -> int:
-    """The peak memory of this process since the last reset, in bytes."""
+    """Return this process's peak memory since the last reset, in bytes."""
     status = Path("/proc/self/status").read_text("ascii")
     line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
     return int(line.split()[1]) * 1024
 
 
 def forget() -> None:
-    """Count the most memory anew."""
+    """Reset the measured peak memory."""
     Path("/proc/self/clear_refs").write_text("5", "ascii")
 
 
 def main(megabytes: int, vendor: str, options: dict[str, Any]) -> None:
-    """Put so much, get it, and print the growth in bytes."""
+    """Upload and download an object of this size, and print the growth of memory in bytes."""
     block = bytes(range(256)) * (MEGABYTE // 256)
     put, result = hashlib.sha256(), hashlib.sha256()
 
@@ -68,7 +68,7 @@ def main(megabytes: int, vendor: str, options: dict[str, Any]) -> None:
 
 
 def over_s3(made: S3Sandbox, url: str) -> dict[str, Any]:
-    """An account at the S3 that is there."""
+    """Return the options of an account at a running S3 sandbox."""
     key = made.key
     return {
         "bucket": made.bucket,
@@ -79,13 +79,13 @@ def over_s3(made: S3Sandbox, url: str) -> dict[str, Any]:
 
 
 def over_gcs(made: GcsSandbox, url: str) -> dict[str, Any]:
-    """An account at the Google Cloud Storage that is there."""
+    """Return the options of an account at a running Google sandbox."""
     key = made.key_file(f"{url}/token")
     return {"bucket": made.bucket, "endpoint": url, "credentials": key}
 
 
 def over_azure(made: AzureBlobSandbox, url: str) -> dict[str, Any]:
-    """An account at the Azure that is there."""
+    """Return the options of an account at a running Azure sandbox."""
     return {
         "account": made.account.name,
         "container": made.container,
@@ -103,7 +103,7 @@ VENDORS: dict[str, tuple[Any, Any]] = {
 
 
 def measure(megabytes: int, vendor: str) -> list[str]:
-    """The measurement of a separate process with this size and vendor."""
+    """Run a measurement with this size and vendor in a separate process, and return it."""
     make, options_of = VENDORS[vendor]
     made = make()
     command = [sys.executable, "-m", "tests.storage.volume", str(megabytes), vendor, "there"]

@@ -1,4 +1,4 @@
-"""A module made anew, beside the one that is imported.
+"""Running the source of an imported module again, beside the original.
 
 What a module builds while it is imported, such as the check of a field, is there before a mutant of
 what builds it is chosen. Made anew, it is built by the mutant.
@@ -15,6 +15,6 @@ if TYPE_CHECKING:
 
 
 def run_anew(module: ModuleType) -> Any:
-    """The members of a module, made by running its source once more."""
+    """Run a module's source once more, and return the new members."""
     assert module.__file__ is not None
     return SimpleNamespace(**runpy.run_path(module.__file__, run_name=module.__name__))

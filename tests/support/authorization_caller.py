@@ -1,4 +1,4 @@
-"""A caller of an authorisation server that owes nothing to the package: for tests of either side.
+"""A client of an authorization server, independent of moorage, for tests of both sides.
 
 It says what it is told to, right or wrong.
 """
@@ -40,17 +40,17 @@ class Reply(NamedTuple):
 
     @property
     def members(self) -> dict[str, Any]:
-        """The members of the JSON body."""
+        """Return the members of the JSON body."""
         return json.loads(self.body)  # type: ignore[no-any-return]  # an object
 
     @property
     def error(self) -> tuple[int, str]:
-        """The status with the error, of an answer that is one."""
+        """Return the status and error code of an error response."""
         return self.status, self.members["error"]
 
 
 class Caller:
-    """Sends requests for one client, on a new connection each."""
+    """A client that sends each request on a new connection."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class Caller:
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Reply:
-        """Send a request, and read its answer."""
+        """Send a request, and read the response."""
         place = urlsplit(url)
         address = place.hostname or "", place.port
         connection = (
@@ -120,29 +120,29 @@ class Caller:
         return self.post(self.server.token_url, form, request_headers)
 
     def refresh(self, token: str, headers: Mapping[str, str] | None = None) -> Reply:
-        """Refresh."""
+        """Refresh a token as this client."""
         return self.token("refresh_token", {"refresh_token": token}, headers)
 
     def open(
         self, token: str, scheme: str = "Bearer", headers: Mapping[str, str] | None = None
     ) -> Reply:
-        """Request the resource."""
+        """Request the protected resource with a token."""
         request_headers = {"Authorization": f"{scheme} {token}"} | dict(headers or {})
         return self.send("GET", self.server.resource_url, headers=request_headers)
 
 
 def basic(name: str, secret: str) -> str:
-    """Say who one is, as RFC 6749, section 2.3.1, has it."""
+    """Return a Basic Authorization header, form-encoded as in RFC 6749, section 2.3.1."""
     return raw_basic(f"{quote_plus(name)}:{quote_plus(secret)}")
 
 
 def raw_basic(text: str) -> str:
-    """Say anything as Basic."""
+    """Return a Basic Authorization header with any text."""
     return f"Basic {b64encode(text.encode()).decode()}"
 
 
 class Signer:
-    """A key and the texts it signs."""
+    """A key pair that signs JWTs and proofs."""
 
     def __init__(self, algorithm: str = "ES256") -> None:
         self.algorithm = algorithm
@@ -162,7 +162,7 @@ class Signer:
 
     @property
     def jwk(self) -> dict[str, str]:
-        """The public key, as a proof carries it."""
+        """Return the public key as the JWK that a proof contains."""
         if self.algorithm == "EdDSA":
             return {
                 "kty": "OKP",
@@ -178,11 +178,11 @@ class Signer:
 
     @property
     def thumbprint(self) -> str:
-        """The thumbprint of the key."""
+        """Return the thumbprint of the key."""
         return thumbprint(self.jwk)
 
     def jwt(self, claims: Mapping[str, Any], **header: Any) -> str:
-        """A token with these claims."""
+        """Return a signed JWT with these claims."""
         text = _unsigned({"alg": self.algorithm, "typ": "JWT"} | header, claims)
         return f"{text}.{encode(self._signature(text.encode()))}"
 
@@ -211,7 +211,7 @@ class Signer:
         header: Mapping[str, Any] | None = None,
         **claims: Any,
     ) -> dict[str, str]:
-        """The header field of a proof of possession.
+        """Return the header field with a proof of possession.
 
         Args:
             method: what it is for,
@@ -233,13 +233,13 @@ class Signer:
 
 
 def hs256(secret: bytes, claims: Mapping[str, Any]) -> str:
-    """A token signed with a shared secret."""
+    """Return a JWT signed with a shared secret."""
     text = _unsigned({"alg": "HS256", "typ": "JWT"}, claims)
     return f"{text}.{encode(hmac.digest(secret, text.encode(), 'sha256'))}"
 
 
 def claims_of(client: str, audience: str, now: datetime, **others: Any) -> dict[str, Any]:
-    """The claims of a client's assertion; a claim of None is left out."""
+    """Return the claims of a client's assertion; a claim set to None is left out."""
     moment = int(now.timestamp())
     default_claims = {
         "iss": client,
@@ -252,7 +252,7 @@ def claims_of(client: str, audience: str, now: datetime, **others: Any) -> dict[
 
 
 def without_none(members: Mapping[str, Any]) -> dict[str, Any]:
-    """The members that are something."""
+    """Return the members that are not None."""
     return {name: value for name, value in members.items() if value is not None}
 
 

@@ -1,4 +1,4 @@
-"""Faults that a token endpoint can be set to show, once each: see `AuthorizationServer.order`.
+"""Faults that a test can inject into the authorization server with `AuthorizationServer.order`.
 
 Each is made by a function with a name of its own. Most let the request have its effect first, so
 that a refresh token that came with it is used up; where that is a choice, `processed` makes it.
@@ -51,7 +51,7 @@ class Fault:
 def failing_answer(
     status: int, retry_after: float | datetime | str | None = None, *, processed: bool = False
 ) -> Fault:
-    """Answer with this status, and say when to come back: in seconds, or at an aware UTC time."""
+    """Return a fault: a response with this status and, if given, a Retry-After header."""
     headers: tuple[tuple[str, str], ...] = ()
     if retry_after is not None:
         headers = (("Retry-After", _moment(retry_after)),)
@@ -64,22 +64,22 @@ def _moment(at: float | datetime | str) -> str:
 
 
 def lost_answer() -> Fault:
-    """Handle the request, and disconnect without an answer."""
+    """Return a fault: handle the request, and disconnect without a response."""
     return Fault(name="lost", change=lambda _: None)
 
 
 def cut_answer(short: int = 10) -> Fault:
-    """Handle the request, and disconnect after this number of bytes of the answer."""
+    """Return a fault: handle the request, and disconnect after some bytes of the response."""
     return Fault(name="cut", change=lambda answer: attrs.evolve(answer, short=short))
 
 
 def unread_request() -> Fault:
-    """Reset the connection without reading the body or doing anything."""
+    """Return a fault: reset the connection without reading the body or acting."""
     return Fault(name="unread", read=False, processed=False, change=lambda _: None)
 
 
 def late_answer(seconds: float, *, processed: bool = False) -> Fault:
-    """Wait this many seconds before or after acting, and then answer.
+    """Return a fault: wait before or after acting, and then respond.
 
     It is done even for a client that has left meanwhile. `AuthorizationServer.release` ends the
     wait at once.
@@ -90,7 +90,7 @@ def late_answer(seconds: float, *, processed: bool = False) -> Fault:
 
 
 def redirecting(url: str, *, status: int = 302, processed: bool = False) -> Fault:
-    """Send the client somewhere else, with its secrets."""
+    """Return a fault: redirect the client to another URL."""
     answer = Answer(status=status, headers=(("Location", url),))
     return Fault(name=f"redirecting {status}", processed=processed, change=lambda _: answer)
 
@@ -99,19 +99,19 @@ def redirecting(url: str, *, status: int = 302, processed: bool = False) -> Faul
 
 
 def malformed(body: bytes = b'{"access_token": "at-', *, processed: bool = True) -> Fault:
-    """Answer 200 with invalid JSON, truncated by default."""
+    """Return a fault: respond with status 200 and invalid JSON, truncated by default."""
     answer = Answer(body=body)
     return Fault(name="malformed", processed=processed, change=lambda _: answer)
 
 
 def succeeding_with_error(error: str = "invalid_grant", *, processed: bool = False) -> Fault:
-    """Answer 200 with an error in the body."""
+    """Return a fault: respond with status 200 and an error in the body."""
     answer = Answer(members={"error": error, "error_description": "as some vendors do"})
     return Fault(name="succeeding with error", processed=processed, change=lambda _: answer)
 
 
 def form_encoded() -> Fault:
-    """Answer as a form instead of as JSON."""
+    """Return a fault: respond with a form instead of JSON."""
 
     def change(answer: Answer) -> Answer:
         body = urlencode(answer.members or {}).encode()
@@ -122,7 +122,7 @@ def form_encoded() -> Fault:
 
 
 def saying(**members: Any) -> Fault:
-    """Answer with these members instead of, or besides, the true ones."""
+    """Return a fault: respond with these members in place of, or besides, the true ones."""
 
     def change(answer: Answer) -> Answer:
         return attrs.evolve(answer, members={**(answer.members or {}), **members})
@@ -131,7 +131,7 @@ def saying(**members: Any) -> Fault:
 
 
 def keeping_back(*names: str) -> Fault:
-    """Answer without these members."""
+    """Return a fault: respond without these members."""
 
     def change(answer: Answer) -> Answer:
         members = answer.members or {}
@@ -142,7 +142,7 @@ def keeping_back(*names: str) -> Fault:
 
 
 def huge(size: int = 10_000_000) -> Fault:
-    """Answer with a JSON object of this size."""
+    """Return a fault: respond with a JSON object of this size."""
 
     def change(answer: Answer) -> Answer:
         plain_length = len(json.dumps({**(answer.members or {}), "padding": ""}))
@@ -153,5 +153,5 @@ def huge(size: int = 10_000_000) -> Fault:
 
 
 def labelled(kind: str) -> Fault:
-    """Answer with another media type than that of JSON."""
+    """Return a fault: respond with another content type than JSON's."""
     return Fault(name=f"labelled {kind}", change=lambda answer: attrs.evolve(answer, kind=kind))

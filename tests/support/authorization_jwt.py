@@ -1,4 +1,4 @@
-"""JSON Web Tokens and keys, read as strictly as RFC 7515, 7517, 7518, 7519 and 7638 say."""
+"""Strict parsing of JSON Web Tokens and keys by RFC 7515, 7517, 7518, 7519 and 7638."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ _FAR_SECONDS: Final = 3600  # seconds; an assertion that lives longer is no asse
 
 
 class Flawed(Exception):
-    """A token or key that is not taken, and why, in ASCII without quotes."""
+    """An invalid token or key, with the reason in ASCII without quotes."""
 
 
 def need(holds: object, why: str) -> None:
-    """Refuse a token or key for which something does not hold."""
+    """Raise Flawed with this reason unless the condition holds."""
     if not holds:
         raise Flawed(why)
 
 
 class Jwt(NamedTuple):
-    """A token with an unverified signature."""
+    """A parsed JWT whose signature was not yet verified."""
 
     header: Mapping[str, Any]
     claims: Mapping[str, Any]
@@ -47,17 +47,17 @@ class Jwt(NamedTuple):
 
 
 def encode(content: bytes) -> str:
-    """Base64 for URLs, without padding."""
+    """Encode bytes as URL-safe Base64 without padding."""
     return urlsafe_b64encode(content).rstrip(b"=").decode()
 
 
 def digest(content: bytes) -> str:
-    """A SHA-256 as `ath`, `jkt`, `x5t#S256` and `code_challenge` write it."""
+    """Return a SHA-256 digest in the form of `ath`, `jkt`, `x5t#S256` and `code_challenge`."""
     return encode(sha256(content).digest())
 
 
 def decode(text: object) -> bytes:
-    """Decode base64 for URLs strictly."""
+    """Decode URL-safe Base64 strictly."""
     if not isinstance(text, str) or not _ENCODED.fullmatch(text):
         raise Flawed("what should be base64url is not")
     try:
@@ -70,7 +70,7 @@ def decode(text: object) -> bytes:
 
 
 def read(text: str) -> Jwt:
-    """A token in its parts."""
+    """Parse a JWT into its parts."""
     parts = text.split(".")
     if len(parts) != 3:
         raise Flawed("a token in compact form has three parts")
@@ -103,7 +103,7 @@ def _no_number(name: str) -> None:
 
 
 def verify(jwt: Jwt, key: PublicKey | bytes) -> None:
-    """Refuse a token that this key did not sign."""
+    """Raise Flawed unless this key signed the token."""
     algorithm = jwt.header.get("alg")
     kind, check = _CHECKS.get(str(algorithm), (None, None))
     if kind is None or check is None or not isinstance(key, kind):
@@ -152,7 +152,7 @@ _CHECKS: Final[Mapping[str, tuple[type, Callable[[Any, bytes, bytes], None]]]] =
 
 
 def public_key(jwk: object) -> PublicKey:
-    """The key that a JWK describes, which must be a public one."""
+    """Return the public key of a JWK; raise Flawed for any other kind of key."""
     if not isinstance(jwk, dict):
         raise Flawed("jwk is no JSON object")
     if _PRIVATE & jwk.keys():
@@ -180,7 +180,7 @@ def _long_enough(key: rsa.RSAPublicKey) -> rsa.RSAPublicKey:
 
 
 def thumbprint(jwk: Mapping[str, Any]) -> str:
-    """The thumbprint of a key (RFC 7638)."""
+    """Return the thumbprint of a key (RFC 7638)."""
     names = {"EC": ("crv", "kty", "x", "y"), "OKP": ("crv", "kty", "x"), "RSA": ("e", "kty", "n")}
     required_members = {name: jwk[name] for name in names[jwk["kty"]]}
     return digest(json.dumps(required_members, separators=(",", ":"), sort_keys=True).encode())
@@ -203,7 +203,7 @@ def check_times(claims: Mapping[str, Any], now: datetime) -> None:
 
 
 def seconds(claims: Mapping[str, Any], name: str) -> float:
-    """A claim that is a time."""
+    """Return a claim that must be a number of seconds."""
     value = claims.get(name)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise Flawed(f"{name} is not a number")
@@ -211,7 +211,7 @@ def seconds(claims: Mapping[str, Any], name: str) -> float:
 
 
 def text(claims: Mapping[str, Any], name: str) -> str:
-    """A claim that is a text, with something in it."""
+    """Return a claim that must be a text and not empty."""
     value = claims.get(name)
     if not isinstance(value, str) or not value:
         raise Flawed(f"{name} is missing or no text")
@@ -227,13 +227,13 @@ def check_audience(claims: Mapping[str, Any], ours: frozenset[str]) -> None:
 
 
 class Replays:
-    """A memory of values that may be used only once."""
+    """A memory of token ids, each of which may be used only once."""
 
     def __init__(self) -> None:
         self._seen: set[tuple[str, str]] = set()
 
     def remember(self, issuer: str, jti: str) -> None:
-        """Refuse a repeated token."""
+        """Remember a token's id; raise Flawed if it was used before."""
         if (issuer, jti) in self._seen:
             raise Flawed("jti was seen before")
         self._seen.add((issuer, jti))

@@ -1,4 +1,4 @@
-"""Certificates for an authorisation server and its clients."""
+"""Certificates for an authorization server and its clients."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Papers(NamedTuple):
 
 
 class TlsLab:
-    """The TLS of a server that requests client certificates but does not require them.
+    """TLS contexts for a server that requests client certificates without requiring them.
 
     Attributes:
         server: for the server.
@@ -52,7 +52,7 @@ class TlsLab:
         self.stranger = self._trusting()
 
     def papers(self) -> Papers:
-        """A certificate for a client, which the server trusts from now on."""
+        """Create a client certificate, which the server trusts from now on."""
         certificate, key = certificate_files(self._room())
         self.server.load_verify_locations(certificate)
         shown_certificate = x509.load_pem_x509_certificate(certificate.read_bytes())

@@ -1,4 +1,4 @@
-"""People's decisions: codes sent back by a browser, and approved devices.
+"""Decisions of people: authorization codes from a browser, and approved devices.
 
 Codes are those of RFC 6749 (section 4.1) with RFC 7636, 9207 and 9449 (section 10); devices those
 of RFC 8628.
@@ -33,7 +33,7 @@ _SLOWER_BY: Final = 5
 
 @attrs.define(kw_only=True, eq=False)
 class Code:
-    """A code that a person's browser brought back."""
+    """An authorization code that a browser brings back to the client."""
 
     client: Client
     scope: tuple[str, ...]
@@ -46,7 +46,7 @@ class Code:
 
 @attrs.define(kw_only=True, eq=False)
 class Device:
-    """A device that waits for a person."""
+    """A device login that waits for a person's decision."""
 
     client: Client
     scope: tuple[str, ...]
@@ -61,7 +61,7 @@ class Device:
 def granted(
     client: Client, request: str | None, most: tuple[str, ...] | None = None
 ) -> tuple[str, ...]:
-    """The granted part of a requested scope."""
+    """Return the scope that a request gets; raise a Refusal if it asks for too much."""
     allowed_scopes = tuple(sorted(client.scopes)) if most is None else most
     scope = allowed_scopes if request is None else tuple(sorted(set(request.split(" "))))
     if not set(scope) <= set(allowed_scopes):
@@ -70,12 +70,12 @@ def granted(
 
 
 def challenge_of(verifier: str) -> str:
-    """The S256 challenge that belongs to a verifier."""
+    """Return the S256 code challenge of a verifier."""
     return digest(verifier.encode())
 
 
 class People:
-    """The people, their questions and their decisions.
+    """The people whom the authorization server asks, with their codes and devices.
 
     Attributes:
         approve: whether a person who is asked in a browser says yes.
@@ -95,7 +95,7 @@ class People:
     # --- in a browser ------------------------------------------------------
 
     def ask(self, call: Call, clients: Mapping[str, Client], issuer: str) -> Answer:
-        """Send a person back to the client, with a code or with an error (RFC 6749, 4.1.2)."""
+        """Redirect a person back to the client, with a code or with an error (RFC 6749, 4.1.2)."""
         requests = {name: values[0] for name, values in call.query.items() if len(values) == 1}
         client = clients.get(requests.get("client_id", ""))
         if client is None:
@@ -142,7 +142,7 @@ class People:
         return text
 
     def redeem(self, call: Call, client: Client, jkt: str | None) -> Code:
-        """The code that a client may have tokens for, once."""
+        """Redeem an authorization code for a client; a code is valid once."""
         code = self._codes.get(call.needed_parameter("code"))
         if code is None or code.client.id != client.id:
             raise Refusal("invalid_grant", "there is no such code for this client")
@@ -163,7 +163,7 @@ class People:
     # --- with a device -----------------------------------------------------
 
     def begin(self, call: Call, client: Client, url: str) -> dict[str, Any]:
-        """Start a device login; return its codes."""
+        """Start a device login, and return its codes."""
         alphabet = "BCDFGHJKLMNPQRSTVWXZ"
         letters = "".join(secrets.choice(alphabet) for _ in range(8))
         device = Device(
@@ -186,12 +186,12 @@ class People:
         }
 
     def decide(self, user_code: str, *, approve: bool) -> None:
-        """Say yes or no to the device that shows this code."""
+        """Approve or reject the device that shows this code."""
         (device,) = (device for device in self._devices.values() if device.user_code == user_code)
         device.decision = approve
 
     def poll(self, call: Call, client: Client) -> Device:
-        """The device that a client may have tokens for, once a person has said yes."""
+        """Return the device of a poll once a person has approved it."""
         device = self._devices.get(call.needed_parameter("device_code"))
         if device is None or device.used or device.client.id != client.id:
             raise Refusal("invalid_grant", "there is no such device code for this client")

@@ -1,4 +1,4 @@
-"""A caller's proof of its identity, and of possessing its token.
+"""Checking the proofs with which a client shows its identity and its possession of a token.
 
 Client authentication is that of RFC 6749 (section 2.3), RFC 7523 (section 3) and RFC 8705; proof of
 possession that of RFC 9449. An assertion or proof is good for once.
@@ -32,7 +32,7 @@ _BASE_PORTS: Final = {"http": 80, "https": 443}
 
 
 class Doorkeeper:
-    """Knows the clients, and the proofs and assertions they have sent.
+    """Authenticates clients, and remembers their proofs and assertions.
 
     Attributes:
         clients: the clients by their id.
@@ -55,7 +55,7 @@ class Doorkeeper:
     # --- clients -----------------------------------------------------------
 
     def client(self, call: Call, audiences: frozenset[str]) -> tuple[Client, str]:
-        """The calling client, and its authentication method."""
+        """Return the calling client and its authentication method."""
         basic = call.fields.get("authorization")
         ways = [
             ("client_secret_basic", basic is not None),
@@ -152,7 +152,7 @@ class Doorkeeper:
     # --- assertions --------------------------------------------------------
 
     def subject(self, call: Call, audiences: frozenset[str]) -> str:
-        """The subject of an assertion that is presented as a grant."""
+        """Return the subject of an assertion that is presented as a grant."""
         try:
             jwt = jose.read(call.needed_parameter("assertion"))
             issuer = jose.text(jwt.claims, "iss")
@@ -172,11 +172,11 @@ class Doorkeeper:
     # --- proofs of possession ----------------------------------------------
 
     def nonce(self, place: str) -> str:
-        """The nonce that proofs for this endpoint should carry from now on."""
+        """Return the nonce that proofs for this endpoint must carry from now on."""
         return self._known_nonces(place)[-1]
 
     def renew_nonces(self, *, abruptly: bool) -> None:
-        """Issue new nonces; the last ones stay valid unless it is abrupt."""
+        """Issue new nonces; the previous ones stay valid unless `abruptly` is set."""
         for place, place_nonces in self._nonces.items():
             kept_nonces = [] if abruptly else place_nonces[-1:]
             self._nonces[place] = [*kept_nonces, _new_nonce()]
@@ -185,7 +185,8 @@ class Doorkeeper:
         return self._nonces.setdefault(place, [_new_nonce()])
 
     def proof(self, call: Call, place: str, token: str | None = None) -> str | None:
-        """The thumbprint of the key that a proof proves the possession of, if there is a proof.
+        """Verify a request's proof of possession; return its key's thumbprint, None without a
+        proof.
 
         Args:
             call: the request with the proof.
@@ -226,7 +227,7 @@ def _new_nonce() -> str:
 
 
 def _place(url: str) -> tuple[str, str, int | None, str]:
-    """A URL as RFC 9449 compares it, without query and fragment."""
+    """Return a URL in the form that RFC 9449 compares, without query and fragment."""
     need("?" not in url and "#" not in url, "htu has a query or a fragment")
     try:
         parts = urlsplit(url)
@@ -248,6 +249,6 @@ def _check_certificate(client: Client, certificate: bytes | None) -> None:
 
 
 def _refuse_client(why: str) -> Refusal:
-    """The refusal of a client; a 401 names the authentication methods (RFC 9110)."""
+    """Return the refusal of a client; a 401 names the authentication methods (RFC 9110)."""
     realm = 'Basic realm="authorization server", charset="UTF-8"'
     return Refusal("invalid_client", why, status=401, WWW_Authenticate=realm)

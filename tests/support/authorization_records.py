@@ -1,4 +1,4 @@
-"""The calls that an authorisation server has recorded."""
+"""Records of the requests that an authorization server got."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ class Records:
         self._busy = 0
 
     def arrive(self, path: str) -> None:
-        """Take note of a request whose head was read."""
+        """Record the arrival of a request whose head was read."""
         if path == "/token":
             self.arrived += 1
             self._busy += 1
             self.most_at_once = max(self.most_at_once, self._busy)
 
     def leave(self, path: str) -> None:
-        """Take note that a request is over."""
+        """Record the end of a request."""
         self._busy -= path == "/token"
 
     def keep(
@@ -47,7 +47,7 @@ class Records:
         answer: Answer | None,
         fault: Fault | None,
     ) -> None:
-        """Record a request with its findings and its answer."""
+        """Record a request with its details and its response."""
         status = 0 if answer is None else answer.status
         if path == "/token":
             params = {name: values[0] for name, values in call.form.items()}

@@ -1,4 +1,4 @@
-"""The rules of an authorisation server and of the resource that it protects.
+"""The rules of the test authorization server and of the resource that it protects.
 
 Each method takes a request as it arrived and says what to answer; who listens, and who goes wrong
 on purpose, is the server's business. Whoever calls holds the server's lock.
@@ -50,7 +50,7 @@ _REPEATABLE: Final = frozenset({"resource", "audience"})  # RFC 8693 and 8707
 
 
 class Authority:
-    """Decides about every request.
+    """Decides about every request to the authorization server.
 
     Attributes:
         url: where the server is, without a slash at the end.
@@ -84,7 +84,7 @@ class Authority:
         }
 
     def answer(self, call: Call, noted: dict[str, Any]) -> Answer:
-        """Answer a request, and record the findings."""
+        """Answer a request, and record its details."""
         path = urlsplit(call.url).path
         if path in self._well_known():
             return self.metadata()
@@ -107,7 +107,7 @@ class Authority:
                 return self.device(call)
 
     def _well_known(self) -> set[str]:
-        """The places of the metadata by RFC 8414 and by OpenID."""
+        """Return the paths of the metadata by RFC 8414 and by OpenID."""
         path = self.issuer.removeprefix(self.url)
         return {
             f"/.well-known/oauth-authorization-server{path}",
@@ -124,7 +124,7 @@ class Authority:
     # --- the token endpoint ------------------------------------------------
 
     def token(self, call: Call, noted: dict[str, Any]) -> Answer:
-        """Answer a token request, and record the findings."""
+        """Answer a token request, and record its details."""
         try:
             _check_form(call)
             noted["refresh_number"] = self._number(call.optional_parameter("refresh_token"))
@@ -214,7 +214,7 @@ class Authority:
         return opened_members | {"issued_token_type": target}
 
     def _exchanged(self, call: Call, name: str) -> Family:
-        """The grant of a presented token; every failure is one error (RFC 8693, section 2.2.2)."""
+        """Return the grant of a token presented for exchange (RFC 8693, section 2.2.2)."""
         text, kind = call.needed_parameter(name), call.needed_parameter(f"{name}_type")
         opener, renewal = self.ledger.access.get(text), self.ledger.refresh.get(text)
         if (
@@ -241,7 +241,7 @@ class Authority:
     def seed(
         self, client: Client, scope: str | None, binding: Binding, now: datetime
     ) -> dict[str, Any]:
-        """Give tokens as if a person had agreed."""
+        """Issue tokens as if a person had agreed."""
         family = self.ledger.family(client, "a person", granted(client, scope), binding)
         return self._open_with_renewal(family, now, binding)
 
@@ -258,7 +258,7 @@ class Authority:
         return Answer()
 
     def device(self, call: Call) -> Answer:
-        """Begin with a device (RFC 8628, section 3.1)."""
+        """Start a device login (RFC 8628, section 3.1)."""
         try:
             _check_form(call)
             client, _ = self._client(call)
@@ -268,14 +268,14 @@ class Authority:
             return refusal.answer()
 
     def authorize(self, call: Call) -> Answer:
-        """Ask a person for consent; errors of the client itself are not redirected."""
+        """Ask a person for consent; errors in the client's own data are not redirected."""
         try:
             return self.people.ask(call, self.door.clients, self.claimed)
         except Refusal as refusal:
             return refusal.answer()
 
     def metadata(self) -> Answer:
-        """The server's metadata (RFC 8414)."""
+        """Return the server's metadata (RFC 8414)."""
         methods = sorted({client.method for client in self.door.clients.values()})
         members = {
             "issuer": self.claimed,
@@ -297,7 +297,7 @@ class Authority:
     # --- the resource ------------------------------------------------------
 
     def resource(self, call: Call, noted: dict[str, Any]) -> Answer:
-        """Answer a request to the resource (RFC 6750, RFC 9449 section 7)."""
+        """Answer a request for the protected resource (RFC 6750, RFC 9449 section 7)."""
         scheme, _, text = (call.fields.get("authorization") or ("",))[0].partition(" ")
         kind = "DPoP" if scheme.lower() == "dpop" or "dpop" in call.fields else "Bearer"
         token = self.ledger.access.get(text.strip())
@@ -351,7 +351,7 @@ class Authority:
 
 
 def _check_form(call: Call) -> None:
-    """Refuse a body that is no form by RFC 6749, section 3.2."""
+    """Refuse a body that is not a form as RFC 6749, section 3.2, requires."""
     if not call.formed:
         raise Refusal("invalid_request", "the body is no application/x-www-form-urlencoded")
     if call.query:
@@ -362,7 +362,7 @@ def _check_form(call: Call) -> None:
 
 
 def _challenge(refusal: Refusal, scheme: str) -> Answer:
-    """The refusal of a resource; a request without a token gets no error code (RFC 6750, 3.1)."""
+    """Return the resource's refusal; without a token it has no error code (RFC 6750, 3.1)."""
     fields = {"error": refusal.error, "error_description": refusal.description}
     if scheme == "DPoP":
         fields["algs"] = " ".join(ALGORITHMS)

@@ -1,4 +1,4 @@
-"""An OAuth 2 authorisation server, and a resource that it protects, on this machine.
+"""An OAuth 2 authorization server for tests, and a resource that it protects.
 
 ```python
 with AuthorizationServer(Client(id="erp", secret="s3cr3t")) as server:
@@ -58,7 +58,7 @@ class _Watch(Protocol):
 
 
 class AuthorizationServer:
-    """An authorisation server that listens while the `with` block runs.
+    """An authorization server that listens while its `with` block runs.
 
     Args:
         clients: who is registered; one with secret and Basic if nobody is named.
@@ -118,12 +118,12 @@ class AuthorizationServer:
 
     @property
     def issuer(self) -> str:
-        """The server's real issuer."""
+        """Return the server's real issuer URL."""
         return self.authority.issuer
 
     @property
     def claimed_issuer(self) -> str:
-        """The issuer named in its metadata and in callbacks."""
+        """Return the issuer URL named in metadata and redirects."""
         return self.authority.claimed
 
     @claimed_issuer.setter
@@ -132,32 +132,32 @@ class AuthorizationServer:
 
     @property
     def token_url(self) -> str:
-        """The URL of the token endpoint."""
+        """Return the URL of the token endpoint."""
         return f"{self.url}/token"
 
     @property
     def resource_url(self) -> str:
-        """The URL of the protected resource."""
+        """Return the URL of the protected resource."""
         return f"{self.url}/resource"
 
     @property
     def authorize_url(self) -> str:
-        """The URL where people decide."""
+        """Return the URL at which people give consent."""
         return f"{self.url}/authorize"
 
     @property
     def device_url(self) -> str:
-        """Where devices begin."""
+        """Return the URL at which devices start a login."""
         return f"{self.url}/device_authorization"
 
     @property
     def revoke_url(self) -> str:
-        """The URL of the revocation endpoint."""
+        """Return the URL of the revocation endpoint."""
         return f"{self.url}/revoke"
 
     @property
     def metadata_url(self) -> str:
-        """The URL of the metadata by RFC 8414."""
+        """Return the URL of the metadata by RFC 8414."""
         return f"{self.url}/.well-known/oauth-authorization-server{self._issuer_path}"
 
     # --- what it is told ---------------------------------------------------
@@ -170,7 +170,7 @@ class AuthorizationServer:
         jkt: str | None = None,
         x5t: str | None = None,
     ) -> Tokens:
-        """Give a client (else the first) tokens as if a person had agreed.
+        """Issue tokens for a client (by default the first) as if a person had agreed.
 
         They are bound to the key with this thumbprint, and to the certificate with that one.
         """
@@ -180,12 +180,12 @@ class AuthorizationServer:
         return Tokens(value["access_token"], value["refresh_token"])
 
     def order(self, *faults: Fault, path: str = "/token") -> None:
-        """Do each of these wrong, once, in this order, with the next requests to a path."""
+        """Inject each of these faults once, in order, into the next requests to a path."""
         with self._news:
             self._faults[path].extend(faults)
 
     def advance(self, seconds: float) -> None:
-        """Set its clock forward."""
+        """Advance the server's clock."""
         with self._news:
             self._ahead += timedelta(seconds=seconds)
 
@@ -201,82 +201,82 @@ class AuthorizationServer:
                 family.live = False
 
     def trust(self, issuer: str, key: PublicKey) -> None:
-        """Take this one's assertions for a grant."""
+        """Accept assertions of this issuer as grants."""
         with self._news:
             self._door.issuers[issuer] = key
 
     def decide(self, user_code: str, *, approve: bool = True) -> None:
-        """Say yes or no, as a person, to the device that shows this code."""
+        """Approve or reject, as a person, the device that shows this code."""
         with self._news:
             self.people.decide(user_code, approve=approve)
 
     def renew_nonces(self, *, abruptly: bool = False) -> None:
-        """Issue new nonces; the last ones stay valid unless it is abrupt."""
+        """Issue new nonces; the previous ones stay valid unless `abruptly` is set."""
         with self._news:
             self._door.renew_nonces(abruptly=abruptly)
 
     def release(self) -> None:
-        """End every hanging request at once."""
+        """Continue every hanging request at once."""
         with self._news:
             self._releases += 1
             self._news.notify_all()
 
     def hang_up(self) -> None:
-        """End every connection, idle ones too; more may come."""
+        """Close every connection, idle ones too; new ones are accepted."""
         self._listener.hang_up()
 
     # --- what it tells -----------------------------------------------------
 
     @property
     def requests(self) -> tuple[TokenRequest, ...]:
-        """The token requests that were decided, in that order."""
+        """Return the token requests in the order in which they were decided."""
         with self._news:
             return tuple(self._records.requests)
 
     @property
     def resources(self) -> tuple[ResourceRequest, ...]:
-        """The requests for the protected resource, in the order of their decisions."""
+        """Return the requests for the protected resource, in the order of their decisions."""
         with self._news:
             return tuple(self._records.resources)
 
     @property
     def accepted(self) -> int:
-        """The number of 200 responses of the resource."""
+        """Return the number of 200 responses of the resource."""
         return sum(200 == resource.status for resource in self.resources)
 
     @property
     def refused(self) -> int:
-        """The number of 401 responses of the resource."""
+        """Return the number of 401 responses of the resource."""
         return sum(401 == resource.status for resource in self.resources)
 
     @property
     def reuses(self) -> int:
-        """The number of reused refresh tokens, each of which revokes its family."""
+        """Return the number of reused refresh tokens, each of which revoked its family."""
         return self._read_count(lambda: self._ledger.reuses)
 
     @property
     def rotations(self) -> int:
-        """The number of refresh tokens exchanged for the next one."""
+        """Return the number of refresh tokens that were exchanged for the next one."""
         return self._read_count(lambda: self._ledger.rotations)
 
     @property
     def live_families(self) -> int:
-        """The number of grants that can still be renewed."""
+        """Return the number of grants that can still be renewed."""
         return self._read_count(lambda: self._ledger.live_families)
 
     @property
     def hasty_polls(self) -> int:
-        """The number of polls by devices before their interval was over."""
+        """Return the number of polls by devices before their interval was over."""
         return self._read_count(lambda: self.people.hasty)
 
     @property
     def most_at_once(self) -> int:
-        """The largest number of token requests under way at the same time."""
+        """Return the largest number of token requests in progress at the same time."""
         return self._read_count(lambda: self._records.most_at_once)
 
     @property
     def connections(self) -> int:
-        """The number of connections."""
+        """Return the number of connections that were opened."""
         return self._listener.connections
 
     def usable(self, refresh_token: str) -> bool:
@@ -286,7 +286,7 @@ class AuthorizationServer:
 
     @property
     def secrets(self) -> frozenset[str]:
-        """All values that only the server and its clients may read."""
+        """Return all values that only the server and its clients may read."""
         with self._news:
             client_secrets = (client.secret for client in self.clients if client.confidential)
             return frozenset((*client_secrets, *self._ledger.access, *self._ledger.refresh))
@@ -296,11 +296,11 @@ class AuthorizationServer:
             return count()
 
     def wait_for_arrivals(self, count: int = 1) -> None:
-        """Wait until so many token requests have arrived, decided or hanging."""
+        """Wait until this many token requests have arrived, decided or hanging."""
         self._wait(lambda: self._records.arrived >= count, f"{count} token requests came")
 
     def wait_for_hanging(self, count: int = 1) -> None:
-        """Wait until so many requests hang at the same time."""
+        """Wait until this many requests hang at the same time."""
         self._wait(lambda: self._hanging >= count, f"{count} requests hang")
 
     def _wait(self, happened: Callable[[], bool], what: str) -> None:
@@ -328,13 +328,13 @@ class AuthorizationServer:
             raise AssertionError("The server itself failed.") from self._listener.mistakes[0]
 
     def now(self) -> datetime:
-        """The server's time."""
+        """Return the server's time."""
         return (datetime.now(UTC) if self._clock is None else self._clock.utc()) + self._ahead
 
     # --- how it answers ----------------------------------------------------
 
     def arrive(self, method: str, path: str) -> Fault | None:
-        """Record a request whose head was read, and return its fault."""
+        """Record a request whose head was read, and return the fault for it."""
         with self._news:
             self._records.arrive(path)
             self._news.notify_all()
@@ -342,12 +342,12 @@ class AuthorizationServer:
             return queue.popleft() if queue else None
 
     def dismiss(self, path: str) -> None:
-        """Take note that a request is over."""
+        """Record the end of a request."""
         with self._news:
             self._records.leave(path)
 
     def answer(self, call: Call, path: str, fault: Fault | None) -> Answer | None:
-        """Answer a request; None disconnects."""
+        """Answer a request; None means to disconnect."""
         if fault is not None and not self._pause(fault.before):
             return None
         if fault is not None and fault.before:
@@ -366,7 +366,7 @@ class AuthorizationServer:
         return answer
 
     def _pause(self, seconds: float) -> bool:
-        """Wait, and return whether to go on afterwards."""
+        """Wait, and return whether to continue afterwards."""
         if not seconds:
             return True
         with self._news:

@@ -1,4 +1,4 @@
-"""The issued tokens and their states.
+"""The tokens that the test authorization server issued, and their states.
 
 A family is what grew from one grant: every access and refresh token that it led to. It dies as a
 whole, by a refresh token that comes back after its use, or by being revoked.
@@ -30,14 +30,14 @@ class Binding:
 
     @property
     def confirmation(self) -> dict[str, str]:
-        """As `cnf` has it (RFC 7800)."""
+        """Return the binding as a `cnf` claim (RFC 7800)."""
         confirmations = {"jkt": self.jkt, "x5t#S256": self.x5t}
         return {name: value for name, value in confirmations.items() if value is not None}
 
 
 @attrs.define(kw_only=True, eq=False)
 class Family:
-    """The tokens that stem from one grant.
+    """The family of tokens that come from one grant.
 
     Attributes:
         number: counts them from one.
@@ -60,7 +60,7 @@ class Family:
 
 @attrs.define(kw_only=True, eq=False)
 class AccessToken:
-    """A token that opens the resource."""
+    """A token that gives access to the resource."""
 
     number: int
     family: Family
@@ -71,13 +71,13 @@ class AccessToken:
     live: bool = True
 
     def is_accepted(self, now: datetime) -> bool:
-        """Return whether the resource accepts it."""
+        """Return whether the resource accepts this token."""
         return self.live and self.family.live and now < self.expires
 
 
 @attrs.define(kw_only=True, eq=False)
 class RefreshToken:
-    """A token that gets others."""
+    """A token that can be exchanged for new tokens."""
 
     number: int
     family: Family
@@ -86,7 +86,7 @@ class RefreshToken:
 
 
 class Ledger:
-    """Every token there is, by its text.
+    """All issued tokens, by their text.
 
     Attributes:
         rotating: whether a refresh token is good for one use,
@@ -121,7 +121,7 @@ class Ledger:
     def family(
         self, client: Client, subject: str, scope: Iterable[str], binding: Binding
     ) -> Family:
-        """A new family, without tokens so far.
+        """Create a family without tokens.
 
         A confidential client's refresh tokens are bound to the client already, and to no key
         (RFC 9449, section 5).
@@ -147,7 +147,7 @@ class Ledger:
         scope: tuple[str, ...] | None = None,
         targets: tuple[str, ...] = (),
     ) -> dict[str, Any]:
-        """A new access token, as the members of an answer."""
+        """Issue an access token, and return it as members of a response."""
         text = f"at-{len(self.access) + 1}-{secrets.token_urlsafe(18)}"
         self.access[text] = AccessToken(
             number=len(self.access) + 1,
@@ -165,7 +165,7 @@ class Ledger:
         }
 
     def renewal(self, family: Family, now: datetime) -> dict[str, Any]:
-        """A new refresh token, as the member of an answer."""
+        """Issue a refresh token, and return it as a member of a response."""
         family.renewable = True
         text = f"rt-{len(self.refresh) + 1}-{secrets.token_urlsafe(18)}"
         lifetime = self.refresh_lifetime
@@ -177,7 +177,7 @@ class Ledger:
         return {"refresh_token": text}
 
     def usable(self, text: str, client: Client, binding: Binding, now: datetime) -> RefreshToken:
-        """The refresh token with this text, if this client may use it; theft is noticed here."""
+        """Return the refresh token with this text, for its client; reuse revokes its family."""
         token = self.refresh.get(text)
         if token is None or token.family.client.id != client.id:
             raise Refusal("invalid_grant", "there is no such refresh token for this client")
@@ -228,5 +228,5 @@ class Ledger:
 
     @property
     def live_families(self) -> int:
-        """The number of families that can still be renewed."""
+        """Return the number of families that can still be renewed."""
         return sum(family.live and family.renewable for family in self.families)

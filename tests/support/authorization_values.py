@@ -1,4 +1,4 @@
-"""The messages between an authorisation server and its clients, as values."""
+"""Values for the requests and responses between an authorization server and its clients."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Client:
 
     @property
     def confidential(self) -> bool:
-        """Return whether it can keep a secret."""
+        """Return whether the client can keep a secret."""
         return self.method != "none"
 
 
@@ -81,7 +81,7 @@ NOBODY: Final = Client(id="", secret="", method="none", grants=frozenset({ASSERT
 
 @attrs.frozen(kw_only=True)
 class Call:
-    """A request as it arrived.
+    """A request as it arrived at the server.
 
     Attributes:
         method: its method.
@@ -104,12 +104,12 @@ class Call:
     now: datetime
 
     def optional_parameter(self, name: str) -> str | None:
-        """An optional form parameter, which occurs at most once."""
+        """Return an optional form parameter, which may occur only once."""
         values = self.form.get(name)
         return values[0] if values else None
 
     def needed_parameter(self, name: str) -> str:
-        """A parameter of the form that must be there."""
+        """Return a required form parameter."""
         value = self.optional_parameter(name)
         if value is None:
             raise Refusal("invalid_request", f"{name} is missing")
@@ -118,7 +118,7 @@ class Call:
 
 @attrs.frozen(kw_only=True)
 class Answer:
-    """An answer of the server: JSON members, or a raw body.
+    """A response of the server: JSON members, or a raw body.
 
     Attributes:
         status: the status code.
@@ -138,7 +138,7 @@ class Answer:
 
 
 class Refusal(Exception):
-    """A request that is answered with an error.
+    """An error with which the server answers a request.
 
     Args:
         error: its code.
@@ -155,19 +155,19 @@ class Refusal(Exception):
         self.headers = tuple((name.replace("_", "-"), text) for name, text in headers.items())
 
     def answer(self) -> Answer:
-        """The answer that says so (RFC 6749, section 5.2)."""
+        """Return the error response (RFC 6749, section 5.2)."""
         members = {"error": self.error, "error_description": self.description}
         return Answer(status=self.status, members=members, headers=(*_NOT_KEPT, *self.headers))
 
 
 def need(holds: object, error: str, description: str) -> None:
-    """Refuse a request for which something does not hold."""
+    """Raise a Refusal with this error unless the condition holds."""
     if not holds:
         raise Refusal(error, description)
 
 
 class Tokens(NamedTuple):
-    """The tokens that a client starts with."""
+    """The access and refresh token that a test gives a client."""
 
     access_token: str
     refresh_token: str
@@ -175,7 +175,7 @@ class Tokens(NamedTuple):
 
 @attrs.frozen(kw_only=True)
 class TokenRequest:
-    """A request to the token endpoint, as the server keeps it.
+    """A token request, as the server records it.
 
     Attributes:
         number: counts them from one.
@@ -208,7 +208,7 @@ class TokenRequest:
 
 @attrs.frozen(kw_only=True)
 class ResourceRequest:
-    """A request to the resource, as the server keeps it.
+    """A request for the protected resource, as the server records it.
 
     Attributes:
         number: counts them from one.

@@ -27,29 +27,29 @@ _MOST_BYTES: Final = 1 << 20
 
 
 class Site(Protocol):
-    """The object that decides the answers."""
+    """The object that decides about the listener's responses."""
 
     url: str
 
     def now(self) -> datetime:
-        """The time of its clock."""
+        """Return the time of the server's clock."""
         ...
 
     def arrive(self, method: str, path: str) -> Fault | None:
-        """Record a request whose head was read, and return its fault."""
+        """Record a request whose head was read, and return the fault for it."""
         ...
 
     def answer(self, call: Call, path: str, fault: Fault | None) -> Answer | None:
-        """Answer a request; None disconnects."""
+        """Answer a request; None means to disconnect."""
         ...
 
     def dismiss(self, path: str) -> None:
-        """Take note that a request is over."""
+        """Record the end of a request."""
         ...
 
 
 class Listener(ThreadingHTTPServer):
-    """Takes connections, and hangs up on everybody when it closes."""
+    """An HTTP server that closes all its connections when it is closed."""
 
     request_queue_size = 512
 
@@ -69,18 +69,18 @@ class Listener(ThreadingHTTPServer):
         self.server_name, self.server_port = self.server_address[:2]  # type: ignore[assignment]  # an address of IPv4
 
     def start(self) -> None:
-        """Begin to take connections."""
+        """Start accepting connections."""
         self._accepting.start()
 
     def get_request(self) -> tuple[socket.socket, Any]:
-        """Take a connection; its handshake is its own thread's business."""
+        """Accept a connection; its TLS handshake runs in its own thread."""
         sock, address = super().get_request()
         if self.tls is not None:
             sock = self.tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
         return sock, address
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Give a connection a thread that `hang_up` knows of."""
+        """Handle a connection in a thread that `hang_up` can reach."""
         thread = Thread(target=self._converse, args=(request, client_address), daemon=True)
         with self._lock:
             self.connections += 1
@@ -99,7 +99,7 @@ class Listener(ThreadingHTTPServer):
             self.mistakes.append(error)
 
     def hang_up(self) -> None:
-        """End every connection; more may come."""
+        """Close every connection; new ones are accepted."""
         with self._lock:
             open_sockets = dict(self._open)
         for sock in open_sockets.values():
@@ -107,7 +107,7 @@ class Listener(ThreadingHTTPServer):
                 socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """Take no more connections, end those there are, and wait for their threads."""
+        """Stop accepting connections, close the open ones, and wait for their threads."""
         self.shutdown()
         self._accepting.join()
         with self._lock:
@@ -131,10 +131,10 @@ class _Conversation(BaseHTTPRequestHandler):
         super().setup()
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - as its base has it
-        """Log nothing, because the records have every request."""
+        """Log nothing, because the server records every request."""
 
     def do_GET(self) -> None:
-        """Serve a request."""
+        """Handle a request."""
         site = cast("Listener", self.server).site
         target = urlsplit(self.path)
         fault = site.arrive(self.command, target.path)
@@ -164,7 +164,7 @@ class _Conversation(BaseHTTPRequestHandler):
         self._say(answer)
 
     def _body(self) -> bytes | None:
-        """The request's body; None without a known length."""
+        """Return the request's body; None without a known length."""
         length = self.headers.get("Content-Length", "0")
         if (
             "Transfer-Encoding" in self.headers

@@ -1,4 +1,4 @@
-"""A real browser, driven by the W3C's WebDriver protocol: Chromium without a window."""
+"""A real browser for tests: headless Chromium, driven by the WebDriver protocol."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _ARGUMENTS: Final = (
 
 
 class Browser:
-    """One browser window.
+    """A browser window.
 
     Args:
         port: where the driver listens.
@@ -49,26 +49,26 @@ class Browser:
         self._at = f"/session/{session}"
 
     def open(self, url: str) -> None:
-        """Go to a page, and wait until it is there."""
+        """Open a page, and wait until it has loaded."""
         self._do("POST", "/url", {"url": url})
 
     @property
     def url(self) -> str:
-        """The URL of the server."""
+        """Return the URL of the server."""
         return str(self._do("GET", "/url"))
 
     @property
     def title(self) -> str:
-        """The title of the page."""
+        """Return the title of the page."""
         return str(self._do("GET", "/title"))
 
     @property
     def text(self) -> str:
-        """All that can be read on the page."""
+        """Return the visible text of the page."""
         return str(self.ask("return document.body ? document.body.innerText : ''"))
 
     def reads(self, text: str) -> bool:
-        """Return whether this text is on the page, or soon will be."""
+        """Return whether this text is on the page, waiting a while for it."""
         end_time = time.monotonic() + _PATIENCE
         while text not in self.text:
             if time.monotonic() > end_time:
@@ -77,7 +77,7 @@ class Browser:
         return True
 
     def click(self, css: str, text: str = "") -> None:
-        """Click the first thing that matches and has this text in it, as a mouse does."""
+        """Click the first element that matches and contains this text."""
         elements = self._do("POST", "/elements", {"using": "css selector", "value": css})
         for element in elements:
             place = f"/element/{element[_ELEMENT]}"
@@ -94,7 +94,7 @@ class Browser:
 
     @property
     def focused(self) -> str:
-        """The label or text of the focused element."""
+        """Return the label or text of the focused element."""
         return str(
             self.ask(
                 "const one = document.activeElement;"
@@ -104,11 +104,11 @@ class Browser:
 
     @property
     def outline(self) -> str:
-        """The outline style of the focused element."""
+        """Return the outline style of the focused element."""
         return str(self.ask("return getComputedStyle(document.activeElement).outlineStyle"))
 
     def tab_to(self, text: str) -> None:
-        """Press Tab until the thing with this text has the focus, which must show on each."""
+        """Press Tab until the element with this text has the focus, which must be visible."""
         for _ in range(40):
             self.press(TAB)
             if text in self.focused:
@@ -117,11 +117,11 @@ class Browser:
         raise AssertionError(f"No Tab leads to {text!r} at {self.url}.")
 
     def ask(self, script: str) -> Any:
-        """The result of a script on the page."""
+        """Run a script on the page, and return its result."""
         return self._do("POST", "/execute/sync", {"script": script, "args": []})
 
     def look(self, *, width: int = 1280, height: int = 900, dark: bool = False) -> None:
-        """Take another size and scheme of modes."""
+        """Set the window's size, and light or dark mode."""
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
         self._tell("Emulation.setDeviceMetricsOverride", size)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
@@ -133,7 +133,7 @@ class Browser:
         return bool(self.ask("return document.documentElement.scrollWidth > innerWidth"))
 
     def keep(self, path: Path) -> None:
-        """Keep a picture of the whole page."""
+        """Save a screenshot of the whole page."""
         path.parent.mkdir(parents=True, exist_ok=True)
         shot = self._tell("Page.captureScreenshot", {"captureBeyondViewport": True})
         path.write_bytes(b64decode(shot["data"]))
@@ -146,7 +146,7 @@ class Browser:
 
 
 def ask_driver(port: int, method: str, path: str, value: object = None) -> Any:
-    """Send a command to the driver, and return its answer."""
+    """Send a command to the WebDriver server, and return its result."""
     connection = HTTPConnection("127.0.0.1", port, timeout=_PATIENCE)
     try:
         body = None if value is None else json.dumps(value)
@@ -161,7 +161,7 @@ def ask_driver(port: int, method: str, path: str, value: object = None) -> Any:
 
 @contextmanager
 def browsing() -> Generator[Browser]:
-    """A window that nobody has used."""
+    """Yield a new browser window."""
     program, driver = chromium()
     with socket.socket() as door:
         door.bind(("127.0.0.1", 0))

@@ -1,4 +1,4 @@
-"""Shared by tests of the response cache: a service, its responses, and a cache that may fail."""
+"""Helpers for tests of the response cache: a service, its responses, and a cache that may fail."""
 
 # ruff: noqa: D102 - fakes, as typed and told of as they need to be
 
@@ -36,7 +36,7 @@ REFUSALS = (VendorRejected, VendorFailed, AuthenticationFailed, RateLimitExceede
 
 
 def vat(**options: object) -> Service:
-    """A service with a cache, and otherwise only the test's options."""
+    """Return a service with a cache and these options."""
     value = {
         "base_url": "https://vat.example/v1",
         "circuit": None,
@@ -47,7 +47,7 @@ def vat(**options: object) -> Service:
 
 
 class Cupboard:
-    """A cache in memory that may be away or slow, and damaged."""
+    """A cache in memory that tests can make unavailable, slow or corrupt."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -89,17 +89,17 @@ class Cupboard:
 
 
 def events_of(world: World, *kinds: type) -> list[Any]:
-    """The events of some kinds."""
+    """Return the events of these classes."""
     return [event for event in world.events if isinstance(event, kinds)]
 
 
 def count_requests(world: World) -> int:
-    """The number of requests to the vendor."""
+    """Return the number of requests to the vendor."""
     return len(world.vendor.requests)
 
 
 class Provider:
-    """A token for each tenant, renewed when it is refused."""
+    """A credential provider with a token for each tenant, renewed when it is refused."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -118,7 +118,7 @@ class Provider:
 
 
 def answering(make: Callable[[SentRequest], Any]) -> Callable[[SentRequest], Any]:
-    """A vendor's answer that depends on the request."""
+    """Return a vendor's scripted response that depends on the request."""
 
     async def answer(one: SentRequest) -> Any:
         return await make(one)

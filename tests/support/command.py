@@ -1,4 +1,4 @@
-"""The command line in this process, with its output."""
+"""Running the command line in this process, and reading its output."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ class CommandEnding:
 
     @property
     def document(self) -> dict[str, Any]:
-        """The one document of JSON that it printed."""
+        """Return the JSON document that the command printed."""
         output: dict[str, Any] = json.loads(self.out)
         return output
 
     @property
     def result(self) -> dict[str, Any]:
-        """The result in its JSON output."""
+        """Return the result in the JSON output."""
         fields: dict[str, Any] = self.document["result"]
         return fields
 
@@ -51,7 +51,7 @@ def command(
     commands: Mapping[str, tuple[str, str]] | None = None,
     host: Host | None = None,
 ) -> CommandEnding:
-    """Add a command to run; return the given ones, or the default."""
+    """Run a command, and return its exit code and output."""
     output, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(output), contextlib.redirect_stderr(err):
         code = main(arguments, host=host) if commands is None else run(arguments, commands)
@@ -59,7 +59,7 @@ def command(
 
 
 def typed(text: str, *arguments: str) -> CommandEnding:
-    """Run a command with this on its standard input."""
+    """Run a command with this text on its standard input."""
     previous_stdin, sys.stdin = sys.stdin, io.TextIOWrapper(io.BytesIO(text.encode()), "utf-8")
     try:
         return command(*arguments)
@@ -68,10 +68,10 @@ def typed(text: str, *arguments: str) -> CommandEnding:
 
 
 def talking() -> None:
-    """Run a command in this process whose output is longer than is read."""
+    """Run a command whose output is longer than its reader reads."""
     sys.exit(run(["talk"], ENDINGS))
 
 
 def waiting() -> None:
-    """Run a command in this process that waits."""
+    """Run a command that waits until it is interrupted."""
     sys.exit(run(["wait"], ENDINGS))

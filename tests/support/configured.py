@@ -1,4 +1,4 @@
-"""Configurations that commands find, and the stores that they name."""
+"""Configuration files for commands under test, and names in shared stores."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ VAULTS: dict[str, Callable[[], str]] = {
 
 
 def unique(name: str) -> str:
-    """A name that nobody else has in a store that is shared."""
+    """Return a name that no other test uses in a shared store."""
     return f"{name}-{uuid4().hex[:10]}"
 
 
 def configure(text: str) -> None:
-    """Write the configuration that commands find here."""
+    """Write the configuration file that commands find in the current folder."""
     Path("moorage.toml").write_text(text)

@@ -1,4 +1,4 @@
-"""A Django project for the tests of one process: settings can be made only once in each."""
+"""The Django project of the tests; a process can configure it only once."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ SMTP_ALONE: Mapping[str, Any] = {
 
 @cache
 def configure() -> None:
-    """Set Django up for this process."""
+    """Configure Django for this process."""
     pymysql.install_as_MySQLdb()
     folder = Path(mkdtemp(prefix="moorage-django-"))
     atexit.register(_remove, folder)
@@ -90,7 +90,7 @@ def configure() -> None:
 
 @cache
 def migrated(alias: str) -> str:
-    """The alias of a database that has its tables."""
+    """Create a database's tables, and return its alias."""
     configure()
     if alias in {POSTGRES, MARIADB}:
         create_database = _created_postgres if alias == POSTGRES else _created_mariadb
@@ -103,7 +103,7 @@ def migrated(alias: str) -> str:
 
 
 def _created_postgres() -> dict[str, Any]:
-    """Where a new database is."""
+    """Create a PostgreSQL database, and return its settings."""
     name = _name()
     with psycopg.connect(postgres_url(), autocommit=True) as link:
         link.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
@@ -119,7 +119,7 @@ def _drop_postgres(name: str) -> None:
 
 
 def _created_mariadb() -> dict[str, Any]:
-    """Where a new database is."""
+    """Create a MariaDB database, and return its settings."""
     name = _name()
     _tell_mariadb(f"CREATE DATABASE {name} CHARACTER SET utf8mb4")
     atexit.register(_drop_mariadb, name)

@@ -1,4 +1,4 @@
-"""Where the project of the tests leads."""
+"""The empty URL configuration of the tests' Django project."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands that end in every way."""
+"""Commands that end in different ways, for tests of the command line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The number of examples that a property is tried with, beside others."""
+"""The number of examples for a Hypothesis property, relative to the profile's."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _USUAL = 100
 
 
 def examples(count: int) -> settings:
-    """Settings for so many examples where other properties have a hundred.
+    """Return settings for this many examples where other properties have a hundred.
 
     A profile with fewer than a hundred examples reduces this number in proportion, but not below
     ten.

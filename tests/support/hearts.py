@@ -1,4 +1,4 @@
-"""Heartbeats that beat when a test says so."""
+"""A heartbeat that a test triggers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class Heart:
-    """A heartbeat that beats when a test says so.
+    """A heartbeat that beats only when a test calls it.
 
     Args:
         work: what to do at each beat.
@@ -22,9 +22,9 @@ class Heart:
         self.woken = 0
 
     def able(self) -> bool:
-        """True if this machine can run these tests."""
+        """Return True, because this heartbeat always works."""
         return True
 
     def wake(self) -> None:
-        """Count."""
+        """Count the calls."""
         self.woken += 1

@@ -1,4 +1,4 @@
-"""HTTP clients by name, for programs in their own processes.
+"""HTTP clients by import name, for programs in their own processes.
 
 A name is `module:class`; both modes are driven alike, so that a program is written once.
 """
@@ -21,7 +21,7 @@ CLIENTS: Final = (STDLIB, ASYNC_STDLIB)
 
 
 class Driven:
-    """A client of either mode, driven by a plain program.
+    """An HTTP client of either mode, used from a synchronous program.
 
     Each call of one that is awaited runs in an event loop of its own, as in a web worker that has
     none.
@@ -33,12 +33,12 @@ class Driven:
         self.awaited = inspect.iscoroutinefunction(self.client.send)
 
     def send(self, request: Request, url: str, timeouts: Timeouts) -> Response:
-        """Send a request and read its answer to the end."""
+        """Send a request, and read its whole response."""
         answer = self.client.send(request, url, timeouts)
         return asyncio.run(answer) if self.awaited else answer  # type: ignore[no-any-return]  # a Response
 
     def drain(self, request: Request, url: str, timeouts: Timeouts) -> int:
-        """Send a request, and count the bytes of the answer as they come."""
+        """Send a request, and count the bytes of its streamed response."""
         if self.awaited:
             return asyncio.run(self._drain(request, url, timeouts))
         incoming = self.client.open(request, url, timeouts)

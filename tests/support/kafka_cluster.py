@@ -1,4 +1,4 @@
-"""A mock cluster of Kafka, which librdkafka serves over TCP on this machine.
+"""A mock Kafka cluster, which librdkafka serves over TCP on this machine.
 
 No server of Kafka can be installed without a registry of images, so tests use the cluster that
 librdkafka brings for its own tests. It speaks Kafka's protocol, and keeps messages in memory.
@@ -21,7 +21,7 @@ JOIN: Final = 11
 
 
 class KafkaCluster:
-    """Serves topics until it is closed.
+    """A mock Kafka cluster that runs until it is closed.
 
     Args:
         topics: the names of topics, with the numbers of their partitions.
@@ -56,27 +56,27 @@ class KafkaCluster:
         self._library.rd_kafka_mock_topic_create(self._cluster, topic.encode(), partitions, 1)
 
     def set_down(self, *, is_down: bool) -> None:
-        """Close the connections of the broker and refuse others, or accept them again."""
+        """Close the broker's connections and refuse new ones, or accept them again."""
         act = "down" if is_down else "up"
         getattr(self._library, f"rd_kafka_mock_broker_set_{act}")(self._cluster, 1)
 
     def set_delay(self, milliseconds: int) -> None:
-        """Delay every answer of the broker."""
+        """Delay every response of the broker."""
         self._library.rd_kafka_mock_broker_set_rtt(self._cluster, 1, milliseconds)
 
     def fail_topic(self, topic: str, code: int) -> None:
-        """Have the metadata of a topic contain an error; 0 is none."""
+        """Put an error code into the metadata of a topic; 0 removes it."""
         self._library.rd_kafka_mock_topic_set_error(self._cluster, topic.encode(), code)
 
     def fail_next(self, *codes: int, request: int = _PRODUCE) -> None:
-        """Answer the next requests of a kind, by default those that store messages, with codes."""
+        """Answer the next requests of a kind, by default Produce, with these error codes."""
         array = (ctypes.c_int * len(codes))(*codes)
         self._library.rd_kafka_mock_push_request_errors_array(
             self._cluster, request, ctypes.c_size_t(len(codes)), array
         )
 
     def messages(self, topic: str, count: int) -> list[Any]:
-        """Return messages of a topic, as soon as there are so many."""
+        """Return messages of a topic as soon as there are this many."""
         from confluent_kafka import Consumer  # noqa: PLC0415 - only where it is installed
 
         consumer = Consumer(
@@ -120,7 +120,7 @@ class KafkaCluster:
         return sum(end[1] for end in ends if end is not None)
 
     def close(self) -> None:
-        """End the cluster."""
+        """Stop the cluster."""
         self._library.rd_kafka_mock_cluster_destroy(self._cluster)
         self._library.rd_kafka_destroy(self._client)
 

@@ -1,4 +1,4 @@
-"""A service's test is written once, and its body runs in every mode.
+"""Runs the body of a service's test in every mode.
 
 `@sync_and_async` runs an `async def` body with a `World` of each mode: in the synchronous one
 nothing suspends and background work runs in threads; in the asynchronous ones it runs in tasks of
@@ -51,7 +51,7 @@ MODES = (PLAIN, AWAITED, DISTANT)
 
 
 def sync_and_async(body: Callable[..., Coroutine[Any, Any, None]]) -> Any:
-    """Run a test's body in every mode: its first parameter is the world it plays in."""
+    """Run a test's body in every mode; its first parameter is a `World` of the mode."""
     _, *other_parameters = inspect.signature(body).parameters.values()
 
     @pytest.mark.parametrize("mode", MODES)
@@ -67,7 +67,7 @@ def sync_and_async(body: Callable[..., Coroutine[Any, Any, None]]) -> Any:
 
 
 class World:
-    """The environment of a manager, in one mode: stores, clock, vendor and events."""
+    """The environment of a manager in one mode: stores, clock, vendor and events."""
 
     def __init__(self, mode: str) -> None:
         self.mode = mode
@@ -90,13 +90,13 @@ class World:
     # --- running ---
 
     def drive(self, flow: Coroutine[Any, Any, Any]) -> Any:
-        """Run a test's body."""
+        """Run a test's body to its end."""
         return asyncio.run(flow) if self.is_awaited else run_plain(flow)
 
     def start(
         self, flow: Callable[[], Any], after: Callable[[], None] = lambda: None
     ) -> BackgroundWork:
-        """Run work in the background."""
+        """Start work in the background."""
         return BackgroundWork(self, flow, after)
 
     async def run_together(self, *flows: Callable[[], Any]) -> list[Any]:
@@ -113,7 +113,7 @@ class World:
             await asyncio.sleep(0)
 
     def event(self) -> Any:
-        """An event of this mode."""
+        """Return an event of this mode."""
         return asyncio.Event() if self.is_awaited else threading.Event()
 
     async def wait(self, event: Any) -> None:
@@ -124,7 +124,7 @@ class World:
             assert event.wait(PATIENCE), "nobody came"
 
     def awaitable(self, step: Callable[[], Any]) -> Callable[[], Any]:
-        """A step of the Gather port, which is plain in the synchronous mode, as awaited."""
+        """Return a step of the Gather port as an asynchronous function."""
         if self.is_awaited:
             return step
 
@@ -147,7 +147,7 @@ class World:
     # --- what is called ---
 
     def of_mode(self, port: Any) -> Any:
-        """An awaited port in this world's mode."""
+        """Return an asynchronous port in this world's mode."""
         return port if self.is_awaited else SyncPort(port)
 
     def manager(self, *services: Any, **ports: Any) -> AwaitedManager:
@@ -172,7 +172,7 @@ class World:
         return self.manager(*services, observers=[self.events.append], **ports)
 
     def state(self) -> Any:
-        """This world's store, in its mode."""
+        """Return this world's store, in its mode."""
         if self.mode == AWAITED:
             return AsyncMemoryStorage(self.store.memory)
         return self.of_mode(self.store)
@@ -182,7 +182,7 @@ class World:
         return Gate(self)
 
     def event_names(self) -> list[str]:
-        """The names of the events so far."""
+        """Return the names of the events so far."""
         return [type(event).__name__ for event in self.events]
 
     def pause(self, manager: AwaitedManager, service: str, seconds: float) -> None:
@@ -193,12 +193,12 @@ class World:
     # --- what a vendor or a function does ---
 
     async def do_nothing(self) -> None:
-        """A function that does nothing."""
+        """Return a function that does nothing."""
 
     def answer_after(
         self, seconds: float, answer: object
     ) -> Callable[[SentRequest], Awaitable[object]]:
-        """An answer that takes its time, for which the client does not wait for ever."""
+        """Return a vendor's scripted response that arrives after a delay."""
 
         async def answer_late(sent: SentRequest) -> object:
             patience = sent.timeouts.total or 0.0
@@ -208,7 +208,7 @@ class World:
         return answer_late
 
     def never_answer(self) -> Callable[[SentRequest], Awaitable[object]]:
-        """No answer, until the client gives up."""
+        """Return a vendor's scripted response that never arrives."""
         return self.answer_after(1e9, 200)
 
 
@@ -234,17 +234,17 @@ class AwaitedManager:
         return call_method
 
     async def call_as_is(self, name: str, *args: Any, **kwargs: Any) -> Any:
-        """Call a method with arguments of any mode."""
+        """Call a manager's method with unchanged arguments, and await its result if necessary."""
         value = getattr(self.manager, name)(*args, **kwargs)
         return await value if self.world.is_awaited else value
 
     async def run(self, service: str, function: Callable[[], Any], **options: Any) -> Any:
-        """Protect an `async def` that suspends only where the world does."""
+        """Run an `async def` under the manager's protections, in this world's mode."""
         value = self.manager.run(service, self.plain(function), **options)
         return await value if self.world.is_awaited else value
 
     def plain(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """A function of this mode."""
+        """Return the function in this world's mode."""
         if self.world.is_awaited:
             return function
 
@@ -256,7 +256,7 @@ class AwaitedManager:
         return plain
 
     async def stream(self, *args: Any, **kwargs: Any) -> Streamed:
-        """A streamed response that can be awaited in both modes."""
+        """Return a streamed response that can be awaited in both modes."""
         value = self.manager.stream(*args, **kwargs)
         return Streamed(self.world, await value if self.world.is_awaited else value)
 

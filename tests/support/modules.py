@@ -1,4 +1,4 @@
-"""Libraries that a test takes away."""
+"""Making libraries unavailable during a test."""
 
 import sys
 
@@ -6,7 +6,7 @@ import pytest
 
 
 def uninstall(monkeypatch: pytest.MonkeyPatch, library: str, *prefixes: str) -> None:
-    """Make a library unimportable, and modules whose names begin like this import anew.
+    """Make a library unimportable, and reimport modules whose names begin with these prefixes.
 
     A package also holds its modules as attributes. They come back with the rest: else a later test
     would find another module there than the one that everybody has imported.

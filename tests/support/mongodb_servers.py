@@ -1,4 +1,4 @@
-"""Private servers with MongoDB's protocol, in processes of their own."""
+"""Private servers with MongoDB's protocol, each in its own process."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ USER, PASSWORD = "erp", "correct-horse-4711"
 
 
 class PrivateMongo:
-    """A private server for tests: SecantusDB, which answers as MongoDB 8 does.
+    """A private SecantusDB server, which speaks the protocol of MongoDB 8.
 
     Args:
         options: further options of its command.
@@ -40,11 +40,11 @@ class PrivateMongo:
             self.process = self._start_process()
 
     def url(self, port: int | None = None, database: str = "erp") -> str:
-        """Return the URL of a database of the server, or of a proxy before it."""
+        """Return the URL of a database on the server, or through a proxy."""
         return f"mongodb://127.0.0.1:{port or self.port}/{database}?directConnection=true"
 
     def client(self, **settings: Any) -> MongoClient[dict[str, Any]]:
-        """Return a client of the driver itself."""
+        """Return a client of the MongoDB driver."""
         return MongoClient(self.url(), **settings)
 
     def _start_process(self) -> subprocess.Popen[bytes]:
@@ -70,7 +70,7 @@ class PrivateMongo:
         return process
 
     def kill(self) -> None:
-        """End the server without a chance to say goodbye."""
+        """Kill the server without a clean shutdown."""
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
 

@@ -1,4 +1,4 @@
-"""Moto, an emulator of Amazon, in its own process; it checks every signature."""
+"""Moto, an emulator of Amazon Web Services, in its own process; it verifies signatures."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ _ALL: Final = {
 
 @attrs.frozen
 class Key:
-    """A key that moto gave to a user who may do everything."""
+    """An access key of a user with all permissions."""
 
     id: str
     secret: str = attrs.field(repr=False)
 
 
 class MotoServer:
-    """Listens on a port of this machine until it is closed.
+    """A moto server on a port of this machine, which runs until it is closed.
 
     Attributes:
         url: where.
@@ -67,7 +67,7 @@ class MotoServer:
             raise
 
     def add_bucket(self, name: str) -> None:
-        """Have a bucket with versions."""
+        """Create a bucket with versioning."""
         place = f"<LocationConstraint>{REGION}</LocationConstraint>"
         self._prepare(
             "s3", f"/{name}", f"<CreateBucketConfiguration>{place}</CreateBucketConfiguration>"
@@ -76,7 +76,7 @@ class MotoServer:
         self._prepare("s3", f"/{name}?versioning", versions)
 
     def add_queue(self, name: str) -> None:
-        """Have a queue; the name of a FIFO queue ends with `.fifo`."""
+        """Create a queue; the name of a FIFO queue ends with `.fifo`."""
         fields = {"Action": "CreateQueue", "Version": "2012-11-05", "QueueName": name}
         if name.endswith(".fifo"):
             fields |= {"Attribute.1.Name": "FifoQueue", "Attribute.1.Value": "true"}
@@ -84,7 +84,7 @@ class MotoServer:
             self._send("sqs", "/", urlencode(fields), "POST", "application/x-www-form-urlencoded")
 
     def receive(self, queue: str) -> str:
-        """Return the answer, in XML, to a request for up to ten messages of a queue."""
+        """Return the XML response to a request for up to ten messages of a queue."""
         fields = {
             "Action": "ReceiveMessage",
             "Version": "2012-11-05",
@@ -104,7 +104,7 @@ class MotoServer:
         self._prepare("ses", "/v2/email/identities", body, method="POST")
 
     def kept(self, service: str, kind: str) -> list[dict[str, Any]]:
-        """The resources of this kind in moto."""
+        """Return the resources of this kind in moto."""
         fields: list[dict[str, Any]] = json.loads(self._send("", "/moto-api/data.json", "", "GET"))[
             service
         ][kind]
@@ -112,7 +112,7 @@ class MotoServer:
 
     @contextlib.contextmanager
     def unguarded(self) -> Generator[None]:
-        """Switch off authorisation for a while, since moto cannot check presigned URLs."""
+        """Disable authorization during the block, since moto cannot verify presigned URLs."""
         self._guard("inf")
         try:
             yield
@@ -120,7 +120,7 @@ class MotoServer:
             self._guard("0")
 
     def close(self) -> None:
-        """End the process."""
+        """Stop the process."""
         self._process.terminate()
         self._process.wait(_PATIENCE)
 
@@ -153,7 +153,7 @@ class MotoServer:
             self._send(service, path, body, method)
 
     def _guard(self, after: str) -> None:
-        """Have signatures and permissions checked after so many requests."""
+        """Check signatures and permissions after this many requests."""
         self._send("", "/moto-api/reset-auth", after, "POST")
 
     def _send(

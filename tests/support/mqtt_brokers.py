@@ -1,4 +1,4 @@
-"""Private MQTT brokers that a test may stop and kill, a subscriber, and a broker by script."""
+"""Private MQTT brokers that tests may kill, a subscriber, and a scripted broker."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MARK = "the-end"
 
 
 class PrivateMosquitto:
-    """A private `mosquitto` for one test, which listens on this machine alone.
+    """A private `mosquitto` broker for one test, which listens on this machine only.
 
     Args:
         lines: further lines of its configuration, for its only listener.
@@ -50,7 +50,7 @@ class PrivateMosquitto:
 
     @property
     def url(self) -> str:
-        """The URL of the broker."""
+        """Return the URL of the broker."""
         return f"mqtt://127.0.0.1:{self.port}"
 
     def _start_process(self) -> subprocess.Popen[bytes]:
@@ -76,7 +76,7 @@ class PrivateMosquitto:
         self.process = self._start_process()
 
     def kill(self) -> None:
-        """Kill the broker without a chance to say goodbye."""
+        """Kill the broker without a clean shutdown."""
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
 
@@ -89,7 +89,7 @@ class PrivateMosquitto:
 
 
 def write_password(file: Path, user: str, password: str) -> None:
-    """Write a password file with one user."""
+    """Write a password file with a user."""
     subprocess.run(
         [mosquitto_program("mosquitto_passwd"), "-b", "-c", str(file), user, password],
         check=True,
@@ -98,7 +98,7 @@ def write_password(file: Path, user: str, password: str) -> None:
 
 
 class Subscriber:
-    """A subscriber to a topic of a broker, by default to all of them.
+    """A subscriber to a topic of a broker, by default to all topics.
 
     Args:
         port: the port of the broker.
@@ -126,7 +126,7 @@ class Subscriber:
         self._client.subscribe([(self._topic, 2), (MARK, 2)])
 
     def messages(self) -> list[Any]:
-        """Return the messages that the broker took until now, in their order."""
+        """Return the messages that the broker received so far, in order."""
         marks = self._marks()
         self._client.publish(MARK, qos=2)
         wait_until(lambda: self._marks() > marks, "receiving the last message")
@@ -148,7 +148,7 @@ class Subscriber:
 
 
 def connack(code: int = 0, properties: bytes | None = b"") -> bytes:
-    """Return the answer to the opening of a session; without properties, that of MQTT 3.1.1."""
+    """Return a CONNACK packet; without properties, that of MQTT 3.1.1."""
     body = bytes([0, code])
     if properties is not None:
         body += bytes([len(properties)]) + properties
@@ -156,13 +156,13 @@ def connack(code: int = 0, properties: bytes | None = b"") -> bytes:
 
 
 def acknowledgement(kind: int, number: int, code: int | None = None) -> bytes:
-    """Return the acknowledgement of a message, such as 0x40 for QoS 1."""
+    """Return an acknowledgement packet, such as 0x40 for QoS 1."""
     body = number.to_bytes(2) + (b"" if code is None else bytes([code]))
     return bytes([kind, len(body)]) + body
 
 
 class ScriptedBroker:
-    """A broker of a few lines, whose every answer a test decides.
+    """A minimal MQTT broker whose responses the test writes.
 
     Attributes:
         opened: the requests for a session that arrived, as packets.

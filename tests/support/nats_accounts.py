@@ -1,4 +1,4 @@
-"""Accounts of NATS that an operator signs, as `nsc` makes them."""
+"""NATS accounts signed by an operator, as `nsc` creates them."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ _ROLES = {"operator": 14 << 3, "account": 0, "user": 20 << 3}
 
 @attrs.frozen
 class Signer:
-    """The key of an operator, an account or a user."""
+    """The signing key of an operator, an account or a user."""
 
     role: str
     private: Ed25519PrivateKey = attrs.field(factory=Ed25519PrivateKey.generate)
 
     @property
     def public(self) -> str:
-        """The public key, such as UD…."""
+        """Return the public key, which begins with a letter for its role."""
         return _encoded(bytes([_ROLES[self.role]]) + self.private.public_key().public_bytes_raw())
 
     @property
     def seed(self) -> str:
-        """The seed, such as SU…."""
+        """Return the seed, the private form of the key."""
         role = _ROLES[self.role]
         prefix = bytes([_SEED | role >> 5, (role & 31) << 3])
         return _encoded(prefix + self.private.private_bytes_raw())
 
     def token(self, subject: Signer, **rights: Any) -> str:
-        """Return the signed token that gives a subject its rights."""
+        """Return a signed JWT that gives a subject its permissions."""
         parts = [
             {"typ": "JWT", "alg": "ed25519-nkey"},
             {
@@ -51,7 +51,7 @@ class Signer:
 
 
 def account_with_user() -> tuple[str, str]:
-    """Return the lines of a server's configuration, and the content of a credentials file."""
+    """Return lines for a server's configuration, and the content of a credentials file."""
     operator, system, account, user = map(Signer, ("operator", "account", "account", "user"))
     unlimited = dict.fromkeys(("subs", "data", "payload", "imports", "exports", "conn", "leaf"), -1)
     storage = {"mem_storage": -1, "disk_storage": -1, "streams": -1, "consumer": -1}

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class PrivateNats:
-    """A private `nats-server` whose streams outlive its process.
+    """A private `nats-server` whose streams survive its process.
 
     Args:
         config: further lines of its configuration.
@@ -47,11 +47,11 @@ class PrivateNats:
 
     @property
     def url(self) -> str:
-        """The URL of the server."""
+        """Return the URL of the server."""
         return f"nats://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        """Start the server, with the streams that it had."""
+        """Start the server with its stored streams."""
         self.process = subprocess.Popen(
             [nats_server(), "-c", str(self._config)],
             stdout=subprocess.DEVNULL,
@@ -67,7 +67,7 @@ class PrivateNats:
         return False
 
     def kill(self) -> None:
-        """End it as a crash would."""
+        """Kill the server, as a crash would."""
         self.process.kill()
         self.process.wait()
 
@@ -80,7 +80,7 @@ class PrivateNats:
         os.kill(self.process.pid, signal.SIGCONT)
 
     def ask(self, work: Callable[[Any], Awaitable[Any]]) -> Any:
-        """Return what a function returns for a JetStream context of nats-py."""
+        """Run a function with a JetStream context of nats-py, and return its result."""
 
         async def run() -> Any:
             client = await nats.connect(self.url, **self._login)

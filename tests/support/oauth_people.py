@@ -1,4 +1,4 @@
-"""Clients and people for tests of consent, synchronous and asynchronous."""
+"""Clients and browsers for tests of OAuth consent, in both modes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ REDIRECT = "https://erp.example/callback"
 
 
 def endpoints(server: Strict, **changes: Any) -> AuthorizationServer:
-    """The metadata of a server."""
+    """Return the client's view of a server's metadata."""
     fields: dict[str, Any] = {
         "token_endpoint": server.token_url,
         "issuer": server.issuer,
@@ -36,13 +36,13 @@ def endpoints(server: Strict, **changes: Any) -> AuthorizationServer:
 
 
 def client_of(server: Strict, /, **changes: Any) -> OAuthClient:
-    """The first client of a server, as it is registered there."""
+    """Return the first client of a server, as it is registered there."""
     fields: dict[str, Any] = {"server": endpoints(server), "client_id": "erp", "secret": "s3cr3t"}
     return OAuthClient(**(fields | changes))
 
 
 class AwaitedConsent:
-    """A consent used in one mode; asynchronous results are awaited."""
+    """An OAuth consent used in one mode; asynchronous methods are run to their end."""
 
     def __init__(self, mode: str, client: OAuthClient, **ports: Any) -> None:
         self.mode = mode
@@ -65,7 +65,7 @@ IN_BOTH = pytest.mark.parametrize("mode", ["plain", "awaited"])
 
 
 def visit(url: str) -> str:
-    """Open a page like a browser; return its redirect without following it."""
+    """Open a page like a browser, and return its redirect without following it."""
     parts = urlsplit(url)
     link = HTTPConnection(parts.hostname or "", parts.port, timeout=10)
     try:
@@ -79,19 +79,19 @@ def visit(url: str) -> str:
 
 
 def query_of(url: str) -> dict[str, str]:
-    """The parameters of a URL, each of which occurs once."""
+    """Return the parameters of a URL, each of which must occur once."""
     return {name: value for name, (value,) in parse_qs(urlsplit(url).query).items()}
 
 
 def face(mode: str, server: Strict, /, **changes: Any) -> AwaitedConsent:
-    """A consent for the server's first client."""
+    """Return an OAuth consent for the server's first client."""
     ports = {"retry": RetryPolicy(max_attempts=3, base_delay=0.001)}
     return AwaitedConsent(mode, client_of(server, **changes), **ports)
 
 
 @cache
 def proof_key() -> str:
-    """A key for proofs, the same for all tests."""
+    """Return a key for proofs of possession, the same for all tests."""
     return (
         ec.generate_private_key(ec.SECP256R1())
         .private_bytes(

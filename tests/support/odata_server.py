@@ -23,7 +23,7 @@ TOKEN = re.compile(
 
 
 class Refused(Exception):
-    """A request that the service refuses."""
+    """A request that the OData service refuses."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(message)
@@ -32,7 +32,7 @@ class Refused(Exception):
 
 
 class ODataService:
-    """The service: `orders` are its entities by their ids, and `handle` answers requests."""
+    """A fake OData service with entities `orders`, by id."""
 
     def __init__(self) -> None:
         self.orders: dict[int, dict[str, Any]] = {}
@@ -60,7 +60,7 @@ class ODataService:
     def respond(
         self, method: str, target: str, headers: dict[str, str], body: bytes
     ) -> tuple[int, dict[str, str], bytes]:
-        """Return the status, the headers and the body of an answer."""
+        """Answer a request with status, headers and body."""
         try:
             return self.perform(method, target, headers, body)
         except Refused as error:
@@ -78,7 +78,7 @@ class ODataService:
     def perform(
         self, method: str, target: str, headers: dict[str, str], body: bytes
     ) -> tuple[int, dict[str, str], bytes]:
-        """Perform a request, or raise `Refused`."""
+        """Execute a request, or raise `Refused`."""
         place = urlsplit(target)
         # The path is decoded once; a quote in a key is doubled.
         path = unquote(place.path).removeprefix(ROOT).strip("/")
@@ -95,7 +95,7 @@ class ODataService:
     def all(
         self, method: str, path: str, options: dict[str, str], headers: dict[str, str], body: bytes
     ) -> tuple[int, dict[str, str], bytes]:
-        """Perform a request about the whole entity set."""
+        """Execute a request for the whole entity set."""
         if path == "Orders/$count":
             orders = _filtered(list(self.orders.values()), options.get("$filter"))
             return 200, {"Content-Type": "text/plain"}, f"\ufeff{len(orders)}".encode()
@@ -109,7 +109,7 @@ class ODataService:
         return self.entity(self.add(**order), headers, 201)
 
     def run(self, method: str, path: str) -> tuple[int, dict[str, str], bytes]:
-        """Run an action or a function that is bound to nothing."""
+        """Run an unbound action or function."""
         if path == "Clear" and method == "POST":
             self.orders.clear()
             return 204, {}, b""
@@ -123,7 +123,7 @@ class ODataService:
     def one(
         self, method: str, path: str, headers: dict[str, str], body: bytes
     ) -> tuple[int, dict[str, str], bytes]:
-        """Perform a request about one order."""
+        """Execute a request for one order."""
         match = re.fullmatch(r"Orders\(([0-9]+)\)(/Sales\.Approve)?", path)
         number = 0 if match is None else int(match[1])
         if match is None or number not in self.orders:
@@ -142,7 +142,7 @@ class ODataService:
         return self.entity(number, headers, 200)
 
     def check_version(self, number: int, headers: dict[str, str]) -> None:
-        """Refuse a change without the version, or of another version."""
+        """Refuse a change without the entity's current version."""
         etag = headers.get("if-match")
         if etag is None:
             raise Refused(428, "PreconditionRequired", "Send If-Match.")
@@ -164,7 +164,7 @@ class ODataService:
     def query(
         self, options: dict[str, str], headers: dict[str, str]
     ) -> tuple[int, dict[str, str], bytes]:
-        """Return a page of orders."""
+        """Return a page of orders for a query."""
         orders = _filtered(list(self.orders.values()), options.get("$filter"))
         total = len(orders)
         for order in reversed([item for item in options.get("$orderby", "").split(",") if item]):
@@ -190,7 +190,7 @@ class ODataService:
         return _json(200, answer)
 
     def batch(self, headers: dict[str, str], body: bytes) -> tuple[int, dict[str, str], bytes]:
-        """Perform a batch: change sets are atomic, and the first failure ends it by default."""
+        """Execute a batch: change sets are atomic, and by default the first failure ends it."""
         goes_on = "odata.continue-on-error" in headers.get("prefer", "")
         answers: list[bytes] = []
         for fields, content in _split(headers["content-type"], body):
@@ -205,7 +205,7 @@ class ODataService:
         return 200, {"Content-Type": "multipart/mixed; boundary=answers"}, _join(answers, "answers")
 
     def change_set(self, content_type: str, body: bytes) -> tuple[bool, bytes]:
-        """Perform all operations of a change set, or none."""
+        """Execute all operations of a change set, or none."""
         before = copy.deepcopy((self.orders, self.versions))
         answers: list[bytes] = []
         created: dict[str, str] = {}
@@ -221,7 +221,7 @@ class ODataService:
     def part(
         self, content: bytes, number: str | None, created: dict[str, str]
     ) -> tuple[int, bytes]:
-        """Perform one operation of a batch."""
+        """Execute one operation of a batch."""
         head, _, body = content.partition(b"\r\n\r\n")
         line, *lines = head.decode().split("\r\n")
         method, target, _ = line.split(" ")
@@ -250,7 +250,7 @@ class ODataServer(VendorServer):
         self.always(self.service.handle)
 
     def start(self, port: int = 0) -> ODataServer:
-        """Begin to listen."""
+        """Start listening."""
         super().start(port)
         self.service.url = self.url
         return self
@@ -281,7 +281,7 @@ def _filtered(orders: list[dict[str, Any]], text: str | None) -> list[dict[str, 
 
 
 class Condition:
-    """A condition of `$filter`, about one order."""
+    """A parser and evaluator for a `$filter` condition about one order."""
 
     def __init__(self, text: str, order: dict[str, Any]) -> None:
         self.order = order
@@ -295,28 +295,28 @@ class Condition:
             position = match.end()
 
     def holds(self) -> bool:
-        """Return whether the order fulfils the whole condition."""
+        """Return whether the order meets the whole condition."""
         result = self.either()
         if self.tokens:
             raise Refused(400, "BadFilter", "The filter goes on after its end.")
         return result
 
     def either(self) -> bool:
-        """Return whether one side of `or` holds."""
+        """Evaluate an `or` expression."""
         result = self.both()
         while self.next_is("or"):
             result = self.both() or result
         return result
 
     def both(self) -> bool:
-        """Return whether both sides of `and` hold."""
+        """Evaluate an `and` expression."""
         result = self.single()
         while self.next_is("and"):
             result = self.single() and result
         return result
 
     def single(self) -> bool:
-        """Return whether a comparison, a function or a condition in parentheses holds."""
+        """Evaluate a comparison, a function call or a condition in parentheses."""
         if self.next_is("not"):
             return not self.single()
         if self.next_is("("):
@@ -339,7 +339,7 @@ class Condition:
         return type(left) is type(right) and bool(getattr(operator, name)(left, right))
 
     def value(self) -> Any:
-        """Return the next literal, or the value of the next property."""
+        """Return the value of the next literal or property."""
         kind, text = self.take()
         if kind == "text":
             return text[1:-1].replace("''", "'")

@@ -1,4 +1,4 @@
-"""Transactions of a host that overlap, over a store of entries that writes in them."""
+"""Checks for outbox stores that write within overlapping transactions of a host."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ _A_WHILE = 0.5
 
 
 class RolledBackError(Exception):
-    """A host rolls back."""
+    """Raised by a test to make the host's transaction roll back."""
 
 
 def entry(name: str, lane: str | None) -> OutboxEntry:
-    """An entry that is due at once."""
+    """Return an outbox entry that is due at once."""
     time = datetime(2026, 3, 1, tzinfo=UTC)
     return OutboxEntry(id=name, target="shop", operation="call", lane=lane, added_at=time)
 
 
 def fresh_entry(name: str, lane: str | None) -> OutboxEntry:
-    """An entry of this subject; no other ever had its id.
+    """Return an outbox entry for this subject with an id that was never used.
 
     MariaDB keeps a removed row for a while, and locks the ids beside it when its id comes again.
     """
@@ -42,7 +42,7 @@ def fresh_entry(name: str, lane: str | None) -> OutboxEntry:
 
 
 def adding(begin: Begin, *names: str, lane: str | None) -> Thread:
-    """A thread that adds entries in a transaction each."""
+    """Start a thread that adds entries, each in its own transaction."""
 
     def run() -> None:
         for name in names:
@@ -55,13 +55,13 @@ def adding(begin: Begin, *names: str, lane: str | None) -> Thread:
 
 
 def offered(store: Any) -> list[str]:
-    """The entries that a worker would take now, on a separate connection."""
+    """Return the entries that a worker could take now, on a separate connection."""
     with ThreadPoolExecutor(1) as worker:
         return worker.submit(lambda: [entry.subject for entry in store.due(9)]).result()
 
 
 def check_that_later_ones_wait(begin: Begin, store: Any) -> None:
-    """While a transaction that added to a lane is open, no later entry of it is taken."""
+    """Check that later entries of a lane wait while an earlier one's transaction is open."""
     with begin() as first:
         first.add(fresh_entry("first", "INV-1"))
         second = adding(begin, "second", lane="INV-1")
@@ -75,7 +75,7 @@ def check_that_later_ones_wait(begin: Begin, store: Any) -> None:
 
 
 def check_that_a_rollback_holds_up_nobody(begin: Begin, store: Any) -> None:
-    """After a rollback the next entry of the lane goes ahead."""
+    """Check that after a rollback the next entry of the lane can be taken."""
     threads: list[Thread] = []
 
     def give_up() -> None:
@@ -92,7 +92,7 @@ def check_that_a_rollback_holds_up_nobody(begin: Begin, store: Any) -> None:
 
 
 def check_that_others_do_not_wait(begin: Begin, store: Any) -> None:
-    """Entries of other lanes, or without one, are taken while a transaction is open."""
+    """Check that entries of other lanes, or without one, are taken during a transaction."""
     with begin() as first:
         first.add(fresh_entry("first", "INV-1"))
         adding(begin, "other", lane="INV-2").join()

@@ -1,4 +1,4 @@
-"""The reader of a page: writes its files, types its commands and runs its Python, in order.
+"""Follows a documentation page: writes its files, runs its commands and its Python, in order.
 
 Called with the path of a JSON file: the page's name, and its steps as `tests.support.pages` makes
 them. It works in the current directory, and ends with 1 and a sentence where a step does not do
@@ -24,11 +24,11 @@ _PATIENCE = 120.0  # seconds for a command in the background to say what the pag
 
 
 class Wrong(Exception):
-    """A step does something else than the page says."""
+    """Raised if a step's result differs from what the page shows."""
 
 
 class Shell:
-    """The reader's terminal: its folder and its variables outlive each command."""
+    """A terminal whose folder and variables persist between commands."""
 
     def __init__(self) -> None:
         self.environment = dict(os.environ)
@@ -63,7 +63,7 @@ class Shell:
 
 
 def matches(shown: list[str], printed: str) -> bool:
-    """Compare line by line; `…` matches anything, on its own line any number of lines."""
+    """Compare output line by line; `…` matches anything, alone on a line any number of lines."""
     if not shown:
         return True
     pattern = r"\n".join(
@@ -75,14 +75,14 @@ def matches(shown: list[str], printed: str) -> bool:
 
 
 class Interpreter:
-    """The reader's Python, which begins with the first block that is for it."""
+    """A Python session, which begins with the first Python block of the page."""
 
     def __init__(self, page: str) -> None:
         self._page = page
         self._module: types.ModuleType | None = None
 
     def run(self, code: str, line: int, shell: Shell) -> None:
-        """Run a block, and compare its output with its `# →`."""
+        """Run a block, and compare its output with the comments `# →`."""
         if self._module is None:
             os.environ.update(shell.environment)
             os.chdir(shell.folder)
@@ -98,7 +98,7 @@ class Interpreter:
 
 
 def main(path: str) -> None:
-    """Follow a page."""
+    """Follow the steps of a page."""
     sys.path[0] = ""
     plan = json.loads(Path(path).read_text("utf-8"))
     shell, interpreter = Shell(), Interpreter(plan["page"])

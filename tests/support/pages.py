@@ -1,4 +1,4 @@
-"""A documentation page, executed from top to bottom like a reader would do.
+"""Executes a documentation page from top to bottom, like a reader.
 
 Each page is followed in an empty folder and a Python of its own, in which only those packages are
 there that the page has had installed: the tests hide all others of this environment, and
@@ -60,7 +60,7 @@ _INSTALL_OFFLINE = (
 
 
 class Block(NamedTuple):
-    """A block of a page.
+    """A code block of a page.
 
     Attributes:
         language: the word after the backticks.
@@ -74,7 +74,7 @@ class Block(NamedTuple):
 
 
 class Unfit(Exception):
-    """A page breaks a rule for pages."""
+    """A page breaks a rule for documentation pages."""
 
 
 def blocks(text: str) -> list[Block]:
@@ -86,7 +86,7 @@ def blocks(text: str) -> list[Block]:
 
 
 class Plan(NamedTuple):
-    """The steps of a reader of a page.
+    """The steps with which a reader follows a page.
 
     Attributes:
         steps: one mapping for each, as `tests.support.page_interpreter` takes them.
@@ -107,7 +107,7 @@ class Plan(NamedTuple):
 
 
 class Environment(NamedTuple):
-    """The Python that a page is followed with.
+    """The Python environment in which a page is followed.
 
     Attributes:
         python: its interpreter.
@@ -212,7 +212,7 @@ _REQUIREMENT = re.compile(r"([\w.-]+)(?:\[([\w, -]+)\])?")
 
 
 def _closure(targets: list[str]) -> set[str]:
-    """Return the packages that come along with these requirements."""
+    """Return these requirements with all their dependencies."""
     closure_names: set[str] = set()
     seen_requirements: set[str] = set()
     while targets:
@@ -235,7 +235,7 @@ def _closure(targets: list[str]) -> set[str]:
 
 
 def reduced_environment(made: Plan, notes: Path) -> Environment:
-    """Return this environment without the packages that the page does not install."""
+    """Return this environment without packages that the page does not install."""
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     unknown_extras = made.extras - extras["optional-dependencies"].keys()
     if unknown_extras:
@@ -271,7 +271,7 @@ def reduced_environment(made: Plan, notes: Path) -> Environment:
 
 
 def terminal(python: Path, home: Path) -> dict[str, str]:
-    """Return the variables of a reader's terminal in which this Python is the first one."""
+    """Return the variables of a terminal in which this Python comes first on PATH."""
     return {
         "PATH": os.pathsep.join([str(python.parent), os.environ["PATH"]]),
         "HOME": str(home),
@@ -282,7 +282,7 @@ def terminal(python: Path, home: Path) -> dict[str, str]:
 
 @contextlib.contextmanager
 def _ports(text: str) -> Generator[None]:
-    """Wait until no other page of this machine uses ports that it names, as this one does."""
+    """Hold a lock, if the page uses fixed ports, so that no other such page runs meanwhile."""
     with (Path(tempfile.gettempdir()) / "pages-with-ports.lock").open("a") as lock:
         if _PORT.search(text):
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -295,7 +295,7 @@ def follow(
     empty: Path,
     choose: Callable[[Plan, Path], Environment] = reduced_environment,
 ) -> None:
-    """Do all that a page says, in an empty folder; `Unfit` where that does not hold.
+    """Follow a page in an empty folder; raise `Unfit` if that is not possible as printed.
 
     `choose` returns the environment for the page's plan, and a folder for its private files.
     """

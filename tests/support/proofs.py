@@ -1,4 +1,4 @@
-"""Proofs of possession as tests read them, by code that owes nothing to the package."""
+"""Strict checks of proofs of possession, independent of moorage."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ if TYPE_CHECKING:
 
 
 def new_key(curve: ec.EllipticCurve | None = None) -> str:
-    """A private key in PEM, of P-256 unless of another curve."""
+    """Return a new private key in PEM, by default on P-256."""
     key = ec.generate_private_key(ec.SECP256R1() if curve is None else curve)
     return pem(key)
 
 
 def pem(key: Any) -> str:
-    """A private key as PEM."""
+    """Return a private key as PEM."""
     return str(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode())
 
 
 @cache
 def proof_key() -> str:
-    """A private key of P-256 in PEM, the same for every test."""
+    """Return a private P-256 key in PEM, the same for every test."""
     return new_key()
 
 
 def verified_claims(proof: str | None, key: str | None = None) -> Mapping[str, Any]:
-    """The claims of a proof, after verifying it with this key."""
+    """Verify a proof with this key, and return its claims."""
     assert proof is not None
     jwt = jose.read(proof)
     private: Any = load_pem_private_key((key or proof_key()).encode(), None)

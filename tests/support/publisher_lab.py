@@ -1,4 +1,4 @@
-"""A connector of messages in either mode, behind the protections of a manager."""
+"""Message connectors of either mode, called through a manager."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ IN_BOTH_MODES = pytest.mark.parametrize("is_async", [False, True], ids=["sync", 
 
 
 class PublisherLab:
-    """A connector, a manager with one service for it, and an event loop if it needs one.
+    """A message connector, a manager for its service, and an event loop if needed.
 
     Args:
         connector: the connector.
@@ -34,7 +34,7 @@ class PublisherLab:
         self._service_name = service.name
 
     def completed(self, value: Any) -> Any:
-        """Return a value; one that has to be awaited is awaited."""
+        """Return a value, awaiting it if necessary."""
 
         async def awaited() -> Any:
             return await value
@@ -47,7 +47,7 @@ class PublisherLab:
         return self.completed(self.manager.perform(self._service_name, operation, **options))
 
     def publish_batch(self, place: str, messages: list[Message], **options: Any) -> Any:
-        """Publish messages through the manager."""
+        """Publish a batch of messages through the manager."""
         operation = self.connector.publish_batch(place, messages)
         return self.completed(self.manager.perform(self._service_name, operation, **options))
 

@@ -1,4 +1,5 @@
-"""Private RabbitMQ servers that a test may stop, block and kill, and a proxy that loses answers."""
+"""Private RabbitMQ servers that tests may stop, block and kill, and a proxy that loses responses.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +21,7 @@ from tests.support.waiting import wait_until
 
 
 class PrivateRabbitMq:
-    """A private `rabbitmq-server` with and without TLS, which listens on this machine alone.
+    """A private `rabbitmq-server` with and without TLS, which listens on this machine only.
 
     Attributes:
         authorities: the file with the authority of the server's certificate.
@@ -85,12 +86,12 @@ class PrivateRabbitMq:
 
     @property
     def url(self) -> str:
-        """The URL of the server."""
+        """Return the URL of the server."""
         return f"amqp://127.0.0.1:{self.port}/"
 
     @property
     def tls_url(self) -> str:
-        """The URL of the server with TLS."""
+        """Return the URL of the server with TLS."""
         return f"amqps://127.0.0.1:{self.tls_port}/"
 
     def control(self, *arguments: str) -> str:
@@ -114,7 +115,7 @@ class PrivateRabbitMq:
 
 
 class LossyProxy:
-    """A proxy before a server that can keep the server's answers to itself, and hang up.
+    """A proxy that can withhold a server's responses and close connections.
 
     Attributes:
         is_mute: whether requests arrive and answers are lost.
@@ -139,7 +140,7 @@ class LossyProxy:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def hang_up(self) -> None:
-        """End all connections."""
+        """Close all connections."""
         for item in self._open:
             with contextlib.suppress(OSError):
                 item.shutdown(socket.SHUT_RDWR)

@@ -1,4 +1,4 @@
-"""Private Redis servers that a test may stop and kill; the shared server is not affected."""
+"""Private Redis servers that tests may stop and kill, without affecting the shared one."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ class PrivateRedis:
 
     @property
     def url(self) -> str:
-        """The URL of the server."""
+        """Return the URL of the server."""
         return f"redis://127.0.0.1:{self.port}/0"
 
     @property
     def folder(self) -> str:
-        """The working folder of the server."""
+        """Return the working folder of the server."""
         return self._folder.name
 
     def _start_process(self) -> subprocess.Popen[bytes]:
@@ -81,7 +81,7 @@ class PrivateRedis:
         )
 
     def kill(self) -> None:
-        """End it as a crash would."""
+        """Kill the server, as a crash would."""
         self.process.kill()
         self.process.wait()
 
@@ -108,7 +108,7 @@ class PrivateRedis:
 
 
 class Proxy:
-    """A proxy between a store and its server that can disconnect.
+    """A proxy between a store and its server that can cut connections.
 
     Attributes:
         cuts: how many of the next replies are lost: the request arrives, the connection ends,
@@ -131,7 +131,7 @@ class Proxy:
 
     @property
     def url(self) -> str:
-        """The URL of the server."""
+        """Return the URL of the proxy."""
         return f"redis://127.0.0.1:{self.port}/0"
 
     def _accept(self) -> None:
@@ -172,7 +172,7 @@ class Proxy:
             _hang_up(client)
 
     def _trickle(self, client: socket.socket) -> None:
-        """Send the numbers of a long list, one at a time, until the client hangs up."""
+        """Send the numbers of a long list one by one until the client disconnects."""
         client.sendall(b"*1000000\r\n")
         while True:
             client.sendall(b":1\r\n")

@@ -1,4 +1,4 @@
-"""Checks a value against a JSON Schema, for the keywords in use."""
+"""Checks a value against a JSON Schema with the keywords that the tests use."""
 
 from __future__ import annotations
 

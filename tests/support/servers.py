@@ -1,4 +1,4 @@
-"""Finds the servers that tests need; without a server its tests are skipped, and fail in CI.
+"""Finds the servers that tests need; if one is missing, tests are skipped, or fail in CI.
 
 Each is named by a variable of the environment, and looked for where it usually is otherwise.
 """
@@ -20,7 +20,7 @@ _AZURITE = Path(__file__).parents[2] / "build/azurite/node_modules/azurite/dist/
 
 
 def redis_url() -> str:
-    """Where Redis answers."""
+    """Return the URL of the shared Redis server."""
     return _server_url(
         "MOORAGE_TEST_REDIS_URL",
         "redis://127.0.0.1:6379/0",
@@ -29,7 +29,7 @@ def redis_url() -> str:
 
 
 def redis_server() -> str:
-    """The program that private Redis servers are started from."""
+    """Return the program that starts private Redis servers."""
     program = shutil.which("redis-server")
     if program is None:
         _skip_or_fail("`redis-server` is not installed: install Redis")
@@ -37,7 +37,7 @@ def redis_server() -> str:
 
 
 def postgres_url() -> str:
-    """Where PostgreSQL answers, to a user who may do anything."""
+    """Return the URL of the shared PostgreSQL server, with a superuser."""
     return _server_url(
         "MOORAGE_TEST_POSTGRES_URL",
         "postgresql://postgres@127.0.0.1:5432/test",
@@ -55,7 +55,7 @@ def needs_postgres_programs() -> None:
 
 
 def mariadb_url() -> str:
-    """Where MariaDB answers, to a user who may do anything."""
+    """Return the URL of the shared MariaDB server, with a superuser."""
     return _server_url(
         "MOORAGE_TEST_MARIADB_URL",
         "mariadb://root@127.0.0.1:3306/test",
@@ -65,7 +65,7 @@ def mariadb_url() -> str:
 
 
 def rabbitmq_url() -> str:
-    """Where RabbitMQ answers, to a user who may do anything."""
+    """Return the URL of the shared RabbitMQ server, with an administrator."""
     return _server_url(
         "MOORAGE_TEST_RABBITMQ_URL",
         "amqp://guest:guest@127.0.0.1:5672/",
@@ -74,7 +74,7 @@ def rabbitmq_url() -> str:
 
 
 def rabbitmq_programs() -> tuple[str, str]:
-    """The programs that private RabbitMQ servers are started from and controlled with."""
+    """Return the programs that start and control private RabbitMQ servers."""
     # The programs of Debian give up the rights of the user who starts them; these do not.
     folders = os.pathsep.join(["/usr/lib/rabbitmq/bin", os.environ.get("PATH", "")])
     server = shutil.which("rabbitmq-server", path=folders)
@@ -85,7 +85,7 @@ def rabbitmq_programs() -> tuple[str, str]:
 
 
 def nats_server() -> str:
-    """The program that private NATS servers are started from."""
+    """Return the program that starts private NATS servers."""
     program = shutil.which("nats-server")
     if program is None:
         _skip_or_fail("`nats-server` is not installed: install NATS")
@@ -93,7 +93,7 @@ def nats_server() -> str:
 
 
 def mosquitto_program(name: str = "mosquitto") -> str:
-    """A program of Mosquitto; by default the one that private MQTT brokers are started from."""
+    """Return a program of Mosquitto, by default the broker."""
     path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin"])
     program = shutil.which(name, path=path)
     if program is None:
@@ -102,7 +102,7 @@ def mosquitto_program(name: str = "mosquitto") -> str:
 
 
 def azurite() -> list[str]:
-    """The command that starts a storage account of Azure, but for its port."""
+    """Return the command that starts Azurite, without its port."""
     node = shutil.which("node")
     if node is None or not _AZURITE.is_file():
         _skip_or_fail("Azurite is not installed: run `make azurite`, which needs Node.js and npm")
@@ -110,7 +110,7 @@ def azurite() -> list[str]:
 
 
 def chromium() -> tuple[str, str]:
-    """The paths of a browser and its driver."""
+    """Return the paths of a browser and its driver."""
     browser = shutil.which("chromium") or shutil.which("google-chrome")
     driver = shutil.which("chromedriver")
     if browser is None or driver is None:
@@ -122,7 +122,7 @@ def chromium() -> tuple[str, str]:
 
 
 def prometheus_programs() -> tuple[str, str]:
-    """The paths of Prometheus and its tool `promtool`."""
+    """Return the paths of Prometheus and of `promtool`."""
     server, tool = shutil.which("prometheus"), shutil.which("promtool")
     if server is None or tool is None:
         _skip_or_fail(
@@ -133,7 +133,7 @@ def prometheus_programs() -> tuple[str, str]:
 
 
 def free_port() -> int:
-    """A port of this machine that nobody uses."""
+    """Return a free port of this machine."""
     with socket.socket() as free_socket:
         free_socket.bind(("127.0.0.1", 0))
         port: int = free_socket.getsockname()[1]
@@ -141,7 +141,7 @@ def free_port() -> int:
 
 
 def needs_kerberos() -> None:
-    """Skip the test where the programs of a Kerberos realm, or the library, are not installed."""
+    """Skip the test if the programs or the library for Kerberos are not installed."""
     if find_spec("gssapi") is None or not Path("/usr/sbin/krb5kdc").exists():
         _skip_or_fail(
             "Kerberos is not installed: run `apt-get install gcc krb5-kdc krb5-admin-server"
@@ -150,7 +150,7 @@ def needs_kerberos() -> None:
 
 
 def _server_url(variable: str, usual: str, remedy: str) -> str:
-    """The URL of a server that takes connections."""
+    """Return the URL of a server that accepts connections."""
     url = os.environ.get(variable, usual)
     place = urlsplit(url)
     try:

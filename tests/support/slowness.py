@@ -1,4 +1,4 @@
-"""The slowness of this machine, for tests that must wait for other programs in real time."""
+"""A measure of how slow this machine is, for tests that wait in real time."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 
 
 def slowness() -> float:
-    """Return how many times longer than on a quiet machine a program may take, at least 1.
+    """Return how many times longer a program takes than on an idle machine, at least 1.
 
     Tests that run in parallel, as they usually do, are still a quiet machine.
     """

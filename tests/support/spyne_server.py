@@ -1,4 +1,4 @@
-"""A SOAP server made with spyne, a library that shares no code with zeep; a process of its own."""
+"""A SOAP server made with spyne, which shares no code with zeep, in its own process."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Line(spyne.ComplexModel):  # type: ignore[misc]  # spyne has no types
 
 
 class Invoices(spyne.Service):  # type: ignore[misc]  # spyne has no types
-    """Operations for tests."""
+    """The SOAP operations of the test server."""
 
     @spyne.rpc(spyne.Array(Line), _returns=spyne.Decimal)  # type: ignore[untyped-decorator]  # spyne has no types
     def total(ctx: Any, lines: Any) -> Any:  # noqa: N805 - spyne has no self
@@ -52,7 +52,7 @@ class Invoices(spyne.Service):  # type: ignore[misc]  # spyne has no types
 
     @spyne.rpc(spyne.Unicode)  # type: ignore[untyped-decorator]  # spyne has no types
     def die(ctx: Any, code: Any) -> Any:  # noqa: N805 - as above
-        """Kill the process in the middle of the call."""
+        """Kill the process during the call."""
         os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -62,7 +62,7 @@ class _Handler(WSGIRequestHandler):
 
 
 def main() -> None:
-    """Serve until the process is ended; the port is printed."""
+    """Serve until the process is killed; print the port first."""
     protocol = soap.Soap12 if sys.argv[1] == "1.2" else soap.Soap11
     application = spyne.Application(
         [Invoices], "urn:spyne", in_protocol=protocol(validator="lxml"), out_protocol=protocol()

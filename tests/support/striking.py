@@ -1,4 +1,4 @@
-"""A signal whose handler raises an error only while moorage blocks.
+"""A signal whose handler raises an error only while moorage's code is waiting.
 
 Raised in a tool that runs us, such as one that measures coverage, it would break that tool.
 """
@@ -20,7 +20,7 @@ class Struck(BaseException):
 
 
 def strike_during(act: Callable[[], object], *, once: Callable[[], object] = lambda: True) -> None:
-    """Send a signal while moorage's own code is waiting; the error must reach the caller.
+    """Raise an error from a signal handler while moorage waits; it must reach the caller.
 
     Args:
         act: begins to wait.

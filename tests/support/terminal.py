@@ -1,4 +1,4 @@
-"""A command on its own terminal, in a separate process or in this one."""
+"""Running a command on a pseudo-terminal, in a separate process or in this one."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _PATIENCE = 120.0
 
 
 class Terminal:
-    """A person's view of a running command, with input."""
+    """The screen and keyboard of a running command."""
 
     def __init__(self, line: int, wait: Callable[[], int]) -> None:
         self._line = line
@@ -34,7 +34,7 @@ class Terminal:
         self.seen = ""
 
     def wait_for_text(self, pattern: str) -> str:
-        """Wait until it is on the screen."""
+        """Wait until text that matches is on the screen, and return it."""
         end_time = time.monotonic() + _PATIENCE
         while (result := re.search(pattern, self.seen)) is None:
             assert time.monotonic() < end_time, f"{pattern!r} did not come: {self.seen!r}"
@@ -44,15 +44,15 @@ class Terminal:
         return result[0]
 
     def type(self, text: str) -> None:
-        """Type."""
+        """Type text on the keyboard."""
         os.write(self._line, text.encode())
 
     def resize(self, rows: int, columns: int) -> None:
-        """Give the window another size."""
+        """Resize the terminal window."""
         fcntl.ioctl(self._line, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     def wait_for_exit(self) -> int:
-        """Wait for the end; return the exit code."""
+        """Wait for the end of the command, and return its exit code."""
         while self._read():
             pass
         return self._wait()
@@ -70,7 +70,7 @@ class Terminal:
 
 @contextlib.contextmanager
 def terminal(*arguments: str) -> Generator[Terminal]:
-    """Run a command on a terminal."""
+    """Run a command on a terminal, in a separate process."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "moorage", *arguments],

@@ -37,7 +37,7 @@ def ask(server: AuthorizationServer, shown: str | None = None, **form: str) -> R
 
 
 def test_basic_is_form_encoded() -> None:
-    """An id and a secret with anything in them are taken, encoded as RFC 6749 says."""
+    """Basic authentication accepts any id and secret, form-encoded as RFC 6749 requires."""
     with AuthorizationServer(Client(id=ODD_ID, secret=ODD_SECRET)) as server:
         replies = [
             ask(server, basic(ODD_ID, ODD_SECRET)),
@@ -77,7 +77,7 @@ def test_basic_that_is_not_encoded_is_refused(secret: str, sent: str) -> None:
 
 
 def test_invalid_authorization_headers_are_refused() -> None:
-    """Another scheme, or invalid base64, is refused."""
+    """A scheme other than Basic, or invalid Base64, is refused."""
     with AuthorizationServer() as server:
         replies = [
             ask(server, authorization)
@@ -88,7 +88,7 @@ def test_invalid_authorization_headers_are_refused() -> None:
 
 
 def test_authorization_comes_once() -> None:
-    """Two fields for who one is are refused, at the token endpoint and at the resource."""
+    """Two Authorization headers are refused, at the token endpoint and at the resource."""
     with AuthorizationServer() as server:
         address = HTTPConnection("127.0.0.1", int(server.url.rpartition(":")[2]))
         statuses = []
@@ -110,7 +110,7 @@ def test_authorization_comes_once() -> None:
 
 
 def test_a_secret_may_be_posted() -> None:
-    """A client that is registered so says its id and secret in the form."""
+    """A client registered for `client_secret_post` sends its id and secret in the form."""
     with AuthorizationServer(
         Client(id=ODD_ID, secret=ODD_SECRET, method="client_secret_post")
     ) as server:
@@ -123,7 +123,7 @@ def test_a_secret_may_be_posted() -> None:
 
 
 def test_clients_must_use_their_method() -> None:
-    """A client registered for one method is refused with another."""
+    """A client that uses another authentication method than registered is refused."""
     with AuthorizationServer(
         Client(id="basic"),
         Client(id="post", method="client_secret_post"),
@@ -142,7 +142,7 @@ def test_clients_must_use_their_method() -> None:
 
 
 def test_one_method_at_a_time() -> None:
-    """Two authentication methods or two client ids are refused."""
+    """Two authentication methods, or two client ids, in one request are refused."""
     with AuthorizationServer() as server:
         authorization = basic("erp", "s3cr3t")
         assertion = {"client_assertion_type": CLIENT_ASSERTION, "client_assertion": "a.b.c"}
@@ -160,7 +160,7 @@ def test_one_method_at_a_time() -> None:
 
 
 def test_a_public_client_has_no_tokens_of_its_own() -> None:
-    """A client without a secret may refresh, and may not act for itself."""
+    """A client without a secret may refresh tokens, but gets none by client credentials."""
     with AuthorizationServer(Client(method="none")) as server:
         caller = Caller(server)
 
@@ -173,7 +173,7 @@ def test_a_public_client_has_no_tokens_of_its_own() -> None:
 
 @pytest.mark.parametrize("algorithm", ["ES256", "RS256", "PS256", "EdDSA"])
 def test_private_key_jwt(algorithm: str) -> None:
-    """An assertion for the token endpoint or the issuer is accepted."""
+    """A client assertion for the token endpoint or the issuer is accepted."""
     signer = Signer(algorithm)
     client = Client(method="private_key_jwt", key=signer.public, key_id="k1")
     with AuthorizationServer(client, issuer_path="/tenant") as server:
@@ -191,7 +191,7 @@ def test_private_key_jwt(algorithm: str) -> None:
 
 
 def test_a_shared_secret_may_sign() -> None:
-    """An assertion that the client's secret signed is taken from a client that is registered so."""
+    """A client registered for it may sign its assertion with its secret."""
     with AuthorizationServer(Client(method="client_secret_jwt")) as server:
         caller = Caller(server)
         claims = claims_of("erp", server.token_url, server.now())
@@ -234,7 +234,7 @@ def test_a_shared_secret_may_sign() -> None:
 def test_assertions_are_read_strictly(
     claims: dict[str, Any], header: dict[str, Any], why: str
 ) -> None:
-    """A foreign, expired or wrongly signed assertion is refused."""
+    """A foreign, expired or wrongly signed client assertion is refused."""
     signer = Signer()
     client = Client(method="private_key_jwt", key=signer.public, key_id="k1")
     with AuthorizationServer(client, clock=VirtualClock(START)) as server:
@@ -263,7 +263,7 @@ def test_assertions_are_read_strictly(
     ],
 )
 def test_malformed_assertions_are_refused(text: str, why: str) -> None:
-    """A malformed assertion gets an ordinary error."""
+    """A malformed client assertion is refused with an ordinary error."""
     client = Client(method="private_key_jwt", key=Signer().public)
     with AuthorizationServer(client) as server:
         reply = Caller(server).token(CLIENT, {"client_assertion": text})
@@ -274,7 +274,7 @@ def test_malformed_assertions_are_refused(text: str, why: str) -> None:
 
 @pytest.mark.parametrize("cut", [1, 64])
 def test_a_signature_is_whole(cut: int) -> None:
-    """A signature that lacks its end is not right."""
+    """An assertion whose signature is truncated is refused."""
     signer = Signer()
     client = Client(method="private_key_jwt", key=signer.public)
     with AuthorizationServer(client) as server:
@@ -303,7 +303,7 @@ def test_foreign_signature_is_refused() -> None:
 
 
 def test_an_assertion_brings_a_token() -> None:
-    """An assertion of a trusted issuer is exchanged for a token about its subject, once."""
+    """An assertion of a trusted issuer is exchanged once for a token about its subject."""
     signer = Signer("RS256")
     with AuthorizationServer() as server:
         server.trust("robot@example", signer.public)
@@ -324,7 +324,7 @@ def test_an_assertion_brings_a_token() -> None:
 
 
 def test_an_assertion_for_a_grant_is_read_strictly() -> None:
-    """A missing, untrusted, misdirected or expired assertion is refused."""
+    """A grant assertion that is missing, untrusted, misdirected or expired is refused."""
     signer = Signer()
     with AuthorizationServer() as server:
         server.trust("robot", signer.public)

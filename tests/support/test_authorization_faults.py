@@ -1,4 +1,4 @@
-"""The authorisation server's planned faults."""
+"""Faults that tests inject into the authorization server."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DATE = datetime(2030, 1, 1, tzinfo=UTC)
 
 
 def test_faults_are_done_once_and_in_order() -> None:
-    """Each fault meets one token request, is recorded with it, and then all is well."""
+    """Each fault affects one token request, in order, and is recorded with it."""
     with AuthorizationServer() as server:
         caller = Caller(server)
         _, refresh = server.seed()
@@ -49,7 +49,7 @@ def test_faults_are_done_once_and_in_order() -> None:
 
 
 def test_an_answer_is_lost_after_the_rotation() -> None:
-    """A lost answer has taken effect, so repeating reuses the token."""
+    """A request whose response is lost has taken effect, so repeating it reuses the token."""
     with AuthorizationServer() as server:
         caller = Caller(server)
         _, refresh = server.seed()
@@ -65,7 +65,7 @@ def test_an_answer_is_lost_after_the_rotation() -> None:
 
 
 def test_an_answer_is_cut() -> None:
-    """An answer that breaks off has had its effect, and says how long it should have been."""
+    """A request whose response is cut off has taken effect."""
     with AuthorizationServer() as server:
         _, refresh = server.seed()
         server.order(faults.cut_answer(7))
@@ -78,7 +78,7 @@ def test_an_answer_is_cut() -> None:
 
 
 def test_connections_end_under_tls(tmp_path: Path) -> None:
-    """Connection faults work with TLS too."""
+    """Connection faults also work with TLS."""
     lab = TlsLab(tmp_path)
     with AuthorizationServer(tls=lab.server) as server:
         caller = Caller(server, tls=lab.stranger)
@@ -92,7 +92,7 @@ def test_connections_end_under_tls(tmp_path: Path) -> None:
 
 
 def test_a_connection_is_reset_unread() -> None:
-    """A connection that is reset before the body was read has had no effect."""
+    """If the connection is reset before the body is read, the request has no effect."""
     with AuthorizationServer() as server:
         caller = Caller(server)
         _, refresh = server.seed()
@@ -107,7 +107,7 @@ def test_a_connection_is_reset_unread() -> None:
 
 @pytest.mark.parametrize("processed, rotations", [(False, 0), (True, 1)])
 def test_a_server_hangs(*, processed: bool, rotations: int) -> None:
-    """A server waits before or after it has handled a request, until it is released."""
+    """A hanging request waits before or after it takes effect, until it is released."""
     with AuthorizationServer() as server, ThreadPoolExecutor(1) as pool:
         _, refresh = server.seed()
         server.order(faults.late_answer(600, processed=processed))
@@ -122,7 +122,7 @@ def test_a_server_hangs(*, processed: bool, rotations: int) -> None:
 
 
 def test_time_passes_while_a_server_hangs() -> None:
-    """A request is decided by the time at which that is done, not at which it came."""
+    """A hanging request is decided by the time of its decision, not of its arrival."""
     with AuthorizationServer(refresh_lifetime=60) as server, ThreadPoolExecutor(1) as pool:
         _, refresh = server.seed()
         server.order(faults.late_answer(600))
@@ -135,7 +135,7 @@ def test_time_passes_while_a_server_hangs() -> None:
 
 
 def test_a_server_that_hangs_may_close() -> None:
-    """The end of the server ends every wait."""
+    """Closing the server ends every hanging request."""
     with AuthorizationServer() as server, ThreadPoolExecutor(2) as pool:
         server.order(faults.late_answer(600), faults.late_answer(600, processed=True))
         requests = [pool.submit(Caller(server).token, CLIENT) for _ in range(2)]
@@ -170,7 +170,7 @@ def test_a_server_hangs_for_so_long() -> None:
     ],
 )
 def test_members_are_changed(members: dict[str, Any]) -> None:
-    """The given members of an answer are replaced, and the others stay."""
+    """The fault `saying` replaces these members of a response, and keeps the others."""
     with AuthorizationServer() as server:
         _, refresh = server.seed()
         server.order(faults.saying(**members))
@@ -181,7 +181,7 @@ def test_members_are_changed(members: dict[str, Any]) -> None:
 
 
 def test_members_are_kept_back() -> None:
-    """The given members are left out of an answer."""
+    """The fault `keeping_back` removes these members from a response."""
     with AuthorizationServer() as server:
         _, refresh = server.seed()
         server.order(faults.keeping_back("expires_in", "token_type", "refresh_token"))
@@ -193,7 +193,7 @@ def test_members_are_kept_back() -> None:
 @pytest.mark.parametrize("body", [b'{"access_token": "at-', b"[]", b"\xff\xfe", b""])
 @pytest.mark.parametrize("processed", [False, True])
 def test_an_answer_is_malformed(body: bytes, *, processed: bool) -> None:
-    """A malformed answer has status 200 and any bytes, with or without effect."""
+    """A malformed response has status 200 and any bytes, with or without taking effect."""
     with AuthorizationServer() as server:
         _, refresh = server.seed()
         server.order(faults.malformed(body, processed=processed))
@@ -204,7 +204,7 @@ def test_an_answer_is_malformed(body: bytes, *, processed: bool) -> None:
 
 
 def test_answers_are_odd() -> None:
-    """An error comes with 200, a form or another label instead of JSON, ten megabytes."""
+    """Faults can send an error with 200, a form, another content type, or ten megabytes."""
     with AuthorizationServer() as server:
         caller = Caller(server)
         server.order(
@@ -226,7 +226,7 @@ def test_answers_are_odd() -> None:
 
 
 def test_a_redirect_leads_elsewhere() -> None:
-    """A redirect names the other place, and has had no effect."""
+    """The redirecting fault names another URL, and the request has no effect."""
     with AuthorizationServer() as server:
         _, refresh = server.seed()
         server.order(faults.redirecting("https://evil.example/token", status=307))
@@ -241,7 +241,7 @@ def test_a_redirect_leads_elsewhere() -> None:
 
 
 def test_server_bugs_are_raised() -> None:
-    """An exception in the server itself is raised at its end."""
+    """An exception in the server itself is raised when the server ends."""
 
     def fail(answer: Answer) -> Answer:
         raise LookupError
@@ -257,7 +257,7 @@ def test_server_bugs_are_raised() -> None:
 
 
 def test_truncated_requests_have_no_effect() -> None:
-    """A request that ends before its body does has no effect."""
+    """A request whose body is shorter than announced has no effect."""
     with AuthorizationServer(Client(method="client_secret_post")) as server:
         body = b"grant_type=client_credentials&client_id=erp&client_secret=s3cr3t"
         kind = b"Content-Type: application/x-www-form-urlencoded"
@@ -272,7 +272,7 @@ def test_truncated_requests_have_no_effect() -> None:
 
 
 def test_other_places_may_fail_too() -> None:
-    """A fault may be ordered for any path, and meets no other."""
+    """A fault may be injected for any path, and affects no other path."""
     with AuthorizationServer() as server:
         caller = Caller(server)
         access, _ = server.seed()

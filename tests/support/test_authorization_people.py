@@ -1,4 +1,4 @@
-"""Codes from people's consent, and devices that people approve."""
+"""Authorization codes from people's consent, and devices that people approve."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ PUBLIC: Final = Client(method="none", redirect_uris=(BACK,))
 
 
 def went(reply: Reply) -> tuple[str, dict[str, str]]:
-    """The URL that a person was redirected to, and its parameters."""
+    """Return the URL that a person was redirected to, and its parameters."""
     place = urlsplit(reply.headers["Location"])
     fields = {name: value for name, (value,) in parse_qs(place.query).items()}
     return place._replace(query="").geturl(), fields
 
 
 def agree(server: AuthorizationServer, client: Client | None = None, **changes: str) -> Reply:
-    """Ask a person; empty parameters are left out."""
+    """Ask a person for consent; empty parameters are left out."""
     request = {
         "response_type": "code",
         "client_id": (client or server.clients[0]).id,
@@ -40,13 +40,13 @@ def agree(server: AuthorizationServer, client: Client | None = None, **changes: 
 
 
 def code_of(reply: Reply) -> dict[str, str]:
-    """The token request's fields, after a person agreed."""
+    """Return the fields of the token request after a person agreed."""
     code = went(reply)[1]["code"]
     return {"code": code, "redirect_uri": BACK, "code_verifier": VERIFIER}
 
 
 def test_a_code_brings_tokens_once() -> None:
-    """A code is exchanged for both tokens; its second use revokes them."""
+    """A code is exchanged for tokens once; using it again revokes them."""
     with AuthorizationServer(PUBLIC) as server:
         caller = Caller(server)
         reply = agree(server, scope="read")
@@ -81,7 +81,7 @@ def test_a_code_brings_tokens_once() -> None:
     ],
 )
 def test_codes_are_read_strictly(changes: dict[str, str], error: str) -> None:
-    """A code is refused with another verifier or redirect URI, and stays valid."""
+    """A code with another verifier or redirect URI is refused, and stays valid."""
     with AuthorizationServer(PUBLIC) as server:
         caller = Caller(server)
         request = code_of(agree(server))
@@ -92,7 +92,7 @@ def test_codes_are_read_strictly(changes: dict[str, str], error: str) -> None:
 
 @pytest.mark.parametrize("verifier", ["x" * 42, "x" * 129, "ä" * 43, "x" * 43 + "+"])
 def test_verifiers_have_a_form(verifier: str) -> None:
-    """A verifier that is too short, too long or oddly written is refused, though it fits."""
+    """A code verifier of invalid form is refused even if it matches the challenge."""
     with AuthorizationServer(PUBLIC) as server:
         reply = agree(server, code_challenge=challenge_of(verifier))
         request = code_of(reply) | {"code_verifier": verifier}
@@ -101,7 +101,7 @@ def test_verifiers_have_a_form(verifier: str) -> None:
 
 
 def test_a_code_is_one_clients_and_short_lived() -> None:
-    """Another client's code is refused, and so is one that is a minute old."""
+    """The code of another client, or one that is a minute old, is refused."""
     other_client = Client(id="other", method="none")
     with AuthorizationServer(PUBLIC, other_client) as server:
         request = code_of(agree(server))
@@ -125,7 +125,7 @@ def test_a_code_is_one_clients_and_short_lived() -> None:
     ],
 )
 def test_people_are_sent_back_with_errors(changes: dict[str, str], error: str) -> None:
-    """A wrong parameter of a consent request is reported to the client's redirect URI."""
+    """An invalid parameter of a consent request is reported to the client's redirect URI."""
     with AuthorizationServer(PUBLIC) as server:
         _, message = went(agree(server, None, **changes))
 
@@ -134,7 +134,7 @@ def test_people_are_sent_back_with_errors(changes: dict[str, str], error: str) -
 
 
 def test_unknown_clients_get_no_redirect() -> None:
-    """An unknown client or an unregistered URI gets no redirect."""
+    """An unknown client, or an unregistered redirect URI, gets no redirect."""
     several_client = Client(id="several", redirect_uris=("https://a.example", "https://b.example"))
     with AuthorizationServer(PUBLIC, several_client) as server:
         replies = [
@@ -155,7 +155,7 @@ def test_unknown_clients_get_no_redirect() -> None:
 
 
 def test_person_can_refuse_consent() -> None:
-    """A person refuses if told to; a client without permission is refused at once."""
+    """A person's refusal, and a client without permission, are each reported."""
     forbidden_client = Client(id="robot", redirect_uris=(BACK,), grants=frozenset({CLIENT}))
     with AuthorizationServer(PUBLIC, forbidden_client) as server:
         server.people.approve = False
@@ -166,7 +166,7 @@ def test_person_can_refuse_consent() -> None:
 
 
 def test_the_port_of_a_loopback_address_is_free() -> None:
-    """A program that listens on this machine may do so at any port, and at no other path."""
+    """A loopback redirect URI may have any port, but no other path or host."""
     client = Client(method="none", redirect_uris=("http://127.0.0.1/done",))
     with AuthorizationServer(client) as server:
         replies = [
@@ -187,7 +187,7 @@ def test_the_port_of_a_loopback_address_is_free() -> None:
 
 
 def test_a_client_that_may_not_refresh_gets_nothing_for_it() -> None:
-    """A client without the grant for renewal gets an access token for its code, and no more."""
+    """A client that may not refresh gets only an access token for its code."""
     first_client = Client(method="none", redirect_uris=(BACK,), grants=frozenset({CODE}))
     with AuthorizationServer(first_client) as server:
         reply = Caller(server).token(CODE, code_of(agree(server)))
@@ -198,7 +198,7 @@ def test_a_client_that_may_not_refresh_gets_nothing_for_it() -> None:
 
 
 def test_a_lie_about_the_issuer_reaches_people() -> None:
-    """A wrong issuer appears in redirects, too."""
+    """If the server claims a wrong issuer, redirects contain it, too."""
     with AuthorizationServer(PUBLIC) as server:
         server.claimed_issuer = "https://evil.example"
 
@@ -206,7 +206,7 @@ def test_a_lie_about_the_issuer_reaches_people() -> None:
 
 
 def test_a_code_may_be_bound_to_a_key() -> None:
-    """A code requested with a key's thumbprint needs a proof of that key."""
+    """A code requested with a key's thumbprint can be used only with a proof of that key."""
     key, other_key = Signer(), Signer()
     with AuthorizationServer(PUBLIC) as server:
         caller, url = Caller(server), server.token_url
@@ -223,12 +223,12 @@ def test_a_code_may_be_bound_to_a_key() -> None:
 
 
 def begin(server: AuthorizationServer, **form: str) -> Reply:
-    """Begin with a device."""
+    """Start a device login."""
     return Caller(server).post(server.device_url, {"client_id": "erp"} | form)
 
 
 def test_a_device_waits_for_a_person() -> None:
-    """A device is told to wait, then gets both tokens, once."""
+    """A device has to poll until a person agrees, and then gets both tokens once."""
     with AuthorizationServer(PUBLIC) as server:
         caller = Caller(server)
         result = begin(server, scope="read").members
@@ -250,7 +250,7 @@ def test_a_device_waits_for_a_person() -> None:
 
 
 def test_a_hasty_device_is_slowed_down() -> None:
-    """Each poll that comes too early makes the interval five seconds longer, and that is kept."""
+    """Each poll that comes too early lengthens the device's interval by five seconds."""
     clock = VirtualClock()
     with AuthorizationServer(PUBLIC, clock=clock) as server:
         fields = {"device_code": begin(server).members["device_code"]}
@@ -265,7 +265,7 @@ def test_a_hasty_device_is_slowed_down() -> None:
 
 
 def test_a_device_may_be_refused_or_too_late() -> None:
-    """A refusal and an expired code have their own errors, and both end the login."""
+    """A rejected device and an expired code have their own errors, which end the login."""
     other_client = Client(id="other", method="none")
     with AuthorizationServer(PUBLIC, other_client) as server:
         caller = Caller(server)
@@ -281,7 +281,7 @@ def test_a_device_may_be_refused_or_too_late() -> None:
 
 
 def test_beginning_with_a_device_is_for_clients() -> None:
-    """Strangers, scopes that are too large, and clients without the grant are refused."""
+    """Unknown clients, too large scopes, and clients without the grant start no device login."""
     robot = Client(id="robot", method="none", grants=frozenset({CODE}))
     with AuthorizationServer(PUBLIC, robot) as server:
         replies = [

@@ -1,4 +1,4 @@
-"""Tokens that the authorisation server binds to keys and certificates."""
+"""Tokens that the authorization server binds to keys and certificates."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ START = datetime(2030, 1, 1, tzinfo=UTC)
 
 
 def said(reply: Reply) -> tuple[int, str]:
-    """The status and the beginning of the challenge of a refusal."""
+    """Return the status of a refusal, and the beginning of its challenge."""
     return reply.status, reply.headers["WWW-Authenticate"].partition(",")[0]
 
 
 @pytest.mark.parametrize("algorithm", ["ES256", "RS256", "PS256", "EdDSA"])
 def test_a_token_is_bound_to_a_key(algorithm: str) -> None:
-    """A token with a proof is bound to its key; the resource then requires another proof."""
+    """A token requested with a proof is bound to its key; the resource then requires proofs."""
     key = Signer(algorithm)
     with AuthorizationServer() as server:
         caller = Caller(server)
@@ -81,7 +81,7 @@ def test_a_token_is_bound_to_a_key(algorithm: str) -> None:
     ],
 )
 def test_proofs_are_read_strictly(claims: dict[str, Any], header: dict[str, Any], why: str) -> None:
-    """A proof for something else, out of its time or with another key in it is refused."""
+    """A proof for another request, outside its time or with another key in it is refused."""
     key = Signer()
     with AuthorizationServer(clock=VirtualClock(START)) as server:
         proof = key.proof("POST", server.token_url, START, header=header, **claims)
@@ -92,7 +92,7 @@ def test_proofs_are_read_strictly(claims: dict[str, Any], header: dict[str, Any]
 
 
 def test_a_place_is_compared_without_its_query() -> None:
-    """A proof contains the URL without its query, and requests may have one."""
+    """The URL in a proof has no query, even if the request has one."""
     key = Signer()
     with AuthorizationServer() as server:
         caller, now = Caller(server), server.now()
@@ -148,7 +148,7 @@ def test_proofs_are_used_once() -> None:
 
 
 def test_a_bound_token_needs_its_key() -> None:
-    """A bound token opens nothing as a bearer, without a proof, or with that of another."""
+    """A bound token is refused as a bearer token, without a proof, or with another key's proof."""
     key, other_key = Signer(), Signer()
     with AuthorizationServer() as server:
         caller, url, now = Caller(server), server.resource_url, server.now()
@@ -174,7 +174,7 @@ def test_a_bound_token_needs_its_key() -> None:
 
 
 def test_a_public_clients_renewal_is_bound() -> None:
-    """A public client's refresh tokens need proofs of one key; a confidential client's do not."""
+    """Refresh tokens of a public client need proofs of one key; a confidential client's do not."""
     key, other_key = Signer(), Signer()
     public, erp = Client(id="public", method="none"), Client()
     with AuthorizationServer(public, erp) as server:
@@ -204,7 +204,7 @@ def test_a_public_clients_renewal_is_bound() -> None:
 
 
 def test_seeded_tokens_may_be_bound(tmp_path: Path) -> None:
-    """Seeded tokens may be bound to a key or a certificate."""
+    """Tokens that a test issues may be bound to a key or a certificate."""
     key, lab = Signer(), TlsLab(tmp_path)
     own_certificates, public = lab.papers(), Client(method="none")
     with AuthorizationServer(public, tls=lab.server) as server:
@@ -226,7 +226,7 @@ def test_seeded_tokens_may_be_bound(tmp_path: Path) -> None:
 
 
 def test_a_client_may_have_to_prove() -> None:
-    """A client that is registered for bound tokens gets no others."""
+    """A client registered for bound tokens gets no token without a proof."""
     with AuthorizationServer(Client(dpop=True)) as server:
         caller = Caller(server)
         proof = Signer().proof("POST", server.token_url, server.now())
@@ -239,7 +239,7 @@ def test_a_client_may_have_to_prove() -> None:
 
 
 def test_nonces_are_asked_for() -> None:
-    """A proof without the endpoint's nonce is refused with it."""
+    """A proof without the endpoint's nonce is refused, and the response contains the nonce."""
     key = Signer()
     with AuthorizationServer(nonces=True) as server:
         caller, url, now = Caller(server), server.token_url, server.now()
@@ -264,7 +264,7 @@ def test_nonces_are_asked_for() -> None:
 
 
 def test_nonces_are_renewed() -> None:
-    """An answer contains the next nonce, and the last one stays valid unless it is abrupt."""
+    """A response contains the next nonce; the previous one stays valid unless renewed abruptly."""
     key = Signer()
     with AuthorizationServer(nonces=True) as server:
         caller = Caller(server)
@@ -292,7 +292,7 @@ def test_nonces_are_renewed() -> None:
 
 @pytest.mark.parametrize("known_by", ["subject", "thumbprint"])
 def test_certificate_authentication(tmp_path: Path, known_by: str) -> None:
-    """A client is recognised by its certificate, and its tokens are bound to it."""
+    """A client is authenticated by its certificate, and its tokens are bound to it."""
     lab = TlsLab(tmp_path)
     own_certificates, other_certificates = lab.papers(), lab.papers()
     fields = {known_by: getattr(own_certificates, known_by)}

@@ -1,4 +1,4 @@
-"""The authorisation server's strictness with requests."""
+"""The strictness of the authorization server with requests."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tests.support.authorization_values import (
     ],
 )
 def test_token_requests_are_read_strictly(form: dict[str, str | list[str]], error: str) -> None:
-    """Missing, repeated and forbidden parameters are refused with their error."""
+    """Missing, repeated and forbidden parameters of token requests are each refused."""
     with AuthorizationServer() as server:
         client_headers = {"Authorization": basic("erp", "s3cr3t")}
         reply = Caller(server).post(server.token_url, form, client_headers)
@@ -41,7 +41,7 @@ def test_token_requests_are_read_strictly(form: dict[str, str | list[str]], erro
 
 
 def test_a_token_request_is_a_posted_form() -> None:
-    """JSON, a body without a type, parameters in the URL and other methods are refused."""
+    """A token request that is not a POST with a form in its body is refused."""
     client_headers = {"Authorization": basic("erp", "s3cr3t")}
     form = {"Content-Type": "application/x-www-form-urlencoded"}
     message = b"grant_type=client_credentials"
@@ -64,7 +64,7 @@ def test_a_token_request_is_a_posted_form() -> None:
 
 
 def test_a_client_may_use_its_own_grants_only() -> None:
-    """A grant that a client is not registered for is refused, as is its renewal."""
+    """A grant type that a client is not registered for is refused."""
     client = Client(grants=frozenset({EXCHANGE}))
     with AuthorizationServer(client) as server:
         reply = Caller(server).token(CLIENT)
@@ -76,7 +76,7 @@ def test_a_client_may_use_its_own_grants_only() -> None:
 
 
 def test_tokens_are_exchanged() -> None:
-    """An exchange brings a token for the same subject and no larger a scope, and says its type."""
+    """A token exchange gives a token with the same subject and no larger scope."""
     with AuthorizationServer() as server:
         caller = Caller(server)
         access, refresh = server.seed(scope="read")
@@ -106,7 +106,7 @@ def test_tokens_are_exchanged() -> None:
 
 
 def test_only_live_tokens_are_exchanged() -> None:
-    """An access token that has expired, and a refresh token that was revoked, bring nothing."""
+    """Expired access tokens and revoked refresh tokens cannot be exchanged."""
     with AuthorizationServer() as server:
         caller = Caller(server)
         access, refresh = server.seed()

@@ -1,4 +1,4 @@
-"""The authorisation server of the tests: tokens, expiry and counts."""
+"""The test authorization server: tokens, expiry and counts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ INVALID_GRANT = (400, "invalid_grant")
 
 
 def test_client_credentials_bring_no_refresh_token() -> None:
-    """A client that acts for itself gets an access token that opens the resource, and no more."""
+    """Client credentials give an access token for the resource, but no refresh token."""
     with AuthorizationServer() as server:
         caller = Caller(server)
         reply = caller.token(CLIENT, {"scope": "read"})
@@ -47,7 +47,7 @@ def test_client_credentials_bring_no_refresh_token() -> None:
 
 
 def test_a_refresh_rotates() -> None:
-    """A refresh brings a new refresh token, and the access token before it goes on."""
+    """A refresh gives a new refresh token, and the earlier access token stays valid."""
     with AuthorizationServer() as server:
         caller = Caller(server)
         access, refresh = server.seed()
@@ -62,7 +62,7 @@ def test_a_refresh_rotates() -> None:
 
 
 def test_a_reused_token_ends_its_family() -> None:
-    """A reused refresh token revokes all tokens of its grant, and no others."""
+    """Reusing a refresh token revokes all tokens of its grant, and no others."""
     with AuthorizationServer() as server:
         caller = Caller(server)
         other_tokens = server.seed()
@@ -83,7 +83,7 @@ def test_a_reused_token_ends_its_family() -> None:
 
 
 def test_grace_forgives_so_many_replays() -> None:
-    """A used token works again as often as the grace setting allows; then it counts as reuse."""
+    """A used refresh token works as often as the grace setting allows, and then counts as reuse."""
     with AuthorizationServer(grace=2) as server:
         caller = Caller(server)
         _, refresh = server.seed()
@@ -129,7 +129,7 @@ def test_usable_refresh_tokens() -> None:
 
 
 def test_a_refused_refresh_uses_nothing_up() -> None:
-    """A refresh for too large a scope, or for a wrong target, leaves the token as it was."""
+    """A refused refresh, for too large a scope or a wrong target, does not use the token up."""
     with AuthorizationServer() as server:
         server.authority.targets = frozenset({"https://vat.example/"})
         caller = Caller(server)
@@ -147,7 +147,7 @@ def test_a_refused_refresh_uses_nothing_up() -> None:
 
 
 def test_a_narrower_scope_is_for_one_token() -> None:
-    """A refresh for less brings an access token for less; the next one may be for all again."""
+    """Refreshing with a narrower scope affects only that access token."""
     with AuthorizationServer() as server:
         caller = Caller(server)
         _, refresh = server.seed(scope="read write")
@@ -158,7 +158,7 @@ def test_a_narrower_scope_is_for_one_token() -> None:
 
 
 def test_a_refresh_token_is_its_clients() -> None:
-    """Another client's refresh token is not taken, and is not used up by that."""
+    """Another client's refresh token is refused, and not used up."""
     client, other_client = Client(id="one"), Client(id="other")
     with AuthorizationServer(client, other_client) as server:
         _, refresh = server.seed(client)
@@ -168,7 +168,7 @@ def test_a_refresh_token_is_its_clients() -> None:
 
 
 def test_the_servers_clock_ends_tokens() -> None:
-    """Tokens expire by the server's clock, even if it is set."""
+    """Tokens expire by the server's clock, which a test can advance."""
     clock = VirtualClock(datetime(2030, 1, 1, tzinfo=UTC))
     with AuthorizationServer(clock=clock, access_lifetime=60, refresh_lifetime=300) as server:
         caller = Caller(server)
@@ -186,7 +186,7 @@ def test_the_servers_clock_ends_tokens() -> None:
 
 
 def test_access_tokens_can_be_expired() -> None:
-    """Issued tokens become invalid at once, and later ones are valid."""
+    """All issued access tokens can be made to expire; later ones are valid."""
     with AuthorizationServer() as server:
         caller = Caller(server)
         access, refresh = server.seed()
@@ -203,7 +203,7 @@ def test_access_tokens_can_be_expired() -> None:
 
 
 def test_tokens_are_revoked() -> None:
-    """Revoking a refresh token ends its family; an unknown token is not an error."""
+    """Revoking a refresh token revokes its family; revoking an unknown token is not an error."""
     client, other_client = Client(id="one"), Client(id="other")
     with AuthorizationServer(client, other_client) as server:
         caller = Caller(server, client)
@@ -229,7 +229,7 @@ def test_tokens_are_revoked() -> None:
 
 
 def test_metadata_is_served_at_well_known_urls() -> None:
-    """The metadata is found by RFC 8414 and by OpenID, with and without a path of the issuer."""
+    """The metadata is at the paths of RFC 8414 and OpenID, also if the issuer has a path."""
     with (
         AuthorizationServer(issuer_path="/tenant") as server,
         AuthorizationServer() as plain_server,
@@ -264,7 +264,7 @@ def test_metadata_is_served_at_well_known_urls() -> None:
 
 
 def test_the_resource_is_strict() -> None:
-    """The resource accepts tokens from Authorization only, and explains errors to clients."""
+    """The resource accepts tokens in the Authorization header only, and explains refusals."""
     with AuthorizationServer() as server:
         caller, url = Caller(server), server.resource_url
         access, _ = server.seed(scope="read")
@@ -294,7 +294,7 @@ def test_the_resource_is_strict() -> None:
 
 
 def test_connections_stay() -> None:
-    """Several requests go over one connection, until the server hangs up."""
+    """Several requests use one connection until the server closes it."""
     with AuthorizationServer() as server:
         connection = HTTPConnection("127.0.0.1", int(server.url.rpartition(":")[2]))
         for _ in range(3):
@@ -310,7 +310,7 @@ def test_connections_stay() -> None:
 
 @pytest.mark.parametrize("name", CLIENTS)
 def test_the_packages_own_clients_get_along(name: str) -> None:
-    """The package's clients of both modes refresh, and open the resource."""
+    """moorage's HTTP clients of both modes can refresh tokens and read the resource."""
     timeouts = Timeouts(total=30)
     with AuthorizationServer() as server:
         driver = Driven(name)
@@ -346,7 +346,7 @@ def test_only_one_of_many_refreshes_wins() -> None:
 
 
 def test_processes_are_counted() -> None:
-    """Requests of other processes are counted by the time they end."""
+    """Requests of other processes have been counted when these processes end."""
     program = (
         "import sys, urllib.request\n"
         "for _ in range(3):\n"

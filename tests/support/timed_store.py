@@ -1,4 +1,4 @@
-"""A store in memory that remembers how long its callers could wait."""
+"""A memory store that records the timeouts of its commands."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class TimedStorage(MemoryStorage):
-    """A store in memory.
+    """A memory store that records how long each caller would wait.
 
     Attributes:
         timeouts: for each command its class, and how many seconds the caller gave it.
@@ -25,7 +25,7 @@ class TimedStorage(MemoryStorage):
         self.slow = 0.0
 
     def execute(self, command: Command[Any], /, timeout: float | None = None) -> Any:
-        """Remember the time, let some pass, and run the command."""
+        """Record the timeout, let the store's delay pass, and run the command."""
         self.timeouts.append((type(command).__name__, timeout))
         if self.slow:
             self.clock.advance(self.slow)

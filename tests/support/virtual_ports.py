@@ -1,4 +1,4 @@
-"""Ports for tests of services, without a world outside: a clock, a vendor, a store and others."""
+"""Fake ports for tests of services: clock, vendor, store and others."""
 
 # ruff: noqa: D102 - the ports describe their methods
 
@@ -45,7 +45,7 @@ class Clock:
 
     @property
     def now(self) -> float:
-        """Seconds since the world began."""
+        """Return the seconds since the test began."""
         return self._now / 1e9
 
     def advance(self, seconds: float) -> None:
@@ -53,7 +53,7 @@ class Clock:
 
 
 class Chance:
-    """Draws that a test can foresee."""
+    """A source of random numbers that a test can predict."""
 
     def __init__(self) -> None:
         self.draw = 0.5
@@ -70,7 +70,7 @@ class Chance:
 
 
 class Ids:
-    """Ids that a test can foresee."""
+    """An id generator that a test can predict."""
 
     def __init__(self) -> None:
         self._last = 0
@@ -82,7 +82,7 @@ class Ids:
 
 @attrs.frozen
 class SentRequest:
-    """A request as the vendor saw it."""
+    """A request as the vendor received it."""
 
     request: Request
     url: str
@@ -98,7 +98,7 @@ class SentRequest:
 
 
 class Gate:
-    """A place where background work stands still until the test lets it go on."""
+    """A point at which background work waits until the test opens it."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -106,12 +106,12 @@ class Gate:
         self._opened = world.event()
 
     async def stand(self) -> None:
-        """Report that this point was reached, and wait."""
+        """Signal that this point was reached, and wait for the gate to open."""
         self._reached.set()
         await self._world.wait(self._opened)
 
     def answering(self, answer: object) -> Callable[[SentRequest], Awaitable[object]]:
-        """Return an answer that comes when the gate is opened."""
+        """Return a scripted response that arrives when the gate opens."""
 
         async def answer_when_open(_: SentRequest) -> object:
             await self.stand()
@@ -120,16 +120,16 @@ class Gate:
         return answer_when_open
 
     async def reached(self) -> None:
-        """Wait until the point is reached."""
+        """Wait until background work has reached the gate."""
         await self._world.wait(self._reached)
 
     def open(self) -> None:
-        """Continue all waiting calls."""
+        """Open the gate for all waiting calls."""
         self._opened.set()
 
 
 class Vendor:
-    """Answers as configured, and records its requests.
+    """A fake vendor that gives scripted responses, and records its requests.
 
     An answer is a status, a response, an error to raise, or a function of what was sent that is
     awaited and returns one of these.
@@ -143,11 +143,11 @@ class Vendor:
         self.arrivals: list[Arriving] = []
 
     def answers(self, *answers: Any) -> None:
-        """Give these, in order, and then `otherwise`."""
+        """Give these responses, in order, and then `otherwise`."""
         self._answers.extend(answers)
 
     def forget(self) -> None:
-        """Answer everything with `otherwise` from now on."""
+        """Give the response `otherwise` from now on."""
         self._answers.clear()
 
     async def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
@@ -181,7 +181,7 @@ class Vendor:
 
 
 class Arriving:
-    """A body that comes in pieces; an error among them is raised."""
+    """A streamed response body in pieces; an exception among the pieces is raised."""
 
     def __init__(self, status: int = 200, headers: Any = (), *pieces: Any) -> None:
         self.status = status
@@ -205,7 +205,7 @@ class Arriving:
 
 
 class Store:
-    """A store in memory that counts its round trips, can be slow, and can fail.
+    """A memory store that counts round trips, can be slow, and can fail.
 
     One that is away raises the same at every trip. At a trip in `lost_at` it acts, but instead of
     its answer the error comes. A deaf store loses what is posted, as one does whose caller dies.

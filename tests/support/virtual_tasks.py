@@ -1,4 +1,4 @@
-"""Waiting and background work for the tests of services, in virtual time."""
+"""Waiting and background work in virtual time, for tests of services."""
 
 # ruff: noqa: D102 - the ports describe their methods
 
@@ -30,7 +30,7 @@ def run_plain(flow: Coroutine[Any, Any, Any]) -> Any:
 
 
 class Sleeper:
-    """Moves the clock instead of waiting."""
+    """A sleeper that advances the clock instead of waiting."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -48,7 +48,7 @@ class Sleeper:
 
 
 class Locks:
-    """Places, given in order of arrival."""
+    """Fake locks that admit callers in order of arrival."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -91,7 +91,7 @@ class Locks:
 
 
 class Gather:
-    """Runs steps at once; the test says when the first of several has taken too long."""
+    """A fake Gather port; the test decides when the first step has taken too long."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -130,7 +130,7 @@ class Gather:
 
 
 class BackgroundWork:
-    """Work in the background: a thread or a task."""
+    """Background work in a thread or a task, depending on the mode."""
 
     def __init__(self, world: World, flow: Any, after: Callable[[], None]) -> None:
         self._world = world
@@ -154,12 +154,12 @@ class BackgroundWork:
         return self.ending is not None
 
     def cancel(self) -> None:
-        """A thread cannot be stopped."""
+        """Do nothing, because a thread cannot be stopped."""
         if self._world.is_awaited:
             self._task.cancel()
 
     async def wait_until_over(self) -> None:
-        """Wait for the end, with any result."""
+        """Wait for the end of the work, whatever its result."""
         if self._world.is_awaited:
             await asyncio.wait([self._task], timeout=PATIENCE)
         else:
@@ -167,7 +167,7 @@ class BackgroundWork:
         assert self.ending is not None, "the background work hangs"
 
     async def result(self) -> Any:
-        """The result of the work, or its exception."""
+        """Return the result of the work, or raise its exception."""
         await self.wait_until_over()
         assert self.ending is not None
         value, error = self.ending
@@ -194,4 +194,4 @@ class SyncPort:
 
 
 class Interruption(BaseException):
-    """An interruption of a synchronous program, such as KeyboardInterrupt."""
+    """An interruption of a synchronous program, like KeyboardInterrupt."""

@@ -1,4 +1,4 @@
-"""Waits for other processes, in real time."""
+"""Waiting for other processes in real time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _PATIENCE: Final = 120.0
 
 
 def wait_until(true: Callable[[], object], what: str) -> None:
-    """Wait for another process to get somewhere."""
+    """Wait until a condition about another process holds."""
     end_time = time.monotonic() + _PATIENCE
     while not true():
         assert time.monotonic() < end_time, f"{what} did not happen"

@@ -1,4 +1,4 @@
-"""A real XML-RPC server with the methods of Odoo's API, made with the server of Python."""
+"""An XML-RPC server with the methods of Odoo's API, from Python's standard library."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class _Handler(SimpleXMLRPCRequestHandler):
 
 
 class XmlRpcServer:
-    """A server on a port of its own; `calls` are the methods and parameters that it received."""
+    """An XML-RPC server on its own port, which records received calls in `calls`."""
 
     def __init__(self) -> None:
         self._server = SimpleXMLRPCServer(
@@ -38,11 +38,11 @@ class XmlRpcServer:
 
     @property
     def url(self) -> str:
-        """The URL of the server."""
+        """Return the URL of the server."""
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def echo(self, *values: Any) -> list[Any]:
-        """Return the values."""
+        """Return the given values."""
         self.calls.append(values)
         return list(values)
 
@@ -54,7 +54,7 @@ class XmlRpcServer:
     def execute(
         self, database: str, user: int, password: str, model: str, method: str, *rest: Any
     ) -> Any:
-        """Perform a method of a model, as Odoo does."""
+        """Execute a method of a model, like Odoo."""
         self.calls.append((database, user, model, method, *rest))
         if password != PASSWORD:
             raise Fault(3, "Access Denied")

@@ -1,4 +1,4 @@
-"""A run of calls to failing vendors in virtual time, and the truth about it.
+"""A simulated run of calls to failing vendors in virtual time, with the true outcomes.
 
 The truth comes from the vendors, which see every request, and from the callers, which see every
 answer and the time that passed. Nothing of it comes from moorage's own events.
@@ -64,16 +64,16 @@ class LoopClock:
 
 
 class LoopSleeper:
-    """Waits in the time of the running event loop."""
+    """A sleeper that waits in the running event loop's virtual time."""
 
     async def sleep(self, seconds: float, /) -> None:
-        """Wait."""
+        """Wait in virtual time."""
         await asyncio.sleep(seconds)
 
 
 @attrs.define(eq=False)
 class CallRecord:
-    """One call from the views of its caller and its vendor.
+    """One call as seen by its caller and by its vendor.
 
     Attributes:
         sent: for each request, its idempotency key and what its answer told the client about its
@@ -95,7 +95,7 @@ class CallRecord:
 
     @property
     def outcome(self) -> str:
-        """The outcome of the call as an ideal observer of its requests knows it."""
+        """Return the call's outcome, as an ideal observer of its requests knows it."""
         outcomes = {outcome for _, outcome in self.sent}
         if self.error is None:
             return "done" if outcomes else "nothing"
@@ -104,7 +104,7 @@ class CallRecord:
 
 @attrs.define(eq=False)
 class FaultyVendor:
-    """All vendors of the run: an HTTP client that answers, fails and loses answers at random."""
+    """An HTTP client for all vendors of the run, which fails and loses responses at random."""
 
     dice: Random
     down: set[str] = attrs.field(factory=set)
@@ -164,7 +164,7 @@ class FaultyVendor:
         return None
 
     async def open(self, request: Request, url: str, timeouts: Timeouts, /) -> Any:
-        """Streams are not part of the run."""
+        """Refuse to stream, since the run needs none."""
         raise AssertionError(url)
 
     async def close(self) -> None:
@@ -239,7 +239,7 @@ def _services() -> list[Service]:
 
 @attrs.define(eq=False)
 class FaultedRun:
-    """The run, and its truth.
+    """A simulated run of calls, with the true outcomes.
 
     Attributes:
         number: the number of calls in all.
@@ -265,7 +265,7 @@ class FaultedRun:
         virtual_loop.run(self._main())
 
     def of(self, *services: str) -> list[CallRecord]:
-        """The calls of services."""
+        """Return the calls to these services."""
         return [record for record in self.records if record.service in services]
 
     async def _main(self) -> None:
@@ -314,7 +314,7 @@ class FaultedRun:
         return record
 
     async def _in_turn(self, number: int, one_call: Callable[[int], Awaitable[object]]) -> None:
-        """Make about `number` calls, as many as 20 at the same time."""
+        """Make this many calls, at most 20 at the same time."""
         gate = asyncio.Semaphore(20)
 
         async def limited(index: int) -> None:
@@ -425,7 +425,7 @@ def _charge(order: str) -> Request:
 
 
 def truth_of(run: FaultedRun) -> dict[str, Any]:
-    """The answers to the operator's questions, by the vendors and the callers."""
+    """Return the true answers to the operator's questions, from vendors and callers."""
     waiting_counts = {name: _held_seconds(run.of(name)) for name in ("maps", "tiles")}
     by_tenant: defaultdict[str, float] = defaultdict(float)
     for record in run.of("maps", "tiles"):
@@ -477,12 +477,12 @@ def truth_of(run: FaultedRun) -> dict[str, Any]:
 
 
 def _held_seconds(records: Iterable[CallRecord]) -> float:
-    """The seconds of calls for which no vendor was at work."""
+    """Return the seconds of calls during which no vendor was working."""
     return sum(record.duration - record.busy for record in records)
 
 
 def _orders_with_two_effects(records: Iterable[CallRecord]) -> list[str]:
-    """The orders with two possible effects: under two keys, or in two calls without a key."""
+    """Return the orders with two possible effects: under two keys, or in two calls without one."""
     effects: defaultdict[str, set[object]] = defaultdict(set)
     for record in records:
         for key, outcome in record.sent:

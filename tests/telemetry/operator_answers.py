@@ -1,4 +1,4 @@
-"""A program that answers an operator's questions from exported spans alone.
+"""A program that answers an operator's questions from exported spans only.
 
 It knows the registry of telemetry names and nothing of moorage: its input is the JSON of spans as
 the SDK of OpenTelemetry exports it.
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @attrs.frozen
 class Happening:
-    """An event of a call's span: its name without the prefix, its time and its attributes."""
+    """An event of a call's span: its name without prefix, its time and its attributes."""
 
     name: str
     at: float
@@ -28,7 +28,7 @@ class Happening:
 
 @attrs.define(eq=False)
 class ExportedCall:
-    """The span of a call with the spans of its attempts, or a span that has only events."""
+    """The span of a call with its attempts' spans, or a span that has only events."""
 
     attributes: dict[str, Any]
     start: float
@@ -41,12 +41,12 @@ class ExportedCall:
         return self.attributes.get(f"moorage.{name}")
 
     def of(self, name: str) -> Iterator[Happening]:
-        """The events with a name."""
+        """Return the events with this name."""
         return (event for event in self.events if event.name == name)
 
 
 def answers(spans: Iterable[str]) -> dict[str, Any]:
-    """Answer all questions about a run from its spans, each of them as JSON."""
+    """Answer all questions about a run from its spans, as JSON."""
     calls, other_calls = _read(spans)
     changes = sorted(
         (
@@ -132,7 +132,7 @@ def answers(spans: Iterable[str]) -> dict[str, Any]:
 
 
 def _read(spans: Iterable[str]) -> tuple[list[ExportedCall], list[ExportedCall]]:
-    """The calls with their attempts in order of time, and the other spans."""
+    """Return the calls with their attempts in order of time, and the other spans."""
     by_id: dict[str, ExportedCall] = {}
     children: list[tuple[str, ExportedCall]] = []
     for text in spans:
@@ -167,7 +167,7 @@ def _read(spans: Iterable[str]) -> tuple[list[ExportedCall], list[ExportedCall]]
 
 
 def _waits_of_calls(calls: Iterable[ExportedCall]) -> list[tuple[str, str, str, float]]:
-    """Each wait as service, tenant, reason and seconds."""
+    """Return each wait as service, tenant, reason and seconds."""
     calls = list(calls)
     pauses: defaultdict[tuple[str, str], list[tuple[float, float]]] = defaultdict(list)
     for call in calls:
@@ -200,7 +200,7 @@ def _end_of_wait(call: ExportedCall, wait: Happening) -> float:
 def _automatic_changes(
     changes: Iterable[tuple[float, dict[str, Any], ExportedCall]],
 ) -> dict[str, list[str]]:
-    """The orders of the calls that opened, reopened and closed circuits."""
+    """Return the orders of the calls that opened, reopened and closed circuits."""
     changes_by_kind: dict[str, list[str]] = {"opened": [], "opened again": [], "closed": []}
     states: dict[str, str] = {}
     for _, attributes, span in changes:
@@ -216,7 +216,7 @@ def _automatic_changes(
 
 
 def _orders_with_two_effects(calls: Iterable[ExportedCall], service: str) -> list[str]:
-    """The orders that may have had two effects, by the rules of the registry."""
+    """Return the orders that may have had two effects, by the rules of the registry."""
     effects: defaultdict[str, set[object]] = defaultdict(set)
     for call in calls:
         if call["service"] == service and any(

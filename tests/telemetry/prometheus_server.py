@@ -1,4 +1,4 @@
-"""A real Prometheus on this machine, with samples of the past or a target to scrape."""
+"""A real Prometheus on this machine, with past samples or a target to scrape."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PATIENCE: Final = 120.0
 
 
 def promtool(*arguments: str) -> str:
-    """Run promtool, and return what it prints.
+    """Run promtool, and return its output.
 
     Raises:
         AssertionError: it found a mistake.
@@ -36,13 +36,13 @@ def promtool(*arguments: str) -> str:
 
 
 class Prometheus:
-    """The HTTP API of a server."""
+    """A client for the HTTP API of a Prometheus server."""
 
     def __init__(self, port: int) -> None:
         self._url = f"http://127.0.0.1:{port}"
 
     def get(self, path: str, **parameters: object) -> Any:
-        """The `data` of an answer of the API."""
+        """Return the `data` of an API response."""
         query = urlencode({name: str(value) for name, value in parameters.items()})
         with urlopen(f"{self._url}/api/v1/{path}?{query}", timeout=_PATIENCE) as answer:  # noqa: S310 - our own server
             return json.load(answer)["data"]
@@ -63,7 +63,7 @@ class Prometheus:
 
 @contextmanager
 def prometheus(folder: Path, config: dict[str, Any]) -> Generator[Prometheus]:
-    """A server whose data are in a folder, and which ends with the block."""
+    """Run a Prometheus server with data in a folder during the block."""
     program, _ = prometheus_programs()
     port = free_port()
     file = folder / "prometheus.yml"

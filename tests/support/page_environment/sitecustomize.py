@@ -1,4 +1,4 @@
-"""Hides installed packages from an interpreter, so that it resembles a smaller environment.
+"""Hides installed packages from a Python interpreter, to imitate a smaller environment.
 
 The environment variable `PAGE_PACKAGES` is the path of a JSON file with the names of the
 packages and of the modules that are not there.
@@ -22,7 +22,7 @@ _HIDDEN = frozenset(_PLAN["hidden"])
 
 
 class _HidingFinder:
-    """A finder that says of a hidden module that it is not there."""
+    """An import finder that raises ModuleNotFoundError for hidden packages."""
 
     @staticmethod
     def find_spec(name: str, path: object = None, target: object = None) -> None:
