@@ -1,4 +1,4 @@
-"""The processor time that starting a command, or importing the package, takes.
+"""The processor time for starting a command, and for importing the package.
 
 It is what a shell waits for where nothing else runs. Bytecode is cached, and the time of the bare
 interpreter is included.

@@ -1,4 +1,4 @@
-"""The overhead of protections around a call that does nothing, with a store in memory."""
+"""The overhead of protections around a function that does nothing, with a memory store."""
 
 from __future__ import annotations
 

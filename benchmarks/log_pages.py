@@ -39,7 +39,7 @@ _BAD: Final = [status for status in IntegrationStatus if status is not Integrati
 
 
 def entries(number: int, now: datetime) -> Iterator[tuple[Any, ...]]:
-    """Yield the rows of a log, of which every twentieth is a failure, in the order of columns."""
+    """Yield the rows of a log in which every twentieth entry is a failure."""
     chance = random.Random(7)
     for position in range(number):
         service, operation = chance.choice([*_SERVICES.items()])
@@ -65,7 +65,7 @@ def entries(number: int, now: datetime) -> Iterator[tuple[Any, ...]]:
 
 
 def fill(path: Path, number: int, now: datetime) -> None:
-    """Fill the table of a log, and make its indexes afterwards."""
+    """Fill the table of a log, then create its indexes."""
     with closing(sqlite3.connect(path)) as connection:
         indexes = connection.execute(
             "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"
@@ -84,7 +84,7 @@ def fill(path: Path, number: int, now: datetime) -> None:
 
 
 def filters(number: int, now: datetime) -> dict[str, dict[str, Any]]:
-    """Return filters by name: with an index, with two fields, and such as match nothing."""
+    """Return filters by name: with an index, with two fields, and without any match."""
     half = now - timedelta(milliseconds=100) * (number // 2)
     failed, unknown = IntegrationStatus.FAILED, IntegrationStatus.UNKNOWN
     return {
@@ -110,7 +110,7 @@ def filters(number: int, now: datetime) -> dict[str, dict[str, Any]]:
 
 
 def times(read: Callable[[], object]) -> list[float]:
-    """Return the milliseconds of processor time that some reads took."""
+    """Return the milliseconds of processor time that repeated reads took."""
     taken: list[float] = []
     for _ in range(_ROUNDS):
         begun = time.process_time()
@@ -120,7 +120,7 @@ def times(read: Callable[[], object]) -> list[float]:
 
 
 def main(number: int) -> None:
-    """Fill a log, and print the median and the longest time for a page with each filter."""
+    """Fill a log, and print the median and longest time to read a page with each filter."""
     now = datetime.now(UTC)
     everything: list[float] = []
     with tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""Measures several contenders in one run, so that a busy machine slows all of them equally.
+"""Measures several candidates in one run, so that a busy machine slows all equally.
 
 Every round runs one block of each contender in a new random order. The cost of the bare call is
 subtracted within the same round. A figure is the median over the rounds, with the interval that 95
@@ -40,7 +40,7 @@ _REPEATS: Final = 3
 
 @attrs.frozen
 class Clock:
-    """A clock and its unit."""
+    """A clock with its unit."""
 
     name: str
     read: Read
@@ -71,7 +71,7 @@ class Contender:
 
 @attrs.frozen
 class Figure:
-    """A median, and the ends of its interval."""
+    """The median of measured values, with its confidence interval."""
 
     median: float
     low: float
@@ -80,7 +80,7 @@ class Figure:
 
 @attrs.frozen
 class Row:
-    """The seconds of one contender's call, and their ratio and difference to the reference."""
+    """The seconds per call of one candidate, with ratio and difference to the reference."""
 
     name: str
     cost: Figure
@@ -90,7 +90,7 @@ class Row:
 
 @attrs.frozen
 class Table:
-    """The rows of one measurement: the reference first, and its repeat (the control) last."""
+    """The rows of one measurement, from the reference to its repeat, the control."""
 
     rows: list[Row]
     clock: str
@@ -125,12 +125,12 @@ class Comparison:
 
 
 def is_steady(low: float, high: float) -> bool:
-    """True if the interval of a control's ratio is narrow enough to print its table."""
+    """Return True if the control's interval is narrow enough to publish the table."""
     return STEADY[0] <= low and high <= STEADY[1]
 
 
 def sync_block(function: Callable[[], object]) -> Block:
-    """A block of synchronous calls."""
+    """Return a block of synchronous calls."""
 
     def block(calls: int, read: Read) -> float:
         numbers = range(calls)
@@ -145,7 +145,7 @@ def sync_block(function: Callable[[], object]) -> Block:
 def async_block(
     function: Callable[[], Awaitable[object]], loop: asyncio.AbstractEventLoop
 ) -> Block:
-    """A block of asynchronous calls, one after another in one task of `loop`."""
+    """Return a block of asynchronous calls, made one after another in a task of `loop`."""
 
     def block(calls: int, read: Read) -> float:
         async def timed_run() -> float:
@@ -169,7 +169,7 @@ def compare(
     block_seconds: float = 0.01,
     mirrored: bool = False,
 ) -> Table:
-    """Measure contenders against the first of them, over the bare call if there is one.
+    """Measure candidates against the first of them, without the cost of the bare call if given.
 
     With `mirrored`, the blocks of a round run again in the reverse order. A load or a table that
     grows during the round then adds as much to each contender.
@@ -212,7 +212,7 @@ def compare(
 
 
 def table_rows(costs: Mapping[str, Sequence[float]]) -> list[Row]:
-    """The rows for the costs of every round, by contender; the reference is the first."""
+    """Return the rows for the costs of every round; the first candidate is the reference."""
     dice = random.Random(2)
     base = next(iter(costs.values()))
     return [
@@ -227,7 +227,7 @@ def table_rows(costs: Mapping[str, Sequence[float]]) -> list[Row]:
 
 
 def calls_per_block(block: Block, read: Read, seconds: float) -> int:
-    """The number of calls that take about so many seconds.
+    """Return the number of calls that take about this many seconds.
 
     The fastest of several blocks counts: the first one may open a connection, and any may be
     interrupted by another process. A number found in such a block would be far too small, and
@@ -240,6 +240,6 @@ def calls_per_block(block: Block, read: Read, seconds: float) -> int:
 
 
 def summary(values: Sequence[float], dice: random.Random) -> Figure:
-    """The median of the values, and the interval that 95 of 100 resampled medians fall in."""
+    """Return the median of values, with the interval of 95 of 100 resampled medians."""
     medians = sorted(statistics.median(dice.choices(values, k=len(values))) for _ in range(200))
     return Figure(statistics.median(values), medians[5], medians[194])

@@ -169,7 +169,7 @@ def _async(rounds: int, clock: Clock, *, secure: bool) -> Comparison:
 
 
 def _vendor(stack: ExitStack, *, secure: bool) -> tuple[str, Tls | None, ssl.SSLContext | None]:
-    """A URL to request, and the authority to trust."""
+    """Yield a URL to request, and the certificate authority to trust."""
     if not secure:
         return f"{stack.enter_context(Vendor())}/rates", None, None
     folder = Path(stack.enter_context(TemporaryDirectory()))
@@ -182,7 +182,7 @@ def _vendor(stack: ExitStack, *, secure: bool) -> tuple[str, Tls | None, ssl.SSL
 def _concurrent_calls(
     ask: Callable[[], Awaitable[object]], loop: asyncio.AbstractEventLoop
 ) -> Block:
-    """A block of calls, so many of them at any time."""
+    """Return a block of calls with this many at the same time."""
 
     def block(calls: int, read: Read) -> float:
         calls_per_task = max(1, calls // AT_ONCE)

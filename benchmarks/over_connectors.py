@@ -1,4 +1,4 @@
-"""The cost of a call through a connector, beside the same call with the bare library.
+"""The cost of a call through a connector, compared with the bare library.
 
 All figures are processor time of the calling process. A call that waits leaves the processor to
 others, and the code that runs after it finds the processor's caches cold: a few microseconds of any
@@ -76,7 +76,7 @@ with serve(handler, "127.0.0.1", 0) as server:
 
 
 def other_python() -> None:
-    """Run functions of the standard library that take about as long as the manager."""
+    """Call functions of the standard library that take about as long as the manager."""
     urlencode({"a": "b"})
     json.dumps({"a": [1]}, sort_keys=True)
     posixpath.normpath("/a/b")
@@ -84,7 +84,7 @@ def other_python() -> None:
 
 @contextmanager
 def _server(script: str) -> Iterator[int]:
-    """Run a server in a process of its own; yields its port."""
+    """Run a server in its own process, and yield its port."""
     process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None

@@ -1,4 +1,4 @@
-"""The cost of the whole pipeline around a real exchange on loopback, with a small JSON body."""
+"""The cost of a whole call around a real local HTTP request with a small JSON body."""
 
 from __future__ import annotations
 

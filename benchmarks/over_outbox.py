@@ -1,4 +1,4 @@
-"""From a transaction of the host to the settled call, compared with task queues.
+"""The cost of an outbox call, from the host's transaction to its result, compared with task queues.
 
 Each host writes an order in a transaction in PostgreSQL and adds a call, and then one worker makes
 the call. All contenders send the same request with the same HTTP client, to a vendor's server in
@@ -75,7 +75,7 @@ Measured: TypeAlias = tuple[Block, tuple[int, ...]]
 
 
 class _NoVendor:
-    """Answers in this process, at once."""
+    """A vendor in this process that responds at once."""
 
     def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
         """Answer."""
@@ -110,7 +110,7 @@ def _outbox(url: str, prefix: str, hub: Hub, stack: ExitStack, *, delivery_only:
 
 
 def _settle_entries(url: str) -> None:
-    """Give the outbox a past."""
+    """Fill the outbox with settled entries."""
     table = f"{OLD_PREFIX}outbox"
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(
@@ -131,7 +131,7 @@ def _procrastinate(url: str, send: Send, stack: ExitStack, *, delivery_only: boo
 
     @worker.task(name="send")
     async def send_later(number: int) -> None:
-        """Send, in the worker's only task."""
+        """Send calls in the worker's only task."""
         send(number)
 
     connection = stack.enter_context(psycopg.connect(url))
@@ -178,13 +178,13 @@ def _celery(
 
     @app.task(name="send", ignore_result=True)
     def send_later(number: int) -> None:
-        """Send, and count the call."""
+        """Send a call, and count it."""
         send(number)
         finished_calls.release()
 
     @app.task(name="wait", ignore_result=True)
     def wait_for_all() -> None:
-        """Keep the worker from the next calls until all are queued."""
+        """Delay the worker's next calls until all are queued."""
         begin.wait()
 
     stack.enter_context(
@@ -212,7 +212,7 @@ def _celery(
 
 @attrs.frozen
 class _Servers:
-    """The private servers of a comparison, each with its address and its process id."""
+    """The private servers of a comparison, each with its URL and process id."""
 
     postgresql: tuple[str, int]
     redis: tuple[str, int] | None
@@ -220,7 +220,7 @@ class _Servers:
 
     @classmethod
     def start(cls, stack: ExitStack, names: Sequence[str], *, durable: bool) -> _Servers:
-        """Start the servers that the contenders with these names need."""
+        """Start the servers that the named candidates need."""
         has_redis = CELERY in names or DURABLE_CELERY in names
         return cls(
             stack.enter_context(postgresql(durable=durable)),
@@ -239,7 +239,7 @@ def _compare(
     durable: bool = False,
     elapsed: bool = False,
 ) -> Table:
-    """Measure the contenders with these names, the first of which is the reference.
+    """Measure the candidates with these names; the first is the reference.
 
     Args:
         rounds: how often each is measured.
@@ -306,7 +306,7 @@ def _compare(
 
 
 def _with_servers(block: Block, servers: tuple[int, ...]) -> Block:
-    """The same block, measured in processor time of this process and of servers."""
+    """Return the block, measured in processor time of this process and its servers."""
     seconds = ProcessorTime(*servers)
     return lambda calls, _: block(calls, seconds)
 

@@ -1,4 +1,4 @@
-"""The throughput of a pool of connections beside that of psycopg_pool, with 50 callers.
+"""The throughput of moorage's connection pool and of psycopg_pool, with 50 callers.
 
 `python benchmarks/over_pools.py` needs PostgreSQL, and the packages of `requirements.txt`. Both
 pools have ten connections with the same settings, and each caller repeats one short statement. The
@@ -34,7 +34,7 @@ LEAST_REUSE = 0.99
 
 
 class PostgresLink:
-    """A connection of psycopg as a link."""
+    """A psycopg connection as a pooled link."""
 
     version = None
 
@@ -47,11 +47,11 @@ class PostgresLink:
         return not self.connection.closed
 
     def ping(self, _: float, /) -> None:
-        """Ask the server for a sign of life."""
+        """Run a query, to check that the server responds."""
         self.execute("SELECT 1")
 
     def close(self) -> None:
-        """Drop the connection."""
+        """Close the connection."""
         self.connection.pgconn.finish()
 
 
@@ -75,7 +75,7 @@ def per_second(borrow: Callable[[], AbstractContextManager[Any]]) -> float:
 
 
 def main() -> int:
-    """Print the figures; return 1 if a bound is missed."""
+    """Print the figures, and return 1 if a limit is exceeded."""
     peer = ConnectionPool(
         POSTGRES,
         min_size=CONNECTIONS,

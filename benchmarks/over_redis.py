@@ -1,4 +1,4 @@
-"""Shared state in Redis: the cost of a call beyond one round trip of redis-py.
+"""Shared state in Redis: the cost of a call compared with one round trip of redis-py.
 
 Needs a Redis (MOORAGE_TEST_REDIS_URL, or the local one), and leaves keys there that expire.
 """
@@ -195,7 +195,7 @@ def redis_together(rounds: int) -> Comparison:
 def _concurrent_calls(
     function: Callable[[], Awaitable[object]], loop: asyncio.AbstractEventLoop
 ) -> Block:
-    """A block of calls, by fifty tasks at once."""
+    """Return a block of calls in fifty tasks at once."""
 
     async def caller(calls: int) -> None:
         for _ in range(calls):
@@ -218,7 +218,7 @@ def _concurrent_calls(
 
 
 def is_there() -> bool:
-    """True if a Redis answers at `URL`."""
+    """Return True if a Redis server answers at `URL`."""
     place = urlsplit(URL)
     try:
         socket.create_connection((place.hostname or "", place.port or 6379), 1).close()

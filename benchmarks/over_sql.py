@@ -1,4 +1,4 @@
-"""The cost of protection with the state in a database server.
+"""The cost of protections with the state in a database server.
 
 The reference is the least that a row in that server can cost: one indexed update, committed, with
 the same driver and the server's own settings. PostgreSQL's settings make a commit wait for the
@@ -37,11 +37,11 @@ SQL_TARGET = Target(100.0, 10.0, more=True)
 
 
 def _do_nothing() -> None:
-    """The call that is protected."""
+    """Do nothing, as the protected function."""
 
 
 async def _nothing_later() -> None:
-    """The call that is protected, awaited."""
+    """Do nothing, as the protected asynchronous function."""
 
 
 def _service() -> Service:
@@ -49,7 +49,7 @@ def _service() -> Service:
 
 
 def _with_key(manager: ConnectorManager) -> Callable[[], object]:
-    """A call with an idempotency key that no other call has."""
+    """Make a call with a new idempotency key."""
     numbers = iter(range(10**9))
     return lambda: manager.run(
         "ours", _do_nothing, idempotency_key=f"k{os.getpid()}-{next(numbers)}"

@@ -1,4 +1,4 @@
-"""The cost of protection where the state is in a SQLite file that other processes share.
+"""The cost of protections with the state in a SQLite file that processes share.
 
 A limiter is compared with a peer's, beside the least that a transaction of SQLite costs. Calls with
 the whole stack are compared by the number of processes that share one file: the median of the calls
@@ -33,11 +33,11 @@ AHEAD = 1_000_000_000
 
 
 def _do_nothing() -> None:
-    """The call that is protected."""
+    """Do nothing, as the protected function."""
 
 
 def _transaction(path: Path) -> Callable[[], object]:
-    """The baseline: read and write one row in one transaction, without moorage."""
+    """Read and write one row in a transaction, without moorage, as the baseline."""
     file = sqlite3.connect(path, isolation_level=None).cursor()
     file.execute("PRAGMA journal_mode = WAL")
     file.execute("PRAGMA synchronous = NORMAL")
@@ -120,7 +120,7 @@ def sqlite_keys(rounds: int) -> Comparison:
 
 
 def _durable_insert(path: Path) -> Callable[[], object]:
-    """The baseline: insert one row in a transaction that waits for the disk, without moorage."""
+    """Insert one row in a transaction that waits for the disk, without moorage, as the baseline."""
     file = sqlite3.connect(path, isolation_level=None).cursor()
     file.execute("PRAGMA journal_mode = WAL")
     file.execute("PRAGMA synchronous = FULL")
@@ -151,7 +151,7 @@ def _shared_file(rounds: int, share: float, name: str) -> Comparison:
 
 
 def _processes(stack: ExitStack, path: Path, number: int, share: float) -> Block:
-    """Run calls in several processes at once; the cost is a quantile over the processes."""
+    """Run calls in several processes at once; return a quantile of the processes' costs."""
     workers = [
         subprocess.Popen(
             [sys.executable, __file__, str(path)],
@@ -175,7 +175,7 @@ def _processes(stack: ExitStack, path: Path, number: int, share: float) -> Block
 
 
 def _work(path: str) -> None:
-    """Run blocks of calls with the whole stack; print the seconds that each call took."""
+    """Run blocks of calls with all protections, and print the seconds of each call."""
     service = Service(
         "ours",
         limits=RateLimitConfig.per_second(PLENTY, burst=AHEAD),

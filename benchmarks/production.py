@@ -1,4 +1,4 @@
-"""The cost of the usual production options, one at a time and all together.
+"""The cost of the usual production options, one at a time and together.
 
 The reference is a call with a limit, a circuit and retries. In memory the vendor is an object that
 answers at once, so that a row is the processor time of the option alone. Over the network every row
@@ -84,7 +84,7 @@ _CREDENTIALS: dict[str, Any] = {"credentials": Credentials.bearer("token")}
 
 
 class _Vendor:
-    """Answers at once."""
+    """A vendor that responds at once."""
 
     def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
         """Answer."""
@@ -96,7 +96,7 @@ def _observer(event: Event) -> None:
 
 
 class _FailureObserver:
-    """An observer that wants failures only."""
+    """An observer with `failures_only`."""
 
     failures_only = True
 
@@ -110,7 +110,7 @@ def _service(url: str | None, **options: Any) -> Service:
 
 
 def _calls(stack: ExitStack, url: str, http: HttpClient | None) -> dict[str, Callable[[], object]]:
-    """A call for each option that production has on."""
+    """Return a call for each production option."""
     numbers = iter(range(10**9))
 
     def managed(service: Service, **ports: Any) -> ConnectorManager:
@@ -147,7 +147,7 @@ def _calls(stack: ExitStack, url: str, http: HttpClient | None) -> dict[str, Cal
 
 
 class _ReadLog(MemoryIntegrationLogger):
-    """A log that computes all fields of an entry at once."""
+    """A log that computes all fields of an entry when it is written."""
 
     def write(self, entry: IntegrationLog, /) -> None:
         """Compute the fields, and keep the entry."""
@@ -265,7 +265,7 @@ def production_observers(rounds: int) -> Comparison:
 
 
 def _stored_block(call: Callable[[], object], flush: Callable[[], None]) -> Block:
-    """A block of calls that ends when their entries are stored."""
+    """Return a block of calls that ends when their log entries are stored."""
     calls_block = sync_block(call)
 
     def block(calls: int, read: Read) -> float:

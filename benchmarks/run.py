@@ -1,4 +1,4 @@
-"""Measure moorage beside its peers and print tables; the same as JSON goes to build/.
+"""Measures moorage beside comparable libraries; prints tables, and writes JSON to build/.
 
 Name tables, or patterns such as `http_clients*`, to measure these alone. A table whose control is
 outside 0.95-1.05 is not printed.
@@ -78,7 +78,7 @@ TABLES = {
 
 
 def main() -> int:
-    """Run the comparisons named, or all."""
+    """Run the named comparisons, or all."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("names", nargs="*", help="tables or patterns of their names")
     arguments.add_argument("--rounds", type=int, default=60)
@@ -114,7 +114,7 @@ def main() -> int:
 
 
 def text(name: str, comparison: Comparison) -> str:
-    """A comparison as text, or the sentence that it was not steady."""
+    """Return a comparison as text, or the sentence that it was not steady."""
     rows, target = comparison.table.rows, comparison.target
     control = rows[-1].ratio
     head = f"{name}: {comparison.title} ({comparison.table.clock})"
@@ -146,7 +146,7 @@ def _format_figure(figure: Figure, unit: float) -> str:
 
 
 def machine() -> dict[str, str]:
-    """The machine that the figures were measured on, and the versions of the peers."""
+    """Return a description of the machine, and the versions of the compared libraries."""
     peers = ", ".join(f"{name} {version(name)}" for name in PEERS)
     python = f"{platform.python_implementation()} {platform.python_version()}"
     return {

@@ -1,4 +1,4 @@
-"""Private servers of databases and brokers, and the processor time of them and this process."""
+"""Private servers of databases and brokers, and the processor time that they use."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _RUN: Final = 'folder=$1; shift; "$@" & read -r _; kill -9 $!; wait; rm -r "$fol
 
 @contextmanager
 def postgresql(*, durable: bool = False) -> Iterator[tuple[str, int]]:
-    """The address of an empty database in a server of its own, and the server's process id.
+    """Yield the URL of an empty database in a private server, and the server's process id.
 
     With `durable`, each commit waits until the disk has it.
     """
@@ -34,7 +34,7 @@ def postgresql(*, durable: bool = False) -> Iterator[tuple[str, int]]:
 
 @contextmanager
 def redis(*, durable: bool = False) -> Iterator[tuple[str, int]]:
-    """The address of a private Redis, and the process id of its parent.
+    """Yield the URL of a private Redis server, and its parent's process id.
 
     With `durable`, each reply waits until the disk has the change; otherwise nothing is on disk.
     """
@@ -52,7 +52,7 @@ def redis(*, durable: bool = False) -> Iterator[tuple[str, int]]:
 
 @contextmanager
 def rabbitmq() -> Iterator[tuple[str, int]]:
-    """The address of a private RabbitMQ, and the process id of its parent."""
+    """Yield the URL of a private RabbitMQ server, and its parent's process id."""
     if not _RABBITMQ.exists():
         raise RuntimeError(f"{_RABBITMQ} was not found. Install RabbitMQ.")
     folder = Path(mkdtemp(prefix="moorage-bench-"))
@@ -79,7 +79,7 @@ def rabbitmq() -> Iterator[tuple[str, int]]:
 
 
 def free_port() -> int:
-    """A free port of this machine."""
+    """Return a free port of this machine."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -101,7 +101,7 @@ def _wait_for(is_ready: Callable[[], bool], program: str) -> None:
 
 
 class ProcessorTime:
-    """Reads the seconds of this process and of servers, with all processes that these started.
+    """Reads the processor seconds of this process and of servers, with their child processes.
 
     What the reading itself takes is left out.
     """
@@ -122,7 +122,7 @@ class ProcessorTime:
         return seconds
 
     def _of(self, folder: Path) -> float:
-        """Seconds of a process and its ended children; zero if it belongs to no server.
+        """Return the seconds of a process and its ended children; zero if it is not a server's.
 
         The kernel counts what runs in nanoseconds, and what has ended in ticks.
         """

@@ -1,4 +1,4 @@
-"""The cost of signing a request, compared with the vendor's SDK, and of a cached credential."""
+"""The cost of signing a request, compared with the vendor's SDK, and of caching a credential."""
 
 from __future__ import annotations
 

@@ -21,15 +21,15 @@ ANSWER = (
 
 
 class Vendor(asyncio.Protocol):
-    """One connection to the benchmark's vendor."""
+    """One connection to the benchmark's vendor server."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Remember where to answer."""
+        """Store the transport for responses."""
         self._transport = cast("asyncio.Transport", transport)
         self._seen = b""
 
     def data_received(self, data: bytes) -> None:
-        """Answer each head that ends."""
+        """Respond to each complete request head."""
         self._seen += data
         while b"\r\n\r\n" in self._seen:
             _, _, self._seen = self._seen.partition(b"\r\n\r\n")

@@ -68,7 +68,7 @@ def webhook_standard_large(rounds: int) -> Comparison:
 
 
 def _body(size: str) -> bytes:
-    """An event of about this size: many small values, as an invoice with its lines has."""
+    """Return an event of about this size, with many small values like an invoice."""
     lines = [
         {"id": f"il_{number}", "amount": number * 100, "currency": "eur", "paid": True}
         for number in range(_SIZES[size] // 66)
@@ -90,7 +90,7 @@ def _signed_for_stripe(body: bytes) -> str:
 
 
 def _signature(size: str, rounds: int) -> Comparison:
-    """Compare the verification of one signature; both sides get the header's value."""
+    """Compare the verification of one signature by two libraries."""
     body = _body(size)
     text, content = _signed_for_stripe(body), body.decode()
     verify_header = stripe.WebhookSignature.verify_header

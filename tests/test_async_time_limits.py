@@ -1,4 +1,4 @@
-"""Time limits of awaited functions and ports, in a real event loop, for a few milliseconds."""
+"""Time limits of asynchronous functions and ports, in a real event loop."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ ONCE = RetryPolicy.none()
 
 
 def within_async(pending: Awaitable[R], seconds: float) -> Coroutine[Any, Any, R]:
-    """Await something for at most this many seconds."""
+    """Await something with a time limit in seconds."""
     return within_later_until(pending, monotonic_ns() + seconds * 1e9, monotonic_ns)
 
 
@@ -43,18 +43,18 @@ async def never() -> Any:
 
 
 class HangingProvider:
-    """A credential provider that never answers."""
+    """A credential provider that never responds."""
 
     async def get(self, service: str, tenant: str | None, /) -> Credentials:
-        """Hang."""
+        """Never return."""
         return await never()  # type: ignore[no-any-return]  # never returns
 
     async def has(self, service: str, tenant: str | None, /) -> bool:
-        """Return nothing."""
+        """Do nothing."""
         return True
 
     async def refresh(self, service: str, tenant: str | None, stale: Credentials, /) -> Credentials:
-        """Hang."""
+        """Never return."""
         return await never()  # type: ignore[no-any-return]  # never returns
 
     async def rotate(self, service: str, tenant: str | None, new: Credentials, /) -> None:
@@ -62,7 +62,7 @@ class HangingProvider:
 
 
 async def drop(request: Request) -> Request:
-    """A transform that never returns."""
+    """A request transform that never returns."""
     return await never()  # type: ignore[no-any-return]  # never returns
 
 
@@ -103,7 +103,7 @@ def test_function_is_cancelled_at_its_limit(service: Service, options: dict[str,
 
 
 def test_functions_own_timeout_is_its_own() -> None:
-    """A TimeoutError raised by the function itself is not taken for the limit's."""
+    """A TimeoutError that the function itself raises is not mistaken for the time limit's."""
     manager = AsyncConnectorManager([Service("a", retry=ONCE)])
 
     async def late() -> None:
@@ -115,7 +115,7 @@ def test_functions_own_timeout_is_its_own() -> None:
 
 @coroutine
 def ask(*items: Any) -> Generator[Any, Any, list[Any]]:
-    """Yield each item to the event loop, and return its answers."""
+    """Yield each item to the event loop, and return what is sent back."""
     answers: list[Any] = []
     for item in items:
         answer = yield item
@@ -124,7 +124,7 @@ def ask(*items: Any) -> Generator[Any, Any, list[Any]]:
 
 
 def answered(steps: Coroutine[Any, Any, Any], *answers: Any) -> tuple[list[Any], Any]:
-    """Run a coroutine without asyncio; return the yielded items and its value."""
+    """Run a coroutine without asyncio, and return the yielded items and its result."""
     yielded_steps = [steps.send(None)]
     try:
         for answer in answers:
@@ -135,7 +135,7 @@ def answered(steps: Coroutine[Any, Any, Any], *answers: Any) -> tuple[list[Any],
 
 
 def test_suspension_outside_of_asyncio_is_not_bounded() -> None:
-    """In another event loop a function runs without its time limit, and a warning says so."""
+    """Outside asyncio a function runs without its time limit, and a warning says so."""
 
     async def outside() -> None:
         loop = asyncio.get_running_loop()
@@ -157,7 +157,7 @@ def test_suspension_outside_of_asyncio_is_not_bounded() -> None:
 def test_suspension_without_a_bound_breaks_no_call_where_warnings_are_errors(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """If warnings are errors, the function goes on, and the notice is in the log."""
+    """If warnings are errors, a function outside asyncio still runs, and the log has the notice."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert (["a", "b"], [1, 2]) == answered(within_async(ask("a", "b"), 0.0), 1, 2)
@@ -165,7 +165,7 @@ def test_suspension_without_a_bound_breaks_no_call_where_warnings_are_errors(
 
 
 def test_neither_instant_nor_endless_functions_need_a_bound() -> None:
-    """A function that never suspends, or has no limit, causes no warning."""
+    """A function that never suspends, or has no time limit, causes no warning."""
 
     async def three() -> int:
         return 3
@@ -177,7 +177,7 @@ def test_neither_instant_nor_endless_functions_need_a_bound() -> None:
 
 
 def test_time_before_the_first_suspension_counts() -> None:
-    """A function that works for longer than its time is cancelled as soon as it waits."""
+    """A function that computes beyond its time limit is cancelled at its first await."""
     now = [0]
 
     async def slow() -> None:
@@ -189,7 +189,7 @@ def test_time_before_the_first_suspension_counts() -> None:
 
 
 def test_cancelled_function_may_wait_once_more() -> None:
-    """A cancelled function may await its clean-up, and is then still cancelled."""
+    """A cancelled function may await its clean-up, and then stays cancelled."""
     cleanups: list[str] = []
 
     async def careful() -> None:
@@ -206,7 +206,7 @@ def test_cancelled_function_may_wait_once_more() -> None:
 
 
 def test_error_after_a_caught_cancellation_has_no_context() -> None:
-    """An error of the function keeps its own context, without the limit's cancellation."""
+    """An error that a function raises after its cancellation does not show the cancellation."""
 
     async def failing() -> None:
         with suppress(asyncio.CancelledError):
@@ -219,7 +219,7 @@ def test_error_after_a_caught_cancellation_has_no_context() -> None:
 
 
 def test_closed_coroutine_closes_what_it_awaits() -> None:
-    """A call that is dropped while it waits lets its function clean up at once."""
+    """If a call is dropped while it waits, its function cleans up at once."""
     closings: list[bool] = []
 
     async def waiting() -> None:
@@ -243,7 +243,7 @@ class CustomAwaitable:
 
 
 def test_any_awaitable_is_bounded() -> None:
-    """Futures and awaitables of other classes are cancelled like coroutines."""
+    """Futures and other awaitables are cancelled at the time limit, like coroutines."""
 
     async def future() -> None:
         await within_async(asyncio.get_running_loop().create_future(), 0.001)
@@ -308,7 +308,7 @@ def test_limits_share_a_timer(suspends: bool, number: int) -> None:
 
 
 def test_limits_end_in_the_order_of_their_time() -> None:
-    """A later call with less time is cancelled before an earlier one with more."""
+    """A later call with a shorter time limit is cancelled before an earlier one with a longer."""
     ended_limits: list[float] = []
 
     async def bounded(seconds: float) -> None:
@@ -325,7 +325,7 @@ def test_limits_end_in_the_order_of_their_time() -> None:
 
 
 def test_nested_limits() -> None:
-    """The inner limit does not cancel the outer one, nor the other way round."""
+    """Of two nested time limits, only the one that expires raises its error."""
 
     async def inner() -> str:
         try:
@@ -349,7 +349,7 @@ def test_nested_limits() -> None:
 
 
 def test_cancellation_from_outside_is_no_timeout() -> None:
-    """A task that is cancelled from outside raises a cancellation, not a timeout."""
+    """A task cancelled from outside raises CancelledError, not a timeout."""
 
     async def cancelled() -> bool:
         task = asyncio.ensure_future(within_async(never(), 0.001))
@@ -362,7 +362,7 @@ def test_cancellation_from_outside_is_no_timeout() -> None:
 
 
 def test_function_that_ignores_its_cancellation() -> None:
-    """A function that ignores its cancellation returns its value, and its task goes on."""
+    """A function that ignores its cancellation returns its value, and its task continues."""
 
     async def stubborn() -> str:
         try:

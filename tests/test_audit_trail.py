@@ -24,7 +24,7 @@ KEYS = generate_keys()
 
 
 def test_record_names_who_did_what_and_why(tmp_path: Path) -> None:
-    """A record has time, actor, act, subject, reason, and the state before and after."""
+    """An audit record has time, actor, act, subject, reason, and the state before and after."""
     clock = VirtualClock()
     trail = AuditTrail(FileAudit(tmp_path / "trail"), clock=clock)
 
@@ -50,14 +50,14 @@ def test_record_names_who_did_what_and_why(tmp_path: Path) -> None:
 
 
 def test_actor_is_the_systems_user(tmp_path: Path) -> None:
-    """Without an actor the user of the operating system is recorded."""
+    """Without a given actor, the audit record has the operating system's user."""
     record = AuditTrail(FileAudit(tmp_path / "trail")).record("note", "1")
     assert record is not None
     assert getpass.getuser() == record.actor
 
 
 def test_user_without_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A user that has a number only is recorded by that."""
+    """A system user without a name is recorded by number."""
 
     def nobody() -> NoReturn:
         raise KeyError
@@ -67,7 +67,7 @@ def test_user_without_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_seal_is_made_and_verified(tmp_path: Path) -> None:
-    """A seal by hand can be noted elsewhere, and finds what was cut off."""
+    """The result of sealing can be stored elsewhere, and shows if records were cut off later."""
     trail = AuditTrail(FileAudit(tmp_path / "trail"), keys=KEYS.text())
     trail.record("note", "1")
     sealing = trail.seal()
@@ -79,14 +79,14 @@ def test_seal_is_made_and_verified(tmp_path: Path) -> None:
 
 
 def test_seal_needs_keys(tmp_path: Path) -> None:
-    """A trail without keys cannot be sealed, and says how to get some."""
+    """Sealing an audit trail without keys is refused, and the error says how to get keys."""
     with pytest.raises(ConfigurationError, match="no keys") as excinfo:
         AuditTrail(FileAudit(tmp_path / "trail")).seal()
     assert "generate_keys" in excinfo.value.remedy
 
 
 def test_act_that_cannot_be_recorded_is_refused(tmp_path: Path) -> None:
-    """A dead store raises an error that names the act, the store and the remedy."""
+    """If the audit store is unavailable, the error names the act, the store and a remedy."""
     trail = AuditTrail(FileAudit(tmp_path / "nowhere" / "trail"))
     with pytest.raises(
         StorageUnavailable, match=r"circuit.open of service vat was refused.*could not be used"
@@ -102,14 +102,14 @@ def test_act_that_cannot_be_recorded_is_refused(tmp_path: Path) -> None:
 
 
 def test_act_is_done_without_its_record_if_so_configured(tmp_path: Path) -> None:
-    """A trail that is not required warns, and lets the act be done."""
+    """An audit trail that is not required warns if a record fails, and lets the act continue."""
     trail = AuditTrail(FileAudit(tmp_path / "nowhere" / "trail"), required=False)
     with pytest.warns(RuntimeWarning, match="circuit.open was not recorded in the audit trail"):
         assert trail.record("circuit.open", "service vat") is None
 
 
 def test_async_trail(tmp_path: Path) -> None:
-    """The asynchronous trail does the same."""
+    """The asynchronous audit trail records, seals and verifies like the synchronous one."""
 
     async def used() -> Any:
         trail = AsyncAuditTrail(FileAudit(tmp_path / "trail"), keys=KEYS)
@@ -124,7 +124,7 @@ def test_async_trail(tmp_path: Path) -> None:
 
 
 def test_no_key_is_shown(tmp_path: Path) -> None:
-    """Neither the trail nor an error about its keys shows a key."""
+    """Neither the audit trail's representation nor an error about its keys shows a key."""
     text = KEYS.text().reveal()
     representation = repr(AuditTrail(FileAudit(tmp_path / "trail"), keys=KEYS))
     with pytest.raises(ConfigurationError) as excinfo:
@@ -133,7 +133,7 @@ def test_no_key_is_shown(tmp_path: Path) -> None:
 
 
 def test_warnings_may_be_errors(tmp_path: Path) -> None:
-    """A host that turns warnings into errors still gets its act done."""
+    """If a host turns warnings into errors, acts still succeed with a failed audit record."""
     trail = AuditTrail(FileAudit(tmp_path / "nowhere" / "trail"), required=False)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

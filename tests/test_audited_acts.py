@@ -1,4 +1,4 @@
-"""Acts by hand are recorded in the audit trail before they are done."""
+"""Acts of people on a hub are recorded in the audit trail before they happen."""
 
 from __future__ import annotations
 
@@ -45,24 +45,24 @@ BY = {"actor": "ada", "reason": "incident 7"}
 
 
 class Audited:
-    """A manager of one mode, and the trail of its acts."""
+    """A manager of one mode, with the audit trail of its acts."""
 
     def __init__(self, folder: Path, *, awaited: bool) -> None:
         self.trail = AuditTrail(FileAudit(folder / "trail"))
         self.awaited = awaited
 
     def manager(self) -> Any:
-        """A manager with the trail."""
+        """Return a manager with the audit trail."""
         kind = AsyncConnectorManager if self.awaited else ConnectorManager
         return kind([SERVICE], audit=self.trail)
 
     def do(self, verb: Callable[..., Any], *values: Any, **options: Any) -> Any:
-        """The result of a synchronous or asynchronous method."""
+        """Return the result of a synchronous or asynchronous method."""
         answer = verb(*values, **options)
         return run_plain(answer) if inspect.iscoroutine(answer) else answer
 
     def acts(self) -> list[tuple[str, str, str, str]]:
-        """The recorded actions, oldest first."""
+        """Return the recorded acts, oldest first."""
         return [
             (record.act, record.subject, record.actor, record.reason)
             for record in reversed(self.trail.find().items)
@@ -71,12 +71,12 @@ class Audited:
 
 @pytest.fixture(params=[False, True], ids=["sync", "async"])
 def audited(request: pytest.FixtureRequest, tmp_path: Path) -> Audited:
-    """A trail of each mode."""
+    """Yield a manager with an audit trail, in each mode."""
     return Audited(tmp_path, awaited=request.param)
 
 
 def test_acts_on_services(audited: Audited) -> None:
-    """Circuits, limits and keys that a person changes are recorded with the state before."""
+    """Changes of circuits, limits and keys are recorded with the state before."""
     manager = audited.manager()
     for state in (CircuitState.FORCED_OPEN, CircuitState.DISABLED, CircuitState.CLOSED):
         audited.do(manager.set_circuit, "vat", state, **BY)
@@ -108,7 +108,7 @@ def test_act_that_cannot_be_recorded_is_not_done(audited: Audited, tmp_path: Pat
 
 
 def test_act_that_failed_is_recorded_as_such(audited: Audited) -> None:
-    """After an act that failed there is a second record with the class of the error."""
+    """If an act fails, a second audit record has the class of the error."""
     outbox = _outbox(audited, MemoryOutbox(max_entries=1))
     entry = audited.do(outbox.put_request, "vat", Request.post("/x", json={}))
     broken_store = attrs.evolve(outbox._flows.store, swap=_broken)  # noqa: SLF001 - a store that fails
@@ -123,7 +123,7 @@ def test_act_that_failed_is_recorded_as_such(audited: Audited) -> None:
 
 
 def test_entries_are_recorded(audited: Audited) -> None:
-    """Entries that a person replays or drops are recorded with their state before."""
+    """Replaying or dropping entries is recorded with their previous state."""
     outbox = _outbox(audited, MemoryOutbox())
     entry = audited.do(outbox.put_request, "vat", Request.post("/x", json={}), tenant="acme")
     audited.do(outbox.drop, entry.id, **BY)
@@ -168,7 +168,7 @@ async def _broken(*_: Any) -> Any:
 
 @pytest.mark.parametrize("awaited", [False, True], ids=["sync", "async"])
 def test_payments_and_webhooks_are_recorded(tmp_path: Path, *, awaited: bool) -> None:
-    """Payments that a person closes or settles, and webhooks that are dropped, are recorded."""
+    """Closing or settling payments, and dropping webhooks, is recorded."""
     audited_hub = Audited(tmp_path, awaited=awaited)
     shop = Shop(awaited=awaited, audit=audited_hub.trail)
     for number in (1, 2):
@@ -190,7 +190,7 @@ def test_payments_and_webhooks_are_recorded(tmp_path: Path, *, awaited: bool) ->
 
 
 def test_reload_records_paths_without_values(audited: Audited, tmp_path: Path) -> None:
-    """A reload records which paths it adds, removes and changes, and no value."""
+    """A reload records the paths that it adds, removes and changes, but no values."""
     file = tmp_path / "moorage.toml"
     table = f'[audit]\nurl = "file://{tmp_path}/trail"\n'
     service = '[services.{}]\nbase_url = "https://{}.example"\ncredentials = "{}"\n'
@@ -210,7 +210,7 @@ def test_reload_records_paths_without_values(audited: Audited, tmp_path: Path) -
 
 
 def test_reload_that_cannot_be_recorded_changes_nothing(tmp_path: Path) -> None:
-    """With a dead audit store the old configuration stays in use."""
+    """If the audit store is unavailable, a reload is refused and changes nothing."""
     dead = AuditTrail(FileAudit(tmp_path / "nowhere" / "trail"))
     with moorage.Hub([], services=[SERVICE], audit=dead) as hub:
         with pytest.raises(StorageUnavailable, match=r"configuration\.reload"):
@@ -219,7 +219,7 @@ def test_reload_that_cannot_be_recorded_changes_nothing(tmp_path: Path) -> None:
 
 
 def test_running_hub_cannot_change_its_trail(tmp_path: Path) -> None:
-    """Another audit trail in a changed file is refused, and needs a restart."""
+    """A reload that changes the audit trail is refused, as that needs a restart."""
     file = tmp_path / "moorage.toml"
     file.write_text(f'[audit]\nurl = "file://{tmp_path}/trail"\n')
     with moorage.open(file) as hub:
@@ -237,7 +237,7 @@ def test_running_hub_cannot_change_its_trail(tmp_path: Path) -> None:
     ],
 )
 def test_wrong_settings_are_refused(tmp_path: Path, table: str, path: str) -> None:
-    """A wrong setting of the audit trail is refused at its path."""
+    """A wrong setting of the audit trail is refused with its path."""
     file = tmp_path / "moorage.toml"
     file.write_text(f"[audit]\n{table}\n")
     with pytest.raises(ConfigurationError) as caught:
@@ -246,10 +246,10 @@ def test_wrong_settings_are_refused(tmp_path: Path, table: str, path: str) -> No
 
 
 def test_port_must_be_synchronous() -> None:
-    """An audit port whose `record` is asynchronous is refused by name."""
+    """An audit port with an asynchronous `record` is refused, and the error names it."""
 
     class Awaited:
-        """A port of the wrong kind."""
+        """An audit port whose `record` is asynchronous."""
 
         async def record(self, *_: Any, **__: Any) -> None:
             """Do nothing."""

@@ -91,7 +91,7 @@ def report(low: float, high: float, **more: object) -> dict[str, Any]:
     ],
 )
 def test_control_is_steady_only_within_five_percent(low: float, high: float, steady: bool) -> None:
-    """A control is steady only if its whole interval is within five percent."""
+    """A benchmark's control is steady only if its whole interval is within five percent of one."""
     assert is_steady(low, high) is steady
 
 
@@ -115,7 +115,7 @@ def test_interrupted_block_does_not_shrink_the_blocks() -> None:
 
 
 def test_control_runs_the_reference_in_blocks_of_the_same_size() -> None:
-    """The control differs from the reference by chance only."""
+    """The control measures the reference again, with blocks of the same size."""
     reference = FakeBlock(1e-4, first=0.5)
 
     rows = measured(reference, FakeBlock(2e-4))
@@ -149,7 +149,7 @@ def test_steady_table_is_measured_once() -> None:
 
 
 def test_unsteady_table_is_measured_a_bounded_number_of_times() -> None:
-    """A table whose noise persists is measured a limited number of times."""
+    """A table that stays unsteady is measured a limited number of times."""
     noisy = Contender("a", FakeBlock(1e-4, noise=0.9))
 
     table = compare(None, [noisy], rounds=ROUNDS, clock=STOPPED)
@@ -160,7 +160,7 @@ def test_unsteady_table_is_measured_a_bounded_number_of_times() -> None:
 
 
 def test_machine_that_slows_down_leaves_the_ratio_alone() -> None:
-    """Ratios are computed within a round, so a slower machine does not change them."""
+    """Ratios are computed within a round, so a machine that slows down does not change them."""
     slowdown = [1.0, 1.0, 5.0, 9.0, 2.0, 1.0]
 
     rows = table_rows(
@@ -171,7 +171,7 @@ def test_machine_that_slows_down_leaves_the_ratio_alone() -> None:
 
 
 def test_load_that_grows_during_mirrored_rounds_leaves_the_control_alone() -> None:
-    """Blocks that run in one order and then in the reverse order are slowed equally."""
+    """Blocks run in one order and then reversed, so growing load slows all equally."""
     slowdown = count(1000)
 
     def slower_each_time(calls: int, read: object) -> float:
@@ -194,7 +194,7 @@ def test_summary_is_the_median_within_its_interval() -> None:
 
 
 def test_steady_table_is_printed_with_its_command() -> None:
-    """The page prints a steady table with the command that repeats it."""
+    """The page shows a steady table with the command that repeats it."""
     text = page([report(0.98, 1.02)])
 
     assert "| **moorage** | 77.00 [77.00, 77.00] | 0.63 × [0.60, 0.66] |" in text
@@ -203,7 +203,7 @@ def test_steady_table_is_printed_with_its_command() -> None:
 
 
 def test_unsteady_table_is_named_without_its_figures() -> None:
-    """The page says that an unsteady table was left out."""
+    """The page says that an unsteady table was left out, without its figures."""
     text = page([report(0.32, 0.48)])
 
     assert "| `some_table` | 0.40 × [0.32, 0.48] | `make bench BENCH_ARGS=some_table` |" in text
@@ -219,14 +219,14 @@ def test_table_that_was_not_measured_is_named() -> None:
 
 
 def test_last_report_of_a_table_counts() -> None:
-    """A later unsteady run replaces an earlier steady one."""
+    """A later unsteady report of a table replaces an earlier steady one."""
     text = page([report(0.98, 1.02), report(0.5, 1.5)])
 
     assert "moorage**" not in text
 
 
 def test_table_of_differences_tells_its_control() -> None:
-    """The control of a table of differences is printed without a ratio."""
+    """In a table of differences, the control has no ratio."""
     text = page([report(0.98, 1.02, more=True, target={"must": 20, "aim": 8, "more": True})])
 
     assert "The bound is +20 µs; the aim is +8 µs." in text
@@ -234,7 +234,7 @@ def test_table_of_differences_tells_its_control() -> None:
 
 
 def test_later_report_updates_its_own_tables() -> None:
-    """A table that is steady in a later report takes its place on the page, with its day."""
+    """A table that is steady in a later report replaces the one on the page, with its date."""
     both = {"tables": ["other_table", "some_table"]}
     text = page([report(0.98, 1.02) | both])
     later_report = report(0.99, 1.01)

@@ -1,4 +1,4 @@
-"""Running flows without an event loop, and distinguishing sync and async functions."""
+"""Running coroutines without an event loop, and telling sync and async functions apart."""
 
 import asyncio
 import functools
@@ -49,7 +49,7 @@ from moorage.wiring.ports import Ports
 
 
 class Flows:
-    """Flows that count how often they complete."""
+    """Coroutine methods that count how often they complete."""
 
     def __init__(self) -> None:
         self.ended = 0
@@ -79,13 +79,13 @@ class Promise:
 
 
 def test_flow_runs_to_its_end() -> None:
-    """A flow that never suspends returns its value."""
+    """A coroutine that never suspends is run to its end, and its value is returned."""
     assert 5 == run_now(Flows().add(1, second=4))
 
 
 @pytest.mark.parametrize("error", [ValueError(), KeyboardInterrupt(), GeneratorExit()], ids=repr)
 def test_error_of_a_flow_is_raised(error: BaseException) -> None:
-    """An error of a flow is raised unchanged."""
+    """An error of a coroutine is raised unchanged."""
     with pytest.raises(type(error)) as excinfo:
         run_now(Flows().fail(error))
 
@@ -93,7 +93,7 @@ def test_error_of_a_flow_is_raised(error: BaseException) -> None:
 
 
 def test_suspending_flow_is_an_error() -> None:
-    """A flow that suspends in synchronous code is closed, and an error is raised at once."""
+    """A coroutine that suspends in synchronous code is closed, and an error is raised."""
     flows = Flows()
 
     with pytest.raises(SuspendedError, match="suspend"):
@@ -103,13 +103,13 @@ def test_suspending_flow_is_an_error() -> None:
 
 
 def test_sync_function_becomes_asynchronous() -> None:
-    """A synchronous function becomes an asynchronous one that never suspends."""
+    """A synchronous function is wrapped as an asynchronous one that never suspends."""
     assert [1, 2] == run_now(lift(sorted)([2, 1], reverse=False))
     assert 3 == run_now(lift_one(len)("abc"))
 
 
 class Body:
-    """A response body that is still arriving."""
+    """A response body that arrives piece by piece."""
 
     status = 200
 
@@ -127,7 +127,7 @@ class Body:
 
 
 def test_body_becomes_asynchronous() -> None:
-    """A synchronous response gets an asynchronous body, and is unchanged otherwise."""
+    """A synchronous response gets an asynchronous body, and otherwise stays the same."""
     body: Any = Body()
 
     lifted = run_now(lift_incoming(lambda: body)())
@@ -138,7 +138,7 @@ def test_body_becomes_asynchronous() -> None:
 
 
 def ours(error: Exception) -> VendorFailed:
-    """Return an error of moorage made from another one."""
+    """Return a moorage error made from a foreign one."""
     return VendorFailed(f"was {type(error).__name__}")
 
 
@@ -153,7 +153,7 @@ def ours(error: Exception) -> VendorFailed:
     ids=repr,
 )
 def test_guarded_method_converts_foreign_errors(error: BaseException, raised: str | None) -> None:
-    """Foreign errors are converted; errors of moorage and interruptions are not."""
+    """A guarded method converts foreign errors, but neither moorage's nor interruptions."""
 
     def fail() -> None:
         raise error
@@ -172,7 +172,7 @@ def test_guarded_method_returns_its_value() -> None:
 
 
 def test_post_without_errors_raises_only_interruptions() -> None:
-    """A failed post is ignored; an interruption is raised."""
+    """A guarded `post` ignores errors, and raises only interruptions."""
     posted_commands: list[object] = []
     failures = iter([OSError(), KeyboardInterrupt()])
 
@@ -189,7 +189,7 @@ def test_post_without_errors_raises_only_interruptions() -> None:
 
 
 class SyncMethods:
-    """A class whose methods run flows synchronously."""
+    """A class whose methods run coroutines synchronously."""
 
     def __init__(self) -> None:
         self._flows = Flows()
@@ -198,7 +198,7 @@ class SyncMethods:
 
 
 class AsyncMethods:
-    """A class whose methods await flows."""
+    """A class whose methods await coroutines."""
 
     def __init__(self) -> None:
         self._flows = Flows()
@@ -207,7 +207,7 @@ class AsyncMethods:
 
 
 def test_methods_run_their_flows() -> None:
-    """A generated method accepts its flow's arguments, including defaults and keywords."""
+    """A generated method accepts its coroutine's arguments, with defaults and keywords."""
     assert [3, 7] == [SyncMethods().add(1), SyncMethods().add(3, second=4)]
     assert 7 == run_now(AsyncMethods().add(3, second=4))
     with pytest.raises(TypeError):
@@ -226,7 +226,7 @@ def test_methods_run_their_flows() -> None:
 def test_methods_have_their_flows_signature(
     face: Callable[..., Any], flow: Callable[..., Any]
 ) -> None:
-    """A generated method has its flow's name, docstring, parameters and defaults."""
+    """A generated method has its coroutine's name, docstring, parameters and defaults."""
     assert inspect.signature(flow) == inspect.signature(face)
     assert inspect.getdoc(flow) == inspect.getdoc(face)
     assert flow.__name__ == face.__name__
@@ -242,7 +242,7 @@ def test_methods_have_their_mode() -> None:
 
 
 def test_bound_method_shows_no_self() -> None:
-    """The signature of a bound method has only its caller's arguments."""
+    """The signature of a bound generated method has no `self`."""
     parameters = inspect.signature(SyncMethods().add).parameters
 
     assert ["first", "second"] == [*parameters]
@@ -251,7 +251,7 @@ def test_bound_method_shows_no_self() -> None:
 
 
 def test_signature_can_be_copied() -> None:
-    """A hand-written method can have its flow's signature, too."""
+    """A hand-written method can copy the signature of its coroutine."""
 
     def face(*args: int) -> int:
         return len(args)
@@ -260,14 +260,14 @@ def test_signature_can_be_copied() -> None:
 
 
 class CallableObject:
-    """An object with a synchronous call."""
+    """An object with a synchronous `__call__`."""
 
     def __call__(self) -> None:
         """Do nothing."""
 
 
 class AsyncCallableObject:
-    """An object with an asynchronous call."""
+    """An object with an asynchronous `__call__`."""
 
     async def __call__(self) -> None:
         """Do nothing."""
@@ -279,7 +279,7 @@ async def later() -> str:
 
 
 def test_mode_of_callables() -> None:
-    """Functions, methods, partial functions and objects are recognised as either mode."""
+    """Functions, methods, partial functions and objects are each recognised as sync or async."""
     flows = Flows()
     sync_callables: list[Any] = [
         len,
@@ -316,7 +316,7 @@ async def generate_later() -> Any:
 
 @pytest.mark.parametrize("function", [generate, generate_later, functools.partial(generate)])
 def test_generators_are_refused(function: Callable[..., Any]) -> None:
-    """A generator function, whose body runs after the call, is refused by name."""
+    """A generator function, whose body would run after the call, is refused."""
     for refuse in (refuse_generator, is_async):
         with pytest.raises(ConfigurationError, match="generate") as excinfo:
             refuse(function)
@@ -324,7 +324,7 @@ def test_generators_are_refused(function: Callable[..., Any]) -> None:
 
 
 def test_awaitable_in_sync_code_is_refused() -> None:
-    """An awaitable in synchronous code is refused, and a coroutine is closed."""
+    """An awaitable result in synchronous code is refused, and a coroutine is closed."""
     coroutine = later()
 
     for awaitable in (coroutine, Promise()):
@@ -341,7 +341,7 @@ def test_awaitable_in_sync_code_is_refused() -> None:
 
 
 def test_result_may_be_awaitable() -> None:
-    """In asynchronous code a result may be an awaitable or a plain value."""
+    """In asynchronous code a function may return an awaitable or a plain value."""
     assert ["later", "kept", 3] == [
         run_now(settle_async(value)) for value in (later(), Promise(), 3)
     ]
@@ -349,12 +349,12 @@ def test_result_may_be_awaitable() -> None:
 
 
 def under_way() -> Call:
-    """The parts of a call that a step needs."""
+    """Return a call in progress, as a step needs it."""
     return Call(Plan(Service("v"), None, None), 0, 1)
 
 
 def stepped(step: Any) -> Any:
-    """Return the outcome of a step."""
+    """Return the outcome of a synchronous step."""
     call = under_way()
     ending = run_now(step(call))
     assert call.acted
@@ -373,7 +373,7 @@ def stepped_later(function: Callable[[], Any]) -> Any:
 
 
 def test_step_returns_its_outcome() -> None:
-    """A step returns its value or its error as an outcome."""
+    """A step returns the value or error of its function as an outcome."""
     errors = [ValueError(), StopIteration(), StopAsyncIteration()]
 
     def give(value: object) -> object:
@@ -395,7 +395,7 @@ def test_step_returns_its_outcome() -> None:
 
 
 def test_steps_of_the_wrong_mode_are_refused() -> None:
-    """A step of the wrong mode raises an error, which is not an outcome of the step."""
+    """A step with a function of the wrong mode raises an error instead of returning an outcome."""
     coroutine = later()
 
     with pytest.raises(ConfigurationError, match="awaitable"):
@@ -408,7 +408,7 @@ def test_steps_of_the_wrong_mode_are_refused() -> None:
 
 
 def test_step_raises_interruptions() -> None:
-    """A step raises an interruption instead of returning it."""
+    """A step raises an interruption, instead of returning it as an outcome."""
 
     def interrupt() -> None:
         raise KeyboardInterrupt
@@ -420,7 +420,7 @@ def test_step_raises_interruptions() -> None:
 
 
 def test_outcome_is_unwrapped() -> None:
-    """The value or error of a step's outcome is returned or raised unchanged."""
+    """Unwrapping an outcome returns its value or raises its error unchanged."""
     assert 3 == value_of((3, None))
     for error in (StopIteration(), ValueError()):
         with pytest.raises(type(error)) as excinfo:
@@ -429,11 +429,11 @@ def test_outcome_is_unwrapped() -> None:
 
 
 class Noticed(Exception):
-    """An error that can have weak references."""
+    """An error that supports weak references."""
 
 
 def test_error_is_in_no_reference_cycle() -> None:
-    """An error without references is freed at once, without the garbage collector."""
+    """An error without references is freed at once, as no reference cycle keeps it."""
 
     def fail() -> None:
         raise Noticed
@@ -462,7 +462,7 @@ def test_error_is_in_no_reference_cycle() -> None:
 
 
 def test_flows_are_gathered_in_threads() -> None:
-    """A synchronous Gather gets synchronous steps and all options."""
+    """A synchronous Gather port gets synchronous steps and all options."""
     fields: dict[str, object] = {}
 
     def every(steps: list[Callable[[], object]], /, **options: object) -> list[object]:

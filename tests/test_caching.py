@@ -1,4 +1,4 @@
-"""The cache over HTTP: examples of the RFCs, with both managers and a real server.
+"""The response cache over HTTP: examples of the RFCs, in both modes, with a real server.
 
 Time does not pass in these tests: a response that must be old arrives with an `Age`.
 """
@@ -37,19 +37,19 @@ GET = Request.get("/rates")
 
 @pytest.fixture
 def vendor() -> Iterator[VendorServer]:
-    """The HTTP server of a vendor."""
+    """Yield the HTTP server of a vendor."""
     with VendorServer() as server:
         yield server
 
 
 def service(vendor: VendorServer, **options: Any) -> Service:
-    """A service at this server with a cache."""
+    """Return a service at this server with a response cache."""
     fields: dict[str, Any] = {"circuit": None, "retry": None, "cache": CachePolicy()} | options
     return Service("vat", base_url=vendor.url, **fields)
 
 
 def calls(mode: str, custom: Service, *requests: Request, **ports: Any) -> list[Response]:
-    """Make these calls through one manager of this mode."""
+    """Make these calls with one manager of this mode."""
     if mode == "plain":
         with ConnectorManager([custom], **ports) as manager:
             return [manager.call("vat", request) for request in requests]
@@ -76,7 +76,7 @@ def dated(fields: dict[str, str]) -> dict[str, str]:
 
 
 def versions(*fields: dict[str, str]) -> Any:
-    """A resource with version "1", which answers 304 to callers that have it."""
+    """Return a server function whose resource answers 304 to conditional requests."""
     value = iter(fields)
 
     def answer(received: Received) -> Behaviour:

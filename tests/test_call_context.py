@@ -1,4 +1,4 @@
-"""The operation, key, vendor and account of a call in events, log entries and errors."""
+"""Operation, key, vendor and account of a call in its events, log entries and errors."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ BASE = "https://api.vendor.example/v1"
 
 
 class Attempts(RecordingObserver):
-    """Records the starts and ends of attempts and of calls, and adds headers to requests."""
+    """An observer that records attempts and calls, and adds headers to requests."""
 
     hears = (AttemptStarted, AttemptFinished, CallStarted, CallFinished, CircuitChanged)
 
@@ -51,14 +51,14 @@ class Attempts(RecordingObserver):
         self.headers = headers
 
     def trace_headers(self, _: AttemptStarted, /) -> Any:
-        """The headers to add."""
+        """Return the headers to add."""
         if isinstance(self.headers, Exception):
             raise self.headers
         return self.headers
 
 
 def test_charge_and_refund_are_told_apart_and_found() -> None:
-    """Events, log entries and errors name the operation, vendor, account and caller's key."""
+    """Events, log entries and errors name a call's operation, vendor, account and key."""
     stripe, log, attempts = StripeSandbox(), MemoryIntegrationLogger(), Attempts()
     account = Account("till", Stripe(credentials=stripe.api_key), settings={"volatile_keys": True})
     hub = Hub([account], http=SandboxHttpClient(stripe), log=log, observers=[attempts])
@@ -121,7 +121,7 @@ def test_attempts_describe_their_request(retry: RetryPolicy | None) -> None:
 
 
 def test_attempt_of_the_fast_path_is_described() -> None:
-    """The first attempt of a request without a key is described in the same way."""
+    """On the fast path, the events of an attempt describe its request in the same way."""
     vendor, attempts = FakeVendor(), Attempts()
     vendor.always(Response(200, body=b"four"))
     manager = _manager(vendor, Service("erp", base_url=BASE), attempts)
@@ -147,7 +147,7 @@ def test_attempt_of_the_fast_path_is_described() -> None:
 
 
 def test_attempts_of_functions_have_no_request() -> None:
-    """The attempt of a function has neither method nor host."""
+    """The events of an attempt that runs a function have neither method nor host."""
     attempts = Attempts()
     manager = ConnectorManager([Service("tax")], observers=[attempts])
 
@@ -162,7 +162,7 @@ def test_attempts_of_functions_have_no_request() -> None:
 
 
 def test_attempt_starts_are_for_observers_that_name_them() -> None:
-    """An observer without `hears` receives no `AttemptStarted`."""
+    """An observer without `hears` gets no `AttemptStarted` event."""
     recorder = RecordingObserver()
     manager = ConnectorManager([Service("tax")], observers=[recorder, Attempts()])
 
@@ -172,7 +172,7 @@ def test_attempt_starts_are_for_observers_that_name_them() -> None:
 
 
 def test_extra_requests_are_numbered() -> None:
-    """The concurrent extra requests of a hedged read have numbers of their own."""
+    """The extra requests of a hedged read have attempt numbers of their own."""
     vendor, attempts = FakeVendor(), Attempts()
     vendor.queue(Response(503), Response(200))
     service = Service("erp", base_url=BASE, hedge=HedgeConfig(delay=0.001), retry=None)
@@ -184,7 +184,7 @@ def test_extra_requests_are_numbered() -> None:
 
 @pytest.mark.parametrize("key", [None, "k-1"])
 def test_headers_of_observers_are_sent(key: str | None) -> None:
-    """An observer adds headers to each attempt; a header of the request's own stays."""
+    """Observers can add headers to each attempt, but not replace those of the request."""
     vendor, attempts = FakeVendor(), Attempts({"traceparent": "00-1", "tracestate": "a=b"})
     vendor.always(Response(200))
     manager = _manager(vendor, Service("erp", base_url=BASE), attempts)
@@ -199,7 +199,7 @@ def test_headers_of_observers_are_sent(key: str | None) -> None:
 
 @pytest.mark.parametrize("headers", [ValueError("broken"), {"bad name": "x"}])
 def test_failing_tracer_breaks_no_call(headers: Any) -> None:
-    """An observer whose headers cannot be added is reported, and the request is sent without."""
+    """If an observer's headers cannot be added, that is reported and the request sent without."""
     vendor, recorder = FakeVendor(), RecordingObserver()
     vendor.always(Response(200))
     manager = _manager(vendor, Service("erp", base_url=BASE), Attempts(headers), recorder)
@@ -209,7 +209,7 @@ def test_failing_tracer_breaks_no_call(headers: Any) -> None:
 
 
 def test_half_open_circuit_is_an_event() -> None:
-    """Each probe of a half-open circuit is an event."""
+    """Each probe of a half-open circuit emits an event."""
     vendor, attempts, clock = FakeVendor(), Attempts(), VirtualClock()
     vendor.queue(Response(503), Response(200))
     circuit = CircuitBreakerConfig(failures=1, open_for=1)
@@ -227,13 +227,13 @@ def test_half_open_circuit_is_an_event() -> None:
 
 
 class LosingLog(MemoryIntegrationLogger):
-    """A log that has lost entries."""
+    """A log that reports lost entries."""
 
     lost = 0
 
 
 def test_lost_log_entries_are_told() -> None:
-    """Observers learn how many entries the log could not store, each once."""
+    """Observers learn how many entries the log has lost, each counted once."""
     log, recorder, clock = LosingLog(), RecordingObserver(), VirtualClock()
     manager = ConnectorManager([Service("tax")], observers=[recorder], log=log, clock=clock)
     for lost_count in (0, 3, 3, 5):
@@ -247,7 +247,7 @@ def test_lost_log_entries_are_told() -> None:
 
 
 def test_overloaded_log_reports_once_a_second() -> None:
-    """A log that loses an entry with every call is reported once a second, and all are counted."""
+    """If the log loses entries with every call, that is reported once a second with the count."""
     log, recorder, clock = LosingLog(), RecordingObserver(), VirtualClock()
     manager = ConnectorManager([Service("tax")], observers=[recorder], log=log, clock=clock)
     for _ in range(8):

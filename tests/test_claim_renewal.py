@@ -1,4 +1,4 @@
-"""The stores whose claims are renewed, the renewing thread or task, and the batch sizes."""
+"""Renewal of idempotency claims: the stores, the renewing thread or task, and batch sizes."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class AsyncRecordingStore:
 
 @pytest.mark.parametrize("claims", [False, True])
 def test_long_call_is_renewed_in_the_store_of_its_claim(tmp_path: Path, claims: bool) -> None:
-    """A thread renews the short claim of a long synchronous call."""
+    """During a long synchronous call, a thread renews the claim in the store that holds it."""
     store, other_store = (
         RecordingStore(tmp_path / "state.db"),
         RecordingStore(tmp_path / "other.db"),
@@ -83,7 +83,7 @@ def test_long_call_is_renewed_in_the_store_of_its_claim(tmp_path: Path, claims: 
 
 
 def test_long_call_is_renewed_in_its_event_loop(tmp_path: Path) -> None:
-    """A task renews the short claim of a long asynchronous call, without a thread."""
+    """During a long asynchronous call, a task renews its claim, without a thread."""
 
     async def main() -> None:
         store = AsyncRecordingStore(tmp_path / "state.db")
@@ -105,14 +105,14 @@ def test_long_call_is_renewed_in_its_event_loop(tmp_path: Path) -> None:
 
 
 def test_part_renews_its_claims_too(tmp_path: Path) -> None:
-    """A claim of a part by itself is renewed during the function."""
+    """An `Idempotency` object without a manager renews its claim while the function runs."""
     store = RecordingStore(tmp_path / "state.db")
     part = Idempotency(storage=store)
     assert part.call("k", lambda: store.renewed.wait(PATIENCE))
 
 
 def test_store_in_memory_needs_no_renewals() -> None:
-    """Claims in memory end with their process, so they last for the whole call."""
+    """Claims in a memory store last for the whole call, so they need no renewal."""
     plain_manager = ConnectorManager([SERVICE], state=MemoryStorage())
     later_manager = AsyncConnectorManager([SERVICE], state=AsyncMemoryStorage())
     embedded_manager = ConnectorManager([SERVICE])
@@ -122,7 +122,7 @@ def test_store_in_memory_needs_no_renewals() -> None:
 
 
 def test_managers_of_one_store_share_a_renewal_thread(tmp_path: Path) -> None:
-    """One thread renews the claims of a store, for all managers and parts."""
+    """Managers over the same store share one renewal thread."""
     store, other_storage = (
         SqliteStorage(tmp_path / "state.db"),
         SqliteStorage(tmp_path / "other.db"),
@@ -134,7 +134,7 @@ def test_managers_of_one_store_share_a_renewal_thread(tmp_path: Path) -> None:
 
 
 def test_only_clusters_are_renewed_by_tag(tmp_path: Path) -> None:
-    """A store counts as one server unless it says otherwise, as a cluster does."""
+    """Only a cluster's claims are renewed by hash tag; other stores count as one server."""
     untagged_stores: list[Any] = [
         SqliteStorage(tmp_path / "state.db"),
         AsyncSqliteStorage(tmp_path / "state.db"),
@@ -147,7 +147,7 @@ def test_only_clusters_are_renewed_by_tag(tmp_path: Path) -> None:
 
 
 def test_child_of_a_fork_renews_nothing_of_its_parents(tmp_path: Path) -> None:
-    """A forked child has no claims or thread of its parent, and sends nothing under them."""
+    """A forked child does not renew its parent's claims."""
     store = RecordingStore(tmp_path / "state.db")
     manager = ConnectorManager([SERVICE], state=store)
 

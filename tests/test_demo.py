@@ -1,4 +1,4 @@
-"""Tests of the demo: it runs, and its counts are as expected."""
+"""The demo runs, and its counts are as expected."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
 class Output:
-    """The demo's output and its report."""
+    """The output and the report of one demo run."""
 
     def __init__(self, folder: Path) -> None:
         self.report = folder / "reports" / "demo.html"
@@ -66,14 +66,14 @@ def _whole(tmp_path_factory: pytest.TempPathFactory) -> Output:
 
 @pytest.fixture(name="output")
 def _told(whole: Output) -> str:
-    """The demo's output without a terminal."""
+    """Return the demo's output without a terminal."""
     assert () == whole.wrong
     return whole.text
 
 
 @pytest.mark.parametrize("title", FIGURES)
 def test_scene_makes_the_expected_attempts(output: str, title: str) -> None:
-    """Every scene makes the expected number of calls, attempts, arrivals and effects."""
+    """Each scene of the demo has the expected number of calls, attempts, requests and effects."""
     row = re.search(rf"^{title} +(\d+) +(\d+) +(\d+) +(\d+) +(\d+)$", output, re.MULTILINE)
     assert row is not None, output
     assert FIGURES[title] == tuple(map(int, row.groups()))
@@ -95,12 +95,12 @@ def test_output_is_the_same_on_every_run(output: str) -> None:
 
 
 def test_file_output_has_no_escape_sequences(output: str) -> None:
-    """Output to a file holds no escape sequences."""
+    """The demo's output to a file contains no escape sequences."""
     assert "\033" not in output
 
 
 class Outside(HTMLParser):
-    """Collects a page's external links and counts its dots."""
+    """A parser that collects a page's external links and counts its dots."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -114,7 +114,7 @@ class Outside(HTMLParser):
 
 
 def test_report_is_self_contained_and_holds_no_secret(whole: Output, output: str) -> None:
-    """The report loads nothing, has a dot for each attempt, and holds no secret."""
+    """The demo's report loads nothing, has a dot for each attempt, and contains no secret."""
     assert str(whole.report) in output
     assert [whole.report.as_uri()] == whole.shown
     text = whole.report.read_text("utf-8")
@@ -130,13 +130,13 @@ def test_report_is_self_contained_and_holds_no_secret(whole: Output, output: str
 
 
 def test_verdict_names_differing_arrivals() -> None:
-    """The verdict names a scene whose attempts and arrivals differ."""
+    """The demo's verdict names a scene in which attempts and received requests differ."""
     scenes = [Scene("fine", attempts=2, arrived=2), Scene("odd", attempts=2, arrived=3)]
     assert ["odd: 2 attempts, but 3 requests arrived."] == verdict(scenes, [])
 
 
 def test_verdict_names_repeated_effects() -> None:
-    """The verdict names an effect that happened twice."""
+    """The demo's verdict names an effect that happened twice."""
     assert ["charge 1 happened 2 times."] == verdict([], ["charge 1", "charge 1", "charge 2"])
 
 
@@ -159,7 +159,7 @@ def test_demo_runs_as_a_module(whole: Output, tmp_path: Path) -> None:
 def test_terminal_titles_are_bold_unless_no_color(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Titles are bold on a terminal, unless NO_COLOR is set."""
+    """The demo prints titles in bold on a terminal, unless NO_COLOR is set."""
     narrator = narrating(tmp_path)
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     monkeypatch.delenv("NO_COLOR", raising=False)
@@ -174,7 +174,7 @@ def test_terminal_titles_are_bold_unless_no_color(
 
 
 def test_table_marks_rows_that_differ(tmp_path: Path) -> None:
-    """The table marks a scene whose attempts and arrivals differ."""
+    """The demo's table marks a scene in which attempts and received requests differ."""
     narrator = narrating(tmp_path, Scene("fine"), Scene("odd", attempts=2, arrived=3))
     marked_rows = [line for line in narrator.table().splitlines() if "differ" in line]
     assert 1 == len(marked_rows)
@@ -182,18 +182,18 @@ def test_table_marks_rows_that_differ(tmp_path: Path) -> None:
 
 
 def narrating(folder: Path, *scenes: Scene) -> Narrator:
-    """Return a narrator with these scenes."""
+    """Return a demo narrator with these scenes."""
     vendors = Vendors(str(folder))
     return Narrator(vendors, LocalNetwork(vendors), list(scenes))
 
 
 def at(seconds: float) -> dict[str, Any]:
-    """Return the fields that all events share."""
+    """Return the fields that all events have."""
     return {"service": "post", "operation": "GET", "at": NOON + timedelta(seconds=seconds)}
 
 
 def test_open_circuit_bar_reaches_the_last_attempt(tmp_path: Path) -> None:
-    """The bar of a circuit that stays open ends at the last attempt."""
+    """In the demo's report, the bar of an open circuit ends at the last attempt."""
     events = [
         CircuitChanged(**at(0), state=CircuitState.CLOSED),
         AttemptFinished(**at(0), attempt=1, duration=0.1, status=500, error="VendorFailed"),
@@ -222,7 +222,7 @@ def test_unwritable_report_is_an_error(tmp_path: Path) -> None:
 
 
 def test_output_goes_to_any_text_file(tmp_path: Path) -> None:
-    """Output goes to a redirected standard output, and no browser opens."""
+    """The demo's output follows a redirected standard output, and opens no browser."""
     output = io.StringIO()
     with redirect_stdout(output):
         assert () == tell(tmp_path / "demo.html").wrong
@@ -230,7 +230,7 @@ def test_output_goes_to_any_text_file(tmp_path: Path) -> None:
 
 
 def test_streams_reach_local_vendors(tmp_path: Path) -> None:
-    """A streamed request reaches its local vendor."""
+    """In the demo, a streamed request reaches its local vendor."""
     vendors = Vendors(str(tmp_path))
     with LocalNetwork(vendors) as network:
         request = Request.get("/v1/charges/ch_1")
@@ -241,7 +241,7 @@ def test_streams_reach_local_vendors(tmp_path: Path) -> None:
 
 
 def test_warehouse_is_a_connector(tmp_path: Path) -> None:
-    """The warehouse's connector opens, is healthy, and judges only a locked database."""
+    """The demo's warehouse connector opens, is healthy, and classifies only locked databases."""
     warehouse = Warehouse(str(tmp_path))
     connector = StockConnector(warehouse)
     connector.open(1.0)

@@ -1,4 +1,4 @@
-"""Requests and responses are checked against descriptions, whole or as excerpts."""
+"""Requests and responses are checked against API descriptions, whole or as excerpts."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PATH = "/2010-04-01/Accounts/{AccountSid}/Balance.json"
 
 
 def described(schema: Any) -> Any:
-    """A description of one operation of Twilio, with this schema of its response."""
+    """Return a description of one Twilio operation with this response schema."""
     response = {"description": "OK", "content": {"application/json": {"schema": {"$ref": "#/s/B"}}}}
     return {
         "info": {"version": "1", "license": {"name": "Ours"}},
@@ -46,12 +46,12 @@ def described(schema: Any) -> Any:
 
 
 def changed(**properties: Any) -> Any:
-    """The schema of a balance, with other properties."""
+    """Return the schema of a balance with these properties changed."""
     return {**BALANCE, "properties": {**BALANCE["properties"], **properties}}
 
 
 def folder_of(place: Path, schema: Any) -> Path:
-    """A folder with Twilio's folder and a description in it."""
+    """Create a folder with Twilio's description."""
     folder = place / "official" / "twilio"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "api.json").write_text(json.dumps(described(schema)), "utf-8")
@@ -59,7 +59,7 @@ def folder_of(place: Path, schema: Any) -> Path:
 
 
 def test_matching_sandbox_has_no_problems(tmp_path: Path) -> None:
-    """A sandbox that answers as described has no problems; other operations are only listed."""
+    """A sandbox that answers as described has no problems; undescribed operations are listed."""
     wrong_counts, missing_counts = check(folder_of(tmp_path, BALANCE))
 
     assert {} == wrong_counts
@@ -110,14 +110,14 @@ def test_allowed_values(schema: Any, value: Any) -> None:
 
 
 def test_field_of_a_response_may_be_missing_in_a_request() -> None:
-    """A required field that only responses have is not required in a request."""
+    """A field that is required in responses only may be missing in a request."""
     schema = {"properties": {"a": {"readOnly": True}, "b": {}}, "required": ["a", "b"]}
 
     assert ["body has no b."] == problems_of(Description({"paths": {}}), schema, {}, "writeOnly")
 
 
 def test_request_is_checked(tmp_path: Path) -> None:
-    """The query and the form of a request are held against their schemas."""
+    """Query and form of a request are checked against their schemas."""
     folder = folder_of(tmp_path, BALANCE)
     form = {
         "type": "object",
@@ -153,7 +153,7 @@ def test_request_is_checked(tmp_path: Path) -> None:
 
 
 def test_facts_have_no_prose() -> None:
-    """Excerpts keep names, types and enumerations of words, and nothing that is written to read."""
+    """An excerpt of a description keeps names, types and enumerations, but no prose."""
     schema = {
         "description": "A long text.",
         "example": 1,
@@ -171,7 +171,7 @@ def test_facts_have_no_prose() -> None:
 
 
 def test_excerpt_has_what_is_in_use() -> None:
-    """An excerpt has the operations in use, what they refer to, and the source's licence."""
+    """An excerpt has the operations in use, their references, and the source's licence."""
     path = PATH.replace("{AccountSid}", "AC1")
     result = excerpt(described(BALANCE), "api.json", [("GET", path), ("GET", "/none")])
 
@@ -184,7 +184,7 @@ def test_excerpt_has_what_is_in_use() -> None:
 def test_excerpts_are_as_good_as_the_whole(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Checks find the same in excerpts, and a changed description is noticed."""
+    """Checks against excerpts find the same problems, and a changed description is noticed."""
     official = folder_of(tmp_path, {**BALANCE, "required": ["debt"]}).parent
     target = tmp_path / "excerpts"
 

@@ -1,4 +1,4 @@
-"""The diagrams of states are drawn from the tables that the code uses, and are complete."""
+"""State diagrams are drawn from the tables that the code uses, and are complete."""
 
 import re
 from pathlib import Path
@@ -30,13 +30,13 @@ def _texts(picture: ET.Element, kinds: str) -> list[str]:
 
 
 def test_every_picture_is_checked() -> None:
-    """The tests of this module cover every diagram."""
+    """Every diagram has a table in this test module."""
     assert TABLES.keys() == diagrams.pictures().keys()
 
 
 @pytest.mark.parametrize("path", TABLES)
 def test_every_row_is_drawn(path: str) -> None:
-    """Each row of the table is an arrow with its event, in the order of the table."""
+    """Each row of a state table is an arrow with its event, in order."""
     rows, number = TABLES[path]
     picture = _drawn(path)
     arrows = [result for result in picture.iter(f"{SVG}path") if result.attrib["class"] == "arrow"]
@@ -48,7 +48,7 @@ def test_every_row_is_drawn(path: str) -> None:
 
 @pytest.mark.parametrize("path", TABLES)
 def test_every_arrow_joins_its_states(path: str) -> None:
-    """An arrow begins at the column of its state and points at the next state's."""
+    """Each arrow of a diagram begins at its state's column and ends at the next state's."""
     rows, _ = TABLES[path]
     picture = _drawn(path)
     columns = {
@@ -71,7 +71,7 @@ def test_every_arrow_joins_its_states(path: str) -> None:
 
 @pytest.mark.parametrize("path", TABLES)
 def test_diagram_has_a_text_alternative(path: str) -> None:
-    """The alternative text of a diagram has every row of its table."""
+    """The alternative text of a diagram contains every row of its table."""
     rows, _ = TABLES[path]
     result = _drawn(path).findtext(f"{SVG}desc") or ""
 
@@ -81,12 +81,12 @@ def test_diagram_has_a_text_alternative(path: str) -> None:
 
 @pytest.mark.parametrize("path", TABLES)
 def test_picture_fetches_nothing(path: str) -> None:
-    """A diagram refers to nothing outside itself."""
+    """A diagram loads nothing from elsewhere."""
     assert re.findall(r"href|url\(|@import|<image", diagrams.pictures()[path]) == []
 
 
 def test_pictures_are_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The script writes each diagram to the given folder."""
+    """The script writes each diagram into the given folder."""
     diagrams.main(tmp_path)
 
     assert set(TABLES) == {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.svg")}

@@ -39,7 +39,7 @@ BOTH = pytest.mark.parametrize("find", [discover, discover_async], ids=["plain",
 @BOTH
 @pytest.mark.parametrize("path", ["", "/tenant"])
 def test_server_is_found(find: Callable[..., Found], path: str) -> None:
-    """The issuer leads to every endpoint, also if it has a path."""
+    """From the issuer all endpoints are found with one request, even if it has a path."""
     with AuthorizationServer(issuer_path=path) as server:
         result = find(server.issuer)
 
@@ -54,7 +54,7 @@ def test_server_is_found(find: Callable[..., Found], path: str) -> None:
 
 @BOTH
 def test_openid_metadata_is_tried_second(find: Callable[..., Found]) -> None:
-    """If OAuth's metadata is missing, OpenID's is requested."""
+    """If OAuth metadata is missing, OpenID metadata is requested."""
     with AuthorizationServer() as server:
         server.order(failing_answer(404), path=OAUTH)
 
@@ -85,7 +85,7 @@ def test_wrong_issuer_is_refused(find: Callable[..., Found]) -> None:
 
 @BOTH
 def test_metadata_size_is_limited(find: Callable[..., Found]) -> None:
-    """Too long metadata is refused."""
+    """Metadata beyond the size limit is refused."""
     with AuthorizationServer() as server:
         server.order(huge(4 * LARGEST), path=OAUTH)
         with pytest.raises(VendorFailed, match=f"more than {LARGEST} bytes") as excinfo:
@@ -95,7 +95,7 @@ def test_metadata_size_is_limited(find: Callable[..., Found]) -> None:
 
 @BOTH
 def test_discovery_times_out(find: Callable[..., Found]) -> None:
-    """A request for metadata has a time limit."""
+    """Discovery of a server that does not answer ends at the timeout."""
     with AuthorizationServer() as server:
         server.order(late_answer(2), path=OAUTH)
         with pytest.raises(AttemptTimeout):
@@ -105,7 +105,7 @@ def test_discovery_times_out(find: Callable[..., Found]) -> None:
 
 @BOTH
 def test_unreachable_server(find: Callable[..., Found]) -> None:
-    """After a failed connection, the second location is not tried."""
+    """If the connection fails, no second metadata URL is tried."""
     with AuthorizationServer() as server:
         issuer = server.issuer
     with pytest.raises(ConnectionFailed):
@@ -115,13 +115,13 @@ def test_unreachable_server(find: Callable[..., Found]) -> None:
 @BOTH
 @pytest.mark.parametrize("issuer", ["http://login.example", "ftp://login.example", "login.example"])
 def test_only_https(find: Callable[..., Found], issuer: str) -> None:
-    """An issuer without TLS is refused, except on this machine."""
+    """An issuer URL without TLS is refused, except on this machine."""
     with pytest.raises(ConfigurationError, match="issuer"):
         find(issuer)
 
 
 def test_given_client_is_used() -> None:
-    """A host's own HTTP client sends the requests, and stays open."""
+    """An HTTP client passed by the caller sends the requests, and stays open."""
     fields = {"issuer": "https://login.example", "token_endpoint": "https://login.example/token"}
     vendor = FakeVendor()
     vendor.respond(404)
@@ -138,7 +138,7 @@ def test_given_client_is_used() -> None:
 
 
 def test_both_modes_have_the_same_parameters() -> None:
-    """The synchronous and the asynchronous version have the same parameters and documentation."""
+    """`discover` and `adiscover` have the same parameters and documentation."""
     assert parameters_of(discover) == parameters_of(adiscover)
     sync_arguments, its = (
         str(item.__doc__).partition("Args:")[2] for item in (discover, adiscover)

@@ -1,4 +1,4 @@
-"""Each example in a docstring is complete: it runs as printed and prints the shown output."""
+"""Each example in a docstring is complete, runs as printed, and prints the shown output."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_example_is_complete(
     capsys: pytest.CaptureFixture[str],
     request: pytest.FixtureRequest,
 ) -> None:
-    """An example defines all its names; of a conformance kit it runs the first check."""
+    """A docstring example defines all its names; that of a conformance kit runs one check."""
     monkeypatch.chdir(tmp_path)
     if block.language == "toml":
         assert tomllib.loads(block.text)

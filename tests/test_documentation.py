@@ -20,7 +20,7 @@ _BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
 def shown(page: Path, *, until: str) -> dict[str, Any]:
-    """Return the names that a page's examples define before a sentence of it."""
+    """Return the names that a page's examples define before this sentence."""
     text = page.read_text("utf-8")
     names: dict[str, Any] = {"__name__": "documentation"}
     for result in _BLOCK.finditer(text, 0, text.index(until)):
@@ -47,7 +47,7 @@ def test_every_error_has_a_remedy_to_read() -> None:
 
 
 def test_every_page_is_found() -> None:
-    """Each page is in the site's navigation."""
+    """Every documentation page is in the site's navigation."""
     navigation = (ROOT / "mkdocs.yml").read_text("utf-8")
     pages = {str(page.relative_to(DOCS)) for page in PAGES[1:]}
 
@@ -55,7 +55,7 @@ def test_every_page_is_found() -> None:
 
 
 def test_names_in_text_exist() -> None:
-    """A class that a page mentions exists.
+    """Classes that the pages mention exist.
 
     Pages of vendors also mention the vendor's own names, which appear in the code of that vendor.
     """

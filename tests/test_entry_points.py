@@ -110,7 +110,7 @@ text = ours_points:text
 
 @pytest.fixture(autouse=True, name="ours")
 def _ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """Install a package, as far as Python can tell."""
+    """Make a package with entry points look installed."""
     (tmp_path / "ours_points.py").write_text(MODULE)
     metadata_folder = tmp_path / "ours_points-1.0.dist-info"
     metadata_folder.mkdir()
@@ -160,7 +160,7 @@ def test_transport_of_the_host_stays_open(ours: Any) -> None:
     ],
 )
 def test_missing_transport(vendor: str, opened: Any, words: str) -> None:
-    """A missing transport, or one of the other mode, is refused with its account."""
+    """A missing transport, or one of the other mode, is refused; the error names the account."""
     with pytest.raises(ConfigurationError, match=words) as excinfo:
         opened({"vendors": {vendor: {}}})
 
@@ -168,7 +168,7 @@ def test_missing_transport(vendor: str, opened: Any, words: str) -> None:
 
 
 def test_store_of_another_package_is_named_by_its_url() -> None:
-    """A URL's scheme selects an installed store, and a broken one is reported."""
+    """A URL scheme selects an installed package's store; a broken one is reported."""
     assert "MemoryStorage" == type(open_storage("ours://here")).__name__
     assert "AsyncMemoryStorage" == type(aopen_storage("ours://here")).__name__
     with moorage.open({"state": {"url": "ours://here"}}):
@@ -178,14 +178,14 @@ def test_store_of_another_package_is_named_by_its_url() -> None:
 
 
 def test_webhook_scheme_of_another_package() -> None:
-    """A verifier accepts the name of an installed scheme, and refuses unknown ones."""
+    """A webhook verifier accepts an installed package's scheme, and refuses unknown ones."""
     WebhookVerifier("ours", "hidden" * 6)
     with pytest.raises(ConfigurationError, match="ours_points:text, which is no scheme"):
         WebhookVerifier("none", "hidden" * 6)
 
 
 def test_functions_of_another_package_by_file() -> None:
-    """A configuration file can name transforms and other functions."""
+    """A configuration file can name request transforms and classifiers of other packages."""
     vendor = FakeVendor()
     vendor.always(Response(200))
     service = {
@@ -209,7 +209,7 @@ def test_functions_of_another_package_by_file() -> None:
     ],
 )
 def test_missing_functions(name: object, result: str) -> None:
-    """A name of no function is a problem with its path."""
+    """If a named function does not exist, the error has the setting's path."""
     with pytest.raises(ConfigurationError) as excinfo:
         moorage.open({"services": {"a": {"base_url": "https://a.example", "classify": name}}})
 

@@ -1,4 +1,4 @@
-"""The tree of errors: texts, fields, pickling, and hidden values."""
+"""The hierarchy of errors: messages, fields, pickling, and hidden values."""
 
 import copy
 import pickle
@@ -21,7 +21,7 @@ SOON = datetime(2031, 5, 6, 7, 8, 9, 10_000, tzinfo=UTC)
 
 
 def drawn() -> dict[str, str | None]:
-    """Return each class of the tree in the module's docstring, with its parent."""
+    """Return the error classes in the module docstring's tree, with their parents."""
     assert errors.__doc__
     tree = errors.__doc__.split("\n\n")[1]
     ancestors: list[str] = []
@@ -37,7 +37,7 @@ def drawn() -> dict[str, str | None]:
 
 
 def public(kind: type[ConnectorError]) -> str | None:
-    """Return the nearest public base class."""
+    """Return the nearest public base class of an error class."""
     for base in kind.__mro__[1:]:
         if issubclass(base, ConnectorError) and not base.__name__.startswith("_"):
             return base.__name__
@@ -66,7 +66,7 @@ class Declined(errors.PaymentDeclined):
 
 
 def test_tree_is_as_drawn() -> None:
-    """The docstring's tree has every class at its place, and no others."""
+    """The tree in the docstring has every error class at its place, and no others."""
     for value in vars(errors).values():
         if isinstance(value, type) and issubclass(value, BaseException):
             assert issubclass(value, ConnectorError)
@@ -75,7 +75,7 @@ def test_tree_is_as_drawn() -> None:
 
 @ALL
 def test_message_has_event_and_remedy(kind: type[ConnectorError]) -> None:
-    """The text of an error says what happened and what to do."""
+    """An error's text says what happened and what to do."""
     error = kind("the till is empty", service="bank", operation="pay")
 
     assert f"bank.pay: the till is empty. {kind.remedy}" == str(error)
@@ -85,7 +85,7 @@ def test_message_has_event_and_remedy(kind: type[ConnectorError]) -> None:
 
 @ALL
 def test_every_class_has_a_docstring(kind: type[ConnectorError]) -> None:
-    """Every class has a docstring that says what happened."""
+    """Every error class has a docstring that says what happened."""
     assert kind.__doc__
     assert kind.__doc__ != ConnectorError.__doc__ or kind is ConnectorError
 
@@ -115,7 +115,7 @@ def test_errors_can_be_pickled(kind: type[ConnectorError]) -> None:
 
 
 def test_subclasses_can_be_pickled() -> None:
-    """A subclass can be pickled and copied, whatever its constructor needs."""
+    """Subclasses of errors can be pickled and copied, whatever their constructor requires."""
     error = Declined("4242")
 
     for copied_error in (pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error)):  # noqa: S301 - our own
@@ -128,7 +128,7 @@ def test_subclasses_can_be_pickled() -> None:
     "kind", [errors.VendorRejected, errors.VendorFailed, errors.AuthenticationFailed]
 )
 def test_response_is_not_pickled(kind: type[errors.VendorFailed]) -> None:
-    """A vendor's response, which may echo a secret, is not pickled; its code and text are."""
+    """Pickling an error drops the vendor's response, which may contain a secret."""
     answer = Response(418, Headers({"X-Echo": "hunter2"}), b"hunter2")
     error = kind("no tea", status=418, vendor_code="teapot", vendor_message="I'm a teapot")
     error.response = answer
@@ -150,7 +150,7 @@ def test_response_is_not_pickled(kind: type[errors.VendorFailed]) -> None:
 
 @ALL
 def test_copies_share_no_notes(kind: type[ConnectorError]) -> None:
-    """A note on a copy, or on an error that was stored, appears on no other."""
+    """A note added to a copied or stored error does not appear on the original."""
     error = kind("the till is empty")
     error.add_note("first")
     build, arguments = error.__reduce__()
@@ -165,7 +165,7 @@ def test_copies_share_no_notes(kind: type[ConnectorError]) -> None:
 
 
 def test_message_has_service_time_and_attempts() -> None:
-    """The text names the service, the time to come back, and the attempts if several."""
+    """An error's text has the service, the retry time and the number of attempts."""
     error = errors.RateLimitExceeded("too fast!", service="vat", retry_at=SOON, attempts=2)
 
     assert (
@@ -175,7 +175,7 @@ def test_message_has_service_time_and_attempts() -> None:
 
 
 def test_time_without_a_zone_is_in_utc() -> None:
-    """A time to come back without a zone is taken as UTC."""
+    """A retry time without a time zone counts as UTC."""
     error = errors.RateLimitExceeded("too fast!", retry_at=SOON.replace(tzinfo=None))
     assert SOON == error.retry_at
 
@@ -192,19 +192,19 @@ def test_configuration_errors_have_a_path() -> None:
 
 
 def test_remedy_can_be_replaced() -> None:
-    """The code that raises an error may give a better remedy."""
+    """Code that raises an error can pass a better remedy."""
     assert "broken. Kick it." == str(errors.VendorFailed("broken", remedy="Kick it."))
 
 
 @ALL
 def test_retryable_can_be_overridden(kind: type[ConnectorError]) -> None:
-    """Each class is retryable or not, and an error may override it."""
+    """Each error class is retryable or not, and a single error can override that."""
     assert kind.retryable is kind("?").retryable
     assert [True, False] == [kind("?", retryable=result).retryable for result in (True, False)]
 
 
 def test_fields_have_safe_defaults() -> None:
-    """An unknown field of an error has a default that promises nothing."""
+    """The default of each error field is the cautious value."""
     assert errors.ConnectionFailed("?").may_have_been_processed
     assert not errors.DeadlineExceeded("?").may_have_been_processed
     assert not errors.RateLimitExceeded("?").by_vendor
@@ -220,7 +220,7 @@ def test_fields_have_safe_defaults() -> None:
 
 
 def test_correlation_id_is_made_when_it_is_read() -> None:
-    """An id that is made late is made once, and travels with copies and pickles."""
+    """A correlation id that is created late is created once, and kept in copies and pickles."""
     numbers: list[int] = []
 
     def make(number: int) -> str:

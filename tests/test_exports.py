@@ -37,13 +37,13 @@ def test_types_and_names_agree() -> None:
 
 
 def test_everything_is_where_type_checkers_look() -> None:
-    """Each export is the very object that type checkers see."""
+    """Each export is the same object that type checkers see."""
     for name, home_directory in typed().items():
         assert getattr(importlib.import_module(home_directory), name) is getattr(moorage, name)
 
 
 def test_import_star() -> None:
-    """`from moorage import *` imports every export and nothing else."""
+    """`from moorage import *` imports all exports and nothing else."""
     options: dict[str, object] = {}
     exec("from moorage import *", options)  # noqa: S102 - there is no other way to ask for a star
     del options["__builtins__"]
@@ -52,7 +52,7 @@ def test_import_star() -> None:
 
 
 def test_exports_are_cached() -> None:
-    """An export is looked up once."""
+    """An export is imported at its first use only."""
     moorage.__dict__.pop("Money", None)
     first = moorage.Money
 
@@ -61,7 +61,7 @@ def test_exports_are_cached() -> None:
 
 
 def test_unknown_names_are_named() -> None:
-    """A misspelt export fails as in any other module."""
+    """A misspelt export raises the usual error."""
     with pytest.raises(AttributeError, match="'moorage' has no attribute 'Monkey'"):
         _ = moorage.Monkey  # type: ignore[attr-defined]  # misspelt on purpose
 
@@ -79,7 +79,7 @@ def test_every_error_is_exported() -> None:
 
 @pytest.mark.parametrize("name", moorage.__all__)
 def test_exports_are_documented(name: str) -> None:
-    """Every export has a docstring of its own."""
+    """Every export has its own docstring."""
     export = getattr(moorage, name)
     assert inspect.isfunction(export) or "__doc__" in vars(export)
     words = inspect.getdoc(export)
@@ -108,7 +108,7 @@ def test_methods_are_documented(name: str) -> None:
 
 
 def test_operations_are_loaded_by_name() -> None:
-    """The module lists the operations of every contract, and has no other name."""
+    """The operations module lists the operations of every contract, and has no other name."""
     operations = importlib.import_module("moorage.operations")
     contracts = ("Email", "Payments", "Shipping", "Sms", "Storage")
 

@@ -1,4 +1,4 @@
-"""Operations on the fast path: what it hands over to the flow, and what it refuses."""
+"""Connector operations on the fast path: those it leaves to others, and those it refuses."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ if TYPE_CHECKING:
 
 
 class Stopped(BaseException):
-    """An interruption."""
+    """An exception like KeyboardInterrupt, which interrupts a call."""
 
 
 @attrs.frozen
 class Find:
-    """An operation whose attempts do what a test says."""
+    """A connector operation whose attempts do what the test says."""
 
     work: Callable[[OperationAttempt], Any]
     repeatable: bool = True
@@ -55,7 +55,7 @@ class Find:
         return self.work(attempt)
 
     def judge(self, error: Exception) -> ConnectorError | None:
-        """Judge an error of the foreign library."""
+        """Classify an error of the foreign library."""
         if isinstance(error, OSError):
             return VendorFailed("It failed.")
         if type(error) is ZeroDivisionError:
@@ -73,7 +73,7 @@ def fail(error: BaseException) -> Callable[[], Any]:
 
 
 class Lab:
-    """A manager of one mode, whose fast path knows the service "v"."""
+    """A manager of one mode, whose fast path is prepared for the service "v"."""
 
     def __init__(self, mode: str, **settings: Any) -> None:
         self.clock = Clock()
@@ -91,7 +91,7 @@ class Lab:
         assert self.perform(1) == 1
 
     def perform(self, *results: Any, **options: Any) -> Any:
-        """Perform an operation whose attempts have these results, one after another."""
+        """Perform an operation whose attempts have these results, in order."""
         remaining_results = list(results)
         fields = {name: options.pop(name) for name in ("name", "repeatable") if name in options}
 
@@ -110,19 +110,19 @@ class Lab:
 
 @pytest.fixture(params=["sync", "async"])
 def labs(request: pytest.FixtureRequest) -> Callable[..., Lab]:
-    """Make managers of each mode."""
+    """Return a function that creates a lab in this mode."""
     return lambda **settings: Lab(request.param, **settings)
 
 
 def test_operation_waits_for_a_limit(labs: Callable[..., Lab]) -> None:
-    """An operation that a limit delays waits, and then succeeds."""
+    """An operation that a rate limit delays waits, and then succeeds."""
     lab = labs(limits=(RateLimitConfig.per_second(1),))
     assert [lab.perform(2), lab.perform(3)] == [2, 3]
     assert lab.clock.slept
 
 
 def test_operation_is_refused_by_a_limit(labs: Callable[..., Lab]) -> None:
-    """An operation that may not wait is refused, and the error names it."""
+    """A rate limit refuses an operation that may not wait, and the error names it."""
     lab = labs(limits=(RateLimitConfig.per_second(1),), max_limit_wait=0)
     with pytest.raises(RateLimitExceeded) as caught:
         lab.perform(2)
@@ -131,7 +131,7 @@ def test_operation_is_refused_by_a_limit(labs: Callable[..., Lab]) -> None:
 
 
 def test_operation_is_refused_by_a_circuit(labs: Callable[..., Lab]) -> None:
-    """A failure of an operation counts for the circuit, which then refuses the next one."""
+    """A failed operation counts for the circuit, which then refuses the next one."""
     lab = labs(circuit=CircuitBreakerConfig(failures=1))
     with pytest.raises(VendorFailed):
         lab.perform(fail(OSError()))
@@ -142,7 +142,7 @@ def test_operation_is_refused_by_a_circuit(labs: Callable[..., Lab]) -> None:
 
 @pytest.mark.parametrize("limits", [(), (RateLimitConfig.per_second(1),)], ids=["free", "waited"])
 def test_interruption_is_raised(labs: Callable[..., Lab], limits: Any) -> None:
-    """An interrupted operation, also one that waited for a limit, leaves the limit usable."""
+    """After an interrupted operation the rate limit stays usable."""
     lab = labs(limits=limits)
     with pytest.raises(Stopped):
         lab.perform(fail(Stopped()))
@@ -150,14 +150,14 @@ def test_interruption_is_raised(labs: Callable[..., Lab], limits: Any) -> None:
 
 
 def test_failed_operation_is_repeated(labs: Callable[..., Lab]) -> None:
-    """A repeatable operation is repeated after a failure that leaves open what happened."""
+    """A repeatable operation is retried after a failure with an unknown outcome."""
     lab = labs(retry=RetryPolicy(2, 0))
     assert lab.perform(fail(OSError()), 2) == 2
     assert [attempt.number for attempt in lab.attempts[1:]] == [1, 2]
 
 
 def test_failed_operation_with_an_effect_is_not_repeated(labs: Callable[..., Lab]) -> None:
-    """Any other operation is not repeated after such a failure."""
+    """An operation that is not repeatable is not retried after an unknown outcome."""
     lab = labs(retry=RetryPolicy(2, 0))
     with pytest.raises(VendorFailed) as caught:
         lab.perform(fail(OSError()), 2, repeatable=False)
@@ -165,7 +165,7 @@ def test_failed_operation_with_an_effect_is_not_repeated(labs: Callable[..., Lab
 
 
 def test_error_of_another_call_proves_nothing(labs: Callable[..., Lab]) -> None:
-    """An unsent request of another call inside an operation does not prove that it did nothing."""
+    """If a nested call was not sent, the outer operation may still have had an effect."""
     lab = labs(retry=RetryPolicy(2, 0))
     inner = ConnectorManager([Service("inner", retry=None, circuit=None)])
 
@@ -181,7 +181,7 @@ def test_error_of_another_call_proves_nothing(labs: Callable[..., Lab]) -> None:
 
 
 def test_mistake_in_judge_is_raised_and_frees_the_probe(labs: Callable[..., Lab]) -> None:
-    """An exception of `judge` itself is raised, and the circuit admits the next probe."""
+    """If an operation's `judge` raises, the error is raised and the circuit's probe freed."""
     lab = labs(circuit=CircuitBreakerConfig(failures=1, open_for=5))
     with pytest.raises(VendorFailed):
         lab.perform(fail(OSError()))
@@ -192,7 +192,7 @@ def test_mistake_in_judge_is_raised_and_frees_the_probe(labs: Callable[..., Lab]
 
 
 def test_endpoint_of_the_operations_name_applies(labs: Callable[..., Lab]) -> None:
-    """The time limit of the endpoint with the operation's name applies to its attempts."""
+    """The time limit of the endpoint with the operation's name applies."""
     lab = labs(endpoints=(Endpoint("rates.find", attempt_timeout=3.0),), timeout=9.0)
     lab.perform(2)
     lab.perform(2, name="rates.other")
@@ -202,7 +202,7 @@ def test_endpoint_of_the_operations_name_applies(labs: Callable[..., Lab]) -> No
 
 
 def test_endpoint_that_was_not_called_yet_applies(labs: Callable[..., Lab]) -> None:
-    """An endpoint applies to its first operation, too, after others have been performed."""
+    """An endpoint's time limit applies to its first call, after calls of other operations."""
     lab = labs(endpoints=(Endpoint("rates.list", attempt_timeout=3.0),), timeout=9.0)
     lab.perform(2)
     lab.perform(2, name="rates.list")
@@ -210,7 +210,7 @@ def test_endpoint_that_was_not_called_yet_applies(labs: Callable[..., Lab]) -> N
 
 
 def test_attempt_knows_its_tenant(labs: Callable[..., Lab]) -> None:
-    """An attempt knows the tenant of its call, and has no key."""
+    """An operation's attempt has the tenant of its call, and no key."""
     lab = labs()
     for _ in range(2):
         lab.perform(2, tenant="acme")
@@ -218,7 +218,7 @@ def test_attempt_knows_its_tenant(labs: Callable[..., Lab]) -> None:
 
 
 def test_name_that_is_no_text_is_refused(labs: Callable[..., Lab]) -> None:
-    """A tenant that is no text is refused like everywhere."""
+    """A tenant that is not a text is refused."""
     lab = labs()
     with pytest.raises(InvalidData):
         lab.perform(2, tenant=[])
@@ -226,7 +226,7 @@ def test_name_that_is_no_text_is_refused(labs: Callable[..., Lab]) -> None:
 
 
 def test_full_bulkhead_refuses_an_operation(labs: Callable[..., Lab]) -> None:
-    """A second operation is refused while the only slot is taken."""
+    """A full bulkhead refuses a second operation."""
     lab = labs(bulkhead=BulkheadConfig(1))
     if lab.mode == "sync":
         with pytest.raises(BulkheadFull):
@@ -235,7 +235,7 @@ def test_full_bulkhead_refuses_an_operation(labs: Callable[..., Lab]) -> None:
 
 
 def test_dry_run_performs_safe_operations_only() -> None:
-    """A manager that only rehearses performs no operation that changes something."""
+    """In dry-run mode, a manager performs only operations that change nothing."""
     manager = ConnectorManager([Service("v", circuit=None)], dry_run=True)
     for _ in range(2):
         assert manager.perform("v", Find(lambda _: 1)) == 1
@@ -244,7 +244,7 @@ def test_dry_run_performs_safe_operations_only() -> None:
 
 
 def test_members_of_an_instance_are_enough() -> None:
-    """An operation may have its members in its instance instead of its class."""
+    """An operation may have its methods as instance attributes."""
 
     class Loose:
         def __init__(self) -> None:
@@ -261,7 +261,7 @@ def test_members_of_an_instance_are_enough() -> None:
 
 
 def test_late_operation_is_cancelled_and_may_have_happened() -> None:
-    """An asynchronous operation is cancelled at the end of its time."""
+    """An asynchronous operation is cancelled at its timeout, and may have taken effect."""
 
     async def overrun(kind: type[ConnectorError], **settings: Any) -> None:
         manager = AsyncConnectorManager([Service("v", retry=None, circuit=None, **settings)])
@@ -283,7 +283,7 @@ def test_late_operation_is_cancelled_and_may_have_happened() -> None:
 
 
 def test_operation_without_an_awaitable_is_refused() -> None:
-    """An asynchronous manager refuses an operation that returns no awaitable."""
+    """An asynchronous manager refuses an operation whose `perform` returns no awaitable."""
 
     async def perform() -> None:
         manager = AsyncConnectorManager([Service("v", circuit=None)])

@@ -1,4 +1,4 @@
-"""A request on the fast path ends exactly as one on the full path."""
+"""Calls on the fast path behave exactly as on the general path."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _is_success(event: Event) -> bool:
 
 
 def _without_names(events: list[Event]) -> list[Event]:
-    """Events without ids, which are numbered by those that are made."""
+    """Return events without their ids, which differ between runs."""
     return [attrs.evolve(event, request_id=None) for event in events]
 
 
@@ -110,7 +110,7 @@ def _setting(mode: str, data: st.DataObject, **rules: Any) -> Setting:
 
 
 def _check(play: Callable[[Setting], Story], setting: Setting) -> None:
-    """Compare the fast path and the flow, with and without observers."""
+    """Compare a scenario on the fast and the general path, with and without observers."""
     alone, observed_run = play(setting), play(attrs.evolve(setting, observed=True))
     slow_run = play(attrs.evolve(setting, observed=True, fast=False))
 
@@ -126,7 +126,7 @@ def _check(play: Callable[[Setting], Story], setting: Setting) -> None:
 @settings(max_examples=50)
 @given(data=st.data())
 def test_every_way_of_a_request_ends_alike(mode: str, data: st.DataObject) -> None:
-    """Answers, errors, waits, events and sent requests are equal on every path."""
+    """Requests have the same responses, errors, waits and events on every path."""
     requests = data.draw(st.lists(st.sampled_from(REQUESTS), min_size=2, max_size=5))
     _check(lambda setting: setting.send(requests), _setting(mode, data))
 
@@ -135,7 +135,7 @@ def test_every_way_of_a_request_ends_alike(mode: str, data: st.DataObject) -> No
 @settings(max_examples=50)
 @given(data=st.data())
 def test_every_way_of_a_function_ends_alike(mode: str, data: st.DataObject) -> None:
-    """Values, errors, waits and events of a function are equal on every path."""
+    """Functions have the same values, errors, waits and events on every path."""
     _check(lambda setting: setting.run(5), _setting(mode, data))
 
 
@@ -143,7 +143,7 @@ def test_every_way_of_a_function_ends_alike(mode: str, data: st.DataObject) -> N
 @settings(max_examples=50)
 @given(data=st.data())
 def test_every_way_of_an_operation_ends_alike(mode: str, data: st.DataObject) -> None:
-    """Results, errors, waits, time limits and events of an operation are equal on every path."""
+    """Operations have the same results, errors, waits, time limits and events on every path."""
     repeatable = data.draw(st.booleans())
     named = data.draw(st.sampled_from([(), (Endpoint("rates.find", retry=RetryPolicy(2, 0)),)]))
     setting = _setting(mode, data, endpoints=named)
@@ -153,7 +153,7 @@ def test_every_way_of_an_operation_ends_alike(mode: str, data: st.DataObject) ->
 
 
 def _keyed(mode: str, data: st.DataObject) -> Setting:
-    """A setting with idempotency keys, some of which are repeated."""
+    """Return a scenario with idempotency keys, some of them repeated."""
     keys = st.lists(st.sampled_from(["a", "b", "not\n valid", None]), min_size=2, max_size=5)
     rules = data.draw(st.sampled_from(KEYS))
     return attrs.evolve(_setting(mode, data, **rules), keys=data.draw(keys))
@@ -163,7 +163,7 @@ def _keyed(mode: str, data: st.DataObject) -> Setting:
 @settings(max_examples=80)
 @given(data=st.data())
 def test_every_way_of_a_request_with_a_key_ends_alike(mode: str, data: st.DataObject) -> None:
-    """New and repeated keys of requests end with the same answers and events on every path."""
+    """Requests with new and repeated keys have the same responses and events on every path."""
     post = REQUESTS[5]
     requests = data.draw(st.lists(st.sampled_from([post, post, *REQUESTS]), min_size=2, max_size=5))
     _check(lambda setting: setting.send(requests), _keyed(mode, data))
@@ -173,13 +173,13 @@ def test_every_way_of_a_request_with_a_key_ends_alike(mode: str, data: st.DataOb
 @settings(max_examples=50)
 @given(data=st.data())
 def test_every_way_of_a_function_with_a_key_ends_alike(mode: str, data: st.DataObject) -> None:
-    """New and repeated keys of functions end with the same values and events on every path."""
+    """Functions with new and repeated keys have the same values and events on every path."""
     _check(lambda setting: setting.run(5), _keyed(mode, data))
 
 
 @pytest.mark.parametrize("mode", ["plain", "awaited"])
 def test_interrupted_retry_ends_alike(mode: str) -> None:
-    """A call whose second attempt is interrupted reports the same events on every path."""
+    """A call whose second attempt is interrupted emits the same events on every path."""
     setting = Setting(
         mode=mode,
         services=[Service("v", base_url=BASE)],
@@ -204,7 +204,7 @@ def test_interrupted_retry_ends_alike(mode: str) -> None:
 
 @pytest.mark.parametrize("mode", ["plain", "awaited"])
 def test_interruption_ends_alike(mode: str) -> None:
-    """An interrupted request or function is reported, and the next one is made, in the same way."""
+    """An interrupted call, and the next one, emit the same events on every path."""
     setting = Setting(
         mode=mode,
         services=[Service("v", base_url=BASE, circuit=CircuitBreakerConfig(failures=1))],
@@ -225,7 +225,7 @@ def test_interruption_ends_alike(mode: str) -> None:
 
 
 def test_quick_call_teaches_a_recorder_what_it_sends() -> None:
-    """A recording client learns the call's credentials on the fast path, too."""
+    """A recording HTTP client learns the call's secrets on the fast path, too."""
     taught: list[Any] = []
 
     class Recorder:
@@ -247,7 +247,7 @@ def test_quick_call_teaches_a_recorder_what_it_sends() -> None:
 
 
 def test_fast_path_function_is_cancelled() -> None:
-    """An asynchronous function is cancelled at the service's timeout and not retried."""
+    """On the fast path, an asynchronous function is cancelled at the service's timeout."""
 
     async def overrun() -> None:
         async with AsyncConnectorManager([Service("vat", timeout=0.01)]) as manager:
@@ -259,7 +259,7 @@ def test_fast_path_function_is_cancelled() -> None:
 
 
 def test_fast_path_function_may_return_a_future() -> None:
-    """A future is awaited like a coroutine."""
+    """On the fast path, a future that a function returns is awaited."""
 
     async def ask() -> str:
         future = asyncio.get_running_loop().create_future()
@@ -272,7 +272,7 @@ def test_fast_path_function_may_return_a_future() -> None:
 
 
 def test_fast_path_function_ends_with_the_timeout_of_its_call() -> None:
-    """An asynchronous function may wait within the timeout of its call, and no longer."""
+    """On the fast path, the timeout of the call limits an asynchronous function."""
 
     async def call() -> None:
         async with AsyncConnectorManager([Service("vat")]) as manager:
@@ -295,7 +295,7 @@ def test_fast_path_function_ends_with_the_timeout_of_its_call() -> None:
 def test_fast_path_emits_the_events_that_are_observed(
     kind: type[Event], expected: list[str]
 ) -> None:
-    """An observer of one class of events receives each such event of a call on the fast path."""
+    """On the fast path, an observer of one event class gets each such event."""
     reports: list[str] = []
 
     class Observer:
@@ -312,7 +312,7 @@ def test_fast_path_emits_the_events_that_are_observed(
 
 
 def test_full_bulkhead_refuses_a_call_on_the_fast_path() -> None:
-    """A second call is refused while the only slot of a bulkhead is taken, and fits afterwards."""
+    """On the fast path, a full bulkhead refuses a second call until the first has ended."""
     service = Service("vat", base_url=BASE, retry=None, bulkhead=BulkheadConfig(1))
 
     class Client:
@@ -335,7 +335,7 @@ def test_full_bulkhead_refuses_a_call_on_the_fast_path() -> None:
 
 
 def test_full_bulkhead_refuses_an_asynchronous_call_on_the_fast_path() -> None:
-    """The same of an asynchronous manager."""
+    """On the fast path, a full bulkhead refuses a second asynchronous call."""
     service = Service("vat", base_url=BASE, retry=None, bulkhead=BulkheadConfig(1))
 
     class Client:
@@ -368,7 +368,7 @@ def test_full_bulkhead_refuses_an_asynchronous_call_on_the_fast_path() -> None:
 
 
 def test_stopped_function_frees_its_slot() -> None:
-    """An interruption in a function leaves room in the bulkhead for the next call."""
+    """After a function is interrupted, its bulkhead slot is free."""
     manager = ConnectorManager([Service("vat", retry=None, bulkhead=BulkheadConfig(1))])
 
     def stop() -> None:
@@ -381,7 +381,7 @@ def test_stopped_function_frees_its_slot() -> None:
 
 
 def test_refused_call_has_an_id_of_its_start() -> None:
-    """The id of a call that is refused at once is made when it is read, and sorts by its start."""
+    """A refused call's id is created when it is read, but sorts by the call's start."""
     limit = RateLimitConfig.per_minute(2)
     service = Service("vat", limits=limit, max_limit_wait=0, retry=None)
     clock = Clock()

@@ -1,4 +1,4 @@
-"""Idempotency keys on the fast path: what one command and one request cannot decide."""
+"""Idempotency keys on the fast path, and what it leaves to the general path."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ STORED_KEY = "{:v}:key:k"
 
 
 class Stopped(BaseException):
-    """An interruption."""
+    """An exception like KeyboardInterrupt, which interrupts a call."""
 
 
 class RecordingStorage(MemoryStorage):
-    """A store that remembers its commands, and can interrupt the caller after one of them."""
+    """A store that records its commands, and can interrupt the caller after one."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -57,7 +57,7 @@ class RecordingStorage(MemoryStorage):
 
 
 class Client:
-    """An HTTP client that runs a function, counts the request, and returns a success."""
+    """An HTTP client that runs a function, counts its requests, and returns a success."""
 
     def __init__(self) -> None:
         self.meanwhile: Callable[[], object] = int
@@ -74,7 +74,7 @@ class Client:
 
 
 class AsyncClient(Client):
-    """The asynchronous client, which waits once."""
+    """The asynchronous variant of `Client`, which suspends once."""
 
     async def send(self, *_: object) -> Response:  # type: ignore[override]  # awaited
         """Return a success later."""
@@ -88,7 +88,7 @@ class AsyncClient(Client):
 
 
 class Scene:
-    """A manager that has made its first call, its client and its store."""
+    """A manager that has made its first call, with its client and store."""
 
     def __init__(self, *, dry_run: bool = False, **options: Any) -> None:
         self.client, self.store = Client(), RecordingStorage()
@@ -107,14 +107,14 @@ class Scene:
         return self.manager.call("v", POST, idempotency_key="k")
 
     def act(self, verb: str) -> object:
-        """Send a request with a key, or run a function with it."""
+        """Send a request with a key, or run a function under it."""
         if verb == "call":
             return self.pay()
         return self.manager.run("v", self.client.send, idempotency_key="k")
 
 
 def test_new_key_needs_two_commands() -> None:
-    """A new key is claimed and admitted by one command, and settled by another one."""
+    """On the fast path, a new key needs two store commands: to claim and to settle it."""
     scene = Scene()
 
     scene.pay()
@@ -127,7 +127,7 @@ def test_new_key_needs_two_commands() -> None:
     "options", [{"bulkhead": BulkheadConfig(1)}, {"observers": [lambda _: None]}]
 )
 def test_other_calls_take_one_command_after_the_other(options: dict[str, Any]) -> None:
-    """With a bulkhead or an observer of successes the flow claims the key."""
+    """With a bulkhead or an observer, the general path claims the key with separate commands."""
     observers = options.pop("observers", [])
     client, store = Client(), RecordingStorage()
     manager = ConnectorManager(
@@ -145,7 +145,7 @@ def test_other_calls_take_one_command_after_the_other(options: dict[str, Any]) -
 
 
 def test_request_that_may_be_wrong_is_left_to_the_flow() -> None:
-    """A request with a query, and one with a large body, are sent by the flow."""
+    """A request with a query or a large body is left to the general path."""
     scene = Scene()
 
     scene.manager.call("v", Request.post("/", query={"a": "b"}), idempotency_key="a")
@@ -155,7 +155,7 @@ def test_request_that_may_be_wrong_is_left_to_the_flow() -> None:
 
 
 def test_answer_of_another_holder_wins() -> None:
-    """If the key was settled meanwhile, the stored answer is returned in place of the new one."""
+    """If another process settled the key meanwhile, its stored response is returned."""
     scene = Scene()
 
     def settle() -> None:
@@ -176,7 +176,7 @@ def test_answer_of_another_holder_wins() -> None:
 
 
 def test_answer_that_cannot_be_stored_is_returned() -> None:
-    """An unreadable state does not take the answer away; only a repeat meets it."""
+    """If a response cannot be stored, it is still returned; only a repeat raises an error."""
     scene = Scene()
 
     def spoil() -> None:
@@ -191,7 +191,7 @@ def test_answer_that_cannot_be_stored_is_returned() -> None:
 
 
 def test_sealed_answer_is_replayed() -> None:
-    """With a cipher the answer is stored encrypted, and a repeat gets it."""
+    """With a cipher, the stored response is encrypted, and a repeat returns it."""
     scene = Scene(cipher=Reverse())
 
     assert [False, True] == [scene.pay().replayed, scene.pay().replayed]
@@ -201,7 +201,7 @@ def test_sealed_answer_is_replayed() -> None:
 
 @pytest.mark.parametrize("verb", ["call", "run"])
 def test_interruption_in_the_store_frees_the_key(verb: str) -> None:
-    """A claim whose answer was lost is withdrawn, since nothing was sent."""
+    """If the store's reply to a claim is lost, the claim is withdrawn, as nothing was sent."""
     scene = Scene()
     scene.store.interrupted = KeyAdmission
     with pytest.raises(Stopped):
@@ -214,7 +214,7 @@ def test_interruption_in_the_store_frees_the_key(verb: str) -> None:
 
 @pytest.mark.parametrize("verb", ["call", "run"])
 def test_interruption_after_the_answer_loses_nothing(verb: str) -> None:
-    """An answer that was stored before an interruption is replayed."""
+    """A response that was stored before an interruption is returned to a repeat."""
     scene = Scene()
     scene.store.interrupted = Settle
 
@@ -226,7 +226,7 @@ def test_interruption_after_the_answer_loses_nothing(verb: str) -> None:
 
 @pytest.mark.parametrize("verb", ["call", "run"])
 def test_interrupted_attempt_leaves_the_key_unknown(verb: str) -> None:
-    """A key whose attempt was interrupted is unknown, and is not sent again."""
+    """If an attempt is interrupted, its key's outcome is unknown, and it is not sent again."""
     scene = Scene(circuit=CircuitBreakerConfig(failures=1))
 
     def stop() -> None:
@@ -242,7 +242,7 @@ def test_interrupted_attempt_leaves_the_key_unknown(verb: str) -> None:
 
 
 def test_cancelled_attempt_leaves_the_key_unknown() -> None:
-    """A task that is cancelled while its request is under way leaves an unknown key."""
+    """If a task is cancelled during its request, the key's outcome is unknown."""
 
     async def play() -> int:
         client: Any = AsyncClient()
@@ -261,7 +261,7 @@ def test_cancelled_attempt_leaves_the_key_unknown() -> None:
 
 
 class Reverse:
-    """A cipher that reverses the bytes."""
+    """A cipher that reverses the bytes, for tests."""
 
     def seal(self, content: bytes, about: bytes) -> bytes:
         """Return the reverse."""
@@ -271,7 +271,7 @@ class Reverse:
 
 
 def test_asynchronous_keys_end_as_synchronous_ones() -> None:
-    """A sealed answer is replayed, and an interruption of any attempt leaves an unknown key."""
+    """With an asynchronous manager, keys replay and end as with a synchronous one."""
     failures: list[BaseException] = [
         ConnectionFailed("refused.", may_have_been_processed=False),
         Stopped(),
@@ -305,7 +305,7 @@ def test_asynchronous_keys_end_as_synchronous_ones() -> None:
 
 
 def test_function_that_returns_an_awaitable_leaves_the_key_unknown() -> None:
-    """A function that was called for nothing is not called again under its key."""
+    """A function that wrongly returns an awaitable is not called again under its key."""
     scene = Scene()
 
     async def later() -> None:
@@ -319,7 +319,7 @@ def test_function_that_returns_an_awaitable_leaves_the_key_unknown() -> None:
 
 
 def test_rehearsal_refuses_keys() -> None:
-    """A manager that only rehearses calls no function under a key."""
+    """In dry-run mode, a manager calls no function with a key."""
     scene = Scene(dry_run=True)
     scene.manager.run("v", int)
 

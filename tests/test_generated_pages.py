@@ -24,7 +24,7 @@ def rows(text: str) -> list[list[str]]:
 
 
 def test_every_scheme_has_a_row() -> None:
-    """The table of webhook schemes has a row for each."""
+    """The page of webhook schemes has a table row for each scheme."""
     row_names = [row[0].strip("`") for row in rows(presets.page())]
 
     assert list(PRESETS) == row_names[2:]
@@ -35,7 +35,7 @@ PAGES = [presets.page, vendors.page, configuration.page, commands.page, telemetr
 
 @pytest.mark.parametrize("page", PAGES)
 def test_tables_are_whole(page: Callable[[], str]) -> None:
-    """A table begins on its own line, and all its rows have the same number of cells."""
+    """Every table begins on its own line, and its rows have the same number of cells."""
     for part in page().split("\n\n"):
         table = rows(part)
         assert {len(row) for row in table} == ({len(table[0])} if table else set())
@@ -44,7 +44,7 @@ def test_tables_are_whole(page: Callable[[], str]) -> None:
 
 @pytest.mark.parametrize("name", vendor_names())
 def test_every_option_has_a_row(name: str) -> None:
-    """The reference of configurations has a table for each vendor, with each of its options."""
+    """The configuration reference has a table for each vendor, with each option."""
     part = configuration.page().partition(f"## `[vendors.<name>]`, {name}\n")[2]
     reports = {row[0].strip("`") for row in rows(part.partition("\n## ")[0])[2:]}
     options = {field.name for field in attrs.fields(cast("Any", vendor_class(name)))}
@@ -55,7 +55,7 @@ def test_every_option_has_a_row(name: str) -> None:
 
 @pytest.mark.parametrize("name", vendor_names())
 def test_every_vendor_has_a_column(name: str) -> None:
-    """The table of a contract shows each vendor's declared capabilities."""
+    """The table of each contract has a column for every vendor's capabilities."""
     result = vendor_class(name)
     for kind in result.kinds:
         part = vendors.page().partition(f"## {CONTRACTS[kind]}\n")[2].partition("\n## ")[0]
@@ -66,7 +66,7 @@ def test_every_vendor_has_a_column(name: str) -> None:
 
 
 def test_vendors_page_is_its_own() -> None:
-    """Every page of a vendor has the vendor's name and is in the navigation."""
+    """Every vendor's page has the vendor's name, and is in the navigation."""
     navigation = (ROOT / "mkdocs.yml").read_text("utf-8")
     pages = [page.stem for page in vendors.PAGES.glob("*.md")]
 
@@ -75,7 +75,7 @@ def test_vendors_page_is_its_own() -> None:
 
 
 def test_every_command_has_a_part() -> None:
-    """The page of commands has every command and a sentence about every option."""
+    """The page of commands has every command, and a sentence for every option."""
     text = commands.page()
     command_names = [
         line.removeprefix("## moorage ") for line in text.splitlines() if "## moorage " in line

@@ -38,7 +38,7 @@ def managed(clock: Clock, **protections: Any) -> ConnectorManager:
 @interrupted.UNTIDY
 @pytest.mark.parametrize("key", [None, "a key"])
 def test_interrupted_call_frees_its_queue_slot(key: str | None) -> None:
-    """A queued call that is interrupted at any point delays no call behind it."""
+    """If a queued call is interrupted at any point, calls behind it are not delayed."""
     struck = 0
     for point in itertools.count():
         clock, due_times = Clock(), list[int]()
@@ -66,7 +66,7 @@ def test_interrupted_call_frees_its_queue_slot(key: str | None) -> None:
     ids=["circuit", "bulkhead", "limit"],
 )
 def test_interrupted_probe_frees_its_slot(protections: dict[str, Any]) -> None:
-    """After a probe is interrupted at any point, the next one may be sent."""
+    """If a circuit probe is interrupted at any point, the next probe can be sent."""
     struck = 0
     for point in itertools.count():
         clock = Clock()
@@ -98,7 +98,7 @@ class SuccessfulClient:
 @interrupted.UNTIDY
 @pytest.mark.parametrize("waits", [False, True])
 def test_interrupted_request_releases_its_grant(waits: bool) -> None:
-    """A request that is interrupted at any point costs others at most its own token."""
+    """A request interrupted at any point loses at most its own rate-limit token."""
     struck = 0
     for point in itertools.count():
         clock, start_time = Clock(), list[int]()
@@ -117,13 +117,13 @@ def test_interrupted_request_releases_its_grant(waits: bool) -> None:
 
 
 class CountingClient:
-    """An HTTP client that remembers the paths of requests, which are their keys."""
+    """An HTTP client that records the paths of requests, which equal their keys."""
 
     def __init__(self) -> None:
         self.keys: list[str] = []
 
     def send(self, request: Request, *_: object) -> Response:
-        """Remember the path, and return a success."""
+        """Record the path, and return a success."""
         self.keys.append(request.path[1:])
         return Response(200)
 
@@ -137,7 +137,7 @@ class CountingClient:
 @interrupted.UNTIDY
 @pytest.mark.parametrize("verb", ["call", "run"])
 def test_interrupted_key_acts_once(verb: str) -> None:
-    """A key that is interrupted at any point acts once at most, and is free if it did not act."""
+    """A call interrupted at any point takes effect at most once; without effect its key is free."""
     outcomes: list[str] = []
     for point in itertools.count():
         clock, client = Clock(), CountingClient()
@@ -172,7 +172,7 @@ def test_interrupted_key_acts_once(verb: str) -> None:
 
 @interrupted.UNTIDY
 def test_interrupted_replay_is_repeated() -> None:
-    """After a replay that is interrupted at any point, the stored answer is still there."""
+    """If a replay is interrupted at any point, its stored response remains."""
     struck = 0
     client = CountingClient()
     manager = ConnectorManager([Service("v", base_url="https://v.example")], http=client)
@@ -188,7 +188,7 @@ def test_interrupted_replay_is_repeated() -> None:
 
 
 def test_interrupted_fast_path_releases_its_grant() -> None:
-    """An interrupted function on the fast path releases a grant that it did not use."""
+    """A fast-path function that is interrupted at any point releases unused grants."""
     clock = Clock()
     manager = managed(clock, limits=(RateLimitConfig.per_second(1),))
     manager.run("v", int)

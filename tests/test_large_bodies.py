@@ -1,4 +1,4 @@
-"""Fingerprints of large bodies."""
+"""Fingerprints of requests with large bodies."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LARGE = b"x" * 300_000
 
 
 class Vendor:
-    """An HTTP client that answers at once."""
+    """An HTTP client that responds at once."""
 
     async def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
         """Answer 200."""
@@ -38,7 +38,7 @@ class Vendor:
 
 
 class Held(ThreadPoolExecutor):
-    """An executor that starts its work only when it is released."""
+    """An executor that starts its work only when the test allows it."""
 
     def __init__(self) -> None:
         super().__init__(max_workers=1)
@@ -57,7 +57,7 @@ class Held(ThreadPoolExecutor):
 
 
 def in_a_loop(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
-    """Run a test in an event loop of its own."""
+    """Run a test in its own event loop."""
 
     @functools.wraps(test)
     def run() -> None:
@@ -67,14 +67,14 @@ def in_a_loop(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], Non
 
 
 def vendor(**options: Any) -> AsyncConnectorManager:
-    """A manager with one service."""
+    """Return a manager with one service."""
     service = Service("vendor", base_url="https://vendor.example")
     return AsyncConnectorManager([service], http=cast("Any", Vendor()), **options)
 
 
 @in_a_loop
 async def test_loop_goes_on_while_a_large_body_is_digested() -> None:
-    """Other tasks take steps between the start and the end of a large body's fingerprint."""
+    """While a large body's fingerprint is computed, other tasks of the event loop run."""
     held_executor, manager = Held(), vendor()
     asyncio.get_running_loop().set_default_executor(held_executor)
     post = Request.post("/files", body=LARGE)
@@ -91,7 +91,7 @@ async def test_loop_goes_on_while_a_large_body_is_digested() -> None:
 
 @in_a_loop
 async def test_small_bodies_need_no_thread() -> None:
-    """The fingerprint of a small body is computed at once."""
+    """The fingerprint of a small body is computed without a thread."""
     held_executor = Held()
     asyncio.get_running_loop().set_default_executor(held_executor)
 
@@ -123,7 +123,7 @@ async def test_cancelled_fingerprint_ends_the_call() -> None:
 
 
 def test_without_asyncio_the_work_is_done_here() -> None:
-    """Where no loop of asyncio's runs, the work is done in the calling thread."""
+    """Outside asyncio, the fingerprint is computed in the calling thread."""
     flow = in_thread(threading.get_ident)
 
     with pytest.raises(StopIteration) as end:
@@ -133,7 +133,7 @@ def test_without_asyncio_the_work_is_done_here() -> None:
 
 
 def test_synchronous_calls_digest_large_bodies_too() -> None:
-    """A synchronous repeat of a large body is recognised."""
+    """A synchronous call with a large body recognises a repeat."""
 
     class SyncVendor:
         def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:

@@ -1,4 +1,4 @@
-"""Both managers with real threads, tasks and clocks."""
+"""Both managers, with real threads, tasks and clocks."""
 
 # ruff: noqa: SLF001 - values of any kind, and a look inside
 
@@ -47,12 +47,12 @@ SERVICE = Service(
 
 
 def clients() -> tuple[Any, Any]:
-    """A vendor and its HTTP client, for each mode."""
+    """Yield a vendor with an HTTP client for each mode."""
     return SyncPort(World(PLAIN).vendor), World(AWAITED).vendor
 
 
 def test_sync_manager_with_defaults() -> None:
-    """With the defaults a synchronous manager calls, batches and streams."""
+    """With default settings, a synchronous manager makes calls, batches and streams."""
     http, _ = clients()
     with ConnectorManager([SERVICE], http=http) as manager:
         assert 200 == manager.call("vat", GET).status
@@ -63,7 +63,7 @@ def test_sync_manager_with_defaults() -> None:
 
 
 def test_async_manager_with_defaults() -> None:
-    """With the defaults an asynchronous manager calls, batches and streams."""
+    """With default settings, an asynchronous manager makes calls, batches and streams."""
 
     async def play() -> None:
         _, http = clients()
@@ -89,7 +89,7 @@ class ClosingClient:
         self.closed = 0
 
     def close(self) -> None:
-        """Count."""
+        """Count the call."""
         self.closed += 1
 
 
@@ -97,12 +97,12 @@ class AsyncClosingClient(ClosingClient):
     """An asynchronous client that counts how often it was closed."""
 
     async def close(self) -> None:  # type: ignore[override]  # of the other mode
-        """Count."""
+        """Count the call."""
         self.closed += 1
 
 
 def test_manager_closes_what_it_opened() -> None:
-    """A manager closes its own client, and creates none that is never used."""
+    """A manager closes the HTTP client that it created, and creates none that is never used."""
     manager = ConnectorManager([SERVICE])
     manager.close()
     custom_client = manager._wired.http._adapter = ClosingClient()
@@ -120,7 +120,7 @@ def test_manager_closes_what_it_opened() -> None:
 
 
 def test_hosts_client_is_not_closed() -> None:
-    """A manager leaves the host's client open."""
+    """A manager does not close an HTTP client that the host passed."""
     http, async_client = clients()
     http.port.close = async_client.close = None
 
@@ -197,7 +197,7 @@ def test_stream_is_an_iterator_of_its_mode() -> None:
 
 @pytest.mark.parametrize("face", [ConnectorManager, AsyncConnectorManager])
 def test_services_may_come_from_anywhere(face: Any) -> None:
-    """Services and observers may be any iterable."""
+    """Services and observers may be passed as any iterable."""
     face(iter([SERVICE]), observers=iter([print]))
 
 
@@ -215,7 +215,7 @@ async def generating_later() -> Any:
 @pytest.mark.parametrize("wrong", [5, None, generating, generating_later])
 @pytest.mark.parametrize("warm", [False, True])
 def test_what_cannot_be_protected_is_refused(wrong: Any, timeout: float | None, warm: Any) -> None:
-    """A value that is not a function, or a generator function, is refused in both modes."""
+    """Values that are not functions, and generator functions, are refused in both modes."""
     plain_manager, later_manager = (
         ConnectorManager([Service("a")]),
         AsyncConnectorManager([Service("a")]),
@@ -240,7 +240,7 @@ def test_what_cannot_be_protected_is_refused(wrong: Any, timeout: float | None, 
 
 
 def test_plain_function_may_return_a_generator() -> None:
-    """A function may return a generator that it created."""
+    """A protected function may return a generator."""
     manager = ConnectorManager([Service("a")])
 
     assert [[1], [1]] == [list(manager.run("a", lambda: (n for n in [1]))) for _ in range(2)]
@@ -249,7 +249,7 @@ def test_plain_function_may_return_a_generator() -> None:
 @pytest.mark.parametrize("face", [ConnectorManager, AsyncConnectorManager])
 @pytest.mark.parametrize("wrong", [Service("a"), None, 5, [5], "a"])
 def test_services_must_be_iterable(face: Any, wrong: Any) -> None:
-    """A single service, or another value, is refused as the services."""
+    """A single service instead of an iterable of services is refused."""
     with pytest.raises(ConfigurationError) as excinfo:
         face(wrong)
 
@@ -259,7 +259,7 @@ def test_services_must_be_iterable(face: Any, wrong: Any) -> None:
 @pytest.mark.parametrize("face", [ConnectorManager, AsyncConnectorManager])
 @pytest.mark.parametrize("wrong", [print, None])
 def test_observers_must_be_iterable(face: Any, wrong: Any) -> None:
-    """A single observer, or None, is refused as the observers."""
+    """A single observer, or None, instead of an iterable is refused."""
     with pytest.raises(ConfigurationError) as excinfo:
         face([], observers=wrong)
 
@@ -273,7 +273,7 @@ FOREIGN = (ValueError("foreign"),) if sys.version_info < (3, 12) else ()
 # Here and not with the services, because mutants are called through frames of their own.
 @sync_and_async
 async def test_error_leaves_no_cycle(world: World) -> None:
-    """An error without references is freed at once, since no frame keeps it."""
+    """An error without references is freed at once, as no traceback frame keeps it."""
     manager = world.manager(SERVICE)
     gc.collect()
     gc.disable()
@@ -294,7 +294,7 @@ async def test_error_leaves_no_cycle(world: World) -> None:
 
 
 class Kept:
-    """A store that its author declares durable."""
+    """A memory store that is declared durable, or not."""
 
     def __init__(self, *, durable: bool = True) -> None:
         self.durable = durable
@@ -306,7 +306,7 @@ MOVING = Service("bank", moves_money=True)
 
 
 def test_money_needs_keys_that_outlive_a_crash() -> None:
-    """Both managers refuse a store for payments' keys that a crash would lose."""
+    """For a service that moves money, both managers refuse a store without durability."""
     for make in (ConnectorManager, AsyncConnectorManager):
         with pytest.raises(ConfigurationError, match="a crash of MemoryStorage loses") as excinfo:
             make([MOVING])
@@ -317,7 +317,7 @@ def test_money_needs_keys_that_outlive_a_crash() -> None:
 
 
 def test_money_is_moved_over_durable_keys_or_by_who_says_so() -> None:
-    """A durable store of keys or of all state is enough, and so is accepting the risk."""
+    """A service that moves money needs a durable store of keys, or `volatile_keys`."""
     ConnectorManager([MOVING], state=Kept())
     ConnectorManager([MOVING], state=Kept(durable=False), claims=Kept())
     ConnectorManager([Service("bank", moves_money=True, volatile_keys=True)])

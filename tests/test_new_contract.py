@@ -1,4 +1,4 @@
-"""A new contract is its own files, and a line or two in three others."""
+"""Adding a contract takes its own files, and a line or two in three others."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ CHECKS: Final = (
 
 
 def run(folder: Path, *arguments: str) -> str:
-    """Return the output of a Python program in a copy of the project."""
+    """Run a Python program in a copy of the project, and return its output."""
     done = subprocess.run(
         [sys.executable, *arguments],
         capture_output=True,
@@ -65,7 +65,7 @@ def run(folder: Path, *arguments: str) -> str:
 
 @pytest.fixture(scope="module", name="project")
 def _project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a copy of the project with the new contract, whose classes are generated."""
+    """Copy the project, add the new contract, and generate its classes."""
     folder = tmp_path_factory.mktemp("project")
     without = shutil.ignore_patterns("__pycache__", "node_modules")
     for part in ("src", "tools", "tests"):
@@ -93,7 +93,7 @@ def _project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_new_contract_works_everywhere(project: Path) -> None:
-    """Hubs, outboxes, stores, schemas and pages know the contract from its declaration."""
+    """Hubs, outboxes, stores, schemas and pages work with a new contract."""
     found_results: dict[str, Any] = json.loads(run(project, "use.py"))
 
     assert {
@@ -111,7 +111,7 @@ def test_new_contract_works_everywhere(project: Path) -> None:
 
 
 def test_checks_of_all_contracts_accept_it(project: Path) -> None:
-    """The project's own tests find the contract and its vendor, and all pass."""
+    """The project's own tests include the new contract and its vendor, and pass."""
     words = "letters or quill"
 
     output = run(
@@ -124,7 +124,7 @@ def test_checks_of_all_contracts_accept_it(project: Path) -> None:
 
 
 def test_generated_classes_are_readable(project: Path) -> None:
-    """The class for users has an ordinary method with the declared parameters and docstring."""
+    """The generated class has normal methods with the declared parameters and docstrings."""
     text = (project / "src/moorage/operations/letters.py").read_text("utf-8")
 
     assert "class AsyncLetters:" in text
@@ -138,5 +138,5 @@ def test_generated_classes_are_readable(project: Path) -> None:
 
 
 def test_navigation_leads_to_the_contract(project: Path) -> None:
-    """The site leads to the page of the contract."""
+    """The site's navigation includes the page of the new contract."""
     assert "reference/letters.md" in (project / "mkdocs.yml").read_text("utf-8")

@@ -1,4 +1,4 @@
-"""Observers that call, fail or wait."""
+"""Observers that make calls, fail, or wait."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from moorage.testing import FakeVendor, ScriptedHttpClient
 
 
 def test_observer_may_call_what_it_observes() -> None:
-    """An observer that calls its own manager gets events of other calls, not of its own."""
+    """An observer that calls its own manager gets no events of its own calls."""
     reports: list[str] = []
 
     def alert(event: Event) -> None:
@@ -45,7 +45,7 @@ def test_observer_may_call_what_it_observes() -> None:
 
 
 def test_observer_that_fails_is_told_of_again() -> None:
-    """An observer that raised once still gets the next event."""
+    """An observer that raised an error still gets the next event."""
     reports: list[str] = []
 
     def broken(event: Event) -> None:
@@ -60,7 +60,7 @@ def test_observer_that_fails_is_told_of_again() -> None:
 
 
 def test_lone_observer_that_fails_is_warned_of() -> None:
-    """The failure of a single observer causes a warning, once per error."""
+    """If the only observer fails, a warning appears, once per error."""
 
     def exporter(_: Event) -> None:
         raise RuntimeError("my exporter has a bug")
@@ -76,7 +76,7 @@ def test_lone_observer_that_fails_is_warned_of() -> None:
 
 
 def test_observer_that_fails_beside_another_is_reported_there() -> None:
-    """Another observer gets the failure; if that one fails too, a warning appears."""
+    """If an observer fails, another one gets an event; if that fails too, a warning appears."""
     seen_events: list[Any] = []
 
     def broken(_: Event) -> None:
@@ -93,7 +93,7 @@ def test_observer_that_fails_beside_another_is_reported_there() -> None:
 
 
 class Selective:
-    """An observer with wishes.
+    """An observer that declares the events that it wants.
 
     Attributes:
         kinds: the names of the classes of the events that it received.
@@ -105,7 +105,7 @@ class Selective:
         self.kinds: list[str] = []
 
     def __call__(self, event: Event) -> None:
-        """Note the class of the event."""
+        """Record the class of the event."""
         self.kinds.append(type(event).__name__)
 
 
@@ -122,7 +122,7 @@ class Selective:
     ],
 )
 def test_observer_receives_the_events_it_declares(observer: Selective, expected: list[str]) -> None:
-    """An observer with `hears` or `failures_only` receives only these events."""
+    """An observer with `hears` or `failures_only` gets only these events."""
 
     def broken(_: Event) -> None:
         raise ValueError
@@ -138,7 +138,7 @@ def test_observer_receives_the_events_it_declares(observer: Selective, expected:
 
 
 def test_observer_of_failures_beside_another_receives_no_success() -> None:
-    """The events of a success go to the other observer only."""
+    """An observer with `failures_only` gets no event of a success that goes to another."""
     everything, failures = Selective(), Selective(failures_only=True)
     manager = ConnectorManager([Service("a")], observers=[everything, failures])
 
@@ -149,7 +149,7 @@ def test_observer_of_failures_beside_another_receives_no_success() -> None:
 
 
 def test_observer_hears_no_failure_of_another_inside_its_own_call() -> None:
-    """A failure of another observer in a call that an observer makes is not reported to it."""
+    """While an observer makes a call, it gets no event of another observer's failure."""
     failures: list[str | None] = []
 
     def alert(event: Event) -> None:
@@ -172,13 +172,13 @@ def test_observer_hears_no_failure_of_another_inside_its_own_call() -> None:
 
 @pytest.mark.parametrize("hears", [("CallFinished",), (int,), ("CallFinished", CallFinished)])
 def test_observer_declares_classes_of_events(hears: Any) -> None:
-    """Anything but classes of events is refused when the manager is made."""
+    """An observer whose `hears` is not event classes is refused."""
     with pytest.raises(ConfigurationError, match="Selective must have classes of events only"):
         ConnectorManager([Service("a")], observers=[Selective(hears)])
 
 
 def test_ids_of_the_host_are_made_at_the_start() -> None:
-    """A host's id source is called during the call, even if no observer reads the id."""
+    """The host's id generator is called at a call's start, even if no observer reads the id."""
     made: list[str] = []
 
     class ContextIds:
@@ -194,7 +194,7 @@ def test_ids_of_the_host_are_made_at_the_start() -> None:
 
 
 def test_id_sorts_by_the_start_of_its_call() -> None:
-    """An id that is read late has the time at which its call started."""
+    """An id that is created late still has the start time of its call."""
     log = MemoryIntegrationLogger()
     manager = ConnectorManager([Service("a")], log=log)
     manager.run("a", lambda: None)
@@ -204,7 +204,7 @@ def test_id_sorts_by_the_start_of_its_call() -> None:
 
 
 class Tracer:
-    """Adds a header to requests, and sends a request when an attempt begins.
+    """An observer that adds a header to requests, and sends one when an attempt begins.
 
     Attributes:
         started: the services whose attempts began.
@@ -217,18 +217,18 @@ class Tracer:
         self.manager: ConnectorManager | None = None
 
     def __call__(self, event: Event) -> None:
-        """Send a request of its own."""
+        """Send a request."""
         self.started.append(event.service)
         if self.manager is not None:
             self.manager.call("alerts", Request.post("/alerts", json={}))
 
     def trace_headers(self, event: AttemptStarted, /) -> Any:
-        """The header of a trace."""
+        """Return the tracing header."""
         return {"traceparent": f"00-{event.service}"}
 
 
 def test_tracer_does_not_trace_its_own_requests() -> None:
-    """A request that a tracer sends while it handles an event has none of its headers."""
+    """Requests that a tracing observer itself sends carry none of its headers."""
     vendor, tracer = FakeVendor(), Tracer()
     vendor.always(Response(200))
     base = "https://vendor.example"
@@ -245,7 +245,7 @@ def test_tracer_does_not_trace_its_own_requests() -> None:
 
 
 def test_start_of_an_attempt_is_told_before_the_function_is_called() -> None:
-    """A function that is called finds its attempt told of already."""
+    """Observers get `AttemptStarted` before the function is called."""
     tracer = Tracer()
     manager = ConnectorManager([Service("a")], observers=[tracer])
 
@@ -254,7 +254,7 @@ def test_start_of_an_attempt_is_told_before_the_function_is_called() -> None:
 
 
 def test_start_of_an_attempt_is_told_before_an_asynchronous_function_is_called() -> None:
-    """An asynchronous function that is called finds its attempt told of already."""
+    """Observers get `AttemptStarted` before the asynchronous function is called."""
     tracer = Tracer()
 
     async def started() -> list[str]:

@@ -28,7 +28,7 @@ ROW: Final = re.compile(
 
 
 class LocalStripe:
-    """The standard library's client, which finds Stripe on this machine."""
+    """An HTTP client of the standard library that finds Stripe at a local server."""
 
     def __init__(self, url: str) -> None:
         self._client = StdlibHttpClient()
@@ -50,20 +50,20 @@ class LocalStripe:
 
 
 class RecordingStorage(MemoryStorage):
-    """A store that remembers the names of the commands that it executes."""
+    """A store that records the names of its commands."""
 
     def __init__(self) -> None:
         super().__init__()
         self.commands: list[str] = []
 
     def execute(self, command: Any, timeout: float | None = None, /) -> Any:
-        """Execute a command, and remember its name."""
+        """Execute a command, and record its name."""
         self.commands.append(type(command).__name__)
         return super().execute(command, timeout)
 
 
 def called_by(action: Callable[[], object]) -> list[tuple[str, str]]:
-    """Return the module and name of each function of moorage that an action calls, in order."""
+    """Return the moorage functions that an action calls, in order, with their modules."""
     calls: list[tuple[str, str]] = []
 
     def record(frame: FrameType, event: str, _: object) -> None:
@@ -81,7 +81,7 @@ def called_by(action: Callable[[], object]) -> list[tuple[str, str]]:
 
 
 def test_page_is_what_a_charge_runs() -> None:
-    """The functions and store commands of the page are those of a real charge, in order."""
+    """The page names the functions and store commands of a real charge, in order."""
     page = (ROOT / "docs" / "explanation" / "one-charge.md").read_text("utf-8")
     rows = [match for line in page.splitlines() if (match := ROW.match(line))]
     commands = [name for row in rows for name in re.findall(r"`(\w+)`", row["store"])]

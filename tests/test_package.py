@@ -54,7 +54,7 @@ print(json.dumps({"loaded": loaded, "threads": _thread._count()}))
 
 @pytest.fixture(scope="module", name="fresh")
 def _fresh() -> dict[str, object]:
-    """Return the report of a fresh interpreter after `import moorage`."""
+    """Run `import moorage` in a new interpreter, and return its report."""
     answer = subprocess.run(
         [sys.executable, "-I", "-S", "-c", PROBE, *filter(None, sys.path)],
         capture_output=True,
@@ -102,13 +102,13 @@ def test_import_starts_no_thread(fresh: dict[str, object]) -> None:
 
 @pytest.mark.parametrize("name", sorted(moorage.__all__))
 def test_every_export_resolves(name: str) -> None:
-    """Each advertised name exists, and `dir` shows it."""
+    """Each name in `__all__` exists, and `dir` lists it."""
     assert getattr(moorage, name) is not None
     assert name in dir(moorage)
 
 
 def test_exports_are_listed_once() -> None:
-    """No name is advertised twice."""
+    """No name is listed twice in `__all__`."""
     assert len(set(moorage.__all__)) == len(moorage.__all__)
 
 

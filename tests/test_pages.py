@@ -22,7 +22,7 @@ FOLLOWED = [page for page in PAGES if blocks(page.read_text("utf-8"))]
 
 @pytest.mark.parametrize("page", FOLLOWED, ids=_named)
 def test_page_is_complete(page: Path, tmp_path: Path) -> None:
-    """A page needs nothing that it does not show, and its output is as shown."""
+    """Following a page as printed gives the shown output, with nothing else needed."""
     follow(_named(page), page.read_text("utf-8"), tmp_path)
 
 
@@ -51,7 +51,7 @@ SHOWN_ONLY = {
 
 
 def test_few_blocks_are_not_run() -> None:
-    """Only the blocks counted here are not run."""
+    """Only the blocks counted in this test are not run."""
     result = {
         _named(page): sum(block.language == "text" for block in blocks(page.read_text("utf-8")))
         for page in PAGES
@@ -102,7 +102,7 @@ WORD += "ord"
 
 
 def test_files_commands_and_python_go_together(tmp_path: Path) -> None:
-    """Files are written, commands run, and Python sees the terminal's variables."""
+    """Files are written, commands are run, and Python sees the terminal's variables."""
     follow("page.md", FILES + GOOD, tmp_path)
 
 
@@ -128,7 +128,7 @@ def test_files_commands_and_python_go_together(tmp_path: Path) -> None:
     ],
 )
 def test_incomplete_page_is_refused(text: str, message: str, tmp_path: Path) -> None:
-    """Names, packages and files from elsewhere, and results that differ, are reported."""
+    """A page that needs undefined names, packages or files, or shows wrong results, is reported."""
     with pytest.raises(Unfit) as excinfo:
         follow("page.md", f"\n{text}\n", tmp_path)
 
@@ -136,13 +136,13 @@ def test_incomplete_page_is_refused(text: str, message: str, tmp_path: Path) -> 
 
 
 def packages(*commands: str) -> str:
-    """Return the packages of a page with these commands, as text."""
+    """Return the packages that a page with these commands installs, as text."""
     lines = "\n".join(f"$ {command}" for command in commands)
     return str(packages_of("page.md", plan(f"\n```console\n{lines}\n```\n")))
 
 
 def test_fresh_environment_has_the_packages_that_the_page_installs() -> None:
-    """The environment of a page has its extras and packages, whichever command names them."""
+    """A page's environment has the extras and packages that any of its commands installs."""
     result = packages(
         "pip install '.[redis,cli]' ./adapters-examples/moorage-flask", "pip install pytest"
     )
@@ -152,7 +152,7 @@ def test_fresh_environment_has_the_packages_that_the_page_installs() -> None:
 
 
 def test_pages_with_the_same_packages_share_an_environment() -> None:
-    """The order of the packages on a page does not matter, and new packages need a new folder."""
+    """Pages with the same packages share an environment; other packages need a new one."""
     one, other, third = (
         packages_of("page.md", plan(f"\n```console\n$ pip install {names}\n```\n"))
         for names in ("pytest '.[cli]'", "'.[cli]' pytest", "'.[cli]'")
@@ -163,5 +163,5 @@ def test_pages_with_the_same_packages_share_an_environment() -> None:
 
 
 def test_page_that_installs_its_own_package_shares_its_environment_with_none() -> None:
-    """No other page can import a package that a page has its reader write."""
+    """A page that installs its own package shares its environment with no other page."""
     assert packages("pip install -e .") == "moorage + a package of page.md"

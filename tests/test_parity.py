@@ -98,7 +98,7 @@ def parameters_of(function: Callable[..., Any]) -> list[tuple[str, Any, Any]]:
 
 
 def without_mode(text: str) -> str:
-    """Return a name, annotation or sentence without the words that tell its mode."""
+    """Return a name, annotation or sentence without words that differ between the modes."""
     text = re.sub(r"\bAsync(?=[A-Z])|(?<=\bAbstract)Async(?=ContextManager)", "", text)
     text = re.sub(r"\ban? (synchronous|asynchronous) function", "a function", text)
     return re.sub(r"Awaitable\[(\w+)\]|Coroutine\[Any, Any, (\w+)\]", r"\1\2", text)
@@ -130,13 +130,13 @@ def test_there_are_pairs() -> None:
 
 @pytest.mark.parametrize("plain, twin", PROVIDERS, ids=lambda kind: kind.__name__)
 def test_providers_are_made_alike(plain: type, twin: type) -> None:
-    """The synchronous and the asynchronous provider have the same parameters and defaults."""
+    """Synchronous and asynchronous providers have the same parameters and defaults."""
     assert parameters_of(plain) == parameters_of(twin)
 
 
 @IN_PAIRS
 def test_same_names(plain: type, twin: type) -> None:
-    """The synchronous and the asynchronous class have the same public names."""
+    """Synchronous and asynchronous classes have the same public names."""
     assert {MODEED.get(name, name) for name in members(plain)} == {
         MODEED.get(name, name) for name in members(twin)
     }
@@ -144,7 +144,7 @@ def test_same_names(plain: type, twin: type) -> None:
 
 @IN_PAIRS
 def test_same_parameters(plain: type, twin: type) -> None:
-    """The synchronous and the asynchronous method have the same parameters and defaults."""
+    """Synchronous and asynchronous methods have the same parameters and defaults."""
     twin_members = members(twin)
     for name, member in members(plain).items():
         twin_member = twin_members.get(name) or twin_members[MODEED[name]]
@@ -155,7 +155,7 @@ def test_same_parameters(plain: type, twin: type) -> None:
 
 @IN_PAIRS
 def test_same_types(plain: type, twin: type) -> None:
-    """The synchronous and the asynchronous method have the same types, apart from `await`."""
+    """Synchronous and asynchronous methods have the same types, apart from `await`."""
     twin_members = members(twin)
     for name, member in members(plain).items():
         if not callable(member) or name == "__init__":
@@ -175,7 +175,7 @@ def test_same_types(plain: type, twin: type) -> None:
 
 @IN_PAIRS
 def test_twins_are_awaited(plain: type, twin: type) -> None:
-    """The asynchronous method is awaited, and the synchronous one is not."""
+    """Asynchronous methods are awaitable, and synchronous ones are not."""
     waiting = [
         name for name, member in members(twin).items() if inspect.iscoroutinefunction(member)
     ]
@@ -215,7 +215,7 @@ def test_managers_say_the_same() -> None:
 
 
 def twins(part: type) -> list[tuple[str, Callable[..., Any], Callable[..., Any]]]:
-    """Return the methods of a part that exist in both modes."""
+    """Return the methods of a protection that exist in both modes."""
     offered_members = members(part)
     return [
         (name, member, offered_members[f"a{name}"])
@@ -226,7 +226,7 @@ def twins(part: type) -> list[tuple[str, Callable[..., Any], Callable[..., Any]]
 
 @EACH_PART
 def test_parts_have_twins(part: type) -> None:
-    """A method of a part and its twin have the same parameters, and the twin says so."""
+    """Protection methods have the same parameters in both modes; docstrings name the mode."""
     for name, plain_function, twin_function in twins(part):
         assert parameters_of(plain_function) == parameters_of(twin_function), name
         assert not inspect.iscoroutinefunction(plain_function)
@@ -238,7 +238,7 @@ def test_parts_have_twins(part: type) -> None:
 
 
 def test_all_that_reaches_a_store_has_a_twin() -> None:
-    """Every method of a part that uses a store exists in both modes."""
+    """Every method of a protection that uses a store exists in both modes."""
     in_both = {"accepted", "begin", "call", "guard", "keyed", "receive"}
     unpaired_members = {
         f"{part.__name__}.{name}"
@@ -254,7 +254,7 @@ def test_all_that_reaches_a_store_has_a_twin() -> None:
 
 @EACH_PART
 def test_parts_take_their_ports_sync_and_async(part: type) -> None:
-    """A part accepts each port in both modes."""
+    """A protection accepts each port in both modes."""
     parameters = inspect.signature(part).parameters
 
     for name in ("sleeper", "locks"):
@@ -262,7 +262,7 @@ def test_parts_take_their_ports_sync_and_async(part: type) -> None:
 
 
 def test_entry_is_of_both_modes() -> None:
-    """The result of `guard` works with `with` and `async with`."""
+    """The result of `guard` works with both `with` and `async with`."""
     for name in ("__enter__", "__exit__"):
         sync_method, async_method = getattr(Entry, name), getattr(Entry, MODEED[name])
         assert parameters_of(sync_method) == parameters_of(async_method)
@@ -270,5 +270,5 @@ def test_entry_is_of_both_modes() -> None:
 
 
 def test_functions_are_shared_where_they_can_be() -> None:
-    """A function that never waits is one function for both modes."""
+    """A function that never waits is the same object in both modes."""
     assert StreamedAnswer.settle is AsyncStreamedAnswer.settle

@@ -1,4 +1,4 @@
-"""The verdict of a trial of a planted mistake."""
+"""The verdict on a trial of a planted mistake."""
 
 from __future__ import annotations
 
@@ -21,5 +21,5 @@ from tools.planted import Verdict, verdict
     ],
 )
 def test_a_trial_that_takes_too_long_decides_nothing(exit_code: int, expected: Verdict) -> None:
-    """Tests that fail catch a mistake; a trial that is cut off shows neither."""
+    """A trial whose tests fail has caught the mistake; one that is cut off decides nothing."""
     assert expected is verdict(exit_code)

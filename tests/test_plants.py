@@ -1,4 +1,4 @@
-"""The mistakes that are planted in vendors."""
+"""The mistakes that `tools.plants` inserts into vendors."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Vendor:
     ],
 )
 def test_a_mistake_is_planted(kind: str, was: str, becomes: str) -> None:
-    """Each kind of mistake replaces one piece of the source by another."""
+    """Each kind of planted mistake replaces one piece of source code."""
     plants = [plant for plant in plants_in("vendor.py", SOURCE) if plant.kind == kind]
 
     assert (was, becomes) in {(plant.was, plant.becomes) for plant in plants}
@@ -72,7 +72,7 @@ def test_a_mistake_is_planted(kind: str, was: str, becomes: str) -> None:
 
 
 def test_an_error_is_swallowed_and_a_zone_is_another() -> None:
-    """An error that is raised, the zone of a time, and each part of a condition are mistaken."""
+    """Raised errors, time zones and parts of conditions are each replaced by mistakes."""
     plants = plants_in("vendor.py", SOURCE)
 
     assert ["pass"] == [plant.becomes for plant in plants if plant.kind == "swallowed"]
@@ -85,14 +85,14 @@ def test_an_error_is_swallowed_and_a_zone_is_another() -> None:
 
 
 def test_types_and_texts_for_people_stay() -> None:
-    """No mistake is planted in types, docstrings or error messages."""
+    """No mistake is planted into types, docstrings or error messages."""
     texts = {plant.was for plant in plants_in("vendor.py", SOURCE) if plant.kind == "field"}
 
     assert texts.isdisjoint({'"Money"', '"Payment"', '"""Pay."""', '"Look."'})
 
 
 def test_a_plant_shows_its_place() -> None:
-    """A plant is one line with the file, the line, the kind and the edit."""
+    """A planted mistake prints as one line with file, line, kind and edit."""
     (plant,) = plants_in("vendor.py", "limit = 64\n")
 
     assert "vendor.py:1 [number] 64 -> 65" == str(plant)

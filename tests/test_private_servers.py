@@ -1,4 +1,4 @@
-"""Private servers of benchmarks and of the crash matrix end with the process that started them."""
+"""Private servers of benchmarks and the crash matrix end with the process that started them."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _is_running(pid: int) -> bool:
 @pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("program", ["postgresql", "redis"])
 def test_private_server_ends_with_its_process(program: str, stop: signal.Signals) -> None:
-    """A process that is killed leaves neither its private server running nor the server's files."""
+    """If a process is killed, its private server ends, and the server's files are removed."""
     if program == "redis":
         redis_server()
     else:

@@ -26,7 +26,7 @@ ACME: Any = ["acme"]
 
 
 def test_no_command_for_a_program() -> None:
-    """A program that gives no command gets the error as JSON."""
+    """With --json, running the program without a command prints the error as JSON."""
     result = command("--json")
 
     assert 2 == result.code
@@ -34,19 +34,19 @@ def test_no_command_for_a_program() -> None:
 
 
 def test_module_has_no_other_names() -> None:
-    """Lazy imports do not hide a misspelt name."""
+    """Modules with lazy imports raise an error for misspelt names."""
     with pytest.raises(AttributeError, match="nonsense"):
         _ = moorage.config.nonsense
 
 
 def test_account_shared_with_one_tenant() -> None:
-    """An account that is open to one tenant only is listed among all accounts."""
+    """A shared account open to one tenant only has its path among all accounts."""
     assert "vendors.main" == path_of(Account("main", MAIL, tenants=ACME))
     assert "tenants.acme.vendors.main" == path_of(Account("acme.main", MAIL, tenants=ACME))
 
 
 def test_routes_of_other_accounts_are_dropped() -> None:
-    """Routes without any of these accounts are left out."""
+    """A route loses unknown accounts, and is dropped without any known one."""
     routes = [Route("email", ["a", "b"]), Route("email", ["c"])]
 
     assert [Route("email", ["a"])] == list(_routes_of(routes, {"a": Account("a", MAIL)}))
@@ -67,14 +67,14 @@ def test_environment_without_a_name() -> None:
     "name, message", [("sendgird", "Did you mean 'sendgrid'"), ("x", "Use one")]
 )
 def test_unknown_vendor(name: str, message: str) -> None:
-    """An unknown vendor is refused with the nearest name."""
+    """An unknown vendor is refused, and the error suggests the nearest name."""
     with pytest.raises(ConfigurationError, match=message):
         vendor_class(name)
 
 
 @pytest.mark.parametrize("use", [scenarios.download_part, scenarios.copy])
 def test_missing_capability_is_refused_first(use: Any) -> None:
-    """An operation without its capability is refused before any preparation."""
+    """An operation without its capability is refused before anything else is done."""
     requests = []
 
     class At:

@@ -40,13 +40,13 @@ def test_every_export_is_described_once(written: dict[str, str]) -> None:
 
 
 def test_nothing_is_described_twice(written: dict[str, str]) -> None:
-    """A name is described on one page only."""
+    """A name is documented on one reference page only."""
     assert {} == {name: times for name, times in _headings(written).items() if times > 1}
 
 
 @pytest.mark.parametrize("contract", CONTRACTS)
 def test_every_sandbox_is_described(written: dict[str, str], contract: str) -> None:
-    """The page of a contract describes each vendor's sandbox."""
+    """The reference page of a contract documents each vendor's sandbox."""
     text = written[f"reference/{contract}.md"]
     folder = ROOT / "src" / "moorage" / "testing" / "sandboxes" / contract
     vendors = [path.stem for path in folder.glob("*.py") if path.stem in vendor_names()]
@@ -62,14 +62,14 @@ def test_every_sandbox_is_described(written: dict[str, str], contract: str) -> N
 
 
 def test_every_page_is_in_the_navigation(written: dict[str, str]) -> None:
-    """The site leads to each page of the reference."""
+    """Each reference page is in the navigation."""
     navigation = (ROOT / "mkdocs.yml").read_text("utf-8")
 
     assert [] == [path for path in written if path not in navigation]
 
 
 def test_every_attribute_is_described(written: dict[str, str]) -> None:
-    """Every setting is listed with its default."""
+    """Every setting in the reference is listed with its default."""
     text = written["reference/protections.md"]
 
     for kind in (moorage.RetryPolicy, moorage.CircuitBreakerConfig, moorage.RetryBudget):
@@ -79,7 +79,7 @@ def test_every_attribute_is_described(written: dict[str, str]) -> None:
 
 
 def test_signatures_are_shown_as_they_are_written(written: dict[str, str]) -> None:
-    """A signature shows names, defaults and keyword-only parameters."""
+    """A signature in the reference shows names, defaults and keyword-only parameters."""
     text = written["reference/calling.md"]
 
     assert (
@@ -100,7 +100,7 @@ def test_errors_speak_for_themselves() -> None:
 
 
 def test_pages_are_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The script writes each page to the given folder."""
+    """The script writes each reference page into the given folder."""
     reference.main(tmp_path)
 
     results = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.md")}

@@ -1,4 +1,4 @@
-"""The protections of services, as values for people."""
+"""The status of a service's protections, as values for display."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from moorage.hub.service_status import service_statuses
 
 
 def test_limits_have_the_names_of_their_rates() -> None:
-    """A limit is named in its largest round unit; a budget shows its count."""
+    """A rate limit is shown in its largest round unit, and a retry budget with its count."""
     limits = [
         RateLimitConfig.per_second(10, burst=20),
         RateLimitConfig.per_minute(30),

@@ -1,4 +1,4 @@
-"""The modules that the first steps with moorage load: nothing that they do not use.
+"""Importing moorage and its first steps load no module that they do not use.
 
 Each probe runs in an interpreter of its own. The bounds are on names and numbers of modules, which
 do not depend on the machine.
@@ -79,7 +79,7 @@ moorage.open({
 
 
 def loaded(code: str) -> list[str]:
-    """The modules that a bare interpreter loads for some code."""
+    """Return the modules that an otherwise empty interpreter loads for this code."""
     probe = subprocess.run(
         [sys.executable, "-I", "-S", "-W", "ignore", "-c", PROBE.replace("{code}", code)]
         + [path for path in sys.path if path],
@@ -92,7 +92,7 @@ def loaded(code: str) -> list[str]:
 
 
 def below(prefixes: set[str], modules: list[str]) -> set[str]:
-    """The modules with one of these prefixes."""
+    """Return the modules with one of these prefixes."""
     return {
         module
         for module in modules
@@ -101,7 +101,7 @@ def below(prefixes: set[str], modules: list[str]) -> set[str]:
 
 
 def test_first_manager_loads_only_its_own_modules() -> None:
-    """A first manager loads no transport, contract, vendor, store of files or command."""
+    """Creating a first manager loads no transport, contract, vendor, file store or command."""
     modules = loaded(MANAGER)
     ours = below({"moorage"}, modules)
 
@@ -121,7 +121,7 @@ def test_first_manager_loads_only_its_own_modules() -> None:
 
 
 def test_hub_loads_only_the_contract_of_its_vendor() -> None:
-    """A hub loads the vendors of its configuration, and their contract alone."""
+    """Opening a hub loads only the vendors of its configuration and their contract."""
     modules = loaded(HUB)
     vendors = below({"moorage.vendors"}, modules)
 
@@ -137,7 +137,7 @@ def test_hub_loads_only_the_contract_of_its_vendor() -> None:
 
 
 def test_version_loads_no_command(tmp_path: Path) -> None:
-    """`moorage --version` loads neither the libraries of the command line nor a command."""
+    """`moorage --version` loads neither command-line libraries nor a command."""
     answer = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "moorage", "--version"],
         capture_output=True,

@@ -1,4 +1,4 @@
-"""Stores that are opened from a URL."""
+"""Opening stores by URL."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ URLS: dict[str, tuple[type, type]] = {
 
 @pytest.mark.parametrize("url", URLS)
 def test_url_names_a_store(url: str) -> None:
-    """Each form of URL opens its class in both modes, without connecting."""
+    """Each form of URL opens its store class in both modes, without connecting."""
     plain_type, async_type = URLS[url]
     assert type(open_storage(url)) is plain_type
     assert type(aopen_storage(url)) is async_type
 
 
 def test_path_may_be_absolute_and_quoted(tmp_path: Path) -> None:
-    """Four slashes begin an absolute path, and escaped characters are unescaped."""
+    """Four slashes in a URL begin an absolute path, and escaped characters are decoded."""
     with open_storage(f"sqlite:///{tmp_path}/a%20b.db") as store:
         store.housekeep()
     assert (tmp_path / "a b.db").exists()
@@ -73,7 +73,7 @@ def test_path_may_be_absolute_and_quoted(tmp_path: Path) -> None:
     ids=["storage", "tenants", "credentials", "inbox", "outbox", "log"],
 )
 def test_every_store_unescapes_its_path_alike(opened: Any, tmp_path: Path) -> None:
-    """%20 in a URL is a space in the file's name for every kind of store."""
+    """For every kind of store, %20 in a URL is a space in the file name."""
     opened(f"sqlite:///{tmp_path}/a%20b.db")
 
     assert (tmp_path / "a b.db").exists()
@@ -81,7 +81,7 @@ def test_every_store_unescapes_its_path_alike(opened: Any, tmp_path: Path) -> No
 
 
 def test_options_are_the_stores_own() -> None:
-    """The options of a store's class can be given in the URL."""
+    """A URL can set the options of its store class."""
     assert open_storage("redis://host/0", durable=True).durable
 
 
@@ -101,7 +101,7 @@ def test_options_are_the_stores_own() -> None:
     ],
 )
 def test_invalid_urls_are_refused(url: Any) -> None:
-    """The error lists valid forms, and never quotes a password."""
+    """The error for an invalid URL lists valid forms, and never shows a password."""
     with pytest.raises(ConfigurationError, match="names no store") as excinfo:
         open_storage(url)
     assert (excinfo.value.path, "redis://" in excinfo.value.remedy) == ("state.url", True)
@@ -132,7 +132,7 @@ ENTRIES = tuple(f"moorage.adapters.{room}." for room in ("databases", "tables", 
 
 @pytest.mark.parametrize("opens", [open_inbox, open_outbox, open_log])
 def test_missing_library_of_entries_is_named(opens: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The error names the library and the extra that brings it."""
+    """The error for a missing library of an entry store names the library and its extra."""
     uninstall(monkeypatch, "sqlalchemy", *ENTRIES)
     with pytest.raises(ConfigurationError, match="needs sqlalchemy") as excinfo:
         opens("mariadb://me:secret@host/name")
@@ -141,7 +141,7 @@ def test_missing_library_of_entries_is_named(opens: Any, monkeypatch: pytest.Mon
 
 
 def test_scheme_of_the_hosts() -> None:
-    """A custom URL scheme opens its store in both modes, and cannot replace a built-in one."""
+    """A host's own URL scheme opens its store in both modes, but cannot replace a built-in one."""
     serve("own", lambda url, *, is_async: (url, is_async))
     serve("redis", lambda url, *, is_async: (url, is_async))
 

@@ -1,4 +1,4 @@
-"""Synchronous calls inside a running event loop, which block all its tasks."""
+"""Synchronous calls inside a running event loop, which block all tasks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from moorage.wiring.event_loop_warning import EventLoopWarning
 
 
 def manager() -> ConnectorManager:
-    """A manager whose vendor fails once and then answers."""
+    """Return a manager whose vendor fails once and then succeeds."""
     vendor = FakeVendor()
     vendor.always(Response(200))
     retry = RetryPolicy(base_delay=0.001, max_attempts=2)
@@ -24,7 +24,7 @@ def manager() -> ConnectorManager:
 
 
 def test_call_inside_a_loop_is_warned_of_once() -> None:
-    """The first blocking call inside a loop warns, and names the alternative."""
+    """The first synchronous call inside an event loop warns, and names the alternative."""
     calling = manager()
 
     async def inside() -> None:
@@ -39,7 +39,7 @@ def test_call_inside_a_loop_is_warned_of_once() -> None:
 
 
 def test_real_client_is_watched_on_every_call() -> None:
-    """A service that was called before a loop ran causes a warning inside one, too."""
+    """A service first called outside an event loop still causes a warning inside one."""
     with VendorServer() as vendor, ConnectorManager([Service("a", base_url=vendor.url)]) as calling:
         vendor.always(Behaviour.of_json({}))
         for _ in range(2):
@@ -53,7 +53,7 @@ def test_real_client_is_watched_on_every_call() -> None:
 
 
 def test_later_calls_inside_a_loop_are_not_warned_of() -> None:
-    """Later calls of a client inside a loop give no second warning."""
+    """Later synchronous calls of a client inside an event loop do not warn again."""
     read = EventLoopWarning().wrap(lambda: 1)
 
     async def inside() -> None:
@@ -65,7 +65,7 @@ def test_later_calls_inside_a_loop_are_not_warned_of() -> None:
 
 
 def test_pause_inside_a_loop_is_warned_of() -> None:
-    """The pause before a retry inside a loop causes a warning, too."""
+    """A pause before a retry inside an event loop causes a warning, too."""
     calling, tries = manager(), list[int]()
 
     def once_broken() -> None:
@@ -82,7 +82,7 @@ def test_pause_inside_a_loop_is_warned_of() -> None:
 
 
 def test_call_beside_a_loop_is_not_warned_of() -> None:
-    """A call in another thread, or without a loop, causes no warning."""
+    """A synchronous call in another thread, or without an event loop, causes no warning."""
     calling = manager()
 
     async def inside() -> int:
@@ -95,7 +95,7 @@ def test_call_beside_a_loop_is_not_warned_of() -> None:
 
 
 def test_warning_that_is_an_error_breaks_no_call(caplog: pytest.LogCaptureFixture) -> None:
-    """If warnings are errors, the call is still made, and the log has the notice."""
+    """If warnings are errors, the call still succeeds, and the log has the notice."""
 
     async def inside() -> int:
         return manager().call("a", Request.get("/")).status
@@ -110,7 +110,7 @@ def test_warning_that_is_an_error_breaks_no_call(caplog: pytest.LogCaptureFixtur
 
 
 def test_nothing_is_imported_to_look_for_a_loop() -> None:
-    """A synchronous program does not import asyncio for this check."""
+    """The check for an event loop does not import asyncio in a synchronous program."""
     program = (
         "import sys\n"
         "from moorage.wiring.event_loop_warning import EventLoopWarning\n"

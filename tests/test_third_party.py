@@ -1,4 +1,4 @@
-"""A vendor of another package is found after `pip install`, without any change here."""
+"""A vendor of another package is found after `pip install`, without a change to moorage."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ print(json.dumps({
 
 @pytest.fixture(scope="module", name="python")
 def _python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return an interpreter with the package installed from a wheel."""
+    """Return an interpreter in which the package is installed from a wheel."""
     folder = tmp_path_factory.mktemp("somebody")
     venv.create(folder / "venv")
     python = folder / "venv" / ("Scripts" if sys.platform == "win32" else "bin") / "python"
@@ -70,7 +70,7 @@ def _python(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(python: Path, *arguments: str, cwd: Path | None = None) -> str:
-    """Return the output of a command of that interpreter."""
+    """Run a command of that interpreter, and return its output."""
     command = [str(python), *arguments]
     finished_process = subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd)
     assert finished_process.returncode == 0, finished_process.stdout + finished_process.stderr
@@ -78,7 +78,7 @@ def run(python: Path, *arguments: str, cwd: Path | None = None) -> str:
 
 
 def test_installed_vendor_is_used(python: Path) -> None:
-    """The vendor's name in a configuration is enough to send, once per key."""
+    """An installed vendor's name in a configuration is enough to send, once per key."""
     expected = {
         "receipts": ["acme:acme:M000001"] * 2,
         "sent": 1,
@@ -90,7 +90,7 @@ def test_installed_vendor_is_used(python: Path) -> None:
 
 
 def test_command_line_lists_the_vendor(python: Path, tmp_path: Path) -> None:
-    """The vendor is listed among the installed ones, and its requests can be exported."""
+    """The command line lists the installed vendor, and can export its requests."""
     vendor_listing = json.loads(
         run(python, "-m", "moorage", "vendors", "acme", "--json", cwd=tmp_path)
     )
@@ -102,13 +102,13 @@ def test_command_line_lists_the_vendor(python: Path, tmp_path: Path) -> None:
 
 
 def test_vendors_own_tests_pass(python: Path, tmp_path: Path) -> None:
-    """The vendor passes the conformance kit of its contract, synchronously and asynchronously."""
+    """The installed vendor passes its contract's conformance kit in both modes."""
     copy = shutil.copytree(PACKAGE / "tests", tmp_path / "tests")
     output = run(python, "-m", "pytest", "-q", "-p", "no:randomly", str(copy), cwd=tmp_path)
     assert "passed" in output
 
 
 def test_vendor_is_unknown_without_its_package() -> None:
-    """Without the package the vendor's name is unknown."""
+    """Without its package, the vendor's name is unknown."""
     with pytest.raises(moorage.ConfigurationError, match="acme"):
         moorage.open({"vendors": {"acme": {}}})

@@ -1,4 +1,4 @@
-"""Tests of the tool that makes synchronous twins."""
+"""The tool that generates synchronous modules from asynchronous ones."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.mark.parametrize("source", twins.MODULES)
 def test_twins_are_current(source: str) -> None:
-    """Each synchronous twin is what the tool makes of its asynchronous module, line by line."""
+    """Each generated synchronous module is up to date with its asynchronous source."""
     twin_source = (ROOT / twins.MODULES[source]).read_text(encoding="utf-8")
 
     assert twins.twin((ROOT / source).read_text(encoding="utf-8")) == twin_source
 
 
 def test_twin_awaits_nothing() -> None:
-    """The twin has no `async`, `await` or awaitable type, and calls the synchronous helpers."""
+    """A generated module has no `async`, `await` or awaitable type, and calls sync helpers."""
     source = (
         "async def get(read: Callable[[], Awaitable[R]]) -> R:\n"
         '    """Call an asynchronous function."""\n'
@@ -37,7 +37,7 @@ def test_twin_awaits_nothing() -> None:
 
 
 def test_twin_drops_the_mode_from_names_of_classes_and_of_context_managers() -> None:
-    """`AsyncPool` has the twin `Pool`, whose block begins without waiting."""
+    """The generated variant of `AsyncPool` is `Pool`, with a plain `with` block."""
     source = "class AsyncPool:\n    async def __aenter__(self) -> AsyncLink: ...\n"
 
     assert "class Pool:\n    def __enter__(self) -> Link: ...\n" == twins.twin(source)
@@ -46,7 +46,7 @@ def test_twin_drops_the_mode_from_names_of_classes_and_of_context_managers() -> 
 def test_stale_twins_are_named_and_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """`--check` names a twin that is out of date, and the tool without it writes the twin."""
+    """`--check` names an outdated generated module, and without it the tool writes the module."""
     (tmp_path / "a_async.py").write_text("async def a() -> None: ...\n", encoding="utf-8")
     (tmp_path / "a_sync.py").write_text("", encoding="utf-8")
     modules = {str(tmp_path / "a_async.py"): str(tmp_path / "a_sync.py")}

@@ -1,4 +1,4 @@
-"""The module for vendors: its names, and what the vendors here import."""
+"""The module `moorage.vendor_sdk`: its names, and what the built-in vendors import."""
 
 import ast
 import importlib
@@ -34,7 +34,7 @@ def _typed() -> dict[str, str]:
 
 
 def _imported(file: Path) -> set[str]:
-    """Return the modules of moorage that a file imports."""
+    """Return the moorage modules that a file imports."""
     return {
         node.module or ""
         for node in ast.walk(ast.parse(file.read_text("utf-8")))
@@ -43,7 +43,7 @@ def _imported(file: Path) -> set[str]:
 
 
 def test_types_and_names_agree() -> None:
-    """Type checkers see exactly the names that are listed, as the very objects."""
+    """Type checkers see exactly the listed names, as the same objects."""
     typed_names = _typed()
 
     assert set(vendor_sdk.__all__) == set(typed_names)
@@ -53,14 +53,14 @@ def test_types_and_names_agree() -> None:
 
 
 def test_unknown_name_is_an_attribute_error() -> None:
-    """A misspelt name fails as in any other module."""
+    """A misspelt name raises the usual AttributeError."""
     with pytest.raises(AttributeError, match=r"'moorage\.vendor_sdk' has no attribute 'Wires'"):
         _ = vendor_sdk.Wires  # type: ignore[attr-defined]  # misspelt on purpose
 
 
 @pytest.mark.parametrize("name", vendor_sdk.__all__)
 def test_names_are_documented(name: str) -> None:
-    """Each class and function has a docstring of its own, and so has each of its methods."""
+    """Each class and function of the module has its own docstring, and so have their methods."""
     export = getattr(vendor_sdk, name)
     if not (inspect.isclass(export) or inspect.isroutine(export)):
         assert "EXPONENTS" == name
@@ -73,7 +73,7 @@ def test_names_are_documented(name: str) -> None:
 
 
 def test_shared_names_are_those_of_the_package() -> None:
-    """A name that `moorage` exports too is the same object."""
+    """A name that `moorage` also exports is the same object."""
     shared = set(vendor_sdk.__all__) & set(moorage.__all__)
 
     assert {"Request", "Service", "Secret", "VendorFailed"} <= shared
@@ -85,7 +85,7 @@ def test_shared_names_are_those_of_the_package() -> None:
     "file", [*VENDORS.rglob("*.py"), *OUTSIDER.rglob("vendor.py")], ids=lambda file: file.stem
 )
 def test_vendors_import_only_what_is_promised(file: Path) -> None:
-    """A vendor imports this module, the values of contracts, and modules of its own contract."""
+    """Built-in vendors import only this module, contract values, and modules of their contract."""
     own_package = f"moorage.vendors.{file.parent.name}"
     packages = {value.rpartition(".")[0] for value in VALUES} - {"moorage.contracts"}
 
@@ -98,7 +98,7 @@ def test_vendors_import_only_what_is_promised(file: Path) -> None:
 
 
 def test_importing_it_loads_nothing_else() -> None:
-    """The module alone loads no other module of moorage."""
+    """Importing the module alone loads no other moorage module."""
     code = (
         "import sys; sys.path[:] = sys.argv[1:]; import moorage.vendor_sdk; "
         "print(sorted(name for name in sys.modules if name.startswith('moorage.')))"

@@ -22,7 +22,7 @@ REFS: Any = Refs("reef")
 
 
 class State(StrEnum):
-    """The states of a thing."""
+    """The states of the example object."""
 
     OPEN = "open"
     SHUT = "shut"
@@ -31,7 +31,7 @@ class State(StrEnum):
 
 @attrs.frozen(kw_only=True)
 class Thing:
-    """A thing at the vendor."""
+    """An example object at the vendor."""
 
     ref: sdk.Ref
     state: State = State.UNKNOWN
@@ -45,7 +45,7 @@ class Thing:
 
 @attrs.frozen(kw_only=True)
 class Seen:
-    """A report of a thing."""
+    """An example event about an object."""
 
     id: str
     ref: sdk.Ref
@@ -53,7 +53,7 @@ class Seen:
 
 @attrs.frozen(kw_only=True)
 class Wish:
-    """A request for a thing."""
+    """An example request for an object."""
 
     name: str
     shades: tuple[str, ...] = ()
@@ -73,17 +73,17 @@ THING = sdk.Reading(
 
 
 def wish_fields(vendor: Reef, wish: Wish) -> dict[str, Any]:
-    """The body that asks for a thing."""
+    """Return the request body that asks for an object."""
     return {"name": wish.name, "shades": list(wish.shades), "owner": vendor.owner, "x": None}
 
 
 def no_thing(refusal: sdk.VendorRejected) -> Thing | None:
-    """A shut thing for a refusal that means that there is none."""
+    """Return a placeholder for a 404 refusal; None for any other."""
     return Thing(ref=REFS.ref("none")) if refusal.status == 404 else None
 
 
 def read_size(ref: sdk.MakeRef, response: sdk.Response) -> tuple[sdk.Ref, int]:
-    """The thing and its size, from an answer that is not an object."""
+    """Return an object's reference and size from a response that is not a JSON object."""
     return ref("t1"), int(response.body)
 
 
@@ -95,7 +95,7 @@ def refuse_empty(name: str) -> None:
 
 @attrs.frozen(kw_only=True)
 class Reef(sdk.ApiVendor):
-    """A vendor of things."""
+    """An example vendor."""
 
     name = "reef"
     kinds = ("sms",)
@@ -130,12 +130,12 @@ class Reef(sdk.ApiVendor):
     event_reading = sdk.Reading(Seen, supplied=("id",), ref=sdk.ref_at("thing"))
 
     def settings(self) -> Mapping[str, Any]:
-        """The header of the region."""
+        """Return the settings with the header for the region."""
         return {"headers": {"Region": self.region}}
 
 
 class Plain(sdk.ApiVendor):
-    """A vendor that says nothing of its account."""
+    """An example vendor without account options."""
 
     name = "plain"
     kinds = ("sms",)
@@ -146,7 +146,7 @@ class Plain(sdk.ApiVendor):
 
 
 class Wire:
-    """A fake wire with prepared responses, which records its requests."""
+    """A fake connection with prepared responses, which records its requests."""
 
     ref = REFS.ref
     tenant = None
@@ -166,7 +166,7 @@ class Wire:
 
 
 def says(status: int = 200, **fields: Any) -> sdk.Response:
-    """Return an answer with these fields."""
+    """Return a JSON response with these fields."""
     return sdk.Response(status, body=json.dumps(fields).encode())
 
 
@@ -174,7 +174,7 @@ REEF = Reef(owner="a/b")
 
 
 def test_operation_sends_what_its_table_says() -> None:
-    """An operation fills in the path and the body, and reads the answer."""
+    """An operation fills in the path and the body, and parses the response."""
     wire: Any = Wire(says(id="t1", state="open"))
     wish = Wish(name="coral", extra={"reef": {"deep": True}, "other": {"a": 1}})
 
@@ -189,7 +189,7 @@ def test_operation_sends_what_its_table_says() -> None:
 
 
 def test_long_keys_are_shortened() -> None:
-    """A key beyond the vendor's limit is sent as its digest; no key stays none."""
+    """A key beyond the vendor's length limit is sent as its digest; without a key none is sent."""
     for key, expected in (("k" * 11, sha256(b"\n" + b"k" * 11).hexdigest()), (None, None)):
         wire: Any = Wire(says(id="t1"))
         asyncio.run(REEF.make(wire, Wish(name="coral"), key=key))
@@ -205,7 +205,7 @@ def test_forms_repeat_the_field_of_a_list() -> None:
 
 
 def test_reads_without_a_key() -> None:
-    """An operation without a key goes to its service, and what it is about is in the path."""
+    """A read operation sends no key, and has its subject in the path."""
     wire: Any = Wire(says(ID="t 1", size="3", good=True, tags=["a"], notes=["n"], at=0))
 
     thing = asyncio.run(REEF.look(wire, REFS.ref("t 1")))
@@ -219,7 +219,7 @@ def test_reads_without_a_key() -> None:
 
 
 def test_function_reads_an_answer() -> None:
-    """A function may read an answer, with a key and without one."""
+    """A function can parse a response, with and without a key."""
     wire: Any = Wire(sdk.Response(200, body=b"7"))
 
     assert (REFS.ref("t1"), 7) == asyncio.run(REEF.measure(wire, REFS.ref("t1")))
@@ -238,12 +238,12 @@ WHEN = sdk.when(sdk.flag("good"), sdk.text("note"), State.SHUT)
     ],
 )
 def test_condition_chooses_the_value(fields: dict[str, Any], value: object) -> None:
-    """A row with a condition is one of two values, each a row or a constant."""
+    """A conditional row gives one of two values, each a row or a constant."""
     assert value == WHEN(sdk.as_answer(fields))
 
 
 def test_webhook_is_read_by_a_table() -> None:
-    """A webhook's data is one event; without the id, or without a table, there is none."""
+    """A webhook becomes an event by its table; without an id or a table it becomes none."""
     webhook = sdk.WebhookEvent(
         vendor="reef", id="e1", type="thing", vendor_type="thing", data={"thing": "t1"}
     )
@@ -255,7 +255,7 @@ def test_webhook_is_read_by_a_table() -> None:
 
 
 def test_refusal_may_be_an_answer() -> None:
-    """A refusal that the table reads is a value; any other one is raised."""
+    """A refusal that the operation expects becomes a value; others are raised."""
     gone: Any = Wire(sdk.VendorRejected("No.", status=404))
     refusing_wire: Any = Wire(sdk.VendorRejected("No.", status=409))
 
@@ -291,13 +291,13 @@ def test_methods_of_requests() -> None:
     ],
 )
 def test_wrong_readings_are_refused_at_once(rows: dict[str, Any], message: str) -> None:
-    """A reading with an unknown field, or without a needed one, cannot be made."""
+    """A reading with an unknown field, or without a required one, is refused when created."""
     with pytest.raises(TypeError, match=message):
         sdk.Reading(Thing, **rows)
 
 
 def test_reading_without_a_needed_value() -> None:
-    """An answer without the id is malformed, and an event without it is none."""
+    """A response without a required id is an error; an event without it is skipped."""
     with pytest.raises(sdk.VendorFailed, match="has no id"):
         THING.parse(REFS.ref, says(state="open"))
     assert () == THING.found(REFS.ref, sdk.as_answer({}))
@@ -305,7 +305,7 @@ def test_reading_without_a_needed_value() -> None:
 
 
 def test_reading_with_given_fields_and_its_own_raw() -> None:
-    """The caller gives some fields, a constant others; `raw` may be read too."""
+    """The caller supplies some fields of a reading and constants others; `raw` can be read."""
     reading = sdk.Reading(
         Thing,
         supplied=("note",),
@@ -327,7 +327,7 @@ def test_reading_with_given_fields_and_its_own_raw() -> None:
 
 
 def test_services_and_ping_of_an_account() -> None:
-    """An account has a service for each URL, with its secret, settings and classification."""
+    """An account has a service for each URL, with secret, settings and classification."""
     services = attrs.evolve(REEF, credentials="s3cret").services()
 
     assert {"": "https://api.reef.example", "files": "https://files.reef.example"} == {
@@ -363,7 +363,7 @@ def test_account_without_options() -> None:
 def test_wrong_options_are_refused(
     options: dict[str, Any], message: str, path: str, remedy: str
 ) -> None:
-    """A wrong option is named, with what to do."""
+    """A wrong vendor option is refused, and the error names it with a remedy."""
     with pytest.raises(sdk.ConfigurationError, match=message) as caught:
         Reef(**options)
     assert path == caught.value.path
@@ -371,7 +371,7 @@ def test_wrong_options_are_refused(
 
 
 def test_words_of_a_text_mean_the_same() -> None:
-    """A text of words becomes a table."""
+    """`words` turns a text with several codes into a table for one meaning."""
     assert {"a": 1, "b": 1} == sdk.words(1, "a b")
     assert {"open": State.OPEN} == sdk.same(State, "open")
 
@@ -402,7 +402,7 @@ GET, POST = sdk.Request.get("/"), sdk.Request.post("/")
 def test_refusals_by_table(
     request_: sdk.Request, status: int, fields: dict[str, str], expected: type
 ) -> None:
-    """The first table that knows an answer decides the class of its error."""
+    """The first refusal table that has the code or status decides the error class."""
     assert expected is type(REFUSALS(request_, says(status, **fields)))
 
 
@@ -411,7 +411,7 @@ def test_refusals_by_table(
     [(200, {"code": "c1"}), (500, {"code": "c1"}), (408, {"code": "c1"}), (400, {})],
 )
 def test_answers_that_are_left_to_the_service(status: int, fields: dict[str, str]) -> None:
-    """A success, a failure, a status that is left and an answer without words have no error."""
+    """Successes, server failures, excluded statuses and responses without text give no error."""
     assert REFUSALS(POST, says(status, **fields)) is None
 
 
@@ -424,7 +424,7 @@ def test_answer_without_a_code_may_be_left() -> None:
 
 
 def test_error_of_a_refusal() -> None:
-    """The error has the masked text, the code and the answer."""
+    """The error of a refusal has the masked message, the code and the response."""
     error: Any = REFUSALS(POST, says(402, code="c1", message="no 7"))
 
     assert "Reef refused: no *" in str(error)
@@ -440,14 +440,14 @@ def test_error_of_a_refusal() -> None:
 
 
 def test_text_of_a_refusal_is_kept_without_a_mask() -> None:
-    """A table without a mask leaves the vendor's text as it is."""
+    """Without a mask, the vendor's message is kept unchanged."""
     error: Any = sdk.Refusals(vendor="Reef")(POST, says(402, message="no 7"))
 
     assert "no 7" == error.vendor_message
 
 
 def test_masked_words_are_short_and_without_secrets() -> None:
-    """A long text is cut, and an empty one is None."""
+    """A long refusal message is shortened, and an empty one is None."""
     assert sdk.masked_words("") is None
     assert sdk.masked_words(None) is None
     assert len(sdk.masked_words("word " * 100) or "") <= 301

@@ -1,4 +1,4 @@
-"""The adapter behind each port, and objects that are refused as ports."""
+"""The adapter behind each port of a manager, and objects that are refused as ports."""
 
 # ruff: noqa: SLF001 - values of any kind, and a look inside
 
@@ -49,10 +49,10 @@ class Provider:
     """A credential provider."""
 
     async def get(self, *_: object) -> None:
-        """Give nothing."""
+        """Return nothing."""
 
     async def refresh(self, *_: object) -> None:
-        """Give nothing."""
+        """Return nothing."""
 
 
 def port(world: World, name: str) -> Any:
@@ -92,7 +92,7 @@ def test_sync_port_in_an_async_manager(name: str) -> None:
 @pytest.mark.parametrize("name", [*PORTS, "log", "clock", "ids", "randomness"])
 @pytest.mark.parametrize("face", [ConnectorManager, AsyncConnectorManager])
 def test_object_without_the_method_is_refused(face: Any, name: str) -> None:
-    """An object without the port's method is refused by name."""
+    """An object without the port's method is refused, and the error names the port."""
     with pytest.raises(ConfigurationError, match="object has no `") as excinfo:
         face([SERVICE], **{name: object()})
 
@@ -100,7 +100,7 @@ def test_object_without_the_method_is_refused(face: Any, name: str) -> None:
 
 
 class AsyncLog:
-    """A log whose entries would never be written."""
+    """A log whose asynchronous `write` would never be awaited."""
 
     async def write(self, _: object, /) -> None:
         """Fail, since it is never awaited."""
@@ -130,13 +130,13 @@ def test_observers_are_plain_functions(face: Any, observer: Any) -> None:
 
 
 class UnverifiedClient:
-    """An HTTP client that reports which certificates it does not verify."""
+    """An HTTP client that reports which hosts' certificates it does not verify."""
 
     def __init__(self, unverified: object) -> None:
         self.unverified = unverified
 
     async def send(self, *_: object) -> Response:
-        """Answer."""
+        """Respond with a success."""
         return Response(200)
 
 
@@ -148,7 +148,7 @@ class UnverifiedClient:
 async def test_disabled_verification_is_reported_at_start(
     world: World, unverified: object, reasons: list[str]
 ) -> None:
-    """A client without certificate verification causes an event at each start."""
+    """An HTTP client without certificate verification emits an event when a manager starts."""
     reports: list[Event] = []
     for _ in range(2):
         world.manager(
@@ -163,21 +163,21 @@ class OnlySends:
     """An HTTP client that cannot stream."""
 
     async def send(self, *_: object) -> Response:
-        """Answer."""
+        """Respond with a success."""
         return Response(200)
 
 
 class OnlyGets:
-    """A provider that cannot renew."""
+    """A credential provider that cannot renew."""
 
     async def get(self, *_: object) -> Any:
-        """Give a credential."""
+        """Return a credential."""
         return Credentials.bearer("t")
 
 
 @sync_and_async
 async def test_verb_is_missed_when_it_is_used(world: World) -> None:
-    """A client that cannot stream serves calls, and a stream names the missing method."""
+    """Only the first stream raises an error for a client that cannot stream."""
     manager = world.manager(SERVICE, http=world.of_mode(OnlySends()))
 
     assert 200 == (await manager.call("vat", GET)).status
@@ -188,7 +188,7 @@ async def test_verb_is_missed_when_it_is_used(world: World) -> None:
 
 @sync_and_async
 async def test_provider_need_not_renew(world: World) -> None:
-    """A provider without `refresh` works until a credential is refused."""
+    """A credential provider without `refresh` works until a credential is refused."""
     world.vendor.answers(200, 401)
     service = Service("vat", base_url="https://vat.example", needs_credentials=True)
     manager = world.manager(service, credentials=world.of_mode(OnlyGets()))
@@ -199,7 +199,7 @@ async def test_provider_need_not_renew(world: World) -> None:
 
 
 def test_nothing_is_made_before_it_is_used() -> None:
-    """A lazy adapter is created once, at its first use, by any number of threads."""
+    """A lazy adapter is created at its first use, and only once."""
     numbers: list[int] = []
 
     def make() -> list[int]:
@@ -213,11 +213,11 @@ def test_nothing_is_made_before_it_is_used() -> None:
 
 
 def test_waiting_thread_gets_the_created_adapter() -> None:
-    """A thread that waits while another creates the adapter gets that one."""
+    """A thread that waits while another creates the lazy adapter gets the same one."""
     lazy_adapter: LazyAdapter
 
     class Lock:
-        """A lock that lets another caller in first."""
+        """A lock that lets another thread create the adapter first."""
 
         def __enter__(self) -> None:
             lazy_adapter._adapter = "theirs"
@@ -268,7 +268,7 @@ def test_every_port_has_a_default() -> None:
 
 
 def test_default_http_client() -> None:
-    """A manager without a client creates its own at its first use."""
+    """A manager without an HTTP client creates its own at its first use."""
     for ports, face in ((sync_core(Ports()), False), (async_core(Ports()), True)):
         assert ports.default_http() is None
         client = ports.http.get()
@@ -279,7 +279,7 @@ def test_default_http_client() -> None:
 
 
 def test_store_in_memory_serves_both_modes() -> None:
-    """A store in memory works in both managers; any other store works in one mode."""
+    """A memory store works in both modes; any other store works in one."""
     world = World(AWAITED)
     sync_store, async_store = sync_and_async_store(None, None)
     assert async_store.shared is sync_store
@@ -292,7 +292,7 @@ def test_store_in_memory_serves_both_modes() -> None:
 
 
 def test_easy_store_is_asked_at_once() -> None:
-    """Only a store that never blocks is called without awaiting."""
+    """Only a store that never blocks is called without waiting."""
     world = World(AWAITED)
 
     assert async_core(Ports()).core.ask is not None
@@ -302,7 +302,7 @@ def test_easy_store_is_asked_at_once() -> None:
 
 
 def test_child_forked_while_an_adapter_is_made_can_make_its_own() -> None:
-    """A lock that another thread held at the fork does not block the child."""
+    """A lock that another thread held during a fork does not block the child."""
     lazy_adapter = LazyAdapter(lambda: 7)
 
     with lazy_adapter._lock:
@@ -312,7 +312,7 @@ def test_child_forked_while_an_adapter_is_made_can_make_its_own() -> None:
 
 @pytest.mark.parametrize("core", [sync_core(Ports()).core, async_core(Ports()).core])
 def test_each_process_reports_under_a_name_of_its_own(core: Any) -> None:
-    """A forked child counts as its own reporter towards a quorum."""
+    """A forked child reports under its own name, so that it counts for a circuit's quorum."""
     name = core.reporter()
     assert name == core.reporter()
     assert name != in_a_child(core.reporter)
@@ -320,7 +320,7 @@ def test_each_process_reports_under_a_name_of_its_own(core: Any) -> None:
 
 
 class UnboundedClient:
-    """An HTTP client that cannot limit how long a vendor takes to read."""
+    """An HTTP client that cannot limit the time for sending a request."""
 
     lacks = frozenset({"write"})
 
@@ -329,7 +329,7 @@ class UnboundedClient:
 
 
 class AsyncUnboundedClient(UnboundedClient):
-    """An asynchronous HTTP client without that limit."""
+    """The asynchronous variant of `UnboundedClient`."""
 
     async def send(self, *_: object) -> Any:
         """Never called."""
@@ -344,7 +344,7 @@ MANAGERS = [(ConnectorManager, UnboundedClient), (AsyncConnectorManager, AsyncUn
     [{"timeouts": Timeouts(write=1)}, {"endpoints": Endpoint("x", timeouts=Timeouts(write=1))}],
 )
 def test_unsupported_limit_is_refused(face: Any, client: Any, setting: dict[str, Any]) -> None:
-    """A limit that the client cannot apply is refused, with the clients that can."""
+    """A time limit that the client does not support is refused, naming clients that do."""
     with pytest.raises(ConfigurationError, match=r"(Async)?Unbounded\w* cannot bound") as excinfo:
         face([Service("vat", **setting)], http=client())
 
@@ -354,6 +354,6 @@ def test_unsupported_limit_is_refused(face: Any, client: Any, setting: dict[str,
 
 @pytest.mark.parametrize("face, client", MANAGERS)
 def test_supported_limits_are_applied(face: Any, client: Any) -> None:
-    """A client that lacks one limit still gets the others."""
+    """A client that lacks one time limit still gets the others."""
     steps = Timeouts(connect=1, read=1, pool=1)
     face([Service("vat", timeouts=steps, endpoints=Endpoint("x"))], http=client())

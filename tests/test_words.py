@@ -1,4 +1,4 @@
-"""The checker of wording reports each bad wording with its line, and no others."""
+"""The tool that checks wording reports each bad wording with its line, and nothing else."""
 
 from pathlib import Path
 
@@ -58,7 +58,7 @@ def _advice(text: str) -> list[str]:
     ],
 )
 def test_wording_is_reported(text: str, advice: str) -> None:
-    """Each rule has an example that breaks it, and is reported once."""
+    """Each wording rule reports its bad example once."""
     (reported_advice,) = _advice(text)
     assert reported_advice.startswith(advice)
 
@@ -97,14 +97,14 @@ def test_good_wording_is_left_alone(text: str) -> None:
 
 
 def test_line_with_reason_keeps_its_word() -> None:
-    """A word that has to stay is followed by the reason."""
+    """A word that has to stay can be kept with a comment that gives the reason."""
     assert _advice("news = 1  # words: the field of an answer of the vendor") == []
 
 
 def test_line_is_the_one_of_the_sentence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A reader finds the sentence at the line that is printed, and the command fails."""
+    """The reported line is that of the sentence, and the command fails."""
     file = tmp_path / "thing.py"
     text = '"""A thing.\n\nIt is a THING.\n"""\n\n\ndef f(told):\n    """Do."""\n'
     file.write_text(text.replace("THING", "item"))
@@ -118,5 +118,5 @@ def test_line_is_the_one_of_the_sentence(
 
 
 def test_checked_folders_exist() -> None:
-    """Every folder and file of the list that `make lint` checks exists."""
+    """Every file and folder that `make lint` checks for wording exists."""
     assert [] == [folder for folder in words.FOLDERS if not Path(folder).exists()]

@@ -27,7 +27,7 @@ them at work.
 
 
 def page() -> str:
-    """The page, as markdown."""
+    """Return the page as Markdown."""
     app = build([], None)
     parts = [_ABOUT, *_everywhere(app), *_codes()]
     for words in COMMANDS:

@@ -31,7 +31,7 @@ _TENANTS: Final = (
 
 
 def page() -> str:
-    """The page, as markdown."""
+    """Return the page as Markdown."""
     inner_tables: dict[str, Table] = {}
     parts = [_ABOUT]
     top_settings = {
@@ -56,7 +56,7 @@ def on_files(files: Any, config: Any) -> Any:
 
 
 def _sections(name: str, field: Field, inside: dict[str, Table]) -> Iterator[str]:
-    """The sections of a name at the top."""
+    """Return the sections under a top-level name."""
     nested_shape = _nested_shape(field.shape)
     path = f"{name}.<name>" if isinstance(_unwrapped_shape(field.shape), Named) else name
     if isinstance(nested_shape, Kinded):
@@ -86,7 +86,7 @@ def _settings() -> dict[str, Field]:
 
 
 def _nested_shape(shape: Shape) -> Table | Kinded | None:
-    """The shape of a nested table, single or by name; None for a value."""
+    """Return the schema of a nested table, single or by name; None for a plain value."""
     unwrapped_shape = _unwrapped_shape(shape)
     nested_shape = unwrapped_shape.of if isinstance(unwrapped_shape, Named) else unwrapped_shape
     return nested_shape if isinstance(nested_shape, (Table, Kinded)) else None

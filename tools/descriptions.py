@@ -1,4 +1,4 @@
-"""Check the vendors' requests and the sandboxes' responses against official API descriptions.
+"""Checks vendors' requests and sandboxes' responses against official API descriptions.
 
     python -m tools.descriptions FOLDER
 
@@ -84,7 +84,7 @@ QUIRKS: Final[dict[str, frozenset[str]]] = {
 
 @attrs.frozen
 class Operation:
-    """An operation of a description.
+    """An operation of an API description.
 
     Attributes:
         template: the path, with braces.
@@ -140,7 +140,7 @@ class Description:
 def request_problems(
     description: Description, operation: Operation, exchange: Exchange
 ) -> list[str]:
-    """Return the problems of a request: its query, and its JSON or form body."""
+    """Return the problems of a request: in its query, and in its JSON or form body."""
     parts = operation.parts
     query_parts = {part["name"]: part for part in parts["parameters"] if part["in"] == "query"}
     query = dict(parse_qsl(urlsplit(exchange.url).query, keep_blank_values=True))
@@ -195,7 +195,7 @@ def problems_of(description: Description, schema: Json, value: Json, side: str) 
 
 
 def _content(description: Description, part: Json, parameters: Json) -> Json:
-    """The schemas of a request body or response, by media type, in either version of OpenAPI."""
+    """Return the schemas of a request or response body by media type, for OpenAPI 2 and 3."""
     if part is None:
         part = next((body for body in parameters if body["in"] == "body"), {})
     part = description.resolved(part)
@@ -203,7 +203,7 @@ def _content(description: Description, part: Json, parameters: Json) -> Json:
 
 
 def _schema(content: Json, kind: str | None) -> Json:
-    """The schema of a media type; any JSON stands for all."""
+    """Return the schema of a media type; one JSON type stands for all."""
     name = (kind or "").partition(";")[0]
     for described_type, part in content.items():
         media_type = described_type.partition(";")[0]
@@ -213,7 +213,7 @@ def _schema(content: Json, kind: str | None) -> Json:
 
 
 def _value(description: Description, schema: Json, body: bytes, kind: str | None) -> Json:
-    """The value of a body in JSON or of a form; the numbers of a form are read as described."""
+    """Return the value of a JSON or form body; form numbers are parsed as described."""
     if not (kind or "").startswith(_FORM):
         return json.loads(body) if "json" in (kind or "") else {}
     fields = _whole_schema(description, schema).get("properties", {})
@@ -311,7 +311,7 @@ def _wrong_fields(
 
 
 def _whole_schema(description: Description, schema: Json) -> Json:
-    """A schema with the schema that it refers to, and all that it is made of, in one."""
+    """Return a schema with its reference resolved and its allOf parts merged."""
     schema = description.resolved(schema)
     whole_schema = {name: value for name, value in schema.items() if name != "allOf"}
     for part in schema.get("allOf", ()):
@@ -333,7 +333,7 @@ def _is(value: Json, kind: str | list[str]) -> bool:
 
 
 class _Loader(yaml.CSafeLoader):
-    """Reads YAML with dates as text, because examples may have impossible dates."""
+    """A YAML loader that reads dates as text, because examples may have impossible dates."""
 
 
 _Loader.yaml_implicit_resolvers = {
@@ -343,7 +343,7 @@ _Loader.yaml_implicit_resolvers = {
 
 
 def read(file: Path) -> Json:
-    """Read a description."""
+    """Read an API description."""
     text = file.read_text("utf-8")
     return json.loads(text) if file.suffix == ".json" else yaml.load(text, _Loader)  # noqa: S506 - a subclass of SafeLoader
 

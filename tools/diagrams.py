@@ -1,4 +1,4 @@
-"""Draw the state tables as SVG, for the documentation.
+"""Draws the state tables as SVG for the documentation.
 
 The tables are the ones that the code decides by, so a picture cannot fall behind. Each state is a
 column, each row of a table an arrow from its state to the next one. Nothing is fetched and nothing
@@ -28,7 +28,7 @@ CHARACTER: Final = 6.4
 
 
 class Row(NamedTuple):
-    """One row of the table, which becomes one arrow."""
+    """One row of a state table, which becomes one arrow."""
 
     state: str
     event: str
@@ -37,12 +37,12 @@ class Row(NamedTuple):
 
 
 def circuit_rows() -> list[Row]:
-    """The transitions that a circuit makes by itself."""
+    """Return the transitions that a circuit makes by itself."""
     return [Row(_node_name(a.value), event, _node_name(b.value)) for a, event, b in TRANSITIONS]
 
 
 def idempotency_rows() -> list[Row]:
-    """The verdicts that a claim of a key can get."""
+    """Return the possible results of claiming an idempotency key."""
     return [
         Row(state, event, next_state, _node_name(verdict.value))
         for state, event, next_state, verdict in TABLE
@@ -159,7 +159,7 @@ def _pill(x: int, y: int, verdict: str) -> str:
 
 
 def pictures() -> dict[str, str]:
-    """Every picture, by its path in the site."""
+    """Return every diagram, by its path in the site."""
     return {
         "diagrams/circuit.svg": draw("What a circuit does by itself", circuit_rows(), 180),
         "diagrams/idempotency.svg": draw("What a claim of a key meets", idempotency_rows(), 124),
@@ -167,7 +167,7 @@ def pictures() -> dict[str, str]:
 
 
 def on_files(files: Any, config: Any) -> Any:
-    """Add the pictures to the site: the hook that mkdocs calls."""
+    """Add the diagrams to the site: a hook that mkdocs calls."""
     from mkdocs.structure.files import File  # noqa: PLC0415 - only the docs build has mkdocs
 
     for path, svg in pictures().items():
@@ -176,7 +176,7 @@ def on_files(files: Any, config: Any) -> Any:
 
 
 def main(folder: Path) -> None:
-    """Write every picture below `folder`."""
+    """Write every diagram below `folder`."""
     for path, svg in pictures().items():
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Write excerpts of official API descriptions: the facts of the operations in use, without prose.
+"""Writes excerpts of official API descriptions: the operations in use, without prose.
 
     python -m tools.distil_descriptions FOLDER EXCERPTS [--check]
 
@@ -114,7 +114,7 @@ def _operation(description: Description, parts: Json) -> Json:
 
 
 def _add_references(description: Description, result: Json) -> None:
-    """Add everything that an excerpt refers to, and what that refers to in turn."""
+    """Add everything that an excerpt refers to, directly or indirectly."""
     pending_references, added_references = sorted(_references(result)), set[str]()
     while pending_references:
         reference = pending_references.pop()

@@ -1,4 +1,4 @@
-"""Write the page of figures from the measurements of `make bench`.
+"""Writes the page of benchmark figures from the measurements of `make bench`.
 
 `python -m tools.figures` writes `docs/explanation/speed.md` from `build/benchmarks.json`, or from
 the reports named; of a table that several reports have, the last one counts. A table whose control
@@ -67,7 +67,7 @@ quiet machine with the command beside them.
 
 
 def page(reports: Sequence[dict[str, Any]]) -> str:
-    """The page for the reports of one or more runs."""
+    """Return the page for the reports of one or more runs."""
     comparisons = {
         name: comparison for report in reports for name, comparison in report["comparisons"].items()
     }
@@ -96,7 +96,7 @@ def page(reports: Sequence[dict[str, Any]]) -> str:
 
 
 def updated(text: str, report: dict[str, Any]) -> str:
-    """The page with the steady tables of a later report in the place of its own ones."""
+    """Return the page with its tables replaced by the steady ones of a later report."""
     opening, *sections = re.split(r"^(?=## )", text, flags=re.MULTILINE)
     tables = {_name_of(section): section for section in sections if _name_of(section)}
     others = [section for section in sections if not _name_of(section)]
@@ -113,7 +113,7 @@ def updated(text: str, report: dict[str, Any]) -> str:
 
 
 def _name_of(section: str) -> str:
-    """The name of the table in a section; the empty string if it is none of ours."""
+    """Return the name of the table in a section; an empty string if it has none."""
     match = re.search(r"^\d+ rounds; `make bench BENCH_ARGS=(\w+)`", section, re.MULTILINE)
     return match[1] if match else ""
 

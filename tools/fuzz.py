@@ -1,4 +1,4 @@
-"""Send damaged webhooks to families of schemes: `python -m tools.fuzz 100000 [family …]`."""
+"""Sends damaged webhooks to verifiers: `python -m tools.fuzz 100000 [family …]`."""
 
 import sys
 import time
@@ -7,7 +7,7 @@ from tests.webhooks.fuzzing import FAMILIES, fuzz
 
 
 def main() -> None:
-    """Run as many inputs for each family, or each that is named, as the command line says."""
+    """Try the given number of inputs for each family, or for the named families."""
     inputs = int(sys.argv[1])
     for family in sys.argv[2:] or FAMILIES:
         start_time = time.perf_counter()

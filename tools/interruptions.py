@@ -1,4 +1,4 @@
-"""Interrupt calls at random instants, and count the grants that are left behind.
+"""Interrupts calls at random instants, and counts the grants that are not released.
 
 A timer raises `KeyboardInterrupt` in the middle of a call, thousands of times, wherever the thread
 happens to be: in the function that is protected, in ours, or in our clean-up. Then we look whether
@@ -31,18 +31,18 @@ PROBING = CircuitBreakerConfig(failures=1, open_for=0.001, successes=10**9)
 
 
 def work() -> None:
-    """Take some microseconds, as a function that is protected."""
+    """Take a few microseconds, as the protected function."""
     for _ in range(60):
         pass
 
 
 def fail() -> NoReturn:
-    """Open a circuit."""
+    """Fail, to open a circuit."""
     raise ConnectionError
 
 
 class Timer:
-    """Raises `KeyboardInterrupt` once, at a random instant of a call and not after it."""
+    """Raises `KeyboardInterrupt` once, at a random instant during a call."""
 
     armed = False
 
@@ -53,7 +53,7 @@ class Timer:
             raise KeyboardInterrupt
 
     def interrupts(self, call: Callable[[], object], longest: float) -> bool:
-        """Make a call, and say whether it was interrupted: within `longest` seconds."""
+        """Make a call, and return whether it was interrupted within `longest` seconds."""
         try:
             self.armed = True
             signal.setitimer(signal.ITIMER_REAL, max(1e-6, random.random() * longest))
@@ -70,7 +70,7 @@ TIMER = Timer()
 
 
 def open_circuit(call: Callable[[Callable[[], Any]], object]) -> None:
-    """Fail once, and wait until a probe may go."""
+    """Open a circuit, and wait until a probe is allowed."""
     try:
         call(fail)
     except ConnectionError:
@@ -82,7 +82,7 @@ def _probes_manager(manager: ConnectorManager) -> bool:
 
 
 def managers() -> Iterator[tuple[Callable[[], object], Callable[[], bool]]]:
-    """Probes through a manager's `run`."""
+    """Yield circuit probes through a manager's `run`, and checks of their slot."""
     while True:
         manager = ConnectorManager([Service("s", retry=None, circuit=PROBING)])
         open_circuit(partial(manager.run, "s"))
@@ -94,7 +94,7 @@ def _probes_breaker(breaker: CircuitBreaker) -> bool:
 
 
 def breakers() -> Iterator[tuple[Callable[[], object], Callable[[], bool]]]:
-    """Probes through a breaker's `guard`."""
+    """Yield circuit probes through a breaker's `guard`, and checks of their slot."""
     while True:
         breaker = CircuitBreaker(PROBING)
         open_circuit(breaker.call)
@@ -107,7 +107,7 @@ def breakers() -> Iterator[tuple[Callable[[], object], Callable[[], bool]]]:
 
 
 def bulkheads() -> Iterator[tuple[Callable[[], object], Callable[[], bool]]]:
-    """Places of a bulkhead."""
+    """Yield calls through a bulkhead, and checks of its slot."""
     while True:
         bulkhead = Bulkhead(1)
 
@@ -124,7 +124,7 @@ def bulkheads() -> Iterator[tuple[Callable[[], object], Callable[[], bool]]]:
 def places(
     name: str, kinds: Iterator[tuple[Callable[[], object], Callable[[], bool]]], times: int
 ) -> str:
-    """The number of interruptions that left a slot taken."""
+    """Return how many interruptions left a slot taken, as text."""
     counts: Counter[str] = Counter()
     call, is_taken = next(kinds)
     for _ in range(times):
@@ -136,7 +136,7 @@ def places(
 
 
 def keys(times: int) -> str:
-    """The number of interruptions that led to a second effect under the same key."""
+    """Return how many interruptions led to a second effect under the same key, as text."""
     guard = Idempotency(timeout=0.01)
     effects: Counter[int] = Counter()
     counts: Counter[str] = Counter()
@@ -161,7 +161,7 @@ def keys(times: int) -> str:
 
 
 def main(times: int) -> None:
-    """Interrupt each case this many times, and print the remaining grants."""
+    """Interrupt each case this many times, and print the grants that were not released."""
     signal.signal(signal.SIGALRM, TIMER)
     # An interruption of a destructor is only reported there, as noise of this method.
     sys.unraisablehook = lambda _: None

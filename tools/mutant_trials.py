@@ -1,4 +1,4 @@
-"""Make mutants, and try each in a fork of a process that has collected the tests.
+"""Creates mutants, and tries each in a fork of a process that has collected the tests.
 
 mutmut makes the mutants. Trying them is done here, because collecting tests anew takes longer than
 the few that notice a mutant. One run without a mutant tells what each test costs and which lines it
@@ -80,7 +80,7 @@ PLACEHOLDER = re.compile(r"\{[^{}]*\}")
 
 @frozen
 class Function:
-    """A function as it was when its mutants were made."""
+    """A function at the time when its mutants were made."""
 
     name: str
     digest: str
@@ -89,7 +89,7 @@ class Function:
 
 @frozen
 class Change:
-    """The change of a mutant to the source, independent of mutmut's numbering."""
+    """The source change of a mutant, independent of mutmut's numbering."""
 
     function: str
     was: str
@@ -105,7 +105,7 @@ class Change:
     """Those of them that are changed."""
 
     def is_wording(self) -> bool:
-        """Return whether only the wording of sentences differs."""
+        """Return whether the mutant changes only the wording of sentences."""
         if LITERAL.sub("''", self.was) != LITERAL.sub("''", self.becomes):
             return False
         pairs = zip(LITERAL.findall(self.was), LITERAL.findall(self.becomes), strict=True)
@@ -119,7 +119,7 @@ class Change:
         )
 
     def as_toml(self) -> str:
-        """Print it the way it would be explained."""
+        """Return the mutant as a TOML entry, ready for an explanation."""
         return "\n".join(
             [
                 f"# {self.name}",
@@ -133,27 +133,27 @@ class Change:
 
 
 def is_sentence(literal: str) -> bool:
-    """Return whether a string has several words of its own."""
+    """Return whether a string has several words."""
     words = PLACEHOLDER.sub("", literal)
     return " " in words and any(letter.isalpha() for letter in words)
 
 
 def function_of(name: str) -> str:
-    """Turn mutmut's mangled name into the dotted path of the function."""
+    """Return the dotted path of a function from mutmut's mangled name."""
     module, _, function = mangled_name_from_mutant_name(name).rpartition(".")
     return f"{module}.{function.removeprefix('x_').strip('ǁ').removeprefix('xǁ')}".replace("ǁ", ".")
 
 
 @cache
 def spans_of(path: Path) -> MutantLineSpans:
-    """Where the functions of a mutated file are."""
+    """Return the positions of the functions in a mutated file."""
     spans = MutantLineSpans.load(path)
     assert spans is not None, f"mutmut wrote no index of {path}"
     return spans
 
 
 def change_of(path: Path, name: str) -> Change:
-    """Read the lines that a mutant changes."""
+    """Return the change that a mutant makes to the source lines."""
     mutant = name.rpartition(".")[2]
     original_name = f"{mangled_name_from_mutant_name(mutant)}__mutmut_orig"
     spans = spans_of(path)
@@ -197,7 +197,7 @@ def change_of(path: Path, name: str) -> Change:
 
 
 def make_mutants(workers: int) -> list[Change]:
-    """Write all mutants, which are imported from then on."""
+    """Write all mutants; later imports use the mutated files."""
     set_mutant_under_test("mutant_generation")
     WORK.mkdir(exist_ok=True)
     copy_src_dir()
@@ -214,7 +214,7 @@ def make_mutants(workers: int) -> list[Change]:
 
 @frozen
 class Seen:
-    """The observations of one test run without a mutant."""
+    """The costs and reached lines of the tests, measured without a mutant."""
 
     costs: list[float]
     """How many seconds each test takes."""
@@ -223,7 +223,7 @@ class Seen:
 
 
 class Watch:
-    """Notes which lines of the mutated files a test reaches."""
+    """Records which lines of the mutated files a test reaches."""
 
     def __init__(self, paths: Iterable[str]) -> None:
         self.reached: dict[tuple[str, int], array[int]] = defaultdict(partial(array, "H"))
@@ -236,7 +236,7 @@ class Watch:
         self._monitoring.set_events(tool, self._monitoring.events.LINE)
 
     def begin(self, test: int) -> None:
-        """Count lines reached from now on for this test."""
+        """Assign the lines reached from now on to this test."""
         self._test = test
         self._monitoring.restart_events()
 
@@ -249,7 +249,7 @@ class Watch:
 
 
 class Tests:
-    """Which tests are nearest to a change.
+    """Finds the tests that are nearest to a change.
 
     Args:
         items: the tests.
@@ -275,12 +275,12 @@ class Tests:
         return sorted(results, key=self._rank.__getitem__)
 
     def tests_of(self, mutant: Change) -> list[int]:
-        """The tests that reach the function which a mutant changes, the nearest first."""
+        """Return the tests that reach the mutated function, nearest first."""
         near_tests = self._reaching(mutant.path, mutant.lines)
         return list(dict.fromkeys([*near_tests, *self._reaching(mutant.path, mutant.span)]))
 
     def nearest_tests(self, mutant: Change) -> list[int]:
-        """The first tests that reach the changed line, or else a line above it, or any line.
+        """Return the first tests that reach the changed line, else a line above it, or any line.
 
         They are as many as take so long, and at least one if there is any.
         """
@@ -303,12 +303,12 @@ class Tests:
         return self._near[key]
 
     def cost(self, tests: Iterable[int]) -> float:
-        """The seconds that some of the tests take."""
+        """Return the seconds that these tests take."""
         return sum(self._costs[test] for test in tests)
 
 
 def costs_of(tests: Iterable[str], spent: Iterable[tuple[str, str, float]]) -> list[float]:
-    """The seconds that each test takes alone, its module's setup and teardown included.
+    """Return the seconds that each test takes alone, with its module's setup and teardown.
 
     Args:
         tests: their names.
@@ -330,7 +330,7 @@ def costs_of(tests: Iterable[str], spent: Iterable[tuple[str, str, float]]) -> l
 
 
 class Trials:
-    """A plugin of pytest that tries mutants instead of running the tests once.
+    """A pytest plugin that tries mutants instead of running the tests once.
 
     Attributes:
         fates: what became of each mutant, by name.
@@ -359,7 +359,7 @@ class Trials:
         self._homes = Path()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Remember how long each phase of a test took."""
+        """Record how long each phase of a test took."""
         self._spent.append((report.nodeid, report.when or "", report.duration))
 
     @pytest.hookimpl(tryfirst=True)
@@ -379,7 +379,7 @@ class Trials:
         self._until = 0.0
 
     def _measured(self, items: list[pytest.Item]) -> Seen:
-        """The costs of the tests without a mutant; they must pass, and fail if everything fails."""
+        """Measure the tests without a mutant; check that they pass, and fail if all code fails."""
         unmeasured_tests = Tests(items, Seen([LONGEST] * len(items), {}))
         self._begin("", range(len(items)), unmeasured_tests, _must(SURVIVED))
         self._begin("fail", range(min(100, len(items))), unmeasured_tests, _must(KILLED))
@@ -436,7 +436,7 @@ class Trials:
             self._end_one()
 
     def _run(self, mutant: str, targets: Sequence[int], tests: Tests, home: Path) -> None:
-        """Be a child: end with 0 if no test notices."""
+        """Run the tests in a child process, which ends with 0 if no test notices the mutant."""
         os.setpgid(0, 0)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         home.mkdir(exist_ok=True)
@@ -469,7 +469,7 @@ class Trials:
 
 
 def _read_constants() -> None:
-    """Have hypothesis parse all modules for constants now, and not once more in each child."""
+    """Make Hypothesis collect constants of all modules once, instead of in each child process."""
     from hypothesis import given, strategies  # noqa: PLC0415 - pytest rewrites it at first
 
     given(strategies.none())(lambda _: None)()

@@ -1,4 +1,4 @@
-"""Write the classes that users call from the declarations of the contracts.
+"""Generates the classes that users call from the declarations of the contracts.
 
 `python -m tools.operations` writes the files, and `make operations` runs it. A test compares them
 with the declarations.
@@ -38,7 +38,7 @@ _MODES: Final = ("", "Async")
 
 
 def files() -> dict[Path, str]:
-    """Return the text of each file, by its path in the repository."""
+    """Return the text of each generated file, by its path in the repository."""
     texts = {SOURCE / "operations" / f"{kind}.py": _operations(kind) for kind in CONTRACTS}
     texts[SOURCE / "operations" / "__init__.py"] = _package()
     texts[SOURCE / "hub" / "contract_methods.py"] = _hub_methods()
@@ -46,7 +46,7 @@ def files() -> dict[Path, str]:
 
 
 def main(root: Path = ROOT) -> None:
-    """Write the files below a folder."""
+    """Write the generated files below a folder."""
     for path, text in files().items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_text(text, "utf-8")
@@ -118,7 +118,7 @@ if TYPE_CHECKING:
 
 
 def _by_hand(kind: str) -> _Source | None:
-    """The module of the methods that are written by hand, if there is one."""
+    """Return the source of a contract's hand-written methods; None if there are none."""
     name = f"{SOURCE.name}.operations._{kind}"
     return None if find_spec(name) is None else _Source(import_module(name))
 
@@ -128,7 +128,7 @@ def _command_lines(lines: Iterable[str]) -> str:
 
 
 def _names(*parts: ast.AST) -> set[str]:
-    """The names in parts of a signature."""
+    """Return the names used in parts of a signature."""
     nodes = (node for part in parts for node in ast.walk(part))
     return {node.id for node in nodes if isinstance(node, ast.Name)}
 
@@ -139,7 +139,7 @@ def _defaults(parameters: ast.arguments) -> list[ast.expr]:
 
 
 class _Source:
-    """The source of a module: its imports, and the methods of its classes.
+    """The source of a module: its imports, and its classes' methods.
 
     Attributes:
         module: name of the module.
@@ -170,7 +170,7 @@ class _Source:
 def _methods(
     declaration: type[Contract], sources: Iterable[_Source], written: Container[str]
 ) -> list[Any]:
-    """The functions with the signatures and docstrings of the operations, in their order."""
+    """Return the generated methods with the operations' signatures and docstrings, in order."""
     methods = {
         name: item
         for source in sources
@@ -185,7 +185,7 @@ def _methods(
 
 
 def _with_result(method: Any) -> Any:
-    """A declared method that returns what the operation returns."""
+    """Return a declared method that returns the operation's result."""
     returns = method.returns
     if isinstance(returns, ast.Subscript) and ast.unparse(returns.value) == _RESULT:
         method.returns = returns.slice

@@ -1,4 +1,4 @@
-"""Follow the documentation's pages in environments that have only what each page installs.
+"""Follows the documentation's pages in environments with only what each page installs.
 
 `python -m tools.pages_in_fresh_environments [PAGE …]` builds a wheel of each package of this
 checkout and one virtual environment for each set of packages that a page installs. It then follows
@@ -39,7 +39,7 @@ DISTRIBUTIONS = (ROOT, *sorted(path.parent for path in EXAMPLES.glob("moorage-*/
 
 
 class Packages(NamedTuple):
-    """The packages that a page has its reader install.
+    """The packages that a page tells its reader to install.
 
     Attributes:
         extras: those of moorage.
@@ -61,7 +61,7 @@ class Packages(NamedTuple):
 
     @property
     def folder(self) -> Path:
-        """The folder of the environment, which changes if the versions to install may change."""
+        """Return the environment's folder, which depends on the versions that may be installed."""
         digest = hashlib.sha256(json.dumps([*self, sys.version]).encode())
         for path in (CONSTRAINTS, *(folder / "pyproject.toml" for folder in DISTRIBUTIONS)):
             digest.update(path.read_bytes())
@@ -114,7 +114,7 @@ def _pip(python: Path, *arguments: str | Path) -> None:
 
 
 def follow_page(page: Path, python: Path) -> str:
-    """Return why the page cannot be followed with this Python; the empty string if it can."""
+    """Follow a page with this Python; return why it fails, or an empty string."""
 
     def fresh_environment(page_plan: Plan, notes: Path) -> Environment:
         pip = {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
@@ -137,7 +137,7 @@ def _name(page: Path) -> str:
 
 
 def main() -> int:
-    """Follow the pages named, or all."""
+    """Follow the named pages, or all."""
     named_pages = [Path(name).resolve() for name in sys.argv[1:]]
     pages: dict[Packages, list[Path]] = defaultdict(list)
     counts: dict[Path, int] = {}

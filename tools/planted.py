@@ -1,4 +1,4 @@
-"""Plant mistakes in a vendor, and print those that its tests do not notice.
+"""Plants mistakes in a vendor, and prints those that its tests do not notice.
 
 `python -m tools.planted mollie plivo` plants each mistake of `tools.plants` in the modules of a
 vendor, one at a time and in memory, and runs the tests that reach the place: the vendor's own and
@@ -69,7 +69,7 @@ BROKEN: Final = 99
 
 
 class Verdict(Enum):
-    """The result of the trial of a mistake."""
+    """The result of a trial of one planted mistake."""
 
     CAUGHT = "caught"
     SURVIVES = "survives"
@@ -77,7 +77,7 @@ class Verdict(Enum):
 
 
 def verdict(exit_code: int) -> Verdict:
-    """The verdict of a trial that ended with this code; a negative one is that of a signal."""
+    """Return the verdict for this exit code of a trial; a negative one is a signal's number."""
     if exit_code in {-signal.SIGXCPU, -signal.SIGALRM}:
         return Verdict.UNDECIDED
     return Verdict.CAUGHT if exit_code else Verdict.SURVIVES
@@ -98,7 +98,7 @@ class Vendor:
     paths: tuple[str, ...]
 
     def tests(self) -> list[str]:
-        """The files of tests that may be about it."""
+        """Return the test files that may be about the vendor."""
         other_vendors = [vendor for vendor in names() if vendor not in self.name]
         folders = FOLDERS.get(self.contract, ("tests/vendors",))
         return sorted(
@@ -110,12 +110,12 @@ class Vendor:
 
 
 def names() -> list[str]:
-    """The names of all vendors."""
+    """Return the names of all vendors."""
     return sorted(path.stem for path in VENDORS.glob("*/*.py") if not path.name.startswith("_"))
 
 
 def vendor_of(name: str) -> Vendor:
-    """Find a vendor's files."""
+    """Return a vendor with its files."""
     path = next(VENDORS.glob(f"*/{name}.py"))
     paths = [path]
     for source in paths:
@@ -132,14 +132,14 @@ def vendor_of(name: str) -> Vendor:
 
 
 class _Planted(SourceFileLoader):
-    """Loads a module from a changed source."""
+    """An import loader that uses a changed source for one module."""
 
     def __init__(self, name: str, path: str, source: str) -> None:
         super().__init__(name, path)
         self._source = source
 
     def get_code(self, fullname: str) -> CodeType:
-        """Compile the changed source, and leave no cache of it."""
+        """Compile the changed source, without writing a cache file."""
         return compile(self._source, self.path, "exec", dont_inherit=True)
 
 
@@ -158,7 +158,7 @@ class _Finder(MetaPathFinder):
 
 
 class _Watch:
-    """Records the cost of each test, and the vendor's lines that it reaches."""
+    """A pytest plugin that records each test's cost and the vendor's lines that it reaches."""
 
     def __init__(self, vendor: Vendor) -> None:
         self._files = {str(Path(path).absolute()): path for path in vendor.paths}
@@ -171,7 +171,7 @@ class _Watch:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> None:
-        """Count lines for this test from now on."""
+        """Assign the lines reached from now on to this test."""
         self._test = item.nodeid
         events = self._monitoring.events
         self._monitoring.register_callback(self._monitoring.COVERAGE_ID, events.LINE, self._reach)
@@ -193,26 +193,26 @@ class _Watch:
 
 
 class _Chosen:
-    """Runs these tests only, in this order."""
+    """A pytest plugin that runs only these tests, in this order."""
 
     def __init__(self, tests: Sequence[str]) -> None:
         self._rank = {test: rank for rank, test in enumerate(tests)}
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Leave the others out."""
+        """Deselect all other tests, and sort the remaining ones."""
         items[:] = [item for item in items if item.nodeid in self._rank]
         items.sort(key=lambda item: self._rank[item.nodeid])
 
 
 class _Concerned:
-    """Deselects other vendors' tests, and the kit's second run over asynchronous hubs."""
+    """A pytest plugin that deselects tests of other vendors and the asynchronous kit runs."""
 
     def __init__(self, vendor: Vendor) -> None:
         self._name = vendor.name
         self._others = [name for name in names() if name not in vendor.name]
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Leave the others out."""
+        """Deselect tests that do not concern the vendor."""
         items[:] = [item for item in items if self._concerns(item.nodeid)]
 
     def _concerns(self, test: str) -> bool:
@@ -256,7 +256,7 @@ def _forked(work: Callable[[], int]) -> int:
 
 
 def _measured(vendor: Vendor) -> _Watch:
-    """Run the vendor's tests without a mistake."""
+    """Run the vendor's tests without a mistake, and return their costs and lines."""
     with TemporaryDirectory() as folder:
         measurements = Path(folder) / "watch"
 
@@ -282,7 +282,7 @@ def _measured(vendor: Vendor) -> _Watch:
 
 
 def _tests_for(plant: Plant, watch: _Watch) -> list[str]:
-    """Return the tests that reach a place; all of them if it runs at import."""
+    """Return the tests that reach a line, or all tests if the line runs at import."""
     reaching_tests: Iterable[str] = watch.costs
     if plant.inside:
         tests = {
@@ -301,7 +301,7 @@ def _trial(plant: Plant, tests: list[str]) -> int:
 
 
 def trials(vendor: Vendor, plants: list[Plant], workers: int) -> Iterator[tuple[Plant, Verdict]]:
-    """Try each mistake, and return it with its verdict."""
+    """Try each mistake, and yield it with its verdict."""
     watch = _measured(vendor)
     if watch.failed:
         print(f"  fail without a mistake, and are left out: {watch.failed}", flush=True)
@@ -330,7 +330,7 @@ def trials(vendor: Vendor, plants: list[Plant], workers: int) -> Iterator[tuple[
 
 
 def chosen(plants: list[Plant], sample: int, seed: int) -> list[Plant]:
-    """As many plants, spread evenly over the kinds."""
+    """Return a sample of this many mistakes, spread evenly over the kinds."""
     kinds: dict[str, list[Plant]] = defaultdict(list)
     for plant in random.Random(seed).sample(plants, len(plants)):
         kinds[plant.kind].append(plant)
@@ -343,7 +343,7 @@ def chosen(plants: list[Plant], sample: int, seed: int) -> list[Plant]:
 
 
 def main() -> int:
-    """Plant the mistakes, and print what survived."""
+    """Plant the mistakes, and print those that no test noticed."""
     parser = argparse.ArgumentParser(prog="python -m tools.planted", description=__doc__)
     parser.add_argument("vendors", nargs="*", default=names())
     parser.add_argument("--sample", type=int, default=10_000)

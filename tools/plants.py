@@ -1,4 +1,4 @@
-"""The mistakes that people make in a vendor, as edits of its source.
+"""Mistakes that people make in a vendor adapter, as edits of its source code.
 
 `plants_in` returns one plant per place and mistake: a wrong word in a table, another field, another
 unit, a key that is lost, a status that is told as done, the last of a batch that is dropped, an
@@ -41,7 +41,7 @@ _ZONE: Final = '__import__("datetime").timezone(__import__("datetime").timedelta
 
 @frozen
 class Plant:
-    """One planted mistake.
+    """One planted mistake: an edit of a source file.
 
     Attributes:
         kind: the sort of mistake.
@@ -62,18 +62,18 @@ class Plant:
     inside: range = range(0)
 
     def applied(self, source: str) -> str:
-        """The source with the mistake."""
+        """Return the source with the mistake."""
         data = source.encode()
         return (data[: self.first] + self.becomes.encode() + data[self.last :]).decode()
 
     def __str__(self) -> str:
-        """The place and the edit, on one line."""
+        """Return the place and the edit, on one line."""
         edit = f"{self.was} -> {self.becomes}"
         return f"{self.path}:{self.line} [{self.kind}] {' '.join(edit.split())[:150]}"
 
 
 def plants_in(path: str, source: str) -> list[Plant]:
-    """Every mistake that can be planted in a module; each still compiles."""
+    """Return every mistake that can be planted in a module; each still compiles."""
     plants = _Planter(path, source).plants()
     return [plant for plant in plants if _compiles(plant.applied(source))]
 
@@ -100,7 +100,7 @@ class _Planter:
         }
 
     def plants(self) -> Iterator[Plant]:
-        """Every mistake, by the kind of node that it is made of."""
+        """Yield every mistake, by the kind of syntax node."""
         for node in ast.walk(self._tree):
             if self._is_for_types(node):
                 continue
@@ -134,7 +134,7 @@ class _Planter:
                 pass
 
     def _swapped_words(self, node: ast.Dict) -> Iterator[Plant]:
-        """Each word of a table with the meaning of the next that has another."""
+        """Yield edits that swap the meanings of two words of a table."""
         values = [value for value in node.values if isinstance(value, (ast.Attribute, ast.Name))]
         texts = [self._text(value) for value in values]
         words = [text for text in texts if text.split(".")[-1][:1].isupper()]
@@ -146,7 +146,7 @@ class _Planter:
                     yield self._plant("word", value, other_word)
 
     def _lost_words(self, node: ast.Call) -> Iterator[Plant]:
-        """Each word of a table of same names, left out."""
+        """Yield edits that leave out a word of a table of equal names."""
         if self._text(node.func).split(".")[-1] != "same":
             return
         for part in node.args[1:]:
@@ -159,7 +159,7 @@ class _Planter:
                     yield self._plant("word", part, repr(remaining_words))
 
     def _shorter(self, node: ast.Set | ast.Tuple) -> Iterator[Plant]:
-        """A collection of constants without each of them."""
+        """Yield edits that remove one item from a collection of constants."""
         constant = all(isinstance(item, (ast.Constant, ast.Attribute)) for item in node.elts)
         if not constant or len(node.elts) < 2 or not self._text(node).startswith(("(", "{")):
             return
@@ -194,7 +194,7 @@ class _Planter:
             yield self._plant("unit", node, f"({self._text(node)} or 0) * 100")
 
     def _repeated(self, node: ast.Call) -> Iterator[Plant]:
-        """A request that is sent twice."""
+        """Yield edits that send a request twice."""
         parent = self._parents[node]
         if self._text(node.func) == "wire.send" and isinstance(parent, ast.Await):
             # What has a key is answered from memory under it: the first goes without one.
@@ -226,7 +226,7 @@ class _Planter:
             yield self._plant("unit", node, '"EUR"')
 
     def _operands(self, node: ast.BoolOp) -> Iterator[Plant]:
-        """The condition or default without each of its parts."""
+        """Yield edits that remove one part of a condition or default."""
         word = " or " if isinstance(node.op, ast.Or) else " and "
         for operand in node.values:
             remaining_operands = word.join(
@@ -237,7 +237,7 @@ class _Planter:
             yield self._plant("condition", node, f"({remaining_operands})")
 
     def _is_field(self, text: str, parent: ast.AST | None) -> bool:
-        """Return whether a text may be the name of something at the vendor."""
+        """Return whether a text may be a field name of the vendor's API."""
         if _FIELD.fullmatch(text) is None:
             return False
         match parent:
@@ -251,7 +251,7 @@ class _Planter:
                 return True
 
     def _is_for_types(self, node: ast.AST) -> bool:
-        """Return whether only type checkers read this place."""
+        """Return whether only type checkers read this code."""
         if isinstance(node, ast.If) and self._text(node.test) == "TYPE_CHECKING":
             return True
         while (parent := self._parents.get(node)) is not None:

@@ -29,7 +29,7 @@ _JOINED: Final = (
 
 
 def page() -> str:
-    """The page, as markdown."""
+    """Return the page as Markdown."""
     head = "| scheme | signature | how | covers | tolerance | wants |\n|---|---|---|---|---|---|"
     rows = "\n".join(_row(scheme) for scheme in PRESETS.values())
     weaknesses = "\n".join([*map(_weakness, filter(_is_weak, PRESETS.values())), _JOINED])

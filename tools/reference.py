@@ -1,4 +1,4 @@
-"""Write the reference pages from the docstrings.
+"""Writes the reference pages from the docstrings of the public API.
 
 One page for each group of names. What a page says of a name is its signature, its docstring and
 its public members, so nothing is written twice. A name that is exported and on no page, or on two,
@@ -23,12 +23,12 @@ _HEADING: Final = re.compile(r"^## `?(\w+)`?$", re.MULTILINE)
 
 
 def pages() -> dict[str, str]:
-    """Every page of the reference, by its path in the site."""
+    """Return every page of the reference, by its path in the site."""
     return {f"reference/{page.path}.md": text_of(page) for page in PAGES}
 
 
 def error_facts(name: str) -> str | None:
-    """The troubleshooting text of an error class, from its docstring and remedy."""
+    """Return the troubleshooting text of an error class, from its docstring and remedy."""
     kind = getattr(errors, name, None)
     if not (isinstance(kind, type) and issubclass(kind, errors.ConnectorError)):
         return None
@@ -42,7 +42,7 @@ def error_facts(name: str) -> str | None:
 
 
 def with_error_facts(markdown: str) -> str:
-    """The page on troubleshooting, with the facts under the heading of each error."""
+    """Return the troubleshooting page with each error's text under its heading."""
 
     def described_text(heading: re.Match[str]) -> str:
         facts = error_facts(heading[1])
@@ -61,7 +61,7 @@ def on_files(files: Any, config: Any) -> Any:
 
 
 def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
-    """A hook of mkdocs: insert the errors' texts into the troubleshooting page."""
+    """Insert the errors' texts into the troubleshooting page: a hook that mkdocs calls."""
     if page.file.src_uri == "troubleshooting.md":
         return with_error_facts(markdown)
     return markdown

@@ -1,4 +1,4 @@
-"""The pages of the reference: where each is, and which names it holds."""
+"""The list of reference pages: the path of each, and the names that it documents."""
 
 import importlib
 import importlib.util
@@ -14,7 +14,7 @@ from moorage.wiring.installed_vendors import vendor_class, vendor_names
 
 
 class Page(NamedTuple):
-    """One page: its path, its title, and the names that it documents.
+    """A reference page: its path, its title, and the names that it documents.
 
     A name without a module is one that `moorage` exports; `module:name` is one to import from
     there, `module:*` is everything public that the module defines, and `module:` the module.
@@ -27,7 +27,7 @@ class Page(NamedTuple):
 
 
 def _public(home: ModuleType) -> Iterator[tuple[str, Any]]:
-    """The classes that a module defines for others."""
+    """Yield the public classes that a module defines."""
     for custom, value in vars(home).items():
         if (
             inspect.isclass(value)
@@ -38,7 +38,7 @@ def _public(home: ModuleType) -> Iterator[tuple[str, Any]]:
 
 
 def _vendors(kind: str) -> Iterator[str]:
-    """Our vendors of a kind, each with the one on this machine."""
+    """Yield the built-in vendors of a contract, each followed by its sandbox."""
     for name in vendor_names():
         result = vendor_class(name)
         if kind not in result.kinds or not result.__module__.startswith("moorage."):
@@ -653,7 +653,7 @@ _PAGES: Final = (
 
 
 def members_of(name: str) -> list[tuple[str, Any]]:
-    """The names and objects of a page's entry."""
+    """Return the names and objects of a page's entry."""
     module, colon, target = name.partition(":")
     if not colon:
         return [(name, getattr(moorage, name))]
@@ -666,7 +666,7 @@ def members_of(name: str) -> list[tuple[str, Any]]:
 
 
 def _pages_of_contracts() -> Iterator[Page]:
-    """A page for each contract that has none above."""
+    """Yield a page for each contract that the list above lacks."""
     existing = {page.path for page in _PAGES}
     for kind, title in CONTRACTS.items():
         if kind in existing:

@@ -1,4 +1,4 @@
-"""A name's entry on a reference page: its signature, its docstring and its members."""
+"""A reference entry: the signature, docstring and members of a name."""
 
 import enum
 import inspect
@@ -32,7 +32,7 @@ _HELD: Final = frozenset(
 
 
 class _ShownAnnotation(NamedTuple):
-    """An annotation that is written as it was, without quotes."""
+    """An annotation that is shown as written, without quotes."""
 
     text: str
 
@@ -46,7 +46,7 @@ class _ShownAnnotation(NamedTuple):
 
 
 def text_of(page: Page) -> str:
-    """A page as markdown."""
+    """Return a reference page as Markdown."""
     parts = [f"# {page.title}", page.about]
     for entry in page.names:
         for name, value in members_of(entry):
@@ -95,7 +95,7 @@ def _is_protocol(value: object) -> bool:
 
 
 def _shape(name: str, kind: type[Any]) -> str:
-    """The signature of a class, or the members of a port."""
+    """Return the signature of a class, or the members of a protocol."""
     if _is_protocol(kind):
         lines = [
             f"{member}{_annotation(inspect.signature(attribute.fget).return_annotation, ': ')}"
@@ -182,7 +182,7 @@ def _annotation(annotation: object, before: str) -> str:
 
 
 def _members(value: Any) -> Iterator[tuple[str, Any, str]]:
-    """Public methods and properties of the class and of its base classes."""
+    """Yield the public methods and properties of a class and its base classes."""
     seen_names: set[str] = set()
     for kind in value.__mro__ if isinstance(value, type) else ():
         if not kind.__module__.startswith("moorage") or issubclass(kind, enum.Enum) is not (
@@ -206,7 +206,7 @@ def _members(value: Any) -> Iterator[tuple[str, Any, str]]:
 
 
 def _prose(value: object) -> str:
-    """A docstring as markdown: its sections become lists."""
+    """Return a docstring as Markdown, with its sections as lists."""
     docstring = value.__dict__.get("__doc__") if isinstance(value, type) else value.__doc__
     lines = inspect.cleandoc(docstring or "").split("\n")
     parts: list[str] = []

@@ -24,7 +24,7 @@ held each call back for how long.
 
 
 def page() -> str:
-    """The page, as markdown."""
+    """Return the page as Markdown."""
     return "\n".join([_ABOUT, *_parts()])
 
 

@@ -1,4 +1,4 @@
-"""Make the synchronous twins of asynchronous modules.
+"""Generates synchronous modules from their asynchronous sources.
 
 `python -m tools.twins` writes the twin of each module in `MODULES`, line by line, so that both have
 the same line numbers. `python -m tools.twins --check` only compares; it prints the twins that are
@@ -61,14 +61,14 @@ _RULES: Final = (
 
 
 def twin(source: str) -> str:
-    """The synchronous twin of an asynchronous module."""
+    """Return the synchronous variant of an asynchronous module's source."""
     for pattern, replacement in _RULES:
         source = re.sub(pattern, replacement, source)
     return source
 
 
 def main(arguments: list[str]) -> int:
-    """Write the twins, or check that they are current."""
+    """Write the synchronous modules, or check that they are up to date."""
     check = arguments == ["--check"]
     status = 0
     for source, target in MODULES.items():

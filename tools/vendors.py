@@ -36,7 +36,7 @@ is harmless, or looked up by somebody.
 
 
 def page() -> str:
-    """The page, as markdown."""
+    """Return the page as Markdown."""
     return "\n".join([_ABOUT, *(line for kind in CONTRACTS for line in _table(kind))])
 
 

@@ -1,4 +1,4 @@
-"""Check the wording of docstrings, error messages and names, and the reasons of silenced checks.
+"""Checks the wording of docstrings, error messages and names.
 
 `python -m tools.words` checks the folders in `FOLDERS`; `python -m tools.words PATH ...` checks
 the given files or folders. It prints `file:line` and the wording to use instead, and exits with
@@ -119,7 +119,7 @@ _EXCEPTION: Final = "# words: "
 
 
 class Finding(NamedTuple):
-    """A wording to change.
+    """A bad wording, with its line.
 
     Attributes:
         path: the file.
@@ -136,7 +136,7 @@ class Finding(NamedTuple):
 
 
 def check(text: str, path: Path) -> list[Finding]:
-    """Return the wordings to change in a Python file, by line.
+    """Return the bad wordings in a Python file, by line.
 
     Messages of errors are left alone in tests: a fake's error is for nobody to read. In
     `tests/typing` every line that silences a check is an expected mistake, and needs no reason.
@@ -157,7 +157,7 @@ def check(text: str, path: Path) -> list[Finding]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print the wordings to change in the given files and folders; return the exit status."""
+    """Print the bad wordings in the given files and folders, and return the exit status."""
     findings = [
         finding
         for path in map(Path, arguments or FOLDERS)
@@ -192,7 +192,7 @@ def _docstrings(tree: ast.Module) -> Iterator[_Finding]:
 
 
 def _silencers(lines: Sequence[str]) -> Iterator[_Finding]:
-    """Yield the lines that silence a check and give no reason."""
+    """Yield lines that silence a linter check without a reason."""
     for number, line in enumerate(lines, 1):
         if match := _SILENCER.search(line):
             reason = _SILENCER.sub("", line[match.start() :])
@@ -232,7 +232,7 @@ def _is_class_name(value: ast.FormattedValue) -> bool:
 
 
 def _messages(node: ast.AST, outer: list[ast.AST]) -> Iterator[_Finding]:
-    """Yield the messages of errors and problems that are not sentences.
+    """Yield messages of errors and problems that are not complete sentences.
 
     Args:
         node: the tree to look through.
@@ -258,7 +258,7 @@ def _messages(node: ast.AST, outer: list[ast.AST]) -> Iterator[_Finding]:
 
 
 def _outer_literals(message: ast.expr) -> tuple[str | None, str | None]:
-    """Return the literal text that a message begins and ends with; None for computed parts."""
+    """Return the literal text at the beginning and end of a message; None if computed."""
     if isinstance(message, ast.JoinedStr):
         return _literal_text(message.values[0]), _literal_text(message.values[-1])
     return _literal_text(message), _literal_text(message)
@@ -271,7 +271,7 @@ def _literal_text(node: ast.AST) -> str | None:
 
 
 def _begins_with_name(text: str, outer: list[ast.AST]) -> bool:
-    """Return whether a message begins with a name that its reader knows: a field, a command."""
+    """Return whether a message begins with a name that its reader knows, such as a field."""
     word = text.split(maxsplit=1)[0].rstrip(":,")
     if word == "moorage" or re.search(r"[\W_]", word):
         return True
@@ -289,7 +289,7 @@ def _begins_with_name(text: str, outer: list[ast.AST]) -> bool:
 
 
 def _names(tree: ast.Module) -> Iterator[_Finding]:
-    """Yield verbs used as names of values, and metaphors in names of any kind."""
+    """Yield verbs used as names of values, and metaphors used as names."""
     for node in ast.walk(tree):
         if isinstance(node, _Function):
             yield from _values(node)
@@ -328,7 +328,7 @@ def _parameters(node: _Function) -> Iterator[_Finding]:
 
 
 def _locals(node: _Function) -> Iterator[_Finding]:
-    """Yield the names that a function assigns; fields of a class inside it are left out."""
+    """Yield the names that a function assigns, without fields of classes inside it."""
     pending_nodes: list[ast.AST] = list(ast.iter_child_nodes(node))
     while pending_nodes:
         child = pending_nodes.pop()

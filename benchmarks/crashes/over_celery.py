@@ -1,4 +1,4 @@
-"""Celery over Redis: a host that requests a charge, and the worker that makes it."""
+"""Celery over Redis in the crash matrix: a host that requests a charge, and a worker."""
 
 import os
 import sys
@@ -12,7 +12,7 @@ app.conf.task_default_queue = QUEUE
 
 @app.task(name="pay")
 def pay() -> None:
-    """Charge for the order."""
+    """Charge for the order, as a Celery task."""
     charge()
 
 

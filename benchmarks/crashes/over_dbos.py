@@ -1,4 +1,4 @@
-"""DBOS over PostgreSQL: a host that requests a charge, and the worker that makes it."""
+"""DBOS over PostgreSQL in the crash matrix: a host that requests a charge, and a worker."""
 
 import sys
 import time
@@ -11,13 +11,13 @@ url = DATABASE.replace("postgresql://", "postgresql+psycopg://")
 
 @DBOS.step()
 def pay() -> None:
-    """Charge for the order."""
+    """Charge for the order, as a DBOS step."""
     charge()
 
 
 @DBOS.workflow(name="buy")
 def buy() -> None:
-    """Do the steps of an order."""
+    """Execute the steps of an order, as a DBOS workflow."""
     pay()
 
 

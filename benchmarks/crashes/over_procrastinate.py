@@ -1,4 +1,4 @@
-"""Procrastinate over PostgreSQL: a host that requests a charge, and its worker."""
+"""Procrastinate over PostgreSQL in the crash matrix: a requesting host, and a worker."""
 
 import sys
 
@@ -10,7 +10,7 @@ app = App(connector=PsycopgConnector(conninfo=DATABASE))
 
 @app.task(name="pay")
 def pay() -> None:
-    """Charge for the order."""
+    """Charge for the order, as a Procrastinate task."""
     charge()
 
 

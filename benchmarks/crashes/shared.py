@@ -1,4 +1,4 @@
-"""The order, the charge and the crash points that the programs of the task queues share."""
+"""The order, the charge and the crash points that the programs of all task queues share."""
 
 import os
 import urllib.parse
@@ -12,7 +12,7 @@ QUEUE = os.environ["CRASH_QUEUE"]
 
 
 def stop_at(point: str) -> None:
-    """Report that this is the crash point, and wait."""
+    """If this is the crash point, report it and wait."""
     if os.environ.get("CRASH_POINT") == point:
         del os.environ["CRASH_POINT"]
         channel = int(os.environ["CRASH_CHANNEL"])
@@ -21,7 +21,7 @@ def stop_at(point: str) -> None:
 
 
 def charge() -> None:
-    """Charge at the vendor, as an HTTP client does it."""
+    """Charge at the vendor over HTTP."""
     form = {"amount": 3000, "currency": "eur", "confirm": "true", "payment_method": "pm_card_visa"}
     form["payment_method_types[]"] = "card"
     request = urllib.request.Request(  # noqa: S310 - an HTTP URL that the harness chose

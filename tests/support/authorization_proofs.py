@@ -185,8 +185,7 @@ class Doorkeeper:
         return self._nonces.setdefault(place, [_new_nonce()])
 
     def proof(self, call: Call, place: str, token: str | None = None) -> str | None:
-        """Verify a request's proof of possession; return its key's thumbprint, None without a
-        proof.
+        """Verify a request's proof, and return its key's thumbprint; None without a proof.
 
         Args:
             call: the request with the proof.

@@ -1,5 +1,4 @@
-"""Private RabbitMQ servers that tests may stop, block and kill, and a proxy that loses responses.
-"""
+"""Private RabbitMQ servers that tests may kill, and a proxy that loses responses."""
 
 from __future__ import annotations
 

@@ -310,7 +310,7 @@ def test_connections_stay() -> None:
 
 @pytest.mark.parametrize("name", CLIENTS)
 def test_the_packages_own_clients_get_along(name: str) -> None:
-    """moorage's HTTP clients of both modes can refresh tokens and read the resource."""
+    """HTTP clients of moorage in both modes can refresh tokens and read the resource."""
     timeouts = Timeouts(total=30)
     with AuthorizationServer() as server:
         driver = Driven(name)

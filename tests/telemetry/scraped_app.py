@@ -1,4 +1,4 @@
-"""A WSGI application that makes calls and exposes the metrics of all of its processes."""
+"""A WSGI application that makes calls, and exposes the metrics of all its processes."""
 
 from __future__ import annotations
 

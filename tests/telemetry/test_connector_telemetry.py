@@ -1,4 +1,4 @@
-"""Traces, metrics and logs of connectors to databases and brokers, with the real SDK."""
+"""Traces, metrics and logs of database and broker connectors, with the real OpenTelemetry SDK."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ ORDERS = table("customers", column("name"))
 
 
 class Lab:
-    """A manager with a database and a broker in memory, observed by OpenTelemetry."""
+    """A manager with a memory database and broker, observed by OpenTelemetry."""
 
     def __init__(self, *, connector_names: bool = False) -> None:
         self.telemetry = Telemetry(connector_names=connector_names)
@@ -70,7 +70,7 @@ class Lab:
         self.connectors.add(self.publisher)
 
     def sql(self, operation: Any) -> Any:
-        """Perform an operation on the database."""
+        """Execute an operation on the database."""
         return self.manager.perform("erp", operation)
 
     def publish(self, operation: Any) -> Any:
@@ -78,14 +78,14 @@ class Lab:
         return self.manager.perform("events", operation)
 
     def attempts(self) -> list[Any]:
-        """Return the spans of attempts, in the order in which they ended."""
+        """Return the spans of attempts in the order of their ends."""
         spans = self.telemetry.spans_out.get_finished_spans()
         return [span for span in spans if span.kind is not SpanKind.INTERNAL]
 
 
 @pytest.fixture
 def lab() -> Generator[Lab]:
-    """The lab with the names of moorage."""
+    """Yield a lab whose telemetry uses moorage's names."""
     made = Lab()
     yield made
     made.connectors.close()
@@ -93,14 +93,14 @@ def lab() -> Generator[Lab]:
 
 @pytest.fixture
 def named_lab() -> Generator[Lab]:
-    """The lab with the names `connector.…`."""
+    """Yield a lab whose telemetry uses the names `connector.…`."""
     made = Lab(connector_names=True)
     yield made
     made.connectors.close()
 
 
 def test_spans_of_statements_follow_the_conventions(lab: Lab) -> None:
-    """The span of a statement has its summary as its name, and its text without values."""
+    """A statement's span is named by its summary, and has its text without values."""
     lab.sql(lab.database.execute(CREATE))
     lab.sql(lab.database.execute(INSERT, id=1, name=CANARY))
     lab.sql(lab.database.query(FIND, id=1))
@@ -126,7 +126,7 @@ def test_spans_of_statements_follow_the_conventions(lab: Lab) -> None:
 
 
 def test_batch_and_transaction_have_no_text(lab: Lab) -> None:
-    """A batch has its size, and a transaction the name of the database alone."""
+    """The span of a batch has its size, and that of a transaction only the database's name."""
     lab.sql(lab.database.execute(CREATE))
     rows = [(INSERT, {"id": number, "name": CANARY}) for number in range(3)]
     lab.sql(lab.database.batch(*rows, name="customers.load"))
@@ -144,7 +144,7 @@ def test_batch_and_transaction_have_no_text(lab: Lab) -> None:
 
 
 def test_failed_statement_has_the_code_of_the_database(lab: Lab) -> None:
-    """The span and the metric of a failed statement have the error code of the database."""
+    """The span and the metric of a failed statement have the database's error code."""
     lab.sql(lab.database.execute(CREATE))
     lab.sql(lab.database.execute(INSERT, id=1, name="a"))
     with pytest.raises(VendorRejected) as caught:
@@ -162,7 +162,7 @@ def test_failed_statement_has_the_code_of_the_database(lab: Lab) -> None:
 
 
 def test_publications_follow_the_conventions(lab: Lab) -> None:
-    """The span of a publication names the broker and the destination, and no content."""
+    """The span of a publication names broker and destination, but not the message's content."""
     lab.publish(lab.publisher.publish("orders", Message(CANARY, key=CANARY, id="m-1")))
     lab.publish(lab.publisher.publish_batch("orders", [Message("a"), Message("b")]))
 
@@ -188,7 +188,7 @@ def test_publications_follow_the_conventions(lab: Lab) -> None:
 
 
 def test_messages_carry_the_context_of_their_span(lab: Lab) -> None:
-    """A message has `traceparent` of the attempt that published it, unless it has one already."""
+    """A published message has the `traceparent` of its attempt, unless it brings its own."""
     lab.publish(lab.publisher.publish("orders", Message("a")))
     lab.publish(lab.publisher.publish("orders", Message("b", headers={"traceparent": "of-mine"})))
 
@@ -199,7 +199,7 @@ def test_messages_carry_the_context_of_their_span(lab: Lab) -> None:
 
 
 def test_each_repeat_of_a_publication_is_a_span(lab: Lab) -> None:
-    """Attempts to publish are separate spans below one call, and the last one's context counts."""
+    """Each attempt to publish is its own span, and the message has the last attempt's context."""
     lab.broker.fail(ConnectionFailed("refused", may_have_been_processed=False))
     lab.publish(lab.publisher.publish("orders", Message("a")))
 
@@ -220,14 +220,14 @@ def test_each_repeat_of_a_publication_is_a_span(lab: Lab) -> None:
     ],
 )
 def test_message_that_has_no_room_goes_without_context(rules: BrokerRules) -> None:
-    """A message that would break a rule of its broker with trace headers goes without them."""
+    """A message whose broker has no room for trace headers is published without them."""
     message = Message("abc")
 
     assert message is traced(message, rules, [("traceparent", "00-…")])
 
 
 def test_seeds_names_of_spans_pools_and_health(named_lab: Lab) -> None:
-    """With `connector_names`, operations, pools and checks have the names `connector.…`."""
+    """With `connector_names`, operations, pools and checks are named `connector.…`."""
     lab = named_lab
     lab.sql(lab.database.execute(CREATE))
     lab.publish(lab.publisher.publish("orders", Message("a")))
@@ -255,7 +255,7 @@ def test_seeds_names_of_spans_pools_and_health(named_lab: Lab) -> None:
 
 
 def test_names_of_connectors_are_registered(lab: Lab) -> None:
-    """Whatever a run with connectors emits is in the registry of names."""
+    """Every telemetry name that a run with connectors emits is in the registry of names."""
     lab.sql(lab.database.execute(CREATE))
     lab.sql(lab.database.batch(*[(FIND, {"id": 1})] * 2, name="twice"))
     with pytest.raises(ConnectorError):
@@ -282,7 +282,7 @@ def test_names_of_connectors_are_registered(lab: Lab) -> None:
 
 
 def test_database_pools_have_the_names_of_the_conventions(lab: Lab) -> None:
-    """Pools of databases are reported as `db.client.connection.…`, and those of brokers not."""
+    """Only database pools are reported under the names `db.client.connection.…`."""
     lab.sql(lab.database.execute(CREATE))
     lab.publish(lab.publisher.publish("orders", Message("a")))
 
@@ -295,7 +295,7 @@ def test_database_pools_have_the_names_of_the_conventions(lab: Lab) -> None:
 
 
 def test_targets_name_the_server() -> None:
-    """A target has the host of the server, and its port only if that is not the usual one."""
+    """A span names the server's host, and its port only if it is not the default one."""
     publishers: list[Any] = [
         RabbitMq(url="amqp://mq.example/", exchange="shop").publisher(),
         RabbitMq(url="amqp://mq.example:5673/").publisher(),
@@ -335,7 +335,7 @@ def test_targets_name_the_server() -> None:
 
 
 def test_prometheus_reads_pools_when_asked() -> None:
-    """The numbers of pools are those of the moment at which Prometheus asks."""
+    """Prometheus reads the pools' numbers at the moment of each scrape."""
     registry = CollectorRegistry()
     observer = PrometheusObserver(registry)
     manager = ConnectorManager([Service("erp", circuit=None)], observers=[observer])
@@ -359,7 +359,7 @@ def test_prometheus_reads_pools_when_asked() -> None:
 
 
 def test_multiprocess_mode_sums_pools(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In the multiprocess mode the numbers are written at attempts and checks, once a second."""
+    """In multiprocess mode, pool numbers are written at attempts and health checks."""
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
     registry = CollectorRegistry()
     observer = PrometheusObserver(registry)
@@ -379,7 +379,7 @@ def test_multiprocess_mode_sums_pools(tmp_path: Any, monkeypatch: pytest.MonkeyP
 
 
 class FixedPools:
-    """A source with one pool."""
+    """A connector registry with one fixed pool."""
 
     def __init__(self, pool: ConnectorPool) -> None:
         self.pool = pool
@@ -390,21 +390,21 @@ class FixedPools:
 
 
 class BrokenPools:
-    """A source that cannot tell its pools."""
+    """A connector registry whose pools cannot be read."""
 
     def pools(self) -> tuple[ConnectorPool, ...]:
-        """Fail."""
+        """Fail, because the pools cannot be read."""
         raise RuntimeError(CANARY)
 
 
 def checked(state: str, text: str | None = None) -> ConnectorChecked:
-    """A check of the connector `erp`."""
+    """Return the event of a health check of the connector `erp`."""
     now = datetime.now(UTC)
     return ConnectorChecked(at=now, service="erp", connector="erp", state=state, text=text)
 
 
 def test_pools_of_one_name_are_one() -> None:
-    """Pools of several managers are added, a failing source is left out, a dead one forgotten."""
+    """Pools with one name are added up; failing sources and deleted ones are left out."""
     readings = PoolReadings()
     one = FixedPools(ConnectorPool("erp", "sql", PoolStatistics(idle=1, active=2, maximum=3)))
     two = FixedPools(ConnectorPool("erp", "sql", PoolStatistics(idle=4, waiting=1, maximum=5)))
@@ -422,7 +422,7 @@ def test_pools_of_one_name_are_one() -> None:
 
 
 class SilentConnector:
-    """An asynchronous connector that was never healthy, and has no pool."""
+    """An asynchronous connector that was never healthy and has no pool."""
 
     name = "silent"
     kind = "diary"
@@ -431,13 +431,13 @@ class SilentConnector:
     operations: Mapping[str, Any] = MappingProxyType({})
 
     def statistics(self) -> None:
-        """Return that it has no pool."""
+        """Return None, because there is no pool."""
 
     async def open(self, timeout: float, /) -> None:
         """Open nothing."""
 
     async def health(self, timeout: float, /) -> ConnectorHealth:
-        """Return that nobody answers."""
+        """Return that the server does not answer."""
         moment = datetime.now(UTC)
         return ConnectorHealth(
             connector=self.name, at=moment, state=HealthState.UNAVAILABLE, text="Nobody answers."
@@ -448,7 +448,7 @@ class SilentConnector:
 
 
 def test_checks_are_events_in_asynchronous_programs() -> None:
-    """A check is an event with the state and the reason; a disabled connector is not asked."""
+    """An asynchronous health check emits an event with its state; a disabled connector none."""
     events: list[Any] = []
 
     async def run() -> None:

@@ -1,4 +1,4 @@
-"""The metrics of several workers of gunicorn are those of the whole application."""
+"""Metrics of several gunicorn workers are added up for the application."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="gunicorn is run
 
 @pytest.fixture(name="url")
 def _url(tmp_path: Path) -> Iterator[str]:
-    """The URL of the application in three workers."""
+    """Yield the URL of the application in three gunicorn workers."""
     command = (sys.executable, "-m", "gunicorn", "--workers=3", "--bind=127.0.0.1:0")
     environment = {
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
@@ -53,7 +53,7 @@ def _get(url: str) -> str:
 
 
 def test_workers_are_added_up(url: str) -> None:
-    """Calls of all workers are counted once each, and one circuit has one state."""
+    """Calls of all gunicorn workers are counted once each, and a shared circuit has one state."""
     workers: set[str] = set()
     calls = 0
     while len(workers) < 2 or calls < 50:

@@ -1,4 +1,4 @@
-"""Exported telemetry alone answers an operator's questions about a run with faults."""
+"""Exported telemetry answers an operator's questions about a run with faults."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NUMBER = 10_000 if os.environ.get("MOORAGE_LONG") else 1_000
 
 
 def close(value: Any) -> Any:
-    """Return a value that equals others within one millisecond per call."""
+    """Return a value that equals others within a millisecond per call."""
     if isinstance(value, float):
         return pytest.approx(value, abs=NUMBER / 1000, rel=1e-3)
     if isinstance(value, dict):
@@ -30,7 +30,7 @@ def close(value: Any) -> Any:
 
 @pytest.mark.parametrize("seed", [7, 8])
 def test_telemetry_answers_every_question(seed: int) -> None:
-    """Each of twenty-one answers from spans equals what vendors and callers saw."""
+    """Each of 21 answers computed from spans equals what vendors and callers have seen."""
     exporter = InMemorySpanExporter()
     tracers = TracerProvider(shutdown_on_exit=False)
     tracers.add_span_processor(SimpleSpanProcessor(exporter))
@@ -53,7 +53,7 @@ def test_telemetry_answers_every_question(seed: int) -> None:
 
 
 def _effects(run: FaultedRun) -> dict[str, int]:
-    """The number of times that the vendor really carried out each order."""
+    """Return how often the vendor really carried out each order."""
     effects: dict[str, int] = {}
     for record in run.of("pay", "erp"):
         effects[record.order] = effects.get(record.order, 0) + record.effects

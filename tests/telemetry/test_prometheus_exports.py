@@ -1,4 +1,4 @@
-"""The exported dashboard and rules hold in a real Prometheus, for a real run with faults."""
+"""The exported dashboard and alert rules work in a real Prometheus, for a run with faults."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ LATER: Final = timedelta(hours=1, minutes=20)
 
 
 class Sampler:
-    """Counts events, and writes the metrics down every fifteen seconds of the run's time."""
+    """Counts events, and writes all metrics every fifteen seconds of the run's virtual time."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
@@ -49,7 +49,7 @@ class Sampler:
         self.lines: list[str] = []
 
     def __call__(self, event: Event, /) -> None:
-        """Count an event, after all samples that are due before it."""
+        """Count an event, after writing all samples that are due before it."""
         while event.at >= self._next:
             if self._next == START + 4 * STEP:
                 self.observer(LogEntriesLost(at=self._next, service="log", entries=3, total=3))
@@ -79,7 +79,7 @@ class Sampler:
 
 
 class BusyPools:
-    """The pool of a database, for which callers wait later on."""
+    """A database pool for which callers have to wait in the later part of the run."""
 
     waiting = 0
 
@@ -90,7 +90,7 @@ class BusyPools:
 
 
 class BusyPipeline:
-    """A pipeline that loses its source later on, and sets a record aside at each sample then."""
+    """A pipeline whose source fails in the later part of the run, with new dead letters."""
 
     name = "orders"
     samples = 0
@@ -117,7 +117,7 @@ def _parts(sample: str) -> tuple[str, str]:
 
 @pytest.fixture(scope="module", name="server")
 def _server(tmp_path_factory: pytest.TempPathFactory) -> Generator[tuple[Prometheus, datetime]]:
-    """A Prometheus with the samples of a run, and the time of the last one."""
+    """Yield a Prometheus with the samples of a run, and the time of the last sample."""
     folder = tmp_path_factory.mktemp("prometheus")
     sampler = Sampler()
     FaultedRun(1_000, sampler).run()
@@ -133,7 +133,7 @@ def _server(tmp_path_factory: pytest.TempPathFactory) -> Generator[tuple[Prometh
 
 
 def expressions() -> dict[str, str]:
-    """Every expression of the dashboard and the recording rules, by its title or name."""
+    """Return each expression of the dashboard and the recording rules by title or name."""
     dashboard, rules = grafana_dashboard(), prometheus_rules()
     panel_queries = {
         f"{panel['title']}: {target['legendFormat']}": target["expr"].replace("$service", ".+")
@@ -145,12 +145,12 @@ def expressions() -> dict[str, str]:
 
 
 def alerts() -> dict[str, str]:
-    """The expression of each alert."""
+    """Return the expression of each alert."""
     return {rule["alert"]: rule["expr"] for rule in prometheus_rules()["groups"][1]["rules"]}
 
 
 def _values(server: tuple[Prometheus, datetime], expression: str) -> list[Any]:
-    """The series of an expression during the run and for a while after it."""
+    """Return the series of an expression during the run and for a while after it."""
     prometheus_of_run, end = server
     result: list[Any] = prometheus_of_run.get(
         "query_range",
@@ -164,7 +164,7 @@ def _values(server: tuple[Prometheus, datetime], expression: str) -> list[Any]:
 
 @pytest.mark.parametrize("title", expressions())
 def test_expressions_have_values(title: str, server: tuple[Prometheus, datetime]) -> None:
-    """Every expression of the dashboard and each recording rule has values for the run."""
+    """Every dashboard expression and recording rule has values for the run."""
     series = _values(server, expressions()[title])
 
     numbers = {float(value) for line in series for _, value in line["values"]}
@@ -173,7 +173,7 @@ def test_expressions_have_values(title: str, server: tuple[Prometheus, datetime]
 
 @pytest.mark.parametrize("name", alerts())
 def test_alerts_fire(name: str, server: tuple[Prometheus, datetime]) -> None:
-    """Every alert fires in a run that has each kind of fault, but not at its start."""
+    """Every alert fires in a run with each kind of fault, but not at its start."""
     series = _values(server, alerts()[name])
 
     assert series
@@ -181,7 +181,7 @@ def test_alerts_fire(name: str, server: tuple[Prometheus, datetime]) -> None:
 
 
 def test_alerts_name_the_fault(server: tuple[Prometheus, datetime]) -> None:
-    """Alerts name the services whose vendors failed, and no other services."""
+    """Alerts name the services whose vendors failed, and no other service."""
 
     def labels_of(name: str, label: str) -> set[str]:
         return {line["metric"][label] for line in _values(server, alerts()[name])}
@@ -194,7 +194,7 @@ def test_alerts_name_the_fault(server: tuple[Prometheus, datetime]) -> None:
 
 
 def test_rules_are_loaded(server: tuple[Prometheus, datetime], tmp_path: Path) -> None:
-    """Promtool and the server accept the file of rules as it is exported."""
+    """Promtool and Prometheus accept the exported file of rules."""
     file = tmp_path / "rules.json"
     file.write_text(json.dumps(prometheus_rules()), "utf-8")
 
@@ -205,7 +205,7 @@ def test_rules_are_loaded(server: tuple[Prometheus, datetime], tmp_path: Path) -
 
 
 def test_exemplars_are_scraped(tmp_path: Path) -> None:
-    """A Prometheus that scrapes a program gets the correlation ids of calls as exemplars."""
+    """Prometheus reads correlation ids of calls as exemplars."""
     registry = CollectorRegistry()
     manager = ConnectorManager([Service("tax")], observers=[PrometheusObserver(registry)])
     manager.run("tax", lambda: None, request_id="order-7")
@@ -234,7 +234,7 @@ def test_exemplars_are_scraped(tmp_path: Path) -> None:
 
 
 def test_panels_do_not_overlap() -> None:
-    """Each panel of the dashboard has a place and an id of its own."""
+    """Each dashboard panel has its own place and id."""
     panels = grafana_dashboard()["panels"]
 
     assert len(panels) == len({panel["id"] for panel in panels})

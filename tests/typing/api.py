@@ -1,4 +1,4 @@
-"""The public API as type checkers see it. This file is checked and never run.
+"""The public API as type checkers see it; this file is type-checked, and never run.
 
 A line that ends in `type: ignore` is a mistake that a user could make: were it no error, the
 checkers would call the comment unused.
@@ -66,7 +66,7 @@ async def price_later(item: str, *, amount: int = 1) -> float:
 
 
 class Shop:
-    """A class with protected methods."""
+    """A class with protected methods, as an example."""
 
     retry = RetryHandler()
 
@@ -85,7 +85,7 @@ class Shop:
 
 
 async def guards(breaker: CircuitBreaker, limiter: RateLimiter, bulkhead: Bulkhead) -> None:
-    """Calls, decorators and bodies of a `with` keep names, parameters and results."""
+    """Protections keep names, parameters and results of functions, decorators and blocks."""
     for part in (breaker, limiter, bulkhead):
         assert_type(part.call(price, "tea", amount=2), float)
         assert_type(await part.call(price_later, "tea", amount=2), float)
@@ -106,7 +106,7 @@ async def guards(breaker: CircuitBreaker, limiter: RateLimiter, bulkhead: Bulkhe
 
 
 async def circuit_breaker(breaker: CircuitBreaker) -> None:
-    """A breaker shows its state and can be set manually."""
+    """A circuit breaker has a typed state, and can be set by hand."""
     assert_type(breaker.state(), CircuitBreakerState)
     assert_type(await breaker.astate(), CircuitBreakerState)
     assert_type(breaker.state().state, CircuitState)
@@ -120,7 +120,7 @@ async def circuit_breaker(breaker: CircuitBreaker) -> None:
 
 
 async def rate_limiter(limiter: RateLimiter) -> None:
-    """A limiter is waited for, tried and reserved."""
+    """A rate limiter can be awaited, tried and reserved."""
     limiter.acquire(2, key="a", timeout=1)
     await limiter.aacquire(2, key="a", timeout=timedelta(seconds=1))
     assert_type(limiter.try_acquire(), bool)
@@ -160,7 +160,7 @@ async def retry_handler(retry: RetryHandler, shop: Shop) -> None:
 
 
 async def idempotency(once: Idempotency) -> None:
-    """An idempotency part keeps the type of its function's result."""
+    """An idempotency object keeps the type of its function's result."""
     assert_type(once.call("key", price, "tea", amount=2), float)
     assert_type(await once.call("key", price_later, "tea"), float)
     assert_type(once.answer("key", lambda: 3, payload=1), Answered[int])
@@ -179,7 +179,7 @@ async def idempotency(once: Idempotency) -> None:
 
 
 async def later_number() -> int:
-    """A number, awaited."""
+    """Return a number; asynchronous."""
     return 3
 
 
@@ -187,7 +187,7 @@ async def later_number() -> int:
 
 
 def manager(calls: ConnectorManager, request: Request) -> None:
-    """The synchronous manager returns the type of the called function."""
+    """A synchronous manager returns the type of the called function."""
     assert_type(calls.call("vat", request), Response)
     assert_type(
         calls.call(
@@ -219,7 +219,7 @@ def manager(calls: ConnectorManager, request: Request) -> None:
 
 
 async def async_manager(calls: AsyncConnectorManager, request: Request) -> None:
-    """The asynchronous manager gives the same, awaited."""
+    """An asynchronous manager returns the awaited type of the called function."""
     assert_type(await calls.call("vat", request, tenant="acme"), Response)
     assert_type(await calls.run("vat", later_number), int)
     assert_type(await calls.stream("vat", request), AsyncStreamedAnswer)
@@ -239,7 +239,7 @@ async def async_manager(calls: AsyncConnectorManager, request: Request) -> None:
 
 
 def modes(plain: MemoryStorage, awaited: AsyncMemoryStorage, sleeper: Sleeper) -> None:
-    """A port of the other mode is an error where it is given."""
+    """Passing a port of the other mode is a type error."""
     services = [Service("vat")]
     ConnectorManager(services, state=plain, sleeper=sleeper)
     AsyncConnectorManager(services, state=awaited)
@@ -251,19 +251,19 @@ def modes(plain: MemoryStorage, awaited: AsyncMemoryStorage, sleeper: Sleeper) -
 
 
 def more_modes(sleeper: AsyncSleeper) -> None:
-    """The other way round as well."""
+    """Passing an asynchronous port to a synchronous manager is a type error."""
     ConnectorManager([], sleeper=sleeper)  # type: ignore[arg-type]
     RetryHandler(sleeper=sleeper)  # type: ignore[arg-type]
 
 
 def observers() -> None:
-    """An observer is a plain function of an event."""
+    """An observer must be a plain function of an event."""
 
     def observe(event: Event, /) -> None:
-        """Look at it."""
+        """A valid observer."""
 
     async def observe_later(event: Event, /) -> None:
-        """Look at it later."""
+        """An invalid observer, because it is asynchronous."""
 
     seen_services: list[str] = []
     RetryHandler(observers=[observe, lambda event: seen_services.append(event.service)])
@@ -274,7 +274,7 @@ def observers() -> None:
 
 
 def errors(error: ConnectorError, declined: PaymentDeclined) -> None:
-    """Errors carry typed fields, and are caught by their kind."""
+    """Errors have typed fields, and are caught by class."""
     assert_type(error.retryable, bool)
     assert_type(error.service, str | None)
     assert_type(error.attempts, int)
@@ -288,7 +288,7 @@ def errors(error: ConnectorError, declined: PaymentDeclined) -> None:
 
 
 async def connectors(manager: ConnectorManager, async_manager: AsyncConnectorManager) -> None:
-    """An operation of a connector carries the type of its result through the manager."""
+    """The result type of a connector operation is kept by the manager."""
     method: moorage.GrpcMethod[str, int] = moorage.GrpcMethod(
         path="/shop.Orders/Count", serialize=str.encode, deserialize=int.from_bytes, safe=True
     )
@@ -316,12 +316,12 @@ async def connectors(manager: ConnectorManager, async_manager: AsyncConnectorMan
 
 
 def renamed(transaction: Transaction) -> str:
-    """The work of a transaction."""
+    """A function that runs in a transaction."""
     return str(transaction)
 
 
 def exports() -> None:
-    """A name that is not exported is an error."""
+    """Importing a name that is not exported is a type error."""
     assert_type(moorage.Secret("x").reveal(), str)
     assert_type(Secret("x").reveal_bytes(), bytes)
 
@@ -329,7 +329,7 @@ def exports() -> None:
 
 
 def shapes(breaker: CircuitBreaker, retry: RetryHandler) -> None:
-    """Pass a decorated function wherever the function itself is accepted."""
+    """A decorated function is accepted wherever the function itself is."""
     plain_breaker: Callable[[str], float] = breaker(price)
     async_retry: Callable[[str], Coroutine[Any, Any, float]] = retry(price_later)
     wrong_function: Callable[[int], float] = breaker(price)  # type: ignore[arg-type]
@@ -337,7 +337,7 @@ def shapes(breaker: CircuitBreaker, retry: RetryHandler) -> None:
 
 
 def http_settings() -> None:
-    """The arguments of an HTTP client are checked, the inherited ones too."""
+    """The arguments of an HTTP client are type-checked, including inherited ones."""
     client = StdlibHttpClient(
         max_connections=20, keep_alive=timedelta(minutes=1), proxy="http://proxy.example:3128"
     )

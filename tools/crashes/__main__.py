@@ -1,4 +1,4 @@
-"""Run the matrix: `python -m tools.crashes`; `--help` says how to choose cells.
+"""Runs the crash matrix: `python -m tools.crashes`; `--help` says how to choose cells.
 
 Every cell is one line of JSON in `build/crashes.jsonl`. `--page` then writes the page of the
 matrix from these lines.
@@ -35,7 +35,7 @@ def _cells(chosen: argparse.Namespace) -> Iterator[tuple[str, str, str]]:
 
 
 def _run(cluster: Cluster, name: str, fault: str, point: str, python: str) -> dict[str, Any]:
-    """The result of one cell."""
+    """Run one cell, and return its result."""
     try:
         if name in peers.QUEUES:
             verdict = peers.run(cluster, python, name, point, fault)
@@ -55,7 +55,7 @@ def _run(cluster: Cluster, name: str, fault: str, point: str, python: str) -> di
 
 
 def main() -> int:
-    """Run cells, print each, and write them down; or write the page. 1 if moorage failed a cell."""
+    """Run the cells and write the results, or write the page; return 1 if a cell has failed."""
     parser = argparse.ArgumentParser(prog="python -m tools.crashes")
     parser.add_argument("--case", action="append", choices=[case.name for case in CASES])
     parser.add_argument("--queue", action="append", choices=peers.QUEUES)

@@ -1,4 +1,4 @@
-"""The calls of the matrix, and the count of their effects at the vendor."""
+"""The calls of the crash matrix, and how to count their effects at the vendor."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ Put = tuple[str, str, tuple[Any, ...], dict[str, Any]]
 
 @attrs.frozen
 class Case:
-    """A call of the matrix.
+    """A call of the crash matrix.
 
     Attributes:
         contract: the contract, such as "payments".
@@ -80,18 +80,18 @@ class Case:
 
     @property
     def name(self) -> str:
-        """The name of the case in the table and on the command line."""
+        """Return the name of the case in the table and on the command line."""
         suffix = "-look-up" if self.forgets else ""
         return f"{self.contract}.{self.verb}@{self.vendor}{suffix}"
 
     def fixture(self) -> SandboxFixture:
-        """An account at a new sandbox of the vendor."""
+        """Return an account at a new sandbox of the vendor."""
         return fixture_of(self.vendor, Path())
 
     def configuration(
         self, fixture: SandboxFixture, url: str | None, state: str | None
     ) -> dict[str, Any]:
-        """A hub's configuration."""
+        """Return a hub's configuration for the case."""
         account = dict(fixture.options) | {"retry": {"max_attempts": 1}}
         tree: dict[str, Any] = {
             self.contract: {"vendor": self.vendor},
@@ -107,7 +107,7 @@ class Case:
         return tree
 
     def prepare(self, fixture: SandboxFixture) -> tuple[Any, ...]:
-        """The arguments that the call needs, such as a payment's reference; empty if none."""
+        """Return the arguments that the call needs, such as a payment's reference."""
         if self.prepared is None:
             return ()
         assert fixture.sandbox is not None
@@ -121,7 +121,7 @@ def _order(source: str = "pm_card_visa") -> Callable[[], tuple[Any, ...]]:
 
 
 def _charge_case(verb: str) -> Callable[[Hub, SandboxFixture], tuple[Any, ...]]:
-    """Make a payment with an operation; return its reference."""
+    """Return a function that makes a payment, for a call about it."""
 
     def pay(hub: Hub, fixture: SandboxFixture) -> tuple[Any, ...]:
         order = Charge(ALL_OF_IT, fixture.token, reference="ORDER-1")
@@ -132,14 +132,14 @@ def _charge_case(verb: str) -> Callable[[Hub, SandboxFixture], tuple[Any, ...]]:
 
 
 def _approved(hub: Hub, fixture: SandboxFixture) -> tuple[Any, ...]:
-    """A payment that waits to be completed, and the query its buyer came back with."""
+    """Return a payment that waits for completion, and the query its buyer came back with."""
     order = Charge(ALL_OF_IT, fixture.vendor_values["asks"], reference="ORDER-1")
     payment = hub.payments().charge(order, idempotency_key="prepared")
     return str(payment.ref), dict(fixture.buyer(payment))
 
 
 def _schedule_case(hub: Hub, fixture: SandboxFixture) -> tuple[Any, ...]:
-    """The reference of a text message scheduled for tomorrow."""
+    """Return the reference of a text message that is scheduled for tomorrow."""
     text = SmsMessage(
         to=NUMBERS[0],
         text="Thank you.",
@@ -230,7 +230,7 @@ def _shipped(sandbox: Any) -> list[str]:
 
 
 def _shipping(vendor: str, effects: Callable[[Any], list[str]], looks: int = 1) -> Case:
-    """Request rates before the purchase, which counts as one request more."""
+    """Return a case that requests rates before it buys a label."""
     sells = Case("shipping", "create_shipment", vendor, _parcel, effects, ("label",), looks=looks)
     return attrs.evolve(sells, lists=vendor != "easypost")
 

@@ -1,4 +1,4 @@
-"""One cell of the matrix: a call, a crash point, a fault, and the result."""
+"""One cell of the crash matrix: a call, a crash point, a fault, and the result."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ _numbers = itertools.count()
 
 
 class CellError(Exception):
-    """A cell could not be run, so it has no result."""
+    """Raised if a cell could not be run, and so has no result."""
 
 
 @attrs.frozen
 class Outcome:
-    """The outcome of a cell.
+    """The result of a cell of the crash matrix.
 
     Attributes:
         effects: how often the vendor had each effect.
@@ -69,7 +69,7 @@ class Outcome:
     words: str
 
     def verdict(self, case: Case) -> str:
-        """`once`, `person`, `double`, `lost` or `stuck`."""
+        """The verdict on the cell: `once`, `person`, `double`, `lost` or `stuck`."""
         request = any(state in {"unknown", "dead"} for state in self.states)
         request = request or "person" in self.unsettled
         if any(count > 1 for count in self.effects.values()):
@@ -83,14 +83,14 @@ class Outcome:
         return "once" if self.effects == Counter(case.expected) else "lost"
 
     def is_right(self, case: Case) -> bool:
-        """Return whether everything happened once, or only a person can decide."""
+        """Return whether each effect happened once, or only a person can decide."""
         verdict = self.verdict(case)
         nobody_tells = not case.tells or (case.lists and not self.effects)
         return verdict == "once" or (verdict == "person" and nobody_tells)
 
 
 class Process:
-    """A process of a cell, and the connection to it."""
+    """A process of a cell, with its connection to the harness."""
 
     def __init__(self, program: Callable[..., None], *values: Any) -> None:
         self.connection, peer_connection = _fork.Pipe()
@@ -101,7 +101,7 @@ class Process:
         peer_connection.close()
 
     def hear(self) -> Any:
-        """The next message of the process."""
+        """Return the next message of the process."""
         if not self.connection.poll(PATIENCE):
             raise CellError("a process said nothing")
         try:
@@ -110,7 +110,7 @@ class Process:
             raise CellError("a process ended early") from None
 
     def signal(self, number: int) -> None:
-        """Send a signal."""
+        """Send the process a signal."""
         assert self.process.pid is not None
         os.kill(self.process.pid, number)
 
@@ -151,14 +151,14 @@ def _migrate(url: str, _: Connection) -> None:
 
 
 def prepare(cluster: Cluster) -> None:
-    """Make the database that each cell gets a copy of."""
+    """Create the database that is copied for each cell."""
     process = Process(_migrate, cluster.database(TEMPLATE))
     process.wait_until_ended()
     process.kill()
 
 
 class _Cell:
-    """The processes of a cell, in their order."""
+    """The processes of one cell, in the order in which they run."""
 
     def __init__(self, cluster: Cluster, case: Case, point: str, fault: str) -> None:
         self._cluster = cluster
@@ -169,7 +169,7 @@ class _Cell:
         self._name = f"cell_{next(_numbers)}"
 
     def run(self) -> Outcome:
-        """Run the cell."""
+        """Run the cell, and return its result."""
         self._url = self._cluster.database(self._name, TEMPLATE)
         try:
             return self._steps()
@@ -206,7 +206,7 @@ class _Cell:
         return _HOURS.get(self._fault, 0)
 
     def _inject(self, process: Process, teller: Process) -> None:
-        """Wait for the crash point, and inject the fault."""
+        """Wait until the crash point is reached, and inject the fault."""
         if teller.hear() != self._point:
             raise CellError("the crash point was not reached")
         is_waiting = teller is process
@@ -228,7 +228,7 @@ class _Cell:
             self._cluster.start()
 
     def _succeed(self) -> Any:
-        """Run another worker until nothing moves."""
+        """Run another worker until nothing changes any more, and return its report."""
         return self._start(programs.successor, self._site, self._hours).hear()
 
     def _has_order(self) -> bool:
@@ -237,7 +237,7 @@ class _Cell:
 
 
 def run(cluster: Cluster, case: Case, point: str, fault: str) -> Outcome:
-    """Run one cell.
+    """Run one cell, and return its result.
 
     Raises:
         CellError: the crash point was not reached, or a process did not go on.

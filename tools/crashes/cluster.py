@@ -1,4 +1,4 @@
-"""A private PostgreSQL server, which can be stopped at once."""
+"""A private PostgreSQL server that tests can stop abruptly."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _END = 'read -r _; "$1" stop -m immediate -w -D "$2/data"; rm -r "$2"'
 
 
 def programs() -> Path | None:
-    """The folder of PostgreSQL's server programs; None if they are not installed."""
+    """Return the folder of PostgreSQL's server programs; None if they are not installed."""
     result = shutil.which("initdb")
     if result is not None:
         return Path(result).parent
@@ -73,28 +73,28 @@ class Cluster:
         self._supervisor.__exit__()
 
     def url(self, database: str) -> str:
-        """The address of a database."""
+        """Return the URL of a database."""
         return f"postgresql://{_USER}@127.0.0.1:{self._port}/{database}"
 
     @property
     def pid(self) -> int:
-        """The process id of the server, whose other processes are its children."""
+        """Return the process id of the server, the parent of its other processes."""
         lines = (self._folder / "data" / "postmaster.pid").read_text().splitlines()
         return int(lines[0])
 
     def start(self) -> None:
-        """Start the server, and wait until it takes connections."""
+        """Start the server, and wait until it accepts connections."""
         options = f"-p {self._port} -c fsync={self._fsync} -c listen_addresses=127.0.0.1"
         options += f" -c unix_socket_directories={self._folder}"
         options += f" -c max_connections={self._connections}"
         self._control("start", "-l", str(self._folder / "log"), "-o", options)
 
     def stop(self) -> None:
-        """Stop the server at once, without a word to its clients."""
+        """Stop the server abruptly, without a clean shutdown."""
         self._control("stop", "-m", "immediate")
 
     def database(self, name: str, template: str = "template1") -> str:
-        """Make a database as a copy of another, and give its address."""
+        """Create a database as a copy of another, and return its URL."""
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
             connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
         return self.url(name)

@@ -1,4 +1,4 @@
-"""The page of the matrix, from the cells that a run has written down."""
+"""Writes the page of the crash matrix from the cells that a run has stored."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ python -m tools.crashes --page build/crashes.jsonl
 
 
 def page_of_rows(rows: Iterable[Row]) -> str:
-    """The page, from the rows of a run; of a cell that was run twice the later row counts."""
+    """Return the page for the rows of a run; of a repeated cell the last row counts."""
     latest_rows = {(row["case"], row["fault"], row["point"]): row for row in rows}
     cells = {cell: row["verdict"] for cell, row in latest_rows.items()}
     expected_effects = {case.name: Counter(case.expected) for case in CASES}
@@ -152,7 +152,7 @@ def page_of_rows(rows: Iterable[Row]) -> str:
 
 
 def _unrun(count: int) -> str:
-    """The sentence about cells whose crash point was not reached."""
+    """Return the sentence about cells whose crash point was not reached."""
     if not count:
         return ""
     return f"In {count} more the crash point was not reached, so that they say nothing. "

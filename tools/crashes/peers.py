@@ -1,4 +1,4 @@
-"""Cells of other task queues: the same crash points and faults, as far as they have them.
+"""The crash matrix for other task queues, as far as they have the same crash points.
 
 A queue has no point after its settlement or in a renewal that can be reached from outside, so
 those are left out.
@@ -40,7 +40,7 @@ WATCHED: Final = _POLLS * _POLL
 
 
 class _Control:
-    """A program of a task queue."""
+    """A program of a task queue, controlled by the harness."""
 
     def __init__(self, python: str, queue: str, role: str, **variables: str) -> None:
         self.channel, peer_socket = socket.socketpair()
@@ -78,7 +78,7 @@ class _Control:
 
 @attrs.frozen
 class _Cell:
-    """One cell of a task queue."""
+    """One cell of the crash matrix for a task queue."""
 
     _cluster: Cluster
     _python: str
@@ -89,7 +89,7 @@ class _Cell:
     _name: str = attrs.field(init=False, factory=lambda: f"queue_{uuid4().hex[:12]}")
 
     def run(self) -> str:
-        """`once`, `double`, `lost` or `stuck`."""
+        """Run the cell, and return `once`, `double`, `lost` or `stuck`."""
         url = self._cluster.database(self._name)
         try:
             return self._steps(url, self._vendor.hear()[0])
@@ -145,7 +145,7 @@ class _Cell:
             self._cluster.start()
 
     def _count(self) -> int:
-        """The charges there are when the workers have had their time."""
+        """Return the number of charges after giving the workers time."""
         charges = 0
         for _ in range(_POLLS):
             self._vendor.go()
@@ -189,7 +189,7 @@ def _first_number(cursor: psycopg.Cursor[Any]) -> int:
 
 
 def run(cluster: Cluster, python: str, queue: str, point: str, fault: str) -> str:
-    """Run one cell of a task queue, and give its verdict.
+    """Run one cell of a task queue, and return its verdict.
 
     Args:
         cluster: the database.

@@ -1,4 +1,4 @@
-"""The processes of a cell: the host, the worker, the vendor, and the workers that come after."""
+"""The processes of a cell of the crash matrix: host, vendor, worker and successor."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _OPEN = EntryQuery(states=(EntryState.WAITING, EntryState.CLAIMED), limit=10)
 
 
 class Gate:
-    """Tells the harness that a process has reached its crash point, and waits there.
+    """Reports to the harness that a process has reached its crash point, and waits there.
 
     Args:
         point: the crash point; None if the process has none.
@@ -59,7 +59,7 @@ class Gate:
         self._lock = Lock()
 
     def stop_at(self, point: str) -> None:
-        """Stand still the first time that this is the crash point."""
+        """Wait the first time that this point is the crash point."""
         with self._lock:
             if point != self.point:
                 return
@@ -76,11 +76,11 @@ class ShiftedClock:
         self._shift = timedelta(hours=hours)
 
     def nanoseconds(self) -> int:
-        """Nanoseconds, for spans."""
+        """Return the system's nanoseconds, for durations."""
         return self._system.nanoseconds()
 
     def utc(self) -> datetime:
-        """The shifted time."""
+        """Return the shifted time."""
         return self._system.utc() + self._shift
 
 
@@ -99,7 +99,7 @@ class GatedOutbox(SqlOutbox):
     def claim(
         self, limit: int, lease: float, most: int, /, timeout: float | None = None
     ) -> Sequence[OutboxEntry]:
-        """Take entries."""
+        """Claim entries, with a crash point."""
         entries = super().claim(limit, lease, most, timeout)
         if entries:
             self._gate.stop_at("claimed")
@@ -112,13 +112,13 @@ class GatedOutbox(SqlOutbox):
         /,
         timeout: float | None = None,
     ) -> Sequence[bool]:
-        """Write the results of entries."""
+        """Store the results of entries, with a crash point."""
         outcomes = super().settle(entries, fences, timeout)
         self._wrote(entries)
         return outcomes
 
     def swap(self, entry: OutboxEntry, fence: int, /, timeout: float | None = None) -> bool:
-        """Write the result of an entry."""
+        """Store the result of an entry, with a crash point."""
         is_written = super().swap(entry, fence, timeout)
         self._wrote([entry])
         return is_written
@@ -129,7 +129,7 @@ class GatedOutbox(SqlOutbox):
 
 
 def migrate(url: str) -> None:
-    """Make the tables of a database."""
+    """Create the tables of a database."""
     with SqlOutbox(url, create=True) as outbox, SqlStorage(url, create=True) as state:
         outbox.migrate()
         state.migrate()
@@ -139,7 +139,7 @@ def migrate(url: str) -> None:
 
 @attrs.frozen
 class Site:
-    """The case of a cell, and the addresses that its programs work with.
+    """The case of a cell, with the URLs that its programs use.
 
     Attributes:
         case: the call.
@@ -155,12 +155,12 @@ class Site:
 
     @property
     def configuration(self) -> dict[str, Any]:
-        """The configuration of a worker's hub."""
+        """Return the configuration of a worker's hub."""
         return self.case.configuration(self.case.fixture(), self.vendor, self.database)
 
 
 def host(site: Site, gate: Gate, hours: int) -> None:
-    """Write an order and its call in one transaction."""
+    """Store an order and its call in one transaction."""
     case = site.case
     outbox = Outbox(SqlOutbox(site.database), clock=ShiftedClock(hours))
     # A host that loses its database tells its user, who tries again.
@@ -176,7 +176,7 @@ def host(site: Site, gate: Gate, hours: int) -> None:
 
 
 def vendor(case: Case, point: str | None, harness: Connection) -> None:
-    """Run the vendor, and report its effects to the harness."""
+    """Run the vendor, and report its effects to the harness on request."""
     fixture = case.fixture()
     sandbox = fixture.sandbox
     assert sandbox is not None
@@ -202,7 +202,7 @@ def vendor(case: Case, point: str | None, harness: Connection) -> None:
 
 
 def worker(site: Site, gate: Gate) -> None:
-    """Make one call, or find that others have made it."""
+    """Make one call, unless others have made it."""
     answers = count()
 
     def observe(event: Event) -> None:
@@ -221,7 +221,7 @@ def worker(site: Site, gate: Gate) -> None:
 
 
 def successor(site: Site, hours: int, harness: Connection) -> None:
-    """Work until nothing changes any more, and report the state."""
+    """Process entries and payments until nothing changes, and report their state."""
     clock = ShiftedClock(hours)
     Vendor.listed_within = 0.0  # a sandbox lists what it has done at once
     hub = moorage.open(site.configuration, clock=clock)

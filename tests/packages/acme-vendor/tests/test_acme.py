@@ -1,4 +1,4 @@
-"""The example vendor Acme passes the conformance kit, and is found by its name."""
+"""Acme passes the conformance kit of text messages, and is found by its name."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 
 def says(status: int, code: str) -> Response:
-    """Return a response in which Acme refuses a request."""
+    """A refusal by Acme."""
     return reply({"error": {"code": code, "message": "Acme refuses."}}, status)
 
 
 def subject() -> sms_conformance.SmsSubject:
-    """Return Acme with a new sandbox."""
+    """Acme with a new sandbox."""
     sandbox = AcmeSandbox()
     return sms_conformance.SmsSubject(
         vendor=Acme(credentials=sandbox.api_key, sender="+15005550006"),
@@ -60,11 +60,11 @@ def subject() -> sms_conformance.SmsSubject:
 
 @pytest.mark.parametrize("check", sms_conformance.CHECKS, ids=name_of)
 def test_it_conforms(check: sms_conformance.Check) -> None:
-    """Acme passes the conformance kit of text messages."""
+    """Acme passes the conformance kit."""
     check(subject)
 
 
 @pytest.mark.parametrize("check", sms_conformance.ASYNC_CHECKS, ids=name_of)
 def test_it_conforms_awaited(check: sms_conformance.AsyncCheck) -> None:
-    """Acme passes the conformance kit of text messages in asynchronous code."""
+    """Acme passes the conformance kit in asynchronous code."""
     asyncio.run(check(subject))

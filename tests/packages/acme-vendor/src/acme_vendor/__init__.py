@@ -1,1 +1,1 @@
-"""Acme, an example vendor for moorage in a package of its own."""
+"""Acme as a vendor for moorage."""

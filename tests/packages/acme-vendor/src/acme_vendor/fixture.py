@@ -1,4 +1,4 @@
-"""An Acme account at the sandbox, as a configuration would define it."""
+"""An account at the sandbox, as a configuration would have it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return an account that supports everything the vendor declares."""
+    """An account that can do all that the vendor says it can."""
     sandbox = AcmeSandbox()
     return SandboxFixture(
         sandbox=sandbox,

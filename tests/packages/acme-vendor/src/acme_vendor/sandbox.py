@@ -1,4 +1,4 @@
-"""A sandbox of Acme on this machine, as strict as Acme itself, for tests without a network."""
+"""Acme on this machine: as strict as Acme itself, for tests that need no network."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _FIELDS: Final = {"to", "from", "text", "route"}
 
 
 class AcmeSandbox(SmsSandbox):
-    """A sandbox that accepts text messages and signs webhooks as Standard Webhooks requires."""
+    """Messages, and webhooks that are signed as Standard Webhooks requires."""
 
     hosts = ("api.acme.example",)
 
@@ -32,14 +32,14 @@ class AcmeSandbox(SmsSandbox):
         self.webhook_secret = f"whsec_{b64encode(b'acme-sandbox-webhook-key').decode()}"
 
     def routes(self) -> base.Routes:
-        """Return the routes of the sandbox."""
+        """The routes of the sandbox."""
         return {
             "POST /v1/messages": self._replays.once(self._create),
             "GET /v1/messages/{id}": self._look_up,
         }
 
     def check_access(self, request: base.SandboxRequest) -> None:
-        """Check the API key of a request."""
+        """Check the key."""
         if request.bearer() != self.api_key:
             raise _refusal(401, "unauthorized", "The key is not known.")
 

@@ -1,4 +1,4 @@
-"""The vendor Acme, which sends text messages.
+"""Acme: text messages.
 
 JSON with a bearer key. Acme replays its answer to an idempotency key, so a message that may have
 been sent is sent again under its key.
@@ -31,7 +31,7 @@ _UPDATE: Final = sdk.Reading(
 
 
 def message_body(vendor: Acme, message: SmsMessage) -> dict[str, Any]:
-    """Return the request body that sends a message."""
+    """The body that sends a message."""
     return {"to": message.to, "from": message.sender or vendor.sender, "text": message.text}
 
 
