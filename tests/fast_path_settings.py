@@ -78,7 +78,7 @@ class Vendor:
 
 
 class SyncClient(Vendor):
-    """A synchronous HTTP client."""
+    """A synchronous HTTP client that returns scripted responses."""
 
     send = Vendor.answer
     open = Vendor.answer
@@ -88,7 +88,7 @@ class SyncClient(Vendor):
 
 
 class AsyncClient(Vendor):
-    """An asynchronous HTTP client."""
+    """An asynchronous HTTP client that returns scripted responses."""
 
     async def send(self, request: Request, url: str, timeouts: Any) -> Any:
         """Return the next scripted response."""
@@ -243,7 +243,7 @@ class Find:
     safe: bool = False
 
     def perform(self, attempt: OperationAttempt) -> Any:
-        """Make one attempt."""
+        """Make one attempt of the operation."""
         return self.answer(attempt.timeout)
 
     def judge(self, error: Exception) -> ConnectorError | None:

@@ -38,7 +38,7 @@ def within_async(pending: Awaitable[R], seconds: float) -> Coroutine[Any, Any, R
 
 
 async def never() -> Any:
-    """Wait for ever."""
+    """Wait without end."""
     await asyncio.Event().wait()
 
 
@@ -238,7 +238,7 @@ class CustomAwaitable:
     """An awaitable that is not a coroutine."""
 
     def __await__(self) -> Generator[Any, Any, Any]:
-        """Wait for ever."""
+        """Wait without end."""
         return never().__await__()
 
 

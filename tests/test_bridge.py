@@ -63,7 +63,7 @@ class Flows:
         raise error
 
     async def suspend(self) -> None:
-        """Await a foreign awaitable."""
+        """Suspend in an awaitable that the bridge does not know."""
         try:
             await asyncio.sleep(0)
         finally:
@@ -274,7 +274,7 @@ class AsyncCallableObject:
 
 
 async def later() -> str:
-    """An asynchronous function."""
+    """An asynchronous function, as an example."""
     return "later"
 
 

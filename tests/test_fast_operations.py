@@ -51,7 +51,7 @@ class Find:
     system: str = "vendor"
 
     def perform(self, attempt: OperationAttempt) -> Any:
-        """Make one attempt."""
+        """Make one attempt of the operation."""
         return self.work(attempt)
 
     def judge(self, error: Exception) -> ConnectorError | None:

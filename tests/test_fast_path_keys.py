@@ -309,7 +309,7 @@ def test_function_that_returns_an_awaitable_leaves_the_key_unknown() -> None:
     scene = Scene()
 
     async def later() -> None:
-        """Never run."""
+        """A coroutine function that is never run."""
 
     run: Any = scene.manager.run
     with pytest.raises(ConfigurationError):

@@ -25,7 +25,7 @@ HALF_OPEN = CircuitBreakerConfig(failures=1, open_for=1, successes=1_000)
 
 
 def fail() -> None:
-    """Raise an error."""
+    """Raise an error, to open a circuit."""
     raise Broken
 
 
@@ -89,7 +89,7 @@ class SuccessfulClient:
         return Response(200)
 
     def open(self, *_: object) -> Any:
-        """Never called."""
+        """Return nothing; the tests never call it."""
 
     def close(self) -> None:
         """Do nothing."""
@@ -128,7 +128,7 @@ class CountingClient:
         return Response(200)
 
     def open(self, *_: object) -> Any:
-        """Never called."""
+        """Return nothing; the tests never call it."""
 
     def close(self) -> None:
         """Do nothing."""

@@ -33,7 +33,7 @@ class Vendor:
     """An HTTP client that responds at once."""
 
     async def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
-        """Answer 200."""
+        """Respond with status 200."""
         return Response(200)
 
 

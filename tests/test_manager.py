@@ -202,12 +202,12 @@ def test_services_may_come_from_anywhere(face: Any) -> None:
 
 
 def generating() -> Any:
-    """A generator function."""
+    """A generator function, as an example."""
     yield 1
 
 
 async def generating_later() -> Any:
-    """An asynchronous generator function."""
+    """An asynchronous generator function, as an example."""
     yield 1
 
 

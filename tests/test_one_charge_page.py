@@ -41,7 +41,7 @@ class LocalStripe:
         )
 
     def open(self, request: Request, url: str, timeouts: Timeouts, /) -> Any:
-        """Not used by a charge."""
+        """Fail, because a charge does not stream."""
         raise AssertionError(url)
 
     def close(self) -> None:

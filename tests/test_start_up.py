@@ -1,4 +1,4 @@
-"""Importing moorage and its first steps load no module that they do not use.
+"""The modules that importing moorage, and its first steps, load: none that they do not use.
 
 Each probe runs in an interpreter of its own. The bounds are on names and numbers of modules, which
 do not depend on the machine.

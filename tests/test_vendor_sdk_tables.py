@@ -88,7 +88,7 @@ def read_size(ref: sdk.MakeRef, response: sdk.Response) -> tuple[sdk.Ref, int]:
 
 
 def refuse_empty(name: str) -> None:
-    """Refuse an empty name."""
+    """Refuse a request with an empty name."""
     if not name:
         raise sdk.InvalidData("A thing needs a name.", field="name", remedy="Give one.")
 

@@ -46,7 +46,7 @@ PORTS = ("http", "state", "cache", "credentials", "sleeper", "locks", "gather")
 
 
 class Provider:
-    """A credential provider."""
+    """A credential provider without any credentials."""
 
     async def get(self, *_: object) -> None:
         """Return nothing."""

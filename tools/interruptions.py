@@ -47,7 +47,7 @@ class Timer:
     armed = False
 
     def __call__(self, *_: object) -> None:
-        """Handle the timer's signal."""
+        """Handle the timer's signal by raising KeyboardInterrupt."""
         if self.armed:
             self.armed = False
             raise KeyboardInterrupt

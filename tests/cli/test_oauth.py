@@ -113,7 +113,7 @@ class Context:
         return [*chain.from_iterable(remaining_options), *more]
 
     def stored_tokens(self, tenant: str | None = None) -> OAuthCredentials:
-        """The stored tokens."""
+        """Return the tokens that the command has stored."""
         vault = SqliteCredentialProvider(self.path, AesGcmCipher(self.keys))
         result = vault.get("crm", tenant)
         assert isinstance(result, OAuthCredentials)

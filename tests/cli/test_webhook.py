@@ -177,7 +177,7 @@ class Output:
         """Do nothing, because nothing is buffered."""
 
     def line(self) -> str:
-        """Wait for the next line of output."""
+        """Wait for the next line of the command's output, and return it."""
         return self._lines.get(timeout=120)
 
 

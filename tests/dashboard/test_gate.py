@@ -26,7 +26,7 @@ PEOPLE = "ann:act:password-of-ann ben:view:password:of-ben"
 
 
 class Ticks:
-    """A clock that a test sets."""
+    """A clock whose time a test sets."""
 
     def __init__(self) -> None:
         self.now = 0.0

@@ -246,7 +246,7 @@ class Visitor:
         self._root = root
 
     def get(self, url: str, **environ: Any) -> Answer:
-        """Load a page."""
+        """Load a page of the dashboard."""
         return self.send("GET", url, b"", **environ)
 
     def post(self, url: str, form: dict[str, str], **environ: Any) -> Answer:

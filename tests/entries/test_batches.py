@@ -55,7 +55,7 @@ class Vendor:
         self.does: Callable[[int], object] = lambda _: None
 
     def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
-        """Answer a call."""
+        """Answer a call of the outbox."""
         number = json.loads(bytes(request.body))  # type: ignore[arg-type]  # no stream
         self.calls.append(number)
         self.does(number)
@@ -66,7 +66,7 @@ class AsyncVendor(Vendor):
     """The asynchronous variant of `Vendor`."""
 
     async def send(self, *options: Any) -> Response:  # type: ignore[override]  # of the other mode
-        """Answer a call."""
+        """Answer a call of the outbox."""
         return super().send(*options)
 
 

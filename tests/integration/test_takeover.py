@@ -47,7 +47,7 @@ class Bank:
         self.effects: dict[str, set[object]] = {}
 
     def answer(self, received: Received) -> Behaviour:
-        """Act unless the key is known."""
+        """Act once for each idempotency key, however often it is sent."""
         path = received.path
         with self._lock:
             notice = self.heard[path] = self.heard.get(path, 0) + 1
@@ -68,7 +68,7 @@ class Stalls:
 
     @contextmanager
     def measured(self) -> Generator[None]:
-        """Measure during the block."""
+        """Measure the withheld CPU time during the block."""
         end_event = Event()
 
         def watch() -> None:

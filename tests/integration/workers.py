@@ -55,7 +55,7 @@ _WARM: Final = Service("warm")
 
 @attrs.frozen(kw_only=True)
 class Job:
-    """The work of one process.
+    """The job of one worker process.
 
     Attributes:
         scenario: one of `SCENARIOS`.
@@ -154,7 +154,7 @@ async def _no_wait() -> None:
 
 
 class CallReport:
-    """The report of one call."""
+    """Reports the start, store commands and end of one call."""
 
     def __init__(self, job: Job) -> None:
         self.job = job

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def server() -> Generator[ODataServer]:
-    """A service with three orders."""
+    """Yield an OData service with three orders."""
     server = ODataServer().start()
     for name, pieces in (("bolt", 3), ("nut", 7), ("O'Brien", 9)):
         server.service.add(Name=name, Pieces=pieces)
@@ -25,5 +25,5 @@ def server() -> Generator[ODataServer]:
 
 @pytest.fixture(params=["sync", "async"])
 def caller(server: ODataServer, request: pytest.FixtureRequest) -> Caller:
-    """A manager of each mode."""
+    """Yield a manager of each mode."""
     return Caller(server, is_async=request.param == "async")

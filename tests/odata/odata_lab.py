@@ -1,4 +1,4 @@
-"""A manager of both modes before an OData service on this machine."""
+"""Managers of both modes that call an OData service on this machine."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ ERP = OData(ROOT)
 
 
 class Caller:
-    """Performs operations with a manager of one mode."""
+    """Performs operations with a new manager of one mode."""
 
     def __init__(self, server: VendorServer, *, is_async: bool) -> None:
         self.server = server
         self.is_async = is_async
 
     def perform(self, operation: Any, service: dict[str, Any] | None = None, **options: Any) -> Any:
-        """Perform an operation with a manager of its own."""
+        """Perform an operation with a new manager."""
         settings: dict[str, Any] = {"retry": RetryPolicy(3, 0), **(service or {})}
         erp = Service("erp", base_url=self.server.url, **settings)
         if not self.is_async:

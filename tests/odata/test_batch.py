@@ -1,4 +1,4 @@
-"""Batches of operations of an OData service."""
+"""Batches of OData operations."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ REFUSED = ERP.create("Orders", {"Pieces": -1})
 
 
 def test_operations_of_a_batch_have_their_own_results(caller: Caller) -> None:
-    """Reads and change sets are performed in their order, and each operation has a result."""
+    """Reads and change sets of a batch run in order, and each operation has a result."""
     batch = ERP.batch([
         ERP.get("Orders", 1),
         [CREATE],
@@ -48,7 +48,7 @@ def test_operations_of_a_batch_have_their_own_results(caller: Caller) -> None:
 
 
 def test_change_set_is_atomic(server: ODataServer, caller: Caller) -> None:
-    """If one operation of a change set fails, none of them happened, and all have its error."""
+    """If one operation of a change set fails, none takes effect, and all have its error."""
     results = caller.perform(
         ERP.batch([[CREATE, REFUSED], ERP.count("Orders")], continue_on_error=True)
     )
@@ -59,7 +59,7 @@ def test_change_set_is_atomic(server: ODataServer, caller: Caller) -> None:
 
 
 def test_service_stops_at_the_first_failure(server: ODataServer, caller: Caller) -> None:
-    """Operations behind a failure are not performed, unless the batch goes on."""
+    """Operations after a failed one are not run, unless the batch continues on errors."""
     entries: list[Any] = [ERP.get("Orders", 99), [CREATE, CREATE]]
     missing, *rest = caller.perform(ERP.batch(entries))
     assert 404 == missing.error.status
@@ -72,7 +72,7 @@ def test_service_stops_at_the_first_failure(server: ODataServer, caller: Caller)
 
 
 def test_operation_refers_to_a_created_entity(server: ODataServer, caller: Caller) -> None:
-    """A later operation of a change set acts on an entity that an earlier one creates."""
+    """A later operation of a change set can refer to an entity that an earlier one creates."""
     approve = ERP.action("Sales.Approve", {"by": "Ada"}, entity_set="$1")
     created, approved = caller.perform(ERP.batch([[CREATE, approve]]))
 
@@ -81,7 +81,7 @@ def test_operation_refers_to_a_created_entity(server: ODataServer, caller: Calle
 
 
 def test_batch_is_safe_if_everything_in_it_is(caller: Caller) -> None:
-    """A batch of reads is repeated, and one with a write is not; the bytes are always the same."""
+    """A batch that only reads is retried, and one with a write is not; its bytes are constant."""
     reads, writes = ERP.batch([ERP.count("Orders")]), ERP.batch([[CREATE]])
     assert (True, True) == (reads.safe, reads.repeatable)
     assert (False, False) == (writes.safe, writes.repeatable)
@@ -109,18 +109,18 @@ def test_batch_is_safe_if_everything_in_it_is(caller: Caller) -> None:
     ],
 )
 def test_wrong_batches(entries: Any, problem: str) -> None:
-    """A batch has operations of the service, and its change sets only change."""
+    """A batch accepts only its own service's operations, and a change set only changes."""
     with pytest.raises(InvalidData, match=problem):
         ERP.batch(entries)
 
 
 def answer(body: bytes, content_type: str = "multipart/mixed; boundary=b") -> Response:
-    """An answer to a batch."""
+    """Return a response to a batch."""
     return Response(200, {"Content-Type": content_type}, body)
 
 
 def part(status: bytes = b"HTTP/1.1 200 OK", body: bytes = b"{}", head: bytes = b"") -> bytes:
-    """One part of an answer."""
+    """Return one part of a batch response."""
     return (
         b"".join(
             (b"--b\r\nContent-Type: application/http\r\n", head, b"\r\n", status, b"\r\n\r\n", body)
@@ -151,14 +151,14 @@ END = b"--b--"
     ],
 )
 def test_garbage_is_the_failure_of_the_service(response: Response) -> None:
-    """An answer that is not one of a batch does not say what happened."""
+    """A malformed response to a batch is a failure of the service, with an unknown outcome."""
     with pytest.raises(VendorFailed) as excinfo:
         batch_of([ERP.get("Orders", 1)], "").read(response)
     assert not excinfo.value.retryable
 
 
 def test_tolerated_answers() -> None:
-    """Quoted boundaries, text before the parts and heads without a blank line are understood."""
+    """Quoted boundaries, text before the parts and missing blank lines are accepted."""
     content = batch_of([ERP.delete("Orders", 1, etag="*")], "")
     raw = b"before\r\n--b \r\n\r\nHTTP/1.1 204 No Content\r\nETag: x\r\n--b--\r\nafter"
     (result,) = content.read(answer(raw, 'multipart/mixed; charset=utf-8; boundary="b"'))
@@ -166,7 +166,7 @@ def test_tolerated_answers() -> None:
 
 
 def test_unreadable_part_is_an_error_of_its_operation() -> None:
-    """An operation whose answer cannot be read fails alone."""
+    """An operation whose part of the response is unreadable fails alone."""
     content = batch_of([ERP.get("Orders", 1), ERP.count("Orders")], "")
     bad, good = content.read(answer(part(body=b"x") + part(body=b"3") + END))
     assert isinstance(bad.error, VendorFailed)
@@ -181,7 +181,7 @@ def test_unreadable_part_is_an_error_of_its_operation() -> None:
     ],
 )
 def test_change_set_without_its_answers(inner: bytes) -> None:
-    """A change set whose answers are missing has no successful operation."""
+    """If the responses to a change set are missing, none of its operations counts as successful."""
     content = batch_of([[CREATE]], "")
     try:
         (result,) = content.read(answer(inner + END))
@@ -195,7 +195,7 @@ PIECES = [part(), END, b"--b", b"\r\n", b"\r\n\r\n", b"HTTP/1.1 200 OK", b"a: b"
 
 @given(st.lists(st.sampled_from(PIECES)))
 def test_any_answer_is_read_or_refused(pieces: list[bytes]) -> None:
-    """Whatever arrives, it is results or an error of this package."""
+    """Any response to a batch becomes results or a moorage error."""
     try:
         results = batch_of([ERP.get("Orders", 1)], "").read(answer(b"".join(pieces)))
     except VendorFailed:

@@ -1,4 +1,4 @@
-"""OData services in a configuration."""
+"""OData services as connectors in a configuration."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 
 def configuration(url: str, **settings: Any) -> dict[str, Any]:
-    """A configuration with one connector and its service."""
+    """Return a configuration with one OData connector and its service."""
     table = {"kind": "odata", "path": "/odata/v4", **settings}
     return {"connectors": {"erp": table}, "services": {"erp": {"base_url": url}}}
 
 
 def test_operations_by_name(server: ODataServer) -> None:
-    """Every operation works with arguments of plain JSON, and returns plain JSON."""
+    """Every OData operation can be run by name with plain JSON arguments and results."""
     with moorage.open(configuration(server.url)) as hub:
 
         def run(operation: str, **arguments: Any) -> Any:
@@ -56,7 +56,7 @@ def test_operations_by_name(server: ODataServer) -> None:
 
 
 def test_asynchronous_connector(server: ODataServer) -> None:
-    """An asynchronous hub has the asynchronous connector."""
+    """An asynchronous hub has the asynchronous OData connector."""
 
     async def use() -> Any:
         async with moorage.aopen(configuration(server.url)) as hub:
@@ -72,7 +72,7 @@ def test_asynchronous_connector(server: ODataServer) -> None:
 
 
 def test_command(server: ODataServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`moorage run` performs an operation of a configured connector."""
+    """`moorage run` performs an operation of a configured OData connector."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "moorage.toml").write_text(
         f'[connectors.orders]\nkind = "odata"\nservice = "erp"\npath = "/odata/v4"\n'
@@ -84,7 +84,7 @@ def test_command(server: ODataServer, tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_service_that_does_not_answer() -> None:
-    """A service that cannot be reached is unavailable, and says what to do."""
+    """An unreachable OData service is reported as unavailable, with a remedy."""
     with moorage.open(configuration("http://127.0.0.1:1")) as hub:
         health = hub.connectors.health("erp")
         connector = hub.connectors.get("erp", HttpConnector)
@@ -103,7 +103,7 @@ def test_service_that_does_not_answer() -> None:
 
 
 def test_connector_as_a_block(server: ODataServer) -> None:
-    """A connector is closed at the end of its block."""
+    """An OData connector is closed at the end of its `with` block."""
     with moorage.open(configuration(server.url)) as hub:
         with hub.connectors["erp"] as connector:
             connector.open(5.0)
@@ -141,14 +141,14 @@ def test_connector_as_a_block(server: ODataServer) -> None:
     ],
 )
 def test_wrong_arguments(server: ODataServer, operation: str, arguments: dict[str, Any]) -> None:
-    """Wrong arguments are refused before anything is sent."""
+    """Wrong arguments of an OData operation are refused before anything is sent."""
     with moorage.open(configuration(server.url)) as hub, pytest.raises(InvalidData):
         hub.connectors.run("erp", operation, arguments)
     assert [] == server.service.seen
 
 
 def test_values_that_json_lacks(server: ODataServer) -> None:
-    """A GUID, a date or a decimal is written as an object, also within a key."""
+    """GUIDs, dates and decimals are written as JSON objects, also within a key."""
     with moorage.open(configuration(server.url)) as hub:
         get = hub.connectors["erp"].operations["get"]
         key = {"a": {"guid": "0f0e0d0c-0b0a-0908-0706-050403020100"}, "b": {"date": "2026-01-02"}}
@@ -158,6 +158,6 @@ def test_values_that_json_lacks(server: ODataServer) -> None:
 
 
 def test_wrong_settings() -> None:
-    """A wrong setting is refused with its path."""
+    """A wrong setting of an OData connector is refused with its path."""
     with pytest.raises(ConfigurationError, match=r"connectors\.erp"):
         moorage.open(configuration("https://erp.example", pth="/odata"))

@@ -1,4 +1,4 @@
-"""Values, names and keys in the URLs of OData."""
+"""Values, names and keys in OData URLs."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ NAIVE = datetime(2026, 1, 2, tzinfo=UTC).replace(tzinfo=None)
     ],
 )
 def test_literal(value: Any, text: str) -> None:
-    """Each type has the literal of the protocol."""
+    """A value of each type is written as its OData literal."""
     assert text == literal(value)
 
 
 @pytest.mark.parametrize("value", [object(), [1], {"a": 1}, "\ud800", NAIVE])
 def test_values_without_a_literal(value: Any) -> None:
-    """A value that OData cannot write is refused with its field."""
+    """A value that OData cannot represent is refused, and the error names its field."""
     with pytest.raises(InvalidData) as excinfo:
         literal(value, "Name")
     assert "Name" == excinfo.value.field
@@ -59,7 +59,7 @@ def test_values_without_a_literal(value: Any) -> None:
 
 @pytest.mark.parametrize("type_name, member", [("a b", "c"), ("a", "c'"), ("a", 3)])
 def test_wrong_enumeration(type_name: str, member: Any) -> None:
-    """Both parts of a member of an enumeration are names."""
+    """An enumeration whose type or member is not a valid name is refused."""
     with pytest.raises(InvalidData):
         ODataEnum(type_name, member)
 
@@ -74,20 +74,20 @@ def test_wrong_enumeration(type_name: str, member: Any) -> None:
     ],
 )
 def test_key(key: Any, path: str) -> None:
-    """A key is one literal, or literals by names, and cannot leave its parentheses."""
+    """An entity key is one literal or named literals, and cannot break out of its parentheses."""
     assert path == key_path(key)
 
 
 @pytest.mark.parametrize("key", [{}, {"A B": 1}, {"A": []}, object()])
 def test_wrong_key(key: Any) -> None:
-    """A key has properties with names and values."""
+    """A key without properties, or with an invalid name or value, is refused."""
     with pytest.raises(InvalidData):
         key_path(key)
 
 
 @given(st.text())
 def test_any_text_is_one_literal(text: str) -> None:
-    """A parser that shares no code with the package reads the same text again."""
+    """An independent parser reads back the same text from its OData literal."""
     assert unquote(arguments({"P": text}, "key")) == f"P={literal(text)}"
     assert Condition(odata_field("P").eq(text).text, {"P": text}).holds()
     assert not Condition(odata_field("P").ne(text).text, {"P": text}).holds()
@@ -98,13 +98,13 @@ def test_any_text_is_one_literal(text: str) -> None:
     [("eq", False), ("ne", True), ("gt", True), ("ge", True), ("lt", False), ("le", False)],
 )
 def test_comparisons(operator: str, expected: bool) -> None:
-    """Each operator compares in its own way."""
+    """Each comparison operator of a field gives its own OData condition."""
     condition = getattr(odata_field("P"), operator)(3)
     assert expected == Condition(condition.text, {"P": 4}).holds()
 
 
 def test_operators() -> None:
-    """Texts are looked for, values are listed, and unknown operators are refused."""
+    """Conditions can search texts and list values, and unknown operators are refused."""
     name = odata_field("P")
     for condition in (name.contains("b"), name.startswith("a"), name.endswith("c")):
         assert Condition(condition.text, {"P": "abc"}).holds()

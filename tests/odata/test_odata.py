@@ -1,4 +1,4 @@
-"""OData v4 services behind the protections of a manager."""
+"""OData v4 services called through a connector manager."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ if TYPE_CHECKING:
 
 
 def names(page: ODataPage) -> list[str]:
-    """Return the names of the orders of a page."""
+    """Return the names of the orders on a page."""
     return [item["Name"] for item in page.items]
 
 
 def test_query_with_all_options(caller: Caller) -> None:
-    """A condition, an order, a limit and the count reach the service."""
+    """Filter, order, limit and count of a query reach the OData service."""
     query = ODataQuery(
         select=["Name"],
         filter=odata_field("Pieces").ge(3) & ~odata_field("Name").eq("nut"),
@@ -64,7 +64,7 @@ def test_query_with_all_options(caller: Caller) -> None:
 
 
 def test_pages_are_followed_to_the_end(server: ODataServer, caller: Caller) -> None:
-    """Each page leads to the next one, with the wanted size, until there is none."""
+    """Pages are followed by their next links, with the requested size, until the last."""
     operation: Any = ERP.query("Orders", page_size=2)
     names_so_far: list[str] = []
     while operation is not None:
@@ -85,7 +85,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize("value", HOSTILE)
 def test_value_cannot_break_out_of_a_filter(server: ODataServer, value: str) -> None:
-    """Whatever a text contains, the service compares the property with exactly this text."""
+    """Any text in a filter is compared as a whole, and cannot add to the condition."""
     server.service.add(Name=value, Pieces=1)
     condition = odata_field("Name").eq(value)
     page = Caller(server, is_async=False).perform(ERP.query("Orders", ODataQuery(filter=condition)))
@@ -94,7 +94,7 @@ def test_value_cannot_break_out_of_a_filter(server: ODataServer, value: str) -> 
 
 
 def test_expand_and_nested_conditions_are_encoded() -> None:
-    """Options of an expansion are part of it, and nested variables have their own names."""
+    """Options of `$expand` are encoded within it, and its lambda variables are distinct."""
     inner = odata_field("Items").any(
         lambda item: item("Parts").all(lambda part: part("Name").contains("a'b"))
     )
@@ -128,14 +128,14 @@ def test_expand_and_nested_conditions_are_encoded() -> None:
     ],
 )
 def test_wrong_options_are_refused(query: ODataQuery) -> None:
-    """Names and numbers that are none never reach the service."""
+    """Invalid names and numbers in a query are refused before anything is sent."""
     with pytest.raises(InvalidData):
         ERP.query("Orders", query)
 
 
 @pytest.mark.parametrize("name", ["", "Orders?x=1", "../x", "Orders(1)", "$metadata", "a//b", 3])
 def test_wrong_names_are_refused(name: Any) -> None:
-    """The name of an entity set is a name, and nothing else."""
+    """An invalid name of an entity set is refused."""
     with pytest.raises(InvalidData):
         ERP.query(name)
     with pytest.raises(InvalidData):
@@ -145,7 +145,7 @@ def test_wrong_names_are_refused(name: Any) -> None:
 
 
 def test_entity_is_created_changed_and_deleted(caller: Caller) -> None:
-    """Each change needs the version of the entity, and another version is refused."""
+    """Changing or deleting an entity needs its current ETag, and another one is refused."""
     created = caller.perform(ERP.create("Orders", {"Name": "cog", "Pieces": 1}))
     assert (4, 'W/"1"') == (created.data["ID"], created.etag)
     changed = caller.perform(
@@ -166,13 +166,13 @@ def test_entity_is_created_changed_and_deleted(caller: Caller) -> None:
 
 @pytest.mark.parametrize("etag", ["", "1", '"a"b"', '"', 'W/"\n"', '"ä"', None])
 def test_wrong_etag_is_refused(etag: Any) -> None:
-    """An etag is one that a service gives, or the star."""
+    """An ETag that is neither from a service nor `*` is refused."""
     with pytest.raises(InvalidData, match="etag"):
         ERP.delete("Orders", 1, etag=etag)
 
 
 def test_actions_and_functions(caller: Caller) -> None:
-    """Functions read, actions change, bound or not."""
+    """Functions read and actions change, both bound and unbound."""
     assert 19 == caller.perform(ERP.function("Total"))
     assert 16 == caller.perform(ERP.function("Total", {"least": 4}))
     approve = ERP.action("Sales.Approve", {"by": "Ada"}, entity_set="Orders", key=1)
@@ -188,7 +188,7 @@ def test_actions_and_functions(caller: Caller) -> None:
 
 
 def test_problem_of_the_service(caller: Caller) -> None:
-    """The code, the message and the details of an error are values."""
+    """A typed error has the OData error's code, message and details."""
     with pytest.raises(InvalidRequest) as excinfo:
         caller.perform(ERP.create("Orders", {"Pieces": -1}))
 
@@ -199,7 +199,7 @@ def test_problem_of_the_service(caller: Caller) -> None:
 
 
 def test_credentials_never_follow_a_link_to_another_host() -> None:
-    """A next link to another host is refused, and that host hears nothing."""
+    """A next link to another host is refused, and nothing is sent there."""
     with VendorServer() as other, VendorServer() as server:
         link = {"value": [], "@odata.nextLink": f"{other.url}/odata/v4/Orders?$skiptoken=2"}
         server.always(Behaviour.of_json(link))
@@ -232,13 +232,13 @@ def test_credentials_never_follow_a_link_to_another_host() -> None:
     ],
 )
 def test_links_that_are_not_followed(url: str | None, link: str, problem: str) -> None:
-    """Only a link to another page of the same origin is followed."""
+    """A next link that is invalid, or leads to another origin or the same page, is refused."""
     with pytest.raises(VendorFailed, match=problem):
         ODataPage((), next_link=link, url=url).next_path()
 
 
 def test_links_that_are_followed() -> None:
-    """A link may be relative, or have characters that a URL encodes."""
+    """A next link may be relative, or contain characters that must be encoded."""
     page = ODataPage(
         (), next_link="Orders?$skiptoken=a b\u00e4%20c", url="https://a.example/v4/Orders"
     )
@@ -250,7 +250,7 @@ def test_links_that_are_followed() -> None:
 
 
 def test_pauses_and_repeats() -> None:
-    """A read is repeated after the pause that the service asks for; a write is not repeated."""
+    """A read is retried after the service's `Retry-After`; a write is not retried."""
     with VendorServer() as server:
         caller = Caller(server, is_async=False)
         for status in (429, 503):
@@ -278,7 +278,7 @@ def test_pauses_and_repeats() -> None:
 
 
 def test_write_is_repeated_under_a_key_that_the_service_honours() -> None:
-    """Without such a key the outcome of a lost write is unknown; with one it is sent again."""
+    """A lost write has an unknown outcome; with a key that the service honours it is sent again."""
     with VendorServer() as server:
         caller = Caller(server, is_async=False)
         create = ERP.create("Orders", {"ID": 1})
@@ -300,7 +300,7 @@ def test_write_is_repeated_under_a_key_that_the_service_honours() -> None:
     [(412, VendorRejected, "Read the entity again"), (428, InvalidRequest, "give its etag")],
 )
 def test_failures_about_versions(status: int, kind: type[ConnectorError], remedy: str) -> None:
-    """A failed precondition says what to do, even if its body is no JSON."""
+    """The error for a failed precondition has a remedy, even if its body is not JSON."""
     error = failure_of(Response(status, body=b"<html>"))
     assert error is not None
     assert kind is type(error)
@@ -309,7 +309,7 @@ def test_failures_about_versions(status: int, kind: type[ConnectorError], remedy
 
 
 def test_error_in_a_successful_answer() -> None:
-    """A service that fails after it began to answer has failed."""
+    """A response with an error in a successful body is a failure of the service."""
     error = refusal_of(Response(200, body=b'{"value":[],"error":{"code":"x","message":7}}'))
     assert isinstance(error, VendorFailed)
     assert "x" == error.vendor_code
@@ -322,7 +322,7 @@ GARBAGE = [b"", b"x", b"[]", b"{}", b"null", b"[" * 100_000, b"\xff\xfe", b'{"va
 
 @pytest.mark.parametrize("body", GARBAGE)
 def test_garbage_is_the_failure_of_the_service(body: bytes) -> None:
-    """An answer that is not one of OData is an error that must not be repeated."""
+    """A response that is not OData is an error that must not be retried."""
     for read in (read_page, read_count):
         with pytest.raises(VendorFailed) as excinfo:
             read(Response(200, body=body))
@@ -334,7 +334,7 @@ def test_garbage_is_the_failure_of_the_service(body: bytes) -> None:
 
 
 def test_numbers_and_control_information() -> None:
-    """Counts may be texts; a value with other members around it stays an object."""
+    """Counts may be texts; a `value` beside other fields stays part of its object."""
     page = read_page(Response(200, body=b'{"value":[],"@odata.count":"12","@odata.nextLink":3}'))
     assert (12, None) == (page.count, page.next_link)
     assert read_page(Response(200, body=b'{"value":[],"@odata.count":true}')).count is None
@@ -347,7 +347,7 @@ def test_numbers_and_control_information() -> None:
 
 
 def test_key_cannot_be_used_for_something_else(server: ODataServer, caller: Caller) -> None:
-    """A repeated key with another change is refused."""
+    """A repeated idempotency key with a different change is refused."""
     erp = OData("/odata/v4")
     assert caller.perform(erp.create("Orders", {"ID": 8, "Pieces": 1}), idempotency_key="k")
     from moorage import ConnectorManager, Service  # noqa: PLC0415 - one manager for both calls

@@ -33,7 +33,7 @@ def store(records: list[SinkRecord]) -> None:
 
 
 def pipelines() -> list[Pipeline]:
-    """Make the pipeline."""
+    """Return the pipeline of this worker process."""
     source: Any = RabbitMqSource(RabbitMq(url=Secret(URL)), [PLACE], prefetch=200)
     config = PipelineConfig(
         lanes=3, batch=BatchLimits(records=20), records_in_flight=200, drain=5.0

@@ -35,7 +35,7 @@ def store(records: list[SinkRecord]) -> None:
 
 
 def pipelines() -> list[Pipeline]:
-    """Make the pipeline."""
+    """Return the pipeline of this worker process."""
     source = RedisStreamsSource(
         RedisStreams(url=Secret(URL)), ["orders"], group="workers", consumer="worker"
     )

@@ -24,7 +24,7 @@ def store(records: list[SinkRecord]) -> None:
 
 
 def pipelines() -> list[Pipeline]:
-    """Make the pipeline."""
+    """Return the pipeline of this worker process."""
     settings = Kafka(
         servers=ADDRESS, options={"session.timeout.ms": 3_000, "heartbeat.interval.ms": 100}
     )

@@ -163,7 +163,7 @@ async def test_source_of_letters_has_no_positions(tmp_path: Path) -> None:
     source = DeadLetterSource(file)
 
     async def revoked(_: object) -> None:
-        """Never called."""
+        """A callback for revoked records, which is never called."""
 
     await source.open(revoked)
     records = await source.poll(PollLimits(1, 1, 0.0))

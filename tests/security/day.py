@@ -47,7 +47,7 @@ class Observations:
         return awaited if self.awaited else plain
 
     def keep(self, name: str, value: object) -> None:
-        """Collect a value under a name."""
+        """Collect a value under a name, for the search for secrets."""
         self.seen.append((name, value))
 
     def manager(self, *services: Service, **ports: Any) -> Any:

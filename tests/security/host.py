@@ -74,7 +74,7 @@ def _request(case: str) -> Request:
 
 
 def call(case: str, way: str) -> None:
-    """Make a call that fails."""
+    """Make a call that fails, so that its error is shown."""
     service = {"hook": "hooked", "open": "closed"}.get(case, "shop")
     if way == "plain":
         HiddenSecrets.plain.call(service, _request(case))
@@ -113,7 +113,7 @@ class RecordingTransport(Transport):
     """An error tracker's transport that collects reports."""
 
     def capture_envelope(self, envelope: Envelope) -> None:
-        """Collect a report."""
+        """Collect a report of the error tracker."""
         HiddenSecrets.reports.append(envelope.serialize())
 
 

@@ -1,4 +1,4 @@
-"""Helpers for all simulated calls."""
+"""Helpers for all simulated calls of the search for leaked secrets."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ ENDINGS = {
 
 @attrs.frozen
 class CommandEnding:
-    """The result of a command."""
+    """The result of a command: its exit code and output."""
 
     code: int
     out: str

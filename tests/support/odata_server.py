@@ -49,7 +49,7 @@ class ODataService:
         return int(number)
 
     def handle(self, received: Received) -> Behaviour:
-        """Answer a request."""
+        """Answer an HTTP request to the OData service."""
         self.seen.append(received)
         headers = {name.lower(): value for name, value in received.headers.pairs}
         status, fields, body = self.respond(
@@ -359,7 +359,7 @@ class Condition:
         return False
 
     def take(self) -> tuple[str, str]:
-        """Take the next token."""
+        """Take the next token of the condition."""
         if not self.tokens:
             raise Refused(400, "BadFilter", "The filter ends too early.")
         return self.tokens.pop(0)

@@ -23,7 +23,7 @@ wsgi: Any = importlib.import_module("spyne.server.wsgi")
 
 
 class Line(spyne.ComplexModel):  # type: ignore[misc]  # spyne has no types
-    """A line of an invoice."""
+    """A line of an invoice, as a SOAP type."""
 
     __namespace__ = "urn:spyne"
     article = spyne.Unicode(min_occurs=1, nillable=False)
@@ -37,7 +37,7 @@ class Invoices(spyne.Service):  # type: ignore[misc]  # spyne has no types
 
     @spyne.rpc(spyne.Array(Line), _returns=spyne.Decimal)  # type: ignore[untyped-decorator]  # spyne has no types
     def total(ctx: Any, lines: Any) -> Any:  # noqa: N805 - spyne has no self
-        """Return the sum of the lines."""
+        """Return the sum of the invoice lines."""
         return sum((line.pieces * line.price for line in lines), Number(0))
 
     @spyne.rpc(Line, _returns=Line)  # type: ignore[untyped-decorator]  # spyne has no types
@@ -47,7 +47,7 @@ class Invoices(spyne.Service):  # type: ignore[misc]  # spyne has no types
 
     @spyne.rpc(spyne.Unicode)  # type: ignore[untyped-decorator]  # spyne has no types
     def fail(ctx: Any, code: Any) -> Any:  # noqa: N805 - as above
-        """Answer with a fault."""
+        """Answer with a SOAP fault."""
         raise spyne.Fault(code, "The reason.", detail={"order": "7"})
 
     @spyne.rpc(spyne.Unicode)  # type: ignore[untyped-decorator]  # spyne has no types

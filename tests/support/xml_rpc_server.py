@@ -47,7 +47,7 @@ class XmlRpcServer:
         return list(values)
 
     def fail(self, code: Any, text: str) -> None:
-        """Answer with a fault."""
+        """Answer with an XML-RPC fault."""
         self.calls.append((code, text))
         raise Fault(code, text)
 

@@ -261,7 +261,7 @@ class FaultedRun:
         self.vendor = FaultyVendor(Random(self.seed + 1))
 
     def run(self) -> None:
-        """Make all calls."""
+        """Run the simulation: make all calls."""
         virtual_loop.run(self._main())
 
     def of(self, *services: str) -> list[CallRecord]:

@@ -74,7 +74,7 @@ class Lab:
         return self.manager.perform("erp", operation)
 
     def publish(self, operation: Any) -> Any:
-        """Publish messages."""
+        """Publish messages with the broker's connector."""
         return self.manager.perform("events", operation)
 
     def attempts(self) -> list[Any]:

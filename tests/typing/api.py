@@ -56,12 +56,12 @@ if TYPE_CHECKING:
 
 
 def price(item: str, *, amount: int = 1) -> float:
-    """A synchronous function."""
+    """A synchronous function, as an example."""
     return len(item) * amount
 
 
 async def price_later(item: str, *, amount: int = 1) -> float:
-    """An asynchronous function."""
+    """An asynchronous function, as an example."""
     return len(item) * amount
 
 
@@ -72,12 +72,12 @@ class Shop:
 
     @retry
     def sell(self, item: str) -> int:
-        """A synchronous method."""
+        """A synchronous method, as an example."""
         return len(item)
 
     @retry
     async def deliver(self, item: str) -> int:
-        """An asynchronous method."""
+        """An asynchronous method, as an example."""
         return len(item)
 
 

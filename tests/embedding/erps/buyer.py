@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @attrs.define
 class Form:
-    """A form on a page.
+    """A form on a web page.
 
     Attributes:
         action: where it is sent.
@@ -38,7 +38,7 @@ class Form:
 
 @attrs.define
 class Page:
-    """A page that a server has sent.
+    """A web page that a server has sent.
 
     Attributes:
         status, url, source: as they came.
@@ -109,7 +109,7 @@ class Buyer:
         self.seen: list[Page] = []
 
     def get(self, path: str) -> Page:
-        """Follow a link."""
+        """Follow a link to a page."""
         return self._ask("GET", urljoin(self.url, path), None)
 
     def post(self, form: Form, values: Mapping[str, str] | None = None) -> Page:
