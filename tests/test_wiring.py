@@ -70,7 +70,7 @@ def port(world: World, name: str) -> Any:
 
 @pytest.mark.parametrize("name", PORTS)
 def test_async_port_in_a_sync_manager(name: str) -> None:
-    """A synchronous manager refuses an asynchronous port by name."""
+    """A synchronous manager refuses an asynchronous port, and the error names the port."""
     with pytest.raises(ConfigurationError, match="needs synchronous ports") as excinfo:
         ConnectorManager([SERVICE], **{name: port(World(AWAITED), name)})
 
@@ -80,7 +80,7 @@ def test_async_port_in_a_sync_manager(name: str) -> None:
 
 @pytest.mark.parametrize("name", PORTS)
 def test_sync_port_in_an_async_manager(name: str) -> None:
-    """An asynchronous manager refuses a synchronous port by name."""
+    """An asynchronous manager refuses a synchronous port, and the error names the port."""
     options: dict[str, Any] = {name: SyncPort(port(World(PLAIN), name))}
     with pytest.raises(ConfigurationError, match="needs asynchronous ports") as excinfo:
         AsyncConnectorManager([SERVICE], **options)

@@ -66,7 +66,7 @@ def test_silence() -> None:
 
 
 def test_channel_that_fails() -> None:
-    """A notification that no channel took is shown, and the exit code is 1."""
+    """A notification that no channel accepted is shown, and the exit code is 1."""
     failing_channel = (
         '[services.ops]\nbase_url = "http://127.0.0.1:9"\nretry = { preset = "none" }\n'
     )
@@ -83,7 +83,7 @@ def test_channel_that_fails() -> None:
 
 
 def test_configuration_without_rules() -> None:
-    """Without rules the commands report that there are none."""
+    """Without alert rules in the configuration, the commands say that there are none."""
     configure('[state]\nurl = "sqlite:///state.db"\n')
     result = command("alerts", "check")
 
@@ -92,7 +92,7 @@ def test_configuration_without_rules() -> None:
 
 
 def test_rules_without_anything_to_measure() -> None:
-    """If no alert is active, the command says so."""
+    """If no alert is active, `moorage alerts` says so."""
     assert "nothing" == command("alerts", "check").out.strip()
 
 
@@ -100,7 +100,7 @@ class StopAtStart(io.StringIO):
     """An output that sends SIGTERM to this process once the command reports an evaluation."""
 
     def write(self, text: str, /) -> int:
-        """Keep the text, and send the signal."""
+        """Keep the text, and send SIGTERM once it reports an evaluation."""
         if text.startswith("Evaluating"):
             signal.raise_signal(signal.SIGTERM)
         return super().write(text)
@@ -116,7 +116,7 @@ def test_signal_ends_the_loop() -> None:
 
 
 def test_evaluation_ends_with_a_signal() -> None:
-    """The command evaluates until SIGTERM."""
+    """`moorage alerts` evaluates its rules until SIGTERM."""
     words = [sys.executable, "-m", "moorage", "alerts", "run"]
     with subprocess.Popen(words, stdout=subprocess.PIPE, env=os.environ, text=True) as process:
         assert process.stdout is not None

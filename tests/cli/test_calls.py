@@ -37,7 +37,7 @@ def _vat() -> Iterator[VendorServer]:
 
 
 def test_an_answer_is_shown(vat: VendorServer) -> None:
-    """Status, headers and JSON are shown, with secrets masked."""
+    """`moorage call` shows status, headers and JSON of the response, with secrets masked."""
     vat.respond_json({"country": "DE", "password": "hunter2"})
     vat.respond_json({"country": "DE", "password": "hunter2"})
     people = command("call", "vat", "get", "/rates", "--query", "country=DE")
@@ -68,7 +68,7 @@ def test_a_body_is_sent(vat: VendorServer, value: str, tmp_path: Path) -> None:
 
 
 def test_piped_input_is_sent_as_the_body(vat: VendorServer) -> None:
-    """Piped standard input is sent unchanged."""
+    """`moorage call` sends piped standard input unchanged as the body."""
     vat.respond(200, {"Content-Type": "text/html"}, b"<p>no json</p>")
     process = subprocess.run(
         [*MOORAGE, "call", "vat", "PUT", "/x", "--body", "@-"],
@@ -201,7 +201,7 @@ def test_ping_tells_accepted_keys_from_untried_ones() -> None:
 
 
 def test_ping_reports_failures() -> None:
-    """A refused key and an unreachable service are reported, and set the exit code."""
+    """`moorage ping` reports a refused key and an unreachable service, also in its exit code."""
     stripe = StripeSandbox()
     with stripe.serving() as cards, VendorServer(port="refusing") as unknown_server:
         configure(
@@ -232,7 +232,7 @@ def test_ping_reports_failures() -> None:
 
 
 def test_typed_input_is_sent_as_the_body(vat: VendorServer) -> None:
-    """Typed standard input is sent unchanged."""
+    """`moorage call` sends typed standard input unchanged as the body."""
     vat.respond(204)
     result = typed("some text", "call", "vat", "PUT", "/x", "--body", "@-")
 

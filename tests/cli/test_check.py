@@ -43,7 +43,7 @@ limits = {{ rate = 5 }}
 
 @pytest.mark.parametrize("kind", STORES)
 def test_check_lists_everything(kind: str) -> None:
-    """Accounts, routes, services, client and store are listed without any request."""
+    """`moorage check` lists accounts, routes, services, client and store, sending nothing."""
     command("housekeep", STORES[kind](), "--migrate")
     with VendorServer() as vendor:
         configure(WHOLE.format(state=STORES[kind](), url=vendor.url))

@@ -21,7 +21,7 @@ volatile_keys = true
 
 
 def test_plain_secrets_are_warned_of() -> None:
-    """A plain-text secret causes a warning that does not show it."""
+    """`moorage check` warns of a plain-text secret without showing it."""
     configure('[vendors.stripe]\ncredentials = "sk_test_hunter2"\nvolatile_keys = true\n')
     people, result = command("check"), command("check", "--json")
 

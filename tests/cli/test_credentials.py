@@ -29,7 +29,7 @@ def _keys() -> None:
 
 @MAKES
 def test_secret_is_stored_and_deleted(make: Callable[[], str]) -> None:
-    """A secret from standard input is stored, found, listed and deleted."""
+    """`moorage credentials` stores a secret from standard input, lists it, and deletes it."""
     store, service = make(), unique("crm")
     store_options = ["--credentials", store]
     result = typed(
@@ -60,7 +60,7 @@ def test_secret_is_stored_and_deleted(make: Callable[[], str]) -> None:
     ],
 )
 def test_options_choose_the_kind_of_credential(options: list[str], made: Credentials) -> None:
-    """Options choose between a token, a password and an API key."""
+    """Options of `moorage credentials` choose between a token, a password and an API key."""
     store = "sqlite:///credentials.db"
     assert 0 == typed("hunter2", "credentials", "set", "crm", "--credentials", store, *options).code
     assert made == open_vault(store).get("crm", None)
@@ -103,7 +103,7 @@ def test_keys_are_replaced() -> None:
 
 
 def test_typed_secret_is_not_shown() -> None:
-    """On a terminal the secret is prompted for, and not shown."""
+    """On a terminal, `moorage credentials` prompts for the secret without showing it."""
     store = "sqlite:///credentials.db"
     with terminal("credentials", "set", "crm", "--credentials", store) as shown_terminal:
         shown_terminal.wait_for_text("secret for crm: ")

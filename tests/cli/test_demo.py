@@ -41,7 +41,7 @@ def test_a_program_gets_the_figures_alone(
 def test_a_page_that_cannot_be_left_is_an_error(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """If the report cannot be written, the error names its path."""
+    """If the demo's report cannot be written, the error names its path."""
     (tmp_path / "file").write_text("in the way")
     assert 2 == main(["demo", "--report", str(tmp_path / "file" / "day.html")])
     assert "cannot be written" in capsys.readouterr().err

@@ -37,7 +37,7 @@ def _configured(tmp_path: Path) -> str:
 def test_export_is_printed_or_written(
     form: str, field: str, configured: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The document is printed, or written to the named file."""
+    """`moorage export` prints the document, or writes it to the named file."""
     assert 0 == main(["export", form, "--config", configured])
     printed_export = capsys.readouterr().out
     file = tmp_path / "out.json"

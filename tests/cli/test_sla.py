@@ -50,7 +50,7 @@ def run(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> Any:
 
 @pytest.mark.usefixtures("_figures")
 def test_objectives_are_reported(capsys: Any) -> None:
-    """Each objective has its compliance in each month."""
+    """`moorage sla` reports each objective's compliance in each month."""
     this_month = f"{datetime.now(UTC):%Y-%m}"
     payments, tenants = run(capsys, "--months", "1")
 

@@ -323,7 +323,7 @@ def test_pages_are_wellformed_and_locked_down(url: str) -> None:
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "PATCH"])
 def test_pages_accept_no_other_method(method: str) -> None:
-    """Pages accept GET only, and actions only a confirmation or a form."""
+    """Pages answer methods other than GET and HEAD with 405; only action forms accept POST."""
     with World() as world:
         answer = world.visitor().send(method, "/calls", b"")
         assert (405, "GET, HEAD") == (answer.status, answer.header("Allow"))

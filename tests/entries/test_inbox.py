@@ -77,7 +77,7 @@ def test_unknown_kind_is_refused(shop: Shop) -> None:
 
 
 def test_without_handlers_nothing_is_handled(shop: Shop) -> None:
-    """A worker without handlers leaves stored webhooks alone."""
+    """Handling webhooks without any handler raises an error, and leaves the webhooks stored."""
     receive_notice(shop, shop.paid())
     with pytest.raises(ConfigurationError, match="no handlers") as excinfo:
         shop.do(shop.inbox.handle)

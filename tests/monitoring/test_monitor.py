@@ -330,7 +330,7 @@ def test_queue_that_cannot_be_read() -> None:
 
 
 def test_signals_are_found_among_observers(vendor: VendorServer) -> None:
-    """Reported problems of stores, tokens and the log are reasons until they end."""
+    """Reported problems of stores, tokens and the log lower the health until they end."""
     signals = HealthSignals()
     clock = VirtualClock(NOW)
     with ConnectorManager(

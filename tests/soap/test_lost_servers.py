@@ -36,7 +36,7 @@ def test_silent_server_ends_with_the_deadline(port: str, is_async: bool) -> None
 def test_server_killed_in_the_middle_of_a_call(
     spyne: str, options: dict[str, Any], is_async: bool
 ) -> None:
-    """If the server is killed during a SOAP call the outcome is unknown; the next is not sent."""
+    """A SOAP call whose server is killed has an unknown outcome; a later call is not sent."""
     service = Soap(wsdl=fetch(spyne, "/?wsdl"))
     kind = OutcomeUnknown if options else ConnectionFailed
     with pytest.raises(kind) as caught:

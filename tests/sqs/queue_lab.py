@@ -17,7 +17,7 @@ SECRET = "sqs-sandbox-secret"
 
 
 class QueueLab(PublisherLab):
-    """A SQS connector with its manager.
+    """An SQS connector with its manager.
 
     Args:
         settings: the settings of the connector.

@@ -54,7 +54,7 @@ def fill(files: Storage) -> None:
 
 
 def test_walk_visits_each_folder(files: Storage) -> None:
-    """Each folder is yielded before those in it, with its objects and folders in order."""
+    """Walking a storage yields each folder before its subfolders, with its objects in order."""
     fill(files)
     seen = [
         (prefix, folders, tuple(item.key for item in objects))
@@ -84,13 +84,13 @@ def test_walk_visits_each_folder(files: Storage) -> None:
     ],
 )
 def test_glob_finds_matching_keys(files: Storage, pattern: str, expected: list[str]) -> None:
-    """Objects whose keys match a pattern are yielded in the order of their keys."""
+    """A glob pattern finds the matching objects, in the order of their keys."""
     fill(files)
     assert expected == [item.key for item in files.glob(pattern)]
 
 
 def test_pages_of_long_folders_are_joined() -> None:
-    """Folders and matches that fill several pages of the vendor are complete."""
+    """Folders and matches are complete even if the vendor lists them in several pages."""
     with sandbox() as made, over_s3(made) as hub:
         files = hub.storage()
         for number in range(1_100):
@@ -107,7 +107,7 @@ def test_pages_of_long_folders_are_joined() -> None:
 
 
 def test_file_is_read_from_any_position(files: Storage) -> None:
-    """A file gives the bytes of the object, in order and after jumps, and as an archive."""
+    """Reading an object as a file gives its bytes, in order, after seeking, and as an archive."""
     files.upload("data", DATA)
     with files.open("data") as file:
         assert (True, True) == (file.seekable(), file.readable())
@@ -131,7 +131,7 @@ def test_file_is_read_from_any_position(files: Storage) -> None:
 
 
 def test_raw_file_knows_its_position(files: Storage) -> None:
-    """Moving to the current position keeps the download, and impossible positions are refused."""
+    """Seeking to the current position keeps the download; impossible positions are refused."""
     files.upload("data", DATA)
     with _object_files.ObjectReader(files, "data", files.head("data"), None) as file:
         assert DATA[:7] == file.read(7)
@@ -149,7 +149,7 @@ def test_raw_file_knows_its_position(files: Storage) -> None:
 
 
 def test_reader_without_a_size_ends_with_the_download(files: Storage) -> None:
-    """If a vendor states no size, a file ends with its bytes, and cannot count from its end."""
+    """If a vendor states no size, a file can be read to its end, but not seeked from its end."""
     files.upload("data", b"data")
     unsized = attrs.evolve(files.head("data"), size=None)
     with _object_files.ObjectReader(files, "data", unsized, None) as file:
@@ -159,7 +159,7 @@ def test_reader_without_a_size_ends_with_the_download(files: Storage) -> None:
 
 
 def test_file_of_a_changed_object_is_refused(files: Storage) -> None:
-    """A file never mixes two versions of an object."""
+    """If an object changes while it is read as a file, reading fails."""
     data = bytes_of(3 * _object_files.PIECE)
     files.upload("data", data)
     with files.open("data") as file:
@@ -183,7 +183,7 @@ def test_file_is_stored_when_it_is_closed(files: Storage) -> None:
 
 
 def test_file_is_not_stored_after_an_exception(files: Storage) -> None:
-    """A file whose block raises, or that is only forgotten, is not stored."""
+    """A file whose `with` block raises, or that is never closed, is not stored."""
     file = files.open("new", "wb")
 
     def fail() -> None:
@@ -200,7 +200,7 @@ def test_file_is_not_stored_after_an_exception(files: Storage) -> None:
 
 
 def test_mistakes_are_refused_before_anything_is_sent(files: Storage) -> None:
-    """A wrong mode, key or missing object is an error of the package."""
+    """A wrong mode, a wrong key or a missing object raises a moorage error."""
     with pytest.raises(InvalidData, match="not a mode"):
         files.open("new", "r")  # type: ignore[call-overload] # a mistake of a caller
     with pytest.raises(InvalidData, match="begins with a slash"):
@@ -210,7 +210,7 @@ def test_mistakes_are_refused_before_anything_is_sent(files: Storage) -> None:
 
 
 def test_asynchronous_files_and_folders() -> None:
-    """The asynchronous operations have the same effects."""
+    """The asynchronous file and folder operations have the same results as the synchronous ones."""
 
     async def use(hub: AsyncHub) -> None:
         files = hub.storage()

@@ -60,7 +60,7 @@ class ODataService:
     def respond(
         self, method: str, target: str, headers: dict[str, str], body: bytes
     ) -> tuple[int, dict[str, str], bytes]:
-        """Answer a request with status, headers and body."""
+        """Return the response to a request: status, headers and body."""
         try:
             return self.perform(method, target, headers, body)
         except Refused as error:

@@ -33,13 +33,13 @@ LABELS = {"pipeline": "orders"}
 
 
 class Outage:
-    """Refuses the third record, and the fifth once for a time."""
+    """A function that refuses the third record, and the fifth record once."""
 
     def __init__(self) -> None:
         self._is_over = False
 
     def __call__(self, record: SinkRecord) -> Exception | None:
-        """Return the error of a record."""
+        """Return the error for a record, or None."""
         number = record.json()["number"]
         if number == 3:
             return InvalidData("bad")
@@ -50,7 +50,7 @@ class Outage:
 
 
 def faulty() -> Pipeline:
-    """A pipeline of ten records in batches of one, with a dead letter and a retry."""
+    """Return a pipeline of ten records in batches of one, with a dead letter and a retry."""
     return Pipeline(
         "orders",
         MemorySource(records_of(10)),
@@ -61,7 +61,7 @@ def faulty() -> Pipeline:
 
 
 class FixedPipeline:
-    """A pipeline with given numbers."""
+    """A pipeline whose statistics a test sets."""
 
     name = "orders"
 
@@ -69,12 +69,12 @@ class FixedPipeline:
         self._numbers = PipelineStatistics(**numbers)
 
     def statistics(self) -> PipelineStatistics:
-        """Return the numbers."""
+        """Return the statistics that the test has set."""
         return self._numbers
 
 
 def test_prometheus_reads_pipelines_when_asked() -> None:
-    """The metrics are the numbers of the pipeline at the moment at which Prometheus asks."""
+    """At each scrape, Prometheus reads the pipeline's current numbers."""
     registry = CollectorRegistry()
     observer = PrometheusObserver(registry)
     pipeline = faulty()
@@ -102,7 +102,7 @@ def test_prometheus_reads_pipelines_when_asked() -> None:
 
 
 def test_opentelemetry_reads_pipelines_when_asked() -> None:
-    """Whatever is observed of a pipeline is in the registry of names, and has its name only."""
+    """Each OpenTelemetry metric of a pipeline is in the registry, with the pipeline's name only."""
     telemetry = Telemetry()
     manager = ConnectorManager([Service("erp")], observers=[telemetry.observer, print])
     pipeline = faulty()
@@ -132,7 +132,7 @@ def test_opentelemetry_reads_pipelines_when_asked() -> None:
 
 
 def test_names_of_prometheus_are_registered() -> None:
-    """Each metric of pipelines is described, and its only label is the pipeline."""
+    """Each Prometheus metric of pipelines has a description, and only the pipeline as its label."""
     registry = CollectorRegistry()
     PrometheusObserver(registry)
 
@@ -143,7 +143,7 @@ def test_names_of_prometheus_are_registered() -> None:
 
 
 def test_pipelines_of_one_name_are_one() -> None:
-    """Numbers of the same name are added; it runs if all of them do."""
+    """Numbers of pipelines with one name are added; the name counts as running if all run."""
     readings = PipelineReadings()
     running = FixedPipeline(state=PipelineState.RUNNING, received=2, processing_duration=0.5)
     lost = FixedPipeline(state=PipelineState.RECONNECTING, received=3, processing_duration=0.25)
@@ -162,7 +162,7 @@ def test_pipelines_of_one_name_are_one() -> None:
 
 
 def test_pipeline_that_runs_beside_another_runs() -> None:
-    """Two pipelines of a name that both run are one that runs."""
+    """Two running pipelines with one name are reported as one running pipeline."""
     readings = PipelineReadings()
     pipelines = [FixedPipeline(state=PipelineState.RUNNING, received=1) for _ in range(2)]
     for pipeline in pipelines:
