@@ -21,7 +21,7 @@ USER = getpass.getuser()
 
 @pytest.fixture
 def trail() -> Path:
-    """A configuration with an audit trail, and the file of the trail."""
+    """Write a configuration with an audit trail, and return the trail's file."""
     os.environ["AUDIT_KEYS"] = generate_keys().text().reveal()
     file = Path.cwd() / "audit.jsonl"
     Path("moorage.toml").write_text(
@@ -40,7 +40,7 @@ circuit = {{ failures = 3 }}
 
 
 def acts(*words: str) -> list[tuple[str, str]]:
-    """The acts and subjects that the command lists."""
+    """Return the acts and subjects that `moorage audit list` shows."""
     records: list[dict[str, Any]] = command("audit", "list", *words, "--json").result["records"]
     return [(record["act"], record["subject"]) for record in records]
 
@@ -106,7 +106,7 @@ def test_wrong_anchor_is_refused(trail: Path) -> None:
 
 
 def test_trail_must_be_configured() -> None:
-    """Without an audit trail in the configuration the commands say how to get one."""
+    """Without an audit trail in the configuration, `moorage audit` says how to get one."""
     Path("moorage.toml").write_text("")
     result = command("audit", "list")
     assert 2 == result.code
@@ -114,7 +114,7 @@ def test_trail_must_be_configured() -> None:
 
 
 def test_entries_and_credentials_are_recorded(trail: Path) -> None:
-    """Dropped calls, and stored, rotated and deleted credentials are recorded, without secrets."""
+    """The audit trail records dropped calls and changed credentials, without secrets."""
     os.environ["MOORAGE_KEYS"] = generate_keys().text().reveal()
     from moorage import Outbox, Request  # noqa: PLC0415 - one test only
 

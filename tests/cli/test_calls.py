@@ -125,7 +125,7 @@ def test_unreachable_service_is_an_error() -> None:
     ],
 )
 def test_invalid_requests_are_refused(vat: VendorServer, more: list[str], words: str) -> None:
-    """An invalid request is refused before anything is sent."""
+    """`moorage call` refuses an invalid request before anything is sent."""
     os.environ["MOORAGE_KEYS"] = generate_keys().text().reveal()
     result = command("call", "vat", "POST", "/", *more)
 
@@ -140,7 +140,7 @@ def test_an_unknown_service_is_refused() -> None:
 
 
 def test_credentials_come_from_a_store(vat: VendorServer) -> None:
-    """A service that needs credentials gets those of the named store."""
+    """`moorage call` uses the credentials of the named store for a service that needs some."""
     os.environ["MOORAGE_KEYS"] = generate_keys().text().reveal()
     store = "sqlite:///credentials.db"
     subprocess.run(
@@ -158,7 +158,7 @@ def test_credentials_come_from_a_store(vat: VendorServer) -> None:
 
 
 def test_ping_tells_accepted_keys_from_untried_ones() -> None:
-    """Ping distinguishes an accepted key, a token request, and an account it cannot test."""
+    """`moorage ping` tells an accepted key, a requested token and an untestable account apart."""
     stripe, paypal = StripeSandbox(), PayPalSandbox()
     with stripe.serving() as cards, paypal.serving() as wallet, VendorServer() as vat:
         configure(

@@ -112,7 +112,7 @@ def test_all_unreachable_stores_are_reported_at_once() -> None:
 
 
 def test_stores_that_can_be_used_are_not_reported(tmp_path: Path) -> None:
-    """Stores without tables for log, metrics and audit are usable, and no file is created."""
+    """`moorage check` accepts SQLite stores whose files do not exist, without creating them."""
     tables: dict[str, Any] = {
         name: {"url": f"sqlite:///{tmp_path}/{name}.db"} for name in ("log", "metrics", "audit")
     }
@@ -181,7 +181,7 @@ def test_mistakes_between_sections_are_refused(text: str, path: str) -> None:
 
 
 def test_vendors_are_listed() -> None:
-    """Every installed vendor has a line."""
+    """`moorage vendors` prints a line for every installed vendor."""
     people, result = command("vendors"), command("vendors", "--json")
 
     assert list(vendor_names()) == [vendor["name"] for vendor in result.result["vendors"]]
@@ -212,7 +212,7 @@ def test_the_configured_store_is_kept_tidy(make: Callable[[], str]) -> None:
 
 
 def test_housekeep_without_a_store() -> None:
-    """Housekeeping without a configured store is refused."""
+    """`moorage housekeep` without a configured store is refused."""
     configure("")
 
     assert (2, True) == (command("housekeep").code, "state.url" in command("housekeep").err)

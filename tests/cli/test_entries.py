@@ -71,7 +71,7 @@ def put(outbox: Outbox, **options: Any) -> str:
 def test_calls_are_made_once(
     outbox: Outbox, server: VendorServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """`run --once` makes the due calls, and ends."""
+    """`moorage outbox run --once` makes the due calls, and ends."""
     put(outbox)
     put(outbox)
     run_result = run(capsys, "outbox", "run", "--store", URL, "--once")
@@ -134,7 +134,7 @@ def test_a_worker_stops_at_a_signal(
 
 
 def test_worker_runs_until_stopped(outbox: Outbox, server: VendorServer) -> None:
-    """`run` makes calls as they come, and exits cleanly on a signal."""
+    """`moorage outbox run` makes calls as they come, and exits cleanly on a signal."""
     put(outbox)
     command = [sys.executable, "-m", "moorage", "outbox", "run", "--pause", "0.05"]
     environment = {**os.environ, "MOORAGE_OUTBOX": URL}
@@ -152,7 +152,7 @@ def test_worker_runs_until_stopped(outbox: Outbox, server: VendorServer) -> None
 
 
 def test_calls_are_listed(outbox: Outbox, capsys: pytest.CaptureFixture[str]) -> None:
-    """A list shows the properties of each call, newest first, in pages, without its content."""
+    """`moorage outbox list` shows the calls' properties, newest first, without their content."""
     first, second = put(outbox), put(outbox, tenant="acme")
     first_page = run(capsys, "outbox", "list", "--store", URL, "--limit", "1")
     assert [entry["id"] for entry in first_page["entries"]] == [second]
@@ -175,7 +175,7 @@ def test_calls_are_listed(outbox: Outbox, capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_calls_are_dropped_and_replayed(outbox: Outbox, capsys: pytest.CaptureFixture[str]) -> None:
-    """A dropped call is not made until it is replayed."""
+    """A call dropped with `moorage outbox drop` is not made until it is replayed."""
     names = [put(outbox), put(outbox)]
     dropped_result = run(capsys, "outbox", "drop", *names, "--store", URL)
     assert [entry["state"] for entry in dropped_result["entries"]] == ["dropped", "dropped"]
@@ -260,7 +260,7 @@ def test_stores_that_are_nobodys(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_store_that_is_away_for_a_while(
     outbox: Outbox, server: VendorServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A worker waits for an unavailable store, and reports that once."""
+    """A worker of `moorage outbox run` waits for an unavailable store, and reports that once."""
     put(outbox)
     Path("calls.db").rename("away.db")
     Path("calls.db").mkdir()
@@ -342,7 +342,7 @@ def test_resuming_names_the_pauses_that_remain(
 
 @pytest.mark.usefixtures("outbox")
 def test_webhooks_are_paused(capsys: pytest.CaptureFixture[str]) -> None:
-    """Webhooks are paused and resumed as calls are."""
+    """`moorage inbox` pauses and resumes webhooks as `moorage outbox` does calls."""
     SqliteInbox("calls.db").migrate()
     run(capsys, "inbox", "pause", "--subject", "ada", "--reason", "incident 7", "--store", URL)
     listed = run(capsys, "inbox", "list", "--state", "paused", "--store", URL)["entries"]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(name="configured")
 def _configured(tmp_path: Path) -> str:
-    """A configuration with a vendor and a service."""
+    """Write a configuration with a vendor and a service."""
     path = tmp_path / "moorage.toml"
     path.write_text(
         '[vendors.resend]\ncredentials = "re_planted"\n'
@@ -58,7 +58,7 @@ def test_a_program_gets_the_document(configured: str, capsys: pytest.CaptureFixt
 def test_a_file_that_cannot_be_written_is_an_error(
     configured: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A folder as the target file is refused."""
+    """`moorage export` refuses a folder as its target file."""
     output = ["--output", str(tmp_path)]
     assert 2 == main(["export", "postman", "--config", configured, *output])
     assert "cannot be written" in capsys.readouterr().err
@@ -67,7 +67,7 @@ def test_a_file_that_cannot_be_written_is_an_error(
 def test_the_schema_needs_no_configuration(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The schema is exported without a configuration."""
+    """`moorage export schema` works without a configuration."""
     monkeypatch.chdir(tmp_path)
     assert 0 == main(["export", "schema"])
     assert "vendors" in json.loads(capsys.readouterr().out)["properties"]

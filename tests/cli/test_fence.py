@@ -48,7 +48,7 @@ def tenants() -> SqliteTenants:
 
 
 def test_neutralize_removes_credentials() -> None:
-    """Credentials and tenants of a copied store are removed, and its owner is named."""
+    """`neutralize` deletes credentials and tenants of a copied store, and names its owner."""
     result = command(*STAGING, "neutralize", *MORE, "--yes", "--json")
 
     assert {
@@ -72,7 +72,7 @@ def test_neutralize_removes_credentials() -> None:
     ],
 )
 def test_neutralize_refuses_mistakes(arguments: tuple[str, ...], message: str) -> None:
-    """Nothing is removed without confirmation, or from a store that is not a copy."""
+    """`moorage neutralize` deletes nothing without confirmation, or from an original store."""
     result = command(*arguments)
 
     assert 2 == result.code
@@ -90,7 +90,7 @@ def test_nothing_to_act_with() -> None:
 
 
 def test_neutralize_refuses_an_unused_store() -> None:
-    """A store that no environment has used is not emptied."""
+    """`moorage neutralize` does not empty a store that no environment has used."""
     configure('[state]\nurl = "sqlite:///new.db"\n')
 
     assert "belongs to no environment" in command(*STAGING, "neutralize", *MORE, "--yes").err
@@ -117,7 +117,7 @@ def test_a_copy_sends_when_it_may() -> None:
 
 
 def test_neutralize_empties_the_hosts_tables() -> None:
-    """The tables of a program that embeds the command line are emptied too."""
+    """`moorage neutralize` also empties the tables of a program that embeds the command line."""
     outbox = Outbox(MemoryOutbox())
     outbox.put("email", "send_transactional", EmailMessage(to="ada@example.com", text="Hi"))
     host = Host(source=Path("moorage.toml"), kept=lambda: {"calls": outbox})

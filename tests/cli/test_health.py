@@ -56,7 +56,7 @@ def test_troubles_are_shown_with_remedies(vendor: VendorServer) -> None:
 
 
 def test_probes_are_made_on_request(vendor: VendorServer) -> None:
-    """With --probe the configured probes are made first."""
+    """`moorage health --probe` first makes the configured probes."""
     vendor.respond(503)
     result = command("health", "--probe", "--json").result
 
@@ -65,7 +65,7 @@ def test_probes_are_made_on_request(vendor: VendorServer) -> None:
 
 
 def test_healthy_program_exits_with_0() -> None:
-    """The exit code of a healthy program is 0."""
+    """`moorage health` exits with 0 if everything is healthy."""
     configure('[services.vat]\nbase_url = "http://127.0.0.1:9"\n[services.vat.circuit]\n')
     result = command("health")
 
@@ -75,7 +75,7 @@ def test_healthy_program_exits_with_0() -> None:
 
 
 def test_no_service_at_all() -> None:
-    """Without services there is no table."""
+    """`moorage health` prints no table if there are no services."""
     configure("version = 1\n")
 
     assert "The integrations are healthy." == command("health").out.strip()

@@ -148,7 +148,7 @@ def test_call_is_shown(log: Any, capsys: Any) -> None:
 
 
 def test_unknown_call_is_not_shown(log: Any, capsys: Any) -> None:
-    """An unknown call id is an error with a remedy."""
+    """`moorage log show` with an unknown call id is an error with a remedy."""
     assert "moorage log list" in json.dumps(run(capsys, "show", "nobody", code=2))
 
 

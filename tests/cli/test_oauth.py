@@ -100,7 +100,7 @@ class Context:
         os.environ["ERP_SECRET"] = "s3cr3t"
 
     def options(self, server: AuthorizationServer, *more: str) -> list[str]:
-        """The command's options: client, server and token store, unless overridden."""
+        """Return the command's options for client, server and token store."""
         default_options = {
             "--issuer": server.issuer,
             "--client-id": "erp",
@@ -205,7 +205,7 @@ def test_device_login_with_a_secret(context: Context) -> None:
 def test_refused_consent_has_an_exit_code(
     context: Context, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A refused consent has its own exit code, and nothing is stored."""
+    """A refused consent gives `oauth login` its own exit code, and nothing is stored."""
     terminal = Terminal()
     with AuthorizationServer(PUBLIC) as server:
         server.people.approve = False
@@ -272,7 +272,7 @@ class Browser(webbrowser.BaseBrowser):
 
 @pytest.mark.parametrize("more", [[], ["--device"]])
 def test_a_browser_is_opened_if_asked(context: Context, more: list[str]) -> None:
-    """With --open the browser opens the consent page."""
+    """`moorage oauth login --open` opens the consent page in the browser."""
     with AuthorizationServer(PUBLIC) as server:
         server.people.interval = 1
         browser = Browser(server)
@@ -301,7 +301,7 @@ def test_a_browser_is_opened_if_asked(context: Context, more: list[str]) -> None
 def test_impossible_logins_are_refused(
     context: Context, capsys: pytest.CaptureFixture[str], change: list[str], words: str
 ) -> None:
-    """A login that can never work ends with its own exit code and the reason."""
+    """An OAuth login that can never work has its own exit code, and the error says why."""
     with AuthorizationServer(PUBLIC) as server:
         assert 2 == main(["oauth", "login", *context.options(server, *change)])
 
@@ -309,7 +309,7 @@ def test_impossible_logins_are_refused(
 
 
 def test_login_times_out(context: Context, capsys: pytest.CaptureFixture[str]) -> None:
-    """Waiting for the person ends at the timeout."""
+    """`moorage oauth login` stops waiting for the person at its timeout."""
     with AuthorizationServer(PUBLIC) as server:
         assert 1 == main(["oauth", "login", "--timeout", "0.05", *context.options(server)])
 

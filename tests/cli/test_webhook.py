@@ -41,7 +41,7 @@ BODY = '{"object": "page", "entry": [{"id": "1", "time": 1, "changes": []}]}'
 
 
 def sign_by_command(scheme: str, *more: str) -> tuple[dict[str, str], str]:
-    """The headers and the body that a command has signed."""
+    """Return the headers and the body that `moorage webhook sign` printed."""
     result = command("webhook", "sign", scheme, *OURS, *more, "--json").result
     return result["headers"], result["body"]
 
@@ -220,7 +220,7 @@ class OutputThatLeaves(Output):
         self._nowhere = nowhere
 
     def fileno(self) -> int:
-        """A file descriptor that can be redirected."""
+        """Return a file descriptor that can be redirected."""
         return self._nowhere
 
     def write(self, text: str) -> int:

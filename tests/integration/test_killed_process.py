@@ -91,7 +91,7 @@ class KilledProcess:
 
     @property
     def job(self) -> Job:
-        """The job during which the process is killed."""
+        """Return the job during which the process is killed."""
         return Job(
             scenario="hold",
             services=(self.probe, self.honoured, self.other),

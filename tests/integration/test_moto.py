@@ -44,7 +44,7 @@ def moto() -> Iterator[MotoServer]:
 
 @pytest.fixture(scope="module")
 def mail_server() -> Iterator[MotoServer]:
-    """A moto server for mail only, because moto confuses some requests of other services."""
+    """Yield a moto server for mail only, because moto confuses requests of some services."""
     with MotoServer() as server:
         server.verify_sender("acme.example")
         yield server

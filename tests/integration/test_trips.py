@@ -28,7 +28,7 @@ TRIPS: Final = {
 
 
 def _service(name: str, kind: str) -> Service:
-    """A service with rate limiter, circuit breaker, retries and budget."""
+    """Return a service with rate limiter, circuit breaker, retries and retry budget."""
     limit = (
         RateLimitConfig.per_second(5, burst=1)
         if kind == "waiting"

@@ -32,7 +32,7 @@ def shop() -> Generator[Shop]:
 
 
 def browser(**rights: bool) -> Client:
-    """A browser with a logged-in member of staff."""
+    """Return a browser with a logged-in member of staff."""
     person = User.objects.create_user("ann", is_staff=True, **rights)
     client = Client()
     client.force_login(person)

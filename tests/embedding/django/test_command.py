@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def shop() -> Generator[Shop]:
-    """A shop that has a worker."""
+    """Return a shop that has a worker."""
     with open_shop(Shop(), WORKER=True) as new_shop:
         yield new_shop
 

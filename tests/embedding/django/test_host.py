@@ -29,7 +29,7 @@ MOST = 2.5
 
 @pytest.fixture
 def shop() -> Generator[Shop]:
-    """A shop whose host is on SQLite."""
+    """Return a shop whose database is SQLite."""
     with open_shop(Shop()) as new_shop:
         yield new_shop
 

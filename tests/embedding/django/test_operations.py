@@ -27,7 +27,7 @@ ACT = "/operations/acts/circuit-open?service=stripe"
 
 @pytest.fixture
 def shop() -> Generator[Shop]:
-    """A shop that has a worker."""
+    """Return a shop that has a worker."""
     with open_shop(Shop(), WORKER=True) as new_shop:
         User.objects.all().delete()
         yield new_shop

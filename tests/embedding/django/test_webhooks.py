@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def shop() -> Generator[Shop]:
-    """A shop whose web process handles webhooks itself."""
+    """Return a shop whose web process handles webhooks itself."""
     with open_shop(Shop()) as new_shop:
         yield new_shop
 

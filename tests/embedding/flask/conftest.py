@@ -23,7 +23,7 @@ POSTGRESQL = "postgresql+psycopg" if MODERN else "postgresql+psycopg2"
 
 @pytest.fixture
 def sqlite_url(tmp_path: Path) -> str:
-    """A host's database in a SQLite file."""
+    """Return the URL of a host's database in a SQLite file."""
     return f"sqlite:///{tmp_path / 'erp.db'}"
 
 
@@ -56,7 +56,7 @@ def mariadb_database_url() -> Iterator[str]:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest) -> str:
-    """A host's database, of the most common kinds."""
+    """Return the URL of a host's database, of each common kind."""
     url: str = request.getfixturevalue(f"{request.param}_url")
     return url
 

@@ -71,7 +71,7 @@ def wait_for_output(program: subprocess.Popen[str], pattern: str) -> str:
 
 @pytest.fixture
 def environment(database_url: str, tmp_path: Path) -> dict[str, str]:
-    """The environment of a shop with migrated tables."""
+    """Return the environment variables of a shop with migrated tables."""
     shop = Shop(database_url)
     shop.moored.migrate()
     shop.close()
