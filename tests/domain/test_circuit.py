@@ -286,7 +286,7 @@ def test_a_row_ends_after_a_day() -> None:
 
 
 def test_cancelled_call_is_uncounted_in_its_slot() -> None:
-    """A cancelled call is removed from the circuit's slot in which it was counted."""
+    """A cancelled call is no longer counted in the part of the window in which it began."""
     line = Line(
         failures=None, consecutive_failures=None, failure_rate=0.5, minimum_calls=2, window=10.0
     )

@@ -96,7 +96,7 @@ def test_repr_hides_the_content() -> None:
 
 
 def test_error_text_is_storable() -> None:
-    """Characters that no database stores are replaced in an entry's error text."""
+    """In an entry's error text, characters that databases cannot store are replaced."""
     assert told(InvalidData("a\0b\ud800")).startswith("InvalidData: a?b?")
 
 

@@ -134,7 +134,7 @@ def test_words_of_a_secret_stay_visible_elsewhere() -> None:
 
 
 def test_key_files_are_known_by_their_keys() -> None:
-    """Of a secret key file or JSON document, only the key itself is masked elsewhere."""
+    """Other texts are masked where they contain the key of a secret file, not its other lines."""
     key = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQ"
     armoured = f"-----BEGIN PRIVATE KEY-----\n{key[:26]}\n{key[26:]}\n-----END PRIVATE KEY-----\n"
     nested_key_file = {"type": "service_account", "list": [{"private_key": armoured}], "port": 1}

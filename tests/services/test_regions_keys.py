@@ -147,7 +147,7 @@ async def test_unkeyed_request_is_not_protected(world: World) -> None:
 
 @sync_and_async
 async def test_vendor_without_keys_leaves_the_outcome_unknown(world: World) -> None:
-    """At a vendor without keys, a request that may have been processed is repeated in no region."""
+    """If a vendor has no idempotency keys, a request that may be processed is never sent again."""
     answers(world, eu=[CUT_OFF])
     manager = world.manager(shop())
 

@@ -20,7 +20,7 @@ from moorage.operations import _object_files
 from tests.storage.labs import PART, async_over_s3, bytes_of, folder, over_s3, sandbox
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
     from pathlib import Path
 
     from moorage.operations.storage import Storage
@@ -30,7 +30,7 @@ KEYS = ["a.txt", "in/1.pdf", "in/2.txt", "in/x/3.pdf", "in/x/y/4.pdf", "out/5.pd
 
 
 @contextmanager
-def local_files(root: Path) -> Iterator[Storage]:
+def local_files(root: Path) -> Generator[Storage]:
     """Return the storage operations of a local folder."""
     with Hub([Account("files", folder(root))]) as hub:
         yield hub.storage()

@@ -101,7 +101,7 @@ def test_errors_are_copied_each_time() -> None:
 
 
 def test_an_interruption_is_raised_as_it_is() -> None:
-    """A scripted exception of another class, such as KeyboardInterrupt, is raised itself."""
+    """A fake vendor raises a scripted exception such as KeyboardInterrupt unchanged."""
     interruption = KeyboardInterrupt()
 
     with pytest.raises(KeyboardInterrupt) as info:

@@ -201,7 +201,7 @@ def test_reason_with_which_the_broker_leaves(
 def test_session_that_is_not_accepted(
     mqtt: Callable[..., Lab], greeting: bytes, protocol: str, kind: type[Exception], words: str
 ) -> None:
-    """Each refused MQTT connect has its own error, and nothing was stored."""
+    """Each reason to refuse an MQTT connection is an error of its own, with nothing processed."""
     with ScriptedBroker(greeting) as broker:
         lab = mqtt(broker.url, protocol=protocol, qos=2, retain=True)
         with pytest.raises(kind, match=words):

@@ -1,4 +1,4 @@
-"""The two tables of a store in a database server, and their creation.
+"""The two tables in which a state store keeps its data on a database server.
 
 `states` has a row for each key. Only `state` and `expires` are ever updated, and `expires`, which
 has an index, changes rarely: so an update of a busy row changes no index, and in PostgreSQL, with

@@ -296,7 +296,7 @@ class UnsettledFlows:
     async def _record(
         self, effect: OpenEffect, reserved: Reserved, results: Iterable[_Result]
     ) -> None:
-        """Record the most doubtful reason for which no account could settle an operation."""
+        """Record why an operation could not be settled; the reason with the greatest doubt wins."""
         by_reason = dict(results)
         reason = next(reason for reason in _BY_DOUBT if reason in by_reason)
         error = by_reason[reason]
