@@ -321,7 +321,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.holders)
     @rule(number=st.integers(0, 3), times=st.integers(1, 2))
     def give_up(self, number: int, times: int) -> None:
-        """Abandon a claim: its key is free if nothing was sent; otherwise its outcome is unknown."""
+        """Abandon a claim: its key is free if nothing was sent; else its outcome is unknown."""
         holder = self.pick(number)
         certain = holder.verdict is Verdict.RUN and not holder.sent
         command = (release if certain else abandon)(KEY, holder.fence, ttl=TTL)
