@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import threading
+from typing import Any
 
 import pytest
 
@@ -35,10 +36,14 @@ def test_pipelines_that_end() -> None:
     assert [] == run_pipelines(list)
 
 
+def _earlier(number: int, frame: object) -> None:
+    """Never called."""
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_signal_ends_pipelines(number: signal.Signals) -> None:
+@pytest.mark.parametrize("handler", [signal.SIG_DFL, signal.SIG_IGN, _earlier])
+def test_signal_ends_pipelines(number: signal.Signals, handler: Any) -> None:
     """A signal stops all pipelines cleanly; afterwards the previous handler is restored."""
-    before = signal.getsignal(number)
 
     def make() -> list[Pipeline]:
         asyncio.get_running_loop().call_soon(os.kill, os.getpid(), number)
@@ -46,9 +51,13 @@ def test_signal_ends_pipelines(number: signal.Signals) -> None:
             Pipeline(name, MemorySource([], is_endless=True), MemorySink()) for name in ("a", "b")
         ]
 
-    reports = run_pipelines(make)
+    before = signal.signal(number, handler)
+    try:
+        reports = run_pipelines(make)
+        assert handler == signal.getsignal(number)
+    finally:
+        signal.signal(number, before)
     assert [True, True] == [report.is_clean for report in reports]
-    assert before == signal.getsignal(number)
 
 
 def test_pipelines_in_another_thread() -> None:

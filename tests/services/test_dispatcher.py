@@ -195,7 +195,7 @@ def test_transport_is_that_of_its_account() -> None:
 
     assert "done" == run_plain(dispatcher.execute(ASKED_OPERATION, shout))
     verb, name, performed, *_ = office.told[0]
-    call: Any = SimpleNamespace(mask=lambda _: None)
+    call: Any = SimpleNamespace(mask=lambda _: None, bound=lambda _: 1.0)
     assert ("run", "one", ("step", "shouted")) == (verb, name, run_plain(performed(call)).value)
 
 

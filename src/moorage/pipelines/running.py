@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Generator, Sequence
 
     from moorage.domain.pipelines.settings import PipelineReport
     from moorage.pipelines.pipeline import Pipeline
@@ -50,19 +50,36 @@ async def arun_pipelines(
     Raises:
         Exception: the failure that stopped a pipeline. The others are stopped in order first.
     """
-    loop = asyncio.get_running_loop()
 
     def stop() -> None:
         for pipeline in pipelines:
             pipeline.stop()
 
+    with _signals_call(stop):
+        tasks = [asyncio.create_task(pipeline.run()) for pipeline in pipelines]
+        if tasks:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+            stop()
+            await asyncio.wait(tasks)
+    return [task.result() for task in tasks]
+
+
+@contextmanager
+def _signals_call(stop: Callable[[], None]) -> Generator[None]:
+    """Call a function on SIGTERM and SIGINT in a block; restore the earlier handlers after it."""
+    loop = asyncio.get_running_loop()
+    earlier_handlers: dict[signal.Signals, Any] = {}
     for number in _SIGNALS:
+        earlier_handler = signal.getsignal(number)
         # Only the main thread may handle signals.
         with suppress(ValueError, RuntimeError, NotImplementedError):
             loop.add_signal_handler(number, stop)
-    tasks = [asyncio.create_task(pipeline.run()) for pipeline in pipelines]
-    if tasks:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
-        stop()
-        await asyncio.wait(tasks)
-    return [task.result() for task in tasks]
+            earlier_handlers[number] = earlier_handler
+    try:
+        yield
+    finally:
+        for number, earlier_handler in earlier_handlers.items():
+            loop.remove_signal_handler(number)
+            # A handler of a program that embeds Python is None, and cannot be set again.
+            with suppress(TypeError):
+                signal.signal(number, earlier_handler)
