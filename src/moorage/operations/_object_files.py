@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from types import TracebackType
 
+    from _typeshed import ReadableBuffer, WriteableBuffer
+
     from moorage.contracts.storage import ListPage, ObjectInfo, PutOptions
     from moorage.operations._storage import AsyncDownload, Download
     from moorage.operations.storage import AsyncStorage, Storage
@@ -189,14 +191,15 @@ class ObjectReader(io.RawIOBase):
             self._end()
         return self._reading.position
 
-    def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override] # any writable buffer
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
         """Read the next bytes into a buffer, and return their number; 0 at the end."""
         reading = self._reading
-        if reading.is_over or not len(buffer):
+        target = memoryview(buffer).cast("B")
+        if reading.is_over or not target:
             return 0
         piece = reading.rest or self._next_piece()
-        part = reading.taken(piece, len(buffer))
-        memoryview(buffer)[: len(part)] = part
+        part = reading.taken(piece, len(target))
+        target[: len(part)] = part
         return len(part)
 
     def close(self) -> None:
@@ -246,7 +249,7 @@ class ObjectWriter(io.BufferedIOBase):
         """Return the number of bytes that were written."""
         return self._file.tell()
 
-    def write(self, data: bytes, /) -> int:  # type: ignore[override] # any buffer
+    def write(self, data: ReadableBuffer, /) -> int:
         """Write bytes, and return their number."""
         return self._file.write(data)
 

@@ -100,7 +100,7 @@ class Document:
             raise refusal(
                 pointer,
                 f"The reference {shown!r} leads out of the description.",
-                "Bundle the description into one file, for instance with a bundler of OpenAPI.",
+                "Bundle the description into one file.",
             )
         node = Node(self.root.value, "#")
         for part in reference.split("/")[1:]:
