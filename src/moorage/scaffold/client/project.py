@@ -1,4 +1,4 @@
-"""The project file of a generated package."""
+"""The texts that all generated packages have in common."""
 
 from __future__ import annotations
 
@@ -48,3 +48,24 @@ ignore = [
 [tool.ruff.lint.pydocstyle]
 convention = "google"
 """
+
+ROUND_TRIP_TEST: Final = '''\
+CLASSES = [
+    value
+    for value in vars(models).values()
+    if isinstance(value, type) and value.__module__ == models.__name__
+]
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+def test_round_trip(kind: Any) -> None:
+    """A value is the same after it was written and read, and keeps the limits."""
+    value = sample(kind)
+    written = write_value(kind, value)
+    assert written == write_value(kind, read_value(kind, written, checks=True))
+    if attrs.has(kind):
+        fields = [field for field in attrs.fields(kind) if field.name != "other_fields"]
+        names = {field.metadata.get("member", Member(field.name)).name for field in fields}
+        assert set(written) <= names
+'''
+"""The test that each class of a generated package can be written and read again."""
