@@ -1,0 +1,137 @@
+"""A repeated operation with the same idempotency key changes nothing at any vendor."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import attrs
+import pytest
+
+from moorage import Hub
+from moorage.contracts.routes import Account, Route
+from moorage.runtime.bridge import run_now
+from moorage.testing.fakes.http import ScriptedIncoming
+from moorage.testing.sandbox_fixtures import fixture_of
+from moorage.testing.sandbox_scenarios import BASIC, BY_CAPABILITY
+from moorage.testing.sandbox_scenarios.runner import ScenarioVendor
+from moorage.testing.sandboxes.base import SandboxHttpClient
+from moorage.wiring.installed_vendors import vendor_class, vendor_names
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from moorage.domain.http.requests import Request, Timeouts
+    from moorage.domain.http.response import Response
+
+WITHOUT_HTTP: Final = {"smtp", "local_files", "fsspec"}
+STORAGES: Final = {"azure_blob", "gcs", "s3"}
+NAMES: Final = [name for name in vendor_names() if name not in WITHOUT_HTTP | STORAGES]
+SENT_AGAIN: Final = {("paypal", "void")}
+"""Operations whose request is sent again, since a repeat of it has no further effect."""
+
+READS: Final = ("/api/labels/v1/recovery",)
+"""Endings of URLs to which POST requests change nothing."""
+
+
+class CountingHttpClient:
+    """An HTTP client of a sandbox that records requests that may change something.
+
+    Attributes:
+        sandbox: the vendor's sandbox.
+        writes: method and URL of each request whose method is not safe.
+    """
+
+    def __init__(self, sandbox: Any) -> None:
+        self._client = SandboxHttpClient(sandbox)
+        self.writes: list[tuple[str, str]] = []
+
+    def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
+        """Record a request and return the sandbox's response."""
+        response = self._client.send(request, url, timeouts)
+        reads = request.method.safe or url.endswith(READS) or b"access_token" in response.body
+        if not reads:
+            self.writes.append((request.method.value, url))
+        return response
+
+    def open(self, request: Request, url: str, timeouts: Timeouts, /) -> ScriptedIncoming:
+        """Record a request and return the sandbox's response as a stream."""
+        return ScriptedIncoming(self.send(request, url, timeouts))
+
+    def close(self) -> None:
+        """Close nothing."""
+
+
+def as_replayed(result: Any) -> Any:
+    """Return a result, or the list of results, without the mark of a repeated key."""
+    if isinstance(result, list):
+        return [as_replayed(item.value) for item in result]
+    return attrs.evolve(result, replayed=False)
+
+
+@attrs.frozen(kw_only=True)
+class RepeatingVendor(ScenarioVendor):
+    """A vendor that repeats each operation of a scenario that can have an idempotency key.
+
+    Attributes:
+        client: the HTTP client that records requests.
+        repeated: the names of the operations that were repeated.
+    """
+
+    client: CountingHttpClient
+    repeated: list[str] = attrs.field(factory=list)
+
+    async def __call__(self, operation: str, *arguments: Any, **named: Any) -> Any:
+        """Call an operation with a key, and call it again unchanged."""
+        call = getattr(self.operations, operation)
+        if "idempotency_key" not in inspect.signature(call).parameters:
+            return await super().__call__(operation, *arguments, **named)
+        named.setdefault("idempotency_key", f"key-{len(self.repeated)}")
+        first = call(*arguments, **named)
+        writes = [*self.client.writes]
+        again = call(*arguments, **named)
+        if (self.name, operation) not in SENT_AGAIN:
+            assert writes == self.client.writes
+        assert as_replayed(first) == as_replayed(again)
+        self.repeated.append(operation)
+        return first
+
+
+def repeated_operations(name: str, contract: str, scenario: Any, folder: Path) -> list[str]:
+    """Run a scenario at a new sandbox, and return the operations that were repeated in it."""
+    fixture = fixture_of(name, folder)
+    kind = cast("Any", vendor_class(name))
+    fields = {field.name for field in attrs.fields(kind)}
+    vendor = kind(**{key: value for key, value in fixture.options.items() if key in fields})
+    client = CountingHttpClient(fixture.sandbox)
+    settings = {"volatile_keys": True} if "volatile_keys" in fixture.options else {}
+    with Hub(
+        accounts=[Account(name, vendor, settings=settings)],
+        routes=[Route(contract, [name])],
+        http=client,
+    ) as hub:
+        user = RepeatingVendor(
+            operations=getattr(hub, contract)(),
+            fixture=fixture,
+            name=name,
+            able=True,
+            client=client,
+        )
+        run_now(scenario(user))
+    fixture.close()
+    return user.repeated
+
+
+@pytest.mark.untraced
+@pytest.mark.parametrize("name", NAMES)
+def test_repeat_with_the_same_key_changes_nothing(name: str, tmp_path: Path) -> None:
+    """A repeat with the same key has the same result, and no request that changes anything."""
+    kind = vendor_class(name)
+    repeated: set[str] = set()
+    for contract in kind.kinds:
+        for scenario in BASIC[contract].values():
+            repeated.update(repeated_operations(name, contract, scenario, tmp_path))
+        for capability, scenario in BY_CAPABILITY[contract].items():
+            if capability in kind.capabilities:
+                repeated.update(repeated_operations(name, contract, scenario, tmp_path))
+    assert repeated
