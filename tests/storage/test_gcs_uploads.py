@@ -243,6 +243,14 @@ def test_failed_abort(gcs_sandbox: GcsSandbox, files: Storage) -> None:
         files.abort_upload(start_upload.ref)
 
 
+def test_abort_is_one_request(gcs_sandbox: GcsSandbox, files: Storage) -> None:
+    """An abort sends one request."""
+    upload = files.start_upload("a")
+    requests_before = len(gcs_sandbox.requests)
+    files.abort_upload(upload.ref)
+    assert ["DELETE"] == [request.method for request in gcs_sandbox.requests[requests_before:]]
+
+
 def test_upload_without_a_session_url(gcs_sandbox: GcsSandbox, files: Storage) -> None:
     """A response that starts an upload without a session URL is an error."""
     places = ("https://x/?upload=1", "http://[x", "?upload_id=")

@@ -6,21 +6,25 @@ import json
 from base64 import b64encode
 from datetime import UTC, datetime
 from hashlib import md5
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.hashes import SHA256
 
+from moorage.contracts.ref import Ref
 from moorage.contracts.signed import UrlOptions
-from moorage.contracts.storage import PutOptions
+from moorage.contracts.storage import ByteRange, GetOptions, PutOptions
+from moorage.domain.http.headers import Headers
 from moorage.domain.http.requests import Request, Response
 from moorage.domain.secrets.secret import Secret
 from moorage.errors import (
     AuthenticationFailed,
     ConnectorError,
     FileNotFound,
+    InvalidData,
     InvalidRequest,
     RateLimitExceeded,
     VendorFailed,
@@ -154,6 +158,84 @@ def test_chunks_are_sent_once() -> None:
     )
 
 
+def test_uploads_ask_for_plain_statuses() -> None:
+    """Each request of an upload asks Google for 200 instead of 308, under the documented name."""
+    chunk = requests.chunk("b", "id", 0, b"x", total=1, md5=None)
+    for request in (chunk, requests.progress("b", "id")):
+        assert "yes" == request.headers.get("X-GUploader-No-308")
+
+
+def test_download_request() -> None:
+    """A download asks for a generation, a range and both conditions by Google's names."""
+    options = GetOptions(if_match="5", if_none_match="6", version="7", range=ByteRange(2, 4))
+    request = requests.get("b", "a/b", options)
+    assert "/storage/v1/b/b/o/a%2Fb" == request.path
+    assert {
+        "alt": "media",
+        "generation": "7",
+        "ifGenerationMatch": "5",
+        "ifGenerationNotMatch": "6",
+    } == dict(request.query)
+    assert "bytes=2-5" == request.headers.get("range")
+
+
+@pytest.mark.parametrize("field", ["if_match", "if_none_match"])
+def test_error_names_the_option_of_a_foreign_etag(field: str) -> None:
+    """An error for an ETag of another vendor names the option that has it."""
+    options: dict[str, Any] = {field: '"0af1"'}
+    with pytest.raises(InvalidData) as excinfo:
+        requests.get("b", "a", GetOptions(**options))
+    assert field == excinfo.value.field
+
+
+STORED_HEADERS = Headers(
+    [
+        ("X-Goog-Generation", "7"),
+        ("X-Goog-Hash", "crc32c=n03x6A=="),
+        ("X-Goog-Hash", "md5=Ojk9c3dhfxgoKVVHYwFbHQ=="),
+        ("X-Goog-Stored-Content-Length", "20"),
+        ("Content-Length", "9"),
+        ("X-Goog-Storage-Class", "NEARLINE"),
+        ("Content-Type", "text/plain"),
+        ("Content-Language", "de"),
+        ("Last-Modified", "Sun, 06 Nov 1994 08:49:37 GMT"),
+        ("X-Goog-Meta-Invoice", "7"),
+        ("X-Goog-Meta-Last", "8"),
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    "packing, expected",
+    [
+        ((), None),
+        ((("Content-Encoding", "gzip"),), "gzip"),
+        ((("X-Goog-Stored-Content-Encoding", "gzip"),), "gzip"),
+        ((("X-Goog-Stored-Content-Encoding", "identity"), ("Content-Encoding", "gzip")), None),
+    ],
+)
+def test_properties_of_a_download(
+    packing: tuple[tuple[str, str], ...], expected: str | None
+) -> None:
+    """The headers of a download state the properties of the stored object."""
+    wire: Any = SimpleNamespace(ref=lambda id_: Ref("gcs", "files", id_))
+    headers = Headers([*packing, *STORED_HEADERS.pairs])
+    info = answers.opened(wire, "a/b", headers)
+    assert expected == info.content_encoding
+    assert Ref("gcs", "files", "a/b") == info.ref
+    assert ("a/b", 20, "7", "7", "NEARLINE") == (
+        info.key,
+        info.size,
+        info.etag,
+        info.version,
+        info.storage_class,
+    )
+    assert ["n03x6A==", "Ojk9c3dhfxgoKVVHYwFbHQ=="] == [sum_.base64 for sum_ in info.checksums]
+    assert ("text/plain", "de") == (info.content_type, info.content_language)
+    assert datetime(1994, 11, 6, 8, 49, 37, tzinfo=UTC) == info.last_modified
+    assert {"invoice": "7", "last": "8"} == info.metadata
+
+
 class _Pieces:
     def __init__(self, *sizes: int) -> None:
         self._left = [bytes(size) for size in sizes]
@@ -219,6 +301,17 @@ def test_signatures_match_googles_own_tests(path: str, options: UrlOptions, dige
     scope = "20190201/auto/storage/goog4_request"
     text = f"GOOG4-RSA-SHA256\n20190201T090000Z\n{scope}\n{digest}".encode()
     pair().public_key().verify(signature, text, PKCS1v15(), SHA256())
+
+
+def test_signed_download_sets_headers_of_the_answer() -> None:
+    """A signed download states the content type and the file name that the answer must have."""
+    options = UrlOptions(content_type="a/b", content_disposition="attachment")
+    url = _account().url("https://storage.googleapis.com", "/b/o", options, datetime.now(UTC))
+    query = dict(parse_qsl(urlsplit(url).query))
+    assert ("a/b", "attachment") == (
+        query["response-content-type"],
+        query["response-content-disposition"],
+    )
 
 
 def test_signed_put_has_its_content_type() -> None:

@@ -165,6 +165,14 @@ def test_failed_abort(s3_sandbox: S3Sandbox, files: Storage) -> None:
         files.abort_upload(start_upload.ref)
 
 
+def test_abort_is_one_request(s3_sandbox: S3Sandbox, files: Storage) -> None:
+    """An abort sends one request."""
+    upload = files.start_upload("a")
+    requests_before = len(s3_sandbox.requests)
+    files.abort_upload(upload.ref)
+    assert ["DELETE"] == [request.method for request in s3_sandbox.requests[requests_before:]]
+
+
 def test_small_parts(files: Storage) -> None:
     """Parts below S3's minimum size are refused, and nothing is left."""
     with pytest.raises(InvalidRequest) as excinfo:

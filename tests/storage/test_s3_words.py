@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 import pytest
 
 from moorage.contracts.checksum import Checksum, ChecksumAlgorithm
+from moorage.contracts.ref import Ref
+from moorage.contracts.signed import UrlOptions
 from moorage.contracts.storage import PutOptions
 from moorage.domain.http.requests import Headers, Request, Response
 from moorage.errors import (
@@ -255,6 +259,68 @@ def test_put_headers() -> None:
     assert expected == requests.object_headers(options)
     with pytest.raises(InvalidData, match="is not a text"):
         requests.object_headers(PutOptions(extra={"s3": {"x": 1}}))
+
+
+ANSWER_HEADERS: Final = {
+    "response-content-type": "a/b",
+    "response-content-disposition": "inline",
+}
+
+
+@pytest.mark.parametrize(
+    "method, query, headers",
+    [
+        ("GET", ANSWER_HEADERS, {}),
+        ("HEAD", ANSWER_HEADERS, {}),
+        ("PUT", {}, {"Content-Type": "a/b"}),
+        ("DELETE", {}, {}),
+    ],
+)
+def test_signed_request(method: str, query: dict[str, str], headers: dict[str, str]) -> None:
+    """A signed download sets headers of its answer; a signed upload states its content type."""
+    request = requests.shared(
+        "a", UrlOptions(method=method, content_type="a/b", content_disposition="inline")
+    )
+    assert (method, query, headers) == (
+        request.method,
+        dict(request.query),
+        dict(request.headers),
+    )
+
+
+@pytest.mark.parametrize(
+    "method, code", [("PUT", "PreconditionFailed"), ("GET", "NoSuchKey"), ("HEAD", "NoSuchKey")]
+)
+def test_missing_object_of_a_condition(method: str, code: str) -> None:
+    """An upload that replaces a missing object fails its condition; a reading finds no object."""
+    request = Request(method, "/a", headers={"If-Match": '"1"'})
+    body = b"" if method == "HEAD" else error_xml("NoSuchKey", "No.")
+    error = answers.classify(request, Response(404, body=body))
+    assert isinstance(error, VendorRejected)
+    assert code == error.vendor_code
+
+
+def test_listed_objects() -> None:
+    """A page of a list states each object's properties."""
+    wire: Any = SimpleNamespace(ref=lambda id_: Ref("s3", "files", id_))
+    body = (
+        b"<ListBucketResult><Contents><Key>a</Key><Size>3</Size><ETag>&quot;5&quot;</ETag>"
+        b"<LastModified>2031-05-06T07:08:09.000Z</LastModified>"
+        b"<StorageClass>GLACIER</StorageClass></Contents></ListBucketResult>"
+    )
+    (info,) = answers.page(wire, Response(200, body=body)).objects
+    assert ("a", 3, "5", "GLACIER") == (info.key, info.size, info.etag, info.storage_class)
+    assert datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC) == info.last_modified
+
+
+def test_unfinished_uploads_without_a_marker_are_refused() -> None:
+    """A truncated list of uploads must say where its next page begins."""
+    wire: Any = SimpleNamespace(ref=lambda id_, **_: Ref("s3", "files", id_))
+    body = (
+        b"<ListMultipartUploadsResult><IsTruncated>true</IsTruncated></ListMultipartUploadsResult>"
+    )
+    with pytest.raises(VendorFailed, match="NextKeyMarker"):
+        answers.uploads(wire, Response(200, body=body))
 
 
 @pytest.mark.parametrize(
