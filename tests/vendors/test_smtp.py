@@ -118,6 +118,21 @@ def test_parts_stand_where_readers_look_for_them(fields: dict[str, Any], kinds: 
     assert kinds == [part.get_content_type() for part in message_from_bytes(written_bytes).walk()]
 
 
+def test_email_without_a_text_has_none() -> None:
+    """An email of HTML alone has no empty text beside it; one of files alone has one."""
+    written_bytes = mime_bytes(_message(text=None, html="<p>"), SHOP, "<1@example.com>")
+    assert b"text/plain" not in written_bytes
+    files_alone = _message(text=None, attachments=[_image()])
+    assert b"text/plain" in mime_bytes(files_alone, SHOP, "<1@example.com>")
+
+
+def test_parameters_of_an_attachment_are_kept() -> None:
+    """Each parameter of an attachment's content type is written."""
+    file = Attachment(filename="a.txt", content=b"a", content_type="text/plain; a=1; format=flowed")
+    written_bytes = mime_bytes(_message(attachments=[file]), SHOP, "<1@example.com>")
+    assert b'a="1"; format="flowed"' in written_bytes
+
+
 @pytest.mark.parametrize(
     "fields",
     [
@@ -175,7 +190,8 @@ def test_message_id_follows_from_the_key() -> None:
     with SmtpSandbox() as single_sandbox, SmtpSandbox() as two:
         for sandbox in (single_sandbox, two):
             email = hub(smtp_vendor(sandbox)).email()
-            email.send_transactional(_message(), idempotency_key="INV-7")
+            receipt = email.send_transactional(_message(), idempotency_key="INV-7")
+            assert sandbox.delivered[0].id == receipt.ref.id
             email.send_transactional(_message())
         keyed_mails, free = (sandbox.delivered for sandbox in (single_sandbox, two))
 
@@ -435,12 +451,23 @@ def test_server_that_hangs_up_is_unreached() -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"security": "ssl"}, {"security": "none"}], ids=["unknown", "open"]
+    "options, path",
+    [
+        ({"security": "ssl"}, "security"),
+        ({"security": "none"}, "security"),
+        ({"step_timeout": 0}, "step_timeout"),
+        ({"step_timeout": float("inf")}, "step_timeout"),
+        ({"login": False, "username": "ada"}, "login"),
+        ({"login": False, "credentials": "s3cret"}, "login"),
+        ({"credentials": "s3cret"}, "username"),
+    ],
 )
-def test_connections_that_others_could_read_are_refused(options: dict[str, Any]) -> None:
-    """An unencrypted SMTP connection to another machine is refused."""
-    with pytest.raises(ConfigurationError):
+def test_wrong_options_are_refused(options: dict[str, Any], path: str) -> None:
+    """An open connection to another machine, an incomplete login or a wrong time is refused."""
+    with pytest.raises(ConfigurationError) as excinfo:
         Smtp(host="mail.example.com", **options)
+    assert path == excinfo.value.path
+    assert "s3cret" not in str(excinfo.value)
 
 
 def test_host_may_be_an_address_of_ipv6() -> None:
@@ -459,8 +486,9 @@ def test_ports_follow_from_how_connections_are_protected() -> None:
 
 def test_missing_sender_is_refused() -> None:
     """An email without a sender, from an account without one, is refused."""
-    with SmtpSandbox() as sandbox, pytest.raises(ConfigurationError, match="sender"):
+    with SmtpSandbox() as sandbox, pytest.raises(ConfigurationError, match="no sender") as excinfo:
         hub(smtp_vendor(sandbox)).email().send_transactional(EmailMessage(to="a@b.c", text="x"))
+    assert "sender" == excinfo.value.path
 
 
 def test_sandbox_refuses_unknown_commands() -> None:
