@@ -213,11 +213,22 @@ def test_tip_is_part_of_the_captured_amount() -> None:
     assert payment().means is None
 
 
+def test_unknown_payout_is_not_told_as_paid() -> None:
+    """A payout keeps its id and an unknown word of Square."""
+    payout = payout_of(ref, as_answer({"id": "po-1", "status": "TELEPORTED"}))
+    assert payout is not None
+    assert (ref("po-1"), PayoutState.UNKNOWN, "TELEPORTED") == (
+        payout.ref,
+        payout.state,
+        payout.vendor_state,
+    )
+
+
 def test_dispute_without_a_payment() -> None:
     """Square disputes and refunds without a payment can be read, and give no events."""
     dispute = dispute_of(ref, as_answer({"dispute_id": "d", "state": "NEW"}))
     assert dispute is not None
-    assert (None, DisputeState.UNKNOWN) == (dispute.payment, dispute.state)
+    assert (ref("d"), None, DisputeState.UNKNOWN) == (dispute.ref, dispute.payment, dispute.state)
     for name, event_object in (
         ("dispute", {"id": "d", "state": "LOST"}),
         ("refund", {"id": "r", "status": "PENDING"}),
