@@ -30,6 +30,11 @@ NAMES: Final = [name for name in vendor_names() if name not in WITHOUT_HTTP]
 SENT_AGAIN: Final = {("paypal", "void")}
 """Operations whose request is sent again, since a repeat of it has no further effect."""
 
+LONGEST_KEYS: Final = {"adyen": 64, "mollie": 64, "paypal": 108, "square": 45}
+"""The most characters of an idempotency key at vendors that take no key of `LONG_KEY`'s length."""
+
+LONG_KEY: Final = "k" * 200
+
 READS: Final = ("/api/labels/v1/recovery",)
 """Endings of URLs to which POST requests change nothing."""
 
@@ -39,17 +44,23 @@ class RecordingHttpClient:
 
     Attributes:
         sent: method, URL and body of each request.
+        longest_key: the most characters of an idempotency key; None if there is no limit.
         writes: those of the requests that may change something.
     """
 
-    def __init__(self, sandbox: Any) -> None:
+    def __init__(self, sandbox: Any, longest_key: int | None) -> None:
         self._client = SandboxHttpClient(sandbox)
+        self.longest_key = longest_key
         self.sent: list[tuple[str, str, object]] = []
         self.writes: list[tuple[str, str, object]] = []
 
     def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
         """Record a request and return the sandbox's response."""
         response = self._client.send(request, url, timeouts)
+        if self.longest_key is not None:
+            too_long = "k" * (self.longest_key + 1)
+            assert not [value for value in request.headers.values() if too_long in value]
+            assert too_long not in str(request.body)
         if b"access_token" not in response.body:
             sent_request = (str(request.method), url, request.body)
             self.sent.append(sent_request)
@@ -92,7 +103,7 @@ class RepeatingVendor(ScenarioVendor):
             result = await super().__call__(operation, *arguments, **named)
             assert len(self.client.sent) == len({*self.client.sent})
             return result
-        named.setdefault("idempotency_key", f"key-{len(self.repeated)}")
+        named["idempotency_key"] = f"{LONG_KEY}-{len(self.repeated)}"
         first = call(*arguments, **named)
         assert len(self.client.sent) == len({*self.client.sent})
         writes = [*self.client.writes]
@@ -110,7 +121,7 @@ def repeated_operations(name: str, contract: str, scenario: Any, folder: Path) -
     kind = cast("Any", vendor_class(name))
     fields = {field.name for field in attrs.fields(kind)}
     vendor = kind(**{key: value for key, value in fixture.options.items() if key in fields})
-    client = RecordingHttpClient(fixture.sandbox)
+    client = RecordingHttpClient(fixture.sandbox, LONGEST_KEYS.get(name))
     settings = {"volatile_keys": True} if "volatile_keys" in fixture.options else {}
     with Hub(
         accounts=[Account(name, vendor, settings=settings)],
