@@ -353,11 +353,12 @@ def test_native_3ds_challenge(shop: Shop) -> None:
             {"type": "redirect", "method": "POST", "url": "u", "data": {"MD": "m"}},
             (NextActionType.POST, {"MD": "m"}),
         ),
+        ({"type": "hologram", "method": "POST"}, (NextActionType.UNKNOWN, None)),
         ({"type": "qrCode", "qrCodeData": "q"}, (NextActionType.DISPLAY, None)),
         ({"type": "await"}, (NextActionType.AWAIT, None)),
         ({"type": "hologram"}, (NextActionType.UNKNOWN, None)),
     ],
-    ids=["post", "display", "await", "new"],
+    ids=["post", "new post", "display", "await", "new"],
 )
 def test_next_actions(shop: Shop, action: Json, expected: Json) -> None:
     """Adyen's known next actions are translated, and unknown ones kept unchanged."""

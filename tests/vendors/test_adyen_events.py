@@ -11,11 +11,14 @@ from moorage.contracts.payments import (
     PaymentState,
     advance,
 )
+from moorage.domain.webhooks.events import WebhookEvent
 from moorage.errors import (
     ConnectorError,
     InvalidData,
 )
+from moorage.vendors.payments._adyen_events import read_events
 from tests.vendors.adyen_account import EUR_149, IDEAL, Json, Shop, charge
+from tests.vendors.square_account import ref
 
 
 @pytest.fixture
@@ -151,6 +154,19 @@ def test_chargebacks_are_disputes(
     assert events.dispute.respond_by is not None
     assert (psp, 1) == (getattr(events.dispute.payment, "id", None), events.dispute.respond_by.hour)
     assert events.reference == "INV-2041"
+
+
+def test_event_names_its_payment_and_currency() -> None:
+    """The reference of the payment that an Adyen event changes has the event's currency."""
+    item = {
+        "pspReference": "SBX9",
+        "originalReference": "SBX1",
+        "success": "true",
+        "amount": {"value": 100, "currency": "USD"},
+    }
+    event = WebhookEvent(vendor="adyen", id="e", type="x", vendor_type="CAPTURE", data=item)
+    (payment_event,) = read_events(event, ref, once=True)
+    assert ref("SBX1", currency="USD") == payment_event.ref
 
 
 def test_dispute_without_a_payment(shop: Shop, psp: str) -> None:

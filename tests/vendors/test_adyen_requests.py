@@ -171,8 +171,9 @@ def test_live_platform_needs_a_prefix() -> None:
 
 def test_invalid_url_prefix_is_refused() -> None:
     """A URL in place of Adyen's live prefix is refused when the vendor is created."""
-    with pytest.raises(ConfigurationError):
+    with pytest.raises(ConfigurationError) as excinfo:
         vendor(live_url_prefix="https://evil.example/")
+    assert "live_url_prefix" == excinfo.value.path
 
 
 def test_prefix_selects_the_live_platform() -> None:

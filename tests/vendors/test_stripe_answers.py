@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from moorage.contracts.payments import DeclineReason, Money, NextActionType, PaymentState
+from moorage.contracts.payments import (
+    DeclineReason,
+    Money,
+    NextActionType,
+    PaymentState,
+    PayoutState,
+)
 from moorage.domain.http.requests import Request, Response
 from moorage.domain.webhooks.events import WebhookEvent
 from moorage.errors import (
@@ -44,6 +50,17 @@ def test_incomplete_answers_are_none(reader: Callable[[MakeRef, Answer], object]
     """A Stripe response without id or status is read as None."""
     assert reader(ref, as_answer({})) is None
     assert reader(ref, as_answer({"id": "x"})) is None
+
+
+def test_unknown_payout_is_not_told_as_paid() -> None:
+    """A payout keeps an unknown word of Stripe."""
+    payout = payout_of(ref, as_answer({"id": "po_1", "status": "teleported"}))
+    assert payout is not None
+    assert (ref("po_1"), PayoutState.UNKNOWN, "teleported") == (
+        payout.ref,
+        payout.state,
+        payout.vendor_state,
+    )
 
 
 def test_dispute_without_a_deadline() -> None:

@@ -91,7 +91,8 @@ def read_events(event: WebhookEvent, make: MakeRef, *, once: bool) -> tuple[Paym
         if once and state is MoveState.SUCCEEDED:
             changes["authorized"] = money
     elif code in _REFUNDS or (code == "CANCEL_OR_REFUND" and _action(item) == "refund"):
-        state = _REFUNDS.get(code, MoveState.SUCCEEDED) if success else MoveState.FAILED
+        done = MoveState.SUCCEEDED if code == "CANCEL_OR_REFUND" else _REFUNDS[code]
+        state = done if success else MoveState.FAILED
         changes = {"refund": Refund(**_move(make(psp), ref, state, money, event))}
     elif code in _ENDS or _action(item) == "cancel":
         changes = {"state": _ENDS.get(code, PaymentState.VOIDED) if success else None}

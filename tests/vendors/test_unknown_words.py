@@ -1,0 +1,74 @@
+"""No vendor tells an unknown word, or a word that decides nothing, as a success."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+import moorage.vendors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+VENDORS: Final = Path(moorage.vendors.__file__).parent
+SUCCESSES: Final = {
+    "PaymentState": {"CAPTURED", "AUTHORIZED"},
+    "MoveState": {"SUCCEEDED"},
+    "DisputeState": {"WON"},
+    "PayoutState": {"PAID"},
+    "SmsStatus": {"DELIVERED"},
+    "EmailStatus": {"DELIVERED"},
+    "ShipmentState": {"PURCHASED"},
+    "CancelState": {"CANCELED"},
+    "TrackingStatus": {"DELIVERED"},
+    "AddressVerdict": {"VALID"},
+    "Verdict": {"PASS"},
+    "LineType": {"MOBILE"},
+}
+"""For each set of words those that tell of a success."""
+
+
+def is_success(node: ast.expr) -> bool:
+    """Return whether an expression is a word that tells of a success."""
+    return (
+        isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.attr in SUCCESSES.get(node.value.id, ())
+    )
+
+
+def hasty_successes(source: str) -> Iterator[int]:
+    """Yield each line that tells a word that a table lacks, or both of two cases, as a success."""
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Call(func=ast.Attribute(attr="get"), args=[_, default], lineno=line):
+                if is_success(default):
+                    yield line
+            case ast.IfExp(body=body, orelse=orelse, lineno=line):
+                if is_success(body) and is_success(orelse):
+                    yield line
+            case _:
+                pass
+
+
+@pytest.mark.parametrize(
+    "path", sorted(VENDORS.rglob("*.py")), ids=lambda path: f"{path.relative_to(VENDORS)}"
+)
+def test_no_unknown_word_is_told_as_a_success(path: Path) -> None:
+    """A word that a table lacks has no successful state, and two cases do not both succeed."""
+    assert [] == list(hasty_successes(path.read_text("utf-8")))
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "STATES.get(word, PayoutState.PAID)",
+        "MoveState.SUCCEEDED if done else MoveState.SUCCEEDED",
+    ],
+)
+def test_hasty_success_is_noticed(source: str) -> None:
+    """The check notices a default, and a condition, that always tells of a success."""
+    assert [1] == list(hasty_successes(source))
