@@ -512,7 +512,11 @@ def test_address_changes_are_listed(shop: Shop) -> None:
         checked_result.changes,
     )
     assert True is checked_result.residential
-    assert "90277-2506" == (checked_result.suggested and checked_result.suggested.postal_code)
+    assert checked_result.suggested is not None
+    assert ("90277-2506", "US") == (
+        checked_result.suggested.postal_code,
+        checked_result.suggested.country,
+    )
 
 
 def test_address_that_was_not_checked_is_unknown(shop: Shop) -> None:

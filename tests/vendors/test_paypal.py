@@ -59,6 +59,13 @@ def test_app_needs_id_and_secret() -> None:
     assert "client_id" == excinfo.value.path
 
 
+def test_sandbox_has_no_live_url() -> None:
+    """A PayPal account that selects the sandbox and the live URL is refused."""
+    with pytest.raises(ConfigurationError) as excinfo:
+        PayPal(sandbox=True, base_url="https://api-m.paypal.com")
+    assert "base_url" == excinfo.value.path
+
+
 def test_secret_needs_https() -> None:
     """A configuration that would send PayPal's secret without TLS is refused with its path."""
     vendor_settings = {"client_id": "a", "client_secret": "b", "base_url": "http://paypal.example"}

@@ -12,7 +12,10 @@ from moorage.domain.http.requests import Response
 from moorage.domain.resilience.retry import RetryPolicy
 from moorage.errors import ConnectionFailed, InvalidData, VendorFailed, VendorRejected
 from moorage.testing.sandboxes.base import Lost, reply
+from moorage.vendor_sdk import as_answer
+from moorage.vendors.payments._paypal_answers import capture_of
 from tests.vendors.paypal_account import EUROS, TEN, Shop
+from tests.vendors.square_account import ref
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,6 +55,15 @@ def test_partial_captures_in_sequence(shop: Shop) -> None:
     with pytest.raises(VendorRejected) as excinfo:
         shop.payments.capture(payment.ref, TEN, idempotency_key="c-3")
     assert "AUTHORIZATION_ALREADY_CAPTURED" == excinfo.value.vendor_code
+
+
+def test_capture_keeps_its_currency() -> None:
+    """The reference of a PayPal capture has the currency of its amount."""
+    amount = {"currency_code": "USD", "value": "10.00"}
+    body = as_answer({"id": "C1", "status": "COMPLETED", "amount": amount})
+    capture = capture_of(ref, ref("O1"), body)
+    assert capture is not None
+    assert ref("C1", order="O1", currency="USD") == capture.ref
 
 
 def test_capture_without_an_amount(shop: Shop) -> None:
