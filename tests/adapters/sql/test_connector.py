@@ -9,7 +9,6 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import event
 
 from moorage import (
     AuthenticationFailed,
@@ -550,27 +549,6 @@ def test_closed_connector_refuses(labs: Callable[..., Lab], system: str) -> None
     lab.finish(lab.connector.close())
     with pytest.raises(LocalFailure, match="closed"):
         lab.query(LIST)
-
-
-@each_server
-def test_closing_while_a_connection_comes_back(system: str) -> None:
-    """A connection returned to the pool while the connector is closing is closed too."""
-    lab = Lab(system, "sync")
-    engine = lab.connector.database.engine
-    returned_connections: list[Any] = []
-
-    def close(driver_connection: Any, _: object) -> None:
-        returned_connections.append(driver_connection)
-        lab.connector.close()
-
-    event.listen(engine, "checkin", close)
-    lab.session()
-
-    (connection,) = returned_connections
-    is_closed = connection.closed if system == "postgresql" else not connection.open
-    assert is_closed
-    assert 0 == lab.connector.statistics().idle
-    lab.close()
 
 
 @each_system

@@ -34,8 +34,9 @@ from moorage import (
     Service,
     Tls,
 )
-from moorage.adapters.sql._connecting import _demand_tls, _limit_statement, _tls_arguments
+from moorage.adapters.sql._connecting import _demand_tls, _tls_arguments
 from moorage.adapters.sql._driver_errors import judge
+from moorage.adapters.sql._links import limit_statement
 from moorage.adapters.sql.connector import AsyncSqlConnector, SqlConnector
 from moorage.adapters.sql.statements import Command, Query
 from moorage.domain.connectors.named_operation import NamedOperation
@@ -233,8 +234,7 @@ def test_login_without_the_demanded_tls() -> None:
 )
 def test_time_limit_of_a_statement(system: str, is_mariadb: bool, statement: str) -> None:
     """The statement timeout is set with each database system's own setting."""
-    connection: Any = SimpleNamespace(dialect=SimpleNamespace(is_mariadb=is_mariadb))
-    assert statement == _limit_statement(connection, system, 1500)
+    assert statement == limit_statement(SimpleNamespace(name=system, is_mariadb=is_mariadb), 1500)
 
 
 def with_cause(error: Exception, cause: Exception) -> Exception:

@@ -233,9 +233,10 @@ def test_child_process_starts_with_an_empty_pool(tmp_path: Path) -> None:
     """A forked child opens its own SQL connections, and leaves its parent's open."""
     manager = ConnectorManager([Service("sql", retry=None)])
     with SqlConnector(f"sqlite:///{tmp_path / 'orders.db'}") as connector:
+        opened: list[Any] = []
+        event.listen(connector.database.engine, "connect", lambda link, _: opened.append(link))
         manager.perform("sql", connector.execute(CREATE))
-        with connector.database.engine.connect() as connection:
-            inherited: Any = connection.connection.driver_connection
+        (inherited,) = opened
         start_afresh()
 
         assert (0, 0) == (connector.statistics().idle, connector.statistics().active)

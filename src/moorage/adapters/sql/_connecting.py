@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
-from sqlalchemy.pool import StaticPool
+from sqlalchemy.pool import NullPool, StaticPool
 
 from moorage.adapters.databases._url_options import check_url_options
 from moorage.domain.connectors.sql_failures import SqlFault, SqlPhase, sql_error
@@ -53,10 +53,7 @@ def make_engine(
     is_async: bool,
     password: Secret | None,
     tls: Tls | None,
-    connections: int,
     connect_timeout: float,
-    lifetime: float,
-    check_idle: bool,
     options: Mapping[str, Any],
     limits: Limits,
 ) -> tuple[Engine, str]:
@@ -75,15 +72,14 @@ def make_engine(
         "isolation_level": "AUTOCOMMIT",
         # Transactions are ended by the connector, so a returned connection needs no ROLLBACK.
         "pool_reset_on_return": None,
-        "pool_recycle": lifetime,
-        "pool_pre_ping": check_idle,
         "hide_parameters": True,
     }
     if is_memory:
-        settings = {**settings, "poolclass": StaticPool, "pool_reset_on_return": None}
+        settings["poolclass"] = StaticPool
         arguments: dict[str, Any] = {"check_same_thread": False, **options}
     else:
-        settings |= {"pool_size": connections, "max_overflow": 0}
+        # The connector keeps the connections itself.
+        settings["poolclass"] = NullPool
         arguments = {**_arguments(system, connect_timeout, is_async=is_async), **options}
         if system == "sqlite":
             arguments["check_same_thread"] = False
@@ -238,7 +234,7 @@ def _connect_in_time(
         connect = partial(PunctualConnection.connect, *arguments, **options)
     until = limits.until
     connection = _Opening(connect).within(until - monotonic()) if until else connect()
-    _set_end(system, connection, until)
+    set_end(system, connection, until)
     return connection
 
 
@@ -249,31 +245,6 @@ def _demand_tls(connection: Any, _: object) -> None:
         raise sql_error(SqlFault("mysql", "2026"), SqlPhase.CONNECTING)
 
 
-def end_waits_at(connection: Connection, system: str, until: float, *, is_async: bool) -> None:
-    """Set the time at which the client stops waiting for the database's answer."""
-    pooled: Any = connection.connection
-    if system == "sqlite":
-        pooled.driver_connection.set_progress_handler(lambda: monotonic() > until, 1000)
-    elif not is_async:
-        _set_end(system, pooled.driver_connection, until)
-
-
-def limit_statements(connection: Connection, system: str, milliseconds: int) -> None:
-    """Set the server's time limit for statements in milliseconds, if it has changed."""
-    pooled: Any = connection.connection
-    info = pooled.info
-    if info.get(_LIMIT) == milliseconds:
-        return
-    # What the server was told is not known if this fails.
-    info[_LIMIT] = None
-    cursor = pooled.cursor()
-    try:
-        cursor.execute(_limit_statement(connection, system, milliseconds))
-    finally:
-        cursor.close()
-    info[_LIMIT] = milliseconds
-
-
 def forget_unread_rows(connection: Connection) -> None:
     """Keep a MySQL driver from reading the remaining rows before it closes a connection."""
     driver: Any = connection.connection.driver_connection
@@ -281,20 +252,7 @@ def forget_unread_rows(connection: Connection) -> None:
     driver._result = None  # noqa: SLF001 - the drivers have no other way
 
 
-_LIMIT: Final = "moorage_limit"
-
-
-def _limit_statement(connection: Connection, system: str, milliseconds: int) -> str:
-    if system == "postgresql":
-        return f"SET statement_timeout = {milliseconds:d}"
-    if system == "sqlite":
-        return f"PRAGMA busy_timeout = {milliseconds:d}"
-    if getattr(connection.dialect, "is_mariadb", False):
-        return f"SET max_statement_time = {milliseconds / 1000:.3f}"
-    return f"SET max_execution_time = {milliseconds:d}"
-
-
-def _set_end(system: str, connection: Any, until: float) -> None:
+def set_end(system: str, connection: Any, until: float) -> None:
     """Set the time at which the database driver stops waiting."""
     if system == "postgresql":
         connection.until = until and until + _PATIENCE

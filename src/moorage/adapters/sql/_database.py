@@ -1,4 +1,4 @@
-"""A database with the connections of SQLAlchemy's pool, each under a time limit.
+"""A database with its connections, each under a time limit.
 
 Everything here is synchronous. An asynchronous connector runs it in a greenlet, in which the
 asynchronous drivers of SQLAlchemy suspend the task.
@@ -7,24 +7,23 @@ Laws:
 
 1. A connection is in autocommit mode, and a transaction begins and ends with statements of ours. So
    it is known at each moment whether a lost connection may have left something behind.
-2. A connection returns to the pool only if no transaction is open on it; otherwise it is closed.
+2. A connection is used again only if no transaction is open on it; otherwise it is closed.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
-from itertools import count
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, cast
 from uuid import UUID
 
 import attrs
-from sqlalchemy import Engine, event
+from sqlalchemy.exc import SQLAlchemyError
 
 from moorage.adapters.concurrency.forking import in_child
-from moorage.adapters.sql._connecting import Limits, end_waits_at, limit_statements
 from moorage.adapters.sql._driver_errors import judge
 from moorage.adapters.sql._expressions import executable_of
 from moorage.domain.connectors.pool_statistics import PoolStatistics
@@ -37,8 +36,9 @@ from moorage.errors import BulkheadFull, InvalidData, LocalFailure
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from sqlalchemy import Connection, CursorResult
+    from sqlalchemy import Connection, CursorResult, Engine
 
+    from moorage.adapters.sql._links import SqlLink, SqlLinks
     from moorage.adapters.sql.statements import Statement
 
 R = TypeVar("R")
@@ -48,8 +48,11 @@ _SCALARS: Final = frozenset(
 )
 
 _USUAL_PORTS: Final = {"postgresql": 5432, "mariadb": 3306, "mysql": 3306}
-_MOST_TARGETS: Final = 1_000
-"""The number of statements whose summaries are kept; those of others are made each time."""
+_MOST_STATEMENTS: Final = 1_000
+"""The number of statements whose driver's texts and summaries are kept."""
+
+_Written: TypeAlias = "tuple[str, tuple[str, ...] | None]"
+"""A text for the driver, and the order of its parameters; None if the driver takes their names."""
 
 
 class Session:
@@ -61,7 +64,7 @@ class Session:
         until: the end of the attempt, by the monotonic clock.
     """
 
-    __slots__ = ("connection", "database", "holder", "is_open", "phase", "until")
+    __slots__ = ("connection", "database", "holder", "is_open", "link", "phase", "until")
 
     connection: Connection
 
@@ -71,38 +74,38 @@ class Session:
         self.phase = SqlPhase.CONNECTING
         self.until = monotonic() + timeout
         self.is_open = False
+        self.link: SqlLink | None = None
 
     def open(self, *, is_limited: bool = True) -> None:
-        """Take a connection from the pool, and set its time limit."""
+        """Take a connection, and set its time limit."""
         database = self.database
         database.check_open()
-        database.limits.until = self.until
-        self.connection = database.engine.connect()
-        database.count_handed_out()
+        self.link = link = database.links.take(self.until)
+        self.connection = link.connection
         database.holders[self] = None
-        self.end_waits_at(self.until)
         seconds = server_time_limit(self.until - monotonic()) if is_limited else 0
-        limit_statements(self.connection, database.system, round(seconds * 1000))
+        link.limit_statements(round(seconds * 1000))
         self.phase = SqlPhase.UNDONE
 
     def end_waits_at(self, until: float) -> None:
-        """Set the deadline of the attempt, or of the next batch of a stream."""
+        """Set the deadline of the next batch of a stream."""
         self.until = until
-        database = self.database
-        end_waits_at(self.connection, database.system, until, is_async=database.is_async)
+        cast("SqlLink", self.link).end_waits_at(until)
 
     def close(self, *, broken: bool = False) -> None:
-        """Return the connection to the pool, or close it if it cannot be reused."""
-        self.database.holders.pop(self, None)
-        connection = getattr(self, "connection", None)
-        if connection is None:
+        """Keep the connection for the next operation, or close it if it cannot be reused."""
+        database, link = self.database, self.link
+        database.holders.pop(self, None)
+        if link is None:
             return
-        if (broken or self.is_open or self.database.is_closed) and not connection.invalidated:
-            connection.invalidate()
-        connection.close()
-        if self.database.is_closed:
-            # The connector was closed while this connection was on its way back to the pool.
-            self.database.close_idle()
+        self.link = None
+        if broken or self.is_open or link.connection.invalidated:
+            database.links.discard(link)
+        else:
+            database.links.give_back(link)
+        if database.is_closed:
+            # The connector was closed while this connection was on its way back.
+            database.close_idle()
 
     def run(
         self, statement: Statement, parameters: Mapping[str, Any], batch: int | None = None
@@ -110,14 +113,19 @@ class Session:
         """Execute a statement with checked parameters; with `batch`, as a stream of rows."""
         if not self.is_open and not statement.safe:
             self.phase = SqlPhase.SENT
-        executable, _, _ = prepared(statement)
-        result: CursorResult[Any] = self.connection.execute(
-            executable,
-            parameters,
-            execution_options=None
-            if batch is None
-            else {"stream_results": True, "max_row_buffer": batch},
-        )
+        options = None if batch is None else {"stream_results": True, "max_row_buffer": batch}
+        written = self.database.written(statement)
+        result: CursorResult[Any]
+        if written is None:
+            result = self.connection.execute(
+                prepared(statement)[0], parameters, execution_options=options
+            )
+        else:
+            text, order = written
+            values: Any = parameters if order is None else tuple([parameters[key] for key in order])
+            result = self.connection.exec_driver_sql(
+                text, values or None, execution_options=options
+            )
         if not self.is_open:
             self.phase = SqlPhase.UNDONE
         return result
@@ -180,39 +188,33 @@ class Session:
 class Database:
     """A SQLAlchemy engine with the counters of its connections."""
 
-    def __init__(
-        self, engine: Engine, system: str, limits: Limits, *, is_async: bool, maximum: int
-    ) -> None:
+    def __init__(self, engine: Engine, system: str, links: SqlLinks, *, maximum: int) -> None:
         self.engine = engine
         self.system = system
-        self.limits = limits
-        self.is_async = is_async and system != "sqlite"
+        self.links = links
         self.maximum = maximum
         self.is_closed = False
         self.holders: dict[Session, None] = {}
         self.waiting = 0
         self.server_version: str | None = None
-        self._created, self._handed_out = count(1), count(1)
-        self._created_count = self._handed_out_count = 0
         self._targets: dict[Statement, DatabaseTarget] = {}
-        event.listen(engine, "connect", self._count_created)
+        self._written: dict[Statement, _Written | None] = {}
         in_child(self, Database._start_afresh)
-
-    def _count_created(self, *_: object) -> None:
-        self._created_count = next(self._created)
 
     def _start_afresh(self) -> None:
         # The connections belong to the parent process, which goes on using them.
+        self.links.abandon()
+        for session in self.holders:
+            # A connection that was found lost just before the fork has nothing to detach.
+            with suppress(SQLAlchemyError):
+                session.connection.detach()
         self.engine.dispose(close=False)
         self.holders = {}
         self.waiting = 0
 
-    def count_handed_out(self) -> None:
-        """Count a connection that a caller got."""
-        self._handed_out_count = next(self._handed_out)
-
     def close_idle(self) -> None:
-        """Close the idle connections; those in use are returned to this pool later."""
+        """Close the idle connections; those in use are closed when they come back."""
+        self.links.close()
         self.engine.pool.dispose()
 
     def check_open(self) -> None:
@@ -221,6 +223,25 @@ class Database:
             raise LocalFailure(
                 "The connector is closed.", remedy="Perform operations before it is closed."
             )
+
+    def written(self, statement: Statement) -> _Written | None:
+        """Return a statement's text as the driver takes it; None if SQLAlchemy has to write it.
+
+        SQLAlchemy writes expressions, and texts whose lists of values vary in length.
+        """
+        try:
+            return self._written[statement]
+        except KeyError:
+            pass
+        written: _Written | None = None
+        executable, _, lists = prepared(statement)
+        if statement.text is not None and not lists:
+            compiled: Any = executable.compile(dialect=self.engine.dialect)
+            order = tuple(compiled.positiontup) if compiled.positional else None
+            written = compiled.string, order
+        if len(self._written) < _MOST_STATEMENTS:
+            self._written[statement] = written
+        return written
 
     def target(self, statements: tuple[Statement, ...]) -> DatabaseTarget:
         """Describe the database and statements of an operation for traces and metrics."""
@@ -241,7 +262,7 @@ class Database:
                 operation=summary.operation,
                 collection=summary.collection,
             )
-            if len(self._targets) < _MOST_TARGETS:
+            if len(self._targets) < _MOST_STATEMENTS:
                 self._targets[statement] = target
         return target
 
@@ -259,13 +280,12 @@ class Database:
         )
 
     def statistics(self) -> PoolStatistics:
-        """Return the statistics of SQLAlchemy's connection pool."""
-        pool: Any = self.engine.pool
-        idle = pool.checkedin() if hasattr(pool, "checkedin") else 0
+        """Return the statistics of the connections."""
+        links = self.links
         return PoolStatistics(
-            created=self._created_count,
-            reused=max(0, self._handed_out_count - self._created_count),
-            idle=idle,
+            created=links.created,
+            reused=max(0, links.taken - links.created),
+            idle=links.idle,
             active=len(self.holders),
             waiting=self.waiting,
             maximum=self.maximum,

@@ -13,15 +13,18 @@ import asyncio
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
+from math import inf
 from threading import BoundedSemaphore
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar, cast
 
 from sqlalchemy.util import greenlet_spawn
 
+from moorage.adapters.concurrency.forking import in_child
 from moorage.adapters.sql._connecting import Limits, make_engine
 from moorage.adapters.sql._database import Database, Session, many, prepared
 from moorage.adapters.sql._driver_errors import judge
+from moorage.adapters.sql._links import SqlLinks
 from moorage.adapters.sql.transactions import (
     AsyncRowStream,
     AsyncTransaction,
@@ -154,16 +157,22 @@ class _Connector:
             is_async=self._is_async,
             password=Secret(password) if isinstance(password, str) else password,
             tls=tls,
-            connections=connections,
             connect_timeout=connect_timeout,
-            lifetime=lifetime,
-            check_idle=check_idle,
             options=options or {},
             limits=limits,
         )
         self._is_memory = type(engine.pool).__name__ == "StaticPool"
+        links = SqlLinks(
+            engine,
+            limits,
+            system,
+            is_async=self._is_async and system != "sqlite",
+            # A database in memory is gone with its connection.
+            lifetime=inf if self._is_memory else lifetime,
+            checks_idle=check_idle,
+        )
         maximum = 1 if self._is_memory else connections
-        self.database = Database(engine, system, limits, is_async=self._is_async, maximum=maximum)
+        self.database = Database(engine, system, links, maximum=maximum)
         self._statements = {statement.name: statement for statement in statements}
 
     def __repr__(self) -> str:
@@ -266,6 +275,10 @@ class SqlConnector(_Connector):
     @refusing
     def __init__(self, url: Secret | str, **settings: Any) -> None:
         super().__init__(url, **settings)
+        self._start_afresh()
+        in_child(self, SqlConnector._start_afresh)
+
+    def _start_afresh(self) -> None:
         self._places = BoundedSemaphore(self.database.maximum)
 
     def query(
@@ -433,6 +446,10 @@ class AsyncSqlConnector(_Connector):
     @refusing
     def __init__(self, url: Secret | str, **settings: Any) -> None:
         super().__init__(url, **settings)
+        self._start_afresh()
+        in_child(self, AsyncSqlConnector._start_afresh)
+
+    def _start_afresh(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._places = asyncio.Semaphore(self.database.maximum)
 

@@ -1,0 +1,221 @@
+"""Connections of SQLAlchemy that stay open from one operation to the next.
+
+To borrow a connection from a pool of SQLAlchemy and to return it takes longer than all protections
+of a call. So the connector keeps the connections itself, and SQLAlchemy only opens and closes them.
+
+Laws:
+
+1. The connection that was returned last is used first, so that those not needed grow old.
+2. A connection is not used again if it has reached its lifetime, or was opened before the moment
+   at which another one turned out to be lost: a server that restarts breaks all of them.
+3. A forked child never uses or closes a connection of its parent.
+"""
+
+from __future__ import annotations
+
+from itertools import count
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final
+from weakref import finalize
+
+from moorage.adapters.sql._connecting import set_end
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine
+
+    from moorage.adapters.sql._connecting import Limits
+
+_INSTRUCTIONS: Final = 1000
+"""The number of instructions after which SQLite looks whether its time is over."""
+
+
+class SqlLink:
+    """An open connection to a database.
+
+    Attributes:
+        connection: SQLAlchemy's connection.
+        limit: the server's time limit for statements in milliseconds; None if it is not known.
+        opened: when it was opened, by the monotonic clock.
+    """
+
+    __slots__ = ("_driver", "_end", "_system", "connection", "limit", "opened")
+
+    def __init__(self, connection: Connection, system: str, *, is_async: bool) -> None:
+        self.connection = connection
+        self.limit: int | None = None
+        self.opened = monotonic()
+        self._system = None if is_async else system
+        self._driver: Any = connection.connection.driver_connection
+        if system == "sqlite":
+            self._end = end = _End()
+            self._driver.set_progress_handler(lambda: monotonic() > end.until, _INSTRUCTIONS)
+
+    def end_waits_at(self, until: float) -> None:
+        """Set the time at which the client stops waiting for the database's answer.
+
+        An asynchronous client is cancelled instead.
+        """
+        if self._system == "sqlite":
+            self._end.until = until
+        elif self._system is not None:
+            set_end(self._system, self._driver, until)
+
+    def limit_statements(self, milliseconds: int) -> None:
+        """Set the server's time limit for statements in milliseconds, if it has changed."""
+        if self.limit == milliseconds:
+            return
+        # What the server was told is not known if this fails.
+        self.limit = None
+        cursor = self.connection.connection.cursor()
+        try:
+            cursor.execute(limit_statement(self.connection.dialect, milliseconds))
+        finally:
+            cursor.close()
+        self.limit = milliseconds
+
+    def answers(self) -> bool:
+        """Return whether the server answers on this connection."""
+        dialect: Any = self.connection.dialect
+        try:
+            dialect.do_ping(self.connection.connection.dbapi_connection)
+        except Exception:  # noqa: BLE001 - whatever the reason, the connection cannot be used
+            return False
+        return True
+
+    def discard(self) -> None:
+        """Close the connection without waiting for the server."""
+        if not self.connection.invalidated:
+            self.connection.invalidate()
+        self.connection.close()
+
+
+class SqlLinks:
+    """The connections of a connector: it opens them, and keeps those that are idle.
+
+    Args:
+        engine: opens the connections.
+        limits: tells the engine how long it may take.
+        system: the kind of the database, such as "postgresql".
+        is_async: whether the driver is asynchronous.
+        lifetime: the seconds after which a connection is replaced.
+        checks_idle: whether the server is asked before each use if the connection still works.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        limits: Limits,
+        system: str,
+        *,
+        is_async: bool,
+        lifetime: float,
+        checks_idle: bool,
+    ) -> None:
+        self._engine = engine
+        self._limits = limits
+        self._system = system
+        self._is_async = is_async
+        self._lifetime = lifetime
+        self._checks_idle = checks_idle
+        self._lost_at = self._forked_at = 0.0
+        self._idle: list[SqlLink] = []
+        self._created, self._taken = count(1), count(1)
+        self.created = self.taken = 0
+        # SQLAlchemy warns of an asynchronous connection that is collected while it is lent.
+        finalize(self, _detach, self._idle)
+
+    @property
+    def idle(self) -> int:
+        """The number of idle connections."""
+        return len(self._idle)
+
+    def take(self, until: float) -> SqlLink:
+        """Return an idle connection, or open one, whose waits end at `until`."""
+        while (link := self._pop()) is not None:
+            link.end_waits_at(until)
+            if not self._checks_idle or self._answers(link):
+                self.taken = next(self._taken)
+                return link
+        self._limits.until = until
+        link = SqlLink(self._engine.connect(), self._system, is_async=self._is_async)
+        link.end_waits_at(until)
+        self.created = next(self._created)
+        self.taken = next(self._taken)
+        return link
+
+    def give_back(self, link: SqlLink) -> None:
+        """Keep a connection for the next operation."""
+        if link.opened > self._forked_at:
+            self._idle.append(link)
+
+    def discard(self, link: SqlLink) -> None:
+        """Close a connection that cannot be used again."""
+        if link.opened < self._forked_at:
+            return
+        if link.connection.invalidated:
+            self._lost_at = monotonic()
+        link.discard()
+
+    def close(self) -> None:
+        """Close the idle connections."""
+        while (link := _last_of(self._idle)) is not None:
+            link.connection.close()
+
+    def abandon(self) -> None:
+        """Forget all connections, which belong to the process that this one was forked from."""
+        self._forked_at = monotonic()
+        _detach(self._idle)
+
+    def _pop(self) -> SqlLink | None:
+        """Return the idle connection that was used last, without those that are too old."""
+        while (link := _last_of(self._idle)) is not None:
+            if link.opened > max(self._lost_at, monotonic() - self._lifetime):
+                return link
+            link.discard()
+        return None
+
+    def _answers(self, link: SqlLink) -> bool:
+        """Return whether the server answers on a connection, which is closed otherwise."""
+        answers = False
+        try:
+            answers = link.answers()
+        finally:
+            if not answers:
+                link.discard()
+        return answers
+
+
+class _End:
+    """The time at which a statement of SQLite ends, by the monotonic clock."""
+
+    __slots__ = ("until",)
+
+    def __init__(self) -> None:
+        self.until = 0.0
+
+
+def _last_of(links: list[SqlLink]) -> SqlLink | None:
+    """Remove and return the last connection; None if there is none. Other threads may do so too."""
+    try:
+        return links.pop()
+    except IndexError:
+        return None
+
+
+def _detach(links: list[SqlLink]) -> None:
+    """Take connections from SQLAlchemy, without sending anything."""
+    while (link := _last_of(links)) is not None:
+        link.connection.detach()
+
+
+def limit_statement(dialect: Any, milliseconds: int) -> str:
+    """Return the statement that sets a database's time limit for statements."""
+    match dialect.name:
+        case "postgresql":
+            return f"SET statement_timeout = {milliseconds:d}"
+        case "sqlite":
+            return f"PRAGMA busy_timeout = {milliseconds:d}"
+        case _ if dialect.is_mariadb:
+            return f"SET max_statement_time = {milliseconds / 1000:.3f}"
+        case _:
+            return f"SET max_execution_time = {milliseconds:d}"

@@ -1,0 +1,243 @@
+"""Connections of SQL connectors stay open between operations, and are replaced in time."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import warnings
+import weakref
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import make_url
+from sqlalchemy.exc import SAWarning
+
+from moorage.adapters.concurrency.forking import start_afresh
+from moorage.adapters.sql.statements import Query
+from moorage.domain.service.operation import OperationAttempt
+from moorage.errors import DeadlineExceeded
+from moorage.testing import TcpProxy
+from tests.adapters.sql.database_lab import (
+    INSERT,
+    LIST,
+    SERVERS,
+    SESSION,
+    Administrator,
+    Lab,
+    url_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from moorage.domain.connectors.pool_statistics import PoolStatistics
+
+each_server = pytest.mark.parametrize("system", SERVERS)
+
+
+def end_session(system: str, session: int) -> None:
+    """End a session of the server from another connection."""
+    administrator = Administrator(system)
+    ending = "SELECT pg_terminate_backend({})" if system == "postgresql" else "KILL {}"
+    administrator.ask(ending.format(session))
+    administrator.close()
+
+
+@pytest.fixture
+def opened() -> Generator[list[Any]]:
+    """Return a list of connections, which are closed at the end of the test."""
+    connections: list[Any] = []
+    yield connections
+    for connection in connections:
+        driver = getattr(connection, "driver_connection", connection)
+        driver.pgconn.finish() if hasattr(driver, "pgconn") else driver.close()
+
+
+def keep_driver_of(lab: Lab, opened: list[Any]) -> None:
+    """Add the driver's connection that the next operation uses to the list."""
+
+    def work(transaction: Any) -> int:
+        opened.append(transaction._session.link.connection.connection.driver_connection)  # noqa: SLF001 - no other way
+        return 0
+
+    async def work_async(transaction: Any) -> int:
+        return work(transaction)
+
+    function = work if lab.loop is None else work_async
+    lab.perform(lab.connector.transaction(function, name="look"))
+
+
+@each_server
+def test_one_caller_uses_one_connection(labs: Callable[..., Lab], system: str) -> None:
+    """A caller whose operations follow one another uses the same connection for all of them."""
+    lab = labs(system, connections=5)
+    sessions = {lab.session() for _ in range(20)}
+    statistics: PoolStatistics = lab.connector.statistics()
+
+    assert 1 == len(sessions)
+    assert (1, 1, 0) == (statistics.created, statistics.idle, statistics.active)
+    assert 20 == statistics.reused
+
+
+@each_server
+def test_refused_statement_leaves_the_connection(labs: Callable[..., Lab], system: str) -> None:
+    """A connection is used again after the database has refused a statement on it."""
+    lab = labs(system, connections=1)
+    session = lab.session()
+    lab.execute(INSERT, id=1, note="a")
+    with pytest.raises(Exception, match="insert"):
+        lab.execute(INSERT, id=1, note="b")
+
+    assert session == lab.session()
+    assert [(1, "a")] == [tuple(row) for row in lab.query(LIST)]
+
+
+@each_server
+def test_old_connection_is_replaced(labs: Callable[..., Lab], system: str) -> None:
+    """A connection that has reached its lifetime is closed, and another one is opened."""
+    lab = labs(system, connections=1, lifetime=0.0)
+    assert lab.session() != lab.session()
+    assert 1 == lab.connector.statistics().idle
+
+
+def test_database_in_memory_outlives_the_lifetime(labs: Callable[..., Lab]) -> None:
+    """A database in memory keeps its rows, whatever the lifetime of connections is."""
+    lab = labs("sqlite", lifetime=0.0)
+    lab.execute(INSERT, id=1, note="a")
+    assert [(1, "a")] == [tuple(row) for row in lab.query(LIST)]
+
+
+@each_server
+def test_working_idle_connection_is_kept(labs: Callable[..., Lab], system: str) -> None:
+    """With `check_idle=True`, a connection is kept after the deadline of its last operation."""
+    lab = labs(system, connections=1, check_idle=True)
+    end = monotonic() + 0.2
+    operation = lab.connector.query(SESSION[system])
+    ((first,),) = lab.finish(operation.perform(OperationAttempt(1, 0.2)))
+    while monotonic() < end:
+        lab.finish(asyncio.sleep(0.01)) if lab.loop is not None else None
+
+    assert first == lab.session()
+
+
+@each_server
+def test_check_of_a_silent_server_ends_in_time(mode: str, system: str) -> None:
+    """With `check_idle=True`, an operation whose server is silent fails at its deadline."""
+    url = make_url(url_of(system))
+    port = url.port or {"postgresql": 5432, "mariadb": 3306}[system]
+    with TcpProxy(url.host or "127.0.0.1", port) as proxy:
+        host, own_port = proxy.address
+        through = url.set(host=host, port=own_port).render_as_string(hide_password=False)
+        lab = Lab(system, mode, url=through, connections=1, check_idle=True)
+        session = lab.session()
+        proxy.withhold()
+        with pytest.raises(DeadlineExceeded):
+            lab.perform(lab.connector.query(SESSION[system]), timeout=0.5)
+        proxy.heal()
+
+        assert session != lab.session()
+        assert 0 == lab.connector.statistics().active
+        lab.close()
+
+
+@each_server
+def test_lost_connection_casts_doubt_on_the_others(labs: Callable[..., Lab], system: str) -> None:
+    """After one connection was found lost, those opened before it are not used any more."""
+    lab = labs(system, connections=2)
+
+    async def nested(transaction: Any) -> int:
+        operation = lab.connector.query(SESSION[system])
+        result = operation.perform(OperationAttempt(1, 30.0))
+        ((other,),) = result if lab.loop is None else await result
+        ((own,),) = await transaction.query(SESSION[system])
+        sessions.extend([other, own])
+        return 0
+
+    sessions: list[int] = []
+    lab.transaction(nested)
+    assert 2 == lab.connector.statistics().idle
+    end_session(system, sessions[1])
+
+    assert lab.session() not in sessions
+    assert (3, 1) == (lab.connector.statistics().created, lab.connector.statistics().idle)
+
+
+@each_server
+def test_child_forked_during_a_transaction(
+    labs: Callable[..., Lab], system: str, opened: list[Any]
+) -> None:
+    """A child forked during a transaction opens its own connection; its parent's stays open."""
+    lab = labs(system, connections=1)
+    keep_driver_of(lab, opened)
+    parents = lab.session()
+    children: list[int] = []
+
+    async def work(_: Any) -> None:
+        start_afresh()
+        operation = lab.connector.query(SESSION[system])
+        result = operation.perform(OperationAttempt(1, 5.0))
+        ((child,),) = result if lab.loop is None else await result
+        children.append(child)
+
+    lab.transaction(work)
+
+    assert [parents] != children
+    assert children == [lab.session()]
+    assert (0, 1) == (lab.connector.statistics().active, lab.connector.statistics().idle)
+
+
+@each_server
+def test_interrupted_child_leaves_its_parents_connection(
+    labs: Callable[..., Lab], system: str, opened: list[Any]
+) -> None:
+    """A child whose transaction is interrupted after the fork does not end its parent's session."""
+    lab = labs(system, connections=1)
+    keep_driver_of(lab, opened)
+    parents = lab.session()
+    administrator = Administrator(system)
+
+    interruption = KeyboardInterrupt if lab.loop is None else asyncio.CancelledError
+
+    async def work(_: Any) -> None:
+        start_afresh()
+        raise interruption
+
+    with pytest.raises(interruption):
+        lab.transaction(work)
+    is_there = {
+        "postgresql": f"SELECT 1 FROM pg_stat_activity WHERE pid = {parents}",
+        "mariadb": f"SELECT 1 FROM information_schema.processlist WHERE id = {parents}",
+    }
+
+    assert [(1,)] == administrator.ask(is_there[system])
+    administrator.close()
+    assert parents != lab.session()
+
+
+def test_forgotten_connector_is_collected_quietly(mode: str, opened: list[Any]) -> None:
+    """A connector that nobody closed is collected without a warning of SQLAlchemy."""
+    lab = Lab("postgresql", mode)
+    keep_driver_of(lab, opened)
+    loop, connector = lab.loop, weakref.ref(lab.connector)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", SAWarning)
+        del lab
+        gc.collect()
+    if loop is not None:
+        loop.close()
+
+    assert connector() is None
+    assert not opened[0].closed
+
+
+@each_server
+def test_names_may_be_repeated_in_a_statement(labs: Callable[..., Lab], system: str) -> None:
+    """A parameter may stand at several places, and a percent sign is a percent sign."""
+    lab = labs(system)
+    query = Query(
+        "SELECT 7 % 4 AS rest, CAST(:b AS char(1)) AS b, CAST(:a AS char(1)) AS a,"
+        " CAST(:b AS char(1)) AS again",
+        name="places",
+    )
+    assert [(3, "y", "x", "y")] == [tuple(row) for row in lab.query(query, a="x", b="y")]
