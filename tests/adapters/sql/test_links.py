@@ -127,9 +127,9 @@ def test_check_of_a_silent_server_ends_in_time(mode: str, system: str) -> None:
     url = make_url(url_of(system))
     port = url.port or {"postgresql": 5432, "mariadb": 3306}[system]
     with TcpProxy(url.host or "127.0.0.1", port) as proxy:
-        host, own_port = proxy.address
-        through = url.set(host=host, port=own_port).render_as_string(hide_password=False)
-        lab = Lab(system, mode, url=through, connections=1, check_idle=True)
+        host, proxy_port = proxy.address
+        proxied = url.set(host=host, port=proxy_port).render_as_string(hide_password=False)
+        lab = Lab(system, mode, url=proxied, connections=1, check_idle=True)
         session = lab.session()
         proxy.withhold()
         with pytest.raises(DeadlineExceeded):
@@ -150,8 +150,8 @@ def test_lost_connection_casts_doubt_on_the_others(labs: Callable[..., Lab], sys
         operation = lab.connector.query(SESSION[system])
         result = operation.perform(OperationAttempt(1, 30.0))
         ((other,),) = result if lab.loop is None else await result
-        ((own,),) = await transaction.query(SESSION[system])
-        sessions.extend([other, own])
+        ((session,),) = await transaction.query(SESSION[system])
+        sessions.extend([other, session])
         return 0
 
     sessions: list[int] = []

@@ -45,10 +45,11 @@ class SqlLink:
         self.limit: int | None = None
         self.opened = monotonic()
         self._system = None if is_async else system
-        self._driver: Any = connection.connection.driver_connection
+        driver: Any = connection.connection.driver_connection
+        self._driver = driver
         if system == "sqlite":
             self._end = end = _End()
-            self._driver.set_progress_handler(lambda: monotonic() > end.until, _INSTRUCTIONS)
+            driver.set_progress_handler(lambda: monotonic() > end.until, _INSTRUCTIONS)
 
     def end_waits_at(self, until: float) -> None:
         """Set the time at which the client stops waiting for the database's answer.
