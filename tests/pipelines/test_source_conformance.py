@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -12,12 +13,15 @@ import pytest
 from moorage import AsyncConnectorManager, RedisStreams, Secret, Service
 from moorage.adapters.messages.kafka import Kafka
 from moorage.adapters.messages.kafka_source import KafkaSource
+from moorage.adapters.messages.nats import Nats
+from moorage.adapters.messages.nats_source import NatsSource
 from moorage.adapters.messages.rabbitmq import RabbitMq
 from moorage.adapters.messages.rabbitmq_source import RabbitMqSource
 from moorage.adapters.redis_streams.source import RedisStreamsSource
 from moorage.testing import TcpProxy, name_of, source_conformance
 from tests.adapters.messages.rabbitmq_lab import Broker
 from tests.support.kafka_cluster import KafkaCluster
+from tests.support.nats_servers import PrivateNats
 from tests.support.redis_servers import PrivateRedis
 from tests.support.servers import rabbitmq_url
 
@@ -88,6 +92,30 @@ async def test_rabbitmq(check: source_conformance.Check, kind: str) -> None:
             interrupt=interrupting(proxy),
         )
         await check(subject)
+
+
+@pytest.fixture(scope="module")
+def nats_server() -> Generator[PrivateNats]:
+    """Yield a NATS server for these tests alone."""
+    with PrivateNats() as server:
+        yield server
+
+
+@CHECKS
+async def test_nats(check: source_conformance.Check, nats_server: PrivateNats) -> None:
+    """The NATS source passes the source conformance kit."""
+    subject = f"s-{uuid4().hex}"
+    await asyncio.to_thread(nats_server.add_stream, subject)
+    with TcpProxy("127.0.0.1", nats_server.port) as proxy:
+        host, port = proxy.address
+        settings = Nats(url=Secret(f"nats://{host}:{port}"))
+        await check(
+            source_conformance.SourceSubject(
+                make=lambda: NatsSource(settings, [subject], group="workers", ack_wait=1.0),
+                publish=publishing(Nats(url=Secret(nats_server.url)), subject),
+                interrupt=interrupting(proxy),
+            )
+        )
 
 
 @CHECKS

@@ -40,7 +40,7 @@ from moorage.domain.values.result import Result
 from moorage.errors import ConnectorError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from moorage.adapters.messages.nats import Nats
     from moorage.domain.messages.broker_address import BrokerAddress
@@ -136,6 +136,8 @@ class AsyncNatsLink:
         self._is_stuck = False
         self._gets_replies = True
         self._windows: dict[str, float | None] = {}
+        self._listener: Callable[[], None] | None = None
+        self._subscription: Any = None
         self.version: str | None = None
 
     async def begin(self, address: BrokerAddress, options: dict[str, Any], seconds: float) -> None:
@@ -218,6 +220,54 @@ class AsyncNatsLink:
             replies = await self._exchanged(items, until)
         return [self._result(item, reply) for item, reply in zip(items, replies, strict=True)]
 
+    async def listen(self, receive: Callable[[Any], None], end: Callable[[], None]) -> str:
+        """Receive messages at a new prefix of subjects, which is returned.
+
+        Args:
+            receive: called with each message.
+            end: called when the connection has ended, or when a right is missing.
+        """
+
+        async def on_message(message: Any) -> None:
+            receive(message)
+
+        self._listener = end
+        self._ended.add_done_callback(lambda _: end())
+        prefix: str = self._client.new_inbox()
+        # Messages beyond these limits would be dropped; requests limit what arrives.
+        self._subscription = await self._client.subscribe(
+            f"{prefix}.*", cb=on_message, pending_bytes_limit=0, pending_msgs_limit=0
+        )
+        return prefix
+
+    async def stop_listening(self) -> None:
+        """Let the server send nothing more, and receive what it has sent; never cancel this."""
+        with suppress(wrong.Error, TimeoutError):
+            await self._subscription.drain()
+
+    @property
+    def denied_subjects(self) -> frozenset[str]:
+        """The subjects, in lower case, to which the user may not publish."""
+        return frozenset(self._denials)
+
+    async def send(self, subject: str, payload: bytes, reply: str = "") -> None:
+        """Send a message without waiting for an acknowledgement."""
+        try:
+            await self._client.publish(subject, payload, reply=reply)
+        except wrong.Error:
+            raise publish_error(PublishFault.UNSENT, RULES) from None
+
+    async def request_all(
+        self, requests: Sequence[tuple[str, bytes]], until: float
+    ) -> list[tuple[str | None, bytes] | PublishFault]:
+        """Send requests, each a subject and a payload, and return their replies or faults.
+
+        A reply is a status, with which the server itself answers, and a content.
+        """
+        replies = [await self._request(subject, payload, {}) for subject, payload in requests]
+        await self._wait(replies, until)
+        return [_answer(reply) for reply in replies]
+
     async def leave(self, timeout: float) -> None:
         """Close the connection to NATS and let its client finish."""
         with suppress(TimeoutError, OSError, wrong.Error):
@@ -293,9 +343,7 @@ class AsyncNatsLink:
     ) -> dict[str, Any] | PublishFault:
         """Return the reply to a request to JetStream's own API, or the reason there is none."""
         payload = b"" if body is None else dumps(body).encode()
-        reply = await self._request(f"{self._settings.api}.{command}", payload, {})
-        await self._wait([reply], until)
-        answer = _answer(reply)
+        [answer] = await self.request_all([(f"{self._settings.api}.{command}", payload)], until)
         if isinstance(answer, PublishFault):
             return answer
         status, data = answer
@@ -339,6 +387,8 @@ class AsyncNatsLink:
         if action == "publish":
             self._denials[subject] = self._denials.get(subject, 0) + 1
             self._settle_denied(subject)
+            if self._listener is not None:
+                self._listener()
         else:
             self._gets_replies = False
 

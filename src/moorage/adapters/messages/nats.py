@@ -23,9 +23,11 @@ from moorage.domain.secrets.secret import Secret, as_secret
 from moorage.domain.values.durations import if_given, is_count, is_seconds, plain
 from moorage.domain.values.patterns import late_pattern
 from moorage.errors import ConfigurationError
+from moorage.ports.connector import KindSource
 
 if TYPE_CHECKING:
     from moorage.adapters.messages._nats_links import AsyncNatsLink, NatsLink
+    from moorage.adapters.messages.nats_source import NatsSource
     from moorage.domain.messages.broker_address import BrokerAddress
     from moorage.domain.messages.broker_rules import BrokerRules
 
@@ -190,5 +192,40 @@ class Nats(BrokerSettings):
         return AsyncSharedLink(partial(connect_nats_async, self))
 
 
-NATS: Final = broker_kind("nats", Nats)
+@attrs.frozen(kw_only=True)
+class NatsOptions:
+    """The options of a source that reads streams of NATS JetStream.
+
+    Attributes:
+        subjects: the subjects, which may have the wildcards "*" and ">".
+        group: the name of the group of workers, which share the messages.
+        start: the messages with which a new consumer begins: "all" or "new".
+        ack_wait: the seconds after which a message that nobody has acknowledged or extended is
+            delivered again.
+        max_deliveries: how often a message is delivered at most; by default there is no limit.
+        max_unacknowledged: the number of messages of a consumer that all workers together have read
+            and not acknowledged, at most.
+        exclusive: whether a consumer delivers to one worker at a time, which needs NATS 2.11.
+        discover_every: the seconds between two searches for new streams with the subjects.
+    """
+
+    subjects: tuple[str, ...] = attrs.field(validator=attrs.validators.min_len(1))
+    group: str = attrs.field(validator=attrs.validators.min_len(1))
+    start: str = "all"
+    ack_wait: float = attrs.field(default=30.0, converter=plain, validator=is_seconds)
+    max_deliveries: int | None = attrs.field(default=None, validator=if_given(is_count))
+    max_unacknowledged: int = attrs.field(default=1_000, validator=is_count)
+    exclusive: bool = False
+    discover_every: float = attrs.field(default=60.0, converter=plain, validator=is_seconds)
+
+
+def _source(server: Nats, options: NatsOptions) -> NatsSource:
+    from moorage.adapters.messages.nats_source import (  # noqa: PLC0415 - only pipelines need it
+        NatsSource,
+    )
+
+    return NatsSource(server, **attrs.asdict(options, recurse=False))
+
+
+NATS: Final = broker_kind("nats", Nats, KindSource(options=NatsOptions, build=_source))
 """The kind of connectors named "nats" in a configuration."""

@@ -1,0 +1,486 @@
+"""A connection that receives messages of durable consumers of NATS JetStream, with nats-py.
+
+Laws:
+
+1. A consumer has at most one request for messages under way. Its messages are kept in memory until
+   a poll takes them, also if nobody polls any more.
+2. Deliveries outlive the connection: they can be acknowledged over another one.
+3. Nothing that was delivered is left to its timeout when the source closes: the server ends the
+   requests first, and what arrived is given back then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from json import dumps
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.domain.messages.nats import RULES
+from moorage.domain.messages.nats_consumers import (
+    NO_CONSUMER,
+    api_error,
+    can_pin,
+    consumer_differs,
+    consumer_name,
+    ends_consumer,
+    error_code,
+    has_wildcards,
+    missing_right,
+    names_in,
+    no_pinning,
+    no_stream,
+    overlap,
+    read_answer,
+    read_delivery,
+    record_of,
+    unavailable,
+)
+from moorage.domain.messages.publish_failures import PublishFault
+from moorage.domain.messages.read_failures import read_error
+from moorage.domain.secrets.frames import bare
+from moorage.errors import ConfigurationError, ConnectorError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from moorage.adapters.messages._nats_links import AsyncNatsLink
+    from moorage.domain.messages.nats_consumers import ConsumerSettings, Delivery
+    from moorage.domain.pipelines.records import Offset, Partition, SinkRecord
+    from moorage.ports.pipelines import PollLimits
+
+_ACKNOWLEDGE: Final = b"+ACK"
+_GIVE_BACK: Final = b"-NAK"
+_PROGRESS: Final = b"+WPI"
+
+_PATIENCE: Final = 10.0
+"""Seconds in which the server must answer."""
+
+_CLOSING: Final = 0.2
+"""Seconds of each step of closing: to end the requests, to give back, and to leave."""
+
+_MOMENT: Final = 0.001
+"""Seconds of a request that makes the server look at the others."""
+
+_LONGEST: Final = 30.0
+"""Seconds of a request for messages at most."""
+
+_SHORTEST: Final = 0.1
+"""Seconds of a request for messages at least; what comes too late for a poll is for the next."""
+
+_REST: Final = 0.5
+"""Seconds without a request after the server refused one."""
+
+_ATTEMPTS: Final = 5
+"""Attempts to replace a consumer that other workers create at the same time."""
+
+_PIN: Final = "Nats-Pin-Id"
+_HEARTBEAT: Final = "100"
+_EXPIRED: Final = "408"
+_OTHER_PIN: Final = "423"
+_NO_RESPONDERS: Final = "503"
+
+_USUAL_SIZE: Final = 1_000
+"""The bytes of a payload that are assumed before the first message is read."""
+
+
+class Deliveries:
+    """The messages that were delivered and are not settled.
+
+    Attributes:
+        waiting: the records that no poll has taken, by the streams and the positions in them.
+    """
+
+    def __init__(self) -> None:
+        self.waiting: dict[tuple[str, int], SinkRecord] = {}
+        self._replies: dict[tuple[str, int], tuple[tuple[str, str], str]] = {}
+        self._size = _USUAL_SIZE
+
+    def add(self, delivery: Delivery, message: Any) -> None:
+        """Add a delivered message; one that is not settled gets its newest acknowledgement only."""
+        key = delivery.stream, delivery.sequence
+        if key not in self._replies:
+            record = record_of(message.subject, message.data, message.headers or {}, delivery)
+            self._size = max(1, len(record.payload), self._size // 2)
+            self.waiting[key] = record
+        self._replies[key] = (delivery.stream, delivery.consumer), message.reply
+
+    def room(self, limits: PollLimits) -> int:
+        """Return the number of messages to request for a poll."""
+        return max(1, min(limits.records, limits.size // self._size))
+
+    def take(self, limits: PollLimits) -> list[SinkRecord]:
+        """Return waiting records within limits, and remove them."""
+        records: list[SinkRecord] = []
+        size = 0
+        while self.waiting and len(records) < limits.records and size < limits.size:
+            record = self.waiting.pop(next(iter(self.waiting)))
+            size += len(record.payload)
+            records.append(record)
+        return records
+
+    def replies(self, records: Iterable[SinkRecord]) -> list[list[str]]:
+        """Return the subjects of the acknowledgements of records, in order, by consumer."""
+        return _by_consumer(filter(None, (self._replies.get(_key(record)) for record in records)))
+
+    def all_replies(self) -> list[list[str]]:
+        """Return the subjects of all acknowledgements in the order of the streams, by consumer."""
+        return _by_consumer(reply for _, reply in sorted(self._replies.items()))
+
+    def settle(self, records: Iterable[SinkRecord]) -> None:
+        """Forget records that are acknowledged or given back."""
+        for record in records:
+            self._replies.pop(_key(record), None)
+
+    def forget(self, stream: str, consumer: str) -> None:
+        """Forget the deliveries of a consumer, whose position moves."""
+        gone = [key for key, (place, _) in self._replies.items() if place == (stream, consumer)]
+        for key in gone:
+            del self._replies[key]
+            self.waiting.pop(key, None)
+
+
+def _key(record: SinkRecord) -> tuple[str, int]:
+    return str(record.partition), int(record.offset or 0)
+
+
+def _by_consumer(replies: Iterable[tuple[tuple[str, str], str]]) -> list[list[str]]:
+    subjects: dict[tuple[str, str], list[str]] = {}
+    for place, subject in replies:
+        subjects.setdefault(place, []).append(subject)
+    return list(subjects.values())
+
+
+@attrs.define
+class _Consumer:
+    """A durable consumer that is read.
+
+    Attributes:
+        stream: its stream.
+        name: its name.
+        subject: the subject that it reads, which may have wildcards.
+        token: the end of the subject to which the server sends the messages of the request under
+            way; None if there is no request.
+        missing: the number of messages that this request may still bring.
+        until: the time at which the server must have ended the request, or the rest after one.
+        pin: the id with which the server recognises the worker that it delivers to.
+    """
+
+    stream: str
+    name: str
+    subject: str
+    token: str | None = None
+    missing: int = 0
+    until: float = 0.0
+    pin: str | None = None
+
+
+class NatsReader:
+    """A connection to NATS that receives messages of durable consumers.
+
+    Args:
+        link: the connection.
+        api: the prefix of the subjects of JetStream's API.
+        stream: the only stream that is read; None for all that store the subjects.
+        subjects: the subjects.
+        settings: the settings of the consumers.
+        discover_every: the seconds between two searches for new streams.
+        deliveries: the messages that were delivered and are not settled.
+    """
+
+    def __init__(
+        self,
+        link: AsyncNatsLink,
+        api: str,
+        stream: str | None,
+        subjects: Sequence[str],
+        settings: ConsumerSettings,
+        discover_every: float,
+        deliveries: Deliveries,
+    ) -> None:
+        self._link = link
+        self._prefix = api
+        self._stream = stream
+        self._subjects = subjects
+        self._settings = settings
+        self._discover_every = discover_every
+        self._deliveries = deliveries
+        self._consumers: dict[tuple[str, str], _Consumer] = {}
+        self._arrived = asyncio.Event()
+        self._failure: ConnectorError | None = None
+        self._inbox = ""
+        self._count = 0
+        self._next_discovery = 0.0
+
+    async def begin(self) -> None:
+        """Find the consumers, create those that are missing, and prepare to receive."""
+        if self._settings.exclusive and not can_pin(self._link.version):
+            raise no_pinning(self._link.version)
+        self._inbox = await self._link.listen(self._receive, self._arrived.set)
+        await self._discover()
+        known = {subject for _, subject in self._consumers}
+        for subject in self._subjects:
+            if subject not in known and not has_wildcards(subject):
+                raise no_stream(subject)
+
+    async def poll(self, limits: PollLimits) -> list[SinkRecord]:
+        """Return messages that have arrived, or the first that arrive."""
+        until = monotonic() + limits.wait
+        waiting = self._deliveries.waiting
+        if monotonic() >= self._next_discovery:
+            await self._discover()
+        is_late = False
+        while not waiting:
+            self._check()
+            if is_late:
+                return []
+            wake = await self._request(self._deliveries.room(limits), until)
+            self._arrived.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(max(0.0, min(wake, until) - monotonic())):
+                    await self._arrived.wait()
+            is_late = monotonic() >= until
+        return self._deliveries.take(limits)
+
+    async def _request(self, count: int, until: float) -> float:
+        """Request messages of the consumers without a request; return when to look again."""
+        now = monotonic()
+        wake = until
+        for consumer in self._consumers.values():
+            if consumer.until <= now:
+                await self._pull(consumer, count, self._lifetime(until - now))
+            wake = min(wake, consumer.until)
+        return wake
+
+    def _lifetime(self, wait: float) -> float:
+        """Return the seconds of a request, which a poll waits for so long."""
+        return max(_SHORTEST, min(_LONGEST, self._settings.ack_wait / 2, wait))
+
+    async def _pull(self, consumer: _Consumer, count: int, seconds: float) -> None:
+        self._count += 1
+        consumer.token = token = str(self._count)
+        consumer.missing = count
+        consumer.until = monotonic() + seconds + _PATIENCE
+        body: dict[str, Any] = {"batch": count, "expires": round(seconds * 1_000_000_000)}
+        if self._settings.exclusive:
+            body |= {"group": self._settings.group}
+            body |= {} if consumer.pin is None else {"id": consumer.pin}
+        await self._link.send(
+            f"{self._prefix}.CONSUMER.MSG.NEXT.{consumer.stream}.{consumer.name}",
+            dumps(body).encode(),
+            f"{self._inbox}.{token}",
+        )
+
+    def _receive(self, message: Any) -> None:
+        """Keep a message, or note the status that ends a request."""
+        delivery = read_delivery(message.reply)
+        if delivery is None:
+            self._note(message.subject, message.headers or {})
+            return
+        self._deliveries.add(delivery, message)
+        for consumer in self._consumers.values():
+            if (consumer.stream, consumer.name) == (delivery.stream, delivery.consumer):
+                consumer.pin = (message.headers or {}).get(_PIN, consumer.pin)
+                consumer.missing -= 1
+                if not consumer.missing:
+                    consumer.token, consumer.until = None, 0.0
+        self._arrived.set()
+
+    def _note(self, subject: str, headers: dict[str, str]) -> None:
+        """Note the status that ends a request; that of an earlier one means nothing."""
+        status, token = headers.get("Status"), subject.rpartition(".")[2]
+        for consumer in self._consumers.values():
+            if consumer.token == token and status != _HEARTBEAT:
+                consumer.token, consumer.until = None, 0.0
+                if status == _OTHER_PIN:
+                    consumer.pin = None
+                elif status == _NO_RESPONDERS or ends_consumer(headers.get("Description", "")):
+                    self._failure = unavailable(consumer.name)
+                elif status != _EXPIRED:
+                    consumer.until = monotonic() + _REST
+                self._arrived.set()
+
+    def _check(self) -> None:
+        """Raise the failure of the connection, of a consumer, or of a missing right."""
+        if self._failure is not None:
+            raise bare(self._failure)
+        if self._link.denied_subjects:
+            raise missing_right(self._link.denied_subjects)
+        if not self._link.is_connected():
+            raise read_error(PublishFault.LOST, RULES)
+
+    async def acknowledge(self, records: Sequence[SinkRecord]) -> None:
+        """Acknowledge records, and wait until the server has done so."""
+        await self._settle(records, _ACKNOWLEDGE)
+
+    async def give_back(self, records: Sequence[SinkRecord]) -> None:
+        """Give records back, not to a request of this source, and wait until the server agrees."""
+        if records:
+            await self._end_requests(monotonic() + _PATIENCE)
+            await self._settle(records, _GIVE_BACK)
+
+    async def _settle(self, records: Sequence[SinkRecord], word: bytes) -> None:
+        self._check()
+        await self._tell(self._deliveries.replies(records), word, _PATIENCE)
+        self._deliveries.settle(records)
+
+    async def _tell(self, replies: Iterable[Sequence[str]], word: bytes, seconds: float) -> None:
+        """Send a word for each delivery; the server answers the last one of each consumer."""
+        lasts: list[tuple[str, bytes]] = []
+        for subjects in replies:
+            for subject in subjects[:-1]:
+                await self._link.send(subject, word)
+            lasts.append((subjects[-1], word))
+        for answer in await self._link.request_all(lasts, monotonic() + seconds):
+            if isinstance(answer, PublishFault):
+                raise read_error(answer, RULES)
+            if answer[0] is not None:
+                raise unavailable(self._settings.group)
+
+    async def extend(self, records: Sequence[SinkRecord]) -> None:
+        """Keep the server from delivering records again, also those that no poll has taken."""
+        self._check()
+        waiting = [*records, *self._deliveries.waiting.values()]
+        for subjects in self._deliveries.replies(waiting):
+            for subject in subjects:
+                await self._link.send(subject, _PROGRESS)
+        if self._settings.exclusive:
+            # A worker that requests nothing for some time would lose the consumer to another.
+            await self._request(1, monotonic() + self._settings.ack_wait)
+
+    async def seek(self, place: Partition, offset: Offset) -> None:
+        """Replace a consumer by one of the same name that begins after a position."""
+        subject, stream = place
+        found = (
+            consumer
+            for consumer in self._consumers.values()
+            if consumer.stream == stream and overlap(consumer.subject, subject)
+        )
+        consumer = next(found, None)
+        if consumer is None or not str(offset).isdecimal():
+            raise ConfigurationError(
+                f"The source reads no position {offset!r} of {subject!r} in the stream {stream!r}.",
+                path="offset",
+                remedy="Give the subject, the stream and the position of a record that it read.",
+            )
+        config = self._settings.config(consumer.name, consumer.subject, int(offset))
+        code: int | None = None
+        for _ in range(_ATTEMPTS):
+            await self._api("DELETE", consumer.stream, consumer.name)
+            code = error_code(await self._create(consumer.stream, consumer.name, config))
+            if code is None:
+                break
+        else:
+            # Another worker creates it with the old settings each time.
+            raise api_error(code or 0, consumer.stream, consumer.name)
+        consumer.token, consumer.until = None, 0.0
+        self._deliveries.forget(consumer.stream, consumer.name)
+
+    async def _end_requests(self, until: float) -> None:
+        """Have the server end all requests, and keep what it has sent.
+
+        A server notices that nobody listens for a request any more when it has a message for it.
+        Some versions deliver this message again only after `ack_wait`. Another short request makes
+        the server look at once, without a message.
+        """
+        pulling = [item for item in self._consumers.values() if item.token is not None]
+        if not pulling:
+            return
+        # nats-py stops reading if this is cancelled.
+        listening = asyncio.ensure_future(self._link.stop_listening())
+        await asyncio.wait({listening}, timeout=until - monotonic())
+        if not listening.done():
+            raise read_error(PublishFault.TIMEOUT, RULES)
+        self._inbox = await self._link.listen(self._receive, self._arrived.set)
+        for consumer in pulling:
+            await self._pull(consumer, 1, _MOMENT)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(until - monotonic()):
+                while any(item.token is not None for item in pulling):
+                    self._check()
+                    self._arrived.clear()
+                    await self._arrived.wait()
+
+    async def end(self, *, gives_back: bool) -> None:
+        """Close the connection.
+
+        Args:
+            gives_back: whether all deliveries are given back before.
+        """
+        until = monotonic() + _CLOSING
+        try:
+            if self._link.is_connected():
+                with suppress(ConnectorError):
+                    await self._end_requests(until)
+                    if gives_back:
+                        await self._tell(self._deliveries.all_replies(), _GIVE_BACK, _CLOSING)
+            await self._link.leave(_CLOSING)
+        finally:
+            self._link.close()
+
+    async def _discover(self) -> None:
+        """Find streams with the subjects, and prepare their consumers."""
+        for subject in self._subjects:
+            name = consumer_name(self._settings.group, subject)
+            for stream in await self._streams(subject):
+                if (stream, subject) not in self._consumers:
+                    await self._prepare(stream, name, subject)
+                    self._consumers[stream, subject] = _Consumer(stream, name, subject)
+        self._next_discovery = monotonic() + self._discover_every
+
+    async def _streams(self, subject: str) -> list[str]:
+        if self._stream is not None:
+            return [self._stream]
+        names: list[str] = []
+        while True:
+            body = {"subject": subject, "offset": len(names)}
+            answer = await self._ask("STREAM.NAMES", body)
+            code = error_code(answer)
+            if code is not None:
+                raise api_error(code, subject, self._settings.group)
+            page = names_in(answer)
+            names += page
+            if not page or len(names) >= answer.get("total", 0):
+                return names
+
+    async def _prepare(self, stream: str, name: str, subject: str) -> None:
+        """Create a consumer if it is missing, and update one with other settings."""
+        answer = await self._api("INFO", stream, name)
+        config: Any = answer.get("config")
+        changeable = self._settings.changeable()
+        if error_code(answer) == NO_CONSUMER:
+            config = self._settings.config(name, subject)
+        elif error_code(answer) is None and isinstance(config, dict):
+            setting = self._settings.difference(name, subject, config)
+            if setting is not None:
+                raise consumer_differs(stream, name, setting)
+            if all(config.get(field) == value for field, value in changeable.items()):
+                return
+            config |= changeable
+        else:
+            raise api_error(error_code(answer) or 0, stream, name)
+        code = error_code(await self._create(stream, name, config))
+        if code is not None:
+            raise api_error(code, stream, name)
+
+    async def _create(self, stream: str, name: str, config: dict[str, Any]) -> dict[str, Any]:
+        body = {"stream_name": stream, "config": config}
+        return await self._ask(f"CONSUMER.DURABLE.CREATE.{stream}.{name}", body)
+
+    async def _api(self, action: str, stream: str, name: str) -> dict[str, Any]:
+        return await self._ask(f"CONSUMER.{action}.{stream}.{name}", None)
+
+    async def _ask(self, command: str, body: dict[str, Any] | None) -> dict[str, Any]:
+        """Return the reply to a request to JetStream's API, which may report an error."""
+        payload = b"" if body is None else dumps(body).encode()
+        subject = f"{self._prefix}.{command}"
+        [answer] = await self._link.request_all([(subject, payload)], monotonic() + _PATIENCE)
+        if answer is PublishFault.PERMISSION:
+            raise missing_right([subject])
+        if isinstance(answer, PublishFault):
+            raise read_error(answer, RULES)
+        status, data = answer
+        return {"error": {"code": 503}} if status is not None else read_answer(data)

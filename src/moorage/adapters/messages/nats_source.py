@@ -1,0 +1,170 @@
+"""A source of records from streams of NATS JetStream, with durable pull consumers.
+
+Laws:
+
+1. A message is acknowledged only by `commit`. Until then it is delivered again: at once if the
+   source gave it back or closed, and otherwise when nobody has extended it for `ack_wait` seconds.
+2. Deliveries outlive the connection, so that a reconnected source commits what it read before.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from moorage.domain.messages.nats import RULES
+from moorage.domain.messages.nats_consumers import (
+    STARTS,
+    ConsumerSettings,
+    checked_group,
+    checked_subjects,
+)
+from moorage.domain.messages.publish_failures import PublishFault
+from moorage.domain.messages.read_failures import read_error
+from moorage.domain.secrets.frames import careful
+from moorage.domain.values.durations import count, seconds
+from moorage.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import timedelta
+
+    from moorage.adapters.messages._nats_reader import Deliveries, NatsReader
+    from moorage.adapters.messages.nats import Nats
+    from moorage.domain.pipelines.records import Offset, Partition, SinkRecord
+    from moorage.ports.pipelines import PollLimits, Revocation
+
+
+@careful
+class NatsSource:
+    """A source that reads streams of NATS JetStream with durable pull consumers.
+
+    The workers of a group share the messages among them, without an order between workers. Each
+    subject of the source has a durable consumer of its own in each stream that stores it, named
+    after the group and the subject. Consumers that do not exist are created. Messages of one worker
+    keep their order in each stream, until one of them is delivered again.
+
+    Args:
+        settings: the server. Its `stream` is the only stream that is read; by default all are whose
+            messages have the subjects.
+        subjects: the subjects, which may have the wildcards "*" and ">". A subject without wildcards
+            must have a stream.
+        group: the name of the group of workers.
+        start: the messages with which a new consumer begins: "all" or "new".
+        ack_wait: the seconds after which a message that nobody has acknowledged or extended is
+            delivered again.
+        max_deliveries: how often a message is delivered at most; None for no limit. A message
+            beyond the limit stays in its stream, and no worker sees it any more.
+        max_unacknowledged: the number of messages of a consumer that all workers together have read
+            and not acknowledged, at most. With 1 the group keeps the order of each subject.
+        exclusive: whether a consumer delivers to one worker at a time, and to the next when that
+            one ends or is silent for `ack_wait` seconds. It needs NATS 2.11.
+        discover_every: the seconds between two searches for new streams with the subjects.
+    """
+
+    commits: Literal["each", "prefix"] = "each"
+
+    def __init__(
+        self,
+        settings: Nats,
+        subjects: Sequence[str],
+        *,
+        group: str,
+        start: str = "all",
+        ack_wait: float | timedelta = 30.0,
+        max_deliveries: int | None = None,
+        max_unacknowledged: int = 1_000,
+        exclusive: bool = False,
+        discover_every: float | timedelta = 60.0,
+    ) -> None:
+        if start not in STARTS:
+            raise ConfigurationError(
+                f"{start!r} is not a possible value of 'start'.",
+                path="start",
+                remedy=f"Give one of {', '.join(map(repr, STARTS))}.",
+            )
+        if max_deliveries is not None:
+            count(max_deliveries, "max_deliveries")
+        count(max_unacknowledged, "max_unacknowledged")
+        self.subjects = checked_subjects(subjects)
+        self.group = checked_group(group)
+        self._settings = settings
+        self._consumers = ConsumerSettings(
+            group=group,
+            start=start,
+            ack_wait=seconds(ack_wait, "ack_wait"),
+            max_deliveries=max_deliveries,
+            max_unacknowledged=max_unacknowledged,
+            exclusive=exclusive,
+        )
+        self._discover_every = seconds(discover_every, "discover_every")
+        self.extend_every: float | None = self._consumers.ack_wait / 3
+        self._deliveries: Deliveries | None = None
+        self._reader: NatsReader | None = None
+
+    async def open(self, _: Revocation, /) -> None:
+        """Connect to NATS, and create the consumers that do not exist."""
+        from moorage.adapters.messages._nats_links import (  # noqa: PLC0415 - only some need it
+            connect_nats_async,
+        )
+        from moorage.adapters.messages._nats_reader import (  # noqa: PLC0415 - only some need it
+            Deliveries,
+            NatsReader,
+        )
+
+        await self._disconnect(gives_back=False)
+        if self._deliveries is None:
+            self._deliveries = Deliveries()
+        link = await connect_nats_async(self._settings, self._settings.connect_timeout)
+        self._reader = NatsReader(
+            link,
+            self._settings.api,
+            self._settings.stream,
+            self.subjects,
+            self._consumers,
+            self._discover_every,
+            self._deliveries,
+        )
+        try:
+            await self._reader.begin()
+        except BaseException:
+            await self._disconnect(gives_back=False)
+            raise
+
+    async def poll(self, limits: PollLimits, /) -> list[SinkRecord]:
+        """Return messages of the consumers, in the order of each stream."""
+        return await self._connected().poll(limits)
+
+    async def commit(self, records: Sequence[SinkRecord], /) -> None:
+        """Acknowledge messages, and wait until the server has noted the acknowledgements."""
+        await self._connected().acknowledge(records)
+
+    async def release(self, records: Sequence[SinkRecord], /) -> None:
+        """Have messages delivered again at once, to this worker or another."""
+        await self._connected().give_back(records)
+
+    async def extend(self, records: Sequence[SinkRecord], /) -> None:
+        """Keep the server from delivering messages to other workers."""
+        await self._connected().extend(records)
+
+    async def seek(self, partition: Partition, offset: Offset, /) -> None:
+        """Make the group continue after a position, with all messages of the source's subject.
+
+        JetStream cannot move a consumer. It is deleted and created again, so that messages which
+        workers are processing may be delivered again.
+        """
+        await self._connected().seek(partition, offset)
+
+    async def close(self) -> None:
+        """Have all unacknowledged messages delivered again at once, and disconnect."""
+        await self._disconnect(gives_back=True)
+        self._deliveries = None
+
+    async def _disconnect(self, *, gives_back: bool) -> None:
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            await reader.end(gives_back=gives_back)
+
+    def _connected(self) -> NatsReader:
+        if self._reader is None:
+            raise read_error(PublishFault.LOST, RULES)
+        return self._reader

@@ -1,0 +1,362 @@
+"""Durable consumers of NATS JetStream: their names and settings, and what they deliver.
+
+Laws:
+
+1. The position of a message in its stream identifies it, however often it is delivered.
+2. A status that ends one request for messages says nothing about the consumer, except those of a
+   consumer that does not exist any more.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from hashlib import sha256
+from json import loads
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import attrs
+
+from moorage.domain.messages.broker_rules import KEY_HEADER
+from moorage.domain.messages.nats import CONTENT_TYPE, MESSAGE_ID, RULES, STREAM_RULES
+from moorage.domain.messages.publish_failures import PublishFault
+from moorage.domain.messages.read_failures import read_error
+from moorage.domain.pipelines.records import SinkRecord
+from moorage.domain.values.json_text import is_object
+from moorage.domain.values.patterns import late_pattern
+from moorage.errors import ConfigurationError, ConnectionFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from moorage.errors import ConnectorError
+
+STARTS: Final = ("all", "new")
+"""The messages with which a new consumer can begin, in NATS's words."""
+
+NO_CONSUMER: Final = 10014
+"""The code for a consumer that does not exist."""
+
+IN_USE: Final = 10148
+"""The code for a consumer that exists with other settings."""
+
+_NO_STREAM: Final = 10059
+_DIFFERS: Final = frozenset({10012, 10013, 10105, IN_USE})
+_TEMPORARY: Final = frozenset({503, 10008, 10009, 10023, 10028, 10047, 10118})
+_NO_JETSTREAM: Final = frozenset({10035, 10039, 10076})
+
+_TOKEN: Final = r"[^\s\x00-\x20\x7f.*>]+"  # noqa: S105 - a part of a subject
+_FILTER: Final = late_pattern(rf"(?!\$)(?:(?:{_TOKEN}|\*)\.)*(?:{_TOKEN}|\*|>)")
+_NAME: Final = late_pattern(r"[A-Za-z0-9_-]{1,64}")
+_NANOSECONDS: Final = 1_000_000_000
+_GONE: Final = ("consumer deleted", "consumer is push based", "no responders")
+_ACK_PREFIX: Final = ["$JS", "ACK"]
+
+
+class Delivery(NamedTuple):
+    """The delivery of a message by a consumer, as the subject of its acknowledgement tells it.
+
+    Attributes:
+        stream: the stream of the message.
+        consumer: the consumer.
+        sequence: the position of the message in the stream.
+        count: how often the consumer has delivered it, this time included.
+        stored_at: the time at which the stream stored it.
+    """
+
+    stream: str
+    consumer: str
+    sequence: int
+    count: int
+    stored_at: datetime
+
+
+@attrs.frozen
+class ConsumerSettings:
+    """The settings that all consumers of a source have in common.
+
+    Attributes:
+        group: the beginning of the consumers' names.
+        start: the messages with which a new consumer begins: "all" or "new".
+        ack_wait: the seconds after which an unacknowledged message is delivered again.
+        max_deliveries: how often a message is delivered at most; None for no limit.
+        max_unacknowledged: the number of messages that a consumer has delivered and that nobody has
+            acknowledged, at most.
+        exclusive: whether a consumer delivers to one worker at a time.
+    """
+
+    group: str
+    start: str
+    ack_wait: float
+    max_deliveries: int | None
+    max_unacknowledged: int
+    exclusive: bool
+
+    def changeable(self) -> dict[str, Any]:
+        """Return the settings that an existing consumer can take over."""
+        return {
+            "ack_wait": round(self.ack_wait * _NANOSECONDS),
+            "max_deliver": self.max_deliveries or -1,
+            "max_ack_pending": self.max_unacknowledged,
+        }
+
+    def config(self, name: str, subject: str, after: int | None = None) -> dict[str, Any]:
+        """Return the configuration of a new durable consumer.
+
+        Args:
+            name: its name.
+            subject: the subject that it reads, which may have wildcards.
+            after: the position in the stream after which it begins; None to begin by `start`.
+        """
+        begin: dict[str, Any] = {"deliver_policy": self.start}
+        if after is not None:
+            begin = {"deliver_policy": "by_start_sequence", "opt_start_seq": after + 1}
+        pinned: dict[str, Any] = {}
+        if self.exclusive:
+            pinned = {
+                "priority_groups": [self.group],
+                "priority_policy": "pinned_client",
+                "priority_timeout": round(self.ack_wait * _NANOSECONDS),
+            }
+        return {
+            "durable_name": name,
+            "name": name,
+            "filter_subject": subject,
+            "ack_policy": "explicit",
+            "replay_policy": "instant",
+            **begin,
+            **self.changeable(),
+            **pinned,
+        }
+
+    def difference(self, name: str, subject: str, config: Mapping[str, Any]) -> str | None:
+        """Return the setting that keeps the source from using an existing consumer; None if none.
+
+        Args:
+            name: the name of the consumer.
+            subject: the subject that the source reads.
+            config: the consumer's configuration.
+        """
+        expected = self.config(name, subject)
+        for setting in ("filter_subject", "ack_policy", "priority_policy"):
+            usual = "none" if setting == "priority_policy" else ""
+            if (config.get(setting) or usual) != (expected.get(setting) or usual):
+                return setting
+        return "deliver_subject" if config.get("deliver_subject") else None
+
+
+def checked_subjects(subjects: Sequence[str]) -> tuple[str, ...]:
+    """Return the subjects that a source reads.
+
+    Raises:
+        ConfigurationError: there are none, one is not a subject, or two of them overlap.
+    """
+    if isinstance(subjects, str) or not subjects:
+        raise ConfigurationError(
+            "The source has no list of subjects.",
+            path="subjects",
+            remedy='Give a list of names, such as ["orders.*"].',
+        )
+    for subject in subjects:
+        if not isinstance(subject, str) or not _FILTER.fullmatch(subject):
+            raise ConfigurationError(
+                f"{subject!r} is not a subject of NATS.",
+                path="subjects",
+                remedy="Give words that dots separate; a * stands for one word, and a > at the end"
+                " for one or more.",
+            )
+    for number, subject in enumerate(subjects):
+        for other in subjects[:number]:
+            if overlap(subject, other):
+                raise ConfigurationError(
+                    f"The subjects {other!r} and {subject!r} overlap, so that a message could be"
+                    " read twice.",
+                    path="subjects",
+                    remedy="Give subjects of which none includes messages of another.",
+                )
+    return tuple(subjects)
+
+
+def checked_group(group: str) -> str:
+    """Return the name of a group of workers, with which the names of their consumers begin.
+
+    Raises:
+        ConfigurationError: a consumer cannot have this name.
+    """
+    if not _NAME.fullmatch(group):
+        raise ConfigurationError(
+            f"{group!r} cannot be the name of a group.",
+            path="group",
+            remedy="Give at most 64 letters, digits, hyphens and underscores.",
+        )
+    return group
+
+
+def has_wildcards(subject: str) -> bool:
+    """Return whether a subject stands for several subjects."""
+    return any(token in {"*", ">"} for token in subject.split("."))
+
+
+def overlap(first: str, second: str) -> bool:
+    """Return whether some subject matches both of these, which may have wildcards."""
+    ones, others = first.split("."), second.split(".")
+    for one, other in zip(ones, others, strict=False):
+        if ">" in (one, other):
+            return True
+        if "*" not in (one, other) and one != other:
+            return False
+    return len(ones) == len(others)
+
+
+def consumer_name(group: str, subject: str) -> str:
+    """Return the name of the durable consumer with which a group reads a subject."""
+    if _NAME.fullmatch(subject):
+        return f"{group}-{subject}"
+    words = re.sub(r"[^A-Za-z0-9_-]+", "_", subject)[:32]
+    return f"{group}-{words}-{sha256(subject.encode()).hexdigest()[:12]}"
+
+
+def read_delivery(subject: str) -> Delivery | None:
+    """Return the delivery that the subject of an acknowledgement describes; None if it does not."""
+    words = subject.split(".")
+    if words[:2] != _ACK_PREFIX:
+        return None
+    # Newer servers add the domain and the account.
+    fields = words[2:] if len(words) == 9 else words[4:]
+    try:
+        stream, consumer, count, sequence, _, stored_at, *_ = fields
+        return Delivery(
+            stream,
+            consumer,
+            int(sequence),
+            int(count),
+            datetime.fromtimestamp(int(stored_at) / _NANOSECONDS, UTC),
+        )
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def record_of(
+    subject: str, payload: bytes, headers: Mapping[str, str], delivery: Delivery
+) -> SinkRecord:
+    """Return the record of a delivered message."""
+    own = {CONTENT_TYPE.lower(), MESSAGE_ID.lower(), KEY_HEADER}
+    attributes = [(name, value) for name, value in headers.items() if name.lower() not in own]
+    values = {name.lower(): value for name, value in headers.items()}
+    return SinkRecord(
+        payload,
+        key=values.get(KEY_HEADER),
+        attributes=attributes,
+        content_type=values.get(CONTENT_TYPE.lower()),
+        id=values.get(MESSAGE_ID.lower()),
+        offset=delivery.sequence,
+        published_at=delivery.stored_at,
+        topic=subject,
+        partition=delivery.stream,
+        deliveries=delivery.count,
+    )
+
+
+def ends_consumer(description: str) -> bool:
+    """Return whether a status that ends a request says that the consumer cannot be read."""
+    return any(words in description.lower() for words in _GONE)
+
+
+def read_answer(data: bytes) -> dict[str, Any]:
+    """Return the object in a reply of JetStream's API; an empty one for any other reply."""
+    try:
+        answer: Any = loads(data)
+    except ValueError:
+        return {}
+    return dict(answer) if is_object(answer) else {}
+
+
+def error_code(answer: Mapping[str, Any]) -> int | None:
+    """Return the error code in a reply of JetStream's API; None if it reports no error."""
+    error: Any = answer.get("error")
+    if not is_object(error):
+        return None
+    code = error.get("err_code", error.get("code"))
+    return code if isinstance(code, int) else 0
+
+
+def names_in(answer: Mapping[str, Any]) -> list[str]:
+    """Return the names in a reply that lists streams."""
+    names: Any = answer.get("streams")
+    return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []  # pyright: ignore[reportUnknownVariableType] - of any values
+
+
+def api_error(code: int, stream: str, name: str) -> ConnectorError:
+    """Return the error for a refusal by JetStream's API that concerns a source.
+
+    Args:
+        code: the error code.
+        stream: the stream.
+        name: the consumer.
+    """
+    if code == _NO_STREAM:
+        return read_error(PublishFault.TOPIC, _STREAMS, stream, code=str(code))
+    if code in _NO_JETSTREAM:
+        return ConfigurationError(
+            "The NATS server has no JetStream for this account.",
+            path="url",
+            remedy="Enable JetStream at the server and for the account, or set `domain`.",
+        )
+    if code in _TEMPORARY or code == NO_CONSUMER:
+        return unavailable(name)
+    if code in _DIFFERS:
+        return consumer_differs(stream, name, "configuration")
+    return ConfigurationError(
+        f"JetStream refused the consumer {name!r} of the stream {stream!r} (error {code}).",
+        path="subjects",
+        remedy="Compare the settings of the source with those of the stream, such as its subjects,"
+        " its retention and its largest number of consumers.",
+    )
+
+
+def no_stream(subject: str) -> ConnectorError:
+    """Return the error for a subject whose messages no stream stores."""
+    return read_error(PublishFault.TOPIC, STREAM_RULES, subject)
+
+
+def unavailable(name: str) -> ConnectorError:
+    """Return the error for a consumer that cannot deliver now."""
+    return ConnectionFailed(
+        f"The consumer {name!r} of NATS was deleted or cannot be reached now.",
+        remedy="The pipeline opens the source again, which creates a missing consumer.",
+    )
+
+
+def consumer_differs(stream: str, name: str, setting: str) -> ConnectorError:
+    """Return the error for an existing consumer with other settings than the source needs."""
+    return ConfigurationError(
+        f"The stream {stream!r} has a consumer {name!r} with another {setting} than the source"
+        " needs.",
+        path="group",
+        remedy="Give another `group`, or delete the consumer, which forgets its position.",
+    )
+
+
+def no_pinning(version: str | None) -> ConnectorError:
+    """Return the error for a server whose consumers cannot deliver to one worker only."""
+    return ConfigurationError(
+        f"The server ({version}) cannot deliver to one worker at a time.",
+        path="exclusive",
+        remedy="Use a server of version 2.11 or newer, or leave `exclusive` out and run one worker.",
+    )
+
+
+def can_pin(version: str | None) -> bool:
+    """Return whether a server of this version can deliver to one worker at a time."""
+    match = re.search(r"(\d+)\.(\d+)", version or "")
+    return match is not None and (int(match.group(1)), int(match.group(2))) >= (2, 11)
+
+
+def missing_right(subjects: Iterable[str]) -> ConnectorError:
+    """Return the error for a user who may not publish to the subjects of JetStream."""
+    return read_error(
+        PublishFault.PERMISSION, attrs.evolve(RULES, topic="subject"), ", ".join(sorted(subjects))
+    )
+
+
+_STREAMS: Final = attrs.evolve(STREAM_RULES, topic="stream")
