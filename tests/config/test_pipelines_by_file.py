@@ -140,6 +140,13 @@ def test_pipelines_in_toml(tmp_path: Path) -> None:
             "moorage.adapters.messages.kafka_source",
             {"topics": ("^orders.*",), "group": "billing", "instance": "one"},
         ),
+        (
+            "nats",
+            {"url": "nats://nats.example"},
+            {"subjects": ["orders.*"], "group": "billing", "ack_wait": 9},
+            "moorage.adapters.messages.nats_source",
+            {"subjects": ("orders.*",), "group": "billing", "extend_every": 3.0},
+        ),
     ],
 )
 def test_kinds_of_connectors_make_sources(

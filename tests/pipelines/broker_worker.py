@@ -1,6 +1,7 @@
 """A worker process with a pipeline from a broker to SQLite, which tests kill.
 
-Arguments: the kind of the broker, its URL, the queue or stream, and the file of the database.
+Arguments: the kind of the broker, its address, the queue, stream or topic, and the file of the
+database.
 """
 
 import sqlite3
@@ -12,14 +13,20 @@ from moorage import (
     BatchSink,
     Pipeline,
     PipelineConfig,
+    RedisStreams,
     Secret,
     SinkRecord,
     run_pipelines,
 )
+from moorage.adapters.messages.kafka import Kafka
+from moorage.adapters.messages.kafka_source import KafkaSource
+from moorage.adapters.messages.nats import Nats
+from moorage.adapters.messages.nats_source import NatsSource
 from moorage.adapters.messages.rabbitmq import RabbitMq
 from moorage.adapters.messages.rabbitmq_source import RabbitMqSource
+from moorage.adapters.redis_streams.source import RedisStreamsSource
 
-KIND, URL, PLACE, FILE = sys.argv[1:]
+KIND, ADDRESS, PLACE, FILE = sys.argv[1:]
 
 
 def store(records: list[SinkRecord]) -> None:
@@ -32,13 +39,30 @@ def store(records: list[SinkRecord]) -> None:
     database.close()
 
 
+def source() -> Any:
+    """Return a source of the broker that soon takes over from a dead worker."""
+    url = Secret(ADDRESS)
+    match KIND:
+        case "rabbitmq":
+            return RabbitMqSource(RabbitMq(url=url), [PLACE], prefetch=200)
+        case "nats":
+            return NatsSource(Nats(url=url), [PLACE], group="workers", ack_wait=2.0)
+        case "redis":
+            return RedisStreamsSource(
+                RedisStreams(url=url), [PLACE], group="workers", claim_after=2.0
+            )
+        case _:
+            options = {"session.timeout.ms": 3_000, "heartbeat.interval.ms": 100}
+            settings = Kafka(servers=ADDRESS, options=options)
+            return KafkaSource(settings, [PLACE], group="workers")
+
+
 def pipelines() -> list[Pipeline]:
     """Return the pipeline of this worker process."""
-    source: Any = RabbitMqSource(RabbitMq(url=Secret(URL)), [PLACE], prefetch=200)
     config = PipelineConfig(
         lanes=3, batch=BatchLimits(records=20), records_in_flight=200, drain=5.0
     )
-    return [Pipeline("orders", source, BatchSink(store), config=config)]
+    return [Pipeline("orders", source(), BatchSink(store), config=config)]
 
 
 if __name__ == "__main__":

@@ -597,9 +597,11 @@ def test_killed_worker_loses_nothing(cluster: KafkaCluster, tmp_path: Path) -> N
             return effects() >= goal
 
         def start() -> subprocess.Popen[bytes]:
-            words = [sys.executable, "-m", "tests.pipelines.source_worker", "kafka"]
+            words = [sys.executable, "-m", "tests.pipelines.broker_worker", "kafka"]
             return subprocess.Popen(
-                [*words, cluster.servers, str(file)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+                [*words, cluster.servers, "orders", str(file)],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
             )
 
         chance = random.Random(20261125)

@@ -235,13 +235,14 @@ class AsyncNatsLink:
         self._ended.add_done_callback(lambda _: end())
         prefix: str = self._client.new_inbox()
         # Messages beyond these limits would be dropped; requests limit what arrives.
-        self._subscription = await self._client.subscribe(
+        client: Any = self._client
+        self._subscription = await client.subscribe(
             f"{prefix}.*", cb=on_message, pending_bytes_limit=0, pending_msgs_limit=0
         )
         return prefix
 
     async def stop_listening(self) -> None:
-        """Let the server send nothing more, and receive what it has sent; never cancel this."""
+        """Have the server send nothing more, and receive what it has sent; never cancel this."""
         with suppress(wrong.Error, TimeoutError):
             await self._subscription.drain()
 

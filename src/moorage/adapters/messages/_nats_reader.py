@@ -36,12 +36,14 @@ from moorage.domain.messages.nats_consumers import (
     overlap,
     read_answer,
     read_delivery,
-    record_of,
+    record_fields,
     unavailable,
 )
 from moorage.domain.messages.publish_failures import PublishFault
 from moorage.domain.messages.read_failures import read_error
+from moorage.domain.pipelines.records import SinkRecord
 from moorage.domain.secrets.frames import bare
+from moorage.domain.values.json_text import is_object
 from moorage.errors import ConfigurationError, ConnectorError
 
 if TYPE_CHECKING:
@@ -49,7 +51,7 @@ if TYPE_CHECKING:
 
     from moorage.adapters.messages._nats_links import AsyncNatsLink
     from moorage.domain.messages.nats_consumers import ConsumerSettings, Delivery
-    from moorage.domain.pipelines.records import Offset, Partition, SinkRecord
+    from moorage.domain.pipelines.records import Offset, Partition
     from moorage.ports.pipelines import PollLimits
 
 _ACKNOWLEDGE: Final = b"+ACK"
@@ -58,6 +60,9 @@ _PROGRESS: Final = b"+WPI"
 
 _PATIENCE: Final = 10.0
 """Seconds in which the server must answer."""
+
+_SILENCE: Final = 5.0
+"""Seconds after its time in which the server must have ended a request."""
 
 _CLOSING: Final = 0.2
 """Seconds of each step of closing: to end the requests, to give back, and to leave."""
@@ -103,7 +108,15 @@ class Deliveries:
         """Add a delivered message; one that is not settled gets its newest acknowledgement only."""
         key = delivery.stream, delivery.sequence
         if key not in self._replies:
-            record = record_of(message.subject, message.data, message.headers or {}, delivery)
+            record = SinkRecord(
+                message.data,
+                **record_fields(message.headers or {}),
+                offset=delivery.sequence,
+                published_at=delivery.stored_at,
+                topic=message.subject,
+                partition=delivery.stream,
+                deliveries=delivery.number,
+            )
             self._size = max(1, len(record.payload), self._size // 2)
             self.waiting[key] = record
         self._replies[key] = (delivery.stream, delivery.consumer), message.reply
@@ -184,10 +197,7 @@ class NatsReader:
     Args:
         link: the connection.
         api: the prefix of the subjects of JetStream's API.
-        stream: the only stream that is read; None for all that store the subjects.
-        subjects: the subjects.
         settings: the settings of the consumers.
-        discover_every: the seconds between two searches for new streams.
         deliveries: the messages that were delivered and are not settled.
     """
 
@@ -195,18 +205,12 @@ class NatsReader:
         self,
         link: AsyncNatsLink,
         api: str,
-        stream: str | None,
-        subjects: Sequence[str],
         settings: ConsumerSettings,
-        discover_every: float,
         deliveries: Deliveries,
     ) -> None:
         self._link = link
         self._prefix = api
-        self._stream = stream
-        self._subjects = subjects
         self._settings = settings
-        self._discover_every = discover_every
         self._deliveries = deliveries
         self._consumers: dict[tuple[str, str], _Consumer] = {}
         self._arrived = asyncio.Event()
@@ -221,9 +225,9 @@ class NatsReader:
             raise no_pinning(self._link.version)
         self._inbox = await self._link.listen(self._receive, self._arrived.set)
         await self._discover()
-        known = {subject for _, subject in self._consumers}
-        for subject in self._subjects:
-            if subject not in known and not has_wildcards(subject):
+        stored = {subject for _, subject in self._consumers}
+        for subject in self._settings.subjects:
+            if subject not in stored and not has_wildcards(subject):
                 raise no_stream(subject)
 
     async def poll(self, limits: PollLimits) -> list[SinkRecord]:
@@ -251,6 +255,9 @@ class NatsReader:
         wake = until
         for consumer in self._consumers.values():
             if consumer.until <= now:
+                if consumer.token is not None:
+                    # A server says nothing to a request for a consumer that does not exist.
+                    raise unavailable(consumer.name)
                 await self._pull(consumer, count, self._lifetime(until - now))
             wake = min(wake, consumer.until)
         return wake
@@ -263,7 +270,7 @@ class NatsReader:
         self._count += 1
         consumer.token = token = str(self._count)
         consumer.missing = count
-        consumer.until = monotonic() + seconds + _PATIENCE
+        consumer.until = monotonic() + seconds + _SILENCE
         body: dict[str, Any] = {"batch": count, "expires": round(seconds * 1_000_000_000)}
         if self._settings.exclusive:
             body |= {"group": self._settings.group}
@@ -277,13 +284,14 @@ class NatsReader:
     def _receive(self, message: Any) -> None:
         """Keep a message, or note the status that ends a request."""
         delivery = read_delivery(message.reply)
+        headers: dict[str, str] = message.headers or {}
         if delivery is None:
-            self._note(message.subject, message.headers or {})
+            self._note(message.subject, headers)
             return
         self._deliveries.add(delivery, message)
         for consumer in self._consumers.values():
             if (consumer.stream, consumer.name) == (delivery.stream, delivery.consumer):
-                consumer.pin = (message.headers or {}).get(_PIN, consumer.pin)
+                consumer.pin = headers.get(_PIN, consumer.pin)
                 consumer.missing -= 1
                 if not consumer.missing:
                     consumer.token, consumer.until = None, 0.0
@@ -354,12 +362,12 @@ class NatsReader:
     async def seek(self, place: Partition, offset: Offset) -> None:
         """Replace a consumer by one of the same name that begins after a position."""
         subject, stream = place
-        found = (
+        matches = (
             consumer
             for consumer in self._consumers.values()
             if consumer.stream == stream and overlap(consumer.subject, subject)
         )
-        consumer = next(found, None)
+        consumer = next(matches, None)
         if consumer is None or not str(offset).isdecimal():
             raise ConfigurationError(
                 f"The source reads no position {offset!r} of {subject!r} in the stream {stream!r}.",
@@ -367,6 +375,8 @@ class NatsReader:
                 remedy="Give the subject, the stream and the position of a record that it read.",
             )
         config = self._settings.config(consumer.name, consumer.subject, int(offset))
+        # The request ends with the consumer, which is no failure then.
+        consumer.token, consumer.until = None, 0.0
         code: int | None = None
         for _ in range(_ATTEMPTS):
             await self._api("DELETE", consumer.stream, consumer.name)
@@ -376,7 +386,6 @@ class NatsReader:
         else:
             # Another worker creates it with the old settings each time.
             raise api_error(code or 0, consumer.stream, consumer.name)
-        consumer.token, consumer.until = None, 0.0
         self._deliveries.forget(consumer.stream, consumer.name)
 
     async def _end_requests(self, until: float) -> None:
@@ -423,17 +432,17 @@ class NatsReader:
 
     async def _discover(self) -> None:
         """Find streams with the subjects, and prepare their consumers."""
-        for subject in self._subjects:
+        for subject in self._settings.subjects:
             name = consumer_name(self._settings.group, subject)
             for stream in await self._streams(subject):
                 if (stream, subject) not in self._consumers:
                     await self._prepare(stream, name, subject)
                     self._consumers[stream, subject] = _Consumer(stream, name, subject)
-        self._next_discovery = monotonic() + self._discover_every
+        self._next_discovery = monotonic() + self._settings.discover_every
 
     async def _streams(self, subject: str) -> list[str]:
-        if self._stream is not None:
-            return [self._stream]
+        if self._settings.stream is not None:
+            return [self._settings.stream]
         names: list[str] = []
         while True:
             body = {"subject": subject, "offset": len(names)}
@@ -453,13 +462,13 @@ class NatsReader:
         changeable = self._settings.changeable()
         if error_code(answer) == NO_CONSUMER:
             config = self._settings.config(name, subject)
-        elif error_code(answer) is None and isinstance(config, dict):
+        elif error_code(answer) is None and is_object(config):
             setting = self._settings.difference(name, subject, config)
             if setting is not None:
                 raise consumer_differs(stream, name, setting)
             if all(config.get(field) == value for field, value in changeable.items()):
                 return
-            config |= changeable
+            config = {**config, **changeable}
         else:
             raise api_error(error_code(answer) or 0, stream, name)
         code = error_code(await self._create(stream, name, config))

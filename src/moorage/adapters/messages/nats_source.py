@@ -46,8 +46,8 @@ class NatsSource:
     Args:
         settings: the server. Its `stream` is the only stream that is read; by default all are whose
             messages have the subjects.
-        subjects: the subjects, which may have the wildcards "*" and ">". A subject without wildcards
-            must have a stream.
+        subjects: the subjects, which may have the wildcards "*" and ">". One without wildcards must
+            have a stream.
         group: the name of the group of workers.
         start: the messages with which a new consumer begins: "all" or "new".
         ack_wait: the seconds after which a message that nobody has acknowledged or extended is
@@ -89,6 +89,9 @@ class NatsSource:
         self.group = checked_group(group)
         self._settings = settings
         self._consumers = ConsumerSettings(
+            subjects=self.subjects,
+            stream=settings.stream,
+            discover_every=seconds(discover_every, "discover_every"),
             group=group,
             start=start,
             ack_wait=seconds(ack_wait, "ack_wait"),
@@ -96,7 +99,6 @@ class NatsSource:
             max_unacknowledged=max_unacknowledged,
             exclusive=exclusive,
         )
-        self._discover_every = seconds(discover_every, "discover_every")
         self.extend_every: float | None = self._consumers.ack_wait / 3
         self._deliveries: Deliveries | None = None
         self._reader: NatsReader | None = None
@@ -118,10 +120,7 @@ class NatsSource:
         self._reader = NatsReader(
             link,
             self._settings.api,
-            self._settings.stream,
-            self.subjects,
             self._consumers,
-            self._discover_every,
             self._deliveries,
         )
         try:

@@ -21,7 +21,6 @@ from moorage.domain.messages.broker_rules import KEY_HEADER
 from moorage.domain.messages.nats import CONTENT_TYPE, MESSAGE_ID, RULES, STREAM_RULES
 from moorage.domain.messages.publish_failures import PublishFault
 from moorage.domain.messages.read_failures import read_error
-from moorage.domain.pipelines.records import SinkRecord
 from moorage.domain.values.json_text import is_object
 from moorage.domain.values.patterns import late_pattern
 from moorage.errors import ConfigurationError, ConnectionFailed
@@ -60,22 +59,25 @@ class Delivery(NamedTuple):
         stream: the stream of the message.
         consumer: the consumer.
         sequence: the position of the message in the stream.
-        count: how often the consumer has delivered it, this time included.
+        number: how often the consumer has delivered it, this time included.
         stored_at: the time at which the stream stored it.
     """
 
     stream: str
     consumer: str
     sequence: int
-    count: int
+    number: int
     stored_at: datetime
 
 
-@attrs.frozen
+@attrs.frozen(kw_only=True)
 class ConsumerSettings:
-    """The settings that all consumers of a source have in common.
+    """The settings of a source's consumers.
 
     Attributes:
+        subjects: the subjects; each has a consumer of its own in each stream.
+        stream: the only stream that is read; None for all that store the subjects.
+        discover_every: the seconds between two searches for new streams.
         group: the beginning of the consumers' names.
         start: the messages with which a new consumer begins: "all" or "new".
         ack_wait: the seconds after which an unacknowledged message is delivered again.
@@ -85,6 +87,9 @@ class ConsumerSettings:
         exclusive: whether a consumer delivers to one worker at a time.
     """
 
+    subjects: tuple[str, ...]
+    stream: str | None = None
+    discover_every: float = 60.0
     group: str
     start: str
     ack_wait: float
@@ -199,13 +204,13 @@ def has_wildcards(subject: str) -> bool:
 
 def overlap(first: str, second: str) -> bool:
     """Return whether some subject matches both of these, which may have wildcards."""
-    ones, others = first.split("."), second.split(".")
-    for one, other in zip(ones, others, strict=False):
-        if ">" in (one, other):
+    left, right = first.split("."), second.split(".")
+    for pair in zip(left, right, strict=False):
+        if ">" in pair:
             return True
-        if "*" not in (one, other) and one != other:
+        if "*" not in pair and pair[0] != pair[1]:
             return False
-    return len(ones) == len(others)
+    return len(left) == len(right)
 
 
 def consumer_name(group: str, subject: str) -> str:
@@ -236,25 +241,16 @@ def read_delivery(subject: str) -> Delivery | None:
         return None
 
 
-def record_of(
-    subject: str, payload: bytes, headers: Mapping[str, str], delivery: Delivery
-) -> SinkRecord:
-    """Return the record of a delivered message."""
-    own = {CONTENT_TYPE.lower(), MESSAGE_ID.lower(), KEY_HEADER}
-    attributes = [(name, value) for name, value in headers.items() if name.lower() not in own]
+def record_fields(headers: Mapping[str, str]) -> dict[str, Any]:
+    """Return the fields of a record that a message's headers tell."""
+    reserved = {CONTENT_TYPE.lower(), MESSAGE_ID.lower(), KEY_HEADER}
     values = {name.lower(): value for name, value in headers.items()}
-    return SinkRecord(
-        payload,
-        key=values.get(KEY_HEADER),
-        attributes=attributes,
-        content_type=values.get(CONTENT_TYPE.lower()),
-        id=values.get(MESSAGE_ID.lower()),
-        offset=delivery.sequence,
-        published_at=delivery.stored_at,
-        topic=subject,
-        partition=delivery.stream,
-        deliveries=delivery.count,
-    )
+    return {
+        "key": values.get(KEY_HEADER),
+        "attributes": [item for item in headers.items() if item[0].lower() not in reserved],
+        "content_type": values.get(CONTENT_TYPE.lower()),
+        "id": values.get(MESSAGE_ID.lower()),
+    }
 
 
 def ends_consumer(description: str) -> bool:
@@ -342,7 +338,7 @@ def no_pinning(version: str | None) -> ConnectorError:
     return ConfigurationError(
         f"The server ({version}) cannot deliver to one worker at a time.",
         path="exclusive",
-        remedy="Use a server of version 2.11 or newer, or leave `exclusive` out and run one worker.",
+        remedy="Use NATS 2.11 or newer, or leave `exclusive` out and run one worker.",
     )
 
 

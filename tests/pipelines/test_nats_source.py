@@ -1,0 +1,720 @@
+"""The NATS source, against private servers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import attrs
+import nats
+import pytest
+from nats.js.api import ConsumerConfig
+
+from moorage import (
+    AsyncConnectorManager,
+    AuthenticationFailed,
+    ConfigurationError,
+    ConnectionFailed,
+    ConnectorError,
+    InvalidData,
+    Message,
+    Pipeline,
+    PollLimits,
+    RecordSink,
+    Secret,
+    Service,
+    SinkRecord,
+    TopicNotFound,
+)
+from moorage.adapters.messages.nats import Nats
+from moorage.adapters.messages.nats_source import NatsSource
+from moorage.domain.messages.nats_consumers import (
+    ConsumerSettings,
+    api_error,
+    can_pin,
+    consumer_name,
+    error_code,
+    names_in,
+    overlap,
+    read_answer,
+    read_delivery,
+)
+from moorage.testing import MemoryDeadLetters, TcpProxy
+from tests.pipelines.broker_lab import (
+    MANY,
+    Revocations,
+    check_killed_workers,
+    check_restarted_broker,
+    check_slow_sink,
+    messages,
+    taken,
+)
+from tests.pipelines.pipeline_waiting import until
+from tests.support.nats_servers import PrivateNats
+from tests.support.servers import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+    from pathlib import Path
+
+WRONG = "hunter2-of-nobody"
+NEVER = 3_600.0
+"""Seconds after which a message comes back that nobody gave back: longer than any test."""
+
+NEWER_SERVER = os.environ.get("NATS_SERVER_2_11")
+"""The path of a server of version 2.11 or newer, for what older ones do not have."""
+
+
+@pytest.fixture(scope="module")
+def server() -> Generator[PrivateNats]:
+    """Yield a NATS server for these tests alone."""
+    with PrivateNats() as server:
+        yield server
+
+
+@pytest.fixture
+def stream(server: PrivateNats) -> str:
+    """Return the name of a new stream, which is also its first subject."""
+    name = f"s{uuid4().hex}"
+    server.add_stream(name)
+    return name
+
+
+def source(server: PrivateNats, *subjects: str, **options: Any) -> NatsSource:
+    """Return a source that reads subjects, and has unsettled messages for a long time."""
+    options.setdefault("group", "workers")
+    options.setdefault("ack_wait", NEVER)
+    return NatsSource(Nats(url=Secret(server.url)), subjects, **options)
+
+
+async def publish(server: PrivateNats, subject: str, items: Sequence[Message]) -> None:
+    """Publish messages with the NATS connector."""
+    publisher = Nats(url=Secret(server.url)).async_publisher("events")
+    async with AsyncConnectorManager([Service("events")]) as manager, publisher:
+        for result in await manager.perform("events", publisher.publish_batch(subject, items)):
+            result.unwrap()
+
+
+async def consumer(server: PrivateNats, stream: str, name: str) -> Any:
+    """Return the description of a consumer."""
+    client = await nats.connect(server.url)
+    try:
+        return await client.jetstream().consumer_info(stream, name)
+    finally:
+        await client.close()
+
+
+def texts(records: Sequence[SinkRecord]) -> list[str]:
+    """Return the payloads of records as texts."""
+    return [record.text for record in records]
+
+
+async def test_record_of_a_published_message(server: PrivateNats, stream: str) -> None:
+    """A published NATS message is read unchanged, with its subject, stream and position."""
+    message = Message.of_json({"a": 1}, key="customer", headers={"trace": "1"}, id="m-1")
+    await publish(server, f"{stream}.eu", [message])
+    reader = source(server, f"{stream}.*")
+    await reader.open(Revocations())
+    [record] = await taken(reader, 1)
+    assert (
+        message.payload,
+        b"customer",
+        "m-1",
+        "application/json",
+        f"{stream}.eu",
+        stream,
+        1,
+        1,
+    ) == (
+        record.payload,
+        record.key,
+        record.identity,
+        record.content_type,
+        record.topic,
+        record.partition,
+        record.offset,
+        record.deliveries,
+    )
+    assert (("trace", "1"),) == record.attributes
+    assert record.published_at is not None
+    await reader.commit([record])
+    await reader.commit([record])
+    info = await consumer(server, stream, consumer_name("workers", f"{stream}.*"))
+    assert (0, 0) == (info.num_ack_pending, info.num_pending)
+    await reader.close()
+
+
+async def test_message_of_another_program(server: PrivateNats, stream: str) -> None:
+    """A message without headers has its stream and position as its identity."""
+    client = await nats.connect(server.url)
+    await client.publish(stream, b"")
+    await client.flush()
+    await client.close()
+    reader = source(server, stream)
+    await reader.open(Revocations())
+    [record] = await taken(reader, 1)
+    assert (b"", None, (), f"{stream}/{stream}/1") == (
+        record.payload,
+        record.key,
+        record.attributes,
+        record.identity,
+    )
+    await reader.close()
+
+
+async def test_released_messages_go_to_another_worker_at_once(
+    server: PrivateNats, stream: str
+) -> None:
+    """Released messages reach a waiting worker in order, though the first has asked for more."""
+    await publish(server, stream, messages(10))
+    first, second = source(server, stream), source(server, stream)
+    await first.open(Revocations())
+    await second.open(Revocations())
+    records = await taken(first, 10)
+    await first.release([])
+    await first.release(records[:5])
+    again = await taken(second, 5)
+    assert texts(records[:5]) == texts(again)
+    assert {2} == {record.deliveries for record in again}
+    await first.close()
+    assert texts(records[5:]) == texts(await taken(second, 5))
+    await second.close()
+
+
+@pytest.mark.parametrize("is_read", [False, True], ids=["waiting", "read"])
+async def test_close_gives_everything_back_at_once(
+    server: PrivateNats, stream: str, is_read: bool
+) -> None:
+    """Messages that a closed source had requested come to the next worker, in order, at once."""
+    await publish(server, stream, messages(50))
+    first, second = source(server, stream), source(server, stream)
+    await first.open(Revocations())
+    await taken(first, 50 if is_read else 1)
+    await first.poll(PollLimits(1, 1, 0.0))
+    await first.close()
+    await second.open(Revocations())
+    assert [str(number) for number in range(50)] == texts(await taken(second, 50))
+    await second.close()
+
+
+async def test_wildcards_and_several_streams(server: PrivateNats) -> None:
+    """A source reads several subjects, of several streams, and finds a stream that comes later."""
+    name = f"w{uuid4().hex}"
+    for part in ("a", "b"):
+        await asyncio.to_thread(
+            server.add_stream, f"{name}-{part}", subjects=[f"{name}.{part}.*", f"{name}-{part}.x"]
+        )
+        await publish(server, f"{name}.{part}.1", messages(2))
+    await publish(server, f"{name}-a.x", messages(4)[2:])
+    reader = source(server, f"{name}.*.*", f"{name}-a.x", discover_every=0.05)
+    await reader.open(Revocations())
+    records = await taken(reader, 6)
+    assert {f"{name}.a.1", f"{name}.b.1", f"{name}-a.x"} == {record.topic for record in records}
+    await asyncio.to_thread(server.add_stream, f"{name}-c", subjects=[f"{name}.c.*"])
+    await publish(server, f"{name}.c.1", messages(1))
+    assert [f"{name}-c"] == [record.partition for record in await taken(reader, 1)]
+    await reader.commit(records)
+    await reader.close()
+
+
+async def test_pattern_without_a_stream_waits(server: PrivateNats) -> None:
+    """A subject with wildcards may have no stream yet; any other subject needs one."""
+    reader = source(server, f"none-{uuid4().hex}.*")
+    await reader.open(Revocations())
+    assert [] == await reader.poll(MANY)
+    await reader.close()
+    with pytest.raises(TopicNotFound, match="no stream for the subject 'missing'"):
+        await source(server, "missing").open(Revocations())
+    named = NatsSource(Nats(url=Secret(server.url), stream="missing"), ["orders"], group="g")
+    with pytest.raises(TopicNotFound, match="no stream 'missing'"):
+        await named.open(Revocations())
+
+
+async def test_only_the_named_stream_is_read(server: PrivateNats, stream: str) -> None:
+    """A source with `stream` reads this stream only, and refuses subjects that it has not."""
+    settings = Nats(url=Secret(server.url), stream=stream)
+    await publish(server, stream, messages(1))
+    reader = NatsSource(settings, [stream], group="workers")
+    await reader.open(Revocations())
+    assert 1 == len(await taken(reader, 1))
+    await reader.close()
+    with pytest.raises(ConfigurationError, match="refused the consumer"):
+        await NatsSource(settings, ["elsewhere"], group="workers").open(Revocations())
+
+
+async def test_new_consumer_begins_where_it_shall(server: PrivateNats, stream: str) -> None:
+    """A new group begins with new messages if it shall; an existing one goes on."""
+    await publish(server, stream, messages(3))
+    reader = source(server, stream, start="new")
+    await reader.open(Revocations())
+    await publish(server, stream, messages(4)[3:])
+    records = await taken(reader, 1)
+    assert ["3"] == texts(records)
+    await reader.commit(records)
+    await reader.close()
+    await publish(server, stream, [Message("4")])
+    reader = source(server, stream, start="all")
+    await reader.open(Revocations())
+    assert ["4"] == texts(await taken(reader, 1))
+    await reader.close()
+
+
+async def test_deliveries_are_counted_and_limited(server: PrivateNats, stream: str) -> None:
+    """Each delivery has its number, and a message is not delivered beyond the limit."""
+    await publish(server, stream, messages(1))
+    reader = source(server, stream, max_deliveries=3)
+    await reader.open(Revocations())
+    for number in (1, 2, 3):
+        [record] = await taken(reader, 1)
+        assert number == record.deliveries
+        await reader.release([record])
+    await publish(server, stream, [Message("next")])
+    assert ["next"] == texts(await taken(reader, 1))
+    await reader.close()
+
+
+async def test_late_message_is_not_delivered_twice_to_a_worker(
+    server: PrivateNats, stream: str
+) -> None:
+    """A message that is still being processed after `ack_wait` is not delivered to its worker."""
+    await publish(server, stream, messages(1))
+    reader = source(server, stream, ack_wait=0.3)
+    await reader.open(Revocations())
+    records = await taken(reader, 1)
+    for _ in range(20):
+        assert [] == await reader.poll(MANY)
+    await reader.commit(records)
+    name = consumer_name("workers", stream)
+    assert 0 == (await consumer(server, stream, name)).num_ack_pending
+    await reader.close()
+
+
+async def test_unacknowledged_messages_are_bounded(server: PrivateNats, stream: str) -> None:
+    """The server delivers no more messages than may be unacknowledged at once."""
+    await publish(server, stream, messages(10))
+    reader = source(server, stream, max_unacknowledged=3)
+    await reader.open(Revocations())
+    records = await taken(reader, 3)
+    assert [] == await reader.poll(MANY)
+    await reader.commit(records[:1])
+    assert 1 == len(await taken(reader, 1))
+    await reader.close()
+
+
+async def test_records_survive_a_new_connection(server: PrivateNats, stream: str) -> None:
+    """Records are committed over a new connection, and late messages are kept in memory."""
+    await publish(server, stream, messages(10))
+    with TcpProxy("127.0.0.1", server.port) as proxy:
+        host, port = proxy.address
+        settings = Nats(url=Secret(f"nats://{host}:{port}"))
+        reader, revocations = NatsSource(settings, [stream], group="workers"), Revocations()
+        await reader.open(revocations)
+        records = list(await reader.poll(PollLimits(4, 10_000, 60.0)))
+        waiting = asyncio.create_task(reader.poll(PollLimits(10, 10_000, 60.0)))
+        proxy.cut_connections()
+        while True:
+            try:
+                records += await waiting
+            except ConnectionFailed as error:
+                assert "was lost" in error.message  # noqa: PT017 - records may come before
+                break
+            waiting = asyncio.create_task(reader.poll(PollLimits(10, 10_000, 60.0)))
+        for use in (reader.commit, reader.release, reader.extend):
+            with pytest.raises(ConnectionFailed, match="was lost"):
+                await use(records)
+        proxy.heal()
+        await reader.open(revocations)
+        await reader.commit(records)
+        assert [] == revocations
+        info = await consumer(server, stream, consumer_name("workers", stream))
+        assert len(records) == info.ack_floor.stream_seq
+        await reader.close()
+
+
+async def test_group_continues_elsewhere(server: PrivateNats, stream: str) -> None:
+    """Seeking replaces the consumer, and the records from before are forgotten."""
+    await publish(server, stream, messages(5))
+    reader = source(server, stream)
+    await reader.open(Revocations())
+    records = await taken(reader, 5)
+    await reader.seek((stream, stream), 3)
+    await reader.commit(records)
+    assert ["3", "4"] == texts(await taken(reader, 2))
+    await reader.seek((stream, stream), "0")
+    assert 5 == len(await taken(reader, 5))
+    for place, offset in (((stream, "other"), 1), (("other", stream), 1), ((stream, stream), "x")):
+        with pytest.raises(ConfigurationError, match="no position"):
+            await reader.seek(place, offset)
+    await reader.close()
+
+
+async def test_deleted_consumer_is_created_again(server: PrivateNats, stream: str) -> None:
+    """A deleted consumer is a temporary error for polls and commits; opening creates it."""
+    await publish(server, stream, messages(1))
+    reader = source(server, stream)
+    await reader.open(Revocations())
+    records = await taken(reader, 1)
+    name = consumer_name("workers", stream)
+    waiting = asyncio.create_task(reader.poll(PollLimits(1, 1, 60.0)))
+    client = await nats.connect(server.url)
+    await client.jetstream().delete_consumer(stream, name)
+    with pytest.raises(ConnectionFailed, match="was deleted"):
+        await waiting
+    with pytest.raises(ConnectionFailed, match="was deleted"):
+        await reader.commit(records)
+    await reader.open(Revocations())
+    await reader.commit(records)
+    await client.jetstream().delete_consumer(stream, name)
+    with pytest.raises(ConnectionFailed, match="was deleted"):
+        await taken(reader, 1)
+    await client.close()
+    await reader.close()
+
+
+async def test_existing_consumer_is_used_or_refused(server: PrivateNats, stream: str) -> None:
+    """A consumer takes over changed limits; one of another subject or kind is refused."""
+    for number in (5, 7):
+        reader = source(server, stream, max_unacknowledged=number)
+        await reader.open(Revocations())
+        await reader.close()
+        info = await consumer(server, stream, consumer_name("workers", stream))
+        assert number == info.config.max_ack_pending
+    client = await nats.connect(server.url)
+    js = client.jetstream()
+    others: dict[str, dict[str, Any]] = {
+        "filter_subject": {"filter_subject": f"{stream}.eu"},
+        "ack_policy": {"filter_subject": stream, "ack_policy": "none"},
+        "deliver_subject": {"filter_subject": stream, "deliver_subject": "elsewhere"},
+    }
+    for group, config in others.items():
+        arguments: dict[str, Any] = {"ack_policy": "explicit", **config}
+        await js.add_consumer(stream, ConsumerConfig(durable_name=f"{group}-{stream}", **arguments))
+        with pytest.raises(ConfigurationError, match=f"another {group}") as error:
+            await source(server, stream, group=group).open(Revocations())
+        assert "group" == error.value.path
+    await client.close()
+
+
+async def test_exclusive_source_needs_a_newer_server(server: PrivateNats, stream: str) -> None:
+    """An exclusive source is refused by a server that delivers to all workers."""
+    reader = source(server, stream, exclusive=True)
+    client = await nats.connect(server.url)
+    version = client.connected_server_version
+    await client.close()
+    if can_pin(f"NATS {version.major}.{version.minor}"):
+        await reader.open(Revocations())
+    else:
+        with pytest.raises(ConfigurationError, match="one worker at a time"):
+            await reader.open(Revocations())
+    await reader.close()
+
+
+@pytest.mark.skipif(NEWER_SERVER is None, reason="NATS_SERVER_2_11 names no server")
+async def test_exclusive_consumer_fails_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An exclusive consumer delivers to one worker, and to the next when that one ends."""
+    monkeypatch.setattr("tests.support.nats_servers.nats_server", lambda: NEWER_SERVER)
+    with PrivateNats() as server:
+        await asyncio.to_thread(server.add_stream, "orders")
+        options: dict[str, Any] = {"exclusive": True, "ack_wait": 1.0}
+        first, second = source(server, "orders", **options), source(server, "orders", **options)
+        await first.open(Revocations())
+        await second.open(Revocations())
+        await publish(server, "orders", messages(4)[:2])
+        records = await taken(first, 2)
+        assert ["0", "1"] == texts(records)
+        for _ in range(30):
+            await first.extend(records)
+            assert [] == await second.poll(MANY)
+        await publish(server, "orders", messages(4)[2:])
+        records += await taken(first, 2)
+        await first.commit(records)
+        await first.close()
+        await publish(server, "orders", [Message("4")])
+        assert ["4"] == texts(await taken(second, 1))
+        await second.close()
+
+
+async def test_poison_messages_become_dead_letters(server: PrivateNats, stream: str) -> None:
+    """A message that the sink refuses becomes a dead letter, and all others are stored."""
+    stored: list[str] = []
+
+    async def store(record: SinkRecord) -> None:
+        if record.text == "3":
+            raise InvalidData("It has no total.")
+        stored.append(record.text)
+
+    await publish(server, stream, messages(10))
+    letters = MemoryDeadLetters()
+    pipeline = Pipeline("orders", source(server, stream), RecordSink(store), dead_letters=letters)
+    running = asyncio.create_task(pipeline.run())
+    await until(lambda: len(stored) == 9 and len(letters.letters) == 1)
+    pipeline.stop()
+    assert (await running).is_clean
+    info = await consumer(server, stream, consumer_name("workers", stream))
+    assert (0, 0) == (info.num_ack_pending, info.num_pending)
+
+
+async def test_stop_gives_back_what_has_not_begun(server: PrivateNats, stream: str) -> None:
+    """A pipeline that stops ends its running batch, and the rest is there for others at once."""
+    begun, go_on = asyncio.Event(), asyncio.Event()
+    stored: list[str] = []
+
+    async def store(record: SinkRecord) -> None:
+        begun.set()
+        await go_on.wait()
+        stored.append(record.text)
+
+    await publish(server, stream, messages(50))
+    pipeline = Pipeline("orders", source(server, stream), RecordSink(store))
+    running = asyncio.create_task(pipeline.run())
+    await begun.wait()
+    pipeline.stop()
+    go_on.set()
+    assert (await running).is_clean
+    reader = source(server, stream)
+    await reader.open(Revocations())
+    rest = await taken(reader, 50 - len(stored))
+    assert sorted(map(str, range(50))) == sorted(stored + texts(rest))
+    await reader.close()
+
+
+async def test_slow_sink_keeps_the_backlog_in_the_stream(server: PrivateNats, stream: str) -> None:
+    """While the sink hangs, a 40 MB backlog stays in the stream, and little of it in memory."""
+    payload = b"x" * 20_000
+    client = await nats.connect(server.url)
+    for number in range(2_000):
+        await client.publish(stream, payload)
+        if number % 100 == 99:
+            await client.flush()
+    await client.close()
+    held = await check_slow_sink(source(server, stream), 2_000)
+    assert held < 8_000_000
+
+
+def test_killed_worker_loses_nothing(server: PrivateNats, stream: str, tmp_path: Path) -> None:
+    """After kill -9 at random moments each message has its effect."""
+    asyncio.run(publish(server, stream, messages(600)))
+    name = consumer_name("workers", stream)
+
+    def is_done() -> bool:
+        info = server.ask(lambda js: js.consumer_info(stream, name))
+        return (0, 0) == (info.num_ack_pending, info.num_pending)
+
+    check_killed_workers(("nats", server.url, stream), tmp_path / "effects", 600, is_done)
+
+
+async def test_restarted_broker() -> None:
+    """A pipeline survives a restart of the server, and pauses between its attempts."""
+    with PrivateNats() as server:
+        await asyncio.to_thread(server.add_stream, "orders")
+        await check_restarted_broker(
+            source(server, "orders", ack_wait=1.0),
+            partial(publish, server, "orders"),
+            server.kill,
+            server.start,
+        )
+
+
+async def test_silent_server_does_not_hold_up_closing(server: PrivateNats, stream: str) -> None:
+    """A source closes in limited time, and a release fails, though the server is silent."""
+    await publish(server, stream, messages(2))
+    reader = source(server, stream)
+    await reader.open(Revocations())
+    records = await taken(reader, 2)
+    await reader.poll(PollLimits(1, 1, 0.0))
+    server.suspend()
+    try:
+        async with asyncio.timeout(60.0):
+            await reader.close()
+    finally:
+        server.resume()
+    assert 2 == len(records)
+
+
+async def test_cancelled_opening_leaves_no_connection(stream: str, server: PrivateNats) -> None:
+    """Opening that is cancelled while the server is silent can be repeated."""
+    reader = source(server, stream)
+    server.suspend()
+    try:
+        opening = asyncio.create_task(reader.open(Revocations()))
+        await asyncio.sleep(0.05)
+        opening.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await opening
+    finally:
+        server.resume()
+    await reader.open(Revocations())
+    await reader.close()
+
+
+RIGHTS = f"""
+authorization {{ users: [
+  {{user: boss, password: boss}}
+  {{user: info, password: "{WRONG}", permissions: {{publish: ["none"], subscribe: "_INBOX.>"}}}}
+  {{user: pull, password: "{WRONG}", permissions: {{
+    publish: ["$JS.API.STREAM.NAMES", "$JS.API.CONSUMER.INFO.>"], subscribe: "_INBOX.>"}}}}
+  {{user: ack, password: "{WRONG}", permissions: {{publish: "$JS.API.>", subscribe: "_INBOX.>"}}}}
+] }}
+"""
+
+
+async def test_refused_settings_are_told_without_secrets() -> None:
+    """A wrong password, missing rights and a missing server have their own errors."""
+    with PrivateNats(RIGHTS, user="boss", password="boss") as server:
+        await asyncio.to_thread(server.add_stream, "orders")
+        boss = server.url.replace("://", "://boss:boss@")
+        reader = NatsSource(Nats(url=Secret(boss)), ["orders"], group="workers")
+        await reader.open(Revocations())
+        await reader.close()
+        cases: list[tuple[str, type[ConnectorError], str]] = [
+            (server.url.replace("://", f"://boss:{WRONG}@"), AuthenticationFailed, "password"),
+            (server.url.replace("://", f"://info:{WRONG}@"), AuthenticationFailed, "may not read"),
+            (f"nats://boss:{WRONG}@127.0.0.1:{free_port()}", ConnectionFailed, "accepts"),
+        ]
+        for url, kind, words in cases:
+            reader = NatsSource(Nats(url=Secret(url)), ["orders"], group="workers")
+            with pytest.raises(kind, match=words) as error:
+                await reader.open(Revocations())
+            assert WRONG not in str(error.value)
+        for user in ("pull", "ack"):
+            url = server.url.replace("://", f"://{user}:{WRONG}@")
+            await publish_at(boss, "orders", messages(1))
+            reader = NatsSource(Nats(url=Secret(url)), ["orders"], group="workers")
+            await reader.open(Revocations())
+            with pytest.raises(AuthenticationFailed, match="may not read"):
+                await reader.commit(await taken(reader, 1))
+            await reader.close()
+
+
+async def publish_at(url: str, subject: str, items: Sequence[Message]) -> None:
+    """Publish messages at a server that needs a password."""
+    client = await nats.connect(url)
+    for item in items:
+        await client.jetstream().publish(subject, item.payload)
+    await client.close()
+
+
+async def test_use_before_it_is_open(server: PrivateNats) -> None:
+    """Using a NATS source that is not open raises a temporary error."""
+    with pytest.raises(ConnectionFailed, match="was lost"):
+        await source(server, "orders").poll(MANY)
+
+
+@pytest.mark.parametrize(
+    "options, path",
+    [
+        ({"subjects": "orders"}, "subjects"),
+        ({"subjects": []}, "subjects"),
+        ({"subjects": ["orders..new"]}, "subjects"),
+        ({"subjects": ["orders.>.new"]}, "subjects"),
+        ({"subjects": ["$JS.API.>"]}, "subjects"),
+        ({"subjects": [1]}, "subjects"),
+        ({"subjects": ["orders.*", "orders.eu"]}, "subjects"),
+        ({"group": "a.b"}, "group"),
+        ({"group": ""}, "group"),
+        ({"start": "latest"}, "start"),
+        ({"ack_wait": 0}, "ack_wait"),
+        ({"max_deliveries": 0}, "max_deliveries"),
+        ({"max_unacknowledged": 0}, "max_unacknowledged"),
+        ({"discover_every": -1}, "discover_every"),
+    ],
+)
+def test_wrong_arguments(options: dict[str, Any], path: str) -> None:
+    """Wrong arguments of the NATS source are refused before anything is connected."""
+    arguments: dict[str, Any] = {"subjects": ["orders"], "group": "workers", **options}
+    with pytest.raises(ConfigurationError) as error:
+        NatsSource(Nats(url=Secret("nats://host")), **arguments)
+    assert path == error.value.path
+
+
+@pytest.mark.parametrize(
+    "first, second, expected",
+    [
+        ("a.b", "a.b", True),
+        ("a.b", "a.c", False),
+        ("a.*", "a.c", True),
+        ("a.*", "a.b.c", False),
+        ("a.>", "a.b.c", True),
+        ("a.>", "b.>", False),
+        ("*.b", "a.*", True),
+        ("a.>", "a", False),
+    ],
+)
+def test_overlapping_subjects(first: str, second: str, expected: bool) -> None:
+    """Two subjects overlap if some subject matches both."""
+    assert expected is overlap(first, second)
+    assert expected is overlap(second, first)
+
+
+@pytest.mark.parametrize(
+    "subject, expected",
+    [
+        ("$JS.ACK.orders.workers.2.7.9.1700000000000000000.3", ("orders", 7, 2)),
+        ("$JS.ACK.hub.abc.orders.workers.2.7.9.1700000000000000000.3", ("orders", 7, 2)),
+        ("$JS.ACK._.abc.orders.workers.2.7.9.1700000000000000000.3.x", ("orders", 7, 2)),
+        ("_INBOX.1.2", None),
+        ("", None),
+        ("$JS.ACK.orders", None),
+        ("$JS.ACK.orders.workers.x.7.9.1700000000000000000.3", None),
+        ("$JS.ACK.orders.workers.2.7.9.17000000000000000000000000000000000.3", None),
+    ],
+)
+def test_delivery_is_read(subject: str, expected: tuple[str, int, int] | None) -> None:
+    """The subject of an acknowledgement names stream, position and count, in all its forms."""
+    delivery = read_delivery(subject)
+    assert expected == (delivery and (delivery.stream, delivery.sequence, delivery.number))
+
+
+@pytest.mark.parametrize("data", [b"", b"[]", b"\xff", b"1", b'{"error": 1}'])
+def test_answers_without_sense(data: bytes) -> None:
+    """An answer that is not an object, or has no error and no names, is empty."""
+    answer = read_answer(data)
+    assert error_code(answer) is None
+    assert [] == names_in(answer)
+
+
+def test_codes_of_answers() -> None:
+    """An error of JetStream has its own code, or that of its status."""
+    for error, code in (({"err_code": 10059}, 10059), ({"code": 503}, 503), ({"code": "x"}, 0)):
+        assert code == error_code(read_answer(json.dumps({"error": error}).encode()))
+
+
+@pytest.mark.parametrize(
+    "code, kind, is_temporary",
+    [
+        (10059, TopicNotFound, False),
+        (10039, ConfigurationError, False),
+        (10008, ConnectionFailed, True),
+        (10014, ConnectionFailed, True),
+        (10148, ConfigurationError, False),
+        (10100, ConfigurationError, False),
+    ],
+)
+def test_meaning_of_codes(code: int, kind: type[ConnectorError], is_temporary: bool) -> None:
+    """A cluster without a leader is a temporary error; a stream that is missing is not."""
+    error = api_error(code, "orders", "workers")
+    assert isinstance(error, kind)
+    assert is_temporary is error.retryable
+
+
+def test_pinned_consumers_need_a_version() -> None:
+    """A consumer that delivers to one worker needs NATS 2.11, and differs from others."""
+    versions = ("NATS 2.9.10", "NATS 2.11.0", "NATS 3.0.1", None)
+    assert [False, True, True, False] == [can_pin(version) for version in versions]
+    shared = ConsumerSettings(
+        subjects=("a",),
+        group="g",
+        start="all",
+        ack_wait=30.0,
+        max_deliveries=None,
+        max_unacknowledged=10,
+        exclusive=False,
+    )
+    pinned = attrs.evolve(shared, exclusive=True)
+    config = pinned.config("g-a", "a")
+    assert "priority_policy" == shared.difference("g-a", "a", config)
+    assert pinned.difference("g-a", "a", config) is None
