@@ -52,7 +52,10 @@ def text_of(page: Page) -> str:
         for name, value in members_of(entry):
             homes = (moorage, vendor_sdk, testing)
             exporting_modules = [
-                home_module.__name__ for home_module in homes if name in home_module.__all__
+                home_module.__name__
+                for home_module in homes
+                # A star import leaves Python's own `open` as it is.
+                if name in home_module.__all__ or name == "open"
             ]
             home_module_name = (
                 exporting_modules[0] if exporting_modules else getattr(value, "__module__", "")

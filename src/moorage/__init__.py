@@ -517,7 +517,8 @@ _HOME = {
         "errors",
     ),
 }
-__all__ = tuple(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]  # the names imported above
+# `from moorage import *` must not replace Python's own `open`.
+__all__ = tuple(name for name in _HOME if name != "open")  # pyright: ignore[reportUnsupportedDunderAll]  # the names imported above
 
 
 if not TYPE_CHECKING:  # a type checker would take every name for exported
@@ -534,4 +535,4 @@ if not TYPE_CHECKING:  # a type checker would take every name for exported
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *_HOME})
