@@ -35,12 +35,12 @@ def _lines_of(name: str, value: Any) -> Iterator[str]:
     if issubclass(value, Enum):
         yield from (f"{name}.{member}" for member in value.__members__)
         return
-    own = _own_members(value)
-    if inspect.isfunction(constructor := own.get("__init__")):
+    members = _own_members(value)
+    if inspect.isfunction(constructor := members.get("__init__")):
         yield f"{name}{_without_first(_signature(constructor))}"
-    for member in sorted(own):
+    for member in sorted(members):
         if not member.startswith("_"):
-            yield from _member(f"{name}.{member}", own[member])
+            yield from _member(f"{name}.{member}", members[member])
 
 
 def _own_members(kind: type) -> dict[str, object]:
@@ -53,17 +53,17 @@ def _own_members(kind: type) -> dict[str, object]:
     return members
 
 
-def _member(name: str, own: object) -> Iterator[str]:
-    match own:
+def _member(name: str, value: object) -> Iterator[str]:
+    match value:
         case property():
             yield name
         case staticmethod(__func__=function):
             yield f"{name}{_signature(function)}"
         case classmethod(__func__=function):
             yield f"{name}{_without_first(_signature(function))}"
-        case _ if inspect.isfunction(own):
-            yield f"{name}{_without_first(_signature(own))}"
-        case _ if inspect.isdatadescriptor(own):
+        case _ if inspect.isfunction(value):
+            yield f"{name}{_without_first(_signature(value))}"
+        case _ if inspect.isdatadescriptor(value):
             yield name
         case _:
             pass
