@@ -37,6 +37,8 @@ MODULES: Final = {
         "src/moorage/adapters/messages/publisher_sync.py"
     ),
     "src/moorage/hub/connectors_async.py": "src/moorage/hub/connectors_sync.py",
+    "src/moorage/hub/step_connector_async.py": "src/moorage/hub/step_connector_sync.py",
+    "src/moorage/hub/step_manager_async.py": "src/moorage/hub/step_manager_sync.py",
     "src/moorage/runtime/fast_operations_async.py": "src/moorage/runtime/fast_operations_sync.py",
     "src/moorage/runtime/fast_path_async.py": "src/moorage/runtime/fast_path_sync.py",
 }

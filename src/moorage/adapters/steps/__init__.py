@@ -1,0 +1,1 @@
+"""Platforms that run steps, and logs that keep their output."""

@@ -1,0 +1,194 @@
+"""The program that supervises one step on this machine; it outlives the process that started it.
+
+It runs alone, without the package, and reads its task from the standard input. It holds the lock of
+the run's folder for as long as it lives, so others can tell that it does. It ends the step and
+everything that the step started: at the time limit, on the signal SIGTERM, and when the step's
+program has ended. Then it records the exit code.
+"""
+
+import ctypes
+import json
+import os
+import resource
+import signal
+import sys
+import time
+from pathlib import Path
+
+_DEATH_SIGNAL = 1
+_SUBREAPER = 36
+_CANNOT_RUN = 126
+_NOT_FOUND = 127
+_TURN = 0.2
+
+
+def main() -> None:
+    """Read the task, leave the starting process, and supervise the step."""
+    try:
+        task = json.loads(sys.stdin.buffer.read())
+    except ValueError:
+        # The starting process died in the middle, so nothing was started.
+        return
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+    _Supervisor(task).run()
+
+
+class _Supervisor:
+    def __init__(self, task):
+        self.task = task
+        self.folder = Path(task["folder"])
+        self.reason = "exited"
+        self.kill_at = None
+        self.code = None
+        self.child = 0
+        self.signals = {signal.SIGCHLD, signal.SIGTERM}
+
+    def run(self):
+        signal.pthread_sigmask(signal.SIG_BLOCK, self.signals)
+        libc = ctypes.CDLL(None, use_errno=True)
+        libc.prctl(_SUBREAPER, 1, 0, 0, 0)
+        self.write_secrets()
+        # Written before the fork: whoever finds it without an exit code knows that the step may
+        # have begun.
+        self.record("started", {"pid": os.getpid(), "at": time.time()})
+        began = time.monotonic()
+        self.child = os.fork()
+        if self.child == 0:
+            self.become_step(libc)
+        os.write(1, b"1")
+        null = os.open(os.devnull, os.O_RDWR)
+        for number in (0, 1, 2):
+            os.dup2(null, number)
+        self.supervise(began + self.task["timeout"])
+        self.kill_everything()
+        self.remove_secrets()
+        self.record("exit", {"code": self.code, "reason": self.reason, "at": time.time()})
+
+    def become_step(self, libc):
+        try:
+            os.setsid()
+            libc.prctl(_DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)
+            if os.getppid() != self.task_pid():
+                os._exit(_CANNOT_RUN)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, self.signals)
+            signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+            os.dup2(os.open(self.folder / "stdout", flags, 0o600), 1)
+            os.dup2(os.open(self.folder / "stderr", flags, 0o600), 2)
+            os.closerange(3, 65536)
+            os.chdir(self.folder / "work")
+            memory = self.task["memory"]
+            if memory:
+                resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+            command = [os.fsencode(part) for part in self.task["command"]]
+            variables = {
+                os.fsencode(name): os.fsencode(value)
+                for name, value in self.task["environment"].items()
+            }
+            os.execvpe(command[0], command, variables)
+        except FileNotFoundError:
+            os.write(2, b"There is no such program.\n")
+            os._exit(_NOT_FOUND)
+        except BaseException as error:
+            os.write(2, f"The program cannot run: {type(error).__name__}.\n".encode())
+            os._exit(_CANNOT_RUN)
+
+    def task_pid(self):
+        return json.loads((self.folder / "started").read_text())["pid"]
+
+    def supervise(self, deadline):
+        while self.code is None:
+            now = time.monotonic()
+            if self.kill_at is not None and now >= self.kill_at:
+                self.kill_everything()
+            elif self.kill_at is None and now >= deadline:
+                self.ask_to_end("deadline", self.task["grace"])
+            until = deadline if self.kill_at is None else self.kill_at
+            info = signal.sigtimedwait(self.signals, min(_TURN, max(0.01, until - now)))
+            stop = self.folder / "stop"
+            if info is not None and info.si_signo == signal.SIGTERM and stop.exists():
+                self.ask_to_end("stopped", float(stop.read_text() or 0))
+            self.reap()
+
+    def ask_to_end(self, reason, grace):
+        if self.kill_at is None:
+            self.reason = reason
+            self.kill_at = time.monotonic() + grace
+            self.signal_everything(signal.SIGTERM)
+
+    def reap(self):
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return False
+            if pid == 0:
+                return True
+            if pid == self.child:
+                code = os.waitstatus_to_exitcode(status)
+                self.code = 128 - code if code < 0 else code
+
+    def kill_everything(self):
+        """Kill the step and its descendants until none is left; all of them end up as ours."""
+        while self.reap():
+            self.signal_everything(signal.SIGKILL)
+            signal.sigtimedwait({signal.SIGCHLD}, 0.02)
+
+    def signal_everything(self, number):
+        for pid in _descendants(os.getpid()):
+            try:
+                os.kill(pid, number)
+            except ProcessLookupError:
+                continue
+
+    def write_secrets(self):
+        folder = self.folder / "secrets"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        for name, value in self.task["secrets"].items():
+            file = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            os.write(file, bytes.fromhex(value))
+            os.close(file)
+            self.task["environment"][f"{name}_FILE"] = str(folder / name)
+        self.task["secrets"] = None
+
+    def remove_secrets(self):
+        folder = self.folder / "secrets"
+        for file in folder.iterdir():
+            file.unlink()
+        folder.rmdir()
+
+    def record(self, name, facts):
+        new = self.folder / f"{name}.new"
+        with new.open("w") as file:
+            json.dump(facts, file)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(self.folder / name)
+
+
+def _descendants(root):
+    """Return the processes below a process, from the table of all processes."""
+    parents = {}
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            try:
+                with open(f"/proc/{entry}/stat", "rb") as file:
+                    fields = file.read().rpartition(b")")[2].split()
+            except OSError:
+                continue
+            if fields[0] != b"Z":
+                parents[int(entry)] = int(fields[1])
+    found, pending = [], [root]
+    while pending:
+        parent = pending.pop()
+        children = [pid for pid, above in parents.items() if above == parent]
+        found += children
+        pending += children
+    return found
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,345 @@
+"""Steps as processes of this machine.
+
+A run is a folder. Whoever holds the lock of the folder may start the run; the supervisor of the run
+inherits the lock and holds it until it has recorded the exit code. So the state of a run follows
+from three facts, whoever asks and whenever:
+
+| lock | `started` | `exit` | the run |
+| --- | --- | --- | --- |
+| free | no | no | has not begun; the next caller may start it |
+| held | no | no | is being started |
+| held | yes | no | is running |
+| any | yes | yes | has ended |
+| free | yes | no | is lost: its supervisor was killed, and with it the step |
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from select import select
+from time import monotonic, sleep
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.domain.secrets.frames import careful
+from moorage.domain.steps.runs import EndReason, LogChunk, RunPhase, RunStatus
+from moorage.domain.steps.step import ConnectorType
+from moorage.errors import AttemptTimeout, ConfigurationError, ConnectionFailed, InvalidData
+from moorage.ports.platform import PlatformKind
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
+    from moorage.domain.steps.runs import LogStream, RunSpec
+    from moorage.domain.steps.step import Step
+
+_SUPERVISOR: Final = Path(__file__).with_name("_supervisor.py")
+_PART: Final = 1024 * 1024
+_PAUSE: Final = 0.005
+_DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+@careful
+class LocalPlatform:
+    """Runs steps as processes of this machine, each in a session and a folder of its own.
+
+    A step goes on if this process dies, and another process with the same folder finds it again.
+    The step ends with its supervisor, and with everything that it started itself.
+
+    Args:
+        folder: the folder of the runs; it must outlive this process and belong to it alone.
+        path: the value of PATH that steps have unless they declare one.
+        python: the Python that runs the supervisors; by default that of this process.
+
+    Raises:
+        ConfigurationError: the folder cannot be used, or this machine has no Linux.
+    """
+
+    type = ConnectorType.LOCAL
+
+    def __init__(
+        self, folder: str | os.PathLike[str], *, path: str = _DEFAULT_PATH, python: str | None = None
+    ) -> None:
+        if sys.platform != "linux":
+            raise ConfigurationError(  # pragma: no cover - only on other systems
+                "Local steps need Linux, which ends a step together with its supervisor.",
+                path="type",
+                remedy="Run the step in a container instead.",
+            )
+        self._folder = Path(folder)
+        self._path = path
+        self._python = python or sys.executable
+        with _as_failures(str(self._folder)):
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def validate(self, step: Step, /) -> None:
+        """Refuse a step that needs a container.
+
+        Raises:
+            InvalidData: it names an image, or limits processors or processes.
+        """
+        if step.image is not None:
+            raise InvalidData(
+                f"The step {step.name!r} names an image, and a local process has none.",
+                field="image",
+                remedy="Leave the image out, or choose another type of connector.",
+            )
+        for name in ("cpus", "processes"):
+            if getattr(step.resources, name) is not None:
+                raise InvalidData(
+                    f"The step {step.name!r} limits its {name}, which a local process cannot.",
+                    field=f"resources.{name}",
+                    remedy="Leave the limit out, or run the step in a container.",
+                )
+
+    def start(self, spec: RunSpec, timeout: float, /) -> RunStatus:
+        """Start a run, or find the one of this name.
+
+        Raises:
+            InvalidData: the step cannot run in a process.
+            ConnectionFailed: the folder cannot be used, or no process can be started.
+        """
+        self.validate(spec.step)
+        folder, deadline = self._folder / spec.name, monotonic() + timeout
+        with _as_failures(spec.name):
+            while True:
+                folder.mkdir(mode=0o700, exist_ok=True)
+                with _lock(folder) as lock:
+                    if lock is not None and not (folder / "started").exists():
+                        self._spawn(spec, folder, lock, deadline)
+                status = self._status(folder)
+                # Another process may be starting the run, or looking at it, or may remove it.
+                if status is not None and status.phase is not RunPhase.STARTING:
+                    return status
+                if monotonic() >= deadline:
+                    raise AttemptTimeout(f"The run {spec.name} did not begin in time.")
+                sleep(_PAUSE)
+
+    def look(self, name: str, timeout: float, /) -> RunStatus | None:  # noqa: ARG002 - files answer at once
+        """Return the status of a run; None if there is none of this name."""
+        with _as_failures(name):
+            return self._status(self._folder / name)
+
+    def logs(
+        self, name: str, stream: LogStream, mark: str, timeout: float, /  # noqa: ARG002 - as above
+    ) -> LogChunk:
+        """Return the output of a run after a mark, which is a number of bytes."""
+        folder, start = self._folder / name, int(mark or 0)
+        with _as_failures(name):
+            status = self._status(folder)
+            is_over = status is None or status.is_over
+            try:
+                with (folder / stream).open("rb") as file:
+                    file.seek(start)
+                    data = file.read(_PART)
+            except FileNotFoundError:
+                data = b""
+        return LogChunk(data, str(start + len(data)), is_over and len(data) < _PART)
+
+    def stop(self, name: str, grace: float, timeout: float, /) -> None:  # noqa: ARG002 - as above
+        """Ask a run to end, and have it killed after `grace` seconds."""
+        folder = self._folder / name
+        with _as_failures(name):
+            status = self._status(folder)
+            if status is None or status.phase is not RunPhase.RUNNING:
+                return
+            (folder / "stop.new").write_text(str(grace))
+            (folder / "stop.new").replace(folder / "stop")
+            with _lock(folder, is_shared=True) as lock:
+                # The supervisor holds the lock, so the number is still its own.
+                if lock is None:
+                    with suppress(ProcessLookupError):
+                        os.kill(status.metadata["pid"], signal.SIGTERM)
+
+    def runs(self, timeout: float, /) -> Sequence[RunStatus]:  # noqa: ARG002 - as above
+        """Return the status of all runs, by name."""
+        with _as_failures(str(self._folder)):
+            folders = sorted(item for item in self._folder.iterdir() if item.is_dir() and not item.name.startswith("."))
+            return [status for item in folders if (status := self._status(item)) is not None]
+
+    def collect(
+        self, name: str, path: str, limit: int, timeout: float, /  # noqa: ARG002 - as above
+    ) -> bytes | None:
+        """Return a file of a run's working directory; None if there is no such regular file."""
+        work = self._folder / name / "work"
+        try:
+            # A step must not lead us outside by a symbolic link.
+            file = (work / path).resolve(strict=True)
+            is_inside = file.is_relative_to(work.resolve())
+            facts = file.stat()
+            if not is_inside or not stat.S_ISREG(facts.st_mode) or facts.st_size > limit:
+                return None
+            return file.read_bytes()
+        except OSError:
+            return None
+
+    def remove(self, name: str, timeout: float, /) -> None:
+        """Remove a run that has ended, with its output."""
+        folder, deadline = self._folder / name, monotonic() + timeout
+        trash = self._folder / f".{name}-{os.getpid()}"
+        with _as_failures(name):
+            while folder.is_dir():
+                with _lock(folder) as lock:
+                    if lock is not None:
+                        folder.rename(trash)
+                status = self._status(folder)
+                if status is None or not status.is_over or monotonic() >= deadline:
+                    break
+                sleep(_PAUSE)
+        shutil.rmtree(trash, ignore_errors=True)
+
+    def close(self) -> None:
+        """Do nothing, because there are no connections; runs go on."""
+
+    def _spawn(self, spec: RunSpec, folder: Path, lock: int, deadline: float) -> None:
+        step = spec.step
+        (folder / "work").mkdir(exist_ok=True)
+        for path, content in step.workspace.files.items():
+            file = folder / "work" / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content)
+        description = {
+            "step": step.name,
+            "command": list(step.command),
+            "fingerprint": step.fingerprint,
+            "labels": dict(spec.labels),
+        }
+        (folder / "step.json").write_text(json.dumps(description))
+        task = {
+            "folder": str(folder.absolute()),
+            "command": list(step.command),
+            "environment": {"PATH": self._path, **step.environment},
+            "timeout": step.timeout,
+            "grace": step.grace,
+            "memory": step.resources.memory,
+            "secrets": {name: value.reveal_bytes().hex() for name, value in spec.secrets.items()},
+        }
+        process = subprocess.Popen(
+            [self._python, "-I", "-S", str(_SUPERVISOR)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+            env={},
+            pass_fds=(lock,),
+            start_new_session=True,
+        )
+        assert process.stdin is not None and process.stdout is not None  # noqa: PT018 - both are pipes
+        with process, process.stdout, process.stdin:
+            process.stdin.write(json.dumps(task).encode())
+            process.stdin.close()
+            if not select([process.stdout], [], [], max(0.1, deadline - monotonic()))[0]:
+                raise AttemptTimeout("The supervisor of the step did not start in time.")
+            if process.stdout.read(1) != b"1":
+                raise ConnectionFailed("The supervisor of the step ended before it began.")
+
+    def _status(self, folder: Path) -> RunStatus | None:
+        # The exit code is recorded before the lock is released, so the lock is looked at first.
+        if not folder.is_dir():
+            return None
+        with _lock(folder, is_shared=True) as lock:
+            is_held = lock is None
+        started, end = _facts(folder / "started"), _facts(folder / "exit")
+        description = _facts(folder / "step.json") or {}
+        phase = _phase(is_held=is_held, has_begun=started is not None, has_ended=end is not None)
+        return RunStatus(
+            name=folder.name,
+            phase=phase,
+            exit_code=None if end is None else end["code"],
+            reason=None if end is None else EndReason(end["reason"]),
+            fingerprint=description.get("fingerprint"),
+            started_at=_moment(started),
+            ended_at=_moment(end),
+            step=description.get("step"),
+            labels=description.get("labels", {}),
+            metadata={} if started is None else {"pid": started["pid"]},
+        )
+
+
+def _phase(*, is_held: bool, has_begun: bool, has_ended: bool) -> RunPhase:
+    if has_ended:
+        return RunPhase.ENDED
+    if not has_begun:
+        return RunPhase.STARTING
+    return RunPhase.RUNNING if is_held else RunPhase.LOST
+
+
+def _facts(path: Path) -> dict[str, Any] | None:
+    """Return the facts in a file; None if it is not there, or not written completely."""
+    try:
+        facts: dict[str, Any] = json.loads(path.read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+    return facts
+
+
+def _moment(facts: dict[str, Any] | None) -> datetime | None:
+    return None if facts is None else datetime.fromtimestamp(facts["at"], UTC)
+
+
+@contextmanager
+def _lock(folder: Path, *, is_shared: bool = False) -> Generator[int | None]:
+    """Take the lock of a run for a block; the value is None if another process holds it.
+
+    The lock belongs to an open file, so a process that inherits the file goes on holding it. Those
+    who only look at a run share the lock, so that none of them takes another for a supervisor.
+    """
+    try:
+        file = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except FileNotFoundError:
+        # The run was removed meanwhile.
+        yield None
+        return
+    try:
+        fcntl.flock(file, (fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        is_current = os.stat(folder / "lock").st_ino == os.fstat(file).st_ino
+    except (BlockingIOError, FileNotFoundError):
+        is_current = False
+    try:
+        yield file if is_current else None
+    finally:
+        os.close(file)
+
+
+@contextmanager
+def _as_failures(name: str) -> Generator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else type(error).__name__
+        raise ConnectionFailed(
+            f"The run {name} cannot be reached on this machine: {reason}.",
+            remedy="Check the folder of the runs, its disk and its permissions.",
+        ) from None
+
+
+@attrs.frozen(kw_only=True)
+class LocalSettings:
+    """Steps as processes of this machine.
+
+    Attributes:
+        folder: the folder of the runs; it must outlive the process and belong to it alone.
+        path: the value of PATH that steps have unless they declare one.
+    """
+
+    folder: str
+    path: str = _DEFAULT_PATH
+
+
+LOCAL: Final = PlatformKind(
+    name="local",
+    settings=LocalSettings,
+    build=lambda settings: LocalPlatform(settings.folder, path=settings.path),
+)
+"""The kind of platforms that run steps as processes of this machine."""

@@ -1,0 +1,257 @@
+"""Masking of secrets in a stream of bytes, such as the output of a program.
+
+Laws:
+
+1. The masked stream does not depend on how the stream was cut into parts.
+2. A secret is found unchanged, in Base64 at every alignment and in both alphabets, in hexadecimal
+   digits, and with the escapes of URLs, JSON, HTML and XML; also if line breaks are inside it.
+3. A mask takes the place of a secret together with as many line breaks as were inside it, so a line
+   of the stream stays a line.
+4. What may be the beginning of a secret is held back until more arrives, and nothing else. At most
+   three characters before a line break count as no beginning, so that lines appear at once.
+5. The memory is bounded by the part that is fed and the longest form of a secret.
+
+Secrets are looked for by machine words. A form of at least `7 + n` bytes covers a word of 8 bytes
+whose position is a multiple of n, wherever it is; so only every n-th byte is the start of a word to
+compare. Each known word leads to the forms that contain it, which are compared as a whole.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from base64 import b64encode
+from bisect import bisect_left, bisect_right
+from html import escape
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote_from_bytes
+
+from moorage.domain.secrets.sensitive import MASK
+from moorage.domain.secrets.value_mask import SHORTEST
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+_MASK: Final = MASK.encode()
+_BREAKS: Final = b"\r\n"
+_BREAK: Final = re.compile(rb"[\r\n]")
+_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
+_BASE64: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_=")
+_PERCENT: Final = re.compile(rb"%[0-9A-F]{2}")
+_BLOCK: Final = 256 * 1024
+_LONG_WORD: Final = 8
+_SHORT_WORD: Final = 4
+_STEPS: Final = (32, 16, 8)
+_EDGE: Final = 2
+"""The characters around Base64 text that still contain bits of the secret."""
+
+_LINE: Final = 16
+"""The minimum length of a line of a secret that is a secret itself, as in a key file."""
+
+
+class StreamMask:
+    """Masks secrets in one stream of bytes, part by part.
+
+    Args:
+        secrets: the secrets; those of fewer than four bytes are not looked for.
+    """
+
+    def __init__(self, secrets: Iterable[bytes]) -> None:
+        forms = {form for secret in secrets for form in _forms(secret)}
+        is_base64 = dict(sorted(forms))
+        self._forms = list(is_base64)
+        self._reach = max(map(len, self._forms), default=0)
+        longs = [form for form in self._forms if len(form) >= 2 * _LONG_WORD - 1]
+        shorts = [form for form in self._forms if len(form) < 2 * _LONG_WORD - 1]
+        words = [form for form in shorts if len(form) >= 2 * _SHORT_WORD - 1]
+        self._is_base64 = is_base64
+        self._tiny = [form for form in shorts if len(form) < 2 * _SHORT_WORD - 1]
+        self._searches = [
+            ("Q", _LONG_WORD, _step(longs), _words(longs, "Q", _LONG_WORD)),
+            ("I", _SHORT_WORD, _SHORT_WORD, _words(words, "I", _SHORT_WORD)),
+        ]
+        self._held = b""
+        self._before = b""
+
+    def feed(self, data: bytes) -> bytes:
+        """Take the next part of the stream, and return what can be shown now."""
+        if not self._forms:
+            return data
+        shown = [
+            self._advance(data[start : start + _BLOCK], is_last=False)
+            for start in range(0, len(data), _BLOCK)
+        ]
+        return b"".join(shown)
+
+    def finish(self) -> bytes:
+        """Return the rest at the end of the stream; the object may mask another one then."""
+        rest = self._advance(b"", is_last=True)
+        self._before = b""
+        return rest
+
+    def _advance(self, data: bytes, *, is_last: bool) -> bytes:
+        seen = len(self._before)
+        text = self._before + self._held + data
+        squeezed = text.translate(None, _BREAKS)
+        breaks: _Breaks | None = None
+        end = len(text) if is_last else self._released(text, squeezed)
+        shown: list[bytes] = []
+        at = seen
+        for first, last in self._spans(squeezed):
+            breaks = breaks or _Breaks(text)
+            start, stop = breaks.span(first, last)
+            if start >= end:
+                break
+            if not is_last and stop > min(end, len(text) - _EDGE):
+                end = min(end, start)
+                break
+            if stop > at:
+                shown.append(text[at : max(at, start)])
+                shown.append(_MASK + b"\n" * text.count(b"\n", max(at, start), stop))
+                at = stop
+        end = max(end, at)
+        shown.append(text[at:end])
+        self._held = text[end:]
+        # A line break may follow the first characters of a secret, which are shown already.
+        self._before = text[max(0, end - 2 * SHORTEST) : end]
+        return b"".join(shown)
+
+    def _released(self, text: bytes, squeezed: bytes) -> int:
+        """Return the position up to which the text is no beginning of a secret."""
+        size = min(self._reach, len(squeezed))
+        for length in range(size, 0, -1):
+            tail = squeezed[-length:]
+            at = bisect_left(self._forms, tail)
+            if at == len(self._forms) or not self._forms[at].startswith(tail):
+                continue
+            start = _back(text, length)
+            if length >= SHORTEST or not text.endswith((b"\r", b"\n")):
+                return max(start, len(self._before))
+        return len(text)
+
+    def _spans(self, squeezed: bytes) -> list[tuple[int, int]]:
+        """Return the positions of secrets in a text without line breaks, in order."""
+        spans: set[tuple[int, int]] = set()
+        for at, form in self._matches(squeezed):
+            end = at + len(form)
+            spans.add(_widened(squeezed, at, end) if self._is_base64[form] else (at, end))
+        return sorted(spans)
+
+    def _matches(self, squeezed: bytes) -> Iterator[tuple[int, bytes]]:
+        """Yield the positions of forms in a text without line breaks, and the forms."""
+        for code, size, step, words in self._searches:
+            if not words:
+                continue
+            whole = memoryview(squeezed)[: len(squeezed) // size * size]
+            some = whole.cast(code)[:: step // size]  # type: ignore[call-overload]  # as above
+            if words.keys().isdisjoint(some):
+                continue
+            for number, word in enumerate(some):
+                for form, offset in words.get(word, ()):
+                    at = number * step - offset
+                    if at >= 0 and squeezed.startswith(form, at):
+                        yield at, form
+        for form in self._tiny:
+            at = squeezed.find(form)
+            while at >= 0:
+                yield at, form
+                at = squeezed.find(form, at + 1)
+
+
+class _Breaks:
+    """The line breaks of a text, by which positions without them become positions with them."""
+
+    __slots__ = ("_after", "_shift")
+
+    def __init__(self, text: bytes) -> None:
+        self._after: list[int] = []
+        self._shift: list[int] = []
+        total = 0
+        for match in _BREAK.finditer(text):
+            self._after.append(match.start() - total)
+            total += match.end() - match.start()
+            self._shift.append(total)
+
+    def span(self, first: int, last: int) -> tuple[int, int]:
+        """Return the position in the whole text of a part that is not empty."""
+        return self._position(first), self._position(last - 1) + 1
+
+    def _position(self, at: int) -> int:
+        count = bisect_right(self._after, at)
+        return at + (self._shift[count - 1] if count else 0)
+
+
+def _forms(secret: bytes) -> Iterator[tuple[bytes, bool]]:
+    """Yield the forms in which a secret may appear, and whether each is Base64."""
+    lines = [line.strip() for line in secret.splitlines()]
+    whole = secret.strip(b"\r\n")
+    for text in {whole, *(line for line in lines if len(line) >= _LINE)}:
+        if len(text) < SHORTEST:
+            continue
+        for form in {text, *_escaped(text), text.hex().encode(), text.hex().upper().encode()}:
+            yield form.translate(None, _BREAKS), False
+        for before in range(3):
+            # The first and last characters may depend on neighbouring bytes.
+            start, end = -(-before * 8 // 6), (before + len(text)) * 8 // 6
+            form = b64encode(bytes(before) + text)[start:end]
+            if len(form) >= SHORTEST:
+                yield form, True
+                yield form.translate(_URL_SAFE), True
+
+
+def _escaped(text: bytes) -> Iterator[bytes]:
+    """Yield a secret with the escapes of URLs, JSON, HTML and XML."""
+    for safe in ("", "/", "/:@", "~!*'()"):
+        quoted = quote_from_bytes(text, safe)
+        for variant in {quoted, quoted.replace("%20", "+")}:
+            form = variant.encode()
+            yield form
+            yield _PERCENT.sub(lambda code: code[0].lower(), form)
+    try:
+        words = text.decode()
+    except UnicodeDecodeError:
+        return
+    for ascii_only in (True, False):
+        form = json.dumps(words, ensure_ascii=ascii_only)[1:-1].encode()
+        yield form
+        yield form.replace(b"/", b"\\/")
+        # A document inside another one is escaped twice.
+        yield json.dumps(form.decode(), ensure_ascii=ascii_only)[1:-1].encode()
+    yield escape(words, quote=False).encode()
+    yield escape(words).encode()
+    yield escape(words).replace("&#x27;", "&#39;").encode()
+
+
+def _step(forms: Iterable[bytes]) -> int:
+    """Return the distance of the positions at which words must be compared."""
+    shortest = min(map(len, forms), default=0)
+    return next((step for step in _STEPS if shortest >= step + _LONG_WORD - 1), _LONG_WORD)
+
+
+def _words(forms: Iterable[bytes], code: str, size: int) -> dict[int, list[tuple[bytes, int]]]:
+    """Return all words of this size in these forms, with the forms and the places in them."""
+    words: dict[int, list[tuple[bytes, int]]] = {}
+    for form in forms:
+        for at in range(len(form) - size + 1):
+            word = memoryview(form[at : at + size]).cast(code)[0]  # type: ignore[call-overload]  # a format
+            words.setdefault(word, []).append((form, at))
+    return words
+
+
+def _widened(text: bytes, start: int, end: int) -> tuple[int, int]:
+    """Return a position with the characters around it that contain bits of the secret."""
+    for _ in range(_EDGE):
+        if start and text[start - 1] in _BASE64:
+            start -= 1
+        if end < len(text) and text[end] in _BASE64:
+            end += 1
+    return start, end
+
+
+def _back(text: bytes, length: int) -> int:
+    """Return the position of the last `length` characters that are no line breaks."""
+    at = len(text)
+    while length:
+        at -= 1
+        length -= text[at] not in _BREAKS
+    return at

@@ -1,0 +1,87 @@
+"""What the follower of a run knows: how far it has read, and what it has seen."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.domain.steps.log_lines import LineReader, LogLine, Tail
+from moorage.domain.steps.result import ExecutionResult, outcome_of
+from moorage.domain.steps.runs import STREAMS, EndReason, RunPhase
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from moorage.domain.steps.runs import LogChunk, LogStream, RunStatus
+
+_FIRST_PAUSE: Final = 0.02
+_LONGEST_PAUSE: Final = 0.5
+_FAILURE_PAUSE: Final = 2.0
+
+
+class Following:
+    """The progress of one follower through both outputs of a run.
+
+    Args:
+        secrets: the secrets to mask.
+        positions: the number of lines of each output that the log has already.
+    """
+
+    def __init__(self, secrets: Iterable[bytes], positions: Mapping[LogStream, int]) -> None:
+        values = tuple(secrets)
+        self._readers = {stream: LineReader(stream, values) for stream in STREAMS}
+        self._tails = {stream: Tail() for stream in STREAMS}
+        self._positions = positions
+        self.marks: dict[LogStream, str] = dict.fromkeys(STREAMS, "")
+        self.ended: set[LogStream] = set()
+
+    def take(self, stream: LogStream, chunk: LogChunk) -> list[LogLine]:
+        """Take a part of an output, and return the lines that the log does not have yet."""
+        lines = self._readers[stream].feed(chunk.data)
+        self.marks[stream] = chunk.mark
+        if chunk.is_last:
+            self.ended.add(stream)
+            lines += self._readers[stream].finish()
+        for line in lines:
+            self._tails[stream].add(line)
+        known = self._positions.get(stream, 0)
+        return [line for line in lines if line.number > known]
+
+    def result(self, status: RunStatus, files: Mapping[str, bytes]) -> ExecutionResult | None:
+        """Return the result of a run that has ended; None if its end was not recorded."""
+        if status.phase is not RunPhase.ENDED or status.exit_code is None:
+            return None
+        reason = status.reason or EndReason.EXITED
+        texts = {stream: tail.text() for stream, tail in self._tails.items()}
+        cut = [stream for stream, tail in self._tails.items() if tail.is_cut]
+        metadata: dict[str, Any] = {**status.metadata, "run": status.name, "reason": reason.value}
+        if status.started_at is not None and status.ended_at is not None:
+            metadata["seconds"] = (status.ended_at - status.started_at).total_seconds()
+        if cut:
+            metadata["cut"] = cut
+        return ExecutionResult(
+            exit_code=status.exit_code,
+            stdout=texts["stdout"],
+            stderr=texts["stderr"],
+            outcome=outcome_of(status.exit_code, reason),
+            metadata=metadata,
+            files=files,
+        )
+
+
+def pause_after(rounds: Sequence[bool]) -> float:
+    """Return the seconds until the next look at a run.
+
+    Args:
+        rounds: for each of the last looks whether there was anything new.
+    """
+    quiet = 0
+    for is_new in reversed(rounds):
+        if is_new:
+            break
+        quiet += 1
+    return min(_LONGEST_PAUSE, _FIRST_PAUSE * 1.5**quiet)
+
+
+def pause_after_failures(failures: int) -> float:
+    """Return the seconds until the next look at a platform that failed so many times in a row."""
+    return min(_FAILURE_PAUSE, 0.05 * 2 ** min(failures, 10))

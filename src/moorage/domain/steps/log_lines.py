@@ -1,0 +1,115 @@
+"""The lines of a run's output, made of parts that may end anywhere, with secrets masked."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from moorage.domain.secrets.stream_mask import StreamMask
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from moorage.domain.steps.runs import LogStream
+
+LONGEST_LINE: Final = 2 * 1024 * 1024
+"""The number of bytes at which a line is passed on in pieces, so that the memory is bounded."""
+
+TAIL: Final = 64 * 1024
+"""The number of bytes of each output that are part of a result."""
+
+
+class LogLine(NamedTuple):
+    """A line of a run's output.
+
+    Attributes:
+        stream: the output that it belongs to.
+        number: its number in this output, beginning with 1.
+        data: its bytes without the line break, with secrets masked.
+        is_whole: False for a piece of a very long line whose rest follows, and for a last line that
+            no line break ended.
+    """
+
+    stream: LogStream
+    number: int
+    data: bytes
+    is_whole: bool = True
+
+    @property
+    def text(self) -> str:
+        """The line as text; bytes that are no UTF-8 are replaced."""
+        return self.data.removesuffix(b"\r").decode("utf-8", "replace")
+
+
+class LineReader:
+    """Makes lines of one output of a run.
+
+    Args:
+        stream: the output.
+        secrets: the secrets to mask.
+    """
+
+    def __init__(self, stream: LogStream, secrets: Iterable[bytes]) -> None:
+        self._stream: LogStream = stream
+        self._mask = StreamMask(secrets)
+        self._number = 1
+        self._rest: list[bytes] = []
+        self._size = 0
+
+    def feed(self, data: bytes) -> list[LogLine]:
+        """Take the next bytes, and return the lines that are complete now."""
+        return self._lines(self._mask.feed(data))
+
+    def finish(self) -> list[LogLine]:
+        """Return what is left at the end of the output."""
+        lines = self._lines(self._mask.finish())
+        if self._rest:
+            lines.append(LogLine(self._stream, self._number, b"".join(self._rest), is_whole=False))
+            self._rest = []
+        return lines
+
+    def _lines(self, data: bytes) -> list[LogLine]:
+        lines: list[LogLine] = []
+        *ended, rest = data.split(b"\n")
+        for part in ended:
+            text = b"".join([*self._rest, part]) if self._rest else part
+            lines.append(LogLine(self._stream, self._number, text))
+            self._rest, self._size = [], 0
+            self._number += 1
+        if rest:
+            self._rest.append(rest)
+            self._size += len(rest)
+        if self._size >= LONGEST_LINE:
+            text = b"".join(self._rest)
+            lines.append(LogLine(self._stream, self._number, text, is_whole=False))
+            self._rest, self._size = [], 0
+        return lines
+
+
+class Tail:
+    """The last bytes of one output, at most `TAIL` of them.
+
+    Attributes:
+        is_cut: whether there was more before them.
+    """
+
+    def __init__(self) -> None:
+        self._parts: deque[bytes] = deque()
+        self._size = 0
+        self.is_cut = False
+
+    def add(self, line: LogLine) -> None:
+        """Add a line."""
+        part = line.data[-TAIL:] + (b"\n" if line.is_whole else b"")
+        self.is_cut = self.is_cut or len(line.data) > TAIL
+        self._parts.append(part)
+        self._size += len(part)
+        while self._size - len(self._parts[0]) >= TAIL:
+            self._size -= len(self._parts.popleft())
+            self.is_cut = True
+
+    def text(self) -> str:
+        """Return them as text; bytes that are no UTF-8 are replaced."""
+        data = b"".join(self._parts)
+        self.is_cut = self.is_cut or len(data) > TAIL
+        return data[-TAIL:].decode("utf-8", "replace")

@@ -1,0 +1,80 @@
+"""The choice of a connector for a step, and the numbers of a registry of connectors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from moorage.domain.steps.result import StepOutcome
+from moorage.domain.steps.step import ConnectorType
+from moorage.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from moorage.domain.steps.result import ExecutionResult
+    from moorage.domain.steps.step import Step
+
+_WITHOUT_IMAGE: Final = ConnectorType.LOCAL
+_WITH_IMAGE: Final = ConnectorType.DOCKER
+
+
+def type_of_step(
+    step: Step, *, registered: Sequence[ConnectorType], known: Sequence[ConnectorType]
+) -> ConnectorType:
+    """Return the type of connector that runs a step.
+
+    A step that names no type runs with the only connector that is registered. If there are several,
+    it runs in a container if it has an image, and in a process otherwise.
+
+    Args:
+        step: the step.
+        registered: the types of the connectors that the program registered.
+        known: all types, including those of installed packages.
+
+    Raises:
+        ConfigurationError: the step names no type, and several types or none could run it.
+    """
+    if step.type is not None:
+        return step.type
+    if len(registered) == 1:
+        return registered[0]
+    usual = _WITHOUT_IMAGE if step.image is None else _WITH_IMAGE
+    if usual in (registered or known):
+        return usual
+    raise ConfigurationError(
+        f"The step {step.name!r} names no type of connector, and {usual!r} is not registered.",
+        path="type",
+        remedy=f"Name one of: {', '.join(registered or known)}.",
+    )
+
+
+@attrs.define
+class StepStatistics:
+    """The numbers of a registry of step connectors.
+
+    Attributes:
+        made: the connectors that were made.
+        hits: the times that a connector was found that was made before.
+        outcomes: the steps that ended, by the way in which they ended.
+    """
+
+    made: int = 0
+    hits: int = 0
+    outcomes: dict[StepOutcome, int] = attrs.field(
+        factory=lambda: dict.fromkeys(StepOutcome, 0)
+    )
+
+    def count(self, result: ExecutionResult) -> None:
+        """Count a step that has ended."""
+        self.outcomes[result.outcome] += 1
+
+    def as_numbers(self, *, cached: int) -> dict[str, int]:
+        """Return the numbers by name.
+
+        Args:
+            cached: the connectors that there are now.
+        """
+        outcomes = {outcome.value: number for outcome, number in self.outcomes.items()}
+        return {"made": self.made, "hits": self.hits, "cached": cached, **outcomes}

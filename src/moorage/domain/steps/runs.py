@@ -1,0 +1,123 @@
+"""Runs: what a platform knows about a step that it was told to start."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+
+import attrs
+
+from moorage.domain.secrets.frames import careful
+from moorage.errors import IdempotencyConflict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from moorage.domain.secrets.secret import Secret
+    from moorage.domain.steps.step import Step
+
+LogStream: TypeAlias = Literal["stdout", "stderr"]
+"""One of the two outputs of a program."""
+
+STREAMS: tuple[LogStream, ...] = ("stdout", "stderr")
+"""Both outputs of a program."""
+
+
+class RunPhase(Enum):
+    """What a run does now."""
+
+    STARTING = "starting"
+    RUNNING = "running"
+    ENDED = "ended"
+    LOST = "lost"
+    """It was started, and its end was not recorded: nobody knows its exit code."""
+
+
+class EndReason(Enum):
+    """The reason for which a run ended."""
+
+    EXITED = "exited"
+    """Its program ended, by itself or by a signal."""
+    DEADLINE = "deadline"
+    """The platform ended it at its time limit."""
+    STOPPED = "stopped"
+    """Somebody stopped it."""
+    OUT_OF_MEMORY = "out_of_memory"
+    """It used more memory than it may."""
+
+
+@careful
+@attrs.frozen(kw_only=True)
+class RunSpec:
+    """All that a platform needs to start a run.
+
+    Attributes:
+        name: the name of the run. Of two runs with one name, the platform starts only the first.
+        step: the step.
+        secrets: the secrets of the step, looked up.
+        labels: further facts that the platform shows with the run; nothing in them is secret.
+    """
+
+    name: str
+    step: Step
+    secrets: Mapping[str, Secret] = attrs.field(factory=dict[str, "Secret"], repr=False)
+    labels: Mapping[str, str] = attrs.field(factory=dict[str, str])
+
+
+@attrs.frozen(kw_only=True)
+class RunStatus:
+    """What a platform knows about a run now.
+
+    Attributes:
+        name: the name of the run.
+        phase: what it does now.
+        exit_code: the exit code of a run that has ended; of a program that the signal n ended,
+            128 + n.
+        reason: the reason of its end, if it has ended.
+        fingerprint: the fingerprint of the step that it was started with, if it is known already.
+        started_at: when it began, with a time zone, if it is known already.
+        ended_at: when it ended.
+        step: the name of the step, for people.
+        labels: the labels that it was started with.
+        metadata: further facts of the platform as plain values, such as a container's id.
+    """
+
+    name: str
+    phase: RunPhase
+    exit_code: int | None = None
+    reason: EndReason | None = None
+    fingerprint: str | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    step: str | None = None
+    labels: Mapping[str, str] = attrs.field(factory=dict[str, str])
+    metadata: Mapping[str, Any] = attrs.field(factory=dict[str, Any])
+
+    @property
+    def is_over(self) -> bool:
+        """True if the run does nothing any more."""
+        return self.phase in {RunPhase.ENDED, RunPhase.LOST}
+
+
+class LogChunk(NamedTuple):
+    """A part of a run's output.
+
+    Attributes:
+        data: the bytes; they may end anywhere, for example in the middle of a line.
+        mark: the place after them, from which the next part is read.
+        is_last: whether the run has ended and nothing follows.
+    """
+
+    data: bytes
+    mark: str
+    is_last: bool
+
+
+def check_same_step(status: RunStatus, step: Step) -> None:
+    """Refuse a run under the same name that was started with another step."""
+    if status.fingerprint is not None and status.fingerprint != step.fingerprint:
+        raise IdempotencyConflict(
+            "This key already stands for another step.",
+            remedy="Use a new key for a new step, or repeat the first step unchanged.",
+        )

@@ -1,0 +1,296 @@
+"""The values that describe a step: what to run, with which files, limits and secrets."""
+
+from __future__ import annotations
+
+import json
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+import attrs
+
+from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.secret import Secret
+from moorage.domain.values.durations import is_seconds, is_wait, plain
+from moorage.domain.values.patterns import late_pattern
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+_TYPE: Final = late_pattern(r"[a-z][a-z0-9-]{0,62}")
+_NAME: Final = late_pattern(r"[A-Za-z0-9][A-Za-z0-9 _./:-]{0,99}")
+_VARIABLE: Final = late_pattern(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+_IMAGE: Final = late_pattern(r"[a-z0-9][A-Za-z0-9._/:@-]{0,254}")
+_DIGEST: Final = late_pattern(r".+@sha256:[0-9a-f]{64}")
+
+LARGEST_WORKSPACE: Final = 16 * 1024 * 1024
+"""The largest number of bytes of all files that a step is given, or that are collected."""
+
+
+class ConnectorType(str):
+    """The type of a step connector, such as "local" or "docker"; other names are custom types.
+
+    Attributes:
+        LOCAL: a process on this machine.
+        DOCKER: a container of a Docker Engine.
+        MOCK: no program at all; results are scripted for tests.
+    """
+
+    __slots__ = ()
+
+    LOCAL: ClassVar[ConnectorType]
+    DOCKER: ClassVar[ConnectorType]
+    MOCK: ClassVar[ConnectorType]
+
+    def __new__(cls, name: str) -> ConnectorType:
+        if not isinstance(name, str) or _TYPE.fullmatch(name) is None:
+            raise InvalidData(
+                f"{str(name)[:80]!r} is no type of step connectors.",
+                field="type",
+                remedy="Use small letters, digits and hyphens, such as 'local' or 'my-cluster'.",
+            )
+        return super().__new__(cls, name)
+
+
+ConnectorType.LOCAL = ConnectorType("local")
+ConnectorType.DOCKER = ConnectorType("docker")
+ConnectorType.MOCK = ConnectorType("mock")
+
+
+def _command(value: Any) -> tuple[str, ...]:
+    if isinstance(value, (str, bytes)):
+        raise InvalidData(
+            "The command of a step is a text.",
+            field="command",
+            remedy="Give the program and its arguments as a list, such as ['make', 'test']; no"
+            " shell splits them.",
+        )
+    parts = tuple(value)
+    if not parts or not all(isinstance(part, str) and "\0" not in part for part in parts):
+        raise InvalidData(
+            "The command of a step has no program, or a part that is no text.",
+            field="command",
+            remedy="Give a list of texts without NUL characters, the program first.",
+        )
+    if not parts[0]:
+        raise InvalidData(
+            "The program in a step's command has an empty name.",
+            field="command",
+            remedy="Give the program first.",
+        )
+    return parts
+
+
+def _is_name(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if not isinstance(value, str) or _NAME.fullmatch(value) is None:
+        raise InvalidData(
+            f"{str(value)[:80]!r} is no name of a step.",
+            field=attribute.name,
+            remedy="Use up to 100 letters, digits, spaces and the characters _ . / : -",
+        )
+
+
+def _are_variables(_: object, attribute: attrs.Attribute[Any], value: Mapping[Any, Any]) -> None:
+    for name, content in value.items():
+        if not isinstance(name, str) or _VARIABLE.fullmatch(name) is None:
+            raise InvalidData(
+                f"{str(name)[:80]!r} is no name of a variable.",
+                field=attribute.name,
+                remedy="Use letters, digits and underscores, beginning with a letter.",
+            )
+        is_text = isinstance(content, str) and "\0" not in content
+        if attribute.name == "secrets":
+            is_text = isinstance(content, Secret) or (is_text and bool(content))
+        if not is_text:
+            raise InvalidData(
+                f"The value of {name} is no text without NUL characters.",
+                field=f"{attribute.name}.{name}",
+                remedy="Give a text; of a secret, a Secret or a reference such as"
+                " 'secret://env/NAME'.",
+            )
+
+
+def _is_image(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if value is not None and (not isinstance(value, str) or _IMAGE.fullmatch(value) is None):
+        raise InvalidData(
+            f"{str(value)[:80]!r} is no name of an image.",
+            field=attribute.name,
+            remedy="Write it such as 'python:3.13' or 'registry.example/erp@sha256:…'.",
+        )
+
+
+def checked_path(path: object, field: str) -> str:
+    """Return a relative path of a file inside a step's workspace.
+
+    Raises:
+        InvalidData: it is absolute, leads outside, or is no text.
+    """
+    parts = path.split("/") if isinstance(path, str) else []
+    if not parts or "\0" in str(path) or any(part in {"", ".", ".."} for part in parts):
+        raise InvalidData(
+            f"{str(path)[:80]!r} is no path inside a workspace.",
+            field=field,
+            remedy="Give a relative path without '.' and '..', such as 'reports/total.csv'.",
+        )
+    return "/".join(parts)
+
+
+def _files(value: Mapping[str, bytes]) -> dict[str, bytes]:
+    files = {checked_path(path, "files"): content for path, content in value.items()}
+    if not all(isinstance(content, bytes) for content in files.values()):
+        raise InvalidData(
+            "A file of a workspace is not given as bytes.",
+            field="files",
+            remedy="Encode texts, for example with text.encode().",
+        )
+    if sum(map(len, files.values())) > LARGEST_WORKSPACE:
+        raise InvalidData(
+            f"The files of a workspace have more than {LARGEST_WORKSPACE:,} bytes.",
+            field="files",
+            remedy="Let the step fetch large files itself.",
+        )
+    return files
+
+
+def _paths(value: Iterable[str]) -> tuple[str, ...]:
+    paths = (value,) if isinstance(value, str) else value
+    return tuple(checked_path(path, "collect") for path in paths)
+
+
+@attrs.frozen(kw_only=True)
+class Workspace:
+    """The files that a step finds in its working directory, and those that it leaves for us.
+
+    Attributes:
+        files: the contents of files, by their relative paths.
+        collect: the relative paths of files that become part of the result. A file that is missing
+            or too large is left out.
+    """
+
+    files: Mapping[str, bytes] = attrs.field(
+        factory=dict[str, bytes], converter=_files, repr=lambda files: f"{len(files)} files"
+    )
+    collect: tuple[str, ...] = attrs.field(default=(), converter=_paths)
+
+
+@attrs.frozen(kw_only=True)
+class Resources:
+    """The limits of what a step may use; None for the platform's own.
+
+    Attributes:
+        cpus: the number of processors, such as 0.5.
+        memory: bytes of memory.
+        processes: the number of processes and threads.
+    """
+
+    cpus: float | None = attrs.field(
+        default=None, validator=attrs.validators.optional(attrs.validators.gt(0))
+    )
+    memory: int | None = attrs.field(
+        default=None, validator=attrs.validators.optional(attrs.validators.gt(0))
+    )
+    processes: int | None = attrs.field(
+        default=None, validator=attrs.validators.optional(attrs.validators.gt(0))
+    )
+
+
+@careful
+@attrs.frozen(kw_only=True)
+class Step:
+    """A command that runs elsewhere: in a process, a container or a job.
+
+    Attributes:
+        name: what it is, for people, such as "build the report".
+        command: the program and its arguments. No shell reads them.
+        image: the image of the container; None for a process.
+        type: the type of connector that runs it; by default it follows from the image.
+        environment: the environment variables. The step has no others, except PATH and those of its
+            image.
+        secrets: secrets by name, each a `Secret` or a reference such as "secret://env/TOKEN". The
+            step finds each in a file whose path is in the variable NAME_FILE. No secret may be part
+            of the command or of the environment, because platforms show these.
+        workspace: the files of its working directory.
+        resources: the limits of what it may use.
+        timeout: seconds after which the platform ends it.
+        grace: seconds between the request to end and the kill.
+        pinned: whether the image must be named by its digest, so that nobody can replace it.
+    """
+
+    name: str = attrs.field(kw_only=False, validator=_is_name)
+    command: tuple[str, ...] = attrs.field(kw_only=False, converter=_command)
+    image: str | None = attrs.field(default=None, validator=_is_image)
+    type: ConnectorType | None = attrs.field(
+        default=None, converter=attrs.converters.optional(ConnectorType)
+    )
+    environment: Mapping[str, str] = attrs.field(
+        factory=dict[str, str], converter=dict, validator=_are_variables
+    )
+    secrets: Mapping[str, Secret | str] = attrs.field(
+        factory=dict[str, "Secret | str"], converter=dict, validator=_are_variables
+    )
+    workspace: Workspace = attrs.field(
+        factory=Workspace, validator=attrs.validators.instance_of(Workspace)
+    )
+    resources: Resources = attrs.field(
+        factory=Resources, validator=attrs.validators.instance_of(Resources)
+    )
+    timeout: float = attrs.field(default=300.0, converter=plain, validator=is_seconds)
+    grace: float = attrs.field(default=10.0, converter=plain, validator=is_wait)
+    pinned: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        """Check that the fields do not contradict each other."""
+        if self.pinned and (self.image is None or _DIGEST.fullmatch(self.image) is None):
+            raise InvalidData(
+                "A pinned step names no image by its digest.",
+                field="image",
+                remedy="Name the image such as 'registry.example/erp@sha256:…', or leave `pinned`"
+                " out.",
+            )
+        twice = sorted({f"{name}_FILE" for name in self.secrets} & set(self.environment))
+        if twice:
+            raise InvalidData(
+                f"The variable {twice[0]} is that of a secret's file, and cannot be set.",
+                field=f"environment.{twice[0]}",
+                remedy="Rename the variable or the secret.",
+            )
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of all that the step does; of a secret, only its name and its reference."""
+        files = {
+            path: sha256(content).hexdigest() for path, content in self.workspace.files.items()
+        }
+        references = {
+            name: secret if isinstance(secret, str) else None
+            for name, secret in self.secrets.items()
+        }
+        fields = [
+            *(self.name, self.command, self.image, self.type, dict(self.environment), references),
+            *(files, self.workspace.collect, attrs.astuple(self.resources), self.timeout),
+        ]
+        text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
+        return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def run_name(service: str, tenant: str | None, key: str) -> str:
+    """Return the name of the run that a key stands for, which every platform accepts."""
+    parts = json.dumps([service, tenant, key])
+    return f"moorage-{sha256(parts.encode()).hexdigest()[:32]}"
+
+
+def check_no_secret_shown(step: Step, secrets: Mapping[str, Secret]) -> None:
+    """Refuse a step whose command or environment contains the value of one of its secrets."""
+    shown = [*step.command, *step.environment.values(), step.name, step.image or ""]
+    for name, secret in secrets.items():
+        # Short values occur by chance.
+        is_shown = len(secret.reveal_bytes()) >= 4 and any(  # noqa: PLR2004 - as `value_mask`
+            secret.reveal_bytes() in text.encode("utf-8", "surrogatepass") for text in shown
+        )
+        if is_shown:
+            raise InvalidData(
+                f"The value of the secret {name} is part of the step's command or environment,"
+                " which platforms show.",
+                field=f"secrets.{name}",
+                remedy=f"Let the step read the file that the variable {name}_FILE names.",
+            )

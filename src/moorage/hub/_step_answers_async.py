@@ -1,0 +1,19 @@
+"""What the steps of an asynchronous program do once per key."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from moorage.parts.idempotency import Idempotency
+
+R = TypeVar("R")
+
+
+async def once_async(
+    part: Idempotency, key: str, function: Callable[[], Coroutine[None, None, R]]
+) -> R:
+    """Call a function once for a key, and return what it returned the first time."""
+    return (await part.aanswer(key, function, payload=None)).value

@@ -1,0 +1,17 @@
+"""What the steps of a synchronous program do once per key."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from moorage.parts.idempotency import Idempotency
+
+R = TypeVar("R")
+
+
+def once_sync(part: Idempotency, key: str, function: Callable[[], R]) -> R:
+    """Call a function once for a key, and return what it returned the first time."""
+    return part.answer(key, function, payload=None).value

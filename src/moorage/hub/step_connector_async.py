@@ -1,0 +1,614 @@
+"""Steps of an asynchronous program on one platform: started once, found again, followed to the end.
+
+`python -m tools.twins` makes `step_connector_sync.py` of this file.
+
+Laws:
+
+1. A key stands for one run. Its start is an operation with the protections of its service; finding
+   the run again is the platform's part, because the run has the name that follows from the key.
+2. Following a run is no attempt of an operation: it takes no place in a limit, and its failures
+   are repeated until the platform answers again.
+3. The end is settled once per key: one follower calls the hook, and all others get its result. A
+   settled run is removed from the platform; its result remains stored.
+4. A follower that is cancelled stops nothing, because others may follow the same run.
+5. Nobody but the platform, and whoever calls `stop`, ends a run that somebody follows.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+import attrs
+
+from moorage.domain.entries.renewal import Held
+from moorage.domain.idempotency.claims import (
+    LEASE,
+    Claim,
+    Verdict,
+    WriteOnce,
+    checked_key,
+    release,
+)
+from moorage.domain.secrets.frames import bare
+from moorage.domain.secrets.secret import Secret
+from moorage.domain.secrets.value_mask import mask_error, masked_text, value_mask
+from moorage.domain.state.keys import longer_key, state_key
+from moorage.domain.steps.following import Following, pause_after, pause_after_failures
+from moorage.domain.steps.result import (
+    ExecutionResult,
+    HookError,
+    packed_result,
+    unpacked_result,
+)
+from moorage.domain.steps.runs import (
+    STREAMS,
+    RunPhase,
+    RunSpec,
+    RunStatus,
+    check_same_step,
+)
+from moorage.domain.steps.step import (
+    LARGEST_WORKSPACE,
+    ConnectorType,
+    Step,
+    Workspace,
+    check_no_secret_shown,
+    run_name,
+)
+from moorage.errors import (
+    ConfigurationError,
+    ConnectorError,
+    DeadlineExceeded,
+    HeldBack,
+    LocalFailure,
+    OutcomeUnknown,
+    StorageUnavailable,
+)
+from moorage.hub._step_answers_async import once_async
+from moorage.parts.idempotency import Idempotency
+from moorage.runtime.bridge import run_later
+from moorage.wiring.step_secrets import referenced_secret
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+    from moorage.domain.secrets.value_mask import Masker
+    from moorage.domain.service.operation import OperationAttempt
+    from moorage.domain.steps.log_lines import LogLine
+    from moorage.hub.manager import AsyncConnectorManager
+    from moorage.ports.platform import AsyncPlatform
+    from moorage.ports.step_log import StepLog
+
+_LOOK: Final = 30.0
+"""Seconds that one request of a follower may take."""
+
+_PATIENCE: Final = 120.0
+"""Seconds for which a follower repeats its requests while the platform does not answer."""
+
+_OVERDUE: Final = 5.0
+"""Seconds after its limit and its grace at which a run is stopped that its platform left alive."""
+
+_CLAIM_AGAIN: Final = 500_000_000
+_FOLLOWER_TTL: Final = 60_000_000
+_STORE_TTL: Final = 10 * 365 * 86_400_000_000
+_FINGERPRINT: Final = b"steps"
+_SETTLING: Final = 300.0
+_LABEL_STORE: Final = "store"
+_LABEL_SERVICE: Final = "service"
+
+
+class AsyncStepConnector:
+    """Runs steps on one platform.
+
+    Override `pre_execute` and `post_execute`, or give functions instead.
+
+    Args:
+        platform: where the steps run.
+        manager: starts the steps under the protections of their service, and has the store that
+            knows which keys were used. Give it a store that outlives the process, so that a
+            restart finds the results of steps that have ended.
+        service: the service of the manager whose protections apply to starting a step.
+        pre_execute: called with the step once per key, before it starts. An error of it keeps the
+            step from starting under this key.
+        post_execute: called with the step and its result once per key, after a success, a failure,
+            a stop or a deadline. An error of it stands beside the result.
+        secrets: looks up a secret by its reference; by default those of the environment and of
+            files.
+    """
+
+    def __init__(
+        self,
+        platform: AsyncPlatform,
+        manager: AsyncConnectorManager,
+        *,
+        service: str = "steps",
+        pre_execute: Callable[[Step], Awaitable[object]] | None = None,
+        post_execute: Callable[[Step, ExecutionResult], Awaitable[object]] | None = None,
+        secrets: Callable[[str], Secret] = referenced_secret,
+    ) -> None:
+        ports: Any = manager._ports  # noqa: SLF001 - a part of the same package
+        self._platform = platform
+        self._manager = manager
+        self._service = service
+        self._before = pre_execute
+        self._after = post_execute
+        self._secrets = secrets
+        self._once = Idempotency(
+            name=f"{service}.settled",
+            storage=ports.claims or ports.state,
+            timeout=_SETTLING,
+            # Raised before the hook is called.
+            nothing_done=OutcomeUnknown,
+            cipher=ports.cipher,
+            clock=ports.clock,
+        )
+        self._store: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The name of the connector: its service and its type."""
+        return f"{self._service}/{self.type}"
+
+    @property
+    def type(self) -> ConnectorType:
+        """The type of the platform."""
+        return self._platform.type
+
+    @property
+    def platform(self) -> AsyncPlatform:
+        """The platform."""
+        return self._platform
+
+    def validate(self, step: Step) -> None:
+        """Refuse a step that cannot run here, without starting anything.
+
+        Raises:
+            InvalidData: the platform cannot run it, or it shows a secret.
+            CredentialNotFound: one of its secrets cannot be found.
+        """
+        self._platform.validate(step)
+        check_no_secret_shown(step, self._secrets_of(step))
+
+    async def pre_execute(self, step: Step) -> None:
+        """Called once per key, before the step starts."""
+        if self._before is not None:
+            await run_later(self._manager.flows.core.settle(self._before(step)))
+
+    async def post_execute(self, step: Step, result: ExecutionResult) -> None:
+        """Called once per key, after the step has ended, whatever its end."""
+        if self._after is not None:
+            await run_later(self._manager.flows.core.settle(self._after(step, result)))
+
+    async def execute_step(
+        self,
+        step: Step,
+        workspace: Workspace | None = None,
+        environment: Mapping[str, str] | None = None,
+        *,
+        idempotency_key: str | None = None,
+        tenant: str | None = None,
+        log: StepLog | Callable[[LogLine], object] | None = None,
+    ) -> ExecutionResult:
+        """Start a step or find its run again, follow it to its end, and return its result.
+
+        A step that fails is a result too, not an error.
+
+        Args:
+            step: the step.
+            workspace: its files, in place of those of the step.
+            environment: environment variables in addition to those of the step.
+            idempotency_key: identifies this one run. A repeat follows the same run, or returns the
+                stored result. By default each call is a run of its own.
+            tenant: whose limits, circuit and keys to use.
+            log: takes the lines of the output; a function is called with each `LogLine`, and again
+                from the first line if the run is found again.
+
+        Raises:
+            ConnectorError: the step could not be started, or what became of it is unknown.
+        """
+        core = self._manager.flows.core
+        key = core.new_id() if idempotency_key is None else checked_key(idempotency_key)
+        if workspace is not None:
+            step = attrs.evolve(step, workspace=workspace)
+        if environment:
+            step = attrs.evolve(step, environment={**step.environment, **environment})
+        self.validate(step)
+        secrets = self._secrets_of(step)
+        values = [secret.reveal_bytes() for secret in secrets.values()]
+        mask = value_mask(values)
+        name = run_name(self._service, tenant, key)
+        try:
+            await self._prepare(step, name, mask)
+            labels = {_LABEL_STORE: await self._store_id(), _LABEL_SERVICE: self._service}
+            spec = RunSpec(name=name, step=step, secrets=secrets, labels=labels)
+            await self._manager.perform(
+                self._service,
+                _Start(self._platform, spec),
+                tenant=tenant,
+                idempotency_key=key,
+                payload={"step": step.fingerprint},
+            )
+            following, status, problem = await self._follow(spec, values, log)
+            result = await self._settled(spec, following, status, mask, key)
+        except ConnectorError as error:
+            failure = bare(error)
+            mask_error(failure, mask)
+            failure.idempotency_key = key
+            _raise(failure)
+        return result if problem is None else result.with_metadata(log_error=problem)
+
+    async def stop(
+        self, idempotency_key: str, *, tenant: str | None = None, grace: float | None = None
+    ) -> bool:
+        """Stop the run of a key; its followers get the result of a cancelled step.
+
+        Args:
+            idempotency_key: the key of the run.
+            tenant: whose key it is.
+            grace: seconds until it is killed; by default ten.
+
+        Returns:
+            Whether it was still running.
+        """
+        name = run_name(self._service, tenant, checked_key(idempotency_key))
+        return await self.stop_run(name, grace=grace)
+
+    async def stop_run(self, name: str, *, grace: float | None = None) -> bool:
+        """Stop a run by its name; return whether it was still running."""
+        status = await self._platform.look(name, _LOOK)
+        if status is None or status.is_over:
+            return False
+        await self._platform.stop(name, 10.0 if grace is None else grace, _LOOK)
+        return True
+
+    async def look(self, idempotency_key: str, *, tenant: str | None = None) -> RunStatus | None:
+        """Return the status of the run of a key; None if the platform has none, or no more."""
+        name = run_name(self._service, tenant, checked_key(idempotency_key))
+        return await self._platform.look(name, _LOOK)
+
+    async def runs(self) -> tuple[RunStatus, ...]:
+        """Return the status of all runs of the platform that are not settled yet."""
+        return tuple(await self._platform.runs(_LOOK))
+
+    async def clean_up(self, after: float = 30.0) -> tuple[RunStatus, ...]:
+        """Stop the runs that nobody follows, and return them.
+
+        Only runs that were started with the same store are looked at. Each is looked at twice: it
+        is stopped only if nobody has followed it in between.
+
+        Args:
+            after: the seconds between both looks. Choose more than a restart takes.
+
+        Raises:
+            ConfigurationError: the store is the memory of this process, which does not know whom
+                other processes follow.
+        """
+        core = self._manager.flows.core
+        if not core.renewals.renews:
+            raise ConfigurationError(
+                "The store is the memory of this process, so nobody can tell which steps other"
+                " processes follow.",
+                path="state",
+                remedy="Keep the state in a store that all processes share, such as a database.",
+            )
+        store = await self._store_id()
+        fences: dict[str, int] = {}
+        for status in await self.runs():
+            if status.phase is RunPhase.RUNNING and status.labels.get(_LABEL_STORE) == store:
+                lease = self._lease(status.name)
+                if await lease.take():
+                    fences[status.name] = lease.fence
+                    lease.release()
+        if fences:
+            await run_later(core.sleep(after))
+        stopped: list[RunStatus] = []
+        for name, fence in fences.items():
+            lease = self._lease(name)
+            try:
+                if await lease.take() and lease.fence == fence + 1:
+                    status = await self._platform.look(name, _LOOK)
+                    if status is not None and await self.stop_run(name):
+                        stopped.append(status)
+            finally:
+                lease.release()
+        return tuple(stopped)
+
+    async def close(self) -> None:
+        """Close the platform's connections; steps go on."""
+        await self._platform.close()
+
+    def _secrets_of(self, step: Step) -> dict[str, Secret]:
+        return {
+            name: value if isinstance(value, Secret) else self._secrets(value)
+            for name, value in step.secrets.items()
+        }
+
+    def _lease(self, name: str) -> _Lease:
+        return _Lease(self._manager, state_key("idempotency", self._service, None, "follower", name))
+
+    async def _store_id(self) -> str:
+        """Return the id of the store, by which its runs are told from those of other stores."""
+        if self._store is None:
+            core = self._manager.flows.core
+            key = longer_key(state_key("idempotency", self._service, None, "store"), "id")
+            command = WriteOnce(key, core.new_id(), fingerprint=_FINGERPRINT, ttl=_STORE_TTL)
+            self._store = str(await run_later(core.execute(command, _LOOK)))
+        return self._store
+
+    async def _prepare(self, step: Step, name: str, mask: Masker) -> None:
+        """Call the hook before the step once; raise its error at every repeat of the key."""
+
+        async def prepare() -> str | None:
+            try:
+                await self.pre_execute(step)
+            except Exception as error:  # noqa: BLE001 - stored, and raised below
+                return _text_of(error, mask)
+            return None
+
+        if self._before is None and not self._overrides("pre_execute"):
+            return
+        problem = await once_async(self._once, f"{name}.begin", prepare)
+        if problem is not None:
+            raise HeldBack(
+                f"The hook pre_execute refused the step {step.name!r}: {problem}",
+                remedy="Mend what the hook complains about, and use a new key.",
+            )
+
+    def _overrides(self, hook: str) -> bool:
+        return getattr(type(self), hook) is not getattr(AsyncStepConnector, hook)
+
+    async def _follow(
+        self,
+        spec: RunSpec,
+        secrets: Sequence[bytes],
+        log: StepLog | Callable[[LogLine], object] | None,
+    ) -> tuple[Following, RunStatus | None, str | None]:
+        """Follow a run to its end.
+
+        Returns:
+            What was read, the last status, and the error of the log.
+        """
+        core = self._manager.flows.core
+        writer = _Writer(log)
+        following = Following(secrets, writer.positions())
+        lease = self._lease(spec.name)
+        rounds: deque[bool] = deque(maxlen=20)
+        failures, failing_since = 0, 0
+        try:
+            while True:
+                try:
+                    await lease.keep()
+                    status = await self._platform.look(spec.name, _LOOK)
+                    if status is None:
+                        return following, None, writer.problem
+                    check_same_step(status, spec.step)
+                    is_new = False
+                    for stream in STREAMS:
+                        if stream not in following.ended:
+                            chunk = await self._platform.logs(
+                                spec.name, stream, following.marks[stream], _LOOK
+                            )
+                            writer.write(following.take(stream, chunk))
+                            is_new = is_new or len(chunk.data) > 0
+                    failures = 0
+                except ConnectorError as error:
+                    failures += 1
+                    failing_since = core.nanoseconds() if failures == 1 else failing_since
+                    is_patient = core.nanoseconds() < failing_since + _PATIENCE * 1e9
+                    if not error.retryable or not is_patient:
+                        raise
+                    await run_later(core.sleep(pause_after_failures(failures)))
+                    continue
+                if status.is_over and len(following.ended) == len(STREAMS):
+                    return following, status, writer.problem
+                if not status.is_over:
+                    await self._stop_overdue(spec, status)
+                rounds.append(is_new)
+                if not is_new:
+                    await run_later(core.sleep(pause_after(rounds)))
+        finally:
+            lease.release()
+
+    async def _stop_overdue(self, spec: RunSpec, status: RunStatus) -> None:
+        """Stop a run that its platform should have ended long ago."""
+        if status.started_at is not None:
+            age = (self._manager.flows.core.utc() - status.started_at).total_seconds()
+            if age > spec.step.timeout + spec.step.grace + _OVERDUE:
+                await self._platform.stop(spec.name, 0.0, _LOOK)
+
+    async def _settled(
+        self,
+        spec: RunSpec,
+        following: Following,
+        status: RunStatus | None,
+        mask: Masker,
+        key: str,
+    ) -> ExecutionResult:
+        """Return the result of a run that has ended, or the one that was stored before."""
+        draft = None
+        if status is not None:
+            files = await self._collected(spec) if status.phase is RunPhase.ENDED else {}
+            draft = following.result(status, files)
+            if draft is not None:
+                draft = attrs.evolve(
+                    draft,
+                    stdout=masked_text(draft.stdout, mask),
+                    stderr=masked_text(draft.stderr, mask),
+                )
+        try:
+            stored = await once_async(
+                self._once, f"{spec.name}.end", partial(self._settle, spec, draft, mask, key)
+            )
+        except OutcomeUnknown:
+            if draft is None:
+                raise
+            problem = "It was interrupted, so nobody knows whether it was done."
+            return attrs.evolve(draft, hook_errors=(HookError("post_execute", problem),))
+        with suppress(ConnectorError):
+            await self._platform.remove(spec.name, _LOOK)
+        return unpacked_result(stored)
+
+    async def _settle(
+        self, spec: RunSpec, draft: ExecutionResult | None, mask: Masker, key: str
+    ) -> dict[str, Any]:
+        """Call the hook after the step, and return the result as plain values."""
+        if draft is None:
+            raise OutcomeUnknown(
+                f"The run of the step {spec.step.name!r} was started, and its end was never"
+                " recorded: it was removed or killed from outside.",
+                idempotency_key=key,
+                lookup=f"the run {spec.name} on its platform, and the effects of the step",
+                remedy="Look up what the step has done before you run it again with another key.",
+            )
+        try:
+            await self.post_execute(spec.step, draft)
+        except Exception as error:  # noqa: BLE001 - stands beside the result
+            hook_error = HookError("post_execute", _text_of(error, mask))
+            draft = attrs.evolve(draft, hook_errors=(hook_error,))
+        return packed_result(draft)
+
+    async def _collected(self, spec: RunSpec) -> dict[str, bytes]:
+        """Return the files that a run has left; those that cannot be read are left out."""
+        files: dict[str, bytes] = {}
+        left = LARGEST_WORKSPACE
+        for path in spec.step.workspace.collect:
+            with suppress(ConnectorError):
+                content = await self._platform.collect(spec.name, path, left, _LOOK)
+                if content is not None:
+                    files[path] = content
+                    left -= len(content)
+        return files
+
+
+@attrs.frozen
+class _Start:
+    """The operation that starts a run, or finds the one of its name."""
+
+    platform: AsyncPlatform
+    spec: RunSpec = attrs.field(repr=False)
+    name: str = "steps.start"
+    safe: bool = False
+    repeatable: bool = True
+
+    @property
+    def system(self) -> str:
+        return str(self.platform.type)
+
+    async def perform(self, attempt: OperationAttempt) -> str:
+        """Start the run, and return its name."""
+        return (await self.platform.start(self.spec, attempt.timeout)).name
+
+    def judge(self, error: Exception) -> ConnectorError | None:
+        """Return an error for a platform that does not keep its promise to raise ours only."""
+        return LocalFailure(
+            f"The platform raised {type(error).__name__}.",
+            may_have_been_processed=True,
+            retryable=False,
+        )
+
+
+class _Lease:
+    """The lease of a run's follower, by which others know that somebody follows the run."""
+
+    def __init__(self, manager: AsyncConnectorManager, key: str) -> None:
+        self._core = manager.flows.core
+        self._key = key
+        self._held: Held | None = None
+        self._next = 0
+
+    @property
+    def fence(self) -> int:
+        """The fencing number of the lease, which each further holder raises."""
+        assert self._held is not None  # noqa: S101 - called by its holder
+        return self._held.fence
+
+    async def keep(self) -> None:
+        """Hold the lease from now on, unless another follower does."""
+        now = self._core.nanoseconds()
+        is_held = self._held is not None and not self._held.lost
+        if is_held or now < self._next or not self._core.renewals.renews:
+            return
+        self._next = now + _CLAIM_AGAIN
+        # A store that fails must not keep anybody from following.
+        with suppress(StorageUnavailable, DeadlineExceeded):
+            await self.take()
+
+    async def take(self) -> bool:
+        """Take the lease; return False if somebody else holds it."""
+        core, began = self._core, self._core.nanoseconds()
+        lease = core.renewals.lease(LEASE)
+        command = Claim(
+            self._key,
+            fingerprint=_FINGERPRINT,
+            owner=core.token(),
+            lease=lease,
+            ttl=_FOLLOWER_TTL,
+            target="",
+            remembered=0,
+        )
+        claimed = await run_later(core.execute(command, _LOOK))
+        if claimed.verdict is not Verdict.RUN:
+            return False
+        end = began + lease * 1000
+        self._held = Held(self._key, claimed.fence, ttl=_FOLLOWER_TTL, until=end)
+        core.renewals.keep(self._held)
+        return True
+
+    def release(self) -> None:
+        """Give the lease back."""
+        held, self._held = self._held, None
+        if held is not None:
+            self._core.renewals.let_go(held)
+            self._core.post(release(self._key, held.fence, ttl=_FOLLOWER_TTL))
+
+
+class _Writer:
+    """Writes lines to a user's log until the log fails.
+
+    Attributes:
+        problem: what went wrong with the log; None if nothing did.
+    """
+
+    def __init__(self, log: StepLog | Callable[[LogLine], object] | None) -> None:
+        self._log = log
+        self.problem: str | None = None
+
+    def positions(self) -> dict[Any, int]:
+        """Return the number of lines of each output that the log has already."""
+        log = self._log
+        if log is None or not hasattr(log, "position"):
+            return {}
+        try:
+            return {stream: log.position(stream) for stream in STREAMS}
+        except Exception as error:  # noqa: BLE001 - a log never changes the result
+            self._fail(error)
+            return {}
+
+    def write(self, lines: Sequence[LogLine]) -> None:
+        """Write lines."""
+        log = self._log
+        if log is None or not lines:
+            return
+        try:
+            if hasattr(log, "write"):
+                log.write(lines)
+            else:
+                for line in lines:
+                    log(line)
+        except Exception as error:  # noqa: BLE001 - a log never changes the result
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        self._log = None
+        self.problem = f"The log raised {type(error).__name__}, and got no further lines."
+
+
+def _text_of(error: Exception, mask: Masker) -> str:
+    return masked_text(f"{type(error).__name__}: {error}", mask)
+
+
+def _raise(error: ConnectorError) -> NoReturn:
+    raise error

@@ -1,0 +1,170 @@
+"""All steps of a synchronous program, on any number of platforms.
+
+`python -m tools.twins` makes this file; do not edit it.
+"""
+
+from __future__ import annotations
+
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Self
+
+from moorage.domain.secrets.secret import Secret
+from moorage.domain.steps.registry import StepStatistics, type_of_step
+from moorage.domain.steps.step import ConnectorType
+from moorage.hub.step_connector_sync import StepConnector
+from moorage.wiring.installed_platforms import made_platform_sync, platform_kind_names
+from moorage.wiring.step_secrets import referenced_secret
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from types import TracebackType
+
+    from moorage.domain.steps.log_lines import LogLine
+    from moorage.domain.steps.result import ExecutionResult
+    from moorage.domain.steps.step import Step, Workspace
+    from moorage.hub.manager import ConnectorManager
+    from moorage.ports.platform import Platform
+    from moorage.ports.step_log import StepLog
+
+
+class StepManager:
+    """Runs steps with the connector of each step's type.
+
+    A connector is made when it is first needed, and kept. Types that nobody registered are looked
+    for among the installed packages, under the entry point `moorage.platforms`.
+
+    Args:
+        manager: starts the steps under the protections of their service, and has the store.
+        service: the service of the manager whose protections apply.
+        secrets: looks up a secret by its reference; by default those of the environment and of
+            files.
+    """
+
+    def __init__(
+        self,
+        manager: ConnectorManager,
+        *,
+        service: str = "steps",
+        secrets: Callable[[str], Secret] = referenced_secret,
+    ) -> None:
+        self._manager = manager
+        self._service = service
+        self._secrets = secrets
+        self._factories: dict[ConnectorType, Callable[[], StepConnector]] = {}
+        self._connectors: dict[ConnectorType, StepConnector] = {}
+        self._statistics = StepStatistics()
+        self._lock = Lock()
+
+    def register(
+        self, type: ConnectorType | str, factory: Callable[[], StepConnector | Platform]
+    ) -> None:
+        """Use a factory for the steps of a type, in place of an earlier one.
+
+        Args:
+            type: the type.
+            factory: makes a connector, or the platform of one.
+        """
+        kind = ConnectorType(type)
+
+        def make() -> StepConnector:
+            made: Any = factory()
+            return made if hasattr(made, "execute_step") else self._connector(made)
+
+        with self._lock:
+            self._factories[kind] = make
+            self._connectors.pop(kind, None)
+
+    def get(self, type: ConnectorType | str) -> StepConnector:
+        """Return the connector of a type, which is made at the first call.
+
+        Raises:
+            ConfigurationError: nobody registered the type, and no package has it, or only with
+                settings.
+        """
+        kind = ConnectorType(type)
+        with self._lock:
+            connector = self._connectors.get(kind)
+            if connector is not None:
+                self._statistics.hits += 1
+                return connector
+            factory = self._factories.get(kind)
+        made = self._connector(made_platform_sync(kind)) if factory is None else factory()
+        with self._lock:
+            connector = self._connectors.setdefault(kind, made)
+            self._statistics.made += connector is made
+        return connector
+
+    def determine_connector_type(self, step: Step) -> ConnectorType:
+        """Return the type of connector that runs a step.
+
+        Raises:
+            ConfigurationError: the step does not say it, and several types or none could run it.
+        """
+        return type_of_step(step, registered=sorted(self._factories), known=self.list())
+
+    def list(self) -> tuple[ConnectorType, ...]:
+        """Return all types that can be used, in order."""
+        return tuple(sorted({*self._factories, *map(ConnectorType, platform_kind_names())}))
+
+    def stats(self) -> Mapping[str, int]:
+        """Return how many connectors were made and reused, and how many steps ended in which way."""
+        with self._lock:
+            return self._statistics.as_numbers(cached=len(self._connectors))
+
+    def clear_cache(self) -> None:
+        """Close all connectors that were made; the next use makes them again."""
+        with self._lock:
+            connectors, self._connectors = list(self._connectors.values()), {}
+        for connector in connectors:
+            connector.close()
+
+    def execute(
+        self,
+        step: Step,
+        workspace: Workspace | None = None,
+        environment: Mapping[str, str] | None = None,
+        *,
+        idempotency_key: str | None = None,
+        tenant: str | None = None,
+        log: StepLog | Callable[[LogLine], object] | None = None,
+    ) -> ExecutionResult:
+        """Run a step with the connector of its type, and return its result.
+
+        The arguments are those of `execute_step` of a connector.
+
+        Raises:
+            ConfigurationError: no connector can run the step.
+            ConnectorError: the step could not be started, or what became of it is unknown.
+        """
+        connector = self.get(self.determine_connector_type(step))
+        result = connector.execute_step(
+            step,
+            workspace,
+            environment,
+            idempotency_key=idempotency_key,
+            tenant=tenant,
+            log=log,
+        )
+        with self._lock:
+            self._statistics.count(result)
+        return result
+
+    def close(self) -> None:
+        """Close all connectors; steps go on."""
+        self.clear_cache()
+
+    def _connector(self, platform: Platform) -> StepConnector:
+        return StepConnector(
+            platform, self._manager, service=self._service, secrets=self._secrets
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

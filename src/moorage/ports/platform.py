@@ -1,0 +1,114 @@
+"""Platforms, which run steps under names and know what became of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from moorage.domain.steps.runs import LogChunk, LogStream, RunSpec, RunStatus
+    from moorage.domain.steps.step import ConnectorType, Step
+
+
+class DescribedPlatform(Protocol):
+    """The members that synchronous and asynchronous platforms share.
+
+    `type` is the type of the platform. `validate` raises `InvalidData` for a step that the platform
+    cannot run, such as one without an image; it connects nowhere.
+    """
+
+    @property
+    def type(self) -> ConnectorType: ...
+
+    def validate(self, step: Step, /) -> None: ...
+
+
+class Platform(DescribedPlatform, Protocol):
+    """A place where steps run. A run has a name, and the platform is the memory of its runs.
+
+    `start` starts a run, or finds the run that already has its name, and returns its status. Any
+    number of callers may start the same name at once, in any number of processes: one run begins.
+    A run goes on if the process that started it dies, and the platform itself ends it after the
+    step's timeout, with everything that the step started: first with the signal SIGTERM, and with
+    SIGKILL after the step's grace. It sees only the declared environment. Each secret is in a file
+    whose path is in the variable NAME_FILE, and no description that the platform shows contains it.
+
+    `look` returns the status of a run, and None if the platform knows none of this name.
+
+    `logs` returns the output of a run after a mark; the empty text is the mark of the beginning. It
+    returns at most about a megabyte, and at once: an empty part if there is nothing new. The same
+    mark always leads to the same bytes, over any number of connections.
+
+    `stop` asks a run to end and returns at once; the run is killed after `grace` seconds. Nothing
+    happens if it has ended.
+
+    `runs` returns the status of all runs that were started by `start` and not removed.
+
+    `collect` returns a file of the working directory of a run that has ended; None if there is no
+    such regular file inside the directory, or if it has more than `limit` bytes.
+
+    `remove` removes a run that has ended, with its output; it does nothing if there is none.
+
+    Each method ends within about `timeout` seconds, and raises errors of moorage only. They may be
+    called from several threads at once. `close` may be called repeatedly, and stops no run.
+    """
+
+    def start(self, spec: RunSpec, timeout: float, /) -> RunStatus: ...
+
+    def look(self, name: str, timeout: float, /) -> RunStatus | None: ...
+
+    def logs(self, name: str, stream: LogStream, mark: str, timeout: float, /) -> LogChunk: ...
+
+    def stop(self, name: str, grace: float, timeout: float, /) -> None: ...
+
+    def runs(self, timeout: float, /) -> Sequence[RunStatus]: ...
+
+    def collect(self, name: str, path: str, limit: int, timeout: float, /) -> bytes | None: ...
+
+    def remove(self, name: str, timeout: float, /) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class AsyncPlatform(DescribedPlatform, Protocol):
+    """The asynchronous `Platform`; `AsyncPlatformInThreads` makes one of a synchronous one."""
+
+    async def start(self, spec: RunSpec, timeout: float, /) -> RunStatus: ...
+
+    async def look(self, name: str, timeout: float, /) -> RunStatus | None: ...
+
+    async def logs(
+        self, name: str, stream: LogStream, mark: str, timeout: float, /
+    ) -> LogChunk: ...
+
+    async def stop(self, name: str, grace: float, timeout: float, /) -> None: ...
+
+    async def runs(self, timeout: float, /) -> Sequence[RunStatus]: ...
+
+    async def collect(
+        self, name: str, path: str, limit: int, timeout: float, /
+    ) -> bytes | None: ...
+
+    async def remove(self, name: str, timeout: float, /) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+@attrs.frozen(kw_only=True)
+class PlatformKind:
+    """A kind of platform, which a package declares under the entry point `moorage.platforms`.
+
+    Attributes:
+        name: the name of the kind, which is also the type of its connectors.
+        settings: the class of its settings, made with attrs. Each field is a setting of
+            `[steps.NAME]`, with its description from the class's docstring. A field of the type
+            `Secret` may be written as a reference such as "secret://env/NAME".
+        build: makes a platform of its settings. It connects nowhere.
+    """
+
+    name: str
+    settings: type[Any]
+    build: Callable[[Any], Platform]

@@ -1,0 +1,25 @@
+"""Logs that keep the output of a step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from moorage.domain.steps.log_lines import LogLine
+    from moorage.domain.steps.runs import LogStream
+
+
+class StepLog(Protocol):
+    """A log that keeps the output of one step, line by line.
+
+    `position` returns the number of whole lines of an output that the log has already, so that the
+    next follower of the run goes on after them. `write` adds lines in their order; pieces of a long
+    line have the same number, and only the last of them is whole. Neither waits for long. An error
+    of the log ends the logging, and never changes the step's result.
+    """
+
+    def position(self, stream: LogStream, /) -> int: ...
+
+    def write(self, lines: Sequence[LogLine], /) -> None: ...

@@ -1,0 +1,86 @@
+"""The installed kinds of platforms for steps: those of moorage, and those of other packages."""
+
+from __future__ import annotations
+
+from importlib.metadata import EntryPoint
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from moorage.adapters.steps.in_threads import AsyncPlatformInThreads
+from moorage.errors import ConfigurationError
+from moorage.ports.platform import PlatformKind
+from moorage.wiring.installed_vendors import installed, loaded
+
+if TYPE_CHECKING:
+    from moorage.ports.platform import AsyncPlatform, Platform
+
+GROUP: Final = "moorage.platforms"
+"""The group of entry points of kinds of platforms."""
+
+_BUILT_IN: Final = {
+    "local": EntryPoint("local", "moorage.adapters.steps.local:LOCAL", GROUP),
+    "docker": EntryPoint("docker", "moorage.adapters.steps.docker:DOCKER", GROUP),
+}
+"""The kinds of moorage, which no other package replaces."""
+
+
+def platform_kind_names() -> tuple[str, ...]:
+    """Return the names of all kinds, in order."""
+    return tuple(sorted({*_BUILT_IN, *installed(GROUP)}))
+
+
+def platform_kind(name: str, path: str = "type") -> PlatformKind:
+    """Return the kind of a name.
+
+    Args:
+        name: the name of its entry point.
+        path: the place of the name in the configuration, for the error.
+
+    Raises:
+        ConfigurationError: there is none, or the entry point leads to something else.
+    """
+    point = _BUILT_IN.get(name) or installed(GROUP).get(name)
+    if point is None:
+        raise ConfigurationError(
+            f"There is no kind of platform named {name[:80]!r}.",
+            path=path,
+            remedy=f"Use one of: {', '.join(platform_kind_names())}; or install the package that"
+            " has it.",
+        )
+    kind = loaded(point, path)
+    if not isinstance(kind, PlatformKind):
+        raise ConfigurationError(
+            f"The entry point {name!r} of {GROUP} leads to {point.value}, which is no kind.",
+            path=path,
+            remedy="Have it name a moorage.PlatformKind.",
+        )
+    return kind
+
+
+def made_platform_sync(name: str) -> Platform:
+    """Return a platform of a kind with its default settings.
+
+    Raises:
+        ConfigurationError: there is no such kind, or it has no default settings.
+    """
+    kind = platform_kind(name)
+    needed = [
+        field.name for field in attrs.fields(kind.settings) if field.default is attrs.NOTHING
+    ]
+    if needed:
+        raise ConfigurationError(
+            f"Platforms of the kind {name!r} need the setting {needed[0]!r}.",
+            path=needed[0],
+            remedy=f"Register a factory for {name!r} that gives it.",
+        )
+    return kind.build(kind.settings())
+
+
+def made_platform_async(name: str) -> AsyncPlatform:
+    """Return a platform of a kind with its default settings, for an asynchronous program.
+
+    Raises:
+        ConfigurationError: there is no such kind, or it has no default settings.
+    """
+    return AsyncPlatformInThreads(made_platform_sync(name))

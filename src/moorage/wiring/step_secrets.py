@@ -1,0 +1,36 @@
+"""The secrets of steps, looked up by reference."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+from moorage.domain.secrets.secret import Secret
+from moorage.errors import CredentialNotFound
+
+_ENVIRONMENT: Final = "secret://env/"
+_FILE: Final = "secret://file/"
+
+
+def referenced_secret(reference: str) -> Secret:
+    """Return the secret that a reference names, such as secret://env/TOKEN.
+
+    Raises:
+        CredentialNotFound: the variable is not set, the file cannot be read, or the reference is of
+            another kind.
+    """
+    if reference.startswith(_ENVIRONMENT):
+        value = os.environ.get(reference.removeprefix(_ENVIRONMENT))
+        if value:
+            return Secret(value)
+    elif reference.startswith(_FILE):
+        try:
+            return Secret(Path(reference.removeprefix(_FILE)).read_bytes().strip(b"\r\n"))
+        except OSError:
+            pass
+    raise CredentialNotFound(
+        f"The secret {reference[:100]!r} of the step cannot be found.",
+        remedy="Write secret://env/NAME for a variable of this process or secret://file/PATH, or"
+        " pass a function that looks up other references.",
+    )

@@ -1,0 +1,64 @@
+"""Help for tests of steps, which run in both kinds of programs."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Protocol
+
+from moorage import AsyncConnectorManager, ConnectorManager, Service
+from moorage.adapters.steps.in_threads import AsyncPlatformInThreads
+from moorage.hub.step_connector_async import AsyncStepConnector
+from moorage.hub.step_connector_sync import StepConnector
+from moorage.wiring.store_urls import aopen_storage, open_storage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from moorage.domain.steps.result import ExecutionResult
+    from moorage.domain.steps.step import Step
+    from moorage.ports.platform import Platform
+
+MODES = ("sync", "async")
+
+
+class Execute(Protocol):
+    """Runs a step to its end in a program of one mode, and returns its result."""
+
+    def __call__(self, step: Step, **options: Any) -> ExecutionResult: ...
+
+
+def executor(mode: str, platform: Platform, url: str | None = None, **options: Any) -> Execute:
+    """Return a function that runs steps on a platform.
+
+    Args:
+        mode: "sync" or "async".
+        platform: the platform.
+        url: the store; by default the memory of this one connector.
+        options: further options of the connector; hooks are synchronous functions.
+    """
+    if mode == "sync":
+        state = None if url is None else open_storage(url)
+        manager = ConnectorManager([Service("steps")], state=state)
+        return StepConnector(platform, manager, **options).execute_step
+
+    hooks = {name: _awaited(options[name]) for name in options if name.endswith("_execute")}
+
+    def execute(step: Step, **arguments: Any) -> ExecutionResult:
+        async def run() -> ExecutionResult:
+            state = None if url is None else aopen_storage(url)
+            manager = AsyncConnectorManager([Service("steps")], state=state)
+            connector = AsyncStepConnector(
+                AsyncPlatformInThreads(platform), manager, **{**options, **hooks}
+            )
+            return await connector.execute_step(step, **arguments)
+
+        return asyncio.run(run())
+
+    return execute
+
+
+def _awaited(hook: Callable[..., Any]) -> Callable[..., Any]:
+    async def call(*arguments: Any) -> Any:
+        return hook(*arguments)
+
+    return call

@@ -1,0 +1,235 @@
+"""Steps are started once per key, found again, followed to their end, and settled once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from moorage import (
+    CredentialNotFound,
+    HeldBack,
+    IdempotencyConflict,
+    InvalidData,
+    OutcomeUnknown,
+    Secret,
+)
+from moorage.adapters.steps.local import LocalPlatform
+from moorage.domain.steps.result import ExecutionResult, HookError, StepOutcome
+from moorage.domain.steps.step import Step, Workspace, run_name
+from moorage.testing.fakes.platform import MockPlatform
+from tests.steps.step_lab import MODES, executor
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from moorage.domain.steps.log_lines import LogLine
+
+modes = pytest.mark.parametrize("mode", MODES)
+
+
+@modes
+def test_result_of_a_process(mode: str, tmp_path: Path) -> None:
+    """A step's result has its true exit code, both outputs and how it ended."""
+    execute = executor(mode, LocalPlatform(tmp_path))
+
+    result = execute(Step("report", ["sh", "-c", "echo out; echo err >&2; exit 7"]))
+
+    assert (7, "out\n", "err\n") == (result.exit_code, result.stdout, result.stderr)
+    assert StepOutcome.FAILURE is result.outcome
+    assert not result.is_success
+
+
+@modes
+def test_settled_step_is_not_repeated(mode: str, tmp_path: Path) -> None:
+    """A repeat of a key returns the stored result, after the run is removed from its platform."""
+    platform = LocalPlatform(tmp_path / "runs")
+    execute = executor(mode, platform, f"sqlite:///{tmp_path}/state.db")
+    counter = tmp_path / "counter"
+    step = Step("count", ["sh", "-c", f"echo x >> {counter}; echo done"])
+
+    first = execute(step, idempotency_key="invoice-1")
+    again = execute(step, idempotency_key="invoice-1")
+
+    assert "x\n" == counter.read_text()
+    assert first == again
+    assert [] == platform.runs(5.0)
+
+
+@modes
+def test_one_key_is_one_step(mode: str) -> None:
+    """A key that stands for one step refuses another one."""
+    execute = executor(mode, MockPlatform(), "memory:")
+    if mode == "sync":
+        execute(Step("a", ["true"]), idempotency_key="k")
+        with pytest.raises(IdempotencyConflict):
+            execute(Step("b", ["true"]), idempotency_key="k")
+
+
+@modes
+def test_hooks_are_called_once(mode: str, tmp_path: Path) -> None:
+    """Both hooks are called once per key, the second one with the result."""
+    calls: list[Any] = []
+    execute = executor(
+        mode,
+        MockPlatform({"build": ExecutionResult.failure(3, stdout="no\n")}),
+        f"sqlite:///{tmp_path}/state.db",
+        pre_execute=lambda step: calls.append(step.name),
+        post_execute=lambda step, result: calls.append((step.name, result.exit_code)),
+    )
+
+    for _ in range(3):
+        execute(Step("build", ["make"]), idempotency_key="k")
+
+    assert ["build", ("build", 3)] == calls
+
+
+@modes
+def test_error_of_a_hook_stands_beside_the_result(mode: str, tmp_path: Path) -> None:
+    """A hook that fails changes nothing of the step's result, and its text shows no secret."""
+
+    def fail(_: Step, __: ExecutionResult) -> None:
+        raise ValueError("cannot tell hunter22-hunter22")
+
+    execute = executor(
+        mode, MockPlatform(), f"sqlite:///{tmp_path}/state.db", post_execute=fail
+    )
+    step = Step("build", ["make"], secrets={"TOKEN": Secret("hunter22-hunter22")})
+
+    result = execute(step, idempotency_key="k")
+
+    assert result.is_success
+    assert (HookError("post_execute", "ValueError: cannot tell ***"),) == result.hook_errors
+    assert result == execute(step, idempotency_key="k")
+
+
+@modes
+def test_first_hook_can_refuse(mode: str, tmp_path: Path) -> None:
+    """An error of the hook before the step keeps the step from starting, at each repeat too."""
+    platform = MockPlatform()
+
+    def refuse(_: Step) -> None:
+        raise RuntimeError("it is Sunday")
+
+    execute = executor(
+        mode, platform, f"sqlite:///{tmp_path}/state.db", pre_execute=refuse
+    )
+    for _ in range(2):
+        with pytest.raises(HeldBack, match="RuntimeError: it is Sunday"):
+            execute(Step("build", ["make"]), idempotency_key="k")
+    assert [] == platform.started
+
+
+@modes
+def test_removed_run_is_an_unknown_outcome(mode: str, tmp_path: Path) -> None:
+    """A run that somebody removed before its end was recorded has an unknown outcome, always."""
+    platform = MockPlatform()
+    original = platform.start
+
+    def start_and_lose(*arguments: Any) -> Any:
+        status = original(*arguments)
+        platform._runs.clear()
+        return status
+
+    platform.start = start_and_lose  # type: ignore[method-assign]  # somebody interferes
+    execute = executor(mode, platform, f"sqlite:///{tmp_path}/state.db")
+    for _ in range(2):
+        with pytest.raises(OutcomeUnknown, match="was removed or killed from outside") as caught:
+            execute(Step("build", ["make"]), idempotency_key="k")
+        assert "k" == caught.value.idempotency_key
+    assert 1 == len(platform.started)
+
+
+@modes
+def test_log_gets_each_line(mode: str, tmp_path: Path) -> None:
+    """A function gets each line of the output in order, with secrets masked."""
+    lines: list[LogLine] = []
+    execute = executor(mode, LocalPlatform(tmp_path))
+    step = Step(
+        "print",
+        ["sh", "-c", 'cat "$TOKEN_FILE"; echo; for n in 1 2 3; do echo line $n; done; printf torn'],
+        secrets={"TOKEN": Secret("s3cret-s3cret-s3cret")},
+    )
+
+    result = execute(step, log=lines.append)
+
+    assert ["***", "line 1", "line 2", "line 3", "torn"] == [line.text for line in lines]
+    assert [True, True, True, True, False] == [line.is_whole for line in lines]
+    assert "s3cret" not in repr(result) + result.stdout
+
+
+@modes
+def test_broken_log_changes_nothing(mode: str) -> None:
+    """A log that raises gets no more lines, and the result tells of it."""
+
+    def fail(_: LogLine) -> None:
+        raise OSError("disk full")
+
+    execute = executor(mode, MockPlatform(default=ExecutionResult.success("a\nb\n")))
+
+    result = execute(Step("build", ["make"]), log=fail)
+
+    assert result.is_success
+    assert "The log raised OSError, and got no further lines." == result.metadata["log_error"]
+
+
+@modes
+def test_files_go_in_and_out(mode: str, tmp_path: Path) -> None:
+    """A step finds the files of its workspace, and leaves those that are collected."""
+    execute = executor(mode, LocalPlatform(tmp_path))
+    workspace = Workspace(files={"in/a.txt": b"12\n"}, collect=("out.txt", "missing.txt"))
+
+    result = execute(
+        Step("sum", ["sh", "-c", "cat in/a.txt > out.txt; echo $EXTRA >> out.txt"]),
+        workspace=workspace,
+        environment={"EXTRA": "30"},
+    )
+
+    assert {"out.txt": b"12\n30\n"} == result.files
+
+
+@modes
+def test_deadline_is_an_outcome(mode: str, tmp_path: Path) -> None:
+    """A step that takes too long is ended by its platform, and the hook hears of it."""
+    outcomes: list[StepOutcome] = []
+    execute = executor(
+        mode,
+        LocalPlatform(tmp_path),
+        post_execute=lambda _, result: outcomes.append(result.outcome),
+    )
+
+    result = execute(Step("slow", ["sleep", "600"], timeout=0.3, grace=0.2))
+
+    assert (StepOutcome.DEADLINE, 143) == (result.outcome, result.exit_code)
+    assert [StepOutcome.DEADLINE] == outcomes
+
+
+@modes
+def test_secret_in_the_command_is_refused(mode: str) -> None:
+    """A step that would show a secret does not start, and the error does not show it either."""
+    platform = MockPlatform()
+    execute = executor(mode, platform)
+    step = Step("push", ["git", "push", "https://tok-12345@x"], secrets={"T": Secret("tok-12345")})
+
+    with pytest.raises(InvalidData, match="T_FILE") as caught:
+        execute(step)
+
+    assert "tok-12345" not in str(caught.value)
+    assert [] == platform.started
+
+
+@modes
+def test_missing_secret_is_named(mode: str) -> None:
+    """A reference to a secret that is not there stops the step before it starts."""
+    execute = executor(mode, MockPlatform())
+
+    with pytest.raises(CredentialNotFound, match="secret://env/NOT_THERE_AT_ALL"):
+        execute(Step("push", ["git"], secrets={"T": "secret://env/NOT_THERE_AT_ALL"}))
+
+
+def test_names_of_runs() -> None:
+    """A run's name depends on the service, the tenant and the key, and nothing else."""
+    names = {run_name("steps", None, "k"), run_name("steps", "t", "k"), run_name("other", None, "k")}
+
+    assert 3 == len(names)
+    assert all(len(name) == 40 for name in names)
