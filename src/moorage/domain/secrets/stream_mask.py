@@ -4,7 +4,8 @@ Laws:
 
 1. The masked stream does not depend on how the stream was cut into parts.
 2. A secret is found unchanged, in Base64 at every alignment and in both alphabets, in hexadecimal
-   digits, and with the escapes of URLs, JSON, HTML and XML; also if line breaks are inside it.
+   digits, and with the escapes of URLs, JSON, HTML and XML; also if line breaks are inside it. A
+   character of Base64 that a secret shares with its neighbours stays; it has up to four bits of it.
 3. A mask takes the place of a secret together with as many line breaks as were inside it, so a line
    of the stream stays a line.
 4. What may be the beginning of a secret is held back until more arrives, and nothing else. At most
@@ -36,15 +37,11 @@ _MASK: Final = MASK.encode()
 _BREAKS: Final = b"\r\n"
 _BREAK: Final = re.compile(rb"[\r\n]")
 _URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
-_BASE64: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_=")
 _PERCENT: Final = re.compile(rb"%[0-9A-F]{2}")
 _BLOCK: Final = 256 * 1024
 _LONG_WORD: Final = 8
 _SHORT_WORD: Final = 4
 _STEPS: Final = (32, 16, 8)
-_EDGE: Final = 2
-"""The characters around Base64 text that still contain bits of the secret."""
-
 _LINE: Final = 16
 """The minimum length of a line of a secret that is a secret itself, as in a key file."""
 
@@ -57,14 +54,11 @@ class StreamMask:
     """
 
     def __init__(self, secrets: Iterable[bytes]) -> None:
-        forms = {form for secret in secrets for form in _forms(secret)}
-        is_base64 = dict(sorted(forms))
-        self._forms = list(is_base64)
+        self._forms = sorted({form for secret in secrets for form in _forms(secret)})
         self._reach = max(map(len, self._forms), default=0)
         longs = [form for form in self._forms if len(form) >= 2 * _LONG_WORD - 1]
         shorts = [form for form in self._forms if len(form) < 2 * _LONG_WORD - 1]
         words = [form for form in shorts if len(form) >= 2 * _SHORT_WORD - 1]
-        self._is_base64 = is_base64
         self._tiny = [form for form in shorts if len(form) < 2 * _SHORT_WORD - 1]
         self._searches = [
             ("Q", _LONG_WORD, _step(longs), _words(longs, "Q", _LONG_WORD)),
@@ -102,12 +96,14 @@ class StreamMask:
             start, stop = breaks.span(first, last)
             if start >= end:
                 break
-            if not is_last and stop > min(end, len(text) - _EDGE):
-                end = min(end, start)
+            if stop > end:
+                end = start
                 break
             if stop > at:
-                shown.append(text[at : max(at, start)])
-                shown.append(_MASK + b"\n" * text.count(b"\n", max(at, start), stop))
+                # A part that a secret shares with the one before has its mask already.
+                is_masked = start < at and at > seen
+                shown.append(text[at:start] + (b"" if is_masked else _MASK))
+                shown.append(b"\n" * text.count(b"\n", max(at, start), stop))
                 at = stop
         end = max(end, at)
         shown.append(text[at:end])
@@ -131,11 +127,8 @@ class StreamMask:
 
     def _spans(self, squeezed: bytes) -> list[tuple[int, int]]:
         """Return the positions of secrets in a text without line breaks, in order."""
-        spans: set[tuple[int, int]] = set()
-        for at, form in self._matches(squeezed):
-            end = at + len(form)
-            spans.add(_widened(squeezed, at, end) if self._is_base64[form] else (at, end))
-        return sorted(spans)
+        spans = {(at, at + len(form)) for at, form in self._matches(squeezed)}
+        return sorted(spans, key=lambda span: (span[0], -span[1]))
 
     def _matches(self, squeezed: bytes) -> Iterator[tuple[int, bytes]]:
         """Yield the positions of forms in a text without line breaks, and the forms."""
@@ -181,22 +174,22 @@ class _Breaks:
         return at + (self._shift[count - 1] if count else 0)
 
 
-def _forms(secret: bytes) -> Iterator[tuple[bytes, bool]]:
-    """Yield the forms in which a secret may appear, and whether each is Base64."""
+def _forms(secret: bytes) -> Iterator[bytes]:
+    """Yield the forms in which a secret may appear, without line breaks."""
     lines = [line.strip() for line in secret.splitlines()]
     whole = secret.strip(b"\r\n")
     for text in {whole, *(line for line in lines if len(line) >= _LINE)}:
         if len(text) < SHORTEST:
             continue
         for form in {text, *_escaped(text), text.hex().encode(), text.hex().upper().encode()}:
-            yield form.translate(None, _BREAKS), False
+            yield form.translate(None, _BREAKS)
         for before in range(3):
             # The first and last characters may depend on neighbouring bytes.
             start, end = -(-before * 8 // 6), (before + len(text)) * 8 // 6
             form = b64encode(bytes(before) + text)[start:end]
             if len(form) >= SHORTEST:
-                yield form, True
-                yield form.translate(_URL_SAFE), True
+                yield form
+                yield form.translate(_URL_SAFE)
 
 
 def _escaped(text: bytes) -> Iterator[bytes]:
@@ -236,16 +229,6 @@ def _words(forms: Iterable[bytes], code: str, size: int) -> dict[int, list[tuple
             word = memoryview(form[at : at + size]).cast(code)[0]  # type: ignore[call-overload]  # a format
             words.setdefault(word, []).append((form, at))
     return words
-
-
-def _widened(text: bytes, start: int, end: int) -> tuple[int, int]:
-    """Return a position with the characters around it that contain bits of the secret."""
-    for _ in range(_EDGE):
-        if start and text[start - 1] in _BASE64:
-            start -= 1
-        if end < len(text) and text[end] in _BASE64:
-            end += 1
-    return start, end
 
 
 def _back(text: bytes, length: int) -> int:

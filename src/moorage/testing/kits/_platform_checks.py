@@ -1,0 +1,335 @@
+"""The checks of the conformance kit for platforms that run steps."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import count
+from time import monotonic, sleep
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.domain.secrets.secret import Secret
+from moorage.domain.steps.runs import EndReason, RunPhase, RunSpec
+from moorage.domain.steps.step import Step, Workspace
+from moorage.testing.kits.checks import patience, require
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from moorage.domain.steps.runs import LogChunk, LogStream, RunStatus
+    from moorage.ports.platform import Platform
+
+_TIMEOUT: Final = 30.0
+_NAP: Final = 0.05
+_STARTS: Final = 50
+_LINES: Final = 10_000
+_CUTS: Final = 20
+_LONG: Final = 1_000_000
+_SECRET: Final = "Kp4-wJ8zq-VvR2-s3cr3t"
+
+_serials = count(1)
+
+
+@attrs.frozen(kw_only=True)
+class PlatformSubject:
+    """A platform to check, whose steps can run the shell `sh` with the usual small programs.
+
+    Attributes:
+        make: makes an object of the platform; all of them are of the same platform.
+        image: the image of the steps; None if the platform has none.
+        prefix: the beginning of the names of runs, by which a leftover is recognised.
+    """
+
+    make: Callable[[], Platform]
+    image: str | None = None
+    prefix: str = "check"
+
+    def spec(self, script: str, **options: Any) -> RunSpec:
+        """Return what starts a new run of a shell script."""
+        secrets = options.pop("values", {})
+        step = Step("check", ["sh", "-c", script], image=self.image, **options)
+        name = f"{self.prefix}-{id(self):x}-{next(_serials)}"
+        return RunSpec(name=name, step=step, secrets=secrets, labels={"kit": "moorage"})
+
+
+def ended(platform: Platform, name: str) -> RunStatus:
+    """Return the status of a run that has ended, after waiting for it."""
+    end = monotonic() + patience() + 40
+    while monotonic() < end:
+        status = platform.look(name, _TIMEOUT)
+        require(status is not None, f"The platform has forgotten the run {name}.")
+        if status is not None and status.is_over:
+            return status
+        sleep(_NAP)
+    raise AssertionError(f"The run {name} did not end.")
+
+
+def output(platform: Platform, name: str, stream: LogStream = "stdout") -> bytes:
+    """Return the whole output of a run, read part by part until its end."""
+    return b"".join(chunk.data for chunk in _chunks(lambda: platform, name, stream))
+
+
+def _chunks(make: Callable[[], Platform], name: str, stream: LogStream) -> list[LogChunk]:
+    chunks: list[LogChunk] = []
+    mark, end = "", monotonic() + patience() + 60
+    while monotonic() < end:
+        chunk = make().logs(name, stream, mark, _TIMEOUT)
+        chunks.append(chunk)
+        mark = chunk.mark
+        if chunk.is_last:
+            return chunks
+        if not chunk.data:
+            sleep(_NAP)
+    raise AssertionError(f"The output of {name} did not end.")
+
+
+def _run(subject: PlatformSubject, script: str, **options: Any) -> tuple[Platform, RunStatus]:
+    platform, spec = subject.make(), subject.spec(script, **options)
+    platform.start(spec, _TIMEOUT)
+    return platform, ended(platform, spec.name)
+
+
+def exit_codes_are_true(subject: PlatformSubject) -> None:
+    """A run that has ended has the exit code of its program."""
+    for code in (0, 1, 7, 255):
+        _, status = _run(subject, f"exit {code}")
+        require(
+            (status.exit_code, status.reason) == (code, EndReason.EXITED),
+            f"A program that exits with {code} has the status {status}.",
+        )
+        has_times = status.started_at is not None and status.ended_at is not None
+        require(has_times, "A run that has ended does not say when it began and ended.")
+
+
+def signals_are_exit_codes(subject: PlatformSubject) -> None:
+    """A program that the signal n ends has the exit code 128 + n."""
+    for number in (9, 10):
+        _, status = _run(subject, f"sh -c 'kill -{number} $$'; exit $?")
+        require(
+            status.exit_code == 128 + number, f"Signal {number} is the code {status.exit_code}."
+        )
+
+
+def outputs_are_apart(subject: PlatformSubject) -> None:
+    """Standard output and standard error are read apart, byte by byte as they were written."""
+    script = "printf 'out\\377\\000\\001'; printf 'err\\n' >&2; printf 'torn'"
+    platform, status = _run(subject, script)
+    require(output(platform, status.name) == b"out\xff\x00\x01torn", "stdout has other bytes.")
+    require(output(platform, status.name, "stderr") == b"err\n", "stderr has other bytes.")
+
+
+def one_name_is_one_run(subject: PlatformSubject) -> None:
+    """Of many concurrent starts of one name, one run begins; the others find it."""
+    spec = subject.spec("echo once; sleep 1")
+    with ThreadPoolExecutor(_STARTS) as threads:
+        starts = [
+            threads.submit(partial(subject.make().start, spec, _TIMEOUT)) for _ in range(_STARTS)
+        ]
+        statuses = [start.result() for start in starts]
+    platform = subject.make()
+    ended(platform, spec.name)
+    require({status.name for status in statuses} == {spec.name}, "Starts have other names.")
+    require(output(platform, spec.name) == b"once\n", "The step ran more than once.")
+    listed = [status for status in platform.runs(_TIMEOUT) if status.name == spec.name]
+    require(len(listed) == 1, f"There are {len(listed)} runs of one name.")
+
+
+def an_ended_run_is_found_again(subject: PlatformSubject) -> None:
+    """Starting a name whose run has ended starts nothing, and returns its end."""
+    platform, spec = subject.make(), subject.spec("echo x; exit 3")
+    platform.start(spec, _TIMEOUT)
+    first = ended(platform, spec.name)
+    again = subject.make().start(spec, _TIMEOUT)
+    require(again == first, f"A second start returned {again}, not {first}.")
+    require(output(platform, spec.name) == b"x\n", "The step ran twice.")
+
+
+def a_status_says_what_runs(subject: PlatformSubject) -> None:
+    """The status of a run has the step's fingerprint and name, and the labels."""
+    platform, spec = subject.make(), subject.spec("sleep 60")
+    status = platform.start(spec, _TIMEOUT)
+    try:
+        for seen in (status, platform.look(spec.name, _TIMEOUT)):
+            require(seen is not None and not seen.is_over, "A run that goes on is not running.")
+            facts = seen and (seen.fingerprint, seen.step, dict(seen.labels))
+            wanted = (spec.step.fingerprint, spec.step.name, dict(spec.labels))
+            require(facts == wanted, f"A run says {facts}, not {wanted}.")
+    finally:
+        platform.stop(spec.name, 0.0, _TIMEOUT)
+
+
+def lines_survive_cut_connections(subject: PlatformSubject) -> None:
+    """Numbered lines are read once and in order, by objects that each read one part."""
+    pauses = _LINES // _CUTS
+    script = (
+        f"i=1; while [ $i -le {_LINES} ]; do echo line $i; i=$((i+1));"
+        f" [ $((i % {pauses})) -eq 0 ] && sleep 0.02; done; exit 0"
+    )
+    platform, spec = subject.make(), subject.spec(script)
+    platform.start(spec, _TIMEOUT)
+    chunks = _chunks(subject.make, spec.name, "stdout")
+    lines = b"".join(chunk.data for chunk in chunks).decode().splitlines()
+    expected = [f"line {number}" for number in range(1, _LINES + 1)]
+    require(lines == expected, f"Of {_LINES} lines, {len(lines)} arrived, or in another order.")
+    require(ended(platform, spec.name).exit_code == 0, "The step failed.")
+
+
+def a_mark_leads_to_the_same_bytes(subject: PlatformSubject) -> None:
+    """Whatever was read before, the bytes after a mark are the same each time."""
+    script = "i=0; while [ $i -lt 300 ]; do echo line $i; i=$((i+1)); done"
+    platform, status = _run(subject, script)
+    chunks = _chunks(lambda: platform, status.name, "stdout")
+    whole = b"".join(chunk.data for chunk in chunks)
+    seen = b""
+    for chunk in chunks:
+        seen += chunk.data
+        rest, mark = b"", chunk.mark
+        while True:
+            part = subject.make().logs(status.name, "stdout", mark, _TIMEOUT)
+            rest, mark = rest + part.data, part.mark
+            if part.is_last:
+                break
+        require(seen + rest == whole, "Another read after a mark has other bytes.")
+
+
+def a_long_line_is_whole(subject: PlatformSubject) -> None:
+    """A line of a megabyte arrives whole."""
+    script = f"head -c {_LONG} /dev/zero | tr '\\0' 'x'; echo; echo end"
+    platform, status = _run(subject, script)
+    data = output(platform, status.name)
+    require(data == b"x" * _LONG + b"\nend\n", f"Of a long line, {len(data):,} bytes arrived.")
+
+
+def a_limit_ends_a_run(subject: PlatformSubject) -> None:
+    """A run that takes too long is asked to end, may clean up, and is ended as by its limit."""
+    script = "trap 'echo cleaned; exit 5' TERM; sleep 600 & wait"
+    _, status = _run(subject, script, timeout=1.0, grace=20.0)
+    require(status.reason is EndReason.DEADLINE, f"The reason of the end is {status.reason}.")
+    require(status.exit_code == 5, f"It had no time to clean up: {status}.")
+
+
+def a_limit_kills_a_run(subject: PlatformSubject) -> None:
+    """A run that ignores the request to end is killed after its grace."""
+    platform, status = _run(subject, "trap '' TERM; while :; do sleep 1; done", timeout=1.0, grace=1.0)
+    require(status.reason is EndReason.DEADLINE, f"The reason of the end is {status.reason}.")
+    require(status.exit_code == 137, f"The exit code of a killed run is {status.exit_code}.")
+    require(platform.look(status.name, _TIMEOUT) == status, "An ended run changes.")
+
+
+def a_run_can_be_stopped(subject: PlatformSubject) -> None:
+    """A run that is stopped ends, says so, and may be stopped again."""
+    platform, spec = subject.make(), subject.spec("trap 'exit 9' TERM; sleep 600 & wait")
+    platform.start(spec, _TIMEOUT)
+    sleep(_NAP * 10)
+    subject.make().stop(spec.name, 20.0, _TIMEOUT)
+    status = ended(platform, spec.name)
+    require(status.reason is EndReason.STOPPED, f"The reason of the end is {status.reason}.")
+    platform.stop(spec.name, 1.0, _TIMEOUT)
+    require(platform.look(spec.name, _TIMEOUT) == status, "Stopping an ended run changes it.")
+
+
+def nothing_outlives_a_run(subject: PlatformSubject) -> None:
+    """Programs that a step left in the background end with the step."""
+    platform, status = _run(subject, "(while :; do echo alive; sleep 0.1; done) & exit 0")
+    data = output(platform, status.name)
+    sleep(_NAP * 10)
+    require(output(platform, status.name) == data, "A program outlived its step.")
+
+
+def only_declared_variables_are_seen(subject: PlatformSubject) -> None:
+    """A step sees the variables that it declares, and none of the starting process."""
+    platform, status = _run(
+        subject, 'echo "$GREETING|${HOME_OF_KIT-none}"; env', environment={"GREETING": "a b $c"}
+    )
+    lines = output(platform, status.name).decode().splitlines()
+    require(lines[0] == "a b $c|none", f"The declared variable arrived as {lines[0]!r}.")
+    names = {line.partition("=")[0] for line in lines[1:]}
+    usual = {"GREETING", "PATH", "PWD", "HOME", "HOSTNAME", "SHLVL", "OLDPWD", "_", "TERM"}
+    require(names <= usual, f"The step sees {sorted(names - usual)}.")
+
+
+def secrets_are_files(subject: PlatformSubject) -> None:
+    """A step reads a secret from its file, and no description of the run contains it."""
+    script = 'cat "$TOKEN_FILE"; sleep 2'
+    platform = subject.make()
+    spec = subject.spec(script, values={"TOKEN": Secret(_SECRET)}, secrets={"TOKEN": "secret://env/T"})
+    status = platform.start(spec, _TIMEOUT)
+    shown = [repr(status), repr(platform.look(spec.name, _TIMEOUT)), repr(platform.runs(_TIMEOUT))]
+    end = ended(platform, spec.name)
+    require(output(platform, spec.name) == _SECRET.encode(), "The file has another content.")
+    require(not any(_SECRET in text for text in [*shown, repr(end)]), "A status shows a secret.")
+
+
+def files_go_in_and_out(subject: PlatformSubject) -> None:
+    """A step finds its files in the working directory, and those that it leaves are collected."""
+    workspace = Workspace(files={"a.txt": b"one\n", "in/b.bin": b"\x00\xff"}, collect=("out/c",))
+    script = (
+        "mkdir out; cat a.txt in/b.bin > out/c; ln -s /etc/passwd out/link;"
+        " head -c 2000 /dev/zero > out/large; mkdir out/folder"
+    )
+    platform, status = _run(subject, script, workspace=workspace)
+    collect = partial(platform.collect, status.name)
+    require(collect("out/c", 100, _TIMEOUT) == b"one\n\x00\xff", "A file has another content.")
+    for path in ("missing", "out/link", "out/large", "out/folder"):
+        require(collect(path, 100, _TIMEOUT) is None, f"{path} was collected.")
+
+
+def a_removed_run_is_forgotten(subject: PlatformSubject) -> None:
+    """A run that was removed is not known any more; one that goes on cannot be removed."""
+    platform, spec = subject.make(), subject.spec("sleep 2")
+    platform.start(spec, _TIMEOUT)
+    platform.remove(spec.name, 1.0)
+    status = platform.look(spec.name, _TIMEOUT)
+    require(status is not None and not status.is_over, "A run that goes on was removed.")
+    ended(platform, spec.name)
+    for _ in range(2):
+        platform.remove(spec.name, _TIMEOUT)
+    require(platform.look(spec.name, _TIMEOUT) is None, "A removed run is still known.")
+    names = {status.name for status in platform.runs(_TIMEOUT)}
+    require(spec.name not in names, "A removed run is still listed.")
+
+
+def an_unknown_run_is_no_error(subject: PlatformSubject) -> None:
+    """Of a name that was never started there is no status, no output and no file."""
+    platform, name = subject.make(), subject.spec("true").name
+    require(platform.look(name, _TIMEOUT) is None, "There is a status of an unknown run.")
+    chunk = platform.logs(name, "stdout", "", _TIMEOUT)
+    require((chunk.data, chunk.is_last) == (b"", True), "There is output of an unknown run.")
+    platform.stop(name, 1.0, _TIMEOUT)
+    platform.remove(name, _TIMEOUT)
+    require(platform.collect(name, "a", 1, _TIMEOUT) is None, "There is a file of an unknown run.")
+
+
+def closing_ends_no_run(subject: PlatformSubject) -> None:
+    """An object that is closed, even twice, leaves its runs alone."""
+    platform, spec = subject.make(), subject.spec("sleep 1; echo done")
+    platform.start(spec, _TIMEOUT)
+    platform.close()
+    platform.close()
+    status = ended(subject.make(), spec.name)
+    require(status.phase is RunPhase.ENDED and status.exit_code == 0, "Closing ended a run.")
+
+
+CHECKS: Final = (
+    exit_codes_are_true,
+    signals_are_exit_codes,
+    outputs_are_apart,
+    one_name_is_one_run,
+    an_ended_run_is_found_again,
+    a_status_says_what_runs,
+    lines_survive_cut_connections,
+    a_mark_leads_to_the_same_bytes,
+    a_long_line_is_whole,
+    a_limit_ends_a_run,
+    a_limit_kills_a_run,
+    a_run_can_be_stopped,
+    nothing_outlives_a_run,
+    only_declared_variables_are_seen,
+    secrets_are_files,
+    files_go_in_and_out,
+    a_removed_run_is_forgotten,
+    an_unknown_run_is_no_error,
+    closing_ends_no_run,
+)

@@ -1,0 +1,20 @@
+"""Local processes keep the promises of a platform."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from moorage.adapters.steps.local import LocalPlatform
+from moorage.testing import name_of
+from moorage.testing.kits import platform_conformance
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize("check", platform_conformance.CHECKS, ids=name_of)
+def test_conformance(check: platform_conformance.Check, tmp_path: Path) -> None:
+    """A local platform passes each check of the kit."""
+    check(platform_conformance.PlatformSubject(make=lambda: LocalPlatform(tmp_path)))
