@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from moorage.adapters.mqtt.kind import Mqtt as Mqtt
     from moorage.adapters.observers.health_signals import HealthSignals as HealthSignals
     from moorage.adapters.redis_streams.kind import RedisStreams as RedisStreams
+    from moorage.adapters.steps.file_log import FileLog as FileLog
+    from moorage.adapters.steps.in_threads import AsyncPlatformInThreads as AsyncPlatformInThreads
+    from moorage.adapters.steps.local import LocalPlatform as LocalPlatform
     from moorage.config import ConfigurationWarning as ConfigurationWarning
     from moorage.config import aopen as aopen
     from moorage.config import open as open  # noqa: A004 - users write `moorage.open`
@@ -168,6 +171,19 @@ if TYPE_CHECKING:
     from moorage.domain.signing.sigv4 import AwsSigV4 as AwsSigV4
     from moorage.domain.soap.faults import SoapFault as SoapFault
     from moorage.domain.soap.security import SoapSecurity as SoapSecurity
+    from moorage.domain.steps.log_lines import LogLine as LogLine
+    from moorage.domain.steps.result import ExecutionResult as ExecutionResult
+    from moorage.domain.steps.result import HookError as HookError
+    from moorage.domain.steps.result import StepOutcome as StepOutcome
+    from moorage.domain.steps.runs import EndReason as EndReason
+    from moorage.domain.steps.runs import LogChunk as LogChunk
+    from moorage.domain.steps.runs import RunPhase as RunPhase
+    from moorage.domain.steps.runs import RunSpec as RunSpec
+    from moorage.domain.steps.runs import RunStatus as RunStatus
+    from moorage.domain.steps.step import ConnectorType as ConnectorType
+    from moorage.domain.steps.step import Resources as Resources
+    from moorage.domain.steps.step import Step as Step
+    from moorage.domain.steps.step import Workspace as Workspace
     from moorage.domain.values.money import Money as Money
     from moorage.domain.values.result import Result as Result
     from moorage.domain.webhooks.events import WebhookEvent as WebhookEvent
@@ -227,6 +243,10 @@ if TYPE_CHECKING:
     from moorage.hub.manager import ConnectorManager as ConnectorManager
     from moorage.hub.outbox import AsyncOutbox as AsyncOutbox
     from moorage.hub.outbox import Outbox as Outbox
+    from moorage.hub.step_connector_async import AsyncStepConnector as AsyncStepConnector
+    from moorage.hub.step_connector_sync import StepConnector as StepConnector
+    from moorage.hub.step_manager_async import AsyncStepManager as AsyncStepManager
+    from moorage.hub.step_manager_sync import StepManager as StepManager
     from moorage.hub.subjects import AsyncSubjects as AsyncSubjects
     from moorage.hub.subjects import Subjects as Subjects
     from moorage.parts.bulkhead import Bulkhead as Bulkhead
@@ -253,6 +273,10 @@ if TYPE_CHECKING:
     from moorage.ports.pipelines import PollLimits as PollLimits
     from moorage.ports.pipelines import SinkConnector as SinkConnector
     from moorage.ports.pipelines import SourceConnector as SourceConnector
+    from moorage.ports.platform import AsyncPlatform as AsyncPlatform
+    from moorage.ports.platform import Platform as Platform
+    from moorage.ports.platform import PlatformKind as PlatformKind
+    from moorage.ports.step_log import StepLog as StepLog
 
 _HOME = {
     # calling services
@@ -330,6 +354,31 @@ _HOME = {
     "RedisStreams": "adapters.redis_streams.kind",
     "MessagePublisher": "adapters.messages.publisher_sync",
     "AsyncMessagePublisher": "adapters.messages.publisher_async",
+    # steps that run elsewhere
+    "StepManager": "hub.step_manager_sync",
+    "AsyncStepManager": "hub.step_manager_async",
+    "StepConnector": "hub.step_connector_sync",
+    "AsyncStepConnector": "hub.step_connector_async",
+    "Step": "domain.steps.step",
+    "Workspace": "domain.steps.step",
+    "Resources": "domain.steps.step",
+    "ConnectorType": "domain.steps.step",
+    "ExecutionResult": "domain.steps.result",
+    "StepOutcome": "domain.steps.result",
+    "HookError": "domain.steps.result",
+    "LocalPlatform": "adapters.steps.local",
+    "FileLog": "adapters.steps.file_log",
+    "LogLine": "domain.steps.log_lines",
+    "StepLog": "ports.step_log",
+    "Platform": "ports.platform",
+    "AsyncPlatform": "ports.platform",
+    "AsyncPlatformInThreads": "adapters.steps.in_threads",
+    "PlatformKind": "ports.platform",
+    "RunSpec": "domain.steps.runs",
+    "RunStatus": "domain.steps.runs",
+    "RunPhase": "domain.steps.runs",
+    "EndReason": "domain.steps.runs",
+    "LogChunk": "domain.steps.runs",
     # pipelines of records
     "Pipeline": "pipelines.pipeline",
     "run_pipelines": "pipelines.running",

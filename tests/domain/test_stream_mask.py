@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from base64 import b64encode, urlsafe_b64encode
 from html import escape
+from itertools import pairwise
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -16,7 +17,9 @@ from tests.support.examples import examples
 
 TOKEN = b"tok_9f8e7d6c5b4a39281706"
 ODD = 'pä$$/w"ö r\\d+<&>%41=x'.encode()
-PEM = b"-----BEGIN KEY-----\nMIIEvQIBADANBgkqhkiG9w0B\nAQEFAASCBKcwggSjAgEAAoIB\n-----END KEY-----\n"
+PEM = (
+    b"-----BEGIN KEY-----\nMIIEvQIBADANBgkqhkiG9w0B\nAQEFAASCBKcwggSjAgEAAoIB\n-----END KEY-----\n"
+)
 SHORT = b"x7Kq"
 
 
@@ -147,7 +150,9 @@ def test_many_secrets_in_a_large_stream() -> None:
 
 @given(
     data=st.lists(
-        st.sampled_from([TOKEN, TOKEN[:9], TOKEN[9:], b64encode(TOKEN), b"\n", b"\r\n", b" ", b"x7"]),
+        st.sampled_from(
+            [TOKEN, TOKEN[:9], TOKEN[9:], b64encode(TOKEN), b"\n", b"\r\n", b" ", b"x7"]
+        ),
         max_size=12,
     ),
     cuts=st.lists(st.integers(0, 200), max_size=5),
@@ -157,7 +162,7 @@ def test_cuts_change_nothing(data: list[bytes], cuts: list[int]) -> None:
     """Whatever a stream consists of, its parts do not change what is shown."""
     stream = b"".join(data)
     places = [0, *sorted(min(cut, len(stream)) for cut in cuts), len(stream)]
-    parts = [stream[first:last] for first, last in zip(places, places[1:], strict=False)]
+    parts = [stream[first:last] for first, last in pairwise(places)]
     shown = masked([TOKEN, SHORT], *parts)
 
     assert TOKEN not in shown

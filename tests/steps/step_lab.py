@@ -24,7 +24,9 @@ MODES = ("sync", "async")
 class Execute(Protocol):
     """Runs a step to its end in a program of one mode, and returns its result."""
 
-    def __call__(self, step: Step, **options: Any) -> ExecutionResult: ...
+    def __call__(self, step: Step, **options: Any) -> ExecutionResult:
+        """Run a step."""
+        ...
 
 
 def executor(mode: str, platform: Platform, url: str | None = None, **options: Any) -> Execute:
@@ -39,9 +41,16 @@ def executor(mode: str, platform: Platform, url: str | None = None, **options: A
     if mode == "sync":
         state = None if url is None else open_storage(url)
         manager = ConnectorManager([Service("steps")], state=state)
-        return StepConnector(platform, manager, **options).execute_step
+        connector = StepConnector(platform, manager, **options)
 
-    hooks = {name: _awaited(options[name]) for name in options if name.endswith("_execute")}
+        def execute_now(step: Step, **arguments: Any) -> ExecutionResult:
+            return connector.execute_step(step, **arguments)
+
+        return execute_now
+
+    hooks: dict[str, Any] = {
+        name: _awaited(options[name]) for name in options if name.endswith("_execute")
+    }
 
     def execute(step: Step, **arguments: Any) -> ExecutionResult:
         async def run() -> ExecutionResult:

@@ -17,4 +17,4 @@ result = connector.execute_step(
     idempotency_key="job-1",
     log=FileLog(f"{folder}/log"),
 )
-print(result.exit_code, result.outcome.value, result.metadata["pid"])
+print(result.exit_code, result.outcome.value, result.metadata["pid"])  # noqa: T201 - it is a program

@@ -23,6 +23,8 @@ from moorage.wiring.store_urls import open_storage
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from moorage.domain.steps.runs import RunStatus
+
 WORKER = Path(__file__).with_name("step_worker.py")
 ROOT = Path(__file__).parents[2]
 
@@ -56,7 +58,7 @@ def is_alive(pid: int) -> bool:
 
 
 def test_killed_program_finds_its_step_again(tmp_path: Path) -> None:
-    """After kill -9, the same key leads to the same run: true exit code, each line once, in order."""
+    """After kill -9, a key leads to the same run: true exit code, each line once and in order."""
     script = (
         "i=1; while [ $i -le 3000 ]; do echo line $i; echo error $i >&2; i=$((i+1));"
         " [ $((i % 100)) -eq 0 ] && sleep 0.05; done; exit 42"
@@ -139,7 +141,7 @@ def test_killed_supervisor_is_an_unknown_outcome(tmp_path: Path) -> None:
 def test_stopped_step_is_cancelled(tmp_path: Path) -> None:
     """Whoever knows the key can stop a step, and its followers get the result of a stop."""
     process = worker(tmp_path, "echo begun; sleep 1000")
-    until(lambda: (tmp_path / "log" / "stdout.log").exists())
+    until((tmp_path / "log" / "stdout.log").exists)
     manager = ConnectorManager([Service("steps")])
     connector = StepConnector(LocalPlatform(tmp_path / "runs"), manager)
 
@@ -152,13 +154,13 @@ def test_stopped_step_is_cancelled(tmp_path: Path) -> None:
 def test_janitor_stops_orphans_only(tmp_path: Path) -> None:
     """The janitor stops a run whose follower was killed, and none that somebody follows."""
     orphan = worker(tmp_path, "echo begun; sleep 1000", timeout=1000.0)
-    until(lambda: (tmp_path / "log" / "stdout.log").exists())
+    until((tmp_path / "log" / "stdout.log").exists)
     state = open_storage(f"sqlite:///{tmp_path}/state.db")
     platform = LocalPlatform(tmp_path / "runs")
     connector = StepConnector(platform, ConnectorManager([Service("steps")], state=state))
 
     def is_followed() -> bool:
-        lease = connector._lease(run_name("steps", None, "job-1"))
+        lease = connector._lease(run_name("steps", None, "job-1"))  # noqa: SLF001 - as a follower
         taken = lease.take()
         lease.release()
         return not taken
@@ -170,10 +172,15 @@ def test_janitor_stops_orphans_only(tmp_path: Path) -> None:
 
     orphan.kill()
     orphan.communicate()
-    stopped: list[str] = []
-    until(lambda: stopped.extend(run.name for run in connector.clean_up(after=0.0)) or stopped)
+    stopped: list[RunStatus] = []
 
-    assert [run_name("steps", None, "job-1")] == stopped
+    def has_stopped() -> bool:
+        stopped.extend(connector.clean_up(after=0.0))
+        return bool(stopped)
+
+    until(has_stopped)
+
+    assert [run_name("steps", None, "job-1")] == [status.name for status in stopped]
     until(lambda: platform.runs(5.0)[0].is_over)
     assert "143 cancelled" in worker(tmp_path, "echo begun; sleep 1000", 1000.0).communicate()[0]
 

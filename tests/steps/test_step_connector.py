@@ -16,6 +16,7 @@ from moorage import (
 )
 from moorage.adapters.steps.local import LocalPlatform
 from moorage.domain.steps.result import ExecutionResult, HookError, StepOutcome
+from moorage.domain.steps.runs import RunSpec
 from moorage.domain.steps.step import Step, Workspace, run_name
 from moorage.testing.fakes.platform import MockPlatform
 from tests.steps.step_lab import MODES, executor
@@ -57,13 +58,19 @@ def test_settled_step_is_not_repeated(mode: str, tmp_path: Path) -> None:
 
 
 @modes
-def test_one_key_is_one_step(mode: str) -> None:
-    """A key that stands for one step refuses another one."""
-    execute = executor(mode, MockPlatform(), "memory:")
-    if mode == "sync":
-        execute(Step("a", ["true"]), idempotency_key="k")
+def test_one_key_is_one_step(mode: str, tmp_path: Path) -> None:
+    """A key that stands for one step refuses another one, also if only the platform remembers."""
+    platform = MockPlatform(endless=["a"])
+    first, second = Step("a", ["true"]), Step("b", ["true"])
+    platform.start(RunSpec(name=run_name("steps", None, "k"), step=first), 1.0)
+    for url in (None, f"sqlite:///{tmp_path}/state.db"):
+        execute = executor(mode, platform, url)
         with pytest.raises(IdempotencyConflict):
-            execute(Step("b", ["true"]), idempotency_key="k")
+            execute(second, idempotency_key="k")
+    stored = executor(mode, MockPlatform(), f"sqlite:///{tmp_path}/other.db")
+    stored(first, idempotency_key="k")
+    with pytest.raises(IdempotencyConflict):
+        stored(second, idempotency_key="k")
 
 
 @modes
@@ -91,9 +98,7 @@ def test_error_of_a_hook_stands_beside_the_result(mode: str, tmp_path: Path) -> 
     def fail(_: Step, __: ExecutionResult) -> None:
         raise ValueError("cannot tell hunter22-hunter22")
 
-    execute = executor(
-        mode, MockPlatform(), f"sqlite:///{tmp_path}/state.db", post_execute=fail
-    )
+    execute = executor(mode, MockPlatform(), f"sqlite:///{tmp_path}/state.db", post_execute=fail)
     step = Step("build", ["make"], secrets={"TOKEN": Secret("hunter22-hunter22")})
 
     result = execute(step, idempotency_key="k")
@@ -111,9 +116,7 @@ def test_first_hook_can_refuse(mode: str, tmp_path: Path) -> None:
     def refuse(_: Step) -> None:
         raise RuntimeError("it is Sunday")
 
-    execute = executor(
-        mode, platform, f"sqlite:///{tmp_path}/state.db", pre_execute=refuse
-    )
+    execute = executor(mode, platform, f"sqlite:///{tmp_path}/state.db", pre_execute=refuse)
     for _ in range(2):
         with pytest.raises(HeldBack, match="RuntimeError: it is Sunday"):
             execute(Step("build", ["make"]), idempotency_key="k")
@@ -128,7 +131,7 @@ def test_removed_run_is_an_unknown_outcome(mode: str, tmp_path: Path) -> None:
 
     def start_and_lose(*arguments: Any) -> Any:
         status = original(*arguments)
-        platform._runs.clear()
+        platform._runs.clear()  # noqa: SLF001 - as above
         return status
 
     platform.start = start_and_lose  # type: ignore[method-assign]  # somebody interferes
@@ -229,7 +232,11 @@ def test_missing_secret_is_named(mode: str) -> None:
 
 def test_names_of_runs() -> None:
     """A run's name depends on the service, the tenant and the key, and nothing else."""
-    names = {run_name("steps", None, "k"), run_name("steps", "t", "k"), run_name("other", None, "k")}
+    names = {
+        run_name("steps", None, "k"),
+        run_name("steps", "t", "k"),
+        run_name("other", None, "k"),
+    }
 
     assert 3 == len(names)
     assert all(len(name) == 40 for name in names)

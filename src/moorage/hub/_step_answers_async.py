@@ -1,4 +1,4 @@
-"""What the steps of an asynchronous program do once per key."""
+"""Calls that are made once per key, for the steps of an asynchronous program."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the steps of a synchronous program do once per key."""
+"""Calls that are made once per key, for the steps of a synchronous program."""
 
 from __future__ import annotations
 

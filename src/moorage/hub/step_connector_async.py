@@ -68,6 +68,7 @@ from moorage.errors import (
     StorageUnavailable,
 )
 from moorage.hub._step_answers_async import once_async
+from moorage.hub._step_log_writer import LogWriter
 from moorage.parts.idempotency import Idempotency
 from moorage.runtime.bridge import run_later
 from moorage.wiring.step_secrets import referenced_secret
@@ -129,7 +130,7 @@ class AsyncStepConnector:
         post_execute: Callable[[Step, ExecutionResult], Awaitable[object]] | None = None,
         secrets: Callable[[str], Secret] = referenced_secret,
     ) -> None:
-        ports: Any = manager._ports  # noqa: SLF001 - a part of the same package
+        ports: Any = getattr(manager, "_ports")  # noqa: B009 - a part of the same package
         self._platform = platform
         self._manager = manager
         self._service = service
@@ -309,9 +310,9 @@ class AsyncStepConnector:
             lease = self._lease(name)
             try:
                 if await lease.take() and lease.fence == fence + 1:
-                    status = await self._platform.look(name, _LOOK)
-                    if status is not None and await self.stop_run(name):
-                        stopped.append(status)
+                    orphan = await self._platform.look(name, _LOOK)
+                    if orphan is not None and await self.stop_run(name):
+                        stopped.append(orphan)
             finally:
                 lease.release()
         return tuple(stopped)
@@ -327,7 +328,9 @@ class AsyncStepConnector:
         }
 
     def _lease(self, name: str) -> _Lease:
-        return _Lease(self._manager, state_key("idempotency", self._service, None, "follower", name))
+        return _Lease(
+            self._manager, state_key("idempotency", self._service, None, "follower", name)
+        )
 
     async def _store_id(self) -> str:
         """Return the id of the store, by which its runs are told from those of other stores."""
@@ -372,7 +375,7 @@ class AsyncStepConnector:
             What was read, the last status, and the error of the log.
         """
         core = self._manager.flows.core
-        writer = _Writer(log)
+        writer = LogWriter(log)
         following = Following(secrets, writer.positions())
         lease = self._lease(spec.name)
         rounds: deque[bool] = deque(maxlen=20)
@@ -563,47 +566,6 @@ class _Lease:
         if held is not None:
             self._core.renewals.let_go(held)
             self._core.post(release(self._key, held.fence, ttl=_FOLLOWER_TTL))
-
-
-class _Writer:
-    """Writes lines to a user's log until the log fails.
-
-    Attributes:
-        problem: what went wrong with the log; None if nothing did.
-    """
-
-    def __init__(self, log: StepLog | Callable[[LogLine], object] | None) -> None:
-        self._log = log
-        self.problem: str | None = None
-
-    def positions(self) -> dict[Any, int]:
-        """Return the number of lines of each output that the log has already."""
-        log = self._log
-        if log is None or not hasattr(log, "position"):
-            return {}
-        try:
-            return {stream: log.position(stream) for stream in STREAMS}
-        except Exception as error:  # noqa: BLE001 - a log never changes the result
-            self._fail(error)
-            return {}
-
-    def write(self, lines: Sequence[LogLine]) -> None:
-        """Write lines."""
-        log = self._log
-        if log is None or not lines:
-            return
-        try:
-            if hasattr(log, "write"):
-                log.write(lines)
-            else:
-                for line in lines:
-                    log(line)
-        except Exception as error:  # noqa: BLE001 - a log never changes the result
-            self._fail(error)
-
-    def _fail(self, error: Exception) -> None:
-        self._log = None
-        self.problem = f"The log raised {type(error).__name__}, and got no further lines."
 
 
 def _text_of(error: Exception, mask: Masker) -> str:

@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Self
 
-from moorage.domain.secrets.secret import Secret
 from moorage.domain.steps.registry import StepStatistics, type_of_step
 from moorage.domain.steps.step import ConnectorType
 from moorage.hub.step_connector_async import AsyncStepConnector
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import TracebackType
 
+    from moorage.domain.secrets.secret import Secret
     from moorage.domain.steps.log_lines import LogLine
     from moorage.domain.steps.result import ExecutionResult
     from moorage.domain.steps.step import Step, Workspace
@@ -56,41 +57,42 @@ class AsyncStepManager:
         self._lock = Lock()
 
     def register(
-        self, type: ConnectorType | str, factory: Callable[[], AsyncStepConnector | AsyncPlatform]
+        self, kind: ConnectorType | str, factory: Callable[[], AsyncStepConnector | AsyncPlatform]
     ) -> None:
         """Use a factory for the steps of a type, in place of an earlier one.
 
         Args:
-            type: the type.
+            kind: the type.
             factory: makes a connector, or the platform of one.
         """
-        kind = ConnectorType(type)
+        connector_type = ConnectorType(kind)
 
         def make() -> AsyncStepConnector:
             made: Any = factory()
             return made if hasattr(made, "execute_step") else self._connector(made)
 
         with self._lock:
-            self._factories[kind] = make
-            self._connectors.pop(kind, None)
+            self._factories[connector_type] = make
+            self._connectors.pop(connector_type, None)
 
-    def get(self, type: ConnectorType | str) -> AsyncStepConnector:
+    def get(self, kind: ConnectorType | str) -> AsyncStepConnector:
         """Return the connector of a type, which is made at the first call.
 
         Raises:
             ConfigurationError: nobody registered the type, and no package has it, or only with
                 settings.
         """
-        kind = ConnectorType(type)
+        connector_type = ConnectorType(kind)
         with self._lock:
-            connector = self._connectors.get(kind)
+            connector = self._connectors.get(connector_type)
             if connector is not None:
                 self._statistics.hits += 1
                 return connector
-            factory = self._factories.get(kind)
-        made = self._connector(made_platform_async(kind)) if factory is None else factory()
+            installed = partial(self._installed, connector_type)
+            factory = self._factories.get(connector_type, installed)
+        made = factory()
         with self._lock:
-            connector = self._connectors.setdefault(kind, made)
+            connector = self._connectors.setdefault(connector_type, made)
             self._statistics.made += connector is made
         return connector
 
@@ -100,14 +102,14 @@ class AsyncStepManager:
         Raises:
             ConfigurationError: the step does not say it, and several types or none could run it.
         """
-        return type_of_step(step, registered=sorted(self._factories), known=self.list())
+        return type_of_step(step, registered=sorted(self._factories), all_types=self.list())
 
     def list(self) -> tuple[ConnectorType, ...]:
         """Return all types that can be used, in order."""
         return tuple(sorted({*self._factories, *map(ConnectorType, platform_kind_names())}))
 
     def stats(self) -> Mapping[str, int]:
-        """Return how many connectors were made and reused, and how many steps ended in which way."""
+        """Return the numbers of connectors that were made and reused, and of steps by outcome."""
         with self._lock:
             return self._statistics.as_numbers(cached=len(self._connectors))
 
@@ -153,9 +155,15 @@ class AsyncStepManager:
         """Close all connectors; steps go on."""
         await self.clear_cache()
 
+    def _installed(self, kind: ConnectorType) -> AsyncStepConnector:
+        return self._connector(made_platform_async(kind))
+
     def _connector(self, platform: AsyncPlatform) -> AsyncStepConnector:
         return AsyncStepConnector(
-            platform, self._manager, service=self._service, secrets=self._secrets
+            platform,
+            self._manager,
+            service=self._service,
+            secrets=self._secrets,
         )
 
     async def __aenter__(self) -> Self:

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from moorage.testing.fakes.pipelines import MemorySink as MemorySink
     from moorage.testing.fakes.pipelines import MemorySource as MemorySource
     from moorage.testing.fakes.pipelines import records_of as records_of
+    from moorage.testing.fakes.platform import MockPlatform as MockPlatform
     from moorage.testing.fakes.randomness import ScriptedRandomness as ScriptedRandomness
     from moorage.testing.fakes.randomness import SequentialIds as SequentialIds
     from moorage.testing.fakes.soap_server import SoapServer as SoapServer
@@ -71,6 +72,7 @@ if TYPE_CHECKING:
     from moorage.testing.kits import locks_conformance as locks_conformance
     from moorage.testing.kits import outbox_conformance as outbox_conformance
     from moorage.testing.kits import payments_conformance as payments_conformance
+    from moorage.testing.kits import platform_conformance as platform_conformance
     from moorage.testing.kits import shipping_conformance as shipping_conformance
     from moorage.testing.kits import sink_conformance as sink_conformance
     from moorage.testing.kits import sms_conformance as sms_conformance
@@ -135,6 +137,7 @@ _HOME: Final = {
     "MemoryDeadLetters": "fakes.pipelines",
     "records_of": "fakes.pipelines",
     "FailingObserver": "fakes.observer",
+    "MockPlatform": "fakes.platform",
     # running a conformance kit
     "name_of": "kits.checks",
     "waiting_at_most": "kits.checks",
@@ -151,6 +154,7 @@ _HOME: Final = {
     "locks_conformance": "kits",
     "outbox_conformance": "kits",
     "payments_conformance": "kits",
+    "platform_conformance": "kits",
     "shipping_conformance": "kits",
     "sink_conformance": "kits",
     "sms_conformance": "kits",

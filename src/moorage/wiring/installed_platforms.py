@@ -65,9 +65,7 @@ def made_platform_sync(name: str) -> Platform:
         ConfigurationError: there is no such kind, or it has no default settings.
     """
     kind = platform_kind(name)
-    needed = [
-        field.name for field in attrs.fields(kind.settings) if field.default is attrs.NOTHING
-    ]
+    needed = [field.name for field in attrs.fields(kind.settings) if field.default is attrs.NOTHING]
     if needed:
         raise ConfigurationError(
             f"Platforms of the kind {name!r} need the setting {needed[0]!r}.",

@@ -6,6 +6,8 @@ everything that the step started: at the time limit, on the signal SIGTERM, and 
 program has ended. Then it records the exit code.
 """
 
+from __future__ import annotations
+
 import ctypes
 import json
 import os
@@ -14,6 +16,7 @@ import signal
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 _DEATH_SIGNAL = 1
 _SUBREAPER = 36
@@ -36,16 +39,19 @@ def main() -> None:
 
 
 class _Supervisor:
-    def __init__(self, task):
+    """The supervisor of one step."""
+
+    def __init__(self, task: dict[str, Any]) -> None:
         self.task = task
         self.folder = Path(task["folder"])
         self.reason = "exited"
-        self.kill_at = None
-        self.code = None
+        self.kill_at: float | None = None
+        self.code: int | None = None
         self.child = 0
         self.signals = {signal.SIGCHLD, signal.SIGTERM}
 
-    def run(self):
+    def run(self) -> None:
+        """Start the step, supervise it, and record its end."""
         signal.pthread_sigmask(signal.SIG_BLOCK, self.signals)
         libc = ctypes.CDLL(None, use_errno=True)
         libc.prctl(_SUBREAPER, 1, 0, 0, 0)
@@ -66,7 +72,8 @@ class _Supervisor:
         self.remove_secrets()
         self.record("exit", {"code": self.code, "reason": self.reason, "at": time.time()})
 
-    def become_step(self, libc):
+    def become_step(self, libc: ctypes.CDLL) -> None:
+        """Turn this forked process into the step; it never returns."""
         try:
             os.setsid()
             libc.prctl(_DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)
@@ -88,18 +95,21 @@ class _Supervisor:
                 os.fsencode(name): os.fsencode(value)
                 for name, value in self.task["environment"].items()
             }
-            os.execvpe(command[0], command, variables)
+            os.execvpe(command[0], command, variables)  # noqa: S606 - no shell may read it
         except FileNotFoundError:
             os.write(2, b"There is no such program.\n")
             os._exit(_NOT_FOUND)
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - nothing may return from here
             os.write(2, f"The program cannot run: {type(error).__name__}.\n".encode())
             os._exit(_CANNOT_RUN)
 
-    def task_pid(self):
-        return json.loads((self.folder / "started").read_text())["pid"]
+    def task_pid(self) -> int:
+        """Return the process that supervises, as it was recorded."""
+        facts: dict[str, int] = json.loads((self.folder / "started").read_text())
+        return facts["pid"]
 
-    def supervise(self, deadline):
+    def supervise(self, deadline: float) -> None:
+        """Wait until the step has ended, and end it at its limit or when it is stopped."""
         while self.code is None:
             now = time.monotonic()
             if self.kill_at is not None and now >= self.kill_at:
@@ -113,13 +123,15 @@ class _Supervisor:
                 self.ask_to_end("stopped", float(stop.read_text() or 0))
             self.reap()
 
-    def ask_to_end(self, reason, grace):
+    def ask_to_end(self, reason: str, grace: float) -> None:
+        """Ask the step to end, and have it killed after its grace."""
         if self.kill_at is None:
             self.reason = reason
             self.kill_at = time.monotonic() + grace
             self.signal_everything(signal.SIGTERM)
 
-    def reap(self):
+    def reap(self) -> bool:
+        """Collect the processes that have ended; return whether any are left."""
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -131,20 +143,22 @@ class _Supervisor:
                 code = os.waitstatus_to_exitcode(status)
                 self.code = 128 - code if code < 0 else code
 
-    def kill_everything(self):
+    def kill_everything(self) -> None:
         """Kill the step and its descendants until none is left; all of them end up as ours."""
         while self.reap():
             self.signal_everything(signal.SIGKILL)
             signal.sigtimedwait({signal.SIGCHLD}, 0.02)
 
-    def signal_everything(self, number):
+    def signal_everything(self, number: int) -> None:
+        """Send a signal to the step and its descendants."""
         for pid in _descendants(os.getpid()):
             try:
                 os.kill(pid, number)
             except ProcessLookupError:
                 continue
 
-    def write_secrets(self):
+    def write_secrets(self) -> None:
+        """Write each secret to a file of its own."""
         folder = self.folder / "secrets"
         folder.mkdir(mode=0o700, exist_ok=True)
         for name, value in self.task["secrets"].items():
@@ -154,13 +168,15 @@ class _Supervisor:
             self.task["environment"][f"{name}_FILE"] = str(folder / name)
         self.task["secrets"] = None
 
-    def remove_secrets(self):
+    def remove_secrets(self) -> None:
+        """Remove the files of the secrets."""
         folder = self.folder / "secrets"
         for file in folder.iterdir():
             file.unlink()
         folder.rmdir()
 
-    def record(self, name, facts):
+    def record(self, name: str, facts: dict[str, Any]) -> None:
+        """Write facts to a file that is complete whenever it exists."""
         new = self.folder / f"{name}.new"
         with new.open("w") as file:
             json.dump(facts, file)
@@ -169,25 +185,25 @@ class _Supervisor:
         new.replace(self.folder / name)
 
 
-def _descendants(root):
+def _descendants(root: int) -> list[int]:
     """Return the processes below a process, from the table of all processes."""
-    parents = {}
-    for entry in os.listdir("/proc"):
-        if entry.isdigit():
+    parents: dict[int, int] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
             try:
-                with open(f"/proc/{entry}/stat", "rb") as file:
-                    fields = file.read().rpartition(b")")[2].split()
+                fields = (entry / "stat").read_bytes().rpartition(b")")[2].split()
             except OSError:
                 continue
             if fields[0] != b"Z":
-                parents[int(entry)] = int(fields[1])
-    found, pending = [], [root]
+                parents[int(entry.name)] = int(fields[1])
+    descendants: list[int] = []
+    pending = [root]
     while pending:
         parent = pending.pop()
-        children = [pid for pid, above in parents.items() if above == parent]
-        found += children
+        children = [pid for pid, its_parent in parents.items() if its_parent == parent]
+        descendants += children
         pending += children
-    return found
+    return descendants
 
 
 if __name__ == "__main__":

@@ -69,7 +69,11 @@ class LocalPlatform:
     type = ConnectorType.LOCAL
 
     def __init__(
-        self, folder: str | os.PathLike[str], *, path: str = _DEFAULT_PATH, python: str | None = None
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        path: str = _DEFAULT_PATH,
+        python: str | None = None,
     ) -> None:
         if sys.platform != "linux":
             raise ConfigurationError(  # pragma: no cover - only on other systems
@@ -132,7 +136,12 @@ class LocalPlatform:
             return self._status(self._folder / name)
 
     def logs(
-        self, name: str, stream: LogStream, mark: str, timeout: float, /  # noqa: ARG002 - as above
+        self,
+        name: str,
+        stream: LogStream,
+        mark: str,
+        timeout: float,  # noqa: ARG002 - as above
+        /,
     ) -> LogChunk:
         """Return the output of a run after a mark, which is a number of bytes."""
         folder, start = self._folder / name, int(mark or 0)
@@ -165,11 +174,20 @@ class LocalPlatform:
     def runs(self, timeout: float, /) -> Sequence[RunStatus]:  # noqa: ARG002 - as above
         """Return the status of all runs, by name."""
         with _as_failures(str(self._folder)):
-            folders = sorted(item for item in self._folder.iterdir() if item.is_dir() and not item.name.startswith("."))
+            folders = sorted(
+                item
+                for item in self._folder.iterdir()
+                if item.is_dir() and not item.name.startswith(".")
+            )
             return [status for item in folders if (status := self._status(item)) is not None]
 
     def collect(
-        self, name: str, path: str, limit: int, timeout: float, /  # noqa: ARG002 - as above
+        self,
+        name: str,
+        path: str,
+        limit: int,
+        timeout: float,  # noqa: ARG002 - as above
+        /,
     ) -> bytes | None:
         """Return a file of a run's working directory; None if there is no such regular file."""
         work = self._folder / name / "work"
@@ -225,7 +243,7 @@ class LocalPlatform:
             "memory": step.resources.memory,
             "secrets": {name: value.reveal_bytes().hex() for name, value in spec.secrets.items()},
         }
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # noqa: S603 - our own program
             [self._python, "-I", "-S", str(_SUPERVISOR)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -235,7 +253,8 @@ class LocalPlatform:
             pass_fds=(lock,),
             start_new_session=True,
         )
-        assert process.stdin is not None and process.stdout is not None  # noqa: PT018 - both are pipes
+        assert process.stdin is not None  # noqa: S101 - a pipe
+        assert process.stdout is not None  # noqa: S101 - a pipe
         with process, process.stdout, process.stdin:
             process.stdin.write(json.dumps(task).encode())
             process.stdin.close()
@@ -303,7 +322,7 @@ def _lock(folder: Path, *, is_shared: bool = False) -> Generator[int | None]:
         return
     try:
         fcntl.flock(file, (fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-        is_current = os.stat(folder / "lock").st_ino == os.fstat(file).st_ino
+        is_current = (folder / "lock").stat().st_ino == os.fstat(file).st_ino
     except (BlockingIOError, FileNotFoundError):
         is_current = False
     try:

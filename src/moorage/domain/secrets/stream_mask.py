@@ -24,7 +24,7 @@ import re
 from base64 import b64encode
 from bisect import bisect_left, bisect_right
 from html import escape
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 from urllib.parse import quote_from_bytes
 
 from moorage.domain.secrets.sensitive import MASK
@@ -32,6 +32,9 @@ from moorage.domain.secrets.value_mask import SHORTEST
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+_Code: TypeAlias = Literal["Q", "I"]
+"""The format of a machine word of 8 or of 4 bytes."""
 
 _MASK: Final = MASK.encode()
 _BREAKS: Final = b"\r\n"
@@ -60,7 +63,7 @@ class StreamMask:
         shorts = [form for form in self._forms if len(form) < 2 * _LONG_WORD - 1]
         words = [form for form in shorts if len(form) >= 2 * _SHORT_WORD - 1]
         self._tiny = [form for form in shorts if len(form) < 2 * _SHORT_WORD - 1]
-        self._searches = [
+        self._searches: list[tuple[_Code, int, int, dict[int, list[tuple[bytes, int]]]]] = [
             ("Q", _LONG_WORD, _step(longs), _words(longs, "Q", _LONG_WORD)),
             ("I", _SHORT_WORD, _SHORT_WORD, _words(words, "I", _SHORT_WORD)),
         ]
@@ -136,10 +139,10 @@ class StreamMask:
             if not words:
                 continue
             whole = memoryview(squeezed)[: len(squeezed) // size * size]
-            some = whole.cast(code)[:: step // size]  # type: ignore[call-overload]  # as above
-            if words.keys().isdisjoint(some):
+            compared_words = whole.cast(code)[:: step // size]
+            if words.keys().isdisjoint(compared_words):
                 continue
-            for number, word in enumerate(some):
+            for number, word in enumerate(compared_words):
                 for form, offset in words.get(word, ()):
                     at = number * step - offset
                     if at >= 0 and squeezed.startswith(form, at):
@@ -221,12 +224,12 @@ def _step(forms: Iterable[bytes]) -> int:
     return next((step for step in _STEPS if shortest >= step + _LONG_WORD - 1), _LONG_WORD)
 
 
-def _words(forms: Iterable[bytes], code: str, size: int) -> dict[int, list[tuple[bytes, int]]]:
+def _words(forms: Iterable[bytes], code: _Code, size: int) -> dict[int, list[tuple[bytes, int]]]:
     """Return all words of this size in these forms, with the forms and the places in them."""
     words: dict[int, list[tuple[bytes, int]]] = {}
     for form in forms:
         for at in range(len(form) - size + 1):
-            word = memoryview(form[at : at + size]).cast(code)[0]  # type: ignore[call-overload]  # a format
+            word = memoryview(form[at : at + size]).cast(code)[0]
             words.setdefault(word, []).append((form, at))
     return words
 

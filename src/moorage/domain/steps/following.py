@@ -1,4 +1,4 @@
-"""What the follower of a run knows: how far it has read, and what it has seen."""
+"""The progress of a follower through the output of a run."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ class Following:
             lines += self._readers[stream].finish()
         for line in lines:
             self._tails[stream].add(line)
-        known = self._positions.get(stream, 0)
-        return [line for line in lines if line.number > known]
+        position = self._positions.get(stream, 0)
+        return [line for line in lines if line.number > position]
 
     def result(self, status: RunStatus, files: Mapping[str, bytes]) -> ExecutionResult | None:
         """Return the result of a run that has ended; None if its end was not recorded."""
@@ -84,4 +84,4 @@ def pause_after(rounds: Sequence[bool]) -> float:
 
 def pause_after_failures(failures: int) -> float:
     """Return the seconds until the next look at a platform that failed so many times in a row."""
-    return min(_FAILURE_PAUSE, 0.05 * 2 ** min(failures, 10))
+    return min(_FAILURE_PAUSE, 0.05 * float(1 << min(failures, 10)))

@@ -21,7 +21,7 @@ _WITH_IMAGE: Final = ConnectorType.DOCKER
 
 
 def type_of_step(
-    step: Step, *, registered: Sequence[ConnectorType], known: Sequence[ConnectorType]
+    step: Step, *, registered: Sequence[ConnectorType], all_types: Sequence[ConnectorType]
 ) -> ConnectorType:
     """Return the type of connector that runs a step.
 
@@ -31,7 +31,7 @@ def type_of_step(
     Args:
         step: the step.
         registered: the types of the connectors that the program registered.
-        known: all types, including those of installed packages.
+        all_types: all types, including those of installed packages.
 
     Raises:
         ConfigurationError: the step names no type, and several types or none could run it.
@@ -41,12 +41,12 @@ def type_of_step(
     if len(registered) == 1:
         return registered[0]
     usual = _WITHOUT_IMAGE if step.image is None else _WITH_IMAGE
-    if usual in (registered or known):
+    if usual in (registered or all_types):
         return usual
     raise ConfigurationError(
         f"The step {step.name!r} names no type of connector, and {usual!r} is not registered.",
         path="type",
-        remedy=f"Name one of: {', '.join(registered or known)}.",
+        remedy=f"Name one of: {', '.join(registered or all_types)}.",
     )
 
 
@@ -62,9 +62,7 @@ class StepStatistics:
 
     made: int = 0
     hits: int = 0
-    outcomes: dict[StepOutcome, int] = attrs.field(
-        factory=lambda: dict.fromkeys(StepOutcome, 0)
-    )
+    outcomes: dict[StepOutcome, int] = attrs.field(factory=lambda: dict.fromkeys(StepOutcome, 0))
 
     def count(self, result: ExecutionResult) -> None:
         """Count a step that has ended."""

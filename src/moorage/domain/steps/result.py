@@ -1,4 +1,4 @@
-"""The result of a step, and how it ended."""
+"""The result of a step, and the way in which it ended."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SIGNAL_BASE: Final = 128
 
 
 class StepOutcome(Enum):
-    """How a step ended."""
+    """The way in which a step ended."""
 
     SUCCESS = "success"
     """It ended by itself with the exit code 0."""
@@ -42,6 +42,10 @@ class HookError:
     text: str
 
 
+def _outcome_of_code(result: ExecutionResult) -> StepOutcome:
+    return StepOutcome.FAILURE if result.exit_code else StepOutcome.SUCCESS
+
+
 @attrs.frozen(kw_only=True)
 class ExecutionResult:
     """The result of a step that has ended.
@@ -59,14 +63,10 @@ class ExecutionResult:
     exit_code: int
     stdout: str = attrs.field(default="", repr=False)
     stderr: str = attrs.field(default="", repr=False)
-    outcome: StepOutcome = attrs.field()
+    outcome: StepOutcome = attrs.field(default=attrs.Factory(_outcome_of_code, takes_self=True))
     metadata: Mapping[str, Any] = attrs.field(factory=dict[str, Any], converter=dict)
     hook_errors: tuple[HookError, ...] = ()
     files: Mapping[str, bytes] = attrs.field(factory=dict[str, bytes], repr=False)
-
-    @outcome.default
-    def _outcome_of_code(self) -> StepOutcome:
-        return StepOutcome.FAILURE if self.exit_code else StepOutcome.SUCCESS
 
     @classmethod
     def success(cls, stdout: str = "", stderr: str = "", **metadata: Any) -> Self:
@@ -97,7 +97,7 @@ class ExecutionResult:
 
 
 def outcome_of(exit_code: int, reason: EndReason) -> StepOutcome:
-    """Return how a step ended, from its exit code and the reason of its end."""
+    """Return the way in which a step ended, from its exit code and the reason of its end."""
     if reason is EndReason.STOPPED:
         return StepOutcome.CANCELLED
     if reason is EndReason.DEADLINE:

@@ -1,4 +1,4 @@
-"""Runs: what a platform knows about a step that it was told to start."""
+"""Runs: the facts that a platform knows about the steps that it started."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ STREAMS: tuple[LogStream, ...] = ("stdout", "stderr")
 
 
 class RunPhase(Enum):
-    """What a run does now."""
+    """The present state of a run."""
 
     STARTING = "starting"
     RUNNING = "running"
@@ -67,7 +67,7 @@ class RunSpec:
 
 @attrs.frozen(kw_only=True)
 class RunStatus:
-    """What a platform knows about a run now.
+    """The facts that a platform knows about a run now.
 
     Attributes:
         name: the name of the run.

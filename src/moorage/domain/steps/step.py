@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 import attrs
 
@@ -42,7 +42,8 @@ class ConnectorType(str):
     DOCKER: ClassVar[ConnectorType]
     MOCK: ClassVar[ConnectorType]
 
-    def __new__(cls, name: str) -> ConnectorType:
+    def __new__(cls, name: str) -> Self:
+        """Make a type of a name."""
         if not isinstance(name, str) or _TYPE.fullmatch(name) is None:
             raise InvalidData(
                 f"{str(name)[:80]!r} is no type of step connectors.",
@@ -79,6 +80,14 @@ def _command(value: Any) -> tuple[str, ...]:
             remedy="Give the program first.",
         )
     return parts
+
+
+def _texts(value: Mapping[str, str]) -> dict[str, str]:
+    return dict(value)
+
+
+def _secrets(value: Mapping[str, Secret | str]) -> dict[str, Secret | str]:
+    return dict(value)
 
 
 def _is_name(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
@@ -223,10 +232,10 @@ class Step:
         default=None, converter=attrs.converters.optional(ConnectorType)
     )
     environment: Mapping[str, str] = attrs.field(
-        factory=dict[str, str], converter=dict, validator=_are_variables
+        factory=dict[str, str], converter=_texts, validator=_are_variables
     )
     secrets: Mapping[str, Secret | str] = attrs.field(
-        factory=dict[str, "Secret | str"], converter=dict, validator=_are_variables
+        factory=dict[str, "Secret | str"], converter=_secrets, validator=_are_variables
     )
     workspace: Workspace = attrs.field(
         factory=Workspace, validator=attrs.validators.instance_of(Workspace)
@@ -247,11 +256,11 @@ class Step:
                 remedy="Name the image such as 'registry.example/erp@sha256:…', or leave `pinned`"
                 " out.",
             )
-        twice = sorted({f"{name}_FILE" for name in self.secrets} & set(self.environment))
-        if twice:
+        names = sorted({f"{name}_FILE" for name in self.secrets} & set(self.environment))
+        if names:
             raise InvalidData(
-                f"The variable {twice[0]} is that of a secret's file, and cannot be set.",
-                field=f"environment.{twice[0]}",
+                f"The variable {names[0]} is that of a secret's file, and cannot be set.",
+                field=f"environment.{names[0]}",
                 remedy="Rename the variable or the secret.",
             )
 
@@ -284,7 +293,7 @@ def check_no_secret_shown(step: Step, secrets: Mapping[str, Secret]) -> None:
     shown = [*step.command, *step.environment.values(), step.name, step.image or ""]
     for name, secret in secrets.items():
         # Short values occur by chance.
-        is_shown = len(secret.reveal_bytes()) >= 4 and any(  # noqa: PLR2004 - as `value_mask`
+        is_shown = len(secret.reveal_bytes()) >= 4 and any(
             secret.reveal_bytes() in text.encode("utf-8", "surrogatepass") for text in shown
         )
         if is_shown:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from datetime import UTC, datetime
 from threading import Lock
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain.steps.result import ExecutionResult, StepOutcome
 from moorage.domain.steps.runs import EndReason, LogChunk, RunPhase, RunStatus
@@ -48,7 +48,7 @@ class MockPlatform:
         results: Mapping[str, _Scripted | Iterable[_Scripted]] | None = None,
         *,
         default: ExecutionResult | None = None,
-        type: ConnectorType | str = ConnectorType.MOCK,
+        type: ConnectorType | str = ConnectorType.MOCK,  # noqa: A002 - the word of its users
         endless: Iterable[str] = (),
     ) -> None:
         self.type = ConnectorType(type)
@@ -91,7 +91,12 @@ class MockPlatform:
             return self._status(name) if name in self._runs else None
 
     def logs(
-        self, name: str, stream: LogStream, mark: str, timeout: float, /  # noqa: ARG002 - as above
+        self,
+        name: str,
+        stream: LogStream,
+        mark: str,
+        timeout: float,  # noqa: ARG002 - as above
+        /,
     ) -> LogChunk:
         """Return the scripted output of a run after a mark, some kilobytes at a time."""
         with self._lock:
@@ -124,7 +129,12 @@ class MockPlatform:
             return [self._status(name) for name in self._runs]
 
     def collect(
-        self, name: str, path: str, limit: int, timeout: float, /  # noqa: ARG002 - as above
+        self,
+        name: str,
+        path: str,
+        limit: int,
+        timeout: float,  # noqa: ARG002 - as above
+        /,
     ) -> bytes | None:
         """Return a scripted file of a run."""
         with self._lock:
@@ -150,7 +160,7 @@ class MockPlatform:
 
     def _status(self, name: str) -> RunStatus:
         spec, result = self._runs[name]
-        facts = {
+        facts: dict[str, Any] = {
             "name": name,
             "fingerprint": spec.step.fingerprint,
             "started_at": _START,

@@ -27,7 +27,7 @@ _STARTS: Final = 50
 _LINES: Final = 10_000
 _CUTS: Final = 20
 _LONG: Final = 1_000_000
-_SECRET: Final = "Kp4-wJ8zq-VvR2-s3cr3t"
+_SECRET: Final = "Kp4-wJ8zq-VvR2-s3cr3t"  # noqa: S105 - of a check
 
 _serials = count(1)
 
@@ -154,8 +154,8 @@ def a_status_says_what_runs(subject: PlatformSubject) -> None:
         for seen in (status, platform.look(spec.name, _TIMEOUT)):
             require(seen is not None and not seen.is_over, "A run that goes on is not running.")
             facts = seen and (seen.fingerprint, seen.step, dict(seen.labels))
-            wanted = (spec.step.fingerprint, spec.step.name, dict(spec.labels))
-            require(facts == wanted, f"A run says {facts}, not {wanted}.")
+            expected = (spec.step.fingerprint, spec.step.name, dict(spec.labels))
+            require(facts == expected, f"A run says {facts}, not {expected}.")
     finally:
         platform.stop(spec.name, 0.0, _TIMEOUT)
 
@@ -212,7 +212,9 @@ def a_limit_ends_a_run(subject: PlatformSubject) -> None:
 
 def a_limit_kills_a_run(subject: PlatformSubject) -> None:
     """A run that ignores the request to end is killed after its grace."""
-    platform, status = _run(subject, "trap '' TERM; while :; do sleep 1; done", timeout=1.0, grace=1.0)
+    platform, status = _run(
+        subject, "trap '' TERM; while :; do sleep 1; done", timeout=1.0, grace=1.0
+    )
     require(status.reason is EndReason.DEADLINE, f"The reason of the end is {status.reason}.")
     require(status.exit_code == 137, f"The exit code of a killed run is {status.exit_code}.")
     require(platform.look(status.name, _TIMEOUT) == status, "An ended run changes.")
@@ -254,7 +256,9 @@ def secrets_are_files(subject: PlatformSubject) -> None:
     """A step reads a secret from its file, and no description of the run contains it."""
     script = 'cat "$TOKEN_FILE"; sleep 2'
     platform = subject.make()
-    spec = subject.spec(script, values={"TOKEN": Secret(_SECRET)}, secrets={"TOKEN": "secret://env/T"})
+    spec = subject.spec(
+        script, values={"TOKEN": Secret(_SECRET)}, secrets={"TOKEN": "secret://env/T"}
+    )
     status = platform.start(spec, _TIMEOUT)
     shown = [repr(status), repr(platform.look(spec.name, _TIMEOUT)), repr(platform.runs(_TIMEOUT))]
     end = ended(platform, spec.name)

@@ -1,6 +1,8 @@
 """Checks that every platform for steps must pass.
 
 ```python
+from tempfile import mkdtemp
+
 import pytest
 
 from moorage import LocalPlatform
@@ -8,8 +10,9 @@ from moorage.testing import name_of, platform_conformance
 
 
 @pytest.mark.parametrize("check", platform_conformance.CHECKS, ids=name_of)
-def test_platform(check, tmp_path):
-    check(platform_conformance.PlatformSubject(make=lambda: LocalPlatform(tmp_path)))  # yours
+def test_platform(check):
+    folder = mkdtemp()
+    check(platform_conformance.PlatformSubject(make=lambda: LocalPlatform(folder)))  # yours
 ```
 
 The steps of the checks run `sh` with the programs cat, echo, env, head, kill, ln, mkdir, sleep and
