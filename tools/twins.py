@@ -30,8 +30,14 @@ MODULES: Final = {
     "src/moorage/adapters/mongodb/connector_async.py": (
         "src/moorage/adapters/mongodb/connector_sync.py"
     ),
+    "src/moorage/adapters/mongodb/documents_async.py": (
+        "src/moorage/adapters/mongodb/documents_sync.py"
+    ),
     "src/moorage/adapters/mongodb/operations_async.py": (
         "src/moorage/adapters/mongodb/operations_sync.py"
+    ),
+    "src/moorage/adapters/mongodb/streams_async.py": (
+        "src/moorage/adapters/mongodb/streams_sync.py"
     ),
     "src/moorage/adapters/messages/publisher_async.py": (
         "src/moorage/adapters/messages/publisher_sync.py"

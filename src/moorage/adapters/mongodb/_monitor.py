@@ -28,15 +28,17 @@ class Progress:
         has_effect: whether a command changes something before its answer has arrived.
         is_whole: whether the operation happens as a whole or not at all.
         is_waiting: whether the attempt waits for a connection of the pool.
+        seconds: the seconds that the attempt may take.
     """
 
-    __slots__ = ("has_effect", "is_waiting", "is_whole", "phase")
+    __slots__ = ("has_effect", "is_waiting", "is_whole", "phase", "seconds")
 
     def __init__(self, *, has_effect: bool, is_whole: bool) -> None:
         self.phase = MongoPhase.CONNECTING
         self.has_effect = has_effect
         self.is_whole = is_whole
         self.is_waiting = False
+        self.seconds = 0.0
 
     def sent(self, command: str) -> None:
         """Record that a command is being sent."""
