@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from moorage import InvalidData, InvalidRequest, OperationAttempt
+from moorage import ConnectionFailed, InvalidData, InvalidRequest, OperationAttempt
 from moorage.domain.connectors.mongodb_values import MongoOperators
-from moorage.errors import ConnectorError
 from moorage.testing import TcpProxy
 from tests.adapters.mongodb.mongodb_lab import Lab
 from tests.support.mongodb_servers import PrivateMongo
@@ -108,7 +107,7 @@ def test_a_lost_server_is_a_typed_error(labs: Callable[..., Lab]) -> None:
             async for _ in stream:
                 pass
 
-        with pytest.raises(ConnectorError) as excinfo:
+        with pytest.raises(ConnectionFailed) as excinfo:
             lab.run(exhaust()) if lab.is_async else list(stream)
         assert not excinfo.value.may_have_been_processed
         lab.run(stream.close())

@@ -22,7 +22,7 @@ _CLOSING: Final = 0.5
 
 
 class AsyncMongoDocuments:
-    """Documents that arrive in batches. Use it in an `async with` block, which ends the stream."""
+    """Documents that arrive in batches; its `async with` block ends the stream."""
 
     def __init__(
         self,

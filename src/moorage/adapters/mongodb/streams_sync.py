@@ -22,7 +22,7 @@ _CLOSING: Final = 0.5
 
 
 class MongoDocuments:
-    """Documents that arrive in batches. Use it in an `with` block, which ends the stream."""
+    """Documents that arrive in batches; its `with` block ends the stream."""
 
     def __init__(
         self,
