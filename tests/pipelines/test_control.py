@@ -127,6 +127,7 @@ async def test_pause_ends_a_run_and_resume_begins_another() -> None:
                 status = await storage.execute(ReadPipeline(KEY))
 
     await until_state("stopped")
+    await until(lambda: pipeline.statistics().state is PipelineState.PAUSED)
     assert [] == sinks
     for runs in (1, 2):
         await storage.execute(PausePipeline(KEY, None))
@@ -134,7 +135,7 @@ async def test_pause_ends_a_run_and_resume_begins_another() -> None:
         await until_state("running")
         assert 2 * runs == pipeline.statistics().processed
         await storage.execute(PausePipeline(KEY, "again"))
-        await until_state("stopped")
+        await until(lambda: pipeline.statistics().state is PipelineState.PAUSED)
     pipeline.stop()
     report = await task
     assert (True, PipelineState.STOPPED) == (report.is_clean, report.statistics.state)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from moorage import ConfigurationError, LocalFailure, SinkRecord
+from moorage import ConfigurationError, LocalFailure, PollingSource, SinkRecord
 from moorage.adapters.sql.checkpoints import SqlCheckpoints
 from moorage.adapters.sql.sink import SqlSink
 from moorage.domain.pipelines.checkpoints import is_after, partition_name
@@ -77,6 +77,53 @@ async def test_position_that_moved_with_rows_is_not_set_back(tmp_path: Path) -> 
         await checkpoints.advance("orders", epoch, {"0": 5, "b": 4, "c": 1})
 
         assert {"0": 7, "b": 4, "c": 1} == (await checkpoints.begin("orders"))[1]
+
+
+async def test_position_that_moved_with_rows_cannot_be_sought(tmp_path: Path) -> None:
+    """A seek after the sink stored a position is refused, and tells how to change the position."""
+    async with database("sqlite", tmp_path) as made:
+        await made.run("CREATE TABLE orders (number integer)")
+        checkpoints = await _checkpoints(made)
+        sink = SqlSink(
+            made.manager, made.connector, "orders", columns=["number"], checkpoints=checkpoints
+        )
+        source = PollingSource("orders", lambda _: [], checkpoints)
+        await source.open(_ignore)
+        await source.seek(("orders", None), 9)
+        await source.seek(("orders", None), 3)
+        assert {"0": 3} == (await checkpoints.begin("orders"))[1]
+        await sink.process_batch([_record(7)])
+        with pytest.raises(LocalFailure, match="cannot be changed while its pipeline runs"):
+            await source.seek(("orders", None), 4)
+
+        assert {"0": 7} == (await checkpoints.begin("orders"))[1]
+
+
+async def _ignore(_: object) -> None:
+    """Ignore lost partitions."""
+
+
+@each_system
+async def test_reset_sets_positions_back_and_ends_the_ownership(
+    system: str, tmp_path: Path
+) -> None:
+    """After a reset a source begins at the new position, and its last worker writes no more."""
+    async with database(system, tmp_path) as made:
+        await made.run("CREATE TABLE orders (number integer)")
+        checkpoints = await _checkpoints(made)
+        await checkpoints.reset("returns", {"0": 2})
+        assert {"0": 2} == (await checkpoints.begin("returns"))[1]
+        sink = SqlSink(
+            made.manager, made.connector, "orders", columns=["number"], checkpoints=checkpoints
+        )
+        await checkpoints.begin("orders")
+        await sink.process_batch([_record(7)])
+        await (await _checkpoints(made)).reset("orders", {"0": 3})
+        with pytest.raises(LocalFailure, match="taken over"):
+            await sink.process_batch([_record(8)])
+
+        later = await _checkpoints(made)
+        assert {"0": 3} == (await later.begin("orders"))[1]
 
 
 async def test_records_of_another_source_are_refused(tmp_path: Path) -> None:

@@ -128,7 +128,23 @@ def test_opentelemetry_reads_pipelines_when_asked() -> None:
         "inflight_messages": 0,
         "batches": 10,
         "up": 0,
+        "paused": 0,
     } == values
+
+
+def test_alert_of_a_pipeline_that_is_down_spares_a_paused_one() -> None:
+    """A pause shows in a metric of its own, which the alert about idle pipelines exempts."""
+    registry = CollectorRegistry()
+    observer = PrometheusObserver(registry)
+    pipeline = FixedPipeline(state=PipelineState.PAUSED)
+    observer.watch_pipeline(pipeline)
+
+    samples = [
+        registry.get_sample_value(f"moorage_pipeline_{name}", LABELS) for name in ("up", "paused")
+    ]
+    assert [0, 1] == samples
+    alert = NAMES["prometheus"]["moorage_pipeline_up"]["alerts"]["MooragePipelineDown"]
+    assert alert["expr"].endswith(" unless max by (pipeline) (moorage_pipeline_paused) == 1")
 
 
 def test_names_of_prometheus_are_registered() -> None:

@@ -60,6 +60,14 @@ class StateCheckpoints:
         if not await self._storage.execute(command, timeout=_TIMEOUT):
             raise taken_over(name)
 
+    async def move(self, name: str, epoch: int, positions: Mapping[str, Offset], /) -> None:
+        """Store positions from which to continue, as `advance` does.
+
+        Raises:
+            LocalFailure: a later owner began.
+        """
+        await self.advance(name, epoch, positions)
+
 
 @careful
 class PollingSource:
@@ -142,8 +150,12 @@ class PollingSource:
         """Do nothing, because records of this source have no lease that could expire."""
 
     async def seek(self, _: Partition, offset: Offset, /) -> None:
-        """Store another position, and continue reading after it."""
-        await self._checkpoints.advance(self.name, self._epoch, {ONLY_PARTITION: offset})
+        """Store another position, and continue reading after it.
+
+        Raises:
+            LocalFailure: a sink stores the position with its rows, and has begun to.
+        """
+        await self._checkpoints.move(self.name, self._epoch, {ONLY_PARTITION: offset})
         self._position, self._fetched = offset, []
 
     async def close(self) -> None:

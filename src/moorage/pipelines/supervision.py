@@ -84,6 +84,7 @@ class SupervisedPipeline:
         await self._report(statistics)
         while not self._stopping.is_set():
             if self._is_paused:
+                self._runs = None, attrs.evolve(self._runs[1], state=PipelineState.PAUSED)
                 await self._wait()
                 await self._report(statistics)
                 continue
@@ -91,6 +92,7 @@ class SupervisedPipeline:
             is_clean, statistics = is_clean and report.is_clean, report.statistics
             if not self._is_paused:
                 break
+        self._runs = None, attrs.evolve(self._runs[1], state=statistics.state)
         return PipelineReport(is_clean=is_clean, statistics=statistics)
 
     async def _run_once(self) -> PipelineReport:

@@ -154,7 +154,9 @@ class CheckpointStore(Protocol):
     `begin` makes the caller the owner of a name, and returns its epoch, which is greater than that
     of every owner before it, and the positions by partition. `advance` stores the positions, all or
     none, if no later owner began; it raises `StorageUnavailable` if the store cannot be reached,
-    and `LocalFailure` if a later owner began: the caller must stop then.
+    and `LocalFailure` if a later owner began: the caller must stop then. `move` does the same for
+    positions that may lie before the stored ones. It raises `LocalFailure` if a sink stores the
+    positions with its rows, so that earlier records would be passed over.
     """
 
     async def begin(self, name: str, /) -> tuple[int, Mapping[str, Offset]]:
@@ -163,4 +165,8 @@ class CheckpointStore(Protocol):
 
     async def advance(self, name: str, epoch: int, positions: Mapping[str, Offset], /) -> None:
         """Store the positions up to which records are processed."""
+        ...
+
+    async def move(self, name: str, epoch: int, positions: Mapping[str, Offset], /) -> None:
+        """Store positions from which to continue, also such that lie before the stored ones."""
         ...

@@ -20,7 +20,7 @@ from moorage.adapters.sql.statements import Command, Query
 from moorage.domain.pipelines.checkpoints import is_after, partition_name, taken_over
 from moorage.domain.secrets.frames import careful
 from moorage.domain.state.keys import checked_name
-from moorage.errors import LocalFailure
+from moorage.errors import LocalFailure, VendorRejected
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,6 +39,7 @@ _CREATE: Final = Command(
     name="checkpoints.create",
     repeatable=True,
 )
+_EXISTS: Final = Query(sa.select(_TABLE.c.name).where(sa.false()), name="checkpoints.exist")
 _CLAIM: Final = Command(
     "INSERT INTO moorage_checkpoints (name, owner, epoch, positions)"
     " VALUES (:name, :owner, :epoch, :positions) ON CONFLICT (name)"
@@ -88,8 +89,14 @@ class SqlCheckpoints:
         self._moved: set[tuple[str, str]] = set()
 
     async def create_table(self) -> None:
-        """Create the table of checkpoints if it does not exist."""
-        await self._access.execute(_CREATE)
+        """Create the table of checkpoints if it does not exist.
+
+        If it exists, the user of the database needs no right to create tables.
+        """
+        try:
+            await self._access.query(_EXISTS)
+        except VendorRejected:
+            await self._access.execute(_CREATE)
 
     async def begin(self, name: str, /) -> tuple[int, Mapping[str, Offset]]:
         """Take over a checkpoint by its name; return the new epoch and the stored positions."""
@@ -127,6 +134,39 @@ class SqlCheckpoints:
             await _store(transaction, name, stored)
 
         await self._access.transact(work, name=_STORE.name, repeatable=True)
+
+    async def move(self, name: str, epoch: int, positions: Mapping[str, Offset], /) -> None:
+        """Store positions from which to continue, also such that lie before the stored ones.
+
+        Raises:
+            LocalFailure: a later owner began, or a sink has stored positions with its rows since
+                this object was made: batches under way could still set them forward.
+        """
+        if any((name, partition) in self._moved for partition in positions):
+            raise LocalFailure(
+                f"A sink stores the position of {name!r} together with its rows, so the position"
+                " cannot be changed while its pipeline runs.",
+                remedy="Stop the pipeline, and call `reset` of new SqlCheckpoints before it runs"
+                " again.",
+            )
+        await self.advance(name, epoch, positions)
+
+    async def reset(self, name: str, positions: Mapping[str, Offset], /) -> None:
+        """Replace the positions of a source and end its ownership; a worker that runs it stops.
+
+        Args:
+            name: the name of the source.
+            positions: the new positions, by the name of the partition ("0" for a source without
+                partitions); none to begin anew.
+        """
+        name = checked_name(name, "name")
+        claim = _CLAIM_MYSQL if self._access.system == "mysql" else _CLAIM
+
+        async def work(transaction: AsyncTransaction) -> None:
+            await transaction.execute(claim, name=name, owner="", epoch=1, positions="{}")
+            await _store(transaction, name, positions)
+
+        await self._access.transact(work, name="checkpoints.reset", repeatable=True)
 
     async def advance_within(
         self, transaction: AsyncTransaction, records: Sequence[SinkRecord]

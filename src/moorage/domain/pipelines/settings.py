@@ -99,6 +99,7 @@ class PipelineState(Enum):
     RUNNING = "running"
     RECONNECTING = "reconnecting"
     DRAINING = "draining"
+    PAUSED = "paused"
     STOPPED = "stopped"
     FAILED = "failed"
 
