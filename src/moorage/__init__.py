@@ -268,6 +268,9 @@ if TYPE_CHECKING:
     from moorage.pipelines.running import run_pipelines as run_pipelines
     from moorage.ports.connector import ConnectorKind as ConnectorKind
     from moorage.ports.connector import KindSource as KindSource
+    from moorage.ports.pipeline_kinds import PipelineParts as PipelineParts
+    from moorage.ports.pipeline_kinds import SinkKind as SinkKind
+    from moorage.ports.pipeline_kinds import SourceKind as SourceKind
     from moorage.ports.pipelines import CheckpointStore as CheckpointStore
     from moorage.ports.pipelines import DeadLetters as DeadLetters
     from moorage.ports.pipelines import PollLimits as PollLimits
@@ -338,6 +341,9 @@ _HOME = {
     "AsyncConnectors": "hub.connectors_async",
     "ConnectorKind": "ports.connector",
     "KindSource": "ports.connector",
+    "PipelineParts": "ports.pipeline_kinds",
+    "SinkKind": "ports.pipeline_kinds",
+    "SourceKind": "ports.pipeline_kinds",
     "ConnectorDescription": "domain.connectors.description",
     "ConnectorHealth": "domain.connectors.health",
     "ConnectorVersions": "domain.connectors.health",

@@ -7,18 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from moorage.config import read_configuration
-from moorage.config.pipelines import (
+from moorage.config import json_schema, read_configuration
+from moorage.config.pipeline_kinds import (
+    FunctionSinkOptions,
     FunctionSource,
+    PublishSinkOptions,
+)
+from moorage.config.pipelines import (
+    EndSettings,
     KindSourceSettings,
     LetterFile,
     LetterTopic,
-    ObjectSettings,
-    TopicSettings,
 )
 from moorage.domain.pipelines.settings import Order
 from moorage.domain.resilience.retry import Jitter
 from moorage.errors import ConfigurationError
+from tests.support.schema import fits
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,6 +35,8 @@ CONNECTORS = {
 }
 SOURCE = {"connector": "events", "topics": ["orders"], "group": "billing"}
 SINK = {"function": "shop.orders:store"}
+ROWS = {"kind": "sql", "connector": "rows", "table": "orders", "columns": ["a", "b"]}
+CALL = {"kind": "call", "operation": "sms.send", "request": "shop.orders:sms"}
 
 TOML = """
 [connectors.events]
@@ -109,10 +115,21 @@ def test_pipelines_in_toml(tmp_path: Path) -> None:
         options.claim_after,
         options.start,
     )
-    assert TopicSettings(connector="events", topic="paid") == orders.sink
+    assert (
+        EndSettings(kind="publish", options=PublishSinkOptions(connector="events", topic="paid"))
+        == orders.sink
+    )
     assert LetterTopic(connector="events", topic="failed") == orders.dead_letters
-    assert FunctionSource(function="shop.orders:after", interval=5) == shop.source
-    assert ObjectSettings(function="shop.orders:store") == shop.sink
+    assert (
+        EndSettings(
+            kind="function", options=FunctionSource(function="shop.orders:after", interval=5)
+        )
+        == shop.source
+    )
+    assert (
+        EndSettings(kind="function", options=FunctionSinkOptions(function="shop.orders:store"))
+        == shop.sink
+    )
     assert LetterFile(file="dead.jsonl") == shop.dead_letters
 
 
@@ -221,6 +238,47 @@ def problems(pipeline: Any, name: str = "orders", **connectors: Any) -> list[tup
         ({"sink": {"connector": "rows"}}, "sink.connector", "publish no messages"),
         ({"sink": {"function": "a:b", "topic": "c"}}, "sink.topic", "topic is unknown"),
         ({"sink": {"topic": "c"}}, "sink", "neither connector nor function"),
+        ({"source": {"kind": "table"}}, "source.kind", "no kind of source named 'table'"),
+        ({"source": {"kind": "file"}}, "source.path", "is missing"),
+        ({"source": {"kind": "file", "path": "a", "format": "xml"}}, "source.format", "choices"),
+        (
+            {"source": {"kind": "outbox-table", "connector": "events", "table": "a"}},
+            "source.connector",
+            "does not work with connectors of the kind redis-streams",
+        ),
+        (
+            {"source": {"kind": "outbox-table", "connector": "rows", "table": "a", "limit": 0}},
+            "source.limit",
+            "0",
+        ),
+        ({"sink": {"kind": "sqk"}}, "sink.kind", "no kind of sink named 'sqk'"),
+        ({"sink": {**ROWS, "connector": "nobody"}}, "sink.connector", "'nobody'"),
+        ({"sink": {**ROWS, "connector": "off"}}, "sink.connector", "'off' is disabled"),
+        ({"sink": {**ROWS, "connector": "events"}}, "sink.connector", "does not work with"),
+        ({"sink": {**ROWS, "columns": []}}, "sink.columns", "not valid"),
+        ({"sink": {**ROWS, "key": "c"}}, "sink.key", "'c' of the key is not among"),
+        ({"sink": {**ROWS, "row": "c"}}, "sink.row", "no name of a function"),
+        ({"sink": {**ROWS, "colums": "c"}}, "sink.colums", "colums is unknown"),
+        ({"sink": {**ROWS, "checkpoints": True}}, "sink.checkpoints", "keeps its position itself"),
+        (
+            {"source": {"function": "a:b"}, "sink": {**ROWS, "checkpoints": True}, "lanes": 2},
+            "lanes",
+            "needs its records in their order",
+        ),
+        ({"sink": {"kind": "files", "folder": "a", "format": "csv"}}, "sink.columns", "CSV needs"),
+        ({"sink": {"kind": "http", "service": "erp", "path": "/"}}, "sink.service", "'erp'"),
+        ({"sink": {"kind": "http", "service": "rows"}}, "sink.path", "a path or a function"),
+        (
+            {"sink": {"kind": "http", "service": "rows", "path": "/", "method": "GET"}},
+            "sink.method",
+            "not one of the choices",
+        ),
+        ({"sink": {**CALL, "operation": "sms.receive"}}, "sink.operation", "no operation of this"),
+        ({"sink": {**CALL, "operation": "smoke.send"}}, "sink.operation", "no operation of this"),
+        ({"sink": {**CALL, "operation": "storage.list"}}, "sink.operation", "idempotency key"),
+        ({"sink": {**CALL, "operation": "sms._flows"}}, "sink.operation", "no operation of this"),
+        ({"sink": {"kind": "publish", "connector": "rows"}}, "sink.connector", "publish no"),
+        ({"sink": {"kind": "function"}}, "sink.function", "is missing"),
         ({"dead_letters": {"connector": "events"}}, "dead_letters.topic", "is missing"),
         (
             {"dead_letters": {"connector": "nobody", "topic": "a"}},
@@ -261,3 +319,31 @@ def test_mistake_of_a_connector_is_reported_once() -> None:
         {"source": {**SOURCE, "connector": "wrong"}, "sink": {"connector": "wrong"}}, wrong=wrong
     )
     assert ["connectors.wrong.url"] == [path for path, _ in text]
+
+
+@pytest.mark.parametrize(
+    "sink, fits_schema",
+    [
+        (SINK, True),
+        ({"connector": "events", "topic": "a"}, True),
+        (ROWS, True),
+        (CALL, True),
+        ({**ROWS, "colums": "c"}, False),
+        ({"kind": "sqk"}, False),
+    ],
+)
+def test_schema_knows_the_kinds(sink: dict[str, Any], fits_schema: bool) -> None:
+    """The JSON Schema has the options of each kind of sink."""
+    schema = json_schema()
+    tree = {"pipelines": {"orders": {"source": SOURCE, "sink": sink}}}
+    assert fits_schema is fits(schema, schema, tree)
+
+
+def test_pipeline_knows_its_connectors() -> None:
+    """The settings of a pipeline contain those of the connectors that it uses."""
+    letters = {"connector": "events", "topic": "failed"}
+    pipeline = {"source": {"function": "a:b"}, "sink": ROWS, "dead_letters": letters}
+    tree = {"connectors": CONNECTORS, "pipelines": {"orders": pipeline}}
+    [orders] = read_configuration(tree).pipelines
+    assert {"rows", "events"} == set(orders.connectors)
+    assert (True, None) == (orders.has_checkpoints, orders.row_checkpoints)

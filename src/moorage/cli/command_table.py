@@ -146,7 +146,7 @@ COMMANDS: Final = {
     ),
     "stream reset": (
         "moorage.cli.commands.stream:reset",
-        "Have a pipeline with a function as its source begin anew, or after a position.",
+        "Have a pipeline whose position moorage keeps begin anew, or after a position.",
     ),
     "stream dlq list": (
         "moorage.cli.commands.dead_letters:list_letters",

@@ -352,7 +352,14 @@ def read_parts(source: Source, environment: str | None = None) -> Parts:
             resolved_tree.get("pipelines", {}),
             {connector.description.name: connector for connector in valid_connectors},
             tuple(values.get("connectors", {})),
-            report,
+            service_names=frozenset(
+                [
+                    *(service.name for service in (*valid_services, *doubtful_services)),
+                    *accounts.places(),
+                    *values.get("services", {}),
+                ]
+            ),
+            report=report,
         ),
         state=None if url is None else url.reveal(),
         default_state=default_url(variables, environment_id) if store_is_needed else None,

@@ -5,24 +5,32 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+import attrs
+
+from moorage.adapters.concurrency.in_thread import run_in_thread
 from moorage.adapters.dead_letters.json_lines import DeadLetterFile
-from moorage.config.pipelines import (
-    FunctionSource,
-    LetterFile,
-    LetterTopic,
-    TopicSettings,
-)
+from moorage.config.pipeline_kinds import sink_kind, source_kind
+from moorage.config.pipelines import EndSettings, LetterFile, LetterTopic
 from moorage.config.problems import key
 from moorage.errors import ConfigurationError
-from moorage.pipelines.checkpoints import PollingSource, StateCheckpoints
-from moorage.pipelines.functions import RecordSink
+from moorage.pipelines.checkpoints import StateCheckpoints
 from moorage.pipelines.pipeline import Pipeline
-from moorage.pipelines.publishing import DeadLetterTopic, PublishSink
+from moorage.pipelines.publishing import DeadLetterTopic
 
 if TYPE_CHECKING:
-    from moorage.config.pipelines import KindSourceSettings, ObjectSettings, PipelineSettings
+    from collections.abc import Sequence
+
+    from moorage.config.connectors import ConnectorSettings
+    from moorage.config.pipelines import KindSourceSettings, PipelineSettings
+    from moorage.domain.pipelines.records import SinkRecord
+    from moorage.domain.values.result import Result
     from moorage.hub.hub import AsyncHub
-    from moorage.ports.pipelines import DeadLetters, SinkConnector, SourceConnector
+    from moorage.ports.pipelines import (
+        CheckpointStore,
+        DeadLetters,
+        SinkConnector,
+        SourceConnector,
+    )
     from moorage.ports.state import AsyncStateStorage
 
 
@@ -38,51 +46,169 @@ def build_pipeline(
         settings: the settings.
         hub: the hub of the same configuration.
         storage: the store of shared state, for sources that need one.
-        source: a source in place of the configured one.
+        source: a source in place of the configured one. The sink then stores no positions.
 
     Raises:
         ConfigurationError: a function cannot be imported, or there is no store.
     """
-    path = f"pipelines.{key(settings.name)}"
+    if source is not None and settings.row_checkpoints is not None:
+        options = attrs.evolve(settings.sink.options, checkpoints=False)
+        settings = attrs.evolve(settings, sink=attrs.evolve(settings.sink, options=options))
+    parts = ConfiguredParts(settings, hub, storage)
     transforms = [
-        _imported(name, f"{path}.transforms[{number}]")
+        parts.imported(name, f"transforms[{number}]")
         for number, name in enumerate(settings.transforms)
     ]
+    sink = sink_kind(settings.sink.kind).build(settings.sink.options, parts)
     return Pipeline(
         settings.name,
-        source or _source(settings.source, settings.name, path, storage),
-        _sink(settings.sink, f"{path}.sink.function", hub),
+        source or _source(settings.source, parts),
+        _PreparedSink(sink, parts),
         transforms=transforms,
         dead_letters=_dead_letters(settings.dead_letters, hub),
         config=settings.config,
     )
 
 
-def _source(
-    source: KindSourceSettings | FunctionSource,
-    name: str,
-    path: str,
-    storage: AsyncStateStorage | None,
-) -> SourceConnector:
-    if not isinstance(source, FunctionSource):
-        kind_source: Any = source.connector.kind.source
-        made: SourceConnector = kind_source.build(source.connector.settings, source.options)
-        return made
-    if storage is None:
-        raise ConfigurationError(
-            f"The pipeline {name!r} has no store in which its position could be kept.",
-            path="state.url",
-            remedy="Configure a store, such as sqlite:///moorage.db.",
-        )
-    fetch = _imported(source.function, f"{path}.source.function")
-    return PollingSource(name, fetch, StateCheckpoints(storage), interval=source.interval)
+async def reset_row_checkpoints(
+    settings: PipelineSettings, hub: AsyncHub, positions: dict[str, int | str]
+) -> None:
+    """Replace the position of a pipeline whose sink stores it with its rows.
+
+    Args:
+        settings: the settings.
+        hub: the hub of the same configuration.
+        positions: the new position, by the name of the partition; none to begin anew.
+    """
+    parts = ConfiguredParts(settings, hub, None)
+    try:
+        checkpoints: Any = parts.checkpoints()
+        await checkpoints.create_table()
+        await checkpoints.reset(settings.name, positions)
+    finally:
+        await parts.close()
 
 
-def _sink(sink: TopicSettings | ObjectSettings, path: str, hub: AsyncHub) -> SinkConnector:
-    if isinstance(sink, TopicSettings):
-        return PublishSink(hub.manager, hub.connectors[sink.connector], sink.topic)
-    target = _imported(sink.function, path)
-    made: SinkConnector = target if hasattr(target, "process_batch") else RecordSink(target)
+class ConfiguredParts:
+    """The objects of which the source and the sink of one configured pipeline are made.
+
+    Attributes:
+        name: the name of the pipeline.
+        hub: the hub of the same configuration.
+
+    Args:
+        settings: the settings of the pipeline.
+        hub: the hub.
+        storage: the store of shared state; None if there is none.
+    """
+
+    def __init__(
+        self, settings: PipelineSettings, hub: AsyncHub, storage: AsyncStateStorage | None
+    ) -> None:
+        self.name = settings.name
+        self.hub: Any = hub
+        self._settings = settings
+        self._path = f"pipelines.{key(settings.name)}"
+        self._storage = storage
+        self._own: dict[str, tuple[Any, Any]] = {}
+        self._row_checkpoints: Any = None
+
+    def connector(self, name: str, /) -> tuple[Any, Any]:
+        """Return the manager and the connector of a name; those of SQLite work in threads."""
+        settings = self._settings.connectors[name]
+        if not _is_sqlite_file(settings):
+            return self.hub.manager, self.hub.connectors[name]
+        if name not in self._own:
+            from moorage.hub.manager import ConnectorManager  # noqa: PLC0415 - only SQLite needs it
+
+            service = self.hub.manager.flows.plans.services[name]
+            manager = ConnectorManager([service])
+            self._own[name] = manager, settings.build(manager, is_async=False)()
+        return self._own[name]
+
+    def checkpoints(self) -> CheckpointStore:
+        """Return the store of the source's position.
+
+        Raises:
+            ConfigurationError: there is none.
+        """
+        name = self._settings.row_checkpoints
+        if name is not None:
+            from moorage.adapters.sql.checkpoints import SqlCheckpoints  # noqa: PLC0415 - imports SQLAlchemy
+
+            if self._row_checkpoints is None:
+                self._row_checkpoints = SqlCheckpoints(*self.connector(name))
+            made: CheckpointStore = self._row_checkpoints
+            return made
+        if self._storage is None:
+            raise ConfigurationError(
+                f"The pipeline {self.name!r} has no store in which its position could be kept.",
+                path="state.url",
+                remedy="Configure a store, such as sqlite:///moorage.db.",
+            )
+        return StateCheckpoints(self._storage)
+
+    def imported(self, path: str, field: str, /) -> Any:
+        """Import and return the object with a name such as shop.orders:store.
+
+        Raises:
+            ConfigurationError: it cannot be imported, or is no function.
+        """
+        return _imported(path, f"{self._path}.{field}")
+
+    async def prepare(self) -> None:
+        """Create the table of checkpoints, if the sink stores the position with its rows."""
+        if self._row_checkpoints is not None:
+            await self._row_checkpoints.create_table()
+
+    async def close(self) -> None:
+        """Close the connectors that were made for this pipeline alone."""
+        for _, connector in self._own.values():
+            await run_in_thread(connector.close)
+
+
+@attrs.frozen
+class _PreparedSink:
+    """A sink whose tables are created before it, and whose own connectors are closed after it."""
+
+    sink: SinkConnector
+    parts: ConfiguredParts
+
+    @property
+    def needs_one_lane(self) -> bool:
+        """True if records must arrive in the order of their positions."""
+        return bool(getattr(self.sink, "needs_one_lane", False))
+
+    async def open(self) -> None:
+        await self.parts.prepare()
+        await self.sink.open()
+
+    async def process_batch(
+        self, records: Sequence[SinkRecord], /
+    ) -> Sequence[Result[object]] | None:
+        return await self.sink.process_batch(records)
+
+    async def flush(self) -> None:
+        await self.sink.flush()
+
+    async def close(self) -> None:
+        await self.sink.close()
+        await self.parts.close()
+
+
+def _is_sqlite_file(settings: ConnectorSettings) -> bool:
+    """Return whether a connector is a file of SQLite, which has no asynchronous driver."""
+    if settings.description.kind != "sql":
+        return False
+    dialect, _, path = settings.settings.address().reveal().partition(":///")
+    return dialect == "sqlite" and path not in {"", ":memory:"}
+
+
+def _source(source: KindSourceSettings | EndSettings, parts: ConfiguredParts) -> SourceConnector:
+    if isinstance(source, EndSettings):
+        return source_kind(source.kind).build(source.options, parts)
+    kind_source: Any = source.connector.kind.source
+    made: SourceConnector = kind_source.build(source.connector.settings, source.options)
     return made
 
 

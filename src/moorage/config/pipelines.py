@@ -7,48 +7,34 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from moorage.config.of_classes import table_of
-from moorage.config.problems import WRONG, Wrong, key, near, under
-from moorage.config.shapes import Anything, Field, Many, Named, Table, Text
+from moorage.config.of_classes import summary, table_of
+from moorage.config.pipeline_kinds import (
+    FunctionSinkOptions,
+    FunctionSource,
+    PublishSinkOptions,
+    SqlSinkOptions,
+    sink_kind,
+    sink_kind_names,
+    source_kind,
+    source_kind_names,
+)
+from moorage.config.problems import WRONG, Wrong, key, near, quoted, under
+from moorage.config.shapes import Anything, Field, Kinded, Many, Named, Table, Text
 from moorage.config.structure import read, read_table
 from moorage.domain.pipelines.batches import BatchLimits
 from moorage.domain.pipelines.settings import PipelineConfig
 from moorage.domain.resilience.retry import RetryPolicy
 from moorage.domain.state.keys import checked_name
-from moorage.domain.values.durations import is_seconds, plain
-from moorage.domain.values.patterns import late_pattern
-from moorage.errors import ConfigurationError
+from moorage.domain.values.json_text import is_object
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from moorage.config.connectors import ConnectorSettings
     from moorage.config.problems import Report
+    from moorage.ports.pipeline_kinds import SinkKind, SourceKind
 
 _PATH: Final = "pipelines"
-_IMPORT_PATH: Final = late_pattern(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
-
-
-def _is_import_path(_: object, field: attrs.Attribute[Any], value: str) -> None:
-    if not _IMPORT_PATH.fullmatch(value):
-        raise ConfigurationError(
-            f"{field.name} is no name of a function in a module.",
-            path=field.name,
-            remedy="Write the module and the name in it, such as shop.orders:store.",
-        )
-
-
-@attrs.frozen(kw_only=True)
-class FunctionSource:
-    """A source that asks a function for the records after a position, again and again.
-
-    Attributes:
-        function: the function, such as shop.orders:after.
-        interval: seconds between two calls that returned nothing.
-    """
-
-    function: str = attrs.field(validator=_is_import_path)
-    interval: float = attrs.field(default=1.0, converter=plain, validator=is_seconds)
 
 
 @attrs.frozen(kw_only=True)
@@ -65,27 +51,16 @@ class KindSourceSettings:
 
 
 @attrs.frozen(kw_only=True)
-class TopicSettings:
-    """A topic of a broker.
+class EndSettings:
+    """A source or a sink whose kind a configuration names.
 
     Attributes:
-        connector: the name of a connector that publishes to the broker.
-        topic: the topic; by default that of each record.
+        kind: the name of the kind.
+        options: the options of the kind.
     """
 
-    connector: str
-    topic: str | None = None
-
-
-@attrs.frozen(kw_only=True)
-class ObjectSettings:
-    """A function or a sink of your program.
-
-    Attributes:
-        function: the function for each record, or a sink, such as shop.orders:store.
-    """
-
-    function: str = attrs.field(validator=_is_import_path)
+    kind: str
+    options: Any
 
 
 @attrs.frozen(kw_only=True)
@@ -145,18 +120,48 @@ _CONFIG: Final = table_of(
     },
 )
 _IMPORTED: Final = "such as shop.orders:priced"
+
+
+def _kind_table(end: str, find: Callable[[str], SinkKind | SourceKind], name: str) -> Table:
+    """Return the table of a source or a sink of a kind."""
+    options = find(name).options
+    fields = {
+        "kind": Field(Text(), "The kind.", required=True),
+        **table_of(options).fields,
+    }
+
+    def make(*, kind: str, **fields: Any) -> EndSettings:
+        return EndSettings(kind=kind, options=options(**fields))
+
+    return Table(f"{end} {name}", summary(options), fields, make, (options,))
+
+
 _PIPELINE: Final = Table(
     "pipeline",
     "A pipeline, which carries records from a source to a sink.",
     {
         "source": Field(
-            Named(Anything()),
-            "The source: `connector` with the options of its kind, or `function` and `interval`.",
+            Kinded(
+                "kind of source",
+                source_kind_names,
+                partial(_kind_table, "source", source_kind),
+                named=False,
+                other=Named(Anything()),
+            ),
+            "The source: `connector` with the options of its kind; `kind` with the options of that;"
+            " or `function` and `interval`.",
             required=True,
         ),
         "sink": Field(
-            Named(Anything()),
-            "The sink: `connector` and `topic` to publish, or `function` for your own.",
+            Kinded(
+                "kind of sink",
+                sink_kind_names,
+                partial(_kind_table, "sink", sink_kind),
+                named=False,
+                other=Named(Anything()),
+            ),
+            "The sink: `kind` with the options of that; `connector` and `topic` to publish; or"
+            " `function` for your own.",
             required=True,
         ),
         "transforms": Field(
@@ -186,14 +191,32 @@ class PipelineSettings:
         transforms: the names of its transforms.
         dead_letters: the place of its dead letters, if there is one.
         config: its other settings.
+        connectors: the connectors that its source, its sink and its dead letters use, by name.
     """
 
     name: str
-    source: KindSourceSettings | FunctionSource
-    sink: TopicSettings | ObjectSettings
+    source: KindSourceSettings | EndSettings
+    sink: EndSettings
     transforms: tuple[str, ...] = ()
     dead_letters: LetterTopic | LetterFile | None = None
     config: PipelineConfig = attrs.field(factory=PipelineConfig)
+    connectors: Mapping[str, ConnectorSettings] = attrs.field(
+        factory=dict[str, "ConnectorSettings"]
+    )
+
+    @property
+    def has_checkpoints(self) -> bool:
+        """True if the position of the source is kept in a store of checkpoints."""
+        return (
+            isinstance(self.source, EndSettings) and source_kind(self.source.kind).has_checkpoints
+        )
+
+    @property
+    def row_checkpoints(self) -> str | None:
+        """The connector with the position of the source, if the sink stores it with its rows."""
+        options = self.sink.options
+        is_with_rows = isinstance(options, SqlSinkOptions) and options.checkpoints
+        return options.connector if is_with_rows else None
 
 
 def pipelines(
@@ -201,6 +224,8 @@ def pipelines(
     source_tables: Mapping[str, Any],
     connectors: Mapping[str, ConnectorSettings],
     connector_names: tuple[str, ...],
+    *,
+    service_names: frozenset[str],
     report: Report,
 ) -> tuple[PipelineSettings, ...]:
     """Return the configured pipelines whose settings are valid.
@@ -210,11 +235,17 @@ def pipelines(
         source_tables: the same as they were written, with their references resolved.
         connectors: the valid connectors, by name.
         connector_names: the names of all connectors.
+        service_names: the names of all services, also of those with a wrong setting.
         report: collects the problems.
     """
-    reader = _Reader(connectors, connector_names, report)
+    reader = _Reader(connectors, connector_names, service_names, report)
     results = (reader.pipeline(name, table, source_tables[name]) for name, table in tables.items())
     return tuple(result for result in results if result is not None)
+
+
+def _connectors_of(*tables: Any) -> list[str]:
+    """Return the names of the connectors that the tables of a pipeline mention."""
+    return [table["connector"] for table in tables if is_object(table) and "connector" in table]
 
 
 @attrs.frozen
@@ -223,6 +254,7 @@ class _Reader:
 
     connectors: Mapping[str, ConnectorSettings]
     connector_names: tuple[str, ...]
+    service_names: frozenset[str]
     report: Report
 
     def pipeline(
@@ -232,7 +264,10 @@ class _Reader:
         path = under(_PATH, key(name))
         self.report.made(partial(checked_name, name, "pipeline"), path, exact=True)
         ends: dict[str, Any] = {
-            end: read_end(source_table[end], f"{path}.{end}")
+            end: read_end(
+                table[end] if isinstance(table[end], EndSettings) else source_table[end],
+                f"{path}.{end}",
+            )
             for end, read_end in (
                 ("source", self.source),
                 ("sink", self.sink),
@@ -242,19 +277,49 @@ class _Reader:
         }
         transforms = table.get("transforms", ())
         for number, transform in enumerate(transforms):
-            make = partial(ObjectSettings, function=transform)
+            make = partial(FunctionSinkOptions, function=transform)
             self.report.made(make, f"{path}.transforms[{number}]", exact=True)
         settings = {field: table[field] for field in _CONFIG.fields if field in table}
         config = self.report.made(partial(PipelineConfig, **settings), path)
         if not self.report.clear(path) or WRONG in ends.values() or isinstance(config, Wrong):
             return None
-        return PipelineSettings(name=name, transforms=transforms, config=config, **ends)
+        result = PipelineSettings(
+            name=name,
+            transforms=transforms,
+            config=config,
+            connectors={
+                used: self.connectors[used] for used in _connectors_of(*source_table.values())
+            },
+            **ends,
+        )
+        return result if self.order_is_kept(result, path) else None
+
+    def order_is_kept(self, settings: PipelineSettings, path: str) -> bool:
+        """Return whether a sink that stores positions with its rows gets its records in order."""
+        if settings.row_checkpoints is None:
+            return True
+        if not settings.has_checkpoints:
+            self.report.add(
+                f"{path}.sink.checkpoints",
+                "The source keeps its position itself, so the sink cannot store it with its rows.",
+                "Leave checkpoints out, and give the sink a key.",
+            )
+        if settings.config.lanes > 1:
+            self.report.add(
+                f"{path}.lanes",
+                "A sink with checkpoints needs its records in their order.",
+                "Set lanes to 1, or leave checkpoints of the sink out.",
+            )
+        return self.report.clear(path)
 
     def source(self, table: Any, path: str) -> Any:
         """Return the source that a table describes."""
+        if isinstance(table, EndSettings):
+            return self.end(table, source_kind(table.kind).connector_kinds, path)
         if "connector" not in table:
-            return self.own(FunctionSource, "function", table, path)
-        connector = self.connector(table, path)
+            options = self.own(FunctionSource, "function", table, path)
+            return WRONG if options is WRONG else EndSettings(kind="function", options=options)
+        connector = self.connector(table["connector"], path)
         if connector is None:
             return WRONG
         source = connector.kind.source
@@ -272,7 +337,35 @@ class _Reader:
 
     def sink(self, table: Any, path: str) -> Any:
         """Return the sink that a table describes."""
-        return self.topic(TopicSettings, ObjectSettings, "function", table, path)
+        if isinstance(table, EndSettings):
+            if isinstance(table.options, PublishSinkOptions):
+                self.publisher(table.options.connector, path)
+            return self.end(table, sink_kind(table.kind).connector_kinds, path)
+        kind = "publish" if "connector" in table else "function"
+        options = self.topic(PublishSinkOptions, FunctionSinkOptions, "function", table, path)
+        return WRONG if options is WRONG else EndSettings(kind=kind, options=options)
+
+    def end(self, settings: EndSettings, kinds: tuple[str, ...], path: str) -> Any:
+        """Return a source or a sink whose connector and service exist."""
+        name = getattr(settings.options, "connector", None)
+        connector = self.connector(name, path) if name and self.report.clear(path) else None
+        if connector is not None and kinds and connector.kind.name not in kinds:
+            self.report.add(
+                f"{path}.connector",
+                f"The kind {settings.kind} does not work with connectors of the kind"
+                f" {connector.kind.name}.",
+                f"Use a connector of the kind {' or '.join(kinds)}.",
+            )
+        service = getattr(settings.options, "service", None)
+        if service is not None and service not in self.service_names:
+            self.report.add(
+                f"{path}.service",
+                f"There is no service named {quoted(service)}.",
+                f"Use one of: {', '.join(sorted(self.service_names)) or 'none is configured'}.",
+                nearest=near(service, self.service_names),
+            )
+        is_wrong = not self.report.clear(path) or (name is not None and connector is None)
+        return WRONG if is_wrong else settings
 
     def dead_letters(self, table: Any, path: str) -> Any:
         """Return the store of dead letters that a table describes."""
@@ -282,16 +375,22 @@ class _Reader:
         """Return the topic that a table describes, or `other` if it names no connector."""
         if "connector" not in table:
             return self.own(other, name, table, path)
+        self.publisher(table["connector"], path)
+        if not self.report.clear(f"{path}.connector"):
+            return WRONG
+        return read_table(table_of(topic), table, path, self.report)
+
+    def publisher(self, name: Any, path: str) -> None:
+        """Report a connector that does not publish messages."""
         from moorage.adapters.messages.broker_settings import BrokerSettings  # noqa: PLC0415 - only some configurations have pipelines
 
-        connector = self.connector(table, path)
+        connector = self.connector(name, path)
         if connector is not None and not isinstance(connector.settings, BrokerSettings):
-            return self.report.add(
+            self.report.add(
                 f"{path}.connector",
                 f"Connectors of the kind {connector.kind.name} publish no messages.",
                 "Use a connector of a broker.",
             )
-        return read_table(table_of(topic), table, path, self.report)
 
     def own(self, kind: type[Any], name: str, table: Any, path: str) -> Any:
         """Return a source, sink or dead-letter store that a setting names without a connector."""
@@ -306,9 +405,9 @@ class _Reader:
             ),
         )
 
-    def connector(self, table: Any, path: str) -> ConnectorSettings | None:
+    def connector(self, name: Any, path: str) -> ConnectorSettings | None:
         """Return the connector that a pipeline's table names; None if it is invalid."""
-        path, name = f"{path}.connector", table["connector"]
+        path = f"{path}.connector"
         if not isinstance(name, str):
             read(Text(), name, path, self.report)
         elif name not in self.connector_names:

@@ -123,8 +123,12 @@ class _Writer:
                     for name, table in tables.items()
                 ],
             }
-            required_kind = {"required": ["kind"]} if self._whole else {}
-            self._definitions[definition] = {**schema, **required_kind}
+            if shape.other is not None:
+                has_kind = {"type": "object", "required": ["kind"]}
+                schema = {"if": has_kind, "then": schema, "else": self.of(shape.other)}
+            elif self._whole:
+                schema = {**schema, "required": ["kind"]}
+            self._definitions[definition] = schema
         return {"$ref": f"#/$defs/{definition}"}
 
     def named(self, shape: Named) -> Schema:

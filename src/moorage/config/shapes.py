@@ -147,12 +147,14 @@ class Kinded:
         names: returns the kinds.
         table: returns the table of a kind; raises ConfigurationError if the kind is unknown.
         named: whether the table's own name may be the kind.
+        other: the shape of a table without a kind; None if each must have one.
     """
 
     name: str
     names: Callable[[], tuple[str, ...]] = attrs.field(repr=False)
     table: Callable[[str], Table] = attrs.field(repr=False)
     named: bool = True
+    other: Shape | None = None
 
 
 Shape: TypeAlias = (

@@ -284,6 +284,13 @@ def _read_named(shape: Named, value: Any, path: str, report: Report) -> Any:
     return {name: entry for name, entry in values.items() if entry is not WRONG}
 
 
+def _read_kinded(shape: Kinded, value: Any, path: str, report: Report) -> Any:
+    if shape.other is not None and not (is_object(value) and "kind" in value):
+        return read(shape.other, value, path, report)
+    table = kind_of(shape, value, path, "", report)
+    return WRONG if table is None else read_table(table, value, path, report)
+
+
 def _read_anything(_: Shape, value: Any, __: str, ___: Report) -> Any:
     return value
 
@@ -323,6 +330,7 @@ _READERS: Final[Mapping[type, Callable[[Any, Any, str, Any], Any]]] = {
     Named: _read_named,
     Anything: _read_anything,
     Table: read_table,
+    Kinded: _read_kinded,
 }
 
 _FITS: Final[Mapping[type, Callable[[Any], bool]]] = {

@@ -119,28 +119,33 @@ def resume(name: str, /, *, context: Context) -> CommandResult:
 
 
 def reset(name: str, /, *, to: str | None = None, context: Context) -> CommandResult:
-    """Have a pipeline with a function as its source begin anew, or after a position.
+    """Have a pipeline whose position moorage keeps begin anew, or after a position.
 
-    A worker that runs it fails at its next commit; start it again.
+    These are the pipelines that read from a function, a file or an outbox table. A worker that runs it fails at its next commit; start it again.
 
     Args:
         name: the pipeline.
         to: the position to continue after, as JSON: 12, or '"a text"'; by default the beginning.
         context: the options that all commands share.
     """
-    from moorage.config.pipelines import FunctionSource  # noqa: PLC0415 - only this command
-    from moorage.domain.pipelines.checkpoints import ResetCheckpoint, checkpoint_key  # noqa: PLC0415 - as above
+    from moorage.domain.pipelines.checkpoints import (  # noqa: PLC0415 - only this command
+        ResetCheckpoint,
+        checkpoint_key,
+    )
 
     [settings] = selected(context, [name])
-    if not isinstance(settings.source, FunctionSource):
+    if not settings.has_checkpoints:
         raise ConfigurationError(
             f"The source of the pipeline {name!r} keeps its position itself.",
             path=f"pipelines.{name}.source",
             remedy="Move the position of the group with the broker's own tools.",
         )
     positions = {} if to is None else {"0": _position(to)}
-    with opened_store(context.state()) as store:
-        store.execute(ResetCheckpoint(checkpoint_key(name), positions))
+    if settings.row_checkpoints is not None:
+        asyncio.run(_reset_row_checkpoints(settings, positions, context))
+    else:
+        with opened_store(context.state()) as store:
+            store.execute(ResetCheckpoint(checkpoint_key(name), positions))
     place = "the beginning" if to is None else f"position {to}"
     return CommandResult({"name": name, "position": to}, [f"reset: {name} continues after {place}"])
 
@@ -193,6 +198,16 @@ async def _run(
         for pipeline in pipelines:
             hub.manager.flows.core.watch_pipeline(pipeline)
         return await arun_pipelines(pipelines)
+
+
+async def _reset_row_checkpoints(
+    settings: PipelineSettings, positions: dict[str, int | str], context: Context
+) -> None:
+    """Replace the position that a sink stores with its rows."""
+    from moorage.config.pipeline_building import reset_row_checkpoints  # noqa: PLC0415 - only this command
+
+    async with opened_async(context) as (hub, _):
+        await reset_row_checkpoints(settings, hub, positions)
 
 
 def _change(name: str, reason: str | None, context: Context) -> bool:

@@ -1,0 +1,486 @@
+"""The kinds of sources and sinks of pipelines: those of moorage, and those of other packages."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import attrs
+
+from moorage.domain.http.requests import Request
+from moorage.domain.values.durations import is_count, is_seconds, plain
+from moorage.domain.values.patterns import late_pattern
+from moorage.errors import ConfigurationError
+from moorage.ports.pipeline_kinds import SinkKind, SourceKind
+from moorage.wiring.installed_vendors import installed, loaded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from moorage.domain.pipelines.records import SinkRecord
+    from moorage.ports.pipeline_kinds import PipelineParts
+    from moorage.ports.pipelines import CheckpointStore, SinkConnector, SourceConnector
+
+SINKS: Final = "moorage.sinks"
+SOURCES: Final = "moorage.sources"
+"""The groups of entry points of kinds of sinks and of sources."""
+
+_IMPORT_PATH: Final = late_pattern(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
+_OPERATION: Final = late_pattern(r"[a-z_]+\.[a-z_]+")
+_FORMATS: Final = ("jsonl", "csv")
+_METHODS: Final = ("POST", "PUT", "PATCH")
+
+K = TypeVar("K", SinkKind, SourceKind)
+
+
+def is_import_path(_: object, field: attrs.Attribute[Any], value: str) -> None:
+    """Refuse a text that is not the name of a module and of an object in it.
+
+    Raises:
+        ConfigurationError: it is not.
+    """
+    if not _IMPORT_PATH.fullmatch(value):
+        raise ConfigurationError(
+            f"{field.name} is no name of a function in a module.",
+            path=field.name,
+            remedy="Write the module and the name in it, such as shop.orders:store.",
+        )
+
+
+def _is_operation(_: object, field: attrs.Attribute[Any], value: str) -> None:
+    from moorage.hub.contract_methods import AsyncContractMethods  # noqa: PLC0415 - only some configurations call contracts
+
+    contract, _, verb = value.partition(".")
+    names = [name for name in vars(AsyncContractMethods) if not name.startswith("_")]
+    if _OPERATION.fullmatch(value) and contract in names:
+        from moorage import operations  # noqa: PLC0415 - as above
+
+        methods = getattr(operations, f"Async{contract.capitalize()}")
+        method = None if verb.startswith("_") else getattr(methods, verb, None)
+        if callable(method) and _takes_a_request(method):
+            return
+    raise ConfigurationError(
+        "There is no operation of this name that takes a request and an idempotency key.",
+        path=field.name,
+        remedy=f"Write a contract ({', '.join(names)}) and its operation, such as sms.send.",
+    )
+
+
+def _takes_a_request(method: Callable[..., Any]) -> bool:
+    """Return whether a method needs one argument, and accepts an idempotency key."""
+    parameters = inspect.signature(method).parameters
+    required = [
+        name for name, item in parameters.items() if item.default is inspect.Parameter.empty
+    ]
+    return len(required) == len(("self", "request")) and "idempotency_key" in parameters
+
+
+def _is_method(_: object, field: attrs.Attribute[Any], value: str) -> None:
+    attrs.validators.in_(_METHODS)(None, field, value)
+
+
+@attrs.frozen(kw_only=True)
+class SqlSinkOptions:
+    """A sink that writes each record as a row into a table of a SQL database.
+
+    Attributes:
+        connector: the connector of the database, of the kind sql.
+        table: the name of the table.
+        columns: the names of the columns to write, which are fields of the records' JSON.
+        key: the columns of the table's primary key, or of a unique index. A row whose key is in the
+            table replaces the other columns. Without a key each record inserts a row.
+        schema: the schema of the table; by default that of the connection.
+        row: a function that returns the values of a record by the names of the columns, such as
+            shop.orders:row.
+        checkpoints: whether the position of the source is stored in the transaction that writes the
+            rows, so that each record is written exactly once. It needs a source whose position
+            moorage keeps, and one lane.
+    """
+
+    connector: str
+    table: str
+    columns: tuple[str, ...] = attrs.field(validator=attrs.validators.min_len(1))
+    key: tuple[str, ...] = ()
+    schema: str | None = None
+    row: str | None = attrs.field(default=None, validator=attrs.validators.optional(is_import_path))
+    checkpoints: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse a key whose columns are not written."""
+        missing = [column for column in self.key if column not in self.columns]
+        if missing:
+            raise ConfigurationError(
+                f"The column {missing[0][:80]!r} of the key is not among the columns.",
+                path="key",
+                remedy="Name it in columns too.",
+            )
+
+
+@attrs.frozen(kw_only=True)
+class FileSinkOptions:
+    """A sink that appends records to files in a folder, as JSON Lines or CSV.
+
+    Attributes:
+        folder: the folder, which must exist.
+        name: the beginning of the names of the files; by default the name of the pipeline.
+        format: jsonl or csv.
+        columns: the names of the columns of CSV, which are fields of the records' JSON.
+        size: the bytes at which a file is completed.
+        age: the seconds after which a file is completed.
+    """
+
+    folder: str
+    name: str | None = None
+    format: str = attrs.field(default="jsonl", metadata={"choices": _FORMATS})
+    columns: tuple[str, ...] = ()
+    size: int = attrs.field(default=100_000_000, validator=is_count)
+    age: float = attrs.field(default=3_600.0, converter=plain, validator=is_seconds)
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse CSV without columns, and JSON Lines with some."""
+        if (self.format == "csv") != bool(self.columns):
+            raise ConfigurationError(
+                "CSV needs the names of its columns, and JSON Lines has none.",
+                path="columns",
+                remedy="Write columns with the format csv, and leave them out otherwise.",
+            )
+
+
+@attrs.frozen(kw_only=True)
+class HttpSinkOptions:
+    """A sink that sends an HTTP request to a service for each record or batch.
+
+    Attributes:
+        service: the name of the service, whose protections apply.
+        path: the path below the service's base URL, to which the JSON of a record is sent.
+        method: POST, PUT or PATCH.
+        request: a function that makes the request of a record, such as shop.orders:request, in
+            place of path and method. With `batch` it takes a list of records.
+        batch: whether one request carries a whole batch, as a JSON list. The service must then
+            recognise records that arrive again in another batch.
+    """
+
+    service: str
+    path: str | None = None
+    method: str = attrs.field(default="POST", metadata={"choices": _METHODS}, validator=_is_method)
+    request: str | None = attrs.field(
+        default=None, validator=attrs.validators.optional(is_import_path)
+    )
+    batch: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse a sink whose requests are described twice or not at all."""
+        if (self.path is None) == (self.request is None):
+            raise ConfigurationError(
+                "The requests of the sink need either a path or a function.",
+                path="path",
+                remedy="Write path, such as /orders; or request, such as shop.orders:request.",
+            )
+
+
+@attrs.frozen(kw_only=True)
+class CallSinkOptions:
+    """A sink that calls an operation of a contract with each record.
+
+    Attributes:
+        operation: the contract and its operation, such as sms.send.
+        request: a function that makes the operation's request of a record, such as shop.orders:sms.
+        tenant: the tenant whose accounts are used.
+    """
+
+    operation: str = attrs.field(validator=_is_operation)
+    request: str = attrs.field(validator=is_import_path)
+    tenant: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class PublishSinkOptions:
+    """A sink that publishes records to a broker, with acknowledgement.
+
+    Attributes:
+        connector: the name of a connector that publishes to the broker.
+        topic: the topic; by default that of each record.
+    """
+
+    connector: str
+    topic: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class FunctionSinkOptions:
+    """A function or a sink of your program.
+
+    Attributes:
+        function: the function for each record, or a sink, such as shop.orders:store.
+    """
+
+    function: str = attrs.field(validator=is_import_path)
+
+
+@attrs.frozen(kw_only=True)
+class FunctionSource:
+    """A source that asks a function for the records after a position, again and again.
+
+    Attributes:
+        function: the function, such as shop.orders:after.
+        interval: seconds between two calls that returned nothing.
+    """
+
+    function: str = attrs.field(validator=is_import_path)
+    interval: float = attrs.field(default=1.0, converter=plain, validator=is_seconds)
+
+
+@attrs.frozen(kw_only=True)
+class FileSourceOptions:
+    """A source that reads the records of a file to which a program appends.
+
+    Attributes:
+        path: the path of the file, which need not exist yet.
+        format: jsonl for a JSON value in each line, or csv for a table whose first line has the
+            names of the columns.
+        is_complete: whether nothing is appended any more. Then the pipeline ends with the file.
+        interval: seconds between two looks at a file that has not grown.
+    """
+
+    path: str
+    format: str = attrs.field(default="jsonl", metadata={"choices": _FORMATS})
+    is_complete: bool = False
+    interval: float = attrs.field(default=1.0, converter=plain, validator=is_seconds)
+
+
+@attrs.frozen(kw_only=True)
+class OutboxSourceOptions:
+    """A source that reads an outbox table, into which a program inserts rows in its transactions.
+
+    Attributes:
+        connector: the connector of the database, of the kind sql.
+        table: the name of the table.
+        id: the column of the id, a positive number that the database gives out in growing order.
+        payload: the column of the payload: a text, bytes, or JSON.
+        key: the column of the key.
+        ordered: whether the table has a column of the key.
+        transaction: the column of the transaction, which only PostgreSQL has.
+        schema: the schema of the table; by default that of the connection.
+        limit: the largest number of rows that are read together.
+        interval: seconds between two queries that returned nothing.
+    """
+
+    connector: str
+    table: str
+    id: str = "id"
+    payload: str = "payload"
+    key: str = "key"
+    ordered: bool = True
+    transaction: str = "transaction"
+    schema: str | None = None
+    limit: int = attrs.field(default=1_000, validator=is_count)
+    interval: float = attrs.field(default=1.0, converter=plain, validator=is_seconds)
+
+
+def _sql_sink(options: SqlSinkOptions, parts: PipelineParts) -> SinkConnector:
+    from moorage.adapters.sql.checkpoints import SqlCheckpoints  # noqa: PLC0415 - imports SQLAlchemy
+    from moorage.adapters.sql.sink import SqlSink  # noqa: PLC0415 - as above
+
+    manager, connector = parts.connector(options.connector)
+    checkpoints = parts.checkpoints() if options.checkpoints else None
+    return SqlSink(
+        manager,
+        connector,
+        options.table,
+        columns=options.columns,
+        key=options.key,
+        row=None if options.row is None else parts.imported(options.row, "sink.row"),
+        schema=options.schema,
+        checkpoints=checkpoints if isinstance(checkpoints, SqlCheckpoints) else None,
+    )
+
+
+def _file_sink(options: FileSinkOptions, parts: PipelineParts) -> SinkConnector:
+    from moorage.adapters.files.file_sink import FileSink  # noqa: PLC0415 - only some need it
+
+    return FileSink(
+        options.folder,
+        options.name or parts.name,
+        options.format,  # type: ignore[arg-type]  # one of the choices
+        columns=options.columns,
+        size=options.size,
+        age=options.age,
+    )
+
+
+def _http_sink(options: HttpSinkOptions, parts: PipelineParts) -> SinkConnector:
+    from moorage.pipelines.calls import HttpBatchSink, HttpSink  # noqa: PLC0415 - only some need it
+
+    kind: Any = HttpBatchSink if options.batch else HttpSink
+    make: Any
+    if options.request is not None:
+        make = parts.imported(options.request, "sink.request")
+    elif options.batch:
+        make = _batch_request(options.method, str(options.path))
+    else:
+        make = _record_request(options.method, str(options.path))
+    made: SinkConnector = kind(parts.hub.manager, options.service, make)
+    return made
+
+
+def _record_request(method: str, path: str) -> Any:
+    def request(record: SinkRecord) -> Request:
+        """Make a request with the JSON of a record."""
+        return _request(method, path, record.json())
+
+    return request
+
+
+def _batch_request(method: str, path: str) -> Any:
+    def request(records: list[SinkRecord]) -> Request:
+        """Make a request with a list of the JSON of records."""
+        return _request(method, path, [record.json() for record in records])
+
+    return request
+
+
+def _request(method: str, path: str, value: object) -> Request:
+    make: Any = getattr(Request, method.lower())
+    request: Request = make(path, json=value)
+    return request
+
+
+def _call_sink(options: CallSinkOptions, parts: PipelineParts) -> SinkConnector:
+    from moorage.pipelines.calls import CallSink  # noqa: PLC0415 - only some need it
+
+    contract, _, verb = options.operation.partition(".")
+    operation: Any = getattr(getattr(parts.hub, contract)(options.tenant), verb)
+    return CallSink(operation, parts.imported(options.request, "sink.request"))
+
+
+def _publish_sink(options: PublishSinkOptions, parts: PipelineParts) -> SinkConnector:
+    from moorage.pipelines.publishing import PublishSink  # noqa: PLC0415 - only some need it
+
+    return PublishSink(*parts.connector(options.connector), options.topic)
+
+
+def _function_sink(options: FunctionSinkOptions, parts: PipelineParts) -> SinkConnector:
+    from moorage.pipelines.functions import RecordSink  # noqa: PLC0415 - only some need it
+
+    target = parts.imported(options.function, "sink.function")
+    made: SinkConnector = target if hasattr(target, "process_batch") else RecordSink(target)
+    return made
+
+
+def _function_source(options: FunctionSource, parts: PipelineParts) -> SourceConnector:
+    checkpoints = parts.checkpoints()
+    fetch = parts.imported(options.function, "source.function")
+    return _polling(fetch, options.interval, parts, checkpoints)
+
+
+def _file_source(options: FileSourceOptions, parts: PipelineParts) -> SourceConnector:
+    from moorage.adapters.files.record_files import RecordFile  # noqa: PLC0415 - only some need it
+
+    file = RecordFile(
+        options.path,
+        options.format,  # type: ignore[arg-type]  # one of the choices
+        is_complete=options.is_complete,
+    )
+    return _polling(file.after, options.interval, parts, parts.checkpoints())
+
+
+def _outbox_source(options: OutboxSourceOptions, parts: PipelineParts) -> SourceConnector:
+    from moorage.adapters.sql.outbox_table import OutboxTable  # noqa: PLC0415 - imports SQLAlchemy
+
+    table = OutboxTable(
+        *parts.connector(options.connector),
+        options.table,
+        id=options.id,
+        payload=options.payload,
+        key=options.key if options.ordered else None,
+        transaction=options.transaction,
+        schema=options.schema,
+        limit=options.limit,
+    )
+    return _polling(table.after, options.interval, parts, parts.checkpoints())
+
+
+def _polling(
+    fetch: Any, interval: float, parts: PipelineParts, checkpoints: CheckpointStore
+) -> SourceConnector:
+    from moorage.pipelines.checkpoints import PollingSource  # noqa: PLC0415 - only some need it
+
+    return PollingSource(parts.name, fetch, checkpoints, interval=interval)
+
+
+_OWN_SINKS: Final = {
+    kind.name: kind
+    for kind in (
+        SinkKind(name="sql", options=SqlSinkOptions, build=_sql_sink, connector_kinds=("sql",)),
+        SinkKind(name="files", options=FileSinkOptions, build=_file_sink),
+        SinkKind(name="http", options=HttpSinkOptions, build=_http_sink),
+        SinkKind(name="call", options=CallSinkOptions, build=_call_sink),
+        SinkKind(name="publish", options=PublishSinkOptions, build=_publish_sink),
+        SinkKind(name="function", options=FunctionSinkOptions, build=_function_sink),
+    )
+}
+_OWN_SOURCES: Final = {
+    kind.name: kind
+    for kind in (
+        SourceKind(
+            name="function", options=FunctionSource, build=_function_source, has_checkpoints=True
+        ),
+        SourceKind(
+            name="file", options=FileSourceOptions, build=_file_source, has_checkpoints=True
+        ),
+        SourceKind(
+            name="outbox-table",
+            options=OutboxSourceOptions,
+            build=_outbox_source,
+            connector_kinds=("sql",),
+            has_checkpoints=True,
+        ),
+    )
+}
+
+
+def sink_kind_names() -> tuple[str, ...]:
+    """Return the names of all kinds of sinks."""
+    return tuple(sorted({*_OWN_SINKS, *installed(SINKS)}))
+
+
+def source_kind_names() -> tuple[str, ...]:
+    """Return the names of all kinds of sources."""
+    return tuple(sorted({*_OWN_SOURCES, *installed(SOURCES)}))
+
+
+def sink_kind(name: str) -> SinkKind:
+    """Return a kind of sink by its name.
+
+    Raises:
+        ConfigurationError: the entry point of the name does not lead to one.
+    """
+    return _OWN_SINKS.get(name) or _installed(name, SINKS, SinkKind)
+
+
+def source_kind(name: str) -> SourceKind:
+    """Return a kind of source by its name.
+
+    Raises:
+        ConfigurationError: the entry point of the name does not lead to one.
+    """
+    return _OWN_SOURCES.get(name) or _installed(name, SOURCES, SourceKind)
+
+
+def _installed(name: str, group: str, expected: type[K]) -> K:
+    point = installed(group)[name]
+    kind = loaded(point, "kind")
+    if not isinstance(kind, expected):
+        raise ConfigurationError(
+            f"The entry point {name!r} of {group} leads to {point.value}, which is not a"
+            f" {expected.__name__}.",
+            path="kind",
+            remedy=f"Have it name a moorage.{expected.__name__}.",
+        )
+    if "kind" in attrs.fields_dict(kind.options):
+        raise ConfigurationError(
+            f"The kind {name!r} has an option named 'kind', which every table has.",
+            path="kind",
+            remedy="Rename the field of its options.",
+        )
+    return kind

@@ -1,0 +1,77 @@
+"""Kinds of sources and sinks that a configuration can name, also those of other packages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from moorage.ports.pipelines import CheckpointStore, SinkConnector, SourceConnector
+
+
+class PipelineParts(Protocol):
+    """The objects of which the source and the sink of one configured pipeline are made.
+
+    `name` is the name of the pipeline, and `hub` the `AsyncHub` of its configuration. `connector`
+    returns a connector of the configuration, and the manager that performs its operations.
+    `checkpoints` returns the store of the source's positions; it raises `ConfigurationError` if there is none.
+    `imported` returns the object that an import path such as "shop.orders:store" names; `field` is
+    the setting that has the path, for the error if it cannot be imported.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def hub(self) -> Any: ...
+
+    def connector(self, name: str, /) -> tuple[Any, Any]: ...
+
+    def checkpoints(self) -> CheckpointStore: ...
+
+    def imported(self, path: str, field: str, /) -> Any: ...
+
+
+@attrs.frozen(kw_only=True)
+class SinkKind:
+    """A kind of sink, which a package declares under the entry point `moorage.sinks`.
+
+    Attributes:
+        name: the name of the kind, as a configuration writes it.
+        options: the class of its options, made with attrs. Each field is a setting of
+            `[pipelines.NAME.sink]`, with its description from the class's docstring. A field
+            `connector` names one of `[connectors]`, and a field `service` a configured service:
+            both are checked when the configuration is read. No class may have a field `kind`.
+        build: makes a sink of the options. It connects nowhere.
+        connector_kinds: the kinds of connectors that the field `connector` may name; any if empty.
+    """
+
+    name: str
+    options: type[Any]
+    build: Callable[[Any, PipelineParts], SinkConnector]
+    connector_kinds: tuple[str, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class SourceKind:
+    """A kind of source, which a package declares under the entry point `moorage.sources`.
+
+    The source of a broker belongs to the kind of its connector instead, as a `KindSource`.
+
+    Attributes:
+        name: the name of the kind, as a configuration writes it.
+        options: the class of its options, as that of a `SinkKind`.
+        build: makes a source of the options. It connects nowhere.
+        connector_kinds: the kinds of connectors that the field `connector` may name; any if empty.
+        has_checkpoints: whether its position is kept by `PipelineParts.checkpoints`, so that
+            `moorage stream reset` can change it.
+    """
+
+    name: str
+    options: type[Any]
+    build: Callable[[Any, PipelineParts], SourceConnector]
+    connector_kinds: tuple[str, ...] = ()
+    has_checkpoints: bool = False
