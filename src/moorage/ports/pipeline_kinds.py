@@ -13,26 +13,41 @@ if TYPE_CHECKING:
 
 
 class PipelineParts(Protocol):
-    """The objects of which the source and the sink of one configured pipeline are made.
-
-    `name` is the name of the pipeline, and `hub` the `AsyncHub` of its configuration. `connector`
-    returns a connector of the configuration, and the manager that performs its operations.
-    `checkpoints` returns the store of the source's positions; it raises `ConfigurationError` if there is none.
-    `imported` returns the object that an import path such as "shop.orders:store" names; `field` is
-    the setting that has the path, for the error if it cannot be imported.
-    """
+    """The objects of which the source and the sink of one configured pipeline are made."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The name of the pipeline."""
+        ...
 
     @property
-    def hub(self) -> Any: ...
+    def hub(self) -> Any:
+        """The `AsyncHub` of the pipeline's configuration."""
+        ...
 
-    def connector(self, name: str, /) -> tuple[Any, Any]: ...
+    def connector(self, name: str, /) -> tuple[Any, Any]:
+        """Return the manager that performs a connector's operations, and the connector."""
+        ...
 
-    def checkpoints(self) -> CheckpointStore: ...
+    def checkpoints(self) -> CheckpointStore:
+        """Return the store of the source's positions.
 
-    def imported(self, path: str, field: str, /) -> Any: ...
+        Raises:
+            ConfigurationError: there is none.
+        """
+        ...
+
+    def imported(self, path: str, field: str, /) -> Any:
+        """Return the object that an import path such as "shop.orders:store" names.
+
+        Args:
+            path: the import path.
+            field: the setting with the path below `[pipelines.NAME]`, for the error.
+
+        Raises:
+            ConfigurationError: it cannot be imported, or is no function.
+        """
+        ...
 
 
 @attrs.frozen(kw_only=True)

@@ -121,7 +121,8 @@ def resume(name: str, /, *, context: Context) -> CommandResult:
 def reset(name: str, /, *, to: str | None = None, context: Context) -> CommandResult:
     """Have a pipeline whose position moorage keeps begin anew, or after a position.
 
-    These are the pipelines that read from a function, a file or an outbox table. A worker that runs it fails at its next commit; start it again.
+    These are the pipelines that read from a function, a file or an outbox table. A worker
+    that runs it fails at its next commit; start it again.
 
     Args:
         name: the pipeline.
