@@ -307,7 +307,7 @@ def test_kinds_of_other_packages_are_used() -> None:
     "sink, message",
     [
         ('{kind = "greedy"}', "an option named 'kind'"),
-        ('{kind = "wrong", word = "a"}', "is not a SinkKind"),
+        ('{kind = "wrong", word = "a"}', "is not of the type SinkKind"),
         ('{kind = "list"}', "pipelines.orders.sink.word"),
         ('{kind = "lost"}', "Did you mean list?"),
     ],

@@ -472,10 +472,10 @@ def _installed(name: str, group: str, expected: type[K]) -> K:
     kind = loaded(point, "kind")
     if not isinstance(kind, expected):
         raise ConfigurationError(
-            f"The entry point {name!r} of {group} leads to {point.value}, which is not a"
-            f" {expected.__name__}.",
+            f"The entry point {name!r} of {group} leads to {point.value}, which is not of the"
+            f" type {expected.__name__}.",
             path="kind",
-            remedy=f"Have it name a moorage.{expected.__name__}.",
+            remedy=f"Have it name an object of the type moorage.{expected.__name__}.",
         )
     if "kind" in attrs.fields_dict(kind.options):
         raise ConfigurationError(
