@@ -164,6 +164,13 @@ def test_pipelines_in_toml(tmp_path: Path) -> None:
             "moorage.adapters.messages.nats_source",
             {"subjects": ("orders.*",), "group": "billing", "extend_every": 3.0},
         ),
+        (
+            "mqtt",
+            {"url": "mqtt://mqtt.example"},
+            {"topics": ["orders/#"], "client_id": "billing-1", "group": "billing", "qos": 2},
+            "moorage.adapters.mqtt.source",
+            {"topics": ("orders/#",), "client_id": "billing-1"},
+        ),
     ],
 )
 def test_kinds_of_connectors_make_sources(

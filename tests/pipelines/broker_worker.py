@@ -24,6 +24,8 @@ from moorage.adapters.messages.nats import Nats
 from moorage.adapters.messages.nats_source import NatsSource
 from moorage.adapters.messages.rabbitmq import RabbitMq
 from moorage.adapters.messages.rabbitmq_source import RabbitMqSource
+from moorage.adapters.mqtt.kind import Mqtt
+from moorage.adapters.mqtt.source import MqttSource
 from moorage.adapters.redis_streams.source import RedisStreamsSource
 
 KIND, ADDRESS, PLACE, FILE = sys.argv[1:]
@@ -47,6 +49,8 @@ def source() -> Any:
             return RabbitMqSource(RabbitMq(url=url), [PLACE], prefetch=200)
         case "nats":
             return NatsSource(Nats(url=url), [PLACE], group="workers", ack_wait=2.0)
+        case "mqtt":
+            return MqttSource(Mqtt(url=url), [PLACE], client_id=f"worker-of-{PLACE}")
         case "redis":
             return RedisStreamsSource(
                 RedisStreams(url=url), [PLACE], group="workers", claim_after=2.0

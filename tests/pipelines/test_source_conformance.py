@@ -17,10 +17,14 @@ from moorage.adapters.messages.nats import Nats
 from moorage.adapters.messages.nats_source import NatsSource
 from moorage.adapters.messages.rabbitmq import RabbitMq
 from moorage.adapters.messages.rabbitmq_source import RabbitMqSource
+from moorage.adapters.mqtt.kind import Mqtt
+from moorage.adapters.mqtt.source import MqttSource
 from moorage.adapters.redis_streams.source import RedisStreamsSource
 from moorage.testing import TcpProxy, name_of, source_conformance
 from tests.adapters.messages.rabbitmq_lab import Broker
+from tests.pipelines.broker_lab import Revocations
 from tests.support.kafka_cluster import KafkaCluster
+from tests.support.mqtt_brokers import PrivateMosquitto
 from tests.support.nats_servers import PrivateNats
 from tests.support.redis_servers import PrivateRedis
 from tests.support.servers import rabbitmq_url
@@ -114,6 +118,41 @@ async def test_nats(check: source_conformance.Check, nats_server: PrivateNats) -
                 make=lambda: NatsSource(settings, [subject], group="workers", ack_wait=1.0),
                 publish=publishing(Nats(url=Secret(nats_server.url)), subject),
                 interrupt=interrupting(proxy),
+            )
+        )
+
+
+@pytest.fixture(scope="module")
+def mqtt_broker() -> Generator[PrivateMosquitto]:
+    """Yield an MQTT broker for these tests alone."""
+    with PrivateMosquitto() as broker:
+        yield broker
+
+
+@CHECKS
+@pytest.mark.parametrize("qos", [1, 2])
+async def test_mqtt(
+    check: source_conformance.Check, qos: int, mqtt_broker: PrivateMosquitto
+) -> None:
+    """The MQTT source passes the source conformance kit."""
+    topic = uuid4().hex
+    with TcpProxy("127.0.0.1", mqtt_broker.port) as proxy:
+        host, port = proxy.address
+        settings = Mqtt(url=Secret(f"mqtt://{host}:{port}"))
+
+        def make() -> MqttSource:
+            return MqttSource(settings, [topic], client_id=topic, qos=qos)
+
+        # The broker keeps messages only for a client that it knows.
+        first = make()
+        await first.open(Revocations())
+        await first.close()
+        await check(
+            source_conformance.SourceSubject(
+                make=make,
+                publish=publishing(Mqtt(url=Secret(mqtt_broker.url), qos=qos), topic),
+                interrupt=interrupting(proxy),
+                releases=False,
             )
         )
 

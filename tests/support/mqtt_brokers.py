@@ -31,15 +31,17 @@ class PrivateMosquitto:
     Args:
         lines: further lines of its configuration, for its only listener.
         anonymous: whether clients need no user.
+        is_persistent: whether the broker that `stop` ends keeps its sessions.
     """
 
-    def __init__(self, *lines: str, anonymous: bool = True) -> None:
+    def __init__(self, *lines: str, anonymous: bool = True, is_persistent: bool = False) -> None:
         self.port = free_port()
         self._place = TemporaryDirectory(prefix="moorage-mosquitto-")
         self._config = Path(self._place.name, "mosquitto.conf")
         settings = [
             "user root",
-            "persistence false",
+            f"persistence {str(is_persistent).lower()}",
+            f"persistence_location {self._place.name}/",
             "max_queued_messages 0",
             "set_tcp_nodelay true",
             f"listener {self.port} 127.0.0.1",
@@ -74,6 +76,11 @@ class PrivateMosquitto:
     def start(self) -> None:
         """Start the broker again."""
         self.process = self._start_process()
+
+    def stop(self) -> None:
+        """End the broker in order."""
+        self.process.terminate()
+        self.process.wait()
 
     def kill(self) -> None:
         """Kill the broker without a clean shutdown."""

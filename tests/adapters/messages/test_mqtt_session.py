@@ -285,7 +285,7 @@ def test_interruption_of_a_sign_of_life_closes_the_connection() -> None:
         def interrupt() -> None:
             raise KeyboardInterrupt
 
-        vars(vars(vars(link)["_link"])["_session"])["ping"] = interrupt
+        vars(vars(vars(link)["_link"])["session"])["ping"] = interrupt
         with pytest.raises(KeyboardInterrupt):
             link.ping(5.0)
         assert not link.is_connected()

@@ -20,6 +20,7 @@ from moorage.adapters.messages.tls import tls_context
 from moorage.adapters.mqtt._session import MqttSession
 from moorage.domain.messages.message import PublishReceipt
 from moorage.domain.messages.mqtt import RULES, connect_error, ending_fault
+from moorage.domain.messages.mqtt_subscriptions import end_error
 from moorage.domain.messages.publish_failures import PublishFault, publish_error
 from moorage.domain.secrets.frames import bare
 from moorage.domain.values.result import Result
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from moorage.adapters.http.connections._wire import Network, Wire
     from moorage.adapters.mqtt.kind import Mqtt
     from moorage.domain.messages.message import OutgoingMessage
+    from moorage.domain.messages.mqtt_subscriptions import MqttSubscription
 
 _FULL_BUFFER: Final = 65_536
 """The bytes that are sent together at most, unless a message is larger."""
@@ -40,16 +42,35 @@ _THREADS: Final = Threads()
 
 def connect(settings: Mqtt, timeout: float) -> MqttLink:
     """Open a connection to an MQTT broker for a synchronous program."""
-    return MqttLink(run(_connected(settings, timeout, _THREADS)))
+    return MqttLink(run(_connected(settings, timeout, _THREADS, _client_id(settings))))
 
 
 async def connect_async(settings: Mqtt, timeout: float) -> AsyncMqttLink:
     """Open a connection to an MQTT broker for an asynchronous program."""
-    return await _connected(settings, timeout, _LOOPS)
+    return await _connected(settings, timeout, _LOOPS, _client_id(settings))
 
 
-async def _connected(settings: Mqtt, timeout: float, network: Network) -> AsyncMqttLink:
-    """Open a connection to an MQTT broker, and begin a session."""
+async def connect_subscriber(
+    settings: Mqtt, client_id: str, subscription: MqttSubscription
+) -> AsyncMqttLink:
+    """Open a connection to an MQTT broker, and continue the session of a client id."""
+    return await _connected(settings, settings.connect_timeout, _LOOPS, client_id, subscription)
+
+
+def _client_id(settings: Mqtt) -> str:
+    if settings.exact_client_id:
+        return settings.client_id
+    return f"{settings.client_id}-{token_hex(6)}"
+
+
+async def _connected(
+    settings: Mqtt,
+    timeout: float,
+    network: Network,
+    client_id: str,
+    subscription: MqttSubscription | None = None,
+) -> AsyncMqttLink:
+    """Open a connection to an MQTT broker, and begin or continue a session."""
     until = monotonic() + min(timeout, settings.connect_timeout)
     wire: Wire | None = None
     try:
@@ -57,11 +78,10 @@ async def _connected(settings: Mqtt, timeout: float, network: Network) -> AsyncM
         context = None if address.tls is None else tls_context(address.tls)
         origin = Origin(address.host, address.port, secure=context is not None)
         wire = await dial(network, origin, until, context)
-        client_id = settings.client_id
-        if not settings.exact_client_id:
-            client_id = f"{client_id}-{token_hex(6)}"
-        link = AsyncMqttLink(settings, wire, MqttSession(settings, client_id))
+        link = AsyncMqttLink(settings, wire, MqttSession(settings, client_id, subscription))
         await link.greet(until)
+        if subscription is not None:
+            await link.subscribe(subscription, until)
     except Exception as error:  # noqa: BLE001 - judged, and raised again
         failure = _connecting_error(error)
     except BaseException:
@@ -95,14 +115,15 @@ class AsyncMqttLink:
 
     Attributes:
         version: None, because MQTT brokers do not tell their versions.
+        session: the session on the connection.
     """
 
     version: str | None = None
 
     def __init__(self, settings: Mqtt, wire: Wire, session: MqttSession) -> None:
+        self.session = session
         self._settings = settings
         self._wire = wire
-        self._session = session
         self._is_closed = False
         self._is_torn = False
         self._keepalive = float(settings.keepalive)
@@ -114,8 +135,8 @@ class AsyncMqttLink:
             return False
         arrived = self._wire.glance()
         if arrived is not None:
-            self._session.receive(arrived)
-        return not self._session.is_ended
+            self.session.receive(arrived)
+        return not self.session.is_ended
 
     def concern(self) -> tuple[str, str] | None:
         """Return None, because an MQTT broker reports problems only with single messages."""
@@ -123,10 +144,10 @@ class AsyncMqttLink:
 
     async def greet(self, until: float) -> None:
         """Begin the session, and learn the limits of the broker."""
-        session, settings = self._session, self._settings
-        await self._flush(until)
+        session, settings = self.session, self._settings
+        await self.flush(until)
         while not session.is_accepted and session.refusal is None:
-            await self._receive(until)
+            await self.receive(until)
         if session.refusal is not None:
             raise connect_error(session.refusal, settings.version)
         refusal = session.limits.refusal(qos=settings.qos, retain=settings.retain)
@@ -135,14 +156,29 @@ class AsyncMqttLink:
         if session.limits.keepalive is not None:
             self._keepalive = float(session.limits.keepalive)
 
+    async def subscribe(self, subscription: MqttSubscription, until: float) -> None:
+        """Ask for messages, and wait until the broker agrees."""
+        session = self.session
+        session.subscribe(subscription)
+        await self.flush(until)
+        while session.granted is None:
+            try:
+                await self.receive(until)
+            except OSError:
+                raise end_error(session.end_code) from None
+        refusal = subscription.refusal(session.granted)
+        if refusal is not None:
+            self.close()
+            raise refusal
+
     async def ping(self, timeout: float) -> None:
         """Send a ping to the broker, and wait for the answer."""
         until = monotonic() + timeout
         try:
-            self._session.ping()
-            await self._flush(until)
-            while self._session.awaits_ping:
-                await self._receive(until)
+            self.session.ping()
+            await self.flush(until)
+            while self.session.awaits_ping:
+                await self.receive(until)
         except TimeIsUp:
             self.close()
             raise TimeoutError from None
@@ -167,19 +203,19 @@ class AsyncMqttLink:
         except TimeIsUp:
             batch.rest = PublishFault.TIMEOUT
         except OSError:
-            session = self._session
+            session = self.session
             batch.rest = ending_fault(session.end_code, len(session.unacknowledged))
         except BaseException:
             self.close()
             raise
-        results = batch.results(self._session)
+        results = batch.results(self.session)
         if batch.rest is not None:
             self.close()
         return results
 
     async def _send(self, batch: _Batch, until: float) -> None:
         """Send the messages of a batch, and wait until each is acknowledged."""
-        session = self._session
+        session = self.session
         if session.is_ended:
             raise ConnectionResetError
         most = min(self._settings.in_flight, session.limits.in_flight)
@@ -187,45 +223,44 @@ class AsyncMqttLink:
             if len(session.unacknowledged) >= most:
                 await self._flush_batch(batch, until)
                 while len(session.unacknowledged) >= most:
-                    await self._receive(until)
+                    await self.receive(until)
             batch.numbers.append(session.publish(item))
             if len(session.memory.outgoing) >= _FULL_BUFFER:
                 await self._flush_batch(batch, until)
         await self._flush_batch(batch, until)
         while session.unacknowledged:
-            await self._receive(until)
+            await self.receive(until)
 
     async def _flush_batch(self, batch: _Batch, until: float) -> None:
         """Send the buffered bytes of a batch, and count the messages that may have been sent."""
         before, written = batch.sent, self._wire.written
         batch.sent = len(batch.numbers)
         try:
-            await self._flush(until)
+            await self.flush(until)
         except (OSError, TimeIsUp):
             if self._wire.written == written:
                 batch.sent = before
             raise
 
-    async def _flush(self, until: float) -> None:
-        """Send the buffered bytes."""
-        outgoing = self._session.memory.outgoing
-        if not outgoing:
-            return
-        data = bytes(outgoing)
-        outgoing.clear()
-        self._is_torn = True
-        await self._wire.send(data, until)
-        self._is_torn = False
-        self._last_sent = monotonic()
+    async def flush(self, until: float) -> None:
+        """Send the buffered bytes, unless another task is sending and will send these too."""
+        outgoing = self.session.memory.outgoing
+        while outgoing and not self._is_torn:
+            data = bytes(outgoing)
+            outgoing.clear()
+            self._is_torn = True
+            await self._wire.send(data, until)
+            self._is_torn = False
+            self._last_sent = monotonic()
 
-    async def _receive(self, until: float) -> None:
+    async def receive(self, until: float) -> None:
         """Wait for bytes from the broker, and send a ping if it stays silent.
 
         Raises:
             TimeIsUp: nothing came in time.
             ConnectionError: the connection or the session ended.
         """
-        session = self._session
+        session = self.session
         due = self._last_sent + self._keepalive if self._keepalive else until
         try:
             data = await self._wire.receive(min(until, due))
@@ -239,16 +274,16 @@ class AsyncMqttLink:
             session.receive(data)
         if session.is_ended and session.refusal is None:
             raise ConnectionResetError
-        await self._flush(until)
+        await self.flush(until)
 
     def close(self) -> None:
         """Drop the connection, after ending the session if that needs no wait."""
         if self._is_closed:
             return
         self._is_closed = True
-        if not self._is_torn and not self._session.is_ended:
-            self._session.leave()
-            farewell = self._flush(0.0)
+        if not self._is_torn and not self.session.is_ended:
+            self.session.leave()
+            farewell = self.flush(0.0)
             with suppress(Exception):  # it is gone in any case
                 farewell.send(None)
             farewell.close()

@@ -1,20 +1,26 @@
 """One MQTT session with paho-mqtt, which reads and writes memory instead of a network.
 
 paho writes to memory and reads from it, and has no thread, no timer and no socket. So both kinds of
-programs share all of this, and a link moves the bytes. A session ends with its connection: paho
+programs share all of this, and a link moves the bytes. This object ends with its connection: paho
 never connects again, never queues a message and never sends one twice.
+
+A received message is acknowledged only by `acknowledge`. With QoS 2 paho would say that it has a
+message as soon as it arrives, and a process that dies then would have lost it.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
+from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from moorage.domain.messages.mqtt import (
+    LARGEST_PACKET,
     MqttLimits,
     MqttVersion,
     is_failure,
@@ -26,9 +32,12 @@ from moorage.domain.messages.publish_failures import PublishFault
 if TYPE_CHECKING:
     from moorage.adapters.mqtt.kind import Mqtt
     from moorage.domain.messages.message import OutgoingMessage
+    from moorage.domain.messages.mqtt_subscriptions import MqttSubscription
 
 _LARGEST_INCOMING: Final = 65_536
 """The bytes of a packet of the broker at most; no packet that a publisher gets is as large."""
+
+_EXACTLY_ONCE: Final = 2
 
 _VERSIONS: Final = {
     MqttVersion.V5: MQTTProtocolVersion.MQTTv5,
@@ -81,7 +90,9 @@ class _Client(Client):
     """
 
     def __init__(self, session: MqttSession, **options: Any) -> None:
-        super().__init__(CallbackAPIVersion.VERSION2, reconnect_on_failure=False, **options)
+        super().__init__(
+            CallbackAPIVersion.VERSION2, reconnect_on_failure=False, manual_ack=True, **options
+        )
         self._session = session
         # With a bound, paho would queue what exceeds it.
         self.max_inflight_messages = 0
@@ -119,6 +130,27 @@ class _Client(Client):
             return MQTTErrorCode.MQTT_ERR_SUCCESS
         return super()._handle_pubrec()
 
+    def acknowledge(self, number: int, qos: int) -> None:
+        """Acknowledge a received message; with QoS 2 the broker releases its number then."""
+        if qos == 1:
+            self._send_puback(number)
+        elif qos == _EXACTLY_ONCE:
+            super()._send_pubrec(number)
+
+    def _handle_publish(self) -> MQTTErrorCode:
+        result = super()._handle_publish()
+        # paho keeps a message of QoS 2 until the broker has released its number.
+        self._session.messages.extend(self._in_messages.values())
+        self._in_messages.clear()
+        return result
+
+    def _send_pubrec(self, mid: int) -> MQTTErrorCode:
+        del mid  # `acknowledge` sends it
+        return MQTTErrorCode.MQTT_ERR_SUCCESS
+
+    def _handle_pubrel(self) -> MQTTErrorCode:
+        return self._send_pubcomp(int.from_bytes(self._packet()[:2]))
+
     def _handle_pingresp(self) -> MQTTErrorCode:
         self._session.awaits_ping = False
         return super()._handle_pingresp()
@@ -140,7 +172,13 @@ def _code_of(packet: bytes) -> int:
 
 
 class MqttSession:
-    """An MQTT session, which ends with its connection.
+    """An MQTT session on one connection.
+
+    Args:
+        settings: the broker.
+        client_id: the client id.
+        subscription: the messages to receive. The broker keeps the session then when the connection
+            ends; otherwise it does not.
 
     Attributes:
         memory: the bytes that arrived, and those to send.
@@ -152,9 +190,13 @@ class MqttSession:
         awaits_ping: whether the broker still has to answer a request for a sign of life.
         unacknowledged: the numbers of the messages that the broker has not acknowledged.
         acknowledged: the acknowledgements that nobody has taken, by the numbers of their messages.
+        messages: the messages that arrived and that nobody has taken, as paho has them.
+        granted: the codes with which the broker answers the subscription; None before that.
     """
 
-    def __init__(self, settings: Mqtt, client_id: str) -> None:
+    def __init__(
+        self, settings: Mqtt, client_id: str, subscription: MqttSubscription | None = None
+    ) -> None:
         self._settings = settings
         self.memory = _Memory()
         self.limits = MqttLimits()
@@ -163,20 +205,29 @@ class MqttSession:
         self.is_accepted = self.is_ended = self.awaits_ping = False
         self.unacknowledged: set[int] = set()
         self.acknowledged: dict[int, Acknowledgement] = {}
+        self.messages: deque[Any] = deque()
+        self.granted: list[int] | None = None
+        self._largest = _LARGEST_INCOMING if subscription is None else LARGEST_PACKET
         self._is_v5 = settings.version is MqttVersion.V5
         options: dict[str, Any] = {"client_id": client_id, "protocol": _VERSIONS[settings.version]}
         if not self._is_v5:
-            options["clean_session"] = True
+            options["clean_session"] = subscription is None
         self._client = client = _Client(self, **options)
         client.on_connect = self._note_limits
+        client.on_subscribe = self._note_granted
+        client.on_message = lambda _, __, message: self.messages.append(message)
         address = settings.address()
         if address.user:
             client.username_pw_set(address.user, address.password_text() or None)
         wishes: dict[str, Any] = {}
         if self._is_v5:
             properties = _properties(PacketTypes.CONNECT)
-            properties.MaximumPacketSize = _LARGEST_INCOMING
-            wishes = {"clean_start": True, "properties": properties}
+            if subscription is None:
+                properties.MaximumPacketSize = _LARGEST_INCOMING
+            else:
+                properties.SessionExpiryInterval = subscription.expiry
+                properties.ReceiveMaximum = subscription.prefetch
+            wishes = {"clean_start": subscription is None, "properties": properties}
         # The host and the port are those of the link's connection.
         client.connect("broker", 1, settings.keepalive, **wishes)
 
@@ -199,6 +250,20 @@ class MqttSession:
         self.unacknowledged.add(number)
         return number
 
+    def subscribe(self, subscription: MqttSubscription) -> None:
+        """Buffer a request to receive messages."""
+        filters = subscription.filters
+        wishes: list[Any] = [(item, subscription.qos) for item in filters]
+        if self._is_v5:
+            # A message that the broker has retained comes with a new subscription only.
+            options = SubscribeOptions(qos=subscription.qos, retainHandling=1)
+            wishes = [(item, options) for item in filters]
+        self._client.subscribe(wishes)
+
+    def acknowledge(self, number: int, qos: int) -> None:
+        """Buffer the acknowledgement of a received message."""
+        self._client.acknowledge(number, qos)
+
     def ping(self) -> None:
         """Buffer a ping to the broker."""
         self.awaits_ping = True
@@ -219,7 +284,7 @@ class MqttSession:
             except Exception:  # noqa: BLE001 - paho raises many kinds for bytes that are no MQTT
                 self.is_ended = True
             else:
-                is_too_large = self._client.incoming_size() > _LARGEST_INCOMING
+                is_too_large = self._client.incoming_size() > self._largest
                 self.is_ended = self.is_ended or is_too_large or bool(result)
 
     def note_connack(self, packet: bytes) -> None:
@@ -249,6 +314,9 @@ class MqttSession:
         """Record the code with which the broker ends the session."""
         self.end_code = packet[0] if packet else 0
         self.is_ended = True
+
+    def _note_granted(self, _: Any, __: Any, ___: Any, codes: Any, ____: Any) -> None:
+        self.granted = [code.value for code in codes]
 
     def _note_limits(self, _: Any, __: Any, ___: Any, reason: Any, properties: Any) -> None:
         """Record the limits that the broker announces."""

@@ -23,9 +23,11 @@ from moorage.domain.secrets.secret import Secret, as_secret
 from moorage.domain.values.durations import count, if_given, is_count, is_seconds, plain
 from moorage.domain.values.patterns import late_pattern
 from moorage.errors import ConfigurationError
+from moorage.ports.connector import KindSource
 
 if TYPE_CHECKING:
     from moorage.adapters.mqtt._links import AsyncMqttLink, MqttLink
+    from moorage.adapters.mqtt.source import MqttSource
     from moorage.domain.messages.broker_address import BrokerAddress
     from moorage.domain.messages.broker_rules import BrokerRules
 
@@ -172,5 +174,36 @@ class Mqtt(BrokerSettings):
         return AsyncLinkPool(partial(connect_async, self), PoolConfig(maximum=self.connections))
 
 
-MQTT: Final = broker_kind("mqtt", Mqtt)
+@attrs.frozen(kw_only=True)
+class MqttOptions:
+    """The options of a source that reads topics of an MQTT broker.
+
+    Attributes:
+        topics: the topics, which may have the wildcards "+" and "#".
+        client_id: the client id of this worker, which stays the same when the worker starts again,
+            and which no other client may have.
+        group: a group of workers that share the messages, each with a client id of its own.
+        qos: 1, or 2 for brokers that deliver each message once.
+        prefetch: the number of messages that are delivered and not acknowledged, at most.
+        session_expiry: the seconds for which the broker keeps the messages of a worker that is
+            away; by default for ever.
+    """
+
+    topics: tuple[str, ...] = attrs.field(validator=attrs.validators.min_len(1))
+    client_id: str = attrs.field(validator=attrs.validators.min_len(1))
+    group: str | None = None
+    qos: int = attrs.field(default=1, validator=_is_qos)
+    prefetch: int = attrs.field(default=100, validator=is_count)
+    session_expiry: float | None = attrs.field(
+        default=None, converter=attrs.converters.optional(plain), validator=if_given(is_seconds)
+    )
+
+
+def _source(broker: Mqtt, options: MqttOptions) -> MqttSource:
+    from moorage.adapters.mqtt.source import MqttSource  # noqa: PLC0415 - only pipelines need it
+
+    return MqttSource(broker, **attrs.asdict(options, recurse=False))
+
+
+MQTT: Final = broker_kind("mqtt", Mqtt, KindSource(options=MqttOptions, build=_source))
 """The kind of connectors named "mqtt" in a configuration."""

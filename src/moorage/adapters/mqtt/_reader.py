@@ -1,0 +1,186 @@
+"""A connection that receives messages of an MQTT broker.
+
+Laws:
+
+1. Acknowledgements are sent in the order in which the messages arrived, as MQTT demands. A message
+   that is done before an earlier one waits for it, at most until the connection is closed.
+2. The broker limits unacknowledged messages. Those of QoS 0 it does not limit, so beyond a number
+   nothing is read from the network.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from contextlib import suppress
+from math import inf
+from secrets import token_hex
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.adapters.http.connections._wire import TimeIsUp
+from moorage.domain.messages.mqtt_subscriptions import end_error, record_fields
+from moorage.domain.pipelines.records import SinkRecord
+from moorage.domain.secrets.frames import bare
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from moorage.adapters.mqtt._links import AsyncMqttLink
+    from moorage.errors import ConnectorError
+    from moorage.ports.pipelines import PollLimits
+
+_PATIENCE: Final = 10.0
+"""Seconds in which acknowledgements must leave this process."""
+
+_CLOSING: Final = 0.3
+"""Seconds in which a broker should answer when the connection is closed."""
+
+_MOST_BEYOND: Final = 1_000
+"""Messages without acknowledgement that are held in memory, beyond those that are limited."""
+
+_FULL_PAUSE: Final = 1.0
+"""Seconds between two signs of life while there is no room for messages."""
+
+
+class MqttReader:
+    """A connection to an MQTT broker that receives messages.
+
+    Args:
+        link: the connection, whose subscription the broker has accepted.
+        prefetch: the number of messages that are delivered and not acknowledged, at most.
+    """
+
+    def __init__(self, link: AsyncMqttLink, prefetch: int) -> None:
+        self._link = link
+        self._name = token_hex(8)
+        self._count = 0
+        self._most = prefetch + _MOST_BEYOND
+        self._buffer: deque[SinkRecord] = deque()
+        self._unsettled: dict[str, tuple[int, int]] = {}
+        self._done: set[str] = set()
+        self._taken = False
+        self._arrived = asyncio.Event()
+        self._has_room = asyncio.Event()
+        self._failure: ConnectorError | None = None
+        self._collect()
+        self._reading = asyncio.ensure_future(self._read())
+
+    @property
+    def has_delivered(self) -> bool:
+        """True if a poll has returned a message that is not settled."""
+        return self._taken and bool(self._unsettled)
+
+    async def take(self, limits: PollLimits) -> list[SinkRecord]:
+        """Return messages that have arrived, or the first that arrives."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(limits.wait):
+                while not self._buffer and self._failure is None:
+                    self._arrived.clear()
+                    await self._arrived.wait()
+        self._check()
+        records: list[SinkRecord] = []
+        size = 0
+        while self._buffer and len(records) < limits.records and size < limits.size:
+            record = self._buffer.popleft()
+            size += len(record.payload)
+            records.append(record)
+        self._taken = self._taken or bool(records)
+        self._has_room.set()
+        return records
+
+    async def acknowledge(self, records: Sequence[SinkRecord]) -> None:
+        """Acknowledge messages, once all that arrived before them are done too."""
+        self._check()
+        offsets = {str(record.offset) for record in records}
+        self._done.update(offsets.intersection(self._unsettled))
+        for offset in list(self._unsettled):
+            if offset not in self._done:
+                break
+            self._acknowledge(offset)
+        try:
+            await self._link.flush(monotonic() + _PATIENCE)
+        except (OSError, TimeIsUp):
+            failure = end_error(None)
+        else:
+            return
+        raise bare(failure)
+
+    def _acknowledge(self, offset: str) -> None:
+        number, qos = self._unsettled.pop(offset)
+        self._done.discard(offset)
+        self._link.session.acknowledge(number, qos)
+
+    async def close(self) -> None:
+        """Acknowledge all that is done, and disconnect; the broker keeps the rest."""
+        try:
+            if self._failure is None:
+                await self._finish()
+        finally:
+            self._reading.cancel()
+            await asyncio.wait([self._reading])
+            self._link.close()
+
+    async def _finish(self) -> None:
+        """Send all acknowledgements, and wait a short time until the broker has read them."""
+        # A broker that insists on the order can only end the connection, which ends here.
+        for offset in list(self._unsettled):
+            if offset in self._done:
+                self._acknowledge(offset)
+        self._link.session.ping()
+        with suppress(OSError, TimeIsUp, TimeoutError):
+            async with asyncio.timeout(_CLOSING):
+                await self._link.flush(monotonic() + _CLOSING)
+                while self._link.session.awaits_ping and self._failure is None:
+                    self._arrived.clear()
+                    await self._arrived.wait()
+
+    def _check(self) -> None:
+        if self._failure is not None:
+            raise bare(self._failure)
+
+    async def _read(self) -> None:
+        """Receive messages until the connection ends."""
+        link = self._link
+        try:
+            while True:
+                if len(self._buffer) < self._most:
+                    await link.receive(inf)
+                    self._collect()
+                    self._arrived.set()
+                    continue
+                self._has_room.clear()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_FULL_PAUSE):
+                        await self._has_room.wait()
+                link.session.ping()
+                await link.flush(monotonic() + _PATIENCE)
+        except (OSError, TimeIsUp):
+            self._collect()
+            self._failure = end_error(link.session.end_code)
+        finally:
+            self._arrived.set()
+
+    def _collect(self) -> None:
+        """Take the messages from the session into memory, as records."""
+        messages = self._link.session.messages
+        while messages:
+            message = messages.popleft()
+            self._count += 1
+            offset = f"{self._name}-{self._count}"
+            if message.qos:
+                self._unsettled[offset] = message.mid, message.qos
+            self._buffer.append(_record(message, offset))
+
+
+def _record(message: Any, offset: str) -> SinkRecord:
+    properties = message.properties
+    return SinkRecord(
+        bytes(message.payload),
+        **record_fields(
+            getattr(properties, "ContentType", None), getattr(properties, "UserProperty", ())
+        ),
+        offset=offset,
+        topic=message.topic,
+        deliveries=2 if message.dup else 1,
+    )

@@ -1,0 +1,146 @@
+"""A source of records from topics of an MQTT broker.
+
+Laws:
+
+1. A message of QoS 1 or 2 is acknowledged only after `commit`. What is not acknowledged when the
+   connection ends is delivered again to the client with the same id.
+2. The broker keeps the session of a client that is away, with the messages that come meanwhile.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import attrs
+
+from moorage.domain.messages.mqtt import LONGEST_TEXT, MqttVersion
+from moorage.domain.messages.mqtt_subscriptions import (
+    NEVER,
+    MqttSubscription,
+    end_error,
+    topic_filters,
+)
+from moorage.domain.secrets.frames import careful
+from moorage.domain.values.durations import count, seconds
+from moorage.errors import ConfigurationError, UnsupportedByVendor
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import timedelta
+
+    from moorage.adapters.mqtt._reader import MqttReader
+    from moorage.adapters.mqtt.kind import Mqtt
+    from moorage.domain.pipelines.records import Offset, Partition, SinkRecord
+    from moorage.ports.pipelines import PollLimits, Revocation
+
+
+@careful
+class MqttSource:
+    """A source that reads topics of an MQTT broker in a persistent session.
+
+    MQTT gives messages neither positions nor ids, and a client cannot give a message back: the
+    broker delivers it again when the client with the same id returns. A message that is published
+    without an id has another `identity` each time when it is delivered. A message that is published
+    with QoS 0 is not acknowledged, and is lost with the worker.
+
+    Args:
+        settings: the broker.
+        topics: the topics, which may have the wildcards "+" and "#".
+        client_id: the client id of this worker, which no other living client may have, and which
+            stays the same when the worker starts again. The broker keeps the subscriptions and the
+            messages of the worker under it.
+        group: a group of workers that share the messages, each with a client id of its own; None
+            for a worker that gets all messages. It needs MQTT 5.
+        qos: 1, or 2 for brokers that deliver each message once.
+        prefetch: the number of messages that are delivered and not acknowledged, at most. With MQTT
+            3.1.1 the settings of the broker say it.
+        session_expiry: the seconds for which the broker keeps the session of a worker that is away;
+            None for ever. With MQTT 3.1.1 the settings of the broker say it.
+    """
+
+    commits: Literal["each", "prefix"] = "each"
+    extend_every: float | None = None
+
+    def __init__(
+        self,
+        settings: Mqtt,
+        topics: Sequence[str],
+        *,
+        client_id: str,
+        group: str | None = None,
+        qos: int = 1,
+        prefetch: int = 100,
+        session_expiry: float | timedelta | None = None,
+    ) -> None:
+        if not client_id:
+            raise ConfigurationError(
+                "The source has no client id, under which the broker would keep its messages.",
+                path="client_id",
+                remedy="Give a name that stays the same, such as billing-1.",
+            )
+        if group is not None and settings.version is not MqttVersion.V5:
+            raise ConfigurationError(
+                "Groups of subscribers need MQTT 5.",
+                path="group",
+                remedy='Set protocol = "5", or leave `group` out.',
+            )
+        self.topics = tuple(topics)
+        self.client_id = client_id
+        # The settings' own QoS and retaining are those of a publisher; they check this QoS too.
+        self._settings = attrs.evolve(settings, qos=qos, retain=False)
+        expiry = NEVER
+        if session_expiry is not None:
+            expiry = max(1, min(NEVER, round(seconds(session_expiry, "session_expiry"))))
+        self._subscription = MqttSubscription(
+            filters=topic_filters(topics, group),
+            qos=qos,
+            prefetch=count(prefetch, "prefetch", most=LONGEST_TEXT),
+            expiry=expiry,
+        )
+        self._reader: MqttReader | None = None
+
+    async def open(self, revoked: Revocation, /) -> None:
+        """Connect, and continue the session of the client id; earlier deliveries become void."""
+        from moorage.adapters.mqtt._links import (  # noqa: PLC0415 - only some need it
+            connect_subscriber,
+        )
+        from moorage.adapters.mqtt._reader import MqttReader  # noqa: PLC0415 - only some need it
+
+        if self._reader is not None and self._reader.has_delivered:
+            await revoked(None)
+        await self.close()
+        link = await connect_subscriber(self._settings, self.client_id, self._subscription)
+        self._reader = MqttReader(link, self._subscription.prefetch)
+
+    async def poll(self, limits: PollLimits, /) -> list[SinkRecord]:
+        """Return messages in the order in which they arrived."""
+        return await self._connected().take(limits)
+
+    async def commit(self, records: Sequence[SinkRecord], /) -> None:
+        """Acknowledge messages, each after all that arrived before it."""
+        await self._connected().acknowledge(records)
+
+    async def release(self, records: Sequence[SinkRecord], /) -> None:
+        """Do nothing, because MQTT delivers unacknowledged messages when the client returns."""
+
+    async def extend(self, records: Sequence[SinkRecord], /) -> None:
+        """Do nothing, because MQTT reserves messages for the client."""
+
+    async def seek(self, partition: Partition, offset: Offset, /) -> None:
+        """Raise an error, because topics of MQTT have no positions."""
+        del partition, offset
+        raise UnsupportedByVendor(
+            "A topic of MQTT has no position that could be moved.",
+            remedy="Publish the messages again, or read them from another broker.",
+        )
+
+    async def close(self) -> None:
+        """Disconnect; the broker keeps what is not acknowledged for this client id."""
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            await reader.close()
+
+    def _connected(self) -> MqttReader:
+        if self._reader is None:
+            raise end_error(None)
+        return self._reader

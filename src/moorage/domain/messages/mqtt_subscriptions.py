@@ -1,0 +1,135 @@
+"""Subscriptions of MQTT clients, and the meaning of what the broker says about them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.domain.messages.broker_rules import KEY_HEADER
+from moorage.domain.messages.mqtt import LONGEST_TEXT, MESSAGE_ID, RULES
+from moorage.domain.messages.publish_failures import PublishFault
+from moorage.domain.messages.read_failures import read_error
+from moorage.domain.values.patterns import late_pattern
+from moorage.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from moorage.errors import ConnectorError
+
+NEVER: Final = 2**32 - 1
+"""The seconds of a session that never expires."""
+
+_FILTER: Final = late_pattern(r"(?!\$share/)(?:(?:[^+#/\x00]*|\+)/)*(?:[^+#/\x00]*|\+|#)")
+_GROUP: Final = late_pattern(r"[^+#/\x00]{1,100}")
+_FIRST_FAILURE: Final = 0x80
+_TAKEN_OVER: Final = 0x8E
+_NOT_AUTHORIZED: Final = 0x87
+
+
+@attrs.frozen(kw_only=True)
+class MqttSubscription:
+    """The messages that a client wants to receive.
+
+    Attributes:
+        filters: the topic filters.
+        qos: 1, or 2 for brokers that deliver each message once.
+        prefetch: the number of messages that are delivered and not acknowledged, at most.
+        expiry: the seconds for which the broker keeps the session of a client that is away.
+    """
+
+    filters: tuple[str, ...]
+    qos: int
+    prefetch: int
+    expiry: int
+
+    def refusal(self, codes: Sequence[int]) -> ConnectorError | None:
+        """Return the error for the broker's answer to the subscription; None if it agrees."""
+        for name, code in zip(self.filters, codes, strict=False):
+            if code == _NOT_AUTHORIZED:
+                return read_error(PublishFault.PERMISSION, RULES, name, code=f"0x{code:02X}")
+            if code >= _FIRST_FAILURE:
+                return ConfigurationError(
+                    f"The broker refuses the subscription of {name!r} (code 0x{code:02X}).",
+                    path="topics",
+                    remedy="See whether it allows the user, wildcards, and groups of subscribers.",
+                )
+            if code < self.qos:
+                return ConfigurationError(
+                    f"The broker delivers {name!r} with QoS {code} only.",
+                    path="qos",
+                    remedy="Lower `qos`, or allow a higher one at the broker.",
+                )
+        return None
+
+
+def topic_filters(topics: Sequence[str], group: str | None) -> tuple[str, ...]:
+    """Return the topic filters of a source.
+
+    Args:
+        topics: the topics, which may have the wildcards "+" and "#".
+        group: the group of subscribers that share the messages; None for a subscriber of its own.
+
+    Raises:
+        ConfigurationError: there are none, or a name is not possible.
+    """
+    if isinstance(topics, str) or not topics:
+        raise ConfigurationError(
+            "The source has no list of topics.",
+            path="topics",
+            remedy='Give a list of names, such as ["orders/#"].',
+        )
+    for topic in topics:
+        is_filter = isinstance(topic, str) and topic and _FILTER.fullmatch(topic)
+        if not is_filter or len(topic.encode()) > LONGEST_TEXT:
+            raise ConfigurationError(
+                f"{str(topic)[:80]!r} is not a topic of MQTT.",
+                path="topics",
+                remedy="Give levels that slashes separate; a + stands for one level, and a # at"
+                " the end for any number. Name a group with `group`.",
+            )
+    if group is None:
+        return tuple(topics)
+    if not _GROUP.fullmatch(group):
+        raise ConfigurationError(
+            f"{group!r} cannot be the name of a group of subscribers.",
+            path="group",
+            remedy="Give at most 100 characters without slashes and wildcards.",
+        )
+    return tuple(f"$share/{group}/{topic}" for topic in topics)
+
+
+def record_fields(
+    content_type: str | None, properties: Iterable[tuple[str, str]]
+) -> dict[str, Any]:
+    """Return the fields of a record that the properties of a message tell."""
+    pairs = list(properties)
+    values = dict(reversed(pairs))
+    return {
+        "key": values.get(KEY_HEADER) or None,
+        "attributes": [
+            (name or "(unnamed)", value)
+            for name, value in pairs
+            if name not in {KEY_HEADER, MESSAGE_ID}
+        ],
+        "content_type": content_type,
+        "id": values.get(MESSAGE_ID) or None,
+    }
+
+
+def end_error(code: int | None) -> ConnectorError:
+    """Return the error for the end of a subscriber's connection.
+
+    Args:
+        code: the code with which the broker ended it; None if it gave none.
+    """
+    if code == _TAKEN_OVER:
+        return ConfigurationError(
+            "Another client has begun with the same client id.",
+            path="client_id",
+            remedy="Give each worker a client id of its own.",
+        )
+    if code == _NOT_AUTHORIZED:
+        return read_error(PublishFault.PERMISSION, RULES, code=f"0x{code:02X}")
+    return read_error(PublishFault.LOST, RULES)

@@ -1,0 +1,425 @@
+"""The MQTT source, against private brokers."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import pytest
+from paho.mqtt.client import Client
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+
+from moorage import (
+    AsyncConnectorManager,
+    AuthenticationFailed,
+    ConfigurationError,
+    ConnectionFailed,
+    ConnectorError,
+    Message,
+    Pipeline,
+    PollLimits,
+    RecordSink,
+    Secret,
+    Service,
+    SinkRecord,
+    UnsupportedByVendor,
+)
+from moorage.adapters.mqtt.kind import Mqtt
+from moorage.adapters.mqtt.source import MqttSource
+from moorage.domain.messages.mqtt_subscriptions import (
+    NEVER,
+    MqttSubscription,
+    end_error,
+    record_fields,
+    topic_filters,
+)
+from tests.pipelines.broker_lab import (
+    MANY,
+    Revocations,
+    check_killed_workers,
+    check_restarted_broker,
+    check_slow_sink,
+    messages,
+    taken,
+)
+from tests.pipelines.pipeline_waiting import until
+from tests.support.mqtt_brokers import PrivateMosquitto, ScriptedBroker, connack, write_password
+from tests.support.servers import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+    from pathlib import Path
+
+WRONG = "hunter2-of-nobody"
+
+
+@pytest.fixture(scope="module")
+def broker() -> Generator[PrivateMosquitto]:
+    """Yield an MQTT broker for these tests alone."""
+    with PrivateMosquitto() as broker:
+        yield broker
+
+
+@pytest.fixture
+def topic() -> str:
+    """Return a topic that no other test uses."""
+    return uuid4().hex
+
+
+def source(broker: PrivateMosquitto, *topics: str, **options: Any) -> MqttSource:
+    """Return a source that reads topics in a session of its own."""
+    options.setdefault("client_id", f"c-{'-'.join(topics)}"[:60].replace("/", "-"))
+    protocol = options.pop("protocol", "5")
+    return MqttSource(Mqtt(url=Secret(broker.url), protocol=protocol), topics, **options)
+
+
+async def opened(broker: PrivateMosquitto, *topics: str, **options: Any) -> MqttSource:
+    """Return an open source."""
+    reader = source(broker, *topics, **options)
+    await reader.open(Revocations())
+    return reader
+
+
+async def publish(
+    broker: PrivateMosquitto, topic: str, items: Sequence[Message], **options: Any
+) -> None:
+    """Publish messages with the MQTT connector."""
+    publisher = Mqtt(url=Secret(broker.url), **options).async_publisher("events")
+    async with AsyncConnectorManager([Service("events")]) as manager, publisher:
+        for result in await manager.perform("events", publisher.publish_batch(topic, items)):
+            result.unwrap()
+
+
+def publish_plainly(broker: PrivateMosquitto, topic: str, count: int, size: int, qos: int) -> None:
+    """Publish messages as another program does."""
+    client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5)
+    client.connect("127.0.0.1", broker.port)
+    client.loop_start()
+    for published in [client.publish(topic, b"x" * size, qos=qos) for _ in range(count)]:
+        published.wait_for_publish(60)
+    client.disconnect()
+    client.loop_stop()
+
+
+def texts(records: Sequence[SinkRecord]) -> list[str]:
+    """Return the payloads of records as texts."""
+    return [record.text for record in records]
+
+
+async def test_record_of_a_published_message(broker: PrivateMosquitto, topic: str) -> None:
+    """A published MQTT message is read unchanged, with its topic and headers."""
+    reader = await opened(broker, f"{topic}/+")
+    message = Message.of_json({"a": 1}, key="customer", headers={"trace": "1"}, id="m-1")
+    await publish(broker, f"{topic}/eu", [message])
+    [record] = await taken(reader, 1)
+    assert (message.payload, b"customer", "m-1", "application/json", f"{topic}/eu", 1) == (
+        record.payload,
+        record.key,
+        record.identity,
+        record.content_type,
+        record.topic,
+        record.deliveries,
+    )
+    assert (("trace", "1"),) == record.attributes
+    await reader.commit([record])
+    await reader.commit([record])
+    await reader.close()
+
+
+async def test_older_protocol_has_payloads_only(broker: PrivateMosquitto, topic: str) -> None:
+    """MQTT 3.1.1 keeps a session too, but its messages have no headers and ids."""
+    await (await opened(broker, topic, protocol="3.1.1")).close()
+    await publish(broker, topic, [Message("1", id="m-1")])
+    reader = await opened(broker, topic, protocol="3.1.1")
+    [record] = await taken(reader, 1)
+    assert ("1", None, None, ()) == (record.text, record.id, record.key, record.attributes)
+    await reader.close()
+    with pytest.raises(ConfigurationError, match="MQTT 5"):
+        source(broker, topic, protocol="3.1.1", group="workers")
+
+
+@pytest.mark.parametrize("qos", [1, 2])
+async def test_messages_wait_for_a_worker_that_is_away(
+    broker: PrivateMosquitto, topic: str, qos: int
+) -> None:
+    """The broker keeps messages for a worker that is away, and those that it did not commit."""
+    await (await opened(broker, topic, qos=qos)).close()
+    await publish(broker, topic, messages(4), qos=qos)
+    reader = await opened(broker, topic, qos=qos)
+    records = await taken(reader, 4)
+    await reader.commit(records[:2])
+    await reader.release(records[2:])
+    await reader.extend(records[2:])
+    await reader.close()
+    reader = await opened(broker, topic, qos=qos)
+    again = await taken(reader, 2)
+    assert ["2", "3"] == texts(again)
+    assert {2} == {record.deliveries for record in again}
+    await reader.close()
+
+
+async def test_acknowledgements_are_in_order(broker: PrivateMosquitto, topic: str) -> None:
+    """A message that is done early frees no room before the earlier ones, but at closing."""
+    reader = await opened(broker, topic, prefetch=3)
+    await publish(broker, topic, messages(5))
+    records = await taken(reader, 3)
+    assert [] == await reader.poll(MANY)
+    await reader.commit(records[1:])
+    assert [] == await reader.poll(MANY)
+    await reader.commit(records[:1])
+    records = await taken(reader, 2)
+    assert ["3", "4"] == texts(records)
+    await reader.commit(records[1:])
+    await reader.close()
+    reader = await opened(broker, topic, prefetch=3)
+    await publish(broker, topic, [Message("5")])
+    assert ["3", "5"] == texts(await taken(reader, 2))
+    await reader.close()
+
+
+async def test_group_shares_messages(broker: PrivateMosquitto, topic: str) -> None:
+    """Workers of a group get each message once, and another subscriber gets all of them."""
+    workers = [
+        await opened(broker, f"{topic}/#", group="workers", client_id=f"{topic}-{number}")
+        for number in range(2)
+    ]
+    other = await opened(broker, f"{topic}/#", client_id=f"{topic}-other")
+    await publish(broker, f"{topic}/a/b", messages(20))
+    shares: list[list[str]] = [[], []]
+    async with asyncio.timeout(60.0):
+        while sum(map(len, shares)) < 20:
+            for worker, share in zip(workers, shares, strict=True):
+                records = await worker.poll(MANY)
+                share.extend(texts(records))
+                await worker.commit(records)
+    assert all(shares)
+    assert {str(number) for number in range(20)} == {*shares[0], *shares[1]}
+    assert [str(number) for number in range(20)] == texts(await taken(other, 20))
+    for reader in (*workers, other):
+        await reader.close()
+
+
+async def test_retained_message_comes_once(broker: PrivateMosquitto, topic: str) -> None:
+    """A retained message comes with a new subscription, and not with each connection."""
+    await publish(broker, topic, [Message("kept")], retain=True)
+    reader = await opened(broker, topic)
+    await reader.commit(await taken(reader, 1))
+    await reader.open(Revocations())
+    await publish(broker, topic, [Message("next")])
+    assert ["next"] == texts(await taken(reader, 1))
+    await reader.close()
+
+
+async def test_open_revokes_what_was_delivered(broker: PrivateMosquitto, topic: str) -> None:
+    """Opening the source again voids all deliveries; late acknowledgements are ignored."""
+    reader, revocations = source(broker, topic), Revocations()
+    await reader.open(revocations)
+    await reader.open(revocations)
+    assert [] == revocations
+    await publish(broker, topic, messages(2))
+    records = await taken(reader, 2)
+    await reader.open(revocations)
+    assert [None] == revocations
+    await reader.commit(records)
+    assert 2 == len(await taken(reader, 2))
+    await reader.close()
+
+
+async def test_second_client_with_the_same_id_ends_the_first() -> None:
+    """A worker stops if the broker says that another client has begun with its id."""
+    accepted, taken_over = bytes([0x90, 4, 0, 1, 0, 1]), bytes([0xE0, 1, 0x8E])
+
+    def answer(packet: int, _: int) -> bytes | None:
+        return accepted + taken_over if packet == 0x80 else b""
+
+    with ScriptedBroker(connack(), answer) as broker:
+        reader = MqttSource(Mqtt(url=Secret(broker.url)), ["orders"], client_id="billing")
+
+        async def use() -> None:
+            await reader.open(Revocations())
+            await reader.poll(PollLimits(1, 1, 60.0))
+
+        with pytest.raises(ConfigurationError, match="same client id") as error:
+            await use()
+        assert "client_id" == error.value.path
+        await reader.close()
+
+
+async def test_messages_without_acknowledgement_are_bounded(
+    broker: PrivateMosquitto, topic: str
+) -> None:
+    """A flood of QoS 0 stays in the network, and what was sent is read when there is room."""
+    reader = await opened(broker, topic, prefetch=1)
+    await asyncio.to_thread(publish_plainly, broker, topic, 3_000, 10, 0)
+    inner: Any = reader
+    await until(lambda: len(inner._reader._buffer) > 1_000)  # noqa: SLF001 - nothing public tells
+    waited = asyncio.create_task(asyncio.sleep(1.5))
+    await waited
+    held = len(inner._reader._buffer)  # noqa: SLF001 - as above
+    records = await taken(reader, held + 1)
+    assert held < 3_000
+    await reader.commit(records)
+    await reader.close()
+
+
+async def test_slow_sink_keeps_the_backlog_at_the_broker(
+    broker: PrivateMosquitto, topic: str
+) -> None:
+    """While the sink hangs, a 20 MB backlog stays at the broker, and little of it in memory."""
+    reader = source(broker, topic)
+    await reader.open(Revocations())
+    await reader.close()
+    await asyncio.to_thread(publish_plainly, broker, topic, 1_000, 20_000, 1)
+    held = await check_slow_sink(reader, 1_000)
+    assert held < 8_000_000
+
+
+async def test_stop_leaves_the_rest_at_the_broker(broker: PrivateMosquitto, topic: str) -> None:
+    """A pipeline that stops commits its running batch, and the rest is for its client id."""
+    begun, go_on = asyncio.Event(), asyncio.Event()
+    stored: list[str] = []
+
+    async def store(record: SinkRecord) -> None:
+        begun.set()
+        await go_on.wait()
+        stored.append(record.text)
+
+    await (await opened(broker, topic)).close()
+    await publish(broker, topic, messages(50))
+    pipeline = Pipeline("orders", source(broker, topic), RecordSink(store))
+    running = asyncio.create_task(pipeline.run())
+    await begun.wait()
+    pipeline.stop()
+    go_on.set()
+    assert (await running).is_clean
+    reader = await opened(broker, topic)
+    rest = await taken(reader, 50 - len(stored))
+    assert sorted(map(str, range(50))) == sorted(stored + texts(rest))
+    await reader.close()
+
+
+def test_killed_worker_loses_nothing(broker: PrivateMosquitto, topic: str, tmp_path: Path) -> None:
+    """After kill -9 at random moments each message has its effect."""
+
+    async def prepare() -> None:
+        await (await opened(broker, topic, client_id=f"worker-of-{topic}")).close()
+        await publish(broker, topic, messages(600))
+
+    asyncio.run(prepare())
+    arguments = ("mqtt", broker.url, topic)
+    check_killed_workers(arguments, tmp_path / "effects", 600, lambda: True)
+
+
+async def test_restarted_broker(topic: str) -> None:
+    """A pipeline survives a restart of the broker, and pauses between its attempts."""
+    with PrivateMosquitto(is_persistent=True) as broker:
+        await (await opened(broker, topic)).close()
+        reader = source(broker, topic)
+
+        async def publish_to_it(items: Sequence[Message]) -> None:
+            await publish(broker, topic, items)
+
+        await check_restarted_broker(reader, publish_to_it, broker.stop, broker.start)
+
+
+async def test_refused_settings_are_told_without_secrets(tmp_path: Path) -> None:
+    """A wrong password, a missing right and a missing broker have their own errors."""
+    passwords, rights = tmp_path / "passwords", tmp_path / "rights"
+    write_password(passwords, "shop", WRONG)
+    rights.write_text("user shop\ntopic read orders\n")
+    lines = (f"password_file {passwords}", f"acl_file {rights}")
+    with PrivateMosquitto(*lines, anonymous=False) as broker:
+        cases: list[tuple[str, type[ConnectorError], str]] = [
+            (broker.url.replace("//", f"//shop:{WRONG}x@"), AuthenticationFailed, "password"),
+            (f"mqtt://shop:{WRONG}@127.0.0.1:{free_port()}", ConnectionFailed, "accepts"),
+        ]
+        for url, kind, words in cases:
+            reader = MqttSource(Mqtt(url=Secret(url)), ["orders"], client_id="billing")
+            with pytest.raises(kind, match=words) as error:
+                await reader.open(Revocations())
+            assert WRONG not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "code, kind",
+    [(0x87, AuthenticationFailed), (0x9E, ConfigurationError), (0, ConfigurationError)],
+)
+async def test_refused_subscription(code: int, kind: type[ConnectorError]) -> None:
+    """A subscription that the broker refuses, or grants with a lower QoS, is an error."""
+
+    def answer(packet: int, _: int) -> bytes | None:
+        # The number of the first request of a client is 1.
+        return bytes([0x90, 4, 0, 1, 0, code]) if packet == 0x80 else b""
+
+    with ScriptedBroker(connack(), answer) as broker:
+        reader = MqttSource(Mqtt(url=Secret(broker.url)), ["orders"], client_id="billing")
+        with pytest.raises(kind):
+            await reader.open(Revocations())
+
+
+async def test_lost_connection_is_temporary(broker: PrivateMosquitto, topic: str) -> None:
+    """After the broker died, polls and commits raise a temporary error; closing works."""
+    with PrivateMosquitto() as mortal:
+        reader = await opened(mortal, topic)
+        await publish(mortal, topic, messages(1))
+        records = await taken(reader, 1)
+        waiting = asyncio.create_task(reader.poll(PollLimits(1, 1, 60.0)))
+        mortal.kill()
+        with pytest.raises(ConnectionFailed, match="was lost"):
+            await waiting
+        with pytest.raises(ConnectionFailed, match="was lost"):
+            await reader.commit(records)
+        await reader.close()
+    with pytest.raises(ConnectionFailed, match="was lost"):
+        await source(broker, topic).poll(MANY)
+    with pytest.raises(UnsupportedByVendor, match="no position"):
+        await source(broker, topic).seek((topic, None), 1)
+
+
+@pytest.mark.parametrize(
+    "options, path",
+    [
+        ({"topics": "orders"}, "topics"),
+        ({"topics": []}, "topics"),
+        ({"topics": [""]}, "topics"),
+        ({"topics": ["a/#/b"]}, "topics"),
+        ({"topics": ["a+"]}, "topics"),
+        ({"topics": ["$share/group/a"]}, "topics"),
+        ({"topics": ["x" * 70_000]}, "topics"),
+        ({"topics": [1]}, "topics"),
+        ({"client_id": ""}, "client_id"),
+        ({"group": "a/b"}, "group"),
+        ({"qos": 0}, "qos"),
+        ({"prefetch": 0}, "prefetch"),
+        ({"prefetch": 65_536}, "prefetch"),
+        ({"session_expiry": 0}, "session_expiry"),
+    ],
+)
+def test_wrong_arguments(options: dict[str, Any], path: str) -> None:
+    """Wrong arguments of the MQTT source are refused before anything is connected."""
+    arguments: dict[str, Any] = {"topics": ["orders"], "client_id": "billing", **options}
+    with pytest.raises(ConfigurationError) as error:
+        MqttSource(Mqtt(url=Secret("mqtt://host")), **arguments)
+    assert path == error.value.path
+
+
+def test_filters_of_a_group() -> None:
+    """The filters of a group name it; wildcards stand for whole levels."""
+    topics = ["a/+/b", "#", "/", "+", "$SYS/x"]
+    assert tuple(topics) == topic_filters(topics, None)
+    assert ("$share/g/a/#",) == topic_filters(["a/#"], "g")
+
+
+def test_fields_of_odd_properties() -> None:
+    """Of repeated properties the first counts, and one without a name is kept."""
+    fields = record_fields(None, [("", "1"), ("message-id", "a"), ("message-id", "b")])
+    assert (None, "a", [("(unnamed)", "1")]) == (fields["key"], fields["id"], fields["attributes"])
+
+
+def test_meaning_of_codes() -> None:
+    """A lost right and a client id in use end a source; any other end is temporary."""
+    codes = (None, 0x8B, 0x87, 0x8E)
+    assert [True, True, False, False] == [end_error(code).retryable for code in codes]
+    subscription = MqttSubscription(filters=("a",), qos=1, prefetch=1, expiry=NEVER)
+    assert subscription.refusal([1]) is None
