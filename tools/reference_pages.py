@@ -158,6 +158,7 @@ _PAGES: Final = (
             "StepOutcome",
             "HookError",
             "LocalPlatform",
+            "DockerPlatform",
             "FileLog",
             "LogLine",
             "StepLog",

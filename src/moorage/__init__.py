@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from moorage.adapters.mqtt.kind import Mqtt as Mqtt
     from moorage.adapters.observers.health_signals import HealthSignals as HealthSignals
     from moorage.adapters.redis_streams.kind import RedisStreams as RedisStreams
+    from moorage.adapters.steps.docker import DockerPlatform as DockerPlatform
     from moorage.adapters.steps.file_log import FileLog as FileLog
     from moorage.adapters.steps.in_threads import AsyncPlatformInThreads as AsyncPlatformInThreads
     from moorage.adapters.steps.local import LocalPlatform as LocalPlatform
@@ -373,6 +374,7 @@ _HOME = {
     "StepOutcome": "domain.steps.result",
     "HookError": "domain.steps.result",
     "LocalPlatform": "adapters.steps.local",
+    "DockerPlatform": "adapters.steps.docker",
     "FileLog": "adapters.steps.file_log",
     "LogLine": "domain.steps.log_lines",
     "StepLog": "ports.step_log",

@@ -20,6 +20,7 @@ GROUP: Final = "moorage.platforms"
 
 _BUILT_IN: Final = {
     "local": EntryPoint("local", "moorage.adapters.steps.local:LOCAL", GROUP),
+    "docker": EntryPoint("docker", "moorage.adapters.steps.docker:DOCKER", GROUP),
 }
 """The kinds of moorage, which no other package replaces."""
 

@@ -1,0 +1,149 @@
+"""Requests to a Docker Engine over its Unix socket, and the frames of its logs."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from urllib.parse import urlencode
+
+from moorage.errors import (
+    AttemptTimeout,
+    ConnectionFailed,
+    ConnectorError,
+    VendorFailed,
+    VendorRejected,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator, Mapping
+
+_HEADER: Final = 8
+_LARGEST_ANSWER: Final = 64 * 1024 * 1024
+_SERVER_ERROR: Final = 500
+_CLIENT_ERROR: Final = 400
+
+
+class _Connection(http.client.HTTPConnection):
+    """A connection to an Engine."""
+
+    def __init__(self, path: str, timeout: float) -> None:
+        super().__init__("docker", timeout=timeout)
+        self._path = path
+
+    def connect(self) -> None:
+        """Connect to the socket."""
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+class Entry(NamedTuple):
+    """An entry of a container's log: its time, as the Engine writes it, and its bytes."""
+
+    time: str
+    data: bytes
+
+
+class Engine:
+    """Sends requests to a Docker Engine, each over a connection of its own.
+
+    Args:
+        path: the Engine's Unix socket.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        timeout: float,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Any = None,
+        allowed: frozenset[int] = frozenset(),
+    ) -> tuple[int, bytes]:
+        """Send a request, and return the status and the body of the answer.
+
+        Args:
+            method: the HTTP method.
+            path: the path below the Engine's root.
+            timeout: seconds for each step of the exchange.
+            query: the query.
+            body: bytes, which are sent as an archive, or a value that is sent as JSON.
+            allowed: statuses of failures that the caller expects.
+
+        Raises:
+            ConnectorError: the Engine cannot be reached, or refuses the request.
+        """
+        with self.answer(method, path, timeout, query=query, body=body) as answer:
+            content = answer.read(_LARGEST_ANSWER)
+            if answer.status >= _CLIENT_ERROR and answer.status not in allowed:
+                raise refusal(answer.status, content)
+            return answer.status, content
+
+    @contextmanager
+    def answer(
+        self,
+        method: str,
+        path: str,
+        timeout: float,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Any = None,
+    ) -> Generator[http.client.HTTPResponse]:
+        """Send a request, and lend the answer for a block, which reads it as far as it wants."""
+        connection = _Connection(self.path, timeout)
+        is_archive = isinstance(body, bytes)
+        content = body if body is None or is_archive else json.dumps(body).encode()
+        kind = "application/x-tar" if is_archive else "application/json"
+        is_connected = False
+        try:
+            connection.connect()
+            is_connected = True
+            target = f"{path}?{urlencode(query)}" if query else path
+            connection.request(method, target, content, {"Content-Type": kind})
+            yield connection.getresponse()
+        except TimeoutError:
+            raise AttemptTimeout("The Docker Engine did not answer in time.") from None
+        except (OSError, http.client.HTTPException) as error:
+            raise ConnectionFailed(
+                f"The Docker Engine at {self.path} cannot be reached ({type(error).__name__}).",
+                may_have_been_processed=is_connected,
+                remedy="Check that the Engine runs, and that this user may use its socket.",
+            ) from None
+        finally:
+            connection.close()
+
+
+def refusal(status: int, content: bytes) -> ConnectorError:
+    """Return the error that an answer of the Engine stands for."""
+    try:
+        message = str(json.loads(content)["message"])
+    except (ValueError, KeyError, TypeError):
+        message = content[:200].decode("utf-8", "replace")
+    if status >= _SERVER_ERROR:
+        return VendorFailed(
+            f"The Docker Engine failed: {message}", status=status, vendor_message=message
+        )
+    return VendorRejected(
+        f"The Docker Engine refused: {message}", status=status, vendor_message=message
+    )
+
+
+def entries(answer: http.client.HTTPResponse) -> Iterator[Entry]:
+    """Yield the entries of a log with timestamps; a torn entry at the end is left out."""
+    while True:
+        header = answer.read(_HEADER)
+        if len(header) < _HEADER:
+            return
+        size = int.from_bytes(header[4:], "big")
+        content = answer.read(size)
+        if len(content) < size:
+            return
+        time, _, data = content.partition(b" ")
+        yield Entry(time.decode("ascii", "replace"), data)

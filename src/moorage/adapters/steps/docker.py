@@ -1,0 +1,422 @@
+"""Steps as containers of a Docker Engine.
+
+A container gets its name only when its files are inside, so whoever finds it by its name may start
+it. Of several callers one succeeds in giving the name; the others remove theirs. Secrets are files
+in /run/secrets of the container, and so no part of its description.
+
+The time limit is kept by a watchdog, a program of its own on this machine.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+import tarfile
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+from uuid import uuid4
+
+import attrs
+
+from moorage.adapters.steps._docker_wire import Engine, entries, refusal
+from moorage.domain.secrets.frames import careful
+from moorage.domain.steps.runs import EndReason, LogChunk, RunPhase, RunStatus
+from moorage.domain.steps.step import ConnectorType
+from moorage.errors import ConnectionFailed, ConnectorError, InvalidData
+from moorage.ports.platform import PlatformKind
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from moorage.domain.steps.runs import LogStream, RunSpec
+    from moorage.domain.steps.step import Step
+
+_WATCHDOG: Final = Path(__file__).with_name("_docker_watchdog.py")
+_SOCKET: Final = "/var/run/docker.sock"
+_LABEL: Final = "moorage"
+_DRAFT: Final = "draft"
+_PART: Final = 1024 * 1024
+_ENTRY: Final = 16 * 1024
+"""The number of bytes at which the Engine cuts a line into entries."""
+
+_WORK: Final = "workspace"
+_SECRETS: Final = "run/secrets"
+_MISSING: Final = frozenset({404})
+_CONFLICT: Final = 409
+_REFUSED: Final = 400
+_CANNOT_RUN: Final = frozenset({126, 127})
+_NEVER: Final = "0001"
+_PHASES: Final = {"exited": RunPhase.ENDED, "dead": RunPhase.ENDED, "created": RunPhase.STARTING}
+_LOGS: Final = {"Type": "local", "Config": {"max-size": "100m", "max-file": "10"}}
+"""The driver that keeps bytes as they are; that of JSON replaces those that are no UTF-8."""
+
+
+@careful
+class DockerPlatform:
+    """Runs steps as containers of a Docker Engine.
+
+    The images must be there already; nothing is pulled. The output of a container is kept up to a
+    gigabyte. Stopping and time limits need a Python on this machine that outlives this process.
+
+    Args:
+        socket: the Engine's Unix socket.
+        scope: a name for the containers of this program; `runs` lists those of its scope only.
+        network: the network mode of the containers; by default that of the Engine.
+        user: the user that the steps run as; by default that of the image.
+        python: the Python that runs the watchdogs; by default that of this process.
+    """
+
+    type = ConnectorType.DOCKER
+
+    def __init__(
+        self,
+        socket: str = _SOCKET,
+        *,
+        scope: str = "default",
+        network: str | None = None,
+        user: str | None = None,
+        python: str | None = None,
+    ) -> None:
+        self._engine = Engine(socket)
+        self._scope = scope
+        self._network = network
+        self._user = user
+        self._python = python or sys.executable
+
+    def validate(self, step: Step, /) -> None:
+        """Refuse a step without an image.
+
+        Raises:
+            InvalidData: it names no image.
+        """
+        if step.image is None:
+            raise InvalidData(
+                f"The step {step.name!r} names no image to make a container of.",
+                field="image",
+                remedy="Name one that the Docker Engine has.",
+            )
+
+    def start(self, spec: RunSpec, timeout: float, /) -> RunStatus:
+        """Start a run, or find the one of this name.
+
+        Raises:
+            InvalidData: the step names no image.
+            VendorRejected: the Engine has no such image, or refuses the container.
+            ConnectionFailed: the Engine cannot be reached.
+        """
+        self.validate(spec.step)
+        status = self.look(spec.name, timeout)
+        if status is None:
+            self._create(spec, timeout)
+            status = self.look(spec.name, timeout)
+        if status is not None and status.phase is RunPhase.STARTING:
+            self._watch(spec.name, spec.step.timeout, spec.step.grace, EndReason.DEADLINE)
+            code, content = self._engine.ask(
+                "POST", _container(spec.name, "start"), timeout, allowed=frozenset({400, 404, 500})
+            )
+            status = self.look(spec.name, timeout)
+            is_over = status is not None and status.is_over
+            if code >= _REFUSED and not is_over:
+                raise refusal(code, content)
+        if status is None:
+            raise ConnectionFailed(f"The container {spec.name} was removed while it started.")
+        return status
+
+    def look(self, name: str, timeout: float, /) -> RunStatus | None:
+        """Return the status of a run; None if there is none of this name."""
+        code, content = self._engine.ask("GET", _container(name, "json"), timeout, allowed=_MISSING)
+        return None if code in _MISSING else self._status(name, json.loads(content), timeout)
+
+    def logs(self, name: str, stream: LogStream, mark: str, timeout: float, /) -> LogChunk:
+        """Return the output of a run after a mark.
+
+        A mark is the time of the last entry, the number of entries then, and whether a line break
+        is missing after it: the Engine cuts long lines into entries, and may lose their end.
+        """
+        status = self.look(name, timeout)
+        if status is None:
+            return LogChunk(b"", mark, is_last=True)
+        since, number, is_open = mark.split("#") if mark else ("", "0", "")
+        skipped = count = int(number)
+        query = {stream: "1", "timestamps": "1", "since": _seconds(since)}
+        parts: list[bytes] = []
+        size, is_whole = 0, True
+        try:
+            with self._engine.answer(
+                "GET", _container(name, "logs"), timeout, query=query
+            ) as answer:
+                if answer.status >= _REFUSED:
+                    raise refusal(answer.status, answer.read(_PART))
+                for entry in entries(answer):
+                    if entry.time == since and skipped:
+                        skipped -= 1
+                        continue
+                    count = count + 1 if entry.time == since else 1
+                    since = entry.time
+                    parts.append(b"\n" + entry.data if is_open else entry.data)
+                    size += len(parts[-1])
+                    is_cut = len(entry.data) == _ENTRY
+                    is_open = "" if is_cut or entry.data.endswith(b"\n") else "open"
+                    if size >= _PART:
+                        is_whole = False
+                        break
+        except ConnectionFailed:
+            # Whole entries that arrived before the connection broke are not lost.
+            is_whole = False
+            if not parts:
+                raise
+        is_last = is_whole and status.is_over
+        return LogChunk(b"".join(parts), f"{since}#{count}#{is_open}" if since else "", is_last)
+
+    def stop(self, name: str, grace: float, timeout: float, /) -> None:
+        """Ask a run to end, and have it killed after `grace` seconds."""
+        status = self.look(name, timeout)
+        if status is not None and not status.is_over:
+            self._watch(name, 0.0, grace, EndReason.STOPPED)
+
+    def runs(self, timeout: float, /) -> Sequence[RunStatus]:
+        """Return the status of all runs of this scope, by name."""
+        filters = {"label": [f"{_LABEL}.scope={self._scope}"]}
+        _, content = self._engine.ask(
+            "GET",
+            "/containers/json",
+            timeout,
+            query={"all": "1", "filters": json.dumps(filters)},
+        )
+        names = sorted(item["Names"][0].removeprefix("/") for item in json.loads(content))
+        statuses = (self.look(name, timeout) for name in names if not name.startswith(_DRAFT))
+        return [status for status in statuses if status is not None]
+
+    def collect(self, name: str, path: str, limit: int, timeout: float, /) -> bytes | None:
+        """Return a file of a run's working directory; None if there is no such regular file."""
+        query = {"path": f"/{_WORK}/{path}"}
+        try:
+            with self._engine.answer(
+                "GET", _container(name, "archive"), timeout, query=query
+            ) as answer:
+                if answer.status >= _REFUSED:
+                    return None
+                with tarfile.open(fileobj=answer, mode="r|") as tar:
+                    member = tar.next()
+                    if member is None or not member.isreg() or member.size > limit:
+                        return None
+                    file = tar.extractfile(member)
+                    return None if file is None else file.read()
+        except tarfile.TarError:
+            return None
+
+    def remove(self, name: str, timeout: float, /) -> None:
+        """Remove a run that has ended, with its output."""
+        self._engine.ask(
+            "DELETE",
+            f"/containers/{quote(name, safe='')}",
+            timeout,
+            query={"v": "1"},
+            allowed=frozenset({404, _CONFLICT}),
+        )
+
+    def close(self) -> None:
+        """Do nothing, because no connection stays open; runs go on."""
+
+    def _create(self, spec: RunSpec, timeout: float) -> None:
+        """Create the container of a run with its files, unless another caller was faster."""
+        draft = f"{_DRAFT}-{uuid4().hex}"
+        self._engine.ask(
+            "POST", "/containers/create", timeout, query={"name": draft}, body=self._body(spec)
+        )
+        try:
+            self._engine.ask(
+                "PUT",
+                _container(draft, "archive"),
+                timeout,
+                query={"path": "/"},
+                body=_files_of(spec),
+            )
+            code, _ = self._engine.ask(
+                "POST",
+                _container(draft, "rename"),
+                timeout,
+                query={"name": spec.name},
+                allowed=frozenset({_CONFLICT}),
+            )
+            is_named = code != _CONFLICT
+        except ConnectorError:
+            with suppress(ConnectorError):
+                self.remove(draft, timeout)
+            raise
+        if not is_named:
+            self.remove(draft, timeout)
+
+    def _body(self, spec: RunSpec) -> dict[str, Any]:
+        step, resources = spec.step, spec.step.resources
+        files = {f"{name}_FILE": f"/{_SECRETS}/{name}" for name in spec.secrets}
+        host: dict[str, Any] = {
+            "LogConfig": _LOGS,
+            "SecurityOpt": ["no-new-privileges"],
+            "NanoCpus": int((resources.cpus or 0) * 1e9),
+            "Memory": resources.memory or 0,
+            "MemorySwap": resources.memory or 0,
+            "PidsLimit": resources.processes or 0,
+        }
+        if self._network is not None:
+            host["NetworkMode"] = self._network
+        return {
+            "Image": step.image,
+            "Entrypoint": [step.command[0]],
+            "Cmd": list(step.command[1:]),
+            "Env": [f"{name}={value}" for name, value in {**step.environment, **files}.items()],
+            "WorkingDir": f"/{_WORK}",
+            "User": self._user or "",
+            "Labels": {
+                f"{_LABEL}.scope": self._scope,
+                f"{_LABEL}.step": step.name,
+                f"{_LABEL}.fingerprint": step.fingerprint,
+                **{f"{_LABEL}.label.{name}": value for name, value in spec.labels.items()},
+            },
+            "HostConfig": host,
+        }
+
+    def _watch(self, name: str, after: float, grace: float, reason: EndReason) -> None:
+        """Start the program that stops a container after some seconds, whatever becomes of us."""
+        task = {
+            "socket": str(Path(self._engine.path).absolute()),
+            "container": name,
+            "after": after,
+            "grace": round(grace),
+            "reason": reason.value,
+        }
+        try:
+            subprocess.run(  # noqa: S603 - our own program
+                [self._python, "-I", "-S", str(_WATCHDOG)],
+                input=json.dumps(task).encode(),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                cwd="/",
+                env={},
+                start_new_session=True,
+                check=False,
+            )
+        except OSError as error:
+            raise ConnectionFailed(
+                f"The watchdog of a container cannot be started ({type(error).__name__}).",
+                may_have_been_processed=False,
+                remedy="Give `python` the path of a Python interpreter.",
+            ) from None
+
+    def _status(self, name: str, facts: Mapping[str, Any], timeout: float) -> RunStatus:
+        state = facts["State"]
+        labels: dict[str, str] = facts["Config"]["Labels"] or {}
+        phase = _PHASES.get(state["Status"], RunPhase.RUNNING)
+        code = int(state["ExitCode"])
+        if phase is RunPhase.STARTING and code in _CANNOT_RUN:
+            # The Engine could not run the program.
+            phase = RunPhase.ENDED
+        is_over, created = phase is RunPhase.ENDED, _moment(facts["Created"])
+        prefix = f"{_LABEL}.label."
+        return RunStatus(
+            name=name,
+            phase=phase,
+            exit_code=code if is_over else None,
+            reason=self._reason(name, state, timeout) if is_over else None,
+            fingerprint=labels.get(f"{_LABEL}.fingerprint"),
+            started_at=_moment(state["StartedAt"]) or (created if is_over else None),
+            ended_at=(_moment(state["FinishedAt"]) or created) if is_over else None,
+            step=labels.get(f"{_LABEL}.step"),
+            labels={
+                key.removeprefix(prefix): value
+                for key, value in labels.items()
+                if key.startswith(prefix)
+            },
+            metadata={"container": facts["Id"], "image": facts["Image"]},
+        )
+
+    def _reason(self, name: str, state: Mapping[str, Any], timeout: float) -> EndReason:
+        """Return the reason of a container's end, by the notes inside it."""
+        if state.get("OOMKilled"):
+            return EndReason.OUT_OF_MEMORY
+        for reason in (EndReason.STOPPED, EndReason.DEADLINE):
+            query = {"path": f"/.moorage-{reason.value}"}
+            with self._engine.answer(
+                "HEAD", _container(name, "archive"), timeout, query=query
+            ) as answer:
+                if answer.status < _REFUSED:
+                    return reason
+        return EndReason.EXITED
+
+
+def _container(name: str, action: str) -> str:
+    return f"/containers/{quote(name, safe='')}/{action}"
+
+
+def _files_of(spec: RunSpec) -> bytes:
+    """Return an archive of the files that a container gets: its workspace and its secrets."""
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        folders = {_WORK, "run", _SECRETS}
+        for path in spec.step.workspace.files:
+            parts = f"{_WORK}/{path}".split("/")[:-1]
+            folders.update("/".join(parts[: end + 1]) for end in range(len(parts)))
+        for folder in sorted(folders):
+            entry = tarfile.TarInfo(folder)
+            entry.type, entry.mode = tarfile.DIRTYPE, 0o777 if folder.startswith(_WORK) else 0o755
+            tar.addfile(entry)
+        for path, content in spec.step.workspace.files.items():
+            _add(tar, f"{_WORK}/{path}", content, 0o666)
+        for name, secret in spec.secrets.items():
+            _add(tar, f"{_SECRETS}/{name}", secret.reveal_bytes(), 0o444)
+    return archive.getvalue()
+
+
+def _add(tar: tarfile.TarFile, path: str, content: bytes, mode: int) -> None:
+    entry = tarfile.TarInfo(path)
+    entry.size, entry.mode = len(content), mode
+    tar.addfile(entry, io.BytesIO(content))
+
+
+def _moment(text: str) -> datetime | None:
+    """Return a time that the Engine writes with nanoseconds; None for the one that means never."""
+    if text.startswith(_NEVER):
+        return None
+    whole, _, fraction = text.removesuffix("Z").partition(".")
+    return datetime.fromisoformat(f"{whole}.{fraction[:6]:0<6}").replace(tzinfo=UTC)
+
+
+def _seconds(time: str) -> str:
+    """Return a time of a log's entry as the Engine takes it: seconds, with nanoseconds."""
+    if not time:
+        return "0"
+    whole, _, fraction = time.removesuffix("Z").partition(".")
+    moment = datetime.fromisoformat(whole).replace(tzinfo=UTC)
+    return f"{int(moment.timestamp())}.{fraction or 0:0<9}"
+
+
+@attrs.frozen(kw_only=True)
+class DockerSettings:
+    """Steps as containers of a Docker Engine.
+
+    Attributes:
+        socket: the Engine's Unix socket.
+        scope: a name for the containers of this program; others are left alone.
+        network: the network mode of the containers; by default that of the Engine.
+        user: the user that the steps run as; by default that of the image.
+    """
+
+    socket: str = _SOCKET
+    scope: str = "default"
+    network: str | None = None
+    user: str | None = None
+
+
+DOCKER: Final = PlatformKind(
+    name="docker",
+    settings=DockerSettings,
+    build=lambda settings: DockerPlatform(
+        settings.socket, scope=settings.scope, network=settings.network, user=settings.user
+    ),
+)
+"""The kind of platforms that run steps as containers of a Docker Engine."""

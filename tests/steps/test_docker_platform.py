@@ -1,0 +1,245 @@
+"""Containers of a real Docker Engine keep the promises of a platform."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from socket import AF_UNIX, SHUT_RDWR
+from socket import socket as Socket  # noqa: N812 - a fixture has its name
+from threading import Thread
+from typing import TYPE_CHECKING
+
+import pytest
+
+from moorage import (
+    ConnectionFailed,
+    ConnectorManager,
+    InvalidData,
+    LogLine,
+    OutcomeUnknown,
+    Secret,
+    Service,
+    Step,
+    StepConnector,
+    VendorRejected,
+)
+from moorage.adapters.steps._docker_wire import Engine
+from moorage.adapters.steps.docker import DockerPlatform
+from moorage.domain.steps.runs import EndReason, RunSpec
+from moorage.domain.steps.step import Resources, run_name
+from moorage.testing import name_of
+from moorage.testing.kits import platform_conformance
+from tests.steps.docker_lab import IMAGE, engine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+WORKER = Path(__file__).with_name("docker_worker.py")
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def socket() -> Generator[str]:
+    """Lend the socket of a Docker Engine."""
+    with engine() as path:
+        yield path
+
+
+@pytest.mark.parametrize("check", platform_conformance.CHECKS, ids=name_of)
+def test_conformance(check: platform_conformance.Check, socket: str) -> None:
+    """Containers pass each check of the kit."""
+    check(platform_conformance.PlatformSubject(make=lambda: DockerPlatform(socket), image=IMAGE))
+
+
+def worker(socket: str, folder: Path, script: str, timeout: float) -> subprocess.Popen[str]:
+    """Start a process that runs a step in a container."""
+    return subprocess.Popen(
+        [sys.executable, str(WORKER), socket, str(folder), script, str(timeout)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"},
+    )
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait until a condition holds, for two minutes at most."""
+    end = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < end, "It did not happen."
+        time.sleep(0.05)
+
+
+def connector(socket: str) -> StepConnector:
+    """Return a connector of an Engine with a store of its own."""
+    return StepConnector(DockerPlatform(socket), ConnectorManager([Service("steps")]))
+
+
+def test_killed_program_finds_its_container_again(socket: str, tmp_path: Path) -> None:
+    """After kill -9, a key leads to the same container, its exit code, and each line once."""
+    script = (
+        "i=1; while [ $i -le 2000 ]; do echo line $i; i=$((i+1));"
+        " [ $((i % 100)) -eq 0 ] && sleep 0.1; done; exit 42"
+    )
+    process = worker(socket, tmp_path, script, 120.0)
+    log = tmp_path / "log" / "stdout.log"
+    until(lambda: log.exists() and log.stat().st_size)
+    process.kill()
+    process.communicate()
+    status = DockerPlatform(socket).look(run_name("steps", None, str(tmp_path)), 30.0)
+    assert status is not None
+
+    output, errors = worker(socket, tmp_path, script, 120.0).communicate(timeout=120)
+
+    assert f"42 failure {status.metadata['container']}\n" == output, errors
+    assert [f"line {number}" for number in range(1, 2001)] == log.read_text().splitlines()
+
+
+def test_limit_holds_although_we_are_dead(socket: str, tmp_path: Path) -> None:
+    """A container whose starter was killed ends at its limit."""
+    script = "trap '' TERM; echo begun; while :; do sleep 1; done"
+    process = worker(socket, tmp_path, script, 4.0)
+    log = tmp_path / "log" / "stdout.log"
+    until(lambda: log.exists() and log.stat().st_size)
+    process.kill()
+    process.communicate()
+    platform, name = DockerPlatform(socket), run_name("steps", None, str(tmp_path))
+
+    def has_ended() -> bool:
+        status = platform.look(name, 30.0)
+        return status is not None and status.is_over
+
+    until(has_ended)
+
+    output, _ = worker(socket, tmp_path, script, 4.0).communicate(timeout=120)
+    assert output.startswith("137 deadline")
+
+
+def test_memory_limit_is_a_failure(socket: str) -> None:
+    """A container that takes more memory than it may is ended, and the result says why."""
+    step = Step(
+        "large",
+        ["sh", "-c", "x=$(head -c 200000000 /dev/zero | tr '\\0' x); echo ${#x}"],
+        image=IMAGE,
+        resources=Resources(memory=16 * 1024 * 1024),
+    )
+
+    result = connector(socket).execute_step(step)
+
+    assert EndReason.OUT_OF_MEMORY.value == result.metadata["reason"]
+    assert not result.is_success
+
+
+def test_missing_image_is_refused(socket: str) -> None:
+    """An image that the Engine does not have is refused with the Engine's words."""
+    with pytest.raises(VendorRejected, match="No such image"):
+        connector(socket).execute_step(Step("x", ["true"], image="localhost/nothing:1"))
+
+
+def test_missing_program_is_an_exit_code(socket: str) -> None:
+    """A program that the image does not have ends the step with the exit code 127."""
+    result = connector(socket).execute_step(Step("x", ["no-such-program"], image=IMAGE))
+
+    assert 127 == result.exit_code
+
+
+def test_step_without_image_is_refused(socket: str) -> None:
+    """A step without an image is refused before the Engine is asked."""
+    with pytest.raises(InvalidData, match="names no image"):
+        connector(socket).execute_step(Step("x", ["true"]))
+
+
+def test_absent_engine_is_named(tmp_path: Path) -> None:
+    """An Engine that does not run is named in the error, and nothing can have happened."""
+    with pytest.raises(ConnectionFailed, match="nowhere") as caught:
+        DockerPlatform(f"{tmp_path}/nowhere.sock").runs(1.0)
+
+    assert not caught.value.may_have_been_processed
+
+
+def test_inspect_shows_no_secret(socket: str) -> None:
+    """The Engine's description of a container does not contain the secret that the step reads."""
+    platform = DockerPlatform(socket)
+    step = Step("x", ["sh", "-c", "sleep 600"], image=IMAGE, secrets={"TOKEN": "secret://env/T"})
+    spec = RunSpec(name="inspected", step=step, secrets={"TOKEN": Secret("tok_31415926535")})
+    platform.start(spec, 30.0)
+    try:
+        _, description = Engine(socket).ask("GET", "/containers/inspected/json", 30.0)
+        assert "tok_31415926535" not in json.dumps(json.loads(description))
+        assert b"TOKEN_FILE" in description
+    finally:
+        platform.stop("inspected", 0.0, 30.0)
+
+
+def test_removed_container_is_an_unknown_outcome(socket: str) -> None:
+    """A container that somebody removes while it runs has an unknown outcome."""
+    name = run_name("steps", None, "removed")
+
+    def remove(line: LogLine) -> None:
+        Engine(socket).ask("DELETE", f"/containers/{name}", 30.0, query={"force": "1"})
+
+    step = Step("x", ["sh", "-c", "echo begun; sleep 600"], image=IMAGE)
+    with pytest.raises(OutcomeUnknown):
+        connector(socket).execute_step(step, idempotency_key="removed", log=remove)
+
+
+def test_cut_connections_lose_no_line(socket: str, tmp_path: Path) -> None:
+    """Ten thousand lines arrive once and in order, although the connection is cut 20 times."""
+    proxy = CuttingProxy(f"{tmp_path}/p", socket)
+    lines: list[str] = []
+    step = Step(
+        "lines",
+        ["sh", "-c", "i=1; while [ $i -le 10000 ]; do echo line $i; i=$((i+1)); done"],
+        image=IMAGE,
+    )
+
+    result = connector(f"{tmp_path}/p").execute_step(step, log=lambda line: lines.append(line.text))
+
+    assert result.is_success
+    assert [f"line {number}" for number in range(1, 10_001)] == lines
+    assert 20 == proxy.cuts
+
+
+class CuttingProxy:
+    """A proxy between a program and an Engine, which cuts 20 of the answers with logs in pieces."""
+
+    def __init__(self, path: str, target: str) -> None:
+        self.cuts = 0
+        self._target = target
+        self._server = Socket(AF_UNIX)
+        self._server.bind(path)
+        self._server.listen()
+        Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            client, _ = self._server.accept()
+            Thread(target=self._carry, args=(client,), daemon=True).start()
+
+    def _carry(self, client: Socket) -> None:
+        with client, Socket(AF_UNIX) as engine:
+            engine.connect(self._target)
+            request = client.recv(65536)
+            left = 9_000 if b"/logs?" in request and b"stdout" in request else 1 << 40
+            engine.sendall(request)
+            Thread(target=self._upload, args=(client, engine), daemon=True).start()
+            while data := engine.recv(4096):
+                if len(data) >= left and self.cuts < 20:
+                    client.sendall(data[:left])
+                    self.cuts += 1
+                    break
+                left -= len(data)
+                client.sendall(data)
+            client.shutdown(SHUT_RDWR)
+
+    @staticmethod
+    def _upload(client: Socket, engine: Socket) -> None:
+        try:
+            while data := client.recv(65536):
+                engine.sendall(data)
+        except OSError:
+            pass
