@@ -36,7 +36,7 @@ _SETTINGS = {
 
 @contextmanager
 def engine() -> Generator[str]:
-    """Lend the socket of a Docker Engine for a block: of a configured_socket one, or of a private one."""
+    """Lend the socket of a configured or of a private Docker Engine for a block."""
     configured_socket = os.environ.get("MOORAGE_TEST_DOCKER_SOCKET")
     busybox = shutil.which("busybox", path="/bin:/usr/bin")
     dockerd = shutil.which("dockerd", path="/usr/sbin:/usr/bin") or ""
