@@ -19,6 +19,7 @@ from moorage.adapters.messages._nats_links import connect_nats_async
 from moorage.domain.messages.broker_rules import outgoing
 from moorage.domain.messages.nats import RULES
 from moorage.domain.messages.publish_failures import Publication, publication_of
+from moorage.testing import TcpProxy
 from tests.support.nats_accounts import account_with_user
 from tests.support.nats_servers import PrivateNats
 from tests.support.rabbitmq_servers import LossyProxy
@@ -112,6 +113,38 @@ def test_connection_that_ends_while_a_sign_of_life_is_awaited(private: PrivateNa
             with pytest.raises(ConnectionFailed):
                 await task
             link.close()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("is_cancelled", [True, False], ids=["cancelled", "timed out"])
+def test_late_answer_to_a_ping_leaves_the_connection_usable(
+    private: PrivateNats, is_cancelled: bool
+) -> None:
+    """A connection still publishes after the late answer to a ping that its caller gave up."""
+
+    async def run() -> None:
+        with TcpProxy("127.0.0.1", private.port) as proxy:
+            host, port = proxy.address
+            settings = Nats(url=Secret(f"nats://{host}:{port}"), creates_streams=True)
+            link = await connect_nats_async(settings, 60.0)
+            proxy.withhold_responses()
+            if is_cancelled:
+                ping = asyncio.create_task(link.ping(600.0))
+                while not link._client._pongs:  # noqa: ASYNC110, SLF001 - nothing else tells it
+                    await asyncio.sleep(0)
+                ping.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await ping
+            else:
+                with pytest.raises(TimeoutError):
+                    await link.ping(0.05)
+            proxy.heal()
+            await link.ping(60.0)
+            [item] = outgoing("after-late-answers", [Message(b"1")], RULES, None)
+            [result] = await link.publish_batch((item,), 60.0)
+            assert "after-late-answers" == result.unwrap().topic
+            await link.leave(60.0)
 
     asyncio.run(run())
 

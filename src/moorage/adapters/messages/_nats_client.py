@@ -1,12 +1,13 @@
 """A client of nats-py for one connection, which is never opened again and buffers nothing.
 
-nats-py has no public way to do four things, for which this class replaces methods of its own: to
-try one server and report why it failed, to insist on TLS, to be told at once that the connection
-has ended, and to drop it without waiting.
+nats-py has no public way to do five things, for which this class replaces methods of its own: to
+try one server and report why it failed, to insist on TLS, to give up waiting for a ping's answer,
+to be told at once that the connection has ended, and to drop it without waiting.
 """
 
 from __future__ import annotations
 
+import asyncio
 import select
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
@@ -78,6 +79,12 @@ class NatsClient(Client):
         if initial_connection and self._insists_on_tls:
             info["tls_required"] = True
         return super()._process_info(info, initial_connection)
+
+    async def _process_pong(self) -> None:
+        # nats-py would stop reading at the answer to a ping whose caller no longer waits for it.
+        if self._pongs and self._pongs[0].done():
+            self._pongs[0] = asyncio.get_running_loop().create_future()
+        await super()._process_pong()
 
     async def _close(self, status: int, do_cbs: bool = True) -> None:  # noqa: FBT001, FBT002 - as above
         self._on_end()
