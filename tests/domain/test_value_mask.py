@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import html
 import json
 from typing import TYPE_CHECKING, NamedTuple
@@ -124,6 +125,15 @@ def test_short_fragments_of_a_secret_are_shown() -> None:
     words = f"{PLAIN[:7]} {PLAIN[-7:]} {PLAIN[4:15]}"
 
     assert words == masked_text(words, mask)
+
+
+def test_damaged_copy_of_a_long_secret_is_masked_on_both_sides() -> None:
+    """Both halves of a long secret are masked if a text repeats it with one wrong character."""
+    secret = hashlib.sha512(b"a key").hexdigest().encode()
+    mask = value_mask([secret])
+    for position in (20, 64, 100):
+        damaged = secret[:position] + b"!" + secret[position + 1 :]
+        assert b"<***!***> and ***" == mask(b"<" + damaged + b"> and " + secret)
 
 
 def test_words_of_a_secret_stay_visible_elsewhere() -> None:

@@ -16,6 +16,7 @@ from moorage.contracts.routes import Account, Route
 from moorage.domain.http.log_content import LogContent, LoggedCalls
 from moorage.domain.http.response import Response
 from moorage.runtime.bridge import run_now
+from moorage.testing import VirtualClock, VirtualSleeper
 from moorage.testing.fakes.http import ScriptedIncoming
 from moorage.testing.fakes.observer import RecordingObserver
 from moorage.testing.sandbox_fixtures import fixture_of
@@ -207,6 +208,7 @@ def test_no_secret_of_the_account_is_shown(name: str, tmp_path: Path) -> None:
     client, transport = EchoingHttpClient(fixture), EchoingTransport(" and ".join(secrets))
     observer, log = RecordingObserver(), MemoryIntegrationLogger()
     answers = echoes(secrets)
+    clock = VirtualClock()
     hub = Hub(
         accounts=[account],
         routes=[Route(kind, [name]) for kind in account.vendor.kinds],
@@ -214,6 +216,8 @@ def test_no_secret_of_the_account_is_shown(name: str, tmp_path: Path) -> None:
         observers=[observer],
         log=log,
         transports={name: transport} if name in WITHOUT_HTTP else {},
+        clock=clock,
+        sleeper=VirtualSleeper(clock),
     )
     errors: list[ConnectorError] = []
 

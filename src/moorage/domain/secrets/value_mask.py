@@ -302,16 +302,23 @@ def _hits(text: bytes, needle: _Needle) -> Iterator[tuple[int, int]]:
         return
     size = len(spelling)
     step = max(_EDGE, size // _BLOCKS)
-    for offset in {*range(0, size - _EDGE + 1, step), size - _EDGE}:
+    # Several blocks of one match are found in turn, from the first: it is measured once.
+    measured: dict[int, int] = {}
+    for offset in sorted({*range(0, size - _EDGE + 1, step), size - _EDGE}):
         block = spelling[offset : offset + _EDGE]
         at = text.find(block)
         while at >= 0:
+            shift = at - offset
+            if at < measured.get(shift, 0):
+                at = text.find(block, measured[shift])
+                continue
             first, last = offset, offset + _EDGE
             while first and at and text[at - 1] == spelling[first - 1]:
                 first, at = first - 1, at - 1
             end = at + last - first
             while last < size and end < len(text) and text[end] == spelling[last]:
                 last, end = last + 1, end + 1
+            measured[shift] = end
             edge = not first or last == size
             whole_or_long = last - first >= min(_MIDDLE, size)
             if whole_or_long or (edge and not spelling[first:last].isalpha()):
