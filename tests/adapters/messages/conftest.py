@@ -8,7 +8,7 @@ import pytest
 
 from moorage import Mqtt, Secret
 from moorage.adapters.messages.rabbitmq import RabbitMq
-from tests.adapters.messages.publisher_lab import Lab
+from tests.adapters.messages.publisher_lab import PATIENCE, Lab
 from tests.adapters.messages.rabbitmq_lab import Broker
 from tests.support.servers import rabbitmq_url
 
@@ -65,7 +65,8 @@ def rabbit(labs: Callable[..., Lab]) -> Callable[..., Lab]:
     """Return a function that makes publishers to RabbitMQ."""
 
     def make(url: str, *, service: dict[str, Any] | None = None, **settings: Any) -> Lab:
-        values = RabbitMq(url=Secret(url), **settings)
+        options: dict[str, Any] = {"connect_timeout": PATIENCE, **settings}
+        values = RabbitMq(url=Secret(url), **options)
         return labs(
             lambda is_async: values.async_publisher() if is_async else values.publisher(),
             **(service or {}),
@@ -79,7 +80,8 @@ def mqtt(labs: Callable[..., Lab]) -> Callable[..., Lab]:
     """Return a function that makes publishers over MQTT."""
 
     def make(url: str, *, service: dict[str, Any] | None = None, **settings: Any) -> Lab:
-        values = Mqtt(url=Secret(url), **settings)
+        options: dict[str, Any] = {"connect_timeout": PATIENCE, **settings}
+        values = Mqtt(url=Secret(url), **options)
         return labs(
             lambda is_async: values.async_publisher() if is_async else values.publisher(),
             **(service or {}),

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from moorage import AsyncConnectorManager, ConnectorManager, RetryPolicy, Service
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+PATIENCE: Final = 60.0
+"""Seconds that a broker of this machine may take to answer, however busy the machine is."""
 
 
 class Lab:

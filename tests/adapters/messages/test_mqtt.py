@@ -31,6 +31,7 @@ from moorage.domain.messages.mqtt import RULES
 from moorage.domain.messages.publish_failures import Publication, publication_of
 from moorage.domain.values.result import Result
 from moorage.testing.fakes.http_tls import certificate_files
+from tests.adapters.messages.publisher_lab import PATIENCE
 from tests.support.mqtt_brokers import PrivateMosquitto, Subscriber, write_password
 from tests.support.rabbitmq_servers import LossyProxy
 from tests.support.waiting import wait_until
@@ -76,7 +77,7 @@ def test_batch_keeps_order_and_reports_each(
     assert subscriber.payloads() == [message.payload for message in messages]
     assert {message.qos for message in subscriber.messages()} == {qos}
     assert lab.publisher.statistics().created == 1
-    assert lab.finish(lab.publisher.health(5.0)).is_healthy
+    assert lab.finish(lab.publisher.health(PATIENCE)).is_healthy
 
 
 def test_message_arrives_with_everything(
@@ -210,7 +211,7 @@ def test_wrong_password(mqtt: Callable[..., Lab], guarded: PrivateMosquitto, pro
     with pytest.raises(AuthenticationFailed, match="refused the user") as caught:
         lab.publish("orders", Message(b"1"))
     assert WRONG not in repr(caught.value) + str(caught.value.__cause__) + repr(lab.publisher)
-    health = lab.finish(lab.publisher.health(5.0))
+    health = lab.finish(lab.publisher.health(PATIENCE))
     assert health.state is HealthState.UNAVAILABLE
 
 
@@ -238,7 +239,7 @@ def test_connection_that_cannot_be_opened(mqtt: Callable[..., Lab], url: str, wo
     """Each reason for a failed MQTT connection has its own error, and nothing was sent."""
     lab = mqtt(url)
     with pytest.raises(ConnectionFailed, match=words) as caught:
-        lab.finish(lab.publisher.open(5.0))
+        lab.finish(lab.publisher.open(PATIENCE))
     assert not caught.value.may_have_been_processed
 
 
@@ -247,7 +248,7 @@ def test_silent_server_is_given_up_in_time(mqtt: Callable[..., Lab]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         lab = mqtt(f"mqtt://127.0.0.1:{listener.getsockname()[1]}", connect_timeout=0.1)
         with pytest.raises(ConnectionFailed, match="did not accept a connection in time"):
-            lab.finish(lab.publisher.open(5.0))
+            lab.finish(lab.publisher.open(PATIENCE))
 
 
 @IN_BOTH_VERSIONS
@@ -411,16 +412,16 @@ def test_tls_is_verified(mqtt: Callable[..., Lab], tmp_path: Path, protocol: str
         common: dict[str, Any] = {"protocol": protocol, "authorities": certificate}
         lab = mqtt(url, certificate=client, key=client_key, **common)
         assert lab.publish("orders", Message(b"1"))
-        assert lab.finish(lab.publisher.health(5.0)).is_healthy
+        assert lab.finish(lab.publisher.health(PATIENCE)).is_healthy
         assert lab.publish_batch("orders", [Message(b"2" * 100_000)] * 3)[2].ok
         for settings in (common, {"certificate": client, "key": client_key}):
             lab = mqtt(url, **settings)
             with pytest.raises(ConnectionFailed) as caught:
-                lab.finish(lab.publisher.open(5.0))
+                lab.finish(lab.publisher.open(PATIENCE))
             assert not caught.value.may_have_been_processed
         lab = mqtt(url, authorities=str(tmp_path / "none.pem"))
         with pytest.raises(ConfigurationError, match="cannot be used"):
-            lab.finish(lab.publisher.open(5.0))
+            lab.finish(lab.publisher.open(PATIENCE))
 
 
 @pytest.mark.parametrize(

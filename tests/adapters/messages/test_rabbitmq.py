@@ -38,6 +38,7 @@ from moorage import (
 from moorage.adapters.messages.rabbitmq import RabbitMq
 from moorage.domain.messages.publish_failures import Publication, publication_of
 from moorage.domain.values.result import Result
+from tests.adapters.messages.publisher_lab import PATIENCE
 from tests.adapters.messages.rabbitmq_lab import Broker
 from tests.support.rabbitmq_servers import LossyProxy, PrivateRabbitMq
 from tests.support.redis_servers import free_port
@@ -181,10 +182,10 @@ def test_connection_that_cannot_be_opened(
     }
     lab = rabbit("{scheme}://{user}:{password}@{host}:{port}{path}".format_map(place))
     with pytest.raises(kind, match=words) as caught:
-        lab.finish(lab.publisher.open(5.0))
+        lab.finish(lab.publisher.open(PATIENCE))
     assert getattr(caught.value, "may_have_been_processed", False) is False
     assert WRONG not in repr(caught.value) + str(caught.value.__cause__) + repr(lab.publisher)
-    health = lab.finish(lab.publisher.health(5.0))
+    health = lab.finish(lab.publisher.health(PATIENCE))
     assert health.state is HealthState.UNAVAILABLE
     assert words in str(health.text)
 
@@ -194,7 +195,7 @@ def test_silent_server_is_given_up_in_time(rabbit: Callable[..., Lab]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         lab = rabbit(f"amqp://127.0.0.1:{server.getsockname()[1]}/", connect_timeout=0.1)
         with pytest.raises(ConnectionFailed, match="did not accept a connection in time"):
-            lab.finish(lab.publisher.open(5.0))
+            lab.finish(lab.publisher.open(PATIENCE))
 
 
 def test_lost_confirmation_leaves_the_outcome_open(
@@ -267,10 +268,10 @@ def test_names_are_checked_before_they_are_sent(rabbit: Callable[..., Lab], brok
 def test_tls_is_verified(rabbit: Callable[..., Lab], private: PrivateRabbitMq) -> None:
     """AMQP over TLS accepts only a certificate of the given authority."""
     lab = rabbit(private.tls_url, authorities=private.authorities)
-    assert lab.finish(lab.publisher.health(5.0)).is_healthy
+    assert lab.finish(lab.publisher.health(PATIENCE)).is_healthy
     lab = rabbit(private.tls_url)
     with pytest.raises(ConnectionFailed, match="TLS failed") as caught:
-        lab.finish(lab.publisher.open(5.0))
+        lab.finish(lab.publisher.open(PATIENCE))
     assert not caught.value.retryable
 
 
@@ -291,7 +292,7 @@ def test_client_shows_its_certificate(
         key=str(tmp_path / "key.pem"),
         key_password=password,
     )
-    lab.finish(lab.publisher.open(5.0))
+    lab.finish(lab.publisher.open(PATIENCE))
     assert "moorage test server" in private.control("list_connections", "peer_cert_subject")
 
 
@@ -305,7 +306,7 @@ def test_certificate_of_the_client_is_given_as_files(
     settings = {name: str(file) for name, file in files.items()}
     lab = rabbit(private.tls_url, **{**settings, setting: content})
     with pytest.raises(ConfigurationError, match="read from files") as caught:
-        lab.finish(lab.publisher.open(5.0))
+        lab.finish(lab.publisher.open(PATIENCE))
     assert content.splitlines()[1] not in f"{caught.value!r} {vars(caught.value)}"
 
 
@@ -324,14 +325,16 @@ def test_alarm_of_the_broker_is_reported(
             # RabbitMQ confirms an empty message, and blocks the connection after it.
             assert lab.publish(blocked.queue, Message(b""))
         for _ in range(2):
-            health = lab.finish(lab.publisher.health(5.0))
+            health = lab.finish(lab.publisher.health(PATIENCE))
             assert health.state is HealthState.DEGRADED
             assert "memory or its disk" in str(health.text)
         with pytest.raises(ConnectionFailed, match="memory or its disk") as caught:
             lab.publish(blocked.queue, Message(b"3"))
         assert not caught.value.may_have_been_processed
         private.control("set_vm_memory_high_watermark", "0.4")
-        wait_until(lambda: lab.finish(lab.publisher.health(5.0)).is_healthy, "the end of the alarm")
+        wait_until(
+            lambda: lab.finish(lab.publisher.health(PATIENCE)).is_healthy, "the end of the alarm"
+        )
         assert lab.publish(blocked.queue, Message(b"4"))
     finally:
         private.control("set_vm_memory_high_watermark", "0.4")

@@ -31,6 +31,8 @@ class NatsClient(Client):
         on_end: called when the connection ends, before anything is closed.
     """
 
+    _pongs: list[asyncio.Future[bool]]
+
     def __init__(
         self, *, insists_on_tls: bool, public_key: str | None, on_end: Callable[[], None]
     ) -> None:
