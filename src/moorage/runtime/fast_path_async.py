@@ -80,7 +80,7 @@ async def run(
         if call is not None:
             # Whoever hears nothing asks for no time of its own.
             call.attempt_started = core.nanoseconds() if core.observers else began
-            if core.hears_attempt_starts:
+            if call.listeners.attempt_starts:
                 flows.attempting(call)
         result = function()
         value = await value_async(result, function, plan, began, call, core)
@@ -155,7 +155,7 @@ async def call(
             grants[0][0] or grants[0][1] or (core.waits and took_long(core, plan, began, state))
         ):
             timeouts = plan.timeouts_at_first if state is None else time_limits(core, state)
-            if state is not None and core.hears_attempt_starts:
+            if state is not None and state.listeners.attempt_starts:
                 sent = flows.sending(state, sent)
             try:
                 response = await send(sent, url, timeouts)

@@ -16,14 +16,17 @@ from moorage.domain.observation.call_events import (
     CallStarted,
 )
 from moorage.domain.observation.events import Event, LogEntriesLost, ObserverFailed
-from moorage.domain.observation.late_fields import facts_of
+from moorage.domain.observation.late_fields import facts_of, late
+from moorage.domain.observation.success_listeners import SuccessListeners
 from moorage.domain.values.names import name_of
 from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from datetime import datetime
 
     from moorage.domain.connectors.pool_statistics import PoolSource
+    from moorage.domain.observation.call_events import AttemptFacts, CallFacts
     from moorage.domain.http.requests import Request
     from moorage.domain.pipelines.settings import ObservedPipeline
     from moorage.ports.observer import Observer
@@ -31,6 +34,11 @@ if TYPE_CHECKING:
 
 _REPORT_INTERVAL: Final = 1_000_000_000
 """Nanoseconds between two events of lost log entries."""
+
+_MOST_WISHES: Final = 64
+"""The maximum number of combinations of momentary wishes whose listeners are kept."""
+
+_OF_SUCCESSES: Final = (CallStarted, AttemptStarted, AttemptFinished, CallFinished)
 
 
 class Observers:
@@ -42,6 +50,10 @@ class Observers:
     Args:
         observers: the observers. One that has an attribute `hears` receives events of these classes
             only, and one whose attribute `failures_only` is true receives no event of a success.
+            An observer with a method `hears_now` receives events of a call whose first attempt
+            succeeds only if the method, called when the call starts, returns their classes. One
+            with a method `read_success` receives the facts of such a call instead of the events
+            `AttemptFinished` and `CallFinished`.
         unheard: called with the failure of an observer if no other observer received it.
 
     Attributes:
@@ -71,43 +83,133 @@ class Observers:
         self._tracers: tuple[Any, ...] = tuple(
             observer
             for observer in successes[AttemptStarted]
-            if inspect.getattr_static(observer, "trace_headers", None) is not None
+            if _has(observer, "trace_headers")
         )
         self.traces = bool(self._tracers)
         self.hears_attempts = bool(successes[AttemptFinished])
         self.hears_ends = bool(successes[CallFinished])
+        self._successes = successes
+        self._momentary: tuple[tuple[Observer, Callable[[], tuple[type[Event], ...]]], ...] = tuple(
+            (observer, getattr(observer, "hears_now"))  # noqa: B009 - not an attribute of every observer
+            for observer, _, only_failures in wishes
+            if not only_failures and _has(observer, "hears_now")
+        )
+        self._usual_listeners = self._listeners_with(())
+        self._listeners: dict[tuple[tuple[type[Event], ...], ...], SuccessListeners] = {}
 
     def __bool__(self) -> bool:
         return bool(self._wishes)
 
-    def tell(self, event: Event, then: Event | None = None) -> None:
-        """Pass an event, and a second one if given, to the observers that take its class.
+    def tell(self, event: Event) -> None:
+        """Pass an event to the observers that take its class.
 
         An observer that raises is reported to the others, and changes nothing else.
+        """
+        audiences = self._audiences
+        if self._of_successes is not None and _is_no_failure(event):
+            audiences = self._of_successes
+        self.tell_these(audiences[type(event)], event)
+
+    def tell_these(self, observers: Iterable[Observer], event: Event) -> None:
+        """Pass an event to some of the observers, as `tell` does to all."""
+        thread_state = self._inside
+        outer_frame = thread_state.frame
+        frame: _Frame = [None, outer_frame]
+        try:
+            thread_state.frame = frame
+            self._pass_on(observers, event, frame)
+        finally:
+            thread_state.frame = outer_frame
+
+    def listeners(self) -> SuccessListeners:
+        """Return the observers of a call that starts now, for as long as it goes well.
+
+        The wishes of an observer that fails to tell them are those of its attribute `hears`.
+        """
+        if not self._momentary:
+            return self._usual_listeners
+        try:
+            wishes = tuple([hears_now() for _, hears_now in self._momentary])
+            listeners = self._listeners.get(wishes)
+        except Exception:  # noqa: BLE001 - an observer never breaks a call
+            return self._usual_listeners
+        if listeners is None:
+            listeners = self._listeners_with(wishes)
+            if len(self._listeners) < _MOST_WISHES:
+                self._listeners[wishes] = listeners
+        return listeners
+
+    def tell_success(
+        self, listeners: SuccessListeners, of_call: CallFacts, of_attempt: AttemptFacts | None
+    ) -> None:
+        """Tell the listeners of a call that its first attempt succeeded, and thus the call.
+
+        Args:
+            listeners: the listeners that the call had when it started.
+            of_call: the facts of the end of the call.
+            of_attempt: the facts of the end of its attempt, if they listen to that.
         """
         thread_state = self._inside
         outer_frame = thread_state.frame
         frame: _Frame = [None, outer_frame]
-        of_successes = self._of_successes
+        event: Event | None = None
         try:
             thread_state.frame = frame
-            while True:
-                audiences = self._audiences
-                if of_successes is not None and _is_no_failure(event):
-                    audiences = of_successes
-                for observer in audiences[type(event)]:
-                    if outer_frame is not None and _is_inside(outer_frame, observer):
-                        continue
-                    frame[0] = observer
-                    try:
+            if of_attempt is not None:
+                self._pass_on(listeners.attempts, late(AttemptFinished, of_attempt), frame)
+            for observer, read in listeners.ends:
+                if outer_frame is not None and _is_inside(outer_frame, observer):
+                    continue
+                frame[0] = observer
+                try:
+                    if read is not None:
+                        read(of_call)
+                    else:
+                        if event is None:
+                            event = late(CallFinished, of_call)
                         observer(event)
-                    except Exception as error:  # noqa: BLE001 - an observer never breaks a call
-                        self._report(observer, error, event)
-                if then is None:
-                    return
-                event, then = then, None
+                except Exception as error:  # noqa: BLE001 - an observer never breaks a call
+                    self._report(observer, error, event or late(CallFinished, of_call))
         finally:
             thread_state.frame = outer_frame
+
+    def _pass_on(self, observers: Iterable[Observer], event: Event, frame: _Frame) -> None:
+        outer_frame = frame[1]
+        for observer in observers:
+            if outer_frame is not None and _is_inside(outer_frame, observer):
+                continue
+            frame[0] = observer
+            try:
+                observer(event)
+            except Exception as error:  # noqa: BLE001 - an observer never breaks a call
+                self._report(observer, error, event)
+
+    def _listeners_with(self, wishes: tuple[tuple[type[Event], ...], ...]) -> SuccessListeners:
+        """Return the listeners of a call when momentary wishes are these; without any, all."""
+        momentary = {
+            id(observer): kinds
+            for (observer, _), kinds in zip(self._momentary, wishes, strict=False)
+        }
+        chosen = [
+            tuple(
+                observer
+                for observer in self._successes[kind]
+                if kind in momentary.get(id(observer), _OF_SUCCESSES)
+            )
+            for kind in _OF_SUCCESSES
+        ]
+        starts, attempt_starts, attempts, ends = chosen
+        readers = {
+            id(observer): getattr(observer, "read_success")  # noqa: B009 - as above
+            for observer in ends
+            if _has(observer, "read_success")
+        }
+        return SuccessListeners(
+            starts,
+            attempt_starts,
+            tuple(observer for observer in attempts if id(observer) not in readers),
+            tuple((observer, readers.get(id(observer))) for observer in ends),
+        )
 
     def traced(self, request: Request, event: AttemptStarted) -> Request:
         """Return a request with the trace headers that the observers add.
@@ -137,7 +239,7 @@ class Observers:
         These are the observers with a method `watch_pools`.
         """
         for observer, *_ in self._wishes:
-            if inspect.getattr_static(observer, "watch_pools", None) is not None:
+            if _has(observer, "watch_pools"):
                 observer.watch_pools(pools)  # type: ignore[attr-defined]  # it has one
 
     def watch_pipeline(self, pipeline: ObservedPipeline) -> None:
@@ -146,7 +248,7 @@ class Observers:
         These are the observers with a method `watch_pipeline`.
         """
         for observer, *_ in self._wishes:
-            if inspect.getattr_static(observer, "watch_pipeline", None) is not None:
+            if _has(observer, "watch_pipeline"):
                 observer.watch_pipeline(pipeline)  # type: ignore[attr-defined]  # it has one
 
     def _report(self, failed: Observer, error: Exception, event: Event) -> None:
@@ -214,6 +316,11 @@ def _is_inside(frame: _Frame | None, observer: Observer) -> bool:
     return False
 
 
+def _has(observer: Observer, name: str) -> bool:
+    """Return whether an observer has a method, other than one that a stand-in makes up."""
+    return inspect.getattr_static(observer, name, None) is not None
+
+
 def _is_no_failure(event: Event) -> bool:
     if isinstance(event, CallFinished):
         return event.error is None and not event.cancelled
@@ -274,9 +381,10 @@ class LogObserver:
     hears = (CallFinished,)
 
     def __init__(self, log: Any) -> None:
-        from moorage.domain.observation.integration_log import entry_of
+        from moorage.domain.observation.integration_log import IntegrationLog, entry_of
 
         self._entry_of = entry_of
+        self._kind = IntegrationLog
         self._log = log
         self._write = log.write
         self._counts = isinstance(getattr(log, "lost", None), int)
@@ -295,9 +403,18 @@ class LogObserver:
                 identity.content.redact()
         self._write(self._entry_of(event))
         if self._counts and self._log.lost != self._reported:
-            self._report(event, None if facts is None else facts[2])
+            self._report(event.at, None if facts is None else facts[2])
 
-    def _report(self, event: Event, now: int | None) -> None:
+    def read_success(self, facts: CallFacts, /) -> None:
+        """Write the log entry of a call whose first attempt succeeded."""
+        identity, _, now = facts[:3]
+        if identity.trace_id is None:
+            identity.trace_id = _current_trace()
+        self._write(late(self._kind, facts))
+        if self._counts and self._log.lost != self._reported:
+            self._report(identity.moment(now), now)
+
+    def _report(self, at: datetime, now: int | None) -> None:
         """Notify the observers of log entries that were lost, at a time of the local clock."""
         last_report = self._reported_at
         if (
@@ -311,7 +428,7 @@ class LogObserver:
         self._reported = lost_count
         self.tell(
             LogEntriesLost(
-                at=event.at, service="log", entries=lost_count - reported_count, total=lost_count
+                at=at, service="log", entries=lost_count - reported_count, total=lost_count
             )
         )
 
@@ -319,8 +436,11 @@ class LogObserver:
 def _current_trace() -> str | None:
     """Return the id of the current OpenTelemetry trace; empty without one."""
     # Never imported here: a caller that has a trace has imported it.
-    current_span = getattr(sys.modules.get("opentelemetry.trace"), "get_current_span", None)
-    context = None if current_span is None else current_span().get_span_context()
+    trace: Any = sys.modules.get("opentelemetry.trace")
+    current_context = getattr(sys.modules.get("opentelemetry.context"), "get_current", None)
+    if trace is None or current_context is None or not (found_context := current_context()):
+        return None
+    context = trace.get_current_span(found_context).get_span_context()
     return None if context is None or not context.is_valid else f"{context.trace_id:032x}"
 
 

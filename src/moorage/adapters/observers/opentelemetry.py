@@ -30,6 +30,7 @@ from moorage.adapters.observers._description import (
 )
 from moorage.adapters.observers._pipelines import PipelineReadings, pipeline_callbacks
 from moorage.adapters.observers._pools import PoolReadings, pool_callbacks
+from moorage.adapters.observers._recording import Recording
 from moorage.domain.monitoring.health import HealthState
 from moorage.domain.observation.call_events import (
     AttemptFinished,
@@ -69,6 +70,10 @@ _OF_METRICS: Final = ("service", "operation", "vendor", "account", "region")
 _MOST_KEPT: Final = 1_000
 """The number of series whose attributes are kept; those of others are made for each call."""
 
+_BEGINNINGS: Final = (CallStarted, AttemptStarted)
+_ENDS: Final = (AttemptFinished, CallFinished)
+_ALL_OF_A_CALL: Final = (*_BEGINNINGS, *_ENDS)
+
 _OF_SPANS: Final = (*_OF_METRICS, "tenant", "request_id", "idempotency_key")
 
 
@@ -86,7 +91,8 @@ class OpenTelemetryObserver:
     The span of a call is a child of the span that is current in the caller's context. Retries,
     waits, renewals of credentials and changes of circuits are events of it. Requests carry
     `traceparent` and `tracestate`, which are added before the request is signed. Only the API of
-    OpenTelemetry is needed; without an SDK it records nothing.
+    OpenTelemetry is needed; without an SDK it records nothing, and continues the trace of a caller
+    that has one. An SDK that is installed later records the calls that start after that.
 
     Args:
         connector_names: True to use the names `connector.execute`, `connector.rest.request`,
@@ -114,7 +120,8 @@ class OpenTelemetryObserver:
         try:
             self._trace: Any = import_module("opentelemetry.trace")
             metrics: Any = import_module("opentelemetry.metrics")
-            context: Any = import_module("opentelemetry.trace.propagation.tracecontext")
+            propagation: Any = import_module("opentelemetry.trace.propagation.tracecontext")
+            self._current_context = import_module("opentelemetry.context").get_current
         except ImportError:
             raise ConfigurationError(
                 "The observer opentelemetry needs the package opentelemetry-api.",
@@ -123,9 +130,21 @@ class OpenTelemetryObserver:
             ) from None
         self._aliases: Mapping[str, str] = NAMES["connector"] if connector_names else {}
         self._call_name = self._name("moorage.call")
-        self._propagator = context.TraceContextTextMapPropagator()
+        self._propagator = propagation.TraceContextTextMapPropagator()
         self._tracer = self._trace.get_tracer("moorage", tracer_provider=tracer_provider)
         meter = metrics.get_meter("moorage", meter_provider=meter_provider)
+        self._records_spans = Recording(
+            "opentelemetry.trace",
+            "_TRACER_PROVIDER",
+            tracer_provider,
+            lambda provider: not isinstance(provider.get_tracer("moorage"), self._trace.NoOpTracer),
+        )
+        self._records_metrics = Recording(
+            "opentelemetry.metrics._internal",
+            "_METER_PROVIDER",
+            meter_provider,
+            lambda provider: not isinstance(provider.get_meter("moorage"), metrics.NoOpMeter),
+        )
         self._pools = PoolReadings()
         self._pipelines = PipelineReadings()
         callbacks = {
@@ -151,6 +170,15 @@ class OpenTelemetryObserver:
             self._log = logs.get_logger("moorage", logger_provider=logger_provider)
         self._calls: WeakKeyDictionary[CallIdentity, _CallSpans] = WeakKeyDictionary()
         self._attributes: dict[tuple[object, ...], dict[str, Any]] = {}
+
+    def hears_now(self) -> tuple[type[Event], ...]:
+        """Return the events of a successful call that are recorded, or continue a trace, now."""
+        if self._records_spans():
+            return _ALL_OF_A_CALL
+        continues_trace = bool(self._current_context())
+        if self._records_metrics():
+            return _ALL_OF_A_CALL if continues_trace else _ENDS
+        return _BEGINNINGS if continues_trace else ()
 
     def __call__(self, event: Event, /) -> None:
         """Record an event in spans and metrics."""

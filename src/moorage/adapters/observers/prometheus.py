@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from itertools import pairwise
+from math import fsum
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from weakref import WeakKeyDictionary
 
 from moorage.adapters.observers._description import (
@@ -38,24 +41,33 @@ from moorage.domain.observation.events import (
     RetryScheduled,
     VendorPaused,
 )
-from moorage.domain.observation.late_fields import facts_of
+from moorage.domain.observation.late_fields import facts_of, late
 from moorage.domain.values.durations import count
 from moorage.domain.values.installation import install
 from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from moorage.domain.connectors.pool_statistics import PoolSource
     from moorage.domain.observation.call_events import AttemptFacts, CallFacts
     from moorage.domain.observation.call_identity import CallOutcome
     from moorage.domain.pipelines.settings import ObservedPipeline
 
+_EndKey: TypeAlias = "tuple[str, str | None, str | None, bool, CallOutcome]"
+"""A service, an operation, an error, whether the call was cancelled, and its outcome."""
+
+_AttemptKey: TypeAlias = "tuple[str, str | None, int | None, str | None]"
+"""A service, an operation, a status and an error."""
+
 OTHER: Final = "other"
 """The label of whatever is beyond the limit of a label's values."""
 
 _BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _LONGEST_ID: Final = 64
+_MOST_PENDING: Final = 500
+"""The number of successful calls of a series that wait to be added to the metrics at most."""
+
 _CONNECTIONS: Final = "moorage_pool_connections"
 _WAITING: Final = "moorage_pool_waiting"
 _MAXIMUM: Final = "moorage_pool_maximum"
@@ -92,8 +104,10 @@ class _Metrics:
         families = import_module("prometheus_client.core")
         registry.register(PipelineCollector(self.pipelines, families))
         self.is_shared = any(name in os.environ for name in _SHARED_FOLDER)
+        self._successes: list[_Successes] = []
+        kinds = _kinds(client, self._fold)
         self._metrics = {
-            name: getattr(client, definition["type"].capitalize())(
+            name: kinds[definition["type"]](
                 name,
                 definition["description"],
                 definition["labels"],
@@ -128,6 +142,17 @@ class _Metrics:
         if series is None:
             series = self._series[key] = self[name].labels(*labels)
         return series
+
+    def successes(self, ends: _Ends, attempts: Any) -> _Successes:
+        """Return a collection of successful calls that is emptied when the metrics are read."""
+        # Other processes read the files of the multiprocess mode, so there nothing waits.
+        successes = _Successes(ends, attempts, 1 if self.is_shared else _MOST_PENDING)
+        self._successes.append(successes)
+        return successes
+
+    def _fold(self) -> None:
+        for successes in self._successes:
+            successes.fold()
 
     def set_pools(self, now: int | None) -> None:
         """Write the statistics of connection pools into the files that processes share.
@@ -180,6 +205,29 @@ class _PoolCollector:
 _METRICS: Final[WeakKeyDictionary[Any, _Metrics]] = WeakKeyDictionary()
 
 
+def _kinds(client: Any, fold: Callable[[], None]) -> dict[str, Any]:
+    """Return the classes of metrics by type; `fold` is called before one is read."""
+
+    class Counter(client.Counter):  # type: ignore[misc]  # imported late
+        def collect(self) -> Any:
+            fold()
+            return super().collect()
+
+    class Histogram(client.Histogram):  # type: ignore[misc]  # imported late
+        def collect(self) -> Any:
+            fold()
+            return super().collect()
+
+        def observe_many(self, counts: Sequence[int], total: float) -> None:
+            """Add numbers of observations by bucket, and their sum."""
+            self._sum.inc(total)
+            for bucket, number in zip(self._buckets, counts, strict=True):
+                if number:
+                    bucket.inc(number)
+
+    return {"counter": Counter, "gauge": client.Gauge, "histogram": Histogram}
+
+
 class _Ends:
     """The two time series that count calls with one operation and outcome.
 
@@ -188,10 +236,11 @@ class _Ends:
         outcomes: the counter's series.
     """
 
-    __slots__ = ("_exemplars", "_inc", "_observe")
+    __slots__ = ("_exemplars", "_inc", "_observe", "_observe_many")
 
     def __init__(self, durations: Any, outcomes: Any) -> None:
         self._observe = durations.observe
+        self._observe_many = durations.observe_many
         self._inc = outcomes.inc
         self._exemplars: list[int | None] = [None] * (len(_BUCKETS) + 1)
 
@@ -204,14 +253,68 @@ class _Ends:
     ) -> None:
         """Count a call that ended at `now`, a time of the local clock or None."""
         self._inc()
-        if now is not None:
-            bucket = bisect_left(_BUCKETS, duration)
-            exemplar_time = self._exemplars[bucket]
-            if exemplar_time is not None and 0 <= now - exemplar_time < _EXEMPLAR_INTERVAL:
-                self._observe(duration)
-                return
-            self._exemplars[bucket] = now
-        self._observe(duration, exemplar(event))
+        if now is not None and not self.takes_exemplar(duration, now):
+            self._observe(duration)
+        else:
+            self._observe(duration, exemplar(event))
+
+    def takes_exemplar(self, duration: float, now: int) -> bool:
+        """Return whether a call is to be counted with an exemplar: one a second for each bucket."""
+        bucket = bisect_left(_BUCKETS, duration)
+        exemplar_time = self._exemplars[bucket]
+        if exemplar_time is not None and 0 <= now - exemplar_time < _EXEMPLAR_INTERVAL:
+            return False
+        self._exemplars[bucket] = now
+        return True
+
+    def add_many(self, counts: Sequence[int], total: float) -> None:
+        """Count several calls: how many per bucket, and the sum of their durations."""
+        self._inc(sum(counts))
+        self._observe_many(counts, total)
+
+
+class _Successes:
+    """The calls of one series that succeeded at once, until they are added to the metrics.
+
+    Each metric of prometheus-client takes a lock for each number, so the numbers of many calls are
+    added together: when somebody reads the metrics, or when `most` calls wait.
+
+    Args:
+        ends: the time series of the calls.
+        attempts: the time series of their attempts.
+        most: the number of calls that wait at most.
+    """
+
+    __slots__ = ("_lock", "_most", "_pending", "attempts", "ends")
+
+    def __init__(self, ends: _Ends, attempts: Any, most: int) -> None:
+        self.ends = ends
+        self.attempts = attempts
+        self._most = most
+        self._lock = Lock()
+        self._pending: list[float] = []
+
+    def add(self, duration: float) -> None:
+        """Count a call later."""
+        pending = self._pending
+        pending.append(duration)
+        if len(pending) >= self._most:
+            self.fold()
+
+    def fold(self) -> None:
+        """Add the waiting calls to the metrics."""
+        with self._lock:
+            pending = self._pending
+            durations = pending[:]
+            number = len(durations)
+            # Other threads only append, so these are still the first ones.
+            del pending[:number]
+        if not number:
+            return
+        durations.sort()
+        ends = (0, *[bisect_right(durations, bound) for bound in _BUCKETS], number)
+        self.ends.add_many([end - start for start, end in pairwise(ends)], fsum(durations))
+        self.attempts.inc(number)
 
 
 class PrometheusObserver:
@@ -257,8 +360,9 @@ class PrometheusObserver:
         self._most = count(max_operations, "max_operations")
         self._exemplar = exemplar
         self._pairs: dict[tuple[str, str], tuple[str, str]] = {}
-        self._ends: dict[tuple[str, str | None, str | None, bool, CallOutcome], _Ends] = {}
-        self._attempts: dict[tuple[str, str | None, int | None, str | None], Any] = {}
+        self._ends: dict[_EndKey, _Ends] = {}
+        self._attempts: dict[_AttemptKey, Any] = {}
+        self._successes: dict[tuple[str, str | None, int | None], _Successes] = {}
         registry = client.REGISTRY if registry is None else registry
         metrics = _METRICS.get(registry)
         if metrics is None:
@@ -297,9 +401,31 @@ class PrometheusObserver:
             service, operation, outcome = plan.service.name, operation_of(identity, plan), facts[14]
             duration = (now - identity.started) / 1e9
         error, is_cancelled = ending_of(event)
-        key = (service, operation, error, is_cancelled, outcome)
+        ends = self._ends_of((service, operation, error, is_cancelled, outcome))
+        ends.add(duration, now, event, self._exemplar)
+
+    def read_success(self, facts: CallFacts, /) -> None:
+        """Count a call whose first attempt succeeded, and the attempt."""
+        identity, plan, now = facts[:3]
+        contract = identity.contract
+        operation = plan.operation if contract is None else contract.operation
+        key = (plan.service.name, operation, facts[5])
+        successes = self._successes.get(key) or self._successes_of(key, facts[14])
+        duration = (now - identity.started) / 1e9
+        if successes.ends.takes_exemplar(duration, now):
+            event = late(CallFinished, facts)
+            successes.ends.add(duration, None, event, self._exemplar)
+            successes.attempts.inc()
+        else:
+            successes.add(duration)
+        if self._metrics.is_shared:
+            self._metrics.set_pools(now)
+
+    def _ends_of(self, key: _EndKey) -> _Ends:
+        """Return the two time series of the calls with a service, an operation and an outcome."""
         end_series = self._ends.get(key)
         if end_series is None:
+            service, operation, error, is_cancelled, outcome = key
             pair = self._labels(service, operation or "")
             series = self._metrics.series
             end_series = _Ends(
@@ -310,7 +436,21 @@ class PrometheusObserver:
             )
             if pair[0] is not OTHER:
                 self._ends[key] = end_series
-        end_series.add(duration, now, event, self._exemplar)
+        return end_series
+
+    def _successes_of(
+        self, key: tuple[str, str | None, int | None], outcome: CallOutcome
+    ) -> _Successes:
+        """Return the successful calls of a service, an operation and a status; at first none."""
+        service, operation, status = key
+        if self._labels(service, operation or "")[0] is OTHER:
+            key = (OTHER, OTHER, status)
+        successes = self._successes.get(key)
+        if successes is None:
+            ends = self._ends_of((service, operation, None, False, outcome))
+            attempts = self._attempts_of((service, operation, status, None))
+            successes = self._successes[key] = self._metrics.successes(ends, attempts)
+        return successes
 
     def _attempt_finished(self, event: AttemptFinished) -> None:
         facts: AttemptFacts | None = facts_of(event)
@@ -319,6 +459,12 @@ class PrometheusObserver:
         else:
             identity, plan = facts[:2]
             key = (plan.service.name, operation_of(identity, plan), facts[6], facts[5])
+        self._attempts_of(key).inc()
+        if self._metrics.is_shared:
+            self._metrics.set_pools(None if facts is None else facts[2])
+
+    def _attempts_of(self, key: _AttemptKey) -> Any:
+        """Return the time series of the attempts with a service, operation, status and error."""
         series = self._attempts.get(key)
         if series is None:
             service, operation, status, error = key
@@ -327,9 +473,7 @@ class PrometheusObserver:
             series = self._metrics.series("attempts_total", *labels)
             if pair[0] is not OTHER:
                 self._attempts[key] = series
-        series.inc()
-        if self._metrics.is_shared:
-            self._metrics.set_pools(None if facts is None else facts[2])
+        return series
 
     def _happened(self, event: Event) -> None:
         """Count an event that is not the end of a call."""

@@ -5,14 +5,22 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
-from moorage.adapters.observers._description import fields_of, level_of, place_of
-from moorage.domain.observation.call_events import AttemptFinished, AttemptStarted, CallFinished
+from moorage.adapters.observers._description import DEBUG, INFO, fields_of, level_of, place_of
+from moorage.domain.observation.call_events import (
+    AttemptFinished,
+    AttemptStarted,
+    CallFinished,
+    CallStarted,
+)
 from moorage.domain.observation.events import Event
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _PREFIX: Final = "moorage_"
+
+_SUCCESS: Final = (CallFinished,)
+_SUCCESS_WITH_DETAILS: Final = (CallStarted, AttemptStarted, AttemptFinished, CallFinished)
 
 
 class LoggingObserver:
@@ -31,6 +39,13 @@ class LoggingObserver:
 
     def __init__(self, logger: str | logging.Logger = "moorage") -> None:
         self._logger = logging.getLogger(logger) if isinstance(logger, str) else logger
+
+    def hears_now(self) -> tuple[type[Event], ...]:
+        """Return the events of a successful call for which the logger accepts the level now."""
+        is_enabled = self._logger.isEnabledFor
+        if not is_enabled(INFO):
+            return ()
+        return _SUCCESS_WITH_DETAILS if is_enabled(DEBUG) else _SUCCESS
 
     def __call__(self, event: Event, /) -> None:
         """Write the log record of an event, if the logger accepts its level."""

@@ -245,8 +245,8 @@ async def once(  # noqa: C901, PLR0912, PLR0915 - one attempt, to be read in one
     return result._replace(opened=opened) if opened else result
 
 
-def begin_attempt(core: Core, call: Call) -> None:
-    """Notify the observers that an attempt begins."""
+def begin_attempt(core: Core, call: Call, observers: tuple[object, ...] | None = None) -> None:
+    """Notify all observers, or the given ones, that an attempt begins."""
     method, bytes_out = sizes_of(call.request)
     facts: BeginningFacts = (
         call.identity or call.identify(core),
@@ -258,7 +258,10 @@ def begin_attempt(core: Core, call: Call) -> None:
         bytes_out,
     )
     event = call.beginning = late(AttemptStarted, facts)
-    core.tell(event)
+    if observers is None:
+        core.tell(event)
+    else:
+        core.tell_these(observers, event)
 
 
 def sizes_of(request: Request | None) -> tuple[HttpMethod | None, int | None]:

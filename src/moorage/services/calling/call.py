@@ -9,6 +9,7 @@ from moorage.domain.auth.sent_values import Sent
 from moorage.domain.observation.call_events import CallFinished, operation_of
 from moorage.domain.observation.call_identity import CallOutcome
 from moorage.domain.observation.late_fields import assign_facts, late
+from moorage.domain.observation.success_listeners import NO_LISTENERS
 from moorage.domain.resilience.circuit import Outcome
 from moorage.domain.resilience.classify import is_success
 from moorage.domain.resilience.health import is_internal, may_have_acted
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from moorage.domain.observation.call_events import AttemptStarted, CallFacts
     from moorage.domain.observation.call_identity import CallIdentity, ContractCall
     from moorage.domain.observation.events import Event
+    from moorage.domain.observation.success_listeners import SuccessListeners
     from moorage.domain.resilience.circuit import Permit
     from moorage.domain.resilience.ledger import Ledger
     from moorage.domain.service.operation import HttpOperation
@@ -75,6 +77,7 @@ class Call:
         hurried: True if the remaining time is shorter than the plan's, or the caller asked for
             more.
         http_operation: operation whose request it sends, if it is one.
+        listeners: observers that it has for as long as it goes well.
         open_ended: True if an attempt may use all remaining time, during which it keeps its probe.
         replayable: True if the request can be sent again.
         request: request that it sends, if any.
@@ -114,6 +117,7 @@ class Call:
     keeps_permit = False
     keeps_place = False
     key: str | None = None
+    listeners: SuccessListeners = NO_LISTENERS
     open_ended = False
     outcome = Outcome.GOOD
     parse: Parse | None = None

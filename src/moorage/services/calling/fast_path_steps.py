@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from moorage.domain.http.fingerprint import fingerprint, request_fingerprint
 from moorage.domain.idempotency.claims import AS_USUAL
 from moorage.domain.idempotency.payload import compared_payload, payload_fingerprint
-from moorage.domain.observation.call_events import AttemptFinished, CallFinished
 from moorage.domain.observation.call_identity import CallOutcome, ContractCall
-from moorage.domain.observation.late_fields import new_late, set_facts
 from moorage.domain.resilience.circuit import Outcome
 from moorage.domain.resilience.gate_commands import Report
 from moorage.domain.service.plan import is_repeatable
@@ -28,7 +26,6 @@ if TYPE_CHECKING:
     from moorage.domain.entries.renewal import Held
     from moorage.domain.http.requests import Request, Response
     from moorage.domain.observation.call_events import AttemptFacts, CallFacts
-    from moorage.domain.observation.events import Event
     from moorage.domain.resilience.admission import Admitted
     from moorage.domain.resilience.circuit import Permit
     from moorage.domain.service.plan import Plan
@@ -58,8 +55,12 @@ class FastPathSteps(CallLifecycle):
         core = self.core
         if timeout is None and request_id is None and subject is None:
             call = Call(plan, core.nanoseconds(), plan.span)
-            if not core.observers:
-                return call
+            if core.observers:
+                listeners = call.listeners = core.listeners()
+                # A call that nobody listens to gets its id when somebody needs it.
+                if listeners or key is not None or core.late_id is None:
+                    self._name(call, None, None, key)
+            return call
         else:
             try:
                 span = checked_span(plan, timeout, request_id, subject)
@@ -220,11 +221,11 @@ class FastPathSteps(CallLifecycle):
 
     def attempting(self, call: Call) -> None:
         """Notify the observers that the fast path begins the first attempt of a call."""
-        begin_attempt(self.core, call)
+        begin_attempt(self.core, call, call.listeners.attempt_starts)
 
     def sending(self, call: Call, outgoing: Request) -> Request:
         """Notify the observers of an attempt, and add their tracing headers to the request."""
-        begin_attempt(self.core, call)
+        begin_attempt(self.core, call, call.listeners.attempt_starts)
         traced = self.core.traced
         if traced is None or call.beginning is None:
             return outgoing
@@ -234,20 +235,24 @@ class FastPathSteps(CallLifecycle):
         self, call: Call, request: Request | None = None, response: Response | None = None
     ) -> None:
         """Notify the observers that the first attempt succeeded on the fast path."""
-        core, plan, status = self.core, call.plan, call.status
+        core, plan, status, listeners = self.core, call.plan, call.status, call.listeners
+        call.ended = True
+        if not listeners:
+            return
         identity = call.identity or call.identify(core)
         now = core.nanoseconds()
-        call.ended = True
-        attempt: Event | None = None
-        method = None if request is None else request.method
-        if core.hears_attempts:
+        method = traceparent = None
+        if request is not None:
+            method, traceparent = request.method, request.headers.get("traceparent")
+        of_attempt: AttemptFacts | None = None
+        if listeners.attempts:
             bytes_out = bytes_in = None
             if request is not None and response is not None:
                 _, bytes_out = sizes_of(request)
                 bytes_in = len(response.body)
             took = now - (call.attempt_started or call.started)
             # The fields are written out, because unpacking parts into a tuple first makes a list.
-            of_attempt: AttemptFacts = (
+            of_attempt = (
                 identity,
                 plan,
                 now,
@@ -263,12 +268,6 @@ class FastPathSteps(CallLifecycle):
                 _OUTCOME_DONE,
                 None,
             )
-            attempt = new_late(AttemptFinished)
-            set_facts(attempt, of_attempt)
-        if not core.hears_ends:
-            if attempt is not None:
-                core.tell(attempt)
-            return
         of_call: CallFacts = (
             identity,
             plan,
@@ -287,14 +286,9 @@ class FastPathSteps(CallLifecycle):
             _OUTCOME_DONE,
             None,
             method,
-            None if request is None else request.headers.get("traceparent"),
+            traceparent,
         )
-        end = new_late(CallFinished)
-        set_facts(end, of_call)
-        if attempt is None:
-            core.tell(end)
-        else:
-            core.tell(attempt, end)
+        core.tell_success(listeners, of_call, of_attempt)
 
     def hand_back(self, plan: Plan, grants: list[Admitted]) -> None:
         """Give back the rate-limit grants of a fast-path call interrupted before sending."""

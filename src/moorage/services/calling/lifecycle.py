@@ -134,22 +134,29 @@ class CallLifecycle(ManualOperations):
         key: object = None,
     ) -> None:
         """Give a call its id, and notify the observers that it started."""
-        core = self.core
         if subject is not None:
             call.subject = subject
-        if core.observers or request_id is not None:
-            started_at = core.utc() if began is None else core.moment(began)
-            if request_id is None and core.late_id is not None:
-                identity = CallIdentity(call.started, started_at, core.late_id)
-            else:
-                identity = core.identity(call.started, started_at, request_id)
-            call.identity = identity
-            if key is not None or call.contract is not None:
-                call.describe(identity, key)
-            if core.hears_starts:
-                event = new_late(CallStarted)
-                set_facts(event, (identity, call.plan, call.started))
-                core.tell(event)
+        if self.core.observers:
+            call.listeners = self.core.listeners()
+        if self.core.observers or request_id is not None:
+            self._name(call, began, request_id, key)
+
+    def _name(self, call: Call, began: int | None, request_id: str | None, key: object) -> None:
+        """Give a call its id, and notify its listeners that it started."""
+        core = self.core
+        started_at = core.utc() if began is None else core.moment(began)
+        if request_id is None and core.late_id is not None:
+            identity = CallIdentity(call.started, started_at, core.late_id)
+        else:
+            identity = core.identity(call.started, started_at, request_id)
+        call.identity = identity
+        if key is not None or call.contract is not None:
+            call.describe(identity, key)
+        starts = call.listeners.starts
+        if starts:
+            event = new_late(CallStarted)
+            set_facts(event, (identity, call.plan, call.started))
+            core.tell_these(starts, event)
 
     async def _finish(self, call: Call, once: Once | None, step: AttemptStep) -> Ending:
         """Run the attempts of a call, protected by its key, and notify the observers of its end."""

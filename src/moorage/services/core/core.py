@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 import attrs
 
 from moorage.domain.observation.call_identity import CallIdentity
+from moorage.domain.observation.success_listeners import NO_LISTENERS, SuccessListeners
 from moorage.domain.service.plan import AFTERWARDS
 from moorage.services.core.digests import DigestChallenges
 from moorage.services.core.nonces import Nonces
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from moorage.domain.auth.sent_values import Learner
     from moorage.domain.connectors.pool_statistics import PoolSource
     from moorage.domain.http.requests import Request, Response, Timeouts
-    from moorage.domain.observation.call_events import AttemptStarted
+    from moorage.domain.observation.call_events import AttemptFacts, AttemptStarted, CallFacts
     from moorage.domain.observation.events import Event
     from moorage.domain.pipelines.settings import ObservedPipeline
     from moorage.domain.state.commands import Command
@@ -45,8 +46,13 @@ def seconds_left(core: Core, until: int) -> float:
     return max(AFTERWARDS, (until - core.nanoseconds()) / 1e9)
 
 
-def _tell_nobody(event: Event, then: Event | None = None, /) -> None:
+def _tell_nobody(*_: object) -> None:
     """Ignore an event; used if the manager has no observers."""
+
+
+def _no_listeners() -> SuccessListeners:
+    """Return no listeners; used if the manager has no observers."""
+    return NO_LISTENERS
 
 
 def _ignore_pools(pools: PoolSource, /) -> None:
@@ -80,9 +86,11 @@ class Core:
     claims from expiring. `waiters` are the callers of this process that wait for a limit. `learn`
     receives the credential of each attempt, if the HTTP client logs what it sends. `reporter` names
     the process, anew in a forked child. `observers` is true if there are any, and `tell` passes an
-    event to them, and another one after it; `hears_starts`, `hears_attempts` and `hears_ends` are
-    true if some observer wants `CallStarted`, or a success's `AttemptFinished` or `CallFinished`,
-    and `hears_attempt_starts` if one wants `AttemptStarted`. `traced` adds the headers of tracing
+    event to them; `hears_starts`, `hears_attempts` and `hears_ends` are true if some observer may
+    want `CallStarted`, or a success's `AttemptFinished` or `CallFinished`, and
+    `hears_attempt_starts` if one may want `AttemptStarted`. `listeners` returns those that a call
+    has that starts now, for as long as it goes well; `tell_these` passes an event to some observers
+    and `tell_success` the end of a call, and of its only attempt, to its listeners. `traced` adds the headers of tracing
     observers to a request whose attempt begins, and `trace_headers` returns them for an operation;
     both are None if there are no such observers. `watch_pools` gives the observers of connection
     pools a source of their numbers, and `watch_pipeline` those of pipelines another pipeline.
@@ -123,7 +131,10 @@ class Core:
     fraction: Callable[[], float]
     token: Callable[[], int]
     observers: object = None
-    tell: Callable[..., None] = _tell_nobody
+    tell: Callable[[Event], None] = _tell_nobody
+    tell_these: Callable[[Any, Event], None] = _tell_nobody
+    tell_success: Callable[[SuccessListeners, CallFacts, AttemptFacts | None], None] = _tell_nobody
+    listeners: Callable[[], SuccessListeners] = _no_listeners
     traced: Callable[[Request, AttemptStarted], Request] | None = None
     trace_headers: Callable[[AttemptStarted], tuple[tuple[str, str], ...]] | None = None
     watch_pools: Callable[[PoolSource], None] = _ignore_pools

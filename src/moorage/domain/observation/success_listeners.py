@@ -1,0 +1,40 @@
+"""The observers of one call, for as long as it goes well."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from moorage.domain.observation.call_events import CallFacts
+
+ReadSuccess: TypeAlias = "Callable[[CallFacts], object]"
+"""Reads the facts of a call whose first attempt succeeded, in place of the events of its end."""
+
+
+@attrs.frozen(eq=False)
+class SuccessListeners:
+    """The observers of a call, by the events that they receive if its first attempt succeeds.
+
+    Attributes:
+        starts: the observers of `CallStarted`.
+        attempt_starts: the observers of `AttemptStarted`.
+        attempts: the observers of `AttemptFinished`.
+        ends: the observers of `CallFinished`, each with the function that reads the facts of the
+            call in place of both events, or None.
+    """
+
+    starts: tuple[Any, ...]
+    attempt_starts: tuple[Any, ...]
+    attempts: tuple[Any, ...]
+    ends: tuple[tuple[Any, ReadSuccess | None], ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.starts or self.attempt_starts or self.attempts or self.ends)
+
+
+NO_LISTENERS = SuccessListeners((), (), (), ())
+"""The listeners of a call that nobody observes while it goes well."""
