@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from random import Random
 from typing import Final
 
@@ -41,13 +41,15 @@ class UlidIds:
     parent.
     """
 
-    __slots__ = ("_encode", "_time")
+    __slots__ = ("__weakref__", "_encode", "_ready", "_time")
 
     def __init__(self) -> None:
         from ulid import ULID  # noqa: PLC0415 - costs milliseconds to load
 
         self._encode = ULID.from_bytes
         self._time = (-1, "")
+        self._ready: list[str] = []
+        in_child(self, UlidIds._forget)
 
     def new(self) -> str:
         """Return an id for a past time, which sorts among the ids of that time."""
@@ -55,7 +57,9 @@ class UlidIds:
 
     def at(self, moment: datetime) -> str:
         """Return an id for a moment in the past, which sorts among the ids of that moment."""
-        return self._id_at(max(0, (moment - _EPOCH) // _MILLISECOND))
+        since = moment - _EPOCH
+        milliseconds = (since.days * 86_400 + since.seconds) * 1_000 + since.microseconds // 1_000
+        return self._id_at(max(0, milliseconds))
 
     def _id_at(self, milliseconds: int) -> str:
         # Many ids share their millisecond, and another thread replaces this pair as a whole.
@@ -63,13 +67,23 @@ class UlidIds:
         if known_milliseconds != milliseconds:
             letters = str(self._encode(milliseconds.to_bytes(6, "big") + bytes(10)))[:10]
             self._time = (milliseconds, letters)
-        # Each letter stands for five bits, and the other three of its byte are dropped.
-        return letters + os.urandom(16).translate(_LETTER_OF_BYTE).decode("ascii")
+        try:
+            return letters + self._ready.pop()
+        except IndexError:
+            # Each letter stands for five bits, and the other three of its byte are dropped.
+            ready = os.urandom(16 * _IDS).translate(_LETTER_OF_BYTE).decode("ascii")
+            self._ready += [ready[start : start + 16] for start in range(16, 16 * _IDS, 16)]
+            return letters + ready[:16]
 
+    def _forget(self) -> None:
+        self._ready = []
+
+
+_IDS: Final = 64
+"""The number of ids whose random letters are read from the operating system together."""
 
 _ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 """The letters of Crockford's Base32."""
 
 _LETTER_OF_BYTE: Final = bytes(ord(_ALPHABET[byte & 31]) for byte in range(256))
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND: Final = timedelta(milliseconds=1)

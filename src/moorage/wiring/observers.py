@@ -437,8 +437,8 @@ def _current_trace() -> str | None:
     """Return the id of the current OpenTelemetry trace; empty without one."""
     # Never imported here: a caller that has a trace has imported it.
     trace: Any = sys.modules.get("opentelemetry.trace")
-    current_context = getattr(sys.modules.get("opentelemetry.context"), "get_current", None)
-    if trace is None or current_context is None or not (found_context := current_context()):
+    contexts: Any = sys.modules.get("opentelemetry.context")
+    if trace is None or contexts is None or not (found_context := contexts.get_current()):
         return None
     context = trace.get_current_span(found_context).get_span_context()
     return None if context is None or not context.is_valid else f"{context.trace_id:032x}"

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from itertools import chain
 from math import isfinite
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import attrs
 
-from moorage.adapters.tables._table import micros, moment
+from moorage.adapters.tables._table import EPOCH, micros, moment
 from moorage.domain.observation.call_content import LONGEST_CONTENT
-from moorage.domain.observation.call_events import LONGEST_MESSAGE
+from moorage.domain.observation.call_events import LONGEST_MESSAGE, trace_of
 from moorage.domain.observation.integration_log import (
     CONTENT_FIELDS,
     IntegrationLog,
     IntegrationStatus,
     field_values,
 )
+from moorage.domain.observation.late_fields import facts_of
 from moorage.domain.values.text import column_text
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from moorage.adapters.tables._table import Value
+    from moorage.domain.observation.call_events import CalledPlan, CallFacts
 
 COLUMNS: Final = tuple(attrs.fields_dict(IntegrationLog))
 NOT_NULL: Final = frozenset({"id", "service", "status", "started_at", "duration", "attempts"})
@@ -37,6 +41,23 @@ _TEXT_LENGTHS: Final = {
     "error_message": LONGEST_MESSAGE + 1,
     **dict.fromkeys(CONTENT_FIELDS, LONGEST_CONTENT),
 }
+
+MOST_PARAMETERS: Final = 999
+"""The number of parameters that a statement may have in every release of SQLite."""
+
+_MOST_ROWS: Final = 128
+
+_GROUPS: Final = (
+    ("operation", "tenant"),
+    ("http_status", "method", "route"),
+    ("error", "error_message", "vendor_code"),
+    ("idempotency_key", "region", "subject", "vendor", "account", "trace_id"),
+    CONTENT_FIELDS,
+)
+"""The optional columns, those together that most calls have or lack together."""
+
+_OPTIONAL: Final = frozenset(chain.from_iterable(_GROUPS))
+_SUCCESS: Final = IntegrationStatus.SUCCESS.value
 
 Encoder: TypeAlias = "tuple[int, Callable[[Any], Value], bool]"
 """The position of a field in an entry, what converts its value, and whether it may be None."""
@@ -52,13 +73,25 @@ def encoders(columns: Iterable[str]) -> tuple[Encoder, ...]:
     return tuple((COLUMNS.index(name), _ENCODERS[name], name not in NOT_NULL) for name in columns)
 
 
-def row_of(entry: IntegrationLog, encoders: Iterable[Encoder]) -> list[Value]:
+def row_of(
+    entry: IntegrationLog, encoders: Iterable[Encoder], *, complete: bool = False
+) -> Sequence[Value]:
     """Return the values of a log entry in the order of the table's columns.
+
+    Args:
+        entry: the log entry.
+        encoders: the encoders of the table's columns.
+        complete: whether the columns are `COLUMNS`.
 
     Raises:
         InvalidData: no database can store them.
     """
     try:
+        if complete:
+            facts: CallFacts | None = facts_of(entry)
+            row = None if facts is None else _success_row(facts)
+            if row is not None:
+                return row
         values = field_values(entry)
         return [
             None if (value := values[position]) is None and is_nullable else encode(value)
@@ -72,12 +105,111 @@ def row_of(entry: IntegrationLog, encoders: Iterable[Encoder]) -> list[Value]:
         ) from None
 
 
+def _success_row(facts: CallFacts) -> tuple[Value, ...] | None:
+    """Return the row of a plain success from the facts of its call, without its entry's fields.
+
+    For any other call it is None. Most entries are successes, so this saves most of the work.
+    """
+    (identity, plan, now, attempts, error, http_status, vendor_code, key, *flags, subject) = facts[:14]
+    if error is not None or vendor_code is not None or True in flags:
+        return None
+    if identity.content is not None:
+        return None
+    service, operation, tenant, region, route = _texts_of(plan)
+    contract, vendor, account = identity.contract, None, None
+    if contract is not None:
+        operation, vendor = _text(contract.operation), _text(contract.vendor)
+        account = _text(contract.account)
+    key, method, traceparent = identity.idempotency_key or key, facts[16], facts[17]
+    trace_id = identity.trace_id if traceparent is None else trace_of(identity, traceparent)
+    since = identity.started_at - EPOCH
+    return (
+        column_text(identity.request_id, TEXT_LENGTH),
+        service,
+        _SUCCESS,
+        (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds,
+        (now - identity.started) / 1e9,
+        attempts,
+        operation,
+        tenant,
+        None,
+        None if http_status is None else _number(http_status),
+        None,
+        None if key is None else column_text(key, TEXT_LENGTH),
+        region,
+        None if subject is None else column_text(subject, TEXT_LENGTH),
+        vendor,
+        account,
+        None if trace_id is None else column_text(trace_id, TEXT_LENGTH),
+        None if method is None else method.value,
+        route,
+        None,
+        None,
+        None,
+    )
+
+
+@attrs.frozen
+class InsertedRows:
+    """Rows that one statement inserts.
+
+    Attributes:
+        columns: the columns that have a value in some of them.
+        values: the values of these columns, row by row.
+        count: the number of rows.
+    """
+
+    columns: tuple[str, ...]
+    values: tuple[Value, ...]
+    count: int
+
+
+def insertions(
+    columns: Sequence[str], rows: Sequence[Sequence[Value]]
+) -> Iterator[InsertedRows]:
+    """Split rows into those that one statement inserts each, in their order.
+
+    Columns that are NULL in all of them are left out, group by group: a statement is prepared for
+    each choice of columns and for each number of rows, so there are few choices, and the numbers
+    are powers of two.
+    """
+    start = 0
+    while chunk := rows[start : start + _MOST_ROWS]:
+        values = list(zip(*chunk, strict=True))
+        filled = {
+            name
+            for name, column in zip(columns, values, strict=True)
+            if name in _OPTIONAL and column.count(None) < len(column)
+        }
+        left_out = {name for group in _GROUPS if filled.isdisjoint(group) for name in group}
+        chosen = [position for position, name in enumerate(columns) if name not in left_out]
+        names = tuple(columns[position] for position in chosen)
+        most_rows = MOST_PARAMETERS // len(names)
+        size = 1 << min(most_rows, len(chunk)).bit_length() - 1
+        chosen_rows = zip(*(values[position][:size] for position in chosen), strict=True)
+        yield InsertedRows(names, tuple(chain.from_iterable(chosen_rows)), size)
+        start += size
+
+
 def entry_of_row(row: Mapping[str, Any]) -> IntegrationLog:
     """Return the log entry that a row stores."""
     fields = {name: value for name, value in row.items() if name != "number"}
     fields["status"] = IntegrationStatus(fields["status"])
     fields["started_at"] = moment(fields["started_at"])
     return IntegrationLog(**fields)
+
+
+@lru_cache(maxsize=1_000)
+def _text(text: str) -> str:
+    """Return a text that many entries share in the form for a column."""
+    return column_text(text, TEXT_LENGTH)
+
+
+@lru_cache(maxsize=1_000)
+def _texts_of(plan: CalledPlan) -> tuple[Any, ...]:
+    """Return the service, operation, tenant, region and route of a plan in the form for columns."""
+    texts = (plan.service.name, plan.operation, plan.tenant, plan.region, plan.route)
+    return tuple(None if text is None else column_text(text, TEXT_LENGTH) for text in texts)
 
 
 def _number(value: Any) -> int:

@@ -6,6 +6,7 @@ Every statement has `?` as the placeholder of its values, which is replaced by t
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 import attrs
@@ -19,6 +20,7 @@ from moorage.adapters.logs._rows import (
     TEXT_LENGTH,
     encoders,
     entry_of_row,
+    insertions,
     row_of,
     text_length,
 )
@@ -37,7 +39,7 @@ from moorage.domain.values.text import column_text
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
 
     from moorage.adapters.tables._table import Execute, Value
@@ -46,20 +48,19 @@ if TYPE_CHECKING:
 _REMOVAL_BATCH: Final = 1_000
 """The number of rows that one transaction deletes, so that others do not wait long for it."""
 
-_INSERT_BATCH: Final = 32
-"""The number of rows that one statement inserts at most; all their values are its parameters."""
-
 _WILDCARD: Final = re.compile("[%_!]")
 _CONTAINS: Final = "lower({}) LIKE lower(?) ESCAPE '!'"
+
+_NO_SUCCESS: Final = f"status <> '{IntegrationStatus.SUCCESS.value}'"
 
 _INDEXES: Final = (
     Index("time", "started_at, number"),
     Index("service", "service, started_at, number"),
-    Index("tenant", "tenant, started_at, number"),
-    Index("status", "status, started_at, number"),
+    Index("status", "status, started_at, number", f" WHERE {_NO_SUCCESS}"),
     *(
         Index(name, f"{column}, started_at, number", f" WHERE {column} IS NOT NULL")
         for name, column in (
+            ("tenant", "tenant"),
             ("operation", "operation"),
             ("vendor", "vendor"),
             ("subject_time", "subject"),
@@ -69,7 +70,10 @@ _INDEXES: Final = (
     ),
     Index("entry_time", "id, started_at, number"),
 )
-"""Each has the order of pages, so that no page is sorted or scans the table."""
+"""Each has the order of pages, so that no page is sorted or scans the table.
+
+Most calls succeed, and many have no tenant: an index leaves out the values that most entries have.
+"""
 
 
 @attrs.frozen(slots=False)
@@ -88,10 +92,9 @@ class LogSql:
     table: str
     columns: tuple[str, ...] = COLUMNS
 
-    def insert(self, count: int) -> str:
-        """Return the statement that inserts this number of rows."""
-        row, names = f"({', '.join('?' * len(self.columns))})", ", ".join(self.columns)
-        return f"INSERT INTO {self.table} ({names}) VALUES {', '.join([row] * count)}"  # noqa: S608 - quoted names; values are parameters
+    def insert(self, columns: tuple[str, ...], count: int) -> str:
+        """Return the statement that inserts this number of rows, with values for some columns."""
+        return _insert(self.table, columns, count)
 
     def find(self, where: Sequence[str]) -> str:
         """Return the SQL query for matching rows, newest first."""
@@ -145,6 +148,12 @@ def _column_kind(name: str) -> str:
     return f"{kind} NOT NULL" if name in NOT_NULL else kind
 
 
+@cache
+def _insert(table: str, columns: tuple[str, ...], count: int) -> str:
+    row, names = f"({', '.join('?' * len(columns))})", ", ".join(columns)
+    return f"INSERT INTO {table} ({names}) VALUES {', '.join([row] * count)}"  # noqa: S608 - quoted names; values are parameters
+
+
 class LogTable:
     """The operations on the table of an integration log.
 
@@ -162,12 +171,11 @@ class LogTable:
         Raises:
             InvalidData: an entry has values that no database can store; no entry is stored.
         """
+        sql, is_complete = self._sql, self._sql.columns == COLUMNS
+        rows = [row_of(entry, self._encoders, complete=is_complete) for entry in entries]
         statements = [
-            (
-                self._sql.insert(len(batch)),
-                [value for entry in batch for value in row_of(entry, self._encoders)],
-            )
-            for batch in _insert_batches(entries)
+            (sql.insert(inserted.columns, inserted.count), inserted.values)
+            for inserted in insertions(sql.columns, rows)
         ]
         await execute(*statements, writes=True)
 
@@ -239,7 +247,7 @@ class _Rows:
             # SQLite, which has no statistics, might take the index of another field.
             window_conditions = _conditions_of(window)[0]
             conditions = [
-                f"+{condition}"
+                f"+({condition})"
                 if condition.endswith(" = ?") and condition not in window_conditions
                 else condition
                 for condition in conditions
@@ -251,18 +259,6 @@ class _Rows:
         return conditions, values
 
 
-def _insert_batches(entries: Sequence[IntegrationLog]) -> Iterator[Sequence[IntegrationLog]]:
-    """Split entries into batches whose sizes are powers of two.
-
-    A database prepares a statement for each size, so there are few.
-    """
-    start = 0
-    while rest := len(entries) - start:
-        size = min(_INSERT_BATCH, 1 << rest.bit_length() - 1)
-        yield entries[start : start + size]
-        start += size
-
-
 def _conditions_of(query: LogQuery) -> tuple[list[str], list[Value]]:
     """Return the conditions of a query as SQL, and the values for their placeholders."""
     conditions: list[tuple[str, Value]] = [
@@ -271,7 +267,9 @@ def _conditions_of(query: LogQuery) -> tuple[list[str], list[Value]]:
         if (value := getattr(query, name)) is not None
     ]
     if query.status is not None:
-        conditions.append(("status = ?", query.status.value))
+        is_success = query.status is IntegrationStatus.SUCCESS
+        condition = "status = ?" if is_success else f"{_NO_SUCCESS} AND status = ?"
+        conditions.append((condition, query.status.value))
     for condition, time in (("started_at >= ?", query.since), ("started_at < ?", query.until)):
         if time is not None:
             conditions.append((condition, micros(time)))

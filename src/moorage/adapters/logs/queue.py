@@ -107,7 +107,8 @@ class LogQueue:
     def write(self, entry: IntegrationLog, /) -> None:
         """Queue a log entry; if the queue is full, drop and count the oldest entries."""
         size = size_of_texts(entry)
-        if size or len(self._waiting) >= self._max_waiting:
+        waiting = self._waiting
+        if size or len(waiting) >= self._max_waiting:
             with self._locked():
                 reason_of_loss = self._make_room(size)
                 self._waiting.append((entry, size))
@@ -115,7 +116,7 @@ class LogQueue:
             if reason_of_loss is not None:
                 self._warn_of_loss(reason_of_loss)
         else:
-            self._waiting.append((entry, 0))
+            waiting.append((entry, 0))
         if not self._listed:
             self._listed = True
             _queues.add(self)
@@ -219,10 +220,14 @@ class LogQueue:
         """Take the oldest log entries; they occupy the queue until they are stored."""
         batch: list[_Item] = []
         batch_bytes = 0
+        waiting = self._waiting
         with self._locked():
-            while self._waiting and len(batch) < limit and batch_bytes < _BATCH_BYTES:
-                batch.append(self._waiting.popleft())
-                batch_bytes += batch[-1][1]
+            for _ in range(min(limit, len(waiting))):
+                item = waiting.popleft()
+                batch.append(item)
+                batch_bytes += item[1]
+                if batch_bytes >= _BATCH_BYTES:
+                    break
         return batch
 
     def _put_back(self, batch: Sequence[_Item]) -> None:

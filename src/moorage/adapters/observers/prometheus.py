@@ -234,15 +234,18 @@ class _Ends:
     Args:
         durations: the histogram's series.
         outcomes: the counter's series.
+
+    Attributes:
+        exemplars: the local time of the latest exemplar of each bucket.
     """
 
-    __slots__ = ("_exemplars", "_inc", "_observe", "_observe_many")
+    __slots__ = ("_inc", "_observe", "_observe_many", "exemplars")
 
     def __init__(self, durations: Any, outcomes: Any) -> None:
         self._observe = durations.observe
         self._observe_many = durations.observe_many
         self._inc = outcomes.inc
-        self._exemplars: list[int | None] = [None] * (len(_BUCKETS) + 1)
+        self.exemplars: list[int | None] = [None] * (len(_BUCKETS) + 1)
 
     def add(
         self,
@@ -252,20 +255,19 @@ class _Ends:
         exemplar: Callable[[Event], Mapping[str, str] | None],
     ) -> None:
         """Count a call that ended at `now`, a time of the local clock or None."""
-        self._inc()
-        if now is not None and not self.takes_exemplar(duration, now):
-            self._observe(duration)
-        else:
-            self._observe(duration, exemplar(event))
+        if now is not None:
+            bucket = bisect_left(_BUCKETS, duration)
+            exemplar_time = self.exemplars[bucket]
+            if exemplar_time is not None and 0 <= now - exemplar_time < _EXEMPLAR_INTERVAL:
+                self.count(duration, None)
+                return
+            self.exemplars[bucket] = now
+        self.count(duration, exemplar(event))
 
-    def takes_exemplar(self, duration: float, now: int) -> bool:
-        """Return whether a call is to be counted with an exemplar: one a second for each bucket."""
-        bucket = bisect_left(_BUCKETS, duration)
-        exemplar_time = self._exemplars[bucket]
-        if exemplar_time is not None and 0 <= now - exemplar_time < _EXEMPLAR_INTERVAL:
-            return False
-        self._exemplars[bucket] = now
-        return True
+    def count(self, duration: float, exemplar: Mapping[str, str] | None) -> None:
+        """Count a call, with its exemplar if it has one."""
+        self._inc()
+        self._observe(duration, exemplar)
 
     def add_many(self, counts: Sequence[int], total: float) -> None:
         """Count several calls: how many per bucket, and the sum of their durations."""
@@ -285,21 +287,33 @@ class _Successes:
         most: the number of calls that wait at most.
     """
 
-    __slots__ = ("_lock", "_most", "_pending", "attempts", "ends")
+    __slots__ = ("_attempts", "_ends", "_lock", "_most", "_pending")
 
     def __init__(self, ends: _Ends, attempts: Any, most: int) -> None:
-        self.ends = ends
-        self.attempts = attempts
+        self._ends = ends
+        self._attempts = attempts
         self._most = most
         self._lock = Lock()
         self._pending: list[float] = []
 
-    def add(self, duration: float) -> None:
-        """Count a call later."""
+    def add(self, duration: float, now: int) -> bool:
+        """Count a call later; return False if it has to be counted with an exemplar."""
+        exemplars = self._ends.exemplars
+        bucket = bisect_left(_BUCKETS, duration)
+        exemplar_time = exemplars[bucket]
+        if exemplar_time is None or not 0 <= now - exemplar_time < _EXEMPLAR_INTERVAL:
+            exemplars[bucket] = now
+            return False
         pending = self._pending
         pending.append(duration)
         if len(pending) >= self._most:
             self.fold()
+        return True
+
+    def add_with_exemplar(self, duration: float, exemplar: Mapping[str, str] | None) -> None:
+        """Count a call now, with its exemplar."""
+        self._ends.count(duration, exemplar)
+        self._attempts.inc()
 
     def fold(self) -> None:
         """Add the waiting calls to the metrics."""
@@ -313,8 +327,8 @@ class _Successes:
             return
         durations.sort()
         ends = (0, *[bisect_right(durations, bound) for bound in _BUCKETS], number)
-        self.ends.add_many([end - start for start, end in pairwise(ends)], fsum(durations))
-        self.attempts.inc(number)
+        self._ends.add_many([end - start for start, end in pairwise(ends)], fsum(durations))
+        self._attempts.inc(number)
 
 
 class PrometheusObserver:
@@ -412,12 +426,9 @@ class PrometheusObserver:
         key = (plan.service.name, operation, facts[5])
         successes = self._successes.get(key) or self._successes_of(key, facts[14])
         duration = (now - identity.started) / 1e9
-        if successes.ends.takes_exemplar(duration, now):
+        if not successes.add(duration, now):
             event = late(CallFinished, facts)
-            successes.ends.add(duration, None, event, self._exemplar)
-            successes.attempts.inc()
-        else:
-            successes.add(duration)
+            successes.add_with_exemplar(duration, self._exemplar(event))
         if self._metrics.is_shared:
             self._metrics.set_pools(now)
 

@@ -33,7 +33,7 @@ Value: TypeAlias = "int | float | str | bytes | None"
 Statement: TypeAlias = "tuple[str, Sequence[Value]]"
 """A statement with the placeholder `?` for its values, and the values."""
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 
@@ -258,12 +258,12 @@ class EntryTable(Generic[E]):
 
 def micros(time: datetime) -> int:
     """Return a time as microseconds since the Unix epoch."""
-    return (time - _EPOCH) // _MICROSECOND
+    return (time - EPOCH) // _MICROSECOND
 
 
 def moment(number: int) -> datetime:
     """Return the time that is this number of microseconds after the Unix epoch."""
-    return _EPOCH + int(number) * _MICROSECOND
+    return EPOCH + int(number) * _MICROSECOND
 
 
 def _row(entry: Entry) -> dict[str, Any]:

@@ -13,7 +13,11 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import attrs
 
-from moorage.domain.observation.integration_log import EQUAL_FIELDS, LogPage
+from moorage.domain.observation.integration_log import (
+    EQUAL_FIELDS,
+    IntegrationStatus,
+    LogPage,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,7 +29,10 @@ INDEXED_FIELDS: Final = (
     *("id", "idempotency_key", "trace_id", "subject", "tenant", "operation", "service", "vendor"),
     "status",
 )
-"""The indexed fields of log entries, those with the rarest values first."""
+"""The indexed fields of log entries, those with the rarest values first.
+
+The index of `status` has no successes, because most entries are some.
+"""
 
 _FIRST_PART: Final = 50
 """The divisor of a page's limit for its first read, as most pages are full after few entries."""
@@ -33,7 +40,10 @@ _FIRST_PART: Final = 50
 
 def window_of(query: LogQuery) -> LogQuery:
     """Return the query with only those conditions that one database index can answer."""
-    lead_field = next((name for name in INDEXED_FIELDS if getattr(query, name) is not None), None)
+    unindexed = (None, IntegrationStatus.SUCCESS)
+    lead_field = next(
+        (name for name in INDEXED_FIELDS if getattr(query, name) not in unindexed), None
+    )
     cleared_fields: dict[str, Any] = dict.fromkeys({*EQUAL_FIELDS, "status", "text"} - {lead_field})
     return attrs.evolve(query, **cleared_fields)
 
