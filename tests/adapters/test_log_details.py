@@ -209,10 +209,10 @@ def test_older_table_is_extended_where_it_may_be_created(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize(
-    "number, sizes", [(1, [1]), (7, [4, 2, 1]), (32, [32]), (75, [32, 32, 8, 2, 1])]
+    "number, sizes", [(1, [1]), (7, [4, 2, 1]), (128, [128]), (203, [128, 64, 8, 2, 1])]
 )
 def test_entries_are_inserted_by_few_different_statements(number: int, sizes: list[int]) -> None:
-    """Log entries are inserted in order by statements of 32 rows, and of fewer for the rest."""
+    """Log entries are inserted in order by statements of 128 rows, and of fewer for the rest."""
     sql = LogSql("sqlite", "moorage_log", '"moorage_log"', ("id", "attempts"))
     statements: list[tuple[str, Any]] = []
 
@@ -226,6 +226,89 @@ def test_entries_are_inserted_by_few_different_statements(number: int, sizes: li
     assert [
         value for item in range(number) for value in (entry(item).id, entry(item).attempts)
     ] == [value for _, values in statements for value in values]
+
+
+def log_rows(log: SqliteIntegrationLogger, path: Path) -> list[tuple[object, ...]]:
+    """Return the rows of a log's table, without their numbers, after a flush."""
+    log.flush()
+    with closing(sqlite3.connect(path)) as connection:
+        names = ", ".join(COLUMNS)
+        return connection.execute(f"SELECT {names} FROM moorage_log ORDER BY number").fetchall()
+
+
+@pytest.mark.parametrize("tenant", [None, "acme"])
+def test_success_is_stored_as_its_entry_has_it(tenant: str | None, tmp_path: Path) -> None:
+    """A success's row, made from the facts of the call, equals that of its complete entry."""
+    log = SqliteIntegrationLogger(tmp_path / "log.db", create=True, threads=False)
+    other_log = SqliteIntegrationLogger(tmp_path / "other.db", create=True, threads=False)
+    memory_log = MemoryIntegrationLogger()
+
+    class Both:
+        def write(self, entry: IntegrationLog, /) -> None:
+            log.write(entry)
+            memory_log.write(entry)
+
+    service = Service(
+        "v", base_url="https://v.example", endpoints=[Endpoint("item", path="/items/{id}")]
+    )
+    answers = [Response(200), Response(201), Response(400), Response(200)]
+    headers = {"traceparent": PARENT}
+    with ConnectorManager(
+        [service],
+        http=ScriptedHttpClient(FakeVendor(answers)),
+        log=Both(),  # type: ignore[arg-type]  # only writes
+    ) as manager:
+        for _ in range(2):  # the second call takes the fast path
+            manager.run("v", lambda: None, tenant=tenant, subject="ä" * 300, request_id="order")
+            manager.run("v", lambda: None, tenant=tenant, idempotency_key=f"key-{tenant}")
+        manager.call("v", Request.get("/items/7", headers=headers), tenant=tenant)
+        manager.call("v", Request.get("/items/8"), tenant=tenant)
+        with pytest.raises(VendorRejected):
+            manager.call("v", Request.get("/stock"), tenant=tenant)
+        manager.call("v", Request.post("/items/9"), tenant=tenant)
+    for item in reversed(memory_log.find(LogQuery()).items):
+        other_log.write(attrs.evolve(item))
+
+    stored_rows = log_rows(log, tmp_path / "log.db")
+    assert 8 == len(stored_rows)
+    assert log_rows(other_log, tmp_path / "other.db") == stored_rows
+
+
+@pytest.mark.parametrize("status", [IntegrationStatus.SUCCESS, IntegrationStatus.FAILED])
+def test_file_with_an_index_of_every_status_is_read_and_written(
+    status: IntegrationStatus, tmp_path: Path
+) -> None:
+    """A SQLite log whose index of the status has successes too, of an earlier release, works."""
+    path = tmp_path / "log.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(SqliteIntegrationLogger.ddl())
+        connection.execute("DROP INDEX moorage_log_status")
+        connection.execute(
+            "CREATE INDEX moorage_log_status ON moorage_log (status, started_at, number)"
+        )
+    log = SqliteIntegrationLogger(path, threads=False)
+    log.migrate()
+    items = [attrs.evolve(entry(number), status=status) for number in range(3)]
+    for item in items:
+        log.write(item)
+    log.write(attrs.evolve(entry(9), status=IntegrationStatus.TIMEOUT))
+
+    assert items[::-1] == list(log.find(LogQuery(status=status)).items)
+
+
+def test_pages_of_successes_end_at_the_scan_limit(tmp_path: Path) -> None:
+    """Successes have no index of their own, so a page of them looks through a limited number."""
+    log = SqliteIntegrationLogger(tmp_path / "log.db", create=True, threads=False)
+    log.write(attrs.evolve(entry(0), status=IntegrationStatus.SUCCESS))
+    for number in range(1, 10):
+        log.write(attrs.evolve(entry(number), status=IntegrationStatus.FAILED))
+    query = LogQuery(status=IntegrationStatus.SUCCESS, scan_limit=5)
+
+    page = log.find(query)
+    last_page = log.find(attrs.evolve(query, after=page.next))
+
+    assert (0, 5) == (len(page.items), page.scanned)
+    assert [entry(0).id] == [item.id for item in last_page.items]
 
 
 # --- query plans ------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
@@ -240,6 +241,49 @@ def test_exemplars_are_made_once_a_second() -> None:
     assert [0.0, 0.2, 0.9, 0.003, 0.0] == made
     labels = {"service": "tax", "operation": "", "error": ""}
     assert 7 == registry.get_sample_value("moorage_call_duration_seconds_count", labels)
+
+
+@pytest.mark.parametrize("number", [1, 499, 500, 1_234])
+def test_many_successes_are_counted_exactly(number: int) -> None:
+    """However many successes wait to be added, the metrics that somebody reads have all of them."""
+    registry, clock = CollectorRegistry(), VirtualClock()
+    manager = ConnectorManager(
+        [Service("tax")], observers=[PrometheusObserver(registry)], clock=clock
+    )
+    for position in range(number):
+        manager.run("tax", partial(clock.advance, (0.001, 0.005, 0.3, 100.0)[position % 4]))
+
+    def value(name: str, **labels: str) -> float | None:
+        return registry.get_sample_value(name, {"service": "tax", "operation": "", **labels})
+
+    quick = sum(1 for position in range(number) if position % 4 < 2)
+    total = sum((0.001, 0.005, 0.3, 100.0)[position % 4] for position in range(number))
+    assert number == value("moorage_outcomes_total", outcome="done")
+    assert number == value("moorage_attempts_total", status="", error="")
+    assert number == value("moorage_call_duration_seconds_count", error="")
+    assert quick == value("moorage_call_duration_seconds_bucket", error="", le="0.005")
+    assert pytest.approx(total) == value("moorage_call_duration_seconds_sum", error="")
+
+
+def test_successes_of_many_threads_are_all_counted() -> None:
+    """No success is lost or counted twice while threads count and others read the metrics."""
+    registry = CollectorRegistry()
+    manager = ConnectorManager([Service("tax")], observers=[PrometheusObserver(registry)])
+
+    def work() -> None:
+        for _ in range(1_500):
+            manager.run("tax", lambda: None)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        generate_latest(registry)
+    for thread in threads:
+        thread.join()
+
+    labels = {"service": "tax", "operation": "", "outcome": "done"}
+    assert 6_000 == registry.get_sample_value("moorage_outcomes_total", labels)
 
 
 def test_observers_share_the_metrics_of_a_registry() -> None:

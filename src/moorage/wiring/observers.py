@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from moorage.domain.connectors.pool_statistics import PoolSource
-    from moorage.domain.observation.call_events import AttemptFacts, CallFacts
     from moorage.domain.http.requests import Request
+    from moorage.domain.observation.call_events import AttemptFacts, CallFacts
     from moorage.domain.pipelines.settings import ObservedPipeline
     from moorage.ports.observer import Observer
 
@@ -81,9 +81,7 @@ class Observers:
         self.hears_starts = bool(successes[CallStarted])
         self.hears_attempt_starts = bool(successes[AttemptStarted])
         self._tracers: tuple[Any, ...] = tuple(
-            observer
-            for observer in successes[AttemptStarted]
-            if _has(observer, "trace_headers")
+            observer for observer in successes[AttemptStarted] if _has(observer, "trace_headers")
         )
         self.traces = bool(self._tracers)
         self.hears_attempts = bool(successes[AttemptFinished])
@@ -124,19 +122,19 @@ class Observers:
     def listeners(self) -> SuccessListeners:
         """Return the observers of a call that starts now, for as long as it goes well.
 
-        The wishes of an observer that fails to tell them are those of its attribute `hears`.
+        If one of them fails to tell its wishes, all receive what their attribute `hears` has.
         """
         if not self._momentary:
             return self._usual_listeners
         try:
             wishes = tuple([hears_now() for _, hears_now in self._momentary])
             listeners = self._listeners.get(wishes)
+            if listeners is None:
+                listeners = self._listeners_with(wishes)
+                if len(self._listeners) < _MOST_WISHES:
+                    self._listeners[wishes] = listeners
         except Exception:  # noqa: BLE001 - an observer never breaks a call
             return self._usual_listeners
-        if listeners is None:
-            listeners = self._listeners_with(wishes)
-            if len(self._listeners) < _MOST_WISHES:
-                self._listeners[wishes] = listeners
         return listeners
 
     def tell_success(

@@ -110,17 +110,20 @@ def _success_row(facts: CallFacts) -> tuple[Value, ...] | None:
 
     For any other call it is None. Most entries are successes, so this saves most of the work.
     """
-    (identity, plan, now, attempts, error, http_status, vendor_code, key, *flags, subject) = facts[:14]
+    (identity, plan, now, attempts, error, http_status, vendor_code, key, *flags, subject) = facts[
+        :14
+    ]
     if error is not None or vendor_code is not None or True in flags:
         return None
     if identity.content is not None:
         return None
-    service, operation, tenant, region, route = _texts_of(plan)
+    service, operation, tenant, region, route = _texts_of(plan)  # type: ignore[arg-type]  # plans compare by identity
     contract, vendor, account = identity.contract, None, None
     if contract is not None:
         operation, vendor = _text(contract.operation), _text(contract.vendor)
         account = _text(contract.account)
-    key, method, traceparent = identity.idempotency_key or key, facts[16], facts[17]
+    key, subject = identity.idempotency_key or key, facts[13]
+    method, traceparent = facts[16:]
     trace_id = identity.trace_id if traceparent is None else trace_of(identity, traceparent)
     since = identity.started_at - EPOCH
     return (
@@ -164,9 +167,7 @@ class InsertedRows:
     count: int
 
 
-def insertions(
-    columns: Sequence[str], rows: Sequence[Sequence[Value]]
-) -> Iterator[InsertedRows]:
+def insertions(columns: Sequence[str], rows: Sequence[Sequence[Value]]) -> Iterator[InsertedRows]:
     """Split rows into those that one statement inserts each, in their order.
 
     Columns that are NULL in all of them are left out, group by group: a statement is prepared for

@@ -56,7 +56,7 @@ _NO_SUCCESS: Final = f"status <> '{IntegrationStatus.SUCCESS.value}'"
 _INDEXES: Final = (
     Index("time", "started_at, number"),
     Index("service", "service, started_at, number"),
-    Index("status", "status, started_at, number", f" WHERE {_NO_SUCCESS}"),
+    Index("status", "status, started_at, number"),
     *(
         Index(name, f"{column}, started_at, number", f" WHERE {column} IS NOT NULL")
         for name, column in (
@@ -70,9 +70,15 @@ _INDEXES: Final = (
     ),
     Index("entry_time", "id, started_at, number"),
 )
-"""Each has the order of pages, so that no page is sorted or scans the table.
+"""Each has the order of pages, so that no page is sorted or scans the table."""
 
-Most calls succeed, and many have no tenant: an index leaves out the values that most entries have.
+_SQLITE_INDEXES: Final = tuple(
+    index._replace(condition=f" WHERE {_NO_SUCCESS}") if index.name == "status" else index
+    for index in _INDEXES
+)
+"""As `_INDEXES`, without the many entries of successes in the index of the status.
+
+PostgreSQL would rather sort the few other entries than read them in the order of such an index.
 """
 
 
@@ -134,8 +140,9 @@ class LogSql:
         columns = {"number": NUMBER_KINDS[self.kind]}
         columns |= {name: _column_kind(name) for name in self.columns}
         options = collated(self.kind, mariadb=mariadb)
+        indexes = _SQLITE_INDEXES if self.kind == "sqlite" else _INDEXES
         return (
-            TableDefinition(self.kind, self.bare, self.table, columns, _INDEXES, options=options),
+            TableDefinition(self.kind, self.bare, self.table, columns, indexes, options=options),
         )
 
 
@@ -185,7 +192,7 @@ class LogTable:
 
     async def summarise(self, execute: Execute, query: LogQuery) -> LogSummary:
         """Return the counts and percentiles of all matching entries, computed by the database."""
-        conditions, values = _conditions_of(query)
+        conditions, values = _conditions_of(query, self._sql.kind)
         (status_counts,) = await execute((self._sql.by_status(conditions), values))
         by_status = {
             IntegrationStatus(status): int(number) for status, number in status_counts.rows
@@ -199,7 +206,7 @@ class LogTable:
 
     async def remove(self, execute: Execute, query: LogQuery) -> int:
         """Delete some of the matching entries, and return their number."""
-        conditions, values = _conditions_of(query)
+        conditions, values = _conditions_of(query, self._sql.kind)
         (deletion,) = await execute((self._sql.remove(conditions), values), writes=True)
         return deletion.changed
 
@@ -242,10 +249,10 @@ class _Rows:
 
     def _conditions(self, query: LogQuery, window: LogQuery) -> tuple[list[str], list[Value]]:
         """Return the conditions of a query as SQL, and the values for their placeholders."""
-        conditions, values = _conditions_of(query)
+        conditions, values = _conditions_of(query, self.sql.kind)
         if self.sql.kind == "sqlite":
             # SQLite, which has no statistics, might take the index of another field.
-            window_conditions = _conditions_of(window)[0]
+            window_conditions = _conditions_of(window, self.sql.kind)[0]
             conditions = [
                 f"+({condition})"
                 if condition.endswith(" = ?") and condition not in window_conditions
@@ -259,7 +266,7 @@ class _Rows:
         return conditions, values
 
 
-def _conditions_of(query: LogQuery) -> tuple[list[str], list[Value]]:
+def _conditions_of(query: LogQuery, kind: str) -> tuple[list[str], list[Value]]:
     """Return the conditions of a query as SQL, and the values for their placeholders."""
     conditions: list[tuple[str, Value]] = [
         (f"{name} = ?", column_text(value, text_length(name)))
@@ -267,8 +274,8 @@ def _conditions_of(query: LogQuery) -> tuple[list[str], list[Value]]:
         if (value := getattr(query, name)) is not None
     ]
     if query.status is not None:
-        is_success = query.status is IntegrationStatus.SUCCESS
-        condition = "status = ?" if is_success else f"{_NO_SUCCESS} AND status = ?"
+        is_in_index = kind == "sqlite" and query.status is not IntegrationStatus.SUCCESS
+        condition = f"{_NO_SUCCESS} AND status = ?" if is_in_index else "status = ?"
         conditions.append((condition, query.status.value))
     for condition, time in (("started_at >= ?", query.since), ("started_at < ?", query.until)):
         if time is not None:

@@ -61,14 +61,13 @@ class FastPathSteps(CallLifecycle):
                 if listeners or key is not None or core.late_id is None:
                     self._name(call, None, None, key)
             return call
-        else:
-            try:
-                span = checked_span(plan, timeout, request_id, subject)
-            except ConnectorError as error:
-                self.plans.name(error, plan.service.name, plan.operation, request_id)
-                raise
-            call = Call(plan, core.nanoseconds(), span)
-            call.hurried = timeout is not None
+        try:
+            span = checked_span(plan, timeout, request_id, subject)
+        except ConnectorError as error:
+            self.plans.name(error, plan.service.name, plan.operation, request_id)
+            raise
+        call = Call(plan, core.nanoseconds(), span)
+        call.hurried = timeout is not None
         self._start(call, None, request_id, subject, key)
         return call
 

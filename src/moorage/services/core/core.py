@@ -90,10 +90,11 @@ class Core:
     want `CallStarted`, or a success's `AttemptFinished` or `CallFinished`, and
     `hears_attempt_starts` if one may want `AttemptStarted`. `listeners` returns those that a call
     has that starts now, for as long as it goes well; `tell_these` passes an event to some observers
-    and `tell_success` the end of a call, and of its only attempt, to its listeners. `traced` adds the headers of tracing
-    observers to a request whose attempt begins, and `trace_headers` returns them for an operation;
-    both are None if there are no such observers. `watch_pools` gives the observers of connection
-    pools a source of their numbers, and `watch_pipeline` those of pipelines another pipeline.
+    and `tell_success` the end of a call, and of its only attempt, to its listeners. `traced` adds
+    the headers of tracing observers to a request whose attempt begins, and `trace_headers` returns
+    them for an operation; both are None if there are no such observers. `watch_pools` gives the
+    observers of connection pools a source of their numbers, and `watch_pipeline` those of pipelines
+    another pipeline.
     `late_id` makes the correlation id of a call that started at a given time, when somebody reads
     it; None if `new_id` has to make it at the start. `stores_content` is true if there is an
     integration log, which stores the requests and responses of some services. `audit` records an

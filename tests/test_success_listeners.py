@@ -1,0 +1,288 @@
+"""Observers that tell at the start of a call what they want of its success."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from moorage import (
+    AsyncConnectorManager,
+    AttemptFinished,
+    AttemptStarted,
+    CallFinished,
+    CallStarted,
+    ConnectorManager,
+    Event,
+    ObserverFailed,
+    Request,
+    Response,
+    Service,
+)
+from moorage.adapters.logs.memory import MemoryIntegrationLogger
+from moorage.adapters.observers.standard_logging import LoggingObserver
+from moorage.domain.observation.integration_log import LogQuery
+from moorage.testing import FakeVendor, RecordingObserver, ScriptedHttpClient
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from moorage.domain.observation.call_events import CallFacts
+
+ALL = (CallStarted, AttemptStarted, AttemptFinished, CallFinished)
+
+
+class Momentary:
+    """An observer with `hears_now`, which returns its attribute `wishes`."""
+
+    hears = (Event, AttemptStarted)
+
+    def __init__(self, *wishes: type[Event]) -> None:
+        self.wishes: Any = wishes
+        self.asked = 0
+        self.kinds: list[str] = []
+
+    def hears_now(self) -> tuple[type[Event], ...]:
+        """Return the current wishes."""
+        self.asked += 1
+        if isinstance(self.wishes, Exception):
+            raise self.wishes
+        wishes: tuple[type[Event], ...] = self.wishes
+        return wishes
+
+    def __call__(self, event: Event, /) -> None:
+        """Record the class of the event."""
+        self.kinds.append(type(event).__name__)
+
+
+class Reader(Momentary):
+    """An observer that reads the facts of a success."""
+
+    def __init__(self, read: Callable[[CallFacts], object] | None = None) -> None:
+        super().__init__(*ALL)
+        self.read = read
+        self.facts: list[CallFacts] = []
+
+    def read_success(self, facts: CallFacts, /) -> None:
+        """Record the facts."""
+        self.facts.append(facts)
+        if self.read is not None:
+            self.read(facts)
+
+
+def run(*observers: Any, calls: int = 2) -> None:
+    """Make calls that succeed; the first is made by the general flow, others by the fast path."""
+    manager = ConnectorManager([Service("a")], observers=observers)
+    manager.run("a", lambda: None)
+    for observer in observers:
+        if hasattr(observer, "kinds"):
+            observer.kinds.clear()
+            observer.asked = 0
+    for _ in range(calls - 1):
+        manager.run("a", lambda: None)
+
+
+@pytest.mark.parametrize(
+    "wishes", [(), (CallFinished,), (CallStarted, AttemptStarted), (AttemptFinished,), ALL]
+)
+def test_observer_receives_what_it_wants_of_a_success(wishes: tuple[type[Event], ...]) -> None:
+    """Only those events of a success are emitted that `hears_now` returns, once for each call."""
+    observer, other = Momentary(*wishes), RecordingObserver()
+
+    run(observer, other)
+
+    assert [kind.__name__ for kind in wishes] == observer.kinds
+    assert 1 == observer.asked
+    assert ["CallStarted", "AttemptFinished", "CallFinished"] * 2 == [
+        type(event).__name__ for event in other.events
+    ]
+
+
+@pytest.mark.parametrize("wishes", [(), (CallFinished,), ALL])
+def test_requests_and_asynchronous_functions_are_observed_alike(
+    wishes: tuple[type[Event], ...],
+) -> None:
+    """The wishes hold for requests and for asynchronous functions, too."""
+    sync_observer, async_observer = Momentary(*wishes), Momentary(*wishes)
+    vendor = FakeVendor([Response(200)] * 2)
+    manager = ConnectorManager(
+        [Service("a", base_url="https://a.example")],
+        http=ScriptedHttpClient(vendor),
+        observers=[sync_observer],
+    )
+    async_manager = AsyncConnectorManager([Service("a")], observers=[async_observer])
+
+    async def nothing() -> None:
+        """Do nothing."""
+
+    async def work() -> None:
+        for _ in range(2):
+            async_observer.kinds.clear()
+            await async_manager.run("a", nothing)
+
+    for _ in range(2):
+        sync_observer.kinds.clear()
+        manager.call("a", Request.get("/x"))
+    asyncio.run(work())
+
+    names = [kind.__name__ for kind in wishes]
+    assert (names, names) == (sync_observer.kinds, async_observer.kinds)
+
+
+def test_observer_without_a_wish_receives_failures() -> None:
+    """An observer that wants nothing of successes receives the end of a failed call."""
+    observer = Momentary()
+    manager = ConnectorManager([Service("a", retry=None)], observers=[observer])
+    manager.run("a", lambda: None)
+    observer.kinds.clear()
+
+    with pytest.raises(ZeroDivisionError):
+        manager.run("a", lambda: 1 / 0)
+
+    assert ["AttemptFinished", "CallFinished"] == observer.kinds
+
+
+def test_wishes_may_change_between_calls() -> None:
+    """A changed wish holds from the next call on, but not for a call that has started."""
+    observer = Momentary()
+    manager = ConnectorManager([Service("a")], observers=[observer])
+    manager.run("a", lambda: None)
+    observer.kinds.clear()
+
+    def change() -> None:
+        observer.wishes = (CallFinished,)
+
+    manager.run("a", change)
+    assert [] == observer.kinds
+    manager.run("a", lambda: None)
+
+    assert ["CallFinished"] == observer.kinds
+
+
+@pytest.mark.parametrize("wishes", [ValueError("a bug"), [CallFinished], 7])
+def test_observer_that_cannot_tell_its_wishes_receives_everything(wishes: Any) -> None:
+    """If `hears_now` fails, or returns no tuple of classes, the observer receives all it hears."""
+    observer = Momentary()
+    observer.wishes = wishes
+
+    run(observer)
+
+    assert [kind.__name__ for kind in ALL] == observer.kinds
+
+
+def test_many_combinations_of_wishes_are_answered() -> None:
+    """Wishes beyond those whose listeners are kept are fulfilled, too."""
+    observer = Momentary()
+    manager = ConnectorManager([Service("a")], observers=[observer])
+    manager.run("a", lambda: None)
+    observer.kinds.clear()
+
+    for number in range(100):
+        observer.wishes = (CallFinished,) * (number + 1)
+        manager.run("a", lambda: None)
+
+    assert ["CallFinished"] * 100 == observer.kinds
+
+
+def test_success_is_read_once_in_place_of_its_events() -> None:
+    """An observer with `read_success` receives the start of a call, and then its facts."""
+    reader, other = Reader(), RecordingObserver()
+
+    run(reader, other)
+
+    assert ["CallStarted", "AttemptStarted"] == reader.kinds
+    (facts,) = reader.facts
+    (event,) = other.of(CallFinished)[1:]
+    assert (event.request_id, event.attempts) == (facts[0].request_id, facts[3])
+
+
+def test_failing_reader_is_reported() -> None:
+    """A reader that raises breaks no call, and the other observers receive an event."""
+
+    def fail(_: CallFacts) -> None:
+        raise ValueError
+
+    reader, other = Reader(fail), RecordingObserver()
+
+    run(reader, other)
+
+    (failure,) = other.of(ObserverFailed)
+    assert ("ValueError", 2) == (failure.error, len(other.of(CallFinished)))
+
+
+def test_failing_listener_is_reported_with_the_facts_of_its_call() -> None:
+    """An observer that raises at the end of a call on the fast path is reported."""
+
+    class Broken(Momentary):
+        def __call__(self, event: Event, /) -> None:
+            if type(event) is CallFinished:
+                raise ValueError
+
+    other = RecordingObserver()
+
+    run(Broken(CallFinished), other, calls=3)
+
+    failures = other.of(ObserverFailed)
+    assert 3 == len(failures)
+    assert [event.request_id for event in other.of(CallFinished)] == [
+        failure.request_id for failure in failures
+    ]
+
+
+def test_reader_does_not_read_its_own_calls() -> None:
+    """A reader that calls what it observes gets no facts of its own calls."""
+    reader = Reader(lambda _: manager.run("b", lambda: None))
+    manager = ConnectorManager([Service("a"), Service("b")], observers=[reader])
+    for _ in range(3):
+        manager.run("b", lambda: None)
+    reader.facts.clear()
+
+    manager.run("a", lambda: None)
+    manager.run("a", lambda: None)
+
+    assert {"a"} == {facts[1].service.name for facts in reader.facts}
+
+
+def test_unheard_call_has_an_id_of_its_own() -> None:
+    """A call that nobody listens to is named when it fails: error, event and log entry agree."""
+    observer, log = Momentary(), MemoryIntegrationLogger()
+    manager = ConnectorManager([Service("a", retry=None)], observers=[observer], log=log)
+    silent_manager = ConnectorManager(
+        [Service("a", retry=None, base_url="https://a.example")],
+        http=ScriptedHttpClient(FakeVendor([Response(200), Response(422)])),
+        observers=[observer],
+    )
+    for _ in range(2):
+        manager.run("a", lambda: None)
+    ids = {entry.id for entry in log.find(LogQuery()).items}
+    silent_manager.call("a", Request.get("/"))
+    with pytest.raises(Exception, match="422") as failure:
+        silent_manager.call("a", Request.get("/"))
+
+    assert 2 == len(ids)
+    assert 26 == len(failure.value.request_id)  # type: ignore[attr-defined]  # every error of moorage has one
+
+
+@pytest.mark.parametrize(
+    "level, expected",
+    [
+        (logging.DEBUG, ["CallStarted", "AttemptStarted", "AttemptFinished", "CallFinished"]),
+        (logging.INFO, ["CallFinished"]),
+        (logging.WARNING, []),
+    ],
+)
+def test_logger_below_its_level_gets_no_events(
+    level: int, expected: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """LoggingObserver writes of a success what the logger's level allows when the call starts."""
+    logger = logging.getLogger("shop.listeners")
+    manager = ConnectorManager([Service("a")], observers=[LoggingObserver(logger)])
+    manager.run("a", lambda: None)
+    caplog.set_level(level, "shop.listeners")
+    caplog.clear()
+
+    manager.run("a", lambda: None)
+
+    assert expected == [record.moorage_event for record in caplog.records]  # type: ignore[attr-defined]  # an extra of the observer
