@@ -1,0 +1,171 @@
+"""A manager of steps chooses, makes and keeps the connectors of all types."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from moorage import (
+    AsyncConnectorManager,
+    AsyncPlatformInThreads,
+    AsyncStepManager,
+    ConfigurationError,
+    ConnectorManager,
+    ConnectorType,
+    ExecutionResult,
+    InvalidData,
+    Service,
+    Step,
+    StepConnector,
+    StepManager,
+)
+from moorage.domain.steps.log_lines import LONGEST_LINE, TAIL, LineReader, LogLine, Tail
+from moorage.testing import MockPlatform
+from moorage.wiring.step_secrets import referenced_secret
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def managed() -> StepManager:
+    """Return a manager of steps without any platform."""
+    return StepManager(ConnectorManager([Service("steps")]))
+
+
+def test_connectors_are_made_once() -> None:
+    """A connector is made by its first use, kept, counted, and made again after clearing."""
+    made: list[MockPlatform] = []
+
+    def factory() -> MockPlatform:
+        made.append(MockPlatform({"bad": ExecutionResult.failure(2)}))
+        return made[-1]
+
+    steps = managed()
+    steps.register("my-cluster", factory)
+    assert [] == made
+    steps.execute(Step("good", ["true"]))
+    steps.execute(Step("bad", ["false"]))
+    steps.clear_cache()
+    assert ConnectorType("my-cluster") in steps.list()
+    numbers = steps.stats()
+
+    assert 1 == len(made)
+    assert (1, 1, 0) == (numbers["made"], numbers["hits"], numbers["cached"])
+    assert (1, 1) == (numbers["success"], numbers["failure"])
+    steps.execute(Step("good", ["true"]))
+    assert 2 == len(made)
+
+
+def test_factory_may_make_a_connector() -> None:
+    """A factory may return a connector of its own, and registering again replaces it."""
+    manager = ConnectorManager([Service("steps")])
+    connector = StepConnector(MockPlatform(), manager)
+    with StepManager(manager) as steps:
+        steps.register(ConnectorType.MOCK, lambda: connector)
+        assert connector is steps.get("mock")
+        steps.register(ConnectorType.MOCK, MockPlatform)
+        assert connector is not steps.get("mock")
+
+
+def test_types_follow_from_steps() -> None:
+    """A step names its type, or runs on the only platform, or follows from its image."""
+    steps = managed()
+    steps.register("one", MockPlatform)
+    assert "one" == steps.determine_connector_type(Step("x", ["true"], image="a:1"))
+    steps.register("docker", MockPlatform)
+    assert "docker" == steps.determine_connector_type(Step("x", ["true"], image="a:1"))
+    assert "one" == steps.determine_connector_type(Step("x", ["true"], type=ConnectorType("one")))
+    with pytest.raises(ConfigurationError, match="'local' is not registered"):
+        steps.determine_connector_type(Step("x", ["true"]))
+
+
+def test_installed_kinds() -> None:
+    """A type that nobody registered is made with default settings, if it has these."""
+    steps = managed()
+
+    assert ConnectorType.DOCKER is steps.get("docker").type
+    with pytest.raises(ConfigurationError, match="'local' need the setting 'folder'"):
+        steps.get("local")
+    with pytest.raises(ConfigurationError, match="no kind of platform named 'moon'"):
+        steps.get("moon")
+    with pytest.raises(InvalidData, match="no type of step connectors"):
+        steps.get("The Moon")
+
+
+def test_asynchronous_manager() -> None:
+    """An asynchronous manager runs steps in an event loop."""
+
+    async def run() -> ExecutionResult:
+        async with AsyncStepManager(AsyncConnectorManager([Service("steps")])) as steps:
+            steps.register("mock", lambda: AsyncPlatformInThreads(MockPlatform()))
+            return await steps.execute(Step("x", ["true"]))
+
+    assert asyncio.run(run()).is_success
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"command": "make test"},
+        {"command": []},
+        {"command": [""]},
+        {"command": ["a\0b"]},
+        {"name": ""},
+        {"image": "Bad Image"},
+        {"environment": {"1A": "x"}},
+        {"environment": {"A": "x\0"}},
+        {"secrets": {"A": ""}},
+        {"environment": {"A_FILE": "x"}, "secrets": {"A": "secret://env/A"}},
+        {"pinned": True, "image": "a:1"},
+        {"timeout": 0},
+        {"grace": -1},
+    ],
+    ids=repr,
+)
+def test_impossible_steps_are_refused(fields: dict[str, object]) -> None:
+    """A step that cannot be what it says is refused when it is made."""
+    values: dict[str, object] = {"name": "x", "command": ["true"], **fields}
+
+    with pytest.raises((InvalidData, ConfigurationError)):
+        Step(**values)  # type: ignore[arg-type]  # the cases are wrong on purpose
+
+
+def test_long_lines_come_in_pieces() -> None:
+    """A line without an end is passed on in pieces of bounded size with one number."""
+    reader = LineReader("stdout", [])
+    pieces = reader.feed(b"x" * LONGEST_LINE) + reader.feed(b"y\nnext")
+    rest = reader.finish()
+
+    assert [(1, False), (1, True)] == [(line.number, line.is_whole) for line in pieces]
+    assert [LogLine("stdout", 2, b"next", is_whole=False)] == rest
+
+
+def test_tails_are_bounded() -> None:
+    """Only the end of a long output becomes part of a result."""
+    tail = Tail()
+    for number in range(20_000):
+        tail.add(LogLine("stdout", number, b"line %d" % number))
+
+    assert TAIL == len(tail.text())
+    assert tail.is_cut
+    assert tail.text().endswith("line 19999\n")
+
+
+def test_references_of_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reference names a variable of this process, or a file without its last line break."""
+    monkeypatch.setenv("STEP_TOKEN", "from-environment")
+    (tmp_path / "token").write_bytes(b"from-file\n")
+
+    assert "from-environment" == referenced_secret("secret://env/STEP_TOKEN").reveal()
+    assert "from-file" == referenced_secret(f"secret://file/{tmp_path}/token").reveal()
+
+
+def test_results_are_values() -> None:
+    """A result is a success or a failure, and further facts make a new one."""
+    result = ExecutionResult.failure(5, stderr="no", host="a").with_metadata(host="b", cpu=1)
+
+    assert (5, "no", {"host": "b", "cpu": 1}) == (result.exit_code, result.stderr, result.metadata)
+    assert ExecutionResult.success("yes").is_success
+    assert not ExecutionResult.failure(0).is_success
