@@ -83,7 +83,7 @@ def other_python() -> None:
 
 
 @contextmanager
-def _server(script: str) -> Iterator[int]:
+def server(script: str) -> Iterator[int]:
     """Run a server in its own process, and yield its port."""
     process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
     try:
@@ -94,9 +94,11 @@ def _server(script: str) -> Iterator[int]:
         process.wait()
 
 
-def _sync_rows(
+def sync_rows(
     library: str, bare: Callable[[], object], ours: Callable[[], object], rounds: int
 ) -> Any:
+    """Return the rows of a synchronous library, alone and with the manager."""
+
     def beside() -> None:
         bare()
         other_python()
@@ -114,13 +116,15 @@ def _sync_rows(
     )
 
 
-def _async_rows(
+def async_rows(
     library: str,
     bare: Callable[[], Any],
     ours: Callable[[], Any],
     rounds: int,
     loop: asyncio.AbstractEventLoop,
 ) -> Any:
+    """Return the rows of an asynchronous library, alone and with the manager."""
+
     async def beside() -> None:
         await bare()
         other_python()
@@ -145,11 +149,11 @@ _ECHO: Final[GrpcMethod[bytes, bytes]] = GrpcMethod(
 
 def grpc_connector(rounds: int) -> Comparison:
     """A call of a gRPC method, per call."""
-    with _server(_GRPC_SERVER) as port, grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+    with server(_GRPC_SERVER) as port, grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         send = channel.unary_unary("/a.B/C")
         manager = ConnectorManager([Service("grpc")])
         with GrpcConnector(f"127.0.0.1:{port}", plaintext=True) as connector:
-            rows = _sync_rows(
+            rows = sync_rows(
                 "grpcio",
                 lambda: send(b"x", timeout=5.0),
                 lambda: manager.perform("grpc", connector.call(_ECHO, b"x")),
@@ -160,7 +164,7 @@ def grpc_connector(rounds: int) -> Comparison:
 
 def grpc_connector_async(rounds: int) -> Comparison:
     """A call of a gRPC method, per call, awaited."""
-    with _server(_GRPC_SERVER) as port, asyncio.Runner() as runner:
+    with server(_GRPC_SERVER) as port, asyncio.Runner() as runner:
 
         async def connected() -> tuple[Any, Any]:
             channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}")
@@ -169,7 +173,7 @@ def grpc_connector_async(rounds: int) -> Comparison:
         channel, connector = runner.run(connected())
         send = channel.unary_unary("/a.B/C")
         manager = AsyncConnectorManager([Service("grpc")])
-        rows = _async_rows(
+        rows = async_rows(
             "grpc.aio",
             lambda: send(b"x", timeout=5.0),
             lambda: manager.perform("grpc", connector.call(_ECHO, b"x")),
@@ -185,24 +189,37 @@ def sqlite_connector(rounds: int) -> Comparison:
     """A query of SQLite, per call."""
     with TemporaryDirectory() as folder:
         url = f"sqlite:///{Path(folder) / 'a.db'}"
-        engine = sqlalchemy.create_engine(url, isolation_level="AUTOCOMMIT")
-        text = sqlalchemy.text("SELECT 1 AS one, :word AS word")
-        query = Query("SELECT 1 AS one, :word AS word", name="one")
-        manager = ConnectorManager([Service("sql")])
-
-        def alone() -> object:
-            with engine.connect() as connection:
-                return connection.execute(text, {"word": "a"}).all()
-
-        with SqlConnector(url) as connector:
-            rows = _sync_rows(
-                "SQLAlchemy",
-                alone,
-                lambda: manager.perform("sql", connector.query(query, word="a")),
-                rounds,
-            )
-        engine.dispose()
+        rows = _query_rows(url, url, rounds)
     return Comparison("a query of SQLite through the SQL connector", rows, TARGET)
+
+
+def postgresql_connector(rounds: int) -> Comparison:
+    """A query of PostgreSQL, per call."""
+    url = sqlalchemy.make_url(POSTGRES).set(drivername="postgresql+psycopg")
+    rows = _query_rows(url, POSTGRES, rounds)
+    return Comparison("a query of PostgreSQL through the SQL connector", rows, TARGET)
+
+
+def _query_rows(peers_url: str | sqlalchemy.URL, url: str, rounds: int) -> Any:
+    """Return the rows of a query with SQLAlchemy, whose pool lends a connection to each."""
+    engine = sqlalchemy.create_engine(peers_url, isolation_level="AUTOCOMMIT")
+    text = sqlalchemy.text("SELECT 1 AS one, :word AS word")
+    query = Query("SELECT 1 AS one, :word AS word", name="one")
+    manager = ConnectorManager([Service("sql")])
+
+    def alone() -> object:
+        with engine.connect() as connection:
+            return connection.execute(text, {"word": "a"}).all()
+
+    with SqlConnector(url) as connector:
+        rows = sync_rows(
+            "SQLAlchemy",
+            alone,
+            lambda: manager.perform("sql", connector.query(query, word="a")),
+            rounds,
+        )
+    engine.dispose()
+    return rows
 
 
 def sql_rows(rounds: int) -> Comparison:
@@ -223,14 +240,14 @@ def sql_rows(rounds: int) -> Comparison:
             with manager.perform("sql", connector.stream(query, batch=1000)) as stream:
                 return sum(1 for _ in stream)
 
-        rows = _sync_rows("SQLAlchemy", alone, ours, rounds)
+        rows = sync_rows("SQLAlchemy", alone, ours, rounds)
     engine.dispose()
     return Comparison("2000 streamed rows of PostgreSQL", rows)
 
 
 def websocket_connector(rounds: int) -> Comparison:
     """A request and its reply over a WebSocket connection, per request."""
-    with _server(_WEBSOCKET_SERVER) as port:
+    with server(_WEBSOCKET_SERVER) as port:
         url = f"ws://127.0.0.1:{port}"
         manager = ConnectorManager([Service("socket")])
         with (
@@ -242,7 +259,7 @@ def websocket_connector(rounds: int) -> Comparison:
                 socket.send(json.dumps({"id": 1, "method": "a"}))
                 return json.loads(socket.recv())
 
-            rows = _sync_rows(
+            rows = sync_rows(
                 "websockets",
                 alone,
                 lambda: manager.perform(
@@ -255,7 +272,7 @@ def websocket_connector(rounds: int) -> Comparison:
 
 def websocket_connector_async(rounds: int) -> Comparison:
     """A request and its reply over a WebSocket connection, per request, awaited."""
-    with _server(_WEBSOCKET_SERVER) as port, asyncio.Runner() as runner:
+    with server(_WEBSOCKET_SERVER) as port, asyncio.Runner() as runner:
         url = f"ws://127.0.0.1:{port}"
 
         async def connected() -> tuple[Any, Any]:
@@ -269,7 +286,7 @@ def websocket_connector_async(rounds: int) -> Comparison:
             await socket.send(json.dumps({"id": 1, "method": "a"}))
             return json.loads(await socket.recv())
 
-        rows = _async_rows(
+        rows = async_rows(
             "websockets",
             alone,
             lambda: manager.perform(
@@ -294,7 +311,7 @@ def rabbitmq_connector(rounds: int) -> Comparison:
     properties = pika.BasicProperties(delivery_mode=2)
     publisher = RabbitMq(url=RABBITMQ).publisher("events")
     message = Message("a")
-    rows = _sync_rows(
+    rows = sync_rows(
         "pika",
         lambda: channel.basic_publish("", _QUEUE, b"a", properties, mandatory=True),
         lambda: manager.perform("events", publisher.publish(_QUEUE, message)),
@@ -325,7 +342,7 @@ def kafka_connector(rounds: int) -> Comparison:
     manager = ConnectorManager([Service("events")])
     publisher = Kafka(servers=servers).publisher("events")
     message = Message("a")
-    rows = _sync_rows(
+    rows = sync_rows(
         "confluent-kafka",
         alone,
         lambda: manager.perform("events", publisher.publish(_QUEUE, message)),
@@ -339,7 +356,7 @@ ALL = (
     grpc_connector,
     grpc_connector_async,
     sqlite_connector,
-    *((sql_rows,) if is_reachable(POSTGRES) else ()),
+    *((postgresql_connector, sql_rows) if is_reachable(POSTGRES) else ()),
     websocket_connector,
     websocket_connector_async,
     *((rabbitmq_connector,) if is_reachable(RABBITMQ) else ()),

@@ -24,6 +24,7 @@ import over_clients
 import over_connectors
 import over_http
 import over_outbox
+import over_protocols
 import over_redis
 import over_sql
 import over_sqlite
@@ -69,6 +70,7 @@ TABLES = {
         over_redis,
         over_sql,
         over_connectors,
+        over_protocols,
         over_outbox,
         webhooks,
         commands,

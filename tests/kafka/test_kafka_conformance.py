@@ -15,12 +15,12 @@ from moorage import AuthenticationFailed, ConnectionFailed, Message
 from moorage.adapters.messages.kafka import Kafka
 from moorage.testing import connector_conformance, name_of
 from tests.support.kafka_cluster import KafkaCluster
+from tests.support.volumes import operations
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 PASSWORD = "open-sesame"
-OPERATIONS = 300
 
 
 @pytest.fixture(scope="module", name="cluster")
@@ -59,7 +59,7 @@ def subject(cluster: KafkaCluster, *, is_async: bool) -> connector_conformance.C
             ),
         },
         secret=PASSWORD,
-        operations=OPERATIONS,
+        operations=operations(300),
     )
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 from moorage.adapters.http_operations.soap.settings import SoapSettings
+from tests.support.volumes import operations
 
 
 @pytest.fixture
@@ -152,7 +153,7 @@ def subject(
         count=lambda text: sum(text.encode() in item.body for item in server.requests),
         base_url=server.url,
         timeout=5.0,
-        operations=30,
+        operations=operations(30),
     )
 
 

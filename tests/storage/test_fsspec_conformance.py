@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 KINDS: Final = ("memory", "file", "sftp", "ftp", "webdav")
 NAMES: Final = "what_is_put_comes_back"
-"""The check with "?" in a key, which the server of these tests cuts when a file is renamed."""
+"""The check with "?" in a key. WsgiDAV decodes the address of a new name before it splits off the
+query, so it cuts the name there, although the client has encoded it."""
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from moorage.adapters.grpc.connector_sync import GrpcConnector
 from moorage.testing import TcpProxy, connector_conformance, name_of
 from tests.adapters.grpc.grpc_lab import ECHO, READ, Lab, LabServer
 from tests.support.servers import free_port
+from tests.support.volumes import operations
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -74,7 +75,7 @@ def subject(
             ),
         },
         secret=SECRET,
-        operations=1000,
+        operations=operations(1000),
     )
 
 

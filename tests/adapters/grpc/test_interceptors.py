@@ -196,7 +196,8 @@ def test_a_stream_of_requests_is_sent_once(stubs: Callable[..., Stubs]) -> None:
     made = stubs(safe=[COLLECT])
     name = f"once-{id(made)}"
     requests = iter([failing(name, "RESOURCE_EXHAUSTED"), {"name": "rest"}])
-    # grpc.aio sometimes loses the status of a call that ends while its requests are being sent.
+    # If a request cannot be written any more, grpc.aio sets a status of its own (`_write` calls
+    # `set_internal_error`), unless the server's has arrived before.
     with pytest.raises((RateLimitExceeded, VendorFailed)):
         made.call(COLLECT, requests)
     assert 1 == made.call(ECHO, {"do": "count", "of": name, "name": ""})["count"]

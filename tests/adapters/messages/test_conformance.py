@@ -29,12 +29,12 @@ from moorage.testing import TcpProxy, connector_conformance, name_of
 from moorage.testing.sandboxes.sqs import AmazonSqsSandbox
 from tests.support.redis_servers import PrivateRedis, free_port
 from tests.support.servers import rabbitmq_url
+from tests.support.volumes import operations
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
 PASSWORD = "open-sesame-4711"
-OPERATIONS = 300
 
 
 @attrs.frozen
@@ -93,6 +93,7 @@ def rabbitmq() -> Generator[Server]:
                 "password",
             ),
             "no server": (lambda: settings("127.0.0.1", free_port()), ConnectionFailed, "accept"),
+            "unknown host": (lambda: settings("broker.invalid", 5672), ConnectionFailed, "host"),
         },
     )
     for topic in topics:
@@ -127,6 +128,7 @@ def redis_streams() -> Generator[Server]:
                     "",
                 ),
                 "no server": (lambda: settings("127.0.0.1", free_port()), ConnectionFailed, ""),
+                "unknown host": (lambda: settings("redis.invalid", 6379), ConnectionFailed, "host"),
             },
         )
         client.close()
@@ -226,7 +228,7 @@ def subject(
         network=network,
         refusals={name: refusal(*parts) for name, parts in server.refusals.items()},
         secret=PASSWORD,
-        operations=OPERATIONS,
+        operations=operations(300),
         timeout=2.0,
     )
 
@@ -255,3 +257,9 @@ def test_an_asynchronous_publisher_passes(check: Any, server: Server, network: T
     """An asynchronous publisher passes each check of the conformance kit."""
     leave_out(check, server)
     asyncio.run(checked(check, server, network))
+
+
+@pytest.mark.parametrize("check", connector_conformance.FORK_CHECKS, ids=name_of)
+def test_a_forked_publisher_passes(check: Any, server: Server, network: TcpProxy) -> None:
+    """A publisher in a forked child has connections of its own."""
+    check(subject(server, network, is_async=False))

@@ -12,6 +12,7 @@ from moorage.adapters.http.connections._loops import watch_in
 from moorage.testing import TcpProxy, name_of
 from moorage.testing import connector_conformance as kit
 from tests.support.mqtt_brokers import PrivateMosquitto, Subscriber, write_password
+from tests.support.volumes import operations
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -64,7 +65,7 @@ class Setting:
                 ),
             },
             secret=PASSWORD,
-            operations=1000,
+            operations=operations(1000),
         )
 
 

@@ -10,6 +10,7 @@ import pytest
 from moorage import AuthenticationFailed, ConnectionFailed, Message, Nats
 from moorage.testing import TcpProxy, connector_conformance, name_of
 from tests.support.nats_servers import PrivateNats
+from tests.support.volumes import operations
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -66,7 +67,7 @@ def subject(
             ),
         },
         secret=PASSWORD,
-        operations=300,
+        operations=operations(300),
     )
 
 

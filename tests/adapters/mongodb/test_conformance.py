@@ -13,6 +13,7 @@ from moorage.adapters.mongodb.connector_sync import MongoConnector
 from moorage.testing import TcpProxy, connector_conformance, name_of
 from tests.support.mongodb_servers import PASSWORD, USER, PrivateMongo
 from tests.support.servers import free_port
+from tests.support.volumes import operations
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -67,7 +68,7 @@ def subject(
         network=proxy,
         refusals=refusals,
         secret=PASSWORD,
-        operations=1_000,
+        operations=operations(1_000),
     )
 
 

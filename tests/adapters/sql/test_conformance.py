@@ -17,6 +17,7 @@ from moorage.testing import TcpProxy, name_of
 from moorage.testing import connector_conformance as kit
 from tests.adapters.sql.database_lab import SERVERS, Administrator, url_of
 from tests.support.servers import free_port
+from tests.support.volumes import operations
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -145,7 +146,7 @@ def server_subject(database: Database, proxy: TcpProxy, mode: str) -> kit.Connec
         refusals=refusals,
         secret=PASSWORD,
         timeout=0.5,
-        operations=1_000,
+        operations=operations(1_000),
     )
 
 
@@ -156,7 +157,7 @@ def memory_subject(mode: str) -> kit.ConnectorSubject:
         make=lambda _: kind("sqlite://", service="connector"),
         read=lambda connector, text: connector.query(ECHO["sqlite"], text=text),
         echoes=True,
-        operations=1_000,
+        operations=operations(1_000),
     )
 
 

@@ -13,6 +13,7 @@ from moorage.testing import TcpProxy, connector_conformance, name_of
 from tests.adapters.websocket.server_process import TOKEN
 from tests.adapters.websocket.websocket_lab import AT_ONCE
 from tests.support.servers import free_port
+from tests.support.volumes import operations
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -75,7 +76,7 @@ def subject(
             ),
         },
         secret=TOKEN,
-        operations=1000,
+        operations=operations(1000),
     )
 
 

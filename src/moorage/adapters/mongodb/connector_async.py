@@ -120,13 +120,14 @@ class AsyncMongoConnector(AsyncMongoCollections):
         self._is_closed = False
         self._version: str | None = None
         self._client: Any = None
+        self._database: Any = None
         self._inherited: list[Any] = []
         self._monitor = Monitor(connections)
         in_child(self, AsyncMongoConnector._start_afresh)
 
     def _start_afresh(self) -> None:
         # The connections belong to the parent process, which goes on using them.
-        self._inherited.append(self._client)
+        self._inherited += [self._client, self._database]
         self._lock = Lock()
         self._monitor = Monitor(self._settings.connections)
         self._client = None
@@ -266,10 +267,11 @@ class AsyncMongoConnector(AsyncMongoCollections):
         with self._lock:
             if self._client is None:
                 self._client = self._settings.client(Client, self._monitor)
+                self._database = self._client[self._database_name]
         limit = max(_LEAST, timeout - min(_MARGIN, timeout / 10))
         end = monotonic() + limit
         progress.seconds = timeout
-        client, monitor = self._client, self._monitor
+        client, database, monitor = self._client, self._database, self._monitor
         monitor.attempts[progress] = None
         token = CURRENT.set(progress)
         try:
@@ -277,7 +279,7 @@ class AsyncMongoConnector(AsyncMongoCollections):
                 search = min(limit, self._settings.connect_timeout)
                 await ready(client, monitor, search, for_writing=for_writing)
                 with pymongo.timeout(max(_LEAST, end - monotonic())):
-                    return await run(client[self._database_name], None)
+                    return await run(database, None)
         except Exception as error:  # noqa: BLE001 - judged, and raised again
             failure = self.judged(error, progress)
         finally:

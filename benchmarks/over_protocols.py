@@ -1,0 +1,204 @@
+"""The cost of calls through further connectors, compared with the bare library."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from contextlib import contextmanager
+from socket import create_connection
+from tempfile import TemporaryDirectory
+from time import sleep
+from typing import TYPE_CHECKING, Any, Final
+from uuid import uuid4
+
+import nats
+import paho.mqtt.client
+import pymongo
+import redis
+import urllib3
+from measure import Comparison
+from nats.js.api import StreamConfig
+from over_connectors import TARGET, async_rows, server, sync_rows
+from over_sql import is_reachable
+from paho.mqtt.enums import CallbackAPIVersion
+from servers import free_port
+
+from moorage import (
+    AsyncConnectorManager,
+    ConnectorManager,
+    GraphQL,
+    Message,
+    Mqtt,
+    Nats,
+    RedisStreams,
+    Service,
+)
+from moorage.adapters.mongodb.connector_sync import MongoConnector
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+REDIS = os.environ.get("MOORAGE_TEST_REDIS_URL", "redis://127.0.0.1:6379")
+NATS: Final = "nats://127.0.0.1:4222"
+MQTT: Final = "mqtt://127.0.0.1:1883"
+_MESSAGE: Final = Message("a")
+_QUERY: Final = "query One { one }"
+
+_GRAPHQL_SERVER: Final = """
+import asyncio
+BODY = b'{"data":{"one":1}}'
+HEAD = b"HTTP/1.1 200 OK\\r\\nContent-Type: application/json\\r\\nContent-Length: "
+ANSWER = HEAD + str(len(BODY)).encode() + b"\\r\\n\\r\\n" + BODY
+async def serve(reader, writer):
+    try:
+        while True:
+            head = (await reader.readuntil(b"\\r\\n\\r\\n")).lower()
+            await reader.readexactly(int(head.split(b"content-length:")[1].split(b"\\r\\n")[0]))
+            writer.write(ANSWER)
+    except (asyncio.IncompleteReadError, ConnectionError):
+        writer.close()
+async def main():
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+asyncio.run(main())
+"""
+
+
+@contextmanager
+def mongodb() -> Iterator[str]:
+    """Run a server with MongoDB's protocol, and yield the URL of a database."""
+    port = free_port()
+    with TemporaryDirectory(prefix="moorage-bench-") as folder:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "secantus", "--port", str(port), "--storage-path", folder],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd=folder,
+            env={**os.environ, "HOME": folder},
+        )
+        try:
+            while True:
+                assert process.poll() is None
+                try:
+                    create_connection(("127.0.0.1", port), 1).close()
+                    break
+                except OSError:
+                    sleep(0.05)
+            yield f"mongodb://127.0.0.1:{port}/bench?directConnection=true"
+        finally:
+            process.kill()
+            process.wait()
+
+
+def mongodb_connector(rounds: int) -> Comparison:
+    """A document of MongoDB that is found by its id, per call."""
+    manager = ConnectorManager([Service("shop")])
+    with mongodb() as url, pymongo.MongoClient[dict[str, Any]](url) as client:
+        collection = client["bench"]["orders"]
+        collection.insert_one({"_id": 1, "status": "open"})
+        with MongoConnector(url) as connector:
+            rows = sync_rows(
+                "pymongo",
+                lambda: collection.find_one({"_id": 1}),
+                lambda: manager.perform("shop", connector.find_one("orders", {"_id": 1})),
+                rounds,
+            )
+    return Comparison("a document of MongoDB, sync", rows, TARGET)
+
+
+def graphql_connector(rounds: int) -> Comparison:
+    """A query of a GraphQL service, per call."""
+    shop = GraphQL("/graphql")
+    body = json.dumps({"query": _QUERY})
+    headers = {"Content-Type": "application/json"}
+    with server(_GRAPHQL_SERVER) as port, urllib3.HTTPConnectionPool("127.0.0.1", port) as pool:
+        url = f"http://127.0.0.1:{port}"
+        manager = ConnectorManager([Service("shop", base_url=url)])
+        rows = sync_rows(
+            "urllib3",
+            lambda: json.loads(pool.request("POST", "/graphql", body=body, headers=headers).data),
+            lambda: manager.perform("shop", shop.query(_QUERY)),
+            rounds,
+        )
+        manager.close()
+    return Comparison("a query of a GraphQL service, sync", rows, TARGET)
+
+
+def redis_streams_connector(rounds: int) -> Comparison:
+    """A message that is added to a stream of Redis, per message."""
+    stream = f"moorage-bench-{uuid4().hex}"
+    manager = ConnectorManager([Service("events")])
+    client: Any = redis.Redis.from_url(REDIS)
+    publisher = RedisStreams(url=REDIS).publisher("events")
+    rows = sync_rows(
+        "redis-py",
+        lambda: client.xadd(stream, {"payload": b"a"}),
+        lambda: manager.perform("events", publisher.publish(stream, _MESSAGE)),
+        rounds,
+    )
+    publisher.close()
+    client.delete(stream)
+    client.close()
+    return Comparison("a message in a stream of Redis, sync", rows, TARGET)
+
+
+def nats_connector_async(rounds: int) -> Comparison:
+    """A message that JetStream stores, per message, awaited."""
+    subject = f"moorage-bench-{uuid4().hex}"
+    manager = AsyncConnectorManager([Service("events")])
+    with asyncio.Runner() as runner:
+
+        async def connected() -> Any:
+            client = await nats.connect(NATS)
+            await client.jetstream().add_stream(
+                StreamConfig(name=subject, subjects=[subject], max_msgs=10)
+            )
+            return client
+
+        client = runner.run(connected())
+        stream = client.jetstream()
+        publisher = Nats(url=NATS).async_publisher("events")
+        rows = async_rows(
+            "nats-py",
+            lambda: stream.publish(subject, b"a"),
+            lambda: manager.perform("events", publisher.publish(subject, _MESSAGE)),
+            rounds,
+            runner.get_loop(),
+        )
+        runner.run(publisher.close())
+        runner.run(stream.delete_stream(subject))
+        runner.run(client.close())
+    return Comparison("a stored message of NATS, async", rows, TARGET)
+
+
+def mqtt_connector(rounds: int) -> Comparison:
+    """A message that an MQTT broker acknowledges, per message."""
+    manager = ConnectorManager([Service("events")])
+    client = paho.mqtt.client.Client(CallbackAPIVersion.VERSION2)
+    client.connect("127.0.0.1")
+    client.loop_start()
+    publisher = Mqtt(url=MQTT).publisher("events")
+    rows = sync_rows(
+        "paho-mqtt",
+        lambda: client.publish("moorage/bench", b"a", qos=1).wait_for_publish(),
+        lambda: manager.perform("events", publisher.publish("moorage/bench", _MESSAGE)),
+        rounds,
+    )
+    publisher.close()
+    client.disconnect()
+    client.loop_stop()
+    return Comparison("an acknowledged message of MQTT, sync", rows, TARGET)
+
+
+ALL = (
+    mongodb_connector,
+    graphql_connector,
+    *((redis_streams_connector,) if is_reachable(REDIS) else ()),
+    *((nats_connector_async,) if is_reachable(NATS) else ()),
+    *((mqtt_connector,) if is_reachable(MQTT) else ()),
+)
+"""What there is a server for."""

@@ -1,0 +1,12 @@
+"""The number of operations in tests that look for leaks."""
+
+from __future__ import annotations
+
+import os
+
+_LONG = 10_000
+
+
+def operations(usual: int) -> int:
+    """Return the usual number of operations; ten thousand if tests may take long."""
+    return _LONG if os.environ.get("MOORAGE_LONG") else usual
