@@ -8,6 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.pipelines.conftest import pytest_pyfunc_call
+
+__all__ = ["pytest_pyfunc_call"]
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

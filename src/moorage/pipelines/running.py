@@ -55,7 +55,7 @@ async def arun_pipelines(
         for pipeline in pipelines:
             pipeline.stop()
 
-    with _signals_call(stop):
+    with signals_call(stop):
         tasks = [asyncio.create_task(pipeline.run()) for pipeline in pipelines]
         if tasks:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
@@ -65,15 +65,22 @@ async def arun_pipelines(
 
 
 @contextmanager
-def _signals_call(stop: Callable[[], None]) -> Generator[None]:
-    """Call a function on SIGTERM and SIGINT in a block; restore the earlier handlers after it."""
+def signals_call(
+    function: Callable[[], None], signals: Sequence[signal.Signals] = _SIGNALS
+) -> Generator[None]:
+    """Call a function on signals in a block; restore the earlier handlers after it.
+
+    Args:
+        function: the function, which is called in the event loop.
+        signals: the signals; by default SIGTERM and SIGINT.
+    """
     loop = asyncio.get_running_loop()
     earlier_handlers: dict[signal.Signals, Any] = {}
-    for number in _SIGNALS:
+    for number in signals:
         earlier_handler = signal.getsignal(number)
         # Only the main thread may handle signals.
         with suppress(ValueError, RuntimeError, NotImplementedError):
-            loop.add_signal_handler(number, stop)
+            loop.add_signal_handler(number, function)
             earlier_handlers[number] = earlier_handler
     try:
         yield

@@ -31,6 +31,11 @@ class SupervisedPipeline:
     A pause ends the run as `stop` does, and its end begins another. The pipeline goes on while the
     store cannot be reached, as it last heard.
 
+    Attributes:
+        name: the name of the pipeline.
+        reload_error: the reason why the last change of its configuration was refused, which
+            reports show; None if it was not.
+
     Args:
         name: the name of the pipeline.
         make: makes the pipeline, for each run anew.
@@ -49,6 +54,7 @@ class SupervisedPipeline:
         interval: float = 2.0,
     ) -> None:
         self.name = name
+        self.reload_error: str | None = None
         self._key = control_key(name)
         self._make = make
         self._storage = storage
@@ -123,6 +129,8 @@ class SupervisedPipeline:
     async def _report(self, statistics: PipelineStatistics) -> None:
         """Store the pipeline's numbers, and check whether the pipeline is paused."""
         fields = {**attrs.asdict(statistics), "state": statistics.state.value}
+        if self.reload_error is not None:
+            fields["reload_error"] = self.reload_error
         command = ReportWorker(self._key, self._worker, fields)
         with suppress(ConnectorError):
             self._is_paused = await self._storage.execute(command, timeout=_TIMEOUT)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import socket
-from functools import partial
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -38,8 +36,17 @@ _ENDED: Final = frozenset({PipelineState.STOPPED.value, PipelineState.FAILED.val
 _NUMBERS: Final = ("received", "processed", "dead_letters", "retried", "records_in_flight")
 
 
-def run(*names: str, interval: float = 2.0, context: Context) -> CommandResult:
+def run(
+    *names: str,
+    interval: float = 2.0,
+    port: int | None = None,
+    host: str = "127.0.0.1",
+    context: Context,
+) -> CommandResult:
     """Run pipelines of the configuration until SIGTERM or Ctrl-C.
+
+    SIGHUP reads the configuration again: the pipelines that differ are ended in order and started
+    anew, and the others run on. A configuration with a mistake is refused.
 
     A signal ends them in order: batches under way have the time of `drain`. It exits with 0 then,
     and with 5 if records were cut off, which are delivered again. The failure of one pipeline ends
@@ -48,16 +55,18 @@ def run(*names: str, interval: float = 2.0, context: Context) -> CommandResult:
     Args:
         names: the pipelines; by default all of them.
         interval: seconds between two reports to the store, for `stream status`.
+        port: serve /metrics, /live, /ready and /health on this port; 0 for any free port.
+        host: the address of --port; 0.0.0.0 for all, as Kubernetes needs it.
         context: the options that all commands share.
     """
-    settings = selected(context, names)
+    selected(context, names)
     import_from_working_folder()
-    reports = asyncio.run(_run(settings, interval, context))
+    reports = asyncio.run(_run(names, interval, (host, port), context))
     rows = [
-        {"name": item.name, "clean": report.is_clean, **_fields(report)}
-        for item, report in zip(settings, reports, strict=True)
+        {"name": name, "clean": report.is_clean, **_fields(report)}
+        for name, report in reports.items()
     ]
-    is_clean = all(report.is_clean for report in reports)
+    is_clean = all(report.is_clean for report in reports.values())
     columns = ("pipeline", "clean", *_NUMBERS)
     lines = [
         [row["name"], "yes" if row["clean"] else "no", *(row[name] for name in _NUMBERS)]
@@ -85,8 +94,16 @@ def status(*names: str, context: Context) -> CommandResult:
     columns = ("pipeline", "state", "worker", "seconds ago", *_NUMBERS, "last error")
     lines = [_line(row, worker) for row in rows for worker in row["workers"] or [None]]
     needs_person = any(row["state"] in {"failed", "silent"} for row in rows)
+    refused = {
+        f"{row['name']}: {worker['reload_error']}"
+        for row in rows
+        for worker in row["workers"]
+        if worker.get("reload_error")
+    }
     return CommandResult(
-        {"pipelines": rows}, [Table(columns, lines)], code=FAILED if needs_person else OK
+        {"pipelines": rows},
+        [Table(columns, lines), *sorted(refused)],
+        code=FAILED if needs_person else OK,
     )
 
 
@@ -175,30 +192,20 @@ def selected(context: Context, names: Sequence[str]) -> tuple[PipelineSettings, 
 
 
 async def _run(
-    settings: Sequence[PipelineSettings], interval: float, context: Context
-) -> list[PipelineReport]:
+    names: tuple[str, ...], interval: float, place: tuple[str, int | None], context: Context
+) -> dict[str, PipelineReport]:
     """Run pipelines in this event loop."""
-    from moorage.config.pipeline_building import build_pipeline  # noqa: PLC0415 - only this command
-    from moorage.pipelines.running import arun_pipelines  # noqa: PLC0415 - as above
-    from moorage.pipelines.supervision import SupervisedPipeline  # noqa: PLC0415 - as above
+    from moorage.cli.stream_worker import StreamWorker  # noqa: PLC0415 - only this command
 
-    worker = f"{socket.gethostname()}-{os.getpid()}"
-    async with opened_async(context) as (hub, storage):
-        pipelines = [
-            build_pipeline(item, hub, None)
-            if storage is None
-            else SupervisedPipeline(
-                item.name,
-                partial(build_pipeline, item, hub, storage),
-                storage,
-                worker=worker,
-                interval=interval,
-            )
-            for item in settings
-        ]
-        for pipeline in pipelines:
-            hub.manager.flows.core.watch_pipeline(pipeline)
-        return await arun_pipelines(pipelines)
+    host, port = place
+    async with AsyncExitStack() as stack:
+        worker = await stack.enter_async_context(StreamWorker(names, interval, context))
+        if port is not None:
+            from moorage.cli.stream_pages import served_pages  # noqa: PLC0415 - as above
+
+            served_port = await stack.enter_async_context(served_pages(worker, host, port))
+            context.tell(f"serving http://{host}:{served_port}/metrics, /live, /ready and /health")
+        return await worker.run()
 
 
 async def _reset_row_checkpoints(

@@ -1,0 +1,187 @@
+"""The worker of `moorage stream run`: it runs pipelines, reloads them, and serves their state."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from contextlib import AsyncExitStack, suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from moorage.cli.places import opened_async
+from moorage.config.pipeline_building import build_pipeline
+from moorage.domain.pipelines.changes import changes
+from moorage.errors import ConnectorError
+from moorage.pipelines.group import PipelineGroup
+from moorage.pipelines.running import signals_call
+from moorage.pipelines.supervision import SupervisedPipeline
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import Self
+
+    from moorage.cli.context import Context
+    from moorage.config import Configured
+    from moorage.config.pipelines import PipelineSettings
+    from moorage.domain.pipelines.settings import PipelineReport
+    from moorage.pipelines.pipeline import Pipeline
+
+
+class StreamWorker:
+    """Runs pipelines of a configuration until a signal ends them, and reloads it on SIGHUP.
+
+    Args:
+        names: the pipelines; all of the configuration if there are none.
+        interval: seconds between two reports to the store.
+        context: names the configuration.
+    """
+
+    def __init__(self, names: tuple[str, ...], interval: float, context: Context) -> None:
+        self._names = names
+        self._interval = interval
+        self._context = context
+        self._worker = f"{socket.gethostname()}-{os.getpid()}"
+        self._hubs: dict[AsyncExitStack, set[str]] = {}
+        self._values: dict[str, object] = {}
+        self._group = PipelineGroup({})
+        self._hangups = asyncio.Event()
+        self.hub: Any = None
+
+    @property
+    def pipelines(self) -> Mapping[str, Pipeline | SupervisedPipeline]:
+        """The pipelines by their names."""
+        return self._group.pipelines
+
+    async def __aenter__(self) -> Self:
+        configured = self._context.configured()
+        self._values = pipeline_values(configured, self._names)
+        made = await self._made(configured, self._values)
+        self._group = PipelineGroup(made)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for stack in self._hubs:
+            await stack.aclose()
+
+    async def run(self) -> dict[str, PipelineReport]:
+        """Run the pipelines, and return the report of each by its name."""
+        reloading = asyncio.create_task(self._reload_on_signals())
+        try:
+            with (
+                signals_call(self._group.stop),
+                signals_call(self._hangups.set, [signal.SIGHUP]),
+            ):
+                return await self._group.run()
+        finally:
+            reloading.cancel()
+            await asyncio.wait([reloading])
+
+    async def _reload_on_signals(self) -> None:
+        while True:
+            await self._hangups.wait()
+            self._hangups.clear()
+            await self.reload()
+
+    async def reload(self) -> None:
+        """Read the configuration again, and replace the pipelines that differ.
+
+        If the new configuration is refused, all pipelines run on, and their reports say why.
+        """
+        try:
+            configured = self._context.configured()
+            values = pipeline_values(configured, self._names)
+            difference = changes(self._values, values)
+            made = await self._made(configured, (*difference.changed, *difference.added))
+        except ConnectorError as error:
+            self._refuse(f"The new configuration is refused, so the pipelines run on: {error}")
+            return
+        self._refuse(None)
+        for name in (*difference.removed, *difference.changed, *difference.added):
+            await self._group.replace(name, made.get(name))
+        self._values = values
+        await self._close_unused()
+        groups = [
+            f"{kind} {', '.join(names)}"
+            for kind, names in difference._asdict().items()
+            if names and kind != "unchanged"
+        ]
+        self._context.tell(f"reloaded: {'; '.join(groups) or 'nothing has changed'}")
+
+    def _refuse(self, problem: str | None) -> None:
+        if problem is not None:
+            print(f"moorage: {problem}", file=sys.stderr, flush=True)
+        for pipeline in self.pipelines.values():
+            if isinstance(pipeline, SupervisedPipeline):
+                pipeline.reload_error = problem
+
+    async def _made(
+        self, configured: Configured, names: Iterable[str]
+    ) -> dict[str, Pipeline | SupervisedPipeline]:
+        """Make pipelines, with a hub of their configuration; each must be possible to build."""
+        settings = {item.name: item for item in configured.pipelines}
+        selected = [settings[name] for name in names]
+        if not selected:
+            return {}
+        async with AsyncExitStack() as stack:
+            hub, storage = await stack.enter_async_context(opened_async(self._context))
+            for item in selected:
+                build_pipeline(item, hub, storage)
+            made = {item.name: self._pipeline(item, hub, storage) for item in selected}
+            for names_of_hub in self._hubs.values():
+                names_of_hub -= set(made)
+            self._hubs[stack.pop_all()] = set(made)
+        self.hub = hub
+        return made
+
+    def _pipeline(
+        self, settings: PipelineSettings, hub: Any, storage: Any
+    ) -> Pipeline | SupervisedPipeline:
+        pipeline = (
+            build_pipeline(settings, hub, None)
+            if storage is None
+            else SupervisedPipeline(
+                settings.name,
+                partial(build_pipeline, settings, hub, storage),
+                storage,
+                worker=self._worker,
+                interval=self._interval,
+            )
+        )
+        hub.manager.flows.core.watch_pipeline(pipeline)
+        return pipeline
+
+    async def _close_unused(self) -> None:
+        """Close the hubs whose pipelines have all been replaced or removed."""
+        for stack, names in list(self._hubs.items()):
+            if not names & set(self.pipelines):
+                del self._hubs[stack]
+                with suppress(ConnectorError):
+                    await stack.aclose()
+
+
+def pipeline_values(configured: Configured, names: tuple[str, ...]) -> dict[str, object]:
+    """Return the values that each pipeline of a configuration is made of, by its name.
+
+    Args:
+        configured: the configuration.
+        names: the pipelines; all of the configuration if there are none.
+    """
+    services = {service.name: service for service in configured.services}
+    return {
+        item.name: (
+            item,
+            [services.get(name) for name in _service_names(item)],
+            (configured.accounts, configured.routes) if item.sink.kind == "call" else None,
+            configured.store,
+        )
+        for item in configured.pipelines
+        if not names or item.name in names
+    }
+
+
+def _service_names(settings: PipelineSettings) -> list[str]:
+    service = getattr(settings.sink.options, "service", None)
+    return [*settings.connectors, *([] if service is None else [service])]

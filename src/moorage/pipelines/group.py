@@ -1,0 +1,90 @@
+"""Pipelines that run in one event loop, of which single ones are replaced while others run.
+
+Laws:
+
+1. A pipeline that is replaced has ended, with its batches under way, before its successor begins.
+2. Replacing a pipeline does nothing to the others.
+3. A failure of one pipeline stops the others in order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moorage.domain.pipelines.settings import PipelineReport
+    from moorage.pipelines.pipeline import Pipeline
+    from moorage.pipelines.supervision import SupervisedPipeline
+
+
+class PipelineGroup:
+    """Pipelines that run in one event loop until they end, or until `stop` is called.
+
+    Attributes:
+        pipelines: the pipelines by their names.
+
+    Args:
+        pipelines: the pipelines by their names.
+    """
+
+    def __init__(self, pipelines: Mapping[str, Pipeline | SupervisedPipeline]) -> None:
+        self.pipelines = dict(pipelines)
+        self._tasks: dict[str, asyncio.Task[PipelineReport]] = {}
+        self._changed = asyncio.Event()
+        self._replacing = asyncio.Lock()
+        self._is_stopping = False
+
+    def stop(self) -> None:
+        """Begin to stop all pipelines, as `Pipeline.stop` does."""
+        self._is_stopping = True
+        for pipeline in self.pipelines.values():
+            pipeline.stop()
+
+    async def run(self) -> dict[str, PipelineReport]:
+        """Run the pipelines, and return the report of each by its name.
+
+        Raises:
+            Exception: the failure that stopped a pipeline. The others are stopped in order first.
+        """
+        for name in self.pipelines:
+            self._start(name)
+        while running := [task for task in self._tasks.values() if not task.done()]:
+            self._changed.clear()
+            change = asyncio.create_task(self._changed.wait())
+            await asyncio.wait([*running, change], return_when=asyncio.FIRST_COMPLETED)
+            change.cancel()
+            async with self._replacing:
+                if any(task.done() and task.exception() for task in self._tasks.values()):
+                    self.stop()
+        return {name: task.result() for name, task in self._tasks.items()}
+
+    async def replace(self, name: str, pipeline: Pipeline | SupervisedPipeline | None) -> None:
+        """End a pipeline in order, and start another in its place.
+
+        Nothing is started if the group stops meanwhile, or if the old pipeline failed.
+
+        Args:
+            name: the name of the pipeline; one that is new is only started.
+            pipeline: the pipeline to start; None to start none.
+        """
+        async with self._replacing:
+            old, task = self.pipelines.get(name), self._tasks.get(name)
+            if old is not None and task is not None:
+                old.stop()
+                await asyncio.wait([task])
+                if task.exception() is not None:
+                    return
+            if self._is_stopping:
+                return
+            if pipeline is None:
+                del self.pipelines[name]
+            else:
+                self.pipelines[name] = pipeline
+                self._start(name)
+            self._changed.set()
+
+    def _start(self, name: str) -> None:
+        self._tasks[name] = asyncio.create_task(self.pipelines[name].run())

@@ -1,0 +1,242 @@
+"""The worker of `moorage stream run`: reloading single pipelines, and its pages."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import urllib.error
+import urllib.request
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from moorage.cli.context import Context
+from moorage.cli.stream_pages import StreamPages, served_pages
+from moorage.cli.stream_worker import StreamWorker
+from moorage.domain.pipelines.changes import changes
+from moorage.domain.pipelines.settings import PipelineState
+from moorage.errors import AuthenticationFailed
+from moorage.pipelines.supervision import SupervisedPipeline
+from tests.support.command import command
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+PATIENCE = 60.0
+MODULE = '''
+"""The functions of pipelines."""
+
+import asyncio
+
+from moorage import AuthenticationFailed, SourceRecord
+
+stored = []
+
+
+async def after(position):
+    await asyncio.sleep(0.01)
+    return [SourceRecord.of_json((position or 0) + 1, offset=(position or 0) + 1, key=b"k")]
+
+
+async def kept(record):
+    stored.append(("kept", record.offset))
+
+
+async def old(record):
+    stored.append(("old", record.offset))
+
+
+async def new(record):
+    stored.append(("new", record.offset))
+
+
+async def broken(record):
+    raise AuthenticationFailed("Out of order.")
+'''
+STATE = '[state]\nurl = "sqlite:///state.db"\n'
+SERVICE = '[services.erp]\nbase_url = "https://erp.example"\n'
+
+
+def pipeline(name: str, sink: str) -> str:
+    """Return the table of a pipeline that never ends."""
+    return (
+        f'[pipelines.{name}]\nsource = {{function = "our_stream:after"}}\n'
+        f'sink = {{function = "our_stream:{sink}"}}\nretry = {{base_delay = 0.01}}\n'
+        "records_in_flight = 4\n"
+    )
+
+
+def configure(*tables: str) -> None:
+    """Write the configuration file."""
+    Path("moorage.toml").write_text("\n".join([STATE, SERVICE, *tables]), encoding="utf-8")
+
+
+@pytest.fixture(name="module", autouse=True)
+def _module(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Write a Python program with the functions of the pipelines, and import it."""
+    monkeypatch.setattr(sys, "path", [str(Path.cwd()), *sys.path])
+    Path("our_stream.py").write_text(MODULE, encoding="utf-8")
+    yield import_module("our_stream")
+    sys.modules.pop("our_stream", None)
+
+
+def context() -> Context:
+    """Return the context of a command that reads the configuration in the working folder."""
+    return Context(config="moorage.toml")
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait until a condition holds."""
+    async with asyncio.timeout(PATIENCE):
+        while not condition():  # noqa: ASYNC110 - several conditions
+            await asyncio.sleep(0.01)
+
+
+def count(module: Any, sink: str) -> int:
+    """Return the number of records that a sink stored."""
+    return sum(name == sink for name, _ in module.stored)
+
+
+def test_pipelines_are_compared_by_name() -> None:
+    """Each pipeline of two configurations is added, removed, changed or unchanged."""
+    difference = changes({"a": 1, "b": 1, "c": 1}, {"d": 1, "b": 2, "c": 1})
+    assert (("d",), ("a",), ("b",), ("c",)) == tuple(difference)
+    assert ((), (), (), ()) == tuple(changes({}, {}))
+
+
+async def test_only_changed_pipelines_are_replaced(module: Any) -> None:
+    """SIGHUP replaces the changed pipeline in order, starts a new one, and touches no other."""
+    configure(pipeline("stays", "kept"), pipeline("moves", "old"), pipeline("goes", "kept"))
+    async with StreamWorker((), 0.01, context()) as worker:
+        running = asyncio.create_task(worker.run())
+        await until(lambda: count(module, "old") > 2 and count(module, "kept") > 2)
+        stays = worker.pipelines["stays"]
+        assert isinstance(stays, SupervisedPipeline)
+        run_of_stays, moves = stays._runs[0], worker.pipelines["moves"]  # noqa: SLF001 - the run itself
+        configure(pipeline("stays", "kept"), pipeline("moves", "new"), pipeline("comes", "kept"))
+        os.kill(os.getpid(), signal.SIGHUP)
+        await until(lambda: count(module, "new") > 2 and "comes" in worker.pipelines)
+        stored_by_old = count(module, "old")
+        received = stays.statistics().received
+        await until(lambda: stays.statistics().received > received)
+
+        assert stays is worker.pipelines["stays"]
+        assert run_of_stays is stays._runs[0]  # noqa: SLF001 - as above
+        assert moves is not worker.pipelines["moves"]
+        assert PipelineState.STOPPED is moves.statistics().state
+        assert {"stays", "moves", "comes"} == set(worker.pipelines)
+        assert stored_by_old == count(module, "old")
+        os.kill(os.getpid(), signal.SIGTERM)
+        reports = await running
+    assert all(report.is_clean for report in reports.values())
+    offsets = [offset for name, offset in module.stored if name in {"old", "new"}]
+    assert list(range(1, len(offsets) + 1)) == offsets
+
+
+async def test_refused_configuration_leaves_the_pipelines(
+    module: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A configuration with a mistake changes nothing, and the error output and status say why."""
+    configure(pipeline("moves", "old"))
+    async with StreamWorker((), 0.01, context()) as worker:
+        running = asyncio.create_task(worker.run())
+        await until(lambda: count(module, "old"))
+        moves = worker.pipelines["moves"]
+        for wrong in (pipeline("moves", "old") + "lane = 2\n", pipeline("moves", "absent")):
+            configure(wrong)
+            await worker.reload()
+            assert "refused, so the pipelines run on: pipelines.moves." in capsys.readouterr().err
+            assert moves is worker.pipelines["moves"]
+        configure(pipeline("moves", "old"))
+        stored = count(module, "old")
+        await until(lambda: count(module, "old") > stored + 3)
+
+        def status() -> str:
+            return command("stream", "status").out
+
+        async with asyncio.timeout(PATIENCE):
+            while "refused" not in await asyncio.to_thread(status):  # noqa: ASYNC110 - of a store
+                await asyncio.sleep(0.05)
+        await worker.reload()
+        assert "reloaded: nothing has changed" in capsys.readouterr().out
+        assert moves is worker.pipelines["moves"]
+        configure(SERVICE.replace("erp", "crm"), pipeline("moves", "new"))
+        await worker.reload()
+        assert "reloaded: changed moves" in capsys.readouterr().out
+        os.kill(os.getpid(), signal.SIGTERM)
+        await running
+
+
+async def test_failure_of_a_replaced_pipeline_stops_the_others(module: Any) -> None:
+    """If the new pipeline fails, the others end in order, and the failure is raised."""
+    configure(pipeline("stays", "kept"), pipeline("moves", "old"))
+    async with StreamWorker((), 0.01, context()) as worker:
+        running = asyncio.create_task(worker.run())
+        await until(lambda: count(module, "old") and count(module, "kept"))
+        configure(pipeline("stays", "kept"), pipeline("moves", "broken"))
+        await worker.reload()
+        with pytest.raises(AuthenticationFailed, match="Out of order"):
+            await running
+        assert PipelineState.STOPPED is worker.pipelines["stays"].statistics().state
+
+
+def read(port: int, page: str) -> tuple[int, str]:
+    """Return the status and the text of a page."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/{page}", timeout=PATIENCE) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+@pytest.mark.parametrize("observers", ["", "[observers]\nprometheus = true\n"])
+async def test_pages_show_the_worker(module: Any, observers: str) -> None:
+    """The pages have metrics, liveness, readiness and health, and end with the worker."""
+    configure(pipeline("moves", "old"), observers)
+    async with (
+        StreamWorker((), 0.01, context()) as worker,
+        served_pages(worker, "127.0.0.1", 0) as port,
+    ):
+        status, text = await asyncio.to_thread(read, port, "ready")
+        assert (503, {"pipelines": {"moves": "ready"}}) == (status, json.loads(text))
+        running = asyncio.create_task(worker.run())
+        await until(lambda: count(module, "old"))
+        assert (200, '{"pipelines": {"moves": "running"}}') == await asyncio.to_thread(
+            read, port, "ready"
+        )
+        assert 200 == (await asyncio.to_thread(read, port, "live"))[0]
+        assert "state" in json.loads((await asyncio.to_thread(read, port, "health"))[1])
+        status, text = await asyncio.to_thread(read, port, "metrics")
+        assert 'moorage_pipeline_up{pipeline="moves"} 1.0' in text
+        assert 404 == (await asyncio.to_thread(read, port, "other"))[0]
+        os.kill(os.getpid(), signal.SIGTERM)
+        await running
+    with pytest.raises(urllib.error.URLError):
+        read(port, "live")
+
+
+def test_stuck_event_loop_is_not_alive() -> None:
+    """`/live` answers 503 when the event loop has taken no turn for half a minute."""
+    now = [0.0]
+    pages = StreamPages(None, None, bytes, lambda: now[0])  # type: ignore[arg-type]  # not read
+    now[0] = 31.0
+    statuses: list[str] = []
+    environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/live"}
+    pages(environ, lambda status, _: statuses.append(status))
+    pages.beat()
+    pages(environ, lambda status, _: statuses.append(status))
+    assert ["503 Service Unavailable", "200 OK"] == statuses
+
+
+def test_port_that_is_taken_is_refused(module: Any) -> None:
+    """A port outside of the valid range is refused before a pipeline runs."""
+    configure(pipeline("moves", "old"))
+    ending = command("stream", "run", "--port", "70000")
+    assert (2, True) == (ending.code, "is not available" in ending.err)
+    assert [] == module.stored
