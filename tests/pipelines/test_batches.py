@@ -43,14 +43,16 @@ def test_halving_finds_each_bad_record(count: int, data: st.DataObject) -> None:
 def test_batch_ends_at_its_limits() -> None:
     """A batch ends before the record that exceeds its byte limit, and at its record limit."""
     limits = BatchLimits(records=2, size=10)
-    assert BatchSize().takes(99, limits)
-    assert not BatchSize(1, 9).takes(2, limits)
-    assert BatchSize(1, 9).takes(1, limits)
-    assert not BatchSize(2, 2).takes(1, limits)
+    assert 1 == BatchSize().fitting([99, 1], limits)
+    assert 0 == BatchSize(1, 9).fitting([2], limits)
+    assert 1 == BatchSize(1, 9).fitting([1], limits)
+    assert 0 == BatchSize(2, 2).fitting([1], limits)
+    assert 2 == BatchSize().fitting([5, 5, 0], limits)
+    assert 0 == BatchSize().fitting([], limits)
     assert BatchSize(2, 2).is_full(limits)
     assert BatchSize(1, 10).is_full(limits)
     assert not BatchSize(1, 9).is_full(limits)
-    assert BatchSize(2, 9) == BatchSize(1, 4).plus(5)
+    assert BatchSize(2, 9) == BatchSize(1, 4).plus(1, 5)
 
 
 def test_lane_of_a_key_is_the_same_everywhere() -> None:

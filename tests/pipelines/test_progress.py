@@ -5,7 +5,7 @@ from typing import Literal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moorage.domain.pipelines.progress import PartitionProgress, Place
+from moorage.domain.pipelines.progress import PartitionProgress
 
 ACTIONS = st.lists(
     st.one_of(
@@ -23,13 +23,13 @@ def test_commits_never_pass_a_gap(
 ) -> None:
     """Each record is committed once, after it is settled and, for prefixes, all before it too."""
     progress: PartitionProgress[int] = PartitionProgress(commits)
-    places: list[Place] = []
+    places: list[int] = []
     settled: set[int] = set()
     forgotten: set[int] = set()
     taken: list[int] = []
     for action in actions:
         if action == "admit":
-            places.append(progress.admit(len(places)))
+            places += progress.admit([len(places)])
         elif action == "take":
             records = progress.take()
             assert sorted(records) == records
@@ -42,7 +42,7 @@ def test_commits_never_pass_a_gap(
             assert 0 == progress.held
         else:
             number = int(action[1])
-            if number < len(places) and progress.settle(places[number]):
+            if number < len(places) and progress.settle([places[number]]):
                 assert number not in settled | forgotten
                 settled.add(number)
     assert len(set(taken)) == len(taken)
@@ -53,11 +53,11 @@ def test_commits_never_pass_a_gap(
 def test_settled_record_is_not_open() -> None:
     """A record can be settled once only, and not after a reset."""
     progress: PartitionProgress[str] = PartitionProgress("prefix")
-    first, second = progress.admit("a"), progress.admit("b")
+    first, second = progress.admit(["a", "b"])
     assert ["a", "b"] == progress.open_records
-    assert progress.settle(second)
-    assert not progress.settle(second)
+    assert progress.settle([second])
+    assert not progress.settle([second])
     assert [] == progress.take()
     assert ["a", "b"] == progress.reset()
-    assert not progress.settle(first)
+    assert not progress.settle([first])
     assert [] == progress.take()

@@ -14,14 +14,13 @@ import asyncio
 from collections import deque
 from datetime import UTC, datetime
 from inspect import isawaitable
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING
 
 import attrs
 
 from moorage.domain.pipelines.batches import halves
 from moorage.domain.pipelines.failures import Verdict, verdict
 from moorage.domain.pipelines.settings import DeadLetter
-from moorage.domain.values.result import Result
 from moorage.errors import ConnectorError, LocalFailure
 from moorage.pipelines._repeating import RecordAtFault
 
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
 
     from moorage.domain.pipelines.records import SinkRecord
     from moorage.domain.pipelines.settings import PipelineConfig
+    from moorage.domain.values.result import Result
     from moorage.pipelines._in_flight import PendingRecord, RecordsInFlight
     from moorage.pipelines._numbers import PipelineNumbers
     from moorage.pipelines._repeating import Repeater
@@ -39,16 +39,6 @@ if TYPE_CHECKING:
     Transform: TypeAlias = (
         "Callable[[SinkRecord], SinkRecord | Awaitable[SinkRecord | None] | None]"
     )
-
-
-_SUCCESS: Final[Result[object]] = Result()
-
-
-class _Item(NamedTuple):
-    """A record as the transforms returned it, and the pending record that it was made from."""
-
-    pending: PendingRecord
-    record: SinkRecord
 
 
 @attrs.frozen(kw_only=True)
@@ -87,30 +77,28 @@ class BatchDelivery:
         started = time()
         begun = self.in_flight.begin(batch)
         if self.transforms:
-            outcomes = [await self._transformed(pending) for pending in begun]
-            items = [item for item in outcomes if item is not None]
-        else:
-            items = [_Item(pending, pending.record) for pending in begun]
-        groups = deque([items])
+            begun = [pending for pending in begun if await self._transform(pending)]
+        groups = deque([begun])
         while groups:
-            group = [item for item in groups.popleft() if item.pending.is_open]
+            group = [pending for pending in groups.popleft() if pending.is_open]
             if group:
                 groups.extendleft(reversed(await self._try_group(group)))
         self.numbers.batches += 1
         self.numbers.processing_duration += time() - started
 
-    async def _transformed(self, pending: PendingRecord) -> _Item | None:
-        """Return the record that the transforms made; None if it was dropped or failed."""
+    async def _transform(self, pending: PendingRecord) -> bool:
+        """Apply the transforms to a record; return False if it was dropped or failed."""
         try:
             record = await self.repeater.run(lambda: self._apply_transforms(pending.record))
         except RecordAtFault as fault:
             await self._set_aside(pending, fault.error, fault.attempts)
-            return None
+            return False
         if record is None:
             self.numbers.dropped += 1
-            self.in_flight.settle(pending)
-            return None
-        return _Item(pending, record)
+            self.in_flight.settle([pending])
+            return False
+        pending.output = record
+        return True
 
     async def _apply_transforms(self, record: SinkRecord) -> SinkRecord | None:
         for transform in self.transforms:
@@ -121,23 +109,23 @@ class BatchDelivery:
             record = changed
         return record
 
-    async def _try_group(self, group: list[_Item]) -> list[list[_Item]]:
+    async def _try_group(self, group: list[PendingRecord]) -> list[list[PendingRecord]]:
         """Send a group of records to the sink, and return the groups of records to try again."""
         try:
             results = await self.repeater.run(lambda: self._results(group))
         except RecordAtFault as fault:
             if len(group) > 1:
                 return [list(half) for half in halves(group)]
-            await self._set_aside(group[0].pending, fault.error, fault.attempts)
+            await self._set_aside(group[0], fault.error, fault.attempts)
             return []
-        rest = await self._settle(group, results)
+        rest = self._succeed(group) if results is None else await self._settle(group, results)
         return [rest] if rest else []
 
-    async def _results(self, group: list[_Item]) -> Sequence[Result[object]]:
+    async def _results(self, group: list[PendingRecord]) -> Sequence[Result[object]] | None:
         """Return the sink's results for a group; raise the first error if all are temporary."""
-        results = await self.sink.process_batch([item.record for item in group])
+        results = await self.sink.process_batch([pending.output for pending in group])
         if results is None:
-            return [_SUCCESS] * len(group)
+            return None
         if not 0 < len(results) <= len(group):
             raise LocalFailure(
                 f"The sink returned {len(results)} results for {len(group)} records.",
@@ -149,25 +137,36 @@ class BatchDelivery:
             raise errors[0]
         return results
 
-    async def _settle(self, group: list[_Item], results: Sequence[Result[object]]) -> list[_Item]:
+    def _succeed(self, records: Sequence[PendingRecord]) -> list[PendingRecord]:
+        """Mark records as processed by the sink; none of them is to be tried again."""
+        if records:
+            self.numbers.processed += len(records)
+            self.numbers.dead_letters_in_a_row = 0
+            self.in_flight.settle(records)
+        return []
+
+    async def _settle(
+        self, group: list[PendingRecord], results: Sequence[Result[object]]
+    ) -> list[PendingRecord]:
         """Mark records as done according to the sink's results, and return those to try again."""
-        rest: list[_Item] = []
-        for item, result in zip(group, results, strict=False):
-            error = result.error
-            if error is None:
-                self.numbers.processed += 1
-                self.numbers.dead_letters_in_a_row = 0
-                self.in_flight.settle(item.pending)
-                continue
+        rest = group[len(results) :]
+        failed = [(n, each.error) for n, each in enumerate(results) if each.error is not None]
+        again: list[PendingRecord] = []
+        start = 0
+        for number, error in failed:
+            self._succeed(group[start:number])
+            start = number + 1
+            pending = group[number]
             self.numbers.count_failure(error)
             if self._is_temporary(error):
                 self.numbers.retried += 1
-                rest.append(item)
+                again.append(pending)
             elif verdict(error, self.config.retry) is Verdict.DEAD_LETTER:
-                await self._set_aside(item.pending, error, 1)
+                await self._set_aside(pending, error, 1)
             else:
                 raise error
-        return rest + group[len(results) :]
+        self._succeed(group[start : len(results)])
+        return again + rest
 
     def _is_temporary(self, error: Exception) -> bool:
         return verdict(error, self.config.retry) is Verdict.RETRY
@@ -197,4 +196,4 @@ class BatchDelivery:
         except RecordAtFault as fault:
             raise fault.error from None
         numbers.dead_letters += 1
-        self.in_flight.settle(pending)
+        self.in_flight.settle([pending])

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
-
-import attrs
+from itertools import groupby
+from operator import attrgetter
+from typing import TYPE_CHECKING, Final
 
 from moorage.domain.pipelines.progress import PartitionProgress
 from moorage.ports.pipelines import PollLimits
@@ -14,36 +14,41 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import Literal
 
-    from moorage.domain.pipelines.progress import Place
     from moorage.domain.pipelines.records import Partition, SinkRecord
     from moorage.domain.pipelines.settings import PipelineConfig
 
 
-@attrs.define(eq=False)
 class PendingRecord:
     """A record on its way through a pipeline.
 
     Attributes:
         record: the record as the source delivered it.
+        output: the record as the transforms returned it; the same as `record` before that.
         progress: the progress of its partition.
-        place: its place there.
+        number: its number there.
+        size: the size of its payload in bytes.
         is_begun: whether a lane is processing it.
     """
 
-    record: SinkRecord
-    progress: PartitionProgress[PendingRecord]
-    place: Place = attrs.field(init=False)
-    is_begun: bool = False
+    __slots__ = "is_begun", "number", "output", "progress", "record", "size"
 
-    @property
-    def size(self) -> int:
-        """The size of the record's payload in bytes."""
-        return len(self.record.payload)
+    def __init__(
+        self, record: SinkRecord, progress: PartitionProgress[PendingRecord], size: int
+    ) -> None:
+        self.record = self.output = record
+        self.progress = progress
+        self.number = -1
+        self.size = size
+        self.is_begun = False
 
     @property
     def is_open(self) -> bool:
         """True if the record is not done yet, and its partition has not been revoked."""
-        return self.progress.is_open(self.place)
+        return self.progress.is_open(self.number)
+
+
+_PLACE: Final = attrgetter("topic", "partition")
+_PROGRESS: Final = attrgetter("progress")
 
 
 class RecordsInFlight:
@@ -67,34 +72,37 @@ class RecordsInFlight:
 
     def admit(self, records: Iterable[SinkRecord]) -> list[PendingRecord]:
         """Add records that the source delivered, and return them as pending records."""
-        return [self._admitted(record) for record in records]
-
-    def _admitted(self, record: SinkRecord) -> PendingRecord:
-        progress = self._partitions.get(record.place)
-        if progress is None:
-            progress = self._partitions[record.place] = PartitionProgress(self._commits)
-        pending = PendingRecord(record, progress)
-        pending.place = progress.admit(pending)
-        self.records += 1
-        self.size += pending.size
-        return pending
+        admitted: list[PendingRecord] = []
+        for place, run in groupby(records, _PLACE):
+            progress = self._partitions.get(place)
+            if progress is None:
+                progress = self._partitions[place] = PartitionProgress(self._commits)
+            group = [PendingRecord(record, progress, len(record.payload)) for record in run]
+            for pending, number in zip(group, progress.admit(group), strict=True):
+                pending.number = number
+            admitted += group
+        self.records += len(admitted)
+        self.size += sum(pending.size for pending in admitted)
+        return admitted
 
     def begin(self, records: Iterable[PendingRecord]) -> list[PendingRecord]:
         """Mark records as begun and return them, without those whose partition has been revoked."""
+        revoking = self._revoking
         begun = [
             pending
             for pending in records
-            if pending.is_open and pending.record.place not in self._revoking
+            if pending.is_open and not (revoking and pending.record.place in revoking)
         ]
         for pending in begun:
             pending.is_begun = True
         return begun
 
-    def settle(self, pending: PendingRecord) -> None:
-        """Record that a record is done: processed, left out, or among the dead letters."""
-        if pending.progress.settle(pending.place):
-            self.settled.set()
-            self._less.set()
+    def settle(self, records: Iterable[PendingRecord]) -> None:
+        """Record that records are done: processed, left out, or among the dead letters."""
+        for progress, run in groupby(records, _PROGRESS):
+            if progress.settle([pending.number for pending in run]):
+                self.settled.set()
+                self._less.set()
 
     def take(self) -> list[SinkRecord]:
         """Remove and return the records that are done, so that the source can commit them."""

@@ -38,9 +38,9 @@ class Lane:
         """The number of records in the queue."""
         return len(self._queue)
 
-    def put(self, pending: PendingRecord) -> None:
-        """Add a record at the end of the lane's queue."""
-        self._queue.append(pending)
+    def put(self, records: Iterable[PendingRecord]) -> None:
+        """Add records at the end of the lane's queue."""
+        self._queue.extend(records)
         self._changed.set()
 
     def complete(self) -> None:
@@ -84,11 +84,9 @@ class Lane:
     ) -> tuple[list[PendingRecord], BatchSize]:
         """Move records from the queue to a batch until the batch is full."""
         queue = self._queue
-        while queue and size.takes(queue[0].size, self._limits):
-            pending = queue.popleft()
-            batch.append(pending)
-            size = size.plus(pending.size)
-        return batch, size
+        count = size.fitting((pending.size for pending in queue), self._limits)
+        records = [queue.popleft() for _ in range(count)]
+        return batch + records, size.plus(count, sum(pending.size for pending in records))
 
     async def _change(self) -> None:
         self._changed.clear()
@@ -104,13 +102,14 @@ class Lanes:
 
     def put(self, records: Iterable[PendingRecord]) -> None:
         """Put each record into the queue of its lane."""
+        if len(self.lanes) == 1:
+            self.lanes[0].put(records)
+            return
         for pending in records:
-            self._lane(pending).put(pending)
+            self._lane(pending).put((pending,))
 
     def _lane(self, pending: PendingRecord) -> Lane:
         """Return the lane of a record: of its partition or its key, or else the shortest."""
-        if len(self.lanes) == 1:
-            return self.lanes[0]
         record = pending.record
         if self._order is Order.PARTITION:
             key: bytes | None = repr(record.place).encode()

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import socket
 from collections import defaultdict
+from itertools import repeat
 from secrets import token_hex
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
@@ -20,8 +21,8 @@ from redis import exceptions as wrong
 
 from moorage.adapters.redis_streams._links import connect_async
 from moorage.domain.messages.publish_failures import PublishFault
-from moorage.domain.messages.redis_streams import record_fields, refusal, time_of
-from moorage.domain.pipelines.records import SinkRecord
+from moorage.domain.messages.redis_streams import record_columns, refusal, times_of
+from moorage.domain.pipelines.records import checked_records
 from moorage.domain.secrets.frames import bare, careful
 from moorage.domain.values.durations import seconds
 from moorage.errors import (
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
     from moorage.adapters.redis_streams._links import AsyncRedisLink
     from moorage.adapters.redis_streams.kind import RedisStreams
-    from moorage.domain.pipelines.records import Offset, Partition
+    from moorage.domain.pipelines.records import Offset, Partition, SinkRecord
     from moorage.errors import ConnectorError
     from moorage.ports.pipelines import PollLimits, Revocation
 
@@ -185,9 +186,9 @@ class RedisStreamsSource:
             cast("Any", reply).items() if isinstance(reply, dict) else reply or ()
         )
         records = [
-            _record(stream.decode(), entry.decode(), fields, deliveries)
+            record
             for stream, entries in pairs
-            for entry, fields in _entries(entries)
+            for record in _stream_records(stream.decode(), entries, deliveries)
         ]
         if records:
             largest = max(len(record.payload) for record in records)
@@ -250,19 +251,17 @@ class RedisStreamsSource:
         raise bare(failure)
 
 
-def _record(stream: str, entry: str, words: Sequence[bytes], deliveries: int) -> SinkRecord:
-    return SinkRecord(
-        **record_fields(words),
-        topic=stream,
-        offset=entry,
-        published_at=time_of(entry),
-        deliveries=deliveries,
+def _stream_records(stream: str, entries: Iterable[Any], deliveries: int) -> list[SinkRecord]:
+    """Return the records of a stream's entries that were not deleted meanwhile."""
+    kept = [item for item in entries if item is not None and item[1] is not None]
+    offsets = [item[0].decode() for item in kept]
+    return checked_records(
+        **record_columns([item[1] for item in kept]),
+        topic=repeat(stream),
+        offset=offsets,
+        published_at=times_of(offsets),
+        deliveries=repeat(deliveries),
     )
-
-
-def _entries(entries: Iterable[Any]) -> Iterable[tuple[bytes, Sequence[bytes]]]:
-    """Return the entries of a reply that were not deleted meanwhile."""
-    return ((item[0], item[1]) for item in entries if item is not None and item[1] is not None)
 
 
 def _by_stream(records: Iterable[SinkRecord]) -> Iterable[tuple[str, list[str]]]:

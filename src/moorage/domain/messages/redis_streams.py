@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from moorage.domain.messages.message import OutgoingMessage
 
 PAYLOAD: Final = "payload"
+_PAYLOAD: Final = PAYLOAD.encode()
 CONTENT_TYPE: Final = "content-type"
 MESSAGE_ID: Final = "message-id"
 FIELDS: Final = frozenset({PAYLOAD, CONTENT_TYPE, MESSAGE_ID, KEY_HEADER})
@@ -81,16 +82,28 @@ def command_of(
     return words
 
 
-def record_fields(words: Sequence[bytes]) -> dict[str, Any]:
-    """Return the fields of a pipeline record, read from an entry of a Redis stream.
+def record_columns(entries: Sequence[Sequence[bytes]]) -> dict[str, list[Any]]:
+    """Return columns of fields for pipeline records, read from entries of a Redis stream.
 
     All fields of an entry that another program made are attributes, and its payload is empty.
 
     Args:
-        words: the names and the values of the entry's fields, in turn.
+        entries: for each entry the names and the values of its fields, in turn.
     """
-    fields: dict[str, Any] = {"payload": b""}
+    if all(len(words) == 2 and words[0] == _PAYLOAD for words in entries):  # noqa: PLR2004 - a name and a value
+        return {"payloads": [words[1] for words in entries]}
+    rows = [_record_fields(words) for words in entries]
+    columns: dict[str, list[Any]] = {"payloads": [row.get("payload", b"") for row in rows]}
+    for name in "key", "content_type", "id":
+        columns[name] = [row.get(name) for row in rows]
+    columns["attributes"] = [tuple(row["attributes"]) for row in rows]
+    return columns
+
+
+def _record_fields(words: Sequence[bytes]) -> dict[str, Any]:
+    """Return the fields of one record; those that the entry does not have are missing."""
     attributes: list[tuple[str, bytes]] = []
+    fields: dict[str, Any] = {"attributes": attributes}
     for name, value in zip(words[::2], words[1::2], strict=True):
         field = name.decode(errors="backslashreplace")
         if field == PAYLOAD:
@@ -103,13 +116,18 @@ def record_fields(words: Sequence[bytes]) -> dict[str, Any]:
             fields["id"] = value.decode(errors="backslashreplace")
         else:
             attributes.append((field or "(unnamed)", value))
-    fields["attributes"] = attributes
     return fields
 
 
-def time_of(entry: str) -> datetime | None:
-    """Return the time in a Redis stream entry's id; None if the id has none."""
-    milliseconds = int(entry.partition("-")[0])
+def times_of(entries: Iterable[str]) -> list[datetime | None]:
+    """Return the times in the ids of Redis stream entries; None for an id that has none."""
+    stamps = [entry.partition("-")[0] for entry in entries]
+    # Entries that were added together share a millisecond.
+    times = {stamp: _time(int(stamp)) for stamp in set(stamps)}
+    return [times[stamp] for stamp in stamps]
+
+
+def _time(milliseconds: int) -> datetime | None:
     try:
         return datetime.fromtimestamp(milliseconds / 1000, UTC)
     except (ValueError, OverflowError, OSError):

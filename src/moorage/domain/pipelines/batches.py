@@ -10,7 +10,7 @@ import attrs
 from moorage.domain.values.durations import is_count, is_wait, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 R = TypeVar("R")
 
@@ -43,19 +43,26 @@ class BatchSize(NamedTuple):
     records: int = 0
     size: int = 0
 
-    def takes(self, size: int, limits: BatchLimits) -> bool:
-        """Return whether a record of this size fits into the batch."""
-        if not self.records:
-            return True
-        return self.records < limits.records and self.size + size <= limits.size
+    def fitting(self, sizes: Iterable[int], limits: BatchLimits) -> int:
+        """Return how many further records, with these sizes in this order, fit into the batch.
+
+        The first record of a batch fits always.
+        """
+        records, total = self
+        for size in sizes:
+            if records and (records >= limits.records or total + size > limits.size):
+                break
+            records += 1
+            total += size
+        return records - self.records
 
     def is_full(self, limits: BatchLimits) -> bool:
         """Return whether the batch can take no further record."""
         return self.records >= limits.records or self.size >= limits.size
 
-    def plus(self, size: int) -> BatchSize:
-        """Return the batch's size with one more record."""
-        return BatchSize(self.records + 1, self.size + size)
+    def plus(self, records: int, size: int) -> BatchSize:
+        """Return the batch's size with further records."""
+        return BatchSize(self.records + records, self.size + size)
 
 
 def halves(batch: Sequence[R]) -> tuple[Sequence[R], Sequence[R]]:

@@ -10,21 +10,12 @@ Laws:
 
 from __future__ import annotations
 
-from typing import Final, Generic, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, Literal, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 R = TypeVar("R")
-
-
-class Place(NamedTuple):
-    """The position of a record among those that its partition admitted.
-
-    Attributes:
-        generation: the number of resets before the record was admitted.
-        number: the number of records that the partition had admitted before it.
-    """
-
-    generation: int
-    number: int
 
 
 class PartitionProgress(Generic[R]):
@@ -36,11 +27,10 @@ class PartitionProgress(Generic[R]):
         commits: "prefix" if records are committed in their order, "each" if in any.
     """
 
-    __slots__ = ("_generation", "_is_prefix", "_next", "_open", "_settled")
+    __slots__ = ("_is_prefix", "_next", "_open", "_settled")
 
     def __init__(self, commits: Literal["each", "prefix"]) -> None:
         self._is_prefix = commits == "prefix"
-        self._generation = 0
         self._next = 0
         self._open: dict[int, R] = {}
         self._settled: dict[int, R] = {}
@@ -55,29 +45,32 @@ class PartitionProgress(Generic[R]):
         """The records that are not processed yet, in order."""
         return list(self._open.values())
 
-    def admit(self, record: R) -> Place:
-        """Add a record at the end, and return its place."""
-        place = Place(self._generation, self._next)
-        self._open[self._next] = record
-        self._next += 1
-        return place
+    def admit(self, records: Sequence[R]) -> range:
+        """Add records at the end, and return their numbers, which no other record ever gets."""
+        numbers = range(self._next, self._next + len(records))
+        self._open.update(zip(numbers, records, strict=True))
+        self._next = numbers.stop
+        return numbers
 
-    def is_open(self, place: Place) -> bool:
-        """Return whether the record at a position still has to be processed."""
-        return place.generation == self._generation and place.number in self._open
+    def is_open(self, number: int) -> bool:
+        """Return whether the record with this number still has to be processed."""
+        return number in self._open
 
-    def settle(self, place: Place) -> bool:
-        """Record that the record at a position is processed; return False if it was not open."""
-        if not self.is_open(place):
-            return False
-        self._settled[place.number] = self._open.pop(place.number)
-        return True
+    def settle(self, numbers: Iterable[int]) -> bool:
+        """Record that records are processed; return False if none of them was open."""
+        waiting, settled = self._open, self._settled
+        before = len(waiting)
+        for number in numbers:
+            if number in waiting:
+                settled[number] = waiting.pop(number)
+        return len(waiting) < before
 
     def take(self) -> list[R]:
         """Remove the records that may be committed now, and return them in order."""
+        settled = self._settled
         first_open = next(iter(self._open), _NEVER) if self._is_prefix else _NEVER
-        numbers = sorted(number for number in self._settled if number < first_open)
-        return [self._settled.pop(number) for number in numbers]
+        numbers = sorted(number for number in settled if number < first_open)
+        return [settled.pop(number) for number in numbers]
 
     def reset(self) -> list[R]:
         """Remove and return all records, because the source will deliver them again.
@@ -85,7 +78,6 @@ class PartitionProgress(Generic[R]):
         The partition was revoked, or its deliveries are void.
         """
         records = [*self._open.values(), *self._settled.values()]
-        self._generation += 1
         self._open.clear()
         self._settled.clear()
         return records
