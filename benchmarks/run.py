@@ -24,6 +24,7 @@ import over_clients
 import over_connectors
 import over_http
 import over_outbox
+import over_pipelines
 import over_protocols
 import over_redis
 import over_sql
@@ -72,6 +73,7 @@ TABLES = {
         over_connectors,
         over_protocols,
         over_outbox,
+        over_pipelines,
         webhooks,
         commands,
     )

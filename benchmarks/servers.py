@@ -33,21 +33,37 @@ def postgresql(*, durable: bool = False) -> Iterator[tuple[str, int]]:
 
 
 @contextmanager
-def redis(*, durable: bool = False) -> Iterator[tuple[str, int]]:
+def redis(*, durable: bool = False, tcp: bool = False) -> Iterator[tuple[str, int]]:
     """Yield the URL of a private Redis server, and its parent's process id.
 
     With `durable`, each reply waits until the disk has the change; otherwise nothing is on disk.
+    With `tcp`, the URL has a port of this machine instead of a socket's path.
     """
     program = shutil.which("redis-server")
     if program is None:
         raise RuntimeError("redis-server was not found. Install Redis.")
     folder = Path(mkdtemp(prefix="moorage-bench-"))
     path = folder / "redis"
-    options = ["--port", "0", "--unixsocket", str(path), "--save", "", "--dir", str(folder)]
+    port = free_port() if tcp else 0
+    options = [
+        "--port",
+        str(port),
+        "--bind",
+        "127.0.0.1",
+        "--unixsocket",
+        str(path),
+        "--save",
+        "",
+        "--dir",
+        str(folder),
+    ]
     options += ["--appendonly", "yes", "--appendfsync", "always"] * durable
     with Supervisor(_RUN, str(folder), program, *options) as supervisor:
         _wait_for(path.exists, program)
-        yield f"redis+socket://{path}", supervisor.pid
+        yield (
+            f"redis://127.0.0.1:{port}/0" if tcp else f"redis+socket://{path}",
+            supervisor.pid,
+        )
 
 
 @contextmanager

@@ -35,7 +35,7 @@ from moorage import (
     TopicNotFound,
 )
 from moorage.adapters.concurrency.daemon_worker import DaemonWorker
-from moorage.adapters.messages._kafka_reader import record_of
+from moorage.adapters.messages._kafka_reader import records_of
 from moorage.adapters.messages.kafka import Kafka
 from moorage.adapters.messages.kafka_source import KafkaSource
 from moorage.domain.messages.kafka import reading_error
@@ -436,7 +436,7 @@ class UnreadableMessage:
 
 def test_message_with_unreadable_headers() -> None:
     """A message whose headers are not text is read without them."""
-    record = record_of(UnreadableMessage())
+    (record,) = records_of([UnreadableMessage()])
     assert ((), None, b"1", "orders/3/3") == (
         record.attributes,
         record.published_at,

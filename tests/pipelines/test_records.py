@@ -1,10 +1,14 @@
 """Records of pipelines: payload, identity and representation."""
 
+import copy
+import pickle
 from datetime import UTC, datetime
 
+import attrs
 import pytest
 
 from moorage import InvalidData, SinkRecord, SourceRecord
+from moorage.domain.pipelines.records import checked_records
 
 
 def test_record_of_json() -> None:
@@ -73,3 +77,30 @@ def test_payload_is_not_shown() -> None:
     record = SinkRecord(b"hidden", key="hidden", attributes={"a": "hidden"}, topic="orders")
     assert "hidden" not in repr(record)
     assert "orders" in repr(record)
+
+
+def test_records_of_columns_are_like_constructed_ones() -> None:
+    """Records built in bulk are equal to constructed ones, and as immutable."""
+    now = datetime.now(UTC)
+    built = checked_records(
+        [b"1", b"2"],
+        topic=["orders", "bills"],
+        key=[b"a", None],
+        offset=[7, 8],
+        published_at=[now] * 2,
+    )
+    expected = [
+        SinkRecord(b"1", topic="orders", key=b"a", offset=7, published_at=now),
+        SinkRecord(b"2", topic="bills", offset=8, published_at=now),
+    ]
+    assert expected == built
+    assert list(map(repr, expected)) == list(map(repr, built))
+    assert list(map(hash, expected)) == list(map(hash, built))
+    assert built == pickle.loads(pickle.dumps(built)) == copy.deepcopy(built)  # noqa: S301 - its own
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        built[0].payload = b"3"  # type: ignore[misc]
+
+
+def test_no_records_of_columns() -> None:
+    """Empty columns make no records."""
+    assert [] == checked_records([], topic=[], offset=[])

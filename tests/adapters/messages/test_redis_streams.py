@@ -34,7 +34,7 @@ from moorage.adapters.redis_streams.kind import RULES
 from moorage.domain.messages.broker_rules import outgoing
 from moorage.domain.messages.message import OutgoingMessage
 from moorage.domain.messages.publish_failures import Publication, PublishFault, publication_of
-from moorage.domain.messages.redis_streams import refusal
+from moorage.domain.messages.redis_streams import packed, refusal
 from moorage.domain.values.result import Result
 from moorage.testing.fakes.http_tls import certificate_files
 from tests.support.rabbitmq_servers import LossyProxy
@@ -477,3 +477,14 @@ def test_address_has_everything() -> None:
 def test_meaning_of_refusals(classes: list[str], text: str, fault: PublishFault) -> None:
     """A Redis error's class decides its fault; otherwise the first word of its text does."""
     assert refusal(classes, text) is fault
+
+
+def test_commands_are_packed_as_words_with_their_lengths() -> None:
+    """Texts and bytes are words of a command; a large word is sent without being copied."""
+    large = b"x" * 10_000
+    assert [b"*2\r\n$4\r\nXACK\r\n$2\r\n\xc3\xa9\r\n*1\r\n$4\r\nPING\r\n"] == packed(
+        [["XACK", "\u00e9"], [b"PING"]]
+    )
+    pieces = packed([["XADD", large, b"end"]])
+    assert pieces[1] is large
+    assert b"*3\r\n$4\r\nXADD\r\n$10000\r\n" + large + b"\r\n$3\r\nend\r\n" == b"".join(pieces)

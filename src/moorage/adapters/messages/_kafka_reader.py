@@ -31,13 +31,13 @@ from moorage.adapters.messages._kafka_cluster import (
     ClusterWatch,
     options_error,
 )
-from moorage.domain.messages.kafka import is_final, reading_error, record_fields
-from moorage.domain.pipelines.records import SinkRecord
+from moorage.domain.messages.kafka import is_final, reading_error, record_columns
+from moorage.domain.pipelines.records import checked_records
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from moorage.domain.pipelines.records import Partition
+    from moorage.domain.pipelines.records import Partition, SinkRecord
     from moorage.errors import ConnectorError
 
 COOPERATIVE: Final = "cooperative-sticky"
@@ -143,12 +143,14 @@ class KafkaReader:
         return True
 
     def _add(self, messages: Iterable[Any]) -> None:
+        received: list[Any] = []
         for message in messages:
             error = message.error()
             if error is None:
-                self._buffer.append(record_of(message))
+                received.append(message)
             elif error.name() not in _HARMLESS:
                 self._failure = reading_error(error.name(), message.topic())
+        self._buffer += records_of(received)
 
     def _note(self, error: Any) -> None:
         """Record an error that the consumer reports."""
@@ -263,19 +265,36 @@ def _position(place: Partition, position: int) -> Any:
     return TopicPartition(topic, int(number or 0), position)
 
 
-def record_of(message: Any) -> SinkRecord:
-    """Convert a Kafka message to a record."""
-    kind, milliseconds = message.timestamp()
-    try:
-        headers = message.headers() or ()
-    except UnicodeDecodeError:
-        headers = ()
-    return SinkRecord(
-        **record_fields(message.value(), message.key(), headers),
-        topic=message.topic(),
-        partition=message.partition(),
-        offset=message.offset(),
-        published_at=None
-        if kind == TIMESTAMP_NOT_AVAILABLE
-        else datetime.fromtimestamp(milliseconds / 1000, UTC),
+def records_of(messages: Sequence[Any]) -> list[SinkRecord]:
+    """Convert Kafka messages to records."""
+    return checked_records(
+        **record_columns(
+            [message.value() for message in messages],
+            [message.key() for message in messages],
+            [_headers(message) for message in messages],
+        ),
+        topic=[message.topic() for message in messages],
+        partition=[message.partition() for message in messages],
+        offset=[message.offset() for message in messages],
+        published_at=_times(messages),
     )
+
+
+def _headers(message: Any) -> Sequence[tuple[str, bytes | None]]:
+    """Return the headers of a message; none if the name of one is not UTF-8."""
+    try:
+        return message.headers() or ()
+    except UnicodeDecodeError:
+        return ()
+
+
+def _times(messages: Iterable[Any]) -> list[datetime | None]:
+    stamps = [message.timestamp() for message in messages]
+    # Messages that were published together share a millisecond.
+    times = {
+        stamp: None
+        if stamp[0] == TIMESTAMP_NOT_AVAILABLE
+        else datetime.fromtimestamp(stamp[1] / 1000, UTC)
+        for stamp in set(stamps)
+    }
+    return [times[stamp] for stamp in stamps]

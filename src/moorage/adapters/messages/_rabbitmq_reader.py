@@ -20,6 +20,7 @@ from moorage.adapters.messages._rabbitmq_async import (
     open_connection,
 )
 from moorage.adapters.messages._rabbitmq_faults import rabbitmq_fault
+from moorage.domain.messages.message import key_bytes
 from moorage.domain.messages.publish_failures import PublishFault
 from moorage.domain.messages.rabbitmq import (
     STREAM_OFFSET,
@@ -29,13 +30,14 @@ from moorage.domain.messages.rabbitmq import (
     reading_error,
     stream_error,
 )
-from moorage.domain.pipelines.records import SinkRecord
+from moorage.domain.pipelines.records import checked_records
 from moorage.domain.secrets.frames import bare
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from moorage.adapters.messages.rabbitmq import RabbitMq
+    from moorage.domain.pipelines.records import SinkRecord
     from moorage.errors import ConnectorError
     from moorage.ports.pipelines import PollLimits
 
@@ -85,7 +87,7 @@ class RabbitMqReader:
         self._connection = connection
         self._wire = wire
         self._name = token_hex(8)
-        self._buffer: deque[SinkRecord] = deque()
+        self._buffer: deque[tuple[str, Any]] = deque()
         self._unsettled: set[str] = set()
         self._arrived = asyncio.Event()
         self._failure: ConnectorError | None = None
@@ -116,14 +118,15 @@ class RabbitMqReader:
                 async with asyncio.timeout(limits.wait):
                     await self._arrived.wait()
         self._check()
-        records: list[SinkRecord] = []
+        taken: list[tuple[str, Any]] = []
         size = 0
-        while self._buffer and len(records) < limits.records and size < limits.size:
-            record = self._buffer.popleft()
-            size += len(record.payload)
-            records.append(record)
-        self._unsettled.update(str(record.offset) for record in records)
-        return records
+        while self._buffer and len(taken) < limits.records and size < limits.size:
+            queue, message = self._buffer.popleft()
+            size += len(message.body)
+            taken.append((queue, message))
+        offsets = [f"{self._name}-{message.delivery_tag}" for _, message in taken]
+        self._unsettled.update(offsets)
+        return _records(taken, offsets)
 
     async def acknowledge(self, records: Iterable[SinkRecord]) -> None:
         """Acknowledge messages at RabbitMQ."""
@@ -158,27 +161,10 @@ class RabbitMqReader:
             raise bare(self._failure)
 
     def _add(self, queue: str, message: Any) -> None:
-        properties = message.header.properties
-        headers: dict[str, Any] = properties.headers or {}
-        if STREAM_OFFSET in headers:
+        if STREAM_OFFSET in (message.header.properties.headers or {}):
             self._fail(stream_error(queue))
             return
-        attributes, key = attributes_and_key(headers)
-        self._buffer.append(
-            SinkRecord(
-                message.body,
-                key=key,
-                attributes=attributes,
-                content_type=properties.content_type,
-                id=properties.message_id,
-                offset=f"{self._name}-{message.delivery_tag}",
-                published_at=properties.timestamp,
-                schema=properties.message_type,
-                topic=queue,
-                producer=properties.app_id,
-                deliveries=deliveries(headers, was_delivered=bool(message.redelivered)),
-            )
-        )
+        self._buffer.append((queue, message))
         self._arrived.set()
 
     def _on_cancelled(self, _: Any) -> None:
@@ -192,3 +178,26 @@ class RabbitMqReader:
     def _fail(self, failure: ConnectorError) -> None:
         self._failure = self._failure or failure
         self._arrived.set()
+
+
+def _records(messages: Sequence[tuple[str, Any]], offsets: Sequence[str]) -> list[SinkRecord]:
+    """Return the records of messages, each of which comes with the name of its queue."""
+    properties = [message.header.properties for _, message in messages]
+    headers: list[dict[str, Any]] = [each.headers or {} for each in properties]
+    pairs = [attributes_and_key(each) for each in headers]
+    return checked_records(
+        [message.body for _, message in messages],
+        key=[key_bytes(key) for _, key in pairs],
+        attributes=[tuple(attributes) for attributes, _ in pairs],
+        content_type=[each.content_type for each in properties],
+        id=[each.message_id for each in properties],
+        offset=offsets,
+        published_at=[each.timestamp for each in properties],
+        schema=[each.message_type for each in properties],
+        topic=[queue for queue, _ in messages],
+        producer=[each.app_id for each in properties],
+        deliveries=[
+            deliveries(each, was_delivered=bool(message.redelivered))
+            for each, (_, message) in zip(headers, messages, strict=True)
+        ],
+    )

@@ -21,7 +21,7 @@ from moorage.adapters.state._redis_socket import dialling_concurrently, timed
 from moorage.domain.messages.broker_rules import headers_of
 from moorage.domain.messages.message import PublishReceipt
 from moorage.domain.messages.publish_failures import PublishFault, publish_error
-from moorage.domain.messages.redis_streams import command_of, refusal, server_facts
+from moorage.domain.messages.redis_streams import command_of, packed, refusal, server_facts
 from moorage.domain.secrets.frames import bare
 from moorage.domain.values.result import Result
 from moorage.errors import ConfigurationError
@@ -189,7 +189,7 @@ class _Link:
         """Return None, because a Redis server reports problems only with single messages."""
         return None
 
-    def _packed(self, items: Sequence[OutgoingMessage]) -> Any:
+    def _packed(self, items: Sequence[OutgoingMessage]) -> list[bytes]:
         settings = self._settings
         commands = [
             command_of(
@@ -200,7 +200,7 @@ class _Link:
             )
             for item in items
         ]
-        return self._connection.pack_commands(commands)
+        return packed(commands)
 
     def _keep_facts(self, report: bytes) -> None:
         facts = server_facts(report.decode(errors="replace"))
@@ -327,9 +327,7 @@ class AsyncRedisLink(_Link):
         """
         try:
             async with asyncio.timeout(timeout):
-                await self._connection.send_packed_command(
-                    self._connection.pack_command(*words), check_health=False
-                )
+                await self._connection.send_packed_command(packed([words]), check_health=False)
                 return await self._connection.read_response()
         except wrong.ResponseError:
             raise

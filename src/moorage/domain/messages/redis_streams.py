@@ -27,6 +27,9 @@ MESSAGE_ID: Final = "message-id"
 FIELDS: Final = frozenset({PAYLOAD, CONTENT_TYPE, MESSAGE_ID, KEY_HEADER})
 """Fields of a Redis stream entry that no message header may be named after."""
 
+_COPIED: Final = 6_000
+"""The largest number of bytes of a word that is copied next to others to be sent with them."""
+
 _CODES: Final = {
     "NOAUTH": PublishFault.PASSWORD,
     "WRONGPASS": PublishFault.PASSWORD,
@@ -82,6 +85,26 @@ def command_of(
     return words
 
 
+def packed(commands: Iterable[Sequence[str | bytes]]) -> list[bytes]:
+    """Return Redis commands as pieces of bytes to send one after the other.
+
+    Args:
+        commands: the commands, each as a list of words.
+    """
+    pieces: list[bytes] = []
+    small: list[bytes] = []
+    for words in commands:
+        small.append(b"*%d\r\n" % len(words))
+        for word in words:
+            data = word.encode() if isinstance(word, str) else word
+            if len(data) > _COPIED:
+                pieces += (b"".join((*small, b"$%d\r\n" % len(data))), data)
+                small = [b"\r\n"]
+            else:
+                small.append(b"$%d\r\n%b\r\n" % (len(data), data))
+    return [*pieces, b"".join(small)]
+
+
 def record_columns(entries: Sequence[Sequence[bytes]]) -> dict[str, list[Any]]:
     """Return columns of fields for pipeline records, read from entries of a Redis stream.
 
@@ -90,7 +113,7 @@ def record_columns(entries: Sequence[Sequence[bytes]]) -> dict[str, list[Any]]:
     Args:
         entries: for each entry the names and the values of its fields, in turn.
     """
-    if all(len(words) == 2 and words[0] == _PAYLOAD for words in entries):  # noqa: PLR2004 - a name and a value
+    if all(len(words) == 2 and words[0] == _PAYLOAD for words in entries):
         return {"payloads": [words[1] for words in entries]}
     rows = [_record_fields(words) for words in entries]
     columns: dict[str, list[Any]] = {"payloads": [row.get("payload", b"") for row in rows]}

@@ -150,7 +150,11 @@ def _given(partition: int | str | None) -> tuple[int | str, ...]:
 _FIELDS: Final[dict[str, tuple[Callable[[SinkRecord, Any], None], Any]]] = {
     field.name: (
         getattr(SinkRecord, field.name).__set__,
-        () if field.name == "attributes" else None if field.default is attrs.NOTHING else field.default,
+        ()
+        if field.name == "attributes"
+        else None
+        if field.default is attrs.NOTHING
+        else field.default,
     )
     for field in attrs.fields(SinkRecord)
 }

@@ -1,0 +1,205 @@
+"""Pipelines: the cost of a record from a broker, and lanes over a slow handler.
+
+Needs the program redis-server, and starts a private server for the time of a table.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from itertools import count
+from typing import TYPE_CHECKING, Any, Final
+
+import redis as redis_sync
+import redis.asyncio as redis_async
+import servers
+from measure import ELAPSED, PROCESSOR, Block, Comparison, Contender, Read, Target, compare
+
+from moorage import Pipeline, PipelineConfig, SinkRecord
+from moorage.adapters.redis_streams.kind import RedisStreams
+from moorage.adapters.redis_streams.source import RedisStreamsSource
+from moorage.domain.pipelines.batches import BatchLimits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Sequence
+    from typing import Literal
+
+    from moorage.ports.pipelines import PollLimits
+
+BATCH: Final = 500
+GROUP: Final = "bench"
+LANES: Final = 32
+PAUSE: Final = 0.01
+_PAYLOAD: Final = b"x" * 1024
+
+
+class StoppingSink:
+    """A sink that does nothing with records, and stops its pipeline after a number of them."""
+
+    def __init__(self, records: int, pause: float = 0.0) -> None:
+        self.pipeline: Pipeline | None = None
+        self._left = records
+        self._pause = pause
+
+    async def open(self) -> None:
+        """Do nothing."""
+
+    async def process_batch(self, records: Sequence[SinkRecord], /) -> None:
+        """Wait, and count the records."""
+        if self._pause:
+            await asyncio.sleep(self._pause)
+        self._left -= len(records)
+        if not self._left and self.pipeline is not None:
+            self.pipeline.stop()
+
+    async def flush(self) -> None:
+        """Do nothing."""
+
+    async def close(self) -> None:
+        """Do nothing."""
+
+
+class ListSource:
+    """A source that delivers the records of a list."""
+
+    commits: Literal["each", "prefix"] = "each"
+    extend_every: float | None = None
+
+    def __init__(self, records: list[SinkRecord]) -> None:
+        self._records = records
+        self._ended = asyncio.Event()
+
+    async def open(self, _: Any, /) -> None:
+        """Do nothing."""
+
+    async def poll(self, limits: PollLimits, /) -> list[SinkRecord] | None:
+        """Return the next records; None after the last."""
+        taken, self._records = self._records[: limits.records], self._records[limits.records :]
+        return taken or None
+
+    async def commit(self, _: Sequence[SinkRecord], /) -> None:
+        """Do nothing."""
+
+    release = extend = commit
+
+    async def seek(self, *_: Any) -> None:
+        """Do nothing."""
+
+    async def close(self) -> None:
+        """Do nothing."""
+
+
+async def _run(
+    source: Any, records: int, config: PipelineConfig | None = None, pause: float = 0.0
+) -> None:
+    sink = StoppingSink(records, pause)
+    pipeline = sink.pipeline = Pipeline("bench", source, sink, config=config)
+    report = await pipeline.run()
+    if report.statistics.committed != records:
+        raise RuntimeError(f"{report.statistics.committed} of {records} records were committed.")
+
+
+def _filled_block(
+    url: str, consume: Callable[[str, int], Coroutine[Any, Any, None]], names: count[int]
+) -> Block:
+    """Return a block that fills a stream, and measures only its consumption."""
+    client = redis_sync.Redis.from_url(url)
+
+    def block(calls: int, read: Read) -> float:
+        stream = f"stream-{next(names)}"
+        client.xgroup_create(stream, GROUP, "0", mkstream=True)
+        for start in range(0, calls, 1_000):
+            adding = client.pipeline(transaction=False)
+            for _ in range(min(1_000, calls - start)):
+                adding.xadd(stream, {b"payload": _PAYLOAD})
+            adding.execute()
+
+        async def timed() -> float:
+            begin = read()
+            await consume(stream, calls)
+            return read() - begin
+
+        try:
+            return asyncio.run(timed())
+        finally:
+            client.delete(stream)
+
+    return block
+
+
+def pipeline_redis(rounds: int) -> Comparison:
+    """Records of 1 KiB from a Redis stream to a sink that does nothing, acknowledged."""
+    with servers.redis(tcp=True) as (url, _):
+
+        async def bare(stream: str, calls: int) -> None:
+            client = redis_async.Redis.from_url(url)
+            while calls:
+                reply: Any = await client.xreadgroup(
+                    GROUP, "bench", {stream: ">"}, count=BATCH, block=1_000
+                )
+                entries = _entries(reply)
+                await client.xack(stream, GROUP, *(entry[0] for entry in entries))
+                calls -= len(entries)
+            await client.aclose()
+
+        async def ours(stream: str, calls: int) -> None:
+            await _run(RedisStreamsSource(RedisStreams(url=url), [stream], group=GROUP), calls)
+
+        names = count()
+        rows = compare(
+            None,
+            [
+                Contender("redis-py, XREADGROUP and XACK", _filled_block(url, bare, names)),
+                Contender("moorage", _filled_block(url, ours, names)),
+            ],
+            rounds=max(5, rounds // 4),
+            clock=PROCESSOR,
+            block_seconds=0.1,
+        )
+    return Comparison("a record from a Redis stream", rows, Target(1.25, 1.0))
+
+
+def _entries(reply: Any) -> Sequence[Any]:
+    """Return the entries of the only stream of a reply, in either version of the protocol."""
+    if isinstance(reply, dict):
+        (entries,) = next(iter(reply.values()))
+        return entries
+    return reply[0][1]
+
+
+def pipeline_lanes(rounds: int) -> Comparison:
+    """Thirty-two lanes over a handler that takes ten milliseconds, beside as many bare tasks."""
+
+    async def ideal(calls: int) -> None:
+        numbers = iter(range(calls))
+
+        async def task() -> None:
+            for _ in numbers:
+                await asyncio.sleep(PAUSE)
+
+        await asyncio.gather(*(task() for _ in range(LANES)))
+
+    async def ours(calls: int) -> None:
+        records = [SinkRecord(_PAYLOAD, topic="orders", offset=n) for n in range(calls)]
+        config = PipelineConfig(lanes=LANES, batch=BatchLimits(records=1))
+        await _run(ListSource(records), calls, config, PAUSE)
+
+    def block(consume: Callable[[int], Coroutine[Any, Any, None]]) -> Block:
+        def timed(calls: int, read: Read) -> float:
+            begin = read()
+            asyncio.run(consume(calls))
+            return read() - begin
+
+        return timed
+
+    rows = compare(
+        None,
+        [Contender("32 tasks", block(ideal)), Contender("moorage, 32 lanes", block(ours))],
+        rounds=max(5, rounds // 6),
+        clock=ELAPSED,
+        block_seconds=0.3,
+    )
+    return Comparison("a record that a handler takes 10 ms for", rows, Target(1.18, 1.05))
+
+
+ALL = (*((pipeline_redis,) if shutil.which("redis-server") else ()), pipeline_lanes)
