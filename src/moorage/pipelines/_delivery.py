@@ -150,7 +150,7 @@ class BatchDelivery:
     ) -> list[PendingRecord]:
         """Mark records as done according to the sink's results, and return those to try again."""
         rest = group[len(results) :]
-        failed = [(n, each.error) for n, each in enumerate(results) if each.error is not None]
+        failed = [(n, result.error) for n, result in enumerate(results) if result.error is not None]
         again: list[PendingRecord] = []
         start = 0
         for number, error in failed:

@@ -181,23 +181,23 @@ class RabbitMqReader:
 
 
 def _records(messages: Sequence[tuple[str, Any]], offsets: Sequence[str]) -> list[SinkRecord]:
-    """Return the records of messages, each of which comes with the name of its queue."""
+    """Return the records of messages, each given with the name of its queue."""
     properties = [message.header.properties for _, message in messages]
-    headers: list[dict[str, Any]] = [each.headers or {} for each in properties]
-    pairs = [attributes_and_key(each) for each in headers]
+    headers: list[dict[str, Any]] = [item.headers or {} for item in properties]
+    pairs = [attributes_and_key(item) for item in headers]
     return checked_records(
         [message.body for _, message in messages],
         key=[key_bytes(key) for _, key in pairs],
         attributes=[tuple(attributes) for attributes, _ in pairs],
-        content_type=[each.content_type for each in properties],
-        id=[each.message_id for each in properties],
+        content_type=[item.content_type for item in properties],
+        id=[item.message_id for item in properties],
         offset=offsets,
-        published_at=[each.timestamp for each in properties],
-        schema=[each.message_type for each in properties],
+        published_at=[item.timestamp for item in properties],
+        schema=[item.message_type for item in properties],
         topic=[queue for queue, _ in messages],
-        producer=[each.app_id for each in properties],
+        producer=[item.app_id for item in properties],
         deliveries=[
-            deliveries(each, was_delivered=bool(message.redelivered))
-            for each, (_, message) in zip(headers, messages, strict=True)
+            deliveries(item, was_delivered=bool(message.redelivered))
+            for item, (_, message) in zip(headers, messages, strict=True)
         ],
     )

@@ -253,10 +253,10 @@ class RedisStreamsSource:
 
 def _stream_records(stream: str, entries: Iterable[Any], deliveries: int) -> list[SinkRecord]:
     """Return the records of a stream's entries that were not deleted meanwhile."""
-    kept = [item for item in entries if item is not None and item[1] is not None]
-    offsets = [item[0].decode() for item in kept]
+    present = [item for item in entries if item is not None and item[1] is not None]
+    offsets = [item[0].decode() for item in present]
     return checked_records(
-        **record_columns([item[1] for item in kept]),
+        **record_columns([item[1] for item in present]),
         topic=repeat(stream),
         offset=offsets,
         published_at=times_of(offsets),
