@@ -39,7 +39,10 @@ def public() -> dict[str, Callable[..., Any]]:
     """Return the public callables that take a secret, by name."""
     fields: dict[str, Callable[..., Any]] = {}
     for module in modules():
-        for name in getattr(module, "__all__", None) or [*vars(module)]:
+        exported_names = [*getattr(module, "__all__", ())]
+        if module is moorage:
+            exported_names.append("open")  # not for a star import
+        for name in exported_names or [*vars(module)]:
             value = getattr(module, name)
             text = str(getattr(value, "__module__", "")).startswith("moorage")
             if name.startswith("_") or not text or not callable(value):

@@ -32,7 +32,7 @@ from moorage.domain.idempotency.claims import (
     checked_key,
     release,
 )
-from moorage.domain.secrets.frames import bare
+from moorage.domain.secrets.frames import bare, careful
 from moorage.domain.secrets.secret import Secret
 from moorage.domain.secrets.value_mask import mask_error, masked_text, value_mask
 from moorage.domain.state.keys import longer_key, state_key
@@ -101,6 +101,7 @@ _LABEL_STORE: Final = "store"
 _LABEL_SERVICE: Final = "service"
 
 
+@careful
 class StepConnector:
     """Runs steps on one platform.
 

@@ -202,6 +202,7 @@ class Kafka(BrokerSettings):
         return AsyncLinkPool(partial(connect_kafka_async, self.producer_options()), config)
 
 
+@careful
 @attrs.frozen(kw_only=True)
 class KafkaOptions:
     """The options of a source that reads topics of Kafka.

@@ -192,6 +192,7 @@ class Nats(BrokerSettings):
         return AsyncSharedLink(partial(connect_nats_async, self))
 
 
+@careful
 @attrs.frozen(kw_only=True)
 class NatsOptions:
     """The options of a source that reads streams of NATS JetStream.

@@ -168,6 +168,7 @@ def connecting_error(error: BaseException) -> ConnectorError | None:
     return publish_error(fault, EXCHANGE_RULES if fault is PublishFault.TOPIC else RULES)
 
 
+@careful
 @attrs.frozen(kw_only=True)
 class RabbitMqOptions:
     """The options of a source that reads queues of RabbitMQ.

@@ -174,6 +174,7 @@ class Mqtt(BrokerSettings):
         return AsyncLinkPool(partial(connect_async, self), PoolConfig(maximum=self.connections))
 
 
+@careful
 @attrs.frozen(kw_only=True)
 class MqttOptions:
     """The options of a source that reads topics of an MQTT broker.

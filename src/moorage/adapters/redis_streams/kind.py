@@ -130,6 +130,7 @@ class RedisStreams(BrokerSettings):
         return AsyncLinkPool(partial(connect_async, self), PoolConfig(maximum=self.connections))
 
 
+@careful
 @attrs.frozen(kw_only=True)
 class RedisStreamsOptions:
     """The options of a source that reads streams of Redis.
