@@ -16,6 +16,7 @@ from moorage import (
     RecordSink,
     SinkRecord,
 )
+from moorage.adapters.state.sql import AsyncSqlStorage
 from moorage.domain.pipelines.checkpoints import (
     AdvanceCheckpoint,
     BeginCheckpoint,
@@ -82,6 +83,8 @@ async def test_pause_is_kept_by_every_store(store: str, tmp_path: Path) -> None:
     async with AsyncExitStack() as cleanup:
         if store != "memory":
             await cleanup.enter_async_context(storage)
+        if isinstance(storage, AsyncSqlStorage):
+            await storage.migrate()
         assert not await storage.execute(PausePipeline(key, "audit"))
         assert await storage.execute(ReportWorker(key, "w", {"state": "stopped"}))
         status = await storage.execute(ReadPipeline(key))
