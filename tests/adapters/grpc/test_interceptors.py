@@ -196,8 +196,8 @@ def test_a_stream_of_requests_is_sent_once(stubs: Callable[..., Stubs]) -> None:
     made = stubs(safe=[COLLECT])
     name = f"once-{id(made)}"
     requests = iter([failing(name, "RESOURCE_EXHAUSTED"), {"name": "rest"}])
-    # If a request cannot be written any more, grpc.aio sets a status of its own (`_write` calls
-    # `set_internal_error`), unless the server's has arrived before.
+    # grpc.aio was seen to replace the server's status by one of its own when a request could not
+    # be written any more.
     with pytest.raises((RateLimitExceeded, VendorFailed)):
         made.call(COLLECT, requests)
     assert 1 == made.call(ECHO, {"do": "count", "of": name, "name": ""})["count"]
