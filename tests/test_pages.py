@@ -36,8 +36,8 @@ SHOWN_ONLY = {
     "docs/how-to/soap.md": 2,  # names a service of yours, and files that you save
     "docs/how-to/openapi.md": 2,  # a command for a file of yours, and the package that it writes
     "docs/how-to/asyncapi.md": 3,  # a command for a file of yours, and the package that it writes
-    "docs/how-to/operate-pipelines.md": 1,  # names a server of yours
-    "docs/how-to/pipelines.md": 2,  # names servers of yours
+    "docs/how-to/operate-pipelines.md": 2,  # names a server of yours
+    "docs/how-to/pipelines.md": 4,  # names servers of yours
     "docs/how-to/pipeline-sinks.md": 1,  # the table of a server that is not there
     "docs/how-to/queues.md": 4,  # names a broker of yours
     "docs/how-to/grpc.md": 2,  # names a service of yours, and commands for it

@@ -225,10 +225,9 @@ async def test_revoked_before_others_get_a_partition(cluster: KafkaCluster, assi
     positions: dict[Partition, int] = defaultdict(int)
     for record in records:
         positions[record.place] += 1
-    # While a group of "range" rebalances, the mock cluster refuses all commits; Kafka does not.
-    if assignor == "cooperative-sticky":
-        for place in moved:
-            assert positions[place] == min(int(r.offset or 0) for r in others if r.place == place)
+    # While a group rebalances, the mock cluster refuses commits, so that records may come again.
+    for place in moved:
+        assert positions[place] >= min(int(r.offset or 0) for r in others if r.place == place)
     await first.close()
     await second.close()
 

@@ -52,10 +52,12 @@ def test_killed_hosts_and_workers(database: str, tmp_path: Path) -> None:
     end = time.monotonic() + PATIENCE
     for calls_left in (200, 100):
         with process(database, path) as worker:
-            while CALLS - len(made_by(path)) > calls_left:
-                assert time.monotonic() < end, "the worker makes no calls"
-                time.sleep(0.002)
-            worker.kill()
+            try:
+                while CALLS - len(made_by(path)) > calls_left:
+                    assert time.monotonic() < end, "the worker makes no calls"
+                    time.sleep(0.002)
+            finally:
+                worker.kill()
 
     outbox, shop = Outbox(OrmOutbox(database)), hub(path)
     while outbox.find(OPEN).items:
