@@ -211,12 +211,12 @@ def _kinds(client: Any, fold: Callable[[], None]) -> dict[str, Any]:
     class Counter(client.Counter):  # type: ignore[misc]  # imported late
         def collect(self) -> Any:
             fold()
-            return super().collect()
+            return client.Counter.collect(self)
 
     class Histogram(client.Histogram):  # type: ignore[misc]  # imported late
         def collect(self) -> Any:
             fold()
-            return super().collect()
+            return client.Histogram.collect(self)
 
         def observe_many(self, counts: Sequence[int], total: float) -> None:
             """Add numbers of observations by bucket, and their sum."""

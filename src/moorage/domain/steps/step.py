@@ -204,7 +204,7 @@ class Resources:
 
 
 @careful
-@attrs.frozen(kw_only=True)
+@attrs.frozen
 class Step:
     """A command that runs elsewhere: in a process, a container or a job.
 
@@ -225,27 +225,30 @@ class Step:
         pinned: whether the image must be named by its digest, so that nobody can replace it.
     """
 
-    name: str = attrs.field(kw_only=False, validator=_is_name)
-    command: tuple[str, ...] = attrs.field(kw_only=False, converter=_command)
-    image: str | None = attrs.field(default=None, validator=_is_image)
+    name: str = attrs.field(validator=_is_name)
+    command: tuple[str, ...] = attrs.field(converter=_command)
+    image: str | None = attrs.field(kw_only=True, default=None, validator=_is_image)
     type: ConnectorType | None = attrs.field(
-        default=None, converter=attrs.converters.optional(ConnectorType)
+        kw_only=True, default=None, converter=attrs.converters.optional(ConnectorType)
     )
     environment: Mapping[str, str] = attrs.field(
-        factory=dict[str, str], converter=_texts, validator=_are_variables
+        kw_only=True, factory=dict[str, str], converter=_texts, validator=_are_variables
     )
     secrets: Mapping[str, Secret | str] = attrs.field(
-        factory=dict[str, "Secret | str"], converter=_secrets, validator=_are_variables
+        kw_only=True,
+        factory=dict[str, "Secret | str"],
+        converter=_secrets,
+        validator=_are_variables,
     )
     workspace: Workspace = attrs.field(
-        factory=Workspace, validator=attrs.validators.instance_of(Workspace)
+        kw_only=True, factory=Workspace, validator=attrs.validators.instance_of(Workspace)
     )
     resources: Resources = attrs.field(
-        factory=Resources, validator=attrs.validators.instance_of(Resources)
+        kw_only=True, factory=Resources, validator=attrs.validators.instance_of(Resources)
     )
-    timeout: float = attrs.field(default=300.0, converter=plain, validator=is_seconds)
-    grace: float = attrs.field(default=10.0, converter=plain, validator=is_wait)
-    pinned: bool = False
+    timeout: float = attrs.field(kw_only=True, default=300.0, converter=plain, validator=is_seconds)
+    grace: float = attrs.field(kw_only=True, default=10.0, converter=plain, validator=is_wait)
+    pinned: bool = attrs.field(default=False, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
         """Check that the fields do not contradict each other."""
