@@ -292,3 +292,26 @@ def test_rehearsal_raises_dry_run_with_the_request(way: str, what: object, named
         excinfo.value.request,
     )
     assert [] == calling.told
+
+
+def test_errors_are_masked_while_others_send() -> None:
+    """Another thread of a bulk may send its credentials while an error is masked."""
+    calling = RecordingPorts()
+    wire = calling.wire()
+    run_plain(wire.send(GET))
+    (_, sent_credentials) = calling.readers[-1]
+    masked_errors: list[Exception] = []
+
+    class Sending:
+        """A credential during whose masking another one is sent."""
+
+        def error(self, error: Exception) -> None:
+            """Record the error, and send another credential."""
+            masked_errors.append(error)
+            if len(masked_errors) == 1:
+                sent_credentials.append(self)
+
+    sent_credentials.extend([Sending(), Sending()])
+    error = ConfigurationError("No.", path="a", remedy="Mend it.")
+    assert error is wire.masked(error)
+    assert [error, error] == masked_errors

@@ -178,7 +178,7 @@ class VendorWire:
             errors = [getattr(item, "error", None) for item in cast("list[object]", results)]
         for error in errors:
             if isinstance(error, ConnectorError):
-                for sent_request in self._sent:
+                for sent_request in self._sent.copy():
                     sent_request.error(error)
         return outcome
 
