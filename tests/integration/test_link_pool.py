@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from tests.support.servers import postgres_url
 
 psycopg = pytest.importorskip("psycopg")
 
+SLEEPING = "SELECT FROM pg_stat_activity WHERE application_name = %s AND wait_event = 'PgSleep'"
 KILL = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s"
 
 
@@ -67,6 +69,15 @@ def kill_all(address: dict[str, Any]) -> int:
         return len(admin.execute(KILL, (address["application_name"],)).fetchall())
 
 
+def wait_for_sleep(address: dict[str, Any]) -> None:
+    """Wait until the server runs the statement of a test that sleeps."""
+    with psycopg.connect(postgres_url(), autocommit=True) as admin:
+        end = time.monotonic() + 60
+        while not admin.execute(SLEEPING, (address["application_name"],)).fetchall():
+            assert time.monotonic() < end, "the server does not sleep"
+            time.sleep(0.01)
+
+
 def test_synchronous_pool_survives_killed_connections(address: dict[str, Any]) -> None:
     """After the server closed all connections, only one caller gets an error."""
     with LinkPool(
@@ -113,15 +124,14 @@ def test_cancelled_statement_costs_its_connection_only(address: dict[str, Any]) 
 
     async def run() -> None:
         async with AsyncLinkPool(connect, PoolConfig(maximum=1)) as pool:
-            began = asyncio.Event()
 
             async def sleep() -> None:
                 async with pool.link("sleep", 20.0) as link:
-                    began.set()
                     await link.connection.execute("SELECT pg_sleep(600)")
 
             task = asyncio.ensure_future(sleep())
-            await began.wait()
+            # A cancellation that comes before the statement would not end it.
+            await asyncio.to_thread(wait_for_sleep, address)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
