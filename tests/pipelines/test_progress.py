@@ -5,7 +5,8 @@ from typing import Literal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moorage.domain.pipelines.progress import PartitionProgress
+from moorage import SinkRecord
+from moorage.domain.pipelines.progress import PartitionProgress, PendingRecord
 
 ACTIONS = st.lists(
     st.one_of(
@@ -17,47 +18,71 @@ ACTIONS = st.lists(
 )
 
 
+def record(number: int) -> SinkRecord:
+    """Return a record that has its number as its offset."""
+    return SinkRecord(b"paid", topic="orders", offset=number)
+
+
+def numbers_of(records: list[PendingRecord]) -> list[int]:
+    """Return the offsets of records."""
+    return [int(pending.record.offset or 0) for pending in records]
+
+
 @given(ACTIONS, st.sampled_from(["each", "prefix"]))
 def test_commits_never_pass_a_gap(
     actions: list[str | tuple[str, int]], commits: Literal["each", "prefix"]
 ) -> None:
     """Each record is committed once, after it is settled and, for prefixes, all before it too."""
-    progress: PartitionProgress[int] = PartitionProgress(commits)
-    places: list[int] = []
-    settled: set[int] = set()
+    progress = PartitionProgress(commits)
+    admitted: list[PendingRecord] = []
+    settled: list[int] = []
     forgotten: set[int] = set()
     taken: list[int] = []
     for action in actions:
         if action == "admit":
-            places += progress.admit([len(places)])
+            admitted += progress.admit([record(len(admitted))])
         elif action == "take":
-            records = progress.take()
-            assert sorted(records) == records
-            taken += records
-            if commits == "prefix" and records:
-                before = set(range(records[-1])) - forgotten
-                assert before <= settled
+            numbers = numbers_of(progress.take())
+            taken += numbers
+            if commits == "prefix":
+                assert {*range(max(numbers, default=0))} <= {*settled, *forgotten}
         elif action == "reset":
-            forgotten |= set(progress.reset())
-            assert 0 == progress.held
+            forgotten |= set(numbers_of(progress.reset()))
+            assert [] == progress.open_records
         else:
             number = int(action[1])
-            if number < len(places) and progress.settle([places[number]]):
-                assert number not in settled | forgotten
-                settled.add(number)
+            if number < len(admitted) and progress.settle([admitted[number]]):
+                assert number not in {*settled, *forgotten}
+                settled.append(number)
+        is_open = {*range(len(admitted))} - {*settled, *forgotten}
+        assert sorted(is_open) == numbers_of(progress.open_records)
     assert len(set(taken)) == len(taken)
-    assert set(taken) <= settled - (forgotten - set(taken))
-    assert progress.held == len(places) - len(taken) - len(forgotten - set(taken))
+    assert set(taken) <= set(settled) - forgotten
+    if commits == "each":
+        assert [number for number in settled if number in taken] == taken
+    else:
+        assert sorted(taken) == taken
+    rest = [pending for pending in admitted if pending.record.offset not in {*taken, *forgotten}]
+    assert {*rest} == {*progress.reset()}
 
 
 def test_settled_record_is_not_open() -> None:
     """A record can be settled once only, and not after a reset."""
-    progress: PartitionProgress[str] = PartitionProgress("prefix")
-    first, second = progress.admit(["a", "b"])
-    assert ["a", "b"] == progress.open_records
+    progress = PartitionProgress("prefix")
+    first, second = progress.admit([record(1), record(2)])
+    assert [first, second] == progress.open_records
     assert progress.settle([second])
     assert not progress.settle([second])
     assert [] == progress.take()
-    assert ["a", "b"] == progress.reset()
+    assert [first, second] == progress.reset()
     assert not progress.settle([first])
     assert [] == progress.take()
+
+
+def test_settled_records_are_committed_behind_an_open_one() -> None:
+    """With "each", records are committed while one before them is still being processed."""
+    progress = PartitionProgress("each")
+    first, second, third = progress.admit(map(record, range(3)))
+    assert progress.settle([third, second])
+    assert [third, second] == progress.take()
+    assert [first] == progress.open_records == progress.reset()

@@ -14,12 +14,14 @@ import asyncio
 from collections import deque
 from datetime import UTC, datetime
 from inspect import isawaitable
+from itertools import filterfalse
 from typing import TYPE_CHECKING
 
 import attrs
 
 from moorage.domain.pipelines.batches import halves
 from moorage.domain.pipelines.failures import Verdict, verdict
+from moorage.domain.pipelines.progress import is_done
 from moorage.domain.pipelines.settings import DeadLetter
 from moorage.errors import ConnectorError, LocalFailure
 from moorage.pipelines._repeating import RecordAtFault
@@ -28,10 +30,11 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
     from typing import TypeAlias
 
+    from moorage.domain.pipelines.progress import PendingRecord
     from moorage.domain.pipelines.records import SinkRecord
     from moorage.domain.pipelines.settings import PipelineConfig
     from moorage.domain.values.result import Result
-    from moorage.pipelines._in_flight import PendingRecord, RecordsInFlight
+    from moorage.pipelines._in_flight import RecordsInFlight
     from moorage.pipelines._numbers import PipelineNumbers
     from moorage.pipelines._repeating import Repeater
     from moorage.ports.pipelines import DeadLetters, SinkConnector
@@ -80,7 +83,7 @@ class BatchDelivery:
             begun = [pending for pending in begun if await self._transform(pending)]
         groups = deque([begun])
         while groups:
-            group = [pending for pending in groups.popleft() if pending.is_open]
+            group = list(filterfalse(is_done, groups.popleft()))
             if group:
                 groups.extendleft(reversed(await self._try_group(group)))
         self.numbers.batches += 1

@@ -3,52 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from itertools import groupby
+from itertools import filterfalse, groupby
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
-from moorage.domain.pipelines.progress import PartitionProgress
+from moorage.domain.pipelines.progress import PartitionProgress, is_done
 from moorage.ports.pipelines import PollLimits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import Literal
 
+    from moorage.domain.pipelines.progress import PendingRecord
     from moorage.domain.pipelines.records import Partition, SinkRecord
     from moorage.domain.pipelines.settings import PipelineConfig
 
 
-class PendingRecord:
-    """A record on its way through a pipeline.
-
-    Attributes:
-        record: the record as the source delivered it.
-        output: the record as the transforms returned it; the same as `record` before that.
-        progress: the progress of its partition.
-        number: its number there.
-        size: the size of its payload in bytes.
-        is_begun: whether a lane is processing it.
-    """
-
-    __slots__ = "is_begun", "number", "output", "progress", "record", "size"
-
-    def __init__(
-        self, record: SinkRecord, progress: PartitionProgress[PendingRecord], size: int
-    ) -> None:
-        self.record = self.output = record
-        self.progress = progress
-        self.number = -1
-        self.size = size
-        self.is_begun = False
-
-    @property
-    def is_open(self) -> bool:
-        """True if the record is not done yet, and its partition has not been revoked."""
-        return self.progress.is_open(self.number)
-
-
 _PLACE: Final = attrgetter("topic", "partition")
 _PROGRESS: Final = attrgetter("progress")
+_SIZE: Final = attrgetter("size")
 
 
 class RecordsInFlight:
@@ -66,7 +39,7 @@ class RecordsInFlight:
         self.settled = asyncio.Event()
         self._config = config
         self._commits: Literal["each", "prefix"] = commits
-        self._partitions: dict[Partition, PartitionProgress[PendingRecord]] = {}
+        self._partitions: dict[Partition, PartitionProgress] = {}
         self._revoking: frozenset[Partition] = frozenset()
         self._less = asyncio.Event()
 
@@ -77,22 +50,17 @@ class RecordsInFlight:
             progress = self._partitions.get(place)
             if progress is None:
                 progress = self._partitions[place] = PartitionProgress(self._commits)
-            group = [PendingRecord(record, progress, len(record.payload)) for record in run]
-            for pending, number in zip(group, progress.admit(group), strict=True):
-                pending.number = number
-            admitted += group
+            admitted += progress.admit(run)
         self.records += len(admitted)
-        self.size += sum(pending.size for pending in admitted)
+        self.size += sum(map(_SIZE, admitted))
         return admitted
 
     def begin(self, records: Iterable[PendingRecord]) -> list[PendingRecord]:
         """Mark records as begun and return them, without those whose partition has been revoked."""
         revoking = self._revoking
-        begun = [
-            pending
-            for pending in records
-            if pending.is_open and not (revoking and pending.record.place in revoking)
-        ]
+        begun = list(filterfalse(is_done, records))
+        if revoking:
+            begun = [pending for pending in begun if pending.record.place not in revoking]
         for pending in begun:
             pending.is_begun = True
         return begun
@@ -100,7 +68,7 @@ class RecordsInFlight:
     def settle(self, records: Iterable[PendingRecord]) -> None:
         """Record that records are done: processed, left out, or among the dead letters."""
         for progress, run in groupby(records, _PROGRESS):
-            if progress.settle([pending.number for pending in run]):
+            if progress.settle(run):
                 self.settled.set()
                 self._less.set()
 
@@ -167,6 +135,6 @@ class RecordsInFlight:
 
     def _remove(self, records: Sequence[PendingRecord]) -> None:
         self.records -= len(records)
-        self.size -= sum(pending.size for pending in records)
+        self.size -= sum(map(_SIZE, records))
         if records:
             self._less.set()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from moorage.domain.pipelines.batches import BatchSize, lane_of
@@ -12,9 +13,9 @@ from moorage.domain.pipelines.settings import Order
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from moorage.domain.pipelines.progress import PendingRecord
     from moorage.domain.pipelines.settings import PipelineConfig
     from moorage.pipelines._delivery import BatchDelivery
-    from moorage.pipelines._in_flight import PendingRecord
 
 
 class Lane:
@@ -83,10 +84,12 @@ class Lane:
         self, batch: list[PendingRecord], size: BatchSize
     ) -> tuple[list[PendingRecord], BatchSize]:
         """Move records from the queue to a batch until the batch is full."""
-        queue = self._queue
-        count = size.fitting((pending.size for pending in queue), self._limits)
+        queue, limits = self._queue, self._limits
+        first = islice(queue, max(1, limits.records - size.records))
+        sizes = [pending.size for pending in first]
+        count = size.fitting(sizes, limits)
         records = [queue.popleft() for _ in range(count)]
-        return batch + records, size.plus(count, sum(pending.size for pending in records))
+        return batch + records, size.plus(count, sum(sizes[:count]))
 
     async def _change(self) -> None:
         self._changed.clear()

@@ -10,7 +10,7 @@ import attrs
 from moorage.domain.values.durations import is_count, is_wait, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
 R = TypeVar("R")
 
@@ -43,12 +43,14 @@ class BatchSize(NamedTuple):
     records: int = 0
     size: int = 0
 
-    def fitting(self, sizes: Iterable[int], limits: BatchLimits) -> int:
+    def fitting(self, sizes: Sequence[int], limits: BatchLimits) -> int:
         """Return how many further records, with these sizes in this order, fit into the batch.
 
         The first record of a batch fits always.
         """
         records, total = self
+        if records + len(sizes) <= limits.records and total + sum(sizes) <= limits.size:
+            return len(sizes)
         for size in sizes:
             if records and (records >= limits.records or total + size > limits.size):
                 break

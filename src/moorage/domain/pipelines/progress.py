@@ -4,21 +4,47 @@ Laws:
 
 1. Of a prefix a record is committed only if it and all records before it are settled: the position
    never passes a gap.
-2. Each record is settled at most once, and no record that was not admitted.
+2. Each record is settled at most once.
 3. After a reset nothing that was admitted before it is ever committed.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Generic, Literal, TypeVar
+from itertools import filterfalse, repeat, takewhile
+from operator import attrgetter
+from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable
 
-R = TypeVar("R")
+    from moorage.domain.pipelines.records import SinkRecord
 
 
-class PartitionProgress(Generic[R]):
+class PendingRecord:
+    """A record on its way through a pipeline.
+
+    Attributes:
+        record: the record as the source delivered it.
+        output: the record as the transforms returned it; the same as `record` before that.
+        progress: the progress of its partition.
+        size: the size of its payload in bytes.
+        is_begun: whether a lane is processing it.
+        is_done: whether it is settled, or its partition was revoked.
+    """
+
+    __slots__ = "is_begun", "is_done", "output", "progress", "record", "size"
+
+    def __init__(self, record: SinkRecord, progress: PartitionProgress) -> None:
+        self.record = self.output = record
+        self.progress = progress
+        self.size = len(record.payload)
+        self.is_begun = self.is_done = False
+
+
+is_done: Final[Callable[[PendingRecord], bool]] = attrgetter("is_done")
+
+
+class PartitionProgress:
     """The records of one partition in process, and those that may be committed.
 
     It is deterministic and knows no time. It belongs to one event loop.
@@ -27,61 +53,57 @@ class PartitionProgress(Generic[R]):
         commits: "prefix" if records are committed in their order, "each" if in any.
     """
 
-    __slots__ = ("_is_prefix", "_next", "_open", "_settled")
+    __slots__ = ("_is_prefix", "_pending", "_settled")
 
     def __init__(self, commits: Literal["each", "prefix"]) -> None:
         self._is_prefix = commits == "prefix"
-        self._next = 0
-        self._open: dict[int, R] = {}
-        self._settled: dict[int, R] = {}
+        # A set that knows its order: all records that were admitted and not yet taken.
+        self._pending: dict[PendingRecord, None] = {}
+        self._settled: list[PendingRecord] = []
 
     @property
-    def held(self) -> int:
-        """The number of admitted records that `take` has not returned yet."""
-        return len(self._open) + len(self._settled)
-
-    @property
-    def open_records(self) -> list[R]:
+    def open_records(self) -> list[PendingRecord]:
         """The records that are not processed yet, in order."""
-        return list(self._open.values())
+        return list(filterfalse(is_done, self._pending))
 
-    def admit(self, records: Sequence[R]) -> range:
-        """Add records at the end, and return their numbers, which no other record ever gets."""
-        numbers = range(self._next, self._next + len(records))
-        self._open.update(zip(numbers, records, strict=True))
-        self._next = numbers.stop
-        return numbers
+    def admit(self, records: Iterable[SinkRecord]) -> list[PendingRecord]:
+        """Add records at the end, and return them as pending records."""
+        admitted = list(map(PendingRecord, records, repeat(self)))
+        self._pending.update(dict.fromkeys(admitted))
+        return admitted
 
-    def is_open(self, number: int) -> bool:
-        """Return whether the record with this number still has to be processed."""
-        return number in self._open
-
-    def settle(self, numbers: Iterable[int]) -> bool:
+    def settle(self, records: Iterable[PendingRecord]) -> bool:
         """Record that records are processed; return False if none of them was open."""
-        waiting, settled = self._open, self._settled
-        before = len(waiting)
-        for number in numbers:
-            if number in waiting:
-                settled[number] = waiting.pop(number)
-        return len(waiting) < before
+        settled = list(filterfalse(is_done, records))
+        for pending in settled:
+            pending.is_done = True
+        if not self._is_prefix:
+            self._settled += settled
+        return bool(settled)
 
-    def take(self) -> list[R]:
-        """Remove the records that may be committed now, and return them in order."""
-        settled = self._settled
-        first_open = next(iter(self._open), _NEVER) if self._is_prefix else _NEVER
-        numbers = sorted(number for number in settled if number < first_open)
-        return [settled.pop(number) for number in numbers]
+    def take(self) -> list[PendingRecord]:
+        """Remove the records that may be committed now, and return them.
 
-    def reset(self) -> list[R]:
+        Those of a prefix are in their order, others in the order in which they were settled.
+        """
+        pending, taken = self._pending, self._settled
+        if self._is_prefix:
+            taken = list(takewhile(is_done, pending))
+        self._settled = []
+        if len(taken) == len(pending):
+            pending.clear()
+        else:
+            for record in taken:
+                del pending[record]
+        return taken
+
+    def reset(self) -> list[PendingRecord]:
         """Remove and return all records, because the source will deliver them again.
 
         The partition was revoked, or its deliveries are void.
         """
-        records = [*self._open.values(), *self._settled.values()]
-        self._open.clear()
-        self._settled.clear()
+        records = list(self._pending)
+        self.settle(records)
+        self._pending.clear()
+        self._settled = []
         return records
-
-
-_NEVER: Final = 2**63
-"""A number greater than the number of any record."""
