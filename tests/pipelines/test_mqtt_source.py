@@ -44,7 +44,13 @@ from tests.pipelines.broker_lab import (
     taken,
 )
 from tests.pipelines.pipeline_waiting import until
-from tests.support.mqtt_brokers import PrivateMosquitto, ScriptedBroker, connack, write_password
+from tests.support.mqtt_brokers import (
+    PrivateMosquitto,
+    ScriptedBroker,
+    connack,
+    end_client,
+    write_password,
+)
 from tests.support.servers import free_port
 
 if TYPE_CHECKING:
@@ -98,8 +104,7 @@ def publish_plainly(broker: PrivateMosquitto, topic: str, count: int, size: int,
     client.loop_start()
     for published in [client.publish(topic, b"x" * size, qos=qos) for _ in range(count)]:
         published.wait_for_publish(60)
-    client.disconnect()
-    client.loop_stop()
+    end_client(client)
 
 
 def texts(records: Sequence[SinkRecord]) -> list[str]:

@@ -104,6 +104,14 @@ def write_password(file: Path, user: str, password: str) -> None:
     )
 
 
+def end_client(client: Client) -> None:
+    """Disconnect a client, end its thread, and close its sockets."""
+    client.disconnect()
+    client.loop_stop()
+    # paho closes the pair of sockets that wakes its thread only when the object is collected.
+    client._reset_sockets()  # noqa: SLF001 - no public method closes it
+
+
 class Subscriber:
     """A subscriber to a topic of a broker, by default to all topics.
 
@@ -150,8 +158,7 @@ class Subscriber:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._client.disconnect()
-        self._client.loop_stop()
+        end_client(self._client)
 
 
 def connack(code: int = 0, properties: bytes | None = b"") -> bytes:
