@@ -168,16 +168,19 @@ def compare(
     clock: Clock = PROCESSOR,
     block_seconds: float = 0.01,
     mirrored: bool = False,
+    least: int = 1,
 ) -> Table:
     """Measure candidates against the first of them, without the cost of the bare call if given.
 
     With `mirrored`, the blocks of a round run again in the reverse order. A load or a table that
-    grows during the round then adds as much to each contender.
+    grows during the round then adds as much to each contender. A block has `least` calls at least,
+    for those whose beginning takes long.
     """
     reference = contenders[0]
     blocks = {contender.name: contender.block for contender in contenders}
     sizes = {
-        name: calls_per_block(block, clock.read, block_seconds) for name, block in blocks.items()
+        name: calls_per_block(block, clock.read, block_seconds, least)
+        for name, block in blocks.items()
     }
     control = reference.name + CONTROL
     blocks[control], sizes[control] = reference.block, sizes[reference.name]
@@ -226,17 +229,17 @@ def table_rows(costs: Mapping[str, Sequence[float]]) -> list[Row]:
     ]
 
 
-def calls_per_block(block: Block, read: Read, seconds: float) -> int:
+def calls_per_block(block: Block, read: Read, seconds: float, least: int = 1) -> int:
     """Return the number of calls that take about this many seconds.
 
     The fastest of several blocks counts: the first one may open a connection, and any may be
     interrupted by another process. A number found in such a block would be far too small, and
     blocks of few calls cost more per call.
     """
-    calls = 1
+    calls = least
     while (duration := min(block(calls, read) for _ in range(_REPEATS))) < seconds / 4:
         calls *= 2
-    return max(1, int(calls * seconds / duration))
+    return max(least, int(calls * seconds / duration))
 
 
 def summary(values: Sequence[float], dice: random.Random) -> Figure:

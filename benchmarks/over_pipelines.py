@@ -89,9 +89,10 @@ class ListSource:
         """Do nothing."""
 
 
-async def _run(
+async def run_pipeline(
     source: Any, records: int, config: PipelineConfig | None = None, pause: float = 0.0
 ) -> None:
+    """Read this many records from a source into a sink that does nothing but wait."""
     sink = StoppingSink(records, pause)
     pipeline = sink.pipeline = Pipeline("bench", source, sink, config=config)
     report = await pipeline.run()
@@ -143,7 +144,9 @@ def pipeline_redis(rounds: int) -> Comparison:
             await client.aclose()
 
         async def ours(stream: str, calls: int) -> None:
-            await _run(RedisStreamsSource(RedisStreams(url=url), [stream], group=GROUP), calls)
+            await run_pipeline(
+                RedisStreamsSource(RedisStreams(url=url), [stream], group=GROUP), calls
+            )
 
         names = count()
         rows = compare(
@@ -182,7 +185,7 @@ def pipeline_lanes(rounds: int) -> Comparison:
     async def ours(calls: int) -> None:
         records = [SinkRecord(_PAYLOAD, topic="orders", offset=n) for n in range(calls)]
         config = PipelineConfig(lanes=LANES, batch=BatchLimits(records=1))
-        await _run(ListSource(records), calls, config, PAUSE)
+        await run_pipeline(ListSource(records), calls, config, PAUSE)
 
     def block(consume: Callable[[int], Coroutine[Any, Any, None]]) -> Block:
         def timed(calls: int, read: Read) -> float:

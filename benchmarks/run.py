@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import attrs
 import commands
 import in_process
+import over_brokers
 import over_clients
 import over_connectors
 import over_http
@@ -74,6 +75,7 @@ TABLES = {
         over_protocols,
         over_outbox,
         over_pipelines,
+        over_brokers,
         webhooks,
         commands,
     )

@@ -32,7 +32,7 @@ from moorage import (
 from moorage.adapters.messages.rabbitmq import RabbitMq
 from moorage.adapters.messages.rabbitmq_source import RabbitMqSource
 from moorage.domain.messages.publish_failures import PublishFault
-from moorage.domain.messages.rabbitmq import reading_error
+from moorage.domain.messages.rabbitmq import acknowledgements, reading_error
 from moorage.pipelines.publishing import DeadLetterTopic
 from tests.adapters.messages.rabbitmq_lab import Broker
 from tests.pipelines.broker_lab import (
@@ -429,3 +429,35 @@ def test_meaning_of_refusals(
     assert isinstance(error, kind)
     assert error.retryable is (kind is ConnectionFailed)
     assert words in error.message
+
+
+@pytest.mark.parametrize(
+    "done, first_open, told",
+    [
+        ([3, 1, 2], 9, [(3, True)]),
+        ([1, 4], 2, [(1, True), (4, False)]),
+        ([5, 4], 1, [(4, False), (5, False)]),
+        ([], 1, []),
+    ],
+)
+def test_acknowledgements_never_pass_an_open_delivery(
+    done: list[int], first_open: int, told: list[tuple[int, bool]]
+) -> None:
+    """Deliveries before the first open one are acknowledged at once, and those after it singly."""
+    assert told == acknowledgements(done, first_open)
+
+
+async def test_open_delivery_is_not_acknowledged_with_others(broker: Broker) -> None:
+    """A delivery that stays open between acknowledged ones is the only one that comes again."""
+    for number in range(6):
+        broker.channel.basic_publish("", broker.queue, str(number).encode())
+    reader = source(broker)
+    await reader.open(Revocations())
+    records = await taken(reader, 6)
+    await reader.commit([records[4], records[0], records[1]])
+    await reader.commit([records[3], records[5]])
+    await reader.close()
+    await reader.open(Revocations())
+    assert ["2"] == [record.text for record in await taken(reader, 1)]
+    assert [] == await reader.poll(PollLimits(10, 1_000, 0.2))
+    await reader.close()

@@ -26,7 +26,7 @@ from moorage.domain.values.result import Result
 from moorage.errors import LocalFailure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence, Sized
 
     from moorage.domain.messages.message import OutgoingMessage
     from moorage.errors import ConnectorError
@@ -131,32 +131,35 @@ class KafkaProducer:
     def _published(
         self, items: Sequence[OutgoingMessage], until: float
     ) -> list[Result[PublishReceipt]]:
-        self._check_topic(items[0].topic, until)
-        results: list[Result[PublishReceipt] | None] = [None] * len(items)
+        topic = items[0].topic
+        self._check_topic(topic, until)
+        reports: dict[int, Result[Any]] = {}
         # The client's queue has room for every batch, because a batch has the producer for itself.
         for position, item in enumerate(items):
             try:
-                self._hand_over(item, partial(self._report, results, position, item))
+                self._hand_over(item, partial(_note_report, reports, position, topic))
             except (KafkaException, BufferError) as error:
-                results[position] = Result(error=_refusal(error, item.topic))
-        while self._is_open and None in results and (left := until - monotonic()) > 0:
+                reports[position] = Result(error=_refusal(error, topic))
+        total = len(items)
+        while self._is_open and len(reports) < total and (left := until - monotonic()) > 0:
             self._poll(min(left, STEP))
         fault = PublishFault.TIMEOUT if self._is_open else PublishFault.LOST
-        if None in results:
-            self._give_up(results)
-        topic = items[0].topic
+        if len(reports) < total:
+            self._give_up(reports, total)
+        missing: Result[Any] = Result(error=publish_error(fault, RULES, topic))
+        now = datetime.now(UTC)
         return [
-            Result(error=publish_error(fault, RULES, topic)) if result is None else result
-            for result in results
+            _result(item, reports.get(position, missing), now)
+            for position, item in enumerate(items)
         ]
 
-    def _give_up(self, results: list[Result[PublishReceipt] | None]) -> None:
+    def _give_up(self, reports: Sized, total: int) -> None:
         """Purge all unacknowledged messages, and stop using the producer."""
         with self._section:
             self._is_open = False
         self._producer.purge()
         until = monotonic() + STEP
-        while None in results and monotonic() < until:
+        while len(reports) < total and monotonic() < until:
             self._poll(STEP)
 
     def _poll(self, seconds: float) -> None:
@@ -178,30 +181,33 @@ class KafkaProducer:
             on_delivery=report,
         )
 
-    def _report(
-        self,
-        results: list[Result[PublishReceipt] | None],
-        position: int,
-        item: OutgoingMessage,
-        error: Any,
-        message: Any,
-    ) -> None:
-        """Store librdkafka's delivery report as the result of one message."""
-        if error is None:
-            results[position] = Result(
-                PublishReceipt(
-                    broker=RULES.system,
-                    topic=item.topic,
-                    at=datetime.now(UTC),
-                    partition=message.partition(),
-                    offset=message.offset(),
-                    id=item.message.id,
-                )
-            )
-            return
-        results[position] = Result(
-            error=publish_error(delivery_fault(error.name()), RULES, item.topic, code=error.name())
+
+def _note_report(
+    reports: dict[int, Result[Any]], position: int, topic: str, error: Any, message: Any
+) -> None:
+    """Keep librdkafka's delivery report of one message."""
+    if error is None:
+        reports[position] = Result(message)
+        return
+    name = error.name()
+    reports[position] = Result(error=publish_error(delivery_fault(name), RULES, topic, code=name))
+
+
+def _result(item: OutgoingMessage, report: Result[Any], now: datetime) -> Result[PublishReceipt]:
+    """Return the result of one message, of which librdkafka has reported what became of it."""
+    stored = report.value
+    if stored is None:
+        return report
+    return Result(
+        PublishReceipt(
+            broker=RULES.system,
+            topic=item.topic,
+            at=now,
+            partition=stored.partition(),
+            offset=stored.offset(),
+            id=item.message.id,
         )
+    )
 
 
 def _refusal(error: KafkaException | BufferError, topic: str) -> ConnectorError:

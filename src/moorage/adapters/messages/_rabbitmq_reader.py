@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from contextlib import suppress
+from functools import partial
 from secrets import token_hex
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
@@ -24,6 +25,7 @@ from moorage.domain.messages.message import key_bytes
 from moorage.domain.messages.publish_failures import PublishFault
 from moorage.domain.messages.rabbitmq import (
     STREAM_OFFSET,
+    acknowledgements,
     attributes_and_key,
     cancelled_error,
     deliveries,
@@ -34,7 +36,7 @@ from moorage.domain.pipelines.records import checked_records
 from moorage.domain.secrets.frames import bare
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
 
     from moorage.adapters.messages.rabbitmq import RabbitMq
     from moorage.domain.pipelines.records import SinkRecord
@@ -42,6 +44,9 @@ if TYPE_CHECKING:
     from moorage.ports.pipelines import PollLimits
 
 _CLOSING: Final = 0.4
+_NEVER: Final = 2**64
+"""A number greater than the tag of any delivery."""
+
 _PATIENCE: Final = 10.0
 """Seconds in which acknowledgements must leave this process."""
 
@@ -88,7 +93,8 @@ class RabbitMqReader:
         self._wire = wire
         self._name = token_hex(8)
         self._buffer: deque[tuple[str, Any]] = deque()
-        self._unsettled: set[str] = set()
+        # A set that knows its order: the tags of the deliveries that a poll has taken.
+        self._unsettled: dict[int, None] = {}
         self._arrived = asyncio.Event()
         self._failure: ConnectorError | None = None
         wire.on_consumer_cancel_callbacks.add(self._on_cancelled)
@@ -124,28 +130,44 @@ class RabbitMqReader:
             queue, message = self._buffer.popleft()
             size += len(message.body)
             taken.append((queue, message))
-        offsets = [f"{self._name}-{message.delivery_tag}" for _, message in taken]
-        self._unsettled.update(offsets)
-        return _records(taken, offsets)
+        tags = [message.delivery_tag for _, message in taken]
+        self._unsettled.update(dict.fromkeys(tags))
+        return _records(taken, [f"{self._name}-{tag}" for tag in tags])
 
     async def acknowledge(self, records: Iterable[SinkRecord]) -> None:
-        """Acknowledge messages at RabbitMQ."""
-        await self._settle(records, self._wire.basic_ack)
+        """Acknowledge messages at RabbitMQ, those before the first open one all at once."""
+        tags = self._settled(records)
+        first_open = next(iter(self._unsettled), _NEVER)
+        await self._tell(
+            [
+                partial(self._wire.basic_ack, tag, multiple=multiple)
+                for tag, multiple in acknowledgements(tags, first_open)
+            ]
+        )
 
     async def requeue(self, records: Iterable[SinkRecord]) -> None:
         """Return messages to their queues at RabbitMQ."""
-        await self._settle(records, self._wire.basic_nack)
+        await self._tell([partial(self._wire.basic_nack, tag) for tag in self._settled(records)])
 
-    async def _settle(self, records: Iterable[SinkRecord], tell: Any) -> None:
+    def _settled(self, records: Iterable[SinkRecord]) -> list[int]:
+        """Return the tags of deliveries that are not settled yet, and count them as settled.
+
+        RabbitMQ closes the channel when it is told a tag twice.
+        """
         self._check()
-        offsets = [str(record.offset) for record in records]
-        offsets = [offset for offset in offsets if offset in self._unsettled]
-        # A tag that is told twice would close the channel.
-        self._unsettled.difference_update(offsets)
+        places = (str(record.offset).partition("-") for record in records)
+        tags = [int(tag) for name, _, tag in places if name == self._name]
+        tags = [tag for tag in tags if tag in self._unsettled]
+        for tag in tags:
+            del self._unsettled[tag]
+        return tags
+
+    async def _tell(self, messages: Sequence[Callable[..., Awaitable[object]]]) -> None:
+        """Send messages to RabbitMQ, and wait until the last has left this process."""
         try:
             async with asyncio.timeout(_PATIENCE):
-                for offset in offsets:
-                    await tell(int(offset.partition("-")[2]), wait=offset is offsets[-1])
+                for send in messages:
+                    await send(wait=send is messages[-1])
         except (OSError, RuntimeError, AMQPError) as error:
             failure = reading_error(PublishFault.LOST, str(error), None)
         else:

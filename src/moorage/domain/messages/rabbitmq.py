@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from bisect import bisect_left
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain.messages.broker_rules import KEY_HEADER, BrokerRules
@@ -11,7 +12,7 @@ from moorage.domain.messages.read_failures import read_error
 from moorage.errors import ConfigurationError, ConnectionFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from moorage.errors import ConnectorError
 
@@ -56,6 +57,19 @@ def deliveries(headers: Mapping[str, Any], *, was_delivered: bool) -> int:
     if isinstance(count, int):
         return count + 1
     return 2 if was_delivered else 1
+
+
+def acknowledgements(done: Iterable[int], open_tag: int) -> list[tuple[int, bool]]:
+    """Return the acknowledgements of deliveries, each with whether it includes all earlier ones.
+
+    Args:
+        done: the tags of the deliveries, which RabbitMQ counts up.
+        open_tag: the lowest tag of a delivery that is not to be acknowledged.
+    """
+    tags = sorted(done)
+    together = bisect_left(tags, open_tag)
+    singles = [(tag, False) for tag in tags[together:]]
+    return [(tags[together - 1], True), *singles] if together else singles
 
 
 def reading_error(fault: PublishFault, text: str, queue: str | None) -> ConnectorError:

@@ -1,0 +1,374 @@
+"""Records that a pipeline reads from brokers, and batches that are published to them.
+
+All figures are processor time of this process; the brokers are other processes. Each contender
+reads or publishes the same messages of 1 KiB in batches of 500, acknowledged. The bare clients do
+nothing with what they read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from itertools import count
+from typing import TYPE_CHECKING, Any, Final
+from uuid import uuid4
+
+import aio_pika
+import confluent_kafka
+import nats
+import pika
+import redis
+from measure import PROCESSOR, Block, Comparison, Contender, Read, Target, compare
+from nats.js.api import ConsumerConfig, StreamConfig
+from over_connectors import RABBITMQ, server
+from over_pipelines import BATCH, GROUP, run_pipeline
+from over_protocols import NATS, REDIS
+from over_sql import is_reachable
+
+from moorage import (
+    AsyncConnectorManager,
+    ConnectorManager,
+    Kafka,
+    Message,
+    Nats,
+    RabbitMq,
+    RedisStreams,
+    Service,
+)
+from moorage.adapters.messages.kafka_source import KafkaSource
+from moorage.adapters.messages.nats_source import NatsSource
+from moorage.adapters.messages.rabbitmq_source import RabbitMqSource
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+_PAYLOAD: Final = b"x" * 1024
+_READING: Final = Target(1.25, 1.0)
+_PUBLISHING: Final = Target(1.18, 1.0)
+_MESSAGES: Final = [Message(_PAYLOAD)] * BATCH
+
+# A mock cluster of librdkafka's own; its groups would wait three seconds for further members.
+_KAFKA: Final = """
+import confluent_kafka, ctypes, pathlib, signal
+folder = pathlib.Path(confluent_kafka.__file__).parent.parent / "confluent_kafka.libs"
+library = ctypes.CDLL(str(next(folder.glob("librdkafka*.so*"))))
+for name in "rd_kafka_conf_new", "rd_kafka_new", "rd_kafka_mock_cluster_new":
+    getattr(library, name).restype = ctypes.c_void_p
+library.rd_kafka_mock_cluster_bootstraps.restype = ctypes.c_char_p
+options = ctypes.c_void_p(library.rd_kafka_conf_new())
+client = ctypes.c_void_p(library.rd_kafka_new(0, options, None, 0))
+cluster = ctypes.c_void_p(library.rd_kafka_mock_cluster_new(client, 1))
+library.rd_kafka_mock_group_initial_rebalance_delay_ms(cluster, 50)
+print(library.rd_kafka_mock_cluster_bootstraps(cluster).decode().rpartition(":")[2], flush=True)
+signal.pause()
+"""
+
+
+def _reading(
+    fill: Callable[[str, int], Awaitable[object]],
+    read: Callable[[str, int], Awaitable[object]],
+    drop: Callable[[str], Awaitable[object]],
+    names: count[int],
+) -> Block:
+    """Return a block that fills a queue or topic, and measures only how it is read."""
+
+    def block(calls: int, clock: Read) -> float:
+        name = f"moorage-bench-{uuid4().hex[:8]}-{next(names)}"
+
+        async def timed() -> float:
+            begin = clock()
+            await read(name, calls)
+            return clock() - begin
+
+        asyncio.run(_awaited(fill(name, calls)))
+        try:
+            return asyncio.run(timed())
+        finally:
+            asyncio.run(_awaited(drop(name)))
+
+    return block
+
+
+async def _awaited(work: Awaitable[object]) -> None:
+    await work
+
+
+def _rows(library: str, bare: Block, ours: Block, rounds: int) -> Any:
+    return compare(
+        None,
+        [Contender(library, bare), Contender("moorage", ours)],
+        rounds=max(5, rounds // 4),
+        clock=PROCESSOR,
+        block_seconds=0.1,
+        mirrored=True,
+        least=4 * BATCH,
+    )
+
+
+def pipeline_rabbitmq(rounds: int) -> Comparison:
+    """Records of 1 KiB from a queue of RabbitMQ to a sink that does nothing, acknowledged."""
+
+    async def fill(queue: str, calls: int) -> None:
+        connection = pika.BlockingConnection(pika.URLParameters(RABBITMQ))
+        channel = connection.channel()
+        channel.queue_declare(queue)
+        for _ in range(calls):
+            channel.basic_publish("", queue, _PAYLOAD)
+        connection.close()
+
+    async def drop(queue: str) -> None:
+        connection = pika.BlockingConnection(pika.URLParameters(RABBITMQ))
+        connection.channel().queue_delete(queue)
+        connection.close()
+
+    async def bare(queue: str, calls: int) -> None:
+        async with await aio_pika.connect(RABBITMQ) as connection:
+            channel = await connection.channel()
+            await channel.set_qos(BATCH)
+            read = 0
+            async with (await channel.get_queue(queue)).iterator() as messages:
+                async for message in messages:
+                    read += 1
+                    if read == calls or not read % (BATCH // 2):
+                        await message.ack(multiple=True)
+                    if read == calls:
+                        break
+
+    async def ours(queue: str, calls: int) -> None:
+        await run_pipeline(RabbitMqSource(RabbitMq(url=RABBITMQ), [queue]), calls)
+
+    names = count()
+    rows = _rows(
+        "aio-pika", _reading(fill, bare, drop, names), _reading(fill, ours, drop, names), rounds
+    )
+    return Comparison("a record from a queue of RabbitMQ", rows, _READING)
+
+
+def pipeline_nats(rounds: int) -> Comparison:
+    """Records of 1 KiB from a stream of NATS to a sink that does nothing, acknowledged."""
+
+    async def fill(subject: str, calls: int) -> None:
+        async with await nats.connect(NATS) as client:
+            stream = client.jetstream()
+            await stream.add_stream(StreamConfig(name=subject, subjects=[subject]))
+            for start in range(0, calls, BATCH):
+                size = min(BATCH, calls - start)
+                await asyncio.gather(*(stream.publish(subject, _PAYLOAD) for _ in range(size)))
+
+    async def drop(subject: str) -> None:
+        async with await nats.connect(NATS) as client:
+            await client.jetstream().delete_stream(subject)
+
+    async def bare(subject: str, calls: int) -> None:
+        async with await nats.connect(NATS) as client:
+            consumer = await client.jetstream().pull_subscribe(
+                subject, GROUP, config=ConsumerConfig(max_ack_pending=2 * BATCH)
+            )
+            while calls > 0:
+                messages = await consumer.fetch(min(BATCH, calls))
+                for message in messages:
+                    await message.ack()
+                calls -= len(messages)
+            await client.flush()
+
+    async def ours(subject: str, calls: int) -> None:
+        await run_pipeline(NatsSource(Nats(url=NATS), [subject], group=GROUP), calls)
+
+    names = count()
+    rows = _rows(
+        "nats-py", _reading(fill, bare, drop, names), _reading(fill, ours, drop, names), rounds
+    )
+    return Comparison("a record from a stream of NATS", rows, _READING)
+
+
+def pipeline_kafka(rounds: int) -> Comparison:
+    """Records of 1 KiB from a topic of Kafka to a sink that does nothing, committed."""
+    with server(_KAFKA) as port:
+        servers = f"127.0.0.1:{port}"
+
+        async def fill(topic: str, calls: int) -> None:
+            producer = confluent_kafka.Producer({"bootstrap.servers": servers})
+            for _ in range(calls):
+                producer.produce(topic, _PAYLOAD)
+                producer.poll(0)
+            producer.flush(60)
+
+        async def drop(_: str) -> None:
+            pass
+
+        def consume(topic: str, calls: int) -> None:
+            consumer = confluent_kafka.Consumer(
+                {
+                    "bootstrap.servers": servers,
+                    "group.id": f"{GROUP}-{topic}",
+                    "auto.offset.reset": "earliest",
+                    "enable.auto.commit": False,
+                    "queued.max.messages.kbytes": 16_384,
+                }
+            )
+            consumer.subscribe([topic])
+            while calls > 0:
+                messages = consumer.consume(BATCH, timeout=1.0)
+                if messages:
+                    calls -= len(messages)
+                    consumer.commit(messages[-1], asynchronous=True)
+            consumer.close()
+
+        async def bare(topic: str, calls: int) -> None:
+            await asyncio.to_thread(consume, topic, calls)
+
+        async def ours(topic: str, calls: int) -> None:
+            source = KafkaSource(Kafka(servers=servers), [topic], group=f"{GROUP}-{topic}")
+            await run_pipeline(source, calls)
+
+        names = count()
+        rows = _rows(
+            "confluent-kafka",
+            _reading(fill, bare, drop, names),
+            _reading(fill, ours, drop, names),
+            rounds,
+        )
+    return Comparison("a record from a topic of Kafka", rows, _READING)
+
+
+def _publishing(publish: Callable[[int], Awaitable[object]], runner: asyncio.Runner) -> Block:
+    """Return a block that publishes messages in batches."""
+
+    def block(calls: int, clock: Read) -> float:
+        async def timed() -> float:
+            begin = clock()
+            for start in range(0, calls, BATCH):
+                await publish(min(BATCH, calls - start))
+            return clock() - begin
+
+        return runner.run(timed())
+
+    return block
+
+
+def publish_redis(rounds: int) -> Comparison:
+    """Messages of 1 KiB that are added to a Redis stream in batches, per message."""
+    topic = f"moorage-bench-{uuid4().hex}"
+    client: Any = redis.Redis.from_url(REDIS)
+    publisher = RedisStreams(url=REDIS, longest_stream=1_000).publisher("events")
+    manager = ConnectorManager([Service("events")])
+
+    async def bare(size: int) -> None:
+        adding = client.pipeline(transaction=False)
+        for _ in range(size):
+            adding.xadd(topic, {b"payload": _PAYLOAD}, maxlen=1_000, approximate=True)
+        adding.execute()
+
+    async def ours(size: int) -> None:
+        _check(manager.perform("events", publisher.publish_batch(topic, _MESSAGES[:size])))
+
+    with asyncio.Runner() as runner:
+        rows = _rows("redis-py", _publishing(bare, runner), _publishing(ours, runner), rounds)
+    publisher.close()
+    client.delete(topic)
+    client.close()
+    return Comparison("a message of a batch in a Redis stream", rows, _PUBLISHING)
+
+
+def publish_rabbitmq(rounds: int) -> Comparison:
+    """Messages of 1 KiB that RabbitMQ confirms in batches, per message, awaited."""
+    queue = f"moorage-bench-{uuid4().hex}"
+    publisher = RabbitMq(url=RABBITMQ).async_publisher("events")
+    manager = AsyncConnectorManager([Service("events")])
+    with asyncio.Runner() as runner:
+
+        async def opened() -> tuple[Any, Any]:
+            connection = await aio_pika.connect(RABBITMQ)
+            channel = await connection.channel()
+            await channel.declare_queue(queue, arguments={"x-max-length": 10})
+            return connection, channel
+
+        connection, channel = runner.run(opened())
+        message = aio_pika.Message(_PAYLOAD, delivery_mode=2)
+
+        async def bare(size: int) -> None:
+            exchange = channel.default_exchange
+            await asyncio.gather(*(exchange.publish(message, queue) for _ in range(size)))
+
+        async def ours(size: int) -> None:
+            batch = publisher.publish_batch(queue, _MESSAGES[:size])
+            _check(await manager.perform("events", batch))
+
+        rows = _rows("aio-pika", _publishing(bare, runner), _publishing(ours, runner), rounds)
+        runner.run(_awaited(publisher.close()))
+        runner.run(_awaited(channel.queue_delete(queue)))
+        runner.run(_awaited(connection.close()))
+    return Comparison("a message of a batch in a queue of RabbitMQ", rows, _PUBLISHING)
+
+
+def publish_nats(rounds: int) -> Comparison:
+    """Messages of 1 KiB that JetStream stores in batches, per message, awaited."""
+    subject = f"moorage-bench-{uuid4().hex}"
+    publisher = Nats(url=NATS).async_publisher("events")
+    manager = AsyncConnectorManager([Service("events")])
+    with asyncio.Runner() as runner:
+
+        async def opened() -> Any:
+            client = await nats.connect(NATS)
+            await client.jetstream().add_stream(
+                StreamConfig(name=subject, subjects=[subject], max_msgs=10)
+            )
+            return client
+
+        client = runner.run(opened())
+        stream = client.jetstream()
+
+        async def bare(size: int) -> None:
+            await asyncio.gather(*(stream.publish(subject, _PAYLOAD) for _ in range(size)))
+
+        async def ours(size: int) -> None:
+            batch = publisher.publish_batch(subject, _MESSAGES[:size])
+            _check(await manager.perform("events", batch))
+
+        rows = _rows("nats-py", _publishing(bare, runner), _publishing(ours, runner), rounds)
+        runner.run(_awaited(publisher.close()))
+        runner.run(_awaited(stream.delete_stream(subject)))
+        runner.run(_awaited(client.close()))
+    return Comparison("a message of a batch in a stream of NATS", rows, _PUBLISHING)
+
+
+def publish_kafka(rounds: int) -> Comparison:
+    """Messages of 1 KiB that a Kafka cluster acknowledges in batches, per message."""
+    with server(_KAFKA) as port:
+        servers = f"127.0.0.1:{port}"
+        options = {"bootstrap.servers": servers, "enable.idempotence": True, "linger.ms": 0}
+        producer = confluent_kafka.Producer(options)
+        producer.list_topics("bench", timeout=10.0)
+        publisher = Kafka(servers=servers).publisher("events")
+        manager = ConnectorManager([Service("events")])
+
+        async def bare(size: int) -> None:
+            receipts: list[object] = []
+            for _ in range(size):
+                producer.produce("bench", _PAYLOAD, on_delivery=lambda *told: receipts.append(told))
+            while len(receipts) < size:
+                producer.poll(1.0)
+
+        async def ours(size: int) -> None:
+            _check(manager.perform("events", publisher.publish_batch("bench", _MESSAGES[:size])))
+
+        with asyncio.Runner() as runner:
+            rows = _rows(
+                "confluent-kafka", _publishing(bare, runner), _publishing(ours, runner), rounds
+            )
+        publisher.close()
+    return Comparison("a message of a batch in a topic of Kafka", rows, _PUBLISHING)
+
+
+def _check(results: Sequence[Any]) -> None:
+    for result in results:
+        result.unwrap()
+
+
+ALL = (
+    *((pipeline_rabbitmq, publish_rabbitmq) if is_reachable(RABBITMQ) else ()),
+    *((pipeline_nats, publish_nats) if is_reachable(NATS) else ()),
+    *((publish_redis,) if is_reachable(REDIS) else ()),
+    pipeline_kafka,
+    publish_kafka,
+)
+"""What there is a server for."""
