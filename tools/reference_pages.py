@@ -159,6 +159,7 @@ _PAGES: Final = (
             "HookError",
             "LocalPlatform",
             "DockerPlatform",
+            "SshPlatform",
             "FileLog",
             "LogLine",
             "StepLog",

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from moorage.adapters.steps.file_log import FileLog as FileLog
     from moorage.adapters.steps.in_threads import AsyncPlatformInThreads as AsyncPlatformInThreads
     from moorage.adapters.steps.local import LocalPlatform as LocalPlatform
+    from moorage.adapters.steps.ssh import SshPlatform as SshPlatform
     from moorage.config import ConfigurationWarning as ConfigurationWarning
     from moorage.config import aopen as aopen
     from moorage.config import open as open  # noqa: A004 - users write `moorage.open`
@@ -209,6 +210,7 @@ if TYPE_CHECKING:
     from moorage.errors import DryRun as DryRun
     from moorage.errors import FileNotFound as FileNotFound
     from moorage.errors import HeldBack as HeldBack
+    from moorage.errors import HostKeyRefused as HostKeyRefused
     from moorage.errors import IdempotencyConflict as IdempotencyConflict
     from moorage.errors import IdempotencyInProgress as IdempotencyInProgress
     from moorage.errors import InvalidData as InvalidData
@@ -375,6 +377,7 @@ _HOME = {
     "HookError": "domain.steps.result",
     "LocalPlatform": "adapters.steps.local",
     "DockerPlatform": "adapters.steps.docker",
+    "SshPlatform": "adapters.steps.ssh",
     "FileLog": "adapters.steps.file_log",
     "LogLine": "domain.steps.log_lines",
     "StepLog": "ports.step_log",
@@ -539,6 +542,7 @@ _HOME = {
             "LocalFailure",
             "DescriptionRefused",
             "DestinationRefused",
+            "HostKeyRefused",
             "TransactionConflict",
             "DeadlineExceeded",
             "AuthenticationFailed",

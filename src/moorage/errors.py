@@ -7,6 +7,7 @@ ConnectorError
 │   ├── AttemptTimeout              one attempt took longer than it may
 │   ├── LocalFailure                our own side could not send; the vendor is not to blame
 │   ├── DestinationRefused          the URL leads where it must not; nothing was sent
+│   ├── HostKeyRefused              the machine is not the known one; nothing was sent
 │   └── TransactionConflict         the database undid a transaction in favour of another one
 ├── DeadlineExceeded                the whole call took longer than it may
 ├── AuthenticationFailed            the vendor refused who we say we are
@@ -355,6 +356,18 @@ class DestinationRefused(ConnectionFailed):
 
     retryable = False
     remedy = "Take the URL for an attack or a mistake, or allow its host or network in the guard."
+
+    def __init__(
+        self, message: str, *, may_have_been_processed: bool = False, **fields: Any
+    ) -> None:
+        super().__init__(message, may_have_been_processed=may_have_been_processed, **fields)
+
+
+class HostKeyRefused(ConnectionFailed):
+    """A machine showed another host key than the known one, or an unknown one; nothing was sent."""
+
+    retryable = False
+    remedy = "Ask the machine's operator for its key, and add it to the file of known hosts."
 
     def __init__(
         self, message: str, *, may_have_been_processed: bool = False, **fields: Any

@@ -36,6 +36,14 @@ def redis_server() -> str:
     return program
 
 
+def sshd_program() -> str:
+    """Return the program that starts private SSH servers."""
+    program = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:/usr/bin")
+    if program is None or shutil.which("ssh") is None:
+        _skip_or_fail("`sshd` is not installed: install openssh-server and openssh-client")
+    return program
+
+
 def postgres_url() -> str:
     """Return the URL of the shared PostgreSQL server, with a superuser."""
     return _server_url(

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 _SUPERVISOR: Final = Path(__file__).with_name("_supervisor.py")
 _PART: Final = 1024 * 1024
 _PAUSE: Final = 0.005
-_DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 @careful
@@ -72,7 +72,7 @@ class LocalPlatform:
         self,
         folder: str | os.PathLike[str],
         *,
-        path: str = _DEFAULT_PATH,
+        path: str = DEFAULT_PATH,
         python: str | None = None,
     ) -> None:
         if sys.platform != "linux":
@@ -353,7 +353,7 @@ class LocalSettings:
     """
 
     folder: str
-    path: str = _DEFAULT_PATH
+    path: str = DEFAULT_PATH
 
 
 LOCAL: Final = PlatformKind(

@@ -62,6 +62,7 @@ _STATUS_OF_ERROR: Final[Mapping[str, IntegrationStatus]] = {
     "PoolExhausted": IntegrationStatus.HELD_BACK,
     "CircuitBreakerOpen": IntegrationStatus.HELD_BACK,
     "DestinationRefused": IntegrationStatus.HELD_BACK,
+    "HostKeyRefused": IntegrationStatus.HELD_BACK,
     "RetryBudgetExhausted": IntegrationStatus.HELD_BACK,
     "IdempotencyInProgress": IntegrationStatus.HELD_BACK,
     "NotCached": IntegrationStatus.HELD_BACK,

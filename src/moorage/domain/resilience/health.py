@@ -17,6 +17,7 @@ from moorage.errors import (
     CredentialRefreshFailed,
     DeadlineExceeded,
     DestinationRefused,
+    HostKeyRefused,
     InvalidData,
     LocalFailure,
     OutcomeUnknown,
@@ -44,6 +45,7 @@ UNASKED = (
     CredentialNotFound,
     CredentialRefreshFailed,
     DestinationRefused,
+    HostKeyRefused,
     RetryBudgetExhausted,
     UnsupportedByVendor,
 )

@@ -33,6 +33,7 @@ class ConnectorType(str):
     Attributes:
         LOCAL: a process on this machine.
         DOCKER: a container of a Docker Engine.
+        SSH: a process on another machine.
         MOCK: no program at all; results are scripted for tests.
     """
 
@@ -40,6 +41,7 @@ class ConnectorType(str):
 
     LOCAL: ClassVar[ConnectorType]
     DOCKER: ClassVar[ConnectorType]
+    SSH: ClassVar[ConnectorType]
     MOCK: ClassVar[ConnectorType]
 
     def __new__(cls, name: str) -> Self:
@@ -55,6 +57,7 @@ class ConnectorType(str):
 
 ConnectorType.LOCAL = ConnectorType("local")
 ConnectorType.DOCKER = ConnectorType("docker")
+ConnectorType.SSH = ConnectorType("ssh")
 ConnectorType.MOCK = ConnectorType("mock")
 
 

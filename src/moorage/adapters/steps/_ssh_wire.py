@@ -1,0 +1,298 @@
+"""Connections to another machine through the program `ssh`, and the requests that they carry."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import tempfile
+import weakref
+from pathlib import Path
+from select import POLLIN, POLLOUT, poll
+from threading import Lock
+from time import monotonic
+from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple
+
+from moorage.errors import (
+    AttemptTimeout,
+    AuthenticationFailed,
+    ConfigurationError,
+    ConnectionFailed,
+    ConnectorError,
+    HostKeyRefused,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_FAR: Final = Path(__file__).with_name("_ssh_far.py")
+_GREETING: Final = b"moorage-far 1\n"
+_LONGEST_GREETING: Final = 64 * 1024
+_PART: Final = 64 * 1024
+_LENGTH: Final = 8
+_NOT_FOUND: Final = 127
+_VARIABLES: Final = ("PATH", "HOME", "SSH_AUTH_SOCK")
+
+
+class Target(NamedTuple):
+    """The account on another machine, and how to get there."""
+
+    host: str
+    user: str | None
+    port: int
+    known_hosts: str | None
+    identity: str | None
+    python: str
+    program: str
+
+    def command(self, size: int, timeout: float) -> list[str]:
+        """Return the command that starts the program on the far side.
+
+        Nothing of the user's configuration of `ssh` is read, so that nobody can switch the check of
+        the host's key off there.
+        """
+        options = {
+            "BatchMode": "yes",
+            "StrictHostKeyChecking": "yes",
+            "UpdateHostKeys": "no",
+            "VerifyHostKeyDNS": "no",
+            "ForwardAgent": "no",
+            "ForwardX11": "no",
+            "ClearAllForwardings": "yes",
+            "PermitLocalCommand": "no",
+            "ControlMaster": "no",
+            "ControlPath": "none",
+            "RequestTTY": "no",
+            "EscapeChar": "none",
+            "ConnectTimeout": str(max(1, round(timeout))),
+            "ServerAliveInterval": "10",
+            "ServerAliveCountMax": "3",
+        }
+        if self.known_hosts is not None:
+            options["UserKnownHostsFile"] = f'"{self.known_hosts}"'
+            options["GlobalKnownHostsFile"] = "/dev/null"
+        parts = [self.program, "-F", "none", "-p", str(self.port)]
+        for name, value in options.items():
+            parts += ["-o", f"{name}={value}"]
+        if self.identity is not None:
+            parts += ["-o", "IdentitiesOnly=yes", "-i", self.identity]
+        if self.user is not None:
+            parts += ["-l", self.user]
+        start = f"'import sys;exec(sys.stdin.buffer.read({size}))'"
+        return [*parts, "--", self.host, f"exec {self.python} -I -S -c {start}"]
+
+
+class Far:
+    """Sends requests over one connection, which is made when it is needed and when it was lost.
+
+    Args:
+        target: the account on the other machine.
+    """
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._lock = Lock()
+        self._connection: _Connection | None = None
+
+    def ask(self, request: dict[str, Any], timeout: float) -> tuple[dict[str, Any], bytes]:
+        """Send a request, and return the answer and the bytes that belong to it.
+
+        Raises:
+            ConnectorError: the other machine cannot be reached, or refuses.
+        """
+        deadline = monotonic() + timeout
+        if not self._lock.acquire(timeout=timeout):
+            raise AttemptTimeout(
+                "Other requests kept the connection for too long.", may_have_been_processed=False
+            )
+        try:
+            connection = self._connected(deadline)
+            packed = json.dumps({**request, "timeout": timeout}).encode()
+            try:
+                connection.send(b"%08x%s" % (len(packed), packed), deadline)
+                answer = json.loads(connection.framed(deadline))
+                data = connection.framed(deadline)
+            except BaseException:
+                # What is still under way would be taken for the next answer.
+                self._drop()
+                raise
+        finally:
+            self._lock.release()
+        if "error" in answer:
+            raise ConnectionFailed(
+                f"The run cannot be looked after on {self._target.host}: {answer['error']}.",
+                remedy="Check the folder of the runs there, its disk and its permissions.",
+            )
+        return answer, data
+
+    def close(self) -> None:
+        """End the connection."""
+        with self._lock:
+            self._drop()
+
+    def _connected(self, deadline: float) -> _Connection:
+        connection = self._connection
+        if connection is not None and not connection.is_usable():
+            self._drop()
+            connection = None
+        if connection is None:
+            self._connection = connection = _Connection(self._target, deadline)
+            try:
+                connection.greet(deadline)
+            except BaseException:
+                self._drop()
+                raise
+        return connection
+
+    def _drop(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+class _Connection:
+    """A running `ssh`, with the program on the far side at its end."""
+
+    def __init__(self, target: Target, deadline: float) -> None:
+        self._target = target
+        self._owner = os.getpid()
+        self._is_greeted = False
+        self._pending = b""
+        program = _FAR.read_bytes()
+        self._first = program
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the connection
+        variables = {name: os.environ[name] for name in _VARIABLES if name in os.environ}
+        try:
+            self._process = subprocess.Popen(  # noqa: S603 - ssh, with checked arguments
+                target.command(len(program), deadline - monotonic()),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._errors,
+                env={**variables, "LC_ALL": "C"},
+                bufsize=0,
+                start_new_session=True,
+            )
+        except OSError as error:
+            self._errors.close()
+            raise ConfigurationError(
+                f"The program {target.program!r} cannot be started ({type(error).__name__}).",
+                path="program",
+                remedy="Install OpenSSH's client, or give the path of its program `ssh`.",
+            ) from None
+        assert self._process.stdin is not None  # noqa: S101 - a pipe
+        assert self._process.stdout is not None  # noqa: S101 - a pipe
+        self._in: IO[bytes] = self._process.stdin
+        self._out: IO[bytes] = self._process.stdout
+        os.set_blocking(self._in.fileno(), False)
+        self._end = weakref.finalize(
+            self, _end, self._process, (self._in, self._out, self._errors), self._owner
+        )
+
+    def is_usable(self) -> bool:
+        """Return whether it belongs to this process and still runs."""
+        return self._owner == os.getpid() and self._process.poll() is None
+
+    def greet(self, deadline: float) -> None:
+        """Send the program to the far side, and wait until it runs there."""
+        self.send(self._first, deadline)
+        seen = b""
+        while _GREETING not in seen:
+            seen += self._received(deadline)
+            if len(seen) > _LONGEST_GREETING:
+                raise ConnectionFailed(
+                    f"{self._target.host} answers with other text than its program.",
+                    may_have_been_processed=False,
+                    remedy="Let the account's shell print nothing when it runs a command.",
+                )
+        self._pending = seen.partition(_GREETING)[2]
+        self._is_greeted = True
+
+    def send(self, data: bytes, deadline: float) -> None:
+        """Send bytes."""
+        view = memoryview(data)
+        while view:
+            self._wait(self._in, POLLOUT, deadline)
+            try:
+                view = view[os.write(self._in.fileno(), view[:_PART]) :]
+            except OSError:
+                raise self._failure() from None
+
+    def framed(self, deadline: float) -> bytes:
+        """Receive bytes that follow their length."""
+        size = int(self._exactly(_LENGTH, deadline), 16)
+        return self._exactly(size, deadline)
+
+    def close(self) -> None:
+        """End the connection."""
+        self._end()
+
+    def _exactly(self, size: int, deadline: float) -> bytes:
+        parts, left = [self._pending], size - len(self._pending)
+        while left > 0:
+            parts.append(self._received(deadline))
+            left -= len(parts[-1])
+        data = b"".join(parts)
+        self._pending = data[size:]
+        return data[:size]
+
+    def _received(self, deadline: float) -> bytes:
+        self._wait(self._out, POLLIN, deadline)
+        data = os.read(self._out.fileno(), _PART)
+        if not data:
+            raise self._failure()
+        return data
+
+    def _wait(self, file: IO[bytes], event: int, deadline: float) -> None:
+        waiting = poll()
+        waiting.register(file, event)
+        if not waiting.poll(max(0.0, deadline - monotonic()) * 1000):
+            raise AttemptTimeout(
+                f"{self._target.host} did not answer in time.",
+                may_have_been_processed=self._is_greeted,
+            )
+
+    def _failure(self) -> ConnectorError:
+        """Return what the end of `ssh` stands for."""
+        try:
+            code: int | None = self._process.wait(5)
+        except subprocess.TimeoutExpired:  # pragma: no cover - ssh closes its pipes when it ends
+            code = None
+        self._errors.seek(0)
+        text = self._errors.read(_PART).decode("utf-8", "replace").strip()
+        return failure_of(self._target, code, text, is_greeted=self._is_greeted)
+
+
+def failure_of(target: Target, code: int | None, text: str, *, is_greeted: bool) -> ConnectorError:
+    """Return the error that the end of `ssh` stands for, by its code and its last words."""
+    last = text.splitlines()[-1][:200] if text else "it gave no reason"
+    where = f"{target.host}, port {target.port}"
+    if "Host key verification failed" in text or "IDENTIFICATION HAS CHANGED" in text:
+        return HostKeyRefused(
+            f"The host key of {where} is not one of the known ones, so nothing was sent."
+        )
+    if "Permission denied (" in text:
+        return AuthenticationFailed(
+            f"{where} does not accept the key of this program: {last}",
+            remedy="Add the public key to authorized_keys of the account there, and give the"
+            " private one as `identity`.",
+        )
+    if code == _NOT_FOUND and not is_greeted:
+        return ConfigurationError(
+            f"There is no program {target.python!r} on {where}.",
+            path="python",
+            remedy="Install Python 3.9 or newer there, or give its path as `python`.",
+        )
+    return ConnectionFailed(
+        f"The connection to {where} was lost or refused: {last}",
+        may_have_been_processed=is_greeted,
+        remedy="Check that the machine runs, and that its sshd accepts this account.",
+    )
+
+
+def _end(process: subprocess.Popen[bytes], files: Sequence[IO[bytes]], owner: int) -> None:
+    for file in files:
+        file.close()
+    # After a fork, the connection belongs to the other process.
+    if owner == os.getpid():
+        process.kill()
+        process.wait()
