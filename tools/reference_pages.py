@@ -160,6 +160,8 @@ _PAGES: Final = (
             "LocalPlatform",
             "DockerPlatform",
             "SshPlatform",
+            "KubernetesPlatform",
+            "KubernetesSettings",
             "FileLog",
             "LogLine",
             "StepLog",

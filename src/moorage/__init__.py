@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from moorage.adapters.steps.docker import DockerPlatform as DockerPlatform
     from moorage.adapters.steps.file_log import FileLog as FileLog
     from moorage.adapters.steps.in_threads import AsyncPlatformInThreads as AsyncPlatformInThreads
+    from moorage.adapters.steps.kubernetes import KubernetesPlatform as KubernetesPlatform
+    from moorage.adapters.steps.kubernetes import KubernetesSettings as KubernetesSettings
     from moorage.adapters.steps.local import LocalPlatform as LocalPlatform
     from moorage.adapters.steps.ssh import SshPlatform as SshPlatform
     from moorage.config import ConfigurationWarning as ConfigurationWarning
@@ -378,6 +380,8 @@ _HOME = {
     "LocalPlatform": "adapters.steps.local",
     "DockerPlatform": "adapters.steps.docker",
     "SshPlatform": "adapters.steps.ssh",
+    "KubernetesPlatform": "adapters.steps.kubernetes",
+    "KubernetesSettings": "adapters.steps.kubernetes",
     "FileLog": "adapters.steps.file_log",
     "LogLine": "domain.steps.log_lines",
     "StepLog": "ports.step_log",

@@ -21,6 +21,7 @@ GROUP: Final = "moorage.platforms"
 _BUILT_IN: Final = {
     "local": EntryPoint("local", "moorage.adapters.steps.local:LOCAL", GROUP),
     "docker": EntryPoint("docker", "moorage.adapters.steps.docker:DOCKER", GROUP),
+    "kubernetes": EntryPoint("kubernetes", "moorage.adapters.steps.kubernetes:KUBERNETES", GROUP),
     "ssh": EntryPoint("ssh", "moorage.adapters.steps.ssh:SSH", GROUP),
 }
 """The kinds of moorage, which no other package replaces."""

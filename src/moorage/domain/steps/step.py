@@ -34,6 +34,7 @@ class ConnectorType(str):
         LOCAL: a process on this machine.
         DOCKER: a container of a Docker Engine.
         SSH: a process on another machine.
+        KUBERNETES: a Job of a Kubernetes cluster.
         MOCK: no program at all; results are scripted for tests.
     """
 
@@ -42,6 +43,7 @@ class ConnectorType(str):
     LOCAL: ClassVar[ConnectorType]
     DOCKER: ClassVar[ConnectorType]
     SSH: ClassVar[ConnectorType]
+    KUBERNETES: ClassVar[ConnectorType]
     MOCK: ClassVar[ConnectorType]
 
     def __new__(cls, name: str) -> Self:
@@ -58,6 +60,7 @@ class ConnectorType(str):
 ConnectorType.LOCAL = ConnectorType("local")
 ConnectorType.DOCKER = ConnectorType("docker")
 ConnectorType.SSH = ConnectorType("ssh")
+ConnectorType.KUBERNETES = ConnectorType("kubernetes")
 ConnectorType.MOCK = ConnectorType("mock")
 
 

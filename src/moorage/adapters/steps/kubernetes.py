@@ -1,0 +1,487 @@
+"""Steps as Jobs of a Kubernetes cluster.
+
+A Job has the name of its run, so of several callers one succeeds in creating it, and the others
+find it. Its secrets are an object of their own, which belongs to the Job and ends with it; the pod
+does not begin before it is there. The time limit is that of the pod, so that its output stays.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from datetime import UTC, datetime, timedelta
+from math import ceil
+from pathlib import Path
+from time import monotonic, sleep
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.adapters.steps._kubernetes_wire import Cluster, entries
+from moorage.domain.secrets.frames import careful
+from moorage.domain.steps.runs import EndReason, LogChunk, RunPhase, RunStatus
+from moorage.domain.steps.step import ConnectorType
+from moorage.errors import ConfigurationError, ConnectionFailed, InvalidData, VendorRejected
+from moorage.ports.platform import PlatformKind
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from moorage.domain.steps.runs import LogStream, RunSpec
+    from moorage.domain.steps.step import Step
+
+_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+_IN_CLUSTER: Final = "https://kubernetes.default.svc"
+_USER: Final = 65534
+_NOTE: Final = "moorage.step"
+_SECRETS: Final = "/run/secrets/moorage"
+_WORK: Final = "/workspace"
+_MISSING: Final = frozenset({404})
+_CONFLICT: Final = 409
+_KILLED: Final = 137
+_CANNOT_START: Final = 125
+_PART: Final = 4 * 1024 * 1024
+_PAUSE: Final = 0.2
+_LONGEST_LOOK: Final = 5.0
+_RESERVE: Final = 120
+"""Seconds for finding a node and an image, which the Job has beyond the time limit of its pod."""
+
+_DYING: Final = 15
+"""Seconds after its grace in which the end of a container is told."""
+
+_IMAGE_PROBLEMS: Final = frozenset(
+    {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}
+)
+_THROTTLED: Final = "toomanyrequests"
+_RIGHTS: Final = (
+    *(("batch", "jobs", "", verb) for verb in ("create", "get", "list", "patch", "delete")),
+    *(("", "pods", "", verb) for verb in ("list", "patch")),
+    *(("", "pods", "log", verb) for verb in ("get",)),
+    *(("", "secrets", "", verb) for verb in ("create",)),
+)
+
+
+@careful
+@attrs.frozen(kw_only=True)
+class KubernetesSettings:
+    """Steps as Jobs of a Kubernetes cluster.
+
+    Attributes:
+        server: the URL of the API; by default that of the cluster in which this program runs.
+        namespace: the namespace of the Jobs.
+        scope: a name for the Jobs of this program; others are left alone.
+        ca_file: the certificates that the API's certificate must come from.
+        token_file: the file of a service account's token; it is read anew for each request.
+        certificate_file: a file with the client's certificate and its key, instead of a token.
+        service_account: the account that the steps have; they are given no token of it.
+        user: the number of the user that the steps run as, which is not 0.
+        writable_root: whether steps may write outside of their working directory.
+        pull_secrets: the names of the secrets with which images are pulled.
+        claims: paths in the container, by the names of the volume claims that are mounted there.
+        keep: seconds for which the cluster keeps a Job that has ended.
+    """
+
+    server: str = _IN_CLUSTER
+    namespace: str = "default"
+    scope: str = "default"
+    ca_file: str | None = str(_ACCOUNT / "ca.crt")
+    token_file: str | None = str(_ACCOUNT / "token")
+    certificate_file: str | None = None
+    service_account: str | None = None
+    user: int = attrs.field(default=_USER, validator=attrs.validators.ge(1))
+    writable_root: bool = False
+    pull_secrets: tuple[str, ...] = ()
+    claims: Mapping[str, str] = attrs.field(factory=dict[str, str])
+    keep: int = attrs.field(default=86_400, validator=attrs.validators.ge(60))
+
+
+@careful
+class KubernetesPlatform:
+    """Runs steps as Jobs of a Kubernetes cluster, each with one pod that is never restarted.
+
+    The API's certificate is always checked. The cluster keeps both outputs of a container as one,
+    which is read as standard output; it lends no files to a step and collects none.
+
+    Args:
+        settings: the cluster, and what the steps may do there.
+
+    Raises:
+        ConfigurationError: the server is no URL with https, or a certificate cannot be read.
+    """
+
+    type = ConnectorType.KUBERNETES
+
+    def __init__(self, settings: KubernetesSettings | None = None) -> None:
+        self._settings = chosen = settings or KubernetesSettings()
+        token = None if chosen.certificate_file is not None else chosen.token_file
+        self._cluster = Cluster(chosen.server, chosen.ca_file, token, chosen.certificate_file)
+        self._jobs = f"/apis/batch/v1/namespaces/{chosen.namespace}/jobs"
+        self._core = f"/api/v1/namespaces/{chosen.namespace}"
+
+    def validate(self, step: Step, /) -> None:
+        """Refuse a step that a Job cannot run.
+
+        Raises:
+            InvalidData: it names no image, has files, or limits its processes.
+        """
+        problem = None
+        if step.image is None:
+            problem = ("image", "names no image to make a pod of", "Name one.")
+        elif step.workspace.files or step.workspace.collect:
+            remedy = "Mount a volume with `claims`, and leave the files there."
+            problem = ("workspace", "has files, which a cluster neither lends nor collects", remedy)
+        elif step.resources.processes is not None:
+            remedy = "Leave the limit to the cluster."
+            problem = ("resources.processes", "limits its processes, which no pod can", remedy)
+        if problem is not None:
+            field, text, remedy = problem
+            raise InvalidData(f"The step {step.name!r} {text}.", field=field, remedy=remedy)
+
+    def check_access(self, timeout: float) -> None:
+        """Ask the cluster whether the account may do all that steps need.
+
+        Raises:
+            ConfigurationError: it may not; the message names the right.
+        """
+        for group, resource, part, verb in _RIGHTS:
+            asked = {"namespace": self._settings.namespace, "group": group, "resource": resource}
+            body = {
+                "apiVersion": "authorization.k8s.io/v1",
+                "kind": "SelfSubjectAccessReview",
+                "spec": {"resourceAttributes": {**asked, "subresource": part, "verb": verb}},
+            }
+            path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+            _, content = self._cluster.ask("POST", path, timeout, body=body)
+            if not json.loads(content)["status"]["allowed"]:
+                what = f"{resource}/{part}" if part else resource
+                raise ConfigurationError(
+                    f"The account may not {verb} {what} in {self._settings.namespace!r}.",
+                    path="namespace",
+                    remedy="Bind a role with this right to the account.",
+                )
+
+    def manifest(self, spec: RunSpec) -> dict[str, Any]:
+        """Return the Job of a run, as it is sent; no secret is in it."""
+        self.validate(spec.step)
+        step, chosen = spec.step, self._settings
+        limits: dict[str, str] = {}
+        if step.resources.cpus is not None:
+            limits["cpu"] = f"{ceil(step.resources.cpus * 1000)}m"
+        if step.resources.memory is not None:
+            limits["memory"] = str(step.resources.memory)
+        variables = {**step.environment, **{f"{n}_FILE": f"{_SECRETS}/{n}" for n in spec.secrets}}
+        volumes: list[dict[str, Any]] = [{"name": "workspace", "emptyDir": {}}]
+        mounts: list[dict[str, Any]] = [{"name": "workspace", "mountPath": _WORK}]
+        if spec.secrets:
+            volumes.append({"name": "secrets", "secret": {"secretName": spec.name}})
+            mounts.append({"name": "secrets", "mountPath": _SECRETS, "readOnly": True})
+        for number, (claim, path) in enumerate(chosen.claims.items()):
+            volume = {"claimName": claim}
+            volumes.append({"name": f"claim-{number}", "persistentVolumeClaim": volume})
+            mounts.append({"name": f"claim-{number}", "mountPath": path})
+        pod: dict[str, Any] = {
+            "restartPolicy": "Never",
+            "activeDeadlineSeconds": max(1, ceil(step.timeout)),
+            "terminationGracePeriodSeconds": ceil(step.grace),
+            "automountServiceAccountToken": False,
+            "enableServiceLinks": False,
+            "securityContext": {
+                "runAsNonRoot": True,
+                "runAsUser": chosen.user,
+                "fsGroup": chosen.user,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            "imagePullSecrets": [{"name": name} for name in chosen.pull_secrets],
+            "volumes": volumes,
+            "containers": [
+                {
+                    "name": "step",
+                    "image": step.image,
+                    # Kubernetes would replace $(NAME) otherwise.
+                    "command": [part.replace("$(", "$$(") for part in step.command],
+                    "env": [
+                        {"name": name, "value": value.replace("$(", "$$(")}
+                        for name, value in variables.items()
+                    ],
+                    "workingDir": _WORK,
+                    "volumeMounts": mounts,
+                    "resources": {"limits": limits},
+                    "securityContext": {
+                        "allowPrivilegeEscalation": False,
+                        "readOnlyRootFilesystem": not chosen.writable_root,
+                        "capabilities": {"drop": ["ALL"]},
+                    },
+                }
+            ],
+        }
+        if chosen.service_account is not None:
+            pod["serviceAccountName"] = chosen.service_account
+        labels = {"moorage.scope": chosen.scope}
+        note = {
+            "step": step.name,
+            "fingerprint": step.fingerprint,
+            "labels": dict(spec.labels),
+        }
+        return {
+            "apiVersion": "batch/v1",
+            "kind": "Job",
+            "metadata": {
+                "name": spec.name,
+                "labels": labels,
+                "annotations": {_NOTE: json.dumps(note)},
+            },
+            "spec": {
+                "completions": 1,
+                "parallelism": 1,
+                "backoffLimit": 0,
+                "activeDeadlineSeconds": ceil(step.timeout + step.grace) + _RESERVE,
+                "ttlSecondsAfterFinished": chosen.keep,
+                "template": {"metadata": {"labels": labels}, "spec": pod},
+            },
+        }
+
+    def start(self, spec: RunSpec, timeout: float, /) -> RunStatus:
+        """Start a run, or find the one of this name.
+
+        It waits for some seconds, so that an image that cannot be had is a refusal.
+
+        Raises:
+            InvalidData: a Job cannot run the step.
+            AuthenticationFailed: the account lacks a right.
+            VendorRejected: the cluster refuses the Job, or has no such image.
+            ConnectionFailed: the cluster cannot be reached.
+        """
+        deadline = monotonic() + min(timeout / 2, _LONGEST_LOOK)
+        body, conflict = self.manifest(spec), frozenset({_CONFLICT})
+        code, content = self._cluster.ask("POST", self._jobs, timeout, body=body, allowed=conflict)
+        is_new = code != _CONFLICT
+        if not is_new:
+            code, content = self._cluster.ask(
+                "GET", f"{self._jobs}/{spec.name}", timeout, allowed=_MISSING
+            )
+        job = json.loads(content)
+        if spec.secrets and code not in _MISSING and not _condition(job):
+            # Whoever created the Job may have died before this.
+            secret = self._secret(spec, job["metadata"]["uid"])
+            path = f"{self._core}/secrets"
+            self._cluster.ask("POST", path, timeout, body=secret, allowed=conflict)
+        while True:
+            status = self.look(spec.name, timeout)
+            if status is None:
+                raise ConnectionFailed(f"The Job {spec.name} was removed while it started.")
+            if is_new and "problem" in status.metadata and status.exit_code == _CANNOT_START:
+                self._delete(spec.name, timeout)
+                raise VendorRejected(
+                    f"The image of the step cannot be had: {status.metadata['problem']}",
+                    remedy="Check the name of the image, and the secrets with which it is pulled.",
+                )
+            if status.phase is not RunPhase.STARTING or monotonic() >= deadline:
+                return status
+            sleep(_PAUSE)
+
+    def look(self, name: str, timeout: float, /) -> RunStatus | None:
+        """Return the status of a run; None if there is none of this name."""
+        path = f"{self._jobs}/{name}"
+        code, content = self._cluster.ask("GET", path, timeout, allowed=_MISSING)
+        if code in _MISSING:
+            return None
+        return _status(json.loads(content), self._pod(name, timeout))
+
+    def logs(self, name: str, stream: LogStream, mark: str, timeout: float, /) -> LogChunk:
+        """Return the output of a run after a mark.
+
+        A mark is the time of the last entry, and the number of entries then.
+        """
+        status = self.look(name, timeout)
+        pod = self._pod(name, timeout)
+        is_over = status is None or status.is_over
+        if pod is None or stream == "stderr":
+            return LogChunk(b"", mark, is_over)
+        since, _, number = mark.partition("#")
+        skipped = count = int(number or 0)
+        query = {"container": "step", "timestamps": "true"}
+        if since:
+            query["sinceTime"] = since
+        path = f"{self._core}/pods/{pod['metadata']['name']}/log"
+        code, content = self._cluster.ask(
+            "GET", path, timeout, query=query, allowed=frozenset({400, 404})
+        )
+        if code in {400, 404}:
+            # The container has not begun, or never will.
+            return LogChunk(b"", mark, is_over)
+        parts: list[bytes] = []
+        size = 0
+        for entry in entries(content, is_complete=is_over):
+            # The cluster begins with the whole second of the mark.
+            if since and _moment(entry.time) < _moment(since):
+                continue
+            if entry.time == since and skipped:
+                skipped -= 1
+                continue
+            if size >= _PART:
+                return LogChunk(b"".join(parts), f"{since}#{count}", is_last=False)
+            count = count + 1 if entry.time == since else 1
+            since, skipped = entry.time, 0
+            parts.append(entry.data)
+            size += len(entry.data)
+        return LogChunk(b"".join(parts), f"{since}#{count}" if since else "", is_over)
+
+    def stop(self, name: str, grace: float, timeout: float, /) -> None:  # noqa: ARG002 - a pod has its own
+        """Ask a run to end, and have it killed after the grace of its step."""
+        status, pod = self.look(name, timeout), self._pod(name, timeout)
+        if status is None or status.is_over:
+            return
+        notes = {"metadata": {"annotations": {"moorage.stopped": "true"}}}
+        end = {"spec": {"activeDeadlineSeconds": 1}}
+        has_begun = pod is not None and "startTime" in pod["status"]
+        job = notes if has_begun else {**notes, **end}
+        self._cluster.ask("PATCH", f"{self._jobs}/{name}", timeout, body=job, allowed=_MISSING)
+        if pod is not None and has_begun:
+            path = f"{self._core}/pods/{pod['metadata']['name']}"
+            self._cluster.ask("PATCH", path, timeout, body=end, allowed=_MISSING)
+
+    def runs(self, timeout: float, /) -> Sequence[RunStatus]:
+        """Return the status of all runs of this scope, by name."""
+        query = {"labelSelector": f"moorage.scope={self._settings.scope}"}
+        _, content = self._cluster.ask("GET", self._jobs, timeout, query=query)
+        _, others = self._cluster.ask("GET", f"{self._core}/pods", timeout, query=query)
+        pods = {
+            pod["metadata"]["labels"].get("job-name"): pod for pod in json.loads(others)["items"]
+        }
+        jobs = sorted(json.loads(content)["items"], key=lambda job: job["metadata"]["name"])
+        return [_status(job, pods.get(job["metadata"]["name"])) for job in jobs]
+
+    def collect(self, name: str, path: str, limit: int, timeout: float, /) -> bytes | None:  # noqa: ARG002 - there are none
+        """Return None, because a cluster collects no files."""
+        return None
+
+    def remove(self, name: str, timeout: float, /) -> None:
+        """Remove a run that has ended, with its output."""
+        status = self.look(name, timeout)
+        if status is not None and status.is_over:
+            self._delete(name, timeout)
+
+    def close(self) -> None:
+        """Do nothing, because no connection stays open; runs go on."""
+
+    def _delete(self, name: str, timeout: float) -> None:
+        query = {"propagationPolicy": "Background"}
+        path = f"{self._jobs}/{name}"
+        self._cluster.ask("DELETE", path, timeout, query=query, allowed=_MISSING)
+
+    def _pod(self, name: str, timeout: float) -> dict[str, Any] | None:
+        query = {"labelSelector": f"job-name={name}"}
+        _, content = self._cluster.ask("GET", f"{self._core}/pods", timeout, query=query)
+        pods: list[dict[str, Any]] = json.loads(content)["items"]
+        return min(pods, key=lambda pod: pod["metadata"]["creationTimestamp"], default=None)
+
+    def _secret(self, spec: RunSpec, owner: str) -> dict[str, Any]:
+        return {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {
+                "name": spec.name,
+                "labels": {"moorage.scope": self._settings.scope},
+                "ownerReferences": [
+                    {"apiVersion": "batch/v1", "kind": "Job", "name": spec.name, "uid": owner}
+                ],
+            },
+            "data": {
+                name: base64.b64encode(secret.reveal_bytes()).decode()
+                for name, secret in spec.secrets.items()
+            },
+        }
+
+
+def _condition(job: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the condition with which a Job has ended; nothing if it goes on."""
+    for condition in job.get("status", {}).get("conditions") or ():
+        if condition["type"] in {"Complete", "Failed"} and condition["status"] == "True":
+            found: dict[str, Any] = condition
+            return found
+    return {}
+
+
+def _status(job: Mapping[str, Any], pod: Mapping[str, Any] | None) -> RunStatus:
+    """Return the status that a Job and its pod stand for."""
+    metadata, condition = job["metadata"], _condition(job)
+    annotations = metadata.get("annotations") or {}
+    note = json.loads(annotations.get(_NOTE, "{}"))
+    limit = EndReason.STOPPED if "moorage.stopped" in annotations else EndReason.DEADLINE
+    state = pod["status"] if pod is not None else {}
+    container: dict[str, Any] = next(iter(state.get("containerStatuses") or ()), {})
+    waiting = container.get("state", {}).get("waiting", {})
+    ended = container.get("state", {}).get("terminated", {})
+    is_late = "DeadlineExceeded" in {state.get("reason"), condition.get("reason")}
+    problem = state.get("reason") or (None if pod is not None else condition.get("reason"))
+    if waiting.get("reason") in _IMAGE_PROBLEMS:
+        problem = f"{waiting['reason']}: {waiting.get('message', '')}"[:300]
+    is_settled = bool(condition)
+    if is_settled and is_late and pod is not None:
+        grace = timedelta(seconds=pod["spec"].get("terminationGracePeriodSeconds", 0) + _DYING)
+        is_settled = datetime.now(UTC) > _moment(condition["lastTransitionTime"]) + grace
+    phase, code = _phase(state, container, problem, is_settled=is_settled, is_late=is_late)
+    reason = None
+    if phase is RunPhase.ENDED:
+        is_out = ended.get("reason") == "OOMKilled"
+        reason = EndReason.OUT_OF_MEMORY if is_out else EndReason.EXITED
+        reason = limit if is_late else reason
+    is_over = phase in {RunPhase.ENDED, RunPhase.LOST}
+    begun = container.get("state", {}).get("running", ended).get("startedAt")
+    facts = {"namespace": metadata.get("namespace"), "uid": metadata.get("uid")}
+    if pod is not None:
+        facts["pod"] = pod["metadata"]["name"]
+        facts["node"] = pod.get("spec", {}).get("nodeName")
+    if problem:
+        facts["problem"] = problem
+    created = metadata["creationTimestamp"]
+    end = ended.get("finishedAt") or condition.get("lastTransitionTime") or created
+    return RunStatus(
+        name=metadata["name"],
+        phase=phase,
+        exit_code=code,
+        reason=reason,
+        fingerprint=note.get("fingerprint"),
+        started_at=_moment(begun or created) if begun or is_over else None,
+        ended_at=_moment(end) if is_over else None,
+        step=note.get("step"),
+        labels=note.get("labels", {}),
+        metadata=facts,
+    )
+
+
+def _phase(
+    state: Mapping[str, Any],
+    container: Mapping[str, Any],
+    problem: str | None,
+    *,
+    is_settled: bool,
+    is_late: bool,
+) -> tuple[RunPhase, int | None]:
+    """Return the phase and the exit code that the states of a pod and its container stand for."""
+    ended = container.get("state", {}).get("terminated")
+    if ended is not None:
+        return RunPhase.ENDED, ended["exitCode"]
+    if is_late:
+        # The pod ends at its limit before its container, and old clusters never tell of its end.
+        is_dying = bool(container) and not is_settled
+        return (RunPhase.RUNNING, None) if is_dying else (RunPhase.ENDED, _KILLED)
+    if is_settled or state.get("phase") in {"Failed", "Unknown"}:
+        return RunPhase.LOST, None
+    if state.get("phase") == "Running":
+        return RunPhase.RUNNING, None
+    # A registry that asks for a pause is asked again by the cluster.
+    if "waiting" in container.get("state", {}) and problem and _THROTTLED not in problem:
+        return RunPhase.ENDED, _CANNOT_START
+    return RunPhase.STARTING, None
+
+
+def _moment(text: str) -> datetime:
+    """Return a time that the API writes, with up to nanoseconds."""
+    return datetime.fromisoformat(text)
+
+
+KUBERNETES: Final = PlatformKind(
+    name="kubernetes", settings=KubernetesSettings, build=KubernetesPlatform
+)
+"""The kind of platforms that run steps as Jobs of a Kubernetes cluster."""

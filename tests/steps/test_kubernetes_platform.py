@@ -1,0 +1,303 @@
+"""Steps as Jobs, against a strict stand-in for the API of a cluster."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from moorage import (
+    AuthenticationFailed,
+    ConfigurationError,
+    ConnectionFailed,
+    EndReason,
+    InvalidData,
+    KubernetesPlatform,
+    KubernetesSettings,
+    RateLimitExceeded,
+    Resources,
+    RunPhase,
+    RunSpec,
+    Secret,
+    Step,
+    VendorFailed,
+    VendorRejected,
+    Workspace,
+)
+from tests.steps.kubernetes_lab import FakeCluster, cluster, ended_pod, pod_state
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from pathlib import Path
+
+Lab = tuple[FakeCluster, KubernetesPlatform]
+STEP = Step(
+    "report",
+    ["sh", "-c", "echo $(A)"],
+    image="erp:1",
+    environment={"A": "b"},
+    secrets={"TOKEN": "secret://env/T"},
+    resources=Resources(cpus=0.5, memory=1024),
+)
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Generator[Lab]:
+    """Lend a stand-in for a cluster."""
+    with cluster(tmp_path_factory.mktemp("cluster")) as pair:
+        yield pair
+
+
+@pytest.fixture
+def lab(shared: Lab) -> Lab:
+    """Lend the stand-in without any object."""
+    shared[0].__init__()  # type: ignore[misc]  # as new
+    return shared
+
+
+def spec(name: str = "run-1", step: Step = STEP) -> RunSpec:
+    """Return what starts a run."""
+    secrets = {"TOKEN": Secret("tok_16180339887")} if step.secrets else {}
+    return RunSpec(name=name, step=step, secrets=secrets, labels={"kit": "x y"})
+
+
+def test_job_has_no_secret_and_few_rights(lab: Lab) -> None:
+    """The Job that is created shows no secret, may not be root, and is never tried again."""
+    fake, platform = lab
+    status = platform.start(spec(), 10.0)
+
+    job = fake.jobs["run-1"]
+    pod = job["spec"]["template"]["spec"]
+    assert "tok_16180339887" not in json.dumps(job)
+    assert (0, "Never", False) == (
+        job["spec"]["backoffLimit"],
+        pod["restartPolicy"],
+        pod["automountServiceAccountToken"],
+    )
+    assert {"cpu": "500m", "memory": "1024"} == pod["containers"][0]["resources"]["limits"]
+    assert "echo $$(A)" == pod["containers"][0]["command"][2]
+    assert "uid-run-1" == fake.secrets["run-1"]["metadata"]["ownerReferences"][0]["uid"]
+    facts = (status.phase, status.step, status.fingerprint, dict(status.labels))
+    assert (RunPhase.RUNNING, "report", STEP.fingerprint, {"kit": "x y"}) == facts
+
+
+def test_second_start_finds_the_job(lab: Lab) -> None:
+    """A name that exists is attached to, and a secret that its creator did not write is written."""
+    fake, platform = lab
+    platform.start(spec(), 10.0)
+    fake.secrets.clear()
+
+    assert RunPhase.RUNNING is platform.start(spec(), 10.0).phase
+
+    assert 1 == len(fake.jobs)
+    assert ["run-1"] == list(fake.secrets)
+    fake.failures.append((409, {}, b"{}"))
+    fake.jobs.clear()
+    with pytest.raises(ConnectionFailed, match="was removed"):
+        platform.start(spec(), 10.0)
+
+
+FAILED = {"type": "Failed", "status": "True", "lastTransitionTime": "2030-01-02T03:05:00Z"}
+LATE = {**FAILED, "reason": "DeadlineExceeded"}
+
+
+@pytest.mark.parametrize(
+    "pod, condition, expected",
+    [
+        (ended_pod(7), FAILED, (RunPhase.ENDED, 7, EndReason.EXITED)),
+        (ended_pod(137, "OOMKilled"), None, (RunPhase.ENDED, 137, EndReason.OUT_OF_MEMORY)),
+        (ended_pod(5, why="DeadlineExceeded"), None, (RunPhase.ENDED, 5, EndReason.DEADLINE)),
+        (
+            pod_state("Failed", "DeadlineExceeded"),
+            None,
+            (RunPhase.ENDED, 137, EndReason.DEADLINE),
+        ),
+        (
+            pod_state("Failed", "DeadlineExceeded", running={"startedAt": "2030-01-02T03:04:05Z"}),
+            None,
+            (RunPhase.RUNNING, None, None),
+        ),
+        (
+            pod_state("Failed", "DeadlineExceeded", running={"startedAt": "2020-01-02T03:04:05Z"}),
+            {**FAILED, "lastTransitionTime": "2020-01-02T03:05:00Z"},
+            (RunPhase.ENDED, 137, EndReason.DEADLINE),
+        ),
+        (
+            pod_state("Failed", "DeadlineExceeded", running={"startedAt": "2020-01-02T03:04:05Z"}),
+            {**FAILED, "lastTransitionTime": "2999-01-02T03:05:00Z"},
+            (RunPhase.RUNNING, None, None),
+        ),
+        (None, LATE, (RunPhase.ENDED, 137, EndReason.DEADLINE)),
+        (None, FAILED, (RunPhase.LOST, None, None)),
+        (pod_state("Failed", "Evicted"), None, (RunPhase.LOST, None, None)),
+        (None, None, (RunPhase.STARTING, None, None)),
+        (
+            pod_state("Pending", waiting={"reason": "ErrImagePull", "message": "not found"}),
+            None,
+            (RunPhase.ENDED, 125, EndReason.EXITED),
+        ),
+        (
+            pod_state("Pending", waiting={"reason": "ErrImagePull", "message": "toomanyrequests"}),
+            None,
+            (RunPhase.STARTING, None, None),
+        ),
+    ],
+)
+def test_ends_are_told_apart(
+    lab: Lab, pod: dict[str, Any] | None, condition: dict[str, Any] | None, expected: object
+) -> None:
+    """What became of a pod and its Job is the phase, the exit code and the reason of the run."""
+    fake, platform = lab
+    platform.start(spec(), 10.0)
+    fake.pods["run-1"] = pod
+    fake.jobs["run-1"]["status"] = {"conditions": [condition] if condition else None}
+
+    (status,) = platform.runs(10.0)
+
+    assert expected == (status.phase, status.exit_code, status.reason)
+    assert status == platform.look("run-1", 10.0)
+    assert status.is_over is (status.ended_at is not None)
+
+
+def test_missing_image_is_refused_at_the_start(lab: Lab) -> None:
+    """An image that cannot be had is a refusal, and its Job is removed."""
+    fake, platform = lab
+    fake.pods["run-1"] = pod_state("Pending", waiting={"reason": "ImagePullBackOff"})
+
+    with pytest.raises(VendorRejected, match="ImagePullBackOff"):
+        platform.start(spec(), 10.0)
+
+    assert {} == fake.jobs
+
+
+def test_start_does_not_wait_for_a_node(lab: Lab) -> None:
+    """A pod without a node is starting; to stop it ends its Job, since it has no limit yet."""
+    fake, platform = lab
+    fake.pods["run-1"] = {"phase": "Pending"}
+
+    assert RunPhase.STARTING is platform.start(spec(), 1.0).phase
+
+    platform.stop("run-1", 1.0, 10.0)
+    assert 1 == fake.jobs["run-1"]["spec"]["activeDeadlineSeconds"]
+
+
+def test_stopped_run_says_so(lab: Lab) -> None:
+    """A run that is stopped gets a limit that is over, and its end is a stop."""
+    fake, platform = lab
+    platform.start(spec(), 10.0)
+    platform.stop("run-1", 1.0, 10.0)
+    assert {"spec": {"activeDeadlineSeconds": 1}} == fake.requests[-1][2]
+    fake.pods["run-1"] = ended_pod(143, why="DeadlineExceeded")
+
+    status = platform.look("run-1", 10.0)
+
+    assert status is not None
+    assert EndReason.STOPPED is status.reason
+    before = len(fake.requests)
+    platform.stop("run-1", 1.0, 10.0)
+    assert not any("PATCH" == request[0] for request in fake.requests[before:])
+
+
+def test_output_is_read_once_across_marks(lab: Lab) -> None:
+    """Entries of one second and of one time are read once, wherever the reading was cut."""
+    fake, platform = lab
+    platform.start(spec(), 10.0)
+    assert (b"", "", False) == platform.logs("run-1", "stdout", "", 10.0)
+    first = b"2030-01-02T03:04:05.1Z a\n2030-01-02T03:04:05.2Z b\n"
+    fake.logs["run-1"] = first + b"2030-01-02T03:04:05.2Z tor"
+    chunk = platform.logs("run-1", "stdout", "", 10.0)
+    assert (b"a\nb\n", "2030-01-02T03:04:05.2Z#1", False) == chunk
+    piece = b"x" * 16384
+    fake.logs["run-1"] = (
+        first
+        + b"2030-01-02T03:04:05.2Z torn\n2030-01-02T03:04:06Z "
+        + piece
+        + b"2030-01-02T03:04:06.1Z y\n2030-01-02T03:04:07Z end"
+    )
+    fake.pods["run-1"] = ended_pod(0)
+
+    chunk = platform.logs("run-1", "stdout", chunk.mark, 10.0)
+
+    assert b"torn\n" + piece + b"y\nend" == chunk.data
+    assert chunk.is_last
+    assert b"" == platform.logs("run-1", "stdout", chunk.mark, 10.0).data
+    assert (b"", "", True) == platform.logs("run-1", "stderr", "", 10.0)
+    fake.logs["run-1"] = b"2030-01-02T03:04:05Z " + b"z" * 5_000_000 + b"\n" + first
+    assert not platform.logs("run-1", "stdout", "", 10.0).is_last
+
+
+def test_ended_run_is_removed(lab: Lab) -> None:
+    """Only a run that has ended is removed; of one that is not known there is nothing."""
+    fake, platform = lab
+    platform.start(spec(), 10.0)
+    platform.remove("run-1", 10.0)
+    assert ["run-1"] == list(fake.jobs)
+    fake.pods["run-1"] = ended_pod(0)
+    platform.remove("run-1", 10.0)
+    platform.remove("run-1", 10.0)
+
+    assert platform.look("run-1", 10.0) is None
+    fake.pods.clear()
+    assert (b"", "", True) == platform.logs("run-1", "stdout", "", 10.0)
+    assert platform.collect("run-1", "a", 1, 10.0) is None
+    platform.close()
+
+
+def test_failures_are_typed(lab: Lab) -> None:
+    """What the API answers instead is an error of its kind, with the seconds of a pause."""
+    fake, platform = lab
+    fake.failures = [(429, {"Retry-After": "7"}, b"{}"), (500, {}, b"broken"), (422, {}, b"{}")]
+    with pytest.raises(RateLimitExceeded) as paused:
+        platform.runs(10.0)
+    with pytest.raises(VendorFailed, match="broken"):
+        platform.runs(10.0)
+    with pytest.raises(VendorRejected):
+        platform.start(spec(), 10.0)
+    assert paused.value.retry_at is not None
+
+
+def test_rights_are_checked(lab: Lab) -> None:
+    """A right that the account lacks is named."""
+    fake, platform = lab
+    platform.check_access(10.0)
+    fake.denied = "pods"
+    with pytest.raises(ConfigurationError, match="may not list pods"):
+        platform.check_access(10.0)
+
+
+def test_wrong_settings_are_named(lab: Lab, tmp_path: Path) -> None:
+    """A wrong server, certificate, authority or token is named in a typed error."""
+    settings = lab[1]._settings  # noqa: SLF001 - to change one of them
+    wrong: tuple[dict[str, Any], ...] = (
+        {"server": "http://x"},
+        {"ca_file": "/no"},
+        {"certificate_file": "/no"},
+    )
+    for options in wrong:
+        with pytest.raises(ConfigurationError):
+            KubernetesPlatform(attrs.evolve(settings, **options))
+    with pytest.raises(ConfigurationError, match="token"):
+        KubernetesPlatform(attrs.evolve(settings, token_file="/no")).runs(10.0)
+    (tmp_path / "token").write_text("another")
+    with pytest.raises(AuthenticationFailed):
+        KubernetesPlatform(attrs.evolve(settings, token_file=str(tmp_path / "token"))).runs(10.0)
+    with pytest.raises(ConnectionFailed, match="SSLCertVerificationError") as untrusted:
+        KubernetesPlatform(attrs.evolve(settings, ca_file=None)).runs(10.0)
+    assert not untrusted.value.may_have_been_processed
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"image": None},
+        {"workspace": Workspace(files={"a": b""})},
+        {"resources": Resources(processes=2)},
+    ],
+)
+def test_steps_that_no_job_can_run_are_refused(options: dict[str, Any]) -> None:
+    """A step without an image, with files or with a limit of processes is refused."""
+    platform = KubernetesPlatform(KubernetesSettings(ca_file=None))
+    with pytest.raises(InvalidData):
+        platform.validate(attrs.evolve(STEP, **options))
