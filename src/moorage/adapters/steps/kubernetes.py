@@ -408,12 +408,15 @@ def _status(job: Mapping[str, Any], pod: Mapping[str, Any] | None) -> RunStatus:
     annotations = metadata.get("annotations") or {}
     note = json.loads(annotations.get(_NOTE, "{}"))
     limit = EndReason.STOPPED if "moorage.stopped" in annotations else EndReason.DEADLINE
-    state = pod["status"] if pod is not None else {}
+    state: dict[str, Any] = pod["status"] if pod is not None else {}
     container: dict[str, Any] = next(iter(state.get("containerStatuses") or ()), {})
-    waiting = container.get("state", {}).get("waiting", {})
-    ended = container.get("state", {}).get("terminated", {})
+    states: dict[str, dict[str, Any]] = container.get("state", {})
+    waiting = states.get("waiting", {})
+    ended = states.get("terminated", {})
     is_late = "DeadlineExceeded" in {state.get("reason"), condition.get("reason")}
-    problem = state.get("reason") or (None if pod is not None else condition.get("reason"))
+    problem: str | None = state.get("reason") or (
+        None if pod is not None else condition.get("reason")
+    )
     if waiting.get("reason") in _IMAGE_PROBLEMS:
         problem = f"{waiting['reason']}: {waiting.get('message', '')}"[:300]
     is_settled = bool(condition)
@@ -427,8 +430,8 @@ def _status(job: Mapping[str, Any], pod: Mapping[str, Any] | None) -> RunStatus:
         reason = EndReason.OUT_OF_MEMORY if is_out else EndReason.EXITED
         reason = limit if is_late else reason
     is_over = phase in {RunPhase.ENDED, RunPhase.LOST}
-    begun = container.get("state", {}).get("running", ended).get("startedAt")
-    facts = {"namespace": metadata.get("namespace"), "uid": metadata.get("uid")}
+    begun = states.get("running", ended).get("startedAt")
+    facts: dict[str, Any] = {"namespace": metadata.get("namespace"), "uid": metadata.get("uid")}
     if pod is not None:
         facts["pod"] = pod["metadata"]["name"]
         facts["node"] = pod.get("spec", {}).get("nodeName")
