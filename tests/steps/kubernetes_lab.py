@@ -133,7 +133,7 @@ class FakeCluster:
         url = urlsplit(target)
         query = {name: values[0] for name, values in parse_qs(url.query).items()}
         kind, _, name = url.path.split("/namespaces/default/")[-1].partition("/")
-        if body is not None and method == "POST":
+        if method == "POST":
             wrong = strangers(body, _SHAPES[body["kind"]])
             if wrong:
                 return 400, {"message": f"unknown or mistyped: {wrong}"}
@@ -218,7 +218,7 @@ def cluster(folder: Path) -> Generator[tuple[FakeCluster, KubernetesPlatform]]:
     class Handler(BaseHTTPRequestHandler):
         def handle_all(self) -> None:
             size = int(self.headers.get("Content-Length", 0))
-            body = json.loads(self.rfile.read(size)) if size else None
+            body = json.loads(self.rfile.read(size)) if size else {}
             headers: dict[str, str] = {}
             content: Any
             with fake.lock:
@@ -238,7 +238,7 @@ def cluster(folder: Path) -> Generator[tuple[FakeCluster, KubernetesPlatform]]:
 
         do_GET = do_POST = do_PATCH = do_DELETE = handle_all  # noqa: N815 - their names
 
-        def log_message(self, *_: object) -> None:
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name
             """Say nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

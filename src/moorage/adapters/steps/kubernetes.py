@@ -405,11 +405,12 @@ def _condition(job: Mapping[str, Any]) -> dict[str, Any]:
 def _status(job: Mapping[str, Any], pod: Mapping[str, Any] | None) -> RunStatus:
     """Return the status that a Job and its pod stand for."""
     metadata, condition = job["metadata"], _condition(job)
-    annotations = metadata.get("annotations") or {}
-    note = json.loads(annotations.get(_NOTE, "{}"))
+    annotations: dict[str, str] = metadata.get("annotations") or {}
+    note: dict[str, Any] = json.loads(annotations.get(_NOTE, "{}"))
     limit = EndReason.STOPPED if "moorage.stopped" in annotations else EndReason.DEADLINE
     state: dict[str, Any] = pod["status"] if pod is not None else {}
-    container: dict[str, Any] = next(iter(state.get("containerStatuses") or ()), {})
+    containers: list[dict[str, Any]] = state.get("containerStatuses") or [{}]
+    container = containers[0]
     states: dict[str, dict[str, Any]] = container.get("state", {})
     waiting = states.get("waiting", {})
     ended = states.get("terminated", {})
