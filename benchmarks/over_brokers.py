@@ -344,7 +344,9 @@ def publish_kafka(rounds: int) -> Comparison:
         async def bare(size: int) -> None:
             receipts: list[object] = []
             for _ in range(size):
-                producer.produce("bench", _PAYLOAD, on_delivery=lambda *told: receipts.append(told))
+                producer.produce(
+                    "bench", _PAYLOAD, on_delivery=lambda *report: receipts.append(report)
+                )
             while len(receipts) < size:
                 producer.poll(1.0)
 

@@ -432,7 +432,7 @@ def test_meaning_of_refusals(
 
 
 @pytest.mark.parametrize(
-    "done, first_open, told",
+    "done, first_open, expected",
     [
         ([3, 1, 2], 9, [(3, True)]),
         ([1, 4], 2, [(1, True), (4, False)]),
@@ -441,10 +441,10 @@ def test_meaning_of_refusals(
     ],
 )
 def test_acknowledgements_never_pass_an_open_delivery(
-    done: list[int], first_open: int, told: list[tuple[int, bool]]
+    done: list[int], first_open: int, expected: list[tuple[int, bool]]
 ) -> None:
     """Deliveries before the first open one are acknowledged at once, and those after it singly."""
-    assert told == acknowledgements(done, first_open)
+    assert expected == acknowledgements(done, first_open)
 
 
 async def test_open_delivery_is_not_acknowledged_with_others(broker: Broker) -> None:

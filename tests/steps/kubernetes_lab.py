@@ -97,11 +97,11 @@ def strangers(value: Any, shape: Any, path: str = "") -> list[str]:
         return [] if type(value) is shape else [path]
     if isinstance(shape, list):
         return [p for item in value for p in strangers(item, shape[0], f"{path}[]")]
-    found: list[str] = []
+    paths: list[str] = []
     for name, item in value.items():
         inner = shape.get(name, shape.get("*"))
-        found += [f"{path}.{name}"] if inner is None else strangers(item, inner, f"{path}.{name}")
-    return found
+        paths += [f"{path}.{name}"] if inner is None else strangers(item, inner, f"{path}.{name}")
+    return paths
 
 
 class FakeCluster:
@@ -138,8 +138,8 @@ class FakeCluster:
             if wrong:
                 return 400, {"message": f"unknown or mistyped: {wrong}"}
         if url.path.endswith("selfsubjectaccessreviews"):
-            asked = body["spec"]["resourceAttributes"]
-            return 201, {"status": {"allowed": asked["resource"] != self.denied}}
+            attributes = body["spec"]["resourceAttributes"]
+            return 201, {"status": {"allowed": attributes["resource"] != self.denied}}
         if kind == "pods":
             return self._pods(method, name, query, body)
         objects = self.jobs if kind == "jobs" else self.secrets
@@ -170,7 +170,7 @@ class FakeCluster:
             return (400, {"message": "waiting to start"}) if log is None else (200, log)
         if method == "PATCH":
             return 200, body
-        wanted = query["labelSelector"].removeprefix("job-name=")
+        job_name = query["labelSelector"].removeprefix("job-name=")
         items = [
             {
                 "metadata": {
@@ -182,7 +182,7 @@ class FakeCluster:
                 "status": state,
             }
             for job, state in self.pods.items()
-            if state is not None and (wanted == job or "scope" in wanted)
+            if state is not None and (job_name == job or "scope" in job_name)
         ]
         return 200, {"items": items}
 

@@ -54,7 +54,7 @@ class Sshd:
         return SshPlatform("127.0.0.1", port=port or self.port, **arguments)
 
     def know(self, port: int, key: str = "host_key") -> None:
-        """Let the host key at a port be known."""
+        """Add the host key at a port to the known ones."""
         public = (self.folder / f"{key}.pub").read_text()
         with (self.folder / "known_hosts").open("a") as file:
             file.write(f"[127.0.0.1]:{port} {public}")

@@ -148,7 +148,7 @@ LATE = {**FAILED, "reason": "DeadlineExceeded"}
 def test_ends_are_told_apart(
     lab: Lab, pod: dict[str, Any] | None, condition: dict[str, Any] | None, expected: object
 ) -> None:
-    """What became of a pod and its Job is the phase, the exit code and the reason of the run."""
+    """The state of a pod and its Job becomes the phase, the exit code and the reason of the run."""
     fake, platform = lab
     platform.start(spec(), 10.0)
     fake.pods["run-1"] = pod
@@ -246,7 +246,7 @@ def test_ended_run_is_removed(lab: Lab) -> None:
 
 
 def test_failures_are_typed(lab: Lab) -> None:
-    """What the API answers instead is an error of its kind, with the seconds of a pause."""
+    """A failure that the API answers is an error of its kind, with the seconds of a pause."""
     fake, platform = lab
     fake.failures = [(429, {"Retry-After": "7"}, b"{}"), (500, {}, b"broken"), (422, {}, b"{}")]
     with pytest.raises(RateLimitExceeded) as paused:

@@ -135,7 +135,7 @@ def cut(client: socket) -> None:
 
 
 class CuttingProxy:
-    """A proxy before an sshd, which cuts 20 connections."""
+    """A proxy before a server of SSH, which cuts 20 connections."""
 
     def __init__(self, target: int) -> None:
         self.cuts = 0
@@ -182,13 +182,13 @@ class CuttingProxy:
 
 def test_wrong_host_key_is_refused(server: Sshd, tmp_path: Path) -> None:
     """A machine with another host key is refused with an error of its own, and nothing is sent."""
-    known = tmp_path / "known_hosts"
+    hosts = tmp_path / "known_hosts"
     public = (server.folder / "other_key.pub").read_text()
     for text in (f"[127.0.0.1]:{server.port} {public}", ""):
-        known.write_text(text)
+        hosts.write_text(text)
 
         with pytest.raises(HostKeyRefused, match="nothing was sent") as caught:
-            server.platform(tmp_path, known_hosts=str(known)).runs(30.0)
+            server.platform(tmp_path, known_hosts=str(hosts)).runs(30.0)
 
         assert (False, False) == (caught.value.retryable, caught.value.may_have_been_processed)
 

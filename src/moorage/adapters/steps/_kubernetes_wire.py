@@ -170,9 +170,9 @@ def entries(content: bytes, *, is_complete: bool) -> Iterator[Entry]:
             return
         time, _, data = line.partition(b" ")
         stamp = time.decode("ascii", "replace")
-        while len(data) > _PIECE and (found := _STAMP.match(data, _PIECE)) is not None:
+        while len(data) > _PIECE and (match := _STAMP.match(data, _PIECE)) is not None:
             yield Entry(stamp, data[:_PIECE])
-            stamp, data = found.group()[:-1].decode("ascii"), data[found.end() :]
+            stamp, data = match.group()[:-1].decode("ascii"), data[match.end() :]
         yield Entry(stamp, data)
 
 

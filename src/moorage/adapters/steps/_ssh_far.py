@@ -77,8 +77,8 @@ class _Runs:
             return self.logs()
         if what == "runs":
             folders = sorted(item for item in self.root.iterdir() if item.name[0] != ".")
-            found = [self.status(item) for item in folders]
-            return {"runs": [status for status in found if status is not None]}, b""
+            statuses = [self.status(item) for item in folders]
+            return {"runs": [status for status in statuses if status is not None]}, b""
         if what == "collect":
             data = self.collected()
             return {"found": data is not None}, data or b""

@@ -144,11 +144,15 @@ class KubernetesPlatform:
             ConfigurationError: it may not; the message names the right.
         """
         for group, resource, part, verb in _RIGHTS:
-            asked = {"namespace": self._settings.namespace, "group": group, "resource": resource}
+            attributes = {
+                "namespace": self._settings.namespace,
+                "group": group,
+                "resource": resource,
+            }
             body = {
                 "apiVersion": "authorization.k8s.io/v1",
                 "kind": "SelfSubjectAccessReview",
-                "spec": {"resourceAttributes": {**asked, "subresource": part, "verb": verb}},
+                "spec": {"resourceAttributes": {**attributes, "subresource": part, "verb": verb}},
             }
             path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
             _, content = self._cluster.ask("POST", path, timeout, body=body)
@@ -397,8 +401,8 @@ def _condition(job: Mapping[str, Any]) -> dict[str, Any]:
     """Return the condition with which a Job has ended; nothing if it goes on."""
     for condition in job.get("status", {}).get("conditions") or ():
         if condition["type"] in {"Complete", "Failed"} and condition["status"] == "True":
-            found: dict[str, Any] = condition
-            return found
+            ended: dict[str, Any] = condition
+            return ended
     return {}
 
 

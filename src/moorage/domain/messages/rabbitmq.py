@@ -67,9 +67,9 @@ def acknowledgements(done: Iterable[int], open_tag: int) -> list[tuple[int, bool
         open_tag: the lowest tag of a delivery that is not to be acknowledged.
     """
     tags = sorted(done)
-    together = bisect_left(tags, open_tag)
-    singles = [(tag, False) for tag in tags[together:]]
-    return [(tags[together - 1], True), *singles] if together else singles
+    count = bisect_left(tags, open_tag)
+    singles = [(tag, False) for tag in tags[count:]]
+    return [(tags[count - 1], True), *singles] if count else singles
 
 
 def reading_error(fault: PublishFault, text: str, queue: str | None) -> ConnectorError:
