@@ -47,6 +47,7 @@ NOTHING_DONE = GOOD | {
     "CredentialRefreshFailed",
     "DeadlineExceeded",
     "DestinationRefused",
+    "HostKeyRefused",
     "LocalFailure",
     "RateLimitExceeded",
     "RetryBudgetExhausted",

@@ -81,6 +81,7 @@ STATUS_OF = {
     "PoolExhausted": "held_back",
     "CircuitBreakerOpen": "held_back",
     "DestinationRefused": "held_back",
+    "HostKeyRefused": "held_back",
     "RetryBudgetExhausted": "held_back",
     "IdempotencyInProgress": "held_back",
     "NotCached": "held_back",
