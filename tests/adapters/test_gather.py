@@ -13,6 +13,7 @@ from moorage.adapters.concurrency.gather import ThreadGather, daemon
 from moorage.errors import InvalidData
 from moorage.testing import gather_conformance as kit
 from moorage.testing.kits.checks import name_of
+from tests.support.threads import no_new_threads
 
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
@@ -65,11 +66,8 @@ def test_the_first_step_runs_without_a_thread() -> None:
 
 def test_a_thread_that_cannot_start_is_no_failure() -> None:
     """If the system cannot start another thread, `daemon` returns False and raises nothing."""
-    previous_size = threading.stack_size(1 << 46)
-    try:
+    with no_new_threads():
         assert not daemon(lambda: None)
-    finally:
-        threading.stack_size(previous_size)
 
 
 def test_one_step_needs_no_thread() -> None:

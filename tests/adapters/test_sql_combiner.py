@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from contextlib import ExitStack
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -18,6 +19,7 @@ from moorage.errors import InvalidData, StorageUnavailable
 from moorage.testing import TcpProxy
 from tests.adapters.sql_lab import PATIENCE, Append, Lab, Look, a_key, commits, holding, values
 from tests.adapters.sql_lab import Proxy as Watching
+from tests.support.threads import no_new_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
@@ -242,8 +244,7 @@ def test_other_rows_wait_for_the_next_trip(lab: Lab, *, threads: bool) -> None:
     """A command that also needs another row goes into the next transaction."""
     store, key, other_key = lab.plain(), a_key(), a_key()
     store.execute(Append(0, key, other_key))
-    size = threading.stack_size()
-    try:
+    with ExitStack() as refusal:
         with holding(lab, key):
             callers = [Caller(store, Append(1, key))]
             _until_waiting(store, 1)
@@ -251,11 +252,9 @@ def test_other_rows_wait_for_the_next_trip(lab: Lab, *, threads: bool) -> None:
             callers.append(Caller(store, Append(3, key, durable=True)))
             _until_waiting(store, 3)
             if not threads:
-                threading.stack_size(1 << 46)  # a larger stack than any system gives a thread
+                refusal.enter_context(no_new_threads())
         for caller in callers:
             caller.join()
-    finally:
-        threading.stack_size(size)
 
     assert callers[0].answer[0] < callers[1].answer[0] == callers[2].answer[0]
     assert [0, 1, 2, 3] == sorted(values(store, key)[0])
@@ -389,21 +388,17 @@ def test_a_far_trip_does_not_end_with_its_first_caller(
     store, key = lab.plain(far_server), a_key()
     store.execute(Append(0, key))
     _shared(lab, store, key)
-    size = threading.stack_size()
-    try:
-        if not threads:
-            threading.stack_size(1 << 46)
+    if not threads:
+        with no_new_threads():
             store.execute(Append(3, key))
-        else:
-            with holding(lab, key):
-                hasty = Caller(store, Append(9, key), SHORT)
-                _until_waiting(store, 1)
-                patient = Caller(store, Append(3, key))
-                hasty.join()
-                assert isinstance(hasty.error, StorageUnavailable)
-            patient.join()
-    finally:
-        threading.stack_size(size)
+    else:
+        with holding(lab, key):
+            hasty = Caller(store, Append(9, key), SHORT)
+            _until_waiting(store, 1)
+            patient = Caller(store, Append(3, key))
+            hasty.join()
+            assert isinstance(hasty.error, StorageUnavailable)
+        patient.join()
 
     assert [0, 1, 2, 3] == sorted(values(store, key)[0])
 
