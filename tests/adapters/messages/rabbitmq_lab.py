@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pika
+import pytest
+from pika.exceptions import AMQPConnectionError
 
 from moorage import Secret
 from moorage.adapters.messages._rabbitmq_async import connect_aio_pika
@@ -24,14 +26,19 @@ class Broker:
 
     def __init__(self, url: str, arguments: dict[str, Any] | None = None) -> None:
         self.url = url
-        self.reconnect()
+        self._connect()
         self.queue = f"moorage-{uuid4().hex}"
         self.channel.queue_declare(self.queue, durable=True, arguments=arguments)
 
-    def reconnect(self) -> None:
-        """Open a new connection to the RabbitMQ server."""
+    def _connect(self) -> None:
         self._connection = pika.BlockingConnection(pika.URLParameters(self.url))
         self.channel = self._connection.channel()
+
+    def reconnect(self) -> None:
+        """Replace a connection that the RabbitMQ server has closed, and free its sockets."""
+        with pytest.raises(AMQPConnectionError):
+            self._connection.close()
+        self._connect()
 
     def take(self) -> tuple[Any, bytes] | None:
         """Return the properties and payload of the next message in the queue."""
@@ -43,9 +50,9 @@ class Broker:
         return [item[1] for item in iter(self.take, None) if item is not None]
 
     def close(self) -> None:
-        """Delete the test's queue."""
-        self.channel.queue_delete(self.queue)
-        self._connection.close()
+        """Delete the test's queue, and close the connection."""
+        with closing(self._connection):
+            self.channel.queue_delete(self.queue)
 
 
 @contextmanager
