@@ -162,8 +162,9 @@ class EntryTable(Generic[E]):
                 (query, (micros(now), limit)), keep_open=True, writes=True
             )
         else:
-            statements: tuple[Statement, ...] = ((self._sql.now, ()), (query, (limit,)))
-            clock, candidates_result = await execute(*statements, keep_open=True, writes=True)
+            # The clock is read last: a lease must not begin before the previous one ended.
+            statements: tuple[Statement, ...] = ((query, (limit,)), (self._sql.now, ()))
+            candidates_result, clock = await execute(*statements, keep_open=True, writes=True)
             now = moment(clock.rows[0][0])
         candidates = together([self._entry(row) for row in candidates_result.rows])
         claimed_entries = [take(entry, now, lease, most) for entry in candidates]
