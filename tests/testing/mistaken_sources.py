@@ -232,6 +232,13 @@ class Ends(Topic):
         super().__init__(*arguments)
 
 
+class EndsEarly(Topic):
+    """A faulty source that reports its end once its first records are done."""
+
+    async def poll(self, limits: PollLimits, /) -> list[SinkRecord] | None:
+        return None if self.committed else await super().poll(limits)
+
+
 class Stalls(Topic):
     """A faulty source that delivers only some of the published records."""
 

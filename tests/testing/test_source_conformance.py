@@ -17,6 +17,7 @@ from tests.testing.mistaken_sources import (
     Backwards,
     Claims,
     Ends,
+    EndsEarly,
     Fills,
     Final,
     Fixed,
@@ -133,8 +134,9 @@ def test_position_that_cannot_be_moved_is_fine(kind: type[Topic]) -> None:
 
 def test_ended_pipeline_is_noticed() -> None:
     """A source that ends early fails, because records are missing."""
+    topic = EndsEarly([], is_endless=True)
     with pytest.raises(AssertionError, match="lost the messages"):
-        asyncio.run(checks.pipeline_keeps_the_order_of_keys(subject_of(Ends([]))))
+        asyncio.run(checks.pipeline_keeps_the_order_of_keys(subject_of(topic)))
 
 
 def test_source_that_opens_late_passes() -> None:
