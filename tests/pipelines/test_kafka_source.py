@@ -216,10 +216,10 @@ async def test_revoked_before_others_get_a_partition(cluster: KafkaCluster, assi
     await publish(cluster, *numbered(200))
     rest: list[SinkRecord] = []
     async with asyncio.timeout(120):
-        while len({(r.place, r.offset) for r in rest + others}) < 200:
+        # A member that is given all partitions once more may read everything before the other.
+        while not others or len({(r.place, r.offset) for r in rest + others}) < 200:
             rest += await first.poll(MANY)
             others += await second.poll(MANY)
-    assert others
     moved = {record.place for record in others}
     assert moved <= set(lost)
     positions: dict[Partition, int] = defaultdict(int)
