@@ -164,6 +164,22 @@ COMMANDS: Final = {
         "moorage.cli.commands.dead_letters:drop",
         "Remove dead letters without processing them.",
     ),
+    "step run": (
+        "moorage.cli.commands.step:run",
+        "Run a step of the configuration, show its output, and exit with its exit code.",
+    ),
+    "step logs": (
+        "moorage.cli.commands.step:logs",
+        "Show the output of a run; exit with 1 if its key was never used.",
+    ),
+    "step stop": (
+        "moorage.cli.commands.step:stop",
+        "Stop a run; exit with 1 if it was not running.",
+    ),
+    "step list": (
+        "moorage.cli.commands.step:list_steps",
+        "List the steps of the configuration, and their runs that are not settled yet.",
+    ),
     "metrics": (
         "moorage.cli.commands.metrics:metrics",
         "Show calls, success and percentiles of durations by service, operation and tenant.",
@@ -326,6 +342,7 @@ GROUPS: Final = {
     "inbox": "Handle, list, replay, cancel and pause the inbox's webhooks.",
     "stream": "Run, list, pause and reset the pipelines of the configuration.",
     "stream dlq": "List, show, replay and drop dead letters in files.",
+    "step": "Run, follow, stop and list the steps of the configuration.",
     "credentials": "Keep secrets in a store, encrypted with MOORAGE_KEYS.",
     "log": "List, show, follow and export the logged calls, and remove old ones.",
     "audit": "List, verify and seal the audit trail of acts by hand.",

@@ -23,6 +23,7 @@ from moorage.config.provider_order import in_order
 from moorage.config.providers import PROVIDERS, Place, built_in
 from moorage.config.references import References
 from moorage.config.shapes import Named
+from moorage.config.steps import platforms, services_with_steps, steps
 from moorage.config.structure import read
 from moorage.config.tables import CONFIGURATION
 from moorage.contracts.offer import check_modes
@@ -45,12 +46,14 @@ if TYPE_CHECKING:
     from moorage.config.observers import ObserverSettings
     from moorage.config.pipelines import PipelineSettings
     from moorage.config.providers import Read
+    from moorage.config.steps import PlatformSettings
     from moorage.contracts.routes import Account, Route
     from moorage.domain.monitoring.alert_settings import AlertSettings
     from moorage.domain.monitoring.objectives import Objective
     from moorage.domain.monitoring.settings import HealthSettings
     from moorage.domain.secrets.secret import Secret
     from moorage.domain.service.settings import Service
+    from moorage.domain.steps.step import Step
     from moorage.errors import Problem
     from moorage.hub.audit import AuditTrail
     from moorage.ports.cipher import Cipher
@@ -178,6 +181,8 @@ class Configured:
         accounts, routes, services: what a hub is made of.
         connectors: the connectors of systems that are not HTTP APIs.
         pipelines: the pipelines for `moorage stream run`.
+        platforms: the platforms that run steps.
+        steps: the steps for `moorage step run`.
         state: the URL of the store, if one is named.
         default_state: the URL of the store that is used if neither the configuration nor the
             program names one, because a service moves money.
@@ -210,6 +215,8 @@ class Configured:
     services: tuple[Service, ...]
     connectors: tuple[ConnectorSettings, ...] = ()
     pipelines: tuple[PipelineSettings, ...] = ()
+    platforms: tuple[PlatformSettings, ...] = ()
+    steps: tuple[Step, ...] = ()
     state: str | None = attrs.field(default=None, repr=False)
     default_state: str | None = None
     environment_id: str | None = None
@@ -320,6 +327,8 @@ def read_parts(source: Source, environment: str | None = None) -> Parts:
     )
     valid_connectors = connectors(values.get("connectors", {}), accounts.places(), report)
     valid_services = services_of(valid_connectors, valid_services)
+    valid_steps = steps(values.get("steps", {}), tuple(values.get("platforms", {})), report)
+    valid_services = services_with_steps(valid_services, values, accounts.places(), report)
     for tenant in values.get("tenants", {}):
         check = partial(checked_name, tenant, "tenant")
         report.made(check, under("tenants", key(tenant)), exact=True)
@@ -361,6 +370,8 @@ def read_parts(source: Source, environment: str | None = None) -> Parts:
             ),
             report=report,
         ),
+        platforms=platforms(values.get("platforms", {}), report),
+        steps=valid_steps,
         state=None if url is None else url.reveal(),
         default_state=default_url(variables, environment_id) if store_is_needed else None,
         environment_id=environment_id,

@@ -11,6 +11,7 @@ import attrs
 from moorage.config.assembly import assemble, check_parts
 from moorage.config.configured import read_parts
 from moorage.config.problems import near, under
+from moorage.config.steps import define
 from moorage.config.tenants import read_tenant
 from moorage.contracts.offer import Offer
 from moorage.domain.secrets.frames import refusing
@@ -114,6 +115,8 @@ def open_hub(
     for connector in configured.connectors:
         build = connector.build(hub.manager, is_async=is_async)
         hub.connectors.declare(connector.description, build)
+    if configured.platforms or configured.steps:
+        define(hub.steps, configured.platforms, configured.steps, is_async=is_async)
     hub.health_settings = configured.health
     hub.alert_settings = configured.alerts
     hub.objectives = configured.objectives
@@ -161,7 +164,7 @@ def _fixed_paths(configured: Configured, ports: Mapping[str, Any]) -> tuple[str,
         paths += ["credentials_from.url", "credentials_from.keys"]
     if "log" not in ports:
         paths.append("log.url")
-    paths += ["metrics.url", "connectors"]
+    paths += ["metrics.url", "connectors", "platforms", "steps"]
     if "audit" not in ports:
         paths.append("audit")
     if "http" not in ports:
@@ -188,6 +191,8 @@ _REASONS: Final = {
         "A running hub cannot change its connectors from the configuration; a program can replace"
         " them with `hub.connectors.replace`."
     ),
+    "platforms": "A running hub cannot change its platforms.",
+    "steps": "A running hub cannot change its steps.",
     "observers": "A running hub cannot change its observers.",
     "state.environment_id": (
         "A running hub cannot change its environment, which the store belongs to."
@@ -233,6 +238,8 @@ def _fixed_settings(configured: Configured) -> dict[str, Any]:
         "credentials_from.keys": None if credentials is None else credentials.keys,
         "audit": configured.audit,
         "connectors": configured.connectors,
+        "platforms": configured.platforms,
+        "steps": configured.steps,
         "http": configured.http,
         "log.url": configured.log,
         "metrics.url": configured.metrics,

@@ -32,6 +32,7 @@ from moorage.config.shapes import (
     Table,
     Text,
 )
+from moorage.config.steps import PLATFORMS, STEPS
 from moorage.contracts.catalog import CONTRACTS
 from moorage.contracts.routes import Account, Prefer, Route
 from moorage.domain.http.log_content import LogContent
@@ -373,6 +374,8 @@ CONFIGURATION: Final = Table(
         "observers": Field(OBSERVERS, OBSERVERS.about),
         "connectors": CONNECTORS,
         "pipelines": PIPELINES,
+        "platforms": PLATFORMS,
+        "steps": STEPS,
         "health": Field(HEALTH, HEALTH.about),
         "alerts": Field(ALERTS, ALERTS.about),
         "safety": Field(table_of(Safety, name="safety"), summary(Safety)),

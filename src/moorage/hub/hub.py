@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from moorage.hub.connectors_sync import Connectors
     from moorage.hub.origin import Source
     from moorage.hub.reloading import AsyncWatch, Watch
+    from moorage.hub.step_manager_async import AsyncStepManager
+    from moorage.hub.step_manager_sync import StepManager
     from moorage.services.calling.attempts import AttemptStep
     from moorage.services.core.core import Core
 
@@ -87,6 +89,17 @@ class Hub(ContractMethods, HubBase):
                 self._connectors = Connectors(self.manager)
             connectors: Connectors = self._connectors
         return connectors
+
+    @property
+    def steps(self) -> StepManager:
+        """Return the manager of steps, which are commands that run elsewhere."""
+        with self._reloading:
+            if self._steps is None:
+                from moorage.hub.step_manager_sync import StepManager  # noqa: PLC0415 - few need it
+
+                self._steps = StepManager(self.manager)
+            steps: StepManager = self._steps
+        return steps
 
     def unsettled_payments(self) -> list[UnsettledPayment]:
         """List the operations of all tenants that move money and whose outcome is unknown.
@@ -281,6 +294,8 @@ class Hub(ContractMethods, HubBase):
         """Close the connections that the hub opened itself."""
         if self._connectors is not None:
             self._connectors.close()
+        if self._steps is not None:
+            self._steps.close()
         self.manager.close()
         if self._runtime.refresher is not None:
             self._runtime.refresher.close()
@@ -326,6 +341,17 @@ class AsyncHub(AsyncContractMethods, HubBase):
                 self._connectors = AsyncConnectors(self.manager)
             connectors: AsyncConnectors = self._connectors
         return connectors
+
+    @property
+    def steps(self) -> AsyncStepManager:
+        """Return the manager of steps, which are commands that run elsewhere."""
+        with self._reloading:
+            if self._steps is None:
+                from moorage.hub.step_manager_async import AsyncStepManager  # noqa: PLC0415 - few need it
+
+                self._steps = AsyncStepManager(self.manager)
+            steps: AsyncStepManager = self._steps
+        return steps
 
     @documented_by(Hub.unsettled_payments)
     async def unsettled_payments(self) -> list[UnsettledPayment]:  # noqa: D102 - documented by its twin
@@ -406,6 +432,8 @@ class AsyncHub(AsyncContractMethods, HubBase):
         """Close the connections that the hub opened itself."""
         if self._connectors is not None:
             await self._connectors.close()
+        if self._steps is not None:
+            await self._steps.close()
         await self.manager.close()
         if self._runtime.refresher is not None:
             await self._runtime.refresher.close()

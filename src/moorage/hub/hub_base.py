@@ -85,6 +85,7 @@ class HubBase:
         self._origin: Origin | None = None
         self._own: tuple[Any, ...] = ()
         self._connectors: Any = None
+        self._steps: Any = None
         self._unlocked()
         in_child(self, HubBase._unlocked)
 

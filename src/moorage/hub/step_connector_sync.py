@@ -99,6 +99,8 @@ _FINGERPRINT: Final = b"steps"
 _SETTLING: Final = 300.0
 _LABEL_STORE: Final = "store"
 _LABEL_SERVICE: Final = "service"
+_LABEL_KEY: Final = "key"
+_LABEL_TENANT: Final = "tenant"
 
 
 @careful
@@ -224,7 +226,12 @@ class StepConnector:
         name = run_name(self._service, tenant, key)
         try:
             self._prepare(step, name, mask)
-            labels = {_LABEL_STORE: self._store_id(), _LABEL_SERVICE: self._service}
+            labels = {
+                _LABEL_STORE: self._store_id(),
+                _LABEL_SERVICE: self._service,
+                _LABEL_KEY: key,
+                **({} if tenant is None else {_LABEL_TENANT: tenant}),
+            }
             spec = RunSpec(name=name, step=step, secrets=secrets, labels=labels)
             self._manager.perform(
                 self._service,
@@ -270,6 +277,53 @@ class StepConnector:
         """Return the status of the run of a key; None if the platform has none, or no more."""
         name = run_name(self._service, tenant, checked_key(idempotency_key))
         return self._platform.look(name, _LOOK)
+
+    def result(self, idempotency_key: str, *, tenant: str | None = None) -> ExecutionResult | None:
+        """Return the stored result of a key; None if its run was not settled, or long ago."""
+        name = run_name(self._service, tenant, checked_key(idempotency_key))
+
+        def give_up() -> dict[str, Any]:
+            raise OutcomeUnknown("The run was not settled.", idempotency_key=idempotency_key)
+
+        try:
+            return unpacked_result(once_sync(self._once, f"{name}.end", give_up))
+        except OutcomeUnknown:
+            return None
+
+    def output(
+        self,
+        step: Step,
+        log: StepLog | Callable[[LogLine], object],
+        *,
+        idempotency_key: str,
+        tenant: str | None = None,
+        until_end: bool = False,
+    ) -> RunStatus | None:
+        """Pass the output of a run to a log; the run is neither started nor settled.
+
+        Args:
+            step: the step, whose secrets are masked.
+            log: takes the lines, as with `execute_step`.
+            idempotency_key: the key of the run.
+            tenant: whose key it is.
+            until_end: whether to wait for the end of the run; by default only the present output
+                is read.
+
+        Returns:
+            The status of the run; None if the platform has none of this key, or no more.
+        """
+        name = run_name(self._service, tenant, checked_key(idempotency_key))
+        status = self._platform.look(name, _LOOK)
+        if status is None:
+            return None
+        writer = LogWriter(log)
+        secrets = [secret.reveal_bytes() for secret in self._secrets_of(step).values()]
+        following = Following(secrets, writer.positions())
+        if until_end:
+            return self._read(name, following, writer)
+        while self._read_part(name, following, writer):
+            pass
+        return status
 
     def runs(self) -> tuple[RunStatus, ...]:
         """Return the status of all runs of the platform that are not settled yet."""
@@ -375,46 +429,71 @@ class StepConnector:
         Returns:
             What was read, the last status, and the error of the log.
         """
-        core = self._manager.flows.core
         writer = LogWriter(log)
         following = Following(secrets, writer.positions())
         lease = self._lease(spec.name)
-        rounds: deque[bool] = deque(maxlen=20)
-        failures, failing_since = 0, 0
         try:
-            while True:
-                try:
-                    lease.keep()
-                    status = self._platform.look(spec.name, _LOOK)
-                    if status is None:
-                        return following, None, writer.problem
-                    check_same_step(status, spec.step)
-                    is_new = False
-                    for stream in STREAMS:
-                        if stream not in following.ended:
-                            chunk = self._platform.logs(
-                                spec.name, stream, following.marks[stream], _LOOK
-                            )
-                            writer.write(following.take(stream, chunk))
-                            is_new = is_new or len(chunk.data) > 0
-                    failures = 0
-                except ConnectorError as error:
-                    failures += 1
-                    failing_since = core.nanoseconds() if failures == 1 else failing_since
-                    is_patient = core.nanoseconds() < failing_since + _PATIENCE * 1e9
-                    if not error.retryable or not is_patient:
-                        raise
-                    run_now(core.sleep(pause_after_failures(failures)))
-                    continue
-                if status.is_over and len(following.ended) == len(STREAMS):
-                    return following, status, writer.problem
-                if not status.is_over:
-                    self._stop_overdue(spec, status)
-                rounds.append(is_new)
-                if not is_new:
-                    run_now(core.sleep(pause_after(rounds)))
+            status = self._read(spec.name, following, writer, lease, spec)
         finally:
             lease.release()
+        return following, status, writer.problem
+
+    def _read(
+        self,
+        name: str,
+        following: Following,
+        writer: LogWriter,
+        lease: _Lease | None = None,
+        spec: RunSpec | None = None,
+    ) -> RunStatus | None:
+        """Read the output of a run to its end, and return its last status.
+
+        Args:
+            name: the name of the run.
+            following: takes the output.
+            writer: takes the lines.
+            lease: tells others that somebody follows the run, if it is to be settled.
+            spec: what the run was started with, if it is to be settled.
+        """
+        core = self._manager.flows.core
+        rounds: deque[bool] = deque(maxlen=20)
+        failures, failing_since = 0, 0
+        while True:
+            try:
+                if lease is not None:
+                    lease.keep()
+                status = self._platform.look(name, _LOOK)
+                if status is None:
+                    return None
+                if spec is not None:
+                    check_same_step(status, spec.step)
+                is_new = self._read_part(name, following, writer)
+                failures = 0
+            except ConnectorError as error:
+                failures += 1
+                failing_since = core.nanoseconds() if failures == 1 else failing_since
+                is_patient = core.nanoseconds() < failing_since + _PATIENCE * 1e9
+                if not error.retryable or not is_patient:
+                    raise
+                run_now(core.sleep(pause_after_failures(failures)))
+                continue
+            if status.is_over and len(following.ended) == len(STREAMS):
+                return status
+            if spec is not None and not status.is_over:
+                self._stop_overdue(spec, status)
+            rounds.append(is_new)
+            if not is_new:
+                run_now(core.sleep(pause_after(rounds)))
+
+    def _read_part(self, name: str, following: Following, writer: LogWriter) -> bool:
+        """Read the next part of each output, and return whether there was anything new."""
+        is_new = False
+        for stream in STREAMS:
+            if stream not in following.ended:
+                chunk = self._platform.logs(name, stream, following.marks[stream], _LOOK)
+                writer.write(following.take(stream, chunk))
+                is_new = is_new or len(chunk.data) > 0
+        return is_new
 
     def _stop_overdue(self, spec: RunSpec, status: RunStatus) -> None:
         """Stop a run that its platform should have ended long ago."""

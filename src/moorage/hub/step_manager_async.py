@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from functools import partial
 from threading import Lock
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
 from moorage.domain.steps.registry import StepStatistics, type_of_step
 from moorage.domain.steps.step import ConnectorType
+from moorage.errors import ConfigurationError
 from moorage.hub.step_connector_async import AsyncStepConnector
 from moorage.wiring.installed_platforms import made_platform_async, platform_kind_names
 from moorage.wiring.step_secrets import referenced_secret
@@ -53,6 +55,7 @@ class AsyncStepManager:
         self._secrets = secrets
         self._factories: dict[ConnectorType, Callable[[], AsyncStepConnector]] = {}
         self._connectors: dict[ConnectorType, AsyncStepConnector] = {}
+        self._steps: dict[str, Step] = {}
         self._statistics = StepStatistics()
         self._lock = Lock()
 
@@ -95,6 +98,31 @@ class AsyncStepManager:
             connector = self._connectors.setdefault(connector_type, made)
             self._statistics.made += connector is made
         return connector
+
+    def define(self, step: Step) -> None:
+        """Keep a step, so that `run` finds it by its name, in place of an earlier one."""
+        self._steps[step.name] = step
+
+    @property
+    def steps(self) -> Mapping[str, Step]:
+        """The steps that were defined or configured, by their names."""
+        return MappingProxyType(self._steps)
+
+    def step(self, name: str) -> Step:
+        """Return the step of a name.
+
+        Raises:
+            ConfigurationError: no step of this name was defined or configured.
+        """
+        step = self._steps.get(name)
+        if step is None:
+            names = ", ".join(sorted(self._steps)) or "none is defined"
+            raise ConfigurationError(
+                f"There is no step named {name[:80]!r}.",
+                path="steps",
+                remedy=f"Use one of: {names}.",
+            )
+        return step
 
     def determine_connector_type(self, step: Step) -> ConnectorType:
         """Return the type of connector that runs a step.
@@ -150,6 +178,42 @@ class AsyncStepManager:
         with self._lock:
             self._statistics.count(result)
         return result
+
+    async def run(
+        self,
+        name: str,
+        workspace: Workspace | None = None,
+        environment: Mapping[str, str] | None = None,
+        *,
+        idempotency_key: str | None = None,
+        tenant: str | None = None,
+        log: StepLog | Callable[[LogLine], object] | None = None,
+    ) -> ExecutionResult:
+        """Run a step that was defined or configured, and return its result.
+
+        Args:
+            name: the name of the step.
+            workspace: its files; those that the step itself collects are collected too.
+            environment: environment variables in addition to those of the step.
+            idempotency_key: identifies this one run; by default each call is a run of its own.
+            tenant: whose limits, circuit and keys to use.
+            log: takes the lines of the output, as with `execute_step`.
+
+        Raises:
+            ConfigurationError: there is no such step, or no connector can run it.
+            ConnectorError: the step could not be started, or what became of it is unknown.
+        """
+        step = self.step(name)
+        if workspace is not None:
+            workspace = workspace.collecting(step.workspace.collect)
+        return await self.execute(
+            step,
+            workspace,
+            environment,
+            idempotency_key=idempotency_key,
+            tenant=tenant,
+            log=log,
+        )
 
     async def close(self) -> None:
         """Close all connectors; steps go on."""

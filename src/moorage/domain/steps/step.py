@@ -187,6 +187,10 @@ class Workspace:
     )
     collect: tuple[str, ...] = attrs.field(default=(), converter=_paths)
 
+    def collecting(self, paths: Iterable[str]) -> Workspace:
+        """Return the workspace with further paths of files to collect."""
+        return attrs.evolve(self, collect=tuple(dict.fromkeys([*self.collect, *paths])))
+
 
 @attrs.frozen(kw_only=True)
 class Resources:

@@ -1,0 +1,346 @@
+"""`moorage step`: run the steps of a configuration, read their output, stop and list them."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import attrs
+from cyclopts import Parameter
+
+from moorage.cli.answer import CommandResult, Table
+from moorage.cli.context import Context
+from moorage.cli.exit_codes import FAILED, OK
+from moorage.cli.places import opened_hub
+from moorage.domain.steps.result import StepOutcome
+from moorage.domain.steps.step import Workspace
+from moorage.errors import ConfigurationError, ConnectorError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
+    from moorage.domain.steps.log_lines import LogLine
+    from moorage.domain.steps.result import ExecutionResult
+    from moorage.domain.steps.runs import LogStream, RunStatus
+    from moorage.domain.steps.step import Step
+    from moorage.hub.step_connector_sync import StepConnector
+    from moorage.hub.step_manager_sync import StepManager
+
+_SINGLE: Final = Parameter(consume_multiple=False)
+_ENDINGS: Final = {
+    StepOutcome.SUCCESS: "succeeded",
+    StepOutcome.FAILURE: "failed",
+    StepOutcome.CANCELLED: "was stopped",
+    StepOutcome.DEADLINE: "was ended at its deadline",
+}
+
+
+def run(
+    name: str,
+    /,
+    *,
+    key: str | None = None,
+    env: Annotated[tuple[str, ...], _SINGLE] = (),
+    file: Annotated[tuple[str, ...], _SINGLE] = (),
+    output: Path | None = None,
+    tenant: str | None = None,
+    context: Context,
+) -> CommandResult:
+    """Run a step of the configuration, show its output, and exit with its exit code.
+
+    A repeat with the same key never starts a second run: it follows the first one, or shows its
+    result. Ctrl-C stops the step; a second Ctrl-C leaves it running.
+
+    Args:
+        name: the name of a configured step.
+        key: the idempotency key of this run; by default each call is a run of its own.
+        env: a further environment variable, as name=value; may be repeated.
+        file: a file for the working directory, as name=path; may be repeated.
+        output: the folder for the files that the step leaves.
+        tenant: the tenant whose limits, circuit and keys apply.
+        context: the options that all commands share.
+    """
+    environment = dict(_pair(text, "--env") for text in env)
+    workspace = Workspace(files=dict(_read(*_pair(text, "--file")) for text in file))
+    if key is not None:
+        _check_store(context)
+    log = _Printed(is_shown=not context.as_json)
+    with opened_hub(context) as hub:
+        steps = hub.steps
+        run_key = key or hub.manager.flows.core.new_id()
+
+        def follow() -> ExecutionResult:
+            return steps.run(
+                name, workspace, environment, idempotency_key=run_key, tenant=tenant, log=log
+            )
+
+        connector = _connector(steps, name)
+        try:
+            with _leaving(run_key):
+                result = follow()
+        except KeyboardInterrupt:
+            if not connector.stop(run_key, tenant=tenant):
+                raise
+            _say("Stopping the step; Ctrl-C again leaves it running.")
+            with _leaving(run_key, is_told=True):
+                result = follow()
+    if output is not None:
+        _keep(result, output)
+    return _shown(name, run_key, result, log)
+
+
+def logs(
+    name: str,
+    /,
+    *,
+    key: str,
+    follow: bool = False,
+    tenant: str | None = None,
+    context: Context,
+) -> CommandResult:
+    """Show the output of a run; exit with 1 if its key was never used.
+
+    The output of a run that has ended is shown as far as its result contains it: the last 64 kB.
+
+    Args:
+        name: the name of a configured step.
+        key: the idempotency key of the run.
+        follow: follow the run to its end, and exit with its exit code.
+        tenant: the tenant whose key it is.
+        context: the options that all commands share.
+    """
+    log = _Printed(is_shown=not context.as_json)
+    with opened_hub(context) as hub:
+        connector, step = _connector(hub.steps, name), hub.steps.step(name)
+        status = connector.output(step, log, idempotency_key=key, tenant=tenant, until_end=follow)
+        stored = connector.result(key, tenant=tenant) if status is None else None
+    if status is not None:
+        code = status.exit_code if follow else None
+        return CommandResult({**_row(status), "lines": log.as_rows()}, code=code or OK)
+    if stored is None:
+        return CommandResult({"name": name, "key": key}, [f"There is no run of {key!r}."], FAILED)
+    shown = _shown(name, key, stored, log)
+    # Whoever settled the run in between has removed it; its first lines were printed then.
+    texts = [] if log.has_lines else [stored.stdout, stored.stderr]
+    lines = [line for text in texts for line in text.splitlines()]
+    return attrs.evolve(shown, output=lines, code=shown.code if follow else OK)
+
+
+def stop(
+    name: str,
+    /,
+    *,
+    key: str,
+    grace: float | None = None,
+    tenant: str | None = None,
+    context: Context,
+) -> CommandResult:
+    """Stop a run; exit with 1 if it was not running.
+
+    Args:
+        name: the name of a configured step.
+        key: the idempotency key of the run.
+        grace: seconds between the request to end and the kill; by default those of the step.
+        tenant: the tenant whose key it is.
+        context: the options that all commands share.
+    """
+    with opened_hub(context) as hub:
+        connector, step = _connector(hub.steps, name), hub.steps.step(name)
+        was_running = connector.stop(
+            key, tenant=tenant, grace=step.grace if grace is None else grace
+        )
+    line = f"stopped: {name} ({key})" if was_running else f"The run {key!r} is not running."
+    return CommandResult(
+        {"name": name, "key": key, "stopped": was_running}, [line], OK if was_running else FAILED
+    )
+
+
+def list_steps(*, context: Context) -> CommandResult:
+    """List the steps of the configuration, and their runs that are not settled yet.
+
+    A run is settled as soon as somebody who follows it has got its result. Exit with 1 if a
+    platform does not answer.
+
+    Args:
+        context: the options that all commands share.
+    """
+    with opened_hub(context) as hub:
+        steps = hub.steps
+        types = {name: steps.determine_connector_type(step) for name, step in steps.steps.items()}
+        described = [_described(step, types[name]) for name, step in steps.steps.items()]
+        runs: list[dict[str, Any]] = []
+        problems: dict[str, str] = {}
+        for platform in sorted(set(types.values())):
+            try:
+                statuses = steps.get(platform).runs()
+            except ConnectorError as error:
+                problems[platform] = str(error)
+            else:
+                runs += [{"platform": platform, **_row(status)} for status in statuses]
+    if not described:
+        return CommandResult({"steps": [], "runs": []}, ["No step is configured."])
+    columns = ("step", "platform", "image", "timeout", "command")
+    lines: list[str | Table] = [
+        Table(columns, [[row[column] for column in columns] for row in described])
+    ]
+    if runs:
+        fields = ("step", "platform", "key", "phase", "exit_code", "started_at")
+        rows = [[row[field] for field in fields] for row in runs]
+        lines += ["", Table(("run of", *fields[1:]), rows)]
+    lines += [f"{platform}: {problem}" for platform, problem in problems.items()]
+    return CommandResult(
+        {"steps": described, "runs": runs, "problems": problems},
+        lines,
+        FAILED if problems else OK,
+    )
+
+
+class _Printed:
+    """A log that prints the lines of a step, each once, also if the run is followed again."""
+
+    def __init__(self, *, is_shown: bool) -> None:
+        self._is_shown = is_shown
+        self._whole: dict[LogStream, int] = {"stdout": 0, "stderr": 0}
+        self._lines: list[LogLine] = []
+        self._is_torn = False
+
+    def position(self, stream: LogStream, /) -> int:
+        """Return the number of whole lines that were printed."""
+        return self._whole[stream]
+
+    def write(self, lines: Sequence[LogLine], /) -> None:
+        """Print lines."""
+        for line in lines:
+            self._whole[line.stream] += line.is_whole
+            self._is_torn = not line.is_whole
+            if self._is_shown:
+                file = sys.stdout if line.stream == "stdout" else sys.stderr
+                print(line.text, file=file, end="\n" if line.is_whole else "", flush=True)
+            else:
+                self._lines.append(line)
+
+    def end(self, text: str) -> None:
+        """Print how the step ended, below its output."""
+        if self._is_shown:
+            _say(f"\n{text}" if self._is_torn else text)
+
+    @property
+    def has_lines(self) -> bool:
+        """True if it was given a whole line."""
+        return any(self._whole.values())
+
+    def as_rows(self) -> list[dict[str, Any]]:
+        """Return the lines that were not printed, as plain values."""
+        return [{"stream": line.stream, "text": line.text} for line in self._lines]
+
+
+@contextmanager
+def _leaving(key: str, *, is_told: bool = False) -> Generator[None]:
+    """Say how to find the run again if the block is interrupted for good."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if is_told:
+            _say(f"The step is left to its platform. Its key is {key}.")
+        raise
+
+
+def _connector(steps: StepManager, name: str) -> StepConnector:
+    return steps.get(steps.determine_connector_type(steps.step(name)))
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _check_store(context: Context) -> None:
+    """Refuse a key that nobody would remember.
+
+    Raises:
+        ConfigurationError: the store is the memory of this process.
+    """
+    if context.state() == "memory:":
+        raise ConfigurationError(
+            "The memory of one process does not remember the keys of steps.",
+            path="state.url",
+            remedy="Configure a store that outlives the process, or leave --key out.",
+        )
+
+
+def _pair(text: str, option: str) -> tuple[str, str]:
+    name, separator, value = text.partition("=")
+    if not separator or not name:
+        raise ConfigurationError(
+            "An option is not of the form name=value.",
+            path=option,
+            remedy=f"Write it such as {option} name=value.",
+        )
+    return name, value
+
+
+def _read(name: str, path: str) -> tuple[str, bytes]:
+    try:
+        return name, Path(path).read_bytes()
+    except OSError as error:
+        raise ConfigurationError(
+            f"The file {path!r} cannot be read ({error.strerror}).",
+            path="--file",
+            remedy="Write --file name=path with a path that this user may read.",
+        ) from None
+
+
+def _keep(result: ExecutionResult, folder: Path) -> None:
+    """Write the files that a step has left to a folder."""
+    for name, content in result.files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+
+def _shown(name: str, key: str, result: ExecutionResult, log: _Printed) -> CommandResult:
+    """Print how a step ended, and return its result."""
+    document = {
+        "name": name,
+        "key": key,
+        "outcome": result.outcome.value,
+        "exit_code": result.exit_code,
+        "stdout": result.stdout,
+        "stderr": result.stderr,
+        "files": sorted(result.files),
+        "hook_errors": [attrs.asdict(error) for error in result.hook_errors],
+        "metadata": dict(result.metadata),
+    }
+    seconds = result.metadata.get("seconds")
+    after = "" if seconds is None else f" after {seconds:.1f} s"
+    log.end(f"{name} {_ENDINGS[result.outcome]}{after}, exit code {result.exit_code}; key {key}")
+    return CommandResult(document, code=_exit_code(result))
+
+
+def _exit_code(result: ExecutionResult) -> int:
+    """Return the exit code of a step; 1 if it did not succeed although its code is 0."""
+    return result.exit_code or (OK if result.is_success else FAILED)
+
+
+def _described(step: Step, platform: str) -> dict[str, Any]:
+    return {
+        "step": step.name,
+        "platform": platform,
+        "image": step.image,
+        "timeout": step.timeout,
+        "command": " ".join(step.command),
+    }
+
+
+def _row(status: RunStatus) -> dict[str, Any]:
+    started = status.started_at
+    return {
+        "step": status.step,
+        "key": status.labels.get("key"),
+        "tenant": status.labels.get("tenant"),
+        "run": status.name,
+        "phase": status.phase.value,
+        "exit_code": status.exit_code,
+        "started_at": None if started is None else started.isoformat(timespec="seconds"),
+    }

@@ -1,0 +1,242 @@
+"""The `[platforms]` and `[steps]` tables of a configuration."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.config.of_classes import summary, table_of
+from moorage.config.problems import WRONG, Wrong, key, near, under
+from moorage.config.shapes import Field, Kinded, Many, Named, SecretText, Table, Text
+from moorage.domain.service.settings import Service
+from moorage.domain.steps.step import ConnectorType, Resources, Step, Workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from moorage.config.problems import Report
+    from moorage.hub.step_manager_async import AsyncStepManager
+    from moorage.hub.step_manager_sync import StepManager
+    from moorage.ports.platform import PlatformKind
+
+_PLATFORMS: Final = "platforms"
+_STEPS: Final = "steps"
+_SERVICE: Final = "steps"
+"""The service whose protections apply to starting a step."""
+
+
+def _kind(name: str) -> PlatformKind:
+    """Return a kind of platforms by its name, and load its modules only now."""
+    from moorage.wiring.installed_platforms import platform_kind  # noqa: PLC0415 - as above
+
+    return platform_kind(name)
+
+
+def _kind_names() -> tuple[str, ...]:
+    from moorage.wiring.installed_platforms import platform_kind_names  # noqa: PLC0415 - as above
+
+    return platform_kind_names()
+
+
+def _table(kind: str) -> Table:
+    """Return the table of a platform of a kind."""
+    settings = _kind(kind).settings
+    fields = {
+        "kind": Field(Text(), "The kind of the platform.", required=True),
+        **table_of(settings).fields,
+    }
+    return Table(kind, summary(settings), fields, kinds=(settings,))
+
+
+PLATFORMS: Final = Field(
+    Named(Kinded("kind of platform", _kind_names, _table, named=False)),
+    "Platforms that run steps, by names of your choice.",
+)
+
+_STEP: Final = attrs.evolve(
+    table_of(
+        Step,
+        name="step",
+        without=["name", "type", "workspace"],
+        shapes={
+            "command": Many(Text()),
+            "environment": Named(Text()),
+            "secrets": Named(SecretText()),
+            "resources": table_of(Resources, name="resources"),
+        },
+    ),
+    make=None,
+)
+_WITH_PLACE: Final = attrs.evolve(
+    _STEP,
+    fields={
+        "platform": Field(
+            Text(),
+            "The name of one of [platforms]; by default the only one of them, or else docker for"
+            " a step with an image.",
+        ),
+        "collect": Field(
+            Many(Text()), "The relative paths of files that become part of the result."
+        ),
+        **_STEP.fields,
+    },
+)
+STEPS: Final = Field(Named(_WITH_PLACE), "Commands that run elsewhere, by names of your choice.")
+
+
+@attrs.frozen(kw_only=True)
+class PlatformSettings:
+    """A platform that a configuration names.
+
+    Attributes:
+        name: its name, which is the type of the connector that runs steps there.
+        kind: the name of its kind.
+        settings: the settings of its kind.
+    """
+
+    name: ConnectorType
+    kind: str
+    settings: Any = attrs.field(repr=False)
+
+
+def platforms(tables: Mapping[str, Any], report: Report) -> tuple[PlatformSettings, ...]:
+    """Return the platforms whose settings are valid.
+
+    Args:
+        tables: the settings that could be read, by name.
+        report: collects the problems.
+    """
+    results = (_platform(name, table, report) for name, table in tables.items())
+    return tuple(result for result in results if result is not None)
+
+
+def steps(
+    tables: Mapping[str, Any], platform_names: Iterable[str], report: Report
+) -> tuple[Step, ...]:
+    """Return the steps whose settings are valid.
+
+    Args:
+        tables: the settings that could be read, by name.
+        platform_names: the names of all configured platforms, also of those with a wrong setting.
+        report: collects the problems.
+    """
+    names = tuple(platform_names)
+    results = (_step(name, table, names, report) for name, table in tables.items())
+    return tuple(result for result in results if result is not None)
+
+
+def services_with_steps(
+    services: tuple[Service, ...],
+    tables: Mapping[str, Any],
+    accounts: Mapping[str, str],
+    report: Report,
+) -> tuple[Service, ...]:
+    """Return the services, with the one that starts steps if there are steps or platforms.
+
+    Args:
+        services: the valid services.
+        tables: all tables that could be read.
+        accounts: the path of each account's service, by the service's name.
+        report: collects the problems.
+    """
+    used = next((table for table in (_STEPS, _PLATFORMS) if tables.get(table)), None)
+    if used is None or _SERVICE in tables.get("services", {}):
+        return services
+    if _SERVICE in accounts:
+        report.add(
+            used,
+            f"The account {accounts[_SERVICE]} has the name of the service that starts steps.",
+            "Rename the account.",
+        )
+        return services
+    return (*services, Service(_SERVICE))
+
+
+def define(
+    manager: StepManager | AsyncStepManager,
+    platforms: Iterable[PlatformSettings],
+    steps: Iterable[Step],
+    *,
+    is_async: bool,
+) -> None:
+    """Give a manager of steps the platforms and the steps of a configuration.
+
+    Args:
+        manager: the manager.
+        platforms: the platforms; each is made when a step first needs it.
+        steps: the steps, by whose names it can run them.
+        is_async: whether the program is asynchronous.
+    """
+    for platform in platforms:
+        manager.register(platform.name, partial(_made, platform, is_async=is_async))
+    for step in steps:
+        manager.define(step)
+
+
+def _made(platform: PlatformSettings, *, is_async: bool) -> Any:
+    made = _kind(platform.kind).build(platform.settings)
+    if not is_async:
+        return made
+    from moorage.adapters.steps.in_threads import AsyncPlatformInThreads  # noqa: PLC0415 - loads asyncio
+
+    return AsyncPlatformInThreads(made)
+
+
+def _platform(name: str, table: Mapping[str, Any], report: Report) -> PlatformSettings | None:
+    path = under(_PLATFORMS, key(name))
+    connector_type = report.made(partial(ConnectorType, name), path, exact=True)
+    if isinstance(connector_type, Wrong) or not report.clear(path):
+        return None
+    options = {field: value for field, value in table.items() if field != "kind"}
+    make: Callable[..., Any] = _kind(table["kind"]).settings
+    settings = report.made(partial(make, **options), path, options)
+    if settings is WRONG:
+        return None
+    return PlatformSettings(name=connector_type, kind=table["kind"], settings=settings)
+
+
+def _step(
+    name: str, table: Mapping[str, Any], platform_names: tuple[str, ...], report: Report
+) -> Step | None:
+    path = under(_STEPS, key(name))
+    platform = table.get("platform")
+    if platform is not None:
+        _check_platform(platform, platform_names, f"{path}.platform", report)
+    if not report.clear(path):
+        return None
+    fields = {field: table[field] for field in _STEP.fields if field in table}
+
+    def make() -> Step:
+        return Step(
+            name,
+            workspace=Workspace(collect=table.get("collect", ())),
+            type=platform,
+            **fields,
+        )
+
+    step = report.made(make, path, fields)
+    return None if isinstance(step, Wrong) else step
+
+
+def _check_platform(name: str, platform_names: tuple[str, ...], path: str, report: Report) -> None:
+    """Report the name of a platform that is not configured and cannot be made without settings."""
+    if name in platform_names:
+        return
+    if name not in _kind_names():
+        report.add(
+            path,
+            f"There is no platform named {name[:80]!r}.",
+            f"Write a table [platforms.{key(name)}] with its kind, or name another.",
+            nearest=near(name, [*platform_names, *_kind_names()]),
+        )
+        return
+    settings = _kind(name).settings
+    needed = [field.name for field in attrs.fields(settings) if field.default is attrs.NOTHING]
+    if needed:
+        report.add(
+            path,
+            f"Platforms of the kind {name} need the setting {needed[0]}.",
+            f'Write a table [platforms.{name}] with kind = "{name}" and {needed[0]}.',
+        )
