@@ -12,9 +12,9 @@ from moorage.contracts.sms import SmsMessage
 from moorage.errors import PaymentDeclined
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from moorage import Hub, Ref, Result
+    from moorage import ExecutionResult, Hub, LogLine, Ref, Result
     from moorage.contracts.email_outcomes import EmailReceipt
     from moorage.contracts.payments import Capture, Payment
     from moorage.contracts.shipping import Shipment
@@ -116,3 +116,7 @@ class Erp:
         """Announce to other programs that an order has left, once per order."""
         message = {"topic": "parcels", "json": {"order": number, "state": "left"}}
         self.hub.connectors.run("events", "publish", message, idempotency_key=f"{number}/left")
+
+    def close_month(self, key: str, log: Callable[[LogLine], object]) -> ExecutionResult:
+        """Close a month in the ledger, once per key; `log` gets the lines of the output."""
+        return self.hub.steps.run("month-end", idempotency_key=key, log=log)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from moorage.adapters.http.stdlib.client import StdlibHttpClient
+from moorage.demo.ledger import Ledger
 from moorage.demo.warehouse import Warehouse
 from moorage.testing import VendorServer
 from moorage.testing.sandboxes.email.postmark import PostmarkSandbox
@@ -30,11 +31,12 @@ class Vendors:
     """The sandboxes of the demo's vendors and its warehouse, with counts of requests and effects.
 
     Args:
-        folder: the folder of the warehouse's database.
+        folder: the folder of the warehouse's database and of the ledger.
     """
 
     def __init__(self, folder: str) -> None:
         self.warehouse = Warehouse(folder)
+        self.ledger = Ledger(folder)
         self.sendgrid = SendGridSandbox()
         self.postmark = PostmarkSandbox()
         self.twilio = TwilioSandbox()
@@ -65,6 +67,7 @@ class Vendors:
         """All effects that cannot be undone, such as emails, payments, labels and messages."""
         return [
             *self.warehouse.effects,
+            *self.ledger.effects,
             *(f"mail {item.subject}" for item in self.sendgrid.delivered),
             *(f"mail {item.subject}" for item in self.postmark.delivered),
             *(f"text {item['body']}" for item in self.twilio.messages.values()),
@@ -141,6 +144,7 @@ def configuration(vendors: Vendors, folder: str) -> dict[str, Any]:
     quick_retries = {"max_attempts": 2, "base_delay": 0.1, "jitter": "none"}
     return {
         "state": {"url": f"sqlite:///{folder}/moorage.db"},
+        **vendors.ledger.settings(),
         "email": {"vendor": ["sendgrid", "postmark"]},
         "sms": {"vendor": "twilio"},
         "payments": {"vendor": "stripe"},

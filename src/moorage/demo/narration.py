@@ -174,6 +174,8 @@ def _line(event: Event) -> str | None:
             return f"{service} is skipped because its circuit is open"
         case FailedOver(to=successor):
             return f"{successor} takes over"
+        case IdempotencyReplayed(service="steps", idempotency_key=key):
+            return f"{key} was started already: its run is followed"
         case IdempotencyReplayed(idempotency_key=key):
             return f"{key} is already done: the stored response is returned and nothing is sent"
         case TokenRenewed(service=service):

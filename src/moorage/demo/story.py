@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
@@ -52,6 +53,8 @@ class Story:
         self.a_token_expires()
         self.webhook_events()
         self.a_database_and_a_queue()
+        if sys.platform == "linux":  # the only system whose processes can be steps
+            self.a_killed_program()
         self.another_vendor()
         self.hub.close()
 
@@ -176,6 +179,15 @@ class Story:
             for label in ("announced", "announced again"):
                 self.erp.announce("INV-1")
                 self.say(f"{label}; messages in the queue: {len(warehouse.queue.messages)}")
+
+    def a_killed_program(self) -> None:
+        """Find a step again whose program was killed."""
+        summary = "The program that closes the month is killed. Another one takes over."
+        with self.narrator.scene("A killed program", summary):
+            ledger, key = self.vendors.ledger, "month-2030-01"
+            self.say(f"killed after “{ledger.begin_and_die(self.configuration, key)}”")
+            result = self.erp.close_month(key, lambda line: self.say(f"the step: {line.text}"))
+            self.say(f"exit code {result.exit_code}; entries in the ledger: {len(ledger.effects)}")
 
     def another_vendor(self) -> None:
         """Change the shipping vendor by one line of configuration."""
