@@ -16,17 +16,25 @@ from moorage import (
     ConnectorType,
     ExecutionResult,
     InvalidData,
+    LocalPlatform,
+    Secret,
     Service,
     Step,
     StepConnector,
     StepManager,
+    Workspace,
 )
 from moorage.domain.steps.log_lines import LONGEST_LINE, TAIL, LineReader, LogLine, Tail
+from moorage.domain.steps.runs import RunPhase, RunSpec
+from moorage.domain.steps.step import run_name
 from moorage.testing import MockPlatform
 from moorage.wiring.step_secrets import referenced_secret
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from moorage.domain.steps.runs import RunStatus
 
 
 def managed() -> StepManager:
@@ -103,6 +111,65 @@ def test_asynchronous_manager() -> None:
             return await steps.execute(Step("x", ["true"]))
 
     assert asyncio.run(run()).is_success
+
+
+def test_defined_steps_run_by_their_names(tmp_path: Path) -> None:
+    """A step that was defined is found by its name; its files are collected with those asked for.
+
+    Its output can be read without following it, and its result later without running it.
+    """
+    lines: list[LogLine] = []
+
+    async def run() -> tuple[ExecutionResult | None, ...]:
+        async with AsyncStepManager(AsyncConnectorManager([Service("steps")])) as steps:
+            steps.register("local", lambda: AsyncPlatformInThreads(LocalPlatform(tmp_path)))
+            collected = Workspace(collect=("a",))
+            steps.define(
+                Step("copy", ["sh", "-c", "cp in a; cp in b; cat in"], workspace=collected)
+            )
+            connector = steps.get("local")
+            before = await connector.stored_result("c1")
+            workspace = Workspace(files={"in": b"7"}, collect=("b",))
+            result = await steps.run("copy", workspace, idempotency_key="c1")
+            read = await connector.output(steps.step("copy"), lines.append, idempotency_key="c1")
+            assert read is None
+            return before, result, await connector.stored_result("c1")
+
+    before, result, stored = asyncio.run(run())
+
+    assert before is None
+    assert result is not None
+    assert {"a": b"7", "b": b"7"} == dict(result.files)
+    assert result == stored
+    assert [] == lines
+    with pytest.raises(ConfigurationError, match="Use one of: none is defined"):
+        managed().step("copy")
+
+
+@pytest.mark.parametrize("until_end", [False, True])
+def test_output_is_read_without_following(tmp_path: Path, until_end: bool) -> None:
+    """The output of a run is read as far as it is there, or to its end, and settles nothing."""
+    lines: list[LogLine] = []
+    platform = LocalPlatform(tmp_path)
+    step = Step("talk", ["sh", "-c", "echo $$; printf torn"], secrets={"S": Secret("secret")})
+
+    async def run() -> RunStatus | None:
+        async with AsyncStepManager(AsyncConnectorManager([Service("steps")])) as steps:
+            steps.register("local", lambda: AsyncPlatformInThreads(platform))
+            name = run_name("steps", "acme", "t1")
+            platform.start(RunSpec(name=name, step=step, secrets={"S": Secret("secret")}), 30.0)
+            wait_until(lambda: (status := platform.look(name, 30.0)) and status.is_over, "the end")
+            return await steps.get("local").output(
+                step, lines.append, idempotency_key="t1", tenant="acme", until_end=until_end
+            )
+
+    status = asyncio.run(run())
+
+    assert status is not None
+    assert RunPhase.ENDED is status.phase
+    assert [True, False] == [line.is_whole for line in lines]
+    assert "torn" == lines[-1].text
+    assert 1 == len(platform.runs(30.0))
 
 
 @pytest.mark.parametrize(

@@ -131,6 +131,12 @@ class _Writer:
             self._definitions[definition] = schema
         return {"$ref": f"#/$defs/{definition}"}
 
+    def list_of(self, shape: Many) -> Schema:
+        """Return the schema of a list, and of a single value where one may stand for it."""
+        entry = self.of(shape.of)
+        whole_list: Schema = {"type": "array", "items": entry}
+        return {"anyOf": [entry, whole_list]} if shape.single else whole_list
+
     def named(self, shape: Named) -> Schema:
         """Return the schema of a table with free names."""
         schema: Schema = {"type": "object", "additionalProperties": self.of(shape.of)}
@@ -168,9 +174,7 @@ _WRITERS: Final[Mapping[type, Callable[[_Writer, Any], Schema]]] = {
     Number: lambda _, shape: _filled_schema({"type": "integer" if shape.whole else "number"}),
     OneOf: lambda _, shape: _filled_schema({"enum": list(shape.choices)}),
     Either: lambda writer, shape: {"anyOf": [writer.of(choice) for choice in shape.shapes]},
-    Many: lambda writer, shape: {
-        "anyOf": [writer.of(shape.of), {"type": "array", "items": writer.of(shape.of)}]
-    },
+    Many: lambda writer, shape: writer.list_of(shape),
     Named: lambda writer, shape: writer.named(shape),
     Anything: lambda _, __: {},
     Table: lambda writer, shape: writer.named_table(shape),

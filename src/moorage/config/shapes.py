@@ -83,9 +83,15 @@ class Either:
 
 @attrs.frozen
 class Many:
-    """The shape of a single value, or of a list of such values."""
+    """The shape of a list of values.
+
+    Attributes:
+        of: the shape of each value.
+        single: whether a single value may stand for a list of one.
+    """
 
     of: Shape
+    single: bool = True
 
 
 @attrs.frozen

@@ -61,7 +61,7 @@ _STEP: Final = attrs.evolve(
         name="step",
         without=["name", "type", "workspace"],
         shapes={
-            "command": Many(Text()),
+            "command": Many(Text(), single=False),
             "environment": Named(Text()),
             "secrets": Named(SecretText()),
             "resources": table_of(Resources, name="resources"),

@@ -258,7 +258,8 @@ def _read_either(shape: Either, value: Any, path: str, report: Report) -> Any:
 
 def _read_many(shape: Many, value: Any, path: str, report: Report) -> Any:
     if not is_list(value):
-        if isinstance(shape.of, (Text, SecretText)) and not _FITS[type(shape.of)](value):
+        is_text = isinstance(shape.of, (Text, SecretText))
+        if not shape.single or (is_text and not _FITS[type(shape.of)](value)):
             return _refuse_value(shape, value, path, report)
         single_value = read(shape.of, value, path, report)
         return WRONG if single_value is WRONG else (single_value,)
@@ -356,7 +357,11 @@ _EXPECTATIONS: Final[Mapping[type, Callable[[Any], str]]] = {
     Moment: lambda _: "a date with a time and a time zone, such as 2030-01-31T12:00:00Z",
     OneOf: lambda shape: f"one of {', '.join(map(str, shape.choices))}",
     Either: lambda shape: " or ".join(dict.fromkeys(map(expectation, shape.shapes))),
-    Many: lambda shape: f"{expectation(shape.of)}, or a list of them",
+    Many: lambda shape: (
+        f"{expectation(shape.of)}, or a list of them"
+        if shape.single
+        else f"a list, each entry {expectation(shape.of)}"
+    ),
     Named: lambda _: "a table",
     Anything: lambda _: "a value",
     Table: lambda _: "a table",

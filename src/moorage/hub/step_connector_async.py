@@ -278,7 +278,7 @@ class AsyncStepConnector:
         name = run_name(self._service, tenant, checked_key(idempotency_key))
         return await self._platform.look(name, _LOOK)
 
-    async def result(
+    async def stored_result(
         self, idempotency_key: str, *, tenant: str | None = None
     ) -> ExecutionResult | None:
         """Return the stored result of a key; None if its run was not settled, or long ago."""

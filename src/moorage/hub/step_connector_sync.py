@@ -278,7 +278,9 @@ class StepConnector:
         name = run_name(self._service, tenant, checked_key(idempotency_key))
         return self._platform.look(name, _LOOK)
 
-    def result(self, idempotency_key: str, *, tenant: str | None = None) -> ExecutionResult | None:
+    def stored_result(
+        self, idempotency_key: str, *, tenant: str | None = None
+    ) -> ExecutionResult | None:
         """Return the stored result of a key; None if its run was not settled, or long ago."""
         name = run_name(self._service, tenant, checked_key(idempotency_key))
 

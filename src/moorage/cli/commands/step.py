@@ -115,7 +115,7 @@ def logs(
     with opened_hub(context) as hub:
         connector, step = _connector(hub.steps, name), hub.steps.step(name)
         status = connector.output(step, log, idempotency_key=key, tenant=tenant, until_end=follow)
-        stored = connector.result(key, tenant=tenant) if status is None else None
+        stored = connector.stored_result(key, tenant=tenant) if status is None else None
     if status is not None:
         code = status.exit_code if follow else None
         return CommandResult({**_row(status), "lines": log.as_rows()}, code=code or OK)

@@ -1,0 +1,307 @@
+"""`moorage step`: steps of a configuration on the command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.command import command
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CONFIGURATION = """
+[state]
+url = "sqlite:///state.db"
+
+[platforms.here]
+kind = "local"
+folder = "runs"
+
+[steps.greet]
+command = ["sh", "-c", "echo $GREETING; cat $TOKEN_FILE name; echo oops >&2; exit $CODE"]
+environment = {GREETING = "hello", CODE = "0"}
+secrets = {TOKEN = "secret://env/GREET_TOKEN"}
+
+[steps.total]
+command = ["sh", "-c", "mkdir sums; wc -l < orders > sums/total; echo done"]
+collect = ["sums/total"]
+
+[steps.wait]
+command = ["sh", "-c", "echo begun; while [ ! -e $FOLDER/go ]; do sleep 0.05; done; echo over"]
+
+[steps.stubborn]
+command = ["sh", "-c", "trap '' TERM; echo begun; while true; do sleep 0.05; done"]
+grace = 60
+"""
+
+CLOUDS = '''
+"""A platform that is interrupted as soon as it starts something, and never tells its runs."""
+
+import attrs
+
+from moorage import ConnectionFailed, PlatformKind
+from moorage.testing import MockPlatform
+
+
+class Cloudy(MockPlatform):
+    def start(self, spec, timeout):
+        raise KeyboardInterrupt
+
+    def runs(self, timeout):
+        raise ConnectionFailed("The cloud does not answer.")
+
+
+@attrs.frozen
+class Settings:
+    """A cloud."""
+
+
+CLOUD = PlatformKind(name="cloud", settings=Settings, build=lambda _: Cloudy())
+'''
+
+
+@pytest.fixture(autouse=True)
+def _configuration() -> None:
+    """Configure steps, and give one its secret and one its folder."""
+    Path("moorage.toml").write_text(CONFIGURATION, encoding="utf-8")
+    os.environ["GREET_TOKEN"] = "tok_55aa10"
+
+
+@pytest.fixture(name="cloud")
+def _cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Install a package with the kind `cloud`, and let the only step run there."""
+    (tmp_path / "our_clouds.py").write_text(CLOUDS)
+    metadata = tmp_path / "our_clouds-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: our-clouds\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[moorage.platforms]\ncloud = our_clouds:CLOUD\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    Path("moorage.toml").write_text('[steps.greet]\nplatform = "cloud"\ncommand = ["greet"]\n')
+    yield
+    sys.modules.pop("our_clouds", None)
+
+
+def start(name: str, key: str) -> subprocess.Popen[str]:
+    """Run a step in a process of its own, and return that as soon as the step has begun."""
+    arguments = [sys.executable, "-m", "moorage", "step", "run", name, "--key", key]
+    process = subprocess.Popen(
+        [*arguments, "--env", f"FOLDER={Path.cwd()}"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert "begun\n" == process.stdout.readline()
+    return process
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    """Return the exit code of a process, and the rest of its output."""
+    output, problems = process.communicate(timeout=120)
+    return process.returncode, output, problems
+
+
+def test_output_and_exit_code_are_those_of_the_step() -> None:
+    """`step run` shows each output where it belongs, masks secrets, and ends like the step."""
+    Path("name").write_text("Ada\n")
+    options = ["--env", "CODE=7", "--env", "GREETING=good day", "--file", "name=name"]
+
+    ending = command("step", "run", "greet", "--key", "g1", *options)
+
+    assert (7, "good day\n***Ada\n") == (ending.code, ending.out)
+    first, last = ending.err.splitlines()
+    assert "oops" == first
+    assert last.startswith("greet failed after ")
+    assert last.endswith("s, exit code 7; key g1")
+
+
+def test_repeat_shows_the_result() -> None:
+    """A repeat of a key starts nothing, and another step under the key is refused."""
+    options = ["total", "--key", "g1", "--json"]
+    first, again = (
+        command("step", "run", *options, "--file", "orders=moorage.toml") for _ in range(2)
+    )
+    other = command("step", "run", *options)
+
+    assert {"outcome": "success", "exit_code": 0, "stdout": "done\n", "files": ["sums/total"]} == {
+        name: first.result[name] for name in ("outcome", "exit_code", "stdout", "files")
+    }
+    assert first.result == again.result
+    assert (1, "IdempotencyConflict") == (other.code, other.document["error"]["kind"])
+
+
+def test_files_are_brought_back() -> None:
+    """`--output` writes the files that the step leaves to a folder."""
+    Path("orders").write_text("a\nb\n")
+
+    ending = command("step", "run", "total", "--file", "orders=orders", "--output", "out")
+
+    assert (0, "done\n") == (ending.code, ending.out)
+    assert "2" == Path("out/sums/total").read_text().strip()
+
+
+def test_killed_program_finds_its_step_again() -> None:
+    """A repeat after a kill follows the same run: each line is there, and the step ran once."""
+    process = start("wait", "w1")
+    process.kill()
+    ended(process)
+    shown = command("step", "logs", "wait", "--key", "w1", "--json").result
+    listed = command("step", "list", "--json").result["runs"]
+    Path("go").touch()
+    ending = command("step", "run", "wait", "--key", "w1", "--env", f"FOLDER={Path.cwd()}")
+
+    assert [{"stream": "stdout", "text": "begun"}] == shown["lines"]
+    assert [("here", "wait", "w1", "running")] == [
+        (run["platform"], run["step"], run["key"], run["phase"]) for run in listed
+    ]
+    assert (0, "begun\nover\n") == (ending.code, ending.out)
+    assert [] == command("step", "list", "--json").result["runs"]
+
+
+def test_first_interruption_stops_the_step() -> None:
+    """Ctrl-C stops the step with its grace, shows the rest of its output, and ends like it."""
+    process = start("wait", "w1")
+    process.send_signal(signal.SIGINT)
+
+    code, output, problems = ended(process)
+
+    assert (143, "") == (code, output)
+    assert ["Stopping the step; Ctrl-C again leaves it running."] == problems.splitlines()[:1]
+    assert "wait was stopped after" in problems
+
+
+def test_second_interruption_leaves_the_step() -> None:
+    """A second Ctrl-C ends the command at once; the run can be followed and stopped by its key."""
+    process = start("stubborn", "s1")
+    process.send_signal(signal.SIGINT)
+    assert process.stderr is not None
+    assert process.stderr.readline().startswith("Stopping the step")
+    process.send_signal(signal.SIGINT)
+    code, _, problems = ended(process)
+
+    assert 130 == code
+    assert "Its key is s1." in problems
+    follower = subprocess.Popen(
+        [sys.executable, "-m", "moorage", "step", "logs", "stubborn", "--key", "s1", "--follow"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert follower.stdout is not None
+    assert "begun\n" == follower.stdout.readline()
+    stopped = command("step", "stop", "stubborn", "--key", "s1", "--grace", "0")
+    assert (0, "stopped: stubborn (s1)\n") == (stopped.code, stopped.out)
+    assert (137, "", "") == ended(follower)
+    again = command("step", "stop", "stubborn", "--key", "s1")
+    assert (1, "The run 's1' is not running.\n") == (again.code, again.out)
+
+
+def test_logs_of_a_result() -> None:
+    """`step logs` shows the output of a settled run, and fails for a key that was never used."""
+    Path("orders").write_text("a\n")
+    command("step", "run", "total", "--key", "t1", "--file", "orders=orders")
+
+    shown = command("step", "logs", "total", "--key", "t1")
+    followed = command("step", "logs", "total", "--key", "t1", "--follow", "--json")
+    unknown = command("step", "logs", "total", "--key", "t2")
+
+    assert (0, "done\n") == (shown.code, shown.out)
+    assert "success" == followed.result["outcome"]
+    assert (1, "There is no run of 't2'.\n") == (unknown.code, unknown.out)
+
+
+def test_torn_last_line_is_ended() -> None:
+    """The sentence about the end of a step has a line of its own, also after a torn last line."""
+    text = CONFIGURATION + '[steps.torn]\ncommand = ["printf", "no line break"]\n'
+    Path("moorage.toml").write_text(text, encoding="utf-8")
+
+    ending = command("step", "run", "torn")
+
+    assert "no line break" == ending.out
+    assert ending.err.startswith("\ntorn succeeded after")
+
+
+def test_steps_are_listed() -> None:
+    """`step list` shows all steps with their platforms; without steps it says so."""
+    rows = command("step", "list").out.splitlines()
+    fields = command("step", "list", "--json").result["steps"]
+    Path("moorage.toml").write_text("version = 1\n")
+
+    assert rows[0].split() == ["step", "platform", "image", "timeout", "command"]
+    assert [("greet", "here"), ("total", "here"), ("wait", "here"), ("stubborn", "here")] == [
+        (row["step"], row["platform"]) for row in fields
+    ]
+    assert "No step is configured.\n" == command("step", "list").out
+
+
+def test_running_steps_are_listed_with_their_keys() -> None:
+    """`step list` shows the runs that nobody has settled yet, with their keys."""
+    process = start("wait", "w1")
+
+    rows = [line.split() for line in command("step", "list").out.splitlines()]
+
+    assert ["run", "of", "platform", "key", "phase", "exit_code", "started_at"] in rows
+    assert ["wait", "here", "w1", "running"] in [row[:4] for row in rows]
+    Path("go").touch()
+    assert 0 == ended(process)[0]
+
+
+@pytest.mark.usefixtures("cloud")
+def test_interruption_before_the_start_runs_nothing() -> None:
+    """Ctrl-C while a step is being started ends the command, since there is nothing to stop."""
+    ending = command("step", "run", "greet")
+
+    assert (130, "moorage: Interrupted.\n") == (ending.code, ending.err)
+
+
+@pytest.mark.usefixtures("cloud")
+def test_platform_that_does_not_answer_is_told() -> None:
+    """`step list` shows the steps, and fails if a platform does not answer."""
+    ending = command("step", "list")
+    problems = json.loads(command("step", "list", "--json").out)["result"]["problems"]
+
+    assert 1 == ending.code
+    assert "cloud: The cloud does not answer." in ending.out
+    assert ["cloud"] == list(problems)
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["run", "greeet"], "There is no step named 'greeet'."),
+        (["stop", "greeet", "--key", "k"], "There is no step named 'greeet'."),
+        (["run", "greet", "--env", "CODE"], "--env: An option is not of the form name=value."),
+        (["run", "greet", "--file", "=x"], "--file: An option is not of the form name=value."),
+        (["run", "greet", "--file", "name=nowhere"], "The file 'nowhere' cannot be read"),
+        (["run", "greet", "--file", "../name=moorage.toml"], "no path inside a workspace"),
+        (["run", "greet", "--env", "A-B=1"], "no name of a variable"),
+    ],
+)
+def test_mistakes_are_named(arguments: list[str], message: str) -> None:
+    """A mistake runs nothing, and the error names it."""
+    ending = command("step", *arguments)
+
+    assert ending.code in {1, 2}
+    assert message in ending.err
+    assert not any(Path("runs").glob("*"))
+
+
+@pytest.mark.parametrize("state", ["", '[state]\nurl = "memory:"\n'])
+def test_key_needs_a_store(state: str) -> None:
+    """A key is refused if no store would remember it after the command."""
+    steps = CONFIGURATION.replace('[state]\nurl = "sqlite:///state.db"\n', state)
+    Path("moorage.toml").write_text(steps, encoding="utf-8")
+
+    ending = command("step", "run", "total", "--key", "t1")
+
+    assert 2 == ending.code
+    assert "state.url" in ending.err
+    assert 0 == command("step", "run", "total", "--file", "orders=moorage.toml").code
