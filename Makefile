@@ -134,7 +134,7 @@ operations: $(VENV)/.stamp  ## Write the classes of the contracts from their dec
 
 .PHONY: docs
 docs: $(VENV)/.stamp  ## Build the documentation into build/docs
-	@$(VENV)/bin/python -m mkdocs build --strict --quiet
+	@$(VENV)/bin/python -m tools.site
 	@echo "build/docs/index.html"
 
 PAGES ?=

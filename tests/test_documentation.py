@@ -48,7 +48,7 @@ def test_every_error_has_a_remedy_to_read() -> None:
 
 def test_every_page_is_found() -> None:
     """Every documentation page is in the site's navigation."""
-    navigation = (ROOT / "mkdocs.yml").read_text("utf-8")
+    navigation = (ROOT / "docs" / "navigation.yml").read_text("utf-8")
     pages = {str(page.relative_to(DOCS)) for page in PAGES[1:]}
 
     assert set() == {page for page in pages if page not in navigation}

@@ -30,7 +30,7 @@ TOUCHED: Final[dict[str, Callable[[str], str]]] = {
         '[project.entry-points."moorage.vendors"]\n',
         '[project.entry-points."moorage.vendors"]\nquill = "moorage.vendors.letters.quill:Quill"\n',
     ).replace('"email | payments |', '"email | letters | payments |'),
-    "mkdocs.yml": lambda text: re.sub(
+    "docs/navigation.yml": lambda text: re.sub(
         r"^( *)- Shipping: reference/shipping.md\n",
         r"\g<0>\1- Letters: reference/letters.md\n",
         text,
@@ -139,4 +139,4 @@ def test_generated_classes_are_readable(project: Path) -> None:
 
 def test_navigation_leads_to_the_contract(project: Path) -> None:
     """The site's navigation includes the page of the new contract."""
-    assert "reference/letters.md" in (project / "mkdocs.yml").read_text("utf-8")
+    assert "reference/letters.md" in (project / "docs" / "navigation.yml").read_text("utf-8")

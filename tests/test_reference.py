@@ -4,7 +4,6 @@ import re
 from collections import Counter
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import attrs
 import pytest
@@ -13,7 +12,7 @@ import moorage
 from moorage.contracts.catalog import CONTRACTS
 from moorage.testing import sandboxes
 from moorage.wiring.installed_vendors import vendor_names
-from tools import reference
+from tools import reference, site
 
 ROOT = Path(__file__).parent.parent
 
@@ -63,7 +62,7 @@ def test_every_sandbox_is_described(written: dict[str, str], contract: str) -> N
 
 def test_every_page_is_in_the_navigation(written: dict[str, str]) -> None:
     """Each reference page is in the navigation."""
-    navigation = (ROOT / "mkdocs.yml").read_text("utf-8")
+    navigation = (ROOT / "docs" / "navigation.yml").read_text("utf-8")
 
     assert [] == [path for path in written if path not in navigation]
 
@@ -108,17 +107,33 @@ def test_pages_are_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert reference.pages().keys() == results
 
 
+@pytest.mark.filterwarnings("ignore:'myst_parser")  # it uses what Sphinx 11 will remove
 def test_site_builds(tmp_path: Path) -> None:
-    """The whole site builds without a warning, its links and anchors included."""
-    config: Any = pytest.importorskip("mkdocs.config", reason="mkdocs is for development only")
-    build: Any = pytest.importorskip("mkdocs.commands.build")
+    """The site builds without a warning, loads nothing from elsewhere, and is there as Markdown."""
+    pytest.importorskip("sphinx", reason="the site is built for development only")
 
-    build.build(config.load_config(str(ROOT / "mkdocs.yml"), strict=True, site_dir=str(tmp_path)))
+    site.build(tmp_path, site.sources(), site.navigation())
 
     assert (tmp_path / "diagrams" / "circuit.svg").is_file()
     assert "Correct the configuration." in (tmp_path / "troubleshooting.html").read_text("utf-8")
+    paths = re.findall(r"\]\((.+)\)", (tmp_path / "llms.txt").read_text("utf-8"))
+    assert [] == [path for path in paths if not (tmp_path / path).is_file()]
+    pages = {path.with_suffix(".md").relative_to(tmp_path) for path in tmp_path.rglob("*.html")}
+    assert {*map(str, pages)} - {*paths} == {"genindex.md", "search.md"}
     for page in tmp_path.rglob("*.html"):
         external_links = re.findall(
             r"<(?:script|link|img)\b[^>]*=.https?:[^>]*>", page.read_text("utf-8")
         )
         assert [] == external_links
+
+
+@pytest.mark.filterwarnings("ignore:'myst_parser")  # as above
+@pytest.mark.parametrize("link", ["b.md#nowhere", "nowhere.md"])
+def test_site_refuses_wrong_links(tmp_path: Path, link: str) -> None:
+    """A link to a page or a heading that does not exist ends the build."""
+    pytest.importorskip("sphinx", reason="the site is built for development only")
+    texts = {"index.md": f"# A\n\n[b]({link})\n", "b.md": "# B\n"}
+    pages = (site.SitePage("A", "index.md"), site.SitePage("B", "b.md"))
+
+    with pytest.raises(SystemExit):
+        site.build(tmp_path, texts, site.Section("", pages))

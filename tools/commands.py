@@ -1,11 +1,11 @@
-"""Writes the page of every command from the command line itself, as a hook of mkdocs."""
+"""Writes the page of every command from the command line itself."""
 
 from __future__ import annotations
 
 from functools import reduce
 from importlib import import_module
 from operator import getitem
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from moorage.cli.command_table import COMMANDS
 from moorage.cli.exit_codes import CODES
@@ -33,14 +33,6 @@ def page() -> str:
     for words in COMMANDS:
         parts += _command(app, words)
     return "\n".join(parts)
-
-
-def on_files(files: Any, config: Any) -> Any:
-    """Add the page to the site: a hook that mkdocs calls."""
-    from mkdocs.structure.files import File  # noqa: PLC0415 - only the docs build has mkdocs
-
-    files.append(File.generated(config, PATH, content=page()))
-    return files
 
 
 def _everywhere(app: App) -> Iterator[str]:

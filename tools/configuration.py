@@ -1,8 +1,8 @@
-"""Write the reference of configurations from the tables themselves, as a hook of mkdocs."""
+"""Write the reference of configurations from the tables themselves."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from moorage.config.shapes import Kinded, Many, Named, OneOf, Table
 from moorage.config.structure import expectation
@@ -45,14 +45,6 @@ def page() -> str:
         parts += [_section(name, inner_tables[name], inner_tables) for name in remaining_names]
         finished_names += remaining_names
     return "\n".join(parts)
-
-
-def on_files(files: Any, config: Any) -> Any:
-    """Add the page to the site: a hook that mkdocs calls."""
-    from mkdocs.structure.files import File  # noqa: PLC0415 - only the docs build has mkdocs
-
-    files.append(File.generated(config, "reference/configuration.md", content=page()))
-    return files
 
 
 def _sections(name: str, field: Field, inside: dict[str, Table]) -> Iterator[str]:

@@ -4,7 +4,7 @@ The tables are the ones that the code decides by, so a picture cannot fall behin
 column, each row of a table an arrow from its state to the next one. Nothing is fetched and nothing
 is installed for it: the pictures are made of text.
 
-As a hook of mkdocs this adds the pictures to the site; `python -m tools.diagrams FOLDER` writes
+`python -m tools.diagrams FOLDER` writes
 them to a folder.
 """
 
@@ -13,7 +13,7 @@ import textwrap
 from collections.abc import Iterable
 from html import escape
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from moorage.domain.idempotency.claims import TABLE
 from moorage.domain.resilience.circuit import TRANSITIONS
@@ -164,15 +164,6 @@ def pictures() -> dict[str, str]:
         "diagrams/circuit.svg": draw("What a circuit does by itself", circuit_rows(), 180),
         "diagrams/idempotency.svg": draw("What a claim of a key meets", idempotency_rows(), 124),
     }
-
-
-def on_files(files: Any, config: Any) -> Any:
-    """Add the diagrams to the site: a hook that mkdocs calls."""
-    from mkdocs.structure.files import File  # noqa: PLC0415 - only the docs build has mkdocs
-
-    for path, svg in pictures().items():
-        files.append(File.generated(config, path, content=svg))
-    return files
 
 
 def main(folder: Path) -> None:

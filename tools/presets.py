@@ -1,8 +1,8 @@
-"""Write the table of webhook schemes from the schemes themselves, as a hook of mkdocs."""
+"""Write the table of webhook schemes from the schemes themselves."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from moorage.domain.webhooks.algorithms import LEGACY, PLAIN
 from moorage.domain.webhooks.presets import PRESETS
@@ -34,14 +34,6 @@ def page() -> str:
     rows = "\n".join(_row(scheme) for scheme in PRESETS.values())
     weaknesses = "\n".join([*map(_weakness, filter(_is_weak, PRESETS.values())), _JOINED])
     return f"{_ABOUT}\n{head}\n{rows}\n\n## What is not covered\n\n{weaknesses}\n"
-
-
-def on_files(files: Any, config: Any) -> Any:
-    """Add the page to the site: a hook that mkdocs calls."""
-    from mkdocs.structure.files import File  # noqa: PLC0415 - only the docs build has mkdocs
-
-    files.append(File.generated(config, "reference/webhook-schemes.md", content=page()))
-    return files
 
 
 def _row(scheme: WebhookScheme) -> str:

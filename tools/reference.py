@@ -4,16 +4,15 @@ One page for each group of names. What a page says of a name is its signature, i
 its public members, so nothing is written twice. A name that is exported and on no page, or on two,
 is an error.
 
-As a hook of mkdocs this adds the pages to the site, and puts what a class of error says about
-itself under its heading in the page on troubleshooting. `python -m tools.reference FOLDER` writes
-the pages to a folder.
+The page on troubleshooting gets what a class of error says about itself under its heading.
+`python -m tools.reference FOLDER` writes the pages to a folder.
 """
 
 import inspect
 import re
 import sys
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from moorage import errors
 from tools.reference_pages import PAGES
@@ -49,22 +48,6 @@ def with_error_facts(markdown: str) -> str:
         return heading[0] if facts is None else f"{heading[0]}\n\n{facts}"
 
     return _HEADING.sub(described_text, markdown)
-
-
-def on_files(files: Any, config: Any) -> Any:
-    """Add the reference to the site: a hook that mkdocs calls."""
-    from mkdocs.structure.files import File  # noqa: PLC0415 - only the docs build has mkdocs
-
-    for path, text in pages().items():
-        files.append(File.generated(config, path, content=text))
-    return files
-
-
-def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
-    """Insert the errors' texts into the troubleshooting page: a hook that mkdocs calls."""
-    if page.file.src_uri == "troubleshooting.md":
-        return with_error_facts(markdown)
-    return markdown
 
 
 def main(folder: Path) -> None:

@@ -1,8 +1,8 @@
-"""Writes the page of telemetry names from their registry, as a hook of mkdocs."""
+"""Writes the page of telemetry names from their registry."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from moorage.adapters.observers._description import NAMES
 
@@ -26,14 +26,6 @@ held each call back for how long.
 def page() -> str:
     """Return the page as Markdown."""
     return "\n".join([_ABOUT, *_parts()])
-
-
-def on_files(files: Any, config: Any) -> Any:
-    """Add the page to the site: a hook that mkdocs calls."""
-    from mkdocs.structure.files import File  # noqa: PLC0415 - only the docs build has mkdocs
-
-    files.append(File.generated(config, PATH, content=page()))
-    return files
 
 
 def _parts() -> Iterator[str]:

@@ -1,9 +1,9 @@
-"""Writes the capability pages of vendors from their declarations, as a hook of mkdocs."""
+"""Writes the capability pages of vendors from their declarations."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from moorage.contracts.catalog import CONTRACTS, contract
 from moorage.wiring.installed_vendors import vendor_class, vendor_names
@@ -38,14 +38,6 @@ is harmless, or looked up by somebody.
 def page() -> str:
     """Return the page as Markdown."""
     return "\n".join([_ABOUT, *(line for kind in CONTRACTS for line in _table(kind))])
-
-
-def on_files(files: Any, config: Any) -> Any:
-    """Add the page to the site: a hook that mkdocs calls."""
-    from mkdocs.structure.files import File  # noqa: PLC0415 - only the docs build has mkdocs
-
-    files.append(File.generated(config, PATH, content=page()))
-    return files
 
 
 def _table(kind: str) -> Iterator[str]:
