@@ -13,6 +13,7 @@ from moorage.adapters.state.memory import AsyncMemoryStorage, MemoryStorage
 from moorage.adapters.state.redis import AsyncRedisStorage, RedisStorage
 from moorage.adapters.state.sqlite import AsyncSqliteStorage, SqliteStorage
 from moorage.domain.idempotency.claims import LEASE, Claim, Renew
+from moorage.hub.internals import core_of
 from moorage.services.core.renewal import Unrenewed
 from tests.adapters.forked import in_a_child
 
@@ -25,7 +26,7 @@ SERVICE = Service("bank", circuit=None, retry=None)
 
 def renewals(manager: Any) -> Any:
     """Return the renewals of a manager."""
-    return manager.flows.core.renewals
+    return core_of(manager).renewals
 
 
 class RecordingStore:

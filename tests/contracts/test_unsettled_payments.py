@@ -341,7 +341,7 @@ def test_tenant_that_cannot_be_looked_up_is_left_to_a_person() -> None:
 
             tables = version
 
-        other_hub.asks(UnavailableDirectory(), lambda *_: ([], []))
+        other_hub.look_up_tenants(UnavailableDirectory(), lambda *_: ([], []))
         (unsettled_payment,) = other_hub.unsettled_payments()
         assert NextStep.PERSON is unsettled_payment.next
         assert [] == other_hub.settle_payments()

@@ -15,6 +15,7 @@ from moorage.domain.entries.queue import EntryState
 from moorage.domain.observation.integration_log import IntegrationStatus, LogQuery
 from moorage.domain.resilience.gate_commands import Pause
 from moorage.errors import StorageUnavailable
+from moorage.hub.internals import flows_of
 from moorage.runtime.bridge import run_now
 from tests.dashboard.world import ANN, SECRET, VIEWER, WAIT, Visitor, World
 from tests.security.canaries import Canaries
@@ -85,7 +86,7 @@ def read(text: str) -> Strict:
 
 def pause_service(world: World) -> None:
     """Pause the service's limits, as if the vendor had asked for it."""
-    flows = world.hub.manager.flows
+    flows = flows_of(world.hub.manager)
     gates = flows.plans.find("vat", None, None).gates
     run_now(flows.core.execute(Pause(gates, 40_000_000), None))
 

@@ -11,6 +11,7 @@ import pytest
 from moorage import IdempotencyInProgress, InvalidData, RateLimitExceeded
 from moorage.domain.resilience.retry import RetryPolicy
 from moorage.hub.inbox import EntryQuery, EntryState
+from moorage.hub.internals import core_of
 from moorage.testing import VirtualClock
 from moorage.testing.sandboxes.base import reply
 from tests.entries.shop import CHARGE, Shop, shop
@@ -200,7 +201,7 @@ def _refuse_payments(hub: Any, *, seconds: float, by_vendor: bool = True) -> Non
     """Make a hub refuse payments with this `Retry-After`."""
 
     def raise_rate_limit(*_: Any, **__: Any) -> Any:
-        at = hub.manager.flows.core.utc() + timedelta(seconds=seconds)
+        at = core_of(hub.manager).utc() + timedelta(seconds=seconds)
         raise RateLimitExceeded("too many calls.", retry_at=at, by_vendor=by_vendor)
 
     hub.payments = raise_rate_limit

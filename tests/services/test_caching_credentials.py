@@ -22,6 +22,7 @@ from moorage import (
     RetryPolicy,
     Service,
 )
+from moorage.hub.internals import core_of
 from tests.support.caching import (
     FRESH_RESPONSE,
     GET,
@@ -395,7 +396,7 @@ async def test_credentials_of_requests_are_not_remembered(world: World) -> None:
     """The cache remembers digests of requests that have no credential in their headers."""
     world.vendor.otherwise = answering(whoami)
     manager = world.manager(vat())
-    inquiries = manager.manager.flows.core.cache.inquiries
+    inquiries = core_of(manager.manager).cache.inquiries
     for headers, remembered in (({}, 1), ({"Authorization": "z"}, 1), ({"Accept": "a/b"}, 2)):
         request = Request.get(GET.path, headers=headers)
         for _ in range(2):

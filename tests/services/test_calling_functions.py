@@ -28,6 +28,7 @@ from moorage import (
     VendorFailed,
 )
 from moorage.adapters.state.memory import AsyncMemoryStorage, MemoryStorage
+from moorage.hub.internals import flows_of
 from tests.services.vat import OPENS_AT_ONCE, vat
 from tests.support.modes import DISTANT, World, sync_and_async
 from tests.support.virtual_tasks import Interruption
@@ -259,7 +260,7 @@ def test_locks_that_cannot_tell_at_once_are_asked_by_the_flow() -> None:
     locks: Any = Locks()
     manager = ConnectorManager([Service("vat", bulkhead=BulkheadConfig(1))], locks=locks)
     assert ["ok", "ok"] == [manager.run("vat", lambda: "ok") for _ in range(2)]
-    assert ({}, 4) == (manager.flows.plans.easy, len(locks.names))
+    assert ({}, 4) == (flows_of(manager).plans.easy, len(locks.names))
 
 
 class FailingFunction:

@@ -23,6 +23,7 @@ from moorage.domain.idempotency.claims import LEASE, RENEWAL, Claim, Renew, Sett
 from moorage.domain.observation.events import AnswerNotStored
 from moorage.domain.resilience.admission import Admission
 from moorage.domain.values.fingerprints import digest_of
+from moorage.hub.internals import core_of
 from moorage.services.calling.attempt_result import AttemptResult
 from moorage.services.calling.steps import Calling
 from moorage.services.core.renewal import Renewals, Unrenewed
@@ -56,7 +57,7 @@ class Shared:
     def process(self, service: Service, **ports: Any) -> Calling:
         """Return the calls of a new process that shares the store."""
         options = {"state": self.world.of_mode(self.world.store)} | ports
-        core = self.world.watched(service, **options).manager.flows.core
+        core = core_of(self.world.watched(service, **options).manager)
         return Calling(attrs.evolve(core, renewals=self.renewals()), [service])
 
     def renewals(self) -> Renewals:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moorage import ConnectorManager, DryRun, Endpoint, Request, Response, Service
+from moorage.hub.internals import flows_of
 
 if TYPE_CHECKING:
     from moorage.domain.http.requests import Timeouts
@@ -61,7 +62,7 @@ def test_fast_path_finds_the_plan_of_the_flow(endpoints: list[Any], requests: li
     """Once a request's plan was looked up, the fast path finds the same plan each time."""
     http: Any = Vendor()
     manager = ConnectorManager([service(endpoints)], http=http)
-    plans = manager.flows.plans
+    plans = flows_of(manager).plans
     for request, tenant in requests:
         plan = plans.find("vat", tenant, None, request)
         for _ in range(2):
@@ -79,7 +80,7 @@ def test_fast_path_leaves_other_requests_to_the_flow() -> None:
     def plans_of(*services: Service) -> Plans:
         manager = ConnectorManager(services, http=http)
         manager.call("vat", request)
-        return manager.flows.plans
+        return flows_of(manager).plans
 
     simple_service = service([("GET", "/a")])
     plans = plans_of(simple_service)

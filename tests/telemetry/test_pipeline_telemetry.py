@@ -22,6 +22,7 @@ from moorage import (
 from moorage.adapters.observers._description import NAMES
 from moorage.adapters.observers._pipelines import OF_PIPELINES, PipelineReadings
 from moorage.adapters.observers.prometheus import PrometheusObserver
+from moorage.hub.internals import core_of
 from moorage.testing import MemoryDeadLetters, MemorySink, MemorySource, records_of
 from tests.adapters.test_opentelemetry import Telemetry
 
@@ -106,7 +107,7 @@ def test_opentelemetry_reads_pipelines_when_asked() -> None:
     telemetry = Telemetry()
     manager = ConnectorManager([Service("erp")], observers=[telemetry.observer, print])
     pipeline = faulty()
-    manager.flows.core.watch_pipeline(pipeline)
+    core_of(manager).watch_pipeline(pipeline)
     asyncio.run(pipeline.run())
 
     metrics = telemetry.metrics()

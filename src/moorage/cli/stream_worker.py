@@ -15,6 +15,7 @@ from moorage.cli.places import opened_async
 from moorage.config.pipeline_building import build_pipeline
 from moorage.domain.pipelines.changes import changes
 from moorage.errors import ConnectorError
+from moorage.hub.internals import core_of
 from moorage.pipelines.group import PipelineGroup
 from moorage.pipelines.running import signals_call
 from moorage.pipelines.supervision import SupervisedPipeline
@@ -150,7 +151,7 @@ class StreamWorker:
                 interval=self._interval,
             )
         )
-        hub.manager.flows.core.watch_pipeline(pipeline)
+        core_of(hub.manager).watch_pipeline(pipeline)
         return pipeline
 
     async def _close_unused(self) -> None:

@@ -17,6 +17,7 @@ from moorage.contracts.offer import Offer
 from moorage.domain.secrets.frames import refusing
 from moorage.errors import ConfigurationError, Problem
 from moorage.hub.hub import AsyncHub, Hub
+from moorage.hub.internals import close_with, keep_origin
 from moorage.wiring.ports import Ports
 
 if TYPE_CHECKING:
@@ -110,8 +111,9 @@ def open_hub(
         **ports,
     )
     if tenants is not None:
-        hub.asks(tenants, read_tenant, every=5.0 if tenants_every is None else tenants_every)
-    hub.owns(*assembled.owned)
+        every = 5.0 if tenants_every is None else tenants_every
+        hub.look_up_tenants(tenants, read_tenant, every=every)
+    close_with(hub, assembled.owned)
     for connector in configured.connectors:
         build = connector.build(hub.manager, is_async=is_async)
         hub.connectors.declare(connector.description, build)
@@ -122,7 +124,8 @@ def open_hub(
     hub.objectives = configured.objectives
     check_again = partial(check_parts, ports=dict(ports), complete=complete)
     read_again = partial(_reload, configured, fixed_paths, environment, check_again)
-    return hub.comes_from(source, read_again), configured
+    keep_origin(hub, source, read_again)
+    return hub, configured
 
 
 def check_ports(names: Iterable[object], path: str = "") -> None:

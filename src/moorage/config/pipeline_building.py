@@ -13,6 +13,7 @@ from moorage.config.pipeline_kinds import sink_kind, source_kind
 from moorage.config.pipelines import EndSettings, LetterFile, LetterTopic
 from moorage.config.problems import key
 from moorage.errors import ConfigurationError
+from moorage.hub.internals import flows_of
 from moorage.pipelines.checkpoints import StateCheckpoints
 from moorage.pipelines.pipeline import Pipeline
 from moorage.pipelines.publishing import DeadLetterTopic
@@ -121,7 +122,7 @@ class ConfiguredParts:
         if name not in self._own:
             from moorage.hub.manager import ConnectorManager  # noqa: PLC0415 - only SQLite needs it
 
-            service = self.hub.manager.flows.plans.services[name]
+            service = flows_of(self.hub.manager).plans.services[name]
             manager = ConnectorManager([service])
             self._own[name] = manager, settings.build(manager, is_async=False)()
         return self._own[name]

@@ -15,6 +15,7 @@ from moorage.domain.observation.figures import DAY, FiguresQuery
 from moorage.domain.observation.integration_log import IntegrationStatus, LogPage, LogQuery
 from moorage.domain.resilience.circuit import CircuitState
 from moorage.errors import InvalidData
+from moorage.hub.internals import core_of, flows_of
 from moorage.hub.service_status import service_statuses
 from moorage.runtime.bridge import run_now
 
@@ -125,7 +126,7 @@ class Reader:
 
     def now(self) -> datetime:
         """The present time of the hub's clock."""
-        return self.hub.manager.flows.core.utc()
+        return core_of(self.hub.manager).utc()
 
     def tell_if_known(self, service: str) -> None:
         """Check that a service exists.
@@ -133,7 +134,7 @@ class Reader:
         Raises:
             InvalidData: it does not.
         """
-        if service not in self.hub.manager.flows.plans.services:
+        if service not in flows_of(self.hub.manager).plans.services:
             raise InvalidData(
                 f"There is no service {service!r}.",
                 field="service",
@@ -142,7 +143,7 @@ class Reader:
 
     def renews_credentials(self, service: str) -> bool:
         """Return whether a service gets its credentials from a provider, which can renew them."""
-        settings = self.hub.manager.flows.plans.services[service]
+        settings = flows_of(self.hub.manager).plans.services[service]
         return bool(settings.needs_credentials and settings.credentials is None)
 
     def tell_if_renewable(self, service: str) -> None:
@@ -269,7 +270,7 @@ class Reader:
     def proposal(self, payment: UnsettledPayment) -> Proposal | None:
         """The proposal for a payment; None if none exists, or if it is for an earlier request."""
         command = ReadProposal(KIND, payment.tenant, payment.idempotency_key)
-        proposal: Proposal | None = run_now(self.hub.manager.flows.core.execute(command, None))
+        proposal: Proposal | None = run_now(core_of(self.hub.manager).execute(command, None))
         open_for = (self.now() - payment.since).total_seconds()
         return None if proposal is None or proposal.age > open_for else proposal
 

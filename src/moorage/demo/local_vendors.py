@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from moorage.adapters.http.stdlib.client import StdlibHttpClient
-from moorage.demo.ledger import Ledger
+from moorage.demo.month_end import MonthEnd
 from moorage.demo.warehouse import Warehouse
 from moorage.testing import VendorServer
 from moorage.testing.sandboxes.email.postmark import PostmarkSandbox
@@ -36,7 +36,7 @@ class Vendors:
 
     def __init__(self, folder: str) -> None:
         self.warehouse = Warehouse(folder)
-        self.ledger = Ledger(folder)
+        self.month_end = MonthEnd(folder)
         self.sendgrid = SendGridSandbox()
         self.postmark = PostmarkSandbox()
         self.twilio = TwilioSandbox()
@@ -67,7 +67,7 @@ class Vendors:
         """All effects that cannot be undone, such as emails, payments, labels and messages."""
         return [
             *self.warehouse.effects,
-            *self.ledger.effects,
+            *self.month_end.effects,
             *(f"mail {item.subject}" for item in self.sendgrid.delivered),
             *(f"mail {item.subject}" for item in self.postmark.delivered),
             *(f"text {item['body']}" for item in self.twilio.messages.values()),
@@ -144,7 +144,7 @@ def configuration(vendors: Vendors, folder: str) -> dict[str, Any]:
     quick_retries = {"max_attempts": 2, "base_delay": 0.1, "jitter": "none"}
     return {
         "state": {"url": f"sqlite:///{folder}/moorage.db"},
-        **vendors.ledger.settings(),
+        **vendors.month_end.settings(),
         "email": {"vendor": ["sendgrid", "postmark"]},
         "sms": {"vendor": "twilio"},
         "payments": {"vendor": "stripe"},

@@ -184,10 +184,12 @@ class Story:
         """Find a step again whose program was killed."""
         summary = "The program that closes the month is killed. Another one takes over."
         with self.narrator.scene("A killed program", summary):
-            ledger, key = self.vendors.ledger, "month-2030-01"
-            self.say(f"killed after “{ledger.begin_and_die(self.configuration, key)}”")
+            month_end, key = self.vendors.month_end, "month-2030-01"
+            self.say(f"killed after “{month_end.begin_and_die(self.configuration, key)}”")
             result = self.erp.close_month(key, lambda line: self.say(f"the step: {line.text}"))
-            self.say(f"exit code {result.exit_code}; entries in the ledger: {len(ledger.effects)}")
+            self.say(
+                f"exit code {result.exit_code}; entries in the ledger: {len(month_end.effects)}"
+            )
 
     def another_vendor(self) -> None:
         """Change the shipping vendor by one line of configuration."""

@@ -17,6 +17,7 @@ from moorage.domain.monitoring.alert_settings import webhook_problem
 from moorage.domain.monitoring.alerts import Change, Severity
 from moorage.domain.webhooks.sending import WebhookSigner
 from moorage.errors import ConfigurationError, InvalidData, Problem
+from moorage.hub.internals import core_of, flows_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -122,7 +123,7 @@ class WebhookChannel:
 
     def __attrs_post_init__(self) -> None:
         """Check that the hub has the channel's service, and that it can receive notifications."""
-        services = self.hub.manager.flows.plans.services
+        services = flows_of(self.hub.manager).plans.services
         service = services.get(self.settings.service or "")
         if service is None:
             raise ConfigurationError(
@@ -143,7 +144,7 @@ class WebhookChannel:
         body = json.dumps({"id": delivery.id, **delivery.notification.as_dict()}).encode()
         headers = {"Content-Type": "application/json"}
         if settings.secrets:
-            sent_at = manager.flows.core.utc()
+            sent_at = core_of(manager).utc()
             signature = WebhookSigner(settings.secrets).sign(body, id=delivery.id, at=sent_at)
             headers |= dict(signature.pairs)
         request = Request.post(settings.path, body=body, headers=headers)

@@ -30,6 +30,7 @@ from moorage.domain.observation.integration_log import LogQuery
 from moorage.domain.values.durations import micros
 from moorage.errors import ConfigurationError, StorageUnavailable
 from moorage.hub.alert_channels import LOGGER, finished, log_notification, open_channel
+from moorage.hub.internals import core_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -95,7 +96,7 @@ class AlertFlows:
             self.channels["log"] = log_notification
         self.figures = figures or figures_of(hub, self.rules)
         self.recent = recent
-        self._core: Core = hub.manager.flows.core
+        self._core: Core = core_of(hub.manager)
         self._owner: int = self._core.token()
         self._local: State | None = None
 
@@ -223,7 +224,7 @@ def figures_of(hub: Hub | AsyncHub, rules: tuple[AlertRule, ...]) -> Figures:
     """
     manager: Any = hub.manager
     ports = manager._ports  # noqa: SLF001 - a part of the same package
-    utc = hub.manager.flows.core.utc
+    utc = core_of(hub.manager).utc
     if hub.metrics is not None:
         return partial(_from_metrics, hub.metrics, utc)
     log: Any = ports.log

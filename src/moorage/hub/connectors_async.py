@@ -20,6 +20,7 @@ from moorage.domain.observation.events import ConnectorChecked
 from moorage.domain.service.operation import HttpOperation
 from moorage.errors import ConfigurationError, ConnectorError, LocalFailure
 from moorage.hub._connector_checks_async import bounded_async, every_async
+from moorage.hub.internals import core_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -47,7 +48,7 @@ class AsyncConnectors:
         self._entries: dict[str, _Entry] = {}
         self._lock = Lock()
         self._is_closed = False
-        manager.flows.core.watch_pools(self)
+        core_of(manager).watch_pools(self)
 
     def add(
         self, connector: AsyncConnector, *, depends_on: Sequence[str] = (), version: int = 1
@@ -372,7 +373,7 @@ class AsyncConnectors:
         if not entry.description.enabled:
             return self._result(entry, HealthState.UNKNOWN, "The connector is disabled.")
         health = await self._asked(entry, timeout)
-        core = self._manager.flows.core
+        core = core_of(self._manager)
         if core.observers:
             service = entry.description.name if entry.connector is None else entry.connector.service
             core.tell(
@@ -403,7 +404,7 @@ class AsyncConnectors:
     ) -> ConnectorHealth:
         return ConnectorHealth(
             connector=entry.description.name,
-            at=self._manager.flows.core.utc(),
+            at=core_of(self._manager).utc(),
             state=state,
             text=text,
             remedy=remedy,

@@ -29,6 +29,7 @@ from moorage.domain.values.durations import seconds
 from moorage.errors import ConfigurationError
 from moorage.hub.certificates import certificate_expiries
 from moorage.hub.hub import AsyncHub, Hub
+from moorage.hub.internals import core_of, flows_of
 from moorage.runtime.bridge import awaited, blocking, run_now, step_async, step_sync
 from moorage.runtime.signatures import with_arguments_of
 from moorage.services.monitoring.health import HealthFlows, HealthSources
@@ -89,11 +90,11 @@ class _Monitor:
             settings = None if accounts is None else accounts.health_settings
         settings = settings or HealthSettings()
         signals = _signals_of(manager)
-        core: Core = manager.flows.core
+        core: Core = core_of(manager)
         self._every = seconds(every, "every")
         self._flows = HealthFlows(
             HealthSources(
-                calling=lambda: manager.flows,
+                calling=lambda: flows_of(manager),
                 step=lambda function: make_step(function, core),
                 ping=partial(_ping, accounts),
                 unsettled=None if accounts is None else lambda: accounts.unsettled,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from moorage.adapters.concurrency.forking import in_child
 from moorage.contracts.offer import Offer
@@ -15,6 +15,7 @@ from moorage.domain.service.safety import Safety
 from moorage.domain.values.durations import seconds
 from moorage.errors import ConfigurationError
 from moorage.hub.hub_runtime import HubClasses, HubRuntime
+from moorage.hub.internals import core_of, use_flows
 from moorage.hub.origin import Origin
 from moorage.services.contracts.live_configuration import LiveConfiguration
 from moorage.services.contracts.tenants import TenantDispatchers, TenantLookup
@@ -81,7 +82,7 @@ class HubBase:
         )
         self.manager: Any = self._runtime.manager
         self._live = LiveConfiguration(self._runtime.dispatcher(offer))
-        self.manager.use(self._live.dispatcher.calling, dry_run=offer.safety.dry_run)
+        use_flows(self.manager, self._live.dispatcher.calling, dry_run=offer.safety.dry_run)
         self._origin: Origin | None = None
         self._own: tuple[Any, ...] = ()
         self._connectors: Any = None
@@ -92,23 +93,13 @@ class HubBase:
     def _unlocked(self) -> None:
         self._reloading = threading.RLock()
 
-    def owns(self, *opened: Any) -> Self:
-        """Make the hub close these ports when it closes, because they were opened for it alone."""
-        self._own = opened
-        return self
-
-    def comes_from(self, source: Source, read: Callable[[Source], Offer]) -> Self:
-        """Store the source of the configuration, so that `reload` can read it again.
-
-        Args:
-            source: what it was read from.
-            read: reads it, or another.
-        """
+    def _keep_origin(self, source: Source, read: Callable[[Source], Offer]) -> None:
         self._origin = Origin(source, read)
-        return self
 
-    def asks(self, tenants: Any, read: ReadTenant, *, every: float | timedelta = 5.0) -> Self:
-        """Make the hub look up tenants' accounts in a source, again at intervals while in use.
+    def look_up_tenants(
+        self, tenants: Any, read: ReadTenant, *, every: float | timedelta = 5.0
+    ) -> None:
+        """Look up tenants' accounts in a source from now on, again at intervals while in use.
 
         Args:
             tenants: the port that looks them up: `Tenants`, or `AsyncTenants` for an
@@ -133,7 +124,6 @@ class HubBase:
                 every=int(seconds(every, "every") * 1e9),
             )
         )
-        return self
 
     def _record(self, changes: Changes, actor: str | None, reason: str) -> None:
         """Record in the audit trail which paths a reload is going to change."""
@@ -162,7 +152,7 @@ class HubBase:
             changes = self._offer.changes(offer)
             self._record(changes, actor, reason)
             self._offer, self._origin, self._live.dispatcher = offer, origin, dispatcher
-            self.manager.use(dispatcher.calling, dry_run=offer.safety.dry_run)
+            use_flows(self.manager, dispatcher.calling, dry_run=offer.safety.dry_run)
         return Reloaded(at=self._core.utc(), service="configuration", **changes._asdict())
 
     def _failed(self, error: ConnectorError) -> None:
@@ -190,7 +180,7 @@ class HubBase:
 
     @property
     def _core(self) -> Core:
-        core: Core = self.manager.flows.core
+        core: Core = core_of(self.manager)
         return core
 
     @property

@@ -15,6 +15,7 @@ import attrs
 from moorage.adapters.concurrency.forking import in_child
 from moorage.contracts.offer import Offer, check_modes
 from moorage.contracts.routes import Directory
+from moorage.hub.internals import core_of, guard, prepared
 from moorage.services.contracts.dispatcher import Dispatcher
 from moorage.services.environment_guard import EnvironmentGuard
 from moorage.wiring.accounts import clients_of, places_of, services_of, transports_of
@@ -88,9 +89,7 @@ class HubRuntime:
         in_child(self, HubRuntime._unlocked)
         self.manager: Any = classes.manager((), **ports)
         if environment is not None:
-            self.manager.use_environment_guard(
-                EnvironmentGuard(self.manager.flows.core, environment or None)
-            )
+            guard(self.manager, EnvironmentGuard(core_of(self.manager), environment or None))
 
     def _unlocked(self) -> None:
         self._making = threading.Lock()
@@ -110,7 +109,8 @@ class HubRuntime:
         check_modes(accounts, offer.safety)
         clients = clients_of(accounts)
         account_services = tuple(services_of(accounts))
-        calling = self.manager.prepared(
+        calling = prepared(
+            self.manager,
             [*account_services, *offer.services],
             credentials=self._tokens(clients),
             places=places_of(accounts, offer.services),

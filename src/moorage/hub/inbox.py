@@ -14,6 +14,7 @@ from moorage.domain.entries.renewal import entry_lease
 from moorage.domain.resilience.retry import RetryPolicy
 from moorage.domain.webhooks.events import WebhookEvent
 from moorage.errors import ConfigurationError
+from moorage.hub.internals import core_of
 from moorage.runtime.bridge import awaited, blocking, lift
 from moorage.runtime.signatures import with_arguments_of
 from moorage.services.entries.inbox import Handled, InboxFlows, Senders
@@ -258,5 +259,5 @@ def _owner(hub: Hub | AsyncHub, name: str, tenant: str | None) -> str | None:
 
 
 def _core(hub: Hub | AsyncHub, cipher: Cipher | None) -> Core:
-    core = hub.manager.flows.core
+    core = core_of(hub.manager)
     return core if cipher is None else attrs.evolve(core, cipher=cipher)

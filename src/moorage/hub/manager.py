@@ -93,16 +93,8 @@ class _Manager:
         self._ports = Ports(**options)  # pyright: ignore[reportArgumentType]  # without dry_run
         self._wired = build(self._ports)
         self._send = self._wired.send
-        self.use(self.prepared(services), dry_run=dry_run)
+        self._use(self._prepared(services), dry_run=dry_run)
         report_unverified_tls(self._wired)
-
-    def use_environment_guard(self, guard: EnvironmentGuard) -> None:
-        """Make an environment guard check all calls that are prepared from now on.
-
-        Args:
-            guard: knows whether they may leave.
-        """
-        self._environment_guard = guard
 
     def reload(self, services: Iterable[Service]) -> None:
         """Use these services from now on, in place of the earlier ones.
@@ -113,9 +105,9 @@ class _Manager:
         Raises:
             ConfigurationError: one of them is wrong, and nothing has changed.
         """
-        self.use(self.prepared(services), dry_run=self._flows.rehearses)
+        self._use(self._prepared(services), dry_run=self._flows.rehearses)
 
-    def prepared(
+    def _prepared(
         self,
         services: Iterable[Service],
         *,
@@ -141,7 +133,7 @@ class _Manager:
         check_tls(all_services, places)
         return flows
 
-    def use(self, flows: Calling, *, dry_run: bool = False) -> None:
+    def _use(self, flows: Calling, *, dry_run: bool = False) -> None:
         """Use the given calls, prepared by this manager, for everything that begins from now on.
 
         Args:
@@ -179,11 +171,6 @@ class _Manager:
 
             self._operations = fast_operations_sync, operation_steps
         return self._operations
-
-    @property
-    def flows(self) -> Calling:
-        """Return the calls that the manager's methods use now."""
-        return self._flows
 
 
 def _streamed(

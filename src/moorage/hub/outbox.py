@@ -19,6 +19,7 @@ from moorage.domain.entries.renewal import entry_lease
 from moorage.domain.resilience.retry import RetryPolicy
 from moorage.domain.secrets.frames import bare
 from moorage.errors import ConfigurationError, ConnectorError, InvalidData
+from moorage.hub.internals import core_of
 from moorage.runtime.bridge import awaited, blocking, documented_by, lift, run_now
 from moorage.runtime.signatures import with_arguments_of
 from moorage.services.entries.outbox import REQUEST, Delivered, OutboxFlows
@@ -289,7 +290,7 @@ def _core(
 
 def _clock_of(hub: Hub | AsyncHub) -> Callable[[], datetime]:
     """Return the clock by which the errors of a hub compute `retry_at`."""
-    return hub.manager.flows.core.utc
+    return core_of(hub.manager).utc
 
 
 def _call(

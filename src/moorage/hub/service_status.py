@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from moorage.hub.internals import flows_of
 from moorage.runtime.bridge import run_now
 from moorage.services.monitoring.service_status import (
     BudgetStatus,
@@ -29,6 +30,6 @@ def service_statuses(
         tenant: the tenant whose circuits and limits to read.
         services: the names of the services; by default all.
     """
-    flows = hub.manager.flows
+    flows = flows_of(hub.manager)
     plans = plans_of(flows, tenant, services)
     return [run_now(service_status(flows.core, plan)) for plan in plans]

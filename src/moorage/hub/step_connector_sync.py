@@ -69,6 +69,7 @@ from moorage.errors import (
 )
 from moorage.hub._step_answers_sync import once_sync
 from moorage.hub._step_log_writer import LogWriter
+from moorage.hub.internals import core_of
 from moorage.parts.idempotency import Idempotency
 from moorage.runtime.bridge import run_now
 from moorage.wiring.step_secrets import referenced_secret
@@ -179,12 +180,12 @@ class StepConnector:
     def pre_execute(self, step: Step) -> None:
         """Called once per key, before the step starts."""
         if self._before is not None:
-            run_now(self._manager.flows.core.settle(self._before(step)))
+            run_now(core_of(self._manager).settle(self._before(step)))
 
     def post_execute(self, step: Step, result: ExecutionResult) -> None:
         """Called once per key, after the step has ended, whatever its end."""
         if self._after is not None:
-            run_now(self._manager.flows.core.settle(self._after(step, result)))
+            run_now(core_of(self._manager).settle(self._after(step, result)))
 
     def execute_step(
         self,
@@ -213,7 +214,7 @@ class StepConnector:
         Raises:
             ConnectorError: the step could not be started, or what became of it is unknown.
         """
-        core = self._manager.flows.core
+        core = core_of(self._manager)
         key = core.new_id() if idempotency_key is None else checked_key(idempotency_key)
         if workspace is not None:
             step = attrs.evolve(step, workspace=workspace)
@@ -344,7 +345,7 @@ class StepConnector:
             ConfigurationError: the store is the memory of this process, which does not know whom
                 other processes follow.
         """
-        core = self._manager.flows.core
+        core = core_of(self._manager)
         if not core.renewals.renews:
             raise ConfigurationError(
                 "The store is the memory of this process, so nobody can tell which steps other"
@@ -392,7 +393,7 @@ class StepConnector:
     def _store_id(self) -> str:
         """Return the id of the store, by which its runs are told from those of other stores."""
         if self._store is None:
-            core = self._manager.flows.core
+            core = core_of(self._manager)
             key = longer_key(state_key("idempotency", self._service, None, "store"), "id")
             command = WriteOnce(key, core.new_id(), fingerprint=_FINGERPRINT, ttl=_STORE_TTL)
             self._store = str(run_now(core.execute(command, _LOOK)))
@@ -457,7 +458,7 @@ class StepConnector:
             lease: tells others that somebody follows the run, if it is to be settled.
             spec: what the run was started with, if it is to be settled.
         """
-        core = self._manager.flows.core
+        core = core_of(self._manager)
         rounds: deque[bool] = deque(maxlen=20)
         failures, failing_since = 0, 0
         while True:
@@ -500,7 +501,7 @@ class StepConnector:
     def _stop_overdue(self, spec: RunSpec, status: RunStatus) -> None:
         """Stop a run that its platform should have ended long ago."""
         if status.started_at is not None:
-            age = (self._manager.flows.core.utc() - status.started_at).total_seconds()
+            age = (core_of(self._manager).utc() - status.started_at).total_seconds()
             if age > spec.step.timeout + spec.step.grace + _OVERDUE:
                 self._platform.stop(spec.name, 0.0, _LOOK)
 
@@ -599,7 +600,7 @@ class _Lease:
     """The lease of a run's follower, by which others know that somebody follows the run."""
 
     def __init__(self, manager: ConnectorManager, key: str) -> None:
-        self._core = manager.flows.core
+        self._core = core_of(manager)
         self._key = key
         self._held: Held | None = None
         self._next = 0

@@ -8,6 +8,7 @@ import pytest
 from django.test import Client
 
 from moorage import CircuitState
+from moorage.hub.internals import flows_of
 from moorage_django import hub
 from moorage_django.runtime import process
 from tests.embedding.django.shop import Shop, open_shop
@@ -33,7 +34,7 @@ def test_pages(shop: Shop) -> None:
     assert b"" == client.head("/health/ready").content
     assert 405 == client.post("/health/ready").status_code
 
-    for name in hub().manager.flows.plans.services:
+    for name in flows_of(hub().manager).plans.services:
         hub().manager.set_circuit(name, CircuitState.FORCED_OPEN)
     process.health().check()
     health_response = client.get("/health/")

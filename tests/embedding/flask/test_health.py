@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 
 from moorage import CircuitState
+from moorage.hub.internals import flows_of
 from tests.embedding.flask.shop import Shop
 
 
@@ -20,7 +21,7 @@ def test_pages(sqlite_url: str) -> None:
         assert b"" == client.head("/moorage/ready").data
 
         manager = shop.moorage.hub.manager
-        for name in manager.flows.plans.services:
+        for name in flows_of(manager).plans.services:
             manager.set_circuit(name, CircuitState.FORCED_OPEN)
         shop.moored.health.check()
         refused_response = client.get("/moorage/health")

@@ -18,6 +18,7 @@ from moorage.domain.http.redaction import Redaction
 from moorage.domain.http.requests import Request
 from moorage.domain.http.response import Response
 from moorage.errors import ConfigurationError, InvalidData, VendorFailed, VendorRejected
+from moorage.hub.internals import flows_of
 
 _SINGLE = Parameter(consume_multiple=False)
 _MAX_BODY = 1_000_000
@@ -68,7 +69,7 @@ def call(
     except InvalidData as error:
         raise ConfigurationError(error.message, path=error.field, remedy=error.remedy) from None
     with opened_hub(context, credentials) as hub:
-        services = hub.manager.flows.plans.services
+        services = flows_of(hub.manager).plans.services
         redaction = services[service].redaction if service in services else Redaction()
         try:
             response = hub.manager.call(

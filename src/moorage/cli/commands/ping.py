@@ -22,6 +22,7 @@ from moorage.errors import (
     ConnectionFailed,
     ConnectorError,
 )
+from moorage.hub.internals import core_of, flows_of
 from moorage.runtime.bridge import run_now
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ def _pings(hub: Hub, accounts: Iterable[Account], timeout: float) -> list[_Ping]
         _account_ping(hub, service, *pingable_accounts[name], timeout)
         if name in pingable_accounts
         else _connection_ping(service, None, timeout)
-        for name, service in hub.manager.flows.plans.services.items()
+        for name, service in flows_of(hub.manager).plans.services.items()
     ]
 
 
@@ -127,7 +128,7 @@ def _account_ping(
     if purpose in vendor.clients():
 
         def token() -> object:
-            return run_now(hub.manager.flows.core.get_credentials(service.name, None))
+            return run_now(core_of(hub.manager).get_credentials(service.name, None))
 
         return _Ping(service.name, vendor.name, "token", token)
     return _connection_ping(service, vendor.name, timeout)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -17,9 +16,10 @@ from moorage.cli.places import opened_hub
 from moorage.domain.steps.result import StepOutcome
 from moorage.domain.steps.step import Workspace
 from moorage.errors import ConfigurationError, ConnectorError
+from moorage.hub.internals import core_of
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Sequence
 
     from moorage.domain.steps.log_lines import LogLine
     from moorage.domain.steps.result import ExecutionResult
@@ -69,7 +69,7 @@ def run(
     log = _Printed(is_shown=not context.as_json)
     with opened_hub(context) as hub:
         steps = hub.steps
-        run_key = key or hub.manager.flows.core.new_id()
+        run_key = key or core_of(hub.manager).new_id()
 
         def follow() -> ExecutionResult:
             return steps.run(
@@ -78,14 +78,16 @@ def run(
 
         connector = _connector(steps, name)
         try:
-            with _leaving(run_key):
-                result = follow()
+            result = follow()
         except KeyboardInterrupt:
             if not connector.stop(run_key, tenant=tenant):
                 raise
-            _say("Stopping the step; Ctrl-C again leaves it running.")
-            with _leaving(run_key, is_told=True):
+            try:
+                _say("Stopping the step; Ctrl-C again leaves it running.")
                 result = follow()
+            except KeyboardInterrupt:
+                _say(f"The step is left to its platform. Its key is {run_key}.")
+                raise
     if output is not None:
         _keep(result, output)
     return _shown(name, run_key, result, log)
@@ -234,17 +236,6 @@ class _Printed:
     def as_rows(self) -> list[dict[str, Any]]:
         """Return the lines that were not printed, as plain values."""
         return [{"stream": line.stream, "text": line.text} for line in self._lines]
-
-
-@contextmanager
-def _leaving(key: str, *, is_told: bool = False) -> Generator[None]:
-    """Say how to find the run again if the block is interrupted for good."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        if is_told:
-            _say(f"The step is left to its platform. Its key is {key}.")
-        raise
 
 
 def _connector(steps: StepManager, name: str) -> StepConnector:

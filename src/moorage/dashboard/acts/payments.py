@@ -11,6 +11,7 @@ from moorage.dashboard.people import Group
 from moorage.dashboard.reading import advice, next_words, result_words
 from moorage.domain.idempotency.approval import Proposal, Propose
 from moorage.errors import InvalidData
+from moorage.hub.internals import core_of
 from moorage.runtime.bridge import run_now
 from moorage.services.calling.manual_operations import ManualAct, recorded
 
@@ -82,7 +83,7 @@ def _close(
         actor=acting.person.name,
         reason=acting.reason,
     )
-    core = acting.reader.hub.manager.flows.core
+    core = core_of(acting.reader.hub.manager)
     run_now(core.execute(_proposing(payment, None), None))
     outcome = "done" if done else "not done"
     return f"The {name_of(payment)} is closed as {outcome}."
@@ -94,7 +95,7 @@ def _proposing(payment: UnsettledPayment, proposal: Proposal | None) -> Propose:
 
 def _propose(acting: Acting, payment: UnsettledPayment, proposal: Proposal | None) -> None:
     """Store or withdraw a proposal, and record that in the audit trail."""
-    core = acting.reader.hub.manager.flows.core
+    core = core_of(acting.reader.hub.manager)
     act = ManualAct(
         act="payment.withdraw" if proposal is None else "payment.propose",
         subject=f"payment {payment.idempotency_key}",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from moorage.dashboard.acts.act import Act, always
 from moorage.dashboard.people import Group
 from moorage.domain.resilience.circuit import CircuitState
+from moorage.hub.internals import core_of
 from moorage.runtime.bridge import run_now
 from moorage.services.calling.manual_operations import ManualAct, recorded
 
@@ -58,7 +59,7 @@ def _reset_limits(acting: Acting) -> str:
 def _renew_credentials(acting: Acting) -> str:
     service, tenant = acting.need("service"), acting.get("tenant")
     acting.reader.tell_if_renewable(service)
-    core = acting.reader.hub.manager.flows.core
+    core = core_of(acting.reader.hub.manager)
     act = ManualAct(
         act="credentials.renew",
         subject=f"credentials of {'/'.join(filter(None, (service, tenant)))}",

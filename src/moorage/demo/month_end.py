@@ -31,8 +31,8 @@ with moorage.open(sys.argv[1]) as hub:
 """
 
 
-class Ledger:
-    """The ledger, which the step writes to.
+class MonthEnd:
+    """The step that closes a month in the ledger, and its ledger.
 
     Args:
         folder: the folder of the ledger and of the runs.

@@ -1,0 +1,77 @@
+"""Access to the parts of managers and hubs that no program needs, for the rest of this package."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from moorage.contracts.offer import Offer
+    from moorage.domain.service.settings import Service
+    from moorage.hub.origin import Source
+    from moorage.services.calling.steps import Calling
+    from moorage.services.core.core import Core
+    from moorage.services.environment_guard import EnvironmentGuard
+
+
+def flows_of(manager: Any) -> Calling:
+    """Return the calls that the methods of a manager use now."""
+    flows: Calling = manager._flows  # noqa: SLF001 - see the module
+    return flows
+
+
+def core_of(manager: Any) -> Core:
+    """Return the core of a manager."""
+    return flows_of(manager).core
+
+
+def guard(manager: Any, environment_guard: EnvironmentGuard) -> None:
+    """Make an environment guard check all calls that a manager prepares from now on."""
+    manager._environment_guard = environment_guard  # noqa: SLF001 - see the module
+
+
+def prepared(
+    manager: Any,
+    services: Iterable[Service],
+    *,
+    credentials: Any = None,
+    places: Mapping[str, str] | None = None,
+) -> Calling:
+    """Return the calls of other services of a manager: checked, but not in use yet.
+
+    Args:
+        manager: the manager.
+        services: everything that may be called.
+        credentials: knows their credentials; whoever the manager was given, by default.
+        places: where they stand in a configuration, by name, if they do.
+    """
+    calling: Calling = manager._prepared(services, credentials=credentials, places=places)  # noqa: SLF001 - see the module
+    return calling
+
+
+def use_flows(manager: Any, flows: Calling, *, dry_run: bool) -> None:
+    """Have a manager use calls that it prepared, for everything that begins from now on.
+
+    Args:
+        manager: the manager.
+        flows: the calls.
+        dry_run: whether they send nothing that has an effect.
+    """
+    manager._use(flows, dry_run=dry_run)  # noqa: SLF001 - see the module
+
+
+def close_with(hub: Any, opened: Iterable[Any]) -> None:
+    """Make a hub close these ports when it closes, because they were opened for it alone."""
+    hub._own = tuple(opened)  # noqa: SLF001 - see the module
+
+
+def keep_origin(hub: Any, source: Source, read: Callable[[Source], Offer]) -> None:
+    """Store the source of a hub's configuration, so that `reload` can read it again.
+
+    Args:
+        hub: the hub.
+        source: the source of its configuration.
+        read: reads it, or another source.
+    """
+    hub._keep_origin(source, read)  # noqa: SLF001 - see the module
