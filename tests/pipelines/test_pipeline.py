@@ -628,6 +628,27 @@ async def test_source_is_told_what_is_under_way() -> None:
     await running
 
 
+async def test_lag_is_measured_while_a_pipeline_runs() -> None:
+    """The statistics have the source's lag: not before the source is open, and not at the end.
+
+    A measurement that fails has no other consequence.
+    """
+    source = MemorySource(records_of(3), is_endless=True)
+    source.fail(ConnectionFailed("The broker does not answer."), method="open")
+    source.fail(ConnectionFailed("The broker does not answer."), method="lag")
+    pipeline = Pipeline(
+        "orders", source, MemorySink(), config=config(measure_every=0.001, reconnect=SOON)
+    )
+    assert pipeline.statistics().lag is None
+    running = asyncio.create_task(run(pipeline))
+    await until(lambda: 0 == pipeline.statistics().lag)
+    pipeline.stop()
+    report = await running
+
+    assert report.is_clean
+    assert (3, None) == (report.statistics.processed, report.statistics.lag)
+
+
 async def test_sink_is_flushed_before_each_commit() -> None:
     """The sink is flushed before each commit of the source."""
     order: list[str] = []

@@ -214,8 +214,9 @@ async def test_deleted_queue_ends_the_delivery(broker: Broker) -> None:
     broker.channel.queue_delete(broker.queue)
     with pytest.raises(ConnectionFailed, match="ended the delivery"):
         await reader.poll(PollLimits(1, 1, 60.0))
-    with pytest.raises(ConnectionFailed, match="ended the delivery"):
-        await reader.commit([])
+    for use in (partial(reader.commit, []), reader.lag):
+        with pytest.raises(ConnectionFailed, match="ended the delivery"):
+            await use()
     with pytest.raises(TopicNotFound, match=broker.queue):
         await reader.open(Revocations())
 

@@ -197,6 +197,22 @@ async def test_deleted_entries_are_left_out(private: PrivateRedis, server: Any) 
     await second.close()
 
 
+async def test_lag_counts_all_streams(private: PrivateRedis, server: Any) -> None:
+    """The lag is that of all streams, delivered entries included; unknown if Redis lost count."""
+    await publish(private, *(Message(str(number)) for number in range(3)))
+    server.xadd("returns", {"payload": "9"})
+    reader = source(private, "orders", "returns")
+    await reader.open(revoked)
+    records = await reader.poll(PollLimits(2, 10_000, 1.0))
+    assert 4 == await reader.lag()
+    await reader.commit(records)
+    assert 4 - len(records) == await reader.lag()
+    server.xdel("orders", server.xrange("orders")[1][0])
+    server.xgroup_setid("orders", "workers", server.xrange("orders")[0][0])
+    assert await reader.lag() is None
+    await reader.close()
+
+
 async def test_position_can_be_moved(private: PrivateRedis, server: Any) -> None:
     """After seeking, a consumer group continues after the given entry."""
     await publish(private, *(Message(str(number)) for number in range(3)))

@@ -163,7 +163,11 @@ async def test_kafka(check: source_conformance.Check) -> None:
     with KafkaCluster(orders=4) as cluster:
         settings = Kafka(
             servers=cluster.servers,
-            options={"session.timeout.ms": 1_000, "heartbeat.interval.ms": 100},
+            options={
+                "session.timeout.ms": 1_000,
+                "heartbeat.interval.ms": 100,
+                "statistics.interval.ms": 100,
+            },
         )
         subject = source_conformance.SourceSubject(
             make=lambda: KafkaSource(settings, ["orders"], group="workers"),

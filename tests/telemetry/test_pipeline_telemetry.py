@@ -69,6 +69,10 @@ class FixedPipeline:
     def __init__(self, **numbers: Any) -> None:
         self._numbers = PipelineStatistics(**numbers)
 
+    def set(self, **numbers: Any) -> None:
+        """Change the statistics."""
+        self._numbers = PipelineStatistics(**numbers)
+
     def statistics(self) -> PipelineStatistics:
         """Return the statistics that the test has set."""
         return self._numbers
@@ -112,7 +116,8 @@ def test_opentelemetry_reads_pipelines_when_asked() -> None:
 
     metrics = telemetry.metrics()
     expected = {name for name in NAMES["metrics"] if name.startswith("moorage.pipeline.")}
-    assert expected == set(metrics)
+    # The source cannot be measured any more.
+    assert expected - {"moorage.pipeline.lag"} == set(metrics)
     values = {}
     for name, metric in metrics.items():
         (point,) = metric.data.data_points
@@ -131,6 +136,20 @@ def test_opentelemetry_reads_pipelines_when_asked() -> None:
         "up": 0,
         "paused": 0,
     } == values
+
+
+def test_lag_is_reported_while_it_is_known() -> None:
+    """The lag is a metric while the source can tell it, and missing otherwise, never zero."""
+    registry, telemetry = CollectorRegistry(), Telemetry()
+    manager = ConnectorManager([Service("erp")], observers=[telemetry.observer])
+    observer, pipeline = PrometheusObserver(registry), FixedPipeline(lag=7)
+    observer.watch_pipeline(pipeline)
+    core_of(manager).watch_pipeline(pipeline)
+    (point,) = telemetry.metrics()["moorage.pipeline.lag"].data.data_points
+
+    assert 7 == point.value == registry.get_sample_value("moorage_pipeline_lag", LABELS)
+    pipeline.set(lag=None)
+    assert registry.get_sample_value("moorage_pipeline_lag", LABELS) is None
 
 
 def test_alert_of_a_pipeline_that_is_down_spares_a_paused_one() -> None:

@@ -105,6 +105,7 @@ class BusyPipeline:
             failed=self.samples,
             dead_letters=self.samples - 4 if is_lost else 0,
             records_in_flight=7,
+            lag=120,
             batches=self.samples,
             processing_duration=0.5 * self.samples,
         )

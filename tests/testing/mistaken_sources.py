@@ -145,6 +145,13 @@ class LosesCancelled(Topic):
         return records
 
 
+class Undercounting(Topic):
+    """A faulty source whose lag leaves out what was delivered."""
+
+    async def lag(self) -> int | None:
+        return len(self._waiting)
+
+
 class Serial(Topic):
     """A faulty source that commits only while no poll waits."""
 

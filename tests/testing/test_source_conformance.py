@@ -41,6 +41,7 @@ from tests.testing.mistaken_sources import (
     Stalls,
     Stubborn,
     Topic,
+    Undercounting,
     Unreachable,
 )
 
@@ -102,6 +103,7 @@ MISTAKES: dict[Callable[..., Topic], tuple[Any, str]] = {
     Foreign: (checks.closed_source_refuses, "raises RuntimeError"),
     Stubborn: (checks.closed_source_refuses, "not retryable"),
     Immovable: (checks.positions_are_kept_or_moved, "were lost"),
+    Undercounting: (checks.lag_counts_what_is_not_committed, "The lag is 0, though 10"),
     Final: (checks.lost_connection_loses_nothing, "not retryable"),
     NeverOpensAgain: (checks.lost_connection_loses_nothing, "not retryable"),
     Ends: (checks.poll_without_records_ends, "has ended"),

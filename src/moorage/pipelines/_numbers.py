@@ -32,6 +32,7 @@ class PipelineNumbers:
     reconnects: int = 0
     batches: int = 0
     processing_duration: float = 0.0
+    lag: int | None = None
     last_error: str | None = None
     dead_letters_in_a_row: int = 0
 

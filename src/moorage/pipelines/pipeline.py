@@ -83,6 +83,7 @@ class Pipeline:
                 remedy="Set lanes to 1, or give the sink no checkpoints.",
             )
         self._stopping = asyncio.Event()
+        self._opened = asyncio.Event()
         self._numbers = PipelineNumbers()
         self._in_flight = RecordsInFlight(self._config, source.commits)
         self._lanes = Lanes(
@@ -148,6 +149,7 @@ class Pipeline:
                 numbers.last_error = f"{type(error).__name__}: {error}"
             raise
         finally:
+            numbers.lag = None
             await self._close()
         numbers.state = PipelineState.STOPPED
         return PipelineReport(is_clean=is_clean, statistics=self.statistics())
@@ -159,6 +161,9 @@ class Pipeline:
         helpers = [self._task(self._commit_settled())]
         if self._source.extend_every is not None:
             helpers.append(self._task(self._extend(self._source.extend_every)))
+        measure: Callable[[], Awaitable[int | None]] | None = getattr(self._source, "lag", None)
+        if measure is not None:
+            helpers.append(self._task(self._measure(measure)))
         ends = [self._task(self._stopping.wait()), self._task(asyncio.wait(lanes))]
         try:
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
@@ -218,6 +223,7 @@ class Pipeline:
     async def _open(self) -> None:
         await self._source.open(self._revoked)
         self._numbers.state = PipelineState.RUNNING
+        self._opened.set()
 
     async def _revoked(self, partitions: Sequence[Partition] | None) -> None:
         """Commit the finished records of revoked partitions, and forget the others."""
@@ -273,6 +279,17 @@ class Pipeline:
                 with suppress(ConnectorError):
                     async with self._committing:
                         await self._source.extend(records)
+
+    async def _measure(self, lag: Callable[[], Awaitable[int | None]]) -> None:
+        """Measure again and again how many records wait in the source."""
+        await self._opened.wait()
+        while True:
+            try:
+                async with self._committing:
+                    self._numbers.lag = await lag()
+            except ConnectorError:
+                self._numbers.lag = None
+            await asyncio.sleep(self._config.measure_every)
 
     async def _close(self) -> None:
         """Close the source and the sink, in limited time."""

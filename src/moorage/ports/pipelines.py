@@ -57,6 +57,8 @@ class SourceConnector(Protocol):
     Every method raises errors of moorage only. No two of them run at the same time, except that
     `commit`, `release` and `extend` may run while `poll` waits. `close` ends everything; it may be
     called repeatedly.
+
+    A source may be a `MeasuredSource` too.
     """
 
     @property
@@ -95,6 +97,20 @@ class SourceConnector(Protocol):
 
     async def close(self) -> None:
         """Close the source and its connections."""
+        ...
+
+
+class MeasuredSource(SourceConnector, Protocol):
+    """A source that knows how many records wait in it.
+
+    `lag` returns the number of records that the source has and that nobody has committed yet, those
+    in flight included: of the whole queue or group, or of the partitions that this consumer has if
+    each has its own. It returns None if the source does not know it now. It may run while `poll`
+    waits, ends soon by itself, and its errors have no consequence.
+    """
+
+    async def lag(self) -> int | None:
+        """Return the number of records that are not committed; None if it is not known."""
         ...
 
 

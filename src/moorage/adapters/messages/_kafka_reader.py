@@ -14,6 +14,7 @@ Laws:
 
 from __future__ import annotations
 
+import json
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -31,7 +32,7 @@ from moorage.adapters.messages._kafka_cluster import (
     ClusterWatch,
     options_error,
 )
-from moorage.domain.messages.kafka import is_final, reading_error, record_columns
+from moorage.domain.messages.kafka import is_final, partition_lag, reading_error, record_columns
 from moorage.domain.pipelines.records import checked_records
 
 if TYPE_CHECKING:
@@ -51,6 +52,10 @@ class KafkaReader:
 
     Its methods block and belong to one thread, except `store` and `stop`, which do not.
 
+    Attributes:
+        is_stopped: whether its waits have been ended.
+        lag: the records of its partitions that were not committed lately; None if not known.
+
     Args:
         options: the configuration of librdkafka.
         topics: names of topics, or patterns that begin with "^".
@@ -66,9 +71,11 @@ class KafkaReader:
         revoked: Callable[[list[Partition]], None],
     ) -> None:
         self.is_stopped = False
+        self.lag: int | None = None
         self._topics = list(topics)
         self._patience = patience
         self._revoked = revoked
+        self._from_beginning = options["auto.offset.reset"] == "earliest"
         self._is_cooperative = options["partition.assignment.strategy"] == COOPERATIVE
         self._buffer: list[SinkRecord] = []
         self._held: set[Partition] = set()
@@ -79,7 +86,13 @@ class KafkaReader:
         self._cluster = ClusterWatch(lambda: self._poll(0.0), lambda: not self.is_stopped)
         try:
             self._consumer: Any = Consumer(
-                {**options, "error_cb": self._note, "on_commit": self._note_commit}, logger=SILENT
+                {
+                    **options,
+                    "error_cb": self._note,
+                    "on_commit": self._note_commit,
+                    "stats_cb": self._measure,
+                },
+                logger=SILENT,
             )
         except KafkaException:
             pass
@@ -225,6 +238,18 @@ class KafkaReader:
         """Remember the final failure of a commit; a temporary failure is retried."""
         if error is not None and is_final(error.name()):
             self._failure = reading_error(error.name())
+
+    def _measure(self, statistics: str) -> None:
+        """Read from librdkafka's statistics how many records are not committed."""
+        topics: dict[str, Any] = json.loads(statistics)["topics"]
+        lags = [
+            partition_lag(partition, from_beginning=self._from_beginning)
+            for topic, fields in topics.items()
+            for partition in fields["partitions"].values()
+            if (topic, partition["partition"]) in self._held
+        ]
+        known = [lag for lag in lags if lag is not None]
+        self.lag = sum(known) if known and len(known) == len(lags) else None
 
     def seek(self, place: Partition, position: int) -> None:
         """Continue reading a partition at a position, now or as soon as it is assigned."""

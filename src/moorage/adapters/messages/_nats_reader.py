@@ -388,6 +388,17 @@ class NatsReader:
             raise api_error(code or 0, consumer.stream, consumer.name)
         self._deliveries.forget(consumer.stream, consumer.name)
 
+    async def lag(self) -> int:
+        """Return the messages that the consumers have not settled: waiting, or delivered."""
+        waiting = 0
+        for consumer in tuple(self._consumers.values()):
+            answer = await self._api("INFO", consumer.stream, consumer.name)
+            code = error_code(answer)
+            if code is not None:
+                raise api_error(code, consumer.stream, consumer.name)
+            waiting += answer["num_pending"] + answer["num_ack_pending"]
+        return waiting
+
     async def _end_requests(self, until: float) -> None:
         """Have the server end all requests, and keep what it has sent.
 

@@ -95,6 +95,7 @@ class RabbitMqReader:
         self._buffer: deque[tuple[str, Any]] = deque()
         # A set that knows its order: the tags of the deliveries that a poll has taken.
         self._unsettled: dict[int, None] = {}
+        self._queues: list[str] = []
         self._arrived = asyncio.Event()
         self._failure: ConnectorError | None = None
         wire.on_consumer_cancel_callbacks.add(self._on_cancelled)
@@ -115,6 +116,7 @@ class RabbitMqReader:
         await wire.queue_declare(queue, passive=True)
         await wire.basic_qos(prefetch_count=prefetch)
         await wire.basic_consume(queue, on_message, exclusive=exclusive)
+        self._queues.append(queue)
 
     async def take(self, limits: PollLimits) -> list[SinkRecord]:
         """Return messages that have arrived, or the first that arrives."""
@@ -172,6 +174,21 @@ class RabbitMqReader:
             failure = reading_error(PublishFault.LOST, str(error), None)
         else:
             return
+        raise bare(failure)
+
+    async def lag(self) -> int:
+        """Return the messages that wait in the queues, and those that were delivered here."""
+        self._check()
+        waiting = len(self._buffer) + len(self._unsettled)
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                for queue in self._queues:
+                    answer = await self._wire.queue_declare(queue, passive=True)
+                    waiting += answer.message_count
+        except (OSError, RuntimeError, AMQPError) as error:
+            failure = reading_error(PublishFault.LOST, str(error), None)
+        else:
+            return waiting
         raise bare(failure)
 
     async def close(self) -> None:

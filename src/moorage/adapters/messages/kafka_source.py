@@ -128,6 +128,7 @@ class KafkaSource:
         options = {
             "auto.commit.interval.ms": 200,
             "queued.max.messages.kbytes": 16_384,
+            "statistics.interval.ms": 5_000,
             **self._settings.client_options(),
             **self._own_options,
         }
@@ -178,6 +179,13 @@ class KafkaSource:
         """Continue reading a partition after an offset, now or as soon as it is assigned."""
         link = self._opened()
         await link.reading.run(partial(link.reader.seek, partition, _next(offset)))
+
+    async def lag(self) -> int | None:
+        """Return the records of this member's partitions that are not committed yet.
+
+        The number is at most five seconds old.
+        """
+        return self._opened().reader.lag
 
     async def close(self) -> None:
         """Leave the consumer group; a static member stays in it for a while."""

@@ -153,6 +153,10 @@ class NatsSource:
         """
         await self._connected().seek(partition, offset)
 
+    async def lag(self) -> int | None:
+        """Return the messages that the consumers have not settled yet."""
+        return await self._connected().lag()
+
     async def close(self) -> None:
         """Have all unacknowledged messages delivered again at once, and disconnect."""
         await self._disconnect(gives_back=True)

@@ -109,6 +109,10 @@ class RabbitMqSource:
             remedy="Publish the messages again, or read them from another broker.",
         )
 
+    async def lag(self) -> int | None:
+        """Return the messages that wait in the queues, and those that this consumer has."""
+        return await self._connected().lag()
+
     async def close(self) -> None:
         """Close the connection."""
         reader, self._reader = self._reader, None

@@ -14,19 +14,20 @@ if TYPE_CHECKING:
 
     from moorage.domain.pipelines.settings import ObservedPipeline
 
-_NUMBERS: Final[Mapping[str, Callable[[PipelineStatistics], float]]] = {
+_NUMBERS: Final[Mapping[str, Callable[[PipelineStatistics], float | None]]] = {
     "messages.received": lambda numbers: numbers.received,
     "messages.processed": lambda numbers: numbers.processed,
     "messages.failed": lambda numbers: numbers.failed,
     "messages.retried": lambda numbers: numbers.retried,
     "dead_letters": lambda numbers: numbers.dead_letters,
     "inflight_messages": lambda numbers: numbers.records_in_flight,
+    "lag": lambda numbers: numbers.lag,
     "processing.duration": lambda numbers: numbers.processing_duration,
     "batches": lambda numbers: numbers.batches,
     "up": lambda numbers: int(numbers.state is PipelineState.RUNNING),
     "paused": lambda numbers: int(numbers.state is PipelineState.PAUSED),
 }
-"""Each number that is reported of a pipeline."""
+"""Each number that is reported of a pipeline; None if it is not known."""
 
 _DURATION: Final = "moorage_pipeline_processing_duration_seconds"
 
@@ -72,9 +73,11 @@ def pipeline_callbacks(
         observation: makes an observation of OpenTelemetry of a number and its attributes.
     """
 
-    def observe(number: Callable[[PipelineStatistics], float], _: object) -> Iterator[Any]:
+    def observe(number: Callable[[PipelineStatistics], float | None], _: object) -> Iterator[Any]:
         for name, statistics in readings.read().items():
-            yield observation(number(statistics), {"moorage.pipeline": name})
+            value = number(statistics)
+            if value is not None:
+                yield observation(value, {"moorage.pipeline": name})
 
     return {f"moorage.pipeline.{name}": partial(observe, _NUMBERS[name]) for name in _NUMBERS}
 
@@ -99,8 +102,10 @@ class PipelineCollector:
                 if name == _DURATION:
                     batches, seconds = statistics.batches, statistics.processing_duration
                     family.add_metric([pipeline], count_value=batches, sum_value=seconds)
-                else:
-                    family.add_metric([pipeline], _number(name)(statistics))
+                    continue
+                value = _number(name)(statistics)
+                if value is not None:
+                    family.add_metric([pipeline], value)
             yield family
 
     def describe(self) -> Iterator[Any]:
@@ -114,7 +119,7 @@ class PipelineCollector:
             yield name, family(name, definition["description"], labels=definition["labels"])
 
 
-def _number(name: str) -> Callable[[PipelineStatistics], float]:
+def _number(name: str) -> Callable[[PipelineStatistics], float | None]:
     """Return the number of a metric of Prometheus."""
     key = name.removeprefix("moorage_pipeline_").removesuffix("_total")
     return _NUMBERS[key.replace("messages_", "messages.")]

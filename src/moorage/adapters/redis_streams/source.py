@@ -218,6 +218,22 @@ class RedisStreamsSource:
         words = ["XGROUP", "SETID", partition[0], self.group, str(offset)]
         await self._request(self._telling, words)
 
+    async def lag(self) -> int | None:
+        """Return the entries of all streams that the group has not acknowledged yet.
+
+        Before Redis 7, and after entries were deleted from the middle of a stream, Redis does not
+        know it.
+        """
+        waiting: list[int | None] = []
+        for stream in self.streams:
+            reply = await self._request(self._telling, ["XINFO", "GROUPS", stream])
+            groups = [_named(group) for group in reply]
+            own = next((item for item in groups if item[b"name"] == self.group.encode()), {})
+            undelivered = own.get(b"lag")
+            waiting.append(None if undelivered is None else undelivered + own[b"pending"])
+        known = [number for number in waiting if number is not None]
+        return sum(known) if len(known) == len(waiting) else None
+
     async def close(self) -> None:
         """Drop the connections to Redis."""
         for link in (self._polling, self._telling):
@@ -249,6 +265,13 @@ class RedisStreamsSource:
                 remedy="The pipeline opens it again. Look at the server if this goes on.",
             )
         raise bare(failure)
+
+
+def _named(fields: Any) -> dict[bytes, Any]:
+    """Return named values that Redis sends as a map, or as names and values in turn."""
+    if isinstance(fields, dict):
+        return cast("dict[bytes, Any]", fields)
+    return dict(zip(fields[::2], fields[1::2], strict=True))
 
 
 def _stream_records(stream: str, entries: Iterable[Any], deliveries: int) -> list[SinkRecord]:

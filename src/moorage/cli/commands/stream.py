@@ -33,7 +33,7 @@ _SILENT: Final = 30.0
 """Seconds after the last report of a running worker, when it is presumed dead."""
 
 _ENDED: Final = frozenset({PipelineState.STOPPED.value, PipelineState.FAILED.value})
-_NUMBERS: Final = ("received", "processed", "dead_letters", "retried", "records_in_flight")
+_NUMBERS: Final = ("received", "processed", "dead_letters", "retried", "records_in_flight", "lag")
 
 
 def run(

@@ -19,7 +19,7 @@ from moorage.domain.values.patterns import late_pattern
 from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from moorage.domain.messages.message import OutgoingMessage
     from moorage.errors import ConnectorError
@@ -120,6 +120,19 @@ _OF_TRANSPORT: Final = (
 def delivery_fault(name: str) -> PublishFault:
     """Return the fault that Kafka's error code for a message stands for."""
     return _FAULTS.get(name, PublishFault.LOST)
+
+
+def partition_lag(partition: Mapping[str, int], *, from_beginning: bool) -> int | None:
+    """Return the records of a partition that are not committed; None if that is not known.
+
+    Args:
+        partition: the offsets of the partition in librdkafka's statistics, negative if not known.
+        from_beginning: whether a group that has committed nothing reads from the beginning.
+    """
+    first, last = partition["committed_offset"], partition["hi_offset"]
+    if first < 0 and from_beginning:
+        first = partition["lo_offset"]
+    return None if first < 0 or last < 0 else max(0, last - first)
 
 
 def is_final(name: str) -> bool:

@@ -74,6 +74,8 @@ class PipelineConfig:
             then the program is more likely at fault than the records.
         poll_wait: the seconds that the source waits for a record.
         drain: the seconds in which batches under way may end when the pipeline stops.
+        measure_every: the seconds between two measurements of how many records wait in the source,
+            if the source can tell.
     """
 
     lanes: int = attrs.field(default=1, validator=is_count)
@@ -89,6 +91,7 @@ class PipelineConfig:
     dead_letters_in_a_row: int = attrs.field(default=1_000, validator=is_count)
     poll_wait: float = attrs.field(default=1.0, converter=plain, validator=is_seconds)
     drain: float = attrs.field(default=25.0, converter=plain, validator=is_wait)
+    measure_every: float = attrs.field(default=10.0, converter=plain, validator=is_seconds)
 
 
 class PipelineState(Enum):
@@ -123,6 +126,8 @@ class PipelineStatistics:
         size_in_flight: the bytes of their payloads.
         batches: the batches whose records were all settled.
         processing_duration: the seconds that their processing took, with its repetitions, added up.
+        lag: the records that were not committed when the source was last measured, those that wait
+            included; None if the source cannot tell.
         last_error: the message of the last failure; None if there was none.
     """
 
@@ -140,15 +145,16 @@ class PipelineStatistics:
     size_in_flight: int = 0
     batches: int = 0
     processing_duration: float = 0.0
+    lag: int | None = None
     last_error: str | None = None
 
     def plus(self, other: PipelineStatistics) -> PipelineStatistics:
-        """Return the sum of two statistics, with the state and last error of the first."""
+        """Return the sum of two statistics, with the state, lag and last error of the first."""
         sums = {name: getattr(self, name) + getattr(other, name) for name in _NUMBERS}
         return attrs.evolve(self, **sums)
 
 
-_NUMBERS: Final = attrs.fields_dict(PipelineStatistics).keys() - {"state", "last_error"}
+_NUMBERS: Final = attrs.fields_dict(PipelineStatistics).keys() - {"state", "lag", "last_error"}
 
 
 class ObservedPipeline(Protocol):

@@ -88,7 +88,9 @@ class MemorySource:
         self._more = asyncio.Event()
 
     def fail(
-        self, *errors: Exception, method: Literal["open", "poll", "commit", "release"] = "poll"
+        self,
+        *errors: Exception,
+        method: Literal["open", "poll", "commit", "release", "lag"] = "poll",
     ) -> None:
         """Make the next calls of a method raise these errors."""
         self._failures[method] += errors
@@ -109,6 +111,11 @@ class MemorySource:
             if record in self._waiting or partitions is None or record.place in partitions
         ]
         self._more.set()
+
+    async def lag(self) -> int | None:
+        """Return the number of records that are not committed."""
+        self._raise("lag")
+        return len(self._uncommitted())
 
     async def open(self, revoked: Revocation, /) -> None:
         """Open the source; it delivers all records that are not committed."""

@@ -29,13 +29,14 @@ from moorage.testing.kits._source_lab import (
 from moorage.testing.kits.checks import TooLate, patience, require, soon, timely
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from moorage.domain.pipelines.settings import PipelineReport
     from moorage.ports.pipelines import SourceConnector
     from moorage.testing.kits._source_lab import SourceSubject
 
 _LARGE: Final = 10_000
+_MEASURED: Final = 10
 _MANY: Final = 120
 _INTERRUPTIONS: Final = 3
 _LOST: Final = "A pipeline does not carry every record."
@@ -320,6 +321,34 @@ def _has(sink: MemorySink, count: int) -> bool:
     return len(set(payloads(sink.records))) >= count
 
 
+async def lag_counts_what_is_not_committed(subject: SourceSubject) -> None:
+    """The lag of a source that can be measured grows with messages and falls with commits."""
+    async with reading(subject) as reader:
+        lag: Callable[[], Awaitable[int | None]] | None = getattr(reader.source, "lag", None)
+        if lag is None:
+            return
+        await subject.publish(numbered(range(_MEASURED)))
+        await _lag_becomes(reader, lag, _MEASURED)
+        await reader.commit()
+        await _lag_becomes(reader, lag, 0)
+
+
+async def _lag_becomes(
+    reader: Reader, lag: Callable[[], Awaitable[int | None]], expected: int
+) -> None:
+    """Poll until a source measures this lag; it may do so while it polls only."""
+    measured: int | None = None
+    try:
+        async with asyncio.timeout(patience()):
+            while measured != expected:
+                await reader.poll()
+                measured = await soon(lag(), "The lag is not measured.")
+    except TimeoutError:
+        raise AssertionError(
+            f"The lag is {measured}, though {expected} messages are not committed."
+        ) from None
+
+
 async def _until(
     running: asyncio.Future[PipelineReport], holds: Callable[[], bool], sentence: str
 ) -> None:
@@ -346,6 +375,7 @@ CHECKS: Final = (
     timely(extended_records_stay),
     closed_source_refuses,
     positions_are_kept_or_moved,
+    lag_counts_what_is_not_committed,
     lost_connection_loses_nothing,
     pipeline_keeps_the_order_of_keys,
     pipeline_outlives_interruptions,

@@ -1,0 +1,29 @@
+"""The lag of a partition, from librdkafka's statistics."""
+
+from __future__ import annotations
+
+import pytest
+
+from moorage.domain.messages.kafka import partition_lag
+
+
+@pytest.mark.parametrize(
+    "committed, low, high, from_beginning, expected",
+    [
+        (5, 0, 9, True, 4),
+        (5, 0, 9, False, 4),
+        (9, 0, 9, True, 0),
+        (12, 0, 9, True, 0),
+        (-1001, 3, 9, True, 6),
+        (-1001, 3, 9, False, None),
+        (-1001, -1001, -1001, True, None),
+        (5, -1001, -1001, True, None),
+    ],
+)
+def test_lag_of_a_partition(
+    committed: int, low: int, high: int, from_beginning: bool, expected: int | None
+) -> None:
+    """The lag is what follows the committed position; unknown while offsets are."""
+    partition = {"committed_offset": committed, "lo_offset": low, "hi_offset": high}
+
+    assert expected == partition_lag(partition, from_beginning=from_beginning)
