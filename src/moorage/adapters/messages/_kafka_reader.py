@@ -248,8 +248,9 @@ class KafkaReader:
             for partition in fields["partitions"].values()
             if (topic, partition["partition"]) in self._held
         ]
-        known = [lag for lag in lags if lag is not None]
-        self.lag = sum(known) if known and len(known) == len(lags) else None
+        known_lags = [lag for lag in lags if lag is not None]
+        is_known = lags and len(known_lags) == len(lags)
+        self.lag = sum(known_lags) if is_known else None
 
     def seek(self, place: Partition, position: int) -> None:
         """Continue reading a partition at a position, now or as soon as it is assigned."""

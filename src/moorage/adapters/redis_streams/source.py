@@ -227,12 +227,12 @@ class RedisStreamsSource:
         waiting: list[int | None] = []
         for stream in self.streams:
             reply = await self._request(self._telling, ["XINFO", "GROUPS", stream])
-            groups = [_named(group) for group in reply]
-            own = next((item for item in groups if item[b"name"] == self.group.encode()), {})
-            undelivered = own.get(b"lag")
-            waiting.append(None if undelivered is None else undelivered + own[b"pending"])
-        known = [number for number in waiting if number is not None]
-        return sum(known) if len(known) == len(waiting) else None
+            groups = {group[b"name"]: group for group in map(_named, reply)}
+            group: dict[bytes, Any] = groups.get(self.group.encode(), {})
+            undelivered = group.get(b"lag")
+            waiting.append(None if undelivered is None else undelivered + group[b"pending"])
+        known_numbers = [number for number in waiting if number is not None]
+        return sum(known_numbers) if len(known_numbers) == len(waiting) else None
 
     async def close(self) -> None:
         """Drop the connections to Redis."""

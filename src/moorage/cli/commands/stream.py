@@ -33,7 +33,8 @@ _SILENT: Final = 30.0
 """Seconds after the last report of a running worker, when it is presumed dead."""
 
 _ENDED: Final = frozenset({PipelineState.STOPPED.value, PipelineState.FAILED.value})
-_NUMBERS: Final = ("received", "processed", "dead_letters", "retried", "records_in_flight", "lag")
+_NUMBERS: Final = ("received", "processed", "dead_letters", "retried", "records_in_flight")
+_NUMBERS_NOW: Final = (*_NUMBERS, "lag")
 
 
 def run(
@@ -91,7 +92,7 @@ def status(*names: str, context: Context) -> CommandResult:
     with opened_store(context.state()) as store:
         statuses = [store.execute(ReadPipeline(control_key(item.name))) for item in settings]
     rows = [_row(item.name, current) for item, current in zip(settings, statuses, strict=True)]
-    columns = ("pipeline", "state", "worker", "seconds ago", *_NUMBERS, "last error")
+    columns = ("pipeline", "state", "worker", "seconds ago", *_NUMBERS_NOW, "last error")
     lines = [_line(row, worker) for row in rows for worker in row["workers"] or [None]]
     needs_person = any(row["state"] in {"failed", "silent"} for row in rows)
     refused = {
@@ -251,7 +252,7 @@ def _row(name: str, current: PipelineStatus) -> dict[str, Any]:
 def _line(row: Mapping[str, Any], worker: Mapping[str, Any] | None) -> list[Any]:
     """Return the line of a pipeline and one of its workers, or of one that never ran."""
     report = worker or {}
-    names = ("worker", "seconds_ago", *_NUMBERS, "last_error")
+    names = ("worker", "seconds_ago", *_NUMBERS_NOW, "last_error")
     return [row["name"], row["state"], *(report.get(name) for name in names)]
 
 
