@@ -20,13 +20,17 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
     "object": dict,
     "string": str,
 }
-_SILENT = {"$schema", "$defs", "title", "description", "default", "if", "then", "else"}
+_SILENT = {
+    *("$schema", "$defs", "title", "description", "default", "if", "then", "else"),
+    *("format", "kinds"),
+}
 
 
 def fits(root: Json, schema: Json, value: Json) -> bool:
     """Return whether a value matches a schema of `root`; unknown keywords are an error."""
+    keywords = {word for word in schema if not word.startswith("x-")}
     known_keywords = _WORDS.keys() | _SILENT
-    assert schema.keys() <= known_keywords, schema.keys() - known_keywords
+    assert keywords <= known_keywords, keywords - known_keywords
     if "if" in schema:
         branch = "then" if fits(root, schema["if"], value) else "else"
         if not fits(root, schema.get(branch, {}), value):
@@ -36,6 +40,10 @@ def fits(root: Json, schema: Json, value: Json) -> bool:
 
 def _is(kind: str, value: Json) -> bool:
     return isinstance(value, _TYPES[kind]) and (kind == "boolean" or not isinstance(value, bool))
+
+
+def _is_one_of(kinds: str | list[str], value: Json) -> bool:
+    return any(_is(kind, value) for kind in ([kinds] if isinstance(kinds, str) else kinds))
 
 
 def _ref(root: Json, schema: Json, value: Json) -> bool:
@@ -101,8 +109,11 @@ _WORDS: Mapping[str, Callable[[Json, Json, Json], bool]] = {
     "const": _const,
     "enum": _enum,
     "items": _items,
+    "oneOf": lambda root, schema, value: (
+        sum(fits(root, item, value) for item in schema["oneOf"]) == 1
+    ),
     "pattern": _pattern,
     "properties": _properties,
     "required": _required,
-    "type": lambda _, schema, value: _is(schema["type"], value),
+    "type": lambda _, schema, value: _is_one_of(schema["type"], value),
 }

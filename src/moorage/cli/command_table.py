@@ -264,6 +264,14 @@ COMMANDS: Final = {
         "moorage.cli.commands.scaffold:client",
         "Write a package with a typed client of an API that OpenAPI describes.",
     ),
+    "scaffold kubernetes": (
+        "moorage.cli.commands.scaffold:kubernetes",
+        "Write a manifest of Kubernetes for the workers of the configuration's pipelines.",
+    ),
+    "scaffold systemd": (
+        "moorage.cli.commands.scaffold:systemd",
+        "Write a unit of systemd for the workers of the configuration's pipelines.",
+    ),
     "scaffold messages": (
         "moorage.cli.commands.scaffold:messages",
         "Write a package with the typed messages of an application that AsyncAPI describes.",

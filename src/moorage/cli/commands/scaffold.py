@@ -12,10 +12,19 @@ from cyclopts import Parameter
 from moorage.cli.answer import CommandResult
 from moorage.cli.context import Context
 from moorage.config.asyncapi_files import read_asyncapi
+from moorage.config.loading import load
 from moorage.config.openapi_files import read_openapi
+from moorage.config.plain_secrets import plain_secrets
+from moorage.errors import ConfigurationError
 from moorage.scaffold import scaffold, write
 from moorage.scaffold.client.message_package import MessageOptions, Role, message_files
 from moorage.scaffold.client.package import ClientOptions, client_files
+from moorage.scaffold.deployment import (
+    WorkerDeployment,
+    kubernetes_manifest,
+    systemd_unit,
+    worker_deployment,
+)
 
 Name = Annotated[str, Parameter(allow_leading_hyphen=False)]
 
@@ -224,6 +233,89 @@ def messages(
         check_received=choices.check_received,
     )
     return _result(f"{chosen_name}_messages", message_files(api, chosen_name, options), target)
+
+
+def kubernetes(
+    name: Name,
+    /,
+    *,
+    image: str,
+    port: int = 9464,
+    target: Target = _CURRENT_FOLDER,
+    context: Context,
+) -> CommandResult:
+    """Write a manifest of Kubernetes for the workers of the configuration's pipelines.
+
+    It has the configuration, the names of the secrets that this needs, probes, and as much time to
+    stop as the longest drain takes.
+
+    Args:
+        name: the name of the Deployment.
+        image: the image in which moorage and your functions are installed.
+        port: the port of the worker's metrics, probes and health.
+        target: the place of the new file.
+        context: the options that all commands share.
+    """
+    deployment = _deployment(name, port, context)
+    text = kubernetes_manifest(deployment, image)
+    return _written(name, {f"{name}.yaml": text}, target, deployment)
+
+
+def systemd(
+    name: Name,
+    /,
+    *,
+    port: int = 9464,
+    target: Target = _CURRENT_FOLDER,
+    context: Context,
+) -> CommandResult:
+    """Write a unit of systemd for the workers of the configuration's pipelines.
+
+    Args:
+        name: the name of the unit.
+        port: the port of the worker's metrics, probes and health.
+        target: the place of the new file.
+        context: the options that all commands share.
+    """
+    deployment = _deployment(name, port, context)
+    return _written(name, {f"{name}.service": systemd_unit(deployment)}, target, deployment)
+
+
+def _deployment(name: str, port: int, context: Context) -> WorkerDeployment:
+    """Return the facts of the configuration, without looking up its secrets.
+
+    Raises:
+        ConfigurationError: there is no file, it has a secret in plain text, or no pipelines.
+    """
+    source = load(context.source())
+    if source.file is None:
+        raise ConfigurationError(
+            "The configuration is no file.",
+            path="--config",
+            remedy="Name a file of TOML, JSON or YAML.",
+        )
+    problems = plain_secrets(source.tree, "a file that others will read")
+    if problems:
+        raise ConfigurationError.of(problems)
+    return worker_deployment(
+        name,
+        source.tree,
+        source.file.read_text("utf-8"),
+        file=source.file.name,
+        environment=context.environment,
+        port=port,
+    )
+
+
+def _written(
+    name: str, texts: Mapping[str, str], target: Target, deployment: WorkerDeployment
+) -> CommandResult:
+    """Write the file of a deployment, and return its path and the secrets that it needs."""
+    folder = Path(name) if target.into is None else target.into
+    files = [str(path) for path in write(texts, folder, force=target.force)]
+    needed = [*deployment.variables, *deployment.secret_files]
+    lines = [*files, *([f"It needs the secrets {', '.join(needed)}."] if needed else [])]
+    return CommandResult({"folder": str(folder), "files": files, "secrets": needed}, lines)
 
 
 def _write_files(kind: str, name: str, choice: str | None, target: Target) -> CommandResult:

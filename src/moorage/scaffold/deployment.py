@@ -1,0 +1,320 @@
+"""Writes what runs the workers of pipelines: a manifest of Kubernetes, or a unit of systemd."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.domain.pipelines.settings import PipelineConfig
+from moorage.domain.values.json_text import is_list, is_object
+from moorage.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_NAME: Final = re.compile(r"[a-z](?:[a-z0-9-]{0,48}[a-z0-9])?")
+_IMAGE: Final = re.compile(r"[a-z0-9][A-Za-z0-9._/:@-]{0,254}")
+_VARIABLE: Final = re.compile(r"secret://env/([A-Za-z_]\w*)|(?<!\$)\$\{([A-Za-z_]\w*)\}")
+_FILE: Final = re.compile(r"secret://file/(\S+)")
+_DEFAULT_DRAIN: Final = PipelineConfig().drain
+_MARGIN: Final = 5
+"""Seconds between the end of a worker's drain and the kill."""
+
+_USER: Final = 65532
+
+
+@attrs.frozen(kw_only=True)
+class WorkerDeployment:
+    """The facts that a deployment of `moorage stream run` is made of.
+
+    Attributes:
+        name: its name, for objects of Kubernetes and folders.
+        file: the name of the configuration file.
+        text: its content.
+        pipelines: the names of its pipelines.
+        drain: the seconds in which batches under way may end when a worker stops.
+        variables: the environment variables that the configuration refers to.
+        secret_files: the files of secrets that it refers to.
+        is_state_a_file: whether the shared state is in a file of SQLite.
+        environment: the environment of the configuration to use, if any.
+        port: the port of the worker's pages.
+    """
+
+    name: str
+    file: str
+    text: str = attrs.field(repr=False)
+    pipelines: tuple[str, ...]
+    drain: float
+    variables: tuple[str, ...]
+    secret_files: tuple[str, ...]
+    is_state_a_file: bool
+    environment: str | None = None
+    port: int = 9464
+
+    @property
+    def patience(self) -> int:
+        """The seconds until a worker that was told to stop is killed."""
+        return int(self.drain) + _MARGIN
+
+
+def worker_deployment(
+    name: str,
+    tree: Mapping[str, Any],
+    text: str,
+    *,
+    file: str,
+    environment: str | None = None,
+    port: int = 9464,
+) -> WorkerDeployment:
+    """Return the facts of a deployment from a configuration as it was written.
+
+    Args:
+        name: the name of the deployment.
+        tree: the tables of the configuration, with its references.
+        text: the text of the file.
+        file: the name of the file.
+        environment: the environment of the configuration to use.
+        port: the port of the worker's pages.
+
+    Raises:
+        ConfigurationError: the name is invalid, or there are no pipelines.
+    """
+    if _NAME.fullmatch(name) is None:
+        raise ConfigurationError(
+            f"The name {name[:50]!r} is not valid.",
+            path="name",
+            remedy="Use up to 50 small letters, digits and hyphens, such as shop-worker.",
+        )
+    pipelines = tree.get("pipelines")
+    if not is_object(pipelines) or not pipelines:
+        raise ConfigurationError(
+            "The configuration has no pipelines.",
+            path="pipelines",
+            remedy="Write a table [pipelines.NAME] with a source and a sink.",
+        )
+    texts = [*_texts(tree)]
+    state = tree.get("state")
+    state_url = state.get("url") if is_object(state) else None
+    variables = {match[1] or match[2] for written in texts for match in _VARIABLE.finditer(written)}
+    files = {match[1] for written in texts for match in _FILE.finditer(written)}
+    return WorkerDeployment(
+        name=name,
+        file=file,
+        text=text,
+        pipelines=tuple(map(str, pipelines)),
+        drain=max(_drain(table) for table in pipelines.values()),
+        variables=tuple(sorted(variables)),
+        secret_files=tuple(sorted(files)),
+        is_state_a_file=isinstance(state_url, str) and state_url.startswith("sqlite:"),
+        environment=environment,
+        port=port,
+    )
+
+
+def kubernetes_manifest(deployment: WorkerDeployment, image: str) -> str:
+    """Return a ConfigMap with the configuration, and a Deployment of its workers.
+
+    Args:
+        deployment: the facts.
+        image: the image, in which moorage and your functions are installed.
+
+    Raises:
+        ConfigurationError: the image's name is invalid, or the state is in a file.
+    """
+    if _IMAGE.fullmatch(image) is None:
+        raise ConfigurationError(
+            f"{image[:80]!r} is no name of an image.",
+            path="--image",
+            remedy="Write it such as registry.example/erp@sha256:… or registry.example/erp:1.4.",
+        )
+    name, secret = deployment.name, f"{deployment.name}-secrets"
+    labels = f'{{app.kubernetes.io/name: "{name}", app.kubernetes.io/component: worker}}'
+    if deployment.is_state_a_file:
+        raise ConfigurationError(
+            "The state is in a file, which each pod would have for itself.",
+            path="state.url",
+            remedy="Keep it in Redis, PostgreSQL, MariaDB or MySQL.",
+        )
+    lines = deployment.text.removesuffix("\n").split("\n")
+    config = "\n".join(f"    {line}" if line else "" for line in lines)
+    variables = "".join(
+        f"            - name: {variable}\n"
+        f"              valueFrom: {{secretKeyRef: {{name: {secret}, key: {variable}}}}}\n"
+        for variable in deployment.variables
+    )
+    if deployment.environment is not None:
+        variables += (
+            "            - name: MOORAGE_ENVIRONMENT\n"
+            f"              value: {json.dumps(deployment.environment)}\n"
+        )
+    return f"""\
+# The workers of the pipelines {", ".join(deployment.pipelines)}.
+{_secrets_hint(deployment, secret)}apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: {name}-config
+  labels: {labels}
+data:
+  {json.dumps(deployment.file)}: |2
+{config}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: {name}
+  labels: {labels}
+spec:
+  # Workers share the partitions of a broker; more workers than partitions wait.
+  replicas: 1
+  selector:
+    matchLabels: {labels}
+  template:
+    metadata:
+      labels: {labels}
+      annotations:
+        prometheus.io/scrape: "true"
+        prometheus.io/port: "{deployment.port}"
+        prometheus.io/path: /metrics
+    spec:
+      # The longest drain of the pipelines is {deployment.drain:g} s.
+      terminationGracePeriodSeconds: {deployment.patience}
+      automountServiceAccountToken: false
+      enableServiceLinks: false
+      securityContext:
+        runAsNonRoot: true
+        runAsUser: {_USER}
+        runAsGroup: {_USER}
+        seccompProfile: {{type: RuntimeDefault}}
+      containers:
+        - name: worker
+          image: {json.dumps(image)}
+          command: ["moorage", "stream", "run", "--host", "0.0.0.0", "--port", "{deployment.port}"]
+          env:
+            - name: MOORAGE_CONFIG
+              value: {json.dumps(f"/etc/moorage/{deployment.file}")}
+{variables}          ports:
+            - {{name: pages, containerPort: {deployment.port}}}
+          # A stuck event loop is started anew; a broker that is away is not the worker's fault.
+          livenessProbe:
+            httpGet: {{path: /live, port: pages}}
+            periodSeconds: 10
+            timeoutSeconds: 5
+            failureThreshold: 3
+          readinessProbe:
+            httpGet: {{path: /ready, port: pages}}
+            periodSeconds: 5
+            timeoutSeconds: 5
+          resources:
+            requests: {{cpu: 100m, memory: 128Mi}}
+            limits: {{memory: 512Mi}}
+          securityContext:
+            allowPrivilegeEscalation: false
+            readOnlyRootFilesystem: true
+            capabilities: {{drop: [ALL]}}
+          volumeMounts:
+            - {{name: config, mountPath: /etc/moorage, readOnly: true}}
+            - {{name: tmp, mountPath: /tmp}}
+      volumes:
+        - name: config
+          configMap: {{name: {name}-config}}
+        - name: tmp
+          emptyDir: {{sizeLimit: 64Mi}}
+"""
+
+
+def systemd_unit(deployment: WorkerDeployment) -> str:
+    """Return a unit that runs the workers of a configuration in `/etc`."""
+    name = deployment.name
+    environment = (
+        ""
+        if deployment.environment is None
+        else f"Environment=MOORAGE_ENVIRONMENT={deployment.environment}\n"
+    )
+    return f"""\
+# The workers of the pipelines {", ".join(deployment.pipelines)}.
+# The configuration is /etc/{name}/{deployment.file}, and moorage is installed in /opt/{name}.
+{_variables_hint(deployment)}[Unit]
+Description=Pipelines of {name}
+Wants=network-online.target
+After=network-online.target
+StartLimitIntervalSec=0
+
+[Service]
+Type=exec
+DynamicUser=yes
+StateDirectory={name}
+WorkingDirectory=/var/lib/{name}
+Environment=MOORAGE_CONFIG=/etc/{name}/{deployment.file}
+{environment}EnvironmentFile=-/etc/{name}/secrets.env
+ExecStart=/opt/{name}/bin/moorage stream run --port {deployment.port}
+# Reads the configuration again; one with a mistake changes nothing.
+ExecReload=/bin/kill -HUP $MAINPID
+KillMode=mixed
+KillSignal=SIGTERM
+# The longest drain of the pipelines is {deployment.drain:g} s.
+TimeoutStopSec={deployment.patience}
+Restart=on-failure
+RestartSec=2
+# A configuration with a mistake does not mend itself.
+RestartPreventExitStatus=2
+
+NoNewPrivileges=yes
+CapabilityBoundingSet=
+ProtectSystem=strict
+ProtectHome=yes
+PrivateTmp=yes
+PrivateDevices=yes
+ProtectClock=yes
+ProtectControlGroups=yes
+ProtectHostname=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+ProtectKernelTunables=yes
+RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+LockPersonality=yes
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
+UMask=0077
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+
+def _secrets_hint(deployment: WorkerDeployment, secret: str) -> str:
+    """Return the comment about the secrets that the cluster must have."""
+    lines: list[str] = []
+    if deployment.variables:
+        pairs = " ".join(f"--from-literal={name}=…" for name in deployment.variables)
+        lines.append(f"# Its secrets: kubectl create secret generic {secret} {pairs}")
+    lines += [f"# Mount this secret, too: {path}" for path in deployment.secret_files]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _variables_hint(deployment: WorkerDeployment) -> str:
+    """Return the comment about the variables that the unit must be given."""
+    names = ", ".join(deployment.variables)
+    path = f"/etc/{deployment.name}/secrets.env"
+    return f"# {path} sets {names}; let only root read it.\n" if names else ""
+
+
+def _drain(table: Any) -> float:
+    drain = table.get("drain") if is_object(table) else None
+    return drain if isinstance(drain, (int, float)) else _DEFAULT_DRAIN
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif is_object(value):
+        for entry in value.values():
+            yield from _texts(entry)
+    elif is_list(value):
+        for entry in value:
+            yield from _texts(entry)

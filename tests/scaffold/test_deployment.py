@@ -1,0 +1,226 @@
+"""Manifests of Kubernetes and units of systemd for the workers of pipelines."""
+
+from __future__ import annotations
+
+import configparser
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import yaml
+
+from moorage.cli.exit_codes import CUT_OFF, INVALID_USE
+from tests.support.command import command
+from tests.support.schema import fits
+
+# The classes ConfigMap and Deployment of Kubernetes 1.37, from the description of its API.
+OBJECTS: Final = json.loads(Path(__file__).with_name("kubernetes_objects.json").read_text("utf-8"))
+IMAGE: Final = "registry.example/erp@sha256:" + "0" * 64
+CONFIGURATION: Final = """\
+  # The shop: "quoted", ${NOT_HERE} in a comment, and trailing blanks:  \n
+[state]
+url = "postgresql://${DB_USER}@db/erp"
+
+[connectors.events]
+kind = "rabbitmq"
+url = "secret://env/AMQP_URL"
+
+[pipelines.orders]
+source = { connector = "events", queues = ["orders"] }
+sink = { function = "shop.orders:store" }
+drain = 40
+
+[pipelines.returns]
+source = { connector = "events", queues = ["returns"] }
+sink = { function = "shop.orders:store" }
+
+[secrets.vault]
+token = "secret://file/run/secrets/vault"
+"""
+
+
+@pytest.fixture(autouse=True)
+def _configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work in an empty folder with a configuration whose secrets are not there."""
+    monkeypatch.chdir(tmp_path)
+    configure(CONFIGURATION)
+
+
+def configure(text: str) -> None:
+    """Write the configuration."""
+    Path("moorage.toml").write_text(text, encoding="utf-8")
+
+
+def manifest(*options: str) -> dict[str, Any]:
+    """Return the objects of a new manifest, by their kinds."""
+    result = command("scaffold", "kubernetes", "shop", "--image", IMAGE, *options, "--json").result
+    [file] = result["files"]
+    return {item["kind"]: item for item in yaml.safe_load_all(Path(file).read_text("utf-8"))}
+
+
+def test_objects_are_those_of_kubernetes() -> None:
+    """Each object of the manifest has only fields that Kubernetes knows, with valid values."""
+    objects = manifest()
+
+    assert {"ConfigMap", "Deployment"} == objects.keys()
+    for kind, item in objects.items():
+        schema = OBJECTS["$defs"][OBJECTS["kinds"][kind]]
+        assert fits(OBJECTS, schema, item), kind
+        assert not fits(OBJECTS, schema, {**item, "replicsa": 1})
+    assert not fits(
+        OBJECTS,
+        OBJECTS["$defs"][OBJECTS["kinds"]["Deployment"]],
+        {**objects["Deployment"], "spec": {**objects["Deployment"]["spec"], "replicas": "one"}},
+    )
+
+
+def test_configuration_is_in_the_manifest() -> None:
+    """The ConfigMap has the file as it is, and the container reads it from there."""
+    objects = manifest()
+    [container] = objects["Deployment"]["spec"]["template"]["spec"]["containers"]
+    variables = {item["name"]: item.get("value") for item in container["env"]}
+
+    assert {"moorage.toml": CONFIGURATION} == objects["ConfigMap"]["data"]
+    assert "/etc/moorage/moorage.toml" == variables["MOORAGE_CONFIG"]
+    assert IMAGE == container["image"]
+
+
+def test_secrets_are_named() -> None:
+    """The variables of the configuration come from a Secret; those in comments are no variables."""
+    objects = manifest()
+    [container] = objects["Deployment"]["spec"]["template"]["spec"]["containers"]
+    names = [
+        item["valueFrom"]["secretKeyRef"]["key"] for item in container["env"] if "valueFrom" in item
+    ]
+    text = Path("shop/shop.yaml").read_text("utf-8")
+
+    assert ["AMQP_URL", "DB_USER"] == names
+    assert "kubectl create secret generic shop-secrets --from-literal=AMQP_URL=…" in text
+    assert "# Mount this secret, too: run/secrets/vault" in text
+    shown = command("scaffold", "systemd", "shop").out
+    assert "It needs the secrets AMQP_URL, DB_USER, run/secrets/vault." in shown
+
+
+def test_worker_has_time_to_stop() -> None:
+    """A worker is killed only after the longest drain of its pipelines."""
+    pod = manifest()["Deployment"]["spec"]["template"]["spec"]
+    command("scaffold", "systemd", "shop", "--into", "unit")
+
+    assert 45 == pod["terminationGracePeriodSeconds"]
+    assert "45" == unit("unit/shop.service")["Service"]["TimeoutStopSec"]
+    configure(CONFIGURATION.replace("drain = 40", "drain = 2"))
+    again = manifest("--into", "again")["Deployment"]["spec"]["template"]["spec"]
+    assert 30 == again["terminationGracePeriodSeconds"]
+
+
+def test_pages_are_probed() -> None:
+    """The probes and the annotations lead to the port of the worker's pages."""
+    template = manifest("--port", "9000")["Deployment"]["spec"]["template"]
+    [container] = template["spec"]["containers"]
+
+    assert ["--port", "9000"] == container["command"][-2:]
+    assert [{"name": "pages", "containerPort": 9000}] == container["ports"]
+    assert "9000" == template["metadata"]["annotations"]["prometheus.io/port"]
+    assert [("/live", "pages"), ("/ready", "pages")] == [
+        (container[probe]["httpGet"]["path"], container[probe]["httpGet"]["port"])
+        for probe in ("livenessProbe", "readinessProbe")
+    ]
+
+
+def test_environment_is_that_of_the_command() -> None:
+    """The workers read the configuration for the environment of the command."""
+    text = f"{CONFIGURATION}\n[environments.live]\n"
+    configure(text)
+    [container] = manifest("--environment", "live")["Deployment"]["spec"]["template"]["spec"][
+        "containers"
+    ]
+    command("scaffold", "systemd", "shop", "--into", "unit", "--environment", "live")
+
+    assert {"name": "MOORAGE_ENVIRONMENT", "value": "live"} in container["env"]
+    lines = Path("unit/shop.service").read_text("utf-8").splitlines()
+    assert "Environment=MOORAGE_ENVIRONMENT=live" in lines
+
+
+def unit(path: str) -> configparser.RawConfigParser:
+    """Return the sections of a unit; of settings that come several times, the last."""
+    parser = configparser.RawConfigParser(strict=False)
+    parser.optionxform = str  # type: ignore[assignment,method-assign]  # as its documentation does
+    parser.read(path)
+    return parser
+
+
+def test_unit_reloads_and_does_not_repeat_mistakes() -> None:
+    """The unit reloads by SIGHUP, and is not started again after a mistake in its configuration."""
+    command("scaffold", "systemd", "shop", "--into", "unit")
+    service = unit("unit/shop.service")["Service"]
+
+    assert service["ExecReload"].endswith("-HUP $MAINPID")
+    assert str(INVALID_USE) == service["RestartPreventExitStatus"]
+    assert str(CUT_OFF) not in service.get("SuccessExitStatus", "")
+
+
+_ANALYZE: Final = shutil.which("systemd-analyze")
+
+
+@pytest.mark.skipif(
+    _ANALYZE is None,
+    reason="systemd-analyze is missing: apt-get install systemd",
+)
+def test_systemd_knows_all_settings(tmp_path: Path) -> None:
+    """Systemd itself finds no mistake in the unit, except that nothing is installed in /opt."""
+    command("scaffold", "systemd", "shop", "--into", "unit")
+    path = tmp_path / "unit" / "shop.service"
+    path.write_text(path.read_text("utf-8").replace("/opt/shop/bin/moorage", "/bin/true"))
+
+    verified = subprocess.run(
+        [str(_ANALYZE), "verify", str(path)], capture_output=True, text=True, check=False
+    )
+
+    assert (0, "") == (verified.returncode, verified.stderr)
+
+
+@pytest.mark.parametrize(
+    "text, arguments, message",
+    [
+        (CONFIGURATION, ["Shop"], "The name 'Shop' is not valid."),
+        (CONFIGURATION, ["shop", "--image", "Bad Image"], "no name of an image"),
+        ("version = 1\n", ["shop"], "has no pipelines"),
+        ("pipelines = 3\n", ["shop"], "has no pipelines"),
+        (
+            CONFIGURATION.replace("secret://env/AMQP_URL", "amqp://erp:hush@broker"),
+            ["shop"],
+            "written in plain text",
+        ),
+        (
+            CONFIGURATION.replace("postgresql://${DB_USER}@db/erp", "sqlite:///state.db"),
+            ["shop"],
+            "each pod would have for itself",
+        ),
+    ],
+)
+def test_mistakes_are_named(text: str, arguments: list[str], message: str) -> None:
+    """A mistake writes no file, and the error names it, without a secret."""
+    configure(text)
+    options = [] if "--image" in arguments else ["--image", IMAGE]
+
+    ending = command("scaffold", "kubernetes", *arguments, *options)
+
+    assert 2 == ending.code
+    assert message in ending.err
+    assert "hush" not in ending.err
+    assert not Path("shop").exists()
+
+
+def test_units_may_keep_their_state_in_a_file() -> None:
+    """On one machine the workers share a file."""
+    configure(
+        CONFIGURATION.replace("postgresql://${DB_USER}@db/erp", "sqlite:///state.db").replace(
+            "drain = 40", 'drain = "long"'
+        )
+    )
+
+    assert 0 == command("scaffold", "systemd", "shop").code
+    assert "30" == unit("shop/shop.service")["Service"]["TimeoutStopSec"]
