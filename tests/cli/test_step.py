@@ -138,6 +138,23 @@ def test_repeat_shows_the_result() -> None:
     assert (1, "IdempotencyConflict") == (other.code, other.document["error"]["kind"])
 
 
+def test_end_of_a_long_result_is_shown() -> None:
+    """A repeat shows the output again; of a long one, its end, and the program is told of it."""
+    text = CONFIGURATION + '[steps.count]\ncommand = ["seq", "1", "20000"]\n'
+    Path("moorage.toml").write_text(text, encoding="utf-8")
+    command("step", "run", "count", "--key", "c1")
+    Path("orders").write_text("a\n")
+    short = ["total", "--key", "t1", "--file", "orders=orders"]
+
+    again = command("step", "run", "count", "--key", "c1")
+    document = command("step", "run", "count", "--key", "c1", "--json").result
+    outputs = [command("step", "run", *short).out for _ in range(2)]
+
+    assert ["19999", "20000"] == again.out.splitlines()[-2:]
+    assert "before its last lines were read" in document["metadata"]["log_error"]
+    assert ["done\n"] * 2 == outputs
+
+
 def test_files_are_brought_back() -> None:
     """`--output` writes the files that the step leaves to a folder."""
     Path("orders").write_text("a\nb\n")

@@ -20,11 +20,14 @@ from moorage.domain.steps.runs import RunSpec
 from moorage.domain.steps.step import Step, Workspace, run_name
 from moorage.testing.fakes.platform import MockPlatform
 from tests.steps.step_lab import MODES, executor
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from moorage.domain.steps.log_lines import LogLine
+    from moorage.domain.steps.runs import RunStatus
 
 modes = pytest.mark.parametrize("mode", MODES)
 
@@ -159,6 +162,68 @@ def test_log_gets_each_line(mode: str, tmp_path: Path) -> None:
     assert ["***", "line 1", "line 2", "line 3", "torn"] == [line.text for line in lines]
     assert [True, True, True, True, False] == [line.is_whole for line in lines]
     assert "s3cret" not in repr(result) + result.stdout
+
+
+class Waits:
+    """A platform whose runs are removed by another follower after some looks."""
+
+    def __init__(self, platform: LocalPlatform, looks: int, settle: Callable[[], object]) -> None:
+        self._platform = platform
+        self._looks = looks
+        self._settle = settle
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._platform, name)
+
+    def look(self, name: str, timeout: float, /) -> RunStatus | None:
+        """Return the status, after the other follower has settled the run."""
+        self._looks -= 1
+        if self._looks == 0:
+            self._settle()
+        return self._platform.look(name, timeout)
+
+
+@modes
+@pytest.mark.parametrize("looks", [1, 2])
+def test_log_gets_what_another_follower_has_read(mode: str, looks: int, tmp_path: Path) -> None:
+    """A follower whose run is removed by a faster one still gets each line once, in order."""
+    url = f"sqlite:///{tmp_path}/state.db"
+    platform = LocalPlatform(tmp_path / "runs")
+    script = "echo one; echo two; while [ ! -e go ]; do sleep 0.01; done; echo three; printf end"
+    step = Step("talk", ["sh", "-c", script])
+    name = run_name("steps", None, "k")
+
+    def settle() -> None:
+        (tmp_path / "runs" / name / "work" / "go").touch()
+        executor(mode, platform, url)(step, idempotency_key="k")
+
+    platform.start(RunSpec(name=name, step=step), 30.0)
+    wait_until(lambda: platform.logs(name, "stdout", "", 5.0).data == b"one\ntwo\n", "the lines")
+    lines: list[LogLine] = []
+    slow: Any = Waits(platform, looks, settle)
+    result = executor(mode, slow, url)(step, idempotency_key="k", log=lines.append)
+
+    assert [(1, "one"), (2, "two"), (3, "three"), (4, "end")] == [
+        (line.number, line.text) for line in lines
+    ]
+    assert "log_error" not in result.metadata
+
+
+@modes
+def test_log_that_cannot_be_completed_is_told(mode: str, tmp_path: Path) -> None:
+    """If a removed run had more output than its result keeps, the result says so."""
+    url = f"sqlite:///{tmp_path}/state.db"
+    execute = executor(mode, LocalPlatform(tmp_path / "runs"), url)
+    step = Step("talk", ["seq", "1", "20000"])
+    first = execute(step, idempotency_key="k")
+    lines: list[LogLine] = []
+
+    again = execute(step, idempotency_key="k", log=lines.append)
+
+    assert [] == lines
+    assert "log_error" not in first.metadata
+    assert "before its last lines were read" in again.metadata["log_error"]
+    assert first == execute(step, idempotency_key="k")
 
 
 @modes

@@ -54,6 +54,11 @@ class LogWriter:
         except Exception as error:  # noqa: BLE001 - a log never changes the result
             self._fail(error)
 
+    def miss(self) -> None:
+        """Note that the log lacks lines which nobody can read any more."""
+        if self._log is not None or self._call is not None:
+            self.problem = "Another follower removed the run before its last lines were read."
+
     def _fail(self, error: Exception) -> None:
         self._log = self._call = None
         self.problem = f"The log raised {type(error).__name__}, and got no further lines."

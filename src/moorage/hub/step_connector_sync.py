@@ -209,7 +209,7 @@ class StepConnector:
                 stored result. By default each call is a run of its own.
             tenant: whose limits, circuit and keys to use.
             log: takes the lines of the output; a function is called with each `LogLine`, and again
-                from the first line if the run is found again.
+                from the first line if the run or its result is found again.
 
         Raises:
             ConnectorError: the step could not be started, or what became of it is unknown.
@@ -241,13 +241,19 @@ class StepConnector:
                 idempotency_key=key,
                 payload={"step": step.fingerprint},
             )
-            following, status, problem = self._follow(spec, values, log)
+            following, status, writer = self._follow(spec, values, log)
             result = self._settled(spec, following, status, mask, key)
         except ConnectorError as error:
             failure = bare(error)
             mask_error(failure, mask)
             failure.idempotency_key = key
             _raise(failure)
+        if status is None:
+            lines = following.rest(result)
+            writer.write(lines or ())
+            if lines is None:
+                writer.miss()
+        problem = writer.problem
         return result if problem is None else result.with_metadata(log_error=problem)
 
     def stop(
@@ -426,11 +432,11 @@ class StepConnector:
         spec: RunSpec,
         secrets: Sequence[bytes],
         log: StepLog | Callable[[LogLine], object] | None,
-    ) -> tuple[Following, RunStatus | None, str | None]:
+    ) -> tuple[Following, RunStatus | None, LogWriter]:
         """Follow a run to its end.
 
         Returns:
-            What was read, the last status, and the error of the log.
+            What was read, the last status, and the writer of the log.
         """
         writer = LogWriter(log)
         following = Following(secrets, writer.positions())
@@ -439,7 +445,7 @@ class StepConnector:
             status = self._read(spec.name, following, writer, lease, spec)
         finally:
             lease.release()
-        return following, status, writer.problem
+        return following, status, writer
 
     def _read(
         self,

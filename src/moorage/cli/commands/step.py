@@ -124,10 +124,7 @@ def logs(
     if stored is None:
         return CommandResult({"name": name, "key": key}, [f"There is no run of {key!r}."], FAILED)
     shown = _shown(name, key, stored, log)
-    # Whoever settled the run in between has removed it; its first lines were printed then.
-    texts = [] if log.has_lines else [stored.stdout, stored.stderr]
-    lines = [line for text in texts for line in text.splitlines()]
-    return attrs.evolve(shown, output=lines, code=shown.code if follow else OK)
+    return shown if follow else attrs.evolve(shown, code=OK)
 
 
 def stop(
@@ -230,8 +227,8 @@ class _Printed:
 
     @property
     def has_lines(self) -> bool:
-        """True if it was given a whole line."""
-        return any(self._whole.values())
+        """True if it was given a line."""
+        return self._is_torn or any(self._whole.values())
 
     def as_rows(self) -> list[dict[str, Any]]:
         """Return the lines that were not printed, as plain values."""
@@ -291,7 +288,7 @@ def _keep(result: ExecutionResult, folder: Path) -> None:
 
 
 def _shown(name: str, key: str, result: ExecutionResult, log: _Printed) -> CommandResult:
-    """Print how a step ended, and return its result."""
+    """Print how a step ended; return its result, with its output if none was shown."""
     document = {
         "name": name,
         "key": key,
@@ -306,7 +303,9 @@ def _shown(name: str, key: str, result: ExecutionResult, log: _Printed) -> Comma
     seconds = result.metadata.get("seconds")
     after = "" if seconds is None else f" after {seconds:.1f} s"
     log.end(f"{name} {_ENDINGS[result.outcome]}{after}, exit code {result.exit_code}; key {key}")
-    return CommandResult(document, code=_exit_code(result))
+    texts = [] if log.has_lines else [result.stdout, result.stderr]
+    output = [line for text in texts for line in text.splitlines()]
+    return CommandResult(document, output, _exit_code(result))
 
 
 def _exit_code(result: ExecutionResult) -> int:

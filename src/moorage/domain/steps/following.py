@@ -46,6 +46,31 @@ class Following:
         position = self._positions.get(stream, 0)
         return [line for line in lines if line.number > position]
 
+    def rest(self, result: ExecutionResult) -> list[LogLine] | None:
+        """Return the lines of a stored result that were not read from the run.
+
+        Args:
+            result: the result, which another follower stored before it removed the run.
+
+        Returns:
+            The lines that the log does not have; None if the result does not have them all.
+        """
+        if result.metadata.get("cut"):
+            return None
+        texts = {"stdout": result.stdout, "stderr": result.stderr}
+        lines: list[LogLine] = []
+        for stream in STREAMS:
+            *ended, torn = texts[stream].encode("utf-8", "replace").split(b"\n")
+            lines += [LogLine(stream, number, data) for number, data in enumerate(ended, 1)]
+            if torn:
+                lines.append(LogLine(stream, len(ended) + 1, torn, is_whole=False))
+        return [
+            line
+            for line in lines
+            if line.number
+            > max(self._readers[line.stream].whole_lines, self._positions.get(line.stream, 0))
+        ]
+
     def result(self, status: RunStatus, files: Mapping[str, bytes]) -> ExecutionResult | None:
         """Return the result of a run that has ended; None if its end was not recorded."""
         if status.phase is not RunPhase.ENDED or status.exit_code is None:

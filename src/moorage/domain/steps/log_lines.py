@@ -56,6 +56,11 @@ class LineReader:
         self._rest: list[bytes] = []
         self._size = 0
 
+    @property
+    def whole_lines(self) -> int:
+        """The number of whole lines so far."""
+        return self._number - 1
+
     def feed(self, data: bytes) -> list[LogLine]:
         """Take the next bytes, and return the lines that are complete now."""
         return self._lines(self._mask.feed(data))
