@@ -45,6 +45,10 @@ from tests.vendors.email_hubs import hub, mail
 from tests.vendors.email_sandboxes import ses_vendor
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+METRICS = (
+    *("SEND", "DELIVERY", "PERMANENT_BOUNCE", "TRANSIENT_BOUNCE"),
+    *("COMPLAINT", "OPEN", "CLICK"),
+)
 
 
 def test_fields_of_a_message() -> None:
@@ -548,3 +552,67 @@ def test_sandbox_listens_on_a_port() -> None:
 
     attached_file = sandbox.delivered[0].raw["Content"]["Simple"]["Attachments"][0]
     assert file.content == b64decode(attached_file["RawContent"])
+
+
+def test_all_metrics_are_requested_by_the_day_in_utc() -> None:
+    """The request for statistics names each metric, from midnight to midnight in UTC."""
+    sandbox = AmazonSesSandbox()
+    query = StatisticsQuery(start=date(2026, 1, 2), end=date(2026, 1, 3))
+    hub(ses_vendor(sandbox), sandbox).email().get_statistics(query)
+
+    assert [
+        {
+            "Id": metric,
+            "Namespace": "VDM",
+            "Metric": metric,
+            "StartDate": 1_767_312_000,
+            "EndDate": 1_767_484_800,
+        }
+        for metric in METRICS
+    ] == sandbox.requests[-1].json()["Queries"]
+
+
+def test_every_metric_is_counted_by_its_own_name() -> None:
+    """Each metric of Amazon SES adds to one number of the contract, and to no other."""
+    sandbox = AmazonSesSandbox()
+    sandbox.metrics = {
+        name: [(datetime(2026, 1, 2, tzinfo=UTC), 2**number)] for number, name in enumerate(METRICS)
+    }
+    query = StatisticsQuery(start=date(2026, 1, 2), end=date(2026, 1, 2))
+
+    totals = hub(ses_vendor(sandbox), sandbox).email().get_statistics(query).totals
+
+    assert totals == EmailCounts(
+        requested=1, delivered=2, bounced=4, deferred=8, complained=16, opened=32, clicked=64
+    )
+
+
+def test_receipts_have_the_ids_of_their_messages() -> None:
+    """A receipt has the id that Amazon SES gave its message, also each of a bulk."""
+    sandbox = AmazonSesSandbox()
+    email = hub(ses_vendor(sandbox), sandbox).email()
+    bulk = BulkMessage(base=mail(to=()), recipients=["a@example.com", "b@example.com"])
+
+    receipts = [
+        email.send_transactional(mail()),
+        *(result.unwrap() for result in email.send_bulk(bulk)),
+    ]
+
+    assert [item.id for item in sandbox.delivered] == [receipt.ref.id for receipt in receipts]
+
+
+def test_every_reason_against_an_address_is_told() -> None:
+    """The reasons of a verdict are all that Amazon SES is confident of, and nothing else."""
+    sandbox = AmazonSesSandbox()
+    names = ["HasValidSyntax", "HasValidDnsRecords", "MailboxExists"]
+    evaluations = {
+        **{name: {"ConfidenceVerdict": "LOW"} for name in names},
+        **{name: {"ConfidenceVerdict": "HIGH"} for name in ("IsRandomInput", "IsDisposable")},
+    }
+    answer = {"IsValid": {"ConfidenceVerdict": "LOW"}, "Evaluations": evaluations}
+    sandbox.fail(reply({"MailboxValidation": answer}))
+
+    result = hub(ses_vendor(sandbox), sandbox).email().validate_address("ada@example.com")
+
+    assert {*names, "IsRandomInput"} <= set(result.reasons)
+    assert result.disposable

@@ -230,3 +230,15 @@ def test_options_are_put_into_the_body_that_they_name(shop: Shop) -> None:
     for options in wrong_options:
         with pytest.raises(InvalidData):
             shop.bought("order-2", extra={"dhl_express": options})
+
+
+def test_values_are_named_in_the_request_for_rates() -> None:
+    """The declared and the insured value are amounts of their own; without them there are none."""
+    insured = attrs.evolve(REQUEST, insurance=Money("80", "EUR"))
+    plain = attrs.evolve(REQUEST, customs=None)
+
+    assert [
+        {"typeCode": "declaredValue", "value": 46.5, "currency": "EUR"},
+        {"typeCode": "insuredValue", "value": 80.0, "currency": "EUR"},
+    ] == rates_body(insured, "1", PLANNED)["monetaryAmount"]
+    assert "monetaryAmount" not in rates_body(plain, "1", PLANNED)

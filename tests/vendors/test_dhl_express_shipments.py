@@ -197,3 +197,28 @@ def test_label_that_cannot_be_read_is_kept(shop: Shop) -> None:
         result.content,
         result.tracking_number,
     )
+
+
+def test_price_without_decimals_stays_exact(shop: Shop) -> None:
+    """A rate in yen keeps its price, and its reference has the price as DHL wrote it."""
+    price = {"currencyType": "BILLC", "priceCurrency": "JPY", "price": 1500}
+    shop.sandbox.fail(reply({"products": [{"productCode": "Y", "totalPrice": [price]}]}))
+    [rate] = shop.shipping.get_rates(REQUEST).rates
+
+    assert Money("1500", "JPY") == rate.total
+    assert ("1500", "JPY") == (rate.ref.other("price"), rate.ref.other("currency"))
+
+
+def test_products_without_code_or_price_are_no_rates(shop: Shop) -> None:
+    """A product that lacks its code or its price becomes a message; an answer without any fails."""
+    price = {"currencyType": "BILLC", "priceCurrency": "EUR", "price": 9}
+    shop.sandbox.fail(reply({"products": [{"totalPrice": [price]}, {"productCode": "Y"}]}))
+    result = shop.shipping.get_rates(REQUEST)
+    shop.sandbox.fail(reply({"warnings": []}))
+    with pytest.raises(VendorFailed, match="products"):
+        shop.shipping.get_rates(REQUEST)
+
+    assert ((), ["A rate could not be read."] * 2) == (
+        result.rates,
+        [message.text for message in result.messages],
+    )

@@ -94,3 +94,32 @@ def test_unknown_place_is_invalid(shop: Shop) -> None:
     shop.sandbox.fail(reply({"detail": "Parameters not having correct format"}, 400))
     with pytest.raises(InvalidRequest):
         shop.shipping.validate_address(THERE)
+
+
+def test_all_checkpoints_are_asked_for(shop: Shop) -> None:
+    """Tracking asks for all checkpoints with time zones before it asks about advance data."""
+    shipment = shop.bought()
+    shop.sandbox.move(shipment.tracking_numbers[0], "PU")
+    before = len(shop.sandbox.requests)
+    shop.shipping.track_shipment(shipment.ref)
+    [request] = shop.sandbox.requests[before:]
+
+    assert {
+        "trackingView": "all-checkpoints",
+        "levelOfDetail": "all",
+        "requestGMTOffsetPerEvent": "true",
+    } == dict(request.query)
+
+
+def test_piece_is_asked_for_once(shop: Shop) -> None:
+    """A number that is no shipment's is looked for among the pieces, with a single request."""
+    shop.sandbox.fail(reply({"shipments": []}))
+    before = len(shop.sandbox.requests)
+    with pytest.raises(VendorRejected):
+        shop.shipping.track("JD0001", "dhl_express")
+    [request] = shop.sandbox.requests[before:]
+
+    assert ("/mydhlapi/tracking", "JD0001") == (
+        request.path,
+        dict(request.query)["pieceTrackingNumber"],
+    )

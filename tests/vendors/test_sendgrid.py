@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import partial
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -550,3 +551,59 @@ def test_sandbox_listens_on_a_port() -> None:
             mail_hub.email().send_transactional(mail())
 
     assert ("ada@example.com",) == sandbox.delivered[0].to
+
+
+def test_statistics_are_requested_by_the_day() -> None:
+    """The request names the days and their size, and every number has a name of the contract."""
+    sandbox = SendGridSandbox()
+    sandbox.days = [
+        {
+            "date": "2024-01-02",
+            "stats": [{"metrics": {name: 2**number for number, name in enumerate(METRICS)}}],
+        }
+    ]
+    query = StatisticsQuery(start=date(2024, 1, 2), end=date(2024, 1, 2))
+    totals = hub(sendgrid_vendor(sandbox), sandbox).email().get_statistics(query).totals
+
+    assert {
+        "start_date": "2024-01-02",
+        "end_date": "2024-01-02",
+        "aggregated_by": "day",
+        "limit": "500",
+        "offset": "0",
+    } == dict(sandbox.requests[-1].query)
+    assert totals == EmailCounts(
+        requested=1,
+        processed=2,
+        delivered=4,
+        deferred=8,
+        bounced=16,
+        blocked=32,
+        dropped=64,
+        opened=128,
+        unique_opened=256,
+        clicked=512,
+        unique_clicked=1024,
+        complained=2048,
+        unsubscribed=4096,
+    )
+
+
+def test_receipts_without_an_id_are_named_by_their_key() -> None:
+    """A checked message has a reference that says so; one without an id, one made of its key."""
+    sandbox = SendGridSandbox()
+    email = hub(sendgrid_vendor(sandbox), sandbox).email()
+    dry = {"sendgrid": {"mail_settings": {"sandbox_mode": {"enable": True}}}}
+    sandbox.fail(Response(200))
+    checked = email.send_transactional(mail(extra=dry))
+    sandbox.fail(Response(202))
+    unnamed = email.send_transactional(mail(), idempotency_key="k-1")
+
+    name = sha256(f"key\0{unnamed.ref.account}\0\0k-1".encode()).hexdigest()[:32]
+    assert ("sandbox", name) == (checked.ref.id, unnamed.ref.id)
+
+
+METRICS = (
+    *("requests", "processed", "delivered", "deferred", "bounces", "blocks", "bounce_drops"),
+    *("opens", "unique_opens", "clicks", "unique_clicks", "spam_reports", "unsubscribes"),
+)

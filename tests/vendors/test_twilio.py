@@ -335,3 +335,36 @@ def test_other_webhooks_give_no_events() -> None:
 def test_outage_is_classified_by_status() -> None:
     """An error that Twilio's servers cause is classified by its status."""
     assert classify(Request.get("/"), Response(503, body=b"{}")) is None
+
+
+def test_look_up_asks_for_the_kind_of_line() -> None:
+    """A look-up asks Twilio for the kind of the line, and for the country of a national number."""
+    sandbox = TwilioSandbox()
+    texts(sandbox).validate_number("2125551234", country="US")
+
+    assert {"Fields": "line_type_intelligence", "CountryCode": "US"} == dict(
+        sandbox.requests[-1].query
+    )
+
+
+def test_message_of_media_alone_has_no_text() -> None:
+    """A message with media and no text has no field for a text."""
+    message = SmsMessage(to=TO, text="", media=["https://erp.example/a.png"])
+
+    assert "Body" not in dict(message_form(VENDOR, message))
+
+
+def test_refusal_to_cancel_is_not_asked_about() -> None:
+    """Only the refusal of a message that is settled already is looked up; others are errors."""
+    sandbox = TwilioSandbox()
+    sms = texts(sandbox)
+    send_time = datetime(2031, 5, 6, tzinfo=UTC)
+    receipt = sms.send(SmsMessage(to=TO, text="Hi", sender_pool="MG1", send_at=send_time))
+    sms.cancel(receipt.ref)
+    sandbox.fail(reply({"code": 20003, "message": "Permission denied", "status": 403}, 403))
+    requests_before = len(sandbox.requests)
+    with pytest.raises(ConnectorError) as excinfo:
+        sms.cancel(receipt.ref)
+
+    assert "20003" == getattr(excinfo.value, "vendor_code", None)
+    assert 1 == len(sandbox.requests) - requests_before
