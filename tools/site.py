@@ -88,7 +88,9 @@ def generated() -> dict[str, str]:
 def sources() -> dict[str, str]:
     """Return all files from which the site is built, by their paths."""
     texts = {
-        str(path.relative_to(DOCS)): path.read_text("utf-8") for path in sorted(DOCS.rglob("*.md"))
+        str(path.relative_to(DOCS)): path.read_text("utf-8")
+        for ending in ("md", "svg")
+        for path in sorted(DOCS.rglob(f"*.{ending}"))
     }
     texts["troubleshooting.md"] = reference.with_error_facts(texts["troubleshooting.md"])
     return {**texts, **generated()}
