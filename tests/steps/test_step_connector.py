@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from moorage import (
+    AsyncConnectorManager,
+    AsyncPlatformInThreads,
+    AsyncStepConnector,
+    ConnectorManager,
     CredentialNotFound,
     HeldBack,
     IdempotencyConflict,
     InvalidData,
     OutcomeUnknown,
     Secret,
+    Service,
+    StepConnector,
+    StorageUnavailable,
 )
+from moorage.adapters.audit.file import FileAudit
 from moorage.adapters.steps.local import LocalPlatform
 from moorage.domain.steps.result import ExecutionResult, HookError, StepOutcome
 from moorage.domain.steps.runs import RunSpec
 from moorage.domain.steps.step import Step, Workspace, run_name
+from moorage.hub.audit import AuditTrail
 from moorage.testing.fakes.platform import MockPlatform
 from tests.steps.step_lab import MODES, executor
 from tests.support.waiting import wait_until
@@ -162,6 +173,46 @@ def test_log_gets_each_line(mode: str, tmp_path: Path) -> None:
     assert ["***", "line 1", "line 2", "line 3", "torn"] == [line.text for line in lines]
     assert [True, True, True, True, False] == [line.is_whole for line in lines]
     assert "s3cret" not in repr(result) + result.stdout
+
+
+@modes
+def test_stopped_step_is_recorded(mode: str, tmp_path: Path) -> None:
+    """A stop by hand is recorded with its step; one that cannot be recorded is not done."""
+    trail = AuditTrail(FileAudit(tmp_path / "trail"))
+    platform = MockPlatform(endless=["a"])
+    labels = {"key": "k", "tenant": "acme"}
+    name = run_name("steps", "acme", "k")
+    platform.start(RunSpec(name=name, step=Step("a", ["true"]), labels=labels), 1.0)
+    broken = AuditTrail(FileAudit(tmp_path / "nowhere" / "trail"))
+
+    with pytest.raises(StorageUnavailable, match="was refused"):
+        stopped(mode, platform, broken)
+    assert not stopped(mode, platform, trail, tenant="other")
+    assert stopped(mode, platform, trail, actor="ada", reason="wrong month")
+
+    [record] = trail.find().items
+    assert ("step.stop", "step k of steps/mock", "ada", "wrong month") == (
+        record.act,
+        record.subject,
+        record.actor,
+        record.reason,
+    )
+    assert {"step": "a", "run": name, "tenant": "acme"} == json.loads(record.before or "")
+
+
+def stopped(mode: str, platform: MockPlatform, trail: AuditTrail, **options: Any) -> bool:
+    """Stop the run of the key "k" in a program of a mode, and return whether it was running."""
+    arguments = {"tenant": "acme", **options}
+    if mode == "sync":
+        manager = ConnectorManager([Service("steps")], audit=trail)
+        return StepConnector(platform, manager).stop("k", **arguments)
+
+    async def stop() -> bool:
+        manager = AsyncConnectorManager([Service("steps")], audit=trail)
+        connector = AsyncStepConnector(AsyncPlatformInThreads(platform), manager)
+        return await connector.stop("k", **arguments)
+
+    return asyncio.run(stop())
 
 
 class Waits:

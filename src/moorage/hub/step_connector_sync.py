@@ -72,6 +72,7 @@ from moorage.hub._step_log_writer import LogWriter
 from moorage.hub.internals import core_of
 from moorage.parts.idempotency import Idempotency
 from moorage.runtime.bridge import run_now
+from moorage.services.calling.manual_operations import ManualAct, recorded
 from moorage.wiring.step_secrets import referenced_secret
 
 if TYPE_CHECKING:
@@ -257,7 +258,13 @@ class StepConnector:
         return result if problem is None else result.with_metadata(log_error=problem)
 
     def stop(
-        self, idempotency_key: str, *, tenant: str | None = None, grace: float | None = None
+        self,
+        idempotency_key: str,
+        *,
+        tenant: str | None = None,
+        grace: float | None = None,
+        actor: str | None = None,
+        reason: str = "",
     ) -> bool:
         """Stop the run of a key; its followers get the result of a cancelled step.
 
@@ -265,20 +272,44 @@ class StepConnector:
             idempotency_key: the key of the run.
             tenant: whose key it is.
             grace: seconds until it is killed; by default ten.
+            actor: the person who does it, for the audit trail; by default the system's user.
+            reason: the reason for the audit trail.
 
         Returns:
             Whether it was still running.
         """
         name = run_name(self._service, tenant, checked_key(idempotency_key))
-        return self.stop_run(name, grace=grace)
+        return self.stop_run(name, grace=grace, actor=actor, reason=reason)
 
-    def stop_run(self, name: str, *, grace: float | None = None) -> bool:
-        """Stop a run by its name; return whether it was still running."""
+    def stop_run(
+        self, name: str, *, grace: float | None = None, actor: str | None = None, reason: str = ""
+    ) -> bool:
+        """Stop a run by its name; return whether it was still running.
+
+        Args:
+            name: the name of the run.
+            grace: seconds until it is killed; by default ten.
+            actor: the person who does it, for the audit trail; by default the system's user.
+            reason: the reason for the audit trail.
+        """
         status = self._platform.look(name, _LOOK)
         if status is None or status.is_over:
             return False
-        self._platform.stop(name, 10.0 if grace is None else grace, _LOOK)
-        return True
+        core, seconds = core_of(self._manager), 10.0 if grace is None else grace
+        act = ManualAct(
+            act="step.stop",
+            subject=f"step {status.labels.get(_LABEL_KEY, name)} of {self.name}",
+            actor=actor,
+            reason=reason,
+            before={"step": status.step, "run": name, "tenant": status.labels.get(_LABEL_TENANT)},
+            after={"grace": seconds},
+        )
+
+        def end() -> bool:
+            self._platform.stop(name, seconds, _LOOK)
+            return True
+
+        return bool(run_now(recorded(core, act, lambda: core.settle(end()))))
 
     def look(self, idempotency_key: str, *, tenant: str | None = None) -> RunStatus | None:
         """Return the status of the run of a key; None if the platform has none, or no more."""
@@ -375,7 +406,8 @@ class StepConnector:
             try:
                 if lease.take() and lease.fence == fence + 1:
                     orphan = self._platform.look(name, _LOOK)
-                    if orphan is not None and self.stop_run(name):
+                    reason = "Nobody follows the step."
+                    if orphan is not None and self.stop_run(name, reason=reason):
                         stopped.append(orphan)
             finally:
                 lease.release()

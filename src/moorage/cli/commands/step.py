@@ -80,7 +80,7 @@ def run(
         try:
             result = follow()
         except KeyboardInterrupt:
-            if not connector.stop(run_key, tenant=tenant):
+            if not connector.stop(run_key, tenant=tenant, reason="Ctrl-C"):
                 raise
             try:
                 _say("Stopping the step; Ctrl-C again leaves it running.")
@@ -133,6 +133,7 @@ def stop(
     *,
     key: str,
     grace: float | None = None,
+    reason: str = "",
     tenant: str | None = None,
     context: Context,
 ) -> CommandResult:
@@ -142,13 +143,14 @@ def stop(
         name: the name of a configured step.
         key: the idempotency key of the run.
         grace: seconds between the request to end and the kill; by default those of the step.
+        reason: the reason, for the audit trail.
         tenant: the tenant whose key it is.
         context: the options that all commands share.
     """
     with opened_hub(context) as hub:
         connector, step = _connector(hub.steps, name), hub.steps.step(name)
         was_running = connector.stop(
-            key, tenant=tenant, grace=step.grace if grace is None else grace
+            key, tenant=tenant, grace=step.grace if grace is None else grace, reason=reason
         )
     line = f"stopped: {name} ({key})" if was_running else f"The run {key!r} is not running."
     return CommandResult(
