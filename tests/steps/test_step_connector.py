@@ -202,7 +202,7 @@ def test_stopped_step_is_recorded(mode: str, tmp_path: Path) -> None:
 
 def stopped(mode: str, platform: MockPlatform, trail: AuditTrail, **options: Any) -> bool:
     """Stop the run of the key "k" in a program of a mode, and return whether it was running."""
-    arguments = {"tenant": "acme", **options}
+    arguments: dict[str, Any] = {"tenant": "acme", **options}
     if mode == "sync":
         manager = ConnectorManager([Service("steps")], audit=trail)
         return StepConnector(platform, manager).stop("k", **arguments)
