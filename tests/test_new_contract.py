@@ -72,6 +72,7 @@ def _project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copytree(ROOT / part, folder / part, ignore=without)
     for name, change in TOUCHED.items():
         text_before = (ROOT / name).read_text("utf-8")
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(change(text_before), "utf-8")
         assert text_before != change(text_before)
     for file in OWN_FILES.rglob("*.py.txt"):

@@ -112,7 +112,7 @@ def test_cut_connections_lose_no_line(server: Sshd, tmp_path: Path) -> None:
     server.know(proxy.port)
     lines: list[str] = []
     script = (
-        "i=1; while [ $i -le 10000 ]; do echo line $i; i=$((i+1));"
+        f"i=1; while [ $i -le 10000 ]; do echo line $i {PADDING}; i=$((i+1));"
         " [ $((i % 100)) -eq 0 ] && sleep 0.12; done; exit 0"
     )
     step = Step("lines", ["sh", "-c", script])
@@ -124,8 +124,12 @@ def test_cut_connections_lose_no_line(server: Sshd, tmp_path: Path) -> None:
     proxy.close()
 
     assert result.is_success
-    assert [f"line {number}" for number in range(1, 10_001)] == lines
+    assert [f"line {number} {PADDING}" for number in range(1, 10_001)] == lines
     assert 20 == proxy.cuts
+
+
+PADDING = "." * 50
+"""Makes the lines long enough that all connections are cut before the last line."""
 
 
 def cut(client: socket) -> None:

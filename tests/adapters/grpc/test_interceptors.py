@@ -135,7 +135,8 @@ def test_all_kinds_of_calls_pass(stubs: Callable[..., Stubs]) -> None:
     answer = made.call(ECHO, {"name": "a"}, timeout=7.0, metadata=(("trace", "t"),))
 
     assert ("a", "t") == (answer["name"], answer["metadata"]["trace"])
-    assert 0 < answer["left"] <= 7.0
+    # gRPC rounds the time that it sends.
+    assert 0 < answer["left"] < 7.5
     assert [{"number": 0}, {"number": 1}, {"number": 2}] == made.answers(COUNT, {})
     assert [] == made.answers(COUNT, {"answers": 0})
     assert {"received": ["b", "c"]} == made.call(COLLECT, iter([{"name": "b"}, {"name": "c"}]))
