@@ -108,12 +108,12 @@ def test_killed_program_finds_its_step_again(server: Sshd, tmp_path: Path) -> No
 
 def test_cut_connections_lose_no_line(server: Sshd, tmp_path: Path) -> None:
     """Ten thousand lines arrive once and in order, although 20 connections are cut."""
-    proxy = CuttingProxy(server.port)
+    proxy = CuttingProxy(server.port, tmp_path / "all-cut")
     server.know(proxy.port)
     lines: list[str] = []
     script = (
-        f"i=1; while [ $i -le 10000 ]; do echo line $i {PADDING}; i=$((i+1));"
-        " [ $((i % 100)) -eq 0 ] && sleep 0.12; done; exit 0"
+        "i=1; while [ $i -le 10000 ]; do echo line $i; i=$((i+1));"
+        f" [ $((i % 100)) -eq 0 ] && [ ! -e {proxy.all_cut} ] && sleep 0.3; done; exit 0"
     )
     step = Step("lines", ["sh", "-c", script])
     connector = StepConnector(
@@ -124,12 +124,8 @@ def test_cut_connections_lose_no_line(server: Sshd, tmp_path: Path) -> None:
     proxy.close()
 
     assert result.is_success
-    assert [f"line {number} {PADDING}" for number in range(1, 10_001)] == lines
+    assert [f"line {number}" for number in range(1, 10_001)] == lines
     assert 20 == proxy.cuts
-
-
-PADDING = "." * 50
-"""Makes the lines long enough that all connections are cut before the last line."""
 
 
 def cut(client: socket) -> None:
@@ -139,10 +135,11 @@ def cut(client: socket) -> None:
 
 
 class CuttingProxy:
-    """A proxy before a server of SSH, which cuts 20 connections."""
+    """A proxy before a server of SSH, which cuts 20 connections, and then creates a file."""
 
-    def __init__(self, target: int) -> None:
+    def __init__(self, target: int, all_cut: Path) -> None:
         self.cuts = 0
+        self.all_cut = all_cut
         self._target = target
         self._server = create_server(("127.0.0.1", 0))
         self.port: int = self._server.getsockname()[1]
@@ -163,10 +160,12 @@ class CuttingProxy:
         # Either side may be gone already.
         with suppress(OSError), client, create_connection(("127.0.0.1", self._target)) as server:
             Thread(target=self._upload, args=(client, server), daemon=True).start()
-            left = 6_000
+            left = 5_000
             while data := server.recv(4096):
                 if len(data) >= left and self.cuts < 20:
                     self.cuts += 1
+                    if self.cuts == 20:
+                        self.all_cut.touch()
                     if self.cuts % 2:
                         client.sendall(data[:left])
                         break
