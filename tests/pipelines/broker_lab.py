@@ -111,6 +111,8 @@ def check_killed_workers(
         worker.kill()
         worker.communicate()
     worker = start()
+    assert worker.stdout is not None
+    assert b"running\n" == worker.stdout.readline()
     wait_until(lambda: len(effects(file)) == count, "the last effects")
     wait_until(is_done, "the last acknowledgement")
     worker.send_signal(signal.SIGTERM)

@@ -41,6 +41,15 @@ def store(records: list[SinkRecord]) -> None:
     database.close()
 
 
+class ToldSink(BatchSink):
+    """A sink that tells when the pipeline runs, and a signal can end it in order."""
+
+    async def open(self) -> None:
+        """Write a line."""
+        sys.stdout.write("running\n")
+        sys.stdout.flush()
+
+
 def source() -> Any:
     """Return a source of the broker that soon takes over from a dead worker."""
     url = Secret(ADDRESS)
@@ -66,7 +75,7 @@ def pipelines() -> list[Pipeline]:
     config = PipelineConfig(
         lanes=3, batch=BatchLimits(records=20), records_in_flight=200, drain=5.0
     )
-    return [Pipeline("orders", source(), BatchSink(store), config=config)]
+    return [Pipeline("orders", source(), ToldSink(store), config=config)]
 
 
 if __name__ == "__main__":
