@@ -327,7 +327,9 @@ async def lag_counts_what_is_not_committed(subject: SourceSubject) -> None:
         lag: Callable[[], Awaitable[int | None]] | None = getattr(reader.source, "lag", None)
         if lag is None:
             return
-        await subject.publish(numbered(range(_MEASURED)))
+        messages = numbered(range(_MEASURED))
+        await subject.publish(messages)
+        await reader.read(messages)
         await _lag_becomes(reader, lag, _MEASURED)
         await reader.commit()
         await _lag_becomes(reader, lag, 0)
