@@ -126,9 +126,12 @@ def test_asynchronous_hub_runs_configured_steps() -> None:
 
 def test_service_of_steps_is_made() -> None:
     """Steps need no service in the configuration; one that is there keeps its settings."""
-    made = read_configuration({"platforms": {"here": LOCAL}, "steps": {"total": STEP}})
-    without_steps = read_configuration({"platforms": {"here": LOCAL}})
-    explicit = read_configuration({"services": {"steps": {"timeout": 7}}, "steps": {"total": STEP}})
+    here = {"platforms": {"here": LOCAL}}
+    made = read_configuration({**here, "steps": {"total": STEP}})
+    without_steps = read_configuration(here)
+    explicit = read_configuration(
+        {**here, "services": {"steps": {"timeout": 7}}, "steps": {"total": STEP}}
+    )
 
     assert ["steps"] == [service.name for service in made.services]
     assert ["steps"] == [service.name for service in without_steps.services]
@@ -170,6 +173,16 @@ def test_service_of_steps_is_made() -> None:
             "steps.total.platform",
             "Write a table [platforms.local]",
         ),
+        (
+            {"steps": {"total": STEP}},
+            "steps.total.platform",
+            "Write a table [platforms.local]",
+        ),
+        (
+            {"platforms": {"one": LOCAL, "two": LOCAL}, "steps": {"total": STEP}},
+            "steps.total.platform",
+            "Name one of: one, two",
+        ),
         ({"steps": {"total": {**STEP, "timeout": 0}}}, "steps.total.timeout", "more than zero"),
         (
             {"steps": {"total": {**STEP, "resources": {"memory": -1}}}},
@@ -184,7 +197,10 @@ def test_service_of_steps_is_made() -> None:
         ),
         ({"steps": {"total": {**STEP, "pinned": True}}}, "steps.total.image", "digest"),
         (
-            {"steps": {"total": {**STEP, "secrets": {"T": "secret://env/NOBODY"}}}},
+            {
+                "platforms": {"here": LOCAL},
+                "steps": {"total": {**STEP, "secrets": {"T": "secret://env/NOBODY"}}},
+            },
             "steps.total.secrets.T",
             "NOBODY",
         ),

@@ -635,7 +635,8 @@ async def test_lag_is_measured_while_a_pipeline_runs() -> None:
     """
     source = MemorySource(records_of(3), is_endless=True)
     source.fail(ConnectionFailed("The broker does not answer."), method="open")
-    source.fail(ConnectionFailed("The broker does not answer."), method="lag")
+    failures = (ConnectionFailed("The broker does not answer."), KeyError("lag"))
+    source.fail(*failures, method="lag")
     pipeline = Pipeline(
         "orders", source, MemorySink(), config=config(measure_every=0.001, reconnect=SOON)
     )

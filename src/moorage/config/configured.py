@@ -327,6 +327,7 @@ def read_parts(source: Source, environment: str | None = None) -> Parts:
     )
     valid_connectors = connectors(values.get("connectors", {}), accounts.places(), report)
     valid_services = services_of(valid_connectors, valid_services)
+    valid_platforms = platforms(values.get("platforms", {}), report)
     valid_steps = steps(values.get("steps", {}), tuple(values.get("platforms", {})), report)
     valid_services = services_with_steps(valid_services, values, accounts.places(), report)
     for tenant in values.get("tenants", {}):
@@ -370,7 +371,7 @@ def read_parts(source: Source, environment: str | None = None) -> Parts:
             ),
             report=report,
         ),
-        platforms=platforms(values.get("platforms", {}), report),
+        platforms=valid_platforms,
         steps=valid_steps,
         state=None if url is None else url.reveal(),
         default_state=default_url(variables, environment_id) if store_is_needed else None,

@@ -11,6 +11,7 @@ from moorage.config.of_classes import summary, table_of
 from moorage.config.problems import WRONG, Wrong, key, near, under
 from moorage.config.shapes import Field, Kinded, Many, Named, SecretText, Table, Text
 from moorage.domain.service.settings import Service
+from moorage.domain.steps.registry import type_of_step
 from moorage.domain.steps.step import ConnectorType, Resources, Step, Workspace
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def steps(
     Args:
         tables: the settings that could be read, by name.
         platform_names: the names of all configured platforms, also of those with a wrong setting.
-        report: collects the problems.
+        report: collects the problems; those of the platforms are in it already.
     """
     names = tuple(platform_names)
     results = (_step(name, table, names, report) for name, table in tables.items())
@@ -217,7 +218,23 @@ def _step(
         )
 
     step = report.made(make, path, fields)
-    return None if isinstance(step, Wrong) else step
+    if isinstance(step, Wrong):
+        return None
+    if platform is None and report.clear(_PLATFORMS):
+        _check_unnamed_platform(step, platform_names, f"{path}.platform", report)
+    return step
+
+
+def _check_unnamed_platform(
+    step: Step, platform_names: tuple[str, ...], path: str, report: Report
+) -> None:
+    """Report a step without a platform for which there are several, or none that can be made."""
+    registered = [ConnectorType(name) for name in sorted(platform_names)]
+    all_types = sorted({*registered, *map(ConnectorType, _kind_names())})
+    choose = partial(type_of_step, step, registered=registered, all_types=all_types)
+    connector_type = report.made(choose, path, exact=True)
+    if not isinstance(connector_type, Wrong):
+        _check_platform(connector_type, platform_names, path, report)
 
 
 def _check_platform(name: str, platform_names: tuple[str, ...], path: str, report: Report) -> None:

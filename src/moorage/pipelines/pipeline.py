@@ -287,7 +287,7 @@ class Pipeline:
             try:
                 async with self._committing:
                     self._numbers.lag = await lag()
-            except ConnectorError:
+            except Exception:  # noqa: BLE001 - a measurement never ends a pipeline
                 self._numbers.lag = None
             await asyncio.sleep(self._config.measure_every)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -11,15 +12,16 @@ from cyclopts import Parameter
 
 from moorage.cli.answer import CommandResult, Table
 from moorage.cli.context import Context
-from moorage.cli.exit_codes import FAILED, OK
+from moorage.cli.exit_codes import FAILED, OK, UNKNOWN
 from moorage.cli.places import opened_hub
-from moorage.domain.steps.result import StepOutcome
+from moorage.domain.steps.result import StepOutcome, outcome_of
+from moorage.domain.steps.runs import EndReason
 from moorage.domain.steps.step import Workspace
-from moorage.errors import ConfigurationError, ConnectorError
+from moorage.errors import ConfigurationError, ConnectorError, InvalidData
 from moorage.hub.internals import core_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Generator, Sequence
 
     from moorage.domain.steps.log_lines import LogLine
     from moorage.domain.steps.result import ExecutionResult
@@ -63,7 +65,8 @@ def run(
         context: the options that all commands share.
     """
     environment = dict(_pair(text, "--env") for text in env)
-    workspace = Workspace(files=dict(_read(*_pair(text, "--file")) for text in file))
+    with _as_wrong_use():
+        workspace = Workspace(files=dict(_read(*_pair(text, "--file")) for text in file))
     if key is not None:
         _check_store(context)
     log = _Printed(is_shown=not context.as_json)
@@ -72,11 +75,14 @@ def run(
         run_key = key or core_of(hub.manager).new_id()
 
         def follow() -> ExecutionResult:
-            return steps.run(
-                name, workspace, environment, idempotency_key=run_key, tenant=tenant, log=log
-            )
+            with _as_wrong_use():
+                return steps.run(
+                    name, workspace, environment, idempotency_key=run_key, tenant=tenant, log=log
+                )
 
         connector = _connector(steps, name)
+        if output is not None:
+            _make_folder(output)
         try:
             result = follow()
         except KeyboardInterrupt:
@@ -104,12 +110,13 @@ def logs(
 ) -> CommandResult:
     """Show the output of a run; exit with 1 if its key was never used.
 
-    The output of a run that has ended is shown as far as its result contains it: the last 64 kB.
+    Of a run that has been settled, the last 64 kB of each output are left. With --follow the exit
+    code is that of the step, or 3 if nobody knows how it ended.
 
     Args:
         name: the name of a configured step.
         key: the idempotency key of the run.
-        follow: follow the run to its end, and exit with its exit code.
+        follow: follow the run to its end.
         tenant: the tenant whose key it is.
         context: the options that all commands share.
     """
@@ -119,8 +126,8 @@ def logs(
         status = connector.output(step, log, idempotency_key=key, tenant=tenant, until_end=follow)
         stored = connector.stored_result(key, tenant=tenant) if status is None else None
     if status is not None:
-        code = status.exit_code if follow else None
-        return CommandResult({**_row(status), "lines": log.as_rows()}, code=code or OK)
+        code = _code_of(status) if follow else OK
+        return CommandResult({**_row(status), "lines": log.as_rows()}, code=code)
     if stored is None:
         return CommandResult({"name": name, "key": key}, [f"There is no run of {key!r}."], FAILED)
     shown = _shown(name, key, stored, log)
@@ -281,6 +288,41 @@ def _read(name: str, path: str) -> tuple[str, bytes]:
         ) from None
 
 
+@contextmanager
+def _as_wrong_use() -> Generator[None]:
+    """Report a step that cannot be started as a mistake in the command.
+
+    Raises:
+        ConfigurationError: the step or an option of the command is invalid; nothing was started.
+    """
+    try:
+        yield
+    except InvalidData as error:
+        problem = error
+    else:
+        return
+    raise ConfigurationError(problem.message, path=problem.field, remedy=problem.remedy)
+
+
+def _make_folder(folder: Path) -> None:
+    """Create the folder for the files of the step, before the step starts.
+
+    Raises:
+        ConfigurationError: it cannot be created.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        problem = error.strerror
+    else:
+        return
+    raise ConfigurationError(
+        f"The folder {str(folder)!r} cannot be used ({problem}).",
+        path="--output",
+        remedy="Name a folder that this user may write to.",
+    )
+
+
 def _keep(result: ExecutionResult, folder: Path) -> None:
     """Write the files that a step has left to a folder."""
     for name, content in result.files.items():
@@ -307,12 +349,20 @@ def _shown(name: str, key: str, result: ExecutionResult, log: _Printed) -> Comma
     log.end(f"{name} {_ENDINGS[result.outcome]}{after}, exit code {result.exit_code}; key {key}")
     texts = [] if log.has_lines else [result.stdout, result.stderr]
     output = [line for text in texts for line in text.splitlines()]
-    return CommandResult(document, output, _exit_code(result))
+    return CommandResult(document, output, _exit_code(result.exit_code, result.outcome))
 
 
-def _exit_code(result: ExecutionResult) -> int:
+def _exit_code(code: int, outcome: StepOutcome) -> int:
     """Return the exit code of a step; 1 if it did not succeed although its code is 0."""
-    return result.exit_code or (OK if result.is_success else FAILED)
+    return code or (OK if outcome is StepOutcome.SUCCESS else FAILED)
+
+
+def _code_of(status: RunStatus) -> int:
+    """Return the exit code of a run that was followed to its end."""
+    if status.exit_code is None:
+        return UNKNOWN
+    outcome = outcome_of(status.exit_code, status.reason or EndReason.EXITED)
+    return _exit_code(status.exit_code, outcome)
 
 
 def _described(step: Step, platform: str) -> dict[str, Any]:
