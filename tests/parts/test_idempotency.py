@@ -14,6 +14,7 @@ from moorage import (
     Idempotency,
     IdempotencyConflict,
     InvalidData,
+    OutcomeUnknown,
     PaymentDeclined,
 )
 from moorage.adapters.ciphers.aes_gcm import AesGcmCipher, generate_keys
@@ -252,3 +253,32 @@ def test_cipher_encrypts_stored_answers() -> None:
     for other_cipher in (None, AesGcmCipher(generate_keys())):
         with pytest.raises(ConfigurationError):
             part(other_cipher).call("k2", shop.sell)
+
+
+@BOTH
+def test_stored_answer_is_found_without_a_call(use: Callable[..., Any]) -> None:
+    """A look-up finds the stored answer, and changes nothing for a key without one."""
+    part, shop = keeper(), Shop()
+
+    def stored(key: str, **payload: Any) -> Any:
+        return part.stored(key, **payload) if use is called else run(part.astored(key, **payload))
+
+    assert stored("INV-1") is None
+    sale = part.answer("INV-1", shop.sell, payload=None).value
+    found = stored("INV-1")
+
+    assert (sale, True) == (found.value, found.replayed)
+    assert 1 == len(shop.effects)
+    with pytest.raises(IdempotencyConflict):
+        stored("INV-1", payload="another")
+
+
+@BOTH
+def test_look_up_of_a_lost_answer_settles_nothing(use: Callable[..., Any]) -> None:
+    """A look-up after a call that failed in the middle says that the outcome is unknown."""
+    part, shop = keeper(), Shop()
+    shop.fails = OSError("gone")
+    with pytest.raises(OSError, match="gone"):
+        part.answer("INV-1", shop.sell, payload=None)
+    with pytest.raises(OutcomeUnknown):
+        part.stored("INV-1") if use is called else run(part.astored("INV-1"))

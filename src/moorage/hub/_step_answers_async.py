@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from moorage.errors import OutcomeUnknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -17,3 +19,12 @@ async def once_async(
 ) -> R:
     """Call a function once for a key, and return what it returned the first time."""
     return (await part.aanswer(key, function, payload=None)).value
+
+
+async def stored_async(part: Idempotency, key: str) -> Any:
+    """Return what the function of a key has returned; None if it was not called to its end."""
+    try:
+        answered = await part.astored(key)
+    except OutcomeUnknown:
+        return None
+    return None if answered is None else answered.value

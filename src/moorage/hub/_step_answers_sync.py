@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from moorage.errors import OutcomeUnknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,3 +17,12 @@ R = TypeVar("R")
 def once_sync(part: Idempotency, key: str, function: Callable[[], R]) -> R:
     """Call a function once for a key, and return what it returned the first time."""
     return part.answer(key, function, payload=None).value
+
+
+def stored_sync(part: Idempotency, key: str) -> Any:
+    """Return what the function of a key has returned; None if it was not called to its end."""
+    try:
+        answered = part.stored(key)
+    except OutcomeUnknown:
+        return None
+    return None if answered is None else answered.value

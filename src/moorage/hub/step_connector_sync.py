@@ -67,7 +67,7 @@ from moorage.errors import (
     OutcomeUnknown,
     StorageUnavailable,
 )
-from moorage.hub._step_answers_sync import once_sync
+from moorage.hub._step_answers_sync import once_sync, stored_sync
 from moorage.hub._step_log_writer import LogWriter
 from moorage.hub.internals import core_of
 from moorage.parts.idempotency import Idempotency
@@ -321,14 +321,8 @@ class StepConnector:
     ) -> ExecutionResult | None:
         """Return the stored result of a key; None if its run was not settled, or long ago."""
         name = run_name(self._service, tenant, checked_key(idempotency_key))
-
-        def give_up() -> dict[str, Any]:
-            raise OutcomeUnknown("The run was not settled.", idempotency_key=idempotency_key)
-
-        try:
-            return unpacked_result(once_sync(self._once, f"{name}.end", give_up))
-        except OutcomeUnknown:
-            return None
+        stored = stored_sync(self._once, f"{name}.end")
+        return None if stored is None else unpacked_result(stored)
 
     def output(
         self,

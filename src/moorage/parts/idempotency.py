@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import copy
 import functools
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
 
 import attrs
 
-from moorage.domain.idempotency.claims import Resolve, checked_key
+from moorage.domain.idempotency.claims import Reach, Resolve, checked_key
 from moorage.domain.idempotency.payload import compared_payload, payload_fingerprint
 from moorage.domain.resilience.retry import error_types
 from moorage.domain.service.settings import Service
@@ -21,7 +21,7 @@ from moorage.runtime.bridge import is_async, run_now, step_async, step_sync
 from moorage.services.calling.answers import sealed
 from moorage.services.calling.attempts import attempt
 from moorage.services.calling.call import value_of
-from moorage.services.calling.idempotency import KeyRules, Once, act_once
+from moorage.services.calling.idempotency import KeyRules, NotSentError, Once, act_once
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
@@ -133,6 +133,22 @@ class Idempotency(Part):
         )
         return answered
 
+    def stored(self, key: str, *, payload: object = None) -> Answered[Any] | None:
+        """Return the answer that an earlier call has stored; None if there is none.
+
+        Nothing is called. If a call is under way, this waits for its answer as a repeat would.
+
+        Args:
+            key: the key.
+            payload: the payload that the call was given.
+        """
+        return _found(lambda: value_of(run_now(self._look(self._now, key, payload))))
+
+    async def astored(self, key: str, *, payload: object = None) -> Answered[Any] | None:
+        """Return the answer that an earlier call has stored; asynchronous."""
+        ending = await self._look(self._later, key, payload)
+        return _found(lambda: value_of(ending))
+
     def __call__(
         self, key: Callable[..., str], /, *, payload: Callable[..., object] | None = None
     ) -> Callable[[Callable[P, R]], Callable[P, R]]:
@@ -192,10 +208,22 @@ class Idempotency(Part):
             answer=stored_pair and sealed(self._cipher, plan, key, stored_pair),
         )
 
-    async def _act(self, core: Core, key: str, step: AttemptStep, payload: object) -> Ending:
+    async def _look(self, core: Core, key: str, payload: object) -> Ending:
+        # With this reach no step is ever run.
+        return await self._act(core, key, cast("AttemptStep", None), payload, Reach.STORED)
+
+    async def _act(
+        self,
+        core: Core,
+        key: str,
+        step: AttemptStep,
+        payload: object,
+        reach: Reach = Reach.FRESH,
+    ) -> Ending:
+        """Run a step once for a key, as far as `reach` allows, and return the answer."""
         plan, key = self._plan, checked_key(key)
         compare = compared_payload if core.compares_bytes else payload_fingerprint
-        once = Once(key, plan.claim_key(key), compare(payload), self._rules)
+        once = Once(key, plan.claim_key(key), compare(payload), self._rules, reach)
         call = self._begin(core)
         call.key = key
         try:
@@ -207,6 +235,14 @@ class Idempotency(Part):
         if isinstance(error, ConnectorError):
             call.sign(core, error)
         return None, error
+
+
+def _found(value: Callable[[], Answered[Any]]) -> Answered[Any] | None:
+    """Return a stored answer; None if nothing is known to have been done under the key."""
+    try:
+        return value()
+    except NotSentError:
+        return None
 
 
 def _effect_words(key: str) -> str:
