@@ -42,6 +42,7 @@ MODULES: Final = {
     "src/moorage/adapters/messages/publisher_async.py": (
         "src/moorage/adapters/messages/publisher_sync.py"
     ),
+    "src/moorage/hub/_run_following_async.py": "src/moorage/hub/_run_following_sync.py",
     "src/moorage/hub/connectors_async.py": "src/moorage/hub/connectors_sync.py",
     "src/moorage/hub/step_connector_async.py": "src/moorage/hub/step_connector_sync.py",
     "src/moorage/hub/step_manager_async.py": "src/moorage/hub/step_manager_sync.py",

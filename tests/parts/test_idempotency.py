@@ -265,9 +265,9 @@ def test_stored_answer_is_found_without_a_call(use: Callable[..., Any]) -> None:
 
     assert stored("INV-1") is None
     sale = part.answer("INV-1", shop.sell, payload=None).value
-    found = stored("INV-1")
+    answer = stored("INV-1")
 
-    assert (sale, True) == (found.value, found.replayed)
+    assert (sale, True) == (answer.value, answer.replayed)
     assert 1 == len(shop.effects)
     with pytest.raises(IdempotencyConflict):
         stored("INV-1", payload="another")

@@ -15,6 +15,7 @@ from moorage.domain.pipelines.settings import PipelineState
 from moorage.errors import ConfigurationError
 from moorage.hub.health import AsyncHealthMonitor
 from moorage.hub.health_apps import HealthApp
+from moorage.hub.internals import ports_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable
@@ -128,7 +129,7 @@ def _metrics_of(worker: StreamWorker) -> Callable[[], bytes]:
 
     from moorage.adapters.observers.prometheus import PrometheusObserver  # noqa: PLC0415 - as above
 
-    observers = worker.hub.manager._ports.observers  # noqa: SLF001 - a part of the same package
+    observers = ports_of(worker.hub.manager).observers
     if any(isinstance(observer, PrometheusObserver) for observer in observers):
         return lambda: generate_latest(REGISTRY)
     registry = CollectorRegistry()

@@ -30,7 +30,7 @@ from moorage.domain.observation.integration_log import LogQuery
 from moorage.domain.values.durations import micros
 from moorage.errors import ConfigurationError, StorageUnavailable
 from moorage.hub.alert_channels import LOGGER, finished, log_notification, open_channel
-from moorage.hub.internals import core_of
+from moorage.hub.internals import core_of, ports_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -222,12 +222,10 @@ def figures_of(hub: Hub | AsyncHub, rules: tuple[AlertRule, ...]) -> Figures:
     Raises:
         ConfigurationError: a rule needs figures, and the hub has neither.
     """
-    manager: Any = hub.manager
-    ports = manager._ports  # noqa: SLF001 - a part of the same package
     utc = core_of(hub.manager).utc
     if hub.metrics is not None:
         return partial(_from_metrics, hub.metrics, utc)
-    log: Any = ports.log
+    log: Any = ports_of(hub.manager).log
     if hasattr(log, "summarise"):
         return partial(_from_log, log, utc)
     for rule in rules:

@@ -29,7 +29,7 @@ from moorage.domain.values.durations import seconds
 from moorage.errors import ConfigurationError
 from moorage.hub.certificates import certificate_expiries
 from moorage.hub.hub import AsyncHub, Hub
-from moorage.hub.internals import core_of, flows_of
+from moorage.hub.internals import core_of, flows_of, ports_of
 from moorage.runtime.bridge import awaited, blocking, run_now, step_async, step_sync
 from moorage.runtime.signatures import with_arguments_of
 from moorage.services.monitoring.health import HealthFlows, HealthSources
@@ -126,7 +126,7 @@ class _Monitor:
 
 def _signals_of(manager: Any) -> HealthSignals:
     """Return the manager's observer of health signals; an unused one if it has none."""
-    observers = manager._ports.observers  # noqa: SLF001 - a part of the same package
+    observers = ports_of(manager).observers
     return next(
         (observer for observer in observers if isinstance(observer, HealthSignals)),
         HealthSignals(),

@@ -15,7 +15,7 @@ from moorage.domain.service.safety import Safety
 from moorage.domain.values.durations import seconds
 from moorage.errors import ConfigurationError
 from moorage.hub.hub_runtime import HubClasses, HubRuntime
-from moorage.hub.internals import core_of, use_flows
+from moorage.hub.internals import core_of, ports_of, use_flows
 from moorage.hub.origin import Origin
 from moorage.services.contracts.live_configuration import LiveConfiguration
 from moorage.services.contracts.tenants import TenantDispatchers, TenantLookup
@@ -175,8 +175,8 @@ class HubBase:
     @property
     def metrics(self) -> Any:
         """Return the observer that collects metrics of calls; None if there is none."""
-        ports: Any = self.manager._ports  # noqa: SLF001 - a part of the same package
-        return next((item for item in ports.observers if hasattr(item, "figures")), None)
+        observers = ports_of(self.manager).observers
+        return next((item for item in observers if hasattr(item, "figures")), None)
 
     @property
     def _core(self) -> Core:

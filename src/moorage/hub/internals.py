@@ -13,12 +13,19 @@ if TYPE_CHECKING:
     from moorage.services.calling.steps import Calling
     from moorage.services.core.core import Core
     from moorage.services.environment_guard import EnvironmentGuard
+    from moorage.wiring.ports import Ports
 
 
 def flows_of(manager: Any) -> Calling:
     """Return the calls that the methods of a manager use now."""
     flows: Calling = manager._flows  # noqa: SLF001 - see the module
     return flows
+
+
+def ports_of(manager: Any) -> Ports:
+    """Return the ports that a manager was given."""
+    ports: Ports = manager._ports  # noqa: SLF001 - see the module
+    return ports
 
 
 def core_of(manager: Any) -> Core:

@@ -16,27 +16,21 @@ Laws:
 
 from __future__ import annotations
 
-from collections import deque
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import attrs
 
-from moorage.domain.entries.renewal import Held
 from moorage.domain.idempotency.claims import (
-    LEASE,
-    Claim,
-    Verdict,
     WriteOnce,
     checked_key,
-    release,
 )
 from moorage.domain.secrets.frames import bare, careful
 from moorage.domain.secrets.secret import Secret
 from moorage.domain.secrets.value_mask import mask_error, masked_text, value_mask
 from moorage.domain.state.keys import longer_key, state_key
-from moorage.domain.steps.following import Following, pause_after, pause_after_failures
+from moorage.domain.steps.following import Following
 from moorage.domain.steps.result import (
     ExecutionResult,
     HookError,
@@ -44,11 +38,9 @@ from moorage.domain.steps.result import (
     unpacked_result,
 )
 from moorage.domain.steps.runs import (
-    STREAMS,
     RunPhase,
     RunSpec,
     RunStatus,
-    check_same_step,
 )
 from moorage.domain.steps.step import (
     LARGEST_WORKSPACE,
@@ -61,15 +53,19 @@ from moorage.domain.steps.step import (
 from moorage.errors import (
     ConfigurationError,
     ConnectorError,
-    DeadlineExceeded,
     HeldBack,
     LocalFailure,
     OutcomeUnknown,
-    StorageUnavailable,
+)
+from moorage.hub._run_following_async import (
+    FINGERPRINT,
+    LOOK,
+    AsyncFollowerLease,
+    AsyncRunReader,
 )
 from moorage.hub._step_answers_async import once_async, stored_async
 from moorage.hub._step_log_writer import LogWriter
-from moorage.hub.internals import core_of
+from moorage.hub.internals import core_of, ports_of
 from moorage.parts.idempotency import Idempotency
 from moorage.runtime.bridge import run_later
 from moorage.services.calling.manual_operations import ManualAct, recorded
@@ -85,19 +81,7 @@ if TYPE_CHECKING:
     from moorage.ports.platform import AsyncPlatform
     from moorage.ports.step_log import StepLog
 
-_LOOK: Final = 30.0
-"""Seconds that one request of a follower may take."""
-
-_PATIENCE: Final = 120.0
-"""Seconds for which a follower repeats its requests while the platform does not answer."""
-
-_OVERDUE: Final = 5.0
-"""Seconds after its limit and its grace at which a run is stopped that its platform left alive."""
-
-_CLAIM_AGAIN: Final = 500_000_000
-_FOLLOWER_TTL: Final = 60_000_000
 _STORE_TTL: Final = 10 * 365 * 86_400_000_000
-_FINGERPRINT: Final = b"steps"
 _SETTLING: Final = 300.0
 _LABEL_STORE: Final = "store"
 _LABEL_SERVICE: Final = "service"
@@ -135,7 +119,7 @@ class AsyncStepConnector:
         post_execute: Callable[[Step, ExecutionResult], Awaitable[object]] | None = None,
         secrets: Callable[[str], Secret] = referenced_secret,
     ) -> None:
-        ports: Any = getattr(manager, "_ports")  # noqa: B009 - a part of the same package
+        ports = ports_of(manager)
         self._platform = platform
         self._manager = manager
         self._service = service
@@ -151,6 +135,7 @@ class AsyncStepConnector:
             cipher=ports.cipher,
             clock=ports.clock,
         )
+        self._reader = AsyncRunReader(platform, manager)
         self._store: str | None = None
 
     @property
@@ -292,7 +277,7 @@ class AsyncStepConnector:
             actor: the person who does it, for the audit trail; by default the system's user.
             reason: the reason for the audit trail.
         """
-        status = await self._platform.look(name, _LOOK)
+        status = await self._platform.look(name, LOOK)
         if status is None or status.is_over:
             return False
         core, seconds = core_of(self._manager), 10.0 if grace is None else grace
@@ -306,7 +291,7 @@ class AsyncStepConnector:
         )
 
         async def end() -> bool:
-            await self._platform.stop(name, seconds, _LOOK)
+            await self._platform.stop(name, seconds, LOOK)
             return True
 
         return bool(await run_later(recorded(core, act, lambda: core.settle(end()))))
@@ -314,7 +299,7 @@ class AsyncStepConnector:
     async def look(self, idempotency_key: str, *, tenant: str | None = None) -> RunStatus | None:
         """Return the status of the run of a key; None if the platform has none, or no more."""
         name = run_name(self._service, tenant, checked_key(idempotency_key))
-        return await self._platform.look(name, _LOOK)
+        return await self._platform.look(name, LOOK)
 
     async def stored_result(
         self, idempotency_key: str, *, tenant: str | None = None
@@ -347,21 +332,21 @@ class AsyncStepConnector:
             The status of the run; None if the platform has none of this key, or no more.
         """
         name = run_name(self._service, tenant, checked_key(idempotency_key))
-        status = await self._platform.look(name, _LOOK)
+        status = await self._platform.look(name, LOOK)
         if status is None:
             return None
         writer = LogWriter(log)
         secrets = [secret.reveal_bytes() for secret in self._secrets_of(step).values()]
         following = Following(secrets, writer.positions())
         if until_end:
-            return await self._read(name, following, writer)
-        while await self._read_part(name, following, writer):
+            return await self._reader.to_end(name, following, writer)
+        while await self._reader.read(name, following, writer):
             pass
         return status
 
     async def runs(self) -> tuple[RunStatus, ...]:
         """Return the status of all runs of the platform that are not settled yet."""
-        return tuple(await self._platform.runs(_LOOK))
+        return tuple(await self._platform.runs(LOOK))
 
     async def clean_up(self, after: float = 30.0) -> tuple[RunStatus, ...]:
         """Stop the runs that nobody follows, and return them.
@@ -399,7 +384,7 @@ class AsyncStepConnector:
             lease = self._lease(name)
             try:
                 if await lease.take() and lease.fence == fence + 1:
-                    orphan = await self._platform.look(name, _LOOK)
+                    orphan = await self._platform.look(name, LOOK)
                     reason = "Nobody follows the step."
                     if orphan is not None and await self.stop_run(name, reason=reason):
                         stopped.append(orphan)
@@ -417,8 +402,8 @@ class AsyncStepConnector:
             for name, value in step.secrets.items()
         }
 
-    def _lease(self, name: str) -> _Lease:
-        return _Lease(
+    def _lease(self, name: str) -> AsyncFollowerLease:
+        return AsyncFollowerLease(
             self._manager, state_key("idempotency", self._service, None, "follower", name)
         )
 
@@ -427,8 +412,8 @@ class AsyncStepConnector:
         if self._store is None:
             core = core_of(self._manager)
             key = longer_key(state_key("idempotency", self._service, None, "store"), "id")
-            command = WriteOnce(key, core.new_id(), fingerprint=_FINGERPRINT, ttl=_STORE_TTL)
-            self._store = str(await run_later(core.execute(command, _LOOK)))
+            command = WriteOnce(key, core.new_id(), fingerprint=FINGERPRINT, ttl=_STORE_TTL)
+            self._store = str(await run_later(core.execute(command, LOOK)))
         return self._store
 
     async def _prepare(self, step: Step, name: str, mask: Masker) -> None:
@@ -462,80 +447,16 @@ class AsyncStepConnector:
         """Follow a run to its end.
 
         Returns:
-            What was read, the last status, and the writer of the log.
+            The output that was read, the last status, and the writer of the log.
         """
         writer = LogWriter(log)
         following = Following(secrets, writer.positions())
         lease = self._lease(spec.name)
         try:
-            status = await self._read(spec.name, following, writer, lease, spec)
+            status = await self._reader.to_end(spec.name, following, writer, lease, spec)
         finally:
             lease.release()
         return following, status, writer
-
-    async def _read(
-        self,
-        name: str,
-        following: Following,
-        writer: LogWriter,
-        lease: _Lease | None = None,
-        spec: RunSpec | None = None,
-    ) -> RunStatus | None:
-        """Read the output of a run to its end, and return its last status.
-
-        Args:
-            name: the name of the run.
-            following: takes the output.
-            writer: takes the lines.
-            lease: tells others that somebody follows the run, if it is to be settled.
-            spec: what the run was started with, if it is to be settled.
-        """
-        core = core_of(self._manager)
-        rounds: deque[bool] = deque(maxlen=20)
-        failures, failing_since = 0, 0
-        while True:
-            try:
-                if lease is not None:
-                    await lease.keep()
-                status = await self._platform.look(name, _LOOK)
-                if status is None:
-                    return None
-                if spec is not None:
-                    check_same_step(status, spec.step)
-                is_new = await self._read_part(name, following, writer)
-                failures = 0
-            except ConnectorError as error:
-                failures += 1
-                failing_since = core.nanoseconds() if failures == 1 else failing_since
-                is_patient = core.nanoseconds() < failing_since + _PATIENCE * 1e9
-                if not error.retryable or not is_patient:
-                    raise
-                await run_later(core.sleep(pause_after_failures(failures)))
-                continue
-            if status.is_over and len(following.ended) == len(STREAMS):
-                return status
-            if spec is not None and not status.is_over:
-                await self._stop_overdue(spec, status)
-            rounds.append(is_new)
-            if not is_new:
-                await run_later(core.sleep(pause_after(rounds)))
-
-    async def _read_part(self, name: str, following: Following, writer: LogWriter) -> bool:
-        """Read the next part of each output, and return whether there was anything new."""
-        is_new = False
-        for stream in STREAMS:
-            if stream not in following.ended:
-                chunk = await self._platform.logs(name, stream, following.marks[stream], _LOOK)
-                writer.write(following.take(stream, chunk))
-                is_new = is_new or len(chunk.data) > 0
-        return is_new
-
-    async def _stop_overdue(self, spec: RunSpec, status: RunStatus) -> None:
-        """Stop a run that its platform should have ended long ago."""
-        if status.started_at is not None:
-            age = (core_of(self._manager).utc() - status.started_at).total_seconds()
-            if age > spec.step.timeout + spec.step.grace + _OVERDUE:
-                await self._platform.stop(spec.name, 0.0, _LOOK)
 
     async def _settled(
         self,
@@ -566,7 +487,7 @@ class AsyncStepConnector:
             problem = "It was interrupted, so nobody knows whether it was done."
             return attrs.evolve(draft, hook_errors=(HookError("post_execute", problem),))
         with suppress(ConnectorError):
-            await self._platform.remove(spec.name, _LOOK)
+            await self._platform.remove(spec.name, LOOK)
         return unpacked_result(stored)
 
     async def _settle(
@@ -594,7 +515,7 @@ class AsyncStepConnector:
         left = LARGEST_WORKSPACE
         for path in spec.step.workspace.collect:
             with suppress(ConnectorError):
-                content = await self._platform.collect(spec.name, path, left, _LOOK)
+                content = await self._platform.collect(spec.name, path, left, LOOK)
                 if content is not None:
                     files[path] = content
                     left -= len(content)
@@ -626,61 +547,6 @@ class _Start:
             may_have_been_processed=True,
             retryable=False,
         )
-
-
-class _Lease:
-    """The lease of a run's follower, by which others know that somebody follows the run."""
-
-    def __init__(self, manager: AsyncConnectorManager, key: str) -> None:
-        self._core = core_of(manager)
-        self._key = key
-        self._held: Held | None = None
-        self._next = 0
-
-    @property
-    def fence(self) -> int:
-        """The fencing number of the lease, which each further holder raises."""
-        assert self._held is not None  # noqa: S101 - called by its holder
-        return self._held.fence
-
-    async def keep(self) -> None:
-        """Hold the lease from now on, unless another follower does."""
-        now = self._core.nanoseconds()
-        is_held = self._held is not None and not self._held.lost
-        if is_held or now < self._next or not self._core.renewals.renews:
-            return
-        self._next = now + _CLAIM_AGAIN
-        # A store that fails must not keep anybody from following.
-        with suppress(StorageUnavailable, DeadlineExceeded):
-            await self.take()
-
-    async def take(self) -> bool:
-        """Take the lease; return False if somebody else holds it."""
-        core, began = self._core, self._core.nanoseconds()
-        lease = core.renewals.lease(LEASE)
-        command = Claim(
-            self._key,
-            fingerprint=_FINGERPRINT,
-            owner=core.token(),
-            lease=lease,
-            ttl=_FOLLOWER_TTL,
-            target="",
-            remembered=0,
-        )
-        claimed = await run_later(core.execute(command, _LOOK))
-        if claimed.verdict is not Verdict.RUN:
-            return False
-        end = began + lease * 1000
-        self._held = Held(self._key, claimed.fence, ttl=_FOLLOWER_TTL, until=end)
-        core.renewals.keep(self._held)
-        return True
-
-    def release(self) -> None:
-        """Give the lease back."""
-        held, self._held = self._held, None
-        if held is not None:
-            self._core.renewals.let_go(held)
-            self._core.post(release(self._key, held.fence, ttl=_FOLLOWER_TTL))
 
 
 def _text_of(error: Exception, mask: Masker) -> str:

@@ -1,0 +1,172 @@
+"""Following of the runs of steps in an asynchronous program, and the lease of a follower.
+
+`python -m tools.twins` makes `_run_following_sync.py` of this file.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from moorage.domain.entries.renewal import Held
+from moorage.domain.idempotency.claims import LEASE, Claim, Verdict, release
+from moorage.domain.steps.following import pause_after, pause_after_failures
+from moorage.domain.steps.runs import STREAMS, check_same_step
+from moorage.errors import ConnectorError, DeadlineExceeded, StorageUnavailable
+from moorage.hub.internals import core_of
+from moorage.runtime.bridge import run_later
+
+if TYPE_CHECKING:
+    from moorage.domain.steps.following import Following
+    from moorage.domain.steps.runs import RunSpec, RunStatus
+    from moorage.hub._step_log_writer import LogWriter
+    from moorage.hub.manager import AsyncConnectorManager
+    from moorage.ports.platform import AsyncPlatform
+
+LOOK: Final = 30.0
+"""Seconds that one request of a follower may take."""
+
+FINGERPRINT: Final = b"steps"
+"""The fingerprint of the keys that are about steps."""
+
+_PATIENCE: Final = 120.0
+"""Seconds for which a follower repeats its requests while the platform does not answer."""
+
+_OVERDUE: Final = 5.0
+"""Seconds after its limit and its grace at which a run is stopped that its platform left alive."""
+
+_CLAIM_AGAIN: Final = 500_000_000
+_FOLLOWER_TTL: Final = 60_000_000
+
+
+class AsyncRunReader:
+    """Reads the output of runs, and repeats requests that fail for a while.
+
+    Args:
+        platform: the platform of the runs.
+        manager: has the clock and the pauses.
+    """
+
+    def __init__(self, platform: AsyncPlatform, manager: AsyncConnectorManager) -> None:
+        self._platform = platform
+        self._manager = manager
+
+    async def to_end(
+        self,
+        name: str,
+        following: Following,
+        writer: LogWriter,
+        lease: AsyncFollowerLease | None = None,
+        spec: RunSpec | None = None,
+    ) -> RunStatus | None:
+        """Read the output of a run to its end, and return its last status.
+
+        Args:
+            name: the name of the run.
+            following: takes the output.
+            writer: takes the lines.
+            lease: tells others that somebody follows the run, if it is to be settled.
+            spec: what the run was started with, if it is to be settled.
+        """
+        core = core_of(self._manager)
+        rounds: deque[bool] = deque(maxlen=20)
+        failures, failing_since = 0, 0
+        while True:
+            try:
+                if lease is not None:
+                    await lease.keep()
+                status = await self._platform.look(name, LOOK)
+                if status is None:
+                    return None
+                if spec is not None:
+                    check_same_step(status, spec.step)
+                is_new = await self.read(name, following, writer)
+                failures = 0
+            except ConnectorError as error:
+                failures += 1
+                failing_since = core.nanoseconds() if failures == 1 else failing_since
+                is_patient = core.nanoseconds() < failing_since + _PATIENCE * 1e9
+                if not error.retryable or not is_patient:
+                    raise
+                await run_later(core.sleep(pause_after_failures(failures)))
+                continue
+            if status.is_over and len(following.ended) == len(STREAMS):
+                return status
+            if spec is not None and not status.is_over:
+                await self._stop_overdue(spec, status)
+            rounds.append(is_new)
+            if not is_new:
+                await run_later(core.sleep(pause_after(rounds)))
+
+    async def read(self, name: str, following: Following, writer: LogWriter) -> bool:
+        """Read the next part of each output, and return whether there was anything new."""
+        is_new = False
+        for stream in STREAMS:
+            if stream not in following.ended:
+                chunk = await self._platform.logs(name, stream, following.marks[stream], LOOK)
+                writer.write(following.take(stream, chunk))
+                is_new = is_new or len(chunk.data) > 0
+        return is_new
+
+    async def _stop_overdue(self, spec: RunSpec, status: RunStatus) -> None:
+        """Stop a run that its platform should have ended long ago."""
+        if status.started_at is not None:
+            age = (core_of(self._manager).utc() - status.started_at).total_seconds()
+            if age > spec.step.timeout + spec.step.grace + _OVERDUE:
+                await self._platform.stop(spec.name, 0.0, LOOK)
+
+
+class AsyncFollowerLease:
+    """The lease of a run's follower, by which others know that somebody follows the run."""
+
+    def __init__(self, manager: AsyncConnectorManager, key: str) -> None:
+        self._core = core_of(manager)
+        self._key = key
+        self._held: Held | None = None
+        self._next = 0
+
+    @property
+    def fence(self) -> int:
+        """The fencing number of the lease, which each further holder raises."""
+        assert self._held is not None  # noqa: S101 - called by its holder
+        return self._held.fence
+
+    async def keep(self) -> None:
+        """Hold the lease from now on, unless another follower does."""
+        now = self._core.nanoseconds()
+        is_held = self._held is not None and not self._held.lost
+        if is_held or now < self._next or not self._core.renewals.renews:
+            return
+        self._next = now + _CLAIM_AGAIN
+        # A store that fails must not keep anybody from following.
+        with suppress(StorageUnavailable, DeadlineExceeded):
+            await self.take()
+
+    async def take(self) -> bool:
+        """Take the lease; return False if somebody else holds it."""
+        core, began = self._core, self._core.nanoseconds()
+        lease = core.renewals.lease(LEASE)
+        command = Claim(
+            self._key,
+            fingerprint=FINGERPRINT,
+            owner=core.token(),
+            lease=lease,
+            ttl=_FOLLOWER_TTL,
+            target="",
+            remembered=0,
+        )
+        claimed = await run_later(core.execute(command, LOOK))
+        if claimed.verdict is not Verdict.RUN:
+            return False
+        end = began + lease * 1000
+        self._held = Held(self._key, claimed.fence, ttl=_FOLLOWER_TTL, until=end)
+        core.renewals.keep(self._held)
+        return True
+
+    def release(self) -> None:
+        """Give the lease back."""
+        held, self._held = self._held, None
+        if held is not None:
+            self._core.renewals.let_go(held)
+            self._core.post(release(self._key, held.fence, ttl=_FOLLOWER_TTL))
