@@ -6,7 +6,7 @@ import asyncio
 from collections import defaultdict
 from itertools import chain
 from math import ceil, log2
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import attrs
 import pytest
@@ -25,29 +25,14 @@ from moorage import (
     RateLimitExceeded,
     RecordSink,
     Result,
-    RetryPolicy,
     SinkRecord,
 )
 from moorage.testing import MemoryDeadLetters, MemorySink, MemorySource, records_of
-from tests.pipelines.pipeline_waiting import PATIENCE, until
+from tests.pipelines.pipeline_waiting import until
+from tests.pipelines.quick_pipelines import SOON, config, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-    from moorage import PipelineReport
-
-SOON = RetryPolicy(max_attempts=3, base_delay=0.0001, max_delay=0.0001)
-
-
-def config(**changes: Any) -> PipelineConfig:
-    """Return settings with short pauses."""
-    return attrs.evolve(PipelineConfig(retry=SOON, reconnect=SOON, drain=5.0), **changes)
-
-
-async def run(pipeline: Pipeline) -> PipelineReport:
-    """Run a pipeline whose source ends."""
-    async with asyncio.timeout(PATIENCE):
-        return await pipeline.run()
 
 
 def is_bad(numbers: set[int]) -> Callable[[SinkRecord], Exception | None]:
@@ -358,105 +343,6 @@ async def test_sink_that_can_never_work() -> None:
     assert 0 == source.polls
 
 
-async def test_stop_ends_batches_under_way() -> None:
-    """After a stop no new batch begins, running ones end, and other records are given back."""
-    begun, may_end = asyncio.Event(), asyncio.Event()
-
-    async def store(records: Sequence[SinkRecord]) -> None:
-        begun.set()
-        await may_end.wait()
-
-    source = MemorySource(records_of(10), is_endless=True, commits="each")
-    settings = config(batch=BatchLimits(records=2))
-    pipeline = Pipeline("orders", source, BatchSink(store), config=settings)
-    running = asyncio.create_task(run(pipeline))
-    await begun.wait()
-    pipeline.stop()
-    await until(lambda: pipeline.statistics().state is PipelineState.DRAINING)
-    may_end.set()
-    report = await running
-    assert report.is_clean
-    assert [0, 1] == [record.offset for record in source.committed]
-    assert list(range(2, 10)) == [record.offset for record in source.released]
-    assert 8 == report.statistics.released
-
-
-async def test_hanging_sink_is_cut_off() -> None:
-    """A batch that does not end in time after a stop is neither committed nor a dead letter."""
-    begun = asyncio.Event()
-
-    async def hang(records: Sequence[SinkRecord]) -> None:
-        begun.set()
-        await asyncio.Event().wait()
-
-    letters, source = MemoryDeadLetters(), MemorySource(records_of(3), commits="each")
-    pipeline = Pipeline(
-        "orders", source, BatchSink(hang), dead_letters=letters, config=config(drain=0.0)
-    )
-    running = asyncio.create_task(run(pipeline))
-    await begun.wait()
-    pipeline.stop()
-    report = await running
-    assert not report.is_clean
-    assert [] == letters.letters
-    assert [] == source.committed
-    assert 3 == report.statistics.released
-
-
-async def test_stop_ends_the_pause_of_a_retry() -> None:
-    """A pipeline that waits before a retry stops at once."""
-    letters, source = MemoryDeadLetters(), MemorySource(records_of(3))
-    sink = MemorySink(lambda _: ConnectionFailed("away"))
-    settings = config(retry=RetryPolicy(base_delay=3600, max_delay=3600, jitter="none"))
-    pipeline = Pipeline("orders", source, sink, dead_letters=letters, config=settings)
-    running = asyncio.create_task(run(pipeline))
-    await until(lambda: bool(sink.batches))
-    pipeline.stop()
-    report = await running
-    assert report.is_clean
-    assert [] == letters.letters
-    assert [] == source.committed
-
-
-async def test_cancelled_run_leaves_nothing_behind() -> None:
-    """Cancelling a run cancels its sink, closes source and sink, and commits nothing."""
-    begun = asyncio.Event()
-    ended: list[str] = []
-
-    async def hang(records: Sequence[SinkRecord]) -> None:
-        begun.set()
-        try:
-            await asyncio.Event().wait()
-        except asyncio.CancelledError:
-            ended.append("cancelled")
-            raise
-
-    source = MemorySource(records_of(3))
-    running = asyncio.create_task(run(Pipeline("orders", source, BatchSink(hang))))
-    await begun.wait()
-    running.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await running
-    assert ["cancelled"] == ended
-    assert [] == source.committed
-    assert not source.is_open
-    assert 1 == len(asyncio.all_tasks())
-
-
-async def test_source_that_cannot_be_told_at_the_end() -> None:
-    """If the last commit fails, the report is not clean, as records will be delivered again."""
-    source = MemorySource(records_of(3), is_endless=True)
-    source.fail(*[ConnectionFailed("away")] * 1_000, method="commit")
-    sink = MemorySink()
-    pipeline = Pipeline("orders", source, sink, config=config())
-    running = asyncio.create_task(run(pipeline))
-    await until(lambda: 3 == len(sink.records))
-    pipeline.stop()
-    report = await running
-    assert not report.is_clean
-    assert [] == source.committed
-
-
 async def test_revoked_partition_is_not_committed() -> None:
     """A running batch of a revoked partition is committed; its other records are not processed."""
     begun, may_end = asyncio.Event(), asyncio.Event()
@@ -721,27 +607,3 @@ async def test_position_of_a_memory_source() -> None:
     source = MemorySource([])
     await source.seek(("orders", 0), 7)
     assert {("orders", 0): 7} == source.sought
-
-
-async def test_stop_waits_for_a_commit_under_way() -> None:
-    """A stop waits for the running commit before it makes the last one."""
-    is_begun, may_end = asyncio.Event(), asyncio.Event()
-    ended: list[bool] = []
-
-    class SlowSource(MemorySource):
-        async def commit(self, records: Sequence[SinkRecord], /) -> None:
-            is_begun.set()
-            await may_end.wait()
-            ended.append(True)
-            await super().commit(records)
-
-    pipeline = Pipeline("slow", SlowSource(records_of(1), is_endless=True), MemorySink())
-    task = asyncio.create_task(pipeline.run())
-    await is_begun.wait()
-    pipeline.stop()
-    await until(lambda: pipeline.statistics().state is PipelineState.DRAINING)
-    asyncio.get_running_loop().call_later(0.01, may_end.set)
-    report = await task
-    assert report.is_clean
-    assert [True] == ended
-    assert 1 == report.statistics.committed

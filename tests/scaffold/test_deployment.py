@@ -187,6 +187,7 @@ def test_systemd_knows_all_settings(tmp_path: Path) -> None:
     [
         (CONFIGURATION, ["Shop"], "The name 'Shop' is not valid."),
         (CONFIGURATION, ["shop", "--image", "Bad Image"], "no name of an image"),
+        (CONFIGURATION, ["shop", "--environment", "live\n[Service]"], "no environment named"),
         ("version = 1\n", ["shop"], "has no pipelines"),
         ("pipelines = 3\n", ["shop"], "has no pipelines"),
         (
@@ -212,6 +213,15 @@ def test_mistakes_are_named(text: str, arguments: list[str], message: str) -> No
     assert message in ending.err
     assert "hush" not in ending.err
     assert not Path("shop").exists()
+
+
+def test_file_has_a_plain_name() -> None:
+    """A configuration of any name is /etc/NAME/moorage.toml for the worker."""
+    Path("moorage.toml").rename("our shop%.toml")
+    command("--config", "our shop%.toml", "scaffold", "systemd", "shop")
+    lines = Path("shop/shop.service").read_text("utf-8").splitlines()
+
+    assert "Environment=MOORAGE_CONFIG=/etc/shop/moorage.toml" in lines
 
 
 def test_units_may_keep_their_state_in_a_file() -> None:

@@ -216,7 +216,7 @@ def stopped(mode: str, platform: MockPlatform, trail: AuditTrail, **options: Any
 
 
 class Waits:
-    """A platform whose runs are removed by another follower after some looks."""
+    """A platform on which another follower settles the run at a chosen look."""
 
     def __init__(self, platform: LocalPlatform, looks: int, settle: Callable[[], object]) -> None:
         self._platform = platform

@@ -114,7 +114,7 @@ def test_asynchronous_manager() -> None:
 
 
 def test_defined_steps_run_by_their_names(tmp_path: Path) -> None:
-    """A step that was defined is found by its name; its files are collected with those asked for.
+    """A defined step runs by its name, and collects its own files and those of the call.
 
     Its output can be read without following it, and its result later without running it.
     """

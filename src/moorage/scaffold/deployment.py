@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
+from moorage.config.overlays import ENVIRONMENTS
 from moorage.domain.pipelines.settings import PipelineConfig
 from moorage.domain.values.json_text import is_list, is_object
 from moorage.errors import ConfigurationError
@@ -80,7 +81,8 @@ def worker_deployment(
         port: the port of the worker's pages.
 
     Raises:
-        ConfigurationError: the name is invalid, or there are no pipelines.
+        ConfigurationError: the name is invalid, or the configuration has no pipelines or no such
+            environment.
     """
     if _NAME.fullmatch(name) is None:
         raise ConfigurationError(
@@ -94,6 +96,14 @@ def worker_deployment(
             "The configuration has no pipelines.",
             path="pipelines",
             remedy="Write a table [pipelines.NAME] with a source and a sink.",
+        )
+    environments = tree.get(ENVIRONMENTS)
+    names = [*map(str, environments)] if is_object(environments) else []
+    if environment is not None and environment not in names:
+        raise ConfigurationError(
+            f"There is no environment named {environment[:40]!r}.",
+            path="--environment",
+            remedy=f"Use one of: {', '.join(names) or 'none is configured'}.",
         )
     texts = [*_texts(tree)]
     state = tree.get("state")

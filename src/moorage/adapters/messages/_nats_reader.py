@@ -389,7 +389,7 @@ class NatsReader:
         self._deliveries.forget(consumer.stream, consumer.name)
 
     async def lag(self) -> int:
-        """Return the messages that the consumers have not settled: waiting, or delivered."""
+        """Return the number of messages that wait for the consumers or are not settled yet."""
         waiting = 0
         for consumer in tuple(self._consumers.values()):
             answer = await self._api("INFO", consumer.stream, consumer.name)

@@ -177,7 +177,7 @@ class RabbitMqReader:
         raise bare(failure)
 
     async def lag(self) -> int:
-        """Return the messages that wait in the queues, and those that were delivered here."""
+        """Return the number of messages that wait in the queues or were delivered here."""
         self._check()
         waiting = len(self._buffer) + len(self._unsettled)
         try:

@@ -181,7 +181,7 @@ class KafkaSource:
         await link.reading.run(partial(link.reader.seek, partition, _next(offset)))
 
     async def lag(self) -> int | None:
-        """Return the records of this member's partitions that are not committed yet.
+        """Return the number of records of this member's partitions that are not committed yet.
 
         The number is at most five seconds old.
         """

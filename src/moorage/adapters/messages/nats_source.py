@@ -154,7 +154,7 @@ class NatsSource:
         await self._connected().seek(partition, offset)
 
     async def lag(self) -> int | None:
-        """Return the messages that the consumers have not settled yet."""
+        """Return the number of messages that the consumers have not settled yet."""
         return await self._connected().lag()
 
     async def close(self) -> None:

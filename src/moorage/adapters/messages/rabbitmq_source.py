@@ -110,7 +110,7 @@ class RabbitMqSource:
         )
 
     async def lag(self) -> int | None:
-        """Return the messages that wait in the queues, and those that this consumer has."""
+        """Return the number of messages that wait in the queues or are with this consumer."""
         return await self._connected().lag()
 
     async def close(self) -> None:

@@ -219,7 +219,7 @@ class RedisStreamsSource:
         await self._request(self._telling, words)
 
     async def lag(self) -> int | None:
-        """Return the entries of all streams that the group has not acknowledged yet.
+        """Return the number of entries that the group has not acknowledged in all streams.
 
         Before Redis 7, and after entries were deleted from the middle of a stream, Redis does not
         know it.

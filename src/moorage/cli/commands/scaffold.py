@@ -301,7 +301,8 @@ def _deployment(name: str, port: int, context: Context) -> WorkerDeployment:
         name,
         source.tree,
         source.file.read_text("utf-8"),
-        file=source.file.name,
+        # Units and manifests have no way to write every name of a file.
+        file=f"moorage{source.file.suffix}",
         environment=context.environment,
         port=port,
     )

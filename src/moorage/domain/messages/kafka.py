@@ -123,7 +123,7 @@ def delivery_fault(name: str) -> PublishFault:
 
 
 def partition_lag(partition: Mapping[str, int], *, from_beginning: bool) -> int | None:
-    """Return the records of a partition that are not committed; None if that is not known.
+    """Return the number of records of a partition that are not committed; None if unknown.
 
     Args:
         partition: the offsets of the partition in librdkafka's statistics, negative if not known.
