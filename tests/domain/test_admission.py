@@ -84,7 +84,7 @@ def test_queued_probe_is_leased_for_wait_and_attempt() -> None:
     caller.world.now += 10 * SECOND
     wait, _, _ = caller.enter(within=HOUR)
     assert 50 * SECOND == wait
-    assert (Answer.CIRCUIT_OPEN, wait + LEASE) == caller.refused_answer(within=2 * HOUR)
+    assert (Answer.PROBES_TAKEN, wait + LEASE) == caller.refused_answer(within=2 * HOUR)
 
 
 def test_a_budget_counts_calls_and_spends_retries() -> None:

@@ -89,7 +89,7 @@ def test_paused_probe_keeps_its_lease() -> None:
     assert (Answer.GO, 20 * SECOND) == caller.confirm(tickets, probe)
     caller.world.now += 20 * SECOND
     assert (Answer.GO, 0) == caller.confirm(tickets, probe)
-    assert (Answer.CIRCUIT_OPEN, LEASE) == caller.ask(within=HOUR)[:2]
+    assert (Answer.PROBES_TAKEN, LEASE) == caller.ask(within=HOUR)[:2]
 
 
 def test_pause_extends_only_the_queued_probes_lease() -> None:
@@ -105,7 +105,7 @@ def test_pause_extends_only_the_queued_probes_lease() -> None:
     caller.world.execute(Pause(caller.gates, 20 * SECOND))
     _, longer_lease = caller.confirm(tickets, probe)
     assert (SECOND + 1_000, 20 * SECOND + 1_000) == (wait, longer_lease)
-    assert (Answer.CIRCUIT_OPEN, LEASE) == caller.ask(within=HOUR)[:2]
+    assert (Answer.PROBES_TAKEN, LEASE) == caller.ask(within=HOUR)[:2]
 
 
 def test_late_probe_loses_its_lease() -> None:

@@ -80,9 +80,9 @@ def test_lease_survives_a_clock_step_back(back: int) -> None:
     line.wait(10)
     line.enter()
     line.world.now -= back
-    assert (Answer.CIRCUIT_OPEN, LEASE, None) == line.ask()
+    assert (Answer.PROBES_TAKEN, LEASE, None) == line.ask()
     line.world.now += LEASE - 1
-    assert (Answer.CIRCUIT_OPEN, 1, None) == line.ask()
+    assert (Answer.PROBES_TAKEN, 1, None) == line.ask()
     line.world.now += 1
     assert Answer.GO is line.ask()[0]
 

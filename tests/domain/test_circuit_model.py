@@ -183,7 +183,7 @@ class Model:
         if self.mode is OPEN and self.time < self.until:
             return Answer.CIRCUIT_OPEN, self.until - self.time
         if len(self.running_leases()) >= self.config.probes:
-            return Answer.CIRCUIT_OPEN, min(self.running_leases()) - self.time
+            return Answer.PROBES_TAKEN, min(self.running_leases()) - self.time
         return (Answer.GO, 0) if token else (Answer.NEEDS_TOKEN, 0)
 
     def enter(self, permit: Permit, lease: int) -> Call:

@@ -84,7 +84,7 @@ def test_probes_are_limited() -> None:
     line.enter()
     line.wait(10)
     line.enter()
-    assert (Answer.CIRCUIT_OPEN, 20 * SECOND, None) == line.ask()
+    assert (Answer.PROBES_TAKEN, 20 * SECOND, None) == line.ask()
     assert 2 == line.state.probes_under_way
     line.wait(20)
     assert 1 == line.state.probes_under_way
@@ -101,7 +101,7 @@ def test_repeated_probe_request_counts_once() -> None:
     assert first == line.world.execute(question)
     assert 1 == line.state.probes_under_way
     line.enter()
-    assert (Answer.CIRCUIT_OPEN, 29 * SECOND, None) == line.ask()
+    assert (Answer.PROBES_TAKEN, 29 * SECOND, None) == line.ask()
 
 
 def test_circuit_closes_after_enough_successes() -> None:
@@ -144,7 +144,7 @@ def test_leases_survive_mode_changes() -> None:
     assert OPEN is line.leave(probe)
     line.wait(1)
     probe = line.enter()
-    assert (Answer.CIRCUIT_OPEN, 29 * SECOND, None) == line.ask()
+    assert (Answer.PROBES_TAKEN, 29 * SECOND, None) == line.ask()
     assert line.leave(old_permit) is None
     assert CLOSED is line.leave(probe, Outcome.GOOD)
     assert CLOSED is line.state.state

@@ -11,6 +11,7 @@ import attrs
 from moorage.domain.values.functions import timed
 from moorage.runtime.bridge import blocked, guarded, guarded_async, lift_command, without_errors
 from moorage.services.core.foreign_errors import store_broke
+from moorage.services.state.open_circuits import OpenCircuits
 from moorage.services.state.store_fallback import StoreFallback
 from moorage.wiring.defaults import LazyAdapter, memory_storage
 from moorage.wiring.renewing import claim_renewals
@@ -78,7 +79,7 @@ def _may_hold_bytes(core: Core, claims: Any) -> bool:
 
 
 def _with_fallback(core: Core, name: str, state: Any, clock: Any) -> Core:
-    """Return the core with a fallback, which it uses while its store is unavailable."""
+    """Return the core with a fallback for outages of its store, and a memory of open circuits."""
     if _is_memory(state):
         return core
     local_store = LazyAdapter(lambda: memory_storage(clock))
@@ -88,10 +89,11 @@ def _with_fallback(core: Core, name: str, state: Any, clock: Any) -> Core:
         lambda command: local_store.get().execute(command),
         getattr(state, "node_of", None),
     )
+    circuits = OpenCircuits(fallback.execute, core.nanoseconds)
     return attrs.evolve(
         core,
-        execute=fallback.execute,
-        ask=None if core.ask is None else blocked(fallback.execute),
+        execute=circuits.execute,
+        ask=None if core.ask is None else blocked(circuits.execute),
         post=fallback.post,
     )
 

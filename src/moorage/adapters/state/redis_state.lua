@@ -211,7 +211,7 @@ local function everything()
   local LATER = 100
   local CLOSED, OPEN, HALF_OPEN, FORCED_OPEN, DISABLED = 0, 1, 2, 3, 4
   local GOOD, FAILED, NEUTRAL = 0, 1, 3
-  local GO, NEEDS_TOKEN, CIRCUIT_OPEN, LIMITED, NO_BUDGET, FENCED = 0, 1, 2, 3, 4, 5
+  local GO, NEEDS_TOKEN, CIRCUIT_OPEN, LIMITED, NO_BUDGET, FENCED, PROBES_TAKEN = 0, 1, 2, 3, 4, 5, 6
   local CLAIMED, SENT, DONE, FREE = 0, 1, 2, 3
   local RUN, ASK_AGAIN, REPLAY, CONFLICT, BUSY, UNKNOWN = 0, 1, 2, 3, 4, 5
   local NONE = '\192'
@@ -1068,6 +1068,10 @@ local function everything()
     return mode == FORCED_OPEN and FOREVER or 0
   end
 
+  function Circuit.is_open(_, c)
+    return c[3] == FORCED_OPEN or (c[3] == OPEN and c[1] < c.record.until_)
+  end
+
   -- the state, its permit, how long to stay away, whether a token is needed
   function Circuit.admit(rule, c, token, lease)
     local seen, quiet, mode, gen, slot, total, base = unpack(c)
@@ -1437,7 +1441,7 @@ local function everything()
       local stay, needs_token
       circuit, permit, stay, needs_token = op.circuit:admit(circuit, op.token, op.lease + wait)
       if not permit and not needs_token and not op.circuit.shadow then
-        return refuse(op, CIRCUIT_OPEN, stay)
+        return refuse(op, op.circuit:is_open(circuit) and CIRCUIT_OPEN or PROBES_TAKEN, stay)
       elseif needs_token and wait <= op.within then
         return refuse(op, NEEDS_TOKEN, 0)
       end

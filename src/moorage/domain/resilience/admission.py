@@ -31,7 +31,11 @@ if TYPE_CHECKING:
 
 
 class Answer(IntEnum):
-    """The decision about the admission of an attempt."""
+    """The decision about the admission of an attempt.
+
+    A circuit that is open refuses all attempts until its time (`CIRCUIT_OPEN`). One that is half
+    open refuses while others probe it (`PROBES_TAKEN`), and may close at any moment.
+    """
 
     GO = 0
     NEEDS_TOKEN = 1
@@ -39,6 +43,7 @@ class Answer(IntEnum):
     LIMITED = 3
     NO_BUDGET = 4
     FENCED = 5
+    PROBES_TAKEN = 6
 
 
 GO: Final = Answer.GO
@@ -296,7 +301,8 @@ class Admission:
                 gates.circuit.present(states[0], now), self.token, self.lease + wait
             )
             if permit is None and not needs_token and not gates.circuit.config.shadow:
-                return self._refuse(states, now, Answer.CIRCUIT_OPEN, away)
+                answer = CIRCUIT_OPEN if gates.circuit.is_open(circuit) else Answer.PROBES_TAKEN
+                return self._refuse(states, now, answer, away)
             if needs_token and wait <= self.within:
                 return self._refuse(states, now, Answer.NEEDS_TOKEN)
             new.append(circuit)

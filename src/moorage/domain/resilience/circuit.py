@@ -407,6 +407,10 @@ class CircuitRule:
         growth = self.config.open_growth ** min(streak, MOST_STEPS)
         return int(min(self.longest, self.open_for * growth))
 
+    def is_open(self, circuit: Circuit) -> bool:
+        """Return whether the circuit refuses all calls until a time, or until a person acts."""
+        return circuit[2] == FORCED_OPEN or (circuit[2] == OPEN and circuit[0] < circuit[7].until)
+
     def away(self, circuit: Circuit) -> int:
         """Return the microseconds that a call with an outdated permit must wait; 0 if none."""
         state_time, _, mode, _, _, _, _, record = circuit

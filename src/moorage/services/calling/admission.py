@@ -37,8 +37,11 @@ _REFUSALS: Final[tuple[tuple[type[ConnectorError], str], ...]] = (
     (RateLimitExceeded, "The rate limit is reached, and waiting takes too long."),
     (RetryBudgetExhausted, "The retry budget is used up."),
     (IdempotencyInProgress, "This caller's claim ended, and another may have begun."),
+    (CircuitBreakerOpen, "The circuit is half open, and other calls are probing the service."),
 )
 """The error class and the message for each refusing `Answer`, in the order of its values."""
+
+_BY_CIRCUIT: Final = (Answer.CIRCUIT_OPEN, Answer.PROBES_TAKEN)
 
 
 async def be_admitted(
@@ -112,7 +115,7 @@ def withdraw(core: Core, gates: Gates, admitted: Admitted) -> None:
 def refusal(core: Core, call: Call, answer: Answer, wait: int) -> ConnectorError:
     """Return the error of a refused attempt, with its time to retry, and emit the event for it."""
     error = why_not(core, call.plan, answer, wait)
-    if core.observers and not (call.undecided and answer is Answer.CIRCUIT_OPEN):
+    if core.observers and not (call.undecided and answer in _BY_CIRCUIT):
         call.emit(core, CallRefused, error=type(error).__name__, retry_after=wait / SECOND)
     return error
 
