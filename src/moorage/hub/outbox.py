@@ -18,12 +18,13 @@ from moorage.domain.entries.queue import EntryPage, EntryQuery, EntryState
 from moorage.domain.entries.renewal import entry_lease
 from moorage.domain.resilience.retry import RetryPolicy
 from moorage.domain.secrets.frames import bare
+from moorage.domain.values.durations import count
 from moorage.errors import ConfigurationError, ConnectorError, InvalidData
 from moorage.hub.internals import core_of
 from moorage.runtime.bridge import awaited, blocking, documented_by, lift, run_now
 from moorage.runtime.signatures import with_arguments_of
 from moorage.services.entries.outbox import REQUEST, Delivered, OutboxFlows
-from moorage.services.entries.processing import Worked
+from moorage.services.entries.processing import Concurrency, Worked
 from moorage.wiring.core_assembly import audit_verb, sync_core
 from moorage.wiring.entry_stores import async_entry_store, sync_entry_store
 from moorage.wiring.entry_tracing import HostTracing
@@ -32,7 +33,7 @@ from moorage.wiring.renewing import entry_renewals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Sequence
-    from datetime import datetime, timedelta
+    from datetime import timedelta
     from typing import Self
 
     from moorage.hub.hub import AsyncHub, Hub
@@ -59,6 +60,7 @@ __all__ = [
     "Worked",
 ]
 
+_MOST_AT_ONCE: Final = 1_000
 _RETRY: Final = RetryPolicy(max_attempts=12, base_delay=5.0, max_delay=3_600.0)
 _KEY: Final = "idempotency_key"
 
@@ -128,9 +130,13 @@ class _Outbox:
         return outbox
 
     def _deliver(
-        self, call: Call, hub: Hub | AsyncHub, **options: Any
+        self, call: Call, hub: Hub | AsyncHub, at_once: int, **options: Any
     ) -> Coroutine[Any, Any, Delivered]:
-        return self._flows.deliver(call, hub.unsettled, utc=_clock_of(hub), **options)
+        core = core_of(hub.manager)
+        concurrency = Concurrency(count(at_once, "at_once", most=_MOST_AT_ONCE), core.every)
+        return self._flows.deliver(
+            call, hub.unsettled, utc=core.utc, concurrency=concurrency, **options
+        )
 
     def made_of(self, entry: OutboxEntry) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the values and options with which a call was stored."""
@@ -194,8 +200,9 @@ class Outbox(_Outbox):
         ids: Iterable[str] | None = None,
         stop: Stop | None = None,
         timeout: float | timedelta | None = None,
+        at_once: int = 1,
     ) -> Delivered:
-        """Make up to `limit` calls that are due, one after another; return their results.
+        """Make up to `limit` calls that are due; return their results.
 
         If there are fewer, calls that move money and ended `unknown` are settled as well, once
         their outcome is known: by `settle_payments`, by a person, or by another worker. Nothing is
@@ -211,12 +218,17 @@ class Outbox(_Outbox):
             stop: an event; when it is set, no other call is begun.
             timeout: seconds after which no other call is begun, and the store is waited for no
                 longer. A call that was begun has its own time.
+            at_once: how many calls are made at the same time, each in a thread or a task of its
+                own. Calls with the same `order` are made one after another in any case, and so are
+                those of `ids`.
         """
 
         def call(entry: OutboxEntry, values: tuple[Any, ...], options: dict[str, Any]) -> Any:
             return _call(hub, entry, values, options)
 
-        delivery = self._deliver(lift(call), hub, limit=limit, ids=ids, stop=stop, timeout=timeout)
+        delivery = self._deliver(
+            lift(call), hub, at_once, limit=limit, ids=ids, stop=stop, timeout=timeout
+        )
         return run_now(delivery)
 
 
@@ -265,12 +277,15 @@ class AsyncOutbox(_Outbox):
         ids: Iterable[str] | None = None,
         stop: Stop | None = None,
         timeout: float | timedelta | None = None,
+        at_once: int = 1,
     ) -> Delivered:
 
         async def call(entry: OutboxEntry, values: tuple[Any, ...], options: dict[str, Any]) -> Any:
             return await _call(hub, entry, values, options)
 
-        return await self._deliver(call, hub, limit=limit, ids=ids, stop=stop, timeout=timeout)
+        return await self._deliver(
+            call, hub, at_once, limit=limit, ids=ids, stop=stop, timeout=timeout
+        )
 
 
 def _core(
@@ -286,11 +301,6 @@ def _core(
     ports = Ports(cipher=cipher, clock=clock, ids=ids, randomness=randomness, audit=audit)
     core = sync_core(ports).core
     return attrs.evolve(core, audit=audit_verb(audit, is_async=is_async))
-
-
-def _clock_of(hub: Hub | AsyncHub) -> Callable[[], datetime]:
-    """Return the clock by which the errors of a hub compute `retry_at`."""
-    return core_of(hub.manager).utc
 
 
 def _call(

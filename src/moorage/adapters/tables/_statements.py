@@ -33,6 +33,9 @@ EQUAL: Final = ("id", "target", "operation", "tenant", "subject", "lane")
 _LANE_SLOTS: Final = 2**20
 """The maximum number of rows in the table of lanes, which grows in MariaDB and MySQL."""
 
+_WINDOW: Final = 128
+"""The least number of due entries that PostgreSQL looks at first."""
+
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,50}")
 
 _NULLABLE: Final = frozenset(
@@ -193,28 +196,75 @@ class EntrySql:
             (f"DELETE FROM {lanes} WHERE number = ?", (number,)),  # noqa: S608 - quoted names; values are parameters
         ]
 
-    def free(self, *, locked: bool) -> str:
-        """Return the SQL query for entries that may be claimed."""
+    def free(self, limit: int, *, locked: bool) -> str:
+        """Return the SQL query for up to `limit` entries that may be claimed.
+
+        Its values are the time, if the database has no clock, and the limit.
+        """
+        if self.kind == "postgresql":
+            return self._free_in_postgresql(limit) + " FOR UPDATE OF entry SKIP LOCKED" * locked
         lock = " FOR UPDATE SKIP LOCKED" if locked else ""
         pending_condition = (
             "pending = 1 AND " if self.kind == "mysql" and not self.host_made else ""
         )
-        held_lane = (
+        due_condition = f"{pending_condition}due <= {_STATEMENT_TIME[self.kind]}"
+        return (
+            f"{self._select_all} AS entry WHERE {due_condition}"
+            f" AND (lane IS NULL OR NOT EXISTS ({self._held_lane}))"
+            f" AND NOT EXISTS ({self._pause})"
+            f" ORDER BY priority DESC, number LIMIT ?{lock}"
+        )
+
+    def _free_in_postgresql(self, limit: int) -> str:
+        """Return the query for entries that may be claimed, without the lock.
+
+        It looks at the first due entries that no pause holds. Only if their lanes hold all of them,
+        and there are others, it looks at the first entry of every lane and at the entries without a
+        lane. So the cost of a long lane does not depend on its length.
+
+        Pauses are counted, because the planner expects that a join with them leaves few entries,
+        and then it would sort all due entries.
+        """
+        # As a parameter, the number would not tell the planner that few entries are wanted. Few
+        # different numbers share prepared statements.
+        window = max(_WINDOW, 1 << (2 * limit - 1).bit_length())
+        table, due_condition = self.table, f"due <= {_STATEMENT_TIME['postgresql']}"
+        order = "ORDER BY priority DESC, number LIMIT"
+        holding = f"FROM {table} WHERE holds AND lane IS NOT NULL"
+        return (
+            f"WITH RECURSIVE early AS MATERIALIZED (SELECT number, lane FROM {table} AS entry"  # noqa: S608 - quoted names; values are parameters
+            f" WHERE {due_condition} AND (SELECT count(*) FROM ({self._pause}) AS pauses) < 1"
+            f" {order} {window}),"
+            f" ready AS MATERIALIZED (SELECT number FROM early AS entry"
+            f" WHERE lane IS NULL OR NOT EXISTS ({self._held_lane})),"
+            f" lanes (lane) AS (SELECT min(lane) {holding} UNION ALL"
+            f" SELECT (SELECT min(lane) {holding} AND lane > lanes.lane)"
+            " FROM lanes WHERE lanes.lane IS NOT NULL),"
+            " others (number) AS (SELECT"
+            f" (SELECT min(number) {holding} AND lane = lanes.lane) FROM lanes"
+            " WHERE lane IS NOT NULL UNION ALL"
+            f" (SELECT number FROM {table} AS entry WHERE {due_condition} AND lane IS NULL"
+            f" AND NOT EXISTS ({self._pause}) {order} {window}))"
+            f" {self._select_all} AS entry WHERE number IN (SELECT number FROM ready UNION ALL"
+            " SELECT number FROM others WHERE NOT EXISTS (SELECT 1 FROM ready)"
+            f" AND (SELECT count(*) FROM early) = {window})"
+            f" AND {due_condition} AND NOT EXISTS ({self._pause}) {order} ?"
+        )
+
+    @property
+    def _held_lane(self) -> str:
+        return (
             f"SELECT 1 FROM {self.table} AS earlier WHERE earlier.lane = entry.lane"  # noqa: S608 - quoted names; values are parameters
             " AND earlier.number < entry.number AND earlier.holds"
         )
-        pause = (
+
+    @property
+    def _pause(self) -> str:
+        return (
             f"SELECT 1 FROM {self.table} AS pause WHERE pause.state = '{EntryState.PAUSED.value}'"  # noqa: S608 - quoted names; values are parameters
             f" AND pause.target IN ('{ANY_TARGET}', entry.target)"
             " AND (pause.tenant IS NULL OR pause.tenant = entry.tenant)"
             " AND (pause.subject IS NULL OR pause.subject = entry.subject)"
-        )
-        due_condition = f"{pending_condition}due <= {_STATEMENT_TIME[self.kind]}"
-        return (
-            f"{self._select_all} AS entry WHERE {due_condition}"
-            f" AND (lane IS NULL OR NOT EXISTS ({held_lane}))"
-            f" AND NOT EXISTS ({pause})"
-            f" ORDER BY priority DESC, number LIMIT ?{lock}"
         )
 
     @cached_property

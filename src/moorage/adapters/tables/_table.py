@@ -149,13 +149,13 @@ class EntryTable(Generic[E]):
     async def due(self, execute: Execute, limit: int) -> tuple[E, ...]:
         """Return the entries that workers may claim now."""
         values = (limit,) if self._clock is None else (micros(await self._clock(execute)), limit)
-        (free_result,) = await execute((self._sql.free(locked=False), values))
+        (free_result,) = await execute((self._sql.free(limit, locked=False), values))
         return tuple(map(self._entry, free_result.rows))
 
     async def claim(self, execute: Execute, limit: int, lease: float, most: int) -> tuple[E, ...]:
         """Claim entries that may be processed together."""
         is_locked = self._skips_locked()
-        query = self._sql.free(locked=is_locked)
+        query = self._sql.free(limit, locked=is_locked)
         if self._clock is not None:
             now = await self._clock(execute)
             (candidates_result,) = await execute(

@@ -97,6 +97,7 @@ def run_outbox(
     once: bool = False,
     pause: float = 1.0,
     limit: int = 100,
+    at_once: int = 1,
     context: Context,
 ) -> CommandResult:
     """Make the calls that are due, until SIGTERM or Ctrl-C.
@@ -109,11 +110,12 @@ def run_outbox(
         once: make at most `limit` due calls, then end.
         pause: seconds to wait when nothing is due.
         limit: the maximum number of calls per batch.
+        at_once: the number of calls to make at the same time, except for calls in one order.
         context: the options that all commands share.
     """
     with opened_hub(context) as hub, opened_outbox(context, place) as (outbox, wait_for_entry):
         return _process(
-            lambda stop: outbox.deliver(hub, limit=limit, stop=stop),
+            lambda stop: outbox.deliver(hub, limit=limit, stop=stop, at_once=at_once),
             context,
             pause,
             once=once,

@@ -21,7 +21,12 @@ from moorage.domain.values.result import Result
 from moorage.domain.values.text import with_article
 from moorage.errors import ConnectorError, InvalidData, StorageUnavailable
 from moorage.services.contracts.payment_effects import Request as PaymentRequest
-from moorage.services.entries.processing import Keeping, PartlyDoneError, Round
+from moorage.services.entries.processing import (
+    ONE_AT_A_TIME,
+    Keeping,
+    PartlyDoneError,
+    Round,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -32,7 +37,7 @@ if TYPE_CHECKING:
     from moorage.services.contracts.unsettled_payments import UnsettledFlows
     from moorage.services.core.core import Core
     from moorage.services.core.renewal import EntryRenewals
-    from moorage.services.entries.processing import Stop, Worked
+    from moorage.services.entries.processing import Concurrency, Stop, Worked
     from moorage.services.entries.store import EntryStore
 
 _PAGE: Final = 100
@@ -302,8 +307,9 @@ class OutboxFlows(Keeping[OutboxEntry]):
         ids: Iterable[str] | None = None,
         stop: Stop | None = None,
         timeout: float | timedelta | None = None,
+        concurrency: Concurrency = ONE_AT_A_TIME,
     ) -> Delivered:
-        """Make up to `limit` due calls, one after another.
+        """Make up to `limit` due calls.
 
         If there are fewer, calls that move money and were in doubt are settled as well, as far as
         their outcome is known by now.
@@ -317,6 +323,7 @@ class OutboxFlows(Keeping[OutboxEntry]):
             stop: when it is set, no other call is begun.
             timeout: seconds after which no other call is begun, and the store is waited for no
                 longer.
+            concurrency: how many calls are made at once.
         """
 
         async def work(entry: OutboxEntry) -> Any:
@@ -328,7 +335,7 @@ class OutboxFlows(Keeping[OutboxEntry]):
             return answer
 
         flows = self._in_time(timeout)
-        worked = await flows.work_off(work, limit, utc, ids, stop)
+        worked = await flows.work_off(work, limit, utc, ids, stop, concurrency=concurrency)
         if ids is None:
             # The results must be returned even if the store fails now; the next round reports that.
             with suppress(StorageUnavailable):

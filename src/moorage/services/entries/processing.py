@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from copy import copy
 from functools import partial
 from itertools import islice
@@ -156,39 +157,98 @@ class _Result(Generic[E]):
 
 
 class _Batch(Generic[E]):
-    """The entries that a worker took from the store together.
+    """The entries that a worker took from the store together, and may process in several threads.
 
     Args:
         taken: the entries.
+        leases: the renewed leases of those that are to be processed, by id.
+        wrote: the time of the last write, in nanoseconds of the local clock.
 
     Attributes:
-        results: results that are not written yet.
         worked: entries whose results are written.
     """
 
-    def __init__(self, taken: Sequence[E]) -> None:
+    def __init__(self, taken: Sequence[E], leases: dict[str, HeldEntry], wrote: int) -> None:
         self.taken = taken
-        self.results: list[_Result[E]] = []
+        self.leases = leases
+        self.wrote = wrote
         self.worked: list[Worked[E]] = []
+        self._turn = deque([None])
+        self._results: deque[_Result[E]] = deque()
         self._begun: set[str] = set()
+
+    def may_write(self) -> bool:
+        """Return whether nobody else writes results now; if so, the caller ends with `wrote_at`."""
+        try:
+            self._turn.pop()
+        except IndexError:
+            return False
+        return True
+
+    def wrote_at(self, time: int) -> None:
+        """End a write, at this time of the local clock."""
+        self.wrote = time
+        self._turn.append(None)
+
+    def begin(self, entry: E) -> None:
+        """Mark an entry as begun, so that it is not given back."""
+        self._begun.add(entry.id)
+
+    def interrupted(self, entry: E) -> None:
+        """Mark an entry as not begun, because its work was interrupted."""
+        self._begun.discard(entry.id)
 
     def ended(self, result: _Result[E]) -> None:
         """Add an entry's result, which is yet to be written to the store."""
-        self._begun.add(result.entry.id)
-        self.results.append(result)
+        self._results.append(result)
 
-    def written(self, worked: Worked[E]) -> None:
-        """Add an entry whose result has been written to the store."""
-        self._begun.add(worked.entry.id)
-        self.worked.append(worked)
-
-    def lost(self, entry: E) -> None:
-        """Drop an entry that another worker has taken from this one."""
-        self._begun.add(entry.id)
+    def results(self) -> list[_Result[E]]:
+        """Remove and return the results that are not written yet."""
+        return [self._results.popleft() for _ in range(len(self._results))]
 
     def left(self) -> list[E]:
         """The entries of the batch that the worker has not begun."""
         return [entry for entry in self.taken if entry.id not in self._begun]
+
+
+@attrs.frozen
+class Concurrency:
+    """The number of entries that a worker processes at once.
+
+    Attributes:
+        at_once: the number.
+        every: runs steps, so many at a time; unused for one at a time.
+    """
+
+    at_once: int = 1
+    every: Callable[..., Awaitable[list[Exception | None]]] | None = None
+
+    async def run(
+        self, steps: Sequence[Callable[[], Awaitable[None]]], stops: Callable[[], bool]
+    ) -> None:
+        """Run steps until one fails or the worker must stop; the others that run end first."""
+        failures: list[Exception] = []
+
+        async def run_step(step: Callable[[], Awaitable[None]]) -> Exception | None:
+            if failures or stops():
+                return None
+            try:
+                await step()
+            except Exception as error:  # noqa: BLE001 - raised when the other steps have ended
+                failures.append(error)
+                return error
+            return None
+
+        if self.every is None or self.at_once == 1 or len(steps) == 1:
+            for step in steps:
+                await run_step(step)
+        else:
+            await self.every([partial(run_step, step) for step in steps], at_once=self.at_once)
+        for error in failures:
+            raise error
+
+
+ONE_AT_A_TIME: Final = Concurrency()
 
 
 class Stop(Protocol):
@@ -263,15 +323,18 @@ class Keeping(Managing[E]):
         utc: Callable[[], datetime],
         ids: Iterable[str] | None = None,
         stop: Stop | None = None,
+        *,
+        concurrency: Concurrency = ONE_AT_A_TIME,
     ) -> list[Worked[E]]:
-        """Take up to `limit` due entries, and process them one after another.
+        """Take up to `limit` due entries, and process them.
 
         Args:
             work: function that processes an entry.
             limit: maximum number of entries.
             utc: clock by which errors of the work state their retry time.
-            ids: take only due entries with these ids.
+            ids: take only due entries with these ids, one after another.
             stop: event; once it is set, no other entry is started.
+            concurrency: how many entries are processed at once.
         """
         stops = partial(self._ends, stop)
         worked: list[Worked[E]] = []
@@ -285,84 +348,103 @@ class Keeping(Managing[E]):
         while len(worked) < limit and not stops():
             before = len(worked)
             if self.store.claim is not None:
-                worked += await self._process_batch(limit - before, lease, work, utc, stops)
+                worked += await self._process_batch(
+                    limit - before, lease, work, utc, stops, concurrency
+                )
             else:
-                for entry in await self.store.due(limit - before):
-                    if not stops():
-                        worked += await self._process_one(entry, lease, work, utc)
+                steps = [
+                    partial(self._process_due, worked, entry, lease, work, utc)
+                    for entry in await self.store.due(limit - before)
+                ]
+                await concurrency.run(steps, stops)
             # Another worker took these entries, so asking for them again would be pointless.
             if len(worked) == before:
                 break
         return worked
 
-    async def _process_batch(
+    async def _process_batch(  # noqa: PLR0917 - the settings of one round
         self,
         limit: int,
         lease: float,
         work: Work[E],
         utc: Callable[[], datetime],
         stops: Callable[[], bool],
+        concurrency: Concurrency,
     ) -> list[Worked[E]]:
-        """Take several entries, process them in turn, and write their results together.
+        """Take several entries, process them, and write their results together.
 
         Results wait for others only while the work is fast: after slow work they are written at
             once.
         """
         assert self.store.claim is not None  # noqa: S101 - for the type checker
-        start_time = wrote = self.core.nanoseconds()
-        batch_size = min(self._pace.batch, limit)
-        claimed_entries = await self.store.claim(batch_size, lease, self._retry.max_attempts)
+        start_time = self.core.nanoseconds()
+        size = max(self._pace.batch, concurrency.at_once)
+        claimed_entries = await self.store.claim(min(size, limit), lease, self._retry.max_attempts)
         leases = {
             entry.id: self._renewals.hold(entry, lease)
             for entry in claimed_entries
             if entry.state is EntryState.CLAIMED
         }
-        batch = _Batch(claimed_entries)
+        batch = _Batch(claimed_entries, leases, start_time)
         try:
-            for entry in claimed_entries:
-                if stops():
-                    break
-                if entry.state is EntryState.DEAD:
-                    batch.written(Worked(entry=entry))
-                elif await self._renewals.holds(leases[entry.id], self._seconds_left()):
-                    batch.ended(await self._result(entry, work, utc))
-                else:
-                    batch.lost(entry)
-                if self.core.nanoseconds() - wrote > _SLOW:
-                    await self._write(batch, leases)
-                    wrote = self.core.nanoseconds()
+            steps = [
+                partial(self._process_claimed, batch, entry, work, utc) for entry in claimed_entries
+            ]
+            await concurrency.run(steps, stops)
         finally:
-            await self._write(batch, leases, ends=True)
+            await self._write(batch, ends=True)
         seconds = (self.core.nanoseconds() - start_time) / 1e9
-        self._pace.batch = next_batch(self._pace.batch, len(claimed_entries), seconds)
+        self._pace.batch = next_batch(size, len(claimed_entries), seconds)
         return batch.worked
 
-    async def _write(
-        self, batch: _Batch[E], leases: dict[str, HeldEntry], *, ends: bool = False
+    async def _process_claimed(
+        self, batch: _Batch[E], entry: E, work: Work[E], utc: Callable[[], datetime]
     ) -> None:
+        """Process an entry of a batch, and write what is to be written, if the last work was slow.
+
+        An entry that another worker has taken meanwhile is dropped.
+        """
+        batch.begin(entry)
+        try:
+            if entry.state is EntryState.DEAD:
+                batch.worked.append(Worked(entry=entry))
+            elif await self._renewals.holds(batch.leases[entry.id], self._seconds_left()):
+                batch.ended(await self._result(entry, work, utc))
+        except BaseException:
+            batch.interrupted(entry)
+            raise
+        is_slow = self.core.nanoseconds() - batch.wrote > _SLOW
+        if is_slow and batch.may_write():
+            try:
+                await self._write(batch)
+            finally:
+                batch.wrote_at(self.core.nanoseconds())
+
+    async def _write(self, batch: _Batch[E], *, ends: bool = False) -> None:
         """Write the results of a batch; when it ends, release the entries that were not begun."""
         assert self.store.settle is not None  # noqa: S101 - for the type checker
+        results = batch.results()
         unstarted_entries = batch.left() if ends else []
         try:
-            if batch.results or unstarted_entries:
+            if results or unstarted_entries:
                 now = await self.store.now()
-                later_pairs = [(self._entry_after(result, now), result) for result in batch.results]
+                later_pairs = [(self._entry_after(result, now), result) for result in results]
                 entries = [entry for entry, _ in later_pairs] + [
                     give_back(item, now) for item in unstarted_entries
                 ]
-                fences = [item.entry.fence for item in batch.results] + [
+                fences = [item.entry.fence for item in results] + [
                     item.fence for item in unstarted_entries
                 ]
                 swap_results = await self.store.settle(entries, fences)
                 for (entry, result), mine in zip(later_pairs, swap_results, strict=False):
                     if not mine:
                         await self._overwrite_uncertain(result)
-                    batch.written(Worked(entry=entry, answer=result.answer, error=result.error))
+                    worked = Worked(entry=entry, answer=result.answer, error=result.error)
+                    batch.worked.append(worked)
         finally:
-            for item in [result.entry for result in batch.results] + list(batch.taken) * ends:
-                if item.id in leases:
-                    self._renewals.let_go(leases.pop(item.id))
-            batch.results.clear()
+            for item in [result.entry for result in results] + list(batch.taken) * ends:
+                if item.id in batch.leases:
+                    self._renewals.let_go(batch.leases.pop(item.id))
 
     async def _due_entry(self, id: str) -> Sequence[E]:
         """Return the entry with this id in a list, if it is due; otherwise an empty list."""
@@ -384,6 +466,17 @@ class Keeping(Managing[E]):
         states = OPEN | {EntryState.DEAD} if entry.dead_holds else OPEN
         earlier_query = EntryQuery(lane=entry.lane, states=states, after=str(entry.number), limit=1)
         return bool((await self.store.find(earlier_query)).items)
+
+    async def _process_due(
+        self,
+        worked: list[Worked[E]],
+        entry: E,
+        lease: float,
+        work: Work[E],
+        utc: Callable[[], datetime],
+    ) -> None:
+        """Process a due entry, and add it to the processed ones."""
+        worked += await self._process_one(entry, lease, work, utc)
 
     async def _process_one(
         self, entry: E, lease: float, work: Work[E], utc: Callable[[], datetime]

@@ -1,0 +1,71 @@
+"""Due entries behind many held ones, in every database."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from moorage.domain.entries.pauses import ANY_TARGET
+from moorage.domain.entries.queue import EntryState
+from tests.adapters.entry_labs import entry
+
+if TYPE_CHECKING:
+    from tests.adapters.entry_labs import EntryLab
+
+MANY = 150
+"""More entries than PostgreSQL looks at first."""
+
+
+def ids(entries: Any) -> list[str]:
+    """Return the ids of entries."""
+    return [item.id for item in entries]
+
+
+def filled(lab: EntryLab, lane: str, **changes: Any) -> Any:
+    """Return an outbox with a lane of many entries, whose first one is not due for an hour."""
+    outbox = lab.outbox()
+    first = outbox.add(entry("first", lane=lane, **changes))
+    later = attrs.evolve(first, due=outbox.now() + timedelta(hours=1), fence=1)
+    assert outbox.swap(later, 0)
+    for number in range(MANY):
+        outbox.add(entry(f"held-{number}", lane=lane, **changes))
+    return outbox
+
+
+def test_only_the_first_of_each_long_lane_is_due(lab: EntryLab) -> None:
+    """Of every lane the first entry is due, in the order of the entries."""
+    outbox = lab.outbox()
+    for number in range(MANY):
+        outbox.add(entry(f"{number}", lane=f"lane-{number % 3}"))
+
+    assert ["0", "1", "2"] == ids(outbox.due(10))
+    assert ["0", "1"] == ids(outbox.claim(2, 60.0, 5))
+    assert ["2"] == ids(outbox.claim(2, 60.0, 5))
+    assert [] == ids(outbox.claim(2, 60.0, 5))
+
+
+@pytest.mark.parametrize("limit", [1, 3, MANY])
+def test_entries_behind_a_held_lane_are_due(lab: EntryLab, limit: int) -> None:
+    """If the first due entries are all held, the free ones behind them are found."""
+    outbox = filled(lab, "held", priority=1)
+    outbox.add(entry("free"))
+    outbox.add(entry("other", lane="other"))
+    outbox.add(entry("behind", lane="other"))
+    outbox.add(entry("urgent", priority=1, lane="urgent"))
+
+    assert ["urgent", "free", "other"][:limit] == ids(outbox.due(limit))
+    assert ["urgent", "free", "other"][:limit] == ids(outbox.claim(limit, 60.0, 5))
+
+
+def test_pauses_hold_entries_behind_a_held_lane(lab: EntryLab) -> None:
+    """A pause also holds the entries that are found behind a held lane."""
+    outbox = filled(lab, "held")
+    outbox.add(entry("free"))
+    outbox.add(entry("other", lane="other", tenant="acme"))
+    outbox.add(entry("pause", target=ANY_TARGET, tenant="acme", state=EntryState.PAUSED, due=None))
+
+    assert ["free"] == ids(outbox.due(10))
+    assert ["free"] == ids(outbox.claim(10, 60.0, 5))
