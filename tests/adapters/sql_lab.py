@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncEngine
 
+    from moorage.adapters.databases._sql_engine import Engine
     from moorage.domain.state.commands import States
 
 PATIENCE = 30.0
@@ -309,6 +310,11 @@ def labs(kind: str) -> Generator[Lab]:
         yield lab
     finally:
         lab.close()
+
+
+def engine_of(store: SqlStorage | AsyncSqlStorage) -> Engine:
+    """Return the engine of a store, which shows its connections."""
+    return store._engine  # noqa: SLF001 - a store does not show them
 
 
 @contextlib.contextmanager

@@ -178,7 +178,7 @@ def test_failed_flush_is_an_unknown_outcome() -> None:
     with labs("postgresql") as lab:
         store, key = lab.plain(), a_key()
         store.execute(Append(1, key))
-        (link,) = store._engine._pools[None].idle  # noqa: SLF001 - nobody can make it fail from outside
+        ((_, link),) = store._engine._pools[None].idle  # noqa: SLF001 - nobody can make it fail from outside
         link._durability = b"nonsense"  # type: ignore[attr-defined]  # noqa: SLF001 - as above
 
         with pytest.raises(StorageUnavailable, match="unknown outcome"):

@@ -136,7 +136,7 @@ def test_new_connection_without_time_is_kept() -> None:
         run_now(Combiner(cast("Any", engine), _nobody).execute(Look("a"), 0.0))
 
     assert excinfo.value.slow
-    assert [link] == engine._pools[None].idle  # noqa: SLF001 - nobody could tell
+    assert link is engine._pools[None].take()  # noqa: SLF001 - nobody could tell
 
 
 def test_unrepeatable_operation_with_an_unknown_outcome_is_reported() -> None:
@@ -230,6 +230,9 @@ class OneLink:
 
     async def wait(self, _: float) -> None:
         """Return at once."""
+
+    def later(self, *_: object) -> None:
+        """Never close the connection."""
 
     def late_error(self, *, slow: bool) -> StorageUnavailable:
         """Return the error for a late call."""

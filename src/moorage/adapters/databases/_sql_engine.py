@@ -25,6 +25,7 @@ from moorage.adapters.databases._sql_link import (
     Misfit,
     NoTable,
     NotDone,
+    ServerFull,
 )
 from moorage.adapters.databases._sql_pool import LinkPool, Opening
 from moorage.adapters.databases._sql_schema import VERSION
@@ -44,8 +45,10 @@ _BATCH: Final = 500
 _MIN_ROUND_TRIPS: Final = 2
 """The minimum number of round trips of a transaction."""
 
+_IDLE_SECONDS: Final = 30.0
 _FIRST_PAUSE: Final = 0.001
 _LONGEST_PAUSE: Final = 0.05
+_PAUSE_OF_A_FULL_SERVER: Final = 0.25
 
 
 class Signal(Protocol):
@@ -101,6 +104,10 @@ class Runtime(Protocol):
         """Wait for this number of seconds."""
         ...
 
+    def later(self, seconds: float, act: Callable[[], None]) -> None:
+        """Call a function after this number of seconds, unless the process or loop ends first."""
+        ...
+
     async def create(self) -> None:
         """Create the tables."""
         ...
@@ -128,6 +135,7 @@ class Engine:
     Attributes:
         runtime: the runtime, as passed.
         last_reply: the `monotonic()` time of the server's last reply; None if there was none.
+        idle_seconds: seconds after which an unused connection is closed.
     """
 
     def __init__(
@@ -149,6 +157,7 @@ class Engine:
         self._checked = False
         self._worked = False
         self.last_reply: float | None = None
+        self.idle_seconds = _IDLE_SECONDS
         self._closed = False
         self._pools: dict[object, LinkPool] = {}
         in_child(self, Engine._start_afresh)
@@ -223,7 +232,9 @@ class Engine:
                     answer = await self._with_link(work, until)
                 except NotDone as failure:
                     if not failure.again or monotonic() >= until:
-                        raise self.unavailable(failure.reason, slow=failure.slow) from None
+                        raise self.unavailable(
+                            failure.reason, failure.remedy, slow=failure.slow
+                        ) from None
                 except FateUnknown as failure:
                     if once or monotonic() >= until:
                         raise self.unavailable(
@@ -264,8 +275,10 @@ class Engine:
         self, work: Callable[[Link], Coroutine[Any, Any, Answer]], until: float
     ) -> Answer:
         pool = self.pool()
-        link = pool.take() or await self._open(pool, until)
+        link = pool.take() or await self._open_when_accepted(pool, until)
         try:
+            if pool.may_look():
+                pool.looked(is_crowded=await link.is_crowded(until))
             return await work(link)
         except (NotDone, FateUnknown) as failure:
             if failure.lost:
@@ -294,10 +307,37 @@ class Engine:
         return pool
 
     def _return_link(self, pool: LinkPool, link: Link) -> None:
-        if link.ready and not self._closed:
-            pool.idle.append(link)
-        else:
+        if not link.ready or self._closed or pool.gives_back_now():
             pool.drop(link)
+            return
+        pool.idle.append((monotonic(), link))
+        if not pool.expires:
+            pool.expires = True
+            self.runtime.later(self.idle_seconds, partial(self._expire, pool))
+
+    def _expire(self, pool: LinkPool) -> None:
+        """Close connections that were not used for long, and look again later."""
+        rest = pool.expire(self.idle_seconds)
+        pool.expires = rest is not None
+        if rest is not None:
+            self.runtime.later(rest, partial(self._expire, pool))
+
+    async def _open_when_accepted(self, pool: LinkPool, until: float) -> Link:
+        """Return a new connection; while the server is full, wait for one that others give back."""
+        refusal: ServerFull | None = None
+        while True:
+            try:
+                return await self._open(pool, until)
+            except ServerFull as failure:
+                refusal = failure
+            except StorageUnavailable:
+                if refusal is None:
+                    raise
+            left = until - monotonic()
+            if left <= 0:
+                raise refusal
+            # Each refused connection costs the server a process.
+            await self.runtime.sleep(min(left, _PAUSE_OF_A_FULL_SERVER * random()))  # noqa: S311 - random, so that retries do not collide
 
     async def _open(self, pool: LinkPool, until: float) -> Link:
         """Return a new connection if it opens in time; a later one is kept for the next caller."""

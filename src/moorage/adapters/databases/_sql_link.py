@@ -41,7 +41,10 @@ class NotDone(Exception):
         again: whether a retry may succeed at once.
         lost: whether the connection is lost, and others probably too.
         slow: whether the server replied, but was too slow.
+        remedy: what the user can do, if it is known.
     """
+
+    remedy: str | None = None
 
     def __init__(
         self, reason: str, *, again: bool = True, lost: bool = False, slow: bool = False
@@ -51,6 +54,16 @@ class NotDone(Exception):
         self.reason = reason
         self.again = again
         self.lost = lost
+
+
+class ServerFull(NotDone):
+    """Raised if the server accepts no more connections; one may be free in a moment."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "got no connection, because the server accepts no more", again=False, slow=True
+        )
+        self.remedy = "Reduce `connections`, or raise the server's limit."
 
 
 class FateUnknown(Exception):
@@ -117,6 +130,10 @@ class Link(Protocol):
 
     async def insert_missing(self, rows: Sequence[Row], names: Sequence[str], until: float) -> None:
         """Insert missing rows in a transaction of their own."""
+        ...
+
+    async def is_crowded(self, until: float, /) -> bool:
+        """Return whether the server can hardly accept more connections, as far as it tells."""
         ...
 
     async def delete_expired(self, limit: int, until: float) -> int:

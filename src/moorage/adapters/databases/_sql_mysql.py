@@ -291,6 +291,10 @@ class MysqlLink:
             # The next read shows whether the rows exist.
             raise NotDone("lost its connection", lost=True) from None
 
+    async def is_crowded(self, _: float) -> bool:
+        """Return False: only PostgreSQL, with a process for each connection, is asked."""
+        return False
+
     async def delete_expired(self, limit: int, until: float) -> int:
         """Delete expired rows that nobody has locked, and return their number."""
         expired_query = (

@@ -8,6 +8,7 @@ reach a server that is merely slow.
 from __future__ import annotations
 
 from contextlib import suppress
+from random import random
 from threading import Lock, RLock
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from moorage.adapters.databases._sql_link import Link
+
+_LOOK_SECONDS: Final = 2.0
+_CROWDED_LOOK_SECONDS: Final = 0.5
+_SHARE: Final = 0.5
 
 _HANGS_AFTER: Final = 3.0
 """Seconds after which a connection that is not open yet counts as hanging."""
@@ -121,20 +126,37 @@ class LinkPool:
     A connection that is lost through an interruption is closed with its last reference.
 
     Attributes:
-        idle: the unused connections; the last one was used most recently.
+        idle: the unused connections, each with the `monotonic()` time of its last use; the last one
+            was used most recently.
+        expires: whether a timer will close idle connections.
         late_openings: connections that are being opened while nobody waits for them.
         links: all connections.
+        look_at: the `monotonic()` time from which the server is asked whether it is crowded.
         round_trip: the seconds of the last round trip.
         lock: the lock for changes of `batches`.
         batches: by the id of a row, the batch that waits for it.
         detached: the batches that run apart from their callers.
     """
 
-    __slots__ = ("batches", "detached", "idle", "late_openings", "links", "lock", "round_trip")
+    __slots__ = (
+        "_gives_back",
+        "batches",
+        "detached",
+        "expires",
+        "idle",
+        "late_openings",
+        "links",
+        "lock",
+        "look_at",
+        "round_trip",
+    )
 
     def __init__(self) -> None:
         self.links: WeakSet[Link] = WeakSet()
-        self.idle: list[Link] = []
+        self.idle: list[tuple[float, Link]] = []
+        self.expires = False
+        self._gives_back = False
+        self.look_at = monotonic() + _LOOK_SECONDS
         self.late_openings: list[Opening] = []
         self.round_trip = 0.0
         # Reentrant, because a signal handler may use the store.
@@ -145,9 +167,45 @@ class LinkPool:
     def take(self) -> Link | None:
         """Return the most recently used idle connection; None if there is none."""
         try:
-            return self.idle.pop()
+            return self.idle.pop()[1]
         except IndexError:
             return None
+
+    def may_look(self) -> bool:
+        """Return whether it is time to ask the server again how many connections it has."""
+        now = monotonic()
+        if now < self.look_at:
+            return False
+        self.look_at = now + _LOOK_SECONDS
+        return True
+
+    def looked(self, *, is_crowded: bool) -> None:
+        """Note whether the server is crowded; if so, it is asked again sooner."""
+        self._gives_back = is_crowded
+        if is_crowded:
+            self.look_at = monotonic() + _CROWDED_LOOK_SECONDS
+
+    def gives_back_now(self) -> bool:
+        """Return whether the connection in use is closed to leave room for other processes.
+
+        Every look closes one connection at most, and only half of the processes close one, so that
+        not all of them connect anew at the same time.
+        """
+        is_crowded, self._gives_back = self._gives_back, False
+        return is_crowded and random() < _SHARE  # noqa: S311 - no secret
+
+    def expire(self, seconds: float) -> float | None:
+        """Close connections that were idle for so long; return the seconds until the next is."""
+        while True:
+            try:
+                used_at, link = self.idle.pop(0)
+            except IndexError:
+                return None
+            rest = used_at + seconds - monotonic()
+            if rest > 0:
+                self.idle.insert(0, (used_at, link))
+                return rest
+            self.drop(link)
 
     def joinable(self, most: int) -> Opening | None:
         """Return a connection that is being opened and for which no caller waits.

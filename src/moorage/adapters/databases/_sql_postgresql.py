@@ -54,6 +54,12 @@ _MARK: Final = (
     b" pg_logical_emit_message(true, 'moorage', '')"
 )
 _FLUSH: Final = (b"moorage_flush", _MARK)
+_COUNT_OF_CONNECTIONS: Final = (
+    b"SELECT (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend')"
+    b" + greatest(3, most / 20) >= most FROM (SELECT current_setting('max_connections')::int"
+    b" - current_setting('superuser_reserved_connections')::int AS most) AS limits"
+)
+_CROWDED: Final = (b"moorage_crowded", _COUNT_OF_CONNECTIONS)
 
 _LONG: Final = Struct("!q")
 _SINCE_1970: Final = 946_684_800_000_000
@@ -249,6 +255,11 @@ class PostgresLink:
         for (id_, state, expires), name in zip(rows, names, strict=True):
             values += (id_, name.encode(), state, _LONG.pack(expires))
         await self._round_trip([(self._statements.place(len(rows)), values)], until)
+
+    async def is_crowded(self, until: float) -> bool:
+        """Return whether the server can hardly accept more connections."""
+        (result,) = await self._round_trip([(_CROWDED, ())], until)
+        return result.get_value(0, 0) == b"\1"
 
     async def delete_expired(self, limit: int, until: float) -> int:
         """Delete expired rows that nobody has locked, and return their number."""

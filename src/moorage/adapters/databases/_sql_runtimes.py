@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from threading import TIMEOUT_MAX, Lock, Thread, local
+from contextlib import suppress
+from threading import TIMEOUT_MAX, Lock, Thread, Timer, local
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
@@ -68,7 +69,7 @@ class ThreadRuntime:
         try:
             connection = self._open()
         except Exception as error:  # noqa: BLE001 - listeners of the host may raise any error
-            failure = self._source.unreachable(error)
+            failure = self._source.failure_of(error)
         else:
             return self._link(connection)
         # Raised outside the handler, so that it does not carry the driver's frames with the
@@ -102,6 +103,13 @@ class ThreadRuntime:
 
     async def sleep(self, seconds: float) -> None:
         time.sleep(seconds)  # noqa: ASYNC251 - this runtime blocks
+
+    def later(self, seconds: float, act: Callable[[], None]) -> None:
+        timer = Timer(seconds, act)
+        timer.daemon = True
+        # Without another thread, idle connections are closed later.
+        with suppress(RuntimeError):
+            timer.start()
 
     async def create(self) -> None:
         self._migrate()
@@ -206,7 +214,7 @@ class LoopRuntime:
             async with asyncio.timeout(max(self._timeout, SLOWEST)):
                 connection = await greenlet_spawn(opener)
         except Exception as error:  # noqa: BLE001 - listeners of the host may raise any error
-            failure = self._source.unreachable(error)
+            failure = self._source.failure_of(error)
         else:
             return self._link(connection)
         raise failure
@@ -225,6 +233,9 @@ class LoopRuntime:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+    def later(self, seconds: float, act: Callable[[], None]) -> None:
+        asyncio.get_running_loop().call_later(seconds, act)
 
     async def create(self) -> None:
         await self._migrate()

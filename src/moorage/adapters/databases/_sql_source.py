@@ -17,7 +17,7 @@ from sqlalchemy import Engine, create_engine, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import NullPool
 
-from moorage.adapters.databases._sql_link import MULTI_STATEMENTS, SLOWEST
+from moorage.adapters.databases._sql_link import MULTI_STATEMENTS, SLOWEST, ServerFull
 from moorage.adapters.databases._url_options import check_url_options
 from moorage.domain.values.installation import install
 from moorage.errors import ConfigurationError, StorageUnavailable
@@ -42,8 +42,6 @@ _REASONS: Final = (
     ("no password", "needs a password", "Put the password into the URL."),
     ("does not exist", "has no such user or database", "Correct the user and the database."),
     ("unknown database", "has no such database", "Correct the name of the database."),
-    ("too many", "accepts no more connections", "Reduce `connections`, or raise its limit."),
-    ("slots", "accepts no more connections", "Reduce `connections`, or raise its limit."),
     ("starting up", "is still starting", "Try again in a moment."),
     ("shutting down", "is shutting down", "Start the database."),
     ("timeout", "did not answer in time", "Check that it is up, or raise `timeout`."),
@@ -54,6 +52,9 @@ _REASONS: Final = (
     ("not known", "has an unknown host", "Correct the host."),
 )
 """Words of drivers' errors, which are never quoted, with the reasons and the remedies."""
+
+_FULL: Final = ("too many", "slots", "max_user_connections")
+"""Words of drivers' errors about a server that accepts no more connections."""
 
 
 class Names(NamedTuple):
@@ -183,6 +184,13 @@ class Source:
             remedy="Check that the database is up and that its user may create tables, or run the "
             "statements of `ddl()` as another user.",
         )
+
+    def failure_of(self, error: BaseException) -> StorageUnavailable | ServerFull:
+        """Return the error for a failed connection; one to a full server may be tried again."""
+        error_text = str(error).lower()
+        if any(words in error_text for words in _FULL):
+            return ServerFull()
+        return self.unreachable(error)
 
     def unreachable(self, error: BaseException, *, slow: bool = False) -> StorageUnavailable:
         """Return the error for a failed connection; `slow` says that the server did answer."""

@@ -1,0 +1,167 @@
+"""A database server that accepts no more connections, and connections that are given back."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+import sqlalchemy
+from sqlalchemy import event
+from sqlalchemy.pool import NullPool
+
+from moorage.adapters.concurrency._plain import run_now
+from moorage.adapters.databases._sql_pool import LinkPool
+from moorage.adapters.databases._sql_postgresql import PostgresLink
+from moorage.errors import StorageUnavailable
+from tests.adapters.sql_lab import Append, Lab, a_key, engine_of
+from tests.integration.store_locations import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from moorage.adapters.databases._sql_link import Link
+
+
+@contextlib.contextmanager
+def one_connection(lab: Lab) -> Generator[sqlalchemy.Engine]:
+    """Yield an engine whose user may have one connection."""
+    name = f"{lab.prefix}one"
+    if lab.kind == "postgresql":
+        lab.run(f"CREATE ROLE {name} LOGIN CONNECTION LIMIT 1")
+        lab.run(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {name}")
+    else:
+        lab.run(f"CREATE USER {name} WITH MAX_USER_CONNECTIONS 1")
+        lab.run(f"GRANT ALL ON {lab.url.database}.* TO {name}")
+    engine = sqlalchemy.create_engine(
+        lab.engine.url.set(username=name, password=None), poolclass=NullPool
+    )
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+        if lab.kind == "postgresql":
+            lab.run(f"DROP OWNED BY {name}")
+        lab.run(f"DROP {'ROLE' if lab.kind == 'postgresql' else 'USER'} {name}")
+
+
+def test_full_server_is_waited_for(lab: Lab) -> None:
+    """A command waits for a connection that another process gives back."""
+    with one_connection(lab) as engine:
+        blocker = engine.connect()
+        attempts: list[int] = []
+
+        @event.listens_for(engine, "do_connect")
+        def count_attempts(*_: Any) -> None:
+            attempts.append(len(attempts))
+            if len(attempts) == 3:
+                blocker.close()
+
+        with lab.plain(engine) as store:
+            store.execute(Append(1, a_key()))
+    assert len(attempts) >= 3
+
+
+def test_full_server_is_told(lab: Lab) -> None:
+    """If no connection becomes free, the error says what to change, and that the store is slow."""
+    with (
+        one_connection(lab) as engine,
+        engine.connect(),
+        lab.plain(engine) as store,
+        pytest.raises(StorageUnavailable, match="server accepts no more") as excinfo,
+    ):
+        store.execute(Append(1, a_key()), 0.2)
+    assert excinfo.value.slow
+    assert "connections" in str(excinfo.value.remedy)
+
+
+def test_idle_connections_are_closed(lab: Lab) -> None:
+    """A connection that nobody uses is given back to the server."""
+    store = lab.plain()
+    engine_of(store).idle_seconds = 0.01
+    store.execute(Append(1, a_key()))
+
+    wait_until(lambda: not lab.backends(), "a server without connections of the store")
+    store.execute(Append(2, a_key()))
+    assert engine_of(store).pool().idle or not lab.backends()
+
+
+def test_idle_connections_of_a_loop_are_closed(lab: Lab) -> None:
+    """An asynchronous store gives unused connections back while its loop runs."""
+
+    async def run() -> None:
+        async with lab.awaited() as store:
+            engine_of(store).idle_seconds = 0.01
+            await store.execute(Append(1, a_key()))
+            await asyncio.to_thread(wait_until, lambda: not lab.backends(), "no connections")
+
+    asyncio.run(run())
+
+
+class FakeLink:
+    """A connection that only closes."""
+
+    closed = False
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.closed = True
+
+
+def test_only_connections_that_are_idle_for_long_are_closed() -> None:
+    """The pool closes the connections that were not used for so long, oldest first."""
+    pool, links = LinkPool(), [FakeLink() for _ in range(3)]
+    pool.idle = [(number * 1e9, cast("Link", link)) for number, link in enumerate(links)]
+
+    rest = pool.expire(1.0)
+
+    assert rest is not None
+    assert rest > 0
+    assert [True, False, False] == [link.closed for link in links]
+    assert 2 == len(pool.idle)
+    pool.clear()
+    assert pool.expire(1.0) is None
+
+
+def test_crowded_server_gets_connections_back() -> None:
+    """About half of the processes close a connection after they saw that the server is crowded."""
+    pool = LinkPool()
+    given_back = []
+    for _ in range(1000):
+        pool.looked(is_crowded=True)
+        given_back.append(pool.gives_back_now())
+        assert not pool.gives_back_now()
+    assert 300 < sum(given_back) < 700
+    pool.looked(is_crowded=False)
+    assert not pool.gives_back_now()
+
+
+def test_store_asks_whether_the_server_is_crowded(lab: Lab) -> None:
+    """From time to time a command first asks the server for the number of its connections."""
+    with lab.plain() as store:
+        store.execute(Append(1, a_key()))
+        pool = engine_of(store).pool()
+        pool.look_at = 0.0
+        store.execute(Append(2, a_key()))
+
+        assert not pool.may_look()
+
+
+def test_count_of_connections_is_read() -> None:
+    """The server answers whether it is crowded."""
+
+    class Answered(PostgresLink):
+        """A connection with prepared answers."""
+
+        def __init__(self) -> None:
+            self.answers = deque([b"\1", b"\0"])
+
+        async def _round_trip(self, *_: Any, **__: Any) -> Any:
+            answer = self.answers.popleft()
+            return [type("Result", (), {"get_value": lambda *_: answer})()]
+
+    link = Answered()
+    assert run_now(link.is_crowded(0.0))
+    assert not run_now(link.is_crowded(0.0))
