@@ -23,7 +23,7 @@ from moorage.testing import VendorServer
 from tests.webhooks.hosts import _uvicorn, _wsgiref
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, MutableMapping
 
 CANARY = "sk_live_canary"
 
@@ -111,12 +111,12 @@ def test_unavailable_process_is_not_ready(monitor: HealthMonitor) -> None:
 
 def test_start_and_end_of_an_asgi_server(monitor: HealthMonitor) -> None:
     """The ASGI health application answers lifespan events, and refuses WebSockets."""
-    sent_messages: list[dict[str, Any]] = []
+    sent_messages: list[MutableMapping[str, Any]] = []
 
     async def receive() -> dict[str, Any]:
         return {}
 
-    async def send(message: dict[str, Any]) -> None:
+    async def send(message: MutableMapping[str, Any]) -> None:
         sent_messages.append(message)
 
     app = AsyncHealthApp(monitor)
@@ -129,12 +129,12 @@ def test_start_and_end_of_an_asgi_server(monitor: HealthMonitor) -> None:
 
 def test_mounted_asgi_application(monitor: HealthMonitor) -> None:
     """Below a root path, the health pages are found by the rest of the path."""
-    sent_messages: list[dict[str, Any]] = []
+    sent_messages: list[MutableMapping[str, Any]] = []
 
     async def receive() -> dict[str, Any]:
         return {}
 
-    async def send(message: dict[str, Any]) -> None:
+    async def send(message: MutableMapping[str, Any]) -> None:
         sent_messages.append(message)
 
     scope = {"type": "http", "method": "GET", "path": "/ops/live", "root_path": "/ops"}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from moorage.domain.monitoring.health_pages import health_answer
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 
     from moorage.domain.monitoring.health import Health
     from moorage.hub.health import AsyncHealthMonitor, HealthMonitor
@@ -50,9 +50,9 @@ class AsyncHealthApp:
 
     async def __call__(
         self,
-        scope: dict[str, Any],
-        receive: Callable[[], Awaitable[dict[str, Any]]],
-        send: Callable[[dict[str, Any]], Awaitable[None]],
+        scope: MutableMapping[str, Any],
+        receive: Callable[[], Awaitable[MutableMapping[str, Any]]],
+        send: Callable[[MutableMapping[str, Any]], Awaitable[None]],
     ) -> None:
         """Answer a request for a health page, or the server's start-up and shutdown messages."""
         if scope["type"] == "lifespan":

@@ -1,0 +1,66 @@
+"""A Celery worker that takes payments, each once, however often its task runs.
+
+celery --app celery_worker worker
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+from celery import Celery
+
+import moorage
+from moorage import ConnectorError, Money, OutcomeUnknown
+from moorage.contracts.payments import Charge
+
+app = Celery("shop", broker=os.environ.get("BROKER_URL", "memory://"))
+ports: dict[str, Any] = {}
+"""Ports of a test; empty in production."""
+
+
+@cache
+def hub() -> moorage.Hub:
+    """Return this process's hub, which is opened at its first use, after Celery has forked."""
+    return moorage.open(os.environ.get("MOORAGE_CONFIG", "moorage.toml"), **ports)
+
+
+@app.task(bind=True, acks_late=True, max_retries=20)
+def pay(self: Any, number: str, amount: str, token: str) -> str:
+    """Take the payment of an order, and return its reference.
+
+    The key names the order, so a task that runs again asks for the same payment. moorage has
+    already retried before an error arrives here: Celery only waits until another try may help. An
+    unknown outcome is left to `settle_unknown`, and then to a person.
+    """
+    charge = Charge(Money(amount, "EUR"), token, reference=number)
+    try:
+        payment = hub().payments().charge(charge, idempotency_key=f"pay {number}")
+    except OutcomeUnknown:
+        raise
+    except ConnectorError as error:
+        if not error.retryable:
+            raise
+        raise self.retry(countdown=delay_of(error)) from None
+    return str(payment.ref)
+
+
+@app.task
+def settle_unknown() -> int:
+    """Ask the vendors what became of payments with an unknown outcome; return how many are settled.
+
+    Celery's beat runs it every minute.
+    """
+    return len(hub().settle_payments(limit=50))
+
+
+app.conf.beat_schedule = {"settle": {"task": settle_unknown.name, "schedule": 60.0}}
+
+
+def delay_of(error: ConnectorError) -> float:
+    """Return the seconds until another try may help."""
+    if error.retry_at is None:
+        return 60.0
+    return max(1.0, (error.retry_at - datetime.now(UTC)).total_seconds())

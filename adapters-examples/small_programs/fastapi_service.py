@@ -1,0 +1,78 @@
+"""A FastAPI service that takes payments, receives webhooks, and tells whether it is healthy.
+
+    uvicorn --factory fastapi_service:create_app
+
+The vendor is in moorage.toml, which this file does not know.
+"""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel
+
+import moorage
+from moorage import AsyncHealthApp, AsyncHealthMonitor, ConnectorError, Money
+from moorage.contracts.payments import Charge, told_buyer
+from moorage.domain.webhooks.replies import reply_to
+from moorage.hub.receiving import from_starlette
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+STATUSES = {"declined": 402, "not_attempted": 422, "unknown": 202, "unavailable": 503}
+"""The HTTP status for each way in which a payment can fail. After `unknown` the buyer may have
+paid: the same request again, with the same number, asks again and never charges twice."""
+
+
+class Order(BaseModel):
+    """The body of a payment: the amount, and the token that the vendor's form made."""
+
+    amount: Decimal
+    currency: str = "EUR"
+    token: str
+
+
+def create_app(configuration: Any = "moorage.toml", **ports: Any) -> FastAPI:
+    """Return the application; tests pass a configuration and ports of their own."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
+        async with (
+            moorage.aopen(configuration, **ports) as hub,
+            AsyncHealthMonitor(hub) as monitor,
+        ):
+            app.state.hub, app.state.paid = hub, []
+            app.mount("/health", AsyncHealthApp(monitor))
+            yield
+
+    app = FastAPI(title="Shop", lifespan=lifespan)
+
+    @app.exception_handler(ConnectorError)
+    async def tell(_: Request, error: ConnectorError) -> JSONResponse:
+        notice = told_buyer(error)
+        body = {"outcome": notice.outcome, "text": notice.text}
+        return JSONResponse(body, STATUSES[notice.outcome])
+
+    @app.post("/orders/{number}/payment", status_code=201)
+    async def pay(number: str, order: Order) -> dict[str, str]:
+        charge = Charge(Money(order.amount, order.currency), order.token, reference=number)
+        payment = await app.state.hub.payments().charge(charge, idempotency_key=f"pay {number}")
+        return {"outcome": payment.state, "payment": str(payment.ref)}
+
+    @app.post("/webhooks/{account}")
+    async def receive(account: str, request: Request) -> Response:
+        verifier = app.state.hub.webhooks(account)
+        try:
+            async with verifier.receive(**await from_starlette(request)) as events:
+                app.state.paid += [event.type for event in events]  # in a table of yours
+        except ConnectorError as error:
+            reply = reply_to(error)
+            return Response(reply.body, reply.status, media_type=reply.content_type)
+        return Response()
+
+    return app

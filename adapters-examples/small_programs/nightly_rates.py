@@ -1,0 +1,67 @@
+"""A script for cron: it stores the exchange rates of a day, however often it is started.
+
+    python nightly_rates.py https://rates.example shop.db 2026-11-25
+
+Limits, circuit and answers live in a SQLite file beside the database, so two runs that overlap keep
+one limit, and a second run of a day sends nothing.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import sys
+from contextlib import closing
+from decimal import Decimal
+
+from moorage import ConnectorError, ConnectorManager, RateLimitConfig, Request, RetryPolicy, Service
+from moorage.adapters.state.sqlite import SqliteStorage
+
+TABLE = (
+    "CREATE TABLE IF NOT EXISTS rate"
+    " (day TEXT, currency TEXT, value TEXT, PRIMARY KEY (day, currency))"
+)
+
+
+def store_rates(base_url: str, path: str, day: str) -> int:
+    """Store the rates of a day, and return their number.
+
+    Raises:
+        ConnectorError: the rates could not be read now; `retry_at` says when to try again.
+    """
+    rates = Service(
+        "rates",
+        base_url=base_url,
+        limits=RateLimitConfig.per_minute(30),
+        retry=RetryPolicy(max_attempts=4),
+        timeout=60,
+    )
+    with (
+        SqliteStorage(f"{path}.state") as state,
+        ConnectorManager([rates], state=state) as manager,
+        closing(sqlite3.connect(path)) as database,
+        database,
+    ):
+        answer = manager.call("rates", Request.get(f"/rates/{day}"), idempotency_key=day)
+        values = {currency: Decimal(value) for currency, value in answer.json()["rates"].items()}
+        database.execute(TABLE)
+        database.executemany(
+            "INSERT OR REPLACE INTO rate VALUES (?, ?, ?)",
+            [(day, currency, str(value)) for currency, value in values.items()],
+        )
+    return len(values)
+
+
+def main(arguments: list[str]) -> int:
+    """Run the script, and return its exit code: 75 asks cron's caller to try again later."""
+    base_url, path, day = arguments
+    try:
+        count = store_rates(base_url, path, day)
+    except ConnectorError as error:
+        print(error, error.remedy or "", file=sys.stderr)
+        return 75 if error.retryable else 1
+    print(f"{count} rates of {day}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
