@@ -106,7 +106,7 @@ def test_fastapi_service_receives_webhooks() -> None:
 
 # --- Celery ------------------------------------------------------------------------------
 
-TASKS: Final[dict[str, Any]] = vars(celery_worker)
+TASKS: Final[dict[str, Any]] = dict(vars(celery_worker))
 """The tasks of the worker, for which Celery has no types."""
 
 

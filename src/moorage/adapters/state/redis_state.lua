@@ -20,12 +20,13 @@
 local KEYS, ARGV, pcall, error, type, unpack = KEYS, ARGV, pcall, error, type, unpack
 local byte, char, sub, concat = string.byte, string.char, string.sub, table.concat
 local pack, unpack_from = struct.pack, struct.unpack
-local floor, ceil, max, min = math.floor, math.ceil, math.max, math.min
+local abs, floor, ceil, max, min = math.abs, math.floor, math.ceil, math.max, math.min
 
 local VERSION = 1
 local SMALL_STEP = 2000000
 local DAY = 86400000000
 local FOREVER = 36500 * DAY
+local LIMITED = 3
 local MARGIN = 1000 -- milliseconds that Redis keeps what could be forgotten already
 
 local THREE, SIX, SEVEN = '<BBi8i8i8', '<BBi8i8i8i8i8i8', '<BBi8i8i8i8i8i8i8'
@@ -130,6 +131,25 @@ local function admission(blob, keys)
   }
 end
 
+-- A refusal by empty buckets without a queue; nothing if a state has to be written anew.
+local function refused(op, wait)
+  local circuit, budget = op.circuit, op.budget
+  if circuit and now - load(circuit.key, 7)[1] > SMALL_STEP then
+    return
+  end
+  for i = 1, #op.limits do
+    local state = load(op.limits[i].key, op.limits[i].kind == 0 and 7 or 6)
+    if state and now - state[1] > SMALL_STEP then
+      return
+    end
+  end
+  local state = budget and load(budget.key, 6)
+  if state and abs(now - state[1]) > SMALL_STEP then
+    return
+  end
+  return { LIMITED, wait, false }
+end
+
 local function calm(op)
   if op.ticketed or op.claim then
     return
@@ -149,7 +169,7 @@ local function calm(op)
     end
     counted = { now, c[2], 0, c[4], c[5], c[6] + 1, c[7], rest = c.rest, record = c.record }
   end
-  local taken = {}
+  local taken, wait = {}, 0
   for i = 1, #limits do
     local r = limits[i]
     if r.kind == 0 then
@@ -162,7 +182,7 @@ local function calm(op)
         end
         local level = min(b[4] + (now - b[3]) * r.n, r.room) - r.cost * r.price
         if level < 0 then
-          return
+          wait = max(wait, ceil(-level / r.n))
         end
         taken[i] = { now, r.refill, now, level, b[5], b[6], b[7], rest = '\144' }
       end
@@ -180,7 +200,9 @@ local function calm(op)
     end
   end
   local budget = op.budget
-  if budget then
+  if wait > 0 then
+    return wait > op.within and refused(op, wait) or nil
+  elseif budget then
     local b = load(budget.key, 6)
     if op.retry or not b or now < b[1] or floor(now / budget.period) ~= b[3] then
       return
@@ -211,7 +233,7 @@ local function everything()
   local LATER = 100
   local CLOSED, OPEN, HALF_OPEN, FORCED_OPEN, DISABLED = 0, 1, 2, 3, 4
   local GOOD, FAILED, NEUTRAL = 0, 1, 3
-  local GO, NEEDS_TOKEN, CIRCUIT_OPEN, LIMITED, NO_BUDGET, FENCED, PROBES_TAKEN = 0, 1, 2, 3, 4, 5, 6
+  local GO, NEEDS_TOKEN, CIRCUIT_OPEN, NO_BUDGET, FENCED, PROBES_TAKEN = 0, 1, 2, 4, 5, 6
   local CLAIMED, SENT, DONE, FREE = 0, 1, 2, 3
   local RUN, ASK_AGAIN, REPLAY, CONFLICT, BUSY, UNKNOWN = 0, 1, 2, 3, 4, 5
   local NONE = '\192'
