@@ -116,6 +116,10 @@ mutants: $(VENV)/.stamp  ## Break domain and services on purpose; every survivor
 bench: $(VENV_BENCH)/.stamp  ## Measure moorage beside its peers, in an environment of its own
 	@PYTHONPATH=. $(VENV_BENCH)/bin/python benchmarks/run.py $(BENCH_ARGS)
 
+.PHONY: correctness
+correctness: $(VENV_BENCH)/.stamp  ## Let the same faults happen to moorage and its peers; FAULTS=… names some
+	@PYTHONPATH=.:benchmarks $(VENV_BENCH)/bin/python benchmarks/correctness.py $(FAULTS)
+
 SCHEDULES ?= 10000
 
 .PHONY: simulate

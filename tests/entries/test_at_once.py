@@ -18,7 +18,7 @@ from moorage.hub.outbox import AsyncOutbox, Outbox
 from moorage.testing import VirtualClock
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
     from pathlib import Path
 
     from moorage.domain.http.requests import Timeouts
@@ -76,11 +76,13 @@ def states(outbox: Outbox) -> list[str]:
 
 
 @pytest.fixture(params=["memory", "sqlite"])
-def outbox(request: pytest.FixtureRequest, tmp_path: Path) -> Outbox:
-    """Return an outbox whose store takes one call at a time, or several together."""
+def outbox(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Outbox]:
+    """Yield an outbox whose store takes one call at a time, or several together."""
     if request.param == "memory":
-        return Outbox(MemoryOutbox())
-    return Outbox(SqliteOutbox(tmp_path / "app.db", create=True))
+        yield Outbox(MemoryOutbox())
+        return
+    with SqliteOutbox(tmp_path / "app.db", create=True) as store:
+        yield Outbox(store)
 
 
 def test_calls_are_made_at_the_same_time(outbox: Outbox) -> None:
@@ -108,8 +110,12 @@ def test_tasks_make_calls_at_the_same_time(tmp_path: Path) -> None:
             await outbox.put_request("shop", Request.post("/orders", json=number))
         return (await outbox.deliver(hub, at_once=4)).done
 
+    async def deliver_from_file() -> int:
+        async with AsyncSqliteOutbox(tmp_path / "app.db", create=True) as store:
+            return await deliver(store)
+
     assert 4 == asyncio.run(deliver(AsyncMemoryOutbox()))
-    assert 4 == asyncio.run(deliver(AsyncSqliteOutbox(tmp_path / "app.db", create=True)))
+    assert 4 == asyncio.run(deliver_from_file())
 
 
 def test_calls_of_one_order_never_overlap(outbox: Outbox) -> None:
@@ -151,18 +157,18 @@ def test_stopped_worker_begins_no_other_call(outbox: Outbox) -> None:
 
 def test_interrupted_calls_are_given_back(tmp_path: Path) -> None:
     """After an interruption, calls that are not under way are waiting again."""
-    outbox = Outbox(SqliteOutbox(tmp_path / "app.db", create=True))
     barrier = Barrier(2, timeout=PATIENCE)
 
     def work(_: int) -> None:
         barrier.wait()
         raise KeyboardInterrupt
 
-    put(outbox, *range(2))
-
-    with pytest.raises(KeyboardInterrupt):
-        outbox.deliver(hub_of(Vendor(work)), at_once=2)
-    assert "waiting" in states(outbox)
+    with SqliteOutbox(tmp_path / "app.db", create=True) as store:
+        outbox = Outbox(store)
+        put(outbox, *range(2))
+        with pytest.raises(KeyboardInterrupt):
+            outbox.deliver(hub_of(Vendor(work)), at_once=2)
+        assert "waiting" in states(outbox)
 
 
 def test_failing_store_is_reported_after_the_calls_have_ended(tmp_path: Path) -> None:
@@ -175,12 +181,12 @@ def test_failing_store_is_reported_after_the_calls_have_ended(tmp_path: Path) ->
             raise StorageUnavailable("The disk is full.", remedy="Free some space.")
 
     clock = VirtualClock()
-    outbox = Outbox(Failing(tmp_path / "app.db", create=True), clock=clock)
-    put(outbox, *range(8))
     vendor = Vendor(lambda _: clock.advance(1))
-
-    with pytest.raises(StorageUnavailable, match="disk is full"):
-        outbox.deliver(hub_of(vendor), at_once=2)
+    with Failing(tmp_path / "app.db", create=True) as store:
+        outbox = Outbox(store, clock=clock)
+        put(outbox, *range(8))
+        with pytest.raises(StorageUnavailable, match="disk is full"):
+            outbox.deliver(hub_of(vendor), at_once=2)
     assert len(vendor.calls) < 8
 
 
@@ -208,10 +214,11 @@ def test_results_are_written_while_other_calls_go_on(tmp_path: Path) -> None:
             clock.advance(1)
 
         hub = AsyncHub([], services=[SHOP], http=AsyncVendor(work))
-        outbox = AsyncOutbox(Store(tmp_path / "app.db", create=True), clock=clock)
-        for number in range(2):
-            await outbox.put_request("shop", Request.post("/orders", json=number))
-        await outbox.deliver(hub, at_once=2)
+        async with Store(tmp_path / "app.db", create=True) as store:
+            outbox = AsyncOutbox(store, clock=clock)
+            for number in range(2):
+                await outbox.put_request("shop", Request.post("/orders", json=number))
+            await outbox.deliver(hub, at_once=2)
         return written
 
     assert [1, 1] == asyncio.run(deliver())

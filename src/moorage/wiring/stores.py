@@ -11,8 +11,6 @@ import attrs
 from moorage.domain.values.functions import timed
 from moorage.runtime.bridge import blocked, guarded, guarded_async, lift_command, without_errors
 from moorage.services.core.foreign_errors import store_broke
-from moorage.services.state.open_circuits import OpenCircuits
-from moorage.services.state.store_fallback import StoreFallback
 from moorage.wiring.defaults import LazyAdapter, memory_storage
 from moorage.wiring.renewing import claim_renewals
 
@@ -82,6 +80,9 @@ def _with_fallback(core: Core, name: str, state: Any, clock: Any) -> Core:
     """Return the core with a fallback for outages of its store, and a memory of open circuits."""
     if _is_memory(state):
         return core
+    from moorage.services.state.open_circuits import OpenCircuits
+    from moorage.services.state.store_fallback import StoreFallback
+
     local_store = LazyAdapter(lambda: memory_storage(clock))
     fallback = StoreFallback(
         core,

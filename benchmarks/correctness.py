@@ -1,0 +1,539 @@
+"""The same fault for several libraries, and what came of it.
+
+`make correctness` runs all faults, and `make correctness FAULTS=lost_answer` one of them. With
+`--page FILE` it writes the page of the documentation.
+
+Every fault happens for real: vendors and stores are sockets, callers are threads, tasks and
+processes. A cell is what was observed, and whether that is what the fault's first line wants. A
+library takes part where it has the feature.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import random
+import socket
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+
+from moorage import (
+    CircuitBreaker,
+    CircuitBreakerConfig,
+    ConnectorManager,
+    RateLimitConfig,
+    RateLimiter,
+    Request,
+    RetryPolicy,
+    Service,
+)
+from moorage.adapters.state.redis import RedisStorage
+from moorage.domain.resilience.retry import decide
+from moorage.errors import ConnectionFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+OPEN_SECONDS: Final = 0.3
+CALLERS: Final = 20
+PATIENCE: Final = 10.0
+
+
+class Observation(NamedTuple):
+    """The observation of one library, and whether it is what the fault wants."""
+
+    text: str
+    holds: bool
+
+
+Trial: TypeAlias = "Callable[[], Observation]"
+
+
+# --- twenty callers when the circuit half-opens -------------------------------------------
+
+
+def _crowd(call: Callable[[Callable[[], None]], object]) -> Observation:
+    """Open the circuit, wait until it half-opens, and let all callers call at once."""
+
+    def fail() -> None:
+        raise ConnectionError
+
+    with suppress(Exception):
+        call(fail)
+    time.sleep(OPEN_SECONDS * 1.5)
+    running, most, begun = [0], [0], [0]
+    lock, start = threading.Lock(), threading.Barrier(CALLERS)
+
+    def vendor() -> None:
+        """Answer slowly that it still fails."""
+        with lock:
+            begun[0] += 1
+            running[0] += 1
+            most[0] = max(most[0], running[0])
+        time.sleep(0.2)
+        with lock:
+            running[0] -= 1
+        raise ConnectionError
+
+    def caller() -> None:
+        start.wait()
+        with suppress(Exception):
+            call(vendor)
+
+    threads = [threading.Thread(target=caller) for _ in range(CALLERS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    calls = "1 call reaches" if begun[0] == 1 else f"{begun[0]} calls reach"
+    return Observation(f"{calls} the vendor", begun[0] == 1)
+
+
+def probe_stampede() -> dict[str, Trial]:
+    """Of twenty callers at the moment the circuit half-opens, one reaches the failing vendor."""
+
+    def ours() -> Observation:
+        config = CircuitBreakerConfig(failures=1, open_for=OPEN_SECONDS)
+        return _crowd(CircuitBreaker(config).call)
+
+    def pybreaker_() -> Observation:
+        import pybreaker
+
+        breaker = pybreaker.CircuitBreaker(fail_max=1, reset_timeout=OPEN_SECONDS)
+        return _crowd(breaker.call)
+
+    def purgatory_() -> Observation:
+        import purgatory
+
+        factory = purgatory.SyncCircuitBreakerFactory(default_threshold=1, default_ttl=OPEN_SECONDS)
+
+        def call(function: Callable[[], None]) -> None:
+            with factory.get_breaker("vendor"):
+                function()
+
+        return _crowd(call)
+
+    return {"moorage": ours, "pybreaker": pybreaker_, "purgatory": purgatory_}
+
+
+# --- callers that give up -----------------------------------------------------------------
+
+
+def cancelled_calls() -> dict[str, Trial]:
+    """Ten callers that cancel their calls do not open the circuit of a healthy vendor."""
+
+    async def cancel(call: Callable[[Any], Any]) -> Observation:
+        async def slow() -> None:
+            await asyncio.sleep(PATIENCE)
+
+        async def quick() -> int:
+            return 1
+
+        for _ in range(10):
+            task = asyncio.ensure_future(call(slow))
+            await asyncio.sleep(0.01)
+            task.cancel()
+            with suppress(asyncio.CancelledError, Exception):
+                await task
+        try:
+            is_closed = await call(quick) == 1
+        except Exception:  # noqa: BLE001 - each library has its own
+            is_closed = False
+        return Observation(
+            "the next call goes out" if is_closed else "the circuit opens", is_closed
+        )
+
+    def ours() -> Observation:
+        breaker = CircuitBreaker(CircuitBreakerConfig(failures=3))
+        return asyncio.run(cancel(breaker.call))
+
+    def aiobreaker_() -> Observation:
+        import aiobreaker
+
+        breaker = aiobreaker.CircuitBreaker(fail_max=3, timeout_duration=timedelta(seconds=60))
+        return asyncio.run(cancel(breaker.call_async))
+
+    def purgatory_() -> Observation:
+        import purgatory
+
+        factory = purgatory.AsyncCircuitBreakerFactory(default_threshold=3)
+
+        async def call(function: Callable[[], Any]) -> Any:
+            async with await factory.get_breaker("vendor"):
+                return await function()
+
+        return asyncio.run(cancel(call))
+
+    return {"moorage": ours, "aiobreaker": aiobreaker_, "purgatory": purgatory_}
+
+
+# --- waits at the cap ---------------------------------------------------------------------
+
+
+def jitter_at_the_cap() -> dict[str, Trial]:
+    """A thousand callers that failed together do not come back together."""
+
+    def spread(waits: list[float]) -> Observation:
+        largest_group = max(waits.count(wait) for wait in set(waits))
+        return Observation(f"{largest_group} of {len(waits)} wait equally long", largest_group < 50)
+
+    def ours() -> Observation:
+        policy = RetryPolicy(max_attempts=20, base_delay=1.0, max_delay=5.0)
+        decisions: list[Any] = [
+            decide(
+                policy,
+                ConnectionFailed("The vendor is away."),
+                attempt=10,
+                repeatable=True,
+                retry_after=None,
+                remaining=3_600.0,
+                previous=5.0,
+                draw=random.random(),
+                at_once=False,
+            )
+            for _ in range(1000)
+        ]
+        return spread([round(decision.delay, 3) for decision in decisions])
+
+    def tenacity_() -> Observation:
+        import tenacity
+
+        wait = tenacity.wait_exponential_jitter(initial=1, max=5, jitter=1)
+        state = tenacity.RetryCallState(tenacity.Retrying(), None, (), {})
+        state.attempt_number = 10
+        return spread([round(wait(state), 3) for _ in range(1000)])
+
+    def urllib3_() -> Observation:
+        import urllib3
+
+        def wait() -> float:
+            retry = urllib3.Retry(20, backoff_factor=1, backoff_max=5, backoff_jitter=1)
+            for _ in range(10):
+                retry = retry.increment("GET", "/", error=urllib3.exceptions.ProtocolError())
+            return round(retry.get_backoff_time(), 3)
+
+        return spread([wait() for _ in range(1000)])
+
+    return {"moorage": ours, "tenacity, wait_exponential_jitter": tenacity_, "urllib3": urllib3_}
+
+
+# --- two processes with different clocks --------------------------------------------------
+
+_WORKER: Final = """
+import sys, time
+ahead = float(sys.argv[1])
+clock = time.time
+time.time = lambda: clock() + ahead
+{0}
+count, end = 0, time.monotonic() + 3.0
+while time.monotonic() < end:
+    count += take()
+    time.sleep(0.005)
+print(count)
+"""
+_OURS: Final = """
+from moorage import RateLimiter, RateLimitConfig
+from moorage.adapters.state.redis import RedisStorage
+limiter = RateLimiter(RateLimitConfig.per_second(10, burst=1), storage=RedisStorage({0!r}))
+take = limiter.try_acquire
+"""
+_LIMITS: Final = """
+import limits
+store = limits.storage.storage_from_string({0!r})
+limiter = limits.strategies.MovingWindowRateLimiter(store)
+item = limits.parse("10/second")
+take = lambda: limiter.hit(item, "vendor")
+"""
+
+
+def skewed_clock() -> dict[str, Trial]:
+    """Two processes, one with its clock a minute ahead, share a limit of ten a second in Redis."""
+    from servers import redis
+
+    def two(program: str) -> Observation:
+        with redis(tcp=True) as (url, _):
+            text = _WORKER.format(program.format(url))
+            workers = [
+                subprocess.Popen(
+                    [sys.executable, "-c", text, ahead], stdout=subprocess.PIPE, text=True
+                )
+                for ahead in ("0", "60")
+            ]
+            granted = [int(worker.communicate(timeout=60)[0]) for worker in workers]
+        total = sum(granted)
+        text = f"{granted[0]} and {granted[1]} granted in three seconds"
+        return Observation(text, total <= 40 and min(granted) >= total / 3)
+
+    return {"moorage": lambda: two(_OURS), "limits": lambda: two(_LIMITS)}
+
+
+# --- a vendor whose answer is lost --------------------------------------------------------
+
+
+@contextmanager
+def _vendor(lost: int) -> Iterator[tuple[str, list[str]]]:
+    """Yield a vendor that charges, and closes the connection instead of its first answers."""
+    charges: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        """Charges for each request, or repeats what it did for the same key."""
+
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            """Charge, and answer unless the answer is to be lost."""
+            self.rfile.read(int(self.headers["Content-Length"]))
+            key = self.headers.get("Idempotency-Key")
+            if key is None or key not in charges:
+                charges.append(key or f"charge {len(charges)}")
+            attempts.append(key)
+            if len(attempts) <= lost:
+                self.close_connection = True
+                return
+            body = json.dumps({"charge": charges[-1]}).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Write nothing."""
+
+    attempts: list[str | None] = []
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", charges
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def lost_answer() -> dict[str, Trial]:
+    """A charge whose answer was lost twice is charged once."""
+
+    def charged(charges: list[str], ending: str = "and a receipt") -> Observation:
+        count = "1 charge" if len(charges) == 1 else f"{len(charges)} charges"
+        return Observation(f"{count}, {ending}", len(charges) == 1)
+
+    def ours(key: str | None) -> Observation:
+        with _vendor(lost=2) as (url, charges):
+            service = Service(
+                "pay",
+                base_url=url,
+                retry=RetryPolicy(base_delay=0.01),
+                idempotency_header="Idempotency-Key",
+                idempotency_memory=86_400,
+            )
+            request = Request.post("/", json={"amount": 1})
+            with ConnectorManager([service]) as manager:
+                try:
+                    manager.call("pay", request, idempotency_key=key)
+                except ConnectionFailed:
+                    return charged(charges, "and an error that says it may have happened")
+            return charged(charges)
+
+    def urllib3_() -> Observation:
+        import urllib3
+
+        with _vendor(lost=2) as (url, charges):
+            retries = urllib3.Retry(5, allowed_methods=None, backoff_factor=0.01)
+            with urllib3.PoolManager() as pool:
+                pool.request("POST", url, json={"amount": 1}, retries=retries)
+            return charged(charges)
+
+    def stamina_() -> Observation:
+        import stamina
+        import urllib3
+
+        with _vendor(lost=2) as (url, charges), urllib3.PoolManager() as pool:
+
+            def pay() -> None:
+                pool.request("POST", url, json={"amount": 1}, retries=False)
+
+            retried = stamina.retry(on=urllib3.exceptions.HTTPError, wait_initial=0.01, attempts=5)
+            retried(pay)()
+            return charged(charges)
+
+    return {
+        "moorage, without a key": lambda: ours(None),
+        "moorage, with a key": lambda: ours("order 1"),
+        "urllib3's Retry": urllib3_,
+        "stamina": stamina_,
+    }
+
+
+# --- a store that never answers -----------------------------------------------------------
+
+
+@contextmanager
+def _silence() -> Iterator[str]:
+    """Yield the URL of a Redis that accepts connections and never replies."""
+    with socket.create_server(("127.0.0.1", 0), backlog=128) as server:
+        yield f"redis://127.0.0.1:{server.getsockname()[1]}/0"
+
+
+def silent_store() -> dict[str, Trial]:
+    """A caller with two seconds of time is not held up by a shared store that never replies."""
+
+    def timed(take: Callable[[], object]) -> Observation:
+        ended = threading.Event()
+
+        def run() -> None:
+            with suppress(Exception):
+                take()
+            ended.set()
+
+        start = time.monotonic()
+        threading.Thread(target=run, daemon=True).start()
+        if not ended.wait(PATIENCE):
+            return Observation(f"still waiting after {PATIENCE:.0f} s", holds=False)
+        seconds = time.monotonic() - start
+        return Observation(f"back after {seconds:.1f} s", seconds <= 2.5)
+
+    def ours() -> Observation:
+        with _silence() as url, RedisStorage(url) as state:
+            limiter = RateLimiter(RateLimitConfig.per_second(10), storage=state)
+            return timed(lambda: limiter.acquire(timeout=2.0))
+
+    def limits_() -> Observation:
+        import limits
+
+        with _silence() as url:
+
+            def take() -> None:
+                store = limits.storage.storage_from_string(url)
+                limits.strategies.MovingWindowRateLimiter(store).hit(
+                    limits.parse("10/second"), "vendor"
+                )
+
+            return timed(take)
+
+    return {"moorage": ours, "limits": limits_}
+
+
+# --- a double click -----------------------------------------------------------------------
+
+
+def double_submit() -> dict[str, Trial]:
+    """Twenty submissions of one order at the same time are one charge."""
+
+    def submit(pay: Callable[[], object], charges: list[int]) -> Observation:
+        start = threading.Barrier(CALLERS)
+
+        def caller() -> None:
+            start.wait()
+            with suppress(Exception):
+                pay()
+
+        threads = [threading.Thread(target=caller) for _ in range(CALLERS)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        count = "1 charge" if len(charges) == 1 else f"{len(charges)} charges"
+        return Observation(count, len(charges) == 1)
+
+    def ours() -> Observation:
+        charges: list[int] = []
+        with ConnectorManager([Service("pay")]) as manager:
+            return submit(
+                lambda: manager.run("pay", lambda: charges.append(1), idempotency_key="order 1"),
+                charges,
+            )
+
+    def stamina_() -> Observation:
+        import stamina
+
+        charges: list[int] = []
+        pay = stamina.retry(on=ConnectionError)(lambda: charges.append(1))
+        return submit(pay, charges)
+
+    return {"moorage": ours, "stamina": stamina_}
+
+
+FAULTS: Final[tuple[Callable[[], dict[str, Any]], ...]] = (
+    probe_stampede,
+    cancelled_calls,
+    jitter_at_the_cap,
+    skewed_clock,
+    lost_answer,
+    silent_store,
+    double_submit,
+)
+
+
+LIBRARIES: Final = (
+    "pybreaker",
+    "purgatory",
+    "aiobreaker",
+    "tenacity",
+    "stamina",
+    "urllib3",
+    "limits",
+)
+INTRODUCTION: Final = """\
+# What libraries do under faults
+
+`make correctness` lets the same fault happen to moorage and to libraries with the same feature,
+and writes down what came of it; `make correctness FAULTS=lost_answer` runs one fault. Vendors and
+stores are real sockets, and callers are threads, tasks and processes. Peers are used as their
+documentation shows it; some have a setting that avoids the fault, such as
+`wait_random_exponential` of tenacity.
+"""
+
+
+def observed(fault: Callable[[], dict[str, Any]]) -> Iterator[tuple[str, Observation]]:
+    """Yield the observation of each library that takes part in a fault."""
+    for library, trial in fault().items():
+        yield library, trial()
+
+
+def sentence(fault: Callable[[], dict[str, Any]]) -> str:
+    """Return what a fault wants to see."""
+    return (fault.__doc__ or "").strip()
+
+
+def page() -> str:
+    """Run all faults, and return the page of the documentation."""
+    lines = [INTRODUCTION]
+    for fault in FAULTS:
+        lines += [f"## {fault.__name__.replace('_', ' ').capitalize()}\n", f"{sentence(fault)}\n"]
+        lines += ["| library | as wanted | observed |", "| --- | --- | --- |"]
+        for library, observation in observed(fault):
+            answer = "yes" if observation.holds else "no"
+            lines.append(f"| {library} | {answer} | {observation.text} |")
+        lines.append("")
+    versions = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
+    return "\n".join([*lines, f"Observed with {versions}.\n"])
+
+
+def main(arguments: list[str]) -> int:
+    """Print the observations of the named faults, or of all; return the exit code."""
+    logging.disable()  # some peers log every try
+    if arguments[:1] == ["--page"]:
+        Path(arguments[1]).write_text(page(), "utf-8")
+        return 0
+    faults = {fault.__name__: fault for fault in FAULTS}
+    for name in arguments or faults:
+        if name not in faults:
+            print(f"There is no fault {name!r}. Use: {', '.join(faults)}.", file=sys.stderr)
+            return 2
+        print(f"{name}: {sentence(faults[name])}")
+        for library, observation in observed(faults[name]):
+            print(f"  {'yes' if observation.holds else 'NO ':3}  {library:33} {observation.text}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

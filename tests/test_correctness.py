@@ -1,0 +1,62 @@
+"""The faults that moorage and its peers are compared under, here for moorage alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from benchmarks import correctness
+from benchmarks.correctness import FAULTS, Observation, main, sentence
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PAGE = Path(__file__).parents[1] / "docs" / "explanation" / "faults.md"
+QUICK = (
+    correctness.probe_stampede,
+    correctness.cancelled_calls,
+    correctness.jitter_at_the_cap,
+    correctness.lost_answer,
+    correctness.double_submit,
+)
+"""The faults that need neither a server nor a wait of seconds."""
+
+
+@pytest.mark.parametrize("fault", QUICK, ids=lambda fault: fault.__name__)
+def test_moorage_stands_the_fault(fault: Callable[[], dict[str, Any]]) -> None:
+    """The observation is the one that the first line of the fault wants."""
+    trials = [trial for library, trial in fault().items() if library.startswith("moorage")]
+
+    assert trials
+    for trial in trials:
+        observation = trial()
+        assert observation.holds, observation.text
+
+
+def test_observation_can_fail(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The program prints NO for a library that does not stand a fault."""
+
+    def broken() -> dict[str, Any]:
+        """Nothing breaks."""
+        return {"a library": lambda: Observation("it breaks", holds=False)}
+
+    monkeypatch.setattr(correctness, "FAULTS", (broken,))
+
+    assert 0 == main([])
+    assert "NO   a library" in capsys.readouterr().out
+    assert 2 == main(["nothing"])
+    assert "Use: broken." in capsys.readouterr().err
+
+
+def test_page_has_every_fault() -> None:
+    """The page of the documentation tells every fault, and that moorage stands it."""
+    text = PAGE.read_text("utf-8")
+    for fault in FAULTS:
+        assert sentence(fault) in text
+    rows = [line for line in text.splitlines() if line.startswith("| moorage")]
+    assert len(rows) >= len(FAULTS)
+    assert all(" | yes | " in row for row in rows)
