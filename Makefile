@@ -120,6 +120,10 @@ bench: $(VENV_BENCH)/.stamp  ## Measure moorage beside its peers, in an environm
 correctness: $(VENV_BENCH)/.stamp  ## Let the same faults happen to moorage and its peers; FAULTS=… names some
 	@PYTHONPATH=.:benchmarks $(VENV_BENCH)/bin/python benchmarks/correctness.py $(FAULTS)
 
+.PHONY: store-costs
+store-costs: $(VENV_BENCH)/.stamp  ## Measure what a call costs a Redis, and so how many calls it serves
+	@PYTHONPATH=.:benchmarks $(VENV_BENCH)/bin/python benchmarks/store_costs.py
+
 SCHEDULES ?= 10000
 
 .PHONY: simulate

@@ -1,0 +1,132 @@
+"""The server's time that a call costs a Redis, from which the number of calls a second follows.
+
+    make store-costs
+
+The time is what Redis itself counts for its scripts, so the load of this machine matters little.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+from uuid import uuid4
+
+import attrs
+from redis import Redis
+from servers import redis
+
+from moorage import (
+    AsyncConnectorManager,
+    CircuitState,
+    ConnectorError,
+    ConnectorManager,
+    RateLimitConfig,
+    Service,
+)
+from moorage.adapters.state.redis import AsyncRedisStorage, RedisStorage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+CALLS: Final = 2_000
+AT_ONCE: Final = 128
+_SCRIPTS: Final = "cmdstat_evalsha"
+_SHARE: Final = 0.7
+"""The share of a core that a Redis may use before its callers begin to wait."""
+
+_PLENTY: Final = RateLimitConfig.per_second(1_000_000)
+_ONE_AN_HOUR: Final = RateLimitConfig.per_hour(1, burst=1)
+_QUEUE: Final = RateLimitConfig.per_second(2_000, burst=1)
+
+
+@attrs.frozen
+class Cost:
+    """The cost of one kind of call.
+
+    Attributes:
+        name: the kind of call.
+        microseconds: the server's time for one call.
+        trips: the scripts that one call runs.
+    """
+
+    name: str
+    microseconds: float
+    trips: float
+
+    @property
+    def row(self) -> str:
+        """The row of a table in Markdown."""
+        is_free = self.microseconds < 0.1
+        most = "any number" if is_free else f"{1e6 * _SHARE / self.microseconds:,.0f}"
+        return f"| {self.name} | {self.trips:.2f} | {self.microseconds:.1f} | {most} |"
+
+
+def costs(url: str) -> list[Cost]:
+    """Return the cost of each kind of call."""
+    server: Redis = Redis.from_url(url)
+
+    def measured(name: str, run: Callable[[], object], calls: int = CALLS) -> Cost:
+        run()  # connections, scripts and states exist then
+        server.config_resetstat()
+        run()
+        statistics = server.info("commandstats").get(_SCRIPTS, {"calls": 0, "usec": 0})  # type: ignore[union-attr]  # no pipeline
+        return Cost(name, statistics["usec"] / calls, statistics["calls"] / calls)
+
+    free = Service("free", limits=_PLENTY)
+    spent = Service("spent", limits=_ONE_AN_HOUR, max_limit_wait=0)
+    queue = Service("queue", limits=_QUEUE)
+    shut = Service("shut", limits=_PLENTY)
+    with RedisStorage(url) as state:
+        manager = ConnectorManager([free, spent, queue, shut], state=state)
+
+        def calls(service: str, *, keyed: bool = False) -> None:
+            for _ in range(CALLS):
+                key = uuid4().hex if keyed else None
+                with suppress(ConnectorError):
+                    manager.run(service, int, idempotency_key=key)
+
+        with manager:
+            manager.set_circuit("shut", CircuitState.FORCED_OPEN)
+            measurements = [
+                measured("granted", lambda: calls("free")),
+                measured("granted, with an idempotency key", lambda: calls("free", keyed=True)),
+                measured("granted after a wait in a queue", lambda: calls("queue")),
+                measured("refused by a limit", lambda: calls("spent")),
+                measured("refused by an open circuit", lambda: calls("shut")),
+            ]
+    name_at_once = f"granted, {AT_ONCE} tasks at once"
+    measurements.insert(1, measured(name_at_once, lambda: asyncio.run(_at_once(url, free))))
+    server.close()
+    return measurements
+
+
+async def _at_once(url: str, service: Service) -> None:
+    """Make the calls in tasks of one event loop, which share trips."""
+
+    async def nothing() -> None:
+        """Answer at once."""
+
+    async with (
+        AsyncRedisStorage(url) as state,
+        AsyncConnectorManager([service], state=state) as manager,
+    ):
+
+        async def caller() -> None:
+            for _ in range(-(-CALLS // AT_ONCE)):
+                await manager.run(service.name, nothing)
+
+        await asyncio.gather(*(caller() for _ in range(AT_ONCE)))
+
+
+def main() -> None:
+    """Print the costs as a table in Markdown."""
+    with redis(tcp=True) as (url, _):
+        print("| call | trips | µs of the server | calls a second at 70 % of a core |")
+        print("| --- | --- | --- | --- |")
+        for cost in costs(url):
+            print(cost.row)
+
+
+if __name__ == "__main__":
+    main()
