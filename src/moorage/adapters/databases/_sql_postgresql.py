@@ -55,8 +55,9 @@ _MARK: Final = (
 )
 _FLUSH: Final = (b"moorage_flush", _MARK)
 _COUNT_OF_CONNECTIONS: Final = (
-    b"SELECT (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend')"
-    b" + greatest(3, most / 20) >= most FROM (SELECT current_setting('max_connections')::int"
+    # Everybody may read this count; of other users' rows in pg_stat_activity only few columns.
+    b"SELECT (SELECT sum(numbackends) FROM pg_stat_database) + greatest(3, most / 20) >= most"
+    b" FROM (SELECT current_setting('max_connections')::int"
     b" - current_setting('superuser_reserved_connections')::int AS most) AS limits"
 )
 _CROWDED: Final = (b"moorage_crowded", _COUNT_OF_CONNECTIONS)
