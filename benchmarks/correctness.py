@@ -520,7 +520,6 @@ def page() -> str:
 
 def main(arguments: list[str]) -> int:
     """Print the observations of the named faults, or of all; return the exit code."""
-    logging.disable()  # some peers log every try
     if arguments[:1] == ["--page"]:
         Path(arguments[1]).write_text(page(), "utf-8")
         return 0
@@ -536,4 +535,5 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    logging.disable()  # some peers log every try
     sys.exit(main(sys.argv[1:]))
