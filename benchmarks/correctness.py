@@ -61,41 +61,40 @@ Trial: TypeAlias = "Callable[[], Observation]"
 # --- twenty callers when the circuit half-opens -------------------------------------------
 
 
-def _crowd(call: Callable[[Callable[[], None]], object]) -> Observation:
-    """Open the circuit, wait until it half-opens, and let all callers call at once."""
-
-    def fail() -> None:
-        raise ConnectionError
-
-    with suppress(Exception):
-        call(fail)
-    time.sleep(OPEN_SECONDS * 1.5)
-    running, most, begun = [0], [0], [0]
-    lock, start = threading.Lock(), threading.Barrier(CALLERS)
-
-    def vendor() -> None:
-        """Answer slowly that it still fails."""
-        with lock:
-            begun[0] += 1
-            running[0] += 1
-            most[0] = max(most[0], running[0])
-        time.sleep(0.2)
-        with lock:
-            running[0] -= 1
-        raise ConnectionError
+def _all_at_once(call: Callable[[], object]) -> None:
+    """Make a call in many threads at the same time, and wait until all have ended."""
+    start = threading.Barrier(CALLERS)
 
     def caller() -> None:
         start.wait()
         with suppress(Exception):
-            call(vendor)
+            call()
 
     threads = [threading.Thread(target=caller) for _ in range(CALLERS)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    calls = "1 call reaches" if begun[0] == 1 else f"{begun[0]} calls reach"
-    return Observation(f"{calls} the vendor", begun[0] == 1)
+
+
+def _crowd(call: Callable[[Callable[[], None]], object]) -> Observation:
+    """Open the circuit, wait until it half-opens, and let all callers call at once."""
+    calls: list[float] = []
+
+    def fail() -> None:
+        raise ConnectionError
+
+    def fail_slowly() -> None:
+        calls.append(time.monotonic())
+        time.sleep(0.2)  # the other callers come meanwhile
+        raise ConnectionError
+
+    with suppress(Exception):
+        call(fail)
+    time.sleep(OPEN_SECONDS * 1.5)  # the peers' circuits have no clock that could be advanced
+    _all_at_once(lambda: call(fail_slowly))
+    words = "1 call reaches" if len(calls) == 1 else f"{len(calls)} calls reach"
+    return Observation(f"{words} the vendor", len(calls) == 1)
 
 
 def probe_stampede() -> dict[str, Trial]:
@@ -429,18 +428,7 @@ def double_submit() -> dict[str, Trial]:
     """Twenty submissions of one order at the same time are one charge."""
 
     def submit(pay: Callable[[], object], charges: list[int]) -> Observation:
-        start = threading.Barrier(CALLERS)
-
-        def caller() -> None:
-            start.wait()
-            with suppress(Exception):
-                pay()
-
-        threads = [threading.Thread(target=caller) for _ in range(CALLERS)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        _all_at_once(pay)
         count = "1 charge" if len(charges) == 1 else f"{len(charges)} charges"
         return Observation(count, len(charges) == 1)
 

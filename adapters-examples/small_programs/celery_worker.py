@@ -13,7 +13,7 @@ from typing import Any
 from celery import Celery
 
 import moorage
-from moorage import ConnectorError, Money, OutcomeUnknown
+from moorage import ConnectorError, Money
 from moorage.contracts.payments import Charge
 
 app = Celery("shop", broker=os.environ.get("BROKER_URL", "memory://"))
@@ -38,8 +38,6 @@ def pay(self: Any, number: str, amount: str, token: str) -> str:
     charge = Charge(Money(amount, "EUR"), token, reference=number)
     try:
         payment = hub().payments().charge(charge, idempotency_key=f"pay {number}")
-    except OutcomeUnknown:
-        raise
     except ConnectorError as error:
         if not error.retryable:
             raise
@@ -60,7 +58,7 @@ app.conf.beat_schedule = {"settle": {"task": settle_unknown.name, "schedule": 60
 
 
 def delay_of(error: ConnectorError) -> float:
-    """Return the seconds until another try may help."""
+    """Return the number of seconds to wait before the next try."""
     if error.retry_at is None:
         return 60.0
     return max(1.0, (error.retry_at - datetime.now(UTC)).total_seconds())

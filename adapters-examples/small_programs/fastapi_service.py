@@ -2,7 +2,7 @@
 
     uvicorn --factory fastapi_service:create_app
 
-The vendor is in moorage.toml, which this file does not know.
+moorage.toml names the vendor, and this file does not.
 """
 
 from __future__ import annotations

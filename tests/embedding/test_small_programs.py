@@ -52,7 +52,7 @@ def test_examples_are_short() -> None:
 
 
 def test_fastapi_service_charges_an_order_once() -> None:
-    """The same order twice is one charge, and errors become statuses that a client understands."""
+    """Two payments of one order are one charge, and each error has its own HTTP status."""
     stripe = StripeSandbox()
     app = fastapi_service.create_app(shop(stripe), http=AsyncSandboxHttpClient(stripe))
     with TestClient(app) as client:
@@ -150,7 +150,7 @@ def test_celery_task_that_runs_twice_charges_once(stripe: StripeSandbox) -> None
 
 
 def test_celery_task_waits_until_another_try_may_help(stripe: StripeSandbox) -> None:
-    """A vendor that is busy is asked again by a later run of the task, a wrong amount is not."""
+    """A payment succeeds after its vendor was busy, and a declined one fails at once."""
     stripe.fail(Response(429, {"Retry-After": "3"}))
     paid = run_task("pay", "INV-1", "149.90", "tok_visa")
     declined = run_task("pay", "INV-2", "149.90", "tok_visa_chargeDeclined")

@@ -172,7 +172,7 @@ def test_interrupted_calls_are_given_back(tmp_path: Path) -> None:
 
 
 def test_failing_store_is_reported_after_the_calls_have_ended(tmp_path: Path) -> None:
-    """If results cannot be written, no other call begins, and the error reaches the caller."""
+    """If the store cannot write results, the worker starts no other call and raises the error."""
 
     class Failing(SqliteOutbox):
         """A store that fails when results are written."""

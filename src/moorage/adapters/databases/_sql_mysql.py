@@ -292,7 +292,7 @@ class MysqlLink:
             raise NotDone("lost its connection", lost=True) from None
 
     async def is_crowded(self, _: float) -> bool:
-        """Return False: only PostgreSQL, with a process for each connection, is asked."""
+        """Return False, because the store counts connections only in PostgreSQL."""
         return False
 
     async def delete_expired(self, limit: int, until: float) -> int:

@@ -195,7 +195,7 @@ class LinkPool:
         return is_crowded and random() < _SHARE  # noqa: S311 - no secret
 
     def expire(self, seconds: float) -> float | None:
-        """Close connections that were idle for so long; return the seconds until the next is."""
+        """Close connections that were idle for this time; return the seconds until the next one."""
         while True:
             try:
                 used_at, link = self.idle.pop(0)
