@@ -24,6 +24,7 @@ from moorage.vendors.sms.vonage import Vonage
 from tests.vendors.subjects.amazon_sns import amazon_sns
 from tests.vendors.subjects.bird import bird
 from tests.vendors.subjects.plivo import plivo
+from tests.vendors.subjects.sinch import sinch
 
 if TYPE_CHECKING:
     from moorage.domain.http.requests import Response
@@ -299,4 +300,4 @@ def vonage() -> SmsSubject:
     )
 
 
-SUBJECTS = [amazon_sns, bird, plivo, twilio, vonage]
+SUBJECTS = [amazon_sns, bird, plivo, sinch, twilio, vonage]

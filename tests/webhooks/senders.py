@@ -35,6 +35,7 @@ from tests.webhooks.signing import (
     plivo,
     sendgrid,
     shipengine,
+    sinch,
     sns,
     square,
     stamped,
@@ -270,6 +271,7 @@ SENDERS = [
     Sender(name="vonage", send=vonage),
     Sender(name="plivo", send=plivo("V3")),
     Sender(name="plivo-v2", send=plivo("V2"), body_covered=False),
+    Sender(name="sinch", send=sinch),
     Sender(
         name="telegram",
         send=with_token({"X-Telegram-Bot-Api-Secret-Token": TOKEN}, lambda n: {"update_id": n}),

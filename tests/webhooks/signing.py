@@ -182,6 +182,29 @@ def plivo(version: str) -> Callable[[datetime, int], SentWebhook]:
     return send
 
 
+def sinch(now: datetime, number: int) -> SentWebhook:
+    """Return a Sinch webhook, which signs the body, a nonce and the time."""
+    body = as_json(
+        {
+            "type": "recipient_delivery_report_sms",
+            "batch_id": f"01BATCH{number}",
+            "status": "Delivered",
+            "code": 0,
+            "at": now.isoformat(),
+        }
+    )
+    nonce, content = f"{number:026d}", body.decode()
+    name = "x-sinch-webhook-signature"
+    return SentWebhook(
+        headers={
+            name: b64(mac(SECRET, f"{content}.{nonce}.{stamp(now)}")),
+            f"{name}-nonce": nonce,
+            f"{name}-timestamp": stamp(now),
+        },
+        body=body,
+    )
+
+
 def vonage(now: datetime, number: int) -> SentWebhook:
     """Return a Vonage webhook, which signs every field but the signature, sorted."""
     fields = {

@@ -37,6 +37,26 @@ PLIVO = {
     "To": "4915112345678",
     "Units": "1",
 }
+SINCH = json.dumps(
+    {
+        "app_id": "",
+        "accepted_time": "2021-10-18T17:49:13.813615Z",
+        "project_id": "e2df3a34-a71b-4448-9db5-a8d2baad28e4",
+        "contact_create_notification": {
+            "contact": {
+                "id": "01FJA8B466Y0R2GNXD78MD9SM1",
+                "channel_identities": [{"channel": "SMS", "identity": "48123456789", "app_id": ""}],
+                "display_name": "New Test Contact",
+                "email": "new.contact@email.com",
+                "external_id": "",
+                "metadata": "",
+                "language": "EN_US",
+            }
+        },
+        "message_metadata": "",
+    },
+    separators=(",", ":"),
+)
 SENDGRID = (
     json.dumps(
         [
@@ -199,6 +219,18 @@ PUBLISHED = [
         body=urlencode(PLIVO),
         url="https://shop.example/texts?shop=1&a=x%20y",
         type="message.delivered",
+    ),
+    Published(
+        found="the tests of Sinch's library for .NET, of another of its products",
+        scheme="sinch",
+        secret="foo_secret1234",
+        headers={
+            "x-sinch-webhook-signature": "6bpJoRmFoXVjfJIVglMoJzYXxnoxRujzR4k2GOXewOE=",
+            "x-sinch-webhook-signature-nonce": "01FJA8B4A7BM43YGWSG9GBV067",
+            "x-sinch-webhook-signature-timestamp": "1634579353",
+        },
+        body=SINCH,
+        at=1634579353,
     ),
     Published(
         found="Twilio's library for Python, of a webhook in JSON",

@@ -87,6 +87,16 @@ def _sns(name: str, algorithm: str, version: str) -> WebhookScheme:
     )
 
 
+_SINCH_STATUSES: Final = {
+    "Queued": "message.queued",
+    "Dispatched": "message.sent",
+    "Delivered": "message.delivered",
+    **dict.fromkeys(
+        ("Aborted", "Cancelled", "Deleted", "Expired", "Failed", "Rejected"), "message.failed"
+    ),
+}
+
+
 MESSAGING: Final = (
     _twilio("twilio", algorithm="hmac-sha1"),
     _twilio("twilio-shared-key", algorithm="hmac-sha256"),
@@ -198,6 +208,32 @@ MESSAGING: Final = (
     ),
     # Plivo's version 2 signature does not cover the body.
     _plivo("plivo-v2", "V2", signs="{url_without_query}{header:X-Plivo-Signature-V2-Nonce}"),
+    # For a service plan with a secret for HMAC, which Sinch sets up on request.
+    WebhookScheme(
+        name="sinch",
+        signature="{header:x-sinch-webhook-signature}",
+        signs="{body}.{header:x-sinch-webhook-signature-nonce}"
+        ".{header:x-sinch-webhook-signature-timestamp}",
+        encoding="base64",
+        timestamp="{header:x-sinch-webhook-signature-timestamp}",
+        # Sinch retries for nearly a day.
+        tolerance=_DAY + 3_600,
+        # A report has no id, and a message can have several reports.
+        id="{json:batch_id?}{json:id?}.{body_sha256}",
+        type="{json:type}.{json:status?}",
+        time="{json:at?}{json:received_at?}",
+        time_form="iso",
+        types={
+            **{
+                f"recipient_delivery_report_{medium}.{status}": event
+                for medium in ("sms", "mms")
+                for status, event in _SINCH_STATUSES.items()
+            },
+            "mo_text": "message.received",
+            "mo_media": "message.received",
+            "mo_binary": "message.received",
+        },
+    ),
     WebhookScheme(
         name="telegram",
         signature="{header:X-Telegram-Bot-Api-Secret-Token}",
