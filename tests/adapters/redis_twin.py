@@ -115,14 +115,31 @@ class Walk:
         limits = chance.choices(_LIMITS, k=chance.choice((0, 1, 1, 2, 3)))
         circuit = CircuitRule(self._circuit()) if chance.random() < 0.8 or not limits else None
         budget = BudgetRule(self._budget()) if chance.random() < 0.5 else None
-        self.gates = Gates(
-            circuit=circuit,
-            circuit_key="circuit" if circuit else "",
-            limits=[limit.rule for limit in limits],
-            limit_keys=[f"limit{number}" for number in range(len(limits))],
-            budget=budget,
-            budget_key="budget" if budget else "",
-        )
+        # Counts of two quotas in one state must still be exact.
+        changed_limits = [
+            limit
+            if limit.burst > EXACT // 2
+            else chance.choice(
+                [
+                    other
+                    for other in _LIMITS
+                    if other.calendar is limit.calendar and other.burst < EXACT // 2
+                ]
+            )
+            for limit in limits
+        ]
+        self.every_gates = [
+            Gates(
+                circuit=circuit,
+                circuit_key="circuit" if circuit else "",
+                limits=[limit.rule for limit in some_limits],
+                limit_keys=[f"limit{number}" for number in range(len(limits))],
+                budget=budget,
+                budget_key="budget" if budget else "",
+            )
+            for some_limits in (limits, limits, changed_limits)
+        ]
+        self.gates = self.every_gates[0]
         self.follow: list[Command[Any]] = []
         self.eager = chance.choice((0, 0, 0.3))
         self.steps = chance.choice((_STEPS, _STEPS, (0, 1, 999)))
@@ -173,6 +190,7 @@ class Walk:
             self._to_an_edge()
         if chance.random() < self.eager:
             self._probe()
+        self._change_limits()
         self.now = min(max(self.now, NOON // 2), _LATEST)
         if chance.random() < 0.3:
             self.states = {
@@ -214,6 +232,11 @@ class Walk:
                 self.queued = [*self.queued[-5:], (answer[3], answer[2])]
         if isinstance(command, Claim) and answer.fence:
             self.fences = [*self.fences[-3:], answer.fence]
+
+    def _change_limits(self) -> None:
+        """Go on with the limits of another process, once in a while."""
+        if self.chance.random() < 0.2:
+            self.gates = self.chance.choice(self.every_gates)
 
     def _probe(self) -> None:
         """Move the clock close to the end of the circuit's open time."""

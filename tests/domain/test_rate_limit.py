@@ -20,6 +20,7 @@ from moorage.domain.resilience.rate_limit import (
     Rule,
     checked_cost,
     joint_wait,
+    limit_names,
 )
 from moorage.domain.state.commands import EXACT, State
 from moorage.domain.values.durations import DAY, FOREVER, SECOND
@@ -147,16 +148,20 @@ def test_values_just_above_the_bounds_are_refused(path: str, arguments: tuple[An
 @pytest.mark.parametrize(
     "arguments, shape",
     [
-        ((15_625 * 13 / 2**26, 2**19, 1), f"13-{2**51}-1"),
-        ((Fraction(13, 3), 1_501_199_875, 1), "13-4503599625000000-1"),
-        ((1, 3_153_600_000), "1-3153600000000000-1"),
-        ((1, 1e9, 3), "1-1000000000000000-3"),
-        ((Fraction(1, 10) * (1 + Fraction(1, 10**12 - 1)),), "1-10000000-1"),
+        ((15_625 * 13 / 2**26, 2**19, 1), (13, 2**51, 1)),
+        ((Fraction(13, 3), 1_501_199_875, 1), (13, 4503599625000000, 1)),
+        ((1, 3_153_600_000), (1, 3153600000000000, 1)),
+        ((1, 1e9, 3), (1, 1000000000000000, 3)),
+        ((Fraction(1, 10) * (1 + Fraction(1, 10**12 - 1)),), (1, 10000000, 1)),
     ],
 )
-def test_values_at_the_bounds_are_valid(arguments: tuple[Any, ...], shape: str) -> None:
+def test_values_at_the_bounds_are_valid(
+    arguments: tuple[Any, ...], shape: tuple[int, int, int]
+) -> None:
     """Rate-limit settings at their bounds are valid."""
-    assert shape == RateLimitConfig(*arguments).rule.shape
+    rule = RateLimitConfig(*arguments).rule
+    assert isinstance(rule, TokenBucket)
+    assert shape == rule.shape
 
 
 @pytest.mark.parametrize("path, changes", [("per", {"per": 60.0}), ("burst", {"burst": 3})])
@@ -205,21 +210,24 @@ def test_equal_configurations_hash_alike() -> None:
     )
 
 
-def test_state_shape_depends_on_the_rule() -> None:
-    """Rate limits whose states have different meanings have different shapes."""
-    shapes = {
-        config.rule.shape
-        for config in (
-            RateLimitConfig.per_second(1),
-            RateLimitConfig.per_second(2),
-            RateLimitConfig.per_second(2, burst=5),
-            RateLimitConfig.per_calendar_day(2),
-            RateLimitConfig.per_calendar_month(2),
-            RateLimitConfig.per_calendar_month(3),
-        )
-    }
-    assert 6 == len(shapes)
-    assert RateLimitConfig.per_second(60).rule.shape == RateLimitConfig(3600, 60, 60).rule.shape
+def test_limits_are_named_by_their_periods() -> None:
+    """The name of a limit's state depends on its period, not on its rate or burst."""
+    limits = [
+        RateLimitConfig.per_second(1),
+        RateLimitConfig.per_minute(60),
+        RateLimitConfig.per_second(2, burst=5),
+        RateLimitConfig.per_calendar_day(2),
+        RateLimitConfig.per_calendar_month(2),
+        RateLimitConfig.per_calendar_day(3),
+    ]
+    assert [
+        ("1.0s", "0"),
+        ("60.0s", "0"),
+        ("1.0s", "1"),
+        ("day", "0"),
+        ("month", "0"),
+        ("day", "1"),
+    ] == limit_names(limits)
 
 
 @pytest.mark.parametrize("cost", [0, -1, 1.0, True, "1", None, 6, 10**9])

@@ -128,12 +128,12 @@ def time_lost_on_cancel(put: Any) -> None:
     """Planted bug: a cancelled wait returns its tokens to the end of the queue."""
 
     def refund(self: TokenBucket, bucket: Any, ticket: Any) -> Any:
-        *bucket_head, runs = bucket
+        *bucket_head, runs, shape = bucket
         if not runs or len(ticket) != 7:
             return bucket
         *run_head, idle_span = runs[-1]
         idle_span = min(self.room, idle_span + ticket[2] * self.price)
-        return (*bucket_head, (*runs[:-1], (*run_head, idle_span)))
+        return (*bucket_head, (*runs[:-1], (*run_head, idle_span)), shape)
 
     put(TokenBucket, "refund", refund)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from moorage.domain.resilience.admission import Admission, Answer, Gates
 from moorage.domain.resilience.gate_commands import Pause
+from moorage.domain.resilience.rate_limit import limit_names
 from moorage.domain.service.settings import Service
 from moorage.domain.state.keys import checked_name, state_key
 from moorage.domain.values.bounded import Bounded
@@ -270,8 +271,7 @@ class RateLimiter(Guard[None]):
         if key is not None:
             name = self._plan.service.name
             keys = [
-                state_key("limit", name, None, "of", key, limit.rule.shape, str(number))
-                for number, limit in enumerate(self._limits)
+                state_key("limit", name, None, "of", key, *of) for of in limit_names(self._limits)
             ]
             gates = Gates(limits=gates.limits, limit_keys=keys, shares=gates.shares)
         within = min(self._plan.limit_wait, FOREVER)

@@ -60,7 +60,7 @@ _RETRY, _TICKETED, _CIRCUIT, _BUDGET, _CLAIM = 1, 2, 4, 8, 16
 
 _ADMISSION: Final = struct.Struct("<BBBqqq")
 _GATE: Final = struct.Struct("<BBqqqqq")
-_LIMIT: Final = struct.Struct("<Bqqqq")
+_LIMIT: Final = struct.Struct("<BqqqqB")
 _RULE: Final = struct.Struct("<BqqqqqqqqqBqqqB")
 _THREE_INTEGERS: Final = struct.Struct("<qqq")
 _FOUR_INTEGERS: Final = struct.Struct("<qqqq")
@@ -299,9 +299,10 @@ def _circuit(rule: CircuitRule) -> bytes:
 
 def _limit(rule: Rule) -> bytes:
     if isinstance(rule, TokenBucket):
-        return _LIMIT.pack(0, rule.n, rule.price, rule.room, rule.refill)
+        shape = pack_values((rule.shape,))
+        return _LIMIT.pack(0, rule.n, rule.price, rule.room, rule.refill, len(shape)) + shape
     if isinstance(rule, CalendarQuota):
-        return _LIMIT.pack(1, rule.burst, rule.monthly, 0, 0)
+        return _LIMIT.pack(1, rule.burst, rule.monthly, 0, 0, 0)
     raise _UnknownRuleError
 
 

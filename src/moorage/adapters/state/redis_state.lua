@@ -107,11 +107,12 @@ local function admission(blob, keys)
   end
   local rules = {}
   for i = 1, limits do
-    local kind, n, price, room, refill, cost
-    kind, n, price, room, refill, cost, at = unpack_from('<Bi8i8i8i8i8', blob, at)
+    local kind, n, price, room, refill, shape, cost
+    kind, n, price, room, refill, shape, cost, at = unpack_from('<Bi8i8i8i8Bc0i8', blob, at)
     key = key + 1
     rules[i] = {
       key = keys[key], kind = kind, n = n, price = price, room = room, refill = refill, cost = cost,
+      shape = shape, calm = '\144' .. shape,
     }
   end
   if flags % 16 >= 8 then
@@ -175,16 +176,16 @@ local function calm(op)
     if r.kind == 0 then
       local b = load(r.key, 7)
       if not b then
-        taken[i] = { now, r.refill, now, r.room - r.cost * r.price, now, 0, 0, rest = '\144' }
+        taken[i] = { now, r.refill, now, r.room - r.cost * r.price, now, 0, 0, rest = r.calm }
       else
-        if now < b[3] or now < b[6] or now < b[1] or b.rest ~= '\144' then
+        if now < b[3] or now < b[6] or now < b[1] or b.rest ~= r.calm then
           return
         end
         local level = min(b[4] + (now - b[3]) * r.n, r.room) - r.cost * r.price
         if level < 0 then
           wait = max(wait, ceil(-level / r.n))
         end
-        taken[i] = { now, r.refill, now, level, b[5], b[6], b[7], rest = '\144' }
+        taken[i] = { now, r.refill, now, level, b[5], b[6], b[7], rest = r.calm }
       end
     else
       local q = load(r.key, 6)
@@ -225,6 +226,7 @@ end
 -- --- everything else -------------------------------------------------------------------------
 
 local function everything()
+  local EXACT = 9007199254740992
   local MILLION = 1000000
   local ONE_LIFE = MILLION
   local MOST = 4294967295
@@ -319,8 +321,9 @@ local function everything()
   local function runs_of(state)
     local runs = state.runs
     if not runs then
-      runs = readable(pcall(read, state.rest, 1))
-      state.runs = runs
+      local behind
+      runs, behind = readable(pcall(read, state.rest, 1))
+      state.runs, state.shape = runs, sub(state.rest, behind)
     end
     return runs
   end
@@ -398,7 +401,7 @@ local function everything()
 
   function rest_of(state)
     if state.runs then
-      return tuples(state.runs)
+      return tuples(state.runs) .. (state.shape or '')
     elseif state.record then
       local r = state.record
       local times, who = { array(#r.times) }, { array(#r.who) }
@@ -446,15 +449,55 @@ local function everything()
   local Bucket = { count = 7 }
   Bucket.__index = Bucket
 
+  local function part_of_token(units, price, new_price)
+    if units * new_price < EXACT then
+      return floor(units * new_price / price)
+    end
+    local new_units = 0
+    while units > 0 and new_price > 0 do
+      units, new_price = units * 2, floor(new_price / 2)
+      if units >= price then
+        units, new_units = units - price, new_units + new_price
+      end
+    end
+    return new_units
+  end
+
+  -- the time and the level after so many runs
+  local function behind(rule, since, level, runs, shift, count)
+    for i = 1, count do
+      local run = runs[i]
+      local spare = min(rule.room, level + (run[1] + shift - since) * rule.n) - run[2]
+      spare = min(spare + run[9], rule.room - run[5] - run[7])
+      since, level = run[3] + shift, max(0, run[4] + spare)
+    end
+    return since, level
+  end
+
+  local function converted(rule, at, level, shift, runs, shape)
+    local n, price, burst = unpack((readable(pcall(read, shape, 1))))
+    at, level = behind({ n = n, room = burst * price }, at, level, runs, shift, #runs)
+    local tokens = floor(level / price)
+    if tokens >= rule.room / rule.price then
+      return at, rule.room, {}
+    end
+    return at, tokens * rule.price + part_of_token(level - tokens * price, price, rule.price), {}
+  end
+
   function Bucket.present(rule, state)
     if not state then
-      return { now, 0, now, rule.room, now, 0, 0, runs = {} }
+      return { now, 0, now, rule.room, now, 0, 0, runs = {}, shape = rule.shape }
     end
     local seen, quiet, at, level, life, frozen, shift = unpack(state)
+    local runs = runs_of(state)
+    if state.shape ~= rule.shape then
+      at, level, runs = converted(rule, at, level, shift, runs, state.shape)
+    end
     local time, back = steady(seen)
     quiet = max(0, quiet - (time - seen + back))
     return {
-      time, quiet, at - back, level, life, frozen - back, shift - back, runs = runs_of(state),
+      time, quiet, at - back, level, life, frozen - back, shift - back,
+      runs = runs, shape = rule.shape,
     }
   end
 
@@ -576,12 +619,7 @@ local function everything()
 
   local function without_past(rule, since, level, runs, shift, seen)
     local past = past_of(runs, seen - shift)
-    for i = 1, past do
-      local run = runs[i]
-      local spare = min(rule.room, level + (run[1] + shift - since) * rule.n) - run[2]
-      spare = min(spare + run[9], rule.room - run[5] - run[7])
-      since, level = run[3] + shift, max(0, run[4] + spare)
-    end
+    since, level = behind(rule, since, level, runs, shift, past)
     return since, level, bounded(rule, from(runs, past + 1))
   end
 
@@ -643,7 +681,9 @@ local function everything()
       first, level, runs = without_past(rule, first, level, queue, shift, seen)
     end
     local quiet = quiet_of(rule, seen, first, runs, shift, frozen)
-    return { seen, quiet, first, level, life, frozen, shift, runs = runs }, ticket
+    return {
+      seen, quiet, first, level, life, frozen, shift, runs = runs, shape = rule.shape,
+    }, ticket
   end
 
   local function is_before(time, level, other_time, other_level)
@@ -684,7 +724,7 @@ local function everything()
           runs = taken_from(runs, -tokens)
         end
       end
-      return { seen, quiet, at, level, life, frozen, shift, runs = runs }
+      return { seen, quiet, at, level, life, frozen, shift, runs = runs, shape = rule.shape }
     end
     local due, after = time - shifted + shift <= max(seen, frozen), before - tokens
     time, last = time - shifted, last - shifted
@@ -708,7 +748,7 @@ local function everything()
         break
       end
     end
-    return { seen, quiet, at, level, life, frozen, shift, runs = runs }
+    return { seen, quiet, at, level, life, frozen, shift, runs = runs, shape = rule.shape }
   end
 
   function Bucket.drain(rule, b, pause)
@@ -719,7 +759,8 @@ local function everything()
       return b
     end
     local runs = from(b.runs, past_of(b.runs, since - shift + 1) + 1)
-    at, level = ends, 0
+    since = max(at, since)
+    at, level = since + longer, 0
     if #runs > 0 then
       local need, begin = needs_of(rule, runs)[1], runs[1][1] + shift
       if begin <= since then
@@ -730,7 +771,7 @@ local function everything()
     end
     shift = shift + longer
     local quiet = quiet_of(rule, seen, at, runs, shift, ends)
-    return { seen, quiet, at, level, life, ends, shift, runs = runs }
+    return { seen, quiet, at, level, life, ends, shift, runs = runs, shape = rule.shape }
   end
 
   function Bucket.confirm(_, b, ticket)
@@ -1528,7 +1569,8 @@ local function everything()
     local op = {}
     for i = 1, limits do
       local r, size = {}, nil
-      r.kind, r.n, r.price, r.room, r.refill, size, at = unpack_from('<Bi8i8i8i8B', blob, at)
+      r.kind, r.n, r.price, r.room, r.refill, r.shape, size, at =
+        unpack_from('<Bi8i8i8i8Bc0B', blob, at)
       r.key, r.ticket = keys[i], {}
       for j = 1, size do
         r.ticket[j], at = unpack_from('<i8', blob, at)

@@ -9,10 +9,16 @@ Laws:
    far as that delays nobody who waits.
 
 `n` units refill per microsecond and a token costs `price` units, so that every rate is a ratio of
-integers. A state is `(seen, quiet, at, level, life, frozen, shift, runs)`: `level` is what was left
-at the time `at`, before all that is queued. `life` is the store's time at which the state began; a
-ticket of another life gives nothing back. `frozen` is the end of a pause, `shift` the sum of all
-pauses that queued grants have moved by.
+integers. A state is `(seen, quiet, at, level, life, frozen, shift, runs, shape)`: `level` is what
+was left at the time `at`, before all that is queued. `life` is the store's time at which the state
+began; a ticket of another life gives nothing back. `frozen` is the end of a pause, `shift` the sum
+of all pauses that queued grants have moved by. `shape` is the `(n, price, burst)` of the rule that
+wrote the state.
+
+While a limit is being changed, processes with the old and with the new rule share one state. Each
+converts the state of the other: tokens stay tokens, rounded down, at most as many as its own burst.
+Queued grants keep their times and give nothing back, and newcomers go behind them. So over every
+window, granted ≤ the larger burst + the larger rate · t.
 
 A run is a series of queued grants between which nobody else is placed. It is `(begin, before, end,
 after, highest, lowest, spent, live, idle)`: the level is `before` at the time `begin`, just before
@@ -46,7 +52,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from moorage.domain.state.commands import steady
+from moorage.domain.state.commands import EXACT, steady
 
 if TYPE_CHECKING:
     from moorage.domain.state.commands import State, Ticket
@@ -55,7 +61,8 @@ RUNS: Final = 300
 
 Run: TypeAlias = "tuple[int, int, int, int, int, int, int, int, int]"
 Runs: TypeAlias = "tuple[Run, ...]"
-Bucket: TypeAlias = "tuple[int, int, int, int, int, int, int, Runs]"
+Shape: TypeAlias = "tuple[int, int, int]"
+Bucket: TypeAlias = "tuple[int, int, int, int, int, int, int, Runs, Shape]"
 
 _Point: TypeAlias = "tuple[int, int]"
 """A time and the number of tokens at that time; of two at one time, the higher came first."""
@@ -65,7 +72,7 @@ Place: TypeAlias = "tuple[int, int, int, int, int, bool, bool]"
 class TokenBucket:
     """A rate limit of `n` tokens per `price` microseconds, with at most `burst` at once."""
 
-    __slots__ = ("burst", "n", "price", "refill", "room")
+    __slots__ = ("burst", "n", "price", "refill", "room", "shape")
 
     def __init__(self, n: int, price: int, burst: int) -> None:
         self.n = n
@@ -73,11 +80,7 @@ class TokenBucket:
         self.burst = burst
         self.room = burst * price
         self.refill = -(-self.room // n)
-
-    @property
-    def shape(self) -> str:
-        """A text that is equal for two buckets exactly if they can read each other's state."""
-        return f"{self.n}-{self.price}-{self.burst}"
+        self.shape: Shape = (n, price, burst)
 
     def part(self, share: Fraction, least: int) -> TokenBucket:
         """Return a limit with a share of the rate, and with a burst of at least `least`."""
@@ -87,9 +90,10 @@ class TokenBucket:
     def fast_grant(self, state: State | None, now: int, cost: int) -> Bucket | None:
         """Return the state after an immediate grant; None if the full rule has to decide."""
         if state is None:
-            return (now, self.refill, now, self.room - cost * self.price, now, 0, 0, ())
-        state_time, _, at, level, life, frozen_until, shift, runs = state
-        if runs or now < at or now < frozen_until or now < state_time:
+            level = self.room - cost * self.price
+            return (now, self.refill, now, level, now, 0, 0, (), self.shape)
+        state_time, _, at, level, life, frozen_until, shift, runs, shape = state
+        if runs or now < at or now < frozen_until or now < state_time or shape != self.shape:
             return None
         level += (now - at) * self.n
         if level > self.room:  # noqa: PLR1730 - min() would take a third of the time of this function
@@ -97,7 +101,7 @@ class TokenBucket:
         level -= cost * self.price
         if level < 0:
             return None
-        return (now, self.refill, now, level, life, frozen_until, shift, ())
+        return (now, self.refill, now, level, life, frozen_until, shift, (), self.shape)
 
     def present(self, state: State | None, now: int) -> Bucket:
         """Return the bucket's state at the present time.
@@ -105,11 +109,14 @@ class TokenBucket:
         If the clock stepped back, all times in the state are moved back with it.
         """
         if state is None:
-            return (now, 0, now, self.room, now, 0, 0, ())
-        state_time, keep_for, at, level, life, frozen, shift, runs = state
+            return (now, 0, now, self.room, now, 0, 0, (), self.shape)
+        state_time, keep_for, at, level, life, frozen, shift, runs, shape = state
+        if shape != self.shape:
+            at, level, runs = self._converted(at, level, shift, runs, shape)
         time, back = steady(state_time, now)
         keep_for = max(0, keep_for - (time - state_time + back))
-        return (time, keep_for, at - back, level, life, frozen - back, shift - back, runs)
+        at, frozen, shift = at - back, frozen - back, shift - back
+        return (time, keep_for, at, level, life, frozen, shift, runs, self.shape)
 
     def earliest(self, bucket: Bucket, cost: int, at: int) -> int:
         """Return the earliest time, not before `at`, at which `cost` tokens can be granted.
@@ -126,7 +133,7 @@ class TokenBucket:
         `at` is a time that `earliest` returned. Only a `refundable` grant stays in the queue, so
         that its tokens can be given back.
         """
-        state_time, _, first, level, life, frozen, shift, runs = bucket
+        state_time, _, first, level, life, frozen, shift, runs, shape = bucket
         _, place, since, had, spare, is_full, is_immediate = self._place(bucket, cost, at)
         tokens = cost * self.price
         if is_immediate or not refundable:
@@ -154,11 +161,11 @@ class TokenBucket:
             queue = (*earlier_numbers, run, *behind_numbers)
             first, level, runs = self._without_past(first, level, queue, shift, state_time)
         quiet = self._quiet_time(state_time, runs[-1][2] + shift if runs else first, frozen)
-        return (state_time, quiet, first, level, life, frozen, shift, runs), ticket
+        return (state_time, quiet, first, level, life, frozen, shift, runs, shape), ticket
 
     def refund(self, bucket: Bucket, ticket: Ticket) -> Bucket:
         """Return the state after a grant's tokens and its place in the queue were given back."""
-        state_time, quiet, at, level, life, frozen, shift, runs = bucket
+        state_time, quiet, at, level, life, frozen, shift, runs, shape = bucket
         number, time, cost, shifted, *where = ticket
         tokens = cost * self.price
         if number != life:
@@ -168,7 +175,7 @@ class TokenBucket:
                 level = min(self.room, level + tokens)
                 if where[0] < time and runs:
                     runs = (_taken_from(runs[0], -tokens), *runs[1:])
-            return (state_time, quiet, at, level, life, frozen, shift, runs)
+            return (state_time, quiet, at, level, life, frozen, shift, runs, shape)
         before, last, left = where
         point, previous = (time - shifted, before - tokens), (last - shifted, left)
         is_due = point[0] + shift <= max(state_time, frozen)
@@ -180,21 +187,23 @@ class TokenBucket:
                 if len(runs) > RUNS:
                     at, level, runs = self._without_past(at, level, runs, shift, state_time)
                 break
-        return (state_time, quiet, at, level, life, frozen, shift, runs)
+        return (state_time, quiet, at, level, life, frozen, shift, runs, shape)
 
     def drain(self, bucket: Bucket, pause: int) -> Bucket:
         """Return the state at the beginning of a pause of `pause` microseconds.
 
         Queued grants are delayed, and spare tokens are lost.
         """
-        state_time, _, at, level, life, frozen, shift, runs = bucket
+        state_time, _, at, level, life, frozen, shift, runs, shape = bucket
         end_time = state_time + pause
         since = max(state_time, frozen)
         longer = end_time - since
         if longer <= 0:
             return bucket
         runs = runs[self._past(runs, since - shift + 1) :]
-        at, level = end_time, 0
+        # Behind a queue that another rule granted, `at` is in the future.
+        since = max(at, since)
+        at, level = since + longer, 0
         if runs:
             need, begin = self._needed_levels(runs)[0], runs[0][0] + shift
             if begin <= since:
@@ -203,7 +212,7 @@ class TokenBucket:
                 level = max(0, need - (begin - since) * self.n)
         shift += longer
         quiet = self._quiet_time(state_time, runs[-1][2] + shift if runs else at, end_time)
-        return (state_time, quiet, at, level, life, end_time, shift, runs)
+        return (state_time, quiet, at, level, life, end_time, shift, runs, shape)
 
     def paused(self, bucket: Bucket) -> int:
         """Return the microseconds until the limit's current pause ends; 0 without a pause."""
@@ -214,19 +223,30 @@ class TokenBucket:
 
         Queued grants move forward, and no token is added.
         """
-        state_time, _, at, level, life, _, shift, runs = bucket
+        state_time, _, at, level, life, _, shift, runs, shape = bucket
         rest = self.paused(bucket)
         if not rest:
             return bucket
         at, shift = at - rest, shift - rest
         quiet = self._quiet_time(state_time, runs[-1][2] + shift if runs else at, state_time)
-        return (state_time, quiet, at, level, life, state_time, shift, runs)
+        return (state_time, quiet, at, level, life, state_time, shift, runs, shape)
 
     def confirm(self, bucket: Bucket, ticket: Ticket) -> int:
         """Return the microseconds that the holder of a ticket must still wait; 0 if it may go."""
-        state_time, _, _, _, life, frozen, shift, _ = bucket
+        state_time, _, _, _, life, frozen, shift, _, _ = bucket
         due_time = ticket[1] + shift - ticket[3] if ticket[0] == life else state_time
         return max(0, due_time - state_time, frozen - state_time)
+
+    def _converted(
+        self, at: int, level: int, shift: int, runs: Runs, shape: Shape
+    ) -> tuple[int, int, Runs]:
+        """Return the time, the level and the runs of a state that another rule wrote."""
+        rule = TokenBucket(*shape)
+        at, level = rule._behind(at, level, runs, shift)
+        tokens, rest = divmod(level, shape[1])
+        if tokens >= self.burst:
+            return at, self.room, ()
+        return at, tokens * self.price + _part_of_token(rest, shape[1], self.price), ()
 
     def _place(self, bucket: Bucket, cost: int, at: int) -> Place:
         """Return the first place in the queue where `cost` tokens can be granted, not before `at`.
@@ -237,7 +257,7 @@ class TokenBucket:
         (`at_once`) may count as `spent` in the first run: it reduces the tokens that later runs
         have to spare.
         """
-        state_time, _, since, level, _, frozen, shift, runs = bucket
+        state_time, _, since, level, _, frozen, shift, runs, _ = bucket
         n, tokens, at, spare = self.n, cost * self.price, max(at, frozen), 0
         needed_numbers = self._needed_levels(runs) if runs else []
         for place, (begin, before, end, after, highest, _, spent, _, idle) in enumerate(runs):
@@ -287,11 +307,16 @@ class TokenBucket:
     ) -> tuple[int, int, Runs]:
         """Return the remaining tokens, their time and the remaining runs after finished runs."""
         past_runs = self._past(runs, seen - shift)
-        for begin, before, end, after, highest, _, spent, _, idle in runs[:past_runs]:
+        since, level = self._behind(since, level, runs[:past_runs], shift)
+        return since, level, self._bounded(runs[past_runs:])
+
+    def _behind(self, since: int, level: int, runs: Runs, shift: int) -> tuple[int, int]:
+        """Return the time and the remaining tokens after the last of these runs."""
+        for begin, before, end, after, highest, _, spent, _, idle in runs:
             spare = min(self.room, level + (begin + shift - since) * self.n) - before
             spare = min(spare + idle, self.room - highest - spent)
             since, level = end + shift, max(0, after + spare)
-        return since, level, self._bounded(runs[past_runs:])
+        return since, level
 
     def _past(self, runs: Runs, now: int) -> int:
         """Return the number of runs of grants that ended before `now`."""
@@ -354,6 +379,21 @@ class TokenBucket:
                 place, fewest = index, joined_run[8]
         joined_run = self._joined_run(runs[place], runs[place + 1])
         return (*runs[:place], joined_run, *runs[place + 2 :])
+
+
+def _part_of_token(units: int, price: int, new_price: int) -> int:
+    """Return the units of another price that are less than a token, rounded down.
+
+    No number on the way exceeds what floating-point numbers keep exact.
+    """
+    if units * new_price < EXACT:
+        return units * new_price // price
+    new_units = 0
+    while units and new_price:
+        units, new_price = units * 2, new_price // 2
+        if units >= price:
+            units, new_units = units - price, new_units + new_price
+    return new_units
 
 
 def _is_before(one: _Point, other: _Point) -> bool:

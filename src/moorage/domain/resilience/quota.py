@@ -64,11 +64,6 @@ class CalendarQuota:
         self.burst = burst
         self.monthly = monthly
 
-    @property
-    def shape(self) -> str:
-        """A text that is equal for two quotas exactly if they can read each other's state."""
-        return f"{'month' if self.monthly else 'day'}-{self.burst}"
-
     def part(self, share: Fraction, least: int) -> CalendarQuota:
         """Return a quota with a share of the calls, but at least `least`."""
         return CalendarQuota(max(least, int(self.burst * share)), monthly=self.monthly)

@@ -21,6 +21,7 @@ Several limits grant jointly: one wait suits all of them, or none of them grants
 
 from __future__ import annotations
 
+from collections import Counter
 from enum import Enum
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias
@@ -34,7 +35,7 @@ from moorage.domain.values.durations import FOREVER, SECOND, count, is_seconds, 
 from moorage.errors import ConfigurationError, InvalidData
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from moorage.domain.state.commands import State, Ticket
 
@@ -53,8 +54,6 @@ class Rule(Protocol):
 
     @property
     def burst(self) -> int: ...
-    @property
-    def shape(self) -> str: ...
     def fast_grant(self, state: State | None, now: int, cost: int, /) -> State | None: ...
     def present(self, state: State | None, now: int, /) -> Any: ...
     def earliest(self, present: Any, cost: int, at: int, /) -> int: ...
@@ -200,6 +199,11 @@ class RateLimitConfig:
         return cls(rate, per, burst, without_store=without_store)
 
     @property
+    def period(self) -> str:
+        """The name of the limit's period; two limits of one period can read each other's state."""
+        return f"{self.per}s" if self.calendar is None else self.calendar.value
+
+    @property
     def share(self) -> Fraction | None:
         """The share of the limit for one process while the store is down; None for no share."""
         return None if isinstance(self.without_store, str) else _meant_fraction(self.without_store)
@@ -207,6 +211,20 @@ class RateLimitConfig:
     def check_cost(self, cost: int) -> int:
         """Return a call's cost; raise an error if the limit can never grant so many tokens."""
         return checked_cost(self.rule, cost)
+
+
+def limit_names(limits: Iterable[RateLimitConfig]) -> list[tuple[str, str]]:
+    """Return the names under which the states of limits are stored, in the order of the limits.
+
+    A name is the limit's period, and its number among the limits of this period. So a limit keeps
+    its state when its rate or its burst changes, or when a limit of another period is added.
+    """
+    counts: Counter[str] = Counter()
+    names: list[tuple[str, str]] = []
+    for limit in limits:
+        names.append((limit.period, str(counts[limit.period])))
+        counts[limit.period] += 1
+    return names
 
 
 def checked_cost(rule: Rule, cost: int) -> int:

@@ -18,6 +18,7 @@ from moorage.domain.http.urls import origin_of
 from moorage.domain.resilience.admission import Admission, Gates
 from moorage.domain.resilience.budget import BudgetRule
 from moorage.domain.resilience.circuit import CircuitRule
+from moorage.domain.resilience.rate_limit import limit_names
 from moorage.domain.resilience.retry import RetryPolicy
 from moorage.domain.service.settings import INHERIT
 from moorage.domain.state.keys import home_of, longer_key, state_key
@@ -283,27 +284,29 @@ def _gates_of(
     service: Service, tenant: str | None, endpoint: Endpoint | None, region: str | None
 ) -> Gates:
     name = service.name
-    limits = [("", limit) for limit in service.limits]
+    limits = list(service.limits)
+    limit_keys = [state_key("limit", name, tenant, "", *of) for of in limit_names(limits)]
     circuit_of = ""
     circuit = service.circuit
     if endpoint is not None:
-        limits += [(endpoint.name, limit) for limit in endpoint.limits]
+        limits += endpoint.limits
+        limit_keys += [
+            state_key("limit", name, tenant, endpoint.name, *of)
+            for of in limit_names(endpoint.limits)
+        ]
         if endpoint.circuit is not INHERIT:
             circuit, circuit_of = endpoint.circuit, endpoint.name
     rule = None if circuit is None else CircuitRule(circuit)
     where = () if region is None else (region,)
-    # A state can only be read by the rule that wrote it, so the rule's shape is in the key.
+    # The state of a circuit can only be read by a rule of the shape that wrote it.
     return Gates(
         circuit=rule,
         circuit_key=state_key("circuit", name, tenant, circuit_of, rule.shape, *where)
         if rule
         else "",
-        limits=[limit.rule for _, limit in limits],
-        limit_keys=[
-            state_key("limit", name, tenant, of, limit.rule.shape, str(number))
-            for number, (of, limit) in enumerate(limits)
-        ],
-        shares=[limit.share for _, limit in limits],
+        limits=[limit.rule for limit in limits],
+        limit_keys=limit_keys,
+        shares=[limit.share for limit in limits],
         budget=None if service.retry_budget is None else BudgetRule(service.retry_budget),
         budget_key=state_key("budget", name, tenant),
     )

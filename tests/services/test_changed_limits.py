@@ -1,0 +1,41 @@
+"""A limit that changes while a program runs keeps its bucket."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import moorage
+from moorage import RateLimitExceeded, Request, Response
+from moorage.testing import FakeVendor, ScriptedHttpClient
+
+
+def settings(rate: int, burst: int) -> dict[str, Any]:
+    """Return a configuration with a limit of this many calls an hour."""
+    limits = {"rate": rate, "per": "hour", "burst": burst}
+    return {"services": {"vat": {"base_url": "https://vat.example", "limits": limits}}}
+
+
+def count_granted(hub: moorage.Hub, attempts: int) -> int:
+    """Return how many of so many calls are granted at once."""
+    count = 0
+    for _ in range(attempts):
+        try:
+            hub.manager.call("vat", Request.get("/rates"), timeout=1)
+        except RateLimitExceeded:
+            continue
+        count += 1
+    return count
+
+
+@pytest.mark.parametrize("rate, burst, expected", [(90, 10, 3), (90, 2, 2), (200, 200, 3)])
+def test_reload_gives_no_new_tokens(rate: int, burst: int, expected: int) -> None:
+    """After a reload with another rate or burst, only the tokens that were left are granted."""
+    vendor = FakeVendor()
+    vendor.always(Response(200))
+    with moorage.open(settings(100, 10), http=ScriptedHttpClient(vendor)) as hub:
+        assert 7 == count_granted(hub, 7)
+        hub.reload(settings(rate, burst))
+
+        assert expected == count_granted(hub, 20)
