@@ -18,12 +18,13 @@ class NotXmlError(ValueError):
 
 
 class XmlElement:
-    """An XML element: its name, attributes, text and children."""
+    """An XML element: its name, namespace, attributes, text and children."""
 
-    __slots__ = ("_texts", "attributes", "children", "name")
+    __slots__ = ("_texts", "attributes", "children", "name", "namespace")
 
-    def __init__(self, name: str, attributes: dict[str, str]) -> None:
+    def __init__(self, name: str, attributes: dict[str, str], namespace: str = "") -> None:
         self.name = name
+        self.namespace = namespace
         self.attributes = attributes
         self.children: list[XmlElement] = []
         self._texts: list[str] = []
@@ -68,7 +69,8 @@ def read_xml(body: bytes) -> XmlElement:
     def start(name: str, attributes: dict[str, str]) -> None:
         if len(stack) > _DEEPEST:
             raise NotXmlError
-        element = XmlElement(name.rpartition(" ")[2], attributes)
+        namespace, _, local = name.rpartition(" ")
+        element = XmlElement(local, attributes, namespace)
         stack[-1].children.append(element)
         stack.append(element)
 

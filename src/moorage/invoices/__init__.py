@@ -1,0 +1,69 @@
+"""Electronic invoices by EN 16931: values, business rules, and the syntaxes UBL and CII.
+
+Everything here is a pure computation: nothing is sent, and no vendor is needed.
+"""
+
+from moorage.invoices.checking import Syntax, check, read_invoice, validate, write_invoice
+from moorage.invoices.cii import read_cii, write_cii
+from moorage.invoices.profiles import EN16931, Profile
+from moorage.invoices.rules import Violation
+from moorage.invoices.ubl import read_ubl, write_ubl
+from moorage.invoices.values import (
+    AllowanceCharge,
+    ContactPoint,
+    Delivery,
+    DirectDebit,
+    Identifier,
+    Invoice,
+    InvoiceCard,
+    InvoiceLine,
+    ItemClass,
+    ItemProperty,
+    Note,
+    Party,
+    PayeeAccount,
+    PaymentInstructions,
+    Period,
+    PostalAddress,
+    PrecedingInvoice,
+    SupportingDocument,
+    Totals,
+    VatBreakdown,
+    VatExemption,
+)
+
+__all__ = [
+    "EN16931",
+    "AllowanceCharge",
+    "ContactPoint",
+    "Delivery",
+    "DirectDebit",
+    "Identifier",
+    "Invoice",
+    "InvoiceCard",
+    "InvoiceLine",
+    "ItemClass",
+    "ItemProperty",
+    "Note",
+    "Party",
+    "PayeeAccount",
+    "PaymentInstructions",
+    "Period",
+    "PostalAddress",
+    "PrecedingInvoice",
+    "Profile",
+    "SupportingDocument",
+    "Syntax",
+    "Totals",
+    "VatBreakdown",
+    "VatExemption",
+    "Violation",
+    "check",
+    "read_cii",
+    "read_invoice",
+    "read_ubl",
+    "validate",
+    "write_cii",
+    "write_invoice",
+    "write_ubl",
+]

@@ -1,0 +1,425 @@
+"""Tables that bind values to elements of XML: one table both reads and writes.
+
+A table is a tuple of nodes in the order that the syntax prescribes.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from datetime import date
+from decimal import Decimal
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
+from xml.sax.saxutils import escape, quoteattr
+
+import attrs
+
+from moorage.errors import InvalidData
+from moorage.invoices.amounts import PLAIN, number_text
+from moorage.invoices.codes import CURRENCIES
+from moorage.invoices.values import Identifier, Totals, exemptions_of
+from moorage.vendor_sdk.xml_text import NotXmlError, XmlElement, read_xml
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from moorage.invoices.values import Invoice
+
+_DAY: Final = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})(?:Z|[+-][0-9]{2}:[0-9]{2})?")
+_DAY_102: Final = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})")
+
+Fields: TypeAlias = "dict[str, Any]"
+"""The fields of a value, while it is read."""
+
+
+@attrs.frozen
+class Place:
+    """A place in a document, while it is read: its path, and the currency of its amounts."""
+
+    path: str
+    currency: str | None = None
+
+    def inside(self, tag: str) -> Place:
+        """The place of a child."""
+        return attrs.evolve(self, path=f"{self.path}/{_local(tag)}")
+
+
+class Codec(Protocol):
+    """The way that a value is written in an element."""
+
+    def read(self, element: XmlElement, place: Place) -> Any:
+        """The value of an element, or None."""
+
+    def write(self, value: Any, currency: str | None) -> tuple[dict[str, str | None], str]:
+        """The attributes and the text of the element."""
+        ...
+
+
+class Node(Protocol):
+    """A part of a table."""
+
+    def read(self, parent: XmlElement, fields: Fields, place: Place) -> None:
+        """Put what the parent contains into the fields."""
+
+    def write(self, value: Any, currency: str | None) -> Iterator[str]:
+        """Yield the elements of the value."""
+        ...
+
+
+def unreadable(place: Place, problem: str, remedy: str = "Ask the sender to correct it.") -> Any:
+    """The error for an element that cannot be read."""
+    return InvalidData(f"{problem} The element is {place.path}.", field=place.path, remedy=remedy)
+
+
+class _Text:
+    def __init__(self, attributes: dict[str, str | None] | None = None) -> None:
+        self._attributes = attributes or {}
+
+    def read(self, element: XmlElement, place: Place) -> Any:
+        del place
+        return element.content
+
+    def write(self, value: Any, currency: str | None) -> tuple[dict[str, str | None], str]:
+        del currency
+        return self._attributes, value
+
+
+class _Day:
+    """A date; CII writes it without hyphens, which it calls format 102."""
+
+    def __init__(self, form: str | None = None) -> None:
+        self._form = form
+
+    def read(self, element: XmlElement, place: Place) -> Any:
+        text = element.content.strip()
+        if not text:
+            return None
+        if element.attributes.get("format", self._form) != self._form:
+            raise unreadable(place, f"The date is not in format {self._form}.")
+        parts = (_DAY_102 if self._form else _DAY).fullmatch(text)
+        try:
+            return date(*map(int, parts.groups())) if parts else _no_day(place)
+        except ValueError:
+            return _no_day(place)
+
+    def write(self, value: Any, currency: str | None) -> tuple[dict[str, str | None], str]:
+        del currency
+        text = value.isoformat()
+        return ({"format": self._form}, text.replace("-", "")) if self._form else ({}, text)
+
+
+def _no_day(place: Place) -> Any:
+    raise unreadable(place, "The text is not a date.", "Ask the sender for a date of the calendar.")
+
+
+class _Number:
+    """A number; amounts have a currency and at least two decimals."""
+
+    def __init__(self, *, places: int = 0, currency: bool = False) -> None:
+        self._places = places
+        self._currency = currency
+
+    def read(self, element: XmlElement, place: Place) -> Any:
+        text = element.content.strip()
+        if not text:
+            return None
+        if PLAIN.fullmatch(text) is None:
+            raise unreadable(place, "The text is not a decimal number.")
+        currency = element.attributes.get("currencyID")
+        if currency and currency not in CURRENCIES:
+            raise unreadable(place, f"{currency[:10]!r} is not a currency of ISO 4217 (BR-CL-03).")
+        if currency and place.currency and currency != place.currency:
+            raise unreadable(
+                place,
+                f"The amount is in {currency[:10]!r}, but the invoice in {place.currency!r}"
+                " (PEPPOL-EN16931-R051).",
+            )
+        return Decimal(text)
+
+    def write(self, value: Any, currency: str | None) -> tuple[dict[str, str | None], str]:
+        attributes = {"currencyID": currency} if self._currency else {}
+        return attributes, number_text(value, self._places)
+
+
+class _Identifier:
+    def read(self, element: XmlElement, place: Place) -> Any:
+        del place
+        value = Identifier(element.content, element.attributes.get("schemeID"))
+        return None if value == Identifier() else value
+
+    def write(self, value: Any, currency: str | None) -> tuple[dict[str, str | None], str]:
+        del currency
+        return {"schemeID": value.scheme}, value.value or ""
+
+
+class _Base64:
+    """An embedded document; white space counts nothing."""
+
+    def read(self, element: XmlElement, place: Place) -> Any:
+        try:
+            return base64.b64decode("".join(element.content.split()), validate=True)
+        except (binascii.Error, ValueError):
+            raise unreadable(place, "The content is not base64.") from None
+
+    def write(self, value: Any, currency: str | None) -> tuple[dict[str, str | None], str]:
+        del currency
+        return {}, base64.b64encode(value).decode("ascii")
+
+
+TEXT: Final[Codec] = _Text()
+VAT_ID: Final[Codec] = _Text({"schemeID": "VA"})
+TAX_ID: Final[Codec] = _Text({"schemeID": "FC"})
+BASE64: Final[Codec] = _Base64()
+DAY: Final[Codec] = _Day()
+DAY_102: Final[Codec] = _Day("102")
+NUMBER: Final[Codec] = _Number()
+AMOUNT: Final[Codec] = _Number(places=2)
+CURRENCY_AMOUNT: Final[Codec] = _Number(places=2, currency=True)
+CURRENCY_PRICE: Final[Codec] = _Number(currency=True)
+IDENTIFIER: Final[Codec] = _Identifier()
+
+
+@attrs.frozen
+class Leaf:
+    """An element whose text is a field. Further attributes are fields too."""
+
+    tag: str
+    field: str
+    codec: Codec = TEXT
+    attributes: dict[str, str] = attrs.field(factory=dict)
+
+    def read(self, parent: XmlElement, fields: Fields, place: Place) -> None:
+        """Put the text, and the attributes, into their fields."""
+        element = single(parent, self.tag, place)
+        if element is None:
+            return
+        fields[self.field] = self.codec.read(element, place.inside(self.tag))
+        for name, field in self.attributes.items():
+            fields[field] = element.attributes.get(name)
+
+    def write(self, value: Any, currency: str | None) -> Iterator[str]:
+        """Yield the element, unless the field is None."""
+        content = getattr(value, self.field)
+        more = {name: getattr(value, field) for name, field in self.attributes.items()}
+        if content is not None:
+            attributes, text = self.codec.write(content, currency)
+            yield element_text(self.tag, text, {**attributes, **more})
+        elif any(item is not None for item in more.values()):
+            yield element_text(self.tag, "", more)
+
+
+@attrs.frozen
+class Constant:
+    """An element that always has this content, which is XML; it is not read."""
+
+    tag: str
+    content: str
+
+    def read(self, parent: XmlElement, fields: Fields, place: Place) -> None:
+        """Read nothing."""
+
+    def write(self, value: Any, currency: str | None) -> Iterator[str]:
+        """Yield the element."""
+        del value, currency
+        yield f"<{self.tag}>{self.content}</{self.tag}>"
+
+
+@attrs.frozen
+class Box:
+    """An element that holds fields of the same value.
+
+    It is written only if one of its nodes other than constants is. If `only` is set, elements
+    for which it is False belong to another node.
+    """
+
+    tag: str
+    nodes: tuple[Node, ...]
+    only: Callable[[XmlElement], bool] | None = None
+
+    def read(self, parent: XmlElement, fields: Fields, place: Place) -> None:
+        """Put what the element contains into the fields."""
+        element = single(parent, self.tag, place, self.only)
+        if element is not None:
+            for node in self.nodes:
+                node.read(element, fields, place.inside(self.tag))
+
+    def write(self, value: Any, currency: str | None) -> Iterator[str]:
+        """Yield the element, if it has content."""
+        parts = [(node, "".join(node.write(value, currency))) for node in self.nodes]
+        if any(text for node, text in parts if not isinstance(node, Constant)):
+            yield f"<{self.tag}>{''.join(text for _, text in parts)}</{self.tag}>"
+
+
+@attrs.frozen
+class Group:
+    """An element that is a value of its own in a field, or several in a tuple."""
+
+    tag: str
+    field: str
+    kind: type
+    nodes: tuple[Node, ...]
+    many: bool = False
+    only: Callable[[XmlElement], bool] | None = None
+
+    def read(self, parent: XmlElement, fields: Fields, place: Place) -> None:
+        """Put the value, or a tuple of values, into the field."""
+        if self.many:
+            items = [item for item in parent.all(_local(self.tag)) if _fits(item, self.only)]
+            fields[self.field] = tuple(
+                self._value(item, place.inside(f"{self.tag}[{number}]"))
+                for number, item in enumerate(items, 1)
+            )
+            return
+        element = single(parent, self.tag, place, self.only)
+        if element is not None:
+            fields[self.field] = self._value(element, place.inside(self.tag))
+
+    def _value(self, element: XmlElement, place: Place) -> Any:
+        return read_value(self.kind, self.nodes, element, place)
+
+    def write(self, value: Any, currency: str | None) -> Iterator[str]:
+        """Yield one element for each value."""
+        content = getattr(value, self.field)
+        for item in content if self.many else (content,):
+            if item is not None:
+                yield f"<{self.tag}>{write_nodes(self.nodes, item, currency)}</{self.tag}>"
+
+
+@attrs.frozen
+class Special:
+    """A part that two functions read and write."""
+
+    reading: Callable[[XmlElement, Fields, Place], None]
+    writing: Callable[[Any, str | None], Iterator[str]]
+
+    def read(self, parent: XmlElement, fields: Fields, place: Place) -> None:
+        """Put what the parent contains into the fields."""
+        self.reading(parent, fields, place)
+
+    def write(self, value: Any, currency: str | None) -> Iterator[str]:
+        """Yield the elements of the value."""
+        return self.writing(value, currency)
+
+
+def _local(tag: str) -> str:
+    return tag.rpartition(":")[2]
+
+
+def _fits(element: XmlElement, only: Callable[[XmlElement], bool] | None) -> bool:
+    return only is None or only(element)
+
+
+def single(
+    parent: XmlElement,
+    tag: str,
+    place: Place,
+    only: Callable[[XmlElement], bool] | None = None,
+) -> XmlElement | None:
+    """The only child of this name; None without one.
+
+    Raises:
+        InvalidData: there are several.
+    """
+    items = [item for item in parent.all(_local(tag)) if _fits(item, only)]
+    if len(items) > 1:
+        raise unreadable(
+            place.inside(tag), f"The element appears {len(items)} times, but may appear once."
+        )
+    return items[0] if items else None
+
+
+def split_sums(totals: Fields, fields: Fields) -> None:
+    """Make the stated totals, and give the invoice the amounts that are no sums."""
+    fields["prepaid"] = totals.pop("prepaid", None)
+    fields["rounding"] = totals.pop("rounding", None)
+    fields["stated_totals"] = Totals(**totals)
+    fields["exemptions"] = exemptions_of(fields["stated_totals"].breakdown)
+
+
+def joined_sums(invoice: Invoice) -> SimpleNamespace:
+    """The stated totals, and the amounts of the invoice that are written among them."""
+    totals = invoice.stated_totals or Totals()
+    return SimpleNamespace(
+        **{field.name: getattr(totals, field.name) for field in attrs.fields(Totals)},
+        prepaid=invoice.prepaid,
+        rounding=invoice.rounding,
+        vat_in_tax_currency=invoice.vat_in_tax_currency,
+    )
+
+
+def agree(values: Fields, more: Fields, names: Iterable[str], place: Place) -> None:
+    """Put those fields into the values that repeated elements have in common.
+
+    Raises:
+        InvalidData: two elements contradict each other.
+    """
+    for name in names:
+        value = more.get(name)
+        if value is not None and values.setdefault(name, value) != value:
+            raise unreadable(
+                place,
+                f"The {name.replace('_', ' ')} differs from that of an earlier element, but an"
+                " invoice has only one.",
+            )
+
+
+def text_at(element: XmlElement, *names: str) -> str | None:
+    """The stripped text at the end of a path of first children; None if there is none."""
+    for name in names:
+        child = next(element.all(name), None)
+        if child is None:
+            return None
+        element = child
+    return element.content.strip() or None
+
+
+def element_text(tag: str, text: str, attributes: dict[str, Any]) -> str:
+    """An element as text; attributes that are None are left out."""
+    more = "".join(
+        f" {name}={quoteattr(value)}" for name, value in attributes.items() if value is not None
+    )
+    return f"<{tag}{more}>{escape(text, {chr(13): '&#13;'})}</{tag}>"
+
+
+def read_value(kind: type, nodes: tuple[Node, ...], element: XmlElement, place: Place) -> Any:
+    """A value of this kind, whose fields the nodes read.
+
+    Raises:
+        InvalidData: a field is not valid; the error names the element.
+    """
+    fields: Fields = {}
+    for node in nodes:
+        node.read(element, fields, place)
+    try:
+        return kind(**fields)
+    except InvalidData as error:
+        raise unreadable(place, f"{error.args[0]}") from None
+
+
+def write_nodes(nodes: tuple[Node, ...], value: Any, currency: str | None) -> str:
+    """The elements of all nodes."""
+    return "".join(text for node in nodes for text in node.write(value, currency))
+
+
+def read_root(body: bytes, kind: str) -> XmlElement:
+    """The root element of a document.
+
+    Raises:
+        InvalidData: the document is no safe XML.
+    """
+    if not isinstance(body, (bytes, bytearray)):
+        raise InvalidData(
+            f"{kind} must be bytes, not {type(body).__name__}.",
+            field="body",
+            remedy="Read the file with open(path, 'rb').",
+        )
+    try:
+        return read_xml(bytes(body))
+    except NotXmlError:
+        raise InvalidData(
+            f"{kind} is not well-formed XML, or has a DTD, is nested too deeply, or is too long.",
+            field="body",
+            remedy="Ask the sender for the XML file, without a DTD and at most 16 MB long.",
+        ) from None

@@ -1,0 +1,79 @@
+"""Validates invoices, and reads and writes only valid ones."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from moorage.contracts.validators import OneOf
+from moorage.errors import InvalidData
+from moorage.invoices.binding import read_root
+from moorage.invoices.cii import NAMESPACE as CII_NAMESPACE
+from moorage.invoices.cii import read_cii_root, write_cii
+from moorage.invoices.profiles import EN16931, Profile
+from moorage.invoices.ubl import read_ubl_root, write_ubl
+
+if TYPE_CHECKING:
+    from moorage.invoices.rules import Violation
+    from moorage.invoices.values import Invoice
+
+
+class Syntax(OneOf, field="syntax"):
+    """A syntax of EN 16931: UBL 2.1, or UN/CEFACT CII D16B."""
+
+    UBL = "ubl"
+    CII = "cii"
+
+
+def validate(invoice: Invoice, profile: Profile = EN16931) -> tuple[Violation, ...]:
+    """The violated business rules of the profile; empty for a valid invoice.
+
+    Missing totals are computed first. The totals of a received invoice are checked.
+    """
+    completed = invoice.completed(profile)
+    return tuple(item for rule in profile.rules for item in rule.violations(completed))
+
+
+def check(invoice: Invoice, profile: Profile = EN16931) -> None:
+    """Refuse an invoice that violates business rules of the profile.
+
+    Raises:
+        InvalidData: it does; the error's field is the first violated one, and its message names
+            all violated rules.
+    """
+    violations = validate(invoice, profile)
+    if violations:
+        rules = "; ".join(map(str, violations[:20]))
+        more = f"; and {len(violations) - 20} more" if len(violations) > 20 else ""
+        raise InvalidData(
+            f"The invoice violates rules of {profile.name}: {rules}{more}",
+            field=next(iter(violations)).field,
+            remedy="Correct the fields; `validate` returns the violations as values.",
+        )
+
+
+def read_invoice(body: bytes, profile: Profile = EN16931) -> Invoice:
+    """The valid invoice that a UBL or CII document contains.
+
+    Raises:
+        InvalidData: the document cannot be read, or the invoice violates rules of the profile,
+            such as stated totals that do not add up. `read_ubl` and `read_cii` read such
+            invoices too.
+    """
+    root = read_root(body, "The invoice")
+    reader = read_cii_root if root.namespace == CII_NAMESPACE else read_ubl_root
+    invoice = reader(root)
+    check(invoice, profile)
+    return invoice
+
+
+def write_invoice(
+    invoice: Invoice, profile: Profile = EN16931, *, syntax: Syntax | str = Syntax.UBL
+) -> bytes:
+    """A valid invoice as a document; equal invoices give equal bytes.
+
+    Raises:
+        InvalidData: the invoice violates rules of the profile, or the syntax cannot carry it.
+    """
+    writer = write_cii if Syntax(syntax) is Syntax.CII else write_ubl
+    check(invoice, profile)
+    return writer(invoice, profile)

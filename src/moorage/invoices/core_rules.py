@@ -1,0 +1,695 @@
+"""The rules of EN 16931 that hold for every invoice, except those of VAT categories."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.invoices import codes
+from moorage.invoices.amounts import exact_sum, rounded, total
+from moorage.invoices.rules import (
+    Rule,
+    Scope,
+    allowances,
+    both,
+    breakdown,
+    charges,
+    coded,
+    each,
+    inside,
+    lines,
+    of_lines,
+    parties,
+    required,
+    scheme_of,
+    short,
+    totals,
+    whole,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from decimal import Decimal
+
+    from moorage.invoices.values import Invoice, Party, PaymentInstructions, Totals
+
+_CREDIT_TRANSFERS: Final = ("30", "58")
+_LINE_ALLOWANCES: Final = of_lines("allowances")
+_LINE_CHARGES: Final = of_lines("charges")
+
+
+def _document(invoice: Invoice) -> Iterator[tuple[str, Any]]:
+    """Yield the invoice itself."""
+    yield "", invoice
+
+
+def _needed(rule: str, field: str, noun: str) -> Rule:
+    """The rule that the invoice has a field, which may be inside of another."""
+    return Rule(
+        rule,
+        whole(field, lambda invoice: bool(_at(invoice, field))),
+        f"The {noun} is missing.",
+        f"Give the {noun}.",
+    )
+
+
+def _at(value: Any, path: str) -> Any:
+    for name in path.split("."):
+        value = None if value is None else getattr(value, name)
+    return value
+
+
+_MANDATORY: Final = (
+    _needed("BR-01", "specification", "identifier of the specification"),
+    _needed("BR-02", "number", "invoice number"),
+    _needed("BR-03", "issue_date", "date of issue"),
+    _needed("BR-04", "type_code", "type code"),
+    _needed("BR-05", "currency", "invoice currency"),
+    _needed("BR-06", "seller.name", "seller's name"),
+    _needed("BR-07", "buyer.name", "buyer's name"),
+    _needed("BR-08", "seller.address", "seller's postal address"),
+    required("BR-09", inside("seller.address"), "country", "country of the seller's address"),
+    _needed("BR-10", "buyer.address", "buyer's postal address"),
+    required("BR-11", inside("buyer.address"), "country", "country of the buyer's address"),
+    required("BR-12", totals, "lines", "sum of the lines' net amounts"),
+    required("BR-13", totals, "net", "total without VAT"),
+    required("BR-14", totals, "gross", "total with VAT"),
+    required("BR-15", totals, "due", "amount due for payment"),
+    Rule(
+        "BR-16",
+        whole("lines", lambda invoice: bool(invoice.lines)),
+        "The invoice has no line.",
+        "Give at least one line.",
+    ),
+)
+
+_LINES: Final = (
+    required("BR-21", lines, "id", "identifier of the line"),
+    required("BR-22", lines, "quantity", "invoiced quantity"),
+    required("BR-23", lines, "unit", "unit of the invoiced quantity"),
+    required("BR-24", lines, "stated_net", "net amount of the line"),
+    required("BR-25", lines, "name", "name of the item"),
+    required("BR-26", lines, "net_price", "net price of the item"),
+    Rule(
+        "BR-27",
+        each(lines, "net_price", lambda line: line.net_price is None or line.net_price >= 0),
+        "The net price of the item is negative.",
+        "Give a price from zero on, and a negative quantity.",
+    ),
+    Rule(
+        "BR-28",
+        each(lines, "gross_price", lambda line: line.gross_price is None or line.gross_price >= 0),
+        "The gross price of the item is negative.",
+        "Give a price from zero on, and a negative quantity.",
+    ),
+    required("BR-CO-04", lines, "vat_category", "VAT category of the line"),
+    Rule(
+        "BR-54",
+        each(
+            of_lines("properties"),
+            "",
+            lambda item: item.name is not None and item.value is not None,
+        ),
+        "A property of an item lacks its name or its value.",
+        "Give both.",
+    ),
+    Rule(
+        "BR-64",
+        each(
+            lines,
+            "standard_item_id",
+            lambda line: line.standard_item_id is None or line.standard_item_id.scheme is not None,
+        ),
+        "The standard identifier of the item has no scheme.",
+        "Give its scheme, such as '0160' for a GTIN.",
+    ),
+    Rule(
+        "BR-65",
+        each(of_lines("classes"), "scheme", lambda item: item.code is None or bool(item.scheme)),
+        "The class of an item has no scheme.",
+        "Give the catalogue that the class is from, such as 'STI' for CPV.",
+    ),
+)
+
+
+def _ordered(period: Any) -> bool:
+    return period.start is None or period.end is None or period.start <= period.end
+
+
+def _filled(period: Any) -> bool:
+    return period.start is not None or period.end is not None
+
+
+def _line_periods(invoice: Invoice) -> Iterator[tuple[str, Any]]:
+    for path, line in lines(invoice):
+        if line.period is not None:
+            yield f"{path}.period", line.period
+
+
+_PERIODS: Final = tuple(
+    rule
+    for order, content, scope in (
+        ("BR-29", "BR-CO-19", inside("period")),
+        ("BR-30", "BR-CO-20", _line_periods),
+    )
+    for rule in (
+        Rule(
+            order,
+            each(scope, "end", _ordered),
+            "The period ends before it starts.",
+            "Give an end that is not before the start.",
+        ),
+        Rule(
+            content,
+            each(scope, "", _filled),
+            "The period has neither a start nor an end.",
+            "Give at least one of them, or no period.",
+        ),
+    )
+)
+
+
+def _has_reason(item: Any) -> bool:
+    return item.reason is not None or item.reason_code is not None
+
+
+def _reasons(rules: Iterable[str], scope: Scope, noun: str) -> Iterator[Rule]:
+    for rule in rules:
+        yield Rule(
+            rule,
+            each(scope, "reason", _has_reason),
+            f"The {noun} has neither a reason nor a code of one.",
+            "Give the reason as a text or as a code.",
+        )
+
+
+_ALLOWANCES: Final = (
+    required("BR-31", allowances, "amount", "amount of the allowance"),
+    required("BR-32", allowances, "vat_category", "VAT category of the allowance"),
+    *_reasons(("BR-33", "BR-CO-21"), allowances, "allowance"),
+    required("BR-36", charges, "amount", "amount of the charge"),
+    required("BR-37", charges, "vat_category", "VAT category of the charge"),
+    *_reasons(("BR-38", "BR-CO-22"), charges, "charge"),
+    required("BR-41", _LINE_ALLOWANCES, "amount", "amount of the line's allowance"),
+    *_reasons(("BR-42", "BR-CO-23"), _LINE_ALLOWANCES, "line's allowance"),
+    required("BR-43", _LINE_CHARGES, "amount", "amount of the line's charge"),
+    *_reasons(("BR-44", "BR-CO-24"), _LINE_CHARGES, "line's charge"),
+)
+
+
+def _is_another(invoice: Invoice) -> bool:
+    """Return whether the payee has a name and is not the seller."""
+    payee, seller = invoice.payee, invoice.seller
+    if payee is None:
+        return True
+    if payee.name is None:
+        return False
+    return seller is None or (
+        payee.name != seller.trading_name
+        and not {item.value for item in payee.ids} & {item.value for item in seller.ids}
+    )
+
+
+def _is_identified(seller: Party) -> bool:
+    return bool(seller.ids or seller.legal_id or seller.vat_id)
+
+
+def _vat_prefix(party: Party) -> bool:
+    return party.vat_id is None or party.vat_id[:2] in codes.VAT_PREFIXES
+
+
+_PARTIES: Final = (
+    Rule(
+        "BR-17",
+        whole("payee.name", _is_another),
+        "The payee has no name, or has the seller's name or identifier.",
+        "Give the payee's name; give no payee if the seller is paid.",
+    ),
+    required("BR-18", inside("tax_representative"), "name", "tax representative's name"),
+    required("BR-19", inside("tax_representative"), "address", "tax representative's address"),
+    required(
+        "BR-20",
+        inside("tax_representative.address"),
+        "country",
+        "country of the tax representative's address",
+    ),
+    required(
+        "BR-56", inside("tax_representative"), "vat_id", "tax representative's VAT identifier"
+    ),
+    required("BR-57", inside("delivery.address"), "country", "country of the delivery's address"),
+    required(
+        "BR-62", inside("seller.endpoint"), "scheme", "scheme of the seller's electronic address"
+    ),
+    required(
+        "BR-63", inside("buyer.endpoint"), "scheme", "scheme of the buyer's electronic address"
+    ),
+    Rule(
+        "BR-CO-09",
+        each(parties, "vat_id", _vat_prefix),
+        "The VAT identifier does not begin with a country code.",
+        "Give it with its prefix, such as 'DE123456789'; for Greece 'EL'.",
+    ),
+    Rule(
+        "BR-CO-26",
+        each(inside("seller"), "vat_id", _is_identified),
+        "The seller has no identifier.",
+        "Give an identifier, a legal identifier, or a VAT identifier.",
+    ),
+)
+
+
+def _accounts_named(payment: PaymentInstructions) -> bool:
+    return payment.code not in _CREDIT_TRANSFERS or all(
+        account.iban is not None for account in payment.accounts
+    )
+
+
+def _account_present(payment: PaymentInstructions) -> bool:
+    return payment.code not in _CREDIT_TRANSFERS or any(
+        account.iban is not None for account in payment.accounts
+    )
+
+
+_PAYMENT: Final = (
+    required("BR-49", inside("payment"), "code", "code of the means of payment"),
+    Rule(
+        "BR-50",
+        each(inside("payment"), "accounts", _accounts_named),
+        "An account of the credit transfer has no number.",
+        "Give its IBAN or another account number.",
+    ),
+    Rule(
+        "BR-51",
+        each(
+            inside("payment.card"),
+            "last_digits",
+            lambda card: card.last_digits is None or len(card.last_digits) <= 10,
+        ),
+        "The card has more digits than security standards allow.",
+        "Give only the last four to six digits.",
+    ),
+    Rule(
+        "BR-61",
+        each(inside("payment"), "accounts", _account_present),
+        "The credit transfer has no account.",
+        "Give an account with its IBAN.",
+    ),
+)
+
+
+def _described(field: str) -> Callable[[Any], bool]:
+    """A condition: an embedded document has this field."""
+    return lambda item: item.content is None or getattr(item, field) is not None
+
+
+_REFERENCES: Final = (
+    required("BR-52", inside("documents"), "id", "identifier of the supporting document"),
+    *(
+        Rule(
+            rule,
+            each(inside("documents"), field, _described(field)),
+            f"The embedded document has no {noun}.",
+            f"Give its {noun}.",
+        )
+        for rule, field, noun in (
+            ("UBL-DT-06", "media_type", "media type"),
+            ("UBL-DT-07", "filename", "file name"),
+        )
+    ),
+    required("BR-55", inside("preceding"), "number", "number of the preceding invoice"),
+    Rule(
+        "BR-53",
+        whole(
+            "vat_in_tax_currency",
+            lambda invoice: (
+                invoice.tax_currency is None
+                or invoice.vat_in_tax_currency is not None
+                or _is_same_currency(invoice)
+            ),
+        ),
+        "The total VAT in the currency of the VAT accounts is missing.",
+        "Give `vat_in_tax_currency`, or no `tax_currency`.",
+    ),
+    Rule(
+        "BR-CO-03",
+        whole(
+            "tax_point_code",
+            lambda invoice: invoice.tax_point_date is None or invoice.tax_point_code is None,
+        ),
+        "The invoice has both a date and a code for the day when VAT becomes due.",
+        "Give only one of them.",
+    ),
+)
+
+
+def _is_same_currency(invoice: Invoice) -> bool:
+    """Return whether the VAT in the tax currency is the total VAT itself."""
+    return (
+        invoice.tax_currency == invoice.currency and _at(invoice, "stated_totals.vat") is not None
+    )
+
+
+_BREAKDOWN: Final = (
+    required("BR-45", breakdown, "taxable", "taxable amount of the VAT category"),
+    required("BR-46", breakdown, "tax", "tax amount of the VAT category"),
+    required("BR-47", breakdown, "category", "code of the VAT category"),
+    Rule(
+        "BR-48",
+        each(breakdown, "rate", lambda part: part.category == "O" or part.rate is not None),
+        "The rate of the VAT category is missing.",
+        "Give the rate; only category 'O' has none.",
+    ),
+    Rule(
+        "BR-CO-18",
+        whole("stated_totals.breakdown", lambda invoice: any(breakdown(invoice))),
+        "The invoice has no VAT breakdown.",
+        "Give each line its VAT category.",
+    ),
+)
+
+
+def _sums_up(
+    field: str, parts: Callable[[Invoice, Totals], Decimal | None]
+) -> Callable[[Invoice], bool]:
+    """A condition: a stated total is the sum of its parts.
+
+    It holds if something is missing, which another rule reports.
+    """
+
+    def holds(invoice: Invoice) -> bool:
+        stated = invoice.stated_totals
+        if stated is None:
+            return True
+        value, expected = getattr(stated, field), parts(invoice, stated)
+        return value is None or expected is None or value == expected
+
+    return holds
+
+
+def _sum_of(items: Iterable[Any]) -> Decimal:
+    return total(item.amount for item in items)
+
+
+def _net(_: Invoice, stated: Totals) -> Decimal | None:
+    if stated.lines is None:
+        return None
+    return rounded(exact_sum((stated.lines, stated.charges)) - exact_sum((stated.allowances,)))
+
+
+def _due(invoice: Invoice, stated: Totals) -> Decimal | None:
+    if stated.gross is None:
+        return None
+    return rounded(exact_sum((stated.gross, invoice.rounding)) - exact_sum((invoice.prepaid,)))
+
+
+def _vat(_: Invoice, stated: Totals) -> Decimal | None:
+    return total(part.tax for part in stated.breakdown) if stated.breakdown else None
+
+
+def _gross_adds_up(invoice: Invoice) -> bool:
+    stated = invoice.stated_totals
+    if stated is None or stated.gross is None or stated.net is None:
+        return True
+    return stated.gross == total((stated.net, stated.vat))
+
+
+def _has_sum(field: str, holds: Callable[[Invoice], bool]) -> Callable[[Invoice], bool]:
+    """A condition: the sum of allowances or charges is stated if there are any, and correct."""
+
+    def check(invoice: Invoice) -> bool:
+        stated = invoice.stated_totals
+        if stated is None:
+            return True
+        if getattr(stated, field) is None:
+            return not getattr(invoice, field)
+        return holds(invoice)
+
+    return check
+
+
+def _tax_fits(part: Any) -> bool:
+    """Return whether the tax is within one unit of the taxable amount times the rate."""
+    if part.rate is None or part.tax is None or part.taxable is None:
+        return True
+    return within_one(part.tax, abs(part.taxable) * part.rate / 100)
+
+
+def within_one(amount: Decimal, expected: Decimal) -> bool:
+    """Return whether two amounts differ by less than one unit, apart from their sign."""
+    return abs(abs(amount) - abs(rounded(expected))) < 1
+
+
+_TOTALS: Final = (
+    Rule(
+        "BR-CO-10",
+        whole(
+            "stated_totals.lines",
+            _sums_up("lines", lambda invoice, _: total(line.stated_net for line in invoice.lines)),
+        ),
+        "The sum of the lines' net amounts is wrong.",
+        "Correct it to the sum of the lines, or leave the totals to be computed.",
+    ),
+    Rule(
+        "BR-CO-11",
+        whole(
+            "stated_totals.allowances",
+            _has_sum(
+                "allowances",
+                _sums_up("allowances", lambda invoice, _: _sum_of(invoice.allowances)),
+            ),
+        ),
+        "The sum of the invoice's allowances is wrong.",
+        "Correct it to the sum of the allowances, or leave the totals to be computed.",
+    ),
+    Rule(
+        "BR-CO-12",
+        whole(
+            "stated_totals.charges",
+            _has_sum("charges", _sums_up("charges", lambda invoice, _: _sum_of(invoice.charges))),
+        ),
+        "The sum of the invoice's charges is wrong.",
+        "Correct it to the sum of the charges, or leave the totals to be computed.",
+    ),
+    Rule(
+        "BR-CO-13",
+        whole("stated_totals.net", _sums_up("net", _net)),
+        "The total without VAT is not the lines' sum less allowances plus charges.",
+        "Correct the total, or leave the totals to be computed.",
+    ),
+    Rule(
+        "BR-CO-14",
+        whole("stated_totals.vat", _sums_up("vat", _vat)),
+        "The total VAT is not the sum of the VAT of all categories.",
+        "Correct the total, or leave the totals to be computed.",
+    ),
+    Rule(
+        "BR-CO-15",
+        whole("stated_totals.gross", _gross_adds_up),
+        "The total with VAT is not the total without VAT plus the total VAT.",
+        "Correct the total, or leave the totals to be computed.",
+    ),
+    Rule(
+        "BR-CO-16",
+        whole("stated_totals.due", _sums_up("due", _due)),
+        "The amount due is not the total with VAT less the prepaid amount plus the rounding.",
+        "Correct the amount, or leave the totals to be computed.",
+    ),
+    Rule(
+        "BR-CO-17",
+        each(breakdown, "tax", _tax_fits),
+        "The VAT of a category is not its taxable amount times its rate.",
+        "Correct the VAT, or leave the totals to be computed.",
+    ),
+)
+
+_DECIMALS: Final = tuple(
+    Rule(
+        rule,
+        each(scope, field, short(field)),
+        "The amount has more than two decimals.",
+        "Round the amount to two decimals.",
+    )
+    for rule, scope, field in (
+        ("BR-DEC-01", allowances, "amount"),
+        ("BR-DEC-02", allowances, "base_amount"),
+        ("BR-DEC-05", charges, "amount"),
+        ("BR-DEC-06", charges, "base_amount"),
+        ("BR-DEC-09", totals, "lines"),
+        ("BR-DEC-10", totals, "allowances"),
+        ("BR-DEC-11", totals, "charges"),
+        ("BR-DEC-12", totals, "net"),
+        ("BR-DEC-13", totals, "vat"),
+        ("BR-DEC-14", totals, "gross"),
+        ("BR-DEC-15", _document, "vat_in_tax_currency"),
+        ("BR-DEC-16", _document, "prepaid"),
+        ("BR-DEC-17", _document, "rounding"),
+        ("BR-DEC-18", totals, "due"),
+        ("BR-DEC-19", breakdown, "taxable"),
+        ("BR-DEC-20", breakdown, "tax"),
+        ("BR-DEC-23", lines, "stated_net"),
+        ("BR-DEC-24", _LINE_ALLOWANCES, "amount"),
+        ("BR-DEC-25", _LINE_ALLOWANCES, "base_amount"),
+        ("BR-DEC-27", _LINE_CHARGES, "amount"),
+        ("BR-DEC-28", _LINE_CHARGES, "base_amount"),
+    )
+)
+
+
+def _party_ids(invoice: Invoice) -> Iterator[tuple[str, Any]]:
+    for path, party in parties(invoice):
+        for number, identifier in enumerate(party.ids):
+            yield f"{path}.ids[{number}]", identifier
+
+
+_ADDRESSES: Final = both(
+    inside("seller.address"),
+    inside("buyer.address"),
+    inside("tax_representative.address"),
+    inside("delivery.address"),
+)
+
+
+def _code(rule: str, scope: Scope, field: str, holds: Callable[[Any], bool], list_: str) -> Rule:
+    return Rule(
+        rule,
+        each(scope, field, holds),
+        f"The code is not one of {list_}.",
+        f"Give a code of {list_}.",
+    )
+
+
+_CODES: Final = (
+    _code(
+        "BR-CL-01",
+        _document,
+        "type_code",
+        coded("type_code", codes.INVOICE_TYPES | codes.CREDIT_NOTE_TYPES),
+        "UNTDID 1001",
+    ),
+    _code("BR-CL-04", _document, "currency", coded("currency", codes.CURRENCIES), "ISO 4217"),
+    _code(
+        "BR-CL-05", _document, "tax_currency", coded("tax_currency", codes.CURRENCIES), "ISO 4217"
+    ),
+    _code(
+        "BR-CL-06",
+        _document,
+        "tax_point_code",
+        coded("tax_point_code", codes.TAX_POINTS),
+        "UNTDID 2005: '3', '35' or '432'",
+    ),
+    _code(
+        "BR-CL-07",
+        both(_document, lines),
+        "object_id.scheme",
+        scheme_of("object_id", codes.OBJECT_SCHEMES),
+        "UNTDID 1153",
+    ),
+    _code("BR-CL-10", _party_ids, "scheme", coded("scheme", codes.ICD_SCHEMES), "ISO 6523"),
+    _code(
+        "BR-CL-11",
+        parties,
+        "legal_id.scheme",
+        scheme_of("legal_id", codes.ICD_SCHEMES),
+        "ISO 6523",
+    ),
+    _code(
+        "BR-CL-13",
+        of_lines("classes"),
+        "scheme",
+        coded("scheme", codes.ITEM_CLASS_SCHEMES),
+        "UNTDID 7143",
+    ),
+    _code("BR-CL-14", _ADDRESSES, "country", coded("country", codes.COUNTRIES), "ISO 3166"),
+    _code("BR-CL-15", lines, "origin", coded("origin", codes.COUNTRIES), "ISO 3166"),
+    _code("BR-CL-16", inside("payment"), "code", coded("code", codes.PAYMENT_MEANS), "UNTDID 4461"),
+    _code(
+        "BR-CL-17", breakdown, "category", coded("category", codes.VAT_CATEGORIES), "UNTDID 5305"
+    ),
+    _code(
+        "BR-CL-17",
+        both(allowances, charges),
+        "vat_category",
+        coded("vat_category", codes.VAT_CATEGORIES),
+        "UNTDID 5305",
+    ),
+    _code(
+        "BR-CL-18",
+        lines,
+        "vat_category",
+        coded("vat_category", codes.VAT_CATEGORIES),
+        "UNTDID 5305",
+    ),
+    _code(
+        "BR-CL-19",
+        both(allowances, _LINE_ALLOWANCES),
+        "reason_code",
+        coded("reason_code", codes.ALLOWANCE_REASONS),
+        "UNTDID 5189",
+    ),
+    _code(
+        "BR-CL-20",
+        both(charges, _LINE_CHARGES),
+        "reason_code",
+        coded("reason_code", codes.CHARGE_REASONS),
+        "UNTDID 7161",
+    ),
+    _code(
+        "BR-CL-21",
+        lines,
+        "standard_item_id.scheme",
+        scheme_of("standard_item_id", codes.ICD_SCHEMES),
+        "ISO 6523",
+    ),
+    _code(
+        "BR-CL-22",
+        breakdown,
+        "reason_code",
+        lambda part: (
+            part.reason_code is None or part.reason_code.upper() in codes.EXEMPTION_REASONS
+        ),
+        "the VATEX list",
+    ),
+    _code("BR-CL-23", lines, "unit", coded("unit", codes.UNITS), "UN/ECE Recommendations 20, 21"),
+    _code(
+        "BR-CL-23",
+        lines,
+        "base_unit",
+        coded("base_unit", codes.UNITS),
+        "UN/ECE Recommendations 20, 21",
+    ),
+    _code(
+        "BR-CL-24",
+        inside("documents"),
+        "media_type",
+        coded("media_type", codes.MEDIA_TYPES),
+        "the media types PDF, PNG, JPEG, CSV, XLSX and ODS",
+    ),
+    _code(
+        "BR-CL-25",
+        parties,
+        "endpoint.scheme",
+        scheme_of("endpoint", codes.ADDRESS_SCHEMES),
+        "the EAS list",
+    ),
+    _code(
+        "BR-CL-26",
+        inside("delivery"),
+        "location.scheme",
+        scheme_of("location", codes.ICD_SCHEMES),
+        "ISO 6523",
+    ),
+)
+
+CORE_RULES: Final = (
+    *_MANDATORY,
+    *_PARTIES,
+    *_LINES,
+    *_PERIODS,
+    *_ALLOWANCES,
+    *_PAYMENT,
+    *_REFERENCES,
+    *_BREAKDOWN,
+    *_TOTALS,
+    *_DECIMALS,
+    *_CODES,
+)
+"""The rules BR-01 to BR-65, BR-CO, BR-DEC and BR-CL."""

@@ -1,0 +1,188 @@
+"""Business rules as data: the identifier of each, the fields that violate it, and the remedy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import attrs
+
+from moorage.contracts.validators import is_tuple
+from moorage.invoices.amounts import decimals
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Container, Iterable, Iterator
+
+    from moorage.invoices.values import Invoice, Party
+
+Search: TypeAlias = "Callable[[Invoice], Iterable[str]]"
+"""A function that finds the fields which violate a rule."""
+
+Scope: TypeAlias = "Callable[[Invoice], Iterable[tuple[str, Any]]]"
+"""A function that finds the values which a rule is about, each with its path."""
+
+
+@attrs.frozen
+class Violation:
+    """A business rule that an invoice violates.
+
+    Attributes:
+        rule: identifier of the rule, such as 'BR-CO-15'.
+        field: path of the field, such as 'lines[0].quantity'.
+        problem: a sentence that says what is wrong.
+        remedy: a sentence that says what to do.
+    """
+
+    rule: str
+    field: str
+    problem: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.rule} ({self.field}): {self.problem} {self.remedy}"
+
+
+@attrs.frozen
+class Rule:
+    """A business rule.
+
+    Attributes:
+        id: identifier of the rule, such as 'BR-CO-15'.
+        search: function that finds the fields which violate it.
+        problem: a sentence for what is wrong if it is violated.
+        remedy: a sentence that says what to do.
+    """
+
+    id: str
+    search: Search = attrs.field(repr=False)
+    problem: str
+    remedy: str
+
+    def violations(self, invoice: Invoice) -> Iterator[Violation]:
+        """Yield a violation for each field that violates the rule."""
+        for field in self.search(invoice):
+            yield Violation(self.id, field, self.problem, self.remedy)
+
+
+def whole(field: str, holds: Callable[[Invoice], bool]) -> Search:
+    """A condition of the whole invoice; `field` is where it is violated."""
+    return lambda invoice: () if holds(invoice) else (field,)
+
+
+def each(scope: Scope, field: str, holds: Callable[[Any], bool]) -> Search:
+    """A condition of each value of a scope; `field` is a field of the value."""
+    return lambda invoice: (
+        ".".join(filter(None, (path, field))) for path, value in scope(invoice) if not holds(value)
+    )
+
+
+def short(field: str) -> Callable[[Any], bool]:
+    """A condition: the number in this field has at most two decimals, or is None."""
+
+    def holds(value: Any) -> bool:
+        number = getattr(value, field)
+        return number is None or decimals(number) <= 2
+
+    return holds
+
+
+def present(field: str) -> Callable[[Any], bool]:
+    """A condition: the value has this field."""
+    return lambda value: getattr(value, field) is not None
+
+
+def coded(field: str, codes: Container[str]) -> Callable[[Any], bool]:
+    """A condition: the field is None, or one of the codes."""
+
+    def holds(value: Any) -> bool:
+        code = getattr(value, field)
+        return code is None or code in codes
+
+    return holds
+
+
+def scheme_of(field: str, codes: Container[str]) -> Callable[[Any], bool]:
+    """A condition: the identifier in this field has no scheme, or one of these."""
+
+    def holds(value: Any) -> bool:
+        identifier = getattr(value, field)
+        return identifier is None or identifier.scheme is None or identifier.scheme in codes
+
+    return holds
+
+
+def lines(invoice: Invoice) -> Iterator[tuple[str, Any]]:
+    """Yield the lines."""
+    return _numbered("lines", invoice.lines)
+
+
+def allowances(invoice: Invoice) -> Iterator[tuple[str, Any]]:
+    """Yield the allowances of the whole invoice."""
+    return _numbered("allowances", invoice.allowances)
+
+
+def charges(invoice: Invoice) -> Iterator[tuple[str, Any]]:
+    """Yield the charges of the whole invoice."""
+    return _numbered("charges", invoice.charges)
+
+
+def breakdown(invoice: Invoice) -> Iterator[tuple[str, Any]]:
+    """Yield the parts of the stated VAT breakdown."""
+    totals = invoice.stated_totals
+    return _numbered("stated_totals.breakdown", () if totals is None else totals.breakdown)
+
+
+def totals(invoice: Invoice) -> Iterator[tuple[str, Any]]:
+    """Yield the stated totals."""
+    if invoice.stated_totals is not None:
+        yield "stated_totals", invoice.stated_totals
+
+
+def of_lines(field: str) -> Scope:
+    """A scope of the values in a tuple of each line."""
+
+    def values(invoice: Invoice) -> Iterator[tuple[str, Any]]:
+        for path, line in lines(invoice):
+            yield from _numbered(f"{path}.{field}", getattr(line, field))
+
+    return values
+
+
+def inside(field: str) -> Scope:
+    """A scope of the value at a path such as 'seller.address'; empty if there is none."""
+
+    def values(invoice: Invoice) -> Iterator[tuple[str, Any]]:
+        value: Any = invoice
+        for name in field.split("."):
+            value = getattr(value, name)
+            if value is None:
+                return
+        if is_tuple(value):
+            yield from _numbered(field, value)
+        else:
+            yield field, value
+
+    return values
+
+
+def both(*scopes: Scope) -> Scope:
+    """A scope of the values of several scopes."""
+    return lambda invoice: (pair for scope in scopes for pair in scope(invoice))
+
+
+def parties(invoice: Invoice) -> Iterator[tuple[str, Party]]:
+    """Yield the parties of the invoice."""
+    for name in ("seller", "buyer", "payee", "tax_representative"):
+        party = getattr(invoice, name)
+        if party is not None:
+            yield name, party
+
+
+def _numbered(path: str, values: Iterable[Any]) -> Iterator[tuple[str, Any]]:
+    return ((f"{path}[{number}]", value) for number, value in enumerate(values))
+
+
+def required(rule: str, scope: Scope, field: str, noun: str) -> Rule:
+    """The rule that each value of the scope has a field."""
+    return Rule(
+        rule, each(scope, field, present(field)), f"The {noun} is missing.", f"Give the {noun}."
+    )
