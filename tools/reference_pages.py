@@ -548,6 +548,27 @@ _PAGES: Final = (
         ),
     ),
     Page(
+        "invoices",
+        "Electronic invoices",
+        "The values of an invoice, its business rules, and its syntaxes. *Write and read electronic"
+        " invoices* shows them at work.",
+        (
+            "moorage.invoices.values:*",
+            "moorage.invoices.checking:validate",
+            "moorage.invoices.checking:check",
+            "moorage.invoices.checking:read_invoice",
+            "moorage.invoices.checking:write_invoice",
+            "moorage.invoices.checking:Syntax",
+            "moorage.invoices.ubl:read_ubl",
+            "moorage.invoices.ubl:write_ubl",
+            "moorage.invoices.cii:read_cii",
+            "moorage.invoices.cii:write_cii",
+            "moorage.invoices.profiles:Profile",
+            "moorage.invoices.rules:Violation",
+            "moorage.invoices.rules:Rule",
+        ),
+    ),
+    Page(
         "sandboxes",
         "Sandboxes",
         "What every sandbox of a vendor is made of, and how it is reached. Each vendor's own is on"

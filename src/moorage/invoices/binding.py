@@ -349,7 +349,9 @@ def joined_sums(invoice: Invoice) -> SimpleNamespace:
     )
 
 
-def agree(values: Fields, more: Fields, names: Iterable[str], place: Place) -> None:
+def agree(
+    values: Fields, more: Fields, names: Iterable[str], place: Place, rules: str = ""
+) -> None:
     """Put those fields into the values that repeated elements have in common.
 
     Raises:
@@ -361,7 +363,7 @@ def agree(values: Fields, more: Fields, names: Iterable[str], place: Place) -> N
             raise unreadable(
                 place,
                 f"The {name.replace('_', ' ')} differs from that of an earlier element, but an"
-                " invoice has only one.",
+                f" invoice has only one{rules}.",
             )
 
 

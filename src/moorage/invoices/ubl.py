@@ -409,7 +409,7 @@ def _read_payment(parent: XmlElement, fields: Fields, place: Place) -> None:
         for node in _MEANS:
             node.read(element, means, inside)
         payment["accounts"] += means["accounts"]
-        agree(payment, means, _ONCE, inside)
+        agree(payment, means, _ONCE, inside, " (UBL-SR-44, UBL-SR-47)")
     if not elements:
         return
     due_date = payment.pop("due_date", None)

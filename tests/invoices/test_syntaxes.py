@@ -1,0 +1,423 @@
+"""UBL and CII: equal invoices give equal bytes, and what is written is read back."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from moorage import InvalidData
+from moorage.invoices import (
+    EN16931,
+    AllowanceCharge,
+    Identifier,
+    Invoice,
+    InvoiceCard,
+    InvoiceLine,
+    Note,
+    PaymentInstructions,
+    Period,
+    Syntax,
+    read_cii,
+    read_invoice,
+    read_ubl,
+    write_cii,
+    write_invoice,
+    write_ubl,
+)
+from tests.invoices.samples import LINE, changed, full_invoice, small_invoice
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SYNTAXES = [(write_ubl, read_ubl), (write_cii, read_cii)]
+Writer = "Callable[[Invoice], bytes]"
+Reader = "Callable[[bytes], Invoice]"
+
+TEXTS = st.text(
+    st.characters(
+        codec="utf-8", exclude_categories=("Cc", "Cs"), exclude_characters="#\ufffe\uffff"
+    ),
+    max_size=12,
+)
+AMOUNTS = st.decimals(-99_999, 99_999, places=2)
+MAYBE_TEXT = st.none() | TEXTS
+DAYS = st.dates(date(1900, 1, 1), date(2999, 12, 31))
+
+
+@st.composite
+def _allowances(draw: st.DrawFn, *, categories: bool) -> AllowanceCharge:
+    return AllowanceCharge(
+        amount=draw(AMOUNTS),
+        base_amount=draw(st.none() | AMOUNTS),
+        percent=draw(st.none() | st.decimals(0, 100, places=3)),
+        reason=draw(MAYBE_TEXT),
+        reason_code=draw(st.none() | st.just("95")),
+        vat_category=draw(st.sampled_from("SZE")) if categories else None,
+        vat_rate=draw(st.sampled_from((Decimal(0), Decimal("19.5")))) if categories else None,
+    )
+
+
+@st.composite
+def _lines(draw: st.DrawFn) -> InvoiceLine:
+    return attrs.evolve(
+        LINE,
+        id=draw(TEXTS),
+        note=draw(MAYBE_TEXT),
+        quantity=draw(st.decimals(-999, 999, places=5)),
+        net_price=draw(st.decimals(0, 9999, places=4)),
+        base_quantity=draw(st.none() | st.decimals("0.01", 1000, places=2)),
+        vat_category=draw(st.sampled_from("SZE")),
+        vat_rate=draw(st.sampled_from((Decimal(0), Decimal("19.5")))),
+        name=draw(TEXTS),
+        description=draw(MAYBE_TEXT),
+        allowances=tuple(draw(st.lists(_allowances(categories=False), max_size=2))),
+        charges=tuple(draw(st.lists(_allowances(categories=False), max_size=2))),
+        period=draw(st.none() | st.builds(Period, start=DAYS, end=st.none() | DAYS)),
+        standard_item_id=draw(st.none() | st.builds(Identifier, st.just("1"), MAYBE_TEXT)),
+    )
+
+
+@st.composite
+def _invoices(draw: st.DrawFn) -> Invoice:
+    return attrs.evolve(
+        full_invoice() if draw(st.booleans()) else small_invoice(),
+        number=draw(TEXTS),
+        type_code=draw(st.sampled_from(("380", "381", "384", "389"))),
+        issue_date=draw(DAYS),
+        buyer_reference=draw(MAYBE_TEXT),
+        project=draw(MAYBE_TEXT),
+        sales_order=draw(st.none() | st.just("SO-1")),
+        purchase_order=draw(st.none() | st.just("PO-1")),
+        payment_terms=draw(MAYBE_TEXT),
+        notes=tuple(Note(text) for text in draw(st.lists(TEXTS, max_size=2)) if text.strip()),
+        prepaid=draw(st.none() | AMOUNTS),
+        rounding=draw(st.none() | AMOUNTS),
+        allowances=tuple(draw(st.lists(_allowances(categories=True), max_size=2))),
+        charges=tuple(draw(st.lists(_allowances(categories=True), max_size=2))),
+        lines=tuple(draw(st.lists(_lines(), min_size=1, max_size=3))),
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(_invoices())
+def test_written_invoice_is_read_back(invoice: Invoice) -> None:
+    """An invoice goes through both syntaxes, one after the other, without a loss."""
+    completed = invoice.completed(EN16931)
+
+    for writer, reader in SYNTAXES:
+        assert reader(writer(invoice)) == completed
+    assert read_ubl(write_ubl(read_cii(write_cii(completed)))) == completed
+
+
+@pytest.mark.parametrize("syntax", list(Syntax))
+def test_every_field_survives(syntax: Syntax) -> None:
+    """An invoice with every field is written, recognised and read back."""
+    invoice = full_invoice()
+
+    assert read_invoice(write_invoice(invoice, syntax=syntax)) == invoice.completed(EN16931)
+
+
+def test_equal_invoices_give_equal_bytes() -> None:
+    """Trailing zeros of numbers make no difference."""
+    line = attrs.evolve(LINE, quantity=Decimal("3.000"), net_price=Decimal("9.990"))
+
+    assert write_ubl(small_invoice(lines=[line])) == write_ubl(small_invoice())
+    assert write_cii(small_invoice(lines=[line])) == write_cii(small_invoice())
+
+
+def test_ubl_is_written_as_the_schema_orders() -> None:
+    """A small invoice has the elements of UBL in their order."""
+    text = write_ubl(small_invoice()).decode()
+
+    assert text.startswith(
+        '<?xml version="1.0" encoding="UTF-8"?>\n'
+        '<Invoice xmlns="urn:oasis:names:specification:ubl:schema:xsd:Invoice-2"'
+        ' xmlns:cac="urn:oasis:names:specification:ubl:schema:xsd:CommonAggregateComponents-2"'
+        ' xmlns:cbc="urn:oasis:names:specification:ubl:schema:xsd:CommonBasicComponents-2">'
+        "<cbc:CustomizationID>urn:cen.eu:en16931:2017</cbc:CustomizationID>"
+        "<cbc:ID>2041</cbc:ID><cbc:IssueDate>2026-11-25</cbc:IssueDate>"
+        "<cbc:DueDate>2026-12-09</cbc:DueDate><cbc:InvoiceTypeCode>380</cbc:InvoiceTypeCode>"
+        "<cbc:DocumentCurrencyCode>EUR</cbc:DocumentCurrencyCode>"
+    )
+    assert text.endswith(
+        '<cac:TaxTotal><cbc:TaxAmount currencyID="EUR">5.69</cbc:TaxAmount><cac:TaxSubtotal>'
+        '<cbc:TaxableAmount currencyID="EUR">29.97</cbc:TaxableAmount>'
+        '<cbc:TaxAmount currencyID="EUR">5.69</cbc:TaxAmount><cac:TaxCategory><cbc:ID>S</cbc:ID>'
+        "<cbc:Percent>19</cbc:Percent><cac:TaxScheme><cbc:ID>VAT</cbc:ID></cac:TaxScheme>"
+        "</cac:TaxCategory></cac:TaxSubtotal></cac:TaxTotal><cac:LegalMonetaryTotal>"
+        '<cbc:LineExtensionAmount currencyID="EUR">29.97</cbc:LineExtensionAmount>'
+        '<cbc:TaxExclusiveAmount currencyID="EUR">29.97</cbc:TaxExclusiveAmount>'
+        '<cbc:TaxInclusiveAmount currencyID="EUR">35.66</cbc:TaxInclusiveAmount>'
+        '<cbc:PayableAmount currencyID="EUR">35.66</cbc:PayableAmount></cac:LegalMonetaryTotal>'
+        '<cac:InvoiceLine><cbc:ID>1</cbc:ID><cbc:InvoicedQuantity unitCode="C62">3'
+        '</cbc:InvoicedQuantity><cbc:LineExtensionAmount currencyID="EUR">29.97'
+        "</cbc:LineExtensionAmount><cac:Item><cbc:Name>Bolt</cbc:Name><cac:ClassifiedTaxCategory>"
+        "<cbc:ID>S</cbc:ID><cbc:Percent>19</cbc:Percent><cac:TaxScheme><cbc:ID>VAT</cbc:ID>"
+        "</cac:TaxScheme></cac:ClassifiedTaxCategory></cac:Item><cac:Price>"
+        '<cbc:PriceAmount currencyID="EUR">9.99</cbc:PriceAmount></cac:Price></cac:InvoiceLine>'
+        "</Invoice>\n"
+    )
+
+
+def test_cii_is_written_as_the_schema_orders() -> None:
+    """The settlement of a small invoice has the elements of CII in their order."""
+    text = write_cii(small_invoice()).decode()
+
+    assert text.endswith(
+        "<ram:ApplicableHeaderTradeSettlement><ram:InvoiceCurrencyCode>EUR"
+        "</ram:InvoiceCurrencyCode><ram:SpecifiedTradeSettlementPaymentMeans><ram:TypeCode>58"
+        "</ram:TypeCode><ram:PayeePartyCreditorFinancialAccount><ram:IBANID>DE02120300000000202051"
+        "</ram:IBANID></ram:PayeePartyCreditorFinancialAccount>"
+        "</ram:SpecifiedTradeSettlementPaymentMeans><ram:ApplicableTradeTax><ram:CalculatedAmount>"
+        "5.69</ram:CalculatedAmount><ram:TypeCode>VAT</ram:TypeCode><ram:BasisAmount>29.97"
+        "</ram:BasisAmount><ram:CategoryCode>S</ram:CategoryCode><ram:RateApplicablePercent>19"
+        "</ram:RateApplicablePercent></ram:ApplicableTradeTax><ram:SpecifiedTradePaymentTerms>"
+        '<ram:DueDateDateTime><udt:DateTimeString format="102">20261209</udt:DateTimeString>'
+        "</ram:DueDateDateTime></ram:SpecifiedTradePaymentTerms>"
+        "<ram:SpecifiedTradeSettlementHeaderMonetarySummation><ram:LineTotalAmount>29.97"
+        "</ram:LineTotalAmount><ram:TaxBasisTotalAmount>29.97</ram:TaxBasisTotalAmount>"
+        '<ram:TaxTotalAmount currencyID="EUR">5.69</ram:TaxTotalAmount><ram:GrandTotalAmount>35.66'
+        "</ram:GrandTotalAmount><ram:DuePayableAmount>35.66</ram:DuePayableAmount>"
+        "</ram:SpecifiedTradeSettlementHeaderMonetarySummation>"
+        "</ram:ApplicableHeaderTradeSettlement></rsm:SupplyChainTradeTransaction>"
+        "</rsm:CrossIndustryInvoice>\n"
+    )
+
+
+def test_credit_note_has_a_document_of_its_own() -> None:
+    """UBL writes a credit note as CreditNote, with its due date and project elsewhere."""
+    note = small_invoice(type_code="381", project="P-7")
+    body = write_ubl(note)
+
+    assert b"<CreditNote " in body
+    assert b"<cbc:PaymentDueDate>2026-12-09</cbc:PaymentDueDate>" in body
+    assert read_ubl(body) == note.completed(EN16931)
+
+
+def test_elements_that_only_the_schema_requires_are_invented_and_dropped() -> None:
+    """UBL's order reference and card network are 'NA' if the invoice has none."""
+    payment = PaymentInstructions(code="48", card=InvoiceCard(last_digits="1234"))
+    invoice = small_invoice(sales_order="SO-1", payment=payment)
+    body = write_ubl(invoice)
+
+    assert b"<cbc:ID>NA</cbc:ID><cbc:SalesOrderID>SO-1" in body
+    assert b"<cbc:NetworkID>NA</cbc:NetworkID>" in body
+    assert read_ubl(body) == invoice.completed(EN16931)
+
+
+def test_ubl_needs_payment_instructions_for_a_reference() -> None:
+    """UBL cannot carry a payment reference alone; the error says so."""
+    with pytest.raises(InvalidData, match="only with payment instructions") as caught:
+        write_ubl(small_invoice(payment=None, payment_reference="2041"))
+
+    assert caught.value.field == "payment"
+
+
+DTD = b'<?xml version="1.0"?><!DOCTYPE a [<!ENTITY e SYSTEM "file:///etc/passwd">]><a>&e;</a>'
+HOSTILE = [
+    DTD,
+    b"",
+    b"not XML",
+    b"<Invoice>",
+    b"<a>" * 30 + b"</a>" * 30,
+    b"<Invoice/>",
+    b'<Invoice xmlns="urn:example"/>',
+    write_cii(small_invoice()),
+]
+
+
+@pytest.mark.parametrize("body", HOSTILE, ids=range(len(HOSTILE)))
+def test_hostile_and_foreign_documents_are_refused(body: bytes) -> None:
+    """A document with a DTD, of another kind, or that is no XML, has a typed error."""
+    with pytest.raises(InvalidData):
+        read_ubl(body)
+
+
+def test_text_is_not_a_document() -> None:
+    """A str is refused, because its encoding is unknown."""
+    with pytest.raises(InvalidData, match="must be bytes"):
+        read_invoice("<Invoice/>")  # type: ignore[arg-type]  # that is the mistake
+
+
+GARBAGE = [
+    (write_ubl, b">2026-11-25<", b">25.11.2026<", "/Invoice/IssueDate"),
+    (write_ubl, b">2026-11-25<", b">2026-02-30<", "/Invoice/IssueDate"),
+    (
+        write_ubl,
+        b">9.99<",
+        b">9,99<",
+        "/Invoice/InvoiceLine[1]/Price/PriceAmount",
+    ),
+    (write_ubl, b">9.99<", b">1e400<", "/Invoice/InvoiceLine[1]/Price/PriceAmount"),
+    (
+        write_ubl,
+        b'"EUR">9.99<',
+        b'"USD">9.99<',
+        "/Invoice/InvoiceLine[1]/Price/PriceAmount",
+    ),
+    (
+        write_ubl,
+        b'"EUR">9.99<',
+        b'"EUX">9.99<',
+        "/Invoice/InvoiceLine[1]/Price/PriceAmount",
+    ),
+    (write_ubl, b"</cbc:ID><cbc:IssueDate", b"</cbc:ID><cbc:ID/><cbc:IssueDate", "/Invoice/ID"),
+    (write_ubl, b"TypeCode>380<", b"TypeCode>381<", "/Invoice/InvoiceTypeCode"),
+    (
+        write_ubl,
+        b"<cac:TaxTotal>",
+        b"<cac:AllowanceCharge/><cac:TaxTotal>",
+        "/Invoice/AllowanceCharge/ChargeIndicator",
+    ),
+    (
+        write_ubl,
+        b"<cac:TaxTotal>",
+        (
+            b"<cac:PaymentMeans><cbc:PaymentMeansCode>1</cbc:PaymentMeansCode></cac:PaymentMeans>"
+            b"<cac:TaxTotal>"
+        ),
+        "/Invoice/PaymentMeans[2]",
+    ),
+    (
+        write_ubl,
+        b"<cac:LegalMonetaryTotal>",
+        (
+            b'<cac:TaxTotal><cbc:TaxAmount currencyID="EUR">1</cbc:TaxAmount></cac:TaxTotal>'
+            b"<cac:LegalMonetaryTotal>"
+        ),
+        "/Invoice/TaxTotal",
+    ),
+    (
+        write_cii,
+        b">20261125<",
+        b">2026-11-25<",
+        "/CrossIndustryInvoice/ExchangedDocument/IssueDateTime/DateTimeString",
+    ),
+    (
+        write_cii,
+        b'"102">20261125<',
+        b'"203">20261125<',
+        "/CrossIndustryInvoice/ExchangedDocument/IssueDateTime/DateTimeString",
+    ),
+    (
+        write_cii,
+        b">9.99<",
+        b">NaN<",
+        (
+            "/CrossIndustryInvoice/SupplyChainTradeTransaction/IncludedSupplyChainTradeLineItem[1]"
+            "/SpecifiedLineTradeAgreement/NetPriceProductTradePrice/ChargeAmount"
+        ),
+    ),
+]
+
+
+@pytest.mark.parametrize("writer, old, new, field", GARBAGE)
+def test_unreadable_element_is_named(
+    writer: Callable[[Invoice], bytes], old: bytes, new: bytes, field: str
+) -> None:
+    """An element that cannot be read has a typed error with its path."""
+    body = writer(small_invoice())
+    assert old in body
+
+    with pytest.raises(InvalidData) as caught:
+        read_invoice(body.replace(old, new))
+
+    assert caught.value.field == field
+    assert field in str(caught.value)
+
+
+def test_wrong_base64_is_refused() -> None:
+    """An embedded document that is not base64 is named."""
+    for writer, reader in SYNTAXES:
+        body = writer(full_invoice()).replace(b"JVBERi0=", b"JVBERi0?")
+
+        with pytest.raises(InvalidData, match="not base64"):
+            reader(body)
+
+
+@pytest.mark.parametrize(
+    "path, value",
+    [
+        ("number", "a\x00b"),
+        ("number", "a\ud800"),
+        ("number", 5),
+        ("prepaid", 1.5),
+        ("prepaid", Decimal("NaN")),
+        ("prepaid", Decimal("1e40")),
+        ("issue_date", "2026-11-25"),
+        ("seller", "Muster"),
+        ("lines", "Bolt"),
+        ("lines", [5]),
+    ],
+)
+def test_wrong_types_are_refused(path: str, value: Any) -> None:
+    """A field refuses values that XML cannot carry exactly."""
+    with pytest.raises(InvalidData) as caught:
+        small_invoice(**{path: value})
+
+    assert caught.value.field is not None
+    assert caught.value.field.startswith(path)
+
+
+def test_personal_data_is_not_in_the_repr() -> None:
+    """The repr of an invoice has no names, addresses or accounts."""
+    text = repr(full_invoice())
+
+    for secret in ("Muster", "Hafen", "DE0212", "Stadt", "M-1", "Works"):
+        assert secret not in text
+    assert "2041" in text
+
+
+@pytest.mark.parametrize(
+    "quantity, price, base, expected",
+    [
+        ("1", "0.005", None, "0.01"),
+        ("1", "0.0049", None, "0.00"),
+        ("-1", "0.005", None, "-0.01"),
+        ("3", "10", "4", "7.50"),
+        ("1", "1", "3", "0.33"),
+        ("2", "1", "3", "0.67"),
+    ],
+)
+def test_net_amounts_are_rounded_half_up(
+    quantity: str, price: str, base: str | None, expected: str
+) -> None:
+    """The net amount of a line is exact until it is rounded once."""
+    line = attrs.evolve(
+        LINE,
+        quantity=Decimal(quantity),
+        net_price=Decimal(price),
+        base_quantity=None if base is None else Decimal(base),
+    )
+
+    assert str(line.net_amount) == expected
+
+
+def test_totals_are_computed_by_category_and_rate() -> None:
+    """Totals add up lines, allowances, charges, VAT, prepaid amount and rounding."""
+    totals = full_invoice().totals
+
+    assert totals.lines == Decimal("639.72")
+    assert (totals.allowances, totals.charges) == (Decimal("10.00"), Decimal("2.50"))
+    assert totals.net == Decimal("632.22")
+    assert [(part.category, part.taxable, part.tax) for part in totals.breakdown] == [
+        ("S", Decimal("599.75"), Decimal("113.95")),
+        ("E", Decimal("32.47"), Decimal(0)),
+    ]
+    assert totals.gross == Decimal("746.17")
+    assert totals.due == Decimal("696.19")
+    assert small_invoice().totals.allowances is None
+
+
+def test_stated_totals_are_not_replaced() -> None:
+    """A received invoice keeps its totals, also wrong ones."""
+    wrong = changed(small_invoice().completed(EN16931), "stated_totals.due", Decimal(1))
+
+    assert wrong.completed(EN16931) == wrong
+    assert wrong.totals.due == Decimal("35.66")
