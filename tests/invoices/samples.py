@@ -12,10 +12,10 @@ import attrs
 from moorage.invoices import (
     AllowanceCharge,
     ContactPoint,
-    Delivery,
     DirectDebit,
     Identifier,
     Invoice,
+    InvoiceDelivery,
     InvoiceLine,
     ItemClass,
     ItemProperty,
@@ -70,7 +70,7 @@ def small_invoice(**fields: Any) -> Invoice:
         "seller": SELLER,
         "buyer": BUYER,
         "payment": PAYMENT,
-        "delivery": Delivery(date=date(2026, 11, 20)),
+        "delivery": InvoiceDelivery(date=date(2026, 11, 20)),
         "lines": [LINE],
     }
     return Invoice(**(values | fields))
@@ -123,7 +123,7 @@ def full_invoice() -> Invoice:
         tax_representative=Party(
             name="Agent", vat_id="SE123456789001", address=PostalAddress(country="SE")
         ),
-        delivery=Delivery(
+        delivery=InvoiceDelivery(
             name="Works 2",
             location=Identifier("4012345000016", "0088"),
             date=date(2026, 11, 20),

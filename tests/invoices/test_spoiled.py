@@ -13,10 +13,10 @@ from moorage import InvalidData
 from moorage.invoices import (
     EN16931,
     AllowanceCharge,
-    Delivery,
     Identifier,
     Invoice,
     InvoiceCard,
+    InvoiceDelivery,
     ItemClass,
     ItemProperty,
     Party,
@@ -51,7 +51,7 @@ def _category(code: str, rate: str | None, **fields: Any) -> Invoice:
         values["buyer"] = _NO_VAT_BUYER
     if code == "K":
         address = PostalAddress(country="SE")
-        values["delivery"] = Delivery(date=date(2026, 11, 20), address=address)
+        values["delivery"] = InvoiceDelivery(date=date(2026, 11, 20), address=address)
     return small_invoice(**(values | fields))
 
 

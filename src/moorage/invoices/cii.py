@@ -43,11 +43,11 @@ from moorage.invoices.profiles import EN16931, Profile
 from moorage.invoices.values import (
     AllowanceCharge,
     ContactPoint,
-    Delivery,
     DirectDebit,
     Identifier,
     Invoice,
     InvoiceCard,
+    InvoiceDelivery,
     InvoiceLine,
     ItemClass,
     ItemProperty,
@@ -448,8 +448,8 @@ _SHIP_TO: Final[tuple[Node, ...]] = (
 
 
 def _read_delivery(parent: XmlElement, fields: Fields, place: Place) -> None:
-    delivery = read_value(Delivery, _SHIP_TO, parent, place)
-    if delivery != Delivery():
+    delivery = read_value(InvoiceDelivery, _SHIP_TO, parent, place)
+    if delivery != InvoiceDelivery():
         fields["delivery"] = delivery
 
 

@@ -40,11 +40,11 @@ from moorage.invoices.profiles import EN16931, Profile
 from moorage.invoices.values import (
     AllowanceCharge,
     ContactPoint,
-    Delivery,
     DirectDebit,
     Identifier,
     Invoice,
     InvoiceCard,
+    InvoiceDelivery,
     InvoiceLine,
     ItemClass,
     ItemProperty,
@@ -623,7 +623,7 @@ def _document(root: str) -> tuple[Node, ...]:
         Group(
             "cac:Delivery",
             "delivery",
-            Delivery,
+            InvoiceDelivery,
             (
                 Leaf("cbc:ActualDeliveryDate", "date", DAY),
                 Box(

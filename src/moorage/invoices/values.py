@@ -228,7 +228,7 @@ class Period:
 
 
 @attrs.frozen(kw_only=True)
-class Delivery:
+class InvoiceDelivery:
     """The goods' or services' delivery.
 
     Attributes:
@@ -619,7 +619,7 @@ class Invoice:
     buyer: Party | None = _part(Party, private=True)
     payee: Party | None = _part(Party, private=True)
     tax_representative: Party | None = _part(Party, private=True)
-    delivery: Delivery | None = _part(Delivery, private=True)
+    delivery: InvoiceDelivery | None = _part(InvoiceDelivery, private=True)
     period: Period | None = _part(Period)
     payment_reference: str | None = _text(private=True)
     creditor_id: str | None = _text(private=True)
