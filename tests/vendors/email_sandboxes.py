@@ -21,6 +21,7 @@ from tests.vendors.email_hubs import hub, lose_next_response
 from tests.vendors.subjects.mailgun import mailgun_labs
 from tests.vendors.subjects.postmark import postmark_labs
 from tests.vendors.subjects.resend import resend_labs
+from tests.vendors.subjects.sparkpost import sparkpost_labs
 
 Make = Callable[[], EmailLab]
 
@@ -143,4 +144,5 @@ LABS = {
     "postmark": postmark_labs,
     "resend": resend_labs,
     "mailgun": mailgun_labs,
+    "sparkpost": sparkpost_labs,
 }

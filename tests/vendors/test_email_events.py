@@ -69,6 +69,13 @@ def _mailgun(request: SandboxRequest) -> WebhookEvent:
     return _webhook_event({"event-data": data})
 
 
+def _sparkpost(request: SandboxRequest) -> WebhookEvent:
+    body = request.json()
+    fields = {"type": "delivery", "transmission_id": "1", "raw_rcpt_to": WRITTEN}
+    words = {"campaign_id": body["campaign_id"], "rcpt_meta": body["metadata"]}
+    return _webhook_event({"msys": {"message_event": {**fields, **words}}})
+
+
 def _webhook_event(payload: dict[str, Any], data: Any = None) -> WebhookEvent:
     return WebhookEvent(vendor="x", id="1", type="x", vendor_type="x", payload=payload, data=data)
 
@@ -79,6 +86,7 @@ WEBHOOKS: dict[str, Callable[[SandboxRequest], WebhookEvent]] = {
     "postmark": _postmark,
     "resend": _resend,
     "sendgrid": _sendgrid,
+    "sparkpost": _sparkpost,
 }
 
 

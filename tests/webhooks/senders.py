@@ -74,6 +74,11 @@ def _message_with_id(**messages: object) -> Callable[[int], object]:
     return lambda number: messages | {"id": f"id-{number}"}
 
 
+def _sparkpost_batch(number: int) -> object:
+    fields = {"type": "delivery", "event_id": f"e{number}", "timestamp": "1924838889"}
+    return [{"msys": {"message_event": {**fields, "transmission_id": "7"}}}]
+
+
 TOKEN = "t0ken-of-the-endpoint"
 ED_WRONG = Ed25519PrivateKey.from_private_bytes(b"f" * 32)
 CURVE_WRONG = ec.derive_private_key(7, ec.SECP256R1())
@@ -324,6 +329,19 @@ SENDERS = [
         ),
         secret="name:pass",
         wrong="name:word",
+        body_covered=False,
+    ),
+    Sender(
+        name="sparkpost",
+        send=with_token({"Authorization": "Basic " + b64(b"name:pass")}, _sparkpost_batch),
+        secret="name:pass",
+        wrong="name:word",
+        body_covered=False,
+    ),
+    Sender(
+        name="sparkpost-oauth2",
+        send=with_token({"Authorization": f"Bearer {TOKEN}"}, _sparkpost_batch),
+        secret=TOKEN,
         body_covered=False,
     ),
     Sender(

@@ -71,6 +71,7 @@ _KEYS: Final[Mapping[str, str]] = {
     "shipengine": "the API key",
     "shippo": "the API token, which begins with shippo_live_ or shippo_test_",
     "sinch": "the API token of the service plan",
+    "sparkpost": "the API key",
     "square": "the access token",
     "stripe": "the secret key, which begins with sk_live_ or sk_test_",
     "twilio": "the auth token, or the secret of the API key",

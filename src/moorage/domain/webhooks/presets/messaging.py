@@ -95,6 +95,41 @@ _SINCH_STATUSES: Final = {
         ("Aborted", "Cancelled", "Deleted", "Expired", "Failed", "Rejected"), "message.failed"
     ),
 }
+_SPARKPOST_GROUPS: Final = ("message_event", "track_event", "gen_event", "unsubscribe_event")
+
+
+def _of_sparkpost(field: str) -> str:
+    """The place of a field of SparkPost's event, which is below the name of its group."""
+    return "".join(f"{{json:msys.{group}.{field}?}}" for group in _SPARKPOST_GROUPS)
+
+
+def _sparkpost(name: str, **fields: Any) -> WebhookScheme:
+    # SparkPost signs nothing: it sends what it was given for the header.
+    return WebhookScheme(
+        name=name,
+        signature="{header:Authorization}",
+        items=".",
+        id=_of_sparkpost("event_id"),
+        type=_of_sparkpost("type"),
+        time=_of_sparkpost("timestamp"),
+        types={
+            "injection": "email.queued",
+            "delay": "email.deferred",
+            "delivery": "email.delivered",
+            "bounce": "email.bounced",
+            "out_of_band": "email.bounced",
+            "policy_rejection": "email.rejected",
+            "generation_rejection": "email.rejected",
+            "generation_failure": "email.failed",
+            "spam_complaint": "email.complained",
+            "open": "email.opened",
+            "initial_open": "email.opened",
+            "click": "email.clicked",
+            "list_unsubscribe": "email.unsubscribed",
+            "link_unsubscribe": "email.unsubscribed",
+        },
+        **fields,
+    )
 
 
 MESSAGING: Final = (
@@ -171,6 +206,9 @@ MESSAGING: Final = (
             "Inbound": "email.received",
         },
     ),
+    _sparkpost("sparkpost", algorithm="basic"),
+    # The bearer token that the authorization server issues to SparkPost.
+    _sparkpost("sparkpost-oauth2", algorithm="token", prefix="Bearer "),
     _sns("aws-sns", "rsa-v1_5-sha256", "2"),
     # Topics that were never set to version 2 still sign with SHA-1.
     _sns("aws-sns-sha1", "rsa-v1_5-sha1", "1"),

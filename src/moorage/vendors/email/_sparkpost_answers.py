@@ -1,0 +1,248 @@
+"""Parsing of SparkPost's answers and webhooks."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.contracts.email_outcomes import (
+    AddressCheck,
+    EmailCounts,
+    EmailEvent,
+    EmailReceipt,
+    EmailStatistics,
+    EmailStatus,
+    Verdict,
+)
+from moorage.vendor_sdk import (
+    AuthenticationFailed,
+    InvalidRequest,
+    RateLimitExceeded,
+    Refusals,
+    VendorFailed,
+    VendorRejected,
+    as_answer,
+    error_answer,
+    is_list,
+    is_object,
+    malformed,
+    masked_words,
+    read_answer,
+    refusal,
+    required,
+)
+from moorage.vendors.email._common import bare, outcomes, status_of, texts_of
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from moorage.contracts.email import EmailMessage
+    from moorage.contracts.email_address import EmailAddress
+    from moorage.contracts.email_outcomes import StatisticsQuery
+    from moorage.vendor_sdk import (
+        Answer,
+        ConnectorError,
+        MakeRef,
+        Request,
+        Response,
+        WebhookEvent,
+        Wire,
+    )
+
+_PERCENT: Final = Decimal(100)
+_VERDICTS: Final = {
+    "valid": Verdict.DELIVERABLE,
+    "risky": Verdict.RISKY,
+    "undeliverable": Verdict.UNDELIVERABLE,
+    "typo": Verdict.UNDELIVERABLE,
+}
+_NO_DOMAIN: Final = "Invalid Domain"
+METRICS: Final = {
+    "requested": "count_targeted",
+    "processed": "count_injected",
+    "delivered": "count_delivered",
+    "deferred": "count_delayed",
+    "bounced": "count_bounce",
+    "dropped": "count_rejected",
+    "opened": "count_rendered",
+    "unique_opened": "count_unique_rendered",
+    "clicked": "count_clicked",
+    "unique_clicked": "count_unique_clicked",
+    "complained": "count_spam_complaint",
+    "unsubscribed": "count_unsubscribe",
+}
+"""SparkPost's counters, by the contract's names."""
+_EVENTS: Final = {
+    "injection": EmailStatus.QUEUED,
+    "delay": EmailStatus.DEFERRED,
+    "delivery": EmailStatus.DELIVERED,
+    "bounce": EmailStatus.BOUNCED,
+    "out_of_band": EmailStatus.BOUNCED,
+    "policy_rejection": EmailStatus.REJECTED,
+    "generation_rejection": EmailStatus.REJECTED,
+    "generation_failure": EmailStatus.FAILED,
+    "spam_complaint": EmailStatus.COMPLAINED,
+    "open": EmailStatus.OPENED,
+    "initial_open": EmailStatus.OPENED,
+    "amp_open": EmailStatus.OPENED,
+    "amp_initial_open": EmailStatus.OPENED,
+    "click": EmailStatus.CLICKED,
+    "amp_click": EmailStatus.CLICKED,
+    "list_unsubscribe": EmailStatus.UNSUBSCRIBED,
+    "link_unsubscribe": EmailStatus.UNSUBSCRIBED,
+}
+_BY_CLASS: Final = {
+    "25": EmailStatus.REJECTED,
+    "60": EmailStatus.UNKNOWN,
+    "80": EmailStatus.SUBSCRIBED,
+    "90": EmailStatus.UNSUBSCRIBED,
+    "100": EmailStatus.UNKNOWN,
+}
+"""Statuses of bounces that are none, by their class: SparkPost's own policies, and replies."""
+_PERMANENT: Final = {
+    **dict.fromkeys(("10", "25", "30"), True),
+    **dict.fromkeys(("20", "21", "22", "23", "24", "40", "70"), False),
+    **dict.fromkeys(("50", "51", "52", "53", "54"), False),
+}
+"""Classes of bounces that SparkPost calls hard, soft and blocks; a block is usually temporary."""
+_BOUNCES: Final = frozenset({"bounce", "out_of_band"})
+_LATE: Final = "delay"
+
+
+def _words_of(response: Response) -> tuple[str | None, str | None]:
+    """The code and the text of the first error of an answer."""
+    return _error_of(error_answer(response), "errors")
+
+
+def _error_of(body: Answer, name: str) -> tuple[str | None, str | None]:
+    error = next(body.objects(name), as_answer(None))
+    words = [text for field in ("message", "description") if (text := error.text(field))]
+    return error.text("code"), masked_words(": ".join(words))
+
+
+_REFUSALS: Final = Refusals(
+    vendor="SparkPost",
+    codes={
+        "1502": VendorFailed,
+        "1601": VendorRejected,
+        "1603": VendorRejected,
+        "1901": VendorRejected,
+        "1902": VendorRejected,
+        "2004": VendorRejected,
+        "2005": VendorRejected,
+        "2103": VendorRejected,
+        "5002": VendorRejected,
+        "7000": VendorRejected,
+        "7001": VendorRejected,
+    },
+    statuses={
+        **dict.fromkeys((400, 404, 405, 406, 413, 415, 422), InvalidRequest),
+        401: AuthenticationFailed,
+        403: AuthenticationFailed,
+        420: RateLimitExceeded,
+        429: RateLimitExceeded,
+    },
+    read=_words_of,
+)
+
+
+def classify(request: Request, response: Response) -> ConnectorError | None:
+    """The error of an answer; an answer with status 200 is one if nobody was accepted."""
+    if response.status != 200:
+        return _REFUSALS(request, response)
+    results = error_answer(response).object("results")
+    is_refused = results.integer("total_accepted_recipients") == 0
+    if not is_refused or not results.integer("total_rejected_recipients"):
+        return None
+    code, words = _error_of(results, "rcpt_to_errors")
+    otherwise = "it accepted no recipient"
+    return refusal(VendorRejected, "SparkPost", response, code, words, otherwise=otherwise)
+
+
+def read_receipt(wire: Wire, message: EmailMessage, response: Response) -> EmailReceipt:
+    """Parse the receipt of a message that was accepted for at least one recipient."""
+    body = read_answer(response)
+    results = body.object("results")
+    id_ = required(results.text("id"), response, "results.id")
+    status = status_of(message)
+    rejected_count = results.integer("total_rejected_recipients") or 0
+    # The refused recipients are counted, and not named.
+    each_status = EmailStatus.UNKNOWN if rejected_count else status
+    _, words = _error_of(results, "rcpt_to_errors")
+    return EmailReceipt(
+        ref=wire.ref(id_),
+        status=status,
+        recipients=outcomes(message.everybody, each_status),
+        warnings=(words or f"{rejected_count} recipients were refused.",) if rejected_count else (),
+        raw=body.raw,
+    )
+
+
+def read_check(address: EmailAddress, response: Response) -> AddressCheck:
+    """Parse the check of an address."""
+    body = read_answer(response)
+    results = body.object("results")
+    verdict = required(results.text("result"), response, "results.result")
+    reason, confidence = results.text("reason"), results.decimal("delivery_confidence")
+    return AddressCheck(
+        email=address.email,
+        verdict=_VERDICTS.get(verdict, Verdict.UNKNOWN),
+        vendor_verdict=verdict,
+        score=None if confidence is None else confidence / _PERCENT,
+        reasons=() if reason is None else (reason,),
+        did_you_mean=results.text("did_you_mean"),
+        disposable=results.flag("is_disposable"),
+        role=results.flag("is_role"),
+        mx=False if reason == _NO_DOMAIN else None,
+        raw=body.raw,
+    )
+
+
+def read_metrics(query: StatisticsQuery, response: Response) -> EmailStatistics:
+    """Parse statistics."""
+    body = read_answer(response)
+    if not is_list(body.value("results")):
+        raise malformed(response, "results")
+    counted_pairs: list[tuple[date, EmailCounts]] = []
+    for row in body.objects("results"):
+        day = required(row.time("ts"), response, "ts")
+        numbers = {field: row.integer(metric) for field, metric in METRICS.items()}
+        counted_pairs.append((day.date(), EmailCounts(**numbers)))
+    return EmailStatistics.of(query, counted_pairs, body.raw)
+
+
+def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
+    """Convert an item of a batch to events; none for a test, or for received mail."""
+    fields = _event_of(event.payload)
+    id_, kind = fields.text("transmission_id"), fields.text("type")
+    if id_ is None or kind is None:
+        return ()
+    bounce, tag = fields.text("bounce_class") or "", fields.text("campaign_id")
+    return (
+        EmailEvent(
+            id=event.id,
+            ref=ref(id_),
+            status=_status(kind, bounce),
+            vendor_status=kind,
+            at=fields.time("timestamp"),
+            email=bare(fields.text("raw_rcpt_to") or fields.text("rcpt_to")),
+            code=bounce or fields.text("error_code") or fields.text("fbtype"),
+            reason=fields.text("reason") or fields.text("raw_reason"),
+            permanent=False if kind == _LATE else _PERMANENT.get(bounce),
+            url=fields.text("target_link_url"),
+            tags=() if tag is None else (tag,),
+            metadata=texts_of(fields.value("rcpt_meta")),
+            raw=fields.raw,
+        ),
+    )
+
+
+def _event_of(payload: Any) -> Answer:
+    """The event of an item, which is below the name of its group."""
+    groups = as_answer(payload).object("msys").raw.values()
+    return as_answer(next(filter(is_object, groups), None))
+
+
+def _status(kind: str, bounce: str) -> EmailStatus:
+    status = _EVENTS.get(kind, EmailStatus.UNKNOWN)
+    return _BY_CLASS.get(bounce, status) if kind in _BOUNCES else status

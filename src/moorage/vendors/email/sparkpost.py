@@ -1,0 +1,304 @@
+"""SparkPost: email, address checks and statistics.
+
+JSON with the bare API key in the `Authorization` header. SparkPost takes no idempotency key, so a
+message that may have been sent is not sent again. Its answer to one transmission for many people
+counts the refused ones without naming them, so each recipient of a bulk has a transmission of their
+own.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+from urllib.parse import quote
+
+import attrs
+
+from moorage.contracts.email import EmailCapability
+from moorage.contracts.email_address import EmailAddress, as_address
+from moorage.vendor_sdk import (
+    ApiVendor,
+    InvalidData,
+    Request,
+    Result,
+    api_key,
+    choices,
+    extra_for,
+    matches,
+    merged,
+    one_of,
+)
+from moorage.vendors.email._common import (
+    in_base64,
+    in_parts,
+    messages_of,
+    sender_of,
+    without_nothing,
+)
+from moorage.vendors.email._sparkpost_answers import (
+    METRICS,
+    classify,
+    read_check,
+    read_events,
+    read_metrics,
+    read_receipt,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from moorage.contracts.email import Attachment, EmailMessage
+    from moorage.contracts.email_bulk import BulkMessage
+    from moorage.contracts.email_outcomes import (
+        AddressCheck,
+        EmailEvent,
+        EmailReceipt,
+        EmailStatistics,
+        StatisticsQuery,
+    )
+    from moorage.vendor_sdk import MakeRef, WebhookEvent, Wire
+
+_AT_ONCE: Final = 4
+_LONGEST_TAG: Final = 64
+_REGIONS: Final = {"us": "https://api.sparkpost.com", "eu": "https://api.eu.sparkpost.com"}
+_SCHEMES: Final = {"basic": "sparkpost", "oauth2": "sparkpost-oauth2"}
+_BRACES: Final = {"{": "{{opening_single_curly()}}", "}": "{{closing_single_curly()}}"}
+
+
+@attrs.frozen(kw_only=True)
+class SparkPost(ApiVendor):
+    """An account at SparkPost.
+
+    Attributes:
+        credentials: API key; by default the credential provider supplies it.
+        region: region of the account, "us" or "eu".
+        subaccount: number of the subaccount to send for, with a key of the main account.
+        sender: sender of messages without one of their own.
+        transactional: True if the mail answers what the recipient did, such as an invoice, so that
+            an unsubscription from newsletters does not stop it.
+        webhook_auth: authentication of the webhooks, "basic" or "oauth2".
+        base_url: URL of SparkPost; by default that of the region.
+    """
+
+    name = "sparkpost"
+    kinds = ("email",)
+    api_version = "v1"
+    capabilities = frozenset(EmailCapability) - {
+        EmailCapability.ENVELOPE_SENDER,
+        EmailCapability.INTERNATIONAL,
+    }
+    limits: ClassVar[Mapping[str, int]] = {"batch": 100, "message_bytes": 20_000_000}
+    webhook = "sparkpost"
+
+    urls: ClassVar[Mapping[str, str]] = {"": "_url"}
+    auth = api_key("Authorization")
+    refusals = staticmethod(classify)
+    ping_path = "/api/v1/account"
+
+    region: str = attrs.field(
+        default="us",
+        metadata=choices(*_REGIONS),
+        validator=one_of(
+            *_REGIONS,
+            problem="SparkPost has no region of this name.",
+            remedy="Give us or eu.",
+        ),
+    )
+    subaccount: str | None = attrs.field(
+        default=None,
+        validator=attrs.validators.optional(
+            matches(
+                "[0-9]{1,10}",
+                problem="This is not the number of a subaccount.",
+                remedy="Give its digits as a text, or None for the main account.",
+            )
+        ),
+    )
+    sender: EmailAddress | None = attrs.field(
+        default=None, converter=attrs.converters.optional(as_address)
+    )
+    transactional: bool = True
+    webhook_auth: str = attrs.field(
+        default="basic",
+        metadata=choices(*_SCHEMES),
+        validator=one_of(
+            *_SCHEMES,
+            problem="SparkPost's webhooks have no authentication of this name.",
+            remedy="Give basic or oauth2.",
+        ),
+    )
+    base_url: str | None = None
+
+    @property
+    def _url(self) -> str:
+        return self.base_url or _REGIONS[self.region]
+
+    def settings(self) -> Mapping[str, Any]:
+        """The header that names the subaccount, if there is one."""
+        number = self.subaccount
+        return {"headers": {} if number is None else {"X-MSYS-SUBACCOUNT": number}}
+
+    def verifying(self) -> Mapping[str, Any]:
+        """Arguments for the webhook verifier: the scheme of the authentication."""
+        return {"scheme": _SCHEMES[self.webhook_auth]}
+
+    async def send_transactional(
+        self, wire: Wire, message: EmailMessage, /, *, key: str | None
+    ) -> EmailReceipt:
+        """Send one message."""
+        request = Request.post("/api/v1/transmissions", json=mail_body(self, message))
+        return await wire.send(request, key=key, parse=partial(read_receipt, wire, message))
+
+    async def send_bulk(
+        self, wire: Wire, bulk: BulkMessage, /, *, key: str | None
+    ) -> list[Result[EmailReceipt]]:
+        """Send a message to each recipient, in one request each."""
+        return await in_parts(wire, bulk, 1, partial(self._send_alone, wire), key, at_once=_AT_ONCE)
+
+    async def _send_alone(
+        self, wire: Wire, bulk: BulkMessage, key: str | None
+    ) -> list[Result[EmailReceipt]]:
+        [message] = messages_of(bulk)
+        return [Result(await self.send_transactional(wire, message, key=key))]
+
+    async def validate_address(self, wire: Wire, address: EmailAddress, /) -> AddressCheck:
+        """Check an address."""
+        path = f"/api/v1/recipient-validation/single/{quote(address.wire, safe='')}"
+        return read_check(address, await wire.send(Request.get(path)))
+
+    async def get_statistics(self, wire: Wire, query: StatisticsQuery, /) -> EmailStatistics:
+        """Get the statistics of a range of days in UTC."""
+        period = {
+            "from": f"{query.start.isoformat()}T00:00",
+            "to": f"{query.end.isoformat()}T23:59",
+            "precision": "day",
+            "timezone": "UTC",
+            "metrics": ",".join(METRICS.values()),
+        }
+        request = Request.get("/api/v1/metrics/deliverability/time-series", query=period)
+        return read_metrics(query, await wire.send(request))
+
+    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
+        """Convert an item of a webhook's batch to events."""
+        return read_events(event, ref)
+
+
+def mail_body(vendor: SparkPost, message: EmailMessage) -> dict[str, Any]:
+    """A message as a transmission.
+
+    Raises:
+        InvalidData: it has more or longer tags than SparkPost accepts, or parts that SparkPost
+            leaves out of a stored template.
+    """
+    if len(message.tags) > 1 or any(len(tag.encode()) > _LONGEST_TAG for tag in message.tags):
+        raise InvalidData(
+            f"The message has {len(message.tags)} tags, but SparkPost accepts one of at most"
+            f" {_LONGEST_TAG} bytes.",
+            field="tags",
+            remedy="Give one short tag, and the rest as metadata.",
+        )
+    body = {
+        "recipients": _recipients(message),
+        "campaign_id": next(iter(message.tags), None),
+        "metadata": dict(message.metadata),
+        **_contents(vendor, message),
+    }
+    options = {
+        "transactional": vendor.transactional,
+        "open_tracking": message.track_opens,
+        "click_tracking": message.track_clicks,
+        "start_time": None if message.send_at is None else _moment(message.send_at),
+        # Otherwise SparkPost would fill in what looks like a placeholder in the texts.
+        "perform_substitutions": False if message.template is None else None,
+    }
+    fields = without_nothing(body) | {"options": without_nothing(options)}
+    return merged(fields, extra_for("sparkpost", message.extra))
+
+
+def _recipients(message: EmailMessage) -> list[dict[str, Any]]:
+    """Everybody who gets the message; of several, each has the same header `To`."""
+    if len(message.everybody) == 1:
+        return [{"address": _address(message.to[0])}]
+    header = in_utf8(message.to)
+    return [
+        {"address": {"email": address.wire, "header_to": header}} for address in message.everybody
+    ]
+
+
+def _contents(vendor: SparkPost, message: EmailMessage) -> dict[str, Any]:
+    reply_to = in_utf8(message.reply_to)
+    if message.template is not None:
+        return _of_template(vendor, message, reply_to)
+    headers = {name: in_braces(value) for name, value in message.headers.items()}
+    if message.cc:
+        headers["CC"] = in_utf8(message.cc)
+    files = [file for file in message.attachments if file.content_id is None]
+    images = [file for file in message.attachments if file.content_id is not None]
+    content = {
+        "reply_to": reply_to,
+        # SparkPost refuses a message that has only files.
+        "text": message.text or (None if message.html else " "),
+        "html": message.html,
+        "headers": headers,
+        "attachments": [_file(file, file.filename) for file in files],
+        "inline_images": [_file(file, file.content_id or "") for file in images],
+    }
+    subject = {"subject": in_braces(message.subject)}
+    sender = {"from": _address(sender_of(message, vendor.sender))}
+    return {"content": sender | subject | without_nothing(content)}
+
+
+def _of_template(vendor: SparkPost, message: EmailMessage, reply_to: str) -> dict[str, Any]:
+    parts = {"cc": message.cc, "headers": message.headers, "attachments": message.attachments}
+    for name, value in parts.items():
+        if value:
+            raise InvalidData(
+                f"The message has a template and {name}, which SparkPost would leave out.",
+                field=name,
+                remedy="Put it into the template, or send the message without a template.",
+            )
+    template = message.template
+    sender = message.from_ or vendor.sender
+    override = {"from": None if sender is None else _address(sender), "reply_to": reply_to}
+    return {
+        "content": {"template_id": "" if template is None else template.id},
+        "override": without_nothing(override),
+        "substitution_data": {} if template is None else dict(template.data),
+    }
+
+
+def _address(address: EmailAddress) -> dict[str, str]:
+    return without_nothing({"email": address.wire, "name": in_braces(address.name or "")})
+
+
+def in_utf8(several: Iterable[EmailAddress]) -> str:
+    """Addresses as a header value that SparkPost encodes itself."""
+    return ", ".join(
+        f"{in_braces(_quoted(address.name))} <{address.wire}>" if address.name else address.wire
+        for address in several
+    )
+
+
+def _quoted(name: str) -> str:
+    escaped_name = name.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped_name}"'
+
+
+def in_braces(text: str) -> str:
+    """A text of a header in which SparkPost finds no placeholder."""
+    if "{{" not in text and "}}" not in text:
+        return text
+    return "".join(_BRACES.get(letter, letter) for letter in text)
+
+
+def _moment(at: datetime) -> str:
+    """A time in whole seconds, never before the given one."""
+    moment = at.astimezone(UTC)
+    if moment.microsecond:
+        moment = moment.replace(microsecond=0) + timedelta(seconds=1)
+    return moment.isoformat()
+
+
+def _file(file: Attachment, name: str) -> dict[str, str]:
+    return {"name": name, "type": file.content_type, "data": in_base64(file)}

@@ -1,0 +1,551 @@
+"""SparkPost: messages, refusals, address checks and statistics."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from moorage import (
+    AuthenticationFailed,
+    ConfigurationError,
+    InvalidData,
+    InvalidRequest,
+    OutcomeUnknown,
+    RateLimitExceeded,
+    VendorFailed,
+    VendorRejected,
+)
+from moorage.contracts.email import Attachment, TemplateRef
+from moorage.contracts.email_address import EmailAddress
+from moorage.contracts.email_bulk import BulkMessage, BulkRecipient
+from moorage.contracts.email_outcomes import EmailCounts, EmailStatus, StatisticsQuery, Verdict
+from moorage.domain.http.requests import Request, Response
+from moorage.testing.sandboxes.base import Lost, reply
+from moorage.vendors.email._sparkpost_answers import classify
+from moorage.vendors.email.sparkpost import SparkPost, mail_body
+from tests.vendors.email_hubs import mail
+from tests.vendors.subjects.sparkpost import sparkpost_hub
+
+FILES = [
+    Attachment(filename="a.txt", content=b"a", content_type="text/plain"),
+    Attachment(
+        filename="l.png",
+        content=b"l",
+        content_type="image/png",
+        disposition="inline",
+        content_id="logo",
+    ),
+]
+
+
+def test_fields_of_a_message() -> None:
+    """Each field of an email has its place in the transmission."""
+    body = mail_body(
+        SparkPost(transactional=False),
+        mail(
+            to=['"Ada, Countess" <ada@example.com>', "bob@example.com"],
+            cc="Zoë <zoe@example.com>",
+            bcc="dan@example.com",
+            reply_to=["a@example.com", "B <b@example.com>"],
+            html="<p>{{x}}",
+            headers={"X-Kunde": "ü {{x}}"},
+            attachments=FILES,
+            tags=["invoice"],
+            metadata={"invoice": "7"},
+            track_opens=False,
+            track_clicks=True,
+            send_at=datetime(2031, 5, 6, 7, 8, 9, 1, timezone(timedelta(hours=-7))),
+            extra={"sparkpost": {"metadata": {"more": "8"}}, "sendgrid": {"x": 1}},
+        ),
+    )
+
+    header = '"Ada, Countess" <ada@example.com>, bob@example.com'
+    opening, closing = "{{opening_single_curly()}}", "{{closing_single_curly()}}"
+    placeholder = f"{opening}{opening}x{closing}{closing}"
+    assert {
+        "recipients": [
+            {"address": {"email": "ada@example.com", "header_to": header}},
+            {"address": {"email": "bob@example.com", "header_to": header}},
+            {"address": {"email": "zoe@example.com", "header_to": header}},
+            {"address": {"email": "dan@example.com", "header_to": header}},
+        ],
+        "campaign_id": "invoice",
+        "metadata": {"invoice": "7", "more": "8"},
+        "content": {
+            "from": {"email": "shop@example.com", "name": "Shop"},
+            "subject": "Hi",
+            "reply_to": 'a@example.com, "B" <b@example.com>',
+            "text": "Hello.",
+            "html": "<p>{{x}}",
+            "headers": {"X-Kunde": f"ü {placeholder}", "CC": '"Zoë" <zoe@example.com>'},
+            "attachments": [{"name": "a.txt", "type": "text/plain", "data": "YQ=="}],
+            "inline_images": [{"name": "logo", "type": "image/png", "data": "bA=="}],
+        },
+        "options": {
+            "transactional": False,
+            "open_tracking": False,
+            "click_tracking": True,
+            "start_time": "2031-05-06T14:08:10+00:00",
+            "perform_substitutions": False,
+        },
+    } == body
+
+
+def test_fields_of_a_short_message() -> None:
+    """A message to one person names them, and leaves everything else to the account."""
+    body = mail_body(SparkPost(), mail(to="Ada <ada@example.com>"))
+
+    assert {
+        "recipients": [{"address": {"email": "ada@example.com", "name": "Ada"}}],
+        "content": {
+            "from": {"email": "shop@example.com", "name": "Shop"},
+            "subject": "Hi",
+            "text": "Hello.",
+        },
+        "options": {"transactional": True, "perform_substitutions": False},
+    } == body
+
+
+def test_fields_of_a_template() -> None:
+    """A template is named, filled with data, and sent from the message's sender."""
+    message = mail(
+        reply_to="a@example.com",
+        template=TemplateRef("welcome", {"total": [1]}),
+        subject="",
+        text="",
+    )
+
+    body = mail_body(SparkPost(), message)
+
+    assert {
+        "recipients": [{"address": {"email": "ada@example.com"}}],
+        "content": {"template_id": "welcome"},
+        "override": {
+            "from": {"email": "shop@example.com", "name": "Shop"},
+            "reply_to": "a@example.com",
+        },
+        "substitution_data": {"total": [1]},
+        "options": {"transactional": True},
+    } == body
+
+
+def test_template_may_have_its_own_sender() -> None:
+    """A template is sent from its own address if neither message nor account has one."""
+    body = mail_body(SparkPost(), mail(from_=None, template=TemplateRef("welcome")))
+
+    assert "override" not in body
+
+
+@pytest.mark.parametrize(
+    "changes, field",
+    [
+        ({"tags": ["a", "b"]}, "tags"),
+        ({"tags": ["ü" * 33]}, "tags"),
+        ({"template": TemplateRef("welcome"), "cc": "cc@example.com"}, "cc"),
+        ({"template": TemplateRef("welcome"), "headers": {"X-A": "1"}}, "headers"),
+        ({"template": TemplateRef("welcome"), "attachments": FILES}, "attachments"),
+    ],
+)
+def test_unsupported_values_are_refused(changes: dict[str, Any], field: str) -> None:
+    """Values that SparkPost would refuse or leave out are refused before sending."""
+    sandbox, mail_hub = sparkpost_hub()
+    with pytest.raises(InvalidData) as excinfo:
+        mail_hub.email().send_transactional(mail(**changes))
+
+    assert field == excinfo.value.field
+    assert [] == sandbox.requests
+
+
+def test_long_tag_is_accepted() -> None:
+    """A tag of 64 bytes arrives as the campaign."""
+    sandbox, mail_hub = sparkpost_hub()
+    mail_hub.email().send_transactional(mail(tags=["ü" * 32]))
+
+    assert "ü" * 32 == sandbox.delivered[0].raw["campaign_id"]
+
+
+def test_missing_sender_is_refused() -> None:
+    """A message without a sender, from an account without one, is refused."""
+    with pytest.raises(ConfigurationError, match="sender"):
+        mail_body(SparkPost(), mail(from_=None))
+
+
+@pytest.mark.parametrize("text", ["{{x}}", "{{{", "}}}", "{ {{ } }}", "{a}", "{{#if x}}"])
+def test_braces_arrive(text: str) -> None:
+    """Braces in a subject, a name, a header and the texts arrive as they are written."""
+    sandbox, mail_hub = sparkpost_hub()
+    mail_hub.email().send_transactional(
+        mail(
+            from_=f'"{text}" <shop@example.com>',
+            subject=text,
+            text=text,
+            html=text,
+            headers={"X-A": text},
+        )
+    )
+    [delivered] = sandbox.delivered
+
+    assert {text} == {
+        delivered.sender_name,
+        delivered.subject,
+        delivered.text,
+        delivered.html,
+        delivered.headers["X-A"],
+    }
+
+
+def test_quotes_in_names_are_escaped() -> None:
+    """A quote or backslash in a name does not end it."""
+    sandbox, mail_hub = sparkpost_hub()
+    people = [EmailAddress("ada@example.com", name='A "B" \\ C'), "bob@example.com"]
+    mail_hub.email().send_transactional(mail(to=people))
+
+    [recipient, _] = sandbox.delivered[0].raw["recipients"]
+    header = recipient["address"]["header_to"]
+    assert '"A \\"B\\" \\\\ C" <ada@example.com>, bob@example.com' == header
+    assert ("ada@example.com", "bob@example.com") == sandbox.delivered[0].to
+
+
+def test_template_arrives() -> None:
+    """A message with a template is accepted; one with an unknown template is refused."""
+    sandbox, mail_hub = sparkpost_hub()
+    mail_hub.email().send_transactional(mail(template=TemplateRef("welcome")))
+    with pytest.raises(VendorRejected) as excinfo:
+        mail_hub.email().send_transactional(mail(template=TemplateRef("none")))
+
+    assert 1 == len(sandbox.delivered)
+    assert "1603" == excinfo.value.vendor_code
+    assert "Subresource not found: template 'none' does not exist" == excinfo.value.vendor_message
+
+
+def test_receipt() -> None:
+    """The receipt has the transmission's id and each recipient."""
+    _, mail_hub = sparkpost_hub()
+    receipt = mail_hub.email().send_transactional(mail(cc="cc@example.com"))
+
+    assert "11668787484950001" == receipt.ref.id
+    assert ((), EmailStatus.QUEUED) == (receipt.warnings, receipt.status)
+    assert [("ada@example.com", EmailStatus.QUEUED), ("cc@example.com", EmailStatus.QUEUED)] == [
+        (recipient.email, recipient.status) for recipient in receipt.recipients
+    ]
+    assert 2 == receipt.raw["results"]["total_accepted_recipients"]
+
+
+def test_scheduled_message() -> None:
+    """A message for later is scheduled."""
+    _, mail_hub = sparkpost_hub()
+    receipt = mail_hub.email().send_transactional(mail(send_at=datetime(2031, 1, 1, tzinfo=UTC)))
+
+    assert EmailStatus.SCHEDULED == receipt.status == receipt.recipients[0].status
+
+
+def test_some_refused_recipients_are_unknown() -> None:
+    """SparkPost does not name whom of several it refused, so that each is unknown."""
+    sandbox, mail_hub = sparkpost_hub()
+    message = mail(to=["ada@example.com", "refused@example.com"])
+    receipt = mail_hub.email().send_transactional(message)
+
+    assert EmailStatus.QUEUED == receipt.status
+    assert [EmailStatus.UNKNOWN] * 2 == [recipient.status for recipient in receipt.recipients]
+    [warning] = receipt.warnings
+    assert warning.startswith("Invalid email address: ")
+    assert "refused@" not in repr(receipt)
+    assert ("ada@example.com",) == sandbox.delivered[0].to
+
+
+def test_refused_recipients_without_a_reason_are_counted() -> None:
+    """A receipt warns of refused recipients even if SparkPost gives no reason."""
+    sandbox, mail_hub = sparkpost_hub()
+    counts = {"id": "1", "total_accepted_recipients": 1, "total_rejected_recipients": 1}
+    sandbox.fail(reply({"results": counts}))
+    receipt = mail_hub.email().send_transactional(mail(cc="cc@example.com"))
+
+    assert ("1 recipients were refused.",) == receipt.warnings
+
+
+def test_answer_that_accepts_nobody_is_a_refusal() -> None:
+    """An answer with status 200 that accepts nobody is a refusal, with the first reason."""
+    sandbox, mail_hub = sparkpost_hub()
+    errors = [{"message": "required field is missing", "description": "address", "code": "1400"}]
+    counts = {"id": "1", "total_accepted_recipients": 0, "total_rejected_recipients": 1}
+    sandbox.fail(
+        reply({"results": {"rcpt_to_errors": errors, **counts}}), reply({"results": counts})
+    )
+    with pytest.raises(VendorRejected) as excinfo:
+        mail_hub.email().send_transactional(mail())
+    with pytest.raises(VendorRejected, match="it accepted no recipient"):
+        mail_hub.email().send_transactional(mail())
+
+    assert "1400" == excinfo.value.vendor_code
+    assert "required field is missing: address" == excinfo.value.vendor_message
+
+
+@pytest.mark.parametrize(
+    "status, code, kind",
+    [
+        (400, "1200", InvalidRequest),
+        (400, "1502", VendorFailed),
+        (400, "1901", VendorRejected),
+        (400, "1902", VendorRejected),
+        (400, "5002", VendorRejected),
+        (400, "7000", VendorRejected),
+        (400, "7001", VendorRejected),
+        (401, "1303", AuthenticationFailed),
+        (403, "1100", AuthenticationFailed),
+        (403, "1601", VendorRejected),
+        (404, "1600", InvalidRequest),
+        (405, "1102", InvalidRequest),
+        (406, "1800", InvalidRequest),
+        (409, "1602", VendorRejected),
+        (413, "10001", InvalidRequest),
+        (415, "1700", InvalidRequest),
+        (420, "2101", RateLimitExceeded),
+        (420, "2103", VendorRejected),
+        (422, "1300", InvalidRequest),
+        (422, "1603", VendorRejected),
+        (422, "2004", VendorRejected),
+        (422, "2005", VendorRejected),
+        (429, None, RateLimitExceeded),
+    ],
+)
+def test_refusals(status: int, code: str | None, kind: type[Any]) -> None:
+    """The code of an error decides its class before its status does, and is kept."""
+    error = {"message": "no", "description": "because"} | ({} if code is None else {"code": code})
+    raised: Any = classify(Request.post("/"), reply({"errors": [error]}, status))
+
+    assert type(raised) is kind
+    assert (code, status, "no: because") == (
+        raised.vendor_code,
+        raised.status,
+        raised.vendor_message,
+    )
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        Response(403, body=b"<html>"),
+        reply({"errors": [{"code": "1500", "message": "x"}]}, 500),
+        reply({"errors": []}, 422),
+        reply({"errors": ["x"]}, 422),
+        reply({"errors": "x"}, 400),
+        reply([], 400),
+        reply({"results": {"total_accepted_recipients": 0, "total_rejected_recipients": 0}}),
+        reply({"results": {"total_accepted_recipients": 1, "total_rejected_recipients": 1}}),
+        reply({"results": {}}),
+        reply([]),
+    ],
+)
+def test_other_answers_are_classified_by_status(response: Response) -> None:
+    """An answer without an error of SparkPost's is judged by its status."""
+    assert None is classify(Request.post("/"), response)
+
+
+@pytest.mark.parametrize("answer", [{}, {"results": {}}, {"results": {"id": ""}}, []])
+def test_success_without_an_id_is_malformed(answer: object) -> None:
+    """A success without the id of the transmission is a failure of SparkPost's."""
+    sandbox, mail_hub = sparkpost_hub()
+    sandbox.fail(reply(answer))
+    with pytest.raises(VendorFailed) as excinfo:
+        mail_hub.email().send_transactional(mail())
+
+    assert not excinfo.value.retryable
+
+
+@pytest.mark.parametrize("person", ["throttled", "spent"])
+def test_limits(person: str) -> None:
+    """A spent limit of requests or of messages is a limit."""
+    _, mail_hub = sparkpost_hub()
+    with pytest.raises(RateLimitExceeded):
+        mail_hub.email().send_transactional(mail(to=f"{person}@example.com"))
+
+
+def test_bulk_is_a_transmission_for_each() -> None:
+    """Each recipient of a bulk has a transmission with their own values."""
+    sandbox, mail_hub = sparkpost_hub()
+    base = mail(to=(), template=TemplateRef("welcome", {"a": 1}), metadata={"m": "0"})
+    recipient = BulkRecipient(to="a@example.com", data={"b": {"c": 2}}, metadata={"m": "1"})
+    bulk = BulkMessage(base=base, recipients=[recipient, "refused@example.com", "b@example.com"])
+    results = mail_hub.email().send_bulk(bulk, idempotency_key="news")
+    repeated_results = mail_hub.email().send_bulk(bulk, idempotency_key="news")
+
+    assert [True, False, True] == [result.ok for result in results]
+    assert (VendorRejected, "5002") == (type(results[1].error), results[1].error.vendor_code)
+    assert results[0].value.ref.id != results[2].value.ref.id
+    assert [results[0].value, results[2].value] == [
+        repeated_results[0].value,
+        repeated_results[2].value,
+    ]
+    bodies = {
+        request.json()["recipients"][0]["address"]["email"]: request.json()
+        for request in sandbox.requests
+    }
+    assert {"a": 1, "b": {"c": 2}} == bodies["a@example.com"]["substitution_data"]
+    assert {"a": 1} == bodies["b@example.com"]["substitution_data"]
+    assert {"m": "1"} == bodies["a@example.com"]["metadata"]
+    assert 2 == len(sandbox.delivered)
+
+
+def test_lost_answer_of_a_bulk() -> None:
+    """A lost answer is unknown for one recipient, who is not sent the message again."""
+    sandbox, mail_hub = sparkpost_hub()
+    sandbox.fail(Lost())
+    bulk = BulkMessage(base=mail(to=()), recipients=["a@example.com", "b@example.com"])
+    mail_hub.email().send_bulk(bulk, idempotency_key="news", at_once=1)
+    results = mail_hub.email().send_bulk(bulk, idempotency_key="news", at_once=1)
+
+    assert [OutcomeUnknown, type(None)] == [type(result.error) for result in results]
+    assert 2 == len(sandbox.delivered)
+
+
+@pytest.mark.parametrize(
+    "region, host", [("us", "api.sparkpost.com"), ("eu", "api.eu.sparkpost.com")]
+)
+def test_regions(region: str, host: str) -> None:
+    """Each region has its host, and the key stands alone in the header."""
+    sandbox, mail_hub = sparkpost_hub(region=region)
+    mail_hub.email().send_transactional(mail())
+    [request] = sandbox.requests
+
+    assert (host, "/api/v1/transmissions") == (request.host, request.path)
+    assert sandbox.api_key == request.headers["authorization"]
+    assert "x-msys-subaccount" not in request.headers
+
+
+def test_subaccount() -> None:
+    """A subaccount is named in a header."""
+    sandbox, mail_hub = sparkpost_hub(subaccount="123")
+    mail_hub.email().send_transactional(mail())
+
+    assert "123" == sandbox.requests[0].headers["x-msys-subaccount"]
+
+
+@pytest.mark.parametrize(
+    "options", [{"region": "asia"}, {"subaccount": "x"}, {"webhook_auth": "none"}]
+)
+def test_wrong_options_are_refused(options: dict[str, Any]) -> None:
+    """An unknown region, subaccount or authentication is an error of the configuration."""
+    with pytest.raises(ConfigurationError) as excinfo:
+        SparkPost(**options)
+
+    assert [excinfo.value.path] == [*options]
+
+
+@pytest.mark.parametrize(
+    "email, verdict, word, score, reason",
+    [
+        ("ada@example.com", Verdict.DELIVERABLE, "valid", "0.85", None),
+        ("risky@example.com", Verdict.RISKY, "risky", "0.42", None),
+        ("neutral@example.com", Verdict.UNKNOWN, "neutral", "0.51", None),
+        (
+            "undeliverable@example.com",
+            Verdict.UNDELIVERABLE,
+            "undeliverable",
+            "0",
+            "Invalid Recipient",
+        ),
+        ("ada@gmial.example", Verdict.UNDELIVERABLE, "typo", "0", "Invalid Domain"),
+    ],
+)
+def test_address_checks(
+    *, email: str, verdict: Verdict, word: str, score: str, reason: str | None
+) -> None:
+    """Each word of an address check has its verdict."""
+    _, mail_hub = sparkpost_hub()
+    check = mail_hub.email().validate_address(email)
+
+    assert (email, verdict, word) == (check.email, check.verdict, check.vendor_verdict)
+    assert Decimal(score) == check.score
+    assert ((reason,) if reason else ()) == check.reasons
+    assert (False if reason == "Invalid Domain" else None) is check.mx
+    assert (False, False) == (check.disposable, check.role)
+
+
+def test_typing_error_has_a_suggestion() -> None:
+    """A misspelled domain has a correction, and the address is quoted in the path."""
+    sandbox, mail_hub = sparkpost_hub()
+    check = mail_hub.email().validate_address("info@gmial.example")
+    mail_hub.email().validate_address("a/b+c@example.com")
+
+    assert ("info@gmail.example", True) == (check.did_you_mean, check.role)
+    prefix = "/api/v1/recipient-validation/single/"
+    assert f"{prefix}a%2Fb%2Bc%40example.com" == sandbox.requests[1].path
+
+
+def test_unknown_words_of_an_address_check() -> None:
+    """An unknown verdict is kept, a missing score is None, and a missing verdict is an error."""
+    sandbox, mail_hub = sparkpost_hub()
+    sandbox.fail(reply({"results": {"result": "lovely"}}), reply({"results": {}}))
+    check = mail_hub.email().validate_address("ada@example.com")
+
+    assert (Verdict.UNKNOWN, "lovely", None) == (check.verdict, check.vendor_verdict, check.score)
+    with pytest.raises(VendorFailed):
+        mail_hub.email().validate_address("ada@example.com")
+
+
+def test_daily_statistics() -> None:
+    """The counters of each day have the contract's names."""
+    sandbox, mail_hub = sparkpost_hub()
+    counters = {
+        "count_targeted": 13,
+        "count_injected": 12,
+        "count_delivered": 11,
+        "count_delayed": 10,
+        "count_bounce": 9,
+        "count_rejected": 8,
+        "count_rendered": 7,
+        "count_unique_rendered": 6,
+        "count_clicked": 5,
+        "count_unique_clicked": 4,
+        "count_spam_complaint": 3,
+        "count_unsubscribe": 2,
+    }
+    sandbox.days = [
+        {"ts": "2026-02-28", "count_targeted": 100},
+        {"ts": "2026-03-01", **counters},
+        {"ts": "2026-03-02", "count_targeted": 1},
+        {"ts": "2026-03-03", "count_targeted": 100},
+    ]
+    query = StatisticsQuery(start=date(2026, 3, 1), end=date(2026, 3, 2))
+    result = mail_hub.email().get_statistics(query)
+
+    assert [date(2026, 3, 1), date(2026, 3, 2)] == [row.date for row in result.rows]
+    assert (
+        EmailCounts(
+            requested=13,
+            processed=12,
+            delivered=11,
+            deferred=10,
+            bounced=9,
+            dropped=8,
+            opened=7,
+            unique_opened=6,
+            clicked=5,
+            unique_clicked=4,
+            complained=3,
+            unsubscribed=2,
+        )
+        == result.rows[0].counts
+    )
+    assert 14 == result.totals.requested
+    assert 2 == len(result.raw["results"])
+    assert {
+        "from": "2026-03-01T00:00",
+        "to": "2026-03-02T23:59",
+        "precision": "day",
+        "timezone": "UTC",
+        "metrics": ",".join(counters),
+    } == dict(sandbox.requests[0].query)
+
+
+@pytest.mark.parametrize("answer", [{}, {"results": {}}, {"results": [{"count_sent": 1}]}, []])
+def test_statistics_without_days_are_malformed(answer: object) -> None:
+    """Statistics without their days are a failure of SparkPost's."""
+    sandbox, mail_hub = sparkpost_hub()
+    sandbox.fail(reply(answer))
+    query = StatisticsQuery(start=date(2026, 3, 1), end=date(2026, 3, 1))
+    with pytest.raises(VendorFailed):
+        mail_hub.email().get_statistics(query)
