@@ -303,7 +303,7 @@ def _check_inline(content: dict[str, Any]) -> None:
 def _check_sender(sender: Any) -> None:
     if is_object(sender):
         _check(sender, _SENDER, "from")
-    email: str = sender.get("email", "") if is_object(sender) else sender
+    email = str(sender.get("email", "") if is_object(sender) else sender)
     if "@" not in email or not email.isascii():
         raise _refusal("2008", "No local part specified in sender address")
     if email.endswith("@unverified.example"):
