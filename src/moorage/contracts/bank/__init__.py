@@ -1,0 +1,108 @@
+"""Banking without a bank: checked values, SEPA files, statements, and the matching of payments.
+
+`iban`, `bic` and `references` have the checked values; `payment_orders` what is ordered,
+`pain_writing` and `pain_reading` the files of it; `statements` what a bank tells, `camt` and
+`mt940` the readers of its files; `matching` brings payments and open items together. Nothing here
+opens a file, has a clock, or calls a bank.
+"""
+
+from __future__ import annotations
+
+from moorage.contracts.bank.bic import Bic
+from moorage.contracts.bank.camt import read_camt
+from moorage.contracts.bank.iban import Iban, iban_length
+from moorage.contracts.bank.matching import (
+    MatchReason,
+    MatchResult,
+    OpenItem,
+    PaymentMatch,
+    match,
+)
+from moorage.contracts.bank.mt940 import read_mt940
+from moorage.contracts.bank.pain_reading import read_credit_transfers, read_direct_debits
+from moorage.contracts.bank.pain_writing import (
+    CreditTransferVersion,
+    DirectDebitVersion,
+    write_credit_transfers,
+    write_direct_debits,
+)
+from moorage.contracts.bank.payment_orders import (
+    NOT_PROVIDED,
+    BankParty,
+    CreditTransfer,
+    CreditTransferBatch,
+    CreditTransferFile,
+    DebitScheme,
+    DirectDebit,
+    DirectDebitBatch,
+    DirectDebitFile,
+    Mandate,
+    MandateAmendment,
+    PartyAddress,
+    SequenceType,
+)
+from moorage.contracts.bank.references import CreditorId, CreditorReference
+from moorage.contracts.bank.sepa_text import Characters, is_latin, transliterated
+from moorage.contracts.bank.sources import LARGEST, BankFile, ReadableFile
+from moorage.contracts.bank.statements import (
+    AccountBalance,
+    Counterparty,
+    EntryBatch,
+    EntryStatus,
+    Statement,
+    StatementAccount,
+    StatementEntry,
+    StatementKind,
+    Transaction,
+)
+from moorage.domain.values.money import Money
+
+__all__ = [
+    "LARGEST",
+    "NOT_PROVIDED",
+    "AccountBalance",
+    "BankFile",
+    "BankParty",
+    "Bic",
+    "Characters",
+    "Counterparty",
+    "CreditTransfer",
+    "CreditTransferBatch",
+    "CreditTransferFile",
+    "CreditTransferVersion",
+    "CreditorId",
+    "CreditorReference",
+    "DebitScheme",
+    "DirectDebit",
+    "DirectDebitBatch",
+    "DirectDebitFile",
+    "DirectDebitVersion",
+    "EntryBatch",
+    "EntryStatus",
+    "Iban",
+    "Mandate",
+    "MandateAmendment",
+    "MatchReason",
+    "MatchResult",
+    "Money",
+    "OpenItem",
+    "PartyAddress",
+    "PaymentMatch",
+    "ReadableFile",
+    "SequenceType",
+    "Statement",
+    "StatementAccount",
+    "StatementEntry",
+    "StatementKind",
+    "Transaction",
+    "iban_length",
+    "is_latin",
+    "match",
+    "read_camt",
+    "read_credit_transfers",
+    "read_direct_debits",
+    "read_mt940",
+    "transliterated",
+    "write_credit_transfers",
+    "write_direct_debits",
+]

@@ -1,0 +1,18 @@
+"""The check digits of ISO 7064 (mod 97-10), which IBANs and references have."""
+
+from __future__ import annotations
+
+
+def remainder(text: str) -> int:
+    """The remainder by 97 of digits and capitals, a letter counting as a number from 10 to 35."""
+    return int("".join(str(int(character, 36)) for character in text)) % 97
+
+
+def check_digits(prefix: str, body: str) -> str:
+    """The two check digits between a prefix of two letters and a body."""
+    return f"{98 - remainder(f'{body}{prefix}00'):02d}"
+
+
+def are_right(text: str) -> bool:
+    """True if the check digits at places three and four of a text are right."""
+    return remainder(text[4:] + text[:4]) == 1

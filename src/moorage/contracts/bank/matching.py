@@ -1,0 +1,319 @@
+"""Matching of payments in statements with open items, such as invoices.
+
+A payment is matched only if an identifier names the item and the amount is equal. Anything weaker
+is ambiguous, with the reason and the candidates, and a person decides.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from moorage.contracts.bank.iban import Iban
+from moorage.contracts.bank.statements import StatementEntry, Transaction
+from moorage.contracts.validators import (
+    OneOf,
+    are_all,
+    as_tuple,
+    check_kind,
+    is_a,
+    is_maybe,
+    several,
+)
+from moorage.domain.values.money import Money
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+_WORD: Final = re.compile(r"[A-Z0-9]+")
+_LONGEST_NUMBER: Final = 35
+_SHORTEST_NUMBER: Final = 4
+_MOST_WORDS: Final = 6
+
+
+class MatchReason(OneOf, field="reason"):
+    """The reason for which a payment is matched, ambiguous or unmatched.
+
+    Matched: `end_to_end_id`, `reference` (structured), `invoice_number` (it or the reference is in
+    the text, or the bank names the document), or `amount_and_account` (the amount is that of one
+    open item only, and the account that of its party).
+
+    Ambiguous: `amount_differs` (an identifier names an item of another amount: a part payment, a
+    discount, or too much), `several_items` (more items are named, and their sum differs),
+    `several_payments` (another payment names the item too), `contradiction` (identifiers name
+    different items), `amount_only` (nothing but the amount fits), `reversal` (the payment came
+    back).
+
+    Unmatched: `no_item`, `not_booked` (the entry is pending, or for information), `batch` (the bank
+    tells the sum of a batch only) and `reversal`.
+    """
+
+    END_TO_END_ID = "end_to_end_id"
+    REFERENCE = "reference"
+    INVOICE_NUMBER = "invoice_number"
+    AMOUNT_AND_ACCOUNT = "amount_and_account"
+    AMOUNT_DIFFERS = "amount_differs"
+    SEVERAL_ITEMS = "several_items"
+    SEVERAL_PAYMENTS = "several_payments"
+    CONTRADICTION = "contradiction"
+    AMOUNT_ONLY = "amount_only"
+    REVERSAL = "reversal"
+    NO_ITEM = "no_item"
+    NOT_BOOKED = "not_booked"
+    BATCH = "batch"
+
+
+@attrs.frozen(kw_only=True)
+class OpenItem:
+    """An item that a payment is to settle.
+
+    Attributes:
+        id: your identifier of the item, once in a list.
+        amount: amount as the account will show it: positive for money that you receive, negative
+            for money that you pay.
+        end_to_end_id: identifier that you gave the payment or direct debit.
+        reference: structured reference on the invoice, also one of a national kind.
+        invoice_number: number that a payer may write into the text. It is looked for if it has
+            four or more letters and digits; spaces and signs between these do not count.
+        iban: account of the other party.
+    """
+
+    id: str = attrs.field(validator=is_a(str))
+    amount: Money = attrs.field(validator=is_a(Money))
+    end_to_end_id: str | None = attrs.field(default=None, validator=is_maybe(str))
+    reference: str | None = attrs.field(default=None, validator=is_maybe(str))
+    invoice_number: str | None = attrs.field(default=None, validator=is_maybe(str))
+    iban: Iban | None = attrs.field(default=None, validator=is_maybe(Iban))
+
+
+@attrs.frozen(kw_only=True)
+class PaymentMatch:
+    """A payment with the items that it settles, or may settle.
+
+    Attributes:
+        entry: entry of the statement.
+        transaction: payment in it.
+        items: items in the order of the list; all of them are settled by a matched payment, and
+            they are candidates of an ambiguous one.
+        reason: reason of the decision.
+    """
+
+    entry: StatementEntry = attrs.field(validator=is_a(StatementEntry))
+    transaction: Transaction = attrs.field(validator=is_a(Transaction))
+    items: tuple[OpenItem, ...] = attrs.field(converter=as_tuple, validator=are_all(OpenItem))
+    reason: MatchReason = attrs.field(converter=MatchReason)
+
+
+@attrs.frozen(kw_only=True)
+class MatchResult:
+    """Every payment of the entries, once, and the items that no payment was matched with.
+
+    Attributes:
+        matched: payments with the items that they settle.
+        ambiguous: payments for which a person has to decide.
+        unmatched: payments without a candidate.
+        open_items: items that no payment was matched with.
+    """
+
+    matched: tuple[PaymentMatch, ...] = ()
+    ambiguous: tuple[PaymentMatch, ...] = ()
+    unmatched: tuple[PaymentMatch, ...] = ()
+    open_items: tuple[OpenItem, ...] = ()
+
+
+def match(entries: Iterable[StatementEntry], open_items: Iterable[OpenItem]) -> MatchResult:
+    """Match the payments of entries with open items; the order of either does not matter.
+
+    Several invoices that a payment names are matched if the sum of their amounts is equal.
+
+    Raises:
+        InvalidData: two items have the same id.
+    """
+    listed = several(entries, "entries")
+    for number, entry in enumerate(listed):
+        check_kind(entry, StatementEntry, f"entries[{number}]")
+    index = _Index(several(open_items, "open_items"))
+    matches = [
+        index.first_match(entry, transaction)
+        for entry in listed
+        for transaction in entry.transactions
+    ]
+    return _result(_without_rivals(matches), index.items)
+
+
+def _result(matches: list[PaymentMatch], items: list[OpenItem]) -> MatchResult:
+    matched = [item for item in matches if item.reason in _CERTAIN]
+    settled = {item.id for payment in matched for item in payment.items}
+    return MatchResult(
+        matched=tuple(matched),
+        ambiguous=tuple(item for item in matches if item.reason not in _CERTAIN and item.items),
+        unmatched=tuple(item for item in matches if not item.items),
+        open_items=tuple(item for item in items if item.id not in settled),
+    )
+
+
+_CERTAIN: Final = frozenset(
+    {
+        MatchReason.END_TO_END_ID,
+        MatchReason.REFERENCE,
+        MatchReason.INVOICE_NUMBER,
+        MatchReason.AMOUNT_AND_ACCOUNT,
+    }
+)
+
+
+def _without_rivals(matches: list[PaymentMatch]) -> list[PaymentMatch]:
+    """The matches, ambiguous where several payments would settle one item."""
+    claims: dict[str, int] = defaultdict(int)
+    for payment in matches:
+        if payment.reason in _CERTAIN:
+            for item in payment.items:
+                claims[item.id] += 1
+    return [
+        attrs.evolve(payment, reason=MatchReason.SEVERAL_PAYMENTS)
+        if payment.reason in _CERTAIN and any(claims[item.id] > 1 for item in payment.items)
+        else payment
+        for payment in matches
+    ]
+
+
+def _compact(text: str) -> str:
+    return "".join(_WORD.findall(text.upper()))
+
+
+class _Index:
+    """The open items by everything that may name them."""
+
+    def __init__(self, items: list[OpenItem]) -> None:
+        self.items = items
+        self._order: dict[str, int] = {}
+        self._by_id: dict[str, list[OpenItem]] = defaultdict(list)
+        self._by_reference: dict[str, list[OpenItem]] = defaultdict(list)
+        self._by_number: dict[str, list[OpenItem]] = defaultdict(list)
+        self._by_amount: dict[Money, list[OpenItem]] = defaultdict(list)
+        for number, item in enumerate(items):
+            check_kind(item, OpenItem, f"open_items[{number}]")
+            if item.id in self._order:
+                raise InvalidData(
+                    f"Two open items have the id {item.id!r}.",
+                    field=f"open_items[{number}].id",
+                    remedy="Give each item an id of its own.",
+                )
+            self._order[item.id] = number
+            self._add(item)
+
+    def _add(self, item: OpenItem) -> None:
+        if item.end_to_end_id:
+            self._by_id[item.end_to_end_id].append(item)
+        reference = _compact(item.reference or "")
+        if reference:
+            self._by_reference[reference].append(item)
+        number = _compact(item.invoice_number or "")
+        if _SHORTEST_NUMBER <= len(number) <= _LONGEST_NUMBER:
+            self._by_number[number].append(item)
+        self._by_amount[item.amount].append(item)
+
+    def first_match(self, entry: StatementEntry, transaction: Transaction) -> PaymentMatch:
+        """The match of a payment, as if there was no other payment."""
+        reason, items = self._decide(entry, transaction)
+        ordered = sorted(items, key=lambda item: self._order[item.id])
+        return PaymentMatch(entry=entry, transaction=transaction, items=ordered, reason=reason)
+
+    def _decide(
+        self, entry: StatementEntry, transaction: Transaction
+    ) -> tuple[MatchReason, list[OpenItem]]:
+        if entry.status != "booked":
+            return MatchReason.NOT_BOOKED, []
+        named = list(self._named(transaction))
+        every = {item.id: item for _, items in named for item in items}
+        if entry.reversal or transaction.return_reason is not None:
+            return MatchReason.REVERSAL, list(every.values())
+        amount = transaction.amount
+        if amount is None:
+            return MatchReason.BATCH, []
+        if named:
+            return _named_match(named, every, amount)
+        return self._by_amount_alone(transaction, amount)
+
+    def _named(self, transaction: Transaction) -> Iterator[tuple[MatchReason, list[OpenItem]]]:
+        """Yield the items that the payment names, by each kind of identifier."""
+        identifiers = {transaction.end_to_end_id, transaction.customer_reference} - {None}
+        yield from _some(
+            MatchReason.END_TO_END_ID,
+            [item for text in identifiers for item in self._by_id.get(text or "", ())],
+        )
+        yield from _some(
+            MatchReason.REFERENCE,
+            [
+                item
+                for text in transaction.references
+                for item in self._by_reference.get(_compact(text), ())
+            ],
+        )
+        texts = [transaction.remittance, *transaction.documents]
+        if transaction.end_to_end_id is not None:
+            texts.append(transaction.end_to_end_id)
+        numbers = [number for text in texts for number in self._numbers(text)]
+        yield from _some(MatchReason.INVOICE_NUMBER, numbers)
+
+    def _numbers(self, text: str) -> Iterator[OpenItem]:
+        """Yield the items whose number or reference is in a text, the longest at each place."""
+        words = _WORD.findall(text.upper())
+        end = 0
+        for start in range(len(words)):
+            if start < end:
+                continue
+            for stop in range(min(len(words), start + _MOST_WORDS), start, -1):
+                number = "".join(words[start:stop])
+                items = self._by_number.get(number) or self._by_reference.get(number)
+                if items and len(number) >= _SHORTEST_NUMBER:
+                    yield from items
+                    end = stop
+                    break
+
+    def _by_amount_alone(
+        self, transaction: Transaction, amount: Money
+    ) -> tuple[MatchReason, list[OpenItem]]:
+        items = self._by_amount.get(amount, [])
+        iban = transaction.counterparty.iban
+        if len(items) == 1 and iban is not None and items[0].iban == iban:
+            return MatchReason.AMOUNT_AND_ACCOUNT, items
+        return (MatchReason.AMOUNT_ONLY if items else MatchReason.NO_ITEM), items
+
+
+def _some(
+    reason: MatchReason, items: list[OpenItem]
+) -> Iterator[tuple[MatchReason, list[OpenItem]]]:
+    """Yield the reason with its items, each once, if there are any."""
+    by_id = {item.id: item for item in items}
+    if by_id:
+        yield reason, list(by_id.values())
+
+
+def _named_match(
+    named: list[tuple[MatchReason, list[OpenItem]]], every: dict[str, OpenItem], amount: Money
+) -> tuple[MatchReason, list[OpenItem]]:
+    """The decision on a payment that names items."""
+    common = set(every)
+    for _, items in named:
+        common &= {item.id for item in items}
+    if not common:
+        return MatchReason.CONTRADICTION, list(every.values())
+    reason, items = named[0]
+    candidates = list(every.values())
+    settled = [item for item in items if item.id in common]
+    if _is_sum(settled, amount):
+        return reason, settled
+    return (
+        MatchReason.SEVERAL_ITEMS if len(candidates) > 1 else MatchReason.AMOUNT_DIFFERS
+    ), candidates
+
+
+def _is_sum(items: list[OpenItem], amount: Money) -> bool:
+    return {amount.currency} == {item.amount.currency for item in items} and amount.minor == sum(
+        item.amount.minor for item in items
+    )

@@ -1,0 +1,264 @@
+"""Reader of SWIFT's MT940 statements, as banks deliver them to customers."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from typing import TYPE_CHECKING, Final, NoReturn
+
+import attrs
+
+from moorage.contracts.bank.iban import maybe_iban
+from moorage.contracts.bank.mt940_details import read_details
+from moorage.contracts.bank.sources import LARGEST, pieces
+from moorage.contracts.bank.statements import (
+    AccountBalance,
+    Statement,
+    StatementAccount,
+    StatementEntry,
+    Transaction,
+    check_balances,
+)
+from moorage.domain.values.money import EXPONENTS, Money
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from moorage.contracts.bank.sources import BankFile
+
+_TAG: Final = re.compile(r":([0-9]{2}[A-Z]?|NS):(.*)", re.DOTALL)
+_BALANCE: Final = re.compile(r"([CD])([0-9]{6})([A-Z]{3})([0-9]{1,15}(?:,[0-9]*)?)")
+_LINE: Final = re.compile(
+    r"([0-9]{6})([0-9]{4}| {4})?(R?[CD]|E[CD])([A-Z])?([0-9]{1,15}(?:,[0-9]*)?)"
+    r"([NFS][A-Z0-9]{3})(.*)"
+)
+_LINE_END: Final = re.compile("\r\n|\n|\r")
+_NUMBER: Final = re.compile(r"([0-9]{1,15})(?:/([0-9]{1,15}))?")
+_POINTERS: Final = frozenset({"", "NONREF", "EREF", "KREF", "MREF", "PREF"})
+"""Words in the place of a customer's reference: there is none, or field 86 has it."""
+
+_OLD_YEARS: Final = 80
+_REMEDY: Final = "Ask the bank for the file again; compare its size with the original."
+
+
+def read_mt940(
+    source: BankFile, *, largest: int = LARGEST, check_sums: bool = True
+) -> tuple[Statement, ...]:
+    """The statements of an MT940 file.
+
+    The text is read as UTF-8, and as ISO 8859-1 if it is none. Field 86 is read in Germany's
+    structure (`?20`), in that of ISO keywords (`/REMI/`), and as text otherwise. A statement whose
+    entries do not lead from its opening to its closing balance is refused.
+
+    Args:
+        source: bytes of the file, or a file opened for reading bytes.
+        largest: number of bytes from which a file is refused.
+        check_sums: False reads a statement whose sums differ; `Statement.difference` tells it.
+
+    Raises:
+        InvalidData: the file is truncated, malformed, too large, or its sums differ; the field is
+            the number of the line and the tag.
+    """
+    content = b"".join(pieces(source, largest))
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = content.decode("iso-8859-1")
+    statements: list[Statement] = []
+    for fields in _messages(text):
+        statement = _statement(fields)
+        if check_sums:
+            closing = [field for field in fields if field.tag[:2] == "62"]
+            check_balances(statement, closing[-1].place)
+        statements.append(statement)
+    if not statements:
+        raise InvalidData(
+            "The file has no line that begins with ':20:', so it is no MT940 statement.",
+            field="line 1",
+            remedy="Give the file as the bank delivered it; read_camt() reads XML statements.",
+        )
+    return tuple(statements)
+
+
+@attrs.frozen
+class _Field:
+    """A field: its tag, the number of its line, and its lines."""
+
+    tag: str
+    line: int
+    lines: list[str]
+
+    @property
+    def place(self) -> str:
+        return f"line {self.line} :{self.tag}:"
+
+    def refuse(self, fault: str) -> NoReturn:
+        raise InvalidData(
+            f"The MT940 file's field :{self.tag}: on line {self.line} {fault}.",
+            field=self.place,
+            remedy=_REMEDY,
+        ) from None
+
+
+def _messages(text: str) -> Iterator[list[_Field]]:
+    """Yield the fields of each message; other blocks and headers are skipped."""
+    fields: list[_Field] = []
+    # Not splitlines(), which would also split at the separators of old terminals.
+    for number, line in enumerate(_LINE_END.split(text), 1):
+        match = _TAG.fullmatch(line.removeprefix("{4:"))
+        if match is not None and match[1] == "20":
+            if fields:
+                yield fields
+            fields = [_Field("20", number, [match[2]])]
+        elif not fields:
+            continue
+        elif match is not None:
+            fields.append(_Field(match[1], number, [match[2]]))
+        elif line.rstrip() == "-" or line.startswith("-}"):
+            yield fields
+            fields = []
+        else:
+            fields[-1].lines.append(line)
+    if fields:
+        yield fields
+
+
+def _statement(fields: list[_Field]) -> Statement:
+    first: dict[str, _Field] = {}
+    last: dict[str, _Field] = {}
+    for field in fields:
+        first.setdefault(field.tag, field)
+        last[field.tag] = field
+    opening_field = first.get("60F") or first.get("60M")
+    closing_field = last.get("62F") or last.get("62M")
+    if opening_field is None or closing_field is None or "25" not in first:
+        missing = ":25:" if "25" not in first else ":60F:" if opening_field is None else ":62F:"
+        fields[-1].refuse(
+            f"is the last of a statement without {missing}; the file may be cut off here"
+        )
+    opening, closing = _balance(opening_field), _balance(closing_field)
+    currency = opening.amount.currency
+    number, page = _number(first.get("28C") or first.get("28"))
+    return Statement(
+        id=first["20"].lines[0].strip(),
+        account=_account(first["25"]),
+        currency=currency,
+        number=number,
+        page=page,
+        opening=opening,
+        closing=closing,
+        balances=[_balance(field) for field in fields if field.tag[:2] in {"60", "62", "64", "65"}],
+        entries=list(_entries(fields, currency)),
+    )
+
+
+def _number(field: _Field | None) -> tuple[int | None, int | None]:
+    match = None if field is None else _NUMBER.fullmatch(field.lines[0].strip())
+    if match is None:
+        return None, None
+    return int(match[1]), None if match[2] is None else int(match[2])
+
+
+def _account(field: _Field) -> StatementAccount:
+    """The account of a field `DE89…`, `BLZ/number` or `BIC/number`, some with a currency."""
+    text = field.lines[0].strip()
+    if not text:
+        field.refuse("has no account")
+    for part in (text, *text.split("/")):
+        for candidate in (part, part[:-3]):
+            iban = maybe_iban(candidate)
+            if iban is not None:
+                return StatementAccount(number=text, iban=iban)
+    return StatementAccount(number=text)
+
+
+def _day(field: _Field, text: str) -> date:
+    year = int(text[:2])
+    try:
+        return date(year + (1900 if year >= _OLD_YEARS else 2000), int(text[2:4]), int(text[4:]))
+    except ValueError:
+        field.refuse("has a date that no calendar has")
+
+
+def _money(field: _Field, text: str, currency: str) -> Money:
+    whole, _, part = text.partition(",")
+    try:
+        return Money(f"{whole}.{part}" if part else whole, currency)
+    except InvalidData:
+        field.refuse(
+            "has an amount with more decimals than its currency"
+            if currency in EXPONENTS
+            else "has a currency that ISO 4217 does not have"
+        )
+
+
+def _balance(field: _Field) -> AccountBalance:
+    match = _BALANCE.fullmatch(field.lines[0].strip())
+    if match is None:
+        field.refuse("is no balance such as C261125EUR12,34")
+    amount = _money(field, match[4], match[3])
+    return AccountBalance(
+        code=field.tag,
+        amount=amount if match[1] == "C" else -amount,
+        day=_day(field, match[2]),
+    )
+
+
+def _entries(fields: list[_Field], currency: str) -> Iterator[StatementEntry]:
+    for number, field in enumerate(fields):
+        if field.tag == "61":
+            following = fields[number + 1] if number + 1 < len(fields) else None
+            details = following if following is not None and following.tag == "86" else None
+            yield _entry(field, details, currency)
+
+
+def _entry(field: _Field, details: _Field | None, currency: str) -> StatementEntry:
+    match = _LINE.fullmatch(field.lines[0].strip())
+    if match is None:
+        field.refuse("is no entry such as 2611251125C12,34NTRFNONREF//REF")
+    value_text, booked_text, mark, _, amount_text, kind, references = match.groups()
+    value_on = _day(field, value_text)
+    amount = _money(field, amount_text, currency)
+    if mark in {"D", "RC", "ED"}:
+        amount = -amount
+    customer, _, bank = references.partition("//")
+    content = read_details(details.lines if details is not None else [], amount)
+    customer = customer.strip()
+    reference = None if customer.removesuffix("+") in _POINTERS else customer
+    return StatementEntry(
+        amount=amount,
+        booked_on=_booked_on(field, booked_text, value_on),
+        value_on=value_on,
+        bank_reference=bank.strip() or None,
+        code=kind,
+        bank_code=None if content.code is None else f"{kind}+{content.code}",
+        reversal=mark.startswith("R"),
+        text=" ".join(filter(None, [content.title, *map(str.strip, field.lines[1:])])),
+        transactions=[_with_reference(content.transaction, reference, bank.strip() or None)],
+    )
+
+
+def _with_reference(
+    transaction: Transaction, reference: str | None, bank_reference: str | None
+) -> Transaction:
+    return attrs.evolve(
+        transaction,
+        customer_reference=transaction.customer_reference or reference,
+        bank_reference=transaction.bank_reference or bank_reference,
+    )
+
+
+def _booked_on(field: _Field, text: str | None, value_on: date) -> date | None:
+    """The day of the booking, which has no year: the one nearest to the value date."""
+    if text is None or not text.strip():
+        return None
+    days: list[date] = []
+    for year in (value_on.year - 1, value_on.year, value_on.year + 1):
+        try:
+            days.append(date(year, int(text[:2]), int(text[2:])))
+        except ValueError:
+            continue
+    if not days:
+        field.refuse("has a booking date that no calendar has")
+    return min(days, key=lambda day: abs(day - value_on))

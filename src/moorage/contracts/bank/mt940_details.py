@@ -1,0 +1,143 @@
+"""Reader of MT940's field 86, which has several structures.
+
+Germany's has numbered parts (`166?00GUTSCHRIFT?20EREF+...`), that of ISO keywords has names between
+slashes (`/EREF/.../REMI/...`); anything else is text.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from moorage.contracts.bank.bic import maybe_bic
+from moorage.contracts.bank.iban import maybe_iban
+from moorage.contracts.bank.payment_orders import NOT_PROVIDED
+from moorage.contracts.bank.statements import Counterparty, Transaction
+
+if TYPE_CHECKING:
+    from moorage.domain.values.money import Money
+
+_NUMBERED: Final = re.compile(r"\s*([0-9]{3})([^0-9A-Za-z\s])(?=[0-9]{2})")
+_TEXT_PARTS: Final = (*range(20, 30), *range(60, 64))
+_KEYWORD: Final = re.compile(
+    r"(?:^|(?<=[\x00 ]))(EREF|KREF|MREF|CRED|DEBT|COAM|OAMT|SVWZ|ABWA|ABWE|IBAN|BIC|RREF|PURP)\+"
+)
+_ISO_KEYWORDS: Final = (
+    "ADDR BENM BIC BUSP CDTRREF CDTRREFTP CHGS CNTP CSID EREF EXCH IBAN ID INIT ISDT KREF MARF"
+    " NAME OCMT ORDP PREF PURP REMI RTRN RTYP SVCL SWOC TRCD TRTP ULTB ULTC ULTD"
+)
+_ISO_KEYWORD: Final = re.compile(f"/({_ISO_KEYWORDS.replace(' ', '|')})/")
+_STRUCTURED: Final = re.compile(r"/*(?:STRD)?/*(?:CUR|ISO)/(.+)")
+_SPACES: Final = re.compile(r"\s+")
+
+
+@attrs.frozen
+class Details:
+    """The content of a field 86.
+
+    Attributes:
+        transaction: payment that it tells of.
+        code: the bank's code of the transaction, such as Germany's of three digits.
+        title: text of the booking.
+    """
+
+    transaction: Transaction
+    code: str | None = None
+    title: str = ""
+
+
+def read_details(lines: list[str], amount: Money) -> Details:
+    """The content of a field 86, whose lines are given."""
+    text = "".join(lines)
+    match = _NUMBERED.match(text)
+    if match is not None:
+        return _numbered(match[1], text[match.end(1) :], amount)
+    if text.lstrip().startswith("/") and _ISO_KEYWORD.search(text):
+        return _keywords(text, amount)
+    return Details(Transaction(amount=amount, remittance=_plain(" ".join(lines))))
+
+
+def _plain(text: str | None) -> str:
+    return _SPACES.sub(" ", text or "").strip()
+
+
+def _or_none(text: str | None) -> str | None:
+    return _plain(text) or None
+
+
+def _identifier(text: str | None) -> str | None:
+    plain = _or_none(text)
+    return None if plain in {NOT_PROVIDED, "NONREF"} else plain
+
+
+def _numbered(code: str, text: str, amount: Money) -> Details:
+    """Germany's structure; the first character of the text separates the parts."""
+    pieces = re.split(re.escape(text[0]) + "([0-9]{2})", text)
+    parts: dict[int, str] = {}
+    for number, content in zip(pieces[1::2], pieces[2::2], strict=True):
+        parts[int(number)] = parts.get(int(number), "") + content
+    sections = _sections("\0".join(parts[number] for number in _TEXT_PARTS if number in parts))
+    account = _or_none(sections.get("IBAN")) or _or_none(parts.get(38)) or _or_none(parts.get(31))
+    transaction = Transaction(
+        amount=amount,
+        counterparty=Counterparty(
+            name=_or_none(parts.get(32, "") + parts.get(33, "")),
+            iban=maybe_iban(account),
+            account=account,
+            bic=maybe_bic(_or_none(sections.get("BIC")) or _or_none(parts.get(30))),
+            ultimate=_or_none(sections.get("ABWA")) or _or_none(sections.get("ABWE")),
+        ),
+        end_to_end_id=_identifier(sections.get("EREF")),
+        customer_reference=_identifier(sections.get("KREF")),
+        mandate_id=_identifier(sections.get("MREF")),
+        creditor_id=_identifier(sections.get("CRED")),
+        remittance=_plain(sections.get("SVWZ") if "SVWZ" in sections else sections.get("")),
+        return_reason=_or_none(sections.get("RREF")),
+    )
+    return Details(transaction, code, _plain(parts.get(0)))
+
+
+def _sections(text: str) -> dict[str, str]:
+    """The text by SEPA's keywords, such as `EREF+`; what has none is under the empty text."""
+    pieces = _KEYWORD.split(text)
+    sections = {"": pieces[0].replace("\0", "")}
+    for keyword, content in zip(pieces[1::2], pieces[2::2], strict=True):
+        sections[keyword] = sections.get(keyword, "") + content.replace("\0", "")
+    return sections
+
+
+def _keywords(text: str, amount: Money) -> Details:
+    """The structure of ISO keywords between slashes."""
+    pieces = _ISO_KEYWORD.split(text)
+    sections: dict[str, str] = {}
+    for keyword, content in zip(pieces[1::2], pieces[2::2], strict=True):
+        sections.setdefault(keyword, content.strip("/"))
+    party = sections.get("CNTP", "").split("/")
+    account, bic, name = [*(party if "CNTP" in sections else []), "", "", ""][:3]
+    account = _plain(sections.get("IBAN")) or _plain(account)
+    remittance = sections.get("REMI", "")
+    remittance = remittance.removeprefix("USTD").lstrip("/")
+    structured = _STRUCTURED.fullmatch(remittance)
+    reference = _or_none(sections.get("CDTRREF")) or (structured and structured[1].strip("/"))
+    transaction = Transaction(
+        amount=amount,
+        counterparty=Counterparty(
+            name=_or_none(sections.get("NAME")) or _or_none(name),
+            iban=maybe_iban(account or None),
+            account=account or None,
+            bic=maybe_bic(_or_none(sections.get("BIC")) or _or_none(bic)),
+            ultimate=_or_none(sections.get("ULTD"))
+            or _or_none(sections.get("ULTC"))
+            or _or_none(sections.get("ULTB")),
+        ),
+        end_to_end_id=_identifier(sections.get("EREF")),
+        customer_reference=_identifier(sections.get("KREF") or sections.get("PREF")),
+        mandate_id=_identifier(sections.get("MARF")),
+        creditor_id=_identifier(sections.get("CSID")),
+        references=[reference] if reference else [],
+        remittance="" if structured else _plain(remittance),
+        return_reason=_or_none(sections.get("RTRN")),
+    )
+    return Details(transaction, _or_none(sections.get("TRCD")) or _or_none(sections.get("TRTP")))

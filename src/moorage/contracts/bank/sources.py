@@ -1,0 +1,71 @@
+"""The bytes of a bank's file: given at once, or read piece by piece."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias, runtime_checkable
+
+from moorage.contracts.validators import check_whole
+from moorage.domain.values.text import with_article
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LARGEST: Final = 64 * 1024 * 1024
+"""The size in bytes up to which files are read, unless the caller allows more."""
+
+_PIECE: Final = 1024 * 1024
+
+
+@runtime_checkable
+class ReadableFile(Protocol):
+    """A file that was opened for reading bytes."""
+
+    def read(self, size: int, /) -> bytes:
+        """Up to so many bytes; none at the end."""
+        ...
+
+
+BankFile: TypeAlias = "bytes | ReadableFile"
+"""A bank's file: its bytes, or a file that was opened for reading bytes."""
+
+
+def pieces(source: BankFile, largest: int) -> Iterator[bytes]:
+    """Yield the bytes of a file in pieces.
+
+    Raises:
+        InvalidData: the file is longer than `largest`, or is none.
+    """
+    check_whole(largest, "largest")
+    size = 0
+    for piece in _from_bytes(source) if isinstance(source, bytes) else _from_file(source):
+        size += len(piece)
+        if size > largest:
+            raise InvalidData(
+                f"The bank's file is larger than {largest} bytes.",
+                field="source",
+                remedy="Pass a higher `largest`; count on several times as much memory.",
+            )
+        yield piece
+
+
+def _from_bytes(source: bytes) -> Iterator[bytes]:
+    for start in range(0, len(source), _PIECE):
+        yield source[start : start + _PIECE]
+
+
+def _from_file(source: object) -> Iterator[bytes]:
+    if not isinstance(source, ReadableFile):
+        raise InvalidData(
+            f"The source is {with_article(type(source).__name__)}, not bytes or an open file.",
+            field="source",
+            remedy="Give the file's bytes, or open it with open(path, 'rb').",
+        )
+    while piece := source.read(_PIECE):
+        if not isinstance(piece, bytes):
+            raise InvalidData(
+                "The file was opened for reading text.",
+                field="source",
+                remedy="Open it with open(path, 'rb'): the file says how it is encoded.",
+            )
+        yield piece

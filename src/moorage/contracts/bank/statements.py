@@ -1,0 +1,257 @@
+"""Statements of account, as values that do not depend on the format of the bank's file."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from moorage.contracts.bank.bic import Bic
+from moorage.contracts.bank.iban import Iban
+from moorage.contracts.validators import OneOf, are_all, as_tuple, is_a, is_maybe
+from moorage.domain.values.money import Money
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class StatementKind(OneOf, field="kind"):
+    """The kind of a statement.
+
+    A `statement` has the entries that were booked between two balances. A `report` tells what
+    happened during the day, and a `notification` tells of single entries; both may come again in a
+    statement.
+    """
+
+    STATEMENT = "statement"
+    REPORT = "report"
+    NOTIFICATION = "notification"
+
+
+class EntryStatus(OneOf, field="status"):
+    """The state of an entry; `unknown` for a word of the bank that has no meaning here."""
+
+    BOOKED = "booked"
+    PENDING = "pending"
+    INFORMATION = "information"
+    UNKNOWN = "unknown"
+
+
+def _hidden(text: str) -> str:
+    """The last four characters of an account number."""
+    return f"'…{text[-4:]}'" if len(text) > 8 else "'…'"
+
+
+@attrs.frozen(kw_only=True)
+class StatementAccount:
+    """The account of a statement. The repr shows the last four characters of the number only.
+
+    Attributes:
+        number: number as the bank wrote it.
+        iban: IBAN; None if the number is a national one.
+        bic: code of the bank, where the file has it.
+    """
+
+    number: str = attrs.field(repr=_hidden, validator=is_a(str))
+    iban: Iban | None = attrs.field(default=None, validator=is_maybe(Iban))
+    bic: Bic | None = attrs.field(default=None, validator=is_maybe(Bic))
+
+
+@attrs.frozen(kw_only=True)
+class AccountBalance:
+    """A balance of an account.
+
+    Attributes:
+        code: kind as the bank's file writes it, such as `OPBD` or `60F`.
+        amount: negative if the account is overdrawn.
+        day: day of the balance.
+    """
+
+    code: str = attrs.field(validator=is_a(str))
+    amount: Money = attrs.field(validator=is_a(Money))
+    day: date | None = attrs.field(default=None, validator=is_maybe(date))
+
+
+@attrs.frozen(kw_only=True)
+class Counterparty:
+    """The other party of a payment. The repr shows neither name nor number.
+
+    Attributes:
+        name: name, where the bank tells it.
+        iban: account number; None if there is none, or it is none.
+        account: account number as the bank wrote it.
+        bic: code of its bank.
+        ultimate: name of the party for whom it paid or was paid.
+    """
+
+    name: str | None = attrs.field(default=None, repr=False, validator=is_maybe(str))
+    iban: Iban | None = attrs.field(default=None, validator=is_maybe(Iban))
+    account: str | None = attrs.field(default=None, repr=False, validator=is_maybe(str))
+    bic: Bic | None = attrs.field(default=None, validator=is_maybe(Bic))
+    ultimate: str | None = attrs.field(default=None, repr=False, validator=is_maybe(str))
+
+
+@attrs.frozen(kw_only=True)
+class Transaction:
+    """A payment within an entry. The repr does not show texts, which have personal data.
+
+    Attributes:
+        amount: positive if it was credited to the account; None if the bank tells the sum of a
+            batch only.
+        counterparty: other party.
+        end_to_end_id: identifier of the payer; None if there is none.
+        customer_reference: your reference of the order, as MT940 and some banks repeat it.
+        instruction_id: identifier of the order for the bank.
+        mandate_id, creditor_id: mandate and creditor of a direct debit.
+        bank_reference: the bank's identifier.
+        references: structured references of the remittance, as the bank wrote them.
+        documents: numbers of the documents that are paid, such as invoices.
+        remittance: text of the remittance.
+        return_reason: code of a return, such as `AC04`.
+    """
+
+    amount: Money | None = attrs.field(validator=is_maybe(Money))
+    counterparty: Counterparty = attrs.field(factory=Counterparty, validator=is_a(Counterparty))
+    end_to_end_id: str | None = attrs.field(default=None, validator=is_maybe(str))
+    customer_reference: str | None = attrs.field(default=None, validator=is_maybe(str))
+    instruction_id: str | None = attrs.field(default=None, validator=is_maybe(str))
+    mandate_id: str | None = attrs.field(default=None, validator=is_maybe(str))
+    creditor_id: str | None = attrs.field(default=None, validator=is_maybe(str))
+    bank_reference: str | None = attrs.field(default=None, validator=is_maybe(str))
+    references: tuple[str, ...] = attrs.field(
+        default=(), converter=as_tuple, validator=are_all(str)
+    )
+    documents: tuple[str, ...] = attrs.field(default=(), converter=as_tuple, validator=are_all(str))
+    remittance: str = attrs.field(default="", repr=False, validator=is_a(str))
+    return_reason: str | None = attrs.field(default=None, validator=is_maybe(str))
+
+
+@attrs.frozen(kw_only=True)
+class EntryBatch:
+    """The batch that an entry is the sum of.
+
+    Attributes:
+        message_id: identifier of the file that had the batch.
+        batch_id: identifier of the batch in it.
+        count: number of payments.
+        total: sum of the payments, positive if it was credited to the account.
+    """
+
+    message_id: str | None = attrs.field(default=None, validator=is_maybe(str))
+    batch_id: str | None = attrs.field(default=None, validator=is_maybe(str))
+    count: int | None = attrs.field(default=None, validator=is_maybe(int))
+    total: Money | None = attrs.field(default=None, validator=is_maybe(Money))
+
+
+@attrs.frozen(kw_only=True)
+class StatementEntry:
+    """An entry of an account.
+
+    Attributes:
+        amount: positive if it was credited to the account, also of a reversal.
+        status: booked, pending, or for information.
+        status_word: the bank's own word for the status.
+        booked_on: day of the booking.
+        value_on: day from which it counts for interest.
+        bank_reference: the bank's identifier of the entry.
+        entry_reference: identifier of the entry within the account, where the bank has one.
+        code: the bank's code of the kind of transaction: `PMNT/RCDT/ESCT` of ISO 20022, or
+            MT940's three letters.
+        bank_code: the bank's own code, such as `NTRF+166` in Germany.
+        reversal: True if the entry undoes another one, such as a returned direct debit.
+        text: text of the bank on the entry.
+        batch: batch that the entry is the sum of; None if the bank tells of none.
+        transactions: the payments; there is always at least one.
+    """
+
+    amount: Money = attrs.field(validator=is_a(Money))
+    status: EntryStatus = attrs.field(default=EntryStatus.BOOKED, converter=EntryStatus)
+    status_word: str | None = attrs.field(default=None, validator=is_maybe(str))
+    booked_on: date | None = attrs.field(default=None, validator=is_maybe(date))
+    value_on: date | None = attrs.field(default=None, validator=is_maybe(date))
+    bank_reference: str | None = attrs.field(default=None, validator=is_maybe(str))
+    entry_reference: str | None = attrs.field(default=None, validator=is_maybe(str))
+    code: str | None = attrs.field(default=None, validator=is_maybe(str))
+    bank_code: str | None = attrs.field(default=None, validator=is_maybe(str))
+    reversal: bool = attrs.field(default=False, validator=is_a(bool))
+    text: str = attrs.field(default="", repr=False, validator=is_a(str))
+    batch: EntryBatch | None = attrs.field(default=None, validator=is_maybe(EntryBatch))
+    transactions: tuple[Transaction, ...] = attrs.field(
+        converter=as_tuple, validator=are_all(Transaction)
+    )
+
+
+@attrs.frozen(kw_only=True)
+class Statement:
+    """A statement of an account.
+
+    Attributes:
+        id: the bank's identifier of it.
+        kind: statement, report or notification.
+        account: the account.
+        currency: currency of the account; None if the file does not tell it.
+        number: number of the statement, as the bank counts; None if it has none.
+        page: number of the page, for a statement in several parts.
+        created: time at which the bank wrote it.
+        opening, closing: balances before and after the entries; None if the file has none.
+        balances: all balances, those two included.
+        entries: the entries in the order of the file.
+    """
+
+    id: str = attrs.field(validator=is_a(str))
+    kind: StatementKind = attrs.field(default=StatementKind.STATEMENT, converter=StatementKind)
+    account: StatementAccount = attrs.field(validator=is_a(StatementAccount))
+    currency: str | None = attrs.field(default=None, validator=is_maybe(str))
+    number: int | None = attrs.field(default=None, validator=is_maybe(int))
+    page: int | None = attrs.field(default=None, validator=is_maybe(int))
+    created: datetime | None = attrs.field(default=None, validator=is_maybe(datetime))
+    opening: AccountBalance | None = attrs.field(default=None, validator=is_maybe(AccountBalance))
+    closing: AccountBalance | None = attrs.field(default=None, validator=is_maybe(AccountBalance))
+    balances: tuple[AccountBalance, ...] = attrs.field(
+        default=(), converter=as_tuple, validator=are_all(AccountBalance)
+    )
+    entries: tuple[StatementEntry, ...] = attrs.field(
+        default=(), converter=as_tuple, validator=are_all(StatementEntry)
+    )
+
+    @property
+    def difference(self) -> Money | None:
+        """The closing balance less the opening balance and the booked entries.
+
+        Zero if the statement is complete. None if it cannot be computed, since a balance is
+        missing, or the amounts are of several currencies.
+        """
+        if self.opening is None or self.closing is None:
+            return None
+        return _difference(
+            self.opening.amount,
+            self.closing.amount,
+            [entry.amount for entry in self.entries if entry.status is EntryStatus.BOOKED],
+        )
+
+
+def _difference(opening: Money, closing: Money, amounts: Iterable[Money]) -> Money | None:
+    listed = list(amounts)
+    if {opening.currency} != {amount.currency for amount in (closing, *listed)}:
+        return None
+    minor = closing.minor - opening.minor - sum(amount.minor for amount in listed)
+    return Money.from_minor(minor, opening.currency)
+
+
+def check_balances(statement: Statement, field: str) -> None:
+    """Refuse a statement whose entries do not lead from the opening to the closing balance.
+
+    Raises:
+        InvalidData: entries are missing, repeated or changed.
+    """
+    difference: Any = statement.difference
+    if difference is not None and difference.minor != 0:
+        raise InvalidData(
+            f"The statement's closing balance differs from its opening balance and entries by"
+            f" {difference}.",
+            field=field,
+            remedy="Ask the bank for the file again; check_sums=False reads it as it is, and"
+            " `difference` has the amount.",
+        )

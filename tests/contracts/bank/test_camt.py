@@ -1,0 +1,407 @@
+"""Reading ISO 20022 statements, and refusing files that are none."""
+
+from __future__ import annotations
+
+import io
+import tracemalloc
+from datetime import date
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moorage.contracts.bank import EntryStatus, Iban, Money, Statement, StatementKind, read_camt
+from moorage.errors import InvalidData
+from tests.contracts.bank import camt_examples as examples
+from tests.contracts.bank.camt_examples import balance, document, entry, head
+
+
+def _only(source: bytes, **options: Any) -> Statement:
+    (statement,) = read_camt(source, **options)
+    return statement
+
+
+def _euros(amount: str) -> Money:
+    return Money(amount, "EUR")
+
+
+def test_a_statement_is_read() -> None:
+    """A statement of version 08 has its account, balances, entries and payments."""
+    statement = _only(examples.STATEMENT)
+
+    assert StatementKind.STATEMENT is statement.kind
+    assert ("ST-231", 231, "EUR") == (statement.id, statement.number, statement.currency)
+    assert Iban(examples.IBAN) == statement.account.iban
+    assert statement.opening is not None
+    assert statement.closing is not None
+    assert ("OPBD", _euros("5000.00")) == (statement.opening.code, statement.opening.amount)
+    assert ("CLBD", _euros("3869.90")) == (statement.closing.code, statement.closing.amount)
+    assert _euros("0.00") == statement.difference
+    first, second, third = statement.entries
+    assert _euros("59.90") == first.amount
+    assert (date(2026, 11, 25), date(2026, 11, 26)) == (first.booked_on, first.value_on)
+    assert ("BANK-1", "N-1") == (first.bank_reference, first.entry_reference)
+    assert ("PMNT/RCDT/ESCT", "NTRF+166") == (first.code, first.bank_code)
+    (payment,) = first.transactions
+    assert _euros("59.90") == payment.amount
+    assert ("PAY-1", "INS-1", "MND-1") == (
+        payment.end_to_end_id,
+        payment.instruction_id,
+        payment.mandate_id,
+    )
+    assert ("Erika Mustermann", "Max Mustermann") == (
+        payment.counterparty.name,
+        payment.counterparty.ultimate,
+    )
+    assert Iban("DE02120300000000202051") == payment.counterparty.iban
+    assert "BYLADEM1001" == getattr(payment.counterparty.bic, "value", None)
+    assert "Rechnung 2026-0815" == payment.remittance
+    assert (("RF18539007547034",), ("INV-7",)) == (payment.references, payment.documents)
+    assert _euros("-1190.00") == second.amount
+    assert ["Rent"] == [item.remittance for item in second.transactions]
+    assert [_euros("-1190.00")] == [item.amount for item in second.transactions]
+    assert EntryStatus.PENDING is third.status
+
+
+def test_an_old_statement_is_read() -> None:
+    """Version 02 has other names for banks, parties, amounts and the status."""
+    statement = _only(examples.OLD_STATEMENT)
+
+    (line,) = statement.entries
+    (payment,) = line.transactions
+    assert EntryStatus.BOOKED is line.status
+    assert _euros("59.90") == payment.amount
+    assert payment.end_to_end_id is None
+    assert ("Erika Mustermann", "4711", None) == (
+        payment.counterparty.name,
+        payment.counterparty.account,
+        payment.counterparty.iban,
+    )
+    assert "BYLADEM1001" == getattr(payment.counterparty.bic, "value", None)
+    assert _euros("-10.00") == getattr(statement.opening, "amount", None)
+
+
+@pytest.mark.parametrize(
+    "message, kind, word",
+    [
+        ("camt.052.001.08", "Rpt", StatementKind.REPORT),
+        ("camt.052.001.02", "Rpt", StatementKind.REPORT),
+        ("camt.054.001.08", "Ntfctn", StatementKind.NOTIFICATION),
+        ("camt.054.001.04", "Ntfctn", StatementKind.NOTIFICATION),
+    ],
+)
+def test_reports_and_notifications_are_read(message: str, kind: str, word: StatementKind) -> None:
+    """Reports and notifications say what they are, and their sums are not checked."""
+    content = head() + balance("OPBD", "1.00") + balance("CLBD", "1.00") + entry("59.90")
+
+    statement = _only(document(content, message=message, kind=kind))
+
+    assert word is statement.kind
+    assert _euros("-59.90") == statement.difference
+
+
+def test_a_batch_has_its_payments() -> None:
+    """An entry for a batch tells the batch, and a payment may have a sign of its own."""
+    details = (
+        "<NtryDtls><Btch><MsgId>RUN-1</MsgId><PmtInfId>B-1</PmtInfId><NbOfTxs>2</NbOfTxs>"
+        '<TtlAmt Ccy="EUR">30.00</TtlAmt></Btch>'
+        '<TxDtls><Amt Ccy="EUR">40.00</Amt><CdtDbtInd>DBIT</CdtDbtInd></TxDtls>'
+        '<TxDtls><Amt Ccy="EUR">10.00</Amt><CdtDbtInd>CRDT</CdtDbtInd></TxDtls>'
+        "<TxDtls><Refs><EndToEndId>PAY-3</EndToEndId></Refs></TxDtls></NtryDtls>"
+    )
+    (line,) = _only(document(head() + entry("30.00", "DBIT", details=details))).entries
+
+    assert line.batch is not None
+    assert ("RUN-1", "B-1", 2) == (line.batch.message_id, line.batch.batch_id, line.batch.count)
+    assert _euros("-30.00") == line.batch.total
+    assert [_euros("-40.00"), _euros("10.00"), None] == [
+        payment.amount for payment in line.transactions
+    ]
+
+
+def test_references_of_payments_tell_the_batch() -> None:
+    """Without an element for it, the batch is that of the payments' references."""
+    payment = "<TxDtls><Refs><MsgId>RUN-1</MsgId><PmtInfId>{}</PmtInfId></Refs></TxDtls>"
+    same, different = (
+        f"<NtryDtls>{payment.format(first)}{payment.format('B-1')}</NtryDtls>"
+        for first in ("B-1", "B-2")
+    )
+    first, second = _only(
+        document(head() + entry("1.00", details=same) + entry("1.00", details=different))
+    ).entries
+
+    assert ("RUN-1", "B-1") == (
+        getattr(first.batch, "message_id", None),
+        getattr(first.batch, "batch_id", None),
+    )
+    assert second.batch is None
+
+
+@pytest.mark.parametrize("sign, name", [("CRDT", "Lieferant AG"), ("DBIT", "Erika Mustermann")])
+def test_a_reversal_keeps_the_roles_of_the_first_payment(sign: str, name: str) -> None:
+    """Money that comes back is from the creditor, and what goes back is to the debtor."""
+    details = (
+        "<NtryDtls><TxDtls><RltdPties><Dbtr><Pty><Nm>Erika Mustermann</Nm></Pty></Dbtr>"
+        "<Cdtr><Pty><Nm>Lieferant AG</Nm></Pty></Cdtr></RltdPties>"
+        "<RtrInf><Rsn><Cd>AC04</Cd></Rsn></RtrInf></TxDtls></NtryDtls>"
+    )
+    (line,) = _only(
+        document(head() + entry("5.00", sign, details=details, more="<RvslInd>true</RvslInd>"))
+    ).entries
+
+    assert line.reversal
+    assert (name, "AC04") == (
+        line.transactions[0].counterparty.name,
+        line.transactions[0].return_reason,
+    )
+
+
+@pytest.mark.parametrize(
+    "status, word",
+    [("<Cd>INFO</Cd>", "information"), ("<Cd>FUTR</Cd>", "unknown"), ("", "unknown")],
+)
+def test_an_unknown_status_is_unknown(status: str, word: str) -> None:
+    """An unknown word of the bank is kept, and the entry is not taken for booked."""
+    (line,) = _only(document(head() + entry("5.00", status=status))).entries
+
+    assert word == line.status
+    assert line.status_word == (status[4:8] or None)
+
+
+def test_sums_are_checked() -> None:
+    """A statement whose entries do not give the closing balance is refused, or read on demand."""
+    content = document(head() + balance("OPBD", "1.00") + balance("CLBD", "4.00") + entry("2.00"))
+
+    with pytest.raises(InvalidData, match=r"1\.00 EUR") as caught:
+        read_camt(content)
+    assert "Stmt[1]/Bal" == caught.value.field
+    assert _euros("1.00") == _only(content, check_sums=False).difference
+
+
+@pytest.mark.parametrize(
+    "balances",
+    [
+        "",
+        balance("OPBD", "1.00"),
+        balance("CLAV", "1.00") + balance("OPAV", "1.00"),
+        balance("OPBD", "1.00") + balance("CLBD", "9.00", currency="USD"),
+        balance("ITBD", "1.00"),
+    ],
+)
+def test_sums_without_two_balances_are_not_checked(balances: str) -> None:
+    """Without an opening and a closing balance of one currency there is no difference."""
+    statement = _only(document(head() + balances + entry("2.00")))
+
+    assert statement.difference is None
+
+
+@pytest.mark.parametrize(
+    "first, second", [("ITBD", "ITBD"), ("ITBD", "CLBD"), ("OPBD", "ITBD"), ("PRCD", "CLBD")]
+)
+def test_pages_have_interim_balances(first: str, second: str) -> None:
+    """A page of a statement begins or ends with an interim balance."""
+    content = head() + balance(first, "1.00") + balance(second, "3.00") + entry("2.00")
+
+    assert _euros("0.00") == _only(document(content)).difference
+
+
+def test_a_file_may_have_several_statements() -> None:
+    """All statements of a file are read, and an error names the one that is wrong."""
+    good = f"{head('1')}{balance('OPBD', '1.00')}{balance('CLBD', '1.00')}"
+    bad = f"{head('2')}{balance('OPBD', '1.00')}{balance('CLBD', '2.00')}"
+
+    statements = read_camt(document(f"{good}</Stmt><Stmt>{good}"))
+    assert ["ST-1", "ST-1"] == [statement.id for statement in statements]
+    with pytest.raises(InvalidData) as caught:
+        read_camt(document(f"{good}</Stmt><Stmt>{bad}"))
+    assert "Stmt[2]/Bal" == caught.value.field
+
+
+@pytest.mark.parametrize(
+    "old, new, field",
+    [
+        ('<Amt Ccy="EUR">59.90</Amt><CdtDbtInd>CRDT</CdtDbtInd><Sts>', "<Sts>", "Ntry/Amt"),
+        ('Ccy="EUR">59.90', 'Ccy="EUR">59,90', "Ntry/Amt"),
+        ('Ccy="EUR">59.90', 'Ccy="EUR">NaN', "Ntry/Amt"),
+        ('Ccy="EUR">59.90', 'Ccy="EUR">59.905', "Ntry/Amt"),
+        ('Ccy="EUR">59.90', 'Ccy="EUX">59.90', "Ntry/Amt"),
+        ('Ccy="EUR">59.90', ">59.90", "Ntry/Amt"),
+        ("CRDT</CdtDbtInd><Sts>", "PLUS</CdtDbtInd><Sts>", "Ntry/CdtDbtInd"),
+        ("2026-11-25</Dt></BookgDt>", "2026-11-31</Dt></BookgDt>", "Ntry/BookgDt/Dt"),
+        ("2026-11-26T00:00:00", "tomorrow", "Ntry/ValDt/DtTm"),
+        ("1190.00", "", "Ntry[2]/Amt"),
+        ("5000.00", "5.000.00", "Bal/Amt"),
+        ("3869.90", "x", "Bal[2]/Amt"),
+        (">231<", ">23A<", "ElctrncSeqNb"),
+        ("<Id>ST-231</Id>", "", "Id"),
+        (f"<IBAN>{examples.IBAN}</IBAN>", "", "Acct/Id"),
+        ("<CdtDbtInd>CRDT</CdtDbtInd><RltdPties>", "<CdtDbtInd/><RltdPties>", None),
+        (
+            "<CdtDbtInd>CRDT</CdtDbtInd><RltdPties>",
+            "<CdtDbtInd>X</CdtDbtInd><RltdPties>",
+            "Ntry/NtryDtls/TxDtls/CdtDbtInd",
+        ),
+    ],
+)
+def test_errors_name_the_element(old: str, new: str, field: str | None) -> None:
+    """A wrong value is refused with the path of its element, and is not in the message."""
+    content = examples.STATEMENT.decode()
+    assert old in content
+
+    if field is None:
+        assert read_camt(content.replace(old, new, 1).encode())
+        return
+    with pytest.raises(InvalidData) as caught:
+        read_camt(content.replace(old, new, 1).encode())
+
+    assert f"Document/BkToCstmrStmt/Stmt/{field}" == caught.value.field
+    assert "line" in str(caught.value)
+    assert "Mustermann" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        b"",
+        b"   ",
+        b"garbage",
+        b":20:STARTUMS",
+        b"<Document/>",
+        b"<a xmlns='urn:iso:std:iso:20022:tech:xsd:camt.053.001.08'/>",
+        examples.STATEMENT.replace(b"camt.053.001.08", b"camt.053.001.01"),
+        examples.STATEMENT.replace(b"camt.053.001.08", b"pain.001.001.09"),
+        examples.STATEMENT.replace(b'encoding="UTF-8"', b'encoding="klingon"'),
+        examples.STATEMENT.replace(b'encoding="UTF-8"', b'encoding="utf-7"'),
+        document("").replace(b"<Stmt></Stmt>", b""),
+        examples.STATEMENT + b"<more/>",
+        examples.STATEMENT.replace(b"Erika", b"\xff\xfe"),
+    ],
+)
+def test_other_files_are_refused(source: bytes) -> None:
+    """A file that is no statement is refused with a field and a remedy."""
+    with pytest.raises(InvalidData) as caught:
+        read_camt(source)
+
+    assert caught.value.field
+    assert caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    "declaration",
+    [
+        b"<!DOCTYPE Document>",
+        b'<!DOCTYPE Document SYSTEM "file:///etc/passwd">',
+        b'<!DOCTYPE d [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;&a;">]>',
+        b'<!DOCTYPE d [<!ENTITY % a SYSTEM "http://127.0.0.1/"> %a;]>',
+    ],
+)
+def test_document_types_are_refused(declaration: bytes) -> None:
+    """A DTD is refused before an entity can expand or a file be read."""
+    start = b'<?xml version="1.0" encoding="UTF-8"?>\n'
+
+    with pytest.raises(InvalidData, match="document type"):
+        read_camt(examples.STATEMENT.replace(start, start + declaration))
+
+
+def test_hostile_shapes_are_refused() -> None:
+    """Elements that are too deep or too many are refused."""
+    with pytest.raises(InvalidData, match="nested"):
+        read_camt(document(head() + "<a>" * 100 + "</a>" * 100))
+    with pytest.raises(InvalidData, match="more elements"):
+        read_camt(document(head() + "<a/>" * 60_000))
+
+
+@given(st.integers(0, len(examples.STATEMENT) - 12))
+def test_truncated_files_are_refused(length: int) -> None:
+    """A file that was cut off anywhere is refused with a typed error."""
+    with pytest.raises(InvalidData) as caught:
+        read_camt(examples.STATEMENT[:length])
+
+    assert caught.value.field
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_are_refused_as_bank_files(content: bytes) -> None:
+    """Any bytes raise nothing but a typed error."""
+    with pytest.raises(InvalidData):
+        read_camt(content)
+
+
+@given(st.data())
+def test_any_change_is_a_statement_or_refused(data: st.DataObject) -> None:
+    """A file with some changed bytes raises nothing but a typed error."""
+    content = bytearray(examples.STATEMENT)
+    for place, byte in data.draw(
+        st.lists(st.tuples(st.integers(0, len(content) - 1), st.integers(0, 255)), max_size=8)
+    ):
+        content[place] = byte
+    try:
+        statements = read_camt(bytes(content))
+    except InvalidData:
+        return
+    assert statements
+
+
+def test_files_are_read_in_pieces_up_to_a_limit() -> None:
+    """An open file gives the same statements, and a file above the limit is refused."""
+    assert read_camt(examples.STATEMENT) == read_camt(io.BytesIO(examples.STATEMENT))
+    size = len(examples.STATEMENT)
+    assert read_camt(examples.STATEMENT, largest=size)
+    with pytest.raises(InvalidData, match=f"larger than {size - 1} bytes"):
+        read_camt(io.BytesIO(examples.STATEMENT), largest=size - 1)
+
+
+def test_an_endless_file_is_refused() -> None:
+    """A file without an end is read up to the limit only."""
+
+    class Endless:
+        def __init__(self) -> None:
+            self.size = 0
+
+        def read(self, size: int, /) -> bytes:
+            piece = (
+                examples.STATEMENT[: examples.STATEMENT.index(b"<Ntry>")] if not self.size else b""
+            )
+            piece += b" " * (size - len(piece))
+            self.size += size
+            return piece
+
+    endless = Endless()
+    with pytest.raises(InvalidData, match="larger"):
+        read_camt(endless)
+    assert endless.size < 70 * 1024 * 1024
+
+
+@pytest.mark.parametrize("source", [None, "text", io.StringIO("text"), ["a"]])
+def test_sources_without_bytes_are_refused(source: Any) -> None:
+    """A text, a text file and other values are refused with a remedy."""
+    with pytest.raises(InvalidData) as caught:
+        read_camt(source)
+
+    assert "source" == caught.value.field
+    assert "rb" in caught.value.remedy
+
+
+def test_entries_are_forgotten_as_elements() -> None:
+    """A statement of many entries takes no more memory than its values need."""
+    details = f"<NtryDtls>{examples.PAYMENT * 20}</NtryDtls>"
+    content = document(head() + entry("59.90", details=details) * 60)
+
+    tracemalloc.start()
+    try:
+        (statement,) = read_camt(content)
+        size, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert 60 == len(statement.entries)
+    assert peak - size < 2 * 1024 * 1024 + len(content)
+
+
+def test_reprs_have_no_personal_data() -> None:
+    """The repr of a statement has neither names nor texts nor whole numbers."""
+    shown = repr(read_camt(examples.STATEMENT))
+
+    for text in ("Mustermann", "Rechnung", "Rent", examples.IBAN, "02120300000000202051"):
+        assert text not in shown

@@ -1,0 +1,380 @@
+"""Reading MT940 statements, and refusing files that are none."""
+
+from __future__ import annotations
+
+import io
+from datetime import date
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moorage.contracts.bank import Iban, Money, Statement, StatementEntry, Transaction, read_mt940
+from moorage.errors import InvalidData
+
+IBAN = "DE89370400440532013000"
+
+
+def _file(*lines: str, opening: str = "C261124EUR0,00", closing: str = "C261125EUR0,00") -> bytes:
+    """A file of one statement, with these lines between its balances."""
+    return "\r\n".join(
+        (
+            ":20:STARTUMS",
+            f":25:{IBAN}",
+            ":28C:231/1",
+            f":60F:{opening}",
+            *lines,
+            f":62F:{closing}",
+            "-",
+            "",
+        )
+    ).encode()
+
+
+GERMAN = _file(
+    ":61:2611251125C59,90NTRFNONREF//BANK-1",
+    ":86:166?00GUTSCHRIFT?100399?20EREF+PAY-1?21MREF+MND-1?22CRED+DE98ZZZ0999",
+    "9999999?23SVWZ+Rechnung 2026-0815 u?24nd Danke?25ABWA+Max Mustermann?30BYL",
+    "ADEM1001?31DE02120300000000202051?32Erika Muster?33mann?34000",
+    ":61:2611251125D59,90NTRFKREF+//BANK-2",
+    ":86:116?00UEBERWEISUNG?20KREF+RUN-1?21SVWZ+Miete",
+)
+
+
+def _only(source: bytes, **options: Any) -> Statement:
+    (statement,) = read_mt940(source, **options)
+    return statement
+
+
+def _entry(line: str, *details: str) -> StatementEntry:
+    """The entry of a line :61: with the lines of its :86:."""
+    (entry,) = _only(_file(f":61:{line}", *details), check_sums=False).entries
+    return entry
+
+
+def _details(*lines: str) -> Transaction:
+    """The payment of a field 86."""
+    return _entry("2611251125C59,90NTRFNONREF", *lines).transactions[0]
+
+
+def _euros(amount: str) -> Money:
+    return Money(amount, "EUR")
+
+
+def test_a_german_statement_is_read() -> None:
+    """Germany's structure of field 86 gives the party, the identifiers and the text."""
+    statement = _only(GERMAN)
+
+    assert ("STARTUMS", 231, 1, "EUR") == (
+        statement.id,
+        statement.number,
+        statement.page,
+        statement.currency,
+    )
+    assert Iban(IBAN) == statement.account.iban
+    assert _euros("0.00") == statement.difference
+    assert ["60F", "62F"] == [balance.code for balance in statement.balances]
+    first, second = statement.entries
+    assert (date(2026, 11, 25), date(2026, 11, 25)) == (first.booked_on, first.value_on)
+    assert ("NTRF", "NTRF+166", "GUTSCHRIFT") == (first.code, first.bank_code, first.text)
+    (payment,) = first.transactions
+    assert ("PAY-1", "MND-1", "DE98ZZZ09999999999", "BANK-1") == (
+        payment.end_to_end_id,
+        payment.mandate_id,
+        payment.creditor_id,
+        payment.bank_reference,
+    )
+    assert "Rechnung 2026-0815 und Danke" == payment.remittance
+    assert ("Erika Mustermann", "Max Mustermann") == (
+        payment.counterparty.name,
+        payment.counterparty.ultimate,
+    )
+    assert Iban("DE02120300000000202051") == payment.counterparty.iban
+    assert "BYLADEM1001" == getattr(payment.counterparty.bic, "value", None)
+    assert _euros("-59.90") == second.amount
+    assert ("RUN-1", "Miete") == (
+        second.transactions[0].customer_reference,
+        second.transactions[0].remittance,
+    )
+
+
+def test_german_texts_without_keywords_are_text() -> None:
+    """Old bookings have text, account numbers and bank codes of their country."""
+    payment = _details(
+        ":86:051?00UEBERWEISUNG?20Gehalt Oktob", "er?21 Firma?3050060400?310847564700?32MUELLER"
+    )
+
+    assert "Gehalt Oktober Firma" == payment.remittance
+    assert ("0847564700", None, None) == (
+        payment.counterparty.account,
+        payment.counterparty.iban,
+        payment.counterparty.bic,
+    )
+
+
+def test_other_separators_are_accepted() -> None:
+    """The character after the code separates the parts, and keywords may follow each other."""
+    payment = _details(
+        ":86:166>00GUTSCHRIFT>20EREF+PAY-1 SVWZ+Danke>60 sehr>31DE02120300000000202051"
+    )
+
+    assert ("PAY-1", "Danke sehr") == (payment.end_to_end_id, payment.remittance)
+    assert payment.counterparty.iban is not None
+
+
+def test_iso_keywords_are_read() -> None:
+    """Keywords between slashes give the party, the identifiers and the text."""
+    payment = _details(
+        ":86:/TRTP/SEPA OVERBOEKING/IBAN/NL91ABNA0417164300/BIC/ABNANL2A",
+        "/NAME/Bakker BV/REMI/Factuur 2026-08",
+        "15/EREF/PAY-1/MARF/MND-1/CSID/DE98ZZZ09999999999",
+    )
+
+    assert "Factuur 2026-0815" == payment.remittance
+    assert ("PAY-1", "MND-1", "DE98ZZZ09999999999") == (
+        payment.end_to_end_id,
+        payment.mandate_id,
+        payment.creditor_id,
+    )
+    assert ("Bakker BV", Iban("NL91ABNA0417164300")) == (
+        payment.counterparty.name,
+        payment.counterparty.iban,
+    )
+
+
+@pytest.mark.parametrize(
+    "text, remittance, references",
+    [
+        ("/REMI/USTD//Factuur 1/", "Factuur 1", ()),
+        ("/REMI/STRD/CUR/9999123456789012/", "", ("9999123456789012",)),
+        ("/REMI/STRD/ISO/RF18539007547034/", "", ("RF18539007547034",)),
+        ("/REMI/Danke/CDTRREFTP//CD/SCOR/ISSR/CUR/CDTRREF/9999/", "Danke", ("9999",)),
+        ("/BENM//NAME/JOHN DOE/REMI//ISDT/2013-01-02", "", ()),
+    ],
+)
+def test_remittances_of_iso_keywords(
+    text: str, remittance: str, references: tuple[str, ...]
+) -> None:
+    """Unstructured texts and structured references are told apart."""
+    payment = _details(f":86:{text}")
+
+    assert (remittance, references) == (payment.remittance, payment.references)
+
+
+def test_a_counterparty_of_iso_keywords() -> None:
+    """One keyword may have account, bank and name together."""
+    payment = _details(
+        ":86:/EREF/NOTPROVIDED//CNTP/NL91ABNA0417164300/ABNANL2A/Bakker BV///REMI/USTD//x/"
+    )
+
+    assert payment.end_to_end_id is None
+    assert ("Bakker BV", "NL91ABNA0417164300", "ABNANL2A") == (
+        payment.counterparty.name,
+        payment.counterparty.account,
+        getattr(payment.counterparty.bic, "value", None),
+    )
+
+
+def test_other_details_are_text() -> None:
+    """Details of no structure are the text, whose lines are words apart."""
+    assert (
+        "GIRO 428428 KPN BETREFT FACTUUR"
+        == _details(":86:GIRO   428428 KPN", "BETREFT FACTUUR").remittance
+    )
+    assert "" == _details().remittance
+    assert "12/34 is no keyword" == _details(":86:12/34 is no keyword").remittance
+
+
+@pytest.mark.parametrize(
+    "line, amount, reversal",
+    [
+        ("2611251125C1,5NTRFNONREF", "1.50", False),
+        ("2611251125D1,NTRFNONREF", "-1.00", False),
+        ("2611251125D1NTRFNONREF", "-1.00", False),
+        ("2611251125RC1,50NTRFNONREF", "-1.50", True),
+        ("2611251125RD1,50NTRFNONREF", "1.50", True),
+        ("2611251125CR1,50NTRFNONREF", "1.50", False),
+        ("2611251125RCR1,50NTRFNONREF", "-1.50", True),
+        ("2611251125DR000000001,50N062NONREF", "-1.50", False),
+    ],
+)
+def test_signs_of_entries(line: str, amount: str, reversal: bool) -> None:
+    """Credits are positive; the reversal of a credit is negative, that of a debit positive."""
+    entry = _entry(line)
+
+    assert (_euros(amount), reversal) == (entry.amount, entry.reversal)
+
+
+@pytest.mark.parametrize(
+    "line, booked_on, value_on",
+    [
+        ("2612310102C1,NTRF", date(2027, 1, 2), date(2026, 12, 31)),
+        ("2701021231C1,NTRF", date(2026, 12, 31), date(2027, 1, 2)),
+        ("240229C1,NTRF", None, date(2024, 2, 29)),
+        ("240229    C1,NTRF", None, date(2024, 2, 29)),
+        ("2403010229C1,NTRF", date(2024, 2, 29), date(2024, 3, 1)),
+        ("9912310101C1,NTRF", date(2000, 1, 1), date(1999, 12, 31)),
+    ],
+)
+def test_days_of_entries(line: str, booked_on: date | None, value_on: date) -> None:
+    """The day of the booking has no year, and is the one next to the value date."""
+    entry = _entry(line)
+
+    assert (booked_on, value_on) == (entry.booked_on, entry.value_on)
+
+
+def test_references_of_entries() -> None:
+    """The customer's and the bank's reference stand in the line, with a text below it."""
+    entry = _entry("2611251125C1,NTRFRUN-1//BANK-1\r\nCard transaction")
+
+    assert ("BANK-1", "Card transaction") == (entry.bank_reference, entry.text)
+    assert ("RUN-1", "BANK-1") == (
+        entry.transactions[0].customer_reference,
+        entry.transactions[0].bank_reference,
+    )
+
+
+@pytest.mark.parametrize(
+    "account, number, iban",
+    [
+        (IBAN, IBAN, IBAN),
+        (f"{IBAN}EUR", f"{IBAN}EUR", IBAN),
+        (f"COBADEFF/{IBAN}", f"COBADEFF/{IBAN}", IBAN),
+        ("50880050/0194787400888", "50880050/0194787400888", None),
+        ("0001234567", "0001234567", None),
+    ],
+)
+def test_accounts(account: str, number: str, iban: str | None) -> None:
+    """An account is an IBAN, alone or with its bank or currency, or a national number."""
+    statement = _only(_file().replace(f":25:{IBAN}".encode(), f":25:{account}".encode()))
+
+    assert number == statement.account.number
+    assert (iban and Iban(iban)) == statement.account.iban
+
+
+def test_blocks_and_headers_are_skipped() -> None:
+    """Blocks of SWIFT, lines of banks before a statement, and other fields are skipped."""
+    statements = read_mt940(
+        b"{1:F01BANKDEFFXXXX0000000000}{2:I940BANKDEFFXXXXN}{4:\r\n"
+        + GERMAN.removesuffix(b"-\r\n")
+        + b":86:closing text\r\n:64:C261125EUR5,00\r\n-}{5:{CHK:1}}\r\nBANKDEFF\r\n940\r\n"
+        + GERMAN.replace(b":28C:231/1", b":28C:232")
+        + b"\xef\xbb\xbf"
+    )
+
+    assert [(231, 1), (232, None)] == [(item.number, item.page) for item in statements]
+    assert ["60F", "62F", "64"] == [balance.code for balance in statements[0].balances]
+    assert read_mt940(b"\xef\xbb\xbf{4::20:X" + GERMAN[12:])
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "iso-8859-1"])
+def test_encodings(encoding: str) -> None:
+    """Letters with marks are read in UTF-8, and in ISO 8859-1 otherwise."""
+    content = _file(":61:2611251125C1,NTRF", ":86:Größe", closing="C261125EUR1,").decode()
+
+    assert "Größe" == _only(content.encode(encoding)).entries[0].transactions[0].remittance
+
+
+def test_intermediate_balances() -> None:
+    """A page of a statement has intermediate balances."""
+    content = GERMAN.replace(b"60F", b"60M").replace(b"62F", b"62M")
+
+    assert ["60M", "62M"] == [balance.code for balance in _only(content).balances]
+
+
+def test_sums_are_checked() -> None:
+    """A statement whose entries do not give the closing balance is refused, or read on demand."""
+    content = GERMAN.replace(b"C59,90", b"C58,90")
+
+    with pytest.raises(InvalidData, match=r"1\.00 EUR") as caught:
+        read_mt940(content)
+    assert "line 11 :62F:" == caught.value.field
+    assert _euros("1.00") == _only(content, check_sums=False).difference
+
+
+@pytest.mark.parametrize(
+    "old, new, field",
+    [
+        (b":25:", b":26:", "line 11 :62F:"),
+        (b":60F:", b":61F:", "line 11 :62F:"),
+        (b":62F:C261125EUR0,00\r\n", b"", "line 10 :86:"),
+        (IBAN.encode(), b" ", "line 2 :25:"),
+        (b"C261124EUR", b"X261124EUR", "line 4 :60F:"),
+        (b"C261124EUR", b"C261324EUR", "line 4 :60F:"),
+        (b"C261124EUR", b"C261124EUX", "line 4 :60F:"),
+        (b"C261124EUR0,00", b"C261124EUR0.00", "line 4 :60F:"),
+        (b":61:2611251125C59,90", b":61:2611251125C59,905", "line 5 :61:"),
+        (b":61:2611251125C59,90", b":61:2611311125C59,90", "line 5 :61:"),
+        (b":61:2611251125C59,90", b":61:2611251131C59,90", "line 5 :61:"),
+        (b":61:2611251125C59,90", b":61:2611251125X59,90", "line 5 :61:"),
+        (b":61:2611251125C59,90", b":61:", "line 5 :61:"),
+    ],
+)
+def test_errors_name_the_line(old: bytes, new: bytes, field: str) -> None:
+    """A wrong field is refused with the number of its line and its tag."""
+    assert old in GERMAN
+
+    with pytest.raises(InvalidData) as caught:
+        read_mt940(GERMAN.replace(old, new, 1))
+
+    assert field == caught.value.field
+    assert "Mustermann" not in str(caught.value)
+
+
+@pytest.mark.parametrize("source", [b"", b"garbage", b"<?xml version='1.0'?>", b"\xff" * 99])
+def test_other_files_are_refused(source: bytes) -> None:
+    """A file without a statement is refused."""
+    with pytest.raises(InvalidData, match=":20:") as caught:
+        read_mt940(source)
+
+    assert "line 1" == caught.value.field
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_are_refused_as_bank_files(content: bytes) -> None:
+    """Any bytes raise nothing but a typed error."""
+    with pytest.raises(InvalidData):
+        read_mt940(content)
+
+
+@given(st.data())
+def test_any_change_is_a_statement_or_refused(data: st.DataObject) -> None:
+    """A file with some changed bytes raises nothing but a typed error."""
+    content = bytearray(GERMAN)
+    for place, byte in data.draw(
+        st.lists(st.tuples(st.integers(0, len(content) - 1), st.integers(0, 255)), max_size=8)
+    ):
+        content[place] = byte
+    try:
+        statements = read_mt940(bytes(content), check_sums=data.draw(st.booleans()))
+    except InvalidData as error:
+        assert error.field  # noqa: PT017 - either end is right
+        return
+    assert statements
+
+
+@given(st.integers(0, len(GERMAN) - 9))
+def test_truncated_files_are_refused(length: int) -> None:
+    """A file that was cut off within a statement is refused with a typed error."""
+    with pytest.raises(InvalidData) as caught:
+        read_mt940(GERMAN[:length])
+
+    assert (caught.value.field or "").startswith("line")
+
+
+def test_files_are_read_up_to_a_limit() -> None:
+    """An open file gives the same statements, and a file above the limit is refused."""
+    assert read_mt940(GERMAN) == read_mt940(io.BytesIO(GERMAN))
+    with pytest.raises(InvalidData, match="larger than 99 bytes"):
+        read_mt940(GERMAN, largest=99)
+
+
+def test_long_fields_are_read_in_linear_time() -> None:
+    """A field of a megabyte is split as fast as many short ones."""
+    for line in (
+        ":86:166?00X?20" + "?" * 1_000_000,
+        ":86:/EREF/" + "/" * 1_000_000,
+        ":86:" + " " * 1_000_000,
+    ):
+        assert _details(line).amount == _euros("59.90")

@@ -1,0 +1,376 @@
+"""SEPA files: their bytes, their limits, and reading them back."""
+
+from __future__ import annotations
+
+import io
+from datetime import UTC, date, datetime, timedelta, timezone
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import attrs
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from moorage.contracts.bank import (
+    NOT_PROVIDED,
+    BankParty,
+    CreditTransfer,
+    CreditTransferFile,
+    DirectDebitFile,
+    Mandate,
+    MandateAmendment,
+    Money,
+    PartyAddress,
+    read_credit_transfers,
+    read_direct_debits,
+    write_credit_transfers,
+    write_direct_debits,
+)
+from moorage.errors import InvalidData
+from tests.contracts.bank import orders
+from tests.contracts.bank.schema_facts import faults
+
+TRANSFERS = ("pain.001.001.03", "pain.001.001.09")
+DEBITS = ("pain.008.001.02", "pain.008.001.08")
+CREDITOR = BankParty(name="Bakker BV", iban="NL91ABNA0417164300")
+
+
+def _payment(**changes: Any) -> CreditTransfer:
+    fields: dict[str, Any] = {
+        "end_to_end_id": "PAY-1",
+        "amount": Money("1.00", "EUR"),
+        "creditor": CREDITOR,
+        **changes,
+    }
+    return CreditTransfer(**fields)
+
+
+def _file(*payments: CreditTransfer) -> CreditTransferFile:
+    example = orders.transfers_with_everything()
+    return attrs.evolve(
+        example, batches=[attrs.evolve(example.batches[1], transfers=payments or [_payment()])]
+    )
+
+
+@pytest.mark.parametrize("version", TRANSFERS)
+def test_transfers_keep_to_the_schema(version: str) -> None:
+    """A file of credit transfers with every field has the elements of the schema in its order."""
+    content = write_credit_transfers(orders.transfers_with_everything(), version=version)
+
+    assert [] == faults(content, version)
+
+
+@pytest.mark.parametrize("version", DEBITS)
+def test_debits_keep_to_the_schema(version: str) -> None:
+    """A file of direct debits with every field has the elements of the schema in its order."""
+    content = write_direct_debits(orders.debits_with_everything(), version=version)
+
+    assert [] == faults(content, version)
+
+
+@pytest.mark.parametrize(
+    "old, new",
+    [
+        (b"<NbOfTxs>3</NbOfTxs>", b""),
+        (b"<ChrgBr>SLEV</ChrgBr>", b"<ChrgBr>NONE</ChrgBr>"),
+        (b"<PmtMtd>TRF</PmtMtd>", b"<PmtMtd>TRF</PmtMtd><PmtMtd>TRF</PmtMtd>"),
+        (b"<MsgId>RUN-1</MsgId>", b"<MsgId>" + b"1" * 36 + b"</MsgId>"),
+        (b' Ccy="EUR"', b""),
+        (b"0.01<", b"0.000001<"),
+        (b"<Dt>2026-11-26</Dt>", b"<Dt>26.11.2026</Dt>"),
+        (b"InitgPty", b"Initiator"),
+    ],
+)
+def test_schema_facts_notice_faults(old: bytes, new: bytes) -> None:
+    """The check of the schema's facts finds a changed document."""
+    content = write_credit_transfers(orders.transfers_with_everything())
+
+    assert old in content
+    assert faults(content.replace(old, new), "pain.001.001.09")
+
+
+@given(orders.transfer_files)
+def test_transfers_are_read_as_written(order: CreditTransferFile) -> None:
+    """A written file of credit transfers is valid, and is read as the same value."""
+    content = write_credit_transfers(order)
+
+    assert [] == faults(content, "pain.001.001.09")
+    assert order == read_credit_transfers(content)
+    assert content == write_credit_transfers(read_credit_transfers(content))
+
+
+@given(orders.debit_files)
+def test_debits_are_read_as_written(order: DirectDebitFile) -> None:
+    """A written file of direct debits is valid, and is read as the same value."""
+    content = write_direct_debits(order)
+
+    assert [] == faults(content, "pain.008.001.08")
+    assert order == read_direct_debits(io.BytesIO(content))
+    assert content == write_direct_debits(read_direct_debits(content))
+
+
+@given(orders.transfer_files)
+def test_old_transfers_are_read_as_written(order: CreditTransferFile) -> None:
+    """The old version differs in nothing but addresses, which are lines there."""
+    try:
+        content = write_credit_transfers(order, version="pain.001.001.03")
+    except InvalidData as error:
+        assert "two lines" in str(error) or "at most 70" in str(error)  # noqa: PT017 - either end is right
+        assume(False)
+    assert [] == faults(content, "pain.001.001.03")
+    restored = read_credit_transfers(content)
+    assert content == write_credit_transfers(restored, version="pain.001.001.03")
+    assert (order.count, order.total) == (restored.count, restored.total)
+    assert [batch.debtor.iban for batch in order.batches] == [
+        batch.debtor.iban for batch in restored.batches
+    ]
+
+
+def test_old_debits_are_read_as_written() -> None:
+    """The old version of direct debits keeps mandates and amendments."""
+    order = orders.debits_with_everything()
+    restored = read_direct_debits(write_direct_debits(order, version="pain.008.001.02"))
+
+    mandates = [debit.mandate for batch in order.batches for debit in batch.debits]
+    assert mandates == [debit.mandate for batch in restored.batches for debit in batch.debits]
+
+
+def test_control_sums_are_exact() -> None:
+    """Counts and sums of the file and of each batch are those of the payments."""
+    root = ET.fromstring(write_credit_transfers(orders.transfers_with_everything()))  # noqa: S314 - written above
+
+    space = "{*}"
+    assert ["3", "2", "1"] == [node.text for node in root.iter() if node.tag.endswith("NbOfTxs")]
+    assert ["1000001190.00", "1190.01", "999999999.99"] == [
+        node.text for node in root.iter() if node.tag.endswith("CtrlSum")
+    ]
+    assert root.find(f"{space}CstmrCdtTrfInitn") is not None
+
+
+def test_the_same_order_makes_the_same_bytes() -> None:
+    """Two equal orders make equal bytes, and another message id makes others."""
+    first = write_credit_transfers(orders.transfers_with_everything())
+
+    assert first == write_credit_transfers(orders.transfers_with_everything())
+    assert first != write_credit_transfers(orders.transfers_with_everything(message_id="RUN-2"))
+
+
+def test_time_is_written_to_the_second_with_its_zone() -> None:
+    """The time of the file is the caller's, without fractions."""
+    zone = timezone(timedelta(hours=1))
+    created = datetime(2026, 11, 25, 9, 30, 1, 999, zone)
+
+    content = write_credit_transfers(orders.transfers_with_everything(created=created))
+
+    assert b"<CreDtTm>2026-11-25T09:30:01+01:00</CreDtTm>" in content
+    with pytest.raises(InvalidData, match="not a time"):
+        orders.transfers_with_everything(
+            created=datetime(2026, 11, 25, tzinfo=timezone(timedelta(seconds=3)))
+        )
+    with pytest.raises(InvalidData, match="not a time"):
+        orders.transfers_with_everything(created="2026-11-25")
+
+
+def test_naive_time_is_written_without_a_zone() -> None:
+    """A time without a zone is the bank's local time, as ISO 20022 reads it."""
+    content = write_credit_transfers(
+        orders.transfers_with_everything(created=datetime(2026, 11, 25, 9, 30))  # noqa: DTZ001 - the test is about it
+    )
+
+    assert b"<CreDtTm>2026-11-25T09:30:00</CreDtTm>" in content
+
+
+@pytest.mark.parametrize(
+    "changes, field",
+    [
+        ({"amount": Money("0.00", "EUR")}, "amount"),
+        ({"amount": Money("-1.00", "EUR")}, "amount"),
+        ({"amount": Money("1.00", "USD")}, "amount"),
+        ({"amount": Money("1000000000.00", "EUR")}, "amount"),
+        ({"amount": "1.00"}, "amount"),
+        ({"end_to_end_id": ""}, "end_to_end_id"),
+        ({"end_to_end_id": "x" * 36}, "end_to_end_id"),
+        ({"end_to_end_id": "/x"}, "end_to_end_id"),
+        ({"end_to_end_id": "x/"}, "end_to_end_id"),
+        ({"end_to_end_id": "x//y"}, "end_to_end_id"),
+        ({"end_to_end_id": " x"}, "end_to_end_id"),
+        ({"end_to_end_id": "ü"}, "end_to_end_id"),
+        ({"end_to_end_id": None}, "end_to_end_id"),
+        ({"instruction_id": "ü"}, "instruction_id"),
+        ({"remittance": "x" * 141}, "remittance"),
+        ({"remittance": " "}, "remittance"),
+        ({"remittance": 5}, "remittance"),
+        ({"purpose": "salary"}, "purpose"),
+        ({"ultimate_debtor": "x" * 71}, "ultimate_debtor"),
+        ({"creditor": "Bakker"}, "creditor"),
+    ],
+)
+def test_wrong_payments_are_refused(changes: dict[str, Any], field: str) -> None:
+    """A payment that no bank accepts is refused when it is made, and the error names the field."""
+    with pytest.raises(InvalidData) as caught:
+        _payment(**changes)
+
+    assert field == caught.value.field
+    assert caught.value.remedy
+
+
+def test_wrong_parties_are_refused() -> None:
+    """Names, accounts, addresses, mandates and empty lists are checked when they are made."""
+    with pytest.raises(InvalidData, match="71 characters"):
+        BankParty(name="x" * 71, iban=CREDITOR.iban)
+    with pytest.raises(InvalidData, match="check digits"):
+        BankParty(name="x", iban="NL91ABNA0417164301")
+    with pytest.raises(InvalidData, match="country"):
+        PartyAddress(country="XX")
+    with pytest.raises(InvalidData, match="two lines"):
+        PartyAddress(country="DE", lines=["1", "2", "3"])
+    with pytest.raises(InvalidData, match="changes nothing"):
+        MandateAmendment()
+    with pytest.raises(InvalidData, match="two ways"):
+        MandateAmendment(original_iban=CREDITOR.iban, other_account=True)
+    with pytest.raises(InvalidData, match="not a date"):
+        Mandate(id="M-1", signed=datetime(2026, 1, 1, tzinfo=UTC))
+    with pytest.raises(InvalidData, match="no batches"):
+        orders.transfers_with_everything(batches=[])
+
+
+def test_one_payment_listed_twice_is_refused() -> None:
+    """An end-to-end identifier may be in a file once, except the mark that there is none."""
+    with pytest.raises(InvalidData, match="used twice") as caught:
+        _file(_payment(), _payment())
+    assert "end_to_end_id" == caught.value.field
+
+    none = _payment(end_to_end_id=NOT_PROVIDED)
+    assert 2 == _file(none, none).count
+    batch = orders.transfers_with_everything().batches[1]
+    with pytest.raises(InvalidData, match="used twice"):
+        orders.transfers_with_everything(batches=[batch, batch])
+
+
+def test_other_characters_are_refused_with_their_place() -> None:
+    """Without a choice, a letter outside the Latin set is refused with its field."""
+    order = _file(_payment(creditor=attrs.evolve(CREDITOR, name="Müller")))
+
+    with pytest.raises(InvalidData, match="place 2") as caught:
+        write_credit_transfers(order)
+
+    assert "batches[0].transfers[0].creditor.name" == caught.value.field
+    assert "Müller" not in str(caught.value)
+    assert b"<Nm>Mueller</Nm>" in write_credit_transfers(order, characters="transliterate")
+
+
+def test_transliterated_texts_keep_to_their_length() -> None:
+    """A text that becomes too long in Latin letters is refused."""
+    order = _file(_payment(creditor=attrs.evolve(CREDITOR, name="ß" * 40)))
+
+    with pytest.raises(InvalidData, match="80 characters"):
+        write_credit_transfers(order, characters="transliterate")
+
+
+@given(st.text(min_size=1, max_size=140))
+def test_no_text_breaks_the_file(text: str) -> None:
+    """Any text is refused, or makes a file that is valid and has only Latin letters."""
+    try:
+        content = write_credit_transfers(
+            _file(_payment(remittance=text)), characters="transliterate"
+        )
+    except InvalidData:
+        return
+    assert content.isascii()
+    assert [] == faults(content, "pain.001.001.09")
+
+
+def test_old_versions_refuse_what_they_lack() -> None:
+    """The old version has letters only at the head of a BIC, and two lines of an address."""
+    digits = _file(_payment(creditor=attrs.evolve(CREDITOR, bic="A2345678DE33"[:4] + "DEFF")))
+    lines = PartyAddress(country="DE", town="Bonn", street="Weg", lines=["Haus 2"])
+    long = _file(_payment(creditor=attrs.evolve(CREDITOR, address=lines)))
+
+    assert write_credit_transfers(digits)
+    with pytest.raises(InvalidData, match="BIC"):
+        write_credit_transfers(digits, version="pain.001.001.03")
+    assert write_credit_transfers(long)
+    with pytest.raises(InvalidData, match="two lines"):
+        write_credit_transfers(long, version="pain.001.001.03")
+
+
+def test_unknown_choices_are_refused() -> None:
+    """A version or a treatment that does not exist is refused with the list of those that do."""
+    with pytest.raises(InvalidData, match=r"pain\.001\.001\.09"):
+        write_credit_transfers(_file(), version="pain.001.001.12")
+    with pytest.raises(InvalidData, match="transliterate"):
+        write_credit_transfers(_file(), characters="drop")
+    with pytest.raises(InvalidData, match="order"):
+        write_credit_transfers(orders.debits_with_everything())  # type: ignore[arg-type]  # the test is about it
+    with pytest.raises(InvalidData, match="order"):
+        write_direct_debits(_file())  # type: ignore[arg-type]  # the test is about it
+
+
+def test_names_are_in_no_repr() -> None:
+    """The repr of an order has no names, account numbers or texts."""
+    shown = repr(orders.transfers_with_everything()) + repr(orders.debits_with_everything())
+
+    for text in ("Acme", "Lieferant", "Mustermann", "3704004405", "Bahnhof", "Invoice"):
+        assert text not in shown
+
+
+@pytest.mark.parametrize(
+    "old, new, field",
+    [
+        (b"<CtrlSum>1000001190.00", b"<CtrlSum>1000001190.01", "CtrlSum"),
+        (b"<CtrlSum>1190.01", b"<CtrlSum>1190.02", "Document/CstmrCdtTrfInitn/PmtInf/CtrlSum"),
+        (b"<NbOfTxs>3", b"<NbOfTxs>4", "NbOfTxs"),
+        (b"<NbOfTxs>3", b"<NbOfTxs>three", "NbOfTxs"),
+        (b"<MsgId>RUN-1</MsgId>", b"", "GrpHdr/MsgId"),
+        (b"2026-11-25T09:30:00+00:00", b"", "GrpHdr/CreDtTm"),
+        (b"2026-11-25T09:30:00+00:00", b"yesterday", "GrpHdr/CreDtTm"),
+        (
+            b"0.01</InstdAmt>",
+            b"0.001</InstdAmt>",
+            "Document/CstmrCdtTrfInitn/PmtInf/CdtTrfTxInf[2]/Amt/InstdAmt",
+        ),
+        (
+            b"<ReqdExctnDt><Dt>2026-11-26",
+            b"<ReqdExctnDt><Dt>2026-02-30",
+            "Document/CstmrCdtTrfInitn/PmtInf/ReqdExctnDt/Dt",
+        ),
+        (
+            b"<BtchBookg>false",
+            b"<BtchBookg>no",
+            "Document/CstmrCdtTrfInitn/PmtInf/BtchBookg",
+        ),
+    ],
+)
+def test_changed_files_are_refused(old: bytes, new: bytes, field: str) -> None:
+    """A file whose sums, counts or values are wrong is refused with the path of the element."""
+    content = write_credit_transfers(orders.transfers_with_everything())
+    assert old in content
+
+    with pytest.raises(InvalidData) as caught:
+        read_credit_transfers(content.replace(old, new, 1))
+
+    assert field == caught.value.field
+
+
+def test_an_example_of_a_credit_transfer_is_literal() -> None:
+    """The bytes of a short file, as a bank receives them."""
+    order = attrs.evolve(_file(), initiator="Acme GmbH")
+
+    assert (
+        b'<?xml version="1.0" encoding="UTF-8"?>\n'
+        b'<Document xmlns="urn:iso:std:iso:20022:tech:xsd:pain.001.001.03"><CstmrCdtTrfInitn>'
+        b"<GrpHdr><MsgId>RUN-1</MsgId><CreDtTm>2026-11-25T09:30:00+00:00</CreDtTm>"
+        b"<NbOfTxs>1</NbOfTxs><CtrlSum>1.00</CtrlSum><InitgPty><Nm>Acme GmbH</Nm></InitgPty>"
+        b"</GrpHdr><PmtInf><PmtInfId>B-2</PmtInfId><PmtMtd>TRF</PmtMtd>"
+        b"<BtchBookg>true</BtchBookg><NbOfTxs>1</NbOfTxs><CtrlSum>1.00</CtrlSum>"
+        b"<PmtTpInf><SvcLvl><Cd>SEPA</Cd></SvcLvl></PmtTpInf>"
+        b"<ReqdExctnDt>2026-11-26</ReqdExctnDt><Dbtr><Nm>Acme GmbH</Nm></Dbtr>"
+        b"<DbtrAcct><Id><IBAN>AT611904300234573201</IBAN></Id></DbtrAcct>"
+        b"<DbtrAgt><FinInstnId><Othr><Id>NOTPROVIDED</Id></Othr></FinInstnId></DbtrAgt>"
+        b"<ChrgBr>SLEV</ChrgBr><CdtTrfTxInf><PmtId><EndToEndId>PAY-1</EndToEndId></PmtId>"
+        b'<Amt><InstdAmt Ccy="EUR">1.00</InstdAmt></Amt><Cdtr><Nm>Bakker BV</Nm></Cdtr>'
+        b"<CdtrAcct><Id><IBAN>NL91ABNA0417164300</IBAN></Id></CdtrAcct></CdtTrfTxInf>"
+        b"</PmtInf></CstmrCdtTrfInitn></Document>\n"
+    ) == write_credit_transfers(order, version="pain.001.001.03")
+    assert date(2026, 11, 26) == order.batches[0].execution_date

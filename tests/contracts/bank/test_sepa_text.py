@@ -1,0 +1,58 @@
+"""SEPA's Latin set and the replacements of other characters."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moorage.contracts.bank import is_latin, transliterated
+
+
+@pytest.mark.parametrize(
+    "text, latin",
+    [
+        ("Müller & Söhne", "Mueller + Soehne"),
+        ("Straße", "Strasse"),
+        ("Ægir Øst", "Aegir Ost"),
+        ("Café", "Cafe"),
+        ("Cafe\u0301", "Cafe"),
+        ("Łódź", "Lodz"),
+        ("Ελλάς", "Ellas"),
+        ("Борис", "Boris"),
+        ("Щука", "Shtuka"),
+        ("10 €", "10 E"),
+        ("a\tb\n c", "a b c"),
+        ("“x” – y_z", "'x' - y-z"),
+        ("mail@example.com", "mail(at)example.com"),
+        ("ﬁn", "fin"),
+        ("東京", ".."),
+        ("\x00", "."),
+        ("½", "1.2"),
+    ],
+)
+def test_texts_are_transliterated(text: str, latin: str) -> None:
+    """Letters become Latin ones, signs the nearest sign, and anything else a dot."""
+    assert latin == transliterated(text)
+
+
+@given(st.text())
+def test_transliterated_texts_are_latin(text: str) -> None:
+    """Any text becomes Latin, and becomes no other one the next time."""
+    latin = transliterated(text)
+
+    assert is_latin(latin)
+    assert latin == transliterated(latin)
+
+
+@given(st.text("ABCxyz0189/-?:().,'+"))
+def test_latin_texts_stay(text: str) -> None:
+    """A text of the Latin set is not changed."""
+    assert is_latin(text)
+    assert text == transliterated(text)
+
+
+@pytest.mark.parametrize("character", 'äß€&@_"%*#!$<>;=[]{}|\\~`^\t\n\x00')
+def test_other_characters_are_not_latin(character: str) -> None:
+    """Characters that some banks refuse are outside of the set."""
+    assert not is_latin(f"a{character}b")
