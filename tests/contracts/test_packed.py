@@ -202,6 +202,8 @@ def test_every_value_can_be_packed() -> None:
     left_out |= {"Effect", "Requirements", "Target"}
     names: list[str] = []
     for result in pkgutil.walk_packages(contracts.__path__, "moorage.contracts."):
+        if f"{result.name}.".startswith("moorage.contracts.bank."):
+            continue  # no operation takes or returns them, so no store keeps them
         module = importlib.import_module(result.name)
         names += [
             name
