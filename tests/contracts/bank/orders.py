@@ -15,9 +15,9 @@ from moorage.contracts.bank import (
     CreditTransferBatch,
     CreditTransferFile,
     DebitScheme,
-    DirectDebit,
     DirectDebitBatch,
     DirectDebitFile,
+    DirectDebitOrder,
     Mandate,
     MandateAmendment,
     Money,
@@ -109,7 +109,7 @@ def debits_with_everything(**changes: Any) -> DirectDebitFile:
         original_creditor_name="Acme alt",
         original_iban=IBANS[1],
     )
-    full = DirectDebit(
+    full = DirectDebitOrder(
         end_to_end_id="INV-1",
         instruction_id="INS-1",
         amount=Money("59.90", "EUR"),
@@ -124,7 +124,7 @@ def debits_with_everything(**changes: Any) -> DirectDebitFile:
         purpose="SUBS",
         ultimate_debtor="Max Mustermann",
     )
-    moved = DirectDebit(
+    moved = DirectDebitOrder(
         end_to_end_id="INV-2",
         amount=Money("10.00", "EUR"),
         debtor=BankParty(name="Bakker BV", iban=IBANS[2]),
@@ -133,7 +133,7 @@ def debits_with_everything(**changes: Any) -> DirectDebitFile:
         ),
         remittance=CreditorReference("RF18539007547034"),
     )
-    plain = DirectDebit(
+    plain = DirectDebitOrder(
         end_to_end_id="INV-3",
         amount=Money("20.00", "EUR"),
         debtor=BankParty(name="Dupont", iban=IBANS[3]),
@@ -246,7 +246,7 @@ amendments = st.one_of(
     ),
 )
 debits = st.builds(
-    DirectDebit,
+    DirectDebitOrder,
     end_to_end_id=identifiers,
     amount=amounts,
     debtor=parties,

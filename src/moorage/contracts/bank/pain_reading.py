@@ -12,9 +12,9 @@ from moorage.contracts.bank.payment_orders import (
     CreditTransfer,
     CreditTransferBatch,
     CreditTransferFile,
-    DirectDebit,
     DirectDebitBatch,
     DirectDebitFile,
+    DirectDebitOrder,
     Mandate,
     MandateAmendment,
     PartyAddress,
@@ -169,8 +169,8 @@ def _transfer_batch(node: Node) -> CreditTransferBatch:
     return batch
 
 
-def _debit(node: Node) -> DirectDebit:
-    return DirectDebit(
+def _debit(node: Node) -> DirectDebitOrder:
+    return DirectDebitOrder(
         end_to_end_id=node.needed_text("PmtId/EndToEndId"),
         instruction_id=node.text("PmtId/InstrId"),
         amount=_amount(node, "InstdAmt"),

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
         BankParty,
         CreditTransfer,
         CreditTransferBatch,
-        DirectDebit,
         DirectDebitBatch,
+        DirectDebitOrder,
         Mandate,
         MandateAmendment,
         PartyAddress,
@@ -149,7 +149,7 @@ def _instructed(amount: Money) -> str:
     return f'<InstdAmt Ccy="{amount.currency}">{amount.amount}</InstdAmt>'
 
 
-def _identifiers(payment: CreditTransfer | DirectDebit) -> str:
+def _identifiers(payment: CreditTransfer | DirectDebitOrder) -> str:
     return _inside(
         "PmtId",
         _maybe("InstrId", payment.instruction_id),
@@ -260,7 +260,7 @@ class _Writer:
             ),
         )
 
-    def debit(self, debit: DirectDebit, place: str) -> str:
+    def debit(self, debit: DirectDebitOrder, place: str) -> str:
         return _inside(
             "DrctDbtTxInf",
             _identifiers(debit),

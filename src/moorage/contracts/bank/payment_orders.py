@@ -388,7 +388,7 @@ class Mandate:
 
 
 @attrs.frozen(kw_only=True)
-class DirectDebit:
+class DirectDebitOrder:
     """A payment to collect from a debtor.
 
     Attributes:
@@ -437,8 +437,8 @@ class DirectDebitBatch:
     creditor: BankParty = attrs.field(validator=is_a(BankParty))
     creditor_id: CreditorId = attrs.field(converter=CreditorId)
     collection_date: date = attrs.field(validator=is_day)
-    debits: tuple[DirectDebit, ...] = attrs.field(
-        converter=as_tuple, validator=[are_all(DirectDebit), _is_some]
+    debits: tuple[DirectDebitOrder, ...] = attrs.field(
+        converter=as_tuple, validator=[are_all(DirectDebitOrder), _is_some]
     )
     sequence: SequenceType = attrs.field(converter=SequenceType)
     scheme: DebitScheme = attrs.field(default=DebitScheme.CORE, converter=DebitScheme)
