@@ -509,6 +509,20 @@ _PAGES: Final = (
         ),
     ),
     Page(
+        "currencies",
+        "Exchange rates",
+        "The official rates of a day, conversions by them, and who publishes them. *Convert amounts"
+        " by official rates* shows them at work.",
+        (
+            "moorage.operations.currencies:Currencies",
+            "moorage.operations.currencies:AsyncCurrencies",
+            "moorage.contracts.currencies:*",
+            *_vendors("currencies"),
+            "moorage.testing.sandboxes.currencies.base:CurrencySandbox",
+            "moorage.testing.kits.currencies_conformance:CurrenciesSubject",
+        ),
+    ),
+    Page(
         "storage",
         "Files",
         "What is kept, what is said of it, and who keeps it. *Keep files* shows them at work.",

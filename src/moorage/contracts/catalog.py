@@ -19,6 +19,7 @@ CONTRACTS: Final[Mapping[str, str]] = {
     "payments": "Payments",
     "storage": "Files",
     "shipping": "Shipments",
+    "currencies": "Exchange rates",
 }
 """The title of each contract, by its name in configurations."""
 

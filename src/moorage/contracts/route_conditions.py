@@ -22,6 +22,7 @@ _CONDITIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "payments": ("countries", "currencies"),
     "storage": (),
     "shipping": ("countries",),
+    "currencies": (),
 }
 """The conditions that operations of a contract can meet, because they have such a value."""
 

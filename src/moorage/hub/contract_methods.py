@@ -11,11 +11,13 @@ from moorage import operations
 
 if TYPE_CHECKING:
     from moorage.operations import (
+        AsyncCurrencies,
         AsyncEmail,
         AsyncPayments,
         AsyncShipping,
         AsyncSms,
         AsyncStorage,
+        Currencies,
         Email,
         Payments,
         Shipping,
@@ -50,6 +52,10 @@ class ContractMethods:
         """Return the tenant's operations on shipments; `subject` is the person concerned."""
         return operations.Shipping(self._live.about(subject), tenant)
 
+    def currencies(self, tenant: str | None = None, *, subject: str | None = None) -> Currencies:
+        """Return the tenant's operations on exchange rates; `subject` is the person concerned."""
+        return operations.Currencies(self._live.about(subject), tenant)
+
 
 class AsyncContractMethods:
     """The contracts of an asynchronous hub."""
@@ -75,3 +81,9 @@ class AsyncContractMethods:
     def shipping(self, tenant: str | None = None, *, subject: str | None = None) -> AsyncShipping:
         """Return the tenant's operations on shipments; `subject` is the person concerned."""
         return operations.AsyncShipping(self._live.about(subject), tenant)
+
+    def currencies(
+        self, tenant: str | None = None, *, subject: str | None = None
+    ) -> AsyncCurrencies:
+        """Return the tenant's operations on exchange rates; `subject` is the person concerned."""
+        return operations.AsyncCurrencies(self._live.about(subject), tenant)

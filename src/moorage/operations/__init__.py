@@ -12,6 +12,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from moorage.operations.currencies import AsyncCurrencies as AsyncCurrencies
+    from moorage.operations.currencies import Currencies as Currencies
     from moorage.operations.email import AsyncEmail as AsyncEmail
     from moorage.operations.email import Email as Email
     from moorage.operations.payments import AsyncPayments as AsyncPayments
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from moorage.operations.storage import AsyncStorage as AsyncStorage
     from moorage.operations.storage import Storage as Storage
 
-_CONTRACTS: Final = ("Email", "Payments", "Shipping", "Sms", "Storage")
+_CONTRACTS: Final = ("Currencies", "Email", "Payments", "Shipping", "Sms", "Storage")
 
 if not TYPE_CHECKING:  # a type checker would take every name for exported
 

@@ -1,0 +1,256 @@
+"""Exchange rates: official quotations of a day, and exact conversions of amounts by them."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from enum import StrEnum
+from fractions import Fraction
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import attrs
+
+from moorage.contracts.validators import are_all, as_tuple, is_a, is_count, is_day
+from moorage.domain.values.money import EXPONENTS, Money
+from moorage.domain.values.patterns import late_pattern
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import date
+
+    from moorage.contracts.wire import Wire
+
+KIND: Final = "currencies"
+
+_CODE: Final = late_pattern("[A-Z]{3}")
+_MOST_PLACES: Final = 24
+_ONE: Final = Fraction(1)
+
+
+class CurrenciesCapability(StrEnum):
+    """An optional feature of a vendor of exchange rates."""
+
+    HISTORY = "history"
+    """The vendor has the rates of earlier days, and not only the latest ones."""
+
+
+def _is_code(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if not isinstance(value, str) or _CODE.fullmatch(value) is None:
+        raise InvalidData(
+            f"The {attribute.name} is not a currency code.",
+            field=attribute.name,
+            remedy="Give a code of ISO 4217 in capitals, such as 'EUR'.",
+        )
+
+
+def _is_price(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if not isinstance(value, Decimal) or not value.is_finite() or value <= 0:
+        raise InvalidData(
+            f"The {attribute.name} of a currency is not an exact number above zero.",
+            field=attribute.name,
+            remedy="Give a Decimal, such as Decimal('1.0847').",
+        )
+
+
+@attrs.frozen(kw_only=True)
+class ExchangeRate:
+    """A quotation exactly as its vendor publishes it: `units` of `currency` cost `price`.
+
+    The price is in `price_currency`. So "1 EUR costs 1.0847 USD" is a quotation of EUR, and "100
+    JPY cost 6.5123 NOK" is one of JPY. No number is inverted or divided, because the result would
+    have to be rounded.
+
+    Attributes:
+        units: number of units that cost the price, such as 1 or 100.
+        currency: ISO 4217 code of the currency that is priced.
+        price: price of the units, an exact number above zero.
+        price_currency: ISO 4217 code of the currency of the price.
+    """
+
+    units: int = attrs.field(default=1, validator=is_count)
+    currency: str = attrs.field(validator=_is_code)
+    price: Decimal = attrs.field(validator=_is_price)
+    price_currency: str = attrs.field(validator=_is_code)
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse the price of a currency in itself."""
+        if self.currency == self.price_currency:
+            raise InvalidData(
+                f"A rate of {self.currency} has its price in {self.currency} too.",
+                field="price_currency",
+                remedy="Give two different currencies.",
+            )
+
+    def ratio(self, currency: str, into: str) -> Fraction:
+        """The exact number of units of `into` that one unit of `currency` is worth.
+
+        Raises:
+            InvalidData: the quotation is not of these two currencies.
+        """
+        price_of_one = Fraction(self.price) / self.units
+        if (currency, into) == (self.currency, self.price_currency):
+            return price_of_one
+        if (currency, into) == (self.price_currency, self.currency):
+            return 1 / price_of_one
+        raise InvalidData(
+            f"The rate of {self.currency} in {self.price_currency} does not convert {currency} into"
+            f" {into}.",
+            field="into",
+            remedy=f"Convert between {self.currency} and {self.price_currency}, or use all rates of"
+            " the day.",
+        )
+
+    def __str__(self) -> str:
+        return f"{self.units} {self.currency} = {self.price} {self.price_currency}"
+
+
+@attrs.frozen(kw_only=True)
+class ExchangeRates:
+    """The official rates of one day: a quotation for each foreign currency.
+
+    Conversions are exact until their one rounding at the end. They do not depend on the direction
+    in which the vendor quotes, and they go through `base` if neither currency is the base.
+
+    Attributes:
+        base: ISO 4217 code of the vendor's currency, which is a side of every quotation.
+        day: day that the rates are of. It is earlier than the requested day if that day has none,
+            such as a weekend.
+        quotations: the vendor's quotations, at most one for each foreign currency.
+        source: the vendor's own number of the table, or name of the series, for your records.
+        raw: the vendor's entries for that day.
+    """
+
+    base: str = attrs.field(validator=_is_code)
+    day: date = attrs.field(validator=is_day)
+    quotations: tuple[ExchangeRate, ...] = attrs.field(
+        converter=as_tuple, validator=are_all(ExchangeRate), repr=False
+    )
+    source: str = attrs.field(validator=is_a(str))
+    raw: Any = attrs.field(default=None, repr=False, eq=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse a quotation without the base, and two of one currency."""
+        seen_currencies: set[str] = set()
+        for quotation in self.quotations:
+            foreign_currency = self._foreign(quotation)
+            if foreign_currency is None or foreign_currency in seen_currencies:
+                raise InvalidData(
+                    f"The quotation {quotation} is not the only one of a currency in {self.base}.",
+                    field="quotations",
+                    remedy=f"Give one quotation with {self.base} for each other currency.",
+                )
+            seen_currencies.add(foreign_currency)
+
+    @property
+    def rates(self) -> Mapping[str, ExchangeRate]:
+        """The quotations by the ISO 4217 code of the foreign currency; read-only."""
+        return MappingProxyType(
+            {self._foreign(quotation) or "": quotation for quotation in self.quotations}
+        )
+
+    def ratio(self, currency: str, into: str) -> Fraction:
+        """The exact number of units of `into` that one unit of `currency` is worth.
+
+        Raises:
+            InvalidData: the vendor has no rate of one of them on that day.
+        """
+        return self._in_base(currency, "currency") / self._in_base(into, "into")
+
+    def decimal(self, currency: str, into: str, *, places: int, rounding: str) -> Decimal:
+        """The value of one unit of `currency` in `into`, rounded, to print on a document.
+
+        Do not multiply by it: `convert` computes with the exact ratio.
+
+        Args:
+            currency: ISO 4217 code of the currency that is priced.
+            into: ISO 4217 code of the currency of the price.
+            places: number of decimals, from 0 to 24.
+            rounding: mode of the `decimal` module, such as `decimal.ROUND_HALF_UP`.
+        """
+        if type(places) is not int or not 0 <= places <= _MOST_PLACES:
+            raise InvalidData(
+                f"The number of decimals is not a whole number from 0 to {_MOST_PLACES}.",
+                field="places",
+                remedy="Give a whole number, such as 6.",
+            )
+        rounded = _rounded(self.ratio(currency, into) * 10**places, rounding)
+        return Decimal(f"{rounded}E-{places}")
+
+    def convert(self, money: Money, into: str, *, rounding: str) -> Money:
+        """Convert an amount by the exact ratio, and round it once to minor units.
+
+        Args:
+            money: amount in the base or in a currency that has a rate.
+            into: ISO 4217 code of the currency of the result.
+            rounding: mode of the `decimal` module, such as `decimal.ROUND_HALF_UP`.
+
+        Raises:
+            InvalidData: the vendor has no rate of one of the currencies on that day, or amounts of
+                the currency have no known number of decimals.
+        """
+        if not isinstance(money, Money):
+            raise InvalidData(
+                f"An amount to convert must be a Money, not {type(money).__name__}.",
+                field="money",
+                remedy="Give a Money, such as Money('149.90', 'EUR').",
+            )
+        ratio = self.ratio(money.currency, into)
+        if into not in EXPONENTS:
+            raise InvalidData(
+                f"The number of decimals of amounts in {into} is not known.",
+                field="into",
+                remedy="Multiply by the ratio of the two currencies yourself.",
+            )
+        exact_minor = (
+            ratio * money.minor * Fraction(10) ** (EXPONENTS[into] - EXPONENTS[money.currency])
+        )
+        return Money.from_minor(_rounded(exact_minor, rounding), into)
+
+    def _foreign(self, quotation: ExchangeRate) -> str | None:
+        if quotation.currency == self.base:
+            return quotation.price_currency
+        return quotation.currency if quotation.price_currency == self.base else None
+
+    def _in_base(self, currency: str, field: str) -> Fraction:
+        if currency == self.base:
+            return _ONE
+        quotation = self.rates.get(currency)
+        if quotation is None:
+            raise InvalidData(
+                f"The rates of {self.day} ({self.source}) have none of {currency!r}.",
+                field=field,
+                remedy=f"Give {self.base}, or a code among the rates of that day; other vendors"
+                " have rates of other currencies.",
+            )
+        return quotation.ratio(currency, self.base)
+
+
+def _rounded(value: Fraction, rounding: str) -> int:
+    """Round a fraction to a whole number by a mode of the `decimal` module.
+
+    A fraction may have no finite decimal form. A decimal with the same whole part, and a fraction
+    on the same side of one half, is rounded in the same way in every mode.
+    """
+    whole, remainder = divmod(abs(value.numerator), value.denominator)
+    doubled = 2 * remainder
+    if remainder == 0:
+        fraction = "0"
+    elif doubled == value.denominator:
+        fraction = "5"
+    else:
+        fraction = "25" if doubled < value.denominator else "75"
+    equivalent = Decimal(f"{'-' if value < 0 else ''}{whole}.{fraction}")
+    return Money.from_minor(1, "EUR").times(equivalent, rounding=rounding).minor
+
+
+class CurrenciesVendor(Protocol):
+    """The operation of a vendor of exchange rates."""
+
+    async def rates(self, wire: Wire, day: date | None, /) -> ExchangeRates:
+        """The rates of the day or, if it has none, of the last earlier day that has some.
+
+        The vendor looks back at most ten days. It refuses a day that has not begun where it is, and
+        a day before its first rates, and it never returns the rates of a later day.
+        """
+        ...

@@ -1,0 +1,28 @@
+"""Example calls to vendors of exchange rates."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.contracts.currencies import CurrenciesCapability
+
+if TYPE_CHECKING:
+    from moorage.testing.sandbox_scenarios.runner import Scenario, ScenarioVendor
+
+GOOD_FRIDAY: Final = date(2022, 4, 15)
+
+
+async def latest(vendor: ScenarioVendor) -> Any:
+    """Return the latest rates."""
+    return (await vendor("rates")).rates
+
+
+async def of_a_day(vendor: ScenarioVendor) -> Any:
+    """Return the rates in force on a past day."""
+    return (await vendor("rates", GOOD_FRIDAY)).rates
+
+
+BASIC: Final[dict[str, Scenario]] = {"rates": latest}
+
+BY_CAPABILITY: Final[dict[str, Scenario]] = {CurrenciesCapability.HISTORY: of_a_day}

@@ -1,0 +1,193 @@
+"""The parts that central banks share: the days in question, and the reading of their tables."""
+
+from __future__ import annotations
+
+import csv
+from abc import abstractmethod
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar, Final
+
+import attrs
+
+from moorage import vendor_sdk as sdk
+from moorage.contracts.currencies import CurrenciesCapability, ExchangeRates
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from decimal import Decimal
+
+LOOK_BACK: Final = 10
+"""Days before the requested one that may have the rates in force."""
+
+_INVALID: Final = frozenset({400, 406, 422})
+_LEFT: Final = frozenset({408, 425, 429})
+"""Statuses that mean the same at every service."""
+
+
+def central_european_day(now: datetime) -> date:
+    """The current date in Frankfurt, Oslo and Warsaw.
+
+    Their clocks are an hour ahead of UTC, and two from 01:00 UTC of the last Sunday of March to
+    that of October.
+    """
+    summer_begins, summer_ends = (
+        datetime(now.year, month, _last_sunday(now.year, month), 1, tzinfo=UTC) for month in (3, 10)
+    )
+    return (now + timedelta(hours=2 if summer_begins <= now < summer_ends else 1)).date()
+
+
+def _last_sunday(year: int, month: int) -> int:
+    return 31 - date(year, month, 31).isoweekday() % 7
+
+
+def as_day(text: object) -> date | None:
+    """The date of a text such as 2022-02-25; None if it is of another form."""
+    try:
+        return date.fromisoformat(text) if isinstance(text, str) and len(text) == 10 else None
+    except ValueError:
+        return None
+
+
+def rows_of(response: sdk.Response, delimiter: str, columns: Iterable[str]) -> list[dict[str, str]]:
+    """The rows of a CSV answer by the names of its columns; none if the answer is empty.
+
+    Raises:
+        VendorFailed: the answer is not a table with these columns.
+    """
+    text = response.text.removeprefix("\ufeff")
+    if not text.strip():
+        return []
+    reader = csv.DictReader(text.splitlines(), delimiter=delimiter, strict=True)
+    try:
+        rows = list(reader)
+    except csv.Error:
+        raise sdk.malformed(response) from None
+    for name in columns:
+        if name not in (reader.fieldnames or ()):
+            raise sdk.malformed(response, name)
+    if any(None in row or None in row.values() for row in rows):
+        raise sdk.malformed(response, "value for each column")
+    return rows
+
+
+def refusal_of(title: str, _: sdk.Request, response: sdk.Response, /) -> sdk.ConnectorError | None:
+    """The error of a refusal, of which only the status and a plain text say something.
+
+    No status means that credentials are wrong, because there are none.
+    """
+    status = response.status
+    if not 400 <= status < 500 or status in _LEFT:
+        return None
+    kind = sdk.InvalidRequest if status in _INVALID else sdk.VendorRejected
+    is_plain = (response.header("content-type") or "").startswith("text/plain")
+    words = sdk.masked_words(response.text.strip()) if is_plain else None
+    return sdk.refusal(kind, title, response, None, words, otherwise=f"HTTP {status}")
+
+
+@attrs.frozen(kw_only=True)
+class CentralBank(sdk.Vendor):
+    """A central bank that publishes tables of rates without credentials.
+
+    Attributes:
+        title: name of the bank as people write it.
+        first_day: day of the bank's first rates.
+        base_url: URL of the bank's service.
+    """
+
+    kinds = ("currencies",)
+    capabilities = frozenset(CurrenciesCapability)
+    title: ClassVar[str]
+    first_day: ClassVar[date]
+
+    base_url: str
+
+    def services(self) -> Mapping[str, sdk.Service]:
+        """The bank's service, which takes no credentials."""
+        return {"": sdk.Service(self.name, self.base_url, classify=partial(refusal_of, self.title))}
+
+    @abstractmethod
+    def table_request(self, start: date, end: date) -> sdk.Request:
+        """The request of the tables from one day to another, both included."""
+
+    @abstractmethod
+    def read_tables(self, response: sdk.Response) -> Iterable[ExchangeRates]:
+        """The tables of an answer, one for each day; empty if the answer says that there are none.
+
+        Raises:
+            VendorFailed: the answer cannot be read.
+        """
+
+    async def rates(self, wire: sdk.Wire, day: date | None, /) -> ExchangeRates:
+        """The table of the last day up to this one that has rates."""
+        today = central_european_day(wire.now())
+        end = today if day is None else day
+        self._check_day(end, today)
+        start = max(end - timedelta(days=LOOK_BACK), self.first_day)
+        try:
+            response = await wire.send(self.table_request(start, end))
+        except sdk.VendorRejected as refusal:
+            if refusal.status != 404:
+                raise
+            raise self._no_rates(start, end, refusal.response) from None
+        try:
+            tables = list(self.read_tables(response))
+        except sdk.InvalidData:  # such as a price of zero, or two rates of one currency
+            raise sdk.malformed(response) from None
+        if any(not start <= table.day <= end for table in tables):
+            raise sdk.malformed(response, "rates of the requested days only")
+        tables = [table for table in tables if table.quotations]
+        if not tables:
+            raise self._no_rates(start, end, response)
+        return max(tables, key=lambda table: table.day)
+
+    def _check_day(self, day: date, today: date) -> None:
+        if day > today:
+            raise sdk.InvalidData(
+                f"{day} has not begun at {self.title}, so it has no rates yet.",
+                field="day",
+                remedy="Give the current day or an earlier one, or leave it out for the latest"
+                " rates.",
+            )
+        if day < self.first_day:
+            raise sdk.InvalidData(
+                f"The first rates of {self.title} are of {self.first_day}; {day} is earlier.",
+                field="day",
+                remedy=f"Give {self.first_day} or a later day.",
+            )
+
+    def _no_rates(
+        self, start: date, end: date, response: sdk.Response | None
+    ) -> sdk.VendorRejected:
+        return sdk.VendorRejected(
+            f"{self.title} has no rates from {start} to {end}.",
+            status=None if response is None else response.status,
+            response=response,
+            remedy="Look at the bank's pages: it may have stopped publishing. Use the rates of"
+            " another vendor if your rules allow it.",
+        )
+
+
+@attrs.frozen
+class Entry:
+    """One row of a table: a day, the currency and its price.
+
+    Attributes:
+        day: day of the rate.
+        currency: code of the foreign currency.
+        price: the vendor's number.
+        row: the row as it came.
+    """
+
+    day: date
+    currency: str
+    price: Decimal
+    row: Mapping[str, str]
+
+
+def by_day(entries: Iterable[Entry]) -> dict[date, list[Entry]]:
+    """The entries of each day."""
+    grouped_entries: dict[date, list[Entry]] = {}
+    for entry in entries:
+        grouped_entries.setdefault(entry.day, []).append(entry)
+    return grouped_entries
