@@ -27,6 +27,7 @@ _PARAMETERS: Final = frozenset(
     ("startPeriod", "endPeriod", "format", "detail", "updatedAfter", "includeHistory")
 )
 _COLUMNS: Final = "KEY,FREQ,CURRENCY,CURRENCY_DENOM,EXR_TYPE,EXR_SUFFIX,TIME_PERIOD,OBS_VALUE"
+_HEADERS: Final = {"Content-Type": "text/csv", "Cache-Control": "max-age=30"}
 _SUSPENDED: Final = ("RUB", date(2022, 3, 2))
 
 
@@ -81,10 +82,10 @@ class EcbSandbox(CurrencySandbox):
             if currencies is None or currency in currencies
         ]
         if not rows:  # the real service does not answer 404, as its pages say
-            return Response(200, {"Content-Type": "text/csv"})
+            return Response(200, _HEADERS)
         # The service groups rows by series, and not by day.
         text = "\n".join([_COLUMNS + (",OBS_STATUS" if is_full else ""), *sorted(rows), ""])
-        return Response(200, {"Content-Type": "text/csv"}, text.encode())
+        return Response(200, _HEADERS, text.encode())
 
 
 def _with_suspended(day: date, prices: Mapping[str, str]) -> list[tuple[str, str]]:

@@ -1,0 +1,258 @@
+"""Exchange rates: exact ratios, and conversions that round once."""
+
+from __future__ import annotations
+
+import decimal
+from datetime import date, datetime
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any, Final
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moorage import Hub, InvalidData, Money
+from moorage.contracts.currencies import ExchangeRate, ExchangeRates, _rounded
+from moorage.contracts.packed import pack, unpack
+from moorage.contracts.routes import Account
+from moorage.testing.sandboxes.base import SandboxHttpClient
+from moorage.testing.sandboxes.currencies.ecb import EcbSandbox
+from moorage.vendors.currencies.ecb import Ecb
+
+DAY: Final = date(2022, 2, 25)
+MODES: Final = (
+    decimal.ROUND_CEILING,
+    decimal.ROUND_DOWN,
+    decimal.ROUND_FLOOR,
+    decimal.ROUND_HALF_DOWN,
+    decimal.ROUND_HALF_EVEN,
+    decimal.ROUND_HALF_UP,
+    decimal.ROUND_UP,
+    decimal.ROUND_05UP,
+)
+HALF_UP: Final = decimal.ROUND_HALF_UP
+
+
+def quotation(currency: str, price: str, price_currency: str, units: int = 1) -> ExchangeRate:
+    """Return a quotation."""
+    return ExchangeRate(
+        units=units, currency=currency, price=Decimal(price), price_currency=price_currency
+    )
+
+
+def table(base: str, *quotations: ExchangeRate) -> ExchangeRates:
+    """Return the rates of a day."""
+    return ExchangeRates(base=base, day=DAY, quotations=quotations, source="1/2022")
+
+
+EURO: Final = table(
+    "EUR",
+    quotation("EUR", "1.25", "USD"),
+    quotation("EUR", "128.00", "JPY"),
+    quotation("EUR", "4.6608", "PLN"),
+)
+KRONE: Final = table(
+    "NOK", quotation("JPY", "7.7021", "NOK", 100), quotation("EUR", "10.975", "NOK")
+)
+
+
+def test_quotation_is_read_in_both_directions() -> None:
+    """The ratio of a quotation is exact in both directions, and counts the units."""
+    yen = quotation("JPY", "7.7021", "NOK", 100)
+
+    assert Fraction(77021, 1_000_000) == yen.ratio("JPY", "NOK")
+    assert Fraction(1_000_000, 77021) == yen.ratio("NOK", "JPY")
+    assert "100 JPY = 7.7021 NOK" == str(yen)
+    with pytest.raises(InvalidData, match="does not convert EUR into NOK") as excinfo:
+        yen.ratio("EUR", "NOK")
+    assert "into" == excinfo.value.field
+
+
+@pytest.mark.parametrize(
+    "amount, into, result",
+    [
+        (Money("100.00", "EUR"), "USD", Money("125.00", "USD")),
+        (Money("100.00", "USD"), "EUR", Money("80.00", "EUR")),
+        (Money("100.00", "USD"), "JPY", Money("10240", "JPY")),
+        (Money("10240", "JPY"), "USD", Money("100.00", "USD")),
+        (Money("-0.03", "EUR"), "USD", Money("-0.04", "USD")),
+        (Money("1.00", "PLN"), "EUR", Money("0.21", "EUR")),
+        (Money("7.00", "EUR"), "EUR", Money("7.00", "EUR")),
+        (Money("0.00", "EUR"), "PLN", Money("0.00", "PLN")),
+    ],
+)
+def test_amounts_are_converted(amount: Money, into: str, result: Money) -> None:
+    """An amount is converted from and into the base, and across two other currencies."""
+    assert result == EURO.convert(amount, into, rounding=HALF_UP)
+
+
+def test_units_are_counted() -> None:
+    """A price for 100 units is not one for a single unit."""
+    assert Money("77.02", "NOK") == KRONE.convert(Money("1000", "JPY"), "NOK", rounding=HALF_UP)
+    assert Money("14249", "JPY") == KRONE.convert(Money("100.00", "EUR"), "JPY", rounding=HALF_UP)
+
+
+def test_direction_of_quotation_does_not_matter() -> None:
+    """Two vendors that quote the same value in opposite directions give the same amounts."""
+    one_way = table("EUR", quotation("EUR", "4", "PLN"), quotation("EUR", "1.25", "USD"))
+    other_way = table("EUR", quotation("PLN", "0.25", "EUR"), quotation("USD", "80", "EUR", 100))
+    for minor in (-1001, -1, 0, 1, 99, 12_345_678_901):
+        for currency in ("EUR", "PLN", "USD"):
+            for into in ("EUR", "PLN", "USD"):
+                for mode in MODES:
+                    amount = Money.from_minor(minor, currency)
+                    assert one_way.convert(amount, into, rounding=mode) == other_way.convert(
+                        amount, into, rounding=mode
+                    )
+
+
+def test_amount_is_rounded_once() -> None:
+    """A conversion across two currencies does not round in the base between them."""
+    rates = table("EUR", quotation("EUR", "3", "USD"), quotation("EUR", "300", "JPY"))
+
+    assert Money("1", "JPY") == rates.convert(Money("0.01", "USD"), "JPY", rounding=HALF_UP)
+    assert Money("0.00", "EUR") == rates.convert(Money("0.01", "USD"), "EUR", rounding=HALF_UP)
+
+
+@given(
+    whole=st.integers(-50, 50),
+    numerator=st.integers(0, 999),
+    denominator=st.integers(1, 1000),
+    mode=st.sampled_from(MODES),
+)
+def test_fractions_are_rounded_as_decimals_are(
+    whole: int, numerator: int, denominator: int, mode: str
+) -> None:
+    """A fraction is rounded in each mode as a decimal with enough digits is."""
+    value = whole + Fraction(numerator % denominator, denominator)
+    with decimal.localcontext(decimal.Context(prec=60)):
+        expected = Decimal(value.numerator) / Decimal(value.denominator)
+
+    assert int(expected.to_integral_value(mode)) == _rounded(value, mode)
+
+
+def test_rate_is_rounded_for_documents() -> None:
+    """A rate is shown with the requested number of decimals."""
+    assert Decimal("0.214555") == EURO.decimal("PLN", "EUR", places=6, rounding=HALF_UP)
+    assert Decimal(5) == EURO.decimal("EUR", "PLN", places=0, rounding=HALF_UP)
+    assert "1.2500" == str(EURO.decimal("EUR", "USD", places=4, rounding=HALF_UP))
+
+
+@pytest.mark.parametrize("places", [-1, 25, True, 2.0, None])
+def test_number_of_decimals_is_checked(places: Any) -> None:
+    """A number of decimals that makes no sense is refused."""
+    with pytest.raises(InvalidData) as excinfo:
+        EURO.decimal("EUR", "USD", places=places, rounding=HALF_UP)
+
+    assert "places" == excinfo.value.field
+
+
+@pytest.mark.parametrize(
+    "money, into, rounding, field",
+    [
+        (Money("1.00", "CHF"), "EUR", HALF_UP, "currency"),
+        (Money("1.00", "EUR"), "CHF", HALF_UP, "into"),
+        (Money("1.00", "EUR"), "eur", HALF_UP, "into"),
+        (Money("1.00", "EUR"), None, HALF_UP, "into"),
+        (Decimal("1.00"), "USD", HALF_UP, "money"),
+        (Money("1.00", "EUR"), "USD", "half", "rounding"),
+        (Money("1.00", "EUR"), "USD", None, "rounding"),
+    ],
+)
+def test_impossible_conversion_is_refused(money: Any, into: Any, rounding: Any, field: str) -> None:
+    """A conversion without a rate, and one by an unknown rounding, are refused."""
+    with pytest.raises(InvalidData) as excinfo:
+        EURO.convert(money, into, rounding=rounding)
+
+    assert field == excinfo.value.field
+
+
+def test_currency_without_known_decimals_has_a_ratio_only() -> None:
+    """Amounts of special drawing rights cannot be made, but their exact value is told."""
+    rates = table("PLN", quotation("XDR", "5.811", "PLN"))
+
+    assert Fraction(5811, 1000) == rates.ratio("XDR", "PLN")
+    with pytest.raises(InvalidData, match="decimals of amounts in XDR") as excinfo:
+        rates.convert(Money("1.00", "PLN"), "XDR", rounding=HALF_UP)
+    assert "into" == excinfo.value.field
+
+
+@pytest.mark.parametrize(
+    "change, field",
+    [
+        ({"units": 0}, "units"),
+        ({"units": True}, "units"),
+        ({"units": 1.0}, "units"),
+        ({"currency": "eur"}, "currency"),
+        ({"currency": "I44"}, "currency"),
+        ({"currency": None}, "currency"),
+        ({"price": 1.25}, "price"),
+        ({"price": Decimal(0)}, "price"),
+        ({"price": Decimal(-1)}, "price"),
+        ({"price": Decimal("NaN")}, "price"),
+        ({"price": Decimal("Infinity")}, "price"),
+        ({"price_currency": ""}, "price_currency"),
+        ({"price_currency": "EUR"}, "price_currency"),
+    ],
+)
+def test_quotation_is_checked(change: dict[str, Any], field: str) -> None:
+    """A quotation without an exact price, or of no two currencies, is refused."""
+    with pytest.raises(InvalidData) as excinfo:
+        attrs.evolve(quotation("EUR", "1.25", "USD"), **change)
+
+    assert field == excinfo.value.field
+
+
+@pytest.mark.parametrize(
+    "change, field",
+    [
+        ({"base": "Euro"}, "base"),
+        ({"day": datetime(2022, 2, 25)}, "day"),  # noqa: DTZ001 - a wrong value
+        ({"day": "2022-02-25"}, "day"),
+        ({"source": None}, "source"),
+        ({"quotations": None}, "quotations"),
+        ({"quotations": [Decimal(1)]}, "quotations[0]"),
+        ({"quotations": [quotation("JPY", "7.7", "NOK")]}, "quotations"),
+        ({"quotations": [*EURO.quotations, quotation("USD", "0.8", "EUR")]}, "quotations"),
+    ],
+)
+def test_rates_are_checked(change: dict[str, Any], field: str) -> None:
+    """Rates with a foreign quotation, or two of one currency, are refused."""
+    with pytest.raises(InvalidData) as excinfo:
+        attrs.evolve(EURO, **change)
+
+    assert field == excinfo.value.field
+
+
+def test_rates_cannot_be_changed() -> None:
+    """The table of rates is read-only."""
+    rates: Any = EURO.rates
+
+    assert {"USD", "JPY", "PLN"} == rates.keys()
+    with pytest.raises(TypeError):
+        rates["USD"] = quotation("EUR", "1", "USD")
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        EURO.day = DAY  # type: ignore[misc]  # frozen
+
+
+def test_rates_can_be_stored() -> None:
+    """Rates survive a store, with their exact prices."""
+    stored_rates = unpack(pack(attrs.evolve(EURO, raw={"no": "1/2022"})))
+
+    assert EURO == stored_rates
+    assert "4.6608" == str(stored_rates.rates["PLN"].price)
+    assert {"no": "1/2022"} == stored_rates.raw
+
+
+@pytest.mark.parametrize("day", [datetime(2022, 2, 25), "2022-02-25", 1, True])  # noqa: DTZ001 - a wrong value
+def test_day_is_a_date(day: Any) -> None:
+    """A day that is no date is refused before an account is chosen."""
+    sandbox = EcbSandbox()
+    hub = Hub([Account("bank", Ecb())], http=SandboxHttpClient(sandbox))
+    with hub, pytest.raises(InvalidData) as excinfo:
+        hub.currencies().rates(day)
+
+    assert "day" == excinfo.value.field
+    assert [] == sandbox.requests

@@ -1,0 +1,370 @@
+"""The conformance kit of vendors of exchange rates passes correct ones, and finds faulty ones."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import date, timedelta
+from decimal import Decimal
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+import pytest
+
+from moorage.contracts.currencies import ExchangeRate, ExchangeRates
+from moorage.domain.values.money import EXPONENTS, Money
+from moorage.errors import AuthenticationFailed, ConnectorError, InvalidData
+from moorage.testing import currencies_conformance as kit
+from moorage.testing import name_of
+from moorage.vendors.currencies.ecb import Ecb
+from moorage.vendors.currencies.nbp import Nbp
+from moorage.vendors.currencies.norges_bank import NorgesBank
+from tests.vendors import currencies_subjects
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from moorage.vendor_sdk import Request, Response, Service, Wire
+
+
+@attrs.frozen(kw_only=True)
+class Lesser(Ecb):
+    """A correct vendor that has the latest rates only."""
+
+    capabilities = frozenset()
+
+
+def as_ecb(kind: type[Ecb]) -> kit.Factory:
+    """Return a function that makes a test subject like the ECB's, with another vendor class."""
+    return lambda: currencies_subjects.ecb(kind)
+
+
+def as_nbp(kind: type[Nbp]) -> kit.Factory:
+    """Return a function that makes a test subject like NBP's, with another vendor class."""
+    return lambda: currencies_subjects.nbp(kind)
+
+
+def as_norges_bank(kind: type[NorgesBank]) -> kit.Factory:
+    """Return a function that makes a subject like Norges Bank's, with another vendor class."""
+    return lambda: currencies_subjects.norges_bank(kind)
+
+
+def lesser() -> kit.CurrenciesSubject:
+    """Return a test subject without earlier rates."""
+    return attrs.evolve(currencies_subjects.ecb(Lesser), answers=())
+
+
+@pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
+def test_lesser_vendor_conforms(check: kit.Check) -> None:
+    """A vendor that has the latest rates only passes all checks."""
+    check(lesser)
+
+
+@pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
+def test_lesser_vendor_conforms_asynchronously(check: kit.AsyncCheck) -> None:
+    """A vendor that has the latest rates only passes all checks asynchronously, too."""
+    asyncio.run(check(lesser))
+
+
+def with_quotations(
+    table: ExchangeRates, change: Callable[[ExchangeRate], ExchangeRate]
+) -> ExchangeRates:
+    """Return a table whose quotations are all changed."""
+    return attrs.evolve(table, quotations=[change(item) for item in table.quotations])
+
+
+class _Inverted(Ecb):
+    """A faulty vendor that reads its prices in the wrong direction."""
+
+    def read_tables(self, response: Response) -> Any:
+        for table in super().read_tables(response):
+            yield with_quotations(
+                table,
+                lambda item: attrs.evolve(
+                    item, currency=item.price_currency, price_currency=item.currency
+                ),
+            )
+
+
+class _Single(NorgesBank):
+    """A faulty vendor that ignores the number of units that a price is for."""
+
+    def read_tables(self, response: Response) -> Any:
+        for table in super().read_tables(response):
+            yield with_quotations(table, lambda item: attrs.evolve(item, units=1))
+
+
+class _Divided(NorgesBank):
+    """A faulty vendor that divides prices as floats."""
+
+    def read_tables(self, response: Response) -> Any:
+        for table in super().read_tables(response):
+            yield with_quotations(
+                table,
+                lambda item: attrs.evolve(
+                    item, units=1, price=Decimal(float(item.price) / item.units)
+                ),
+            )
+
+
+class _Reciprocal(Ecb):
+    """A faulty vendor that rounds the inverse of its prices."""
+
+    def read_tables(self, response: Response) -> Any:
+        for table in super().read_tables(response):
+            yield with_quotations(
+                table,
+                lambda item: ExchangeRate(
+                    currency=item.price_currency,
+                    price=1 / item.price,
+                    price_currency=item.currency,
+                ),
+            )
+
+
+class _Rounded(Nbp):
+    """A faulty vendor that keeps four decimals."""
+
+    def read_tables(self, response: Response) -> Any:
+        for table in super().read_tables(response):
+            yield with_quotations(
+                table,
+                lambda item: attrs.evolve(item, price=max(round(item.price, 4), Decimal("0.0001"))),
+            )
+
+
+class _Relabelled(Ecb):
+    """A faulty vendor that claims that its rates are of the requested day."""
+
+    async def rates(self, wire: Wire, day: date | None, /) -> ExchangeRates:
+        result = await super().rates(wire, day)
+        return result if day is None else attrs.evolve(result, day=day)
+
+
+class _Today(Ecb):
+    """A faulty vendor that always returns the latest rates."""
+
+    async def rates(self, wire: Wire, day: date | None, /) -> ExchangeRates:
+        return await super().rates(wire, None)
+
+
+class _TodayRelabelled(Ecb):
+    """A faulty vendor that returns the latest rates as those of the requested day."""
+
+    async def rates(self, wire: Wire, day: date | None, /) -> ExchangeRates:
+        result = await super().rates(wire, None)
+        return result if day is None else attrs.evolve(result, day=day)
+
+
+class _Oldest(Ecb):
+    """A faulty vendor that returns the first table of its answer instead of the last."""
+
+    def read_tables(self, response: Response) -> Any:
+        tables = sorted(super().read_tables(response), key=lambda table: table.day)
+        return tables[:1]
+
+
+class _Patient(Ecb):
+    """A faulty vendor that looks back for months."""
+
+    async def rates(self, wire: Wire, day: date | None, /) -> ExchangeRates:
+        for weeks in range(12):
+            try:
+                earlier_day = None if day is None else day - timedelta(weeks=weeks)
+                return await super().rates(wire, earlier_day)
+            except InvalidData:
+                raise
+            except ConnectorError:
+                if day is None:
+                    raise
+        raise AssertionError(day)
+
+
+class _Impatient(Ecb):
+    """A faulty vendor that does not look back for ten days."""
+
+    def read_tables(self, response: Response) -> Any:
+        tables = list(super().read_tables(response))
+        return [table for table in tables if table.day != date(2019, 3, 19)]
+
+
+class _Prophetic(Ecb):
+    """A faulty vendor that returns the latest rates for a future day."""
+
+    async def rates(self, wire: Wire, day: date | None, /) -> ExchangeRates:
+        is_future = day is not None and day > wire.now().date()
+        return await super().rates(wire, None if is_future else day)
+
+
+class _Early(Ecb):
+    """A faulty vendor that asks for days before its first rates."""
+
+    first_day = date(1990, 1, 1)
+
+
+class _Empty(Ecb):
+    """A faulty vendor that returns an empty table without rates."""
+
+    async def rates(self, wire: Wire, day: date | None, /) -> ExchangeRates:
+        try:
+            return await super().rates(wire, day)
+        except InvalidData:
+            raise
+        except ConnectorError:
+            return ExchangeRates(
+                base="EUR", day=day or wire.now().date(), quotations=[], source="EXR", raw="x"
+            )
+
+
+class _Scarce(Ecb):
+    """A faulty vendor that returns one rate only."""
+
+    def read_tables(self, response: Response) -> Any:
+        for table in super().read_tables(response):
+            yield attrs.evolve(table, quotations=table.quotations[:1])
+
+
+class _Terse(Ecb):
+    """A faulty vendor that drops the vendor's entries."""
+
+    async def rates(self, wire: Wire, day: date | None, /) -> ExchangeRates:
+        return attrs.evolve(await super().rates(wire, day), raw=None)
+
+
+class _Anonymous(Nbp):
+    """A faulty vendor that drops the number of the table."""
+
+    def read_tables(self, response: Response) -> Any:
+        for table in super().read_tables(response):
+            yield attrs.evolve(table, source="")
+
+
+class _Numbered(Nbp):
+    """A faulty vendor that returns another number of the table."""
+
+    def read_tables(self, response: Response) -> Any:
+        for table in super().read_tables(response):
+            yield attrs.evolve(table, source="A")
+
+
+class _Foreign(Ecb):
+    """A faulty vendor that names another base."""
+
+    async def rates(self, wire: Wire, day: date | None, /) -> ExchangeRates:
+        rate = ExchangeRate(currency="USD", price=Decimal(1), price_currency="PLN")
+        return ExchangeRates(
+            base="USD", day=day or wire.now().date(), quotations=[rate], source="EXR", raw="x"
+        )
+
+
+class _Classifying(Ecb):
+    """A faulty vendor that judges refusals by its own method."""
+
+    def error_of(self, request: Request, response: Response) -> ConnectorError | None:
+        raise NotImplementedError
+
+    def services(self) -> Mapping[str, Service]:
+        return {
+            to: attrs.evolve(service, classify=self.error_of)
+            for to, service in super().services().items()
+        }
+
+
+class _Accusing(_Classifying):
+    """A faulty vendor that blames credentials, which it does not take."""
+
+    def error_of(self, request: Request, response: Response) -> ConnectorError | None:
+        is_refused = 400 <= response.status < 500
+        return AuthenticationFailed("No.", response=response) if is_refused else None
+
+
+class _Brief(_Classifying):
+    """A faulty vendor whose errors do not contain the answer."""
+
+    def error_of(self, request: Request, response: Response) -> ConnectorError | None:
+        judge = Ecb.services(self)[""].classify
+        error = None if judge is None else judge(request, response)
+        return None if error is None else type(error)("Refused.")
+
+
+class _Grouping(NorgesBank):
+    """A faulty vendor that takes the comma of a large number for a decimal point."""
+
+    def read_tables(self, response: Response) -> Any:
+        body = response.body.replace(b"1,174.17", b"1.17417").replace(b"1,200", b"1.200")
+        return super().read_tables(response.evolve(body=body))
+
+
+class _Unstorable(Ecb):
+    """A faulty vendor whose result cannot be stored."""
+
+    async def rates(self, wire: Wire, day: date | None, /) -> ExchangeRates:
+        return attrs.evolve(await super().rates(wire, day), raw=object())
+
+
+@attrs.frozen(kw_only=True)
+class _CarelessRates(ExchangeRates):
+    """Rates that are rounded before an amount is multiplied."""
+
+    def convert(self, money: Money, into: str, *, rounding: str) -> Money:
+        rate = self.decimal(money.currency, into, places=4, rounding=rounding)
+        minor = Fraction(money.amount) * Fraction(rate) * 10 ** EXPONENTS[into]
+        return Money.from_minor(round(minor), into)
+
+
+class _Careless(Ecb):
+    """A faulty vendor whose rates round twice."""
+
+    async def rates(self, wire: Wire, day: date | None, /) -> ExchangeRates:
+        table = await super().rates(wire, day)
+        return _CarelessRates(
+            base=table.base,
+            day=table.day,
+            quotations=table.quotations,
+            source=table.source,
+            raw=table.raw,
+        )
+
+
+EXACT: Final = "a_day_has_exactly_its_rates"
+WRONG: Final = [
+    (EXACT, as_ecb(_Inverted), "not exactly the published"),
+    (EXACT, as_norges_bank(_Single), "not exactly the published"),
+    (EXACT, as_norges_bank(_Divided), "not exactly the published"),
+    (EXACT, as_ecb(_Reciprocal), "not exactly the published"),
+    (EXACT, as_nbp(_Rounded), "not exactly the published"),
+    (EXACT, as_ecb(_Today), "said to be of"),
+    (EXACT, as_ecb(_TodayRelabelled), "not exactly the published"),
+    (EXACT, as_ecb(_Oldest), "said to be of"),
+    (EXACT, as_ecb(_Scarce), "Rates are missing"),
+    (EXACT, as_ecb(_Foreign), "another base"),
+    (EXACT, as_ecb(_Terse), "entries are lost"),
+    (EXACT, as_nbp(_Anonymous), "number of the table is lost"),
+    ("the_latest_rates_are_the_default", as_ecb(_Oldest), "said to be of"),
+    ("a_holiday_has_the_rates_before", as_ecb(_Relabelled), "said to be of"),
+    ("a_holiday_has_the_rates_before", as_ecb(_Today), "said to be of"),
+    ("ten_days_are_looked_back", as_ecb(_Patient), "was no error"),
+    ("ten_days_are_looked_back", as_ecb(_Impatient), "has no rates"),
+    ("a_future_day_is_refused", as_ecb(_Prophetic), "was no error"),
+    ("a_day_before_the_first_is_refused", as_ecb(_Early), "A day before the first"),
+    ("no_rates_are_an_error", as_ecb(_Empty), "was no error"),
+    ("a_malformed_answer_is_no_success", as_ecb(_Empty), "was no error"),
+    ("a_refusal_has_its_type", as_ecb(_Empty), "was no error"),
+    ("a_refusal_has_its_type", as_ecb(_Accusing), "raised AuthenticationFailed"),
+    ("a_refusal_has_its_type", as_ecb(_Brief), "answer of a refusal is lost"),
+    ("answers_are_read_exactly", as_ecb(_Inverted), "not read exactly"),
+    ("answers_are_read_exactly", as_norges_bank(_Grouping), "not read exactly"),
+    ("answers_are_read_exactly", as_ecb(_Relabelled), "said to be of"),
+    ("answers_are_read_exactly", as_nbp(_Numbered), "The source is"),
+    ("answers_are_read_exactly", as_ecb(_Scarce), "Other currencies"),
+    ("amounts_are_converted_exactly", as_ecb(_Careless), "not converted into"),
+    ("rates_can_be_stored", as_ecb(_Unstorable), "value to store"),
+]
+PLAIN: Final = {name_of(check): check for check in kit.CHECKS}
+
+
+@pytest.mark.parametrize("check, wrong, sentence", WRONG)
+def test_notices_a_wrong_vendor(check: str, wrong: kit.Factory, sentence: str) -> None:
+    """A vendor of exchange rates with one fault fails the check for that fault."""
+    with pytest.raises((AssertionError, ConnectorError), match=sentence):
+        PLAIN[check](wrong)
