@@ -116,6 +116,11 @@ STRUCTURAL: list[tuple[dict[str, Any], str, str]] = [
         "Use one of: 3, 2.",
     ),
     (
+        {"vendors": {"brevo": {"webhook_authentication": "digest"}}},
+        "vendors.brevo.webhook_authentication",
+        "Use one of: bearer, basic.",
+    ),
+    (
         {"vendors": {"s3": {"bucket": "ours", "checksum": "md5"}}},
         "vendors.s3.checksum",
         "Use one of: ",

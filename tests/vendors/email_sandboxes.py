@@ -18,6 +18,7 @@ from moorage.vendors.email.amazon_ses import AmazonSes
 from moorage.vendors.email.sendgrid import SendGrid
 from moorage.vendors.email.smtp import Smtp
 from tests.vendors.email_hubs import hub, lose_next_response
+from tests.vendors.subjects.brevo import brevo_labs
 from tests.vendors.subjects.mailgun import mailgun_labs
 from tests.vendors.subjects.postmark import postmark_labs
 from tests.vendors.subjects.resend import resend_labs
@@ -145,4 +146,5 @@ LABS = {
     "resend": resend_labs,
     "mailgun": mailgun_labs,
     "sparkpost": sparkpost_labs,
+    "brevo": brevo_labs,
 }

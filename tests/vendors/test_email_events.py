@@ -76,12 +76,20 @@ def _sparkpost(request: SandboxRequest) -> WebhookEvent:
     return _webhook_event({"msys": {"message_event": {**fields, **words}}})
 
 
+def _brevo(request: SandboxRequest) -> WebhookEvent:
+    body = request.json()
+    custom = {"X-Mailin-custom": body["headers"]["X-Mailin-custom"]}
+    fields = {"event": "delivered", "message-id": "<1@a>", "email": WRITTEN, "tags": body["tags"]}
+    return _webhook_event({**fields, **custom})
+
+
 def _webhook_event(payload: dict[str, Any], data: Any = None) -> WebhookEvent:
     return WebhookEvent(vendor="x", id="1", type="x", vendor_type="x", payload=payload, data=data)
 
 
 WEBHOOKS: dict[str, Callable[[SandboxRequest], WebhookEvent]] = {
     "amazon_ses": _amazon_ses,
+    "brevo": _brevo,
     "mailgun": _mailgun,
     "postmark": _postmark,
     "resend": _resend,

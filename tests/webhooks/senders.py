@@ -70,6 +70,10 @@ def _client(_: datetime, number: int) -> SentWebhook:
     return SentWebhook(headers={"Client-Cert": f":{der}:"}, body=as_json({"n": number}))
 
 
+def _brevo_event(number: int) -> object:
+    return {"event": "delivered", "message-id": f"<{number}@mailin.fr>", "ts_event": number}
+
+
 def _message_with_id(**messages: object) -> Callable[[int], object]:
     return lambda number: messages | {"id": f"id-{number}"}
 
@@ -334,6 +338,19 @@ SENDERS = [
     Sender(
         name="sparkpost",
         send=with_token({"Authorization": "Basic " + b64(b"name:pass")}, _sparkpost_batch),
+        secret="name:pass",
+        wrong="name:word",
+        body_covered=False,
+    ),
+    Sender(
+        name="brevo",
+        send=with_token({"Authorization": f"Bearer {TOKEN}"}, _brevo_event),
+        secret=TOKEN,
+        body_covered=False,
+    ),
+    Sender(
+        name="brevo-basic",
+        send=with_token({"Authorization": "Basic " + b64(b"name:pass")}, _brevo_event),
         secret="name:pass",
         wrong="name:word",
         body_covered=False,

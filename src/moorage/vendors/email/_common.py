@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
+from datetime import UTC
 from email.header import Header
 from email.utils import formataddr
 from functools import partial
@@ -24,6 +25,7 @@ from moorage.vendor_sdk import (
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+    from datetime import datetime
 
     from moorage.contracts.email import Attachment, EmailMessage
     from moorage.contracts.email_address import EmailAddress
@@ -75,6 +77,11 @@ def in_ascii(text: str) -> str:
 def in_base64(file: Attachment) -> str:
     """The content of a file in base64."""
     return b64encode(file.content).decode()
+
+
+def utc_moment(at: datetime) -> str:
+    """A time in UTC, in ISO 8601 with milliseconds."""
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def without_nothing(fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,6 @@ recipient; messages with files need a request each.
 from __future__ import annotations
 
 import re
-from datetime import UTC
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -37,6 +36,7 @@ from moorage.vendors.email._common import (
     pairs_of,
     sender_of,
     status_of,
+    utc_moment,
     without_nothing,
     written,
 )
@@ -51,7 +51,6 @@ from moorage.vendors.email._resend_answers import (
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
 
     from moorage.contracts.email import Attachment
     from moorage.contracts.email_bulk import BulkMessage
@@ -207,7 +206,7 @@ def mail_body(vendor: Resend, message: EmailMessage) -> dict[str, Any]:
         "headers": {name: in_ascii(value) for name, value in message.headers.items()},
         "attachments": [_file(file) for file in message.attachments],
         "tags": [{"name": name, "value": value} for name, value in tags.items()],
-        "scheduled_at": None if message.send_at is None else _moment(message.send_at),
+        "scheduled_at": None if message.send_at is None else utc_moment(message.send_at),
     }
     return merged(without_nothing(body) | _contents(message), extra_for("resend", message.extra))
 
@@ -231,10 +230,6 @@ def _template(id_: str, data: Mapping[str, Any]) -> dict[str, Any]:
             remedy="Format it as text first: Resend's templates accept nothing else.",
         )
     return {"id": id_, **({"variables": dict(data)} if data else {})}
-
-
-def _moment(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _file(file: Attachment) -> dict[str, str]:

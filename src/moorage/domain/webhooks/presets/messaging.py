@@ -132,6 +132,38 @@ def _sparkpost(name: str, **fields: Any) -> WebhookScheme:
     )
 
 
+def _brevo(name: str, **fields: Any) -> WebhookScheme:
+    return WebhookScheme(
+        name=name,
+        signature="{header:Authorization}",
+        # Brevo gives its events no id, and repeats a webhook with the same body.
+        id="{json:message-id?}.{json:event}.{body_sha256}",
+        type="{json:event}",
+        time="{json:ts_event?}",
+        types={
+            "request": "email.queued",
+            "sent": "email.queued",
+            "delivered": "email.delivered",
+            "deferred": "email.deferred",
+            "soft_bounce": "email.bounced",
+            "hard_bounce": "email.bounced",
+            "blocked": "email.rejected",
+            "invalid_email": "email.rejected",
+            "error": "email.failed",
+            "opened": "email.opened",
+            "unique_opened": "email.opened",
+            "proxy_open": "email.opened",
+            "unique_proxy_open": "email.opened",
+            "click": "email.clicked",
+            "spam": "email.complained",
+            "complaint": "email.complained",
+            "unsubscribe": "email.unsubscribed",
+            "unsubscribed": "email.unsubscribed",
+        },
+        **fields,
+    )
+
+
 MESSAGING: Final = (
     _twilio("twilio", algorithm="hmac-sha1"),
     _twilio("twilio-shared-key", algorithm="hmac-sha256"),
@@ -209,6 +241,10 @@ MESSAGING: Final = (
     _sparkpost("sparkpost", algorithm="basic"),
     # The bearer token that the authorization server issues to SparkPost.
     _sparkpost("sparkpost-oauth2", algorithm="token", prefix="Bearer "),
+    # Brevo signs nothing: it sends the token of the webhook, or the user name and the password of
+    # the URL that it is given.
+    _brevo("brevo", algorithm="token", prefix="Bearer "),
+    _brevo("brevo-basic", algorithm="basic"),
     _sns("aws-sns", "rsa-v1_5-sha256", "2"),
     # Topics that were never set to version 2 still sign with SHA-1.
     _sns("aws-sns-sha1", "rsa-v1_5-sha1", "1"),

@@ -1,0 +1,322 @@
+"""Brevo, formerly Sendinblue: email and statistics.
+
+JSON with an API key in a header. A message that may have been sent is not sent again: Brevo takes
+idempotency keys, but it only refuses a repeat and does not tell the id of the first message. A bulk
+message is one request with a version for each recipient, and is accepted or refused as a whole.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+import attrs
+
+from moorage.contracts.email import EmailCapability, EmailMessage
+from moorage.contracts.email_address import EmailAddress, as_address
+from moorage.vendor_sdk import (
+    ApiVendor,
+    AuthenticationFailed,
+    InvalidData,
+    InvalidRequest,
+    RateLimitExceeded,
+    Refusals,
+    Request,
+    api_key,
+    choices,
+    encode_json,
+    extra_for,
+    masked_words,
+    merged,
+    one_of,
+)
+from moorage.vendors.email._brevo_answers import (
+    read_event,
+    read_page,
+    read_receipt,
+    read_reports,
+    read_results,
+)
+from moorage.vendors.email._common import (
+    in_ascii,
+    in_base64,
+    in_parts,
+    messages_of,
+    sender_of,
+    utc_moment,
+    without_nothing,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moorage.contracts.email import Attachment
+    from moorage.contracts.email_bulk import BulkMessage
+    from moorage.contracts.email_outcomes import (
+        EmailEvent,
+        EmailReceipt,
+        EmailStatistics,
+        StatisticsQuery,
+    )
+    from moorage.vendor_sdk import Answer, MakeRef, Response, Result, WebhookEvent, Wire
+
+_MEGABYTE: Final = 1024 * 1024
+_MOST_BYTES: Final = 15 * _MEGABYTE
+_AROUND: Final = 1_000
+"""Approximate bytes of one version of a bulk message besides its content."""
+_PAGE: Final = 30
+_METADATA: Final = "X-Mailin-custom"
+_NUMBER: Final = re.compile(r"[0-9]{1,18}")
+_SPECIAL: Final = re.compile(r'[()<>@,:;."\\\[\]]')
+_ANYTHING: Final = "application/octet-stream"
+_ENDINGS: Final = frozenset(
+    {
+        *("aif", "aifc", "aiff", "avi", "bmp", "cgm", "css", "csv", "doc"),
+        *("docm", "docx", "eps", "epub", "ez", "flac", "gif", "htm", "html"),
+        *("ics", "jpeg", "jpg", "m4a", "m4v", "mkv", "mobi", "mov", "mp3"),
+        *("mp4", "mpeg", "mpg", "msg", "ods", "odt", "ogg", "pdf", "pkpass"),
+        *("png", "ppt", "pptx", "pub", "rtf", "shtml", "tar", "tif", "tiff"),
+        *("txt", "wav", "wma", "wmv", "xls", "xlsm", "xlsx", "xml", "zip"),
+    }
+)
+"""Endings of the names of files that Brevo sends; it refuses all others."""
+_TYPES: Final = {
+    "css": "text/css",
+    "csv": "text/csv",
+    "gif": "image/gif",
+    "htm": "text/html",
+    "html": "text/html",
+    "ics": "text/calendar",
+    "jpeg": "image/jpeg",
+    "jpg": "image/jpeg",
+    "pdf": "application/pdf",
+    "png": "image/png",
+    "txt": "text/plain",
+    "zip": "application/zip",
+}
+"""Content types by file ending: Brevo takes no other than that of the ending."""
+_SCHEMES: Final = {"bearer": "brevo", "basic": "brevo-basic"}
+
+
+def _masked(words: str) -> str:
+    return masked_words(words) or ""
+
+
+@attrs.frozen(kw_only=True)
+class Brevo(ApiVendor):
+    """An account at Brevo.
+
+    Attributes:
+        credentials: API key; by default the credential provider supplies it.
+        sender: sender of messages without one of their own.
+        webhook_authentication: the way in which webhooks are authenticated: "bearer" for a token of
+            the webhook, "basic" for a user name and a password in its URL.
+        base_url: URL of Brevo.
+    """
+
+    name = "brevo"
+    kinds = ("email",)
+    api_version = "v3"
+    capabilities = frozenset(
+        {
+            EmailCapability.ATTACHMENTS,
+            EmailCapability.CUSTOM_HEADERS,
+            EmailCapability.METADATA,
+            EmailCapability.SCHEDULED,
+            EmailCapability.STATISTICS,
+            EmailCapability.TAGS,
+            EmailCapability.TEMPLATES,
+        }
+    )
+    limits: ClassVar[Mapping[str, int]] = {
+        "batch": 1_000,
+        "recipients": 99,
+        "message_bytes": _MOST_BYTES,
+    }
+    webhook = "brevo"
+
+    auth = api_key("api-key")
+    headers: ClassVar[Mapping[str, str]] = {"Accept": "application/json"}
+    ping_path = "/v3/account"
+    refusals = Refusals(
+        vendor="Brevo",
+        codes={"unauthorized": AuthenticationFailed},
+        statuses={
+            **dict.fromkeys((400, 405, 406, 413, 422), InvalidRequest),
+            401: AuthenticationFailed,
+            429: RateLimitExceeded,
+        },
+        # A message may be refused with 403 because of its sender, and not of the key.
+        reading={403: AuthenticationFailed},
+        left=frozenset({408, 425}),
+        mask=_masked,
+    )
+
+    sender: EmailAddress | None = attrs.field(
+        default=None, converter=attrs.converters.optional(as_address)
+    )
+    webhook_authentication: str = attrs.field(
+        default="bearer",
+        metadata=choices(*_SCHEMES),
+        validator=one_of(
+            *_SCHEMES,
+            problem="Brevo's webhooks have no such authentication.",
+            remedy="Give 'bearer' for a token, or 'basic' for a name and a password in the URL.",
+        ),
+    )
+    base_url: str = "https://api.brevo.com"
+
+    async def send_transactional(
+        self, wire: Wire, message: EmailMessage, /, *, key: str | None
+    ) -> EmailReceipt:
+        """Send one message."""
+        request = Request.post("/v3/smtp/email", json=mail_body(self, message))
+        return await wire.send(request, key=key, parse=partial(read_receipt, wire, message))
+
+    async def send_bulk(
+        self, wire: Wire, bulk: BulkMessage, /, *, key: str | None
+    ) -> list[Result[EmailReceipt]]:
+        """Send a message to each recipient, in as few requests as their size allows."""
+        words = attrs.evolve(bulk.base, attachments=()).size if bulk.places else 0
+        most = max(1, _MOST_BYTES // (words + _AROUND))
+        return await in_parts(wire, bulk, most, partial(self._send_versions, wire), key)
+
+    async def _send_versions(
+        self, wire: Wire, bulk: BulkMessage, key: str | None
+    ) -> list[Result[EmailReceipt]]:
+        request = Request.post("/v3/smtp/email", json=bulk_body(self, bulk))
+        return await wire.send(request, key=key, parse=partial(read_results, wire, bulk))
+
+    async def get_statistics(self, wire: Wire, query: StatisticsQuery, /) -> EmailStatistics:
+        """Get the statistics of a range of days."""
+        rows: list[Answer] = []
+        while True:
+            page: dict[str, str | int] = {
+                "startDate": query.start.isoformat(),
+                "endDate": query.end.isoformat(),
+                "sort": "asc",
+                "limit": _PAGE,
+                "offset": len(rows),
+            }
+            request = Request.get("/v3/smtp/statistics/reports", query=page)
+            response: Response = await wire.send(request)
+            new_rows = read_page(response)
+            rows += new_rows
+            if len(new_rows) < _PAGE or len(rows) > (query.end - query.start).days:
+                return read_reports(query, rows)
+
+    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
+        """Convert a webhook to events."""
+        return read_event(event, ref)
+
+    def verifying(self) -> Mapping[str, Any]:
+        """The scheme of the webhooks' authentication."""
+        return {"scheme": _SCHEMES[self.webhook_authentication]}
+
+
+def mail_body(vendor: Brevo, message: EmailMessage) -> dict[str, Any]:
+    """A message, as the body of a request.
+
+    Raises:
+        InvalidData: it has reply addresses, metadata, files or a template that Brevo does not
+            accept.
+    """
+    if len(message.reply_to) > 1:
+        raise InvalidData(
+            f"The message has {len(message.reply_to)} reply addresses, but Brevo accepts one.",
+            field="reply_to",
+            remedy="Give one address.",
+        )
+    body = {
+        "sender": _person(sender_of(message, vendor.sender)),
+        **_personal_fields(message),
+        "replyTo": next(map(_person, message.reply_to), None),
+        "attachment": [_file(file) for file in message.attachments],
+        "tags": list(message.tags),
+        "scheduledAt": None if message.send_at is None else utc_moment(message.send_at),
+    }
+    return merged(without_nothing(body), extra_for("brevo", message.extra))
+
+
+def bulk_body(vendor: Brevo, bulk: BulkMessage) -> dict[str, Any]:
+    """A bulk message: the common message, and for each recipient the fields that differ."""
+    common = _personal_fields(bulk.base)
+    versions = [
+        # A field that is left out has the common value, so that an empty one becomes a space.
+        {name: value or " " for name, value in fields.items() if value != common[name]}
+        for fields in map(_personal_fields, messages_of(bulk))
+    ]
+    return mail_body(vendor, bulk.base) | {"messageVersions": versions}
+
+
+def _personal_fields(message: EmailMessage) -> dict[str, Any]:
+    """The fields that may differ between the recipients of a bulk message."""
+    return {
+        "to": [_person(address) for address in message.to],
+        "cc": [_person(address) for address in message.cc],
+        "bcc": [_person(address) for address in message.bcc],
+        "headers": _headers(message),
+        **_contents(message),
+    }
+
+
+def _contents(message: EmailMessage) -> dict[str, Any]:
+    template = message.template
+    if template is None:
+        # Brevo refuses a message that has only files.
+        text = message.text or (None if message.html else " ")
+        return {"subject": message.subject, "textContent": text, "htmlContent": message.html}
+    if _NUMBER.fullmatch(template.id) is None:
+        raise InvalidData(
+            "The id of a template at Brevo is a number.",
+            field="template.id",
+            remedy="Give the number that Brevo shows beside the template, such as '7'.",
+        )
+    # A template has its own texts, and Brevo ignores those besides.
+    params = dict(template.data)
+    return {"subject": message.subject, "templateId": int(template.id), "params": params}
+
+
+def _headers(message: EmailMessage) -> dict[str, str]:
+    headers = {name: in_ascii(value) for name, value in message.headers.items()}
+    if not message.metadata:
+        return headers
+    words = encode_json(dict(message.metadata)).decode()
+    is_taken = any(name.lower() == _METADATA.lower() for name in headers)
+    if is_taken or not words.isascii():
+        raise InvalidData(
+            f"The metadata are sent as the header {_METADATA}, which the message has already."
+            if is_taken
+            else "The metadata have characters that are not ASCII, which Brevo sends as they are.",
+            field="metadata",
+            remedy="Use only ASCII in metadata, and no header of that name.",
+        )
+    return headers | {_METADATA: words}
+
+
+def _person(address: EmailAddress) -> dict[str, str]:
+    name = address.name
+    if not name:
+        return {"email": address.wire}
+    # Brevo loses a name that has both a comma, or the like, and letters beyond ASCII.
+    return {"email": address.wire, "name": in_ascii(name) if _SPECIAL.search(name) else name}
+
+
+def _file(file: Attachment) -> dict[str, str]:
+    essence = file.content_type.partition(";")[0].lower()
+    _, dot, ending = file.filename.lower().rpartition(".")
+    if not dot or ending not in _ENDINGS:
+        raise InvalidData(
+            "The name of a file has no ending that Brevo accepts.",
+            field="attachments",
+            remedy=f"Give a name with one of these endings: {', '.join(sorted(_ENDINGS))}.",
+        )
+    if essence not in {_ANYTHING, _TYPES.get(ending, essence)}:
+        raise InvalidData(
+            f"The type of a file that ends in .{ending} is {essence}, but Brevo derives the type"
+            " from the ending.",
+            field="attachments",
+            remedy=f"Give content_type={_TYPES[ending]!r}, or another file name.",
+        )
+    return {"name": file.filename, "content": in_base64(file)}
