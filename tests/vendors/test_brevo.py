@@ -183,7 +183,7 @@ def test_template_that_is_not_there_is_refused() -> None:
     ],
 )
 def test_message_that_brevo_does_not_accept(changes: dict[str, Any], field: str) -> None:
-    """What Brevo does not accept is refused before sending, with the field's name."""
+    """A message that Brevo does not accept is refused before sending, with the field's name."""
     sandbox, mail_hub = brevo_hub()
     with pytest.raises(InvalidData) as excinfo:
         mail_hub.email().send_transactional(mail(**changes))
@@ -191,6 +191,16 @@ def test_message_that_brevo_does_not_accept(changes: dict[str, Any], field: str)
     assert field == excinfo.value.field
     assert excinfo.value.remedy
     assert [] == sandbox.requests
+
+
+@pytest.mark.parametrize(
+    "headers, sentence",
+    [({}, "characters that are not ASCII"), ({"X-Mailin-Custom": "c"}, "has already")],
+)
+def test_error_about_metadata_says_why(headers: dict[str, str], sentence: str) -> None:
+    """The error about metadata says if it is the characters, or a header of that name."""
+    with pytest.raises(InvalidData, match=sentence):
+        mail_body(Brevo(), mail(metadata={"a": "ü"}, headers=headers))
 
 
 @pytest.mark.parametrize(
@@ -243,8 +253,8 @@ def test_missing_sender_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="sender"):
         mail_body(Brevo(), mail(from_=None))
 
-    own = mail_body(Brevo(sender="Own <own@example.com>"), mail(from_=None))
-    assert {"email": "own@example.com", "name": "Own"} == own["sender"]
+    body = mail_body(Brevo(sender="Own <own@example.com>"), mail(from_=None))
+    assert {"email": "own@example.com", "name": "Own"} == body["sender"]
 
 
 def test_key_comes_from_the_provider() -> None:

@@ -139,11 +139,11 @@ def test_long_texts_need_several_requests() -> None:
     people = [f"person{number}@example.com" for number in range(3)]
     text = "x" * 6_000_000
     same = BulkMessage(base=mail(to=(), text=text), recipients=people)
-    own = BulkMessage(
+    personal = BulkMessage(
         base=mail(to=(), text=text + "{{name}}"),
         recipients=[BulkRecipient(to=person, data={"name": "A"}) for person in people],
     )
-    results = [result for bulk in (same, own) for result in mail_hub.email().send_bulk(bulk)]
+    results = [result for bulk in (same, personal) for result in mail_hub.email().send_bulk(bulk)]
 
     assert all(result.ok for result in results)
     assert [3, 2, 1] == _sizes(sandbox)
