@@ -28,6 +28,7 @@ from moorage.vendors.email.brevo import Brevo, mail_body
 from tests.vendors.brevo_account import brevo_hub
 from tests.vendors.email_hubs import hub, mail
 
+REFUSALS: Any = Brevo.refusals
 MARCH = StatisticsQuery(start=date(2026, 3, 1), end=date(2026, 3, 2))
 ALLOWED = (
     "xlsx xls ods docx docm doc csv pdf txt gif jpg jpeg png tif tiff rtf bmp cgm css shtml html"
@@ -289,7 +290,7 @@ def test_key_comes_from_the_provider() -> None:
 def test_errors_are_classified(status: int, code: str, kind: type[Any]) -> None:
     """The status and the code of a Brevo error decide its class, and the code is kept."""
     response = reply({"code": code, "message": "no: ada@example.com"}, status)
-    error: Any = Brevo.refusals(Request.post("/"), response)
+    error: Any = REFUSALS(Request.post("/"), response)
 
     assert type(error) is kind
     assert (code, status) == (error.vendor_code, error.status)
@@ -302,13 +303,13 @@ def test_key_without_permission_cannot_read() -> None:
     """A 403 to a request that only reads is of the key, and not of a message."""
     response = reply({"code": "permission_denied", "message": "no"}, 403)
 
-    assert isinstance(Brevo.refusals(Request.get("/"), response), AuthenticationFailed)
+    assert isinstance(REFUSALS(Request.get("/"), response), AuthenticationFailed)
 
 
 @pytest.mark.parametrize("response", [Response(503, body=b"x"), Response(403), reply({}, 201)])
 def test_other_answers_are_judged_by_status(response: Response) -> None:
     """A Brevo answer without a code and a message is judged by its status."""
-    assert None is Brevo.refusals(Request.post("/"), response)
+    assert None is REFUSALS(Request.post("/"), response)
 
 
 def test_pause_that_brevo_asks_for() -> None:
