@@ -23,6 +23,7 @@ from moorage.vendors.sms.twilio import Twilio
 from moorage.vendors.sms.vonage import Vonage
 from tests.vendors.subjects.amazon_sns import amazon_sns
 from tests.vendors.subjects.bird import bird
+from tests.vendors.subjects.infobip import infobip
 from tests.vendors.subjects.plivo import plivo
 from tests.vendors.subjects.sinch import sinch
 
@@ -300,4 +301,4 @@ def vonage() -> SmsSubject:
     )
 
 
-SUBJECTS = [amazon_sns, bird, plivo, sinch, twilio, vonage]
+SUBJECTS = [amazon_sns, bird, infobip, plivo, sinch, twilio, vonage]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 PINGED = (
     *("stripe", "mollie", "square"),
-    *("twilio", "plivo", "sinch", "vonage"),
+    *("infobip", "twilio", "plivo", "sinch", "vonage"),
     *("sendgrid", "postmark", "resend", "mailgun", "sparkpost", "brevo"),
     *("easypost", "shippo", "shipengine"),
     *("s3", "azure_blob"),

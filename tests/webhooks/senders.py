@@ -343,6 +343,24 @@ SENDERS = [
         body_covered=False,
     ),
     Sender(
+        name="infobip",
+        send=with_token(
+            {"Authorization": "Basic " + b64(b"name:pass")},
+            lambda n: {
+                "results": [
+                    {
+                        "messageId": f"m{n}",
+                        "status": {"groupName": "DELIVERED", "name": "DELIVERED_TO_HANDSET"},
+                        "doneAt": "2031-05-06T07:08:09.000+0000",
+                    }
+                ]
+            },
+        ),
+        secret="name:pass",
+        wrong="name:word",
+        body_covered=False,
+    ),
+    Sender(
         name="brevo",
         send=with_token({"Authorization": f"Bearer {TOKEN}"}, _brevo_event),
         secret=TOKEN,

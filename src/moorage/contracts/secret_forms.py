@@ -52,7 +52,7 @@ _FORMS: Final = (
     SecretForm(late_pattern("EZ[AT]K"), "an API key of EasyPost", "easypost"),
     SecretForm(late_pattern("A[KS]IA[0-9A-Z]{16}$"), "the id of an access key of AWS"),
     SecretForm(
-        late_pattern("(?i:bearer|basic|token|shippotoken|accesskey) "),
+        late_pattern("(?i:app|bearer|basic|token|shippotoken|accesskey) "),
         "a key after the name of its scheme, which is added when it is sent",
     ),
 )
@@ -64,6 +64,7 @@ _KEYS: Final[Mapping[str, str]] = {
     "bird": "the access key of the workspace",
     "brevo": "the API key, which begins with xkeysib-",
     "easypost": "the API key, which begins with EZAK or EZTK",
+    "infobip": "the API key of the account",
     "mailgun": "the API key of the account or the domain",
     "mollie": "the API key, which begins with live_ or test_",
     "plivo": "the auth token of the account",

@@ -282,6 +282,24 @@ MESSAGING: Final = (
     ),
     # Plivo's version 2 signature does not cover the body.
     _plivo("plivo-v2", "V2", signs="{url_without_query}{header:X-Plivo-Signature-V2-Nonce}"),
+    # Infobip's signature by HMAC is not described, so its webhooks come with a user and a password.
+    WebhookScheme(
+        name="infobip",
+        signature="{header:Authorization}",
+        algorithm="basic",
+        items="results",
+        id="{json:messageId}.{json:status.name?}",
+        type="{json:status.name?}",
+        time="{json:doneAt?}{json:receivedAt?}",
+        time_form="iso",
+        types={
+            "PENDING_ACCEPTED": "message.queued",
+            "PENDING_ENROUTE": "message.sent",
+            "PENDING_WAITING_DELIVERY": "message.sent",
+            "DELIVERED_TO_OPERATOR": "message.sent",
+            "DELIVERED_TO_HANDSET": "message.delivered",
+        },
+    ),
     # For a service plan with a secret for HMAC, which Sinch sets up on request.
     WebhookScheme(
         name="sinch",

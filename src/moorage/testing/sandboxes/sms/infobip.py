@@ -1,0 +1,292 @@
+"""A local sandbox that imitates Infobip.
+
+Magic numbers: a message to +15005550001 has an invalid number, to +15005550002 it is rejected
+because there is no money left, to +15005550008 there have been too many.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.contracts.sms import segments
+from moorage.domain.values.json_text import encode_json
+from moorage.testing.sandboxes import base
+from moorage.testing.sandboxes._fields import Shape, problems, words
+from moorage.testing.sandboxes.fixture import SandboxFixture
+from moorage.testing.sandboxes.sms.base import OUR_NUMBER, SmsSandbox
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from moorage.domain.http.requests import Response
+
+_NUMBER: Final = re.compile(r"[1-9][0-9]{6,14}")
+_TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d\d:?\d\d")
+_NOBODY: Final = "15005550001"
+_NO_MONEY: Final = "15005550002"
+_TOO_MANY: Final = "15005550008"
+_PLATFORM: Final = {"applicationId": str, "entityId": str}
+MESSAGE: Final[dict[str, Shape]] = {
+    "content!": {"language": dict, "text!": str, "transliteration": str},
+    "destinations!": [{"messageId": str, "networkId": int, "to!": str}],
+    "options": {
+        "campaignReferenceId": str,
+        "deliveryTimeWindow": dict,
+        "flash": bool,
+        "platform": _PLATFORM,
+        "regional": dict,
+        "validityPeriod": {"amount!": int, "timeUnit": words("SECONDS MINUTES HOURS")},
+    },
+    "sender": str,
+    "webhooks": {
+        "callbackData": str,
+        "contentType": words("application/json application/xml"),
+        "delivery": {"intermediateReport": bool, "notify": bool, "url": str},
+    },
+}
+"""What a message may be sent with, and as what."""
+_REQUEST: Final[dict[str, Shape]] = {
+    "messages!": [MESSAGE],
+    "options": {
+        "conversionTracking": dict,
+        "includeSmsCountInResponse": bool,
+        "schedule": {"bulkId": str, "sendAt": str, "sendingSpeedLimit": dict},
+        "tracking": dict,
+    },
+}
+_BULK_STATUSES: Final = words("PENDING PAUSED PROCESSING CANCELED FINISHED FAILED")
+_OPEN_BULKS: Final = words("PENDING PAUSED")
+_GROUPS: Final = ("ACCEPTED", "PENDING", "UNDELIVERABLE", "DELIVERED", "EXPIRED", "REJECTED")
+_LONGEST_DATA: Final = 4000
+_MOMENT: Final = "2031-05-06T07:08:09.123+0000"
+_PART_PRICE: Final = 0.0071
+
+
+class InfobipSandbox(SmsSandbox):
+    """A sandbox of Infobip: messages, their logs, scheduled bulks and the balance.
+
+    Args:
+        api_key: who may come in.
+        webhook_password: user and password of webhooks, joined by a colon.
+
+    Attributes:
+        bulks: the statuses of scheduled bulks, by id.
+        balance: the balance in euros.
+    """
+
+    hosts = ("sandbox.api.infobip.com",)
+
+    def __init__(
+        self,
+        api_key: str = "infobip-sandbox-key",
+        webhook_password: str = "hook:infobip-sandbox",
+    ) -> None:
+        super().__init__()
+        self.api_key = api_key
+        self.webhook_password = webhook_password
+        self.bulks: dict[str, str] = {}
+        self.balance = 47.79134
+
+    def routes(self) -> base.Routes:
+        """The sandbox's routes, by method and path."""
+        return {
+            "POST /sms/3/messages": self._create,
+            "GET /sms/3/logs": self._logs,
+            "GET /sms/1/bulks/status": self._bulk,
+            "PUT /sms/1/bulks/status": self._change_bulk,
+            "GET /account/1/balance": self._balance,
+        }
+
+    def unknown(self, request: base.SandboxRequest) -> Response:
+        """Return the response for an unknown path."""
+        return _old_error(404, "NOT_FOUND", f"There is no {request.path}.").response
+
+    def _report_fields(self, id_: str, status: str, error_code: str | None, /) -> dict[str, Any]:
+        message = self.messages[id_]
+        message |= {
+            "status": _status(status),
+            "error": _error_fields(error_code),
+            "doneAt": _MOMENT,
+        }
+        report = dict(message)
+        report["to"] = report.pop("destination")
+        data = report.pop("content")["callbackData"]
+        return report if data is None else report | {"callbackData": data}
+
+    def _incoming_fields(self, sender: str, text: str, /) -> dict[str, Any]:
+        return {
+            "messageId": self._id(),
+            "from": sender.removeprefix("+"),
+            "to": OUR_NUMBER.removeprefix("+"),
+            "text": text,
+            "cleanText": text,
+            "keyword": "",
+            "receivedAt": _MOMENT,
+            "smsCount": segments(text),
+            "price": {"pricePerMessage": 0.0, "currency": "EUR"},
+        }
+
+    def _webhook(self, url: str, fields: dict[str, Any], _at: datetime, /) -> base.Notice:
+        counts = {"messageCount": 1, "pendingMessageCount": 0} if "receivedAt" in fields else {}
+        password = b64encode(self.webhook_password.encode()).decode()
+        headers = {"Content-Type": "application/json", "Authorization": f"Basic {password}"}
+        return self.notify(url, encode_json({"results": [fields], **counts}), headers)
+
+    def _create(self, request: base.SandboxRequest) -> Response:
+        body = request.json()
+        violations = _violations(body)
+        if violations:
+            raise _error(400, "E400", "The request is invalid.", violations)
+        message = body["messages"][0]
+        destination = message["destinations"][0]
+        if destination["to"] == _TOO_MANY:
+            raise _error(429, "E429", "There are too many requests.")
+        schedule = body.get("options", {}).get("schedule", {})
+        bulk_id, id_ = schedule.get("bulkId", self._id()), destination.get("messageId", self._id())
+        count = segments(message["content"]["text"])
+        name = "PENDING_ACCEPTED"
+        if destination["to"] == _NO_MONEY:
+            name = "REJECTED_NOT_ENOUGH_CREDITS"
+        else:
+            if "sendAt" in schedule:
+                self.bulks[bulk_id] = "PENDING"
+            webhooks = message.get("webhooks", {})
+            self.messages[id_] = {
+                "sender": message.get("sender", "InfoSMS"),
+                "destination": destination["to"],
+                "bulkId": bulk_id,
+                "messageId": id_,
+                "sentAt": _MOMENT,
+                "messageCount": count,
+                "price": {"pricePerMessage": _PART_PRICE, "currency": "EUR"},
+                "status": _status(name),
+                "error": _error_fields(None),
+                "content": {**message["content"], "callbackData": webhooks.get("callbackData")},
+            }
+            url = webhooks.get("delivery", {}).get("url")
+            if url is not None:
+                self.callbacks[id_] = url
+        receipt = {
+            "messageId": id_,
+            "status": _status(name),
+            "destination": destination["to"],
+            "details": {"messageCount": count},
+        }
+        return base.reply({"bulkId": bulk_id, "messages": [receipt]})
+
+    def _logs(self, request: base.SandboxRequest) -> Response:
+        id_ = dict(request.query).get("messageId")
+        if id_ is None:
+            raise _error(400, "E400", "The sandbox has logs of single messages only.")
+        message = self.messages.get(id_)
+        is_waiting = message is not None and message["bulkId"] in self.bulks
+        entries = [] if message is None or is_waiting else [message]
+        return base.reply({"results": entries})
+
+    def _bulk(self, request: base.SandboxRequest) -> Response:
+        bulk_id = dict(request.query).get("bulkId", "")
+        missing_error = _old_error(404, "NOT_FOUND", "There is no such bulk.")
+        status = base.existing(self.bulks, bulk_id, missing_error)
+        return base.reply({"bulkId": bulk_id, "status": status})
+
+    def _change_bulk(self, request: base.SandboxRequest) -> Response:
+        response, body = self._bulk(request), request.json()
+        if list(problems({"status!": _BULK_STATUSES}, body)):
+            raise _old_error(400, "BAD_REQUEST", "status is required, and no word of its own.")
+        bulk_id = dict(request.query)["bulkId"]
+        if self.bulks[bulk_id] not in _OPEN_BULKS:
+            raise _old_error(400, "BAD_REQUEST", "The status of this bulk cannot change any more.")
+        self.bulks[bulk_id] = body["status"]
+        return response.evolve(body=encode_json({"bulkId": bulk_id, "status": body["status"]}))
+
+    def _balance(self, _: base.SandboxRequest) -> Response:
+        return base.reply({"balance": self.balance, "currency": "EUR"})
+
+    def _id(self) -> str:
+        return f"sandbox-{self.number():011d}"
+
+    def check_access(self, request: base.SandboxRequest) -> None:
+        """Check the API key of a request."""
+        if request.headers.get("authorization") != f"App {self.api_key}":
+            if request.path.startswith("/sms/3/"):
+                raise _error(401, "E401", "The API key is invalid.")
+            raise _old_error(401, "UNAUTHORIZED", "Invalid login details")
+
+
+def _status(name: str) -> dict[str, Any]:
+    group = name.partition("_")[0]
+    group_id = _GROUPS.index(group) if group in _GROUPS else 9
+    group_name = group if group in _GROUPS else name
+    return {
+        "groupId": group_id,
+        "groupName": group_name,
+        "id": 26,
+        "name": name,
+        "description": "As you wish.",
+    }
+
+
+def _error_fields(code: str | None) -> dict[str, Any]:
+    if code is None:
+        no_error = {"groupId": 0, "groupName": "OK", "id": 0, "name": "NO_ERROR"}
+        return {**no_error, "description": "No Error", "permanent": False}
+    error = {"groupId": 1, "groupName": "HANDSET_ERRORS", "id": 1, "name": code}
+    return {**error, "description": "As you wish.", "permanent": True}
+
+
+def _is_time(text: str) -> bool:
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return _TIME.fullmatch(text) is not None
+
+
+def _violations(body: Any) -> list[dict[str, str]]:
+    """Return the violations of an invalid request; empty if it is valid."""
+    violations = [
+        {"property": f"{at}/{name}", "violation": kind}
+        for at, name, kind in problems(_REQUEST, body)
+    ]
+    if violations:
+        return violations
+    messages, schedule = body["messages"], body.get("options", {}).get("schedule", {})
+    destinations = [item for message in messages for item in message["destinations"]]
+    if len(messages) != 1 or len(destinations) != 1:
+        return [{"property": "messages", "violation": "the sandbox takes exactly one message"}]
+    webhooks = messages[0].get("webhooks", {})
+    validity = messages[0].get("options", {}).get("validityPeriod", {})
+    invalid_properties = {
+        "to": not _NUMBER.fullmatch(destinations[0]["to"]) or destinations[0]["to"] == _NOBODY,
+        "text": not messages[0]["content"]["text"],
+        "sendAt": "sendAt" in schedule and not _is_time(schedule["sendAt"]),
+        "callbackData": len(webhooks.get("callbackData", "")) > _LONGEST_DATA,
+        "amount": validity.get("amount", 1) < 1,
+    }
+    return [
+        {"property": name, "violation": "is invalid"}
+        for name, is_invalid in invalid_properties.items()
+        if is_invalid
+    ]
+
+
+def _error(
+    status: int, code: str, description: str, violations: list[dict[str, str]] | None = None
+) -> base.Refusal:
+    advice = {"action": "See the documentation.", "violations": violations or [], "resources": []}
+    return base.refusal({"errorCode": code, "description": description, **advice}, status)
+
+
+def _old_error(status: int, code: str, text: str) -> base.Refusal:
+    exception = {"messageId": code, "text": text}
+    return base.refusal({"requestError": {"serviceException": exception}}, status)
+
+
+def fixture(_: Path) -> SandboxFixture:
+    """Return a sandbox with an account that every scenario can use."""
+    sandbox = InfobipSandbox()
+    account = {"base_url": f"https://{sandbox.hosts[0]}", "credentials": sandbox.api_key}
+    return SandboxFixture(sandbox=sandbox, options={**account, "sender": OUR_NUMBER})

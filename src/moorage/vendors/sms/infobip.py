@@ -1,0 +1,305 @@
+"""Infobip: text messages by version 3 of the SMS API.
+
+Infobip takes no idempotency key, so a message that may have been sent is not sent again. It can
+reject a message in an answer with HTTP 200, which is a refusal here. A scheduled message is a bulk
+of its own, whose id is that of the message, because only a bulk can be cancelled.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+import attrs
+
+from moorage import vendor_sdk as sdk
+from moorage.contracts.sms import (
+    Balance,
+    Price,
+    SmsCapability,
+    SmsEvent,
+    SmsMessage,
+    SmsReceipt,
+    SmsStatus,
+)
+from moorage.vendors.sms._common import as_price, international, price, refusal, without_numbers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import datetime
+
+_BULK_STATUS: Final = "/sms/1/bulks/status"
+_GROUPS: Final = {
+    **sdk.words(SmsStatus.QUEUED, "ACCEPTED PENDING"),
+    "DELIVERED": SmsStatus.DELIVERED,
+    "UNDELIVERABLE": SmsStatus.UNDELIVERED,
+    "EXPIRED": SmsStatus.EXPIRED,
+    "REJECTED": SmsStatus.REJECTED,
+}
+_NAMES: Final = sdk.words(
+    # Infobip calls all of them intermediate: the operator has the message, the handset has not.
+    SmsStatus.SENT,
+    "PENDING_WAITING_DELIVERY PENDING_ENROUTE DELIVERED_TO_OPERATOR",
+)
+"""Names that say more than their group does."""
+_BULKS: Final = {
+    **sdk.words(SmsStatus.SCHEDULED, "PENDING PAUSED"),
+    "PROCESSING": SmsStatus.QUEUED,
+    "CANCELED": SmsStatus.CANCELED,
+    "FINISHED": SmsStatus.SENT,
+    "FAILED": SmsStatus.FAILED,
+}
+_REJECTED: Final = "REJECTED"
+_NO_ERROR: Final = ("NO_ERROR",)
+
+
+def message_body(vendor: Infobip, message: SmsMessage, id_: str | None) -> dict[str, Any]:
+    """The body that sends a message.
+
+    Args:
+        vendor: the account.
+        message: the message, whose options in `extra` are merged into the message itself.
+        id_: the id of a scheduled message; None leaves it to Infobip.
+    """
+    content: dict[str, Any] = {
+        "destinations": [{"to": message.to.removeprefix("+")}],
+        "content": {"text": message.text},
+    }
+    sender = message.sender or vendor.sender
+    if sender is not None:
+        content["sender"] = sender.removeprefix("+")
+    if message.validity is not None:
+        amount = int(message.validity.total_seconds())
+        content["options"] = {"validityPeriod": {"amount": amount, "timeUnit": "SECONDS"}}
+    webhooks: dict[str, Any] = {}
+    if message.callback_url is not None:
+        webhooks["delivery"] = {"url": message.callback_url, "intermediateReport": True}
+        webhooks["contentType"] = "application/json"
+    if message.reference is not None:
+        webhooks["callbackData"] = message.reference
+    if webhooks:
+        content["webhooks"] = webhooks
+    content = sdk.merged(content, sdk.extra_for(vendor.name, message.extra))
+    if message.send_at is None or id_ is None:
+        return {"messages": [content]}
+    moment = message.send_at.astimezone(UTC).isoformat(timespec="milliseconds")
+    content["destinations"][0]["messageId"] = id_
+    schedule = {"bulkId": id_, "sendAt": moment.replace("+00:00", "+0000")}
+    return {"messages": [content], "options": {"schedule": schedule}}
+
+
+def _own_id(wire: sdk.Wire, key: str | None) -> str:
+    """An id for a message: for a key always the same one, so that a repeat has the same body."""
+    if key is None:
+        return wire.new_id()
+    return sha256(f"{wire.account}\n{wire.tenant or ''}\n{key}".encode()).hexdigest()[:32]
+
+
+def _read_words(response: sdk.Response) -> tuple[str | None, str | None]:
+    """The code and the text of an error, in the form of version 3 or of version 1."""
+    error = sdk.error_answer(response)
+    details = error.object("requestError.serviceException")
+    code, words = sdk.vendor_words(response)
+    text = error.text("description") or details.text("text")
+    code = error.text("errorCode") or details.text("messageId") or code
+    return code, sdk.masked_words(text) or words
+
+
+_REFUSALS: Final = sdk.Refusals(
+    vendor="Infobip",
+    statuses={
+        **dict.fromkeys((400, 405, 415, 422), sdk.InvalidRequest),
+        **dict.fromkeys((401, 403), sdk.AuthenticationFailed),
+        429: sdk.RateLimitExceeded,
+    },
+    left=frozenset({408, 425}),
+    read=_read_words,
+    mask=without_numbers,
+)
+
+
+def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
+    """The error of a refusal, also of a message that is rejected in a successful answer."""
+    if not sdk.is_success(response.status):
+        return _REFUSALS(request, response)
+    status = sdk.error_answer(response).object("messages.0.status")
+    if status.text("groupName") != _REJECTED:
+        return None
+    words = sdk.masked_words(status.text("description"))
+    code = status.text("name") or _REJECTED
+    return refusal(sdk.VendorRejected, "Infobip", response, code, words)
+
+
+def _status(path: str) -> Callable[[sdk.Answer], SmsStatus]:
+    """A row that reads a status, by its name or else by its group."""
+
+    def read(fields: sdk.Answer) -> SmsStatus:
+        status = fields.object(path)
+        group = _GROUPS.get(status.text("groupName") or "", SmsStatus.UNKNOWN)
+        return _NAMES.get(status.text("name") or "", group)
+
+    return read
+
+
+def _price(fields: sdk.Answer) -> Price | None:
+    """The price of all parts of a message."""
+    part = as_price(fields.value("price.pricePerMessage"), fields.text("price.currency"))
+    count = fields.integer("messageCount")
+    return None if part is None or count is None else Price(part.amount * count, part.currency)
+
+
+def _error_message(fields: sdk.Answer) -> str | None:
+    name = fields.text("error.name")
+    return None if name in _NO_ERROR else fields.text("error.description")
+
+
+_LOG: Final = sdk.Reading(
+    SmsReceipt,
+    ref=sdk.ref_at("messageId"),
+    status=_status("status"),
+    vendor_status=sdk.text("status.name", "status.groupName"),
+    segments=sdk.integer("messageCount"),
+    price=_price,
+    error_code=sdk.text("error.name", none=_NO_ERROR),
+    error_message=_error_message,
+)
+_BULK: Final = sdk.Reading(
+    SmsReceipt,
+    ref=sdk.ref_at("bulkId"),
+    status=sdk.word("status", of=_BULKS, otherwise=SmsStatus.UNKNOWN),
+    vendor_status=sdk.text("status"),
+)
+
+
+def read_log(ref: sdk.MakeRef, response: sdk.Response) -> SmsReceipt | None:
+    """The receipt in the log of one message; None if Infobip has no log of it."""
+    entries = list(sdk.read_answer(response).objects("results"))
+    if not entries:
+        return None
+    receipts = _LOG.found(ref, entries[0])
+    if not receipts:
+        raise sdk.malformed(response, "messageId")
+    return receipts[0]
+
+
+def _is_incoming(fields: sdk.Answer) -> bool:
+    return fields.value("status") is None and fields.text("receivedAt") is not None
+
+
+def _event_time(fields: sdk.Answer) -> datetime | None:
+    return fields.time("doneAt") or fields.time("receivedAt")
+
+
+def _as_it_is(_: Infobip, body: dict[str, Any]) -> dict[str, Any]:
+    return body
+
+
+def _bulk_query(_: Infobip, ref: sdk.Ref) -> dict[str, str]:
+    return {"bulkId": ref.id}
+
+
+def _log_query(_: Infobip, ref: sdk.Ref) -> dict[str, str]:
+    return {"messageId": ref.id}
+
+
+def _auth(_: Infobip, secret: sdk.Secret) -> sdk.Credentials:
+    """The API key in Infobip's own form."""
+    return sdk.Credentials.api_key(sdk.Secret(f"App {secret.reveal()}"), header="Authorization")
+
+
+@attrs.frozen(kw_only=True)
+class Infobip(sdk.ApiVendor):
+    """An account at Infobip.
+
+    Attributes:
+        base_url: URL of the account, such as https://abc123.api.infobip.com.
+        credentials: API key; by default the credential provider supplies `Credentials` that send
+            `App …` in `Authorization`.
+        sender: sender of messages without one of their own.
+    """
+
+    name = "infobip"
+    kinds = ("sms",)
+    api_version = "3"
+    capabilities = frozenset(
+        {
+            SmsCapability.CALLBACK,
+            SmsCapability.SCHEDULED,
+            SmsCapability.CANCEL,
+            SmsCapability.VALIDITY,
+            SmsCapability.LOOK_UP,
+            SmsCapability.BALANCE,
+        }
+    )
+    limits: ClassVar[Mapping[str, int]] = {"reference": 4000}
+    webhook = "infobip"
+
+    auth = _auth
+    refusals = staticmethod(classify)
+    ping_path = "/account/1/balance"
+
+    base_url: str = attrs.field(
+        validator=sdk.matches(
+            r"https?://[^\s/?#@]+(?:/[^\s?#]*)?",
+            problem="This is not the base URL of an Infobip account.",
+            remedy="Give https:// and the host that Infobip shows, such as abc123.api.infobip.com.",
+        )
+    )
+    sender: str | None = None
+
+    post_message = sdk.post(
+        "/sms/3/messages",
+        json=_as_it_is,
+        reads=sdk.Reading(
+            SmsReceipt,
+            ref=sdk.ref_at("messages.0.messageId"),
+            status=_status("messages.0.status"),
+            vendor_status=sdk.text("messages.0.status.name", "messages.0.status.groupName"),
+            segments=sdk.integer("messages.0.details.messageCount"),
+        ),
+    )
+    get_log = sdk.get("/sms/3/logs", query=_log_query, reads=read_log)
+    get_bulk = sdk.get(_BULK_STATUS, query=_bulk_query, reads=_BULK)
+    cancel_bulk = sdk.put(_BULK_STATUS, query=_bulk_query, json={"status": "CANCELED"}, reads=_BULK)
+    check_balance = sdk.get(
+        "/account/1/balance",
+        reads=sdk.Reading(Balance, amount=sdk.needed(price("balance", "currency"), "balance")),
+    )
+
+    event_reading = sdk.Reading(
+        SmsEvent,
+        supplied=("id",),
+        ref=sdk.ref_at("messageId"),
+        status=sdk.when(_is_incoming, SmsStatus.RECEIVED, _status("status")),
+        vendor_status=sdk.text("status.name", "status.groupName"),
+        at=_event_time,
+        sender=sdk.when(_is_incoming, international("from")),
+        text=sdk.text("text"),
+        error_code=sdk.text("error.name", none=_NO_ERROR),
+    )
+
+    async def send(self, wire: sdk.Wire, message: SmsMessage, /, *, key: str | None) -> SmsReceipt:
+        """Send a message, or schedule it under an id of its own."""
+        id_ = None if message.send_at is None else _own_id(wire, key)
+        receipt: SmsReceipt = await self.post_message(
+            wire, message_body(self, message, id_), key=key
+        )
+        is_scheduled = id_ is not None and receipt.status is SmsStatus.QUEUED
+        return attrs.evolve(receipt, status=SmsStatus.SCHEDULED) if is_scheduled else receipt
+
+    async def get(self, wire: sdk.Wire, ref: sdk.Ref, /) -> SmsReceipt:
+        """Read the log of a message, or the bulk of a scheduled one, which has no log yet."""
+        receipt: SmsReceipt | None = await self.get_log(wire, ref)
+        return receipt or await self.get_bulk(wire, ref)
+
+    async def cancel(self, wire: sdk.Wire, ref: sdk.Ref, /) -> SmsReceipt:
+        """Cancel a scheduled message."""
+        try:
+            return await self.cancel_bulk(wire, ref)
+        except sdk.VendorRejected:
+            # A bulk that is already cancelled may be refused, for example after a lost answer.
+            receipt: SmsReceipt = await self.get_bulk(wire, ref)
+            if receipt.status is not SmsStatus.CANCELED:
+                raise
+            return receipt

@@ -1,0 +1,688 @@
+"""Infobip: requests, responses and webhooks."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
+from typing import Any
+from urllib.parse import urlencode
+
+import attrs
+import pytest
+
+from moorage import (
+    AuthenticationFailed,
+    ConfigurationError,
+    ConnectorError,
+    IdempotencyConflict,
+    InvalidRequest,
+    OutcomeUnknown,
+    RateLimitExceeded,
+    Request,
+    Response,
+    Timeouts,
+    UnsupportedByVendor,
+    VendorFailed,
+    VendorRejected,
+    WebhookRejected,
+)
+from moorage.contracts.ref import Ref
+from moorage.contracts.routes import Account
+from moorage.contracts.sms import Price, SmsEvent, SmsMessage, SmsReceipt, SmsStatus
+from moorage.hub.hub import Hub
+from moorage.testing.sandboxes._fields import problems
+from moorage.testing.sandboxes.base import Lost, Notice, SandboxHttpClient, reply
+from moorage.testing.sandboxes.sms.infobip import MESSAGE, InfobipSandbox
+from moorage.vendors.sms.infobip import Infobip, classify, message_body, read_log
+from tests.vendors.sms_subjects import Refs
+
+TO = "+4915112345678"
+FROM = "+15005550006"
+URL = "https://a.example/cb"
+VENDOR = Infobip(base_url="https://sandbox.api.infobip.com", sender=FROM)
+REFS: Any = Refs("infobip")
+MOMENT = datetime(2031, 5, 6, 7, 8, 9, 123456, tzinfo=UTC)
+SEND, READ = Request.post("/sms/3/messages", json={}), Request.get("/sms/3/logs")
+
+
+def message_of(**fields: Any) -> dict[str, Any]:
+    """Return the only message in the body of a request, for a message with these fields."""
+    options: dict[str, Any] = {"to": TO, "text": "Hello"} | fields
+    body = message_body(VENDOR, SmsMessage(**options), None)
+    assert {"messages"} == body.keys()
+    (message,) = body["messages"]
+    result: dict[str, Any] = message
+    return result
+
+
+def read_sent(**status: Any) -> SmsReceipt:
+    """Return the receipt that is read from the response to a message with this status."""
+    receipt = {"messageId": "m-1", "status": status}
+    return Infobip.post_message.read(REFS.ref, reply({"messages": [receipt]}))
+
+
+def read_entry(**fields: Any) -> SmsReceipt:
+    """Return the receipt that is read from a log with these fields."""
+    receipt = read_log(REFS.ref, reply({"results": [{"messageId": "m-1"} | fields]}))
+    assert receipt is not None
+    return receipt
+
+
+def hub(sandbox: InfobipSandbox) -> Hub:
+    """Return a hub with one account at Infobip."""
+    account = Account(
+        "texts", attrs.evolve(VENDOR, credentials=sandbox.api_key), settings={"retry": None}
+    )
+    return Hub([account], http=SandboxHttpClient(sandbox))
+
+
+def event_of(sandbox: InfobipSandbox, notice: Notice) -> SmsEvent:
+    """Return the event of a webhook."""
+    ours = hub(sandbox)
+    verifier = ours.webhooks("texts", secrets=sandbox.webhook_password)
+    events: tuple[SmsEvent, ...] = ours.events("texts", verifier.verify(**notice.arguments())[0])
+    (event,) = events
+    return event
+
+
+@pytest.mark.parametrize(
+    "fields, expected",
+    [
+        ({}, {"sender": "15005550006"}),
+        ({"sender": "Acme"}, {"sender": "Acme"}),
+        (
+            {"callback_url": URL, "reference": "INV-7"},
+            {
+                "sender": "15005550006",
+                "webhooks": {
+                    "delivery": {"url": URL, "intermediateReport": True},
+                    "contentType": "application/json",
+                    "callbackData": "INV-7",
+                },
+            },
+        ),
+        ({"reference": "INV-7"}, {"sender": "15005550006", "webhooks": {"callbackData": "INV-7"}}),
+        (
+            {"validity": timedelta(minutes=10)},
+            {
+                "sender": "15005550006",
+                "options": {"validityPeriod": {"amount": 600, "timeUnit": "SECONDS"}},
+            },
+        ),
+        (
+            {
+                "validity": timedelta(minutes=10),
+                "extra": {"infobip": {"options": {"flash": True}, "sender": "Other"}},
+            },
+            {
+                "sender": "Other",
+                "options": {
+                    "validityPeriod": {"amount": 600, "timeUnit": "SECONDS"},
+                    "flash": True,
+                },
+            },
+        ),
+    ],
+    ids=["plain", "sender", "callback", "reference", "validity", "options"],
+)
+def test_message_of_a_request(fields: dict[str, Any], expected: dict[str, Any]) -> None:
+    """A message is sent in Infobip's terms and types, and extra options are applied last."""
+    message = message_of(**fields)
+    common = {"destinations": [{"to": "4915112345678"}], "content": {"text": "Hello"}}
+
+    assert common | expected == message
+    assert [] == list(problems(MESSAGE, message))
+
+
+def test_scheduled_message_has_an_id_of_its_own() -> None:
+    """A scheduled message is a bulk of its own, under the same id as the message."""
+    message = SmsMessage(
+        to=TO, text="Hello", send_at=MOMENT.astimezone(timezone(timedelta(hours=2)))
+    )
+    body = message_body(VENDOR, message, "x-1")
+
+    assert [{"to": "4915112345678", "messageId": "x-1"}] == body["messages"][0]["destinations"]
+    schedule = {"bulkId": "x-1", "sendAt": "2031-05-06T07:08:09.123+0000"}
+    assert {"schedule": schedule} == body["options"]
+
+
+def test_sender_may_be_left_to_the_account() -> None:
+    """A message without any sender is left to Infobip."""
+    vendor = attrs.evolve(VENDOR, sender=None)
+    body = message_body(vendor, SmsMessage(to=TO, text="Hello"), None)
+
+    assert "sender" not in body["messages"][0]
+
+
+def test_path_of_a_message() -> None:
+    """A message goes to version 3 of the API, with the API key in Infobip's form."""
+    sandbox = InfobipSandbox()
+    hub(sandbox).sms().send(SmsMessage(to=TO, text="Hi"))
+    (request,) = sandbox.requests
+
+    assert ("POST", "/sms/3/messages") == (request.method, request.path)
+    assert "sandbox.api.infobip.com" == request.host
+    assert "App infobip-sandbox-key" == request.headers.get("authorization")
+    assert {"messages"} == request.json().keys()
+
+
+@pytest.mark.parametrize(
+    "group, name, status",
+    [
+        ("PENDING", "PENDING_ACCEPTED", SmsStatus.QUEUED),
+        ("ACCEPTED", "MESSAGE_ACCEPTED", SmsStatus.QUEUED),
+        ("PENDING", "PENDING_ENROUTE", SmsStatus.SENT),
+        ("PENDING", "PENDING_WAITING_DELIVERY", SmsStatus.SENT),
+        ("DELIVERED", "DELIVERED_TO_OPERATOR", SmsStatus.SENT),
+        ("DELIVERED", "DELIVERED_TO_HANDSET", SmsStatus.DELIVERED),
+        ("UNDELIVERABLE", "UNDELIVERABLE_NOT_DELIVERED", SmsStatus.UNDELIVERED),
+        ("EXPIRED", "EXPIRED_EXPIRED", SmsStatus.EXPIRED),
+        ("REJECTED", "REJECTED_NETWORK", SmsStatus.REJECTED),
+        ("TELEPORTED", "TELEPORTED_TO_MARS", SmsStatus.UNKNOWN),
+    ],
+)
+def test_status_of_a_message(group: str, name: str, status: SmsStatus) -> None:
+    """Each group of statuses has its meaning, in responses, logs and webhooks alike."""
+    fields = {"groupName": group, "name": name}
+    webhook: Any = type("Webhook", (), {"data": {"messageId": "m-1", "status": fields}, "id": "e"})
+    (event,) = VENDOR.events(webhook, REFS.ref)
+
+    for value in (read_sent(**fields), read_entry(status=fields), event):
+        assert (status, name) == (value.status, value.vendor_status)
+        assert REFS.ref("m-1") == value.ref
+    nameless = read_sent(groupName=group)
+    assert group == nameless.vendor_status
+
+
+def test_status_without_words_is_unknown() -> None:
+    """A message without a status is unknown, and nothing is invented."""
+    receipt = read_sent()
+
+    assert (SmsStatus.UNKNOWN, None, None) == (
+        receipt.status,
+        receipt.vendor_status,
+        receipt.segments,
+    )
+
+
+@pytest.mark.parametrize(
+    "fields, expected",
+    [
+        (
+            {"messageCount": 3, "price": {"pricePerMessage": 0.0071, "currency": "eur"}},
+            {"segments": 3, "price": Price(Decimal("0.0213"), "EUR")},
+        ),
+        (
+            {"messageCount": 1, "price": {"pricePerMessage": 0, "currency": "EUR"}},
+            {"segments": 1, "price": Price(Decimal(0), "EUR")},
+        ),
+        ({"price": {"pricePerMessage": 0.0071, "currency": "EUR"}}, {"price": None}),
+        ({"messageCount": 1, "price": {"pricePerMessage": 0.0071}}, {"price": None}),
+        (
+            {"error": {"name": "NO_ERROR", "description": "No Error"}},
+            {"error_code": None, "error_message": None},
+        ),
+        (
+            {"error": {"name": "EC_ABSENT_SUBSCRIBER", "description": "Absent Subscriber"}},
+            {"error_code": "EC_ABSENT_SUBSCRIBER", "error_message": "Absent Subscriber"},
+        ),
+        ({}, {"error_code": None, "error_message": None, "segments": None, "price": None}),
+    ],
+)
+def test_fields_of_a_log(fields: dict[str, Any], expected: dict[str, Any]) -> None:
+    """The fields of a log are read; the price is that of all parts, and no error is none."""
+    receipt = read_entry(**fields)
+
+    assert expected == {name: getattr(receipt, name) for name in expected}
+    assert {"messageId": "m-1"} | fields == receipt.raw
+
+
+def test_success_without_an_id_is_malformed() -> None:
+    """A success of Infobip without an id is a malformed response, and an empty log is none."""
+    with pytest.raises(VendorFailed, match=r"messages\.0\.messageId"):
+        Infobip.post_message.read(REFS.ref, reply({"bulkId": "b-1", "messages": [{}]}))
+    with pytest.raises(VendorFailed, match="bulkId"):
+        Infobip.get_bulk.read(REFS.ref, reply({"status": "PENDING"}))
+    with pytest.raises(VendorFailed, match="messageId"):
+        read_log(REFS.ref, reply({"results": [{"bulkId": "b-1"}]}))
+
+    assert read_log(REFS.ref, reply({"results": []})) is None
+
+
+@pytest.mark.parametrize(
+    "word, status",
+    [
+        ("PENDING", SmsStatus.SCHEDULED),
+        ("PAUSED", SmsStatus.SCHEDULED),
+        ("PROCESSING", SmsStatus.QUEUED),
+        ("CANCELED", SmsStatus.CANCELED),
+        ("FINISHED", SmsStatus.SENT),
+        ("FAILED", SmsStatus.FAILED),
+        ("LOST", SmsStatus.UNKNOWN),
+    ],
+)
+def test_status_of_a_bulk(word: str, status: SmsStatus) -> None:
+    """Each status of a bulk has its meaning, and an unknown one is kept."""
+    receipt = Infobip.get_bulk.read(REFS.ref, reply({"bulkId": "b-1", "status": word}))
+
+    assert (status, word, REFS.ref("b-1")) == (receipt.status, receipt.vendor_status, receipt.ref)
+
+
+def test_message_is_looked_up() -> None:
+    """A sent message is looked up in the logs, by one request."""
+    sandbox = InfobipSandbox()
+    sms = hub(sandbox).sms()
+    receipt = sms.send(SmsMessage(to=TO, text="Hi", callback_url=URL))
+    sandbox.report(receipt.ref.id, "UNDELIVERABLE_NOT_DELIVERED", error_code="EC_SPAM")
+    count = len(sandbox.requests)
+    result = sms.get(receipt.ref)
+    (request,) = sandbox.requests[count:]
+
+    assert (SmsStatus.UNDELIVERED, "EC_SPAM", 1) == (
+        result.status,
+        result.error_code,
+        result.segments,
+    )
+    assert ("GET", "/sms/3/logs") == (request.method, request.path)
+    assert (("messageId", receipt.ref.id),) == request.query
+    with pytest.raises(VendorRejected, match="no such bulk") as excinfo:
+        sms.get(Ref("infobip", "texts", "another"))
+    assert ("NOT_FOUND", 404) == (excinfo.value.vendor_code, excinfo.value.status)
+
+
+def test_scheduled_message_is_followed() -> None:
+    """A scheduled message is a bulk until it is sent: it is looked up and cancelled there."""
+    sandbox = InfobipSandbox()
+    sms = hub(sandbox).sms()
+    later = datetime.now(UTC) + timedelta(hours=1)
+    receipt = sms.send(SmsMessage(to=TO, text="Hi", send_at=later))
+
+    assert {receipt.ref.id: "PENDING"} == sandbox.bulks
+    assert [receipt.ref.id] == list(sandbox.messages)
+    result = sms.get(receipt.ref)
+    assert (SmsStatus.SCHEDULED, receipt.ref) == (result.status, result.ref)
+    assert SmsStatus.CANCELED is sms.cancel(receipt.ref).status
+    request = sandbox.requests[-1]
+    assert ("PUT", "/sms/1/bulks/status") == (request.method, request.path)
+    assert {"status": "CANCELED"} == request.json()
+    assert (("bulkId", receipt.ref.id),) == request.query
+    assert SmsStatus.CANCELED is sms.cancel(receipt.ref).status
+    assert SmsStatus.CANCELED is sms.get(receipt.ref).status
+
+
+def test_message_that_was_sent_cannot_be_cancelled() -> None:
+    """Cancelling a message that has been sent raises Infobip's refusal."""
+    sandbox = InfobipSandbox()
+    sms = hub(sandbox).sms()
+    later = datetime.now(UTC) + timedelta(hours=1)
+    receipt = sms.send(SmsMessage(to=TO, text="Hi", send_at=later))
+    sandbox.bulks[receipt.ref.id] = "FINISHED"
+
+    with pytest.raises(InvalidRequest, match="cannot change"):
+        sms.cancel(receipt.ref)
+    with pytest.raises(VendorRejected, match="no such bulk"):
+        sms.cancel(sms.send(SmsMessage(to=TO, text="Hi")).ref)
+
+
+def test_repeat_of_a_scheduled_message() -> None:
+    """A scheduled message has one id for its key, so that a repeat is the same request."""
+    sandbox = InfobipSandbox()
+    sms = hub(sandbox).sms()
+    later = datetime.now(UTC) + timedelta(hours=1)
+    message = SmsMessage(to=TO, text="Hi", send_at=later)
+    receipts = [sms.send(message, idempotency_key="k-1") for _ in range(2)]
+    others = [
+        sms.send(message, idempotency_key="k-2"),
+        sms.send(message),
+        sms.send(message),
+        hub(sandbox).sms(tenant="acme").send(message, idempotency_key="k-1"),
+    ]
+
+    assert receipts[0] == receipts[1]
+    assert 5 == len({receipts[0].ref.id, *(receipt.ref.id for receipt in others)})
+    assert 5 == len(sandbox.messages)
+    again = hub(InfobipSandbox()).sms().send(message, idempotency_key="k-1")
+    assert receipts[0].ref == again.ref
+    with pytest.raises(IdempotencyConflict):
+        sms.send(attrs.evolve(message, text="Other"), idempotency_key="k-1")
+
+
+def test_lost_message_is_not_repeated() -> None:
+    """A message whose answer is lost is not sent again under its key."""
+    sandbox = InfobipSandbox()
+    sms = hub(sandbox).sms()
+    sandbox.fail(Lost())
+    for _ in range(2):
+        with pytest.raises(OutcomeUnknown):
+            sms.send(SmsMessage(to=TO, text="Hi"), idempotency_key="k-1")
+
+    assert 1 == len(sandbox.messages)
+
+
+def test_media_are_refused() -> None:
+    """A message with a picture is refused for Infobip before anything is sent."""
+    sandbox = InfobipSandbox()
+    with pytest.raises(UnsupportedByVendor):
+        hub(sandbox).sms().send(SmsMessage(to=TO, text="Hi", media=["https://a.example/1"]))
+
+    assert [] == sandbox.requests
+
+
+def test_balance() -> None:
+    """A balance has its currency and may have more decimals than a cent."""
+    sandbox = InfobipSandbox()
+    sms = hub(sandbox).sms()
+
+    assert Price(Decimal("47.79134"), "EUR") == sms.check_balance().amount
+    assert "/account/1/balance" == sandbox.requests[-1].path
+    sandbox.fail(reply({"balance": "a lot", "currency": "EUR"}))
+    with pytest.raises(VendorFailed, match="balance"):
+        sms.check_balance()
+
+
+def test_rejected_message_is_a_refusal() -> None:
+    """A message that Infobip rejects in a successful answer is refused, so others may send it."""
+    sandbox = InfobipSandbox()
+    with pytest.raises(VendorRejected, match="As you wish") as excinfo:
+        hub(sandbox).sms().send(SmsMessage(to="+15005550002", text="Hi"))
+
+    assert "REJECTED_NOT_ENOUGH_CREDITS" == excinfo.value.vendor_code
+    assert {} == sandbox.messages
+
+
+@pytest.mark.parametrize(
+    "status, code, words",
+    [
+        ({"groupName": "REJECTED"}, "REJECTED", None),
+        ({"groupName": "REJECTED", "name": "REJECTED_DND"}, "REJECTED_DND", None),
+        (
+            {"groupName": "REJECTED", "name": "A", "description": "447700900000 is barred"},
+            "A",
+            "(number) is barred",
+        ),
+    ],
+)
+def test_words_of_a_rejection(status: dict[str, str], code: str, words: str | None) -> None:
+    """A rejection has the name of its status as the code, and its description without numbers."""
+    error: Any = classify(SEND, reply({"messages": [{"messageId": "m", "status": status}]}))
+
+    assert (VendorRejected, code, words) == (type(error), error.vendor_code, error.vendor_message)
+    assert f"Infobip refused: {words or code}" == error.message
+
+
+@pytest.mark.parametrize(
+    "request_, status, kind",
+    [
+        (SEND, 400, InvalidRequest),
+        (SEND, 401, AuthenticationFailed),
+        (SEND, 402, VendorRejected),
+        (SEND, 403, AuthenticationFailed),
+        (READ, 403, AuthenticationFailed),
+        (READ, 404, VendorRejected),
+        (SEND, 405, InvalidRequest),
+        (SEND, 409, VendorRejected),
+        (SEND, 415, InvalidRequest),
+        (SEND, 422, InvalidRequest),
+        (SEND, 429, RateLimitExceeded),
+        (SEND, 200, None),
+        (SEND, 408, None),
+        (SEND, 425, None),
+        (SEND, 500, None),
+    ],
+)
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"errorCode": "E400", "description": "19332631167 is no number"},
+        {
+            "requestError": {
+                "serviceException": {"messageId": "E400", "text": "19332631167 is no number"}
+            }
+        },
+    ],
+    ids=["version 3", "version 1"],
+)
+def test_errors_are_classified_by_status(
+    fields: dict[str, Any], request_: Request, status: int, kind: type[ConnectorError] | None
+) -> None:
+    """An Infobip error of both versions is classified by its status, with its code and text."""
+    error: Any = classify(request_, reply(fields, status))
+
+    assert kind == (None if error is None else type(error))
+    if error is not None:
+        assert ("E400", status) == (error.vendor_code, error.status)
+        assert "(number) is no number" == error.vendor_message
+        assert "Infobip refused: (number) is no number" == error.message
+        assert "19332631167" not in f"{error}{error!r}"
+
+
+def test_words_in_other_places() -> None:
+    """An error in another form keeps its usual code and text."""
+    error: Any = classify(SEND, reply({"code": "x-1", "message": "No."}, 400))
+
+    assert ("x-1", "No.") == (error.vendor_code, error.vendor_message)
+
+
+@pytest.mark.parametrize("content", [b"", b"<html></html>", b"[]", b'{"id": "a"}', b'"no"'])
+def test_other_errors_are_left_to_the_service(content: bytes) -> None:
+    """An error without Infobip's code and text is classified by its status alone."""
+    assert classify(SEND, Response(400, body=content)) is None
+    assert classify(SEND, Response(200, body=content)) is None
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "abc123.api.infobip.com",
+        "ftp://api.infobip.com",
+        "https://me@api.infobip.com",
+        "https://api.infobip.com?key=1",
+        None,
+    ],
+)
+def test_invalid_url_is_refused(url: Any) -> None:
+    """An account without a valid URL is refused, and the error names the setting."""
+    with pytest.raises(ConfigurationError, match="base URL of an Infobip account") as excinfo:
+        Infobip(base_url=url)
+
+    assert "base_url" == excinfo.value.path
+
+
+def test_credentials_may_be_left_to_the_provider() -> None:
+    """Without its own key an Infobip account uses the credential provider."""
+    assert all(service.needs_credentials for service in VENDOR.services().values())
+    assert "https://sandbox.api.infobip.com" == VENDOR.services()[""].base_url
+
+
+def test_events_of_a_report() -> None:
+    """The event of a failed Infobip message has its code, its time and no sender."""
+    sandbox = InfobipSandbox()
+    message = SmsMessage(to=TO, text="Hi", reference="INV-7")
+    receipt = hub(sandbox).sms().send(message)
+    notice = sandbox.report(
+        receipt.ref.id, "UNDELIVERABLE_NOT_DELIVERED", error_code="EC_SPAM", url=URL
+    )
+    event = event_of(sandbox, notice)
+
+    assert (receipt.ref, SmsStatus.UNDELIVERED, "EC_SPAM") == (
+        event.ref,
+        event.status,
+        event.error_code,
+    )
+    assert datetime(2031, 5, 6, 7, 8, 9, 123000, tzinfo=UTC) == event.at
+    assert (None, None) == (event.sender, event.text)
+    assert "INV-7" == event.raw["callbackData"]
+
+
+def test_incoming_message() -> None:
+    """An incoming message has its sender, its text and the time of its receipt."""
+    sandbox = InfobipSandbox()
+    event = event_of(sandbox, sandbox.receive(TO, "Yes & no", url=URL))
+
+    assert (SmsStatus.RECEIVED, TO, "Yes & no") == (event.status, event.sender, event.text)
+    assert (None, None) == (event.vendor_status, event.error_code)
+    assert datetime(2031, 5, 6, 7, 8, 9, 123000, tzinfo=UTC) == event.at
+
+
+def test_reports_of_a_batch() -> None:
+    """A webhook with several reports gives an event of each, with different ids."""
+    sandbox = InfobipSandbox()
+    ours = hub(sandbox)
+    sms = ours.sms()
+    refs = [sms.send(SmsMessage(to=TO, text=text)).ref for text in ("One", "Two")]
+    notices = [sandbox.report(ref.id, "DELIVERED_TO_HANDSET", url=URL) for ref in refs]
+    results = [json.loads(notice.body)["results"][0] for notice in notices]
+    body = json.dumps({"results": results}).encode()
+    verifier = ours.webhooks("texts", secrets=sandbox.webhook_password)
+    webhooks = verifier.verify(**attrs.evolve(notices[0], body=body).arguments())
+    events = [event for webhook in webhooks for event in ours.events("texts", webhook)]
+
+    assert refs == [event.ref for event in events]
+    assert [SmsStatus.DELIVERED] * 2 == [event.status for event in events]
+    assert 2 == len({event.id for event in events})
+
+
+@pytest.mark.parametrize(
+    "word, kind",
+    [
+        ("PENDING_ACCEPTED", "message.queued"),
+        ("PENDING_ENROUTE", "message.sent"),
+        ("PENDING_WAITING_DELIVERY", "message.sent"),
+        ("DELIVERED_TO_OPERATOR", "message.sent"),
+        ("DELIVERED_TO_HANDSET", "message.delivered"),
+        ("EXPIRED_EXPIRED", "EXPIRED_EXPIRED"),
+    ],
+)
+def test_types_of_webhooks(word: str, kind: str) -> None:
+    """Statuses that webhooks report have neutral types, and others keep their own."""
+    sandbox = InfobipSandbox()
+    ours = hub(sandbox)
+    receipt = ours.sms().send(SmsMessage(to=TO, text="Hi"))
+    notice = sandbox.report(receipt.ref.id, word, url=URL)
+    verifier = ours.webhooks("texts", secrets=sandbox.webhook_password)
+    (webhook,) = verifier.verify(**notice.arguments())
+
+    assert (kind, word) == (webhook.type, webhook.vendor_type)
+    assert datetime(2031, 5, 6, 7, 8, 9, 123000, tzinfo=UTC) == webhook.time
+    assert webhook.id is not None
+    assert webhook.id.endswith(word)
+
+
+def test_webhook_without_the_password_is_refused() -> None:
+    """A webhook without the password, or with another one, is refused."""
+    sandbox = InfobipSandbox()
+    notice = sandbox.receive(TO, "Yes", url=URL)
+    verifier = hub(sandbox).webhooks("texts", secrets="hook:another")
+    with pytest.raises(WebhookRejected):
+        verifier.verify(**notice.arguments())
+    right_verifier = hub(sandbox).webhooks("texts", secrets=sandbox.webhook_password)
+    with pytest.raises(WebhookRejected):
+        right_verifier.verify(**attrs.evolve(notice, headers={}).arguments())
+
+    assert right_verifier.verify(**notice.arguments())
+
+
+def test_other_webhooks_give_no_events() -> None:
+    """An Infobip webhook that is not about a message gives no events."""
+    webhook: Any = type("Webhook", (), {"data": {"callId": "1"}, "id": "1"})()
+
+    assert () == VENDOR.events(webhook, REFS.ref)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"destinations": None},
+        {"destinations": []},
+        {"destinations": [{"to": "nobody"}]},
+        {"destinations": [{"to": TO}]},
+        {"destinations": [{"to": 4915112345678}]},
+        {"destinations": [{"to": "4915112345678"}, {"to": "4915112345679"}]},
+        {"content": {"text": ""}},
+        {"content": {"txet": "misspelt"}},
+        {"sender": 15005550006},
+        {"from": "Acme"},
+        {"options": {"validityPeriod": {"amount": 0}}},
+        {"options": {"validityPeriod": {"amount": 1, "timeUnit": "DAYS"}}},
+        {"options": {"flash": "yes"}},
+        {"webhooks": {"contentType": "text/html"}},
+        {"webhooks": {"callbackData": "a" * 4001}},
+        {"webhooks": {"delivery": {"uri": URL}}},
+    ],
+    ids=str,
+)
+def test_sandbox_is_strict(change: dict[str, Any]) -> None:
+    """The sandbox refuses what Infobip would refuse, and sends nothing."""
+    sandbox = InfobipSandbox()
+    extra_options: dict[str, Any] = {"extra": {"infobip": change}}
+    with pytest.raises(InvalidRequest):
+        hub(sandbox).sms().send(SmsMessage(to=TO, text="Hi", **extra_options))
+
+    assert {} == sandbox.messages
+
+
+@pytest.mark.parametrize(
+    "to, kind",
+    [
+        ("+15005550001", InvalidRequest),
+        ("+15005550002", VendorRejected),
+        ("+15005550008", RateLimitExceeded),
+    ],
+)
+def test_magic_numbers(to: str, kind: type[ConnectorError]) -> None:
+    """A message to a documented test number fails in the way that the number stands for."""
+    with pytest.raises(kind):
+        hub(InfobipSandbox()).sms().send(SmsMessage(to=to, text="Hi"))
+
+
+def test_sandbox_refuses_other_keys() -> None:
+    """The Infobip sandbox refuses a wrong API key, at both versions of its API."""
+    sandbox = InfobipSandbox()
+    account = Account("texts", attrs.evolve(VENDOR, credentials="another key"))
+    sms = Hub([account], http=SandboxHttpClient(sandbox)).sms()
+    with pytest.raises(AuthenticationFailed) as excinfo:
+        sms.send(SmsMessage(to=TO, text="Hi"))
+    with pytest.raises(AuthenticationFailed, match="login") as older:
+        sms.check_balance()
+
+    assert ("E401", "UNAUTHORIZED") == (excinfo.value.vendor_code, older.value.vendor_code)
+    assert {} == sandbox.messages
+
+
+def test_sandbox_refuses_invalid_requests() -> None:
+    """The Infobip sandbox refuses unknown paths, times, statuses and logs of everything."""
+    sandbox = InfobipSandbox()
+    sandbox.bulks["b-1"] = "PENDING"
+    client = SandboxHttpClient(sandbox)
+    who = {"Authorization": f"App {sandbox.api_key}"}
+    message = {"destinations": [{"to": "4915112345678"}], "content": {"text": "Hi"}}
+    bulk = {"bulkId": "b-1"}
+    requests = [
+        Request.get("/nowhere", headers=who),
+        Request.post("/sms/3/messages", json=[], headers=who),
+        *(
+            Request.post(
+                "/sms/3/messages",
+                json={"messages": [message], "options": {"schedule": {"sendAt": text}}},
+                headers=who,
+            )
+            for text in ("tomorrow", "2031-05-36T07:08:09.000+0000", "2031-05-06T07:08:09Z")
+        ),
+        Request.get("/sms/3/logs", headers=who),
+        Request.put("/sms/1/bulks/status", query=bulk, json={"status": "GONE"}, headers=who),
+        Request.put("/sms/1/bulks/status", query=bulk, json={}, headers=who),
+        Request.put("/sms/1/bulks/status", query=bulk, json={"status": "PAUSED"}, headers=who),
+    ]
+    answers = [
+        client.send(
+            request,
+            f"https://sandbox.api.infobip.com{request.path}?{urlencode(request.query)}",
+            Timeouts(),
+        )
+        for request in requests
+    ]
+
+    assert [404, 400, 400, 400, 400, 400, 400, 400, 200] == [item.status for item in answers]
+    assert {"b-1": "PAUSED"} == sandbox.bulks
