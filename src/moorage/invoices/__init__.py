@@ -5,7 +5,7 @@ Everything here is a pure computation: nothing is sent, and no vendor is needed.
 
 from moorage.invoices.checking import Syntax, check, read_invoice, validate, write_invoice
 from moorage.invoices.cii import read_cii, write_cii
-from moorage.invoices.profiles import EN16931, Profile
+from moorage.invoices.profiles import EN16931, PEPPOL, XRECHNUNG, Profile
 from moorage.invoices.rules import Violation
 from moorage.invoices.ubl import read_ubl, write_ubl
 from moorage.invoices.values import (
@@ -34,6 +34,8 @@ from moorage.invoices.values import (
 
 __all__ = [
     "EN16931",
+    "PEPPOL",
+    "XRECHNUNG",
     "AllowanceCharge",
     "ContactPoint",
     "DirectDebit",

@@ -25,7 +25,7 @@ class Syntax(OneOf, field="syntax"):
 
 
 def validate(invoice: Invoice, profile: Profile = EN16931) -> tuple[Violation, ...]:
-    """The violated business rules of the profile; empty for a valid invoice.
+    """The violated business rules of the profile, recommendations among them.
 
     Missing totals are computed first. The totals of a received invoice are checked.
     """
@@ -34,19 +34,19 @@ def validate(invoice: Invoice, profile: Profile = EN16931) -> tuple[Violation, .
 
 
 def check(invoice: Invoice, profile: Profile = EN16931) -> None:
-    """Refuse an invoice that violates business rules of the profile.
+    """Refuse an invoice that violates business rules of the profile; recommendations count nothing.
 
     Raises:
         InvalidData: it does; the error's field is the first violated one, and its message names
             all violated rules.
     """
-    violations = validate(invoice, profile)
+    violations = [item for item in validate(invoice, profile) if item.fatal]
     if violations:
         rules = "; ".join(map(str, violations[:20]))
         more = f"; and {len(violations) - 20} more" if len(violations) > 20 else ""
         raise InvalidData(
             f"The invoice violates rules of {profile.name}: {rules}{more}",
-            field=next(iter(violations)).field,
+            field=violations[0].field,
             remedy="Correct the fields; `validate` returns the violations as values.",
         )
 

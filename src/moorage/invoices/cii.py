@@ -59,6 +59,7 @@ from moorage.invoices.values import (
     PostalAddress,
     PrecedingInvoice,
     SupportingDocument,
+    Totals,
     VatBreakdown,
 )
 
@@ -121,7 +122,7 @@ def _check_indicators(parent: XmlElement, fields: Fields, place: Place) -> None:
             raise unreadable(
                 place.inside("SpecifiedTradeAllowanceCharge").inside("ChargeIndicator"),
                 "The indicator is neither 'true' nor 'false', so the element is neither an"
-                " allowance nor a charge.",
+                " allowance nor a charge (PEPPOL-EN16931-R043).",
             )
 
 
@@ -759,6 +760,8 @@ def read_cii_root(root: XmlElement) -> Invoice:
     settlement = next(transaction.all("ApplicableHeaderTradeSettlement"), transaction)
     place = Place(f"/{root.name}", text_at(settlement, "InvoiceCurrencyCode"))
     invoice: Invoice = read_value(Invoice, _DOCUMENT, root, place)
+    if invoice.stated_totals is None:
+        return attrs.evolve(invoice, stated_totals=Totals())
     return invoice
 
 

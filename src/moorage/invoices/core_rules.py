@@ -33,42 +33,44 @@ if TYPE_CHECKING:
     from moorage.invoices.values import Invoice, Party, PaymentInstructions, Totals
 
 _CREDIT_TRANSFERS: Final = ("30", "58")
-_LINE_ALLOWANCES: Final = of_lines("allowances")
-_LINE_CHARGES: Final = of_lines("charges")
+LINE_ALLOWANCES: Final = of_lines("allowances")
+LINE_CHARGES: Final = of_lines("charges")
+"""Scopes of the allowances and charges of lines."""
 
 
-def _document(invoice: Invoice) -> Iterator[tuple[str, Any]]:
+def document(invoice: Invoice) -> Iterator[tuple[str, Any]]:
     """Yield the invoice itself."""
     yield "", invoice
 
 
-def _needed(rule: str, field: str, noun: str) -> Rule:
+def needed(rule: str, field: str, noun: str) -> Rule:
     """The rule that the invoice has a field, which may be inside of another."""
     return Rule(
         rule,
-        whole(field, lambda invoice: bool(_at(invoice, field))),
+        whole(field, lambda invoice: bool(at(invoice, field))),
         f"The {noun} is missing.",
         f"Give the {noun}.",
     )
 
 
-def _at(value: Any, path: str) -> Any:
+def at(value: Any, path: str) -> Any:
+    """The value at a path such as 'seller.address'; None if something on the way is None."""
     for name in path.split("."):
         value = None if value is None else getattr(value, name)
     return value
 
 
 _MANDATORY: Final = (
-    _needed("BR-01", "specification", "identifier of the specification"),
-    _needed("BR-02", "number", "invoice number"),
-    _needed("BR-03", "issue_date", "date of issue"),
-    _needed("BR-04", "type_code", "type code"),
-    _needed("BR-05", "currency", "invoice currency"),
-    _needed("BR-06", "seller.name", "seller's name"),
-    _needed("BR-07", "buyer.name", "buyer's name"),
-    _needed("BR-08", "seller.address", "seller's postal address"),
+    needed("BR-01", "specification", "identifier of the specification"),
+    needed("BR-02", "number", "invoice number"),
+    needed("BR-03", "issue_date", "date of issue"),
+    needed("BR-04", "type_code", "type code"),
+    needed("BR-05", "currency", "invoice currency"),
+    needed("BR-06", "seller.name", "seller's name"),
+    needed("BR-07", "buyer.name", "buyer's name"),
+    needed("BR-08", "seller.address", "seller's postal address"),
     required("BR-09", inside("seller.address"), "country", "country of the seller's address"),
-    _needed("BR-10", "buyer.address", "buyer's postal address"),
+    needed("BR-10", "buyer.address", "buyer's postal address"),
     required("BR-11", inside("buyer.address"), "country", "country of the buyer's address"),
     required("BR-12", totals, "lines", "sum of the lines' net amounts"),
     required("BR-13", totals, "net", "total without VAT"),
@@ -189,10 +191,10 @@ _ALLOWANCES: Final = (
     required("BR-36", charges, "amount", "amount of the charge"),
     required("BR-37", charges, "vat_category", "VAT category of the charge"),
     *_reasons(("BR-38", "BR-CO-22"), charges, "charge"),
-    required("BR-41", _LINE_ALLOWANCES, "amount", "amount of the line's allowance"),
-    *_reasons(("BR-42", "BR-CO-23"), _LINE_ALLOWANCES, "line's allowance"),
-    required("BR-43", _LINE_CHARGES, "amount", "amount of the line's charge"),
-    *_reasons(("BR-44", "BR-CO-24"), _LINE_CHARGES, "line's charge"),
+    required("BR-41", LINE_ALLOWANCES, "amount", "amount of the line's allowance"),
+    *_reasons(("BR-42", "BR-CO-23"), LINE_ALLOWANCES, "line's allowance"),
+    required("BR-43", LINE_CHARGES, "amount", "amount of the line's charge"),
+    *_reasons(("BR-44", "BR-CO-24"), LINE_CHARGES, "line's charge"),
 )
 
 
@@ -286,6 +288,7 @@ _PAYMENT: Final = (
         ),
         "The card has more digits than security standards allow.",
         "Give only the last four to six digits.",
+        fatal=False,
     ),
     Rule(
         "BR-61",
@@ -343,9 +346,7 @@ _REFERENCES: Final = (
 
 def _is_same_currency(invoice: Invoice) -> bool:
     """Return whether the VAT in the tax currency is the total VAT itself."""
-    return (
-        invoice.tax_currency == invoice.currency and _at(invoice, "stated_totals.vat") is not None
-    )
+    return invoice.tax_currency == invoice.currency and at(invoice, "stated_totals.vat") is not None
 
 
 _BREAKDOWN: Final = (
@@ -519,17 +520,17 @@ _DECIMALS: Final = tuple(
         ("BR-DEC-12", totals, "net"),
         ("BR-DEC-13", totals, "vat"),
         ("BR-DEC-14", totals, "gross"),
-        ("BR-DEC-15", _document, "vat_in_tax_currency"),
-        ("BR-DEC-16", _document, "prepaid"),
-        ("BR-DEC-17", _document, "rounding"),
+        ("BR-DEC-15", document, "vat_in_tax_currency"),
+        ("BR-DEC-16", document, "prepaid"),
+        ("BR-DEC-17", document, "rounding"),
         ("BR-DEC-18", totals, "due"),
         ("BR-DEC-19", breakdown, "taxable"),
         ("BR-DEC-20", breakdown, "tax"),
         ("BR-DEC-23", lines, "stated_net"),
-        ("BR-DEC-24", _LINE_ALLOWANCES, "amount"),
-        ("BR-DEC-25", _LINE_ALLOWANCES, "base_amount"),
-        ("BR-DEC-27", _LINE_CHARGES, "amount"),
-        ("BR-DEC-28", _LINE_CHARGES, "base_amount"),
+        ("BR-DEC-24", LINE_ALLOWANCES, "amount"),
+        ("BR-DEC-25", LINE_ALLOWANCES, "base_amount"),
+        ("BR-DEC-27", LINE_CHARGES, "amount"),
+        ("BR-DEC-28", LINE_CHARGES, "base_amount"),
     )
 )
 
@@ -548,7 +549,10 @@ _ADDRESSES: Final = both(
 )
 
 
-def _code(rule: str, scope: Scope, field: str, holds: Callable[[Any], bool], list_: str) -> Rule:
+def code_rule(
+    rule: str, scope: Scope, field: str, holds: Callable[[Any], bool], list_: str
+) -> Rule:
+    """The rule that a code is one of a list."""
     return Rule(
         rule,
         each(scope, field, holds),
@@ -558,88 +562,90 @@ def _code(rule: str, scope: Scope, field: str, holds: Callable[[Any], bool], lis
 
 
 _CODES: Final = (
-    _code(
+    code_rule(
         "BR-CL-01",
-        _document,
+        document,
         "type_code",
         coded("type_code", codes.INVOICE_TYPES | codes.CREDIT_NOTE_TYPES),
         "UNTDID 1001",
     ),
-    _code("BR-CL-04", _document, "currency", coded("currency", codes.CURRENCIES), "ISO 4217"),
-    _code(
-        "BR-CL-05", _document, "tax_currency", coded("tax_currency", codes.CURRENCIES), "ISO 4217"
+    code_rule("BR-CL-04", document, "currency", coded("currency", codes.CURRENCIES), "ISO 4217"),
+    code_rule(
+        "BR-CL-05", document, "tax_currency", coded("tax_currency", codes.CURRENCIES), "ISO 4217"
     ),
-    _code(
+    code_rule(
         "BR-CL-06",
-        _document,
+        document,
         "tax_point_code",
         coded("tax_point_code", codes.TAX_POINTS),
         "UNTDID 2005: '3', '35' or '432'",
     ),
-    _code(
+    code_rule(
         "BR-CL-07",
-        both(_document, lines),
+        both(document, lines),
         "object_id.scheme",
         scheme_of("object_id", codes.OBJECT_SCHEMES),
         "UNTDID 1153",
     ),
-    _code("BR-CL-10", _party_ids, "scheme", coded("scheme", codes.ICD_SCHEMES), "ISO 6523"),
-    _code(
+    code_rule("BR-CL-10", _party_ids, "scheme", coded("scheme", codes.ICD_SCHEMES), "ISO 6523"),
+    code_rule(
         "BR-CL-11",
         parties,
         "legal_id.scheme",
         scheme_of("legal_id", codes.ICD_SCHEMES),
         "ISO 6523",
     ),
-    _code(
+    code_rule(
         "BR-CL-13",
         of_lines("classes"),
         "scheme",
         coded("scheme", codes.ITEM_CLASS_SCHEMES),
         "UNTDID 7143",
     ),
-    _code("BR-CL-14", _ADDRESSES, "country", coded("country", codes.COUNTRIES), "ISO 3166"),
-    _code("BR-CL-15", lines, "origin", coded("origin", codes.COUNTRIES), "ISO 3166"),
-    _code("BR-CL-16", inside("payment"), "code", coded("code", codes.PAYMENT_MEANS), "UNTDID 4461"),
-    _code(
+    code_rule("BR-CL-14", _ADDRESSES, "country", coded("country", codes.COUNTRIES), "ISO 3166"),
+    code_rule("BR-CL-15", lines, "origin", coded("origin", codes.COUNTRIES), "ISO 3166"),
+    code_rule(
+        "BR-CL-16", inside("payment"), "code", coded("code", codes.PAYMENT_MEANS), "UNTDID 4461"
+    ),
+    code_rule(
         "BR-CL-17", breakdown, "category", coded("category", codes.VAT_CATEGORIES), "UNTDID 5305"
     ),
-    _code(
+    code_rule(
         "BR-CL-17",
         both(allowances, charges),
         "vat_category",
         coded("vat_category", codes.VAT_CATEGORIES),
         "UNTDID 5305",
     ),
-    _code(
+    code_rule(
         "BR-CL-18",
         lines,
         "vat_category",
         coded("vat_category", codes.VAT_CATEGORIES),
         "UNTDID 5305",
     ),
-    _code(
+    code_rule(
         "BR-CL-19",
-        both(allowances, _LINE_ALLOWANCES),
+        both(allowances, LINE_ALLOWANCES),
         "reason_code",
         coded("reason_code", codes.ALLOWANCE_REASONS),
         "UNTDID 5189",
     ),
-    _code(
+    code_rule(
         "BR-CL-20",
-        both(charges, _LINE_CHARGES),
+        both(charges, LINE_CHARGES),
         "reason_code",
         coded("reason_code", codes.CHARGE_REASONS),
         "UNTDID 7161",
     ),
-    _code(
+    code_rule(
         "BR-CL-21",
         lines,
         "standard_item_id.scheme",
         scheme_of("standard_item_id", codes.ICD_SCHEMES),
         "ISO 6523",
     ),
-    _code(
+    code_rule(
         "BR-CL-22",
         breakdown,
         "reason_code",
@@ -648,29 +654,31 @@ _CODES: Final = (
         ),
         "the VATEX list",
     ),
-    _code("BR-CL-23", lines, "unit", coded("unit", codes.UNITS), "UN/ECE Recommendations 20, 21"),
-    _code(
+    code_rule(
+        "BR-CL-23", lines, "unit", coded("unit", codes.UNITS), "UN/ECE Recommendations 20, 21"
+    ),
+    code_rule(
         "BR-CL-23",
         lines,
         "base_unit",
         coded("base_unit", codes.UNITS),
         "UN/ECE Recommendations 20, 21",
     ),
-    _code(
+    code_rule(
         "BR-CL-24",
         inside("documents"),
         "media_type",
         coded("media_type", codes.MEDIA_TYPES),
         "the media types PDF, PNG, JPEG, CSV, XLSX and ODS",
     ),
-    _code(
+    code_rule(
         "BR-CL-25",
         parties,
         "endpoint.scheme",
         scheme_of("endpoint", codes.ADDRESS_SCHEMES),
         "the EAS list",
     ),
-    _code(
+    code_rule(
         "BR-CL-26",
         inside("delivery"),
         "location.scheme",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from moorage.invoices import peppol, xrechnung
 from moorage.invoices.core_rules import CORE_RULES
 from moorage.invoices.vat_rules import VAT_RULES
 
@@ -37,3 +38,19 @@ EN16931: Final = Profile(
     CORE_RULES + VAT_RULES,
 )
 """The European norm itself."""
+
+PEPPOL: Final = Profile(
+    "Peppol BIS Billing 3.0",
+    peppol.SPECIFICATION,
+    peppol.PROCESS,
+    CORE_RULES + VAT_RULES + peppol.PEPPOL_RULES,
+)
+"""Invoices in the Peppol network."""
+
+XRECHNUNG: Final = Profile(
+    "XRechnung 3.0",
+    xrechnung.SPECIFICATION,
+    peppol.PROCESS,
+    CORE_RULES + VAT_RULES + xrechnung.XRECHNUNG_RULES,
+)
+"""Invoices to public bodies in Germany."""

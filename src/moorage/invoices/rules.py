@@ -30,12 +30,14 @@ class Violation:
         field: path of the field, such as 'lines[0].quantity'.
         problem: a sentence that says what is wrong.
         remedy: a sentence that says what to do.
+        fatal: False if the rule only recommends something, so that `check` accepts the invoice.
     """
 
     rule: str
     field: str
     problem: str
     remedy: str
+    fatal: bool = True
 
     def __str__(self) -> str:
         return f"{self.rule} ({self.field}): {self.problem} {self.remedy}"
@@ -50,17 +52,19 @@ class Rule:
         search: function that finds the fields which violate it.
         problem: a sentence for what is wrong if it is violated.
         remedy: a sentence that says what to do.
+        fatal: False if the rule only recommends something.
     """
 
     id: str
     search: Search = attrs.field(repr=False)
     problem: str
     remedy: str
+    fatal: bool = attrs.field(default=True, kw_only=True)
 
     def violations(self, invoice: Invoice) -> Iterator[Violation]:
         """Yield a violation for each field that violates the rule."""
         for field in self.search(invoice):
-            yield Violation(self.id, field, self.problem, self.remedy)
+            yield Violation(self.id, field, self.problem, self.remedy, self.fatal)
 
 
 def whole(field: str, holds: Callable[[Invoice], bool]) -> Search:

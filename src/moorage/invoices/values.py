@@ -56,6 +56,11 @@ def _text(*, private: bool = False) -> Any:
     return attrs.field(default=None, converter=_stripped, validator=_is_text, repr=not private)
 
 
+def _unless_blank(value: Any) -> Any:
+    """A text as it is; None if it has white space only."""
+    return value if not isinstance(value, str) or value.strip() else None
+
+
 def _as_number(value: Any) -> Any:
     if type(value) is int or (isinstance(value, str) and PLAIN.fullmatch(value.strip())):
         return Decimal(value)
@@ -567,7 +572,7 @@ class Invoice:
         tender: reference of a tender or lot (BT-17).
         object_id: object that the invoice is about, such as a meter (BT-18).
         accounting_cost: the buyer's account (BT-19).
-        payment_terms: terms of payment (BT-20).
+        payment_terms: terms of payment, with their white space (BT-20).
         notes: free texts (BG-1).
         process: business process; the profile's if None (BT-23).
         specification: rules that the invoice follows; the profile's if None (BT-24).
@@ -610,7 +615,9 @@ class Invoice:
     tender: str | None = _text()
     object_id: Identifier | None = _identifier()
     accounting_cost: str | None = _text()
-    payment_terms: str | None = _text(private=True)
+    payment_terms: str | None = attrs.field(
+        default=None, converter=_unless_blank, validator=_is_text, repr=False
+    )
     notes: tuple[Note, ...] = _parts(Note, private=True)
     process: str | None = _text()
     specification: str | None = _text()

@@ -1,0 +1,451 @@
+"""The rules of Peppol BIS Billing 3.0 that hold in every country."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.invoices import codes
+from moorage.invoices.amounts import exact_sum
+from moorage.invoices.core_rules import (
+    LINE_ALLOWANCES,
+    LINE_CHARGES,
+    at,
+    code_rule,
+    document,
+    needed,
+)
+from moorage.invoices.rules import (
+    Rule,
+    allowances,
+    both,
+    breakdown,
+    charges,
+    coded,
+    each,
+    inside,
+    lines,
+    parties,
+    scheme_of,
+    whole,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import date
+
+    from moorage.invoices.rules import Scope
+    from moorage.invoices.values import Identifier, Invoice, InvoiceLine
+
+SPECIFICATION: Final = "urn:cen.eu:en16931:2017#compliant#urn:fdc:peppol.eu:2017:poacc:billing:3.0"
+"""The identifier of the specification Peppol BIS Billing 3.0."""
+
+PROCESS: Final = "urn:fdc:peppol.eu:2017:poacc:billing:01:1.0"
+"""The identifier of the business process Billing."""
+
+_PROCESS: Final = re.compile(r"urn:fdc:peppol\.eu:2017:poacc:billing:[0-9]{2}:1\.0")
+_SLACK: Final = Fraction(2, 100)
+_DIRECT_DEBITS: Final = ("49", "59")
+_ALL_ALLOWANCES: Final = both(allowances, charges, LINE_ALLOWANCES, LINE_CHARGES)
+
+
+def _is_german(invoice: Invoice) -> bool:
+    countries = {at(invoice, f"{party}.address.country") for party in ("seller", "buyer")}
+    return countries == {"DE"}
+
+
+def _percentage_error(item: Any) -> Fraction:
+    """The difference of an amount from its percentage of the base amount."""
+    if item.percent is None or item.base_amount is None:
+        return Fraction(0)
+    expected = Fraction(item.base_amount) * Fraction(item.percent) / 100
+    return abs(Fraction(item.amount or 0) - expected)
+
+
+def _line_error(line: InvoiceLine) -> Fraction:
+    """The difference of a line's net amount from quantity times price."""
+    base = line.base_quantity or Decimal(1)
+    quantity = Decimal(1) if line.quantity is None else line.quantity
+    expected = Fraction(quantity) * Fraction(line.net_price or 0) / Fraction(base)
+    expected += exact_sum(item.amount for item in line.charges)
+    expected -= exact_sum(item.amount for item in line.allowances)
+    return abs(Fraction(line.stated_net or 0) - expected)
+
+
+def _inexact(
+    scope: Scope, field: str, error: Callable[[Any], Fraction], huf_slack: Fraction
+) -> Callable[[Invoice], Iterator[str]]:
+    """A search for amounts whose error is more than rounding explains."""
+
+    def search(invoice: Invoice) -> Iterator[str]:
+        slack = huf_slack if invoice.currency == "HUF" else _SLACK
+        for path, value in scope(invoice):
+            if error(value) > slack:
+                yield f"{path}.{field}"
+
+    return search
+
+
+def sum_rules(huf_slack: Fraction = _SLACK) -> tuple[Rule, ...]:
+    """The rules of percentages and of net amounts; forints may have a slack of their own."""
+    return (
+        Rule(
+            "PEPPOL-EN16931-R040",
+            _inexact(_ALL_ALLOWANCES, "amount", _percentage_error, huf_slack),
+            "The amount of an allowance or charge is not its percentage of the base amount.",
+            "Correct the amount, or leave percentage and base amount out.",
+        ),
+        Rule(
+            "PEPPOL-EN16931-R120",
+            _inexact(lines, "stated_net", _line_error, huf_slack),
+            "The net amount of a line is not quantity times price plus charges less allowances.",
+            "Correct the amount, or leave it to be computed.",
+        ),
+    )
+
+
+def _discount_fits(line: InvoiceLine) -> bool:
+    if line.gross_price is None or line.net_price is None:
+        return True
+    return Fraction(line.net_price) == exact_sum((line.gross_price,)) - exact_sum(
+        (line.price_discount,)
+    )
+
+
+def _have_one_sign(invoice: Invoice) -> bool:
+    vat, other = at(invoice, "stated_totals.vat"), invoice.vat_in_tax_currency
+    return vat is None or other is None or vat * other >= 0
+
+
+def _outside_period(
+    name: str, is_outside: Callable[[date, date], bool]
+) -> Callable[[Invoice], Iterator[str]]:
+    """A search for lines whose period leaves that of the invoice."""
+
+    def search(invoice: Invoice) -> Iterator[str]:
+        limit = at(invoice, f"period.{name}")
+        for path, line in lines(invoice):
+            day = at(line, f"period.{name}")
+            if limit is not None and day is not None and is_outside(day, limit):
+                yield f"{path}.period.{name}"
+
+    return search
+
+
+def _is_debited(payment: Any) -> bool:
+    debit = payment.direct_debit
+    return payment.code not in _DIRECT_DEBITS or (debit is not None and debit.mandate is not None)
+
+
+def _weighted(digits: str, weights: tuple[int, ...]) -> int:
+    return sum(int(digit) * weight for digit, weight in zip(digits, weights, strict=True))
+
+
+def _is_gln(text: str) -> bool:
+    """The last digit makes the sum, with every second digit three times, a multiple of ten."""
+    if not re.fullmatch("[0-9]+", text):
+        return False
+    digits = [int(digit) for digit in reversed(text)]
+    return (sum(digits[::2]) + 3 * sum(digits[1::2])) % 10 == 0
+
+
+def _is_norwegian(text: str) -> bool:
+    if not re.fullmatch("[0-9]{9}", text):
+        return False
+    return int(text) > 0 and _weighted(text, (3, 2, 7, 6, 5, 4, 3, 2, 1)) % 11 == 0
+
+
+def _is_danish(text: str) -> bool:
+    return re.fullmatch("(DK)?[0-9]{8}", text) is not None
+
+
+def _is_belgian(text: str) -> bool:
+    return bool(re.fullmatch("[0-9]{10}", text)) and int(text[8:]) == 97 - int(text[:8]) % 97
+
+
+def _is_swedish(text: str) -> bool:
+    """The check digit is that of Luhn."""
+    if not re.fullmatch("[0-9]{10}", text):
+        return False
+    return (
+        sum(sum(divmod(int(digit) * (2 - index % 2), 10)) for index, digit in enumerate(text)) % 10
+        == 0
+    )
+
+
+def _is_australian(text: str) -> bool:
+    if not re.fullmatch("[0-9]{11}", text):
+        return False
+    weights = (10, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19)
+    return (_weighted(text, weights) - 10) % 89 == 0
+
+
+_FORMS: Final = (
+    ("PEPPOL-COMMON-R040", "0088", _is_gln, "GLN"),
+    ("PEPPOL-COMMON-R041", "0192", _is_norwegian, "Norwegian organisation number"),
+    ("PEPPOL-COMMON-R042", "0184", _is_danish, "Danish CVR number"),
+    ("PEPPOL-COMMON-R043", "0208", _is_belgian, "Belgian enterprise number"),
+    ("PEPPOL-COMMON-R049", "0007", _is_swedish, "Swedish organisation number"),
+    ("PEPPOL-COMMON-R050", "0151", _is_australian, "Australian business number"),
+)
+
+
+def _identifiers(invoice: Invoice) -> Iterator[tuple[str, Identifier]]:
+    """Yield the identifiers of all parties."""
+    for path, party in parties(invoice):
+        for name in ("endpoint", "legal_id"):
+            identifier = getattr(party, name)
+            if identifier is not None:
+                yield f"{path}.{name}", identifier
+        for number, identifier in enumerate(party.ids):
+            yield f"{path}.ids[{number}]", identifier
+
+
+def _formed(scheme: str, is_valid: Callable[[str], bool]) -> Callable[[Any], bool]:
+    """A condition: an identifier of this scheme has the form that the scheme prescribes."""
+    return lambda identifier: identifier.scheme != scheme or is_valid(identifier.value or "")
+
+
+def _exempted(reason: str, category: str) -> Callable[[Any], bool]:
+    """A condition: a reason for exemption belongs to its VAT category."""
+    return lambda part: (part.reason_code or "").upper() != reason or part.category == category
+
+
+def _is_allowed(type_code: str | None) -> bool:
+    return type_code is None or type_code in codes.PEPPOL_TYPES
+
+
+_EXEMPTIONS: Final = tuple(
+    Rule(
+        f"PEPPOL-EN16931-P{number:04}",
+        each(breakdown, "category", _exempted(f"VATEX-EU-{reason}", category)),
+        f"The reason for exemption VATEX-EU-{reason} belongs to VAT category '{category}' only.",
+        f"Give the category '{category}', or another reason.",
+    )
+    for number, (reason, category) in enumerate(
+        (
+            ("G", "G"),
+            ("O", "O"),
+            ("IC", "K"),
+            ("AE", "AE"),
+            ("D", "E"),
+            ("F", "E"),
+            ("I", "E"),
+            ("J", "E"),
+        ),
+        104,
+    )
+)
+
+SHARED_RULES: Final = (
+    needed("PEPPOL-EN16931-R001", "process", "identifier of the business process"),
+    Rule(
+        "PEPPOL-EN16931-R005",
+        whole(
+            "tax_currency",
+            lambda invoice: (
+                invoice.tax_currency is None or invoice.tax_currency != invoice.currency
+            ),
+        ),
+        "The currency of the VAT accounts is that of the invoice.",
+        "Leave `tax_currency` out.",
+    ),
+    needed("PEPPOL-EN16931-R010", "buyer.endpoint", "buyer's electronic address"),
+    needed("PEPPOL-EN16931-R020", "seller.endpoint", "seller's electronic address"),
+    Rule(
+        "PEPPOL-EN16931-R041",
+        each(
+            _ALL_ALLOWANCES,
+            "base_amount",
+            lambda item: item.percent is None or item.base_amount is not None,
+        ),
+        "An allowance or charge has a percentage, but no base amount.",
+        "Give the amount that the percentage is of.",
+    ),
+    Rule(
+        "PEPPOL-EN16931-R042",
+        each(
+            _ALL_ALLOWANCES,
+            "percent",
+            lambda item: item.base_amount is None or item.percent is not None,
+        ),
+        "An allowance or charge has a base amount, but no percentage.",
+        "Give the percentage.",
+    ),
+    Rule(
+        "PEPPOL-EN16931-R046",
+        each(lines, "net_price", _discount_fits),
+        "The net price is not the gross price less the discount.",
+        "Correct the prices, or leave the gross price out.",
+    ),
+    Rule(
+        "PEPPOL-EN16931-R054",
+        whole(
+            "vat_in_tax_currency",
+            lambda invoice: (invoice.vat_in_tax_currency is None) == (invoice.tax_currency is None),
+        ),
+        "The total VAT in the currency of the VAT accounts goes with that currency.",
+        "Give both `tax_currency` and `vat_in_tax_currency`, or none.",
+    ),
+    Rule(
+        "PEPPOL-EN16931-R055",
+        whole("vat_in_tax_currency", _have_one_sign),
+        "The total VAT in two currencies has two signs.",
+        "Correct the sign.",
+    ),
+    Rule(
+        "PEPPOL-EN16931-R061",
+        each(inside("payment"), "direct_debit.mandate", _is_debited),
+        "The direct debit has no mandate.",
+        "Give the reference of the mandate.",
+    ),
+    Rule(
+        "PEPPOL-EN16931-R110",
+        _outside_period("start", lambda day, limit: day < limit),
+        "The period of a line starts before that of the invoice.",
+        "Correct one of the periods.",
+    ),
+    Rule(
+        "PEPPOL-EN16931-R111",
+        _outside_period("end", lambda day, limit: day > limit),
+        "The period of a line ends after that of the invoice.",
+        "Correct one of the periods.",
+    ),
+    Rule(
+        "PEPPOL-EN16931-R121",
+        each(
+            lines,
+            "base_quantity",
+            lambda line: line.base_quantity is None or line.base_quantity > 0,
+        ),
+        "The base quantity of the price is not positive.",
+        "Give a quantity above zero.",
+    ),
+    Rule(
+        "PEPPOL-EN16931-R130",
+        each(
+            lines,
+            "base_unit",
+            lambda line: (
+                line.base_unit is None or line.quantity is None or line.base_unit == line.unit
+            ),
+        ),
+        "The unit of the base quantity is not that of the quantity.",
+        "Give both in one unit.",
+    ),
+)
+"""The rules that XRechnung has adopted."""
+
+PEPPOL_RULES: Final = (
+    *SHARED_RULES,
+    *sum_rules(),
+    Rule(
+        "PEPPOL-EN16931-R002",
+        whole("notes", lambda invoice: len(invoice.notes) <= 1 or _is_german(invoice)),
+        "The invoice has several notes, which only German parties may use.",
+        "Join the notes.",
+    ),
+    Rule(
+        "PEPPOL-EN16931-R003",
+        whole(
+            "buyer_reference",
+            lambda invoice: bool(invoice.buyer_reference or invoice.purchase_order),
+        ),
+        "The invoice has neither a buyer reference nor a purchase order.",
+        "Give one of them.",
+    ),
+    Rule(
+        "PEPPOL-EN16931-R004",
+        whole(
+            "specification",
+            lambda invoice: (invoice.specification or "").startswith(SPECIFICATION),
+        ),
+        "The specification is not Peppol BIS Billing 3.0.",
+        "Leave it out, so that it is the profile's.",
+    ),
+    Rule(
+        "PEPPOL-EN16931-R007",
+        whole("process", lambda invoice: bool(_PROCESS.fullmatch(invoice.process or ""))),
+        "The business process is not one of Peppol BIS Billing.",
+        "Leave it out, so that it is the profile's.",
+    ),
+    Rule(
+        "PEPPOL-EN16931-P0100",
+        whole(
+            "type_code",
+            lambda invoice: (
+                invoice.type_code in codes.CREDIT_NOTE_TYPES or _is_allowed(invoice.type_code)
+            ),
+        ),
+        "The type code of the invoice is not one that Peppol allows.",
+        "Give another type code, such as '380'.",
+    ),
+    Rule(
+        "PEPPOL-EN16931-P0101",
+        whole(
+            "type_code",
+            lambda invoice: (
+                invoice.type_code not in codes.CREDIT_NOTE_TYPES or _is_allowed(invoice.type_code)
+            ),
+        ),
+        "The type code of the credit note is not one that Peppol allows.",
+        "Give another type code, such as '381'.",
+    ),
+    Rule(
+        "PEPPOL-EN16931-P0112",
+        whole(
+            "type_code",
+            lambda invoice: invoice.type_code not in {"326", "384"} or _is_german(invoice),
+        ),
+        "Type codes '326' and '384' are for German parties only.",
+        "Give another type code, such as '380'.",
+    ),
+    *_EXEMPTIONS,
+    code_rule(
+        "PEPPOL-EN16931-CL001",
+        inside("documents"),
+        "media_type",
+        coded("media_type", codes.MEDIA_TYPES),
+        "the media types PDF, PNG, JPEG, CSV, XLSX and ODS",
+    ),
+    code_rule(
+        "PEPPOL-EN16931-CL002",
+        both(allowances, LINE_ALLOWANCES),
+        "reason_code",
+        coded("reason_code", codes.ALLOWANCE_REASONS),
+        "UNTDID 5189",
+    ),
+    code_rule(
+        "PEPPOL-EN16931-CL003",
+        both(charges, LINE_CHARGES),
+        "reason_code",
+        coded("reason_code", codes.CHARGE_REASONS),
+        "UNTDID 7161",
+    ),
+    code_rule(
+        "PEPPOL-EN16931-CL006",
+        document,
+        "tax_point_code",
+        coded("tax_point_code", codes.TAX_POINTS),
+        "UNTDID 2005: '3', '35' or '432'",
+    ),
+    code_rule(
+        "PEPPOL-EN16931-CL008",
+        parties,
+        "endpoint.scheme",
+        scheme_of("endpoint", codes.PEPPOL_ADDRESS_SCHEMES),
+        "Peppol's electronic address schemes",
+    ),
+    *(
+        Rule(
+            rule,
+            each(_identifiers, "value", _formed(scheme, is_valid)),
+            f"The {noun} is not valid.",
+            "Correct the identifier, or its scheme.",
+        )
+        for rule, scheme, is_valid, noun in _FORMS
+    ),
+)
+"""The rules of Peppol that do not depend on a country."""
