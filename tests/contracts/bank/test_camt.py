@@ -352,6 +352,23 @@ def test_files_are_read_in_pieces_up_to_a_limit() -> None:
         read_camt(io.BytesIO(examples.STATEMENT), largest=size - 1)
 
 
+def test_elements_of_other_standards_are_skipped() -> None:
+    """Supplementary data may have elements of the same names, which are no entries."""
+    foreign = '<x:Ntry xmlns:x="urn:x">5</x:Ntry><Ntry xmlns=""/>'
+    more = f"<SplmtryData><Envlp>{foreign}</Envlp></SplmtryData>"
+    content = document(head() + entry("59.90") + more)
+
+    assert 1 == len(_only(content).entries)
+
+
+def test_prefixes_are_accepted() -> None:
+    """A document may have a prefix before each name."""
+    content = examples.STATEMENT.decode().replace("<", "<b:").replace("<b:/", "</b:")
+    content = content.replace("<b:?", "<?").replace("xmlns=", "xmlns:b=")
+
+    assert read_camt(examples.STATEMENT) == read_camt(content.encode())
+
+
 def test_an_endless_file_is_refused() -> None:
     """A file without an end is read up to the limit only."""
 

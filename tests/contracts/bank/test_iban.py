@@ -120,7 +120,7 @@ def test_codes_of_banks_are_accepted(text: str) -> None:
 
     assert text.replace(" ", "").upper() == bic.value
     assert "DE" == bic.country
-    assert bic == Bic(bic.value)
+    assert bic == Bic(bic.value) == Bic(bic)
     assert bic.value[:4] not in repr(bic)
 
 
@@ -140,6 +140,7 @@ def test_creditor_reference_of_the_standard() -> None:
     assert "RF18539007547034" == reference.value
     assert "RF18 5390 0754 7034" == reference.spaced
     assert reference == CreditorReference("rf18 5390 0754 7034")
+    assert reference == CreditorReference(reference)
 
 
 @given(st.text(string.ascii_uppercase + string.digits, min_size=1, max_size=21))

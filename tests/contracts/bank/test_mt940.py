@@ -35,7 +35,7 @@ def _file(*lines: str, opening: str = "C261124EUR0,00", closing: str = "C261125E
 GERMAN = _file(
     ":61:2611251125C59,90NTRFNONREF//BANK-1",
     ":86:166?00GUTSCHRIFT?100399?20EREF+PAY-1?21MREF+MND-1?22CRED+DE98ZZZ0999",
-    "9999999?23SVWZ+Rechnung 2026-0815 u?24nd Danke?25ABWA+Max Mustermann?30BYL",
+    "9999999?23SVWZ+Rechnung 2026-0815 und?24 Danke?25ABWA+Max Mustermann?30BYL",
     "ADEM1001?31DE02120300000000202051?32Erika Muster?33mann?34000",
     ":61:2611251125D59,90NTRFKREF+//BANK-2",
     ":86:116?00UEBERWEISUNG?20KREF+RUN-1?21SVWZ+Miete",
@@ -111,6 +111,23 @@ def test_german_texts_without_keywords_are_text() -> None:
         payment.counterparty.iban,
         payment.counterparty.bic,
     )
+
+
+def test_full_parts_of_a_text_are_joined() -> None:
+    """A word goes on after a full part; a shorter part has lost the space at its end."""
+    payment = _details(
+        ":86:166?20SVWZ+12345678901234567890AB?21CD word?22other?23EREF+PAY?24-1",
+    )
+
+    assert "12345678901234567890ABCD word other" == payment.remittance
+    assert "PAY-1" == payment.end_to_end_id
+
+
+def test_returns_have_a_reason() -> None:
+    """Germany's code of a return is in part 34, where other codes may be too."""
+    assert "912" == _details(":86:109?20EREF+PAY-1?34912").return_reason
+    assert _details(":86:109?20EREF+PAY-1?34000").return_reason is None
+    assert "AC04" == _details(":86:/EREF/PAY-1/RTRN/AC04/").return_reason
 
 
 def test_other_separators_are_accepted() -> None:
@@ -266,6 +283,13 @@ def test_blocks_and_headers_are_skipped() -> None:
     assert [(231, 1), (232, None)] == [(item.number, item.page) for item in statements]
     assert ["60F", "62F", "64"] == [balance.code for balance in statements[0].balances]
     assert read_mt940(b"\xef\xbb\xbf{4::20:X" + GERMAN[12:])
+
+
+def test_statements_may_follow_each_other() -> None:
+    """A statement ends where the next one begins, and may have no number."""
+    content = GERMAN.removesuffix(b"-\r\n").replace(b":28C:231/1\r\n", b"")
+
+    assert [None, None] == [item.number for item in read_mt940(content + content)]
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "iso-8859-1"])

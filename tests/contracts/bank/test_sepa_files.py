@@ -260,6 +260,24 @@ def test_other_characters_are_refused_with_their_place() -> None:
     assert b"<Nm>Mueller</Nm>" in write_credit_transfers(order, characters="transliterate")
 
 
+def test_spaces_at_the_ends_are_refused_or_cut() -> None:
+    """A text does not begin or end with a space; transliteration cuts it."""
+    order = _file(_payment(creditor=attrs.evolve(CREDITOR, name=" Bakker ")))
+
+    with pytest.raises(InvalidData, match="begins or ends"):
+        write_credit_transfers(order)
+    assert b"<Nm>Bakker</Nm>" in write_credit_transfers(order, characters="transliterate")
+
+
+def test_another_message_is_refused() -> None:
+    """A file without the message of its kind is refused."""
+    content = write_credit_transfers(orders.transfers_with_everything())
+
+    with pytest.raises(InvalidData) as caught:
+        read_credit_transfers(content.replace(b"CstmrCdtTrfInitn", b"Other"))
+    assert "CstmrCdtTrfInitn" == caught.value.field
+
+
 def test_transliterated_texts_keep_to_their_length() -> None:
     """A text that becomes too long in Latin letters is refused."""
     order = _file(_payment(creditor=attrs.evolve(CREDITOR, name="ß" * 40)))
@@ -336,21 +354,63 @@ def test_names_are_in_no_repr() -> None:
             "Document/CstmrCdtTrfInitn/PmtInf/ReqdExctnDt/Dt",
         ),
         (
+            b"<ReqdExctnDt><Dt>2026-11-26</Dt></ReqdExctnDt>",
+            b"",
+            "Document/CstmrCdtTrfInitn/PmtInf/ReqdExctnDt/Dt",
+        ),
+        (
+            b'<Amt><InstdAmt Ccy="EUR">0.01</InstdAmt></Amt>',
+            b"",
+            "Document/CstmrCdtTrfInitn/PmtInf/CdtTrfTxInf[2]/Amt/InstdAmt",
+        ),
+        (b"<CtrlSum>1000001190.00", b"<CtrlSum>1,0", "CtrlSum"),
+        (b"<CstmrCdtTrfInitn>", b"<a/><CstmrCdtTrfInitn>", None),
+        (
             b"<BtchBookg>false",
             b"<BtchBookg>no",
             "Document/CstmrCdtTrfInitn/PmtInf/BtchBookg",
         ),
     ],
 )
-def test_changed_files_are_refused(old: bytes, new: bytes, field: str) -> None:
+def test_changed_files_are_refused(old: bytes, new: bytes, field: str | None) -> None:
     """A file whose sums, counts or values are wrong is refused with the path of the element."""
     content = write_credit_transfers(orders.transfers_with_everything())
     assert old in content
 
+    if field is None:
+        assert read_credit_transfers(content.replace(old, new, 1)).count
+        return
     with pytest.raises(InvalidData) as caught:
         read_credit_transfers(content.replace(old, new, 1))
 
     assert field == caught.value.field
+
+
+@given(st.data())
+def test_any_change_is_an_order_or_refused(data: st.DataObject) -> None:
+    """Files with some changed bytes, and any bytes, raise nothing but a typed error."""
+    content = bytearray(write_direct_debits(orders.debits_with_everything()))
+    for place, byte in data.draw(
+        st.lists(st.tuples(st.integers(0, len(content) - 1), st.integers(0, 255)), max_size=8)
+    ):
+        content[place] = byte
+    for source in (bytes(content), data.draw(st.binary(max_size=99))):
+        for read in (read_direct_debits, read_credit_transfers):
+            try:
+                assert read(source).count > 0
+            except InvalidData as error:
+                assert error.field  # noqa: PT017 - either end is right
+
+
+@given(st.integers(0, 1_000))
+def test_truncated_files_are_refused(length: int) -> None:
+    """A file that was cut off is refused."""
+    with pytest.raises(InvalidData) as caught:
+        read_credit_transfers(
+            write_credit_transfers(orders.transfers_with_everything())[: -12 - length]
+        )
+
+    assert caught.value.field
 
 
 def test_an_example_of_a_credit_transfer_is_literal() -> None:

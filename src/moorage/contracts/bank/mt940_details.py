@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     from moorage.domain.values.money import Money
 
 _NUMBERED: Final = re.compile(r"\s*([0-9]{3})([^0-9A-Za-z\s])(?=[0-9]{2})")
+_FULL_PART: Final = 27
+_RETURN: Final = re.compile("9[0-9]{2}")
 _TEXT_PARTS: Final = (*range(20, 30), *range(60, 64))
 _KEYWORD: Final = re.compile(
-    r"(?:^|(?<=[\x00 ]))(EREF|KREF|MREF|CRED|DEBT|COAM|OAMT|SVWZ|ABWA|ABWE|IBAN|BIC|RREF|PURP)\+"
+    r"(?:^|(?<=[\x00 ]))(EREF|KREF|MREF|CRED|DEBT|COAM|OAMT|SVWZ|ABWA|ABWE|IBAN|BIC|PURP)\+"
 )
 _ISO_KEYWORDS: Final = (
     "ADDR BENM BIC BUSP CDTRREF CDTRREFTP CHGS CNTP CSID EREF EXCH IBAN ID INIT ISDT KREF MARF"
@@ -78,7 +80,9 @@ def _numbered(code: str, text: str, amount: Money) -> Details:
     parts: dict[int, str] = {}
     for number, content in zip(pieces[1::2], pieces[2::2], strict=True):
         parts[int(number)] = parts.get(int(number), "") + content
-    sections = _sections("\0".join(parts[number] for number in _TEXT_PARTS if number in parts))
+    texts = [parts[number] for number in _TEXT_PARTS if number in parts]
+    sections = _sections("\0".join(texts))
+    reason = _plain(parts.get(34))
     account = _or_none(sections.get("IBAN")) or _or_none(parts.get(38)) or _or_none(parts.get(31))
     transaction = Transaction(
         amount=amount,
@@ -93,10 +97,16 @@ def _numbered(code: str, text: str, amount: Money) -> Details:
         customer_reference=_identifier(sections.get("KREF")),
         mandate_id=_identifier(sections.get("MREF")),
         creditor_id=_identifier(sections.get("CRED")),
-        remittance=_plain(sections.get("SVWZ") if "SVWZ" in sections else sections.get("")),
-        return_reason=_or_none(sections.get("RREF")),
+        remittance=_plain(_words(texts, sections)),
+        return_reason=reason if _RETURN.fullmatch(reason) else None,
     )
     return Details(transaction, code, _plain(parts.get(0)))
+
+
+def _words(texts: list[str], sections: dict[str, str]) -> str:
+    """The remittance; a part that is not full has lost the space at its end."""
+    full = "".join(f"{text}\0" if len(text) >= _FULL_PART else f"{text} \0" for text in texts)
+    return _sections(full)["SVWZ" if "SVWZ" in sections else ""]
 
 
 def _sections(text: str) -> dict[str, str]:

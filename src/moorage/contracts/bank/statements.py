@@ -109,7 +109,7 @@ class Transaction:
         references: structured references of the remittance, as the bank wrote them.
         documents: numbers of the documents that are paid, such as invoices.
         remittance: text of the remittance.
-        return_reason: code of a return, such as `AC04`.
+        return_reason: code of a return, such as `AC04`, or Germany's of three digits in MT940.
     """
 
     amount: Money | None = attrs.field(validator=is_maybe(Money))

@@ -188,6 +188,7 @@ class _Reading:
     def __init__(self, messages: frozenset[str], readers: Mapping[str, Reader]) -> None:
         self.top = Node("", 0, None)
         self.message = ""
+        self._space = ""
         self._messages = messages
         self._readers = readers
         self._stack = [self.top]
@@ -221,6 +222,10 @@ class _Reading:
         space, _, local = name.rpartition(" ")
         if len(self._stack) == 1:
             self._check_message(space, local)
+            self._space = space
+        elif space != self._space:
+            # Supplementary data of another standard may have elements of the same names.
+            local = f"{space} {local}"
         node = Node(local, self.parser.CurrentLineNumber, attributes or None)
         parent = self._stack[-1]
         if parent.children is None:
