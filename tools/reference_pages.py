@@ -523,6 +523,19 @@ _PAGES: Final = (
         ),
     ),
     Page(
+        "tax",
+        "Taxes",
+        "VAT numbers, and what the registers say about them. *Check VAT numbers* shows them at"
+        " work.",
+        (
+            "moorage.operations.tax:Tax",
+            "moorage.operations.tax:AsyncTax",
+            "moorage.contracts.tax:*",
+            *_vendors("tax"),
+            "moorage.testing.kits.tax_conformance:TaxSubject",
+        ),
+    ),
+    Page(
         "storage",
         "Files",
         "What is kept, what is said of it, and who keeps it. *Keep files* shows them at work.",

@@ -41,7 +41,9 @@ from moorage.contracts.payments import (
 from moorage.contracts.shipping import Parcel, RateRequest, ShippingCapability
 from moorage.contracts.sms import SmsCapability, SmsMessage
 from moorage.contracts.storage import StorageCapability
+from moorage.contracts.tax import TaxCapability
 from moorage.contracts.vendor import UnknownOutcome, Vendor
+from moorage.operations.tax import TaxFlows
 from moorage.services.contracts.email import EmailFlows
 from moorage.services.contracts.payments import PaymentsFlows
 from moorage.services.contracts.shipping import ShippingFlows
@@ -56,6 +58,7 @@ FLOWS: dict[str, Any] = {
     "payments": PaymentsFlows,
     "shipping": ShippingFlows,
     "storage": StorageFlows,
+    "tax": TaxFlows,
 }
 REF = "everything:main:1"
 SHIPMENT = RateRequest(sender=SHOP, recipient=ADA, parcels=[Parcel(weight="1")])
@@ -71,7 +74,11 @@ GIVEN: dict[str, Any] = {
     "address": {"email": "ada@example.com", "shipping": ADA},
     "query": {"email": StatisticsQuery(start=DAY, end=DAY), "payments": None},
     "messages": [SmsMessage(to="+4915112345678", text="Hello.")],
-    "number": "+4915112345678",
+    "number": {
+        "sms": "+4915112345678",
+        "shipping": "+4915112345678",
+        "tax": "DE136695976",
+    },
     "charge": Charge(amount=Money("1.00", "EUR"), source="tok_1", reference="INV-1"),
     "payments": [REF],
     "request": SHIPMENT,
@@ -103,6 +110,7 @@ class RecordingVendor(Vendor):
             *PaymentsCapability,
             *ShippingCapability,
             *StorageCapability,
+            *TaxCapability,
         )
     )
     unknown_outcomes: ClassVar[Mapping[str, UnknownOutcome]] = dict.fromkeys(
@@ -141,6 +149,7 @@ def names() -> dict[str, Any]:
         "contracts.signed",
         "contracts.sms",
         "contracts.storage",
+        "contracts.tax",
         "domain.values.result",
         "services.transfers.downloading",
         "services.transfers.uploading",

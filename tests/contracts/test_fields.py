@@ -29,6 +29,7 @@ from moorage.contracts.shipping import (
 from moorage.contracts.signed import PostOptions, UrlOptions
 from moorage.contracts.sms import SmsMessage
 from moorage.contracts.storage import ByteRange, Checksum, GetOptions, PutOptions
+from moorage.contracts.tax import Trader
 from moorage.testing.sandbox_scenarios.shipping import ADA, SHOP
 
 # Names in the contracts' annotations that only type checkers import.
@@ -66,6 +67,7 @@ GIVEN: list[tuple[type[Any], dict[str, Any]]] = [
     (PutOptions, {}),
     (GetOptions, {}),
     (ByteRange, {}),
+    (Trader, {"name": "Harbour"}),
 ]
 WHOLES = {"checksum", "email", "range"}
 """The field names that errors use for a checksum, an email address and a byte range."""

@@ -26,6 +26,8 @@ PINGED = (
     *("easypost", "shippo", "shipengine"),
     *("s3", "azure_blob"),
 )
+OPEN = ("vies",)
+"""Vendors that take no credentials, and have a ping all the same."""
 
 
 def vendor_and_sandbox(name: str, folder: Path) -> tuple[Vendor, Any]:
@@ -41,7 +43,7 @@ def calling(vendor: Vendor, fixture: Any) -> ConnectorManager:
     return ConnectorManager([service], http=SandboxHttpClient(fixture.sandbox))
 
 
-@pytest.mark.parametrize("name", PINGED)
+@pytest.mark.parametrize("name", [*PINGED, *OPEN])
 def test_good_key_is_accepted(name: str, tmp_path: Path) -> None:
     """A vendor's ping with a valid key succeeds and changes nothing."""
     vendor, fixture = vendor_and_sandbox(name, tmp_path)
@@ -64,7 +66,7 @@ def test_bad_key_is_refused(name: str, tmp_path: Path) -> None:
     fixture.close()
 
 
-@pytest.mark.parametrize("name", sorted(set(vendor_names()) - {*PINGED}))
+@pytest.mark.parametrize("name", sorted(set(vendor_names()) - {*PINGED, *OPEN}))
 def test_vendors_without_a_ping(name: str, tmp_path: Path) -> None:
     """A vendor without a known harmless request has no ping."""
     vendor, fixture = vendor_and_sandbox(name, tmp_path)

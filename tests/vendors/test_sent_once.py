@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 WITHOUT_HTTP: Final = {"smtp", "local_files", "fsspec"}
 STORAGES: Final = {"azure_blob", "gcs", "s3"}
-READERS: Final = {"ecb", "nbp", "norges_bank"}
+READERS: Final = {"brreg", "ecb", "hmrc", "nbp", "norges_bank", "vies"}
 """Vendors whose operations change nothing, so that none takes a key."""
 
 NAMES: Final = [name for name in vendor_names() if name not in WITHOUT_HTTP]

@@ -27,6 +27,7 @@ SUCCESSES: Final = {
     "AddressVerdict": {"VALID"},
     "Verdict": {"PASS"},
     "LineType": {"MOBILE"},
+    "TraderMatch": {"MATCH"},
 }
 """For each set of words those that tell of a success."""
 

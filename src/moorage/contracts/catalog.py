@@ -20,6 +20,7 @@ CONTRACTS: Final[Mapping[str, str]] = {
     "storage": "Files",
     "shipping": "Shipments",
     "currencies": "Exchange rates",
+    "tax": "Taxes",
 }
 """The title of each contract, by its name in configurations."""
 

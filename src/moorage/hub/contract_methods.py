@@ -17,12 +17,14 @@ if TYPE_CHECKING:
         AsyncShipping,
         AsyncSms,
         AsyncStorage,
+        AsyncTax,
         Currencies,
         Email,
         Payments,
         Shipping,
         Sms,
         Storage,
+        Tax,
     )
     from moorage.services.contracts.live_configuration import LiveConfiguration
 
@@ -56,6 +58,10 @@ class ContractMethods:
         """Return the tenant's operations on exchange rates; `subject` is the person concerned."""
         return operations.Currencies(self._live.about(subject), tenant)
 
+    def tax(self, tenant: str | None = None, *, subject: str | None = None) -> Tax:
+        """Return the tenant's operations on taxes; `subject` is the person concerned."""
+        return operations.Tax(self._live.about(subject), tenant)
+
 
 class AsyncContractMethods:
     """The contracts of an asynchronous hub."""
@@ -87,3 +93,7 @@ class AsyncContractMethods:
     ) -> AsyncCurrencies:
         """Return the tenant's operations on exchange rates; `subject` is the person concerned."""
         return operations.AsyncCurrencies(self._live.about(subject), tenant)
+
+    def tax(self, tenant: str | None = None, *, subject: str | None = None) -> AsyncTax:
+        """Return the tenant's operations on taxes; `subject` is the person concerned."""
+        return operations.AsyncTax(self._live.about(subject), tenant)

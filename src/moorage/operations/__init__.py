@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     from moorage.operations.sms import Sms as Sms
     from moorage.operations.storage import AsyncStorage as AsyncStorage
     from moorage.operations.storage import Storage as Storage
+    from moorage.operations.tax import AsyncTax as AsyncTax
+    from moorage.operations.tax import Tax as Tax
 
-_CONTRACTS: Final = ("Currencies", "Email", "Payments", "Shipping", "Sms", "Storage")
+_CONTRACTS: Final = ("Currencies", "Email", "Payments", "Shipping", "Sms", "Storage", "Tax")
 
 if not TYPE_CHECKING:  # a type checker would take every name for exported
 

@@ -80,6 +80,7 @@ if TYPE_CHECKING:
     from moorage.testing.kits import source_conformance as source_conformance
     from moorage.testing.kits import state_conformance as state_conformance
     from moorage.testing.kits import storage_conformance as storage_conformance
+    from moorage.testing.kits import tax_conformance as tax_conformance
     from moorage.testing.kits import tenants_conformance as tenants_conformance
     from moorage.testing.kits import webhook_secrets_conformance as webhook_secrets_conformance
     from moorage.testing.kits.checks import name_of as name_of
@@ -163,6 +164,7 @@ _HOME: Final = {
     "source_conformance": "kits",
     "state_conformance": "kits",
     "storage_conformance": "kits",
+    "tax_conformance": "kits",
     "webhook_secrets_conformance": "kits",
     "tenants_conformance": "kits",
 }

@@ -1,9 +1,9 @@
 """Everything that a vendor is written with: the promised face of moorage for vendors.
 
 A vendor imports this module, and the values of its contract from `moorage.contracts.email`,
-`moorage.contracts.payments`, `moorage.contracts.shipping`, `moorage.contracts.sms` or
-`moorage.contracts.storage`. The vendors that moorage brings along do the same. Each name is loaded
-when it is first used.
+`moorage.contracts.payments`, `moorage.contracts.shipping`, `moorage.contracts.sms`,
+`moorage.contracts.storage` or `moorage.contracts.tax`. The vendors that moorage brings along do the
+same. Each name is loaded when it is first used.
 """
 
 from __future__ import annotations
@@ -42,12 +42,14 @@ if TYPE_CHECKING:
     from moorage.domain.oauth.client import ClientAuthentication as ClientAuthentication
     from moorage.domain.oauth.client import OAuthClient as OAuthClient
     from moorage.domain.oauth.grants import JwtBearer as JwtBearer
+    from moorage.domain.resilience.circuit import CircuitBreakerConfig as CircuitBreakerConfig
     from moorage.domain.resilience.classify import is_success as is_success
     from moorage.domain.resilience.classify import vendor_words as vendor_words
     from moorage.domain.secrets.secret import Secret as Secret
     from moorage.domain.secrets.secret import as_secret as as_secret
     from moorage.domain.service.region import Region as Region
     from moorage.domain.service.safety import Mode as Mode
+    from moorage.domain.service.settings import Endpoint as Endpoint
     from moorage.domain.service.settings import Service as Service
     from moorage.domain.signing.azure import AzureSharedKey as AzureSharedKey
     from moorage.domain.signing.jwt import JwtSigning as JwtSigning
@@ -148,6 +150,8 @@ _HOME = {
     "Secret": "domain.secrets.secret",
     "as_secret": "domain.secrets.secret",
     "Service": "domain.service.settings",
+    "Endpoint": "domain.service.settings",
+    "CircuitBreakerConfig": "domain.resilience.circuit",
     "Region": "domain.service.region",
     "validate_base_url": "domain.http.urls",
     "Redaction": "domain.http.redaction",

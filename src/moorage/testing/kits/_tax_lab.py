@@ -1,0 +1,138 @@
+"""A vendor that checks VAT numbers under test, behind a hub with one account of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.contracts.routes import Account
+from moorage.contracts.tax import TaxCapability, Trader, VatNumber
+from moorage.hub.hub import AsyncHub, Hub
+from moorage.testing.kits._contract_lab import ContractLab
+from moorage.testing.kits.checks import require
+from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, SandboxHttpClient
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+    from types import UnionType
+
+    from moorage.contracts.vendor import Vendor
+    from moorage.domain.http.requests import Response
+    from moorage.errors import ConnectorError
+    from moorage.testing.sandboxes.base import Sandbox
+
+ACCOUNT: Final = "register"
+TRADER: Final = Trader(name="Nobody & Sons", city="Nowhere")
+NUMBERS: Final = {
+    TaxCapability.EU_NUMBERS: VatNumber.parse("DE136695976"),
+    TaxCapability.UK_NUMBERS: VatNumber.parse("GB553557881"),
+    TaxCapability.NORWEGIAN_NUMBERS: VatNumber.parse("NO999999991MVA"),
+}
+"""A number of each register, by the capability that it needs."""
+
+
+def no_proofs() -> list[str]:
+    """Return no proofs, for a vendor that gives none."""
+    return []
+
+
+@attrs.frozen(kw_only=True)
+class TaxSubject:
+    """A vendor that checks VAT numbers to check, with its sandbox.
+
+    Attributes:
+        vendor: an account at the sandbox.
+        sandbox: the sandbox.
+        number: a number that the sandbox's register has.
+        business: the fields of `VatCheck` that the register tells about that number, such as
+            `{"name": "Harbour Ltd"}`.
+        unknown: numbers that the register does not have as ones that are in use.
+        other: a successful answer about another number, which the vendor must not give as one
+            about `number`.
+        outages: answers by which the vendor says that it cannot tell, with the error that each
+            must become, which may be retried.
+        refusals: answers by which the vendor refuses, with the error that each must become, and
+            the vendor's code that the error must keep.
+        requester: a number that gets proofs, if the vendor gives any.
+        foreign_requester: a number that gets none, because it is registered elsewhere.
+        proofs: the proofs that the sandbox gave, in order.
+        secret: a text that neither the account nor an error may show; None without credentials.
+        requests: arguments of a check, each with the path of its request, or the values that its
+            JSON body must have, by name; None for a name that it must not have.
+        answers: successful answers about `number`, each with arguments of the check, and the fields
+            of `VatCheck` that must be read from it.
+    """
+
+    vendor: Vendor
+    sandbox: Sandbox
+    number: VatNumber
+    business: Mapping[str, Any]
+    unknown: tuple[VatNumber, ...]
+    other: Response
+    outages: tuple[tuple[Response, type[ConnectorError]], ...] = ()
+    refusals: tuple[tuple[Response, type[ConnectorError], str | None], ...] = ()
+    requester: VatNumber | None = None
+    foreign_requester: VatNumber | None = None
+    proofs: Callable[[], list[str]] = no_proofs
+    secret: str | None = attrs.field(default=None, repr=False)
+    requests: tuple[tuple[Mapping[str, Any], str | Mapping[str, Any]], ...] = ()
+    answers: tuple[tuple[Response, Mapping[str, Any], Mapping[str, Any]], ...] = ()
+
+
+class Lab(ContractLab[TaxSubject]):
+    """A vendor that checks VAT numbers under test, with its hub and its sandbox."""
+
+    contract = "tax"
+
+    async def check(self, number: VatNumber | None = None, **options: Any) -> Any:
+        """Check a number, by default the one that the register has."""
+        return await self("check_vat_number", number or self.subject.number, **options)
+
+    def hidden(self) -> tuple[str, ...]:
+        numbers = [self.subject.number, *self.subject.unknown]
+        if self.subject.requester is not None:
+            numbers.append(self.subject.requester)
+        digits = [number.number.removesuffix("MVA") for number in numbers]
+        secrets = [] if self.subject.secret is None else [self.subject.secret]
+        return (*digits, *secrets, *self.details())
+
+    def details(self) -> list[str]:
+        """Return what the register tells about the business as text."""
+        values = (self.subject.business.get(name) for name in ("name", "address"))
+        return [value for value in values if value]
+
+    async def refused(
+        self, kind: type[ConnectorError] | UnionType, doing: Awaitable[Any], step: str
+    ) -> Any:
+        """Return the error that an operation must raise, which has exactly this class."""
+        error = await super().refused(kind, doing, step)
+        is_exact = not isinstance(kind, type) or type(error) is kind
+        require(is_exact, f"{step} raised {type(error).__name__}: {error}")
+        return error
+
+
+def unsupported_options(lab: Lab) -> dict[TaxCapability, dict[str, Any]]:
+    """Return the arguments of a check for each capability that the vendor lacks."""
+    options: dict[TaxCapability, dict[str, Any]] = {
+        **{register: {"number": number} for register, number in NUMBERS.items()},
+        TaxCapability.PROOF: {"requester": lab.subject.requester or lab.subject.number},
+        TaxCapability.TRADER_MATCH: {"trader": TRADER},
+    }
+    return {name: fields for name, fields in options.items() if name not in lab.able}
+
+
+def _accounts(subject: TaxSubject) -> list[Account]:
+    return [Account(ACCOUNT, subject.vendor, settings={"retry": None, "circuit": None})]
+
+
+def sync_lab(factory: Callable[[], TaxSubject]) -> Lab:
+    """Return a lab with a synchronous hub."""
+    subject = factory()
+    return Lab(subject, Hub(_accounts(subject), http=SandboxHttpClient(subject.sandbox)))
+
+
+def async_lab(factory: Callable[[], TaxSubject]) -> Lab:
+    """Return a lab with an asynchronous hub."""
+    subject = factory()
+    return Lab(subject, AsyncHub(_accounts(subject), http=AsyncSandboxHttpClient(subject.sandbox)))

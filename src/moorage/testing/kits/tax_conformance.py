@@ -1,0 +1,256 @@
+"""Checks that every vendor that checks VAT numbers must pass.
+
+The most important ones are about outages: a register that cannot tell raises an error, and is never
+read as a number that is valid or invalid.
+
+Each check takes a function that makes a new `TaxSubject`: the vendor, its sandbox, and what the kit
+cannot know. `CHECKS` go through `Hub`, and `ASYNC_CHECKS` through `AsyncHub`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from datetime import timedelta
+from typing import Any, Final, TypeAlias
+
+from moorage.contracts.tax import KIND, TaxCapability, TraderMatch, VatCheck
+from moorage.domain.http.requests import Response
+from moorage.errors import (
+    ConnectorError,
+    InvalidData,
+    UnsupportedByVendor,
+    VendorFailed,
+    VendorRejected,
+)
+from moorage.testing.kits._contract_lab import through_async_hub, through_hub
+from moorage.testing.kits._sent_requests import require_no_repeats
+from moorage.testing.kits._tax_lab import (
+    ACCOUNT,
+    TRADER,
+    Lab,
+    TaxSubject,
+    async_lab,
+    sync_lab,
+    unsupported_options,
+)
+from moorage.testing.kits.checks import require
+from moorage.wiring.installed_vendors import able
+
+__all__ = ["ASYNC_CHECKS", "CHECKS", "AsyncCheck", "Check", "Factory", "TaxSubject"]
+
+_MALFORMED: Final = (
+    *(b"{}", b"[]", b"null", b"", b"<html></html>"),
+    *(b'{"valid": "perhaps"}', b'{"valid": null}', b'{"valid": 1}'),
+)
+_JSON: Final = {"Content-Type": "application/json"}
+_HTML: Final = b"<html>Nothing is here.</html>"
+_OUTAGES: Final[tuple[tuple[Response, type[ConnectorError]], ...]] = (
+    (Response(503, body=_HTML), VendorFailed),
+    (Response(500, _JSON, b"{}"), VendorFailed),
+)
+
+Factory: TypeAlias = Callable[[], TaxSubject]
+Check: TypeAlias = Callable[[Factory], None]
+AsyncCheck: TypeAlias = Callable[[Factory], Coroutine[Any, Any, None]]
+Open: TypeAlias = Callable[[], Lab]
+
+
+async def a_registered_number_is_valid(make: Open) -> None:
+    """A number that the register has is valid, with what the register tells about it."""
+    async with make() as lab:
+        check: VatCheck = await lab.check()
+        require(check.valid is True, "A registered number is told as invalid.")
+        require(check.number == lab.subject.number, "The answer is about another number.")
+        require(check.checked_at.utcoffset() == timedelta(0), "The time of the check is not UTC.")
+        require(check.proof is None, "There is a proof although nobody asked for it.")
+        require(check.matches is None, "Details were compared although nobody gave any.")
+        require(check.raw, "The vendor's own answer is lost.")
+        for name, expected in lab.subject.business.items():
+            value = getattr(check, name)
+            require(value == expected, f"The register's {name} was read as {value!r}.")
+
+
+async def a_number_is_read_as_people_write_it(make: Open) -> None:
+    """A number in spaces and small letters is the same number."""
+    async with make() as lab:
+        written = " ".join(str(lab.subject.number).lower())
+        check: VatCheck = await lab("check_vat_number", written)
+        require(check.number == lab.subject.number, "The answer is about another number.")
+        require(check.valid, "A registered number is told as invalid.")
+
+
+async def an_unknown_number_is_invalid(make: Open) -> None:
+    """A number that the register does not have is invalid; that is an answer and no error."""
+    async with make() as lab:
+        for number in lab.subject.unknown:
+            check: VatCheck = await lab.check(number)
+            require(check.valid is False, "An unknown number is told as valid.")
+            require(check.number == number, "The answer is about another number.")
+            require(check.checked_at.utcoffset() == timedelta(0), "The time is not UTC.")
+
+
+async def an_outage_is_no_verdict(make: Open) -> None:
+    """A register that cannot tell raises an error that may be retried, for every kind of number."""
+    async with make() as lab:
+        total = len(lab.subject.outages) + len(_OUTAGES)
+    for count in range(total):
+        async with make() as lab:  # a new one, whose circuits are closed
+            answer, kind = (*lab.subject.outages, *_OUTAGES)[count]
+            for number in (lab.subject.number, lab.subject.unknown[0]):
+                lab.sandbox.fail(answer)
+                error = await lab.refused(kind, lab.check(number), f"Outage {count}")
+                require(error.retryable, f"Outage {count} is told as final.")
+                require(error.service == ACCOUNT, "An outage names no account.")
+
+
+async def a_malformed_answer_is_no_verdict(make: Open) -> None:
+    """A success without its content is an error, and neither valid nor invalid."""
+    for body in _MALFORMED:
+        async with make() as lab:
+            lab.sandbox.fail(Response(200, _JSON, body))
+            await lab.refused(VendorFailed, lab.check(), f"{body!r}")
+
+
+async def a_wrong_address_is_no_verdict(make: Open) -> None:
+    """A 404 that comes from a wrong address does not make a registered number invalid."""
+    async with make() as lab:
+        for answer in (Response(404, body=_HTML), Response(404), Response(410, body=_HTML)):
+            lab.sandbox.fail(answer)
+            await lab.refused(
+                VendorRejected | VendorFailed, lab.check(), f"HTTP {answer.status} of another host"
+            )
+
+
+async def an_answer_is_about_its_number(make: Open) -> None:
+    """An answer about another number is an error."""
+    async with make() as lab:
+        lab.sandbox.fail(lab.subject.other)
+        await lab.refused(VendorFailed, lab.check(), "An answer about another number")
+
+
+async def a_proof_is_kept(make: Open) -> None:
+    """Each check for a requester has the proof that the register gave for it."""
+    async with make() as lab:
+        requester, foreign = lab.subject.requester, lab.subject.foreign_requester
+        if TaxCapability.PROOF not in lab.able or requester is None:
+            return
+        checks: list[VatCheck] = [await lab.check(requester=requester) for _ in range(2)]
+        sandbox_proofs = lab.subject.proofs()
+        require(len(sandbox_proofs) == 2, "The register was not asked for a proof.")
+        require(
+            [check.proof for check in checks] == sandbox_proofs,
+            "The proof is lost or of another check.",
+        )
+        if foreign is not None:
+            request_count = len(lab.sandbox.requests)
+            error = await lab.refused(
+                InvalidData, lab.check(requester=foreign), "A requester who gets no proof"
+            )
+            require(error.field == "requester", "The error does not name the requester.")
+            was_sent = len(lab.sandbox.requests) > request_count
+            require(not was_sent, "A check was sent for a requester who gets no proof.")
+
+
+async def details_are_compared(make: Open) -> None:
+    """Details that differ from the register never match."""
+    async with make() as lab:
+        if TaxCapability.TRADER_MATCH not in lab.able:
+            return
+        matches = (await lab.check(trader=TRADER)).matches
+        require(matches is not None, "The comparison is lost.")
+        values = (matches.name, matches.street, matches.postal_code, matches.city)
+        require(TraderMatch.MATCH not in values, "Details match that the register does not have.")
+
+
+async def what_it_cannot_do_is_refused(make: Open) -> None:
+    """A number of another register, and an unsupported feature, is refused before sending."""
+    async with make() as lab:
+        for capability, options in unsupported_options(lab).items():
+            error = await lab.refused(
+                UnsupportedByVendor, lab.check(**options), f"{capability} of a vendor without it"
+            )
+            require(capability in error.capabilities, f"{capability} is not named.")
+            number = options.get("number", lab.subject.number)
+            others = able(KIND, frozenset({capability, number.needs}))
+            require(error.able == others, f"The vendors with {capability} are not named.")
+        require(lab.sandbox.requests == [], "Something was sent for what cannot be done.")
+
+
+async def a_refusal_has_its_type(make: Open) -> None:
+    """Each refusal raises the right error, with the vendor's code and answer."""
+    async with make() as lab:
+        for count, (answer, kind, code) in enumerate(lab.subject.refusals):
+            # Twice, since a refused token is replaced by a new one.
+            lab.sandbox.fail(answer, answer)
+            error = await lab.refused(kind, lab.check(), f"Refusal {count}")
+            lab.sandbox.forget_faults()
+            kept_answer = getattr(error, "response", None)
+            is_kept = kept_answer is not None and kept_answer.body == answer.body
+            require(is_kept, "The answer is lost.")
+            kept_code = getattr(error, "vendor_code", None)
+            require(kept_code == code, f"Refusal {count} has the code {kept_code!r}.")
+
+
+async def each_request_is_sent_once(make: Open) -> None:
+    """A check sends no request twice, because the hub decides on retries."""
+    async with make() as lab:
+        for number in (lab.subject.number, *lab.subject.unknown):
+            request_count = len(lab.sandbox.requests)
+            await lab.check(number)
+            require_no_repeats("check_vat_number", lab.sandbox.requests[request_count:])
+
+
+async def a_request_is_in_the_vendors_words(make: Open) -> None:
+    """Each argument of a check is sent under the vendor's name."""
+    async with make() as lab:
+        for options, expected in lab.subject.requests:
+            await lab.check(**options)
+            request = lab.sandbox.requests[-1]
+            if isinstance(expected, str):
+                require(request.path == expected, f"{options} was sent to another path.")
+                continue
+            body = request.json()
+            for name, value in expected.items():
+                require(body.get(name) == value, f"{options} was sent with {body} as {name}.")
+
+
+async def an_answer_is_read_in_full(make: Open) -> None:
+    """Each field of an answer arrives, with the meaning of the vendor's word."""
+    async with make() as lab:
+        for answer, options, expected_fields in lab.subject.answers:
+            lab.sandbox.fail(answer)
+            check: VatCheck = await lab.check(**options)
+            for name, expected in expected_fields.items():
+                value = getattr(check, name)
+                require(value == expected, f"The answer was read with {value!r} as {name}.")
+            require(check.raw, "The vendor's own answer is lost.")
+
+
+async def nothing_shows_the_business(make: Open) -> None:
+    """Neither a check nor the account shows a number, a business or a secret by its repr."""
+    async with make() as lab:
+        check = await lab.check()
+        lab.discreet(f"{check!r}{lab.hub.account(ACCOUNT)!r}", "A repr")
+
+
+_ALL_CHECKS: Final = (
+    a_registered_number_is_valid,
+    a_number_is_read_as_people_write_it,
+    an_unknown_number_is_invalid,
+    an_outage_is_no_verdict,
+    a_malformed_answer_is_no_verdict,
+    a_wrong_address_is_no_verdict,
+    an_answer_is_about_its_number,
+    a_proof_is_kept,
+    details_are_compared,
+    what_it_cannot_do_is_refused,
+    a_refusal_has_its_type,
+    each_request_is_sent_once,
+    a_request_is_in_the_vendors_words,
+    an_answer_is_read_in_full,
+    nothing_shows_the_business,
+)
+
+
+CHECKS: Final[tuple[Check, ...]] = through_hub(_ALL_CHECKS, sync_lab)
+ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = through_async_hub(_ALL_CHECKS, async_lab)

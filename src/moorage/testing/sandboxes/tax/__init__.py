@@ -1,0 +1,1 @@
+"""Sandboxes of vendors that check VAT numbers."""

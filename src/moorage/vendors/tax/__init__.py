@@ -1,0 +1,1 @@
+"""Vendors that check VAT numbers."""

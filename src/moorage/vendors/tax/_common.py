@@ -1,0 +1,51 @@
+"""Helpers of vendors that check VAT numbers: addresses, comparisons, refusals without numbers."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from moorage import vendor_sdk as sdk
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from moorage.contracts.tax import TaxCapability, VatNumber
+
+_NUMBER: Final = re.compile(r"[A-Z]{0,2}[0-9]{5,}[A-Z]{0,3}")
+
+
+def without_numbers(text: str) -> str:
+    """A vendor's text without VAT numbers."""
+    return _NUMBER.sub("(number)", text)
+
+
+def as_lines(parts: Iterable[str | None]) -> str | None:
+    """The parts of an address as lines; None if all are empty."""
+    return "\n".join(part for part in parts if part) or None
+
+
+def check_answered(response: sdk.Response, requested: str, answered: str | None, name: str) -> None:
+    """Refuse an answer that is about another number than the requested one.
+
+    Args:
+        response: the answer.
+        requested: number that was to be checked.
+        answered: number that the answer is about.
+        name: name of that field at the vendor.
+
+    Raises:
+        VendorFailed: the numbers differ, or the answer names none.
+    """
+    if answered is None or answered.upper() != requested:
+        raise sdk.malformed(response, f"{name} that equals the requested number")
+
+
+def check_requester(requester: VatNumber | None, register: TaxCapability, remedy: str) -> None:
+    """Refuse a requester that is registered elsewhere, since the register gives it no proof."""
+    if requester is not None and requester.needs is not register:
+        raise sdk.InvalidData(
+            f"A requester whose VAT number begins with {requester.prefix} gets no proof here.",
+            field="requester",
+            remedy=remedy,
+        )

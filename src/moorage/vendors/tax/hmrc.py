@@ -1,0 +1,165 @@
+"""HMRC: VAT numbers of the United Kingdom.
+
+Version 2 of the API "Check a UK VAT number" with the client credentials of an application. A number
+that HMRC does not know is answered with HTTP 404 and a code of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, ClassVar, Final
+
+import attrs
+
+from moorage import vendor_sdk as sdk
+from moorage.contracts.tax import TaxCapability, VatCheck
+from moorage.vendors.tax._common import (
+    as_lines,
+    check_answered,
+    check_requester,
+    without_numbers,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moorage.contracts.tax import Trader, VatNumber
+
+_LIVE: Final = "https://api.service.hmrc.gov.uk"
+_TEST: Final = "https://test-api.service.hmrc.gov.uk"
+_LOOK_UP: Final = "/organisations/vat/check-vat-number/lookup"
+_ACCEPT: Final = "application/vnd.hmrc.2.0+json"
+_SCOPE: Final = "read:vat"
+_NOT_FOUND: Final = (404, "NOT_FOUND")
+_DIGITS: Final = re.compile("[0-9]{9}(?:[0-9]{3})?")
+_BUSINESS: Final = 9
+"""The digits that name the business; three more name a part of it."""
+_ADDRESS: Final = ("line1", "line2", "line3", "line4", "line5", "postcode")
+_REFUSALS: Final = sdk.Refusals(
+    vendor="HMRC",
+    # The requester is not registered; other refusals with 403 are about the application.
+    codes_at={403: {"INVALID_REQUEST": sdk.InvalidRequest}},
+    statuses={
+        400: sdk.InvalidRequest,
+        401: sdk.AuthenticationFailed,
+        403: sdk.AuthenticationFailed,
+        429: sdk.RateLimitExceeded,
+    },
+    mask=without_numbers,
+)
+
+
+def _check_digits(number: VatNumber | None, field: str) -> None:
+    if number is not None and _DIGITS.fullmatch(number.number) is None:
+        raise sdk.InvalidData(
+            "HMRC does not check the VAT numbers of government departments and health authorities.",
+            field=field,
+            remedy="Give a number of 9 or 12 digits.",
+        )
+
+
+@attrs.frozen(kw_only=True)
+class Hmrc(sdk.Vendor):
+    """An application at HMRC.
+
+    Attributes:
+        client_id: client id of the application.
+        client_secret: client secret of the application; without both, the credential provider
+            supplies a token.
+        base_url: URL of HMRC; its test system is https://test-api.service.hmrc.gov.uk.
+    """
+
+    name: ClassVar[str] = "hmrc"
+    kinds: ClassVar[tuple[str, ...]] = ("tax",)
+    api_version: ClassVar[str | None] = "2.0"
+    capabilities: ClassVar[frozenset[str]] = frozenset(
+        {TaxCapability.UK_NUMBERS, TaxCapability.PROOF}
+    )
+
+    client_id: str | None = attrs.field(default=None, repr=False)
+    client_secret: sdk.Secret | None = attrs.field(
+        default=None, converter=attrs.converters.optional(sdk.as_secret)
+    )
+    base_url: str = _LIVE
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse an id without its secret, and a secret without its id."""
+        if (self.client_id is None) is not (self.client_secret is None):
+            raise sdk.ConfigurationError(
+                "HMRC needs a client id and a client secret, and one of them is missing.",
+                path="client_id",
+                remedy="Give both, or neither and a credential provider.",
+            )
+
+    def mode(self) -> sdk.Mode | None:
+        """Live or test mode, by the URL; None if unknown."""
+        return sdk.mode_at(self.base_url, live=_LIVE, test=_TEST)
+
+    def services(self) -> Mapping[str, sdk.Service]:
+        """The API."""
+        return {
+            "": sdk.Service(
+                self.name,
+                self.base_url,
+                needs_credentials=True,
+                headers={"Accept": _ACCEPT},
+                classify=_REFUSALS,
+            )
+        }
+
+    def clients(self) -> Mapping[str, sdk.OAuthClient]:
+        """The OAuth client of the application."""
+        if self.client_id is None or self.client_secret is None:
+            return {}
+        return {
+            "": sdk.OAuthClient(
+                server=f"{self.base_url.rstrip('/')}/oauth/token",
+                client_id=self.client_id,
+                secret=self.client_secret,
+                authentication=sdk.ClientAuthentication.POST,
+                scope=_SCOPE,
+            )
+        }
+
+    async def check_vat_number(
+        self,
+        wire: sdk.Wire,
+        number: VatNumber,
+        /,
+        *,
+        requester: VatNumber | None,
+        trader: Trader | None,  # noqa: ARG002 - no capability of HMRC allows one
+    ) -> VatCheck:
+        """Ask HMRC for the business of a number."""
+        check_requester(
+            requester,
+            TaxCapability.UK_NUMBERS,
+            "Give a UK VAT number of your business, or leave it out.",
+        )
+        _check_digits(number, "number")
+        _check_digits(requester, "requester")
+        own_part = "" if requester is None else f"/{requester.number}"
+        try:
+            response = await wire.send(sdk.Request.get(f"{_LOOK_UP}/{number.number}{own_part}"))
+        except sdk.VendorRejected as refusal:
+            if (refusal.status, refusal.vendor_code) != _NOT_FOUND:
+                raise
+            raw = None if refusal.response is None else sdk.error_answer(refusal.response).raw
+            return VatCheck(number=number, valid=False, checked_at=wire.now(), raw=raw)
+        fields = sdk.read_answer(response)
+        answered = fields.text("target.vatNumber") or ""
+        check_answered(
+            response, number.number[:_BUSINESS], answered[:_BUSINESS], "target.vatNumber"
+        )
+        proof = fields.text("consultationNumber")
+        if requester is not None:
+            sdk.required(proof, response, "consultationNumber")
+        return VatCheck(
+            number=number,
+            valid=True,
+            name=fields.text("target.name"),
+            address=as_lines(fields.text(f"target.address.{part}") for part in _ADDRESS),
+            proof=proof,
+            checked_at=fields.time("processingDate") or wire.now(),
+            raw=fields.raw,
+        )

@@ -1,0 +1,341 @@
+"""The conformance kit of vendors that check VAT numbers finds faulty ones."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from moorage.contracts.tax import (
+    TaxCapability,
+    TraderMatch,
+    TraderMatches,
+    VatCheck,
+    VatNumber,
+)
+from moorage.errors import ConnectorError, InvalidRequest, VendorFailed, VendorRejected
+from moorage.testing import name_of
+from moorage.testing import tax_conformance as kit
+from moorage.vendor_sdk import Request, refusal
+from moorage.vendors.tax.brreg import Brreg
+from moorage.vendors.tax.hmrc import Hmrc
+from moorage.vendors.tax.vies import Vies
+from tests.vendors import tax_subjects
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from moorage.contracts.wire import Wire
+    from moorage.domain.http.requests import Response
+    from moorage.domain.service.settings import Service
+
+
+def as_vies(kind: Callable[..., Vies]) -> kit.Factory:
+    """Return a function that makes a test subject like VIES's, with another vendor class."""
+    return lambda: attrs.evolve(tax_subjects.vies(), vendor=kind())
+
+
+def as_brreg(kind: Callable[..., Brreg]) -> kit.Factory:
+    """Return a function that makes a test subject like the Norwegian, with another class."""
+    return lambda: attrs.evolve(tax_subjects.brreg(), vendor=kind())
+
+
+def as_hmrc(kind: Callable[..., Hmrc]) -> kit.Factory:
+    """Return a function that makes a test subject like HMRC's, with another vendor class."""
+
+    def new_subject() -> kit.TaxSubject:
+        subject = tax_subjects.hmrc()
+        sandbox: Any = subject.sandbox
+        vendor = kind(client_id=sandbox.client_id, client_secret=sandbox.client_secret)
+        return attrs.evolve(subject, vendor=vendor)
+
+    return new_subject
+
+
+@attrs.frozen(kw_only=True)
+class Lesser(Vies):
+    """A correct vendor that gives no proof and compares nothing."""
+
+    capabilities = frozenset({TaxCapability.EU_NUMBERS})
+
+
+def lesser() -> kit.TaxSubject:
+    """Return a test subject with few capabilities."""
+    return attrs.evolve(
+        as_vies(Lesser)(), requester=None, foreign_requester=None, requests=(), answers=()
+    )
+
+
+@pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
+def test_a_lesser_vendor_conforms(check: kit.Check) -> None:
+    """A vendor with few capabilities passes all checks."""
+    check(lesser)
+
+
+@pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
+def test_a_lesser_vendor_conforms_awaited(check: kit.AsyncCheck) -> None:
+    """A vendor with few capabilities passes all checks asynchronously, too."""
+    asyncio.run(check(lesser))
+
+
+class _Checking(Vies):
+    """A faulty vendor that changes each check."""
+
+    def changed_check(self, check: VatCheck) -> VatCheck:
+        raise NotImplementedError
+
+    async def check_vat_number(self, wire: Wire, number: VatNumber, /, **options: Any) -> VatCheck:
+        return self.changed_check(await super().check_vat_number(wire, number, **options))
+
+
+class _Trusting(_Checking):
+    """A faulty vendor that reports each number as valid."""
+
+    def changed_check(self, check: VatCheck) -> VatCheck:
+        return attrs.evolve(check, valid=True)
+
+
+class _Distrusting(_Checking):
+    """A faulty vendor that reports each number as invalid."""
+
+    def changed_check(self, check: VatCheck) -> VatCheck:
+        return attrs.evolve(check, valid=False)
+
+
+class _Proofless(_Checking):
+    """A faulty vendor that drops the proof."""
+
+    def changed_check(self, check: VatCheck) -> VatCheck:
+        return attrs.evolve(check, proof=None)
+
+
+class _Proving(_Checking):
+    """A faulty vendor that makes up a proof."""
+
+    def changed_check(self, check: VatCheck) -> VatCheck:
+        return attrs.evolve(check, proof="made up")
+
+
+class _Nameless(_Checking):
+    """A faulty vendor that drops the name of the business."""
+
+    def changed_check(self, check: VatCheck) -> VatCheck:
+        return attrs.evolve(check, name=None)
+
+
+class _Terse(_Checking):
+    """A faulty vendor that drops the vendor's answer."""
+
+    def changed_check(self, check: VatCheck) -> VatCheck:
+        return attrs.evolve(check, raw=None)
+
+
+class _Local(_Checking):
+    """A faulty vendor whose times are not in UTC."""
+
+    def changed_check(self, check: VatCheck) -> VatCheck:
+        moment = (check.checked_at + timedelta(hours=2)).replace(tzinfo=None)
+        return attrs.evolve(check, checked_at=moment)
+
+
+class _Astray(_Checking):
+    """A faulty vendor whose checks name another number."""
+
+    def changed_check(self, check: VatCheck) -> VatCheck:
+        return attrs.evolve(check, number=VatNumber.parse("DE000000001"))
+
+
+class _Flattering(_Checking):
+    """A faulty vendor that reports each detail as a match."""
+
+    def changed_check(self, check: VatCheck) -> VatCheck:
+        return attrs.evolve(check, matches=TraderMatches(name=TraderMatch.MATCH))
+
+
+class _Comparing(_Flattering):
+    """A faulty vendor that reports matches only if details are given."""
+
+    def changed_check(self, check: VatCheck) -> VatCheck:
+        return check if check.matches is None else super().changed_check(check)
+
+
+@attrs.frozen(kw_only=True)
+class _Shown(VatCheck):
+    """A check that shows the name of the business."""
+
+    def __repr__(self) -> str:
+        return f"VatCheck({self.name})"
+
+
+class _Showing(_Checking):
+    """A faulty vendor whose checks show the business."""
+
+    def changed_check(self, check: VatCheck) -> VatCheck:
+        return _Shown(**{item.name: getattr(check, item.name) for item in attrs.fields(VatCheck)})
+
+
+class _ShowingSecrets(Hmrc):
+    """A faulty vendor that shows its credentials."""
+
+    def __repr__(self) -> str:
+        return f"Hmrc({self.client_secret and self.client_secret.reveal()})"
+
+
+class _Pessimistic(Vies):
+    """A faulty vendor that reports an outage as an invalid number."""
+
+    async def check_vat_number(self, wire: Wire, number: VatNumber, /, **options: Any) -> VatCheck:
+        try:
+            return await super().check_vat_number(wire, number, **options)
+        except ConnectorError:
+            return VatCheck(number=number, valid=False, checked_at=wire.now())
+
+
+class _Optimistic(Vies):
+    """A faulty vendor that reports an unreadable answer as a valid number."""
+
+    async def check_vat_number(self, wire: Wire, number: VatNumber, /, **options: Any) -> VatCheck:
+        try:
+            return await super().check_vat_number(wire, number, **options)
+        except VendorFailed as error:
+            if error.retryable:
+                raise
+            return VatCheck(number=number, valid=True, checked_at=wire.now())
+
+
+class _Hasty(Hmrc):
+    """A faulty vendor that takes each refusal for an unknown number."""
+
+    async def check_vat_number(self, wire: Wire, number: VatNumber, /, **options: Any) -> VatCheck:
+        try:
+            return await super().check_vat_number(wire, number, **options)
+        except VendorRejected:
+            return VatCheck(number=number, valid=False, checked_at=wire.now())
+
+
+class _HastyRegister(Brreg):
+    """A faulty vendor that takes each 404 for an unknown entity."""
+
+    async def check_vat_number(self, wire: Wire, number: VatNumber, /, **options: Any) -> VatCheck:
+        try:
+            await wire.send(Request.get(f"/enheter/{number.number.removesuffix('MVA')}"))
+        except VendorRejected:
+            return VatCheck(number=number, valid=False, checked_at=wire.now())
+        return await super().check_vat_number(wire, number, **options)
+
+
+class _Twice(Vies):
+    """A faulty vendor that sends each check twice."""
+
+    async def check_vat_number(self, wire: Wire, number: VatNumber, /, **options: Any) -> VatCheck:
+        await super().check_vat_number(wire, number, **options)
+        return await super().check_vat_number(wire, number, **options)
+
+
+class _Alone(Vies):
+    """A faulty vendor that does not send the requester."""
+
+    async def check_vat_number(self, wire: Wire, number: VatNumber, /, **options: Any) -> VatCheck:
+        return await super().check_vat_number(wire, number, **{**options, "requester": None})
+
+
+class _Boasting(Brreg):
+    """A faulty vendor that declares a proof that it does not give."""
+
+    capabilities = frozenset({TaxCapability.NORWEGIAN_NUMBERS, TaxCapability.PROOF})
+
+
+def boasting() -> kit.TaxSubject:
+    """Return a test subject whose vendor gives no proof although it says so."""
+    return attrs.evolve(as_brreg(_Boasting)(), requester=VatNumber.parse("NO999999992MVA"))
+
+
+class _Classifying(Vies):
+    """A faulty vendor that classifies failures by its own method."""
+
+    def how(self, request: Request, response: Response) -> ConnectorError | None:
+        raise NotImplementedError
+
+    def services(self) -> Mapping[str, Service]:
+        return {
+            to: attrs.evolve(service, classify=self.how)
+            for to, service in super().services().items()
+        }
+
+
+class _ByStatus(_Classifying):
+    """A faulty vendor that classifies failures only by their status."""
+
+    def how(self, request: Request, response: Response) -> ConnectorError | None:
+        return None
+
+
+class _Final(_Classifying):
+    """A faulty vendor that reports an outage as a wrong request."""
+
+    def how(self, request: Request, response: Response) -> ConnectorError | None:
+        return refusal(InvalidRequest, "VIES", response, "A-CODE", None)
+
+
+def _other_number() -> kit.TaxSubject:
+    """Return a test subject whose answer about another number is about its own."""
+    return attrs.evolve(tax_subjects.vies(), other=tax_subjects.vies_answer())
+
+
+WRONG = [
+    ("a_registered_number_is_valid", as_vies(_Distrusting), "told as invalid"),
+    ("a_registered_number_is_valid", as_vies(_Astray), "about another number"),
+    ("a_registered_number_is_valid", as_vies(_Local), "not UTC"),
+    ("a_registered_number_is_valid", as_vies(_Proving), "nobody asked for it"),
+    ("a_registered_number_is_valid", as_vies(_Flattering), "nobody gave any"),
+    ("a_registered_number_is_valid", as_vies(_Terse), "own answer is lost"),
+    ("a_registered_number_is_valid", as_vies(_Nameless), "name was read as None"),
+    ("a_number_is_read_as_people_write_it", as_vies(_Distrusting), "told as invalid"),
+    ("an_unknown_number_is_invalid", as_vies(_Trusting), "told as valid"),
+    ("an_unknown_number_is_invalid", as_vies(_Astray), "about another number"),
+    ("an_outage_is_no_verdict", as_vies(_Pessimistic), "was no error"),
+    ("an_outage_is_no_verdict", as_vies(_ByStatus), "told as final"),
+    ("an_outage_is_no_verdict", as_vies(_Final), "raised InvalidRequest"),
+    ("a_malformed_answer_is_no_verdict", as_vies(_Pessimistic), "was no error"),
+    ("a_malformed_answer_is_no_verdict", as_vies(_Optimistic), "was no error"),
+    ("a_wrong_address_is_no_verdict", as_hmrc(_Hasty), "was no error"),
+    ("a_wrong_address_is_no_verdict", as_brreg(_HastyRegister), "was no error"),
+    ("an_answer_is_about_its_number", as_vies(_Optimistic), "was no error"),
+    ("an_answer_is_about_its_number", _other_number, "was no error"),
+    ("a_proof_is_kept", as_vies(_Proofless), "proof is lost"),
+    ("a_proof_is_kept", as_vies(_Proving), "proof is lost"),
+    ("a_proof_is_kept", as_vies(_Alone), "not asked for a proof"),
+    ("a_proof_is_kept", boasting, "not asked for a proof"),
+    ("details_are_compared", as_vies(_Comparing), "the register does not have"),
+    ("a_refusal_has_its_type", as_vies(_ByStatus), "raised VendorFailed"),
+    ("a_refusal_has_its_type", as_hmrc(_Hasty), "was no error"),
+    ("each_request_is_sent_once", as_vies(_Twice), "twice"),
+    ("a_request_is_in_the_vendors_words", as_vies(_Alone), "requesterMemberStateCode"),
+    ("an_answer_is_read_in_full", as_vies(_Proofless), "None as proof"),
+    ("an_answer_is_read_in_full", as_vies(_Comparing), "as matches"),
+    ("nothing_shows_the_business", as_vies(_Showing), "shows personal data"),
+    ("nothing_shows_the_business", as_hmrc(_ShowingSecrets), "or a secret"),
+]
+PLAIN = {name_of(check): check for check in kit.CHECKS}
+
+
+@pytest.mark.parametrize("check, wrong, sentence", WRONG)
+def test_notices_a_wrong_vendor(check: str, wrong: kit.Factory, sentence: str) -> None:
+    """A vendor with one fault fails the check for that fault."""
+    with pytest.raises(AssertionError, match=sentence):
+        PLAIN[check](wrong)
+
+
+def test_notices_a_check_that_is_sent_though_nobody_can_do_it() -> None:
+    """A vendor that claims no capability it lacks is told from one that sends all the same."""
+
+    def new_subject() -> kit.TaxSubject:
+        subject = lesser()
+        subject.sandbox.requests.append(None)  # type: ignore[arg-type]  # any request counts
+        return subject
+
+    with pytest.raises(AssertionError, match="Something was sent"):
+        PLAIN["what_it_cannot_do_is_refused"](new_subject)

@@ -1,0 +1,227 @@
+"""Each vendor that checks VAT numbers passes the conformance kit, and routes choose among them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+import moorage
+from moorage.contracts.routes import Account
+from moorage.contracts.tax import VatNumber
+from moorage.errors import (
+    CircuitBreakerOpen,
+    ConfigurationError,
+    InvalidData,
+    UnsupportedByVendor,
+    VendorFailed,
+)
+from moorage.hub.hub import Hub
+from moorage.testing import VirtualClock, VirtualSleeper, name_of, tax_conformance
+from moorage.testing.sandboxes.base import SandboxHttpClient, reply
+from moorage.testing.sandboxes.tax.brreg import BrregSandbox
+from moorage.testing.sandboxes.tax.hmrc import HmrcSandbox
+from moorage.testing.sandboxes.tax.vies import ViesSandbox
+from moorage.vendors.tax.hmrc import Hmrc
+from moorage.vendors.tax.vies import Vies
+from tests.vendors import tax_subjects
+from tests.vendors.tax_subjects import SUBJECTS
+
+if TYPE_CHECKING:
+    from moorage.testing.kits.tax_conformance import AsyncCheck, Check, Factory
+
+NUMBERS = {"vies": "FR40303265045", "hmrc": "GB553557881", "brreg": "NO 999 999 991 MVA"}
+
+
+@pytest.mark.parametrize("subject", SUBJECTS, ids=name_of)
+@pytest.mark.parametrize("check", tax_conformance.CHECKS, ids=name_of)
+def test_tax_vendor_conforms(check: Check, subject: Factory) -> None:
+    """Each vendor that checks VAT numbers passes the kit with a synchronous hub."""
+    check(subject)
+
+
+@pytest.mark.untraced
+@pytest.mark.parametrize("subject", SUBJECTS, ids=name_of)
+@pytest.mark.parametrize("check", tax_conformance.ASYNC_CHECKS, ids=name_of)
+def test_tax_vendor_conforms_async(check: AsyncCheck, subject: Factory) -> None:
+    """Each vendor that checks VAT numbers passes the kit with an asynchronous hub."""
+    asyncio.run(check(subject))
+
+
+@pytest.mark.parametrize("subject", SUBJECTS, ids=name_of)
+def test_vendor_is_reached_over_a_socket(subject: Factory) -> None:
+    """A number is checked over a real connection."""
+    new_subject = subject()
+    vendor: Any = new_subject.vendor
+    path = vendor.base_url.partition("://")[2].partition("/")[2]
+    with new_subject.sandbox.serving() as server:
+        url = f"{server.url}/{path}".rstrip("/")
+        with Hub([Account("register", attrs.evolve(vendor, base_url=url))]) as hub:
+            assert hub.tax().check_vat_number(new_subject.number).valid
+
+
+def open_all(**tax: Any) -> tuple[moorage.Hub, dict[str, Any]]:
+    """Return a hub with the three vendors on one route, and their sandboxes."""
+    application = HmrcSandbox()
+    sandboxes = {"vies": ViesSandbox(), "hmrc": application, "brreg": BrregSandbox()}
+    configuration = {
+        "tax": {"vendor": ["vies", "hmrc", "brreg"], **tax},
+        "vendors": {
+            "vies": {},
+            "brreg": {},
+            "hmrc": {
+                "client_id": application.client_id,
+                "client_secret": application.client_secret,
+            },
+        },
+    }
+    return moorage.open(configuration, http=SandboxHttpClient(*sandboxes.values())), sandboxes
+
+
+def test_each_number_goes_to_its_register() -> None:
+    """One route of three vendors sends each number to the one that can check it."""
+    hub, sandboxes = open_all()
+    with hub:
+        for name, number in NUMBERS.items():
+            counts = {other: len(sandbox.requests) for other, sandbox in sandboxes.items()}
+            assert hub.tax().check_vat_number(number).valid
+            called = [other for other in counts if len(sandboxes[other].requests) > counts[other]]
+            assert [name] == called
+
+
+def test_a_number_without_a_vendor_is_refused_before_sending() -> None:
+    """A number whose register is not configured raises an error, and nothing is sent."""
+    vies = ViesSandbox()
+    configuration = {"tax": {"vendor": "vies"}, "vendors": {"vies": {}}}
+    with moorage.open(configuration, http=SandboxHttpClient(vies)) as hub:
+        with pytest.raises(UnsupportedByVendor) as caught:
+            hub.tax().check_vat_number("GB553557881")
+        assert ("uk_numbers",) == caught.value.capabilities
+        assert ("hmrc",) == caught.value.able
+    assert [] == vies.requests
+
+
+def test_a_proof_that_nobody_gives_is_refused_before_sending() -> None:
+    """A Norwegian number has no proof, so a requester is refused instead of ignored."""
+    hub, sandboxes = open_all()
+    with hub, pytest.raises(UnsupportedByVendor):
+        hub.tax().check_vat_number(NUMBERS["brreg"], requester=NUMBERS["hmrc"])
+    assert [] == sandboxes["brreg"].requests
+
+
+def test_routes_match_the_country_of_a_number() -> None:
+    """A route for GR takes the Greek numbers, which begin with EL."""
+    configuration = {
+        "tax": [{"vendor": "brreg"}, {"vendor": "vies", "countries": ["GR", "FR"]}],
+        "vendors": {"vies": {}, "brreg": {}},
+    }
+    vies, brreg = ViesSandbox(), BrregSandbox()
+    with moorage.open(configuration, http=SandboxHttpClient(vies, brreg)) as hub:
+        assert not hub.tax().check_vat_number("EL123456789").valid
+        with pytest.raises(UnsupportedByVendor):
+            hub.tax().check_vat_number("DE136695976")
+
+
+def test_a_route_for_a_country_without_vat_numbers_is_refused() -> None:
+    """A route for the United States is refused, since no number is of there."""
+    configuration = {"tax": {"vendor": "vies", "countries": ["US"]}, "vendors": {"vies": {}}}
+    with pytest.raises(ConfigurationError, match="No VAT number that can be checked is of US"):
+        moorage.open(configuration)
+
+
+def test_the_outage_of_a_member_state_leaves_the_others() -> None:
+    """The circuit of a member state that does not answer opens, and others are still checked."""
+    vies, clock = ViesSandbox(), VirtualClock()
+    vies.unavailable.add("DE")
+    with Hub(
+        [Account("vies", Vies(), settings={"retry": None})],
+        http=SandboxHttpClient(vies),
+        clock=clock,
+        sleeper=VirtualSleeper(clock),
+    ) as hub:
+        for _ in range(5):
+            with pytest.raises(VendorFailed):
+                hub.tax().check_vat_number("DE136695976")
+        with pytest.raises(CircuitBreakerOpen):
+            hub.tax().check_vat_number("DE136695976")
+        assert hub.tax().check_vat_number("FR40303265045").valid
+        vies.unavailable.clear()
+        clock.advance(61)
+        assert hub.tax().check_vat_number("DE136695976").valid
+
+
+def test_a_member_state_that_does_not_answer_is_asked_again() -> None:
+    """A check is repeated although it is a POST, because it changes nothing."""
+    vies, clock = ViesSandbox(), VirtualClock()
+    vies.fail(tax_subjects.vies_says("MS_UNAVAILABLE"), tax_subjects.vies_says("TIMEOUT"))
+    with Hub(
+        [Account("vies", Vies())],
+        http=SandboxHttpClient(vies),
+        clock=clock,
+        sleeper=VirtualSleeper(clock),
+    ) as hub:
+        assert hub.tax().check_vat_number("DE136695976").valid
+    assert 3 == len(vies.requests)
+
+
+@pytest.mark.parametrize(
+    "state, number",
+    [("DE", "DE000000301"), ("AT", "ATU00000301"), ("NL", "NL000000301B01"), ("XI", "XI000000301")],
+)
+def test_magic_numbers_of_the_sandbox(state: str, number: str) -> None:
+    """The sandbox of VIES answers its magic numbers as an outage in any member state."""
+    with Hub(
+        [Account("vies", Vies(), settings={"retry": None})], http=SandboxHttpClient(ViesSandbox())
+    ) as hub:
+        with pytest.raises(VendorFailed) as caught:
+            hub.tax().check_vat_number(number)
+        assert "MS_UNAVAILABLE" == caught.value.vendor_code
+        assert state == VatNumber.parse(number).prefix
+
+
+def test_hmrc_without_a_consultation_number_is_no_success() -> None:
+    """A check for a requester whose answer has no proof raises an error."""
+    sandbox = HmrcSandbox()
+    vendor = Hmrc(client_id=sandbox.client_id, client_secret=sandbox.client_secret)
+    with Hub(
+        [Account("hmrc", vendor, settings={"retry": None})], http=SandboxHttpClient(sandbox)
+    ) as hub:
+        sandbox.fail(tax_subjects.hmrc_answer())
+        with pytest.raises(VendorFailed, match="consultationNumber"):
+            hub.tax().check_vat_number("GB553557881", requester="GB146295999727")
+
+
+@pytest.mark.parametrize("fields", [{"number": "GBGD001"}, {"requester": "GBHA599"}])
+def test_hmrc_refuses_numbers_of_departments(fields: dict[str, Any]) -> None:
+    """A number of a government department is refused before anything is sent."""
+    sandbox = HmrcSandbox()
+    vendor = Hmrc(client_id=sandbox.client_id, client_secret=sandbox.client_secret)
+    arguments: dict[str, Any] = {"number": "GB553557881", **fields}
+    with (
+        Hub([Account("hmrc", vendor)], http=SandboxHttpClient(sandbox)) as hub,
+        pytest.raises(InvalidData) as caught,
+    ):
+        hub.tax().check_vat_number(**arguments)
+    assert [caught.value.field] == list(fields)
+    assert [] == sandbox.requests
+
+
+def test_hmrc_needs_both_parts_of_its_credentials() -> None:
+    """A client id without a secret is refused."""
+    with pytest.raises(ConfigurationError, match="one of them is missing"):
+        Hmrc(client_id="c")
+
+
+def test_brreg_search_must_agree_that_an_entity_is_unknown() -> None:
+    """A 404 is no answer if the search does not say that there is no such entity."""
+    for search in (reply({}), reply({"page": {"totalElements": 1}})):
+        sandbox = BrregSandbox()
+        sandbox.fail(None, search)
+        configuration = {"tax": {"vendor": "brreg"}, "vendors": {"brreg": {}}}
+        with (
+            moorage.open(configuration, http=SandboxHttpClient(sandbox)) as hub,
+            pytest.raises(VendorFailed),
+        ):
+            hub.tax().check_vat_number("NO999999995MVA")
