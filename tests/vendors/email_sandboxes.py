@@ -20,6 +20,7 @@ from moorage.vendors.email.smtp import Smtp
 from tests.vendors.email_hubs import hub, lose_next_response
 from tests.vendors.subjects.brevo import brevo_labs
 from tests.vendors.subjects.mailgun import mailgun_labs
+from tests.vendors.subjects.mailjet import mailjet_labs
 from tests.vendors.subjects.postmark import postmark_labs
 from tests.vendors.subjects.resend import resend_labs
 from tests.vendors.subjects.sparkpost import sparkpost_labs
@@ -145,6 +146,7 @@ LABS = {
     "postmark": postmark_labs,
     "resend": resend_labs,
     "mailgun": mailgun_labs,
+    "mailjet": mailjet_labs,
     "sparkpost": sparkpost_labs,
     "brevo": brevo_labs,
 }

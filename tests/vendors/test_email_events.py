@@ -69,6 +69,13 @@ def _mailgun(request: SandboxRequest) -> WebhookEvent:
     return _webhook_event({"event-data": data})
 
 
+def _mailjet(request: SandboxRequest) -> WebhookEvent:
+    [message] = request.json()["Messages"]
+    fields = {"event": "sent", "MessageID": 1, "email": WRITTEN}
+    words = {"customcampaign": message["CustomCampaign"], "Payload": message["EventPayload"]}
+    return _webhook_event({**fields, **words})
+
+
 def _sparkpost(request: SandboxRequest) -> WebhookEvent:
     body = request.json()
     fields = {"type": "delivery", "transmission_id": "1", "raw_rcpt_to": WRITTEN}
@@ -91,6 +98,7 @@ WEBHOOKS: dict[str, Callable[[SandboxRequest], WebhookEvent]] = {
     "amazon_ses": _amazon_ses,
     "brevo": _brevo,
     "mailgun": _mailgun,
+    "mailjet": _mailjet,
     "postmark": _postmark,
     "resend": _resend,
     "sendgrid": _sendgrid,

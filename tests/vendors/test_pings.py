@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 PINGED = (
     *("stripe", "mollie", "square"),
     *("infobip", "twilio", "plivo", "sinch", "vonage"),
-    *("sendgrid", "postmark", "resend", "mailgun", "sparkpost", "brevo"),
+    *("sendgrid", "postmark", "resend", "mailgun", "mailjet", "sparkpost", "brevo"),
     *("easypost", "shippo", "shipengine"),
     *("s3", "azure_blob"),
 )

@@ -78,6 +78,10 @@ def _message_with_id(**messages: object) -> Callable[[int], object]:
     return lambda number: messages | {"id": f"id-{number}"}
 
 
+def _mailjet_batch(number: int) -> object:
+    return [{"event": "sent", "time": 1924838889, "MessageID": number}]
+
+
 def _sparkpost_batch(number: int) -> object:
     fields = {"type": "delivery", "event_id": f"e{number}", "timestamp": "1924838889"}
     return [{"msys": {"message_event": {**fields, "transmission_id": "7"}}}]
@@ -331,6 +335,13 @@ SENDERS = [
                 "DeliveredAt": "2031-05-06T07:08:09Z",
             },
         ),
+        secret="name:pass",
+        wrong="name:word",
+        body_covered=False,
+    ),
+    Sender(
+        name="mailjet",
+        send=with_token({"Authorization": "Basic " + b64(b"name:pass")}, _mailjet_batch),
         secret="name:pass",
         wrong="name:word",
         body_covered=False,

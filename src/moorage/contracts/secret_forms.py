@@ -66,6 +66,7 @@ _KEYS: Final[Mapping[str, str]] = {
     "easypost": "the API key, which begins with EZAK or EZTK",
     "infobip": "the API key of the account",
     "mailgun": "the API key of the account or the domain",
+    "mailjet": "the secret key of the API key",
     "mollie": "the API key, which begins with live_ or test_",
     "plivo": "the auth token of the account",
     "postmark": "the API token of the server",

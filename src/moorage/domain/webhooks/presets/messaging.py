@@ -238,6 +238,25 @@ MESSAGING: Final = (
             "Inbound": "email.received",
         },
     ),
+    # Mailjet signs nothing, and its events have no id: one of the same second is told apart by its
+    # place in the body.
+    WebhookScheme(
+        name="mailjet",
+        signature="{header:Authorization}",
+        algorithm="basic",
+        items=".",
+        type="{json:event}",
+        time="{json:time}",
+        types={
+            "sent": "email.delivered",
+            "open": "email.opened",
+            "click": "email.clicked",
+            "bounce": "email.bounced",
+            "blocked": "email.rejected",
+            "spam": "email.complained",
+            "unsub": "email.unsubscribed",
+        },
+    ),
     _sparkpost("sparkpost", algorithm="basic"),
     # The bearer token that the authorization server issues to SparkPost.
     _sparkpost("sparkpost-oauth2", algorithm="token", prefix="Bearer "),

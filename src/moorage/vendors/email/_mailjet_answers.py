@@ -1,0 +1,195 @@
+"""Parsing of Mailjet's answers and webhooks."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Final
+
+from moorage.contracts.email_outcomes import (
+    EmailCounts,
+    EmailEvent,
+    EmailReceipt,
+    EmailStatistics,
+    EmailStatus,
+)
+from moorage.vendor_sdk import (
+    AuthenticationFailed,
+    InvalidRequest,
+    RateLimitExceeded,
+    Refusals,
+    VendorRejected,
+    as_answer,
+    error_answer,
+    is_list,
+    malformed,
+    masked_words,
+    read_answer,
+    refusal,
+    required,
+)
+from moorage.vendors.email._common import bare, outcomes, texts_of
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from moorage.contracts.email import EmailMessage
+    from moorage.contracts.email_outcomes import StatisticsQuery
+    from moorage.vendor_sdk import (
+        Answer,
+        ConnectorError,
+        MakeRef,
+        Request,
+        Response,
+        WebhookEvent,
+        Wire,
+    )
+
+_ERROR: Final = "error"
+_EVENTS: Final = {
+    "sent": EmailStatus.DELIVERED,
+    "open": EmailStatus.OPENED,
+    "click": EmailStatus.CLICKED,
+    "bounce": EmailStatus.BOUNCED,
+    "blocked": EmailStatus.REJECTED,
+    "spam": EmailStatus.COMPLAINED,
+    "unsub": EmailStatus.UNSUBSCRIBED,
+}
+"""Statuses of events; one that is sent was accepted by the server of the recipient."""
+_FAILURES: Final = frozenset({"bad or empty template", "error in template language"})
+_RETRIED: Final = "greylisted"
+_BOUNCE: Final = "bounce"
+COUNTS: Final = (
+    ("Total", "requested"),
+    ("MessageSentCount", "delivered"),
+    ("MessageDeferredCount", "deferred"),
+    ("MessageHardBouncedCount", "bounced"),
+    ("MessageSoftBouncedCount", "bounced"),
+    ("MessageBlockedCount", "blocked"),
+    ("EventOpenedCount", "opened"),
+    ("MessageOpenedCount", "unique_opened"),
+    ("EventClickedCount", "clicked"),
+    ("MessageClickedCount", "unique_clicked"),
+    ("MessageSpamCount", "complained"),
+    ("MessageUnsubscribedCount", "unsubscribed"),
+)
+"""Mailjet's counters, with the contract's names."""
+
+
+def _words_of(response: Response) -> tuple[str | None, str | None]:
+    """The code and the text of an answer's error, which is about the message or the request."""
+    body = error_answer(response)
+    message = next(body.objects("Messages"), as_answer(None))
+    error = next(message.objects("Errors"), body)
+    return error.text("ErrorCode"), masked_words(error.text("ErrorMessage"))
+
+
+_REFUSALS: Final = Refusals(
+    vendor="Mailjet",
+    codes={
+        "mj-0001": AuthenticationFailed,
+        "mj-0015": AuthenticationFailed,
+        "send-0010": VendorRejected,
+    },
+    statuses={
+        **dict.fromkeys((400, 404, 405, 413), InvalidRequest),
+        401: AuthenticationFailed,
+        429: RateLimitExceeded,
+    },
+    # A message with a sender who is not confirmed is refused with 403 too.
+    reading={403: AuthenticationFailed},
+    read=_words_of,
+)
+
+
+def classify(request: Request, response: Response) -> ConnectorError | None:
+    """The error of an answer; an answer with status 200 is one if its message has an error."""
+    if response.status != 200:
+        return _REFUSALS(request, response)
+    message = next(error_answer(response).objects("Messages"), as_answer(None))
+    if message.text("Status") != _ERROR:
+        return None
+    code, words = _words_of(response)
+    return refusal(VendorRejected, "Mailjet", response, code, words, otherwise="no reason is given")
+
+
+def read_receipt(wire: Wire, message: EmailMessage, id_: str, response: Response) -> EmailReceipt:
+    """Parse the receipt of an accepted message."""
+    body = read_answer(response)
+    fields = next(body.objects("Messages"), as_answer(None))
+    first = next(fields.objects("To"), as_answer(None))
+    message_id = required(first.text("MessageID"), response, "MessageID")
+    return EmailReceipt(
+        ref=wire.ref(id_, message=message_id),
+        status=EmailStatus.QUEUED,
+        vendor_status=fields.text("Status"),
+        recipients=outcomes(message.everybody, EmailStatus.QUEUED),
+        raw=body.raw,
+    )
+
+
+def read_rows(response: Response) -> list[Answer]:
+    """The rows of a page of statistics.
+
+    Raises:
+        VendorFailed: the answer has no rows, or a row has no day.
+    """
+    body = read_answer(response)
+    if not is_list(body.value("Data")):
+        raise malformed(response, "Data")
+    rows = list(body.objects("Data"))
+    for row in rows:
+        required(row.time("Timeslice"), response, "Timeslice")
+    return rows
+
+
+def read_statistics(query: StatisticsQuery, rows: list[Answer]) -> EmailStatistics:
+    """Parse the rows of statistics."""
+    counted_pairs: list[tuple[date, EmailCounts]] = [
+        (day.date(), EmailCounts(**{field: row.integer(counter)}))
+        for row in rows
+        if (day := row.time("Timeslice")) is not None
+        for counter, field in COUNTS
+    ]
+    return EmailStatistics.of(query, counted_pairs, [row.raw for row in rows])
+
+
+def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
+    """Convert an item of a webhook to events; none for received mail."""
+    fields = as_answer(event.payload)
+    message_id, kind = fields.text("MessageID"), fields.text("event")
+    if message_id is None or kind is None:
+        return ()
+    error, tag = fields.text("error") or "", fields.text("customcampaign")
+    return (
+        EmailEvent(
+            id=event.id,
+            ref=ref(fields.text("CustomID") or message_id, message=message_id),
+            status=_status(fields, kind, error),
+            vendor_status=kind,
+            at=fields.time("time"),
+            email=bare(fields.text("email")),
+            code=error or fields.text("source"),
+            reason=fields.text("comment") or fields.text("error_related_to"),
+            permanent=fields.flag("hard_bounce"),
+            url=fields.text("url"),
+            tags=() if tag is None else (tag,),
+            metadata=_metadata(fields.text("Payload") or ""),
+            raw=fields.raw,
+        ),
+    )
+
+
+def _status(fields: Answer, kind: str, error: str) -> EmailStatus:
+    if error in _FAILURES:
+        return EmailStatus.FAILED
+    if kind == _BOUNCE and error == _RETRIED and not fields.flag("hard_bounce"):
+        return EmailStatus.DEFERRED
+    return _EVENTS.get(kind, EmailStatus.UNKNOWN)
+
+
+def _metadata(text: str) -> dict[str, str]:
+    """The metadata in the payload of an event; empty if others wrote it in another form."""
+    try:
+        return texts_of(json.loads(text))
+    except (ValueError, RecursionError):
+        return {}

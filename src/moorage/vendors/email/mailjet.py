@@ -1,0 +1,234 @@
+"""Mailjet: email and statistics.
+
+Mail uses the Send API v3.1, statistics the REST API v3; the API key and its secret are sent as
+basic authentication. Mailjet takes no idempotency key, so a message that may have been sent is not
+sent again. It answers several messages with the status of a refusal if one of them is wrong, and
+sends the others, so each message of a bulk is a request of its own. Each message has an id of ours
+as its `CustomID`, because each of its recipients gets another `MessageID`.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+import attrs
+
+from moorage.contracts.email import EmailCapability
+from moorage.contracts.email_address import EmailAddress, as_address
+from moorage.vendor_sdk import (
+    ApiVendor,
+    InvalidData,
+    Request,
+    Result,
+    basic,
+    encode_json,
+    extra_for,
+    merged,
+)
+from moorage.vendors.email._common import (
+    id_of_ours,
+    in_ascii,
+    in_base64,
+    in_parts,
+    messages_of,
+    sender_of,
+    without_nothing,
+)
+from moorage.vendors.email._mailjet_answers import (
+    classify,
+    read_events,
+    read_receipt,
+    read_rows,
+    read_statistics,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from moorage.contracts.email import Attachment, EmailMessage
+    from moorage.contracts.email_bulk import BulkMessage
+    from moorage.contracts.email_outcomes import (
+        EmailEvent,
+        EmailReceipt,
+        EmailStatistics,
+        StatisticsQuery,
+    )
+    from moorage.vendor_sdk import Answer, MakeRef, WebhookEvent, Wire
+
+_AT_ONCE: Final = 4
+_PAGE: Final = 1_000
+_LAST_SECOND: Final = time(23, 59, 59)
+_TRACKING: Final = {True: "enabled", False: "disabled", None: None}
+
+
+@attrs.frozen(kw_only=True)
+class Mailjet(ApiVendor):
+    """An API key of an account at Mailjet.
+
+    Attributes:
+        api_key: API key, which is no secret.
+        credentials: secret key; by default the credential provider supplies `Credentials`.
+        sender: sender of messages without one of their own.
+        base_url: URL of Mailjet.
+    """
+
+    name = "mailjet"
+    kinds = ("email",)
+    api_version = "v3.1"
+    capabilities = frozenset(EmailCapability) - {
+        EmailCapability.ENVELOPE_SENDER,
+        EmailCapability.INTERNATIONAL,
+        EmailCapability.SCHEDULED,
+        EmailCapability.VALIDATE_ADDRESS,
+    }
+    limits: ClassVar[Mapping[str, int]] = {
+        "batch": 100,
+        "recipients": 50,
+        "message_bytes": 15_000_000,
+    }
+    webhook = "mailjet"
+
+    auth = basic("api_key")
+    refusals = staticmethod(classify)
+    ping_path = "/v3/REST/sender"
+
+    api_key: str
+    sender: EmailAddress | None = attrs.field(
+        default=None, converter=attrs.converters.optional(as_address)
+    )
+    base_url: str = "https://api.mailjet.com"
+
+    async def send_transactional(
+        self, wire: Wire, message: EmailMessage, /, *, key: str | None
+    ) -> EmailReceipt:
+        """Send one message."""
+        body = mail_body(self, message, id_of_ours(wire, key))
+        request = Request.post("/v3.1/send", json={"Messages": [body]})
+        parse = partial(read_receipt, wire, message, body["CustomID"])
+        return await wire.send(request, key=key, parse=parse)
+
+    async def send_bulk(
+        self, wire: Wire, bulk: BulkMessage, /, *, key: str | None
+    ) -> list[Result[EmailReceipt]]:
+        """Send a message to each recipient, in one request each."""
+        return await in_parts(wire, bulk, 1, partial(self._send_alone, wire), key, at_once=_AT_ONCE)
+
+    async def _send_alone(
+        self, wire: Wire, bulk: BulkMessage, key: str | None
+    ) -> list[Result[EmailReceipt]]:
+        [message] = messages_of(bulk)
+        return [Result(await self.send_transactional(wire, message, key=key))]
+
+    async def get_statistics(self, wire: Wire, query: StatisticsQuery, /) -> EmailStatistics:
+        """Get the statistics of messages by the day in UTC on which they were sent."""
+        rows: list[Answer] = []
+        period = {
+            "CounterSource": "APIKey",
+            "CounterTiming": "Message",
+            "CounterResolution": "Day",
+            "FromTS": _seconds(query.start, time.min),
+            "ToTS": _seconds(query.end, _LAST_SECOND),
+            "Limit": str(_PAGE),
+        }
+        while True:
+            offset = {"Offset": str(len(rows))}
+            request = Request.get("/v3/REST/statcounters", query={**period, **offset})
+            page = read_rows(await wire.send(request))
+            rows += page
+            if len(page) < _PAGE:
+                return read_statistics(query, rows)
+
+    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
+        """Convert an item of a webhook to events."""
+        return read_events(event, ref)
+
+
+def _seconds(day: date, at: time) -> str:
+    return str(int(datetime.combine(day, at, UTC).timestamp()))
+
+
+def mail_body(vendor: Mailjet, message: EmailMessage, id_: str) -> dict[str, Any]:
+    """A message of a request.
+
+    Raises:
+        InvalidData: it has more tags or reply addresses than Mailjet accepts, an empty file, or a
+            template that is not named by its number.
+    """
+    for field, values in (("tags", message.tags), ("reply_to", message.reply_to)):
+        if len(values) > 1:
+            raise InvalidData(
+                f"The message has {len(values)} values of {field}, but Mailjet accepts one.",
+                field=field,
+                remedy="Give one.",
+            )
+    files = [file for file in message.attachments if file.content_id is None]
+    images = [file for file in message.attachments if file.content_id is not None]
+    # Mailjet takes the choice only together with HTML, without which nothing is tracked.
+    is_tracked = message.html or message.template
+    body = {
+        "To": _people(message.to),
+        "Cc": _people(message.cc),
+        "Bcc": _people(message.bcc),
+        "ReplyTo": next(iter(_people(message.reply_to)), None),
+        "Subject": message.subject,
+        **_contents(vendor, message),
+        "Attachments": [_file(file) for file in files],
+        "InlinedAttachments": [{**_file(image), "ContentID": image.content_id} for image in images],
+        "Headers": {name: in_ascii(value) for name, value in message.headers.items()},
+        "CustomCampaign": next(iter(message.tags), None),
+        "EventPayload": _payload(message.metadata),
+        "TrackOpens": _TRACKING[message.track_opens] if is_tracked else None,
+        "TrackClicks": _TRACKING[message.track_clicks] if is_tracked else None,
+    }
+    fields = without_nothing(body) | {"CustomID": id_}
+    return merged(fields, extra_for("mailjet", message.extra))
+
+
+def _contents(vendor: Mailjet, message: EmailMessage) -> dict[str, Any]:
+    template = message.template
+    if template is None:
+        # Mailjet refuses a message that has only files.
+        text = message.text or (None if message.html else " ")
+        sender = _person(sender_of(message, vendor.sender))
+        return {"From": sender, "TextPart": text, "HTMLPart": message.html}
+    if not (template.id.isascii() and template.id.isdigit()):
+        raise InvalidData(
+            "The template is not named by a number, as Mailjet's templates are.",
+            field="template",
+            remedy="Give the number of the template as its id.",
+        )
+    template_sender = message.from_ or vendor.sender
+    return {
+        "From": None if template_sender is None else _person(template_sender),
+        "TemplateID": int(template.id),
+        "TemplateLanguage": True,
+        "Variables": dict(template.data),
+    }
+
+
+def _person(address: EmailAddress) -> dict[str, str]:
+    return without_nothing({"Email": address.wire, "Name": address.name})
+
+
+def _people(several: Iterable[EmailAddress]) -> list[dict[str, str]]:
+    return [_person(address) for address in several]
+
+
+def _payload(metadata: Mapping[str, str]) -> str | None:
+    return encode_json(dict(metadata)).decode() if metadata else None
+
+
+def _file(file: Attachment) -> dict[str, str]:
+    if not file.content:
+        raise InvalidData(
+            "A file is empty, and Mailjet accepts none without content.",
+            field="attachments",
+            remedy="Leave it out.",
+        )
+    return {
+        "Filename": file.filename,
+        "ContentType": file.content_type,
+        "Base64Content": in_base64(file),
+    }

@@ -1,0 +1,51 @@
+"""Test subject of Mailjet for the conformance kit of email vendors."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from moorage.testing.kits.email_conformance import EmailLab
+from moorage.testing.sandboxes.base import reply
+from moorage.testing.sandboxes.email.mailjet import MailjetSandbox
+from moorage.vendors.email.mailjet import Mailjet
+from tests.vendors.email_hubs import hub, lose_next_response
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+
+def mailjet_vendor(sandbox: MailjetSandbox, **options: Any) -> Mailjet:
+    """Return the Mailjet vendor with the sandbox's API key and its secret."""
+    return Mailjet(api_key=sandbox.api_key, credentials=sandbox.secret_key, **options)
+
+
+def mailjet_hub(**options: Any) -> tuple[MailjetSandbox, Any]:
+    """Return a Mailjet sandbox, and a hub that sends to it."""
+    sandbox = MailjetSandbox()
+    return sandbox, hub(mailjet_vendor(sandbox, **options), sandbox)
+
+
+@contextmanager
+def mailjet_labs(mode: str) -> Generator[Callable[[], EmailLab]]:
+    """Yield a function that makes a Mailjet test subject for the conformance kit."""
+
+    def make() -> EmailLab:
+        sandbox = MailjetSandbox()
+        much = reply({"ErrorMessage": "Too many requests.", "StatusCode": 429}, 429)
+        custom = mailjet_vendor(sandbox)
+        return EmailLab(
+            sandbox=sandbox,
+            hub=hub(custom, sandbox, mode=mode),
+            stranger=hub(attrs.evolve(custom, credentials="wrong"), sandbox, mode=mode),
+            delivered=sandbox.delivered,
+            refuse=lambda: sandbox.fail(much),
+            lose=lambda: lose_next_response(sandbox),
+            malform=lambda: sandbox.fail(reply({})),
+            secret=sandbox.secret_key,
+            codes={"auth": None, "throttled": None, "outage": None, "refused": "mj-0013"},
+        )
+
+    yield make
