@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from moorage import (
+    ConnectionFailed,
     Hub,
     InvalidData,
     InvalidRequest,
@@ -18,7 +19,7 @@ from moorage import (
     VendorFailed,
     VendorRejected,
 )
-from moorage.contracts.routes import Account
+from moorage.contracts.routes import Account, Route
 from moorage.domain.http.requests import Timeouts
 from moorage.testing import VirtualClock, VirtualSleeper
 from moorage.testing.sandboxes.base import SandboxHttpClient, reply
@@ -355,6 +356,24 @@ def test_sandbox_writes_numbers_of_a_locale() -> None:
     assert ";2022-02-25;1,174.1\n" in texts["en"]
     assert ";2022-02-25;10\n" in texts["en"]
     assert ";2022-02-25;1 174,1\n" in texts["no"]
+
+
+def test_next_bank_is_asked_if_one_has_no_such_day() -> None:
+    """A day before the first rates of one bank goes to the next, and so does a call while it is away."""
+    polish, european = NbpSandbox(), EcbSandbox()
+    hub = Hub(
+        [Account("poland", Nbp(), settings={"retry": None}), Account("europe", Ecb())],
+        [Route("currencies", ["poland", "europe"])],
+        http=SandboxHttpClient(polish, european),
+    )
+    with hub:
+        early_rates = hub.currencies().rates(date(2001, 3, 9))
+        assert [] == polish.requests
+        polish.fail(ConnectionFailed("No route.", may_have_been_processed=False))
+        rates = hub.currencies().rates(FRIDAY)
+
+    assert ("EUR", date(2001, 3, 9)) == (early_rates.base, early_rates.day)
+    assert ("EUR", FRIDAY) == (rates.base, rates.day)
 
 
 def test_table_has_the_official_number() -> None:

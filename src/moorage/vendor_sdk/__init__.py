@@ -1,9 +1,9 @@
 """Everything that a vendor is written with: the promised face of moorage for vendors.
 
-A vendor imports this module, and the values of its contract from `moorage.contracts.email`,
-`moorage.contracts.payments`, `moorage.contracts.shipping`, `moorage.contracts.sms`,
-`moorage.contracts.storage` or `moorage.contracts.tax`. The vendors that moorage brings along do the
-same. Each name is loaded when it is first used.
+A vendor imports this module, and the values of its contract from `moorage.contracts.currencies`,
+`moorage.contracts.email`, `moorage.contracts.payments`, `moorage.contracts.shipping`,
+`moorage.contracts.sms`, `moorage.contracts.storage` or `moorage.contracts.tax`. The vendors that
+moorage brings along do the same. Each name is loaded when it is first used.
 """
 
 from __future__ import annotations
