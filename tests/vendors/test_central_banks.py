@@ -359,7 +359,7 @@ def test_sandbox_writes_numbers_of_a_locale() -> None:
 
 
 def test_next_bank_is_asked_if_one_has_no_such_day() -> None:
-    """A day before the first rates of one bank goes to the next, and so does a call while it is away."""
+    """A day before one bank's first rates goes to the next, and so does a call during an outage."""
     polish, european = NbpSandbox(), EcbSandbox()
     hub = Hub(
         [Account("poland", Nbp(), settings={"retry": None}), Account("europe", Ecb())],
