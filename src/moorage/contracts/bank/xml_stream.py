@@ -179,6 +179,7 @@ def read_iso_20022(
     except (LookupError, ValueError):
         # Python's errors for an encoding that is unknown, or that XML does not allow.
         reading.refuse("The file has an encoding that cannot be read.")
+    del reading.parser  # its handlers are methods, so that each keeps the other alive
     return reading.message, reading.top.needed("Document")
 
 
