@@ -119,6 +119,32 @@ def test_api_key_is_sent_in_the_named_place(key: str) -> None:
     assert REQUEST.headers == sent_request.headers
 
 
+@pytest.mark.parametrize(
+    "beginning, key, path",
+    [
+        ("/bot{key}", "12:aB-_c", "/bot12:aB-_c/getMe"),
+        ("/v1/{key}", "a/b?c", "/v1/a%2Fb%3Fc/getMe"),
+        ("/{key}", "key", "/key/getMe"),
+    ],
+)
+def test_api_key_is_sent_in_the_path(beginning: str, key: str, path: str) -> None:
+    """An API key in the path is quoted, before the path of the request."""
+    credentials = Credentials.api_key(key, path=beginning)
+    request = Request.post("/getMe", query={"a": "1"}, json={})
+
+    sent_request = authorise(request, credentials)
+
+    assert path == sent_request.path
+    assert request == sent_request.evolve(path="/getMe")
+    assert path == authorise(Request.get("getMe"), credentials).path
+
+
+def test_api_key_is_in_the_path_of_relative_urls_only() -> None:
+    """A request with an absolute URL is refused if the key belongs into the path."""
+    with pytest.raises(InvalidData, match="absolute URL"):
+        authorise(Request.get("https://x.example/a"), Credentials.api_key("k", path="/{key}"))
+
+
 @pytest.mark.parametrize("credentials", EVERY)
 def test_repr_and_pickle_hide_secrets(credentials: Credentials | OAuthCredentials) -> None:
     """The repr of credentials shows no secret or user name, and they cannot be pickled."""
@@ -145,6 +171,10 @@ def test_repr_and_pickle_hide_secrets(credentials: Credentials | OAuthCredential
         (lambda: Credentials.api_key(HIDDEN_SECRET, header="a b"), "headers"),
         (lambda: Credentials.api_key(HIDDEN_SECRET, header=""), "headers"),
         (lambda: Credentials.api_key(HIDDEN_SECRET, header="a", query="b"), "query"),
+        (lambda: Credentials.api_key(HIDDEN_SECRET, path="/{key}", query="b"), "path"),
+        (lambda: Credentials.api_key(HIDDEN_SECRET, path="/bot"), "name"),
+        (lambda: Credentials.api_key(HIDDEN_SECRET, path="{key}"), "name"),
+        (lambda: Credentials.api_key(HIDDEN_SECRET, path="/{key}/a?b"), "name"),
         (lambda: Credentials(method="api_key_query", secret=HIDDEN_SECRET, name=None), "name"),
         (lambda: Credentials(method="bearer", secret=HIDDEN_SECRET, name="a"), "name"),
         (lambda: Credentials(method="bearer"), "secret"),

@@ -227,6 +227,7 @@ UNSIGNED = {
     AuthMethod.BEARER,
     AuthMethod.API_KEY_HEADER,
     AuthMethod.API_KEY_QUERY,
+    AuthMethod.API_KEY_PATH,
     AuthMethod.OAUTH2,
     AuthMethod.MTLS,
     AuthMethod.NEGOTIATE,

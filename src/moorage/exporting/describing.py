@@ -29,9 +29,15 @@ if TYPE_CHECKING:
     from moorage.exporting.sent import Pairs
 
 _COMPUTED: Final = frozenset(
-    {AuthMethod.NONE, AuthMethod.MTLS, AuthMethod.DIGEST, AuthMethod.NEGOTIATE}
+    {
+        AuthMethod.NONE,
+        AuthMethod.MTLS,
+        AuthMethod.DIGEST,
+        AuthMethod.NEGOTIATE,
+        AuthMethod.API_KEY_PATH,
+    }
 )
-"""The methods for which no fixed value of a header can be written down."""
+"""The methods for which no fixed value of a header or the query can be written down."""
 
 _NO_HTTP: Final = "Its vendor does not speak HTTP."
 

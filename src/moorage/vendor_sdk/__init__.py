@@ -1,9 +1,8 @@
 """Everything that a vendor is written with: the promised face of moorage for vendors.
 
-A vendor imports this module, and the values of its contract from `moorage.contracts.currencies`,
-`moorage.contracts.email`, `moorage.contracts.payments`, `moorage.contracts.shipping`,
-`moorage.contracts.sms`, `moorage.contracts.storage` or `moorage.contracts.tax`. The vendors that
-moorage brings along do the same. Each name is loaded when it is first used.
+A vendor imports this module, and the values of its contract from a module such as
+`moorage.contracts.sms`: there is one for each contract. The vendors that moorage brings along do
+the same. Each name is loaded when it is first used.
 """
 
 from __future__ import annotations
@@ -95,6 +94,7 @@ if TYPE_CHECKING:
     from moorage.vendor_sdk.api_vendor import api_key as api_key
     from moorage.vendor_sdk.api_vendor import basic as basic
     from moorage.vendor_sdk.api_vendor import bearer as bearer
+    from moorage.vendor_sdk.api_vendor import path_key as path_key
     from moorage.vendor_sdk.aws import aws_credentials as aws_credentials
     from moorage.vendor_sdk.aws import aws_refusal as aws_refusal
     from moorage.vendor_sdk.operations import VendorOperation as VendorOperation
@@ -172,6 +172,7 @@ _HOME = {
     "bearer": "vendor_sdk.api_vendor",
     "basic": "vendor_sdk.api_vendor",
     "api_key": "vendor_sdk.api_vendor",
+    "path_key": "vendor_sdk.api_vendor",
     # requests, and the wire that sends them
     "Wire": "contracts.wire",
     "Arriving": "contracts.wire",

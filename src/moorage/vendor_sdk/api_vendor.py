@@ -50,6 +50,11 @@ def api_key(header: str) -> Callable[[Any, Secret], Credentials]:
     return lambda _, secret: Credentials.api_key(secret, header=header)
 
 
+def path_key(path: str) -> Callable[[Any, Secret], Credentials]:
+    """The `auth` of a vendor that takes the secret in the path, such as "/bot{key}"."""
+    return lambda _, secret: Credentials.api_key(secret, path=path)
+
+
 @attrs.frozen(kw_only=True)
 class ApiVendor(Vendor):
     """A vendor with an HTTP API and one secret: its services and its ping are made of tables.

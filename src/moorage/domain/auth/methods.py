@@ -7,10 +7,12 @@ from binascii import b2a_base64
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import attrs
 
 from moorage.domain.http.headers import check_settable
+from moorage.domain.http.urls import is_absolute
 from moorage.domain.secrets.frames import careful, refusing
 from moorage.domain.secrets.secret import Secret, as_secret, check_sendable
 from moorage.errors import InvalidData
@@ -36,6 +38,7 @@ class AuthMethod(StrEnum):
     BEARER = "bearer"
     API_KEY_HEADER = "api_key_header"
     API_KEY_QUERY = "api_key_query"
+    API_KEY_PATH = "api_key_path"
     OAUTH2 = "oauth2"
     MTLS = "mtls"
     NEGOTIATE = "negotiate"
@@ -59,8 +62,16 @@ _SIGNED_METHODS = frozenset(
 )
 _WITHOUT_SECRET = frozenset({AuthMethod.NONE, AuthMethod.MTLS, AuthMethod.NEGOTIATE})
 _WITH_USERNAME = frozenset({AuthMethod.BASIC, AuthMethod.DIGEST})
-_WITH_STEPS = frozenset({AuthMethod.API_KEY_QUERY, AuthMethod.DIGEST, AuthMethod.NEGOTIATE})
-_USUAL_NAMES = {AuthMethod.API_KEY_HEADER: "X-API-Key", AuthMethod.API_KEY_QUERY: "api_key"}
+_WITH_STEPS = frozenset(
+    {AuthMethod.API_KEY_QUERY, AuthMethod.API_KEY_PATH, AuthMethod.DIGEST, AuthMethod.NEGOTIATE}
+)
+_KEY_PLACE = "{key}"
+_USUAL_NAMES = {
+    AuthMethod.API_KEY_HEADER: "X-API-Key",
+    AuthMethod.API_KEY_QUERY: "api_key",
+    AuthMethod.API_KEY_PATH: f"/{_KEY_PLACE}",
+}
+_KEY_SEGMENT = re.compile(r"(?:/[A-Za-z0-9._~\-]*)*/[A-Za-z0-9._~\-]*\{key\}[A-Za-z0-9._~\-]*")
 
 
 def _secret(value: Secret | str | None) -> Secret | None:
@@ -109,7 +120,8 @@ class Credentials:
         method: the way in which requests carry the credentials.
         username: the user name, for Basic and Digest only.
         secret: the password, token or key; plain text given here becomes a `Secret`.
-        name: the header or query parameter that carries an API key.
+        name: the header or query parameter that carries an API key; or the beginning of the path
+            with the key in it, such as "/bot{key}".
         signing: the way to sign requests, where the secret is a key that is not sent.
         expires_at: the time at which the credentials expire, in UTC, if known.
     """
@@ -172,19 +184,23 @@ class Credentials:
         *,
         header: str | None = None,
         query: str | None = None,
+        path: str | None = None,
         expires_at: datetime | None = None,
     ) -> Credentials:
-        """Return credentials that send a key in a header or in a query parameter.
+        """Return credentials that send a key in a header, in a query parameter or in the path.
 
-        The header is `X-API-Key` unless another is named.
+        The header is `X-API-Key` unless another is named. `path` is the beginning of each
+        request's path, with the key in it, such as "/bot{key}".
         """
         key = as_secret(key)
-        if header is not None and query is not None:
+        if sum(place is not None for place in (header, query, path)) > 1:
             raise InvalidData(
-                "An API key goes into a header or the query, not both.",
-                field="query",
-                remedy="Give one of header and query.",
+                "An API key goes into a header, the query or the path, not into several of them.",
+                field="query" if path is None else "path",
+                remedy="Give one of header, query and path.",
             )
+        if path is not None:
+            return cls(method=AuthMethod.API_KEY_PATH, secret=key, name=path, expires_at=expires_at)
         if query is not None:
             return cls(
                 method=AuthMethod.API_KEY_QUERY, secret=key, name=query, expires_at=expires_at
@@ -268,6 +284,8 @@ def authorise(request: Request, credentials: Credentials | OAuthCredentials) -> 
         return _with_authorization(request, "Bearer", secret.reveal())
     if credentials.method is AuthMethod.API_KEY_HEADER:
         return request.with_header(name, secret.reveal())
+    if credentials.method is AuthMethod.API_KEY_PATH:
+        return request.evolve(path=_path_with_key(request.path, name, secret))
     other_pairs = [pair for pair in request.query if pair[0] != name]
     return request.evolve(query=[*other_pairs, (name, secret.reveal())])
 
@@ -363,6 +381,17 @@ def respond(
     return request.with_header("Authorization", value)
 
 
+def _path_with_key(path: str, beginning: str, key: Secret) -> str:
+    """Return the path of a request after the beginning that contains the key."""
+    if is_absolute(path):
+        raise InvalidData(
+            "This service takes its key in the path, so a request cannot have an absolute URL.",
+            field="path",
+            remedy="Give the path below the service's base URL.",
+        )
+    return f"{beginning.replace(_KEY_PLACE, quote(key.reveal(), safe=':'))}/{path.lstrip('/')}"
+
+
 def _with_authorization(request: Request, scheme: str, token: str) -> Request:
     return request.with_header("Authorization", f"{scheme} {token}")
 
@@ -380,6 +409,12 @@ def _check(credentials: Credentials) -> None:
             f"The method {method} {'needs a' if name is None else 'takes no'} name.",
             field="name",
             remedy="A name is that of the header or query parameter which carries an API key.",
+        )
+    if method is AuthMethod.API_KEY_PATH and _KEY_SEGMENT.fullmatch(name or "") is None:
+        raise InvalidData(
+            f"{(name or '')[:80]!r} is not the beginning of a path with a place for the key.",
+            field="name",
+            remedy="Give such a beginning, with {key} where the key belongs: '/bot{key}'.",
         )
     _check_username(method, credentials.username)
     _check_signing(method, credentials.signing)

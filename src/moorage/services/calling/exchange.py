@@ -249,7 +249,7 @@ class Exchange:
                 request,
                 self._authenticated(request, url, base, credentials, token),
             )
-            if request.query != unsigned_request.query:
+            if (request.path, request.query) != (unsigned_request.path, unsigned_request.query):
                 plain_request, url = unsigned_request, join_url(base, request)
         redaction, secrets = plan.service.redaction, _secrets_of(operation)
         sent = Sent(credentials, request, url, redaction, base, secrets=secrets)
