@@ -489,6 +489,21 @@ _PAGES: Final = (
         ),
     ),
     Page(
+        "chat",
+        "Chat messages",
+        "What is posted, what became of it, and the vendors. *Post messages into chats* shows them"
+        " at work.",
+        (
+            "moorage.operations.chat:Chat",
+            "moorage.operations.chat:AsyncChat",
+            "moorage.contracts.chat:*",
+            *_vendors("chat"),
+            "moorage.testing.sandboxes.chat.base:ChatSandbox",
+            "moorage.testing.sandboxes.chat.base:ShownMessage",
+            "moorage.testing.kits.chat_conformance:ChatSubject",
+        ),
+    ),
+    Page(
         "shipping",
         "Shipping",
         "What is sent, what it costs, its labels, and where it is. *Ship parcels* shows them at"

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 PINGED = (
     *("stripe", "mollie", "square"),
     *("infobip", "twilio", "plivo", "sinch", "vonage"),
+    *("slack", "telegram"),
     *("sendgrid", "postmark", "resend", "mailgun", "mailjet", "sparkpost", "brevo"),
     *("easypost", "shippo", "shipengine"),
     *("s3", "azure_blob"),

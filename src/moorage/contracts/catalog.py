@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 CONTRACTS: Final[Mapping[str, str]] = {
     "email": "Mail",
     "sms": "Text messages",
+    "chat": "Chat messages",
     "payments": "Payments",
     "storage": "Files",
     "shipping": "Shipments",

@@ -11,6 +11,7 @@ from moorage import operations
 
 if TYPE_CHECKING:
     from moorage.operations import (
+        AsyncChat,
         AsyncCurrencies,
         AsyncEmail,
         AsyncPayments,
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
         AsyncSms,
         AsyncStorage,
         AsyncTax,
+        Chat,
         Currencies,
         Email,
         Payments,
@@ -41,6 +43,10 @@ class ContractMethods:
     def sms(self, tenant: str | None = None, *, subject: str | None = None) -> Sms:
         """Return the tenant's operations on text messages; `subject` is the person concerned."""
         return operations.Sms(self._live.about(subject), tenant)
+
+    def chat(self, tenant: str | None = None, *, subject: str | None = None) -> Chat:
+        """Return the tenant's operations on chat messages; `subject` is the person concerned."""
+        return operations.Chat(self._live.about(subject), tenant)
 
     def payments(self, tenant: str | None = None, *, subject: str | None = None) -> Payments:
         """Return the tenant's operations on payments; `subject` is the person concerned."""
@@ -75,6 +81,10 @@ class AsyncContractMethods:
     def sms(self, tenant: str | None = None, *, subject: str | None = None) -> AsyncSms:
         """Return the tenant's operations on text messages; `subject` is the person concerned."""
         return operations.AsyncSms(self._live.about(subject), tenant)
+
+    def chat(self, tenant: str | None = None, *, subject: str | None = None) -> AsyncChat:
+        """Return the tenant's operations on chat messages; `subject` is the person concerned."""
+        return operations.AsyncChat(self._live.about(subject), tenant)
 
     def payments(self, tenant: str | None = None, *, subject: str | None = None) -> AsyncPayments:
         """Return the tenant's operations on payments; `subject` is the person concerned."""

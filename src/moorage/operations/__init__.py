@@ -12,6 +12,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from moorage.operations.chat import AsyncChat as AsyncChat
+    from moorage.operations.chat import Chat as Chat
     from moorage.operations.currencies import AsyncCurrencies as AsyncCurrencies
     from moorage.operations.currencies import Currencies as Currencies
     from moorage.operations.email import AsyncEmail as AsyncEmail
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from moorage.operations.tax import AsyncTax as AsyncTax
     from moorage.operations.tax import Tax as Tax
 
-_CONTRACTS: Final = ("Currencies", "Email", "Payments", "Shipping", "Sms", "Storage", "Tax")
+_CONTRACTS: Final = ("Chat", "Currencies", "Email", "Payments", "Shipping", "Sms", "Storage", "Tax")
 
 if not TYPE_CHECKING:  # a type checker would take every name for exported
 

@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from moorage.testing.fakes.tcp_proxy import TcpProxy as TcpProxy
     from moorage.testing.fakes.websocket_server import WebSocketServer as WebSocketServer
     from moorage.testing.kits import cache_conformance as cache_conformance
+    from moorage.testing.kits import chat_conformance as chat_conformance
     from moorage.testing.kits import clock_conformance as clock_conformance
     from moorage.testing.kits import connector_conformance as connector_conformance
     from moorage.testing.kits import credentials_conformance as credentials_conformance
@@ -145,6 +146,7 @@ _HOME: Final = {
     "waiting_at_most": "kits.checks",
     # what every adapter of a port must do: modules
     "cache_conformance": "kits",
+    "chat_conformance": "kits",
     "clock_conformance": "kits",
     "connector_conformance": "kits",
     "credentials_conformance": "kits",

@@ -1,0 +1,256 @@
+"""Messages in the chats of a team: values, statuses, and the operations of chat vendors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final, Protocol
+from urllib.parse import urlsplit
+
+import attrs
+
+from moorage.contracts.replays import replay_field
+from moorage.contracts.validators import (
+    are_all,
+    as_tuple,
+    check_text,
+    is_a,
+    is_maybe,
+    is_moment,
+    is_tuple,
+)
+from moorage.contracts.vendor import no_options
+from moorage.domain.values.json_text import is_object
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from moorage.contracts.ref import Ref
+    from moorage.contracts.wire import Wire
+
+KIND: Final = "chat"
+
+_LIMITED_NAMES: Final = ("text", "title")
+_NAMES: Final = {"button_label": "label of a button"}
+_FIELDS: Final = {"button_label": "buttons"}
+
+
+class ChatCapability(StrEnum):
+    """An optional feature of a chat vendor."""
+
+    CHANNEL = "channel"
+    THREAD = "thread"
+    EDIT = "edit"
+    DELETE = "delete"
+    SCHEDULED = "scheduled"
+    SILENT = "silent"
+    BUTTONS = "buttons"
+
+
+class ChatStatus(StrEnum):
+    """The vendor's answer to an operation on a message.
+
+    `accepted` means that the vendor took the message, but does not say if it appears in the chat.
+    """
+
+    SENT = "sent"
+    SCHEDULED = "scheduled"
+    ACCEPTED = "accepted"
+    UPDATED = "updated"
+    DELETED = "deleted"
+
+
+_NEEDED_CAPABILITIES: Final = {
+    "channel": ChatCapability.CHANNEL,
+    "send_at": ChatCapability.SCHEDULED,
+    "silent": ChatCapability.SILENT,
+    "buttons": ChatCapability.BUTTONS,
+}
+"""The capability that each optional field of a message needs."""
+
+
+def _is_https(_: object, attribute: attrs.Attribute[str], value: object) -> None:
+    try:
+        url = urlsplit(value) if isinstance(value, str) else None
+        valid = url is not None and url.scheme == "https" and bool(url.hostname)
+    except ValueError:
+        valid = False
+    if not valid or any(letter <= " " for letter in str(value)):
+        raise InvalidData(
+            "The URL of a button is not an https:// address.",
+            field=attribute.name,
+            remedy="Give an absolute URL, such as https://erp.example/orders/1042.",
+        )
+    check_text(value, attribute.name)
+
+
+def _is_filled(_: object, attribute: attrs.Attribute[str], value: object) -> None:
+    check_text(value, attribute.name)
+    if not str(value).strip():
+        raise InvalidData(
+            f"The {attribute.name} is empty.",
+            field=attribute.name,
+            remedy=f"Give a {attribute.name} that people can read.",
+        )
+
+
+@attrs.frozen
+class LinkButton:
+    """A button below a message that opens a page in the browser.
+
+    Attributes:
+        label: text of the button.
+        url: https:// address of the page.
+    """
+
+    label: str = attrs.field(validator=_is_filled)
+    url: str = attrs.field(validator=_is_https, repr=False)
+
+
+def _as_fields(value: Any) -> Any:
+    """A table as a tuple of pairs; anything else as it is, for the validator to refuse."""
+    return tuple(value.items()) if is_object(value) else as_tuple(value)
+
+
+def _are_fields(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    name = attribute.name
+    pairs: tuple[Any, ...] = value if is_tuple(value) else (None,)
+    if any(not is_tuple(pair) or len(pair) != 2 for pair in pairs):
+        raise InvalidData(
+            "The fields of a message are not a table of texts.",
+            field=name,
+            remedy="Give a dict from labels to values: {'Order': '1042'}.",
+        )
+    for label, text in pairs:
+        check_text(label, name)
+        check_text(text, f"{name}.{label[:80]}")
+
+
+@attrs.frozen(kw_only=True)
+class ChatMessage:
+    """A message in a chat of a team.
+
+    All texts are plain: each vendor's markup in them is shown as it is written, and mentions
+    nobody.
+
+    Attributes:
+        channel: the vendor's id or name of the channel; by default that of the account. A reply
+            has none, since it goes to the channel of the message that it answers.
+        text: text of the message.
+        title: headline above the text.
+        fields: values with a label each, such as `{"Order": "1042"}`, shown below the text.
+        buttons: buttons that open a page.
+        silent: True to notify nobody with a sound.
+        send_at: time of sending; by default now.
+        extra: options of single vendors, by the vendor's name, in the vendor's own terms.
+    """
+
+    text: str = attrs.field(repr=False, validator=_is_filled)
+    channel: str | None = attrs.field(default=None, validator=is_maybe(str))
+    title: str | None = attrs.field(default=None, repr=False, validator=is_maybe(str))
+    fields: tuple[tuple[str, str], ...] = attrs.field(
+        default=(), converter=_as_fields, repr=False, validator=_are_fields
+    )
+    buttons: tuple[LinkButton, ...] = attrs.field(
+        default=(), converter=as_tuple, repr=False, validator=are_all(LinkButton)
+    )
+    silent: bool = attrs.field(default=False, validator=is_a(bool))
+    send_at: datetime | None = attrs.field(default=None, validator=is_moment)
+    extra: Mapping[str, Mapping[str, Any]] = attrs.field(
+        factory=no_options, repr=False, validator=is_a(Mapping)
+    )
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """The capabilities that a vendor needs to send this message."""
+        return frozenset(
+            [need for field, need in _NEEDED_CAPABILITIES.items() if getattr(self, field)]
+        )
+
+
+def check_fits(message: ChatMessage, limits: Mapping[str, int]) -> None:
+    """Refuse a message that exceeds the vendor's limits.
+
+    Args:
+        message: message to send.
+        limits: limits of the vendor; only "text", "title", "buttons" and "button_label" are read.
+    """
+    sizes = {name: len(getattr(message, name) or "") for name in _LIMITED_NAMES}
+    sizes["button_label"] = max([len(button.label) for button in message.buttons], default=0)
+    for name, size in sizes.items():
+        if size > limits.get(name, size):
+            raise InvalidData(
+                f"The {_NAMES.get(name, name)} has {size} characters, but the vendor takes"
+                f" {limits[name]} at most.",
+                field=_FIELDS.get(name, name),
+                remedy="Shorten it, and give a link to the rest.",
+            )
+    if len(message.buttons) > limits.get("buttons", len(message.buttons)):
+        raise InvalidData(
+            f"The message has {len(message.buttons)} buttons, but the vendor takes"
+            f" {limits['buttons']} at most.",
+            field="buttons",
+            remedy="Leave some out.",
+        )
+
+
+@attrs.frozen(kw_only=True)
+class ChatReceipt:
+    """The vendor's answer about a message.
+
+    Attributes:
+        ref: reference of the message at the vendor; None if the vendor gives it no id. Then it can
+            be neither answered, edited nor deleted.
+        status: outcome of the operation.
+        at: the vendor's time of the message, if the vendor states it.
+        replayed: True if this is the stored answer of an earlier call with the same key.
+        raw: the vendor's complete answer.
+    """
+
+    ref: Ref | None
+    status: ChatStatus
+    at: datetime | None = None
+    replayed: bool = replay_field()
+    raw: Any = attrs.field(default=None, repr=False, eq=False)
+
+
+@attrs.frozen(kw_only=True)
+class ChatEvent:
+    """A message that somebody wrote in a chat.
+
+    Attributes:
+        id: unique id of the event.
+        ref: reference of the message at the vendor, which `reply` answers.
+        channel: the vendor's id of the channel.
+        sender: the vendor's id of the person or the program that wrote it.
+        automatic: True if a program wrote it, such as your own.
+        text: text of the message, in the vendor's own markup.
+        at: time of the message, if the vendor states it.
+        raw: the vendor's complete event.
+    """
+
+    id: str | None
+    ref: Ref
+    channel: str
+    sender: str | None = attrs.field(default=None, repr=False)
+    automatic: bool = False
+    text: str | None = attrs.field(default=None, repr=False)
+    at: datetime | None = None
+    raw: Any = attrs.field(default=None, repr=False, eq=False)
+
+
+class ChatVendor(Protocol):
+    """The operations of a chat vendor; its capabilities name the optional ones."""
+
+    async def send(
+        self, wire: Wire, message: ChatMessage, /, *, key: str | None
+    ) -> ChatReceipt: ...
+
+    async def reply(
+        self, wire: Wire, ref: Ref, message: ChatMessage, /, *, key: str | None
+    ) -> ChatReceipt: ...
+
+    async def edit(self, wire: Wire, ref: Ref, message: ChatMessage, /) -> ChatReceipt: ...
+
+    async def delete(self, wire: Wire, ref: Ref, /) -> ChatReceipt: ...

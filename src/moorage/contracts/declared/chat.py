@@ -1,0 +1,112 @@
+"""The contract of messages in chats."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from moorage.contracts import chat
+from moorage.contracts.chat import ChatCapability, ChatEvent, ChatMessage, check_fits
+from moorage.contracts.declaration import Contract, Requirements, Target, changes
+from moorage.contracts.validators import check_kind
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from moorage.contracts.chat import ChatReceipt
+    from moorage.contracts.ref import Ref
+
+_DELETE: Final[Requirements[ChatReceipt]] = Requirements(needs={ChatCapability.DELETE})
+
+
+class ChatContract(Contract):
+    """Posts messages into the chats of a team by the vendor that the configuration chooses."""
+
+    kind = "chat"
+    capabilities = ChatCapability
+    event = ChatEvent
+    values = (chat,)
+
+    @changes()
+    def send(
+        self,
+        message: ChatMessage,
+        *,
+        idempotency_key: str | None = None,
+        timeout: float | None = None,
+    ) -> Requirements[ChatReceipt]:
+        """Post a message into a channel.
+
+        Args:
+            message: message to post.
+            idempotency_key: identifies this message: a repeat returns the same receipt.
+            timeout: seconds for the whole operation.
+        """
+        return _requirements(message)
+
+    @changes(target=Target.REFERENCE)
+    def reply(
+        self,
+        ref: Ref | str,
+        message: ChatMessage,
+        *,
+        idempotency_key: str | None = None,
+        timeout: float | None = None,
+    ) -> Requirements[ChatReceipt]:
+        """Answer a message in its thread, in the same channel.
+
+        Args:
+            ref: reference of the message to answer.
+            message: answer; it names no channel.
+            idempotency_key: identifies this answer: a repeat returns the same receipt.
+            timeout: seconds for the whole operation.
+        """
+        return _requirements(message, ChatCapability.THREAD)
+
+    @changes(target=Target.REFERENCE)
+    def edit(
+        self, ref: Ref | str, message: ChatMessage, *, timeout: float | None = None
+    ) -> Requirements[ChatReceipt]:
+        """Replace the content of a message; repeating this has no further effect.
+
+        Args:
+            ref: reference of the message.
+            message: new content; it names no channel, and is neither silent nor scheduled.
+            timeout: seconds for the whole operation.
+        """
+        requirements = _requirements(message, ChatCapability.EDIT)
+        for field in ("silent", "send_at"):
+            if getattr(message, field):
+                raise InvalidData(
+                    f"A message that exists cannot be given {field}.",
+                    field=field,
+                    remedy="Leave it out, or delete the message and send another one.",
+                )
+        return requirements
+
+    @changes(target=Target.REFERENCE)
+    def delete(self, ref: Ref | str, *, timeout: float | None = None) -> Requirements[ChatReceipt]:
+        """Delete a message, or cancel a scheduled one; one that does not exist counts as deleted.
+
+        Args:
+            ref: reference of the message.
+            timeout: seconds for the whole operation.
+        """
+        return _DELETE
+
+
+def _requirements(
+    message: ChatMessage, capability: ChatCapability | None = None
+) -> Requirements[ChatReceipt]:
+    """The requirements of a message; with a capability, that of one in an existing channel."""
+    check_kind(message, ChatMessage, "message")
+    if capability is None:
+        return Requirements(needs=message.needs, check_limits=partial(check_fits, message))
+    if message.channel is not None:
+        raise InvalidData(
+            "The message names a channel, but the referenced message has one already.",
+            field="channel",
+            remedy="Leave the channel out.",
+        )
+    return Requirements(
+        needs=message.needs | {capability}, check_limits=partial(check_fits, message)
+    )

@@ -1,0 +1,175 @@
+"""A vendor of chat messages under test, behind a hub with one account of it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.adapters.logs.memory import AsyncMemoryIntegrationLogger, MemoryIntegrationLogger
+from moorage.contracts.chat import ChatCapability, ChatMessage, LinkButton
+from moorage.contracts.ref import Ref
+from moorage.contracts.routes import Account
+from moorage.domain.http.log_content import LogContent, LoggedCalls
+from moorage.domain.observation.integration_log import LogPage, LogQuery
+from moorage.hub.hub import AsyncHub, Hub
+from moorage.testing.fakes.observer import RecordingObserver
+from moorage.testing.kits._contract_lab import ContractLab
+from moorage.testing.kits._sent_requests import leaves
+from moorage.testing.kits.checks import require
+from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, SandboxHttpClient
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from types import UnionType
+
+    from moorage.contracts.vendor import Vendor
+    from moorage.domain.http.requests import Response
+    from moorage.domain.observation.integration_log import IntegrationLog
+    from moorage.errors import ConnectorError
+    from moorage.testing.sandboxes.base import Notice, SandboxRequest
+    from moorage.testing.sandboxes.chat.base import ChatSandbox, ShownMessage
+
+    Refusal = (
+        tuple[Response, type[ConnectorError]] | tuple[Response, type[ConnectorError], str | None]
+    )
+
+ACCOUNT: Final = "chats"
+TEXT: Final = "Order 1042 of Ada is paid."
+BUTTON: Final = LinkButton("Open", "https://erp.example/orders/1042")
+
+
+@attrs.frozen(kw_only=True)
+class ChatSubject:
+    """A vendor of chat messages to check, with its sandbox.
+
+    Attributes:
+        vendor: an account at the sandbox, with a usual channel if it needs one.
+        sandbox: the sandbox, which tells what people see in the chats.
+        channel: a channel of the sandbox, as messages name it.
+        refusals: answers by which the vendor refuses, with the error that each must become, and
+            the vendor's code that the error must keep, where there is a third part.
+        uncertain: answers after which the message may have been posted.
+        pause: an answer by which the vendor asks for a pause, and the seconds of the pause.
+        option: an option in the vendor's own words, and its value.
+        secrets: texts that nothing may show, such as a token.
+        webhook_secret: secret of the vendor's webhooks; None if it sends none.
+        strange_secret: another secret of the same form.
+        receive: makes the webhook of a message with this text that a person wrote.
+        answers_empty: True if the answer to a message is empty, so that an empty body is a success.
+        requests: fields of a message, each with values that its request must have, by the path of
+            their names; None for a name that it must not have.
+        answers: operations, such as "send", each with an answer of the vendor, and the fields that
+            the operation must read from it.
+    """
+
+    vendor: Vendor
+    sandbox: ChatSandbox
+    channel: str | None
+    refusals: tuple[Refusal, ...]
+    uncertain: tuple[Response, ...] = ()
+    pause: tuple[Response, float]
+    option: tuple[str, Any]
+    secrets: tuple[str, ...] = attrs.field(repr=False)
+    webhook_secret: str | None = attrs.field(default=None, repr=False)
+    strange_secret: str = attrs.field(default="another secret, also long enough", repr=False)
+    receive: Callable[[str], Notice] | None = None
+    answers_empty: bool = False
+    requests: tuple[tuple[Mapping[str, Any], Mapping[str, Any]], ...] = ()
+    answers: tuple[tuple[str, Response, Mapping[str, Any]], ...] = ()
+
+
+class Lab(ContractLab[ChatSubject]):
+    """A vendor of chat messages under test, with its hub, its log and its observer."""
+
+    contract = "chat"
+
+    def __init__(
+        self,
+        subject: ChatSubject,
+        hub: Hub | AsyncHub,
+        log: MemoryIntegrationLogger | AsyncMemoryIntegrationLogger,
+        observer: RecordingObserver,
+    ) -> None:
+        super().__init__(subject, hub)
+        self.log = log
+        self.observer = observer
+
+    def message(self, text: str = TEXT, **fields: Any) -> ChatMessage:
+        """Return a message with these fields."""
+        return ChatMessage(text=text, **fields)
+
+    def shown(self) -> list[ShownMessage]:
+        """Return the messages that people see in the chats."""
+        return list(self.subject.sandbox.shown())
+
+    def count(self) -> int:
+        """Return the number of messages that people see."""
+        return len(self.shown())
+
+    async def entries(self) -> Sequence[IntegrationLog]:
+        """Return the entries of the log, with the content of requests and answers."""
+        page = self.log.find(LogQuery())
+        return page.items if isinstance(page, LogPage) else (await page).items
+
+    def hidden(self) -> tuple[str, ...]:
+        """Return the secrets and a text of messages."""
+        return (*self.subject.secrets, TEXT)
+
+    async def refused(
+        self, kind: type[ConnectorError] | UnionType, doing: Awaitable[Any], step: str
+    ) -> Any:
+        """Return the error that an operation must raise, which has exactly this class."""
+        error = await super().refused(kind, doing, step)
+        require(type(error) is kind, f"{step} raised {type(error).__name__}: {error}")
+        return error
+
+
+def calls_by_capability(lab: Lab) -> Mapping[ChatCapability, Callable[[], Awaitable[Any]]]:
+    """Return a call for each capability, which the call needs."""
+    ref = Ref(lab.subject.vendor.name, ACCOUNT, "1", {"channel": "1"})
+    send_time = datetime.now(UTC) + timedelta(hours=1)
+
+    def send(**fields: Any) -> Callable[[], Awaitable[Any]]:
+        return lambda: lab("send", lab.message(**fields))
+
+    return {
+        ChatCapability.CHANNEL: send(channel=lab.subject.channel or "orders"),
+        ChatCapability.SCHEDULED: send(send_at=send_time),
+        ChatCapability.SILENT: send(silent=True),
+        ChatCapability.BUTTONS: send(buttons=[BUTTON]),
+        ChatCapability.THREAD: lambda: lab("reply", ref, lab.message()),
+        ChatCapability.EDIT: lambda: lab("edit", ref, lab.message()),
+        ChatCapability.DELETE: lambda: lab("delete", ref),
+    }
+
+
+def request_values(request: SandboxRequest) -> list[tuple[str, Any]]:
+    """Return the values of a request's JSON body, each with the path of names to it."""
+    return leaves("", request.json())
+
+
+def _options(subject: ChatSubject) -> dict[str, Any]:
+    settings = {
+        "retry": None,
+        "circuit": None,
+        "log_content": LogContent(calls=LoggedCalls.ALL),
+    }
+    return {"accounts": [Account(ACCOUNT, subject.vendor, settings=settings)]}
+
+
+def sync_lab(factory: Callable[[], ChatSubject]) -> Lab:
+    """Return a lab with a synchronous hub."""
+    subject, log, observer = factory(), MemoryIntegrationLogger(), RecordingObserver()
+    http = SandboxHttpClient(subject.sandbox)
+    hub = Hub(**_options(subject), http=http, log=log, observers=[observer])
+    return Lab(subject, hub, log, observer)
+
+
+def async_lab(factory: Callable[[], ChatSubject]) -> Lab:
+    """Return a lab with an asynchronous hub."""
+    subject, log, observer = factory(), AsyncMemoryIntegrationLogger(), RecordingObserver()
+    http = AsyncSandboxHttpClient(subject.sandbox)
+    hub = AsyncHub(**_options(subject), http=http, log=log, observers=[observer])
+    return Lab(subject, hub, log, observer)

@@ -1,0 +1,106 @@
+"""Checks of the requests that chat operations send, and of the answers that they read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any, Final, TypeAlias
+
+from moorage.contracts.chat import ChatCapability, ChatReceipt, ChatStatus
+from moorage.testing.kits._chat_lab import BUTTON, Lab, request_values
+from moorage.testing.kits._sent_requests import moment_of
+from moorage.testing.kits.checks import require
+
+Open: TypeAlias = Callable[[], Lab]
+
+_ZONE: Final = timezone(timedelta(hours=-7))
+
+
+async def a_message_is_shown_in_full(make: Open) -> None:
+    """Title, text, fields and buttons are shown, in the channel that the message names."""
+    async with make() as lab:
+        details: dict[str, Any] = {}
+        if ChatCapability.BUTTONS in lab.able:
+            details["buttons"] = [BUTTON]
+        if ChatCapability.CHANNEL in lab.able:
+            details["channel"] = lab.subject.channel
+        if ChatCapability.SILENT in lab.able:
+            details["silent"] = True
+        message = lab.message(
+            "First line.\n\nSecond line 😀.",
+            title="Order 1042 😀",
+            fields={"Customer": "Ada", "Total": "12.50 EUR"},
+            **details,
+        )
+        await lab("send", message)
+        shown = lab.shown()[-1]
+        parts = ["Order 1042 😀", "First line.", "Second line 😀.", "Customer: Ada", "12.50 EUR"]
+        missing_parts = [part for part in parts if part not in shown.text]
+        require(not missing_parts, f"People do not see {missing_parts}.")
+        positions = [shown.text.index(part) for part in parts]
+        require(positions == sorted(positions), "The parts of a message are in another order.")
+        buttons = [(button.label, button.url) for button in message.buttons]
+        require(list(shown.buttons) == buttons, f"The buttons are {shown.buttons}.")
+        require(shown.silent is message.silent, "A silent message makes a sound.")
+
+
+async def a_message_is_scheduled(make: Open) -> None:
+    """A scheduled message is sent at its time, whatever its zone, and can be cancelled."""
+    async with make() as lab:
+        if ChatCapability.SCHEDULED not in lab.able:
+            return
+        moment = (datetime.now(UTC) + timedelta(hours=3)).replace(microsecond=0)
+        for send_time in (moment, moment.astimezone(_ZONE)):
+            receipt: ChatReceipt = await lab("send", lab.message(send_at=send_time))
+            moments = [
+                parsed
+                for _, value in request_values(lab.sandbox.requests[-1])
+                if (parsed := moment_of(value)) is not None
+            ]
+            require(moments == [moment], f"It is scheduled for {moments}, not for {moment}.")
+            is_scheduled = receipt.status is ChatStatus.SCHEDULED
+            require(is_scheduled, f"A scheduled message is {receipt.status}.")
+            require(lab.count() == 0, "A scheduled message was posted at once.")
+            if ChatCapability.DELETE in lab.able:
+                deleted: ChatReceipt = await lab("delete", receipt.ref)
+                require(deleted.status is ChatStatus.DELETED, "It could not be cancelled.")
+
+
+async def a_request_is_in_the_vendors_words(make: Open) -> None:
+    """Each field of a message is sent under the vendor's name, in its unit and its words."""
+    async with make() as lab:
+        for fields, expected_values in lab.subject.requests:
+            await lab("send", lab.message(**fields))
+            values: dict[str, list[Any]] = {}
+            for name, value in request_values(lab.sandbox.requests[-1]):
+                values.setdefault(name, []).append(value)
+            for name, expected in expected_values.items():
+                sent_values = values.get(name, [None])
+                require(expected in sent_values, f"{fields} was sent with {sent_values} as {name}.")
+
+
+async def an_answer_is_read_in_full(make: Open) -> None:
+    """Each field of an answer arrives, with the meaning of the vendor's word and its unit."""
+    async with make() as lab:
+        receipt: ChatReceipt = await lab("send", lab.message())
+        arguments = {
+            "send": (lab.message(),),
+            "reply": (receipt.ref, lab.message()),
+            "edit": (receipt.ref, lab.message()),
+            "delete": (receipt.ref,),
+        }
+        for operation, answer, expected_fields in lab.subject.answers:
+            lab.sandbox.fail(answer)
+            result = await lab(operation, *arguments[operation])
+            for name, expected in expected_fields.items():
+                value = getattr(result, name)
+                require(value == expected, f"{operation} read {value!r} as {name}.")
+            require(result.raw, "The vendor's answer is lost.")
+
+
+REQUESTS: Final = (
+    a_message_is_shown_in_full,
+    a_message_is_scheduled,
+    a_request_is_in_the_vendors_words,
+    an_answer_is_read_in_full,
+)

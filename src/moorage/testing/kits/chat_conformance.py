@@ -1,0 +1,385 @@
+"""Checks that every vendor of chat messages must pass.
+
+Each check takes a function that makes a new `ChatSubject`: the vendor, its sandbox, and what the
+kit cannot know. `CHECKS` go through `Hub`, and `ASYNC_CHECKS` through `AsyncHub`.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import attrs
+
+from moorage.contracts.chat import KIND, ChatCapability, ChatReceipt, ChatStatus
+from moorage.contracts.ref import Ref
+from moorage.domain.http.requests import Response
+from moorage.domain.values.json_text import encode_json
+from moorage.errors import (
+    AuthenticationFailed,
+    ConnectorError,
+    IdempotencyConflict,
+    InvalidData,
+    OutcomeUnknown,
+    RateLimitExceeded,
+    UnsupportedByVendor,
+    VendorFailed,
+    WebhookRejected,
+)
+from moorage.testing.kits._chat_lab import (
+    ACCOUNT,
+    BUTTON,
+    TEXT,
+    ChatSubject,
+    Lab,
+    async_lab,
+    calls_by_capability,
+    request_values,
+    sync_lab,
+)
+from moorage.testing.kits._chat_requests import REQUESTS
+from moorage.testing.kits._contract_lab import through_async_hub, through_hub, with_body
+from moorage.testing.kits.checks import require
+from moorage.testing.sandboxes.base import Altered, Lost
+from moorage.wiring.installed_vendors import able
+
+if TYPE_CHECKING:
+    from moorage.contracts.chat import ChatEvent
+
+__all__ = ["ASYNC_CHECKS", "CHECKS", "AsyncCheck", "ChatSubject", "Check", "Factory"]
+
+_URL: Final = "https://erp.example/hooks/chat"
+_MALFORMED: Final = (b"[]", b"null", b"<html></html>", b'{"ok": true}')
+_MARKUP: Final = (
+    '<!channel> <@U0000000007> <users/all> @everyone & "*bold*" _it_ __u__ ~s~ `c` **b**'
+    ' [x](https://evil.example) <https://evil.example|x> <a href="https://evil.example">x</a>'
+    " <at>Ada</at> &lt;!here&gt; \\*"
+)
+"""A text with the markup of many vendors, as in the name of a customer."""
+_ANSWERED: Final = {ChatStatus.SENT, ChatStatus.ACCEPTED}
+
+Factory: TypeAlias = Callable[[], ChatSubject]
+Check: TypeAlias = Callable[[Factory], None]
+AsyncCheck: TypeAlias = Callable[[Factory], Coroutine[Any, Any, None]]
+Open: TypeAlias = Callable[[], Lab]
+
+
+async def a_message_is_posted(make: Open) -> None:
+    """A message is posted once, and only a vendor that gives it an id reports it as sent."""
+    async with make() as lab:
+        receipt: ChatReceipt = await lab("send", lab.message())
+        require(lab.count() == 1, "One message was not posted once.")
+        require(lab.shown()[0].text == TEXT, "People see another text.")
+        require(receipt.status in _ANSWERED, f"A new message is {receipt.status}.")
+        is_sent = receipt.status is ChatStatus.SENT
+        require(is_sent is (receipt.ref is not None), "A message without an id is told as sent.")
+        require(receipt.raw, "The vendor's answer is lost.")
+        if receipt.ref is not None:
+            require(receipt.ref.vendor == lab.subject.vendor.name, "The receipt names no vendor.")
+            require(receipt.ref.account == ACCOUNT, "The receipt names no account.")
+            require(Ref.parse(str(receipt.ref)) == receipt.ref, "A reference changes as text.")
+            require(receipt.at is None or receipt.at.tzinfo, "The time has no zone.")
+
+
+async def a_key_posts_once(make: Open) -> None:
+    """A message is posted once per key, and a repeat returns the same receipt."""
+    async with make() as lab:
+        receipts = [await lab("send", lab.message(), idempotency_key="k-1") for _ in range(3)]
+        require(lab.count() == 1, "A key posted its message more than once.")
+        require(receipts[0] == receipts[1] == receipts[2], "A repeat has another receipt.")
+        await lab("send", lab.message(), idempotency_key="k-2")
+        require(lab.count() == 2, "Another key did not post.")
+        other_coroutine = lab("send", lab.message("Another."), idempotency_key="k-1")
+        await lab.refused(IdempotencyConflict, other_coroutine, "A key for another message")
+
+
+async def each_request_is_sent_once(make: Open) -> None:
+    """No operation repeats a request by itself, whether it succeeds or fails."""
+    async with make() as lab:
+        await lab("send", lab.message())
+        require(len(lab.sandbox.requests) == 1, "A message took more than one request.")
+        for answer in (Response(503, body=b"<html></html>"), lab.subject.refusals[0][0]):
+            lab.sandbox.fail(answer)
+            request_count = len(lab.sandbox.requests)
+            try:
+                await lab("send", lab.message())
+            except ConnectorError:
+                sent_count = len(lab.sandbox.requests) - request_count
+                require(sent_count == 1, "A vendor repeated a failed request by itself.")
+            else:
+                raise AssertionError("A failure was no error.")
+
+
+async def markup_is_shown_as_written(make: Open) -> None:
+    """Markup in a title, a text, a label or a value is shown as written, and mentions nobody."""
+    async with make() as lab:
+        fields = {_MARKUP: _MARKUP, "Empty": ""}
+        message = lab.message(_MARKUP, title=_MARKUP[:100], fields=fields)
+        receipt: ChatReceipt = await lab("send", message)
+        _require_as_written(lab, 4)
+        if ChatCapability.EDIT in lab.able:
+            await lab("edit", receipt.ref, lab.message(_MARKUP, title="New"))
+            _require_as_written(lab, 1)
+        if ChatCapability.THREAD in lab.able:
+            await lab("reply", receipt.ref, lab.message(_MARKUP, fields=fields))
+            _require_as_written(lab, 3)
+
+
+def _require_as_written(lab: Lab, times: int) -> None:
+    shown = lab.shown()[-1]
+    require(shown.mentions == (), f"A text mentions {shown.mentions}.")
+    require(shown.links == (), f"A text became a link to {shown.links}.")
+    # The title is shorter, since some vendors allow little.
+    is_complete = shown.text.count(_MARKUP[:100]) >= times and _MARKUP in shown.text
+    require(is_complete, "A text is not shown as it was written.")
+
+
+async def what_it_cannot_do_is_refused(make: Open) -> None:
+    """An unsupported feature is refused before sending, and the error names other vendors."""
+    async with make() as lab:
+        for capability, ask in calls_by_capability(lab).items():
+            if capability in lab.able:
+                continue
+            error = await lab.refused(UnsupportedByVendor, ask(), f"{capability} of who cannot")
+            require(error.capabilities == (capability,), f"{capability} is not named.")
+            require(error.able == able(KIND, frozenset({capability})), "Who can is not named.")
+        require(lab.sandbox.requests == [], "Something was sent for what cannot be done.")
+
+
+async def an_answer_is_in_its_thread(make: Open) -> None:
+    """An answer is posted into the thread of its message, even an answer to an answer."""
+    async with make() as lab:
+        if ChatCapability.THREAD not in lab.able:
+            return
+        await lab("send", lab.message("Another message."))
+        receipt: ChatReceipt = await lab("send", lab.message())
+        first_shown = lab.shown()[-1]
+        answer: ChatReceipt = await lab("reply", str(receipt.ref), lab.message("Packed."))
+        require(answer.ref not in (None, receipt.ref), "An answer has no reference of its own.")
+        shown = lab.shown()[-1]
+        thread = receipt.ref.id if receipt.ref else None
+        require(shown.thread == thread, f"An answer is in the thread {shown.thread}.")
+        require(shown.channel == first_shown.channel, "An answer is in another channel.")
+        await lab("reply", answer.ref, lab.message("Shipped."))
+        answered_ids = {thread, answer.ref.id if answer.ref else None}
+        require(lab.shown()[-1].thread in answered_ids, "An answer to an answer is elsewhere.")
+        require(lab.count() == 4, "An answer was not posted once.")
+        named = lab("reply", receipt.ref, lab.message(channel=lab.subject.channel))
+        await lab.refused(InvalidData, named, "An answer into a named channel")
+
+
+async def a_key_answers_once(make: Open) -> None:
+    """An answer is posted once per key."""
+    async with make() as lab:
+        if ChatCapability.THREAD not in lab.able:
+            return
+        receipt: ChatReceipt = await lab("send", lab.message())
+        reply = partial(lab, "reply", receipt.ref, lab.message("Packed."), idempotency_key="k-1")
+        require(await reply() == await reply(), "A repeat has another receipt.")
+        require(lab.count() == 2, "A key answered more than once.")
+
+
+async def a_message_is_replaced(make: Open) -> None:
+    """An edited message has the new content, keeps its reference, and is not posted again."""
+    async with make() as lab:
+        if ChatCapability.EDIT not in lab.able:
+            return
+        message = lab.message(title="Old", buttons=[BUTTON])
+        receipts: list[ChatReceipt] = [await lab("send", message) for _ in range(2)]
+        for _ in range(2):
+            changed: ChatReceipt = await lab("edit", receipts[0].ref, lab.message("Shipped."))
+            require(changed.status is ChatStatus.UPDATED, f"An edit is {changed.status}.")
+            require(changed.ref == receipts[0].ref, "An edit changes the reference.")
+        texts = [(shown.text, shown.buttons) for shown in lab.shown()]
+        require(texts[0] == ("Shipped.", ()), f"An edited message shows {texts[0]}.")
+        require(len(texts) == 2, "An edit posted a message.")
+        require(TEXT in texts[1][0], "An edit changed another message.")
+
+
+async def a_message_is_deleted(make: Open) -> None:
+    """A deleted message is gone, another stays, and deleting it again is no error."""
+    async with make() as lab:
+        if ChatCapability.DELETE not in lab.able:
+            return
+        receipts = [await lab("send", lab.message(f"Number {number}.")) for number in range(2)]
+        for _ in range(2):
+            deleted: ChatReceipt = await lab("delete", str(receipts[0].ref))
+            require(deleted.status is ChatStatus.DELETED, f"A deletion is {deleted.status}.")
+            require(deleted.ref == receipts[0].ref, "A deletion is of another message.")
+        texts = [shown.text for shown in lab.shown()]
+        require(texts == ["Number 1."], f"After a deletion people see {texts}.")
+
+
+async def a_refusal_has_its_type(make: Open) -> None:
+    """Each refusal raises the right error, with the vendor's own answer, and posts nothing."""
+    async with make() as lab:
+        for number, (answer, kind, *codes) in enumerate(lab.subject.refusals):
+            for key in (None, f"k-{number}"):
+                lab.sandbox.fail(answer)
+                coroutine = lab("send", lab.message(), idempotency_key=key)
+                error = await lab.refused(kind, coroutine, f"Refusal {number}")
+                require(error.service == ACCOUNT, "A refusal names no account.")
+                kept_answer = getattr(error, "response", None)
+                is_kept = kept_answer is not None and kept_answer.body == answer.body
+                require(is_kept, "The answer is lost.")
+                code = getattr(error, "vendor_code", None)
+                require(codes in ([], [code]), f"Refusal {number} has the code {code!r}.")
+        require(lab.count() == 0, "A refused message was posted.")
+
+
+async def a_pause_is_kept(make: Open) -> None:
+    """The pause that the vendor asks for is in the error."""
+    async with make() as lab:
+        answer, seconds = lab.subject.pause
+        lab.sandbox.fail(answer)
+        error = await lab.refused(RateLimitExceeded, lab("send", lab.message()), "A rate limit")
+        pause = error.vendor_retry_after
+        require(pause == seconds, f"The vendor asks for a pause of {seconds} s, not of {pause}.")
+
+
+async def an_uncertain_failure_is_unknown(make: Open) -> None:
+    """If a message may have been posted, its outcome is unknown, and its key never posts again."""
+    async with make() as lab:
+        outage = Response(503, body=b"<html></html>")
+        for number, answer in enumerate((outage, *lab.subject.uncertain)):
+            lab.sandbox.fail(answer)
+            await lab.refused(VendorFailed, lab("send", lab.message()), f"Failure {number}")
+            lab.sandbox.fail(answer)
+            for _ in range(2):
+                coroutine = lab("send", lab.message(), idempotency_key=f"k-{number}")
+                await lab.refused(OutcomeUnknown, coroutine, f"Failure {number} under a key")
+
+
+async def a_lost_answer_is_unknown(make: Open) -> None:
+    """A message with a lost answer is unknown, and its key never posts it again."""
+    async with make() as lab:
+        lab.sandbox.fail(Lost())
+        for _ in range(2):
+            coroutine = lab("send", lab.message(), idempotency_key="k-1")
+            await lab.refused(OutcomeUnknown, coroutine, "A lost answer")
+        require(lab.count() == 1, "A message that may have been posted was posted again.")
+
+
+async def an_unreadable_success_is_unknown(make: Open) -> None:
+    """A message with an unreadable answer is no success, and its key posts nothing twice."""
+    async with make() as lab:
+        bodies = (b"<html></html>",) if lab.subject.answers_empty else (b"", *_MALFORMED)
+        for number, body in enumerate(bodies):
+            lab.sandbox.fail(Response(200, {"Content-Type": "application/json"}, body))
+            error = await lab.refused(VendorFailed, lab("send", lab.message()), f"{body!r}")
+            require(not error.retryable, "A message that may have been posted is retryable.")
+            lab.sandbox.fail(Altered(partial(with_body, body)))
+            for _ in range(2):
+                coroutine = lab("send", lab.message(), idempotency_key=f"k-{number}")
+                await lab.refused(OutcomeUnknown, coroutine, f"{body!r} under a key")
+            require(lab.count() == number + 1, f"{body!r} was posted twice.")
+
+
+async def options_arrive(make: Open) -> None:
+    """An option in the vendor's format is sent, and options of other vendors are ignored."""
+    async with make() as lab:
+        own_options = dict([lab.subject.option])
+        extra_options = {lab.subject.vendor.name: own_options, "another": {"other": "1"}}
+        await lab("send", lab.message(extra=extra_options))
+        request = lab.sandbox.requests[-1]
+        name, option = lab.subject.option
+        values = request_values(request)
+        is_sent = any(path.split(".")[-1] == name and value == option for path, value in values)
+        require(is_sent, "An option is lost.")
+        require(b'"other"' not in request.body, "Another vendor's option arrived.")
+
+
+async def secrets_are_shown_nowhere(make: Open) -> None:
+    """No error, receipt, event of an observer or log entry shows a secret, even a repeated one."""
+    async with make() as lab:
+        everything = " and ".join(lab.subject.secrets)
+        echo = {"error": everything, "description": everything, "message": everything}
+        seen: list[str] = [f"{lab.hub.account(ACCOUNT)!r}"]
+        for number in range(3):
+            lab.sandbox.fail(
+                None if number == 0 else Response(400 + number - 1, body=encode_json(echo))
+            )
+            try:
+                receipt = await lab("send", lab.message())
+                seen.append(f"{receipt!r}{receipt.ref}")
+            except ConnectorError as error:
+                trace = "".join(traceback.format_exception(error))
+                seen.append(f"{error}{error!r}{vars(error)!r}{trace}{_text_of(error)}")
+        lab.sandbox.fail(Lost())
+        try:
+            await lab("send", lab.message())
+        except ConnectorError as error:
+            seen.append("".join(traceback.format_exception(error)))
+        seen += [repr(event) for event in lab.observer.events]
+        seen += [repr(attrs.asdict(entry)) for entry in await lab.entries()]
+        for secret in lab.subject.secrets:
+            require(secret not in "\n".join(seen), "A secret is shown.")
+
+
+def _text_of(error: ConnectorError) -> str:
+    response = getattr(error, "response", None)
+    return "" if response is None else f"{response.text}{response.url}{response.headers.pairs}"
+
+
+async def nothing_shows_what_was_written(make: Open) -> None:
+    """Neither messages nor receipts show what was written."""
+    async with make() as lab:
+        message = lab.message("Be discreet.", title="Discreet", fields={"A": "discreet"})
+        representation = f"{message!r}{await lab('send', message)!r}"
+        require("iscreet" not in representation, "A text is shown.")
+
+
+async def events_are_accepted_if_signed(make: Open) -> None:
+    """Webhooks of messages are accepted if they are signed, and can be answered."""
+    async with make() as lab:
+        receive, secret = lab.subject.receive, lab.subject.webhook_secret
+        if receive is None or secret is None:
+            return
+        notice = receive("Where is order 1042?")
+        verifier = lab.hub.webhooks(ACCOUNT, secrets=secret)
+        events: tuple[ChatEvent, ...]
+        events = lab.hub.events(
+            ACCOUNT, verifier.verify(**attrs.evolve(notice, url=_URL).arguments())[0]
+        )
+        require(len(events) == 1, f"A message became {len(events)} events.")
+        event = events[0]
+        require(event.text == "Where is order 1042?", "The text of a message is lost.")
+        require(event.sender and not event.automatic, "The sender of a message is lost.")
+        require(event.ref.other("channel") == event.channel, "A message has no channel.")
+        require(event.at is not None and event.at.tzinfo, "A message has no time.")
+        require(event.raw and "1042" not in repr(event), "An event shows what was written.")
+        stranger = lab.hub.webhooks(ACCOUNT, secrets=lab.subject.strange_secret)
+        try:
+            stranger.verify(**attrs.evolve(receive("Hi"), url=_URL).arguments())
+        except (WebhookRejected, AuthenticationFailed):
+            return
+        raise AssertionError("A webhook that somebody else signed is accepted.")
+
+
+_ALL_CHECKS: Final = (
+    a_message_is_posted,
+    a_key_posts_once,
+    each_request_is_sent_once,
+    markup_is_shown_as_written,
+    what_it_cannot_do_is_refused,
+    an_answer_is_in_its_thread,
+    a_key_answers_once,
+    a_message_is_replaced,
+    a_message_is_deleted,
+    a_refusal_has_its_type,
+    a_pause_is_kept,
+    an_uncertain_failure_is_unknown,
+    a_lost_answer_is_unknown,
+    an_unreadable_success_is_unknown,
+    options_arrive,
+    secrets_are_shown_nowhere,
+    nothing_shows_what_was_written,
+    events_are_accepted_if_signed,
+    *REQUESTS,
+)
+
+
+CHECKS: Final[tuple[Check, ...]] = through_hub(_ALL_CHECKS, sync_lab)
+ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = through_async_hub(_ALL_CHECKS, async_lab)

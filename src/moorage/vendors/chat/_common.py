@@ -1,0 +1,43 @@
+"""Helpers of chat vendors: channels, and the references of messages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from moorage.vendor_sdk import InvalidData
+
+if TYPE_CHECKING:
+    from moorage.contracts.chat import ChatMessage
+    from moorage.vendor_sdk import Ref
+
+
+def channel_of(message: ChatMessage, usual: str | None, vendor: str) -> str:
+    """The channel of a message, at a vendor that requires one.
+
+    Raises:
+        InvalidData: neither the message nor the account has one.
+    """
+    channel = message.channel or usual
+    if channel:
+        return channel
+    raise InvalidData(
+        f"A message by {vendor} needs a channel.",
+        field="channel",
+        remedy="Give the message a channel, or the account.",
+    )
+
+
+def channel_at(ref: Ref) -> str:
+    """The channel of a message that exists.
+
+    Raises:
+        InvalidData: the reference does not contain it.
+    """
+    channel = ref.other("channel")
+    if channel:
+        return channel
+    raise InvalidData(
+        "The reference does not say which channel the message is in.",
+        field="ref",
+        remedy="Give the `ref` of a receipt or an event, or the text that str(ref) made.",
+    )

@@ -1,0 +1,44 @@
+"""Messages as Slack's blocks, of which none reads markup."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from moorage.contracts.chat import ChatMessage
+
+_NOTIFICATION: Final = 700
+"""The characters of a notification; each may become five, of the 4,000 that an update may have."""
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _plain(text: str) -> dict[str, Any]:
+    return {"type": "plain_text", "text": text, "emoji": False}
+
+
+def content(message: ChatMessage) -> dict[str, Any]:
+    """The fields of a request that contain the message."""
+    runs: list[dict[str, Any]] = [{"type": "text", "text": message.text}]
+    for label, value in message.fields:
+        runs.append({"type": "text", "text": f"\n{label}: ", "style": {"bold": True}})
+        runs += [{"type": "text", "text": value}] if value else []
+    section = {"type": "rich_text_section", "elements": runs}
+    blocks: list[dict[str, Any]] = [{"type": "rich_text", "elements": [section]}]
+    if message.title:
+        blocks.insert(0, {"type": "header", "text": _plain(message.title)})
+    if message.buttons:
+        buttons = [
+            {"type": "button", "text": _plain(button.label), "url": button.url}
+            for button in message.buttons
+        ]
+        blocks.append({"type": "actions", "elements": buttons})
+    notification = f"{message.title}: {message.text}" if message.title else message.text
+    return {
+        "text": _escaped(notification[:_NOTIFICATION]),
+        "blocks": blocks,
+        "parse": "none",
+        "link_names": False,
+    }

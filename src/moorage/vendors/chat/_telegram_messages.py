@@ -1,0 +1,143 @@
+"""Telegram's requests and answers as values of the contract, and the reverse."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage import vendor_sdk as sdk
+from moorage.contracts.chat import ChatEvent, ChatMessage, ChatReceipt, ChatStatus
+
+if TYPE_CHECKING:
+    from moorage.vendor_sdk import (
+        Answer,
+        ConnectorError,
+        MakeRef,
+        Ref,
+        Request,
+        Response,
+        WebhookEvent,
+    )
+
+LONGEST: Final = 4_096
+_NAME: Final = re.compile(r"(?<!\w)@(?=\w)")
+_NO_NAME: Final = "@\u2060"
+"""An at sign with a word joiner, which nobody sees, and after which Telegram finds no name."""
+_MESSAGES: Final = ("message", "channel_post")
+"""The fields of an update that are new messages."""
+
+
+def _words(response: Response) -> tuple[str | None, str | None]:
+    answer = sdk.error_answer(response)
+    return answer.text("error_code"), sdk.masked_words(answer.text("description"))
+
+
+_REFUSALS: Final = sdk.Refusals(
+    vendor="Telegram",
+    statuses={
+        400: sdk.InvalidRequest,
+        401: sdk.AuthenticationFailed,
+        # The path is always the same, except for the token.
+        404: sdk.AuthenticationFailed,
+        429: sdk.RateLimitExceeded,
+    },
+    read=_words,
+)
+
+
+def classify(request: Request, response: Response) -> ConnectorError | None:
+    """The error of a refusal, with the pause that Telegram asks for."""
+    error = _REFUSALS(request, response)
+    pause = sdk.error_answer(response).integer("parameters.retry_after")
+    if isinstance(error, sdk.RateLimitExceeded) and pause is not None:
+        error.vendor_retry_after = float(pause)
+    return error
+
+
+def content(message: ChatMessage) -> dict[str, Any]:
+    """The fields of a request that contain the message.
+
+    Raises:
+        InvalidData: title, text and fields are longer than a message may be.
+    """
+    text, entities = "", list[dict[str, Any]]()
+    parts = [(True, f"{message.title}\n")] if message.title else []
+    parts.append((False, message.text))
+    for label, value in message.fields:
+        parts += [(True, f"\n{label}: "), (False, value)]
+    for bold, part in parts:
+        safe_part = _NAME.sub(_NO_NAME, part)
+        if bold:
+            entities.append({"type": "bold", "offset": _units(text), "length": _units(safe_part)})
+        text += safe_part
+    if len(text) > LONGEST:
+        raise sdk.InvalidData(
+            f"The message has {len(text)} characters, but Telegram takes {LONGEST} at most.",
+            field="text",
+            remedy="Shorten the text, the title or the fields.",
+        )
+    rows = [[{"text": button.label, "url": button.url}] for button in message.buttons]
+    return {
+        "text": text,
+        "entities": entities or None,
+        "link_preview_options": {"is_disabled": True},
+        "disable_notification": message.silent or None,
+        "reply_markup": {"inline_keyboard": rows} if rows else None,
+    }
+
+
+def _units(text: str) -> int:
+    """The length of a text in the units of UTF-16, in which Telegram counts positions."""
+    return len(text.encode("utf-16-le")) // 2
+
+
+def _message_ref(ref: MakeRef, message: Answer) -> Ref | None:
+    id_, chat = message.text("message_id"), message.text("chat.id")
+    return None if id_ is None or chat is None else ref(id_, channel=chat)
+
+
+def read_message(ref: MakeRef, status: ChatStatus, response: Response) -> ChatReceipt:
+    """The receipt of a message that was sent or changed."""
+    answer = sdk.read_answer(response)
+    sdk.required(answer.flag("ok") or None, response, "ok")
+    message = answer.object("result")
+    made_ref = sdk.required(_message_ref(ref, message), response, "message_id")
+    at = message.time("edit_date") or message.time("date")
+    return ChatReceipt(ref=made_ref, status=status, at=at, raw=answer.raw)
+
+
+def read_deleted(ref: Ref, response: Response) -> ChatReceipt:
+    answer = sdk.read_answer(response)
+    sdk.required(answer.flag("result") or None, response, "result")
+    return ChatReceipt(ref=ref, status=ChatStatus.DELETED, raw=answer.raw)
+
+
+def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[ChatEvent, ...]:
+    """The new message that a webhook reports; empty if it reports anything else."""
+    answer = sdk.as_answer(event.payload)
+    messages = [message for name in _MESSAGES if (message := answer.object(name))]
+    return tuple(
+        ChatEvent(
+            id=event.id,
+            ref=made_ref,
+            channel=made_ref.other("channel") or "",
+            sender=message.text("from.id") or message.text("sender_chat.id"),
+            automatic=message.flag("from.is_bot") or False,
+            text=message.text("text") or message.text("caption"),
+            at=message.time("date"),
+            raw=answer.raw,
+        )
+        for message in messages
+        if (made_ref := _message_ref(ref, message)) is not None
+    )
+
+
+def number_of(ref: Ref) -> int:
+    """The number of a message in its chat."""
+    if ref.id.isascii() and ref.id.isdigit():
+        return int(ref.id)
+    raise sdk.InvalidData(
+        "The reference has no number of a Telegram message.",
+        field="ref",
+        remedy="Give the `ref` of a receipt or an event, or the text that str(ref) made.",
+    )

@@ -1,0 +1,440 @@
+"""The conformance kit of chat vendors passes correct ones, and finds faulty ones."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from moorage.contracts.chat import ChatCapability, ChatReceipt, ChatStatus
+from moorage.domain.auth.methods import Credentials
+from moorage.errors import (
+    ConnectorError,
+    InvalidRequest,
+    OutcomeUnknown,
+    VendorFailed,
+    VendorRejected,
+)
+from moorage.testing import chat_conformance as kit
+from moorage.testing import name_of
+from moorage.testing.sandboxes.chat.slack import SlackSandbox
+from moorage.vendors.chat._telegram_messages import classify
+from moorage.vendors.chat.slack import Slack
+from moorage.vendors.chat.teams import Teams
+from moorage.vendors.chat.telegram import Telegram
+from tests.vendors import chat_subjects
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from moorage.contracts.chat import ChatEvent, ChatMessage
+    from moorage.contracts.ref import Ref
+    from moorage.contracts.vendor import MakeRef
+    from moorage.contracts.wire import Wire
+    from moorage.domain.http.requests import Request, Response
+    from moorage.domain.service.settings import Service
+    from moorage.domain.webhooks.events import WebhookEvent
+
+
+def as_slack(kind: Callable[..., Slack]) -> kit.Factory:
+    """Return a function that makes a test subject like Slack's, with another vendor class."""
+
+    def new_subject() -> kit.ChatSubject:
+        subject = chat_subjects.slack()
+        sandbox: Any = subject.sandbox
+        return attrs.evolve(subject, vendor=kind(credentials=sandbox.token, channel="#orders"))
+
+    return new_subject
+
+
+def as_telegram(kind: Callable[..., Telegram]) -> kit.Factory:
+    """Return a function that makes a test subject like Telegram's, with another vendor class."""
+
+    def new_subject() -> kit.ChatSubject:
+        subject = chat_subjects.telegram()
+        sandbox: Any = subject.sandbox
+        return attrs.evolve(subject, vendor=kind(credentials=sandbox.token, channel="@orders"))
+
+    return new_subject
+
+
+def as_teams(kind: Callable[..., Teams]) -> kit.Factory:
+    """Return a function that makes a test subject like Teams', with another vendor class."""
+
+    def new_subject() -> kit.ChatSubject:
+        subject = chat_subjects.teams()
+        sandbox: Any = subject.sandbox
+        return attrs.evolve(subject, vendor=kind(webhook_url=sandbox.webhook_url))
+
+    return new_subject
+
+
+@attrs.frozen(kw_only=True)
+class Lesser(Slack):
+    """A correct vendor that can only send into the channel of its account."""
+
+    capabilities = frozenset()
+    webhook = None  # type: ignore[assignment]  # every vendor may have none
+
+
+def lesser() -> kit.ChatSubject:
+    """Return a test subject without optional features and webhooks."""
+    subject = as_slack(Lesser)()
+    return attrs.evolve(subject, receive=None, webhook_secret=None, requests=(), answers=())
+
+
+@pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
+def test_a_lesser_vendor_conforms(check: kit.Check) -> None:
+    """A chat vendor that can only send passes all checks."""
+    check(lesser)
+
+
+@pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
+def test_a_lesser_vendor_conforms_async(check: kit.AsyncCheck) -> None:
+    """A chat vendor that can only send passes all checks asynchronously, too."""
+    asyncio.run(check(lesser))
+
+
+class _SendingTwice(Slack):
+    """A faulty vendor that posts each message twice."""
+
+    async def send(self, wire: Wire, message: ChatMessage, /, *, key: str | None) -> ChatReceipt:
+        await super().send(wire, message, key=None)
+        return await super().send(wire, message, key=key)
+
+
+class _Keyless(Slack):
+    """A faulty vendor that loses the idempotency key of messages."""
+
+    async def send(self, wire: Wire, message: ChatMessage, /, *, key: str | None) -> ChatReceipt:
+        return await super().send(wire, message, key=None)
+
+
+class _KeylessAnswers(Slack):
+    """A faulty vendor that loses the idempotency key of answers."""
+
+    async def reply(
+        self, wire: Wire, ref: Ref, message: ChatMessage, /, *, key: str | None
+    ) -> ChatReceipt:
+        return await super().reply(wire, ref, message, key=None)
+
+
+class _Retrying(Slack):
+    """A faulty vendor that repeats a failed request by itself."""
+
+    async def send(self, wire: Wire, message: ChatMessage, /, *, key: str | None) -> ChatReceipt:
+        try:
+            return await super().send(wire, message, key=key)
+        except ConnectorError:
+            return await super().send(wire, message, key=key)
+
+
+class _Swallowing(Slack):
+    """A faulty vendor that takes each answer with the status of a success for one."""
+
+    def services(self) -> Mapping[str, Service]:
+        return {
+            to: attrs.evolve(service, classify=None) for to, service in super().services().items()
+        }
+
+    async def send(self, wire: Wire, message: ChatMessage, /, *, key: str | None) -> ChatReceipt:
+        try:
+            return await super().send(wire, message, key=key)
+        except VendorFailed as error:
+            if error.status != 200:
+                raise
+            return ChatReceipt(ref=wire.ref("1.1", channel="C1"), status=ChatStatus.SENT)
+
+
+class _Certain(Slack):
+    """A faulty vendor that takes a failure of Slack for a refusal."""
+
+    def services(self) -> Mapping[str, Service]:
+        def classify_all(_: Request, response: Response) -> ConnectorError | None:
+            if b'"ok":true' in response.body:
+                return None
+            return VendorRejected("Refused.", status=response.status, response=response)
+
+        return {
+            to: attrs.evolve(service, classify=classify_all)
+            for to, service in super().services().items()
+        }
+
+
+class _Marked(Slack):
+    """A faulty vendor that sends the text as markup."""
+
+    async def send(self, wire: Wire, message: ChatMessage, /, *, key: str | None) -> ChatReceipt:
+        options = {"text": message.text, "blocks": []}
+        return await super().send(wire, attrs.evolve(message, extra={"slack": options}), key=key)
+
+
+class _MarkedNotification(Slack):
+    """A faulty vendor that does not escape the notification."""
+
+    async def send(self, wire: Wire, message: ChatMessage, /, *, key: str | None) -> ChatReceipt:
+        options = {"text": message.text}
+        return await super().send(wire, attrs.evolve(message, extra={"slack": options}), key=key)
+
+
+class _Html(Telegram):
+    """A faulty vendor that sends the text as HTML without escaping it."""
+
+    async def send(self, wire: Wire, message: ChatMessage, /, *, key: str | None) -> ChatReceipt:
+        options = {"parse_mode": "HTML", "text": f'{message.text}<a href="https://x.example">x</a>'}
+        plain = attrs.evolve(message, text="-", title=None, fields=(), extra={"telegram": options})
+        return await super().send(wire, plain, key=key)
+
+
+class _Mentioning(Telegram):
+    """A faulty vendor that lets Telegram find names in texts."""
+
+    async def send(self, wire: Wire, message: ChatMessage, /, *, key: str | None) -> ChatReceipt:
+        options = {"text": message.text, "entities": None}
+        return await super().send(wire, attrs.evolve(message, extra={"telegram": options}), key=key)
+
+
+class _Markdown(Teams):
+    """A faulty vendor that sends the text in a block with Markdown."""
+
+    async def send(self, wire: Wire, message: ChatMessage, /, *, key: str | None) -> ChatReceipt:
+        body = [{"type": "TextBlock", "text": message.text}]
+        return await super().send(
+            wire, attrs.evolve(message, extra={"teams": {"body": body}}), key=key
+        )
+
+
+class _Confident(Teams):
+    """A faulty vendor that reports an accepted message as sent."""
+
+    async def send(self, wire: Wire, message: ChatMessage, /, *, key: str | None) -> ChatReceipt:
+        receipt = await super().send(wire, message, key=key)
+        return attrs.evolve(receipt, status=ChatStatus.SENT)
+
+
+class _Astray(Slack):
+    """A faulty vendor that posts answers into the channel instead of the thread."""
+
+    async def reply(
+        self, wire: Wire, ref: Ref, message: ChatMessage, /, *, key: str | None
+    ) -> ChatReceipt:
+        return await self.send(wire, message, key=key)
+
+
+class _OtherThread(Slack):
+    """A faulty vendor that answers the first message of the channel."""
+
+    async def reply(
+        self, wire: Wire, ref: Ref, message: ChatMessage, /, *, key: str | None
+    ) -> ChatReceipt:
+        first_ref = wire.ref("1900000001.000001", channel=ref.other("channel"))
+        return await super().reply(wire, first_ref, message, key=key)
+
+
+class _Nested(Slack):
+    """A faulty vendor that answers an answer by its own timestamp."""
+
+    async def reply(
+        self, wire: Wire, ref: Ref, message: ChatMessage, /, *, key: str | None
+    ) -> ChatReceipt:
+        own_ref = wire.ref(ref.id, channel=ref.other("channel"))
+        return await super().reply(wire, own_ref, message, key=key)
+
+
+class _Reposting(Telegram):
+    """A faulty vendor that posts a new message instead of changing one."""
+
+    async def edit(self, wire: Wire, ref: Ref, message: ChatMessage, /) -> ChatReceipt:
+        receipt = await self.send(wire, message, key=None)
+        return attrs.evolve(receipt, ref=ref, status=ChatStatus.UPDATED)
+
+
+class _Idle(Slack):
+    """A faulty vendor that reports a deletion that it did not request."""
+
+    async def delete(self, wire: Wire, ref: Ref, /) -> ChatReceipt:
+        return ChatReceipt(ref=ref, status=ChatStatus.DELETED)
+
+
+class _Hasty(Slack):
+    """A faulty vendor that sends scheduled messages at once."""
+
+    async def send(self, wire: Wire, message: ChatMessage, /, *, key: str | None) -> ChatReceipt:
+        return await super().send(wire, attrs.evolve(message, send_at=None), key=key)
+
+
+class _Losing(Slack):
+    """A faulty vendor that loses the fields and options of messages."""
+
+    async def send(self, wire: Wire, message: ChatMessage, /, *, key: str | None) -> ChatReceipt:
+        return await super().send(wire, attrs.evolve(message, fields=(), extra={}), key=key)
+
+
+class _Loud(Telegram):
+    """A faulty vendor whose silent messages make a sound."""
+
+    async def send(self, wire: Wire, message: ChatMessage, /, *, key: str | None) -> ChatReceipt:
+        return await super().send(wire, attrs.evolve(message, silent=False), key=key)
+
+
+class _Terse(Slack):
+    """A faulty vendor that drops the response from receipts."""
+
+    async def send(self, wire: Wire, message: ChatMessage, /, *, key: str | None) -> ChatReceipt:
+        return attrs.evolve(await super().send(wire, message, key=key), raw=None)
+
+
+class _Impatient(Telegram):
+    """A faulty vendor that loses the pause that Telegram asks for."""
+
+    def services(self) -> Mapping[str, Service]:
+        def without_pause(request: Request, response: Response) -> ConnectorError | None:
+            error = classify(request, response)
+            if error is not None:
+                error.vendor_retry_after = None
+            return error
+
+        return {
+            to: attrs.evolve(service, classify=without_pause)
+            for to, service in super().services().items()
+        }
+
+
+class _Talkative(Telegram):
+    """A faulty vendor that fails with the URL of its request, before the request is sent."""
+
+    async def send(self, wire: Wire, message: ChatMessage, /, *, key: str | None) -> ChatReceipt:
+        token = "" if self.credentials is None else self.credentials.reveal()
+        raise InvalidRequest(f"POST /bot{token}/sendMessage failed.")
+
+
+class _InReferences(Telegram):
+    """A faulty vendor that puts the token into references."""
+
+    async def send(self, wire: Wire, message: ChatMessage, /, *, key: str | None) -> ChatReceipt:
+        receipt = await super().send(wire, message, key=key)
+        token = self.credentials
+        shown = "" if token is None else token.reveal()
+        ref = None if receipt.ref is None else receipt.ref.with_related(token=shown)
+        return attrs.evolve(receipt, ref=ref)
+
+
+class _OpenUrl(Teams):
+    """A faulty vendor whose service has the whole URL with its signature."""
+
+    def __repr__(self) -> str:
+        return f"Teams({self.webhook_url.reveal()})"
+
+
+class _Cheerful(Slack):
+    """A faulty vendor that reads each webhook as a message of a program."""
+
+    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[ChatEvent, ...]:
+        return tuple(attrs.evolve(item, automatic=True) for item in super().events(event, ref))
+
+
+class _Deaf(Slack):
+    """A faulty vendor that reads no webhooks."""
+
+    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[ChatEvent, ...]:
+        return ()
+
+
+class _Promising(Teams):
+    """A faulty vendor that refuses no feature that Teams lacks."""
+
+    capabilities = frozenset({ChatCapability.BUTTONS, ChatCapability.SILENT})
+
+
+class _Forgetful(Slack):
+    """A faulty vendor that reports an unknown outcome as a failure that may be repeated."""
+
+    async def send(self, wire: Wire, message: ChatMessage, /, *, key: str | None) -> ChatReceipt:
+        try:
+            return await super().send(wire, message, key=key)
+        except OutcomeUnknown as error:
+            raise VendorFailed("Try again.") from error
+
+
+class _WrongPlace(Telegram):
+    """A faulty vendor that sends the token in a header instead of the path."""
+
+    def services(self) -> Mapping[str, Service]:
+        credentials = Credentials.bearer(self.credentials or "none")
+        return {
+            to: attrs.evolve(service, credentials=credentials)
+            for to, service in super().services().items()
+        }
+
+
+def _forgeable() -> kit.ChatSubject:
+    """Return a test subject whose webhook secret is the one that the kit's forger uses."""
+    sandbox = SlackSandbox(signing_secret="another secret, also long enough")
+    subject = chat_subjects.slack()
+    return attrs.evolve(
+        subject,
+        sandbox=sandbox,
+        receive=sandbox.receive,
+        webhook_secret=sandbox.signing_secret,
+    )
+
+
+WRONG = [
+    ("a_message_is_posted", as_slack(_SendingTwice), "not posted once"),
+    ("a_message_is_posted", as_teams(_Confident), "told as sent"),
+    ("a_message_is_posted", as_slack(_Terse), "answer is lost"),
+    ("a_key_posts_once", as_slack(_Keyless), "more than once"),
+    ("each_request_is_sent_once", as_slack(_Retrying), "was no error|by itself"),
+    ("each_request_is_sent_once", as_slack(_SendingTwice), "more than one request"),
+    ("markup_is_shown_as_written", as_slack(_Marked), "mentions"),
+    ("markup_is_shown_as_written", as_slack(_MarkedNotification), "mentions"),
+    ("markup_is_shown_as_written", as_telegram(_Mentioning), "mentions"),
+    ("markup_is_shown_as_written", as_teams(_Markdown), "became a link"),
+    ("an_answer_is_in_its_thread", as_slack(_Astray), "is in the thread None"),
+    ("an_answer_is_in_its_thread", as_slack(_OtherThread), "is in the thread"),
+    ("a_key_answers_once", as_slack(_KeylessAnswers), "another receipt|more than once"),
+    ("a_message_is_replaced", as_telegram(_Reposting), "shows|posted a message"),
+    ("a_message_is_deleted", as_slack(_Idle), "people see"),
+    ("a_refusal_has_its_type", as_slack(_Swallowing), "was no error"),
+    ("a_refusal_has_its_type", as_telegram(_Talkative), "shows personal data or a secret"),
+    ("a_pause_is_kept", as_telegram(_Impatient), "asks for a pause"),
+    ("an_uncertain_failure_is_unknown", as_slack(_Certain), "raised VendorRejected"),
+    ("an_uncertain_failure_is_unknown", as_slack(_Forgetful), "raised VendorFailed"),
+    ("a_lost_answer_is_unknown", as_slack(_Keyless), "raised ConnectionFailed"),
+    ("an_unreadable_success_is_unknown", as_slack(_Swallowing), "was no error"),
+    ("options_arrive", as_slack(_Losing), "option is lost"),
+    ("secrets_are_shown_nowhere", as_telegram(_Talkative), "secret is shown"),
+    ("secrets_are_shown_nowhere", as_telegram(_InReferences), "secret is shown"),
+    ("secrets_are_shown_nowhere", as_teams(_OpenUrl), "secret is shown"),
+    ("events_are_accepted_if_signed", as_slack(_Cheerful), "sender of a message is lost"),
+    ("events_are_accepted_if_signed", as_slack(_Deaf), "became 0 events"),
+    ("events_are_accepted_if_signed", _forgeable, "somebody else signed"),
+    ("a_message_is_shown_in_full", as_slack(_Losing), "do not see"),
+    ("a_message_is_shown_in_full", as_telegram(_Loud), "makes a sound"),
+    ("a_message_is_shown_in_full", as_teams(_Promising), "makes a sound"),
+    ("a_message_is_scheduled", as_slack(_Hasty), "scheduled for"),
+]
+PLAIN = {name_of(check): check for check in kit.CHECKS}
+
+
+@pytest.mark.parametrize("check, wrong, sentence", WRONG)
+def test_notices_a_wrong_vendor(check: str, wrong: kit.Factory, sentence: str) -> None:
+    """A chat vendor with one fault fails the check for that fault."""
+    with pytest.raises(AssertionError, match=sentence):
+        PLAIN[check](wrong)
+
+
+REFUSED = [
+    ("an_answer_is_in_its_thread", as_slack(_Nested)),
+    ("markup_is_shown_as_written", as_telegram(_Html)),
+    ("a_message_is_posted", as_telegram(_WrongPlace)),
+]
+
+
+@pytest.mark.parametrize("check, wrong", REFUSED)
+def test_sandbox_refuses_a_wrong_vendor(check: str, wrong: kit.Factory) -> None:
+    """The sandbox refuses requests that the real vendor would refuse."""
+    with pytest.raises(ConnectorError):
+        PLAIN[check](wrong)
