@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -14,6 +16,7 @@ from hypothesis import strategies as st
 from moorage import InvalidData
 from moorage.invoices import (
     EN16931,
+    XRECHNUNG,
     AllowanceCharge,
     Identifier,
     Invoice,
@@ -22,6 +25,7 @@ from moorage.invoices import (
     Note,
     PaymentInstructions,
     Period,
+    PrecedingInvoice,
     Syntax,
     read_cii,
     read_invoice,
@@ -217,6 +221,103 @@ def test_ubl_needs_payment_instructions_for_a_reference() -> None:
         write_ubl(small_invoice(payment=None, payment_reference="2041"))
 
     assert caught.value.field == "payment"
+
+
+def test_cii_carries_one_preceding_invoice() -> None:
+    """CII D16B cannot carry two preceding invoices; UBL can."""
+    preceding = (PrecedingInvoice(number="1"), PrecedingInvoice(number="2"))
+    invoice = small_invoice(preceding=preceding)
+
+    assert read_ubl(write_ubl(invoice)).preceding == preceding
+    with pytest.raises(InvalidData, match="one preceding invoice, not 2") as caught:
+        write_cii(invoice)
+    assert caught.value.field == "preceding"
+
+
+def test_ubl_needs_a_subject_of_three_letters() -> None:
+    """UBL writes the subject into the note, so another form could not be read back."""
+    invoice = small_invoice(notes=[Note("Thank you.", subject="x")])
+
+    with pytest.raises(InvalidData, match="three capital letters"):
+        write_ubl(invoice)
+
+
+@pytest.mark.parametrize(
+    "gross, discount, expected",
+    [
+        (None, "0.01", ("10.00", "0.01")),
+        ("10.00", None, ("10.00", "0")),
+        ("10.00", "0.02", ("10.00", "0.02")),
+        (None, None, (None, None)),
+    ],
+)
+def test_gross_price_and_discount_go_together(
+    gross: str | None, discount: str | None, expected: tuple[str | None, str | None]
+) -> None:
+    """The syntaxes require both of them, so the missing one is written and read."""
+    line = attrs.evolve(
+        LINE,
+        gross_price=None if gross is None else Decimal(gross),
+        price_discount=None if discount is None else Decimal(discount),
+    )
+    invoice = small_invoice(lines=[line])
+
+    for writer, reader in SYNTAXES:
+        received = reader(writer(invoice)).lines[0]
+        prices = (received.gross_price, received.price_discount)
+        assert prices == tuple(None if text is None else Decimal(text) for text in expected)
+
+
+def test_cii_writes_groups_that_its_schema_requires() -> None:
+    """The delivery is a mandatory element of CII, although all of it is optional."""
+    body = write_cii(small_invoice(delivery=None))
+
+    assert b"<ram:ApplicableHeaderTradeDelivery></ram:ApplicableHeaderTradeDelivery>" in body
+    assert read_cii(body).delivery is None
+
+
+def test_missing_total_of_vat_is_that_of_the_categories() -> None:
+    """CII may leave the total VAT out; it is the sum of the categories."""
+    total = b'<ram:TaxTotalAmount currencyID="EUR">5.69</ram:TaxTotalAmount>'
+    body = write_cii(small_invoice())
+    assert total in body
+
+    assert read_invoice(body.replace(total, b"")) == small_invoice().completed(EN16931)
+
+
+DOCUMENTS = [
+    write_ubl(full_invoice()),
+    write_cii(full_invoice()),
+    write_ubl(small_invoice(type_code="381")),
+]
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.sampled_from(DOCUMENTS),
+    st.lists(
+        st.tuples(
+            st.floats(0, 1, exclude_max=True),
+            st.sampled_from([b"", b"-1", b"NaN", b"x" * 50, b"9" * 31, b"1e9", b"&#9;", b"\xff"]),
+        ),
+        min_size=1,
+        max_size=4,
+    ),
+)
+def test_damaged_documents_have_typed_errors(
+    body: bytes, damages: list[tuple[float, bytes]]
+) -> None:
+    """A document with other texts is read, or refused with a typed error; nothing else happens."""
+    for position, text in damages:
+        texts = [*re.finditer(rb">[^<]+<|=\"[^\"]+\"", body)]
+        match = texts[int(position * len(texts))]
+        body = (
+            body[: match.start() + 1 + (body[match.start()] == ord("="))]
+            + text
+            + (body[match.end() - 1 :])
+        )
+    with contextlib.suppress(InvalidData):
+        assert read_invoice(body, XRECHNUNG).stated_totals is not None
 
 
 DTD = b'<?xml version="1.0"?><!DOCTYPE a [<!ENTITY e SYSTEM "file:///etc/passwd">]><a>&e;</a>'

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from decimal import Decimal
+from decimal import Context, Decimal, localcontext
 from fractions import Fraction
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+_WIDE: Final = Context(prec=100)
 PLAIN: Final = re.compile(r"[+-]?(?:[0-9]{1,30}(?:\.[0-9]{0,20})?|\.[0-9]{1,20})")
 """A number as `xs:decimal` writes it, of a bounded length."""
 
@@ -29,6 +30,12 @@ def total(amounts: Iterable[Decimal | None]) -> Decimal:
 def exact_sum(amounts: Iterable[Decimal | None]) -> Fraction:
     """The exact sum of the amounts; a missing one counts nothing."""
     return sum((Fraction(amount) for amount in amounts if amount is not None), Fraction(0))
+
+
+def exact_total(*amounts: Decimal | None) -> Decimal:
+    """The sum of the amounts with all their decimals; a missing one counts nothing."""
+    with localcontext(_WIDE):
+        return sum((amount for amount in amounts if amount is not None), Decimal(0))
 
 
 def percentage(base: Decimal, percent: Decimal) -> Decimal:

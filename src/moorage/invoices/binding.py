@@ -230,13 +230,14 @@ class Constant:
 class Box:
     """An element that holds fields of the same value.
 
-    It is written only if one of its nodes other than constants is. If `only` is set, elements
-    for which it is False belong to another node.
+    It is written only if one of its nodes other than constants is, or `always`. If `only` is
+    set, elements for which it is False belong to another node.
     """
 
     tag: str
     nodes: tuple[Node, ...]
     only: Callable[[XmlElement], bool] | None = None
+    always: bool = attrs.field(default=False, kw_only=True)
 
     def read(self, parent: XmlElement, fields: Fields, place: Place) -> None:
         """Put what the element contains into the fields."""
@@ -248,7 +249,7 @@ class Box:
     def write(self, value: Any, currency: str | None) -> Iterator[str]:
         """Yield the element, if it has content."""
         parts = [(node, "".join(node.write(value, currency))) for node in self.nodes]
-        if any(text for node, text in parts if not isinstance(node, Constant)):
+        if self.always or any(text for node, text in parts if not isinstance(node, Constant)):
             yield f"<{self.tag}>{''.join(text for _, text in parts)}</{self.tag}>"
 
 

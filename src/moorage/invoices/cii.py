@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from moorage.errors import InvalidData
+from moorage.invoices.amounts import total
 from moorage.invoices.binding import (
     AMOUNT,
     BASE64,
@@ -466,6 +467,7 @@ _DELIVERY: Final = Box(
         _reference("ram:DespatchAdviceReferencedDocument", "despatch_advice"),
         _reference("ram:ReceivingAdviceReferencedDocument", "receiving_advice"),
     ),
+    always=True,
 )
 _CARD: Final[tuple[Node, ...]] = (
     Leaf("ram:ID", "last_digits"),
@@ -760,9 +762,15 @@ def read_cii_root(root: XmlElement) -> Invoice:
     settlement = next(transaction.all("ApplicableHeaderTradeSettlement"), transaction)
     place = Place(f"/{root.name}", text_at(settlement, "InvoiceCurrencyCode"))
     invoice: Invoice = read_value(Invoice, _DOCUMENT, root, place)
-    if invoice.stated_totals is None:
-        return attrs.evolve(invoice, stated_totals=Totals())
-    return invoice
+    totals = invoice.stated_totals or Totals()
+    if totals.vat is None and totals.breakdown:
+        totals = attrs.evolve(totals, vat=total(part.tax for part in totals.breakdown))
+    return attrs.evolve(
+        invoice,
+        lines=tuple(line.with_prices() for line in invoice.lines),
+        notes=tuple(note for note in invoice.notes if note != Note()),
+        stated_totals=totals,
+    )
 
 
 def write_cii(invoice: Invoice, profile: Profile = EN16931) -> bytes:
@@ -770,8 +778,17 @@ def write_cii(invoice: Invoice, profile: Profile = EN16931) -> bytes:
 
     Missing totals are computed. The business rules are not checked; `write_invoice` does that.
     The network of a payment card is left out, because CII has no element for it.
+
+    Raises:
+        InvalidData: the invoice has several preceding invoices, of which CII carries one.
     """
     invoice = invoice.completed(profile)
+    if len(invoice.preceding) > 1:
+        raise InvalidData(
+            f"CII D16B carries one preceding invoice, not {len(invoice.preceding)}.",
+            field="preceding",
+            remedy="Write the invoice in UBL, or give one preceding invoice.",
+        )
     content = write_nodes(_DOCUMENT, invoice, invoice.currency)
     return (
         '<?xml version="1.0" encoding="UTF-8"?>\n'

@@ -71,6 +71,7 @@ NAMESPACES: Final = {
 }
 """The namespace of each document's root."""
 
+_SUBJECT: Final = re.compile("[A-Z]{3}")
 _NOTE: Final = re.compile(r"#([A-Z]{3})#(.*)", re.DOTALL)
 _UNNAMED: Final = "NA"  # the text for an element that only the schema requires
 _VAT_SCHEME: Final = Constant("cac:TaxScheme", "<cbc:ID>VAT</cbc:ID>")
@@ -339,6 +340,12 @@ def _read_notes(parent: XmlElement, fields: Fields, place: Place) -> None:
 def _write_notes(value: Any, currency: str | None) -> Iterator[str]:
     del currency
     for note in value.notes:
+        if note.subject is not None and not _SUBJECT.fullmatch(note.subject):
+            raise InvalidData(
+                "The subject of a note is not three capital letters, as UBL needs it.",
+                field="notes",
+                remedy="Give a code of UNTDID 4451, such as 'AAI'.",
+            )
         prefix = "" if note.subject is None else f"#{note.subject}#"
         yield element_text("cbc:Note", prefix + (note.text or ""), {})
 
@@ -685,6 +692,7 @@ def read_ubl_root(root: XmlElement) -> Invoice:
         payment = attrs.evolve(payment, card=attrs.evolve(payment.card, network=None))
     return attrs.evolve(
         invoice,
+        lines=tuple(line.with_prices() for line in invoice.lines),
         payment=payment,
         purchase_order=order,
         creditor_id=sepa[0] if sepa else None,

@@ -24,7 +24,7 @@ from moorage.contracts.validators import (
     is_tuple,
 )
 from moorage.errors import InvalidData
-from moorage.invoices.amounts import PLAIN, exact_sum, percentage, rounded, total
+from moorage.invoices.amounts import PLAIN, exact_sum, exact_total, percentage, rounded, total
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -487,6 +487,19 @@ class InvoiceLine:
         charges = exact_sum(charge.amount for charge in self.charges)
         return rounded(gross + charges - exact_sum(item.amount for item in self.allowances))
 
+    def with_prices(self) -> InvoiceLine:
+        """The line with both gross price and discount, if it has one of them.
+
+        The syntaxes require both. Without a discount it is zero, and without a gross price that is
+        the net price plus the discount.
+        """
+        if self.gross_price is not None and self.price_discount is None:
+            return attrs.evolve(self, price_discount=Decimal(0))
+        if self.gross_price is None and None not in {self.price_discount, self.net_price}:
+            gross = exact_total(self.net_price, self.price_discount)
+            return attrs.evolve(self, gross_price=gross)
+        return self
+
 
 @attrs.frozen(kw_only=True)
 class VatExemption:
@@ -697,7 +710,9 @@ class Invoice:
             self,
             specification=self.specification or profile.specification,
             process=self.process or profile.process,
-            lines=tuple(attrs.evolve(line, stated_net=line.net_amount) for line in self.lines),
+            lines=tuple(
+                attrs.evolve(line.with_prices(), stated_net=line.net_amount) for line in self.lines
+            ),
             exemptions=exemptions_of(totals.breakdown),
             stated_totals=totals,
         )
