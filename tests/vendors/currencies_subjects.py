@@ -83,6 +83,7 @@ def ecb(kind: type[Ecb] = Ecb) -> CurrenciesSubject:
                 SUNDAY,
                 csv(
                     ECB_HEADER,
+                    ecb_row("E03", "2022-02-25", "99.1"),
                     ecb_row("JPY", "2022-02-24", "128.28"),
                     ecb_row("JPY", "2022-02-25", "129.71"),
                     ecb_row("RUB", "2022-02-25", ""),

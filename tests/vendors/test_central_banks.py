@@ -170,6 +170,7 @@ TABLE: Final[dict[str, Any]] = {
         ("ecb", csv(ECB_HEADER, ecb_row("USD", "2022-02-25", "-1"))),
         ("ecb", csv(ECB_HEADER, ecb_row("USD", "2022-02", "1.1216"))),
         ("ecb", csv(ECB_HEADER, ecb_row("USD", "2022-02-30", "1.1216"))),
+        ("ecb", csv(ECB_HEADER, ecb_row("USD", "2022-W08-5", "1.1216"))),
         ("ecb", csv(ECB_HEADER, ecb_row("USD", "2022-02-28", "1.1216"))),
         ("ecb", csv(ECB_HEADER, ecb_row("USD", "2022-02-11", "1.1216"))),
         ("ecb", csv(ECB_HEADER, ecb_row("usd", "2022-02-25", "1.1216"))),

@@ -44,9 +44,15 @@ def _last_sunday(year: int, month: int) -> int:
 def as_day(text: object) -> date | None:
     """The date of a text such as 2022-02-25; None if it is of another form."""
     try:
-        return date.fromisoformat(text) if isinstance(text, str) and len(text) == 10 else None
+        day = date.fromisoformat(text) if isinstance(text, str) else None
     except ValueError:
         return None
+    return day if day is not None and day.isoformat() == text else None
+
+
+def is_index(code: str) -> bool:
+    """True for the code of a series that is no currency, since it has other signs than letters."""
+    return not code.isalpha()
 
 
 def rows_of(response: sdk.Response, delimiter: str, columns: Iterable[str]) -> list[dict[str, str]]:

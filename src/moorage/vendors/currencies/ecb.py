@@ -14,7 +14,14 @@ import attrs
 
 from moorage import vendor_sdk as sdk
 from moorage.contracts.currencies import ExchangeRate, ExchangeRates
-from moorage.vendors.currencies._common import CentralBank, Entry, as_day, by_day, rows_of
+from moorage.vendors.currencies._common import (
+    CentralBank,
+    Entry,
+    as_day,
+    by_day,
+    is_index,
+    rows_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,7 +78,7 @@ def _entries(response: sdk.Response) -> Iterator[Entry]:
     for row in rows_of(response, ",", _COLUMNS):
         if any(row[name] != value for name, value in _CONSTANTS.items()):
             raise sdk.malformed(response, f"series {_SERIES}")
-        if row["OBS_VALUE"] in _NO_VALUE:
+        if row["OBS_VALUE"] in _NO_VALUE or is_index(row["CURRENCY"]):
             continue
         yield Entry(
             sdk.required(as_day(row["TIME_PERIOD"]), response, "TIME_PERIOD"),

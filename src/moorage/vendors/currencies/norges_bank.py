@@ -16,7 +16,14 @@ import attrs
 
 from moorage import vendor_sdk as sdk
 from moorage.contracts.currencies import ExchangeRate, ExchangeRates
-from moorage.vendors.currencies._common import CentralBank, Entry, as_day, by_day, rows_of
+from moorage.vendors.currencies._common import (
+    CentralBank,
+    Entry,
+    as_day,
+    by_day,
+    is_index,
+    rows_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,8 +34,8 @@ _COLUMNS: Final = (
     *("TIME_PERIOD", "OBS_VALUE"),
 )
 _CONSTANTS: Final = {"FREQ": "B", "QUOTE_CUR": "NOK", "TENOR": "SP"}
-_INDICES: Final = frozenset({"I44", "TWI"})
-"""Codes of series that are indices of the krone, and not currencies."""
+_INDICES: Final = frozenset({"TWI"})
+"""Codes that look like a currency, but are of an index of the krone, beside I44."""
 
 _MULTIPLIER: Final = re.compile("[0-6]")
 _PLAIN: Final = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,12})?")
@@ -86,7 +93,7 @@ def _entries(response: sdk.Response) -> Iterator[Entry]:
     for row in rows_of(response, ";", _COLUMNS):
         if any(row[name] != value for name, value in _CONSTANTS.items()):
             raise sdk.malformed(response, f"series {_SERIES}")
-        if row["BASE_CUR"] in _INDICES or not row["OBS_VALUE"]:
+        if not row["OBS_VALUE"] or row["BASE_CUR"] in _INDICES or is_index(row["BASE_CUR"]):
             continue
         if _MULTIPLIER.fullmatch(row["UNIT_MULT"]) is None:
             raise sdk.malformed(response, "UNIT_MULT")
