@@ -64,6 +64,8 @@ ACCOUNTS: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
     _key("adyen", "re_1", "web service user", merchant_account="ours", **_OWN),
     _key("sendgrid", "re_1", "an API key of Resend"),
     _key("resend", "SG.a.b", "begins with re_"),
+    _key("mailersend", "xkeysib-1", "begins with mlsn."),
+    _key("sendgrid", "mlsn.1", "an API token of MailerSend"),
     _key("brevo", "xsmtpsib-1", "an SMTP key of Brevo"),
     _key("sendgrid", "xkeysib-1", "an API key of Brevo"),
     _key("postmark", "SG.a.b", "API token of the server"),

@@ -19,6 +19,7 @@ from moorage.vendors.email.sendgrid import SendGrid
 from moorage.vendors.email.smtp import Smtp
 from tests.vendors.email_hubs import hub, lose_next_response
 from tests.vendors.subjects.brevo import brevo_labs
+from tests.vendors.subjects.mailersend import mailersend_labs
 from tests.vendors.subjects.mailgun import mailgun_labs
 from tests.vendors.subjects.mailjet import mailjet_labs
 from tests.vendors.subjects.postmark import postmark_labs
@@ -149,4 +150,5 @@ LABS = {
     "mailjet": mailjet_labs,
     "sparkpost": sparkpost_labs,
     "brevo": brevo_labs,
+    "mailersend": mailersend_labs,
 }

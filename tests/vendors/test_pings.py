@@ -24,6 +24,7 @@ PINGED = (
     *("infobip", "twilio", "plivo", "sinch", "vonage"),
     *("slack", "telegram"),
     *("sendgrid", "postmark", "resend", "mailgun", "mailjet", "sparkpost", "brevo"),
+    "mailersend",
     *("easypost", "shippo", "shipengine"),
     *("s3", "azure_blob"),
 )

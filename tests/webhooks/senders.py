@@ -372,6 +372,14 @@ SENDERS = [
         body_covered=False,
     ),
     Sender(
+        name="mailersend",
+        send=over_body(
+            "Signature",
+            lambda body: mac(SECRET, body).hex(),
+            lambda n: {"type": "activity.sent", "data": {"id": f"a{n}"}},
+        ),
+    ),
+    Sender(
         name="brevo",
         send=with_token({"Authorization": f"Bearer {TOKEN}"}, _brevo_event),
         secret=TOKEN,

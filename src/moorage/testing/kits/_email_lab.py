@@ -30,6 +30,8 @@ class EmailLab:
         codes: the vendor's own codes for "auth", "throttled", "outage" and "refused".
         secret: what the account's credentials keep secret.
         many: how many recipients a large bulk has.
+        odd_name: a recipient's name that headers must quote; another one if the vendor refuses
+            commas.
         sandbox: the vendor's sandbox, whose requests are checked; None if the vendor sends none, as
             a mail server's does.
     """
@@ -44,6 +46,7 @@ class EmailLab:
     secret: str
     sandbox: Sandbox | None
     many: int = 10_000
+    odd_name: str = "Lovelace, Ada"
 
     @property
     def vendor(self) -> Any:

@@ -13,7 +13,7 @@ from moorage.contracts.email_outcomes import (
     EmailStatus,
 )
 from moorage.vendor_sdk import Result, as_answer, as_time, is_list, malformed, read_answer, required
-from moorage.vendors.email._common import bare, receipt_of, status_of, texts_of
+from moorage.vendors.email._common import bare, receipt_of, status_of, sum_of, texts_of
 
 if TYPE_CHECKING:
     from datetime import date, datetime
@@ -119,18 +119,13 @@ def read_reports(query: StatisticsQuery, rows: list[Answer]) -> EmailStatistics:
     counted_pairs: list[tuple[date, EmailCounts]] = []
     for row in rows:
         numbers = {
-            field_name: _sum_of([row.integer(name) for name in vendor_names])
+            field_name: sum_of([row.integer(name) for name in vendor_names])
             for field_name, vendor_names in _COUNTS.items()
         }
         day = row.time("date")
         if day is not None:
             counted_pairs.append((day.date(), EmailCounts(**numbers)))
     return EmailStatistics.of(query, counted_pairs, {"reports": [row.raw for row in rows]})
-
-
-def _sum_of(numbers: list[int | None]) -> int | None:
-    counted = [number for number in numbers if number is not None]
-    return sum(counted) if counted else None
 
 
 def read_event(event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:

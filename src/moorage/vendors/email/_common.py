@@ -38,6 +38,22 @@ _IS_TAG: Final = "true"
 """Value of a tag at such a vendor."""
 _METADATA: Final = "word_"
 """Prefix of a metadata name that the vendor would misinterpret."""
+_ANYTHING: Final = "application/octet-stream"
+TYPES_BY_ENDING: Final = {
+    "css": "text/css",
+    "csv": "text/csv",
+    "gif": "image/gif",
+    "htm": "text/html",
+    "html": "text/html",
+    "ics": "text/calendar",
+    "jpeg": "image/jpeg",
+    "jpg": "image/jpeg",
+    "pdf": "application/pdf",
+    "png": "image/png",
+    "txt": "text/plain",
+    "zip": "application/zip",
+}
+"""Content types of files, by the ending of their names."""
 _IN_BRACKETS: Final = re.compile(r"<([^<>\s]+@[^<>\s]+)>\s*\Z")
 
 SendPart: TypeAlias = "Callable[[BulkMessage, str | None], Awaitable[list[Result[EmailReceipt]]]]"
@@ -82,6 +98,23 @@ def in_base64(file: Attachment) -> str:
 def utc_moment(at: datetime) -> str:
     """A time in UTC, in ISO 8601 with milliseconds."""
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def check_type(file: Attachment, vendor: str) -> None:
+    """Refuse a file for a vendor that derives its type from its name, if the type is another.
+
+    Raises:
+        InvalidData: the recipient would get the file with another type.
+    """
+    essence = file.content_type.partition(";")[0].lower()
+    ending = file.filename.rpartition(".")[2].lower()
+    if essence not in {_ANYTHING, TYPES_BY_ENDING.get(ending, essence)}:
+        raise InvalidData(
+            f"The type of a file that ends in .{ending} is {essence}, but {vendor} derives the type"
+            " from the ending.",
+            field="attachments",
+            remedy=f"Give content_type={TYPES_BY_ENDING[ending]!r}, or another file name.",
+        )
 
 
 def without_nothing(fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -168,6 +201,12 @@ def tags_and_words(pairs: Mapping[str, str | None]) -> tuple[tuple[str, ...], di
 def status_of(message: EmailMessage) -> EmailStatus:
     """The status of an accepted message."""
     return EmailStatus.QUEUED if message.send_at is None else EmailStatus.SCHEDULED
+
+
+def sum_of(numbers: Iterable[int | None]) -> int | None:
+    """The sum of the numbers that a vendor gives; None if it gives none."""
+    present_numbers = [number for number in numbers if number is not None]
+    return sum(present_numbers) if present_numbers else None
 
 
 def outcomes(people: Iterable[EmailAddress], status: EmailStatus) -> tuple[RecipientOutcome, ...]:

@@ -39,6 +39,7 @@ from moorage.vendors.email._brevo_answers import (
     read_results,
 )
 from moorage.vendors.email._common import (
+    check_type,
     in_ascii,
     in_base64,
     in_parts,
@@ -69,7 +70,6 @@ _PAGE: Final = 30
 _METADATA: Final = "X-Mailin-custom"
 _NUMBER: Final = re.compile(r"[0-9]{1,18}")
 _SPECIAL: Final = re.compile(r'[()<>@,:;."\\\[\]]')
-_ANYTHING: Final = "application/octet-stream"
 _ENDINGS: Final = frozenset(
     {
         *("aif", "aifc", "aiff", "avi", "bmp", "cgm", "css", "csv", "doc"),
@@ -81,21 +81,6 @@ _ENDINGS: Final = frozenset(
     }
 )
 """Endings of the names of files that Brevo sends; it refuses all others."""
-_TYPES: Final = {
-    "css": "text/css",
-    "csv": "text/csv",
-    "gif": "image/gif",
-    "htm": "text/html",
-    "html": "text/html",
-    "ics": "text/calendar",
-    "jpeg": "image/jpeg",
-    "jpg": "image/jpeg",
-    "pdf": "application/pdf",
-    "png": "image/png",
-    "txt": "text/plain",
-    "zip": "application/zip",
-}
-"""Content types by file ending: Brevo takes no other than that of the ending."""
 _SCHEMES: Final = {"bearer": "brevo", "basic": "brevo-basic"}
 
 
@@ -304,7 +289,6 @@ def _person(address: EmailAddress) -> dict[str, str]:
 
 
 def _file(file: Attachment) -> dict[str, str]:
-    essence = file.content_type.partition(";")[0].lower()
     _, dot, ending = file.filename.lower().rpartition(".")
     if not dot or ending not in _ENDINGS:
         raise InvalidData(
@@ -312,11 +296,5 @@ def _file(file: Attachment) -> dict[str, str]:
             field="attachments",
             remedy=f"Give a name with one of these endings: {', '.join(sorted(_ENDINGS))}.",
         )
-    if essence not in {_ANYTHING, _TYPES.get(ending, essence)}:
-        raise InvalidData(
-            f"The type of a file that ends in .{ending} is {essence}, but Brevo derives the type"
-            " from the ending.",
-            field="attachments",
-            remedy=f"Give content_type={_TYPES[ending]!r}, or another file name.",
-        )
+    check_type(file, "Brevo")
     return {"name": file.filename, "content": in_base64(file)}

@@ -217,6 +217,31 @@ MESSAGING: Final = (
             "rejected": "email.rejected",
         },
     ),
+    WebhookScheme(
+        name="mailersend",
+        signature="{header:Signature}",
+        # Webhooks about other things than messages have no id.
+        id="{json:type}.{json:data.id?}",
+        type="{json:type}",
+        time="{json:created_at?}",
+        time_form="iso",
+        types={
+            "activity.queued": "email.queued",
+            "activity.sent": "email.sent",
+            "activity.delivered": "email.delivered",
+            "activity.deferred": "email.deferred",
+            "activity.soft_bounced": "email.bounced",
+            "activity.hard_bounced": "email.bounced",
+            "activity.suppressed": "email.rejected",
+            "activity.opened": "email.opened",
+            "activity.opened_unique": "email.opened",
+            "activity.clicked": "email.clicked",
+            "activity.clicked_unique": "email.clicked",
+            "activity.unsubscribed": "email.unsubscribed",
+            "activity.spam_complaint": "email.complained",
+            "inbound.message": "email.received",
+        },
+    ),
     # Postmark signs nothing: the URL that it is given contains a user name and a password.
     WebhookScheme(
         name="postmark",

@@ -1,0 +1,267 @@
+"""A local sandbox that imitates MailerSend.
+
+Magic addresses: refused@example.com is invalid, suppressed@example.com is suppressed, to
+throttled@example.com there have been too many requests, to outage@example.com MailerSend is being
+maintained; nobody at unverified.example may send.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.domain.http.requests import Response
+from moorage.domain.values.json_text import encode_json, is_object
+from moorage.testing.sandboxes import base
+from moorage.testing.sandboxes._fields import problems, words
+from moorage.testing.sandboxes.email.base import (
+    EmailSandbox,
+    attached,
+    days_between,
+    email_fixture,
+)
+from moorage.testing.sandboxes.email.mailbox import Delivered, decoded
+from moorage.testing.sandboxes.webhook_signatures import hex_hmac
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from moorage.testing.sandboxes.fixture import SandboxFixture
+
+_PERSON: Final = {"email!": str, "name": str}
+_FILE: Final = {
+    "content!": str,
+    "filename!": str,
+    "disposition": words("attachment inline"),
+    "id": str,
+}
+_MESSAGE: Final[dict[str, Any]] = {
+    "from!": _PERSON,
+    "to!": [_PERSON],
+    "cc": [_PERSON],
+    "bcc": [_PERSON],
+    "reply_to": _PERSON,
+    **dict.fromkeys(words("subject text html template_id in_reply_to list_unsubscribe"), str),
+    "attachments": [_FILE],
+    "tags": [str],
+    "references": [str],
+    "personalization": [{"email!": str, "data!": dict}],
+    "precedence_bulk": bool,
+    "send_at": int,
+    "settings": dict.fromkeys(words("track_clicks track_opens track_content"), bool),
+    "headers": [{"name!": str, "value!": str}],
+}
+_KINDS: Final = {
+    "csv": "text/csv",
+    "htm": "text/html",
+    "html": "text/html",
+    "jpeg": "image/jpeg",
+    "jpg": "image/jpeg",
+    "pdf": "application/pdf",
+    "png": "image/png",
+    "txt": "text/plain",
+}
+_EVENTS: Final = words(
+    "queued sent delivered soft_bounced hard_bounced deferred opened clicked unsubscribed"
+    " spam_complaints survey_opened survey_submitted opened_unique clicked_unique"
+)
+_ANALYTICS: Final = words("domain_id date_from date_to group_by tags[] event[]")
+_LIMITS: Final = {"to": 50, "cc": 10, "bcc": 10, "tags": 5}
+_EMAIL: Final = re.compile(r"[!-?A-~]+@[a-zA-Z0-9.-]+")
+_MOST_BYTES: Final = 25 * 1024 * 1024
+_Fields = dict[str, Any]
+
+
+class MailerSendSandbox(EmailSandbox):
+    """A sandbox of MailerSend: mail, statistics, and webhooks signed with a secret.
+
+    Args:
+        token: who may come in.
+        templates: the ids of the templates that there are.
+    """
+
+    hosts = ("api.mailersend.com",)
+
+    def __init__(
+        self, token: str = "mlsn.sandbox-token", templates: tuple[str, ...] = ("welcome",)
+    ) -> None:
+        super().__init__()
+        self.token = token
+        self.templates = templates
+        self.days: list[_Fields] = []
+        self.suppressed = {"suppressed@example.com"}
+        self.webhook_secret = "mailersend-sandbox-signing-secret"
+
+    def routes(self) -> base.Routes:
+        """The sandbox's routes, by method and path."""
+        return {
+            "POST /v1/email": self._send,
+            "GET /v1/analytics/date": self._analytics,
+            "GET /v1/api-quota": self._quota,
+        }
+
+    def tell(self, url: str, event: Mapping[str, Any]) -> base.Notice:
+        """Return a signed webhook of MailerSend about an event."""
+        body = encode_json(dict(event))
+        signature = hex_hmac(self.webhook_secret, body)
+        headers = {"Content-Type": "application/json", "Signature": signature}
+        return self.notify(url, body, headers)
+
+    def _send(self, request: base.SandboxRequest) -> Response:
+        body = request.json()
+        _check_shape(body)
+        if "template_id" in body:
+            if body["template_id"] not in self.templates:
+                raise _wrong("template_id", "The selected template id is invalid.")
+        else:
+            if not body.get("subject"):
+                raise _wrong("subject", "The subject field is required.")
+            if not body.get("text") and not body.get("html"):
+                raise _wrong("text", "The text field is required when html is not present.")
+        _check_people(body)
+        people = _everybody(body)
+        _check_magic(people)
+        suppressed_people = [email for email in people if email in self.suppressed]
+        if len(suppressed_people) == len(people):
+            return base.reply(_warning("ALL", suppressed_people), 202)
+        id_ = f"{self.number():024x}"
+        self.delivered.append(_delivered_message(body, id_, self.suppressed))
+        if suppressed_people:
+            return base.reply(_warning("SOME", suppressed_people), 202, x_message_id=id_)
+        return Response(202, {"Content-Type": "text/html; charset=UTF-8", "x-message-id": id_})
+
+    def _quota(self, _: base.SandboxRequest) -> Response:
+        return base.reply({"quota": 100_000, "remaining": 99_999, "reset": "2026-03-02T00:00:00Z"})
+
+    def _analytics(self, request: base.SandboxRequest) -> Response:
+        names = {name for name, _ in request.query}
+        query = dict(request.query)
+        events = [value for name, value in request.query if name == "event[]"]
+        if names - _ANALYTICS or not {"date_from", "date_to"} <= names:
+            raise _wrong("date_from", "A parameter is missing or not known here.")
+        if not set(events) <= _EVENTS or query.get("group_by", "days") != "days":
+            raise _wrong("event.0", "The selected event is invalid.")
+        first, last = int(query["date_from"]), int(query["date_to"])
+        if first >= last:
+            raise _wrong("date_to", "The date to must be higher than date from.")
+        first_day, last_day = (datetime.fromtimestamp(at, UTC) for at in (first, last))
+        rows = [
+            {"date": day["date"], **{name: day.get(name, 0) for name in events}}
+            for day in days_between(
+                self.days, "date", first_day.date().isoformat(), last_day.date().isoformat()
+            )
+        ]
+        return base.reply({"data": {"group_by": "days", "stats": rows}})
+
+    def check_access(self, request: base.SandboxRequest) -> None:
+        """Check the API token of a request."""
+        if request.bearer() != self.token:
+            raise base.refusal({"message": "Unauthenticated."}, 401)
+
+
+def _wrong(field: str, sentence: str) -> base.Refusal:
+    return base.refusal({"message": sentence, "errors": {field: [sentence]}}, 422)
+
+
+def _warning(word: str, emails: list[str]) -> _Fields:
+    recipients = [{"email": email, "name": None, "reasons": ["hard_bounced"]} for email in emails]
+    return {
+        "message": "There are some warnings for your request.",
+        "warnings": [
+            {
+                "type": f"{word}_SUPPRESSED",
+                "message": f"{word.title()} of the recipients provided have been suppressed.",
+                "recipients": recipients,
+            }
+        ],
+    }
+
+
+def _check_shape(body: Any) -> None:
+    if not is_object(body):
+        raise _wrong("from", "The from field is required.")
+    for path, name, kind in problems(_MESSAGE, body):
+        field = f"{path.removeprefix('#/').replace('/', '.')}.{name}" if "/" in path else name
+        raise _wrong(field, f"The {name} field is {kind}.")
+    for field, most in _LIMITS.items():
+        if len(body.get(field, [])) > most:
+            raise _wrong(field, f"The {field} may not have more than {most} items.")
+    if len(encode_json(body)) > _MOST_BYTES:
+        raise _wrong("attachments", "The attachments are too large.")
+    if not body["to"]:
+        raise _wrong("to", "The to field is required.")
+
+
+def _people(body: _Fields) -> list[tuple[str, _Fields]]:
+    single = [(name, body[name]) for name in ("from", "reply_to") if name in body]
+    several = [
+        (f"{name}.{number}", person)
+        for name in ("to", "cc", "bcc")
+        for number, person in enumerate(body.get(name, []))
+    ]
+    return single + several
+
+
+def _check_people(body: _Fields) -> None:
+    for field, person in _people(body):
+        is_valid = _EMAIL.fullmatch(person["email"]) is not None
+        if not is_valid or person["email"] == "refused@example.com":
+            raise _wrong(f"{field}.email", f"The {field}.email must be a valid email address.")
+        if set(",;") & set(person.get("name", "")):
+            raise _wrong(f"{field}.name", f"The {field}.name format is invalid.")
+    if body["from"]["email"].endswith("@unverified.example"):
+        raise _wrong("from.email", "The from.email domain must be verified. #MS42207")
+    emails = set(_everybody(body))
+    if not {item["email"].lower() for item in body.get("personalization", [])} <= emails:
+        raise _wrong("personalization.0.email", "The email is not among the recipients.")
+
+
+def _everybody(body: _Fields) -> list[str]:
+    return [
+        person["email"].lower() for name in ("to", "cc", "bcc") for person in body.get(name, [])
+    ]
+
+
+def _check_magic(emails: list[str]) -> None:
+    if "throttled@example.com" in emails:
+        raise base.refusal({"message": "Too Many Attempts."}, 429, retry_after="1")
+    if "outage@example.com" in emails:
+        raise base.refusal({"message": "Service Unavailable"}, 503)
+
+
+def _delivered_message(body: _Fields, id_: str, suppressed: set[str]) -> Delivered:
+    def recipients(field: str) -> tuple[str, ...]:
+        emails = (person["email"].lower() for person in body.get(field, []))
+        return tuple(email for email in emails if email not in suppressed)
+
+    return Delivered(
+        id=id_,
+        sender=body["from"]["email"],
+        sender_name=body["from"].get("name"),
+        to=recipients("to"),
+        cc=recipients("cc"),
+        bcc=recipients("bcc"),
+        subject=body.get("subject", ""),
+        text=body.get("text"),
+        html=body.get("html"),
+        headers={item["name"]: decoded(item["value"]) for item in body.get("headers", [])},
+        items=tuple(
+            attached(
+                file["filename"],
+                file["content"],
+                _KINDS.get(file["filename"].rpartition(".")[2].lower(), "application/octet-stream"),
+                file.get("id"),
+                file.get("disposition", ""),
+            )
+            for file in body.get("attachments", [])
+        ),
+        raw=body,
+    )
+
+
+def fixture(_: Path) -> SandboxFixture:
+    """Return a sandbox with an account that every scenario can use."""
+    sandbox = MailerSendSandbox()
+    return email_fixture(sandbox, {"credentials": sandbox.token})

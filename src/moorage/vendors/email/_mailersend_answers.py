@@ -1,0 +1,166 @@
+"""Parsing of MailerSend's answers and webhooks."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from moorage.contracts.email_outcomes import (
+    EmailCounts,
+    EmailEvent,
+    EmailReceipt,
+    EmailStatistics,
+    EmailStatus,
+    RecipientOutcome,
+)
+from moorage.vendor_sdk import (
+    Answer,
+    VendorRejected,
+    as_answer,
+    error_answer,
+    is_list,
+    malformed,
+    masked_words,
+    read_answer,
+    refusal,
+    required,
+)
+from moorage.vendors.email._common import bare, status_of, sum_of
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from moorage.contracts.email import EmailMessage
+    from moorage.contracts.email_outcomes import StatisticsQuery
+    from moorage.vendor_sdk import MakeRef, Response, WebhookEvent, Wire
+
+_ALL_SUPPRESSED: Final = "ALL_SUPPRESSED"
+_CODE: Final = re.compile(r"#(MS[0-9]{5})\b")
+_EVENTS: Final = {
+    "queued": EmailStatus.QUEUED,
+    "sent": EmailStatus.SENT,
+    "delivered": EmailStatus.DELIVERED,
+    "deferred": EmailStatus.DEFERRED,
+    "soft_bounced": EmailStatus.BOUNCED,
+    "hard_bounced": EmailStatus.BOUNCED,
+    "suppressed": EmailStatus.REJECTED,
+    "opened": EmailStatus.OPENED,
+    "opened_unique": EmailStatus.OPENED,
+    "clicked": EmailStatus.CLICKED,
+    "clicked_unique": EmailStatus.CLICKED,
+    "unsubscribed": EmailStatus.UNSUBSCRIBED,
+    "spam_complaint": EmailStatus.COMPLAINED,
+}
+_PERMANENT: Final = {"hard_bounced": True, "soft_bounced": False, "deferred": False}
+COUNTS: Final = {
+    "requested": ("queued",),
+    "processed": ("sent",),
+    "delivered": ("delivered",),
+    "deferred": ("deferred",),
+    "bounced": ("soft_bounced", "hard_bounced"),
+    "opened": ("opened",),
+    "unique_opened": ("opened_unique",),
+    "clicked": ("clicked",),
+    "unique_clicked": ("clicked_unique",),
+    "complained": ("spam_complaints",),
+    "unsubscribed": ("unsubscribed",),
+}
+"""MailerSend's counters, by the contract's names."""
+
+
+def read_refusal(response: Response) -> tuple[str | None, str | None]:
+    """The code and the text of a refusal; without a code, the name of the wrong field."""
+    body = error_answer(response)
+    errors = body.object("errors")
+    sentences = [word for field in errors.raw for word in errors_of(errors, field)]
+    words = " ".join(sentences) or body.text("message")
+    code = _CODE.search(words or "")
+    return next(iter(errors.raw), None) if code is None else code[1], words
+
+
+def errors_of(errors: Answer, field: str) -> tuple[str, ...]:
+    """The sentences about a field, whose name may contain dots."""
+    return Answer({"sentences": errors.raw[field]}).texts("sentences")
+
+
+def read_receipt(wire: Wire, message: EmailMessage, response: Response) -> EmailReceipt:
+    """Parse the receipt of a message accepted for at least one recipient.
+
+    Raises:
+        VendorRejected: all recipients are suppressed.
+    """
+    fields = read_answer(response) if response.body else Answer({})
+    warnings = list(fields.objects("warnings"))
+    if any(warning.text("type") == _ALL_SUPPRESSED for warning in warnings):
+        words = masked_words(warnings[0].text("message"))
+        raise refusal(VendorRejected, "MailerSend", response, _ALL_SUPPRESSED, words)
+    id_ = required(response.headers.get("x-message-id") or None, response, "x-message-id")
+    reasons = _reasons(warnings)
+    status = status_of(message)
+    return EmailReceipt(
+        ref=wire.ref(id_),
+        status=status,
+        recipients=tuple(
+            RecipientOutcome(
+                email=address.email,
+                status=EmailStatus.REJECTED,
+                code=reasons[address.wire.lower()],
+            )
+            if address.wire.lower() in reasons
+            else RecipientOutcome(email=address.email, status=status)
+            for address in message.everybody
+        ),
+        warnings=tuple(
+            words for warning in warnings if (words := masked_words(warning.text("message")))
+        ),
+        raw=fields.raw,
+    )
+
+
+def _reasons(warnings: list[Answer]) -> dict[str, str | None]:
+    """The reason of each suppressed address."""
+    return {
+        email.lower(): next(iter(person.texts("reasons")), None)
+        for warning in warnings
+        for person in warning.objects("recipients")
+        if (email := person.text("email")) is not None
+    }
+
+
+def read_analytics(query: StatisticsQuery, response: Response) -> EmailStatistics:
+    """Parse statistics."""
+    body = read_answer(response)
+    if not is_list(body.value("data.stats")):
+        raise malformed(response, "stats")
+    counted_pairs: list[tuple[date, EmailCounts]] = []
+    for row in body.objects("data.stats"):
+        day = required(row.time("date"), response, "date")
+        numbers = {
+            field_name: sum_of([row.integer(name) for name in vendor_names])
+            for field_name, vendor_names in COUNTS.items()
+        }
+        counted_pairs.append((day.date(), EmailCounts(**numbers)))
+    return EmailStatistics.of(query, counted_pairs, body.raw)
+
+
+def read_event(event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
+    """Convert a webhook to events; none for one without a message, such as a received message."""
+    fields = as_answer(event.payload).object("data")
+    id_, word = fields.text("email.message.id"), fields.text("type")
+    if id_ is None or word is None:
+        return ()
+    return (
+        EmailEvent(
+            id=event.id,
+            ref=ref(id_),
+            status=_EVENTS.get(word, EmailStatus.UNKNOWN),
+            vendor_status=word,
+            at=fields.time("created_at"),
+            email=bare(fields.text("email.recipient.email")),
+            reason=fields.text("morph.readable_reason") or fields.text("morph.reason"),
+            permanent=_PERMANENT.get(word),
+            url=fields.text("morph.url"),
+            tags=fields.texts("email.tags"),
+            raw=as_answer(event.payload).raw,
+        ),
+    )

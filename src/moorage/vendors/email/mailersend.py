@@ -1,0 +1,226 @@
+"""MailerSend: email and statistics.
+
+JSON with a bearer token. MailerSend takes no idempotency key, so a message that may have been sent
+is not sent again. Each message of a bulk is a request of its own: the endpoint for bulks answers
+before it checks the messages, and tells neither their ids nor who is refused.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, time
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+import attrs
+
+from moorage.contracts.email import EmailCapability, EmailMessage
+from moorage.contracts.email_address import EmailAddress, as_address
+from moorage.vendor_sdk import (
+    ApiVendor,
+    AuthenticationFailed,
+    InvalidData,
+    InvalidRequest,
+    RateLimitExceeded,
+    Refusals,
+    Request,
+    Result,
+    VendorFailed,
+    extra_for,
+    masked_words,
+    merged,
+)
+from moorage.vendors.email._common import (
+    check_type,
+    in_ascii,
+    in_base64,
+    in_parts,
+    messages_of,
+    sender_of,
+    without_nothing,
+)
+from moorage.vendors.email._mailersend_answers import (
+    COUNTS,
+    read_analytics,
+    read_event,
+    read_receipt,
+    read_refusal,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moorage.contracts.email import Attachment
+    from moorage.contracts.email_bulk import BulkMessage
+    from moorage.contracts.email_outcomes import (
+        EmailEvent,
+        EmailReceipt,
+        EmailStatistics,
+        StatisticsQuery,
+    )
+    from moorage.vendor_sdk import MakeRef, WebhookEvent, Wire
+
+_AT_ONCE: Final = 4
+_LAST_MOMENT: Final = time(23, 59, 59)
+_MOST: Final = {"cc": 10, "bcc": 10, "reply_to": 1, "tags": 5}
+"""Most entries in fields of a message."""
+
+
+def _masked(words: str) -> str:
+    return masked_words(words) or ""
+
+
+@attrs.frozen(kw_only=True)
+class MailerSend(ApiVendor):
+    """An account at MailerSend.
+
+    Attributes:
+        credentials: API token; by default the credential provider supplies it.
+        sender: sender of messages without one of their own.
+        domain_id: id of the domain whose statistics are counted; by default all domains.
+        base_url: URL of MailerSend.
+    """
+
+    name = "mailersend"
+    kinds = ("email",)
+    api_version = "v1"
+    capabilities = frozenset(EmailCapability) - {
+        EmailCapability.ENVELOPE_SENDER,
+        EmailCapability.INTERNATIONAL,
+        EmailCapability.METADATA,
+        EmailCapability.VALIDATE_ADDRESS,
+    }
+    limits: ClassVar[Mapping[str, int]] = {
+        "batch": 50,
+        "recipients": 50,
+        "message_bytes": 25 * 1024 * 1024,
+    }
+    webhook = "mailersend"
+
+    headers: ClassVar[Mapping[str, str]] = {"Accept": "application/json"}
+    ping_path = "/v1/api-quota"
+    refusals = Refusals(
+        vendor="MailerSend",
+        statuses={
+            **dict.fromkeys((400, 405, 413, 422), InvalidRequest),
+            **dict.fromkeys((401, 403), AuthenticationFailed),
+            421: VendorFailed,
+            429: RateLimitExceeded,
+        },
+        left=frozenset({408, 425}),
+        read=read_refusal,
+        mask=_masked,
+    )
+
+    sender: EmailAddress | None = attrs.field(
+        default=None, converter=attrs.converters.optional(as_address)
+    )
+    domain_id: str | None = None
+    base_url: str = "https://api.mailersend.com"
+
+    async def send_transactional(
+        self, wire: Wire, message: EmailMessage, /, *, key: str | None
+    ) -> EmailReceipt:
+        """Send one message."""
+        request = Request.post("/v1/email", json=mail_body(self, message))
+        return await wire.send(request, key=key, parse=partial(read_receipt, wire, message))
+
+    async def send_bulk(
+        self, wire: Wire, bulk: BulkMessage, /, *, key: str | None
+    ) -> list[Result[EmailReceipt]]:
+        """Send a message to each recipient, in one request each."""
+        return await in_parts(wire, bulk, 1, partial(self._send_alone, wire), key, at_once=_AT_ONCE)
+
+    async def _send_alone(
+        self, wire: Wire, bulk: BulkMessage, key: str | None
+    ) -> list[Result[EmailReceipt]]:
+        [message] = messages_of(bulk)
+        return [Result(await self.send_transactional(wire, message, key=key))]
+
+    async def get_statistics(self, wire: Wire, query: StatisticsQuery, /) -> EmailStatistics:
+        """Get the statistics of a range of days."""
+        last_moment = datetime.combine(query.end, _LAST_MOMENT, UTC)
+        period: dict[str, str | int | list[str] | None] = {
+            "date_from": int(datetime.combine(query.start, time(), UTC).timestamp()),
+            "date_to": int(last_moment.timestamp()),
+            "group_by": "days",
+            "event[]": [name for names in COUNTS.values() for name in names],
+            "domain_id": self.domain_id,
+        }
+        response = await wire.send(Request.get("/v1/analytics/date", query=period))
+        return read_analytics(query, response)
+
+    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
+        """Convert a webhook to events."""
+        return read_event(event, ref)
+
+
+def mail_body(vendor: MailerSend, message: EmailMessage) -> dict[str, Any]:
+    """A message, as the body of a request.
+
+    Raises:
+        InvalidData: it has more addresses or tags than MailerSend accepts, or a name or file that
+            it does not accept.
+    """
+    for field, most in _MOST.items():
+        count = len(getattr(message, field))
+        if count > most:
+            raise InvalidData(
+                f"The message has {count} entries in {field}, but MailerSend accepts {most}.",
+                field=field,
+                remedy="Give fewer.",
+            )
+    body = {
+        "from": _person(sender_of(message, vendor.sender), "from_"),
+        **{
+            field: [_person(address, field) for address in getattr(message, field)]
+            for field in ("to", "cc", "bcc")
+        },
+        "reply_to": next((_person(address, "reply_to") for address in message.reply_to), None),
+        "headers": [
+            {"name": name, "value": in_ascii(value)} for name, value in message.headers.items()
+        ],
+        "attachments": [_file(file) for file in message.attachments],
+        "tags": list(message.tags),
+        "send_at": None if message.send_at is None else int(message.send_at.timestamp()),
+        "settings": _settings(message),
+        **_contents(message),
+    }
+    return merged(without_nothing(body), extra_for("mailersend", message.extra))
+
+
+def _settings(message: EmailMessage) -> dict[str, bool]:
+    wishes = {"track_clicks": message.track_clicks, "track_opens": message.track_opens}
+    return {name: wish for name, wish in wishes.items() if wish is not None}
+
+
+def _contents(message: EmailMessage) -> dict[str, Any]:
+    template = message.template
+    if template is None:
+        # MailerSend refuses a message that has only files.
+        text = message.text or (None if message.html else " ")
+        return {"subject": message.subject, "text": text, "html": message.html}
+    # A template has its own texts; its values are given for each recipient.
+    people = message.everybody if template.data else ()
+    values = [{"email": address.wire, "data": dict(template.data)} for address in people]
+    return {"subject": message.subject, "template_id": template.id, "personalization": values}
+
+
+def _person(address: EmailAddress, field: str) -> dict[str, str]:
+    name = address.name
+    if name is not None and ("," in name or ";" in name):
+        raise InvalidData(
+            "A name has a comma or a semicolon, which MailerSend does not accept.",
+            field=field,
+            remedy="Write the name in another way, such as 'Ada Lovelace'.",
+        )
+    return {"email": address.wire, "name": name} if name else {"email": address.wire}
+
+
+def _file(file: Attachment) -> dict[str, str]:
+    check_type(file, "MailerSend")
+    fields = {
+        "filename": file.filename,
+        "content": in_base64(file),
+        "disposition": file.disposition.value,
+    }
+    return fields | ({"id": file.content_id} if file.content_id else {})
