@@ -260,13 +260,19 @@ def test_other_warnings_are_kept() -> None:
 
 
 @pytest.mark.parametrize(
-    "answer", [Response(202), reply({}, 202), reply([], 202), reply({}, 202, x_message_id="")]
+    "answer, name",
+    [
+        (Response(202), "x-message-id"),
+        (reply({}, 202), "x-message-id"),
+        (reply({}, 202, x_message_id=""), "x-message-id"),
+        (reply([], 202), "vendor's own description"),
+    ],
 )
-def test_success_without_an_id_is_malformed(answer: Response) -> None:
-    """A MailerSend success without a message id is a malformed response."""
+def test_success_without_an_id_is_malformed(answer: Response, name: str) -> None:
+    """A MailerSend success without a message id is a malformed response, which says so."""
     sandbox, mail_hub = mailersend_hub()
     sandbox.fail(answer)
-    with pytest.raises(VendorFailed) as excinfo:
+    with pytest.raises(VendorFailed, match=name) as excinfo:
         mail_hub.email().send_transactional(mail())
 
     assert not excinfo.value.retryable
@@ -419,11 +425,17 @@ def test_time_of_statistics_may_be_a_number() -> None:
 
 
 @pytest.mark.parametrize(
-    "answer", [{}, [], {"data": {"stats": {}}}, {"data": {"stats": [{"sent": 1}]}}]
+    "answer, name",
+    [
+        ({}, r"\bstats\b"),
+        ([], "vendor's own description"),
+        ({"data": {"stats": {}}}, r"\bstats\b"),
+        ({"data": {"stats": [{"sent": 1}]}}, r"\bdate\b"),
+    ],
 )
-def test_statistics_without_dates_are_malformed(answer: object) -> None:
-    """MailerSend statistics without dates are a malformed response."""
+def test_statistics_without_dates_are_malformed(answer: object, name: str) -> None:
+    """MailerSend statistics without dates are a malformed response, which names what it lacks."""
     sandbox, mail_hub = mailersend_hub()
     sandbox.fail(reply(answer))
-    with pytest.raises(VendorFailed):
+    with pytest.raises(VendorFailed, match=name):
         mail_hub.email().get_statistics(MARCH)

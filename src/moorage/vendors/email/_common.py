@@ -17,6 +17,7 @@ from moorage.contracts.email_outcomes import EmailReceipt, EmailStatus, Recipien
 from moorage.vendor_sdk import (
     ConfigurationError,
     InvalidData,
+    Redaction,
     Result,
     as_answer,
     malformed,
@@ -38,6 +39,8 @@ _IS_TAG: Final = "true"
 """Value of a tag at such a vendor."""
 _METADATA: Final = "word_"
 """Prefix of a metadata name that the vendor would misinterpret."""
+_LONGEST: Final = 300
+_WORDS: Final = Redaction()
 _ANYTHING: Final = "application/octet-stream"
 TYPES_BY_ENDING: Final = {
     "css": "text/css",
@@ -201,6 +204,11 @@ def tags_and_words(pairs: Mapping[str, str | None]) -> tuple[tuple[str, ...], di
 def status_of(message: EmailMessage) -> EmailStatus:
     """The status of an accepted message."""
     return EmailStatus.QUEUED if message.send_at is None else EmailStatus.SCHEDULED
+
+
+def masked(words: str) -> str:
+    """A vendor's text without secrets and addresses, in at most 300 characters."""
+    return _WORDS.words(words, _LONGEST)
 
 
 def sum_of(numbers: Iterable[int | None]) -> int | None:

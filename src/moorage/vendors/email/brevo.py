@@ -27,7 +27,6 @@ from moorage.vendor_sdk import (
     choices,
     encode_json,
     extra_for,
-    masked_words,
     merged,
     one_of,
 )
@@ -43,6 +42,7 @@ from moorage.vendors.email._common import (
     in_ascii,
     in_base64,
     in_parts,
+    masked,
     messages_of,
     sender_of,
     utc_moment,
@@ -82,10 +82,6 @@ _ENDINGS: Final = frozenset(
 )
 """Endings of the names of files that Brevo sends; it refuses all others."""
 _SCHEMES: Final = {"bearer": "brevo", "basic": "brevo-basic"}
-
-
-def _masked(words: str) -> str:
-    return masked_words(words) or ""
 
 
 @attrs.frozen(kw_only=True)
@@ -135,7 +131,7 @@ class Brevo(ApiVendor):
         # A message may be refused with 403 because of its sender, and not of the key.
         reading={403: AuthenticationFailed},
         left=frozenset({408, 425}),
-        mask=_masked,
+        mask=masked,
     )
 
     sender: EmailAddress | None = attrs.field(

@@ -26,7 +26,6 @@ from moorage.vendor_sdk import (
     Result,
     VendorFailed,
     extra_for,
-    masked_words,
     merged,
 )
 from moorage.vendors.email._common import (
@@ -34,6 +33,7 @@ from moorage.vendors.email._common import (
     in_ascii,
     in_base64,
     in_parts,
+    masked,
     messages_of,
     sender_of,
     without_nothing,
@@ -63,10 +63,6 @@ _AT_ONCE: Final = 4
 _LAST_MOMENT: Final = time(23, 59, 59)
 _MOST: Final = {"cc": 10, "bcc": 10, "reply_to": 1, "tags": 5}
 """Most entries in fields of a message."""
-
-
-def _masked(words: str) -> str:
-    return masked_words(words) or ""
 
 
 @attrs.frozen(kw_only=True)
@@ -108,7 +104,7 @@ class MailerSend(ApiVendor):
         },
         left=frozenset({408, 425}),
         read=read_refusal,
-        mask=_masked,
+        mask=masked,
     )
 
     sender: EmailAddress | None = attrs.field(
