@@ -214,8 +214,8 @@ def test_status_without_words_is_unknown() -> None:
             {"segments": 3, "price": Price(Decimal("0.0213"), "EUR")},
         ),
         (
-            {"messageCount": 1, "price": {"pricePerMessage": 0, "currency": "EUR"}},
-            {"segments": 1, "price": Price(Decimal(0), "EUR")},
+            {"messageCount": 1, "price": {"pricePerMessage": 0, "currency": "USD"}},
+            {"segments": 1, "price": Price(Decimal(0), "USD")},
         ),
         ({"price": {"pricePerMessage": 0.0071, "currency": "EUR"}}, {"price": None}),
         ({"messageCount": 1, "price": {"pricePerMessage": 0.0071}}, {"price": None}),

@@ -184,7 +184,7 @@ def read_log(ref: sdk.MakeRef, response: sdk.Response) -> SmsReceipt | None:
 
 
 def _is_incoming(fields: sdk.Answer) -> bool:
-    return fields.value("status") is None and fields.text("receivedAt") is not None
+    return fields.text("receivedAt") is not None
 
 
 def _event_time(fields: sdk.Answer) -> datetime | None:
