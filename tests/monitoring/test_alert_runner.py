@@ -40,6 +40,7 @@ from moorage.hub.alerts import (
 )
 from moorage.testing import Behaviour, VendorServer, VirtualClock
 from moorage.testing.sandboxes.base import SandboxHttpClient
+from moorage.testing.sandboxes.chat.slack import SlackSandbox
 from moorage.testing.sandboxes.email.sendgrid import SendGridSandbox
 from moorage.testing.sandboxes.sms.vonage import VonageSandbox
 from moorage.wiring.store_urls import open_storage
@@ -356,7 +357,7 @@ def test_webhook_is_signed() -> None:
         AlertRunner(hub, AlertSettings(channels={"ops": unsigned_channel}))
 
 
-def configuration(kind: str, vendor: dict[str, Any], to: str) -> dict[str, Any]:
+def configuration(kind: str, vendor: dict[str, Any], to: str | list[str]) -> dict[str, Any]:
     """Return a configuration with one rule and a channel of this kind."""
     return {
         "vendors": {"sender": vendor},
@@ -398,6 +399,20 @@ def test_text_message() -> None:
     with moorage.open(settings, http=SandboxHttpClient(sandbox)) as hub:
         hub.manager.set_circuit("vat", CircuitState.FORCED_OPEN)
         assert 1 == len(AlertRunner(hub).evaluate().delivered)
+
+
+def test_chat() -> None:
+    """Alerts are posted into the named channels of a chat, or into that of the account."""
+    sandbox = SlackSandbox()
+    account = {"kind": "slack", "credentials": sandbox.token, "channel": "orders"}
+    for channels in (["C0000000001"], []):
+        settings = configuration("chat", account, channels)
+        with moorage.open(settings, http=SandboxHttpClient(sandbox)) as hub:
+            hub.manager.set_circuit("vat", CircuitState.FORCED_OPEN)
+            assert 1 == len(AlertRunner(hub).evaluate().delivered)
+
+    texts = [message.text.splitlines()[0] for message in sandbox.shown()]
+    assert ["[warning] open: vat"] * 2 == texts
 
 
 def test_function_and_a_channel_that_is_gone(caplog: pytest.LogCaptureFixture) -> None:

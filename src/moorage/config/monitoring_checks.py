@@ -190,10 +190,10 @@ def _problems_of_webhook(path: str, channel: object, names: KnownNames) -> Itera
 def _check_channel(
     channel: Mapping[str, Any], path: str, names: KnownNames, report: Report
 ) -> None:
-    """Report an alert channel of email or SMS for which no account can send."""
+    """Report an alert channel of email, SMS or a chat for which no account can send."""
     kind, tenant = channel.get("kind"), channel.get("tenant")
     owner = str(tenant) if isinstance(tenant, str) else None
-    if kind in ("email", "sms") and not names.offers(str(kind), owner):
+    if kind in ("email", "sms", "chat") and not names.offers(str(kind), owner):
         report.add(
             f"{path}.kind",
             f"No account offers {kind}, so nothing could be sent."

@@ -1,4 +1,4 @@
-"""Channels of alert notifications: logging, webhooks, email, text messages and functions."""
+"""Channels of alert notifications: logging, webhooks, email, text messages, chats, functions."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
+from moorage.contracts.chat import ChatMessage
 from moorage.contracts.email import EmailMessage
 from moorage.contracts.email_address import as_address
 from moorage.contracts.sms import SmsMessage, check_number
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 LOGGER: Final = logging.getLogger("moorage.alerts")
 _LONGEST_SMS: Final = 300
+_LONGEST_TITLE: Final = 150
+_LONGEST_POST: Final = 3_000
 
 
 def open_channel(hub: Hub | AsyncHub, settings: ChannelSettings) -> Channel:
@@ -47,6 +50,8 @@ def open_channel(hub: Hub | AsyncHub, settings: ChannelSettings) -> Channel:
             return EmailChannel(hub, settings)
         case "sms":
             return SmsChannel(hub, settings)
+        case "chat":
+            return ChatChannel(hub, settings)
         case "function":
             function: Any = settings.function  # which such settings have
             return function  # type: ignore[no-any-return]  # checked when it is called
@@ -201,6 +206,31 @@ class SmsChannel:
             sending = self.hub.sms(settings.tenant).send(
                 SmsMessage(to=recipient, text=text),
                 idempotency_key=_key(delivery, f"sms-{number}"),
+            )
+            await finished(sending)
+
+
+@attrs.frozen
+class ChatChannel:
+    """Posts notifications into chats, through the hub's chat account.
+
+    Args:
+        hub: the hub.
+        settings: the channels of the chat, and the tenant.
+    """
+
+    hub: Hub | AsyncHub
+    settings: ChannelSettings
+
+    async def __call__(self, delivery: AlertDelivery) -> None:
+        """Post a notification into each channel, or into that of the account."""
+        notification, settings = delivery.notification, self.settings
+        title, text = notification.subject[:_LONGEST_TITLE], notification.text[:_LONGEST_POST]
+        channels: tuple[str | None, ...] = settings.to or (None,)
+        for number, channel in enumerate(channels):
+            sending = self.hub.chat(settings.tenant).send(
+                ChatMessage(title=title, text=text, channel=channel),
+                idempotency_key=_key(delivery, f"chat-{number}"),
             )
             await finished(sending)
 

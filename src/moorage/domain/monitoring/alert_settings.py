@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from moorage.domain.monitoring.alerts import AlertRule
     from moorage.domain.service.settings import Service
 
-KINDS: Final = ("logging", "webhook", "email", "sms", "function")
+KINDS: Final = ("logging", "webhook", "email", "sms", "chat", "function")
 """The kinds of alert channels."""
 
 
@@ -41,6 +41,7 @@ _KIND_SETTINGS: Final[Mapping[str, tuple[str, ...]]] = {
     "webhook": ("service", "path", "secrets"),
     "email": ("to", "tenant"),
     "sms": ("to", "tenant"),
+    "chat": ("to", "tenant"),
     "function": ("function",),
 }
 """The settings that an alert channel of each kind has."""
@@ -55,12 +56,13 @@ class ChannelSettings:
     """A channel to which alert notifications are sent.
 
     Attributes:
-        kind: The kind: `logging`, `webhook`, `email`, `sms` or `function`.
+        kind: The kind: `logging`, `webhook`, `email`, `sms`, `chat` or `function`.
         service: For a webhook, the service that it is sent to.
         path: For a webhook, the path of the request.
         secrets: For a webhook, the secrets that sign it, the newest first.
-        to: For email and SMS, the recipients.
-        tenant: For email and SMS, the tenant whose account sends.
+        to: For email and SMS, the recipients; for a chat, the channels there, by default that of
+            the account.
+        tenant: For email, SMS and a chat, the tenant whose account sends.
         function: For a function, the function of an `AlertDelivery`.
     """
 
