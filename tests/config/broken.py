@@ -147,7 +147,7 @@ STRUCTURAL: list[tuple[dict[str, Any], str, str]] = [
     (service(needs_credentials="yes"), "services.vat.needs_credentials", "true or false"),
     (service(retry_on=["x"]), "services.vat.retry_on", "Did you mean retry?"),
     (service(cache={"max_byte": 1}), "services.vat.cache.max_byte", "Did you mean max_bytes?"),
-    ({"tenants": {"acme": {"x": {}}}}, "tenants.acme.x", "Use email"),
+    ({"tenants": {"acme": {"x": {}}}}, "tenants.acme.x", ", email, "),
     ({"tenants": {"acme": 7}}, "tenants.acme", "Write a table."),
     (
         {"tenants": {"acme": {"vendors": {"twilio": {**TWILIO, "x": 1}}}}},
