@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from moorage import InvalidData
 from moorage.invoices import (
     EN16931,
+    PEPPOL,
     XRECHNUNG,
     AllowanceCharge,
     Identifier,
@@ -23,6 +24,7 @@ from moorage.invoices import (
     InvoiceCard,
     InvoiceLine,
     Note,
+    Party,
     PaymentInstructions,
     Period,
     PrecedingInvoice,
@@ -30,6 +32,7 @@ from moorage.invoices import (
     read_cii,
     read_invoice,
     read_ubl,
+    validate,
     write_cii,
     write_invoice,
     write_ubl,
@@ -522,3 +525,134 @@ def test_stated_totals_are_not_replaced() -> None:
 
     assert wrong.completed(EN16931) == wrong
     assert wrong.totals.due == Decimal("35.66")
+
+
+def _received(writer: Callable[[Invoice], bytes], old: str, new: str, **fields: Any) -> Invoice:
+    """The invoice of a written document in which one text is replaced."""
+    body = writer(small_invoice(**fields))
+    assert old.encode() in body
+    reader = read_ubl if writer is write_ubl else read_cii
+    return reader(body.replace(old.encode(), new.encode()))
+
+
+def test_empty_invoice_is_read_back() -> None:
+    """An invoice without any field goes through both syntaxes; the rules say what is missing."""
+    for writer, reader in SYNTAXES:
+        received = reader(writer(Invoice()))
+
+        assert attrs.evolve(received, stated_totals=None) == Invoice(
+            specification=EN16931.specification
+        )
+        assert {"BR-02", "BR-06", "BR-16", "BR-CO-18"} <= {item.rule for item in validate(received)}
+
+
+def test_creditor_identifier_needs_no_seller() -> None:
+    """UBL carries the creditor identifier in the seller, also without another field of it."""
+    received = read_ubl(write_ubl(Invoice(creditor_id="DE98ZZZ09999999999")))
+
+    assert received.creditor_id == "DE98ZZZ09999999999"
+
+
+def test_contact_may_be_a_department() -> None:
+    """CII has a name of a person or of a department."""
+    received = _received(write_cii, "PersonName", "DepartmentName")
+
+    assert received.seller is not None
+    assert received.seller.contact is not None
+    assert received.seller.contact.name == "A. Muster"
+
+
+def test_other_taxes_are_not_vat() -> None:
+    """A part of the breakdown that is not of VAT has no VAT category."""
+    received = _received(
+        write_cii,
+        "5.69</ram:CalculatedAmount><ram:TypeCode>VAT",
+        "5.69</ram:CalculatedAmount><ram:TypeCode>GST",
+    )
+
+    assert "BR-47" in {item.rule for item in validate(received)}
+
+
+@pytest.mark.parametrize(
+    "writer, old, new, problem",
+    [
+        (
+            write_cii,
+            "<ram:GrandTotalAmount>",
+            '<ram:TaxTotalAmount currencyID="EUR">1</ram:TaxTotalAmount><ram:GrandTotalAmount>',
+            "several totals of VAT",
+        ),
+        (
+            write_cii,
+            "<ram:GrandTotalAmount>",
+            '<ram:TaxTotalAmount currencyID="SEK">1</ram:TaxTotalAmount><ram:GrandTotalAmount>',
+            "several totals of VAT",
+        ),
+        (
+            write_cii,
+            "<ram:SpecifiedTradePaymentTerms>",
+            "<ram:SpecifiedTradeAllowanceCharge/><ram:SpecifiedTradePaymentTerms>",
+            "neither 'true' nor 'false'",
+        ),
+        (write_cii, "CrossIndustryInvoice:100", "CrossIndustryInvoice:1", "no CII invoice"),
+    ],
+)
+def test_ambiguous_document_is_refused(
+    writer: Callable[[Invoice], bytes], old: str, new: str, problem: str
+) -> None:
+    """A document that can be read in two ways is refused."""
+    with pytest.raises(InvalidData, match=problem):
+        _received(writer, old, new)
+
+
+def test_same_currency_for_vat_is_read_and_reported() -> None:
+    """A tax currency that is the invoice's own has its total; Peppol refuses it."""
+    other = '<cac:TaxTotal><cbc:TaxAmount currencyID="EUR">5.69</cbc:TaxAmount></cac:TaxTotal>'
+    received = _received(
+        write_ubl,
+        "<cac:LegalMonetaryTotal>",
+        f"{other}<cac:LegalMonetaryTotal>",
+        tax_currency="EUR",
+    )
+
+    assert received.vat_in_tax_currency is None
+    assert "PEPPOL-EN16931-R005" in {item.rule for item in validate(received, PEPPOL)}
+
+
+def test_base_quantity_of_the_gross_price_counts() -> None:
+    """CII may give the base quantity with the gross price only."""
+    received = _received(
+        write_cii,
+        "<ram:NetPriceProductTradePrice>",
+        "<ram:GrossPriceProductTradePrice><ram:ChargeAmount>9.99</ram:ChargeAmount>"
+        '<ram:BasisQuantity unitCode="C62">2</ram:BasisQuantity>'
+        "</ram:GrossPriceProductTradePrice><ram:NetPriceProductTradePrice>",
+    )
+
+    assert received.lines[0].base_quantity == Decimal(2)
+    assert received.lines[0].base_unit == "C62"
+
+
+def test_moment_is_not_a_date() -> None:
+    """A datetime is refused, because its date depends on the time zone."""
+    with pytest.raises(InvalidData, match="not a datetime"):
+        small_invoice(issue_date=datetime(2026, 11, 25, tzinfo=UTC))
+
+
+def test_identifiers_may_be_texts() -> None:
+    """A text is an identifier without a scheme, and a blank one is none."""
+    texts: dict[str, Any] = {"ids": ["K 1"], "legal_id": "HRB 1", "endpoint": " "}
+    party = Party(**texts)
+
+    assert (party.ids, party.legal_id) == ((Identifier("K 1"),), Identifier("HRB 1"))
+    assert party.endpoint is None
+    with pytest.raises(InvalidData):
+        Party(ids=5)
+
+
+def test_line_without_a_price_has_no_net_amount() -> None:
+    """The net amount of an unfinished line is None, and counts nothing in the totals."""
+    line = attrs.evolve(LINE, net_price=None)
+
+    assert line.net_amount is None
+    assert small_invoice(lines=[line, LINE]).totals.lines == Decimal("29.97")

@@ -519,7 +519,7 @@ def _read_tax(parent: XmlElement, fields: Fields, totals: Fields, place: Place) 
         elif main is None:
             main = element
         elif currency is not None and currency == place.currency == tax_currency:
-            continue  # PEPPOL-EN16931-R005 and validators of national rules report it
+            continue  # both are in one currency, which PEPPOL-EN16931-R005 reports
         else:
             raise unreadable(place, "There are several totals of VAT in one currency (BR-CO-15).")
     if main is not None:
