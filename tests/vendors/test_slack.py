@@ -214,6 +214,21 @@ def test_ok_is_required() -> None:
             hub(sandbox).chat().send(HELLO)
 
 
+def test_ok_is_required_of_each_operation() -> None:
+    """A deletion and a scheduled message without the word of success are none, either."""
+    sandbox = SlackSandbox()
+    chat = hub(sandbox).chat()
+    ref = chat.send(HELLO).ref
+    assert ref is not None
+    for answer in ({}, {"ok": False}):
+        sandbox.fail(reply(answer))
+        with pytest.raises(VendorFailed, match="has no ok"):
+            chat.delete(ref)
+        sandbox.fail(reply({**answer, "channel": "C1", "scheduled_message_id": "Q1"}))
+        with pytest.raises(VendorFailed, match="has no ok"):
+            chat.send(attrs.evolve(HELLO, send_at=datetime.now(UTC) + timedelta(days=1)))
+
+
 def test_channel_is_required() -> None:
     """A message needs a channel, and a reference the channel of its message."""
     sandbox = SlackSandbox()

@@ -163,6 +163,27 @@ def test_other_updates_give_no_events() -> None:
     assert (True, "9", GROUP) == (bot.automatic, bot.sender, bot.channel)
 
 
+def test_post_in_a_channel_is_a_message_of_the_channel() -> None:
+    """A post in a channel has the channel as its sender, and its caption as its text."""
+    sandbox = TelegramSandbox()
+    team = hub(sandbox)
+    verifier = team.webhooks("team", secrets=sandbox.secret_token)
+    chat = {"id": -1007, "type": "channel"}
+    post = {"message_id": 5, "date": 1746268800, "chat": chat, "sender_chat": chat}
+    headers = {
+        "Content-Type": "application/json",
+        "X-Telegram-Bot-Api-Secret-Token": sandbox.secret_token,
+    }
+    body = json.dumps({"update_id": 1, "channel_post": {**post, "caption": "Look."}}).encode()
+    notice = sandbox.notify("https://erp.example/telegram", body, headers)
+
+    event = team.events("team", verifier.verify(**notice.arguments())[0])[0]
+
+    assert Ref("telegram", "team", "5", {"channel": "-1007"}) == event.ref
+    assert ("-1007", "-1007", "Look.") == (event.channel, event.sender, event.text)
+    assert 2025 == event.at.year
+
+
 def test_incoming_message_can_be_answered() -> None:
     """The reference of an event leads `reply` to its message."""
     sandbox = TelegramSandbox()
