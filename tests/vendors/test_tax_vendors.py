@@ -11,12 +11,16 @@ import pytest
 import moorage
 from moorage.contracts.routes import Account
 from moorage.contracts.tax import VatNumber
+from moorage.contracts.vat_forms import VAT_FORMS
+from moorage.domain.service.safety import Mode
 from moorage.errors import (
     CircuitBreakerOpen,
     ConfigurationError,
     InvalidData,
+    InvalidRequest,
     UnsupportedByVendor,
     VendorFailed,
+    VendorRejected,
 )
 from moorage.hub.hub import Hub
 from moorage.testing import VirtualClock, VirtualSleeper, name_of, tax_conformance
@@ -225,3 +229,73 @@ def test_brreg_search_must_agree_that_an_entity_is_unknown() -> None:
             pytest.raises(VendorFailed),
         ):
             hub.tax().check_vat_number("NO999999995MVA")
+
+
+@pytest.mark.parametrize("status", [400, 405, 409, 451])
+def test_brreg_takes_no_other_refusal_for_an_unknown_entity(status: int) -> None:
+    """Only 404 and 410 can say that there is no such entity; nothing is searched after others."""
+    sandbox = BrregSandbox()
+    sandbox.fail(reply({"feilmelding": "Nei"}, status))
+    configuration = {"tax": {"vendor": "brreg"}, "vendors": {"brreg": {}}}
+    with (
+        moorage.open(configuration, http=SandboxHttpClient(sandbox)) as hub,
+        pytest.raises(VendorRejected) as caught,
+    ):
+        hub.tax().check_vat_number("NO999999995MVA")
+    assert status == caught.value.status
+    assert 1 == len(sandbox.requests)
+
+
+@pytest.mark.parametrize("name", ["countryCode", "vatNumber"])
+def test_vies_names_the_field_of_another_number(name: str) -> None:
+    """An answer about another number raises an error that names the field that differs."""
+    for value in ("XX", None):
+        sandbox = ViesSandbox()
+        sandbox.fail(tax_subjects.vies_answer(**{name: value}))
+        with (
+            Hub([Account("vies", Vies())], http=SandboxHttpClient(sandbox)) as hub,
+            pytest.raises(VendorFailed, match=f"has no {name} that equals") as caught,
+        ):
+            hub.tax().check_vat_number("FR40303265045")
+        assert not caught.value.retryable
+
+
+def test_vies_has_an_endpoint_for_each_number_that_it_can_check() -> None:
+    """Each prefix of a number in the register of the member states has a circuit of its own."""
+    endpoints = {endpoint.name: endpoint for endpoint in Vies().services()[""].endpoints}
+    assert {prefix for prefix in VAT_FORMS if prefix not in {"GB", "NO"}} == endpoints.keys()
+    assert all(endpoint.circuit is not None for endpoint in endpoints.values())
+
+
+def test_hmrc_takes_a_token_of_the_credential_provider() -> None:
+    """Without credentials in the configuration, HMRC has no client of its own and needs a token."""
+    vendor = Hmrc()
+    assert {} == vendor.clients()
+    assert vendor.services()[""].needs_credentials
+    with pytest.raises(ConfigurationError, match="one of them is missing"):
+        Hmrc(client_secret="s")
+
+
+@pytest.mark.parametrize(
+    "url, mode",
+    [
+        ("https://api.service.hmrc.gov.uk", Mode.LIVE),
+        ("https://test-api.service.hmrc.gov.uk", Mode.TEST),
+        ("https://hmrc.example", None),
+    ],
+)
+def test_hmrc_tells_live_and_test_mode(url: str, mode: Mode | None) -> None:
+    """The address tells whether checks go to HMRC's test system."""
+    assert mode == Hmrc(base_url=url).mode()
+
+
+def test_vies_messages_are_kept_without_numbers() -> None:
+    """A message of VIES is kept without the number that it repeats."""
+    sandbox = ViesSandbox()
+    sandbox.fail(tax_subjects.vies_says("VOW-ERR-2600", 400, "FR40303265045 is malformed"))
+    with (
+        Hub([Account("vies", Vies())], http=SandboxHttpClient(sandbox)) as hub,
+        pytest.raises(InvalidRequest) as caught,
+    ):
+        hub.tax().check_vat_number("FR40303265045")
+    assert "(number) is malformed" == caught.value.vendor_message
