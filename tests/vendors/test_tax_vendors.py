@@ -9,13 +9,14 @@ import attrs
 import pytest
 
 import moorage
-from moorage.contracts.routes import Account
+from moorage.contracts.routes import Account, Route
 from moorage.contracts.tax import VatNumber
 from moorage.contracts.vat_forms import VAT_FORMS
 from moorage.domain.service.safety import Mode
 from moorage.errors import (
     CircuitBreakerOpen,
     ConfigurationError,
+    ConnectorError,
     InvalidData,
     InvalidRequest,
     UnsupportedByVendor,
@@ -299,3 +300,49 @@ def test_vies_messages_are_kept_without_numbers() -> None:
     ):
         hub.tax().check_vat_number("FR40303265045")
     assert "(number) is malformed" == caught.value.vendor_message
+
+
+@pytest.mark.parametrize(
+    "vendor, sandbox, answer, number",
+    [
+        (Vies(), ViesSandbox(), tax_subjects.vies_answer(requestDate=None), "FR40303265045"),
+        (
+            Hmrc(client_id="hmrc-sandbox-client", client_secret="hmrc-sandbox-secret"),
+            HmrcSandbox(),
+            tax_subjects.hmrc_answer(processingDate=None),
+            "GB553557881",
+        ),
+    ],
+    ids=["vies", "hmrc"],
+)
+def test_a_check_without_a_date_has_the_time_of_this_machine(
+    vendor: Any, sandbox: Any, answer: Any, number: str
+) -> None:
+    """A register that states no time leaves it to the clock of this machine."""
+    sandbox.fail(answer)
+    clock = VirtualClock()
+    with Hub([Account("main", vendor)], http=SandboxHttpClient(sandbox), clock=clock) as hub:
+        assert clock.utc() == hub.tax().check_vat_number(number).checked_at
+
+
+def test_messages_name_what_is_wrong() -> None:
+    """Errors name the code of VIES, the field of HMRC's answer and the missing option."""
+    vies, hmrc = ViesSandbox(), HmrcSandbox()
+    vies.fail(tax_subjects.vies_says("INVALID_INPUT"), reply({"actionSucceed": False}))
+    hmrc.fail(tax_subjects.hmrc_answer("553557882"))
+    vendors = [
+        Account("vies", Vies(), settings={"retry": None}),
+        Account("hmrc", Hmrc(client_id=hmrc.client_id, client_secret=hmrc.client_secret)),
+    ]
+    routes = [Route("tax", ["vies", "hmrc"])]
+    with Hub(vendors, routes, http=SandboxHttpClient(vies, hmrc)) as hub:
+        for text, number in (
+            ("VIES refused: INVALID_INPUT", "FR40303265045"),
+            ("VIES refused: it says that the check did not succeed", "FR40303265045"),
+            ("has no target.vatNumber that equals", "GB553557881"),
+        ):
+            with pytest.raises(ConnectorError, match=text):
+                hub.tax().check_vat_number(number)
+    with pytest.raises(ConfigurationError) as caught:
+        Hmrc(client_id="c")
+    assert "client_id" == caught.value.path
