@@ -305,7 +305,7 @@ def queue_is_jumped(put: Any) -> None:
     right = TokenBucket._place  # noqa: SLF001 - the bug is planted inside
 
     def place(self: TokenBucket, bucket: Any, cost: int, at: int) -> Any:
-        return right(self, (*bucket[:7], ()), cost, at)
+        return right(self, (*bucket[:7], (), bucket[8]), cost, at)
 
     put(TokenBucket, "_place", place)
 
