@@ -214,6 +214,27 @@ def test_ok_is_required() -> None:
             hub(sandbox).chat().send(HELLO)
 
 
+def test_refused_deletion_is_an_error() -> None:
+    """Only a message that does not exist counts as deleted."""
+    sandbox = SlackSandbox()
+    chat = hub(sandbox).chat()
+    ref = chat.send(HELLO).ref
+    assert ref is not None
+    sandbox.fail(reply({"ok": False, "error": "cant_delete_message"}))
+
+    with pytest.raises(VendorRejected, match="cant_delete_message"):
+        chat.delete(ref)
+
+
+def test_status_500_is_no_refusal() -> None:
+    """An error with the status 500 is a failure, whatever its code."""
+    sandbox = SlackSandbox()
+    sandbox.fail(reply({"ok": False, "error": "channel_not_found"}, 500))
+
+    with pytest.raises(VendorFailed):
+        hub(sandbox).chat().send(HELLO)
+
+
 def test_ok_is_required_of_each_operation() -> None:
     """A deletion and a scheduled message without the word of success are none, either."""
     sandbox = SlackSandbox()

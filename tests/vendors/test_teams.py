@@ -96,6 +96,17 @@ def test_request_is_the_webhook_with_the_card() -> None:
     assert sandbox.signature not in request.body.decode()
 
 
+def test_signature_may_be_anywhere_in_the_query() -> None:
+    """The other parameters of the URL are sent, whatever their order."""
+    sandbox = TeamsSandbox()
+    address, _, query = sandbox.webhook_url.partition("?")
+    reversed_query = "&".join(reversed(query.split("&")))
+
+    hub(sandbox, f"{address}?{reversed_query}").chat().send(HELLO)
+
+    assert 1 == len(sandbox.cards)
+
+
 def test_size_is_limited_to_28_kilobytes() -> None:
     """A message of 28 KB is sent, and one with a byte more is refused before."""
     sandbox = TeamsSandbox()

@@ -127,6 +127,17 @@ def test_refusals_of_chats(channel: str, kind: type[Any], status: int) -> None:
         assert 9.0 == excinfo.value.vendor_retry_after
 
 
+def test_only_a_rate_limit_asks_for_a_pause() -> None:
+    """The pause in another error is not one that a repeat would wait for."""
+    sandbox = TelegramSandbox()
+    body = {"ok": False, "error_code": 400, "description": "No", "parameters": {"retry_after": 5}}
+    sandbox.fail(reply(body, 400))
+
+    with pytest.raises(InvalidRequest) as excinfo:
+        hub(sandbox).chat().send(HELLO)
+    assert excinfo.value.vendor_retry_after is None
+
+
 def test_repeated_edit_and_deletion_are_no_errors() -> None:
     """An edit without a difference and a second deletion count as done; other refusals do not."""
     chat = hub(TelegramSandbox()).chat()
