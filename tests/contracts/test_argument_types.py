@@ -28,6 +28,8 @@ from moorage import (
     Service,
 )
 from moorage.contracts.catalog import contract
+from moorage.contracts.chat import ChatCapability, ChatMessage
+from moorage.contracts.currencies import CurrenciesCapability
 from moorage.contracts.email import EmailCapability, EmailMessage
 from moorage.contracts.email_bulk import BulkMessage
 from moorage.contracts.email_outcomes import StatisticsQuery
@@ -43,6 +45,8 @@ from moorage.contracts.sms import SmsCapability, SmsMessage
 from moorage.contracts.storage import StorageCapability
 from moorage.contracts.tax import TaxCapability
 from moorage.contracts.vendor import UnknownOutcome, Vendor
+from moorage.operations.chat import ChatFlows
+from moorage.operations.currencies import CurrenciesFlows
 from moorage.operations.tax import TaxFlows
 from moorage.services.contracts.email import EmailFlows
 from moorage.services.contracts.payments import PaymentsFlows
@@ -55,9 +59,11 @@ from tests.contracts.test_fields import JUNK
 FLOWS: dict[str, Any] = {
     "email": EmailFlows,
     "sms": SmsFlows,
+    "chat": ChatFlows,
     "payments": PaymentsFlows,
     "shipping": ShippingFlows,
     "storage": StorageFlows,
+    "currencies": CurrenciesFlows,
     "tax": TaxFlows,
 }
 REF = "everything:main:1"
@@ -69,6 +75,7 @@ GIVEN: dict[str, Any] = {
     "message": {
         "email": EmailMessage(to="ada@example.com", text="Hello."),
         "sms": SmsMessage(to="+4915112345678", text="Hello."),
+        "chat": ChatMessage(text="Hello."),
     },
     "bulk": BulkMessage(base=EmailMessage(text="Hello."), recipients=["ada@example.com"]),
     "address": {"email": "ada@example.com", "shipping": ADA},
@@ -110,6 +117,8 @@ class RecordingVendor(Vendor):
             *PaymentsCapability,
             *ShippingCapability,
             *StorageCapability,
+            *ChatCapability,
+            *CurrenciesCapability,
             *TaxCapability,
         )
     )
@@ -142,6 +151,8 @@ def names() -> dict[str, Any]:
     fields: dict[str, Any] = {}
     for module in (
         "contracts.address",
+        "contracts.chat",
+        "contracts.currencies",
         "contracts.email_address",
         "contracts.email_outcomes",
         "contracts.payments",
@@ -160,6 +171,7 @@ def names() -> dict[str, Any]:
         "Iterable": Iterable,
         "Mapping": Mapping,
         "Sequence": Sequence,
+        "date": date,
         "datetime": datetime,
         "timedelta": timedelta,
     }

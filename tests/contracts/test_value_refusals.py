@@ -22,6 +22,7 @@ from moorage import (
     Service,
     UnsupportedByVendor,
 )
+from moorage.contracts.chat import ChatMessage
 from moorage.contracts.email import Attachment, EmailMessage
 from moorage.contracts.email_bulk import BulkMessage
 from moorage.contracts.email_outcomes import StatisticsQuery
@@ -66,6 +67,7 @@ def anyio_backend() -> str:
 
 
 NO_VALUE = InvalidData("This is no good here.", field="value")
+POST = ChatMessage(text="Hello.")
 PAID = Charge(Money("1", "EUR"), "t", reference="r")
 RATES = RateRequest(sender=SHOP, recipient=ADA, parcels=[Parcel(weight="1")])
 
@@ -122,6 +124,10 @@ ROUTED_CALLS: list[tuple[str, str, tuple[Any, ...], dict[str, Any]]] = [
     ("storage", "head", ("a.txt",), {}),
     ("storage", "signed_url", ("a.txt",), {}),
     ("storage", "list", (), {}),
+    ("chat", "send", (POST,), {}),
+    ("chat", "send", (POST,), {"idempotency_key": "k"}),
+    ("currencies", "rates", (), {}),
+    ("tax", "check_vat_number", ("DE136695976",), {}),
 ]
 
 CRASHES = {"volatile_keys": True}

@@ -146,6 +146,8 @@ class Dispatcher:
         """Execute an operation on an existing object, at the account that the reference names."""
         timeout = maybe_seconds(timeout, "timeout")
         account, own_ref = self.directory.find(ref, operation)
+        if key is not None:
+            checked_key(key)
         wire = self._wire(account, operation, timeout, key)
         return await self._at_account(operation, wire, perform, account.vendor, own_ref)
 
