@@ -1,9 +1,9 @@
 """Banking without a bank: checked values, SEPA files, statements, and the matching of payments.
 
-`iban`, `bic` and `references` have the checked values; `payment_orders` what is ordered,
-`pain_writing` and `pain_reading` the files of it; `statements` what a bank tells, `camt` and
-`mt940` the readers of its files; `matching` brings payments and open items together. Nothing here
-opens a file, has a clock, or calls a bank.
+`iban`, `bic` and `references` contain the checked values. `payment_orders` contains the orders to
+a bank; `pain_writing` and `pain_reading` write and read their files. `statements` contains
+statements of account; `camt` and `mt940` read their files. `matching` matches payments with open
+items. Nothing here opens a file, reads a clock, or calls a bank.
 """
 
 from __future__ import annotations

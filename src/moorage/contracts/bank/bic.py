@@ -59,7 +59,7 @@ class Bic:
 
 
 def maybe_bic(text: str | None) -> Bic | None:
-    """The BIC that a text is; None if it is none."""
+    """A text as a BIC; None if it is not one."""
     try:
         return None if text is None else Bic(text)
     except InvalidData:

@@ -80,12 +80,12 @@ def read_camt(
 
 def _signed(node: Node, amount: Money, *, default: bool | None = None) -> Money:
     """The amount with the sign of the element that tells credit or debit."""
-    word = node.text("CdtDbtInd")
-    if word is None and default is not None:
+    indicator = node.text("CdtDbtInd")
+    if indicator is None and default is not None:
         return amount if default else -amount
-    if word not in {"CRDT", "DBIT"}:
+    if indicator not in {"CRDT", "DBIT"}:
         node.wrong("CdtDbtInd", "is neither CRDT nor DBIT")
-    return amount if word == "CRDT" else -amount
+    return amount if indicator == "CRDT" else -amount
 
 
 def _needed_amount(node: Node, path: str) -> Money:
@@ -134,7 +134,7 @@ def _part(node: Node) -> Statement:
 
 
 def _ends(balances: list[AccountBalance]) -> tuple[AccountBalance | None, AccountBalance | None]:
-    """The opening and the closing balance; a page between has two interim balances for them."""
+    """The opening and the closing balance; a page may have interim ones instead."""
     first: dict[str, AccountBalance] = {}
     for balance in balances:
         first.setdefault(balance.code, balance)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def remainder(text: str) -> int:
-    """The remainder by 97 of digits and capitals, a letter counting as a number from 10 to 35."""
+    """The remainder of a text divided by 97; the letters A to Z count as the numbers 10 to 35."""
     return int("".join(str(int(character, 36)) for character in text)) % 97
 
 

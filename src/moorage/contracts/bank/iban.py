@@ -124,7 +124,7 @@ class Iban:
 
 
 def maybe_iban(text: str | None) -> Iban | None:
-    """The IBAN that a text is; None if it is none."""
+    """A text as an IBAN; None if it is not one."""
     try:
         return None if text is None else Iban(text)
     except InvalidData:

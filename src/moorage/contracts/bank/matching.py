@@ -288,7 +288,7 @@ class _Index:
 def _some(
     reason: MatchReason, items: list[OpenItem]
 ) -> Iterator[tuple[MatchReason, list[OpenItem]]]:
-    """Yield the reason with its items, each once, if there are any."""
+    """Yield the reason with its items, each once; nothing if there are no items."""
     by_id = {item.id: item for item in items}
     if by_id:
         yield reason, list(by_id.values())

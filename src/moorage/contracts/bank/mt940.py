@@ -74,7 +74,7 @@ def read_mt940(
         statements.append(statement)
     if not statements:
         raise InvalidData(
-            "The file has no line that begins with ':20:', so it is no MT940 statement.",
+            "The file has no line that begins with ':20:', so it is not an MT940 statement.",
             field="line 1",
             remedy="Give the file as the bank delivered it; read_camt() reads XML statements.",
         )
@@ -182,9 +182,9 @@ def _day(field: _Field, text: str) -> date:
 
 
 def _money(field: _Field, text: str, currency: str) -> Money:
-    whole, _, part = text.partition(",")
+    integer, _, fraction = text.partition(",")
     try:
-        return Money(f"{whole}.{part}" if part else whole, currency)
+        return Money(f"{integer}.{fraction}" if fraction else integer, currency)
     except InvalidData:
         field.refuse(
             "has an amount with more decimals than its currency"
@@ -217,10 +217,10 @@ def _entry(field: _Field, details: _Field | None, currency: str) -> StatementEnt
     match = _LINE.fullmatch(field.lines[0].strip())
     if match is None:
         field.refuse("is no entry such as 2611251125C12,34NTRFNONREF//REF")
-    value_text, booked_text, mark, _, amount_text, kind, references = match.groups()
+    value_text, booked_text, direction, _, amount_text, kind, references = match.groups()
     value_on = _day(field, value_text)
     amount = _money(field, amount_text, currency)
-    if mark in {"D", "RC", "ED"}:
+    if direction in {"D", "RC", "ED"}:
         amount = -amount
     customer, _, bank = references.partition("//")
     content = read_details(details.lines if details is not None else [], amount)
@@ -233,7 +233,7 @@ def _entry(field: _Field, details: _Field | None, currency: str) -> StatementEnt
         bank_reference=bank.strip() or None,
         code=kind,
         bank_code=None if content.code is None else f"{kind}+{content.code}",
-        reversal=mark.startswith("R"),
+        reversal=direction.startswith("R"),
         text=" ".join(filter(None, [content.title, *map(str.strip, field.lines[1:])])),
         transactions=[_with_reference(content.transaction, reference, bank.strip() or None)],
     )

@@ -1,7 +1,7 @@
 """Reader of MT940's field 86, which has several structures.
 
-Germany's has numbered parts (`166?00GUTSCHRIFT?20EREF+...`), that of ISO keywords has names between
-slashes (`/EREF/.../REMI/...`); anything else is text.
+The German structure has numbered parts (`166?00GUTSCHRIFT?20EREF+...`). The structure of ISO
+keywords has names between slashes (`/EREF/.../REMI/...`). Anything else is text.
 """
 
 from __future__ import annotations
@@ -104,13 +104,13 @@ def _numbered(code: str, text: str, amount: Money) -> Details:
 
 
 def _words(texts: list[str], sections: dict[str, str]) -> str:
-    """The remittance; a part that is not full has lost the space at its end."""
+    """The remittance; a space follows each part that is shorter than a full one."""
     full = "".join(f"{text}\0" if len(text) >= _FULL_PART else f"{text} \0" for text in texts)
     return _sections(full)["SVWZ" if "SVWZ" in sections else ""]
 
 
 def _sections(text: str) -> dict[str, str]:
-    """The text by SEPA's keywords, such as `EREF+`; what has none is under the empty text."""
+    """The text by SEPA's keywords, such as `EREF+`; the text before them is under ''."""
     pieces = _KEYWORD.split(text)
     sections = {"": pieces[0].replace("\0", "")}
     for keyword, content in zip(pieces[1::2], pieces[2::2], strict=True):

@@ -117,7 +117,7 @@ def write_direct_debits(
 
 
 def _inside(name: str, *content: str | None) -> str:
-    """An element with elements; those that are None are left out."""
+    """An element with these children; those that are None are left out."""
     return f"<{name}>{''.join(filter(None, content))}</{name}>"
 
 

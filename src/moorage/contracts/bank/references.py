@@ -47,7 +47,7 @@ class CreditorReference:
 
     @classmethod
     def of(cls, number: str) -> CreditorReference:
-        """Compute the reference of a number of yours, of up to 21 letters and digits.
+        """Compute the reference for your own number of up to 21 letters and digits.
 
         Raises:
             InvalidData: the number is empty, too long, or has other characters.

@@ -22,7 +22,7 @@ class ReadableFile(Protocol):
     """A file that was opened for reading bytes."""
 
     def read(self, size: int, /) -> bytes:
-        """Up to so many bytes; none at the end."""
+        """Read at most `size` bytes; empty bytes mean the end of the file."""
         ...
 
 

@@ -31,7 +31,7 @@ class StatementKind(OneOf, field="kind"):
 
 
 class EntryStatus(OneOf, field="status"):
-    """The state of an entry; `unknown` for a word of the bank that has no meaning here."""
+    """The state of an entry; `unknown` if moorage does not know the bank's word for it."""
 
     BOOKED = "booked"
     PENDING = "pending"

@@ -105,7 +105,7 @@ class Node:
         return Decimal(text)
 
     def day(self, *paths: str) -> date | None:
-        """The date of the first of these paths that has one, or of its time."""
+        """The date at the first of these paths that has a date or a time; None without one."""
         for path in paths:
             text = self.text(path)
             if text is None:
@@ -135,14 +135,14 @@ class Node:
         return int(text)
 
     def flag(self, path: str) -> bool:
-        """True if the text at a path is the truth; False also if there is none."""
+        """True if the text at a path is 'true' or '1'; False otherwise, also without a text."""
         text = self.text(path)
         if text not in {None, "true", "false", "1", "0"}:
             self.wrong(path, "is neither true nor false")
         return text in {"true", "1"}
 
     def wrong(self, path: str, fault: str, remedy: str = _REMEDY) -> NoReturn:
-        """Refuse the file for an element."""
+        """Refuse the file, and name the element that is wrong."""
         node = self.node(path) or self
         raise InvalidData(
             f"The element {path} near line {node.line} {fault}.", field=path, remedy=remedy
