@@ -174,7 +174,7 @@ def test_second_medium_is_refused() -> None:
     """A message with two media is refused for Sinch before anything is sent."""
     sandbox = SinchSandbox()
     message = SmsMessage(to=TO, text="Hello", media=["https://a.example/1", "https://a.example/2"])
-    with pytest.raises(InvalidData, match="at most one medium") as excinfo:
+    with pytest.raises(InvalidData, match="sends at most one") as excinfo:
         hub(sandbox).sms().send(message)
 
     assert "media" == excinfo.value.field

@@ -136,7 +136,7 @@ class ExchangeRates:
             foreign_currency = self._foreign(quotation)
             if foreign_currency is None or foreign_currency in seen_currencies:
                 raise InvalidData(
-                    f"The quotation {quotation} is not the only one of a currency in {self.base}.",
+                    f"The quotation {quotation} lacks {self.base} or repeats a currency.",
                     field="quotations",
                     remedy=f"Give one quotation with {self.base} for each other currency.",
                 )
@@ -218,7 +218,7 @@ class ExchangeRates:
         quotation = self.rates.get(currency)
         if quotation is None:
             raise InvalidData(
-                f"The rates of {self.day} ({self.source}) have none of {currency!r}.",
+                f"The rates of {self.day} ({self.source}) do not include {currency!r}.",
                 field=field,
                 remedy=f"Give {self.base}, or a code among the rates of that day; other vendors"
                 " have rates of other currencies.",

@@ -22,7 +22,7 @@ class TaxFlows(Flows, TaxContract):
 
 
 class Tax:
-    """Checks VAT numbers by the register that knows them, among those of the configuration."""
+    """Checks VAT numbers, each by the configured register that is responsible for it."""
 
     def __init__(self, find_dispatcher: FindDispatcher, tenant: str | None) -> None:
         self._flows = CurrentOperations(TaxFlows, find_dispatcher, tenant)

@@ -77,7 +77,7 @@ class ChatContract(Contract):
         for field in ("silent", "send_at"):
             if getattr(message, field):
                 raise InvalidData(
-                    f"A message that exists cannot be given {field}.",
+                    f"A message that was sent cannot get another {field}.",
                     field=field,
                     remedy="Leave it out, or delete the message and send another one.",
                 )
@@ -97,7 +97,7 @@ class ChatContract(Contract):
 def _requirements(
     message: ChatMessage, capability: ChatCapability | None = None
 ) -> Requirements[ChatReceipt]:
-    """The requirements of a message; with a capability, that of one in an existing channel."""
+    """The requirements of a message; with a capability, it belongs to an existing message."""
     check_kind(message, ChatMessage, "message")
     if capability is None:
         return Requirements(needs=message.needs, check_limits=partial(check_fits, message))

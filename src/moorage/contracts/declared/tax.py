@@ -1,4 +1,4 @@
-"""The contract of taxes."""
+"""The contract of checks of VAT numbers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class TaxContract(Contract):
-    """Checks VAT numbers by the register that knows them, among those of the configuration."""
+    """Checks VAT numbers, each by the configured register that is responsible for it."""
 
     kind = "tax"
     capabilities = TaxCapability

@@ -23,12 +23,12 @@ def channel_of(message: ChatMessage, usual: str | None, vendor: str) -> str:
     raise InvalidData(
         f"A message by {vendor} needs a channel.",
         field="channel",
-        remedy="Give the message a channel, or the account.",
+        remedy="Give the message a channel, or set `channel` of the account.",
     )
 
 
 def channel_at(ref: Ref) -> str:
-    """The channel of a message that exists.
+    """The channel of the message that a reference names.
 
     Raises:
         InvalidData: the reference does not contain it.

@@ -1,4 +1,4 @@
-"""Messages as Slack's blocks, of which none reads markup."""
+"""Messages as Slack's blocks, in which Slack interprets no markup."""
 
 from __future__ import annotations
 

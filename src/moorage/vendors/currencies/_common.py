@@ -51,7 +51,7 @@ def as_day(text: object) -> date | None:
 
 
 def is_index(code: str) -> bool:
-    """True for the code of a series that is no currency, since it has other signs than letters."""
+    """True for the code of an index; a currency's code has only letters, that of an index not."""
     return not code.isalpha()
 
 
@@ -78,7 +78,7 @@ def rows_of(response: sdk.Response, delimiter: str, columns: Iterable[str]) -> l
 
 
 def refusal_of(title: str, _: sdk.Request, response: sdk.Response, /) -> sdk.ConnectorError | None:
-    """The error of a refusal, of which only the status and a plain text say something.
+    """The error of a refusal, by its status; a plain text is the bank's message.
 
     No status means that credentials are wrong, because there are none.
     """

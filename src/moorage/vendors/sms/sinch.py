@@ -62,7 +62,7 @@ def check_message(message: SmsMessage) -> None:
     """Refuse a message with several media, of which Sinch would send only one."""
     if len(message.media) > 1:
         raise sdk.InvalidData(
-            "A message by Sinch has at most one medium.",
+            "The message has several media, but Sinch sends at most one.",
             field="media",
             remedy="Give one URL, and send a message for each further one.",
         )
