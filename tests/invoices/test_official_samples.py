@@ -1,4 +1,4 @@
-"""The examples and unit tests of the norms' maintainers, if an environment variable names them.
+"""The examples and unit tests of the standards' maintainers, if an environment variable names them.
 
 `MOORAGE_INVOICE_SAMPLES` is a folder with checkouts of `eInvoicing-EN16931`, and optionally of
 `peppol-bis-invoice-3` and `xrechnung-testsuite`.
@@ -66,7 +66,7 @@ def _without_network(invoice: Invoice) -> Invoice:
 
 @pytest.mark.parametrize("folder, profile", EXAMPLES)
 def test_examples_are_valid_and_survive_both_syntaxes(folder: str, profile: Profile) -> None:
-    """Each official example is accepted, and equal after a way through UBL and CII."""
+    """Each official example is valid, and is the same after writing and reading UBL and CII."""
     paths = sorted((FOLDER / folder).glob("*.xml"))
 
     assert paths

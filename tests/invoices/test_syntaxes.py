@@ -139,7 +139,7 @@ def test_equal_invoices_give_equal_bytes() -> None:
 
 
 def test_ubl_is_written_as_the_schema_orders() -> None:
-    """A small invoice has the elements of UBL in their order."""
+    """A small invoice is written with the elements and order of UBL."""
     text = write_ubl(small_invoice()).decode()
 
     assert text.startswith(
@@ -173,7 +173,7 @@ def test_ubl_is_written_as_the_schema_orders() -> None:
 
 
 def test_cii_is_written_as_the_schema_orders() -> None:
-    """The settlement of a small invoice has the elements of CII in their order."""
+    """The settlement of a small invoice is written with the elements and order of CII."""
     text = write_cii(small_invoice()).decode()
 
     assert text.endswith(
@@ -594,7 +594,7 @@ def test_other_taxes_are_not_vat() -> None:
             "<ram:SpecifiedTradeAllowanceCharge/><ram:SpecifiedTradePaymentTerms>",
             "neither 'true' nor 'false'",
         ),
-        (write_cii, "CrossIndustryInvoice:100", "CrossIndustryInvoice:1", "no CII invoice"),
+        (write_cii, "CrossIndustryInvoice:100", "CrossIndustryInvoice:1", "not a CII invoice"),
     ],
 )
 def test_ambiguous_document_is_refused(

@@ -23,17 +23,17 @@ def rounded(value: Fraction | Decimal) -> Decimal:
 
 
 def total(amounts: Iterable[Decimal | None]) -> Decimal:
-    """The rounded sum of the amounts; a missing one counts nothing."""
+    """The rounded sum of the amounts; missing ones count as zero."""
     return rounded(exact_sum(amounts))
 
 
 def exact_sum(amounts: Iterable[Decimal | None]) -> Fraction:
-    """The exact sum of the amounts; a missing one counts nothing."""
+    """The exact sum of the amounts; missing ones count as zero."""
     return sum((Fraction(amount) for amount in amounts if amount is not None), Fraction(0))
 
 
 def exact_total(*amounts: Decimal | None) -> Decimal:
-    """The sum of the amounts with all their decimals; a missing one counts nothing."""
+    """The sum of the amounts with all their decimals; missing ones count as zero."""
     with localcontext(_WIDE):
         return sum((amount for amount in amounts if amount is not None), Decimal(0))
 

@@ -155,7 +155,7 @@ class _Identifier:
 
 
 class _Base64:
-    """An embedded document; white space counts nothing."""
+    """An embedded document; white space is ignored."""
 
     def read(self, element: XmlElement, place: Place) -> Any:
         try:
@@ -290,7 +290,7 @@ class Group:
 
 @attrs.frozen
 class Special:
-    """A part that two functions read and write."""
+    """A part that needs functions of its own to be read and written."""
 
     reading: Callable[[XmlElement, Fields, Place], None]
     writing: Callable[[Any, str | None], Iterator[str]]
@@ -332,7 +332,7 @@ def single(
 
 
 def split_sums(totals: Fields, fields: Fields) -> None:
-    """Make the stated totals, and give the invoice the amounts that are no sums."""
+    """Move the amounts that are no sums into the invoice's fields, and make the stated totals."""
     fields["prepaid"] = totals.pop("prepaid", None)
     fields["rounding"] = totals.pop("rounding", None)
     fields["stated_totals"] = Totals(**totals)
@@ -340,7 +340,7 @@ def split_sums(totals: Fields, fields: Fields) -> None:
 
 
 def joined_sums(invoice: Invoice) -> SimpleNamespace:
-    """The stated totals, and the amounts of the invoice that are written among them."""
+    """The stated totals, with the invoice's amounts that both syntaxes write beside them."""
     totals = invoice.stated_totals or Totals()
     return SimpleNamespace(
         **{field.name: getattr(totals, field.name) for field in attrs.fields(Totals)},
@@ -353,7 +353,7 @@ def joined_sums(invoice: Invoice) -> SimpleNamespace:
 def agree(
     values: Fields, more: Fields, names: Iterable[str], place: Place, rules: str = ""
 ) -> None:
-    """Put those fields into the values that repeated elements have in common.
+    """Add the named fields of an element to those that earlier elements stated.
 
     Raises:
         InvalidData: two elements contradict each other.

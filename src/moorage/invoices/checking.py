@@ -34,7 +34,7 @@ def validate(invoice: Invoice, profile: Profile = EN16931) -> tuple[Violation, .
 
 
 def check(invoice: Invoice, profile: Profile = EN16931) -> None:
-    """Refuse an invoice that violates business rules of the profile; recommendations count nothing.
+    """Refuse an invoice that violates business rules of the profile; recommendations are ignored.
 
     Raises:
         InvalidData: it does; the error's field is the first violated one, and its message names

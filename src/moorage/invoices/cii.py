@@ -616,7 +616,7 @@ _TAX_TOTAL: Final = Leaf("ram:TaxTotalAmount", "vat", CURRENCY_AMOUNT)
 
 
 def _read_tax_totals(parent: XmlElement, fields: Fields, place: Place) -> None:
-    """Tell the total in the invoice's currency from that in the currency of VAT accounts."""
+    """Read the total VAT in the invoice's currency, and that in the currency of VAT accounts."""
     place = place.inside("TaxTotalAmount")
     for element in parent.all("TaxTotalAmount"):
         currency = element.attributes.get("currencyID")
@@ -624,7 +624,9 @@ def _read_tax_totals(parent: XmlElement, fields: Fields, place: Place) -> None:
         field = "vat_in_tax_currency" if other else "vat"
         if field in fields or (other and currency != fields["tax_currency"]):
             raise unreadable(
-                place, "There are several totals of VAT in one or in unused currencies (BR-CO-15)."
+                place,
+                "There are several totals of VAT in one currency, or one in an unused currency"
+                " (BR-CO-15).",
             )
         fields[field] = CURRENCY_AMOUNT.read(
             element, attrs.evolve(place, currency=currency if other else place.currency)
@@ -744,7 +746,7 @@ def read_cii(body: bytes) -> Invoice:
     Elements outside the semantic model of EN 16931 are left out.
 
     Raises:
-        InvalidData: the document is no safe XML, is no CII invoice, or an element is unreadable;
+        InvalidData: the document is not safe XML or not a CII invoice, or an element is unreadable;
             the error's field names the element.
     """
     return read_cii_root(read_root(body, "The CII invoice"))
@@ -754,7 +756,7 @@ def read_cii_root(root: XmlElement) -> Invoice:
     """The invoice in the root element of a CII document."""
     if root.namespace != NAMESPACE or root.name != "CrossIndustryInvoice":
         raise InvalidData(
-            f"The document is no CII invoice, but has the root element {root.name[:40]!r}.",
+            f"The document is not a CII invoice: its root element is {root.name[:40]!r}.",
             field=f"/{root.name}",
             remedy="Give a UN/CEFACT CrossIndustryInvoice of D16B.",
         )

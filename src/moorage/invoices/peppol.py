@@ -89,7 +89,7 @@ def _inexact(
 
 
 def sum_rules(huf_slack: Fraction = _SLACK) -> tuple[Rule, ...]:
-    """The rules of percentages and of net amounts; forints may have a slack of their own."""
+    """The rules of percentages and of net amounts; amounts in forints may be less exact."""
     return (
         Rule(
             "PEPPOL-EN16931-R040",
@@ -122,7 +122,7 @@ def _have_one_sign(invoice: Invoice) -> bool:
 def _outside_period(
     name: str, is_outside: Callable[[date, date], bool]
 ) -> Callable[[Invoice], Iterator[str]]:
-    """A search for lines whose period leaves that of the invoice."""
+    """A search for lines whose period exceeds that of the invoice."""
 
     def search(invoice: Invoice) -> Iterator[str]:
         limit = at(invoice, f"period.{name}")
@@ -144,7 +144,7 @@ def _weighted(digits: str, weights: tuple[int, ...]) -> int:
 
 
 def _is_gln(text: str) -> bool:
-    """The last digit makes the sum, with every second digit three times, a multiple of ten."""
+    """Return whether the check digit of a GLN is right; every second digit counts three times."""
     if not re.fullmatch("[0-9]+", text):
         return False
     digits = [int(digit) for digit in reversed(text)]
@@ -166,7 +166,7 @@ def _is_belgian(text: str) -> bool:
 
 
 def _is_swedish(text: str) -> bool:
-    """The check digit is that of Luhn."""
+    """Return whether the check digit of a Swedish number is right, by Luhn's algorithm."""
     if not re.fullmatch("[0-9]{10}", text):
         return False
     return (

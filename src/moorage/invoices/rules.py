@@ -142,7 +142,7 @@ def totals(invoice: Invoice) -> Iterator[tuple[str, Any]]:
 
 
 def of_lines(field: str) -> Scope:
-    """A scope of the values in a tuple of each line."""
+    """A scope of all values in a field of the lines that contains a tuple."""
 
     def values(invoice: Invoice) -> Iterator[tuple[str, Any]]:
         for path, line in lines(invoice):
@@ -169,7 +169,7 @@ def inside(field: str) -> Scope:
 
 
 def both(*scopes: Scope) -> Scope:
-    """A scope of the values of several scopes."""
+    """A scope that joins several scopes."""
     return lambda invoice: (pair for scope in scopes for pair in scope(invoice))
 
 

@@ -504,7 +504,7 @@ def _read_totals(parent: XmlElement, fields: Fields, place: Place) -> None:
 
 
 def _read_tax(parent: XmlElement, fields: Fields, totals: Fields, place: Place) -> None:
-    """Tell the total in the invoice's currency from that in the currency of VAT accounts."""
+    """Read the total VAT in the invoice's currency, and that in the currency of VAT accounts."""
     tax_currency = fields.get("tax_currency")
     place = place.inside("TaxTotal")
     main: XmlElement | None = None
@@ -661,7 +661,7 @@ def read_ubl(body: bytes) -> Invoice:
     Elements outside the semantic model of EN 16931 are left out.
 
     Raises:
-        InvalidData: the document is no safe XML, is no UBL invoice, or an element is unreadable;
+        InvalidData: the document is not safe XML or not a UBL invoice, or an element is unreadable;
             the error's field names the element.
     """
     return read_ubl_root(read_root(body, "The UBL invoice"))
@@ -671,7 +671,7 @@ def read_ubl_root(root: XmlElement) -> Invoice:
     """The invoice in the root element of a UBL document."""
     if NAMESPACES.get(root.namespace) != root.name:
         raise InvalidData(
-            f"The document is no UBL invoice, but has the root element {root.name[:40]!r}.",
+            f"The document is not a UBL invoice: its root element is {root.name[:40]!r}.",
             field=f"/{root.name}",
             remedy="Give a UBL 2.1 Invoice or CreditNote.",
         )
@@ -709,7 +709,7 @@ def _check_type(root: XmlElement, place: Place) -> None:
     if code in others and code not in fitting:
         raise unreadable(
             place.inside(f"{root.name}TypeCode"),
-            f"The type code {code!r} does not belong into this document (BR-CL-01).",
+            f"The type code {code!r} does not belong in this document (BR-CL-01).",
         )
 
 

@@ -2,7 +2,7 @@
 
 Every field may be missing, so that an ERP can build an invoice piece by piece and a received
 invoice can be looked at although it is incomplete. The business rules say what is missing. The
-business term of the norm is in brackets, such as BT-1.
+business term of the standard is in brackets, such as BT-1.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def _is_number(_: object, attribute: attrs.Attribute[Any], value: object) -> Non
         or len(value.as_tuple().digits) > 50
     ):
         raise InvalidData(
-            f"The {attribute.name} is not an exact number of a usual size.",
+            f"The {attribute.name} is not an exact number, or it is too large or too long.",
             field=attribute.name,
             remedy="Give a Decimal, an int, or a str such as '149.90'; a float is not exact.",
         )

@@ -66,7 +66,7 @@ def _discounts_fit(invoice: Invoice) -> bool:
 
 
 def _names_differ(invoice: Invoice) -> Iterator[str]:
-    """Yield the documents whose file name an earlier one has."""
+    """Yield the documents that have the file name of an earlier one."""
     counts: Counter[str] = Counter()
     for number, item in enumerate(invoice.documents):
         if item.filename is not None:
