@@ -132,7 +132,7 @@ class _Retrying(Slack):
 
 
 class _Swallowing(Slack):
-    """A faulty vendor that takes each answer with the status of a success for one."""
+    """A faulty vendor that reads each answer with status 200 as a success."""
 
     def services(self) -> Mapping[str, Service]:
         return {
@@ -148,8 +148,8 @@ class _Swallowing(Slack):
             return ChatReceipt(ref=wire.ref("1.1", channel="C1"), status=ChatStatus.SENT)
 
 
-class _Certain(Slack):
-    """A faulty vendor that takes a failure of Slack for a refusal."""
+class _EachFailureRefuses(Slack):
+    """A faulty vendor that reports each failure of Slack as a certain refusal."""
 
     def services(self) -> Mapping[str, Service]:
         def classify_all(_: Request, response: Response) -> ConnectorError | None:
@@ -386,7 +386,7 @@ WRONG = [
     ("a_message_is_posted", as_teams(_Confident), "told as sent"),
     ("a_message_is_posted", as_slack(_Terse), "answer is lost"),
     ("a_key_posts_once", as_slack(_Keyless), "more than once"),
-    ("each_request_is_sent_once", as_slack(_Retrying), "was no error|by itself"),
+    ("each_request_is_sent_once", as_slack(_Retrying), "raised no error|by itself"),
     ("each_request_is_sent_once", as_slack(_SendingTwice), "more than one request"),
     ("markup_is_shown_as_written", as_slack(_Marked), "mentions"),
     ("markup_is_shown_as_written", as_slack(_MarkedNotification), "mentions"),
@@ -400,7 +400,7 @@ WRONG = [
     ("a_refusal_has_its_type", as_slack(_Swallowing), "was no error"),
     ("a_refusal_has_its_type", as_telegram(_Talkative), "shows personal data or a secret"),
     ("a_pause_is_kept", as_telegram(_Impatient), "asks for a pause"),
-    ("an_uncertain_failure_is_unknown", as_slack(_Certain), "raised VendorRejected"),
+    ("an_uncertain_failure_is_unknown", as_slack(_EachFailureRefuses), "raised VendorRejected"),
     ("an_uncertain_failure_is_unknown", as_slack(_Forgetful), "raised VendorFailed"),
     ("a_lost_answer_is_unknown", as_slack(_Keyless), "raised ConnectionFailed"),
     ("an_unreadable_success_is_unknown", as_slack(_Swallowing), "was no error"),

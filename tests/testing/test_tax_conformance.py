@@ -217,7 +217,7 @@ class _Hasty(Hmrc):
 
 
 class _HastyRegister(Brreg):
-    """A faulty vendor that takes each 404 for an unknown entity."""
+    """A faulty vendor that reads each 404 as an unknown entity."""
 
     async def check_vat_number(self, wire: Wire, number: VatNumber, /, **options: Any) -> VatCheck:
         try:
@@ -248,8 +248,8 @@ class _Boasting(Brreg):
     capabilities = frozenset({TaxCapability.NORWEGIAN_NUMBERS, TaxCapability.PROOF})
 
 
-def boasting() -> kit.TaxSubject:
-    """Return a test subject whose vendor gives no proof although it says so."""
+def proofless_register() -> kit.TaxSubject:
+    """Return a test subject whose vendor declares proofs and gives none."""
     return attrs.evolve(as_brreg(_Boasting)(), requester=VatNumber.parse("NO999999992MVA"))
 
 
@@ -308,7 +308,7 @@ WRONG = [
     ("a_proof_is_kept", as_vies(_Proofless), "proof is lost"),
     ("a_proof_is_kept", as_vies(_Proving), "proof is lost"),
     ("a_proof_is_kept", as_vies(_Alone), "not asked for a proof"),
-    ("a_proof_is_kept", boasting, "not asked for a proof"),
+    ("a_proof_is_kept", proofless_register, "not asked for a proof"),
     ("details_are_compared", as_vies(_Comparing), "the register does not have"),
     ("a_refusal_has_its_type", as_vies(_ByStatus), "raised VendorFailed"),
     ("a_refusal_has_its_type", as_hmrc(_Hasty), "was no error"),

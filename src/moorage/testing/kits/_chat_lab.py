@@ -114,7 +114,7 @@ class Lab(ContractLab[ChatSubject]):
         return page.items if isinstance(page, LogPage) else (await page).items
 
     def hidden(self) -> tuple[str, ...]:
-        """Return the secrets and a text of messages."""
+        """Return the texts that nothing may show: the secrets, and the text of messages."""
         return (*self.subject.secrets, TEXT)
 
     async def refused(

@@ -39,7 +39,7 @@ def no_proofs() -> list[str]:
 
 @attrs.frozen(kw_only=True)
 class TaxSubject:
-    """A vendor that checks VAT numbers to check, with its sandbox.
+    """A vendor for the kit to test, which checks VAT numbers, with its sandbox.
 
     Attributes:
         vendor: an account at the sandbox.
@@ -98,7 +98,7 @@ class Lab(ContractLab[TaxSubject]):
         return (*digits, *secrets, *self.details())
 
     def details(self) -> list[str]:
-        """Return what the register tells about the business as text."""
+        """Return the name and the address that the register has for the business."""
         values = (self.subject.business.get(name) for name in ("name", "address"))
         return [value for value in values if value]
 

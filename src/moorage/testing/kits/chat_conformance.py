@@ -109,7 +109,7 @@ async def each_request_is_sent_once(make: Open) -> None:
                 sent_count = len(lab.sandbox.requests) - request_count
                 require(sent_count == 1, "A vendor repeated a failed request by itself.")
             else:
-                raise AssertionError("A failure was no error.")
+                raise AssertionError("A failed request raised no error.")
 
 
 async def markup_is_shown_as_written(make: Open) -> None:

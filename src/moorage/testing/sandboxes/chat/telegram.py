@@ -101,7 +101,7 @@ class TelegramSandbox(ChatSandbox):
         if request.path.split("/")[1] != f"bot{self.token}":
             raise _error(401, "Unauthorized")
         if request.headers.get("authorization") is not None:
-            raise _error(400, "Bad Request: the token belongs into the path")
+            raise _error(400, "Bad Request: the token belongs in the path")
 
     def shown(self) -> Sequence[ShownMessage]:
         """Return the messages that people see."""

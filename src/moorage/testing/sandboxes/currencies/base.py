@@ -117,7 +117,7 @@ class CurrencySandbox(Sandbox, ABC):
 
 
 def _moved(price: str, day: date) -> str:
-    """The usual price with another last digit, by the day."""
+    """The usual price with a last digit that depends on the day."""
     number = Decimal(price)
     step = Decimal(1).scaleb(int(number.as_tuple().exponent))
     return f"{number + step * (day.toordinal() % _STEPS):f}"

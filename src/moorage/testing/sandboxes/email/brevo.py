@@ -1,7 +1,8 @@
 """A local sandbox that imitates Brevo.
 
-Magic addresses: refused@example.com is invalid, to throttled@example.com there have been too many
-requests, to outage@example.com Brevo cannot be reached; nobody at unverified.example may send.
+Magic addresses: refused@example.com is refused as invalid. A message to throttled@example.com is
+one request too many, and during one to outage@example.com Brevo cannot be reached. Senders at
+unverified.example are refused.
 """
 
 from __future__ import annotations

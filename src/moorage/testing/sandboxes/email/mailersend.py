@@ -1,8 +1,8 @@
 """A local sandbox that imitates MailerSend.
 
-Magic addresses: refused@example.com is invalid, suppressed@example.com is suppressed, to
-throttled@example.com there have been too many requests, to outage@example.com MailerSend is being
-maintained; nobody at unverified.example may send.
+Magic addresses: refused@example.com is refused as invalid, and suppressed@example.com is
+suppressed. A message to throttled@example.com is one request too many, and during one to
+outage@example.com MailerSend is being maintained. Senders at unverified.example are refused.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """A local sandbox that imitates Mailjet.
 
-Magic addresses: refused@example.com is malformed, for throttled@example.com there have been too
-many requests, and to outage@example.com Mailjet breaks; nobody at unverified.example may send. If
-one of several messages is wrong, the others are sent all the same, and the status is that of the
-error.
+Magic addresses: refused@example.com is refused as malformed. A message to throttled@example.com is
+one request too many, and one to outage@example.com makes Mailjet fail. Senders at
+unverified.example are refused. If one of several messages is wrong, the others are sent all the
+same, and the status is that of the error.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
 """A local sandbox that imitates SparkPost.
 
-Magic addresses: refused@example.com is no recipient, for throttled@example.com there have been too
-many requests, for spent@example.com the sending limit of the day is reached, and to
-outage@example.com SparkPost does not answer; nobody at unverified.example may send. Address checks
-call undeliverable@example.com, risky@example.com and neutral@example.com by these words, and take
-gmial.example for a typing error. Unknown fields are refused here, while SparkPost ignores them.
+Magic addresses: refused@example.com is refused as a recipient. A message to throttled@example.com
+is one request too many, one to spent@example.com exceeds the sending limit of the day, and one to
+outage@example.com gets no answer from SparkPost. Senders at unverified.example are refused. The
+checks of undeliverable@example.com, risky@example.com and neutral@example.com give the verdicts in
+these names, and gmial.example is a typing error. Unlike SparkPost, the sandbox refuses unknown
+fields.
 """
 
 from __future__ import annotations
@@ -191,7 +192,7 @@ class SparkPostSandbox(EmailSandbox):
             raise _refusal("1301", "Invalid combination of fields", "perform_substitutions", 422)
 
     def _deliver(self, id_: str, body: dict[str, Any], accepted: list[dict[str, Any]]) -> None:
-        """Deliver one message for each header `To`: who has the same one reads the same message."""
+        """Deliver one message for each header `To`, to all recipients who have this header."""
         groups: dict[str, list[dict[str, Any]]] = {}
         for recipient in accepted:
             data = {**body.get("substitution_data", {}), **recipient.get("substitution_data", {})}

@@ -1,7 +1,7 @@
 """A local sandbox that imitates Infobip.
 
-Magic numbers: a message to +15005550001 has an invalid number, to +15005550002 it is rejected
-because there is no money left, to +15005550008 there have been too many.
+Magic numbers: a message to +15005550001 has an invalid number, one to +15005550002 is rejected
+because the account has no money left, and one to +15005550008 is one message too many.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A local sandbox that imitates the SMS REST API of Sinch.
 
-Magic numbers: a message to +15005550001 has an invalid number, to +15005550003 its campaign does
-not belong to the sender, to +15005550008 there have been too many.
+Magic numbers: a message to +15005550001 has an invalid number, one to +15005550003 has a campaign
+that does not belong to the sender, and one to +15005550008 is one message too many.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A local sandbox that imitates the open API of the Brønnøysund register of legal entities.
 
 Magic numbers: 999999991 is registered for VAT, 999999992 is not, 999999993 was deleted, and
-999999994 was removed for legal reasons. Other numbers are of no entity.
+999999994 was removed for legal reasons. No other number is that of an entity.
 """
 
 from __future__ import annotations
