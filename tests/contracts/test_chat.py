@@ -133,7 +133,7 @@ def test_limits_of_a_vendor(limits: dict[str, int], field: str) -> None:
 def test_existing_message_has_its_place_and_time(
     operation: str, fields: dict[str, Any], field: str
 ) -> None:
-    """An answer names no channel, and an edited message neither channel, sound nor time."""
+    """An answer names no channel; an edited message has no channel, `silent` or `send_at`."""
     chat = Hub([]).chat()
     with pytest.raises(InvalidData) as excinfo:
         getattr(chat, operation)(Ref("slack", "team", "1"), ChatMessage(text="a", **fields))

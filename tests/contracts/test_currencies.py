@@ -170,7 +170,7 @@ def test_impossible_conversion_is_refused(money: Any, into: Any, rounding: Any, 
 
 
 def test_currency_without_known_decimals_has_a_ratio_only() -> None:
-    """Amounts of special drawing rights cannot be made, but their exact value is told."""
+    """Special drawing rights have an exact ratio, but no amount can be converted into them."""
     rates = table("PLN", quotation("XDR", "5.811", "PLN"))
 
     assert Fraction(5811, 1000) == rates.ratio("XDR", "PLN")
@@ -198,7 +198,7 @@ def test_currency_without_known_decimals_has_a_ratio_only() -> None:
     ],
 )
 def test_quotation_is_checked(change: dict[str, Any], field: str) -> None:
-    """A quotation without an exact price, or of no two currencies, is refused."""
+    """A quotation without an exact price or without two different currencies is refused."""
     with pytest.raises(InvalidData) as excinfo:
         attrs.evolve(quotation("EUR", "1.25", "USD"), **change)
 
@@ -219,7 +219,7 @@ def test_quotation_is_checked(change: dict[str, Any], field: str) -> None:
     ],
 )
 def test_rates_are_checked(change: dict[str, Any], field: str) -> None:
-    """Rates with a foreign quotation, or two of one currency, are refused."""
+    """Rates with a quotation in another base, or two of one currency, are refused."""
     with pytest.raises(InvalidData) as excinfo:
         attrs.evolve(EURO, **change)
 

@@ -300,7 +300,7 @@ def test_errors_are_classified(status: int, code: str, kind: type[Any]) -> None:
 
 
 def test_key_without_permission_cannot_read() -> None:
-    """A 403 to a request that only reads is of the key, and not of a message."""
+    """A 403 to a request that only reads is about the key, and not about a message."""
     response = reply({"code": "permission_denied", "message": "no"}, 403)
 
     assert isinstance(REFUSALS(Request.get("/"), response), AuthenticationFailed)
@@ -313,7 +313,7 @@ def test_other_answers_are_judged_by_status(response: Response) -> None:
 
 
 def test_pause_that_brevo_asks_for() -> None:
-    """Brevo's own headers tell when its rate limit ends."""
+    """Brevo's own headers say when its rate limit ends."""
     sandbox, mail_hub = brevo_hub()
     fields = {"x_sib_ratelimit_remaining": "0", "x_sib_ratelimit_reset": "17"}
     sandbox.fail(reply({"message": "Too many."}, 429, x_sib_ratelimit_limit="100", **fields))

@@ -101,7 +101,7 @@ def test_event_has_all_fields() -> None:
     ],
 )
 def test_time_of_an_event(times: dict[str, Any], at: datetime | None) -> None:
-    """The time of a Brevo event is in seconds or milliseconds, and in UTC or none."""
+    """A Brevo event has its time in seconds or milliseconds; without one in UTC it has none."""
     payload = {"event": "opened", "message-id": ID, **times}
     [event] = brevo_hub()[1].events("mail", _webhook(payload))
 
@@ -121,7 +121,7 @@ def test_tags_are_lists(fields: dict[str, Any], tags: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize("text", ["some_custom_header", "[1]", "{", "[" * 100_000, None, 7])
 def test_metadata_of_others(text: object) -> None:
-    """A header that does not come from metadata gives none, and no error."""
+    """A header that does not come from metadata is ignored without an error."""
     payload = {"event": "x", "message-id": ID, "X-Mailin-custom": text}
     [event] = brevo_hub()[1].events("mail", _webhook(payload))
 

@@ -231,7 +231,7 @@ def test_status_without_words_is_unknown() -> None:
     ],
 )
 def test_fields_of_a_log(fields: dict[str, Any], expected: dict[str, Any]) -> None:
-    """The fields of a log are read; the price is that of all parts, and no error is none."""
+    """The fields of a log are read; the price is that of all parts, and NO_ERROR is left out."""
     receipt = read_entry(**fields)
 
     assert expected == {name: getattr(receipt, name) for name in expected}

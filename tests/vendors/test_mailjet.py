@@ -98,7 +98,7 @@ def test_fields_of_a_message() -> None:
 
 
 def test_fields_of_a_short_message() -> None:
-    """A message of text has no choice of tracking, which Mailjet takes only with HTML."""
+    """A message without HTML has no option for tracking, which Mailjet takes only with HTML."""
     assert {
         "From": {"Email": "shop@example.com", "Name": "Shop"},
         "To": [{"Email": "ada@example.com"}],
@@ -117,7 +117,7 @@ def test_tracking(*, choice: bool | None, word: str | None) -> None:
 
 
 def test_fields_of_a_template() -> None:
-    """A template is named by its number and filled in; the texts are its own."""
+    """A template is named by its number and filled in; texts of the message are not sent."""
     template = TemplateRef("42", {"total": [1]})
 
     assert {

@@ -206,7 +206,7 @@ def test_codes_have_one_meaning() -> None:
 
 
 def test_ok_is_required() -> None:
-    """An answer without the word of success is none, although it has an id."""
+    """An answer without `ok` is no success, although it has an id."""
     sandbox = SlackSandbox()
     for answer in ({"channel": "C1", "ts": "1.1"}, {"ok": False, "channel": "C1", "ts": "1.1"}):
         sandbox.fail(reply(answer))
@@ -236,7 +236,7 @@ def test_status_500_is_no_refusal() -> None:
 
 
 def test_ok_is_required_of_each_operation() -> None:
-    """A deletion and a scheduled message without the word of success are none, either."""
+    """An answer without `ok` does not confirm a deletion or a scheduled message either."""
     sandbox = SlackSandbox()
     chat = hub(sandbox).chat()
     ref = chat.send(HELLO).ref

@@ -95,7 +95,7 @@ def test_fields_of_a_message() -> None:
 
 
 def test_fields_of_a_short_message() -> None:
-    """A message to one person names them, and leaves everything else to the account."""
+    """A short message names its recipient, and takes all else from the account."""
     body = mail_body(SparkPost(), mail(to="Ada <ada@example.com>"))
 
     assert {
@@ -358,7 +358,7 @@ def test_success_without_an_id_is_malformed(answer: object) -> None:
 
 @pytest.mark.parametrize("person", ["throttled", "spent"])
 def test_limits(person: str) -> None:
-    """A spent limit of requests or of messages is a limit."""
+    """A spent limit of requests or of messages raises `RateLimitExceeded`."""
     _, mail_hub = sparkpost_hub()
     with pytest.raises(RateLimitExceeded):
         mail_hub.email().send_transactional(mail(to=f"{person}@example.com"))

@@ -130,7 +130,7 @@ def test_routes_match_the_country_of_a_number() -> None:
 
 
 def test_a_route_for_a_country_without_vat_numbers_is_refused() -> None:
-    """A route for the United States is refused, since no number is of there."""
+    """A route for the United States is refused, since they have no VAT numbers."""
     configuration = {"tax": {"vendor": "vies", "countries": ["US"]}, "vendors": {"vies": {}}}
     with pytest.raises(ConfigurationError, match="No VAT number that can be checked is of US"):
         moorage.open(configuration)

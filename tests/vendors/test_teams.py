@@ -158,7 +158,7 @@ def test_page_of_a_proxy_is_no_success() -> None:
     ],
 )
 def test_url_must_be_signed(url: str) -> None:
-    """A URL without a signature, or that is none, is refused without being shown."""
+    """A URL without a signature, or another text, is refused without being shown."""
     with pytest.raises(InvalidData, match="not the signed webhook URL") as excinfo:
         Teams(webhook_url=url)
     assert "webhook_url" == excinfo.value.field

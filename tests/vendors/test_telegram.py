@@ -128,7 +128,7 @@ def test_refusals_of_chats(channel: str, kind: type[Any], status: int) -> None:
 
 
 def test_only_a_rate_limit_asks_for_a_pause() -> None:
-    """The pause in another error is not one that a repeat would wait for."""
+    """A pause in an error other than a rate limit is ignored."""
     sandbox = TelegramSandbox()
     body = {"ok": False, "error_code": 400, "description": "No", "parameters": {"retry_after": 5}}
     sandbox.fail(reply(body, 400))
@@ -305,7 +305,7 @@ def test_token_in_an_answer_is_masked() -> None:
 
 
 def test_ok_is_required() -> None:
-    """An answer without the word of success is none, although it has a message."""
+    """An answer without `ok` is no success, although it has a message."""
     sandbox = TelegramSandbox()
     sandbox.fail(reply({"result": {"message_id": 1, "chat": {"id": 1}}}))
     with pytest.raises(VendorFailed, match="has no ok"):

@@ -1,4 +1,4 @@
-"""Reading ISO 20022 statements, and refusing files that are none."""
+"""Reading ISO 20022 statements, and refusing other files."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_reports_and_notifications_are_read(message: str, kind: str, word: State
 
 
 def test_a_batch_has_its_payments() -> None:
-    """An entry for a batch tells the batch, and a payment may have a sign of its own."""
+    """An entry for a batch names the batch, and each payment may have its own sign."""
     details = (
         "<NtryDtls><Btch><MsgId>RUN-1</MsgId><PmtInfId>B-1</PmtInfId><NbOfTxs>2</NbOfTxs>"
         '<TtlAmt Ccy="EUR">30.00</TtlAmt></Btch>'
@@ -121,7 +121,7 @@ def test_a_batch_has_its_payments() -> None:
 
 
 def test_references_of_payments_tell_the_batch() -> None:
-    """Without an element for it, the batch is that of the payments' references."""
+    """If no element names the batch, the references of the payments do."""
     payment = "<TxDtls><Refs><MsgId>RUN-1</MsgId><PmtInfId>{}</PmtInfId></Refs></TxDtls>"
     same, different = (
         f"<NtryDtls>{payment.format(first)}{payment.format('B-1')}</NtryDtls>"
@@ -162,7 +162,7 @@ def test_a_reversal_keeps_the_roles_of_the_first_payment(sign: str, name: str) -
     [("<Cd>INFO</Cd>", "information"), ("<Cd>FUTR</Cd>", "unknown"), ("", "unknown")],
 )
 def test_an_unknown_status_is_unknown(status: str, word: str) -> None:
-    """An unknown word of the bank is kept, and the entry is not taken for booked."""
+    """An unknown status is kept as the bank wrote it, and the entry does not count as booked."""
     (line,) = _only(document(head() + entry("5.00", status=status))).entries
 
     assert word == line.status
@@ -353,7 +353,7 @@ def test_files_are_read_in_pieces_up_to_a_limit() -> None:
 
 
 def test_elements_of_other_standards_are_skipped() -> None:
-    """Supplementary data may have elements of the same names, which are no entries."""
+    """Elements of supplementary data with the same names are not read as entries."""
     foreign = '<x:Ntry xmlns:x="urn:x">5</x:Ntry><Ntry xmlns=""/>'
     more = f"<SplmtryData><Envlp>{foreign}</Envlp></SplmtryData>"
     content = document(head() + entry("59.90") + more)

@@ -1,4 +1,4 @@
-"""Reading MT940 statements, and refusing files that are none."""
+"""Reading MT940 statements, and refusing other files."""
 
 from __future__ import annotations
 
@@ -194,7 +194,7 @@ def test_a_counterparty_of_iso_keywords() -> None:
 
 
 def test_other_details_are_text() -> None:
-    """Details of no structure are the text, whose lines are words apart."""
+    """Unstructured details are text; a space joins their lines."""
     assert (
         "GIRO 428428 KPN BETREFT FACTUUR"
         == _details(":86:GIRO   428428 KPN", "BETREFT FACTUUR").remittance
@@ -235,7 +235,7 @@ def test_signs_of_entries(line: str, amount: str, reversal: bool) -> None:
     ],
 )
 def test_days_of_entries(line: str, booked_on: date | None, value_on: date) -> None:
-    """The day of the booking has no year, and is the one next to the value date."""
+    """The booking date has no year; it is the one nearest to the value date."""
     entry = _entry(line)
 
     assert (booked_on, value_on) == (entry.booked_on, entry.value_on)
@@ -294,7 +294,7 @@ def test_statements_may_follow_each_other() -> None:
 
 @pytest.mark.parametrize("encoding", ["utf-8", "iso-8859-1"])
 def test_encodings(encoding: str) -> None:
-    """Letters with marks are read in UTF-8, and in ISO 8859-1 otherwise."""
+    """Accented letters are read as UTF-8 or, if that fails, as ISO 8859-1."""
     content = _file(":61:2611251125C1,NTRF", ":86:Größe", closing="C261125EUR1,").decode()
 
     assert "Größe" == _only(content.encode(encoding)).entries[0].transactions[0].remittance

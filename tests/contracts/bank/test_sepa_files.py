@@ -112,7 +112,7 @@ def test_debits_are_read_as_written(order: DirectDebitFile) -> None:
 
 @given(orders.transfer_files)
 def test_old_transfers_are_read_as_written(order: CreditTransferFile) -> None:
-    """The old version differs in nothing but addresses, which are lines there."""
+    """The old version differs only in addresses, which it writes as lines."""
     try:
         content = write_credit_transfers(order, version="pain.001.001.03")
     except InvalidData as error:
@@ -236,7 +236,7 @@ def test_wrong_parties_are_refused() -> None:
 
 
 def test_one_payment_listed_twice_is_refused() -> None:
-    """An end-to-end identifier may be in a file once, except the mark that there is none."""
+    """No end-to-end identifier may repeat in a file, except the mark that there is none."""
     with pytest.raises(InvalidData, match="used twice") as caught:
         _file(_payment(), _payment())
     assert "end_to_end_id" == caught.value.field
@@ -249,7 +249,7 @@ def test_one_payment_listed_twice_is_refused() -> None:
 
 
 def test_other_characters_are_refused_with_their_place() -> None:
-    """Without a choice, a letter outside the Latin set is refused with its field."""
+    """By default, a letter outside the Latin set is refused with its field."""
     order = _file(_payment(creditor=attrs.evolve(CREDITOR, name="Müller")))
 
     with pytest.raises(InvalidData, match="place 2") as caught:
@@ -270,7 +270,7 @@ def test_spaces_at_the_ends_are_refused_or_cut() -> None:
 
 
 def test_another_message_is_refused() -> None:
-    """A file without the message of its kind is refused."""
+    """A file with another type of message is refused."""
     content = write_credit_transfers(orders.transfers_with_everything())
 
     with pytest.raises(InvalidData) as caught:
@@ -300,7 +300,7 @@ def test_no_text_breaks_the_file(text: str) -> None:
 
 
 def test_old_versions_refuse_what_they_lack() -> None:
-    """The old version has letters only at the head of a BIC, and two lines of an address."""
+    """The old version refuses digits in the first letters of a BIC, and long addresses."""
     digits = _file(_payment(creditor=attrs.evolve(CREDITOR, bic="A2345678DE33"[:4] + "DEFF")))
     lines = PartyAddress(country="DE", town="Bonn", street="Weg", lines=["Haus 2"])
     long = _file(_payment(creditor=attrs.evolve(CREDITOR, address=lines)))

@@ -38,7 +38,7 @@ def test_texts_are_transliterated(text: str, latin: str) -> None:
 
 @given(st.text())
 def test_transliterated_texts_are_latin(text: str) -> None:
-    """Any text becomes Latin, and becomes no other one the next time."""
+    """Transliteration makes any text Latin, and does not change the result again."""
     latin = transliterated(text)
 
     assert is_latin(latin)
