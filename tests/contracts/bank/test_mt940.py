@@ -10,7 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moorage.contracts.bank import Iban, Money, Statement, StatementEntry, Transaction, read_mt940
+from moorage.contracts.bank import (
+    EntryStatus,
+    Iban,
+    Money,
+    Statement,
+    StatementEntry,
+    Transaction,
+    read_mt940,
+)
 from moorage.errors import InvalidData
 
 IBAN = "DE89370400440532013000"
@@ -60,6 +68,16 @@ def _details(*lines: str) -> Transaction:
 
 def _euros(amount: str) -> Money:
     return Money(amount, "EUR")
+
+
+@pytest.mark.parametrize("mark, amount", [("EC", "59.90"), ("ED", "-59.90")])
+def test_expected_entries_are_pending(mark: str, amount: str) -> None:
+    """An expected credit or debit is not booked, and the balances do not contain it."""
+    statement = _only(_file(f":61:2611251125{mark}59,90NTRFNONREF//BANK-1"))
+
+    (entry,) = statement.entries
+    assert (EntryStatus.PENDING, _euros(amount)) == (entry.status, entry.amount)
+    assert _euros("0.00") == statement.difference
 
 
 def test_a_german_statement_is_read() -> None:

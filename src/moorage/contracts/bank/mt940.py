@@ -13,6 +13,7 @@ from moorage.contracts.bank.mt940_details import read_details
 from moorage.contracts.bank.sources import LARGEST, pieces
 from moorage.contracts.bank.statements import (
     AccountBalance,
+    EntryStatus,
     Statement,
     StatementAccount,
     StatementEntry,
@@ -233,6 +234,7 @@ def _entry(field: _Field, details: _Field | None, currency: str) -> StatementEnt
         bank_reference=bank.strip() or None,
         code=kind,
         bank_code=None if content.code is None else f"{kind}+{content.code}",
+        status=EntryStatus.PENDING if direction.startswith("E") else EntryStatus.BOOKED,
         reversal=direction.startswith("R"),
         text=" ".join(filter(None, [content.title, *map(str.strip, field.lines[1:])])),
         transactions=[_with_reference(content.transaction, reference, bank.strip() or None)],
