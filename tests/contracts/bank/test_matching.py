@@ -302,3 +302,14 @@ def test_many_payments_are_matched() -> None:
     result = match(entries, items)
 
     assert count == len(result.matched)
+
+
+def test_payments_of_one_amount_share_their_candidates() -> None:
+    """Many payments and items of one amount need no list of candidates for each payment."""
+    items = [_item(str(number)) for number in range(50)]
+
+    result = match([_entry(), _entry()], items)
+
+    first, second = result.ambiguous
+    assert first.items is second.items
+    assert first.items == tuple(items)

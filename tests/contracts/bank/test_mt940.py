@@ -418,5 +418,23 @@ def test_long_fields_are_read_in_linear_time() -> None:
         ":86:166?00X?20" + "?" * 1_000_000,
         ":86:/EREF/" + "/" * 1_000_000,
         ":86:" + " " * 1_000_000,
+        ":86:166?20" + "?20abcdef" * 400_000,
+        ":86:166?20" + "EREF+abcde " * 400_000,
     ):
         assert _details(line).amount == _euros("59.90")
+
+
+def test_balances_are_in_one_currency() -> None:
+    """A closing balance in another currency is refused: nothing could be checked by it."""
+    with pytest.raises(InvalidData, match="is not in EUR") as caught:
+        read_mt940(_file(closing="C261125USD999,00"))
+
+    assert caught.value.field == "line 5 :62F:"
+
+
+def test_account_is_of_a_bounded_length() -> None:
+    """A field 25 that no bank writes is refused before its parts are looked at."""
+    with pytest.raises(InvalidData, match="too long to be an account") as caught:
+        read_mt940(_file().replace(IBAN.encode(), b"/" * 101))
+
+    assert caught.value.field == "line 2 :25:"

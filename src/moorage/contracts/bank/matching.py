@@ -27,7 +27,7 @@ from moorage.domain.values.money import Money
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
 _WORD: Final = re.compile(r"[A-Z0-9]+")
 _LONGEST_NUMBER: Final = 35
@@ -194,7 +194,7 @@ class _Index:
         self._by_id: dict[str, list[OpenItem]] = defaultdict(list)
         self._by_reference: dict[str, list[OpenItem]] = defaultdict(list)
         self._by_number: dict[str, list[OpenItem]] = defaultdict(list)
-        self._by_amount: dict[Money, list[OpenItem]] = defaultdict(list)
+        by_amount: dict[Money, list[OpenItem]] = defaultdict(list)
         for number, item in enumerate(items):
             check_kind(item, OpenItem, f"open_items[{number}]")
             if item.id in self._order:
@@ -205,6 +205,9 @@ class _Index:
                 )
             self._order[item.id] = number
             self._add(item)
+            by_amount[item.amount].append(item)
+        # Tuples, because many payments may share the same long list of candidates.
+        self._by_amount = {amount: tuple(several) for amount, several in by_amount.items()}
 
     def _add(self, item: OpenItem) -> None:
         if item.end_to_end_id:
@@ -215,17 +218,21 @@ class _Index:
         number = _compact(item.invoice_number or "")
         if _SHORTEST_NUMBER <= len(number) <= _LONGEST_NUMBER:
             self._by_number[number].append(item)
-        self._by_amount[item.amount].append(item)
 
     def first_match(self, entry: StatementEntry, transaction: Transaction) -> PaymentMatch:
         """The match of a payment, as if there was no other payment."""
         reason, items = self._decide(entry, transaction)
-        ordered = sorted(items, key=lambda item: self._order[item.id])
+        # A tuple is in the order of the list already.
+        ordered = (
+            items
+            if isinstance(items, tuple)
+            else tuple(sorted(items, key=lambda item: self._order[item.id]))
+        )
         return PaymentMatch(entry=entry, transaction=transaction, items=ordered, reason=reason)
 
     def _decide(
         self, entry: StatementEntry, transaction: Transaction
-    ) -> tuple[MatchReason, list[OpenItem]]:
+    ) -> tuple[MatchReason, Sequence[OpenItem]]:
         if entry.status != "booked":
             return MatchReason.NOT_BOOKED, []
         named = list(self._named(transaction))
@@ -277,8 +284,8 @@ class _Index:
 
     def _by_amount_alone(
         self, transaction: Transaction, amount: Money
-    ) -> tuple[MatchReason, list[OpenItem]]:
-        items = self._by_amount.get(amount, [])
+    ) -> tuple[MatchReason, tuple[OpenItem, ...]]:
+        items = self._by_amount.get(amount, ())
         iban = transaction.counterparty.iban
         if len(items) == 1 and iban is not None and items[0].iban == iban:
             return MatchReason.AMOUNT_AND_ACCOUNT, items

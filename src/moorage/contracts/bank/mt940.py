@@ -40,6 +40,8 @@ _POINTERS: Final = frozenset({"", "NONREF", "EREF", "KREF", "MREF", "PREF"})
 """Words in the place of a customer's reference: there is none, or field 86 has it."""
 
 _OLD_YEARS: Final = 80
+_LONGEST_ACCOUNT: Final = 100
+"""SWIFT allows 35 characters, and some banks add a currency or a name."""
 _REMEDY: Final = "Ask the bank for the file again; compare its size with the original."
 
 
@@ -140,6 +142,8 @@ def _statement(fields: list[_Field]) -> Statement:
         )
     opening, closing = _balance(opening_field), _balance(closing_field)
     currency = opening.amount.currency
+    if closing.amount.currency != currency:
+        closing_field.refuse(f"is not in {currency}, the currency of the opening balance")
     number, page = _number(first.get("28C") or first.get("28"))
     return Statement(
         id=first["20"].lines[0].strip(),
@@ -164,8 +168,8 @@ def _number(field: _Field | None) -> tuple[int | None, int | None]:
 def _account(field: _Field) -> StatementAccount:
     """The account of a field `DE89…`, `BLZ/number` or `BIC/number`, some with a currency."""
     text = field.lines[0].strip()
-    if not text:
-        field.refuse("has no account")
+    if not 0 < len(text) <= _LONGEST_ACCOUNT:
+        field.refuse("has no account" if not text else "is too long to be an account")
     for part in (text, *text.split("/")):
         for candidate in (part, part[:-3]):
             iban = maybe_iban(candidate)

@@ -7,6 +7,7 @@ keywords has names between slashes (`/EREF/.../REMI/...`). Anything else is text
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
 import attrs
@@ -77,9 +78,10 @@ def _identifier(text: str | None) -> str | None:
 def _numbered(code: str, text: str, amount: Money) -> Details:
     """Germany's structure; the first character of the text separates the parts."""
     pieces = re.split(re.escape(text[0]) + "([0-9]{2})", text)
-    parts: dict[int, str] = {}
+    contents: defaultdict[int, list[str]] = defaultdict(list)
     for number, content in zip(pieces[1::2], pieces[2::2], strict=True):
-        parts[int(number)] = parts.get(int(number), "") + content
+        contents[int(number)].append(content)
+    parts = {number: "".join(several) for number, several in contents.items()}
     texts = [parts[number] for number in _TEXT_PARTS if number in parts]
     sections = _sections("\0".join(texts))
     reason = _plain(parts.get(34))
@@ -112,10 +114,10 @@ def _words(texts: list[str], sections: dict[str, str]) -> str:
 def _sections(text: str) -> dict[str, str]:
     """The text by SEPA's keywords, such as `EREF+`; the text before them is under ''."""
     pieces = _KEYWORD.split(text)
-    sections = {"": pieces[0].replace("\0", "")}
+    contents: defaultdict[str, list[str]] = defaultdict(list, {"": [pieces[0]]})
     for keyword, content in zip(pieces[1::2], pieces[2::2], strict=True):
-        sections[keyword] = sections.get(keyword, "") + content.replace("\0", "")
-    return sections
+        contents[keyword].append(content)
+    return {keyword: "".join(several).replace("\0", "") for keyword, several in contents.items()}
 
 
 def _keywords(text: str, amount: Money) -> Details:
