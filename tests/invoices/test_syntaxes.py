@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 from datetime import UTC, date, datetime
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -656,3 +656,48 @@ def test_line_without_a_price_has_no_net_amount() -> None:
 
     assert line.net_amount is None
     assert small_invoice(lines=[line, LINE]).totals.lines == Decimal("29.97")
+
+
+def test_totals_do_not_depend_on_the_decimal_context() -> None:
+    """A caller's context of few digits changes no amount and no rule."""
+    allowance = AllowanceCharge(amount="1234.56", reason="Deal", vat_category="S", vat_rate=19)
+    invoice = small_invoice(
+        lines=[attrs.evolve(LINE, quantity=1, net_price="1234567.89")], allowances=[allowance]
+    )
+    expected = invoice.totals
+    with localcontext(prec=3):
+        assert (invoice.totals, validate(invoice)) == (expected, ())
+        assert read_invoice(write_invoice(invoice)).stated_totals == expected
+
+    assert expected.net == Decimal("1233333.33")
+
+
+def test_large_amounts_keep_their_cents() -> None:
+    """Amounts of more digits than the usual decimal context are exact."""
+    line = attrs.evolve(LINE, quantity="99999999999999", net_price="99999999999999.99")
+
+    assert str(line.net_amount) == "9999999999999899000000000000.01"
+
+
+@pytest.mark.parametrize("number", ["1E+9999999", "1E+30", "0E+30", "-1E+999999999"])
+def test_numbers_of_an_unusual_size_are_refused(number: str) -> None:
+    """A number with a huge exponent is refused, although the decimal module cannot compute it."""
+    with pytest.raises(InvalidData) as caught:
+        InvoiceLine(quantity=Decimal(number))
+
+    assert caught.value.field == "quantity"
+
+
+@pytest.mark.parametrize("function", [validate, write_invoice, write_ubl, write_cii])
+def test_arguments_of_a_wrong_type_are_named(function: Any) -> None:
+    """Neither an invoice nor a profile may be a text."""
+    for arguments, field in ((("x",), "invoice"), ((small_invoice(), "peppol"), "profile")):
+        with pytest.raises(InvalidData) as caught:
+            function(*arguments)
+        assert caught.value.field == field
+
+
+def test_document_of_too_many_elements_is_refused() -> None:
+    """Small elements take much more memory than their bytes, so their number is bounded."""
+    with pytest.raises(InvalidData, match="too many elements"):
+        read_ubl(b"<Invoice>" + b"<a/>" * 500_000 + b"</Invoice>")

@@ -17,9 +17,10 @@ PLAIN: Final = re.compile(r"[+-]?(?:[0-9]{1,30}(?:\.[0-9]{0,20})?|\.[0-9]{1,20})
 
 def rounded(value: Fraction | Decimal) -> Decimal:
     """Round to two decimals; half a cent goes away from zero."""
-    cents = abs(Fraction(value)) * 100 + Fraction(1, 2)
-    amount = Decimal(cents.numerator // cents.denominator).scaleb(-2)
-    return -amount if value < 0 and amount else amount
+    halves = abs(Fraction(value)) * 100 + Fraction(1, 2)
+    cents = halves.numerator // halves.denominator
+    # Unlike scaleb() and a minus sign, a text does not depend on the caller's decimal context.
+    return Decimal(f"{'-' if value < 0 and cents else ''}{cents}E-2")
 
 
 def total(amounts: Iterable[Decimal | None]) -> Decimal:

@@ -422,7 +422,9 @@ def read_root(body: bytes, kind: str) -> XmlElement:
         return read_xml(bytes(body))
     except NotXmlError:
         raise InvalidData(
-            f"{kind} is not well-formed XML, or has a DTD, is nested too deeply, or is too long.",
+            f"{kind} is not well-formed XML, or has a DTD or too many elements, or is nested too"
+            " deeply or too long.",
             field="body",
-            remedy="Ask the sender for the XML file, without a DTD and at most 16 MB long.",
+            remedy="Ask the sender for the XML file, without a DTD, at most 16 MB long and with at"
+            " most 500,000 elements.",
         ) from None

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from moorage.contracts.validators import OneOf
+from moorage.contracts.validators import OneOf, check_kind
 from moorage.errors import InvalidData
 from moorage.invoices.binding import read_root
 from moorage.invoices.cii import NAMESPACE as CII_NAMESPACE
 from moorage.invoices.cii import read_cii_root, write_cii
 from moorage.invoices.profiles import EN16931, Profile
 from moorage.invoices.ubl import read_ubl_root, write_ubl
+from moorage.invoices.values import Invoice
 
 if TYPE_CHECKING:
     from moorage.invoices.rules import Violation
-    from moorage.invoices.values import Invoice
 
 
 class Syntax(OneOf, field="syntax"):
@@ -29,6 +29,8 @@ def validate(invoice: Invoice, profile: Profile = EN16931) -> tuple[Violation, .
 
     Missing totals are computed first. The totals of a received invoice are checked.
     """
+    check_kind(invoice, Invoice, "invoice")
+    check_kind(profile, Profile, "profile")
     completed = invoice.completed(profile)
     return tuple(item for rule in profile.rules for item in rule.violations(completed))
 

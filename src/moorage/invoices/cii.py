@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
+from moorage.contracts.validators import check_kind
 from moorage.errors import InvalidData
 from moorage.invoices.amounts import total
 from moorage.invoices.binding import (
@@ -784,6 +785,8 @@ def write_cii(invoice: Invoice, profile: Profile = EN16931) -> bytes:
     Raises:
         InvalidData: the invoice has several preceding invoices, of which CII carries one.
     """
+    check_kind(invoice, Invoice, "invoice")
+    check_kind(profile, Profile, "profile")
     invoice = invoice.completed(profile)
     if len(invoice.preceding) > 1:
         raise InvalidData(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.invoices import codes
-from moorage.invoices.amounts import exact_sum, rounded, total
+from moorage.invoices.amounts import exact_sum, percentage, rounded, total
 from moorage.invoices.rules import (
     Rule,
     Scope,
@@ -431,12 +432,12 @@ def _tax_fits(part: Any) -> bool:
     """Return whether the tax is within one unit of the taxable amount times the rate."""
     if part.rate is None or part.tax is None or part.taxable is None:
         return True
-    return within_one(part.tax, abs(part.taxable) * part.rate / 100)
+    return within_one(part.tax, percentage(part.taxable, part.rate))
 
 
 def within_one(amount: Decimal, expected: Decimal) -> bool:
     """Return whether two amounts differ by less than one unit, apart from their sign."""
-    return abs(abs(amount) - abs(rounded(expected))) < 1
+    return abs(abs(Fraction(amount)) - abs(Fraction(expected))) < 1
 
 
 _TOTALS: Final = (

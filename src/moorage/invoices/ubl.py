@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
+from moorage.contracts.validators import check_kind
 from moorage.errors import InvalidData
 from moorage.invoices.binding import (
     BASE64,
@@ -731,6 +732,8 @@ def write_ubl(invoice: Invoice, profile: Profile = EN16931) -> bytes:
     Raises:
         InvalidData: UBL cannot carry the invoice; the error names the field.
     """
+    check_kind(invoice, Invoice, "invoice")
+    check_kind(profile, Profile, "profile")
     invoice = invoice.completed(profile)
     root = _root_of(invoice)
     seller = invoice.seller

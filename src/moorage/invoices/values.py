@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from moorage.invoices.profiles import Profile
 
 _FORBIDDEN: Final = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_LARGEST: Final = 10**30
+_LARGEST_EXPONENT: Final = 29
 
 
 def _stripped(value: Any) -> Any:
@@ -73,7 +73,7 @@ def _is_number(_: object, attribute: attrs.Attribute[Any], value: object) -> Non
     if (
         not isinstance(value, Decimal)
         or not value.is_finite()
-        or abs(value) >= _LARGEST
+        or value.adjusted() > _LARGEST_EXPONENT
         or int(value.as_tuple().exponent) < -20
         or len(value.as_tuple().digits) > 50
     ):
@@ -661,7 +661,7 @@ class Invoice:
         lines = total(line.net_amount for line in self.lines)
         allowances = total(item.amount for item in self.allowances)
         charges = total(item.amount for item in self.charges)
-        net = total((lines, -allowances, charges))
+        net = rounded(exact_sum((lines, charges)) - exact_sum((allowances,)))
         vat = total(part.tax for part in breakdown)
         gross = total((net, vat))
         return Totals(
@@ -683,7 +683,7 @@ class Invoice:
         for item in self.charges:
             _collect(taxable, item.vat_category, item.vat_rate, item.amount)
         for item in self.allowances:
-            amount = None if item.amount is None else -item.amount
+            amount = None if item.amount is None else item.amount.copy_negate()
             _collect(taxable, item.vat_category, item.vat_rate, amount)
         for (category, rate), amounts in taxable.items():
             base = total(amounts)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from moorage.invoices.amounts import exact_sum
+from moorage.invoices.amounts import exact_sum, percentage
 from moorage.invoices.core_rules import within_one
 from moorage.invoices.rules import Rule, allowances, breakdown, charges, each, lines, whole
 from moorage.invoices.values import Period
@@ -171,7 +171,7 @@ def _tax_fits(category: _Category) -> Callable[[Any], bool]:
             return bool(part.tax == 0)
         if part.taxable is None or part.rate is None:
             return True
-        return within_one(part.tax, part.taxable * part.rate / 100)
+        return within_one(part.tax, percentage(part.taxable, part.rate))
 
     return holds
 

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 _DEEPEST: Final = 20
 _LARGEST: Final = 16 * 1024 * 1024
+_MOST_ELEMENTS: Final = 500_000
+"""The elements that a document may have; each takes some 300 bytes of memory."""
 
 
 class NotXmlError(ValueError):
@@ -59,15 +61,19 @@ def read_xml(body: bytes) -> XmlElement:
     """The root element of a document.
 
     Raises:
-        NotXmlError: the document is malformed, has a DTD, or is nested too deeply or too long.
+        NotXmlError: the document is malformed, has a DTD or too many elements, or is nested too
+            deeply or too long.
     """
     if len(body) > _LARGEST:
         raise NotXmlError
     top = XmlElement("", {})
     stack = [top]
+    count = 0
 
     def start(name: str, attributes: dict[str, str]) -> None:
-        if len(stack) > _DEEPEST:
+        nonlocal count
+        count += 1
+        if len(stack) > _DEEPEST or count > _MOST_ELEMENTS:
             raise NotXmlError
         namespace, _, local = name.rpartition(" ")
         element = XmlElement(local, attributes, namespace)
@@ -81,6 +87,7 @@ def read_xml(body: bytes) -> XmlElement:
         stack[-1].add(text)
 
     parser = expat.ParserCreate(namespace_separator=" ")
+    parser.buffer_text = True
     parser.StartDoctypeDeclHandler = _refuse
     parser.StartElementHandler = start
     parser.EndElementHandler = end
