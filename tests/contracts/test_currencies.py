@@ -256,3 +256,10 @@ def test_day_is_a_date(day: Any) -> None:
 
     assert "day" == excinfo.value.field
     assert [] == sandbox.requests
+
+
+def test_many_decimals_of_a_large_rate() -> None:
+    """All allowed numbers of decimals work, also for a currency of many units."""
+    rates = table("EUR", quotation("EUR", "17000.5", "IDR"))
+
+    assert Decimal("17000.5") == rates.decimal("EUR", "IDR", places=24, rounding=HALF_UP)

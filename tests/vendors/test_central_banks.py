@@ -186,6 +186,8 @@ TABLE: Final[dict[str, Any]] = {
         ("nbp", reply([{**TABLE, "no": None}])),
         ("nbp", reply([{**TABLE, "effectiveDate": "25.02.2022"}])),
         ("nbp", reply([{**TABLE, "effectiveDate": "2022-02-26"}])),
+        ("nbp", reply([{**TABLE, "effectiveDate": "2022-02-24"}, {**TABLE, "rates": None}])),
+        ("nbp", reply([{**TABLE, "rates": [*TABLE["rates"], "USD"]}])),
         ("nbp", reply([{**TABLE, "rates": [{"code": "EUR"}]}])),
         ("nbp", reply([{**TABLE, "rates": [{"mid": 4.6608}]}])),
         ("nbp", reply([{**TABLE, "rates": [{"code": "EUR", "mid": "4,66"}]}])),
@@ -195,6 +197,15 @@ TABLE: Final[dict[str, Any]] = {
         (
             "norges_bank",
             csv(NORGES_BANK_HEADER, norges_bank_row("CHF", 4, 0, "2022-02-25", "9,514")),
+        ),
+        (
+            "norges_bank",
+            csv(
+                NORGES_BANK_HEADER,
+                norges_bank_row("CHF", 4, 0, "2022-02-25", "9,514").replace(
+                    ";4;", f";{'4' * 5000};"
+                ),
+            ),
         ),
         (
             "norges_bank",

@@ -240,8 +240,11 @@ def _rounded(value: Fraction, rounding: str) -> int:
         fraction = "5"
     else:
         fraction = "25" if doubled < value.denominator else "75"
-    equivalent = Decimal(f"{'-' if value < 0 else ''}{whole}.{fraction}")
-    return Money.from_minor(1, "EUR").times(equivalent, rounding=rounding).minor
+    # Of the whole part only the last digit matters; it stays small, as amounts of money are.
+    kept = whole % 10
+    equivalent = Decimal(f"{'-' if value < 0 else ''}{kept}.{fraction}")
+    rounded = Money.from_minor(1, "EUR").times(equivalent, rounding=rounding).minor
+    return rounded + (kept - whole if value < 0 else whole - kept)
 
 
 class CurrenciesVendor(Protocol):

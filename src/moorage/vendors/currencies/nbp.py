@@ -49,6 +49,10 @@ class Nbp(CentralBank):
         for table in sdk.read_answers(response):
             if table.text("table") != "A":
                 raise sdk.malformed(response, "table A")
+            rates = list(table.objects("rates"))
+            if not rates or len(rates) != len(table.value("rates")):
+                # An older table would be taken for the one in force.
+                raise sdk.malformed(response, "rates")
             yield ExchangeRates(
                 base="PLN",
                 day=sdk.required(as_day(table.text("effectiveDate")), response, "effectiveDate"),
@@ -58,7 +62,7 @@ class Nbp(CentralBank):
                         price=sdk.required(rate.decimal("mid"), response, "mid"),
                         price_currency="PLN",
                     )
-                    for rate in table.objects("rates")
+                    for rate in rates
                 ],
                 source=sdk.required(table.text("no"), response, "no"),
                 raw=table.raw,

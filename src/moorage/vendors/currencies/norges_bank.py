@@ -40,7 +40,7 @@ _INDICES: Final = frozenset({"TWI"})
 _MULTIPLIER: Final = re.compile("[0-6]")
 _PLAIN: Final = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,12})?")
 _GROUPED: Final = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]{1,12})?")
-_GROUP: Final = 3
+_FEW_DECIMALS: Final = frozenset({"0", "1", "2"})
 
 
 @attrs.frozen(kw_only=True)
@@ -113,5 +113,5 @@ def _number(text: str, decimals: str) -> Decimal | None:
     """
     if _PLAIN.fullmatch(text):
         return Decimal(text)
-    is_certain = "." in text or (decimals.isdecimal() and int(decimals) < _GROUP)
+    is_certain = "." in text or decimals in _FEW_DECIMALS
     return Decimal(text.replace(",", "")) if is_certain and _GROUPED.fullmatch(text) else None
