@@ -138,6 +138,18 @@ def test_only_a_rate_limit_asks_for_a_pause() -> None:
     assert excinfo.value.vendor_retry_after is None
 
 
+@pytest.mark.parametrize("pause", [-5, 10**400], ids=["negative", "endless"])
+def test_damaged_pause_is_ignored(pause: int) -> None:
+    """A rate limit with a negative or an endless pause is still a rate limit."""
+    sandbox = TelegramSandbox()
+    body = {"ok": False, "error_code": 429, "parameters": {"retry_after": pause}}
+    sandbox.fail(reply(body, 429))
+
+    with pytest.raises(RateLimitExceeded) as excinfo:
+        hub(sandbox).chat().send(HELLO)
+    assert excinfo.value.vendor_retry_after is None
+
+
 def test_repeated_edit_and_deletion_are_no_errors() -> None:
     """An edit without a difference and a second deletion count as done; other refusals do not."""
     chat = hub(TelegramSandbox()).chat()

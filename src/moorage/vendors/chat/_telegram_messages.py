@@ -23,6 +23,8 @@ LONGEST: Final = 4_096
 _NAME: Final = re.compile(r"(?<!\w)@(?=\w)")
 _NO_NAME: Final = "@\u2060"
 """An at sign with a word joiner, which nobody sees, and after which Telegram finds no name."""
+_PAUSES: Final = range(10**9)
+"""The pauses in seconds that are believed; another number is damaged."""
 _MESSAGES: Final = ("message", "channel_post")
 """The fields of an update that are new messages."""
 
@@ -49,7 +51,7 @@ def classify(request: Request, response: Response) -> ConnectorError | None:
     """The error of a refusal, with the pause that Telegram asks for."""
     error = _REFUSALS(request, response)
     pause = sdk.error_answer(response).integer("parameters.retry_after")
-    if isinstance(error, sdk.RateLimitExceeded) and pause is not None:
+    if isinstance(error, sdk.RateLimitExceeded) and pause is not None and pause in _PAUSES:
         error.vendor_retry_after = float(pause)
     return error
 
