@@ -147,6 +147,7 @@ def test_template_may_have_its_own_sender() -> None:
         ({"attachments": [Attachment(filename="a.txt", content=b"")]}, "attachments"),
         ({"template": TemplateRef("welcome")}, "template"),
         ({"template": TemplateRef("٤")}, "template"),
+        ({"template": TemplateRef("9" * 5_000)}, "template"),
     ],
 )
 def test_unsupported_values_are_refused(changes: dict[str, Any], field: str) -> None:

@@ -9,6 +9,7 @@ as its `CustomID`, because each of its recipients gets another `MessageID`.
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime, time
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
 _AT_ONCE: Final = 4
 _PAGE: Final = 1_000
 _LAST_SECOND: Final = time(23, 59, 59)
+_NUMBER: Final = re.compile("[0-9]{1,18}")
 _TRACKING: Final = {True: "enabled", False: "disabled", None: None}
 
 
@@ -193,7 +195,7 @@ def _contents(vendor: Mailjet, message: EmailMessage) -> dict[str, Any]:
         text = message.text or (None if message.html else " ")
         sender = _person(sender_of(message, vendor.sender))
         return {"From": sender, "TextPart": text, "HTMLPart": message.html}
-    if not (template.id.isascii() and template.id.isdigit()):
+    if not _NUMBER.fullmatch(template.id):
         raise InvalidData(
             "The template is not named by a number, as Mailjet's templates are.",
             field="template",
