@@ -247,6 +247,28 @@ def test_brreg_takes_no_other_refusal_for_an_unknown_entity(status: int) -> None
     assert 1 == len(sandbox.requests)
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"valid": True, "userError": "INVALID"},
+        {"valid": False, "userError": "VALID"},
+        {"valid": False, "userError": ["MS_UNAVAILABLE"]},
+        {"valid": False, "errorWrappers": {"error": "MS_UNAVAILABLE"}},
+        {"valid": False, "errorWrappers": ["MS_UNAVAILABLE"]},
+        {"valid": False, "errorWrappers": [{}, {"error": "MS_UNAVAILABLE"}]},
+    ],
+)
+def test_contradictory_answer_of_vies_is_no_verdict(fields: dict[str, Any]) -> None:
+    """An answer with an error in an unknown form makes a number neither valid nor invalid."""
+    sandbox = ViesSandbox()
+    sandbox.fail(tax_subjects.vies_answer(**fields))
+    with (
+        Hub([Account("vies", Vies())], http=SandboxHttpClient(sandbox)) as hub,
+        pytest.raises(VendorFailed, match="has no verdict that"),
+    ):
+        hub.tax().check_vat_number("FR40303265045")
+
+
 @pytest.mark.parametrize("name", ["countryCode", "vatNumber"])
 def test_vies_names_the_field_of_another_number(name: str) -> None:
     """An answer about another number raises an error that names the field that differs."""

@@ -161,6 +161,10 @@ class Vies(sdk.Vendor):
         response = await wire.send(request, endpoint=number.prefix)
         fields = sdk.read_answer(response)
         valid = sdk.required(fields.flag("valid"), response, "valid")
+        verdict = "VALID" if valid else "INVALID"
+        if fields.value("errorWrappers") or (fields.value("userError") or verdict) != verdict:
+            # Such an answer may be an outage in a form that is not known.
+            raise sdk.malformed(response, "verdict that its userError and errorWrappers agree with")
         check_answered(response, number.prefix, fields.text("countryCode"), "countryCode")
         check_answered(response, number.number, fields.text("vatNumber"), "vatNumber")
         return VatCheck(
