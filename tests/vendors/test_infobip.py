@@ -686,3 +686,15 @@ def test_sandbox_refuses_invalid_requests() -> None:
 
     assert [404, 400, 400, 400, 400, 400, 400, 400, 200] == [item.status for item in answers]
     assert {"b-1": "PAUSED"} == sandbox.bulks
+
+
+def test_log_of_another_message_is_refused() -> None:
+    """The status of another message is not told as that of the requested one."""
+    sandbox = InfobipSandbox()
+    sms = hub(sandbox).sms()
+    ref = sms.send(SmsMessage(to=TO, text="Hello")).ref
+    sandbox.fail(reply({"results": [{"messageId": "m-9", "status": {"groupName": "DELIVERED"}}]}))
+
+    with pytest.raises(VendorFailed, match="log of another message") as caught:
+        sms.get(ref)
+    assert not caught.value.retryable

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 URL: Final = "https://shop.example/texts"
 
+_FIRST: Final = "sandbox-00000000002"
+"""The id of the first message that the sandbox takes."""
+
 
 def infobip_says(status: int, code: str, words: str = "447700900000 is refused") -> Response:
     """Return an error response of Infobip, which contains a phone number."""
@@ -114,7 +117,7 @@ def infobip() -> SmsSubject:
                     {
                         "results": [
                             {
-                                "messageId": "m-7",
+                                "messageId": _FIRST,
                                 "bulkId": "b-7",
                                 "messageCount": 3,
                                 "price": {"pricePerMessage": 0.0071, "currency": "EUR"},
@@ -131,7 +134,7 @@ def infobip() -> SmsSubject:
                     }
                 ),
                 {
-                    "ref": Ref("infobip", "texts", "m-7"),
+                    "ref": Ref("infobip", "texts", _FIRST),
                     "status": SmsStatus.UNDELIVERED,
                     "vendor_status": "UNDELIVERABLE_NOT_DELIVERED",
                     "segments": 3,

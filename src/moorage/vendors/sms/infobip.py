@@ -291,6 +291,12 @@ class Infobip(sdk.ApiVendor):
     async def get(self, wire: sdk.Wire, ref: sdk.Ref, /) -> SmsReceipt:
         """Read the log of a message, or the bulk of a scheduled one, which has no log yet."""
         receipt: SmsReceipt | None = await self.get_log(wire, ref)
+        if receipt is not None and receipt.ref.id != ref.id:
+            raise sdk.VendorFailed(
+                "Infobip answered with the log of another message.",
+                retryable=False,
+                remedy="Look the message up at Infobip, and tell Infobip.",
+            )
         return receipt or await self.get_bulk(wire, ref)
 
     async def cancel(self, wire: sdk.Wire, ref: sdk.Ref, /) -> SmsReceipt:
