@@ -263,3 +263,12 @@ def test_many_decimals_of_a_large_rate() -> None:
     rates = table("EUR", quotation("EUR", "17000.5", "IDR"))
 
     assert Decimal("17000.5") == rates.decimal("EUR", "IDR", places=24, rounding=HALF_UP)
+
+
+@pytest.mark.parametrize("price", ["1E+999999999", "1E-999999999", "1E+51"])
+def test_prices_of_an_unusual_size_are_refused(price: str) -> None:
+    """A price with a huge exponent is refused before its exact ratio is computed."""
+    with pytest.raises(InvalidData) as excinfo:
+        quotation("EUR", price, "USD")
+
+    assert "price" == excinfo.value.field

@@ -25,6 +25,7 @@ KIND: Final = "currencies"
 
 _CODE: Final = late_pattern("[A-Z]{3}")
 _MOST_PLACES: Final = 24
+_LARGEST_EXPONENT: Final = 50
 _ONE: Final = Fraction(1)
 
 
@@ -45,9 +46,16 @@ def _is_code(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
 
 
 def _is_price(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    if not isinstance(value, Decimal) or not value.is_finite() or value <= 0:
+    if (
+        not isinstance(value, Decimal)
+        or not value.is_finite()
+        or value <= 0
+        # The exact ratio of such a number would take gigabytes.
+        or abs(value.adjusted()) > _LARGEST_EXPONENT
+    ):
         raise InvalidData(
-            f"The {attribute.name} of a currency is not an exact number above zero.",
+            f"The {attribute.name} of a currency is not an exact number above zero, of a usual"
+            " size.",
             field=attribute.name,
             remedy="Give a Decimal, such as Decimal('1.0847').",
         )
