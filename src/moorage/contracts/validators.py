@@ -144,6 +144,8 @@ def are_all(kind: type) -> Check:
                 field=attribute.name,
                 remedy=f"Give a list or a tuple of {kind.__name__}.",
             )
+        if kind is not str and {kind}.issuperset(map(type, value)):
+            return  # the usual case, in which no item needs a name for an error
         for number, item in enumerate(value):
             _check(item, kind, f"{attribute.name}[{number}]")
 
