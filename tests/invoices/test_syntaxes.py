@@ -660,10 +660,11 @@ def test_line_without_a_price_has_no_net_amount() -> None:
 
 def test_totals_do_not_depend_on_the_decimal_context() -> None:
     """A caller's context of few digits changes no amount and no rule."""
-    allowance = AllowanceCharge(amount="1234.56", reason="Deal", vat_category="S", vat_rate=19)
-    invoice = small_invoice(
-        lines=[attrs.evolve(LINE, quantity=1, net_price="1234567.89")], allowances=[allowance]
+    allowance = AllowanceCharge(
+        amount=Decimal("1234.56"), reason="Deal", vat_category="S", vat_rate=Decimal(19)
     )
+    line = attrs.evolve(LINE, quantity=Decimal(1), net_price=Decimal("1234567.89"))
+    invoice = small_invoice(lines=[line], allowances=[allowance])
     expected = invoice.totals
     with localcontext(prec=3):
         assert (invoice.totals, validate(invoice)) == (expected, ())
@@ -674,7 +675,9 @@ def test_totals_do_not_depend_on_the_decimal_context() -> None:
 
 def test_large_amounts_keep_their_cents() -> None:
     """Amounts of more digits than the usual decimal context are exact."""
-    line = attrs.evolve(LINE, quantity="99999999999999", net_price="99999999999999.99")
+    line = attrs.evolve(
+        LINE, quantity=Decimal("99999999999999"), net_price=Decimal("99999999999999.99")
+    )
 
     assert str(line.net_amount) == "9999999999999899000000000000.01"
 
