@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from moorage.contracts.catalog import CONTRACTS
-from moorage.contracts.email import Attachment, Disposition, EmailMessage
+from moorage.contracts.email import Attachment, Disposition, EmailCapability, EmailMessage
 from moorage.contracts.payments import Charge, Customer, Money, PaymentState
 from moorage.contracts.shipping import Parcel, RateRequest, ShipmentRequest
 from moorage.contracts.sms import SmsMessage
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 
 LOGO = b"\x89PNG\r\n\x1a\n a logo"
 INVOICE = b"%PDF-1.7 an invoice"
+_NEEDED_CAPABILITIES = {
+    "email": EmailCapability.INLINE_IMAGES,
+    "storage": StorageCapability.SIGNED_URL,
+}
 
 
 @attrs.frozen
@@ -69,7 +73,7 @@ def vendor_sets() -> list[dict[str, str]]:
         kind: [
             name
             for name in vendor_names()
-            if kind in vendor_class(name).kinds and _signs_if_it_stores(name)
+            if kind in vendor_class(name).kinds and _can_run_script(name)
         ]
         for kind in CONTRACTS
     }
@@ -79,10 +83,14 @@ def vendor_sets() -> list[dict[str, str]]:
     ]
 
 
-def _signs_if_it_stores(vendor: str) -> bool:
-    """Return whether a vendor has signed URLs, if it is one for files."""
+def _can_run_script(vendor: str) -> bool:
+    """Return whether a vendor has the optional features that the script uses of its contract."""
     chosen = vendor_class(vendor)
-    return "storage" not in chosen.kinds or StorageCapability.SIGNED_URL in chosen.capabilities
+    return all(
+        capability in chosen.capabilities
+        for kind, capability in _NEEDED_CAPABILITIES.items()
+        if kind in chosen.kinds
+    )
 
 
 def digest(size: int) -> bytes:

@@ -676,7 +676,7 @@ def test_totals_do_not_depend_on_the_decimal_context() -> None:
 def test_large_amounts_keep_their_cents() -> None:
     """Amounts of more digits than the usual decimal context are exact."""
     line = attrs.evolve(
-        LINE, quantity=Decimal("99999999999999"), net_price=Decimal("99999999999999.99")
+        LINE, quantity=Decimal(99999999999999), net_price=Decimal("99999999999999.99")
     )
 
     assert str(line.net_amount) == "9999999999999899000000000000.01"

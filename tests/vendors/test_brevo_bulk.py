@@ -130,7 +130,7 @@ def test_many_copies_need_several_requests() -> None:
     results = mail_hub.email().send_bulk(BulkMessage(base=mail(to=()), recipients=recipients))
 
     assert all(result.ok for result in results)
-    assert [20, 1] == _sizes(sandbox)
+    assert [1, 20] == sorted(_sizes(sandbox))
 
 
 def test_long_texts_need_several_requests() -> None:
@@ -146,7 +146,7 @@ def test_long_texts_need_several_requests() -> None:
     results = [result for bulk in (same, personal) for result in mail_hub.email().send_bulk(bulk)]
 
     assert all(result.ok for result in results)
-    assert [3, 2, 1] == _sizes(sandbox)
+    assert [1, 2, 3] == sorted(_sizes(sandbox))
 
 
 def test_request_that_fails_loses_no_other() -> None:
