@@ -249,10 +249,10 @@ def _rounded(value: Fraction, rounding: str) -> int:
     else:
         fraction = "25" if doubled < value.denominator else "75"
     # Of the whole part only the last digit matters; it stays small, as amounts of money are.
-    kept = whole % 10
-    equivalent = Decimal(f"{'-' if value < 0 else ''}{kept}.{fraction}")
+    last_digit = whole % 10
+    equivalent = Decimal(f"{'-' if value < 0 else ''}{last_digit}.{fraction}")
     rounded = Money.from_minor(1, "EUR").times(equivalent, rounding=rounding).minor
-    return rounded + (kept - whole if value < 0 else whole - kept)
+    return rounded + (last_digit - whole if value < 0 else whole - last_digit)
 
 
 class CurrenciesVendor(Protocol):
