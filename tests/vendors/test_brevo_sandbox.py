@@ -143,7 +143,7 @@ def test_unverified_sender_is_refused() -> None:
 
 
 def test_key_is_needed() -> None:
-    """The Brevo sandbox refuses a request without a key, and a body that is no object."""
+    """The Brevo sandbox refuses a request without a key, and a body that is not an object."""
     sandbox = BrevoSandbox()
     mail_hub = hub(brevo_vendor(sandbox), sandbox)
     with pytest.raises(InvalidRequest):

@@ -31,7 +31,7 @@ _DAY: Final = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})(?:Z|[+-][0-9]{2}:[0-
 _DAY_102: Final = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})")
 
 Fields: TypeAlias = "dict[str, Any]"
-"""The fields of a value, while it is read."""
+"""The fields of a value that is being read, by their names."""
 
 
 @attrs.frozen

@@ -1,5 +1,5 @@
 # ruff: noqa: RUF001 - digits of other alphabets are refused
-"""Account numbers, codes of banks, references and identifiers."""
+"""Account numbers, bank codes, references and identifiers are checked and formatted."""
 
 from __future__ import annotations
 
