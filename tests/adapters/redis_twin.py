@@ -11,6 +11,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
+import attrs
 import redis
 
 from moorage.adapters.state._redis_wire import DIGEST, SCRIPT, ScriptCalls, arguments, decode_reply
@@ -113,7 +114,10 @@ class Walk:
         self.chance = chance
         self.now = chance.choice((NOON, NOON + 13 * DAY, NOON - 40 * DAY, DAY * 11_016 - 5))
         limits = chance.choices(_LIMITS, k=chance.choice((0, 1, 1, 2, 3)))
-        circuit = CircuitRule(self._circuit()) if chance.random() < 0.8 or not limits else None
+        config = self._circuit() if chance.random() < 0.8 or not limits else None
+        changed_config = config and attrs.evolve(
+            config, window=self._circuit().window, window_calls=self._circuit().window_calls
+        )
         budget = BudgetRule(self._budget()) if chance.random() < 0.5 else None
         # Counts of two quotas in one state must still be exact.
         changed_limits = [
@@ -130,14 +134,19 @@ class Walk:
         ]
         self.every_gates = [
             Gates(
-                circuit=circuit,
-                circuit_key="circuit" if circuit else "",
+                circuit=CircuitRule(some_config) if some_config else None,
+                circuit_key="circuit" if some_config else "",
                 limits=[limit.rule for limit in some_limits],
                 limit_keys=[f"limit{number}" for number in range(len(limits))],
                 budget=budget,
                 budget_key="budget" if budget else "",
             )
-            for some_limits in (limits, limits, changed_limits)
+            for some_limits, some_config in (
+                (limits, config),
+                (limits, config),
+                (changed_limits, config),
+                (limits, changed_config),
+            )
         ]
         self.gates = self.every_gates[0]
         self.follow: list[Command[Any]] = []
@@ -242,7 +251,7 @@ class Walk:
         """Move the clock close to the end of the circuit's open time."""
         state = self.states.get("circuit")
         if state is not None and state[2] == OPEN:
-            self.now = state[7][9] + self.chance.choice((-1, 0, 1, 1_000))
+            self.now = state[7][10] + self.chance.choice((-1, 0, 1, 1_000))
 
     def _to_an_edge(self) -> None:
         """Move the clock to an expiry or window boundary, or a microsecond beside it."""
@@ -251,7 +260,7 @@ class Walk:
             edges.append(state[0] + state[1])
             if key == "circuit":
                 record = state[7]
-                edges += (state[4], record[9], *(end for _, end, _ in record[10]))
+                edges += (state[4], record[10], *(end for _, end, _ in record[11]))
             elif key.startswith("limit"):
                 edges.append(state[2])
             elif key == "budget" and self.gates.budget:
@@ -271,16 +280,16 @@ class Walk:
         edge = chance.choice((1, 10, 127, 128, 255, 256, 65_535, 65_536, 2**32 - 200))
         record = list(record)
         if chance.random() < 0.4:
-            record[0] = record[1] = edge
+            record[1] = record[2] = edge
         if chance.random() < 0.3:
-            record[7] = edge
+            record[8] = edge
         if chance.random() < 0.3:
-            record[8] = chance.choice((0, seen_at, -edge, -HOUR))
+            record[9] = chance.choice((0, seen_at, -edge, -HOUR))
         if chance.random() < 0.4:
             total = max(base, chance.choice((min(base + edge, EXACT - 2**20), EXACT - 2**33)))
-            record[2] = 0
+            record[3] = 0
         if chance.random() < 0.4:
-            record[5] = pack_slots(
+            record[6] = pack_slots(
                 (slot - item * self.gates.circuit.width, base, edge, edge, edge // 2)
                 for item in range(chance.choice((1, 4, 9, 10)), 0, -1)
             )
@@ -302,15 +311,15 @@ class Walk:
         seen_at, quiet_time, mode, gen, slot, total, base, stored_record = self.states["circuit"]
         record = list(stored_record)
         if chance.random() < 0.4:
-            record[3], record[4] = (seen_at,), tuple((n, n + 1, 2) for n in range(1, 33, 4))
+            record[4], record[5] = (seen_at,), tuple((n, n + 1, 2) for n in range(1, 33, 4))
         if mode == CLOSED and chance.random() < 0.4:
-            record[0], record[2], record[5] = edge, 0, b""
+            record[1], record[3], record[6] = edge, 0, b""
             calls = (edge + 1) * 1_000_000 // rule.failure_share + chance.choice((-1, 0, 1))
             total = min(base + min(calls, 2**32), EXACT - 2**20)
         if mode == OPEN and chance.random() < 0.5:
             probes_held = rule.config.probes + chance.choice((-1, 0))
             mode, gen = HALF_OPEN, gen + 1
-            record[10] = tuple((9 + n, seen_at + HOUR + n, gen) for n in range(probes_held))
+            record[11] = tuple((9 + n, seen_at + HOUR + n, gen) for n in range(probes_held))
             self.follow.append(Confirm(self.gates, (), (gen - 1, 0, 5)))
         if mode == CLOSED:
             number = chance.choice((total, 100, 50))

@@ -1,4 +1,4 @@
-"""A limit that changes while a program runs keeps its bucket."""
+"""A limit or circuit that changes while a program runs keeps its state."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import moorage
-from moorage import RateLimitExceeded, Request, Response
+from moorage import CircuitBreakerOpen, RateLimitExceeded, Request, Response, VendorFailed
 from moorage.testing import FakeVendor, ScriptedHttpClient
 
 
@@ -39,3 +39,23 @@ def test_reload_gives_no_new_tokens(rate: int, burst: int, expected: int) -> Non
         hub.reload(settings(rate, burst))
 
         assert expected == count_granted(hub, 20)
+
+
+def circuit_settings(**circuit: Any) -> dict[str, Any]:
+    """Return a configuration with a circuit and without repeats."""
+    service = {"base_url": "https://vat.example", "circuit": circuit, "retry": {"max_attempts": 1}}
+    return {"services": {"vat": service}}
+
+
+def test_reload_leaves_a_circuit_open() -> None:
+    """After a reload with another window, an open circuit still refuses calls."""
+    vendor = FakeVendor()
+    vendor.always(Response(500))
+    http = ScriptedHttpClient(vendor)
+    with moorage.open(circuit_settings(failures=1), http=http) as hub:
+        with pytest.raises(VendorFailed):
+            hub.manager.call("vat", Request.get("/rates"))
+        hub.reload(circuit_settings(failures=9, window=5.0))
+
+        with pytest.raises(CircuitBreakerOpen):
+            hub.manager.call("vat", Request.get("/rates"))

@@ -24,7 +24,7 @@ from moorage.domain.idempotency.claims import (
 )
 from moorage.domain.resilience.admission import AT_ONCE, GO, Admission, Answer
 from moorage.domain.resilience.bucket import TokenBucket
-from moorage.domain.resilience.circuit import MOST_STEPS, CircuitState, Outcome
+from moorage.domain.resilience.circuit import MOST_STEPS, CircuitState, Outcome, Record
 from moorage.domain.resilience.gate_commands import Confirm, GiveBack, Pause, Report
 from moorage.domain.resilience.quota import CalendarQuota
 from moorage.domain.state.codec import pack, unpack
@@ -59,7 +59,8 @@ _SERVER_TIME: Final = b"0"
 _RETRY, _TICKETED, _CIRCUIT, _BUDGET, _CLAIM = 1, 2, 4, 8, 16
 
 _ADMISSION: Final = struct.Struct("<BBBqqq")
-_GATE: Final = struct.Struct("<BBqqqqq")
+_GATE: Final = struct.Struct("<BBqqqqqqB")
+_RECORD_HEAD: Final = bytes((0x90 | len(Record._fields),))
 _LIMIT: Final = struct.Struct("<BqqqqB")
 _RULE: Final = struct.Struct("<BqqqqqqqqqBqqqB")
 _THREE_INTEGERS: Final = struct.Struct("<qqq")
@@ -269,7 +270,11 @@ def _store(cache: dict[int, tuple[K, V]], key: K, value: V) -> tuple[K, V]:
 def _gate(rule: CircuitRule) -> bytes:
     config = rule.config
     times = rule.width, rule.span, rule.quiet, rule.longest, config.probes
-    return _GATE.pack(rule.timed, config.shadow, *times)
+    # The record of a state that this rule wrote begins with these bytes.
+    record_start = _RECORD_HEAD + pack_values((rule.grid,))
+    return (
+        _GATE.pack(rule.timed, config.shadow, *times, rule.grid, len(record_start)) + record_start
+    )
 
 
 def _circuit(rule: CircuitRule) -> bytes:

@@ -103,7 +103,8 @@ local function admission(blob, keys)
   local key, circuit, budget, claim, fence, target = 0, nil, nil, nil, nil, nil
   if flags % 8 >= 4 then
     -- The rest of it is read when it is needed.
-    key, circuit, at = 1, { key = keys[1], timed = byte(blob, at) == 1, at = at }, at + 42
+    key, circuit = 1, { key = keys[1], timed = byte(blob, at) == 1, at = at }
+    circuit.grid, circuit.calm, at = unpack_from('<i8Bc0', blob, at + 42)
   end
   local rules = {}
   for i = 1, limits do
@@ -159,6 +160,12 @@ local function calm(op)
   if circuit then
     local c = load(circuit.key, 7)
     if not c or c[3] ~= 0 or now < c[1] then
+      return
+    elseif c.record then
+      if c.record.grid ~= circuit.grid then
+        return
+      end
+    elseif sub(c.rest, 1, #circuit.calm) ~= circuit.calm then
       return
     end
     if circuit.timed then
@@ -329,7 +336,7 @@ local function everything()
   end
 
   local FIELDS = {
-    'fails', 'slow', 'cancelled', 'times', 'rows', 'past', 'who', 'streak', 'since', 'until_',
+    'grid', 'fails', 'slow', 'cancelled', 'times', 'rows', 'past', 'who', 'streak', 'since', 'until_',
     'leases', 'good',
   }
 
@@ -337,11 +344,11 @@ local function everything()
     local record = state.record
     if not record then
       local items = readable(pcall(read, state.rest, 1))
-      if type(items) ~= 'table' or #items ~= 12 then
+      if type(items) ~= 'table' or #items ~= #FIELDS then
         error({ -1, 'unreadable' })
       end
       record = {}
-      for i = 1, 12 do
+      for i = 1, #FIELDS do
         record[FIELDS[i]] = items[i]
       end
       state.record = record
@@ -349,9 +356,9 @@ local function everything()
     return record
   end
 
-  local function quiet_record()
+  local function quiet_record(rule)
     return {
-      fails = 0, slow = 0, cancelled = 0, times = {}, rows = {}, past = '', who = {}, streak = 0,
+      grid = rule.grid, fails = 0, slow = 0, cancelled = 0, times = {}, rows = {}, past = '', who = {}, streak = 0,
       since = 0, until_ = 0, leases = {}, good = 0,
     }
   end
@@ -411,7 +418,7 @@ local function everything()
       for i = 1, #r.who do
         who[i + 1] = '\146' .. text(r.who[i][1]) .. int(r.who[i][2])
       end
-      return '\156' .. int(r.fails) .. int(r.slow) .. int(r.cancelled) .. concat(times)
+      return '\157' .. int(r.grid) .. int(r.fails) .. int(r.slow) .. int(r.cancelled) .. concat(times)
         .. tuples(r.rows) .. binary(r.past) .. concat(who) .. int(r.streak) .. int(r.since)
         .. int(r.until_) .. tuples(r.leases) .. int(r.good)
     end
@@ -1050,8 +1057,8 @@ local function everything()
     return quiet
   end
 
-  local function moved(rule, slot, record, back)
-    local in_slots = rule.timed and back or 0
+  local function moved(slot, record, back)
+    local in_slots = record.grid > 0 and back or 0
     local times, past, who, leases = {}, slots(record.past), {}, {}
     for i = 1, #record.times do
       times[i] = record.times[i] - back
@@ -1070,6 +1077,28 @@ local function everything()
       times = times, past = packed(past), who = who, since = record.since - back,
       until_ = record.until_ - back, leases = leases,
     })
+  end
+
+  -- the current slot, its first call and the record of a state that another rule wrote
+  local function regridded(rule, time, slot, total, base, record)
+    local at = rule.timed and time or total
+    local past, kept, changes = slots(record.past), {}, {}
+    if record.grid > 0 and not rule.timed then
+      for i = 1, #past do
+        past[i][1] = past[i + 1] and past[i + 1][2] or base
+      end
+      slot = slot_end(rule, at)
+    elseif record.grid < 0 and rule.timed then
+      slot, base, past = slot_end(rule, at), total, {}
+      changes.fails, changes.slow, changes.cancelled = 0, 0, 0
+    end
+    for i = 1, #past do
+      if past[i][1] > at - rule.span then
+        kept[#kept + 1] = past[i]
+      end
+    end
+    changes.grid, changes.past = rule.grid, packed(kept)
+    return min(slot, slot_end(rule, at)), base, replaced(record, changes)
   end
 
   local function rolled(rule, ends, base, calls, record, at)
@@ -1093,13 +1122,17 @@ local function everything()
   function Circuit.present(rule, state)
     if not state or now - state[1] >= state[2] then
       local slot = slot_end(rule, rule.timed and now or 0)
-      return { now, rule.quiet, CLOSED, now, slot, 0, 0, record = quiet_record() }
+      return { now, rule.quiet, CLOSED, now, slot, 0, 0, record = quiet_record(rule) }
     end
     local seen, quiet, mode, gen, slot, total, base = unpack(state)
     local record = record_of(state)
     local time, back = steady(seen)
     if back > 0 then
-      slot, record = moved(rule, slot, record, back)
+      slot, record = moved(slot, record, back)
+    end
+    if record.grid ~= rule.grid then
+      quiet = max(quiet, rule.quiet)
+      slot, base, record = regridded(rule, time, slot, total, base, record)
     end
     local at = rule.timed and time or total
     if at >= slot then
@@ -1199,7 +1232,7 @@ local function everything()
   local function opened(rule, c)
     local seen, record = c[1], c.record
     local lasts = rule.opens[min(record.streak, #rule.opens - 1) + 1]
-    local fresh = quiet_record()
+    local fresh = quiet_record(rule)
     fresh.leases, fresh.streak, fresh.until_ = record.leases, record.streak + 1, seen + lasts
     local quiet = outlasting(rule.longest + DAY, seen, fresh)
     return { seen, quiet, OPEN, c[4] + 1, c[5], c[6], c[6], record = fresh }
@@ -1216,7 +1249,7 @@ local function everything()
     if good < rule.successes then
       return with(c, replaced(record, { good = good })), 0
     end
-    local fresh = quiet_record()
+    local fresh = quiet_record(rule)
     fresh.leases, fresh.streak, fresh.since = record.leases, record.streak, seen
     local quiet = outlasting(rule.quiet, seen, fresh)
     return { seen, quiet, CLOSED, c[4] + 1, c[5], c[6], c[6], record = fresh }, 2
@@ -1588,8 +1621,8 @@ local function everything()
     if asked == 1 then
       circuit = setmetatable({}, Circuit)
       circuit.timed, circuit.shadow, circuit.width, circuit.span, circuit.quiet, circuit.longest,
-        circuit.probes, permit[1], permit[2], permit[3] =
-        unpack_from('<BBi8i8i8i8i8i8i8i8', blob, at)
+        circuit.probes, circuit.grid, circuit.calm, permit[1], permit[2], permit[3] =
+        unpack_from('<BBi8i8i8i8i8i8Bc0i8i8i8', blob, at)
       circuit.timed, circuit.shadow = circuit.timed == 1, circuit.shadow == 1
     end
     local wait = 0
@@ -1659,6 +1692,7 @@ local function everything()
       rule.slow_share, rule.successes, opens, at =
       unpack_from('<Bi8i8i8i8i8i8i8i8i8Bi8i8i8B', blob, 2)
     rule.timed, rule.rated = rule.timed == 1, rule.rated == 1
+    rule.grid = rule.timed and rule.width or -rule.width
     for i = 1, opens do
       rule.opens[i], at = unpack_from('<i8', blob, at)
     end

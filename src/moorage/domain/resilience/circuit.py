@@ -14,6 +14,12 @@ calls, and the calls after number `base` are in it. `gen` starts at the store's 
 state which was forgotten and made anew is never taken for the old. All that changes only when
 something goes wrong is in `record`.
 
+While a configuration is being changed, processes with the old and with the new rule share one
+state. Each converts the slots of the other: the mode, the time of an opening, probes, failures in a
+row and the times of failures stay as they are. Between windows in time, and from a window in time
+to one in calls, counts stay too; a window in calls does not say when its calls were, so that a
+window in time begins without their counts.
+
 Failures are in a row if all calls between their numbers have failed too, in whatever order the
 calls ended. So a call that succeeds, or is still under way, separates them for good.
 """
@@ -104,6 +110,7 @@ class Record(NamedTuple):
     """The part of a circuit breaker's state that changes only after failures.
 
     Attributes:
+        grid: the width of the slots, in microseconds, or, negated, in calls.
         fails, slow, cancelled: failures, slow answers and cancelled calls in the current slot.
         times: the times of the last failures in the window, at most `failures` of them.
         rows: failures in a row: first number, last number, number of failures (the other calls were
@@ -117,6 +124,7 @@ class Record(NamedTuple):
         good: the number of probes that have succeeded since it half-opened.
     """
 
+    grid: int
     fails: int = 0
     slow: int = 0
     cancelled: int = 0
@@ -131,7 +139,6 @@ class Record(NamedTuple):
     good: int = 0
 
 
-QUIET_RECORD: Final = Record()
 _UNTIL_INDEX: Final = Record._fields.index("until")
 
 
@@ -247,9 +254,11 @@ class CircuitRule:
     __slots__ = (
         "config",
         "failure_share",
+        "grid",
         "longest",
         "open_for",
         "quiet",
+        "quiet_record",
         "slow_share",
         "span",
         "timed",
@@ -265,6 +274,8 @@ class CircuitRule:
         self.timed = config.window_calls is None
         self.span = self.within if config.window_calls is None else config.window_calls
         self.width = -(-self.span // self.SLOTS)
+        self.grid = self.width if self.timed else -self.width
+        self.quiet_record = Record(self.grid)
         self.open_for = micros(config.open_for)
         self.longest = max(self.open_for, micros(config.open_at_most))
         # A call's result is counted even if it arrives an hour after the call.
@@ -272,11 +283,6 @@ class CircuitRule:
         # The share is in millionths, because as a float 0.07 * 100 is more than 7.
         self.failure_share = max(1, round((config.failure_rate or 0) * _MILLION))
         self.slow_share = max(1, round(config.slow_call_rate * _MILLION))
-
-    @property
-    def shape(self) -> str:
-        """A text that is equal for two circuits exactly if they can read each other's state."""
-        return f"{self.width}{'us' if self.timed else 'calls'}"
 
     def fast_admit(self, state: State | None, now: int) -> Circuit | None:
         """Return the state after a call through a closed circuit; None if `admit` must decide."""
@@ -287,6 +293,8 @@ class CircuitRule:
             if mode or not state_time <= now < slot:
                 return None
         elif mode or total >= slot or not state_time <= now < state_time + keep_for:
+            return None
+        if record[0] != self.grid:
             return None
         return (now, keep_for, 0, gen, slot, total + 1, base, record)
 
@@ -306,12 +314,15 @@ class CircuitRule:
         """
         if state is None or now - state[0] >= state[1]:
             slot = self._end(now if self.timed else 0)
-            return (now, self.quiet, CLOSED, now, slot, 0, 0, QUIET_RECORD)
+            return (now, self.quiet, CLOSED, now, slot, 0, 0, self.quiet_record)
         state_time, quiet, mode, gen, slot, total, base, fields = state
         record = _record_after(fields)
         time, clock_step = steady(state_time, now)
         if clock_step:
             slot, record = self._moved(slot, record, clock_step)
+        if record.grid != self.grid:
+            quiet = max(quiet, self.quiet)
+            slot, base, record = self._converted(time, slot, total, base, record)
         at = time if self.timed else total
         if at >= slot:
             record = self._rolled((slot, base, total - base), record, at)
@@ -398,7 +409,7 @@ class CircuitRule:
     def force(self, circuit: Circuit, mode: int) -> Circuit:
         """Return the circuit as a person has set it: forced open, disabled or reset."""
         state_time, _, _, gen, slot, total, _, record = circuit
-        record = QUIET_RECORD._replace(leases=record.leases)
+        record = self.quiet_record._replace(leases=record.leases)
         quiet = _outlasting(self.quiet if mode == CLOSED else FOREVER, state_time, record)
         return (state_time, quiet, mode, gen + 1, slot, total, total, record)
 
@@ -516,13 +527,15 @@ class CircuitRule:
         if good < self.config.successes:
             record = record._replace(good=good)
             return (state_time, quiet, mode, gen, slot, total, base, record), None
-        record = QUIET_RECORD._replace(leases=record.leases, streak=record.streak, since=state_time)
+        record = self.quiet_record._replace(
+            leases=record.leases, streak=record.streak, since=state_time
+        )
         quiet = _outlasting(self.quiet, state_time, record)
         return (state_time, quiet, CLOSED, gen + 1, slot, total, total, record), CircuitState.CLOSED
 
     def _opened_circuit(self, circuit: Circuit) -> Circuit:
         state_time, _, _, gen, slot, total, _, record = circuit
-        record = QUIET_RECORD._replace(
+        record = self.quiet_record._replace(
             leases=record.leases,
             streak=record.streak + 1,
             until=state_time + self.lasting(record.streak),
@@ -551,6 +564,24 @@ class CircuitRule:
         """Return the end of the time slot that contains `at`."""
         return at - at % self.width + self.width
 
+    def _converted(
+        self, time: int, slot: int, total: int, base: int, record: Record
+    ) -> tuple[int, int, Record]:
+        """Return the current slot, its first call and the record of a state of another rule."""
+        at = time if self.timed else total
+        past_slots = list(_slots(record.past))
+        if record.grid > 0 and not self.timed:
+            # A slot ends where the next one begins.
+            ends = [*(first_number for _, first_number, *_ in past_slots[1:]), base]
+            past_slots = [(end, *past[1:]) for end, past in zip(ends, past_slots, strict=False)]
+            slot = self._end(at)
+        elif record.grid < 0 and self.timed:
+            slot, base, past_slots = self._end(at), total, []
+            record = record._replace(fails=0, slow=0, cancelled=0)
+        past_bytes = _packed_slots(past for past in past_slots if past[0] > at - self.span)
+        record = record._replace(grid=self.grid, past=past_bytes)
+        return min(slot, self._end(at)), base, record
+
     def _rolled(self, slot: tuple[int, int, int], record: Record, at: int) -> Record:
         """Return the counts with the current slot moved to the past slots, without old slots."""
         end, base, calls = slot
@@ -565,7 +596,7 @@ class CircuitRule:
 
     def _moved(self, slot: int, record: Record, back: int) -> tuple[int, Record]:
         """Return a slot and a record with all times moved back by `back` microseconds."""
-        in_slots = back if self.timed else 0
+        in_slots = back if record.grid > 0 else 0
         return slot - in_slots, record._replace(
             times=tuple(time - back for time in record.times),
             past=_packed_slots((end - in_slots, *counts) for end, *counts in _slots(record.past)),

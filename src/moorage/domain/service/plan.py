@@ -298,12 +298,9 @@ def _gates_of(
             circuit, circuit_of = endpoint.circuit, endpoint.name
     rule = None if circuit is None else CircuitRule(circuit)
     where = () if region is None else (region,)
-    # The state of a circuit can only be read by a rule of the shape that wrote it.
     return Gates(
         circuit=rule,
-        circuit_key=state_key("circuit", name, tenant, circuit_of, rule.shape, *where)
-        if rule
-        else "",
+        circuit_key=state_key("circuit", name, tenant, circuit_of, *where) if rule else "",
         limits=[limit.rule for limit in limits],
         limit_keys=limit_keys,
         shares=[limit.share for limit in limits],

@@ -1,0 +1,146 @@
+"""Processes with different rules for one circuit share its state while the rules change."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+import pytest
+
+from moorage.domain.resilience.admission import Answer
+from moorage.domain.resilience.circuit import CircuitState, Outcome
+from moorage.domain.values.durations import SECOND
+from tests.domain.circuit_line import FORCED_OPEN, HALF_OPEN, OPEN, Line
+
+RATE: dict[str, Any] = {
+    "failures": None,
+    "consecutive_failures": None,
+    "failure_rate": 0.5,
+    "minimum_calls": 10,
+}
+WINDOWS: list[dict[str, Any]] = [
+    {"window": 60.0},
+    {"window": 7.0},
+    {"window": 3_600.0},
+    {"window_calls": 50},
+]
+
+
+def changed(line: Line, **config: Any) -> Line:
+    """Return another process's view of a circuit, with other rules for it."""
+    other_line = Line(**config)
+    other_line.world, other_line.tokens = line.world, 1_000
+    return other_line
+
+
+@pytest.mark.parametrize("before", WINDOWS)
+@pytest.mark.parametrize("after", WINDOWS)
+def test_open_circuit_stays_open(before: dict[str, Any], after: dict[str, Any]) -> None:
+    """An open circuit stays open until its time when its window changes, and then takes a probe."""
+    line = Line(failures=1, open_for=60.0, **before)
+    assert OPEN is line.call()
+    line.wait(1)
+    changed_line = changed(line, failures=9, open_for=5.0, **after)
+    assert (Answer.CIRCUIT_OPEN, 59 * SECOND, None) == changed_line.ask()
+    line.wait(59)
+    permit = changed_line.enter()
+    assert Answer.PROBES_TAKEN is line.ask()[0]
+    assert HALF_OPEN is line.state.state
+    assert CircuitState.CLOSED is changed_line.leave(permit, Outcome.GOOD)
+
+
+def test_forced_mode_stays() -> None:
+    """A circuit that a person has forced open stays so when its window changes."""
+    line = Line()
+    line.set(FORCED_OPEN)
+    assert FORCED_OPEN is changed(line, window=5.0).state.state
+
+
+def test_failures_count_on() -> None:
+    """Failures count for a rule with another window as long as they are in that window."""
+    line = Line(failures=3, consecutive_failures=None, window=60.0)
+    line.call()
+    line.wait(20)
+    line.call()
+    other_rules = {"consecutive_failures": None, "window": 10.0}
+    assert changed(line, failures=3, **other_rules).call() is None
+    assert OPEN is changed(line, failures=3, **other_rules).call()
+
+
+@pytest.mark.parametrize(
+    "before, after, expected",
+    [
+        ({"window": 60.0}, {"window": 600.0}, (8, 4)),
+        ({"window": 600.0}, {"window": 60.0}, (8, 4)),
+        ({"window": 60.0}, {"window_calls": 100}, (8, 4)),
+        ({"window_calls": 100}, {"window_calls": 1_000}, (8, 4)),
+        ({"window_calls": 100}, {"window": 60.0}, (0, 0)),
+    ],
+)
+def test_share_counts_on(
+    before: dict[str, Any], after: dict[str, Any], expected: tuple[int, int]
+) -> None:
+    """Calls and failures count on under another window, but not from calls to a window in time."""
+    line = Line(**RATE, **before)
+    for _ in range(4):
+        line.call(Outcome.GOOD)
+        line.call()
+        line.wait(7)
+    state = changed(line, **RATE, **after).state
+    assert expected == (state.calls, state.failures)
+
+
+def test_wider_time_slots_end_at_the_narrow_rule() -> None:
+    """A rule with a narrow window forgets calls of a wide window in time."""
+    line = Line(**RATE, window=3_600.0)
+    for _ in range(9):
+        line.call()
+    narrow_line = changed(line, **RATE, window=10.0)
+    narrow_line.call(Outcome.GOOD)
+    line.wait(12)
+    assert (0, 0) == (narrow_line.state.calls, narrow_line.state.failures)
+
+
+def test_last_calls_count_for_a_window_in_calls() -> None:
+    """A rule of the last calls counts no slot that was over so many calls ago."""
+    line = Line(**RATE, window=60.0)
+    line.call()
+    line.wait(6)
+    for _ in range(30):
+        line.call(Outcome.GOOD)
+    line.wait(6)
+    line.call(Outcome.GOOD)
+    state = changed(line, **RATE, window_calls=20).state
+    assert 0 == state.failures
+
+
+def test_alternating_rules_keep_the_state_small() -> None:
+    """The state of a circuit stays small while processes with different rules take turns."""
+    chance = Random(7)
+    never_open = RATE | {"minimum_calls": 1_000_000}
+    first_line = Line(**never_open, **WINDOWS[0])
+    lines = [first_line, *(changed(first_line, **never_open, **window) for window in WINDOWS[1:])]
+    most = 0
+    for _ in range(2_000):
+        line = chance.choice(lines)
+        first_line.wait(chance.choice((0, 0.1, 1, 5)))
+        line.call(chance.choice((Outcome.GOOD, Outcome.GOOD, Outcome.GOOD, Outcome.FAILED)))
+        most = max(most, len(first_line.world.cells["k"][7].past))
+    assert 28 * 20 >= most
+
+
+def test_changed_circuit_is_stored_as_long_as_its_new_window() -> None:
+    """A circuit with a longer window than before is stored for as long as the window."""
+    line = Line(window=1.0)
+    line.call(Outcome.GOOD)
+    long_line = changed(line, window=86_400.0)
+    long_line.call(Outcome.GOOD)
+    assert long_line.rule.quiet == line.world.cells["k"][1]
+
+
+def test_clock_step_moves_the_times_of_the_former_rule() -> None:
+    """A circuit that changes while the clock steps back stays open for as long as before."""
+    line = Line(failures=1, open_for=60.0, window=60.0)
+    line.call()
+    line.world.now -= 3_600 * SECOND
+    assert (Answer.CIRCUIT_OPEN, 60 * SECOND, None) == changed(line, window_calls=10).ask()
