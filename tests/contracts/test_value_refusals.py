@@ -123,6 +123,8 @@ ROUTED_CALLS: list[tuple[str, str, tuple[Any, ...], dict[str, Any]]] = [
     ("storage", "download", ("a.txt",), {}),
     ("storage", "head", ("a.txt",), {}),
     ("storage", "signed_url", ("a.txt",), {}),
+    ("storage", "public_url", ("a.txt",), {}),
+    ("storage", "move", ("a.txt", "b.txt"), {}),
     ("storage", "list", (), {}),
     ("chat", "send", (POST,), {}),
     ("chat", "send", (POST,), {"idempotency_key": "k"}),

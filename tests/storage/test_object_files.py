@@ -15,14 +15,20 @@ import pytest
 
 from moorage.contracts.routes import Account
 from moorage.contracts.storage import PutOptions
-from moorage.errors import FileNotFound, InvalidData, VendorRejected
+from moorage.errors import ConfigurationError, FileNotFound, InvalidData, VendorRejected
 from moorage.hub.hub import AsyncHub, Hub
 from moorage.operations import _object_files
+from moorage.vendors.storage.azure_blob import AzureBlob
+from moorage.vendors.storage.gcs import Gcs
+from moorage.vendors.storage.local_files import LocalFiles
+from moorage.vendors.storage.s3 import S3
 from tests.storage.labs import PART, async_over_s3, bytes_of, folder, over_s3, sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
     from pathlib import Path
+
+    from _typeshed import ReadableBuffer
 
     from moorage.operations.storage import Storage
 
@@ -180,8 +186,10 @@ def test_file_is_stored_when_it_is_closed(files: Storage) -> None:
         assert 3 == file.write(b"a,b")
         assert (3, False) == (file.tell(), files.exists("new"))
         file.write(DATA)
+        assert (file.seekable(), 1) == (True, file.seek(1))
+        file.write(b";")
     file.close()
-    assert b"a,b" + DATA == files.download("new").read_all()
+    assert b"a;b" + DATA == files.download("new").read_all()
     assert "text/csv" == files.head("new").content_type
 
 
@@ -202,10 +210,148 @@ def test_file_is_not_stored_after_an_exception(files: Storage) -> None:
     assert [] == [item.key for item in files.glob("*")]
 
 
+def test_text_keeps_its_characters_and_line_ends(files: Storage) -> None:
+    """A text comes back as it was written, in its encoding, and is read line by line."""
+    with files.open("text", "w", encoding="utf-16") as writer:
+        assert 6 == writer.write("ä€😀\r\nb")
+        assert not files.exists("text")
+        writer.write("c\nd")
+    writer.close()
+    assert "ä€😀\r\nbc\nd".encode("utf-16") == files.download("text").read_all()
+    with files.open("text", "r", encoding="utf-16") as reader:
+        assert ["ä€😀\r\n", "bc\n", "d"] == list(reader)
+    with files.open("text", "w") as writer:
+        writer.write("ü")
+    assert "ü".encode() == files.download("text").read_all()
+
+
+def test_text_is_not_stored_after_an_exception(files: Storage) -> None:
+    """A text is not stored if its block raises, a character has no byte, or it is forgotten."""
+    file = files.open("new", "w", encoding="ascii")
+
+    def fail() -> None:
+        with file:
+            file.write("half")
+            file.write("ü")
+
+    with pytest.raises(UnicodeEncodeError):
+        fail()
+    assert file.closed
+    files.open("forgotten", "w").write("half")
+    gc.collect()
+    assert [] == [item.key for item in files.glob("*")]
+
+
+def test_text_whose_last_bytes_cannot_be_written_is_not_stored(files: Storage) -> None:
+    """If a text cannot be written completely while it is closed, nothing of it is stored."""
+
+    class FullDisk(_object_files.ObjectWriter):
+        def write(self, data: ReadableBuffer, /) -> int:
+            raise OSError(28, "No space left on device")
+
+    text = _object_files.TextObjectWriter(FullDisk(files, "new", PutOptions(), None), "utf-8")
+    text.write("half")
+    with pytest.raises(OSError, match="No space"):
+        text.close()
+    assert not files.exists("new")
+
+
+def test_asynchronous_text() -> None:
+    """An asynchronous text has the characters, the lines and the laws of a synchronous one."""
+    line = "ä€😀" * _object_files.PIECE + "\n"
+
+    async def use(hub: AsyncHub) -> None:
+        files = hub.storage()
+        async with await files.open("text", "w", encoding="utf-16") as writer:
+            assert len(line) == await writer.write(line)
+            await writer.write("b\r\nc")
+        await writer.aclose()
+        stored = await (await files.download("text")).read_all()
+        assert (line + "b\r\nc").encode("utf-16") == stored
+        async with await files.open("text", "r", encoding="utf-16") as reader:
+            assert [line, "b\r\n", "c"] == [item async for item in reader]
+            assert "" == await reader.read(1)
+        async with await files.open("text", "r", encoding="utf-16") as reader:
+            assert ("", "ä€") == (await reader.read(0), await reader.read(2))
+            assert line[2:] + "b\r\nc" == await reader.read()
+        await files.upload("torn", "€".encode()[:2])
+        async with await files.open("torn", "r") as reader:
+            with pytest.raises(UnicodeDecodeError):
+                await reader.read()
+        writer = await files.open("half", "w", encoding="ascii")
+
+        async def fail() -> None:
+            async with writer:
+                await writer.write("ü")
+
+        with pytest.raises(UnicodeEncodeError):
+            await fail()
+        assert not await files.exists("half")
+
+    async def main() -> None:
+        with sandbox() as made:
+            async with async_over_s3(made) as hub:
+                await use(hub)
+
+    asyncio.run(main())
+
+
+def test_moved_object_has_one_key(files: Storage) -> None:
+    """A moved object is at the new key only; a move that is refused changes nothing."""
+    info = files.upload("a", b"bytes", PutOptions(metadata={"x": "1"}))
+    moved = files.move(info.ref, "in/b")
+    assert ("in/b", {"x": "1"}) == (moved.key, files.head("in/b").metadata)
+    assert (False, b"bytes") == (files.exists("a"), files.download("in/b").read_all())
+    with pytest.raises(InvalidData, match="already has this key"):
+        files.move("in/b", "in/b")
+    with pytest.raises(FileNotFound):
+        files.move("a", "c")
+    files.upload("c", b"other")
+    with pytest.raises(VendorRejected):
+        files.move("in/b", "c", PutOptions(if_none_match="*"))
+    assert (b"bytes", b"other") == (
+        files.download("in/b").read_all(),
+        files.download("c").read_all(),
+    )
+
+
+@pytest.mark.parametrize(
+    "vendor, expected",
+    [
+        (S3(bucket="acme"), "https://acme.s3.us-east-1.amazonaws.com"),
+        (Gcs(bucket="acme"), "https://storage.googleapis.com/acme"),
+        (
+            AzureBlob(account="acme", container="files"),
+            "https://acme.blob.core.windows.net/files",
+        ),
+        (LocalFiles(root="unused", url="https://erp.example/files"), "https://erp.example/files"),
+    ],
+)
+def test_public_url_names_the_object(vendor: Any, expected: str) -> None:
+    """The public URL of an object has its key with every special character encoded."""
+    with Hub([Account("files", vendor)]) as hub:
+        url = hub.storage().public_url("in/a b#ü?%.txt")
+    assert f"{expected}/in/a%20b%23%C3%BC%3F%25.txt" == url
+
+
+def test_public_url_needs_the_folders_url() -> None:
+    """Files in a folder have a public URL only if the configuration says where they are served."""
+    with (
+        Hub([Account("files", LocalFiles(root="unused"))]) as hub,
+        pytest.raises(ConfigurationError, match="url is missing"),
+    ):
+        hub.storage().public_url("a")
+
+
 def test_mistakes_are_refused_before_anything_is_sent(files: Storage) -> None:
     """A wrong mode, a wrong key or a missing object raises a moorage error."""
     with pytest.raises(InvalidData, match="not a mode"):
-        files.open("new", "r")  # type: ignore[call-overload] # a mistake of a caller
+        files.open("new", "a")  # type: ignore[call-overload] # a mistake of a caller
+    with pytest.raises(InvalidData, match="bytes has no encoding"):
+        files.open("new", "wb", encoding="utf-8")  # type: ignore[call-overload] # as above
+    for encoding in ("klingon", "hex", 7):
+        with pytest.raises(InvalidData, match="not the encoding of a text"):
+            files.open("new", "w", encoding=encoding)  # type: ignore[call-overload] # as above
     with pytest.raises(InvalidData, match="begins with a slash"):
         files.open("/new", "wb")
     with pytest.raises(FileNotFound):
@@ -250,7 +396,7 @@ def test_asynchronous_files_and_folders() -> None:
             await fail()
         assert not await files.exists("half")
         with pytest.raises(InvalidData, match="not a mode"):
-            await files.open("new", "r")  # type: ignore[call-overload] # a mistake of a caller
+            await files.open("new", "a")  # type: ignore[call-overload] # a mistake of a caller
 
     async def main() -> None:
         with sandbox() as made:

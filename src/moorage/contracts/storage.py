@@ -49,6 +49,7 @@ class StorageCapability(StrEnum):
     ENCRYPTION = "encryption"
     SIGNED_URL = "signed_url"
     SIGNED_POST = "signed_post"
+    PUBLIC_URL = "public_url"
 
 
 class Visibility(OneOf, field="visibility"):
@@ -398,6 +399,8 @@ class StorageVendor(Protocol):
     async def signed_url(self, wire: Wire, key: str, options: UrlOptions, /) -> SignedUrl: ...
 
     async def signed_post(self, wire: Wire, key: str, options: PostOptions, /) -> SignedPost: ...
+
+    async def public_url(self, wire: Wire, key: str, /) -> str: ...
 
     async def start_upload(self, wire: Wire, key: str, options: PutOptions, /) -> Upload: ...
 

@@ -3,17 +3,20 @@
 Laws:
 
 1. A file that is written is stored whole when it is closed, or not at all: not after an exception
-   in its `with` block, and not if it is only forgotten.
+   in its `with` block or while closing it, and not if it is only forgotten.
 2. All bytes that a file reads belong to one version of its object, if the vendor states ETags.
-3. Memory holds one piece of a file that is read, and a limited part of one that is written.
+3. Memory holds one piece of a file that is read, and a limited part of one that is written; of a
+   text also the line that is read.
+4. Texts have the line ends of their objects; a line ends with a line feed.
 """
 
 from __future__ import annotations
 
 import io
 from asyncio import to_thread
+from codecs import getincrementaldecoder, getincrementalencoder
 from tempfile import SpooledTemporaryFile
-from typing import TYPE_CHECKING, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from moorage.contracts.storage import ByteRange
 from moorage.errors import InvalidData
@@ -79,8 +82,36 @@ def bad_mode(mode: object) -> InvalidData:
     return InvalidData(
         f"{mode!r} is not a mode of a stored file.",
         field="mode",
-        remedy="Give 'rb' to read, or 'wb' to write.",
+        remedy="Give 'rb' or 'r' to read bytes or text, and 'wb' or 'w' to write them.",
     )
+
+
+def encoding_of(mode: object, encoding: object) -> str | None:
+    """Return the encoding of a file with this mode; None for a file of bytes.
+
+    Raises:
+        InvalidData: the mode or the encoding is unknown, or the mode takes no encoding.
+    """
+    if mode not in {"rb", "wb", "r", "w"}:
+        raise bad_mode(mode)
+    if mode in {"rb", "wb"}:
+        if encoding is None:
+            return None
+        raise InvalidData(
+            "A file of bytes has no encoding.",
+            field="encoding",
+            remedy="Leave out the encoding, or open a text with 'r' or 'w'.",
+        )
+    chosen = "utf-8" if encoding is None else encoding
+    try:
+        "".encode(chosen)  # type: ignore[arg-type]  # a mistake of the caller is caught
+    except (LookupError, TypeError, ValueError):
+        raise InvalidData(
+            f"{str(chosen)[:40]!r} is not the encoding of a text.",
+            field="encoding",
+            remedy="Give an encoding that Python knows, such as 'utf-8' or 'cp1252'.",
+        ) from None
+    return str(chosen)
 
 
 def pages_of(
@@ -245,9 +276,17 @@ class ObjectWriter(io.BufferedIOBase):
         """Return True."""
         return True
 
+    def seekable(self) -> bool:
+        """Return True."""
+        return True
+
     def tell(self) -> int:
-        """Return the number of bytes that were written."""
+        """Return the current position."""
         return self._file.tell()
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        """Move to another position, and return it."""
+        return self._file.seek(offset, whence)
 
     def write(self, data: ReadableBuffer, /) -> int:
         """Write bytes, and return their number."""
@@ -263,13 +302,68 @@ class ObjectWriter(io.BufferedIOBase):
         if self.closed:
             return
         try:
-            size = self._file.tell()
+            size = self._file.seek(0, io.SEEK_END)
             self._file.seek(0)
             self._storage.upload(
                 self._key, self._file, self._options, length=size, timeout=self._timeout
             )
         finally:
             self.discard()
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> None:
+        if exc_type is not None:
+            self.discard()
+        self.close()
+
+    def __del__(self) -> None:
+        # The base class would close the file, and thereby store it.
+        self.discard()
+
+
+class TextObjectReader(io.TextIOWrapper):
+    """A stored object as a text to read, with the line ends of the object.
+
+    Args:
+        file: the bytes of the object.
+        encoding: the encoding of the text.
+    """
+
+    def __init__(self, file: io.BufferedReader, encoding: str) -> None:
+        super().__init__(file, encoding=encoding, newline="\n")
+
+
+class TextObjectWriter(io.TextIOWrapper):
+    """A text to write, which is stored as an object when it is closed.
+
+    Args:
+        file: takes the encoded text.
+        encoding: the encoding of the text.
+    """
+
+    def __init__(self, file: ObjectWriter, encoding: str) -> None:
+        nameless_file: Any = file
+        super().__init__(nameless_file, encoding=encoding, newline="\n")
+        self._file = file
+
+    def discard(self) -> None:
+        """Close the file without storing it."""
+        self._file.discard()
+
+    def close(self) -> None:
+        """Store the file as an object, unless it is closed already."""
+        if self.closed:
+            return
+        try:
+            self.flush()
+        except BaseException:
+            self.discard()
+            raise
+        super().close()
 
     def __exit__(
         self,
@@ -373,6 +467,11 @@ class AsyncObjectWriter:
         self._timeout = timeout
         self._file = SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 - closed below
 
+    @property
+    def closed(self) -> bool:
+        """True once the file is stored or discarded."""
+        return self._file.closed
+
     async def write(self, data: bytes, /) -> int:
         """Write bytes, and return their number."""
         return await to_thread(self._file.write, data)
@@ -393,6 +492,118 @@ class AsyncObjectWriter:
             )
         finally:
             self.discard()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is not None:
+            self.discard()
+        await self.aclose()
+
+
+class AsyncTextReader:
+    """A stored object as an asynchronous text to read; iterate over it for its lines.
+
+    Args:
+        file: the bytes of the object.
+        encoding: the encoding of the text.
+    """
+
+    def __init__(self, file: AsyncObjectReader, encoding: str) -> None:
+        self._file = file
+        self._decoder = getincrementaldecoder(encoding)()
+        self._text = ""
+        self._position = 0
+        self._is_over = False
+
+    async def read(self, size: int = -1, /) -> str:
+        """Read a number of characters, or by default all to the end; fewer only at the end."""
+        parts: list[str] = []
+        missing = size
+        while missing and await self._has_text():
+            end = len(self._text) if size < 0 else self._position + missing
+            parts.append(self._taken(end))
+            missing -= len(parts[-1]) if size >= 0 else 0
+        return "".join(parts)
+
+    async def readline(self) -> str:
+        """Read the rest of the line, with its line feed; "" at the end."""
+        parts: list[str] = []
+        while await self._has_text():
+            end = self._text.find("\n", self._position) + 1
+            parts.append(self._taken(end or len(self._text)))
+            if end:
+                break
+        return "".join(parts)
+
+    def close(self) -> None:
+        """End the download."""
+        self._file.close()
+
+    async def _has_text(self) -> bool:
+        """Read and decode the next piece if it is needed; return False at the end."""
+        while self._position >= len(self._text) and not self._is_over:
+            piece = await self._file.read(PIECE)
+            self._is_over = not piece
+            self._text, self._position = self._decoder.decode(piece, not piece), 0
+        return self._position < len(self._text)
+
+    def _taken(self, end: int) -> str:
+        part = self._text[self._position : end]
+        self._position += len(part)
+        return part
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> str:
+        line = await self.readline()
+        if not line:
+            raise StopAsyncIteration
+        return line
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class AsyncTextWriter:
+    """An asynchronous text to write, which is stored as an object when it is closed.
+
+    Args:
+        file: takes the encoded text.
+        encoding: the encoding of the text.
+    """
+
+    def __init__(self, file: AsyncObjectWriter, encoding: str) -> None:
+        self._file = file
+        self._encoder = getincrementalencoder(encoding)()
+
+    async def write(self, text: str, /) -> int:
+        """Write a text, and return the number of its characters."""
+        await self._file.write(self._encoder.encode(text))
+        return len(text)
+
+    def discard(self) -> None:
+        """Close the file without storing it."""
+        self._file.discard()
+
+    async def aclose(self) -> None:
+        """Store the file as an object, unless it is closed already."""
+        await self._file.aclose()
 
     async def __aenter__(self) -> Self:
         return self

@@ -13,10 +13,14 @@ from moorage.operations._object_files import (
     PIECE,
     AsyncObjectReader,
     AsyncObjectWriter,
+    AsyncTextReader,
+    AsyncTextWriter,
     ObjectReader,
     ObjectWriter,
+    TextObjectReader,
+    TextObjectWriter,
     async_pages_of,
-    bad_mode,
+    encoding_of,
     folder_of,
     folder_prefix,
     pages_of,
@@ -204,35 +208,60 @@ class StorageMethods:
         timeout: float | None = None,
     ) -> ObjectWriter: ...
 
+    @overload
+    def open(
+        self,
+        key: str,
+        mode: Literal["r"],
+        *,
+        encoding: str | None = None,
+        timeout: float | None = None,
+    ) -> TextObjectReader: ...
+
+    @overload
+    def open(
+        self,
+        key: str,
+        mode: Literal["w"],
+        options: PutOptions = DEFAULT_OPTIONS,
+        *,
+        encoding: str | None = None,
+        timeout: float | None = None,
+    ) -> TextObjectWriter: ...
+
     def open(
         self,
         key: str,
         mode: str = "rb",
         options: PutOptions = DEFAULT_OPTIONS,
         *,
+        encoding: str | None = None,
         timeout: float | None = None,
-    ) -> BufferedReader | ObjectWriter:
-        """Open an object as a binary file.
+    ) -> BufferedReader | ObjectWriter | TextObjectReader | TextObjectWriter:
+        """Open an object as a file of bytes or text.
 
         A file to read can be read from any position, as archives and tables need it. A file to
         write is stored when it is closed; if its `with` block raises, nothing is stored.
 
         Args:
             key: key of the object.
-            mode: "rb" to read, or "wb" to write.
+            mode: "rb" to read bytes, "wb" to write them; "r" to read text, "w" to write it.
             options: options for storing a file that is written.
+            encoding: encoding of a text, UTF-8 by default; line ends stay as they are.
             timeout: seconds for each request.
 
         Raises:
             FileNotFound: there is no such object to read.
         """
         storage = cast("Storage", self)
-        if mode == "rb":
+        encoding = encoding_of(mode, encoding)
+        if mode in {"r", "rb"}:
             info = storage.head(key, timeout=timeout)
-            return BufferedReader(ObjectReader(storage, key, info, timeout), PIECE)
-        if mode == "wb":
-            return ObjectWriter(storage, check_key(key), options, timeout)
-        raise bad_mode(mode)
+            file = ObjectReader(storage, key, info, timeout)
+            reader: BufferedReader = BufferedReader(file, PIECE)
+            return reader if encoding is None else TextObjectReader(reader, encoding)
+        writer = ObjectWriter(storage, check_key(key), options, timeout)
+        return writer if encoding is None else TextObjectWriter(writer, encoding)
 
 
 class AsyncStorageMethods:
@@ -318,35 +347,59 @@ class AsyncStorageMethods:
         timeout: float | None = None,
     ) -> AsyncObjectWriter: ...
 
+    @overload
+    async def open(
+        self,
+        key: str,
+        mode: Literal["r"],
+        *,
+        encoding: str | None = None,
+        timeout: float | None = None,
+    ) -> AsyncTextReader: ...
+
+    @overload
+    async def open(
+        self,
+        key: str,
+        mode: Literal["w"],
+        options: PutOptions = DEFAULT_OPTIONS,
+        *,
+        encoding: str | None = None,
+        timeout: float | None = None,
+    ) -> AsyncTextWriter: ...
+
     async def open(
         self,
         key: str,
         mode: str = "rb",
         options: PutOptions = DEFAULT_OPTIONS,
         *,
+        encoding: str | None = None,
         timeout: float | None = None,
-    ) -> AsyncObjectReader | AsyncObjectWriter:
-        """Open an object as a binary file for `async with`.
+    ) -> AsyncObjectReader | AsyncObjectWriter | AsyncTextReader | AsyncTextWriter:
+        """Open an object as a file of bytes or text for `async with`.
 
         A file to read can be read from any position. A file to write is stored when it is closed;
         if its `async with` block raises, nothing is stored.
 
         Args:
             key: key of the object.
-            mode: "rb" to read, or "wb" to write.
+            mode: "rb" to read bytes, "wb" to write them; "r" to read text, "w" to write it.
             options: options for storing a file that is written.
+            encoding: encoding of a text, UTF-8 by default; line ends stay as they are.
             timeout: seconds for each request.
 
         Raises:
             FileNotFound: there is no such object to read.
         """
         storage = cast("AsyncStorage", self)
-        if mode == "rb":
+        encoding = encoding_of(mode, encoding)
+        if mode in {"r", "rb"}:
             info = await storage.head(key, timeout=timeout)
-            return AsyncObjectReader(storage, key, info, timeout)
-        if mode == "wb":
-            return AsyncObjectWriter(storage, check_key(key), options, timeout)
-        raise bad_mode(mode)
+            reader = AsyncObjectReader(storage, key, info, timeout)
+            return reader if encoding is None else AsyncTextReader(reader, encoding)
+        writer = AsyncObjectWriter(storage, check_key(key), options, timeout)
+        return writer if encoding is None else AsyncTextWriter(writer, encoding)
 
 
 for _class in (StorageMethods, AsyncStorageMethods):

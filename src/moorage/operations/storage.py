@@ -115,6 +115,30 @@ class Storage(StorageMethods):
             self._flows.run(StorageFlows.delete_many, keys, at_once=at_once, timeout=timeout)
         )
 
+    def move(
+        self,
+        source: str | Ref,
+        key: str,
+        options: PutOptions | None = None,
+        *,
+        timeout: float | None = None,
+    ) -> ObjectInfo:
+        """Move an object to another key at the vendor: copy it, then delete the original.
+
+        An interrupted move leaves the original, the copy, or both, and a repeat completes it. A
+        change of the original between the two steps is lost.
+
+        Args:
+            source: key or reference of the original.
+            key: new key of the object.
+            options: options for storing the object; by default those of the original.
+            timeout: seconds for the whole operation.
+
+        Raises:
+            FileNotFound: there is no such original, as after a complete move.
+        """
+        return run_now(self._flows.run(StorageFlows.move, source, key, options, timeout=timeout))
+
     def signed_url(
         self,
         key: str | Ref,
@@ -221,6 +245,14 @@ class Storage(StorageMethods):
             timeout: seconds for the whole operation.
         """
         return run_now(self._flows.run(StorageFlows.copy, source, key, options, timeout=timeout))
+
+    def public_url(self, key: str | Ref, *, timeout: float | None = None) -> str:
+        """Make the URL of an object that anybody may read; nothing is sent.
+
+        The URL works only if the vendor serves the object without credentials, as after an upload
+        with the visibility "public", or in a public bucket or container.
+        """
+        return run_now(self._flows.run(StorageFlows.public_url, key, timeout=timeout))
 
     def list(
         self,
@@ -336,6 +368,30 @@ class AsyncStorage(AsyncStorageMethods):
             StorageFlows.delete_many, keys, at_once=at_once, timeout=timeout
         )
 
+    async def move(
+        self,
+        source: str | Ref,
+        key: str,
+        options: PutOptions | None = None,
+        *,
+        timeout: float | None = None,
+    ) -> ObjectInfo:
+        """Move an object to another key at the vendor: copy it, then delete the original.
+
+        An interrupted move leaves the original, the copy, or both, and a repeat completes it. A
+        change of the original between the two steps is lost.
+
+        Args:
+            source: key or reference of the original.
+            key: new key of the object.
+            options: options for storing the object; by default those of the original.
+            timeout: seconds for the whole operation.
+
+        Raises:
+            FileNotFound: there is no such original, as after a complete move.
+        """
+        return await self._flows.run(StorageFlows.move, source, key, options, timeout=timeout)
+
     async def signed_url(
         self,
         key: str | Ref,
@@ -438,6 +494,14 @@ class AsyncStorage(AsyncStorageMethods):
             timeout: seconds for the whole operation.
         """
         return await self._flows.run(StorageFlows.copy, source, key, options, timeout=timeout)
+
+    async def public_url(self, key: str | Ref, *, timeout: float | None = None) -> str:
+        """Make the URL of an object that anybody may read; nothing is sent.
+
+        The URL works only if the vendor serves the object without credentials, as after an upload
+        with the visibility "public", or in a public bucket or container.
+        """
+        return await self._flows.run(StorageFlows.public_url, key, timeout=timeout)
 
     async def list(
         self,

@@ -41,6 +41,7 @@ class StorageContract(Contract):
         "download": Effect.NONE,
         "exists": Effect.NONE,
         "delete_many": Effect.DEFERRABLE,
+        "move": Effect.IMMEDIATE,
         "signed_url": Effect.IMMEDIATE,
         "signed_post": Effect.IMMEDIATE,
     }
@@ -98,6 +99,16 @@ class StorageContract(Contract):
         check_maybe(options, PutOptions, "options")
         _check_object(source, "source")
         return Requirements(needs={StorageCapability.COPY, *(options.needs if options else ())})
+
+    @reads(target=Target.KEY)
+    def public_url(self, key: str | Ref, *, timeout: float | None = None) -> Requirements[str]:
+        """Make the URL of an object that anybody may read; nothing is sent.
+
+        The URL works only if the vendor serves the object without credentials, as after an upload
+        with the visibility "public", or in a public bucket or container.
+        """
+        _check_object(key, "key")
+        return Requirements(needs={StorageCapability.PUBLIC_URL})
 
     @reads()
     def list(

@@ -228,6 +228,45 @@ class StorageFlows(Flows, StorageContract):
             await self._dispatcher.execute(self._request("delete_many"), perform, timeout=timeout)
         return results
 
+    async def move(
+        self,
+        source: str | Ref,
+        key: str,
+        options: PutOptions | None = None,
+        *,
+        timeout: float | None = None,
+    ) -> ObjectInfo:
+        """Move an object to another key at the vendor: copy it, then delete the original.
+
+        An interrupted move leaves the original, the copy, or both, and a repeat completes it. A
+        change of the original between the two steps is lost.
+
+        Args:
+            source: key or reference of the original.
+            key: new key of the object.
+            options: options for storing the object; by default those of the original.
+            timeout: seconds for the whole operation.
+
+        Raises:
+            FileNotFound: there is no such original, as after a complete move.
+        """
+        check_key(key)
+        check_maybe(options, PutOptions, "options")
+
+        async def perform(vendor: StorageVendor, wire: Wire, source: str) -> ObjectInfo:
+            if source == key:
+                raise InvalidData(
+                    "The object already has this key.",
+                    field="key",
+                    remedy="Give another key than that of the original.",
+                )
+            copied = await vendor.copy(wire, source, key, options)
+            await vendor.delete(wire, source, version=None)
+            return copied
+
+        needs = {StorageCapability.COPY, *(options.needs if options else ())}
+        return await self._do("move", source, needs, perform, timeout)
+
     async def signed_url(
         self,
         key: str | Ref,

@@ -86,6 +86,11 @@ async def signed_post(vendor: ScenarioVendor) -> Any:
     return (await vendor("signed_post", KEY, expires=60, largest=100)).url
 
 
+async def public_url(vendor: ScenarioVendor) -> Any:
+    """Return the URL of a file for everybody."""
+    return (await vendor("public_url", KEY)).endswith(f"/{KEY}")
+
+
 async def round_trip(vendor: ScenarioVendor) -> Any:
     """Upload, download, list and delete a file."""
     await upload(vendor)
@@ -118,4 +123,5 @@ BY_CAPABILITY: Final[dict[str, Scenario]] = {
     ),
     StorageCapability.SIGNED_URL: signed_url,
     StorageCapability.SIGNED_POST: signed_post,
+    StorageCapability.PUBLIC_URL: public_url,
 }

@@ -334,6 +334,10 @@ class AzureBlob(Vendor):
             expires_at=expires_at,
         )
 
+    async def public_url(self, _: Wire, key: str, /) -> str:
+        """The URL of a blob for everybody."""
+        return self._place.url(key)
+
     async def _signed_url(self, wire: Wire, grant: Grant) -> str:
         match await wire.credentials():
             case Credentials(signing=AzureSharedKey() as signing, secret=Secret() as secret):

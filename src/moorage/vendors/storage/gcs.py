@@ -216,6 +216,10 @@ class Gcs(Vendor):
             expires_at=now + timedelta(seconds=options.expires),
         )
 
+    async def public_url(self, _: Wire, key: str, /) -> str:
+        """The URL of an object for everybody."""
+        return f"{self.endpoint}/{self.bucket}/{quote(key, safe='/~')}"
+
     async def _signer(self, wire: Wire) -> Signer:
         if self.credentials is not None:
             return account_of(self.credentials)

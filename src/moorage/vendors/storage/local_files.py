@@ -63,6 +63,7 @@ class LocalFiles(FilesVendor):
             StorageCapability.STALE_UPLOADS,
             StorageCapability.COPY,
             StorageCapability.SIGNED_URL,
+            StorageCapability.PUBLIC_URL,
         }
     )
     limits: ClassVar[Mapping[str, int]] = {"delete": 1_000, "parts": 10_000}
@@ -77,7 +78,17 @@ class LocalFiles(FilesVendor):
         """The protections of the folder; joining many parts may take a while."""
         return {"": Service("local_files", timeout=600.0)}
 
-    # --- signed URLs -------------------------------------------------------
+    # --- URLs --------------------------------------------------------------
+
+    async def public_url(self, _: Wire, key: str, /) -> str:
+        """The URL of a file for everybody."""
+        if self.url is None:
+            raise ConfigurationError(
+                "The files have no URL, because url is missing.",
+                path="url",
+                remedy="Give url, and serve the folder there.",
+            )
+        return f"{self.url}/{quote(key, safe='/')}"
 
     async def signed_url(self, wire: Wire, key: str, options: UrlOptions, /) -> SignedUrl:
         """Sign a URL."""

@@ -262,6 +262,10 @@ class S3(Vendor):
             expires_at=now + timedelta(seconds=options.expires),
         )
 
+    async def public_url(self, _: Wire, key: str, /) -> str:
+        """The URL of an object for everybody."""
+        return f"{self.base_url}{requests.path(key)}"
+
     async def _key(self, wire: Wire) -> tuple[AwsSigV4, Secret]:
         match await wire.credentials():
             case Credentials(signing=AwsSigV4() as signing, secret=Secret() as secret):
