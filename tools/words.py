@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import re
 import sys
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -142,13 +143,14 @@ def check(text: str, path: Path) -> list[Finding]:
     `tests/typing` every line that silences a check is an expected mistake, and needs no reason.
     """
     tree = ast.parse(text)
+    nodes = list(ast.walk(tree))
     lines = text.splitlines()
     messages = [] if path.parts[:1] == ("tests",) else _messages(tree, [])
     silencers = [] if path.parts[:2] == ("tests", "typing") else _silencers(lines)
     findings = [
         Finding(path, line, advice)
         for line, advice in sorted(
-            {*_docstrings(tree), *_articles(tree), *messages, *_names(tree), *silencers}
+            {*_docstrings(nodes), *_articles(nodes), *messages, *_names(nodes), *silencers}
         )
         if _EXCEPTION not in lines[line - 1]
     ]
@@ -174,8 +176,8 @@ _Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 _Finding = tuple[int, str]
 
 
-def _docstrings(tree: ast.Module) -> Iterator[_Finding]:
-    for node in ast.walk(tree):
+def _docstrings(nodes: Sequence[ast.AST]) -> Iterator[_Finding]:
+    for node in nodes:
         if not isinstance(node, _Documented) or not ast.get_docstring(node, clean=False):
             continue
         statement = node.body[0]
@@ -200,8 +202,8 @@ def _silencers(lines: Sequence[str]) -> Iterator[_Finding]:
                 yield number, "silenced check: add the reason on the same line"
 
 
-def _articles(tree: ast.Module) -> Iterator[_Finding]:
-    for node in ast.walk(tree):
+def _articles(nodes: Sequence[ast.AST]) -> Iterator[_Finding]:
+    for node in nodes:
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             for match in _ARTICLE.finditer(node.value):
                 article, word = match[1], match[3]
@@ -288,9 +290,9 @@ def _begins_with_name(text: str, outer: list[ast.AST]) -> bool:
     return word in names
 
 
-def _names(tree: ast.Module) -> Iterator[_Finding]:
+def _names(nodes: Sequence[ast.AST]) -> Iterator[_Finding]:
     """Yield verbs used as names of values, and metaphors used as names."""
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, _Function):
             yield from _values(node)
         if isinstance(node, ast.For | ast.AsyncFor | ast.comprehension):
@@ -302,10 +304,11 @@ def _names(tree: ast.Module) -> Iterator[_Finding]:
 
 
 def _values(function: _Function) -> Iterator[_Finding]:
-    for line, name in (*_parameters(function), *_locals(function)):
+    local_names = list(_locals(function))
+    for line, name in (*_parameters(function), *local_names):
         if name in VERBS:
             yield line, f"value named {name!r}: name the thing"
-    for line, name in _locals(function):
+    for line, name in local_names:
         if name in BARE:
             yield line, f"value named {name!r}: add the noun that it describes"
 
@@ -339,11 +342,14 @@ def _locals(node: _Function) -> Iterator[_Finding]:
         pending_nodes += ast.iter_child_nodes(child)
 
 
-def _metaphors_in_name(name: str) -> Iterator[str]:
+@cache
+def _metaphors_in_name(name: str) -> tuple[str, ...]:
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower().split("_")
-    for word in words:
-        if better := METAPHORS.get(word):
-            yield f"{word!r} in the name {name!r}: use {better}"
+    return tuple(
+        f"{word!r} in the name {name!r}: use {METAPHORS[word]}"
+        for word in words
+        if word in METAPHORS
+    )
 
 
 if __name__ == "__main__":
