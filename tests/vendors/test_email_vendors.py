@@ -13,13 +13,13 @@ from moorage.wiring.installed_vendors import vendor_class
 from tests.vendors.email_sandboxes import LABS
 
 WITH_MANY = "sendgrid"
-"""The vendor tested with the kit's full bulk; the others get three chunks."""
+"""The vendor tested with the kit's full bulk; the others get two chunks."""
 
 
 def fewest(vendor: str, many: int) -> int:
-    """Return the smallest number of recipients that needs three requests, at most `many`."""
+    """Return the smallest number of recipients that needs two requests, at most `many`."""
     batch = vendor_class(vendor).limits.get("batch", many)
-    return min(many, 2 * batch + 1)
+    return min(many, batch + 1)
 
 
 @pytest.mark.parametrize("vendor", LABS)

@@ -12,6 +12,7 @@ import re
 from base64 import b64encode
 from datetime import UTC, datetime, timedelta
 from email.utils import parseaddr
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from cryptography import x509
@@ -52,6 +53,11 @@ _WHO: Final = {
 }
 
 
+@cache
+def _signer() -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(public_exponent=65_537, key_size=2_048)
+
+
 class AmazonSesSandbox(AwsSandbox):
     """A sandbox of Amazon SES: mail, address checks, statistics and signed SNS messages.
 
@@ -75,7 +81,6 @@ class AmazonSesSandbox(AwsSandbox):
         self.delivered: list[Delivered] = []
         self.metrics: dict[str, list[tuple[datetime, int]]] = {}
         self.broken_metrics: str | None = None
-        self._key = rsa.generate_private_key(public_exponent=65_537, key_size=2_048)
 
     open_routes = frozenset({"GET /SimpleNotificationService-{name}.pem"})
 
@@ -99,7 +104,7 @@ class AmazonSesSandbox(AwsSandbox):
             "Type": "Notification",
         }
         text = "".join(f"{name}\n{fields[name]}\n" for name in sorted(fields))
-        signature = self._key.sign(text.encode(), padding.PKCS1v15(), hashes.SHA256())
+        signature = _signer().sign(text.encode(), padding.PKCS1v15(), hashes.SHA256())
         host = f"https://sns.{self.region}.amazonaws.com"
         url = f"{host}/SimpleNotificationService-{'0' * 32}.pem"
         signature_fields = {"SignatureVersion": "2", "SigningCertURL": url}
@@ -114,11 +119,11 @@ class AmazonSesSandbox(AwsSandbox):
             x509.CertificateBuilder()
             .subject_name(subject)
             .issuer_name(subject)
-            .public_key(self._key.public_key())
+            .public_key(_signer().public_key())
             .serial_number(1)
             .not_valid_before(valid_from)
             .not_valid_after(valid_from + timedelta(days=36_500))
-            .sign(self._key, hashes.SHA256())
+            .sign(_signer(), hashes.SHA256())
         )
         pem = built.public_bytes(serialization.Encoding.PEM)
         return Response(200, {"Content-Type": "application/x-pem-file"}, pem)
