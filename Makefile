@@ -32,6 +32,9 @@ WORKERS ?= auto
 PARALLEL := -n $(WORKERS) --maxprocesses 8 --dist worksteal
 PYTEST_ARGS ?=
 
+# `make test CASES=all` tries all cases of each test; by default each run draws some of the many.
+CASES ?= some
+
 # The last one that runs on Node.js 20.
 AZURITE := 3.35.0
 
@@ -58,8 +61,8 @@ erp-flask: $(VENV)/.stamp  ## Start a small ERP in Flask with local vendors, and
 	@cd adapters-examples && ../$(VENV)/bin/python -m vendor_street flask $(PORT)
 
 .PHONY: test
-test: $(VENV)/.stamp  ## Run the whole test-suite; what needs a missing server is skipped
-	@$(VENV)/bin/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
+test: $(VENV)/.stamp  ## Run every test, with some of its cases; what needs a missing server is skipped
+	@$(VENV)/bin/python -m pytest $(PARALLEL) --cases=$(CASES) $(PYTEST_ARGS)
 
 .PHONY: check
 check: lint types architecture changelog coverage  ## Everything a commit must pass: lint, types, layers, changelog, coverage
@@ -102,7 +105,7 @@ format: $(VENV)/.stamp  ## Format the code and apply the safe fixes
 
 .PHONY: test-oldest
 test-oldest: $(VENV_OLDEST)/.stamp  ## Run the tests with the oldest core dependencies we promise
-	@$(VENV_OLDEST)/bin/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
+	@$(VENV_OLDEST)/bin/python -m pytest $(PARALLEL) --cases=$(CASES) $(PYTEST_ARGS)
 
 .PHONY: test-older-hosts
 test-older-hosts: $(VENV_HOSTS)/.stamp  ## Run the Flask extension with what older hosts have pinned

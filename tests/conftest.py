@@ -18,6 +18,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
+from tests.support.drawn_cases import drawn
+
 # A slow or busy machine is not a failing property, so nothing here has a deadline, and examples may
 # take their time to be drawn. A fifth of the usual examples is enough for each run at home, which
 # draws others every time, and for other interpreters and older dependencies: what they break, they
@@ -104,6 +106,26 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.enable()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option that bounds the number of cases of each test."""
+    parser.addoption(
+        "--cases",
+        choices=("all", "some"),
+        default="all",
+        help="try all cases of each test (the default), or some of the many, drawn by chance",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselect cases if only some are wanted: others in each run, but the same ones in CI."""
+    if config.getoption("cases") == "all":
+        return
+    seed = 0 if os.environ.get("CI") else config.getoption("randomly_seed", 0)
+    chosen = drawn((item.nodeid for item in items), seed)
+    config.hook.pytest_deselected(items=[item for item in items if item.nodeid not in chosen])
+    items[:] = [item for item in items if item.nodeid in chosen]
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -96,7 +96,7 @@ AsyncTimedCheck: TypeAlias = Callable[[AsyncTimedFactory], Coroutine[Any, Any, N
 AsyncBoundedCheck: TypeAlias = Callable[[AsyncBoundedFactory], Coroutine[Any, Any, None]]
 
 _AT_ONCE: Final = 4
-_EACH: Final = 200
+_EACH: Final = 60
 _PRESSED: Final = 0.05
 
 
