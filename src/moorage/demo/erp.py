@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from decimal import ROUND_HALF_UP
 from typing import TYPE_CHECKING
 
 from moorage.contracts.address import Address
+from moorage.contracts.chat import ChatMessage
 from moorage.contracts.email import Attachment, EmailMessage
 from moorage.contracts.payments import Charge, Customer, Money, told_buyer
 from moorage.contracts.shipping import Parcel, RateRequest, ShipmentRequest
 from moorage.contracts.sms import SmsMessage
+from moorage.demo.invoice_abroad import (
+    BUYER,
+    DAY,
+    NUMBER,
+    PRICE,
+    SELLER,
+    reverse_charge_invoice,
+)
 from moorage.errors import PaymentDeclined
+from moorage.invoices import write_invoice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -63,7 +74,11 @@ class Erp:
             subject=subject,
             text="Please find the details attached.",
             attachments=[
-                Attachment(filename=name, content=content, content_type="application/pdf")
+                Attachment(
+                    filename=name,
+                    content=content,
+                    content_type=f"application/{name.rpartition('.')[2]}",
+                )
                 for name, content in files
             ],
         )
@@ -116,6 +131,20 @@ class Erp:
         """Announce to other programs that an order has left, once per order."""
         message = {"topic": "parcels", "json": {"order": number, "state": "left"}}
         self.hub.connectors.run("events", "publish", message, idempotency_key=f"{number}/left")
+
+    def invoice_abroad(self) -> Money:
+        """Mail an electronic invoice without VAT to a business abroad; returns its amount."""
+        check = self.hub.tax().check_vat_number(BUYER, requester=SELLER)
+        rates = self.hub.currencies().rates(DAY)
+        total = rates.convert(PRICE, "EUR", rounding=ROUND_HALF_UP)
+        document = write_invoice(reverse_charge_invoice(total, check))
+        self.mail(NUMBER, f"Your invoice {NUMBER}", [(f"{NUMBER}.xml", document)])
+        return total
+
+    def report_paid(self, number: str) -> None:
+        """Tell the team that an invoice is paid, once per invoice."""
+        message = ChatMessage(text=f"Invoice {number} is paid.")
+        self.hub.chat().send(message, idempotency_key=f"{number}/paid")
 
     def close_month(self, key: str, log: Callable[[LogLine], object]) -> ExecutionResult:
         """Close a month in the ledger, once per key; `log` gets the lines of the output."""

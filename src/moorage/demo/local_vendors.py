@@ -10,6 +10,8 @@ from moorage.adapters.http.stdlib.client import StdlibHttpClient
 from moorage.demo.month_end import MonthEnd
 from moorage.demo.warehouse import Warehouse
 from moorage.testing import VendorServer
+from moorage.testing.sandboxes.chat.slack import SlackSandbox
+from moorage.testing.sandboxes.currencies.ecb import EcbSandbox
 from moorage.testing.sandboxes.email.postmark import PostmarkSandbox
 from moorage.testing.sandboxes.email.sendgrid import SendGridSandbox
 from moorage.testing.sandboxes.payments.paypal import PayPalSandbox
@@ -17,6 +19,7 @@ from moorage.testing.sandboxes.payments.stripe import StripeSandbox
 from moorage.testing.sandboxes.shipping.easypost import EasyPostSandbox
 from moorage.testing.sandboxes.shipping.shippo import ShippoSandbox
 from moorage.testing.sandboxes.sms.twilio import TwilioSandbox
+from moorage.testing.sandboxes.tax.vies import ViesSandbox
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -44,6 +47,9 @@ class Vendors:
         self.paypal = PayPalSandbox()
         self.easypost = EasyPostSandbox()
         self.shippo = ShippoSandbox()
+        self.vies = ViesSandbox()
+        self.ecb = EcbSandbox()
+        self.slack = SlackSandbox()
 
     @property
     def all(self) -> tuple[Sandbox, ...]:
@@ -51,6 +57,7 @@ class Vendors:
         return (
             *(self.sendgrid, self.postmark, self.twilio, self.stripe),
             *(self.paypal, self.easypost, self.shippo),
+            *(self.vies, self.ecb, self.slack),
         )
 
     @property
@@ -74,6 +81,7 @@ class Vendors:
             *(f"charge {item['id']}" for item in self.stripe.charges.values()),
             *(f"order {item}" for item in self.paypal.orders),
             *(f"label {item}" for item in (*self.easypost.labels, *self.shippo.transactions)),
+            *(f"chat {item.text}" for item in self.slack.shown()),
         ]
 
 
@@ -150,6 +158,9 @@ def configuration(vendors: Vendors, folder: str) -> dict[str, Any]:
         "payments": {"vendor": "stripe"},
         "shipping": {"vendor": "easypost"},
         "storage": {"vendor": "local_files"},
+        "tax": {"vendor": "vies"},
+        "currencies": {"vendor": "ecb"},
+        "chat": {"vendor": "slack"},
         "services": {
             "stock": {"retry": quick_retries},
             "events": {"retry": quick_retries, "honours_keys": True, "idempotency_memory": 120.0},
@@ -181,6 +192,9 @@ def configuration(vendors: Vendors, folder: str) -> dict[str, Any]:
                 "credentials": vendors.shippo.token,
                 "label_hosts": [vendors.shippo.files],
             },
+            "vies": {"retry": quick_retries},
+            "ecb": {},
+            "slack": {"credentials": vendors.slack.token, "channel": "orders"},
             "local_files": {
                 "root": f"{folder}/files",
                 "url": "https://erp.acme.example/files",

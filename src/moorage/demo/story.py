@@ -11,6 +11,7 @@ import moorage
 from moorage import CircuitState, WebhookRejected
 from moorage.contracts.payments import advance
 from moorage.demo.erp import Erp
+from moorage.demo.invoice_abroad import NUMBER, paid_invoices
 from moorage.demo.local_vendors import LocalNetwork, Vendors, configuration
 from moorage.demo.narration import Narrator
 from moorage.demo.warehouse import StockConnector
@@ -52,6 +53,7 @@ class Story:
         self.too_fast()
         self.a_token_expires()
         self.webhook_events()
+        self.an_invoice_abroad()
         self.a_database_and_a_queue()
         if sys.platform == "linux":  # the only system whose processes can be steps
             self.a_killed_program()
@@ -167,6 +169,19 @@ class Story:
                     verifier.verify(**webhook)
                 except WebhookRejected as rejection:
                     self.say(f"{label}: refused ({rejection.reason})")
+
+    def an_invoice_abroad(self) -> None:
+        """Write an invoice without VAT once the register has answered, and notice its payment."""
+        summary = "A French business buys without VAT. The register of its number is away at first."
+        with self.narrator.scene("An invoice abroad", summary):
+            outage = {"actionSucceed": False, "errorWrappers": [{"error": "MS_UNAVAILABLE"}]}
+            self.vendors.vies.fail(reply(outage))
+            total = self.erp.invoice_abroad()
+            self.say(f"VAT number valid, {total} by the ECB's rate, the invoice mailed as XML")
+            for number in paid_invoices(total):
+                self.erp.report_paid(number)
+                self.say(f"paid by the bank statement, and told to the team: {number}")
+            self.erp.report_paid(NUMBER)
 
     def a_database_and_a_queue(self) -> None:
         """Repeat a statement that found a lock, and a message without acknowledgement."""

@@ -109,7 +109,7 @@ def vendor(
 
     Args:
         name: the vendor's name in configurations.
-        contract: sms, email, payments, shipping or storage; sms by default.
+        contract: chat, currencies, email, payments, shipping, sms, storage or tax; sms by default.
         target: the place of the new files.
         context: the options that all commands share.
     """
