@@ -32,6 +32,18 @@ def test_housekeeping_removes_expired_states(
     assert state is not None
 
 
+def test_migrating_makes_a_missing_log(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`moorage housekeep --migrate` makes the log of a new installation instead of failing."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "moorage.toml").write_text('[log]\nurl = "sqlite:///log.db"\nkeep_days = 30\n')
+    assert 2 == main(["housekeep"])
+    assert "log.db does not exist" in capsys.readouterr().err
+    assert 0 == main(["housekeep", "--migrate"])
+    assert "0 entries of the log removed\n" == capsys.readouterr().out
+
+
 def test_a_store_that_is_away_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
     """If the store is unavailable, exit code and error say so, and the password is not shown."""
     assert main(["housekeep", "redis://:hunter2@127.0.0.1:1/0"]) == 1

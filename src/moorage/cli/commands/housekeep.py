@@ -24,10 +24,10 @@ def housekeep(
 
     Args:
         url: the URL of the store, such as sqlite:///var/moorage.db; by default the configured one.
-        migrate: update the store's schema first.
+        migrate: make or update the tables of the store and of the log first.
         context: the options that all commands share.
     """
-    removed_entries = None if url is not None else _remove_entries(context)
+    removed_entries = None if url is not None else _remove_entries(context, migrate=migrate)
     if removed_entries is not None and context.configured().store is None:
         return CommandResult(
             {"removed": removed_entries}, [f"{removed_entries} entries of the log removed"]
@@ -56,7 +56,7 @@ def housekeep(
     return CommandResult(result, lines)
 
 
-def _remove_entries(context: Context) -> int | None:
+def _remove_entries(context: Context, *, migrate: bool) -> int | None:
     """Remove the old entries of the configured log, and return their number.
 
     Return None if the configuration names no age.
@@ -66,5 +66,7 @@ def _remove_entries(context: Context) -> int | None:
         return None
     end_time = ago(configured.log_days, "log.keep_days")
     with opened_log(context, None) as log:
+        if migrate:
+            log.migrate()
         removed_entries: int = log.remove(LogQuery(until=end_time))
     return removed_entries
