@@ -24,6 +24,7 @@ from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from moorage import (
@@ -275,6 +276,249 @@ def skewed_clock() -> dict[str, Trial]:
     return {"moorage": lambda: two(_OURS), "limits": lambda: two(_LIMITS)}
 
 
+# --- a process that dies during its probe ---------------------------------------------------
+
+_PROBE: Final = """
+import time
+{0}
+def hang():
+    print("the probe is under way", flush=True)
+    time.sleep(60)
+call(hang)
+"""
+_OUR_BREAKER: Final = """
+from moorage import CircuitBreaker, CircuitBreakerConfig
+from moorage.adapters.state.sqlite import SqliteStorage
+config = CircuitBreakerConfig(failures=1, open_for=0.3)
+call = CircuitBreaker(config, name="vendor", storage=SqliteStorage({0!r}), timeout=1.0).call
+"""
+_PYBREAKER: Final = """
+import pybreaker, redis
+storage = pybreaker.CircuitRedisStorage(pybreaker.STATE_CLOSED, redis.StrictRedis.from_url({0!r}))
+call = pybreaker.CircuitBreaker(fail_max=1, reset_timeout=0.3, state_storage=storage).call
+"""
+
+
+def killed_probe() -> dict[str, Trial]:
+    """After the process that probes is killed, another one calls the vendor within ten seconds."""
+    from servers import redis
+
+    def kill(breaker: str) -> Observation:
+        names: dict[str, Any] = {}
+        exec(breaker, names)  # noqa: S102 - a program of ours
+        call = names["call"]
+
+        def fail() -> None:
+            raise ConnectionError
+
+        with suppress(Exception):
+            call(fail)
+        time.sleep(OPEN_SECONDS * 1.5)
+        program = [sys.executable, "-c", _PROBE.format(breaker)]
+        with subprocess.Popen(program, stdout=subprocess.PIPE, text=True) as prober:
+            assert prober.stdout is not None
+            is_probing = bool(prober.stdout.readline())
+            prober.kill()
+        start = time.monotonic()
+        while is_probing and time.monotonic() < start + PATIENCE:
+            with suppress(Exception):
+                call(lambda: None)
+                seconds = time.monotonic() - start
+                return Observation(f"a call goes out after {seconds:.1f} s", seconds <= PATIENCE)
+            time.sleep(0.05)
+        return Observation(f"no call goes out in {PATIENCE:.0f} s", holds=False)
+
+    def ours() -> Observation:
+        with TemporaryDirectory() as folder:
+            return kill(_OUR_BREAKER.format(f"{folder}/state.db"))
+
+    def over_redis(breaker: str) -> Observation:
+        with redis(tcp=True) as (url, _):
+            return kill(breaker.format(url))
+
+    return {
+        "moorage": ours,
+        "pybreaker": lambda: over_redis(_PYBREAKER),
+    }
+
+
+# --- a vendor that asks for a pause -------------------------------------------------------
+
+_PAUSE: Final = 2
+_CALLER: Final = """
+{0}
+print("ready", flush=True)
+input()
+print(call(), flush=True)
+"""
+_OUR_CALLER: Final = """
+from moorage import ConnectorManager, RateLimitConfig, Request, Service
+from moorage.adapters.state.sqlite import SqliteStorage
+service = Service("vat", {0!r}, limits=RateLimitConfig.per_second(100))
+manager = ConnectorManager([service], state=SqliteStorage({1!r}))
+call = lambda: manager.call("vat", Request.get("/")).status
+"""
+_URLLIB3_CALLER: Final = """
+import urllib3
+pool = urllib3.PoolManager(retries=urllib3.Retry(5, status_forcelist=[429]))
+call = lambda: pool.request("GET", {0!r}).status
+"""
+
+
+@contextmanager
+def _busy_vendor() -> Iterator[tuple[str, list[float]]]:
+    """Yield a vendor that answers its first request with 429, and the times of all requests."""
+    times: list[float] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        """Asks for a pause once."""
+
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            """Answer 429 to the first request, and 200 to all others."""
+            times.append(time.monotonic())
+            self.send_response(429 if len(times) == 1 else 200)
+            self.send_header("Retry-After", str(_PAUSE))
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Write nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", times
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def shared_429() -> dict[str, Trial]:
+    """After a 429 with a pause of two seconds, no process calls the vendor before its end."""
+
+    def two(caller: str, path: str) -> Observation:
+        with _busy_vendor() as (url, times):
+            program = [sys.executable, "-c", _CALLER.format(caller.format(url, path))]
+            callers = [
+                subprocess.Popen(
+                    program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+                )
+                for _ in range(2)
+            ]
+            for process in callers:
+                assert process.stdout is not None
+                process.stdout.readline()
+            first, second = callers
+            assert first.stdin is not None
+            first.stdin.write("call\n")
+            end = time.monotonic() + PATIENCE
+            while not times and time.monotonic() < end:
+                time.sleep(0.01)
+            time.sleep(0.2)  # the first process reads the answer
+            second_answer = second.communicate("call\n", timeout=60)[0]
+            statuses = [first.communicate(timeout=60)[0].strip(), second_answer.strip()]
+        early_calls = sum(moment < times[0] + _PAUSE * 0.9 for moment in times[1:])
+        are_answered = statuses == ["200", "200"]
+        words = "1 call" if early_calls == 1 else f"{early_calls} calls"
+        text = f"{words} during the pause"
+        return Observation(text, early_calls == 0 and are_answered)
+
+    def ours() -> Observation:
+        with TemporaryDirectory() as folder:
+            return two(_OUR_CALLER, f"{folder}/state.db")
+
+    return {"moorage": ours, "urllib3's Retry": lambda: two(_URLLIB3_CALLER, "")}
+
+
+# --- a clock that is set back -------------------------------------------------------------
+
+_STEPPING: Final = """
+import datetime, time
+steps = [0.0]
+clock, original = time.time, datetime.datetime
+time.time = lambda: clock() + steps[0]
+
+class Stepped(original):
+    @classmethod
+    def now(cls, tz=None):
+        return original.fromtimestamp(time.time(), tz)
+
+datetime.datetime = Stepped
+{0}
+use_up()
+steps[0] = -3600.0
+time.sleep(1)
+print(goes_out())
+"""
+_STEPPED_CIRCUIT: Final = """
+def fail():
+    raise ConnectionError
+
+def goes_out(function=lambda: None):
+    try:
+        call(function)
+    except Exception:
+        return False
+    return True
+
+use_up = lambda: goes_out(fail)
+"""
+_STEPPED_LIMIT: Final = """
+goes_out = take
+
+def use_up():
+    for _ in range(20):
+        take()
+"""
+_OUR_CIRCUIT_IN_MEMORY: Final = """
+from moorage import CircuitBreaker, CircuitBreakerConfig
+call = CircuitBreaker(CircuitBreakerConfig(failures=1, open_for=0.3)).call
+"""
+_PYBREAKER_IN_MEMORY: Final = """
+import pybreaker
+call = pybreaker.CircuitBreaker(fail_max=1, reset_timeout=0.3).call
+"""
+_PURGATORY_IN_MEMORY: Final = """
+import purgatory
+factory = purgatory.SyncCircuitBreakerFactory(default_threshold=1, default_ttl=0.3)
+def call(function):
+    with factory.get_breaker("vendor"):
+        function()
+"""
+_OUR_LIMIT_IN_MEMORY: Final = """
+from moorage import RateLimiter, RateLimitConfig
+take = RateLimiter(RateLimitConfig.per_second(10)).try_acquire
+"""
+_LIMITS_IN_MEMORY: Final = """
+import limits
+limiter = limits.strategies.MovingWindowRateLimiter(limits.storage.MemoryStorage())
+take = lambda: limiter.hit(limits.parse("10/second"), "vendor")
+"""
+
+
+def clock_step() -> dict[str, Trial]:
+    """A second after the clock was set back an hour, calls go out that may go out by now."""
+
+    def step(library: str, use: str) -> Observation:
+        program = _STEPPING.format(library + use)
+        result = subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+        )
+        goes_out = result.stdout.strip() == "True"
+        return Observation("a call goes out" if goes_out else "calls are refused", goes_out)
+
+    return {
+        "moorage, circuit": lambda: step(_OUR_CIRCUIT_IN_MEMORY, _STEPPED_CIRCUIT),
+        "pybreaker": lambda: step(_PYBREAKER_IN_MEMORY, _STEPPED_CIRCUIT),
+        "purgatory": lambda: step(_PURGATORY_IN_MEMORY, _STEPPED_CIRCUIT),
+        "moorage, limit": lambda: step(_OUR_LIMIT_IN_MEMORY, _STEPPED_LIMIT),
+        "limits": lambda: step(_LIMITS_IN_MEMORY, _STEPPED_LIMIT),
+    }
+
+
 # --- a vendor whose answer is lost --------------------------------------------------------
 
 
@@ -452,9 +696,12 @@ def double_submit() -> dict[str, Trial]:
 
 FAULTS: Final[tuple[Callable[[], dict[str, Any]], ...]] = (
     probe_stampede,
+    killed_probe,
     cancelled_calls,
     jitter_at_the_cap,
     skewed_clock,
+    clock_step,
+    shared_429,
     lost_answer,
     silent_store,
     double_submit,
