@@ -205,8 +205,9 @@ def test_equal_configurations_hash_alike() -> None:
     config, other_config = RateLimitConfig.per_second(5), RateLimitConfig.per_second(5)
     assert config == other_config
     assert 1 == len({config, other_config})
-    assert "RateLimitConfig(rate=5, per=1.0, burst=5, calendar=None, without_store=1.0)" == repr(
-        config
+    assert (
+        "RateLimitConfig(rate=5, per=1.0, burst=5, calendar=None, without_store=1.0, parts=1)"
+        == repr(config)
     )
 
 

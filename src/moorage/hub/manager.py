@@ -255,6 +255,8 @@ class ConnectorManager(_Manager):
                     plan = self._routed(service, tenant, request)
             except TypeError:  # a name that is none, which the flow refuses
                 plan = None
+            if plan is not None and plan.parts:
+                plan = plan.drawn(self._flows.core.fraction())
             if plan is not None and idempotency_key is None:
                 if (
                     timeout is None
@@ -322,6 +324,8 @@ class ConnectorManager(_Manager):
                 plan = self._easy.get((service, tenant, endpoint))
             except TypeError:  # a name that is none, which the flow refuses
                 plan = None
+            if plan is not None and plan.parts:
+                plan = plan.drawn(self._flows.core.fraction())
             if plan is not None and idempotency_key is None:
                 if (
                     timeout is None
@@ -403,6 +407,8 @@ class ConnectorManager(_Manager):
         ):
             plan = steps.fast_plan(self._performed, service, tenant, endpoint, operation)
             if plan is not None:
+                if plan.parts:
+                    plan = plan.drawn(flows.core.fraction())
                 return fast_operations.perform(flows, plan, operation)  # type: ignore[no-any-return]  # the operation's
         options: dict[str, Any] = {
             "tenant": tenant,
@@ -501,6 +507,8 @@ class AsyncConnectorManager(_Manager):
                     plan = self._routed(service, tenant, request)
             except TypeError:  # a name that is none, which the flow refuses
                 plan = None
+            if plan is not None and plan.parts:
+                plan = plan.drawn(self._flows.core.fraction())
             if plan is not None and idempotency_key is None:
                 if (
                     timeout is None
@@ -550,6 +558,8 @@ class AsyncConnectorManager(_Manager):
                 plan = self._easy.get((service, tenant, endpoint))
             except TypeError:  # a name that is none, which the flow refuses
                 plan = None
+            if plan is not None and plan.parts:
+                plan = plan.drawn(self._flows.core.fraction())
             if plan is not None and idempotency_key is None:
                 if (
                     timeout is None
@@ -608,6 +618,8 @@ class AsyncConnectorManager(_Manager):
         ):
             plan = steps.fast_plan(self._performed, service, tenant, endpoint, operation)
             if plan is not None:
+                if plan.parts:
+                    plan = plan.drawn(flows.core.fraction())
                 return await fast_operations.perform(flows, plan, operation)  # type: ignore[no-any-return]  # the operation's
         options: dict[str, Any] = {
             "tenant": tenant,

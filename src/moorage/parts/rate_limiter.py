@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import functools
+import itertools
+import os
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 from moorage.domain.resilience.admission import Admission, Answer, Gates
 from moorage.domain.resilience.gate_commands import Pause
-from moorage.domain.resilience.rate_limit import limit_names
+from moorage.domain.resilience.rate_limit import common_parts, limit_names
 from moorage.domain.service.settings import Service
-from moorage.domain.state.keys import checked_name, state_key
+from moorage.domain.state.keys import checked_name, part_key, state_key
 from moorage.domain.values.bounded import Bounded
 from moorage.domain.values.durations import FOREVER, SECOND, count, micros, seconds
 from moorage.errors import ConfigurationError
@@ -105,8 +107,11 @@ class RateLimiter(Guard[None]):
         )
         self._limits = service.limits
         self._leases = Leases(service.limits, lease) if count(lease, "lease") > 1 else None
-        self._questions: Bounded[tuple[str | None, int], Admission] = Bounded(_KEYS)
-        self._question = self._ask(None, 1)
+        self._questions: Bounded[tuple[str | None, int, int], Admission] = Bounded(_KEYS)
+        self._parts = common_parts(service.limits)
+        # Processes that begin at the same time begin with different parts.
+        self._turns = itertools.count(os.getpid())
+        self._ask(None, 1)
 
     def acquire(
         self, cost: int = 1, *, key: str | None = None, timeout: float | timedelta | None = None
@@ -164,7 +169,7 @@ class RateLimiter(Guard[None]):
         if ask is None or self._leases is not None:
             await self.aacquire()
         else:
-            question = self._question
+            question = self._ask(None, 1)
             admitted: Admitted = ask(question, self._plan.seconds)
             if admitted[0] or admitted[1]:
                 try:
@@ -203,13 +208,15 @@ class RateLimiter(Guard[None]):
 
     def pause(self, delay: float | timedelta, *, key: str | None = None) -> None:
         """Grant nothing of `key` for `delay` seconds, because the vendor asked for it."""
-        self._execute(self._pause(delay, key), None)
+        for pause in self._pauses(delay, key):
+            self._execute(pause, None)
         if self._leases is not None:
             self._leases.drop(key)
 
     async def apause(self, delay: float | timedelta, *, key: str | None = None) -> None:
         """Grant nothing of `key` for `delay` seconds; asynchronous."""
-        await self._later.execute(self._pause(delay, key), None)
+        for pause in self._pauses(delay, key):
+            await self._later.execute(pause, None)
         if self._leases is not None:
             self._leases.drop(key)
 
@@ -249,12 +256,16 @@ class RateLimiter(Guard[None]):
             raise
         raise refusal(core, self._begin(core, timeout), answer, wait)
 
-    def _pause(self, delay: float | timedelta, key: str | None) -> Command[None]:
-        return Pause(self._ask(key, 1).gates, micros(seconds(delay, "delay")))
+    def _pauses(self, delay: float | timedelta, key: str | None) -> list[Command[None]]:
+        """Return the commands that pause every part of the limits."""
+        pause = micros(seconds(delay, "delay"))
+        return [Pause(self._ask(key, 1, part).gates, pause) for part in range(self._parts)]
 
-    def _ask(self, key: str | None, cost: int) -> Admission:
+    def _ask(self, key: str | None, cost: int, part: int | None = None) -> Admission:
+        if part is None:
+            part = 0 if self._parts == 1 else next(self._turns) % self._parts
         try:
-            question = self._questions.get((key, cost))
+            question = self._questions.get((key, cost, part))
         except TypeError:  # what is no key or no cost, which is refused below
             question = None
         if question is None or type(cost) is not int:
@@ -262,17 +273,18 @@ class RateLimiter(Guard[None]):
                 checked_name(key, "key")
             for limit in self._limits:
                 limit.check_cost(cost)
-            question = self._admission(key, cost)
-            self._questions.add((key, cost), question)
+            question = self._admission(key, cost, part)
+            self._questions.add((key, cost, part), question)
         return question
 
-    def _admission(self, key: str | None, cost: int) -> Admission:
-        gates = self._plan.gates
+    def _admission(self, key: str | None, cost: int, part: int) -> Admission:
+        gates = self._plan.parts[part].gates if part else self._plan.gates
         if key is not None:
             name = self._plan.service.name
             keys = [
                 state_key("limit", name, None, "of", key, *of) for of in limit_names(self._limits)
             ]
+            keys = [part_key(state, part) for state in keys]
             gates = Gates(limits=gates.limits, limit_keys=keys, shares=gates.shares)
         within = min(self._plan.limit_wait, FOREVER)
         return Admission(gates, within=within, lease=0, costs=(cost,) * len(gates.limits))

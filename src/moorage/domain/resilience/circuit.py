@@ -49,7 +49,7 @@ from moorage.domain.values.durations import (
 from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from moorage.domain.state.commands import State
 
@@ -235,6 +235,40 @@ class CircuitBreakerState:
     openings: int
     probes_under_way: int
     retry_after: float | None
+
+
+_SEVERITY: Final = (
+    CircuitState.FORCED_OPEN,
+    CircuitState.OPEN,
+    CircuitState.HALF_OPEN,
+    CircuitState.CLOSED,
+    CircuitState.DISABLED,
+)
+
+
+def joint_state(circuits: Sequence[CircuitBreakerState]) -> CircuitBreakerState:
+    """Return one state for circuits that divide the calls of a service among themselves.
+
+    It has the most severe mode of any of them, and the earliest time at which a circuit of this
+    mode lets a probe through. Counts are sums, except for consecutive failures and openings, which
+    are the largest of any circuit.
+    """
+    state = min((circuit.state for circuit in circuits), key=_SEVERITY.index)
+    waits = [
+        circuit.retry_after
+        for circuit in circuits
+        if circuit.state is state and circuit.retry_after is not None
+    ]
+    return CircuitBreakerState(
+        state=state,
+        calls=sum(circuit.calls for circuit in circuits),
+        failures=sum(circuit.failures for circuit in circuits),
+        slow_calls=sum(circuit.slow_calls for circuit in circuits),
+        consecutive_failures=max(circuit.consecutive_failures for circuit in circuits),
+        openings=max(circuit.openings for circuit in circuits),
+        probes_under_way=sum(circuit.probes_under_way for circuit in circuits),
+        retry_after=min(waits, default=None),
+    )
 
 
 def mode_to_force(state: CircuitState) -> int:

@@ -17,6 +17,9 @@ A limit is a rule over one state, and every rule has the same functions:
 - `part(share, least)`: the rule for a share of the limit, with a burst of `least` or more.
 
 Several limits grant jointly: one wait suits all of them, or none of them grants anything.
+
+A limit in parts has a rule and a state for each part. The parts' rates and bursts are exact shares,
+so all parts granted ≤ burst + rate · t over every window.
 """
 
 from __future__ import annotations
@@ -42,6 +45,9 @@ if TYPE_CHECKING:
 WithoutStore: TypeAlias = 'float | Fraction | Literal["refuse"]'
 """The part of a limit for each process while the store is down: a share, or "refuse"."""
 
+
+MOST_PARTS: Final = 256
+"""The largest number of parts of a limit; an operator's command visits each of them."""
 
 REFUSE: Final = "refuse"
 """The value that refuses all calls while the shared store is unavailable."""
@@ -104,6 +110,10 @@ def _is_burst(_: object, __: object, value: int) -> None:
     count(value, "burst", most=EXACT)
 
 
+def _is_number_of_parts(_: object, __: object, value: int) -> None:
+    count(value, "parts", most=MOST_PARTS)
+
+
 def _is_share_or_refuse(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
     number = isinstance(value, (int, float, Fraction)) and not isinstance(value, bool)
     if value != REFUSE and not (number and 0 < value <= 1):  # type: ignore[operator]  # a number
@@ -130,6 +140,9 @@ class RateLimitConfig:
         without_store: the behaviour while the shared store is away. "refuse": calls are refused. A
             share above 0 and up to 1: each process continues alone with that part of the limit,
             such as 0.125 if eight processes share it.
+        parts: the number of buckets that share rate and burst equally. Each attempt asks one of
+            them, drawn at random, so that the nodes of a clustered store share the load of a hot
+            limit.
     """
 
     rate: float | Fraction = attrs.field(validator=_is_rate)
@@ -141,42 +154,65 @@ class RateLimitConfig:
     without_store: WithoutStore = attrs.field(
         default=1.0, validator=_is_share_or_refuse, kw_only=True
     )
+    parts: int = attrs.field(default=1, validator=_is_number_of_parts, kw_only=True)
     rule: Rule = attrs.field(init=False, repr=False, eq=False)
+    rules: tuple[Rule, ...] = attrs.field(init=False, repr=False, eq=False)
 
     def __attrs_post_init__(self) -> None:
         rule = _bucket(self) if self.calendar is None else _quota(self, self.calendar)
         object.__setattr__(self, "rule", rule)
+        object.__setattr__(self, "rules", (rule,) if self.parts == 1 else _parts_of(self))
 
     @classmethod
     def per_second(
-        cls, rate: float, *, burst: int | None = None, without_store: WithoutStore = 1.0
+        cls,
+        rate: float,
+        *,
+        burst: int | None = None,
+        without_store: WithoutStore = 1.0,
+        parts: int = 1,
     ) -> RateLimitConfig:
         """Return a limit of `rate` calls a second."""
-        return cls._from_rate(rate, 1.0, burst, without_store)
+        return cls._from_rate(rate, 1.0, burst, without_store, parts)
 
     @classmethod
     def per_minute(
-        cls, rate: float, *, burst: int | None = None, without_store: WithoutStore = 1.0
+        cls,
+        rate: float,
+        *,
+        burst: int | None = None,
+        without_store: WithoutStore = 1.0,
+        parts: int = 1,
     ) -> RateLimitConfig:
         """Return a limit of `rate` calls a minute."""
-        return cls._from_rate(rate, 60.0, burst, without_store)
+        return cls._from_rate(rate, 60.0, burst, without_store, parts)
 
     @classmethod
     def per_hour(
-        cls, rate: float, *, burst: int | None = None, without_store: WithoutStore = 1.0
+        cls,
+        rate: float,
+        *,
+        burst: int | None = None,
+        without_store: WithoutStore = 1.0,
+        parts: int = 1,
     ) -> RateLimitConfig:
         """Return a limit of `rate` calls an hour."""
-        return cls._from_rate(rate, 3_600.0, burst, without_store)
+        return cls._from_rate(rate, 3_600.0, burst, without_store, parts)
 
     @classmethod
     def per_day(
-        cls, rate: float, *, burst: int | None = None, without_store: WithoutStore = 1.0
+        cls,
+        rate: float,
+        *,
+        burst: int | None = None,
+        without_store: WithoutStore = 1.0,
+        parts: int = 1,
     ) -> RateLimitConfig:
         """Return a limit of `rate` calls in 24 hours, refilled evenly.
 
         See `per_calendar_day` for a daily quota.
         """
-        return cls._from_rate(rate, 86_400.0, burst, without_store)
+        return cls._from_rate(rate, 86_400.0, burst, without_store, parts)
 
     @classmethod
     def per_calendar_day(cls, quota: int, *, without_store: WithoutStore = 1.0) -> RateLimitConfig:
@@ -192,11 +228,11 @@ class RateLimitConfig:
 
     @classmethod
     def _from_rate(
-        cls, rate: float, per: float, burst: int | None, without_store: WithoutStore
+        cls, rate: float, per: float, burst: int | None, without_store: WithoutStore, parts: int
     ) -> RateLimitConfig:
         if burst is None:
-            return cls(rate, per, without_store=without_store)
-        return cls(rate, per, burst, without_store=without_store)
+            return cls(rate, per, without_store=without_store, parts=parts)
+        return cls(rate, per, burst, without_store=without_store, parts=parts)
 
     @property
     def period(self) -> str:
@@ -210,7 +246,15 @@ class RateLimitConfig:
 
     def check_cost(self, cost: int) -> int:
         """Return a call's cost; raise an error if the limit can never grant so many tokens."""
-        return checked_cost(self.rule, cost)
+        smallest_part = self.rules[-1]
+        if self.parts > 1 and checked_cost(self.rule, cost) > smallest_part.burst:
+            raise InvalidData(
+                f"A cost of {cost} is more than the burst of one of {self.parts} parts, which is"
+                f" {smallest_part.burst}: it can never be granted.",
+                field="cost",
+                remedy="Raise the burst, use fewer parts, or split the call.",
+            )
+        return checked_cost(smallest_part, cost)
 
 
 def limit_names(limits: Iterable[RateLimitConfig]) -> list[tuple[str, str]]:
@@ -258,21 +302,56 @@ def joint_wait(rules: Sequence[Rule], presents: Sequence[State], costs: Sequence
     return wait
 
 
+def common_parts(limits: Iterable[RateLimitConfig]) -> int:
+    """Return the number of parts of limits that a call asks together.
+
+    Raises:
+        ConfigurationError: the limits have different numbers of parts.
+    """
+    numbers = sorted({limit.parts for limit in limits})
+    if len(numbers) > 1:
+        raise ConfigurationError(
+            f"Limits that a call asks together have different numbers of parts: {numbers[0]} and"
+            f" {numbers[-1]}.",
+            path="limits",
+            remedy="Give all limits of a service and its endpoints the same number of parts.",
+        )
+    return numbers[0] if numbers else 1
+
+
 def _bucket(config: RateLimitConfig) -> TokenBucket:
     pace = _meant_fraction(config.rate) / (_meant_fraction(config.per) * SECOND)
-    tokens, ticks = pace.numerator, pace.denominator
+    part_pace, part_burst = pace / config.parts, -(-config.burst // config.parts)
+    tokens, ticks = part_pace.numerator, part_pace.denominator
     for path, fits in (
-        ("rate", max(tokens, 2 * ticks) < EXACT and FOREVER * pace >= 1),
-        ("burst", 2 * config.burst * ticks < EXACT and FOREVER * pace >= config.burst),
+        ("rate", max(tokens, 2 * ticks) < EXACT and FOREVER * part_pace >= 1),
+        ("burst", 2 * part_burst * ticks < EXACT and FOREVER * part_pace >= part_burst),
     ):
         if not fits:
+            in_parts = f" in {config.parts} parts" if config.parts > 1 else ""
             raise ConfigurationError(
                 f"{config.rate} per {config.per} s with a burst of {config.burst}"
-                " cannot be counted exactly.",
+                f"{in_parts} cannot be counted exactly.",
                 path=path,
                 remedy="Use a smaller burst, or a rate and a period with fewer digits.",
             )
-    return TokenBucket(tokens, ticks, config.burst)
+    return TokenBucket(pace.numerator, pace.denominator, config.burst)
+
+
+def _parts_of(config: RateLimitConfig) -> tuple[Rule, ...]:
+    """Return the rules of a limit's parts, whose rates and bursts add up to those of the limit."""
+    burst, larger_parts = divmod(config.burst, config.parts)
+    if not burst:
+        raise ConfigurationError(
+            f"A burst of {config.burst} cannot be shared by {config.parts} parts: each needs one"
+            " token at least.",
+            path="parts",
+            remedy="Raise the burst, or use fewer parts.",
+        )
+    share = Fraction(1, config.parts)
+    return tuple(
+        config.rule.part(share, burst + (number < larger_parts)) for number in range(config.parts)
+    )
 
 
 def _quota(config: RateLimitConfig, calendar: Calendar) -> CalendarQuota:

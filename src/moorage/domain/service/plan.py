@@ -18,10 +18,10 @@ from moorage.domain.http.urls import origin_of
 from moorage.domain.resilience.admission import Admission, Gates
 from moorage.domain.resilience.budget import BudgetRule
 from moorage.domain.resilience.circuit import CircuitRule
-from moorage.domain.resilience.rate_limit import limit_names
+from moorage.domain.resilience.rate_limit import common_parts, limit_names
 from moorage.domain.resilience.retry import RetryPolicy
 from moorage.domain.service.settings import INHERIT
-from moorage.domain.state.keys import home_of, longer_key, state_key
+from moorage.domain.state.keys import home_of, longer_key, part_key, state_key
 from moorage.domain.values.durations import FOREVER, micros
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from moorage.domain.auth.methods import Credentials, OAuthCredentials
     from moorage.domain.http.requests import Timeouts
+    from moorage.domain.resilience.rate_limit import RateLimitConfig
     from moorage.domain.service.cache_policy import CachePolicy
     from moorage.domain.service.region import Region
     from moorage.domain.service.settings import Endpoint, Fallback, HedgeConfig, Service
@@ -63,6 +64,8 @@ class Plan:
             that it would have to wait for.
         slow: the nanoseconds from which on an answer counts as slow.
         easy: whether the fast path may make an attempt itself.
+        parts: for limits in parts, the plans of all parts, of which each call draws one; this plan
+            is then that of the first part or another. Each part has its own circuit and budget.
         plain: whether a request needs no port before it is sent, its answer is judged by its
             status alone, and neither is stored.
         dresses: whether headers or credentials are added to a request.
@@ -105,6 +108,7 @@ class Plan:
         "limit_wait",
         "log_content",
         "operation",
+        "parts",
         "patience",
         "plain",
         "question",
@@ -132,6 +136,7 @@ class Plan:
         tenant: str | None,
         endpoint: Endpoint | None,
         region: Region | None = None,
+        part: int = 0,
     ) -> None:
         timeout: float = _setting(service, endpoint, "timeout")
         self.attempt_timeout: float | None = _setting(service, endpoint, "attempt_timeout")
@@ -151,7 +156,7 @@ class Plan:
             self.target = f"{service.name}@{region.name}"
         else:
             for item in service.regions:
-                self.regions[item.name] = Plan(service, tenant, endpoint, item)
+                self.regions[item.name] = Plan(service, tenant, endpoint, item, part)
         origin = None if self.base_url is None else origin_of(self.base_url)
         self.host = None if origin is None else origin[1]
         self.route = None if endpoint is None else endpoint.path
@@ -180,14 +185,20 @@ class Plan:
         wait = service.max_limit_wait
         self.patience = FOREVER if wait is None else micros(wait)
         self.limit_wait = min(micros(timeout), self.patience)
-        self.gates = _gates_of(service, tenant, endpoint, self.region)
+        self.gates = _gates_of(service, tenant, endpoint, self.region, part)
+        cost = 1 if endpoint is None else endpoint.cost
+        limits = _limits_of(service, endpoint)
+        parts = common_parts(limits)
+        if parts > 1:
+            for limit in limits:
+                limit.check_cost(cost)
         slow = None if self.gates.circuit is None else self.gates.circuit.config.slow_call
         self.slow = None if slow is None else micros(slow) * 1000
         self.question = Admission(
             self.gates,
             within=self.limit_wait,
             lease=micros(attempt + MARGIN),
-            costs=(1 if endpoint is None else endpoint.cost,) * len(self.gates.limits),
+            costs=(cost,) * len(self.gates.limits),
         )
         is_asking = bool(self.question.keys)
         self.admission: Admission | None = self.question if is_asking else None
@@ -215,26 +226,22 @@ class Plan:
                 self.credentials is not None and needs_flow(self.credentials),
             )
         )
+        self.parts: tuple[Plan, ...] = ()
+        if parts > 1 and not part and region is None:
+            other_parts = (Plan(service, tenant, endpoint, None, n) for n in range(1, parts))
+            _link_parts((self, *other_parts))
 
     def for_tenant(self, tenant: str) -> Plan:
         """Return a tenant's plan, derived from this plan, which belongs to no tenant."""
-        new_plan: Plan = object.__new__(Plan)
-        for share, get in _SHARED:
-            share(new_plan, get(self))
-        name = self.service.name
-        old_home, new_home = home_of(name, None), home_of(name, tenant)
-        new_plan.tenant = tenant
-        new_plan.regions = {name: plan.for_tenant(tenant) for name, plan in self.regions.items()}
-        new_plan.bulkhead_key = new_home + self.bulkhead_key[len(old_home) :]
-        new_plan.claims = new_home + self.claims[len(old_home) :]
-        new_plan.refresh_key = new_home + self.refresh_key[len(old_home) :]
-        new_plan.gates = self.gates.moved(old_home, new_home)
-        new_plan.question = self.question.through(new_plan.gates)
-        new_plan.admission = self.admission and new_plan.question
-        new_plan.admission_at_once = self.admission_at_once and self.admission_at_once.through(
-            new_plan.gates
-        )
-        return new_plan
+        if not self.parts:
+            return _of_tenant(self, tenant)
+        new_parts = tuple(_of_tenant(plan, tenant) for plan in self.parts)
+        _link_parts(new_parts)
+        return new_parts[0]
+
+    def drawn(self, draw: float) -> Plan:
+        """Return the plan of the part that a call uses, by a random number from 0 to 1."""
+        return self.parts[int(draw * len(self.parts))] if self.parts else self
 
     def claim_key(self, key: str, turn: int = 0) -> str:
         """Return the state key for the claim of an idempotency key.
@@ -251,6 +258,7 @@ _OF_TENANT: Final = frozenset(
         "bulkhead_key",
         "claims",
         "gates",
+        "parts",
         "question",
         "refresh_key",
         "regions",
@@ -280,16 +288,53 @@ def _cache_wait(service: Service, endpoint_policy: CachePolicy | None) -> float:
     return 0.0 if policy is None else policy.max_wait
 
 
+def _of_tenant(plan: Plan, tenant: str) -> Plan:
+    new_plan: Plan = object.__new__(Plan)
+    for share, get in _SHARED:
+        share(new_plan, get(plan))
+    name = plan.service.name
+    old_home, new_home = home_of(name, None), home_of(name, tenant)
+    new_plan.tenant = tenant
+    new_plan.parts = ()
+    new_plan.regions = {name: _of_tenant(item, tenant) for name, item in plan.regions.items()}
+    new_plan.bulkhead_key = new_home + plan.bulkhead_key[len(old_home) :]
+    new_plan.claims = new_home + plan.claims[len(old_home) :]
+    new_plan.refresh_key = new_home + plan.refresh_key[len(old_home) :]
+    # A part's number stands in the braces, behind the service.
+    new_plan.gates = plan.gates.moved(old_home[:-1], new_home[:-1])
+    new_plan.question = plan.question.through(new_plan.gates)
+    new_plan.admission = plan.admission and new_plan.question
+    new_plan.admission_at_once = plan.admission_at_once and plan.admission_at_once.through(
+        new_plan.gates
+    )
+    return new_plan
+
+
+def _link_parts(parts: tuple[Plan, ...]) -> None:
+    """Make the plan of each part, and that of each of its regions, list those of all parts."""
+    for plan in parts:
+        plan.parts = parts
+    for name in parts[0].regions:
+        _link_parts(tuple(plan.regions[name] for plan in parts))
+
+
+def _limits_of(service: Service, endpoint: Endpoint | None) -> tuple[RateLimitConfig, ...]:
+    return service.limits if endpoint is None else service.limits + endpoint.limits
+
+
 def _gates_of(
-    service: Service, tenant: str | None, endpoint: Endpoint | None, region: str | None
+    service: Service,
+    tenant: str | None,
+    endpoint: Endpoint | None,
+    region: str | None,
+    part: int,
 ) -> Gates:
     name = service.name
-    limits = list(service.limits)
-    limit_keys = [state_key("limit", name, tenant, "", *of) for of in limit_names(limits)]
+    limits = _limits_of(service, endpoint)
+    limit_keys = [state_key("limit", name, tenant, "", *of) for of in limit_names(service.limits)]
     circuit_of = ""
     circuit = service.circuit
     if endpoint is not None:
-        limits += endpoint.limits
         limit_keys += [
             state_key("limit", name, tenant, endpoint.name, *of)
             for of in limit_names(endpoint.limits)
@@ -300,12 +345,14 @@ def _gates_of(
     where = () if region is None else (region,)
     return Gates(
         circuit=rule,
-        circuit_key=state_key("circuit", name, tenant, circuit_of, *where) if rule else "",
-        limits=[limit.rule for limit in limits],
-        limit_keys=limit_keys,
+        circuit_key=part_key(state_key("circuit", name, tenant, circuit_of, *where), part)
+        if rule
+        else "",
+        limits=[limit.rules[part] for limit in limits],
+        limit_keys=[part_key(key, part) for key in limit_keys],
         shares=[limit.share for limit in limits],
         budget=None if service.retry_budget is None else BudgetRule(service.retry_budget),
-        budget_key=state_key("budget", name, tenant),
+        budget_key=part_key(state_key("budget", name, tenant), part),
     )
 
 

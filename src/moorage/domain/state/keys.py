@@ -43,6 +43,11 @@ def home_of(service: str, tenant: str | None) -> str:
     return f"{{{'' if tenant is None else '@' + _quoted(tenant)}:{_quoted(service)}}}"
 
 
+def part_key(key: str, part: int) -> str:
+    """Return the key of a part's state, whose tag is the part's own; part 0 has the whole's key."""
+    return key.replace("}", f"~{part}}}", 1) if part else key
+
+
 def longer_key(beginning: str, *more: str) -> str:
     """Return a longer state key of the same kind, service and tenant."""
     if len(more) == 1:

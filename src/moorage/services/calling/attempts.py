@@ -416,7 +416,8 @@ def _pauses_all_regions(call: Call, error: Exception | None) -> bool:
 async def _keep_pause(core: Core, call: Call, pause: float) -> None:
     """Store the pause that the vendor asked for, so that all processes wait until it ends."""
     try:
-        await core.execute(Pause(call.plan.gates, micros(pause)), call.afterwards(core))
+        for plan in call.plan.parts or (call.plan,):
+            await core.execute(Pause(plan.gates, micros(pause)), call.afterwards(core))
     except StorageUnavailable:
         return
     if core.observers:

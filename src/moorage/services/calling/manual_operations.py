@@ -10,7 +10,7 @@ import attrs
 from moorage.domain.http.requests import Response
 from moorage.domain.idempotency.claims import Resolve, checked_key
 from moorage.domain.observation.events import CircuitChanged, PauseEnded
-from moorage.domain.resilience.circuit import CircuitState
+from moorage.domain.resilience.circuit import CircuitState, joint_state
 from moorage.domain.resilience.gate_commands import ReadCircuit, Resume, SetCircuit
 from moorage.domain.service.plan import circuit_name
 from moorage.domain.values.durations import SECOND, micros
@@ -99,10 +99,13 @@ class ManualOperations:
         endpoint: str | None = None,
         region: str | None = None,
     ) -> CircuitBreakerState:
-        """Return the state of a service's circuit, or of one region if it has several."""
+        """Return the state of a service's circuit, or of one region if it has several.
+
+        If the service's limits are in parts, it is the joint state of all parts' circuits.
+        """
         with self.plans.named(service, endpoint):
             plan, rule = self._with_circuit(service, tenant, endpoint, region)
-            return await self.core.execute(ReadCircuit(rule, plan.gates.circuit_key), None)  # type: ignore[no-any-return]  # as it says
+            return await read_circuit(self.core, rule, plan)
 
     async def set_circuit(
         self,
@@ -134,9 +137,9 @@ class ManualOperations:
         core = self.core
         with self.plans.named(service, endpoint):
             plan, rule = self._with_circuit(service, tenant, endpoint, region)
-            key, before = plan.gates.circuit_key, None
+            before = None
             if core.audit is not None:
-                before = {"state": (await core.execute(ReadCircuit(rule, key), None)).state.value}
+                before = {"state": (await read_circuit(core, rule, plan)).state.value}
             act = ManualAct(
                 act=_CIRCUIT_ACTS.get(state, "circuit.set"),
                 subject=_subject("circuit of", service, tenant, endpoint, region),
@@ -145,7 +148,12 @@ class ManualOperations:
                 before=before,
                 after={"state": CircuitState(state).value},
             )
-            await recorded(core, act, lambda: core.execute(SetCircuit(rule, key, state), None))
+
+            async def set_all_parts() -> None:
+                for part in plan.parts or (plan,):
+                    await core.execute(SetCircuit(rule, part.gates.circuit_key, state), None)
+
+            await recorded(core, act, set_all_parts)
         if core.observers:
             call = Call(plan, core.nanoseconds(), plan.span)
             circuit = circuit_name(plan)
@@ -189,12 +197,18 @@ class ManualOperations:
                 actor=actor,
                 reason=reason,
             )
-            resume = Resume(plan.gates)
-            remaining = await recorded(core, act, lambda: core.execute(resume, None)) / SECOND
+
+            async def resume_all_parts() -> float:
+                longest_pause = 0
+                for part in plan.parts or (plan,):
+                    longest_pause = max(longest_pause, await core.execute(Resume(part.gates), None))
+                return longest_pause / SECOND
+
+            remaining = await recorded(core, act, resume_all_parts)
         if remaining and core.observers:
             call = Call(plan, core.nanoseconds(), plan.span)
             call.emit(core, PauseEnded, remaining=remaining)
-        return remaining  # type: ignore[no-any-return]  # as Resume says
+        return remaining
 
     async def resolve_key(
         self,
@@ -270,6 +284,18 @@ class ManualOperations:
                 remedy="Configure one with CircuitBreakerConfig().",
             )
         return plan, rule
+
+
+async def read_circuit(
+    core: Core, rule: CircuitRule, plan: Plan, timeout: float | None = None
+) -> CircuitBreakerState:
+    """Read the circuit of a plan, or the joint state of the circuits of all its parts."""
+    return joint_state(
+        [
+            await core.execute(ReadCircuit(rule, part.gates.circuit_key), timeout)
+            for part in plan.parts or (plan,)
+        ]
+    )
 
 
 def _subject(kind: str, *parts: str | None) -> str:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from moorage.domain.resilience.gate_commands import ReadCircuit
 from moorage.domain.resilience.quota import CalendarQuota
 from moorage.domain.state.commands import reading, unchanged
+from moorage.services.calling.manual_operations import read_circuit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +31,8 @@ class LimitStatus:
 
     Attributes:
         name: what the limit allows, such as "10 per 1 s".
-        wait: seconds that the next call waits for it.
+        wait: seconds that the next call waits for it; the average over the parts of a limit in
+            parts.
         paused: seconds for which the vendor asked everybody to pause; 0 without a pause.
     """
 
@@ -144,16 +145,46 @@ async def service_status(core: Core, plan: Plan, timeout: float | None = None) -
     limits: tuple[LimitStatus, ...] = ()
     budget: BudgetStatus | None = None
     if gates.circuit is not None:
-        circuit = await core.execute(ReadCircuit(gates.circuit, gates.circuit_key), timeout)
+        circuit = await read_circuit(core, gates.circuit, plan, timeout)
     if gates.limits or gates.budget is not None:
-        names = tuple(map(_limit_name, gates.limits))
-        limits, budget = await core.execute(ReadLimits(gates, names), timeout)
+        names = tuple(_limit_name(limit.rule) for limit in plan.service.limits)
+        limits, budget = _joint_limits(
+            [
+                await core.execute(ReadLimits(part.gates, names), timeout)
+                for part in plan.parts or (plan,)
+            ]
+        )
     return ServiceStatus(
         service=plan.service.name,
         region=plan.region,
         circuit=circuit,
         limits=limits,
         budget=budget,
+    )
+
+
+def _joint_limits(
+    parts: list[tuple[tuple[LimitStatus, ...], BudgetStatus | None]],
+) -> tuple[tuple[LimitStatus, ...], BudgetStatus | None]:
+    """Return the state of limits and a retry budget whose parts are in these states."""
+    if len(parts) == 1:
+        return parts[0]
+    limits = tuple(
+        LimitStatus(
+            name=states[0].name,
+            wait=sum(state.wait for state in states) / len(states),
+            paused=max(state.paused for state in states),
+        )
+        for states in zip(*(limits for limits, _ in parts), strict=True)
+    )
+    budgets = [budget for _, budget in parts if budget is not None]
+    if not budgets:
+        return limits, None
+    return limits, BudgetStatus(
+        calls=sum(budget.calls for budget in budgets),
+        retries=sum(budget.retries for budget in budgets),
+        allows=any(budget.allows for budget in budgets),
+        period=budgets[0].period,
     )
 
 

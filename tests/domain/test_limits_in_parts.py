@@ -1,0 +1,351 @@
+"""A rate limit in parts grants exactly what the whole limit would, whichever parts are asked."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from fractions import Fraction
+from itertools import combinations_with_replacement
+from random import Random
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import attrs
+import pytest
+
+from moorage import (
+    AsyncConnectorManager,
+    CircuitBreakerOpen,
+    CircuitBreakerState,
+    CircuitState,
+    ConfigurationError,
+    ConnectorManager,
+    Endpoint,
+    Hub,
+    InvalidData,
+    RateLimitConfig,
+    RateLimiter,
+    RateLimitExceeded,
+    Request,
+    Response,
+    RetryBudget,
+    Service,
+)
+from moorage.domain.resilience.admission import Admission, Answer, Gates
+from moorage.domain.resilience.bucket import TokenBucket
+from moorage.domain.resilience.circuit import joint_state
+from moorage.domain.resilience.gate_commands import GiveBack
+from moorage.domain.service.plan import Plan
+from moorage.domain.service.region import Region
+from moorage.domain.state.keys import part_key
+from moorage.domain.values.durations import SECOND
+from moorage.hub.service_status import service_statuses
+from moorage.testing.fakes.http import AsyncScriptedHttpClient, FakeVendor, ScriptedHttpClient
+from tests.domain.state_world import World
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+
+def gates_of(limit: RateLimitConfig) -> list[Gates]:
+    """Return the gates of a limit's parts."""
+    return [
+        Gates(limits=[rule], limit_keys=[part_key("{:vat}:limit", part)])
+        for part, rule in enumerate(limit.rules)
+    ]
+
+
+def largest_excess(limit: RateLimitConfig, grants: list[tuple[int, int]]) -> Fraction:
+    """Return by how many tokens the worst window has more than burst + rate · t."""
+    grants = sorted(grants)
+    sums = [0]
+    for _, cost in grants:
+        sums.append(sums[-1] + cost)
+    pace = Fraction(limit.rate) / int(limit.per * SECOND)
+    return max(
+        sums[last + 1] - sums[first] - limit.burst - (grants[last][0] - grants[first][0]) * pace
+        for first, last in combinations_with_replacement(range(len(grants)), 2)
+    )
+
+
+@pytest.mark.parametrize("parts, burst", [(2, 5), (3, 7), (8, 8), (8, 61), (7, 100)])
+def test_parts_add_up_to_the_whole_limit(parts: int, burst: int) -> None:
+    """The bursts of the parts differ by one at most; their sums are rate and burst of the limit."""
+    limit = RateLimitConfig(10, 1.0, burst, parts=parts)
+    bursts = [rule.burst for rule in limit.rules]
+
+    assert burst == sum(bursts)
+    assert max(bursts) - min(bursts) <= 1
+    buckets = [rule for rule in limit.rules if isinstance(rule, TokenBucket)]
+    assert Fraction(10, SECOND) == sum(Fraction(rule.n, rule.price) for rule in buckets)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_all_parts_grant_no_more_than_the_limit(seed: int) -> None:
+    """Over every window, all parts granted ≤ burst + rate · t, also if callers leave the queue."""
+    dice, world = Random(seed), World()
+    limit = RateLimitConfig(50, 1.0, 11, parts=4)
+    gates, grants = gates_of(limit), list[tuple[int, int]]()
+    for _ in range(300):
+        world.now += dice.choice([0, 1_000, 20_000, 300_000])
+        part, cost, within = dice.choice(gates), dice.randint(1, 2), dice.choice([0, SECOND])
+        answer, wait, _, tickets = world.execute(
+            Admission(part, within=within, lease=0, costs=(cost,))
+        )
+        if answer is Answer.GO:
+            if wait and dice.random() < 0.3:
+                world.execute(GiveBack(part, tickets))
+            else:
+                grants.append((world.now + wait, cost))
+
+    assert largest_excess(limit, grants) <= 0
+    assert len(grants) > 100
+
+
+@pytest.mark.parametrize("fewer", [4, 1])
+def test_fewer_parts_begin_with_the_tokens_that_were_left(fewer: int) -> None:
+    """After a change from eight parts to fewer, no window has more than the limit."""
+    dice, world = Random(fewer), World()
+    before = RateLimitConfig(80, 1.0, 40, parts=8)
+    after = RateLimitConfig(80, 1.0, 40, parts=fewer)
+    grants: list[tuple[int, int]] = []
+    for limit in (before, after):
+        gates = gates_of(limit)
+        for _ in range(200):
+            world.now += 3_000
+            command = Admission(dice.choice(gates), within=0, lease=0, costs=(1,))
+            if world.execute(command)[0] is Answer.GO:
+                grants.append((world.now, 1))
+
+    assert largest_excess(before, grants) <= 0
+
+
+def test_key_of_a_part_has_a_tag_of_its_own() -> None:
+    """Each part's states share a tag of their own, also for tenants and regions."""
+    service = Service(
+        "vat",
+        limits=RateLimitConfig(100, parts=3),
+        retry_budget=RetryBudget(),
+        regions=[Region("eu", "https://eu.example"), Region("us", "https://us.example")],
+    )
+    plan = Plan(service, None, None).for_tenant("acme")
+    keys = [part.regions["us"].question.keys for part in plan.parts]
+
+    assert [{"{@acme:vat}"}, {"{@acme:vat~1}"}, {"{@acme:vat~2}"}] == [
+        {key.partition("}")[0] + "}" for key in keys_of_part} for keys_of_part in keys
+    ]
+    assert [plan.parts] * 3 == [part.parts for part in plan.parts]
+    assert keys == [part.question.keys for part in plan.regions["us"].parts]
+    assert {plan.parts[1].claims} == {part.claims for part in plan.parts}
+
+
+def test_call_draws_its_part_by_a_random_number() -> None:
+    """Random numbers from 0 to 1 select all parts equally, and a limit in one part needs none."""
+    plan = Plan(Service("vat", limits=RateLimitConfig(100, parts=4)), None, None)
+    whole = Plan(Service("vat", limits=RateLimitConfig(100)), None, None)
+
+    draws = [0, 0.24, 0.25, 0.5, 0.75, 0.999999]
+    assert [0, 0, 1, 2, 3, 3] == [plan.parts.index(plan.drawn(draw)) for draw in draws]
+    assert whole.drawn(0.9) is whole
+
+
+def test_burst_below_the_number_of_parts_is_refused() -> None:
+    """A limit whose burst leaves a part without a token is not configured."""
+    with pytest.raises(
+        ConfigurationError, match="burst of 3 cannot be shared by 4 parts"
+    ) as caught:
+        RateLimitConfig(3, parts=4)
+    assert "parts" == caught.value.path
+
+    with pytest.raises(ConfigurationError, match="in 200 parts cannot be counted exactly"):
+        RateLimitConfig(1_000_003, 3_600.000001, 2_000_000, parts=200)
+
+
+def test_limits_of_one_call_have_the_same_parts() -> None:
+    """Limits that a call asks together, of a service and an endpoint, need the same parts."""
+    endpoint = Endpoint("rates", "GET", "/rates", limits=RateLimitConfig(5))
+    service = Service("vat", limits=RateLimitConfig(100, parts=2), endpoints=[endpoint])
+
+    with pytest.raises(ConfigurationError, match="different numbers of parts: 1 and 2"):
+        ConnectorManager([service])
+
+
+def test_cost_above_the_burst_of_a_part_is_refused() -> None:
+    """A call that costs more than a part's burst is refused when it is configured or made."""
+    limit = RateLimitConfig(10, parts=4)
+    endpoint = Endpoint("rates", "GET", "/rates", cost=3)
+    with pytest.raises(InvalidData, match="one of 4 parts, which is 2"):
+        ConnectorManager([Service("vat", limits=limit, endpoints=[endpoint])])
+
+    with pytest.raises(InvalidData, match="one of 4 parts, which is 2"):
+        RateLimiter(limit).acquire(3)
+
+
+def test_calls_of_a_manager_are_granted_the_whole_burst() -> None:
+    """Calls use the tokens of all parts, and a status shows the whole limit."""
+    limit = RateLimitConfig.per_hour(1, burst=17, parts=8)
+    service = Service(
+        "vat", "http://127.0.0.1:9", limits=limit, retry_budget=RetryBudget(), max_limit_wait=0
+    )
+    refusals = 0
+    with Hub([], services=[service]) as hub:
+        for _ in range(300):
+            try:
+                hub.manager.run("vat", int)
+            except RateLimitExceeded:
+                refusals += 1
+        (status,) = service_statuses(hub)
+
+    assert 300 - 17 == refusals
+    assert ["1 per hour, 17 at once"] == [item.name for item in status.limits]
+    assert status.limits[0].wait > 0
+    assert status.budget is not None
+    assert 17 == status.budget.calls
+
+
+def test_circuit_by_hand_is_set_in_all_parts() -> None:
+    """A circuit that is forced open refuses calls in every part, until it is reset."""
+    service = Service("vat", limits=RateLimitConfig(1_000, parts=8))
+    with ConnectorManager([service]) as manager:
+        manager.set_circuit("vat", CircuitState.FORCED_OPEN)
+        for _ in range(50):
+            with pytest.raises(CircuitBreakerOpen):
+                manager.run("vat", int)
+        assert CircuitState.FORCED_OPEN is manager.circuit_state("vat").state
+
+        manager.set_circuit("vat", CircuitState.CLOSED)
+        assert [0] * 50 == [manager.run("vat", int) for _ in range(50)]
+        assert (CircuitState.CLOSED, 50) == (
+            manager.circuit_state("vat").state,
+            manager.circuit_state("vat").calls,
+        )
+
+
+def test_pause_of_a_limiter_holds_in_all_parts() -> None:
+    """After a pause no part grants anything, of this key alone."""
+    limiter = RateLimiter(RateLimitConfig.per_hour(1, burst=80, parts=8))
+    limiter.pause(60, key="acme")
+
+    assert [False] * 20 == [limiter.try_acquire(key="acme") for _ in range(20)]
+    assert 80 == sum(limiter.try_acquire() for _ in range(100))
+
+
+def test_joint_state_is_that_of_the_most_severe_circuit() -> None:
+    """Of several circuits the most severe mode counts, with its earliest end; counts are added."""
+
+    def circuit(state: CircuitState, retry_after: float | None) -> CircuitBreakerState:
+        return CircuitBreakerState(
+            state=state,
+            calls=10,
+            failures=2,
+            slow_calls=1,
+            consecutive_failures=2,
+            openings=1,
+            probes_under_way=0,
+            retry_after=retry_after,
+        )
+
+    joint = joint_state(
+        [
+            circuit(CircuitState.CLOSED, None),
+            circuit(CircuitState.OPEN, 9.0),
+            circuit(CircuitState.OPEN, 4.0),
+        ]
+    )
+
+    assert (
+        attrs.evolve(circuit(CircuitState.OPEN, 4.0), calls=30, failures=6, slow_calls=3) == joint
+    )
+
+
+KINDS = ("run", "call", "call_many", "perform")
+
+
+class Ping:
+    """A connector operation that returns at once, for synchronous or asynchronous managers."""
+
+    name, system, safe, repeatable = "ping", "vendor", True, True
+
+    def __init__(self, attempts: Callable[..., Any]) -> None:
+        self.perform = attempts
+
+    def judge(self, _error: Exception) -> None:
+        """Judge no error."""
+
+
+def services_in_parts() -> list[Service]:
+    """Return a service with forty tokens in four parts for each kind of call."""
+    limit = RateLimitConfig.per_hour(1, burst=40, parts=4)
+    url = "https://vat.example"
+    return [
+        Service(kind, url, limits=limit, max_limit_wait=0, retry=None, circuit=None)
+        for kind in KINDS
+    ]
+
+
+def good_vendor() -> FakeVendor:
+    """Return a vendor whose answers are all good."""
+    vendor = FakeVendor()
+    vendor.always(Response(200))
+    return vendor
+
+
+def test_every_kind_of_synchronous_call_draws_a_part() -> None:
+    """Calls of functions, requests and operations use the tokens of all parts."""
+    get, counts = Request.get("/"), dict.fromkeys(KINDS, 0)
+    with ConnectorManager(services_in_parts(), http=ScriptedHttpClient(good_vendor())) as manager:
+        calls: dict[str, Callable[[], object]] = {
+            "run": lambda: manager.run("run", int),
+            "call": lambda: manager.call("call", get),
+            "call_many": lambda: [item.unwrap() for item in manager.call_many("call_many", [get])],
+            "perform": lambda: manager.perform("perform", Ping(lambda _: None)),
+        }
+        for kind in KINDS * 120:
+            with suppress(RateLimitExceeded):
+                calls[kind]()
+                counts[kind] += 1
+
+    assert dict.fromkeys(KINDS, 40) == counts
+
+
+@pytest.mark.anyio
+async def test_every_kind_of_asynchronous_call_draws_a_part() -> None:
+    """Asynchronous calls use the tokens of all parts too, and a key's call draws one."""
+
+    async def nothing(_: object = None) -> None:
+        """Succeed."""
+
+    get, counts = Request.get("/"), dict.fromkeys(KINDS, 0)
+    http = AsyncScriptedHttpClient(good_vendor())
+    async with AsyncConnectorManager(services_in_parts(), http=http) as manager:
+        calls: dict[str, Callable[[], Awaitable[Any]]] = {
+            "run": lambda: manager.run("run", nothing, idempotency_key=uuid4().hex),
+            "call": lambda: manager.call("call", get),
+            "call_many": lambda: manager.call_many("call_many", [get]),
+            "perform": lambda: manager.perform("perform", Ping(nothing)),
+        }
+        for kind in KINDS * 120:
+            with suppress(RateLimitExceeded):
+                result = await calls[kind]()
+                counts[kind] += result[0].ok if kind == "call_many" else 1
+
+    assert dict.fromkeys(KINDS, 40) == counts
+
+
+def test_pause_by_a_vendor_holds_in_all_parts() -> None:
+    """After one 429 no call of any part is sent, until a person ends the pause."""
+    vendor = FakeVendor()
+    vendor.queue(Response(429, headers={"Retry-After": "600"}))
+    vendor.always(Response(200))
+    service = Service(
+        "vat",
+        "https://vat.example",
+        limits=RateLimitConfig(1_000, parts=4),
+        max_limit_wait=0,
+        retry=None,
+    )
+    with ConnectorManager([service], http=ScriptedHttpClient(vendor)) as manager:
+        for _ in range(21):
+            with pytest.raises(RateLimitExceeded):
+                manager.call("vat", Request.get("/"))
+        assert 1 == len(vendor.requests)
+        assert 500 < manager.reset_limits("vat") <= 600
