@@ -36,9 +36,12 @@ from moorage.contracts.email_outcomes import StatisticsQuery
 from moorage.contracts.payments import (
     MOVING,
     Charge,
+    Customer,
+    LinkRequest,
     PaymentEvent,
     PaymentsCapability,
     RefundReason,
+    StoreRequest,
 )
 from moorage.contracts.shipping import Parcel, RateRequest, ShippingCapability
 from moorage.contracts.sms import SmsCapability, SmsMessage
@@ -88,7 +91,12 @@ GIVEN: dict[str, Any] = {
     },
     "charge": Charge(amount=Money("1.00", "EUR"), source="tok_1", reference="INV-1"),
     "payments": [REF],
-    "request": SHIPMENT,
+    "request": {
+        "shipping": SHIPMENT,
+        "payments": StoreRequest("tok_1", customer=Customer(id="cus_1")),
+    },
+    "link": LinkRequest(Money("1.00", "EUR"), reference="INV-1"),
+    "customer": "cus_1",
     "what": REF,
     "items": [REF],
     "carrier": "usps",

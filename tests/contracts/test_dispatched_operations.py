@@ -11,7 +11,15 @@ from moorage.contracts.email import EmailMessage
 from moorage.contracts.email_address import EmailAddress
 from moorage.contracts.email_bulk import BulkMessage
 from moorage.contracts.email_outcomes import StatisticsQuery
-from moorage.contracts.payments import PaymentQuery, RefundReason, Unsettled
+from moorage.contracts.payments import (
+    Customer,
+    LinkRequest,
+    Money,
+    PaymentQuery,
+    RefundReason,
+    StoreRequest,
+    Unsettled,
+)
 from moorage.contracts.signed import PostOptions, UrlOptions
 from moorage.contracts.sms import SmsMessage
 from moorage.contracts.storage import ByteRange, GetOptions
@@ -37,6 +45,8 @@ from tests.contracts.recording_dispatcher import (
 TEXT = SmsMessage(to="+4915112345678", text="Hello")
 MAIL = EmailMessage(to="b@example.com", text="t")
 BULK = BulkMessage(base=EmailMessage(text="t"), recipients=["b@example.com"])
+STORED = StoreRequest("tok_1", customer=Customer(id="cus_1"))
+LINK = LinkRequest(Money("1", "EUR"), reference="INV-1")
 STATISTICS_DAY = StatisticsQuery(start=date(2026, 1, 1), end=date(2026, 1, 2))
 
 WANTED: dict[str, Any] = {
@@ -87,6 +97,26 @@ KEYED: dict[str, tuple[Any, Use, tuple[Any, ...]]] = {
         ),
         (REF, None, {"reason": RefundReason.FRAUD, "key": "k"}),
     ),
+    "store_means": (
+        PaymentsFlows,
+        lambda flows: flows.store_means(STORED, idempotency_key="k", timeout=TIME),
+        (STORED, {"key": "k"}),
+    ),
+    "remove_means": (
+        PaymentsFlows,
+        lambda flows: flows.remove_means(REF, idempotency_key="k", timeout=TIME),
+        (REF, {"key": "k"}),
+    ),
+    "create_link": (
+        PaymentsFlows,
+        lambda flows: flows.create_link(LINK, idempotency_key="k", timeout=TIME),
+        (LINK, {"key": "k"}),
+    ),
+    "close_link": (
+        PaymentsFlows,
+        lambda flows: flows.close_link(REF, idempotency_key="k", timeout=TIME),
+        (REF, {"key": "k"}),
+    ),
     "send": (
         SmsFlows,
         lambda flows: flows.send(TEXT, idempotency_key="k", timeout=TIME),
@@ -105,7 +135,15 @@ KEYED: dict[str, tuple[Any, Use, tuple[Any, ...]]] = {
 }
 """Operations with a key: their class, a call, and the vendor's resulting arguments."""
 
-NEEDED = {"create_intent": "intent", "complete": "complete", "capture": "multiple_captures"}
+NEEDED = {
+    "create_intent": "intent",
+    "complete": "complete",
+    "capture": "multiple_captures",
+    "store_means": "store_means",
+    "remove_means": "stored_means",
+    "create_link": "links",
+    "close_link": "links",
+}
 """The capabilities that the calls in KEYED need."""
 
 
@@ -156,6 +194,21 @@ PLAIN: dict[tuple[Any, str], tuple[Use, set[str], tuple[Any, ...]]] = {
         lambda flows: flows.payouts(after=REF, timeout=TIME),
         {"payouts"},
         ("payouts", PaymentQuery(), REF, {}),
+    ),
+    (PaymentsFlows, "payout_items"): (
+        lambda flows: flows.payout_items(REF, after=REF, timeout=TIME),
+        {"payout_items"},
+        ("payout_items", REF, {"after": REF}),
+    ),
+    (PaymentsFlows, "stored_means"): (
+        lambda flows: flows.stored_means("cus_1", timeout=TIME),
+        {"stored_means"},
+        ("stored_means", "cus_1", None, {}),
+    ),
+    (PaymentsFlows, "get_link"): (
+        lambda flows: flows.get_link(REF, timeout=TIME),
+        {"links"},
+        ("get_link", REF, {}),
     ),
     (SmsFlows, "get"): (
         lambda flows: flows.get(REF, timeout=TIME),

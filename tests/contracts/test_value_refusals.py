@@ -26,7 +26,7 @@ from moorage.contracts.chat import ChatMessage
 from moorage.contracts.email import Attachment, EmailMessage
 from moorage.contracts.email_bulk import BulkMessage
 from moorage.contracts.email_outcomes import StatisticsQuery
-from moorage.contracts.payments import Charge
+from moorage.contracts.payments import Charge, Customer, LinkRequest, StoreRequest
 from moorage.contracts.shipping import Parcel, RateRequest, ShipmentRequest
 from moorage.contracts.sms import SmsMessage
 from moorage.domain.http.requests import Request
@@ -69,6 +69,8 @@ def anyio_backend() -> str:
 NO_VALUE = InvalidData("This is no good here.", field="value")
 POST = ChatMessage(text="Hello.")
 PAID = Charge(Money("1", "EUR"), "t", reference="r")
+STORED = StoreRequest("tok_1", customer=Customer(id="cus_1"))
+LINK = LinkRequest(Money("1", "EUR"), reference="r")
 RATES = RateRequest(sender=SHOP, recipient=ADA, parcels=[Parcel(weight="1")])
 
 
@@ -110,6 +112,9 @@ ROUTED_CALLS: list[tuple[str, str, tuple[Any, ...], dict[str, Any]]] = [
     ("payments", "authorize", (PAID,), {"idempotency_key": "k"}),
     ("payments", "charge", (PAID,), {"idempotency_key": "k"}),
     ("payments", "payments", (), {}),
+    ("payments", "store_means", (STORED,), {"idempotency_key": "k"}),
+    ("payments", "stored_means", ("cus_1",), {}),
+    ("payments", "create_link", (LINK,), {"idempotency_key": "k"}),
     ("shipping", "get_rates", (RATES,), {}),
     (
         "shipping",

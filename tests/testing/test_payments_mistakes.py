@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
-from moorage.contracts.payments import Money, MoveState, PaymentState
+from moorage.contracts.payments import (
+    Money,
+    MoveState,
+    Page,
+    PaymentState,
+    StoredMeans,
+    StoredState,
+)
 from moorage.domain.http.requests import Request
 from moorage.errors import InvalidData, VendorFailed
 from moorage.testing import payments_conformance as kit
@@ -17,7 +24,15 @@ from moorage.vendors.payments.stripe import Stripe, confirmed_body, form_pairs
 from tests.vendors.payments_subjects import stripe
 
 if TYPE_CHECKING:
-    from moorage.contracts.payments import Charge, Payment, PaymentEvent, Refund
+    from moorage.contracts.payments import (
+        Charge,
+        LinkRequest,
+        Payment,
+        PaymentEvent,
+        PaymentLink,
+        PayoutItem,
+        Refund,
+    )
     from moorage.contracts.vendor import MakeRef
     from moorage.contracts.wire import Wire
     from moorage.domain.http.requests import Response
@@ -131,9 +146,63 @@ def _as_it_is(response: Response) -> Response:
     return response
 
 
+@attrs.frozen(kw_only=True)
+class HopefulStoring(Stripe):
+    """A faulty vendor that reports every means of payment as stored."""
+
+    async def store_means(self, *options: Any, **named: Any) -> StoredMeans:
+        """Store, and report success."""
+        stored = await Stripe.store_means(self, *options, **named)
+        return attrs.evolve(stored, state=StoredState.STORED)
+
+
+@attrs.frozen(kw_only=True)
+class Forgetful(Stripe):
+    """A faulty vendor that reports means of payment as removed, and does not remove them."""
+
+    async def remove_means(self, wire: Wire, ref: Any, /, *, key: str) -> StoredMeans:
+        """Remove nothing."""
+        return StoredMeans(ref=ref, state=StoredState.REMOVED, vendor_state=key)
+
+
+@attrs.frozen(kw_only=True)
+class Freewheeling(Stripe):
+    """A faulty vendor that sends another key with each request for a link."""
+
+    async def create_link(self, wire: Wire, link: LinkRequest, /, *, key: str) -> PaymentLink:
+        """Create a link under a new key."""
+        return await Stripe.create_link(self, wire, link, key=f"{key}-{wire.new_id()}")
+
+
+@attrs.frozen(kw_only=True)
+class Cheap(Stripe):
+    """A faulty vendor that asks for another amount by a link."""
+
+    async def create_link(self, wire: Wire, link: LinkRequest, /, *, key: str) -> PaymentLink:
+        """Create a link for a tenth of the amount in yen."""
+        if link.amount.currency == "JPY":
+            link = attrs.evolve(link, amount=Money("50", "JPY"))
+        return await Stripe.create_link(self, wire, link, key=key)
+
+
+@attrs.frozen(kw_only=True)
+class Gross(Stripe):
+    """A faulty vendor that reports amounts before fees as those paid out."""
+
+    async def payout_items(self, wire: Wire, ref: Any, /, *, after: Any) -> Page[PayoutItem]:
+        """List the transactions without subtracting fees."""
+        page = await Stripe.payout_items(self, wire, ref, after=after)
+        return Page(tuple(attrs.evolve(item, net=item.gross) for item in page.items), page.next)
+
+
 @pytest.mark.parametrize(
     "kind, check",
     [
+        (HopefulStoring, "a_new_word_of_stored_means_is_unknown"),
+        (Forgetful, "means_are_stored_and_removed"),
+        (Freewheeling, "links_are_created_once"),
+        (Cheap, "links_are_created_once"),
+        (Gross, "transactions_explain_a_payout"),
         (Hopeful, "a_new_word_is_no_success"),
         (HopefulLater, "a_new_word_is_no_success"),
         (Hasty, "what_is_pending_is_no_success"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from moorage.contracts.payments import Customer, StoreRequest
 from moorage.errors import (
     AuthenticationFailed,
     ConnectorError,
@@ -57,6 +58,8 @@ def stripe() -> PaymentsSubject:
         option=({"radar_options": {"session": "rse_1"}}, b"radar_options%5Bsession%5D=rse_1"),
         secret=sandbox.api_key,
         webhook_secret=sandbox.webhook_secret,
+        stores=StoreRequest("pm_card_mastercard", customer=Customer(id="cus_ada")),
+        pay_out=sandbox.pay_out_charges,
     )
 
 
@@ -96,6 +99,7 @@ def adyen() -> PaymentsSubject:
         webhook_secret=sandbox.hmac_key,
         longest_key=64,
         happen=sandbox.settle,
+        stores=StoreRequest(card("APPROVED"), customer=Customer(id="ada-1")),
     )
 
 

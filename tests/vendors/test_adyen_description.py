@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 
-from moorage.contracts.payments import Customer, Money, RefundReason, ThreeDs
+from moorage.contracts.payments import (
+    Customer,
+    LinkRequest,
+    Money,
+    RefundReason,
+    StoreRequest,
+    ThreeDs,
+)
 from tests.support.openapi import Json, problems
 from tests.vendors.adyen_account import IDEAL, Shop, charge
 
+SCHEME = '{"type": "scheme"}'
 TEXT: Json = {"type": "string"}
 AMOUNT: Json = {
     "type": "object",
@@ -71,6 +80,31 @@ OURS: Json = {
                 "enum": ["FRAUD", "CUSTOMER REQUEST", "RETURN", "DUPLICATE", "OTHER"]
             },
         ),
+        "/storedPaymentMethods": _post(
+            "merchantAccount paymentMethod recurringProcessingModel shopperReference",
+            merchantAccount=TEXT,
+            paymentMethod={"type": "object"},
+            recurringProcessingModel={
+                "type": "string",
+                "enum": ["CardOnFile", "Subscription", "UnscheduledCardOnFile"],
+            },
+            shopperEmail=TEXT,
+            shopperIP=TEXT,
+            shopperReference={"type": "string", "maxLength": 256},
+        ),
+        "/paymentLinks": _post(
+            "amount merchantAccount reference",
+            amount=AMOUNT,
+            description=TEXT,
+            expiresAt=TEXT,
+            merchantAccount=TEXT,
+            reference=TEXT,
+            returnUrl={"type": "string", "maxLength": 8000},
+            reusable={"type": "boolean"},
+        ),
+        "/paymentLinks/{linkId}": {
+            "patch": _post("status", status={"enum": ["expired"]})["post"],
+        },
         "/cancels": _post(
             "merchantAccount paymentReference", merchantAccount=TEXT, paymentReference=TEXT
         ),
@@ -105,6 +139,15 @@ def _everything() -> Shop:
     pay.void(other_payment.ref, idempotency_key="6")
     return_parameters = shop.sandbox.buyer_returns(list(shop.sandbox.payments)[-1])
     pay.complete(other_payment.ref, return_parameters, idempotency_key="7")
+    pay.store_means(StoreRequest(SCHEME, customer=buyer), idempotency_key="8")
+    link = LinkRequest(
+        part,
+        reference="INV-2041",
+        description="Two chairs",
+        return_url="https://shop.example/paid",
+        expires_at=datetime(2026, 1, 5, tzinfo=UTC),
+    )
+    pay.close_link(pay.create_link(link, idempotency_key="9").ref, idempotency_key="10")
     return shop
 
 

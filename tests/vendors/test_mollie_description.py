@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 
 from moorage import Account, Hub
-from moorage.contracts.payments import Charge, Customer, Money, RefundReason
+from moorage.contracts.payments import (
+    Charge,
+    Customer,
+    LinkRequest,
+    Money,
+    RefundReason,
+    StoreRequest,
+)
 from moorage.testing.sandboxes.base import SandboxHttpClient
 from moorage.testing.sandboxes.payments.mollie import MollieSandbox
 from moorage.vendors.payments.mollie import Mollie
@@ -58,6 +66,24 @@ OURS: Json = {
             metadata=METADATA,
         ),
         "/v2/payments/{paymentId}/release-authorization": _post("", profileId=TEXT),
+        "/v2/customers/{customerId}/mandates": _post(
+            "",
+            consumerAccount={"type": ["string", "null"]},
+            consumerName=TEXT,
+            method={"enum": ["creditcard", "directdebit", "paypal"]},
+        ),
+        "/v2/payment-links": _post(
+            "description",
+            amount=AMOUNT,
+            description={"type": "string", "maxLength": 255},
+            expiresAt={"type": ["string", "null"]},
+            redirectUrl={"type": ["string", "null"]},
+            reusable={"type": ["boolean", "null"]},
+            webhookUrl={"type": ["string", "null"]},
+        ),
+        "/v2/payment-links/{paymentLinkId}": {
+            "patch": _post("", archived={"type": "boolean"})["post"],
+        },
     }
 }
 """An excerpt of Mollie's API description with the fields that moorage sends."""
@@ -95,6 +121,10 @@ def _everything() -> MollieSandbox:
     pay.create_intent(Charge(amount, reference="3"), idempotency_key="7")
     repeated_payment = pay.authorize(Charge(amount, "tkn_visa", reference="4"), idempotency_key="8")
     pay.capture(repeated_payment.ref, idempotency_key="9")
+    holder = Customer(id="cst_sandbox", name="Ada Byron")
+    pay.store_means(StoreRequest("NL55INGB0000000000", customer=holder), idempotency_key="10")
+    link = LinkRequest(part, reference="5", expires_at=datetime(2100, 1, 1, tzinfo=UTC))
+    pay.close_link(pay.create_link(link, idempotency_key="11").ref, idempotency_key="12")
     return sandbox
 
 
@@ -103,7 +133,7 @@ def test_requests_match_the_description() -> None:
     message = OURS
     requests = [request for request in _everything().requests if request.body]
 
-    assert 10 == len(requests)
+    assert 13 == len(requests)
     assert [] == [
         problem
         for request in requests

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from moorage import Account, Hub
-from moorage.contracts.payments import Charge, Customer, Money, RefundReason
+from moorage.contracts.payments import Charge, Customer, Money, RefundReason, StoreRequest
 from moorage.testing.sandboxes.base import SandboxHttpClient
 from moorage.testing.sandboxes.payments.square import SquareSandbox
 from moorage.vendors.payments.square import Square
@@ -52,6 +52,19 @@ OURS: Json = {
             payment={"type": "object", "properties": {"amount_money": MONEY}},
         ),
         "/v2/payments/{payment_id}/complete": _operation("post", "", version_token=TEXT),
+        "/v2/cards": _operation(
+            "post",
+            "idempotency_key source_id card",
+            card={
+                "type": "object",
+                "properties": {
+                    "cardholder_name": {"type": "string", "maxLength": 96},
+                    "customer_id": TEXT,
+                },
+            },
+            idempotency_key=KEY,
+            source_id={"type": "string", "maxLength": 16384},
+        ),
         "/v2/refunds": _operation(
             "post",
             "idempotency_key amount_money",
@@ -92,6 +105,8 @@ def _everything() -> SquareSandbox:
         pay.refund(authorization.ref, part, reason=reason, idempotency_key=f"refund-{reason}")
     sandbox.settle()
     pay.refund(authorization.ref, idempotency_key="3")
+    holder = Customer(id="CUSTOMER0SANDBOX", name="Ada Byron")
+    pay.store_means(StoreRequest("cnon:card-nonce-ok", customer=holder), idempotency_key="4")
     return sandbox
 
 
@@ -100,7 +115,7 @@ def test_requests_match_the_description() -> None:
     message = OURS
     requests = [request for request in _everything().requests if request.body]
 
-    assert 4 + len(RefundReason) == len(requests)
+    assert 5 + len(RefundReason) == len(requests)
     assert [] == [
         problem
         for request in requests

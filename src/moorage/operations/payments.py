@@ -18,14 +18,19 @@ if TYPE_CHECKING:
         Capture,
         Charge,
         Dispute,
+        LinkRequest,
         Money,
         Page,
         Payment,
         PaymentEvent,
+        PaymentLink,
         PaymentQuery,
         Payout,
+        PayoutItem,
         Refund,
         RefundReason,
+        StoredMeans,
+        StoreRequest,
         Unsettled,
         Void,
     )
@@ -307,6 +312,113 @@ class Payments:
         """Get the current state of a refund, by its own reference."""
         return run_now(self._flows.run(PaymentsFlows.get_refund, ref, timeout=timeout))
 
+    def payout_items(
+        self, ref: Ref | str, *, after: Ref | str | None = None, timeout: float | None = None
+    ) -> Page[PayoutItem]:
+        """Get a page of the transactions in a payout, with their fees.
+
+        Args:
+            ref: reference of the payout.
+            after: the `next` of the previous page.
+            timeout: seconds for the whole operation.
+        """
+        return run_now(
+            self._flows.run(PaymentsFlows.payout_items, ref, after=after, timeout=timeout)
+        )
+
+    def store_means(
+        self, request: StoreRequest, *, idempotency_key: str, timeout: float | None = None
+    ) -> StoredMeans:
+        """Store a means of payment for later payments; nothing is charged.
+
+        Args:
+            request: means of payment, and the buyer whom it belongs to.
+            idempotency_key: identifies this request: a repeat returns the same stored means.
+            timeout: seconds for the whole operation.
+
+        Raises:
+            PaymentDeclined: the bank refused the means for `reason`.
+        """
+        return run_now(
+            self._flows.run(
+                PaymentsFlows.store_means, request, idempotency_key=idempotency_key, timeout=timeout
+            )
+        )
+
+    def stored_means(
+        self,
+        customer: str,
+        *,
+        after: Ref | str | None = None,
+        account: str | None = None,
+        timeout: float | None = None,
+    ) -> Page[StoredMeans]:
+        """Get a page of the means of payment that are stored for a buyer.
+
+        Args:
+            customer: the vendor's id of the buyer.
+            after: the `next` of the previous page.
+            account: name of the account; required if several are configured.
+            timeout: seconds for the whole operation.
+        """
+        return run_now(
+            self._flows.run(
+                PaymentsFlows.stored_means, customer, after=after, account=account, timeout=timeout
+            )
+        )
+
+    def remove_means(
+        self, ref: Ref | str, *, idempotency_key: str, timeout: float | None = None
+    ) -> StoredMeans:
+        """Remove a stored means of payment, so that it can no longer be charged.
+
+        Args:
+            ref: reference of the stored means.
+            idempotency_key: identifies this removal.
+            timeout: seconds for the whole operation.
+        """
+        return run_now(
+            self._flows.run(
+                PaymentsFlows.remove_means, ref, idempotency_key=idempotency_key, timeout=timeout
+            )
+        )
+
+    def create_link(
+        self, link: LinkRequest, *, idempotency_key: str, timeout: float | None = None
+    ) -> PaymentLink:
+        """Create a page at the vendor on which a buyer pays one amount once.
+
+        Args:
+            link: amount and reference of the payment.
+            idempotency_key: identifies this link: a repeat returns the same one.
+            timeout: seconds for the whole operation.
+        """
+        return run_now(
+            self._flows.run(
+                PaymentsFlows.create_link, link, idempotency_key=idempotency_key, timeout=timeout
+            )
+        )
+
+    def get_link(self, ref: Ref | str, *, timeout: float | None = None) -> PaymentLink:
+        """Get the current state of a payment link."""
+        return run_now(self._flows.run(PaymentsFlows.get_link, ref, timeout=timeout))
+
+    def close_link(
+        self, ref: Ref | str, *, idempotency_key: str, timeout: float | None = None
+    ) -> PaymentLink:
+        """Close a payment link, so that it takes no payment any more.
+
+        Args:
+            ref: reference of the link.
+            idempotency_key: identifies this step.
+            timeout: seconds for the whole operation.
+        """
+        return run_now(
+            self._flows.run(
+                PaymentsFlows.close_link, ref, idempotency_key=idempotency_key, timeout=timeout
+            )
+        )
+
 
 class AsyncPayments:
     """The asynchronous version of `Payments`."""
@@ -555,3 +667,98 @@ class AsyncPayments:
     async def get_refund(self, ref: Ref | str, *, timeout: float | None = None) -> Refund:
         """Get the current state of a refund, by its own reference."""
         return await self._flows.run(PaymentsFlows.get_refund, ref, timeout=timeout)
+
+    async def payout_items(
+        self, ref: Ref | str, *, after: Ref | str | None = None, timeout: float | None = None
+    ) -> Page[PayoutItem]:
+        """Get a page of the transactions in a payout, with their fees.
+
+        Args:
+            ref: reference of the payout.
+            after: the `next` of the previous page.
+            timeout: seconds for the whole operation.
+        """
+        return await self._flows.run(PaymentsFlows.payout_items, ref, after=after, timeout=timeout)
+
+    async def store_means(
+        self, request: StoreRequest, *, idempotency_key: str, timeout: float | None = None
+    ) -> StoredMeans:
+        """Store a means of payment for later payments; nothing is charged.
+
+        Args:
+            request: means of payment, and the buyer whom it belongs to.
+            idempotency_key: identifies this request: a repeat returns the same stored means.
+            timeout: seconds for the whole operation.
+
+        Raises:
+            PaymentDeclined: the bank refused the means for `reason`.
+        """
+        return await self._flows.run(
+            PaymentsFlows.store_means, request, idempotency_key=idempotency_key, timeout=timeout
+        )
+
+    async def stored_means(
+        self,
+        customer: str,
+        *,
+        after: Ref | str | None = None,
+        account: str | None = None,
+        timeout: float | None = None,
+    ) -> Page[StoredMeans]:
+        """Get a page of the means of payment that are stored for a buyer.
+
+        Args:
+            customer: the vendor's id of the buyer.
+            after: the `next` of the previous page.
+            account: name of the account; required if several are configured.
+            timeout: seconds for the whole operation.
+        """
+        return await self._flows.run(
+            PaymentsFlows.stored_means, customer, after=after, account=account, timeout=timeout
+        )
+
+    async def remove_means(
+        self, ref: Ref | str, *, idempotency_key: str, timeout: float | None = None
+    ) -> StoredMeans:
+        """Remove a stored means of payment, so that it can no longer be charged.
+
+        Args:
+            ref: reference of the stored means.
+            idempotency_key: identifies this removal.
+            timeout: seconds for the whole operation.
+        """
+        return await self._flows.run(
+            PaymentsFlows.remove_means, ref, idempotency_key=idempotency_key, timeout=timeout
+        )
+
+    async def create_link(
+        self, link: LinkRequest, *, idempotency_key: str, timeout: float | None = None
+    ) -> PaymentLink:
+        """Create a page at the vendor on which a buyer pays one amount once.
+
+        Args:
+            link: amount and reference of the payment.
+            idempotency_key: identifies this link: a repeat returns the same one.
+            timeout: seconds for the whole operation.
+        """
+        return await self._flows.run(
+            PaymentsFlows.create_link, link, idempotency_key=idempotency_key, timeout=timeout
+        )
+
+    async def get_link(self, ref: Ref | str, *, timeout: float | None = None) -> PaymentLink:
+        """Get the current state of a payment link."""
+        return await self._flows.run(PaymentsFlows.get_link, ref, timeout=timeout)
+
+    async def close_link(
+        self, ref: Ref | str, *, idempotency_key: str, timeout: float | None = None
+    ) -> PaymentLink:
+        """Close a payment link, so that it takes no payment any more.
+
+        Args:
+            ref: reference of the link.
+            idempotency_key: identifies this step.
+            timeout: seconds for the whole operation.
+        """
+        return await self._flows.run(
+            PaymentsFlows.close_link, ref, idempotency_key=idempotency_key, timeout=timeout
+        )

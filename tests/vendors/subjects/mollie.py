@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from moorage.contracts.payments import Money
+from moorage.contracts.payments import Customer, Money, StoreRequest
 from moorage.errors import (
     AuthenticationFailed,
     ConnectorError,
@@ -61,4 +61,7 @@ def mollie() -> PaymentsSubject:
         secret=sandbox.api_key,
         webhook_secret=sandbox.webhook_token,
         longest_key=64,
+        stores=StoreRequest(
+            "NL55INGB0000000000", customer=Customer(id="cst_sandbox", name="Ada Byron")
+        ),
     )

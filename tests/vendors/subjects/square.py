@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from moorage.contracts.payments import Customer, StoreRequest
 from moorage.errors import (
     AuthenticationFailed,
     ConnectorError,
@@ -54,4 +55,6 @@ def square() -> PaymentsSubject:
         longest_key=45,
         key_of=lambda request: request.json().get("idempotency_key") if request.body else None,
         keyless=("/complete", "/cancel"),
+        stores=StoreRequest("cnon:card-nonce-ok", customer=Customer(id="CUSTOMER0SANDBOX")),
+        pay_out=sandbox.pay_out_payments,
     )

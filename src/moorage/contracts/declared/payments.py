@@ -14,21 +14,32 @@ from moorage.contracts.declaration import (
 )
 from moorage.contracts.payments import (
     Charge,
+    LinkRequest,
     PaymentQuery,
     PaymentsCapability,
     RefundReason,
+    StoreRequest,
     buyers,
     capture_needs,
     events,
+    links,
+    payout_items,
     requests,
     states,
+    stored,
     unsettled,
     values,
 )
 from moorage.contracts.payments.events import PaymentEvent
 from moorage.contracts.payments.requests import check_amount
 from moorage.contracts.ref import Ref
-from moorage.contracts.validators import as_table, check_kind, check_maybe, check_texts
+from moorage.contracts.validators import (
+    as_table,
+    check_kind,
+    check_maybe,
+    check_text,
+    check_texts,
+)
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -40,8 +51,11 @@ if TYPE_CHECKING:
         Money,
         Page,
         Payment,
+        PaymentLink,
         Payout,
+        PayoutItem,
         Refund,
+        StoredMeans,
         Void,
     )
 
@@ -62,8 +76,11 @@ class PaymentsContract(Contract):
     values = (
         buyers,
         events,
+        links,
+        payout_items,
         requests,
         states,
+        stored,
         unsettled,
         values,
     )
@@ -271,6 +288,114 @@ class PaymentsContract(Contract):
     def get_refund(self, ref: Ref | str, *, timeout: float | None = None) -> Requirements[Refund]:
         """Get the current state of a refund, by its own reference."""
         return _LOOK_UP_REFUND
+
+    @reads(target=Target.REFERENCE)
+    def payout_items(
+        self,
+        ref: Ref | str,
+        *,
+        after: Ref | str | None = None,
+        timeout: float | None = None,
+    ) -> Requirements[Page[PayoutItem]]:
+        """Get a page of the transactions in a payout, with their fees.
+
+        Args:
+            ref: reference of the payout.
+            after: the `next` of the previous page.
+            timeout: seconds for the whole operation.
+        """
+        start = None if after is None else Ref.parse(after, "after")
+        return Requirements(needs={PaymentsCapability.PAYOUT_ITEMS}, arguments={"after": start})
+
+    @changes(deferrable=False)
+    def store_means(
+        self, request: StoreRequest, *, idempotency_key: str, timeout: float | None = None
+    ) -> Requirements[StoredMeans]:
+        """Store a means of payment for later payments; nothing is charged.
+
+        Args:
+            request: means of payment, and the buyer whom it belongs to.
+            idempotency_key: identifies this request: a repeat returns the same stored means.
+            timeout: seconds for the whole operation.
+
+        Raises:
+            PaymentDeclined: the bank refused the means for `reason`.
+        """
+        check_kind(request, StoreRequest, "request")
+        country = request.customer.country
+        return Requirements(
+            needs={PaymentsCapability.STORE_MEANS},
+            country=None if country is None else country.upper(),
+        )
+
+    @reads(target=Target.PAGE)
+    def stored_means(
+        self,
+        customer: str,
+        *,
+        after: Ref | str | None = None,
+        account: str | None = None,
+        timeout: float | None = None,
+    ) -> Requirements[Page[StoredMeans]]:
+        """Get a page of the means of payment that are stored for a buyer.
+
+        Args:
+            customer: the vendor's id of the buyer.
+            after: the `next` of the previous page.
+            account: name of the account; required if several are configured.
+            timeout: seconds for the whole operation.
+        """
+        check_text(customer, "customer")
+        check_maybe(account, str, "account")
+        start = None if after is None else Ref.parse(after, "after")
+        return Requirements(needs={PaymentsCapability.STORED_MEANS}, arguments={"after": start})
+
+    @changes(target=Target.REFERENCE)
+    def remove_means(
+        self, ref: Ref | str, *, idempotency_key: str, timeout: float | None = None
+    ) -> Requirements[StoredMeans]:
+        """Remove a stored means of payment, so that it can no longer be charged.
+
+        Args:
+            ref: reference of the stored means.
+            idempotency_key: identifies this removal.
+            timeout: seconds for the whole operation.
+        """
+        return Requirements(needs={PaymentsCapability.STORED_MEANS})
+
+    @changes(deferrable=False)
+    def create_link(
+        self, link: LinkRequest, *, idempotency_key: str, timeout: float | None = None
+    ) -> Requirements[PaymentLink]:
+        """Create a page at the vendor on which a buyer pays one amount once.
+
+        Args:
+            link: amount and reference of the payment.
+            idempotency_key: identifies this link: a repeat returns the same one.
+            timeout: seconds for the whole operation.
+        """
+        check_kind(link, LinkRequest, "link")
+        return Requirements(needs=link.needs, currency=link.amount.currency)
+
+    @reads(target=Target.REFERENCE)
+    def get_link(
+        self, ref: Ref | str, *, timeout: float | None = None
+    ) -> Requirements[PaymentLink]:
+        """Get the current state of a payment link."""
+        return Requirements(needs={PaymentsCapability.LINKS})
+
+    @changes(target=Target.REFERENCE)
+    def close_link(
+        self, ref: Ref | str, *, idempotency_key: str, timeout: float | None = None
+    ) -> Requirements[PaymentLink]:
+        """Close a payment link, so that it takes no payment any more.
+
+        Args:
+            ref: reference of the link.
+            idempotency_key: identifies this step.
+            timeout: seconds for the whole operation.
+        """
+        return Requirements(needs={PaymentsCapability.LINKS})
 
 
 def _charged(charge: Charge, needs: frozenset[str]) -> Requirements[Payment]:

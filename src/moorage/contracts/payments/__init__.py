@@ -2,15 +2,18 @@
 
 `requests` has the arguments of operations, `values` their results, `states` the states and decline
 reasons, `events` the events, `minor` amounts in minor units, `brands` the names of card brands,
-`buyers` messages to buyers, `unsettled` operations without a known outcome, and `vendor` the
-operations of a vendor.
+`buyers` messages to buyers, `unsettled` operations without a known outcome, `stored` means of
+payment without a payment, `links` payment links, `payout_items` the transactions of a payout, and
+`vendor` the operations of a vendor.
 """
 
 from __future__ import annotations
 
 from moorage.contracts.payments.buyers import BuyerNotice, BuyerOutcome, told_buyer
 from moorage.contracts.payments.events import PaymentEvent, advance, state_of
+from moorage.contracts.payments.links import LinkRequest, LinkState, PaymentLink
 from moorage.contracts.payments.minor import MinorUnits
+from moorage.contracts.payments.payout_items import PayoutItem, PayoutItemKind, unexplained
 from moorage.contracts.payments.requests import (
     KIND,
     Charge,
@@ -32,6 +35,7 @@ from moorage.contracts.payments.states import (
     PayoutState,
     RefundReason,
 )
+from moorage.contracts.payments.stored import StoredMeans, StoredState, StoreRequest
 from moorage.contracts.payments.unsettled import (
     Inconclusive,
     NextStep,
@@ -68,6 +72,8 @@ __all__ = [
     "Dispute",
     "DisputeState",
     "Inconclusive",
+    "LinkRequest",
+    "LinkState",
     "MeansOfPayment",
     "MinorUnits",
     "Money",
@@ -78,16 +84,22 @@ __all__ = [
     "Page",
     "Payment",
     "PaymentEvent",
+    "PaymentLink",
     "PaymentQuery",
     "PaymentState",
     "PaymentsCapability",
     "PaymentsVendor",
     "Payout",
+    "PayoutItem",
+    "PayoutItemKind",
     "PayoutState",
     "Refund",
     "RefundReason",
     "SettledAs",
     "SettledPayment",
+    "StoreRequest",
+    "StoredMeans",
+    "StoredState",
     "ThreeDs",
     "Unsettled",
     "UnsettledPayment",
@@ -100,4 +112,5 @@ __all__ = [
     "state_of",
     "stated_amount",
     "told_buyer",
+    "unexplained",
 ]

@@ -61,11 +61,13 @@ class Customer:
     ip: str | None = attrs.field(default=None, repr=False, validator=is_maybe(str))
 
 
-def _is_amount(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+def is_amount(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    """Refuse anything but a positive amount of money."""
     check_amount(value, attribute.name)
 
 
-def _is_source(_: object, attribute: attrs.Attribute[Any], value: str | None) -> None:
+def is_source(_: object, attribute: attrs.Attribute[Any], value: str | None) -> None:
+    """Refuse an empty source, and one that looks like a card number."""
     if value is None:
         return
     if not value.strip():
@@ -82,7 +84,8 @@ def _is_source(_: object, attribute: attrs.Attribute[Any], value: str | None) ->
         )
 
 
-def _is_reference(_: object, attribute: attrs.Attribute[Any], value: str) -> None:
+def is_reference(_: object, attribute: attrs.Attribute[Any], value: str) -> None:
+    """Refuse a reference that is empty or too long."""
     if not 0 < len(value) <= _LONGEST:
         raise InvalidData(
             f"A reference must be a text of 1 to {_LONGEST} letters.",
@@ -111,11 +114,9 @@ class Charge:
         extra: options of single vendors, by the vendor's name, in the vendor's own terms.
     """
 
-    amount: Money = attrs.field(validator=_is_amount)
-    source: str | None = attrs.field(
-        default=None, validator=[is_maybe(str), _is_source], repr=False
-    )
-    reference: str = attrs.field(validator=[is_a(str), _is_reference], kw_only=True)
+    amount: Money = attrs.field(validator=is_amount)
+    source: str | None = attrs.field(default=None, validator=[is_maybe(str), is_source], repr=False)
+    reference: str = attrs.field(validator=[is_a(str), is_reference], kw_only=True)
     customer: Customer | None = attrs.field(
         default=None, kw_only=True, validator=is_maybe(Customer)
     )

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Final, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from moorage.contracts.payments.links import LinkRequest, PaymentLink
+    from moorage.contracts.payments.payout_items import PayoutItem
     from moorage.contracts.payments.requests import Charge, PaymentQuery
     from moorage.contracts.payments.states import RefundReason
+    from moorage.contracts.payments.stored import StoredMeans, StoreRequest
     from moorage.contracts.payments.values import (
         Capture,
         Dispute,
@@ -39,6 +42,11 @@ class PaymentsCapability(StrEnum):
     STORE_METHOD = "store_method"
     STATEMENT_DESCRIPTOR = "statement_descriptor"
     THREE_DS = "three_ds"
+    STORE_MEANS = "store_means"
+    STORED_MEANS = "stored_means"
+    LINKS = "links"
+    LINK_EXPIRY = "link_expiry"
+    PAYOUT_ITEMS = "payout_items"
 
 
 MOVING: Final[Mapping[str, PaymentsCapability | None]] = {
@@ -106,3 +114,23 @@ class PaymentsVendor(Protocol):
     async def payouts(
         self, wire: Wire, query: PaymentQuery, after: Ref | None, /
     ) -> Page[Payout]: ...
+
+    async def payout_items(
+        self, wire: Wire, ref: Ref, /, *, after: Ref | None
+    ) -> Page[PayoutItem]: ...
+
+    async def store_means(
+        self, wire: Wire, request: StoreRequest, /, *, key: str
+    ) -> StoredMeans: ...
+
+    async def stored_means(
+        self, wire: Wire, customer: str, after: Ref | None, /
+    ) -> Page[StoredMeans]: ...
+
+    async def remove_means(self, wire: Wire, ref: Ref, /, *, key: str) -> StoredMeans: ...
+
+    async def create_link(self, wire: Wire, link: LinkRequest, /, *, key: str) -> PaymentLink: ...
+
+    async def get_link(self, wire: Wire, ref: Ref, /) -> PaymentLink: ...
+
+    async def close_link(self, wire: Wire, ref: Ref, /, *, key: str) -> PaymentLink: ...

@@ -10,6 +10,7 @@ from moorage.contracts.declaration import KEY, TIMEOUT, Effect, Target
 from moorage.contracts.declared.payments import PaymentsContract
 from moorage.contracts.payments import (
     KIND,
+    MOVING,
     PaymentEvent,
     PaymentQuery,
     PaymentsCapability,
@@ -59,6 +60,19 @@ _YEAR: Final = 366 * 86_400.0
 """Seconds for which a payment can be refunded in parts, at the vendor with the longest limit."""
 
 
+def _with_key(
+    flow: Callable[..., Coroutine[Any, Any, Any]],
+) -> Callable[..., Coroutine[Any, Any, Any]]:
+    """Return a flow that refuses a call without an idempotency key."""
+
+    @wraps(flow)
+    async def keyed(self: PaymentsFlows, /, *values: Any, **options: Any) -> Any:
+        options[KEY] = _required_key(options.get(KEY))
+        return await flow(self, *values, **options)
+
+    return keyed
+
+
 class PaymentsFlows(Flows, PaymentsContract):
     """The payment operations of one tenant.
 
@@ -82,6 +96,8 @@ class PaymentsFlows(Flows, PaymentsContract):
         """
         if operation.effect is Effect.NONE:
             return super()._flow(operation)
+        if operation.name not in MOVING:
+            return _with_key(super()._flow(operation))
         name, at_reference = operation.name, operation.target is Target.REFERENCE
 
         @wraps(operation.plan)
@@ -272,7 +288,7 @@ def _required_key(key: str | None) -> str:
     """Return the idempotency key; raise an error if it is missing, since money could move twice."""
     if key is None:
         raise InvalidData(
-            "An operation that moves money requires an idempotency key.",
+            "An operation that moves money or stores something requires an idempotency key.",
             field="idempotency_key",
             remedy="Name the effect, such as idempotency_key='INV-2041/1'.",
         )

@@ -39,7 +39,7 @@ from moorage.testing.sandboxes.base import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from moorage.contracts.payments import PaymentEvent
+    from moorage.contracts.payments import PaymentEvent, StoreRequest
     from moorage.contracts.vendor import Vendor
     from moorage.domain.http.requests import Response
     from moorage.domain.webhooks.events import WebhookEvent
@@ -72,6 +72,8 @@ class PaymentsSubject:
         key_of: reads the idempotency key of a request, if it is not in the header that the
             vendor's services name.
         keyless: how the paths of steps end that need no key, since the vendor does each once.
+        stores: a means of payment that the vendor stores without a payment.
+        pay_out: pays out everything that was charged.
     """
 
     vendor: Vendor
@@ -92,6 +94,8 @@ class PaymentsSubject:
     longest_key: int = 255
     key_of: Callable[[SandboxRequest], str | None] | None = None
     keyless: tuple[str, ...] = ()
+    stores: StoreRequest | None = None
+    pay_out: Callable[[], object] | None = None
 
 
 class Lab(ContractLab[PaymentsSubject]):

@@ -56,6 +56,7 @@ from moorage.testing.kits._payments_lab import (
 )
 from moorage.testing.kits._payments_moves import MOVES
 from moorage.testing.kits._payments_requests import REQUESTS
+from moorage.testing.kits._payments_stored import FAR, STORED, link_request, stored_request
 from moorage.testing.kits.checks import in_thread, require
 from moorage.testing.sandboxes.base import (
     Altered,
@@ -412,11 +413,21 @@ async def what_it_cannot_do_is_refused(make: Open) -> None:
             PaymentsCapability.STORE_METHOD: charge(store_method=True),
             PaymentsCapability.STATEMENT_DESCRIPTOR: charge(statement_descriptor="ACME"),
             PaymentsCapability.THREE_DS: charge(three_ds=ThreeDs.ALWAYS),
+            PaymentsCapability.STORE_MEANS: lambda: lab(
+                "store_means", stored_request(lab), idempotency_key="5"
+            ),
+            PaymentsCapability.STORED_MEANS: lambda: lab("stored_means", "ada-1"),
+            PaymentsCapability.LINKS: lambda: lab("get_link", ref),
+            PaymentsCapability.LINK_EXPIRY: lambda: lab(
+                "create_link", link_request(expires_at=FAR), idempotency_key="6"
+            ),
+            PaymentsCapability.PAYOUT_ITEMS: lambda: lab("payout_items", ref),
         }
         for capability in set(PaymentsCapability) - lab.able:
             error = await lab.refused(UnsupportedByVendor, calls[capability](), str(capability))
-            require(error.capabilities == (capability,), f"{capability} is not named.")
-            require(error.able == able(KIND, frozenset({capability})), "Who can is not named.")
+            require(capability in error.capabilities, f"{capability} is not named.")
+            needs = frozenset(error.capabilities)
+            require(error.able == able(KIND, needs), "Who can is not named.")
         require(lab.sandbox.requests == [], "Something was sent for what cannot be done.")
 
 
@@ -486,6 +497,7 @@ _ALL_CHECKS: Final = (
     amounts_in_webhooks_are_exact,
     *MOVES,
     *REQUESTS,
+    *STORED,
     another_account_takes_over,
     nobody_takes_over_what_may_be_done,
     what_it_cannot_do_is_refused,

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from moorage.contracts.payments import Charge, Customer, Money, PaymentsCapability, ThreeDs
+from moorage.contracts.payments import (
+    Charge,
+    Customer,
+    LinkRequest,
+    Money,
+    PaymentsCapability,
+    StoreRequest,
+    ThreeDs,
+    unexplained,
+)
 from moorage.contracts.ref import Ref
 
 if TYPE_CHECKING:
@@ -97,6 +107,50 @@ async def void(vendor: ScenarioVendor) -> Any:
     return await vendor("void", await authorize(vendor), idempotency_key="3")
 
 
+async def store(vendor: ScenarioVendor) -> Any:
+    """Store a means of payment without a payment."""
+    values = vendor.fixture.vendor_values
+    request = StoreRequest(
+        values.get("stores", vendor.fixture.token), customer=Customer(id="ada-1", name="Ada Byron")
+    )
+    return (await vendor("store_means", request, idempotency_key="s-1")).ref
+
+
+async def remove(vendor: ScenarioVendor) -> Any:
+    """Store a means of payment, list it, and remove it."""
+    if not vendor.able:
+        return await vendor("stored_means", "ada-1")
+    ref = await store(vendor)
+    listed = await vendor("stored_means", "ada-1")
+    await vendor("remove_means", ref, idempotency_key="s-2")
+    remaining = await vendor("stored_means", "ada-1")
+    return ref.id in _ids(listed) - _ids(remaining)
+
+
+def _ids(page: Any) -> set[str]:
+    return {item.ref.id for item in page.items}
+
+
+async def link(vendor: ScenarioVendor, **fields: Any) -> Any:
+    """Create a payment link, look it up, and close it."""
+    request = LinkRequest(Money("149.90", "EUR"), reference="INV-1", **fields)
+    payment_link = await vendor("create_link", request, idempotency_key="l-1")
+    found_link = await vendor("get_link", payment_link.ref)
+    await vendor("close_link", payment_link.ref, idempotency_key="l-2")
+    return found_link.url == payment_link.url
+
+
+async def reconcile(vendor: ScenarioVendor) -> Any:
+    """Explain a payout by its transactions."""
+    if not vendor.able:
+        return await vendor("payout_items", Ref.parse(f"{vendor.name}:{vendor.name}:1"))
+    await pay(vendor)
+    vendor.fixture.vendor_values["pay_out"]()
+    payout = (await vendor("payouts")).items[0]
+    items = (await vendor("payout_items", payout.ref)).items
+    return unexplained(payout, items).minor == 0
+
+
 BASIC: Final[dict[str, Scenario]] = {
     "charge": pay,
     "authorize, capture, refund": capture_and_refund,
@@ -116,4 +170,9 @@ BY_CAPABILITY: Final[dict[str, Scenario]] = {
     PaymentsCapability.STORE_METHOD: partial(pay, store_method=True),
     PaymentsCapability.STATEMENT_DESCRIPTOR: partial(pay, statement_descriptor="ACME"),
     PaymentsCapability.THREE_DS: partial(pay, three_ds=ThreeDs.ALWAYS),
+    PaymentsCapability.STORE_MEANS: store,
+    PaymentsCapability.STORED_MEANS: remove,
+    PaymentsCapability.LINKS: link,
+    PaymentsCapability.LINK_EXPIRY: partial(link, expires_at=datetime(2100, 1, 1, tzinfo=UTC)),
+    PaymentsCapability.PAYOUT_ITEMS: reconcile,
 }

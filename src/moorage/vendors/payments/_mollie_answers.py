@@ -118,7 +118,7 @@ def payment_of(ref: MakeRef, body: Answer) -> Payment | None:
         refunded=refunded_amount,
         next_action=action,
         decline=decline_of(body) if status == "failed" else None,
-        means=_payment_means(body),
+        means=means_of(body, body.text("mandateId")),
         reference=body.text("metadata.reference"),
         captures=_read_all(ref, embedded_answer, "captures", capture_of),
         refunds=_read_all(ref, embedded_answer, "refunds", refund_of),
@@ -181,11 +181,12 @@ def decline_of(body: Answer) -> Decline:
     )
 
 
-def _payment_means(body: Answer) -> MeansOfPayment | None:
+def means_of(body: Answer, stored: str | None) -> MeansOfPayment | None:
+    """The means of payment of a payment or a mandate; None if it has none yet."""
     method, details = body.text("method"), body.object("details")
     if method is None:
         return None
-    number = details.text("cardNumber")
+    number = details.text("cardNumber") or details.text("consumerAccount")
     expires = _EXPIRES.fullmatch(details.text("cardExpiryDate") or "")
     return MeansOfPayment(
         type=method,
@@ -193,7 +194,7 @@ def _payment_means(body: Answer) -> MeansOfPayment | None:
         last4=None if number is None else number[-4:],
         expires=None if expires is None else (2000 + int(expires[2]), int(expires[1])),
         wallet=details.text("wallet"),
-        stored=body.text("mandateId"),
+        stored=stored,
     )
 
 

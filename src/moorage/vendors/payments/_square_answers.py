@@ -16,8 +16,12 @@ from moorage.contracts.payments import (
     PaymentEvent,
     PaymentState,
     Payout,
+    PayoutItem,
+    PayoutItemKind,
     PayoutState,
     Refund,
+    StoredMeans,
+    StoredState,
     payment_ref,
     state_of,
 )
@@ -90,6 +94,38 @@ _PAYOUTS: Final = {
     "SENT": PayoutState.IN_TRANSIT,
     "PAID": PayoutState.PAID,
     "FAILED": PayoutState.FAILED,
+}
+_ITEMS: Final = {
+    "CHARGE": PayoutItemKind.PAYMENT,
+    "REFUND": PayoutItemKind.REFUND,
+    "DISPUTE": PayoutItemKind.DISPUTE,
+    "OPEN_DISPUTE": PayoutItemKind.DISPUTE,
+    "APP_FEE_REFUND": PayoutItemKind.FEE,
+    "APP_FEE_REVENUE": PayoutItemKind.FEE,
+    "DEPOSIT_FEE": PayoutItemKind.FEE,
+    "DEPOSIT_FEE_REVERSED": PayoutItemKind.FEE,
+    "FEE": PayoutItemKind.FEE,
+    "PAID_SERVICE_FEE": PayoutItemKind.FEE,
+    "PAID_SERVICE_FEE_REFUND": PayoutItemKind.FEE,
+    "PROCESSING_FEE": PayoutItemKind.FEE,
+    "PROCESSING_FEE_REFUND": PayoutItemKind.FEE,
+    "SUBSCRIPTION_FEE": PayoutItemKind.FEE,
+    "SUBSCRIPTION_FEE_REFUND": PayoutItemKind.FEE,
+    "TAX_ON_FEE": PayoutItemKind.FEE,
+    "THIRD_PARTY_FEE": PayoutItemKind.FEE,
+    "THIRD_PARTY_FEE_REFUND": PayoutItemKind.FEE,
+    "HOLD_ADJUSTMENT": PayoutItemKind.RESERVE,
+    "RELEASE_ADJUSTMENT": PayoutItemKind.RESERVE,
+    "RESERVE_HOLD": PayoutItemKind.RESERVE,
+    "RESERVE_RELEASE": PayoutItemKind.RESERVE,
+    "AUTOMATIC_SAVINGS": PayoutItemKind.TRANSFER,
+    "AUTOMATIC_SAVINGS_REVERSED": PayoutItemKind.TRANSFER,
+    "SQUARE_CAPITAL_PAYMENT": PayoutItemKind.TRANSFER,
+    "SQUARE_CAPITAL_REVERSED_PAYMENT": PayoutItemKind.TRANSFER,
+    "SQUARE_PAYROLL_TRANSFER": PayoutItemKind.TRANSFER,
+    "SQUARE_PAYROLL_TRANSFER_REVERSED": PayoutItemKind.TRANSFER,
+    "ADJUSTMENT": PayoutItemKind.ADJUSTMENT,
+    "OTHER_ADJUSTMENT": PayoutItemKind.ADJUSTMENT,
 }
 _REASONS: Final = reason_by_code(
     {
@@ -190,14 +226,63 @@ def _payment_means(body: Answer) -> MeansOfPayment | None:
     kind, card = body.text("source_type"), body.object("card_details.card")
     if kind is None:
         return None
+    return _means_of(kind, card, body.text("wallet_details.brand"))
+
+
+def _means_of(kind: str, card: Answer, wallet: str | None = None) -> MeansOfPayment:
     year, month, card_id = card.integer("exp_year"), card.integer("exp_month"), card.text("id")
     return MeansOfPayment(
         type=kind.lower(),
         brand=card.text("card_brand"),
         last4=card.text("last_4"),
         expires=None if year is None or month is None else (year, month),
-        wallet=body.text("wallet_details.brand"),
+        wallet=wallet,
         stored=card_id if card_id is not None and card_id.startswith("ccof:") else None,
+    )
+
+
+def stored_of(ref: MakeRef, card: Answer) -> StoredMeans | None:
+    """Parse a card on file; None if it is malformed."""
+    key, is_enabled = card.text("id"), card.flag("enabled")
+    if key is None or is_enabled is None:
+        return None
+    return StoredMeans(
+        ref=ref(key),
+        state=StoredState.STORED if is_enabled else StoredState.REMOVED,
+        customer=card.text("customer_id"),
+        means=_means_of("card", card),
+        created_at=card.time("created_at"),
+        raw=card.raw,
+    )
+
+
+def read_stored(wire: Wire, response: Response) -> StoredMeans:
+    """Parse the card on file in an answer."""
+    card = read_answer(response).object("card")
+    return required(stored_of(wire.ref, card), response, "card with an id")
+
+
+def payout_item_of(ref: MakeRef, body: Answer) -> PayoutItem | None:
+    """Parse an entry of a payout; None if it is malformed."""
+    key, word = body.text("id"), body.text("type")
+    if key is None or word is None:
+        return None
+    details = body.object(f"type_{word.lower()}_details")
+    payment = details.text("payment_id")
+    gross, net = money(body, "gross_amount_money"), money(body, "net_amount_money")
+    is_whole = gross is not None and net is not None and gross.currency == net.currency
+    return PayoutItem(
+        id=key,
+        kind=_ITEMS.get(word, PayoutItemKind.OTHER),
+        vendor_kind=word,
+        payment=None if payment is None else ref(payment),
+        refund=details.text("refund_id"),
+        gross=gross,
+        # Square's examples do not settle the sign of the fee, but the two amounts do.
+        fee=gross - net if is_whole and gross is not None and net is not None else None,
+        net=net,
+        at=body.time("effective_at"),
+        raw=body.raw,
     )
 
 

@@ -17,6 +17,8 @@ from moorage.contracts.payments import (
     Payment,
     PaymentState,
     Payout,
+    PayoutItem,
+    PayoutItemKind,
     PayoutState,
     Refund,
     payment_ref,
@@ -73,6 +75,38 @@ _PAYOUTS: Final = {
     "failed": PayoutState.FAILED,
     "canceled": PayoutState.CANCELED,
 }
+_ITEMS: Final = {
+    "charge": PayoutItemKind.PAYMENT,
+    "payment": PayoutItemKind.PAYMENT,
+    "payment_failure_refund": PayoutItemKind.REFUND,
+    "payment_refund": PayoutItemKind.REFUND,
+    "payment_reversal": PayoutItemKind.REFUND,
+    "refund": PayoutItemKind.REFUND,
+    "refund_failure": PayoutItemKind.REFUND,
+    "application_fee": PayoutItemKind.FEE,
+    "application_fee_refund": PayoutItemKind.FEE,
+    "stripe_fee": PayoutItemKind.FEE,
+    "stripe_fx_fee": PayoutItemKind.FEE,
+    "tax_fee": PayoutItemKind.FEE,
+    "payment_network_reserve_hold": PayoutItemKind.RESERVE,
+    "payment_network_reserve_release": PayoutItemKind.RESERVE,
+    "payout_minimum_balance_hold": PayoutItemKind.RESERVE,
+    "payout_minimum_balance_release": PayoutItemKind.RESERVE,
+    "reserve_hold": PayoutItemKind.RESERVE,
+    "reserve_release": PayoutItemKind.RESERVE,
+    "reserve_transaction": PayoutItemKind.RESERVE,
+    "reserved_funds": PayoutItemKind.RESERVE,
+    "topup": PayoutItemKind.TRANSFER,
+    "topup_reversal": PayoutItemKind.TRANSFER,
+    "transfer": PayoutItemKind.TRANSFER,
+    "transfer_cancel": PayoutItemKind.TRANSFER,
+    "transfer_failure": PayoutItemKind.TRANSFER,
+    "transfer_refund": PayoutItemKind.TRANSFER,
+    "adjustment": PayoutItemKind.ADJUSTMENT,
+}
+_OF_DISPUTES: Final = frozenset({"dispute", "dispute_reversal"})
+_ITSELF: Final = frozenset({"payout", "payout_cancel", "payout_failure"})
+"""Transactions of the payout itself, which Stripe lists among those that it pays out."""
 _ACTIONS: Final = {
     "redirect_to_url": NextActionType.REDIRECT,
     "alipay_handle_redirect": NextActionType.REDIRECT,
@@ -148,7 +182,7 @@ def payment_of(ref: MakeRef, body: Answer) -> Payment | None:
         else captured + capturable_amount,
         captured=captured,
         refunded=refunded_amount,
-        next_action=_next_action(body),
+        next_action=next_action_of(body),
         decline=decline_of(body.object("last_payment_error")),
         client_token=body.text("client_secret"),
         means=_payment_means(body, charge),
@@ -193,7 +227,8 @@ def decline_of(error: Answer) -> Decline | None:
     )
 
 
-def _next_action(body: Answer) -> NextAction | None:
+def next_action_of(body: Answer) -> NextAction | None:
+    """The step that the buyer has to take next, of a payment intent or a setup intent."""
     action = body.object("next_action")
     kind = action.text("type")
     if kind is None:
@@ -213,18 +248,25 @@ def _next_action(body: Answer) -> NextAction | None:
 
 def _payment_means(body: Answer, charge: Answer) -> MeansOfPayment | None:
     details = charge.object("payment_method_details")
-    card = details.object("card")
-    year, month = card.integer("exp_year"), card.integer("exp_month")
     stored_method = body.text("payment_method") if body.text("customer") else None
     if not details and stored_method is None:
         return None
+    return means_of(details, stored_method)
+
+
+def means_of(details: Answer, stored: str | None) -> MeansOfPayment:
+    """The means of payment in the details of a charge, or in a payment method."""
+    kind = details.text("type")
+    number = details.object(kind or "card").text("last4")
+    card = details.object("card")
+    year, month = card.integer("exp_year"), card.integer("exp_month")
     return MeansOfPayment(
-        type=details.text("type"),
+        type=kind,
         brand=card.text("brand"),
-        last4=card.text("last4"),
+        last4=number,
         expires=None if year is None or month is None else (year, month),
         wallet=card.text("wallet.type"),
-        stored=stored_method,
+        stored=stored,
     )
 
 
@@ -286,3 +328,28 @@ def payment_ref_of(ref: MakeRef, body: Answer) -> Ref | None:
     """The payment that a charge, a refund or a dispute belongs to."""
     key = body.text("payment_intent") or body.text("payment_intent.id") or body.text("charge")
     return None if key is None else ref(key)
+
+
+def payout_item_of(ref: MakeRef, body: Answer) -> PayoutItem | None:
+    """Parse a balance transaction with its source; None if malformed, or the payout itself."""
+    key, word = body.text("id"), body.text("type")
+    if key is None or word is None or word in _ITSELF:
+        return None
+    source = body.object("source")
+    is_dispute = body.text("reporting_category") in _OF_DISPUTES
+    kind = PayoutItemKind.DISPUTE if is_dispute else _ITEMS.get(word, PayoutItemKind.OTHER)
+    is_charge = source.text("object") == "charge"
+    return PayoutItem(
+        id=key,
+        kind=kind,
+        vendor_kind=word,
+        payment=payment_ref_of(ref, source)
+        or (ref(source.text("id") or key) if is_charge else None),
+        refund=source.text("id") if source.text("object") == "refund" else None,
+        gross=money(body, "amount"),
+        fee=money(body, "fee"),
+        net=money(body, "net"),
+        description=safe_text(body.text("description")),
+        at=body.time("created"),
+        raw=body.raw,
+    )

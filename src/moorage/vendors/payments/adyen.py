@@ -1,4 +1,4 @@
-"""Adyen: payments by version 72 of the Checkout API.
+"""Adyen: payments, stored means of payment and links by version 72 of the Checkout API.
 
 Adyen answers captures, cancellations and refunds with `received`: they are pending until a webhook
 reports the result, and cannot be queried. A charge is captured by Adyen as soon as it is
@@ -8,6 +8,7 @@ authorised; no webhook reports that, so it counts as captured when it is authori
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 from urllib.parse import quote
 
@@ -15,6 +16,7 @@ import attrs
 
 from moorage.contracts.payments import (
     Capture,
+    Page,
     PaymentsCapability,
     Refund,
     RefundReason,
@@ -39,22 +41,44 @@ from moorage.vendor_sdk import (
     VendorKeys,
     as_secret,
     extra_for,
+    is_list,
     is_object,
     key_at,
+    malformed,
     matches,
     merged,
+    read_answer,
 )
 from moorage.vendors.payments._adyen_answers import UNITS, classify, read_move, read_payment
 from moorage.vendors.payments._adyen_events import read_events
+from moorage.vendors.payments._adyen_stored import (
+    link_body,
+    read_link,
+    read_stored,
+    removed,
+    stored_body,
+    stored_of,
+)
 from moorage.vendors.payments._common import named
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from moorage.contracts.payments import Charge, Customer, Payment, PaymentEvent
+    from moorage.contracts.payments import (
+        Charge,
+        Customer,
+        LinkRequest,
+        Payment,
+        PaymentEvent,
+        PaymentLink,
+        StoredMeans,
+        StoreRequest,
+    )
     from moorage.vendor_sdk import MakeRef, Money, Ref, Response, WebhookEvent, Wire
 
 _VERSION: Final = "v72"
+_STORED: Final = f"/{_VERSION}/storedPaymentMethods"
+_LINKS: Final = f"/{_VERSION}/paymentLinks"
 _KEY: Final = 64
 _LONGEST: Final = 80
 _REASONS: Final = {
@@ -132,6 +156,10 @@ class Adyen(Vendor):
             PaymentsCapability.STORE_METHOD,
             PaymentsCapability.STATEMENT_DESCRIPTOR,
             PaymentsCapability.THREE_DS,
+            PaymentsCapability.STORE_MEANS,
+            PaymentsCapability.STORED_MEANS,
+            PaymentsCapability.LINKS,
+            PaymentsCapability.LINK_EXPIRY,
         }
     )
     limits: ClassVar[Mapping[str, int]] = {"reference": 80}
@@ -287,6 +315,66 @@ class Adyen(Vendor):
             raw=body.raw,
         )
 
+    async def store_means(self, wire: Wire, request: StoreRequest, /, *, key: str) -> StoredMeans:
+        """Store a means of payment; Adyen does not ask its bank."""
+        method = _method_of(request.source)
+        body = stored_body(self.merchant_account, request, method)
+        parse = partial(read_stored, wire, request.customer_id)
+        sent = Request.post(_STORED, json=body)
+        stored: StoredMeans = await wire.send(sent, key=key_at(wire, key, _KEY), parse=parse)
+        return stored
+
+    async def stored_means(
+        self,
+        wire: Wire,
+        customer: str,
+        after: Ref | None,  # noqa: ARG002 - Adyen lists all at once
+        /,
+    ) -> Page[StoredMeans]:
+        """List the stored means of payment of a buyer."""
+        response = await wire.send(Request.get(_STORED, query=self._owner_of(customer)))
+        body = read_answer(response)
+        # Adyen leaves out a list that is empty.
+        if not is_list(body.raw.get("storedPaymentMethods", [])):
+            raise malformed(response, "storedPaymentMethods")
+        rows = body.objects("storedPaymentMethods")
+        items = [stored_of(wire.ref, item, customer) for item in rows]
+        return Page(tuple(item for item in items if item is not None))
+
+    async def remove_means(self, wire: Wire, ref: Ref, /, *, key: str) -> StoredMeans:
+        """Remove a stored means of payment."""
+        customer = ref.other("customer")
+        if customer is None:
+            raise InvalidData(
+                "Adyen removes a stored means of payment by its buyer, whom this reference does"
+                " not name.",
+                field="ref",
+                remedy="Give the complete `ref` of the stored means.",
+            )
+        path = f"{_STORED}/{quote(ref.id, safe='')}"
+        request = Request.delete(path, query=self._owner_of(customer))
+        parse = partial(removed, ref, customer)
+        result: StoredMeans = await wire.send(request, key=key_at(wire, key, _KEY), parse=parse)
+        return result
+
+    def _owner_of(self, customer: str) -> dict[str, str]:
+        return {"merchantAccount": self.merchant_account, "shopperReference": customer}
+
+    async def create_link(self, wire: Wire, link: LinkRequest, /, *, key: str) -> PaymentLink:
+        """Create a payment link that takes one payment."""
+        _check_reference(self, link.reference)
+        request = Request.post(_LINKS, json=link_body(self.merchant_account, link))
+        return await _link_after(wire, request, key)
+
+    async def get_link(self, wire: Wire, ref: Ref, /) -> PaymentLink:
+        """Get a payment link."""
+        return read_link(wire, await wire.send(Request.get(_link_path(ref))))
+
+    async def close_link(self, wire: Wire, ref: Ref, /, *, key: str) -> PaymentLink:
+        """End a payment link before its time."""
+        request = Request.patch(_link_path(ref), json={"status": "expired"})
+        return await _link_after(wire, attrs.evolve(request, idempotent=True), key)
+
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
         """Convert a webhook to events."""
         return read_events(event, ref, once=not self.multiple_captures)
@@ -318,14 +406,29 @@ def _amount_of(ref: Ref, amount: Money | None) -> Money:
     return requested_amount
 
 
-def payment_body(vendor: Adyen, charge: Charge, *, taken: bool) -> dict[str, Any]:
-    """The body that requests a payment."""
-    if len(charge.reference) > vendor.limits["reference"]:
+def _check_reference(vendor: Adyen, reference: str) -> None:
+    if len(reference) > vendor.limits["reference"]:
         raise InvalidData(
             "Adyen takes references of at most 80 characters.",
             field="reference",
             remedy="Give a shorter one.",
         )
+
+
+def _link_path(ref: Ref) -> str:
+    return f"{_LINKS}/{quote(ref.id, safe='')}"
+
+
+async def _link_after(wire: Wire, request: Request, key: str) -> PaymentLink:
+    """The payment link after a step that is executed once for its key."""
+    parse = partial(read_link, wire)
+    link: PaymentLink = await wire.send(request, key=key_at(wire, key, _KEY), parse=parse)
+    return link
+
+
+def payment_body(vendor: Adyen, charge: Charge, *, taken: bool) -> dict[str, Any]:
+    """The body that requests a payment."""
+    _check_reference(vendor, charge.reference)
     body: dict[str, Any] = {
         "merchantAccount": vendor.merchant_account,
         "amount": amount_body(charge.amount),
@@ -377,6 +480,11 @@ def _source(source: str) -> dict[str, Any]:
             "shopperInteraction": "ContAuth",
             "recurringProcessingModel": "CardOnFile",
         }
+    return {"paymentMethod": _method_of(source)}
+
+
+def _method_of(source: str) -> dict[str, Any]:
+    """The paymentMethod that Adyen's form in the browser made."""
     try:
         method: Any = json.loads(source)
     except ValueError:
@@ -387,7 +495,7 @@ def _source(source: str) -> dict[str, Any]:
             field="source",
             remedy="Give its state.data.paymentMethod as JSON, or the id of a stored method.",
         )
-    return {"paymentMethod": method}
+    return method
 
 
 _REQUIRED: Final = {

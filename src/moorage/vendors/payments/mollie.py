@@ -1,4 +1,4 @@
-"""Mollie: payments by version 2 of its API, with an API key.
+"""Mollie: payments, mandates and payment links by version 2 of its API, with an API key.
 
 Buyers choose or confirm their means of payment on Mollie's own page, so most payments wait for them
 first. Amounts are decimal texts. Its webhooks have no signature and only the id of a payment: they
@@ -20,6 +20,7 @@ from moorage.contracts.payments import (
     MoveState,
     Page,
     PaymentEvent,
+    PaymentQuery,
     PaymentsCapability,
     Void,
     stated_amount,
@@ -57,6 +58,14 @@ from moorage.vendors.payments._mollie_answers import (
     read_refund,
     refused,
 )
+from moorage.vendors.payments._mollie_stored import (
+    link_body,
+    mandate_body,
+    mandate_of,
+    read_link,
+    read_mandate,
+    revoked,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -64,13 +73,17 @@ if TYPE_CHECKING:
     from moorage.contracts.payments import (
         Customer,
         Dispute,
+        LinkRequest,
         Payment,
-        PaymentQuery,
+        PaymentLink,
         Refund,
         RefundReason,
+        StoredMeans,
+        StoreRequest,
     )
     from moorage.vendor_sdk import MakeRef, Mode, Money, Ref, Response, WebhookEvent, Wire
 
+_LINKS: Final = "/v2/payment-links"
 _KEY: Final = 64
 _LONGEST: Final = 255
 _PAYMENT: Final = re.compile(r"tr_[A-Za-z0-9]{1,64}")
@@ -110,6 +123,10 @@ class Mollie(ApiVendor):
             PaymentsCapability.DISPUTES,
             PaymentsCapability.OFF_SESSION,
             PaymentsCapability.STORE_METHOD,
+            PaymentsCapability.STORE_MEANS,
+            PaymentsCapability.STORED_MEANS,
+            PaymentsCapability.LINKS,
+            PaymentsCapability.LINK_EXPIRY,
         }
     )
     limits: ClassVar[Mapping[str, int]] = {"page": 250}
@@ -263,6 +280,56 @@ class Mollie(ApiVendor):
         """List chargebacks."""
         return await _page(wire, "/v2/chargebacks", query, after, dispute_of)
 
+    async def store_means(self, wire: Wire, request: StoreRequest, /, *, key: str) -> StoredMeans:
+        """Store a mandate for direct debits, which the buyer has signed with you."""
+        customer = request.customer_id
+        sent = Request.post(_mandates_of(customer), json=mandate_body(request))
+        parse = partial(read_mandate, wire, customer)
+        mandate: StoredMeans = await wire.send(sent, key=key_at(wire, key, _KEY), parse=parse)
+        return mandate
+
+    async def stored_means(
+        self, wire: Wire, customer: str, after: Ref | None, /
+    ) -> Page[StoredMeans]:
+        """List the mandates of a customer."""
+        query = PaymentQuery(limit=self.limits["page"])
+
+        def read_one(ref: MakeRef, body: Answer) -> StoredMeans | None:
+            return mandate_of(ref, body, customer)
+
+        return await _page(wire, _mandates_of(customer), query, after, read_one)
+
+    async def remove_means(self, wire: Wire, ref: Ref, /, *, key: str) -> StoredMeans:
+        """Revoke a mandate."""
+        customer = ref.other("customer")
+        if customer is None:
+            raise InvalidData(
+                "Mollie finds a mandate by its customer, whom this reference does not name.",
+                field="ref",
+                remedy="Give the complete `ref` of the stored means.",
+            )
+        request = Request.delete(f"{_mandates_of(customer)}/{quote(ref.id, safe='')}")
+        parse = partial(revoked, ref, customer)
+        mandate: StoredMeans = await wire.send(request, key=key_at(wire, key, _KEY), parse=parse)
+        return mandate
+
+    async def create_link(self, wire: Wire, link: LinkRequest, /, *, key: str) -> PaymentLink:
+        """Create a payment link that takes one payment."""
+        webhook_url = None if self.webhook_url is None else self.webhook_url.reveal()
+        body = link_body(
+            link, redirectUrl=link.return_url or self.return_url, webhookUrl=webhook_url
+        )
+        return await _link_after(wire, Request.post(_LINKS, json=body), key, link.reference)
+
+    async def get_link(self, wire: Wire, ref: Ref, /) -> PaymentLink:
+        """Get a payment link."""
+        return read_link(wire, None, await wire.send(Request.get(_link_path(ref))))
+
+    async def close_link(self, wire: Wire, ref: Ref, /, *, key: str) -> PaymentLink:
+        """Archive a payment link, which then takes no payment."""
+        request = Request.patch(_link_path(ref), json={"archived": True})
+        return await _link_after(wire, attrs.evolve(request, idempotent=True), key)
+
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
         """Convert a webhook to an event that asks `follow_up` for the change.
 
@@ -357,6 +424,23 @@ def _buyer(customer: Customer | None) -> dict[str, Any]:
 
 def _url_of(*parts: str) -> str:
     return "/".join([PAYMENTS, *(quote(part, safe="") for part in parts)])
+
+
+def _mandates_of(customer: str) -> str:
+    return f"/v2/customers/{quote(customer, safe='')}/mandates"
+
+
+def _link_path(ref: Ref) -> str:
+    return f"{_LINKS}/{quote(ref.id, safe='')}"
+
+
+async def _link_after(
+    wire: Wire, request: Request, key: str, reference: str | None = None
+) -> PaymentLink:
+    """The payment link after a step that is executed once for its key."""
+    parse = partial(read_link, wire, reference)
+    link: PaymentLink = await wire.send(request, key=key_at(wire, key, _KEY), parse=parse)
+    return link
 
 
 async def _release_rest(wire: Wire, ref: Ref, key: str) -> bool:

@@ -1,4 +1,4 @@
-"""Square: payments, refunds, disputes and payouts, by a pinned version of its API.
+"""Square: payments, refunds, disputes, payouts and cards on file, by a pinned version of its API.
 
 Square takes idempotency keys in the body of requests that create something, and remembers them for
 good. Captures and voids need no key: a payment is completed or cancelled once. A partial capture
@@ -47,10 +47,13 @@ from moorage.vendors.payments._square_answers import (
     classify,
     dispute_of,
     payment_of,
+    payout_item_of,
     payout_of,
     read_events,
     read_payment,
     read_refund,
+    read_stored,
+    stored_of,
 )
 
 if TYPE_CHECKING:
@@ -63,14 +66,18 @@ if TYPE_CHECKING:
         PaymentEvent,
         PaymentQuery,
         Payout,
+        PayoutItem,
         Refund,
         RefundReason,
+        StoredMeans,
+        StoreRequest,
     )
     from moorage.vendor_sdk import MakeRef, Mode, Money, Ref, WebhookEvent, Wire
 
 API_VERSION: Final = "2025-08-20"
 _KEY: Final = 45
 _REFUNDS: Final = "/v2/refunds"
+_CARDS: Final = "/v2/cards"
 _KEYS: Final = VendorKeys(
     # Square publishes no time; an hour covers the usual repeats.
     memory=3_600.0,
@@ -104,6 +111,9 @@ class Square(ApiVendor):
             PaymentsCapability.PAYOUTS,
             PaymentsCapability.OFF_SESSION,
             PaymentsCapability.STATEMENT_DESCRIPTOR,
+            PaymentsCapability.STORE_MEANS,
+            PaymentsCapability.STORED_MEANS,
+            PaymentsCapability.PAYOUT_ITEMS,
         }
     )
     limits: ClassVar[Mapping[str, int]] = {
@@ -251,6 +261,34 @@ class Square(ApiVendor):
             wire, "/v2/payouts", query, after, payout_of, **_period_fields(query)
         )
 
+    async def payout_items(self, wire: Wire, ref: Ref, /, *, after: Ref | None) -> Page[PayoutItem]:
+        """List the entries of a payout."""
+        filters = {"cursor": _cursor(after), "limit": self.limits["page"]}
+        path = _url_of("/v2/payouts", ref.id, "payout-entries")
+        items, following = await _listed(wire, path, "payout_entries", filters, payout_item_of)
+        return Page(tuple(items), following)
+
+    async def store_means(self, wire: Wire, request: StoreRequest, /, *, key: str) -> StoredMeans:
+        """Verify a card with its bank, and store it for a customer."""
+        sent = _keyed_request(wire, _CARDS, card_body(request), key)
+        stored: StoredMeans = await wire.send(sent, key=key, parse=partial(read_stored, wire))
+        return stored
+
+    async def stored_means(
+        self, wire: Wire, customer: str, after: Ref | None, /
+    ) -> Page[StoredMeans]:
+        """List the cards of a customer that can be charged."""
+        filters = {"cursor": _cursor(after), "customer_id": customer}
+        items, following = await _listed(wire, _CARDS, "cards", filters, stored_of)
+        return Page(tuple(items), following)
+
+    async def remove_means(self, wire: Wire, ref: Ref, /, *, key: str) -> StoredMeans:
+        """Disable a card; a repeat has no further effect."""
+        request = Request.post(_url_of(_CARDS, ref.id, "disable"))
+        repeatable = attrs.evolve(request, idempotent=True)
+        stored: StoredMeans = await wire.send(repeatable, key=key, parse=partial(read_stored, wire))
+        return stored
+
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
         """Convert a webhook to events of payments, refunds, disputes and payouts."""
         return read_events(event, ref)
@@ -264,20 +302,32 @@ class Square(ApiVendor):
         read_one: Callable[[MakeRef, Answer], Any],
         **filters: Any,
     ) -> Page[Any]:
-        cursor = None if after is None else after.id
-        filters |= {"cursor": cursor, "location_id": self.location_id}
-        response = await wire.send(Request.get(path, query=filters))
-        body, name = read_answer(response), path.rpartition("/")[2]
-        if not is_list(body.raw.get(name, [])):
-            raise malformed(response, name)
-        results = [read_one(wire.ref, item) for item in body.objects(name)]
-        next_cursor = body.text("cursor")
-        return Page(
-            tuple(
-                item for item in results if item is not None and is_within(query, item.created_at)
-            ),
-            None if next_cursor is None else wire.ref(next_cursor),
-        )
+        filters |= {"cursor": _cursor(after), "location_id": self.location_id}
+        name = path.rpartition("/")[2]
+        items, following = await _listed(wire, path, name, filters, read_one)
+        return Page(tuple(item for item in items if is_within(query, item.created_at)), following)
+
+
+async def _listed(
+    wire: Wire,
+    path: str,
+    name: str,
+    filters: Mapping[str, Any],
+    read_one: Callable[[MakeRef, Answer], Any],
+) -> tuple[list[Any], Ref | None]:
+    """Read the well-formed items of a page of a list, and the reference of the next page."""
+    response = await wire.send(Request.get(path, query=filters))
+    body = read_answer(response)
+    if not is_list(body.raw.get(name, [])):
+        raise malformed(response, name)
+    results = [read_one(wire.ref, item) for item in body.objects(name)]
+    next_cursor = body.text("cursor")
+    items = [item for item in results if item is not None]
+    return items, None if next_cursor is None else wire.ref(next_cursor)
+
+
+def _cursor(after: Ref | None) -> str | None:
+    return None if after is None else after.id
 
 
 # --- requests --------------------------------------------------------------
@@ -321,6 +371,17 @@ def payment_body(vendor: Square, charge: Charge, *, autocomplete: bool) -> dict[
         body["customer_details"] = {"customer_initiated": False}
     body = {name: value for name, value in body.items() if value is not None}
     return merged(body, extra_for("square", charge.extra))
+
+
+def card_body(request: StoreRequest) -> dict[str, Any]:
+    """The body that stores a card, without its key; the vendor's own options come last."""
+    customer = request.customer
+    card = {"customer_id": customer.id, "cardholder_name": customer.name}
+    body: dict[str, Any] = {
+        "source_id": request.source,
+        "card": {name: value for name, value in card.items() if value is not None},
+    }
+    return merged(body, extra_for("square", request.extra))
 
 
 def _fitting(text: str | None, limit: str) -> str | None:

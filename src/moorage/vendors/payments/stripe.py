@@ -1,4 +1,4 @@
-"""Stripe: payments, refunds, disputes and payouts.
+"""Stripe: payments, refunds, disputes, payouts, stored means of payment and payment links.
 
 Payments are payment intents, sent as forms with nested names, a secret key and a pinned version.
 Stripe remembers its answer to an idempotency key for at least a day. Refunds are read from the
@@ -8,7 +8,7 @@ intent's latest charge, which every answer is requested to include.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 from urllib.parse import quote
 
 import attrs
@@ -21,11 +21,14 @@ from moorage.contracts.payments import (
     Page,
     Payment,
     PaymentEvent,
+    PaymentLink,
     PaymentsCapability,
     PaymentState,
     Payout,
+    PayoutItem,
     Refund,
     RefundReason,
+    StoredMeans,
     ThreeDs,
     Void,
 )
@@ -54,21 +57,33 @@ from moorage.vendors.payments._stripe_answers import (
     MINOR,
     dispute_of,
     payment_of,
+    payout_item_of,
     payout_of,
     read_payment,
     read_refund,
 )
 from moorage.vendors.payments._stripe_events import classify, read_events
+from moorage.vendors.payments._stripe_stored import (
+    link_body,
+    read_link,
+    read_setup,
+    read_stored,
+    setup_body,
+    stored_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from moorage.contracts.payments import Money, PaymentQuery
-    from moorage.vendor_sdk import MakeRef, Mode, Ref, WebhookEvent, Wire
+    from moorage.contracts.payments import LinkRequest, Money, PaymentQuery, StoreRequest
+    from moorage.vendor_sdk import MakeRef, Mode, Ref, Response, WebhookEvent, Wire
+
+R = TypeVar("R")
 
 _KEY: Final = 255
 _ANOTHER_STATE: Final = "payment_intent_unexpected_state"
 _CANCELED: Final = "canceled"
+_LINKS: Final = "/v1/payment_links"
 API_VERSION: Final = "2025-09-30.clover"
 _CAPTURES: Final = {
     "processing": MoveState.PENDING,
@@ -102,7 +117,9 @@ class Stripe(ApiVendor):
     name = "stripe"
     kinds = ("payments",)
     api_version = API_VERSION
-    capabilities = frozenset(PaymentsCapability)
+    capabilities: ClassVar[frozenset[str]] = frozenset(PaymentsCapability) - {
+        PaymentsCapability.LINK_EXPIRY
+    }
     limits: ClassVar[Mapping[str, int]] = {"idempotency_key": _KEY, "page": 100}
     webhook = "stripe"
     idempotency = _KEYS
@@ -271,6 +288,50 @@ class Stripe(ApiVendor):
         """List payouts."""
         return await _page(wire, "/v1/payouts", page_query(query, after), payout_of)
 
+    async def payout_items(self, wire: Wire, ref: Ref, /, *, after: Ref | None) -> Page[PayoutItem]:
+        """List the balance transactions that a payout contains."""
+        filters = {
+            "payout": ref.id,
+            "limit": self.limits["page"],
+            "starting_after": None if after is None else after.id,
+            "expand[]": "data.source",
+        }
+        return await _page(wire, "/v1/balance_transactions", filters, payout_item_of)
+
+    async def store_means(self, wire: Wire, request: StoreRequest, /, *, key: str) -> StoredMeans:
+        """Verify a means of payment by a setup intent, and store it."""
+        return await _done(wire, "/v1/setup_intents", setup_body(request), key, read_setup)
+
+    async def stored_means(
+        self, wire: Wire, customer: str, after: Ref | None, /
+    ) -> Page[StoredMeans]:
+        """List the payment methods of a customer."""
+        filters = {
+            "limit": self.limits["page"],
+            "starting_after": None if after is None else after.id,
+        }
+        path = f"/v1/customers/{quote(customer, safe='')}/payment_methods"
+        return await _page(wire, path, filters, stored_of)
+
+    async def remove_means(self, wire: Wire, ref: Ref, /, *, key: str) -> StoredMeans:
+        """Detach a payment method from its customer."""
+        path = f"/v1/payment_methods/{quote(ref.id, safe='')}/detach"
+        return await _done(wire, path, {}, key, read_stored)
+
+    async def create_link(self, wire: Wire, link: LinkRequest, /, *, key: str) -> PaymentLink:
+        """Create a payment link that takes one payment."""
+        return await _done(wire, _LINKS, link_body(link), key, read_link)
+
+    async def get_link(self, wire: Wire, ref: Ref, /) -> PaymentLink:
+        """Get a payment link."""
+        request = Request.get(_link_path(ref), query={"expand[]": "line_items"})
+        return read_link(wire, await wire.send(request))
+
+    async def close_link(self, wire: Wire, ref: Ref, /, *, key: str) -> PaymentLink:
+        """Deactivate a payment link."""
+        body = {"active": False, "expand": ["line_items"]}
+        return await _done(wire, _link_path(ref), body, key, read_link)
+
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
         """Convert a webhook to events of intents, charges, refunds, disputes and payouts."""
         return read_events(event, ref)
@@ -344,8 +405,25 @@ def _intents(*parts: str) -> str:
     return "/".join(["/v1/payment_intents", *(quote(part, safe="") for part in parts)])
 
 
+def _link_path(ref: Ref) -> str:
+    return f"{_LINKS}/{quote(ref.id, safe='')}"
+
+
 def _post(path: str, body: Mapping[str, Any]) -> Request:
     return Request.post(path, form=list(form_pairs(body)))
+
+
+async def _done(
+    wire: Wire,
+    path: str,
+    body: Mapping[str, Any],
+    key: str,
+    read: Callable[[Wire, Response], R],
+) -> R:
+    """Send a request that is executed once for its key, and parse its answer."""
+    parse: Callable[[Response], R] = partial(read, wire)
+    result: R = await wire.send(_post(path, body), key=key_at(wire, key, _KEY), parse=parse)
+    return result
 
 
 async def _pay(

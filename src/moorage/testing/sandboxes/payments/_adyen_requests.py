@@ -70,6 +70,20 @@ MODIFICATIONS: Final[dict[str, dict[str, type]]] = {
     },
     "reversals": _MODIFICATION,
 }
+STORE: Final[dict[str, type]] = {
+    **dict.fromkeys(("merchantAccount", "recurringProcessingModel", "shopperEmail"), str),
+    **dict.fromkeys(("shopperIP", "shopperReference"), str),
+    "paymentMethod": dict,
+}
+LINK: Final[dict[str, type]] = {
+    **dict.fromkeys(("description", "expiresAt", "merchantAccount", "reference"), str),
+    **dict.fromkeys(("returnUrl", "shopperReference", "shopperStatement", "themeId"), str),
+    "amount": dict,
+    "manualCapture": bool,
+    "metadata": dict,
+    "reusable": bool,
+}
+CLOSE_LINK: Final[dict[str, type]] = {"status": str}
 REFUND_REASONS: Final = frozenset({"FRAUD", "CUSTOMER REQUEST", "RETURN", "DUPLICATE", "OTHER"})
 ADDRESS: Final = ("city", "country", "houseNumberOrName", "postalCode", "street")
 

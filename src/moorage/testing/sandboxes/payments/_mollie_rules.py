@@ -49,6 +49,17 @@ CAPTURE: Final[Mapping[str, tuple[type, ...]]] = {
     "metadata": (dict, str, list, type(None)),
 }
 REFUND: Final[Mapping[str, tuple[type, ...]]] = {**CAPTURE, "reverseRouting": (bool,)}
+MANDATE: Final[Mapping[str, tuple[type, ...]]] = {
+    **dict.fromkeys(("consumerAccount", "consumerBic", "consumerName"), _TEXT),
+    **dict.fromkeys(("mandateReference", "method", "signatureDate"), _TEXT),
+}
+LINK: Final[Mapping[str, tuple[type, ...]]] = {
+    **dict.fromkeys(("description", "expiresAt", "profileId", "redirectUrl", "webhookUrl"), _TEXT),
+    "allowedMethods": (list,),
+    "amount": (dict,),
+    "reusable": (bool,),
+}
+CHANGE_LINK: Final[Mapping[str, tuple[type, ...]]] = {"archived": (bool,), "description": _TEXT}
 _METHODS: Final = re.compile(
     "alma|applepay|bacs|bancomatpay|bancontact|banktransfer|belfius|billie|billink|bizum|blik"
     "|creditcard|directdebit|eps|giftcard|ideal|in3|kbc|klarna|mbway|mobilepay|multibanco|mybank"

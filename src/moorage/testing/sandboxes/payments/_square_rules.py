@@ -54,6 +54,19 @@ REFUND: Final[Mapping[str, Any]] = {
     "reason": 192,
     "team_member_id": str,
 }
+CARD: Final[Mapping[str, Any]] = {
+    "idempotency_key": 45,
+    "source_id": str,
+    "verification_token": str,
+    "card": {
+        "billing_address": dict,
+        "cardholder_name": 96,
+        "customer_id": str,
+        "exp_month": int,
+        "exp_year": int,
+        "reference_id": 128,
+    },
+}
 _WRONG: Final = "INVALID_REQUEST_ERROR"
 _MAGIC: Final = {
     "cnon:card-nonce-ok": None,

@@ -26,6 +26,9 @@ class StripeLedger(Sandbox):
         self.refunds: dict[str, dict[str, Any]] = {}
         self.disputes: dict[str, dict[str, Any]] = {}
         self.payouts: dict[str, dict[str, Any]] = {}
+        self.transactions: dict[str, dict[str, Any]] = {}
+        self.methods: dict[str, dict[str, Any]] = {}
+        self.links: dict[str, dict[str, Any]] = {}
 
     def authenticate(self, id: str, *, success: bool = True) -> None:
         """Complete or fail the authentication that a payment intent waits for."""
@@ -106,6 +109,56 @@ class StripeLedger(Sandbox):
         self.payouts[key] = payout
         self.tell(f"payout.{'created' if status == 'in_transit' else status}", payout)
         return key
+
+    def pay_out_charges(self) -> str:
+        """Pay out every charge and refund that was not paid out yet; return the payout's id."""
+        paid_out = {item["source"] for item in self.transactions.values()}
+        items = [
+            item
+            for item in (*self.charges.values(), *self.refunds.values())
+            if item["id"] not in paid_out and item["currency"] == self._first_currency()
+        ]
+        new = [self._transaction(item) for item in items]
+        net = sum(item["net"] for item in new)
+        key = self.pay_out(net, self._first_currency())
+        new.append(self._transaction(self.payouts[key]))
+        for item in new:
+            item["payout"] = key
+        return key
+
+    def _first_currency(self) -> str:
+        return str(next(iter(self.charges.values()))["currency"])
+
+    def _transaction(self, source: dict[str, Any]) -> dict[str, Any]:
+        is_charge = source["object"] == "charge"
+        amount = source["amount_captured"] if is_charge else -source["amount"]
+        fee = 25 + amount * 15 // 1000 if is_charge else 0
+        transaction = {
+            "id": f"txn_{self.number():08d}",
+            "object": "balance_transaction",
+            "amount": amount,
+            "available_on": int(self.now()),
+            "balance_type": "payments",
+            "created": int(self.now()),
+            "currency": source["currency"],
+            "description": None,
+            "exchange_rate": None,
+            "fee": fee,
+            "fee_details": [],
+            "net": amount - fee,
+            "reporting_category": source["object"],
+            "source": source["id"],
+            "status": "available",
+            "type": source["object"],
+        }
+        self.transactions[transaction["id"]] = transaction
+        return transaction
+
+    def use_link(self, id: str) -> None:
+        """Pay by a payment link, as a buyer does."""
+        link = self.links[id]
+        link["restrictions"]["completed_sessions"]["count"] += 1
+        link["active"] = False
 
     def pays(self, intent: dict[str, Any]) -> None:
         """Authorise a payment intent, and capture it unless the capture is manual."""

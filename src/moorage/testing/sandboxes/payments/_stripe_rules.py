@@ -114,6 +114,45 @@ LIST: Final = frozenset(
         "starting_after",
     )
 )
+SETUP: Final = frozenset(
+    (
+        "attach_to_self",
+        "automatic_payment_methods",
+        "confirm",
+        "confirmation_token",
+        "customer",
+        "description",
+        "expand",
+        "mandate_data",
+        "metadata",
+        "payment_method",
+        "payment_method_data",
+        "payment_method_options",
+        "payment_method_types",
+        "return_url",
+        "single_use",
+        "usage",
+    )
+)
+LINK: Final = frozenset(
+    (
+        "after_completion",
+        "allow_promotion_codes",
+        "custom_text",
+        "customer_creation",
+        "expand",
+        "inactive_message",
+        "invoice_creation",
+        "line_items",
+        "metadata",
+        "payment_intent_data",
+        "payment_method_types",
+        "restrictions",
+    )
+)
+CLOSE_LINK: Final = frozenset(("active", "expand", "inactive_message", "metadata"))
+BALANCE: Final = LIST | {"payout", "type"}
+METHODS: Final = frozenset(("ending_before", "expand", "limit", "starting_after", "type"))
 SHOW: Final = frozenset(("expand",))
 STEPS: Final = {"isk": 100, "ugx": 100} | dict.fromkeys(("bhd", "jod", "kwd", "omr", "tnd"), 10)
 DECLINES: Final = {
@@ -189,7 +228,7 @@ def means_of(fields: Mapping[str, str]) -> str | None:
 
 
 def magic(means: str) -> str:
-    kind = re.sub(r"^(pm_card_|tok_|ctoken_|pm_)(visa_)?", "", means)
+    kind = re.sub(r"^(pm_card_|tok_|ctoken_|pm_[0-9]{8}_|pm_)(visa_)?", "", means)
     if kind in PAYS or kind in DECLINES or kind in ASKS or kind == SLOW:
         return kind
     text = f"No such PaymentMethod: '{means}'"

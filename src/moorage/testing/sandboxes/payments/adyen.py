@@ -25,12 +25,15 @@ from moorage.testing.sandboxes.payments._adyen_notifications import (
 from moorage.testing.sandboxes.payments._adyen_requests import (
     ALREADY,
     CANCEL,
+    CLOSE_LINK,
     DETAILS,
+    LINK,
     MODIFICATIONS,
     OUTCOMES,
     PAYMENT,
     REDIRECTED,
     REFUND_REASONS,
+    STORE,
     amount_of,
     body_of,
     check,
@@ -87,6 +90,7 @@ class AdyenSandbox(Sandbox):
 
     Attributes:
         payments: every payment, by its PSP reference.
+        stored, links: stored means of payment and payment links, by id.
     """
 
     hosts = ("checkout-test.adyen.com", ".adyenpayments.com")
@@ -107,6 +111,8 @@ class AdyenSandbox(Sandbox):
         self.webhook_url = webhook_url
         self.multiple_captures = multiple_captures
         self.payments: dict[str, AdyenPayment] = {}
+        self.stored: dict[str, dict[str, Any]] = {}
+        self.links: dict[str, dict[str, Any]] = {}
         self._now = datetime(2026, 1, 1, tzinfo=UTC)
         self._returns: dict[str, tuple[AdyenPayment, dict[str, str]]] = {}
         self._open: list[tuple[str, str, AdyenPayment, dict[str, Any]]] = []
@@ -122,12 +128,22 @@ class AdyenSandbox(Sandbox):
             "/payments/details": self._complete,
             "/payments/{psp}/{verb}": self._modify,
             "/cancels": self._cancel,
+            "/storedPaymentMethods": self._store,
+            "/paymentLinks": self._create_link,
         }
-        return {
-            f"POST {base}{path}": self._handled_once(handle)
-            for base in ("/v72", "/checkout/v72")
-            for path, handle in lower_functions.items()
-        }
+        routes: dict[str, Callable[..., Response]] = {}
+        for base in ("/v72", "/checkout/v72"):
+            routes |= {
+                f"POST {base}{path}": self._handled_once(handle)
+                for path, handle in lower_functions.items()
+            }
+            routes |= {
+                f"GET {base}/storedPaymentMethods": self._list_stored,
+                f"DELETE {base}/storedPaymentMethods/{{id}}": self._remove_stored,
+                f"GET {base}/paymentLinks/{{id}}": self._show_link,
+                f"PATCH {base}/paymentLinks/{{id}}": self._handled_once(self._close_link),
+            }
+        return routes
 
     def unknown(self, request: SandboxRequest) -> Response:
         """Return the response to a request without a route."""
@@ -318,6 +334,77 @@ class AdyenSandbox(Sandbox):
                 self._open.append((cancel_psp, "cancels", payment, {"event": "TECHNICAL_CANCEL"}))
         return reply({**body, "pspReference": cancel_psp, "status": "received"}, 201)
 
+    def _store(self, body: dict[str, Any]) -> Response:
+        check(body, STORE, "StoredPaymentMethodRequest")
+        self._check_merchant(body)
+        if len(body.get("shopperReference", "")) < 3 or "recurringProcessingModel" not in body:
+            raise error(422, "702", "Required field 'shopperReference' is missing.")
+        method = body["paymentMethod"]
+        outcome = outcome_of(body)
+        if outcome["resultCode"] != "Authorised":
+            raise error(422, "103", "CVC is not the right length")
+        key = f"{self.number():016d}"
+        self.stored[key] = {
+            "id": key,
+            "brand": "visa",
+            "expiryMonth": "03",
+            "expiryYear": "2030",
+            "holderName": method.get("holderName", ""),
+            "lastFour": "1111",
+            "shopperReference": body["shopperReference"],
+            "supportedRecurringProcessingModels": [body["recurringProcessingModel"]],
+            "type": method.get("type", "scheme"),
+        }
+        return reply(self.stored[key], 201)
+
+    def _list_stored(self, request: SandboxRequest) -> Response:
+        query = dict(request.query)
+        self._check_merchant(query)
+        shopper = query.get("shopperReference")
+        methods = [item for item in self.stored.values() if item["shopperReference"] == shopper]
+        return reply({**query, **({"storedPaymentMethods": methods} if methods else {})})
+
+    def _remove_stored(self, request: SandboxRequest, id: str) -> Response:
+        query = dict(request.query)
+        self._check_merchant(query)
+        method = self.stored.get(id, {"shopperReference": None})
+        if method["shopperReference"] != query.get("shopperReference"):
+            raise error(422, "803", "PaymentDetail not found")
+        del self.stored[id]
+        return reply({}, 204).evolve(body=b"")
+
+    def _create_link(self, body: dict[str, Any]) -> Response:
+        check(body, LINK, "PaymentLinkRequest")
+        self._check_merchant(body)
+        amount_of(body)
+        if not body.get("reference"):
+            raise error(422, "130", "Reference Missing")
+        key = f"PL{self.number():010d}"
+        self.links[key] = {
+            "expiresAt": "2026-01-02T00:00:00Z",
+            **body,
+            "id": key,
+            "status": "active",
+            "url": f"https://test.adyen.link/{key}",
+        }
+        return reply(self.links[key], 201)
+
+    def _show_link(self, _: SandboxRequest, id: str) -> Response:
+        return reply(self._link(id))
+
+    def _close_link(self, body: dict[str, Any], id: str) -> Response:
+        check(body, CLOSE_LINK, "UpdatePaymentLinkRequest")
+        link = self._link(id)
+        if body.get("status") != "expired" or link["status"] != "active":
+            raise error(422, "702", "This status is not possible.")
+        link["status"] = "expired"
+        return reply(link)
+
+    def _link(self, id: str) -> dict[str, Any]:
+        if id not in self.links:
+            raise error(404, "000", "Payment link not found")
+        return self.links[id]
+
     def _psp(self) -> str:
         return f"SBX{self.number():013d}"
 
@@ -406,7 +493,7 @@ def fixture(_: Path) -> SandboxFixture:
             "multiple_captures": True,
             "volatile_keys": True,
         },
-        vendor_values={"asks": '{"type": "ideal"}'},
+        vendor_values={"asks": '{"type": "ideal"}', "stores": '{"type": "scheme"}'},
         token="APPROVED",
         buyer=buyer,
     )

@@ -21,7 +21,10 @@ from moorage.testing.sandboxes.base import Refusal, Replays, Routes, Sandbox, Sa
 from moorage.testing.sandboxes.fixture import SandboxFixture, action_url
 from moorage.testing.sandboxes.payments._mollie_rules import (
     CAPTURE,
+    CHANGE_LINK,
     CONFIRMED,
+    LINK,
+    MANDATE,
     REFUND,
     amount_of,
     check_fields,
@@ -43,6 +46,7 @@ _API = "https://api.mollie.com"
 _DASHBOARD = "https://my.mollie.com/dashboard/org_sandbox"
 _DOCUMENTATION = "https://docs.mollie.com/reference"
 _PAYMENTS = "/v2/payments"
+_MANDATES = "/v2/customers/{customer}/mandates"
 
 
 class MollieSandbox(Sandbox):
@@ -58,7 +62,8 @@ class MollieSandbox(Sandbox):
         checkout: where buyers are sent to pay.
         customers: who is known.
         mandates: the customers of the means of payment that are kept.
-        payments, captures, refunds, chargebacks: what there is, by id.
+        debits: the mandates for direct debits that were stored without a payment, by id.
+        payments, captures, refunds, chargebacks, links: what there is, by id.
     """
 
     hosts = ("api.mollie.com",)
@@ -80,6 +85,8 @@ class MollieSandbox(Sandbox):
         self.now = now
         self.customers = {"cst_sandbox"}
         self.mandates = {"mdt_sandbox": "cst_sandbox"}
+        self.debits: dict[str, dict[str, Any]] = {}
+        self.links: dict[str, dict[str, Any]] = {}
         self.payments: dict[str, dict[str, Any]] = {}
         self.captures: dict[str, dict[str, Any]] = {}
         self.refunds: dict[str, dict[str, Any]] = {}
@@ -98,6 +105,12 @@ class MollieSandbox(Sandbox):
             f"POST {payment_path}/captures": self._handled_once(self._capture),
             f"POST {payment_path}/refunds": self._handled_once(self._refund),
             f"GET {payment_path}/refunds/{{refund}}": self._as_hal(self._show_refund),
+            f"POST {_MANDATES}": self._handled_once(self._store_mandate),
+            f"GET {_MANDATES}": self._list_mandates,
+            f"DELETE {_MANDATES}/{{id}}": self._revoke_mandate,
+            "POST /v2/payment-links": self._handled_once(self._create_link),
+            "GET /v2/payment-links/{id}": self._as_hal(self._show_link),
+            "PATCH /v2/payment-links/{id}": self._handled_once(self._change_link),
             "GET /v2/chargebacks": self._lists(lambda: self.chargebacks),
         }
 
@@ -372,6 +385,94 @@ class MollieSandbox(Sandbox):
         self._send_webhook(payment)
         return reply(refund, 201)
 
+    def _store_mandate(self, request: SandboxRequest, customer: str) -> Response:
+        fields = check_fields(request.json(), MANDATE)
+        if customer not in self.customers:
+            raise _missing_resource(customer)
+        for name in ("method", "consumerName", "consumerAccount"):
+            if not fields.get(name):
+                raise wrong(f"The {name} is missing", name)
+        key = f"mdt_{self.number():08d}"
+        self.mandates[key] = customer
+        self.debits[key] = {
+            "resource": "mandate",
+            "id": key,
+            "mode": "test",
+            "status": "valid",
+            "method": fields["method"],
+            "details": {
+                "consumerName": fields["consumerName"],
+                "consumerAccount": fields["consumerAccount"],
+                "consumerBic": None,
+            },
+            "customerId": customer,
+            "mandateReference": fields.get("mandateReference"),
+            "signatureDate": fields.get("signatureDate", self._moment()[:10]),
+            "createdAt": self._moment(),
+            "_links": {
+                "self": _link(f"{_API}/v2/customers/{customer}/mandates/{key}"),
+                "customer": _link(f"{_API}/v2/customers/{customer}"),
+                "documentation": _link(f"{_DOCUMENTATION}/create-mandate", "text/html"),
+            },
+        }
+        return reply(self.debits[key], 201)
+
+    def _list_mandates(self, request: SandboxRequest, customer: str) -> Response:
+        def of_customer() -> dict[str, dict[str, Any]]:
+            return {
+                key: item for key, item in self.debits.items() if item["customerId"] == customer
+            }
+
+        return self._lists(of_customer)(request)
+
+    def _revoke_mandate(self, _: SandboxRequest, customer: str, id: str) -> Response:
+        if self.mandates.get(id) != customer:
+            raise _missing_resource(id)
+        del self.mandates[id]
+        self.debits.pop(id, None)
+        return reply({}, 204).evolve(body=b"")
+
+    def _create_link(self, request: SandboxRequest) -> Response:
+        fields = check_fields(request.json(), LINK)
+        amount = amount_of(fields["amount"])
+        key = f"pl_{self.number():08d}"
+        url = f"https://paymentlink.mollie.com/payment/{key}"
+        self.links[key] = {
+            "resource": "payment-link",
+            "id": key,
+            "mode": "test",
+            "description": fields["description"],
+            "amount": written(amount),
+            "allowedMethods": fields.get("allowedMethods"),
+            "archived": False,
+            "profileId": "pfl_sandbox",
+            "createdAt": self._moment(),
+            "paidAt": None,
+            "expiresAt": fields.get("expiresAt"),
+            "reusable": fields.get("reusable", False),
+            "redirectUrl": fields.get("redirectUrl"),
+            "webhookUrl": fields.get("webhookUrl"),
+            "_links": {
+                "self": _link(f"{_API}/v2/payment-links/{key}"),
+                "paymentLink": _link(url, "text/html"),
+            },
+        }
+        return reply(self.links[key], 201)
+
+    def _show_link(self, _: SandboxRequest, id: str) -> Response:
+        return reply(self._payment_link(id))
+
+    def _change_link(self, request: SandboxRequest, id: str) -> Response:
+        fields = check_fields(request.json(), CHANGE_LINK)
+        link = self._payment_link(id)
+        link |= fields
+        return reply(link)
+
+    def _payment_link(self, id: str) -> dict[str, Any]:
+        if id not in self.links:
+            raise _missing_resource(id)
+        return self.links[id]
+
     # --- its ledger ---------------------------------------------------------
 
     def _pays(self, payment: dict[str, Any]) -> None:
@@ -484,6 +585,7 @@ def fixture(_: Path) -> SandboxFixture:
             "webhook_url": sandbox.webhook_url,
             "volatile_keys": True,
         },
+        vendor_values={"stores": "NL55INGB0000000000"},
         token="creditcard",
         buyer=buyer,
     )

@@ -26,6 +26,7 @@ from moorage.testing.sandboxes.base import (
 )
 from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.payments._square_rules import (
+    CARD,
     COMPLETE,
     PAY,
     REFUND,
@@ -63,7 +64,8 @@ class SquareSandbox(Sandbox):
     Attributes:
         location_id: the only location.
         customers: who is known.
-        payments, refunds, disputes, payouts: what there is, by id.
+        payments, refunds, disputes, payouts, cards: what there is, by id.
+        entries: the entries of each payout, by its id.
     """
 
     hosts = ("connect.squareup.com", "connect.squareupsandbox.com")
@@ -86,6 +88,8 @@ class SquareSandbox(Sandbox):
         self.refunds: dict[str, dict[str, Any]] = {}
         self.disputes: dict[str, dict[str, Any]] = {}
         self.payouts: dict[str, dict[str, Any]] = {}
+        self.cards: dict[str, dict[str, Any]] = {}
+        self.entries: dict[str, list[dict[str, Any]]] = {}
         self._replays = Replays(_key_reused, refusals=lambda _: True)
 
     def routes(self) -> Routes:
@@ -101,6 +105,10 @@ class SquareSandbox(Sandbox):
             "POST /v2/refunds": self._handled_once(REFUND, self._refund),
             "GET /v2/refunds/{id}": self._show_refund,
             "GET /v2/disputes": self._lists(lambda: self.disputes),
+            "POST /v2/cards": self._handled_once(CARD, self._store),
+            "GET /v2/cards": self._list_cards,
+            "POST /v2/cards/{id}/disable": self._disable,
+            "GET /v2/payouts/{id}/payout-entries": self._list_entries,
             "GET /v2/payouts": self._lists(lambda: self.payouts, "created_at"),
         }
 
@@ -181,6 +189,36 @@ class SquareSandbox(Sandbox):
         }
         self._send_webhook(f"payout.{status.lower()}", "payout", self.payouts[key])
         return key
+
+    def pay_out_payments(self) -> str:
+        """Pay out all completed payments and refunds, and return the payout's id."""
+        completed = [item for item in self.payments.values() if item["status"] == "COMPLETED"]
+        entries = [self._entry("CHARGE", item["total_money"], item["id"]) for item in completed]
+        entries += [
+            self._entry("REFUND", refund["amount_money"], refund["payment_id"], refund["id"])
+            for refund in self.refunds.values()
+        ]
+        net = sum(entry["net_amount_money"]["amount"] for entry in entries)
+        key = self.pay_out(net, completed[0]["total_money"]["currency"])
+        self.entries[key] = [{**entry, "payout_id": key} for entry in entries]
+        return key
+
+    def _entry(
+        self, kind: str, amount: dict[str, Any], payment: str, refund: str | None = None
+    ) -> dict[str, Any]:
+        is_charge = refund is None
+        gross = amount["amount"] if is_charge else -amount["amount"]
+        fee = 10 + gross * 26 // 1000 if is_charge else 0
+        details = {"payment_id": payment} | ({} if is_charge else {"refund_id": refund})
+        return {
+            "id": f"poe_{self.number():08d}",
+            "type": kind,
+            "effective_at": self._moment(),
+            "gross_amount_money": {**amount, "amount": gross},
+            "fee_amount_money": {**amount, "amount": fee},
+            "net_amount_money": {**amount, "amount": gross - fee},
+            f"type_{kind.lower()}_details": details,
+        }
 
     # --- how it is asked ---------------------------------------------------
 
@@ -342,6 +380,45 @@ class SquareSandbox(Sandbox):
         self._send_webhook("refund.created", "refund", refund)
         return reply({"refund": refund})
 
+    def _store(self, body: dict[str, Any]) -> Response:
+        needed(body, "source_id", "card")
+        needed(body["card"], "customer_id")
+        customer = body["card"]["customer_id"]
+        if customer not in self.customers:
+            raise wrong("CUSTOMER_NOT_FOUND", "There is no such customer.", field="customer_id")
+        code = magic(body["source_id"])
+        if code is not None:
+            detail = f"Authorization error: '{code}'"
+            raise Refusal(error(400, "INVALID_REQUEST_ERROR", code, detail))
+        key = f"ccof:{self.number():08d}"
+        self.cards[key] = {
+            **_card(""),
+            **body["card"],
+            "id": key,
+            "enabled": True,
+            "merchant_id": "MSANDBOX",
+            "version": 1,
+        }
+        return reply({"card": self.cards[key]})
+
+    def _list_cards(self, request: SandboxRequest) -> Response:
+        query = dict(request.query)
+        cards = [
+            card
+            for card in self.cards.values()
+            if card["enabled"] and query.get("customer_id") in {None, card["customer_id"]}
+        ]
+        return reply({"cards": cards} if cards else {})
+
+    def _disable(self, _: SandboxRequest, id: str) -> Response:
+        card = existing(self.cards, id, missing(id))
+        card["enabled"] = False
+        return reply({"card": card})
+
+    def _list_entries(self, _: SandboxRequest, id: str) -> Response:
+        existing(self.payouts, id, missing(id))
+        return reply({"payout_entries": self.entries.get(id, [])})
+
     # --- its ledger ---------------------------------------------------------
 
     def _payment(self, id: str) -> dict[str, Any]:
@@ -417,5 +494,6 @@ def fixture(_: Path) -> SandboxFixture:
             "location_id": sandbox.location_id,
             "volatile_keys": True,
         },
+        vendor_values={"pay_out": sandbox.pay_out_payments},
         token="cnon:card-nonce-ok",
     )

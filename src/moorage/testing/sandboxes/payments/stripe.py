@@ -19,19 +19,25 @@ from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.payments._stripe_ledger import StripeLedger
 from moorage.testing.sandboxes.payments._stripe_rules import (
     ASKS,
+    BALANCE,
     CANCEL,
     CAPTURE,
+    CLOSE_LINK,
     CONFIRM,
     CREATE,
     DECLINES,
+    LINK,
     LIST,
+    METHODS,
     REFUND,
+    SETUP,
     SHOW,
     SLOW,
     STEPS,
     VERSION,
     Done,
     amount_of,
+    details_of,
     done,
     error,
     expanded,
@@ -63,7 +69,8 @@ class StripeSandbox(StripeLedger):
 
     Attributes:
         bank: where buyers are sent to confirm a payment.
-        intents, charges, refunds, disputes, payouts: what there is, by id.
+        intents, charges, refunds, disputes, payouts, transactions, methods, links: what there is,
+            by id.
     """
 
     hosts = ("api.stripe.com",)
@@ -96,6 +103,13 @@ class StripeSandbox(StripeLedger):
             "GET /v1/refunds/{id}": self._shows(lambda: self.refunds),
             "GET /v1/disputes": self._lists(lambda: self.disputes),
             "GET /v1/payouts": self._lists(lambda: self.payouts),
+            "GET /v1/balance_transactions": self._lists(lambda: self.transactions, BALANCE),
+            "POST /v1/setup_intents": self._changes(SETUP, self._set_up),
+            "GET /v1/customers/{customer}/payment_methods": self._lists(self._methods_of, METHODS),
+            "POST /v1/payment_methods/{id}/detach": self._changes(SHOW, self._detach),
+            "POST /v1/payment_links": self._changes(LINK, self._create_link),
+            "GET /v1/payment_links/{id}": self._shows(lambda: self.links),
+            "POST /v1/payment_links/{id}": self._changes(CLOSE_LINK, self._change_link),
         }
 
     def unknown(self, request: SandboxRequest) -> Response:
@@ -130,9 +144,14 @@ class StripeSandbox(StripeLedger):
 
         return answer
 
-    def _lists(self, resources: Callable[[], dict[str, dict[str, Any]]]) -> Callable[..., Response]:
-        def answer(request: SandboxRequest) -> Response:
-            fields = fields_of(request.query, LIST)
+    def _lists(
+        self,
+        lookup: Callable[..., dict[str, dict[str, Any]]],
+        allowed: frozenset[str] = LIST,
+    ) -> Callable[..., Response]:
+        def answer(request: SandboxRequest, **names: str) -> Response:
+            fields = fields_of(request.query, allowed)
+            resources = lookup(**names)
             limit = int(fields.get("limit", "10"))
             if not 1 <= limit <= 100:
                 raise refusal(400, "invalid_request_error", "This limit is out of range.")
@@ -142,15 +161,16 @@ class StripeSandbox(StripeLedger):
             )
             matches = [
                 resource
-                for resource in resources().values()
+                for resource in resources.values()
                 if int(start_time) <= resource["created"] < int(end_time)
+                and fields.get("payout") in {None, resource.get("payout")}
             ][::-1]
-            names = [resource["id"] for resource in matches]
+            keys = [resource["id"] for resource in matches]
             starting_after = fields.get("starting_after")
             start = (
                 0
                 if starting_after is None
-                else names.index(resource_in(resources(), starting_after)["id"]) + 1
+                else keys.index(resource_in(resources, starting_after)["id"]) + 1
             )
             expand = [name.removeprefix("data.") for name in expanded(fields)]
             page = [
@@ -184,6 +204,9 @@ class StripeSandbox(StripeLedger):
         charge = resource.get("latest_charge")
         if "latest_charge" in expand and charge is not None:
             return {**resource, "latest_charge": self.charges[charge]}
+        if "source" in expand:
+            sources = self.charges | self.refunds | self.payouts
+            return {**resource, "source": sources[resource["source"]]}
         return resource
 
     # --- what it does ------------------------------------------------------
@@ -351,6 +374,84 @@ class StripeSandbox(StripeLedger):
         self.tell("charge.refunded", charge)
         return self._shown_response(refund, fields)
 
+    # --- means of payment and links ------------------------------------------
+
+    def _set_up(self, fields: dict[str, str]) -> Response:
+        source, customer = means_of(fields), fields.get("customer")
+        if source is None or customer is None or not flag_of(fields, "confirm"):
+            raise refusal(400, "invalid_request_error", "Nothing to set up.", param="customer")
+        kind = magic(source)
+        if kind in DECLINES:
+            code, decline_code = DECLINES[kind]
+            raise Done(error(402, "card_error", "Declined.", code=code, decline_code=decline_code))
+        key = f"pm_{self.number():08d}_{kind}"
+        method = {
+            "id": key,
+            "object": "payment_method",
+            "created": int(self.now()),
+            "customer": None if kind in ASKS else customer,
+            **details_of(source, self.now()),
+        }
+        self.methods[key] = method
+        setup: dict[str, Any] = {
+            "id": f"seti_{self.number():08d}",
+            "object": "setup_intent",
+            "client_secret": "seti_secret_sandbox",
+            "created": int(self.now()),
+            "customer": customer,
+            "last_setup_error": None,
+            "next_action": None,
+            "payment_method": method if "payment_method" in expanded(fields) else key,
+            "status": "succeeded",
+            "usage": fields.get("usage", "off_session"),
+        }
+        if kind in ASKS:
+            details = {"url": f"{self.bank}/{key}", "return_url": fields.get("return_url")}
+            action = {"type": "redirect_to_url", "redirect_to_url": details}
+            setup |= {"status": "requires_action", "next_action": action}
+        return reply(setup)
+
+    def _methods_of(self, customer: str) -> dict[str, dict[str, Any]]:
+        return {
+            key: method for key, method in self.methods.items() if method["customer"] == customer
+        }
+
+    def _detach(self, _: dict[str, str], id: str) -> Response:
+        method = resource_in(self.methods, id)
+        if method["customer"] is None:
+            text = "The payment method you provided is not attached to a customer."
+            raise refusal(400, "invalid_request_error", text)
+        method["customer"] = None
+        return reply(method)
+
+    def _create_link(self, fields: dict[str, str]) -> Response:
+        price = "line_items[0][price_data]"
+        amount = amount_of(fields, f"{price}[unit_amount]")
+        currency = fields.get(f"{price}[currency]", "")
+        if amount <= 0 or not fields.get(f"{price}[product_data][name]"):
+            raise refusal(400, "invalid_request_error", "Invalid item.", param="line_items")
+        key = f"plink_{self.number():08d}"
+        limit = amount_of(fields, "restrictions[completed_sessions][limit]")
+        item = {"id": f"li_{key}", "amount_total": amount, "currency": currency, "quantity": 1}
+        self.links[key] = {
+            "id": key,
+            "object": "payment_link",
+            "active": True,
+            "currency": currency,
+            "line_items": {"object": "list", "data": [item]},
+            "metadata": {
+                name[9:-1]: text for name, text in fields.items() if name.startswith("metadata[")
+            },
+            "restrictions": {"completed_sessions": {"count": 0, "limit": limit}},
+            "url": f"https://buy.stripe.com/test_{key}",
+        }
+        return reply(self.links[key])
+
+    def _change_link(self, fields: dict[str, str], id: str) -> Response:
+        link = resource_in(self.links, id)
+        link["active"] = flag_of(fields, "active")
+        return reply(link)
+
 
 def _other_parameters() -> Refusal:
     return refusal(
@@ -375,7 +476,10 @@ def fixture(_: Path) -> SandboxFixture:
             "credentials": sandbox.api_key,
             "volatile_keys": True,
         },
-        vendor_values={"asks": "pm_card_threeDSecure2Required"},
+        vendor_values={
+            "asks": "pm_card_threeDSecure2Required",
+            "pay_out": sandbox.pay_out_charges,
+        },
         token="pm_card_visa",
         buyer=buyer,
     )

@@ -1,0 +1,90 @@
+"""Payment links: pages of a vendor on which a buyer pays a fixed amount."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from moorage.contracts.payments.requests import is_amount, is_reference
+from moorage.contracts.payments.vendor import PaymentsCapability
+from moorage.contracts.replays import replay_field
+from moorage.contracts.validators import is_a, is_maybe, is_moment
+from moorage.contracts.vendor import no_options
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from moorage.contracts.ref import Ref
+    from moorage.domain.values.money import Money
+
+
+class LinkState(StrEnum):
+    """The state of a payment link; `closed` takes no payments any more."""
+
+    OPEN = "open"
+    PENDING = "pending"
+    PAID = "paid"
+    EXPIRED = "expired"
+    CLOSED = "closed"
+    UNKNOWN = "unknown"
+
+
+@attrs.frozen
+class LinkRequest:
+    """A page to create on which a buyer pays one amount once.
+
+    Attributes:
+        amount: amount above zero.
+        reference: your own name of the payment, such as an invoice number.
+        description: text that the buyer sees on the page; by default the reference.
+        return_url: URL that the buyer goes to after the payment.
+        expires_at: time from which the page takes no payment.
+        extra: options of single vendors, by the vendor's name, in the vendor's own terms.
+    """
+
+    amount: Money = attrs.field(validator=is_amount)
+    reference: str = attrs.field(validator=[is_a(str), is_reference], kw_only=True)
+    description: str | None = attrs.field(default=None, kw_only=True, validator=is_maybe(str))
+    return_url: str | None = attrs.field(default=None, kw_only=True, validator=is_maybe(str))
+    expires_at: datetime | None = attrs.field(default=None, kw_only=True, validator=is_moment)
+    extra: Mapping[str, Mapping[str, Any]] = attrs.field(
+        factory=no_options, repr=False, kw_only=True, validator=is_a(Mapping)
+    )
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """The capabilities that a vendor needs for this link."""
+        expiry = {PaymentsCapability.LINK_EXPIRY} if self.expires_at is not None else set[str]()
+        return frozenset({PaymentsCapability.LINKS, *expiry})
+
+
+@attrs.frozen(kw_only=True)
+class PaymentLink:
+    """A payment link at a vendor; None where the vendor does not say.
+
+    Attributes:
+        ref: reference of the link, for looking it up and closing it.
+        state: state of the link.
+        vendor_state: the vendor's own word for the state.
+        url: URL to send to the buyer.
+        amount: amount of the payment.
+        reference: your own name of the payment.
+        expires_at: time from which the page takes no payment.
+        created_at: time of creation.
+        replayed: True if this is the stored answer of an earlier call with the same key.
+        raw: the vendor's complete answer.
+    """
+
+    ref: Ref
+    state: LinkState
+    vendor_state: str | None = None
+    url: str | None = attrs.field(default=None, repr=False)
+    amount: Money | None = None
+    reference: str | None = None
+    expires_at: datetime | None = None
+    created_at: datetime | None = attrs.field(default=None, eq=False)
+    replayed: bool = replay_field()
+    raw: Any = attrs.field(default=None, repr=False, eq=False)

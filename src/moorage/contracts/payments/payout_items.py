@@ -1,0 +1,96 @@
+"""The transactions of a payout, with fees, for reconciliation with a bank statement."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from moorage.contracts.payments.values import Payout
+    from moorage.contracts.ref import Ref
+    from moorage.domain.values.money import Money
+
+
+class PayoutItemKind(StrEnum):
+    """The kind of a transaction in a payout; `other` has only the vendor's word."""
+
+    PAYMENT = "payment"
+    REFUND = "refund"
+    DISPUTE = "dispute"
+    FEE = "fee"
+    RESERVE = "reserve"
+    TRANSFER = "transfer"
+    ADJUSTMENT = "adjustment"
+    OTHER = "other"
+
+
+@attrs.frozen(kw_only=True)
+class PayoutItem:
+    """One transaction in a payout; amounts that reduce the payout are negative.
+
+    Attributes:
+        id: the vendor's id of the transaction.
+        kind: kind of the transaction.
+        vendor_kind: the vendor's own word for the kind.
+        payment: reference of the payment, if the vendor states it.
+        refund: the vendor's id of the refund, if it is one and the vendor states it.
+        gross: amount before fees.
+        fee: fee that the vendor kept; negative if it was returned.
+        net: amount that the payout contains: `gross` without `fee`.
+        description: the vendor's text.
+        at: time of the transaction.
+        raw: the vendor's complete answer.
+    """
+
+    id: str
+    kind: PayoutItemKind
+    vendor_kind: str | None = None
+    payment: Ref | None = None
+    refund: str | None = None
+    gross: Money | None = None
+    fee: Money | None = None
+    net: Money | None = None
+    description: str | None = None
+    at: datetime | None = attrs.field(default=None, eq=False)
+    raw: Any = attrs.field(default=None, repr=False, eq=False)
+
+
+def unexplained(payout: Payout, items: Iterable[PayoutItem]) -> Money:
+    """The part of a payout's amount that its transactions do not explain; zero if all is there.
+
+    Args:
+        payout: the payout.
+        items: all of its transactions, of every page.
+
+    Raises:
+        InvalidData: the payout or a transaction has no amount, or another currency.
+    """
+    rest = _stated(payout.amount, payout.ref.id)
+    for item in items:
+        net = _stated(item.net, item.id)
+        if net.currency != rest.currency:
+            raise InvalidData(
+                f"The payout is in {rest.currency}, but its transaction {item.id} is in"
+                f" {net.currency}.",
+                field="items",
+                remedy="Give the transactions of this payout.",
+            )
+        rest -= net
+    return rest
+
+
+def _stated(amount: Money | None, name: str) -> Money:
+    if amount is None:
+        raise InvalidData(
+            f"The vendor states no amount for {name}.",
+            field="items",
+            remedy="Look it up at the vendor.",
+        )
+    return amount

@@ -1,0 +1,96 @@
+"""Means of payment that a vendor stores for a buyer, without a payment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from moorage.contracts.payments.requests import Customer, is_source
+from moorage.contracts.replays import replay_field
+from moorage.contracts.validators import is_a, is_maybe
+from moorage.contracts.vendor import no_options
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from moorage.contracts.payments.values import MeansOfPayment, NextAction
+    from moorage.contracts.ref import Ref
+
+
+class StoredState(StrEnum):
+    """The state of a stored means of payment.
+
+    `requires_action` waits for the buyer, and `pending` for their bank; neither can be charged yet.
+    """
+
+    STORED = "stored"
+    REQUIRES_ACTION = "requires_action"
+    PENDING = "pending"
+    FAILED = "failed"
+    REMOVED = "removed"
+    UNKNOWN = "unknown"
+
+
+def _is_known_customer(_: object, attribute: attrs.Attribute[Any], value: Customer) -> None:
+    if not value.id:
+        raise InvalidData(
+            "A means of payment is stored for a buyer whom the vendor knows, and this one has"
+            " no id.",
+            field=f"{attribute.name}.id",
+            remedy="Give the customer with the vendor's id.",
+        )
+
+
+@attrs.frozen
+class StoreRequest:
+    """A means of payment to store for later payments; nothing is charged.
+
+    Attributes:
+        source: the vendor's token or nonce of the means of payment, never a card number.
+        customer: the buyer, with the vendor's id.
+        return_url: URL that the buyer returns to after a redirect.
+        extra: options of single vendors, by the vendor's name, in the vendor's own terms.
+    """
+
+    source: str = attrs.field(validator=[is_a(str), is_source], repr=False)
+    customer: Customer = attrs.field(kw_only=True, validator=[is_a(Customer), _is_known_customer])
+    return_url: str | None = attrs.field(default=None, kw_only=True, validator=is_maybe(str))
+    extra: Mapping[str, Mapping[str, Any]] = attrs.field(
+        factory=no_options, repr=False, kw_only=True, validator=is_a(Mapping)
+    )
+
+    @property
+    def customer_id(self) -> str:
+        """The vendor's id of the buyer."""
+        return self.customer.id or ""
+
+
+@attrs.frozen(kw_only=True)
+class StoredMeans:
+    """A means of payment that a vendor stores for a buyer; None where the vendor does not say.
+
+    Attributes:
+        ref: reference of the stored means, for removing it.
+        state: state of the stored means.
+        vendor_state: the vendor's own word for the state.
+        customer: the vendor's id of the buyer.
+        means: the means of payment; its `stored` is the `source` of a later charge.
+        next_action: step that the buyer has to take first.
+        created_at: time of creation.
+        replayed: True if this is the stored answer of an earlier call with the same key.
+        raw: the vendor's complete answer.
+    """
+
+    ref: Ref
+    state: StoredState
+    vendor_state: str | None = None
+    customer: str | None = None
+    means: MeansOfPayment | None = None
+    next_action: NextAction | None = None
+    created_at: datetime | None = attrs.field(default=None, eq=False)
+    replayed: bool = replay_field()
+    raw: Any = attrs.field(default=None, repr=False, eq=False)

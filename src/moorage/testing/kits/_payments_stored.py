@@ -1,0 +1,177 @@
+"""Checks of stored means of payment, payment links and the transactions of a payout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from moorage.contracts.payments import (
+    LinkRequest,
+    LinkState,
+    Money,
+    PaymentsCapability,
+    StoredState,
+    StoreRequest,
+    unexplained,
+)
+from moorage.contracts.payments.requests import Customer
+from moorage.contracts.ref import Ref
+from moorage.errors import ConnectionFailed, InvalidData, VendorFailed
+from moorage.testing.kits._contract_lab import with_body
+from moorage.testing.kits._payments_lab import EUROS, FIRST, Lab
+from moorage.testing.kits.checks import require
+from moorage.testing.sandboxes.base import Altered, Lost
+
+if TYPE_CHECKING:
+    from moorage.contracts.payments import PaymentLink, StoredMeans
+
+Open: TypeAlias = Callable[[], Lab]
+
+FAR: Final = datetime(2100, 1, 1, tzinfo=UTC)
+_NEW_WORD: Final = "levitated"
+_LINK_AMOUNTS: Final = (
+    EUROS,
+    Money("500", "JPY"),
+    Money("1.230", "KWD"),
+    Money("9999999.99", "USD"),
+)
+_ENDED: Final = frozenset({LinkState.CLOSED, LinkState.EXPIRED})
+
+
+def stored_request(lab: Lab) -> StoreRequest:
+    """Return a request to store the subject's means of payment."""
+    return lab.subject.stores or StoreRequest("token", customer=Customer(id="ada-1"))
+
+
+def link_request(amount: Money = EUROS, **fields: Any) -> LinkRequest:
+    """Return a payment link for an invoice."""
+    return LinkRequest(amount, reference="INV-2041", **fields)
+
+
+async def means_are_stored_and_removed(make: Open) -> None:
+    """A means of payment is stored once per key, listed for its buyer, and gone after removal."""
+    async with make() as lab:
+        if PaymentsCapability.STORE_MEANS not in lab.able:
+            return
+        request = stored_request(lab)
+        customer = request.customer_id
+        await lab.refused(
+            InvalidData, lab("store_means", request, idempotency_key=None), "Storing without a key"
+        )
+        before = await _stored_ids(lab, customer)
+        lab.sandbox.fail(Lost())
+        lost_call = lab("store_means", request, idempotency_key="s-1")
+        await lab.refused(ConnectionFailed, lost_call, "A lost answer")
+        stored: StoredMeans = await lab("store_means", request, idempotency_key="s-1")
+        require(stored.state is StoredState.STORED, f"What was stored is {stored.state}.")
+        _check_same_key(lab, "A repeated request to store")
+        require(stored.means is not None and stored.means.stored, "Nothing can be charged later.")
+        require(stored.raw, "What the vendor said is lost.")
+        require(request.source not in f"{request!r}{stored!r}", "A source is shown.")
+        ids = await _stored_ids(lab, customer)
+        require(ids - before == {stored.ref.id}, "Not exactly one means was stored.")
+        require(not await _stored_ids(lab, "somebody-else"), "Others see a buyer's means.")
+        removed: StoredMeans = await lab("remove_means", stored.ref, idempotency_key="s-2")
+        require(removed.state is StoredState.REMOVED, f"What was removed is {removed.state}.")
+        require(await _stored_ids(lab, customer) == before, "What was removed is still listed.")
+        lab.sandbox.fail(Altered(partial(with_body, b"{}")))
+        broken_call = lab("store_means", request, idempotency_key="s-3")
+        await lab.refused(VendorFailed, broken_call, "An empty answer")
+
+
+async def a_new_word_of_stored_means_is_unknown(make: Open) -> None:
+    """An unknown state of a stored means is reported as unknown, never as stored."""
+    async with make() as lab:
+        if PaymentsCapability.STORE_MEANS not in lab.able:
+            return
+        request = stored_request(lab)
+        stored: StoredMeans = await lab("store_means", request, idempotency_key="s-1")
+        if isinstance(stored.vendor_state, str):
+            changed: StoredMeans = await lab.with_status(
+                _NEW_WORD, "store_means", request, idempotency_key="s-2", other_key="s-3"
+            )
+            require(changed.state is StoredState.UNKNOWN, f"A new word is {changed.state}.")
+
+
+async def links_are_created_once(make: Open) -> None:
+    """A payment link asks for the exact amount, is created once per key, and can be closed."""
+    async with make() as lab:
+        if PaymentsCapability.LINKS not in lab.able:
+            return
+        for number, amount in enumerate(_LINK_AMOUNTS):
+            key = f"l-{number}"
+            request = link_request(amount)
+            lab.sandbox.fail(Lost())
+            try:
+                await lab("create_link", request, idempotency_key=key)
+            except InvalidData:
+                lab.sandbox.forget_faults()
+                continue  # the vendor cannot write the amount, and has said so
+            except ConnectionFailed:
+                pass
+            else:
+                require(False, "A lost answer went unnoticed.")
+            link: PaymentLink = await lab("create_link", request, idempotency_key=key)
+            _check_same_key(lab, "A repeated request for a link")
+            require(link.state is LinkState.OPEN, f"A new link is {link.state}.")
+            require(link.amount in {amount, None}, f"{amount} became {link.amount}.")
+            require(link.url and link.url not in repr(link), "The URL is missing or shown.")
+        known_link: PaymentLink = await lab("get_link", link.ref)
+        require(
+            (known_link.ref, known_link.url) == (link.ref, link.url), "Another link was looked up."
+        )
+        closed: PaymentLink = await lab("close_link", link.ref, idempotency_key="c-1")
+        require(closed.state in _ENDED, f"A closed link is {closed.state}.")
+        lab.sandbox.fail(Altered(partial(with_body, b"{}")))
+        broken_call = lab("create_link", link_request(), idempotency_key="l-x")
+        await lab.refused(VendorFailed, broken_call, "An empty answer")
+
+
+async def transactions_explain_a_payout(make: Open) -> None:
+    """The transactions of a payout name their payments and add up to its amount."""
+    async with make() as lab:
+        if PaymentsCapability.PAYOUT_ITEMS not in lab.able:
+            return
+        require(lab.subject.pay_out is not None, "Nobody pays out.")
+        payments = [await lab("charge", lab.order(), idempotency_key=f"k-{n}") for n in range(2)]
+        await lab("refund", payments[0].ref, Money("5.00", "EUR"), idempotency_key="r-1")
+        lab.subject.happen()
+        if lab.subject.pay_out is not None:
+            lab.subject.pay_out()
+        payout = (await lab("payouts")).items[0]
+        items, after = [], None
+        while True:
+            page = await lab("payout_items", payout.ref, after=after)
+            items += page.items
+            after = page.next
+            if after is None:
+                break
+        require(unexplained(payout, items).minor == 0, "The transactions do not add up.")
+        named = {item.payment.id for item in items if item.payment is not None}
+        require({payment.ref.id for payment in payments} <= named, "A payment is not named.")
+        require(any(item.fee is not None and item.fee.minor > 0 for item in items), "No fee.")
+        lab.sandbox.fail(Altered(partial(with_body, b"[]")))
+        broken_call = lab("payout_items", Ref(lab.subject.vendor.name, FIRST, payout.ref.id))
+        await lab.refused(VendorFailed, broken_call, "A list that is none")
+
+
+async def _stored_ids(lab: Lab, customer: str) -> set[str]:
+    page = await lab("stored_means", customer, account=FIRST)
+    return {item.ref.id for item in page.items}
+
+
+def _check_same_key(lab: Lab, action: str) -> None:
+    """Require that the last two requests that changed something had the same key."""
+    changing = [request for request in lab.sandbox.requests if request.method != "GET"]
+    first_key, second_key = [lab.key_of(request) for request in changing[-2:]]
+    require(first_key is not None and first_key == second_key, f"{action} has another key.")
+
+
+STORED: Final = (
+    means_are_stored_and_removed,
+    a_new_word_of_stored_means_is_unknown,
+    links_are_created_once,
+    transactions_explain_a_payout,
+)

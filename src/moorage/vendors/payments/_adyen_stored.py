@@ -1,0 +1,118 @@
+"""Adyen's stored means of payment and payment links: bodies of requests, and answers."""
+
+from __future__ import annotations
+
+from datetime import UTC
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.contracts.payments import (
+    LinkState,
+    MeansOfPayment,
+    PaymentLink,
+    StoredMeans,
+    StoredState,
+)
+from moorage.vendor_sdk import extra_for, malformed, merged, read_answer, required
+from moorage.vendors.payments._adyen_answers import UNITS
+
+if TYPE_CHECKING:
+    from moorage.contracts.payments import LinkRequest, StoreRequest
+    from moorage.vendor_sdk import Answer, MakeRef, Ref, Response, Wire
+
+_LINKS: Final = {
+    "active": LinkState.OPEN,
+    "completed": LinkState.PAID,
+    "expired": LinkState.EXPIRED,
+    "paid": LinkState.PAID,
+    "paymentPending": LinkState.PENDING,
+}
+
+
+def stored_body(
+    merchant_account: str, request: StoreRequest, method: dict[str, Any]
+) -> dict[str, Any]:
+    """The body that stores a means of payment; the vendor's own options come last."""
+    customer = request.customer
+    body: dict[str, Any] = {
+        "merchantAccount": merchant_account,
+        "paymentMethod": method,
+        "recurringProcessingModel": "UnscheduledCardOnFile",
+        "shopperReference": customer.id,
+        "shopperEmail": customer.email,
+        "shopperIP": customer.ip,
+    }
+    body = {name: value for name, value in body.items() if value is not None}
+    return merged(body, extra_for("adyen", request.extra))
+
+
+def stored_of(ref: MakeRef, body: Answer, customer: str) -> StoredMeans | None:
+    """Parse a stored means of payment; None if it is malformed."""
+    key = body.text("id")
+    if key is None:
+        return None
+    year, month = body.integer("expiryYear"), body.integer("expiryMonth")
+    iban = body.text("iban")
+    return StoredMeans(
+        ref=ref(key, customer=customer),
+        state=StoredState.STORED,
+        customer=customer,
+        means=MeansOfPayment(
+            type=body.text("type"),
+            brand=body.text("brand"),
+            last4=body.text("lastFour") or (None if iban is None else iban[-4:]),
+            expires=None if year is None or month is None else (year, month),
+            stored=key,
+        ),
+        raw=body.raw,
+    )
+
+
+def read_stored(wire: Wire, customer: str, response: Response) -> StoredMeans:
+    """Parse the stored means of payment in an answer."""
+    stored = stored_of(wire.ref, read_answer(response), customer)
+    return required(stored, response, "id")
+
+
+def removed(ref: Ref, customer: str, response: Response) -> StoredMeans:
+    """The removed means of payment; Adyen's answer is empty."""
+    if response.body:
+        raise malformed(response, "an empty answer")
+    return StoredMeans(ref=ref, state=StoredState.REMOVED, customer=customer)
+
+
+# --- links -------------------------------------------------------------------
+
+
+def link_body(merchant_account: str, link: LinkRequest) -> dict[str, Any]:
+    """The body that creates a link for one payment; the vendor's own options come last."""
+    expires_at = link.expires_at
+    amount = {"currency": link.amount.currency, "value": UNITS.to_minor(link.amount)}
+    body: dict[str, Any] = {
+        "merchantAccount": merchant_account,
+        "amount": amount,
+        "reference": link.reference,
+        "description": link.description,
+        "returnUrl": link.return_url,
+        "expiresAt": None
+        if expires_at is None
+        else expires_at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "reusable": False,
+    }
+    body = {name: value for name, value in body.items() if value is not None}
+    return merged(body, extra_for("adyen", link.extra))
+
+
+def read_link(wire: Wire, response: Response) -> PaymentLink:
+    """Parse the payment link in an answer."""
+    body = read_answer(response)
+    status = required(body.text("status"), response, "status")
+    return PaymentLink(
+        ref=wire.ref(required(body.text("id"), response, "id")),
+        state=_LINKS.get(status, LinkState.UNKNOWN),
+        vendor_state=status,
+        url=body.text("url"),
+        amount=UNITS.read(body.value("amount.value"), body.value("amount.currency")),
+        reference=body.text("reference"),
+        expires_at=body.time("expiresAt"),
+        raw=body.raw,
+    )

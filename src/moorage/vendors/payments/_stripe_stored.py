@@ -1,0 +1,141 @@
+"""Stripe's stored means of payment and payment links: bodies of requests, and answers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.contracts.payments import (
+    LinkState,
+    PaymentLink,
+    StoredMeans,
+    StoredState,
+)
+from moorage.vendor_sdk import InvalidData, extra_for, merged, read_answer, required
+from moorage.vendors.payments._stripe_answers import MINOR, means_of, money, next_action_of
+
+if TYPE_CHECKING:
+    from moorage.contracts.payments import LinkRequest, StoreRequest
+    from moorage.vendor_sdk import Answer, MakeRef, Response, Wire
+
+_STATES: Final = {
+    "succeeded": StoredState.STORED,
+    "requires_action": StoredState.REQUIRES_ACTION,
+    "requires_confirmation": StoredState.REQUIRES_ACTION,
+    "processing": StoredState.PENDING,
+    "requires_payment_method": StoredState.FAILED,
+    "canceled": StoredState.FAILED,
+}
+
+
+def setup_body(request: StoreRequest) -> dict[str, Any]:
+    """The body that verifies a means of payment with the bank and stores it.
+
+    Raises:
+        InvalidData: the source is a token of a card, which only a payment takes.
+    """
+    source = request.source
+    if source.startswith("tok_"):
+        raise InvalidData(
+            "Stripe stores no token of a card without a payment.",
+            field="source",
+            remedy="Give a payment method, pm_…, or a confirmation token, ctoken_….",
+        )
+    is_token = source.startswith("ctoken_")
+    body: dict[str, Any] = {
+        "confirm": True,
+        "customer": request.customer_id,
+        "usage": "off_session",
+        "confirmation_token" if is_token else "payment_method": source,
+        "automatic_payment_methods": {"enabled": True},
+        "expand": ["payment_method"],
+    }
+    if request.return_url is None:
+        body["automatic_payment_methods"]["allow_redirects"] = "never"
+    else:
+        body["return_url"] = request.return_url
+    return merged(body, extra_for("stripe", request.extra))
+
+
+def read_setup(wire: Wire, response: Response) -> StoredMeans:
+    """Parse the setup intent in an answer."""
+    body = read_answer(response)
+    method = body.object("payment_method")
+    key = method.text("id") or body.text("payment_method")
+    status = required(body.text("status"), response, "status")
+    return StoredMeans(
+        ref=wire.ref(required(key, response, "payment_method"), setup=body.text("id")),
+        state=_STATES.get(status, StoredState.UNKNOWN),
+        vendor_state=status,
+        customer=body.text("customer"),
+        means=means_of(method, key),
+        next_action=next_action_of(body),
+        created_at=body.time("created"),
+        raw=body.raw,
+    )
+
+
+def stored_of(ref: MakeRef, body: Answer) -> StoredMeans | None:
+    """Parse a payment method; None if it is malformed."""
+    key, customer = body.text("id"), body.text("customer")
+    if key is None or body.text("type") is None:
+        return None
+    return StoredMeans(
+        ref=ref(key),
+        state=StoredState.REMOVED if customer is None else StoredState.STORED,
+        vendor_state="detached" if customer is None else "attached",
+        customer=customer,
+        means=means_of(body, key),
+        created_at=body.time("created"),
+        raw=body.raw,
+    )
+
+
+def read_stored(wire: Wire, response: Response) -> StoredMeans:
+    """Parse the payment method in an answer."""
+    return required(stored_of(wire.ref, read_answer(response)), response, "id or type")
+
+
+# --- links -------------------------------------------------------------------
+
+
+def link_body(link: LinkRequest) -> dict[str, Any]:
+    """The body that creates a link for one payment; the vendor's own options come last."""
+    reference = {"reference": link.reference}
+    body: dict[str, Any] = {
+        "line_items": [
+            {
+                "quantity": 1,
+                "price_data": {
+                    "currency": link.amount.currency.lower(),
+                    "unit_amount": MINOR.to_minor(link.amount),
+                    "product_data": {"name": link.description or link.reference},
+                },
+            }
+        ],
+        "restrictions": {"completed_sessions": {"limit": 1}},
+        "metadata": reference,
+        "payment_intent_data": {"metadata": reference},
+        "expand": ["line_items"],
+    }
+    if link.return_url is not None:
+        body["after_completion"] = {"type": "redirect", "redirect": {"url": link.return_url}}
+    return merged(body, extra_for("stripe", link.extra))
+
+
+def read_link(wire: Wire, response: Response) -> PaymentLink:
+    """Parse the payment link in an answer."""
+    body = read_answer(response)
+    is_active = required(body.flag("active"), response, "active")
+    is_paid = (body.integer("restrictions.completed_sessions.count") or 0) > 0
+    state = LinkState.OPEN if is_active else LinkState.CLOSED
+    return PaymentLink(
+        ref=wire.ref(required(body.text("id"), response, "id")),
+        state=LinkState.PAID if is_paid else state,
+        vendor_state="active" if is_active else "inactive",
+        url=body.text("url"),
+        amount=next(
+            (money(item, "amount_total") for item in body.objects("line_items.data")), None
+        ),
+        reference=body.text("metadata.reference"),
+        raw=body.raw,
+    )

@@ -1,0 +1,123 @@
+"""Payment links and the transactions of payouts: what differs between the vendors of payments."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from moorage.contracts.payments import LinkRequest, LinkState, Money, PayoutItemKind
+from moorage.contracts.ref import Ref
+from moorage.errors import InvalidData
+from moorage.vendor_sdk import Answer
+from moorage.vendors.payments._mollie_stored import link_body as mollie_link_body
+from moorage.vendors.payments._square_answers import payout_item_of as square_item_of
+from moorage.vendors.payments._stripe_answers import payout_item_of
+from moorage.vendors.payments._stripe_stored import link_body
+from tests.vendors import adyen_account, mollie_account, stripe_account
+
+EUROS = Money("149.90", "EUR")
+LINK = LinkRequest(EUROS, reference="INV-2041")
+
+
+def ref(id: str, /, **_: str | None) -> Ref:
+    """Return a reference at a vendor's account."""
+    return Ref("vendor", "main", id)
+
+
+def test_stripe_link_is_paid_once() -> None:
+    """A link of Stripe that was paid is paid, even if Stripe still calls it active."""
+    shop = stripe_account.Shop()
+    link = shop.payments.create_link(LINK, idempotency_key="1")
+    shop.sandbox.use_link(link.ref.id)
+    shop.sandbox.links[link.ref.id]["active"] = True
+
+    assert LinkState.PAID is shop.payments.get_link(link.ref).state
+
+
+def test_stripe_link_leads_back() -> None:
+    """A return URL of a link is the page that Stripe redirects to."""
+    body = link_body(LinkRequest(EUROS, reference="1", return_url="https://shop.example/paid"))
+
+    assert {
+        "type": "redirect",
+        "redirect": {"url": "https://shop.example/paid"},
+    } == body["after_completion"]
+
+
+def test_adyen_link_needs_a_short_reference() -> None:
+    """A reference that Adyen would refuse is refused before anything is sent."""
+    shop = adyen_account.Shop()
+    with pytest.raises(InvalidData, match="80 characters"):
+        shop.payments.create_link(LinkRequest(EUROS, reference="x" * 81), idempotency_key="1")
+    assert [] == shop.sandbox.requests
+
+
+def test_mollie_link_has_the_reference_in_its_description() -> None:
+    """The description of a link of Mollie begins with the reference, and fits Mollie's limit."""
+    body = mollie_link_body(LinkRequest(EUROS, reference="INV-1", description="x" * 300))
+
+    assert ("INV-1: xxx", 255) == (body["description"][:10], len(body["description"]))
+
+
+@pytest.mark.parametrize(
+    "change, state",
+    [
+        ({"paidAt": "2026-01-01T00:00:00+00:00"}, LinkState.PAID),
+        ({"expiresAt": "2000-01-01T00:00:00+00:00"}, LinkState.EXPIRED),
+        ({"archived": True}, LinkState.CLOSED),
+        ({}, LinkState.OPEN),
+    ],
+)
+def test_mollie_link_has_a_state(change: dict[str, Any], state: LinkState) -> None:
+    """The state of a link of Mollie follows from its times and from its archive."""
+    shop = mollie_account.Shop()
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    request = LinkRequest(EUROS, reference="1", expires_at=tomorrow)
+    link = shop.payments.create_link(request, idempotency_key="1")
+    shop.sandbox.links[link.ref.id] |= change
+
+    assert state is shop.payments.get_link(link.ref).state
+
+
+@pytest.mark.parametrize(
+    "fields, kind",
+    [
+        ({"type": "charge"}, PayoutItemKind.PAYMENT),
+        ({"type": "adjustment", "reporting_category": "dispute"}, PayoutItemKind.DISPUTE),
+        ({"type": "adjustment", "reporting_category": "other_adjustment"}, "adjustment"),
+        ({"type": "climate_order_purchase"}, PayoutItemKind.OTHER),
+        ({"type": "payout"}, None),
+        ({}, None),
+    ],
+)
+def test_stripe_transaction_has_a_kind(fields: dict[str, Any], kind: str | None) -> None:
+    """A transaction of Stripe has a kind, and the payout is no transaction of itself."""
+    item = payout_item_of(ref, Answer({"id": "txn_1", **fields}))
+
+    assert kind == (None if item is None else item.kind)
+
+
+def test_stripe_charge_without_an_intent_is_named_by_itself() -> None:
+    """A charge without an intent is the payment of its transaction."""
+    source = {"object": "charge", "id": "ch_1"}
+    item = payout_item_of(ref, Answer({"id": "txn_1", "type": "charge", "source": source}))
+
+    assert item is not None
+    assert ref("ch_1") == item.payment
+
+
+def test_square_fee_is_what_the_net_amount_lacks() -> None:
+    """The fee of an entry is computed from its amounts, and is unknown if one is missing."""
+    money = {"amount": 100, "currency": "EUR"}
+    entry = {"id": "poe_1", "type": "CHARGE", "gross_amount_money": money}
+    net = {"amount": 97, "currency": "EUR"}
+    items = [
+        square_item_of(ref, Answer(fields))
+        for fields in ({**entry, "net_amount_money": net}, entry, {"id": "poe_1"})
+    ]
+
+    assert [Money("0.03", "EUR"), None, "malformed"] == [
+        "malformed" if item is None else item.fee for item in items
+    ]

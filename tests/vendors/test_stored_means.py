@@ -1,0 +1,130 @@
+"""Stored means of payment: what differs between the vendors of payments."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from moorage.contracts.payments import Customer, StoredState, StoreRequest
+from moorage.contracts.ref import Ref
+from moorage.domain.http.requests import Response
+from moorage.errors import InvalidData, PaymentDeclined, VendorFailed
+from moorage.testing.sandboxes.base import reply
+from moorage.vendor_sdk import Answer
+from moorage.vendors.payments._adyen_stored import removed
+from moorage.vendors.payments._adyen_stored import stored_of as adyen_stored_of
+from moorage.vendors.payments._mollie_stored import mandate_body, mandate_of, revoked
+from moorage.vendors.payments._square_answers import stored_of as square_stored_of
+from moorage.vendors.payments._stripe_stored import setup_body, stored_of
+from tests.vendors import adyen_account, mollie_account, stripe_account
+
+ADA = Customer(id="cus_ada", name="Ada Byron")
+
+
+def ref(id: str, /, **related: str | None) -> Ref:
+    """Return a reference at a vendor's account."""
+    return Ref("vendor", "main", id, {name: text for name, text in related.items() if text})
+
+
+def stripe_request(source: str, **fields: Any) -> StoreRequest:
+    """Return a request to store a means of payment at Stripe."""
+    return StoreRequest(source, customer=ADA, **fields)
+
+
+def test_stripe_stores_no_card_token() -> None:
+    """A token of a card is refused before anything is sent, since Stripe's setups take none."""
+    with pytest.raises(InvalidData, match="without a payment"):
+        setup_body(stripe_request("tok_visa"))
+
+
+def test_stripe_sends_confirmation_tokens_and_return_urls() -> None:
+    """A confirmation token has a field of its own, and a return URL allows redirects."""
+    request = stripe_request("ctoken_1", return_url="https://shop.example/back")
+    body = setup_body(request)
+
+    assert ("ctoken_1", "https://shop.example/back") == (
+        body["confirmation_token"],
+        body["return_url"],
+    )
+    assert {"enabled": True} == body["automatic_payment_methods"]
+
+
+def test_stripe_waits_for_the_bank() -> None:
+    """A card whose bank asks the buyer is not stored yet, and says where the buyer must go."""
+    shop = stripe_account.Shop()
+    request = stripe_request("pm_card_threeDSecure2Required", return_url="https://shop.example")
+    stored = shop.payments.store_means(request, idempotency_key="1")
+
+    assert StoredState.REQUIRES_ACTION is stored.state
+    assert stored.next_action is not None
+    assert "redirect" == stored.next_action.type
+    assert () == shop.payments.stored_means("cus_ada").items
+
+
+def test_stripe_reports_a_refused_card() -> None:
+    """A card that its bank refuses is declined with the bank's reason."""
+    with pytest.raises(PaymentDeclined) as excinfo:
+        stripe_account.Shop().payments.store_means(
+            stripe_request("pm_card_chargeDeclinedLostCard"), idempotency_key="1"
+        )
+    assert "lost_or_stolen" == excinfo.value.reason
+
+
+def test_malformed_means_are_left_out() -> None:
+    """A stored means without an id or a state is no item of a list."""
+    assert [None] * 4 == [
+        stored_of(ref, Answer({"id": "pm_1"})),
+        square_stored_of(ref, Answer({"id": "ccof:1"})),
+        adyen_stored_of(ref, Answer({"brand": "visa"}), "ada-1"),
+        mandate_of(ref, Answer({"id": "mdt_1"}), "cst_1"),
+    ]
+
+
+def test_adyen_names_a_bank_account_by_its_last_digits() -> None:
+    """A stored bank account shows the last digits of its IBAN."""
+    stored = adyen_stored_of(ref, Answer({"id": "8", "iban": "NL91ABNA0417164300"}), "ada-1")
+
+    assert stored is not None
+    assert stored.means is not None
+    assert "4300" == stored.means.last4
+
+
+@pytest.mark.parametrize(
+    "name, shop", [("adyen", adyen_account.Shop), ("mollie", mollie_account.Shop)]
+)
+def test_removal_needs_the_whole_reference(name: str, shop: Any) -> None:
+    """A reference without its buyer is refused where the vendor asks for the buyer."""
+    with pytest.raises(InvalidData) as excinfo:
+        shop().payments.remove_means(Ref(name, "main", "1"), idempotency_key="1")
+    assert "ref" == excinfo.value.field
+
+
+@pytest.mark.parametrize("read", [removed, revoked])
+def test_removal_has_an_empty_answer(read: Any) -> None:
+    """An answer with content where the vendor sends none is not taken for a removal."""
+    assert StoredState.REMOVED is read(ref("1"), "ada-1", Response(204)).state
+    with pytest.raises(VendorFailed):
+        read(ref("1"), "ada-1", Response(200, body=b"<html></html>"))
+
+
+def test_adyen_lists_only_lists() -> None:
+    """An answer of Adyen whose stored means are no list is malformed; a missing list is empty."""
+    shop = adyen_account.Shop()
+    shop.sandbox.fail(reply({"storedPaymentMethods": {}}))
+
+    with pytest.raises(VendorFailed):
+        shop.payments.stored_means("ada-1")
+    assert () == shop.payments.stored_means("ada-1").items
+
+
+@pytest.mark.parametrize(
+    "source, name, field",
+    [("tkn_visa", "Ada Byron", "source"), ("NL55INGB0000000000", None, "customer.name")],
+)
+def test_mollie_stores_named_bank_accounts(source: str, name: str | None, field: str) -> None:
+    """A mandate needs an IBAN and the name of the account's holder."""
+    request = StoreRequest(source, customer=Customer(id="cst_1", name=name))
+    with pytest.raises(InvalidData) as excinfo:
+        mandate_body(request)
+    assert field == excinfo.value.field
