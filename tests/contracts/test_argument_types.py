@@ -56,7 +56,7 @@ from moorage.services.contracts.payments import PaymentsFlows
 from moorage.services.contracts.shipping import ShippingFlows
 from moorage.services.contracts.sms import SmsFlows
 from moorage.services.contracts.storage import StorageFlows
-from moorage.testing.sandbox_scenarios.shipping import ADA, SHOP
+from moorage.testing.sandbox_scenarios.shipping import ADA, SHOP, pickup
 from tests.contracts.test_fields import JUNK
 
 FLOWS: dict[str, Any] = {
@@ -98,6 +98,8 @@ GIVEN: dict[str, Any] = {
     "link": LinkRequest(Money("1.00", "EUR"), reference="INV-1"),
     "customer": "cus_1",
     "what": REF,
+    "pickup": pickup([Ref.parse(REF)]),
+    "shipments": [REF],
     "items": [REF],
     "carrier": "usps",
     "key": "a.txt",

@@ -124,6 +124,7 @@ ROUTED_CALLS: list[tuple[str, str, tuple[Any, ...], dict[str, Any]]] = [
     ),
     ("shipping", "track", ("1Z", "ups"), {}),
     ("shipping", "validate_address", (ADA,), {}),
+    ("shipping", "find_service_points", (ADA,), {}),
     ("storage", "upload", ("a.txt", b"x"), {}),
     ("storage", "download", ("a.txt",), {}),
     ("storage", "head", ("a.txt",), {}),

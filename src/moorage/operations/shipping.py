@@ -16,6 +16,12 @@ if TYPE_CHECKING:
 
     from moorage.contracts.address import Address
     from moorage.contracts.ref import Ref
+    from moorage.contracts.shipping.handovers import (
+        Manifest,
+        Pickup,
+        PickupRequest,
+        ServicePointResult,
+    )
     from moorage.contracts.shipping.rates import LabelFormat, Rate, RateRequest, RateResult
     from moorage.contracts.shipping.shipments import (
         AddressResult,
@@ -139,6 +145,53 @@ class Shipping:
             self._flows.run(ShippingFlows.get_label, ref, label, parcel=parcel, timeout=timeout)
         )
 
+    def schedule_pickup(
+        self, pickup: PickupRequest, *, idempotency_key: str, timeout: float | None = None
+    ) -> Pickup:
+        """Schedule a carrier's driver to come for bought shipments.
+
+        Args:
+            pickup: the shipments, the place and the time.
+            idempotency_key: identifies this pickup: a repeat returns the same one, and never
+                schedules a second one.
+            timeout: seconds for the whole operation.
+
+        Raises:
+            VendorRejected: the carrier does not come then or there.
+            OutcomeUnknown: it may have been scheduled, and the vendor cannot tell.
+        """
+        return run_now(
+            self._flows.run(
+                ShippingFlows.schedule_pickup,
+                pickup,
+                idempotency_key=idempotency_key,
+                timeout=timeout,
+            )
+        )
+
+    def create_manifest(
+        self, shipments: Sequence[Ref | str], *, idempotency_key: str, timeout: float | None = None
+    ) -> Manifest:
+        """Create the form with which a driver accepts many shipments at the end of a day.
+
+        Args:
+            shipments: references of bought shipments, all of one account.
+            idempotency_key: identifies this manifest: a repeat returns the same one.
+            timeout: seconds for the whole operation.
+
+        Raises:
+            VendorRejected: a shipment is not of this day, or is on another manifest already.
+            OutcomeUnknown: it may have been created, and the vendor cannot tell.
+        """
+        return run_now(
+            self._flows.run(
+                ShippingFlows.create_manifest,
+                shipments,
+                idempotency_key=idempotency_key,
+                timeout=timeout,
+            )
+        )
+
     def get_shipment(self, ref: Ref | str, *, timeout: float | None = None) -> Shipment:
         """Get the current state of a shipment."""
         return run_now(self._flows.run(ShippingFlows.get_shipment, ref, timeout=timeout))
@@ -160,6 +213,30 @@ class Shipping:
     def cancel(self, ref: Ref | str, *, timeout: float | None = None) -> CancelResult:
         """Cancel a shipment and request a refund; most vendors take days to approve it."""
         return run_now(self._flows.run(ShippingFlows.cancel, ref, timeout=timeout))
+
+    def cancel_pickup(self, ref: Ref | str, *, timeout: float | None = None) -> Pickup:
+        """Cancel a scheduled pickup; its shipments stay bought."""
+        return run_now(self._flows.run(ShippingFlows.cancel_pickup, ref, timeout=timeout))
+
+    def get_manifest(self, ref: Ref | str, *, timeout: float | None = None) -> Manifest:
+        """Get the current state of a manifest, with its forms once they exist."""
+        return run_now(self._flows.run(ShippingFlows.get_manifest, ref, timeout=timeout))
+
+    def find_service_points(
+        self, address: Address, *, limit: int = 10, timeout: float | None = None
+    ) -> ServicePointResult:
+        """Find shops and lockers near an address where a recipient can collect a parcel.
+
+        Args:
+            address: address near which to search.
+            limit: maximum number of service points.
+            timeout: seconds for the whole operation.
+        """
+        return run_now(
+            self._flows.run(
+                ShippingFlows.find_service_points, address, limit=limit, timeout=timeout
+            )
+        )
 
     def validate_address(self, address: Address, *, timeout: float | None = None) -> AddressResult:
         """Ask the vendor if it can deliver to an address, and for its official spelling."""
@@ -267,6 +344,46 @@ class AsyncShipping:
             ShippingFlows.get_label, ref, label, parcel=parcel, timeout=timeout
         )
 
+    async def schedule_pickup(
+        self, pickup: PickupRequest, *, idempotency_key: str, timeout: float | None = None
+    ) -> Pickup:
+        """Schedule a carrier's driver to come for bought shipments.
+
+        Args:
+            pickup: the shipments, the place and the time.
+            idempotency_key: identifies this pickup: a repeat returns the same one, and never
+                schedules a second one.
+            timeout: seconds for the whole operation.
+
+        Raises:
+            VendorRejected: the carrier does not come then or there.
+            OutcomeUnknown: it may have been scheduled, and the vendor cannot tell.
+        """
+        return await self._flows.run(
+            ShippingFlows.schedule_pickup, pickup, idempotency_key=idempotency_key, timeout=timeout
+        )
+
+    async def create_manifest(
+        self, shipments: Sequence[Ref | str], *, idempotency_key: str, timeout: float | None = None
+    ) -> Manifest:
+        """Create the form with which a driver accepts many shipments at the end of a day.
+
+        Args:
+            shipments: references of bought shipments, all of one account.
+            idempotency_key: identifies this manifest: a repeat returns the same one.
+            timeout: seconds for the whole operation.
+
+        Raises:
+            VendorRejected: a shipment is not of this day, or is on another manifest already.
+            OutcomeUnknown: it may have been created, and the vendor cannot tell.
+        """
+        return await self._flows.run(
+            ShippingFlows.create_manifest,
+            shipments,
+            idempotency_key=idempotency_key,
+            timeout=timeout,
+        )
+
     async def get_shipment(self, ref: Ref | str, *, timeout: float | None = None) -> Shipment:
         """Get the current state of a shipment."""
         return await self._flows.run(ShippingFlows.get_shipment, ref, timeout=timeout)
@@ -288,6 +405,28 @@ class AsyncShipping:
     async def cancel(self, ref: Ref | str, *, timeout: float | None = None) -> CancelResult:
         """Cancel a shipment and request a refund; most vendors take days to approve it."""
         return await self._flows.run(ShippingFlows.cancel, ref, timeout=timeout)
+
+    async def cancel_pickup(self, ref: Ref | str, *, timeout: float | None = None) -> Pickup:
+        """Cancel a scheduled pickup; its shipments stay bought."""
+        return await self._flows.run(ShippingFlows.cancel_pickup, ref, timeout=timeout)
+
+    async def get_manifest(self, ref: Ref | str, *, timeout: float | None = None) -> Manifest:
+        """Get the current state of a manifest, with its forms once they exist."""
+        return await self._flows.run(ShippingFlows.get_manifest, ref, timeout=timeout)
+
+    async def find_service_points(
+        self, address: Address, *, limit: int = 10, timeout: float | None = None
+    ) -> ServicePointResult:
+        """Find shops and lockers near an address where a recipient can collect a parcel.
+
+        Args:
+            address: address near which to search.
+            limit: maximum number of service points.
+            timeout: seconds for the whole operation.
+        """
+        return await self._flows.run(
+            ShippingFlows.find_service_points, address, limit=limit, timeout=timeout
+        )
 
     async def validate_address(
         self, address: Address, *, timeout: float | None = None

@@ -14,20 +14,24 @@ from moorage.contracts.declaration import (
     changes,
     reads,
 )
-from moorage.contracts.shipping import parcels, rates, shipments, tracking, units
+from moorage.contracts.shipping import handovers, parcels, rates, shipments, tracking, units
 from moorage.contracts.shipping.rates import ShippingCapability
 from moorage.contracts.shipping.tracking import ShippingEvent
 from moorage.contracts.validators import check_kind, check_text
+from moorage.domain.values.durations import count
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
     from moorage.contracts.ref import Ref
+    from moorage.contracts.shipping.handovers import Manifest, Pickup, ServicePointResult
     from moorage.contracts.shipping.shipments import AddressResult, CancelResult, Shipment
     from moorage.contracts.shipping.tracking import Tracking
 
 
 _NO_REQUIREMENTS: Final[Requirements[Shipment]] = Requirements()
 _TRACK: Final[Requirements[Tracking]] = Requirements(needs={ShippingCapability.TRACK})
+_CANCEL_PICKUP: Final[Requirements[Pickup]] = Requirements(needs={ShippingCapability.CANCEL_PICKUP})
+_MANIFEST: Final[Requirements[Manifest]] = Requirements(needs={ShippingCapability.MANIFEST})
 _CANCEL: Final[Requirements[CancelResult]] = Requirements(needs={ShippingCapability.CANCEL})
 
 
@@ -39,6 +43,7 @@ class ShippingContract(Contract):
     event = ShippingEvent
     values = (
         addresses,
+        handovers,
         parcels,
         rates,
         shipments,
@@ -50,6 +55,8 @@ class ShippingContract(Contract):
         "create_shipment": Effect.DEFERRABLE,
         "create_many": Effect.DEFERRABLE,
         "get_label": Effect.NONE,
+        "schedule_pickup": Effect.DEFERRABLE,
+        "create_manifest": Effect.DEFERRABLE,
     }
 
     @reads(target=Target.REFERENCE, verb="get")
@@ -91,6 +98,35 @@ class ShippingContract(Contract):
     def cancel(self, ref: Ref | str, *, timeout: float | None = None) -> Requirements[CancelResult]:
         """Cancel a shipment and request a refund; most vendors take days to approve it."""
         return _CANCEL
+
+    @changes(target=Target.REFERENCE)
+    def cancel_pickup(
+        self, ref: Ref | str, *, timeout: float | None = None
+    ) -> Requirements[Pickup]:
+        """Cancel a scheduled pickup; its shipments stay bought."""
+        return _CANCEL_PICKUP
+
+    @reads(target=Target.REFERENCE)
+    def get_manifest(
+        self, ref: Ref | str, *, timeout: float | None = None
+    ) -> Requirements[Manifest]:
+        """Get the current state of a manifest, with its forms once they exist."""
+        return _MANIFEST
+
+    @reads()
+    def find_service_points(
+        self, address: Address, *, limit: int = 10, timeout: float | None = None
+    ) -> Requirements[ServicePointResult]:
+        """Find shops and lockers near an address where a recipient can collect a parcel.
+
+        Args:
+            address: address near which to search.
+            limit: maximum number of service points.
+            timeout: seconds for the whole operation.
+        """
+        check_kind(address, Address, "address")
+        count(limit, "limit")
+        return Requirements(needs={ShippingCapability.SERVICE_POINTS}, country=address.country)
 
     @reads()
     def validate_address(

@@ -1,10 +1,21 @@
 """Shipping: parcels, rates, shipments, labels and tracking.
 
 `units` and `parcels` describe the goods, `rates` the carriers' prices, `shipments` purchases and
-labels, `tracking` the progress of a delivery, and `vendor` the operations of a vendor.
+labels, `handovers` pickups, manifests and service points, `tracking` the progress of a delivery,
+and `vendor` the operations of a vendor.
 """
 
 from moorage.contracts.address import Address
+from moorage.contracts.shipping.handovers import (
+    Manifest,
+    ManifestState,
+    Pickup,
+    PickupRequest,
+    PickupState,
+    ServicePoint,
+    ServicePointKind,
+    ServicePointResult,
+)
 from moorage.contracts.shipping.parcels import (
     Contents,
     Customs,
@@ -61,13 +72,21 @@ __all__ = [
     "LabelFormat",
     "LabelSize",
     "LengthUnit",
+    "Manifest",
+    "ManifestState",
     "NonDelivery",
     "Parcel",
+    "Pickup",
+    "PickupRequest",
+    "PickupState",
     "Place",
     "Prize",
     "Rate",
     "RateRequest",
     "RateResult",
+    "ServicePoint",
+    "ServicePointKind",
+    "ServicePointResult",
     "Shipment",
     "ShipmentRequest",
     "ShipmentState",

@@ -50,6 +50,11 @@ class ShippingCapability(StrEnum):
     TRACK = "track"
     CANCEL = "cancel"
     VALIDATE_ADDRESS = "validate_address"
+    PICKUP = "pickup"
+    PICKUP_SEVERAL = "pickup_several"
+    CANCEL_PICKUP = "cancel_pickup"
+    MANIFEST = "manifest"
+    SERVICE_POINTS = "service_points"
 
 
 class Signature(OneOf, field="signature"):
@@ -117,6 +122,7 @@ class RateRequest:
         signature: signature required at delivery.
         saturday: True to deliver on a Saturday.
         is_return: True for a customer's return.
+        service_point: id of the service point where the recipient collects the shipment.
         reference: text of your own that the vendor stores with the shipment.
         extra: options of single vendors, by the vendor's name, in the vendor's own terms.
     """
@@ -140,6 +146,7 @@ class RateRequest:
     )
     saturday: bool = attrs.field(default=False, validator=is_a(bool))
     is_return: bool = attrs.field(default=False, validator=is_a(bool))
+    service_point: str | None = attrs.field(default=None, validator=is_maybe(str))
     reference: str | None = attrs.field(default=None, validator=is_maybe(str))
     extra: Mapping[str, Mapping[str, Any]] = attrs.field(
         factory=no_options, repr=False, validator=is_a(Mapping)
@@ -163,6 +170,7 @@ class RateRequest:
             ShippingCapability.SIGNATURE: self.signature,
             ShippingCapability.SATURDAY_DELIVERY: self.saturday,
             ShippingCapability.RETURNS: self.is_return,
+            ShippingCapability.SERVICE_POINTS: self.service_point is not None,
             ShippingCapability.LABEL_EPL: self.label is LabelFormat.EPL,
             ShippingCapability.LABEL_PAPER: self.label_size not in {None, LabelSize.INCHES_4X6},
         }

@@ -7,6 +7,12 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from moorage.contracts.address import Address
     from moorage.contracts.ref import Ref
+    from moorage.contracts.shipping.handovers import (
+        Manifest,
+        Pickup,
+        PickupRequest,
+        ServicePointResult,
+    )
     from moorage.contracts.shipping.rates import LabelFormat, RateRequest, RateResult
     from moorage.contracts.shipping.shipments import AddressResult, CancelResult, Label, Shipment
     from moorage.contracts.shipping.tracking import Tracking
@@ -18,7 +24,8 @@ class ShippingVendor(Protocol):
 
     Requesting rates is free, so it may be repeated. `buy` costs money: a repeat with the same key
     returns the first label or raises `OutcomeUnknown`, and never buys a second. A bought shipment
-    is returned even if its label cannot be fetched. `rate_request` is the shipment, or None
+    is returned even if its label cannot be fetched. A repeated pickup or manifest of the same key
+    returns the first one or raises `OutcomeUnknown`. `rate_request` is the shipment, or None
     if only the reference is known; that needs the capability `BUY_BY_REFERENCE`.
     """
 
@@ -45,5 +52,21 @@ class ShippingVendor(Protocol):
     async def track_shipment(self, wire: Wire, ref: Ref, /) -> Tracking: ...
 
     async def cancel(self, wire: Wire, ref: Ref, /) -> CancelResult: ...
+
+    async def schedule_pickup(
+        self, wire: Wire, request: PickupRequest, /, *, key: str
+    ) -> Pickup: ...
+
+    async def cancel_pickup(self, wire: Wire, ref: Ref, /) -> Pickup: ...
+
+    async def create_manifest(
+        self, wire: Wire, shipments: tuple[Ref, ...], /, *, key: str
+    ) -> Manifest: ...
+
+    async def get_manifest(self, wire: Wire, ref: Ref, /) -> Manifest: ...
+
+    async def find_service_points(
+        self, wire: Wire, address: Address, /, *, limit: int
+    ) -> ServicePointResult: ...
 
     async def validate_address(self, wire: Wire, address: Address, /) -> AddressResult: ...

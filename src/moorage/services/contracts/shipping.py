@@ -9,6 +9,7 @@ import attrs
 
 from moorage.contracts.declared.shipping import ShippingContract
 from moorage.contracts.ref import Ref
+from moorage.contracts.shipping.handovers import PickupRequest, shipment_refs
 from moorage.contracts.shipping.rates import LabelFormat, Rate, RateRequest, ShippingCapability
 from moorage.contracts.shipping.shipments import ShipmentRequest
 from moorage.contracts.validators import check_kind, several
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from moorage.contracts.routes import RoutingRequest
+    from moorage.contracts.shipping.handovers import Manifest, Pickup
     from moorage.contracts.shipping.rates import RateResult
     from moorage.contracts.shipping.shipments import Label, Shipment
     from moorage.contracts.shipping.vendor import ShippingVendor
@@ -169,6 +171,61 @@ class ShippingFlows(Flows, ShippingContract):
 
         operation = self._request("get_label", {need})
         return await self._dispatcher.execute_at(ref, operation, perform, timeout=timeout)
+
+    async def schedule_pickup(
+        self, pickup: PickupRequest, *, idempotency_key: str, timeout: float | None = None
+    ) -> Pickup:
+        """Schedule a carrier's driver to come for bought shipments.
+
+        Args:
+            pickup: the shipments, the place and the time.
+            idempotency_key: identifies this pickup: a repeat returns the same one, and never
+                schedules a second one.
+            timeout: seconds for the whole operation.
+
+        Raises:
+            VendorRejected: the carrier does not come then or there.
+            OutcomeUnknown: it may have been scheduled, and the vendor cannot tell.
+        """
+        check_kind(pickup, PickupRequest, "pickup")
+        checked_key(idempotency_key)
+
+        async def perform(vendor: ShippingVendor, wire: Wire, _: Ref) -> Pickup:
+            return await vendor.schedule_pickup(wire, pickup, key=idempotency_key)
+
+        operation = self._request("schedule_pickup", pickup.needs)
+        return await self._dispatcher.execute_at(
+            pickup.shipments[0], operation, perform, key=idempotency_key, timeout=timeout
+        )
+
+    async def create_manifest(
+        self,
+        shipments: Sequence[Ref | str],
+        *,
+        idempotency_key: str,
+        timeout: float | None = None,
+    ) -> Manifest:
+        """Create the form with which a driver accepts many shipments at the end of a day.
+
+        Args:
+            shipments: references of bought shipments, all of one account.
+            idempotency_key: identifies this manifest: a repeat returns the same one.
+            timeout: seconds for the whole operation.
+
+        Raises:
+            VendorRejected: a shipment is not of this day, or is on another manifest already.
+            OutcomeUnknown: it may have been created, and the vendor cannot tell.
+        """
+        refs = shipment_refs(shipments)
+        checked_key(idempotency_key)
+
+        async def perform(vendor: ShippingVendor, wire: Wire, _: Ref) -> Manifest:
+            return await vendor.create_manifest(wire, refs, key=idempotency_key)
+
+        operation = self._request("create_manifest", {ShippingCapability.MANIFEST})
+        return await self._dispatcher.execute_at(
+            refs[0], operation, perform, key=idempotency_key, timeout=timeout
+        )
 
     async def _buy_best(
         self, request: ShipmentRequest, key: str, timeout: float | None

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 import attrs
 
 from moorage.contracts.routes import Account
-from moorage.contracts.shipping import Address, Parcel, RateRequest, ShipmentRequest
+from moorage.contracts.shipping import (
+    Address,
+    Parcel,
+    PickupRequest,
+    RateRequest,
+    ShipmentRequest,
+)
 from moorage.errors import ConnectionFailed, ConnectorError
 from moorage.hub.hub import AsyncHub, Hub
 from moorage.testing.kits._contract_lab import ContractLab
@@ -17,6 +24,7 @@ from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, SandboxHttpCl
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from moorage.contracts.ref import Ref
     from moorage.contracts.vendor import Vendor
     from moorage.domain.http.requests import Request, Response, Timeouts
     from moorage.testing.sandboxes.base import Notice, Sandbox
@@ -190,6 +198,14 @@ class Lab(ContractLab[ShippingSubject]):
             **fields,
         }
         return RateRequest(**values)
+
+    def pickup(self, *shipments: Ref) -> PickupRequest:
+        return PickupRequest(
+            shipments=shipments,
+            address=_SENDER,
+            earliest=datetime(2030, 1, 2, 9, tzinfo=UTC),
+            latest=datetime(2030, 1, 2, 17, tzinfo=UTC),
+        )
 
     def shipment(self, number: int = 1, **fields: Any) -> ShipmentRequest:
         return ShipmentRequest(rate_request=self.request(reference=f"order {number}"), **fields)

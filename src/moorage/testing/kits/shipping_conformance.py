@@ -36,6 +36,7 @@ from moorage.errors import (
 )
 from moorage.testing.kits._contract_lab import through_async_hub, through_hub
 from moorage.testing.kits._shipping_buying import BUYING, same
+from moorage.testing.kits._shipping_handovers import HANDOVERS
 from moorage.testing.kits._shipping_lab import ACCOUNT, Lab, ShippingSubject, awaited, plainly
 from moorage.testing.kits._shipping_requests import REQUESTS
 from moorage.testing.kits.checks import require
@@ -84,6 +85,12 @@ def _calls_by_capability(lab: Lab) -> dict[ShippingCapability, Callable[[], Awai
         ShippingCapability.TRACK: lambda: lab("track", "1", "usps"),
         ShippingCapability.CANCEL: lambda: lab("cancel", ref),
         ShippingCapability.VALIDATE_ADDRESS: lambda: lab("validate_address", lab.address()),
+        ShippingCapability.PICKUP: lambda: lab(
+            "schedule_pickup", lab.pickup(ref), idempotency_key="k-1"
+        ),
+        ShippingCapability.CANCEL_PICKUP: lambda: lab("cancel_pickup", ref),
+        ShippingCapability.MANIFEST: lambda: lab("create_manifest", [ref], idempotency_key="k-1"),
+        ShippingCapability.SERVICE_POINTS: rates(service_point="1"),
     }
 
 
@@ -109,6 +116,9 @@ async def what_it_can_do_is_done(make: Open) -> None:
             ShippingCapability.TRACK,
             ShippingCapability.CANCEL,
             ShippingCapability.VALIDATE_ADDRESS,
+            ShippingCapability.PICKUP,
+            ShippingCapability.CANCEL_PICKUP,
+            ShippingCapability.MANIFEST,
         }
         for capability, ask in _calls_by_capability(lab).items():
             if capability in lab.able - one_by_one:
@@ -242,6 +252,7 @@ async def events_are_accepted_if_signed(make: Open) -> None:
 _ALL_CHECKS: Final = (
     *BUYING,
     *REQUESTS,
+    *HANDOVERS,
     what_it_cannot_do_is_refused,
     what_it_can_do_is_done,
     a_parcel_is_followed,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,6 +16,7 @@ from moorage.contracts.shipping import (
     LabelFormat,
     LabelSize,
     Parcel,
+    PickupRequest,
     RateRequest,
     ShipmentRequest,
     ShippingCapability,
@@ -22,6 +24,8 @@ from moorage.contracts.shipping import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from moorage.contracts.ref import Ref
     from moorage.testing.sandbox_scenarios.runner import Scenario, ScenarioVendor
 
@@ -77,10 +81,21 @@ async def rates_abroad(vendor: ScenarioVendor) -> Any:
     return await rates(vendor, customs=Customs(items=[pen], signer="Ada"), recipient=ABROAD)
 
 
-async def buy_label(vendor: ScenarioVendor) -> Ref:
+async def buy_label(vendor: ScenarioVendor, key: str = "1") -> Ref:
     """Buy a label, and return the reference of the shipment."""
     request = ShipmentRequest(rate_request=parcel(vendor))
-    return await vendor.ref("create_shipment", request, idempotency_key="1")
+    return await vendor.ref("create_shipment", request, idempotency_key=key)
+
+
+def pickup(shipments: Sequence[Ref]) -> PickupRequest:
+    """Return a request for a pickup of these shipments."""
+    return PickupRequest(
+        shipments=shipments,
+        address=SHOP,
+        earliest=datetime(2030, 1, 2, 9, tzinfo=UTC),
+        latest=datetime(2030, 1, 2, 17, tzinfo=UTC),
+        instructions="At the back door.",
+    )
 
 
 async def label_again(vendor: ScenarioVendor) -> Any:
@@ -114,6 +129,34 @@ async def validate_address(vendor: ScenarioVendor) -> Any:
     return (await vendor("validate_address", ADA)).verdict
 
 
+async def schedule_pickup(vendor: ScenarioVendor, shipments: int = 1) -> Any:
+    """Schedule a pickup of some shipments."""
+    refs = [await buy_label(vendor, f"{number}") for number in range(shipments)]
+    if not vendor.able:
+        refs = [attrs.evolve(ref, id=f"{number}") for number, ref in enumerate(refs, 1)]
+    return (await vendor("schedule_pickup", pickup(refs), idempotency_key="p")).state
+
+
+async def cancel_pickup(vendor: ScenarioVendor) -> Any:
+    """Cancel a pickup."""
+    label = await buy_label(vendor)
+    ref = await vendor.ref("schedule_pickup", pickup([label]), idempotency_key="p")
+    return (await vendor("cancel_pickup", ref)).state
+
+
+async def manifest(vendor: ScenarioVendor) -> Any:
+    """Create a manifest, and get it."""
+    label = await buy_label(vendor)
+    created = await vendor("create_manifest", [label], idempotency_key="m")
+    return (await vendor("get_manifest", created.ref)).documents
+
+
+async def ship_to_service_point(vendor: ScenarioVendor) -> Any:
+    """Find a service point, and return the rates of a shipment to it."""
+    points = (await vendor("find_service_points", ADA)).points
+    return await rates(vendor, service_point=points[0].id)
+
+
 BASIC: Final[dict[str, Scenario]] = {"get_rates": rates, "create_shipment": buy_label}
 
 BY_CAPABILITY: Final[dict[str, Scenario]] = {
@@ -131,4 +174,9 @@ BY_CAPABILITY: Final[dict[str, Scenario]] = {
     ShippingCapability.TRACK: track,
     ShippingCapability.CANCEL: cancel,
     ShippingCapability.VALIDATE_ADDRESS: validate_address,
+    ShippingCapability.PICKUP: schedule_pickup,
+    ShippingCapability.PICKUP_SEVERAL: partial(schedule_pickup, shipments=2),
+    ShippingCapability.CANCEL_PICKUP: cancel_pickup,
+    ShippingCapability.MANIFEST: manifest,
+    ShippingCapability.SERVICE_POINTS: ship_to_service_point,
 }

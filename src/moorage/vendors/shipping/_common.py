@@ -29,6 +29,7 @@ from moorage.vendor_sdk import (
     VendorFailed,
     VendorRejected,
     extra_for,
+    is_list,
     is_object,
 )
 
@@ -98,6 +99,13 @@ def service_word(carrier: str, text: str | None) -> str:
     word = _unit_word(text or "")
     word = word if word.startswith(f"{carrier}_") else f"{carrier}_{word}"
     return _SERVICES.get(word, word)
+
+
+def listed_texts(body: Answer, path: str) -> tuple[str, ...]:
+    """The texts of a list in an answer, without empty ones and those that cannot be encoded."""
+    entries = body.value(path)
+    numbers = range(len(entries)) if is_list(entries) else ()
+    return tuple(text for number in numbers if (text := body.text(f"{path}.{number}")))
 
 
 def texts(value: Iterable[str]) -> tuple[str, ...]:

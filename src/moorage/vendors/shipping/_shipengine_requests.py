@@ -90,8 +90,9 @@ def rates_body(request: RateRequest, carriers: Sequence[str], insurer: str) -> d
     body = {
         "rate_options": filled(options.items()),
         "shipment": _shipment(request, insurer),
+        "ship_to_service_point_id": request.service_point,
     }
-    return merged(body, extra_for("shipengine", request.extra))
+    return merged(filled(body.items()), extra_for("shipengine", request.extra))
 
 
 def _shipment(request: RateRequest, insurer: str) -> dict[str, Any]:

@@ -36,6 +36,7 @@ from moorage.vendor_sdk import (
     read_answer,
     required,
 )
+from moorage.vendors.shipping import _easypost_handovers as handovers
 from moorage.vendors.shipping._common import (
     LABELS,
     carrier_word,
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from moorage.contracts.address import Address
+    from moorage.contracts.shipping.handovers import Manifest, Pickup, PickupRequest
     from moorage.contracts.shipping.rates import RateRequest, RateResult
     from moorage.contracts.shipping.shipments import AddressResult, Label
     from moorage.vendor_sdk import Answer, MakeRef, Mode, Ref, Response, WebhookEvent, Wire
@@ -104,6 +106,8 @@ class EasyPost(ApiVendor):
     capabilities = frozenset(ShippingCapability) - {
         ShippingCapability.MULTI_PARCEL,
         ShippingCapability.LABEL_PAPER,
+        ShippingCapability.PICKUP_SEVERAL,
+        ShippingCapability.SERVICE_POINTS,
     }
     webhook = "easypost"
 
@@ -228,6 +232,24 @@ class EasyPost(ApiVendor):
             vendor_status=status,
             raw=read_answer(response).raw,
         )
+
+    async def schedule_pickup(self, wire: Wire, request: PickupRequest, /, *, key: str) -> Pickup:
+        """Schedule a pickup."""
+        return await handovers.schedule_pickup(wire, request, key)
+
+    async def cancel_pickup(self, wire: Wire, ref: Ref, /) -> Pickup:
+        """Cancel a pickup."""
+        return await handovers.cancel_pickup(wire, ref)
+
+    async def create_manifest(
+        self, wire: Wire, shipments: tuple[Ref, ...], /, *, key: str
+    ) -> Manifest:
+        """Create a manifest."""
+        return await handovers.create_manifest(wire, shipments, key)
+
+    async def get_manifest(self, wire: Wire, ref: Ref, /) -> Manifest:
+        """Get a manifest."""
+        return await handovers.get_manifest(wire, ref)
 
     async def validate_address(self, wire: Wire, address: Address, /) -> AddressResult:
         """Check an address."""

@@ -114,6 +114,11 @@ class FedEx(Vendor):
         ShippingCapability.LABEL_AGAIN,
         ShippingCapability.CONVERT_LABEL,
         ShippingCapability.BUY_BY_REFERENCE,
+        ShippingCapability.PICKUP,
+        ShippingCapability.PICKUP_SEVERAL,
+        ShippingCapability.CANCEL_PICKUP,
+        ShippingCapability.MANIFEST,
+        ShippingCapability.SERVICE_POINTS,
     }
 
     account_number: str = attrs.field(repr=False)

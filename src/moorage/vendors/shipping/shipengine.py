@@ -34,6 +34,7 @@ from moorage.vendor_sdk import (
     mode_of_key,
     read_answer,
 )
+from moorage.vendors.shipping import _shipengine_handovers as handovers
 from moorage.vendors.shipping._common import (
     LABELS,
     carrier_word,
@@ -59,6 +60,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from moorage.contracts.address import Address
+    from moorage.contracts.shipping.handovers import (
+        Manifest,
+        Pickup,
+        PickupRequest,
+        ServicePointResult,
+    )
     from moorage.contracts.shipping.rates import RateRequest, RateResult
     from moorage.contracts.shipping.shipments import AddressResult
     from moorage.contracts.shipping.tracking import Tracking
@@ -197,6 +204,31 @@ class ShipEngine(ApiVendor):
         if body.flag("approved") is None:
             raise malformed(response, "approved")
         return CancelResult(ref=ref, state=CancelState.APPROVED, vendor_status=status, raw=body.raw)
+
+    async def schedule_pickup(self, wire: Wire, request: PickupRequest, /, *, key: str) -> Pickup:
+        """Schedule a pickup."""
+        return await handovers.schedule_pickup(wire, request, key)
+
+    async def cancel_pickup(self, wire: Wire, ref: Ref, /) -> Pickup:
+        """Cancel a pickup."""
+        return await handovers.cancel_pickup(wire, ref)
+
+    async def create_manifest(
+        self, wire: Wire, shipments: tuple[Ref, ...], /, *, key: str
+    ) -> Manifest:
+        """Create a manifest."""
+        return await handovers.create_manifest(wire, shipments, key)
+
+    async def get_manifest(self, wire: Wire, ref: Ref, /) -> Manifest:
+        """Get a manifest."""
+        return await handovers.get_manifest(wire, ref)
+
+    async def find_service_points(
+        self, wire: Wire, address: Address, /, *, limit: int
+    ) -> ServicePointResult:
+        """Find service points near an address."""
+        carriers = self.carriers or await _every_carrier(wire)
+        return await handovers.find_service_points(wire, address, carriers, limit)
 
     async def validate_address(self, wire: Wire, address: Address, /) -> AddressResult:
         """Check an address."""

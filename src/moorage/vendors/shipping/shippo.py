@@ -37,6 +37,7 @@ from moorage.vendor_sdk import (
     mode_of_key,
     read_answer,
 )
+from moorage.vendors.shipping import _shippo_handovers as handovers
 from moorage.vendors.shipping._common import LABELS, fetched, label_service, out_of_place, texts
 from moorage.vendors.shipping._shippo import (
     REFUNDS,
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from moorage.contracts.address import Address
+    from moorage.contracts.shipping.handovers import Manifest, Pickup, PickupRequest
     from moorage.contracts.shipping.rates import LabelFormat, RateRequest, RateResult
     from moorage.contracts.shipping.shipments import AddressResult
     from moorage.vendor_sdk import MakeRef, Mode, Ref, Response, WebhookEvent, Wire
@@ -85,6 +87,8 @@ class Shippo(ApiVendor):
     capabilities = frozenset(ShippingCapability) - {
         ShippingCapability.CONVERT_LABEL,
         ShippingCapability.LABEL_EPL,
+        ShippingCapability.CANCEL_PICKUP,
+        ShippingCapability.SERVICE_POINTS,
     }
     webhook = "shippo"
 
@@ -207,6 +211,20 @@ class Shippo(ApiVendor):
             vendor_status=refunds[states.index(worst)].text("status"),
             raw=refunds[0].raw if len(refunds) == 1 else [item.raw for item in refunds],
         )
+
+    async def schedule_pickup(self, wire: Wire, request: PickupRequest, /, *, key: str) -> Pickup:
+        """Schedule a pickup."""
+        return await handovers.schedule_pickup(wire, request, key)
+
+    async def create_manifest(
+        self, wire: Wire, shipments: tuple[Ref, ...], /, *, key: str
+    ) -> Manifest:
+        """Create a manifest."""
+        return await handovers.create_manifest(wire, shipments, key)
+
+    async def get_manifest(self, wire: Wire, ref: Ref, /) -> Manifest:
+        """Get a manifest."""
+        return await handovers.get_manifest(wire, ref)
 
     async def validate_address(self, wire: Wire, address: Address, /) -> AddressResult:
         """Check an address."""

@@ -76,6 +76,7 @@ _SHIPMENT: Final = {
 RATES: Final[dict[str, Any]] = {
     "rate_options!": {"carrier_ids!": [str], "service_codes": [str], "is_return": bool},
     "shipment!": _SHIPMENT,
+    "ship_to_service_point_id": str,
 }
 LABEL: Final[dict[str, Any]] = {
     "label_format": words("pdf png zpl"),
@@ -85,6 +86,29 @@ LABEL: Final[dict[str, Any]] = {
     "custom_field1": str,
     "custom_field2": str,
     "custom_field3": str,
+}
+
+
+PICKUP: Final[dict[str, Any]] = {
+    "label_ids!": [str],
+    "contact_details!": {"name!": str, "email!": str, "phone!": str},
+    "pickup_notes": str,
+    "pickup_window!": {"start_at!": str, "end_at!": str},
+}
+MANIFEST: Final[dict[str, Any]] = {"label_ids!": [str]}
+POINTS: Final[dict[str, Any]] = {
+    "address!": {
+        "address_line1": str,
+        "address_line2": str,
+        "address_line3": str,
+        "city_locality": str,
+        "state_province": str,
+        "postal_code": str,
+        "country_code!": str,
+    },
+    "providers!": [{"carrier_id": str, "service_code": [str]}],
+    "max_results": int,
+    "radius": int,
 }
 
 

@@ -56,6 +56,10 @@ _FIELDS: Final = words(
     "buyer_address carrier_accounts customs_info from_address is_return options parcel reference"
     " return_address tax_identifiers to_address"
 )
+_PICKUP_FIELDS: Final = words(
+    "address carrier_accounts instructions is_account_address max_datetime min_datetime reference"
+    " shipment"
+)
 _FORMATS: Final = {
     "PDF": ("application/pdf", "label_pdf_url", "pdf"),
     "PNG": ("image/png", "label_url", "png"),
@@ -76,6 +80,7 @@ class EasyPostSandbox(Sandbox):
 
     Attributes:
         shipments, trackers, labels: what it has, by id; labels by their path.
+        pickups, forms: the pickups and the scan forms, by id.
     """
 
     hosts = ("api.easypost.com", _FILES)
@@ -94,6 +99,8 @@ class EasyPostSandbox(Sandbox):
         self.shipments: dict[str, dict[str, Any]] = {}
         self.trackers: dict[str, dict[str, Any]] = {}
         self.labels: dict[str, bytes] = {}
+        self.pickups: dict[str, dict[str, Any]] = {}
+        self.forms: dict[str, dict[str, Any]] = {}
 
     def routes(self) -> Routes:
         """The sandbox's routes, by method and path."""
@@ -105,6 +112,12 @@ class EasyPostSandbox(Sandbox):
             "POST /v2/shipments/{id}/refund": self._refund,
             "GET /v2/shipments/{id}/label": self._convert,
             "POST /v2/trackers": self._track,
+            "POST /v2/pickups": self._offer_pickup,
+            "GET /v2/pickups/{id}": self._pickup,
+            "POST /v2/pickups/{id}/buy": self._buy_pickup,
+            "POST /v2/pickups/{id}/cancel": self._cancel_pickup,
+            "POST /v2/scan_forms": self._create_form,
+            "GET /v2/scan_forms/{id}": self._form,
             "POST /v2/addresses": self._verify,
             "GET /files/{path*}": self._file,
         }
@@ -112,7 +125,7 @@ class EasyPostSandbox(Sandbox):
     def unknown(self, request: SandboxRequest) -> Response:
         """Check the API key of a request without a route, and return the response to it."""
         self.check_access(request)
-        return _refusal(404, "NOT_FOUND", "The requested resource could not be found.").response
+        return _missing_resource().response
 
     # --- what happens at the carrier -----------------------------------------
 
@@ -180,6 +193,7 @@ class EasyPostSandbox(Sandbox):
             "postage_label": None,
             "selected_rate": None,
             "refund_status": None,
+            "scan_form": None,
             "forms": [],
             "fees": [],
             "messages": rate_errors,
@@ -277,6 +291,101 @@ class EasyPostSandbox(Sandbox):
             self.trackers[code] = _tracker(code, _CODES[code], None)
         return reply(self.trackers[code], 201)
 
+    def _offer_pickup(self, request: SandboxRequest) -> Response:
+        body = self._object(request, "pickup")
+        unknown_fields = set(body) - _PICKUP_FIELDS
+        if unknown_fields:
+            raise _refusal(422, "PARAMETER.INVALID", "Unknown parameters.", *sorted(unknown_fields))
+        for name in ("address", "shipment", "min_datetime", "max_datetime"):
+            if not body.get(name):
+                raise _refusal(422, "PARAMETER.REQUIRED", "Missing required parameter.", name)
+        shipment = self._shipment(str(body["shipment"].get("id")))
+        if shipment["postage_label"] is None:
+            raise _refusal(422, "PICKUP.SHIPMENT.INVALID", "The shipment has no postage.")
+        id = f"pickup_{self.number():032x}"
+        text = rate_problem(body["address"].get("zip"), too_heavy=False)
+        message = {"carrier": "USPS", "type": "rate_error", "message": text}
+        rates = [
+            {
+                "id": f"pickuprate_{self.number():032x}",
+                "object": "PickupRate",
+                "carrier": "USPS",
+                "service": service,
+                "rate": price,
+                "currency": "USD",
+                "pickup_id": id,
+            }
+            for service, price in (("Today", "5.00"), ("NextDay", "0.00"))
+        ]
+        self.pickups[id] = {
+            "id": id,
+            "object": "Pickup",
+            "mode": "test",
+            "status": "unknown",
+            "reference": body.get("reference"),
+            "min_datetime": body["min_datetime"],
+            "max_datetime": body["max_datetime"],
+            "is_account_address": False,
+            "instructions": body.get("instructions"),
+            "messages": [] if text is None else [message],
+            "confirmation": None,
+            "address": body["address"],
+            "carrier_accounts": [],
+            "pickup_rates": rates if text is None else [],
+        }
+        return reply(self.pickups[id])
+
+    def _pickup(self, _: SandboxRequest, id: str) -> Response:
+        return reply(existing(self.pickups, id, _missing_resource()))
+
+    def _buy_pickup(self, request: SandboxRequest, id: str) -> Response:
+        pickup = existing(self.pickups, id, _missing_resource())
+        body = body_of(request)
+        offers = [(rate["carrier"], rate["service"]) for rate in pickup["pickup_rates"]]
+        if (body.get("carrier"), body.get("service")) not in offers:
+            raise _refusal(422, "PICKUP.RATE.INVALID", "The rate is not of this pickup.")
+        if pickup["status"] != "unknown":
+            raise _refusal(422, "PICKUP.SCHEDULED", "The pickup is scheduled already.")
+        pickup |= {"status": "scheduled", "confirmation": f"WTC{self.number():08d}"}
+        return reply(pickup)
+
+    def _cancel_pickup(self, _: SandboxRequest, id: str) -> Response:
+        pickup = existing(self.pickups, id, _missing_resource())
+        if pickup["status"] != "scheduled":
+            raise _refusal(422, "PICKUP.CANCEL.ERROR", "The pickup is not scheduled.")
+        pickup["status"] = "canceled"
+        return reply(pickup)
+
+    def _create_form(self, request: SandboxRequest) -> Response:
+        chosen = self._object(request, "scan_form").get("shipments") or []
+        shipments = [self._shipment(str(item.get("id"))) for item in chosen]
+        if not shipments:
+            raise _refusal(422, "PARAMETER.REQUIRED", "Missing required parameter.", "shipments")
+        if any(item["postage_label"] is None or item["refund_status"] for item in shipments):
+            raise _refusal(422, "SCAN_FORM.SHIPMENT.INVALID", "A shipment has no postage.")
+        if any(item["scan_form"] is not None for item in shipments):
+            raise _refusal(422, "SCAN_FORM.SHIPMENT.EXISTS", "A shipment is on another form.")
+        id = f"sf_{self.number():032x}"
+        form = {
+            "id": id,
+            "object": "ScanForm",
+            "tracking_codes": [item["tracking_code"] for item in shipments],
+            "address": shipments[0]["from_address"],
+            "status": "created",
+            "message": None,
+            "form_url": f"{self.files}/files/scan_form/{id}.pdf",
+            "form_file_type": None,
+            "batch_id": f"batch_{self.number():032x}",
+            "confirmation": None,
+        }
+        self.forms[id] = form
+        for item in shipments:
+            item["scan_form"] = form
+        return reply(form)
+
+    def _form(self, _: SandboxRequest, id: str) -> Response:
+        return reply(existing(self.forms, id, _missing_resource()))
+
     def _verify(self, request: SandboxRequest) -> Response:
         body = body_of(request)
         address = self._object(request, "address")
@@ -317,8 +426,7 @@ class EasyPostSandbox(Sandbox):
         return f"{self.files}/files/{path}"
 
     def _shipment(self, id: str) -> dict[str, Any]:
-        missing_refusal = _refusal(404, "NOT_FOUND", "The requested resource could not be found.")
-        return existing(self.shipments, id, missing_refusal)
+        return existing(self.shipments, id, _missing_resource())
 
     def _object(self, request: SandboxRequest, name: str) -> dict[str, Any]:
         fields = body_of(request).get(name)
@@ -378,6 +486,10 @@ def _detail(status: str, count: int) -> dict[str, Any]:
         "datetime": f"{event_time(count)}Z",
         "tracking_location": place,
     }
+
+
+def _missing_resource() -> Refusal:
+    return _refusal(404, "NOT_FOUND", "The requested resource could not be found.")
 
 
 def _refusal(status: int, code: str, message: str, *fields: str) -> Refusal:

@@ -32,6 +32,9 @@ from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.shipping._shipengine_rules import (
     ADDRESS,
     LABEL,
+    MANIFEST,
+    PICKUP,
+    POINTS,
     RATES,
     REQUEST_ID,
     refusal,
@@ -40,6 +43,7 @@ from moorage.testing.sandboxes.shipping.shipments import (
     HEAVIEST,
     LABEL_TEXTS,
     NO_LABEL,
+    NO_RATES,
     SERVICES,
     UNKNOWN_CITY,
     event_time,
@@ -74,6 +78,13 @@ _STATUS_WORDS: Final = {
 }
 _KINDS: Final = {"pdf": "application/pdf", "png": "image/png", "zpl": "application/zpl"}
 _CARRIER: Final = "stamps_com"
+_WAREHOUSE: Final = "se-10"
+_NO_ERRORS: Final[dict[str, Any]] = {"request_id": REQUEST_ID, "errors": []}
+_POINTS: Final = (
+    ("614941", "Far Locker", "9 Far Street", 912.5, "locker"),
+    ("614940", "Corner Shop", "1 Near Street", 120.0, "pudo"),
+)
+"""Each service point: its id, name, street, distance in metres and kind; not in order."""
 _MADE_AT: Final = "2030-01-01T00:00:00Z"
 _KEY_ID: Final = "11111111-2222-3333-4444-555555555555"
 _HOST: Final = "api.shipengine.com"
@@ -95,6 +106,8 @@ class ShipEngineSandbox(Sandbox):
         carriers: the ids of the carriers' accounts that are connected.
         shipments, rates, labels, tracks, contents: what it has, by id; tracks by their number,
             contents of labels by their path.
+        pickups, manifests: the pickups and the manifests, by id.
+        manifest_requests: the ids of the manifests that are made later, by id of the request.
         slow: whether labels are made later, by `finish`.
     """
 
@@ -117,6 +130,9 @@ class ShipEngineSandbox(Sandbox):
         self.tracks: dict[str, dict[str, Any]] = {}
         self._rate_of: dict[str, str] = {}
         self.contents: dict[str, bytes] = {}
+        self.pickups: dict[str, dict[str, Any]] = {}
+        self.manifests: dict[str, dict[str, Any]] = {}
+        self.manifest_requests: dict[str, str] = {}
 
     @property
     def webhook_key(self) -> str:
@@ -137,6 +153,15 @@ class ShipEngineSandbox(Sandbox):
             "GET /v1/labels/{id}/track": self._track_label,
             "GET /v1/tracking": self._track,
             "POST /v1/addresses/validate": self._validate,
+            "POST /v1/pickups": self._schedule_pickup,
+            "GET /v1/pickups": self._list_pickups,
+            "GET /v1/pickups/{id}": self._pickup,
+            "DELETE /v1/pickups/{id}": self._cancel_pickup,
+            "POST /v1/manifests": self._create_manifest,
+            "GET /v1/manifests": self._list_manifests,
+            "GET /v1/manifests/{id}": self._manifest,
+            "GET /v1/manifests/requests/{id}": self._manifest_request,
+            "POST /v1/service_points/list": self._points,
             "GET /v1/downloads/{path*}": self._file,
         }
 
@@ -198,7 +223,7 @@ class ShipEngineSandbox(Sandbox):
 
     def _carriers(self, _: SandboxRequest) -> Response:
         carriers = [{"carrier_id": carrier, "carrier_code": _CARRIER} for carrier in self.carriers]
-        return reply({"carriers": carriers, "request_id": REQUEST_ID, "errors": []})
+        return reply({"carriers": carriers, **_NO_ERRORS})
 
     def _offer(self, request: SandboxRequest) -> Response:
         body = self._body(request, RATES)
@@ -320,10 +345,7 @@ class ShipEngineSandbox(Sandbox):
     def _list(self, request: SandboxRequest) -> Response:
         rate = dict(request.query).get("rate_id")
         labels = [label for id, label in self.labels.items() if rate in {None, self._rate_of[id]}]
-        page_link = {"href": f"https://{_HOST}{request.path}"}
-        links = {"first": page_link, "last": page_link, "prev": {}, "next": {}}
-        page = {"labels": labels[::-1], "total": len(labels), "page": 1, "pages": 1}
-        return reply({**page, "links": links})
+        return self._page(request, "labels", labels[::-1])
 
     def _fetch(self, _: SandboxRequest, id: str) -> Response:
         return reply(self._label(id))
@@ -359,6 +381,128 @@ class ShipEngineSandbox(Sandbox):
 
     def _validate(self, request: SandboxRequest) -> Response:
         return reply([_judge_address(address) for address in self._body(request, [ADDRESS])])
+
+    def _schedule_pickup(self, request: SandboxRequest) -> Response:
+        body = self._body(request, PICKUP)
+        labels = [self._label(id) for id in body["label_ids"]]
+        if not labels or any(label["status"] != "completed" for label in labels):
+            raise refusal(400, "invalid_field_value", "validation", "A label is not completed.")
+        origin_address = labels[0]["shipment"]["ship_from"]
+        if origin_address.get("postal_code") == NO_RATES:
+            message = "The carrier does not come to this address."
+            raise refusal(400, "unspecified", "business_rules", message, carrier_code=_CARRIER)
+        id = f"pik_{self.number()}"
+        self.pickups[id] = {
+            "pickup_id": id,
+            "label_ids": body["label_ids"],
+            "created_at": _MADE_AT,
+            "carrier_id": self.carriers[0],
+            "confirmation_number": f"CONFIRM{self.number()}",
+            "warehouse_id": _WAREHOUSE,
+            "pickup_address": origin_address,
+            "contact_details": body["contact_details"],
+            "pickup_notes": body.get("pickup_notes", ""),
+            "pickup_windows": [body["pickup_window"]],
+        }
+        return reply({**self.pickups[id], **_NO_ERRORS})
+
+    def _list_pickups(self, request: SandboxRequest) -> Response:
+        return self._page(request, "pickups", list(self.pickups.values()))
+
+    def _pickup(self, _: SandboxRequest, id: str) -> Response:
+        return reply(existing(self.pickups, id, _missing_resource()))
+
+    def _cancel_pickup(self, _: SandboxRequest, id: str) -> Response:
+        pickup = existing(self.pickups, id, _missing_resource())
+        if "cancelled_at" in pickup:
+            raise refusal(400, "invalid_status", "business_rules", "The pickup is cancelled.")
+        pickup["cancelled_at"] = _MADE_AT
+        return reply({"pickup_id": id, **_NO_ERRORS})
+
+    def _create_manifest(self, request: SandboxRequest) -> Response:
+        labels = self._body(request, MANIFEST)["label_ids"]
+        used = {label for item in self.manifests.values() for label in item["label_ids"]}
+        for label in labels:
+            if self._label(label)["status"] != "completed" or label in used:
+                message = f"{label} cannot be on a manifest."
+                raise refusal(400, "invalid_field_value", "business_rules", message)
+        id = f"se-{self.number()}"
+        manifest = {
+            "manifest_id": id,
+            "form_id": f"se-{self.number()}",
+            "created_at": _MADE_AT,
+            "ship_date": _MADE_AT,
+            "shipments": len(labels),
+            "label_ids": labels,
+            "warehouse_id": _WAREHOUSE,
+            "submission_id": f"{self.number():022d}",
+            "carrier_id": self.carriers[0],
+            "manifest_download": {"href": f"{self.files}/v1/downloads/11/{id}/manifest.pdf"},
+        }
+        self.manifests[id] = manifest
+        if not self.slow:
+            answer = {"manifests": [manifest], "manifest_requests": [], **manifest}
+            return reply({**answer, **_NO_ERRORS})
+        made_later = f"se-{self.number()}"
+        self.manifest_requests[made_later] = id
+        request_state = {"manifest_request_id": made_later, "status": "in_progress"}
+        return reply({"manifests": [], "manifest_requests": [request_state], **_NO_ERRORS})
+
+    def _list_manifests(self, request: SandboxRequest) -> Response:
+        chosen = dict(request.query).get("label_ids")
+        labels = set() if chosen is None else set(chosen.split(","))
+        manifests = [
+            item
+            for item in self.manifests.values()
+            if not labels or labels.intersection(item["label_ids"])
+        ]
+        return self._page(request, "manifests", manifests)
+
+    def _manifest(self, _: SandboxRequest, id: str) -> Response:
+        return reply(existing(self.manifests, id, _missing_resource()))
+
+    def _manifest_request(self, _: SandboxRequest, id: str) -> Response:
+        made = existing(self.manifest_requests, id, _missing_resource())
+        status = "in_progress" if self.slow else "completed"
+        request_state = {"manifest_request_id": id, "status": status}
+        manifests = [] if self.slow else [self.manifests[made]]
+        return reply({"manifest_requests": [request_state], "manifests": manifests})
+
+    def _points(self, request: SandboxRequest) -> Response:
+        body = self._body(request, POINTS)
+        if body["address"].get("postal_code") == NO_RATES:
+            error = {
+                "error_source": "carrier",
+                "error_type": "business_rules",
+                "error_code": "unspecified",
+                "carrier_code": _CARRIER,
+                "message": "The carrier has no service points there.",
+            }
+            return reply({"service_points": [], "errors": [error]})
+        points = [
+            {
+                "carrier_code": _CARRIER,
+                "service_codes": ["usps_priority_mail"],
+                "service_point_id": id,
+                "company_name": name,
+                "address_line1": line,
+                "city_locality": body["address"].get("city_locality", "HOUSTON"),
+                "state_province": body["address"].get("state_province", "TX"),
+                "postal_code": body["address"].get("postal_code", "77063"),
+                "country_code": body["address"]["country_code"],
+                "phone_number": "+1 555 0100",
+                "distance_in_meters": distance,
+                "features": ["pickup_point"],
+                "type": kind,
+            }
+            for id, name, line, distance, kind in _POINTS
+        ]
+        return reply({"lat": 48.8, "long": 0.03, "service_points": points, "errors": []})
+
+    def _page(self, request: SandboxRequest, name: str, items: list[dict[str, Any]]) -> Response:
+        page_link = {"href": f"https://{_HOST}{request.path}"}
+        links = {"first": page_link, "last": page_link, "prev": {}, "next": {}}
+        return reply({name: items, "total": len(items), "page": 1, "pages": 1, "links": links})
 
     def _file(self, request: SandboxRequest, path: str) -> Response:
         content = label_content(request, self.contents, path, secret="api-key", missing=404)

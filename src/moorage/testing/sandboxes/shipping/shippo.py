@@ -29,6 +29,7 @@ from moorage.testing.sandboxes.shipping.shipments import (
     HEAVIEST,
     LABEL_TEXTS,
     NO_LABEL,
+    NO_RATES,
     SERVICES,
     UNKNOWN_CITY,
     body_of,
@@ -49,6 +50,24 @@ _FIELDS: Final = words(
     "address_from address_return address_to async carrier_accounts customs_declaration extra"
     " metadata parcels shipment_date"
 )
+_PICKUP_FIELDS: Final = words(
+    "carrier_account location metadata requested_end_time requested_start_time transactions"
+)
+_MANIFEST_FIELDS: Final = words("address_from async carrier_account shipment_date transactions")
+_DOORS: Final = {
+    "Back Door",
+    "Front Door",
+    "In/At Mailbox",
+    "Knock on Door",
+    "Mail Room",
+    "Office",
+    "Other",
+    "Reception",
+    "Ring Bell",
+    "Security Deck",
+    "Shipping Dock",
+    "Side Door",
+}
 _FILES: Final = {
     "PDF": "pdf",
     "PDF_4x6": "pdf",
@@ -84,6 +103,7 @@ class ShippoSandbox(Sandbox):
     Attributes:
         shipments, rates, transactions, refunds, tracks, labels: what it has, by id; tracks by their
             number, labels by their path.
+        pickups, manifests: the pickups and the manifests, by id.
         slow: whether labels are made later, by `finish`.
     """
 
@@ -107,6 +127,8 @@ class ShippoSandbox(Sandbox):
         self.refunds: dict[str, dict[str, Any]] = {}
         self.tracks: dict[str, dict[str, Any]] = {}
         self.labels: dict[str, bytes] = {}
+        self.pickups: dict[str, dict[str, Any]] = {}
+        self.manifests: dict[str, dict[str, Any]] = {}
 
     def routes(self) -> Routes:
         """The sandbox's routes, by method and path."""
@@ -119,6 +141,11 @@ class ShippoSandbox(Sandbox):
             "POST /refunds": self._refund,
             "GET /tracks/{carrier}/{number}": self._track,
             "POST /addresses": self._validate,
+            "GET /shipments/{id}": self._shipment,
+            "POST /pickups": self._schedule_pickup,
+            "POST /manifests": self._create_manifest,
+            "GET /manifests": self._list_manifests,
+            "GET /manifests/{id}": self._manifest,
             "GET /{path*}": self._file,
         }
 
@@ -175,6 +202,7 @@ class ShippoSandbox(Sandbox):
         shipment = {
             "carrier_accounts": [],
             "metadata": "",
+            "shipment_date": _MADE_AT,
             **{name: value for name, value in body.items() if name != "async"},
             **_OWNED,
             "object_id": id,
@@ -330,6 +358,83 @@ class ShippoSandbox(Sandbox):
                 address, results = body, {"is_valid": False, "messages": [message]}
         fields = {name: value for name, value in address.items() if name != "validate"}
         return reply({**fields, **self._made_fields(), "validation_results": results}, 201)
+
+    def _shipment(self, _: SandboxRequest, id: str) -> Response:
+        return reply(_found_or_404(self.shipments, id))
+
+    def _schedule_pickup(self, request: SandboxRequest) -> Response:
+        body = body_of(request)
+        for name in ("carrier_account", "location", "requested_start_time", "requested_end_time"):
+            if not body.get(name):
+                raise _field_refusal(name, "This field is required.")
+        for name in set(body) - _PICKUP_FIELDS:
+            raise _field_refusal(name, "This field is not known.")
+        if body["location"].get("building_location_type") not in _DOORS:
+            raise _field_refusal("building_location_type", "This is not a valid choice.")
+        transactions = self._bought(body)
+        is_refused = body["location"]["address"].get("zip") == NO_RATES
+        id = f"{self.number():032x}"
+        self.pickups[id] = {
+            **{name: body[name] for name in ("carrier_account", "location")},
+            **_MADE_FIELDS,
+            "object_id": id,
+            "requested_start_time": body["requested_start_time"],
+            "requested_end_time": body["requested_end_time"],
+            "confirmed_start_time": None if is_refused else body["requested_start_time"],
+            "confirmed_end_time": None if is_refused else body["requested_end_time"],
+            "transactions": [item["object_id"] for item in transactions],
+            "metadata": body.get("metadata", ""),
+            "status": "ERROR" if is_refused else "CONFIRMED",
+            "confirmation_code": None if is_refused else f"WTC{self.number():08d}",
+            "messages": ["The carrier does not come to this address."] if is_refused else [],
+            "is_test": True,
+        }
+        return reply(self.pickups[id], 201)
+
+    def _create_manifest(self, request: SandboxRequest) -> Response:
+        body = body_of(request)
+        for name in ("carrier_account", "shipment_date", "address_from"):
+            if not body.get(name):
+                raise _field_refusal(name, "This field is required.")
+        for name in set(body) - _MANIFEST_FIELDS:
+            raise _field_refusal(name, "This field is not known.")
+        transactions = [item["object_id"] for item in self._bought(body)]
+        used = {
+            label
+            for item in self.manifests.values()
+            if item["status"] != "ERROR"
+            for label in item["transactions"]
+        }
+        id = f"{self.number():032x}"
+        status = "ERROR" if used.intersection(transactions) else "SUCCESS"
+        status = "QUEUED" if self.slow else status
+        url = f"{self.files}/{id}.pdf?Expires=1893456000&Signature=a%2Fb~c-d_e"
+        self.manifests[id] = {
+            **{name: body[name] for name in ("carrier_account", "shipment_date", "address_from")},
+            **_MADE_FIELDS,
+            "object_id": id,
+            "object_owner": _OWNED["object_owner"],
+            "transactions": transactions,
+            "status": status,
+            "documents": [url] if status == "SUCCESS" else [],
+            "errors": ["A shipment is on another manifest."] if status == "ERROR" else [],
+        }
+        return reply(self.manifests[id], 201)
+
+    def _bought(self, body: dict[str, Any]) -> list[dict[str, Any]]:
+        """Return the bought labels that a request names."""
+        ids: list[str] = body.get("transactions") or []
+        transactions = [self.transactions.get(id) for id in ids]
+        bought = [item for item in transactions if item and item["status"] == "SUCCESS"]
+        if not bought or len(bought) < len(ids):
+            raise _field_refusal("transactions", "These transactions have no labels.")
+        return bought
+
+    def _list_manifests(self, _: SandboxRequest) -> Response:
+        return reply({"next": None, "previous": None, "results": list(self.manifests.values())})
+
+    def _manifest(self, _: SandboxRequest, id: str) -> Response:
+        return reply(_found_or_404(self.manifests, id))
 
     def _file(self, request: SandboxRequest, path: str) -> Response:
         if request.host not in self.files:

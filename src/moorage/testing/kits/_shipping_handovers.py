@@ -1,0 +1,101 @@
+"""Checks of pickups, manifests and service points."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+import attrs
+
+from moorage.contracts.ref import Ref
+from moorage.contracts.shipping import ManifestState, PickupState, ShippingCapability
+from moorage.errors import IdempotencyConflict
+from moorage.testing.kits._shipping_lab import Lab
+from moorage.testing.kits.checks import require
+
+if TYPE_CHECKING:
+    from moorage.contracts.shipping import Manifest, Pickup, ServicePointResult
+
+Open: TypeAlias = Callable[[], Lab]
+
+
+async def a_pickup_is_scheduled_once(make: Open) -> None:
+    """A key schedules one pickup, which can be cancelled twice if the vendor cancels pickups."""
+    async with make() as lab:
+        if ShippingCapability.PICKUP not in lab.able:
+            return
+        bought = await lab("create_shipment", lab.shipment(), idempotency_key="k-1")
+        request = lab.pickup(bought.ref)
+        schedule = partial(lab, "schedule_pickup", idempotency_key="k-2")
+        scheduled: Pickup = await schedule(request)
+        is_expected = scheduled.state in {PickupState.SCHEDULED, PickupState.PENDING}
+        require(is_expected and scheduled.raw, "It is not scheduled.")
+        require(Ref.parse(str(scheduled.ref)) == scheduled.ref, "A reference changes as text.")
+        lab.discreet(repr(scheduled), "A pickup")
+        count = _posts(lab)
+        require(await schedule(request) == scheduled, "A repeat has another pickup.")
+        require(_posts(lab) == count, "A repeat was sent.")
+        later = attrs.evolve(request, instructions="At the other door.")
+        await lab.refused(IdempotencyConflict, schedule(later), "A key for another pickup")
+        for _ in range(2 if ShippingCapability.CANCEL_PICKUP in lab.able else 0):
+            cancelled: Pickup = await lab("cancel_pickup", str(scheduled.ref))
+            require(cancelled.state is PickupState.CANCELED, "It is not cancelled.")
+            require(cancelled.ref == scheduled.ref and cancelled.raw, "It is another pickup.")
+
+
+async def a_manifest_is_created_once(make: Open) -> None:
+    """A key creates one manifest with a form to print, which can be read again."""
+    async with make() as lab:
+        if ShippingCapability.MANIFEST not in lab.able:
+            return
+        shipments = [
+            await lab("create_shipment", lab.shipment(number), idempotency_key=f"k-{number}")
+            for number in (1, 2)
+        ]
+        refs = [str(shipment.ref) for shipment in shipments]
+        create = partial(lab, "create_manifest", idempotency_key="k-3")
+        created: Manifest = await create(refs)
+        require(created.state is ManifestState.CREATED, f"It is {created.state}.")
+        require(created.documents and created.raw, "There is no form to print.")
+        require(not any(url in repr(created) for url in created.documents), "It shows its form.")
+        count = _posts(lab)
+        require(await create(refs) == created, "A repeat has another manifest.")
+        require(_posts(lab) == count, "A repeat was sent.")
+        await lab.refused(IdempotencyConflict, create(refs[:1]), "A key for another manifest")
+        again: Manifest = await lab("get_manifest", str(created.ref))
+        require((again.ref, again.documents) == (created.ref, created.documents), "It is another.")
+
+
+async def service_points_are_offered(make: Open) -> None:
+    """Service points come in order of distance, and a shipment to one of them has rates."""
+    async with make() as lab:
+        if ShippingCapability.SERVICE_POINTS not in lab.able:
+            return
+        result: ServicePointResult = await lab("find_service_points", lab.address())
+        points = result.points
+        require(points and result.raw, "There are no service points.")
+        distances = [point.distance for point in points if point.distance is not None]
+        require(distances == sorted(distances), "A farther service point comes first.")
+        require(all(point.carrier == point.carrier.lower() for point in points), "A vendor's word.")
+        nearest: ServicePointResult = await lab("find_service_points", lab.address(), limit=1)
+        require(nearest.points == points[:1], "The limit is not kept.")
+        rates = await lab("get_rates", lab.request(service_point=points[0].id))
+        require(rates.rates, "Nobody carries to a service point.")
+        request = lab.sandbox.requests[-1]
+        require(points[0].id.encode() in request.body, "The service point is not sent.")
+        nobody = lab.address(postal_code=lab.subject.no_rates)
+        nowhere: ServicePointResult = await lab("find_service_points", nobody)
+        require(not nowhere.points and nowhere.messages, "Nobody says why there are none.")
+
+
+def _posts(lab: Lab) -> int:
+    """Return the number of requests so far that may have changed something."""
+    return sum(request.method == "POST" for request in lab.sandbox.requests)
+
+
+HANDOVERS: Final = (
+    a_pickup_is_scheduled_once,
+    a_manifest_is_created_once,
+    service_points_are_offered,
+)

@@ -1,0 +1,185 @@
+"""Pickups and manifests at EasyPost, which calls a manifest a scan form."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+
+from moorage.contracts.shipping.handovers import Manifest, ManifestState, Pickup, PickupState
+from moorage.contracts.shipping.rates import CarrierMessage
+from moorage.vendor_sdk import (
+    Answer,
+    ConnectorError,
+    OutcomeUnknown,
+    Request,
+    VendorRejected,
+    as_money,
+    as_time,
+    extra_for,
+    malformed,
+    merged,
+    part_key,
+    read_answer,
+)
+from moorage.vendors.shipping._common import filled, out_of_place
+from moorage.vendors.shipping._easypost import address_body, read_messages
+
+if TYPE_CHECKING:
+    from moorage.contracts.shipping.handovers import PickupRequest
+    from moorage.vendor_sdk import Money, Ref, Response, Wire
+
+_PICKUPS: Final = {"scheduled": PickupState.SCHEDULED, "canceled": PickupState.CANCELED}
+_MANIFESTS: Final = {
+    "creating": ManifestState.PENDING,
+    "created": ManifestState.CREATED,
+    "failed": ManifestState.FAILED,
+}
+
+
+def pickup_body(request: PickupRequest) -> dict[str, Any]:
+    """The request for the prices of a pickup."""
+    body = {
+        "address": address_body(request.address),
+        "shipment": {"id": request.shipments[0].id},
+        "min_datetime": request.earliest.isoformat(),
+        "max_datetime": request.latest.isoformat(),
+        "instructions": request.instructions,
+        "reference": request.reference,
+        "is_account_address": False,
+    }
+    return {"pickup": merged(filled(body.items()), extra_for("easypost", request.extra))}
+
+
+async def schedule_pickup(wire: Wire, request: PickupRequest, key: str) -> Pickup:
+    """Schedule the cheapest pickup; after a lost answer, read whether it is scheduled."""
+    asking = Request.post("/v2/pickups", json=pickup_body(request)).evolve(idempotent=True)
+    offered = await wire.send(asking, key=part_key(key, "rates"), parse=_identified)
+    rate = _cheapest_rate(offered)
+    path = _path("pickups", offered.text("id") or "")
+    body = {"carrier": rate.text("carrier"), "service": rate.text("service")}
+    try:
+        booking = Request.post(f"{path}/buy", json=body)
+        booked = await wire.send(booking, key=key, parse=_scheduled)
+    except OutcomeUnknown as unknown_outcome:
+        try:
+            booked = _scheduled(await wire.send(Request.get(path)))
+        except ConnectorError:
+            raise unknown_outcome from None
+    return _pickup(wire, booked, _price(rate))
+
+
+async def cancel_pickup(wire: Wire, ref: Ref) -> Pickup:
+    """Cancel a pickup; one that is cancelled already is returned as it is."""
+    path = _path("pickups", ref.id)
+    try:
+        response = await wire.send(Request.post(f"{path}/cancel", json={}).evolve(idempotent=True))
+    except VendorRejected as error:
+        response = await wire.send(Request.get(path))
+        if read_answer(response).text("status") != "canceled":
+            raise out_of_place(error) from None
+    return _pickup(wire, _identified(response), None)
+
+
+async def create_manifest(wire: Wire, shipments: tuple[Ref, ...], key: str) -> Manifest:
+    """Create a scan form; after a lost answer, look for the one of the first shipment."""
+    body = {"scan_form": {"shipments": [{"id": ref.id} for ref in shipments]}}
+    try:
+        made = await wire.send(
+            Request.post("/v2/scan_forms", json=body), key=key, parse=_identified
+        )
+    except OutcomeUnknown as unknown_outcome:
+        form = await _form_of(wire, shipments)
+        if form is None:
+            raise unknown_outcome from None
+        made = form
+    return _manifest(wire, made)
+
+
+async def get_manifest(wire: Wire, ref: Ref) -> Manifest:
+    """Get a scan form."""
+    response = await wire.send(Request.get(_path("scan_forms", ref.id)))
+    return _manifest(wire, _identified(response))
+
+
+async def _form_of(wire: Wire, shipments: tuple[Ref, ...]) -> Answer | None:
+    """The scan form that has all these shipments; None if there is none, or the search failed."""
+    try:
+        answers = [
+            read_answer(await wire.send(Request.get(_path("shipments", ref.id))))
+            for ref in shipments
+        ]
+    except ConnectorError:
+        return None
+    forms = [answer.object("scan_form") for answer in answers]
+    form_ids = {form.text("id") for form in forms}
+    return forms[0] if len(form_ids) == 1 and None not in form_ids else None
+
+
+def _path(kind: str, id: str) -> str:
+    return f"/v2/{kind}/{quote(id, safe='')}"
+
+
+def _identified(response: Response) -> Answer:
+    body = read_answer(response)
+    if body.text("id") is None:
+        raise malformed(response, "id")
+    return body
+
+
+def _scheduled(response: Response) -> Answer:
+    body = _identified(response)
+    if body.text("status") != "scheduled":
+        raise malformed(response, "status")
+    return body
+
+
+def _price(rate: Answer) -> Money | None:
+    return as_money(rate.value("rate"), rate.value("currency"))
+
+
+def _cheapest_rate(offered: Answer) -> Answer:
+    """The cheapest rate of a pickup.
+
+    Raises:
+        VendorRejected: there is none, or their currencies differ.
+    """
+    rates = [
+        (price, rate)
+        for rate in offered.objects("pickup_rates")
+        if (price := _price(rate)) is not None
+    ]
+    if len({price.currency for price, _ in rates}) != 1:
+        messages = [message for message in read_messages(offered) if message.text]
+        raise VendorRejected(
+            "No carrier picks the shipment up there and then.",
+            vendor_code=messages[0].code if messages else None,
+            vendor_message=messages[0].text if messages else None,
+            remedy="Change the time or the place, and use another key.",
+        )
+    return min(rates, key=lambda item: item[0].minor)[1]
+
+
+def _pickup(wire: Wire, body: Answer, cost: Money | None) -> Pickup:
+    return Pickup(
+        ref=wire.ref(body.text("id") or ""),
+        state=_PICKUPS.get(body.text("status") or "", PickupState.UNKNOWN),
+        vendor_status=body.text("status"),
+        confirmation=body.text("confirmation"),
+        earliest=as_time(body.text("min_datetime")),
+        latest=as_time(body.text("max_datetime")),
+        cost=cost,
+        messages=read_messages(body),
+        raw=body.raw,
+    )
+
+
+def _manifest(wire: Wire, body: Answer) -> Manifest:
+    status, text, url = body.text("status"), body.text("message"), body.text("form_url")
+    return Manifest(
+        ref=wire.ref(body.text("id") or ""),
+        state=_MANIFESTS.get(status or "", ManifestState.UNKNOWN),
+        vendor_status=status,
+        documents=() if url is None else (url,),
+        messages=() if text is None else (CarrierMessage(text=text),),
+        raw=body.raw,
+    )

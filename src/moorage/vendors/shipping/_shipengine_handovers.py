@@ -1,0 +1,294 @@
+"""Pickups, manifests and service points at ShipEngine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+
+from moorage.contracts.address import Address
+from moorage.contracts.shipping.handovers import (
+    Manifest,
+    ManifestState,
+    Pickup,
+    PickupState,
+    ServicePoint,
+    ServicePointKind,
+    ServicePointResult,
+)
+from moorage.contracts.shipping.rates import CarrierMessage
+from moorage.vendor_sdk import (
+    Answer,
+    ConnectorError,
+    InvalidData,
+    OutcomeUnknown,
+    Request,
+    VendorRejected,
+    as_time,
+    extra_for,
+    malformed,
+    merged,
+    read_answer,
+)
+from moorage.vendors.shipping._common import carrier_word, country_of, filled, listed_texts
+from moorage.vendors.shipping._shipengine_requests import FIELDS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from moorage.contracts.shipping.handovers import PickupRequest
+    from moorage.vendor_sdk import Ref, Response, Wire
+
+_KINDS: Final = {"pudo": ServicePointKind.SHOP, "locker": ServicePointKind.LOCKER}
+_REQUESTED: Final = "request"
+_FARTHEST: Final = 100_000_000
+_SEARCHED: Final = (
+    "address_line1",
+    "address_line2",
+    "address_line3",
+    "city_locality",
+    "state_province",
+    "postal_code",
+    "country_code",
+)
+
+
+def pickup_body(request: PickupRequest) -> dict[str, Any]:
+    """The request for a pickup.
+
+    Raises:
+        InvalidData: the person whom the driver asks for has no name, email or telephone.
+    """
+    address = request.address
+    contact = {
+        "name": address.name or address.company,
+        "email": address.email,
+        "phone": address.phone,
+    }
+    for name, value in contact.items():
+        if not value:
+            raise InvalidData(
+                f"ShipEngine requires the contact's {name} for a pickup.",
+                field=f"address.{name}",
+                remedy="Give name, email and telephone of the person whom the driver asks for.",
+            )
+    body = {
+        "label_ids": [ref.id for ref in request.shipments],
+        "contact_details": contact,
+        "pickup_notes": request.instructions,
+        "pickup_window": {
+            "start_at": request.earliest.isoformat(),
+            "end_at": request.latest.isoformat(),
+        },
+    }
+    return merged(filled(body.items()), extra_for("shipengine", request.extra))
+
+
+async def schedule_pickup(wire: Wire, request: PickupRequest, key: str) -> Pickup:
+    """Schedule a pickup; after a lost answer, look for the one of these labels."""
+    body = pickup_body(request)
+    try:
+        booked = await wire.send(Request.post("/v1/pickups", json=body), key=key, parse=_booked)
+    except OutcomeUnknown as unknown_outcome:
+        earlier = await _pickup_of(wire, set(body["label_ids"]))
+        if earlier is None:
+            raise unknown_outcome from None
+        booked = earlier
+    return _pickup(wire, booked)
+
+
+async def cancel_pickup(wire: Wire, ref: Ref) -> Pickup:
+    """Cancel a pickup; one that is cancelled already is returned as it is."""
+    path = f"/v1/pickups/{quote(ref.id, safe='')}"
+    try:
+        response = await wire.send(Request.delete(path))
+    except VendorRejected:
+        response = await wire.send(Request.get(path))
+        if read_answer(response).text("cancelled_at") is None:
+            raise
+    return Pickup(
+        ref=ref,
+        state=PickupState.CANCELED,
+        vendor_status="cancelled",
+        raw=_booked(response).raw,
+    )
+
+
+async def create_manifest(wire: Wire, shipments: tuple[Ref, ...], key: str) -> Manifest:
+    """Create manifests; after a lost answer, look for those of these labels."""
+    labels = [ref.id for ref in shipments]
+    try:
+        creating = Request.post("/v1/manifests", json={"label_ids": labels})
+        made = await wire.send(creating, key=key, parse=_manifested)
+    except OutcomeUnknown as unknown_outcome:
+        manifests = await _manifests_of(wire, labels)
+        if not manifests:
+            raise unknown_outcome from None
+        return _read_manifest(wire, manifests, {"manifests": [item.raw for item in manifests]})
+    pending = [
+        id_
+        for item in made.objects("manifest_requests")
+        if item.text("status") != "completed" and (id_ := item.text("manifest_request_id"))
+    ]
+    if pending:
+        return Manifest(
+            ref=wire.ref(pending[0], kind=_REQUESTED),
+            state=ManifestState.PENDING,
+            vendor_status="in_progress",
+            raw=made.raw,
+        )
+    return _read_manifest(wire, _manifests(made), made.raw)
+
+
+async def get_manifest(wire: Wire, ref: Ref) -> Manifest:
+    """Get a manifest, or the state of a request for one."""
+    id_ = quote(ref.id, safe="")
+    if ref.other("kind") != _REQUESTED:
+        body = read_answer(await wire.send(Request.get(f"/v1/manifests/{id_}")))
+        return _read_manifest(wire, [body], body.raw)
+    response = await wire.send(Request.get(f"/v1/manifests/requests/{id_}"))
+    body = _manifested(response)
+    manifests = [item for item in _manifests(body) if item.text("manifest_id")]
+    if manifests:
+        return _read_manifest(wire, manifests, body.raw)
+    return Manifest(ref=ref, state=ManifestState.PENDING, vendor_status="in_progress", raw=body.raw)
+
+
+def points_body(address: Address, carriers: Sequence[str], limit: int) -> dict[str, Any]:
+    """The search for service points near an address."""
+    fields = {vendor: getattr(address, name) for name, vendor in FIELDS.items()}
+    return {
+        "address": filled((name, fields[name]) for name in _SEARCHED),
+        "providers": [{"carrier_id": carrier} for carrier in carriers],
+        "max_results": limit,
+    }
+
+
+async def find_service_points(
+    wire: Wire, address: Address, carriers: Sequence[str], limit: int
+) -> ServicePointResult:
+    """Search for service points of these carriers."""
+    body = points_body(address, carriers, limit)
+    request = Request.post("/v1/service_points/list", json=body).evolve(idempotent=True)
+    response = await wire.send(request)
+    answer = read_answer(response)
+    if "service_points" not in answer.raw:
+        raise malformed(response, "service_points")
+    points = [_point(item, address, response) for item in answer.objects("service_points")]
+    points.sort(key=lambda point: (point.distance is None, point.distance or 0))
+    return ServicePointResult(
+        points=tuple(points[:limit]),
+        messages=tuple(
+            CarrierMessage(
+                carrier=carrier_word(carrier) if (carrier := item.text("carrier_code")) else None,
+                code=item.text("error_code"),
+                text=item.text("message"),
+            )
+            for item in answer.objects("errors")
+        ),
+        raw=answer.raw,
+    )
+
+
+def _point(item: Answer, searched: Address, response: Response) -> ServicePoint:
+    id_, carrier = item.text("service_point_id"), item.text("carrier_code")
+    if id_ is None or carrier is None:
+        raise malformed(response, "service_point_id")
+    return ServicePoint(
+        id=id_,
+        carrier=carrier_word(carrier),
+        address=Address(
+            company=item.text("company_name"),
+            line1=item.text("address_line1"),
+            city=item.text("city_locality"),
+            region=item.text("state_province"),
+            postal_code=item.text("postal_code"),
+            country=country_of(item.text("country_code"), searched),
+            phone=item.text("phone_number"),
+        ),
+        kind=_KINDS.get(item.text("type") or "", ServicePointKind.UNKNOWN),
+        distance=_metres(item.value("distance_in_meters")),
+        raw=item.raw,
+    )
+
+
+def _metres(value: object) -> int | None:
+    is_distance = type(value) in {int, float} and 0 <= value < _FARTHEST  # type: ignore[operator]  # a number
+    return round(value) if is_distance else None  # type: ignore[call-overload]  # a number
+
+
+async def _pickup_of(wire: Wire, labels: set[str]) -> Answer | None:
+    """The pickup of exactly these labels; None if there is none, or the search failed."""
+    try:
+        listing = read_answer(
+            await wire.send(Request.get("/v1/pickups", query={"page_size": "100"}))
+        )
+    except ConnectorError:
+        return None
+    return next(
+        (
+            item
+            for item in listing.objects("pickups")
+            if set(listed_texts(item, "label_ids")) == labels
+            and item.text("pickup_id")
+            and item.text("cancelled_at") is None
+        ),
+        None,
+    )
+
+
+async def _manifests_of(wire: Wire, labels: list[str]) -> list[Answer]:
+    """The manifests that have all these labels; empty if the search failed."""
+    query = {"label_ids": ",".join(labels), "page_size": "100"}
+    try:
+        listing = read_answer(await wire.send(Request.get("/v1/manifests", query=query)))
+    except ConnectorError:
+        return []
+    manifests = [
+        item
+        for item in listing.objects("manifests")
+        if item.text("manifest_id") and set(listed_texts(item, "label_ids")) <= set(labels)
+    ]
+    covered = {label for item in manifests for label in listed_texts(item, "label_ids")}
+    return manifests if covered == set(labels) else []
+
+
+def _booked(response: Response) -> Answer:
+    body = read_answer(response)
+    if body.text("pickup_id") is None:
+        raise malformed(response, "pickup_id")
+    return body
+
+
+def _manifested(response: Response) -> Answer:
+    body = read_answer(response)
+    if not _manifests(body) and not any(body.objects("manifest_requests")):
+        raise malformed(response, "manifest_id")
+    return body
+
+
+def _manifests(body: Answer) -> list[Answer]:
+    """The manifests of an answer, which names a single one in its own fields too."""
+    return list(body.objects("manifests")) or ([body] if body.text("manifest_id") else [])
+
+
+def _pickup(wire: Wire, body: Answer) -> Pickup:
+    windows = list(body.objects("pickup_windows"))
+    return Pickup(
+        ref=wire.ref(body.text("pickup_id") or ""),
+        state=PickupState.SCHEDULED,
+        vendor_status="scheduled",
+        confirmation=body.text("confirmation_number"),
+        earliest=as_time(windows[0].text("start_at")) if windows else None,
+        latest=as_time(windows[0].text("end_at")) if windows else None,
+        raw=body.raw,
+    )
+
+
+def _read_manifest(wire: Wire, manifests: list[Answer], raw: Any) -> Manifest:
+    urls = [item.text("manifest_download.href") for item in manifests]
+    return Manifest(
+        ref=wire.ref(manifests[0].text("manifest_id") or ""),
+        state=ManifestState.CREATED,
+        documents=tuple(url for url in urls if url is not None),
+        raw=raw,
+    )

@@ -1,0 +1,201 @@
+"""Pickups and manifests at Shippo."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+
+from moorage.contracts.shipping.handovers import Manifest, ManifestState, Pickup, PickupState
+from moorage.contracts.shipping.rates import CarrierMessage
+from moorage.vendor_sdk import (
+    Answer,
+    ConnectorError,
+    InvalidData,
+    OutcomeUnknown,
+    Request,
+    VendorRejected,
+    as_time,
+    extra_for,
+    malformed,
+    merged,
+    read_answer,
+    required,
+)
+from moorage.vendors.shipping._common import filled, listed_texts
+from moorage.vendors.shipping._shippo import address_body, mark
+
+if TYPE_CHECKING:
+    from moorage.contracts.shipping.handovers import PickupRequest
+    from moorage.vendor_sdk import Ref, Response, Wire
+
+_PICKUPS: Final = {
+    "PENDING": PickupState.PENDING,
+    "CONFIRMED": PickupState.SCHEDULED,
+    "ERROR": PickupState.FAILED,
+    "CANCELLED": PickupState.CANCELED,
+}
+_MANIFESTS: Final = {
+    "QUEUED": ManifestState.PENDING,
+    "SUCCESS": ManifestState.CREATED,
+    "ERROR": ManifestState.FAILED,
+}
+
+
+def pickup_body(request: PickupRequest, carrier_account: str, key: str) -> dict[str, Any]:
+    """The request for a pickup."""
+    location = {
+        "address": address_body(request.address),
+        "building_location_type": "Front Door",
+        "instructions": request.instructions,
+    }
+    body = {
+        "carrier_account": carrier_account,
+        "location": filled(location.items()),
+        "requested_start_time": request.earliest.isoformat(),
+        "requested_end_time": request.latest.isoformat(),
+        "transactions": [ref.id for ref in request.shipments],
+        "metadata": mark(key) if request.reference is None else request.reference,
+    }
+    return merged(body, extra_for("shippo", request.extra))
+
+
+async def schedule_pickup(wire: Wire, request: PickupRequest, key: str) -> Pickup:
+    """Schedule a pickup; Shippo lists none, so a lost answer stays unknown."""
+    offers = [await _offer(wire, ref) for ref in request.shipments]
+    body = pickup_body(request, _same(offers, "carrier_account"), key)
+    booked = await wire.send(Request.post("/pickups", json=body), key=key, parse=_identified)
+    texts = listed_texts(booked, "messages")
+    status = booked.text("status")
+    state = _PICKUPS.get(status or "", PickupState.UNKNOWN)
+    if state is PickupState.FAILED:
+        raise VendorRejected(
+            "Shippo could not schedule the pickup.",
+            vendor_code=status,
+            vendor_message=texts[0] if texts else None,
+            remedy="Change the time or the place, and use another key.",
+        )
+    return Pickup(
+        ref=wire.ref(booked.text("object_id") or ""),
+        state=state,
+        vendor_status=status,
+        confirmation=booked.text("confirmation_code"),
+        earliest=as_time(booked.text("confirmed_start_time")),
+        latest=as_time(booked.text("confirmed_end_time")),
+        messages=tuple(CarrierMessage(text=text) for text in texts),
+        raw=booked.raw,
+    )
+
+
+async def create_manifest(wire: Wire, shipments: tuple[Ref, ...], key: str) -> Manifest:
+    """Create a manifest; after a lost answer, look for the one of these transactions."""
+    offers = [await _offer(wire, ref) for ref in shipments]
+    response = await wire.send(Request.get(_path("shipments", _text(offers[0], "shipment"))))
+    shipment = read_answer(response)
+    transactions = [ref.id for ref in shipments]
+    body = {
+        "carrier_account": _same(offers, "carrier_account"),
+        "shipment_date": required(shipment.text("shipment_date"), response, "shipment_date"),
+        "address_from": required(
+            shipment.text("address_from.object_id"), response, "address_from.object_id"
+        ),
+        "transactions": transactions,
+        "async": False,
+    }
+    try:
+        made = await wire.send(Request.post("/manifests", json=body), key=key, parse=_identified)
+    except OutcomeUnknown as unknown_outcome:
+        earlier = await _manifest_of(wire, set(transactions))
+        if earlier is None:
+            raise unknown_outcome from None
+        made = earlier
+    manifest = _manifest(wire, made)
+    if manifest.state is ManifestState.FAILED:
+        texts = [message.text for message in manifest.messages]
+        raise VendorRejected(
+            "Shippo could not create the manifest.",
+            vendor_code=manifest.vendor_status,
+            vendor_message=texts[0] if texts else None,
+            remedy="Leave out the shipments that the message names, and use another key.",
+        )
+    return manifest
+
+
+async def get_manifest(wire: Wire, ref: Ref) -> Manifest:
+    """Get a manifest."""
+    return _manifest(wire, _identified(await wire.send(Request.get(_path("manifests", ref.id)))))
+
+
+async def _offer(wire: Wire, ref: Ref) -> Answer:
+    """The rate of a bought label, which names its shipment and the account at the carrier."""
+    bought = read_answer(await wire.send(Request.get(_path("transactions", ref.id))))
+    rate = bought.text("rate")
+    if rate is None:
+        return bought.object("rate")
+    return read_answer(await wire.send(Request.get(_path("rates", rate))))
+
+
+def _text(offer: Answer, field: str) -> str:
+    text = offer.text(field)
+    if text is None:
+        raise VendorRejected(
+            f"Shippo does not state the {field} of a shipment.",
+            remedy="Hand the shipment over at the carrier itself.",
+        )
+    return text
+
+
+def _same(offers: list[Answer], field: str) -> str:
+    """The text that all these rates have in a field.
+
+    Raises:
+        InvalidData: they differ.
+    """
+    values = {_text(offer, field) for offer in offers}
+    if len(values) > 1:
+        raise InvalidData(
+            "The shipments were bought at several carrier accounts.",
+            field="shipments",
+            remedy="Hand over the shipments of each carrier account separately.",
+        )
+    return values.pop()
+
+
+async def _manifest_of(wire: Wire, transactions: set[str]) -> Answer | None:
+    """The manifest of exactly these labels; None if there is none, or the search failed."""
+    try:
+        listing = read_answer(await wire.send(Request.get("/manifests", query={"results": 100})))
+    except ConnectorError:
+        return None
+    return next(
+        (
+            item
+            for item in listing.objects("results")
+            if set(listed_texts(item, "transactions")) == transactions
+            and item.text("object_id")
+            and item.text("status") != "ERROR"
+        ),
+        None,
+    )
+
+
+def _path(*parts: str) -> str:
+    return "".join(f"/{quote(part, safe='')}" for part in parts)
+
+
+def _identified(response: Response) -> Answer:
+    body = read_answer(response)
+    if body.text("object_id") is None:
+        raise malformed(response, "object_id")
+    return body
+
+
+def _manifest(wire: Wire, body: Answer) -> Manifest:
+    status = body.text("status")
+    return Manifest(
+        ref=wire.ref(body.text("object_id") or ""),
+        state=_MANIFESTS.get(status or "", ManifestState.UNKNOWN),
+        vendor_status=status,
+        documents=listed_texts(body, "documents"),
+        messages=tuple(CarrierMessage(text=text) for text in listed_texts(body, "errors")),
+        raw=body.raw,
+    )
