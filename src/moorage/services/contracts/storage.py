@@ -252,6 +252,8 @@ class StorageFlows(Flows, StorageContract):
         """
         check_key(key)
         check_maybe(options, PutOptions, "options")
+        if not isinstance(source, Ref):
+            check_key(source, "source")
 
         async def perform(vendor: StorageVendor, wire: Wire, source: str) -> ObjectInfo:
             if source == key:
