@@ -16,12 +16,19 @@ import redis.asyncio.cluster
 import redis.cluster
 import redis.crc
 
-from moorage import RateLimitConfig, StorageUnavailable
+from moorage import (
+    ConnectorManager,
+    RateLimitConfig,
+    RateLimitExceeded,
+    Service,
+    StorageUnavailable,
+)
 from moorage.adapters.state._redis_cluster import ClusterPool
 from moorage.adapters.state._redis_server import RedisServer, UnsentError
 from moorage.adapters.state.redis import AsyncRedisStorage, RedisStorage
 from moorage.domain.idempotency.claims import Claim, Verdict
 from moorage.domain.resilience.admission import Admission, Answer, Gates
+from moorage.domain.service.plan import Plan
 from moorage.errors import ConfigurationError
 from moorage.testing import state_conformance as kit
 from moorage.testing.fakes.http_tls import certificate_files
@@ -550,3 +557,22 @@ def give_slots(cluster: list[PrivateRedis], lost: PrivateRedis, heir: PrivateRed
     finally:
         for client in clients:
             client.close()
+
+
+def test_parts_of_a_limit_are_on_several_nodes(cluster: list[PrivateRedis]) -> None:
+    """A cluster spreads the parts of a limit, and all parts grant the limit's burst together."""
+    limit = RateLimitConfig.per_hour(1, burst=40, parts=8)
+    service = Service(f"vat-{new_key()}", limits=limit, max_limit_wait=0)
+    granted = 0
+    with (
+        RedisStorage(url_of(cluster), timeout=PATIENT) as store,
+        ConnectorManager([service], state=store) as manager,
+    ):
+        for _ in range(300):
+            with suppress(RateLimitExceeded):
+                manager.run(service.name, int)
+                granted += 1
+        nodes = {store.node_of(part.question) for part in Plan(service, None, None).parts}
+
+    assert 40 == granted
+    assert len(nodes) > 1

@@ -1,0 +1,260 @@
+"""A seeded model of a fleet that asks one hot limit of a Redis, from the costs of single calls.
+
+    make fleet
+
+Every worker sends its calls at random times to the limit, whatever happened to earlier ones. A core
+of a Redis serves its calls in order of arrival. Each call costs it the processor time that
+`store_costs` measures for calls of its kind. A call is served in time if the store grants it before
+the call's deadline. The shares of hosts are compared as in production: a host has 32 workers.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from heapq import heappop, heappush
+from math import ceil
+from pathlib import Path
+from random import Random
+from typing import Final
+
+import attrs
+
+PAGE: Final = Path("docs/how-to/sizing.md")
+BEGIN: Final = "<!-- written by make fleet -->"
+END: Final = "<!-- until here -->"
+LIMIT: Final = 100_000
+OFFERED: Final = 120_000
+WORKERS: Final = 3_200
+WORKERS_PER_HOST: Final = 32
+BURST: Final = 10_000
+DEADLINE: Final = 1.0
+MOST_OF_A_CORE: Final = 0.8
+
+
+@attrs.frozen(kw_only=True)
+class Costs:
+    """The seconds of a core of Redis for one call of each kind.
+
+    Attributes:
+        granted: a call that is granted at once.
+        waits: a call that is granted after a wait, with the question at the end of its wait.
+        refused: a call that is refused.
+        connected: a new connection with its first request.
+    """
+
+    granted: float = 17.6e-6
+    waits: float = 52.5e-6
+    refused: float = 40e-6
+    connected: float = 60e-6
+
+
+@attrs.frozen(kw_only=True)
+class Fleet:
+    """A fleet and the limit that it asks.
+
+    Attributes:
+        parts: the number of the limit's parts, each on a core of its own.
+        tries: the number of parts that a call asks, if the earlier ones refused it.
+        patience: the longest wait of a call for its grant, in seconds.
+        offered, limit, burst: calls and tokens a second, and tokens at once.
+        workers: the number of processes.
+        seconds: the length of the run.
+    """
+
+    parts: int = 1
+    tries: int = 1
+    patience: float = 0.0
+    offered: int = OFFERED
+    limit: int = LIMIT
+    burst: int = BURST
+    workers: int = WORKERS
+    seconds: float = 4.0
+
+
+@attrs.frozen
+class Outcome:
+    """The outcome of a run.
+
+    Attributes:
+        goodput: the share of the calls that the limit and the callers allow which was served in
+            time.
+        busiest: the share of time for which the busiest core worked.
+        excess: tokens that the worst span of t seconds has above burst + limit · t.
+        unfair: the 95th percentile of the hosts' distances from their mean share.
+    """
+
+    goodput: float
+    busiest: float
+    excess: float
+    unfair: float
+
+
+def run(fleet: Fleet, costs: Costs, seed: int) -> Outcome:
+    """Return the outcome of a run, which the seed determines."""
+    dice = Random(seed)
+    pace, depth = fleet.limit / fleet.parts, fleet.burst // fleet.parts
+    full_at = [0.0] * fleet.parts
+    free_at = [0.0] * fleet.parts
+    worked = [0.0] * fleet.parts
+    grants: list[float] = []
+    in_time: Counter[int] = Counter()
+    events: list[tuple[float, int, int, float]] = []
+    next_arrival = dice.expovariate(fleet.offered)
+    while True:
+        if events and events[0][0] <= next_arrival:
+            now, worker, tried, began = heappop(events)
+        else:
+            now = began = next_arrival
+            worker, tried = dice.randrange(fleet.workers), 0
+            next_arrival += dice.expovariate(fleet.offered)
+        if now >= fleet.seconds:
+            break
+        part = dice.randrange(fleet.parts)
+        start = max(now, free_at[part])
+        # The bucket is full again at `full_at`; a grant moves this time by one token.
+        wait = max(0.0, max(full_at[part], start) - start - (depth - 1) / pace)
+        is_granted = wait <= fleet.patience
+        cost = (costs.waits if wait else costs.granted) if is_granted else costs.refused
+        free_at[part] = end = start + cost
+        worked[part] += max(0.0, min(end, fleet.seconds) - min(start, fleet.seconds))
+        if is_granted:
+            full_at[part] = max(full_at[part], start) + 1 / pace
+            grants.append(start + wait)
+            due = end + wait
+            if due - began <= DEADLINE and due <= fleet.seconds:
+                in_time[worker // WORKERS_PER_HOST] += 1
+        elif tried + 1 < fleet.tries:
+            heappush(events, (end, worker, tried + 1, began))
+    possible = min(fleet.offered * fleet.seconds, fleet.burst + fleet.limit * fleet.seconds)
+    return Outcome(
+        goodput=sum(in_time.values()) / possible,
+        busiest=max(worked) / fleet.seconds,
+        excess=_excess(grants, fleet),
+        unfair=_unfairness([in_time[host] for host in range(fleet.workers // WORKERS_PER_HOST)]),
+    )
+
+
+def seconds_to_start(workers: int, cores: int, costs: Costs) -> float:
+    """Return the seconds until workers that start together have each made their first call.
+
+    Each connects, asks one question about the store, and calls.
+    """
+    workers_per_core = -(-workers // cores)
+    return workers_per_core * (costs.connected + 2 * costs.granted)
+
+
+def _excess(grants: list[float], fleet: Fleet) -> float:
+    """Return the tokens by which the worst span exceeds burst + limit · t; 0 if none does."""
+    level = most = last = 0.0
+    for time in sorted(grants):
+        level = max(0.0, level - (time - last) * fleet.limit) + 1
+        most, last = max(most, level), time
+    # A part of a token comes from adding floats.
+    return max(0.0, round(most - fleet.burst, 3))
+
+
+def _unfairness(served: list[int]) -> float:
+    mean = sum(served) / len(served)
+    if not mean:
+        return 0.0
+    distances = sorted(abs(count / mean - 1) for count in served)
+    return distances[int(len(distances) * 0.95)]
+
+
+def table(costs: Costs, seed: int, fleets: list[Fleet]) -> list[str]:
+    """Return the rows of a table in Markdown, one for each fleet."""
+    rows = [
+        "| parts | tries | longest wait | served in time | busiest core | excess | hosts, p95 |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for fleet in fleets:
+        outcome = run(fleet, costs, seed)
+        mark = "" if outcome.busiest <= MOST_OF_A_CORE else ", too busy"
+        rows.append(
+            f"| {fleet.parts} | {fleet.tries} | {fleet.patience:g} s | {outcome.goodput:.1%}"
+            f" | {outcome.busiest:.0%}{mark} | {outcome.excess:g} | {outcome.unfair:.1%} |"
+        )
+    return rows
+
+
+def measured_costs() -> Costs:
+    """Return the costs that a Redis on this machine has now."""
+    from redis import Redis  # noqa: PLC0415 - the model itself needs no server
+
+    from benchmarks.servers import redis  # noqa: PLC0415 - as above
+    from benchmarks.store_costs import costs, processor_seconds  # noqa: PLC0415 - as above
+
+    with redis(tcp=True) as (url, _):
+        by_name = {cost.name: cost.processor / 1e6 for cost in costs(url)}
+        with Redis.from_url(url) as observer:
+            used_before = processor_seconds(observer)
+            for _ in range(500):
+                with Redis.from_url(url) as client:
+                    client.ping()
+            connected = (processor_seconds(observer) - used_before) / 500
+    return Costs(
+        granted=by_name["granted"],
+        waits=by_name["granted after a wait in a queue"],
+        refused=by_name["refused by a limit"],
+        connected=connected,
+    )
+
+
+def parts_needed(calls: int, cost: float) -> int:
+    """Return the number of parts that keep each core below 80 % with so many calls a second."""
+    return max(1, ceil(calls * cost / MOST_OF_A_CORE))
+
+
+def report(costs: Costs, seed: int, fleets: list[Fleet]) -> str:
+    """Return the tables of the page about sizes, in Markdown."""
+    in_microseconds = {name: f"{value * 1e6:.1f}" for name, value in attrs.asdict(costs).items()}
+    starts = [f"{seconds_to_start(WORKERS, cores, costs):.2f} s" for cores in (1, 8)]
+    return "\n".join(
+        [
+            "| call | µs of a core of Redis |",
+            "| --- | --- |",
+            f"| granted at once | {in_microseconds['granted']} |",
+            f"| granted after a wait, with both questions | {in_microseconds['waits']} |",
+            f"| refused | {in_microseconds['refused']} |",
+            f"| a new connection | {in_microseconds['connected']} |",
+            "",
+            "| calls a second | parts, if all are granted at once | parts, if all wait |",
+            "| --- | --- | --- |",
+            *(
+                f"| {calls:,} | {parts_needed(calls, costs.granted)}"
+                f" | {parts_needed(calls, costs.waits)} |"
+                for calls in (5_000, 20_000, 50_000, 100_000, 200_000)
+            ),
+            "",
+            f"{WORKERS:,} workers offer {OFFERED:,} calls a second on a limit of {LIMIT:,}:",
+            "",
+            *table(costs, seed, fleets),
+            "",
+            (
+                f"{WORKERS:,} workers that start together have all made their first call after"
+                f" {starts[0]} on one core, and {starts[1]} on eight."
+            ),
+        ]
+    )
+
+
+def replaced(page: str, tables: str) -> str:
+    """Return the page with other tables between its two marks."""
+    before, _, rest = page.partition(BEGIN)
+    return f"{before}{BEGIN}\n\n{tables}\n\n{END}{rest.partition(END)[2]}"
+
+
+def main() -> None:
+    """Measure the costs, and write the tables into the page about sizes."""
+    fleets = [
+        Fleet(parts=parts, tries=tries, patience=patience)
+        for patience in (0.0, 0.5)
+        for parts, tries in ((1, 1), (8, 1), (8, 2), (16, 1))
+    ]
+    tables = report(measured_costs(), 27, fleets)
+    PAGE.write_text(replaced(PAGE.read_text(encoding="utf-8"), tables), encoding="utf-8")
+    print(tables)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""The model of a fleet: a limit in parts serves what one core cannot, never more than allowed."""
+
+import attrs
+
+from benchmarks.fleet import (
+    BEGIN,
+    END,
+    PAGE,
+    Costs,
+    Fleet,
+    parts_needed,
+    replaced,
+    report,
+    run,
+    seconds_to_start,
+    table,
+)
+
+SMALL = Fleet(offered=12_000, limit=10_000, burst=1_000, workers=320, seconds=0.5)
+SLOW = Costs(granted=176e-6, waits=525e-6, refused=400e-6, connected=600e-6)
+"""The costs of a Redis that is ten times as slow, for a tenth of the calls."""
+
+
+def fleet(parts: int, tries: int = 1, patience: float = 0.0) -> Fleet:
+    """Return the small fleet with other settings."""
+    return attrs.evolve(SMALL, parts=parts, tries=tries, patience=patience)
+
+
+def test_one_core_cannot_serve_a_hot_limit() -> None:
+    """One bucket's core is fully occupied, and few calls are served in time."""
+    outcome = run(fleet(1), SLOW, 1)
+
+    assert outcome.busiest > 0.99
+    assert outcome.goodput < 0.6
+
+
+def test_parts_serve_a_hot_limit_on_several_cores() -> None:
+    """In eight parts nearly all that the limit allows is served, with no token in excess."""
+    outcome = run(fleet(8), SLOW, 1)
+
+    assert outcome.goodput > 0.97
+    assert outcome.busiest < 0.8
+    assert 0 == outcome.excess
+    assert outcome == run(fleet(8), SLOW, 1)
+
+
+def test_second_part_makes_the_cores_busier() -> None:
+    """A refused call that asks a second part costs time of the cores."""
+    assert run(fleet(8, tries=2), SLOW, 1).busiest > run(fleet(8), SLOW, 1).busiest
+
+
+def test_waiting_calls_cost_more_than_refused_ones() -> None:
+    """Calls that wait for their grants occupy the cores for longer."""
+    assert run(fleet(8, patience=0.2), SLOW, 1).busiest > run(fleet(8), SLOW, 1).busiest
+
+
+def test_table_marks_a_core_that_is_too_busy() -> None:
+    """A row says which core has no reserve left."""
+    rows = table(SLOW, 1, [fleet(1), fleet(8)])
+
+    assert [True, False] == ["too busy" in row for row in rows[2:]]
+
+
+def test_start_of_a_fleet_is_shared_by_the_cores() -> None:
+    """Workers that start together are served by all cores at once."""
+    assert seconds_to_start(800, 1, SLOW) == 4 * seconds_to_start(800, 4, SLOW)
+    assert 0.2 < seconds_to_start(3_200, 1, Costs()) < 1
+
+
+def test_parts_leave_each_core_a_reserve() -> None:
+    """The number of parts keeps each core below 80 %, and is one at least."""
+    assert [1, 1, 2, 3] == [parts_needed(calls, 20e-6) for calls in (1, 40_000, 40_001, 100_000)]
+
+
+def test_page_has_a_place_for_the_tables() -> None:
+    """The tables replace those on the page between the marks, and nothing else."""
+    page = PAGE.read_text(encoding="utf-8")
+    tables = report(SLOW, 1, [fleet(8)])
+    new_page = replaced(page, tables)
+
+    assert page.partition(BEGIN)[0] + BEGIN == new_page.partition(tables)[0].rstrip()
+    assert END + page.partition(END)[2] == new_page.partition(tables)[2].lstrip()
+    assert "| 8 | 1 | 0 s |" in new_page
