@@ -165,6 +165,7 @@ def names() -> dict[str, Any]:
         "contracts.currencies",
         "contracts.email_address",
         "contracts.email_outcomes",
+        "contracts.email_received",
         "contracts.payments",
         "contracts.shipping",
         "contracts.signed",

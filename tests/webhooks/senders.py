@@ -29,11 +29,13 @@ from tests.webhooks.signing import (
     linear,
     mac,
     mailgun,
+    mailgun_inbound,
     over_body,
     paypal,
     plaid,
     plivo,
     sendgrid,
+    sendgrid_inbound,
     shipengine,
     sinch,
     sns,
@@ -258,7 +260,23 @@ SENDERS = [
     Sender(
         name="sendgrid", send=sendgrid, secret=keys.spki(keys.curve()), wrong=keys.spki(CURVE_WRONG)
     ),
+    Sender(
+        name="sendgrid-inbound",
+        send=sendgrid_inbound,
+        secret=keys.spki(keys.curve()),
+        wrong=keys.spki(CURVE_WRONG),
+    ),
+    Sender(
+        name="sendgrid-inbound-basic",
+        send=lambda now, n: attrs.evolve(
+            sendgrid_inbound(now, n), headers={"Authorization": "Basic " + b64(b"name:pass")}
+        ),
+        secret="name:pass",
+        wrong="name:word",
+        body_covered=False,
+    ),
     Sender(name="mailgun", send=mailgun, body_covered=False),
+    Sender(name="mailgun-inbound", send=mailgun_inbound, body_covered=False),
     Sender(name="square", send=square),
     Sender(name="adyen", send=adyen, secret=HEX, wrong="11" * 32, body_covered=False),
     Sender(name="braintree", send=braintree, parameters={"public_key": "public"}),

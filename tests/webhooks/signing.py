@@ -237,6 +237,42 @@ def sendgrid(now: datetime, number: int) -> SentWebhook:
     )
 
 
+def multipart_form(fields: Mapping[str, str | bytes], boundary: str = "xYzZY") -> bytes:
+    """Return a multipart form with these fields, and a file besides."""
+    parts = [
+        f'Content-Disposition: form-data; name="{name}"\r\n\r\n'.encode()
+        + (value.encode() if isinstance(value, str) else value)
+        for name, value in fields.items()
+    ]
+    file = b'Content-Disposition: form-data; name="attachment-1"; filename="a.pdf"\r\n'
+    parts.append(file + b"Content-Type: application/pdf\r\n\r\n%PDF-1.7\r\n--x")
+    mark = f"--{boundary}".encode()
+    return b"".join(mark + b"\r\n" + part + b"\r\n" for part in parts) + mark + b"--\r\n"
+
+
+def sendgrid_inbound(now: datetime, number: int) -> SentWebhook:
+    """Return a SendGrid webhook with a received message, as a signed form with a file."""
+    body = multipart_form({"headers": f"Subject: {number}\n", "text": "Hello."})
+    signed_bytes = keys.curve().sign(stamp(now).encode() + body, ec.ECDSA(hashes.SHA256()))
+    begin = "X-Twilio-Email-Event-Webhook"
+    return SentWebhook(
+        headers={
+            f"{begin}-Signature": b64(signed_bytes),
+            f"{begin}-Timestamp": stamp(now),
+            "Content-Type": "multipart/form-data; boundary=xYzZY",
+        },
+        body=body,
+    )
+
+
+def mailgun_inbound(now: datetime, number: int) -> SentWebhook:
+    """Return a Mailgun webhook with a received message, which signs only its time and token."""
+    word = f"token{number}"
+    signature = mac(SECRET, stamp(now) + word).hex()
+    fields = {"timestamp": stamp(now), "token": word, "signature": signature, "subject": "Hi"}
+    return SentWebhook(headers={}, body=multipart_form(fields))
+
+
 def shipengine(now: datetime, number: int) -> SentWebhook:
     """Return a ShipEngine webhook, which signs the time and the body."""
     data = {"tracking_number": f"n{number}", "status_code": "IT"}

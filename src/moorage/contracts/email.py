@@ -34,6 +34,8 @@ if TYPE_CHECKING:
         EmailStatistics,
         StatisticsQuery,
     )
+    from moorage.contracts.email_received import ReceivedEmail
+    from moorage.contracts.ref import Ref
     from moorage.contracts.wire import Wire
     from moorage.domain.values.result import Result
 
@@ -79,6 +81,7 @@ class EmailCapability(StrEnum):
     TRACK_CLICKS = "track_clicks"
     VALIDATE_ADDRESS = "validate_address"
     STATISTICS = "statistics"
+    RECEIVED = "received"
 
 
 class Disposition(OneOf, field="disposition"):
@@ -357,3 +360,5 @@ class EmailVendor(Protocol):
     async def validate_address(self, wire: Wire, address: EmailAddress, /) -> AddressCheck: ...
 
     async def get_statistics(self, wire: Wire, query: StatisticsQuery, /) -> EmailStatistics: ...
+
+    async def get_received(self, wire: Wire, ref: Ref, /) -> ReceivedEmail: ...

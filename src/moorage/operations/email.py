@@ -21,6 +21,8 @@ if TYPE_CHECKING:
         EmailStatistics,
         StatisticsQuery,
     )
+    from moorage.contracts.email_received import ReceivedEmail
+    from moorage.contracts.ref import Ref
     from moorage.domain.values.result import Result
     from moorage.services.contracts.live_configuration import FindDispatcher
 
@@ -96,6 +98,10 @@ class Email:
         """Get the statistics of the mail sent in a range of days."""
         return run_now(self._flows.run(EmailFlows.get_statistics, query, timeout=timeout))
 
+    def get_received(self, ref: Ref | str, *, timeout: float | None = None) -> ReceivedEmail:
+        """Get a received message whose webhook has no content."""
+        return run_now(self._flows.run(EmailFlows.get_received, ref, timeout=timeout))
+
 
 class AsyncEmail:
     """The asynchronous version of `Email`."""
@@ -160,3 +166,7 @@ class AsyncEmail:
     ) -> EmailStatistics:
         """Get the statistics of the mail sent in a range of days."""
         return await self._flows.run(EmailFlows.get_statistics, query, timeout=timeout)
+
+    async def get_received(self, ref: Ref | str, *, timeout: float | None = None) -> ReceivedEmail:
+        """Get a received message whose webhook has no content."""
+        return await self._flows.run(EmailFlows.get_received, ref, timeout=timeout)

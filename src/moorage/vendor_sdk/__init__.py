@@ -64,6 +64,8 @@ if TYPE_CHECKING:
     from moorage.domain.values.money import Money as Money
     from moorage.domain.values.result import Result as Result
     from moorage.domain.webhooks.events import WebhookEvent as WebhookEvent
+    from moorage.domain.webhooks.form_parts import FormPart as FormPart
+    from moorage.domain.webhooks.form_parts import form_parts as form_parts
     from moorage.errors import AuthenticationFailed as AuthenticationFailed
     from moorage.errors import ConfigurationError as ConfigurationError
     from moorage.errors import ConnectionFailed as ConnectionFailed
@@ -213,6 +215,8 @@ _HOME = {
     "NotXmlError": "vendor_sdk.xml_text",
     "read_xml": "vendor_sdk.xml_text",
     "WebhookEvent": "domain.webhooks.events",
+    "FormPart": "domain.webhooks.form_parts",
+    "form_parts": "domain.webhooks.form_parts",
     "Money": "domain.values.money",
     "EXPONENTS": "domain.values.money",
     "Result": "domain.values.result",

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from moorage.contracts import email, email_address, email_bulk, email_outcomes
-from moorage.contracts.declaration import Contract, Effect, Requirements, changes, reads
+from moorage.contracts import email, email_address, email_bulk, email_outcomes, email_received
+from moorage.contracts.declaration import (
+    Contract,
+    Effect,
+    Requirements,
+    Target,
+    changes,
+    reads,
+)
 from moorage.contracts.email import EmailCapability, EmailMessage, check_addressed, check_fits
 from moorage.contracts.email_address import as_address
 from moorage.contracts.email_outcomes import EmailEvent, StatisticsQuery
@@ -15,6 +22,10 @@ from moorage.contracts.validators import check_kind
 if TYPE_CHECKING:
     from moorage.contracts.email_address import EmailAddress
     from moorage.contracts.email_outcomes import AddressCheck, EmailReceipt, EmailStatistics
+    from moorage.contracts.email_received import ReceivedEmail
+    from moorage.contracts.ref import Ref
+
+_RECEIVED: Final[Requirements[ReceivedEmail]] = Requirements(needs={EmailCapability.RECEIVED})
 
 
 class EmailContract(Contract):
@@ -23,7 +34,7 @@ class EmailContract(Contract):
     kind = "email"
     capabilities = EmailCapability
     event = EmailEvent
-    values = (email, email_address, email_bulk, email_outcomes)
+    values = (email, email_address, email_bulk, email_outcomes, email_received)
     flows = {"send_bulk": Effect.DEFERRABLE}
 
     @changes()
@@ -66,3 +77,10 @@ class EmailContract(Contract):
         """Get the statistics of the mail sent in a range of days."""
         check_kind(query, StatisticsQuery, "query")
         return Requirements(needs={EmailCapability.STATISTICS})
+
+    @reads(target=Target.REFERENCE)
+    def get_received(
+        self, ref: Ref | str, *, timeout: float | None = None
+    ) -> Requirements[ReceivedEmail]:
+        """Get a received message whose webhook has no content."""
+        return _RECEIVED

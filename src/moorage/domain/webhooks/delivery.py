@@ -18,6 +18,7 @@ from urllib.parse import parse_qsl
 from moorage.domain.values.json_text import refuse_constant
 from moorage.domain.values.text import with_article
 from moorage.domain.values.trace_context import TraceContext
+from moorage.domain.webhooks.form_parts import form_parts, is_multipart
 from moorage.domain.webhooks.rejection import WebhookReason, rejected
 from moorage.errors import InvalidData
 
@@ -68,7 +69,9 @@ class Delivery:
         return self._json
 
     def form(self) -> dict[str, list[str]]:
-        """Return the body parsed as the fields of a form."""
+        """Return the body parsed as the fields of a form; files are left out."""
+        if self._form is None and is_multipart(self.body):
+            self._form = _part_fields(self.body)
         if self._form is None:
             with suppress(ValueError):
                 self._form = _fields(str(self.body, "utf-8"))
@@ -202,6 +205,14 @@ def _fields(text: str) -> dict[str, list[str]]:
     pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=MOST_FIELDS)
     for name, value in pairs:
         fields.setdefault(name, []).append(value)
+    return fields
+
+
+def _part_fields(body: bytes) -> dict[str, list[str]]:
+    fields: dict[str, list[str]] = {}
+    for part in form_parts(body):
+        if part.filename is None:
+            fields.setdefault(part.name, []).append(str(part.content, "utf-8", "replace"))
     return fields
 
 

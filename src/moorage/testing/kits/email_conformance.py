@@ -232,6 +232,8 @@ async def what_it_cannot_do_is_refused(factory: Factory) -> None:
         email = lab.hub.email()
         if capability is EmailCapability.VALIDATE_ADDRESS:
             call = email.validate_address("ada@example.com")
+        elif capability is EmailCapability.RECEIVED:
+            call = email.get_received(Ref(lab.vendor.name, "mail", "1"))
         elif capability is EmailCapability.STATISTICS:
             today = datetime.now(UTC).date()
             call = email.get_statistics(StatisticsQuery(start=today, end=today))

@@ -15,6 +15,7 @@ from moorage.contracts.email import (
 )
 from moorage.contracts.email_bulk import BulkMessage, BulkRecipient
 from moorage.contracts.email_outcomes import StatisticsQuery, Verdict
+from moorage.contracts.ref import Ref
 
 if TYPE_CHECKING:
     from moorage.testing.sandbox_scenarios.runner import Scenario, ScenarioVendor
@@ -58,6 +59,12 @@ async def counts(vendor: ScenarioVendor) -> Any:
     return (await vendor("get_statistics", query)).query == query
 
 
+async def received(vendor: ScenarioVendor) -> Any:
+    """Return a received message."""
+    id_ = str(vendor.fixture.vendor_values.get("received", "1"))
+    return (await vendor("get_received", Ref(vendor.name, vendor.name, id_))).subject == "Hello"
+
+
 async def many(vendor: ScenarioVendor) -> Any:
     """Send one message to several recipients at once."""
     base = EmailMessage(subject="Hello", text="Hello.")
@@ -86,4 +93,5 @@ BY_CAPABILITY: Final[dict[str, Scenario]] = {
     EmailCapability.TRACK_CLICKS: partial(mail, track_clicks=False),
     EmailCapability.VALIDATE_ADDRESS: address,
     EmailCapability.STATISTICS: counts,
+    EmailCapability.RECEIVED: received,
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from moorage.contracts.email_mime import read_mime
 from moorage.contracts.email_outcomes import (
     EmailCounts,
     EmailEvent,
@@ -13,6 +14,7 @@ from moorage.contracts.email_outcomes import (
     EmailStatus,
     RecipientOutcome,
 )
+from moorage.contracts.email_received import CheckResult, SenderChecks
 from moorage.vendor_sdk import (
     Answer,
     VendorRejected,
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
     from moorage.contracts.email import EmailMessage
     from moorage.contracts.email_outcomes import StatisticsQuery
+    from moorage.contracts.email_received import ReceivedEmail
     from moorage.vendor_sdk import MakeRef, Response, WebhookEvent, Wire
 
 _ALL_SUPPRESSED: Final = "ALL_SUPPRESSED"
@@ -52,6 +55,14 @@ _EVENTS: Final = {
     "spam_complaint": EmailStatus.COMPLAINED,
 }
 _PERMANENT: Final = {"hard_bounced": True, "soft_bounced": False, "deferred": False}
+_RECEIVED: Final = "inbound.message"
+_SPF: Final = {
+    "+": CheckResult.PASSED,
+    "-": CheckResult.FAILED,
+    "~": CheckResult.FAILED,
+    "?": CheckResult.NONE,
+}
+"""Results of SPF, by the sign of the rule that applies."""
 COUNTS: Final = {
     "requested": ("queued",),
     "processed": ("sent",),
@@ -143,8 +154,12 @@ def read_analytics(query: StatisticsQuery, response: Response) -> EmailStatistic
     return EmailStatistics.of(query, counted_pairs, body.raw)
 
 
-def read_event(event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
-    """Convert a webhook to events; none for one without a message, such as a received message."""
+def read_event(
+    event: WebhookEvent, ref: MakeRef
+) -> tuple[EmailEvent, ...] | tuple[ReceivedEmail, ...]:
+    """Convert a webhook to events or a received message; none for one without a message."""
+    if as_answer(event.payload).text("type") == _RECEIVED:
+        return _read_received(event, ref)
     fields = as_answer(event.payload).object("data")
     id_, word = fields.text("email.message.id"), fields.text("type")
     if id_ is None or word is None:
@@ -164,3 +179,28 @@ def read_event(event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
             raw=as_answer(event.payload).raw,
         ),
     )
+
+
+def _read_received(event: WebhookEvent, ref: MakeRef) -> tuple[ReceivedEmail, ...]:
+    fields = as_answer(event.payload).object("data")
+    id_, content = fields.text("id"), fields.value("raw")
+    if id_ is None or not isinstance(content, str):
+        return ()
+    sender = fields.value("sender.email")
+    recipients = [item.text("email") for item in fields.objects("recipients.rcptTo")]
+    message = read_mime(
+        content.encode(errors="replace"),
+        ref(id_),
+        id=event.id,
+        at=fields.time("created_at"),
+        envelope_sender=sender if isinstance(sender, str) else None,
+        envelope_recipients=tuple(email for email in recipients if email is not None),
+        checks=SenderChecks(
+            spf=_SPF.get(fields.text("spf_check.code") or "", CheckResult.UNKNOWN),
+            # MailerSend does not say whether False is a broken signature or a missing one.
+            dkim=CheckResult.PASSED if fields.flag("dkim_check") else CheckResult.UNKNOWN,
+        ),
+        is_forgeable=event.weak,
+        raw=as_answer(event.payload).raw,
+    )
+    return (message,)

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Final
 from moorage.contracts.email_outcomes import EmailEvent, EmailStatus
 from moorage.vendor_sdk import as_answer
 from moorage.vendors.email._common import bare, texts_of
+from moorage.vendors.email._postmark_received import read_received
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from moorage.contracts.email_received import ReceivedEmail
     from moorage.vendor_sdk import Answer, MakeRef, WebhookEvent
 
 _RECORDS: Final = {
@@ -52,11 +54,15 @@ _TIMES: Final = ("DeliveredAt", "BouncedAt", "ReceivedAt", "ChangedAt")
 _INBOUND: Final = "Inbound"
 
 
-def read_event(event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
-    """Convert a webhook to events; none for received mail, or for a person without a message."""
+def read_event(
+    event: WebhookEvent, ref: MakeRef
+) -> tuple[EmailEvent, ...] | tuple[ReceivedEmail, ...]:
+    """Convert a webhook to events or a received message; none for a person without a message."""
     fields = as_answer(event.payload)
     id_, record, bounce = fields.text("MessageID"), fields.text("RecordType"), fields.text("Type")
-    if id_ is None or record in {None, _INBOUND}:
+    if id_ is not None and (record == _INBOUND or (record is None and fields.object("FromFull"))):
+        return (read_received(event, fields, ref),)
+    if id_ is None or record is None:
         return ()
     tag = fields.text("Tag")
     return (

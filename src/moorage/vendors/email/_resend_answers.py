@@ -40,6 +40,7 @@ from moorage.vendors.email._common import (
     tags_and_words,
     texts_of,
 )
+from moorage.vendors.email._resend_received import read_received
 
 if TYPE_CHECKING:
     from datetime import date
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from moorage.contracts.email_address import EmailAddress
     from moorage.contracts.email_bulk import BulkMessage
     from moorage.contracts.email_outcomes import StatisticsQuery
+    from moorage.contracts.email_received import ReceivedEmail
     from moorage.vendor_sdk import Answer, MakeRef, Request, Response, WebhookEvent, Wire
 
 _LONGEST: Final = 300
@@ -84,7 +86,7 @@ _EVENTS: Final = {
     "email.clicked": EmailStatus.CLICKED,
     "email.complained": EmailStatus.COMPLAINED,
 }
-_INBOUND: Final = "email.received"
+_RECEIVED: Final = "email.received"
 _LATE_EVENT: Final = "email.delivery_delayed"
 _PERMANENT: Final = {"Permanent": True, "Transient": False, "Temporary": False}
 COUNTS: Final = {
@@ -191,12 +193,24 @@ def _by_status(status: int) -> type[ConnectorError]:
     return _STATUSES.get(status, VendorRejected)
 
 
-def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
-    """Convert a webhook to an event for each recipient."""
+def read_events(
+    event: WebhookEvent, ref: MakeRef
+) -> tuple[EmailEvent, ...] | tuple[ReceivedEmail, ...]:
+    """Convert a webhook to an event for each recipient, or to a received message."""
     fields = as_answer(event.payload)
     kind, id_ = fields.text("type"), fields.text("data.email_id")
-    if kind is None or kind == _INBOUND or id_ is None:
+    if kind is None or id_ is None:
         return ()
+    if kind == _RECEIVED:
+        message = read_received(
+            fields.object("data"),
+            ref(id_),
+            id=event.id,
+            is_complete=False,
+            is_forgeable=event.weak,
+            raw=fields.raw,
+        )
+        return (message,)
     recipients = fields.texts("data.to")
     bounce = fields.object("data.bounce") or fields.object("data.suppressed")
     tags, metadata = tags_and_words(texts_of(fields.value("data.tags")))

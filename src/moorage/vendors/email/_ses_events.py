@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 from moorage.contracts.email_outcomes import EmailEvent, EmailStatus
 from moorage.vendor_sdk import as_answer, is_list
 from moorage.vendors.email._common import bare, tags_and_words
+from moorage.vendors.email._ses_received import read_received
 
 if TYPE_CHECKING:
+    from moorage.contracts.email_received import ReceivedEmail
     from moorage.vendor_sdk import Answer, MakeRef, WebhookEvent
 
 _STATUSES: Final = {
@@ -24,6 +26,7 @@ _STATUSES: Final = {
     "Click": EmailStatus.CLICKED,
     "Subscription": EmailStatus.UNSUBSCRIBED,
 }
+_RECEIVED: Final = "Received"
 _SUPPRESSED: Final = frozenset({"OnAccountSuppressionList", "Suppressed"})
 _CODES: Final = ("status", "complaintFeedbackType", "bounceSubType", "delayType")
 """Fields with the reason of a failure: those of one recipient first, then those of all."""
@@ -41,8 +44,10 @@ _PARTS: Final = {
 }
 
 
-def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
-    """Convert a webhook to an event for each recipient."""
+def read_events(
+    event: WebhookEvent, ref: MakeRef
+) -> tuple[EmailEvent, ...] | tuple[ReceivedEmail, ...]:
+    """Convert a webhook to an event for each recipient, or to a received message."""
     try:
         fields = as_answer(json.loads(event.data))
     except (TypeError, ValueError):
@@ -51,6 +56,8 @@ def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
     id_ = fields.text("mail.messageId")
     if id_ is None:
         return ()
+    if kind == _RECEIVED:
+        return (read_received(event, fields, id_, ref),)
     part, recipients_field = _PARTS.get(kind, ("", ""))
     details = fields.object(part)
     people = (

@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from moorage.contracts.email import EmailMessage
     from moorage.contracts.email_bulk import BulkMessage
     from moorage.contracts.email_outcomes import EmailEvent, StatisticsQuery
+    from moorage.contracts.email_received import ReceivedEmail
     from moorage.vendor_sdk import Answer, ConnectorError, MakeRef, Response, WebhookEvent, Wire
 
 _WRONG: Final = frozenset({"BadRequestException", "ValidationException", "SerializationException"})
@@ -113,6 +114,7 @@ class AmazonSes(Vendor):
     capabilities: ClassVar[frozenset[str]] = frozenset(EmailCapability) - {
         EmailCapability.ENVELOPE_SENDER,
         EmailCapability.INTERNATIONAL,
+        EmailCapability.RECEIVED,
         EmailCapability.SCHEDULED,
         EmailCapability.TRACK_CLICKS,
         EmailCapability.TRACK_OPENS,
@@ -182,8 +184,10 @@ class AmazonSes(Vendor):
         request = Request.post("/v2/email/metrics/batch", json=metrics_body(query))
         return read_metrics(query, await wire.send(request.evolve(idempotent=True)))
 
-    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
-        """Convert a webhook to an event for each recipient."""
+    def events(
+        self, event: WebhookEvent, ref: MakeRef
+    ) -> tuple[EmailEvent, ...] | tuple[ReceivedEmail, ...]:
+        """Convert a webhook to an event for each recipient, or to a received message."""
         return read_events(event, ref)
 
 

@@ -57,6 +57,7 @@ if TYPE_CHECKING:
         EmailStatistics,
         StatisticsQuery,
     )
+    from moorage.contracts.email_received import ReceivedEmail
     from moorage.vendor_sdk import MakeRef, WebhookEvent, Wire
 
 _AT_ONCE: Final = 4
@@ -83,6 +84,7 @@ class MailerSend(ApiVendor):
         EmailCapability.ENVELOPE_SENDER,
         EmailCapability.INTERNATIONAL,
         EmailCapability.METADATA,
+        EmailCapability.RECEIVED,
         EmailCapability.VALIDATE_ADDRESS,
     }
     limits: ClassVar[Mapping[str, int]] = {
@@ -145,8 +147,10 @@ class MailerSend(ApiVendor):
         response = await wire.send(Request.get("/v1/analytics/date", query=period))
         return read_analytics(query, response)
 
-    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
-        """Convert a webhook to events."""
+    def events(
+        self, event: WebhookEvent, ref: MakeRef
+    ) -> tuple[EmailEvent, ...] | tuple[ReceivedEmail, ...]:
+        """Convert a webhook to events, or to a received message."""
         return read_event(event, ref)
 
 

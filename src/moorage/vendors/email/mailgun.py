@@ -56,6 +56,7 @@ from moorage.vendors.email._common import (
     texts_of,
 )
 from moorage.vendors.email._mailgun_forms import bulk_request, fits_one, mail_request
+from moorage.vendors.email._mailgun_received import read_received
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,6 +65,7 @@ if TYPE_CHECKING:
     from moorage.contracts.email import EmailMessage
     from moorage.contracts.email_bulk import BulkMessage
     from moorage.contracts.email_outcomes import EmailReceipt, StatisticsQuery
+    from moorage.contracts.email_received import ReceivedEmail
     from moorage.vendor_sdk import Answer, ConnectorError, MakeRef, Response, WebhookEvent, Wire
 
 _LONGEST: Final = 300
@@ -133,6 +135,18 @@ def _is_region(_: object, __: object, value: Any) -> None:
         )
 
 
+_SCHEMES: Final = {"events": "mailgun", "received": "mailgun-inbound"}
+
+
+def _is_content(_: object, __: object, value: Any) -> None:
+    if value not in _SCHEMES:
+        raise ConfigurationError(
+            "Mailgun's webhooks have no such content.",
+            path="webhook_content",
+            remedy=f"Use {' or '.join(_SCHEMES)}.",
+        )
+
+
 def classify(_: Request, response: Response) -> ConnectorError | None:
     """The error in an answer whose status does not show it."""
     if is_success(response.status):
@@ -170,6 +184,8 @@ class Mailgun(ApiVendor):
             user "api".
         sender: sender of messages without one of their own.
         test_mode: True to have messages accepted and not delivered.
+        webhook_content: what the webhooks of this account contain: "events", or the messages that
+            a route hands on, "received". For both, configure two accounts.
         base_url: URL of Mailgun; by default that of the region.
     """
 
@@ -179,6 +195,7 @@ class Mailgun(ApiVendor):
     capabilities = frozenset(EmailCapability) - {
         EmailCapability.ENVELOPE_SENDER,
         EmailCapability.INTERNATIONAL,
+        EmailCapability.RECEIVED,
     }
     limits: ClassVar[Mapping[str, int]] = {
         "batch": 1_000,
@@ -198,6 +215,9 @@ class Mailgun(ApiVendor):
         default=None, converter=attrs.converters.optional(as_address)
     )
     test_mode: bool = False
+    webhook_content: str = attrs.field(
+        default="events", validator=_is_content, metadata=choices(*_SCHEMES)
+    )
     base_url: str | None = None
 
     def mode(self) -> Mode | None:
@@ -258,8 +278,16 @@ class Mailgun(ApiVendor):
             if len(page_rows) < page or len(rows) >= days:
                 return read_metrics(query, rows, response)
 
-    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
-        """Convert a webhook to events."""
+    def verifying(self) -> Mapping[str, Any]:
+        """The scheme of the webhooks: of events, or of received mail."""
+        return {"scheme": _SCHEMES[self.webhook_content]}
+
+    def events(
+        self, event: WebhookEvent, ref: MakeRef
+    ) -> tuple[EmailEvent, ...] | tuple[ReceivedEmail, ...]:
+        """Convert a webhook to events, or to a received message."""
+        if event.vendor == _SCHEMES["received"]:
+            return read_received(event, ref)
         fields = as_answer(event.payload).object("event-data")
         id_, kind = fields.text("message.headers.message-id"), fields.text("event")
         if id_ is None or kind in {None, _INBOUND}:

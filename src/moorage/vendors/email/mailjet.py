@@ -82,6 +82,7 @@ class Mailjet(ApiVendor):
     capabilities = frozenset(EmailCapability) - {
         EmailCapability.ENVELOPE_SENDER,
         EmailCapability.INTERNATIONAL,
+        EmailCapability.RECEIVED,
         EmailCapability.SCHEDULED,
         EmailCapability.VALIDATE_ADDRESS,
     }

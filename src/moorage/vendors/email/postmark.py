@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from moorage.contracts.email import Attachment
     from moorage.contracts.email_bulk import BulkMessage
     from moorage.contracts.email_outcomes import EmailEvent, StatisticsQuery
+    from moorage.contracts.email_received import ReceivedEmail
     from moorage.vendor_sdk import Answer, MakeRef, Mode, Response, WebhookEvent, Wire
 
 _LONGEST: Final = 300
@@ -129,6 +130,7 @@ class Postmark(ApiVendor):
     capabilities = frozenset(EmailCapability) - {
         EmailCapability.ENVELOPE_SENDER,
         EmailCapability.INTERNATIONAL,
+        EmailCapability.RECEIVED,
         EmailCapability.SCHEDULED,
         EmailCapability.VALIDATE_ADDRESS,
     }
@@ -194,8 +196,10 @@ class Postmark(ApiVendor):
             raw_answer[report] = response.json()
         return EmailStatistics.of(query, counted_pairs, raw_answer)
 
-    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
-        """Convert a webhook to events."""
+    def events(
+        self, event: WebhookEvent, ref: MakeRef
+    ) -> tuple[EmailEvent, ...] | tuple[ReceivedEmail, ...]:
+        """Convert a webhook to events, or to a received message."""
         return read_event(event, ref)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
+from urllib.parse import quote
 
 import attrs
 
@@ -24,6 +25,7 @@ from moorage.vendor_sdk import (
     VendorKeys,
     extra_for,
     key_at,
+    malformed,
     merged,
     read_answer,
 )
@@ -48,6 +50,7 @@ from moorage.vendors.email._resend_answers import (
     read_metrics,
     read_receipt,
 )
+from moorage.vendors.email._resend_received import read_received
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,10 +63,12 @@ if TYPE_CHECKING:
         EmailStatistics,
         StatisticsQuery,
     )
-    from moorage.vendor_sdk import MakeRef, Response, WebhookEvent, Wire
+    from moorage.contracts.email_received import ReceivedEmail
+    from moorage.vendor_sdk import Answer, MakeRef, Ref, Response, WebhookEvent, Wire
 
 _KEY: Final = 256
 _AT_ONCE: Final = 4
+_MOST_FILES: Final = 100
 _MOST_TAGS: Final = 75
 _TAG: Final = re.compile(r"[A-Za-z0-9_-]{1,256}")
 _ANYTHING: Final = "application/octet-stream"
@@ -175,8 +180,26 @@ class Resend(ApiVendor):
         }
         return read_metrics(query, await wire.send(Request.get("/emails/metrics", query=period)))
 
-    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
-        """Convert a webhook to an event for each recipient."""
+    async def get_received(self, wire: Wire, ref: Ref, /) -> ReceivedEmail:
+        """Get a received message; its files have URLs, which expire."""
+        path = f"/emails/receiving/{quote(ref.id, safe='')}"
+        # Images stay apart from the HTML, as they are with other vendors.
+        response = await wire.send(Request.get(path, query={"html_format": "cid"}))
+        fields = read_answer(response)
+        if fields.text("id") != ref.id:
+            raise malformed(response, "id")
+        listed: list[Answer] = []
+        if fields.value("attachments"):
+            pages = await wire.send(
+                Request.get(f"{path}/attachments", query={"limit": _MOST_FILES})
+            )
+            listed = list(read_answer(pages).objects("data"))
+        return read_received(fields, ref, listed, raw=fields.raw)
+
+    def events(
+        self, event: WebhookEvent, ref: MakeRef
+    ) -> tuple[EmailEvent, ...] | tuple[ReceivedEmail, ...]:
+        """Convert a webhook to an event for each recipient, or to a received message."""
         return read_events(event, ref)
 
 

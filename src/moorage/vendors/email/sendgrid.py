@@ -40,12 +40,14 @@ from moorage.vendor_sdk import (
     VendorRejected,
     as_answer,
     as_secret,
+    choices,
     error_answer,
     extra_for,
     is_success,
     malformed,
     masked_words,
     merged,
+    one_of,
     read_answer,
     read_answers,
     refusal,
@@ -63,12 +65,14 @@ from moorage.vendors.email._common import (
     status_of,
     without_nothing,
 )
+from moorage.vendors.email._sendgrid_received import read_received
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from moorage.contracts.email import EmailMessage
     from moorage.contracts.email_outcomes import StatisticsQuery
+    from moorage.contracts.email_received import ReceivedEmail
     from moorage.vendor_sdk import (
         Answer,
         ConnectorError,
@@ -115,6 +119,11 @@ _COUNTS: Final = {
     "unique_clicked": "unique_clicks",
     "complained": "spam_reports",
     "unsubscribed": "unsubscribes",
+}
+_SCHEMES: Final = {
+    "events": "sendgrid",
+    "received": "sendgrid-inbound",
+    "received_basic": "sendgrid-inbound-basic",
 }
 _OWN_FIELDS: Final = frozenset(
     {
@@ -166,6 +175,9 @@ class SendGrid(Vendor):
         validation_credentials: separate API key for address checks.
         sender: sender of messages without one of their own.
         sandbox: True to have messages checked and not sent.
+        webhook_content: what the webhooks of this account contain: "events", or the messages that
+            Inbound Parse hands on, "received" with a signature or "received_basic" with a name and
+            a password in the URL. For both, configure two accounts.
         base_url: URL of SendGrid; the EU has a URL of its own.
     """
 
@@ -175,6 +187,7 @@ class SendGrid(Vendor):
     capabilities: ClassVar[frozenset[str]] = frozenset(EmailCapability) - {
         EmailCapability.ENVELOPE_SENDER,
         EmailCapability.INTERNATIONAL,
+        EmailCapability.RECEIVED,
     }
     limits: ClassVar[Mapping[str, int]] = {
         "batch": 1_000,
@@ -193,6 +206,16 @@ class SendGrid(Vendor):
         default=None, converter=attrs.converters.optional(as_address)
     )
     sandbox: bool = False
+    webhook_content: str = attrs.field(
+        default="events",
+        metadata=choices(*_SCHEMES),
+        validator=one_of(
+            *_SCHEMES,
+            problem="SendGrid's webhooks have no such content.",
+            remedy="Give 'events', 'received' if Inbound Parse signs, or 'received_basic' for a"
+            " name and a password in the URL.",
+        ),
+    )
     base_url: str = "https://api.sendgrid.com"
 
     def mode(self) -> Mode | None:
@@ -262,8 +285,16 @@ class SendGrid(Vendor):
             if len(page_rows) < _PAGE:
                 return read_statistics(query, rows, response)
 
-    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
-        """Convert a webhook to events."""
+    def verifying(self) -> Mapping[str, Any]:
+        """The scheme of the webhooks: of events, or of received mail."""
+        return {"scheme": _SCHEMES[self.webhook_content]}
+
+    def events(
+        self, event: WebhookEvent, ref: MakeRef
+    ) -> tuple[EmailEvent, ...] | tuple[ReceivedEmail, ...]:
+        """Convert a webhook to events, or to a received message."""
+        if event.vendor != _SCHEMES["events"]:
+            return read_received(event, ref)
         fields = as_answer(event.payload)
         full_id, kind = fields.text("sg_message_id"), fields.text("event")
         id_ = message_id(full_id or "", fields.text("smtp-id") or "")

@@ -87,6 +87,7 @@ class SparkPost(ApiVendor):
     capabilities = frozenset(EmailCapability) - {
         EmailCapability.ENVELOPE_SENDER,
         EmailCapability.INTERNATIONAL,
+        EmailCapability.RECEIVED,
     }
     limits: ClassVar[Mapping[str, int]] = {"batch": 100, "message_bytes": 20_000_000}
     webhook = "sparkpost"

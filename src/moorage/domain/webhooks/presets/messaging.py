@@ -164,6 +164,11 @@ def _brevo(name: str, **fields: Any) -> WebhookScheme:
     )
 
 
+def _sendgrid_inbound(name: str, **fields: Any) -> WebhookScheme:
+    # Received mail arrives as a form with files. It has no id, and a repeat has the same body.
+    return WebhookScheme(name=name, body="form", **fields)
+
+
 MESSAGING: Final = (
     _twilio("twilio", algorithm="hmac-sha1"),
     _twilio("twilio-shared-key", algorithm="hmac-sha256"),
@@ -194,6 +199,21 @@ MESSAGING: Final = (
             "group_resubscribe": "email.subscribed",
         },
     ),
+    _sendgrid_inbound(
+        "sendgrid-inbound",
+        signature="{header:X-Twilio-Email-Event-Webhook-Signature}",
+        signs="{header:X-Twilio-Email-Event-Webhook-Timestamp}{body}",
+        algorithm="ecdsa-p256-sha256",
+        encoding="base64",
+        timestamp="{header:X-Twilio-Email-Event-Webhook-Timestamp}",
+        # SendGrid retries for three days.
+        tolerance=3 * _DAY + 3_600,
+    ),
+    # Without a security policy SendGrid signs no received mail: the URL that it is given contains a
+    # user name and a password.
+    _sendgrid_inbound(
+        "sendgrid-inbound-basic", signature="{header:Authorization}", algorithm="basic"
+    ),
     WebhookScheme(
         name="mailgun",
         signature="{json:signature.signature}",
@@ -216,6 +236,18 @@ MESSAGING: Final = (
             "complained": "email.complained",
             "rejected": "email.rejected",
         },
+    ),
+    # A route of Mailgun forwards received mail as a form, with the same weak signature.
+    WebhookScheme(
+        name="mailgun-inbound",
+        signature="{form:signature}",
+        signs="{form:timestamp}{form:token}",
+        body="form",
+        timestamp="{form:timestamp}",
+        # Mailgun retries for eight hours.
+        tolerance=8 * 3_600 + 900,
+        id="{form:token}",
+        time="{form:timestamp}",
     ),
     WebhookScheme(
         name="mailersend",

@@ -73,6 +73,7 @@ class ResendSandbox(EmailSandbox):
         self.api_key = api_key
         self.templates = {"welcome": ("name",)} if templates is None else templates
         self.days: list[dict[str, Any]] = []
+        self.received: dict[str, dict[str, Any]] = {}
         self.webhook_secret = f"whsec_{b64encode(b'resend-sandbox-webhooks!').decode()}"
 
     def routes(self) -> base.Routes:
@@ -81,6 +82,8 @@ class ResendSandbox(EmailSandbox):
             "POST /emails": self._replays.once(self._send),
             "POST /emails/batch": self._replays.once(self._batch),
             "GET /emails/metrics": self._metrics,
+            "GET /emails/receiving/{id_}": self._received,
+            "GET /emails/receiving/{id_}/attachments": self._received_files,
             "GET /domains": self._domains,
         }
 
@@ -90,6 +93,26 @@ class ResendSandbox(EmailSandbox):
         id_ = f"msg_{self.number():012d}"
         headers = standard_headers(self.webhook_secret, id_, at, body, prefix="svix")
         return self.notify(url, body, headers)
+
+    def receive(self, message: Mapping[str, Any]) -> str:
+        """Receive a message; return its id."""
+        id_ = self.uuid()
+        self.received[id_] = {"object": "email", "id": id_, **message}
+        return id_
+
+    def _received(self, request: base.SandboxRequest, id_: str) -> Response:
+        if set(dict(request.query)) - {"html_format"} or id_ not in self.received:
+            raise _refusal(404, "not_found", "The email is not there.")
+        return base.reply(self.received[id_])
+
+    def _received_files(self, request: base.SandboxRequest, id_: str) -> Response:
+        if set(dict(request.query)) - {"limit", "after", "before"} or id_ not in self.received:
+            raise _refusal(404, "not_found", "The email is not there.")
+        files = [
+            {**file, "download_url": f"https://inbound-cdn.resend.com/{id_}/{file['id']}"}
+            for file in self.received[id_].get("attachments", [])
+        ]
+        return base.reply({"object": "list", "has_more": False, "data": files})
 
     def _send(self, request: base.SandboxRequest) -> Response:
         try:
@@ -290,4 +313,5 @@ def _delivery_event(body: dict[str, Any], id_: str) -> Delivered:
 def fixture(_: Path) -> SandboxFixture:
     """Return a sandbox with an account that every scenario can use."""
     sandbox = ResendSandbox()
-    return email_fixture(sandbox, {"credentials": sandbox.api_key})
+    id_ = sandbox.receive({"from": "ada@example.com", "to": [], "subject": "Hello", "text": "Hi."})
+    return email_fixture(sandbox, {"credentials": sandbox.api_key}, received=id_)

@@ -1,0 +1,303 @@
+"""Reading of messages in MIME format that strangers wrote, however broken they are."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from contextlib import suppress
+from datetime import UTC, datetime
+from email.errors import HeaderParseError
+from email.header import decode_header
+from email.message import Message
+from email.parser import BytesParser
+from email.policy import compat32
+from email.utils import collapse_rfc2231_value, parseaddr, parsedate_to_datetime
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.contracts.email_received import ReceivedEmail, ReceivedFile, valid_address
+from moorage.domain.values.text import with_article
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from moorage.contracts.email_address import EmailAddress
+    from moorage.contracts.ref import Ref
+
+_MOST_PARTS: Final = 1_000
+_MOST_CONTAINERS: Final = 100
+_MOST_NESTED: Final = 30
+_MOST_HEADERS: Final = 2_000
+_LONGEST_HEADER: Final = 20_000
+_LONGEST_PARAMETERS: Final = 4_000
+_MOST_ADDRESSES: Final = 1_000
+_CODECS: Final = re.compile(
+    r"(?:ascii|big5|cp|euc|gb|hz|iso|johab|koi8|latin|mac|ptcp|shift|tis|utf)"
+)
+"""Beginnings of the codecs that mail uses. Others are slow, or are no encodings of text."""
+_ADDRESS: Final = re.compile(
+    r'((?:"(?:[^"\\\\]|\\\\.)*"|\([^()]*\)|<[^<>]*>|[^,;"(<])+|["(<])[,;]?'
+)
+"""One address of a list; what is quoted, commented or in brackets may contain a comma."""
+_GROUP: Final = re.compile(r"[^\"<@:]{1,100}:")
+_ID: Final = re.compile(r"<([^<>\s]{1,998})>")
+_UNSAFE: Final = re.compile(r"[\x00-\x1f\x7f]")
+_AUTOMATIC: Final = frozenset({"bulk", "junk", "auto_reply"})
+_BROKEN: Final = (
+    AssertionError,
+    AttributeError,
+    IndexError,
+    KeyError,
+    LookupError,
+    TypeError,
+    ValueError,
+)
+"""Errors that Python's reader raises for broken messages."""
+
+
+class _Part(Message):
+    """A part of a message in which parts and parameters are bounded: reading many takes long."""
+
+    counts: dict[str, int]
+    """Numbers of parts and of containers so far, which all parts of a message share."""
+
+    def get_boundary(self, failobj: Any = None) -> Any:
+        """Return the boundary of a container."""
+        self.counts["containers"] += 1
+        if self.counts["containers"] > _MOST_CONTAINERS:
+            raise _excessive()
+        return super().get_boundary(failobj)
+
+    def get_param(self, param: str, failobj: Any = None, *args: Any, **options: Any) -> Any:
+        """Return a parameter of a header; the default if the header is too long."""
+        header = args[0] if args else options.get("header", "content-type")
+        if len(str(self.get(header, ""))) > _LONGEST_PARAMETERS:
+            return failobj
+        return super().get_param(param, failobj, *args, **options)
+
+
+def read_mime(content: bytes, ref: Ref, **fields: Any) -> ReceivedEmail:
+    """Read a message in MIME format, such as one that Amazon SES has stored in your bucket.
+
+    Broken parts are read as far as possible: letters that cannot be decoded become U+FFFD, and a
+    part that cannot be taken apart becomes a file.
+
+    Args:
+        content: the message.
+        ref: reference of the message, such as that of the event.
+        **fields: further fields of the `ReceivedEmail`, instead of those of the message.
+
+    Raises:
+        InvalidData: the content is not bytes, or has too many or too deeply nested parts.
+    """
+    if not isinstance(content, bytes):
+        raise InvalidData(
+            f"A message must be bytes, not {with_article(type(content).__name__)}.",
+            field="content",
+            remedy="Give the bytes of the message as they were received.",
+        )
+    counts = {"parts": 0, "containers": 0}
+
+    def part(**options: Any) -> _Part:
+        counts["parts"] += 1
+        if counts["parts"] > _MOST_PARTS:
+            raise _excessive()
+        made = _Part(**options)
+        made.counts = counts
+        return made
+
+    try:
+        message = BytesParser(part, policy=compat32).parsebytes(content)
+    except RecursionError:
+        raise _excessive() from None
+    text, html, files = _contents(message)
+    headers = _headers_of(message)
+    return received(
+        headers, ref, **{"id": None, "text": text, "html": html, "files": files, **fields}
+    )
+
+
+def read_headers(content: bytes) -> tuple[tuple[str, str], ...]:
+    """The header fields of a message, decoded."""
+    return _headers_of(BytesParser(_Part, policy=compat32).parsebytes(content, headersonly=True))
+
+
+def received(headers: Iterable[tuple[str, str]], ref: Ref, **fields: Any) -> ReceivedEmail:
+    """A received message with the fields that its headers state, unless others are given."""
+    pairs = tuple(headers)
+    values: dict[str, str] = {}
+    for name, value in pairs:
+        values.setdefault(name.lower(), value)
+    sender = addresses_in(values.get("from", ""))
+    of_headers: dict[str, Any] = {
+        "at": _date(values.get("date")),
+        "from_": sender[0] if sender else None,
+        "to": addresses_in(*(value for name, value in pairs if name.lower() == "to")),
+        "cc": addresses_in(*(value for name, value in pairs if name.lower() == "cc")),
+        "reply_to": addresses_in(values.get("reply-to", "")),
+        "subject": values.get("subject", ""),
+        "message_id": next(iter(ids_in(values.get("message-id"))), None),
+        "in_reply_to": next(iter(ids_in(values.get("in-reply-to"))), None),
+        "references": ids_in(values.get("references")),
+        "is_automatic": _is_automatic(values),
+    }
+    stated_fields = {name: value for name, value in fields.items() if value is not None}
+    return ReceivedEmail(**{"id": None, "headers": pairs, **of_headers, **stated_fields}, ref=ref)
+
+
+def header_text(value: object) -> str:
+    """The text of a header field: unfolded, and its encoded words decoded."""
+    # Bytes beyond ASCII are surrogates here.
+    written = str(value)[:_LONGEST_HEADER].encode("utf-8", "surrogateescape")
+    text = _UNSAFE.sub(" ", re.sub(r"\r?\n[ \t]*", " ", decoded(written, None)))
+    if "=?" not in text:
+        return text
+    try:
+        words = decode_header(text)
+    except (HeaderParseError, ValueError):
+        return text
+    joined = "".join(
+        word if isinstance(word, str) else decoded(word, charset) for word, charset in words
+    )
+    return _UNSAFE.sub(" ", joined)
+
+
+def decoded(content: bytes, charset: str | None) -> str:
+    """A text in the charset that its sender states, or in the likeliest if that is wrong."""
+    codec = None
+    with suppress(LookupError, ValueError):
+        codec = codecs.lookup(charset or "utf-8").name
+    if codec is not None and _CODECS.match(codec) and charset:
+        with suppress(LookupError):
+            return content.decode(codec, "replace")
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        return content.decode("cp1252", "replace")
+
+
+def addresses_in(*texts: str) -> tuple[EmailAddress, ...]:
+    """The valid addresses in header values, each once."""
+    addresses: dict[str, EmailAddress] = {}
+    for text in texts:
+        # Python's reader of lists drops all addresses if one is malformed.
+        for match in islice(_ADDRESS.finditer(text[:_LONGEST_HEADER]), _MOST_ADDRESSES):
+            name, email = parseaddr(_GROUP.sub("", match[1].strip(), count=1))
+            address = valid_address(email, name)
+            if address is not None:
+                addresses.setdefault(address.email.lower(), address)
+    return tuple(addresses.values())
+
+
+def ids_in(text: str | None) -> tuple[str, ...]:
+    """The Message-IDs in a header value, without their angle brackets."""
+    return tuple(_ID.findall(text or ""))
+
+
+def plain_filename(text: str | None) -> str | None:
+    """The last part of a file name, without any path; None if nothing is left."""
+    name = _UNSAFE.sub("", (text or "").replace("\\", "/").rpartition("/")[2]).strip()
+    return None if name in {"", ".", ".."} else name[:255]
+
+
+def _headers_of(message: Message) -> tuple[tuple[str, str], ...]:
+    pairs = islice(message.raw_items(), _MOST_HEADERS)
+    return tuple((name, header_text(value)) for name, value in pairs)
+
+
+def _is_automatic(values: dict[str, str]) -> bool:
+    submitted = values.get("auto-submitted", "no").partition(";")[0].strip().lower()
+    return (
+        submitted != "no"
+        or "x-auto-response-suppress" in values
+        or "list-id" in values
+        or values.get("precedence", "").strip().lower() in _AUTOMATIC
+    )
+
+
+def _date(text: str | None) -> datetime | None:
+    try:
+        moment = parsedate_to_datetime(text or "")
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (OverflowError, TypeError, ValueError, IndexError):
+        return None
+
+
+def _contents(message: Message) -> tuple[str | None, str | None, tuple[ReceivedFile, ...]]:
+    bodies: dict[str, str] = {}
+    files: list[ReceivedFile] = []
+    for part in _leaves(message):
+        kind = part.get_content_type()
+        filename, disposition = _filename(part), part.get_content_disposition()
+        is_body = kind in {"text/plain", "text/html"} and kind not in bodies
+        if is_body and filename is None and disposition != "attachment":
+            bodies[kind] = decoded(_bytes_of(part), _charset(part))
+        else:
+            content, content_id = (
+                _bytes_of(part),
+                next(iter(ids_in(_first(part, "Content-ID"))), None),
+            )
+            files.append(
+                ReceivedFile(
+                    filename=filename,
+                    content_type=kind,
+                    content=content,
+                    size=len(content),
+                    content_id=content_id,
+                    is_inline=disposition != "attachment" and content_id is not None,
+                )
+            )
+    return bodies.get("text/plain"), bodies.get("text/html"), tuple(files)
+
+
+def _leaves(message: Message) -> Iterator[Message]:
+    """The parts that are not containers; a forwarded message is one part."""
+    open_parts = [(message, 0)]
+    while open_parts:
+        part, depth = open_parts.pop()
+        if depth > _MOST_NESTED:
+            raise _excessive()
+        inner: Any = part.get_payload()
+        if part.get_content_maintype() == "multipart" and isinstance(inner, list):
+            open_parts += [(item, depth + 1) for item in reversed(inner)]
+        else:
+            yield part
+
+
+def _bytes_of(part: Message) -> bytes:
+    with suppress(*_BROKEN, RecursionError):
+        if part.is_multipart():
+            return b"".join(item.as_bytes() for item in part.get_payload())  # type: ignore[union-attr]  # a forwarded message
+        content = part.get_payload(decode=True)
+        if isinstance(content, bytes):
+            return content
+    return str(part.get_payload()).encode("utf-8", "surrogateescape")
+
+
+def _filename(part: Message) -> str | None:
+    for header, parameter in (("content-disposition", "filename"), ("content-type", "name")):
+        with suppress(*_BROKEN):
+            value = part.get_param(parameter, header=header)
+            if value:
+                return plain_filename(header_text(collapse_rfc2231_value(value)))
+    return None
+
+
+def _charset(part: Message) -> str | None:
+    with suppress(*_BROKEN):
+        return part.get_content_charset()
+    return None
+
+
+def _first(part: Message, name: str) -> str | None:
+    value = part.get(name)
+    return None if value is None else str(value)
+
+
+def _excessive() -> InvalidData:
+    return InvalidData(
+        "The message has too many parts, or parts nested too deeply.",
+        field="content",
+        remedy="Treat it as hostile: no mail client writes such a message.",
+    )

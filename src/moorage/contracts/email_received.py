@@ -1,0 +1,172 @@
+"""Received mail: one value for the mail that vendors accept for you and hand on by webhook."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from moorage.contracts.email_address import EmailAddress
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from decimal import Decimal
+
+    from moorage.contracts.ref import Ref
+
+
+class CheckResult(StrEnum):
+    """The result of a check of the sender, such as SPF."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    NONE = "none"
+    """The sender's domain states nothing to check against, or nothing definite."""
+    UNKNOWN = "unknown"
+    """The vendor does not say, or could not check."""
+
+
+@attrs.frozen(kw_only=True)
+class SenderChecks:
+    """The vendor's checks of a received message.
+
+    Attributes:
+        spf: whether the delivering server may send for the domain of the envelope sender.
+        dkim: whether a domain has signed the message.
+        signed_by: domains whose signature is valid, where the vendor names them.
+        dmarc: whether SPF or DKIM vouches for the domain that recipients see in `from_`.
+        spam: True if the vendor takes the message for spam; None if it does not say.
+        spam_score: the vendor's score; the higher, the more like spam.
+        virus: True if the vendor noticed malware; None if it does not say.
+    """
+
+    spf: CheckResult = CheckResult.UNKNOWN
+    dkim: CheckResult = CheckResult.UNKNOWN
+    signed_by: tuple[str, ...] = ()
+    dmarc: CheckResult = CheckResult.UNKNOWN
+    spam: bool | None = None
+    spam_score: Decimal | None = None
+    virus: bool | None = None
+
+
+@attrs.frozen(kw_only=True)
+class ReceivedFile:
+    """A file of a received message. Its name and type are what a stranger wrote.
+
+    Attributes:
+        filename: name without any path; None if it has none.
+        content_type: media type that the sender states, in lower case.
+        content: bytes of the file; None if the vendor delivers them separately.
+        size: size in bytes, if the vendor states it.
+        content_id: name by which the HTML refers to the file; None if it has none.
+        is_inline: True if the file is shown inside the HTML.
+        url: URL of a file that the vendor delivers separately, if it gives one. Most expire, and
+            most need the credentials of the account.
+    """
+
+    filename: str | None = attrs.field(default=None, repr=False)
+    content_type: str = "application/octet-stream"
+    content: bytes | None = attrs.field(default=None, repr=False)
+    size: int | None = None
+    content_id: str | None = attrs.field(default=None, repr=False)
+    is_inline: bool = False
+    url: str | None = attrs.field(default=None, repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class ReceivedEmail:
+    """A message that somebody sent to one of your addresses.
+
+    All of it is what a stranger wrote. `from_` is easy to forge: see `is_authentic`. Addresses that
+    cannot be valid are left out of `from_` and the recipients, and stay in `headers`.
+
+    Attributes:
+        id: unique id of the webhook's event.
+        ref: reference of the message at the vendor.
+        at: time of arrival, if the vendor states it, otherwise the time that the sender states.
+        envelope_sender: address that failures are reported to; None if unknown, "" for reports.
+        envelope_recipients: your addresses that the message was delivered to.
+        from_: address that the message says it is from; None if it has no valid one.
+        to, cc: recipients that the message names.
+        reply_to: addresses for replies, if they differ from `from_`.
+        subject, text, html: content; None without a body of that kind.
+        reply_text: text without quoted messages and signature, if the vendor separates it.
+        message_id, in_reply_to, references: Message-IDs of this message, of the message that it
+            answers, and of the whole conversation, without angle brackets.
+        headers: all header fields in their order, decoded.
+        files: attachments and inline images.
+        checks: the vendor's checks of the sender and the content.
+        is_automatic: True if a program sent it, such as an out-of-office reply. Do not answer such
+            a message by a program.
+        is_complete: False if the vendor delivers the content separately: get it with
+            `get_received`, or from `stored_at`.
+        stored_at: place of the whole message in MIME format, which `read_mime` reads: an object
+            `s3://bucket/key` of yours, or a URL of the vendor's, which expires.
+        is_forgeable: True if the webhook's signature does not cover the message, so that somebody
+            who saw a genuine webhook could have made this one up.
+        raw: the vendor's complete event.
+    """
+
+    id: str | None
+    ref: Ref
+    at: datetime | None = None
+    envelope_sender: str | None = attrs.field(default=None, repr=False)
+    envelope_recipients: tuple[str, ...] = attrs.field(default=(), repr=False)
+    from_: EmailAddress | None = attrs.field(default=None, repr=False)
+    to: tuple[EmailAddress, ...] = attrs.field(default=(), repr=False)
+    cc: tuple[EmailAddress, ...] = attrs.field(default=(), repr=False)
+    reply_to: tuple[EmailAddress, ...] = attrs.field(default=(), repr=False)
+    subject: str = attrs.field(default="", repr=False)
+    text: str | None = attrs.field(default=None, repr=False)
+    html: str | None = attrs.field(default=None, repr=False)
+    reply_text: str | None = attrs.field(default=None, repr=False)
+    message_id: str | None = None
+    in_reply_to: str | None = None
+    references: tuple[str, ...] = ()
+    headers: tuple[tuple[str, str], ...] = attrs.field(default=(), repr=False)
+    files: tuple[ReceivedFile, ...] = ()
+    checks: SenderChecks = attrs.field(factory=SenderChecks)
+    is_automatic: bool = False
+    is_complete: bool = True
+    stored_at: str | None = attrs.field(default=None, repr=False)
+    is_forgeable: bool = False
+    raw: Any = attrs.field(default=None, repr=False, eq=False)
+
+    @property
+    def is_authentic(self) -> bool:
+        """True if the vendor's checks vouch for the domain of `from_`.
+
+        Without a result of DMARC, that domain or one above it must have signed the message, or SPF
+        must have passed for an envelope sender of the same domain. The result is worth as much as
+        the webhook that states it: see `is_forgeable`.
+        """
+        checks = self.checks
+        if self.from_ is None or checks.dmarc is CheckResult.FAILED:
+            return False
+        if checks.dmarc is CheckResult.PASSED:
+            return True
+        domain = _domain(self.from_.email)
+        is_signed = any(f".{domain}".endswith(f".{signer.lower()}") for signer in checks.signed_by)
+        is_sent = checks.spf is CheckResult.PASSED
+        return is_signed or (is_sent and _domain(self.envelope_sender or "") == domain)
+
+    def header(self, name: str) -> str | None:
+        """The value of the first header field of this name; None if there is none."""
+        lower_name = name.lower()
+        return next((value for key, value in self.headers if key.lower() == lower_name), None)
+
+
+def _domain(address: str) -> str:
+    return address.rpartition("@")[2].lower()
+
+
+def valid_address(email: str, name: str | None = None) -> EmailAddress | None:
+    """An address that a stranger wrote; None if it cannot be one."""
+    for display_name in (" ".join((name or "").split()) or None, None):
+        try:
+            return EmailAddress(email.strip(), display_name)
+        except InvalidData:
+            continue
+    return None

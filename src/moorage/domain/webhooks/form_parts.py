@@ -1,0 +1,121 @@
+"""Reading the forms of webhooks, with their files if they are multipart forms (RFC 7578).
+
+Laws:
+
+1. The boundary is the body's own first line. No header decides it, since few signatures cover
+   headers.
+2. A form that is cut off, nested, or has too many parts or too long heads is refused as a whole.
+3. The bytes of a part are those that arrived; only its name and file name are decoded.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+from urllib.parse import parse_qsl
+
+import attrs
+
+from moorage.domain.webhooks.rejection import WebhookReason, rejected
+
+MOST_PARTS: Final = 1_000
+_LONGEST_HEAD: Final = 8_192
+_FIRST_LINE: Final = re.compile(rb"--([^\r\n]{1,70})\r\n(?=content-)", re.IGNORECASE)
+_PARAMETER: Final = re.compile(r";[ \t]*([\w*]{1,20})=(?:\"((?:[^\"\\]|\\.)*)\"|([^;\s\"]*))")
+_ESCAPE: Final = re.compile(r'\\([\\"])')
+_BROWSER_ESCAPES: Final = {"%22": '"', "%0D": " ", "%0A": " "}
+_PLAIN: Final = "text/plain"
+
+
+@attrs.frozen
+class FormPart:
+    """One field or file of a form.
+
+    Attributes:
+        name: name of the field.
+        content: bytes of the field or file.
+        filename: name of the file; None for a field.
+        content_type: media type of the content.
+    """
+
+    name: str
+    content: bytes = attrs.field(repr=False)
+    filename: str | None = attrs.field(default=None, repr=False)
+    content_type: str = _PLAIN
+
+
+def is_multipart(body: bytes) -> bool:
+    """Return whether a body begins like a multipart form."""
+    return _FIRST_LINE.match(body) is not None
+
+
+def form_parts(body: bytes) -> tuple[FormPart, ...]:
+    """Return the fields and files of a form, in their order.
+
+    Raises:
+        WebhookRejected: the body is not a whole form.
+    """
+    first_line = _FIRST_LINE.match(body)
+    if first_line is None:
+        return _url_parts(body)
+    delimiter = b"\r\n--" + first_line[1]
+    parts: list[FormPart] = []
+    start = first_line.end()
+    while True:
+        end = body.find(delimiter, start)
+        if end < 0 or len(parts) >= MOST_PARTS:
+            raise _unreadable()
+        parts.append(_part(body, start, end))
+        start = end + len(delimiter)
+        ending = body[start : start + 2]
+        if ending == b"--":
+            return tuple(parts)
+        if ending != b"\r\n":
+            # The text only begins like the boundary, so a reader that checks less would split it.
+            raise _unreadable()
+        start += 2
+
+
+def _url_parts(body: bytes) -> tuple[FormPart, ...]:
+    try:
+        pairs = parse_qsl(body, keep_blank_values=True, max_num_fields=MOST_PARTS)
+    except ValueError:
+        raise _unreadable() from None
+    return tuple(FormPart(str(name, "utf-8", "replace"), value) for name, value in pairs)
+
+
+def _part(body: bytes, start: int, end: int) -> FormPart:
+    head_end = body.find(b"\r\n\r\n", start, min(end, start + _LONGEST_HEAD))
+    if head_end < 0:
+        raise _unreadable()
+    headers: dict[str, str] = {}
+    for line in str(body[start:head_end], "utf-8", "replace").split("\r\n"):
+        name, separator, value = line.partition(":")
+        if not separator or name.strip().lower() in headers:
+            raise _unreadable()
+        headers[name.strip().lower()] = value.strip()
+    kind, parameters = _parameters(headers.get("content-disposition", ""))
+    if kind != "form-data" or "name" not in parameters:
+        raise _unreadable()
+    return FormPart(
+        parameters["name"],
+        body[head_end + 4 : end],
+        parameters.get("filename"),
+        headers.get("content-type", _PLAIN),
+    )
+
+
+def _parameters(value: str) -> tuple[str, dict[str, str]]:
+    kind, _, _ = value.partition(";")
+    parameters: dict[str, str] = {}
+    for name, quoted, plain in _PARAMETER.findall(value):
+        text = _ESCAPE.sub(r"\1", quoted) or plain
+        for escape, letter in _BROWSER_ESCAPES.items():
+            text = text.replace(escape, letter)
+        if parameters.setdefault(name.lower(), text) != text:
+            raise _unreadable()
+    return kind.strip().lower(), parameters
+
+
+def _unreadable() -> Exception:
+    return rejected(WebhookReason.MALFORMED, "The webhook cannot be read as a form.")

@@ -1,0 +1,94 @@
+"""Conversion of the webhooks by which Postmark hands on received mail."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.contracts.email_mime import addresses_in, received
+from moorage.contracts.email_received import CheckResult, SenderChecks, valid_address
+from moorage.vendors.email._received import (
+    agreed,
+    check_result,
+    content_of,
+    received_file,
+    spam_score,
+    yes_or_no,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from moorage.contracts.email_address import EmailAddress
+    from moorage.contracts.email_received import ReceivedEmail, ReceivedFile
+    from moorage.vendor_sdk import Answer, MakeRef, WebhookEvent
+
+_RETURN_PATH: Final = "return-path"
+_SIGNED: Final = "DKIM_VALID"
+_BROKEN: Final = "DKIM_INVALID"
+_SIGNED_BY_SENDER: Final = "DKIM_VALID_AU"
+
+
+def read_received(event: WebhookEvent, fields: Answer, ref: MakeRef) -> ReceivedEmail:
+    """Convert the webhook of a received message."""
+    headers = [
+        (name, value)
+        for item in fields.objects("Headers")
+        if (name := item.text("Name")) and (value := item.text("Value"))
+    ]
+    # Postmark puts the envelope sender first; one further down is the sender's own words.
+    envelope_sender = None
+    if headers and headers[0][0].lower() == _RETURN_PATH:
+        envelope_sender = headers.pop(0)[1].strip("<>")
+    recipient = fields.text("OriginalRecipient")
+    written_fields: dict[str, Any] = {
+        "from_": next(iter(_people([fields.object("FromFull")])), None),
+        "to": _people(fields.objects("ToFull")),
+        "cc": _people(fields.objects("CcFull")),
+        "reply_to": addresses_in(fields.text("ReplyTo") or ""),
+        "subject": fields.text("Subject"),
+        "text": fields.text("TextBody"),
+        "html": fields.text("HtmlBody"),
+        "reply_text": fields.text("StrippedTextReply"),
+    }
+    message = received(
+        [*headers, ("Date", fields.text("Date") or "")],
+        ref(fields.text("MessageID") or ""),
+        id=event.id,
+        envelope_sender=envelope_sender,
+        envelope_recipients=None if recipient is None else (recipient,),
+        files=tuple(_file(item) for item in fields.objects("Attachments")),
+        is_forgeable=event.weak,
+        raw=fields.raw,
+        **written_fields,
+    )
+    return attrs.evolve(message, headers=tuple(headers), checks=_checks(message))
+
+
+def _people(several: Iterable[Answer]) -> tuple[EmailAddress, ...]:
+    people = [valid_address(item.text("Email") or "", item.text("Name")) for item in several]
+    return tuple(address for address in people if address is not None)
+
+
+def _file(item: Answer) -> ReceivedFile:
+    content = content_of(item.value("Content"))
+    content_id = item.text("ContentID")
+    kind, size = item.text("ContentType"), item.integer("ContentLength")
+    return received_file(content, item.text("Name"), kind, content_id, size=size)
+
+
+def _checks(message: ReceivedEmail) -> SenderChecks:
+    headers = message.headers
+    spf = (agreed(headers, "received-spf") or "").split(maxsplit=1)
+    # The names of the tests of SpamAssassin that hold.
+    tests = set((agreed(headers, "x-spam-tests") or "").replace(",", " ").split())
+    dkim = CheckResult.FAILED if _BROKEN in tests else CheckResult.UNKNOWN
+    is_signed = _SIGNED_BY_SENDER in tests and message.from_ is not None
+    return SenderChecks(
+        spf=check_result(spf[0] if spf else None),
+        dkim=CheckResult.PASSED if _SIGNED in tests else dkim,
+        signed_by=(message.from_.email.rpartition("@")[2],) if is_signed and message.from_ else (),
+        spam=yes_or_no(agreed(headers, "x-spam-status")),
+        spam_score=spam_score(agreed(headers, "x-spam-score")),
+    )

@@ -1,0 +1,103 @@
+"""Helpers for received mail: files, header fields that the vendor adds, and results of checks."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.contracts.email_mime import plain_filename
+from moorage.contracts.email_received import CheckResult, ReceivedFile
+from moorage.vendor_sdk import as_decimal, form_parts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from decimal import Decimal
+
+    from moorage.vendor_sdk import FormPart
+
+_RESULTS: Final = {
+    "pass": CheckResult.PASSED,
+    "fail": CheckResult.FAILED,
+    "softfail": CheckResult.FAILED,
+    "permerror": CheckResult.FAILED,
+    "neutral": CheckResult.NONE,
+    "none": CheckResult.NONE,
+}
+_YES_OR_NO: Final = {"yes": True, "no": False}
+
+
+def check_result(word: str | None) -> CheckResult:
+    """The result of a check, from the word that RFC 8601 and most vendors use for it."""
+    return _RESULTS.get((word or "").strip().lower(), CheckResult.UNKNOWN)
+
+
+def agreed(headers: Iterable[tuple[str, str]], name: str) -> str | None:
+    """The value of a header field that the vendor adds; None if several fields differ.
+
+    A sender can add a field of the same name, and nothing tells which one is the vendor's.
+    """
+    values = {value for key, value in headers if key.lower() == name}
+    return values.pop() if len(values) == 1 else None
+
+
+def yes_or_no(word: str | None) -> bool | None:
+    """True for yes, False for no, None for anything else."""
+    return _YES_OR_NO.get((word or "").partition(",")[0].strip().lower())
+
+
+def spam_score(word: str | None) -> Decimal | None:
+    """A spam score; None if it is not a number."""
+    return as_decimal((word or "").strip())
+
+
+def form_of(body: bytes) -> tuple[dict[str, bytes], dict[str, FormPart]]:
+    """The fields and the files of a form, by name; the first of several of a name."""
+    fields: dict[str, bytes] = {}
+    files: dict[str, FormPart] = {}
+    for part in form_parts(body):
+        if part.filename is None:
+            fields.setdefault(part.name, part.content)
+        else:
+            files.setdefault(part.name, part)
+    return fields, files
+
+
+def json_in(text: bytes | str | None) -> Any:
+    """The JSON value in a field of a form; None if it is none."""
+    try:
+        return None if text is None else json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def content_of(text: object) -> bytes | None:
+    """The content of a file in base64; None if it cannot be decoded."""
+    try:
+        return b64decode(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+
+
+def received_file(
+    content: bytes | None,
+    filename: str | None,
+    content_type: str | None,
+    content_id: str | None = None,
+    **fields: Any,
+) -> ReceivedFile:
+    """A file of a received message; fields that are None have their default value."""
+    stated_fields = {name: value for name, value in fields.items() if value is not None}
+    bare_id = (content_id or "").strip("<>") or None
+    media_type = (content_type or "").partition(";")[0].strip().lower()
+    return ReceivedFile(
+        **{
+            "filename": plain_filename(filename),
+            "content_type": media_type or "application/octet-stream",
+            "content": content,
+            "size": None if content is None else len(content),
+            "content_id": bare_id,
+            "is_inline": bare_id is not None,
+            **stated_fields,
+        }
+    )

@@ -1,0 +1,65 @@
+"""Conversion of the notifications by which Amazon SES hands on received mail."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.contracts.email_mime import read_mime, received
+from moorage.contracts.email_received import CheckResult, SenderChecks
+from moorage.vendors.email._received import content_of
+
+if TYPE_CHECKING:
+    from moorage.contracts.email_received import ReceivedEmail
+    from moorage.vendor_sdk import Answer, MakeRef, WebhookEvent
+
+_RESULTS: Final = {
+    "PASS": CheckResult.PASSED,
+    "FAIL": CheckResult.FAILED,
+    "GRAY": CheckResult.NONE,
+}
+_FLAGS: Final = {"PASS": False, "FAIL": True}
+
+
+def read_received(event: WebhookEvent, fields: Answer, id_: str, ref: MakeRef) -> ReceivedEmail:
+    """Convert the notification of a received message, with its content if that is in it."""
+    sender = fields.value("mail.source")
+    stated_fields: dict[str, Any] = {
+        "id": event.id,
+        "at": fields.time("mail.timestamp"),
+        "envelope_sender": sender if isinstance(sender, str) else None,
+        "envelope_recipients": fields.texts("receipt.recipients"),
+        "checks": _checks(fields.object("receipt")),
+        "stored_at": _place(fields.object("receipt.action")),
+        "is_forgeable": event.weak,
+        "raw": {name: value for name, value in fields.raw.items() if name != "content"},
+    }
+    written = fields.value("content")
+    content = written.encode(errors="replace") if isinstance(written, str) else None
+    if fields.text("receipt.action.encoding") == "BASE64":
+        content = content_of(written)
+    if content is not None:
+        return read_mime(content, ref(id_), **stated_fields)
+    headers = [
+        (item.text("name") or "", item.text("value") or "")
+        for item in fields.objects("mail.headers")
+    ]
+    return received(headers, ref(id_), is_complete=False, **stated_fields)
+
+
+def _place(action: Answer) -> str | None:
+    bucket, key = action.text("bucketName"), action.text("objectKey")
+    return None if bucket is None or key is None else f"s3://{bucket}/{key}"
+
+
+def _checks(receipt: Answer) -> SenderChecks:
+    verdicts = {
+        name: receipt.text(f"{name}Verdict.status") or ""
+        for name in ("spf", "dkim", "dmarc", "spam", "virus")
+    }
+    return SenderChecks(
+        spf=_RESULTS.get(verdicts["spf"], CheckResult.UNKNOWN),
+        dkim=_RESULTS.get(verdicts["dkim"], CheckResult.UNKNOWN),
+        dmarc=_RESULTS.get(verdicts["dmarc"], CheckResult.UNKNOWN),
+        spam=_FLAGS.get(verdicts["spam"]),
+        virus=_FLAGS.get(verdicts["virus"]),
+    )

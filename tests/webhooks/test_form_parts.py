@@ -1,0 +1,98 @@
+"""Forms of webhooks are read as they were sent, or refused as a whole."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moorage import WebhookRejected
+from moorage.domain.http.multipart import FormFile, multipart
+from moorage.domain.webhooks.form_parts import FormPart, form_parts
+from tests.webhooks.senders import BY_NAME
+from tests.webhooks.signing import multipart_form
+from tests.webhooks.world import NOW, Receiver
+
+WHOLE = multipart_form({"subject": "Grüße"})
+NAMES = st.text(st.characters(codec="utf-8", exclude_categories=["C"]), min_size=1, max_size=20)
+
+
+def test_fields_and_files_are_read() -> None:
+    """A multipart form gives its fields and files, byte for byte."""
+    field, file = form_parts(WHOLE)
+
+    assert ("subject", "Grüße".encode(), None) == (field.name, field.content, field.filename)
+    assert ("attachment-1", b"%PDF-1.7\r\n--x") == (file.name, file.content)
+    assert ("a.pdf", "application/pdf") == (file.filename, file.content_type)
+
+
+@given(
+    fields=st.dictionaries(NAMES, st.text(max_size=30), min_size=1, max_size=4),
+    content=st.binary(max_size=100),
+    filename=NAMES,
+)
+def test_what_moorage_sends_is_read_again(
+    fields: dict[str, str], content: bytes, filename: str
+) -> None:
+    """Every form that moorage can write has the same fields and files when it is read."""
+    if any("\\" in name or "%" in name for name in (*fields, filename)):
+        return
+    pairs = [(name, value.encode("utf-8", "replace").decode()) for name, value in fields.items()]
+    _, body = multipart(pairs, {"file": FormFile(filename, content)})
+    assert isinstance(body, bytes)
+
+    *parts, file = form_parts(body)
+    assert pairs == [(part.name, part.content.decode()) for part in parts]
+    assert FormPart("file", content, filename, "application/octet-stream") == file
+
+
+def test_a_form_of_pairs_is_read() -> None:
+    """A form without files gives its fields in their order, also those without a value."""
+    parts = form_parts(b"a=1&b=&a=%C3%A9")
+
+    assert [("a", b"1"), ("b", b""), ("a", "é".encode())] == [
+        (part.name, part.content) for part in parts
+    ]
+
+
+def test_headers_of_parts_may_be_escaped() -> None:
+    """A quoted name may have escaped quotes, as browsers and mail servers write them."""
+    body = (
+        b'--b\r\nContent-Disposition: form-data; name="a\\"b"; filename=c%22d.txt\r\n\r\n1\r\n--b--'
+    )
+
+    [part] = form_parts(body)
+    assert ('a"b', 'c"d.txt') == (part.name, part.filename)
+
+
+HEAD = b'--b\r\nContent-Disposition: form-data; name="a"'
+SPOILED = {
+    "cut off": WHOLE[:-8],
+    "text after the boundary": HEAD + b"\r\n\r\n1\r\n--bc--",
+    "no end of the head": HEAD + b"\r\n--b--",
+    "no name": b"--b\r\nContent-Disposition: form-data\r\n\r\n1\r\n--b--",
+    "not a form": b'--b\r\nContent-Disposition: attachment; name="a"\r\n\r\n1\r\n--b--',
+    "no colon": HEAD + b"\r\nx\r\n\r\n1\r\n--b--",
+    "a header twice": HEAD + b'\r\nContent-Disposition: form-data; name="b"\r\n\r\n1\r\n--b--',
+    "a parameter twice": HEAD + b'; name="b"\r\n\r\n1\r\n--b--',
+    "a long head": HEAD + b"; x=" + b"y" * 9_000 + b"\r\n\r\n1\r\n--b--",
+    "many parts": (HEAD + b"\r\n\r\n\r\n") * 1_001 + b"--b--",
+    "many pairs": b"&".join([b"a=1"] * 1_001),
+}
+
+
+@pytest.mark.parametrize("body", SPOILED.values(), ids=SPOILED)
+def test_a_spoiled_form_is_refused(body: bytes) -> None:
+    """A form that is cut off, ambiguous or excessive is refused as a whole."""
+    with pytest.raises(WebhookRejected, match="cannot be read as a form"):
+        form_parts(body)
+
+
+def test_verified_form_has_its_fields_as_payload() -> None:
+    """A verified multipart form has its fields as payload, and its files only in the body."""
+    sender = BY_NAME["sendgrid-inbound"]
+    sent = sender.send(NOW, 7)
+
+    (event,) = Receiver.of(sender).verify(sent)
+    assert {"headers": "Subject: 7\n", "text": "Hello."} == event.payload
+    assert b"%PDF-1.7\r\n--x" == form_parts(event.body)[-1].content
