@@ -464,6 +464,8 @@ _PAGES: Final = (
             "moorage.contracts.email_address:*",
             "moorage.contracts.email_bulk:*",
             "moorage.contracts.email_outcomes:*",
+            "moorage.contracts.email_received:*",
+            "moorage.contracts.email_mime:read_mime",
             *_vendors("email"),
             "moorage.adapters.mail.smtp:SmtpTransport",
             "moorage.adapters.mail.smtp:AsyncSmtpTransport",

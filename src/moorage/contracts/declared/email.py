@@ -5,7 +5,14 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from moorage.contracts import email, email_address, email_bulk, email_outcomes, email_received
+from moorage.contracts import (
+    email,
+    email_address,
+    email_bulk,
+    email_mime,
+    email_outcomes,
+    email_received,
+)
 from moorage.contracts.declaration import (
     Contract,
     Effect,
@@ -34,7 +41,7 @@ class EmailContract(Contract):
     kind = "email"
     capabilities = EmailCapability
     event = EmailEvent
-    values = (email, email_address, email_bulk, email_outcomes, email_received)
+    values = (email, email_address, email_bulk, email_mime, email_outcomes, email_received)
     flows = {"send_bulk": Effect.DEFERRABLE}
 
     @changes()
