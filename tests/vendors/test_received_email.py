@@ -348,9 +348,10 @@ def test_events_stay_events() -> None:
     [event] = hub(SendGrid()).events("mail", _webhook(fields, vendor="sendgrid"))
 
     assert isinstance(event, EmailEvent)
-    for vendor in (Mailgun, SendGrid):
-        with pytest.raises(ConfigurationError, match="no such content"):
-            vendor(**({"domain": "a"} if vendor is Mailgun else {}), webhook_content="all")
+    with pytest.raises(ConfigurationError, match="no such content"):
+        Mailgun(domain="shop.example", webhook_content="all")
+    with pytest.raises(ConfigurationError, match="no such content"):
+        SendGrid(webhook_content="all")
 
 
 @pytest.mark.parametrize(

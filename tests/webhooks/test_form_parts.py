@@ -37,12 +37,14 @@ def test_what_moorage_sends_is_read_again(
     """Every form that moorage can write has the same fields and files when it is read."""
     if any("\\" in name or "%" in name for name in (*fields, filename)):
         return
-    pairs = [(name, value.encode("utf-8", "replace").decode()) for name, value in fields.items()]
+    pairs = tuple(
+        (name, value.encode("utf-8", "replace").decode()) for name, value in fields.items()
+    )
     _, body = multipart(pairs, {"file": FormFile(filename, content)})
     assert isinstance(body, bytes)
 
     *parts, file = form_parts(body)
-    assert pairs == [(part.name, part.content.decode()) for part in parts]
+    assert pairs == tuple((part.name, part.content.decode()) for part in parts)
     assert FormPart("file", content, filename, "application/octet-stream") == file
 
 
