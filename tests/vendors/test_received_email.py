@@ -263,10 +263,13 @@ def test_a_forged_header_is_not_the_vendors() -> None:
     """A header that the sender writes like the vendor's makes the check unknown, not passed."""
     rows = [*HEADERS.items(), ("X-Mailgun-Spf", "Fail"), ("X-Mailgun-Spf", "Pass")]
     mail = received("mailgun", **{"message-headers": json.dumps(rows)})
-    below = [{"Name": "X-A", "Value": "b"}, {"Name": "Return-Path", "Value": "<a@b.example>"}]
+    lower_headers = [
+        {"Name": "X-A", "Value": "b"},
+        {"Name": "Return-Path", "Value": "<a@b.example>"},
+    ]
 
     assert (CheckResult.UNKNOWN, False) == (mail.checks.spf, mail.is_authentic)
-    assert received("postmark", Headers=below).envelope_sender is None
+    assert received("postmark", Headers=lower_headers).envelope_sender is None
 
 
 @pytest.mark.parametrize("vendor, field", [("mailgun", "body-mime"), ("sendgrid", "email")])

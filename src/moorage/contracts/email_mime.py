@@ -157,10 +157,10 @@ def header_text(value: object) -> str:
         words = decode_header(text)
     except (HeaderParseError, ValueError):
         return text
-    joined = "".join(
+    joined_text = "".join(
         word if isinstance(word, str) else decoded(word, charset) for word, charset in words
     )
-    return _UNSAFE.sub(" ", joined)
+    return _UNSAFE.sub(" ", joined_text)
 
 
 def decoded(content: bytes, charset: str | None) -> str:
