@@ -412,10 +412,13 @@ class MollieSandbox(Sandbox):
             "_links": {
                 "self": _link(f"{_API}/v2/customers/{customer}/mandates/{key}"),
                 "customer": _link(f"{_API}/v2/customers/{customer}"),
-                "documentation": _link(f"{_DOCUMENTATION}/create-mandate", "text/html"),
             },
         }
-        return reply(self.debits[key], 201)
+        mandate = self.debits[key]
+        # Only an answer about one mandate links to its documentation.
+        documentation = _link(f"{_DOCUMENTATION}/create-mandate", "text/html")
+        links = {**mandate["_links"], "documentation": documentation}
+        return reply({**mandate, "_links": links}, 201)
 
     def _list_mandates(self, request: SandboxRequest, customer: str) -> Response:
         def of_customer() -> dict[str, dict[str, Any]]:
