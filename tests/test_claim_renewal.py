@@ -141,10 +141,11 @@ def test_only_clusters_are_renewed_by_tag(tmp_path: Path) -> None:
         AsyncSqliteStorage(tmp_path / "state.db"),
         RedisStorage(),
         AsyncRedisStorage(),
+        MemoryStorage(),
+        AsyncMemoryStorage(),
     ]
-    assert [True] * 4 == [item.mixes_tags for item in untagged_stores]
+    assert [True] * 6 == [item.mixes_tags for item in untagged_stores]
     assert not RedisStorage("redis+cluster://127.0.0.1:7000").mixes_tags
-    assert not hasattr(RecordingStore(tmp_path / "state.db"), "mixes_tags")
 
 
 def test_child_of_a_fork_renews_nothing_of_its_parents(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 BASE = "https://vendor.example"
 POST = Request.post("/charges", json={"amount": 1})
-STORED_KEY = "{:v}:key:k"
+STORED_KEY = "{:v:k}:key"
 
 
 class Stopped(BaseException):
@@ -159,7 +159,7 @@ def test_answer_of_another_holder_wins() -> None:
     scene = Scene()
 
     def settle() -> None:
-        (entry,) = [cell for key, cell in scene.store._cells.items() if ":key:" in key]  # noqa: SLF001 - what is stored is not public
+        (entry,) = [cell for key, cell in scene.store._cells.items() if key.endswith("}:key")]  # noqa: SLF001 - what is stored is not public
         theirs = ("value", Response(201, body=b"theirs"))
         scene.store.execute(complete(STORED_KEY, entry[4], theirs, ttl=10**12))
         scene.store._cells[STORED_KEY] = (  # noqa: SLF001 - as if a later holder had settled it

@@ -15,7 +15,7 @@ import attrs
 import redis
 
 from moorage.adapters.state._redis_wire import DIGEST, SCRIPT, ScriptCalls, arguments, decode_reply
-from moorage.domain.idempotency.claims import Claim, Renew, Resolve, Settle, Withdraw
+from moorage.domain.idempotency.claims import Claim, MarkSent, Renew, Resolve, Settle, Withdraw
 from moorage.domain.resilience.admission import Admission, Answer, Gates
 from moorage.domain.resilience.budget import BudgetRule, RetryBudget
 from moorage.domain.resilience.circuit import (
@@ -208,7 +208,7 @@ class Walk:
         if chance.random() < 0.15:
             self._disturb()
         draws: list[Callable[[], Command[Any]]] = [self._claim, self._claim, self._settle]
-        draws += [self._withdraw, self._resolve, self._renew]
+        draws += [self._withdraw, self._resolve, self._renew, self._mark]
         if self.gates.rules:
             draws += [self._admission] * 10
         if self.gates.circuit:
@@ -404,6 +404,10 @@ class Walk:
         keys = chance.choice((("claim",), ("claim", "another claim"), ("another claim", "claim")))
         renewals = [(key, chance.choice(self.fences), self.ttl) for key in keys]
         return Renew(renewals, lease=self.lease)
+
+    def _mark(self) -> Command[Any]:
+        chance = self.chance
+        return MarkSent("claim", chance.choice(self.fences), chance.choice(_TARGETS))
 
     def _withdraw(self) -> Command[Any]:
         return Withdraw("claim", self.chance.choice(_TOKENS), ttl=self.ttl)

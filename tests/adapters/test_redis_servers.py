@@ -29,6 +29,7 @@ from moorage.adapters.state.redis import AsyncRedisStorage, RedisStorage
 from moorage.domain.idempotency.claims import Claim, Verdict
 from moorage.domain.resilience.admission import Admission, Answer, Gates
 from moorage.domain.service.plan import Plan
+from moorage.domain.state.keys import own_key, state_key
 from moorage.errors import ConfigurationError
 from moorage.testing import state_conformance as kit
 from moorage.testing.fakes.http_tls import certificate_files
@@ -524,6 +525,56 @@ def test_lost_node_affects_only_its_keys(mode: str, losing: list[PrivateRedis]) 
         with Face(mode, url_of(place), timeout=PATIENT) as face:
             for node in other_redis:
                 face.execute(Count(f"{home_tags[node.port]}:2"))
+
+
+def test_lost_node_leaves_the_limits_and_keys_of_other_nodes(losing: list[PrivateRedis]) -> None:
+    """If a cluster node is killed, tenants keep their limit and calls their keys on the others."""
+    lost_redis, *other_redis = losing
+    bank = Service("bank", limits=RateLimitConfig(1, 3_600.0, 4), max_limit_wait=0, circuit=None)
+    ledger = Service("ledger", circuit=None, retry=None)
+    with redis.cluster.RedisCluster(host="127.0.0.1", port=losing[0].port) as client:
+        tenants, keys = (
+            {_port_of(client, key_of(f"n{number}")): f"n{number}" for number in range(60)}
+            for key_of in (
+                lambda name: state_key("limit", "bank", name),
+                lambda name: own_key("key", "ledger", None, name),
+            )
+        )
+    calls: list[str] = []
+    with ExitStack() as stack:
+        stores = [stack.enter_context(RedisStorage(url_of(losing))) for _ in range(2)]
+        managers = [
+            stack.enter_context(ConnectorManager([bank, ledger], state=store)) for store in stores
+        ]
+        for manager in managers:
+            for node in losing:
+                manager.run("bank", lambda: None, tenant=tenants[node.port])
+        lost_redis.kill()
+        for node in other_redis:
+            key = keys[node.port]
+            for manager in managers * 2:
+                manager.run("ledger", lambda key=key: calls.append(key), idempotency_key=key)
+            assert 2 == sum(
+                _is_admitted(manager, tenants[node.port]) for manager in managers for _ in range(3)
+            )
+        with pytest.raises(StorageUnavailable, match="cannot be reached"):
+            managers[0].run(
+                "ledger", lambda: calls.append("lost"), idempotency_key=keys[lost_redis.port]
+            )
+    assert [keys[node.port] for node in other_redis] == calls
+
+
+def _port_of(client: Any, key: str) -> int:
+    """Return the port of the cluster node that stores a state."""
+    return int(client.get_node_from_key(f"moorage:{key}").port)
+
+
+def _is_admitted(manager: ConnectorManager, tenant: str) -> bool:
+    """Return whether a tenant's rate limit admits a call."""
+    with suppress(RateLimitExceeded):
+        manager.run("bank", lambda: None, tenant=tenant)
+        return True
+    return False
 
 
 def test_a_node_that_takes_over_is_followed(mode: str, losing: list[PrivateRedis]) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from redis.crc import key_slot
 
-from moorage.domain.state.keys import LONGEST, checked_name, state_key
+from moorage import Service
+from moorage.domain.service.plan import Plan
+from moorage.domain.state.keys import LONGEST, checked_name, class_of, own_key, state_key, tag_of
 from moorage.errors import InvalidData
 from tests.domain.state_world import helpful
 
@@ -36,21 +40,42 @@ def test_a_service_and_tenant_stay_on_one_node(
     """All state keys of one service and tenant share a hash tag, and are ASCII."""
     keys = [state_key(kind, service, tenant, *key_parts) for kind, key_parts in states]
     for first, second in pairwise(keys):
-        assert _tag(first) == _tag(second)
+        assert tag_of(first) == tag_of(second)
     assert all(key.isascii() and key.isprintable() and " " not in key for key in keys)
 
 
-def _tag(key: str) -> str:
-    """Return the part of a state key that Redis hashes, between braces."""
-    tag = key[key.index("{") + 1 : key.index("}")]
-    assert tag
-    return tag
+@given(parts, parts, names, names)
+def test_no_two_states_with_an_own_tag_share_a_key(
+    one: tuple[str, str, str | None, list[str]],
+    other: tuple[str, str, str | None, list[str]],
+    name: str,
+    other_name: str,
+) -> None:
+    """Keys with a tag of their own are equal only if all parts are, and never equal other keys."""
+    key, other_key = (
+        own_key(kind, service, tenant, tag_name, *more)
+        for (kind, service, tenant, more), tag_name in ((one, name), (other, other_name))
+    )
+    assert ((one, name) == (other, other_name)) is (key == other_key)
+    assert tag_of(key) != tag_of(state_key(*other[:3], *other[3]))
+    assert class_of(state_key(*one[:3])) == class_of(key)
 
 
-def test_each_tenant_has_a_hash_tag() -> None:
+def test_claims_of_a_service_spread_evenly_over_three_masters() -> None:
+    """Of the claims of one service, 33 ± 3 % lie on each of the three masters of a cluster."""
+    plan = Plan(Service("payments"), "acme", None)
+    masters = Counter(
+        key_slot(f"moorage:{plan.claim_key(f'INV-{number}/1')}".encode()) * 3 // 16_384
+        for number in range(9_000)
+    )
+    assert [0, 1, 2] == sorted(masters)
+    assert all(0.30 <= count / 9_000 <= 0.36 for count in masters.values()), masters
+
+
+def test_each_tenant_has_a_hashtag_of() -> None:
     """Each tenant's state keys have their own hash tag, and so have those without a tenant."""
     keys = {state_key("k", "s", None), state_key("k", "s", ""), state_key("k", "s", "s")}
-    assert 3 == len({_tag(key) for key in keys})
+    assert 3 == len({tag_of(key) for key in keys})
 
 
 def test_ordinary_names_are_readable() -> None:

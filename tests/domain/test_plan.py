@@ -306,7 +306,7 @@ def test_state_keys_are_stable() -> None:
     assert [
         "{@acme:vat}:bulkhead",
         "{@acme:vat}:refresh",
-        "{@acme:vat}:key:k",
+        "{@acme:vat:k}:key",
         "{@acme:vat}:circuit:",
         "{@acme:vat}:limit::1.0s:0",
         "{@acme:vat}:limit::1.0s:1",

@@ -80,6 +80,7 @@ class RecordingStore:
     def __init__(self, store: Any) -> None:
         self._store = store
         self.durable = store.durable
+        self.mixes_tags = store.mixes_tags
 
     def post(self, command: Command[Any]) -> None:
         """Post a command, and record it."""

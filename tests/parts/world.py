@@ -74,6 +74,8 @@ class StandingClock(Clock):
 class PlainStore:
     """A synchronous store in memory that can be made unavailable."""
 
+    mixes_tags = True
+
     def __init__(self, clock: Clock | None = None) -> None:
         self.clock = clock
         self.memory = MemoryStorage(clock)

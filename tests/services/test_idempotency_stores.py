@@ -20,6 +20,7 @@ from moorage import (
 )
 from moorage.domain.idempotency.claims import Claim
 from moorage.domain.observation.events import AnswerNotStored
+from moorage.domain.state.keys import tag_of
 from tests.services.one_effect import (
     LEASE,
     bank,
@@ -233,7 +234,8 @@ async def test_claim_is_marked_without_other_protection(
     stages: list[int] = []
 
     async def look(_: object) -> int:
-        (state,) = [state for key, state in world.store.memory._cells.items() if ":key:" in key]
+        cells = world.store.memory._cells
+        (state,) = [state for key, state in cells.items() if key.endswith("}:key")]
         stages.append(state[2])
         return 200
 
@@ -242,6 +244,19 @@ async def test_claim_is_marked_without_other_protection(
 
     assert [1] == stages
     assert 3 == len(world.store.commands)
+
+
+@sync_and_async
+async def test_store_with_nodes_gets_keys_of_one_tag_at_a_time(world: World) -> None:
+    """In a store that does not mix tags, a claim is marked as sent by a command of its own."""
+    world.store.mixes_tags = False
+    manager = over_one_store(world, bank(circuit=CircuitBreakerConfig()))
+
+    await charge(manager)
+
+    commands = [type(command).__name__.strip("_") for command in world.store.commands]
+    assert ["Claim", "CircuitAdmission", "MarkSent", "Settle"] == commands
+    assert [1] * 4 == [len(set(map(tag_of, command.keys))) for command in world.store.commands]
 
 
 def leases(world: World) -> list[int]:

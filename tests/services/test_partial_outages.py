@@ -273,7 +273,7 @@ async def test_memory_replaces_unusable_substitutes(world: World) -> None:
 @sync_and_async
 async def test_unusable_claim_is_refused(world: World) -> None:
     """If the state of an idempotency key is unusable, only calls with that key are refused."""
-    Unusable(world, ":key:")
+    Unusable(world, "}:key")
     worker = sharing(world, vat(circuit=CircuitBreakerConfig()))
 
     with pytest.raises(StateUnavailable, match="version 2") as excinfo:

@@ -541,7 +541,7 @@ def nothing_leaked(schedule: Schedule) -> str | None:
     for key, state in schedule.world.store.states.items():
         if ":circuit:" in key and any(end > now for _, end, _ in state[7].leases):
             return f"lease {state[7].leases}"
-        if ":key:" in key and (state[2] == CLAIMED or (state[2] == SENT and state[6] > now)):
+        if "}:key" in key and (state[2] == CLAIMED or (state[2] == SENT and state[6] > now)):
             return f"claim {state}"
     return None
 

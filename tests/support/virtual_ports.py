@@ -213,6 +213,7 @@ class Store:
     """
 
     reach = "process"
+    mixes_tags = True
 
     def __init__(self, world: World) -> None:
         self._world = world

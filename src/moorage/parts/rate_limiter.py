@@ -12,7 +12,7 @@ from moorage.domain.resilience.admission import Admission, Answer, Gates
 from moorage.domain.resilience.gate_commands import Pause
 from moorage.domain.resilience.rate_limit import common_parts, limit_names
 from moorage.domain.service.settings import Service
-from moorage.domain.state.keys import checked_name, part_key, state_key
+from moorage.domain.state.keys import checked_name, own_key, part_key
 from moorage.domain.values.bounded import Bounded
 from moorage.domain.values.durations import FOREVER, SECOND, count, micros, seconds
 from moorage.errors import ConfigurationError
@@ -281,9 +281,7 @@ class RateLimiter(Guard[None]):
         gates = self._plan.parts[part].gates if part else self._plan.gates
         if key is not None:
             name = self._plan.service.name
-            keys = [
-                state_key("limit", name, None, "of", key, *of) for of in limit_names(self._limits)
-            ]
+            keys = [own_key("limit", name, None, key, *of) for of in limit_names(self._limits)]
             keys = [part_key(state, part) for state in keys]
             gates = Gates(limits=gates.limits, limit_keys=keys, shares=gates.shares)
         within = min(self._plan.limit_wait, FOREVER)

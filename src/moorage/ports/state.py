@@ -41,7 +41,8 @@ class StateStorage(Protocol):
     `durable`, and who shares it, as `reach`: a "process", a "machine" or a "network". A store that
     declares neither is taken to be durable, and to be shared by all processes with the same
     configuration. A store whose `mixes_tags` is True takes commands whose keys have several tags
-    (the part in braces); others receive such keys one tag at a time.
+    (the part in braces); others receive such keys one tag at a time. An idempotency key has a tag
+    of its own.
     """
 
     def execute(self, command: Command[Answer], /, timeout: float | None = None) -> Answer: ...

@@ -55,7 +55,14 @@ def with_stores(
         renewals = claim_renewals(core, state, ports.clock, is_async=is_async)
         core = _with_fallback(core, "state", state, ports.clock)
         compares_bytes = _may_hold_bytes(core, state)
-        return attrs.evolve(core, renewals=renewals, compares_bytes=compares_bytes), state
+        core = attrs.evolve(
+            core,
+            renewals=renewals,
+            compares_bytes=compares_bytes,
+            # A claim has a tag of its own, so the store may have it on another node.
+            apart=not getattr(state, "mixes_tags", False),
+        )
+        return core, state
     claims = attrs.evolve(core, **verbs(ports.claims))
     renewals = claim_renewals(claims, ports.claims, ports.clock, is_async=is_async)
     core = _with_fallback(core, "state", state, ports.clock)

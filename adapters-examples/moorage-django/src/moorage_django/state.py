@@ -194,6 +194,7 @@ class OrmStorage:
     """
 
     durable: Final = True
+    mixes_tags: Final = True
 
     def __init__(self, alias: str) -> None:
         self.alias = alias
@@ -307,6 +308,7 @@ class AsyncOrmStorage:
     """
 
     durable: Final = True
+    mixes_tags: Final = True
 
     def __init__(self, alias: str) -> None:
         self._plain = OrmStorage(alias)

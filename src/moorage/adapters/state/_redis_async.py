@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 _IDLE_CHECK: Final = 0.05
 """Seconds without a request, after which the loop may not have noticed a closed connection."""
 
+_CONNECTIONS_PER_NODE: Final = 16
+"""The maximum number of connections of one event loop to one node of a cluster."""
+
 
 class AsyncServerConnection:
     """A connection to Redis for one event loop, which serves one request at a time."""
@@ -146,6 +149,7 @@ class AsyncClusterConnection:
         self._server = server
         self._connecting = asyncio.Lock()
         self._client: Any = None
+        self._free: dict[str, asyncio.Semaphore] = {}
         self._silent: Any = None
         self._guard: AsyncGenerator[None] | None = None
 
@@ -195,16 +199,20 @@ class AsyncClusterConnection:
         node = self._node(slot)
         if node is None:
             return await self._client.execute_command(*request)  # type: ignore[no-any-return]  # as the script replies
+        is_sent = False
         try:
-            return await node.execute_command(*request)  # type: ignore[no-any-return]  # as the script replies
+            async with self._free.setdefault(node.name, asyncio.Semaphore(_CONNECTIONS_PER_NODE)):
+                is_sent = True
+                return await node.execute_command(*request)  # type: ignore[no-any-return]  # as the script replies
         except (wrong.AskError, wrong.MovedError, wrong.TryAgainError):
             return await self._client.execute_command(*request)  # type: ignore[no-any-return]  # as the script replies
         except (wrong.ConnectionError, wrong.TimeoutError, OSError):
             await self._follow(slot, node)
             raise
         except asyncio.CancelledError:
-            # It did not answer in time, perhaps because another node has replaced it.
-            self._silent = node
+            if is_sent:
+                # It did not answer in time, perhaps because another node has replaced it.
+                self._silent = node
             raise
 
     def _node(self, slot: int) -> Any:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeGuard, TypeVar
 from moorage.domain.idempotency.claims import (
     Claim,
     Claimed,
+    MarkSent,
     Renew,
     Settle,
     Settled,
@@ -214,6 +215,12 @@ class ScriptCalls:
         )
         return self._call(command, packed, _read_claim)
 
+    def mark_sent(self, command: MarkSent) -> ScriptCall:
+        """Encode the mark of a claim as sent: an admission with nothing but the claim."""
+        packed = _ADMISSION.pack(1, _CLAIM, 0, 0, 0, 0)
+        packed += _ONE_INTEGER.pack(command.fence) + _text(command.target)
+        return self._call(command, packed, _read_mark)
+
     def settle(self, command: Settle) -> ScriptCall:
         """Encode the end of the claim of an idempotency key."""
         packed = b"\7" + _SETTLE.pack(command.fence, command.stage, command.ttl)
@@ -342,6 +349,7 @@ _MAKERS: Final[dict[type, Callable[[ScriptCalls, Any], ScriptCall | None]]] = {
     Pause: ScriptCalls.pause,
     Report: ScriptCalls.report,
     Claim: ScriptCalls.claim,
+    MarkSent: ScriptCalls.mark_sent,
     Renew: ScriptCalls.renew,
     Settle: ScriptCalls.settle,
     Withdraw: ScriptCalls.withdraw,
@@ -373,6 +381,10 @@ def _do_nothing(_: object) -> None:
 def _read_claim(reply: list[Any]) -> Claimed:
     answer = _answer(reply[3]) if len(reply) > 3 else None
     return Claimed(_VERDICTS[reply[0]], reply[1], reply[2], answer)
+
+
+def _read_mark(reply: list[Any]) -> bool:
+    return _ANSWERS[reply[0]] is GO
 
 
 def _read_settlement(reply: list[Any]) -> Settled:

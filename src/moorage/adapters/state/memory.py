@@ -59,6 +59,7 @@ class MemoryStorage:
 
     durable = False
     reach = "process"
+    mixes_tags = True
 
     def __init__(self, clock: Clock | None = None, *, max_entries: int = 100_000) -> None:
         clock = SystemClock() if clock is None else clock
@@ -382,6 +383,7 @@ class AsyncMemoryStorage:
 
     durable = False
     reach = "process"
+    mixes_tags = True
 
     def __init__(
         self,

@@ -45,6 +45,7 @@ from moorage.adapters.state._redis_pool import ConnectionPool
 from moorage.adapters.state._redis_server import RedisServer, UnsentError
 from moorage.adapters.state._redis_wire import CompareAndSwap, ScriptCalls, decode_reply
 from moorage.domain.secrets.frames import refusing
+from moorage.domain.state.keys import tag_of
 from moorage.domain.values.durations import seconds
 from moorage.errors import ConnectorError, StorageUnavailable
 
@@ -353,7 +354,7 @@ class AsyncRedisStorage(_Store, AsyncClosing):
             and not self._server.is_cluster
         ):
             return latest_batcher
-        key = (loop, _hash_tag(command) if self._server.is_cluster else "")
+        key = (loop, self._tag(command))
         batcher = self._batchers.get(key)
         if batcher is None:
             for old_key, old_batcher in list(self._batchers.items()):
@@ -369,6 +370,12 @@ class AsyncRedisStorage(_Store, AsyncClosing):
             )
         self._latest = batcher
         return batcher
+
+    def _tag(self, command: Command[Any] | None) -> str:
+        """Return the tag of a command's keys, if its node depends on it."""
+        if command is None or not command.keys or not self._server.is_cluster:
+            return ""
+        return tag_of(command.keys[0])
 
     def _connection(
         self, loop: AbstractEventLoop
@@ -390,11 +397,3 @@ class AsyncRedisStorage(_Store, AsyncClosing):
                 self._batcher(command).post(command, call)
             for command in other_commands:
                 self._batcher(command).post(command, None)
-
-
-def _hash_tag(command: Command[Any] | None) -> str:
-    """Return the hash tag of a command's keys, which determines their node in a cluster."""
-    _, _, tag_and_rest = (
-        command.keys[0].partition("{") if command and command.keys else ("", "", "")
-    )
-    return tag_and_rest.partition("}")[0]

@@ -6,6 +6,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from moorage.domain.idempotency.claims import LEASE, RENEWAL
+from moorage.domain.state.keys import tag_of
 from moorage.domain.values.durations import SECOND, maybe_seconds
 from moorage.errors import ConfigurationError
 
@@ -134,4 +135,4 @@ def _chunks(claims: list[Held]) -> list[list[Held]]:
 
 
 def _tag(held: Held) -> str:
-    return held.key.partition("{")[2].partition("}")[0]
+    return tag_of(held.key)

@@ -21,7 +21,7 @@ from moorage.domain.resilience.circuit import CircuitRule
 from moorage.domain.resilience.rate_limit import common_parts, limit_names
 from moorage.domain.resilience.retry import RetryPolicy
 from moorage.domain.service.settings import INHERIT
-from moorage.domain.state.keys import home_of, longer_key, part_key, state_key
+from moorage.domain.state.keys import home_of, own_key_in, part_key, state_key
 from moorage.domain.values.durations import FOREVER, micros
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Plan:
         timeouts: the time limits of one attempt.
         patience, limit_wait: the longest wait for a limit in microseconds; the latter within
         `span`.
-        claims: the beginning of the keys of its idempotency claims.
+        home: the beginning of the keys of its states, by service and tenant.
         question: the admission command that an attempt sends first.
         attempt_timeout: the seconds for one attempt, if it has a limit of its own.
         admission: the same as `question`, or None if nothing could refuse.
@@ -94,7 +94,6 @@ class Plan:
         "bulkhead_key",
         "cache",
         "cache_wait",
-        "claims",
         "classify",
         "credentials",
         "dresses",
@@ -104,6 +103,7 @@ class Plan:
         "gates",
         "headers",
         "hedge",
+        "home",
         "host",
         "limit_wait",
         "log_content",
@@ -180,7 +180,7 @@ class Plan:
             self.response_transforms = endpoint.response_transforms + self.response_transforms
         self.bulkhead = service.bulkhead
         self.bulkhead_key = state_key("bulkhead", service.name, tenant)
-        self.claims = state_key("key", service.name, tenant)
+        self.home = home_of(service.name, tenant)
         self.refresh_key = state_key("refresh", service.name, tenant)
         wait = service.max_limit_wait
         self.patience = FOREVER if wait is None else micros(wait)
@@ -248,7 +248,8 @@ class Plan:
 
         Each round of its effect has its own.
         """
-        return longer_key(self.claims, key, str(turn)) if turn else longer_key(self.claims, key)
+        rounds = (str(turn),) if turn else ()
+        return own_key_in(self.home, "key", key, *rounds)
 
 
 _OF_TENANT: Final = frozenset(
@@ -256,8 +257,8 @@ _OF_TENANT: Final = frozenset(
         "admission",
         "admission_at_once",
         "bulkhead_key",
-        "claims",
         "gates",
+        "home",
         "parts",
         "question",
         "refresh_key",
@@ -298,7 +299,7 @@ def _of_tenant(plan: Plan, tenant: str) -> Plan:
     new_plan.parts = ()
     new_plan.regions = {name: _of_tenant(item, tenant) for name, item in plan.regions.items()}
     new_plan.bulkhead_key = new_home + plan.bulkhead_key[len(old_home) :]
-    new_plan.claims = new_home + plan.claims[len(old_home) :]
+    new_plan.home = new_home
     new_plan.refresh_key = new_home + plan.refresh_key[len(old_home) :]
     # A part's number stands in the braces, behind the service.
     new_plan.gates = plan.gates.moved(old_home[:-1], new_home[:-1])

@@ -1,4 +1,11 @@
-"""The keys of shared state, which differ for all tenants, services and parts."""
+"""The keys of shared state, which differ for all tenants, services and parts.
+
+The part of a key in braces is its tag. A clustered store chooses the node of a key by its tag, so
+one command uses keys of one tag only. States that one command decides together, such as the circuit
+and the limits of an attempt, have the tag of their service and tenant (`state_key`). A state that
+is decided alone, such as the claim of an idempotency key, has a tag of its own (`own_key`), so that
+the states of one service lie on all nodes.
+"""
 
 from __future__ import annotations
 
@@ -32,8 +39,8 @@ def _quoted(name: str) -> str:
 def state_key(kind: str, service: str, tenant: str | None, *more: str) -> str:
     """Return the key under which the state of a service and a tenant is stored.
 
-    All keys of one service and tenant have the same part in braces. So a clustered store keeps them
-    on one node, and one command may use several of them.
+    All such keys of one service and tenant have the same tag. So they are on one node of a
+    clustered store, and one command may use several of them.
     """
     return ":".join((home_of(service, tenant), *map(_quoted, (kind, *more))))
 
@@ -46,6 +53,23 @@ def home_of(service: str, tenant: str | None) -> str:
 def part_key(key: str, part: int) -> str:
     """Return the key of a part's state, whose tag is the part's own; part 0 has the whole's key."""
     return key.replace("}", f"~{part}}}", 1) if part else key
+
+
+def own_key(kind: str, service: str, tenant: str | None, name: str, *more: str) -> str:
+    """Return the key of a state with a tag of its own, which only states of the same name share."""
+    return own_key_in(home_of(service, tenant), kind, name, *more)
+
+
+def own_key_in(home: str, kind: str, name: str, *more: str) -> str:
+    """Return the same key as `own_key`, for the home of a service and a tenant."""
+    if more:
+        return f"{home[:-1]}:{_quoted(name)}}}:" + ":".join(map(_quoted, (kind, *more)))
+    return f"{home[:-1]}:{_quoted(name)}}}:{kind}"
+
+
+def tag_of(key: str) -> str:
+    """Return the tag of a key, by which a clustered store chooses its node; empty without one."""
+    return key.partition("{")[2].partition("}")[0]
 
 
 def longer_key(beginning: str, *more: str) -> str:

@@ -19,7 +19,7 @@ from moorage.domain.entries.renewal import Held
 from moorage.domain.http.fingerprint import digest
 from moorage.domain.idempotency.claims import Claim, Claimed, Record, Verdict, complete, release
 from moorage.domain.service.plan import MARGIN
-from moorage.domain.state.keys import state_key
+from moorage.domain.state.keys import own_key
 from moorage.domain.values.durations import SECOND, micros
 from moorage.errors import IdempotencyInProgress
 from moorage.services.core.core import seconds_left
@@ -194,4 +194,4 @@ class KeyOwnership:
 
     def _state_key(self, what: str, *more: str) -> str:
         kind, tenant, key = self._names
-        return state_key(what, kind, tenant, key, *more)
+        return own_key(what, kind, tenant, key, *more)

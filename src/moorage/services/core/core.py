@@ -75,31 +75,30 @@ class Core:
     `execute` and `ask` receive the seconds left until the caller's deadline, or None without one;
     `waits` tells if the store may make its callers wait at all. `ask` is `execute` if the store
     never makes anyone wait, so that there is nothing to await; else None. With `apart`, idempotency
-    keys live in another store than circuits and limits, and no command may combine them. With
-    `compares_bytes`, the store of the keys is this process's memory, and may hold the bytes that a
-    fingerprint is of. `enter` takes a slot if one is free and nobody waits for it; None if the
-    locks cannot tell at once. `settle` receives the result of a user's function: the async manager
-    awaits an awaitable, the sync one refuses it. `copy` makes an independent copy of a user's
-    value. `cache` stores answers. `nonces` are the values that servers require in proofs of
-    possession, and `digests` their Digest challenges. `negotiate` makes a token for a host, for
-    Negotiate. `refreshes` are renewals whose credential was not accepted yet. `renewals` keep
-    claims from expiring. `waiters` are the callers of this process that wait for a limit. `learn`
-    receives the credential of each attempt, if the HTTP client logs what it sends. `reporter` names
-    the process, anew in a forked child. `observers` is true if there are any, and `tell` passes an
-    event to them; `hears_starts`, `hears_attempts` and `hears_ends` are true if some observer may
-    want `CallStarted`, or a success's `AttemptFinished` or `CallFinished`, and
+    keys live in another store or on another node than circuits and limits, and no command may
+    combine them. With `compares_bytes`, the store of the keys is this process's memory, and may
+    hold the bytes that a fingerprint is of. `enter` takes a slot if one is free and nobody waits
+    for it; None if the locks cannot tell at once. `settle` receives the result of a user's
+    function: the async manager awaits an awaitable, the sync one refuses it. `copy` makes an
+    independent copy of a user's value. `cache` stores answers. `nonces` are the values that servers
+    require in proofs of possession, and `digests` their Digest challenges. `negotiate` makes a
+    token for a host, for Negotiate. `refreshes` are renewals whose credential was not accepted yet.
+    `renewals` keep claims from expiring. `waiters` are the callers of this process that wait for a
+    limit. `learn` receives the credential of each attempt, if the HTTP client logs what it sends.
+    `reporter` names the process, anew in a forked child. `observers` is true if there are any, and
+    `tell` passes an event to them; `hears_starts`, `hears_attempts` and `hears_ends` are true if
+    some observer may want `CallStarted`, or a success's `AttemptFinished` or `CallFinished`, and
     `hears_attempt_starts` if one may want `AttemptStarted`. `listeners` returns those that a call
     has that starts now, for as long as it goes well; `tell_these` passes an event to some observers
     and `tell_success` the end of a call, and of its only attempt, to its listeners. `traced` adds
     the headers of tracing observers to a request whose attempt begins, and `trace_headers` returns
     them for an operation; both are None if there are no such observers. `watch_pools` gives the
     observers of connection pools a source of their numbers, and `watch_pipeline` those of pipelines
-    another pipeline.
-    `late_id` makes the correlation id of a call that started at a given time, when somebody reads
-    it; None if `new_id` has to make it at the start. `stores_content` is true if there is an
-    integration log, which stores the requests and responses of some services. `audit` records an
-    act by hand; None if there is no audit trail. `aside` runs a long computation without holding up
-    an event loop.
+    another pipeline. `late_id` makes the correlation id of a call that started at a given time,
+    when somebody reads it; None if `new_id` has to make it at the start. `stores_content` is true
+    if there is an integration log, which stores the requests and responses of some services.
+    `audit` records an act by hand; None if there is no audit trail. `aside` runs a long computation
+    without holding up an event loop.
     """
 
     execute: Callable[[Command[Any], float | None], Flow[Any]]

@@ -19,7 +19,7 @@ import attrs
 from moorage.domain.http.requests import Request, Timeouts
 from moorage.domain.idempotency.claims import Claim, Verdict, complete, release
 from moorage.domain.observation.events import WebhookReceived, WebhookRefused
-from moorage.domain.state.keys import state_key
+from moorage.domain.state.keys import own_key
 from moorage.domain.values.bounded import Bounded
 from moorage.domain.webhooks.algorithms import checker, key_check
 from moorage.domain.webhooks.delivery import Delivery
@@ -289,7 +289,7 @@ class Receiving:
 
         mark = event.claim[0] if event.claim else event.id
         name = sha256(mark.encode("utf-8", "surrogatepass")).hexdigest()
-        return state_key("webhook", self._endpoint.name, tenant, name)
+        return own_key("webhook", self._endpoint.name, tenant, name)
 
     def _settling_command(self, event: WebhookEvent, *, done: bool) -> Any:
         key, fence = event.claim or ("", 0)
