@@ -23,6 +23,8 @@ from moorage.wiring.store_urls import (
     open_storage,
     open_tenants,
     serve,
+    url_of_shards,
+    urls_of_shards,
 )
 from tests.support.modules import uninstall
 
@@ -51,6 +53,40 @@ def test_url_names_a_store(url: str) -> None:
     plain_type, async_type = URLS[url]
     assert type(open_storage(url)) is plain_type
     assert type(aopen_storage(url)) is async_type
+
+
+def test_several_urls_name_the_shards_of_one_store(tmp_path: Path) -> None:
+    """A shard's name depends on its address alone, so a password or a driver can change."""
+    file = f"sqlite:///{tmp_path}/a.db"
+    url = url_of_shards([file, "postgresql://u:secret@host/name?sslmode=require"], [file])
+    assert url is not None
+    for store in (open_storage(url), aopen_storage(url)):
+        assert ((f"sqlite:///{tmp_path}/a.db", "postgresql://host/name"), (file,)) == (
+            store._names,  # noqa: SLF001 - the names decide where each state is
+            store._former,  # noqa: SLF001 - as above
+        )
+        assert "secret" not in repr(store)
+    assert (file, "redis://a") == urls_of_shards(url_of_shards([file, "redis://a"]) or "")
+    assert (None, file) == (url_of_shards([]), url_of_shards([file]))
+
+
+@pytest.mark.parametrize(
+    "urls, former, path",
+    [
+        (["redis://a/0", "redis://me:x@a/0"], [], "state.url"),
+        ([], ["redis://a/0"], "state.url"),
+        (["redis://b/0", "redis://a/0"], ["redis://a/0"], "state.former"),
+        (["redis://a/0", "ftp://a"], [], "state.url"),
+    ],
+)
+def test_wrong_shards_are_refused(urls: list[str], former: list[str], path: str) -> None:
+    """Shards that are missing, named twice, unknown, or in another order are refused."""
+    url = url_of_shards(urls, former)
+    assert url is not None
+    with pytest.raises(ConfigurationError) as excinfo:
+        open_storage(url)
+    assert path == excinfo.value.path
+    assert excinfo.value.remedy
 
 
 def test_path_may_be_absolute_and_quoted(tmp_path: Path) -> None:

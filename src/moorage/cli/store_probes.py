@@ -25,6 +25,7 @@ from moorage.wiring.store_urls import (
     open_metrics,
     open_tenants,
     sqlite_path,
+    urls_of_shards,
 )
 
 if TYPE_CHECKING:
@@ -54,7 +55,8 @@ def unusable_stores(configured: Configured) -> tuple[Problem, ...]:
 def _probes(configured: Configured) -> Iterator[tuple[str, Callable[[], object]]]:
     """Yield the path of each store's URL, and a function that reads something from the store."""
     if configured.store is not None:
-        yield "state.url", partial(_read_state, configured.store)
+        for url in urls_of_shards(configured.store):
+            yield "state.url", partial(_read_state, url)
         if configured.store != "memory:":
             yield "state.environment_id", partial(_read_owner, configured)
     if configured.log is not None and _exists(configured.log):

@@ -34,7 +34,7 @@ from moorage.domain.state.sealing import KeyRing
 from moorage.domain.values.durations import is_count, seconds
 from moorage.domain.values.json_text import is_object
 from moorage.errors import ConfigurationError
-from moorage.wiring.store_urls import open_audit
+from moorage.wiring.store_urls import open_audit, url_of_shards
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -183,7 +183,7 @@ class Configured:
         pipelines: the pipelines for `moorage stream run`.
         platforms: the platforms that run steps.
         steps: the steps for `moorage step run`.
-        state: the URL of the store, if one is named.
+        state: the URL of the store, if one is named; for several shards, that of all of them.
         default_state: the URL of the store that is used if neither the configuration nor the
             program names one, because a service moves money.
         environment_id: the environment that the store belongs to.
@@ -336,19 +336,23 @@ def read_parts(source: Source, environment: str | None = None) -> Parts:
     safety: Safety = values.get("safety", Safety())
     for account in accounts.accounts.values():
         report.made(partial(check_modes, [account], safety), "")
-    url: Secret | None = values.get("state", {}).get("url")
+    state = values.get("state", {})
+    url, former_urls = (
+        [address.reveal() for address in state.get(name, ())] for name in ("url", "former")
+    )
+    state_url = url_of_shards(url, former_urls)
     log: Secret | None = values.get("log", {}).get("url")
     metrics: Secret | None = values.get("metrics", {}).get("url")
     log_days: float | None = values.get("log", {}).get("keep_days")
     if log_days is not None:
         period = partial(seconds, log_days * 86_400.0, "keep_days")
         report.made(period, "log.keep_days", exact=True)
-    environment_id = values.get("state", {}).get("environment_id") or environment
+    environment_id = state.get("environment_id") or environment
     if environment_id is not None:
         # The first call checks that the store belongs to the environment of this name.
         check = partial(checked_name, environment_id, "environment")
         report.made(check, "state.environment_id", exact=True)
-    store_is_needed = url is None and is_needed(
+    store_is_needed = state_url is None and is_needed(
         [*accounts.accounts.values(), *accounts.doubtful.values()],
         [*valid_services, *doubtful_services],
     )
@@ -373,7 +377,7 @@ def read_parts(source: Source, environment: str | None = None) -> Parts:
         ),
         platforms=valid_platforms,
         steps=valid_steps,
-        state=None if url is None else url.reveal(),
+        state=state_url,
         default_state=default_url(variables, environment_id) if store_is_needed else None,
         environment_id=environment_id,
         cipher=_settings("cipher", CipherSettings, values, report),

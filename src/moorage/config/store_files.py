@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from moorage.wiring.store_urls import file_path, sqlite_path
+from moorage.wiring.store_urls import file_path, sqlite_path, urls_of_shards
 
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping
@@ -23,13 +23,15 @@ def check_store_files(configured: Configured, passed: Container[str], report: Re
         passed: the names of the ports that the program passes, so that they are not opened.
         report: collects the problems.
     """
-    urls = {"state": configured.state, "log": configured.log, "metrics": configured.metrics}
+    urls = {"log": configured.log, "metrics": configured.metrics}
     for table in ("tenants_from", "credentials_from", "audit"):
         settings = getattr(configured, table)
         urls[table] = None if settings is None else settings.url.reveal()
-    for table in ("state", "tenants_from", "credentials_from"):
-        _check_alone(table, urls, report)
-    for table, url in urls.items():
+    shards = () if configured.state is None else urls_of_shards(configured.state)
+    for state in shards or (None,):
+        for table in ("state", "tenants_from", "credentials_from"):
+            _check_alone(table, {"state": state, **urls}, report)
+    for table, url in (*(("state", shard) for shard in shards), *urls.items()):
         port, place = table.removesuffix("_from"), f"{table}.url"
         is_known = report.clear(place) and not report.lacks(place)
         if url is not None and is_known and port not in passed:

@@ -228,9 +228,13 @@ CONFIGURATION: Final = Table(
                 "The store of circuits, limits and keys.",
                 {
                     "url": Field(
-                        Address(),
+                        Many(Address()),
                         "The URL of the store: memory:, sqlite:///file.db, redis://…,"
-                        " postgresql://… or mysql://…",
+                        " postgresql://… or mysql://… Several URLs are shards of one store.",
+                    ),
+                    "former": Field(
+                        Many(Address()),
+                        "The URLs before a shard was added, while keys on them may be needed.",
                     ),
                     "environment_id": Field(
                         Text(),

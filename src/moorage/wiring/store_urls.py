@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
@@ -14,12 +15,13 @@ from moorage.errors import ConfigurationError
 from moorage.wiring.installed_vendors import installed, loaded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Sequence
 
     from moorage.domain.secrets.secret import Secret
 
 _SQLITE: Final = "sqlite:///"
 _MEMORY: Final = "memory:"
+_SHARDS: Final = "shards:"
 _VARIABLES: Final = "environment:"
 
 GROUP: Final = "moorage.stores"
@@ -92,6 +94,8 @@ def aopen_storage(url: str, **options: Any) -> Any:
 def _open_store(url: str, prefix: str, options: dict[str, Any]) -> Any:
     if not isinstance(url, str):
         raise _unknown_scheme_error(type(url).__name__)
+    if url.startswith(_SHARDS):
+        return _open_shards(url, prefix, options)
     if url == _MEMORY:
         return _class("state.memory", f"{prefix}MemoryStorage")(**options)
     path = _sqlite_file(url)
@@ -119,6 +123,68 @@ def _open_store(url: str, prefix: str, options: dict[str, Any]) -> Any:
             path="state.url",
             remedy=install(extra_name),
         ) from None
+
+
+@refusing
+def url_of_shards(urls: Sequence[str], former: Sequence[str] = ()) -> str | None:
+    """Return one URL for a store of several shards, which `open_storage` opens.
+
+    A single URL is returned as it is. Without any URL, return None.
+
+    Args:
+        urls: the URLs of the shards.
+        former: the URLs of the shards before the last change.
+    """
+    if not former and len(urls) < 2:
+        return urls[0] if urls else None
+    return _SHARDS + json.dumps([list(urls), list(former)])
+
+
+@refusing
+def urls_of_shards(url: str) -> tuple[str, ...]:
+    """Return the URLs of all shards of a store, including former ones; otherwise the URL itself."""
+    if not url.startswith(_SHARDS):
+        return (url,)
+    urls, former = json.loads(url.removeprefix(_SHARDS))
+    return tuple(dict.fromkeys((*urls, *former)))
+
+
+def _open_shards(url: str, prefix: str, options: dict[str, Any]) -> Any:
+    urls, former_urls = json.loads(url.removeprefix(_SHARDS))
+    if not urls:
+        raise ConfigurationError(
+            "There are former shards, but no present ones.",
+            path="state.url",
+            remedy="Name all shards, beginning with the former ones.",
+        )
+    stores: dict[str, Any] = {}
+    for shard_url in (*urls, *former_urls):
+        name = _shard_name(shard_url)
+        if name not in stores:
+            stores[name] = _open_store(shard_url, prefix, options)
+    shards, former = (
+        {_shard_name(shard_url): stores[_shard_name(shard_url)] for shard_url in shard_urls}
+        for shard_urls in (urls, former_urls)
+    )
+    if len(shards) < len(urls):
+        raise ConfigurationError(
+            "Two shards of the store have the same address.",
+            path="state.url",
+            remedy="Name each store once.",
+        )
+    try:
+        return _class("state.shards", f"{prefix}ShardedStorage")(shards, former=former)
+    except ConfigurationError as error:
+        error.path = "state.url" if error.path == "shards" else "state.former"
+        raise
+
+
+def _shard_name(url: str) -> str:
+    """Return the name of a shard: its URL without the driver, the user and the options."""
+    scheme, separator, rest = url.partition("://")
+    authority, slash, path = rest.partition("?")[0].partition("/")
+    host = authority.rpartition("@")[2]
+    return f"{scheme.partition('+')[0]}{separator}{host}{slash}{path}"
 
 
 def _serving(scheme: str) -> Callable[..., Any] | None:

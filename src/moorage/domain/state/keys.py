@@ -72,6 +72,11 @@ def tag_of(key: str) -> str:
     return key.partition("{")[2].partition("}")[0]
 
 
+def has_own_tag(key: str) -> bool:
+    """Return whether a key has a tag of its own, as `own_key` makes it."""
+    return tag_of(key).count(":") == 2
+
+
 def longer_key(beginning: str, *more: str) -> str:
     """Return a longer state key of the same kind, service and tenant."""
     if len(more) == 1:

@@ -1,0 +1,235 @@
+"""A store that spreads its states over several others, its shards.
+
+Laws:
+
+1. A command is executed on one shard, by that shard's clock. The others may be away.
+2. The name of a shard decides which states it has; see `moorage.domain.state.sharding`.
+3. While former shards are named, a command for a state that may still be on one of them asks that
+   shard first, within the same time limit.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from contextlib import suppress
+from math import inf
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from moorage.adapters.concurrency._closing import AsyncClosing, Closing
+from moorage.adapters.state._posted_commands import MAX_POSTED, PostedCommands
+from moorage.domain.secrets.frames import refusing
+from moorage.domain.state.sharding import Leave, Location, location_of
+from moorage.errors import ConfigurationError, StorageUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moorage.domain.state.commands import Command
+
+Answer = TypeVar("Answer")
+
+_REACHES: Final = ("process", "machine", "network")
+_SETTLE_SECONDS: Final = 0.5
+
+
+class _Shards:
+    """The code that the synchronous and the asynchronous store share."""
+
+    mixes_tags = False
+
+    @refusing
+    def __init__(
+        self, shards: Mapping[str, Any], *, former: Mapping[str, Any] | None = None
+    ) -> None:
+        former = former or {}
+        if not shards:
+            raise ConfigurationError(
+                "A store of shards has no shards.", path="shards", remedy="Name one or more stores."
+            )
+        if former and next(iter(former)) != next(iter(shards)):
+            raise ConfigurationError(
+                "The first shard has changed, and it has the states that cannot be spread.",
+                path="former",
+                remedy="Keep the first of the former shards in the first place.",
+            )
+        self._stores: dict[str, Any] = {**former, **shards}
+        self._names = tuple(shards)
+        self._former = tuple(former)
+        stores = self._stores.values()
+        self.durable = all(getattr(store, "durable", True) for store in stores)
+        self.reach = min(
+            (getattr(store, "reach", _REACHES[-1]) for store in stores), key=_REACHES.index
+        )
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(map(repr, self._stores.values()))})"
+
+    def _location(self, command: Command[Any]) -> Location:
+        return location_of(command.keys, self._names, self._former)
+
+    def node_of(self, command: Command[Any], /) -> str:
+        """Return the name of the shard, and of its node, that stores a command's keys."""
+        shard, former = self._location(command)
+        if former is not None:
+            # Both must be there, so their outages are told apart from those of one shard.
+            return f"{former}, {shard}"
+        node_of = getattr(self._stores[shard], "node_of", None)
+        node = "" if node_of is None else node_of(command)
+        return f"{shard} {node}" if node else shard
+
+
+class ShardedStorage(_Shards, Closing):
+    """A `StateStorage` that spreads its states over several stores.
+
+    Limits and circuits are spread by service and tenant, idempotency keys one by one. Adding a
+    shard moves only its share of them. Registers, such as that of unsettled payments, are on the
+    first shard.
+
+    Args:
+        shards: the stores by name. A name decides which states its store has, so it must not change
+            when the store moves to another server.
+        former: the stores before the last change, in their order and with their names, if their
+            idempotency keys may still be needed.
+
+    Raises:
+        ConfigurationError: there are no shards, or the first one is not the first of `former`.
+    """
+
+    def __init__(
+        self, shards: Mapping[str, Any], *, former: Mapping[str, Any] | None = None
+    ) -> None:
+        super().__init__(shards, former=former)
+        self._waiting: deque[Command[Any]] = deque(maxlen=MAX_POSTED)
+
+    def execute(self, command: Command[Answer], /, timeout: float | None = None) -> Answer:
+        """Run one command on its states, and return its answer."""
+        end_time = inf if timeout is None else monotonic() + timeout
+        if self._waiting:
+            self._settle_waiting()
+        return self._execute(command, end_time)
+
+    def _settle_waiting(self) -> None:
+        with suppress(IndexError):  # another thread may take the last one
+            for _ in range(len(self._waiting)):
+                if not self._settle(self._waiting.popleft()):
+                    break
+
+    def _execute(self, command: Command[Answer], end_time: float) -> Answer:
+        shard, former = self._location(command)
+        if former is not None:
+            is_here, answer = self._stores[former].execute(Leave(command), _left(end_time))
+            if is_here:
+                return answer  # type: ignore[no-any-return]  # as the command answers
+        return self._stores[shard].execute(command, _left(end_time))  # type: ignore[no-any-return]  # as the command answers
+
+    def post(self, command: Command[Any], /) -> None:
+        """Run a command whose answer is not needed, now or (after a failure) with the next one."""
+        with suppress(Exception):
+            shard, former = self._location(command)
+            if former is None:
+                self._stores[shard].post(command)
+            else:
+                self._settle(command)
+
+    def _settle(self, command: Command[Any]) -> bool:
+        """Run a posted command on the shard that has its states; queue it again in an outage.
+
+        Return False in an outage.
+        """
+        try:
+            self._execute(command, monotonic() + _SETTLE_SECONDS)
+        except StorageUnavailable:
+            if not command.once:
+                self._waiting.append(command)
+            return False
+        except Exception:  # noqa: BLE001 - no caller waits for it
+            return True
+        return True
+
+    def housekeep(self, *, limit: int = 1_000) -> int:
+        """Delete up to `limit` expired states on each shard, and return their number."""
+        return sum(
+            store.housekeep(limit=limit)
+            for store in self._stores.values()
+            if hasattr(store, "housekeep")
+        )
+
+    def migrate(self) -> None:
+        """Update the tables of each shard that has tables."""
+        for store in self._stores.values():
+            if hasattr(store, "migrate"):
+                store.migrate()
+
+    def close(self) -> None:
+        """Close all shards."""
+        for store in self._stores.values():
+            if hasattr(store, "close"):
+                store.close()
+
+
+class AsyncShardedStorage(_Shards, AsyncClosing):
+    """An `AsyncStateStorage` that spreads its states over several asynchronous stores.
+
+    The arguments are those of `ShardedStorage`.
+    """
+
+    def __init__(
+        self, shards: Mapping[str, Any], *, former: Mapping[str, Any] | None = None
+    ) -> None:
+        super().__init__(shards, former=former)
+        self._posted = PostedCommands(self._settle, _SETTLE_SECONDS)
+
+    async def execute(self, command: Command[Answer], /, timeout: float | None = None) -> Answer:
+        """Run one command on its states, and return its answer."""
+        end_time = inf if timeout is None else monotonic() + timeout
+        if self._posted.queue or self._posted.task:
+            await self._posted.settle(timeout)
+        return await self._execute(command, end_time)
+
+    async def _execute(self, command: Command[Answer], end_time: float) -> Answer:
+        shard, former = self._location(command)
+        if former is not None:
+            is_here, answer = await self._stores[former].execute(Leave(command), _left(end_time))
+            if is_here:
+                return answer  # type: ignore[no-any-return]  # as the command answers
+        return await self._stores[shard].execute(command, _left(end_time))  # type: ignore[no-any-return]  # as the command answers
+
+    async def _settle(self, command: Command[Any]) -> None:
+        await self._execute(command, monotonic() + _SETTLE_SECONDS)
+
+    def post(self, command: Command[Any], /) -> None:
+        """Run a command whose answer is not needed; at once if an event loop is running."""
+        with suppress(Exception):
+            shard, former = self._location(command)
+            if former is None:
+                self._stores[shard].post(command)
+            else:
+                self._posted.post(command)
+
+    async def housekeep(self, *, limit: int = 1_000) -> int:
+        """Delete up to `limit` expired states on each shard, and return their number."""
+        deleted = 0
+        for store in self._stores.values():
+            if hasattr(store, "housekeep"):
+                deleted += await store.housekeep(limit=limit)
+        return deleted
+
+    async def migrate(self) -> None:
+        """Update the tables of each shard that has tables."""
+        for store in self._stores.values():
+            if hasattr(store, "migrate"):
+                await store.migrate()
+
+    async def aclose(self) -> None:
+        """Run the queued commands, and close all shards."""
+        if self._posted.queue or self._posted.task:
+            await self._posted.settle()
+        for store in self._stores.values():
+            if hasattr(store, "aclose"):
+                await store.aclose()
+
+
+def _left(end_time: float) -> float | None:
+    """Return the seconds until a time of `monotonic()`; None without one."""
+    return None if end_time == inf else max(0.0, end_time - monotonic())

@@ -1,0 +1,260 @@
+"""A store that spreads its states over shards."""
+
+from __future__ import annotations
+
+import asyncio
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from moorage import (
+    ConnectorManager,
+    RateLimitConfig,
+    RateLimitExceeded,
+    Service,
+    StorageUnavailable,
+)
+from moorage.adapters.state.memory import AsyncMemoryStorage, MemoryStorage
+from moorage.adapters.state.shards import AsyncShardedStorage, ShardedStorage
+from moorage.adapters.state.sqlite import AsyncSqliteStorage, SqliteStorage
+from moorage.domain.idempotency.claims import Claim, MarkSent, Verdict, complete, release
+from moorage.domain.state.keys import own_key, state_key
+from moorage.domain.values.durations import HOUR, SECOND
+from moorage.errors import ConfigurationError, InvalidData
+from moorage.testing import VirtualClock
+from moorage.testing import state_conformance as kit
+from moorage.testing.kits.checks import name_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NAMES = ("memory", "file", "other")
+
+
+class OnOneTag:
+    """A store whose keys all have one tag, for the conformance kit."""
+
+    def __init__(self, store: Any, shard: str) -> None:
+        number = next(
+            number for number in range(99) if store.node_of(Tagged(None, number, "k")) == shard
+        )
+        self.execute = lambda command, timeout=None: store.execute(
+            Tagged(command, number, *command.keys), timeout
+        )
+        self.post = lambda command: store.post(Tagged(command, number, *command.keys))
+
+
+class Tagged:
+    """A wrapped command whose keys all have one tag of their own."""
+
+    def __init__(self, command: Any, number: int, *keys: str, once: bool = False) -> None:
+        self.keys = tuple(f"{{:kit:{number}}}:other:{key}" for key in keys)
+        self.once, self.durable = getattr(command, "once", once), True
+        self.apply = getattr(command, "apply", None)
+
+    def with_keys(self, *keys: str) -> Tagged:
+        """Return this command with other keys."""
+        self.keys = keys
+        return self
+
+
+@pytest.mark.parametrize("shard", NAMES[:2])
+@pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
+def test_conforms(check: kit.Check, shard: str, tmp_path: Path) -> None:
+    """A router of memory and SQLite passes the conformance kit on each of its shards."""
+    stores = {
+        "memory": MemoryStorage(),
+        "file": SqliteStorage(tmp_path / "a.db", timeout=20),
+        "other": SqliteStorage(tmp_path / "b.db", timeout=20),
+    }
+    former = {name: stores[name] for name in ("memory", "other")}
+    with ShardedStorage(stores, former=former if shard == "file" else None) as store:
+        at = "file" if shard == "memory" else "memory, file"
+        check(lambda: OnOneTag(store, at))
+
+
+@pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
+def test_conforms_awaited(check: kit.AsyncCheck, tmp_path: Path) -> None:
+    """An asynchronous router of memory and SQLite passes the kit while states move."""
+
+    async def run() -> None:
+        memory = AsyncMemoryStorage()
+        async with AsyncShardedStorage(
+            {"memory": memory, "file": AsyncSqliteStorage(tmp_path / "a.db", timeout=20)},
+            former={"memory": memory},
+        ) as store:
+            await check(lambda: OnOneTag(store, "memory, file"))
+
+    asyncio.run(run())
+
+
+# --- adding a shard --------------------------------------------------------------------
+
+
+def claim_of(key: str, owner: int) -> Claim:
+    """Return a claim of a key that its vendor does not remember."""
+    return Claim(
+        own_key("key", "bank", None, key),
+        fingerprint=b"",
+        owner=owner,
+        lease=SECOND,
+        term=5 * SECOND,
+        ttl=HOUR,
+        target="",
+        remembered=0,
+    )
+
+
+def test_no_effect_happens_twice_while_a_shard_is_added() -> None:
+    """Whichever processes know the new shard, a key has one holder at a time and one effect."""
+    refusals = 0
+    for seed in range(150):
+        chance, clock = Random(seed), VirtualClock()
+        stores = {name: MemoryStorage(clock) for name in "abc"}
+        former = {name: stores[name] for name in "ab"}
+        old, new = ShardedStorage(former), ShardedStorage(stores, former=former)
+        now, blocked_until = 0, dict[str, int]()
+        for step in range(80):
+            key = f"{seed}:{chance.randrange(4)}"
+            process = chance.choice((old, new))
+            try:
+                claimed = process.execute(claim_of(key, owner=step + 1))
+            except StorageUnavailable:
+                assert old is process, (seed, step)
+                refusals += 1
+                continue
+            if claimed.verdict is Verdict.RUN:
+                assert now >= blocked_until.get(key, 0), (seed, step)
+                blocked_until[key] = now + _act(process, key, claimed.fence, chance)
+            jump = chance.choice((0, 1, 5, 30, 4_500))
+            clock.advance(jump / 5)
+            now += jump
+    assert refusals
+
+
+def _act(process: ShardedStorage, key: str, fence: int, chance: Random) -> int:
+    """End a claim in some way; return for how many fifths of a second nobody else may act."""
+    name = own_key("key", "bank", None, key)
+    end = chance.choice(("sent", "done", "free", "crash"))
+    if end == "free":
+        process.post(release(name, fence, ttl=HOUR))
+        return 0
+    if end == "crash":
+        return 5
+    assert process.execute(MarkSent(name, fence, ""))
+    if end == "done":
+        assert process.execute(complete(name, fence, "answer", ttl=HOUR)).held
+        return 18_000
+    return 18_025
+
+
+class Away(MemoryStorage):
+    """A shard that can be away, and records the commands that reach it."""
+
+    is_away = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.commands: list[Any] = []
+
+    def execute(self, command: Any, /, timeout: float | None = None) -> Any:
+        """Execute a command, or raise an error."""
+        if self.is_away:
+            raise StorageUnavailable("The shard is away.")
+        self.commands.append(command)
+        return super().execute(command, timeout)
+
+
+def _name_on(store: Any, shard: str, key_of: Any) -> str:
+    """Return a name whose state is on a shard."""
+    return next(
+        name
+        for name in map("n{}".format, range(99))
+        if store.node_of(Tagged(None, 0).with_keys(key_of(name))) == shard
+    )
+
+
+def test_lost_shard_affects_only_its_own_keys() -> None:
+    """While a shard is away, tenants and keys of the others are used as before."""
+    shards = {name: Away() for name in "ab"}
+    store = ShardedStorage(shards)
+    bank = Service("bank", limits=RateLimitConfig(1, 3_600.0, 2), max_limit_wait=0, circuit=None)
+    managers = [ConnectorManager([bank], state=store) for _ in range(2)]
+    tenants = {
+        name: _name_on(store, name, lambda tenant: state_key("limit", "bank", tenant))
+        for name in "ab"
+    }
+    key = _name_on(store, "a", lambda name: own_key("key", "bank", tenants["b"], name))
+    other_key = _name_on(store, "b", lambda name: own_key("key", "bank", tenants["b"], name))
+    shards["a"].is_away = True
+
+    with pytest.raises(StorageUnavailable, match="away"):
+        managers[0].run("bank", lambda: 1, tenant=tenants["b"], idempotency_key=key)
+    for manager in managers:
+        manager.run("bank", lambda: 1, tenant=tenants["b"], idempotency_key=other_key)
+    managers[1].run("bank", lambda: 1, tenant=tenants["b"])
+    with pytest.raises(RateLimitExceeded):
+        managers[0].run("bank", lambda: 1, tenant=tenants["b"])
+    managers[0].run("bank", lambda: 1, tenant=tenants["a"])
+
+
+def test_posted_commands_reach_the_shard_of_their_state() -> None:
+    """A posted command waits for a former shard that is away, if it can be repeated."""
+    shards = {name: Away() for name in "ab"}
+    store = ShardedStorage(shards, former={"a": shards["a"]})
+    name = _name_on(store, "a, b", lambda name: own_key("key", "bank", None, name))
+    key = own_key("key", "bank", None, name)
+    fence = shards["a"].execute(claim_of(name, 1)).fence
+    shards["a"].is_away = True
+    for command in (release(key, fence, ttl=HOUR), Tagged(None, 0, once=True).with_keys(key)):
+        store.post(command)
+    store.post(Tagged(None, 0).with_keys("{a}:1", "{b}:2"))
+    with pytest.raises(StorageUnavailable):
+        store.execute(claim_of(name, 2))
+    shards["a"].is_away = False
+
+    assert Verdict.RUN is store.execute(claim_of(name, 2)).verdict
+    assert "Claim" == type(shards["b"].commands[-1]).__name__
+    assert ["Claim", "Leave", "Leave"] == [type(item).__name__ for item in shards["a"].commands]
+
+
+def test_asynchronous_posts_are_executed_before_the_next_command() -> None:
+    """An asynchronous router releases a posted claim on the former shard, and closes its shards."""
+
+    async def main() -> None:
+        shards = {name: AsyncMemoryStorage() for name in "ab"}
+        async with AsyncShardedStorage(shards, former={"a": shards["a"]}) as store:
+            name = _name_on(store, "a, b", lambda name: own_key("key", "bank", None, name))
+            key = own_key("key", "bank", None, name)
+            fence = (await shards["a"].execute(claim_of(name, 1))).fence
+            store.post(release(key, fence, ttl=HOUR))
+            assert Verdict.RUN is (await store.execute(claim_of(name, 2), 5.0)).verdict
+            assert 0 == await store.housekeep()
+            await store.migrate()
+            store.post(release(key, fence, ttl=HOUR))
+
+    asyncio.run(main())
+
+
+def test_router_is_as_durable_and_as_shared_as_its_weakest_shard(tmp_path: Path) -> None:
+    """A router with a shard in memory is not durable, and belongs to one process."""
+    file = SqliteStorage(tmp_path / "a.db")
+    mixed = ShardedStorage({"a": file, "b": MemoryStorage()})
+    assert (True, "machine") == (ShardedStorage({"a": file}).durable, file.reach)
+    assert (False, "process", False) == (mixed.durable, mixed.reach, mixed.mixes_tags)
+    assert f"ShardedStorage({file!r})" == repr(ShardedStorage({"a": file}))
+    mixed.migrate()
+    assert 0 == mixed.housekeep()
+    mixed.close()
+
+
+def test_wrong_shards_are_refused() -> None:
+    """No shards at all, or another first shard, are refused with a remedy."""
+    store = MemoryStorage()
+    with pytest.raises(ConfigurationError, match="no shards"):
+        ShardedStorage({})
+    with pytest.raises(ConfigurationError, match="first shard has changed"):
+        ShardedStorage({"b": store, "a": store}, former={"a": store})
+    with pytest.raises(InvalidData, match="several tags"):
+        ShardedStorage({"a": store}).execute(Tagged(None, 0).with_keys("{a}:1", "{b}:2"))

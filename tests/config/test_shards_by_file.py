@@ -1,0 +1,71 @@
+"""The shards of a store that a configuration file names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import moorage
+from moorage import ConfigurationError, OutcomeUnknown
+from moorage.cli.store_probes import unusable_stores
+from moorage.config import read_configuration
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SERVICES = {"bank": {"base_url": "https://bank.example"}}
+
+
+def _opened(folder: Path, names: str, former: str = "") -> Any:
+    """Open a hub with a file for each shard."""
+    state = {
+        field: [f"sqlite:///{folder}/{name}.db" for name in letters]
+        for field, letters in (("url", names), ("former", former))
+        if letters
+    }
+    return moorage.open({"services": SERVICES, "state": state})
+
+
+def test_keys_are_honoured_when_a_shard_is_added(tmp_path: Path) -> None:
+    """Answers and unknown outcomes of all keys are still there after a shard was added."""
+    keys = [f"k{number}" for number in range(12)]
+    calls: list[str] = []
+
+    def act(key: str) -> str:
+        calls.append(key)
+        if key == "k0":
+            raise OutcomeUnknown("The answer was lost.")
+        return key
+
+    for names, former in (("ab", ""), ("abc", "ab")):
+        with _opened(tmp_path, names, former) as hub:
+            for key in keys[1:]:
+                answer = hub.manager.run("bank", lambda key=key: act(key), idempotency_key=key)
+                assert key == answer
+            with pytest.raises(OutcomeUnknown):
+                hub.manager.run("bank", lambda: act("k0"), idempotency_key="k0")
+            for number in range(40):
+                hub.manager.run("bank", lambda: 1, idempotency_key=f"{names}{number}")
+    assert sorted(keys) == sorted(calls)
+    assert all((tmp_path / f"{name}.db").exists() for name in "abc")
+
+
+def test_every_shard_is_checked(tmp_path: Path) -> None:
+    """Each shard whose file cannot be created is a problem, before anything is opened."""
+    urls = [f"sqlite:///{tmp_path}/{name}.db" for name in ("a", "b/b", "c/c")]
+    with pytest.raises(ConfigurationError, match="does not exist") as excinfo:
+        moorage.open({"services": SERVICES, "state": {"url": urls}})
+    assert ["state.url"] == [problem.path for problem in excinfo.value.problems]
+    assert ["state.url"] * 2 == [
+        problem.path
+        for problem in unusable_stores(read_configuration({"state": {"url": urls}}))
+        if problem.path == "state.url"
+    ]
+
+
+def test_other_first_shard_is_refused(tmp_path: Path) -> None:
+    """The first shard has states that cannot be spread, so it stays the first."""
+    with pytest.raises(ConfigurationError) as excinfo:
+        _opened(tmp_path, "ba", "ab")
+    assert "state.former" == excinfo.value.path

@@ -1,0 +1,156 @@
+"""The choice of a shard for each state, and the commands on former shards."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from moorage.domain.idempotency.claims import (
+    Claim,
+    Claimed,
+    MarkSent,
+    Verdict,
+    complete,
+    release,
+)
+from moorage.domain.state.keys import own_key, state_key
+from moorage.domain.state.sharding import MARK_LASTS, Leave, location_of
+from moorage.domain.values.durations import DAY, SECOND
+from moorage.errors import InvalidData, StateUnavailable
+from tests.domain.state_world import helpful
+
+OLD, NEW = ("a", "b"), ("a", "b", "c")
+NOW = 1_772_366_400_000_000
+KEY = own_key("key", "bank", None, "k")
+
+
+def test_added_shard_takes_its_share_from_the_others() -> None:
+    """An added third shard takes a third of the keys, and no key moves between the others."""
+    keys = [own_key("key", "bank", "acme", f"INV-{number}") for number in range(3_000)]
+    moves = Counter(
+        (location_of([key], OLD, ()).shard, location_of([key], NEW, ()).shard) for key in keys
+    )
+    assert {("a", "a"), ("b", "b"), ("a", "c"), ("b", "c")} == moves.keys()
+    assert all(1_350 <= moves[shard, shard] + moves[shard, "c"] <= 1_650 for shard in OLD)
+    assert 900 <= moves["a", "c"] + moves["b", "c"] <= 1_100
+
+
+def test_only_states_with_a_tag_of_their_own_have_a_former_shard() -> None:
+    """Limits move at once, keys may be on a former shard, and registers stay on the first."""
+    numbers = range(60)
+    limits = [state_key("limit", "bank", f"t{number}", "", "1.0s", "0") for number in numbers]
+    claims = [own_key("key", "bank", None, f"k{number}") for number in numbers]
+    registers = [state_key("unsettled", f"c{number}", None, "list", "0") for number in numbers]
+
+    limit_locations = {location_of([key], NEW, OLD) for key in limits}
+    assert {("a", None), ("b", None), ("c", None)} == limit_locations
+    assert {("a", None), ("b", None), ("c", "a"), ("c", "b")} == {
+        location_of([key], NEW, OLD) for key in claims
+    }
+    assert {("a", None)} == {location_of([key], NEW, OLD) for key in registers}
+    assert ("a", None) == location_of([], NEW, OLD)
+
+
+def test_keys_of_several_tags_are_refused() -> None:
+    """A command with keys of several tags is refused, because they may be on different shards."""
+    with pytest.raises(InvalidData, match="several tags") as excinfo:
+        location_of([KEY, state_key("limit", "bank", None)], NEW, ())
+    assert helpful(excinfo.value)
+
+
+# --- leaving a shard -----------------------------------------------------------------
+
+
+class Shard:
+    """A shard as a dictionary, with a clock that the test sets."""
+
+    def __init__(self) -> None:
+        self.states: dict[str, Any] = {}
+        self.now = NOW
+
+    def execute(self, command: Any) -> Any:
+        """Execute a command, and return its answer."""
+        states = tuple(map(self.states.get, command.keys))
+        new_states, answer = command.apply(states, self.now)
+        self.states.update(zip(command.keys, new_states, strict=True))
+        return answer
+
+
+def claim_of(key: str = KEY, owner: int = 1) -> Claim:
+    """Return a claim with a lease of a second, for a holder that works at most ten seconds."""
+    return Claim(
+        key,
+        fingerprint=b"",
+        owner=owner,
+        lease=SECOND,
+        term=10 * SECOND,
+        ttl=DAY,
+        target="",
+        remembered=0,
+    )
+
+
+def test_claim_stays_where_it_may_matter() -> None:
+    """A claim moves only when it is over, was released, or its life has passed."""
+    for end, moves_after in (
+        (None, 10 * SECOND),
+        (lambda fence: release(KEY, fence, ttl=DAY), 0),
+        (lambda fence: complete(KEY, fence, "answer", ttl=DAY), DAY),
+        (lambda fence: MarkSent(KEY, fence, "bank"), DAY + 10 * SECOND),
+    ):
+        shard = Shard()
+        fence = shard.execute(claim_of()).fence
+        if end is not None:
+            shard.execute(end(fence))
+        for passed in (0, 2 * SECOND, moves_after - 1):
+            if 0 <= passed < moves_after:
+                shard.now = NOW + passed
+                assert (True, None) == shard.execute(Leave(Look())), (moves_after, passed)
+        shard.now = NOW + moves_after
+        assert (False, None) == shard.execute(Leave(claim_of(owner=2)))
+
+
+class Look:
+    """A command that reads the claim."""
+
+    keys = (KEY,)
+    once = False
+    durable = False
+
+    def apply(self, states: Any, _: int) -> Any:
+        """Change nothing."""
+        return states, None
+
+
+def test_moved_key_is_refused_to_whoever_does_not_know_the_new_shard() -> None:
+    """After a key has moved, its former shard refuses it, for as long as it is marked."""
+    shard = Shard()
+    assert (False, None) == shard.execute(Leave(claim_of()))
+    with pytest.raises(StateUnavailable, match="another layout") as excinfo:
+        shard.execute(claim_of())
+    assert helpful(excinfo.value)
+    for day in range(5):
+        shard.now = NOW + day * DAY
+        assert (False, None) == shard.execute(Leave(claim_of()))
+    shard.now += MARK_LASTS - 1
+    with pytest.raises(StateUnavailable):
+        shard.execute(claim_of())
+
+
+def test_turn_and_place_of_a_key_move_together() -> None:
+    """The account that owns a key stays on its shard as long as the turn to change it does."""
+    turn = own_key("turn", "payments", None, "k")
+    place = own_key("place", "payments", None, "k", "1")
+    shard = Shard()
+    answer = shard.execute(claim_of(turn))
+    assert (Verdict.RUN, 0) == (answer.verdict, answer.wait)
+    is_here, placed = shard.execute(Leave(claim_of(place)))
+    assert is_here
+    assert isinstance(placed, Claimed)
+
+    other_shard = Shard()
+    assert (False, None) == other_shard.execute(Leave(claim_of(place)))
+    with pytest.raises(StateUnavailable):
+        other_shard.execute(claim_of(turn))
