@@ -706,6 +706,8 @@ _PAGES: Final = (
             "moorage.adapters.state.redis:AsyncRedisStorage",
             "moorage.adapters.state.sql:SqlStorage",
             "moorage.adapters.state.sql:AsyncSqlStorage",
+            "moorage.adapters.state.shards:ShardedStorage",
+            "moorage.adapters.state.shards:AsyncShardedStorage",
             "moorage.adapters.cache.memory:MemoryCache",
             "moorage.adapters.cache.memory:AsyncMemoryCache",
             "moorage.adapters.cache.sealed:SealedCache",

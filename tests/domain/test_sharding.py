@@ -15,8 +15,9 @@ from moorage.domain.idempotency.claims import (
     complete,
     release,
 )
+from moorage.domain.idempotency.leaving import MARK_LASTS, Leave
 from moorage.domain.state.keys import own_key, state_key
-from moorage.domain.state.sharding import MARK_LASTS, Leave, location_of
+from moorage.domain.state.sharding import location_of
 from moorage.domain.values.durations import DAY, SECOND
 from moorage.errors import InvalidData, StateUnavailable
 from tests.domain.state_world import helpful

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from moorage.adapters.concurrency._closing import AsyncClosing, Closing
 from moorage.adapters.state._posted_commands import MAX_POSTED, PostedCommands
+from moorage.domain.idempotency.leaving import Leave
 from moorage.domain.secrets.frames import refusing
-from moorage.domain.state.sharding import Leave, Location, location_of
+from moorage.domain.state.sharding import Location, location_of
 from moorage.errors import ConfigurationError, StorageUnavailable
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""The choice of a shard for each state, and the move of states to an added shard.
+"""The choice of a shard for each state.
 
 Laws:
 
@@ -6,36 +6,22 @@ Laws:
    hashing of their tag gives, and so is each state with a tag of its own. An added shard takes its
    share from all others; nothing moves between these.
 2. All other states are on the first shard: registers that list what is open cannot be spread.
-3. While former shards are named, a state with a tag of its own is in one place only. It stays on
-   its former shard as long as it can matter there. When it cannot, a mark takes its place, and from
-   then on the state is on its new shard.
-4. A process that knows only the former shards cannot read the mark, so it refuses the key.
-5. Limits, circuits and budgets move at once, and begin anew.
+3. When the shards change, limits, circuits and budgets move at once, and begin anew. A state with a
+   tag of its own may still be on a former shard.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from moorage.domain.idempotency.claims import CLAIMED, CLAIMS, FREE, present
-from moorage.domain.state.commands import reading
 from moorage.domain.state.keys import GUARDS, class_of, has_own_tag, tag_of
-from moorage.domain.values.durations import DAY
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from moorage.domain.state.commands import Command, Moves, State, States
-
-MARK_LASTS: Final = 7 * DAY
-"""Microseconds within which all processes must know the new shards, once one of them does."""
-
-_REFRESHED: Final = DAY
-_MOVED: Final = "moved"
-_PLACES: Final = 4
 _CACHED: Final = 4_096
 
 
@@ -79,65 +65,3 @@ def location_of(keys: Sequence[str], shards: tuple[str, ...], former: tuple[str,
 def shard_of(tag: str, shards: tuple[str, ...]) -> str:
     """Return the shard of a tag by rendezvous hashing: the one with the highest hash."""
     return max(shards, key=lambda shard: blake2b(f"{shard}\0{tag}".encode()).digest())
-
-
-class Leave:
-    """A command on the former shard of its states: executed there as long as they matter there.
-
-    Otherwise the states are marked as moved. The answer is `(True, answer)`, or `(False, None)` if
-    the command has to be executed on the new shard.
-    """
-
-    __slots__ = ("_command", "durable", "keys", "once")
-
-    def __init__(self, command: Command[Any]) -> None:
-        self._command = command
-        self.keys = tuple(dict.fromkeys((*command.keys, *_relatives(command.keys[0]))))
-        self.once = command.once
-        self.durable = command.durable
-
-    @property
-    def rules(self) -> tuple[Moves, ...]:
-        """Return the rules by which the command reads the stored states."""
-        return CLAIMS * len(self.keys)
-
-    @reading
-    def apply(self, states: States, now: int) -> tuple[States, tuple[bool, Any]]:
-        """Return the states after the command, or marks that they have moved."""
-        is_here = not any(map(_is_mark, states)) and any(_matters(state, now) for state in states)
-        if is_here:
-            count = len(self._command.keys)
-            new_states, answer = self._command.apply(states[:count], now)
-            return (*new_states, *states[count:]), (True, answer)
-        return tuple(_marked(state, now) for state in states), (False, None)
-
-
-def _relatives(key: str) -> tuple[str, ...]:
-    """Return the keys of the states that have to move together with this one.
-
-    One command uses the turn of a key and the account that owns it.
-    """
-    if class_of(key) not in {"turn", "place"}:
-        return ()
-    home = f"{{{tag_of(key)}}}:"
-    return (f"{home}turn", *(f"{home}place:{number}" for number in range(_PLACES)))
-
-
-def _is_mark(state: State | None) -> bool:
-    return state is not None and len(state) == 3 and state[2] == _MOVED
-
-
-def _marked(state: State | None, now: int) -> State:
-    if state is not None and _is_mark(state) and 0 <= now - state[0] < _REFRESHED:
-        return state
-    return (now, MARK_LASTS, _MOVED)
-
-
-def _matters(state: State | None, now: int) -> bool:
-    """Return whether a claim may have had an effect, or may still have one."""
-    entry = present(state, now)
-    if entry is None:
-        return False
-    time, stage, lease_end, ends = entry[0], entry[2], entry[6], entry[7]
-    is_over = stage == FREE or (stage == CLAIMED and time >= lease_end)
-    return not is_over or time < ends
