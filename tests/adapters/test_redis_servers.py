@@ -6,6 +6,7 @@ import asyncio
 import gc
 import subprocess
 from contextlib import ExitStack, suppress
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -532,14 +533,11 @@ def test_lost_node_leaves_the_limits_and_keys_of_other_nodes(losing: list[Privat
     lost_redis, *other_redis = losing
     bank = Service("bank", limits=RateLimitConfig(1, 3_600.0, 4), max_limit_wait=0, circuit=None)
     ledger = Service("ledger", circuit=None, retry=None)
+    names = [f"n{number}" for number in range(60)]
+    client: Any
     with redis.cluster.RedisCluster(host="127.0.0.1", port=losing[0].port) as client:
-        tenants, keys = (
-            {_port_of(client, key_of(f"n{number}")): f"n{number}" for number in range(60)}
-            for key_of in (
-                lambda name: state_key("limit", "bank", name),
-                lambda name: own_key("key", "ledger", None, name),
-            )
-        )
+        tenants = {_port_of(client, state_key("limit", "bank", name)): name for name in names}
+        keys = {_port_of(client, own_key("key", "ledger", None, name)): name for name in names}
     calls: list[str] = []
     with ExitStack() as stack:
         stores = [stack.enter_context(RedisStorage(url_of(losing))) for _ in range(2)]
@@ -553,7 +551,7 @@ def test_lost_node_leaves_the_limits_and_keys_of_other_nodes(losing: list[Privat
         for node in other_redis:
             key = keys[node.port]
             for manager in managers * 2:
-                manager.run("ledger", lambda key=key: calls.append(key), idempotency_key=key)
+                manager.run("ledger", partial(calls.append, key), idempotency_key=key)
             assert 2 == sum(
                 _is_admitted(manager, tenants[node.port]) for manager in managers for _ in range(3)
             )

@@ -51,7 +51,7 @@ class Tagged:
     def __init__(self, command: Any, number: int, *keys: str, once: bool = False) -> None:
         self.keys = tuple(f"{{:kit:{number}}}:other:{key}" for key in keys)
         self.once, self.durable = getattr(command, "once", once), True
-        self.apply = getattr(command, "apply", None)
+        self.apply: Any = getattr(command, "apply", None)
 
     def with_keys(self, *keys: str) -> Tagged:
         """Return this command with other keys."""
@@ -207,8 +207,8 @@ def test_posted_commands_reach_the_shard_of_their_state() -> None:
     key = own_key("key", "bank", None, name)
     fence = shards["a"].execute(claim_of(name, 1)).fence
     shards["a"].is_away = True
-    for command in (release(key, fence, ttl=HOUR), Tagged(None, 0, once=True).with_keys(key)):
-        store.post(command)
+    store.post(release(key, fence, ttl=HOUR))
+    store.post(Tagged(None, 0, once=True).with_keys(key))
     store.post(Tagged(None, 0).with_keys("{a}:1", "{b}:2"))
     with pytest.raises(StorageUnavailable):
         store.execute(claim_of(name, 2))
