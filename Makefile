@@ -152,6 +152,10 @@ docs: $(VENV)/.stamp  ## Build the documentation into build/docs
 	@$(VENV)/bin/python -m tools.site
 	@echo "build/docs/index.html"
 
+.PHONY: dist
+dist: $(VENV)/.stamp  ## Build wheel, sdist and bill of materials into dist, and check them
+	@$(VENV)/bin/python -m tools.distribution
+
 PAGES ?=
 
 .PHONY: pages

@@ -1,0 +1,103 @@
+"""The bill of materials, and the comparison of two builds."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Final
+
+import attrs
+import pytest
+
+from tools.bill_of_materials import Product, bill, pinned_versions
+from tools.distribution import ROOT, product_of, require_equal, wheel_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PRODUCT: Final = Product(
+    name="moorage",
+    version="0.1.0",
+    licence="MIT",
+    digest="0" * 64,
+    requires=("attrs>=23.1", "Redis_Client[fast]>=4; extra == 'redis'", "gssapi; extra == 'krb'"),
+    extras=("redis", "krb"),
+)
+VERSIONS: Final = {"attrs": "26.1.0", "redis-client": "8.1.0", "hiredis": "3.0"}
+REQUIREMENTS: Final = {
+    "redis-client": (
+        "hiredis>=3; extra == 'fast'",
+        "cffi>=1; python_version < '3'",
+        "slow; extra == 'slow'",
+    ),
+    "hiredis": ("redis.client",),
+}
+
+
+def bill_of(product: Product = PRODUCT) -> str:
+    """Return the bill of materials of a product."""
+    return bill(product, VERSIONS, lambda name: REQUIREMENTS.get(name, ()))
+
+
+def test_bill_lists_what_is_installed() -> None:
+    """The bill has the core as required, extras as optional, and what needs what."""
+    document = json.loads(bill_of())
+
+    assert [
+        ("attrs", "26.1.0", "required"),
+        ("gssapi", None, "optional"),
+        ("hiredis", "3.0", "optional"),
+        ("redis-client", "8.1.0", "optional"),
+    ] == [(part["name"], part.get("version"), part["scope"]) for part in document["components"]]
+    edges = {item["ref"]: item["dependsOn"] for item in document["dependencies"]}
+    assert ["pkg:pypi/hiredis@3.0"] == edges["pkg:pypi/redis-client@8.1.0"]
+    assert ["pkg:pypi/redis-client@8.1.0"] == edges["pkg:pypi/hiredis@3.0"]
+    assert ["pkg:pypi/attrs@26.1.0", "pkg:pypi/gssapi", "pkg:pypi/redis-client@8.1.0"] == (
+        edges["pkg:pypi/moorage@0.1.0"]
+    )
+
+
+def test_bill_is_the_same_for_the_same_wheel() -> None:
+    """The bill of a wheel never changes, and that of another wheel has another number."""
+    other = json.loads(bill_of(attrs.evolve(PRODUCT, digest="1" * 64)))
+
+    assert bill_of() == bill_of()
+    assert json.loads(bill_of())["serialNumber"] != other["serialNumber"]
+
+
+def test_required_package_needs_a_version() -> None:
+    """A required package that the constraints lack is an error, which names it."""
+    with pytest.raises(LookupError, match=r"no version of attrs\. Refresh constraints\.txt"):
+        bill(PRODUCT, {}, lambda _: ())
+
+
+def test_constraints_are_read() -> None:
+    """Names of packages are compared as registries compare them, and comments are no packages."""
+    assert {"ast-serialize": "0.13.1"} == pinned_versions("# a==1\nast_serialize==0.13.1\n")
+
+
+def test_differing_builds_are_named(tmp_path: Path) -> None:
+    """A file that differs, or that one build lacks, is named."""
+    for folder, text in (("1", "a"), ("2", "b")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "moorage.whl").write_text(text)
+    first, second = ([tmp_path / folder / "moorage.whl"] for folder in ("1", "2"))
+
+    require_equal(first, first)
+    with pytest.raises(SystemExit, match=r"differ in moorage\.whl"):
+        require_equal(first, second)
+    with pytest.raises(SystemExit, match=r"differ in moorage\.whl"):
+        require_equal(first, [])
+
+
+def test_wheel_has_the_same_bytes_in_each_build(tmp_path: Path) -> None:
+    """Two builds of the wheel have the same bytes, and its bill has the versions of the core."""
+    first, second = (wheel_of(ROOT, tmp_path / name) for name in "12")
+
+    require_equal([first], [second])
+    product = product_of(first)
+    assert ("moorage", "MIT") == (product.name, product.licence)
+    versions = pinned_versions((ROOT / "constraints.txt").read_text("utf-8"))
+    parts = json.loads(bill(product, versions, lambda _: ()))["components"]
+    assert {"attrs", "cryptography", "python-ulid"} == {
+        part["name"] for part in parts if part["scope"] == "required"
+    }
