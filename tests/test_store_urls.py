@@ -9,6 +9,7 @@ import pytest
 from moorage import ConfigurationError, Credentials, LogQuery
 from moorage.adapters.ciphers.aes_gcm import generate_keys
 from moorage.adapters.state.memory import AsyncMemoryStorage, MemoryStorage
+from moorage.adapters.state.nats import AsyncNatsStorage, NatsStorage
 from moorage.adapters.state.redis import AsyncRedisStorage, RedisStorage
 from moorage.adapters.state.sql import AsyncSqlStorage, SqlStorage
 from moorage.adapters.state.sqlite import AsyncSqliteStorage, SqliteStorage
@@ -44,6 +45,8 @@ URLS: dict[str, tuple[type, type]] = {
     "postgresql+psycopg://host/name": (SqlStorage, AsyncSqlStorage),
     "mysql://host/name": (SqlStorage, AsyncSqlStorage),
     "mariadb://host/name": (SqlStorage, AsyncSqlStorage),
+    "nats://host:4222/keys": (NatsStorage, AsyncNatsStorage),
+    "tls://user:secret@a,tls://b/keys": (NatsStorage, AsyncNatsStorage),
 }
 
 

@@ -708,6 +708,8 @@ _PAGES: Final = (
             "moorage.adapters.state.sql:AsyncSqlStorage",
             "moorage.adapters.state.shards:ShardedStorage",
             "moorage.adapters.state.shards:AsyncShardedStorage",
+            "moorage.adapters.state.nats:NatsStorage",
+            "moorage.adapters.state.nats:AsyncNatsStorage",
             "moorage.adapters.cache.memory:MemoryCache",
             "moorage.adapters.cache.memory:AsyncMemoryCache",
             "moorage.adapters.cache.sealed:SealedCache",

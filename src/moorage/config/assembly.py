@@ -22,10 +22,11 @@ from moorage.contracts.catalog import CONTRACTS
 from moorage.domain.http.urls import origin_of
 from moorage.domain.service.plan import Plan
 from moorage.domain.service.settings import Service
+from moorage.errors import ConfigurationError
 from moorage.wiring.accounts import clients_of, place_of, services_of
 from moorage.wiring.defaults import memory_storage
 from moorage.wiring.ports import Ports
-from moorage.wiring.service_checks import check_money, check_steps, check_tls
+from moorage.wiring.service_checks import check_guards, check_money, check_steps, check_tls
 from moorage.wiring.store_urls import (
     aopen_credentials,
     aopen_log,
@@ -108,11 +109,13 @@ def assemble(
             if closes:
                 owned_ports.append(opened_port)
 
-    url = configured.state if "claims" in passed else configured.store
+    has_claims = "claims" in passed or configured.keys is not None
+    url = configured.state if has_claims else configured.store
     # The default file is named after the environment.
     location_known = configured.state is not None or report.clear("state")
     make_state = partial(_storage, storage, named=configured.state is not None)
     open_port("state", url if location_known else None, make_state)
+    open_port("claims", configured.keys, partial(_keys_storage, storage))
     open_port("cipher", configured.cipher, lambda settings: settings.open(), closes=False)
     open_port(
         "tenants",
@@ -178,6 +181,16 @@ def _storage(storage: Callable[..., Any], url: str, *, named: bool) -> Any:
     if not named:
         prepare(url)
     return storage(url)
+
+
+def _keys_storage(storage: Callable[..., Any], url: str) -> Any:
+    """Open the store of idempotency keys alone."""
+    try:
+        return storage(url)
+    except ConfigurationError as error:
+        if error.path == "state.url":
+            error.path = "state.keys_url"
+        raise
 
 
 def _open_observers(
@@ -262,6 +275,7 @@ class _Checks:
         configured = parts.configured
         self._report = parts.report
         self._http = ports.get("http")
+        self._state = ports.get("state")
         self._claims = ports.get("claims") or ports.get("state") or memory_storage()
         self._complete = complete
         self._guard: OutgoingGuard | None = None
@@ -309,6 +323,7 @@ class _Checks:
         report, places = self._report, {service.name: place}
         if report.clear(f"{place}.volatile_keys") and report.clear("state"):
             report.made(partial(check_money, (service,), self._claims, places), "")
+            report.made(partial(check_guards, (service,), self._state, places), "")
         if report.clear(f"{place}.base_url") and report.clear(f"{place}.regions"):
             report.made(partial(check_tls, (service,), places), "")
             self._check_destination(service, place)

@@ -184,6 +184,7 @@ class Configured:
         platforms: the platforms that run steps.
         steps: the steps for `moorage step run`.
         state: the URL of the store, if one is named; for several shards, that of all of them.
+        keys: the URL of a store for idempotency keys alone, if one is named.
         default_state: the URL of the store that is used if neither the configuration nor the
             program names one, because a service moves money.
         environment_id: the environment that the store belongs to.
@@ -218,6 +219,7 @@ class Configured:
     platforms: tuple[PlatformSettings, ...] = ()
     steps: tuple[Step, ...] = ()
     state: str | None = attrs.field(default=None, repr=False)
+    keys: str | None = attrs.field(default=None, repr=False)
     default_state: str | None = None
     environment_id: str | None = None
     cipher: CipherSettings | None = None
@@ -341,6 +343,7 @@ def read_parts(source: Source, environment: str | None = None) -> Parts:
         [address.reveal() for address in state.get(name, ())] for name in ("url", "former")
     )
     state_url = url_of_shards(url, former_urls)
+    keys: Secret | None = values.get("state", {}).get("keys_url")
     log: Secret | None = values.get("log", {}).get("url")
     metrics: Secret | None = values.get("metrics", {}).get("url")
     log_days: float | None = values.get("log", {}).get("keep_days")
@@ -378,6 +381,7 @@ def read_parts(source: Source, environment: str | None = None) -> Parts:
         platforms=valid_platforms,
         steps=valid_steps,
         state=state_url,
+        keys=None if keys is None else keys.reveal(),
         default_state=default_url(variables, environment_id) if store_is_needed else None,
         environment_id=environment_id,
         cipher=_settings("cipher", CipherSettings, values, report),

@@ -154,6 +154,7 @@ def _fixed_paths(configured: Configured, ports: Mapping[str, Any]) -> tuple[str,
     """Return the paths of the settings of opened ports, which a reload cannot change."""
     opens_store = "state" not in ports
     paths = ["state.url"] if opens_store else []
+    paths += ["state.keys_url"] * ("claims" not in ports)
     name_is_fixed = "environment_id" in ports or configured.state == "memory:"
     if not name_is_fixed and not (opens_store and configured.store is None):
         paths.append("state.environment_id")
@@ -248,6 +249,7 @@ def _fixed_settings(configured: Configured) -> dict[str, Any]:
         "metrics.url": configured.metrics,
         "observers": configured.observers,
         "state.url": configured.store,
+        "state.keys_url": configured.keys,
         "state.environment_id": configured.environment_id,
         "tenants_from.url": None if tenants is None else tenants.url,
         "tenants_from.keys": None if tenants is None else tenants.keys,

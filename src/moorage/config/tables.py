@@ -236,6 +236,10 @@ CONFIGURATION: Final = Table(
                         Many(Address()),
                         "The URLs before a shard was added, while keys on them may be needed.",
                     ),
+                    "keys_url": Field(
+                        Address(),
+                        "The URL of a store for idempotency keys alone: such as nats://host/bucket.",
+                    ),
                     "environment_id": Field(
                         Text(),
                         "The environment that the store belongs to; its name by default.",

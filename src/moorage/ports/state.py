@@ -43,6 +43,14 @@ class StateStorage(Protocol):
     configuration. A store whose `mixes_tags` is True takes commands whose keys have several tags
     (the part in braces); others receive such keys one tag at a time. An idempotency key has a tag
     of its own.
+
+    A store whose `claims_only` is True changes one key at a time. It serves claims, such as
+    idempotency keys, and commands that renew them; it refuses limits, circuits, retry budgets,
+    bulkheads and any command on several keys with `ConfigurationError`. It needs no clock of its
+    own: it may take the server's time of a write and add what a local clock has measured since, as
+    long as its time never precedes the server's but for the difference of their rates. The time
+    that a command gets is then too early by at most a round trip, so a lease may last that much
+    longer; one that ends early costs its holder only a refused write, by the fencing number.
     """
 
     def execute(self, command: Command[Answer], /, timeout: float | None = None) -> Answer: ...

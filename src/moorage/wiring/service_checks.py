@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 _EVERY_STEP: Final = "StdlibHttpClient and PyreqwestHttpClient bound every step"
 
 
+CLAIMS_ONLY: Final = (
+    "Give that store as `claims=`, or in a configuration as state.keys_url; give limits and"
+    " circuits a store in Redis, SQL, SQLite or memory."
+)
+
 _NOWHERE: Final[Mapping[str, str]] = {}
 _OF_MANAGERS: Final = "Give `claims=` a durable store, such as SqliteStorage"
 _OF_HUBS: Final = "Name a durable store, such as state.url = 'sqlite:///moorage.db'"
@@ -65,6 +70,26 @@ def check_money(
                 remedy=f"{_OF_HUBS if service.name in places else _OF_MANAGERS};"
                 " or set volatile_keys to take that risk.",
             )
+
+
+def check_guards(
+    services: Iterable[Service], state: object, places: Mapping[str, str] = _NOWHERE
+) -> None:
+    """Refuse services with limits or circuits if the store of states holds claims only."""
+    if not getattr(state, "claims_only", False):
+        return
+    name = type(state).__name__.removeprefix("Async")
+    for service in services:
+        owners: tuple[Service | Endpoint, ...] = (service, *service.endpoints)
+        for owner in owners:
+            for field in ("limits", "circuit", "retry_budget", "bulkhead"):
+                if getattr(owner, field, INHERIT) not in {None, INHERIT, ()}:
+                    raise ConfigurationError(
+                        f"The service has {field.replace('_', ' ')}, and {name} holds claims only,"
+                        " such as idempotency keys.",
+                        path=f"{_field_path(service, places)}.{field}",
+                        remedy=CLAIMS_ONLY,
+                    )
 
 
 def check_tls(services: Iterable[Service], places: Mapping[str, str] = _NOWHERE) -> None:

@@ -44,6 +44,7 @@ _HOMES: Final = {
         ("state.redis", "RedisStorage"),
     ),
     **dict.fromkeys(("postgresql", "mariadb", "mysql"), ("state.sql", "SqlStorage")),
+    **dict.fromkeys(("nats", "tls"), ("state.nats", "NatsStorage")),
 }
 """The adapter and the class of each scheme; the extra has the adapter's name or the scheme's."""
 
@@ -74,7 +75,8 @@ def open_storage(url: str, **options: Any) -> Any:
 
     Args:
         url: `memory:`, `sqlite:///a/file.db` (with four slashes for an absolute path), a URL of
-            Redis such as `redis://host:6379/0`, or of a database such as `postgresql://host/name`.
+            Redis such as `redis://host:6379/0`, of a database such as `postgresql://host/name`, or,
+            for claims only, of a bucket of NATS such as `nats://host:4222/name`.
         options: what the store's own class takes besides.
 
     Raises:
@@ -114,8 +116,8 @@ def _open_store(url: str, prefix: str, options: dict[str, Any]) -> Any:
         return _class(adapter, prefix + kind)(url, **options)
     except ImportError as error:
         extra_name = (
-            "redis"
-            if adapter == "state.redis"
+            adapter.removeprefix("state.")
+            if adapter in {"state.redis", "state.nats"}
             else scheme.partition("+")[0].replace("mariadb", "mysql")
         )
         raise ConfigurationError(

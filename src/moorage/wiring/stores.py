@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from moorage.domain.values.functions import timed
+from moorage.errors import ConfigurationError
 from moorage.runtime.bridge import blocked, guarded, guarded_async, lift_command, without_errors
 from moorage.services.core.foreign_errors import store_broke
 from moorage.wiring.defaults import LazyAdapter, memory_storage
 from moorage.wiring.renewing import claim_renewals
+from moorage.wiring.service_checks import CLAIMS_ONLY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,6 +53,12 @@ def with_stores(
 ) -> tuple[Core, Any]:
     """Return the core with its stores for state and keys, each with a fallback."""
     is_async = verbs is async_store_verbs
+    if ports.claims is not None and getattr(ports.state, "claims_only", False):
+        raise ConfigurationError(
+            f"{type(ports.state).__name__} holds claims only, such as idempotency keys.",
+            path="state",
+            remedy=CLAIMS_ONLY,
+        )
     if ports.claims is None or ports.claims is ports.state:
         renewals = claim_renewals(core, state, ports.clock, is_async=is_async)
         core = _with_fallback(core, "state", state, ports.clock)

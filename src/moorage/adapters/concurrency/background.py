@@ -26,6 +26,10 @@ class Background:
             future.cancel()
             raise
 
+    def start(self, work: Coroutine[Any, Any, object]) -> None:
+        """Start a coroutine without waiting for its end."""
+        asyncio.run_coroutine_threadsafe(work, _loop_of(getpid()))
+
 
 @cache
 def _loop_of(_: int) -> asyncio.AbstractEventLoop:

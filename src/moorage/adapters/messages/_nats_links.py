@@ -269,6 +269,15 @@ class AsyncNatsLink:
         await self._wait(replies, until)
         return [_answer(reply) for reply in replies]
 
+    async def request(
+        self, subject: str, payload: bytes, headers: dict[str, str], until: float
+    ) -> tuple[str | None, bytes] | PublishFault:
+        """Send one request with headers, and return its reply or fault."""
+        reply = await self._request(subject, payload, headers)
+        await self._wait([reply], until)
+        answer: tuple[str | None, bytes] | PublishFault = _answer(reply)
+        return answer
+
     async def leave(self, timeout: float) -> None:
         """Close the connection to NATS and let its client finish."""
         with suppress(TimeoutError, OSError, wrong.Error):

@@ -44,6 +44,7 @@ class Subject:
         self.post: Callable[[Command[Any]], None] = store.post
         self.execute: Callable[..., Coroutine[Any, Any, Any]]
         self.execute = store.execute if is_async else lift(store.execute)
+        self.claims_only: bool = getattr(store, "claims_only", False)
         self._awaited = is_async
 
     async def read(self, key: str) -> State | None:

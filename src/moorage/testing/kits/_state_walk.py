@@ -78,6 +78,16 @@ class Walk:
         )
         return self._chance.choice(draws)()
 
+    def draw_claim(self) -> Command[Any]:
+        """Draw a command on a single claim."""
+        draws: tuple[Callable[[], Command[Any]], ...] = (
+            *[self._claim] * 4,
+            *([self._settle] * 4 if self._claims else ()),
+            *([self._renew_one] * 2 if self._claims else ()),
+            self._resolve,
+        )
+        return self._chance.choice(draws)()
+
     def note(self, command: Command[Any], answer: Any) -> None:
         """Record the values of an answer for later draws."""
         if isinstance(command, Admission) and answer[0] is Answer.GO:
@@ -135,6 +145,10 @@ class Walk:
     def _renew(self) -> Command[Any]:
         claims = dict(self._chance.sample(self._claims, self._chance.randint(1, len(self._claims))))
         return Renew([(key, fence, _TTL) for key, fence in claims.items()], lease=_LEASE)
+
+    def _renew_one(self) -> Command[Any]:
+        key, fence = self._chance.choice(self._claims)
+        return Renew([(key, fence, _TTL)], lease=_LEASE)
 
     def _settle(self) -> Command[Any]:
         key, fence = self._chance.choice(self._claims)

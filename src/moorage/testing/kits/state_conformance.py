@@ -30,6 +30,9 @@ pass: `time.sleep`, or that of a virtual clock. `BOUNDED_CHECKS` take one that i
 live states an empty store may hold. `ASYNC_CHECKS`, `ASYNC_TIMED_CHECKS` and
 `ASYNC_BOUNDED_CHECKS` are for `AsyncStateStorage`, and awaited.
 
+A store whose `claims_only` is True takes `CLAIM_CHECKS` and `TIMED_CLAIM_CHECKS` instead of the
+first two, or `ASYNC_CLAIM_CHECKS` and `ASYNC_TIMED_CLAIM_CHECKS`.
+
 What a check draws it draws from a seed, so that one which fails fails again.
 """
 
@@ -49,7 +52,7 @@ from moorage.domain.resilience.budget import BudgetRule, RetryBudget
 from moorage.domain.resilience.circuit import CircuitBreakerConfig, CircuitRule
 from moorage.domain.resilience.rate_limit import RateLimitConfig
 from moorage.domain.values.durations import DAY, SECOND
-from moorage.errors import InvalidData, StateUnavailable, StorageUnavailable
+from moorage.errors import ConfigurationError, InvalidData, StateUnavailable, StorageUnavailable
 from moorage.ports.state import AsyncStateStorage, StateStorage
 from moorage.runtime.bridge import run_now
 from moorage.testing.kits._state_bound_checks import (
@@ -228,6 +231,42 @@ async def what_is_posted_is_executed(stores: Stores) -> None:
     )
 
 
+async def only_claims_are_accepted(stores: Stores) -> None:
+    """A store for claims refuses limits, circuits and several keys, and says what to use."""
+    store, key = stores(), f"{new_key()}:limit"
+    limit = RateLimitConfig.per_second(5).rule
+    admission = Admission(Gates(limits=[limit], limit_keys=[key]), within=0, lease=1)
+    for command in (admission, Write({new_key(): 1, new_key(): 2})):
+        try:
+            await store.execute(command)
+        except ConfigurationError as error:
+            require("`state=`" in str(error.remedy), "The refusal does not say what to use.")
+        else:
+            raise AssertionError(f"A store for claims executes {type(command).__name__}.")
+
+
+async def claims_equal_the_model(stores: Stores) -> None:
+    """Claims are decided in the store as they are by pure functions."""
+    store = stores()
+    for seed in range(10):
+        chance = drawn(seed)
+        walk = Walk(chance, new_key())
+        model: dict[str, State | None] = {}
+        for step in range(40):
+            store.pass_time(chance.choice((0, 0, 0.001, 0.02)))
+            command = walk.draw_claim()
+            (key,) = command.keys
+            earliest_time = await store.now()
+            answer = await store.execute(command)
+            latest_time, states = await store.execute(read(key))
+            require_decision(
+                f"run {seed}, command {step} ({type(command).__name__})",
+                command, (model.get(key),), (answer, states), (earliest_time, latest_time),
+            )  # fmt: skip
+            model[key] = states[0]
+            walk.note(command, answer)
+
+
 async def posting_never_raises(stores: Stores) -> None:
     """Posting a command raises no error, and the store keeps working."""
     store, key = stores(), new_key()
@@ -273,7 +312,7 @@ def _every_kind(key: str) -> Iterator[tuple[str, Command[Any]]]:
 async def commands_happen_one_after_another(stores: Stores) -> None:
     """Commands of many callers happen in one order, each between its call and its answer."""
     store = stores()
-    for most in (1, 3):
+    for most in (1,) if store.claims_only else (1, 3):
         keys = [new_key() for _ in range(2 * most - 1)]
         history: list[Appended] = []
 
@@ -534,6 +573,24 @@ _BOUNDED: Final = (
     reading_takes_no_room,
 )
 
+_CLAIMS: Final = (
+    a_missing_state_is_none,
+    states_come_back_as_they_were,
+    keys_are_told_apart,
+    time_goes_on,
+    what_is_posted_is_executed,
+    posting_never_raises,
+    only_claims_are_accepted,
+    commands_happen_one_after_another,
+    a_caller_says_how_long_it_has,
+)
+_TIMED_CLAIMS: Final = (
+    a_second_is_a_million,
+    what_matters_is_kept,
+    claims_equal_the_model,
+    many_claims_are_renewed_at_once,
+)
+
 CHECKS: Final[tuple[Check, ...]] = (
     *map(_sync_function, _SHARED_CHECKS),
     _sync_function(nobody_waits_longer_than_it_has),
@@ -551,3 +608,16 @@ ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = (
 ASYNC_TIMED_CHECKS: Final[tuple[AsyncTimedCheck, ...]] = tuple(map(_in_worker_thread, _TIMED))
 
 ASYNC_BOUNDED_CHECKS: Final[tuple[AsyncBoundedCheck, ...]] = tuple(map(_in_worker_thread, _BOUNDED))
+
+CLAIM_CHECKS: Final[tuple[Check, ...]] = (
+    *map(_sync_function, _CLAIMS),
+    _sync_function(nobody_waits_longer_than_it_has),
+)
+
+TIMED_CLAIM_CHECKS: Final[tuple[TimedCheck, ...]] = tuple(map(_sync_function, _TIMED_CLAIMS))
+
+ASYNC_CLAIM_CHECKS: Final[tuple[AsyncCheck, ...]] = tuple(map(_in_worker_thread, _CLAIMS))
+
+ASYNC_TIMED_CLAIM_CHECKS: Final[tuple[AsyncTimedCheck, ...]] = tuple(
+    map(_in_worker_thread, _TIMED_CLAIMS)
+)

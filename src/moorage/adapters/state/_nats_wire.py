@@ -1,0 +1,239 @@
+"""The names, requests and replies of a JetStream bucket that holds states, as pure functions.
+
+A state is the last message of a subject, as in the key-value buckets of NATS. The subject is made
+of the state's key: the part in braces is one word of it, and the rest is another, so that all
+states of one service and tenant can be counted by their common beginning.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from binascii import a2b_base64
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from json import dumps, loads
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from moorage.domain.values.json_text import is_object
+from moorage.errors import ConfigurationError, StorageUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+EXPECTED: Final = "Nats-Expected-Last-Subject-Sequence"
+MARK: Final = "Moorage-Write"
+CLOCK: Final = "=clock"
+"""The word of the subject that measures the server's time; no key has such a word."""
+
+NO_MESSAGE: Final = 10037
+NO_STREAM: Final = 10059
+CONFLICTS: Final = frozenset({10070, 10071, 10164})
+"""JetStream's codes: another message was stored meanwhile."""
+FULL: Final = frozenset({10023, 10028, 10047, 10077})
+"""JetStream's codes: the bucket, the account or the server has no more space."""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+_UNSAFE: Final = re.compile(rb"[^A-Za-z0-9_-]")
+_LONGEST: Final = 700
+_HOME_END: Final = "}:"
+_MARK_LINE: Final = re.compile(rb"(?:^|\r\n)Moorage-Write: *([^\r\n]*)")
+_LIFE: Final = struct.Struct("<BBqq")
+
+
+class Stored(NamedTuple):
+    """The last message of a subject.
+
+    Attributes:
+        revision: its position in the stream, which names this one write.
+        at: the server's time of the write, in microseconds since the Unix epoch.
+        mark: the mark of the write, by which its writer recognises it.
+        value: the stored bytes.
+        subject: the subject.
+    """
+
+    revision: int
+    at: int
+    mark: str
+    value: bytes
+    subject: str
+
+
+class Refused(NamedTuple):
+    """An error in a reply of JetStream: its code, and what the server says."""
+
+    code: int
+    description: str
+
+
+def word(text: str) -> str:
+    """Return a text as one word of a subject; different texts are different words."""
+    encoded = _UNSAFE.sub(
+        lambda match: b"=%02X" % ord(match[0]), text.encode("utf-8", "surrogatepass")
+    )
+    if len(encoded) > _LONGEST:
+        return f"=h{sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()}"
+    return encoded.decode() or "=e"
+
+
+def subject_of(bucket: str, key: str) -> str:
+    """Return the subject of a state's key."""
+    home, end, rest = key.partition(_HOME_END)
+    words = (word(home), word(rest)) if end else (word(key),)
+    return ".".join(("$KV", bucket, *words))
+
+
+def stream_of(bucket: str) -> str:
+    """Return the name of the stream of a bucket."""
+    return f"KV_{bucket}"
+
+
+def bucket_config(bucket: str, replicas: int) -> bytes:
+    """Return the request that creates a bucket, which keeps the last write of each key.
+
+    A full bucket refuses writes: dropping the oldest claims instead would allow second effects.
+    """
+    return dumps(
+        {
+            "name": stream_of(bucket),
+            "description": "States of moorage",
+            "subjects": [f"$KV.{bucket}.>"],
+            "retention": "limits",
+            "storage": "file",
+            "discard": "new",
+            "max_age": 0,
+            "max_msgs_per_subject": 1,
+            "num_replicas": replicas,
+            "duplicate_window": 2_000_000_000,
+        }
+    ).encode()
+
+
+def check_bucket(bucket: str, config: dict[str, Any], replicas: int) -> None:
+    """Refuse a bucket that may lose states, or that is on fewer servers than promised."""
+    for setting, is_right, remedy in (
+        ("max_age", not config.get("max_age"), "Set it to 0."),
+        ("max_msgs", config.get("max_msgs", -1) < 0, "Set it to -1; limit the bytes instead."),
+        ("max_msgs_per_subject", config.get("max_msgs_per_subject") == 1, "Set it to 1."),
+        (
+            "discard",
+            config.get("discard") == "new" or config.get("max_bytes", -1) < 0,
+            "Set it to new, so that a full bucket refuses writes.",
+        ),
+        (
+            "num_replicas",
+            config.get("num_replicas", 1) >= replicas,
+            f"Set it to {replicas}, or give the store fewer `replicas`.",
+        ),
+        ("storage", config.get("storage") == "file", "Use a bucket whose storage is file."),
+    ):
+        if not is_right:
+            raise ConfigurationError(
+                f"The bucket {bucket!r} of NATS may lose keys: its {setting} is"
+                f" {config.get(setting)!r}.",
+                path=setting,
+                remedy=f"{remedy} Or give the store a bucket of its own.",
+            )
+
+
+def read_reply(data: bytes) -> dict[str, Any] | Refused:
+    """Return JetStream's reply as an object, or the error in it; code 0 if it is no reply."""
+    try:
+        reply: Any = loads(data)
+    except ValueError:
+        reply = None
+    if not is_object(reply):
+        return Refused(0, "a reply that is no object")
+    error: Any = reply.get("error")
+    if error is None:
+        return dict(reply)
+    fields: dict[str, Any] = dict(error) if is_object(error) else {}
+    code = fields.get("err_code")
+    return Refused(code if isinstance(code, int) else 0, str(fields.get("description", ""))[:200])
+
+
+def read_stored(reply: dict[str, Any]) -> Stored:
+    """Return the message in a reply.
+
+    Raises:
+        StorageUnavailable: the reply is not one that JetStream gives.
+    """
+    try:
+        message = reply["message"]
+        headers = a2b_base64(message.get("hdrs", ""))
+        mark = _MARK_LINE.search(headers)
+        return Stored(
+            message["seq"] + 0,
+            microseconds(message["time"]),
+            "" if mark is None else mark[1].decode(),
+            a2b_base64(message.get("data", "")),
+            message["subject"] + "",
+        )
+    except (AttributeError, LookupError, TypeError, ValueError):
+        pass
+    raise StorageUnavailable(
+        "NATS answered with something else than a message of its bucket.",
+        remedy="Check that the URL names a NATS server with JetStream.",
+    )
+
+
+def microseconds(text: str) -> int:
+    """Return a time of JetStream in microseconds since the Unix epoch, rounded down."""
+    return (datetime.fromisoformat(text) - _EPOCH) // _MICROSECOND
+
+
+def is_expired(value: bytes, now: int) -> bool:
+    """Return whether a stored state may be deleted; bytes that are no state may not."""
+    if len(value) < _LIFE.size:
+        return False
+    _, numbers, seen, quiet = _LIFE.unpack_from(value)
+    return bool(numbers >= 2 and seen + quiet <= now)
+
+
+class ServerClock:
+    """The time of the NATS server, estimated between its answers by the local boot clock.
+
+    Each message that was read gives a bound: when it arrived, the server's time was at least the
+    message's. The estimate is the highest bound, so it lags behind the server by at most the time
+    of a round trip, and never precedes it unless the clocks run at different rates. It never goes
+    back, but for steps of the server's clock that are longer than `step`.
+
+    Args:
+        nanoseconds: the local clock, which includes the machine's time in standby.
+        step: the longest step back, in microseconds, during which the time stands still.
+        every: the microseconds after which a measurement is too old.
+    """
+
+    def __init__(self, nanoseconds: Callable[[], int], *, step: int, every: int) -> None:
+        self._nanoseconds = nanoseconds
+        self._step = step
+        self._every = every
+        self._offset: int | None = None
+        self._measured = 0
+        self._last = 0
+
+    def is_due(self) -> bool:
+        """Return whether the server's time has to be measured."""
+        local_time = self._nanoseconds() // 1_000
+        return self._offset is None or local_time - self._measured >= self._every
+
+    def measure(self, at: int) -> None:
+        """Take the time of a message that the server has stored just now."""
+        self._measured = self._nanoseconds() // 1_000
+        self._offset = at - self._measured
+
+    def learn(self, at: int) -> None:
+        """Take the time of any message that has just been read as a lower bound."""
+        offset = at - self._nanoseconds() // 1_000
+        if self._offset is None or offset > self._offset:
+            self._offset = offset
+
+    def now(self) -> int:
+        """Return the server's time in microseconds since the Unix epoch."""
+        time = self._nanoseconds() // 1_000 + (self._offset or 0)
+        last_time = self._last
+        if time < last_time <= time + self._step:
+            return last_time
+        self._last = time
+        return time

@@ -1,0 +1,317 @@
+"""Idempotency keys and other claims in a key-value bucket of NATS JetStream.
+
+A bucket changes one key at a time, by compare-and-set. That suits claims, which have one writer at
+a time; a limit that many callers change at once would be written again and again. Laws:
+
+1. A command on one key reads the key's last write, decides, and writes with the revision that it
+   has read. If another write came between, it begins again.
+2. A write whose answer is lost is looked up by its mark, so its effect is known although the answer
+   is not.
+3. The time is the server's: each write has one, and the local boot clock only measures how long ago
+   that was.
+4. Nothing is deleted before its time: a full bucket refuses writes, and what has expired is purged
+   up to the revision that was read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections import deque
+from functools import partial
+from secrets import token_hex
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from moorage.adapters.clocks.system import SystemClock
+from moorage.adapters.concurrency._closing import AsyncClosing, Closing
+from moorage.adapters.concurrency._plain import run_now
+from moorage.adapters.concurrency.background import Background
+from moorage.adapters.concurrency.forking import in_child
+from moorage.adapters.messages.nats import Nats
+from moorage.adapters.state._nats_bucket import Bucket
+from moorage.adapters.state._nats_wire import ServerClock, subject_of
+from moorage.adapters.state._posted_commands import MAX_POSTED, PostedCommands
+from moorage.domain.idempotency.claims import Renew
+from moorage.domain.secrets.frames import refusing
+from moorage.domain.state.codec import pack, unpack
+from moorage.domain.state.commands import SMALL_STEP
+from moorage.domain.state.keys import GUARDS, class_of
+from moorage.domain.values.durations import SECOND, bounded, count, seconds
+from moorage.domain.values.patterns import late_pattern
+from moorage.errors import ConfigurationError, StorageUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+    from datetime import timedelta
+
+    from moorage.domain.state.commands import Command
+    from moorage.ports.clock import Clock
+
+Answer = TypeVar("Answer")
+
+_MEASURE_EVERY: Final = 30 * SECOND
+_CLEAN_EVERY: Final = 100
+"""Writes of a process after which it looks for expired states."""
+_CLEAN_AT_ONCE: Final = 200
+_DURABLE_REPLICAS: Final = 3
+_BUCKET: Final = late_pattern(r"[A-Za-z0-9_-]{1,64}")
+_BACKGROUND: Final = Background()
+
+
+@refusing
+def _settings_of(url: str | Nats) -> tuple[Nats, str | None]:
+    """Return the settings of the servers, and the bucket if the URL names one."""
+    if isinstance(url, Nats):
+        return url, None
+    if not isinstance(url, str):
+        raise ConfigurationError(
+            f"url must be a text or the settings of NATS, not {type(url).__name__}.",
+            path="url",
+            remedy="Give a URL such as nats://user@host/bucket.",
+        )
+    start, slashes, rest = url.rpartition("://")
+    host, _, bucket = rest.partition("/")
+    return Nats(url=f"{start}{slashes}{host}"), bucket or None
+
+
+class _Common(ABC):
+    """The code that the synchronous and the asynchronous store share."""
+
+    reach: Final = "network"
+    mixes_tags: Final = True
+    claims_only: Final = True
+
+    @refusing
+    def __init__(
+        self,
+        url: str | Nats,
+        *,
+        bucket: str | None = None,
+        timeout: float | timedelta = 1.0,
+        replicas: int = 1,
+        create: bool = True,
+        durable: bool | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        settings, bucket_in_url = _settings_of(url)
+        name = bucket or bucket_in_url or "moorage"
+        if _BUCKET.fullmatch(name) is None:
+            raise ConfigurationError(
+                "The bucket is no name of NATS.",
+                path="bucket",
+                remedy="Give up to 64 letters, digits, - and _.",
+            )
+        self._timeout = seconds(timeout, "timeout")
+        replicas = count(replicas, "replicas")
+        self.durable = replicas >= _DURABLE_REPLICAS if durable is None else durable
+        local_clock = SystemClock() if clock is None else clock
+        server_clock = ServerClock(local_clock.nanoseconds, step=SMALL_STEP, every=_MEASURE_EVERY)
+        self._bucket = Bucket(settings, name, replicas, server_clock, creates=create)
+        self._writes = 0
+        self._begin()
+
+    @abstractmethod
+    def _begin(self) -> None:
+        """Set up what only one kind of program needs."""
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._bucket.name!r} of {self._bucket.where}>"
+
+    async def _run(self, work: Coroutine[Any, Any, Answer]) -> Answer:
+        """Run input and output of the bucket."""
+        return await work
+
+    async def _execute(self, command: Command[Any], timeout: float | None) -> Any:
+        """Run one command by compare-and-set, and return its answer."""
+        until = monotonic() + bounded(self._timeout, timeout)
+        if isinstance(command, Renew) and len(command.keys) != 1:
+            # The leases of several claims do not depend on each other.
+            renewals = [Renew((claim,), lease=command.lease) for claim in command.held]
+            return tuple([(await self._change(renewal, until))[0] for renewal in renewals])
+        return await self._change(command, until)
+
+    async def _change(self, command: Command[Any], until: float) -> Any:
+        bucket, key = self._bucket, _only_key(command)
+        subject = subject_of(bucket.name, key)
+        await self._run(bucket.prepare(until))
+        lost_answers: dict[str, Any] = {}
+        lost_after = 0
+        while True:
+            stored = await self._run(bucket.read(subject, until))
+            if stored is not None and stored.mark in lost_answers:
+                return lost_answers[stored.mark]
+            revision = 0 if stored is None else stored.revision
+            if lost_answers and revision != lost_after and command.once:
+                # Another write came after the lost one, or instead of it.
+                raise bucket.unconfirmed()
+            state = unpack(stored.value, key) if stored is not None and stored.value else None
+            (new_state,), answer = command.apply((state,), bucket.clock.now())
+            if new_state is state or new_state is None:
+                return answer
+            value, mark = pack(new_state), token_hex(8)
+            is_stored = await self._run(bucket.write(subject, value, revision, mark, until))
+            if is_stored:
+                self._writes += 1
+                return answer
+            if is_stored is None:
+                lost_answers[mark], lost_after = answer, revision
+            if monotonic() >= until:
+                raise bucket.unconfirmed()
+
+
+def _only_key(command: Command[Any]) -> str:
+    """Return the key of a command that this store can run."""
+    keys = command.keys
+    if len(keys) == 1 and class_of(keys[0]) not in GUARDS:
+        return keys[0]
+    raise ConfigurationError(
+        "A bucket of NATS holds claims such as idempotency keys, and neither limits, circuits,"
+        " retry budgets nor bulkheads.",
+        path="state",
+        remedy="Give the bucket as `claims=`, and as `state=` a store in Redis, SQL or memory.",
+    )
+
+
+class NatsStorage(_Common, Closing):
+    """A `StateStorage` for claims in a bucket of NATS JetStream, for any number of processes.
+
+    It runs commands on one key only, such as those of idempotency keys, and refuses limits,
+    circuits, retry budgets and bulkheads with `ConfigurationError`: give it as `claims=` beside
+    another store.
+
+    Args:
+        url: `nats://host:4222/bucket`, `tls://…`, several servers separated by commas before the
+            bucket, or the settings `moorage.adapters.messages.nats.Nats`.
+        bucket: the name of the bucket, if it is not in the URL; by default "moorage".
+        timeout: seconds, or a timedelta, that a command may take.
+        replicas: the number of servers that must hold the bucket.
+        create: whether to create a missing bucket.
+        durable: whether a confirmed write survives the crash of a machine; by default if three
+            servers hold the bucket. A single server survives it only with `sync_interval: always`.
+        clock: measures the time between two answers of the server.
+    """
+
+    def _begin(self) -> None:
+        self._start_afresh()
+        in_child(self, NatsStorage._start_afresh)
+
+    def _start_afresh(self) -> None:
+        # A command that the parent has posted is executed by the parent.
+        self._posted: deque[Command[Any]] = deque(maxlen=MAX_POSTED)
+        self._is_unavailable = False
+
+    async def _run(self, work: Coroutine[Any, Any, Answer]) -> Answer:
+        return _BACKGROUND.run(work)
+
+    def execute(self, command: Command[Answer], /, timeout: float | None = None) -> Answer:
+        """Run one command on its state, and return its answer."""
+        if self._posted:
+            self._send(timeout)
+        try:
+            answer: Answer = run_now(self._execute(command, timeout))
+        except StorageUnavailable:
+            self._is_unavailable = True
+            raise
+        self._is_unavailable = False
+        if self._writes >= _CLEAN_EVERY:
+            self._writes = 0
+            _BACKGROUND.start(_quietly(self._bucket, self._timeout))
+        return answer
+
+    def post(self, command: Command[Any], /) -> None:
+        """Run a command whose answer is not needed, now or with the next command."""
+        self._posted.append(command)
+        if not self._is_unavailable:
+            self._send(None)
+
+    def housekeep(self, *, limit: int = 10_000) -> int:
+        """Purge expired states among the next `limit`, and return their number.
+
+        Commands that write also do so from time to time.
+        """
+        until = monotonic() + self._timeout * limit
+        return _BACKGROUND.run(self._bucket.housekeep(count(limit, "limit"), until))
+
+    def close(self) -> None:
+        """Close the connection."""
+        _BACKGROUND.run(self._bucket.close())
+
+    def _send(self, timeout: float | None) -> None:
+        """Run the queued commands; those that an outage prevents wait for the next command."""
+        while self._posted:
+            command = self._posted.popleft()
+            try:
+                run_now(self._execute(command, timeout))
+            except StorageUnavailable:
+                if not command.once:
+                    self._posted.appendleft(command)
+                self._is_unavailable = True
+                return
+            except Exception:  # noqa: BLE001, S112 - no caller waits for it
+                continue
+
+
+class AsyncNatsStorage(_Common, AsyncClosing):
+    """The asynchronous `NatsStorage`.
+
+    Args:
+        url: `nats://host:4222/bucket`, `tls://…`, several servers separated by commas before the
+            bucket, or the settings `moorage.adapters.messages.nats.Nats`.
+        bucket: the name of the bucket, if it is not in the URL; by default "moorage".
+        timeout: seconds, or a timedelta, that a command may take.
+        replicas: the number of servers that must hold the bucket.
+        create: whether to create a missing bucket.
+        durable: whether a confirmed write survives the crash of a machine; by default if three
+            servers hold the bucket. A single server survives it only with `sync_interval: always`.
+        clock: measures the time between two answers of the server.
+    """
+
+    def _begin(self) -> None:
+        self._posts = PostedCommands(partial(self._execute, timeout=None), self._timeout)
+        self._start_afresh()
+        in_child(self, AsyncNatsStorage._start_afresh)
+
+    def _start_afresh(self) -> None:
+        self._cleaning: asyncio.Task[None] | None = None
+
+    async def execute(self, command: Command[Answer], /, timeout: float | None = None) -> Answer:
+        """Run one command on its state, and return its answer."""
+        posts = self._posts
+        if posts.queue or posts.task:
+            await posts.settle(timeout)
+        answer: Answer = await self._execute(command, timeout)
+        if self._writes >= _CLEAN_EVERY:
+            self._writes = 0
+            self._cleaning = asyncio.create_task(_quietly(self._bucket, self._timeout))
+        return answer
+
+    def post(self, command: Command[Any], /) -> None:
+        """Run a command whose answer is not needed, soon or with the next command."""
+        self._posts.post(command)
+
+    async def housekeep(self, *, limit: int = 10_000) -> int:
+        """Purge expired states among the next `limit`, and return their number.
+
+        Commands that write also do so from time to time.
+        """
+        until = monotonic() + self._timeout * limit
+        return await self._bucket.housekeep(count(limit, "limit"), until)
+
+    async def aclose(self) -> None:
+        """Run the queued commands, and close the connection."""
+        posts = self._posts
+        if posts.queue or posts.task:
+            await posts.settle()
+        cleaning, self._cleaning = self._cleaning, None
+        if cleaning is not None:
+            cleaning.cancel()
+        await self._bucket.close()
+
+
+async def _quietly(bucket: Bucket, timeout: float) -> None:
+    """Purge some expired states; a failure shows in the next command."""
+    try:
+        await bucket.housekeep(_CLEAN_AT_ONCE, monotonic() + timeout * _CLEAN_AT_ONCE)
+    except StorageUnavailable:
+        return
