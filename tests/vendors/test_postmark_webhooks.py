@@ -77,7 +77,6 @@ def test_records_become_events(
 @pytest.mark.parametrize(
     "payload",
     [
-        {"RecordType": "Inbound", "MessageID": "m-1"},
         {"RecordType": "SubscriptionChange", "MessageID": None},
         {"MessageID": "m-1"},
         [],
@@ -85,7 +84,7 @@ def test_records_become_events(
     ],
 )
 def test_other_webhooks_give_no_events(payload: object) -> None:
-    """Incoming mail and manual suppressions at Postmark give no events."""
+    """Webhooks of Postmark without a message, such as manual suppressions, give no events."""
     webhook = WebhookEvent(vendor="postmark", id="e1", type="x", vendor_type="x", payload=payload)
 
     assert () == postmark_hub()[1].events("mail", webhook)

@@ -44,6 +44,25 @@ class EmailStatus(StrEnum):
         return self not in {self.SCHEDULED, self.QUEUED, self.SENT, self.DEFERRED, self.UNKNOWN}
 
 
+class RejectReason(StrEnum):
+    """The reason why a message did not reach a recipient, in the same words for all vendors."""
+
+    INVALID = "invalid"
+    """The address does not exist, or cannot exist."""
+    BOUNCED = "bounced"
+    """The recipient's server refused the message, or an earlier one."""
+    TIMED_OUT = "timed_out"
+    """The recipient's server could not be reached for too long."""
+    BLOCKED = "blocked"
+    """A rule of the recipient's server, of the vendor or of your account forbids it."""
+    SPAM = "spam"
+    """The message was taken for spam, or the recipient has complained."""
+    UNSUBSCRIBED = "unsubscribed"
+    """The recipient does not want such mail."""
+    OTHER = "other"
+    """A reason that the vendor states and that is none of these."""
+
+
 @attrs.frozen(kw_only=True)
 class RecipientOutcome:
     """The vendor's result for one recipient of a message.
@@ -253,8 +272,11 @@ class EmailEvent:
         at: time of the event, if the vendor states it.
         email: recipient that the event is about.
         code, reason: the vendor's reason why the message did not arrive.
+        cause: the same reason in the words of all vendors; None for an event that is no failure, or
+            if the vendor states no reason.
         permanent: True if another attempt would fail too, None if the vendor does not say.
         url: link that was clicked.
+        user_agent: program in which the message was opened or a link was clicked.
         tags, metadata: tags and metadata of the message.
         raw: the vendor's complete event.
     """
@@ -267,8 +289,10 @@ class EmailEvent:
     email: str | None = attrs.field(default=None, repr=False)
     code: str | None = None
     reason: str | None = attrs.field(default=None, repr=False)
+    cause: RejectReason | None = None
     permanent: bool | None = None
     url: str | None = attrs.field(default=None, repr=False)
+    user_agent: str | None = attrs.field(default=None, repr=False)
     tags: tuple[str, ...] = ()
     metadata: Mapping[str, str] = attrs.field(factory=no_words, repr=False)
     raw: Any = attrs.field(default=None, repr=False, eq=False)

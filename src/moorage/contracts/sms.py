@@ -255,7 +255,10 @@ class SmsEvent:
         status: progress of the message; `received` for an incoming one.
         vendor_status: the vendor's own word for the status.
         at: time of the event, if the vendor states it.
-        sender, text: sender and text of a received message.
+        sender, to, text: sender, recipient and text of a received message; the recipient is your
+            number.
+        media: URLs of pictures and other files of a received message. Most vendors want the
+            credentials of the account for them.
         error_code: the vendor's code of a failure.
         raw: the vendor's complete event.
     """
@@ -266,7 +269,9 @@ class SmsEvent:
     vendor_status: str | None = None
     at: datetime | None = None
     sender: str | None = attrs.field(default=None, repr=False)
+    to: str | None = attrs.field(default=None, repr=False)
     text: str | None = attrs.field(default=None, repr=False)
+    media: tuple[str, ...] = attrs.field(default=(), repr=False)
     error_code: str | None = None
     raw: Any = attrs.field(default=None, repr=False, eq=False)
 

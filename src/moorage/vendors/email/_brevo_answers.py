@@ -11,6 +11,7 @@ from moorage.contracts.email_outcomes import (
     EmailReceipt,
     EmailStatistics,
     EmailStatus,
+    RejectReason,
 )
 from moorage.vendor_sdk import Result, as_answer, as_time, is_list, malformed, read_answer, required
 from moorage.vendors.email._common import bare, receipt_of, status_of, sum_of, texts_of
@@ -43,6 +44,14 @@ _EVENTS: Final = {
     "complaint": EmailStatus.COMPLAINED,
     "unsubscribe": EmailStatus.UNSUBSCRIBED,
     "unsubscribed": EmailStatus.UNSUBSCRIBED,
+}
+_CAUSES: Final = {
+    **dict.fromkeys(("soft_bounce", "hard_bounce"), RejectReason.BOUNCED),
+    "invalid_email": RejectReason.INVALID,
+    "blocked": RejectReason.BLOCKED,
+    "error": RejectReason.OTHER,
+    **dict.fromkeys(("spam", "complaint"), RejectReason.SPAM),
+    **dict.fromkeys(("unsubscribe", "unsubscribed"), RejectReason.UNSUBSCRIBED),
 }
 _PERMANENT: Final = {
     "hard_bounce": True,
@@ -143,6 +152,7 @@ def read_event(event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
             at=_time_of(fields),
             email=bare(fields.text("email")),
             reason=fields.text("reason"),
+            cause=_CAUSES.get(word),
             permanent=_PERMANENT.get(word),
             url=fields.text("link"),
             tags=fields.texts("tags") or fields.texts("tag"),

@@ -13,6 +13,7 @@ from moorage.contracts.email_outcomes import (
     EmailStatistics,
     EmailStatus,
     RecipientOutcome,
+    RejectReason,
 )
 from moorage.contracts.email_received import CheckResult, SenderChecks
 from moorage.vendor_sdk import (
@@ -53,6 +54,12 @@ _EVENTS: Final = {
     "clicked_unique": EmailStatus.CLICKED,
     "unsubscribed": EmailStatus.UNSUBSCRIBED,
     "spam_complaint": EmailStatus.COMPLAINED,
+}
+_CAUSES: Final = {
+    **dict.fromkeys(("soft_bounced", "hard_bounced"), RejectReason.BOUNCED),
+    "suppressed": RejectReason.BLOCKED,
+    "unsubscribed": RejectReason.UNSUBSCRIBED,
+    "spam_complaint": RejectReason.SPAM,
 }
 _PERMANENT: Final = {"hard_bounced": True, "soft_bounced": False, "deferred": False}
 _RECEIVED: Final = "inbound.message"
@@ -173,6 +180,7 @@ def read_event(
             at=fields.time("created_at"),
             email=bare(fields.text("email.recipient.email")),
             reason=fields.text("morph.readable_reason") or fields.text("morph.reason"),
+            cause=_CAUSES.get(word),
             permanent=_PERMANENT.get(word),
             url=fields.text("morph.url"),
             tags=fields.texts("email.tags"),

@@ -11,6 +11,7 @@ from moorage.contracts.email_outcomes import (
     EmailReceipt,
     EmailStatistics,
     EmailStatus,
+    RejectReason,
 )
 from moorage.vendor_sdk import (
     AuthenticationFailed,
@@ -55,6 +56,21 @@ _EVENTS: Final = {
     "unsub": EmailStatus.UNSUBSCRIBED,
 }
 """Statuses of events; one that is sent was accepted by the server of the recipient."""
+_CAUSES: Final = {
+    **dict.fromkeys(
+        ("user unknown", "invalid domain", "no mail host", "typofix"), RejectReason.INVALID
+    ),
+    **dict.fromkeys(
+        ("mailbox inactive", "quota exceeded", "relay/access denied"), RejectReason.BOUNCED
+    ),
+    **dict.fromkeys(
+        ("blacklisted", "sender blocked", "content blocked", "policy issue", "preblocked"),
+        RejectReason.BLOCKED,
+    ),
+    "spam reporter": RejectReason.SPAM,
+}
+"""Causes of bounces and blocks, by Mailjet's errors."""
+_REACTIONS: Final = {"spam": RejectReason.SPAM, "unsub": RejectReason.UNSUBSCRIBED}
 _FAILURES: Final = frozenset({"bad or empty template", "error in template language"})
 _RETRIED: Final = "greylisted"
 _BOUNCE: Final = "bounce"
@@ -170,8 +186,11 @@ def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
             email=bare(fields.text("email")),
             code=error or fields.text("source"),
             reason=fields.text("comment") or fields.text("error_related_to"),
+            cause=_REACTIONS.get(kind)
+            or (_CAUSES.get(error, RejectReason.OTHER) if error else None),
             permanent=fields.flag("hard_bounce"),
             url=fields.text("url"),
+            user_agent=fields.text("agent"),
             tags=() if tag is None else (tag,),
             metadata=_metadata(fields.text("Payload") or ""),
             raw=fields.raw,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from moorage.contracts.email_outcomes import EmailEvent, EmailStatus
+from moorage.contracts.email_outcomes import EmailEvent, EmailStatus, RejectReason
 from moorage.vendor_sdk import as_answer
 from moorage.vendors.email._common import bare, texts_of
 from moorage.vendors.email._postmark_received import read_received
@@ -43,6 +43,15 @@ _SUPPRESSED: Final = {
     "HardBounce": EmailStatus.BOUNCED,
     "SpamComplaint": EmailStatus.COMPLAINED,
 }
+_CAUSES: Final = {
+    "BadEmailAddress": RejectReason.INVALID,
+    **dict.fromkeys(("HardBounce", "SoftBounce"), RejectReason.BOUNCED),
+    **dict.fromkeys(("Blocked", "DMARCPolicy", "ManuallyDeactivated"), RejectReason.BLOCKED),
+    **dict.fromkeys(("SpamComplaint", "SpamNotification"), RejectReason.SPAM),
+    **dict.fromkeys(("Unsubscribe", "ManualSuppression"), RejectReason.UNSUBSCRIBED),
+    **dict.fromkeys(("Unconfirmed", "VirusNotification"), RejectReason.OTHER),
+}
+"""Causes of bounces and suppressions, by Postmark's types and reasons."""
 _PERMANENT: Final = {
     "HardBounce": True,
     "BadEmailAddress": True,
@@ -75,8 +84,10 @@ def read_event(
             email=bare(fields.text("Email") or fields.text("Recipient")),
             code=bounce or fields.text("SuppressionReason"),
             reason=fields.text("Details") or fields.text("Description"),
+            cause=_cause(fields),
             permanent=_PERMANENT.get(bounce or ""),
             url=fields.text("OriginalLink"),
+            user_agent=fields.text("UserAgent"),
             tags=() if tag is None else (tag,),
             metadata=texts_of(fields.value("Metadata")),
             raw=fields.raw,
@@ -93,6 +104,12 @@ def _status(answer: Answer) -> EmailStatus:
             return EmailStatus.SUBSCRIBED
         return _SUPPRESSED.get(answer.text("SuppressionReason") or "", EmailStatus.UNSUBSCRIBED)
     return _RECORDS.get(record, EmailStatus.UNKNOWN)
+
+
+def _cause(answer: Answer) -> RejectReason | None:
+    if answer.flag("SuppressSending") is False:
+        return None
+    return _CAUSES.get(answer.text("Type") or answer.text("SuppressionReason") or "")
 
 
 def _time_of(answer: Answer) -> datetime | None:

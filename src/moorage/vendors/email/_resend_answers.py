@@ -10,6 +10,7 @@ from moorage.contracts.email_outcomes import (
     EmailReceipt,
     EmailStatistics,
     EmailStatus,
+    RejectReason,
 )
 from moorage.vendor_sdk import (
     AuthenticationFailed,
@@ -88,6 +89,12 @@ _EVENTS: Final = {
 }
 _RECEIVED: Final = "email.received"
 _LATE_EVENT: Final = "email.delivery_delayed"
+_CAUSES: Final = {
+    "email.bounced": RejectReason.BOUNCED,
+    "email.suppressed": RejectReason.BLOCKED,
+    "email.failed": RejectReason.OTHER,
+    "email.complained": RejectReason.SPAM,
+}
 _PERMANENT: Final = {"Permanent": True, "Transient": False, "Temporary": False}
 COUNTS: Final = {
     "requested": "received",
@@ -224,8 +231,10 @@ def read_events(
             email=bare(email),
             code=bounce.text("subType") or bounce.text("reason"),
             reason=bounce.text("message") or fields.text("data.failed.reason"),
+            cause=_CAUSES.get(kind),
             permanent=False if kind == _LATE_EVENT else _PERMANENT.get(bounce.text("type") or ""),
             url=fields.text("data.click.link"),
+            user_agent=fields.text("data.click.userAgent"),
             tags=tags,
             metadata=metadata,
             raw=fields.raw,

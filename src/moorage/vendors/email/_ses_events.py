@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from moorage.contracts.email_outcomes import EmailEvent, EmailStatus
+from moorage.contracts.email_outcomes import EmailEvent, EmailStatus, RejectReason
 from moorage.vendor_sdk import as_answer, is_list
 from moorage.vendors.email._common import bare, tags_and_words
 from moorage.vendors.email._ses_received import read_received
@@ -28,6 +28,13 @@ _STATUSES: Final = {
 }
 _RECEIVED: Final = "Received"
 _SUPPRESSED: Final = frozenset({"OnAccountSuppressionList", "Suppressed"})
+_CAUSES: Final = {
+    "Bounce": RejectReason.BOUNCED,
+    "Complaint": RejectReason.SPAM,
+    "Reject": RejectReason.BLOCKED,
+    "Rendering Failure": RejectReason.OTHER,
+    "Subscription": RejectReason.UNSUBSCRIBED,
+}
 _CODES: Final = ("status", "complaintFeedbackType", "bounceSubType", "delayType")
 """Fields with the reason of a failure: those of one recipient first, then those of all."""
 _PARTS: Final = {
@@ -84,10 +91,12 @@ def read_events(
             reason=address.text("diagnosticCode")
             or details.text("reason")
             or details.text("errorMessage"),
+            cause=_CAUSES.get(kind),
             permanent=False
             if kind == "DeliveryDelay"
             else _is_permanent(details.text("bounceType")),
             url=details.text("link"),
+            user_agent=details.text("userAgent"),
             tags=tags,
             metadata=metadata,
             raw=fields.raw,

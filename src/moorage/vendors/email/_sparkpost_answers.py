@@ -12,6 +12,7 @@ from moorage.contracts.email_outcomes import (
     EmailReceipt,
     EmailStatistics,
     EmailStatus,
+    RejectReason,
     Verdict,
 )
 from moorage.vendor_sdk import (
@@ -105,6 +106,24 @@ _PERMANENT: Final = {
     **dict.fromkeys(("50", "51", "52", "53", "54"), False),
 }
 """Classes of bounces that SparkPost calls hard, soft and blocks; a block is usually temporary."""
+_CAUSES: Final = {
+    **dict.fromkeys(("10", "30"), RejectReason.INVALID),
+    **dict.fromkeys(("20", "21", "22", "23", "40", "70"), RejectReason.BOUNCED),
+    "24": RejectReason.TIMED_OUT,
+    **dict.fromkeys(("25", "50", "54"), RejectReason.BLOCKED),
+    **dict.fromkeys(("51", "52"), RejectReason.SPAM),
+    "90": RejectReason.UNSUBSCRIBED,
+    **dict.fromkeys(("60", "80", "100"), None),
+}
+"""Causes of bounces, by their class; replies by a program are no failures."""
+_REACTIONS: Final = {
+    "spam_complaint": RejectReason.SPAM,
+    "list_unsubscribe": RejectReason.UNSUBSCRIBED,
+    "link_unsubscribe": RejectReason.UNSUBSCRIBED,
+    "policy_rejection": RejectReason.BLOCKED,
+    "generation_rejection": RejectReason.BLOCKED,
+    "generation_failure": RejectReason.OTHER,
+}
 _BOUNCES: Final = frozenset({"bounce", "out_of_band"})
 _LATE: Final = "delay"
 
@@ -228,8 +247,10 @@ def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
             email=bare(fields.text("raw_rcpt_to") or fields.text("rcpt_to")),
             code=bounce or fields.text("error_code") or fields.text("fbtype"),
             reason=fields.text("reason") or fields.text("raw_reason"),
+            cause=_cause(kind, bounce),
             permanent=False if kind == _LATE else _PERMANENT.get(bounce),
             url=fields.text("target_link_url"),
+            user_agent=fields.text("user_agent"),
             tags=() if tag is None else (tag,),
             metadata=texts_of(fields.value("rcpt_meta")),
             raw=fields.raw,
@@ -246,3 +267,9 @@ def _event_of(payload: Any) -> Answer:
 def _status(kind: str, bounce: str) -> EmailStatus:
     status = _EVENTS.get(kind, EmailStatus.UNKNOWN)
     return _BY_CLASS.get(bounce, status) if kind in _BOUNCES else status
+
+
+def _cause(kind: str, bounce: str) -> RejectReason | None:
+    if kind in _BOUNCES:
+        return _CAUSES.get(bounce, RejectReason.OTHER)
+    return _REACTIONS.get(kind)

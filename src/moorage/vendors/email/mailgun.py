@@ -24,6 +24,7 @@ from moorage.contracts.email_outcomes import (
     EmailEvent,
     EmailStatistics,
     EmailStatus,
+    RejectReason,
     Verdict,
 )
 from moorage.vendor_sdk import (
@@ -89,6 +90,18 @@ _EVENTS: Final = {
 }
 _FAILED: Final = {"permanent": EmailStatus.BOUNCED, "temporary": EmailStatus.DEFERRED}
 _PERMANENT: Final = {"permanent": True, "temporary": False}
+_CAUSES: Final = {
+    **dict.fromkeys(("bounce", "suppress-bounce"), RejectReason.BOUNCED),
+    "suppress-complaint": RejectReason.SPAM,
+    "suppress-unsubscribe": RejectReason.UNSUBSCRIBED,
+    "espblock": RejectReason.BLOCKED,
+}
+"""Causes of failures, by Mailgun's reasons."""
+_REACTIONS: Final = {
+    "complained": RejectReason.SPAM,
+    "unsubscribed": RejectReason.UNSUBSCRIBED,
+    "rejected": RejectReason.OTHER,
+}
 _SUPPRESSED: Final = "suppress-"
 _INBOUND: Final = "stored"
 _VERDICTS: Final = {
@@ -305,8 +318,10 @@ class Mailgun(ApiVendor):
                 reason=status.text("description")
                 or status.text("message")
                 or fields.text("reject.reason"),
+                cause=_cause(fields),
                 permanent=_PERMANENT.get(severity),
                 url=fields.text("url"),
+                user_agent=fields.text("client-info.user-agent"),
                 tags=fields.texts("tags"),
                 metadata=texts_of(fields.value("user-variables")),
                 raw=fields.raw,
@@ -330,6 +345,13 @@ def _status(fields: Answer) -> EmailStatus:
             return EmailStatus.REJECTED
         return _FAILED.get(fields.text("severity") or "", EmailStatus.FAILED)
     return _EVENTS.get(kind, EmailStatus.UNKNOWN)
+
+
+def _cause(fields: Answer) -> RejectReason | None:
+    kind = fields.text("event") or ""
+    if kind == "failed":
+        return _CAUSES.get(fields.text("reason") or "", RejectReason.OTHER)
+    return _REACTIONS.get(kind)
 
 
 def read_id(response: Response) -> tuple[str, Any]:

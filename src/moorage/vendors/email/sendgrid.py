@@ -23,6 +23,7 @@ from moorage.contracts.email_outcomes import (
     EmailReceipt,
     EmailStatistics,
     EmailStatus,
+    RejectReason,
     Verdict,
 )
 from moorage.vendor_sdk import (
@@ -100,10 +101,24 @@ _EVENTS: Final = {
     "group_unsubscribe": EmailStatus.UNSUBSCRIBED,
     "group_resubscribe": EmailStatus.SUBSCRIBED,
 }
+_CAUSES: Final = {
+    "invalid": RejectReason.INVALID,
+    "bounced address": RejectReason.BOUNCED,
+    "spam reporting address": RejectReason.SPAM,
+    "spam content": RejectReason.SPAM,
+    "unsubscribed address": RejectReason.UNSUBSCRIBED,
+    "recipient list over package quota": RejectReason.BLOCKED,
+}
+"""Causes of dropped messages, by SendGrid's reasons."""
 _VERDICTS: Final = {
     "Valid": Verdict.DELIVERABLE,
     "Risky": Verdict.RISKY,
     "Invalid": Verdict.UNDELIVERABLE,
+}
+_REACTIONS: Final = {
+    "spamreport": RejectReason.SPAM,
+    "unsubscribe": RejectReason.UNSUBSCRIBED,
+    "group_unsubscribe": RejectReason.UNSUBSCRIBED,
 }
 _COUNTS: Final = {
     "requested": "requests",
@@ -293,7 +308,7 @@ class SendGrid(Vendor):
         self, event: WebhookEvent, ref: MakeRef
     ) -> tuple[EmailEvent, ...] | tuple[ReceivedEmail, ...]:
         """Convert a webhook to events, or to a received message."""
-        if event.vendor != _SCHEMES["events"]:
+        if event.vendor in {_SCHEMES["received"], _SCHEMES["received_basic"]}:
             return read_received(event, ref)
         fields = as_answer(event.payload)
         full_id, kind = fields.text("sg_message_id"), fields.text("event")
@@ -312,8 +327,10 @@ class SendGrid(Vendor):
                 email=bare(fields.text("email")),
                 code=fields.text("status"),
                 reason=fields.text("reason") or fields.text("response"),
+                cause=_cause(fields),
                 permanent={"bounce": not is_blocked, "deferred": False}.get(kind or ""),
                 url=fields.text("url"),
+                user_agent=fields.text("useragent"),
                 tags=(category,) if isinstance(category, str) else fields.texts("category"),
                 metadata={
                     name_here(name, _is_vendor_field): value
@@ -323,6 +340,16 @@ class SendGrid(Vendor):
                 raw=fields.raw,
             ),
         )
+
+
+def _cause(fields: Answer) -> RejectReason | None:
+    kind = fields.text("event")
+    if kind == "bounce":
+        is_blocked = fields.text("type") == "blocked"
+        return RejectReason.BLOCKED if is_blocked else RejectReason.BOUNCED
+    if kind == "dropped":
+        return _CAUSES.get((fields.text("reason") or "").lower(), RejectReason.OTHER)
+    return _REACTIONS.get(kind or "")
 
 
 def message_id(id_: str, at_the_gate: str = "") -> str:

@@ -201,7 +201,7 @@ class Bird(sdk.ApiVendor):
             return ()
         fields, word = sdk.as_answer(event.data), event.vendor_type.removeprefix(_EVENTS)
         status = _STATUSES.get(word, SmsStatus.UNKNOWN)
-        sender = fields.text("from") if status is SmsStatus.RECEIVED else None
+        is_incoming = status is SmsStatus.RECEIVED
         return _EVENT.found(
             ref,
             fields,
@@ -209,5 +209,6 @@ class Bird(sdk.ApiVendor):
             status=status,
             vendor_status=word,
             at=event.time,
-            sender=sender,
+            sender=fields.text("from") if is_incoming else None,
+            to=fields.text("to") if is_incoming else None,
         )

@@ -275,6 +275,7 @@ class Infobip(sdk.ApiVendor):
         vendor_status=sdk.text("status.name", "status.groupName"),
         at=_event_time,
         sender=sdk.when(_is_incoming, international("from")),
+        to=sdk.when(_is_incoming, international("to")),
         text=sdk.text("text"),
         error_code=sdk.text("error.name", none=_NO_ERROR),
     )

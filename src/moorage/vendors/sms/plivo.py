@@ -188,6 +188,7 @@ class Plivo(sdk.ApiVendor):
         ),
         vendor_status=sdk.text("Status"),
         sender=sdk.when(_is_incoming, international("From")),
+        to=sdk.when(_is_incoming, international("To")),
         text=sdk.text("Text"),
         error_code=sdk.text("ErrorCode", none=_NO_ERROR),
     )

@@ -114,6 +114,11 @@ def _event_time(fields: sdk.Answer) -> datetime | None:
 _BATCH: Final = sdk.Reading(SmsReceipt, ref=sdk.ref_at("id"), status=_batch_status)
 
 
+def _media(fields: sdk.Answer) -> tuple[str, ...]:
+    urls = [item.text("url") for item in fields.object("body").objects("media")]
+    return tuple(url for url in urls if url is not None)
+
+
 @attrs.frozen(kw_only=True)
 class Sinch(sdk.ApiVendor):
     """A service plan at Sinch.
@@ -200,7 +205,9 @@ class Sinch(sdk.ApiVendor):
         vendor_status=_word,
         at=_event_time,
         sender=sdk.when(_is_incoming, international("from")),
+        to=sdk.when(_is_incoming, international("to")),
         text=sdk.when(_is_incoming, sdk.text("body", "body.message")),
+        media=_media,
         error_code=_error_code,
     )
 

@@ -86,6 +86,17 @@ _RECEIPT: Final = sdk.Reading(
     error_message=sdk.text("error_message"),
 )
 _EVENT_STATUS: Final = sdk.text("MessageStatus", "SmsStatus")
+_MOST_MEDIA: Final = 10
+
+
+def _is_incoming(fields: sdk.Answer) -> bool:
+    return _EVENT_STATUS(fields) == "received"
+
+
+def _media(fields: sdk.Answer) -> tuple[str, ...]:
+    """The URLs of a received message, whose fields are numbered."""
+    urls = [fields.text(f"MediaUrl{number}") for number in range(_MOST_MEDIA)]
+    return tuple(url for url in urls if url is not None)
 
 
 @attrs.frozen(kw_only=True)
@@ -176,8 +187,10 @@ class Twilio(sdk.ApiVendor):
         ref=sdk.ref_at("MessageSid", "SmsSid"),
         status=sdk.word("MessageStatus", "SmsStatus", of=_STATUSES, otherwise=SmsStatus.UNKNOWN),
         vendor_status=_EVENT_STATUS,
-        sender=sdk.when(lambda fields: _EVENT_STATUS(fields) == "received", sdk.text("From")),
+        sender=sdk.when(_is_incoming, sdk.text("From")),
+        to=sdk.when(_is_incoming, sdk.text("To")),
         text=sdk.text("Body"),
+        media=_media,
         error_code=sdk.text("ErrorCode"),
     )
 

@@ -229,6 +229,7 @@ class Vonage(sdk.ApiVendor):
         vendor_status=sdk.text("status"),
         at=sdk.time("message-timestamp"),
         sender=sdk.when(_is_incoming, international("msisdn")),
+        to=sdk.when(_is_incoming, international("to")),
         text=sdk.text("text"),
         error_code=sdk.text("err-code", none=(_TAKEN_STATUS,)),
     )

@@ -1,0 +1,150 @@
+"""The cause of a failure has the same words for all vendors; programs that opened are named."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from moorage.contracts.email_outcomes import EmailEvent, RejectReason
+from moorage.domain.webhooks.events import WebhookEvent
+from moorage.vendors.email.amazon_ses import AmazonSes
+from moorage.vendors.email.brevo import Brevo
+from moorage.vendors.email.mailersend import MailerSend
+from moorage.vendors.email.mailgun import Mailgun
+from moorage.vendors.email.mailjet import Mailjet
+from moorage.vendors.email.postmark import Postmark
+from moorage.vendors.email.resend import Resend
+from moorage.vendors.email.sendgrid import SendGrid
+from moorage.vendors.email.sparkpost import SparkPost
+from tests.vendors.email_hubs import hub
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from moorage.contracts.vendor import Vendor
+
+Payload = dict[str, Any]
+
+
+def _ses(fields: Payload) -> tuple[Any, Any]:
+    return {}, json.dumps({"mail": {"messageId": "1", "destination": ["a@b.example"]}, **fields})
+
+
+def _mailgun(fields: Payload) -> tuple[Any, Any]:
+    return {"event-data": {"message": {"headers": {"message-id": "1"}}, **fields}}, None
+
+
+VENDORS: dict[str, tuple[Vendor, Callable[[Payload], tuple[Any, Any]]]] = {
+    "amazon_ses": (AmazonSes(region="eu-central-1"), _ses),
+    "brevo": (Brevo(), lambda fields: ({"message-id": "<1@a>", **fields}, None)),
+    "mailersend": (
+        MailerSend(),
+        lambda fields: ({"data": {"email": {"message": {"id": "1"}}, **fields}}, None),
+    ),
+    "mailgun": (Mailgun(domain="a.example"), _mailgun),
+    "mailjet": (Mailjet(api_key="k"), lambda fields: ({"MessageID": 1, **fields}, None)),
+    "postmark": (Postmark(), lambda fields: ({"MessageID": "1", **fields}, None)),
+    "resend": (
+        Resend(),
+        lambda fields: ({"type": fields["type"], "data": {"email_id": "1", **fields}}, None),
+    ),
+    "sendgrid": (SendGrid(), lambda fields: ({"sg_message_id": "abc", **fields}, None)),
+    "sparkpost": (
+        SparkPost(),
+        lambda fields: ({"msys": {"message_event": {"transmission_id": "1", **fields}}}, None),
+    ),
+}
+
+
+def event_of(vendor: str, fields: Payload) -> EmailEvent:
+    """Return the event of a vendor's webhook with these fields."""
+    instance, webhook = VENDORS[vendor]
+    payload, data = webhook(fields)
+    sent = WebhookEvent(
+        vendor=instance.webhook or "", id="e1", type="", vendor_type="", payload=payload, data=data
+    )
+    [event] = hub(instance).events("mail", sent)
+    assert isinstance(event, EmailEvent)
+    return event
+
+
+CAUSES: list[tuple[str, Payload, RejectReason | None]] = [
+    ("amazon_ses", {"eventType": "Bounce", "bounce": {}}, RejectReason.BOUNCED),
+    ("amazon_ses", {"eventType": "Reject", "reject": {}}, RejectReason.BLOCKED),
+    ("amazon_ses", {"eventType": "Delivery", "delivery": {}}, None),
+    ("brevo", {"event": "invalid_email"}, RejectReason.INVALID),
+    ("brevo", {"event": "delivered"}, None),
+    ("mailersend", {"type": "spam_complaint"}, RejectReason.SPAM),
+    ("mailersend", {"type": "delivered"}, None),
+    ("mailgun", {"event": "failed", "reason": "suppress-unsubscribe"}, RejectReason.UNSUBSCRIBED),
+    ("mailgun", {"event": "failed", "reason": "odd"}, RejectReason.OTHER),
+    ("mailgun", {"event": "complained"}, RejectReason.SPAM),
+    ("mailgun", {"event": "opened"}, None),
+    ("mailjet", {"event": "bounce", "error": "user unknown"}, RejectReason.INVALID),
+    ("mailjet", {"event": "blocked", "error": "odd"}, RejectReason.OTHER),
+    ("mailjet", {"event": "unsub"}, RejectReason.UNSUBSCRIBED),
+    ("mailjet", {"event": "open"}, None),
+    ("postmark", {"RecordType": "Bounce", "Type": "BadEmailAddress"}, RejectReason.INVALID),
+    ("postmark", {"RecordType": "Bounce", "Type": "Transient"}, None),
+    (
+        "postmark",
+        {
+            "RecordType": "SubscriptionChange",
+            "SuppressSending": True,
+            "SuppressionReason": "ManualSuppression",
+        },
+        RejectReason.UNSUBSCRIBED,
+    ),
+    (
+        "postmark",
+        {
+            "RecordType": "SubscriptionChange",
+            "SuppressSending": False,
+            "SuppressionReason": "HardBounce",
+        },
+        None,
+    ),
+    ("resend", {"type": "email.suppressed"}, RejectReason.BLOCKED),
+    ("resend", {"type": "email.delivered"}, None),
+    ("sendgrid", {"event": "bounce", "type": "blocked"}, RejectReason.BLOCKED),
+    ("sendgrid", {"event": "bounce", "type": "bounce"}, RejectReason.BOUNCED),
+    ("sendgrid", {"event": "dropped", "reason": "Spam Reporting Address"}, RejectReason.SPAM),
+    ("sendgrid", {"event": "dropped", "reason": "odd"}, RejectReason.OTHER),
+    ("sendgrid", {"event": "group_unsubscribe"}, RejectReason.UNSUBSCRIBED),
+    ("sendgrid", {"event": "delivered"}, None),
+    ("sparkpost", {"type": "bounce", "bounce_class": "24"}, RejectReason.TIMED_OUT),
+    ("sparkpost", {"type": "bounce", "bounce_class": "1"}, RejectReason.OTHER),
+    ("sparkpost", {"type": "bounce", "bounce_class": "60"}, None),
+    ("sparkpost", {"type": "link_unsubscribe"}, RejectReason.UNSUBSCRIBED),
+    ("sparkpost", {"type": "delivery"}, None),
+]
+
+
+@pytest.mark.parametrize("vendor, fields, cause", CAUSES)
+def test_causes_have_the_words_of_all_vendors(
+    vendor: str, fields: Payload, cause: RejectReason | None
+) -> None:
+    """A vendor's reason of a failure becomes the same word at every vendor; no failure has none."""
+    assert cause is event_of(vendor, fields).cause
+
+
+@pytest.mark.parametrize(
+    "vendor, fields",
+    [
+        ("amazon_ses", {"eventType": "Open", "open": {"userAgent": "Mail/1"}}),
+        ("mailgun", {"event": "opened", "client-info": {"user-agent": "Mail/1"}}),
+        ("mailjet", {"event": "open", "agent": "Mail/1"}),
+        ("postmark", {"RecordType": "Open", "UserAgent": "Mail/1"}),
+        ("resend", {"type": "email.clicked", "click": {"userAgent": "Mail/1"}}),
+        ("sendgrid", {"event": "open", "useragent": "Mail/1"}),
+        ("sparkpost", {"type": "open", "user_agent": "Mail/1"}),
+    ],
+)
+def test_user_agents(vendor: str, fields: Payload) -> None:
+    """An event of an opened message or a clicked link names the program, hidden in its repr."""
+    event = event_of(vendor, fields)
+
+    assert "Mail/1" == event.user_agent
+    assert "Mail/1" not in repr(event)
