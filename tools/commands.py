@@ -7,7 +7,7 @@ from importlib import import_module
 from operator import getitem
 from typing import TYPE_CHECKING, Final
 
-from moorage.cli.command_table import COMMANDS
+from moorage.cli.command_table import COMMANDS, GROUPS
 from moorage.cli.exit_codes import CODES
 from moorage.cli.frame import PLAIN, build
 
@@ -51,7 +51,9 @@ def _codes() -> Iterator[str]:
 
 
 def _command(app: App, words: str) -> Iterator[str]:
-    custom = reduce(getitem, words.split(), app)
+    # A command that is a group too is complete only if the arguments name it.
+    whole_app = build([words], None) if words in GROUPS else app
+    custom = reduce(getitem, words.split(), whole_app)
     yield f"## moorage {words}\n"
     yield from _description(words)
     yield from _table(custom)

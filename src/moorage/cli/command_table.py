@@ -296,6 +296,10 @@ COMMANDS: Final = {
         "moorage.cli.commands.vendors:vendors",
         "List the installed vendors, or show the capabilities of one.",
     ),
+    "vendors drift": (
+        "moorage.cli.commands.vendors_drift:drift",
+        "Show the changes of a vendor's API description that touch what moorage uses.",
+    ),
     "housekeep": (
         "moorage.cli.commands.housekeep:housekeep",
         "Delete expired state, and old entries of the integration log; run it once a day.",
@@ -354,6 +358,7 @@ GROUPS: Final = {
     "credentials": "Keep secrets in a store, encrypted with MOORAGE_KEYS.",
     "log": "List, show, follow and export the logged calls, and remove old ones.",
     "audit": "List, verify and seal the audit trail of acts by hand.",
+    "vendors": "List the installed vendors, and compare their API descriptions.",
     "webhook": "Sign, verify and receive webhooks on this machine.",
     "oauth": "Get tokens by a person's consent, or revoke them.",
 }

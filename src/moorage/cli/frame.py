@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from importlib import import_module
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -189,6 +190,10 @@ def build(arguments: Sequence[str], launch: Any, commands: Commands = COMMANDS) 
         groups[outer_group].command(groups[group])
     requested_command = " ".join(_command_words(arguments, commands))
     for command, (import_path, summary) in commands.items():
+        if command in groups:
+            if command == requested_command:
+                groups[command].default(_imported(import_path))
+            continue
         group, _, name = command.rpartition(" ")
         # The named command shows its full help.
         command_help = None if command == requested_command else summary
@@ -221,6 +226,12 @@ def build(arguments: Sequence[str], launch: Any, commands: Commands = COMMANDS) 
         return launch(app, tokens, context)
 
     return app
+
+
+def _imported(import_path: str) -> Any:
+    """Import a command that is a group too."""
+    module, _, name = import_path.partition(":")
+    return getattr(import_module(module), name)
 
 
 def _message(error: CycloptsError) -> str:

@@ -1,0 +1,286 @@
+"""The changes between two versions of a description that touch what a program uses."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.domain.openapi.document import Document
+from moorage.domain.openapi.fields import (
+    DescribedOperation,
+    Field,
+    Fields,
+    Side,
+    base_paths,
+    fields_of,
+    matching,
+    operations,
+)
+from moorage.domain.values.json_text import is_object
+from moorage.errors import DescriptionRefused, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+_LISTED: Final = 5
+_NO_WORDS: Final[frozenset[str]] = frozenset()
+
+
+class ChangeKind(StrEnum):
+    """The kind of a change."""
+
+    OPERATION_REMOVED = "operation removed"
+    DEPRECATED = "deprecated"
+    FIELD_REMOVED = "field removed"
+    NOW_REQUIRED = "now required"
+    NOW_OPTIONAL = "now optional"
+    TYPE_CHANGED = "type changed"
+    FORMAT_CHANGED = "format changed"
+    WORDS_REMOVED = "words removed"
+    WORDS_ADDED = "words added"
+
+
+_HARMLESS: Final = frozenset({ChangeKind.DEPRECATED, ChangeKind.WORDS_ADDED})
+
+
+@attrs.frozen(kw_only=True)
+class Change:
+    """A change that touches what a program uses.
+
+    Attributes:
+        kind: what changed.
+        operation: method and path of the operation.
+        side: the part of the exchange; None for the whole operation.
+        path: the dotted path of the field; empty for the whole operation.
+        sentence: the change in words.
+        words: the words that the change is about, if any.
+    """
+
+    kind: ChangeKind
+    operation: str
+    side: Side | None = None
+    path: str = ""
+    sentence: str
+    words: tuple[str, ...] = ()
+
+    @property
+    def breaks(self) -> bool:
+        """True if requests or the reading of answers may fail."""
+        return self.kind not in _HARMLESS
+
+
+@attrs.frozen(kw_only=True)
+class Usage:
+    """The parts of an API that a program uses.
+
+    Attributes:
+        requests: methods and paths of its requests.
+        names: names of fields, and words, that the program contains.
+        sent: for a method and path, the fields of the body and the query that every request has.
+    """
+
+    requests: frozenset[tuple[str, str]]
+    names: frozenset[str]
+    sent: Mapping[tuple[str, str], frozenset[str]] = attrs.field(factory=dict[Any, Any])
+
+
+@attrs.frozen
+class Drift:
+    """The differences of two descriptions for a program.
+
+    Attributes:
+        changes: the changes that touch what it uses.
+        compared: the operations that were compared, as methods and paths.
+        undescribed: the requests that neither description has.
+    """
+
+    changes: tuple[Change, ...]
+    compared: tuple[str, ...]
+    undescribed: tuple[tuple[str, str], ...]
+
+
+def drift(old_tree: object, new_tree: object, usage: Usage) -> Drift:
+    """Return the changes from one description to another that touch what is in use.
+
+    Raises:
+        DescriptionRefused: one of them is not an OpenAPI description of version 2 or 3.
+    """
+    old, new = _Description(old_tree), _Description(new_tree)
+    changes: dict[Change, None] = {}
+    compared: dict[str, None] = {}
+    undescribed: list[tuple[str, str]] = []
+    for request in sorted(usage.requests):
+        old_operation, new_operation = old.operation(*request), new.operation(*request)
+        if old_operation is None:
+            if new_operation is None:
+                undescribed.append(request)
+            continue
+        compared[old_operation.name] = None
+        changes |= dict.fromkeys(
+            _operation_changes(
+                (old.document, old_operation), (new.document, new_operation), request, usage
+            )
+        )
+    return Drift(tuple(changes), tuple(compared), tuple(undescribed))
+
+
+class _Description:
+    def __init__(self, tree: object) -> None:
+        if not is_object(tree) or not is_object(tree.get("paths")):
+            raise DescriptionRefused.of(
+                [
+                    Problem(
+                        "#/paths",
+                        "The description has no paths.",
+                        "Give an OpenAPI description of version 2 or 3.",
+                    )
+                ]
+            )
+        self.document = Document(tree)
+        self._operations = tuple(operations(self.document))
+        self._bases = base_paths(self.document)
+
+    def operation(self, method: str, path: str) -> DescribedOperation | None:
+        return matching(self._operations, method, path, self._bases)
+
+
+def _operation_changes(
+    old: tuple[Document, DescribedOperation],
+    new: tuple[Document, DescribedOperation | None],
+    request: tuple[str, str],
+    usage: Usage,
+) -> Iterator[Change]:
+    (old_document, old_operation), (new_document, new_operation) = old, new
+    name = old_operation.name
+    if new_operation is None:
+        yield Change(
+            kind=ChangeKind.OPERATION_REMOVED,
+            operation=name,
+            sentence="The operation is not described any more.",
+        )
+        return
+    if _is_deprecated(new_operation) and not _is_deprecated(old_operation):
+        yield Change(
+            kind=ChangeKind.DEPRECATED, operation=name, sentence="The operation is now deprecated."
+        )
+    old_fields = fields_of(old_document, old_operation, usage.names.__contains__)
+    new_fields = fields_of(new_document, new_operation, usage.names.__contains__)
+    yield from _removed_fields(name, old_fields, new_fields)
+    for (side, path), field in old_fields.items():
+        if (side, path) in new_fields:
+            is_sent = path in usage.sent.get(request, _NO_WORDS)
+            for kind, sentence, words in _field_changes(
+                side, field, new_fields[side, path], usage.names, is_sent=is_sent
+            ):
+                yield Change(
+                    kind=kind, operation=name, side=side, path=path, sentence=sentence, words=words
+                )
+    yield from _new_requirements(name, old_fields, new_fields)
+
+
+def _is_deprecated(operation: DescribedOperation) -> bool:
+    return operation.node.child("deprecated").value is True
+
+
+def _removed_fields(name: str, old_fields: Fields, new_fields: Fields) -> Iterator[Change]:
+    """Yield the fields in use that are gone; those below another that is gone are left out."""
+    removed_places: set[tuple[Side, str]] = set()
+    for (side, path), field in old_fields.items():
+        if (side, path) not in new_fields and field.used:
+            removed_places.add((side, path))
+            if (side, _outer(path)) not in removed_places:
+                yield Change(
+                    kind=ChangeKind.FIELD_REMOVED,
+                    operation=name,
+                    side=side,
+                    path=path,
+                    sentence="The field is not described any more.",
+                )
+
+
+def _outer(path: str) -> str:
+    return path.rpartition(".")[0].removesuffix(".*").removesuffix("[]")
+
+
+def _new_requirements(name: str, old_fields: Fields, new_fields: Fields) -> Iterator[Change]:
+    for (side, path), field in new_fields.items():
+        if (side, path) in old_fields or side is Side.ANSWER or not field.required:
+            continue
+        outer_path = _outer(path)
+        is_below_new = outer_path and (side, outer_path) not in old_fields
+        if not is_below_new:
+            yield _required_change(name, side, path)
+
+
+def _required_change(name: str, side: Side, path: str) -> Change:
+    return Change(
+        kind=ChangeKind.NOW_REQUIRED,
+        operation=name,
+        side=side,
+        path=path,
+        sentence="Requests now need the field.",
+    )
+
+
+def _field_changes(
+    side: Side, old: Field, new: Field, names: frozenset[str], *, is_sent: bool
+) -> Iterator[tuple[ChangeKind, str, tuple[str, ...]]]:
+    is_answer = side is Side.ANSWER
+    if new.required and not old.required and not is_answer and not is_sent:
+        yield ChangeKind.NOW_REQUIRED, "Requests now need the field.", ()
+    if not old.used:
+        return
+    if old.required and not new.required and is_answer:
+        yield ChangeKind.NOW_OPTIONAL, "Answers may now lack the field.", ()
+    allowed_types, types = (old.types, new.types) if is_answer else (new.types, old.types)
+    if old.types != new.types and not _covers(allowed_types, types):
+        sentence = f"The type was {_joined(old.types)}, and is now {_joined(new.types)}."
+        yield ChangeKind.TYPE_CHANGED, sentence, ()
+    elif old.format and new.format and old.format != new.format:
+        sentence = f"The format was {old.format}, and is now {new.format}."
+        yield ChangeKind.FORMAT_CHANGED, sentence, ()
+    yield from _word_changes(old, new, names, is_answer=is_answer)
+
+
+def _covers(allowed_types: frozenset[str], types: frozenset[str]) -> bool:
+    """Return whether all values of some types are of others; no types stand for any."""
+    if not allowed_types:
+        return True
+    wider_types = allowed_types | {"integer"} if "number" in allowed_types else allowed_types
+    return bool(types) and types <= wider_types
+
+
+def _word_changes(
+    old: Field, new: Field, names: frozenset[str], *, is_answer: bool
+) -> Iterator[tuple[ChangeKind, str, tuple[str, ...]]]:
+    old_words, new_words = old.words or _NO_WORDS, new.words or _NO_WORDS
+    if new.words is not None:
+        removed_words = (old_words - new_words) & names
+        if removed_words:
+            listed = _joined(removed_words)
+            yield (
+                ChangeKind.WORDS_REMOVED,
+                f"{listed} is not described any more."
+                if len(removed_words) == 1
+                else f"{listed} are not described any more.",
+                tuple(sorted(removed_words)),
+            )
+        elif old.words is None and not is_answer:
+            yield ChangeKind.WORDS_REMOVED, f"Only {_joined(new_words)} may be sent now.", ()
+    added_words = new_words - old_words
+    if is_answer and old.words is not None and added_words - names and old_words & names:
+        unknown_words = added_words - names
+        yield (
+            ChangeKind.WORDS_ADDED,
+            f"Answers may now say {_joined(unknown_words)}.",
+            tuple(sorted(unknown_words)),
+        )
+
+
+def _joined(words: Iterable[str]) -> str:
+    sorted_words = sorted(words)
+    hidden_count = len(sorted_words) - _LISTED
+    listed = ", ".join(sorted_words[:_LISTED]) or "anything"
+    return f"{listed} and {hidden_count} more" if hidden_count > 0 else listed

@@ -1,0 +1,369 @@
+"""The fields of a described operation that a program uses, of OpenAPI 2 and 3.
+
+A description may have thousands of fields, and schemas that contain themselves. Only the fields
+that the program uses are visited, and no chain of fields enters a schema twice.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+import attrs
+
+from moorage.domain.openapi.document import Document, Node, Unmapped
+from moorage.domain.values.json_text import is_list, is_object
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    Uses = Callable[[str], bool]
+
+_DEEPEST: Final = 12
+"""The largest number of names in a path; no vendor's answer is read deeper."""
+
+_NULL: Final = "null"
+_PLACEHOLDER: Final = re.compile(r"\\\{[^}]*\\\}")
+_VERSION_PREFIX: Final = r"(?:/[^/]*\d[^/]*)?"
+_METHODS: Final = frozenset({"delete", "get", "head", "patch", "post", "put"})
+
+
+class Side(StrEnum):
+    """A part of an exchange."""
+
+    HEADER = "header"
+    QUERY = "query"
+    REQUEST = "request"
+    ANSWER = "answer"
+
+
+@attrs.frozen(kw_only=True)
+class Field:
+    """A field as a description has it.
+
+    Attributes:
+        types: JSON types of its values; empty if any.
+        words: its words, if it is an enumeration; otherwise None.
+        format: format of its values, such as "date-time".
+        required: whether it is always there.
+        used: whether the program uses it; others are listed only because requests need them.
+    """
+
+    types: frozenset[str] = frozenset()
+    words: frozenset[str] | None = None
+    format: str | None = None
+    required: bool = False
+    used: bool = True
+
+
+Fields: TypeAlias = dict[tuple[Side, str], Field]
+"""Fields by the part of the exchange and the dotted path."""
+
+
+@attrs.frozen
+class DescribedOperation:
+    """An operation of a description.
+
+    Attributes:
+        method: the method in capitals.
+        template: the path, with names in braces.
+        node: its description.
+        parameters: its parameters and those of its path.
+    """
+
+    method: str
+    template: str
+    node: Node = attrs.field(repr=False, eq=False)
+    parameters: tuple[Node, ...] = attrs.field(repr=False, eq=False)
+
+    @property
+    def name(self) -> str:
+        """The method and the path."""
+        return f"{self.method} {self.template}"
+
+
+@attrs.frozen
+class _Schema:
+    """A schema whose references are resolved and whose alternatives are joined."""
+
+    types: frozenset[str]
+    words: frozenset[str] | None
+    format: str | None
+    properties: Mapping[str, tuple[Node, ...]]
+    required: frozenset[str]
+    items: tuple[Node, ...]
+    others: tuple[Node, ...]
+    entered: frozenset[str]
+
+
+def operations(document: Document) -> Iterator[DescribedOperation]:
+    """Yield the operations of a description; a part that refers to nothing is left out."""
+    for template, item in document.root.child("paths").children():
+        path_item = _resolved(document, item)
+        shared_parameters = [*path_item.child("parameters").items()]
+        for method, node in path_item.children():
+            if method in _METHODS and is_object(node.value):
+                own_parameters = [*node.child("parameters").items()]
+                parameters = (
+                    _resolved(document, part) for part in (*shared_parameters, *own_parameters)
+                )
+                yield DescribedOperation(method.upper(), template, node, tuple(parameters))
+
+
+def matching(
+    described: tuple[DescribedOperation, ...], method: str, path: str, bases: frozenset[str]
+) -> DescribedOperation | None:
+    """Return the operation of a request; None if it is not described.
+
+    A path matches below each base path, and below a segment with another number, so that a
+    description of another version of the API matches too.
+
+    Args:
+        described: the operations of the description.
+        method: the request's method in capitals.
+        path: the path that was requested.
+        bases: the base paths of the description.
+    """
+    matches = [
+        (not is_exact, operation.template.count("{"), -len(operation.template), operation)
+        for operation in described
+        if operation.method == method
+        for is_exact, pattern in _patterns(operation.template, bases)
+        if re.fullmatch(pattern, path)
+    ]
+    return min(matches, key=lambda match: match[:3])[-1] if matches else None
+
+
+def _patterns(template: str, bases: frozenset[str]) -> Iterator[tuple[bool, str]]:
+    pattern = _PLACEHOLDER.sub("[^/]+", re.escape(template))
+    for base in {"", *bases}:
+        yield True, re.escape(base) + pattern
+    yield False, _VERSION_PREFIX + pattern
+
+
+def base_paths(document: Document) -> frozenset[str]:
+    """Return the base paths of a description, without a slash at the end."""
+    root = document.root
+    urls = [server.text("url") or "" for server in root.child("servers").items()]
+    paths = [re.sub(r"^[a-zA-Z][\w+.-]*://[^/]*", "", url) for url in urls]
+    return frozenset(path.rstrip("/") for path in (*paths, root.text("basePath") or ""))
+
+
+def fields_of(document: Document, operation: DescribedOperation, uses: Uses) -> Fields:
+    """Return the fields of an operation that are in use, and those that requests need.
+
+    Args:
+        document: the description.
+        operation: the operation.
+        uses: tells for a name whether the program uses it.
+    """
+    fields: Fields = {}
+    reader = _Reader(document, uses, fields)
+    for parameter in operation.parameters:
+        _read_parameter(reader, parameter)
+    body = _resolved(document, operation.node.child("requestBody"))
+    for schema in _schemas(body):
+        reader.read(Side.REQUEST, (schema,))
+    for status, answer in operation.node.child("responses").children():
+        if status[:1] == "2":
+            described_answer = _resolved(document, answer)
+            for schema in (*_schemas(described_answer), described_answer.child("schema")):
+                reader.read(Side.ANSWER, (schema,))
+    return fields
+
+
+def _read_parameter(reader: _Reader, parameter: Node) -> None:
+    name, place = parameter.text("name") or "", parameter.text("in")
+    if place == "body":
+        reader.read(Side.REQUEST, (parameter.child("schema"),))
+        return
+    sides = {"query": Side.QUERY, "header": Side.HEADER, "formData": Side.REQUEST}
+    side = sides.get(place or "")
+    if side is not None:
+        schema = parameter.child("schema")
+        schemas = (schema if is_object(schema.value) else parameter,)
+        is_required = parameter.child("required").value is True
+        reader.read_field(side, name, name, schemas, required=is_required)
+
+
+def _schemas(content_of: Node) -> Iterator[Node]:
+    for _, media_type in content_of.child("content").children():
+        yield media_type.child("schema")
+
+
+class _Reader:
+    """Adds the fields of schemas that are in use."""
+
+    def __init__(self, document: Document, uses: Uses, fields: Fields) -> None:
+        self._document = document
+        self._uses = uses
+        self._fields = fields
+
+    def read(
+        self,
+        side: Side,
+        schemas: tuple[Node, ...],
+        path: str = "",
+        entered: frozenset[str] = frozenset(),
+        depth: int = 0,
+    ) -> None:
+        """Add the fields below a schema, or below any of several."""
+        schema = self._joined(schemas, entered)
+        if depth >= _DEEPEST or schema is None:
+            return
+        if schema.items:
+            self.read(side, schema.items, f"{path}[]", schema.entered, depth + 1)
+        if schema.others:
+            self.read(side, schema.others, f"{path}.*".lstrip("."), schema.entered, depth + 1)
+        for name, parts in schema.properties.items():
+            self.read_field(
+                side,
+                name,
+                f"{path}.{name}".lstrip("."),
+                parts,
+                required=name in schema.required,
+                entered=schema.entered,
+                depth=depth,
+            )
+
+    def read_field(
+        self,
+        side: Side,
+        name: str,
+        path: str,
+        schemas: tuple[Node, ...],
+        *,
+        required: bool,
+        entered: frozenset[str] = frozenset(),
+        depth: int = 0,
+    ) -> None:
+        """Add a field that is in use with all below it, or one that requests need."""
+        is_used = self._uses(name)
+        if not is_used and (side is Side.ANSWER or not required):
+            return
+        schema = self._joined(schemas, entered)
+        if schema is None:
+            return
+        if self._of_other_side(schemas, side):
+            return
+        field = Field(
+            types=schema.types,
+            words=schema.words,
+            format=schema.format,
+            required=required,
+            used=is_used,
+        )
+        earlier_field = self._fields.get((side, path))
+        self._fields[side, path] = field if earlier_field is None else _either(earlier_field, field)
+        if is_used:
+            self.read(side, schemas, path, entered, depth + 1)
+
+    def _of_other_side(self, schemas: tuple[Node, ...], side: Side) -> bool:
+        mark = "writeOnly" if side is Side.ANSWER else "readOnly"
+        return any(_resolved(self._document, part).child(mark).value is True for part in schemas)
+
+    def _joined(self, schemas: tuple[Node, ...], entered: frozenset[str]) -> _Schema | None:
+        """Return schemas as one, of which any may be meant; None if all were entered before."""
+        parts = [part for schema in schemas if (part := self._schema(schema, entered)) is not None]
+        if not parts:
+            return None
+        joined_schema = parts[0]
+        for part in parts[1:]:
+            joined_schema = _one_of(joined_schema, part)
+        return joined_schema
+
+    def _schema(self, node: Node, entered: frozenset[str]) -> _Schema | None:
+        schema_node = _resolved(self._document, node)
+        if not is_object(schema_node.value) or schema_node.pointer in entered:
+            return None
+        entered |= {schema_node.pointer}
+        whole = _own(schema_node, entered)
+        for part in schema_node.child("allOf").items():
+            schema = self._schema(part, entered)
+            whole = whole if schema is None else _all_of(whole, schema)
+        for keyword in ("anyOf", "oneOf"):
+            choice = self._joined(tuple(schema_node.child(keyword).items()), entered)
+            whole = whole if choice is None else _all_of(whole, choice)
+        return whole
+
+
+def _own(node: Node, entered: frozenset[str]) -> _Schema:
+    value = node.value
+    kinds = value.get("type")
+    types = frozenset(map(str, kinds if is_list(kinds) else () if kinds is None else (kinds,)))
+    if types and (value.get("nullable") is True or value.get("x-nullable") is True):
+        types |= {_NULL}
+    words = value.get("enum")
+    if "const" in value:
+        words = [value["const"]]
+    items, others = node.child("items"), node.child("additionalProperties")
+    return _Schema(
+        types,
+        frozenset(str(word) for word in words if word is not None) if is_list(words) else None,
+        node.text("format"),
+        {name: (part,) for name, part in node.child("properties").children()},
+        frozenset(map(str, value["required"])) if is_list(value.get("required")) else frozenset(),
+        (items,) if is_object(items.value) else (),
+        (others,) if is_object(others.value) else (),
+        entered,
+    )
+
+
+def _all_of(first: _Schema, second: _Schema) -> _Schema:
+    """Return a schema of values that match both."""
+    words = first.words if second.words is None else second.words
+    if first.words is not None and second.words is not None:
+        words = first.words & second.words
+    return _Schema(
+        first.types or second.types,
+        words,
+        first.format or second.format,
+        _joined_properties(first, second),
+        first.required | second.required,
+        first.items + second.items,
+        first.others + second.others,
+        first.entered | second.entered,
+    )
+
+
+def _one_of(first: _Schema, second: _Schema) -> _Schema:
+    """Return a schema of values that match either."""
+    has_words = first.words is not None and second.words is not None
+    return _Schema(
+        first.types | second.types if first.types and second.types else frozenset[str](),
+        (first.words or frozenset()) | (second.words or frozenset()) if has_words else None,
+        first.format if first.format == second.format else None,
+        _joined_properties(first, second),
+        first.required & second.required,
+        first.items + second.items,
+        first.others + second.others,
+        first.entered | second.entered,
+    )
+
+
+def _joined_properties(first: _Schema, second: _Schema) -> dict[str, tuple[Node, ...]]:
+    return {
+        name: first.properties.get(name, ()) + second.properties.get(name, ())
+        for name in {**first.properties, **second.properties}
+    }
+
+
+def _either(first: Field, second: Field) -> Field:
+    """Return a field that is described twice, such as in answers of two statuses."""
+    has_words = first.words is not None and second.words is not None
+    return Field(
+        types=first.types | second.types if first.types and second.types else frozenset[str](),
+        words=(first.words or frozenset()) | (second.words or frozenset()) if has_words else None,
+        format=first.format if first.format == second.format else None,
+        required=first.required and second.required,
+        used=first.used,
+    )
+
+
+def _resolved(document: Document, node: Node) -> Node:
+    """Return what a node refers to; an empty node if it refers to nothing in the description."""
+    try:
+        return document.resolved(node)
+    except Unmapped:
+        return Node(None, node.pointer)

@@ -1,0 +1,178 @@
+"""The changes of a vendor's official description that touch the vendor, with the facts' lines."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qsl, urlsplit
+
+import attrs
+
+from moorage.domain.openapi.document import Node
+from moorage.domain.openapi.drift import Drift, Usage, drift
+from moorage.domain.values.json_text import is_list, is_object
+from moorage.errors import ConfigurationError
+from moorage.exporting.recording import recorded
+from moorage.grading.sources import Line, modules_of, shown_path, texts_of
+from moorage.testing.fakes.http import as_bytes
+from moorage.wiring.installed_vendors import vendor_class, vendor_names
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from moorage.domain.openapi.drift import Change
+    from moorage.exporting.recording import Exchange
+
+_BRACKETS: Final = re.compile(r"\[(\w*)\]")
+
+
+@attrs.frozen(eq=False)
+class VendorFacts:
+    """The facts that a vendor uses.
+
+    Attributes:
+        usage: the requests, names and words.
+        lines: the first line of each name and word.
+        start: the first line of the vendor's module.
+    """
+
+    usage: Usage
+    lines: Mapping[str, Line]
+    start: Line
+
+    def line_of(self, change: Change) -> Line:
+        """Return the line of the fact that a change touches."""
+        for word in change.words:
+            if word in self.lines:
+                return self.lines[word]
+        if change.path:
+            parts = [part for part in re.split(r"[.\[\]*]+", change.path) if part]
+            for number in range(len(parts)):
+                line = self.lines.get(".".join(parts[number:]))
+                if line is not None:
+                    return line
+        return self._line_of_path(change.operation.partition(" ")[2])
+
+    def _line_of_path(self, template: str) -> Line:
+        segments = [part for part in template.split("/") if part and "{" not in part]
+        ranked_lines = [
+            (segments[-1] in parts, len({*segments} & parts), -len(text), line)
+            for text, line in self.lines.items()
+            if "/" in text and (parts := {*text.split("/")}) & {*segments}
+        ]
+        return max(ranked_lines, key=lambda ranked: ranked[:3])[3] if ranked_lines else self.start
+
+
+def facts_of(name: str) -> VendorFacts:
+    """Return the facts that a vendor uses: those of its requests at its sandbox and its modules.
+
+    Raises:
+        ConfigurationError: there is no such vendor, or no sandbox for it.
+    """
+    modules = modules_of(vendor_class(name))
+    lines = texts_of(modules)
+    exchanges = recorded(name)
+    usage = Usage(
+        requests=frozenset(map(_request, exchanges)), names=frozenset(lines), sent=_sent(exchanges)
+    )
+    return VendorFacts(usage, lines, Line(shown_path(modules[0].path), 1))
+
+
+def vendors_at(description: object) -> tuple[str, ...]:
+    """Return the names of the vendors that are reached at a host which a description names.
+
+    Raises:
+        ConfigurationError: there is none.
+    """
+    hosts = described_hosts(description)
+    names = tuple(name for name in vendor_names() if _names_host(name, hosts))
+    if names:
+        return names
+    raise ConfigurationError(
+        "No installed vendor is reached at a host that the old description names.",
+        path="old",
+        remedy="Name the vendor with --vendor.",
+    )
+
+
+def described_hosts(description: object) -> frozenset[str]:
+    """Return the hosts of a description's servers."""
+    root = Node(description, "#")
+    urls = [server.text("url") or "" for server in root.child("servers").items()]
+    hosts = {urlsplit(url).netloc.lower() for url in urls} | {(root.text("host") or "").lower()}
+    return frozenset(hosts - {""})
+
+
+def _names_host(vendor: str, hosts: frozenset[str]) -> bool:
+    """Return whether a vendor's modules have a host, or its end after a region's name."""
+    texts = texts_of(modules_of(vendor_class(vendor)))
+    return any(
+        urlsplit(text).netloc in hosts
+        or (text.startswith(".") and any(host.endswith(text) for host in hosts))
+        for text in texts
+        if "." in text
+    )
+
+
+def vendor_drift(facts: VendorFacts, vendor: str, old: object, new: object) -> Drift:
+    """Return the changes between two descriptions that touch a vendor.
+
+    Raises:
+        ConfigurationError: the descriptions have no operation that the vendor uses.
+        DescriptionRefused: one of them is not an OpenAPI description of version 2 or 3.
+    """
+    result = drift(old, new, facts.usage)
+    if not result.compared:
+        raise ConfigurationError(
+            f"The old description has no operation that {vendor} uses.",
+            path="old",
+            remedy="Give the vendor's own description, or name another vendor with --vendor.",
+        )
+    return result
+
+
+def _request(exchange: Exchange) -> tuple[str, str]:
+    return exchange.request.method.value, urlsplit(exchange.url).path
+
+
+def _sent(exchanges: Iterable[Exchange]) -> dict[tuple[str, str], frozenset[str]]:
+    sent_fields: dict[tuple[str, str], frozenset[str]] = {}
+    for exchange in exchanges:
+        fields = frozenset(_fields(exchange))
+        request = _request(exchange)
+        sent_fields[request] = sent_fields.get(request, fields) & fields
+    return sent_fields
+
+
+def _fields(exchange: Exchange) -> Iterator[str]:
+    """Yield the dotted paths of the fields of a request."""
+    pairs = parse_qsl(urlsplit(exchange.url).query, keep_blank_values=True)
+    body = as_bytes(exchange.request)
+    kind = exchange.request.headers.get("content-type") or ""
+    if "json" in kind:
+        yield from _paths(json.loads(body))
+    elif "urlencoded" in kind:
+        pairs += parse_qsl(body.decode(), keep_blank_values=True)
+    for name, _ in pairs:
+        yield name
+        yield from _with_dots(name)
+
+
+def _with_dots(name: str) -> Iterator[str]:
+    """Yield the dotted path of a form's name with brackets, and the paths that lead to it."""
+    dotted = _BRACKETS.sub(lambda match: "[]" if match[1].isdigit() else f".{match[1]}", name)
+    parts = dotted.split(".")
+    for number in range(len(parts)):
+        yield ".".join(parts[: number + 1]).removesuffix("[]")
+
+
+def _paths(value: Any, path: str = "") -> Iterator[str]:
+    if is_object(value):
+        for name, item in value.items():
+            item_path = f"{path}.{name}".lstrip(".")
+            yield item_path
+            yield from _paths(item, item_path)
+    elif is_list(value):
+        for item in value:
+            yield from _paths(item, f"{path}[]")

@@ -1,0 +1,376 @@
+"""Changes between two versions of a description are told if they touch what is in use."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from moorage.domain.openapi.drift import ChangeKind, Usage, drift
+from moorage.errors import DescriptionRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Json = Any
+
+OLD: Json = {
+    "openapi": "3.0.0",
+    "servers": [{"url": "https://pay.example/v1"}],
+    "paths": {
+        "/payments": {
+            "parameters": [{"$ref": "#/components/parameters/limit"}],
+            "post": {
+                "requestBody": {
+                    "content": {
+                        "application/json": {"schema": {"$ref": "#/components/schemas/Order"}}
+                    }
+                },
+                "responses": {
+                    "200": {
+                        "content": {
+                            "application/json": {"schema": {"$ref": "#/components/schemas/Payment"}}
+                        }
+                    },
+                    "400": {"description": "refused"},
+                },
+            },
+        },
+        "/payments/{id}": {"get": {"responses": {"2XX": {"$ref": "#/components/responses/one"}}}},
+        "/unused": {"get": {"responses": {}}},
+    },
+    "components": {
+        "parameters": {"limit": {"name": "limit", "in": "query", "schema": {"type": "integer"}}},
+        "responses": {
+            "one": {"content": {"*/*": {"schema": {"$ref": "#/components/schemas/Payment"}}}}
+        },
+        "schemas": {
+            "Order": {
+                "type": "object",
+                "required": ["amount"],
+                "properties": {
+                    "amount": {"$ref": "#/components/schemas/Amount"},
+                    "mode": {"type": "string", "enum": ["test", "live", "dark"]},
+                    "note": {"type": "string"},
+                    "colour": {"type": "string"},
+                },
+            },
+            "Amount": {
+                "allOf": [
+                    {"properties": {"value": {"type": ["integer", "string"]}}},
+                    {"required": ["value"]},
+                ]
+            },
+            "Payment": {
+                "type": "object",
+                "required": ["id"],
+                "properties": {
+                    "id": {"type": "string"},
+                    "status": {"type": "string", "enum": ["paid", "open"]},
+                    "made": {"type": "string", "format": "date-time"},
+                    "colour": {"type": "string"},
+                    "refunds": {
+                        "type": "array",
+                        "items": {"anyOf": [{"$ref": "#/components/schemas/Payment"}]},
+                    },
+                    "links": {
+                        "type": "object",
+                        "additionalProperties": {
+                            "type": "object",
+                            "properties": {"href": {"type": "string"}},
+                        },
+                    },
+                },
+            },
+        },
+    },
+}
+"""A small description with references, alternatives, lists and a schema that contains itself."""
+
+POST = ("POST", "/v1/payments")
+USAGE = Usage(
+    requests=frozenset({POST, ("GET", "/v1/payments/7"), ("GET", "/v9/nothing")}),
+    names=frozenset(
+        {
+            *("amount", "value", "mode", "test", "limit", "id", "status"),
+            *("paid", "made", "refunds", "links", "href", "note"),
+        }
+    ),
+    sent={POST: frozenset({"amount", "amount.value", "mode"})},
+)
+
+
+def changed(change: Callable[[Json, Json], object]) -> Json:
+    """Return the description after a change, which gets its schemas and its paths."""
+    new = copy.deepcopy(OLD)
+    change(new["components"]["schemas"], new["paths"])
+    return new
+
+
+def kinds_at(new: Json, old: Json = OLD) -> set[tuple[str, str]]:
+    """Return the kind and the place of each change."""
+    changes = drift(old, new, USAGE).changes
+    return {(change.kind.value, f"{change.side or ''} {change.path}".strip()) for change in changes}
+
+
+def put(node: Json, **fields: Json) -> None:
+    """Set keywords of a schema."""
+    node.update(fields)
+
+
+TOUCHING: dict[str, tuple[Callable[[Json, Json], object], set[tuple[str, str]]]] = {
+    "path": (lambda _, paths: paths.pop("/payments/{id}"), {("operation removed", "")}),
+    "method": (lambda _, paths: paths["/payments"].pop("post"), {("operation removed", "")}),
+    "deprecated": (
+        lambda _, paths: put(paths["/payments"]["post"], deprecated=True),
+        {("deprecated", "")},
+    ),
+    "sent field": (
+        lambda schemas, _: schemas["Order"]["properties"].pop("mode"),
+        {("field removed", "request mode")},
+    ),
+    "parameter": (
+        lambda _, paths: paths["/payments"].pop("parameters"),
+        {("field removed", "query limit")},
+    ),
+    "field with all below it": (
+        lambda schemas, _: schemas["Payment"]["properties"].pop("refunds"),
+        {("field removed", "answer refunds")},
+    ),
+    "field of a map": (
+        lambda schemas, _: schemas["Payment"]["properties"]["links"]["additionalProperties"][
+            "properties"
+        ].clear(),
+        {("field removed", "answer links.*.href")},
+    ),
+    "type of an answer": (
+        lambda schemas, _: put(schemas["Payment"]["properties"]["id"], nullable=True),
+        {("type changed", "answer id")},
+    ),
+    "type of a request": (
+        lambda schemas, _: put(
+            schemas["Amount"]["allOf"][0]["properties"]["value"], type=["string"]
+        ),
+        {("type changed", "request amount.value")},
+    ),
+    "format": (
+        lambda schemas, _: put(schemas["Payment"]["properties"]["made"], format="date"),
+        {("format changed", "answer made")},
+    ),
+    "word of a request": (
+        lambda schemas, _: put(schemas["Order"]["properties"]["mode"], enum=["live", "dark"]),
+        {("words removed", "request mode")},
+    ),
+    "words of a free text": (
+        lambda schemas, _: put(schemas["Order"]["properties"]["note"], enum=["a"]),
+        {("words removed", "request note")},
+    ),
+    "word of an answer": (
+        lambda schemas, _: put(
+            schemas["Payment"]["properties"]["status"], enum=["paid", "open", "lost"]
+        ),
+        {("words added", "answer status")},
+    ),
+    "word that never comes": (
+        lambda schemas, _: put(schemas["Payment"]["properties"]["status"], enum=["open"]),
+        {("words removed", "answer status")},
+    ),
+    "new need of a known field": (
+        lambda schemas, _: put(schemas["Order"], required=["amount", "note"]),
+        {("now required", "request note")},
+    ),
+    "new need of an unknown field": (
+        lambda schemas, _: put(schemas["Order"], required=["amount", "colour"]),
+        {("now required", "request colour")},
+    ),
+    "answer that may lack it": (
+        lambda schemas, _: put(schemas["Payment"], required=[]),
+        {("now optional", "answer id")},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TOUCHING)
+def test_change_of_a_part_in_use_is_told(name: str) -> None:
+    """Each kind of change of a part in use is told with its place."""
+    change, expected = TOUCHING[name]
+
+    assert expected <= {
+        (kind, place)
+        for kind, place in kinds_at(changed(change))
+        if not place.startswith("answer refunds[]")
+    }
+
+
+HARMLESS: dict[str, Callable[[Json, Json], object]] = {
+    "other path": lambda _, paths: paths.pop("/unused"),
+    "other field of a request": lambda schemas, _: schemas["Order"]["properties"].pop("colour"),
+    "other field of an answer": lambda schemas, _: schemas["Payment"]["properties"].pop("colour"),
+    "new field": lambda schemas, _: put(schemas["Order"]["properties"], size={"type": "string"}),
+    "other word of a request": lambda schemas, _: put(
+        schemas["Order"]["properties"]["mode"], enum=["test", "live"]
+    ),
+    "more words of a request": lambda schemas, _: put(
+        schemas["Order"]["properties"]["mode"], enum=["test", "live", "dark", "dim"]
+    ),
+    "more types of a request": lambda schemas, _: put(
+        schemas["Order"]["properties"]["note"], type=["string", "null"]
+    ),
+    "any type of a request": lambda schemas, _: schemas["Order"]["properties"]["note"].pop("type"),
+    "whole numbers are numbers": lambda schemas, _: put(
+        schemas["Amount"]["allOf"][0]["properties"]["value"], type=["number", "string"]
+    ),
+    "need of what is always sent": lambda schemas, _: put(
+        schemas["Order"], required=["amount", "mode"]
+    ),
+    "lesser need of a request": lambda schemas, _: put(schemas["Order"], required=[]),
+    "new need of an answer": lambda schemas, _: put(
+        schemas["Payment"], required=["id", "status", "colour"]
+    ),
+    "first format": lambda schemas, _: put(schemas["Payment"]["properties"]["id"], format="uuid"),
+    "prose": lambda schemas, _: put(schemas["Payment"], description="A payment."),
+    "refusal": lambda _, paths: paths["/payments"]["post"]["responses"].pop("400"),
+}
+
+
+@pytest.mark.parametrize("name", HARMLESS)
+def test_other_changes_are_not_told(name: str) -> None:
+    """A change that does not touch what is in use is not told."""
+    assert set() == kinds_at(changed(HARMLESS[name]))
+
+
+def test_operations_are_reported() -> None:
+    """The result names the compared operations, and the requests that nobody describes."""
+    result = drift(OLD, OLD, USAGE)
+
+    assert ("GET /payments/{id}", "POST /payments") == result.compared
+    assert (("GET", "/v9/nothing"),) == result.undescribed
+    assert () == result.changes
+
+
+def test_operation_that_is_new_is_not_told() -> None:
+    """An operation that only the new description has is neither a change nor compared."""
+    old = changed(lambda _, paths: paths.pop("/payments/{id}"))
+
+    assert ("POST /payments",) == drift(old, OLD, USAGE).compared
+
+
+def test_description_of_another_version_is_compared() -> None:
+    """A path matches below the base path of another version of the API."""
+    new = {**OLD, "servers": [{"url": "https://pay.example/v2"}]}
+
+    assert 2 == len(drift(new, new, USAGE).compared)
+
+
+def test_description_of_openapi_2_is_compared() -> None:
+    """Bodies, forms and answers of OpenAPI 2 are compared too."""
+
+    def description(kind: str, answer: str) -> Json:
+        body = {"type": "object", "properties": {"amount": {"type": kind}}}
+        form = {"name": "note", "in": "formData", "type": kind}
+        parameters = [
+            {"name": "body", "in": "body", "schema": body},
+            form,
+            {"name": "id", "in": "path", "required": True, "type": "string"},
+        ]
+        schema = {"type": "object", "properties": {"id": {"type": answer}}}
+        responses = {"200": {"schema": schema}}
+        operation = {"parameters": parameters, "responses": responses}
+        return {"swagger": "2.0", "basePath": "/v1/", "paths": {"/payments": {"post": operation}}}
+
+    assert {
+        ("type changed", "request amount"),
+        ("type changed", "request note"),
+        ("type changed", "answer id"),
+    } == kinds_at(description("string", "integer"), description("integer", "string"))
+
+
+def test_header_that_becomes_required_is_told() -> None:
+    """A new required header is told, since requests lack it."""
+    header = {"name": "X-Trace", "in": "header", "required": True, "schema": {"type": "string"}}
+    new = changed(lambda _, paths: put(paths["/payments"]["post"], parameters=[header]))
+
+    assert {("now required", "header X-Trace")} == kinds_at(new)
+
+
+def test_needs_of_a_new_object_are_not_told_alone() -> None:
+    """Needs inside a new optional object are not told, since nobody has to send the object."""
+    new_object = {"type": "object", "required": ["id"], "properties": {"id": {"type": "string"}}}
+    new = changed(lambda schemas, _: put(schemas["Order"]["properties"], status=new_object))
+
+    assert set() == kinds_at(new)
+
+
+def test_either_of_two_answers_is_meant() -> None:
+    """A field that two answers describe has the types and words of both."""
+
+    def description(*types: str) -> Json:
+        answers = {
+            f"20{number}": {
+                "content": {
+                    "application/json": {
+                        "schema": {
+                            "oneOf": [
+                                {"properties": {"status": {"type": kind, "enum": ["paid"]}}},
+                                {"properties": {"status": {"const": "open", "type": kind}}},
+                            ]
+                        }
+                    }
+                }
+            }
+            for number, kind in enumerate(types)
+        }
+        return {"openapi": "3.1.0", "paths": {"/payments": {"post": {"responses": answers}}}}
+
+    both = description("string", "integer")
+
+    assert set() == kinds_at(description("string"), both)
+    assert {("type changed", "answer status")} == kinds_at(both, description("string"))
+
+
+def test_fields_for_one_side_are_not_read_on_the_other() -> None:
+    """A field that requests must not have is not required of them."""
+    new = changed(
+        lambda schemas, _: put(
+            schemas["Order"],
+            required=["amount", "id"],
+            properties={
+                **schemas["Order"]["properties"],
+                "id": {"type": "string", "readOnly": True},
+            },
+        )
+    )
+
+    assert set() == kinds_at(new)
+
+
+@pytest.mark.parametrize("wrong", [None, [], {}, {"paths": []}, "text", 7])
+def test_what_is_no_description_is_refused(wrong: Json) -> None:
+    """A document without paths is refused, and the error says what to give."""
+    with pytest.raises(DescriptionRefused, match="OpenAPI"):
+        drift(wrong, OLD, USAGE)
+
+
+@pytest.mark.parametrize("wrong", [None, [], "text", 7, {"$ref": "#/nothing"}, {"$ref": "x.json"}])
+def test_damaged_parts_are_left_out(wrong: Json) -> None:
+    """A part of another shape, or a reference to nothing, counts as a part that is not there."""
+    new = changed(lambda schemas, _: schemas.update(Order=wrong))
+
+    assert {("field removed", "request amount"), ("field removed", "request mode")} <= kinds_at(new)
+    assert set() == kinds_at(OLD, new) - {("now required", "request amount")}
+
+
+def test_long_lists_of_words_are_shortened() -> None:
+    """A change of many words names five of them, and the number of the others."""
+    words = [f"word{number}" for number in range(9)]
+    new = changed(
+        lambda schemas, _: put(
+            schemas["Payment"]["properties"]["status"], enum=["paid", "open", *words]
+        )
+    )
+    change = drift(OLD, new, USAGE).changes[0]
+
+    assert ChangeKind.WORDS_ADDED is change.kind
+    assert not change.breaks
+    assert "Answers may now say word0, word1, word2, word3, word4 and 4 more." == change.sentence

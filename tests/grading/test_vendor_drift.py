@@ -1,0 +1,177 @@
+"""Changes of a vendor's description are told with the lines of the facts that they touch."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import moorage
+from moorage.domain.openapi.drift import Change, ChangeKind
+from moorage.errors import ConfigurationError
+from moorage.grading.drift import VendorFacts, described_hosts, facts_of, vendor_drift, vendors_at
+from moorage.grading.sources import modules_of, texts_of
+from moorage.wiring.installed_vendors import vendor_class
+from tests.support.command import command
+
+Json = Any
+
+BATCHES = "/xms/v1/{plan}/batches"
+OLD: Json = {
+    "openapi": "3.0.3",
+    "servers": [{"url": "https://us.sms.api.sinch.com"}],
+    "paths": {
+        BATCHES: {
+            "post": {
+                "requestBody": {
+                    "content": {
+                        "application/json": {
+                            "schema": {
+                                "required": ["to"],
+                                "properties": {
+                                    "to": {"type": "array", "items": {"type": "string"}},
+                                    "body": {"type": "string"},
+                                    "client_reference": {"type": "string"},
+                                    "campaign_id": {"type": "string"},
+                                },
+                            }
+                        }
+                    }
+                },
+                "responses": {},
+            }
+        },
+        f"{BATCHES}/{{batch}}/delivery_report": {
+            "get": {
+                "responses": {
+                    "200": {
+                        "content": {
+                            "application/json": {
+                                "schema": {
+                                    "properties": {
+                                        "batch_id": {"type": "string"},
+                                        "statuses": {
+                                            "type": "array",
+                                            "items": {
+                                                "properties": {
+                                                    "status": {"enum": ["Queued", "Expired"]}
+                                                }
+                                            },
+                                        },
+                                    }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        },
+    },
+}
+"""An excerpt in the form of Sinch's description."""
+
+
+@pytest.fixture(scope="module", name="facts")
+def _facts() -> VendorFacts:
+    return facts_of("sinch")
+
+
+def written(folder: Path, name: str, description: object) -> str:
+    """Write a description to a file, and return its path."""
+    path = folder / name
+    path.write_text(json.dumps(description), "utf-8")
+    return str(path)
+
+
+def source_line(place: str) -> str:
+    """Return the line of code at a place such as moorage/vendors/sms/sinch.py:7."""
+    path, _, number = place.rpartition(":")
+    root = Path(moorage.__file__).parent.parent
+    return (root / path).read_text("utf-8").splitlines()[int(number) - 1]
+
+
+def test_change_is_shown_with_its_line(tmp_path: Path) -> None:
+    """A removed field and a new word are told with the lines that use them; the exit code is 1."""
+    new = copy.deepcopy(OLD)
+    create, report = new["paths"][BATCHES]["post"], [*new["paths"].values()][1]["get"]
+    fields = create["requestBody"]["content"]["application/json"]["schema"]["properties"]
+    del fields["client_reference"], fields["campaign_id"]
+    answer = report["responses"]["200"]["content"]["application/json"]["schema"]["properties"]
+    answer["statuses"]["items"]["properties"]["status"]["enum"] = ["Queued", "Expired", "Held"]
+    files = [written(tmp_path, "old.json", OLD), written(tmp_path, "new.json", new)]
+    result = command("vendors", "drift", *files, "--json")
+    people = command("vendors", "drift", *files, "--vendor", "sinch")
+    changes = result.result["vendors"][0]["changes"]
+
+    assert (1, 1) == (result.code, people.code)
+    shown_changes = {(change["kind"], change["field"], change["breaks"]) for change in changes}
+    removal = ("field removed", "client_reference", True)
+    assert {removal, ("words added", "statuses[].status", False)} == shown_changes
+    assert '"client_reference"' in source_line(changes[0]["fact"]) + source_line(changes[1]["fact"])
+    assert '"status"' in source_line(changes[0]["fact"]) + source_line(changes[1]["fact"])
+    assert "2 changes touch what moorage uses" in people.out
+
+
+def test_change_that_breaks_nothing_succeeds(tmp_path: Path) -> None:
+    """Equal descriptions have no changes, and the exit code is 0."""
+    file = written(tmp_path, "same.json", OLD)
+    result = command("vendors", "drift", file, file, "--vendor", "sinch", "--json")
+
+    assert 0 == result.code
+    assert [] == result.result["vendors"][0]["changes"]
+    assert 2 == len(result.result["vendors"][0]["compared"])
+
+
+def test_removed_operation_is_shown_with_the_line_of_its_path(facts: VendorFacts) -> None:
+    """A removed operation leads to the line of its path, and an unknown one to the first line."""
+    new = {**OLD, "paths": {BATCHES: OLD["paths"][BATCHES]}}
+    change = vendor_drift(facts, "sinch", OLD, new).changes[0]
+    unknown = Change(kind=ChangeKind.OPERATION_REMOVED, operation="GET /a", sentence="It is gone.")
+
+    assert "delivery_report" in source_line(str(facts.line_of(change)))
+    assert facts.start == facts.line_of(unknown)
+
+
+def test_changed_words_lead_to_the_line_of_a_word(facts: VendorFacts) -> None:
+    """A removed word leads to the line of its table."""
+    change = Change(
+        kind=ChangeKind.WORDS_REMOVED, operation="GET /a", sentence="…", words=("Expired",)
+    )
+
+    assert '"Expired"' in source_line(str(facts.line_of(change)))
+
+
+def test_description_of_somebody_else_is_refused(facts: VendorFacts) -> None:
+    """A description without any operation of the vendor is refused, and so are unknown hosts."""
+    with pytest.raises(ConfigurationError, match="--vendor"):
+        vendor_drift(facts, "sinch", {"paths": {"/a": {}}}, {"paths": {}})
+    with pytest.raises(ConfigurationError, match="--vendor"):
+        vendors_at({"servers": [{"url": "https://nobody.example"}]})
+
+
+def test_vendor_is_chosen_by_its_host() -> None:
+    """The host of a description names the vendor, in OpenAPI 2 and 3."""
+    assert ("sinch",) == vendors_at(OLD)
+    assert ("twilio",) == vendors_at({"host": "api.twilio.com"})
+    assert frozenset() == described_hosts([])
+
+
+def test_names_in_forms_and_bodies_are_recorded() -> None:
+    """Names with brackets, repeated names and nested fields are recorded as dotted paths."""
+    stripe, adyen = facts_of("stripe").usage, facts_of("adyen").usage
+    intents, payments = ("POST", "/v1/payment_intents"), ("POST", "/v72/payments")
+
+    assert {"amount", "currency", "metadata.reference", "expand"} <= stripe.sent[intents]
+    assert {"amount.value", "merchantAccount"} <= adyen.sent[payments]
+
+
+def test_docstrings_and_sentences_are_no_facts() -> None:
+    """Names and words count with their parts; docstrings, errors and sentences do not."""
+    texts = texts_of(modules_of(vendor_class("sinch")))
+
+    assert {"body.message", "message", "Aborted", "statuses"} <= texts.keys()
+    assert "field" not in texts  # only in an error
+    assert not [text for text in texts if "one recipient" in text or "dashboard" in text]
