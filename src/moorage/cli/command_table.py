@@ -300,6 +300,10 @@ COMMANDS: Final = {
         "moorage.cli.commands.vendors_drift:drift",
         "Show the changes of a vendor's API description that touch what moorage uses.",
     ),
+    "grade": (
+        "moorage.cli.commands.grade:grade_vendor",
+        "Grade an installed vendor by its statements, and by its behaviour at its sandbox.",
+    ),
     "housekeep": (
         "moorage.cli.commands.housekeep:housekeep",
         "Delete expired state, and old entries of the integration log; run it once a day.",

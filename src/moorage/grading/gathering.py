@@ -1,0 +1,246 @@
+"""Gathers the evidence about a vendor, mostly by calling its sandbox."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import attrs
+
+from moorage.contracts.payments import Charge, Customer, Money
+from moorage.contracts.ref import Ref
+from moorage.contracts.routes import Account
+from moorage.domain.http.requests import Response
+from moorage.domain.secrets.secret import Secret
+from moorage.domain.webhooks.events import WebhookEvent
+from moorage.errors import ConfigurationError, ConnectorError
+from moorage.exporting.recording import recorded
+from moorage.grading.evidence import Evidence, Outcome
+from moorage.grading.sources import modules_of
+from moorage.hub.hub import Hub
+from moorage.runtime.bridge import run_now
+from moorage.testing.fakes.clock import VirtualClock, VirtualSleeper
+from moorage.testing.sandbox_fixtures import fixture_of
+from moorage.testing.sandbox_scenarios import BASIC, BY_CAPABILITY
+from moorage.testing.sandbox_scenarios.runner import ScenarioVendor
+from moorage.testing.sandboxes.base import Lost, SandboxHttpClient
+from moorage.wiring.installed_vendors import vendor_class
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moorage.contracts.vendor import Vendor
+    from moorage.testing.sandbox_scenarios.runner import Scenario
+    from moorage.testing.sandboxes.base import Sandbox
+    from moorage.testing.sandboxes.fixture import SandboxFixture
+
+_JSON: Final = {"Content-Type": "application/json"}
+_ACTING_TWICE: Final = frozenset({"PATCH", "POST"})
+FAULTS: Final[Mapping[str, Response | Lost]] = {
+    "401": Response(401, _JSON, b"{}"),
+    "404": Response(404, _JSON, b"{}"),
+    "422": Response(422, _JSON, b'{"message": "No."}'),
+    "429": Response(429, {**_JSON, "Retry-After": "7"}, b"{}"),
+    "503": Response(503, body=b"<html></html>"),
+    "no JSON": Response(200, _JSON, b"<html></html>"),
+    "another type": Response(200, _JSON, b"null"),
+    "lost": Lost(),
+}
+"""The faults of the sandbox, each of which answers the first request of the main operation."""
+
+AMOUNTS: Final = {
+    "yen": Money("1234", "JPY"),
+    "dinar": Money("1.234", "KWD"),
+    "huge": Money("123456.78", "EUR"),
+}
+"""The amounts that are charged."""
+
+ECHO: Final = "echo"
+"""The fault of a refusal that repeats the account's secrets."""
+
+_DAMAGED: Final[tuple[Any, ...]] = ({}, {"type": 7}, {"data": []}, {"id": None, "status": {}})
+_BODY: Final = b'{"id": "1", "type": "paid", "data": {"object": {"id": "1"}}}'
+_WEBHOOK_SECRET: Final = "secret-of-a-webhook"  # noqa: S105 - of nobody
+
+
+def evidence_of(name: str) -> Evidence:
+    """Return the evidence about a vendor.
+
+    Raises:
+        ConfigurationError: there is no such vendor, or it cannot be loaded.
+    """
+    vendor = vendor_class(name)
+    modules = modules_of(vendor)
+    with TemporaryDirectory() as folder:
+        try:
+            fixture = fixture_of(name, Path(folder))
+        except ConfigurationError:
+            return Evidence(name=name, vendor=vendor, modules=modules)
+        try:
+            account = _account(name, fixture)
+            evidence = Evidence(
+                name=name,
+                vendor=vendor,
+                account=account.vendor,
+                services=account.vendor.services(),
+                ping=account.vendor.ping(),
+                modules=modules,
+                has_sandbox=fixture.sandbox is not None,
+                secrets=_secrets_of(account.vendor),
+                unsigned_events=_unsigned_events(account),
+                events=_damaged_events(account.vendor),
+            )
+        finally:
+            fixture.close()
+    if not evidence.has_sandbox:
+        return evidence
+    return attrs.evolve(
+        evidence,
+        exchanges=tuple(recorded(name)),
+        capabilities=_capabilities(vendor, name, able=True),
+        missing=_capabilities(vendor, name, able=False),
+        faults=_faults(vendor, name, evidence.secrets),
+        amounts=_amounts(name) if "payments" in vendor.kinds else {},
+    )
+
+
+def _account(name: str, fixture: SandboxFixture) -> Account:
+    kind = vendor_class(name)
+    fields = {field.name for field in attrs.fields(cast("Any", kind))}
+    vendor = kind(**{key: value for key, value in fixture.options.items() if key in fields})
+    settings = {key: value for key, value in fixture.options.items() if key not in fields}
+    return Account(name, vendor, settings=settings, webhook_secrets=(Secret(_WEBHOOK_SECRET),))
+
+
+def outcome_of(name: str, contract: str, scenario: Scenario, fault: object = None) -> Outcome:
+    """Return the outcome of a scenario at a new sandbox.
+
+    Args:
+        name: the vendor.
+        contract: its contract.
+        scenario: what is done.
+        fault: the fault of the first request; None if there is none.
+    """
+    return _outcome(name, contract, scenario, fault, able=True)
+
+
+def _outcome(
+    name: str, contract: str, scenario: Scenario, fault: Any = None, *, able: bool
+) -> Outcome:
+    with TemporaryDirectory() as folder:
+        fixture = fixture_of(name, Path(folder))
+        sandbox = cast("Sandbox", fixture.sandbox)
+        if fault is not None:
+            sandbox.fail(fault)
+        # Sandboxes that check the time of a request use the real one.
+        clock = VirtualClock(datetime.now(UTC))
+        error: Exception | None = None
+        result: Any = None
+        with Hub(
+            [_account(name, fixture)],
+            http=SandboxHttpClient(sandbox),
+            clock=clock,
+            sleeper=VirtualSleeper(clock),
+        ) as hub:
+            vendor = ScenarioVendor(
+                operations=getattr(hub, contract)(), fixture=fixture, name=name, able=able
+            )
+            try:
+                result = run_now(_performed(scenario, vendor))
+            except Exception as raised_error:  # noqa: BLE001 - any error is an outcome
+                error = raised_error
+        fixture.close()
+        return Outcome(
+            error=error,
+            result=result,
+            requests=len(sandbox.requests),
+            effects=sum(request.method in _ACTING_TWICE for request in sandbox.requests),
+            bodies="\n".join(
+                f"{request.path} {request.body.decode(errors='replace')}"
+                for request in sandbox.requests
+            ),
+        )
+
+
+async def _performed(scenario: Scenario, vendor: ScenarioVendor) -> Any:
+    return await scenario(vendor)
+
+
+def _capabilities(vendor: type[Vendor], name: str, *, able: bool) -> dict[str, Outcome]:
+    return {
+        capability: _outcome(name, contract, scenario, able=able)
+        for contract in vendor.kinds
+        for capability, scenario in BY_CAPABILITY.get(contract, {}).items()
+        if (capability in vendor.capabilities) is able
+    }
+
+
+def _faults(vendor: type[Vendor], name: str, secrets: tuple[str, ...]) -> dict[str, Outcome]:
+    contract = vendor.kinds[0]
+    scenario = next(iter(BASIC[contract].values()))
+    text = json.dumps({"message": " ".join(secrets), "error": {"message": " ".join(secrets)}})
+    echo = Response(400, _JSON, text.encode())
+    return {
+        fault: outcome_of(name, contract, scenario, answer)
+        for fault, answer in {**FAULTS, ECHO: echo}.items()
+    }
+
+
+def _amounts(name: str) -> dict[str, Outcome]:
+    return {
+        label: outcome_of(name, "payments", _charging(amount)) for label, amount in AMOUNTS.items()
+    }
+
+
+def _charging(amount: Money) -> Scenario:
+    async def charge(vendor: ScenarioVendor) -> Any:
+        order = Charge(
+            amount, vendor.fixture.token, reference="INV-1", customer=Customer(id="ada-1")
+        )
+        return await vendor("charge", order, idempotency_key="1")
+
+    return charge
+
+
+def _secrets_of(vendor: Vendor) -> tuple[str, ...]:
+    kind: Any = type(vendor)
+    values = (getattr(vendor, field.name) for field in attrs.fields(kind))
+    texts = (value.reveal() for value in values if isinstance(value, Secret))
+    return tuple(text for text in texts if not text.startswith("{"))
+
+
+def _unsigned_events(account: Account) -> int:
+    """Return the number of events in a webhook without a signature that are accepted."""
+    if account.vendor.webhook is None:
+        return 0
+    with Hub([account]) as hub, suppress(ConnectorError):
+        verifier = hub.webhooks(account.name)
+        return len(verifier.verify(headers={}, body=_BODY, url="https://erp.example/hooks"))
+    return 0
+
+
+def _damaged_events(vendor: Vendor) -> Exception | None:
+    def ref(id: str, /, **_: str | None) -> Ref:
+        return Ref(vendor.name, vendor.name, id)
+
+    def read() -> None:
+        for data in _DAMAGED:
+            event = WebhookEvent(
+                vendor=vendor.webhook or vendor.name,
+                id="1",
+                type="another",
+                vendor_type="another",
+                data=data,
+                payload=data,
+            )
+            vendor.events(event, ref)
+
+    try:
+        read()
+    except Exception as error:  # noqa: BLE001 - any error is evidence
+        return error
+    return None

@@ -1,0 +1,283 @@
+"""Each rule for vendors passes for a good vendor, and catches a planted violation."""
+
+from __future__ import annotations
+
+import ast
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import attrs
+import pytest
+
+from moorage import Service
+from moorage.contracts.vendor import RepeatedKey, UnknownOutcome, Vendor, VendorKeys
+from moorage.domain.http.requests import Request
+from moorage.domain.resilience.retry import RetryPolicy
+from moorage.errors import (
+    AuthenticationFailed,
+    RateLimitExceeded,
+    VendorFailed,
+    VendorRejected,
+)
+from moorage.grading.evidence import Evidence, Outcome
+from moorage.grading.gathering import ECHO, FAULTS, evidence_of
+from moorage.grading.grade import RULES, Result, grade
+from moorage.grading.rule import Tier
+from moorage.grading.sources import SourceModule, modules_of
+from moorage.vendor_sdk import ApiVendor
+from moorage.vendors.sms.sinch import Sinch
+from moorage.wiring.installed_vendors import vendor_names
+from tests.support.command import command
+from tools.grades import PAGE, row_of, rules
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+GOOD = "stripe"
+
+
+@pytest.fixture(scope="module", name="good")
+def _good() -> Evidence:
+    # Its modules are left out: the length of a module is not what these tests are about.
+    return attrs.evolve(evidence_of(GOOD), modules=())
+
+
+def changed_class(good: Evidence, **fields: Any) -> Evidence:
+    """Return evidence about a vendor whose class has other statements."""
+    planted_class: Any = type("Planted", (good.vendor,), {"__doc__": good.vendor.__doc__, **fields})
+    return attrs.evolve(good, vendor=planted_class)
+
+
+def kind(**fields: Any) -> Callable[[Evidence], Evidence]:
+    """Return a plant that changes statements of the class."""
+
+    def plant(good: Evidence) -> Evidence:
+        return changed_class(good, **fields)
+
+    return plant
+
+
+def known(**fields: Any) -> Callable[[Evidence], Evidence]:
+    """Return a plant that changes parts of the evidence."""
+    return lambda good: attrs.evolve(good, **fields)
+
+
+def service(**fields: Any) -> Callable[[Evidence], Evidence]:
+    """Return a plant that changes the main service."""
+    return lambda good: attrs.evolve(good, services={"": attrs.evolve(good.services[""], **fields)})
+
+
+def source(text: str) -> Callable[[Evidence], Evidence]:
+    """Return a plant that adds a module."""
+    module = SourceModule("planted", __file__, ast.parse(text), text)
+    return lambda good: attrs.evolve(good, modules=(*good.modules, module))
+
+
+def fault(name: str, **fields: Any) -> Callable[[Evidence], Evidence]:
+    """Return a plant that changes the outcome of a fault."""
+    return lambda good: attrs.evolve(good, faults={**good.faults, name: Outcome(**fields)})
+
+
+def amount(name: str, sent: str) -> Callable[[Evidence], Evidence]:
+    """Return a plant in which an amount is sent in another unit."""
+    outcome = Outcome(requests=1, bodies=sent)
+    return lambda good: attrs.evolve(good, amounts={**good.amounts, name: outcome})
+
+
+def undescribed(good: Evidence) -> Evidence:
+    """Plant an option without a description."""
+
+    @attrs.frozen(kw_only=True)
+    class Planted(ApiVendor):
+        """An account."""
+
+        name: ClassVar[str] = GOOD
+        kinds: ClassVar[tuple[str, ...]] = ("payments",)
+        size_of_the_cat: str = ""
+
+    return attrs.evolve(good, vendor=Planted, account=Planted())
+
+
+@attrs.frozen(kw_only=True)
+class Talkative(ApiVendor):
+    """An account with a secret that is a text."""
+
+    name: ClassVar[str] = GOOD
+    kinds: ClassVar[tuple[str, ...]] = ("payments",)
+
+    password: str = "hunter2"
+
+
+def talkative(good: Evidence) -> Evidence:
+    """Plant an account whose secret is a text that it shows."""
+    return attrs.evolve(good, vendor=Talkative, account=Talkative(), secrets=("hunter2",))
+
+
+def unused_operation(good: Evidence) -> Evidence:
+    """Plant an operation that no scenario requests."""
+    return changed_class(good, extra=Sinch.get_batch)
+
+
+def unmapped(good: Evidence) -> Evidence:
+    """Plant a vendor without events."""
+    return changed_class(good, events=Vendor.events)
+
+
+REFUSED = VendorRejected("No.", status=400)
+KEYS = partial(VendorKeys, repeat=RepeatedKey.REPLAYED, header="Idempotency-Key")
+PAGE_OF_KEYS = "https://stripe.com/docs/keys"
+
+PLANTS: dict[str, Callable[[Evidence], Evidence]] = {
+    "name": known(name="another"),
+    "contracts": kind(kinds=("payments", "haircuts")),
+    "summary": kind(__doc__=""),
+    "options": undescribed,
+    "capabilities": kind(capabilities=frozenset({"teleport"})),
+    "limits": kind(limits={"page": 0}),
+    "main service": known(services={"other": Service("stripe", "https://a.example")}),
+    "https": service(base_url="http://a.example"),
+    "secret options": talkative,
+    "hidden secrets": talkative,
+    "imports": source("from moorage.hub.hub import Hub\n"),
+    "purity": source("import time\n"),
+    "key statements": service(idempotency_memory=1e9),
+    "unknown outcomes": kind(unknown_outcomes={"charge": UnknownOutcome.ASKED_AGAIN}),
+    "key memory": kind(idempotency=KEYS(memory=5.0, documentation=PAGE_OF_KEYS)),
+    "time limits": service(timeout=500.0),
+    "retries": service(retry=RetryPolicy(max_attempts=9)),
+    "circuits": service(circuit=None),
+    "refusals": service(classify=None),
+    "ping": known(ping=Request.post("/ping")),
+    "unknown words": source("STATES.get(word, MoveState.SUCCEEDED)\n"),
+    "key sources": kind(idempotency=KEYS(memory=500.0, documentation="https://stripe.com")),
+    "module docstrings": source("x = 1\n"),
+    "lines of its own": source('"""Long."""\n' + "\n" * 500),
+    "requested operations": unused_operation,
+    "account": known(account=None),
+    "sandbox": known(has_sandbox=False),
+    "scenarios": known(exchanges=()),
+    "credentials": known(secrets=("latest_charge",)),
+    "working capabilities": known(capabilities={"list": Outcome(error=REFUSED)}),
+    "refused capabilities": known(missing={"list": Outcome(result=True)}),
+    "silent refusals": known(missing={"list": Outcome(requests=1)}),
+    "status 401": fault("401", error=REFUSED, requests=1),
+    "status 404": fault("404", error=AuthenticationFailed("No."), requests=1),
+    "status 422": fault("422", result=True, requests=1),
+    "status 429": fault("429", error=REFUSED, requests=1),
+    "status 503": fault("503", error=REFUSED, requests=1),
+    "no JSON": fault("no JSON", result=True, requests=1),
+    "another type": fault("another type", result=True, requests=1),
+    "lost answer": fault("lost", result=True, requests=1),
+    "single effect": lambda good: kind(idempotency=None)(
+        fault("lost", error=VendorFailed("It failed."), effects=2)(good)
+    ),
+    "errors of moorage": fault("422", error=KeyError("id")),
+    "named services": fault("422", error=VendorRejected("No.")),
+    "vendor's answer": fault("422", error=REFUSED),
+    "echoed secrets": lambda good: fault(ECHO, error=VendorRejected(good.secrets[0]))(good),
+    "pause": fault("429", error=RateLimitExceeded("Too many.", retry_at=None)),
+    "sent keys": kind(
+        idempotency=KEYS(memory=500.0, documentation=PAGE_OF_KEYS, header="X-Another-Key")
+    ),
+    "yen": amount("yen", "amount=123400&currency=jpy"),
+    "dinar": amount("dinar", "amount=123&currency=kwd"),
+    "huge": amount("huge", "amount=123456.7&currency=eur"),
+    "webhook scheme": kind(webhook="nobody"),
+    "unsigned webhooks": known(unsigned_events=1),
+    "mapped webhooks": unmapped,
+    "damaged webhooks": known(events=KeyError("id")),
+}
+"""A planted violation for each rule."""
+
+
+def failed(evidence: Evidence) -> set[str]:
+    """Return the names of the rules that do not hold."""
+    return {finding.rule.name for finding in grade(evidence).failures}
+
+
+def test_every_rule_has_a_plant() -> None:
+    """There is a planted violation for each rule, and no two rules have one name."""
+    assert sorted(PLANTS) == sorted(rule.name for rule in RULES)
+
+
+@pytest.mark.parametrize("name", PLANTS)
+def test_planted_violation_is_caught(name: str, good: Evidence) -> None:
+    """A rule passes for a good vendor, and fails for its planted violation."""
+    assert name not in failed(good)
+    assert name in failed(PLANTS[name](good))
+
+
+def test_tier_follows_from_the_rules(good: Evidence) -> None:
+    """A vendor has the highest tier below which every rule holds."""
+    plants = {
+        Tier.NONE: PLANTS["https"],
+        Tier.BRONZE: PLANTS["circuits"],
+        Tier.SILVER: PLANTS["key sources"],
+    }
+
+    assert plants.keys() == {
+        tier for tier, plant in plants.items() if grade(plant(good)).tier is tier
+    }
+    assert Tier.GOLD is grade(good).tier
+
+
+def test_rules_of_others_do_not_concern_a_vendor() -> None:
+    """A vendor that does not speak HTTP passes the rules about HTTP, and has no evidence of it."""
+    evidence = evidence_of("local_files")
+    results = {finding.rule.name: finding.result for finding in grade(evidence).findings}
+
+    assert Result.NOT_CONCERNED is results["https"]
+    assert Result.NOT_CONCERNED is results["status 401"]
+    assert {} == evidence.faults
+
+
+def test_evidence_has_every_fault(good: Evidence) -> None:
+    """The evidence has the outcome of each fault, capability and amount."""
+    assert {*FAULTS, ECHO} == good.faults.keys()
+    assert good.capabilities
+    assert {"yen", "dinar", "huge"} == good.amounts.keys()
+
+
+def test_vendor_without_a_sandbox_is_graded(good: Evidence) -> None:
+    """A vendor without a sandbox has no tier, since nothing proves what it states."""
+    evidence = Evidence(name=GOOD, vendor=good.vendor, modules=modules_of(good.vendor))
+
+    assert Tier.NONE is grade(evidence).tier
+    assert {"account", "sandbox"} <= failed(evidence)
+    assert "payments/stripe.py:" in str(evidence.start)
+    assert 1 == good.start.number
+
+
+def test_command_shows_the_rules_that_fail() -> None:
+    """`moorage grade` shows each rule with its result, where it fails, and what to do."""
+    result = command("grade", "sinch", "--json")
+    people = command("grade", "sinch", "--every")
+
+    assert [rule.name for rule in RULES] == [rule["rule"] for rule in result.result["rules"]]
+    assert (result.code == 0) == (result.result["tier"] == "gold")
+    assert f"sinch: {result.result['tier']}." in people.out
+    assert "not concerned" in people.out
+
+
+def test_unknown_vendor_is_refused() -> None:
+    """`moorage grade` of an unknown vendor fails, and names a vendor with a similar name."""
+    result = command("grade", "strip")
+
+    assert 2 == result.code
+    assert "stripe" in result.err
+
+
+def test_page_has_the_rules_and_grades() -> None:
+    """The page has every rule, and the row of a vendor that follows from its grade."""
+    text = PAGE.read_text("utf-8")
+
+    assert text.endswith("\n".join(rules()))
+    assert row_of(grade(evidence_of("twilio"))) in text.splitlines()
+    assert {*rows_of_page()} <= {*vendor_names()}
+
+
+def rows_of_page() -> Iterator[str]:
+    """Yield the names of the vendors on the page."""
+    for line in PAGE.read_text("utf-8").splitlines():
+        if line.startswith("| ["):
+            yield line.partition("[")[2].partition("]")[0]
