@@ -48,6 +48,7 @@ SHOWN_ONLY = {
     "docs/how-to/secret-managers.md": 1,  # what the vendors' own programs do
     "docs/how-to/add-a-contract.md": 2,  # parts of files of moorage itself
     "docs/tutorials/production.md": 2,  # a unit of systemd, and variables for a server of yours
+    "docs/how-to/shipping.md": 1,  # names a customer of yours
     "docs/explanation/crashes.md": 1,  # what takes hours
     "docs/how-to/unknown-payments.md": 1,  # a payment whose keys are lost
 }
