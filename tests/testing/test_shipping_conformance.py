@@ -12,6 +12,7 @@ from moorage.contracts.shipping import (
     AddressVerdict,
     CancelState,
     LabelFormat,
+    PickupState,
     ShipmentState,
     TrackingStatus,
 )
@@ -20,8 +21,10 @@ from moorage.errors import VendorFailed, VendorRejected
 from moorage.testing import name_of
 from moorage.testing import shipping_conformance as kit
 from moorage.vendors.shipping.easypost import EasyPost
+from moorage.vendors.shipping.shipengine import ShipEngine
 from moorage.vendors.shipping.shippo import Shippo
 from tests.vendors import shipping_subjects
+from tests.vendors.subjects.shipengine import shipengine
 
 if TYPE_CHECKING:
     from moorage.contracts.address import Address
@@ -30,8 +33,12 @@ if TYPE_CHECKING:
         AddressResult,
         CancelResult,
         Label,
+        Manifest,
+        Pickup,
+        PickupRequest,
         RateRequest,
         RateResult,
+        ServicePointResult,
         Shipment,
         Tracking,
     )
@@ -252,9 +259,58 @@ class Reconsidering(EasyPost):
         return await super().get_rates(wire, request, key=None)
 
 
+@attrs.frozen(kw_only=True)
+class Stubborn(EasyPost):
+    """A faulty vendor that leaves pickups scheduled, and has no forms of manifests."""
+
+    async def cancel_pickup(self, wire: Wire, ref: Ref, /) -> Pickup:
+        """Cancel the pickup, and call it scheduled."""
+        cancelled = await super().cancel_pickup(wire, ref)
+        return attrs.evolve(cancelled, state=PickupState.SCHEDULED)
+
+    async def create_manifest(
+        self, wire: Wire, shipments: tuple[Ref, ...], /, *, key: str
+    ) -> Manifest:
+        """Create the manifest, and lose its forms."""
+        created = await super().create_manifest(wire, shipments, key=key)
+        return attrs.evolve(created, documents=())
+
+
+@attrs.frozen(kw_only=True)
+class Rebooking(EasyPost):
+    """A faulty vendor that ignores the keys of pickups, so it books one for every request."""
+
+    async def schedule_pickup(self, wire: Wire, request: PickupRequest, /, *, key: str) -> Pickup:
+        """Schedule the pickup with a new key."""
+        return await super().schedule_pickup(wire, request, key=f"{key}-{wire.new_id()}")
+
+
+@attrs.frozen(kw_only=True)
+class Roundabout(ShipEngine):
+    """A faulty vendor that names the farthest service point first."""
+
+    async def find_service_points(
+        self, wire: Wire, address: Address, /, *, limit: int
+    ) -> ServicePointResult:
+        """Find the service points, and reverse them."""
+        result = await super().find_service_points(wire, address, limit=limit)
+        return attrs.evolve(result, points=result.points[::-1])
+
+
+def roundabout() -> kit.ShippingSubject:
+    """Return a test subject like ShipEngine's, with a faulty vendor."""
+    subject = shipengine()
+    sandbox: Any = subject.sandbox
+    return attrs.evolve(subject, vendor=Roundabout(credentials=sandbox.api_key))
+
+
 @pytest.mark.parametrize(
     "factory, check",
     [
+        (as_easypost(Stubborn), "a_pickup_is_scheduled_once"),
+        (as_easypost(Stubborn), "a_manifest_is_created_once"),
+        (as_easypost(Rebooking), "a_pickup_is_scheduled_once"),
+        (roundabout, "service_points_are_offered"),
         (as_easypost(Exchanging), "money_keeps_its_currency"),
         (as_shippo(Overinsuring), "money_keeps_its_currency"),
         (as_easypost(Reconsidering), "a_repeat_keeps_its_offer"),

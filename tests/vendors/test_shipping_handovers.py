@@ -76,16 +76,17 @@ class Shop:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.sandbox: Any = {
-            "easypost": EasyPostSandbox,
-            "shipengine": ShipEngineSandbox,
-            "shippo": ShippoSandbox,
-        }[name]()
-        vendor: Vendor = {
-            "easypost": lambda: EasyPost(credentials=self.sandbox.api_key),
-            "shipengine": lambda: ShipEngine(credentials=self.sandbox.api_key),
-            "shippo": lambda: Shippo(credentials=self.sandbox.token),
-        }[name]()
+        self.sandbox: Any
+        vendor: Vendor
+        if name == "easypost":
+            self.sandbox = EasyPostSandbox()
+            vendor = EasyPost(credentials=self.sandbox.api_key)
+        elif name == "shipengine":
+            self.sandbox = ShipEngineSandbox()
+            vendor = ShipEngine(credentials=self.sandbox.api_key)
+        else:
+            self.sandbox = ShippoSandbox()
+            vendor = Shippo(credentials=self.sandbox.token)
         self.line = Line(self.sandbox)
         account = Account(name, vendor, settings={"retry": None, "circuit": None})
         self.hub = Hub([account], http=self.line)
