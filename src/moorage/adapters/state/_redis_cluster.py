@@ -87,6 +87,10 @@ class ClusterPool:
         node = self._owners.get(key_slot(key))
         return "" if node is None else f"{node[0]}:{node[1]}"
 
+    def is_lost(self, key: bytes) -> bool:
+        """Return whether the last request to the cluster node of a key failed."""
+        return self._owners.get(key_slot(key)) in self._lost
+
     def finish(self) -> None:
         """Close the pools: idle connections now, the others when they are returned."""
         for pool in list(self._pools.values()):

@@ -165,7 +165,7 @@ class RedisStorage(_Store, Closing):
         if call is None:
             return self._swap(command, end_time)  # type: ignore[no-any-return]  # as the command answers
         if self._posted:
-            self._send_posted(end_time)
+            self._send_posted_first(end_time)
         return decode_reply(call, self._execute_batch([call], end_time)[0])  # type: ignore[no-any-return]  # as the command answers
 
     def post(self, command: Command[Any], /) -> None:
@@ -227,6 +227,27 @@ class RedisStorage(_Store, Closing):
             raise
         self._unavailable = False
         return replies
+
+    def _send_posted_first(self, until: float) -> None:
+        """Send the queued commands, except those for cluster nodes that failed last.
+
+        In a cluster their failure is not that of the command that follows.
+        """
+        pool = self._pool
+        if not isinstance(pool, ClusterPool):
+            self._send_posted(until)
+            return
+        waiting: list[Command[Any]] = []
+        with suppress(IndexError):  # another thread may take the last one
+            for _ in range(len(self._posted)):
+                command = self._posted.popleft()
+                is_lost = pool.is_lost(self._script_calls.key(command.keys[0]))
+                (waiting if is_lost else self._posted).append(command)
+        try:
+            with suppress(StorageUnavailable):
+                self._send_posted(until)
+        finally:
+            self._posted.extend(waiting)
 
     def _send_posted(self, until: float = inf) -> None:
         """Run the commands whose answers are not needed, as far as Redis is available."""
