@@ -16,6 +16,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.contracts.email_received import ReceivedEmail, ReceivedFile, valid_address
+from moorage.domain.values.json_text import is_list
 from moorage.domain.values.text import with_article
 from moorage.errors import InvalidData
 
@@ -143,7 +144,8 @@ def received(headers: Iterable[tuple[str, str]], ref: Ref, **fields: Any) -> Rec
         "is_automatic": _is_automatic(values),
     }
     stated_fields = {name: value for name, value in fields.items() if value is not None}
-    return ReceivedEmail(**{"id": None, "headers": pairs, **of_headers, **stated_fields}, ref=ref)
+    all_fields: dict[str, Any] = {"id": None, "headers": pairs, **of_headers, **stated_fields}
+    return ReceivedEmail(**all_fields, ref=ref)
 
 
 def header_text(value: object) -> str:
@@ -259,7 +261,7 @@ def _leaves(message: Message) -> Iterator[Message]:
         if depth > _MOST_NESTED:
             raise _excessive()
         inner: Any = part.get_payload()
-        if part.get_content_maintype() == "multipart" and isinstance(inner, list):
+        if part.get_content_maintype() == "multipart" and is_list(inner):
             open_parts += [(item, depth + 1) for item in reversed(inner)]
         else:
             yield part

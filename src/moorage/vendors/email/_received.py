@@ -90,14 +90,13 @@ def received_file(
     stated_fields = {name: value for name, value in fields.items() if value is not None}
     bare_id = (content_id or "").strip("<>") or None
     media_type = (content_type or "").partition(";")[0].strip().lower()
-    return ReceivedFile(
-        **{
-            "filename": plain_filename(filename),
-            "content_type": media_type or "application/octet-stream",
-            "content": content,
-            "size": None if content is None else len(content),
-            "content_id": bare_id,
-            "is_inline": bare_id is not None,
-            **stated_fields,
-        }
-    )
+    file_fields: dict[str, Any] = {
+        "filename": plain_filename(filename),
+        "content_type": media_type or "application/octet-stream",
+        "content": content,
+        "size": None if content is None else len(content),
+        "content_id": bare_id,
+        "is_inline": bare_id is not None,
+        **stated_fields,
+    }
+    return ReceivedFile(**file_fields)
