@@ -122,7 +122,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Deselect cases if only some are wanted: others in each run, but the same ones in CI."""
     if config.getoption("cases") == "all":
         return
-    seed = 0 if os.environ.get("CI") else config.getoption("randomly_seed", 0)
+    seed: int = 0 if os.environ.get("CI") else config.getoption("randomly_seed", 0) or 0
     chosen = drawn((item.nodeid for item in items), seed)
     config.hook.pytest_deselected(items=[item for item in items if item.nodeid not in chosen])
     items[:] = [item for item in items if item.nodeid in chosen]

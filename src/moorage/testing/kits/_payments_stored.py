@@ -100,6 +100,7 @@ async def links_are_created_once(make: Open) -> None:
     async with make() as lab:
         if PaymentsCapability.LINKS not in lab.able:
             return
+        created: list[PaymentLink] = []
         for number, amount in enumerate(_LINK_AMOUNTS):
             key = f"l-{number}"
             request = link_request(amount)
@@ -118,11 +119,15 @@ async def links_are_created_once(make: Open) -> None:
             require(link.state is LinkState.OPEN, f"A new link is {link.state}.")
             require(link.amount in {amount, None}, f"{amount} became {link.amount}.")
             require(link.url and link.url not in repr(link), "The URL is missing or shown.")
-        known_link: PaymentLink = await lab("get_link", link.ref)
+            created.append(link)
+        require(created, "No amount at all makes a link.")
+        last_link = created[-1]
+        known_link: PaymentLink = await lab("get_link", last_link.ref)
         require(
-            (known_link.ref, known_link.url) == (link.ref, link.url), "Another link was looked up."
+            (known_link.ref, known_link.url) == (last_link.ref, last_link.url),
+            "Another link was looked up.",
         )
-        closed: PaymentLink = await lab("close_link", link.ref, idempotency_key="c-1")
+        closed: PaymentLink = await lab("close_link", last_link.ref, idempotency_key="c-1")
         require(closed.state in _ENDED, f"A closed link is {closed.state}.")
         lab.sandbox.fail(Altered(partial(with_body, b"{}")))
         broken_call = lab("create_link", link_request(), idempotency_key="l-x")

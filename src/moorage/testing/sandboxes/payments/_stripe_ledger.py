@@ -133,7 +133,7 @@ class StripeLedger(Sandbox):
         is_charge = source["object"] == "charge"
         amount = source["amount_captured"] if is_charge else -source["amount"]
         fee = 25 + amount * 15 // 1000 if is_charge else 0
-        transaction = {
+        transaction: dict[str, Any] = {
             "id": f"txn_{self.number():08d}",
             "object": "balance_transaction",
             "amount": amount,

@@ -357,7 +357,7 @@ class EasyPostSandbox(Sandbox):
         return reply(pickup)
 
     def _create_form(self, request: SandboxRequest) -> Response:
-        chosen = self._object(request, "scan_form").get("shipments") or []
+        chosen: list[dict[str, Any]] = self._object(request, "scan_form").get("shipments") or []
         shipments = [self._shipment(str(item.get("id"))) for item in chosen]
         if not shipments:
             raise _refusal(422, "PARAMETER.REQUIRED", "Missing required parameter.", "shipments")

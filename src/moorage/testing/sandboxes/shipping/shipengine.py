@@ -450,7 +450,7 @@ class ShipEngineSandbox(Sandbox):
 
     def _list_manifests(self, request: SandboxRequest) -> Response:
         chosen = dict(request.query).get("label_ids")
-        labels = set() if chosen is None else set(chosen.split(","))
+        labels: set[str] = set() if chosen is None else set(chosen.split(","))
         manifests = [
             item
             for item in self.manifests.values()
