@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```toml\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 MARK = re.compile(r"# ([\w-]+\.toml)(, at the end)?\n")
-OTHERS = {"credentials.toml", "warehouse.toml"}
+OTHERS = {"credentials.toml", "pyproject.toml", "warehouse.toml"}
 """Names of documented TOML files that are not configurations of moorage."""
 
 
@@ -46,6 +46,10 @@ def _secrets(monkeypatch: pytest.MonkeyPatch) -> None:
         for name in re.findall(r"secret://env/(\w+)", block):
             ring = f"1:{b64encode(bytes(32)).decode()}"
             monkeypatch.setenv(name, ring if name.endswith("_KEYS") else "a-secret")
+        for setting, name in re.findall(r"^(\w+) = \"\$\{(\w+)\}\"", block, re.MULTILINE):
+            is_api = setting == "base_url"
+            url = "https://api.example" if is_api else f"sqlite:///{name.lower()}.db"
+            monkeypatch.setenv(name, url)
 
 
 @pytest.mark.parametrize("name, block", SHOWN, ids=[name for name, _ in SHOWN])
