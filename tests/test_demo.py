@@ -245,7 +245,7 @@ def test_streams_reach_local_vendors(tmp_path: Path) -> None:
 
 
 def test_warehouse_is_a_connector(tmp_path: Path) -> None:
-    """The demo's warehouse connector opens, is healthy, and classifies only locked databases."""
+    """The demo's warehouse is a healthy connector; a locked database is a connection failure."""
     warehouse = Warehouse(str(tmp_path))
     connector = StockConnector(warehouse)
     connector.open(1.0)

@@ -220,7 +220,7 @@ def test_posted_commands_reach_the_shard_of_their_state() -> None:
 
 
 def test_asynchronous_posts_are_executed_before_the_next_command() -> None:
-    """An asynchronous router releases a posted claim on the former shard, and closes its shards."""
+    """A release that was posted to an asynchronous store frees the claim on its former shard."""
 
     async def main() -> None:
         shards = {name: AsyncMemoryStorage() for name in "ab"}

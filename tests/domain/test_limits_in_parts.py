@@ -55,7 +55,7 @@ def gates_of(limit: RateLimitConfig) -> list[Gates]:
 
 
 def largest_excess(limit: RateLimitConfig, grants: list[tuple[int, int]]) -> Fraction:
-    """Return by how many tokens the worst window has more than burst + rate · t."""
+    """Return the excess over burst + rate · t, in tokens, in the window with the largest."""
     grants = sorted(grants)
     sums = [0]
     for _, cost in grants:

@@ -151,7 +151,7 @@ PLANTS: dict[str, Callable[[Evidence], Evidence]] = {
     "unknown words": source("STATES.get(word, MoveState.SUCCEEDED)\n"),
     "key sources": kind(idempotency=KEYS(memory=500.0, documentation="https://stripe.com")),
     "module docstrings": source("x = 1\n"),
-    "lines of its own": source('"""Long."""\n' + "\n" * 500),
+    "module length": source('"""Long."""\n' + "\n" * 500),
     "requested operations": unused_operation,
     "account": known(account=None),
     "sandbox": known(has_sandbox=False),
@@ -165,8 +165,8 @@ PLANTS: dict[str, Callable[[Evidence], Evidence]] = {
     "status 422": fault("422", result=True, requests=1),
     "status 429": fault("429", error=REFUSED, requests=1),
     "status 503": fault("503", error=REFUSED, requests=1),
-    "no JSON": fault("no JSON", result=True, requests=1),
-    "another type": fault("another type", result=True, requests=1),
+    "HTML answer": fault("no JSON", result=True, requests=1),
+    "null answer": fault("another type", result=True, requests=1),
     "lost answer": fault("lost", result=True, requests=1),
     "single effect": lambda good: kind(idempotency=None)(
         fault("lost", error=VendorFailed("It failed."), effects=2)(good)

@@ -422,7 +422,7 @@ async def test_slow_store_is_awaited(world: World) -> None:
 
 @sync_and_async
 async def test_silent_store_leaves_time_for_the_call(world: World) -> None:
-    """A call waits for a silent store for only a part of its deadline, at most ten seconds."""
+    """A call waits for a silent store for a part of its time, and never over ten seconds."""
     slow_store = SlowStore(world)
     slow_store.delay = 1_000
     for timeout, longest_wait in ((0.2, 0.15), (8, 6.0), (600, 10.0)):

@@ -85,7 +85,7 @@ def _exists(url: str) -> bool:
 
 
 def _creating(url: str) -> dict[str, bool]:
-    """Return the options with which a missing table is empty, as the hub opens it."""
+    """Return the options that create missing tables, as the hub does when it opens a store."""
     return {} if url == "memory:" else {"create": True}
 
 

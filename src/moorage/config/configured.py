@@ -1,4 +1,4 @@
-"""Reads a configuration without opening its stores and other ports."""
+"""Reads a configuration; opens no store and no connection."""
 
 from __future__ import annotations
 

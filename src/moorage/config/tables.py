@@ -234,11 +234,11 @@ CONFIGURATION: Final = Table(
                     ),
                     "former": Field(
                         Many(Address()),
-                        "The URLs before a shard was added, while keys on them may be needed.",
+                        "The URLs before the last shard was added, as long as keys on them may be needed.",
                     ),
                     "keys_url": Field(
                         Address(),
-                        "The URL of a store for idempotency keys alone: such as nats://host/bucket.",
+                        "The URL of a store for idempotency keys alone, such as nats://host/bucket.",
                     ),
                     "environment_id": Field(
                         Text(),

@@ -105,7 +105,7 @@ def described_hosts(description: object) -> frozenset[str]:
 
 
 def _names_host(vendor: str, hosts: frozenset[str]) -> bool:
-    """Return whether a vendor's modules have a host, or its end after a region's name."""
+    """Return whether a vendor's modules name a host, or its ending without a region's name."""
     texts = texts_of(modules_of(vendor_class(vendor)))
     return any(
         urlsplit(text).netloc in hosts

@@ -46,8 +46,8 @@ FAULTS: Final[Mapping[str, Response | Lost]] = {
     "422": Response(422, _JSON, b'{"message": "No."}'),
     "429": Response(429, {**_JSON, "Retry-After": "7"}, b"{}"),
     "503": Response(503, body=b"<html></html>"),
-    "no JSON": Response(200, _JSON, b"<html></html>"),
-    "another type": Response(200, _JSON, b"null"),
+    "HTML answer": Response(200, _JSON, b"<html></html>"),
+    "null answer": Response(200, _JSON, b"null"),
     "lost": Lost(),
 }
 """The faults of the sandbox, each of which answers the first request of the main operation."""

@@ -88,16 +88,16 @@ def _silent_refusals(evidence: Evidence) -> Iterator[Violation]:
 
 
 def _fault(name: str, *kinds: type[ConnectorError]) -> Callable[[Evidence], Iterator[Violation]]:
-    """Return the check that a fault raises one of these errors, or is made good by a repeat."""
+    """Return the check that a fault raises one of these errors, or that a repeat succeeds."""
 
     def check(evidence: Evidence) -> Iterator[Violation]:
         outcome = evidence.faults.get(name)
         if outcome is None or _is_made_good(outcome):
             return
         if outcome.error is None:
-            yield Violation("It is taken for a success.")
+            yield Violation("The call succeeds in spite of this answer.")
         elif not isinstance(outcome.error, kinds):
-            yield Violation(f"It raises {_shown(outcome.error)}")
+            yield Violation(f"The call raises {_shown(outcome.error)}")
 
     return check
 
@@ -111,7 +111,7 @@ def _single_effect(evidence: Evidence) -> Iterator[Violation]:
     if outcome is None or evidence.vendor.idempotency is not None:
         return
     if outcome.error is not None and outcome.effects > 1:
-        yield Violation(f"It is sent {outcome.effects} times without a key.")
+        yield Violation(f"The request is sent {outcome.effects} times without a key.")
 
 
 def _foreign_errors(evidence: Evidence) -> Iterator[Violation]:
@@ -315,23 +315,23 @@ RULES: Final = (
     _fault_rule(
         "status 503",
         "503",
-        "An outage is no refusal.",
+        "An outage is not reported as a refusal.",
         _CLASSIFY,
         VendorFailed,
         OutcomeUnknown,
     ),
     _fault_rule(
-        "no JSON",
-        "no JSON",
-        "A page of HTML with the status 200 is no success.",
+        "HTML answer",
+        "HTML answer",
+        "A page of HTML with the status 200 is not taken for a success.",
         _PARSE,
         VendorFailed,
         OutcomeUnknown,
     ),
     _fault_rule(
-        "another type",
-        "another type",
-        "The answer null is no success.",
+        "null answer",
+        "null answer",
+        "The answer null is not taken for a success.",
         _PARSE,
         VendorFailed,
         OutcomeUnknown,

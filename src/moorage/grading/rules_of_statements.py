@@ -47,7 +47,7 @@ _SUCCESSES: Final = frozenset(
 def _name(evidence: Evidence) -> Iterator[Violation]:
     if evidence.vendor.name != evidence.name or not evidence.name.isidentifier():
         yield Violation(
-            f"The entry point is {evidence.name!r}, the class {evidence.vendor.name!r}."
+            f"The entry point is named {evidence.name!r}, but the class {evidence.vendor.name!r}."
         )
 
 
@@ -164,14 +164,14 @@ def _key_statements(evidence: Evidence) -> Iterator[Violation]:
 def _key_memory(evidence: Evidence) -> Iterator[Violation]:
     keys = evidence.vendor.idempotency
     if keys is not None and keys.memory < _SHORTEST_MEMORY:
-        yield Violation(f"Keys are said to be remembered for {keys.memory:g} seconds.")
+        yield Violation(f"The vendor states that it remembers keys for {keys.memory:g} seconds.")
 
 
 def _key_sources(evidence: Evidence) -> Iterator[Violation]:
     keys = evidence.vendor.idempotency
     for address in () if keys is None else keys.documentation:
         if not re.fullmatch(r"https://[^/\s]+\.[^/\s]+/\S+", address):
-            yield Violation(f"{address} is no page of a documentation.")
+            yield Violation(f"{address} is not a page of a documentation.")
 
 
 def _unknown_outcomes(evidence: Evidence) -> Iterator[Violation]:
@@ -227,11 +227,11 @@ def _unknown_words(evidence: Evidence) -> Iterator[Violation]:
                 for value in _defaults(node):
                     if isinstance(value, ast.Attribute) and value.attr in _SUCCESSES:
                         line = Line(shown_path(module.path), value.lineno)
-                        yield Violation(f"A word that is not in the table is {value.attr}.", line)
+                        yield Violation(f"A word that the table lacks is read as {value.attr}.", line)
 
 
 def _defaults(call: ast.Call) -> Iterator[ast.expr]:
-    """Yield what a look-up in a table gives for another word."""
+    """Yield the value that a look-up returns for a word that its table lacks."""
     if not isinstance(call.func, ast.Attribute):
         return
     if call.func.attr == "get" and len(call.args) == 2:
@@ -455,7 +455,7 @@ RULES: Final = (
         concerns=everybody,
     ),
     Rule(
-        name="lines of its own",
+        name="module length",
         tier=Tier.GOLD,
         sentence="No module is longer than 400 lines, except one that vendors share.",
         remedy="Replace code by tables, or divide the module by subject.",

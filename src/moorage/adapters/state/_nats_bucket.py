@@ -179,7 +179,7 @@ class Bucket:
             )
         if fault is PublishFault.PERMISSION:
             return self._unavailable(
-                "refuses the user to use the bucket",
+                "does not allow the user to use the bucket",
                 f"Allow it to publish to $KV.{self.name}.> and {self._api}.STREAM.*.*.",
             )
         if fault is PublishFault.TOPIC:

@@ -173,7 +173,7 @@ def read_stored(reply: dict[str, Any]) -> Stored:
     except (AttributeError, LookupError, TypeError, ValueError):
         pass
     raise StorageUnavailable(
-        "NATS answered with something else than a message of its bucket.",
+        "The answer of NATS is not a message of the bucket.",
         remedy="Check that the URL names a NATS server with JetStream.",
     )
 

@@ -216,7 +216,7 @@ class ScriptCalls:
         return self._call(command, packed, _read_claim)
 
     def mark_sent(self, command: MarkSent) -> ScriptCall:
-        """Encode the mark of a claim as sent: an admission with nothing but the claim."""
+        """Encode the mark that a claim's request was sent, as an admission of the claim alone."""
         packed = _ADMISSION.pack(1, _CLAIM, 0, 0, 0, 0)
         packed += _ONE_INTEGER.pack(command.fence) + _text(command.target)
         return self._call(command, packed, _read_mark)

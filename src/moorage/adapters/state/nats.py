@@ -98,7 +98,7 @@ class _Common(ABC):
         name = bucket or bucket_in_url or "moorage"
         if _BUCKET.fullmatch(name) is None:
             raise ConfigurationError(
-                "The bucket is no name of NATS.",
+                "NATS does not accept this name of a bucket.",
                 path="bucket",
                 remedy="Give up to 64 letters, digits, - and _.",
             )
@@ -113,13 +113,13 @@ class _Common(ABC):
 
     @abstractmethod
     def _begin(self) -> None:
-        """Set up what only one kind of program needs."""
+        """Set up the parts that differ between the synchronous and the asynchronous store."""
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._bucket.name!r} of {self._bucket.where}>"
 
     async def _run(self, work: Coroutine[Any, Any, Answer]) -> Answer:
-        """Run input and output of the bucket."""
+        """Run a coroutine of the bucket, and return its result."""
         return await work
 
     async def _execute(self, command: Command[Any], timeout: float | None) -> Any:

@@ -393,7 +393,7 @@ class AsyncRedisStorage(_Store, AsyncClosing):
         return batcher
 
     def _tag(self, command: Command[Any] | None) -> str:
-        """Return the tag of a command's keys, if its node depends on it."""
+        """Return the tag of a command's keys, by which a cluster chooses the node; else empty."""
         if command is None or not command.keys or not self._server.is_cluster:
             return ""
         return tag_of(command.keys[0])

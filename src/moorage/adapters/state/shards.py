@@ -50,9 +50,9 @@ class _Shards:
             )
         if former and next(iter(former)) != next(iter(shards)):
             raise ConfigurationError(
-                "The first shard has changed, and it has the states that cannot be spread.",
+                "The first shard must not change, because it has the states that cannot be spread.",
                 path="former",
-                remedy="Keep the first of the former shards in the first place.",
+                remedy="Name the first of the former shards as the first shard.",
             )
         self._stores: dict[str, Any] = {**former, **shards}
         self._names = tuple(shards)

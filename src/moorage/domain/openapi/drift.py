@@ -245,7 +245,7 @@ def _field_changes(
 
 
 def _covers(allowed_types: frozenset[str], types: frozenset[str]) -> bool:
-    """Return whether all values of some types are of others; no types stand for any."""
+    """Return whether the allowed types include all of these; an empty set means any type."""
     if not allowed_types:
         return True
     wider_types = allowed_types | {"integer"} if "number" in allowed_types else allowed_types

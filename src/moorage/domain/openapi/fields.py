@@ -350,7 +350,7 @@ def _joined_properties(first: _Schema, second: _Schema) -> dict[str, tuple[Node,
 
 
 def _either(first: Field, second: Field) -> Field:
-    """Return a field that is described twice, such as in answers of two statuses."""
+    """Join two descriptions of one field, such as those of answers with different statuses."""
     has_words = first.words is not None and second.words is not None
     return Field(
         types=first.types | second.types if first.types and second.types else frozenset[str](),

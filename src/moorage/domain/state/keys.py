@@ -51,7 +51,7 @@ def home_of(service: str, tenant: str | None) -> str:
 
 
 def part_key(key: str, part: int) -> str:
-    """Return the key of a part's state, whose tag is the part's own; part 0 has the whole's key."""
+    """Return the key of a part's state, whose tag ends with `~` and the part; as it is for 0."""
     return key.replace("}", f"~{part}}}", 1) if part else key
 
 

@@ -210,7 +210,7 @@ class Lab(ContractLab[PaymentsSubject]):
             self.sandbox.forget_faults()
 
     async def despite(self, operation: str, *arguments: Any, step: int, **named: Any) -> None:
-        """Run an operation with an unreadable answer at one step, and then repeat it."""
+        """Run an operation whose request number `step` gets an unreadable answer, and repeat it."""
         named["idempotency_key"] += f"-{step}"
         self.sandbox.fail(*[Slow(0.0)] * step, Altered(partial(with_body, b"<html></html>")))
         try:

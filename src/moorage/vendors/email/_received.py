@@ -42,7 +42,7 @@ def agreed(headers: Iterable[tuple[str, str]], name: str) -> str | None:
 
 
 def yes_or_no(word: str | None) -> bool | None:
-    """True for yes, False for no, None for anything else."""
+    """True if a header's word is yes, False if it is no, None for any other word."""
     return _YES_OR_NO.get((word or "").partition(",")[0].strip().lower())
 
 

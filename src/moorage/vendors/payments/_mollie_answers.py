@@ -237,7 +237,7 @@ def refund_of(ref: MakeRef, body: Answer) -> Refund | None:
 
 
 def dispute_of(ref: MakeRef, body: Answer) -> Dispute | None:
-    """Parse a chargeback, which has taken the money unless reversed; None if malformed."""
+    """Parse a chargeback: won if it was reversed, otherwise lost; None if it is malformed."""
     key, payment = body.text("id"), body.text("paymentId")
     if key is None or payment is None:
         return None

@@ -291,7 +291,7 @@ async def _transaction(wire: Wire, ref: Ref) -> Answer:
 
 
 async def _offer(wire: Wire, bought: Answer) -> Answer:
-    """The rate of a transaction, which contains or names it."""
+    """The rate of a transaction; fetched if the transaction has only its id."""
     rate = bought.text("rate")
     if rate is None:
         return bought.object("rate")

@@ -84,9 +84,9 @@ class LocalFiles(FilesVendor):
         """The URL of a file for everybody."""
         if self.url is None:
             raise ConfigurationError(
-                "The files have no URL, because url is missing.",
+                "The files of this account have no URL, because the option url is missing.",
                 path="url",
-                remedy="Give url, and serve the folder there.",
+                remedy="Set url to the address under which your application serves the folder.",
             )
         return f"{self.url}/{quote(key, safe='/')}"
 
