@@ -259,7 +259,7 @@ def skewed_clock() -> dict[str, Trial]:
     """Two processes, one with its clock a minute ahead, share a limit of ten a second in Redis."""
     from servers import redis
 
-    def two(program: str) -> Observation:
+    def share_limit(program: str) -> Observation:
         with redis(tcp=True) as (url, _):
             text = _WORKER.format(program.format(url))
             workers = [
@@ -273,7 +273,7 @@ def skewed_clock() -> dict[str, Trial]:
         text = f"{granted[0]} and {granted[1]} granted in three seconds"
         return Observation(text, total <= 40 and min(granted) >= total / 3)
 
-    return {"moorage": lambda: two(_OURS), "limits": lambda: two(_LIMITS)}
+    return {"moorage": lambda: share_limit(_OURS), "limits": lambda: share_limit(_LIMITS)}
 
 
 # --- a process that dies during its probe ---------------------------------------------------
@@ -399,7 +399,7 @@ def _busy_vendor() -> Iterator[tuple[str, list[float]]]:
 def shared_429() -> dict[str, Trial]:
     """After a 429 with a pause of two seconds, no process calls the vendor before its end."""
 
-    def two(caller: str, path: str) -> Observation:
+    def call_in_turn(caller: str, path: str) -> Observation:
         with _busy_vendor() as (url, times):
             program = [sys.executable, "-c", _CALLER.format(caller.format(url, path))]
             callers = [
@@ -428,9 +428,9 @@ def shared_429() -> dict[str, Trial]:
 
     def ours() -> Observation:
         with TemporaryDirectory() as folder:
-            return two(_OUR_CALLER, f"{folder}/state.db")
+            return call_in_turn(_OUR_CALLER, f"{folder}/state.db")
 
-    return {"moorage": ours, "urllib3's Retry": lambda: two(_URLLIB3_CALLER, "")}
+    return {"moorage": ours, "urllib3's Retry": lambda: call_in_turn(_URLLIB3_CALLER, "")}
 
 
 # --- a clock that is set back -------------------------------------------------------------

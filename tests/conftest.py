@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
-from tests.support.drawn_cases import drawn
+from tests.support.drawn_cases import chosen_cases
 
 # A slow or busy machine is not a failing property, so nothing here has a deadline, and examples may
 # take their time to be drawn. A fifth of the usual examples is enough for each run at home, which
@@ -123,7 +123,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if config.getoption("cases") == "all":
         return
     seed: int = 0 if os.environ.get("CI") else config.getoption("randomly_seed", 0) or 0
-    chosen = drawn((item.nodeid for item in items), seed)
+    chosen = chosen_cases((item.nodeid for item in items), seed)
     config.hook.pytest_deselected(items=[item for item in items if item.nodeid not in chosen])
     items[:] = [item for item in items if item.nodeid in chosen]
 

@@ -144,8 +144,8 @@ def test_call_draws_its_part_by_a_random_number() -> None:
     whole = Plan(Service("vat", limits=RateLimitConfig(100)), None, None)
 
     draws = [0, 0.24, 0.25, 0.5, 0.75, 0.999999]
-    assert [0, 0, 1, 2, 3, 3] == [plan.parts.index(plan.drawn(draw)) for draw in draws]
-    assert whole.drawn(0.9) is whole
+    assert [0, 0, 1, 2, 3, 3] == [plan.parts.index(plan.part_at(draw)) for draw in draws]
+    assert whole.part_at(0.9) is whole
 
 
 def test_burst_below_the_number_of_parts_is_refused() -> None:

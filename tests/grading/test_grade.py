@@ -165,8 +165,8 @@ PLANTS: dict[str, Callable[[Evidence], Evidence]] = {
     "status 422": fault("422", result=True, requests=1),
     "status 429": fault("429", error=REFUSED, requests=1),
     "status 503": fault("503", error=REFUSED, requests=1),
-    "HTML answer": fault("no JSON", result=True, requests=1),
-    "null answer": fault("another type", result=True, requests=1),
+    "HTML answer": fault("HTML answer", result=True, requests=1),
+    "null answer": fault("null answer", result=True, requests=1),
     "lost answer": fault("lost", result=True, requests=1),
     "single effect": lambda good: kind(idempotency=None)(
         fault("lost", error=VendorFailed("It failed."), effects=2)(good)

@@ -79,7 +79,7 @@ class Witness:
     inside: dict[int, tuple[str, int]] = attrs.field(factory=dict)
     most_inside: int = 0
     left_in_pause: list[str] = attrs.field(factory=list)
-    last_word: BaseException | None = None
+    last_error: BaseException | None = None
     kept_from: list[str] = attrs.field(factory=list)
     spoken_for_another: list[str] = attrs.field(factory=list)
 
@@ -377,9 +377,9 @@ def _latecomer(witness: Witness, service: Service) -> Any:
             try:
                 await flows.call("shop", Request.post("/orders", json=order))
             except ConnectorError as error:
-                witness.last_word = error
+                witness.last_error = error
             else:
-                witness.last_word = None
+                witness.last_error = None
 
     return come
 
@@ -574,7 +574,7 @@ def late_reports_are_silent(schedule: Schedule) -> str | None:
 
 def nobody_is_kept_out(schedule: Schedule) -> str | None:
     """After all faults have ended, a new caller gets a response."""
-    last_error = schedule.witness.last_word
+    last_error = schedule.witness.last_error
     return None if last_error is None else f"kept out: {last_error!r}"
 
 

@@ -350,7 +350,7 @@ def test_mistakes_are_refused_before_anything_is_sent(files: Storage) -> None:
     with pytest.raises(InvalidData, match="bytes has no encoding"):
         files.open("new", "wb", encoding="utf-8")  # type: ignore[call-overload] # as above
     for encoding in ("klingon", "hex", 7):
-        with pytest.raises(InvalidData, match="not the encoding of a text"):
+        with pytest.raises(InvalidData, match="not a text encoding"):
             files.open("new", "w", encoding=encoding)  # type: ignore[call-overload] # as above
     with pytest.raises(InvalidData, match="begins with a slash"):
         files.open("/new", "wb")

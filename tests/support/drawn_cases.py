@@ -16,7 +16,7 @@ SHARE = 8
 """A test tries one further case for each so many of the rest."""
 
 
-def drawn(cases: Iterable[str], seed: int) -> set[str]:
+def chosen_cases(cases: Iterable[str], seed: int) -> set[str]:
     """Return the ids of the cases to try: of each test function the first ones in a random order.
 
     Args:

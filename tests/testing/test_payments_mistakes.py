@@ -55,7 +55,7 @@ class Hopeful(Stripe):
 
 
 @attrs.frozen(kw_only=True)
-class HopefulLater(Stripe):
+class HopefulLookup(Stripe):
     """A faulty vendor that reports an unknown status as a success in a look-up."""
 
     async def get(self, wire: Wire, ref: Any, /) -> Payment:
@@ -204,7 +204,7 @@ class Gross(Stripe):
         (Cheap, "links_are_created_once"),
         (Gross, "transactions_explain_a_payout"),
         (Hopeful, "a_new_word_is_no_success"),
-        (HopefulLater, "a_new_word_is_no_success"),
+        (HopefulLookup, "a_new_word_is_no_success"),
         (Hasty, "what_is_pending_is_no_success"),
         (HastyRefund, "what_is_pending_is_no_success"),
         (Coarse, "amounts_are_exact"),

@@ -75,7 +75,7 @@ def _retry(*, preset: str = "default", **fields: Any) -> RetryPolicy:
     policy = attrs.evolve(_PRESETS[preset](), **fields)
     if "base_delay" in fields and policy.base_delay > policy.max_delay:
         raise errors.ConfigurationError(
-            f"{policy.base_delay:g} seconds never pass, because the longest delay is"
+            f"{policy.base_delay:g} seconds never pass, because max_delay ends a delay after"
             f" {policy.max_delay:g}.",
             path="base_delay",
             remedy="Give fewer seconds, or raise max_delay.",
@@ -234,7 +234,7 @@ CONFIGURATION: Final = Table(
                     ),
                     "former": Field(
                         Many(Address()),
-                        "The URLs before the last shard was added, as long as keys on them may be needed.",
+                        "The URLs before the last shard was added, while keys on them matter.",
                     ),
                     "keys_url": Field(
                         Address(),

@@ -239,13 +239,13 @@ class EmailStatistics:
             rows.setdefault(query.granularity.begins(day), []).append(counts)
         return cls(
             query=query,
-            rows=tuple(StatisticsRow(day, added(rows[day])) for day in sorted(rows)),
-            totals=added(counts for several_counts in rows.values() for counts in several_counts),
+            rows=tuple(StatisticsRow(day, sum_of(rows[day])) for day in sorted(rows)),
+            totals=sum_of(counts for several_counts in rows.values() for counts in several_counts),
             raw=raw,
         )
 
 
-def added(several: Iterable[EmailCounts]) -> EmailCounts:
+def sum_of(several: Iterable[EmailCounts]) -> EmailCounts:
     """The sum of several counts; a field that nobody counted stays None."""
     sums: dict[str, int] = {}
     for counts in several:

@@ -26,7 +26,7 @@ class Outcome:
         error: the error that it raised; None if it succeeded.
         result: its result; None if it raised an error.
         requests: the number of requests that the sandbox received.
-        effects: the number of those that act again when they are repeated, by their method.
+        effects: the number of those whose method acts again when it is repeated, such as POST.
         bodies: the text of the URLs and bodies that were sent.
     """
 

@@ -198,10 +198,10 @@ def _amounts(name: str) -> dict[str, Outcome]:
 
 def _charging(amount: Money) -> Scenario:
     async def charge(vendor: ScenarioVendor) -> Any:
-        order = Charge(
+        request = Charge(
             amount, vendor.fixture.token, reference="INV-1", customer=Customer(id="ada-1")
         )
-        return await vendor("charge", order, idempotency_key="1")
+        return await vendor("charge", request, idempotency_key="1")
 
     return charge
 

@@ -227,7 +227,9 @@ def _unknown_words(evidence: Evidence) -> Iterator[Violation]:
                 for value in _defaults(node):
                     if isinstance(value, ast.Attribute) and value.attr in _SUCCESSES:
                         line = Line(shown_path(module.path), value.lineno)
-                        yield Violation(f"A word that the table lacks is read as {value.attr}.", line)
+                        yield Violation(
+                            f"A word that the table lacks is read as {value.attr}.", line
+                        )
 
 
 def _defaults(call: ast.Call) -> Iterator[ast.expr]:

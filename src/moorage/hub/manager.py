@@ -258,7 +258,7 @@ class ConnectorManager(_Manager):
             except TypeError:  # a name that is none, which the flow refuses
                 plan = None
             if plan is not None and plan.parts:
-                plan = plan.drawn(self._flows.core.fraction())
+                plan = plan.part_at(self._flows.core.fraction())
             if plan is not None and idempotency_key is None:
                 if (
                     timeout is None
@@ -327,7 +327,7 @@ class ConnectorManager(_Manager):
             except TypeError:  # a name that is none, which the flow refuses
                 plan = None
             if plan is not None and plan.parts:
-                plan = plan.drawn(self._flows.core.fraction())
+                plan = plan.part_at(self._flows.core.fraction())
             if plan is not None and idempotency_key is None:
                 if (
                     timeout is None
@@ -410,7 +410,7 @@ class ConnectorManager(_Manager):
             plan = steps.fast_plan(self._performed, service, tenant, endpoint, operation)
             if plan is not None:
                 if plan.parts:
-                    plan = plan.drawn(flows.core.fraction())
+                    plan = plan.part_at(flows.core.fraction())
                 return fast_operations.perform(flows, plan, operation)  # type: ignore[no-any-return]  # the operation's
         options: dict[str, Any] = {
             "tenant": tenant,
@@ -510,7 +510,7 @@ class AsyncConnectorManager(_Manager):
             except TypeError:  # a name that is none, which the flow refuses
                 plan = None
             if plan is not None and plan.parts:
-                plan = plan.drawn(self._flows.core.fraction())
+                plan = plan.part_at(self._flows.core.fraction())
             if plan is not None and idempotency_key is None:
                 if (
                     timeout is None
@@ -561,7 +561,7 @@ class AsyncConnectorManager(_Manager):
             except TypeError:  # a name that is none, which the flow refuses
                 plan = None
             if plan is not None and plan.parts:
-                plan = plan.drawn(self._flows.core.fraction())
+                plan = plan.part_at(self._flows.core.fraction())
             if plan is not None and idempotency_key is None:
                 if (
                     timeout is None
@@ -621,7 +621,7 @@ class AsyncConnectorManager(_Manager):
             plan = steps.fast_plan(self._performed, service, tenant, endpoint, operation)
             if plan is not None:
                 if plan.parts:
-                    plan = plan.drawn(flows.core.fraction())
+                    plan = plan.part_at(flows.core.fraction())
                 return await fast_operations.perform(flows, plan, operation)  # type: ignore[no-any-return]  # the operation's
         options: dict[str, Any] = {
             "tenant": tenant,

@@ -107,7 +107,7 @@ def encoding_of(mode: object, encoding: object) -> str | None:
         "".encode(chosen)  # type: ignore[arg-type]  # a mistake of the caller is caught
     except (LookupError, TypeError, ValueError):
         raise InvalidData(
-            f"{str(chosen)[:40]!r} is not the encoding of a text.",
+            f"{str(chosen)[:40]!r} is not a text encoding.",
             field="encoding",
             remedy="Give an encoding that Python knows, such as 'utf-8' or 'cp1252'.",
         ) from None

@@ -336,7 +336,7 @@ async def send_one(  # noqa: PLR0917 - those of `Single`
         flow = flows.call(service, request, tenant=tenant, endpoint=endpoint)
         return await run_later(flow)
     if plan.parts:
-        plan = plan.drawn(flows.core.fraction())
+        plan = plan.part_at(flows.core.fraction())
     if plan.bulkhead is None and not flows.core.observers:
         return await call(flows, send, plan, request)
     return await call_tracked(flows, send, plan, request, (None, None, None))

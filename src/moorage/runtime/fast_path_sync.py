@@ -336,7 +336,7 @@ def send_one(  # noqa: PLR0917 - those of `Single`
         flow = flows.call(service, request, tenant=tenant, endpoint=endpoint)
         return run_now(flow)
     if plan.parts:
-        plan = plan.drawn(flows.core.fraction())
+        plan = plan.part_at(flows.core.fraction())
     if plan.bulkhead is None and not flows.core.observers:
         return call(flows, send, plan, request)
     return call_tracked(flows, send, plan, request, (None, None, None))

@@ -155,9 +155,9 @@ def _open_shards(url: str, prefix: str, options: dict[str, Any]) -> Any:
     urls, former_urls = json.loads(url.removeprefix(_SHARDS))
     if not urls:
         raise ConfigurationError(
-            "There are former shards, but no present ones.",
+            "The configuration names former shards, but no current ones.",
             path="state.url",
-            remedy="Name all shards, beginning with the former ones.",
+            remedy="Name all current shards in state.url, beginning with the former ones.",
         )
     stores: dict[str, Any] = {}
     for shard_url in (*urls, *former_urls):

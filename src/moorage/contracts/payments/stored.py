@@ -38,10 +38,9 @@ class StoredState(StrEnum):
 def _is_known_customer(_: object, attribute: attrs.Attribute[Any], value: Customer) -> None:
     if not value.id:
         raise InvalidData(
-            "A means of payment is stored for a buyer whom the vendor knows, and this one has"
-            " no id.",
+            "A means of payment can only be stored for a buyer who has an id at the vendor.",
             field=f"{attribute.name}.id",
-            remedy="Give the customer with the vendor's id.",
+            remedy="Give the customer's id at the vendor.",
         )
 
 

@@ -303,7 +303,7 @@ def joint_wait(rules: Sequence[Rule], presents: Sequence[State], costs: Sequence
 
 
 def common_parts(limits: Iterable[RateLimitConfig]) -> int:
-    """Return the number of parts of limits that a call asks together.
+    """Return the number of parts of all limits that apply to one call.
 
     Raises:
         ConfigurationError: the limits have different numbers of parts.
@@ -311,7 +311,7 @@ def common_parts(limits: Iterable[RateLimitConfig]) -> int:
     numbers = sorted({limit.parts for limit in limits})
     if len(numbers) > 1:
         raise ConfigurationError(
-            f"Limits that a call asks together have different numbers of parts: {numbers[0]} and"
+            f"The limits of one call have different numbers of parts: {numbers[0]} and"
             f" {numbers[-1]}.",
             path="limits",
             remedy="Give all limits of a service and its endpoints the same number of parts.",
@@ -343,8 +343,8 @@ def _parts_of(config: RateLimitConfig) -> tuple[Rule, ...]:
     burst, larger_parts = divmod(config.burst, config.parts)
     if not burst:
         raise ConfigurationError(
-            f"A burst of {config.burst} cannot be shared by {config.parts} parts: each needs one"
-            " token at least.",
+            f"A burst of {config.burst} cannot be shared by {config.parts} parts: each needs at"
+            " least one token.",
             path="parts",
             remedy="Raise the burst, or use fewer parts.",
         )

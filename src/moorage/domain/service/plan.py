@@ -239,7 +239,7 @@ class Plan:
         _link_parts(new_parts)
         return new_parts[0]
 
-    def drawn(self, draw: float) -> Plan:
+    def part_at(self, draw: float) -> Plan:
         """Return the plan of the part that a call uses, by a random number from 0 to 1."""
         return self.parts[int(draw * len(self.parts))] if self.parts else self
 

@@ -109,7 +109,7 @@ class CallLifecycle(ManualOperations):
                 endpoint = self.plans.endpoint_named(service, operation.name)
             plan = self.plans.find(service, tenant, endpoint, matched_request)
             if plan.parts:
-                plan = plan.drawn(core.fraction())
+                plan = plan.part_at(core.fraction())
             span = plan.span
             if timeout is not None or request_id is not None or subject is not None:
                 span = checked_span(plan, timeout, request_id, subject)

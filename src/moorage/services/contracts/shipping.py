@@ -255,10 +255,10 @@ class ShippingFlows(Flows, ShippingContract):
 
 def _nothing_fits(offered: RateResult) -> VendorRejected:
     messages = [message for message in offered.messages if message.text]
-    first = messages[0] if messages else None
+    message = messages[0] if messages else None
     return VendorRejected(
         f"None of the {len(offered.rates)} rates fits.",
-        vendor_code=first.code if first else None,
-        vendor_message=first.text if first else None,
+        vendor_code=message.code if message else None,
+        vendor_message=message.text if message else None,
         remedy="Change the shipment or the rule of the choice, and use another key.",
     )

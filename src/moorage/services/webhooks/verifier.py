@@ -194,7 +194,10 @@ class Receiving:
             return cached[1]
         if not secrets:
             if key_id is not None:
-                raise rejected(WebhookReason.SIGNATURE, "The key of this webhook is unknown.")
+                raise rejected(
+                    WebhookReason.SIGNATURE,
+                    "The provider of webhook secrets has no key of this id.",
+                )
             raise ConfigurationError(
                 "The provider of webhook secrets has none.",
                 path="webhook_secrets",

@@ -70,7 +70,7 @@ def new_key() -> str:
     return f"{{conformance:{uuid4().hex}}}"
 
 
-def drawn(seed: int) -> Random:
+def random_from(seed: int) -> Random:
     """Return random numbers that are the same in every run."""
     return Random(seed)  # noqa: S311 - which is what it is for
 

@@ -68,10 +68,10 @@ from moorage.testing.kits._state_commands import (
     Hold,
     Write,
     alike,
-    drawn,
     new_key,
     plain_value,
     printable,
+    random_from,
     read,
     require_one_order,
     similar_names,
@@ -118,7 +118,7 @@ async def a_missing_state_is_none(stores: Stores) -> None:
 
 async def states_come_back_as_they_were(stores: Stores) -> None:
     """States come back unchanged, to the type and the last bit."""
-    store, chance = stores(), drawn(1)
+    store, chance = stores(), random_from(1)
     big_values = (chance.randbytes(1_000_000), "漢" * 100_000, tuple(range(10_000)))
     for value in (*(plain_value(chance) for _ in range(200)), *big_values):
         key = new_key()
@@ -131,7 +131,7 @@ async def states_come_back_as_they_were(stores: Stores) -> None:
 
 async def keys_are_told_apart(stores: Stores) -> None:
     """Any printable text can be a state's key, and different texts are different keys."""
-    store, state_key, chance = stores(), new_key(), drawn(2)
+    store, state_key, chance = stores(), new_key(), random_from(2)
     names = dict.fromkeys((*similar_names(), *(printable(chance) for _ in range(100))))
     keys = [f"{state_key}:{name}" for name in names]
     for key in keys:
@@ -145,7 +145,7 @@ async def generated_commands_equal_the_model(stores: Stores) -> None:
     """Commands on several keys of a store have the same effects as in serial execution."""
     store = stores()
     for seed in range(20):
-        chance = drawn(seed)
+        chance = random_from(seed)
         keys = [new_key() for _ in range(6)]
         model: dict[str, State] = {}
         for step in range(20):
@@ -249,7 +249,7 @@ async def claims_equal_the_model(stores: Stores) -> None:
     """Claims are decided in the store as they are by pure functions."""
     store = stores()
     for seed in range(10):
-        chance = drawn(seed)
+        chance = random_from(seed)
         walk = Walk(chance, new_key())
         model: dict[str, State | None] = {}
         for step in range(40):
@@ -317,7 +317,7 @@ async def commands_happen_one_after_another(stores: Stores) -> None:
         history: list[Appended] = []
 
         def caller(index: int, keys: list[str] = keys, most: int = most) -> Flow:
-            chance = drawn(index)
+            chance = random_from(index)
 
             async def calls() -> None:
                 for step in range(_EACH):
@@ -375,7 +375,7 @@ async def a_cancelled_command_was_executed_or_not(stores: Stores) -> None:
         await store.execute(Append(number, keys))
         answered_numbers.append(number)
 
-    chance = drawn(3)
+    chance = random_from(3)
     for number in range(100):
         task = asyncio.ensure_future(append(number))
         for _ in range(chance.randrange(8)):
@@ -409,7 +409,7 @@ async def a_second_is_a_million(stores: Stores) -> None:
 
 async def what_matters_is_kept(stores: Stores) -> None:
     """A store keeps a state until its `quiet` time is over."""
-    store, chance = stores(), drawn(4)
+    store, chance = stores(), random_from(4)
     written_states: dict[str, State] = {}
     for _ in range(30):
         key, lifetime = new_key(), chance.randrange(SHORT)
@@ -432,7 +432,7 @@ async def decisions_equal_the_model(stores: Stores) -> None:
     """Limits, circuits, budgets and claims decide in the store as they do as pure functions."""
     store = stores()
     for seed in range(10):
-        chance = drawn(seed)
+        chance = random_from(seed)
         walk = Walk(chance, new_key())
         model: dict[str, State | None] = {}
         for step in range(60):

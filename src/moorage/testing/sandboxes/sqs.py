@@ -34,7 +34,7 @@ class AmazonSqsSandbox(AwsSandbox):
 
     Args:
         queues: the names of the queues; the name of a FIFO queue ends with `.fifo`.
-        access_key_id, secret_access_key: who may come in.
+        access_key_id, secret_access_key: credentials that requests must have.
         region: where it is.
 
     Attributes:

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from moorage.contracts.email_received import ReceivedEmail
     from moorage.vendor_sdk import Answer, MakeRef, Request, Response, WebhookEvent, Wire
 
-_LONGEST: Final = 300
+_LONGEST_MESSAGE: Final = 300
 _WORDS: Final = Redaction()
 _KINDS: Final[dict[str, type[ConnectorError]]] = {
     "missing_api_key": AuthenticationFailed,
@@ -154,7 +154,7 @@ def read_batch(wire: Wire, bulk: BulkMessage, response: Response) -> list[Result
 
 
 def _refused_one(wire: Wire, error: Answer) -> InvalidRequest:
-    words = _WORDS.words(error.text("message") or "", _LONGEST)
+    words = _WORDS.words(error.text("message") or "", _LONGEST_MESSAGE)
     return InvalidRequest(
         f"Resend refused the message to one recipient: {words or 'no reason is given'}",
         service=wire.account,

@@ -84,15 +84,15 @@ async def create_manifest(wire: Wire, shipments: tuple[Ref, ...], key: str) -> M
     """Create a scan form; after a lost answer, look for the one of the first shipment."""
     body = {"scan_form": {"shipments": [{"id": ref.id} for ref in shipments]}}
     try:
-        made = await wire.send(
+        form = await wire.send(
             Request.post("/v2/scan_forms", json=body), key=key, parse=_identified
         )
     except OutcomeUnknown as unknown_outcome:
-        form = await _form_of(wire, shipments)
-        if form is None:
+        match = await _form_of(wire, shipments)
+        if match is None:
             raise unknown_outcome from None
-        made = form
-    return _manifest(wire, made)
+        form = match
+    return _manifest(wire, form)
 
 
 async def get_manifest(wire: Wire, ref: Ref) -> Manifest:

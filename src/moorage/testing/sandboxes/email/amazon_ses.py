@@ -62,7 +62,7 @@ class AmazonSesSandbox(AwsSandbox):
     """A sandbox of Amazon SES: mail, address checks, statistics and signed SNS messages.
 
     Args:
-        access_key_id, secret_access_key: who may come in.
+        access_key_id, secret_access_key: credentials that requests must have.
         region: where it is.
         templates: the names of templates that there are.
     """

@@ -77,7 +77,7 @@ class BrevoSandbox(EmailSandbox):
     """A sandbox of Brevo: mail and its versions, statistics, and webhooks with a token.
 
     Args:
-        api_key: who may come in.
+        api_key: credentials that requests must have.
         templates: the numbers of the templates that there are.
     """
 

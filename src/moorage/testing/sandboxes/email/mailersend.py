@@ -78,7 +78,7 @@ class MailerSendSandbox(EmailSandbox):
     """A sandbox of MailerSend: mail, statistics, and webhooks signed with a secret.
 
     Args:
-        token: who may come in.
+        token: credentials that requests must have.
         templates: the ids of the templates that there are.
     """
 

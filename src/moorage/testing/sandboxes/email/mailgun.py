@@ -90,7 +90,7 @@ class MailgunSandbox(EmailSandbox):
     """A sandbox of Mailgun: mail and batches, address checks, statistics and webhooks.
 
     Args:
-        api_key: who may come in.
+        api_key: credentials that requests must have.
         domain: what may be sent by.
         templates: the names of templates that there are.
         page: how many rows of numbers an answer may have.

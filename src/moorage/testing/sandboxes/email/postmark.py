@@ -64,7 +64,7 @@ class PostmarkSandbox(EmailSandbox):
     """A sandbox of Postmark: mail and batches, statistics, and webhooks with a password.
 
     Args:
-        token: who may come in.
+        token: credentials that requests must have.
         templates: the aliases and the numbers of templates that there are.
     """
 

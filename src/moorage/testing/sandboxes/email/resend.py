@@ -50,7 +50,7 @@ class ResendSandbox(EmailSandbox):
     """A sandbox of Resend: mail and batches, statistics, and webhooks signed like Svix's.
 
     Args:
-        api_key: who may come in.
+        api_key: credentials that requests must have.
         templates: the variables of the templates that there are, by their ids.
     """
 

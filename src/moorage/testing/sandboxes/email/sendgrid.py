@@ -49,7 +49,7 @@ class SendGridSandbox(EmailSandbox):
     """A sandbox of SendGrid: mail, address checks, statistics and signed webhooks.
 
     Args:
-        api_key: who may come in.
+        api_key: credentials that requests must have.
         templates: the ids of templates that there are.
     """
 

@@ -44,7 +44,7 @@ class SmtpSandbox:
     """An SMTP server that runs during its `with` block.
 
     Args:
-        username, password: who may come in.
+        username, password: credentials that requests must have.
         tls: the certificate, for `starttls`; without one it is not offered.
         implicit: whether everything is said under TLS, from the first word on.
         extensions: what else it says that it can do.

@@ -81,10 +81,10 @@ class AdyenSandbox(Sandbox):
     """A sandbox of Adyen: payments, and the operations on them.
 
     Args:
-        api_key: who may come in.
-        merchant_account: whose payments they are.
-        hmac_key: what webhooks are signed with, in hexadecimal.
-        webhook_url: where they go.
+        api_key: credentials that requests must have.
+        merchant_account: account of the payments.
+        hmac_key: secret with which webhooks are signed, in hexadecimal.
+        webhook_url: URL that webhooks are sent to.
         multiple_captures: whether what a capture leaves may be captured later; as at Adyen it is
             released unless support has allowed it.
 

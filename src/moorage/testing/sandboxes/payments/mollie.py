@@ -53,17 +53,17 @@ class MollieSandbox(Sandbox):
     """A sandbox of Mollie: payments, captures, refunds, chargebacks and webhooks.
 
     Args:
-        api_key: who may come in.
+        api_key: credentials that requests must have.
         webhook_token: what the webhooks' URL has as its `token`.
         now: tells the time, in seconds since 1970.
 
     Attributes:
         webhook_url: where an account may have its webhooks sent.
-        checkout: where buyers are sent to pay.
-        customers: who is known.
+        checkout: URL at which buyers pay.
+        customers: ids of the known customers.
         mandates: the customers of the means of payment that are kept.
         debits: the mandates for direct debits that were stored without a payment, by id.
-        payments, captures, refunds, chargebacks, links: what there is, by id.
+        payments, captures, refunds, chargebacks, links: all objects, by id.
     """
 
     hosts = ("api.mollie.com",)

@@ -68,15 +68,15 @@ class PayPalSandbox(PayPalLedger):
     """A sandbox of PayPal: orders, captures, refunds, disputes, reports and webhooks.
 
     Args:
-        client_id, client_secret: who may come in.
+        client_id, client_secret: credentials that requests must have.
         webhook_id: what webhooks are signed for.
-        webhook_url: where webhooks go.
+        webhook_url: URL that webhooks are sent to.
         now: tells the time, in seconds since 1970.
 
     Attributes:
         token_endpoint: the endpoint that grants access tokens.
         vault: the stored means of payment, each with its kind.
-        orders, authorizations, captures, refunds, disputes: what there is, by id.
+        orders, authorizations, captures, refunds, disputes: all objects, by id.
         transactions: what the report has.
     """
 

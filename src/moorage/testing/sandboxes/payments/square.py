@@ -56,15 +56,15 @@ class SquareSandbox(Sandbox):
     """A sandbox of Square: payments, refunds, disputes, payouts and webhooks.
 
     Args:
-        access_token: who may come in.
-        signature_key: what webhooks are signed with.
-        webhook_url: where webhooks go; it is signed too.
+        access_token: credentials that requests must have.
+        signature_key: secret with which webhooks are signed.
+        webhook_url: URL that webhooks are sent to; it is signed too.
         now: tells the time, in seconds since 1970.
 
     Attributes:
         location_id: the only location.
-        customers: who is known.
-        payments, refunds, disputes, payouts, cards: what there is, by id.
+        customers: ids of the known customers.
+        payments, refunds, disputes, payouts, cards: all objects, by id.
         entries: the entries of each payout, by its id.
     """
 

@@ -61,14 +61,14 @@ class StripeSandbox(StripeLedger):
     """A sandbox of Stripe: payment intents, refunds, disputes, payouts and webhooks.
 
     Args:
-        api_key: who may come in.
-        restricted_key: who may only look.
-        webhook_secret: what webhooks are signed with.
-        webhook_url: where webhooks go.
+        api_key: credentials that requests must have.
+        restricted_key: key with which requests may only read.
+        webhook_secret: secret with which webhooks are signed.
+        webhook_url: URL that webhooks are sent to.
         now: tells the time, in seconds since 1970.
 
     Attributes:
-        bank: where buyers are sent to confirm a payment.
+        bank: URL at which buyers confirm a payment.
         intents, charges, refunds, disputes, payouts, transactions, methods, links: what there is,
             by id.
     """

@@ -118,7 +118,7 @@ class DhlExpressSandbox(Sandbox):
     """A sandbox of DHL Express: products, shipments with labels, tracking and places.
 
     Args:
-        username, password: who may come in.
+        username, password: credentials that requests must have.
         account_number: the account that pays.
 
     Attributes:

@@ -74,8 +74,8 @@ class EasyPostSandbox(Sandbox):
     """A sandbox of EasyPost: shipments, labels, refunds, trackers and addresses.
 
     Args:
-        api_key: who may come in.
-        webhook_secret: what its webhooks are signed with.
+        api_key: credentials that requests must have.
+        webhook_secret: secret with which its webhooks are signed.
         files: where its labels are kept; by default the host that EasyPost uses.
 
     Attributes:

@@ -99,7 +99,7 @@ class ShipEngineSandbox(Sandbox):
     """A sandbox of ShipEngine with one carrier: rates, labels, tracking and addresses.
 
     Args:
-        api_key: who may come in.
+        api_key: credentials that requests must have.
         files: where its labels are kept; by default where ShipEngine keeps them.
 
     Attributes:

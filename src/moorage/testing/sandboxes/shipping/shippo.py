@@ -96,8 +96,8 @@ class ShippoSandbox(Sandbox):
     """A sandbox of Shippo: shipments, transactions, refunds, tracking and addresses.
 
     Args:
-        token: who may come in.
-        webhook_secret: what its webhooks are signed with.
+        token: credentials that requests must have.
+        webhook_secret: secret with which its webhooks are signed.
         files: where its labels are kept; by default the host that Shippo uses.
 
     Attributes:

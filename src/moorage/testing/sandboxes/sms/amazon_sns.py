@@ -55,7 +55,7 @@ class AmazonSnsSandbox(AwsSandbox):
     """A sandbox of Amazon SNS: text messages to phone numbers.
 
     Args:
-        access_key_id, secret_access_key: who may come in.
+        access_key_id, secret_access_key: credentials that requests must have.
         region: where it is.
 
     Attributes:

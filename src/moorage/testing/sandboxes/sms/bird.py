@@ -46,7 +46,7 @@ class BirdSandbox(SmsSandbox):
     """A sandbox of Bird: text messages and look-ups of numbers.
 
     Args:
-        api_key: who may come in.
+        api_key: credentials that requests must have.
         webhook_secret: signs webhooks.
         webhook_url: the endpoint that is set up for them.
         region: where it is.

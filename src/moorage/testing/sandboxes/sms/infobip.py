@@ -69,7 +69,7 @@ class InfobipSandbox(SmsSandbox):
     """A sandbox of Infobip: messages, their logs, scheduled bulks and the balance.
 
     Args:
-        api_key: who may come in.
+        api_key: credentials that requests must have.
         webhook_password: user and password of webhooks, joined by a colon.
 
     Attributes:

@@ -49,7 +49,7 @@ class PlivoSandbox(SmsSandbox):
     """A sandbox of Plivo: text messages, look-ups and the balance.
 
     Args:
-        auth_id, auth_token: who may come in; the token signs webhooks too.
+        auth_id, auth_token: credentials that requests must have; the token signs webhooks too.
     """
 
     hosts = ("api.plivo.com", "lookup.plivo.com")

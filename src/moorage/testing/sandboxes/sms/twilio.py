@@ -48,7 +48,7 @@ class TwilioSandbox(SmsSandbox):
     """A sandbox of Twilio: text messages, look-ups and the balance.
 
     Args:
-        account_sid, auth_token: who may come in; the token signs webhooks too.
+        account_sid, auth_token: credentials that requests must have; the token signs webhooks too.
 
     Attributes:
         fields: what a message may be sent with.

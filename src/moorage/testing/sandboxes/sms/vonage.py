@@ -52,7 +52,7 @@ class VonageSandbox(SmsSandbox):
     """A sandbox of Vonage: text messages, look-ups and the balance.
 
     Args:
-        api_key, api_secret: who may come in.
+        api_key, api_secret: credentials that requests must have.
         signature_secret: signs webhooks, as an HMAC with SHA-256.
 
     Attributes:

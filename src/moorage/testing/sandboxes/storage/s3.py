@@ -72,7 +72,7 @@ class S3Sandbox(UploadSandbox):
 
     Args:
         bucket, region: what it is called, and where it is.
-        access_key_id, secret, token: who may come in.
+        access_key_id, secret, token: credentials that requests must have.
         least_part: bytes that every part but the last must have.
         versioned: whether it keeps what objects were before.
         may_list: without it, what is not there looks forbidden.
