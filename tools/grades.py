@@ -46,7 +46,10 @@ def page() -> str:
 def row_of(result: Grade) -> str:
     """Return the row of a vendor."""
     failed_rules = ", ".join(finding.rule.name for finding in result.failures)
-    return f"| [{result.vendor}](vendors/{result.vendor}.md) | {result.tier} | {failed_rules} |"
+    page_path = f"vendors/{result.vendor}.md"
+    has_page = (PAGE.parent / page_path).exists()
+    name = f"[{result.vendor}]({page_path})" if has_page else result.vendor
+    return f"| {name} | {result.tier} | {failed_rules} |"
 
 
 def rules() -> Iterator[str]:
