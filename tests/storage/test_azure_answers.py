@@ -205,7 +205,14 @@ def test_a_commit_without_an_etag(blob_sandbox: AzureBlobSandbox, files: Storage
 def test_foreign_metadata(blob_sandbox: AzureBlobSandbox, files: Storage) -> None:
     """Metadata written by other tools is read in lower case, without invalid values."""
     blob_sandbox.fail(
-        Response(200, {"x-ms-meta-Foo_Bar": "=?UTF-8?B?!!?=", "X-Ms-Meta-_2": "=?UTF-8?B?/w==?="})
+        Response(
+            200,
+            {
+                "ETag": '"1"',
+                "x-ms-meta-Foo_Bar": "=?UTF-8?B?!!?=",
+                "X-Ms-Meta-_2": "=?UTF-8?B?/w==?=",
+            },
+        )
     )
     result = files.head("a")
 

@@ -197,6 +197,7 @@ def test_compressed_object(gcs_sandbox: GcsSandbox, files: Storage) -> None:
     download = files.download("a")
     assert (None, "gzip") == (download.length, download.info.content_encoding)
     headers = {
+        "X-Goog-Generation": "1",
         "X-Goog-Stored-Content-Encoding": "gzip",
         "X-Goog-Hash": "md5=AAAAAAAAAAAAAAAAAAAAAA==",
     }

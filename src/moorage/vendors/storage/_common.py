@@ -16,6 +16,7 @@ from moorage.vendor_sdk import (
     extra_for,
     malformed,
     read_xml,
+    required,
     write_http_date,
 )
 
@@ -150,11 +151,31 @@ def root(response: Response, *names: str) -> XmlElement:
     return element
 
 
+def identified(info: ObjectInfo, response: Response) -> ObjectInfo:
+    """The properties of an object, which has an ETag in every answer of a vendor.
+
+    Raises:
+        VendorFailed: there is no ETag, as in the page of a proxy or a captive portal.
+    """
+    required(info.etag, response, "ETag")
+    return info
+
+
+def without_content(response: Response) -> None:
+    """Check that an answer has no body, because every success of this kind has none.
+
+    Raises:
+        VendorFailed: there is one, such as the page of a proxy or a captive portal.
+    """
+    if response.body:
+        raise malformed(response, problem="has content, and a success has none")
+
+
 def opened(arriving: Arriving, info: ObjectInfo, options: GetOptions) -> Opened:
     """An object whose headers have arrived.
 
     Raises:
-        VendorFailed: the answer is not the requested range.
+        VendorFailed: the answer has no ETag, or is not the requested range.
     """
     if arriving.status == 304:
         # Such an answer describes the object by its ETag, if at all.
@@ -173,6 +194,9 @@ def opened(arriving: Arriving, info: ObjectInfo, options: GetOptions) -> Opened:
             raise malformed(Response(arriving.status, arriving.headers), "Content-Range")
         start, length, size = sent_range
         info = attrs.evolve(info, size=size)
+    if info.etag is None:
+        arriving.settle()
+        raise malformed(Response(arriving.status, arriving.headers), "ETag")
     if info.content_encoding is not None:
         # The bytes are decompressed in transit, and have another length.
         length = None

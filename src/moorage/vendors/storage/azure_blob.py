@@ -39,7 +39,7 @@ from moorage.vendors.storage import _azure_blob_requests as requests
 from moorage.vendors.storage._azure_blob_requests import Place
 from moorage.vendors.storage._azure_blob_sas import Grant
 from moorage.vendors.storage._azure_blob_uploads import BlockUpload, part
-from moorage.vendors.storage._common import opened
+from moorage.vendors.storage._common import identified, opened, without_content
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -212,9 +212,10 @@ class AzureBlob(Vendor):
             if error.status != 412 or error.attempts < 2:
                 raise
             return await self._stored_if_equal(wire, key, error, checksum)
-        return answers.put(
+        stored_info = answers.put(
             wire, key, response, Headers(blob_headers), size=len(data), checksums=(checksum,)
         )
+        return identified(stored_info, response)
 
     async def _stored_if_equal(
         self, wire: Wire, key: str, error: VendorRejected, checksum: Checksum
@@ -252,13 +253,13 @@ class AzureBlob(Vendor):
         response = await wire.send(
             Request.head(self._place.blob(key), query={"versionid": version})
         )
-        return answers.info(wire, key, response.headers)
+        return identified(answers.info(wire, key, response.headers), response)
 
     async def delete(self, wire: Wire, key: str, /, *, version: str | None) -> None:
         """Delete a blob."""
         request = Request.delete(self._place.blob(key), query={"versionid": version})
         try:
-            await wire.send(request)
+            without_content(await wire.send(request))
         except FileNotFound:
             return
 
@@ -284,12 +285,12 @@ class AzureBlob(Vendor):
     ) -> ObjectInfo:
         """Copy a blob within the container, then set its new properties."""
         path = self._place.blob(key)
-        await wire.send(requests.copy(self._place.url(source), path, options))
+        without_content(await wire.send(requests.copy(self._place.url(source), path, options)))
         copied_info = await self._copied_object(wire, key)
         if options is None:
             return copied_info
         for request in requests.restated_headers(path, copied_info, options):
-            await wire.send(request)
+            without_content(await wire.send(request))
         return await self.head(wire, key, version=None)
 
     async def _copied_object(self, wire: Wire, key: str) -> ObjectInfo:
@@ -302,7 +303,7 @@ class AzureBlob(Vendor):
             response = await wire.send(Request.head(self._place.blob(key)))
         status = response.header("x-ms-copy-status")
         if status in {None, "success"}:
-            return answers.info(wire, key, response.headers)
+            return identified(answers.info(wire, key, response.headers), response)
         raise VendorFailed(
             f"Azure has not completed the copy: its status is {status}.",
             response=response,
@@ -382,7 +383,8 @@ class AzureBlob(Vendor):
         checksum = requests.sum_of(data)
         block = block_upload.block(number, checksum.value)
         path = self._place.blob(upload.key)
-        await wire.send(requests.put_block(path, block, data, checksum, block_upload.kept))
+        request = requests.put_block(path, block, data, checksum, block_upload.kept)
+        without_content(await wire.send(request))
         return part(number, len(data), checksum)
 
     async def list_parts(self, wire: Wire, upload: Upload, /) -> Sequence[Part]:

@@ -36,7 +36,7 @@ from moorage.vendor_sdk import (
 )
 from moorage.vendors.storage import _gcs_answers as answers
 from moorage.vendors.storage import _gcs_requests as requests
-from moorage.vendors.storage._common import opened
+from moorage.vendors.storage._common import opened, without_content
 from moorage.vendors.storage._download_conditions import Nothing, is_wanted
 from moorage.vendors.storage._gcs_session import Session, sent
 from moorage.vendors.storage._gcs_signing import Signer, account_of, check_account, signed_headers
@@ -152,7 +152,7 @@ class Gcs(Vendor):
     async def delete(self, wire: Wire, key: str, /, *, version: str | None) -> None:
         """Delete an object."""
         with suppress(FileNotFound):
-            await wire.send(requests.delete(self.bucket, key, version))
+            without_content(await wire.send(requests.delete(self.bucket, key, version)))
 
     async def delete_many(self, wire: Wire, keys: Sequence[str], /) -> list[Result[None]]:
         """Delete objects, each with a request of its own."""
@@ -274,7 +274,7 @@ class Gcs(Vendor):
     async def abort(self, wire: Wire, upload: Upload, /) -> None:
         """Abort an upload."""
         try:
-            await wire.send(requests.abort(self.bucket, upload.id))
+            without_content(await wire.send(requests.abort(self.bucket, upload.id)))
         except VendorRejected as error:
             if error.status not in _GONE:
                 raise

@@ -33,7 +33,15 @@ from moorage.vendor_sdk import (
 )
 from moorage.vendors.storage import _s3_answers as answers
 from moorage.vendors.storage import _s3_requests as requests
-from moorage.vendors.storage._common import bare_etag, media_type, opened, put_if, root
+from moorage.vendors.storage._common import (
+    bare_etag,
+    identified,
+    media_type,
+    opened,
+    put_if,
+    root,
+    without_content,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -192,11 +200,12 @@ class S3(Vendor):
             headers={"x-amz-checksum-mode": "ENABLED"},
         )
         response = await wire.send(request)
-        return answers.info(wire, key, response.headers)
+        return identified(answers.info(wire, key, response.headers), response)
 
     async def delete(self, wire: Wire, key: str, /, *, version: str | None) -> None:
         """Delete an object."""
-        await wire.send(Request.delete(requests.path(key), query={"versionId": version}))
+        request = Request.delete(requests.path(key), query={"versionId": version})
+        without_content(await wire.send(request))
 
     async def delete_many(self, wire: Wire, keys: Sequence[str], /) -> list[Result[None]]:
         """Delete up to a thousand objects."""
@@ -226,7 +235,7 @@ class S3(Vendor):
         if options is not None:
             headers["x-amz-metadata-directive"] = "REPLACE"
             headers |= {**put_if(options), **requests.object_headers(options)}
-        await wire.send(Request.put(requests.path(key), headers=headers))
+        root(await wire.send(Request.put(requests.path(key), headers=headers)), "CopyObjectResult")
         return await self.head(wire, key, version=None)
 
     # --- signed URLs -------------------------------------------------------
@@ -347,7 +356,7 @@ class S3(Vendor):
         """Abort an upload."""
         request = Request.delete(requests.path(upload.key), query={"uploadId": upload.id})
         try:
-            await wire.send(request)
+            without_content(await wire.send(request))
         except VendorRejected as error:
             if error.vendor_code != "NoSuchUpload":
                 raise
@@ -377,7 +386,7 @@ class S3(Vendor):
         self, wire: Wire, key: str, response: Response, options: PutOptions, **overrides: Any
     ) -> ObjectInfo:
         """The properties of an object that was stored."""
-        return answers.info(
+        stored_info = answers.info(
             wire,
             key,
             response.headers,
@@ -389,6 +398,7 @@ class S3(Vendor):
             metadata=dict(options.metadata),
             **overrides,
         )
+        return identified(stored_info, response)
 
     async def _stored_if_equal(
         self,

@@ -1,0 +1,45 @@
+"""The page of a proxy or a captive portal is not taken for the answer of a storage vendor."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from moorage.domain.http.requests import Response
+from moorage.errors import VendorFailed
+from tests.storage.azure_lab import azure, over_azure
+from tests.storage.gcs_labs import bucket, over_gcs
+from tests.storage.labs import PART, bytes_of, over_s3, sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from moorage.operations.storage import Storage
+
+PAGE = Response(200, {"Content-Type": "text/html"}, b"<html>Sign in to this network.</html>")
+STORED = bytes_of(PART + 1)
+USES: dict[str, Callable[[Storage], object]] = {
+    "upload": lambda files: files.upload("b", b"x"),
+    "upload in parts": lambda files: files.upload("b", STORED, part_size=PART, at_once=1),
+    "download": lambda files: files.download("a"),
+    "head": lambda files: files.head("a"),
+    "delete": lambda files: files.delete("a"),
+    "copy": lambda files: files.copy("a", "b"),
+}
+
+
+@pytest.mark.parametrize("use", USES.values(), ids=USES)
+@pytest.mark.parametrize("vendor", [(sandbox, over_s3), (azure, over_azure), (bucket, over_gcs)])
+def test_page_of_a_proxy_is_no_success(
+    vendor: tuple[Callable[..., Any], Callable[..., Any]], use: Callable[[Storage], object]
+) -> None:
+    """A page of HTML with the status 200 is an answer that cannot be read, and changes nothing."""
+    make, over = vendor
+    with make() as made, over(made) as hub:
+        files = hub.storage()
+        files.upload("a", b"stored")
+        made.fail(PAGE)
+        with pytest.raises(VendorFailed):
+            use(files)
+        assert ["a"] == [item.key for item in files.glob("*")]
