@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.contracts.ref import Ref
 from moorage.contracts.sms import SmsCapability, SmsMessage
+from moorage.errors import UnsupportedByVendor
 
 if TYPE_CHECKING:
     from moorage.testing.sandbox_scenarios.runner import Scenario, ScenarioVendor
@@ -43,9 +45,11 @@ async def cancel(vendor: ScenarioVendor) -> Any:
 
 
 async def look_up(vendor: ScenarioVendor) -> Any:
-    """Return the state of a text message."""
-    ref = await vendor.ref("send", SmsMessage(to=PHONE, text="Hello."))
-    return (await vendor("get", ref)).ref == ref
+    """Return the state of a text message, and of a scheduled one if the vendor has them."""
+    refs = [await vendor.ref("send", SmsMessage(to=PHONE, text="Hello."))]
+    with suppress(UnsupportedByVendor):
+        refs += [await scheduled_text(vendor)] if vendor.able else []
+    return refs == [(await vendor("get", ref)).ref for ref in refs]
 
 
 async def validate_number(vendor: ScenarioVendor) -> Any:

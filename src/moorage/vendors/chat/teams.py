@@ -68,12 +68,14 @@ def card(message: ChatMessage) -> dict[str, Any]:
 
 
 def read_accepted(response: Response) -> ChatReceipt:
-    """The receipt of an accepted message; the answer is empty, or JSON that the workflow made."""
+    """The receipt of an accepted message; the answer is empty, or JSON of the workflow."""
     if response.body:
         try:
-            response.json()
+            body = response.json()
         except sdk.InvalidData:
             raise sdk.malformed(response) from None
+        if not (sdk.is_object(body) or sdk.is_list(body)):
+            raise sdk.malformed(response)
     raw = {"status": response.status, "body": response.text}
     return ChatReceipt(ref=None, status=ChatStatus.ACCEPTED, raw=raw)
 
