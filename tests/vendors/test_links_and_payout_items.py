@@ -7,11 +7,21 @@ from typing import Any
 
 import pytest
 
-from moorage.contracts.payments import LinkRequest, LinkState, Money, PayoutItemKind
+from moorage.contracts.payments import (
+    Customer,
+    LinkRequest,
+    LinkState,
+    Money,
+    PayoutItemKind,
+    StoredState,
+    StoreRequest,
+)
 from moorage.contracts.ref import Ref
-from moorage.errors import InvalidData
+from moorage.errors import InvalidData, VendorRejected
+from moorage.testing.sandboxes.base import Lost
 from moorage.vendor_sdk import Answer
 from moorage.vendors.payments._mollie_stored import link_body as mollie_link_body
+from moorage.vendors.payments._mollie_stored import was_revoked as mollie_was_revoked
 from moorage.vendors.payments._square_answers import payout_item_of as square_item_of
 from moorage.vendors.payments._stripe_answers import payout_item_of
 from moorage.vendors.payments._stripe_stored import link_body
@@ -121,3 +131,47 @@ def test_square_fee_is_what_the_net_amount_lacks() -> None:
     assert [Money("0.03", "EUR"), None, "malformed"] == [
         "malformed" if item is None else item.fee for item in items
     ]
+
+
+def test_adyen_removal_whose_answer_was_lost_is_a_removal() -> None:
+    """Adyen repeats no answer to a removal, so a repeat that misses the means has removed them."""
+    shop = adyen_account.Shop()
+    request = StoreRequest('{"type": "scheme"}', customer=Customer(id="ada-1"))
+    stored = shop.payments.store_means(request, idempotency_key="1")
+    shop.sandbox.fail(Lost())
+
+    assert StoredState.REMOVED is shop.payments.remove_means(stored.ref, idempotency_key="2").state
+    with pytest.raises(VendorRejected, match="not found"):
+        shop.payments.remove_means(stored.ref, idempotency_key="3")
+
+
+@pytest.mark.parametrize(
+    "status, attempts, was_revoked",
+    [(410, 1, True), (404, 2, True), (404, 1, False), (422, 2, False)],
+)
+def test_mollie_mandate_that_is_gone_was_revoked(
+    status: int, attempts: int, *, was_revoked: bool
+) -> None:
+    """A mandate is revoked if it is gone, or missing after a lost answer."""
+    error = VendorRejected("No.", status=status)
+    error.attempts = attempts
+
+    assert was_revoked is mollie_was_revoked(error)
+
+
+def test_adyen_link_that_is_closed_stays_closed() -> None:
+    """Closing a closed link again returns it, because an answer may have been lost."""
+    shop = adyen_account.Shop()
+    link = shop.payments.create_link(LINK, idempotency_key="1")
+    shop.payments.close_link(link.ref, idempotency_key="2")
+
+    assert LinkState.EXPIRED is shop.payments.close_link(link.ref, idempotency_key="3").state
+
+
+def test_adyen_link_that_is_paid_cannot_be_closed() -> None:
+    """Adyen's refusal to close a link is raised if the link is not closed."""
+    shop = adyen_account.Shop()
+    link = shop.payments.create_link(LINK, idempotency_key="1")
+    shop.sandbox.links[link.ref.id]["status"] = "completed"
+    with pytest.raises(VendorRejected, match="status is not possible"):
+        shop.payments.close_link(link.ref, idempotency_key="2")

@@ -17,8 +17,10 @@ from moorage.vendors.payments._adyen_answers import UNITS
 
 if TYPE_CHECKING:
     from moorage.contracts.payments import LinkRequest, StoreRequest
-    from moorage.vendor_sdk import Answer, MakeRef, Ref, Response, Wire
+    from moorage.vendor_sdk import Answer, MakeRef, Ref, Response, VendorRejected, Wire
 
+_MISSING_STATUS: Final = 404
+_MISSING_CODE: Final = "803"
 _LINKS: Final = {
     "active": LinkState.OPEN,
     "completed": LinkState.PAID,
@@ -73,11 +75,18 @@ def read_stored(wire: Wire, customer: str, response: Response) -> StoredMeans:
     return required(stored, response, "id")
 
 
-def removed(ref: Ref, customer: str, response: Response) -> StoredMeans:
+def removed(ref: Ref, customer: str, response: Response | None = None) -> StoredMeans:
     """The removed means of payment; Adyen's answer is empty."""
-    if response.body:
-        raise malformed(response, "an empty answer")
+    if response is not None and response.body:
+        raise malformed(response, problem="has content, and a success has none")
     return StoredMeans(ref=ref, state=StoredState.REMOVED, customer=customer)
+
+
+def was_removed(error: VendorRejected) -> bool:
+    """True if an earlier attempt, whose answer was lost, has removed the means of payment."""
+    # Adyen's keys are for POST, so a repeat is not answered as the removal was.
+    is_missing = error.status == _MISSING_STATUS or error.vendor_code == _MISSING_CODE
+    return is_missing and error.attempts > 1
 
 
 # --- links -------------------------------------------------------------------

@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from moorage.contracts.payments import LinkRequest, StoreRequest
-    from moorage.vendor_sdk import Answer, MakeRef, Ref, Response, Wire
+    from moorage.vendor_sdk import Answer, MakeRef, Ref, Response, VendorRejected, Wire
 
 _LONGEST: Final = 255
+_MISSING: Final = 404
+_GONE: Final = 410
 _IBAN: Final = re.compile(r"[A-Z]{2}[0-9]{2}[A-Z0-9]{11,30}")
 _STATES: Final = {
     "valid": StoredState.STORED,
@@ -81,11 +83,16 @@ def read_mandate(wire: Wire, customer: str, response: Response) -> StoredMeans:
     return required(mandate, response, "id or status")
 
 
-def revoked(ref: Ref, customer: str, response: Response) -> StoredMeans:
+def revoked(ref: Ref, customer: str, response: Response | None = None) -> StoredMeans:
     """The revoked mandate; Mollie's answer is empty."""
-    if response.body:
-        raise malformed(response, "an empty answer")
+    if response is not None and response.body:
+        raise malformed(response, problem="has content, and a success has none")
     return StoredMeans(ref=ref, state=StoredState.REMOVED, customer=customer)
+
+
+def was_revoked(error: VendorRejected) -> bool:
+    """True if the mandate is gone, or an earlier attempt whose answer was lost has revoked it."""
+    return error.status == _GONE or (error.status == _MISSING and error.attempts > 1)
 
 
 # --- links -------------------------------------------------------------------

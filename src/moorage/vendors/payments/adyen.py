@@ -8,6 +8,7 @@ authorised; no webhook reports that, so it counts as captured when it is authori
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 from urllib.parse import quote
@@ -16,6 +17,7 @@ import attrs
 
 from moorage.contracts.payments import (
     Capture,
+    LinkState,
     Page,
     PaymentsCapability,
     Refund,
@@ -30,6 +32,7 @@ from moorage.vendor_sdk import (
     ConfigurationError,
     Credentials,
     InvalidData,
+    InvalidRequest,
     Mode,
     RepeatedKey,
     Request,
@@ -39,6 +42,7 @@ from moorage.vendor_sdk import (
     UnsupportedByVendor,
     Vendor,
     VendorKeys,
+    VendorRejected,
     as_secret,
     extra_for,
     is_list,
@@ -58,6 +62,7 @@ from moorage.vendors.payments._adyen_stored import (
     removed,
     stored_body,
     stored_of,
+    was_removed,
 )
 from moorage.vendors.payments._common import named
 
@@ -354,7 +359,12 @@ class Adyen(Vendor):
         path = f"{_STORED}/{quote(ref.id, safe='')}"
         request = Request.delete(path, query=self._owner_of(customer))
         parse = partial(removed, ref, customer)
-        result: StoredMeans = await wire.send(request, key=key_at(wire, key, _KEY), parse=parse)
+        try:
+            result: StoredMeans = await wire.send(request, key=key_at(wire, key, _KEY), parse=parse)
+        except VendorRejected as error:
+            if not was_removed(error):
+                raise
+            return removed(ref, customer)
         return result
 
     def _owner_of(self, customer: str) -> dict[str, str]:
@@ -373,7 +383,15 @@ class Adyen(Vendor):
     async def close_link(self, wire: Wire, ref: Ref, /, *, key: str) -> PaymentLink:
         """End a payment link before its time."""
         request = Request.patch(_link_path(ref), json={"status": "expired"})
-        return await _link_after(wire, attrs.evolve(request, idempotent=True), key)
+        try:
+            return await _link_after(wire, attrs.evolve(request, idempotent=True), key)
+        except InvalidRequest as error:
+            # Adyen ends no link twice, and an earlier attempt whose answer was lost may have.
+            with suppress(VendorRejected):
+                link = await self.get_link(wire, ref)
+                if link.state is LinkState.EXPIRED:
+                    return link
+            raise error from None
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
         """Convert a webhook to events."""

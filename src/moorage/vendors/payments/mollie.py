@@ -35,6 +35,7 @@ from moorage.vendor_sdk import (
     Secret,
     UnknownOutcome,
     VendorKeys,
+    VendorRejected,
     as_answer,
     as_secret,
     extra_for,
@@ -65,6 +66,7 @@ from moorage.vendors.payments._mollie_stored import (
     read_link,
     read_mandate,
     revoked,
+    was_revoked,
 )
 
 if TYPE_CHECKING:
@@ -310,7 +312,14 @@ class Mollie(ApiVendor):
             )
         request = Request.delete(f"{_mandates_of(customer)}/{quote(ref.id, safe='')}")
         parse = partial(revoked, ref, customer)
-        mandate: StoredMeans = await wire.send(request, key=key_at(wire, key, _KEY), parse=parse)
+        try:
+            mandate: StoredMeans = await wire.send(
+                request, key=key_at(wire, key, _KEY), parse=parse
+            )
+        except VendorRejected as error:
+            if not was_revoked(error):
+                raise
+            return revoked(ref, customer)
         return mandate
 
     async def create_link(self, wire: Wire, link: LinkRequest, /, *, key: str) -> PaymentLink:
