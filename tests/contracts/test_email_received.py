@@ -167,6 +167,27 @@ def test_addresses_in_lists() -> None:
     ]
 
 
+def test_escaped_quotes_in_names_of_addresses() -> None:
+    """A name may contain escaped quotes and commas."""
+    text = r'"Doe \"J\", Ada" <ada@x.example>, "a\\" <b@x.example>'
+
+    assert [("ada@x.example", 'Doe "J", Ada'), ("b@x.example", "a\\")] == [
+        (address.email, address.name) for address in addresses_in(text)
+    ]
+
+
+@pytest.mark.parametrize("piece", ['\\"', "((a)", "a<", "x:", "<", '"'])
+def test_hostile_lists_of_addresses_are_read(piece: str) -> None:
+    """A list that no address is in has none, however deep Python's reader would go into it."""
+    assert () == addresses_in(piece * 10_000)
+
+
+def test_unfinished_encoded_words_stay_as_they_are() -> None:
+    """An encoded word without an end is text, and what follows the last word stays."""
+    assert "=?a?b?c" * 20 == header_text("=?a?b?c" * 20)
+    assert "ä, b =?a?b?c" == header_text("=?utf-8?q?=C3=A4?=, b =?a?b?c")
+
+
 def test_texts_of_headers_and_files() -> None:
     """Headers are one line, and file names have no path."""
     assert "aé b" == header_text("=?utf-8?q?a=C3=A9?=\r\n b")
