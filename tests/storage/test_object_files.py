@@ -256,6 +256,30 @@ def test_text_whose_last_bytes_cannot_be_written_is_not_stored(files: Storage) -
     assert not files.exists("new")
 
 
+@pytest.mark.parametrize(
+    "text, encoding",
+    [("か", "shift_jis_2004"), ("か", "iso2022_jp"), ("ü", "idna"), ("", "utf-16")],
+)
+def test_text_is_stored_to_its_last_byte(
+    files: Storage, tmp_path: Path, text: str, encoding: str
+) -> None:
+    """A text ends with the bytes that its encoding holds back; an empty text has no bytes."""
+    with files.open("text", "w", encoding=encoding) as writer:
+        if text:
+            writer.write(text)
+
+    async def stored() -> bytes:
+        async with AsyncHub([Account("files", folder(tmp_path / "others"))]) as hub:
+            async with await hub.storage().open("text", "w", encoding=encoding) as writer:
+                if text:
+                    await writer.write(text)
+            return await (await hub.storage().download("text")).read_all()
+
+    expected = text.encode(encoding) if text else b""
+    assert expected == files.download("text").read_all()
+    assert expected == asyncio.run(stored())
+
+
 def test_asynchronous_text() -> None:
     """An asynchronous text has the characters, the lines and the laws of a synchronous one."""
     line = "ä€😀" * _object_files.PIECE + "\n"

@@ -349,6 +349,19 @@ class TextObjectWriter(io.TextIOWrapper):
         nameless_file: Any = file
         super().__init__(nameless_file, encoding=encoding, newline="\n")
         self._file = file
+        self._encoder = getincrementalencoder(encoding)()
+        self._is_empty = True
+
+    def write(self, text: str, /) -> int:
+        """Write a text, and return the number of its characters."""
+        count = super().write(text)
+        self._encoder.encode(text)
+        self._is_empty = False
+        return count
+
+    def _rest(self) -> bytes:
+        """The bytes after the last character; none if nothing is written, not even a mark."""
+        return b"" if self._is_empty else self._encoder.encode("", final=True)
 
     def discard(self) -> None:
         """Close the file without storing it."""
@@ -360,6 +373,8 @@ class TextObjectWriter(io.TextIOWrapper):
             return
         try:
             self.flush()
+            # The base class leaves out the bytes that some encodings hold back.
+            self._file.write(self._rest())
         except BaseException:
             self.discard()
             raise
@@ -591,10 +606,12 @@ class AsyncTextWriter:
     def __init__(self, file: AsyncObjectWriter, encoding: str) -> None:
         self._file = file
         self._encoder = getincrementalencoder(encoding)()
+        self._is_empty = True
 
     async def write(self, text: str, /) -> int:
         """Write a text, and return the number of its characters."""
         await self._file.write(self._encoder.encode(text))
+        self._is_empty = False
         return len(text)
 
     def discard(self) -> None:
@@ -603,6 +620,9 @@ class AsyncTextWriter:
 
     async def aclose(self) -> None:
         """Store the file as an object, unless it is closed already."""
+        if not self._file.closed and not self._is_empty:
+            # Some encodings hold back bytes until the end of the text.
+            await self._file.write(self._encoder.encode("", final=True))
         await self._file.aclose()
 
     async def __aenter__(self) -> Self:
