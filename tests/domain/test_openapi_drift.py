@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from moorage.domain.openapi import fields
 from moorage.domain.openapi.drift import ChangeKind, Usage, drift
 from moorage.errors import DescriptionRefused
 
@@ -374,3 +375,29 @@ def test_long_lists_of_words_are_shortened() -> None:
     assert ChangeKind.WORDS_ADDED is change.kind
     assert not change.breaks
     assert "Answers may now say word0, word1, word2, word3, word4 and 4 more." == change.sentence
+
+
+def entangled() -> Json:
+    """Return schemas of which each may be any other."""
+    references = [{"$ref": f"#/components/schemas/S{number}"} for number in range(9)]
+    return {f"S{number}": {"anyOf": references} for number in range(9)}
+
+
+def deep() -> Json:
+    """Return a schema within two thousand others."""
+    schema: Json = {"type": "object"}
+    for _ in range(2_000):
+        schema = {"allOf": [schema]}
+    return {"S0": schema}
+
+
+@pytest.mark.parametrize("schemas", [entangled(), deep()], ids=["entangled", "deep"])
+def test_schemas_without_end_are_refused(schemas: Json, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Schemas that lead to each other in too many ways, or too deep, are refused."""
+    monkeypatch.setattr(fields, "_MOST_SCHEMAS", 1_000)
+    content = {"*/*": {"schema": {"$ref": "#/components/schemas/S0"}}}
+    operation = {"responses": {"200": {"content": content}}}
+    description = {"paths": {"/a": {"get": operation}}, "components": {"schemas": schemas}}
+    usage = Usage(requests=frozenset({("GET", "/a")}), names=frozenset(), sent={})
+    with pytest.raises(DescriptionRefused, match="nested too deeply"):
+        drift(description, description, usage)

@@ -14,6 +14,7 @@ import attrs
 
 from moorage.domain.openapi.document import Document, Node, Unmapped
 from moorage.domain.values.json_text import is_list, is_object
+from moorage.errors import DescriptionRefused, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 _DEEPEST: Final = 12
 """The largest number of names in a path; no vendor's answer is read deeper."""
+
+_MOST_SCHEMAS: Final = 100_000
+"""The largest number of visits to schemas in an operation; they may lead to each other."""
 
 _NULL: Final = "null"
 _PLACEHOLDER: Final = re.compile(r"\\\{[^}]*\\\}")
@@ -157,9 +161,19 @@ def fields_of(document: Document, operation: DescribedOperation, uses: Uses) -> 
         document: the description.
         operation: the operation.
         uses: tells for a name whether the program uses it.
+
+    Raises:
+        DescriptionRefused: the schemas lead to each other in too many ways, or are too deep.
     """
+    try:
+        return _fields_of(document, operation, uses)
+    except RecursionError:
+        raise _excessive(operation) from None
+
+
+def _fields_of(document: Document, operation: DescribedOperation, uses: Uses) -> Fields:
     fields: Fields = {}
-    reader = _Reader(document, uses, fields)
+    reader = _Reader(document, operation, uses, fields)
     for parameter in operation.parameters:
         _read_parameter(reader, parameter)
     body = _resolved(document, operation.node.child("requestBody"))
@@ -195,8 +209,12 @@ def _schemas(content_of: Node) -> Iterator[Node]:
 class _Reader:
     """Adds the fields of schemas that are in use."""
 
-    def __init__(self, document: Document, uses: Uses, fields: Fields) -> None:
+    def __init__(
+        self, document: Document, operation: DescribedOperation, uses: Uses, fields: Fields
+    ) -> None:
         self._document = document
+        self._operation = operation
+        self._visits = 0
         self._uses = uses
         self._fields = fields
 
@@ -274,6 +292,9 @@ class _Reader:
         return joined_schema
 
     def _schema(self, node: Node, entered: frozenset[str]) -> _Schema | None:
+        self._visits += 1
+        if self._visits > _MOST_SCHEMAS:
+            raise _excessive(self._operation)
         schema_node = _resolved(self._document, node)
         if not is_object(schema_node.value) or schema_node.pointer in entered:
             return None
@@ -286,6 +307,16 @@ class _Reader:
             choice = self._joined(tuple(schema_node.child(keyword).items()), entered)
             whole = whole if choice is None else _all_of(whole, choice)
         return whole
+
+
+def _excessive(operation: DescribedOperation) -> DescriptionRefused:
+    problem = Problem(
+        operation.node.pointer,
+        "The schemas of the operation are nested too deeply, or lead to each other in too many"
+        " ways.",
+        "Compare the operation by hand, and leave it out of both descriptions.",
+    )
+    return DescriptionRefused.of([problem])
 
 
 def _own(node: Node, entered: frozenset[str]) -> _Schema:
