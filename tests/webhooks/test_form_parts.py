@@ -78,6 +78,7 @@ SPOILED = {
     "a header twice": HEAD + b'\r\nContent-Disposition: form-data; name="b"\r\n\r\n1\r\n--b--',
     "a parameter twice": HEAD + b'; name="b"\r\n\r\n1\r\n--b--',
     "a long head": HEAD + b"; x=" + b"y" * 9_000 + b"\r\n\r\n1\r\n--b--",
+    "many parameters": HEAD + b"; x=1" * 10 + b"\r\n\r\n1\r\n--b--",
     "many parts": (HEAD + b"\r\n\r\n\r\n") * 1_001 + b"--b--",
     "many pairs": b"&".join([b"a=1"] * 1_001),
 }

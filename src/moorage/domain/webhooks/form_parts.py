@@ -20,6 +20,7 @@ from moorage.domain.webhooks.rejection import WebhookReason, rejected
 
 MOST_PARTS: Final = 1_000
 _LONGEST_HEAD: Final = 8_192
+_MOST_PARAMETERS: Final = 10
 _FIRST_LINE: Final = re.compile(rb"--([^\r\n]{1,70})\r\n(?=content-)", re.IGNORECASE)
 _PARAMETER: Final = re.compile(r";[ \t]*([\w*]{1,20})=(?:\"((?:[^\"\\]|\\.)*)\"|([^;\s\"]*))")
 _ESCAPE: Final = re.compile(r'\\([\\"])')
@@ -108,7 +109,10 @@ def _part(body: bytes, start: int, end: int) -> FormPart:
 def _parameters(value: str) -> tuple[str, dict[str, str]]:
     kind, _, _ = value.partition(";")
     parameters: dict[str, str] = {}
-    for name, quoted, plain in _PARAMETER.findall(value):
+    for number, match in enumerate(_PARAMETER.finditer(value)):
+        if number >= _MOST_PARAMETERS:
+            raise _unreadable()
+        name, quoted, plain = match.groups(default="")
         text = _ESCAPE.sub(r"\1", quoted) or plain
         for escape, letter in _BROWSER_ESCAPES.items():
             text = text.replace(escape, letter)
