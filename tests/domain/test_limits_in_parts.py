@@ -160,10 +160,18 @@ def test_burst_below_the_number_of_parts_is_refused() -> None:
         RateLimitConfig(1_000_003, 3_600.000001, 2_000_000, parts=200)
 
 
-def test_limits_of_one_call_have_the_same_parts() -> None:
-    """Limits that a call asks together, of a service and an endpoint, need the same parts."""
-    endpoint = Endpoint("rates", "GET", "/rates", limits=RateLimitConfig(5))
-    service = Service("vat", limits=RateLimitConfig(100, parts=2), endpoints=[endpoint])
+@pytest.mark.parametrize("parts", [None, 1, 2])
+def test_limits_of_one_service_have_the_same_parts(parts: int | None) -> None:
+    """The limits of a service and all its endpoints need the same parts."""
+    limits = None if parts is None else RateLimitConfig(100, parts=parts)
+    service = Service(
+        "vat",
+        limits=limits,
+        endpoints=[
+            Endpoint("rates", "GET", "/rates", limits=RateLimitConfig(5, parts=3 - (parts or 1))),
+            Endpoint("names", "GET", "/names", limits=RateLimitConfig(5)),
+        ],
+    )
 
     with pytest.raises(ConfigurationError, match="different numbers of parts: 1 and 2"):
         ConnectorManager([service])
@@ -218,6 +226,32 @@ def test_circuit_by_hand_is_set_in_all_parts() -> None:
             manager.circuit_state("vat").state,
             manager.circuit_state("vat").calls,
         )
+
+
+def test_circuit_of_a_service_is_set_in_the_parts_of_its_endpoints() -> None:
+    """A circuit that is forced open refuses calls of an endpoint whose own limit is in parts."""
+    limit = RateLimitConfig(1_000, parts=8)
+    service = Service(
+        "vat",
+        "https://vat.example",
+        endpoints=[
+            Endpoint("rates", "GET", "/rates", limits=limit),
+            Endpoint("names", "GET", "/names"),
+        ],
+    )
+    vendor = FakeVendor()
+    vendor.always(Response(200))
+    with ConnectorManager([service], http=ScriptedHttpClient(vendor)) as manager:
+        for path in ("/rates", "/names"):
+            manager.set_circuit("vat", CircuitState.FORCED_OPEN)
+            for _ in range(30):
+                with pytest.raises(CircuitBreakerOpen):
+                    manager.call("vat", Request.get(path))
+            manager.set_circuit("vat", CircuitState.CLOSED)
+            for _ in range(30):
+                manager.call("vat", Request.get(path))
+            assert 30 == manager.circuit_state("vat").calls
+    assert 60 == len(vendor.requests)
 
 
 def test_pause_of_a_limiter_holds_in_all_parts() -> None:

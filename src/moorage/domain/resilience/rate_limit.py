@@ -303,7 +303,7 @@ def joint_wait(rules: Sequence[Rule], presents: Sequence[State], costs: Sequence
 
 
 def common_parts(limits: Iterable[RateLimitConfig]) -> int:
-    """Return the number of parts of all limits that apply to one call.
+    """Return the number of parts of limits whose calls may share a circuit.
 
     Raises:
         ConfigurationError: the limits have different numbers of parts.
@@ -311,7 +311,7 @@ def common_parts(limits: Iterable[RateLimitConfig]) -> int:
     numbers = sorted({limit.parts for limit in limits})
     if len(numbers) > 1:
         raise ConfigurationError(
-            f"The limits of one call have different numbers of parts: {numbers[0]} and"
+            f"The limits of a service have different numbers of parts: {numbers[0]} and"
             f" {numbers[-1]}.",
             path="limits",
             remedy="Give all limits of a service and its endpoints the same number of parts.",

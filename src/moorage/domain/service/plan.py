@@ -187,10 +187,9 @@ class Plan:
         self.limit_wait = min(micros(timeout), self.patience)
         self.gates = _gates_of(service, tenant, endpoint, self.region, part)
         cost = 1 if endpoint is None else endpoint.cost
-        limits = _limits_of(service, endpoint)
-        parts = common_parts(limits)
+        parts = _parts_of(service)
         if parts > 1:
-            for limit in limits:
+            for limit in _limits_of(service, endpoint):
                 limit.check_cost(cost)
         slow = None if self.gates.circuit is None else self.gates.circuit.config.slow_call
         self.slow = None if slow is None else micros(slow) * 1000
@@ -321,6 +320,12 @@ def _link_parts(parts: tuple[Plan, ...]) -> None:
 
 def _limits_of(service: Service, endpoint: Endpoint | None) -> tuple[RateLimitConfig, ...]:
     return service.limits if endpoint is None else service.limits + endpoint.limits
+
+
+def _parts_of(service: Service) -> int:
+    """Return the number of parts of all calls of a service, which may share a circuit."""
+    limits = [limit for endpoint in service.endpoints for limit in endpoint.limits]
+    return common_parts((*service.limits, *limits))
 
 
 def _gates_of(
