@@ -219,6 +219,57 @@ def test_posted_commands_reach_the_shard_of_their_state() -> None:
     assert ["Claim", "Leave", "Leave"] == [type(item).__name__ for item in shards["a"].commands]
 
 
+class AsyncAway(AsyncMemoryStorage):
+    """An asynchronous shard that can be away, and says so only when the time is over."""
+
+    is_away = False
+
+    async def execute(self, command: Any, /, timeout: float | None = None) -> Any:
+        """Execute a command, or raise an error."""
+        if self.is_away:
+            await asyncio.Event().wait()
+        return await super().execute(command, timeout)
+
+
+def test_posted_commands_wait_for_no_other_shard_than_their_own() -> None:
+    """While a former shard is away, a command of other shards does not wait for posted ones."""
+    shards = {name: Away() for name in "abc"}
+    store = ShardedStorage(shards, former={name: shards[name] for name in "ab"})
+    lost, moved, still = (
+        _name_on(store, place, lambda name: own_key("key", "bank", None, name))
+        for place in ("a, c", "b, c", "b")
+    )
+    shards["a"].is_away = True
+    store.post(release(own_key("key", "bank", None, lost), 1, ttl=HOUR))
+    tried: list[Any] = []
+    shards["a"].execute = lambda command, _timeout=None: tried.append(command)  # type: ignore[method-assign]  # records what reaches a lost shard
+    for name in (moved, still):
+        assert Verdict.RUN is store.execute(claim_of(name, 1)).verdict
+    assert not tried
+
+
+def test_awaited_commands_wait_for_posted_ones_of_their_own_shards_only() -> None:
+    """While a former shard hangs, a command of other shards goes on at once."""
+
+    async def main() -> None:
+        shards = {name: AsyncAway() for name in "abc"}
+        store = AsyncShardedStorage(shards, former={name: shards[name] for name in "ab"})
+        lost, moved = (
+            _name_on(store, place, lambda name: own_key("key", "bank", None, name))
+            for place in ("a, c", "b, c")
+        )
+        shards["a"].is_away = True
+        store.post(release(own_key("key", "bank", None, lost), 1, ttl=HOUR))
+        coroutine = store.execute(claim_of(moved, 1), 60.0)
+        with pytest.raises(StopIteration) as excinfo:
+            coroutine.send(None)
+        assert Verdict.RUN is excinfo.value.value.verdict
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
+
+    asyncio.run(main())
+
+
 def test_asynchronous_posts_are_executed_before_the_next_command() -> None:
     """A release that was posted to an asynchronous store frees the claim on its former shard."""
 

@@ -5,7 +5,8 @@ Laws:
 1. A command is executed on one shard, by that shard's clock. The others may be away.
 2. The name of a shard decides which states it has; see `moorage.domain.state.sharding`.
 3. While former shards are named, a command for a state that may still be on one of them asks that
-   shard first, within the same time limit.
+   shard first, within the same time limit. A posted command waits in an outage for the next one
+   that needs the same two shards.
 """
 
 from __future__ import annotations
@@ -55,6 +56,13 @@ class _Shards:
                 remedy="Name the first of the former shards as the first shard.",
             )
         self._stores: dict[str, Any] = {**former, **shards}
+        if any(getattr(store, "claims_only", False) for store in self._stores.values()):
+            raise ConfigurationError(
+                "A store that holds claims only cannot be a shard, because it would get limits and"
+                " circuits too.",
+                path="shards",
+                remedy="Give it as the store of keys beside this one, with `claims=` or keys_url.",
+            )
         self._names = tuple(shards)
         self._former = tuple(former)
         stores = self._stores.values()
@@ -101,23 +109,25 @@ class ShardedStorage(_Shards, Closing):
         self, shards: Mapping[str, Any], *, former: Mapping[str, Any] | None = None
     ) -> None:
         super().__init__(shards, former=former)
-        self._waiting: deque[Command[Any]] = deque(maxlen=MAX_POSTED)
+        self._waiting: dict[Location, deque[Command[Any]]] = {}
 
     def execute(self, command: Command[Answer], /, timeout: float | None = None) -> Answer:
         """Run one command on its states, and return its answer."""
         end_time = inf if timeout is None else monotonic() + timeout
-        if self._waiting:
-            self._settle_waiting()
-        return self._execute(command, end_time)
+        location = self._location(command)
+        if self._waiting.get(location):
+            self._settle_waiting(location)
+        return self._execute(command, location, end_time)
 
-    def _settle_waiting(self) -> None:
+    def _settle_waiting(self, location: Location) -> None:
+        waiting = self._waiting[location]
         with suppress(IndexError):  # another thread may take the last one
-            for _ in range(len(self._waiting)):
-                if not self._settle(self._waiting.popleft()):
+            for _ in range(len(waiting)):
+                if not self._settle(waiting.popleft(), location):
                     break
 
-    def _execute(self, command: Command[Answer], end_time: float) -> Answer:
-        shard, former = self._location(command)
+    def _execute(self, command: Command[Answer], location: Location, end_time: float) -> Answer:
+        shard, former = location
         if former is not None:
             is_here, answer = self._stores[former].execute(Leave(command), _left(end_time))
             if is_here:
@@ -127,22 +137,22 @@ class ShardedStorage(_Shards, Closing):
     def post(self, command: Command[Any], /) -> None:
         """Run a command whose answer is not needed, now or (after a failure) with the next one."""
         with suppress(Exception):
-            shard, former = self._location(command)
-            if former is None:
-                self._stores[shard].post(command)
+            location = self._location(command)
+            if location.former is None:
+                self._stores[location.shard].post(command)
             else:
-                self._settle(command)
+                self._settle(command, location)
 
-    def _settle(self, command: Command[Any]) -> bool:
+    def _settle(self, command: Command[Any], location: Location) -> bool:
         """Run a posted command on the shard that has its states; queue it again in an outage.
 
         Return False in an outage.
         """
         try:
-            self._execute(command, monotonic() + _SETTLE_SECONDS)
+            self._execute(command, location, monotonic() + _SETTLE_SECONDS)
         except StorageUnavailable:
             if not command.once:
-                self._waiting.append(command)
+                self._waiting.setdefault(location, deque(maxlen=MAX_POSTED)).append(command)
             return False
         except Exception:  # noqa: BLE001 - no caller waits for it
             return True
@@ -179,17 +189,21 @@ class AsyncShardedStorage(_Shards, AsyncClosing):
         self, shards: Mapping[str, Any], *, former: Mapping[str, Any] | None = None
     ) -> None:
         super().__init__(shards, former=former)
-        self._posted = PostedCommands(self._settle, _SETTLE_SECONDS)
+        self._posted: dict[Location, PostedCommands] = {}
 
     async def execute(self, command: Command[Answer], /, timeout: float | None = None) -> Answer:
         """Run one command on its states, and return its answer."""
         end_time = inf if timeout is None else monotonic() + timeout
-        if self._posted.queue or self._posted.task:
-            await self._posted.settle(timeout)
-        return await self._execute(command, end_time)
+        location = self._location(command)
+        posted = self._posted.get(location)
+        if posted is not None and (posted.queue or posted.task):
+            await posted.settle(timeout)
+        return await self._execute(command, location, end_time)
 
-    async def _execute(self, command: Command[Answer], end_time: float) -> Answer:
-        shard, former = self._location(command)
+    async def _execute(
+        self, command: Command[Answer], location: Location, end_time: float
+    ) -> Answer:
+        shard, former = location
         if former is not None:
             is_here, answer = await self._stores[former].execute(Leave(command), _left(end_time))
             if is_here:
@@ -197,16 +211,23 @@ class AsyncShardedStorage(_Shards, AsyncClosing):
         return await self._stores[shard].execute(command, _left(end_time))  # type: ignore[no-any-return]  # as the command answers
 
     async def _settle(self, command: Command[Any]) -> None:
-        await self._execute(command, monotonic() + _SETTLE_SECONDS)
+        location = self._location(command)
+        await self._execute(command, location, monotonic() + _SETTLE_SECONDS)
 
     def post(self, command: Command[Any], /) -> None:
         """Run a command whose answer is not needed; at once if an event loop is running."""
         with suppress(Exception):
-            shard, former = self._location(command)
-            if former is None:
-                self._stores[shard].post(command)
+            location = self._location(command)
+            if location.former is None:
+                self._stores[location.shard].post(command)
             else:
-                self._posted.post(command)
+                self._queue_of(location).post(command)
+
+    def _queue_of(self, location: Location) -> PostedCommands:
+        queue = self._posted.get(location)
+        return queue or self._posted.setdefault(
+            location, PostedCommands(self._settle, _SETTLE_SECONDS)
+        )
 
     async def housekeep(self, *, limit: int = 1_000) -> int:
         """Delete up to `limit` expired states on each shard, and return their number."""
@@ -224,8 +245,9 @@ class AsyncShardedStorage(_Shards, AsyncClosing):
 
     async def aclose(self) -> None:
         """Run the queued commands, and close all shards."""
-        if self._posted.queue or self._posted.task:
-            await self._posted.settle()
+        for posted in self._posted.values():
+            if posted.queue or posted.task:
+                await posted.settle()
         for store in self._stores.values():
             if hasattr(store, "aclose"):
                 await store.aclose()
