@@ -74,16 +74,47 @@ def test_several_urls_name_the_shards_of_one_store(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "spelling, another",
+    [
+        ("redis://host", "rediss://:secret@HOST:6379/0?client_name=a"),
+        ("redis+sentinel://a,b/primary", "rediss+sentinel://u:secret@A:26379,b/primary/0"),
+        ("redis+cluster://a:1,b", "redis+cluster://secret@a:1,b:6379/0"),
+        ("postgresql://host/name", "postgresql+psycopg://u:s/ecret@Host:5432/name?a=b"),
+        ("mysql://host/name", "mariadb+pymysql://u:s?ecret@host:3306/name"),
+        ("postgresql://host:1/name", "postgresql+psycopg://host:1/name"),
+    ],
+)
+def test_spellings_of_one_address_name_one_shard(spelling: str, another: str) -> None:
+    """A usual port, TLS, capitals or a login in an address move no state to another shard."""
+    url = url_of_shards([spelling, "memory:"], [another])
+    assert url is not None
+    store = open_storage(url)
+
+    assert store._names[:1] == store._former  # noqa: SLF001 - the names decide where each state is
+    assert "secret" not in str(store._former)  # noqa: SLF001 - as above
+
+
+def test_different_databases_of_one_server_are_different_shards() -> None:
+    """The number or the name of a database is a part of a shard's name, with its capitals."""
+    urls = ["redis://a", "redis://a/10", "redis://a/1", "mysql://a/x", "mysql://a/X"]
+    url = url_of_shards(urls)
+    assert url is not None
+    assert tuple(urls) == open_storage(url)._names  # noqa: SLF001 - the names decide where each state is
+
+
+@pytest.mark.parametrize(
     "urls, former, path",
     [
         (["redis://a/0", "redis://me:x@a/0"], [], "state.url"),
         ([], ["redis://a/0"], "state.url"),
         (["redis://b/0", "redis://a/0"], ["redis://a/0"], "state.former"),
         (["redis://a/0", "ftp://a"], [], "state.url"),
+        (["redis://a/0", "nats://a/keys"], [], "state.url"),
+        (["redis://a/0", "rediss://me:x@A:6379"], [], "state.url"),
     ],
 )
 def test_wrong_shards_are_refused(urls: list[str], former: list[str], path: str) -> None:
-    """Shards that are missing, named twice, unknown, or in another order are refused."""
+    """Shards that are missing, twice there, unable or in another order are refused."""
     url = url_of_shards(urls, former)
     assert url is not None
     with pytest.raises(ConfigurationError) as excinfo:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
@@ -48,6 +49,13 @@ _HOMES: Final = {
 }
 """The adapter and the class of each scheme; the extra has the adapter's name or the scheme's."""
 
+
+_SAME_SERVERS: Final = {"rediss": "redis", "mariadb": "mysql"}
+"""Schemes for servers that another scheme names too."""
+
+_USUAL_PORTS: Final = {"redis": 6379, "sentinel": 26379, "postgresql": 5432, "mysql": 3306}
+
+_PATH_START: Final = re.compile("[/?#]")
 
 _STORE_NAMES: Final = {
     "audit": "an audit trail",
@@ -182,11 +190,33 @@ def _open_shards(url: str, prefix: str, options: dict[str, Any]) -> Any:
 
 
 def _shard_name(url: str) -> str:
-    """Return the name of a shard: its URL without the driver, the user and the options."""
+    """Return the name of a shard: its URL without the driver, the user and the options.
+
+    All spellings of one address, such as those with and without the usual port, give one name.
+    """
     scheme, separator, rest = url.partition("://")
-    authority, slash, path = rest.partition("?")[0].partition("/")
-    host = authority.rpartition("@")[2]
-    return f"{scheme.partition('+')[0]}{separator}{host}{slash}{path}"
+    base, _, kind = scheme.lower().partition("+")
+    base = _SAME_SERVERS.get(base, base)
+    place = _place(rest, is_database=base in {"postgresql", "mysql"})
+    if base not in _USUAL_PORTS:
+        return f"{base}{separator}{place}"
+    hosts, _, path = place.partition("/")
+    port = _USUAL_PORTS["sentinel" if kind == "sentinel" else base]
+    names = ",".join(host.removesuffix(f":{port}") for host in hosts.lower().split(","))
+    path = path.strip("/")
+    if base == "redis":
+        path = "" if path == "0" else path.removesuffix("/0")
+    return f"{base}://{names}/{path}" if path else f"{base}://{names}"
+
+
+def _place(rest: str, *, is_database: bool) -> str:
+    """Return the hosts and the path behind the scheme of a URL, without user and options."""
+    authority = _PATH_START.split(rest, maxsplit=1)[0]
+    user, at, _ = authority.rpartition("@")
+    if is_database and not at and ":" in authority:
+        # In the address of a database a password may contain slashes and question marks.
+        user, at, _ = rest.partition("@") if "@" in rest else ("", "", "")
+    return rest[len(user + at) :].partition("?")[0]
 
 
 def _serving(scheme: str) -> Callable[..., Any] | None:
