@@ -242,7 +242,7 @@ def test_posted_commands_wait_for_no_other_shard_than_their_own() -> None:
     shards["a"].is_away = True
     store.post(release(own_key("key", "bank", None, lost), 1, ttl=HOUR))
     tried: list[Any] = []
-    shards["a"].execute = lambda command, _timeout=None: tried.append(command)  # type: ignore[method-assign]  # records what reaches a lost shard
+    shards["a"].execute = lambda command, _timeout=None: tried.append(command)  # type: ignore[assignment,method-assign]  # records what reaches a lost shard
     for name in (moved, still):
         assert Verdict.RUN is store.execute(claim_of(name, 1)).verdict
     assert not tried
