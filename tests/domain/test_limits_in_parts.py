@@ -29,21 +29,26 @@ from moorage import (
     Response,
     RetryBudget,
     Service,
+    StorageUnavailable,
 )
+from moorage.adapters.audit.file import FileAudit
+from moorage.adapters.state.memory import MemoryStorage
 from moorage.domain.resilience.admission import Admission, Answer, Gates
 from moorage.domain.resilience.bucket import TokenBucket
 from moorage.domain.resilience.circuit import joint_state
-from moorage.domain.resilience.gate_commands import GiveBack
+from moorage.domain.resilience.gate_commands import GiveBack, ReadCircuit
 from moorage.domain.service.plan import Plan
 from moorage.domain.service.region import Region
 from moorage.domain.state.keys import part_key
 from moorage.domain.values.durations import SECOND
+from moorage.hub.audit import AuditTrail
 from moorage.hub.service_status import service_statuses
 from moorage.testing.fakes.http import AsyncScriptedHttpClient, FakeVendor, ScriptedHttpClient
 from tests.domain.state_world import World
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from pathlib import Path
 
 
 def gates_of(limit: RateLimitConfig) -> list[Gates]:
@@ -252,6 +257,39 @@ def test_circuit_of_a_service_is_set_in_the_parts_of_its_endpoints() -> None:
                 manager.call("vat", Request.get(path))
             assert 30 == manager.circuit_state("vat").calls
     assert 60 == len(vendor.requests)
+
+
+class WithoutPart(MemoryStorage):
+    """A store that lost the states of a limit's part 1."""
+
+    is_away = True
+
+    def execute(self, command: Any, /, timeout: float | None = None) -> Any:
+        """Execute a command, or raise an error."""
+        if self.is_away and any("~1}" in key for key in command.keys):
+            raise StorageUnavailable("The part is away.")
+        return super().execute(command, timeout)
+
+
+def test_manual_operation_reaches_the_parts_that_are_there(tmp_path: Path) -> None:
+    """While a part's store is away, a circuit is set in all others, and the person is told."""
+    store = WithoutPart()
+    service = Service("vat", limits=RateLimitConfig(1_000, parts=3))
+    trail = AuditTrail(FileAudit(tmp_path / "trail"))
+    with (
+        ConnectorManager([service], state=store, audit=trail) as manager,
+        pytest.raises(StorageUnavailable, match="part is away"),
+    ):
+        manager.set_circuit("vat", CircuitState.FORCED_OPEN)
+    store.is_away = False
+
+    gates = [part.gates for part in Plan(service, None, None).parts]
+    assert [CircuitState.FORCED_OPEN, CircuitState.CLOSED, CircuitState.FORCED_OPEN] == [
+        store.execute(ReadCircuit(part.circuit, part.circuit_key)).state
+        for part in gates
+        if part.circuit
+    ]
+    assert {"circuit.open", "circuit.open.failed"} == {item.act for item in trail.find().items}
 
 
 def test_pause_of_a_limiter_holds_in_all_parts() -> None:

@@ -15,21 +15,23 @@ from moorage.domain.resilience.gate_commands import ReadCircuit, Resume, SetCirc
 from moorage.domain.service.plan import circuit_name
 from moorage.domain.values.durations import SECOND, micros
 from moorage.domain.values.text import with_article
-from moorage.errors import ConfigurationError, ConnectorError, InvalidData
+from moorage.errors import ConfigurationError, ConnectorError, InvalidData, StorageUnavailable
 from moorage.services.calling.answers import sealed
 from moorage.services.calling.call import Call
 from moorage.services.calling.plans import Plans
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
     from moorage.domain.resilience.circuit import CircuitBreakerState, CircuitRule
     from moorage.domain.service.plan import Plan
     from moorage.domain.service.settings import Service
+    from moorage.domain.state.commands import Command
     from moorage.services.core.core import Core
 
 
 R = TypeVar("R")
+Answer = TypeVar("Answer")
 
 _CIRCUIT_ACTS: Final = {
     CircuitState.FORCED_OPEN: "circuit.open",
@@ -139,7 +141,9 @@ class ManualOperations:
             plan, rule = self._with_circuit(service, tenant, endpoint, region)
             before = None
             if core.audit is not None:
-                before = {"state": (await read_circuit(core, rule, plan)).state.value}
+                # A part whose store is away must not keep the others as they are.
+                with suppress(StorageUnavailable):
+                    before = {"state": (await read_circuit(core, rule, plan)).state.value}
             act = ManualAct(
                 act=_CIRCUIT_ACTS.get(state, "circuit.set"),
                 subject=_subject("circuit of", service, tenant, endpoint, region),
@@ -149,11 +153,10 @@ class ManualOperations:
                 after={"state": CircuitState(state).value},
             )
 
-            async def set_all_parts() -> None:
-                for part in plan.parts or (plan,):
-                    await core.execute(SetCircuit(rule, part.gates.circuit_key, state), None)
-
-            await recorded(core, act, set_all_parts)
+            commands = [
+                SetCircuit(rule, part.gates.circuit_key, state) for part in plan.parts or (plan,)
+            ]
+            await recorded(core, act, lambda: _for_all_parts(core, commands))
         if core.observers:
             call = Call(plan, core.nanoseconds(), plan.span)
             circuit = circuit_name(plan)
@@ -198,13 +201,9 @@ class ManualOperations:
                 reason=reason,
             )
 
-            async def resume_all_parts() -> float:
-                longest_pause = 0
-                for part in plan.parts or (plan,):
-                    longest_pause = max(longest_pause, await core.execute(Resume(part.gates), None))
-                return longest_pause / SECOND
-
-            remaining = await recorded(core, act, resume_all_parts)
+            commands = [Resume(part.gates) for part in plan.parts or (plan,)]
+            pauses = await recorded(core, act, lambda: _for_all_parts(core, commands))
+            remaining = max(pauses) / SECOND
         if remaining and core.observers:
             call = Call(plan, core.nanoseconds(), plan.span)
             call.emit(core, PauseEnded, remaining=remaining)
@@ -296,6 +295,20 @@ async def read_circuit(
             for part in plan.parts or (plan,)
         ]
     )
+
+
+async def _for_all_parts(core: Core, commands: Sequence[Command[Answer]]) -> list[Answer]:
+    """Execute a command for each part, also if the store of an earlier part is unavailable."""
+    answers: list[Answer] = []
+    failure: StorageUnavailable | None = None
+    for command in commands:
+        try:
+            answers.append(await core.execute(command, None))
+        except StorageUnavailable as error:
+            failure = failure or error
+    if failure is not None:
+        raise failure
+    return answers
 
 
 def _subject(kind: str, *parts: str | None) -> str:
