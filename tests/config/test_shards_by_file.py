@@ -51,6 +51,13 @@ def test_keys_are_honoured_when_a_shard_is_added(tmp_path: Path) -> None:
     assert all((tmp_path / f"{name}.db").exists() for name in "abc")
 
 
+def test_an_empty_list_is_refused() -> None:
+    """A list without a store is a mistake, and never means the memory of the process."""
+    with pytest.raises(ConfigurationError, match="names no store") as excinfo:
+        moorage.open({"services": SERVICES, "state": {"url": []}})
+    assert ["state.url"] == [problem.path for problem in excinfo.value.problems]
+
+
 def test_every_shard_is_checked(tmp_path: Path) -> None:
     """Each shard whose file cannot be created is a problem, before anything is opened."""
     urls = [f"sqlite:///{tmp_path}/{name}.db" for name in ("a", "b/b", "c/c")]

@@ -342,6 +342,8 @@ def read_parts(source: Source, environment: str | None = None) -> Parts:
     url, former_urls = (
         [address.reveal() for address in state.get(name, ())] for name in ("url", "former")
     )
+    if "url" in state and not url:
+        report.add("state.url", "The list names no store.", "Name one, or leave the setting out.")
     state_url = url_of_shards(url, former_urls)
     keys: Secret | None = values.get("state", {}).get("keys_url")
     log: Secret | None = values.get("log", {}).get("url")
