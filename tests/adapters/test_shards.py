@@ -305,7 +305,7 @@ def test_wrong_shards_are_refused() -> None:
     store = MemoryStorage()
     with pytest.raises(ConfigurationError, match="no shards"):
         ShardedStorage({})
-    with pytest.raises(ConfigurationError, match="first shard has changed"):
+    with pytest.raises(ConfigurationError, match="first shard must not change"):
         ShardedStorage({"b": store, "a": store}, former={"a": store})
     with pytest.raises(InvalidData, match="several tags"):
         ShardedStorage({"a": store}).execute(Tagged(None, 0).with_keys("{a}:1", "{b}:2"))
