@@ -205,7 +205,11 @@ def test_needed_capabilities_of_a_message() -> None:
     )
 
     assert frozenset() == plain_message.needs
-    other_capabilities = {EmailCapability.VALIDATE_ADDRESS, EmailCapability.STATISTICS}
+    other_capabilities = {
+        EmailCapability.VALIDATE_ADDRESS,
+        EmailCapability.STATISTICS,
+        EmailCapability.RECEIVED,
+    }
     assert frozenset(EmailCapability) - other_capabilities == rich.needs
 
 

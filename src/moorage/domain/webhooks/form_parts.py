@@ -79,10 +79,17 @@ def form_parts(body: bytes) -> tuple[FormPart, ...]:
 
 def _url_parts(body: bytes) -> tuple[FormPart, ...]:
     try:
-        pairs = parse_qsl(body, keep_blank_values=True, max_num_fields=MOST_PARTS)
+        # Python 3.11 reads escapes of bytes only as ASCII, so each byte is a letter here.
+        text = str(body, "latin-1")
+        pairs = parse_qsl(
+            text, keep_blank_values=True, max_num_fields=MOST_PARTS, encoding="latin-1"
+        )
     except ValueError:
         raise _unreadable() from None
-    return tuple(FormPart(str(name, "utf-8", "replace"), value) for name, value in pairs)
+    return tuple(
+        FormPart(str(name.encode("latin-1"), "utf-8", "replace"), value.encode("latin-1"))
+        for name, value in pairs
+    )
 
 
 def _part(body: bytes, start: int, end: int) -> FormPart:

@@ -171,8 +171,16 @@ def without_content(response: Response) -> None:
         raise malformed(response, problem="has content, and a success has none")
 
 
-def opened(arriving: Arriving, info: ObjectInfo, options: GetOptions) -> Opened:
+def opened(
+    arriving: Arriving, info: ObjectInfo, options: GetOptions, *, etag_is_certain: bool = True
+) -> Opened:
     """An object whose headers have arrived.
+
+    Args:
+        arriving: the answer.
+        info: the object's properties, from the headers.
+        options: options of the download.
+        etag_is_certain: False if compatible servers leave out the ETag. Then only HTML needs one.
 
     Raises:
         VendorFailed: the answer has no ETag, or is not the requested range.
@@ -194,7 +202,7 @@ def opened(arriving: Arriving, info: ObjectInfo, options: GetOptions) -> Opened:
             raise malformed(Response(arriving.status, arriving.headers), "Content-Range")
         start, length, size = sent_range
         info = attrs.evolve(info, size=size)
-    if info.etag is None:
+    if info.etag is None and (etag_is_certain or info.content_type == "text/html"):
         arriving.settle()
         raise malformed(Response(arriving.status, arriving.headers), "ETag")
     if info.content_encoding is not None:

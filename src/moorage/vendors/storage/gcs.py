@@ -142,7 +142,8 @@ class Gcs(Vendor):
                 return Opened(info=stored_info, length=0, modified=False, arriving=Nothing())
             options = attrs.evolve(options, if_match=stored_info.etag, if_none_match=None)
         arriving = await wire.open(requests.get(self.bucket, key, options))
-        return opened(arriving, answers.opened(wire, key, arriving.headers), options)
+        info = answers.opened(wire, key, arriving.headers)
+        return opened(arriving, info, options, etag_is_certain=False)
 
     async def head(self, wire: Wire, key: str, /, *, version: str | None) -> ObjectInfo:
         """Get the properties of an object."""
