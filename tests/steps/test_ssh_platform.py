@@ -113,7 +113,7 @@ def test_cut_connections_lose_no_line(server: Sshd, tmp_path: Path) -> None:
     lines: list[str] = []
     script = (
         "i=1; while [ $i -le 10000 ]; do echo line $i; i=$((i+1));"
-        f" [ $((i % 100)) -eq 0 ] && [ ! -e {proxy.all_cut} ] && sleep 0.3; done; exit 0"
+        f" [ $((i % 100)) -eq 0 ] && [ ! -e {proxy.all_cut} ] && sleep 0.6; done; exit 0"
     )
     step = Step("lines", ["sh", "-c", script])
     connector = StepConnector(
