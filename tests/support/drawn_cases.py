@@ -13,7 +13,7 @@ LEAST = 3
 """The number of cases that every test tries, or all if it has fewer."""
 
 SHARE = 8
-"""A test tries one further case for each so many of the rest."""
+"""Of the cases beyond the least, a test tries one in so many."""
 
 
 def chosen_cases(cases: Iterable[str], seed: int) -> set[str]:
