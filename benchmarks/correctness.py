@@ -283,7 +283,7 @@ import time
 {0}
 def hang():
     print("the probe is under way", flush=True)
-    time.sleep(60)
+    time.sleep(60)  # until the harness kills this process
 call(hang)
 """
 _OUR_BREAKER: Final = """
@@ -313,7 +313,7 @@ def killed_probe() -> dict[str, Trial]:
 
         with suppress(Exception):
             call(fail)
-        time.sleep(OPEN_SECONDS * 1.5)
+        time.sleep(OPEN_SECONDS * 1.5)  # the circuit is open by the real clock
         program = [sys.executable, "-c", _PROBE.format(breaker)]
         with subprocess.Popen(program, stdout=subprocess.PIPE, text=True) as prober:
             assert prober.stdout is not None
@@ -325,7 +325,7 @@ def killed_probe() -> dict[str, Trial]:
                 call(lambda: None)
                 seconds = time.monotonic() - start
                 return Observation(f"a call goes out after {seconds:.1f} s", seconds <= PATIENCE)
-            time.sleep(0.05)
+            time.sleep(0.05)  # no signal tells when the next probe may go
         return Observation(f"no call goes out in {PATIENCE:.0f} s", holds=False)
 
     def ours() -> Observation:
@@ -416,7 +416,7 @@ def shared_429() -> dict[str, Trial]:
             first.stdin.write("call\n")
             end = time.monotonic() + PATIENCE
             while not times and time.monotonic() < end:
-                time.sleep(0.01)
+                time.sleep(0.01)  # the vendor sends no signal
             time.sleep(0.2)  # the first process reads the answer
             second_answer = second.communicate("call\n", timeout=60)[0]
             statuses = [first.communicate(timeout=60)[0].strip(), second_answer.strip()]
@@ -450,7 +450,7 @@ datetime.datetime = Stepped
 {0}
 use_up()
 steps[0] = -3600.0
-time.sleep(1)
+time.sleep(1)  # by then the circuit is due, and the limit has a token
 print(goes_out())
 """
 _STEPPED_CIRCUIT: Final = """

@@ -119,7 +119,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselect cases if only some are wanted: others in each run, but the same ones in CI."""
+    """Deselect the cases that `--cases=some` does not choose; in CI it always chooses the same."""
     if config.getoption("cases") == "all":
         return
     seed: int = 0 if os.environ.get("CI") else config.getoption("randomly_seed", 0) or 0

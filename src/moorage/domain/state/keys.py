@@ -61,7 +61,7 @@ def own_key(kind: str, service: str, tenant: str | None, name: str, *more: str) 
 
 
 def own_key_in(home: str, kind: str, name: str, *more: str) -> str:
-    """Return the same key as `own_key`, for the home of a service and a tenant."""
+    """Return the key of `own_key`, from the `home_of` a service and a tenant."""
     if more:
         return f"{home[:-1]}:{_quoted(name)}}}:" + ":".join(map(_quoted, (kind, *more)))
     return f"{home[:-1]}:{_quoted(name)}}}:{kind}"
