@@ -309,3 +309,87 @@ def test_wrong_shards_are_refused() -> None:
         ShardedStorage({"b": store, "a": store}, former={"a": store})
     with pytest.raises(InvalidData, match="several tags"):
         ShardedStorage({"a": store}).execute(Tagged(None, 0).with_keys("{a}:1", "{b}:2"))
+
+
+# --- all shards ------------------------------------------------------------------------
+
+
+class Failing(MemoryStorage):
+    """A shard whose maintenance fails, as while its server is away."""
+
+    def __init__(self, name: str, calls: list[str]) -> None:
+        super().__init__()
+        self._name, self._calls = name, calls
+
+    def _fail(self, action: str) -> Any:
+        self._calls.append(f"{action} {self._name}")
+        if self._name != "b":
+            raise StorageUnavailable(f"Shard {self._name}: no connection.")
+        return 3
+
+    def housekeep(self, *, limit: int = 1_000) -> int:
+        """Delete three states, or raise an error."""
+        return self._fail("housekeep")  # type: ignore[no-any-return]  # a number
+
+    def migrate(self) -> None:
+        """Update the tables, or raise an error."""
+        self._fail("migrate")
+
+    def close(self) -> None:
+        """Close the store, or raise an error."""
+        self._fail("close")
+
+
+class AsyncFailing(AsyncMemoryStorage):
+    """An asynchronous shard whose maintenance fails."""
+
+    def __init__(self, name: str, calls: list[str]) -> None:
+        super().__init__()
+        self._shard = Failing(name, calls)
+
+    async def housekeep(self, *, limit: int = 1_000) -> int:
+        """Delete three states, or raise an error."""
+        return self._shard.housekeep(limit=limit)
+
+    async def migrate(self) -> None:
+        """Update the tables, or raise an error."""
+        self._shard.migrate()
+
+    async def aclose(self) -> None:
+        """Close the store, or raise an error."""
+        self._shard.close()
+
+
+ACTIONS = ("housekeep", "migrate", "close")
+NOTES = [
+    "This is the error of the shard a. All shards were tried.",
+    "The shard c failed too: Shard c: no connection. Check the store that holds the shared state.",
+]
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_maintenance_reaches_the_shards_behind_one_that_fails(action: str) -> None:
+    """After the error of a shard all others are still cleaned, updated and closed."""
+    calls: list[str] = []
+    store = ShardedStorage({name: Failing(name, calls) for name in "abc"})
+    with pytest.raises(StorageUnavailable, match="Shard a") as excinfo:
+        getattr(store, action)()
+
+    assert [f"{action} {name}" for name in "abc"] == calls
+    assert NOTES == excinfo.value.__notes__
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_awaited_maintenance_reaches_the_shards_behind_one_that_fails(action: str) -> None:
+    """After the error of an asynchronous shard all others are still cleaned and closed."""
+    calls: list[str] = []
+
+    async def main() -> None:
+        store = AsyncShardedStorage({name: AsyncFailing(name, calls) for name in "abc"})
+        await getattr(store, "aclose" if action == "close" else action)()
+
+    with pytest.raises(StorageUnavailable, match="Shard a") as excinfo:
+        asyncio.run(main())
+
+    assert [f"{action} {name}" for name in "abc"] == calls
+    assert NOTES == excinfo.value.__notes__

@@ -7,12 +7,14 @@ Laws:
 3. While former shards are named, a command for a state that may still be on one of them asks that
    shard first, within the same time limit. A posted command waits in an outage for the next one
    that needs the same two shards.
+4. What concerns all shards is tried on each of them, also after an error of an earlier one. The
+   errors are raised as one: the first, with a note about each of the others.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -25,7 +27,8 @@ from moorage.domain.state.sharding import Location, location_of
 from moorage.errors import ConfigurationError, StorageUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Generator, Mapping
+    from contextlib import AbstractContextManager
 
     from moorage.domain.state.commands import Command
 
@@ -160,23 +163,29 @@ class ShardedStorage(_Shards, Closing):
 
     def housekeep(self, *, limit: int = 1_000) -> int:
         """Delete up to `limit` expired states on each shard, and return their number."""
-        return sum(
-            store.housekeep(limit=limit)
-            for store in self._stores.values()
-            if hasattr(store, "housekeep")
-        )
+        deleted = 0
+        with _on_all_shards() as on:
+            for name, store in self._stores.items():
+                if hasattr(store, "housekeep"):
+                    with on(name):
+                        deleted += store.housekeep(limit=limit)
+        return deleted
 
     def migrate(self) -> None:
         """Update the tables of each shard that has tables."""
-        for store in self._stores.values():
-            if hasattr(store, "migrate"):
-                store.migrate()
+        with _on_all_shards() as on:
+            for name, store in self._stores.items():
+                if hasattr(store, "migrate"):
+                    with on(name):
+                        store.migrate()
 
     def close(self) -> None:
         """Close all shards."""
-        for store in self._stores.values():
-            if hasattr(store, "close"):
-                store.close()
+        with _on_all_shards() as on:
+            for name, store in self._stores.items():
+                if hasattr(store, "close"):
+                    with on(name):
+                        store.close()
 
 
 class AsyncShardedStorage(_Shards, AsyncClosing):
@@ -232,27 +241,54 @@ class AsyncShardedStorage(_Shards, AsyncClosing):
     async def housekeep(self, *, limit: int = 1_000) -> int:
         """Delete up to `limit` expired states on each shard, and return their number."""
         deleted = 0
-        for store in self._stores.values():
-            if hasattr(store, "housekeep"):
-                deleted += await store.housekeep(limit=limit)
+        with _on_all_shards() as on:
+            for name, store in self._stores.items():
+                if hasattr(store, "housekeep"):
+                    with on(name):
+                        deleted += await store.housekeep(limit=limit)
         return deleted
 
     async def migrate(self) -> None:
         """Update the tables of each shard that has tables."""
-        for store in self._stores.values():
-            if hasattr(store, "migrate"):
-                await store.migrate()
+        with _on_all_shards() as on:
+            for name, store in self._stores.items():
+                if hasattr(store, "migrate"):
+                    with on(name):
+                        await store.migrate()
 
     async def aclose(self) -> None:
         """Run the queued commands, and close all shards."""
         for posted in self._posted.values():
             if posted.queue or posted.task:
                 await posted.settle()
-        for store in self._stores.values():
-            if hasattr(store, "aclose"):
-                await store.aclose()
+        with _on_all_shards() as on:
+            for name, store in self._stores.items():
+                if hasattr(store, "aclose"):
+                    with on(name):
+                        await store.aclose()
 
 
 def _left(end_time: float) -> float | None:
     """Return the seconds until a time of `monotonic()`; None without one."""
     return None if end_time == inf else max(0.0, end_time - monotonic())
+
+
+@contextmanager
+def _on_all_shards() -> Generator[Callable[[str], AbstractContextManager[None]]]:
+    """Yield a context for an action on each shard by name; raise the actions' errors at the end."""
+    errors: list[tuple[str, Exception]] = []
+
+    @contextmanager
+    def on(name: str) -> Generator[None]:
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - raised when all shards were tried
+            errors.append((name, error))
+
+    yield on
+    if errors:
+        (name, first), *others = errors
+        first.add_note(f"This is the error of the shard {name}. All shards were tried.")
+        for name, error in others:
+            first.add_note(f"The shard {name} failed too: {error}")
+        raise first
