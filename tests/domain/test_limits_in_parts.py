@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 from fractions import Fraction
 from itertools import combinations_with_replacement
@@ -37,12 +38,14 @@ from moorage.domain.resilience.admission import Admission, Answer, Gates
 from moorage.domain.resilience.bucket import TokenBucket
 from moorage.domain.resilience.circuit import joint_state
 from moorage.domain.resilience.gate_commands import GiveBack, ReadCircuit
+from moorage.domain.resilience.outage import alone
 from moorage.domain.service.plan import Plan
 from moorage.domain.service.region import Region
 from moorage.domain.state.keys import part_key
 from moorage.domain.values.durations import SECOND
 from moorage.hub.audit import AuditTrail
 from moorage.hub.service_status import service_statuses
+from moorage.testing import VirtualClock
 from moorage.testing.fakes.http import AsyncScriptedHttpClient, FakeVendor, ScriptedHttpClient
 from tests.domain.state_world import World
 
@@ -299,6 +302,56 @@ def test_pause_of_a_limiter_holds_in_all_parts() -> None:
 
     assert [False] * 20 == [limiter.try_acquire(key="acme") for _ in range(20)]
     assert 80 == sum(limiter.try_acquire() for _ in range(100))
+
+
+@pytest.mark.parametrize("mode", ["synchronous", "asynchronous"])
+def test_pause_of_a_limiter_reaches_the_parts_that_are_there(mode: str) -> None:
+    """While a part's store is away, a pause holds in all others, and the caller is told."""
+    store = WithoutPart()
+    limit = RateLimitConfig.per_hour(1, burst=30, parts=3)
+    limiter = RateLimiter(limit, storage=store)
+
+    def pause() -> None:
+        limiter.pause(60) if mode == "synchronous" else asyncio.run(limiter.apause(60))
+
+    with pytest.raises(StorageUnavailable, match="part is away"):
+        pause()
+    store.is_away = False
+
+    assert 10 == sum(limiter.try_acquire() for _ in range(60))
+
+
+@pytest.mark.parametrize("share", [0.25, Fraction(1, 16)])
+@pytest.mark.parametrize("cost", [1, 2])
+def test_parts_of_a_lone_process_share_its_burst(share: float | Fraction, cost: int) -> None:
+    """Without the store, all parts of a process together grant its share of rate and burst."""
+    clock = VirtualClock()
+    limit = RateLimitConfig.per_second(160, burst=32, parts=16, without_store=share)
+    plan = Plan(Service("vat", limits=limit, circuit=None), None, None).for_tenant("acme")
+    store, grants, now = MemoryStorage(clock), list[tuple[int, int]](), 0
+    for number in range(640):
+        gates = plan.parts[number % 16].gates
+        command = alone(Admission(gates, within=0, lease=0, costs=(cost,)))
+        if store.execute(command)[0] is Answer.GO:
+            grants.append((now, cost))
+        clock.advance(0.01)
+        now += SECOND // 100
+
+    burst = max(cost, int(32 * share))
+    assert largest_excess(RateLimitConfig(160 * Fraction(share), 1.0, burst), grants) <= 0
+    assert sum(tokens for _, tokens in grants) >= 0.75 * 6.4 * 160 * share
+
+
+def test_ticket_of_a_lone_process_gives_all_tokens_back() -> None:
+    """Without the store, a caller that leaves the queue gives back what it took of the whole."""
+    limit = RateLimitConfig.per_hour(8, burst=16, parts=8, without_store=0.125)
+    (gates, *_) = (part.gates for part in Plan(Service("vat", limits=limit), None, None).parts)
+    store = MemoryStorage(VirtualClock())
+    admission = alone(Admission(gates, within=0, lease=0, ticketed=True))
+    for _ in range(5):
+        answer, _, _, tickets = store.execute(admission)
+        assert (Answer.GO, 2) == (answer, len(tickets))
+        store.execute(alone(GiveBack(gates, tickets)))
 
 
 def test_joint_state_is_that_of_the_most_severe_circuit() -> None:

@@ -20,7 +20,7 @@ from moorage.parts.base import CENTURY
 from moorage.parts.guard import Guard
 from moorage.parts.leases import Leases
 from moorage.runtime.bridge import can_be_awaited, not_awaitable, run_now
-from moorage.services.calling.admission import be_admitted, refusal, withdraw
+from moorage.services.calling.admission import be_admitted, for_all_parts, refusal, withdraw
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from moorage.domain.resilience.admission import Admitted
     from moorage.domain.resilience.rate_limit import RateLimitConfig
-    from moorage.domain.state.commands import Command
     from moorage.ports.clock import AsyncSleeper, Clock, Sleeper
     from moorage.ports.observer import Observer
     from moorage.ports.state import AsyncStateStorage, StateStorage
@@ -208,17 +207,11 @@ class RateLimiter(Guard[None]):
 
     def pause(self, delay: float | timedelta, *, key: str | None = None) -> None:
         """Grant nothing of `key` for `delay` seconds, because the vendor asked for it."""
-        for pause in self._pauses(delay, key):
-            self._execute(pause, None)
-        if self._leases is not None:
-            self._leases.drop(key)
+        run_now(self._pause(self._now, delay, key))
 
     async def apause(self, delay: float | timedelta, *, key: str | None = None) -> None:
         """Grant nothing of `key` for `delay` seconds; asynchronous."""
-        for pause in self._pauses(delay, key):
-            await self._later.execute(pause, None)
-        if self._leases is not None:
-            self._leases.drop(key)
+        await self._pause(self._later, delay, key)
 
     async def _fetch(
         self,
@@ -256,10 +249,15 @@ class RateLimiter(Guard[None]):
             raise
         raise refusal(core, self._begin(core, timeout), answer, wait)
 
-    def _pauses(self, delay: float | timedelta, key: str | None) -> list[Command[None]]:
-        """Return the commands that pause every part of the limits."""
+    async def _pause(self, core: Core, delay: float | timedelta, key: str | None) -> None:
+        """Pause every part of the limits, and drop the tokens that this process has leased."""
         pause = micros(seconds(delay, "delay"))
-        return [Pause(self._ask(key, 1, part).gates, pause) for part in range(self._parts)]
+        pauses = [Pause(self._ask(key, 1, part).gates, pause) for part in range(self._parts)]
+        try:
+            await for_all_parts(core, pauses)
+        finally:
+            if self._leases is not None:
+                self._leases.drop(key)
 
     def _ask(self, key: str | None, cost: int, part: int | None = None) -> Admission:
         if part is None:
@@ -282,8 +280,13 @@ class RateLimiter(Guard[None]):
         if key is not None:
             name = self._plan.service.name
             keys = [own_key("limit", name, None, key, *of) for of in limit_names(self._limits)]
-            keys = [part_key(state, part) for state in keys]
-            gates = Gates(limits=gates.limits, limit_keys=keys, shares=gates.shares)
+            gates = Gates(
+                limits=gates.limits,
+                limit_keys=[part_key(state, part) for state in keys],
+                shares=gates.shares,
+                wholes=gates.wholes,
+                whole_keys=keys if gates.wholes else (),
+            )
         within = min(self._plan.limit_wait, FOREVER)
         return Admission(gates, within=within, lease=0, costs=(cost,) * len(gates.limits))
 

@@ -62,7 +62,8 @@ class Gates:
 
     The order of keys is: circuit, limits, budget. `shares` has, for each limit, the part of it that
     a process may grant by itself while the shared store is away; None means nothing. Without
-    `shares`, a process may grant the whole of every limit.
+    `shares`, a process may grant the whole of every limit. `wholes` and `whole_keys` are the rules
+    and keys of limits in parts, as they would be without parts.
     """
 
     __slots__ = (
@@ -75,6 +76,8 @@ class Gates:
         "limits",
         "rules",
         "shares",
+        "whole_keys",
+        "wholes",
     )
 
     def __init__(
@@ -85,6 +88,8 @@ class Gates:
         limits: Sequence[Rule] = (),
         limit_keys: Sequence[str] = (),
         shares: Sequence[Fraction | None] = (),
+        wholes: Sequence[Rule] = (),
+        whole_keys: Sequence[str] = (),
         budget: BudgetRule | None = None,
         budget_key: str = "",
     ) -> None:
@@ -94,6 +99,8 @@ class Gates:
         self.circuit_key = circuit_key
         self.limits = tuple(limits)
         self.limit_keys = tuple(limit_keys)
+        self.wholes = tuple(wholes)
+        self.whole_keys = tuple(whole_keys)
         self.budget = budget
         self.budget_key = budget_key
         self.rules: tuple[Moves, ...] = (
@@ -111,6 +118,8 @@ class Gates:
         value.circuit_key = new + self.circuit_key[len(old) :] if self.circuit_key else ""
         value.limits = self.limits
         value.limit_keys = tuple([new + key[len(old) :] for key in self.limit_keys])
+        value.wholes = self.wholes
+        value.whole_keys = tuple([new + key[len(old) :] for key in self.whole_keys])
         value.budget = self.budget
         value.budget_key = new + self.budget_key[len(old) :] if self.budget_key else ""
         value.rules = self.rules
@@ -119,22 +128,28 @@ class Gates:
     def alone(self, costs: tuple[int, ...] | None = None) -> Gates:
         """Return the protections that one process applies alone while the store is down.
 
-        A call that costs more than the burst of a share is still granted, at its full cost.
+        A call that costs more than the burst of a share is still granted, at its full cost. The
+        bursts of small parts are raised to one call each, so a limit in parts grants jointly with
+        the process's share of the whole limit.
         """
         if all(share == 1 for share in self.shares):
             return self
         costs = costs or (1,) * len(self.limits)
         gates = self._alone.get(costs)
         if gates is None:
-            limits = zip(self.limits, self.shares, costs, strict=True)
+            limits = [
+                (rule.part(share or Fraction(1), cost), f"{key}:{share}{suffix}")
+                for rules, keys, suffix in (
+                    (self.limits, self.limit_keys, ""),
+                    (self.wholes, self.whole_keys, ":whole"),
+                )
+                for rule, key, share, cost in zip(rules, keys, self.shares, costs, strict=False)
+            ]
             gates = self._alone[costs] = Gates(
                 circuit=self.circuit,
                 circuit_key=self.circuit_key,
-                limits=[rule.part(share or Fraction(1), cost) for rule, share, cost in limits],
-                limit_keys=[
-                    f"{key}:{share}"
-                    for key, share in zip(self.limit_keys, self.shares, strict=True)
-                ],
+                limits=[rule for rule, _ in limits],
+                limit_keys=[key for _, key in limits],
                 budget=self.budget,
                 budget_key=self.budget_key,
             )

@@ -140,7 +140,11 @@ def alone(command: Command[Any]) -> Command[Any]:
     match command:
         case Admission():
             gates = command.gates.alone(command.costs)
-            return command if gates is command.gates else command.evolve(gates=gates)
+            if gates is command.gates:
+                return command
+            # A limit in parts is asked as a part and as a whole.
+            costs = command.costs * 2 if command.gates.wholes else command.costs
+            return command.evolve(gates=gates, costs=costs)
         case Confirm(gates=gates) if (local_gates := gates.alone()) is not gates:
             return Confirm(local_gates, command.tickets, command.permit)
         case GiveBack(gates=gates) if (local_gates := gates.alone()) is not gates:

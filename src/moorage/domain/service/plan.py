@@ -357,6 +357,8 @@ def _gates_of(
         limits=[limit.rules[part] for limit in limits],
         limit_keys=[part_key(key, part) for key in limit_keys],
         shares=[limit.share for limit in limits],
+        wholes=[limit.rule for limit in limits if limit.parts > 1],
+        whole_keys=[key for key, limit in zip(limit_keys, limits, strict=True) if limit.parts > 1],
         budget=None if service.retry_budget is None else BudgetRule(service.retry_budget),
         budget_key=part_key(state_key("budget", name, tenant), part),
     )

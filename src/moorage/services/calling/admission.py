@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from moorage.domain.observation.events import CallRefused, CircuitChanged, RateLimitWaited
 from moorage.domain.resilience.admission import Answer
@@ -16,15 +16,21 @@ from moorage.errors import (
     IdempotencyInProgress,
     RateLimitExceeded,
     RetryBudgetExhausted,
+    StorageUnavailable,
 )
 from moorage.services.core.waiting import come_up
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from moorage.domain.resilience.admission import Admission, Admitted, Gates
     from moorage.domain.resilience.circuit import Permit
     from moorage.domain.service.plan import Plan
+    from moorage.domain.state.commands import Command
     from moorage.services.calling.call import Call
     from moorage.services.core.core import Core
+
+Answered = TypeVar("Answered")
 
 _MOMENT: Final = 0.05
 """Seconds for the store to confirm a caller's turn shortly before the deadline."""
@@ -139,3 +145,29 @@ def why_not(core: Core, plan: Plan, answer: Answer, wait: int) -> ConnectorError
     if wait:
         error.due = core.moment, core.nanoseconds() + wait * 1000
     return error
+
+
+async def for_all_parts(
+    core: Core,
+    commands: Iterable[Command[Answered]],
+    time_left: Callable[[], float | None] = lambda: None,
+) -> list[Answered]:
+    """Execute a command for each part of the limits, and return the answers.
+
+    The store of a part may be away: then all others are asked too, and the first error is raised.
+
+    Args:
+        core: the ports.
+        commands: the commands of the parts.
+        time_left: returns the seconds that the next command may take; None if there is no limit.
+    """
+    answers: list[Answered] = []
+    failure: StorageUnavailable | None = None
+    for command in commands:
+        try:
+            answers.append(await core.execute(command, time_left()))
+        except StorageUnavailable as error:
+            failure = failure or error
+    if failure is not None:
+        raise failure
+    return answers

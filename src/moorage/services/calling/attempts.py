@@ -26,7 +26,13 @@ from moorage.domain.resilience.vendor_hints import capped
 from moorage.domain.service.plan import MARGIN, ONCE, circuit_name
 from moorage.domain.values.durations import SECOND, micros
 from moorage.errors import AttemptTimeout, ConnectorError, RateLimitExceeded, StorageUnavailable
-from moorage.services.calling.admission import be_admitted, lease_of, refusal, withdraw
+from moorage.services.calling.admission import (
+    be_admitted,
+    for_all_parts,
+    lease_of,
+    refusal,
+    withdraw,
+)
 from moorage.services.calling.attempt_result import AttemptResult
 
 if TYPE_CHECKING:
@@ -416,8 +422,8 @@ def _pauses_all_regions(call: Call, error: Exception | None) -> bool:
 async def _keep_pause(core: Core, call: Call, pause: float) -> None:
     """Store the pause that the vendor asked for, so that all processes wait until it ends."""
     try:
-        for plan in call.plan.parts or (call.plan,):
-            await core.execute(Pause(plan.gates, micros(pause)), call.afterwards(core))
+        commands = [Pause(plan.gates, micros(pause)) for plan in call.plan.parts or (call.plan,)]
+        await for_all_parts(core, commands, lambda: call.afterwards(core))
     except StorageUnavailable:
         return
     if core.observers:

@@ -16,22 +16,21 @@ from moorage.domain.service.plan import circuit_name
 from moorage.domain.values.durations import SECOND, micros
 from moorage.domain.values.text import with_article
 from moorage.errors import ConfigurationError, ConnectorError, InvalidData, StorageUnavailable
+from moorage.services.calling.admission import for_all_parts
 from moorage.services.calling.answers import sealed
 from moorage.services.calling.call import Call
 from moorage.services.calling.plans import Plans
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from moorage.domain.resilience.circuit import CircuitBreakerState, CircuitRule
     from moorage.domain.service.plan import Plan
     from moorage.domain.service.settings import Service
-    from moorage.domain.state.commands import Command
     from moorage.services.core.core import Core
 
 
 R = TypeVar("R")
-Answer = TypeVar("Answer")
 
 _CIRCUIT_ACTS: Final = {
     CircuitState.FORCED_OPEN: "circuit.open",
@@ -156,7 +155,7 @@ class ManualOperations:
             commands = [
                 SetCircuit(rule, part.gates.circuit_key, state) for part in plan.parts or (plan,)
             ]
-            await recorded(core, act, lambda: _for_all_parts(core, commands))
+            await recorded(core, act, lambda: for_all_parts(core, commands))
         if core.observers:
             call = Call(plan, core.nanoseconds(), plan.span)
             circuit = circuit_name(plan)
@@ -202,7 +201,7 @@ class ManualOperations:
             )
 
             commands = [Resume(part.gates) for part in plan.parts or (plan,)]
-            pauses = await recorded(core, act, lambda: _for_all_parts(core, commands))
+            pauses = await recorded(core, act, lambda: for_all_parts(core, commands))
             remaining = max(pauses) / SECOND
         if remaining and core.observers:
             call = Call(plan, core.nanoseconds(), plan.span)
@@ -295,20 +294,6 @@ async def read_circuit(
             for part in plan.parts or (plan,)
         ]
     )
-
-
-async def _for_all_parts(core: Core, commands: Sequence[Command[Answer]]) -> list[Answer]:
-    """Execute a command for each part, also if the store of an earlier part is unavailable."""
-    answers: list[Answer] = []
-    failure: StorageUnavailable | None = None
-    for command in commands:
-        try:
-            answers.append(await core.execute(command, None))
-        except StorageUnavailable as error:
-            failure = failure or error
-    if failure is not None:
-        raise failure
-    return answers
 
 
 def _subject(kind: str, *parts: str | None) -> str:
