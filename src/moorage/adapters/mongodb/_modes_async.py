@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pymongo import AsyncMongoClient
 from pymongo.errors import PyMongoError
@@ -14,11 +15,18 @@ from moorage.domain.connectors.mongodb_failures import unreachable
 from moorage.errors import LocalFailure
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from moorage.adapters.mongodb._monitor import Monitor
+
+R = TypeVar("R")
 
 Client: Final = AsyncMongoClient
 EndOfStream: Final = StopAsyncIteration
 time_limit: Final = asyncio.timeout
+
+_CANCELLED_AGAIN: Final = 0.1
+"""Seconds after which an operation that ignored its cancellation is cancelled again."""
 
 
 class Scope:
@@ -59,3 +67,29 @@ async def ready(client: Any, _: Monitor, seconds: float, *, for_writing: bool) -
             await client.is_primary
     if not is_ready(client, for_writing=for_writing):
         raise unreachable(obstacles_of(client))
+
+
+async def cancelled_until_it_ends(operation: Awaitable[R]) -> R:
+    """Await an operation that may ignore a cancellation; cancel it again until it ends."""
+    task = asyncio.ensure_future(operation)
+    try:
+        await asyncio.wait((task,))
+    except asyncio.CancelledError:
+        while not task.done():
+            task.cancel()
+            await asyncio.wait((task,), timeout=_CANCELLED_AGAIN)
+        if not task.cancelled():
+            task.exception()
+        raise
+    return task.result()
+
+
+async def _awaited(  # pyright: ignore[reportUnusedFunction]  # since Python 3.12
+    operation: Awaitable[R],
+) -> R:
+    return await operation
+
+
+# pymongo writes within `asyncio.wait_for`, which before Python 3.12 ignores a cancellation that
+# arrives when the write has just ended.
+cancellable: Final = cancelled_until_it_ends if sys.version_info < (3, 12) else _awaited

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext, suppress
 from threading import Thread
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from moorage.adapters.mongodb._monitor import Monitor
+
+R = TypeVar("R")
 
 Client: Final = MongoClient
 EndOfStream: Final = StopIteration
@@ -31,6 +33,11 @@ class Scope:
 def time_limit(_: float) -> AbstractContextManager[None]:
     """Return a context manager without effect, since pymongo limits the time itself."""
     return nullcontext()
+
+
+def cancellable(result: R) -> R:
+    """Return the result of an operation, since a thread is not cancelled."""
+    return result
 
 
 def ready(client: Any, monitor: Monitor, seconds: float, *, for_writing: bool) -> None:

@@ -17,7 +17,7 @@ from pymongo.errors import PyMongoError
 from moorage.adapters.concurrency.forking import in_child
 from moorage.adapters.mongodb._client_settings import ClientSettings
 from moorage.adapters.mongodb._judging import judge
-from moorage.adapters.mongodb._modes_sync import Client, Scope, ready, time_limit
+from moorage.adapters.mongodb._modes_sync import Client, Scope, cancellable, ready, time_limit
 from moorage.adapters.mongodb._monitor import CURRENT, Monitor, Progress, obstacles_of
 from moorage.adapters.mongodb._named_operations import named_operations
 from moorage.adapters.mongodb.changes_sync import MongoChanges
@@ -279,7 +279,7 @@ class MongoConnector(MongoCollections):
                 search = min(limit, self._settings.connect_timeout)
                 ready(client, monitor, search, for_writing=for_writing)
                 with pymongo.timeout(max(_LEAST, end - monotonic())):
-                    return run(database, None)
+                    return cancellable(run(database, None))
         except Exception as error:  # noqa: BLE001 - judged, and raised again
             failure = self.judged(error, progress)
         finally:

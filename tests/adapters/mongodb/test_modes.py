@@ -1,0 +1,56 @@
+"""Operations of drivers that ignore a cancellation end all the same."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from moorage.adapters.mongodb._modes_async import cancellable, cancelled_until_it_ends
+
+
+async def _failure() -> None:
+    raise LookupError("refused")
+
+
+async def _result() -> int:
+    return 3
+
+
+def test_result_and_failure_are_those_of_the_operation() -> None:
+    """The result or the error of an operation reaches its caller."""
+
+    async def both() -> int:
+        with pytest.raises(LookupError, match="refused"):
+            await cancelled_until_it_ends(_failure())
+        return await cancelled_until_it_ends(_result()) + await cancellable(_result())
+
+    assert asyncio.run(both()) == 6
+
+
+@pytest.mark.parametrize("ends_in_failure", [False, True])
+def test_ignored_cancellation_is_repeated(ends_in_failure: bool) -> None:
+    """An operation that ignores a cancellation is cancelled again, whatever it ends with."""
+    ignored: list[int] = []
+
+    async def stubborn(begun: asyncio.Event) -> None:
+        begun.set()
+        for number in range(2):
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                ignored.append(number)
+        if ends_in_failure:
+            raise LookupError("lost")
+        await asyncio.Event().wait()
+
+    async def cancel() -> bool:
+        begun = asyncio.Event()
+        caller = asyncio.ensure_future(cancelled_until_it_ends(stubborn(begun)))
+        await begun.wait()
+        caller.cancel()
+        await asyncio.wait((caller,))
+        return caller.cancelled()
+
+    assert asyncio.run(cancel())
+    assert ignored == [0, 1]
