@@ -1,0 +1,18 @@
+"""Keeps the tests of the Django and Flask packages out of the coverage of the core."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pytest
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark all tests of this folder: what they use of the core has tests of its own."""
+    for item in items:
+        if item.path.is_relative_to(HERE):
+            item.add_marker("untraced")
