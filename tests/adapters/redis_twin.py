@@ -14,7 +14,7 @@ from uuid import uuid4
 import attrs
 import redis
 
-from moorage.adapters.state._redis_wire import DIGEST, SCRIPT, ScriptCalls, arguments, decode_reply
+from moorage.adapters.state._redis_wire import SCRIPT, ScriptCalls, arguments, decode_reply
 from moorage.domain.idempotency.claims import Claim, MarkSent, Renew, Resolve, Settle, Withdraw
 from moorage.domain.resilience.admission import Admission, Answer, Gates
 from moorage.domain.resilience.budget import BudgetRule, RetryBudget
@@ -71,9 +71,9 @@ _LIMITS: Final = (
 class Redis:
     """A client that runs the Redis script on given states at a given time."""
 
-    def __init__(self) -> None:
+    def __init__(self, script: bytes = SCRIPT) -> None:
         self._client = redis.Redis.from_url(redis_url(), db=9)
-        self._client.script_load(SCRIPT)
+        self._digest = str(self._client.script_load(script))
         self._prefix = f"twin-{uuid4().hex}:"
         self._script_calls = ScriptCalls(self._prefix)
 
@@ -90,7 +90,7 @@ class Redis:
             if name in states:
                 pipe.set(key, states[name])
         keys, value = arguments([call], b"%d" % now)
-        pipe.evalsha(DIGEST.decode(), len(keys), *keys, *value)
+        pipe.evalsha(self._digest, len(keys), *keys, *value)
         for key in names:
             pipe.get(key)
         replies = pipe.execute()
@@ -416,6 +416,50 @@ class Walk:
         return Resolve("claim", done=self.chance.random() < 0.5, ttl=self.ttl, answer=None)
 
 
+class QueueWalk(Walk):
+    """A random walk of callers that queue at one limit, under a clock that mostly moves forward."""
+
+    def __init__(self, chance: Random) -> None:
+        super().__init__(chance)
+        limits = chance.choices([limit for limit in _LIMITS if not limit.calendar], k=2)
+        budget = BudgetRule(RetryBudget()) if chance.random() < 0.5 else None
+        self.every_gates = [
+            Gates(
+                circuit=CircuitRule(CircuitBreakerConfig()),
+                circuit_key="circuit",
+                limits=[limit.rule],
+                limit_keys=["limit0"],
+                budget=budget,
+                budget_key="budget" if budget else "",
+            )
+            for limit in (limits[0], limits[0], limits[0], limits[0], limits[1])
+        ]
+        self.gates = self.every_gates[0]
+        self.costs = chance.choice(((1,), (1, 1, 1, 2), (1, 3)))
+
+    def step(self) -> Command[Any]:
+        """Advance the clock a little, and draw a command of a caller at the limit."""
+        chance = self.chance
+        self.now += chance.choice((0, 0, 1, 999, 10_000, 100_000, SECOND, 3 * SECOND))
+        if chance.random() < 0.02:
+            self.now += chance.choice(_STEPS)
+            self.now = min(max(self.now, NOON // 2), _LATEST)
+            self._change_limits()
+        draws: list[Callable[[], Command[Any]]] = [self._asking] * 12
+        draws += [self._confirm] * 6 + [self._give_back] * bool(self.queued)
+        draws += [self._pause] * (chance.random() < 0.05)
+        return chance.choice(draws)()
+
+    def _asking(self) -> Command[Any]:
+        chance = self.chance
+        return Admission(
+            self.gates,
+            within=chance.choice((0, SECOND // 2, 20 * SECOND, DAY)),
+            lease=SECOND,
+            costs=(min(chance.choice(self.costs), self.gates.limits[0].burst),),
+        )
+
+
 def pack_slots(slots: Any) -> bytes:
     """Return a circuit window's slots in their stored form."""
     from moorage.domain.resilience.circuit import _packed_slots  # noqa: PLC0415 - the model's own
@@ -423,9 +467,9 @@ def pack_slots(slots: Any) -> bytes:
     return _packed_slots(slots)
 
 
-def compare(server: Redis, seed: int, steps: int) -> dict[str, int]:
+def compare(server: Redis, seed: int, steps: int, walk_type: type[Walk] = Walk) -> dict[str, int]:
     """Check that script and model agree along a random walk; return the count of each command."""
-    walk = Walk(Random(seed))
+    walk = walk_type(Random(seed))
     command_counts: dict[str, int] = {}
     for step in range(steps):
         command = walk.step()

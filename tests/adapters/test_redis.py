@@ -9,10 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from moorage.adapters.state._redis_wire import SCRIPT
 from moorage.adapters.state.redis import AsyncRedisStorage, RedisStorage
+from moorage.domain.resilience.admission import Admission, Answer, Gates
+from moorage.domain.resilience.budget import BudgetRule, RetryBudget
+from moorage.domain.resilience.circuit import CircuitBreakerConfig, CircuitRule
+from moorage.domain.resilience.gate_commands import Confirm
+from moorage.domain.resilience.rate_limit import RateLimitConfig
+from moorage.domain.state.codec import pack
+from moorage.domain.values.durations import SECOND
 from moorage.testing import state_conformance as kit
 from moorage.testing.kits.checks import name_of
-from tests.adapters.redis_twin import Redis, compare
+from tests.adapters.redis_twin import NOON, QueueWalk, Redis, compare
 from tests.support.servers import redis_url
 
 if TYPE_CHECKING:
@@ -76,3 +84,61 @@ def test_the_script_decides_as_the_model(script: Redis, part: int) -> None:
     while compared_cases < CASES // 10:
         compared_cases += sum(compare(script, seed, 60).values())
         seed += 1
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_the_script_keeps_a_queue_as_the_model(script: Redis, part: int) -> None:
+    """Callers who queue at one limit get the turns and tickets of the Python model."""
+    compared_cases, seed = 0, part * 1_000_000
+    while compared_cases < CASES // 4:
+        compared_cases += sum(compare(script, seed, 120, QueueWalk).values())
+        seed += 1
+
+
+def test_waiting_and_refused_callers_need_the_scripts_first_half_only() -> None:
+    """In a queue that nobody leaves, no command needs the full rules, which are dear."""
+    rules = b"local function everything()\n"
+    assert 1 == SCRIPT.count(rules)
+    server = Redis(SCRIPT.replace(rules, rules + b"  error('the full rules')\n"))
+    gates = Gates(
+        circuit=CircuitRule(CircuitBreakerConfig()),
+        circuit_key="circuit",
+        limits=[RateLimitConfig.per_second(10, burst=2).rule],
+        limit_keys=["limit"],
+        budget=BudgetRule(RetryBudget()),
+        budget_key="budget",
+    )
+    now, patience = NOON, SECOND // 2
+    states, _ = Admission(gates, within=0, lease=SECOND).decide((None, None, None), now)
+    stored = {
+        key: pack(state)
+        for key, state in zip(Admission(gates, within=0, lease=SECOND).keys, states, strict=True)
+        if state is not None
+    }
+    answers: list[Any] = []
+    try:
+        for wait in (0, patience, patience, patience, 0, patience, patience, patience):
+            command = Admission(gates, within=wait, lease=SECOND)
+            answer, changed = server.run(command, stored, now)
+            stored |= changed
+            answers.append(answer[:2])
+            if answer[3]:
+                confirmation = Confirm(gates, answer[3], answer[2])
+                confirmed, unchanged = server.run(confirmation, stored, now + answer[1])
+                assert (Answer.GO, 0) == confirmed
+                assert {key: stored[key] for key in confirmation.keys} == unchanged
+            now += 1_000
+    finally:
+        server.close()
+
+    go, limited = Answer.GO, Answer.LIMITED
+    assert [
+        (go, 0),
+        (go, 99_000),
+        (go, 198_000),
+        (go, 297_000),
+        (limited, 396_000),
+        (go, 395_000),
+        (go, 494_000),
+        (limited, 593_000),
+    ] == answers

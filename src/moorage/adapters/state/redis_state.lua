@@ -15,7 +15,8 @@
 --     compared with what is far smaller, or taken apart first; times are subtracted before they
 --     are added.
 --  4. No table that was read is changed: a changed state is a new table.
---  5. What a calm service needs stands first; other functions are made when they are first needed.
+--  5. What a calm service and an orderly queue need stands first; other functions are made when they
+--     are first needed.
 
 local KEYS, ARGV, pcall, error, type, unpack = KEYS, ARGV, pcall, error, type, unpack
 local byte, char, sub, concat = string.byte, string.char, string.sub, table.concat
@@ -26,7 +27,8 @@ local VERSION = 1
 local SMALL_STEP = 2000000
 local DAY = 86400000000
 local FOREVER = 36500 * DAY
-local LIMITED = 3
+local GO, LIMITED = 0, 3
+local ONE_RUN = '\145\153'
 local MARGIN = 1000 -- milliseconds that Redis keeps what could be forgotten already
 
 local THREE, SIX, SEVEN = '<BBi8i8i8', '<BBi8i8i8i8i8i8', '<BBi8i8i8i8i8i8i8'
@@ -82,7 +84,9 @@ local rest_of
 
 local function packed_state(state)
   local rest = state.rest
-  if not rest or state.runs or state.record or state.claim then
+  if state.runs then
+    rest = cmsgpack.pack(state.runs) .. (state.shape or '')
+  elseif not rest or state.record or state.claim then
     rest = rest_of(state)
   end
   local s = state
@@ -152,6 +156,78 @@ local function refused(op, wait)
   return { LIMITED, wait, false }
 end
 
+-- When there are so many tokens, and how many then: as TokenBucket._enough, but not cut at the room.
+local function first_time(n, since, level, tokens, at)
+  at = max(at, since)
+  local had = level + (at - since) * n
+  if had < tokens then
+    -- The quotient of exact numbers below 2^53 never rounds onto or past a whole number.
+    local wait = ceil((tokens - had) / n)
+    at, had = at + wait, had + wait * n
+  end
+  return at, had
+end
+
+-- The bucket after a grant that waits behind a queue of one run or none, the wait, and the ticket;
+-- nothing if the full rule has to decide. The numbers are those of place_of and grant, below.
+local function queued(r, b)
+  local since, level, life, frozen, shift = b[3], b[4], b[5], b[6], b[7]
+  local runs, tokens, at, spare, run = b.runs, r.cost * r.price, max(now, b[6]), 0, nil
+  if now < b[1] then
+    return
+  elseif runs then
+    if b.shape ~= r.shape then
+      return
+    end
+    run = runs[1]
+  elseif b.rest ~= r.calm then
+    if sub(b.rest, 1, 2) ~= ONE_RUN then
+      return
+    end
+    local behind
+    behind, runs = cmsgpack.unpack_one(b.rest)
+    if sub(b.rest, behind + 1) ~= r.shape then
+      return
+    end
+    run = runs[1]
+  end
+  local n, room, begin = r.n, r.room, 0
+  if run then
+    local before, most = run[2], room - run[5] - run[7]
+    begin = run[1] + shift
+    local time, had = first_time(n, since, level, tokens, at)
+    local ahead = time <= begin and min(room, had) - tokens + (begin - time) * n
+    if runs[2] or run[8] ~= 0 or (ahead and min(room, ahead) >= before - run[6]) then
+      return
+    end
+    spare = min(min(room, level + (begin - since) * n) - before, most)
+    if at < run[3] + shift and spare - tokens >= -run[6] then
+      return
+    end
+    since, level = run[3] + shift, max(0, run[4] + min(spare + run[9], most))
+    spare = level - run[4]
+  end
+  local time, had = first_time(n, since, level, tokens, at)
+  if time <= now or time <= begin or had > room then
+    return
+  end
+  local before, wait, ticket = had - spare, time - now, nil
+  local after = before - tokens
+  if run then
+    ticket = { life, time, r.cost, shift, before, run[3] + shift, run[4] }
+    run = {
+      run[1], run[2], time - shift, after, max(run[5], before), min(run[6], after), run[7], 0, 0,
+    }
+  else
+    ticket = { life, time, r.cost, shift, before, time, before }
+    run = { time - shift, before, time - shift, after, after, after, 0, 0, 0 }
+  end
+  return {
+    now, max(time, frozen) - now + r.refill, b[3], b[4], life, frozen, shift, runs = { run },
+    shape = r.shape,
+  }, wait, ticket
+end
+
 local function calm(op)
   if op.ticketed or op.claim then
     return
@@ -177,7 +253,7 @@ local function calm(op)
     end
     counted = { now, c[2], 0, c[4], c[5], c[6] + 1, c[7], rest = c.rest, record = c.record }
   end
-  local taken, wait = {}, 0
+  local taken, wait, ticket = {}, 0, nil
   for i = 1, #limits do
     local r = limits[i]
     if r.kind == 0 then
@@ -185,14 +261,22 @@ local function calm(op)
       if not b then
         taken[i] = { now, r.refill, now, r.room - r.cost * r.price, now, 0, 0, rest = r.calm }
       else
-        if now < b[3] or now < b[6] or now < b[1] or b.rest ~= r.calm then
+        local level = -1
+        if now >= b[3] and now >= b[6] and now >= b[1] and b.rest == r.calm then
+          level = min(b[4] + (now - b[3]) * r.n, r.room) - r.cost * r.price
+        elseif #limits > 1 then
           return
         end
-        local level = min(b[4] + (now - b[3]) * r.n, r.room) - r.cost * r.price
-        if level < 0 then
+        if level >= 0 then
+          taken[i] = { now, r.refill, now, level, b[5], b[6], b[7], rest = r.calm }
+        elseif #limits > 1 then
           wait = max(wait, ceil(-level / r.n))
+        else
+          taken[i], wait, ticket = queued(r, b)
+          if not wait then
+            return
+          end
         end
-        taken[i] = { now, r.refill, now, level, b[5], b[6], b[7], rest = r.calm }
       end
     else
       local q = load(r.key, 6)
@@ -208,8 +292,10 @@ local function calm(op)
     end
   end
   local budget = op.budget
-  if wait > 0 then
-    return wait > op.within and refused(op, wait) or nil
+  if wait > op.within then
+    return refused(op, wait)
+  elseif wait > 0 and not ticket then
+    return
   elseif budget then
     local b = load(budget.key, 6)
     if op.retry or not b or now < b[1] or floor(now / budget.period) ~= b[3] then
@@ -225,9 +311,45 @@ local function calm(op)
   if counted then
     cells[circuit.key] = counted
     changed[circuit.key] = true
-    return { counted[4], counted[6] }
   end
-  return 0
+  if ticket then
+    return { GO, wait, counted and { counted[4], counted[6], 0 } or false, ticket }
+  end
+  return counted and { counted[4], counted[6] } or 0
+end
+
+-- A confirmation, if no clock stepped back and no state has to be written anew. What another rule
+-- wrote matters to runs, and to a circuit's window; neither is asked about here.
+local function calm_confirm(blob, keys)
+  local with_permit, limits, at = unpack_from('<BB', blob, 2)
+  local wait = 0
+  for i = 1, limits do
+    local kind, size, life, time, _, shifted = byte(blob, at), nil, nil, nil, nil, nil
+    at = at + 34 + byte(blob, at + 33)
+    size = byte(blob, at)
+    at = at + 1
+    local state = load(keys[i], kind == 0 and 7 or 6)
+    if not state or now < state[1] or now - state[1] > SMALL_STEP then
+      return
+    elseif size > 0 then
+      life, time, _, shifted = unpack_from('<i8i8i8i8', blob, at)
+      at = at + 8 * size
+      if kind == 0 then
+        local due = life == state[5] and time + (state[7] - shifted) or now
+        wait = max(wait, due - now, state[6] - now)
+      else
+        wait = max(wait, time + (state[6] - shifted) - now, state[5] - now)
+      end
+    end
+  end
+  if with_permit == 1 then
+    local c, gen, _, token = load(keys[#keys], 7), unpack_from('<i8i8i8', blob, #blob - 23)
+    local age = c and now - c[1]
+    if not c or age < 0 or age > SMALL_STEP or age >= c[2] or gen ~= c[4] or token ~= 0 then
+      return
+    end
+  end
+  return { GO, wait }
 end
 
 -- --- everything else -------------------------------------------------------------------------
@@ -242,7 +364,7 @@ local function everything()
   local LATER = 100
   local CLOSED, OPEN, HALF_OPEN, FORCED_OPEN, DISABLED = 0, 1, 2, 3, 4
   local GOOD, FAILED, NEUTRAL = 0, 1, 3
-  local GO, NEEDS_TOKEN, CIRCUIT_OPEN, NO_BUDGET, FENCED, PROBES_TAKEN = 0, 1, 2, 4, 5, 6
+  local NEEDS_TOKEN, CIRCUIT_OPEN, NO_BUDGET, FENCED, PROBES_TAKEN = 1, 2, 4, 5, 6
   local CLAIMED, SENT, DONE, FREE = 0, 1, 2, 3
   local RUN, ASK_AGAIN, REPLAY, CONFLICT, BUSY, UNKNOWN = 0, 1, 2, 3, 4, 5
   local NONE = '\192'
@@ -407,9 +529,7 @@ local function everything()
   end
 
   function rest_of(state)
-    if state.runs then
-      return tuples(state.runs) .. (state.shape or '')
-    elseif state.record then
+    if state.record then
       local r = state.record
       local times, who = { array(#r.times) }, { array(#r.who) }
       for i = 1, #r.times do
@@ -510,14 +630,8 @@ local function everything()
 
   -- A product beyond 2^53 is beyond any room too, which is below 2^52.
   local function enough(rule, since, level, tokens, at)
-    at = max(at, since)
-    local had = level + (at - since) * rule.n
-    if had < tokens then
-      -- The quotient of exact numbers below 2^53 never rounds onto or past a whole number.
-      local wait = ceil((tokens - had) / rule.n)
-      at, had = at + wait, had + wait * rule.n
-    end
-    return at, min(rule.room, had), had > rule.room
+    local time, had = first_time(rule.n, since, level, tokens, at)
+    return time, min(rule.room, had), had > rule.room
   end
 
   local function needs_of(rule, runs)
@@ -1883,11 +1997,13 @@ for at = 2, #ARGV, 3 do
   local code = byte(blob)
   local op = code == 1 and admission(blob, keys)
   for _ = 1, tonumber(times) do
-    local ok, reply
+    local ok, reply = nil, nil
     if op then
       ok, reply = pcall(calm, op)
+    elseif code == 2 then
+      ok, reply = pcall(calm_confirm, blob, keys)
     end
-    if not op or (ok and not reply) then
+    if ok == nil or (ok and not reply) then
       full = full or everything()
       if op then
         ok, reply = pcall(full.commands[1], full.prepared(op))
