@@ -58,6 +58,21 @@ def assessed(*services: ServiceReading, **fields: Any) -> Health:
             ),
         ),
         (
+            {"circuit": "open", "failures": 1, "retry_after": 2.0},
+            UNAVAILABLE,
+            Concern.CIRCUIT_OPEN,
+            (
+                "The circuit is open after 1 failure, so calls are refused. The next try follows"
+                " in 2 s."
+            ),
+        ),
+        (
+            {"circuit": "open", "failures": 0, "retry_after": 41.7},
+            UNAVAILABLE,
+            Concern.CIRCUIT_OPEN,
+            "The circuit is open, so calls are refused. The next try follows in 42 s.",
+        ),
+        (
             {"circuit": "forced_open"},
             UNAVAILABLE,
             Concern.CIRCUIT_OPEN,

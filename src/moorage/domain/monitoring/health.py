@@ -425,12 +425,14 @@ def _circuit_reasons(reading: ServiceReading) -> Iterator[HealthReason]:
         )
     elif reading.circuit == "open":
         retry_delay = reading.retry_after or 0.0
+        failures = "1 failure" if reading.failures == 1 else f"{reading.failures} failures"
+        cause = f" after {failures}" if reading.failures else ""
         yield HealthReason(
             name,
             Concern.CIRCUIT_OPEN,
             _UNAVAILABLE,
-            f"The circuit is open after {reading.failures} failures, so calls are refused. The"
-            f" next try follows in {retry_delay:.0f} s.",
+            f"The circuit is open{cause}, so calls are refused. The next try follows in"
+            f" {retry_delay:.0f} s.",
             "Look for the vendor's incident, and for the errors with `moorage log list`. The"
             " circuit closes by itself when calls succeed again.",
             retry_delay,
