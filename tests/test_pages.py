@@ -41,6 +41,7 @@ SHOWN_ONLY = {
     "docs/how-to/pipelines.md": 4,  # names servers of yours
     "docs/how-to/pipeline-sinks.md": 1,  # the table of a server that is not there
     "docs/how-to/queues.md": 4,  # names a broker of yours
+    "docs/how-to/kubernetes.md": 1,  # names a cluster of yours
     "docs/how-to/steps-on-kubernetes.md": 2,  # names a cluster of yours
     "docs/how-to/steps-over-ssh.md": 1,  # names a machine of yours
     "docs/how-to/grpc.md": 2,  # names a service of yours, and commands for it

@@ -1,0 +1,272 @@
+"""The example of a fleet on Kubernetes: its manifests agree with each other and with moorage."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import subprocess
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import yaml
+from small_programs import fastapi_service
+
+from moorage import RateLimitConfig, RateLimiter
+from moorage.adapters.state.sql import SqlStorage
+from moorage.config import read_configuration
+from moorage.wiring.store_urls import open_storage
+from tests.support.command import command
+from tests.support.redis_servers import PrivateRedis
+from tests.support.schema import fits
+from tests.support.waiting import wait_until
+
+FOLDER: Final = Path(fastapi_service.__file__).parents[1] / "kubernetes_fleet"
+KNOWN: Final = json.loads(
+    (Path(__file__).parents[1] / "scaffold" / "kubernetes_objects.json").read_text("utf-8")
+)
+NODES: Final = "redis-0.redis:6379,redis-1.redis:6379,redis-2.redis:6379"
+SECRET: Final = {
+    "REDIS_URL": f"redis+cluster://:secret@{NODES}",
+    "KEYS_URL": "postgresql://shop:secret@keys.databases/keys",
+    "MOORAGE_OUTBOX": "postgresql://shop:secret@orders.databases/orders",
+    "STRIPE_KEY": "sk_test_1",
+}
+"""The variables of the Secret `shop`, as the page of the example names them."""
+
+_META: Final = {"$ref": "#/$defs/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"}
+_SELECTOR: Final = {"$ref": "#/$defs/io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector"}
+_POD: Final = {"$ref": "#/$defs/io.k8s.api.core.v1.PodTemplateSpec"}
+_CLAIM: Final = {"$ref": "#/$defs/io.k8s.api.core.v1.PersistentVolumeClaimSpec"}
+_TEXT: Final = {"type": "string"}
+_NUMBER: Final = {"type": "integer"}
+
+
+def _object(properties: dict[str, Any], *required: str) -> dict[str, Any]:
+    """Return the schema of an object that has these properties and no others."""
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": properties,
+        "required": [*required],
+    }
+
+
+def _kind(version: str, kind: str, spec: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of a kind of object."""
+    head = {"apiVersion": {"enum": [version]}, "kind": {"enum": [kind]}, "metadata": _META}
+    return _object({**head, "spec": spec}, *head, "spec")
+
+
+_PORT: Final = _object({"name": _TEXT, "port": _NUMBER, "targetPort": _TEXT}, "port")
+_JOB: Final = _object({"backoffLimit": _NUMBER, "template": _POD}, "template")
+KINDS: Final = {
+    "Service": _kind(
+        "v1",
+        "Service",
+        _object(
+            {
+                "clusterIP": {"enum": ["None"]},
+                "publishNotReadyAddresses": {"type": "boolean"},
+                "selector": {"type": "object"},
+                "ports": {"type": "array", "items": _PORT},
+            },
+            "selector",
+            "ports",
+        ),
+    ),
+    "StatefulSet": _kind(
+        "apps/v1",
+        "StatefulSet",
+        _object(
+            {
+                "serviceName": _TEXT,
+                "replicas": _NUMBER,
+                "podManagementPolicy": {"enum": ["OrderedReady", "Parallel"]},
+                "selector": _SELECTOR,
+                "template": _POD,
+                "volumeClaimTemplates": {
+                    "type": "array",
+                    "items": _object({"metadata": _META, "spec": _CLAIM}, "metadata", "spec"),
+                },
+            },
+            "selector",
+            "serviceName",
+            "template",
+        ),
+    ),
+    "PodDisruptionBudget": _kind(
+        "policy/v1",
+        "PodDisruptionBudget",
+        _object({"maxUnavailable": {"type": ["integer", "string"]}, "selector": _SELECTOR}),
+    ),
+    "Job": _kind("batch/v1", "Job", _JOB),
+    "CronJob": _kind(
+        "batch/v1",
+        "CronJob",
+        _object(
+            {
+                "schedule": _TEXT,
+                "concurrencyPolicy": {"enum": ["Allow", "Forbid", "Replace"]},
+                "jobTemplate": _object({"spec": _JOB}, "spec"),
+            },
+            "schedule",
+            "jobTemplate",
+        ),
+    ),
+}
+"""The schemas of the kinds that the description in `tests/scaffold` does not have: those of their
+fields that the example may use."""
+
+
+def objects() -> list[dict[str, Any]]:
+    """Return the objects of both manifests."""
+    return [
+        item
+        for name in ("redis.yaml", "shop.yaml")
+        for item in yaml.safe_load_all((FOLDER / name).read_text("utf-8"))
+    ]
+
+
+def of(kind: str, name: str) -> dict[str, Any]:
+    """Return an object by its kind and name."""
+    (item,) = (
+        item for item in objects() if (kind, name) == (item["kind"], item["metadata"]["name"])
+    )
+    return item
+
+
+def pods() -> dict[str, dict[str, Any]]:
+    """Return the templates of all pods by the names of their owners."""
+    templates: dict[str, dict[str, Any]] = {}
+    for item in objects():
+        spec = item.get("spec", {})
+        spec = spec.get("jobTemplate", {}).get("spec", spec)
+        if "template" in spec:
+            templates[item["metadata"]["name"]] = spec["template"]
+    return templates
+
+
+@pytest.mark.parametrize(
+    "item", objects(), ids=lambda item: f"{item['kind']} {item['metadata']['name']}"
+)
+def test_object_has_only_fields_of_its_kind(item: dict[str, Any]) -> None:
+    """Each object has only fields that Kubernetes knows, with valid values."""
+    kind = item["kind"]
+    schema = KINDS.get(kind) or KNOWN["$defs"][KNOWN["kinds"][kind]]
+
+    assert fits(KNOWN, schema, item)
+    assert not fits(KNOWN, schema, {**item, "replicsa": 1})
+
+
+def test_selectors_choose_pods() -> None:
+    """Each Service, budget and owner of pods chooses pods that exist."""
+    labels = [template.get("metadata", {}).get("labels", {}) for template in pods().values()]
+    for item in objects():
+        if item["kind"] in {"Service", "PodDisruptionBudget", "Deployment", "StatefulSet"}:
+            selector = item["spec"]["selector"]
+            assert selector.get("matchLabels", selector) in labels, item["metadata"]["name"]
+    assert {"redis", "shop", "shop-outbox"} == {
+        item["metadata"]["name"] for item in objects() if item["kind"] == "PodDisruptionBudget"
+    }
+
+
+@pytest.mark.parametrize("name", sorted(pods()))
+def test_pod_has_what_it_uses(name: str) -> None:
+    """Volumes, ports and configurations that a pod names exist, and it ends in its grace."""
+    spec = pods()[name]["spec"]
+    claims = of("StatefulSet", "redis")["spec"]["volumeClaimTemplates"] if name == "redis" else []
+    volumes = {volume["name"] for volume in spec.get("volumes", [])}
+    volumes |= {claim["metadata"]["name"] for claim in claims}
+    for volume in spec.get("volumes", []):
+        assert of("ConfigMap", volume["configMap"]["name"])
+    for container in (*spec.get("initContainers", []), *spec["containers"]):
+        assert {mount["name"] for mount in container.get("volumeMounts", [])} <= volumes
+        assert not container["securityContext"]["allowPrivilegeEscalation"]
+        ports = {port["name"] for port in container.get("ports", [])}
+        for probe in ("livenessProbe", "readinessProbe"):
+            page = container.get(probe, {}).get("httpGet")
+            assert page is None or page["port"] in ports
+        pause = container.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
+        limits = re.findall(r"graceful-shutdown=(\d+)", " ".join(container["command"]))
+        needed = pause + sum(map(int, limits))
+        assert needed < spec.get("terminationGracePeriodSeconds", 30)
+
+
+def configuration() -> str:
+    """Return the configuration in the manifest."""
+    return str(of("ConfigMap", "shop")["data"]["moorage.toml"])
+
+
+def test_configuration_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The configuration has limits in a Redis cluster and keys in PostgreSQL."""
+    for name, value in SECRET.items():
+        monkeypatch.setenv(name, value)
+    path = tmp_path / "moorage.toml"
+    path.write_text(configuration(), "utf-8")
+    configured = read_configuration(path)
+
+    assert configured.state == SECRET["REDIS_URL"]
+    assert configured.keys
+    with open_storage(configured.keys) as keys:
+        assert isinstance(keys, SqlStorage)
+        assert keys.durable
+    (account,) = configured.accounts
+    (limit,) = account.settings["limits"]
+    processes = sum(of("Deployment", name)["spec"]["replicas"] for name in ("shop", "shop-outbox"))
+    assert limit.share
+    assert limit.share * processes <= 1
+    assert 0 == limit.parts % of("StatefulSet", "redis")["spec"]["replicas"]
+    assert set(re.findall(r"\$\{(\w+)\}", configuration())) < SECRET.keys()
+
+
+def test_commands_of_the_workers_exist() -> None:
+    """The commands of the containers are those that moorage has, with options that it knows."""
+    for name in ("shop-outbox", "shop-housekeep"):
+        (container,) = pods()[name]["spec"]["containers"]
+        _, *words = container["command"]
+        page = command(*(word for word in words if word.islower() and word[0] != "-"), "--help").out
+        assert all(word in page for word in words if word.startswith("--")), name
+
+
+def test_nodes_become_a_cluster() -> None:
+    """The script of the Job makes one cluster of three nodes, and run again tells addresses."""
+    settings = of("ConfigMap", "redis")["data"]["redis.conf"].splitlines()
+    options = [
+        word
+        for line in settings
+        if line.startswith(("cluster-enabled", "cluster-node", "cluster-require", "maxmemory"))
+        for word in f"--{line}".split()
+    ]
+    (container,) = pods()["redis-cluster"]["spec"]["containers"]
+    with contextlib.ExitStack() as stack:
+        servers = [stack.enter_context(PrivateRedis(*options)) for _ in range(3)]
+        ports = [str(server.port) for server in servers]
+        script = str(container["command"][-1])
+        for written, here in (
+            ("for number in 0 1 2", f"for number in {' '.join(ports)}"),
+            ("getent hosts redis-$number.redis", "echo 127.0.0.1 redis-0"),
+            ("}:6379", "}:$number"),
+            ("-h redis-0.redis", f"-p {ports[0]}"),
+        ):
+            assert written in script
+            script = script.replace(written, here)
+
+        def is_ready() -> bool:
+            return all(
+                "cluster_state:ok" in _output("redis-cli", "-p", port, "cluster", "info")
+                for port in ports
+            )
+
+        assert "All 16384 slots covered" in _output("bash", "-ec", script)
+        wait_until(is_ready, "a cluster")
+        assert ["OK"] * 3 == _output("bash", "-ec", script).split()
+        nodes = ",".join(f"127.0.0.1:{port}" for port in ports)
+        with open_storage(f"redis+cluster://{nodes}", timeout=60) as store:
+            limiter = RateLimiter(RateLimitConfig.per_hour(60, parts=6), storage=store)
+            assert 60 == sum(limiter.try_acquire() for _ in range(90))
+
+
+def _output(*words: str) -> str:
+    return subprocess.run(words, check=True, capture_output=True, text=True).stdout
