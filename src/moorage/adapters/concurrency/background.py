@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from functools import cache
 from os import getpid
 from threading import Thread
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -31,9 +30,24 @@ class Background:
         asyncio.run_coroutine_threadsafe(work, _loop_of(getpid()))
 
 
-@cache
-def _loop_of(_: int) -> asyncio.AbstractEventLoop:
+_loops: Final[dict[int, asyncio.AbstractEventLoop]] = {}
+"""The background event loop of this process, by the process's id; a fork has none yet."""
+
+
+def _loop_of(process: int) -> asyncio.AbstractEventLoop:
     """Return the background event loop of this process, which never ends."""
-    loop = asyncio.new_event_loop()
-    Thread(target=loop.run_forever, name="moorage-background", daemon=True).start()
+    loop = _loops.get(process)
+    if loop is None:
+        new_loop = asyncio.new_event_loop()
+        Thread(target=_run, args=(new_loop,), name="moorage-background", daemon=True).start()
+        loop = _loops.setdefault(process, new_loop)
+        if loop is not new_loop:
+            # Another thread was faster; connections belong to one loop.
+            new_loop.call_soon_threadsafe(new_loop.stop)
     return loop
+
+
+def _run(loop: asyncio.AbstractEventLoop) -> None:
+    """Run a loop until it is stopped, and close it."""
+    loop.run_forever()
+    loop.close()
