@@ -11,6 +11,7 @@ from moorage.testing import VendorServer
 from tests.adapters.sql_lab import labs
 from tests.integration.store_locations import StoreLocation, delete_prefix
 from tests.integration.worker_pool import WorkerPool
+from tests.support.nats_servers import PrivateNats
 from tests.support.servers import redis_url
 
 if TYPE_CHECKING:
@@ -45,6 +46,24 @@ def mariadb_location() -> Iterator[StoreLocation]:
     """Return the location of tables in MariaDB that no other test uses."""
     with labs("mariadb") as lab:
         yield StoreLocation("mariadb", lab.url.render_as_string(hide_password=False), lab.prefix)
+
+
+@pytest.fixture(scope="session")
+def nats_location() -> Iterator[StoreLocation]:
+    """Return the location of a bucket in a NATS server of its own, which holds claims only."""
+    with PrivateNats() as server:
+        yield StoreLocation("nats", f"{server.url}/keys")
+
+
+@pytest.fixture(scope="session")
+def shards_location(
+    sqlite_location: StoreLocation,
+    redis_location: StoreLocation,
+    postgresql_location: StoreLocation,
+) -> StoreLocation:
+    """Return the location of three shards, the last of which has just been added."""
+    shards = (postgresql_location, redis_location, sqlite_location)
+    return StoreLocation("shards", "", shards=shards, former=2)
 
 
 @pytest.fixture(params=KINDS)

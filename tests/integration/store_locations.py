@@ -14,7 +14,7 @@ from moorage.domain.resilience.admission import Admission
 from moorage.domain.resilience.gate_commands import Confirm
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Iterable
 
     from moorage.domain.state.commands import Command
 
@@ -33,20 +33,33 @@ class StoreLocation:
     """A store that several processes can open.
 
     Attributes:
-        kind: sqlite, redis, postgresql or mariadb.
-        where: its path or URL.
+        kind: sqlite, redis, postgresql, mariadb, nats or shards.
+        where: its path or URL; of shards, nothing.
         prefix: what its keys or tables begin with.
         timeout: seconds; by default more than any busy machine takes.
+        shards: the stores of shards, and
+        former: how many of them were there before the last change; 0 if nothing has changed.
     """
 
     kind: str
     where: str
     prefix: str = ""
     timeout: float = PATIENCE
+    shards: tuple[StoreLocation, ...] = ()
+    former: int = 0
 
     def open(self) -> Any:
         """Open the synchronous store."""
         # Each process imports what it needs and no more.
+        if self.kind == "shards":
+            from moorage.adapters.state.shards import ShardedStorage  # noqa: PLC0415 - one of them is enough
+
+            shards, former = self._members(item.open() for item in self.shards)
+            return ShardedStorage(shards, former=former)
+        if self.kind == "nats":
+            from moorage.adapters.state.nats import NatsStorage  # noqa: PLC0415 - one of them is enough
+
+            return NatsStorage(self.where, timeout=self.timeout)
         if self.kind == "sqlite":
             from moorage.adapters.state.sqlite import SqliteStorage  # noqa: PLC0415 - one of them is enough
 
@@ -61,6 +74,11 @@ class StoreLocation:
 
     def open_async(self) -> Any:
         """Open the asynchronous store."""
+        if self.kind == "shards":
+            from moorage.adapters.state.shards import AsyncShardedStorage  # noqa: PLC0415 - one of them is enough
+
+            shards, former = self._members(item.open_async() for item in self.shards)
+            return AsyncShardedStorage(shards, former=former)
         if self.kind == "sqlite":
             from moorage.adapters.state.sqlite import AsyncSqliteStorage  # noqa: PLC0415 - one of them is enough
 
@@ -73,6 +91,11 @@ class StoreLocation:
 
         return AsyncSqlStorage(self.where, timeout=self.timeout, prefix=self.prefix)
 
+    def _members(self, stores: Iterable[Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return the shards and the former shards by name."""
+        shards = {item.kind: store for item, store in zip(self.shards, stores, strict=True)}
+        return shards, dict([*shards.items()][: self.former])
+
 
 class RecordingStore:
     """A store that records the start, end and resulting wait of each command."""
@@ -81,6 +104,8 @@ class RecordingStore:
         self._store = store
         self.durable = store.durable
         self.mixes_tags = store.mixes_tags
+        if hasattr(store, "node_of"):
+            self.node_of = store.node_of
 
     def post(self, command: Command[Any]) -> None:
         """Post a command, and record it."""

@@ -36,7 +36,10 @@ if TYPE_CHECKING:
 
 TIMEOUT = 2.0
 LEASE = TIMEOUT + MARGIN
-SETS = {kind: (kind,) for kind in KINDS} | {"redis+sqlite": ("redis", "sqlite")}
+SETS = {kind: (kind,) for kind in (*KINDS, "shards")} | {
+    "redis+sqlite": ("redis", "sqlite"),
+    "redis+nats": ("redis", "nats"),
+}
 
 
 class Bank:
@@ -183,7 +186,7 @@ def _process_of_set(
     return killed[name]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, "shards"])
 def test_lease_of_a_dead_probe_ends(
     killed: dict[str, KilledProcess], kind: str, request: pytest.FixtureRequest
 ) -> None:

@@ -60,6 +60,20 @@ def _grant(call: Told) -> tuple[int, int]:
     return request["began"] + request["wait"], request["ended"] + request["wait"]
 
 
+@pytest.mark.parametrize("kind", ["redis", "shards"])
+def test_parts_together_keep_the_rate_limit(
+    pool: WorkerPool, kind: str, name: str, request: pytest.FixtureRequest
+) -> None:
+    """In every window, the parts of a limit together grant at most burst + rate · t."""
+    location: StoreLocation = request.getfixturevalue(f"{kind}_location")
+    limit = RateLimitConfig.per_second(RATE, burst=12, parts=6)
+    service = Service(name, limits=limit, circuit=None, timeout=60)
+    job = Job(scenario="call", services=(service,), state=location, threads=3, calls=6)
+    history = calls(pool.work(*[job] * 5))
+    assert ["good"] * 90 == [call["outcome"] for call in history]
+    assert 12 >= burst_of([_grant(call) for call in history], RATE)
+
+
 def test_contention_costs_no_tokens(pool: WorkerPool, location: StoreLocation, name: str) -> None:
     """Of concurrent calls, exactly as many are granted as the limit has tokens."""
     tokens = 96
