@@ -117,6 +117,7 @@ if TYPE_CHECKING:
     from moorage.domain.observation.events import StateSubstituted as StateSubstituted
     from moorage.domain.observation.events import StorageLost as StorageLost
     from moorage.domain.observation.events import StorageRecovered as StorageRecovered
+    from moorage.domain.observation.events import TenantRecordsNearBound as TenantRecordsNearBound
     from moorage.domain.observation.events import TlsUnverified as TlsUnverified
     from moorage.domain.observation.events import TokenNotRenewed as TokenNotRenewed
     from moorage.domain.observation.events import TokenRenewed as TokenRenewed
@@ -228,6 +229,7 @@ if TYPE_CHECKING:
     from moorage.errors import RetryBudgetExhausted as RetryBudgetExhausted
     from moorage.errors import StateUnavailable as StateUnavailable
     from moorage.errors import StorageUnavailable as StorageUnavailable
+    from moorage.errors import TenantRecordsExhausted as TenantRecordsExhausted
     from moorage.errors import TopicNotFound as TopicNotFound
     from moorage.errors import TransactionConflict as TransactionConflict
     from moorage.errors import UnsupportedByVendor as UnsupportedByVendor
@@ -517,6 +519,7 @@ _HOME = {
     "ReloadFailed": "domain.observation.events",
     "IdempotencyReplayed": "domain.observation.events",
     "AnswerNotStored": "domain.observation.events",
+    "TenantRecordsNearBound": "domain.observation.events",
     "CacheHit": "domain.observation.events",
     "CacheMissed": "domain.observation.events",
     "CacheRevalidated": "domain.observation.events",
@@ -561,6 +564,7 @@ _HOME = {
             "NotCached",
             "IdempotencyConflict",
             "IdempotencyInProgress",
+            "TenantRecordsExhausted",
             "OutcomeUnknown",
             "VendorRejected",
             "InvalidRequest",

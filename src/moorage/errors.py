@@ -22,6 +22,7 @@ ConnectorError
 ├── NotCached                       only a kept answer was asked for, and there is none
 ├── IdempotencyConflict             one key, two different payloads
 ├── IdempotencyInProgress           another caller is working on the same key
+├── TenantRecordsExhausted          a tenant's stored keys are at their bound
 ├── OutcomeUnknown                  sent, answer lost, must not be repeated blindly
 ├── VendorRejected                  the vendor understood and said no
 │   ├── InvalidRequest
@@ -506,6 +507,35 @@ class IdempotencyInProgress(ConnectorError):
 
     retryable = True
     remedy = "Ask again with the same key to get that caller's answer."
+
+
+class TenantRecordsExhausted(ConnectorError):
+    """A tenant has as many idempotency records in the shared store as it may; nothing was sent.
+
+    Keys that are stored already continue to work, and other tenants are not affected. `tenant` is
+    the tenant, `used` the number of its records, and `bound` their maximum number. `retry_at` is
+    the time at which the next of them end.
+    """
+
+    retryable = True
+    remedy = (
+        "Repeat the call later, let the tenant use fewer keys, shorten `idempotency_ttl` of its"
+        " services, or raise `records_per_tenant`."
+    )
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        tenant: str | None = None,
+        used: int = 0,
+        bound: int = 0,
+        **fields: Any,
+    ) -> None:
+        super().__init__(message, **fields)
+        self.tenant = tenant
+        self.used = used
+        self.bound = bound
 
 
 class OutcomeUnknown(ConnectorError):

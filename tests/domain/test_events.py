@@ -135,6 +135,7 @@ def test_all_event_classes_are_listed() -> None:
         "ConsentNeeded",
         "IdempotencyReplayed",
         "AnswerNotStored",
+        "TenantRecordsNearBound",
         "CacheHit",
         "CacheMissed",
         "CacheRevalidated",

@@ -154,6 +154,21 @@ async def test_store_cannot_change(tmp_path: Path, awaited: bool) -> None:
     await resolved(hub.reload(first))
 
 
+@EITHER
+async def test_bound_of_tenants_records_is_of_the_configuration(awaited: bool) -> None:
+    """The configuration bounds tenants' records, unless the program does; a reload cannot."""
+    bounded: dict[str, Any] = {"state": {"url": "memory:", "records_per_tenant": 7}}
+    hub = ReloadWorld().open(bounded, awaited=awaited)
+    assert 7 == hub.manager._wired.core.tenant_records.bound  # noqa: SLF001 - as built
+
+    with pytest.raises(ConfigurationError) as excinfo:
+        await resolved(hub.reload({"state": {"url": "memory:"}}))
+
+    assert "state.records_per_tenant" == excinfo.value.path
+    other = ReloadWorld().open(bounded, awaited=awaited, records_per_tenant=8)
+    assert 8 == other.manager._wired.core.tenant_records.bound  # noqa: SLF001 - as built
+
+
 TENANTS: dict[str, Any] = {"url": "sqlite:///tenants.db", "keys": generate_keys().text().reveal()}
 
 

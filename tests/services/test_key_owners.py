@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from moorage import IdempotencyInProgress
+from moorage import IdempotencyInProgress, TenantRecordsExhausted
 from moorage.adapters.state.memory import MemoryStorage
 from moorage.domain.http.fingerprint import digest
 from moorage.domain.idempotency.claims import LEASE, Claim, Record, release
 from moorage.services.contracts.key_ownership import KeyOwnership
 from moorage.services.core.renewal import Renewals, Unrenewed
+from moorage.services.core.tenant_records import TenantRecords
 from moorage.testing import VirtualClock
 from tests.support.virtual_tasks import run_plain
 
@@ -33,11 +34,14 @@ class VirtualPorts:
         self.clock = VirtualClock(START)
         self.memory = MemoryStorage(self.clock)
         self.commands: list[Any] = []
+        self.events: list[Any] = []
         self.slept: list[float] = []
         self.meanwhile: Callable[[Any], None] = lambda _: None
         self.nanoseconds = self.clock.nanoseconds
         self.utc = self.clock.utc
         self.renewals: Any = Unrenewed()
+        self.tenant_records: TenantRecords | None = None
+        self.tell = self.events.append
         self._tokens = 0
 
     async def execute(self, command: Command[Any], /, timeout: float | None = None) -> Any:
@@ -336,3 +340,29 @@ def test_only_the_holder_records_the_account() -> None:
     assert not dispatcher.memory.execute(
         Record("other", 1, "place", "b", fingerprint=digest([]), ttl=1)
     )
+
+
+def test_new_key_at_the_tenants_bound_gets_no_owner() -> None:
+    """At the bound of its tenant's records a new key is refused; an older one continues."""
+    ports = VirtualPorts()
+    ports.tenant_records = TenantRecords(1)
+    new = ("sms", "acme", "order-2")
+    assert ("a", True) == ports.settled(ports.turn(seconds=1.0), "a", movable=True)
+
+    with pytest.raises(TenantRecordsExhausted):
+        ports.settled(ports.turn(*new), "b", movable=True)
+
+    assert ("a", True) == ports.settled(ports.turn(seconds=100.0), "b", movable=True)
+    assert ("b", False) == ports.settled(ports.turn("sms", None, "order-2"), "b", movable=False)
+
+
+def test_key_moves_at_the_tenants_bound() -> None:
+    """The key of an effect that is under way moves to another account at the bound."""
+    ports = VirtualPorts()
+    ports.tenant_records = TenantRecords(1)
+    turn = ports.turn()
+    ports.settled(turn, "a", movable=True)
+    run_plain(turn.move("b"))
+    turn.give_back()
+
+    assert ("b", True) == ports.settled(ports.turn(), "a", movable=True)

@@ -116,6 +116,8 @@ def assemble(
     make_state = partial(_storage, storage, named=configured.state is not None)
     open_port("state", url if location_known else None, make_state)
     open_port("claims", configured.keys, partial(_keys_storage, storage))
+    if configured.records_per_tenant is not None and "records_per_tenant" not in passed:
+        ports["records_per_tenant"] = configured.records_per_tenant
     open_port("cipher", configured.cipher, lambda settings: settings.open(), closes=False)
     open_port(
         "tenants",

@@ -31,7 +31,7 @@ from moorage.domain.secrets.frames import refusing
 from moorage.domain.service.safety import Safety
 from moorage.domain.state.keys import checked_name
 from moorage.domain.state.sealing import KeyRing
-from moorage.domain.values.durations import is_count, seconds
+from moorage.domain.values.durations import count, is_count, seconds
 from moorage.domain.values.json_text import is_object
 from moorage.errors import ConfigurationError
 from moorage.wiring.store_urls import open_audit, url_of_shards
@@ -188,6 +188,7 @@ class Configured:
         default_state: the URL of the store that is used if neither the configuration nor the
             program names one, because a service moves money.
         environment_id: the environment that the store belongs to.
+        records_per_tenant: the maximum number of idempotency records of each tenant, if limited.
         cipher: the cipher of what the stores keep for the hub, if one is named.
         tenants_from: the store in which tables of tenants are looked up, if one is named.
         credentials_from: the store of credentials, if one is named.
@@ -222,6 +223,7 @@ class Configured:
     keys: str | None = attrs.field(default=None, repr=False)
     default_state: str | None = None
     environment_id: str | None = None
+    records_per_tenant: int | None = None
     cipher: CipherSettings | None = None
     tenants_from: TenantsFrom | None = None
     credentials_from: CredentialsFrom | None = None
@@ -357,6 +359,10 @@ def read_parts(source: Source, environment: str | None = None) -> Parts:
         # The first call checks that the store belongs to the environment of this name.
         check = partial(checked_name, environment_id, "environment")
         report.made(check, "state.environment_id", exact=True)
+    records_per_tenant = state.get("records_per_tenant")
+    if records_per_tenant is not None:
+        bound = partial(count, records_per_tenant, "records_per_tenant")
+        report.made(bound, "state.records_per_tenant", exact=True)
     store_is_needed = state_url is None and is_needed(
         [*accounts.accounts.values(), *accounts.doubtful.values()],
         [*valid_services, *doubtful_services],
@@ -386,6 +392,7 @@ def read_parts(source: Source, environment: str | None = None) -> Parts:
         keys=None if keys is None else keys.reveal(),
         default_state=default_url(variables, environment_id) if store_is_needed else None,
         environment_id=environment_id,
+        records_per_tenant=records_per_tenant,
         cipher=_settings("cipher", CipherSettings, values, report),
         tenants_from=_settings("tenants_from", TenantsFrom, values, report),
         audit=_settings("audit", AuditSettings, values, report),

@@ -158,6 +158,7 @@ def _fixed_paths(configured: Configured, ports: Mapping[str, Any]) -> tuple[str,
     name_is_fixed = "environment_id" in ports or configured.state == "memory:"
     if not name_is_fixed and not (opens_store and configured.store is None):
         paths.append("state.environment_id")
+    paths += ["state.records_per_tenant"] * ("records_per_tenant" not in ports)
     if "cipher" not in ports:
         paths.append("cipher")
     if "tenants" not in ports:
@@ -198,6 +199,7 @@ _REASONS: Final = {
     "platforms": "A running hub cannot change its platforms.",
     "steps": "A running hub cannot change its steps.",
     "observers": "A running hub cannot change its observers.",
+    "state.records_per_tenant": "A running hub cannot change the bound of its tenants' records.",
     "state.environment_id": (
         "A running hub cannot change its environment, which the store belongs to."
     ),
@@ -251,6 +253,7 @@ def _fixed_settings(configured: Configured) -> dict[str, Any]:
         "state.url": configured.store,
         "state.keys_url": configured.keys,
         "state.environment_id": configured.environment_id,
+        "state.records_per_tenant": configured.records_per_tenant,
         "tenants_from.url": None if tenants is None else tenants.url,
         "tenants_from.keys": None if tenants is None else tenants.keys,
         "tenants_from.every": None if tenants is None else tenants.every,

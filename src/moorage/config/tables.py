@@ -244,6 +244,10 @@ CONFIGURATION: Final = Table(
                         Text(),
                         "The environment that the store belongs to; its name by default.",
                     ),
+                    "records_per_tenant": Field(
+                        Number(whole=True),
+                        "The maximum number of idempotency records of each tenant.",
+                    ),
                 },
             ),
             "The store of circuits, limits and keys; the memory of the process by default.",

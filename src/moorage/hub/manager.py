@@ -221,6 +221,8 @@ class ConnectorManager(_Manager):
             cannot. An asynchronous manager calls it in a thread.
         observers: are handed every event.
         clock, sleeper, ids, randomness, locks, gather: the remaining ports.
+        records_per_tenant: the maximum number of idempotency records that a tenant may have in the
+            store; its calls with new keys are then refused with `TenantRecordsExhausted`.
         dry_run: whether nothing is sent that brings something about: no request whose method is
             not safe, and nothing under an idempotency key. `DryRun` says what it would have been.
     """

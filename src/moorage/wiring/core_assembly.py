@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from moorage.adapters.concurrency.forking import in_child
+from moorage.domain.values.durations import count
 from moorage.domain.values.functions import timed
 from moorage.domain.values.plain import copying
 from moorage.runtime.bridge import (
@@ -215,9 +216,16 @@ def _core(ports: Ports, clock: Any, **verbs: Any) -> Core:
         log_observer.tell = observers.tell
     waiters = Waiters(Lock)
     in_child(waiters, Waiters.start_afresh)
+    tenant_records = None
+    if ports.records_per_tenant is not None:
+        from moorage.services.core.tenant_records import TenantRecords
+
+        tenant_records = TenantRecords(count(ports.records_per_tenant, "records_per_tenant"))
+        in_child(tenant_records, TenantRecords.start_afresh)
     return Core(
         **verbs,
         waiters=waiters,
+        tenant_records=tenant_records,
         copy=copying(copy.deepcopy),
         nanoseconds=clock.nanoseconds,
         utc=clock.utc,

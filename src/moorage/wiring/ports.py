@@ -45,6 +45,7 @@ class _PortOptions(OptionTable, total=False):
     clock: Clock | None
     ids: Ids | None
     randomness: Randomness | None
+    records_per_tenant: int | None
 
 
 class PortOptions(_PortOptions, total=False):
@@ -108,6 +109,7 @@ class Ports:
     randomness: Any = None
     locks: Any = None
     gather: Any = None
+    records_per_tenant: int | None = None
 
 
 PORT_DEFAULTS: Final[dict[str, Any]] = {field.name: field.default for field in attrs.fields(Ports)}

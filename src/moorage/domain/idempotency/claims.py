@@ -58,7 +58,10 @@ Entry: TypeAlias = "tuple[int, int, int, bytes | Fingerprint, int, int, int, int
 
 
 class Verdict(Enum):
-    """The store's decision about a claim of a key; `RUN` permits the caller to send its request."""
+    """The store's decision about a claim of a key; `RUN` permits the caller to send its request.
+
+    `ABSENT` answers a claim that may not make a new record.
+    """
 
     RUN = "run"
     ASK_AGAIN = "ask_again"
@@ -66,6 +69,7 @@ class Verdict(Enum):
     CONFLICT = "conflict"
     BUSY = "busy"
     UNKNOWN = "unknown"
+    ABSENT = "absent"
 
 
 class Reach(Enum):

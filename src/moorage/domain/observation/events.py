@@ -194,6 +194,18 @@ class AnswerNotStored(Event):
 
 
 @frozen(kw_only=True)
+class TenantRecordsNearBound(Event):
+    """A tenant uses `used` of the `bound` idempotency records that it may have in the store.
+
+    The event is emitted at 80 %, once in each process, and again after fewer than 70 % were in use.
+    From the bound on, its calls with new keys are refused with `TenantRecordsExhausted`.
+    """
+
+    used: int
+    bound: int
+
+
+@frozen(kw_only=True)
 class CacheHit(Event):
     """A call was answered from the cache, `age` seconds after the service gave the answer.
 

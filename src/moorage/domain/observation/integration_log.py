@@ -65,6 +65,7 @@ _STATUS_OF_ERROR: Final[Mapping[str, IntegrationStatus]] = {
     "HostKeyRefused": IntegrationStatus.HELD_BACK,
     "RetryBudgetExhausted": IntegrationStatus.HELD_BACK,
     "IdempotencyInProgress": IntegrationStatus.HELD_BACK,
+    "TenantRecordsExhausted": IntegrationStatus.HELD_BACK,
     "NotCached": IntegrationStatus.HELD_BACK,
     "HeldBack": IntegrationStatus.HELD_BACK,
     "DryRun": IntegrationStatus.HELD_BACK,

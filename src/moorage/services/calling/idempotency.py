@@ -34,9 +34,11 @@ from moorage.errors import (
     InvalidData,
     OutcomeUnknown,
     StorageUnavailable,
+    TenantRecordsExhausted,
     VendorRejected,
 )
 from moorage.services.calling.answers import opened, sealed
+from moorage.services.core.tenant_records import CountedClaim, NewRecord
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -59,7 +61,12 @@ _LOST_ANSWER: Final = ("lost", None)
 """The answer to store under a key if the real answer cannot be stored."""
 local_owners: Final = itertools.count(2**52 + 1)
 """Numbers for the owners of claims in this process's memory, which no random number equals."""
-_UNCLAIMED: Final = (IdempotencyConflict, IdempotencyInProgress, OutcomeUnknown)
+_UNCLAIMED: Final = (
+    IdempotencyConflict,
+    IdempotencyInProgress,
+    OutcomeUnknown,
+    TenantRecordsExhausted,
+)
 """The errors that a claim of a key may raise, after which no claim is held."""
 
 
@@ -126,6 +133,7 @@ async def act_once(
 
     Raises:
         IdempotencyConflict, IdempotencyInProgress, OutcomeUnknown: as the key's state demands.
+        TenantRecordsExhausted: the key is new, and its tenant has as many records as it may.
     """
     owner, ttl = core.token(), once.rules.ttl
     claim = None
@@ -179,6 +187,8 @@ def claim_at_once(core: Core, call: Call, once: Once, owner: int) -> KeyAdmitted
 
     Return None if it takes more than this one command, or if the flow has to find out the error.
     """
+    if core.tenant_records is not None and call.plan.tenant is not None:
+        return None
     rules, term = once.rules, -((call.started - call.deadline) // 1000) + _MARGIN
     question = _key_admission()(
         once.at, call.plan.question, once.fingerprint, owner, term, rules.ttl, rules.target
@@ -245,7 +255,8 @@ async def _claim(core: Core, call: Call, once: Once, owner: int) -> tuple[Claime
     """
     look = _FIRST_LOOK
     busy_claim: Claimed | None = None
-    ask = core.ask if call.route is None and not core.apart else None
+    is_bounded = core.tenant_records is not None and call.plan.tenant is not None
+    ask = core.ask if call.route is None and not core.apart and not is_bounded else None
     while True:
         began = core.nanoseconds()
         try:
@@ -288,11 +299,19 @@ async def _ask(core: Core, call: Call, once: Once, owner: int) -> tuple[Claimed,
         command = _claim_of(core, call, once, owner, target)
         lease = command.lease
         time_left = call.left(core)
-        claimed = (
-            await core.execute(command, time_left)
-            if core.ask is None or core.apart
-            else core.ask(command, time_left)
-        )
+        tenant = call.plan.tenant
+        if core.tenant_records is not None and tenant is not None:
+            new = NewRecord.IN_BOUND if once.reach is Reach.FRESH else NewRecord.NEVER
+            service = call.plan.service.name
+            claimed = await core.tenant_records.claim(
+                CountedClaim(core, service, tenant, command, time_left, new)
+            )
+        else:
+            claimed = (
+                await core.execute(command, time_left)
+                if core.ask is None or core.apart
+                else core.ask(command, time_left)
+            )
         if claimed.verdict is Verdict.ASK_AGAIN:
             call.plan = plans_by_target.get(target, call.plan)
         if claimed.verdict is not Verdict.UNKNOWN:

@@ -23,6 +23,7 @@ from moorage.domain.state.keys import own_key
 from moorage.domain.values.durations import SECOND, micros
 from moorage.errors import IdempotencyInProgress
 from moorage.services.core.core import seconds_left
+from moorage.services.core.tenant_records import CountedClaim, NewRecord
 
 if TYPE_CHECKING:
     from moorage.services.core.core import Core
@@ -71,12 +72,13 @@ class KeyOwnership:
 
         Raises:
             IdempotencyInProgress: another caller held the turn all the time.
+            TenantRecordsExhausted: the key is new, and its tenant has as many records as it may.
         """
         account, may_move = await self._record_first(0, first, movable=movable)
         if not may_move:
             return account, False
         recorded_at, core = self._state_key("turn"), self._core
-        claim_result, end_time = await self._claim_key(recorded_at)
+        claim_result, end_time = await self._claim_key(recorded_at, NewRecord.ALWAYS)
         self._moves_from = core.nanoseconds() + claim_result.wait * 1000
         self._claim = Held(recorded_at, claim_result.fence, ttl=self._ttl, until=end_time)
         core.renewals.keep(self._claim)
@@ -142,7 +144,9 @@ class KeyOwnership:
 
     async def _read(self, number: int) -> str | None:
         recorded_at = self._state_key("place", str(number))
-        claimed, _ = await self._claim_key(recorded_at)
+        claimed, _ = await self._claim_key(recorded_at, NewRecord.NEVER)
+        if claimed.verdict is Verdict.ABSENT:
+            return None
         if claimed.verdict is Verdict.RUN:
             await self._core.execute(
                 release(recorded_at, claimed.fence, ttl=self._ttl), self._seconds_left()
@@ -151,7 +155,9 @@ class KeyOwnership:
         account: str = claimed.answer[0]
         return account
 
-    async def _claim_key(self, recorded_at: str) -> tuple[Claimed, int]:
+    async def _claim_key(
+        self, recorded_at: str, new: NewRecord = NewRecord.IN_BOUND
+    ) -> tuple[Claimed, int]:
         """Claim the right to record the key's owner, or return the owner that is already recorded.
 
         Also returns the end of the claim, in nanoseconds of the local clock.
@@ -160,19 +166,17 @@ class KeyOwnership:
         owner, lease = core.token(), core.renewals.lease(self._term)
         while True:
             start_time = core.nanoseconds()
-            claimed: Claimed = await core.execute(
-                Claim(
-                    recorded_at,
-                    fingerprint=_SAME_FINGERPRINT,
-                    owner=owner,
-                    lease=lease,
-                    term=self._term,
-                    ttl=self._ttl,
-                    target="",
-                    remembered=0,
-                ),
-                self._seconds_left(),
+            claim = Claim(
+                recorded_at,
+                fingerprint=_SAME_FINGERPRINT,
+                owner=owner,
+                lease=lease,
+                term=self._term,
+                ttl=self._ttl,
+                target="",
+                remembered=0,
             )
+            claimed = await self._execute(claim, new)
             if claimed.verdict is not Verdict.BUSY:
                 return claimed, start_time + lease * 1000
             # The holder may have died; then the turn can be claimed when its lease is over.
@@ -184,6 +188,14 @@ class KeyOwnership:
                 )
             await core.sleep(longest_pause * (0.5 + core.fraction() / 2))
             pause = min(2 * pause, _SLOWEST_LOOK)
+
+    async def _execute(self, claim: Claim, new: NewRecord) -> Claimed:
+        """Claim a record, within the bound of its tenant if there is one."""
+        core, (kind, tenant, _) = self._core, self._names
+        if core.tenant_records is not None and tenant is not None:
+            counted = CountedClaim(core, kind, tenant, claim, self._seconds_left(), new)
+            return await core.tenant_records.claim(counted)
+        return await core.execute(claim, self._seconds_left())  # type: ignore[no-any-return]  # as Claim says
 
     def _seconds_left(self) -> float:
         """Return the seconds until the caller's deadline, as the time limit for the store.

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from moorage.ports.http import AsyncIncoming
     from moorage.services.calling.guarded_cache import GuardedCache
     from moorage.services.core.renewal import Renewals
+    from moorage.services.core.tenant_records import TenantRecords
 
 R = TypeVar("R")
 Flow: TypeAlias = Coroutine[Any, Any, R]
@@ -98,7 +99,8 @@ class Core:
     when somebody reads it; None if `new_id` has to make it at the start. `stores_content` is true
     if there is an integration log, which stores the requests and responses of some services.
     `audit` records an act by hand; None if there is no audit trail. `aside` runs a long computation
-    without holding up an event loop.
+    without holding up an event loop. `tenant_records` bounds the idempotency records of each
+    tenant; None if nothing bounds them.
     """
 
     execute: Callable[[Command[Any], float | None], Flow[Any]]
@@ -151,6 +153,7 @@ class Core:
     refreshes: UnprovenRefreshes = attrs.field(factory=UnprovenRefreshes)
     renewals: Renewals | Unrenewed = attrs.field(factory=Unrenewed)
     waiters: Waiters = attrs.field(factory=Waiters)
+    tenant_records: TenantRecords | None = None
     reporter: Callable[[], str]
 
     @property

@@ -47,6 +47,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from moorage.domain.entries.renewal import TOGETHER
 from moorage.domain.idempotency.claims import Claim, Renew, Verdict
+from moorage.domain.idempotency.tenant_records import CountRecords, Reserve
 from moorage.domain.resilience.admission import Admission, Gates
 from moorage.domain.resilience.budget import BudgetRule, RetryBudget
 from moorage.domain.resilience.circuit import CircuitBreakerConfig, CircuitRule
@@ -100,6 +101,7 @@ AsyncBoundedCheck: TypeAlias = Callable[[AsyncBoundedFactory], Coroutine[Any, An
 
 _AT_ONCE: Final = 4
 _EACH: Final = 60
+_RESERVED: Final = 20
 _PRESSED: Final = 0.05
 
 
@@ -343,6 +345,28 @@ async def commands_happen_one_after_another(stores: Stores) -> None:
         )
 
 
+async def a_tenants_records_have_a_bound(stores: Stores) -> None:
+    """Callers that reserve places for a tenant's records at the same time never exceed its bound."""
+    store, tenant, granted = stores(), new_key(), []
+
+    async def reserve() -> None:
+        for _ in range(_RESERVED // 2):
+            command = Reserve(tenant, bound=_RESERVED, number=3, life=DAY)
+            granted.append((await store.execute(command)).granted)
+            await store.breathe()
+
+    await store.together([reserve] * _AT_ONCE)
+    counted = await store.execute(CountRecords(tenant))
+    require(
+        (sum(granted), counted) == (_RESERVED, _RESERVED),
+        f"Of {_RESERVED} places, {sum(granted)} were granted, and {counted} are counted.",
+    )
+    other = Reserve(new_key(), bound=1, number=1, life=DAY)
+    require(
+        (await store.execute(other)).granted == 1, "A tenant has no place because of another one."
+    )
+
+
 async def nobody_sees_half_a_command(stores: Stores) -> None:
     """No reader of a store sees only a part of a command's writes."""
     store, keys = stores(), [new_key(), new_key(), new_key()]
@@ -557,6 +581,7 @@ _SHARED_CHECKS: Final = (
     what_is_posted_is_executed,
     posting_never_raises,
     commands_happen_one_after_another,
+    a_tenants_records_have_a_bound,
     nobody_sees_half_a_command,
     a_caller_says_how_long_it_has,
 )
@@ -582,6 +607,7 @@ _CLAIMS: Final = (
     posting_never_raises,
     only_claims_are_accepted,
     commands_happen_one_after_another,
+    a_tenants_records_have_a_bound,
     a_caller_says_how_long_it_has,
 )
 _TIMED_CLAIMS: Final = (

@@ -1,0 +1,233 @@
+"""The bound of a tenant's idempotency records in a store that it shares with others.
+
+A tenant reserves a place before a claim makes a new record. Its reservations are one state, with
+the number of places by the time at which their records have expired for certain. So counting costs
+no look at the records, and works in every store.
+
+Laws:
+
+1. A place is counted until its record has expired, and longer by at most 1/16 of the record's life.
+   A record that is claimed anew takes another place, since its life begins anew.
+2. No reservation exceeds the bound, unless it is forced: for an existing record, whose claim must
+   always be possible.
+3. Several places may be reserved at once, so that few claims change the state: at most 1/512 of
+   what is free, and one at the bound's end.
+4. The state has a bounded number of times, however many services and lifetimes there are.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from moorage.domain.idempotency.claims import Claim, Claimed, Verdict, present
+from moorage.domain.state.commands import reading, steady, unchanged
+from moorage.domain.state.keys import own_key
+from moorage.domain.values.named_tuples import new_tuple
+
+if TYPE_CHECKING:
+    from moorage.domain.state.commands import State, States
+
+_STEPS: Final = 32
+"""The least number of steps in a record's life, by which the ends of its places are rounded."""
+
+_LARGEST_SHARE: Final = 512
+"""The part of the free places that one reservation may take at most."""
+
+_MOST_ENDS: Final = 256
+"""The maximum number of ends in a state."""
+
+MOST_AT_ONCE: Final = 256
+"""The maximum number of places that one caller reserves at once."""
+
+
+def records_key(tenant: str) -> str:
+    """Return the key of the state that counts a tenant's records."""
+    return own_key("reserved", "", tenant, "records")
+
+
+def step_of(life: int) -> int:
+    """Return the microseconds by which the ends of places for such records are rounded."""
+    return 1 << max(0, (life // _STEPS).bit_length() - 1)
+
+
+def rounded_life(life: int) -> int:
+    """Return a record's life in microseconds, rounded up, so that few differ."""
+    step = step_of(life)
+    return -(-life // step) * step
+
+
+class Reservation(NamedTuple):
+    """The store's answer to a reservation of places.
+
+    Attributes:
+        granted: the number of places that the caller has now; 0 if the tenant is at its bound.
+        used: the number of places in use, with those of this reservation.
+        lasts: microseconds within which a granted place may be used for a claim.
+        end: the time at which the places end, which their holder does not read.
+        wait: microseconds until the next places end; 0 if there are none.
+    """
+
+    granted: int
+    used: int
+    lasts: int
+    end: int
+    wait: int
+
+
+class Reserve:
+    """The command that reserves places for new records of one tenant.
+
+    Args:
+        tenant: the tenant.
+        bound: the maximum number of its records.
+        number: the number of places that the caller would like.
+        life: the longest life of a record in microseconds, from its claim on.
+        forced: whether to reserve one place beyond the bound if necessary, for an existing record.
+    """
+
+    __slots__ = ("bound", "forced", "keys", "life", "number")
+    # A repeat reserves places twice. They stay unused, and end like all others.
+    once = False
+    durable = True
+
+    def __init__(
+        self, tenant: str, *, bound: int, number: int, life: int, forced: bool = False
+    ) -> None:
+        self.keys = (records_key(tenant),)
+        self.bound = bound
+        self.number = number
+        self.life = life
+        self.forced = forced
+
+    @reading
+    def apply(self, states: States, now: int) -> tuple[States, Reservation]:
+        """Return the state with the reserved places, and how many these are."""
+        time, ends = _ends(states[0], now)
+        used = sum(ends.values())
+        free = self.bound - used
+        granted = min(self.number, max(1, free // _LARGEST_SHARE)) if free > 0 else 0
+        if self.forced:
+            granted = self.number
+        step = step_of(self.life)
+        end = -(-(time + step + self.life) // step) * step
+        wait = min(ends) - time if ends else 0
+        answer = Reservation(granted, used + granted, step, end, wait)
+        if not granted:
+            return unchanged(_RULES, states, now), answer
+        ends[end] = ends.get(end, 0) + granted
+        return (_state(time, ends),), answer
+
+
+class ReturnPlaces:
+    """The command that returns places that no record has taken."""
+
+    __slots__ = ("end", "keys", "number")
+    # Returned twice, they would be missing in the count.
+    once = True
+    durable = True
+
+    def __init__(self, tenant: str, *, number: int, end: int) -> None:
+        self.keys = (records_key(tenant),)
+        self.number = number
+        self.end = end
+
+    @reading
+    def apply(self, states: States, now: int) -> tuple[States, None]:
+        """Return the state without these places, if they have not ended."""
+        time, ends = _ends(states[0], now)
+        if self.end not in ends:
+            return states, None
+        ends[self.end] = max(0, ends[self.end] - self.number)
+        return (_state(time, ends),), None
+
+
+class CountRecords:
+    """The command that counts the places of a tenant that are in use."""
+
+    __slots__ = ("keys",)
+    once = False
+    durable = True
+
+    def __init__(self, tenant: str) -> None:
+        self.keys = (records_key(tenant),)
+
+    @reading
+    def apply(self, states: States, now: int) -> tuple[States, int]:
+        """Return the number of places in use."""
+        _, ends = _ends(states[0], now)
+        return states, sum(ends.values())
+
+
+class ClaimExisting(Claim):
+    """A claim of an idempotency key that makes no new record.
+
+    Without a record of the key, its verdict is `ABSENT`.
+    """
+
+    __slots__ = ()
+
+    @reading
+    def apply(self, states: States, now: int) -> tuple[States, Claimed]:
+        """Return the key's new state and the decision about the claim."""
+        if present(states[0], now) is None:
+            return states, new_tuple(Claimed, (Verdict.ABSENT, 0, 0, None))
+        return super().apply(states, now)
+
+
+def existing(claim: Claim) -> ClaimExisting:
+    """Return the same claim, for an existing record only."""
+    return ClaimExisting(
+        claim.keys[0],
+        fingerprint=claim.fingerprint,
+        owner=claim.owner,
+        lease=claim.lease,
+        term=claim.term,
+        ttl=claim.ttl,
+        target=claim.target,
+        remembered=claim.remembered,
+    )
+
+
+def is_nearly_full(used: int, bound: int) -> bool:
+    """Return whether 80 % of a tenant's records are in use."""
+    return used * 5 >= bound * 4
+
+
+def has_room_again(used: int, bound: int) -> bool:
+    """Return whether so few records are in use that the next warning is news."""
+    return used * 10 < bound * 7
+
+
+class _Reservations:
+    """The rule by which commands read the state of a tenant's reservations."""
+
+    @staticmethod
+    def present(state: State | None, now: int) -> State | None:
+        """Return the state at the present time; None if all places have ended."""
+        time, ends = _ends(state, now)
+        return _state(time, ends) if ends else None
+
+
+_RULES: Final = (_Reservations(),)
+
+
+def _ends(state: State | None, now: int) -> tuple[int, dict[int, int]]:
+    """Return the time, and the number of places by their end, of those that have not ended."""
+    if state is None:
+        return now, {}
+    seen, _, stored_ends = state
+    time, back = steady(seen, now)
+    return time, {end - back: number for end, number in stored_ends if end - back > time}
+
+
+def _state(time: int, ends: dict[int, int]) -> State:
+    """Return the state with these places."""
+    sorted_ends = sorted(end for end, number in ends.items() if number)
+    excess = max(0, len(sorted_ends) - _MOST_ENDS)
+    if excess:
+        # The earliest end later, so that no place ends before its record.
+        merged = sum(ends[end] for end in sorted_ends[: excess + 1])
+        sorted_ends = sorted_ends[excess:]
+        ends = {**ends, sorted_ends[0]: merged}
+    last_end = sorted_ends[-1] if sorted_ends else time
+    return time, max(1, last_end - time), tuple((end, ends[end]) for end in sorted_ends)

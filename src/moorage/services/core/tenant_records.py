@@ -1,0 +1,241 @@
+"""The bound of each tenant's idempotency records, for the claims of one process.
+
+Laws:
+
+1. A claim that may make a new record of a tenant first has a place of the tenant's bound, and is
+   refused before anything is sent if there is none.
+2. A key whose record exists can be claimed and settled at the bound too.
+3. One tenant's bound never delays another tenant's claim.
+4. A process reserves places in advance, more at once the faster it uses them, and returns those
+   that it did not use in time. Places of a process that dies end with the records made meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict, deque
+from datetime import timedelta
+from enum import Enum
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from moorage.domain.idempotency.claims import Claim, Claimed, Verdict
+from moorage.domain.idempotency.tenant_records import (
+    MOST_AT_ONCE,
+    Reservation,
+    Reserve,
+    ReturnPlaces,
+    existing,
+    has_room_again,
+    is_nearly_full,
+    rounded_life,
+)
+from moorage.domain.observation.events import TenantRecordsNearBound
+from moorage.domain.values.durations import SECOND
+from moorage.errors import TenantRecordsExhausted
+
+if TYPE_CHECKING:
+    from moorage.services.core.core import Core
+
+_MAX_STOCKS: Final = 4_096
+"""The maximum number of tenants and lifetimes whose places a process keeps in advance."""
+
+_NEWLY_RECORDED: Final = (Verdict.RUN, Verdict.ASK_AGAIN)
+"""The verdicts after which the life of a key's record begins, or begins anew."""
+
+
+class NewRecord(Enum):
+    """The permission of a claim to make a new record."""
+
+    IN_BOUND = "in bound"
+    """It may, if the tenant is not at its bound."""
+    ALWAYS = "always"
+    """It may, because an existing record needs it."""
+    NEVER = "never"
+    """It may not; without a record, the verdict is `ABSENT`."""
+
+
+class _Place(NamedTuple):
+    """A reserved place: the end of its use by the local clock, and its end in the store."""
+
+    until: int
+    end: int
+
+
+class _Stock:
+    """The places that this process has in advance, of one tenant for records of one lifetime.
+
+    Attributes:
+        places: the places, of which threads take one at a time.
+        number: the number of places to reserve next.
+        refusal: the last refusal, by the local clock: until when it is not asked again, and the
+            number of records in use.
+    """
+
+    __slots__ = ("number", "places", "refusal")
+
+    def __init__(self) -> None:
+        self.places: deque[_Place] = deque()
+        self.number = 1
+        self.refusal = (0, 0, 0)
+
+
+class CountedClaim(NamedTuple):
+    """A claim of a tenant's key, with what its caller has.
+
+    Attributes:
+        core: the ports.
+        service, tenant: the service and the tenant of the call.
+        command: the claim.
+        timeout: seconds for each command of the store.
+        new: the permission to make a new record.
+    """
+
+    core: Core
+    service: str
+    tenant: str
+    command: Claim
+    timeout: float | None
+    new: NewRecord = NewRecord.IN_BOUND
+
+    @property
+    def life(self) -> int:
+        """The longest life of the claim's record, in microseconds and rounded up."""
+        return rounded_life(self.command.term + self.command.ttl)
+
+
+class TenantRecords:
+    """The bound of each tenant's records, and the places that this process has in advance.
+
+    Args:
+        bound: the maximum number of records of each tenant.
+    """
+
+    def __init__(self, bound: int) -> None:
+        self.bound = bound
+        self._stocks: OrderedDict[tuple[str, int], _Stock] = OrderedDict()
+        self._warned: set[str] = set()
+
+    def start_afresh(self) -> None:
+        """Forget all places in a forked child: they belong to its parent process."""
+        self._stocks = OrderedDict()
+        self._warned = set()
+
+    async def claim(self, claim: CountedClaim) -> Claimed:
+        """Claim a key of a tenant, within the tenant's bound.
+
+        Raises:
+            TenantRecordsExhausted: the key is new, and the tenant has no place for its record.
+        """
+        if claim.new is not NewRecord.IN_BOUND:
+            return await self._claim_uncounted(claim)
+        stock = self._stock(claim)
+        place = await self._place(claim, stock)
+        if place is None:
+            claimed = await self._claim_uncounted(claim)
+            if claimed.verdict is Verdict.ABSENT:
+                raise self._refusal(claim, stock)
+            return claimed
+        claimed: Claimed = await claim.core.execute(claim.command, claim.timeout)
+        if claimed.verdict not in _NEWLY_RECORDED:
+            stock.places.append(place)
+        return claimed
+
+    async def _claim_uncounted(self, claim: CountedClaim) -> Claimed:
+        """Claim a key without a place of the bound; count its record if its life begins anew."""
+        core, command = claim.core, claim.command
+        if claim.new is not NewRecord.ALWAYS:
+            command = existing(command)
+        claimed: Claimed = await core.execute(command, claim.timeout)
+        if claimed.verdict in _NEWLY_RECORDED:
+            reservation = Reserve(
+                claim.tenant, bound=self.bound, number=1, life=claim.life, forced=True
+            )
+            core.post(reservation)
+        return claimed
+
+    async def _place(self, claim: CountedClaim, stock: _Stock) -> _Place | None:
+        """Return a place for a new record; None if the tenant is at its bound."""
+        core, tenant = claim.core, claim.tenant
+        now = core.nanoseconds()
+        place = self._taken(core, tenant, stock, now)
+        if place is not None or now < stock.refusal[0]:
+            return place
+        number = stock.number
+        command = Reserve(tenant, bound=self.bound, number=number, life=claim.life)
+        answer: Reservation = await core.execute(command, claim.timeout)
+        self._report(claim, answer)
+        if not answer.granted:
+            # A storm of refused calls asks the store once a second how many records there are.
+            pause = min(answer.wait, SECOND)
+            stock.refusal = (now + pause * 1000, answer.used, now + answer.wait * 1000)
+            return None
+        stock.number = min(2 * number, MOST_AT_ONCE)
+        place = _Place(now + answer.lasts * 1000, answer.end)
+        stock.places.extend([place] * (answer.granted - 1))
+        return place
+
+    def _taken(self, core: Core, tenant: str, stock: _Stock, now: int) -> _Place | None:
+        """Return a place of the stock; give those back that were not used in time."""
+        late: Counter[int] = Counter()
+        taken = None
+        try:
+            while taken is None:
+                place = stock.places.popleft()
+                if now < place.until:
+                    taken = place
+                else:
+                    late[place.end] += 1
+        except IndexError:
+            pass  # another thread may have taken the last one
+        if late:
+            stock.number = 1
+            _give_back(core, tenant, late)
+        return taken
+
+    def _stock(self, claim: CountedClaim) -> _Stock:
+        """Return the places of a tenant for records of one lifetime."""
+        key = (claim.tenant, claim.life)
+        stock = self._stocks.get(key)
+        if stock is None:
+            stock = self._stocks.setdefault(key, _Stock())
+            while len(self._stocks) > _MAX_STOCKS:
+                (old_tenant, _), old_stock = self._stocks.popitem(last=False)
+                _give_back(claim.core, old_tenant, Counter(place.end for place in old_stock.places))
+        return stock
+
+    def _report(self, claim: CountedClaim, answer: Reservation) -> None:
+        """Tell the observers once that a tenant is near its bound."""
+        core, tenant = claim.core, claim.tenant
+        if tenant in self._warned:
+            if has_room_again(answer.used, self.bound):
+                self._warned.discard(tenant)
+        elif is_nearly_full(answer.used, self.bound):
+            self._warned.add(tenant)
+            core.tell(
+                TenantRecordsNearBound(
+                    at=core.utc(),
+                    service=claim.service,
+                    tenant=tenant,
+                    used=answer.used,
+                    bound=self.bound,
+                )
+            )
+
+    def _refusal(self, claim: CountedClaim, stock: _Stock) -> TenantRecordsExhausted:
+        """Return the error for a new key of a tenant at its bound."""
+        core, tenant = claim.core, claim.tenant
+        _, used, ends_at = stock.refusal
+        wait = timedelta(microseconds=max(0, ends_at - core.nanoseconds()) // 1000)
+        return TenantRecordsExhausted(
+            f"The tenant {tenant} uses {used:,} of {self.bound:,} idempotency records in the"
+            " shared store, so a call with a new key was not sent.",
+            tenant=tenant,
+            used=used,
+            bound=self.bound,
+            retry_at=core.utc() + wait,
+        )
+
+
+def _give_back(core: Core, tenant: str, places: Counter[int]) -> None:
+    """Return places to the store, so that other processes can use them."""
+    for end, number in places.items():
+        core.post(ReturnPlaces(tenant, number=number, end=end))

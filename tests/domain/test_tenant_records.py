@@ -1,0 +1,234 @@
+"""The bound of a tenant's records: places are counted as long as records live."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moorage.domain.idempotency.claims import Claim, Verdict, release
+from moorage.domain.idempotency.tenant_records import (
+    ClaimExisting,
+    CountRecords,
+    Reservation,
+    Reserve,
+    ReturnPlaces,
+    existing,
+    has_room_again,
+    is_nearly_full,
+    records_key,
+    rounded_life,
+    step_of,
+)
+from moorage.domain.values.durations import DAY, HOUR, SECOND
+from tests.domain.state_world import World
+from tests.support.examples import examples
+
+KEY = records_key("acme")
+
+
+def reserve(
+    world: World, *, bound: int = 10, number: int = 1, life: int = DAY, forced: bool = False
+) -> Reservation:
+    """Reserve places for records of one tenant."""
+    return world.execute(Reserve("acme", bound=bound, number=number, life=life, forced=forced))
+
+
+def used(world: World) -> int:
+    """Return the number of places in use."""
+    return world.execute(CountRecords("acme"))
+
+
+def claim(key: str = "{@acme:bank:k}:key", ttl: int = DAY) -> Claim:
+    """Return the claim of a key."""
+    return Claim(key, fingerprint=b"", owner=1, lease=SECOND, ttl=ttl, target="bank", remembered=0)
+
+
+def test_places_are_granted_up_to_the_bound() -> None:
+    """A tenant gets as many places as its bound, and none beyond."""
+    world = World()
+
+    granted = [reserve(world).granted for _ in range(12)]
+
+    assert [1] * 10 + [0] * 2 == granted
+    assert 10 == used(world)
+
+
+def test_tenants_are_counted_apart() -> None:
+    """A tenant at its bound takes no place of another tenant."""
+    world = World()
+    reserve(world, bound=1)
+
+    other = world.execute(Reserve("other", bound=1, number=1, life=DAY))
+
+    assert (0, 1) == (reserve(world, bound=1).granted, other.granted)
+
+
+def test_places_end_after_their_records() -> None:
+    """A place is counted until its record has expired, and at most 1/16 of its life longer."""
+    world = World()
+    answer = reserve(world, bound=1)
+    start = world.now
+
+    world.now = start + DAY + answer.lasts
+    assert 1 == used(world)
+    world.now = start + DAY + DAY // 16
+    assert 0 == used(world)
+    assert 1 == reserve(world, bound=1).granted
+
+
+def test_refusal_says_when_the_next_place_ends() -> None:
+    """A refusal has the time until the next place ends."""
+    world = World()
+    end = reserve(world, bound=1).end
+
+    answer = reserve(world, bound=1)
+
+    assert (0, 1, end - world.now) == (answer.granted, answer.used, answer.wait)
+
+
+def test_no_place_without_a_bound_says_no_time() -> None:
+    """A first reservation has no time until the next place ends."""
+    assert 0 == reserve(World()).wait
+
+
+def test_reservations_are_small_parts_of_what_is_free() -> None:
+    """One reservation takes at most 1/512 of the free places, so that the last ones are shared."""
+    world = World()
+
+    assert 100 == reserve(world, bound=100_000, number=100).granted
+    assert 195 == reserve(world, bound=100_000, number=256).granted
+    assert 1 == reserve(world, bound=1_000, number=256).granted
+
+
+def test_forced_reservation_exceeds_the_bound() -> None:
+    """An existing record gets its place beyond the bound, and is counted."""
+    world = World()
+    reserve(world, bound=1)
+
+    answer = reserve(world, bound=1, forced=True)
+
+    assert (1, 2) == (answer.granted, used(world))
+    assert 0 == reserve(world, bound=1).granted
+
+
+def test_unused_places_are_returned() -> None:
+    """A returned place can be reserved again; places that have ended are returned to no effect."""
+    world = World()
+    answer = reserve(world, bound=1)
+
+    world.execute(ReturnPlaces("acme", number=1, end=answer.end))
+    assert 0 == used(world)
+    assert 1 == reserve(world, bound=1).granted
+
+    world.now += 2 * DAY
+    world.execute(ReturnPlaces("acme", number=1, end=answer.end))
+    assert 0 == used(world)
+
+
+def test_expired_state_counts_as_missing() -> None:
+    """A state whose places have all ended may be deleted, and counts as empty until it is."""
+    world = World()
+    reserve(world)
+    world.now += 2 * DAY
+
+    assert 0 == used(world)
+    world.forget()
+    assert {} == world.cells
+
+
+def test_clock_set_back_moves_places() -> None:
+    """If the store's clock is set back, places end at the same distance as before."""
+    world = World()
+    reserve(world, bound=1)
+    world.now -= HOUR
+
+    assert 0 == reserve(world, bound=1).granted  # the refusal stores the new times
+    world.now += DAY + DAY // 16
+    assert 1 == reserve(world, bound=1).granted
+
+
+def test_refusal_after_all_places_ended_cannot_happen() -> None:
+    """A state without places grants the next reservation, whatever the clock does."""
+    world = World()
+    reserve(world, bound=1)
+    world.now += 3 * DAY
+
+    assert 1 == reserve(world, bound=1).granted
+
+
+@examples(30)
+@given(
+    moments=st.lists(
+        st.tuples(st.integers(1, HOUR), st.integers(SECOND, 400 * DAY)), min_size=1, max_size=40
+    )
+)
+def test_no_place_ends_before_its_record(moments: list[tuple[int, int]]) -> None:
+    """At any time at least as many places are counted as records are alive."""
+    world = World()
+    ends: list[int] = []
+    for pause, life in moments:
+        world.now += pause
+        life = rounded_life(life)
+        answer = reserve(world, bound=10**6, life=life)
+        ends.append(world.now + answer.lasts + life)
+        assert sum(end > world.now for end in ends) <= used(world)
+
+
+def test_state_has_a_bounded_number_of_ends() -> None:
+    """With very many lifetimes the earliest places end later, and none is lost."""
+    world = World()
+    for number in range(300):
+        world.now += SECOND
+        reserve(world, bound=10_000, life=DAY + number * HOUR)
+
+    state = world.cells[KEY]
+
+    assert 256 >= len(state[2])
+    assert 300 == used(world)
+
+
+def test_lifetimes_of_one_service_are_alike() -> None:
+    """Lifetimes that differ by the rest of a call's deadline are rounded to one."""
+    assert 1 == len({rounded_life(DAY + micros) for micros in range(1, 30 * SECOND, SECOND)})
+    assert DAY // 64 < step_of(DAY) <= DAY // 32
+    assert 1 == step_of(1)
+
+
+def test_existing_key_is_claimed_and_no_record_is_made() -> None:
+    """A claim for existing records answers `ABSENT` without one, and otherwise like any claim."""
+    world = World()
+    command = claim()
+    (key,) = command.keys
+
+    assert Verdict.ABSENT is world.execute(existing(command)).verdict
+    assert key not in world.cells
+
+    fence = world.execute(command).fence
+    world.execute(release(key, fence, ttl=DAY))
+    claimed = world.execute(existing(command))
+    assert (Verdict.RUN, fence + 1) == (claimed.verdict, claimed.fence)
+
+
+def test_claim_of_existing_record_has_the_fields_of_its_claim() -> None:
+    """The claim for an existing record differs from the claim in nothing else."""
+    command = Claim(
+        "k",
+        fingerprint=b"f",
+        owner=7,
+        lease=1,
+        term=2,
+        ttl=3,
+        target="t",
+        remembered=4,
+    )
+    copied = existing(command)
+
+    assert isinstance(copied, ClaimExisting)
+    for name in ("keys", *Claim.__slots__):
+        assert getattr(command, name) == getattr(copied, name)
+
+
+def test_warning_begins_at_80_percent_and_ends_below_70() -> None:
+    """80 % of the bound is nearly full; below 70 % there is room again."""
+    assert [False, True, True] == [is_nearly_full(used, 100) for used in (79, 80, 100)]
+    assert [True, False] == [has_room_again(used, 100) for used in (69, 70)]
