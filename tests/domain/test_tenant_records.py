@@ -166,9 +166,9 @@ def test_no_place_ends_before_its_record(moments: list[tuple[int, int]]) -> None
     """At any time at least as many places are counted as records are alive."""
     world = World()
     ends: list[int] = []
-    for pause, life in moments:
+    for pause, drawn_life in moments:
         world.now += pause
-        life = rounded_life(life)
+        life = rounded_life(drawn_life)
         answer = reserve(world, bound=10**6, life=life)
         ends.append(world.now + answer.lasts + life)
         assert sum(end > world.now for end in ends) <= used(world)

@@ -194,7 +194,7 @@ def is_nearly_full(used: int, bound: int) -> bool:
 
 
 def has_room_again(used: int, bound: int) -> bool:
-    """Return whether so few records are in use that the next warning is news."""
+    """Return whether so few records are in use that a warning may follow again."""
     return used * 10 < bound * 7
 
 

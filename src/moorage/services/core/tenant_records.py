@@ -75,7 +75,7 @@ class _Stock:
     def __init__(self) -> None:
         self.places: deque[_Place] = deque()
         self.number = 1
-        self.refusal = (0, 0, 0)
+        self.refusal: tuple[int, int, int] = (0, 0, 0)
 
 
 class CountedClaim(NamedTuple):
@@ -129,12 +129,13 @@ class TenantRecords:
             return await self._claim_uncounted(claim)
         stock = self._stock(claim)
         place = await self._place(claim, stock)
+        claimed: Claimed
         if place is None:
             claimed = await self._claim_uncounted(claim)
             if claimed.verdict is Verdict.ABSENT:
                 raise self._refusal(claim, stock)
             return claimed
-        claimed: Claimed = await claim.core.execute(claim.command, claim.timeout)
+        claimed = await claim.core.execute(claim.command, claim.timeout)
         if claimed.verdict not in _NEWLY_RECORDED:
             stock.places.append(place)
         return claimed

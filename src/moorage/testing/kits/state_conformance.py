@@ -346,8 +346,9 @@ async def commands_happen_one_after_another(stores: Stores) -> None:
 
 
 async def a_tenants_records_have_a_bound(stores: Stores) -> None:
-    """Callers that reserve places for a tenant's records at the same time never exceed its bound."""
-    store, tenant, granted = stores(), new_key(), []
+    """Callers that reserve a tenant's places at the same time never exceed its bound."""
+    store, tenant = stores(), new_key()
+    granted: list[int] = []
 
     async def reserve() -> None:
         for _ in range(_RESERVED // 2):
