@@ -119,17 +119,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselect the cases that `--cases=some` does not choose; in CI it always chooses the same.
-
-    When all are tried, coverage sees only the chosen ones.
-    """
+    """Deselect the cases that `--cases=some` does not choose; in CI it always chooses the same."""
+    if config.getoption("cases") == "all":
+        return
     seed: int = 0 if os.environ.get("CI") else config.getoption("randomly_seed", 0) or 0
     chosen = chosen_cases((item.nodeid for item in items), seed)
-    if config.getoption("cases") == "all":
-        for item in items:
-            if item.nodeid not in chosen:
-                item.add_marker("untraced")
-        return
     config.hook.pytest_deselected(items=[item for item in items if item.nodeid not in chosen])
     items[:] = [item for item in items if item.nodeid in chosen]
 
@@ -173,8 +167,7 @@ def _traced_now_and_then(
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """Run tests that repeat covered code without coverage, which would slow them to a third.
 
-    That is a test marked `untraced`, a case that `--cases=some` would leave out, and four examples
-    of five of a property.
+    That is a test marked `untraced`, and four examples of five of a property.
     """
     tracers = sys.gettrace(), threading.gettrace()
     handle: Any = getattr(getattr(item, "obj", None), "hypothesis", None)
