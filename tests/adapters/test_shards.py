@@ -16,7 +16,9 @@ from moorage import (
     StorageUnavailable,
 )
 from moorage.adapters.state.memory import AsyncMemoryStorage, MemoryStorage
+from moorage.adapters.state.redis import AsyncRedisStorage
 from moorage.adapters.state.shards import AsyncShardedStorage, ShardedStorage
+from moorage.adapters.state.sql import AsyncSqlStorage
 from moorage.adapters.state.sqlite import AsyncSqliteStorage, SqliteStorage
 from moorage.domain.idempotency.claims import Claim, MarkSent, Verdict, complete, release
 from moorage.domain.state.keys import own_key, state_key
@@ -25,9 +27,14 @@ from moorage.errors import ConfigurationError, InvalidData
 from moorage.testing import VirtualClock
 from moorage.testing import state_conformance as kit
 from moorage.testing.kits.checks import name_of
+from tests.adapters.sql_lab import labs
+from tests.support.servers import redis_url
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+    from tests.adapters.sql_lab import Lab
 
 NAMES = ("memory", "file", "other")
 
@@ -85,6 +92,34 @@ def test_conforms_awaited(check: kit.AsyncCheck, tmp_path: Path) -> None:
             former={"memory": memory},
         ) as store:
             await check(lambda: OnOneTag(store, "memory, file"))
+
+    asyncio.run(run())
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[Lab]:
+    """Yield tables in PostgreSQL for the checks of this module."""
+    with labs("postgresql") as lab:
+        yield lab
+
+
+@pytest.mark.untraced
+@pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
+def test_servers_conform_as_shards(check: kit.AsyncCheck, postgres: Lab) -> None:
+    """An asynchronous router of Redis and PostgreSQL passes the kit while states move."""
+
+    async def run() -> None:
+        shards = {
+            "redis": AsyncRedisStorage(redis_url(), timeout=60, prefix=f"{postgres.prefix}:"),
+            "postgresql": AsyncSqlStorage(
+                postgres.url.render_as_string(hide_password=False),
+                timeout=60,
+                prefix=postgres.prefix,
+            ),
+        }
+        former = {"redis": shards["redis"]}
+        async with AsyncShardedStorage(shards, former=former) as store:
+            await check(lambda: OnOneTag(store, "redis, postgresql"))
 
     asyncio.run(run())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections import deque
 from typing import TYPE_CHECKING, Any, cast
 
@@ -15,9 +16,12 @@ from sqlalchemy.pool import NullPool
 from moorage.adapters.concurrency._plain import run_now
 from moorage.adapters.databases._sql_pool import LinkPool
 from moorage.adapters.databases._sql_postgresql import PostgresLink
+from moorage.adapters.state.sql import AsyncSqlStorage, SqlStorage
 from moorage.errors import StorageUnavailable
 from tests.adapters.sql_lab import Append, Lab, a_key, engine_of
 from tests.integration.store_locations import wait_until
+from tests.support.servers import needs_postgres_programs
+from tools.crashes.cluster import Cluster
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -165,3 +169,35 @@ def test_count_of_connections_is_read() -> None:
     link = Answered()
     assert run_now(link.is_crowded(0.0))
     assert not run_now(link.is_crowded(0.0))
+
+
+CONNECTIONS, CLIENTS = (100, 120) if os.environ.get("MOORAGE_LONG") else (24, 30)
+
+
+@pytest.mark.untraced
+def test_more_clients_than_connections_are_all_served() -> None:
+    """On a PostgreSQL with fewer connections than clients, each client gets its turn."""
+    needs_postgres_programs()
+
+    async def client(store: AsyncSqlStorage, number: int, waiting: set[int]) -> None:
+        while waiting:
+            await store.execute(Append(number, f"{{client-{number}}}:other:x"), 120.0)
+            waiting.discard(number)
+            # As of a client that also has other work, and uses its connection from time to time.
+            await asyncio.sleep(0.25)
+
+    async def serve(url: str) -> None:
+        waiting = set(range(CLIENTS))
+        async with contextlib.AsyncExitStack() as stack:
+            stores = [
+                await stack.enter_async_context(AsyncSqlStorage(url, connections=1, timeout=120))
+                for _ in range(CLIENTS)
+            ]
+            await asyncio.gather(
+                *(client(store, number, waiting) for number, store in enumerate(stores))
+            )
+
+    with Cluster(connections=CONNECTIONS) as cluster:
+        with SqlStorage(cluster.url("postgres"), timeout=120) as store:
+            store.migrate()
+        asyncio.run(serve(cluster.url("postgres")))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from fractions import Fraction
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -80,6 +82,26 @@ def test_probe_intervals_grow(probes: int, pause: float) -> None:
         longest.until,
     ]
     assert (probes, 5 * NANOS) == (longest.probes, longest.since)
+
+
+def test_processes_come_back_spread_over_a_second() -> None:
+    """Of 200 processes that lost the store together, each is back within a second, not all at once.
+
+    During the outage, too, they probe it evenly.
+    """
+    dice, end = Random(1), 60 * NANOS
+    probes, returns = list[int](), list[int]()
+    for _ in range(200):
+        outage = noticed(None, GONE, 0, dice.random())
+        while outage.until < end:
+            probes.append(outage.until)
+            outage = noticed(outage, GONE, outage.until, dice.random())
+        returns.append(outage.until)
+
+    assert max(returns) <= end + NANOS
+    for times in (returns, [time for time in probes if time > 2 * NANOS]):
+        most = max(Counter(time * 10 // NANOS for time in times).values())
+        assert most <= 60, "a tenth of a second has more than twice its share of the connections"
 
 
 def test_slow_probe_delays_the_next() -> None:

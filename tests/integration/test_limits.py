@@ -74,6 +74,32 @@ def test_parts_together_keep_the_rate_limit(
     assert 12 >= burst_of([_grant(call) for call in history], RATE)
 
 
+def test_roll_out_of_a_smaller_limit_keeps_the_larger_one(
+    pool: WorkerPool, redis_location: StoreLocation, name: str
+) -> None:
+    """While some processes have 90 calls a second instead of 100, no second has over 103."""
+    jobs = [
+        Job(
+            scenario="call",
+            services=(
+                Service(
+                    name,
+                    limits=RateLimitConfig.per_second(rate, burst=3),
+                    circuit=None,
+                    timeout=60,
+                ),
+            ),
+            state=redis_location,
+            threads=3,
+            calls=10,
+        )
+        for rate in (100, 90, 100, 90)
+    ]
+    history = calls(pool.work(*jobs))
+    assert ["good"] * 120 == [call["outcome"] for call in history]
+    assert 3 >= burst_of([_grant(call) for call in history], 100)
+
+
 def test_contention_costs_no_tokens(pool: WorkerPool, location: StoreLocation, name: str) -> None:
     """Of concurrent calls, exactly as many are granted as the limit has tokens."""
     tokens = 96
