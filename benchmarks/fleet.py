@@ -43,8 +43,8 @@ class Costs:
     """
 
     granted: float = 17.6e-6
-    waits: float = 52.5e-6
-    refused: float = 40e-6
+    waits: float = 32e-6
+    refused: float = 17e-6
     connected: float = 60e-6
 
 
@@ -125,10 +125,17 @@ def run(fleet: Fleet, costs: Costs, seed: int) -> Outcome:
                 in_time[worker // WORKERS_PER_HOST] += 1
         elif tried + 1 < fleet.tries:
             heappush(events, (end, worker, tried + 1, began))
+    return outcome_of(fleet, grants, in_time, busiest=max(worked) / fleet.seconds)
+
+
+def outcome_of(
+    fleet: Fleet, grants: list[float], in_time: Counter[int], *, busiest: float
+) -> Outcome:
+    """Return the outcome of a run with these times of grants, and calls in time of each host."""
     possible = min(fleet.offered * fleet.seconds, fleet.burst + fleet.limit * fleet.seconds)
     return Outcome(
         goodput=sum(in_time.values()) / possible,
-        busiest=max(worked) / fleet.seconds,
+        busiest=busiest,
         excess=_excess(grants, fleet),
         unfair=_unfairness([in_time[host] for host in range(fleet.workers // WORKERS_PER_HOST)]),
     )
@@ -182,10 +189,10 @@ def measured_costs() -> Costs:
     from redis import Redis  # noqa: PLC0415 - the model itself needs no server
 
     from benchmarks.servers import redis  # noqa: PLC0415 - as above
-    from benchmarks.store_costs import costs, processor_seconds  # noqa: PLC0415 - as above
+    from benchmarks.store_costs import command_costs, processor_seconds  # noqa: PLC0415 - as above
 
     with redis(tcp=True) as (url, _):
-        by_name = {cost.name: cost.processor / 1e6 for cost in costs(url)}
+        by_name = {name: cost / 1e6 for name, cost in command_costs(url).items()}
         with Redis.from_url(url) as observer:
             used_before = processor_seconds(observer)
             for _ in range(500):
@@ -193,9 +200,9 @@ def measured_costs() -> Costs:
                     client.ping()
             connected = (processor_seconds(observer) - used_before) / 500
     return Costs(
-        granted=by_name["granted"],
-        waits=by_name["granted after a wait in a queue"],
-        refused=by_name["refused by a limit"],
+        granted=by_name["granted at once"],
+        waits=by_name["queued"] + by_name["confirmed after the wait"],
+        refused=by_name["refused behind a queue"],
         connected=connected,
     )
 

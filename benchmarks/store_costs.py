@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 import attrs
@@ -24,13 +25,24 @@ from moorage import (
     RateLimitConfig,
     Service,
 )
+from moorage.adapters.state._redis_wire import SCRIPT, ScriptCalls, arguments, decode_reply
 from moorage.adapters.state.redis import AsyncRedisStorage, RedisStorage
+from moorage.domain.resilience.admission import Admission, Gates
+from moorage.domain.resilience.budget import BudgetRule, RetryBudget
+from moorage.domain.resilience.circuit import CircuitBreakerConfig, CircuitRule
+from moorage.domain.resilience.gate_commands import Confirm
+from moorage.domain.values.durations import FOREVER, SECOND
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from moorage.adapters.state._redis_wire import ScriptCall
+    from moorage.domain.state.commands import Command
+
 CALLS: Final = 2_000
 AT_ONCE: Final = 128
+_READINGS: Final = 40
+_CALLS_OF_A_READING: Final = 250
 _SCRIPTS: Final = "cmdstat_evalsha"
 _SHARE: Final = 0.7
 """The share of a core that a Redis may use before its callers begin to wait."""
@@ -107,6 +119,71 @@ def costs(url: str) -> list[Cost]:
     return measurements
 
 
+def command_costs(url: str) -> dict[str, float]:
+    """Return the server's processor time for one command of each kind, in microseconds.
+
+    The first is the control. All kinds take turns, and the least of several readings counts, so
+    that other programs matter little.
+    """
+    calls = ScriptCalls("command-costs:")
+    readings: dict[str, list[float]] = {}
+    with Redis.from_url(url) as server:
+        digest = server.script_load(SCRIPT)
+
+        def arguments_of(command: Command[Any]) -> tuple[ScriptCall, tuple[Any, ...]]:
+            call = calls.of(command)
+            if call is None:
+                raise AssertionError("the script knows each of these commands")
+            keys, values = arguments([call])
+            return call, (digest, len(keys), *keys, *values)
+
+        def answer(command: Command[Any]) -> Any:
+            call, values = arguments_of(command)
+            return decode_reply(call, server.evalsha(*values)[0])
+
+        free, queue = _gates("free", 1_000_000), _gates("queue", 1)
+        empty, full = _gates("empty", Fraction(1, 3_600)), _gates("full", Fraction(1, 3_600))
+        for gates in (free, empty, queue, full):
+            answer(_ask(gates))
+        for gates in (queue, full):
+            _, _, permit, tickets = answer(_ask(gates, FOREVER))
+        commands: dict[str, Command[Any]] = {
+            "granted at once": _ask(free),
+            "refused by an empty limit": _ask(empty),
+            "refused behind a queue": _ask(full),
+            "queued": _ask(queue, FOREVER),
+            "confirmed after the wait": Confirm(full, tickets, permit),
+        }
+        connection = server.connection_pool.get_connection()
+        for _ in range(_READINGS):
+            for name, command in commands.items():
+                answer(command)  # what was not asked for a while is written anew
+                request = connection.pack_command("EVALSHA", *arguments_of(command)[1])
+                used_before = processor_seconds(server)
+                for _ in range(_CALLS_OF_A_READING):
+                    connection.send_packed_command(request)
+                    connection.read_response()
+                used = processor_seconds(server) - used_before
+                readings.setdefault(name, []).append(used)
+        server.connection_pool.release(connection)
+    return {name: min(used) * 1e6 / _CALLS_OF_A_READING for name, used in readings.items()}
+
+
+def _gates(name: str, rate: float | Fraction) -> Gates:
+    return Gates(
+        circuit=CircuitRule(CircuitBreakerConfig()),
+        circuit_key=f"circuit-{name}",
+        limits=[RateLimitConfig(rate, 1.0, max(1, int(rate))).rule],
+        limit_keys=[f"limit-{name}"],
+        budget=BudgetRule(RetryBudget()),
+        budget_key=f"budget-{name}",
+    )
+
+
+def _ask(gates: Gates, within: int = 0) -> Admission:
+    return Admission(gates, within=within, lease=SECOND)
+
+
 def processor_seconds(server: Redis) -> float:
     """Return the seconds of processor time that a Redis has used."""
     usage = server.info("cpu")
@@ -138,6 +215,12 @@ def main() -> None:
         print("| --- | --- | --- | --- |")
         for cost in costs(url):
             print(cost.row)
+        print("\n| command | µs of the processor | of a grant |")
+        print("| --- | --- | --- |")
+        by_name = command_costs(url)
+        control = by_name["granted at once"]
+        for name, used in by_name.items():
+            print(f"| {name} | {used:.1f} | {used / control:.2f} |")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import attrs
 
+from benchmarks import fleet_brokers
 from benchmarks.fleet import (
     BEGIN,
     END,
@@ -15,6 +16,7 @@ from benchmarks.fleet import (
     seconds_to_start,
     table,
 )
+from benchmarks.fleet_brokers import Plan
 
 SMALL = Fleet(offered=12_000, limit=10_000, burst=1_000, workers=320, seconds=0.5)
 SLOW = Costs(granted=176e-6, waits=525e-6, refused=400e-6, connected=600e-6)
@@ -52,6 +54,27 @@ def test_second_part_makes_the_cores_busier() -> None:
 def test_waiting_calls_cost_more_than_refused_ones() -> None:
     """Calls that wait for their grants occupy the cores for longer."""
     assert run(fleet(8, patience=0.2), SLOW, 1).busiest > run(fleet(8), SLOW, 1).busiest
+
+
+def test_brokers_serve_a_hot_limit_on_one_core() -> None:
+    """Hosts that ask for what their workers wait for keep the limit, and leave the core idle."""
+    busy = attrs.evolve(SMALL, patience=0.1, seconds=2.0)
+    outcome = fleet_brokers.run(busy, SLOW, Plan(every=0.05), 1)
+
+    assert outcome.goodput > 0.97
+    assert outcome.busiest < 0.3
+    assert 0 == outcome.excess
+    assert outcome == fleet_brokers.run(busy, SLOW, Plan(every=0.05), 1)
+
+
+def test_tokens_in_advance_are_wasted() -> None:
+    """Where all tokens are wanted, some that a broker takes in advance come to be used too late."""
+    busy = Fleet(seconds=0.5, burst=1_000)
+    advance, exact = (
+        fleet_brokers.run(busy, Costs(), Plan(ahead=ahead), 1) for ahead in (True, False)
+    )
+
+    assert advance.goodput < exact.goodput
 
 
 def test_table_marks_a_core_that_is_too_busy() -> None:
