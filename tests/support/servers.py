@@ -54,6 +54,15 @@ def postgres_url() -> str:
     )
 
 
+def pgbouncer_program() -> str:
+    """Return the program that starts private connection poolers."""
+    path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin"])
+    program = shutil.which("pgbouncer", path=path)
+    if program is None:
+        _skip_or_fail("`pgbouncer` is not installed: run `apt-get install pgbouncer`")
+    return program
+
+
 def needs_postgres_programs() -> None:
     """Skip the test where the programs of a PostgreSQL server are not installed."""
     from tools.crashes import cluster  # noqa: PLC0415 - imports psycopg, which older hosts lack

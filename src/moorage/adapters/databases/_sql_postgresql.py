@@ -48,6 +48,9 @@ StatementWithValues: TypeAlias = "tuple[Statement, Sequence[bytes | None]]"
 
 BEGIN: Final = (b"moorage_begin", b"BEGIN")
 COMMIT: Final = (b"moorage_commit", b"COMMIT")
+_BEGIN_POOLED: Final = (b"", b"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
+_SETTINGS: Final = b"moorage_settings"
+"""The name for the result of a transaction's settings, which nobody reads."""
 _ROLLBACK: Final = (b"moorage_rollback", b"ROLLBACK")
 _MARK: Final = (
     b"SELECT set_config('synchronous_commit', $1::text, true),"
@@ -181,16 +184,9 @@ class PostgresLink:
 
         Returns the version of the tables, which is queried in the same round trip.
         """
-        if pq.version() < _LEAST_LIBPQ:
-            raise Misfit(
-                f"is used through libpq {pq.version() // 10_000}, which is too old",
-                "Install psycopg[binary], or libpq 14 or newer.",
-            )
-        pg = self._pg
-        pg.nonblocking = 1
-        pg.enter_pipeline_mode()
-        wait = min(ceil(max(timeout, SLOWEST) * 1000), _MAX_MILLISECONDS)
-        idle_timeout = min(ceil(max(2 * timeout, STALLED) * 1000), _MAX_MILLISECONDS)
+        self._check_library()
+        wait = _milliseconds(timeout, SLOWEST)
+        idle_timeout = _milliseconds(2 * timeout, STALLED)
         settings = {
             "synchronous_commit": "off",
             "lock_timeout": wait,
@@ -209,18 +205,24 @@ class PostgresLink:
         )
         configured_setting = b"COALESCE(NULLIF(current_setting('synchronous_commit'), 'off'), 'on')"
         setup = (b"", b"SELECT %b, %b" % (configured_setting, assignments.encode()))
-        if pg.transaction_status != _IDLE:
+        if self._pg.transaction_status != _IDLE:
             # A listener for new connections may have left a transaction open.
             await self._round_trip([(COMMIT, ())], until)
         # The settings remain, whether the tables exist or not.
         version = [(self._statements.version, ())]
         setup_result, version_result = await self._round_trip([(setup, ())], until, then=version)
         self._durability = setup_result.get_value(0, 0) or b"on"
-        return (
-            _LONG.unpack(version_result.get_value(0, 0) or b"")[0]
-            if version_result.ntuples
-            else None
-        )
+        return _version_of(version_result)
+
+    def _check_library(self) -> None:
+        """Begin to send pipelines, or raise an error if libpq cannot send any."""
+        if pq.version() < _LEAST_LIBPQ:
+            raise Misfit(
+                f"is used through libpq {pq.version() // 10_000}, which is too old",
+                "Install psycopg[binary], or libpq 14 or newer.",
+            )
+        self._pg.nonblocking = 1
+        self._pg.enter_pipeline_mode()
 
     async def lock(self, ids: Sequence[bytes], until: float) -> tuple[list[Row], int]:
         """Begin a transaction, lock existing rows, and return them with the server's time."""
@@ -333,24 +335,31 @@ class PostgresLink:
     async def _send(
         self, parts: Sequence[Sequence[StatementWithValues]], reply: _Reply, until: float
     ) -> None:
-        pg, expected_names = self._pg, reply.expected
+        pg = self._pg
         for part in parts:
-            for (name, text), parameters in part:
-                values = [*parameters]  # psycopg 3.1 accepts only lists
-                formats = [_BINARY] * len(values)
-                if not name:
-                    pg.send_query_params(text, values, None, formats, _BINARY)
-                else:
-                    if name not in self._prepared and name not in expected_names:
-                        pg.send_prepare(name, text)
-                        expected_names.append(name)
-                    pg.send_query_prepared(name, values, formats, _BINARY)
-                expected_names.append(None)
+            for statement, values in part:
+                self._queue(statement, values, reply)
             pg.pipeline_sync()
             reply.parts += 1
         while pg.flush():
             await self._wait(pg.socket, until, writing=True)
             pg.consume_input()
+
+    def _queue(
+        self, statement: Statement, parameters: Sequence[bytes | None], reply: _Reply
+    ) -> None:
+        """Add a statement to the pipeline, which is prepared if it has a name."""
+        pg, expected_names, (name, text) = self._pg, reply.expected, statement
+        values = [*parameters]  # psycopg 3.1 accepts only lists
+        formats = [_BINARY] * len(values)
+        if not name:
+            pg.send_query_params(text, values, None, formats, _BINARY)
+        else:
+            if name not in self._prepared and name not in expected_names:
+                pg.send_prepare(name, text)
+                expected_names.append(name)
+            pg.send_query_prepared(name, values, formats, _BINARY)
+        expected_names.append(None)
 
     async def _read(self, reply: _Reply, until: float) -> bool:
         """Receive results until the round trip is complete; return False if the connection ends."""
@@ -380,6 +389,64 @@ class PostgresLink:
         return False  # pragma: no cover - as above
 
 
+class PooledPostgresLink(PostgresLink):
+    """A connection through a pooler that may give each transaction another session of the server.
+
+    Nothing is left in a session, which others use next: statements have no names, and settings end
+    with their transaction.
+    """
+
+    _settings = b""
+
+    async def prepare(self, timeout: float, until: float) -> int | None:
+        """Prepare the connection, and return the version of the tables."""
+        self._check_library()
+        configured_setting = (
+            b"SELECT COALESCE(NULLIF(current_setting('synchronous_commit'), 'off'), 'on')"
+        )
+        version = [(self._statements.version, ())]
+        setting_result, version_result = await self._round_trip(
+            [((b"", configured_setting), ())], until, then=version
+        )
+        self._durability = setting_result.get_value(0, 0) or b"on"
+        wait = _milliseconds(timeout, SLOWEST)
+        settings = {
+            "synchronous_commit": "off",
+            "lock_timeout": wait,
+            "statement_timeout": wait,
+            "idle_in_transaction_session_timeout": _milliseconds(2 * timeout, STALLED),
+            "enable_seqscan": "off",
+        }
+        assignments = ", ".join(
+            f"set_config('{name}', '{value}', true)" for name, value in settings.items()
+        )
+        self._settings = f"SELECT {assignments}".encode()
+        return _version_of(version_result)
+
+    async def _send(
+        self, parts: Sequence[Sequence[StatementWithValues]], reply: _Reply, until: float
+    ) -> None:
+        first, *others = parts
+        if first[0][0] is BEGIN:
+            first = [(_BEGIN_POOLED, ()), (self._own_settings, ()), *first[1:]]
+        elif self._settings and self._pg.transaction_status == _IDLE:
+            # Statements without BEGIN are one transaction until their end is marked.
+            first = [(self._own_settings, ()), *first]
+        await super()._send([first, *others], reply, until)
+
+    @property
+    def _own_settings(self) -> Statement:
+        return _SETTINGS, self._settings
+
+    def _queue(
+        self, statement: Statement, parameters: Sequence[bytes | None], reply: _Reply
+    ) -> None:
+        name, text = statement
+        formats = [_BINARY] * len(parameters)
+        self._pg.send_query_params(text, [*parameters], None, formats, _BINARY)
+        reply.expected.append(_SETTINGS if name == _SETTINGS else None)
+
+
 class _Reply:
     """The results that have been received of a round trip.
 
@@ -405,6 +472,16 @@ class _Reply:
             return True
         # After the commit, only the wait for the disk can fail.
         return result_count > commit or (lost and result_count == commit)
+
+
+def _milliseconds(timeout: float, least: float) -> int:
+    """Return a timeout in milliseconds, at least `least` seconds."""
+    return min(ceil(max(timeout, least) * 1000), _MAX_MILLISECONDS)
+
+
+def _version_of(result: PGresult) -> int | None:
+    """Return the version of the tables; None without one."""
+    return _LONG.unpack(result.get_value(0, 0) or b"")[0] if result.ntuples else None
 
 
 def _rows(result: PGresult) -> tuple[list[Row], int]:

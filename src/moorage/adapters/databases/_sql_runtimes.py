@@ -300,12 +300,14 @@ def link_maker(
     states, meta = source.quoted(tables.states), source.quoted(tables.meta)
     if source.kind == "postgresql":
         from moorage.adapters.databases._sql_postgresql import (  # noqa: PLC0415 - imports psycopg
+            PooledPostgresLink,
             PostgresLink,
             Statements,
         )
 
         statements = Statements(states, meta)
-        return lambda connection: PostgresLink(connection, statements, wait)
+        kind = PooledPostgresLink if source.pools_transactions else PostgresLink
+        return lambda connection: kind(connection, statements, wait)
     from moorage.adapters.databases._sql_mysql import (  # noqa: PLC0415 - not where it is not used
         AsyncRun,
         MysqlLink,

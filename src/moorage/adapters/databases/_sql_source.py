@@ -79,6 +79,7 @@ class Source:
         is_async: whether engines are SQLAlchemy's `AsyncEngine`.
         timeout: seconds for a connection.
         path: the path of the setting, for errors.
+        is_poolable: whether the URL may have the option `pool_mode=transaction`.
 
     Attributes:
         kind: `postgresql` or `mysql`.
@@ -86,11 +87,14 @@ class Source:
         engine: the engine for rare operations without a timeout.
         bounded: the engine for rare operations with a timeout.
         opener: creates a function that opens connections; each event loop has its own.
+        pools_transactions: True if a pooler before the database may give each transaction another
+            session.
     """
 
     engine: Engine
     bounded: Engine
     opener: Callable[[], Callable[[], Any]]
+    pools_transactions = False
 
     def __init__(
         self,
@@ -99,6 +103,7 @@ class Source:
         is_async: bool,
         timeout: float,
         path: str = "state",
+        is_poolable: bool = False,
     ) -> None:
         drivers = _ASYNC_DRIVERS if is_async else _SYNC_DRIVERS
         engine = (
@@ -122,6 +127,9 @@ class Source:
         name = "postgresql" if name == "postgres" else name
         self.kind = _database_kind(name, driver, drivers, self.where, path)
         url = url.set(drivername=f"{name}+{drivers[name]}")
+        if is_poolable and self.kind == "postgresql" and "pool_mode" in url.query:
+            self.pools_transactions = _pools_transactions(url, path)
+            url = url.difference_update_query(["pool_mode"])
         new_engine = _async_engine if is_async else create_engine
         bounds = _bounds(self.kind, url, timeout)
         try:
@@ -262,6 +270,18 @@ def _database_kind(name: str, driver: str, drivers: dict[str, str], where: str, 
             remedy=f"Pass a URL or an engine of {name}+{drivers[name]}.",
         )
     return "postgresql" if name == "postgresql" else "mysql"
+
+
+def _pools_transactions(url: URL, path: str) -> bool:
+    """Return whether the option `pool_mode` of a URL says that a pooler pools transactions."""
+    pool_mode = url.query["pool_mode"]
+    if pool_mode not in {"transaction", "session"}:
+        raise ConfigurationError(
+            "The option pool_mode in the URL has an unknown value.",
+            path=path,
+            remedy="Use transaction or session, as PgBouncer's own pool_mode.",
+        )
+    return pool_mode == "transaction"
 
 
 def _bounds(kind: str, url: URL, timeout: float) -> dict[str, Any]:
