@@ -22,6 +22,7 @@ from moorage.contracts.catalog import CONTRACTS
 from moorage.domain.http.urls import origin_of
 from moorage.domain.service.plan import Plan
 from moorage.domain.service.settings import Service
+from moorage.domain.values.frozen_values import frozen
 from moorage.errors import ConfigurationError
 from moorage.wiring.accounts import clients_of, place_of, services_of
 from moorage.wiring.defaults import memory_storage
@@ -62,7 +63,7 @@ _OPENERS: Final[Mapping[bool, tuple[Callable[..., Any], ...]]] = {
 }
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Assembled:
     """The opened ports of a hub, and those among them that the hub closes.
 

@@ -32,6 +32,7 @@ from moorage.domain.service.safety import Safety
 from moorage.domain.state.keys import checked_name
 from moorage.domain.state.sealing import KeyRing
 from moorage.domain.values.durations import count, is_count, seconds
+from moorage.domain.values.frozen_values import frozen
 from moorage.domain.values.json_text import is_object
 from moorage.errors import ConfigurationError
 from moorage.wiring.store_urls import open_audit, url_of_shards
@@ -71,7 +72,7 @@ def _valid_keys(_: object, __: object, keys: Secret) -> None:
     KeyRing.parse(keys)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class CipherSettings:
     """The cipher that a configuration names.
 
@@ -88,7 +89,7 @@ class CipherSettings:
         return AesGcmCipher(KeyRing.parse(self.keys))
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class TenantsFrom:
     """The store in which the tables of tenants are looked up.
 
@@ -103,7 +104,7 @@ class TenantsFrom:
     every: float = attrs.field(default=5.0, converter=_interval_seconds)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class CredentialsFrom:
     """The store of credentials that a configuration names.
 
@@ -127,7 +128,7 @@ class CredentialsFrom:
             )
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class AuditSettings:
     """The audit trail that a configuration names.
 
@@ -173,7 +174,7 @@ class AuditSettings:
         )
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Configured:
     """The content of a configuration.
 
@@ -268,7 +269,7 @@ def read_configuration(source: Source, environment: str | None = None) -> Config
     return parts.configured
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Parts:
     """The readable parts of a configuration that may have problems.
 

@@ -12,6 +12,7 @@ from moorage.config.problems import WRONG, Wrong, key, near, under
 from moorage.config.shapes import Field, Flag, Kinded, Many, Named, Number, Table, Text
 from moorage.domain.service.settings import Service
 from moorage.domain.state.keys import checked_name
+from moorage.domain.values.frozen_values import frozen
 from moorage.domain.values.json_text import is_object
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ CONNECTORS: Final = Field(
 )
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class ConnectorSettings:
     """A connector that a configuration names.
 

@@ -13,6 +13,7 @@ from moorage.config.shapes import Address, Field, Many, Number, SecretText, Tabl
 from moorage.domain.http.outgoing import OutgoingGuard
 from moorage.domain.http.transport import PEM, DangerouslyUnverified, Proxy, Tls
 from moorage.domain.secrets.secret import Secret
+from moorage.domain.values.frozen_values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from moorage.config.shapes import Shape
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class HttpSettings:
     """The arguments of the embedded HTTP client that a configuration gives.
 

@@ -13,6 +13,7 @@ import attrs
 
 from moorage.config.problems import key, under
 from moorage.config.syntax import Malformed, Reason, reason_of
+from moorage.domain.values.frozen_values import frozen
 from moorage.domain.values.installation import install
 from moorage.domain.values.json_text import is_object
 from moorage.domain.values.text import with_article
@@ -26,7 +27,7 @@ _LONGEST: Final = 1_000
 """The maximum number of bits of an integer; Python refuses to print much longer ones."""
 
 
-@attrs.frozen
+@frozen
 class Written:
     """The content of a configuration as dicts, lists and plain values.
 

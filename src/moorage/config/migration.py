@@ -12,6 +12,7 @@ import attrs
 
 from moorage.config.toml_text import masked, write_toml
 from moorage.domain.secrets.secret import Secret
+from moorage.domain.values.frozen_values import frozen
 from moorage.domain.values.json_text import is_list, is_object
 from moorage.errors import ConfigurationError
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 CURRENT: Final = 1
 
 
-@attrs.frozen
+@frozen
 class Migrated:
     """A configuration converted from an earlier version to the current one.
 

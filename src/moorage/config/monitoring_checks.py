@@ -17,6 +17,7 @@ from moorage.domain.monitoring.health import SERVICE_CONCERNS
 from moorage.domain.monitoring.objectives import repeated_objectives
 from moorage.domain.monitoring.probes import probe_problem
 from moorage.domain.monitoring.settings import repeated_probes
+from moorage.domain.values.frozen_values import frozen
 from moorage.domain.values.json_text import is_list, is_object
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ _SERVICE_RULES: Final = (*FIGURES, *SERVICE_CONCERNS)
 """The values of `when` for which the `service` of an alert rule is the name of a service."""
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class KnownNames:
     """The services and contracts that alerts, probes and objectives may name.
 

@@ -8,6 +8,7 @@ import attrs
 
 from moorage.config.of_classes import table_of
 from moorage.config.shapes import Function, Many
+from moorage.domain.values.frozen_values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -22,7 +23,7 @@ def _functions(value: Any) -> tuple[Observer, ...]:
     return (value,)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class ObserverSettings:
     """The observers of all calls.
 

@@ -9,6 +9,7 @@ import attrs
 
 from moorage.domain.http.requests import Request
 from moorage.domain.values.durations import is_count, is_seconds, plain
+from moorage.domain.values.frozen_values import frozen
 from moorage.domain.values.patterns import late_pattern
 from moorage.errors import ConfigurationError
 from moorage.ports.pipeline_kinds import SinkKind, SourceKind
@@ -79,7 +80,7 @@ def _is_method(_: object, field: attrs.Attribute[Any], value: str) -> None:
     attrs.validators.in_(_METHODS)(None, field, value)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class SqlSinkOptions:
     """A sink that writes each record as a row into a table of a SQL database.
 
@@ -116,7 +117,7 @@ class SqlSinkOptions:
             )
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class FileSinkOptions:
     """A sink that appends records to files in a folder, as JSON Lines or CSV.
 
@@ -146,7 +147,7 @@ class FileSinkOptions:
             )
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class HttpSinkOptions:
     """A sink that sends an HTTP request to a service for each record or batch.
 
@@ -178,7 +179,7 @@ class HttpSinkOptions:
             )
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class CallSinkOptions:
     """A sink that calls an operation of a contract with each record.
 
@@ -193,7 +194,7 @@ class CallSinkOptions:
     tenant: str | None = None
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class PublishSinkOptions:
     """A sink that publishes records to a broker, with acknowledgement.
 
@@ -206,7 +207,7 @@ class PublishSinkOptions:
     topic: str | None = None
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class FunctionSinkOptions:
     """A function or a sink of your program.
 
@@ -217,7 +218,7 @@ class FunctionSinkOptions:
     function: str = attrs.field(validator=is_import_path)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class FunctionSource:
     """A source that asks a function for the records after a position, again and again.
 
@@ -230,7 +231,7 @@ class FunctionSource:
     interval: float = attrs.field(default=1.0, converter=plain, validator=is_seconds)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class FileSourceOptions:
     """A source that reads the records of a file to which a program appends.
 
@@ -248,7 +249,7 @@ class FileSourceOptions:
     interval: float = attrs.field(default=1.0, converter=plain, validator=is_seconds)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class OutboxSourceOptions:
     """A source that reads an outbox table, into which a program inserts rows in its transactions.
 

@@ -25,6 +25,7 @@ from moorage.domain.pipelines.batches import BatchLimits
 from moorage.domain.pipelines.settings import PipelineConfig
 from moorage.domain.resilience.retry import RetryPolicy
 from moorage.domain.state.keys import checked_name
+from moorage.domain.values.frozen_values import frozen
 from moorage.domain.values.json_text import is_object
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 _PATH: Final = "pipelines"
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class KindSourceSettings:
     """A source that the kind of a connector offers.
 
@@ -50,7 +51,7 @@ class KindSourceSettings:
     options: Any
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class EndSettings:
     """A source or a sink whose kind a configuration names.
 
@@ -63,7 +64,7 @@ class EndSettings:
     options: Any
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class LetterTopic:
     """A topic for dead letters.
 
@@ -76,7 +77,7 @@ class LetterTopic:
     topic: str
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class LetterFile:
     """A file for dead letters.
 
@@ -180,7 +181,7 @@ _PIPELINE: Final = Table(
 PIPELINES: Final = Field(Named(_PIPELINE), "Pipelines, by names of your choice.")
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class PipelineSettings:
     """A pipeline that a configuration names.
 
@@ -248,7 +249,7 @@ def _connectors_of(*tables: Any) -> list[str]:
     return [table["connector"] for table in tables if is_object(table) and "connector" in table]
 
 
-@attrs.frozen
+@frozen
 class _Reader:
     """Reads the tables of pipelines, and reports each problem at its path."""
 

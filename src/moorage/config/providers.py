@@ -18,6 +18,7 @@ from moorage.domain.auth.credential_tables import is_credential, read_credential
 from moorage.domain.http.urls import validate_private_url
 from moorage.domain.secrets.secret import Secret
 from moorage.domain.state.sealing import KeyRing
+from moorage.domain.values.frozen_values import frozen
 from moorage.domain.values.installation import install
 from moorage.domain.values.json_text import is_object
 from moorage.errors import ConfigurationError, InvalidData
@@ -35,7 +36,7 @@ _LIKE_A_TABLE: Final = re.compile(r'\s*\{\s*"')
 _LONGEST_FILE: Final = 65_536
 
 
-@attrs.frozen
+@frozen
 class Place:
     """The environment variables, folder and clean-up with which a provider of secrets is opened.
 
@@ -50,7 +51,7 @@ class Place:
     closing: ExitStack
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Environment:
     """Secrets in environment variables.
 
@@ -71,7 +72,7 @@ class Environment:
         return read_stored
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Files:
     """Secrets in files, such as those that Docker and Kubernetes mount; a file for each.
 
@@ -105,7 +106,7 @@ def _is_mount(_: object, __: object, value: str) -> None:
         )
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Vault:
     """Secrets in HashiCorp Vault or OpenBao, in a KV engine of version 2.
 
@@ -164,7 +165,7 @@ class Vault:
         return configured_logins[0]
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Aws:
     """Secrets in AWS Secrets Manager.
 
@@ -211,7 +212,7 @@ class Aws:
         return _managed(manager, self.timeout, place)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Gcp:
     """Secrets in Google's Secret Manager.
 
@@ -245,7 +246,7 @@ class Gcp:
         return _managed(manager, self.timeout, place)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Azure:
     """Secrets in Azure Key Vault.
 
@@ -286,7 +287,7 @@ class Azure:
         return _managed(azure.AzureKeyVault(self.address, identity), self.timeout, place)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Keyring:
     """Secrets in the keyring of a desktop.
 
@@ -309,7 +310,7 @@ class Keyring:
         return KeyringSecrets(self.application).read
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Sealed:
     """Credentials of services, by service name, in a SQLite file in which each is encrypted.
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import attrs
 
+from moorage.domain.values.frozen_values import frozen
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -16,12 +18,12 @@ if TYPE_CHECKING:
     from moorage.domain.secrets.secret import Secret
 
 
-@attrs.frozen
+@frozen
 class Text:
     """The shape of a text."""
 
 
-@attrs.frozen
+@frozen
 class SecretText:
     """The shape of a secret text, which becomes a `Secret` or a value made from one.
 
@@ -34,39 +36,39 @@ class SecretText:
     or_path: bool = False
 
 
-@attrs.frozen
+@frozen
 class Address:
     """The shape of a URL that may contain a password."""
 
 
-@attrs.frozen
+@frozen
 class Flag:
     """The shape of a boolean."""
 
 
-@attrs.frozen
+@frozen
 class Number:
     """The shape of a number or an integer."""
 
     whole: bool = False
 
 
-@attrs.frozen
+@frozen
 class TimeOfDay:
     """The shape of a time of day."""
 
 
-@attrs.frozen
+@frozen
 class Moment:
     """The shape of a date with a time and a time zone."""
 
 
-@attrs.frozen
+@frozen
 class Function:
     """The shape of the name of a function that an installed package provides."""
 
 
-@attrs.frozen
+@frozen
 class OneOf:
     """The shape of a choice among words or numbers, each of which may stand for another value."""
 
@@ -74,14 +76,14 @@ class OneOf:
     meanings: tuple[Any, ...] = ()
 
 
-@attrs.frozen
+@frozen
 class Either:
     """The shape of a value that fits any of several shapes."""
 
     shapes: tuple[Shape, ...]
 
 
-@attrs.frozen
+@frozen
 class Many:
     """The shape of a list of values.
 
@@ -94,19 +96,19 @@ class Many:
     single: bool = True
 
 
-@attrs.frozen
+@frozen
 class Named:
     """The shape of a table whose names the user chooses, with values of one shape."""
 
     of: Shape
 
 
-@attrs.frozen
+@frozen
 class Anything:
     """The shape of any value; the code that uses the value validates it."""
 
 
-@attrs.frozen
+@frozen
 class Field:
     """A setting of a table: its shape, description and default.
 
@@ -125,7 +127,7 @@ class Field:
     default: str | float | bool | None = None
 
 
-@attrs.frozen
+@frozen
 class Table:
     """The shape of a table with known settings.
 
@@ -144,7 +146,7 @@ class Table:
     kinds: tuple[type[Any], ...] = ()
 
 
-@attrs.frozen
+@frozen
 class Kinded:
     """A table whose `kind` determines its settings; by default the kind is the table's own name.
 

@@ -13,6 +13,7 @@ from moorage.config.shapes import Field, Kinded, Many, Named, SecretText, Table,
 from moorage.domain.service.settings import Service
 from moorage.domain.steps.registry import type_of_step
 from moorage.domain.steps.step import ConnectorType, Resources, Step, Workspace
+from moorage.domain.values.frozen_values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -87,7 +88,7 @@ _WITH_PLACE: Final = attrs.evolve(
 STEPS: Final = Field(Named(_WITH_PLACE), "Commands that run elsewhere, by names of your choice.")
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class PlatformSettings:
     """A platform that a configuration names.
 

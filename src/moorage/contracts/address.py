@@ -8,6 +8,7 @@ from typing import Any, Final
 import attrs
 
 from moorage.contracts.validators import is_maybe
+from moorage.domain.values.frozen_values import frozen
 from moorage.errors import InvalidData
 
 _COUNTRY: Final = re.compile(r"[A-Z]{2}")
@@ -26,7 +27,7 @@ def _is_country(_: object, attribute: attrs.Attribute[str], value: object) -> No
         )
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Address:
     """A postal address. Its repr shows only the country, because the rest is personal data.
 

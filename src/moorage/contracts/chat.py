@@ -20,6 +20,7 @@ from moorage.contracts.validators import (
     is_tuple,
 )
 from moorage.contracts.vendor import no_options
+from moorage.domain.values.frozen_values import frozen
 from moorage.domain.values.json_text import is_object
 from moorage.errors import InvalidData
 
@@ -95,7 +96,7 @@ def _is_filled(_: object, attribute: attrs.Attribute[str], value: object) -> Non
         )
 
 
-@attrs.frozen
+@frozen
 class LinkButton:
     """A button below a message that opens a page in the browser.
 
@@ -127,7 +128,7 @@ def _are_fields(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
         check_text(text, f"{name}.{label[:80]}")
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class ChatMessage:
     """A message in a chat of a team.
 
@@ -195,7 +196,7 @@ def check_fits(message: ChatMessage, limits: Mapping[str, int]) -> None:
         )
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class ChatReceipt:
     """The vendor's answer about a message.
 
@@ -215,7 +216,7 @@ class ChatReceipt:
     raw: Any = attrs.field(default=None, repr=False, eq=False)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class ChatEvent:
     """A message that somebody wrote in a chat.
 

@@ -11,6 +11,7 @@ import attrs
 
 from moorage.contracts.validators import OneOf, is_a, is_maybe_count
 from moorage.domain.values.crc32c import crc32c
+from moorage.domain.values.frozen_values import frozen
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def _is_hex(_: object, __: object, value: Any) -> None:
         )
 
 
-@attrs.frozen
+@frozen
 class Checksum:
     """A checksum of bytes.
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import attrs
 
 from moorage.contracts.validators import are_all, as_tuple, is_a, is_count, is_day
+from moorage.domain.values.frozen_values import frozen
 from moorage.domain.values.money import EXPONENTS, Money
 from moorage.domain.values.patterns import late_pattern
 from moorage.errors import InvalidData
@@ -61,7 +62,7 @@ def _is_price(_: object, attribute: attrs.Attribute[Any], value: object) -> None
         )
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class ExchangeRate:
     """A quotation exactly as its vendor publishes it: `units` of `currency` cost `price`.
 
@@ -113,7 +114,7 @@ class ExchangeRate:
         return f"{self.units} {self.currency} = {self.price} {self.price_currency}"
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class ExchangeRates:
     """The official rates of one day: a quotation for each foreign currency.
 

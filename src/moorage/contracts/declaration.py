@@ -24,7 +24,7 @@ from typing import (
     cast,
 )
 
-import attrs
+from moorage.domain.values.frozen_values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Mapping
@@ -73,7 +73,7 @@ class Target(Enum):
     """
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Requirements(Generic[R]):
     """The properties of an operation that decide its account; the operation returns an R.
 

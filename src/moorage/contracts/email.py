@@ -21,6 +21,7 @@ from moorage.contracts.validators import (
     is_moment,
 )
 from moorage.contracts.vendor import no_options
+from moorage.domain.values.frozen_values import frozen
 from moorage.domain.values.patterns import late_pattern
 from moorage.errors import InvalidData
 
@@ -111,7 +112,7 @@ def _is_media_type(_: object, attribute: attrs.Attribute[Any], value: object) ->
         )
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Attachment:
     """A file attached to a message, or an image inside its HTML.
 
@@ -150,7 +151,7 @@ class Attachment:
             )
 
 
-@attrs.frozen
+@frozen
 class TemplateRef:
     """A template stored at the vendor, which fills it in.
 
@@ -197,7 +198,7 @@ def _are_tags(_: object, attribute: attrs.Attribute[Any], value: tuple[str, ...]
         check_line(word, attribute.name)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class EmailMessage:
     """One email message.
 

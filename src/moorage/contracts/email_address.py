@@ -7,6 +7,7 @@ from typing import Final
 
 import attrs
 
+from moorage.domain.values.frozen_values import frozen
 from moorage.domain.values.patterns import late_pattern
 from moorage.domain.values.text import with_article
 from moorage.errors import InvalidData
@@ -67,7 +68,7 @@ def _encoded_domain(domain: str) -> str | None:
     return encoded if _KNOWN.fullmatch(encoded) else None
 
 
-@attrs.frozen
+@frozen
 class EmailAddress:
     """An email address with an optional display name. The repr hides both.
 

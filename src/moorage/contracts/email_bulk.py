@@ -18,6 +18,7 @@ from moorage.contracts.email import (
 from moorage.contracts.email_address import EmailAddress, as_addresses
 from moorage.contracts.validators import are_all, as_table, as_tuple, is_a, is_tuple
 from moorage.contracts.vendor import no_options
+from moorage.domain.values.frozen_values import frozen
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ PLACE: Final = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
 """A placeholder for a recipient's value, as in `Dear {{name}}`."""
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class BulkRecipient:
     """One recipient of a bulk message.
 
@@ -77,7 +78,7 @@ def _recipients(value: Iterable[BulkRecipient | EmailAddress | str]) -> Any:
     return tuple(map(as_recipient, recipients)) if is_tuple(recipients) else recipients
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class BulkMessage:
     """One message to many recipients, none of whom sees the others.
 

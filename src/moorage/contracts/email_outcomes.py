@@ -10,6 +10,7 @@ import attrs
 
 from moorage.contracts.replays import replay_field
 from moorage.contracts.validators import OneOf, is_day
+from moorage.domain.values.frozen_values import frozen
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class RejectReason(StrEnum):
     """A reason that the vendor states and that is none of these."""
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class RecipientOutcome:
     """The vendor's result for one recipient of a message.
 
@@ -79,7 +80,7 @@ class RecipientOutcome:
     reason: str | None = attrs.field(default=None, repr=False)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class EmailReceipt:
     """The vendor's answer about a message.
 
@@ -111,7 +112,7 @@ class Verdict(StrEnum):
     UNKNOWN = "unknown"
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class AddressCheck:
     """The result of checking an address; None where the vendor does not say.
 
@@ -154,7 +155,7 @@ class Granularity(OneOf, field="granularity"):
         return day.replace(day=1) if self is Granularity.MONTH else day
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class StatisticsQuery:
     """A request for statistics.
 
@@ -175,7 +176,7 @@ class StatisticsQuery:
             )
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class EmailCounts:
     """Counts of messages and events; None where the vendor does not count.
 
@@ -202,7 +203,7 @@ class EmailCounts:
     unsubscribed: int | None = None
 
 
-@attrs.frozen
+@frozen
 class StatisticsRow:
     """The counts of one day, week or month, identified by its first day."""
 
@@ -210,7 +211,7 @@ class StatisticsRow:
     counts: EmailCounts
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class EmailStatistics:
     """Statistics of the mail that an account sent.
 
@@ -260,7 +261,7 @@ def no_words() -> dict[str, str]:
     return {}
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class EmailEvent:
     """An event of a message, reported by the vendor's webhook.
 

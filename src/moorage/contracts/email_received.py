@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from moorage.contracts.email_address import EmailAddress
+from moorage.domain.values.frozen_values import frozen
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ class CheckResult(StrEnum):
     """The vendor does not say, or could not check."""
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class SenderChecks:
     """The vendor's checks of a received message.
 
@@ -51,7 +52,7 @@ class SenderChecks:
     virus: bool | None = None
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class ReceivedFile:
     """A file of a received message. Its name and type are what a stranger wrote.
 
@@ -75,7 +76,7 @@ class ReceivedFile:
     url: str | None = attrs.field(default=None, repr=False)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class ReceivedEmail:
     """A message that somebody sent to one of your addresses.
 

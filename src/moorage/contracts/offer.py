@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import attrs
 
 from moorage.domain.service.safety import Safety
+from moorage.domain.values.frozen_values import frozen
 from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def _services(value: Iterable[Service]) -> tuple[Service, ...]:
     return tuple(value)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Offer:
     """The configuration of a hub.
 

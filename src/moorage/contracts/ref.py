@@ -8,6 +8,7 @@ from urllib.parse import quote, unquote
 
 import attrs
 
+from moorage.domain.values.frozen_values import frozen
 from moorage.domain.values.patterns import late_pattern
 from moorage.errors import InvalidData
 
@@ -47,7 +48,7 @@ def _pairs(value: Mapping[str, str] | Iterable[tuple[str, str]]) -> tuple[tuple[
     return tuple(sorted(dict(value).items()))
 
 
-@attrs.frozen
+@frozen
 class Ref:
     """A reference of an object at a vendor, such as a payment. It can be stored as text.
 

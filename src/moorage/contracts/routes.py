@@ -16,6 +16,7 @@ from moorage.contracts.vendor import Vendor, no_options
 from moorage.domain.idempotency.claims import AS_USUAL, KeyUse
 from moorage.domain.secrets.frames import careful
 from moorage.domain.secrets.secret import Secret, as_secrets
+from moorage.domain.values.frozen_values import frozen
 from moorage.domain.values.text import with_article
 from moorage.errors import ConfigurationError, InvalidData, Problem, UnsupportedByVendor
 
@@ -70,7 +71,7 @@ def _price(value: Decimal | str | int | None) -> Decimal | None:
 
 
 @careful
-@attrs.frozen
+@frozen
 class Account:
     """A configured account at a vendor.
 
@@ -111,7 +112,7 @@ class Account:
         return self.tenants is None or tenant in self.tenants
 
 
-@attrs.frozen
+@frozen
 class Route:
     """A rule that names the accounts to try for some operations, in order.
 
@@ -197,7 +198,7 @@ def _full_name(request: RoutingRequest) -> str:
     return f"{request.kind}.{request.operation}"
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class RoutingRequest:
     """The properties of an operation that determine the account it goes to.
 

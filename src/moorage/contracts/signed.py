@@ -10,6 +10,7 @@ import attrs
 
 from moorage.contracts.validators import is_whole
 from moorage.domain.http.requests import HttpMethod, as_method
+from moorage.domain.values.frozen_values import frozen
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def check_expiry(value: float | timedelta) -> int:
     return int(seconds)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class UrlOptions:
     """Options of a signed URL.
 
@@ -67,7 +68,7 @@ class UrlOptions:
             )
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class SignedUrl:
     """A URL that allows its holder one operation on an object for a limited time.
 
@@ -84,7 +85,7 @@ class SignedUrl:
     expires_at: datetime
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class PostOptions:
     """Options of a signed form.
 
@@ -109,7 +110,7 @@ class PostOptions:
             )
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class SignedPost:
     """A form that allows its holder to upload one object.
 

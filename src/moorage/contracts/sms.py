@@ -13,6 +13,7 @@ import attrs
 from moorage.contracts.replays import replay_field
 from moorage.contracts.validators import are_all, as_tuple, is_a, is_maybe, is_moment
 from moorage.contracts.vendor import no_options
+from moorage.domain.values.frozen_values import frozen
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ def _is_number(_: object, attribute: attrs.Attribute[str], value: object) -> Non
     check_number(value, attribute.name)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class SmsMessage:
     """A text message to one recipient.
 
@@ -165,7 +166,7 @@ class SmsMessage:
         )
 
 
-@attrs.frozen
+@frozen
 class Price:
     """An exact price, which may be finer than the smallest coin of its currency.
 
@@ -183,7 +184,7 @@ class Price:
         return f"{self.amount} {self.currency}"
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class SmsReceipt:
     """The vendor's answer about a message.
 
@@ -212,7 +213,7 @@ class SmsReceipt:
     raw: Any = attrs.field(default=None, repr=False, eq=False)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class NumberCheck:
     """The vendor's information about a number; None where the vendor does not say.
 
@@ -237,7 +238,7 @@ class NumberCheck:
     raw: Any = attrs.field(default=None, repr=False, eq=False)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Balance:
     """The balance of an account; a negative amount is debt."""
 
@@ -245,7 +246,7 @@ class Balance:
     raw: Any = attrs.field(default=None, repr=False, eq=False)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class SmsEvent:
     """A status report of a sent message, or a received message.
 

@@ -13,6 +13,7 @@ from moorage.contracts.checksum import Checksum, ChecksumAlgorithm
 from moorage.contracts.signed import PostOptions, SignedPost, SignedUrl, UrlOptions, is_header
 from moorage.contracts.validators import OneOf, are_texts, as_table, is_a, is_maybe, is_moment
 from moorage.contracts.vendor import no_options
+from moorage.domain.values.frozen_values import frozen
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ def _is_create_only(_: object, __: object, value: str | None) -> None:
         )
 
 
-@attrs.frozen
+@frozen
 class ByteRange:
     """A range of an object's bytes.
 
@@ -156,7 +157,7 @@ class ByteRange:
         return f"bytes={self.start}-{last_byte}"
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class PutOptions:
     """Options for storing an object.
 
@@ -213,7 +214,7 @@ class PutOptions:
         return frozenset(capability for capability, value in requested_features.items() if value)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class GetOptions:
     """Options for downloading an object.
 
@@ -250,7 +251,7 @@ class GetOptions:
         return frozenset(capability for capability, value in requested_features.items() if value)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class ObjectInfo:
     """Properties of a stored object; None where the vendor does not state one.
 
@@ -287,7 +288,7 @@ class ObjectInfo:
     raw: Any = attrs.field(default=None, repr=False, eq=False)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class ListPage:
     """One page of the objects that share a prefix, in the order of their keys.
 
@@ -304,7 +305,7 @@ class ListPage:
     raw: Any = attrs.field(default=None, repr=False, eq=False)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Upload:
     """An unfinished upload in parts. The object is invisible until the upload completes.
 
@@ -323,7 +324,7 @@ class Upload:
     raw: Any = attrs.field(default=None, repr=False, eq=False)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Part:
     """An uploaded part of an object.
 
@@ -349,7 +350,7 @@ class Part:
         return Checksum.of(ChecksumAlgorithm.MD5, data).value == self.etag
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Opened:
     """An object whose bytes are arriving.
 

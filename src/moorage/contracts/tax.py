@@ -10,6 +10,7 @@ import attrs
 
 from moorage.contracts.validators import check_text, is_maybe
 from moorage.contracts.vat_forms import COUNTRIES_BY_PREFIX, VAT_FORMS
+from moorage.domain.values.frozen_values import frozen
 from moorage.domain.values.patterns import late_pattern
 from moorage.errors import InvalidData
 
@@ -56,7 +57,7 @@ def _has_form(instance: VatNumber, attribute: attrs.Attribute[str], value: objec
         )
 
 
-@attrs.frozen
+@frozen
 class VatNumber:
     """A VAT number in the form of its country. Its repr hides the number; its text is the number.
 
@@ -111,7 +112,7 @@ class VatNumber:
         return f"{self.prefix}{self.number}"
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Trader:
     """Details of a business that a register compares with its own; at least one is needed.
 
@@ -145,7 +146,7 @@ class TraderMatch(StrEnum):
     UNKNOWN = "unknown"
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class TraderMatches:
     """The result for each detail of a `Trader`; unknown where the register compared nothing."""
 
@@ -155,7 +156,7 @@ class TraderMatches:
     city: TraderMatch = TraderMatch.UNKNOWN
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class VatCheck:
     """A register's answer about a VAT number. An outage is never an answer, but an error.
 

@@ -12,6 +12,7 @@ import attrs
 from moorage.domain.secrets.frames import careful
 from moorage.domain.service.safety import Mode
 from moorage.domain.values.durations import is_seconds
+from moorage.domain.values.frozen_values import frozen
 from moorage.domain.values.json_text import is_list, is_object
 from moorage.errors import ConfigurationError, InvalidData
 
@@ -72,7 +73,7 @@ def _are_addresses(_: object, attribute: attrs.Attribute[Any], value: tuple[str,
         )
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class VendorKeys:
     """A vendor's treatment of idempotency keys, according to its documentation.
 

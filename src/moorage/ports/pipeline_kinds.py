@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-import attrs
+from moorage.domain.values.frozen_values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,7 +50,7 @@ class PipelineParts(Protocol):
         ...
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class SinkKind:
     """A kind of sink, which a package declares under the entry point `moorage.sinks`.
 
@@ -70,7 +70,7 @@ class SinkKind:
     connector_kinds: tuple[str, ...] = ()
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class SourceKind:
     """A kind of source, which a package declares under the entry point `moorage.sources`.
 

@@ -11,6 +11,7 @@ from moorage.domain.auth.methods import Credentials
 from moorage.domain.http.requests import Request
 from moorage.domain.secrets.secret import Secret, as_secret
 from moorage.domain.service.settings import Service
+from moorage.domain.values.frozen_values import frozen
 from moorage.vendor_sdk.answers import as_answer
 from moorage.vendor_sdk.operations import filled_path
 
@@ -55,7 +56,7 @@ def path_key(path: str) -> Callable[[Any, Secret], Credentials]:
     return lambda _, secret: Credentials.api_key(secret, path=path)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class ApiVendor(Vendor):
     """A vendor with an HTTP API and one secret: its services and its ping are made of tables.
 

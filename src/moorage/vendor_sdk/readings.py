@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast
 
 import attrs
 
+from moorage.domain.values.frozen_values import frozen
 from moorage.vendor_sdk.answers import Answer, malformed, read_answer
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def needed(row: Row[T | None], name: str) -> Row[T]:
     return read
 
 
-@attrs.frozen
+@frozen
 class _Reference:
     """A field that is the reference of an id, which every success has."""
 

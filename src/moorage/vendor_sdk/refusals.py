@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
-
 from moorage.domain.http.redaction import Redaction
 from moorage.domain.http.requests import HttpMethod
 from moorage.domain.resilience.classify import is_success, vendor_words
+from moorage.domain.values.frozen_values import frozen
 from moorage.errors import (
     AuthenticationFailed,
     ConnectorError,
@@ -68,7 +67,7 @@ def _unmasked(text: str) -> str:
     return text
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Refusals:
     """The meaning of a vendor's refusals, as a table that a service takes as its `classify`.
 

@@ -11,6 +11,7 @@ import attrs
 
 from moorage.adapters.concurrency.forking import in_child
 from moorage.domain.values.durations import count
+from moorage.domain.values.frozen_values import frozen
 from moorage.domain.values.functions import timed
 from moorage.domain.values.plain import copying
 from moorage.runtime.bridge import (
@@ -54,7 +55,7 @@ _CACHE: Final = (("look", 1), ("keep", 4), ("forget", 1))
 _ADAPTERS: Final = "moorage.adapters."
 
 
-@attrs.frozen
+@frozen
 class WiredCore:
     """A core with the adapters that it was built from.
 

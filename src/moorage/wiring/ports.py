@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
+from moorage.domain.values.frozen_values import frozen
 from moorage.domain.values.names import name_of
 from moorage.errors import ConfigurationError
 
@@ -89,7 +90,7 @@ def _observer_list(observers: Iterable[Observer]) -> tuple[Observer, ...]:
         ) from None
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Ports:
     """The ports that a host has passed in; None means the default."""
 

@@ -8,6 +8,7 @@ from typing import Final
 import attrs
 
 from moorage.domain.values.countries import COUNTRIES
+from moorage.domain.values.frozen_values import frozen
 from moorage.domain.values.text import with_article
 from moorage.errors import InvalidData
 
@@ -37,7 +38,7 @@ def _is_bic(_: object, __: object, value: str) -> None:
         )
 
 
-@attrs.frozen(repr=False)
+@frozen(repr=False)
 class Bic:
     """The code of a bank, of eight characters, or eleven with a branch.
 

@@ -23,6 +23,7 @@ from moorage.contracts.bank.statements import (
     check_balances,
 )
 from moorage.contracts.bank.xml_stream import read_iso_20022
+from moorage.domain.values.frozen_values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -205,7 +206,7 @@ def _batch(node: Node, details: list[_Details], *, credit: bool) -> EntryBatch |
     return EntryBatch(message_id=message_id, batch_id=batch_id)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class _Details:
     """A transaction before its entry is read, which has the sign and the roles."""
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from moorage.contracts.bank.check_digits import are_right
+from moorage.domain.values.frozen_values import frozen
 from moorage.domain.values.text import with_article
 from moorage.errors import InvalidData
 
@@ -96,7 +97,7 @@ def _is_iban(_: object, __: object, value: str) -> None:
         )
 
 
-@attrs.frozen(repr=False)
+@frozen(repr=False)
 class Iban:
     """An account number that was checked: country, length, structure and check digits.
 

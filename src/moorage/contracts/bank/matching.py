@@ -23,6 +23,7 @@ from moorage.contracts.validators import (
     is_maybe,
     several,
 )
+from moorage.domain.values.frozen_values import frozen
 from moorage.domain.values.money import Money
 from moorage.errors import InvalidData
 
@@ -67,7 +68,7 @@ class MatchReason(OneOf, field="reason"):
     BATCH = "batch"
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class OpenItem:
     """An item that a payment is to settle.
 
@@ -90,7 +91,7 @@ class OpenItem:
     iban: Iban | None = attrs.field(default=None, validator=is_maybe(Iban))
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class PaymentMatch:
     """A payment with the items that it settles, or may settle.
 
@@ -108,7 +109,7 @@ class PaymentMatch:
     reason: MatchReason = attrs.field(converter=MatchReason)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class MatchResult:
     """Every payment of the entries, once, and the items that no payment was matched with.
 

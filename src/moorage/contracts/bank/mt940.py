@@ -20,6 +20,7 @@ from moorage.contracts.bank.statements import (
     Transaction,
     check_balances,
 )
+from moorage.domain.values.frozen_values import frozen
 from moorage.domain.values.money import EXPONENTS, Money
 from moorage.errors import InvalidData
 
@@ -84,7 +85,7 @@ def read_mt940(
     return tuple(statements)
 
 
-@attrs.frozen
+@frozen
 class _Field:
     """A field: its tag, the number of its line, and its lines."""
 

@@ -10,12 +10,11 @@ import re
 from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
-import attrs
-
 from moorage.contracts.bank.bic import maybe_bic
 from moorage.contracts.bank.iban import maybe_iban
 from moorage.contracts.bank.payment_orders import NOT_PROVIDED
 from moorage.contracts.bank.statements import Counterparty, Transaction
+from moorage.domain.values.frozen_values import frozen
 
 if TYPE_CHECKING:
     from moorage.domain.values.money import Money
@@ -36,7 +35,7 @@ _STRUCTURED: Final = re.compile(r"/*(?:STRD)?/*(?:CUR|ISO)/(.+)")
 _SPACES: Final = re.compile(r"\s+")
 
 
-@attrs.frozen
+@frozen
 class Details:
     """The content of a field 86.
 

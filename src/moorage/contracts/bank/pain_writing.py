@@ -10,8 +10,6 @@ import re
 from typing import TYPE_CHECKING, Final
 from xml.sax.saxutils import escape
 
-import attrs
-
 from moorage.contracts.bank.payment_orders import (
     CreditTransferFile,
     DirectDebitFile,
@@ -19,6 +17,7 @@ from moorage.contracts.bank.payment_orders import (
 from moorage.contracts.bank.references import CreditorReference
 from moorage.contracts.bank.sepa_text import Characters, sepa_text
 from moorage.contracts.validators import OneOf, check_kind
+from moorage.domain.values.frozen_values import frozen
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -171,7 +170,7 @@ def _scheme_id(creditor_id: CreditorId) -> str:
     )
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class _Writer:
     """The choices of a file: new or old version, and the treatment of characters."""
 

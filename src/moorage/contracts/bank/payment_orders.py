@@ -26,6 +26,7 @@ from moorage.contracts.validators import (
     is_maybe,
 )
 from moorage.domain.values.countries import COUNTRIES
+from moorage.domain.values.frozen_values import frozen
 from moorage.domain.values.money import Money
 from moorage.domain.values.patterns import late_pattern
 from moorage.errors import InvalidData
@@ -191,7 +192,7 @@ def _check_identifiers(batches: list[str], payments: list[str]) -> None:
             )
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class PartyAddress:
     """A postal address in a SEPA file. The repr shows the country only.
 
@@ -222,7 +223,7 @@ class PartyAddress:
             )
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class BankParty:
     """A party with its account. The repr shows neither the name nor the address.
 
@@ -239,7 +240,7 @@ class BankParty:
     address: PartyAddress | None = attrs.field(default=None, validator=is_maybe(PartyAddress))
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class CreditTransfer:
     """A payment to a creditor.
 
@@ -270,7 +271,7 @@ class CreditTransfer:
     )
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class CreditTransferBatch:
     """Payments from one account on one day.
 
@@ -300,7 +301,7 @@ class CreditTransferBatch:
         return _total(payment.amount for payment in self.transfers)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class CreditTransferFile:
     """A file of payments (`pain.001`).
 
@@ -337,7 +338,7 @@ class CreditTransferFile:
         return _total(batch.total for batch in self.batches)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class MandateAmendment:
     """A change of a mandate since the last direct debit; at least one field is given.
 
@@ -370,7 +371,7 @@ class MandateAmendment:
             )
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Mandate:
     """The debtor's permission for direct debits.
 
@@ -387,7 +388,7 @@ class Mandate:
     )
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class DirectDebitOrder:
     """A payment to collect from a debtor.
 
@@ -417,7 +418,7 @@ class DirectDebitOrder:
     )
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class DirectDebitBatch:
     """Direct debits to one account on one day, of one scheme and sequence type.
 
@@ -451,7 +452,7 @@ class DirectDebitBatch:
         return _total(debit.amount for debit in self.debits)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class DirectDebitFile:
     """A file of direct debits (`pain.008`).
 

@@ -9,6 +9,7 @@ import attrs
 
 from moorage.contracts.bank.check_digits import are_right, check_digits
 from moorage.domain.values.countries import COUNTRIES
+from moorage.domain.values.frozen_values import frozen
 from moorage.errors import InvalidData
 
 _REFERENCE: Final = re.compile(r"RF[0-9]{2}[A-Z0-9]{1,21}")
@@ -35,7 +36,7 @@ def _is_reference(_: object, __: object, value: Any) -> None:
         )
 
 
-@attrs.frozen
+@frozen
 class CreditorReference:
     """A reference for the remittance of a payment, with check digits (ISO 11649).
 
@@ -81,7 +82,7 @@ def _is_creditor_id(_: object, __: object, value: Any) -> None:
     )
 
 
-@attrs.frozen
+@frozen
 class CreditorId:
     """The identifier of a creditor who collects direct debits.
 

@@ -10,6 +10,7 @@ import attrs
 from moorage.contracts.bank.bic import Bic
 from moorage.contracts.bank.iban import Iban
 from moorage.contracts.validators import OneOf, are_all, as_tuple, is_a, is_maybe
+from moorage.domain.values.frozen_values import frozen
 from moorage.domain.values.money import Money
 from moorage.errors import InvalidData
 
@@ -44,7 +45,7 @@ def _hidden(text: str) -> str:
     return f"'…{text[-4:]}'" if len(text) > 8 else "'…'"
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class StatementAccount:
     """The account of a statement. The repr shows the last four characters of the number only.
 
@@ -59,7 +60,7 @@ class StatementAccount:
     bic: Bic | None = attrs.field(default=None, validator=is_maybe(Bic))
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class AccountBalance:
     """A balance of an account.
 
@@ -74,7 +75,7 @@ class AccountBalance:
     day: date | None = attrs.field(default=None, validator=is_maybe(date))
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Counterparty:
     """The other party of a payment. The repr shows neither name nor number.
 
@@ -93,7 +94,7 @@ class Counterparty:
     ultimate: str | None = attrs.field(default=None, repr=False, validator=is_maybe(str))
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Transaction:
     """A payment within an entry. The repr does not show texts, which have personal data.
 
@@ -128,7 +129,7 @@ class Transaction:
     return_reason: str | None = attrs.field(default=None, validator=is_maybe(str))
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class EntryBatch:
     """The batch that an entry is the sum of.
 
@@ -145,7 +146,7 @@ class EntryBatch:
     total: Money | None = attrs.field(default=None, validator=is_maybe(Money))
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class StatementEntry:
     """An entry of an account.
 
@@ -183,7 +184,7 @@ class StatementEntry:
     )
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Statement:
     """A statement of an account.
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final
 
-import attrs
-
 from moorage.domain.resilience.health import may_have_acted
+from moorage.domain.values.frozen_values import frozen
 from moorage.errors import (
     AuthenticationFailed,
     ConfigurationError,
@@ -37,7 +36,7 @@ class BuyerOutcome(StrEnum):
     UNAVAILABLE = "unavailable"
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class BuyerNotice:
     """A message to the buyer about a payment.
 

@@ -21,6 +21,7 @@ import attrs
 
 from moorage.contracts.payments.states import DisputeState, MoveState, PaymentState
 from moorage.contracts.payments.values import Capture, Payment, Refund
+from moorage.domain.values.frozen_values import frozen
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ _NOT_DONE: Final = {MoveState.FAILED, MoveState.CANCELED}
 _FINAL_STATES: Final = {MoveState.SUCCEEDED, *_NOT_DONE}
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class PaymentEvent:
     """An event of a payment, capture, refund, dispute or payout, reported by the vendor.
 

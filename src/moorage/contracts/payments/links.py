@@ -13,6 +13,7 @@ from moorage.contracts.payments.vendor import PaymentsCapability
 from moorage.contracts.replays import replay_field
 from moorage.contracts.validators import is_a, is_maybe, is_moment
 from moorage.contracts.vendor import no_options
+from moorage.domain.values.frozen_values import frozen
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -32,7 +33,7 @@ class LinkState(StrEnum):
     UNKNOWN = "unknown"
 
 
-@attrs.frozen
+@frozen
 class LinkRequest:
     """A page to create on which a buyer pays one amount once.
 
@@ -61,7 +62,7 @@ class LinkRequest:
         return frozenset({PaymentsCapability.LINKS, *expiry})
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class PaymentLink:
     """A payment link at a vendor; None where the vendor does not say.
 

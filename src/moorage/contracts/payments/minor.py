@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from moorage.domain.values.frozen_values import frozen
 from moorage.domain.values.money import EXPONENTS, Money
 from moorage.errors import InvalidData
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class MinorUnits:
     """A vendor's conversion of amounts to minor units, where it differs from ISO 4217.
 

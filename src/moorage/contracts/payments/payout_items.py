@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from moorage.domain.values.frozen_values import frozen
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class PayoutItemKind(StrEnum):
     OTHER = "other"
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class PayoutItem:
     """One transaction in a payout; amounts that reduce the payout are negative.
 

@@ -20,6 +20,7 @@ from moorage.contracts.validators import (
 )
 from moorage.contracts.vendor import no_options
 from moorage.domain.idempotency.claims import checked_key
+from moorage.domain.values.frozen_values import frozen
 from moorage.domain.values.money import Money
 from moorage.errors import InvalidData
 
@@ -43,7 +44,7 @@ class ThreeDs(OneOf, field="three_ds"):
     ALWAYS = "always"
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Customer:
     """The buyer, as far as the vendor needs to know them.
 
@@ -94,7 +95,7 @@ def is_reference(_: object, attribute: attrs.Attribute[Any], value: str) -> None
         )
 
 
-@attrs.frozen
+@frozen
 class Charge:
     """A payment to request from a buyer.
 
@@ -166,7 +167,7 @@ def _is_begun_by(_: object, attribute: attrs.Attribute[Any], value: Any) -> None
         )
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Unsettled:
     """A payment whose outcome is unknown and whose reference never arrived.
 
@@ -188,7 +189,7 @@ class Unsettled:
     since: datetime | None = attrs.field(default=None, validator=is_moment)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class PaymentQuery:
     """A query for payments, disputes or payouts, returned newest first.
 

@@ -12,6 +12,7 @@ from moorage.contracts.payments.requests import Customer, is_source
 from moorage.contracts.replays import replay_field
 from moorage.contracts.validators import is_a, is_maybe
 from moorage.contracts.vendor import no_options
+from moorage.domain.values.frozen_values import frozen
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def _is_known_customer(_: object, attribute: attrs.Attribute[Any], value: Custom
         )
 
 
-@attrs.frozen
+@frozen
 class StoreRequest:
     """A means of payment to store for later payments; nothing is charged.
 
@@ -68,7 +69,7 @@ class StoreRequest:
         return self.customer.id or ""
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class StoredMeans:
     """A means of payment that a vendor stores for a buyer; None where the vendor does not say.
 

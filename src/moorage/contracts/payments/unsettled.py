@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from moorage.domain.values.frozen_values import frozen
+
 if TYPE_CHECKING:
     from datetime import datetime
 
@@ -56,7 +58,7 @@ class Inconclusive(StrEnum):
     """The vendor refused the question, for example because the account may not list payments."""
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class VendorQuestion:
     """The latest question to the vendor that did not settle an operation.
 
@@ -73,7 +75,7 @@ class VendorQuestion:
     error: str | None = None
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class UnsettledPayment:
     """An operation that moves money and whose outcome is unknown.
 
@@ -108,7 +110,7 @@ class UnsettledPayment:
     last_question: VendorQuestion | None = None
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class SettledPayment:
     """The settled outcome of an operation.
 

@@ -17,6 +17,7 @@ from moorage.contracts.payments.states import (
 )
 from moorage.contracts.replays import replay_field
 from moorage.contracts.vendor import no_options
+from moorage.domain.values.frozen_values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class NextAction:
     """The step that the buyer has to take before the payment can continue.
 
@@ -52,7 +53,7 @@ class NextAction:
     vendor_type: str | None = None
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Decline:
     """The reason of a decline: our reason, and the vendor's code and text."""
 
@@ -61,7 +62,7 @@ class Decline:
     vendor_message: str | None = None
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class MeansOfPayment:
     """The means of payment, without secret details.
 
@@ -83,7 +84,7 @@ class MeansOfPayment:
     stored: str | None = attrs.field(default=None, repr=False)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Capture:
     """A capture: authorised money that is collected.
 
@@ -112,7 +113,7 @@ class Capture:
     raw: Any = attrs.field(default=None, repr=False, eq=False)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Refund:
     """A refund: money returned to the buyer.
 
@@ -139,7 +140,7 @@ class Refund:
     raw: Any = attrs.field(default=None, repr=False, eq=False)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Void:
     """A void: the cancellation of an authorisation.
 
@@ -162,7 +163,7 @@ class Void:
     raw: Any = attrs.field(default=None, repr=False, eq=False)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Payment:
     """A payment at a vendor; None where the vendor does not say.
 
@@ -227,7 +228,7 @@ class Payment:
         return max(self.captured - self.refunded, self.captured * 0)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Dispute:
     """A dispute: the buyer or their bank demands the money back.
 
@@ -254,7 +255,7 @@ class Dispute:
     raw: Any = attrs.field(default=None, repr=False, eq=False)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Payout:
     """A payout: money transferred from the vendor to your bank.
 
@@ -279,7 +280,7 @@ class Payout:
     raw: Any = attrs.field(default=None, repr=False, eq=False)
 
 
-@attrs.frozen
+@frozen
 class Page(Generic[T]):
     """One page of a longer list.
 

@@ -14,6 +14,7 @@ from moorage.contracts.replays import replay_field
 from moorage.contracts.shipping.rates import CarrierMessage, ShippingCapability
 from moorage.contracts.validators import is_a, is_maybe, is_moment, several
 from moorage.contracts.vendor import no_options
+from moorage.domain.values.frozen_values import frozen
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def shipment_refs(value: object) -> tuple[Ref, ...]:
     return refs
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class PickupRequest:
     """A pickup to schedule: a carrier's driver comes for bought shipments.
 
@@ -94,7 +95,7 @@ class PickupState(StrEnum):
     UNKNOWN = "unknown"
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Pickup:
     """A scheduled or cancelled pickup.
 
@@ -131,7 +132,7 @@ class ManifestState(StrEnum):
     UNKNOWN = "unknown"
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Manifest:
     """A manifest: one form with which a driver accepts many shipments at the end of a day.
 
@@ -162,7 +163,7 @@ class ServicePointKind(StrEnum):
     UNKNOWN = "unknown"
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class ServicePoint:
     """A shop or locker of a carrier where recipients collect their parcels.
 
@@ -183,7 +184,7 @@ class ServicePoint:
     raw: Any = attrs.field(default=None, repr=False, eq=False)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class ServicePointResult:
     """The service points near an address, and the messages of carriers without any.
 

@@ -8,6 +8,7 @@ import attrs
 
 from moorage.contracts.shipping.units import LengthUnit, WeightUnit, measure
 from moorage.contracts.validators import OneOf, are_all, as_tuple, is_a, is_maybe
+from moorage.domain.values.frozen_values import frozen
 from moorage.domain.values.money import Money
 from moorage.errors import InvalidData
 
@@ -23,7 +24,7 @@ def _side(value: object) -> Decimal | None:
     return None if value is None else measure(value, "length")
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Parcel:
     """A box, bag or envelope.
 
@@ -87,7 +88,7 @@ def _is_quantity(_: object, attribute: attrs.Attribute[int], value: object) -> N
         )
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class CustomsItem:
     """One kind of goods in a shipment.
 
@@ -111,7 +112,7 @@ class CustomsItem:
     sku: str | None = attrs.field(default=None, validator=is_maybe(str))
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Customs:
     """The customs declaration of a shipment that crosses a border.
 

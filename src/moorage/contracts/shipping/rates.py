@@ -21,6 +21,7 @@ from moorage.contracts.validators import (
     is_maybe_whole,
 )
 from moorage.contracts.vendor import no_options
+from moorage.domain.values.frozen_values import frozen
 from moorage.domain.values.money import Money
 from moorage.errors import InvalidData
 
@@ -105,7 +106,7 @@ def _check_label(label: LabelFormat, size: LabelSize | None) -> None:
         )
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class RateRequest:
     """A shipment to request rates for.
 
@@ -177,7 +178,7 @@ class RateRequest:
         return frozenset(capability for capability, value in requested_features.items() if value)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class CarrierMessage:
     """A message of a carrier, such as the reason why it offers no rate.
 
@@ -192,7 +193,7 @@ class CarrierMessage:
     text: str | None = None
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Rate:
     """A carrier's price for a shipment.
 
@@ -229,7 +230,7 @@ class Rate:
     raw: Any = attrs.field(default=None, repr=False, eq=False)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class RateResult:
     """The rates for a shipment, and the messages of carriers without a rate.
 
@@ -255,7 +256,7 @@ class Prize(OneOf, field="by"):
     SPEED = "speed"
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Choice:
     """A rule that chooses a rate: filters, and the criterion for the best of the rest.
 

@@ -10,6 +10,7 @@ import attrs
 from moorage.contracts.replays import replay_field
 from moorage.contracts.shipping.rates import CarrierMessage, Choice, LabelFormat, RateRequest
 from moorage.contracts.validators import is_a
+from moorage.domain.values.frozen_values import frozen
 
 if TYPE_CHECKING:
     from moorage.contracts.address import Address
@@ -34,7 +35,7 @@ class ShipmentState(StrEnum):
         return self not in {self.PENDING, self.CANCELING, self.UNKNOWN}
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class ShipmentRequest:
     """A shipment to buy at the best rate.
 
@@ -52,7 +53,7 @@ class ShipmentRequest:
         return self.rate_request.needs
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Label:
     """A shipping label.
 
@@ -73,7 +74,7 @@ class Label:
     tracking_number: str | None = None
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Shipment:
     """A shipment that was bought.
 
@@ -116,7 +117,7 @@ class CancelState(StrEnum):
     UNKNOWN = "unknown"
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class CancelResult:
     """The result of cancelling a shipment; money is refunded only once it is approved.
 
@@ -146,7 +147,7 @@ class AddressVerdict(StrEnum):
     UNKNOWN = "unknown"
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class AddressResult:
     """The result of checking an address; moorage never replaces an address by itself.
 

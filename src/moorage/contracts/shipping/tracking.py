@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from moorage.domain.values.frozen_values import frozen
+
 if TYPE_CHECKING:
     from datetime import datetime
 
@@ -30,7 +32,7 @@ class TrackingStatus(StrEnum):
     UNKNOWN = "unknown"
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Place:
     """The place of a tracking event, as far as the carrier states it."""
 
@@ -40,7 +42,7 @@ class Place:
     country: str | None = None
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class TrackingEvent:
     """One event of a shipment's journey.
 
@@ -61,7 +63,7 @@ class TrackingEvent:
     location: Place | None = attrs.field(default=None, repr=False)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Tracking:
     """The current progress of a shipment.
 
@@ -92,7 +94,7 @@ class Tracking:
     raw: Any = attrs.field(default=None, repr=False, eq=False)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class ShippingEvent:
     """An event of a shipment, reported by the vendor's webhook.
 

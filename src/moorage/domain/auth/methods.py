@@ -15,6 +15,7 @@ from moorage.domain.http.headers import check_settable
 from moorage.domain.http.urls import is_absolute
 from moorage.domain.secrets.frames import careful, refusing
 from moorage.domain.secrets.secret import Secret, as_secret, check_sendable
+from moorage.domain.values.frozen_values import frozen
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def _scope(value: str | Iterable[str]) -> tuple[str, ...]:
 
 
 @careful
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Credentials:
     """The credentials for a service. The `repr` shows neither secret nor user name.
 
@@ -229,7 +230,7 @@ class Credentials:
 
 
 @careful
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class OAuthCredentials:
     """The tokens that an authorisation server granted.
 

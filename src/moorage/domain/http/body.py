@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypeAlias, TypeGuard, runtime_checkable
 
 import attrs
 
+from moorage.domain.values.frozen_values import frozen
 from moorage.errors import InvalidData
 
 
@@ -46,7 +47,7 @@ def _is_count(_: BodyStream, __: object, value: Any) -> None:
         )
 
 
-@attrs.frozen
+@frozen
 class BodyStream:
     """A request body that is read while it is sent.
 

@@ -10,6 +10,7 @@ import attrs
 
 from moorage.domain.secrets.frames import bare
 from moorage.domain.secrets.sensitive import MASK, is_sensitive
+from moorage.domain.values.frozen_values import frozen
 from moorage.domain.values.patterns import late_pattern
 from moorage.errors import InvalidData
 
@@ -88,7 +89,7 @@ def _value(name: str, value: object) -> str:
     )
 
 
-@attrs.frozen(init=False, repr=False, eq=False)
+@frozen(init=False, repr=False, eq=False)
 class Headers(Mapping[str, str]):
     """A mapping of header names to first values; `get_all` and `pairs` return all values.
 

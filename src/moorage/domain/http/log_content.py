@@ -8,6 +8,7 @@ from typing import Final
 import attrs
 
 from moorage.domain.values.durations import count
+from moorage.domain.values.frozen_values import frozen
 
 LARGEST_BODY: Final = 16_384
 """The maximum number of bytes of a body that a service can have logged."""
@@ -25,7 +26,7 @@ def _is_size(_: object, attribute: attrs.Attribute[int], value: int) -> None:
     count(value, attribute.name, most=LARGEST_BODY)
 
 
-@attrs.frozen
+@frozen
 class LogContent:
     """The choice of requests and responses of a service that the log stores, after redaction.
 

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import attrs
 
+from moorage.domain.values.frozen_values import frozen
 from moorage.domain.values.patterns import late_pattern
 from moorage.errors import ConfigurationError
 
@@ -117,7 +118,7 @@ def _are_ports(_: object, attribute: attrs.Attribute[Any], value: tuple[object, 
         )
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class OutgoingGuard:
     """The destinations allowed for requests to URLs that other people choose.
 

@@ -21,6 +21,7 @@ from moorage.domain.secrets.frames import careful
 from moorage.domain.secrets.personal import Personal, mask, mask_personal
 from moorage.domain.secrets.secret import Secret, as_secrets
 from moorage.domain.secrets.sensitive import MASK, is_sensitive
+from moorage.domain.values.frozen_values import frozen
 from moorage.domain.values.patterns import late_pattern
 from moorage.errors import ConfigurationError
 
@@ -103,7 +104,7 @@ def _kinds(personal: Iterable[Personal | str]) -> tuple[Personal, ...]:
 
 
 @careful
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Redaction:
     """The names of fields that a service wants masked, in addition to the usual ones.
 

@@ -17,6 +17,7 @@ from moorage.domain.http.timeouts import Timeouts
 from moorage.domain.http.urls import join_url, validate_base_url, validate_path
 from moorage.domain.secrets.frames import refusing
 from moorage.domain.secrets.sensitive import MASK, is_sensitive
+from moorage.domain.values.frozen_values import frozen
 from moorage.domain.values.json_text import encode_json
 from moorage.domain.values.text import with_article
 from moorage.errors import InvalidData
@@ -90,7 +91,7 @@ def _query(parameters: PairsInput | None) -> Pairs:
     return as_pairs(parameters, "query")
 
 
-@attrs.frozen(repr=False)
+@frozen(repr=False)
 class Request:
     """A request to a service, without the service's base URL.
 

@@ -8,6 +8,7 @@ import attrs
 
 from moorage.domain.http.headers import Headers, as_headers
 from moorage.domain.http.media_type import decoded
+from moorage.domain.values.frozen_values import frozen
 from moorage.domain.values.json_text import decode_json
 from moorage.errors import InvalidData
 
@@ -30,7 +31,7 @@ def _is_bytes(_: Response, __: object, value: Any) -> None:
         )
 
 
-@attrs.frozen(repr=False)
+@frozen(repr=False)
 class Response:
     """The response of a service, read to its end.
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 import attrs
 
 from moorage.domain.values.durations import seconds
+from moorage.domain.values.frozen_values import frozen
 
 
 def _seconds_value(value: float | timedelta | None) -> float | None:
@@ -22,7 +23,7 @@ def _check_timeout(_: Timeouts, attribute: attrs.Attribute[Any], value: float | 
 _LONG: Final = 86_400.0
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Timeouts:
     """Time limits in seconds for each step of an attempt; None sets no limit for the step.
 

@@ -14,6 +14,7 @@ import attrs
 from moorage.domain.http.urls import is_host
 from moorage.domain.secrets.frames import careful, refusing
 from moorage.domain.secrets.secret import Secret, as_secret
+from moorage.domain.values.frozen_values import frozen
 from moorage.domain.values.patterns import late_pattern
 from moorage.errors import ConfigurationError, Problem
 
@@ -107,7 +108,7 @@ def _check_verification(_: object, attribute: attrs.Attribute[Any], value: objec
         )
 
 
-@attrs.frozen
+@frozen
 class DangerouslyUnverified:
     """A setting that turns off the verification of TLS certificates.
 
@@ -122,7 +123,7 @@ class DangerouslyUnverified:
 
 
 @careful
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Tls:
     """The certificate authorities to trust and the client certificate; the `repr` shows no key.
 
@@ -244,7 +245,7 @@ def _user(_: object, attribute: attrs.Attribute[Any], value: str | None) -> None
 
 
 @careful
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Proxy:
     """The proxy through which a client connects; the `repr` shows neither user name nor password.
 
@@ -292,7 +293,7 @@ def as_proxy(value: Proxy | Secret | str | None) -> Proxy | None:
     return value if value is None or isinstance(value, Proxy) else Proxy.at(value)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class HttpPoolStatistics:
     """The numbers of used and free connections in a client's pool, for metrics.
 

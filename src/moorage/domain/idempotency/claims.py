@@ -25,9 +25,8 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
-import attrs
-
 from moorage.domain.state.commands import reading, steady, unchanged
+from moorage.domain.values.frozen_values import frozen
 from moorage.domain.values.named_tuples import new_tuple
 from moorage.domain.values.patterns import late_pattern
 from moorage.errors import InvalidData
@@ -83,7 +82,7 @@ class Reach(Enum):
     """The call may not send anything, and only gets the stored answer."""
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class KeyUse:
     """The way in which one call uses its idempotency key.
 

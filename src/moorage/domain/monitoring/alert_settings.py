@@ -10,6 +10,7 @@ from moorage.domain.http.urls import validate_path
 from moorage.domain.monitoring.probes import foreign_address
 from moorage.domain.secrets.secret import Secret, as_secrets
 from moorage.domain.values.durations import is_seconds, plain
+from moorage.domain.values.frozen_values import frozen
 from moorage.domain.values.names import repeats
 from moorage.errors import ConfigurationError, Problem
 
@@ -51,7 +52,7 @@ def _is_path(_: object, __: object, value: str) -> None:
     validate_path(value)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class ChannelSettings:
     """A channel to which alert notifications are sent.
 
@@ -124,7 +125,7 @@ def webhook_problem(service: Service, path: str) -> Problem | None:
     return foreign_address(service, path, "path")
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class AlertSettings:
     """The alert rules, and the channels for their notifications.
 

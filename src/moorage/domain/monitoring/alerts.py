@@ -22,6 +22,7 @@ from moorage.domain.monitoring.alert_conditions import FIGURES, Condition, contr
 from moorage.domain.monitoring.health import Concern
 from moorage.domain.state.keys import checked_name
 from moorage.domain.values.durations import count, if_given, is_seconds, is_wait, plain
+from moorage.domain.values.frozen_values import frozen
 from moorage.errors import ConfigurationError, Problem
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def _is_objective(_: object, attribute: attrs.Attribute[Any], value: float) -> N
         )
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class AlertRule:
     """A rule that fires an alert if its condition holds.
 
@@ -159,7 +160,7 @@ class AlertRule:
         return value > ((self.above or 0.0) if clear is None else clear)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Measurement:
     """A measured value that an alert rule compares with its limit.
 
@@ -174,7 +175,7 @@ class Measurement:
     text: str
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Silence:
     """A period during which no notifications about some alerts are sent.
 
@@ -205,7 +206,7 @@ class Stage(StrEnum):
     CLEARED = "cleared"
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Alert:
     """An alert that is active, or whose end has not been reported yet.
 
@@ -236,7 +237,7 @@ class Change(StrEnum):
     RECOVERED = "recovered"
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class AlertNotice:
     """A notice about the change of one alert.
 
@@ -257,7 +258,7 @@ class AlertNotice:
     text: str
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Notification:
     """A message about all changed alerts of one group.
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from moorage.domain.values.durations import is_seconds, is_wait, plain
+from moorage.domain.values.frozen_values import frozen
 from moorage.errors import ConfigurationError, ConnectorError
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ SERVICE_CONCERNS: Final = frozenset(
 """The kinds of health problems that only services have."""
 
 
-@attrs.frozen
+@frozen
 class HealthReason:
     """A reason why a service, store or queue is not healthy.
 
@@ -94,7 +95,7 @@ class HealthReason:
     amount: float = 1.0
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class ServiceHealth:
     """The health of one service, or of one of its regions.
 
@@ -111,7 +112,7 @@ class ServiceHealth:
     reasons: tuple[HealthReason, ...] = ()
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Health:
     """The health of a hub's services, stores and queues at one moment.
 
@@ -171,7 +172,7 @@ def _names(value: str | Iterable[str]) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else tuple(value)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class HealthPolicy:
     """The rules by which a hub's health is assessed.
 
@@ -195,7 +196,7 @@ class HealthPolicy:
 # --- readings ---------------------------------------------------------------------------
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class ProbeReading:
     """The last result of a health probe.
 
@@ -210,7 +211,7 @@ class ProbeReading:
     threshold: int = 2
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class TokenReading:
     """An OAuth token that could not be renewed, for the assessment of health.
 
@@ -223,7 +224,7 @@ class TokenReading:
     still_works: bool = False
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class ServiceReading:
     """The shared state of a service or of one of its regions, for the assessment of health.
 
@@ -254,7 +255,7 @@ class ServiceReading:
     token: TokenReading | None = None
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Backlog:
     """The entries of an inbox or outbox that wait too long or need a person's decision.
 
@@ -282,7 +283,7 @@ def _is_aware(expiry: Expiry, _: object, value: datetime) -> None:
         )
 
 
-@attrs.frozen
+@frozen
 class Expiry:
     """A certificate or a secret that expires at a known time.
 
@@ -295,7 +296,7 @@ class Expiry:
     at: datetime = attrs.field(validator=_is_aware)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Readings:
     """Everything that was read for the assessment of a hub's health.
 

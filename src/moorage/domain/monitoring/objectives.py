@@ -15,6 +15,7 @@ import attrs
 from moorage.domain.observation.figures import DIMENSIONS, added
 from moorage.domain.state.keys import checked_name
 from moorage.domain.values.durations import if_given, is_seconds, plain
+from moorage.domain.values.frozen_values import frozen
 from moorage.domain.values.names import repeats
 from moorage.errors import InvalidData, Problem
 
@@ -47,7 +48,7 @@ def _is_target(_: object, attribute: attrs.Attribute[Any], value: float) -> None
         )
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Objective:
     """A service-level objective for the calls of a service, an operation or a tenant.
 
@@ -112,7 +113,7 @@ def repeated_objectives(objectives: Iterable[tuple[str, object]]) -> Iterator[Pr
         )
 
 
-@attrs.frozen
+@frozen
 class Compliance:
     """The numbers of calls that met a target and that missed it.
 
@@ -163,7 +164,7 @@ class Compliance:
         return 1 - Fraction(str(self.target))
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class ObjectiveMonth:
     """A service-level objective in one month, with the numbers of calls that met its targets.
 

@@ -16,6 +16,7 @@ from moorage.domain.resilience.circuit import Outcome
 from moorage.domain.resilience.health import health
 from moorage.domain.state.keys import checked_name
 from moorage.domain.values.durations import is_count, is_seconds, plain
+from moorage.domain.values.frozen_values import frozen
 from moorage.errors import (
     AuthenticationFailed,
     ConfigurationError,
@@ -59,7 +60,7 @@ def _is_share(_: object, __: object, value: float) -> None:
         )
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Probe:
     """A harmless call to a service, repeated at intervals to test whether it works.
 
@@ -155,7 +156,7 @@ def foreign_address(service: Service, path: str, setting: str) -> Problem | None
     )
 
 
-@attrs.frozen
+@frozen
 class ProbeState:
     """The last result of a health probe, and the time of the next one.
 

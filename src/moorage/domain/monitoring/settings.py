@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from moorage.domain.monitoring.health import HealthPolicy
+from moorage.domain.values.frozen_values import frozen
 from moorage.domain.values.names import repeats
 from moorage.errors import ConfigurationError, Problem
 
@@ -45,7 +46,7 @@ def _are_apart(_: object, __: object, value: tuple[Probe, ...]) -> None:
         raise ConfigurationError.of(problems)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class HealthSettings:
     """The settings for health: its rules, the probes, and the certificates to watch.
 

@@ -6,7 +6,7 @@ import enum
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-import attrs
+from moorage.domain.values.frozen_values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +32,7 @@ class CallOutcome(enum.Enum):
         return self.value
 
 
-@attrs.frozen
+@frozen
 class ContractCall:
     """The contract's operation for which a call is made.
 

@@ -15,6 +15,7 @@ import attrs
 from moorage.domain.observation.integration_log import IntegrationStatus, status_of
 from moorage.domain.observation.sketch import Sketch, SketchRecorder
 from moorage.domain.values.durations import is_seconds, plain, seconds
+from moorage.domain.values.frozen_values import frozen
 from moorage.domain.values.text import column_text
 from moorage.errors import InvalidData
 
@@ -92,7 +93,7 @@ def outcome_of(error: str | None, flags: tuple[bool, bool, bool, bool, bool]) ->
     return _OUTCOMES[status]
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Figures:
     """The counts and durations of some calls.
 
@@ -205,7 +206,7 @@ def added(figures: Iterable[Figures]) -> Figures:
     return tally.freeze()
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class WindowFigures:
     """The counts and durations of one series of calls in one time window.
 
@@ -264,7 +265,7 @@ def _dimensions(value: Collection[str]) -> tuple[str, ...]:
     return tuple(name for name in DIMENSIONS if name in names)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class FiguresQuery:
     """A query for metrics of calls: every condition must hold.
 
@@ -368,7 +369,7 @@ def floor(time: datetime, length: int) -> datetime:
     return _EPOCH + timedelta(seconds=number * length)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Retention:
     """The seconds for which metrics are kept in windows of each length.
 

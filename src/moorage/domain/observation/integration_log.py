@@ -19,6 +19,7 @@ from moorage.domain.observation.call_events import (
 )
 from moorage.domain.observation.late_fields import LateFields, facts_of, late
 from moorage.domain.values.durations import count
+from moorage.domain.values.frozen_values import frozen
 from moorage.errors import ConnectorError, InvalidData
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def _aware(_: object, attribute: attrs.Attribute[Any], value: datetime | None) -
         )
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class IntegrationLog(LateFields):
     """The integration log's entry of one call.
 
@@ -173,7 +174,7 @@ SCAN_LIMIT: Final = 50_000
 """The default number of log entries that are read for one page at most."""
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class LogQuery:
     """A filter for log entries: an entry must meet every condition that is given.
 
@@ -228,7 +229,7 @@ class LogQuery:
         return any(text in (getattr(entry, name) or "").lower() for name in TEXT_FIELDS)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class LogPage:
     """A page of log entries, newest first; `next` leads to the next page, if any.
 
@@ -248,7 +249,7 @@ class LogPage:
     scanned_to: datetime | None = None
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class LogSummary:
     """The counts and the percentiles of duration of many log entries."""
 

@@ -17,8 +17,7 @@ from itertools import accumulate
 from math import ceil, log
 from typing import TYPE_CHECKING, Final
 
-import attrs
-
+from moorage.domain.values.frozen_values import frozen
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -41,7 +40,7 @@ _MAX_VARINT: Final = 10
 """The maximum number of bytes of an encoded number."""
 
 
-@attrs.frozen
+@frozen
 class Sketch:
     """The distribution of durations, counted in buckets.
 

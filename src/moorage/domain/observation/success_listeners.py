@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import attrs
+from moorage.domain.values.frozen_values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,7 +15,7 @@ ReadSuccess: TypeAlias = "Callable[[CallFacts], object]"
 """Reads the facts of a call whose first attempt succeeded, in place of the events of its end."""
 
 
-@attrs.frozen(eq=False)
+@frozen(eq=False)
 class SuccessListeners:
     """The observers of a call, by the events that they receive if its first attempt succeeds.
 

@@ -8,6 +8,7 @@ from zlib import crc32
 import attrs
 
 from moorage.domain.values.durations import is_count, is_wait, plain
+from moorage.domain.values.frozen_values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class BatchLimits:
     """The largest size of the batches that a sink receives.
 

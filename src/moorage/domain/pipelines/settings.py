@@ -12,6 +12,7 @@ from moorage.domain.pipelines.failures import Exhausted
 from moorage.domain.resilience.retry import Jitter, RetryPolicy
 from moorage.domain.secrets.frames import careful
 from moorage.domain.values.durations import is_count, is_seconds, is_wait, plain
+from moorage.domain.values.frozen_values import frozen
 from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def _member(kind: type[E], value: object, path: str) -> E:
         ) from None
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class PipelineConfig:
     """The settings of a pipeline.
 
@@ -107,7 +108,7 @@ class PipelineState(Enum):
     FAILED = "failed"
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class PipelineStatistics:
     """The counts of a pipeline's records and failures since the pipeline was created.
 
@@ -170,7 +171,7 @@ class ObservedPipeline(Protocol):
         ...
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class PipelineReport:
     """The report on how a pipeline's run ended.
 
@@ -185,7 +186,7 @@ class PipelineReport:
 
 
 @careful
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class DeadLetter:
     """A record that a pipeline could not process.
 

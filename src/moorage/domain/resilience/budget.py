@@ -16,6 +16,7 @@ import attrs
 
 from moorage.domain.state.commands import steady
 from moorage.domain.values.durations import count, is_seconds, is_share, micros, plain
+from moorage.domain.values.frozen_values import frozen
 
 if TYPE_CHECKING:
     from moorage.domain.state.commands import State
@@ -29,7 +30,7 @@ def _is_floor(_: object, attribute: attrs.Attribute[Any], value: int) -> None:
     count(value, attribute.name, least=0)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class RetryBudget:
     """The share of calls that may be retries, for all callers of a service.
 

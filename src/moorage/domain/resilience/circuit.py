@@ -46,6 +46,7 @@ from moorage.domain.values.durations import (
     micros,
     plain,
 )
+from moorage.domain.values.frozen_values import frozen
 from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -161,7 +162,7 @@ def _is_growth(_: object, attribute: attrs.Attribute[Any], value: float) -> None
         )
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class CircuitBreakerConfig:
     """The rules by which a circuit opens and closes; each can be disabled with None.
 
@@ -219,7 +220,7 @@ class CircuitBreakerConfig:
             )
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class CircuitBreakerState:
     """A snapshot of a circuit breaker, for people and metrics.
 

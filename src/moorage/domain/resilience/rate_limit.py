@@ -35,6 +35,7 @@ from moorage.domain.resilience.bucket import TokenBucket
 from moorage.domain.resilience.quota import CalendarQuota
 from moorage.domain.state.commands import EXACT
 from moorage.domain.values.durations import FOREVER, SECOND, count, is_seconds, plain
+from moorage.domain.values.frozen_values import frozen
 from moorage.errors import ConfigurationError, InvalidData
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ def _is_share_or_refuse(_: object, attribute: attrs.Attribute[Any], value: objec
         )
 
 
-@attrs.frozen
+@frozen
 class RateLimitConfig:
     """A rate limit: `burst` calls at once, and `rate` calls per `per` seconds over time.
 

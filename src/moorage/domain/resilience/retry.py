@@ -19,6 +19,7 @@ import attrs
 
 from moorage.domain.resilience.health import BUGS
 from moorage.domain.values.durations import FOREVER, SECOND, is_count, is_wait, plain
+from moorage.domain.values.frozen_values import frozen
 from moorage.domain.values.text import with_article
 from moorage.errors import ConfigurationError, ConnectionFailed, ConnectorError
 
@@ -115,7 +116,7 @@ def error_types(value: Any, field: str) -> tuple[type[Exception], ...]:
     return kinds
 
 
-@attrs.frozen
+@frozen
 class RetryPolicy:
     """The number of attempts and the delays between them.
 
@@ -177,14 +178,14 @@ class RetryPolicy:
         return bool(rule(error))
 
 
-@attrs.frozen
+@frozen
 class Again:
     """The decision to make another attempt after `delay` seconds."""
 
     delay: float
 
 
-@attrs.frozen
+@frozen
 class Stop:
     """The decision not to retry; `retry_after` says when another call may succeed."""
 

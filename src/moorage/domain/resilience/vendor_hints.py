@@ -13,10 +13,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, overload
 
-import attrs
-
 from moorage.domain.http.dates import parse_http_date
 from moorage.domain.values.durations import FOREVER, SECOND
+from moorage.domain.values.frozen_values import frozen
 from moorage.domain.values.patterns import late_pattern
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ _SECONDS_FIELDS = ("retry-after", "x-retry-after", "x-rate-limit-retry-after-sec
 _MILLISECONDS_FIELDS = ("retry-after-ms", "x-ms-retry-after-ms")
 
 
-@attrs.frozen
+@frozen
 class RateHint:
     """A vendor's statement about the calls that its rate limit still allows.
 

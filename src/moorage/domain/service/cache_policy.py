@@ -8,6 +8,7 @@ import attrs
 
 from moorage.domain.http.headers import Headers
 from moorage.domain.values.durations import DAY, SECOND, count, is_seconds, is_wait, plain
+from moorage.domain.values.frozen_values import frozen
 from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def _names(value: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(map(str.lower, Headers((name, "") for name in names))))
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class CachePolicy:
     """The cache settings of a service: answers are reused as far as HTTP allows.
 

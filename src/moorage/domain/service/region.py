@@ -25,6 +25,7 @@ from moorage.domain.http.urls import is_absolute, same_origin, validate_base_url
 from moorage.domain.secrets.frames import careful
 from moorage.domain.state.keys import checked_name
 from moorage.domain.values.durations import is_count
+from moorage.domain.values.frozen_values import frozen
 from moorage.domain.values.text import with_article
 from moorage.errors import ConfigurationError, InvalidData
 
@@ -47,7 +48,7 @@ def _is_credentials(_: object, attribute: attrs.Attribute[Any], value: object) -
 
 
 @careful
-@attrs.frozen
+@frozen
 class Region:
     """A region of a service, which offers the same API under another URL.
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from moorage.domain.values.frozen_values import frozen
 from moorage.domain.values.patterns import late_pattern
 from moorage.errors import ConfigurationError, Problem, RecipientRefused
 
@@ -56,7 +57,7 @@ def _is_pattern(pattern: object) -> bool:
     return recognised and _is_foldable(pattern)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Safety:
     """The limits on the effects that this process may have at vendors.
 

@@ -25,6 +25,7 @@ from moorage.domain.service.endpoint_index import EndpointIndex
 from moorage.domain.service.region import Region, belonging
 from moorage.domain.state.keys import checked_name
 from moorage.domain.values.durations import count, if_given, is_count, is_seconds, is_wait, plain
+from moorage.domain.values.frozen_values import frozen
 from moorage.domain.values.functions import check_callable, check_plain
 from moorage.domain.values.text import with_article
 from moorage.errors import ConfigurationError, ConnectorError, InvalidData, Problem
@@ -131,7 +132,7 @@ def _are_limits(
             )
 
 
-@attrs.frozen
+@frozen
 class BulkheadConfig:
     """A limit on concurrent calls and on the callers that wait for a slot.
 
@@ -158,7 +159,7 @@ class BulkheadConfig:
             )
 
 
-@attrs.frozen
+@frozen
 class HedgeConfig:
     """The settings of hedging: a read is sent again if the answer takes too long.
 
@@ -213,7 +214,7 @@ def _name_of_service(value: object) -> str:
     return checked_name(value, "service")
 
 
-@attrs.frozen
+@frozen
 class Endpoint:
     """An operation of a service that needs settings of its own.
 
@@ -328,7 +329,7 @@ def _are_named_apart(kind: type[Endpoint | Region], called: str) -> Validator:
 
 
 @careful
-@attrs.frozen
+@frozen
 class Service:
     """The address of a service, and the protections of calls to it.
 

@@ -13,6 +13,7 @@ from moorage.domain.http.dates import write_http_date
 from moorage.domain.http.requests import BodyStream
 from moorage.domain.secrets.frames import careful
 from moorage.domain.signing.occasion import Target
+from moorage.domain.values.frozen_values import frozen
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def _is_account(_: object, __: object, value: str) -> None:
 
 
 @careful
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class AzureSharedKey:
     """Signs requests to Azure Storage with a base64 key of the storage account.
 

@@ -18,6 +18,7 @@ from moorage.domain.http.requests import BodyStream
 from moorage.domain.secrets.frames import careful
 from moorage.domain.signing.choice import choose
 from moorage.domain.signing.occasion import Target
+from moorage.domain.values.frozen_values import frozen
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def _timestamp(value: TimestampForm | str) -> TimestampForm:
 
 
 @careful
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class HmacSigning:
     r"""Signs requests with an HMAC in a format that templates describe.
 

@@ -13,6 +13,7 @@ from moorage.domain.secrets.frames import careful
 from moorage.domain.secrets.secret import Secret
 from moorage.domain.signing.choice import choose
 from moorage.domain.signing.keys import SignatureAlgorithm, check_key, sign_bytes
+from moorage.domain.values.frozen_values import frozen
 from moorage.domain.values.json_text import encode_json
 from moorage.errors import InvalidData
 
@@ -82,7 +83,7 @@ def _algorithm(value: JwtAlgorithm | str) -> JwtAlgorithm:
 
 
 @careful
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class JwtSigning:
     """Signs each attempt with a new JSON Web Token as the bearer token.
 

@@ -13,6 +13,7 @@ from moorage.domain.secrets.frames import careful
 from moorage.domain.signing.choice import choose
 from moorage.domain.signing.keys import SignatureAlgorithm, check_key, sign_bytes
 from moorage.domain.signing.occasion import Target
+from moorage.domain.values.frozen_values import frozen
 from moorage.domain.values.patterns import late_pattern
 from moorage.errors import InvalidData
 
@@ -68,7 +69,7 @@ def _algorithm(value: SignatureAlgorithm | str) -> SignatureAlgorithm:
 
 
 @careful
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class MessageSignature:
     """Signs components of a request by HTTP Message Signatures (RFC 9421).
 

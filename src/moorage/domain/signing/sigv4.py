@@ -20,6 +20,7 @@ from moorage.domain.http.requests import BodyStream
 from moorage.domain.secrets.frames import careful
 from moorage.domain.secrets.secret import Secret, as_secret, check_sendable
 from moorage.domain.signing.occasion import Target
+from moorage.domain.values.frozen_values import frozen
 from moorage.domain.values.json_text import encode_json
 from moorage.domain.values.patterns import late_pattern
 from moorage.errors import InvalidData
@@ -76,7 +77,7 @@ def _not_s3(signing: AwsSigV4) -> bool:
 
 
 @careful
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class AwsSigV4:
     """Signs requests for AWS with a secret access key.
 

@@ -21,6 +21,7 @@ import attrs
 from moorage.domain.secrets.frames import careful, refusing
 from moorage.domain.secrets.secret import Secret
 from moorage.domain.state.packing import pack_values
+from moorage.domain.values.frozen_values import frozen
 from moorage.domain.values.text import is_encodable
 from moorage.errors import ConfigurationError, ConnectorError, InvalidData
 
@@ -50,7 +51,7 @@ def _pairs(keys: Iterable[tuple[int, Secret]]) -> tuple[tuple[int, Secret], ...]
 
 
 @careful
-@attrs.frozen
+@frozen
 class KeyRing:
     """Encryption keys by version: the first key encrypts, and all keys decrypt.
 

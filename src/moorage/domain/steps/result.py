@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, cast
 import attrs
 
 from moorage.domain.steps.runs import EndReason
+from moorage.domain.values.frozen_values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,7 +30,7 @@ class StepOutcome(Enum):
     """It was ended because it took longer than its timeout."""
 
 
-@attrs.frozen
+@frozen
 class HookError:
     """The error of a hook, which does not change the result of its step.
 
@@ -46,7 +47,7 @@ def _outcome_of_code(result: ExecutionResult) -> StepOutcome:
     return StepOutcome.FAILURE if result.exit_code else StepOutcome.SUCCESS
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class ExecutionResult:
     """The result of a step that has ended.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 import attrs
 
 from moorage.domain.secrets.frames import careful
+from moorage.domain.values.frozen_values import frozen
 from moorage.errors import IdempotencyConflict
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class EndReason(Enum):
 
 
 @careful
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class RunSpec:
     """All that a platform needs to start a run.
 
@@ -65,7 +66,7 @@ class RunSpec:
     labels: Mapping[str, str] = attrs.field(factory=dict[str, str])
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class RunStatus:
     """The facts that a platform knows about a run now.
 

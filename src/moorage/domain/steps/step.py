@@ -11,6 +11,7 @@ import attrs
 from moorage.domain.secrets.frames import careful
 from moorage.domain.secrets.secret import Secret
 from moorage.domain.values.durations import is_seconds, is_wait, plain
+from moorage.domain.values.frozen_values import frozen
 from moorage.domain.values.patterns import late_pattern
 from moorage.errors import InvalidData
 
@@ -172,7 +173,7 @@ def _paths(value: Iterable[str]) -> tuple[str, ...]:
     return tuple(checked_path(path, "collect") for path in paths)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Workspace:
     """The files that a step finds in its working directory, and those that it leaves for us.
 
@@ -192,7 +193,7 @@ class Workspace:
         return attrs.evolve(self, collect=tuple(dict.fromkeys([*self.collect, *paths])))
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Resources:
     """The limits of what a step may use; None for the platform's own.
 
@@ -214,7 +215,7 @@ class Resources:
 
 
 @careful
-@attrs.frozen
+@frozen
 class Step:
     """A command that runs elsewhere: in a process, a container or a job.
 

@@ -12,8 +12,7 @@ from fractions import Fraction
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, final
 
-import attrs
-
+from moorage.domain.values.frozen_values import frozen
 from moorage.domain.values.patterns import late_pattern
 from moorage.errors import InvalidData
 
@@ -61,7 +60,7 @@ _ROUNDINGS = frozenset(
 
 
 @final
-@attrs.frozen(init=False, repr=False)
+@frozen(init=False, repr=False)
 class Money:
     """An amount of money in a currency, positive or negative.
 

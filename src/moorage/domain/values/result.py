@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Generic, TypeVar
 
-import attrs
+from moorage.domain.values.frozen_values import frozen
 
 T = TypeVar("T")
 
 
-@attrs.frozen
+@frozen
 class Result(Generic[T]):
     """The value or the error of one item in a batch.
 

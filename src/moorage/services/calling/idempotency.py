@@ -27,6 +27,7 @@ from moorage.domain.idempotency.refusals import pack_refusal, unpack_refusal
 from moorage.domain.observation.events import AnswerNotStored, IdempotencyReplayed
 from moorage.domain.service.plan import MARGIN
 from moorage.domain.values.durations import SECOND, micros
+from moorage.domain.values.frozen_values import frozen
 from moorage.errors import (
     ConnectorError,
     IdempotencyConflict,
@@ -70,7 +71,7 @@ _UNCLAIMED: Final = (
 """The errors that a claim of a key may raise, after which no claim is held."""
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class KeyRules:
     """The rules for all idempotency keys of one service and use, such as their lifetime.
 

@@ -14,6 +14,7 @@ from moorage.domain.resilience.circuit import CircuitState, joint_state
 from moorage.domain.resilience.gate_commands import ReadCircuit, Resume, SetCircuit
 from moorage.domain.service.plan import circuit_name
 from moorage.domain.values.durations import SECOND, micros
+from moorage.domain.values.frozen_values import frozen
 from moorage.domain.values.text import with_article
 from moorage.errors import ConfigurationError, ConnectorError, InvalidData, StorageUnavailable
 from moorage.services.calling.admission import for_all_parts
@@ -39,7 +40,7 @@ _CIRCUIT_ACTS: Final = {
 }
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class ManualAct:
     """A person's manual action, as the audit trail records it.
 

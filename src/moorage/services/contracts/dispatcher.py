@@ -13,6 +13,7 @@ from moorage.domain.idempotency.claims import AS_USUAL, KeyUse, checked_key
 from moorage.domain.observation.events import FailedOver
 from moorage.domain.service.safety import Safety
 from moorage.domain.values.durations import maybe_seconds
+from moorage.domain.values.frozen_values import frozen
 from moorage.errors import (
     BulkheadFull,
     CircuitBreakerOpen,
@@ -86,7 +87,7 @@ def _gives_no_token(error: ConnectorError) -> bool:
     return isinstance(error, CredentialRefreshFailed) and error.retryable
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Dispatcher:
     """Sends operations, such as a payment, to accounts at vendors.
 

@@ -17,6 +17,7 @@ import attrs
 from moorage.domain.secrets.frames import bare
 from moorage.domain.state.keys import checked_name
 from moorage.domain.values.bounded import Bounded
+from moorage.domain.values.frozen_values import frozen
 from moorage.errors import ConfigurationError, ConnectorError, InvalidData
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class _CachedTenant:
     error: ConnectorError | None = None
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class TenantLookup:
     """The functions that look up and build tenants, and the times for which they are cached.
 

@@ -11,6 +11,7 @@ import attrs
 from moorage.domain.observation.call_identity import CallIdentity
 from moorage.domain.observation.success_listeners import NO_LISTENERS, SuccessListeners
 from moorage.domain.service.plan import AFTERWARDS
+from moorage.domain.values.frozen_values import frozen
 from moorage.services.core.digests import DigestChallenges
 from moorage.services.core.nonces import Nonces
 from moorage.services.core.refreshes import UnprovenRefreshes
@@ -69,7 +70,7 @@ async def _in_place(work: Callable[[], R]) -> R:
     return work()
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Core:
     """The ports of one manager, synchronous or asynchronous; flows treat both the same.
 
