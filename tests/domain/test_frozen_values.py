@@ -93,6 +93,23 @@ class OwnHash:
         return 8
 
 
+@frozen
+class Labelled:
+    """A value with a field that has no hash."""
+
+    name: str
+    labels: dict[str, str] = attrs.field(factory=dict[str, str], hash=False)
+
+
+def test_fields_without_a_hash_are_left_out_of_it() -> None:
+    """A field with `hash=False` is compared, and the hash is that of the others."""
+    value = Labelled("a", {"b": "c"})
+
+    assert {value} == {Labelled("a", {"b": "c"})}
+    assert hash(value) == hash(Labelled("a"))
+    assert value != Labelled("a")
+
+
 @pytest.mark.parametrize("other", [("a",), ("b",), ("a", "other"), ("a", "secret", "noted")])
 def test_values_equal_when_attrs_says_so(other: tuple[str, ...]) -> None:
     """Two values are equal, and have one hash, exactly if values of attrs would."""

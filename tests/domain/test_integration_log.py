@@ -84,6 +84,7 @@ STATUS_OF = {
     "HostKeyRefused": "held_back",
     "RetryBudgetExhausted": "held_back",
     "IdempotencyInProgress": "held_back",
+    "TenantRecordsExhausted": "held_back",
     "NotCached": "held_back",
     "HeldBack": "held_back",
     "DryRun": "held_back",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import attrs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     # For type checkers, the classes are attrs classes with the same initialiser.
     from attrs import frozen as frozen  # noqa: PLC0414 - exported for the modules of values
@@ -44,17 +44,19 @@ def _frozen_kind(kind: Kind, *, eq: bool = True, repr: bool = True, **options: A
     value_kind: Any = attrs.frozen(eq=False, repr=False, **options)(kind)
     fields: tuple[attrs.Attribute[Any], ...] = attrs.fields(value_kind)
     if compared:
-        values_of = _getter(tuple(field.name for field in fields if field.eq))
-        value_kind.__eq__ = _equality(values_of)
+        value_kind.__eq__ = _equality(_getter([field.name for field in fields if field.eq]))
         if not names_hash:
-            value_kind.__hash__ = _hash(values_of)
+            hashed = [
+                field.name for field in fields if (field.eq if field.hash is None else field.hash)
+            ]
+            value_kind.__hash__ = _hash(_getter(hashed))
     if shown:
         value_kind.__repr__ = _representation(fields)
     result: Kind = value_kind
     return result
 
 
-def _getter(names: tuple[str, ...]) -> Callable[[object], object]:
+def _getter(names: Sequence[str]) -> Callable[[object], object]:
     return attrgetter(*names) if names else _nothing
 
 
