@@ -127,6 +127,10 @@ correctness: $(VENV_BENCH)/.stamp  ## Let the same faults happen to moorage and 
 store-costs: $(VENV_BENCH)/.stamp  ## Measure what a call costs a Redis, and so how many calls it serves
 	@PYTHONPATH=.:benchmarks $(VENV_BENCH)/bin/python benchmarks/store_costs.py
 
+.PHONY: table-costs
+table-costs: $(VENV_BENCH)/.stamp  ## Measure what calls cost a PostgreSQL, in time, log and space
+	@PYTHONPATH=.:benchmarks $(VENV_BENCH)/bin/python benchmarks/table_costs.py
+
 .PHONY: fleet
 fleet: $(VENV_BENCH)/.stamp  ## Measure what calls cost a Redis, and model a fleet with one hot limit
 	@PYTHONPATH=.:benchmarks $(VENV_BENCH)/bin/python benchmarks/fleet.py

@@ -1,0 +1,188 @@
+"""The server's time, log and space that a call costs a PostgreSQL.
+
+    make table-costs
+
+A private server, which writes each commit to its disk, serves one kind of call after the other.
+All kinds take turns, and the least of several readings counts, so that other programs matter
+little. The control is the least that a durable row can cost: one indexed update, committed.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from itertools import count
+from typing import TYPE_CHECKING, Final
+
+import attrs
+import psycopg
+from servers import ProcessorTime, postgresql
+
+from moorage import ConnectorManager, Hub, Outbox, RateLimitConfig, Request, Response, Service
+from moorage.adapters.entries.sql import SqlOutbox
+from moorage.adapters.state.sql import SqlStorage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from moorage.domain.http.requests import Timeouts
+
+CONTROL: Final = "one update of a row, committed"
+_READINGS: Final = 8
+_CALLS: Final = 200
+_SHARE: Final = 0.7
+"""The share of a core that a server may use before its callers begin to wait."""
+_PLENTY: Final = RateLimitConfig.per_second(1_000_000)
+_LOG: Final = "SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn"
+_SPACE: Final = "SELECT pg_database_size(current_database())"
+
+
+@attrs.frozen
+class Reading:
+    """The use of a server for one call.
+
+    Attributes:
+        processor: microseconds of its processors.
+        log: bytes of its write-ahead log.
+    """
+
+    processor: float
+    log: float
+
+
+@attrs.frozen
+class Cost:
+    """The cost of one kind of call.
+
+    Attributes:
+        name: the kind of call.
+        processor: microseconds of the server's processors for one call.
+        log: bytes of its write-ahead log for one call.
+        space: bytes that one call leaves in the tables until they are cleaned.
+    """
+
+    name: str
+    processor: float
+    log: float
+    space: float
+
+    def row(self, control: Cost) -> str:
+        """Return the row of a table in Markdown, with the ratio to the control."""
+        most = 1e6 * _SHARE / self.processor
+        return (
+            f"| {self.name} | {self.processor:.0f} | {self.processor / control.processor:.1f} |"
+            f" {self.log:,.0f} | {self.space:,.0f} | {most:,.0f} |"
+        )
+
+
+class _Vendor:
+    """A vendor in this process that responds at once."""
+
+    def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
+        """Answer."""
+        return Response(200)
+
+
+def least(readings: list[Reading]) -> Reading:
+    """Return the least time and the middle length of the log.
+
+    Other programs make a time longer. The log has whole pages after each checkpoint, and other
+    readings have none of them.
+    """
+    logs = sorted(reading.log for reading in readings)
+    return Reading(min(reading.processor for reading in readings), logs[len(logs) // 2])
+
+
+def costs() -> list[Cost]:
+    """Return the cost of each kind of call; the control is the first."""
+    with ExitStack() as stack:
+        url, server = stack.enter_context(postgresql(durable=True))
+        connection = stack.enter_context(psycopg.connect(url, autocommit=True))
+        connection.execute("CREATE TABLE one (id INT PRIMARY KEY, value INT)")
+        connection.execute("INSERT INTO one VALUES (1, 0)")
+        kinds = _kinds(url, connection, stack)
+        used = ProcessorTime(server)
+        readings: dict[str, list[Reading]] = {name: [] for name in kinds}
+        spaces: dict[str, float] = {}
+        for make_calls in kinds.values():
+            make_calls()  # connections, tables and states exist then
+        for number in range(_READINGS):
+            for name, make_calls in kinds.items():
+                space = _number(connection, _SPACE)
+                log = _number(connection, _LOG)
+                begin = used() - time.process_time()
+                make_calls()
+                processor = used() - time.process_time() - begin
+                log = _number(connection, _LOG) - log
+                readings[name].append(Reading(processor * 1e6 / _CALLS, log / _CALLS))
+                if number:
+                    grown = _number(connection, _SPACE) - space
+                    spaces[name] = spaces.get(name, 0.0) + grown / _CALLS / (_READINGS - 1)
+    return [
+        Cost(name, reading.processor, reading.log, spaces[name])
+        for name, reading in ((name, least(of_kind)) for name, of_kind in readings.items())
+    ]
+
+
+def _kinds(
+    url: str, connection: psycopg.Connection, stack: ExitStack
+) -> dict[str, Callable[[], object]]:
+    """Return for each kind of call the function that makes as many as a reading has."""
+    state = stack.enter_context(SqlStorage(url))
+    state.migrate()
+    store = stack.enter_context(SqlOutbox(url, create=True))
+    store.migrate()
+    outbox = Outbox(store)
+    services = [Service("shop", limits=_PLENTY, base_url="https://shop.example")]
+    manager = stack.enter_context(ConnectorManager(services, state=state))
+    hub = stack.enter_context(Hub([], services=services, http=_Vendor(), state=state))
+    numbers = count()
+
+    def stored() -> None:
+        for number in range(_CALLS):
+            outbox.put_request("shop", Request.post("/orders", json={"number": number}))
+        outbox.deliver(hub, limit=_CALLS)
+
+    return {
+        CONTROL: _repeated(
+            lambda: connection.execute("UPDATE one SET value = value + 1 WHERE id = 1")
+        ),
+        "call with a limit and a circuit": _repeated(lambda: manager.run("shop", int)),
+        "the same with a new idempotency key": _repeated(
+            lambda: manager.run("shop", int, idempotency_key=f"order-{next(numbers)}")
+        ),
+        "the same with a key that is known": _repeated(
+            lambda: manager.run("shop", int, idempotency_key="order")
+        ),
+        "call stored in the outbox, and delivered": stored,
+    }
+
+
+def _repeated(call: Callable[[], object]) -> Callable[[], None]:
+    """Return a function that makes as many calls as a reading has."""
+
+    def make_calls() -> None:
+        for _ in range(_CALLS):
+            call()
+
+    return make_calls
+
+
+def _number(connection: psycopg.Connection, query: str) -> float:
+    row = connection.execute(query).fetchone()
+    if row is None:
+        raise RuntimeError(f"{query} has no row")
+    return float(row[0])
+
+
+def main() -> None:
+    """Print the costs as a table in Markdown."""
+    measured = costs()
+    print("| call | µs of the server | of an update | bytes of log | bytes of tables | a second |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    for cost in measured:
+        print(cost.row(measured[0]))
+
+
+if __name__ == "__main__":
+    main()
