@@ -47,6 +47,7 @@ class Hub(RecordingPorts):
         self.fails: dict[str, ConnectorError] = {}
         self.asked: list[str] = []
         self.renewals = Unrenewed()
+        self.tenant_records = None
         self._tokens = 0
         directory: Any = SimpleNamespace(
             choose=self.choose,
