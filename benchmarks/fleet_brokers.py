@@ -1,4 +1,4 @@
-"""A model of hosts whose workers ask a broker of their host for tokens of one hot limit.
+"""A model of hosts on which a broker takes the tokens of one hot limit for all workers.
 
     python -m benchmarks.fleet_brokers
 
@@ -17,7 +17,7 @@ import attrs
 
 from benchmarks.fleet import OFFERED, WORKERS_PER_HOST, Costs, Fleet, Outcome, outcome_of
 
-BROKERED: Final = 40e-6
+BROKER_SECONDS: Final = 40e-6
 """Seconds of a broker's core for one question of a worker: an assumption."""
 MOST_AT_ONCE: Final = 64
 """The most tokens that a broker takes at once."""
@@ -29,9 +29,9 @@ class Plan:
 
     Attributes:
         every: the least number of seconds between two requests of a broker to the store.
-        ahead: whether a broker takes as many tokens again as were wanted since its last request,
-            unless the limit made that one wait. Tokens that are not used before `every` seconds
-            are over are lost.
+        ahead: whether a broker also takes tokens in advance: as many as were wanted since its last
+            request, unless the limit made that request wait. Tokens that are not used within
+            `every` seconds are lost.
     """
 
     every: float = 0.01
@@ -49,7 +49,7 @@ class _Broker:
         until: the end of their use.
         is_asking: whether a request to the store has no answer yet.
         next_request: the time of the next request, if questions wait then.
-        is_set: whether it will look at its questions at that time.
+        is_scheduled: whether an event for the next request is scheduled.
     """
 
     questions: deque[float] = attrs.Factory(deque)
@@ -58,7 +58,7 @@ class _Broker:
     until: float = 0.0
     is_asking: bool = False
     next_request: float = 0.0
-    is_set: bool = False
+    is_scheduled: bool = False
 
 
 class _Hosts:
@@ -84,7 +84,7 @@ class _Hosts:
         self.proceed(now, host)
 
     def answer(self, now: float, host: int, tokens: int, *, waited: bool) -> None:
-        """Give a broker the tokens of its request; with none, its time for a request has come."""
+        """Give a broker the tokens of its request; without tokens, its next request is due."""
         broker = self.brokers[host]
         if tokens:
             broker.tokens, broker.until, broker.is_asking = tokens, now + self.plan.every, False
@@ -105,8 +105,8 @@ class _Hosts:
             return
         if now >= broker.next_request:
             self._request(now, host, broker)
-        elif not broker.is_set:
-            broker.is_set = True
+        elif not broker.is_scheduled:
+            broker.is_scheduled = True
             heappush(self.events, (broker.next_request, host, 0, False))
 
     def _request(self, now: float, host: int, broker: _Broker) -> None:
@@ -119,7 +119,7 @@ class _Hosts:
         cost = (costs.waits if wait else costs.granted) if is_granted else costs.refused
         self.free_at = start + cost
         self.worked += cost
-        broker.next_request, broker.wanted, broker.is_set = now + self.plan.every, 0, False
+        broker.next_request, broker.wanted, broker.is_scheduled = now + self.plan.every, 0, False
         if is_granted:
             broker.is_asking = True
             self.full_at = max(self.full_at, start) + size / fleet.limit
@@ -141,7 +141,7 @@ def run(fleet: Fleet, costs: Costs, plan: Plan, seed: int) -> Outcome:
         else:
             hosts.ask(next_question, dice.randrange(len(hosts.brokers)))
             next_question += dice.expovariate(fleet.offered)
-    busiest = max(hosts.worked, *(count * BROKERED for count in hosts.questions.values()))
+    busiest = max(hosts.worked, *(count * BROKER_SECONDS for count in hosts.questions.values()))
     return outcome_of(fleet, hosts.grants, hosts.in_time, busiest=busiest / fleet.seconds)
 
 

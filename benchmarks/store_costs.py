@@ -122,8 +122,8 @@ def costs(url: str) -> list[Cost]:
 def command_costs(url: str) -> dict[str, float]:
     """Return the server's processor time for one command of each kind, in microseconds.
 
-    The first is the control. All kinds take turns, and the least of several readings counts, so
-    that other programs matter little.
+    The first kind is the control. All kinds take turns, and the least of several readings counts,
+    so that other programs on the machine have little influence.
     """
     calls = ScriptCalls("command-costs:")
     readings: dict[str, list[float]] = {}
@@ -157,7 +157,9 @@ def command_costs(url: str) -> dict[str, float]:
         connection = server.connection_pool.get_connection()
         for _ in range(_READINGS):
             for name, command in commands.items():
-                answer(command)  # what was not asked for a while is written anew
+                answer(
+                    command
+                )  # the first command after a pause costs more, because it rewrites the state
                 request = connection.pack_command("EVALSHA", *arguments_of(command)[1])
                 used_before = processor_seconds(server)
                 for _ in range(_CALLS_OF_A_READING):
@@ -215,7 +217,7 @@ def main() -> None:
         print("| --- | --- | --- | --- |")
         for cost in costs(url):
             print(cost.row)
-        print("\n| command | µs of the processor | of a grant |")
+        print("\n| command | µs of the processor | times a grant |")
         print("| --- | --- | --- |")
         by_name = command_costs(url)
         control = by_name["granted at once"]

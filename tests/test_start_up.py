@@ -62,7 +62,7 @@ before = set(sys.modules)
 {code}
 print(json.dumps(sorted(set(sys.modules) - before)))
 """
-COMPILED = """
+EQUALITY_PROBE = """
 import sys
 sys.path[:] = sys.argv[1:]
 import json
@@ -162,7 +162,7 @@ def test_start_compiles_no_comparisons() -> None:
 
     `attrs.frozen` would compile source text for their methods, which takes a fifth of the start.
     """
-    assert [] == loaded(HUB, COMPILED)
+    assert [] == loaded(HUB, EQUALITY_PROBE)
 
 
 def test_version_loads_no_command(tmp_path: Path) -> None:

@@ -75,7 +75,9 @@ def test_conforms_in_time(check: kit.TimedCheck, store: SqlStorage) -> None:
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
-def test_conforms_awaited(check: kit.AsyncCheck, database: Lab, pooler: PrivatePgBouncer) -> None:
+def test_async_store_conforms(
+    check: kit.AsyncCheck, database: Lab, pooler: PrivatePgBouncer
+) -> None:
     """AsyncSqlStorage behind a pooler of transactions passes the conformance kit."""
 
     async def check_store() -> None:

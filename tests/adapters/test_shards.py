@@ -415,7 +415,7 @@ def test_maintenance_reaches_the_shards_behind_one_that_fails(action: str) -> No
 
 
 @pytest.mark.parametrize("action", ACTIONS)
-def test_awaited_maintenance_reaches_the_shards_behind_one_that_fails(action: str) -> None:
+def test_async_maintenance_reaches_the_shards_behind_one_that_fails(action: str) -> None:
     """After the error of an asynchronous shard all others are still cleaned and closed."""
     calls: list[str] = []
 

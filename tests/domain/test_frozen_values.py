@@ -18,7 +18,7 @@ def _hidden(value: object) -> str:
 
 @attrs.frozen
 class Reference:
-    """A value whose methods attrs writes."""
+    """A value class whose methods attrs generates."""
 
     name: str
     token: str = attrs.field(default="secret", repr=False)
@@ -28,7 +28,7 @@ class Reference:
 
 @frozen
 class Value:
-    """The same value, whose methods are closures."""
+    """The same class with the decorator `frozen`, whose methods are closures."""
 
     name: str
     token: str = attrs.field(default="secret", repr=False)
@@ -111,7 +111,7 @@ def test_fields_without_a_hash_are_left_out_of_it() -> None:
 
 
 @pytest.mark.parametrize("other", [("a",), ("b",), ("a", "other"), ("a", "secret", "noted")])
-def test_values_equal_when_attrs_says_so(other: tuple[str, ...]) -> None:
+def test_equality_and_hash_are_those_of_attrs(other: tuple[str, ...]) -> None:
     """Two values are equal, and have one hash, exactly if values of attrs would."""
     expected = Reference("a") == Reference(*other)
 

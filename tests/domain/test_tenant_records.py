@@ -12,7 +12,7 @@ from moorage.domain.idempotency.tenant_records import (
     Reservation,
     Reserve,
     ReturnPlaces,
-    existing,
+    for_existing_record,
     has_room_again,
     is_nearly_full,
     records_key,
@@ -86,7 +86,7 @@ def test_refusal_says_when_the_next_place_ends() -> None:
     assert (0, 1, end - world.now) == (answer.granted, answer.used, answer.wait)
 
 
-def test_no_place_without_a_bound_says_no_time() -> None:
+def test_first_reservation_has_no_wait() -> None:
     """A first reservation has no time until the next place ends."""
     assert 0 == reserve(World()).wait
 
@@ -147,7 +147,7 @@ def test_clock_set_back_moves_places() -> None:
     assert 1 == reserve(world, bound=1).granted
 
 
-def test_refusal_after_all_places_ended_cannot_happen() -> None:
+def test_reservation_succeeds_after_all_places_ended() -> None:
     """A state without places grants the next reservation, whatever the clock does."""
     world = World()
     reserve(world, bound=1)
@@ -202,12 +202,12 @@ def test_existing_key_is_claimed_and_no_record_is_made() -> None:
     command = claim()
     (key,) = command.keys
 
-    assert Verdict.ABSENT is world.execute(existing(command)).verdict
+    assert Verdict.ABSENT is world.execute(for_existing_record(command)).verdict
     assert key not in world.cells
 
     fence = world.execute(command).fence
     world.execute(release(key, fence, ttl=DAY))
-    claimed = world.execute(existing(command))
+    claimed = world.execute(for_existing_record(command))
     assert (Verdict.RUN, fence + 1) == (claimed.verdict, claimed.fence)
 
 
@@ -223,7 +223,7 @@ def test_claim_of_existing_record_has_the_fields_of_its_claim() -> None:
         target="t",
         remembered=4,
     )
-    copied = existing(command)
+    copied = for_existing_record(command)
 
     assert isinstance(copied, ClaimExisting)
     for name in ("keys", *Claim.__slots__):

@@ -23,7 +23,7 @@ from tests.support.schema import fits
 from tests.support.waiting import wait_until
 
 FOLDER: Final = Path(fastapi_service.__file__).parents[1] / "kubernetes_fleet"
-KNOWN: Final = json.loads(
+DESCRIPTION: Final = json.loads(
     (Path(__file__).parents[1] / "scaffold" / "kubernetes_objects.json").read_text("utf-8")
 )
 NODES: Final = "redis-0.redis:6379,redis-1.redis:6379,redis-2.redis:6379"
@@ -53,7 +53,7 @@ def _object(properties: dict[str, Any], *required: str) -> dict[str, Any]:
     }
 
 
-def _kind(version: str, kind: str, spec: dict[str, Any]) -> dict[str, Any]:
+def _object_schema(version: str, kind: str, spec: dict[str, Any]) -> dict[str, Any]:
     """Return the schema of a kind of object."""
     head = {"apiVersion": {"enum": [version]}, "kind": {"enum": [kind]}, "metadata": _META}
     return _object({**head, "spec": spec}, *head, "spec")
@@ -62,7 +62,7 @@ def _kind(version: str, kind: str, spec: dict[str, Any]) -> dict[str, Any]:
 _PORT: Final = _object({"name": _TEXT, "port": _NUMBER, "targetPort": _TEXT}, "port")
 _JOB: Final = _object({"backoffLimit": _NUMBER, "template": _POD}, "template")
 KINDS: Final = {
-    "Service": _kind(
+    "Service": _object_schema(
         "v1",
         "Service",
         _object(
@@ -76,7 +76,7 @@ KINDS: Final = {
             "ports",
         ),
     ),
-    "StatefulSet": _kind(
+    "StatefulSet": _object_schema(
         "apps/v1",
         "StatefulSet",
         _object(
@@ -96,13 +96,13 @@ KINDS: Final = {
             "template",
         ),
     ),
-    "PodDisruptionBudget": _kind(
+    "PodDisruptionBudget": _object_schema(
         "policy/v1",
         "PodDisruptionBudget",
         _object({"maxUnavailable": {"type": ["integer", "string"]}, "selector": _SELECTOR}),
     ),
-    "Job": _kind("batch/v1", "Job", _JOB),
-    "CronJob": _kind(
+    "Job": _object_schema("batch/v1", "Job", _JOB),
+    "CronJob": _object_schema(
         "batch/v1",
         "CronJob",
         _object(
@@ -129,7 +129,7 @@ def objects() -> list[dict[str, Any]]:
     ]
 
 
-def of(kind: str, name: str) -> dict[str, Any]:
+def find_object(kind: str, name: str) -> dict[str, Any]:
     """Return an object by its kind and name."""
     (item,) = (
         item for item in objects() if (kind, name) == (item["kind"], item["metadata"]["name"])
@@ -151,13 +151,13 @@ def pods() -> dict[str, dict[str, Any]]:
 @pytest.mark.parametrize(
     "item", objects(), ids=lambda item: f"{item['kind']} {item['metadata']['name']}"
 )
-def test_object_has_only_fields_of_its_kind(item: dict[str, Any]) -> None:
+def test_object_has_only_fields_of_its_object_schema(item: dict[str, Any]) -> None:
     """Each object has only fields that Kubernetes knows, with valid values."""
     kind = item["kind"]
-    schema = KINDS.get(kind) or KNOWN["$defs"][KNOWN["kinds"][kind]]
+    schema = KINDS.get(kind) or DESCRIPTION["$defs"][DESCRIPTION["kinds"][kind]]
 
-    assert fits(KNOWN, schema, item)
-    assert not fits(KNOWN, schema, {**item, "replicsa": 1})
+    assert fits(DESCRIPTION, schema, item)
+    assert not fits(DESCRIPTION, schema, {**item, "replicsa": 1})
 
 
 def test_selectors_choose_pods() -> None:
@@ -176,11 +176,15 @@ def test_selectors_choose_pods() -> None:
 def test_pod_has_what_it_uses(name: str) -> None:
     """Volumes, ports and configurations that a pod names exist, and it ends in its grace."""
     spec = pods()[name]["spec"]
-    claims = of("StatefulSet", "redis")["spec"]["volumeClaimTemplates"] if name == "redis" else []
+    claims = (
+        find_object("StatefulSet", "redis")["spec"]["volumeClaimTemplates"]
+        if name == "redis"
+        else []
+    )
     volumes = {volume["name"] for volume in spec.get("volumes", [])}
     volumes |= {claim["metadata"]["name"] for claim in claims}
     for volume in spec.get("volumes", []):
-        assert of("ConfigMap", volume["configMap"]["name"])
+        assert find_object("ConfigMap", volume["configMap"]["name"])
     for container in (*spec.get("initContainers", []), *spec["containers"]):
         assert {mount["name"] for mount in container.get("volumeMounts", [])} <= volumes
         assert not container["securityContext"]["allowPrivilegeEscalation"]
@@ -196,7 +200,7 @@ def test_pod_has_what_it_uses(name: str) -> None:
 
 def configuration() -> str:
     """Return the configuration in the manifest."""
-    return str(of("ConfigMap", "shop")["data"]["moorage.toml"])
+    return str(find_object("ConfigMap", "shop")["data"]["moorage.toml"])
 
 
 def test_configuration_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -214,10 +218,12 @@ def test_configuration_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         assert keys.durable
     (account,) = configured.accounts
     (limit,) = account.settings["limits"]
-    processes = sum(of("Deployment", name)["spec"]["replicas"] for name in ("shop", "shop-outbox"))
+    processes = sum(
+        find_object("Deployment", name)["spec"]["replicas"] for name in ("shop", "shop-outbox")
+    )
     assert limit.share
     assert limit.share * processes <= 1
-    assert 0 == limit.parts % of("StatefulSet", "redis")["spec"]["replicas"]
+    assert 0 == limit.parts % find_object("StatefulSet", "redis")["spec"]["replicas"]
     assert set(re.findall(r"\$\{(\w+)\}", configuration())) < SECRET.keys()
 
 
@@ -232,7 +238,7 @@ def test_commands_of_the_workers_exist() -> None:
 
 def test_nodes_become_a_cluster() -> None:
     """The script of the Job makes one cluster of three nodes, and run again tells addresses."""
-    settings = of("ConfigMap", "redis")["data"]["redis.conf"].splitlines()
+    settings = find_object("ConfigMap", "redis")["data"]["redis.conf"].splitlines()
     options = [
         word
         for line in settings

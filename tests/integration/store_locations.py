@@ -34,11 +34,11 @@ class StoreLocation:
 
     Attributes:
         kind: sqlite, redis, postgresql, mariadb, nats or shards.
-        where: its path or URL; of shards, nothing.
+        where: the path or URL of the store; empty for shards.
         prefix: what its keys or tables begin with.
         timeout: seconds; by default more than any busy machine takes.
-        shards: the stores of shards, and
-        former: how many of them were there before the last change; 0 if nothing has changed.
+        shards: the locations of the shards; empty for other kinds.
+        former: the number of shards before the last one was added; 0 if none was added.
     """
 
     kind: str

@@ -222,7 +222,7 @@ def test_overtaken_caller_gets_the_recorded_owner() -> None:
 # --- holders that are gone, or late ---
 
 
-class Heart:
+class ManualHeartbeat:
     """A heartbeat that renews claims only when a test calls it."""
 
     def __init__(self, work: Any, target: Callable[[], bool]) -> None:
@@ -242,11 +242,11 @@ class Shared(VirtualPorts):
 
     def __init__(self) -> None:
         super().__init__()
-        self.hearts: list[Heart] = []
+        self.hearts: list[ManualHeartbeat] = []
         self.renewals = Renewals(self.execute, self.nanoseconds, by_tag=True, heartbeat=self._heart)
 
-    def _heart(self, work: Any, target: Callable[[], bool]) -> Heart:
-        self.hearts.append(Heart(work, target))
+    def _heart(self, work: Any, target: Callable[[], bool]) -> ManualHeartbeat:
+        self.hearts.append(ManualHeartbeat(work, target))
         return self.hearts[-1]
 
     def lapse(self) -> None:

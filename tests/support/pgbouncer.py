@@ -17,7 +17,7 @@ from tests.support.waiting import wait_until
 
 
 class PrivatePgBouncer:
-    """A private PgBouncer before the shared PostgreSQL server.
+    """A private PgBouncer in front of the shared PostgreSQL server.
 
     Args:
         sessions: the number of its connections to the server.
@@ -25,15 +25,15 @@ class PrivatePgBouncer:
 
     def __init__(self, sessions: int = 20) -> None:
         self.port = free_port()
-        self._place = TemporaryDirectory(prefix="moorage-pgbouncer-")
+        self._folder = TemporaryDirectory(prefix="moorage-pgbouncer-")
         self._server = sqlalchemy.make_url(postgres_url())
         password = f" password={self._server.password}" if self._server.password else ""
-        place = f"host={self._server.host} port={self._server.port or 5432}"
+        address = f"host={self._server.host} port={self._server.port or 5432}"
         # It refuses to run as root.
         user = ["user = nobody"] if os.getuid() == 0 else []
         settings = [
             "[databases]",
-            f"* = {place} user={self._server.username}{password}",
+            f"* = {address} user={self._server.username}{password}",
             "[pgbouncer]",
             *user,
             "listen_addr = 127.0.0.1",
@@ -46,7 +46,7 @@ class PrivatePgBouncer:
             "ignore_startup_parameters = options",
             f"default_pool_size = {sessions}",
         ]
-        config = Path(self._place.name, "pgbouncer.ini")
+        config = Path(self._folder.name, "pgbouncer.ini")
         config.write_text("\n".join([*settings, ""]))
         self._process = subprocess.Popen(
             [pgbouncer_program(), "-q", str(config)],
@@ -74,4 +74,4 @@ class PrivatePgBouncer:
     def __exit__(self, *_: object) -> None:
         self._process.terminate()
         self._process.wait(60)
-        self._place.cleanup()
+        self._folder.cleanup()

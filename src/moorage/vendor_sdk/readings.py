@@ -107,7 +107,7 @@ def needed(row: Row[T | None], name: str) -> Row[T]:
 
 @frozen
 class _Reference:
-    """A field that is the reference of an id, which every success has."""
+    """A field with the reference of an id, which every successful answer must have."""
 
     id: Row[str]
 

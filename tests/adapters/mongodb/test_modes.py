@@ -1,4 +1,4 @@
-"""Operations of drivers that ignore a cancellation end all the same."""
+"""A cancelled MongoDB operation ends, even if the driver ignores the cancellation."""
 
 from __future__ import annotations
 

@@ -39,15 +39,17 @@ def _loop_of(process: int) -> asyncio.AbstractEventLoop:
     loop = _loops.get(process)
     if loop is None:
         new_loop = asyncio.new_event_loop()
-        Thread(target=_run, args=(new_loop,), name="moorage-background", daemon=True).start()
+        Thread(
+            target=_run_until_stopped, args=(new_loop,), name="moorage-background", daemon=True
+        ).start()
         loop = _loops.setdefault(process, new_loop)
         if loop is not new_loop:
-            # Another thread was faster; connections belong to one loop.
+            # Another thread has stored its loop first; all connections must belong to the same one.
             new_loop.call_soon_threadsafe(new_loop.stop)
     return loop
 
 
-def _run(loop: asyncio.AbstractEventLoop) -> None:
+def _run_until_stopped(loop: asyncio.AbstractEventLoop) -> None:
     """Run a loop until it is stopped, and close it."""
     loop.run_forever()
     loop.close()

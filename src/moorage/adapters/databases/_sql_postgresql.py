@@ -50,7 +50,7 @@ BEGIN: Final = (b"moorage_begin", b"BEGIN")
 COMMIT: Final = (b"moorage_commit", b"COMMIT")
 _BEGIN_POOLED: Final = (b"", b"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
 _SETTINGS: Final = b"moorage_settings"
-"""The name for the result of a transaction's settings, which nobody reads."""
+"""The name of the statement that makes a transaction's settings; its result is discarded."""
 _ROLLBACK: Final = (b"moorage_rollback", b"ROLLBACK")
 _MARK: Final = (
     b"SELECT set_config('synchronous_commit', $1::text, true),"
@@ -184,7 +184,7 @@ class PostgresLink:
 
         Returns the version of the tables, which is queried in the same round trip.
         """
-        self._check_library()
+        self._enter_pipeline_mode()
         wait = _milliseconds(timeout, SLOWEST)
         idle_timeout = _milliseconds(2 * timeout, STALLED)
         settings = {
@@ -214,8 +214,8 @@ class PostgresLink:
         self._durability = setup_result.get_value(0, 0) or b"on"
         return _version_of(version_result)
 
-    def _check_library(self) -> None:
-        """Begin to send pipelines, or raise an error if libpq cannot send any."""
+    def _enter_pipeline_mode(self) -> None:
+        """Switch the connection to pipelines; raise an error if libpq is too old for them."""
         if pq.version() < _LEAST_LIBPQ:
             raise Misfit(
                 f"is used through libpq {pq.version() // 10_000}, which is too old",
@@ -348,7 +348,7 @@ class PostgresLink:
     def _queue(
         self, statement: Statement, parameters: Sequence[bytes | None], reply: _Reply
     ) -> None:
-        """Add a statement to the pipeline, which is prepared if it has a name."""
+        """Add a statement to the pipeline, and prepare it first if it has a name."""
         pg, expected_names, (name, text) = self._pg, reply.expected, statement
         values = [*parameters]  # psycopg 3.1 accepts only lists
         formats = [_BINARY] * len(values)
@@ -392,15 +392,15 @@ class PostgresLink:
 class PooledPostgresLink(PostgresLink):
     """A connection through a pooler that may give each transaction another session of the server.
 
-    Nothing is left in a session, which others use next: statements have no names, and settings end
-    with their transaction.
+    It leaves nothing behind in a session, because other clients use it next: statements have no
+    names, and settings end with their transaction.
     """
 
     _settings = b""
 
     async def prepare(self, timeout: float, until: float) -> int | None:
         """Prepare the connection, and return the version of the tables."""
-        self._check_library()
+        self._enter_pipeline_mode()
         configured_setting = (
             b"SELECT COALESCE(NULLIF(current_setting('synchronous_commit'), 'off'), 'on')"
         )
@@ -428,14 +428,14 @@ class PooledPostgresLink(PostgresLink):
     ) -> None:
         first, *others = parts
         if first[0][0] is BEGIN:
-            first = [(_BEGIN_POOLED, ()), (self._own_settings, ()), *first[1:]]
+            first = [(_BEGIN_POOLED, ()), (self._settings_statement, ()), *first[1:]]
         elif self._settings and self._pg.transaction_status == _IDLE:
             # Statements without BEGIN are one transaction until their end is marked.
-            first = [(self._own_settings, ()), *first]
+            first = [(self._settings_statement, ()), *first]
         await super()._send([first, *others], reply, until)
 
     @property
-    def _own_settings(self) -> Statement:
+    def _settings_statement(self) -> Statement:
         return _SETTINGS, self._settings
 
     def _queue(

@@ -306,8 +306,8 @@ def link_maker(
         )
 
         statements = Statements(states, meta)
-        kind = PooledPostgresLink if source.pools_transactions else PostgresLink
-        return lambda connection: kind(connection, statements, wait)
+        link_type = PooledPostgresLink if source.pools_transactions else PostgresLink
+        return lambda connection: link_type(connection, statements, wait)
     from moorage.adapters.databases._sql_mysql import (  # noqa: PLC0415 - not where it is not used
         AsyncRun,
         MysqlLink,

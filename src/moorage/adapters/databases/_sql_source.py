@@ -87,8 +87,8 @@ class Source:
         engine: the engine for rare operations without a timeout.
         bounded: the engine for rare operations with a timeout.
         opener: creates a function that opens connections; each event loop has its own.
-        pools_transactions: True if a pooler before the database may give each transaction another
-            session.
+        pools_transactions: True if a pooler in front of the database may give each transaction
+            another session.
     """
 
     engine: Engine
@@ -279,7 +279,7 @@ def _pools_transactions(url: URL, path: str) -> bool:
         raise ConfigurationError(
             "The option pool_mode in the URL has an unknown value.",
             path=path,
-            remedy="Use transaction or session, as PgBouncer's own pool_mode.",
+            remedy="Use transaction or session, the same as PgBouncer's own pool_mode.",
         )
     return pool_mode == "transaction"
 

@@ -25,7 +25,7 @@ Client: Final = AsyncMongoClient
 EndOfStream: Final = StopAsyncIteration
 time_limit: Final = asyncio.timeout
 
-_CANCELLED_AGAIN: Final = 0.1
+_CANCEL_INTERVAL: Final = 0.1
 """Seconds after which an operation that ignored its cancellation is cancelled again."""
 
 
@@ -77,7 +77,7 @@ async def cancelled_until_it_ends(operation: Awaitable[R]) -> R:
     except asyncio.CancelledError:
         while not task.done():
             task.cancel()
-            await asyncio.wait((task,), timeout=_CANCELLED_AGAIN)
+            await asyncio.wait((task,), timeout=_CANCEL_INTERVAL)
         if not task.cancelled():
             task.exception()
         raise

@@ -36,7 +36,7 @@ def time_limit(_: float) -> AbstractContextManager[None]:
 
 
 def cancellable(result: R) -> R:
-    """Return the result of an operation, since a thread is not cancelled."""
+    """Return the result unchanged, because a synchronous operation cannot be cancelled."""
     return result
 
 

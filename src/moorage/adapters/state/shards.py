@@ -7,8 +7,8 @@ Laws:
 3. While former shards are named, a command for a state that may still be on one of them asks that
    shard first, within the same time limit. A posted command waits in an outage for the next one
    that needs the same two shards.
-4. What concerns all shards is tried on each of them, also after an error of an earlier one. The
-   errors are raised as one: the first, with a note about each of the others.
+4. Housekeeping, migration and closing run on every shard, even after an earlier one fails. The
+   first error is raised, with a note about each of the others.
 """
 
 from __future__ import annotations
@@ -164,27 +164,27 @@ class ShardedStorage(_Shards, Closing):
     def housekeep(self, *, limit: int = 1_000) -> int:
         """Delete up to `limit` expired states on each shard, and return their number."""
         deleted = 0
-        with _on_all_shards() as on:
+        with _errors_collected() as shard_action:
             for name, store in self._stores.items():
                 if hasattr(store, "housekeep"):
-                    with on(name):
+                    with shard_action(name):
                         deleted += store.housekeep(limit=limit)
         return deleted
 
     def migrate(self) -> None:
         """Update the tables of each shard that has tables."""
-        with _on_all_shards() as on:
+        with _errors_collected() as shard_action:
             for name, store in self._stores.items():
                 if hasattr(store, "migrate"):
-                    with on(name):
+                    with shard_action(name):
                         store.migrate()
 
     def close(self) -> None:
         """Close all shards."""
-        with _on_all_shards() as on:
+        with _errors_collected() as shard_action:
             for name, store in self._stores.items():
                 if hasattr(store, "close"):
-                    with on(name):
+                    with shard_action(name):
                         store.close()
 
 
@@ -241,19 +241,19 @@ class AsyncShardedStorage(_Shards, AsyncClosing):
     async def housekeep(self, *, limit: int = 1_000) -> int:
         """Delete up to `limit` expired states on each shard, and return their number."""
         deleted = 0
-        with _on_all_shards() as on:
+        with _errors_collected() as shard_action:
             for name, store in self._stores.items():
                 if hasattr(store, "housekeep"):
-                    with on(name):
+                    with shard_action(name):
                         deleted += await store.housekeep(limit=limit)
         return deleted
 
     async def migrate(self) -> None:
         """Update the tables of each shard that has tables."""
-        with _on_all_shards() as on:
+        with _errors_collected() as shard_action:
             for name, store in self._stores.items():
                 if hasattr(store, "migrate"):
-                    with on(name):
+                    with shard_action(name):
                         await store.migrate()
 
     async def aclose(self) -> None:
@@ -261,10 +261,10 @@ class AsyncShardedStorage(_Shards, AsyncClosing):
         for posted in self._posted.values():
             if posted.queue or posted.task:
                 await posted.settle()
-        with _on_all_shards() as on:
+        with _errors_collected() as shard_action:
             for name, store in self._stores.items():
                 if hasattr(store, "aclose"):
-                    with on(name):
+                    with shard_action(name):
                         await store.aclose()
 
 
@@ -274,18 +274,18 @@ def _left(end_time: float) -> float | None:
 
 
 @contextmanager
-def _on_all_shards() -> Generator[Callable[[str], AbstractContextManager[None]]]:
-    """Yield a context for an action on each shard by name; raise the actions' errors at the end."""
+def _errors_collected() -> Generator[Callable[[str], AbstractContextManager[None]]]:
+    """Yield a context for the action on one shard; raise the errors of all actions at the end."""
     errors: list[tuple[str, Exception]] = []
 
     @contextmanager
-    def on(name: str) -> Generator[None]:
+    def shard_action(name: str) -> Generator[None]:
         try:
             yield
         except Exception as error:  # noqa: BLE001 - raised when all shards were tried
             errors.append((name, error))
 
-    yield on
+    yield shard_action
     if errors:
         (name, first), *others = errors
         first.add_note(f"This is the error of the shard {name}. All shards were tried.")

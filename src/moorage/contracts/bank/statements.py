@@ -131,7 +131,7 @@ class Transaction:
 
 @frozen(kw_only=True)
 class EntryBatch:
-    """The batch that an entry is the sum of.
+    """The batch of payments whose sum an entry is.
 
     Attributes:
         message_id: identifier of the file that had the batch.

@@ -73,7 +73,7 @@ def is_source(_: object, attribute: attrs.Attribute[Any], value: str | None) -> 
         return
     if not value.strip():
         raise InvalidData(
-            "A source is a text.",
+            "A source must not be empty.",
             field=attribute.name,
             remedy="Give the token, the nonce or the stored id that the vendor issued.",
         )
@@ -89,7 +89,7 @@ def is_reference(_: object, attribute: attrs.Attribute[Any], value: str) -> None
     """Refuse a reference that is empty or too long."""
     if not 0 < len(value) <= _LONGEST:
         raise InvalidData(
-            f"A reference must be a text of 1 to {_LONGEST} letters.",
+            f"A reference must be a text of 1 to {_LONGEST} characters.",
             field=attribute.name,
             remedy="Give your own name of the payment, such as the invoice number.",
         )
@@ -225,7 +225,7 @@ def looks_like_a_card(text: str) -> bool:
 
 
 def payment_ref(make: MakeRef, id: str, amount: Money | None, /, **related: str | None) -> Ref:
-    """Make the reference of a payment, which records the requested amount.
+    """Make the reference of a payment, with the requested amount in it.
 
     Args:
         make: makes a reference at the account, such as `Wire.ref`.

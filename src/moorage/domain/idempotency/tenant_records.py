@@ -1,18 +1,18 @@
 """The bound of a tenant's idempotency records in a store that it shares with others.
 
-A tenant reserves a place before a claim makes a new record. Its reservations are one state, with
-the number of places by the time at which their records have expired for certain. So counting costs
-no look at the records, and works in every store.
+A place is room for one record within the bound, and is reserved before a claim makes a new record.
+All reservations of a tenant are one state: the number of places by the time at which their records
+have certainly expired. So counting never reads the records, and works in every store.
 
 Laws:
 
 1. A place is counted until its record has expired, and longer by at most 1/16 of the record's life.
    A record that is claimed anew takes another place, since its life begins anew.
-2. No reservation exceeds the bound, unless it is forced: for an existing record, whose claim must
-   always be possible.
+2. No reservation exceeds the bound, except a forced one: it is for an existing record, which can
+   always be claimed.
 3. Several places may be reserved at once, so that few claims change the state: at most 1/512 of
    what is free, and one at the bound's end.
-4. The state has a bounded number of times, however many services and lifetimes there are.
+4. The state has a bounded number of end times, however many services and lifetimes there are.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _LARGEST_SHARE: Final = 512
 """The part of the free places that one reservation may take at most."""
 
 _MOST_ENDS: Final = 256
-"""The maximum number of ends in a state."""
+"""The maximum number of different end times in a state."""
 
 MOST_AT_ONCE: Final = 256
 """The maximum number of places that one caller reserves at once."""
@@ -63,7 +63,7 @@ class Reservation(NamedTuple):
         granted: the number of places that the caller has now; 0 if the tenant is at its bound.
         used: the number of places in use, with those of this reservation.
         lasts: microseconds within which a granted place may be used for a claim.
-        end: the time at which the places end, which their holder does not read.
+        end: the time at which the places end, as `ReturnPlaces` needs it.
         wait: microseconds until the next places end; 0 if there are none.
     """
 
@@ -122,7 +122,7 @@ class ReturnPlaces:
     """The command that returns places that no record has taken."""
 
     __slots__ = ("end", "keys", "number")
-    # Returned twice, they would be missing in the count.
+    # A repeat would return places of other callers too.
     once = True
     durable = True
 
@@ -174,7 +174,7 @@ class ClaimExisting(Claim):
         return super().apply(states, now)
 
 
-def existing(claim: Claim) -> ClaimExisting:
+def for_existing_record(claim: Claim) -> ClaimExisting:
     """Return the same claim, for an existing record only."""
     return ClaimExisting(
         claim.keys[0],
@@ -189,12 +189,12 @@ def existing(claim: Claim) -> ClaimExisting:
 
 
 def is_nearly_full(used: int, bound: int) -> bool:
-    """Return whether 80 % of a tenant's records are in use."""
+    """Return whether a tenant uses at least 80 % of its bound."""
     return used * 5 >= bound * 4
 
 
 def has_room_again(used: int, bound: int) -> bool:
-    """Return whether so few records are in use that a warning may follow again."""
+    """Return whether a tenant uses less than 70 % of its bound, so that it may be warned again."""
     return used * 10 < bound * 7
 
 
@@ -225,7 +225,7 @@ def _state(time: int, ends: dict[int, int]) -> State:
     sorted_ends = sorted(end for end, number in ends.items() if number)
     excess = max(0, len(sorted_ends) - _MOST_ENDS)
     if excess:
-        # The earliest end later, so that no place ends before its record.
+        # The earliest places end later than they have to, so that none ends before its record.
         merged = sum(ends[end] for end in sorted_ends[: excess + 1])
         sorted_ends = sorted_ends[excess:]
         ends = {**ends, sorted_ends[0]: merged}

@@ -198,7 +198,7 @@ class TenantRecordsNearBound(Event):
     """A tenant uses `used` of the `bound` idempotency records that it may have in the store.
 
     The event is emitted at 80 %, once in each process, and again after fewer than 70 % were in use.
-    From the bound on, its calls with new keys are refused with `TenantRecordsExhausted`.
+    At the bound, the tenant's calls with new keys are refused with `TenantRecordsExhausted`.
     """
 
     used: int

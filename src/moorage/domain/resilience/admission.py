@@ -128,9 +128,9 @@ class Gates:
     def alone(self, costs: tuple[int, ...] | None = None) -> Gates:
         """Return the protections that one process applies alone while the store is down.
 
-        A call that costs more than the burst of a share is still granted, at its full cost. The
-        bursts of small parts are raised to one call each, so a limit in parts grants jointly with
-        the process's share of the whole limit.
+        A call that costs more than the burst of a share is still granted, at its full cost. Each
+        part has a burst of at least one call, which may add up to more than the process's share of
+        the whole limit. So a call in a part also needs a grant of that share.
         """
         if all(share == 1 for share in self.shares):
             return self

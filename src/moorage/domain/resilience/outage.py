@@ -142,7 +142,7 @@ def alone(command: Command[Any]) -> Command[Any]:
             gates = command.gates.alone(command.costs)
             if gates is command.gates:
                 return command
-            # A limit in parts is asked as a part and as a whole.
+            # A limit in parts has two rules here: one for its part, and one for the whole.
             costs = command.costs * 2 if command.gates.wholes else command.costs
             return command.evolve(gates=gates, costs=costs)
         case Confirm(gates=gates) if (local_gates := gates.alone()) is not gates:

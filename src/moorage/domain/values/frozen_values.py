@@ -23,7 +23,7 @@ else:
     def frozen(kind: type | None = None, **options: Any) -> Any:
         """Turn a class into an immutable value, as `attrs.frozen` does.
 
-        It takes the options of `attrs.frozen`, except those for an order or a kept hash. Methods
+        It takes the options of `attrs.frozen`, except `order` and `cache_hash`. Methods
         that the class itself defines stay.
         """
 
@@ -38,29 +38,29 @@ Kind = TypeVar("Kind", bound=type)
 
 def _frozen_kind(kind: Kind, *, eq: bool = True, repr: bool = True, **options: Any) -> Kind:  # noqa: A002 - the name of attrs' option
     body = kind.__dict__
-    names_hash = body.get("__hash__") is not None
-    compared = eq and "__eq__" not in body
-    shown = repr and "__repr__" not in body
+    has_own_hash = body.get("__hash__") is not None
+    adds_equality = eq and "__eq__" not in body
+    adds_repr = repr and "__repr__" not in body
     value_kind: Any = attrs.frozen(eq=False, repr=False, **options)(kind)
     fields: tuple[attrs.Attribute[Any], ...] = attrs.fields(value_kind)
-    if compared:
+    if adds_equality:
         value_kind.__eq__ = _equality(_getter([field.name for field in fields if field.eq]))
-        if not names_hash:
+        if not has_own_hash:
             hashed = [
                 field.name for field in fields if (field.eq if field.hash is None else field.hash)
             ]
             value_kind.__hash__ = _hash(_getter(hashed))
-    if shown:
+    if adds_repr:
         value_kind.__repr__ = _representation(fields)
     result: Kind = value_kind
     return result
 
 
 def _getter(names: Sequence[str]) -> Callable[[object], object]:
-    return attrgetter(*names) if names else _nothing
+    return attrgetter(*names) if names else _no_values
 
 
-def _nothing(_value: object) -> object:
+def _no_values(_value: object) -> object:
     return None
 
 
@@ -81,13 +81,13 @@ def _hash(values_of: Callable[[object], object]) -> Callable[[object], int]:
 
 
 def _representation(fields: tuple[attrs.Attribute[Any], ...]) -> Callable[[object], str]:
-    shown = tuple(
+    shown_fields = tuple(
         (field.name, repr if field.repr is True else field.repr) for field in fields if field.repr
     )
 
     @recursive_repr("...")
     def __repr__(self: object) -> str:  # noqa: N807 - becomes a class's method
-        values = ", ".join(f"{name}={show(getattr(self, name))}" for name, show in shown)
+        values = ", ".join(f"{name}={show(getattr(self, name))}" for name, show in shown_fields)
         return f"{type(self).__qualname__.rpartition('>.')[2]}({values})"
 
     return __repr__

@@ -2,12 +2,12 @@
 
 Laws:
 
-1. A claim that may make a new record of a tenant first has a place of the tenant's bound, and is
-   refused before anything is sent if there is none.
+1. A claim that may make a new record of a tenant first needs a place, which is room for one record
+   within the tenant's bound. Without one it is refused before anything is sent.
 2. A key whose record exists can be claimed and settled at the bound too.
 3. One tenant's bound never delays another tenant's claim.
 4. A process reserves places in advance, more at once the faster it uses them, and returns those
-   that it did not use in time. Places of a process that dies end with the records made meanwhile.
+   that it did not use in time. Places of a process that dies end when records made then would.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from moorage.domain.idempotency.tenant_records import (
     Reservation,
     Reserve,
     ReturnPlaces,
-    existing,
+    for_existing_record,
     has_room_again,
     is_nearly_full,
     rounded_life,
@@ -60,14 +60,27 @@ class _Place(NamedTuple):
     end: int
 
 
+class _Refusal(NamedTuple):
+    """The store's last refusal of a place; times are nanoseconds of the local clock.
+
+    Attributes:
+        ask_again_at: the time at which the process may ask the store again.
+        used: the number of records in use.
+        next_end: the time at which the next places end.
+    """
+
+    ask_again_at: int
+    used: int
+    next_end: int
+
+
 class _Stock:
     """The places that this process has in advance, of one tenant for records of one lifetime.
 
     Attributes:
         places: the places, of which threads take one at a time.
         number: the number of places to reserve next.
-        refusal: the last refusal, by the local clock: until when it is not asked again, and the
-            number of records in use.
+        refusal: the last refusal.
     """
 
     __slots__ = ("number", "places", "refusal")
@@ -75,11 +88,11 @@ class _Stock:
     def __init__(self) -> None:
         self.places: deque[_Place] = deque()
         self.number = 1
-        self.refusal: tuple[int, int, int] = (0, 0, 0)
+        self.refusal = _Refusal(0, 0, 0)
 
 
 class CountedClaim(NamedTuple):
-    """A claim of a tenant's key, with what its caller has.
+    """A claim of a tenant's key, with the context of its caller.
 
     Attributes:
         core: the ports.
@@ -144,7 +157,7 @@ class TenantRecords:
         """Claim a key without a place of the bound; count its record if its life begins anew."""
         core, command = claim.core, claim.command
         if claim.new is not NewRecord.ALWAYS:
-            command = existing(command)
+            command = for_existing_record(command)
         claimed: Claimed = await core.execute(command, claim.timeout)
         if claimed.verdict in _NEWLY_RECORDED:
             reservation = Reserve(
@@ -157,26 +170,26 @@ class TenantRecords:
         """Return a place for a new record; None if the tenant is at its bound."""
         core, tenant = claim.core, claim.tenant
         now = core.nanoseconds()
-        place = self._taken(core, tenant, stock, now)
-        if place is not None or now < stock.refusal[0]:
+        place = self._take_place(core, tenant, stock, now)
+        if place is not None or now < stock.refusal.ask_again_at:
             return place
         number = stock.number
         command = Reserve(tenant, bound=self.bound, number=number, life=claim.life)
         answer: Reservation = await core.execute(command, claim.timeout)
-        self._report(claim, answer)
+        self._warn(claim, answer)
         if not answer.granted:
-            # A storm of refused calls asks the store once a second how many records there are.
+            # However many calls are refused, a process asks the store once a second at most.
             pause = min(answer.wait, SECOND)
-            stock.refusal = (now + pause * 1000, answer.used, now + answer.wait * 1000)
+            stock.refusal = _Refusal(now + pause * 1000, answer.used, now + answer.wait * 1000)
             return None
         stock.number = min(2 * number, MOST_AT_ONCE)
         place = _Place(now + answer.lasts * 1000, answer.end)
         stock.places.extend([place] * (answer.granted - 1))
         return place
 
-    def _taken(self, core: Core, tenant: str, stock: _Stock, now: int) -> _Place | None:
+    def _take_place(self, core: Core, tenant: str, stock: _Stock, now: int) -> _Place | None:
         """Return a place of the stock; give those back that were not used in time."""
-        late: Counter[int] = Counter()
+        unused: Counter[int] = Counter()
         taken = None
         try:
             while taken is None:
@@ -184,12 +197,12 @@ class TenantRecords:
                 if now < place.until:
                     taken = place
                 else:
-                    late[place.end] += 1
+                    unused[place.end] += 1
         except IndexError:
             pass  # another thread may have taken the last one
-        if late:
+        if unused:
             stock.number = 1
-            _give_back(core, tenant, late)
+            _give_back(core, tenant, unused)
         return taken
 
     def _stock(self, claim: CountedClaim) -> _Stock:
@@ -203,7 +216,7 @@ class TenantRecords:
                 _give_back(claim.core, old_tenant, Counter(place.end for place in old_stock.places))
         return stock
 
-    def _report(self, claim: CountedClaim, answer: Reservation) -> None:
+    def _warn(self, claim: CountedClaim, answer: Reservation) -> None:
         """Tell the observers once that a tenant is near its bound."""
         core, tenant = claim.core, claim.tenant
         if tenant in self._warned:
@@ -224,8 +237,8 @@ class TenantRecords:
     def _refusal(self, claim: CountedClaim, stock: _Stock) -> TenantRecordsExhausted:
         """Return the error for a new key of a tenant at its bound."""
         core, tenant = claim.core, claim.tenant
-        _, used, ends_at = stock.refusal
-        wait = timedelta(microseconds=max(0, ends_at - core.nanoseconds()) // 1000)
+        _, used, next_end = stock.refusal
+        wait = timedelta(microseconds=max(0, next_end - core.nanoseconds()) // 1000)
         return TenantRecordsExhausted(
             f"The tenant {tenant} uses {used:,} of {self.bound:,} idempotency records in the"
             " shared store, so a call with a new key was not sent.",

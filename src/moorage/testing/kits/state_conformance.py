@@ -101,7 +101,7 @@ AsyncBoundedCheck: TypeAlias = Callable[[AsyncBoundedFactory], Coroutine[Any, An
 
 _AT_ONCE: Final = 4
 _EACH: Final = 60
-_RESERVED: Final = 20
+_TENANT_BOUND: Final = 20
 _PRESSED: Final = 0.05
 
 
@@ -351,20 +351,20 @@ async def a_tenants_records_have_a_bound(stores: Stores) -> None:
     granted: list[int] = []
 
     async def reserve() -> None:
-        for _ in range(_RESERVED // 2):
-            command = Reserve(tenant, bound=_RESERVED, number=3, life=DAY)
+        for _ in range(_TENANT_BOUND // 2):
+            command = Reserve(tenant, bound=_TENANT_BOUND, number=3, life=DAY)
             granted.append((await store.execute(command)).granted)
             await store.breathe()
 
     await store.together([reserve] * _AT_ONCE)
     counted = await store.execute(CountRecords(tenant))
     require(
-        (sum(granted), counted) == (_RESERVED, _RESERVED),
-        f"Of {_RESERVED} places, {sum(granted)} were granted, and {counted} are counted.",
+        (sum(granted), counted) == (_TENANT_BOUND, _TENANT_BOUND),
+        f"Of {_TENANT_BOUND} places, {sum(granted)} were granted, and {counted} are counted.",
     )
     other = Reserve(new_key(), bound=1, number=1, life=DAY)
     require(
-        (await store.execute(other)).granted == 1, "A tenant has no place because of another one."
+        (await store.execute(other)).granted == 1, "A tenant got no place because of another one."
     )
 
 
