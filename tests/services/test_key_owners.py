@@ -11,6 +11,7 @@ from moorage import IdempotencyInProgress, TenantRecordsExhausted
 from moorage.adapters.state.memory import MemoryStorage
 from moorage.domain.http.fingerprint import digest
 from moorage.domain.idempotency.claims import LEASE, Claim, Record, release
+from moorage.domain.idempotency.tenant_records import CountRecords
 from moorage.services.contracts.key_ownership import KeyOwnership
 from moorage.services.core.renewal import Renewals, Unrenewed
 from moorage.services.core.tenant_records import TenantRecords
@@ -366,3 +367,15 @@ def test_key_moves_at_the_tenants_bound() -> None:
     turn.give_back()
 
     assert ("b", True) == ports.settled(ports.turn(), "a", movable=True)
+
+
+def test_replays_of_a_key_are_counted_once() -> None:
+    """A key whose effect is repeated has two records, its account and its turn, and two places."""
+    ports = VirtualPorts()
+    ports.tenant_records = TenantRecords(100)
+    for _ in range(20):
+        turn = ports.turn()
+        assert ("a", True) == ports.settled(turn, "a", movable=True)
+        turn.give_back()
+
+    assert 2 == ports.memory.execute(CountRecords("acme"))

@@ -11,17 +11,19 @@ import pytest
 
 from moorage import (
     ConfigurationError,
+    ConnectorError,
     ConnectorManager,
     Response,
+    StorageUnavailable,
     TenantRecordsExhausted,
     TenantRecordsNearBound,
 )
-from moorage.domain.idempotency.claims import KeyUse, Reach
+from moorage.domain.idempotency.claims import Claim, KeyUse, Reach
 from moorage.domain.idempotency.tenant_records import CountRecords, Reserve
 from moorage.domain.values.durations import DAY
 from moorage.services.calling.idempotency import NotSentError
 from moorage.services.core import tenant_records
-from tests.services.one_effect import POST, bank, charge
+from tests.services.one_effect import POST, bank, charge, key_aware_bank
 from tests.support.modes import World, sync_and_async
 
 if TYPE_CHECKING:
@@ -109,8 +111,89 @@ async def test_freed_key_is_claimed_at_the_bound(world: World) -> None:
     repeat = await charge(manager, key="k", tenant="acme")
 
     assert 201 == repeat.status
-    # The life of its record began anew, so it is counted again.
+    assert 1 == used(world)
+
+
+@sync_and_async
+async def test_retries_of_a_key_count_once(world: World) -> None:
+    """A key that is called again and again during an outage of its vendor is counted once."""
+    manager = world.manager(key_aware_bank(), records_per_tenant=2)
+    for number in range(10):
+        world.vendor.answers(Response(503))
+        with pytest.raises(ConnectorError, match="503"):
+            await charge(manager, key="k", tenant="acme")
+        # Its place covers some of these repeats; then it takes another, and returns the first.
+        world.clock.advance(3_600 * (number % 3))
+        assert 1 == used(world)
+
+    world.vendor.answers(CHARGED)
+    await charge(manager, key="new", tenant="acme")
     assert 2 == used(world)
+
+
+@sync_and_async
+async def test_retries_at_the_bound_count_once_in_a_while(world: World) -> None:
+    """A freed key that is called anew at the bound is counted beyond it at most once a step."""
+    manager = world.manager(key_aware_bank(), records_per_tenant=1)
+    # The place beyond the bound replaces the one within it; its own end is not known.
+    for wait, count in ((0, 1), (0, 1), (7_200, 1), (0, 1), (7_200, 2), (0, 2)):
+        world.clock.advance(wait)
+        world.vendor.answers(Response(503))
+        with pytest.raises(ConnectorError, match="503"):
+            await charge(manager, key="k", tenant="acme")
+        assert count == used(world)
+
+
+@sync_and_async
+async def test_key_keeps_its_place_when_the_claim_gets_no_answer(world: World) -> None:
+    """Repeats of a call whose claim got no answer share one place, whether it was made or not."""
+    manager = world.manager(
+        key_aware_bank(), state=world.of_mode(world.store), records_per_tenant=10
+    )
+    trip = 0
+    for _ in range(4):
+        # The first call reserves a place before its claim.
+        trip = len(world.store.commands) + (1 if trip else 2)
+        world.store.lost_at[trip] = StorageUnavailable("the store answers nothing")
+        with pytest.raises(StorageUnavailable):
+            await charge(manager, key="k", tenant="acme")
+        assert isinstance(world.store.commands[-1], Claim)
+        world.clock.advance(2)
+
+    assert 1 == used(world)
+
+
+@sync_and_async
+async def test_reservation_and_claim_share_one_deadline(world: World) -> None:
+    """The claim after a slow reservation gets only the time that is left until the deadline."""
+    manager = world.manager(
+        bank(timeout=30), state=world.of_mode(world.store), records_per_tenant=10
+    )
+    world.vendor.answers(CHARGED)
+
+    async def be_slow(command: object) -> None:
+        if isinstance(command, Reserve):
+            world.clock.advance(20)
+
+    world.store.meanwhile = be_slow
+    await charge(manager, key="k", tenant="acme")
+
+    reserving, claiming, *_ = world.store.timeouts
+    assert isinstance(world.store.commands[1], Claim)
+    assert reserving - claiming == pytest.approx(20)
+
+
+@sync_and_async
+async def test_many_keys_forget_their_places(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process remembers the places of its last keys; a key that it forgot is counted anew."""
+    monkeypatch.setattr(tenant_records, "_MAX_TAKEN", 1)
+    manager = world.manager(key_aware_bank(), records_per_tenant=10)
+    for key in ("a", "b", "a"):
+        world.vendor.answers(Response(503))
+        with pytest.raises(ConnectorError, match="503"):
+            await charge(manager, key=key, tenant="acme")
+
+    assert 3 == used(world)
 
 
 @sync_and_async
@@ -224,6 +307,22 @@ async def test_many_tenants_keep_no_places_for_ever(
         await charges(manager, 1, tenant=tenant)
 
     assert 5 == used(world)
+
+
+@sync_and_async
+async def test_busy_tenants_keep_their_places(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Too many tenants cost the places of the tenant that has made no call for the longest time."""
+    monkeypatch.setattr(tenant_records, "_MAX_STOCKS", 2)
+    world.vendor.answers(*[CHARGED] * 9)
+    manager = world.manager(bank(), records_per_tenant=10**6)
+    await charges(manager, 5)
+    await charges(manager, 1, tenant="b")
+    await charge(manager, key="again", tenant="acme")
+    await charges(manager, 1, tenant="c")
+
+    assert 7 == used(world)
 
 
 @sync_and_async

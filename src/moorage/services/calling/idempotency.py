@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from contextlib import suppress
 from datetime import timedelta
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeGuard
 
 import attrs
@@ -299,15 +299,15 @@ async def _ask(core: Core, call: Call, once: Once, owner: int) -> tuple[Claimed,
     for target in plans_by_target or (once.rules.target,):
         command = _claim_of(core, call, once, owner, target)
         lease = command.lease
-        time_left = call.left(core)
         tenant = call.plan.tenant
         if core.tenant_records is not None and tenant is not None:
             new = NewRecord.IN_BOUND if once.reach is Reach.FRESH else NewRecord.NEVER
             service = call.plan.service.name
             claimed = await core.tenant_records.claim(
-                CountedClaim(core, service, tenant, command, time_left, new)
+                CountedClaim(core, service, tenant, command, partial(call.left, core), new)
             )
         else:
+            time_left = call.left(core)
             claimed = (
                 await core.execute(command, time_left)
                 if core.ask is None or core.apart

@@ -193,7 +193,7 @@ class KeyOwnership:
         """Claim a record, within the bound of its tenant if there is one."""
         core, (kind, tenant, _) = self._core, self._names
         if core.tenant_records is not None and tenant is not None:
-            counted = CountedClaim(core, kind, tenant, claim, self._seconds_left(), new)
+            counted = CountedClaim(core, kind, tenant, claim, self._seconds_left, new)
             return await core.tenant_records.claim(counted)
         return await core.execute(claim, self._seconds_left())  # type: ignore[no-any-return]  # as Claim says
 

@@ -8,11 +8,14 @@ Laws:
 3. One tenant's bound never delays another tenant's claim.
 4. A process reserves places in advance, more at once the faster it uses them, and returns those
    that it did not use in time. Places of a process that dies end when records made then would.
+5. A process counts a key's record once, however often the key is claimed again, as long as it
+   remembers the record's place. So retries and replays do not bring a tenant to its bound.
 """
 
 from __future__ import annotations
 
 from collections import Counter, OrderedDict, deque
+from contextlib import suppress
 from datetime import timedelta
 from enum import Enum
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -27,16 +30,22 @@ from moorage.domain.idempotency.tenant_records import (
     has_room_again,
     is_nearly_full,
     rounded_life,
+    step_of,
 )
 from moorage.domain.observation.events import TenantRecordsNearBound
 from moorage.domain.values.durations import SECOND
 from moorage.errors import TenantRecordsExhausted
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from moorage.services.core.core import Core
 
 _MAX_STOCKS: Final = 4_096
 """The maximum number of tenants and lifetimes whose places a process keeps in advance."""
+
+_MAX_TAKEN: Final = 8_192
+"""The maximum number of keys whose places a process remembers."""
 
 _NEWLY_RECORDED: Final = (Verdict.RUN, Verdict.ASK_AGAIN)
 """The verdicts after which the life of a key's record begins, or begins anew."""
@@ -54,10 +63,17 @@ class NewRecord(Enum):
 
 
 class _Place(NamedTuple):
-    """A reserved place: the end of its use by the local clock, and its end in the store."""
+    """A reserved place.
+
+    Attributes:
+        until: the end of its use for claims, by the local clock.
+        life: the longest life of a record that it is used for.
+        end: its end in the store; 0 if that is not known.
+    """
 
     until: int
-    end: int
+    life: int
+    end: int = 0
 
 
 class _Refusal(NamedTuple):
@@ -98,7 +114,7 @@ class CountedClaim(NamedTuple):
         core: the ports.
         service, tenant: the service and the tenant of the call.
         command: the claim.
-        timeout: seconds for each command of the store.
+        time_left: returns the seconds that the next command of the store may take.
         new: the permission to make a new record.
     """
 
@@ -106,7 +122,7 @@ class CountedClaim(NamedTuple):
     service: str
     tenant: str
     command: Claim
-    timeout: float | None
+    time_left: Callable[[], float]
     new: NewRecord = NewRecord.IN_BOUND
 
     @property
@@ -125,11 +141,13 @@ class TenantRecords:
     def __init__(self, bound: int) -> None:
         self.bound = bound
         self._stocks: OrderedDict[tuple[str, int], _Stock] = OrderedDict()
+        self._taken_by: OrderedDict[str, _Place] = OrderedDict()
         self._warned: set[str] = set()
 
     def start_afresh(self) -> None:
         """Forget all places in a forked child: they belong to its parent process."""
         self._stocks = OrderedDict()
+        self._taken_by = OrderedDict()
         self._warned = set()
 
     async def claim(self, claim: CountedClaim) -> Claimed:
@@ -138,33 +156,66 @@ class TenantRecords:
         Raises:
             TenantRecordsExhausted: the key is new, and the tenant has no place for its record.
         """
-        if claim.new is not NewRecord.IN_BOUND:
-            return await self._claim_uncounted(claim)
+        core, command = claim.core, claim.command
+        if claim.new is NewRecord.NEVER:
+            return await self._claim_uncounted(claim, for_existing_record(command))
+        claimed: Claimed
+        if self._has_place(claim):
+            claimed = await core.execute(command, claim.time_left())
+            return claimed
         stock = self._stock(claim)
         place = await self._place(claim, stock)
-        claimed: Claimed
         if place is None:
-            claimed = await self._claim_uncounted(claim)
+            if claim.new is NewRecord.ALWAYS:
+                return await self._claim_uncounted(claim, command)
+            claimed = await self._claim_uncounted(claim, for_existing_record(command))
             if claimed.verdict is Verdict.ABSENT:
                 raise self._refusal(claim, stock)
             return claimed
-        claimed = await claim.core.execute(claim.command, claim.timeout)
-        if claimed.verdict not in _NEWLY_RECORDED:
+        try:
+            claimed = await core.execute(command, claim.time_left())
+        except BaseException:
+            # The store may have made the record, and a repeat of the call needs no other place.
+            self._take(claim, place, made=False)
+            raise
+        if claimed.verdict in _NEWLY_RECORDED:
+            self._take(claim, place, made=True)
+        else:
             stock.places.append(place)
         return claimed
 
-    async def _claim_uncounted(self, claim: CountedClaim) -> Claimed:
+    async def _claim_uncounted(self, claim: CountedClaim, command: Claim) -> Claimed:
         """Claim a key without a place of the bound; count its record if its life begins anew."""
-        core, command = claim.core, claim.command
-        if claim.new is not NewRecord.ALWAYS:
-            command = for_existing_record(command)
-        claimed: Claimed = await core.execute(command, claim.timeout)
-        if claimed.verdict in _NEWLY_RECORDED:
-            reservation = Reserve(
-                claim.tenant, bound=self.bound, number=1, life=claim.life, forced=True
-            )
-            core.post(reservation)
+        core, life = claim.core, claim.life
+        claimed: Claimed = await core.execute(command, claim.time_left())
+        if claimed.verdict in _NEWLY_RECORDED and not self._has_place(claim):
+            until = core.nanoseconds() + step_of(life) * 1000
+            core.post(Reserve(claim.tenant, bound=self.bound, number=1, life=life, forced=True))
+            self._take(claim, _Place(until, life), made=True)
         return claimed
+
+    def _has_place(self, claim: CountedClaim) -> bool:
+        """Return whether this process has a place for the key's record, if it were made now."""
+        place = self._taken_by.get(claim.command.keys[0])
+        if place is None or claim.core.nanoseconds() >= place.until:
+            return False
+        return claim.life <= place.life
+
+    def _take(self, claim: CountedClaim, place: _Place, *, made: bool) -> None:
+        """Remember the place of a key's record, and return that of its earlier life if it is over.
+
+        Args:
+            claim: the claim.
+            place: the place.
+            made: whether the record was made for certain, so that its earlier life is over.
+        """
+        key = claim.command.keys[0]
+        earlier = self._taken_by.pop(key, None)
+        self._taken_by[key] = place
+        while len(self._taken_by) > _MAX_TAKEN:
+            self._taken_by.popitem(last=False)
+        if made and earlier is not None and earlier.end:
+            _give_back(claim.core, claim.tenant, Counter((earlier.end,)))
 
     async def _place(self, claim: CountedClaim, stock: _Stock) -> _Place | None:
         """Return a place for a new record; None if the tenant is at its bound."""
@@ -175,7 +226,7 @@ class TenantRecords:
             return place
         number = stock.number
         command = Reserve(tenant, bound=self.bound, number=number, life=claim.life)
-        answer: Reservation = await core.execute(command, claim.timeout)
+        answer: Reservation = await core.execute(command, claim.time_left())
         self._warn(claim, answer)
         if not answer.granted:
             # However many calls are refused, a process asks the store once a second at most.
@@ -183,7 +234,7 @@ class TenantRecords:
             stock.refusal = _Refusal(now + pause * 1000, answer.used, now + answer.wait * 1000)
             return None
         stock.number = min(2 * number, MOST_AT_ONCE)
-        place = _Place(now + answer.lasts * 1000, answer.end)
+        place = _Place(now + answer.lasts * 1000, claim.life, answer.end)
         stock.places.extend([place] * (answer.granted - 1))
         return place
 
@@ -209,11 +260,20 @@ class TenantRecords:
         """Return the places of a tenant for records of one lifetime."""
         key = (claim.tenant, claim.life)
         stock = self._stocks.get(key)
-        if stock is None:
-            stock = self._stocks.setdefault(key, _Stock())
-            while len(self._stocks) > _MAX_STOCKS:
-                (old_tenant, _), old_stock = self._stocks.popitem(last=False)
-                _give_back(claim.core, old_tenant, Counter(place.end for place in old_stock.places))
+        if stock is not None:
+            # The stocks that are in use are dropped last. Another thread may have dropped this one.
+            with suppress(KeyError):
+                self._stocks.move_to_end(key)
+            return stock
+        stock = self._stocks.setdefault(key, _Stock())
+        while len(self._stocks) > _MAX_STOCKS:
+            (old_tenant, _), old_stock = self._stocks.popitem(last=False)
+            unused: Counter[int] = Counter()
+            with suppress(IndexError):
+                # One at a time, since another thread may be taking places too.
+                while True:
+                    unused[old_stock.places.popleft().end] += 1
+            _give_back(claim.core, old_tenant, unused)
         return stock
 
     def _warn(self, claim: CountedClaim, answer: Reservation) -> None:
