@@ -54,3 +54,27 @@ def test_ignored_cancellation_is_repeated(ends_in_failure: bool) -> None:
 
     assert asyncio.run(cancel())
     assert ignored == [0, 1]
+
+
+def test_operation_ends_before_a_caller_that_is_cancelled_twice() -> None:
+    """A second cancellation of the caller does not leave the operation to itself."""
+
+    async def stubborn(begun: asyncio.Event, ignored: asyncio.Event) -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            ignored.set()
+        await asyncio.Event().wait()
+
+    async def cancel_twice() -> tuple[bool, int]:
+        begun, ignored = asyncio.Event(), asyncio.Event()
+        caller = asyncio.ensure_future(cancelled_until_it_ends(stubborn(begun, ignored)))
+        await begun.wait()
+        caller.cancel()
+        await ignored.wait()
+        caller.cancel()
+        await asyncio.wait((caller,))
+        return caller.cancelled(), len(asyncio.all_tasks()) - 1
+
+    assert asyncio.run(cancel_twice()) == (True, 0)

@@ -77,7 +77,9 @@ async def cancelled_until_it_ends(operation: Awaitable[R]) -> R:
     except asyncio.CancelledError:
         while not task.done():
             task.cancel()
-            await asyncio.wait((task,), timeout=_CANCEL_INTERVAL)
+            # The caller may be cancelled again too; without it, the operation would go on alone.
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait((task,), timeout=_CANCEL_INTERVAL)
         if not task.cancelled():
             task.exception()
         raise
