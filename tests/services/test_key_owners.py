@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from moorage import IdempotencyInProgress, TenantRecordsExhausted
+from moorage import IdempotencyInProgress, StorageUnavailable, TenantRecordsExhausted
 from moorage.adapters.state.memory import MemoryStorage
 from moorage.domain.http.fingerprint import digest
 from moorage.domain.idempotency.claims import LEASE, Claim, Record, release
-from moorage.domain.idempotency.tenant_records import CountRecords
+from moorage.domain.idempotency.tenant_records import CountRecords, Reserve
 from moorage.services.contracts.key_ownership import KeyOwnership
 from moorage.services.core.renewal import Renewals, Unrenewed
 from moorage.services.core.tenant_records import TenantRecords
@@ -379,3 +379,22 @@ def test_replays_of_a_key_are_counted_once() -> None:
         turn.give_back()
 
     assert 2 == ports.memory.execute(CountRecords("acme"))
+
+
+def test_existing_key_continues_while_the_count_is_away() -> None:
+    """If the node of the count is away, keys with a record go on, and new ones are refused."""
+    ports = VirtualPorts()
+    turn = ports.turn()
+    ports.settled(turn, "a", movable=True)
+    turn.give_back()
+
+    def lose_count(command: object) -> None:
+        if isinstance(command, Reserve):
+            raise StorageUnavailable("the node of the count is away")
+
+    ports.meanwhile = lose_count
+    ports.tenant_records = TenantRecords(100)
+
+    assert ("a", True) == ports.settled(ports.turn(), "b", movable=True)
+    with pytest.raises(StorageUnavailable):
+        ports.settled(ports.turn("sms", "acme", "order-2"), "b", movable=True)

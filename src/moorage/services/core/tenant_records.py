@@ -34,7 +34,7 @@ from moorage.domain.idempotency.tenant_records import (
 )
 from moorage.domain.observation.events import TenantRecordsNearBound
 from moorage.domain.values.durations import SECOND
-from moorage.errors import TenantRecordsExhausted
+from moorage.errors import StorageUnavailable, TenantRecordsExhausted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -155,6 +155,8 @@ class TenantRecords:
 
         Raises:
             TenantRecordsExhausted: the key is new, and the tenant has no place for its record.
+            StorageUnavailable: the store of the key is away, or the key is new and the store of the
+                count is away.
         """
         core, command = claim.core, claim.command
         if claim.new is NewRecord.NEVER:
@@ -164,13 +166,18 @@ class TenantRecords:
             claimed = await core.execute(command, claim.time_left())
             return claimed
         stock = self._stock(claim)
-        place = await self._place(claim, stock)
+        place, failure = None, None
+        try:
+            place = await self._place(claim, stock)
+        except StorageUnavailable as error:
+            # The key may be on another node than the count, and existing keys need no place.
+            failure = error
         if place is None:
             if claim.new is NewRecord.ALWAYS:
                 return await self._claim_uncounted(claim, command)
             claimed = await self._claim_uncounted(claim, for_existing_record(command))
             if claimed.verdict is Verdict.ABSENT:
-                raise self._refusal(claim, stock)
+                raise failure or self._refusal(claim, stock)
             return claimed
         try:
             claimed = await core.execute(command, claim.time_left())
