@@ -23,8 +23,8 @@ else:
     def frozen(kind: type | None = None, **options: Any) -> Any:
         """Turn a class into an immutable value, as `attrs.frozen` does.
 
-        It takes the options of `attrs.frozen`, except `order` and `cache_hash`. Methods
-        that the class itself defines stay.
+        It takes the options of `attrs.frozen`, except `order` and `cache_hash`. Fields are
+        compared without a function for `eq`. Methods that the class itself defines stay.
         """
 
         def decorate(kind: type) -> type:
