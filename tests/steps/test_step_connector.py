@@ -12,6 +12,7 @@ from moorage import (
     AsyncConnectorManager,
     AsyncPlatformInThreads,
     AsyncStepConnector,
+    ConfigurationError,
     ConnectorManager,
     CredentialNotFound,
     HeldBack,
@@ -30,6 +31,7 @@ from moorage.domain.steps.runs import RunSpec
 from moorage.domain.steps.step import Step, Workspace, run_name
 from moorage.hub.audit import AuditTrail
 from moorage.testing.fakes.platform import MockPlatform
+from moorage.wiring.store_urls import aopen_storage
 from tests.steps.step_lab import MODES, executor
 from tests.support.waiting import wait_until
 
@@ -356,3 +358,34 @@ def test_names_of_runs() -> None:
 
     assert 3 == len(names)
     assert all(len(name) == 40 for name in names)
+
+
+def test_asynchronous_clean_up_stops_orphans_only(tmp_path: Path) -> None:
+    """A run of this store that nobody follows is stopped; that of another store is left alone."""
+    platform = MockPlatform(endless=["job"])
+
+    async def clean_up() -> list[str]:
+        async with aopen_storage(f"sqlite:///{tmp_path}/state.db") as state:
+            manager = AsyncConnectorManager([Service("steps")], state=state)
+            connector = AsyncStepConnector(AsyncPlatformInThreads(platform), manager)
+            own_store = await connector._store_id()  # noqa: SLF001 - the label of its own runs
+            for name, store in (("orphan", own_store), ("other", "another")):
+                step = Step("job", ["sleep", "1000"])
+                platform.start(RunSpec(name=name, step=step, labels={"store": store}), 1.0)
+            return [status.name for status in await connector.clean_up(after=0.0)]
+
+    assert ["orphan"] == asyncio.run(clean_up())
+    assert [True, False] == [
+        run.is_over for run in sorted(platform.runs(1.0), key=lambda run: run.name)
+    ]
+
+
+def test_asynchronous_clean_up_needs_a_shared_store() -> None:
+    """With a store of this process alone, nobody knows whom others follow."""
+
+    async def clean_up() -> None:
+        manager = AsyncConnectorManager([Service("steps")])
+        await AsyncStepConnector(AsyncPlatformInThreads(MockPlatform()), manager).clean_up()
+
+    with pytest.raises(ConfigurationError, match="memory of this process"):
+        asyncio.run(clean_up())
