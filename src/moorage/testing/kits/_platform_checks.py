@@ -124,8 +124,10 @@ def one_name_is_one_run(subject: PlatformSubject) -> None:
     """Of many concurrent starts of one name, one run begins; the others find it."""
     spec = subject.spec("echo once; sleep 1")
     with ThreadPoolExecutor(_STARTS) as threads:
+        # All at once, each takes as long as all of them together.
+        timeout = 4 * _TIMEOUT
         starts = [
-            threads.submit(partial(subject.make().start, spec, _TIMEOUT)) for _ in range(_STARTS)
+            threads.submit(partial(subject.make().start, spec, timeout)) for _ in range(_STARTS)
         ]
         statuses = [start.result() for start in starts]
     platform = subject.make()
