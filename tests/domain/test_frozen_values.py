@@ -48,7 +48,7 @@ class Single:
     item: object
 
 
-@frozen(kw_only=True)
+@frozen
 class Longer(Value):
     """A value with a field more than its base class."""
 

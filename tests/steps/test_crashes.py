@@ -59,14 +59,16 @@ def is_alive(pid: int) -> bool:
 
 def test_killed_program_finds_its_step_again(tmp_path: Path) -> None:
     """After kill -9, a key leads to the same run: true exit code, each line once and in order."""
+    # It waits after each thousand lines, so that it has not ended when its program is killed.
     script = (
-        "i=1; while [ $i -le 3000 ]; do echo line $i; echo error $i >&2; i=$((i+1));"
-        " [ $((i % 100)) -eq 0 ] && sleep 0.05; done; exit 42"
+        "i=1; while [ $i -le 3000 ]; do echo line $i; echo error $i >&2;"
+        f" if [ $((i % 1000)) -eq 0 ]; then until [ -e {tmp_path}/go$i ]; do sleep 0.05; done; fi;"
+        " i=$((i+1)); [ $((i % 100)) -eq 0 ] && sleep 0.05; done; exit 42"
     )
     runs = tmp_path / "runs"
     name = run_name("steps", None, "job-1")
     pids: set[str] = set()
-    for _ in range(3):
+    for last_line in (1000, 2000, 3000):
         process = worker(tmp_path, script)
         log = tmp_path / "log" / "stdout.log"
         before = log.stat().st_size if log.exists() else 0
@@ -74,6 +76,7 @@ def test_killed_program_finds_its_step_again(tmp_path: Path) -> None:
         process.kill()
         process.communicate()
         pids.add((runs / name / "started").read_text())
+        (tmp_path / f"go{last_line}").touch()
 
     output, errors = worker(tmp_path, script).communicate(timeout=120)
 
