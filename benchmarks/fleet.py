@@ -90,7 +90,7 @@ class Outcome:
 
 
 def run(fleet: Fleet, costs: Costs, seed: int) -> Outcome:
-    """Return the outcome of a run, which the seed determines."""
+    """Run the model once, and return the outcome; equal seeds have equal outcomes."""
     dice = Random(seed)
     pace, depth = fleet.limit / fleet.parts, fleet.burst // fleet.parts
     full_at = [0.0] * fleet.parts

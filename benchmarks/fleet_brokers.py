@@ -127,7 +127,7 @@ class _Hosts:
 
 
 def run(fleet: Fleet, costs: Costs, plan: Plan, seed: int) -> Outcome:
-    """Return the outcome of a run, which the seed determines."""
+    """Run the model once, and return the outcome; equal seeds have equal outcomes."""
     dice, hosts = Random(seed), _Hosts(fleet, costs, plan)
     next_question = dice.expovariate(fleet.offered)
     while True:

@@ -510,7 +510,7 @@ class IdempotencyInProgress(ConnectorError):
 
 
 class TenantRecordsExhausted(ConnectorError):
-    """A tenant has as many idempotency records in the shared store as it may; nothing was sent.
+    """A tenant has reached the bound of its idempotency records; nothing was sent.
 
     Keys that are stored already continue to work, and other tenants are not affected. `tenant` is
     the tenant, `used` the number of its records, and `bound` their maximum number. `retry_at` is

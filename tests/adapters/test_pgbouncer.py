@@ -38,7 +38,7 @@ SETTINGS = (
 
 @pytest.fixture(scope="module")
 def database() -> Iterator[Lab]:
-    """A database with the tables of a store."""
+    """Yield a PostgreSQL database that has the tables of a state store."""
     lab = Lab("postgresql")
     yield lab
     lab.close()

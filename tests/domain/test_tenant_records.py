@@ -64,7 +64,7 @@ def test_tenants_are_counted_apart() -> None:
 
 
 def test_places_end_after_their_records() -> None:
-    """A place is counted until its record has expired, and at most 1/16 of its life longer."""
+    """A place is counted until its record has expired, and then for 1/16 of its life at most."""
     world = World()
     answer = reserve(world, bound=1)
     start = world.now

@@ -382,7 +382,7 @@ def test_replays_of_a_key_are_counted_once() -> None:
 
 
 def test_existing_key_continues_while_the_count_is_away() -> None:
-    """If the node of the count is away, keys with a record go on, and new ones are refused."""
+    """While the count of records cannot be read, existing keys work, and new ones are refused."""
     ports = VirtualPorts()
     turn = ports.turn()
     ports.settled(turn, "a", movable=True)
@@ -390,7 +390,7 @@ def test_existing_key_continues_while_the_count_is_away() -> None:
 
     def lose_count(command: object) -> None:
         if isinstance(command, Reserve):
-            raise StorageUnavailable("the node of the count is away")
+            raise StorageUnavailable("the store of the count is unreachable")
 
     ports.meanwhile = lose_count
     ports.tenant_records = TenantRecords(100)

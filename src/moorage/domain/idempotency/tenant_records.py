@@ -101,7 +101,7 @@ class Reserve:
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, Reservation]:
-        """Return the state with the reserved places, and how many these are."""
+        """Return the state with the newly reserved places, and the number of these places."""
         time, ends = _ends(states[0], now)
         used = sum(ends.values())
         free = self.bound - used
