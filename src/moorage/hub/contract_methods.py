@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from moorage.operations import (
         AsyncChat,
         AsyncCurrencies,
+        AsyncEinvoices,
         AsyncEmail,
         AsyncPayments,
         AsyncShipping,
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
         AsyncTax,
         Chat,
         Currencies,
+        Einvoices,
         Email,
         Payments,
         Shipping,
@@ -68,6 +70,10 @@ class ContractMethods:
         """Return the tenant's operations on taxes; `subject` is the person concerned."""
         return operations.Tax(self._live.about(subject), tenant)
 
+    def einvoices(self, tenant: str | None = None, *, subject: str | None = None) -> Einvoices:
+        """Return the tenant's operations on electronic invoices; `subject` is the person concerned."""
+        return operations.Einvoices(self._live.about(subject), tenant)
+
 
 class AsyncContractMethods:
     """The contracts of an asynchronous hub."""
@@ -107,3 +113,7 @@ class AsyncContractMethods:
     def tax(self, tenant: str | None = None, *, subject: str | None = None) -> AsyncTax:
         """Return the tenant's operations on taxes; `subject` is the person concerned."""
         return operations.AsyncTax(self._live.about(subject), tenant)
+
+    def einvoices(self, tenant: str | None = None, *, subject: str | None = None) -> AsyncEinvoices:
+        """Return the tenant's operations on electronic invoices; `subject` is the person concerned."""
+        return operations.AsyncEinvoices(self._live.about(subject), tenant)

@@ -1,10 +1,12 @@
 """Electronic invoices by EN 16931: values, business rules, and the syntaxes UBL and CII.
 
-Everything here is a pure computation: nothing is sent, and no vendor is needed.
+Everything here is a pure computation: nothing is sent. A vendor of electronic invoices sends what
+`outgoing_invoice` makes.
 """
 
 from moorage.invoices.checking import Syntax, check, read_invoice, validate, write_invoice
 from moorage.invoices.cii import read_cii, write_cii
+from moorage.invoices.outgoing import outgoing_invoice
 from moorage.invoices.profiles import EN16931, PEPPOL, XRECHNUNG, Profile
 from moorage.invoices.rules import Violation
 from moorage.invoices.ubl import read_ubl, write_ubl
@@ -61,6 +63,7 @@ __all__ = [
     "VatExemption",
     "Violation",
     "check",
+    "outgoing_invoice",
     "read_cii",
     "read_invoice",
     "read_ubl",

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from moorage.operations.chat import Chat as Chat
     from moorage.operations.currencies import AsyncCurrencies as AsyncCurrencies
     from moorage.operations.currencies import Currencies as Currencies
+    from moorage.operations.einvoices import AsyncEinvoices as AsyncEinvoices
+    from moorage.operations.einvoices import Einvoices as Einvoices
     from moorage.operations.email import AsyncEmail as AsyncEmail
     from moorage.operations.email import Email as Email
     from moorage.operations.payments import AsyncPayments as AsyncPayments
@@ -29,7 +31,17 @@ if TYPE_CHECKING:
     from moorage.operations.tax import AsyncTax as AsyncTax
     from moorage.operations.tax import Tax as Tax
 
-_CONTRACTS: Final = ("Chat", "Currencies", "Email", "Payments", "Shipping", "Sms", "Storage", "Tax")
+_CONTRACTS: Final = (
+    "Chat",
+    "Currencies",
+    "Einvoices",
+    "Email",
+    "Payments",
+    "Shipping",
+    "Sms",
+    "Storage",
+    "Tax",
+)
 
 if not TYPE_CHECKING:  # a type checker would take every name for exported
 

@@ -1,0 +1,375 @@
+"""Electronic invoices that are sent and received: values, states, and the vendors' operations."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol, Self
+from xml.parsers import expat
+
+import attrs
+
+from moorage.contracts.replays import replay_field
+from moorage.contracts.validators import OneOf, is_a
+from moorage.contracts.vendor import no_options
+from moorage.domain.values.frozen_values import frozen
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from moorage.contracts.ref import Ref
+    from moorage.contracts.wire import Wire
+
+KIND: Final = "einvoices"
+
+_SCHEME: Final = re.compile("[0-9]{4}")
+_IDENTIFIER: Final = re.compile("[!-~]{1,135}")
+_UBL: Final = "urn:oasis:names:specification:ubl:schema:xsd:"
+_MOST_BYTES: Final = 16 * 1024 * 1024
+
+
+class EinvoiceCapability(StrEnum):
+    """An optional feature of a vendor of electronic invoices."""
+
+    CII = "cii"
+    LOOK_UP = "look_up"
+    STATUS = "status"
+    INBOX = "inbox"
+
+
+class EinvoiceStatus(StrEnum):
+    """The state of a sent invoice.
+
+    `accepted` means that the vendor took the invoice and has yet to deliver it. `delivered` means
+    that the recipient's access point took it, not that a person has read it. `refused` means that
+    the recipient refused it, and `failed` that it could not be delivered.
+    """
+
+    ACCEPTED = "accepted"
+    DELIVERED = "delivered"
+    REFUSED = "refused"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+
+
+class EinvoiceType(OneOf, field="document_type"):
+    """The type of a document."""
+
+    INVOICE = "invoice"
+    CREDIT_NOTE = "credit_note"
+
+
+class EinvoiceSyntax(StrEnum):
+    """The syntax of a document: UBL 2.1, or UN/CEFACT CII."""
+
+    UBL = "ubl"
+    CII = "cii"
+
+
+class EinvoiceEventType(StrEnum):
+    """The subject of an event: an invoice that arrived, or the state of a sent one."""
+
+    RECEIVED = "received"
+    STATUS = "status"
+
+
+_ROOTS: Final = {
+    f"{_UBL}Invoice-2 Invoice": (EinvoiceSyntax.UBL, EinvoiceType.INVOICE),
+    f"{_UBL}CreditNote-2 CreditNote": (EinvoiceSyntax.UBL, EinvoiceType.CREDIT_NOTE),
+    "urn:un:unece:uncefact:data:standard:CrossIndustryInvoice:100 CrossIndustryInvoice": (
+        EinvoiceSyntax.CII,
+        EinvoiceType.INVOICE,
+    ),
+}
+"""The syntax and the type of a document, by the namespace and the name of its root."""
+
+
+def _is_scheme(_: object, attribute: attrs.Attribute[str], value: object) -> None:
+    if not isinstance(value, str) or _SCHEME.fullmatch(value) is None:
+        raise InvalidData(
+            "The scheme of an electronic address is not a code of four digits.",
+            field=attribute.name,
+            remedy="Give a code of the list of electronic address schemes (EAS), such as '0088'"
+            " for a GLN.",
+        )
+
+
+def _is_identifier(_: object, attribute: attrs.Attribute[str], value: object) -> None:
+    if not isinstance(value, str) or _IDENTIFIER.fullmatch(value) is None:
+        raise InvalidData(
+            "The identifier of an electronic address is empty, too long, or has spaces or letters"
+            " that are not ASCII.",
+            field=attribute.name,
+            remedy="Give the identifier as the recipient is registered, in at most 135 characters.",
+        )
+
+
+@frozen
+class ElectronicAddress:
+    """The electronic address of a business, such as a participant of Peppol.
+
+    Attributes:
+        scheme: code of the list that the identifier is from, such as "0208".
+        identifier: the identifier itself, such as "0123456789".
+    """
+
+    scheme: str = attrs.field(validator=_is_scheme)
+    identifier: str = attrs.field(validator=_is_identifier, repr=False)
+
+    @classmethod
+    def parse(cls, text: ElectronicAddress | str, field: str = "address") -> Self:
+        """Parse an address such as "0208:0123456789"; `field` names the argument in the error.
+
+        Raises:
+            InvalidData: the text is not an address.
+        """
+        if isinstance(text, cls):
+            return text
+        if not isinstance(text, str) or ":" not in text:
+            raise InvalidData(
+                "The electronic address is not a scheme and an identifier with a colon between.",
+                field=field,
+                remedy="Give an address such as '0208:0123456789'.",
+            )
+        scheme, _, identifier = text.partition(":")
+        return cls(scheme, identifier)
+
+    def __str__(self) -> str:
+        return f"{self.scheme}:{self.identifier}"
+
+
+def address_or_none(text: str | None) -> ElectronicAddress | None:
+    """The address that a vendor's text stands for; None if it is missing or none."""
+    try:
+        return None if text is None else ElectronicAddress.parse(text)
+    except InvalidData:
+        return None
+
+
+def document_root(document: bytes) -> tuple[EinvoiceSyntax, EinvoiceType]:
+    """The syntax and the type of a document.
+
+    Raises:
+        InvalidData: it is no XML, has a DTD, or is of another kind.
+    """
+    roots: list[str] = []
+
+    def start(name: str, _: dict[str, str]) -> None:
+        if not roots:
+            roots.append(name)
+
+    parser = expat.ParserCreate(namespace_separator=" ")
+    parser.StartDoctypeDeclHandler = _refuse
+    parser.StartElementHandler = start
+    try:
+        parser.Parse(document, True)
+        return _ROOTS[roots[0]]
+    except (expat.ExpatError, LookupError, ValueError):
+        # Python raises errors of its own for an encoding that is unknown, or not allowed in XML.
+        raise InvalidData(
+            "The document is not a UBL invoice, a UBL credit note or a CII invoice without a DTD.",
+            field="document",
+            remedy="Give the XML of an invoice; outgoing_invoice in moorage.invoices makes it.",
+        ) from None
+
+
+def _refuse(*_: object) -> NoReturn:
+    raise ValueError
+
+
+def _is_document(_: object, attribute: attrs.Attribute[bytes], value: object) -> None:
+    if not isinstance(value, bytes):
+        raise InvalidData(
+            f"The document must be bytes, not {type(value).__name__}.",
+            field=attribute.name,
+            remedy="Give the bytes that write_invoice returned, or those of an XML file.",
+        )
+    if len(value) > _MOST_BYTES:
+        raise InvalidData(
+            f"The document has {len(value)} bytes, but an invoice has {_MOST_BYTES} at most.",
+            field=attribute.name,
+            remedy="Make its attachments smaller, or give links to them.",
+        )
+    document_root(value)
+
+
+def _as_address(value: Any) -> Any:
+    return ElectronicAddress.parse(value, "recipient")
+
+
+@frozen(kw_only=True)
+class OutgoingInvoice:
+    """An invoice or a credit note to send, as a document in XML.
+
+    Make it by `moorage.invoices.outgoing_invoice`, which checks the business rules. By itself this
+    value only recognises the document.
+
+    Attributes:
+        document: XML document, in UBL or CII.
+        recipient: electronic address of the recipient, or its text.
+        extra: options of single vendors, by the vendor's name, in the vendor's own terms.
+    """
+
+    document: bytes = attrs.field(validator=_is_document, repr=False)
+    recipient: ElectronicAddress = attrs.field(converter=_as_address)
+    extra: Mapping[str, Mapping[str, Any]] = attrs.field(
+        factory=no_options, repr=False, validator=is_a(Mapping)
+    )
+
+    @property
+    def syntax(self) -> EinvoiceSyntax:
+        """The syntax of the document."""
+        return document_root(self.document)[0]
+
+    @property
+    def document_type(self) -> EinvoiceType:
+        """The type of the document; a credit note in CII counts as an invoice."""
+        return document_root(self.document)[1]
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """The capabilities that a vendor needs to send this document."""
+        is_cii = self.syntax is EinvoiceSyntax.CII
+        return frozenset({EinvoiceCapability.CII} if is_cii else ())
+
+
+def check_fits(invoice: OutgoingInvoice, limits: Mapping[str, int]) -> None:
+    """Refuse a document that exceeds the vendor's limit.
+
+    Args:
+        invoice: invoice to send.
+        limits: limits of the vendor; only "document_bytes" is read.
+    """
+    size = len(invoice.document)
+    most = limits.get("document_bytes", size)
+    if size > most:
+        raise InvalidData(
+            f"The document has {size} bytes, but the vendor takes {most} at most.",
+            field="document",
+            remedy="Make its attachments smaller, or give links to them.",
+        )
+
+
+@frozen(kw_only=True)
+class SentInvoice:
+    """A sent invoice, and its state.
+
+    Attributes:
+        ref: reference of the invoice at the vendor.
+        status: state of the invoice.
+        vendor_status: the vendor's own word for the state.
+        reason: reason of a refusal or a failure, if the vendor states it.
+        at: time of the state, if the vendor states it.
+        replayed: True if this is the stored answer of an earlier call with the same key.
+        raw: the vendor's complete answer.
+    """
+
+    ref: Ref
+    status: EinvoiceStatus
+    vendor_status: str | None = None
+    reason: str | None = attrs.field(default=None, repr=False)
+    at: datetime | None = None
+    replayed: bool = replay_field()
+    raw: Any = attrs.field(default=None, repr=False, eq=False)
+
+
+@frozen(kw_only=True)
+class RecipientCheck:
+    """The answer to the question if a recipient can receive a type of document.
+
+    Attributes:
+        address: electronic address of the recipient.
+        document_type: type of the document.
+        can_receive: True if the recipient can receive it, False if not; None if the vendor does not
+            tell a recipient who cannot from a look-up that failed.
+        raw: the vendor's complete answer.
+    """
+
+    address: ElectronicAddress
+    document_type: EinvoiceType
+    can_receive: bool | None
+    raw: Any = attrs.field(default=None, repr=False, eq=False)
+
+
+@frozen(kw_only=True)
+class ReceivedInvoice:
+    """An invoice that arrived at the vendor.
+
+    Attributes:
+        ref: reference of the invoice, for `download` and `mark_fetched`.
+        sender: electronic address of the sender, if the vendor states one.
+        recipient: electronic address that received it, if the vendor states one.
+        vendor_type: the vendor's own word for the type of the document.
+        at: time of arrival, if the vendor states it.
+        document: XML document; None in a list.
+        raw: the vendor's complete answer.
+    """
+
+    ref: Ref
+    sender: ElectronicAddress | None = None
+    recipient: ElectronicAddress | None = None
+    vendor_type: str | None = None
+    at: datetime | None = None
+    document: bytes | None = attrs.field(default=None, repr=False)
+    raw: Any = attrs.field(default=None, repr=False, eq=False)
+
+
+@frozen(kw_only=True)
+class EinvoiceInbox:
+    """The invoices that arrived and were not marked as fetched.
+
+    Attributes:
+        invoices: the invoices, without their documents.
+        raw: the vendor's complete answer.
+    """
+
+    invoices: tuple[ReceivedInvoice, ...]
+    raw: Any = attrs.field(default=None, repr=False, eq=False)
+
+
+@frozen(kw_only=True)
+class EinvoiceEvent:
+    """An invoice that arrived, or the new state of a sent one.
+
+    Attributes:
+        id: unique id of the event, if the vendor gives one.
+        type: subject of the event.
+        ref: reference of the invoice.
+        status: state of the sent invoice; None for an invoice that arrived.
+        vendor_status: the vendor's own word for the state.
+        reason: reason of a refusal or a failure, if the vendor states it.
+        raw: the vendor's complete event.
+    """
+
+    id: str | None
+    type: EinvoiceEventType
+    ref: Ref
+    status: EinvoiceStatus | None = None
+    vendor_status: str | None = None
+    reason: str | None = attrs.field(default=None, repr=False)
+    raw: Any = attrs.field(default=None, repr=False, eq=False)
+
+
+class EinvoicesVendor(Protocol):
+    """The operations of a vendor of electronic invoices; its capabilities name the optional ones.
+
+    `mark_fetched` may be repeated: a document that is marked already stays so.
+    """
+
+    async def send(
+        self, wire: Wire, invoice: OutgoingInvoice, /, *, key: str | None
+    ) -> SentInvoice: ...
+
+    async def get(self, wire: Wire, ref: Ref, /) -> SentInvoice: ...
+
+    async def check_recipient(
+        self, wire: Wire, address: ElectronicAddress, /, *, document_type: EinvoiceType
+    ) -> RecipientCheck: ...
+
+    async def list_received(self, wire: Wire, /) -> EinvoiceInbox: ...
+
+    async def download(self, wire: Wire, ref: Ref, /) -> ReceivedInvoice: ...
+
+    async def mark_fetched(self, wire: Wire, ref: Ref, /) -> None: ...

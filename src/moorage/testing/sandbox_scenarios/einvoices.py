@@ -1,0 +1,68 @@
+"""Example calls to vendors of electronic invoices."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.contracts.einvoices import EinvoiceCapability, OutgoingInvoice
+from moorage.testing.sandboxes.einvoices.base import DOCUMENT, RECIPIENT, EinvoicesSandbox
+
+if TYPE_CHECKING:
+    from moorage.testing.sandbox_scenarios.runner import Scenario, ScenarioVendor
+
+CII: Final = (
+    b'<rsm:CrossIndustryInvoice xmlns:rsm="urn:un:unece:uncefact:data:standard:'
+    b'CrossIndustryInvoice:100"/>'
+)
+
+
+async def sent(vendor: ScenarioVendor, document: bytes = DOCUMENT) -> Any:
+    """Send an invoice."""
+    invoice = OutgoingInvoice(document=document, recipient=RECIPIENT)
+    return (await vendor("send", invoice)).status
+
+
+async def sent_cii(vendor: ScenarioVendor) -> Any:
+    """Send an invoice in CII."""
+    return await sent(vendor, CII)
+
+
+async def looked_up(vendor: ScenarioVendor) -> Any:
+    """Ask if a recipient can receive an invoice."""
+    return (await vendor("check_recipient", RECIPIENT)).can_receive
+
+
+async def asked(vendor: ScenarioVendor) -> Any:
+    """Get the state of a sent invoice."""
+    ref = await vendor.ref("send", OutgoingInvoice(document=DOCUMENT, recipient=RECIPIENT))
+    return (await vendor("get", ref)).ref == ref
+
+
+def arrived(vendor: ScenarioVendor) -> str:
+    """Let an invoice arrive at the sandbox, and return its reference."""
+    sandbox = vendor.fixture.sandbox
+    id_ = sandbox.arrive() if isinstance(sandbox, EinvoicesSandbox) else "1"
+    return f"{vendor.name}:{vendor.name}:{id_}"
+
+
+async def downloaded(vendor: ScenarioVendor) -> Any:
+    """Get an invoice that arrived."""
+    return (await vendor("download", arrived(vendor))).document
+
+
+async def fetched(vendor: ScenarioVendor) -> Any:
+    """List what arrived, and mark it as fetched."""
+    ref = arrived(vendor)
+    inbox = await vendor("list_received")
+    await vendor("mark_fetched", ref)
+    return len(inbox.invoices)
+
+
+BASIC: Final[dict[str, Scenario]] = {"send": sent, "download": downloaded}
+
+BY_CAPABILITY: Final[dict[str, Scenario]] = {
+    EinvoiceCapability.CII: sent_cii,
+    EinvoiceCapability.LOOK_UP: looked_up,
+    EinvoiceCapability.STATUS: asked,
+    EinvoiceCapability.INBOX: fetched,
+}

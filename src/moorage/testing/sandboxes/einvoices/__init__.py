@@ -1,0 +1,1 @@
+"""Sandboxes of vendors that send and receive electronic invoices."""

@@ -1,0 +1,76 @@
+"""The base of sandboxes that imitate vendors of electronic invoices."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlencode
+
+import attrs
+
+from moorage.domain.values.json_text import encode_json
+from moorage.testing.sandboxes.base import Sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from moorage.testing.sandboxes.base import Notice
+
+RECIPIENT: Final = "0088:7300010000001"
+"""A recipient that each sandbox can deliver to."""
+STRANGER: Final = "0088:4012345000009"
+"""A recipient that no sandbox can deliver to."""
+DOCUMENT: Final = (
+    '<?xml version="1.0" encoding="UTF-8"?>\n'
+    '<Invoice xmlns="urn:oasis:names:specification:ubl:schema:xsd:Invoice-2"'
+    ' xmlns:cbc="urn:oasis:names:specification:ubl:schema:xsd:CommonBasicComponents-2">'
+    "<cbc:ID>Größe-2041</cbc:ID></Invoice>"
+).encode()
+"""A document that is recognised as an invoice, without the content of one."""
+URL: Final = "https://erp.example/hooks/einvoices"
+TOKEN: Final = "for-einvoice-webhooks-of-the-sandbox-only"
+
+
+@attrs.frozen(kw_only=True)
+class DeliveredDocument:
+    """A document that the sandbox took for delivery.
+
+    Attributes:
+        recipient: electronic address of the recipient, or the vendor's words for it.
+        document: the document.
+    """
+
+    recipient: str
+    document: bytes = attrs.field(repr=False)
+
+
+class EinvoicesSandbox(Sandbox, ABC):
+    """A local sandbox that imitates a vendor of electronic invoices."""
+
+    @abstractmethod
+    def deliveries(self) -> Sequence[DeliveredDocument]:
+        """Return the documents that were taken for delivery, in this order."""
+
+    @abstractmethod
+    def arrive(self, document: bytes = DOCUMENT) -> str:
+        """Let a document of another business arrive, and return its id."""
+
+    @abstractmethod
+    def receive(self, id_: str) -> Notice:
+        """Return the webhook that reports a document that arrived."""
+
+    def hook(self, fields: Mapping[str, object], token: str = TOKEN) -> Notice:
+        """Return a webhook with these fields, to a URL with the token."""
+        url = f"{URL}?{urlencode({'token': token})}"
+        return self.notify(url, encode_json(fields), {"Content-Type": "application/json"})
+
+
+__all__ = [
+    "DOCUMENT",
+    "RECIPIENT",
+    "STRANGER",
+    "TOKEN",
+    "URL",
+    "DeliveredDocument",
+    "EinvoicesSandbox",
+]

@@ -1,0 +1,1 @@
+"""Vendors that send and receive electronic invoices."""

@@ -1,0 +1,215 @@
+"""Storecove: electronic invoices over Peppol.
+
+Documents go to `document_submissions`; Storecove reads them and writes a new document of what they
+say. A repeated `idempotencyGuid` is refused and names no earlier submission, and nobody says how
+long it is remembered. So a document that may have been taken is not sent again. Delivery is told by
+a webhook, and by the evidence of the recipient's access point, which exists only afterwards.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+from uuid import UUID, uuid5
+
+import attrs
+
+from moorage import vendor_sdk as sdk
+from moorage.contracts.einvoices import (
+    EinvoiceCapability,
+    EinvoiceEvent,
+    EinvoiceEventType,
+    EinvoiceStatus,
+    EinvoiceType,
+    ReceivedInvoice,
+    RecipientCheck,
+    SentInvoice,
+)
+from moorage.vendors.einvoices._storecove_schemes import scheme_of
+
+if TYPE_CHECKING:
+    from moorage.contracts.einvoices import ElectronicAddress, OutgoingInvoice
+
+_KEYS: Final = UUID("3d1c2b5e-53f4-4c1b-9a57-0f0c7b1e9d20")
+"""The namespace in which idempotency keys become GUIDs."""
+
+_NOT_FOUND: Final = 404
+_STATUSES: Final = {
+    "succeeded": EinvoiceStatus.DELIVERED,
+    "failed": EinvoiceStatus.FAILED,
+    "no_action_taken": EinvoiceStatus.FAILED,
+}
+_TYPES: Final = {EinvoiceType.INVOICE: "invoice", EinvoiceType.CREDIT_NOTE: "creditnote"}
+_VERDICTS: Final = {"OK": True, "NOK": False}
+
+
+def _error_words(response: sdk.Response) -> tuple[str | None, str | None]:
+    """The first problem of a refusal: the field that it is about, and what it says."""
+    try:
+        problems = sdk.read_answers(response)
+    except sdk.VendorFailed:
+        return sdk.vendor_words(response)
+    first = next(iter(problems), sdk.Answer({}))
+    return first.text("source"), sdk.masked_words(first.text("details"))
+
+
+def guid_of(wire: sdk.Wire, key: str) -> str:
+    """The GUID that stands for an idempotency key; each tenant has its own."""
+    return str(uuid5(_KEYS, sdk.key_at(wire, key, 255)))
+
+
+def _read_sent(wire: sdk.Wire, response: sdk.Response) -> SentInvoice:
+    fields = sdk.read_answer(response)
+    guid = sdk.required(fields.text("guid"), response, "guid")
+    return SentInvoice(ref=wire.ref(guid), status=EinvoiceStatus.ACCEPTED, raw=fields.raw)
+
+
+def _document_of(text: str) -> bytes | None:
+    """The bytes of a document, which is XML or Base64 of it; None if it is neither."""
+    if text.lstrip("\ufeff \t\r\n").startswith("<"):
+        return text.encode()
+    try:
+        return b64decode(text, validate=True)
+    except ValueError:
+        return None
+
+
+@attrs.frozen(kw_only=True)
+class Storecove(sdk.ApiVendor):
+    """A legal entity at Storecove.
+
+    Attributes:
+        legal_entity_id: id of the legal entity that sends, a number.
+        credentials: API key; by default the credential provider supplies `Credentials`.
+        base_url: URL of the API.
+    """
+
+    name = "storecove"
+    kinds = ("einvoices",)
+    api_version = "v2"
+    capabilities = frozenset(
+        {EinvoiceCapability.CII, EinvoiceCapability.LOOK_UP, EinvoiceCapability.STATUS}
+    )
+    webhook = "url-token"
+
+    ping_path = "/legal_entities/{legal_entity_id}"
+    refusals = sdk.Refusals(
+        vendor="Storecove",
+        statuses={
+            **dict.fromkeys((400, 422), sdk.InvalidRequest),
+            **dict.fromkeys((401, 403), sdk.AuthenticationFailed),
+            429: sdk.RateLimitExceeded,
+        },
+        read=_error_words,
+    )
+
+    legal_entity_id: str = attrs.field(
+        validator=sdk.matches(
+            "[1-9][0-9]{0,17}",
+            problem="This is not the id of a legal entity.",
+            remedy="Give the number that Storecove shows for the legal entity, as a text.",
+        )
+    )
+    base_url: str = "https://api.storecove.com/api/v2"
+
+    async def send(
+        self, wire: sdk.Wire, invoice: OutgoingInvoice, /, *, key: str | None
+    ) -> SentInvoice:
+        """Submit a document for delivery."""
+        receiver = {
+            "scheme": scheme_of(invoice.recipient, "recipient"),
+            "id": invoice.recipient.identifier,
+        }
+        document = {
+            "document": b64encode(invoice.document).decode(),
+            "parseStrategy": invoice.syntax.value,
+        }
+        body: dict[str, Any] = {
+            "legalEntityId": int(self.legal_entity_id),
+            "routing": {"eIdentifiers": [receiver]},
+            "document": {"documentType": "invoice", "rawDocumentData": document},
+        }
+        if key is not None:
+            body["idempotencyGuid"] = guid_of(wire, key)
+        request = sdk.Request.post(
+            "/document_submissions",
+            json=sdk.merged(body, sdk.extra_for(self.name, invoice.extra)),
+        )
+        return await wire.send(request, key=key, parse=partial(_read_sent, wire))
+
+    async def get(self, wire: sdk.Wire, ref: sdk.Ref, /) -> SentInvoice:
+        """Get the evidence of the delivery; without one, the state is unknown."""
+        path = f"/document_submissions/{quote(ref.id, safe='')}/evidence/sending"
+        try:
+            response = await wire.send(sdk.Request.get(path))
+        except sdk.VendorRejected as refusal:
+            if refusal.status != _NOT_FOUND:
+                raise
+            return SentInvoice(ref=ref, status=EinvoiceStatus.UNKNOWN)
+        fields = sdk.read_answer(response)
+        receipt = fields.text("evidence.xml") or fields.text("evidence.transmission_id")
+        status = EinvoiceStatus.DELIVERED if receipt else EinvoiceStatus.UNKNOWN
+        return SentInvoice(ref=ref, status=status, raw=fields.raw)
+
+    async def check_recipient(
+        self, wire: sdk.Wire, address: ElectronicAddress, /, *, document_type: EinvoiceType
+    ) -> RecipientCheck:
+        """Look a recipient up; one to whom only a PDF is mailed cannot receive the document."""
+        body = {
+            "documentTypes": [_TYPES[document_type]],
+            "network": "peppol",
+            "metaScheme": "iso6523-actorid-upis",
+            "scheme": scheme_of(address, "address"),
+            "identifier": address.identifier,
+        }
+        request = sdk.Request.post("/discovery/receives", json=body).evolve(idempotent=True)
+        response = await wire.send(request)
+        fields = sdk.read_answer(response)
+        verdict = sdk.required(_VERDICTS.get(fields.text("code") or ""), response, "code")
+        return RecipientCheck(
+            address=address,
+            document_type=document_type,
+            can_receive=verdict and not fields.flag("email"),
+            raw=fields.raw,
+        )
+
+    async def download(self, wire: sdk.Wire, ref: sdk.Ref, /) -> ReceivedInvoice:
+        """Get the document as the sender wrote it."""
+        path = f"/received_documents/{quote(ref.id, safe='')}/original"
+        response = await wire.send(sdk.Request.get(path))
+        fields = sdk.read_answer(response)
+        document = _document_of(fields.text("original") or "")
+        return ReceivedInvoice(
+            ref=ref, document=sdk.required(document or None, response, "original"), raw=fields.raw
+        )
+
+    def events(self, event: sdk.WebhookEvent, ref: sdk.MakeRef) -> tuple[EinvoiceEvent, ...]:
+        """The document that arrived, or the state of a submission."""
+        fields = sdk.as_answer(event.data)
+        received, sent = fields.text("document_guid"), fields.text("guid")
+        match fields.text("event_type"):
+            case "received_document" if received:
+                return (
+                    EinvoiceEvent(
+                        id=event.id,
+                        type=EinvoiceEventType.RECEIVED,
+                        ref=ref(received),
+                        raw=fields.raw,
+                    ),
+                )
+            case "document_submission" if sent:
+                word = fields.text("event")
+                return (
+                    EinvoiceEvent(
+                        id=event.id,
+                        type=EinvoiceEventType.STATUS,
+                        ref=ref(sent),
+                        status=_STATUSES.get(word or "", EinvoiceStatus.UNKNOWN),
+                        vendor_status=word,
+                        reason=fields.text("details"),
+                        raw=fields.raw,
+                    ),
+                )
+        return ()
