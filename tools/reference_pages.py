@@ -506,6 +506,22 @@ _PAGES: Final = (
         ),
     ),
     Page(
+        "einvoices",
+        "Delivery of electronic invoices",
+        "What is sent and received, what became of it, and the vendors. *Send and receive"
+        " electronic invoices* shows them at work.",
+        (
+            "moorage.operations.einvoices:Einvoices",
+            "moorage.operations.einvoices:AsyncEinvoices",
+            "moorage.contracts.einvoices:*",
+            "moorage.invoices:outgoing_invoice",
+            *_vendors("einvoices"),
+            "moorage.testing.sandboxes.einvoices.base:EinvoicesSandbox",
+            "moorage.testing.sandboxes.einvoices.base:DeliveredDocument",
+            "moorage.testing.kits.einvoices_conformance:EinvoicesSubject",
+        ),
+    ),
+    Page(
         "shipping",
         "Shipping",
         "What is sent, what it costs, its labels, and where it is. *Ship parcels* shows them at"

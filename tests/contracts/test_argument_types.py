@@ -30,6 +30,7 @@ from moorage import (
 from moorage.contracts.catalog import contract
 from moorage.contracts.chat import ChatCapability, ChatMessage
 from moorage.contracts.currencies import CurrenciesCapability
+from moorage.contracts.einvoices import EinvoiceCapability
 from moorage.contracts.email import EmailCapability, EmailMessage
 from moorage.contracts.email_bulk import BulkMessage
 from moorage.contracts.email_outcomes import StatisticsQuery
@@ -50,12 +51,14 @@ from moorage.contracts.tax import TaxCapability
 from moorage.contracts.vendor import UnknownOutcome, Vendor
 from moorage.operations.chat import ChatFlows
 from moorage.operations.currencies import CurrenciesFlows
+from moorage.operations.einvoices import EinvoicesFlows
 from moorage.operations.tax import TaxFlows
 from moorage.services.contracts.email import EmailFlows
 from moorage.services.contracts.payments import PaymentsFlows
 from moorage.services.contracts.shipping import ShippingFlows
 from moorage.services.contracts.sms import SmsFlows
 from moorage.services.contracts.storage import StorageFlows
+from moorage.testing.kits._einvoices_lab import outgoing
 from moorage.testing.sandbox_scenarios.shipping import ADA, SHOP, pickup
 from tests.contracts.test_fields import JUNK
 
@@ -63,6 +66,7 @@ FLOWS: dict[str, Any] = {
     "email": EmailFlows,
     "sms": SmsFlows,
     "chat": ChatFlows,
+    "einvoices": EinvoicesFlows,
     "payments": PaymentsFlows,
     "shipping": ShippingFlows,
     "storage": StorageFlows,
@@ -81,7 +85,8 @@ GIVEN: dict[str, Any] = {
         "chat": ChatMessage(text="Hello."),
     },
     "bulk": BulkMessage(base=EmailMessage(text="Hello."), recipients=["ada@example.com"]),
-    "address": {"email": "ada@example.com", "shipping": ADA},
+    "address": {"email": "ada@example.com", "shipping": ADA, "einvoices": "0088:1"},
+    "invoice": outgoing(),
     "query": {"email": StatisticsQuery(start=DAY, end=DAY), "payments": None},
     "messages": [SmsMessage(to="+4915112345678", text="Hello.")],
     "number": {
@@ -128,6 +133,7 @@ class RecordingVendor(Vendor):
             *ShippingCapability,
             *StorageCapability,
             *ChatCapability,
+            *EinvoiceCapability,
             *CurrenciesCapability,
             *TaxCapability,
         )
@@ -163,6 +169,7 @@ def names() -> dict[str, Any]:
         "contracts.address",
         "contracts.chat",
         "contracts.currencies",
+        "contracts.einvoices",
         "contracts.email_address",
         "contracts.email_outcomes",
         "contracts.email_received",

@@ -13,6 +13,7 @@ import pytest
 
 from moorage import InvalidData
 from moorage.contracts.address import Address
+from moorage.contracts.einvoices import OutgoingInvoice
 from moorage.contracts.email import Attachment, EmailMessage, TemplateRef
 from moorage.contracts.email_address import EmailAddress
 from moorage.contracts.email_bulk import BulkMessage, BulkRecipient
@@ -31,6 +32,7 @@ from moorage.contracts.sms import SmsMessage
 from moorage.contracts.storage import ByteRange, Checksum, GetOptions, PutOptions
 from moorage.contracts.tax import Trader
 from moorage.testing.sandbox_scenarios.shipping import ADA, SHOP
+from moorage.testing.sandboxes.einvoices.base import DOCUMENT
 
 # Names in the contracts' annotations that only type checkers import.
 NAMES = {"Decimal": Decimal, "date": date, "datetime": datetime, "timedelta": timedelta}
@@ -68,6 +70,7 @@ GIVEN: list[tuple[type[Any], dict[str, Any]]] = [
     (GetOptions, {}),
     (ByteRange, {}),
     (Trader, {"name": "Harbour"}),
+    (OutgoingInvoice, {"document": DOCUMENT, "recipient": "0088:1"}),
 ]
 WHOLES = {"checksum", "email", "range"}
 """The field names that errors use for a checksum, an email address and a byte range."""

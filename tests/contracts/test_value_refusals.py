@@ -31,6 +31,7 @@ from moorage.contracts.shipping import Parcel, RateRequest, ShipmentRequest
 from moorage.contracts.sms import SmsMessage
 from moorage.domain.http.requests import Request
 from moorage.testing import RecordingObserver
+from moorage.testing.kits._einvoices_lab import outgoing
 from moorage.testing.sandbox_scenarios.shipping import ADA, SHOP
 from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, SandboxHttpClient
 from moorage.testing.sandboxes.email.postmark import PostmarkSandbox
@@ -68,6 +69,7 @@ def anyio_backend() -> str:
 
 NO_VALUE = InvalidData("This is no good here.", field="value")
 POST = ChatMessage(text="Hello.")
+EINVOICE = outgoing()
 PAID = Charge(Money("1", "EUR"), "t", reference="r")
 STORED = StoreRequest("tok_1", customer=Customer(id="cus_1"))
 LINK = LinkRequest(Money("1", "EUR"), reference="r")
@@ -134,6 +136,10 @@ ROUTED_CALLS: list[tuple[str, str, tuple[Any, ...], dict[str, Any]]] = [
     ("storage", "list", (), {}),
     ("chat", "send", (POST,), {}),
     ("chat", "send", (POST,), {"idempotency_key": "k"}),
+    ("einvoices", "send", (EINVOICE,), {}),
+    ("einvoices", "send", (EINVOICE,), {"idempotency_key": "k"}),
+    ("einvoices", "check_recipient", ("0088:1",), {}),
+    ("einvoices", "list_received", (), {}),
     ("currencies", "rates", (), {}),
     ("tax", "check_vat_number", ("DE136695976",), {}),
 ]

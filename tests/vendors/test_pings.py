@@ -23,6 +23,7 @@ PINGED = (
     *("stripe", "mollie", "square"),
     *("infobip", "twilio", "plivo", "sinch", "vonage"),
     *("slack", "telegram"),
+    *("recommand", "storecove"),
     *("sendgrid", "postmark", "resend", "mailgun", "mailjet", "sparkpost", "brevo"),
     "mailersend",
     *("easypost", "shippo", "shipengine"),

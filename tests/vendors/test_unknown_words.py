@@ -28,6 +28,7 @@ SUCCESSES: Final = {
     "Verdict": {"PASS"},
     "LineType": {"MOBILE"},
     "TraderMatch": {"MATCH"},
+    "EinvoiceStatus": {"DELIVERED"},
 }
 """For each set of words those that tell of a success."""
 

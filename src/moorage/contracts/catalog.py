@@ -22,7 +22,7 @@ CONTRACTS: Final[Mapping[str, str]] = {
     "shipping": "Shipments",
     "currencies": "Exchange rates",
     "tax": "Taxes",
-    "einvoices": "Electronic invoices",
+    "einvoices": "E-invoices",
 }
 """The title of each contract, by its name in configurations."""
 

@@ -71,7 +71,7 @@ class ContractMethods:
         return operations.Tax(self._live.about(subject), tenant)
 
     def einvoices(self, tenant: str | None = None, *, subject: str | None = None) -> Einvoices:
-        """Return the tenant's operations on electronic invoices; `subject` is the person concerned."""
+        """Return the tenant's operations on e-invoices; `subject` is the person concerned."""
         return operations.Einvoices(self._live.about(subject), tenant)
 
 
@@ -115,5 +115,5 @@ class AsyncContractMethods:
         return operations.AsyncTax(self._live.about(subject), tenant)
 
     def einvoices(self, tenant: str | None = None, *, subject: str | None = None) -> AsyncEinvoices:
-        """Return the tenant's operations on electronic invoices; `subject` is the person concerned."""
+        """Return the tenant's operations on e-invoices; `subject` is the person concerned."""
         return operations.AsyncEinvoices(self._live.about(subject), tenant)

@@ -1,4 +1,4 @@
-"""The operations on electronic invoices for users, synchronous and asynchronous.
+"""The operations on e-invoices for users, synchronous and asynchronous.
 
 Written by tools/operations.py from the declarations in contracts/declared.
 """

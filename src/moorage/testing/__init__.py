@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from moorage.testing.kits import connector_conformance as connector_conformance
     from moorage.testing.kits import credentials_conformance as credentials_conformance
     from moorage.testing.kits import currencies_conformance as currencies_conformance
+    from moorage.testing.kits import einvoices_conformance as einvoices_conformance
     from moorage.testing.kits import email_conformance as email_conformance
     from moorage.testing.kits import gather_conformance as gather_conformance
     from moorage.testing.kits import http_conformance as http_conformance
@@ -151,6 +152,7 @@ _HOME: Final = {
     "connector_conformance": "kits",
     "credentials_conformance": "kits",
     "currencies_conformance": "kits",
+    "einvoices_conformance": "kits",
     "email_conformance": "kits",
     "gather_conformance": "kits",
     "http_conformance": "kits",

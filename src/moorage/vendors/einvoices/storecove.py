@@ -212,4 +212,5 @@ class Storecove(sdk.ApiVendor):
                         raw=fields.raw,
                     ),
                 )
-        return ()
+            case _:
+                return ()

@@ -53,7 +53,7 @@ class EinvoicesSandbox(Sandbox, ABC):
 
     @abstractmethod
     def arrive(self, document: bytes = DOCUMENT) -> str:
-        """Let a document of another business arrive, and return its id."""
+        """Record a document of another business as arrived, and return its id."""
 
     @abstractmethod
     def receive(self, id_: str) -> Notice:

@@ -101,7 +101,7 @@ class RecommandSandbox(EinvoicesSandbox):
         ]
 
     def arrive(self, document: bytes = DOCUMENT) -> str:
-        """Let a document arrive, and return its id."""
+        """Record a document as arrived, and return its id."""
         return self._add("incoming", STRANGER, RECIPIENT, document.decode())
 
     def receive(self, id_: str) -> Notice:

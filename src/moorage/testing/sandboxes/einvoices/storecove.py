@@ -34,6 +34,7 @@ _SUBMISSION: Final = {
     "legalEntityId": int,
     "receiveGuid": str,
     "idempotencyGuid": str,
+    "createPrimaryImage": bool,
     "routing": {"eIdentifiers": [_IDENTIFIER], "emails": [str], "clearWithoutSending": bool},
     "document!": {
         "documentType!": words("invoice invoice_response order"),
@@ -129,7 +130,7 @@ class StorecoveSandbox(EinvoicesSandbox):
         )
 
     def arrive(self, document: bytes = DOCUMENT) -> str:
-        """Let a document arrive, and return its GUID."""
+        """Record a document as arrived, and return its GUID."""
         guid = self.uuid()
         self.received[guid] = document
         return guid

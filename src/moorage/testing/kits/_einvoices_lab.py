@@ -1,0 +1,154 @@
+"""A vendor of electronic invoices under test, behind a hub with one account of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.adapters.logs.memory import AsyncMemoryIntegrationLogger, MemoryIntegrationLogger
+from moorage.contracts.einvoices import EinvoiceCapability, OutgoingInvoice
+from moorage.contracts.ref import Ref
+from moorage.contracts.routes import Account
+from moorage.domain.http.log_content import LogContent, LoggedCalls
+from moorage.domain.observation.integration_log import LogPage, LogQuery
+from moorage.hub.hub import AsyncHub, Hub
+from moorage.testing.fakes.observer import RecordingObserver
+from moorage.testing.kits._contract_lab import ContractLab
+from moorage.testing.kits.checks import require
+from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, SandboxHttpClient
+from moorage.testing.sandboxes.einvoices.base import DOCUMENT, RECIPIENT
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from types import UnionType
+
+    from moorage.contracts.vendor import Vendor
+    from moorage.domain.http.requests import Response
+    from moorage.domain.observation.integration_log import IntegrationLog
+    from moorage.errors import ConnectorError
+    from moorage.testing.sandboxes.base import Notice
+    from moorage.testing.sandboxes.einvoices.base import EinvoicesSandbox
+
+ACCOUNT: Final = "access_point"
+CII: Final = (
+    b'<rsm:CrossIndustryInvoice xmlns:rsm="urn:un:unece:uncefact:data:standard:'
+    b'CrossIndustryInvoice:100"/>'
+)
+
+
+@attrs.frozen(kw_only=True)
+class EinvoicesSubject:
+    """A vendor of electronic invoices to check, with its sandbox.
+
+    Attributes:
+        vendor: an account at the sandbox.
+        sandbox: the sandbox, which tells what was delivered.
+        recipient: the vendor's words for the recipient that the kit sends to.
+        refusals: answers by which the vendor refuses an invoice, with the error that each must
+            become, and the vendor's code that the error must keep.
+        uncertain: answers after which the invoice may have been sent.
+        deliver: delivers a sent invoice, and returns the webhook that reports it; None if the
+            vendor delivers before it answers.
+        option: an option in the vendor's own words, and its value.
+        secrets: texts that nothing may show, such as a token.
+        reports: makes the webhook of an event of a sent invoice, by its id and the vendor's word;
+            None if the vendor sends none.
+        words: the vendor's words for states, with the state that each must become.
+        requests: operations, each with its arguments and the JSON body that its request must have.
+        answers: operations, each with its arguments, an answer of the vendor, and the fields that
+            must be read from it.
+        malformed: operations that only read, each with its arguments.
+    """
+
+    vendor: Vendor
+    sandbox: EinvoicesSandbox
+    recipient: str
+    refusals: tuple[tuple[Response, type[ConnectorError], str | None], ...]
+    uncertain: tuple[Response, ...] = ()
+    deliver: Callable[[str], Notice] | None = None
+    option: tuple[str, Any]
+    secrets: tuple[str, ...] = attrs.field(repr=False)
+    reports: Callable[[str, str], Notice] | None = None
+    words: tuple[tuple[str, str], ...] = ()
+    requests: tuple[tuple[str, tuple[Any, ...], Mapping[str, Any]], ...] = ()
+    answers: tuple[tuple[str, tuple[Any, ...], Response, Mapping[str, Any]], ...] = ()
+    malformed: tuple[tuple[str, tuple[Any, ...]], ...] = ()
+
+
+class Lab(ContractLab[EinvoicesSubject]):
+    """A vendor of electronic invoices under test, with its hub, its log and its observer."""
+
+    contract = "einvoices"
+
+    def __init__(
+        self,
+        subject: EinvoicesSubject,
+        hub: Hub | AsyncHub,
+        log: MemoryIntegrationLogger | AsyncMemoryIntegrationLogger,
+        observer: RecordingObserver,
+    ) -> None:
+        super().__init__(subject, hub)
+        self.log = log
+        self.observer = observer
+
+    def count(self) -> int:
+        """Return the number of invoices that were taken for delivery."""
+        return len(self.subject.sandbox.deliveries())
+
+    async def entries(self) -> Sequence[IntegrationLog]:
+        """Return the entries of the log, with the content of requests and answers."""
+        page = self.log.find(LogQuery())
+        return page.items if isinstance(page, LogPage) else (await page).items
+
+    def hidden(self) -> tuple[str, ...]:
+        """Return the texts that nothing may show."""
+        return self.subject.secrets
+
+    async def refused(
+        self, kind: type[ConnectorError] | UnionType, doing: Awaitable[Any], step: str
+    ) -> Any:
+        """Return the error that an operation must raise, which has exactly this class."""
+        error = await super().refused(kind, doing, step)
+        require(type(error) is kind, f"{step} raised {type(error).__name__}: {error}")
+        return error
+
+
+def outgoing(document: bytes = DOCUMENT, **fields: Any) -> OutgoingInvoice:
+    """Return an invoice to the recipient that each sandbox can deliver to."""
+    return OutgoingInvoice(document=document, recipient=RECIPIENT, **fields)
+
+
+def calls_by_capability(lab: Lab) -> Mapping[str, Sequence[Callable[[], Awaitable[Any]]]]:
+    """Return calls for each capability, which the calls need."""
+    ref = Ref(lab.subject.vendor.name, ACCOUNT, "1")
+    return {
+        EinvoiceCapability.CII: (lambda: lab("send", outgoing(CII)),),
+        EinvoiceCapability.LOOK_UP: (lambda: lab("check_recipient", RECIPIENT),),
+        EinvoiceCapability.STATUS: (lambda: lab("get", ref),),
+        EinvoiceCapability.INBOX: (
+            lambda: lab("list_received"),
+            lambda: lab("mark_fetched", ref),
+        ),
+    }
+
+
+def _options(subject: EinvoicesSubject) -> dict[str, Any]:
+    settings = {"retry": None, "circuit": None, "log_content": LogContent(calls=LoggedCalls.ALL)}
+    return {"accounts": [Account(ACCOUNT, subject.vendor, settings=settings)]}
+
+
+def sync_lab(factory: Callable[[], EinvoicesSubject]) -> Lab:
+    """Return a lab with a synchronous hub."""
+    subject, log, observer = factory(), MemoryIntegrationLogger(), RecordingObserver()
+    http = SandboxHttpClient(subject.sandbox)
+    hub = Hub(**_options(subject), http=http, log=log, observers=[observer])
+    return Lab(subject, hub, log, observer)
+
+
+def async_lab(factory: Callable[[], EinvoicesSubject]) -> Lab:
+    """Return a lab with an asynchronous hub."""
+    subject, log, observer = factory(), AsyncMemoryIntegrationLogger(), RecordingObserver()
+    http = AsyncSandboxHttpClient(subject.sandbox)
+    hub = AsyncHub(**_options(subject), http=http, log=log, observers=[observer])
+    return Lab(subject, hub, log, observer)

@@ -1,0 +1,372 @@
+"""Checks that every vendor of electronic invoices must pass.
+
+Each check takes a function that makes a new `EinvoicesSubject`: the vendor, its sandbox, and what
+the kit cannot know. `CHECKS` go through `Hub`, and `ASYNC_CHECKS` through `AsyncHub`.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import attrs
+
+from moorage.contracts.einvoices import (
+    KIND,
+    EinvoiceCapability,
+    EinvoiceEventType,
+    EinvoiceStatus,
+    SentInvoice,
+)
+from moorage.contracts.ref import Ref
+from moorage.domain.http.requests import Response
+from moorage.domain.values.json_text import encode_json
+from moorage.errors import (
+    AuthenticationFailed,
+    ConnectorError,
+    IdempotencyConflict,
+    OutcomeUnknown,
+    UnsupportedByVendor,
+    VendorFailed,
+    WebhookRejected,
+)
+from moorage.testing.kits._contract_lab import through_async_hub, through_hub, with_body
+from moorage.testing.kits._einvoices_lab import (
+    ACCOUNT,
+    CII,
+    EinvoicesSubject,
+    Lab,
+    async_lab,
+    calls_by_capability,
+    outgoing,
+    sync_lab,
+)
+from moorage.testing.kits.checks import require
+from moorage.testing.sandboxes.base import Altered, Lost
+from moorage.testing.sandboxes.einvoices.base import DOCUMENT, RECIPIENT, STRANGER, TOKEN
+from moorage.wiring.installed_vendors import able
+
+if TYPE_CHECKING:
+    from moorage.contracts.einvoices import (
+        EinvoiceEvent,
+        EinvoiceInbox,
+        ReceivedInvoice,
+        RecipientCheck,
+    )
+    from moorage.testing.sandboxes.base import Notice
+
+__all__ = ["ASYNC_CHECKS", "CHECKS", "AsyncCheck", "Check", "EinvoicesSubject", "Factory"]
+
+_JSON: Final = {"Content-Type": "application/json"}
+_MALFORMED: Final = (b"", b"[]", b"null", b"<html></html>", b"{}")
+_OUTAGE: Final = Response(503, body=b"<html></html>")
+_OTHER: Final = DOCUMENT.replace(b"2041", b"2042")
+
+Factory: TypeAlias = Callable[[], EinvoicesSubject]
+Check: TypeAlias = Callable[[Factory], None]
+AsyncCheck: TypeAlias = Callable[[Factory], Coroutine[Any, Any, None]]
+Open: TypeAlias = Callable[[], Lab]
+
+
+async def an_invoice_is_sent(make: Open) -> None:
+    """An invoice is sent once, to its recipient and unchanged, and has a reference."""
+    async with make() as lab:
+        sent: SentInvoice = await lab("send", outgoing())
+        require(lab.count() == 1, "One invoice was not sent once.")
+        delivery = lab.subject.sandbox.deliveries()[0]
+        require(delivery.document == DOCUMENT, "Another document was sent.")
+        require(delivery.recipient == lab.subject.recipient, "It was sent to somebody else.")
+        is_pending = lab.subject.deliver is not None
+        expected = EinvoiceStatus.ACCEPTED if is_pending else EinvoiceStatus.DELIVERED
+        require(sent.status is expected, f"A new invoice is {sent.status}.")
+        require(sent.ref.vendor == lab.subject.vendor.name, "The reference names no vendor.")
+        require(sent.ref.account == ACCOUNT, "The reference names no account.")
+        require(Ref.parse(str(sent.ref)) == sent.ref, "A reference changes as text.")
+        require(sent.raw, "The vendor's answer is lost.")
+        if EinvoiceCapability.CII in lab.able:
+            await lab("send", outgoing(CII))
+            require(
+                lab.subject.sandbox.deliveries()[1].document == CII,
+                "Another CII document was sent.",
+            )
+
+
+async def a_key_sends_once(make: Open) -> None:
+    """An invoice is sent once per key, and a repeat returns the same result."""
+    async with make() as lab:
+        results = [await lab("send", outgoing(), idempotency_key="k-1") for _ in range(3)]
+        require(lab.count() == 1, "A key sent its invoice more than once.")
+        require(results[0] == results[1] == results[2], "A repeat has another result.")
+        await lab("send", outgoing(), idempotency_key="k-2")
+        require(lab.count() == 2, "Another key did not send.")
+        other = lab("send", outgoing(_OTHER), idempotency_key="k-1")
+        await lab.refused(IdempotencyConflict, other, "A key for another invoice")
+
+
+async def each_request_is_sent_once(make: Open) -> None:
+    """No operation repeats a request by itself, whether it succeeds or fails."""
+    async with make() as lab:
+        await lab("send", outgoing())
+        require(len(lab.sandbox.requests) == 1, "An invoice took more than one request.")
+        for answer in (_OUTAGE, lab.subject.refusals[0][0]):
+            lab.sandbox.fail(answer)
+            request_count = len(lab.sandbox.requests)
+            try:
+                await lab("send", outgoing())
+            except ConnectorError:
+                pass
+            else:
+                raise AssertionError("A failed request raised no error.")
+            sent_count = len(lab.sandbox.requests) - request_count
+            require(sent_count == 1, "A vendor repeated a failed request by itself.")
+
+
+async def pending_is_not_delivered(make: Open) -> None:
+    """An invoice is delivered only after the recipient's access point took it."""
+    async with make() as lab:
+        sent: SentInvoice = await lab("send", outgoing())
+        deliver = lab.subject.deliver
+        if EinvoiceCapability.STATUS not in lab.able:
+            return
+        if deliver is not None:
+            pending: SentInvoice = await lab("get", str(sent.ref))
+            is_early = pending.status is EinvoiceStatus.DELIVERED
+            require(not is_early, "A pending invoice is told as delivered.")
+            deliver(sent.ref.id)
+        delivered: SentInvoice = await lab("get", sent.ref)
+        require(delivered.status is EinvoiceStatus.DELIVERED, "A delivery is not told.")
+        require(delivered.ref == sent.ref, "The state is of another invoice.")
+        require(delivered.raw, "The vendor's answer is lost.")
+
+
+async def what_it_cannot_do_is_refused(make: Open) -> None:
+    """An unsupported feature is refused before sending, and the error names other vendors."""
+    async with make() as lab:
+        for capability, calls in calls_by_capability(lab).items():
+            for call in () if capability in lab.able else calls:
+                error = await lab.refused(UnsupportedByVendor, call(), f"{capability} without it")
+                require(error.capabilities == (capability,), f"{capability} is not named.")
+                others = able(KIND, frozenset({capability}))
+                require(error.able == others, f"The vendors with {capability} are not named.")
+        require(lab.sandbox.requests == [], "Something was sent for what cannot be done.")
+
+
+async def a_refusal_has_its_type(make: Open) -> None:
+    """Each refusal raises the right error, with the vendor's own answer, and sends nothing."""
+    async with make() as lab:
+        for number, (answer, kind, code) in enumerate(lab.subject.refusals):
+            for key in (None, f"k-{number}"):
+                lab.sandbox.fail(answer)
+                coroutine = lab("send", outgoing(), idempotency_key=key)
+                error = await lab.refused(kind, coroutine, f"Refusal {number}")
+                require(error.service == ACCOUNT, "A refusal names no account.")
+                kept_answer = getattr(error, "response", None)
+                is_kept = kept_answer is not None and kept_answer.body == answer.body
+                require(is_kept, "The answer is lost.")
+                kept_code = getattr(error, "vendor_code", None)
+                require(kept_code == code, f"Refusal {number} has the code {kept_code!r}.")
+        require(lab.count() == 0, "A refused invoice was sent.")
+
+
+async def an_uncertain_failure_is_unknown(make: Open) -> None:
+    """If an invoice may have been sent, its outcome is unknown, and its key never sends again."""
+    async with make() as lab:
+        for number, answer in enumerate((_OUTAGE, *lab.subject.uncertain)):
+            lab.sandbox.fail(answer)
+            await lab.refused(VendorFailed, lab("send", outgoing()), f"Failure {number}")
+            lab.sandbox.fail(answer)
+            for _ in range(2):
+                coroutine = lab("send", outgoing(), idempotency_key=f"k-{number}")
+                await lab.refused(OutcomeUnknown, coroutine, f"Failure {number} under a key")
+        require(lab.count() == 0, "An invoice whose outcome is unknown was sent again.")
+
+
+async def a_lost_answer_is_unknown(make: Open) -> None:
+    """An invoice with a lost or unreadable answer is unknown, and its key never sends it again."""
+    async with make() as lab:
+        faults: list[Lost | Altered] = [Lost()]
+        faults += [Altered(partial(with_body, body)) for body in _MALFORMED]
+        for number, fault in enumerate(faults):
+            lab.sandbox.fail(fault)
+            for _ in range(2):
+                coroutine = lab("send", outgoing(), idempotency_key=f"k-{number}")
+                await lab.refused(OutcomeUnknown, coroutine, f"Answer {number}")
+            require(lab.count() == number + 1, "An invoice that may have been sent was sent again.")
+
+
+async def an_unreadable_success_is_none(make: Open) -> None:
+    """A success without its content is an error, and neither a verdict nor an empty list."""
+    async with make() as lab:
+        for operation, arguments in lab.subject.malformed:
+            for body in _MALFORMED:
+                lab.sandbox.fail(Response(200, _JSON, body))
+                coroutine = lab(operation, *arguments)
+                await lab.refused(VendorFailed, coroutine, f"{operation} with {body!r}")
+
+
+async def a_recipient_is_looked_up(make: Open) -> None:
+    """A known recipient can receive, and an unknown one is never told as one who can."""
+    async with make() as lab:
+        if EinvoiceCapability.LOOK_UP not in lab.able:
+            return
+        check: RecipientCheck = await lab("check_recipient", RECIPIENT)
+        require(check.can_receive is True, "A known recipient is told as unknown.")
+        require(str(check.address) == RECIPIENT, "The answer is about another recipient.")
+        require(check.raw, "The vendor's answer is lost.")
+        for document_type in ("invoice", "credit_note"):
+            check = await lab("check_recipient", STRANGER, document_type=document_type)
+            require(not check.can_receive, "An unknown recipient is told as one who can receive.")
+            require(check.document_type == document_type, "The answer is about another document.")
+
+
+async def an_invoice_arrives(make: Open) -> None:
+    """A document that arrived is downloaded as the sender wrote it."""
+    async with make() as lab:
+        ids = [lab.subject.sandbox.arrive(document) for document in (DOCUMENT, _OTHER)]
+        refs = [f"{lab.subject.vendor.name}:{ACCOUNT}:{id_}" for id_ in ids]
+        for ref, document in zip(refs, (DOCUMENT, _OTHER), strict=True):
+            received: ReceivedInvoice = await lab("download", ref)
+            require(received.document == document, "Another document was downloaded.")
+            require(str(received.ref) == ref, "It has another reference.")
+            require(received.raw, "The vendor's answer is lost.")
+        if EinvoiceCapability.INBOX not in lab.able:
+            return
+        require(await _listed(lab) == refs, "A document that was only downloaded is not listed.")
+        for _ in range(2):
+            await lab("mark_fetched", refs[0])
+            require(await _listed(lab) == refs[1:], "The list has not what was not fetched.")
+
+
+async def _listed(lab: Lab) -> list[str]:
+    inbox: EinvoiceInbox = await lab("list_received")
+    require(inbox.raw, "The vendor's answer is lost.")
+    for invoice in inbox.invoices:
+        require(invoice.at is None or invoice.at.tzinfo, "A time has no zone.")
+        require(invoice.document is None, "A list has a document.")
+    return [str(invoice.ref) for invoice in inbox.invoices]
+
+
+async def options_arrive(make: Open) -> None:
+    """An option in the vendor's format is sent, and options of other vendors are ignored."""
+    async with make() as lab:
+        name, option = lab.subject.option
+        extra = {lab.subject.vendor.name: {name: option}, "another": {"other": "1"}}
+        await lab("send", outgoing(extra=extra))
+        request = lab.sandbox.requests[-1]
+        require(request.json().get(name) == option, "An option is lost.")
+        require(b'"other"' not in request.body, "Another vendor's option arrived.")
+
+
+async def secrets_are_shown_nowhere(make: Open) -> None:
+    """No error, result, event of an observer or log entry shows a secret, even a repeated one."""
+    async with make() as lab:
+        everything = " and ".join(lab.subject.secrets)
+        echoes = ({"errors": {"root": [everything]}}, [{"source": "a", "details": everything}])
+        seen: list[str] = [f"{lab.hub.account(ACCOUNT)!r}{outgoing()!r}"]
+        for number, echo in enumerate((None, *echoes, *echoes)):
+            status = 401 if number > 2 else 400
+            lab.sandbox.fail(None if echo is None else Response(status, _JSON, encode_json(echo)))
+            try:
+                sent = await lab("send", outgoing())
+                seen.append(f"{sent!r}{sent.ref}")
+            except ConnectorError as error:
+                trace = "".join(traceback.format_exception(error))
+                seen.append(f"{error}{error!r}{vars(error)!r}{trace}{_text_of(error)}")
+        seen += [repr(event) for event in lab.observer.events]
+        seen += [repr(attrs.asdict(entry)) for entry in await lab.entries()]
+        for secret in lab.subject.secrets:
+            require(secret not in "\n".join(seen), "A secret is shown.")
+
+
+def _text_of(error: ConnectorError) -> str:
+    response = getattr(error, "response", None)
+    return "" if response is None else f"{response.text}{response.url}{response.headers.pairs}"
+
+
+async def events_are_accepted_if_proven(make: Open) -> None:
+    """A webhook of a document that arrived is accepted with its secret, and names the document."""
+    async with make() as lab:
+        id_ = lab.subject.sandbox.arrive()
+        event = _event(lab, lab.subject.sandbox.receive(id_))
+        require(event.type is EinvoiceEventType.RECEIVED, f"It is told as {event.type}.")
+        require(event.ref.id == id_, "The event names another document.")
+        require(event.status is None, "A document that arrived has a state.")
+        require(event.raw, "The vendor's event is lost.")
+        stranger = lab.hub.webhooks(ACCOUNT, secrets="another secret, also long enough")
+        try:
+            stranger.verify(**lab.subject.sandbox.receive(id_).arguments())
+        except (WebhookRejected, AuthenticationFailed):
+            return
+        raise AssertionError("A webhook of a stranger is accepted.")
+
+
+async def a_state_is_told_by_its_word(make: Open) -> None:
+    """Each word of the vendor becomes its state, and an unknown word no success."""
+    async with make() as lab:
+        reports, deliver = lab.subject.reports, lab.subject.deliver
+        if reports is None or deliver is None:
+            return
+        sent: SentInvoice = await lab("send", outgoing())
+        for word, state in (*lab.subject.words, ("a_new_word", EinvoiceStatus.UNKNOWN)):
+            event = _event(lab, reports(sent.ref.id, word))
+            require(event.type is EinvoiceEventType.STATUS, f"It is told as {event.type}.")
+            require(event.status == state, f"{word} is told as {event.status}.")
+            require(event.vendor_status == word, "The vendor's word is lost.")
+            require(event.ref == sent.ref, "The event names another invoice.")
+        event = _event(lab, deliver(sent.ref.id))
+        require(event.status is EinvoiceStatus.DELIVERED, "A delivery is not told.")
+
+
+def _event(lab: Lab, notice: Notice) -> EinvoiceEvent:
+    verifier = lab.hub.webhooks(ACCOUNT, secrets=TOKEN)
+    verified = verifier.verify(**notice.arguments())[0]
+    events: tuple[EinvoiceEvent, ...] = lab.hub.events(ACCOUNT, verified)
+    require(len(events) == 1, f"A webhook became {len(events)} events.")
+    return events[0]
+
+
+async def a_request_is_in_the_vendors_words(make: Open) -> None:
+    """Each argument is sent under the vendor's name, in its words."""
+    async with make() as lab:
+        for operation, arguments, expected in lab.subject.requests:
+            await lab(operation, *arguments)
+            body = lab.sandbox.requests[-1].json()
+            require(body == expected, f"{operation} was sent as {body}.")
+
+
+async def an_answer_is_read_in_full(make: Open) -> None:
+    """Each field of an answer arrives, with the meaning of the vendor's word."""
+    async with make() as lab:
+        for operation, arguments, answer, expected_fields in lab.subject.answers:
+            lab.sandbox.fail(answer)
+            result = await lab(operation, *arguments)
+            for name, expected in expected_fields.items():
+                value = getattr(result, name)
+                require(value == expected, f"{operation} read {value!r} as {name}.")
+
+
+_ALL_CHECKS: Final = (
+    an_invoice_is_sent,
+    a_key_sends_once,
+    each_request_is_sent_once,
+    pending_is_not_delivered,
+    what_it_cannot_do_is_refused,
+    a_refusal_has_its_type,
+    an_uncertain_failure_is_unknown,
+    a_lost_answer_is_unknown,
+    an_unreadable_success_is_none,
+    a_recipient_is_looked_up,
+    an_invoice_arrives,
+    options_arrive,
+    secrets_are_shown_nowhere,
+    events_are_accepted_if_proven,
+    a_state_is_told_by_its_word,
+    a_request_is_in_the_vendors_words,
+    an_answer_is_read_in_full,
+)
+
+
+CHECKS: Final[tuple[Check, ...]] = through_hub(_ALL_CHECKS, sync_lab)
+ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = through_async_hub(_ALL_CHECKS, async_lab)

@@ -1,0 +1,128 @@
+"""Electronic invoices: addresses, documents, limits, and what operations refuse."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from moorage import InvalidData
+from moorage.contracts.einvoices import (
+    EinvoiceSyntax,
+    EinvoiceType,
+    ElectronicAddress,
+    OutgoingInvoice,
+    address_or_none,
+    check_fits,
+)
+from moorage.hub.hub import Hub
+from moorage.packing import pack, unpack
+from moorage.testing.kits._einvoices_lab import CII, outgoing
+from moorage.testing.sandboxes.einvoices.base import DOCUMENT
+
+CREDIT_NOTE = DOCUMENT.replace(b"Invoice", b"CreditNote")
+
+
+def test_address_is_read_and_written() -> None:
+    """An address is a scheme and an identifier, which may have a colon."""
+    address = ElectronicAddress.parse("9915:b:1")
+
+    assert ElectronicAddress("9915", "b:1") == address
+    assert str(address) == "9915:b:1"
+    assert address == ElectronicAddress.parse(address)
+    assert address == address_or_none("9915:b:1")
+    assert "b:1" not in repr(address)
+
+
+@pytest.mark.parametrize(
+    "text, field",
+    [
+        ("0088", "recipient"),
+        (88, "recipient"),
+        (None, "recipient"),
+        ("88:1", "scheme"),
+        ("٠٠٨٨:1", "scheme"),
+        ("0088:", "identifier"),
+        ("0088:a b", "identifier"),
+        ("0088:ä", "identifier"),
+        (f"0088:{'1' * 136}", "identifier"),
+    ],
+)
+def test_wrong_address_is_refused(text: Any, field: str) -> None:
+    """A text that is no address is refused, and the error names the wrong part."""
+    with pytest.raises(InvalidData) as excinfo:
+        OutgoingInvoice(document=DOCUMENT, recipient=text)
+
+    assert field == excinfo.value.field
+    assert address_or_none(text) is None
+
+
+@pytest.mark.parametrize(
+    "document, syntax, document_type, needs",
+    [
+        (DOCUMENT, EinvoiceSyntax.UBL, EinvoiceType.INVOICE, set()),
+        (CREDIT_NOTE, EinvoiceSyntax.UBL, EinvoiceType.CREDIT_NOTE, set()),
+        (CII, EinvoiceSyntax.CII, EinvoiceType.INVOICE, {"cii"}),
+    ],
+)
+def test_document_is_recognised(
+    document: bytes, syntax: EinvoiceSyntax, document_type: EinvoiceType, needs: set[str]
+) -> None:
+    """The root of a document tells its syntax and its type."""
+    invoice = outgoing(document)
+
+    assert (syntax, document_type) == (invoice.syntax, invoice.document_type)
+    assert needs == invoice.needs
+    assert invoice == unpack(pack(invoice))
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        "<Invoice/>",
+        None,
+        b"",
+        b"<html></html>",
+        b"<Invoice/>",
+        b"%PDF-1.7",
+        b'<?xml version="1.0" encoding="nothing"?><a/>',
+        DOCUMENT[:-3],
+        DOCUMENT.replace(b"<Invoice", b"<!DOCTYPE Invoice><Invoice", 1),
+        DOCUMENT.replace(b"Invoice-2", b"Invoice-3"),
+        b" " * (16 * 1024 * 1024 + 1),
+    ],
+    ids=range(11),
+)
+def test_wrong_document_is_refused(document: Any) -> None:
+    """What is no safe XML of an invoice is refused, and the error names the document."""
+    with pytest.raises(InvalidData) as excinfo:
+        outgoing(document)
+
+    assert excinfo.value.field == "document"
+
+
+def test_document_larger_than_the_vendor_takes_is_refused() -> None:
+    """A document is refused only if the vendor has a limit that it exceeds."""
+    check_fits(outgoing(), {})
+    check_fits(outgoing(), {"document_bytes": len(DOCUMENT)})
+    with pytest.raises(InvalidData, match=f"takes {len(DOCUMENT) - 1} at most") as excinfo:
+        check_fits(outgoing(), {"document_bytes": len(DOCUMENT) - 1})
+    assert excinfo.value.field == "document"
+
+
+@pytest.mark.parametrize(
+    "operation, arguments, options, field",
+    [
+        ("send", (DOCUMENT,), {}, "invoice"),
+        ("check_recipient", ("0088",), {}, "address"),
+        ("check_recipient", ("0088:1",), {"document_type": "order"}, "document_type"),
+        ("get", ("a",), {}, "ref"),
+    ],
+)
+def test_wrong_arguments_are_refused(
+    operation: str, arguments: tuple[Any, ...], options: dict[str, Any], field: str
+) -> None:
+    """A wrong argument is named in the error, before an account is looked for."""
+    with Hub([]) as hub, pytest.raises(InvalidData) as excinfo:
+        getattr(hub.einvoices(), operation)(*arguments, **options)
+    assert field == excinfo.value.field

@@ -1,0 +1,342 @@
+"""The conformance kit of vendors of electronic invoices finds faulty ones."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import attrs
+import pytest
+
+from moorage.contracts.einvoices import (
+    EinvoiceEvent,
+    EinvoiceInbox,
+    EinvoiceStatus,
+    ReceivedInvoice,
+    RecipientCheck,
+    SentInvoice,
+)
+from moorage.errors import ConnectorError, VendorFailed, VendorRejected
+from moorage.testing import einvoices_conformance as kit
+from moorage.testing import name_of
+from moorage.vendors.einvoices.recommand import Recommand
+from moorage.vendors.einvoices.storecove import Storecove
+from tests.vendors import einvoices_subjects
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from moorage.contracts.einvoices import ElectronicAddress, OutgoingInvoice
+    from moorage.contracts.ref import Ref
+    from moorage.contracts.vendor import MakeRef
+    from moorage.contracts.wire import Wire
+    from moorage.domain.service.settings import Service
+    from moorage.domain.webhooks.events import WebhookEvent
+
+
+def as_storecove(kind: Callable[..., Storecove]) -> kit.Factory:
+    """Return a function that makes a test subject like Storecove's, with another class."""
+
+    def new_subject() -> kit.EinvoicesSubject:
+        subject = einvoices_subjects.storecove()
+        sandbox: Any = subject.sandbox
+        vendor = kind(credentials=sandbox.token, legal_entity_id="4711")
+        return attrs.evolve(subject, vendor=vendor)
+
+    return new_subject
+
+
+def as_recommand(kind: Callable[..., Recommand]) -> kit.Factory:
+    """Return a function that makes a test subject like Recommand's, with another class."""
+
+    def new_subject() -> kit.EinvoicesSubject:
+        subject = einvoices_subjects.recommand()
+        sandbox: Any = subject.sandbox
+        vendor = kind(
+            credentials=sandbox.secret, api_key=sandbox.api_key, company_id=sandbox.company_id
+        )
+        return attrs.evolve(subject, vendor=vendor)
+
+    return new_subject
+
+
+@attrs.frozen(kw_only=True)
+class Lesser(Recommand):
+    """A correct vendor without optional features."""
+
+    capabilities = frozenset()
+
+
+def lesser() -> kit.EinvoicesSubject:
+    """Return a test subject without optional features."""
+    subject = as_recommand(Lesser)()
+    return attrs.evolve(subject, requests=(), answers=(), malformed=())
+
+
+@pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
+def test_a_lesser_vendor_conforms(check: kit.Check) -> None:
+    """A vendor without optional features passes all checks."""
+    check(lesser)
+
+
+@pytest.mark.untraced
+@pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
+def test_a_lesser_vendor_conforms_async(check: kit.AsyncCheck) -> None:
+    """A vendor without optional features passes all checks asynchronously, too."""
+    asyncio.run(check(lesser))
+
+
+class _Sending(Storecove):
+    """A faulty vendor that changes how an invoice is sent."""
+
+    async def again(self, wire: Wire, invoice: OutgoingInvoice, key: str | None) -> SentInvoice:
+        """Send an invoice as Storecove does."""
+        return await Storecove.send(self, wire, invoice, key=key)
+
+
+class _SendingTwice(_Sending):
+    """A faulty vendor that sends each invoice twice."""
+
+    async def send(
+        self, wire: Wire, invoice: OutgoingInvoice, /, *, key: str | None
+    ) -> SentInvoice:
+        await self.again(wire, invoice, None)
+        return await self.again(wire, invoice, key)
+
+
+class _Keyless(_Sending):
+    """A faulty vendor that loses the idempotency key."""
+
+    async def send(
+        self, wire: Wire, invoice: OutgoingInvoice, /, *, key: str | None
+    ) -> SentInvoice:
+        return await self.again(wire, invoice, None)
+
+
+class _Retrying(_Sending):
+    """A faulty vendor that repeats a failed request by itself."""
+
+    async def send(
+        self, wire: Wire, invoice: OutgoingInvoice, /, *, key: str | None
+    ) -> SentInvoice:
+        try:
+            return await self.again(wire, invoice, key)
+        except ConnectorError:
+            return await self.again(wire, invoice, key)
+
+
+class _Early(_Sending):
+    """A faulty vendor that tells a pending invoice as delivered."""
+
+    async def send(
+        self, wire: Wire, invoice: OutgoingInvoice, /, *, key: str | None
+    ) -> SentInvoice:
+        sent = await self.again(wire, invoice, key)
+        return attrs.evolve(sent, status=EinvoiceStatus.DELIVERED)
+
+
+class _Rewriting(_Sending):
+    """A faulty vendor that changes the document."""
+
+    async def send(
+        self, wire: Wire, invoice: OutgoingInvoice, /, *, key: str | None
+    ) -> SentInvoice:
+        document = invoice.document.replace(b"2041", b"2042")
+        return await self.again(wire, attrs.evolve(invoice, document=document), key)
+
+
+class _Astray(_Sending):
+    """A faulty vendor that sends to another recipient."""
+
+    async def send(
+        self, wire: Wire, invoice: OutgoingInvoice, /, *, key: str | None
+    ) -> SentInvoice:
+        return await self.again(wire, attrs.evolve(invoice, recipient="0088:1"), key)
+
+
+class _Optionless(_Sending):
+    """A faulty vendor that loses options."""
+
+    async def send(
+        self, wire: Wire, invoice: OutgoingInvoice, /, *, key: str | None
+    ) -> SentInvoice:
+        return await self.again(wire, attrs.evolve(invoice, extra={}), key)
+
+
+class _Swallowing(Storecove):
+    """A faulty vendor that takes a refused invoice for a sent one."""
+
+    async def send(
+        self, wire: Wire, invoice: OutgoingInvoice, /, *, key: str | None
+    ) -> SentInvoice:
+        try:
+            return await super().send(wire, invoice, key=key)
+        except (VendorRejected, VendorFailed):
+            return SentInvoice(ref=wire.ref("1"), status=EinvoiceStatus.ACCEPTED)
+
+
+class _Hopeful(Storecove):
+    """A faulty vendor that tells an invoice without evidence as delivered."""
+
+    async def get(self, wire: Wire, ref: Ref, /) -> SentInvoice:
+        return attrs.evolve(await super().get(wire, ref), status=EinvoiceStatus.DELIVERED)
+
+
+class _Pessimistic(Storecove):
+    """A faulty vendor that never tells a delivery."""
+
+    async def get(self, wire: Wire, ref: Ref, /) -> SentInvoice:
+        return attrs.evolve(await super().get(wire, ref), status=EinvoiceStatus.ACCEPTED)
+
+
+class _Unclassified(Storecove):
+    """A faulty vendor that judges refusals only by their status."""
+
+    def services(self) -> Mapping[str, Service]:
+        return {
+            to: attrs.evolve(service, classify=None) for to, service in super().services().items()
+        }
+
+
+class _Certain(Recommand):
+    """A faulty vendor that takes a lost delivery for a refusal."""
+
+    refusals: ClassVar[Any] = Storecove.refusals
+
+
+class _Welcoming(Storecove):
+    """A faulty vendor that tells each recipient as one who can receive."""
+
+    async def check_recipient(
+        self, wire: Wire, address: ElectronicAddress, /, **options: Any
+    ) -> RecipientCheck:
+        check = await super().check_recipient(wire, address, **options)
+        return attrs.evolve(check, can_receive=True)
+
+
+class _Trusting(Recommand):
+    """A faulty vendor that reads an unreadable answer as an empty list and as a yes."""
+
+    async def list_received(self, wire: Wire, /) -> EinvoiceInbox:
+        try:
+            return await super().list_received(wire)
+        except VendorFailed:
+            return EinvoiceInbox(invoices=())
+
+
+class _Marking(Recommand):
+    """A faulty vendor that marks a document as fetched when it is downloaded."""
+
+    async def download(self, wire: Wire, ref: Ref, /) -> ReceivedInvoice:
+        received = await super().download(wire, ref)
+        await self.mark_fetched(wire, ref)
+        return received
+
+
+class _Forgetful(Recommand):
+    """A faulty vendor that marks nothing."""
+
+    async def mark_fetched(self, wire: Wire, ref: Ref, /) -> None:
+        return None
+
+
+class _Cutting(Recommand):
+    """A faulty vendor that changes a document that arrived."""
+
+    async def download(self, wire: Wire, ref: Ref, /) -> ReceivedInvoice:
+        received = await super().download(wire, ref)
+        return attrs.evolve(received, document=(received.document or b"")[:-1])
+
+
+class _EveryWord(Storecove):
+    """A faulty vendor that tells each word as a delivery."""
+
+    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[EinvoiceEvent, ...]:
+        return tuple(
+            attrs.evolve(item, status=EinvoiceStatus.DELIVERED)
+            for item in super().events(event, ref)
+        )
+
+
+class _Deaf(Storecove):
+    """A faulty vendor that reads no webhooks."""
+
+    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[EinvoiceEvent, ...]:
+        return ()
+
+
+class _Shouting(Storecove):
+    """A faulty vendor that shows its API key."""
+
+    def __repr__(self) -> str:
+        return f"Storecove({self.credentials and self.credentials.reveal()})"
+
+
+WRONG = [
+    ("an_invoice_is_sent", as_storecove(_SendingTwice), "was not sent once"),
+    ("an_invoice_is_sent", as_storecove(_Early), "is delivered"),
+    ("an_invoice_is_sent", as_storecove(_Rewriting), "Another document"),
+    ("an_invoice_is_sent", as_storecove(_Astray), "somebody else"),
+    ("a_key_sends_once", as_storecove(_Keyless), "more than once"),
+    ("each_request_is_sent_once", as_storecove(_SendingTwice), "more than one request"),
+    ("each_request_is_sent_once", as_storecove(_Retrying), "by itself|no error"),
+    ("each_request_is_sent_once", as_storecove(_Swallowing), "raised no error"),
+    ("pending_is_not_delivered", as_storecove(_Hopeful), "pending invoice is told as delivered"),
+    ("pending_is_not_delivered", as_storecove(_Pessimistic), "delivery is not told"),
+    ("a_refusal_has_its_type", as_storecove(_Swallowing), "was no error"),
+    ("a_refusal_has_its_type", as_storecove(_Unclassified), "raised VendorRejected|has the code"),
+    ("an_uncertain_failure_is_unknown", as_recommand(_Certain), "raised InvalidRequest"),
+    ("an_uncertain_failure_is_unknown", as_storecove(_Swallowing), "was no error"),
+    ("a_lost_answer_is_unknown", as_storecove(_Keyless), "raised ConnectionFailed"),
+    ("an_unreadable_success_is_none", as_recommand(_Trusting), "was no error"),
+    ("a_recipient_is_looked_up", as_storecove(_Welcoming), "unknown recipient is told"),
+    ("an_invoice_arrives", as_recommand(_Marking), "only downloaded"),
+    ("an_invoice_arrives", as_recommand(_Forgetful), "has not what was not fetched"),
+    ("an_invoice_arrives", as_recommand(_Cutting), "Another document was downloaded"),
+    ("options_arrive", as_storecove(_Optionless), "option is lost"),
+    ("secrets_are_shown_nowhere", as_storecove(_Shouting), "secret is shown"),
+    ("events_are_accepted_if_proven", as_storecove(_Deaf), "became 0 events"),
+    ("events_are_accepted_if_proven", as_storecove(_EveryWord), "has a state"),
+    ("a_state_is_told_by_its_word", as_storecove(_EveryWord), "is told as delivered"),
+    ("a_request_is_in_the_vendors_words", as_storecove(_Rewriting), "was sent as"),
+    ("an_answer_is_read_in_full", as_storecove(_Hopeful), "as status"),
+]
+PLAIN = {name_of(check): check for check in kit.CHECKS}
+
+
+@pytest.mark.parametrize("check, wrong, sentence", WRONG)
+def test_notices_a_wrong_vendor(check: str, wrong: kit.Factory, sentence: str) -> None:
+    """A vendor with one fault fails the check for that fault."""
+    with pytest.raises(AssertionError, match=sentence):
+        PLAIN[check](wrong)
+
+
+def test_notices_a_request_though_nobody_can_do_it() -> None:
+    """A request for what a vendor cannot do fails the check."""
+
+    def new_subject() -> kit.EinvoicesSubject:
+        subject = lesser()
+        subject.sandbox.requests.append(None)  # type: ignore[arg-type]  # any request counts
+        return subject
+
+    with pytest.raises(AssertionError, match="Something was sent"):
+        PLAIN["what_it_cannot_do_is_refused"](new_subject)
+
+
+def test_notices_a_stranger_whose_webhook_is_accepted() -> None:
+    """A webhook that anybody may send fails the check."""
+
+    def new_subject() -> kit.EinvoicesSubject:
+        subject = einvoices_subjects.storecove()
+        original_hook: Any = subject.sandbox.hook
+        tokens = iter(("", "another secret, also long enough"))
+
+        def hook(fields: Any) -> Any:
+            token = next(tokens)
+            return original_hook(fields, token) if token else original_hook(fields)
+
+        subject.sandbox.hook = hook  # type: ignore[assignment, method-assign]  # a wrong sandbox
+        return subject
+
+    with pytest.raises(AssertionError, match="of a stranger is accepted"):
+        PLAIN["events_are_accepted_if_proven"](new_subject)

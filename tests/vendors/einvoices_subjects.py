@@ -1,0 +1,227 @@
+"""Test subjects of all vendors of electronic invoices for the conformance kit."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from moorage.contracts.einvoices import EinvoiceStatus, ElectronicAddress
+from moorage.contracts.ref import Ref
+from moorage.errors import (
+    AuthenticationFailed,
+    InvalidRequest,
+    RateLimitExceeded,
+    VendorRejected,
+)
+from moorage.testing.kits._einvoices_lab import ACCOUNT, outgoing
+from moorage.testing.kits.einvoices_conformance import EinvoicesSubject
+from moorage.testing.sandboxes.base import reply
+from moorage.testing.sandboxes.einvoices.base import DOCUMENT, RECIPIENT
+from moorage.testing.sandboxes.einvoices.recommand import RecommandSandbox
+from moorage.testing.sandboxes.einvoices.storecove import StorecoveSandbox
+from moorage.vendors.einvoices.recommand import Recommand
+from moorage.vendors.einvoices.storecove import Storecove
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from moorage.domain.http.requests import Response
+
+GUID: Final = "3b7cbd0a-3d5f-4d7c-8a53-6c0f5bcd7a10"
+NO_REASON: Final = "Failed to send document over Peppol network. No additional context available, please contact support@recommand.eu if you could use our help."  # noqa: E501 - as the vendor writes it
+
+
+def storecove_error(status: int, source: str, details: str = "is wrong") -> Response:
+    """Return a refusal of Storecove."""
+    return reply([{"source": source, "details": details}], status)
+
+
+def recommand_error(status: int, **errors: list[str]) -> Response:
+    """Return a refusal of Recommand."""
+    return reply({"success": False, "errors": errors}, status)
+
+
+def storecove() -> EinvoicesSubject:
+    """Return a Storecove test subject with a new sandbox."""
+    sandbox = StorecoveSandbox()
+    ref = Ref("storecove", ACCOUNT, GUID)
+    return EinvoicesSubject(
+        vendor=Storecove(credentials=sandbox.token, legal_entity_id="4711"),
+        sandbox=sandbox,
+        recipient="GLN:7300010000001",
+        refusals=(
+            (storecove_error(422, "routing"), InvalidRequest, "routing"),
+            (storecove_error(422, "idempotencyGuid"), InvalidRequest, "idempotencyGuid"),
+            (storecove_error(400, "document"), InvalidRequest, "document"),
+            (storecove_error(409, "document"), VendorRejected, "document"),
+            (reply({"error": "Unauthorized"}, 401), AuthenticationFailed, "Unauthorized"),
+            (storecove_error(403, "legalEntityId"), AuthenticationFailed, "legalEntityId"),
+            (storecove_error(429, "limit"), RateLimitExceeded, "limit"),
+        ),
+        deliver=sandbox.deliver,
+        option=("createPrimaryImage", False),
+        secrets=(sandbox.token,),
+        reports=sandbox.report,
+        words=(
+            ("succeeded", EinvoiceStatus.DELIVERED),
+            ("failed", EinvoiceStatus.FAILED),
+            ("no_action_taken", EinvoiceStatus.FAILED),
+            ("accepted", EinvoiceStatus.UNKNOWN),
+        ),
+        requests=(
+            (
+                "send",
+                (outgoing(),),
+                {
+                    "legalEntityId": 4711,
+                    "routing": {"eIdentifiers": [{"scheme": "GLN", "id": "7300010000001"}]},
+                    "document": {
+                        "documentType": "invoice",
+                        "rawDocumentData": {
+                            "document": b64encode(DOCUMENT).decode(),
+                            "parseStrategy": "ubl",
+                        },
+                    },
+                },
+            ),
+            (
+                "check_recipient",
+                ("0204:10101010-STO-10",),
+                {
+                    "documentTypes": ["invoice"],
+                    "network": "peppol",
+                    "metaScheme": "iso6523-actorid-upis",
+                    "scheme": "DE:LWID",
+                    "identifier": "10101010-STO-10",
+                },
+            ),
+        ),
+        answers=(
+            (
+                "send",
+                (outgoing(),),
+                reply({"guid": GUID}),
+                {"ref": ref, "status": EinvoiceStatus.ACCEPTED},
+            ),
+            ("get", (ref,), reply({}, 404), {"ref": ref, "status": EinvoiceStatus.UNKNOWN}),
+            (
+                "get",
+                (ref,),
+                reply({"network": "email", "evidence": {"smtp_response": "250 OK"}}),
+                {"status": EinvoiceStatus.UNKNOWN},
+            ),
+            (
+                "get",
+                (ref,),
+                reply({"network": "peppol", "evidence": {"transmission_id": "t-1"}}),
+                {"status": EinvoiceStatus.DELIVERED},
+            ),
+            ("check_recipient", (RECIPIENT,), reply({"code": "NOK"}), {"can_receive": False}),
+            (
+                "check_recipient",
+                (RECIPIENT,),
+                reply({"code": "OK", "email": True}),
+                {"can_receive": False},
+            ),
+            ("download", (ref,), reply({"original": DOCUMENT.decode()}), {"document": DOCUMENT}),
+        ),
+        malformed=(("check_recipient", (RECIPIENT,)), ("download", (ref,))),
+    )
+
+
+def recommand() -> EinvoicesSubject:
+    """Return a Recommand test subject with a new sandbox."""
+    sandbox = RecommandSandbox()
+    ref = Ref("recommand", ACCOUNT, "doc_1")
+    received = {
+        "id": "doc_1",
+        "senderId": "0208:0123456789",
+        "receiverId": None,
+        "type": "creditNote",
+        "createdAt": "2026-11-26T08:00:00.000Z",
+    }
+    return EinvoicesSubject(
+        vendor=Recommand(
+            credentials=sandbox.secret, api_key=sandbox.api_key, company_id=sandbox.company_id
+        ),
+        sandbox=sandbox,
+        recipient=RECIPIENT,
+        refusals=(
+            (recommand_error(400, root=["Invalid document."]), InvalidRequest, "root"),
+            (recommand_error(400, lines=["BR-16: No line."]), InvalidRequest, "lines"),
+            (recommand_error(401, root=["Unauthorized"]), AuthenticationFailed, "root"),
+            (recommand_error(403, root=["Forbidden"]), AuthenticationFailed, "root"),
+            (recommand_error(404, root=["Company not found"]), VendorRejected, "root"),
+            (recommand_error(422, root=["The recipient is unknown."]), VendorRejected, "root"),
+            (recommand_error(429, root=["Too many requests"]), RateLimitExceeded, "root"),
+        ),
+        uncertain=(recommand_error(422, root=[NO_REASON]), recommand_error(500, root=["Failed"])),
+        option=("processId", "urn:fdc:peppol.eu:2017:poacc:billing:01:1.0"),
+        secrets=(sandbox.secret,),
+        requests=(
+            (
+                "send",
+                (outgoing(),),
+                {"recipient": RECIPIENT, "documentType": "xml", "document": DOCUMENT.decode()},
+            ),
+            (
+                "check_recipient",
+                (RECIPIENT,),
+                {"peppolAddress": RECIPIENT, "documentType": "invoice"},
+            ),
+        ),
+        answers=(
+            (
+                "send",
+                (outgoing(),),
+                reply({"success": True, "id": "doc_1", "sentOverPeppol": True}),
+                {"ref": ref, "status": EinvoiceStatus.DELIVERED},
+            ),
+            (
+                "send",
+                (outgoing(),),
+                reply({"success": True, "id": "doc_1", "sentOverPeppol": False}),
+                {"status": EinvoiceStatus.UNKNOWN},
+            ),
+            (
+                "get",
+                (ref,),
+                reply(
+                    {
+                        "success": True,
+                        "document": {**received, "direction": "incoming", "sentOverPeppol": True},
+                    }
+                ),
+                {"ref": ref, "status": EinvoiceStatus.UNKNOWN},
+            ),
+            (
+                "check_recipient",
+                (RECIPIENT,),
+                reply({"success": True, "isValid": False}),
+                {"can_receive": None},
+            ),
+            (
+                "download",
+                (ref,),
+                reply({"success": True, "document": {**received, "xml": "<Invoice/>"}}),
+                {
+                    "sender": ElectronicAddress("0208", "0123456789"),
+                    "recipient": None,
+                    "vendor_type": "creditNote",
+                    "at": datetime(2026, 11, 26, 8, tzinfo=UTC),
+                    "document": b"<Invoice/>",
+                },
+            ),
+        ),
+        malformed=(
+            ("check_recipient", (RECIPIENT,)),
+            ("download", (ref,)),
+            ("get", (ref,)),
+            ("list_received", ()),
+            ("mark_fetched", (ref,)),
+        ),
+    )
+
+
+SUBJECTS: Final[tuple[Callable[[], EinvoicesSubject], ...]] = (storecove, recommand)

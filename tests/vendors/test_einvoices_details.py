@@ -1,0 +1,275 @@
+"""Details of Storecove and Recommand, and what their sandboxes refuse."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from typing import Any
+
+import pytest
+
+from moorage import ConfigurationError, InvalidData
+from moorage.contracts.einvoices import ElectronicAddress, OutgoingInvoice
+from moorage.contracts.ref import Ref
+from moorage.contracts.routes import Account
+from moorage.domain.http.headers import Headers
+from moorage.domain.values.json_text import encode_json
+from moorage.domain.webhooks.events import WebhookEvent
+from moorage.errors import VendorFailed, VendorRejected
+from moorage.hub.hub import Hub
+from moorage.testing.kits._einvoices_lab import CII, outgoing
+from moorage.testing.sandboxes.base import Sandbox, SandboxHttpClient, SandboxRequest, reply
+from moorage.testing.sandboxes.einvoices.base import DOCUMENT, RECIPIENT, STRANGER
+from moorage.testing.sandboxes.einvoices.recommand import RecommandSandbox
+from moorage.testing.sandboxes.einvoices.storecove import StorecoveSandbox
+from moorage.vendors.einvoices._storecove_schemes import SCHEMES, scheme_of
+from moorage.vendors.einvoices.recommand import Recommand
+from moorage.vendors.einvoices.storecove import Storecove
+
+GUID = "3b7cbd0a-3d5f-4d7c-8a53-6c0f5bcd7a10"
+
+
+def storecove_hub(sandbox: StorecoveSandbox) -> Hub:
+    """Return a hub with an account at the sandbox."""
+    vendor = Storecove(credentials=sandbox.token, legal_entity_id=str(sandbox.legal_entity_id))
+    return Hub([Account("main", vendor)], http=SandboxHttpClient(sandbox))
+
+
+def recommand_hub(sandbox: RecommandSandbox) -> Hub:
+    """Return a hub with an account at the sandbox."""
+    vendor = Recommand(
+        credentials=sandbox.secret, api_key=sandbox.api_key, company_id=sandbox.company_id
+    )
+    return Hub([Account("main", vendor)], http=SandboxHttpClient(sandbox))
+
+
+def make_ref(id: str, /, **_: str | None) -> Ref:
+    """Return a reference of an id."""
+    return Ref("storecove", "main", id)
+
+
+def webhook(data: Any) -> WebhookEvent:
+    """Return a verified webhook with this data."""
+    return WebhookEvent(vendor="url-token", id="1", type="", vendor_type="", data=data)
+
+
+def test_key_becomes_a_guid_that_is_always_the_same() -> None:
+    """An idempotency key is sent as a GUID of its own, the same for each repeat."""
+    keys = []
+    for key in ("k-1", "k-1", "k-2"):
+        sandbox = StorecoveSandbox()
+        with storecove_hub(sandbox) as hub:
+            hub.einvoices().send(outgoing(), idempotency_key=key)
+        keys.append(sandbox.requests[0].json()["idempotencyGuid"])
+
+    assert keys == [
+        "d31fd552-b5c5-553a-88f2-fefbfbfbdfa1",
+        "d31fd552-b5c5-553a-88f2-fefbfbfbdfa1",
+        "ce81bf34-196e-550f-8685-227cf54f7bf0",
+    ]
+
+
+def test_document_keeps_its_syntax() -> None:
+    """Storecove is told the syntax of a document."""
+    sandbox = StorecoveSandbox()
+    with storecove_hub(sandbox) as hub:
+        hub.einvoices().send(outgoing(CII))
+
+    body = sandbox.requests[0].json()
+    assert body["document"]["rawDocumentData"]["parseStrategy"] == "cii"
+
+
+@pytest.mark.parametrize(
+    "address, name",
+    [
+        ("0088:1", "GLN"),
+        ("0192:1", "NO:ORG"),
+        ("0204:1", "DE:LWID"),
+        ("0208:1", "BE:EN"),
+        ("9930:DE1", "DE:VAT"),
+        ("9957:FR1", "FR:VAT"),
+    ],
+)
+def test_schemes_have_storecoves_names(address: str, name: str) -> None:
+    """The code of a scheme is sent as Storecove's name."""
+    assert name == scheme_of(ElectronicAddress.parse(address), "recipient")
+
+
+def test_each_scheme_has_one_name() -> None:
+    """No two schemes have the same name."""
+    assert len(SCHEMES) == len(set(SCHEMES.values()))
+
+
+def test_unknown_scheme_is_refused_before_anything_is_sent() -> None:
+    """An address of a scheme without a known name is refused."""
+    sandbox = StorecoveSandbox()
+    with storecove_hub(sandbox) as hub:
+        with pytest.raises(InvalidData, match="scheme 9918 is not known") as excinfo:
+            hub.einvoices().send(OutgoingInvoice(document=DOCUMENT, recipient="9918:1"))
+        assert excinfo.value.field == "recipient"
+        with pytest.raises(InvalidData) as excinfo:
+            hub.einvoices().check_recipient("9918:1")
+        assert excinfo.value.field == "address"
+    assert sandbox.requests == []
+
+
+def test_refusal_of_evidence_is_an_error() -> None:
+    """Only a 404 means that there is no evidence yet."""
+    sandbox = StorecoveSandbox()
+    with storecove_hub(sandbox) as hub:
+        sandbox.fail(reply([{"source": "guid", "details": "is wrong"}], 422))
+        with pytest.raises(VendorRejected):
+            hub.einvoices().get(f"storecove:main:{GUID}")
+
+
+@pytest.mark.parametrize("original", ["", "ä", "a", 1, None])
+def test_unreadable_original_is_an_error(original: Any) -> None:
+    """A document that is neither XML nor Base64 is an error."""
+    sandbox = StorecoveSandbox()
+    with storecove_hub(sandbox) as hub:
+        sandbox.fail(reply({"original": original}))
+        with pytest.raises(VendorFailed):
+            hub.einvoices().download(f"storecove:main:{GUID}")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        None,
+        [],
+        {},
+        {"event_type": "another", "guid": GUID, "document_guid": GUID},
+        {"event_type": "received_document", "guid": GUID},
+        {"event_type": "document_submission", "document_guid": GUID, "event": "succeeded"},
+    ],
+)
+def test_other_webhooks_of_storecove_give_no_event(data: Any) -> None:
+    """A webhook of another type, or without an id, gives no event."""
+    assert Storecove(legal_entity_id="1").events(webhook(data), make_ref) == ()
+
+
+def test_reason_of_a_failure_is_kept() -> None:
+    """The details of a failed submission are the reason."""
+    data = {"event_type": "document_submission", "guid": GUID, "event": "failed", "details": "No."}
+    (event,) = Storecove(legal_entity_id="1").events(webhook(data), make_ref)
+
+    assert event.reason == "No."
+    assert "No." not in repr(event)
+
+
+@pytest.mark.parametrize(
+    "data", [None, {}, {"eventType": "document.received"}, {"eventType": "a", "documentId": "1"}]
+)
+def test_other_webhooks_of_recommand_give_no_event(data: Any) -> None:
+    """A webhook of another type, or without an id, gives no event."""
+    vendor = Recommand(api_key="a", company_id="c")
+    assert vendor.events(webhook(data), make_ref) == ()
+
+
+def test_document_that_is_not_utf_8_is_refused() -> None:
+    """Recommand gets the text of a document, so another encoding is refused before sending."""
+    latin = DOCUMENT.decode().replace("UTF-8", "ISO-8859-1").encode("latin-1")
+    sandbox = RecommandSandbox()
+    with recommand_hub(sandbox) as hub, pytest.raises(InvalidData, match="UTF-8") as excinfo:
+        hub.einvoices().send(outgoing(latin))
+    assert excinfo.value.field == "document"
+    assert sandbox.requests == []
+
+
+def test_only_documents_of_the_company_are_listed() -> None:
+    """The list is asked for the company of the account."""
+    sandbox = RecommandSandbox()
+    sandbox.documents[sandbox.arrive()]["companyId"] = "c_other"
+    with recommand_hub(sandbox) as hub:
+        assert hub.einvoices().list_received().invoices == ()
+    assert sandbox.requests[0].query == (("companyId", "c_sandbox"),)
+
+
+@pytest.mark.parametrize(
+    "kind, options",
+    [
+        (Storecove, {"legal_entity_id": "a"}),
+        (Storecove, {"legal_entity_id": "0"}),
+        (Recommand, {"api_key": "a", "company_id": "a/b"}),
+    ],
+)
+def test_wrong_options_are_refused(kind: Any, options: dict[str, str]) -> None:
+    """An option of the wrong form is refused."""
+    with pytest.raises((ConfigurationError, InvalidData)):
+        kind(**options)
+
+
+BODY: dict[str, Any] = {
+    "legalEntityId": 4711,
+    "routing": {"eIdentifiers": [{"scheme": "GLN", "id": "1"}]},
+    "document": {"documentType": "invoice", "rawDocumentData": {"document": "PGEvPg=="}},
+}
+
+
+@pytest.mark.parametrize(
+    "path, body, status",
+    [
+        ("/document_submissions", BODY, 200),
+        ("/document_submissions", {**BODY, "legalEntityId": 1}, 422),
+        ("/document_submissions", {**BODY, "idempotencyGuid": "k-1"}, 422),
+        ("/document_submissions", {**BODY, "another": 1}, 422),
+        ("/document_submissions", {**BODY, "routing": {}}, 422),
+        (
+            "/document_submissions",
+            {
+                **BODY,
+                "document": {"documentType": "invoice", "rawDocumentData": {"document": "?"}},
+            },
+            422,
+        ),
+        ("/discovery/receives", {"scheme": "GLN"}, 422),
+        ("/discovery/exists", {}, 404),
+    ],
+)
+def test_sandbox_of_storecove_is_strict(path: str, body: Any, status: int) -> None:
+    """The sandbox refuses what the description does not allow."""
+    sandbox = StorecoveSandbox()
+    assert status == posted(sandbox, f"/api/v2{path}", body, f"Bearer {sandbox.token}")
+
+
+def test_sandbox_of_storecove_refuses_a_repeated_guid() -> None:
+    """The second submission with a GUID is refused, and so is a wrong key."""
+    sandbox = StorecoveSandbox()
+    body = {**BODY, "idempotencyGuid": GUID}
+    path, key = "/api/v2/document_submissions", f"Bearer {sandbox.token}"
+
+    assert [posted(sandbox, path, body, key) for _ in range(2)] == [200, 422]
+    assert posted(sandbox, path, body, "Bearer another") == 401
+    assert len(sandbox.deliveries()) == 1
+
+
+SENT: dict[str, Any] = {"recipient": RECIPIENT, "documentType": "xml", "document": "<a/>"}
+SUPPORT = "verify-document-support"
+
+
+@pytest.mark.parametrize(
+    "path, body, status",
+    [
+        ("c_sandbox/send", SENT, 200),
+        ("c_other/send", SENT, 404),
+        ("c_sandbox/send", {**SENT, "another": 1}, 400),
+        ("c_sandbox/send", {**SENT, "recipient": None}, 400),
+        ("c_sandbox/send", {**SENT, "document": {}}, 400),
+        ("c_sandbox/send", {**SENT, "recipient": STRANGER}, 422),
+        ("documents/doc_1/mark-as-read", {}, 404),
+        (SUPPORT, {"peppolAddress": RECIPIENT}, 400),
+        (SUPPORT, {"peppolAddress": RECIPIENT, "documentType": "invoice"}, 200),
+    ],
+)
+def test_sandbox_of_recommand_is_strict(path: str, body: Any, status: int) -> None:
+    """The sandbox refuses what the published schema does not allow."""
+    sandbox = RecommandSandbox()
+    key = b64encode(f"{sandbox.api_key}:{sandbox.secret}".encode()).decode()
+    assert status == posted(sandbox, f"/api/v1/{path}", body, f"Basic {key}")
+    assert posted(sandbox, f"/api/v1/{path}", body, "Basic YTpi") == 401
+
+
+def posted(sandbox: Sandbox, path: str, body: Any, authorization: str) -> int:
+    """Return the status of the sandbox's answer to a POST."""
+    headers = Headers({"Content-Type": "application/json", "Authorization": authorization})
+    request = SandboxRequest("POST", "", path, (), headers, encode_json(body))
+    return sandbox.answer(request).status
