@@ -19,6 +19,7 @@ from moorage.testing.sandboxes.payments.adyen import AdyenSandbox
 from moorage.testing.sandboxes.payments.stripe import StripeSandbox
 from moorage.vendors.payments.adyen import Adyen
 from moorage.vendors.payments.stripe import Stripe
+from tests.vendors.subjects.checkout_com import checkout_com
 from tests.vendors.subjects.mollie import mollie
 from tests.vendors.subjects.paypal import paypal
 from tests.vendors.subjects.square import square
@@ -109,4 +110,5 @@ SUBJECTS = [
     paypal,
     mollie,
     square,
+    checkout_com,
 ]

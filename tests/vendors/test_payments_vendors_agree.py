@@ -168,7 +168,7 @@ STATES: Final[dict[str, tuple[Callable[[Till], object], object]]] = {
 
 DIFFERENCES: Final[dict[str, dict[str, object]]] = {
     "rest refunded": {"adyen": VendorRejected},
-    "void before the buyer confirms": {"paypal": VendorRejected},
+    "void before the buyer confirms": {"paypal": VendorRejected, "checkout_com": VendorRejected},
 }
 """The vendors with another result for an operation, which the page about payments lists."""
 

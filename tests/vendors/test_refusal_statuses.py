@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.untraced
 
 OVER_HTTP: Final = sorted(set(vendor_names()) - {"smtp", "local_files", "fsspec"})
-WITH_KEYS: Final = {"adyen", "bird", "mollie", "paypal", "resend", "square", "stripe"}
+WITH_KEYS: Final = {
+    *("adyen", "bird", "checkout_com", "mollie", "paypal", "resend", "square", "stripe"),
+}
 BODIES: Final = {
     "empty": ("text/plain", b""),
     "bare": ("application/json", b"{}"),

@@ -33,7 +33,7 @@ NAMES: Final = [name for name in vendor_names() if name not in WITHOUT_HTTP]
 SENT_AGAIN: Final = {("paypal", "void")}
 """Operations whose request is sent again, since a repeat of it has no further effect."""
 
-LONGEST_KEYS: Final = {"adyen": 64, "mollie": 64, "paypal": 108, "square": 45}
+LONGEST_KEYS: Final = {"adyen": 64, "checkout_com": 64, "mollie": 64, "paypal": 108, "square": 45}
 """The most characters of an idempotency key at vendors that take no key of `LONG_KEY`'s length."""
 
 LONG_KEY: Final = "k" * 200

@@ -190,6 +190,14 @@ SENDERS = [
         ),
     ),
     Sender(
+        name="checkout-com",
+        send=over_body(
+            "Cko-Signature",
+            lambda body: mac(SECRET, body).hex(),
+            _message_with_id(type="payment_captured", data={"id": "pay_1"}),
+        ),
+    ),
+    Sender(
         name="mollie",
         send=over_body(
             "X-Mollie-Signature",

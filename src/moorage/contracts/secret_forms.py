@@ -64,6 +64,7 @@ _KEYS: Final[Mapping[str, str]] = {
     "amazon_sns": "the secret access key",
     "bird": "the access key of the workspace",
     "brevo": "the API key, which begins with xkeysib-",
+    "checkout_com": "the secret key, which begins with sk_",
     "easypost": "the API key, which begins with EZAK or EZTK",
     "infobip": "the API key of the account",
     "mailersend": "the API token, which begins with mlsn.",

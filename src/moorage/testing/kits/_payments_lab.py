@@ -74,6 +74,7 @@ class PaymentsSubject:
         keyless: how the paths of steps end that need no key, since the vendor does each once.
         stores: a means of payment that the vendor stores without a payment.
         pay_out: pays out everything that was charged.
+        largest: the most minor units that the vendor takes; None if it names no limit.
     """
 
     vendor: Vendor
@@ -96,6 +97,7 @@ class PaymentsSubject:
     keyless: tuple[str, ...] = ()
     stores: StoreRequest | None = None
     pay_out: Callable[[], object] | None = None
+    largest: int | None = None
 
 
 class Lab(ContractLab[PaymentsSubject]):

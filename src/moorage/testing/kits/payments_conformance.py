@@ -146,7 +146,11 @@ async def amounts_are_exact(make: Open) -> None:
     async with make() as lab:
         for number, (amount, minor) in enumerate(_AMOUNTS):
             key = f"k-{number}"
-            payment = await lab("charge", lab.order(amount=amount), idempotency_key=key)
+            charge_call = lab("charge", lab.order(amount=amount), idempotency_key=key)
+            if lab.subject.largest is not None and minor > lab.subject.largest:
+                await lab.refused(InvalidData, charge_call, f"More than {lab.subject.largest}")
+                continue
+            payment = await charge_call
             written_amount = lab.subject.written(lab.sandbox.requests[-1])
             require(written_amount == minor, f"{amount} was written as {written_amount}.")
             require(payment.amount in {amount, None}, f"{amount} was read as {payment.amount}.")
@@ -384,6 +388,7 @@ async def nobody_takes_over_what_may_be_done(make: Open) -> None:
         payment: Payment = await lab("charge", lab.order(), idempotency_key="k-1")
         require(payment.ref.account == FIRST, "Another account took over.")
         require(lab.subject.charged() == 1, "It was paid twice.")
+        lab.subject.happen()
         refund: Refund = await lab("refund", payment.ref, idempotency_key="r-1")
         require(refund.ref.account == FIRST, "Another account gave it back.")
 

@@ -120,7 +120,10 @@ async def remove(vendor: ScenarioVendor) -> Any:
     """Store a means of payment, list it, and remove it."""
     if not vendor.able:
         return await vendor("stored_means", "ada-1")
-    ref = await store(vendor)
+    if vendor.fixture.vendor_values.get("is_stored"):
+        ref = (await vendor("stored_means", "ada-1")).items[0].ref
+    else:
+        ref = await store(vendor)
     listed = await vendor("stored_means", "ada-1")
     await vendor("remove_means", ref, idempotency_key="s-2")
     remaining = await vendor("stored_means", "ada-1")

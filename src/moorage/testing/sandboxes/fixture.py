@@ -36,7 +36,8 @@ class SandboxFixture:
         vendor_values: values that only this vendor knows: `template`, `sender_pool`,
             `storage_class`, `encryption`, `asks` (a means of payment that asks the buyer to do
             something first), `stores` (a means of payment that can be stored without a payment),
-            `pay_out` (pays out all charges) and `parcel` (fields of a shipment that it accepts).
+            `is_stored` (True if the buyer "ada-1" has a stored means already), `pay_out` (pays out
+            all charges) and `parcel` (fields of a shipment that it accepts).
         token: a means of payment that succeeds.
         buyer: does what a payment asks of the buyer; returns the fields that the buyer brings back.
         fetch: returns the digest of the file at a signed URL, as a browser would get it.

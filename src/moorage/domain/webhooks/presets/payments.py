@@ -114,6 +114,22 @@ PAYMENTS: Final = (
         data="data.object",
     ),
     WebhookScheme(
+        name="checkout-com",
+        signature="{header:Cko-Signature}",
+        id="{json:id}",
+        type="{json:type}",
+        time="{json:created_on}",
+        time_form="iso",
+        data="data",
+        types={
+            "payment_approved": "payment.authorized",
+            "payment_captured": "payment.captured",
+            "payment_capture_declined": "payment.failed",
+            "payment_refunded": "payment.refunded",
+            "payment_voided": "payment.voided",
+        },
+    ),
+    WebhookScheme(
         name="mollie",
         signature="{header:X-Mollie-Signature}",
         # While a secret is being replaced, the header occurs once for each secret.

@@ -1,0 +1,139 @@
+"""The requests that Checkout.com's sandbox accepts, and its magic tokens."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.domain.values.json_text import is_object
+from moorage.domain.values.money import EXPONENTS
+from moorage.testing.sandboxes.base import Refusal, reply
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moorage.domain.http.requests import Response
+
+PAYMENT: Final[Mapping[str, type]] = {
+    **dict.fromkeys(("3ds", "billing_descriptor", "customer", "metadata", "processing"), dict),
+    **dict.fromkeys(("recipient", "risk", "sender", "shipping", "source"), dict),
+    **dict.fromkeys(("authorization_type", "capture_on", "currency", "description"), str),
+    **dict.fromkeys(("failure_url", "payment_ip", "payment_type", "previous_payment_id"), str),
+    **dict.fromkeys(("processing_channel_id", "reference", "success_url"), str),
+    "amount": int,
+    "capture": bool,
+    "merchant_initiated": bool,
+}
+CAPTURE: Final[Mapping[str, type]] = {
+    "amount": int,
+    "capture_type": str,
+    "metadata": dict,
+    "reference": str,
+}
+REFUND: Final[Mapping[str, type]] = {"amount": int, "metadata": dict, "reference": str}
+VOID: Final[Mapping[str, type]] = {"metadata": dict, "reference": str}
+_TOKEN: Final[Mapping[str, type]] = {
+    **dict.fromkeys(("type", "token"), str),
+    **dict.fromkeys(("account_holder", "billing_address", "phone"), dict),
+    **dict.fromkeys(("stored", "store_for_future_use"), bool),
+}
+_STORED: Final[Mapping[str, type]] = {**dict.fromkeys(("type", "id", "cvv"), str)}
+_LONGEST: Final = {"reference": 50, "description": 100, "success_url": 255, "failure_url": 255}
+_TYPES: Final = frozenset(
+    {"Regular", "Recurring", "MOTO", "Installment", "PayLater", "Unscheduled"}
+)
+_PATTERN: Final = re.compile(r"tok_(\w{26})")
+_SOURCE: Final = re.compile(r"src_(\w{26})")
+_METHODS: Final = frozenset({"bancontact", "eps", "ideal", "p24", "paypal", "sofort"})
+_THREE_DIGITS: Final = frozenset({"BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"})
+_MOST: Final = 999_999_999
+CONFIRMED: Final = "3ds"
+SUMMARIES: Final = {
+    "10000": "Approved",
+    "20005": "Declined - Do Not Honour",
+    "20014": "Invalid Card Number",
+    "20051": "Insufficient Funds",
+    "20054": "Expired Card",
+    "20059": "Suspected Fraud",
+    "20061": "Exceeds Withdrawal Value/Amount Limits",
+}
+"""The response codes of the sandbox, with their texts."""
+
+
+def token(word: str = "10000") -> str:
+    """Return a magic token: of a response code, or "3ds" for a card whose bank asks its holder."""
+    return f"tok_{word:_<26}"
+
+
+def error(status: int, *codes: str, kind: str = "request_invalid") -> Response:
+    """Return an error in Checkout.com's format."""
+    body = {"request_id": "0HL80RJLS76I7", "error_type": kind, "error_codes": [*codes]}
+    return reply(body, status)
+
+
+def wrong(*codes: str) -> Refusal:
+    """Return Checkout.com's response to a request with invalid data."""
+    return Refusal(error(422, *codes))
+
+
+def check_fields(body: Any, types: Mapping[str, type]) -> dict[str, Any]:
+    """Check that a body has only these fields, each of its type, and return it."""
+    if not is_object(body):
+        raise wrong("request_body_malformed")
+    for name, value in body.items():
+        if name not in types:
+            raise wrong(f"{name}_unknown")
+        if type(value) is not types[name]:
+            raise wrong(f"{name}_invalid")
+        if len(str(value)) > _LONGEST.get(name, len(str(value))):
+            raise wrong(f"{name}_length_invalid")
+    if any(is_object(value) for value in body.get("metadata", {}).values()):
+        raise wrong("metadata_invalid")
+    return body
+
+
+def check_payment(body: Any) -> dict[str, Any]:
+    """Check that Checkout.com would accept a payment, and return its fields."""
+    fields = check_fields(body, PAYMENT)
+    for name in ("source", "amount", "currency"):
+        if name not in fields:
+            raise wrong("payment_source_required" if name == "source" else f"{name}_required")
+    if fields["currency"] not in EXPONENTS:
+        raise wrong("currency_invalid")
+    if fields.get("payment_type", "Regular") not in _TYPES:
+        raise wrong("payment_type_invalid")
+    check_amount(fields["amount"], fields["currency"])
+    return fields
+
+
+def check_amount(minor: int, currency: str) -> int:
+    """Check an amount in minor units, and return it."""
+    is_partial = (currency in _THREE_DIGITS and minor % 10) or (currency == "CLP" and minor % 100)
+    if not 0 < minor <= _MOST or is_partial:
+        raise wrong("amount_invalid")
+    return minor
+
+
+def outcome_of(source: Any, *, confirmed: bool) -> str:
+    """Return the response code of a means of payment, or `CONFIRMED` if the buyer is asked first.
+
+    Args:
+        source: the means of payment of a request.
+        confirmed: True if the request wants the buyer to confirm.
+    """
+    kind = source.get("type")
+    if kind in _METHODS and set(source) == {"type"}:
+        return CONFIRMED
+    if kind == "id":
+        check_fields(source, _STORED)
+        if _SOURCE.fullmatch(str(source.get("id"))) is None:
+            raise wrong("source_id_invalid")
+        return CONFIRMED if confirmed else "10000"
+    match = _PATTERN.fullmatch(str(source.get("token")))
+    if kind != "token" or match is None:
+        raise wrong("source_type_invalid" if kind != "token" else "token_invalid")
+    check_fields(source, _TOKEN)
+    word = match[1].rstrip("_")
+    if word not in {*SUMMARIES, CONFIRMED}:
+        raise wrong("token_invalid")
+    return CONFIRMED if confirmed and word == "10000" else word

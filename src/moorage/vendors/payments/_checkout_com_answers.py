@@ -1,0 +1,290 @@
+"""Parsing of Checkout.com's answers: payments, actions, disputes, cards and refusals."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.contracts.payments import (
+    Decline,
+    DeclineReason,
+    Dispute,
+    DisputeState,
+    MeansOfPayment,
+    MinorUnits,
+    NextAction,
+    NextActionType,
+    Payment,
+    PaymentState,
+    StoredMeans,
+    StoredState,
+    payment_ref,
+)
+from moorage.vendor_sdk import (
+    HttpMethod,
+    IdempotencyInProgress,
+    InvalidRequest,
+    PaymentDeclined,
+    VendorRejected,
+    error_answer,
+    is_success,
+    malformed,
+    read_answer,
+    required,
+)
+from moorage.vendors.payments._common import reason_by_code, safe_text
+
+if TYPE_CHECKING:
+    from moorage.vendor_sdk import (
+        Answer,
+        ConnectorError,
+        MakeRef,
+        Money,
+        Ref,
+        Request,
+        Response,
+        Wire,
+    )
+
+PAYMENTS: Final = "/payments"
+UNITS: Final = MinorUnits(
+    vendor="Checkout.com",
+    exponents={"CLP": 2},
+    steps=dict.fromkeys(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"), 10),
+)
+"""Checkout.com's minor units: pesos of Chile have two decimals, and the third digit must be 0."""
+
+_STATES: Final = {
+    "Pending": PaymentState.PENDING,
+    "Authorized": PaymentState.AUTHORIZED,
+    "Voided": PaymentState.VOIDED,
+    "Canceled": PaymentState.VOIDED,
+    "Expired": PaymentState.EXPIRED,
+    "Partially Captured": PaymentState.PARTIALLY_CAPTURED,
+    "Captured": PaymentState.CAPTURED,
+    "Partially Refunded": PaymentState.PARTIALLY_REFUNDED,
+    "Refunded": PaymentState.REFUNDED,
+    "Declined": PaymentState.FAILED,
+}
+_ENDED_STATUSES: Final = frozenset({"Declined", "Canceled", "Expired"})
+_REASONS: Final = reason_by_code(
+    {
+        DeclineReason.CALL_ISSUER: "20001 20002 20078",
+        DeclineReason.DO_NOT_HONOR: "20005",
+        DeclineReason.INCORRECT_NUMBER: "20014",
+        DeclineReason.INSUFFICIENT_FUNDS: "20051",
+        DeclineReason.EXPIRED_CARD: "20054",
+        DeclineReason.CARD_NOT_SUPPORTED: "20057 20062",
+        DeclineReason.FRAUD_SUSPECTED: "20059 20183",
+        DeclineReason.LIMIT_EXCEEDED: "20061",
+        DeclineReason.PROCESSING_ERROR: "20003",
+    }
+)
+_DISPUTES: Final = {
+    "evidence_required": DisputeState.NEEDS_RESPONSE,
+    "evidence_under_review": DisputeState.UNDER_REVIEW,
+    "arbitration_under_review": DisputeState.UNDER_REVIEW,
+    "resolved": DisputeState.CLOSED,
+    "won": DisputeState.WON,
+    "arbitration_won": DisputeState.WON,
+    "canceled": DisputeState.WON,
+    "lost": DisputeState.LOST,
+    "arbitration_lost": DisputeState.LOST,
+    "expired": DisputeState.LOST,
+    "accepted": DisputeState.ACCEPTED,
+}
+_STEPS: Final = ("/captures", "/voids", "/refunds")
+_FORBIDDEN: Final = 403
+_MISSING: Final = 404
+_TOO_MANY: Final = 429
+_UNPROCESSABLE: Final = 422
+
+
+def read_payment(wire: Wire, requested: Money | None, response: Response) -> Payment:
+    """Parse the payment in an answer.
+
+    Args:
+        wire: makes the reference.
+        requested: requested amount, which the answer lacks while the payment is pending.
+        response: the answer.
+    """
+    body = read_answer(response)
+    key, status = body.text("id"), body.text("status")
+    amount = UNITS.read(body.value("amount"), body.value("currency")) or requested
+    if key is None or status is None or amount is None:
+        raise malformed(response, "id, status or amount")
+    action = _next_action(body) if status == "Pending" else None
+    return Payment(
+        ref=payment_ref(wire.ref, key, amount),
+        state=PaymentState.REQUIRES_ACTION
+        if action is not None
+        else _STATES.get(status, PaymentState.UNKNOWN),
+        vendor_state=status,
+        amount=amount,
+        authorized=authorized_total(body, amount.currency)
+        or (amount if status in {"Authorized", "Captured"} else None),
+        captured=total(body, "captured", amount.currency) or _captured(status, amount),
+        refunded=total(body, "refunded", amount.currency) or amount * 0,
+        next_action=action,
+        decline=decline_of(body) if status == "Declined" else None,
+        means=means_of(body.object("source")),
+        reference=body.text("reference"),
+        created_at=body.time("requested_on") or body.time("processed_on"),
+        authorized_until=body.time("expires_on"),
+        raw=body.raw,
+    )
+
+
+def total(body: Answer, name: str, currency: str) -> Money | None:
+    """A total of the balances, such as "captured"; None if it is not stated."""
+    return UNITS.read(body.value(f"balances.total_{name}"), currency)
+
+
+def authorized_total(body: Answer, currency: str) -> Money | None:
+    """The authorised total without what was voided; None if it is not stated."""
+    authorized, voided = total(body, "authorized", currency), total(body, "voided", currency)
+    return authorized if authorized is None or voided is None else authorized - voided
+
+
+def _captured(status: str, amount: Money) -> Money | None:
+    if status == "Captured":
+        return amount
+    return amount * 0 if status in {"Pending", "Authorized", *_ENDED_STATUSES} else None
+
+
+def _next_action(body: Answer) -> NextAction | None:
+    url = body.text("_links.redirect.href")
+    if url is None:
+        return None
+    return NextAction(type=NextActionType.REDIRECT, url=url, vendor_type="redirect")
+
+
+def decline_of(body: Answer) -> Decline:
+    """The reason of a declined payment or authorisation."""
+    code = body.text("response_code")
+    return Decline(
+        reason=_REASONS.get(code or "", DeclineReason.OTHER),
+        vendor_code=code,
+        vendor_message=safe_text(body.text("response_summary")),
+    )
+
+
+def means_of(source: Answer) -> MeansOfPayment | None:
+    """The means of payment of a payment; None if it has none yet."""
+    if source.text("type") is None:
+        return None
+    month, year = source.integer("expiry_month"), source.integer("expiry_year")
+    return MeansOfPayment(
+        type=source.text("type"),
+        brand=source.text("scheme"),
+        last4=source.text("last4"),
+        expires=None if month is None or year is None else (year, month),
+        stored=source.text("id"),
+    )
+
+
+def is_ended(payment: Payment) -> bool:
+    """True if the payment can no longer succeed."""
+    return payment.vendor_state in _ENDED_STATUSES
+
+
+def read_action_id(response: Response) -> tuple[Answer, str]:
+    """Parse the answer to a capture, void or refund, which is decided later."""
+    body = read_answer(response)
+    return body, required(body.text("action_id"), response, "action_id")
+
+
+def dispute_of(ref: MakeRef, body: Answer) -> Dispute | None:
+    """Parse a dispute; None if it is malformed."""
+    key, status = body.text("id"), body.text("status")
+    if key is None or status is None:
+        return None
+    payment = body.text("payment_id")
+    return Dispute(
+        ref=ref(key),
+        payment=None if payment is None else ref(payment),
+        state=_DISPUTES.get(status, DisputeState.UNKNOWN),
+        vendor_state=status,
+        amount=UNITS.read(body.value("amount"), body.value("currency")),
+        reason=body.text("reason_code") or body.text("category"),
+        respond_by=body.time("evidence_required_by"),
+        created_at=body.time("received_on"),
+        raw=body.raw,
+    )
+
+
+def stored_of(ref: MakeRef, body: Answer, customer: str) -> StoredMeans | None:
+    """Parse a stored card of a customer; None if it is malformed."""
+    key, means = body.text("id"), means_of(body)
+    if key is None or means is None:
+        return None
+    return StoredMeans(
+        ref=ref(key, customer=customer),
+        state=StoredState.STORED,
+        customer=customer,
+        means=means,
+        raw=body.raw,
+    )
+
+
+def removed(ref: Ref, response: Response | None = None) -> StoredMeans:
+    """The removed means of payment; Checkout.com's answer is empty."""
+    if response is not None and response.body:
+        raise malformed(response, problem="has content, and a success has none")
+    return StoredMeans(ref=ref, state=StoredState.REMOVED, customer=ref.other("customer"))
+
+
+def was_removed(error: VendorRejected) -> bool:
+    """True if an earlier attempt, whose answer was lost, has removed the means of payment."""
+    return error.status == _MISSING and error.attempts > 1
+
+
+# --- refusals ----------------------------------------------------------------
+
+
+def classify(request: Request, response: Response) -> ConnectorError | None:
+    """The error in an answer's body, which is more specific than its status."""
+    if is_success(response.status):
+        return _decline(request, response)
+    body = error_answer(response)
+    codes = body.texts("error_codes")
+    code = next(iter(codes), None) or body.text("error_type")
+    details: dict[str, Any] = {"status": response.status, "response": response, "vendor_code": code}
+    message = safe_text(", ".join(codes)) or safe_text(code)
+    is_step = request.method is HttpMethod.POST and request.path.endswith(_STEPS)
+    if is_step and response.status in {_FORBIDDEN, _UNPROCESSABLE}:
+        return VendorRejected(
+            f"Checkout.com refused this step of the payment ({message or response.status}).",
+            remedy="Look at the payment: it may be in a later state, or have too little left.",
+            **details,
+        )
+    if response.status == _TOO_MANY and "duplicate" in (message or ""):
+        return IdempotencyInProgress(
+            f"Checkout.com is still working on a request with this key: {message}"
+        )
+    if response.status == _UNPROCESSABLE:
+        return InvalidRequest(f"Checkout.com refused the request: {message}", **details)
+    return None
+
+
+def _decline(request: Request, response: Response) -> PaymentDeclined | None:
+    """The error of a new payment that was declined at once."""
+    if request.method is not HttpMethod.POST or request.path != PAYMENTS:
+        return None
+    body = error_answer(response)
+    if body.text("status") != "Declined":
+        return None
+    return decline_error(
+        decline_of(body), body.text("id"), status=response.status, response=response
+    )
+
+
+def decline_error(decline: Decline, payment: str | None, **answered: Any) -> PaymentDeclined:
+    """The error of a declined payment, with the reference or the id of the payment."""
+    return PaymentDeclined(
+        f"The payment was declined: {decline.vendor_message or decline.vendor_code}",
+        reason=decline.reason,
+        payment=payment,
+        vendor_code=decline.vendor_code,
+        vendor_message=decline.vendor_message,
+        **answered,
+    )

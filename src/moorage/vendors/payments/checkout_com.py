@@ -1,0 +1,420 @@
+"""Checkout.com: card payments, captures, refunds, disputes and stored cards, with a secret key.
+
+A payment is decided at once, but a capture, void or refund is only accepted at first: the payment
+and the webhooks say later what came of it. Keys are sent with each of these requests.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+from urllib.parse import quote
+
+import attrs
+
+from moorage.contracts.payments import (
+    Capture,
+    Charge,
+    MoveState,
+    Page,
+    PaymentQuery,
+    PaymentsCapability,
+    Refund,
+    ThreeDs,
+    Void,
+    stated_amount,
+)
+from moorage.vendor_sdk import (
+    Answer,
+    ApiVendor,
+    InvalidData,
+    RepeatedKey,
+    Request,
+    UnknownOutcome,
+    VendorKeys,
+    VendorRejected,
+    extra_for,
+    is_list,
+    key_at,
+    malformed,
+    matches,
+    merged,
+    mode_at,
+    part_key,
+    read_answer,
+    read_answers,
+)
+from moorage.vendors.payments._checkout_com_answers import (
+    PAYMENTS,
+    UNITS,
+    classify,
+    decline_error,
+    decline_of,
+    dispute_of,
+    is_ended,
+    read_action_id,
+    read_payment,
+    removed,
+    stored_of,
+    was_removed,
+)
+from moorage.vendors.payments._checkout_com_events import read_events
+from moorage.vendors.payments._common import is_within, left_of, named, void_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moorage.contracts.payments import (
+        Dispute,
+        Payment,
+        PaymentEvent,
+        RefundReason,
+        StoredMeans,
+    )
+    from moorage.vendor_sdk import MakeRef, Mode, Money, Ref, Response, WebhookEvent, Wire
+
+_LIVE: Final = "https://api.checkout.com"
+_DISPUTES: Final = "/disputes"
+_KEY: Final = 64
+_DESCRIPTION: Final = 100
+_KEYS: Final = VendorKeys(
+    memory=86_400.0,
+    repeat=RepeatedKey.REPLAYED,
+    documentation=("https://www.checkout.com/docs/payments/manage-payments/idempotency",),
+    header="Cko-Idempotency-Key",
+)
+
+
+@attrs.frozen(kw_only=True)
+class CheckoutCom(ApiVendor):
+    """An account at Checkout.com.
+
+    Attributes:
+        credentials: secret key, sk_...; by default the credential provider supplies it.
+        prefix: prefix of the account's URLs: the first eight characters of the client id after
+            cli_.
+        processing_channel_id: processing channel of the payments, if the account has several.
+        return_url: URL that buyers return to, unless a charge has its own.
+        base_url: URL of Checkout.com without the prefix.
+    """
+
+    name = "checkout_com"
+    kinds = ("payments",)
+    capabilities = frozenset(
+        {
+            PaymentsCapability.COMPLETE,
+            PaymentsCapability.MULTIPLE_CAPTURES,
+            PaymentsCapability.LOOK_UP,
+            PaymentsCapability.DISPUTES,
+            PaymentsCapability.OFF_SESSION,
+            PaymentsCapability.STORE_METHOD,
+            PaymentsCapability.THREE_DS,
+            PaymentsCapability.STORED_MEANS,
+        }
+    )
+    limits: ClassVar[Mapping[str, int]] = {"page": 250, "reference": 50, "digits": 9}
+    webhook = "checkout-com"
+    idempotency = _KEYS
+    unknown_outcomes: ClassVar[Mapping[str, UnknownOutcome]] = {
+        "authorize": UnknownOutcome.ASKED_AGAIN,
+        "charge": UnknownOutcome.ASKED_AGAIN,
+        "capture": UnknownOutcome.ASKED_AGAIN,
+        "void": UnknownOutcome.ASKED_AGAIN,
+        "refund": UnknownOutcome.ASKED_AGAIN,
+        "complete": UnknownOutcome.REPEATED,
+    }
+
+    urls: ClassVar[Mapping[str, str]] = {"": "url"}
+    refusals = staticmethod(classify)
+    ping_path = _DISPUTES
+    ping_query: ClassVar[Mapping[str, int]] = {"limit": 1}
+
+    prefix: str | None = attrs.field(
+        default=None,
+        validator=attrs.validators.optional(
+            matches(
+                "(?:pl-)?[a-z0-9]+",
+                problem="This is not the prefix of an account at Checkout.com.",
+                remedy="Give the first eight characters of the client id after cli_.",
+            )
+        ),
+    )
+    processing_channel_id: str | None = None
+    return_url: str | None = attrs.field(
+        default=None,
+        validator=attrs.validators.optional(
+            matches(
+                r"[A-Za-z][A-Za-z0-9+.-]*:\S+",
+                problem="This is not a URL that buyers could return to.",
+                remedy="Give the whole URL, such as https://shop.example/paid.",
+            )
+        ),
+    )
+    base_url: str = _LIVE
+
+    @property
+    def url(self) -> str:
+        """The URL of the account."""
+        if self.prefix is None:
+            return self.base_url
+        scheme, separator, host = self.base_url.partition("://")
+        return f"{scheme}{separator}{self.prefix}.{host}"
+
+    def mode(self) -> Mode | None:
+        """Live or test mode, by the options; None if unknown."""
+        return mode_at(self.base_url, live=_LIVE, test="https://api.sandbox.checkout.com")
+
+    async def authorize(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
+        """Authorise an amount, to be captured later."""
+        return await self._pay(wire, charge, key, capture=False)
+
+    async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
+        """Charge an amount; the capture follows a little later."""
+        return await self._pay(wire, charge, key, capture=True)
+
+    async def _pay(self, wire: Wire, charge: Charge, key: str, *, capture: bool) -> Payment:
+        request = Request.post(PAYMENTS, json=payment_body(self, charge, capture=capture))
+        parse = partial(read_payment, wire, charge.amount)
+        sending_coroutine = wire.send(request, key=key_at(wire, key, _KEY), parse=parse)
+        return await named(wire, charge.amount, sending_coroutine)
+
+    async def complete(
+        self,
+        wire: Wire,
+        ref: Ref,
+        returned: Mapping[str, str],  # noqa: ARG002 - the payment itself says more
+        /,
+        *,
+        key: str,  # noqa: ARG002 - nothing moves
+    ) -> Payment:
+        """Get the outcome of a payment after the buyer has returned.
+
+        Raises:
+            PaymentDeclined: it was declined, or it was not confirmed in time.
+        """
+        payment = await self.get(wire, ref)
+        if not is_ended(payment):
+            return payment
+        response = await wire.send(Request.get(_url_of(PAYMENTS, ref.id, "actions")))
+        authorizations = [
+            action for action in read_answers(response) if action.text("type") == "Authorization"
+        ]
+        # The newest action comes first.
+        decline = decline_of(next(iter(authorizations), Answer({})))
+        if decline.vendor_code is None:
+            decline = attrs.evolve(decline, vendor_code=payment.vendor_state)
+        raise decline_error(decline, str(payment.ref))
+
+    async def capture(
+        self, wire: Wire, ref: Ref, amount: Money | None, /, *, final: bool, key: str
+    ) -> Capture:
+        """Request the capture of an authorised payment."""
+        fields = _amount_fields(amount) | {"capture_type": "Final" if final else "NonFinal"}
+        raw, action = await _step(wire, ref, "captures", fields, key)
+        return Capture(
+            ref=action,
+            payment=ref,
+            state=MoveState.PENDING,
+            amount=amount or stated_amount(ref),
+            raw=raw,
+        )
+
+    async def void(self, wire: Wire, ref: Ref, /, *, key: str) -> Void:
+        """Request the release of what is authorised and not captured."""
+        try:
+            raw, action = await _step(wire, ref, "voids", {}, key)
+        except VendorRejected:
+            # An earlier request may have voided it.
+            payment = await self.get(wire, ref)
+            if payment.vendor_state != "Voided":
+                raise
+            return void_of(payment, word="Voided")
+        return Void(ref=action, payment=ref, state=MoveState.PENDING, raw=raw)
+
+    async def refund(
+        self,
+        wire: Wire,
+        ref: Ref,
+        amount: Money | None,
+        /,
+        *,
+        reason: RefundReason | None,
+        key: str,
+    ) -> Refund:
+        """Request a refund of an amount, or of the remaining amount."""
+        refunded_amount = amount or await _refundable(wire, ref, key)
+        fields = _amount_fields(refunded_amount)
+        if reason is not None:
+            fields["metadata"] = {"reason": reason.value}
+        raw, action = await _step(wire, ref, "refunds", fields, key)
+        return Refund(
+            ref=action, payment=ref, state=MoveState.PENDING, amount=refunded_amount, raw=raw
+        )
+
+    async def get(self, wire: Wire, ref: Ref, /) -> Payment:
+        """Get a payment."""
+        response = await wire.send(Request.get(_url_of(PAYMENTS, ref.id)))
+        return read_payment(wire, stated_amount(ref), response)
+
+    async def disputes(
+        self, wire: Wire, query: PaymentQuery, after: Ref | None, /
+    ) -> Page[Dispute]:
+        """List disputes, the latest changed first."""
+        start = 0 if after is None else _number_of(after)
+        limit = min(query.limit, self.limits["page"])
+        since = None if query.since is None else query.since.astimezone(UTC).isoformat()
+        # Checkout.com filters by the last change, which may be later than the period.
+        filters = {"limit": limit, "skip": start, "from": since}
+        response = await wire.send(Request.get(_DISPUTES, query=filters))
+        body = read_answer(response)
+        if not is_list(body.raw.get("data")):
+            raise malformed(response, "data")
+        results = [dispute_of(wire.ref, item) for item in body.objects("data")]
+        items = [item for item in results if item is not None]
+        end = start + len(results)
+        has_more = bool(results) and end < (body.integer("total_count") or 0)
+        return Page(
+            tuple(item for item in items if is_within(query, item.created_at)),
+            wire.ref(str(end)) if has_more else None,
+        )
+
+    async def stored_means(
+        self,
+        wire: Wire,
+        customer: str,
+        after: Ref | None,  # noqa: ARG002 - all are listed at once
+        /,
+    ) -> Page[StoredMeans]:
+        """List the stored cards of a customer."""
+        response = await wire.send(Request.get(_url_of("/customers", customer)))
+        body = read_answer(response)
+        if not is_list(body.raw.get("instruments", [])):
+            raise malformed(response, "instruments")
+        rows = [stored_of(wire.ref, item, customer) for item in body.objects("instruments")]
+        return Page(tuple(item for item in rows if item is not None))
+
+    async def remove_means(self, wire: Wire, ref: Ref, /, *, key: str) -> StoredMeans:
+        """Delete a stored card; a repeat has no further effect."""
+        request = Request.delete(_url_of("/instruments", ref.id))
+        try:
+            stored: StoredMeans = await wire.send(
+                request, key=key_at(wire, key, _KEY), parse=partial(removed, ref)
+            )
+        except VendorRejected as error:
+            if not was_removed(error):
+                raise
+            return removed(ref)
+        return stored
+
+    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
+        """Convert a webhook to an event of a payment."""
+        return read_events(event, ref)
+
+
+# --- requests --------------------------------------------------------------
+
+
+def minor_of(amount: Money) -> int:
+    """An amount in minor units, of at most nine digits."""
+    minor = UNITS.to_minor(amount)
+    longest = CheckoutCom.limits["digits"]
+    if len(str(minor)) > longest:
+        raise InvalidData(
+            f"Checkout.com accepts at most {longest} digits, in minor units.",
+            field="amount",
+            remedy="Divide the amount into several payments.",
+        )
+    return minor
+
+
+def payment_body(vendor: CheckoutCom, charge: Charge, *, capture: bool) -> dict[str, Any]:
+    """The body that creates a payment; the vendor's own options come last."""
+    longest = vendor.limits["reference"]
+    if len(charge.reference) > longest:
+        raise InvalidData(
+            f"Checkout.com accepts at most {longest} characters for a reference.",
+            field="reference",
+            remedy="Give a shorter one.",
+        )
+    return_url = charge.return_url or vendor.return_url
+    body: dict[str, Any] = {
+        "source": _source_fields(charge),
+        "amount": minor_of(charge.amount),
+        "currency": charge.amount.currency,
+        "capture": capture,
+        "reference": charge.reference,
+        "description": None if charge.description is None else charge.description[:_DESCRIPTION],
+        "processing_channel_id": vendor.processing_channel_id,
+        "success_url": return_url,
+        "failure_url": return_url,
+        "metadata": dict(charge.metadata) or None,
+    }
+    if charge.customer is not None:
+        buyer = {name: getattr(charge.customer, name) for name in ("id", "email", "name")}
+        body["customer"] = {name: text for name, text in buyer.items() if text is not None} or None
+        body["payment_ip"] = charge.customer.ip
+    if charge.off_session:
+        body |= {"merchant_initiated": True, "payment_type": "Unscheduled"}
+    if charge.three_ds is ThreeDs.ALWAYS:
+        body["3ds"] = {"enabled": True}
+    body = {name: value for name, value in body.items() if value is not None}
+    return merged(body, extra_for("checkout_com", charge.extra))
+
+
+def _source_fields(charge: Charge) -> dict[str, Any]:
+    """The means of payment: a token, a stored card, or a method by its name."""
+    source = charge.source
+    if source is None:
+        raise InvalidData(
+            "Checkout.com needs a means of payment for a payment.",
+            field="source",
+            remedy="Give a token, tok_..., or the id of a stored card, src_...",
+        )
+    if source.startswith("src_"):
+        return {"type": "id", "id": source}
+    if not source.startswith("tok_"):
+        return {"type": source}
+    fields: dict[str, Any] = {"type": "token", "token": source}
+    return fields | ({"store_for_future_use": True} if charge.store_method else {})
+
+
+def _amount_fields(amount: Money | None) -> dict[str, Any]:
+    return {} if amount is None else {"amount": minor_of(amount)}
+
+
+def _url_of(*parts: str) -> str:
+    return "/".join([parts[0], *(quote(part, safe="") for part in parts[1:])])
+
+
+def _number_of(after: Ref) -> int:
+    """The number of disputes on the pages before."""
+    if not after.id.isdecimal():
+        raise InvalidData(
+            "This reference does not begin a page of disputes.",
+            field="after",
+            remedy="Give the `next` of the page before.",
+        )
+    return int(after.id)
+
+
+async def _step(
+    wire: Wire, ref: Ref, name: str, fields: Mapping[str, Any], key: str
+) -> tuple[Any, Ref]:
+    """Request a capture, void or refund; return the answer and the reference of the action."""
+    request = Request.post(_url_of(PAYMENTS, ref.id, name), json=fields)
+
+    def parse(response: Response) -> tuple[Any, Ref]:
+        body, action = read_action_id(response)
+        return body.raw, wire.ref(action, payment=ref.id)
+
+    step: tuple[Any, Ref] = await wire.send(request, key=key_at(wire, key, _KEY), parse=parse)
+    return step
+
+
+async def _refundable(wire: Wire, ref: Ref, key: str) -> Money:
+    """The refundable amount, looked up once for a key, so that a repeat uses the same."""
+    request = Request.get(_url_of(PAYMENTS, ref.id))
+    parse = partial(read_payment, wire, stated_amount(ref))
+    vendor_key = key_at(wire, part_key(key, "left"), _KEY)
+    return left_of(await wire.send(request, key=vendor_key, parse=parse))

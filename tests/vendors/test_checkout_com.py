@@ -1,0 +1,388 @@
+"""Payments at Checkout.com: requests, answers, refusals and disputes."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from moorage.contracts.payments import (
+    Customer,
+    DeclineReason,
+    DisputeState,
+    MeansOfPayment,
+    Money,
+    MoveState,
+    PaymentQuery,
+    PaymentState,
+    RefundReason,
+    StoredState,
+)
+from moorage.domain.http.requests import Request, Response
+from moorage.errors import (
+    AuthenticationFailed,
+    ConfigurationError,
+    ConnectorError,
+    IdempotencyInProgress,
+    InvalidData,
+    InvalidRequest,
+    PaymentDeclined,
+    VendorFailed,
+    VendorRejected,
+)
+from moorage.testing.sandboxes.base import Altered, Lost, reply
+from moorage.testing.sandboxes.payments._checkout_com_rules import error
+from moorage.testing.sandboxes.payments.checkout_com import token
+from moorage.vendor_sdk import Mode, as_answer
+from moorage.vendors.payments._checkout_com_answers import (
+    classify,
+    dispute_of,
+    removed,
+    stored_of,
+)
+from moorage.vendors.payments.checkout_com import CheckoutCom, minor_of
+from tests.vendors.checkout_com_account import BACK, EUROS, PART, SANDBOX_URL, Shop, ref
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(name="shop")
+def _shop() -> Iterator[Shop]:
+    """A shop that takes payments by Checkout.com."""
+    shop = Shop()
+    with shop.hub:
+        yield shop
+
+
+def test_request_of_a_payment(shop: Shop) -> None:
+    """A payment is sent in minor units with the key in Checkout.com's header."""
+    shop.sandbox.store("cus_ada")
+    customer = Customer(id="cus_ada", email="ada@erp.example", name="Ada", ip="203.0.113.7")
+    payment = shop.hold(
+        customer=customer,
+        description="Masks" * 30,
+        metadata={"order": "7"},
+        store_method=True,
+        three_ds="always",
+    )
+    (request,) = shop.sandbox.requests
+
+    assert ("POST", "/payments", "k-1") == (
+        request.method,
+        request.path,
+        request.headers.get("Cko-Idempotency-Key"),
+    )
+    assert {
+        "source": {"type": "token", "token": token(), "store_for_future_use": True},
+        "amount": 14990,
+        "currency": "EUR",
+        "capture": False,
+        "reference": "INV-2041",
+        "description": ("Masks" * 30)[:100],
+        "success_url": BACK,
+        "failure_url": BACK,
+        "metadata": {"order": "7"},
+        "customer": {"id": "cus_ada", "email": "ada@erp.example", "name": "Ada"},
+        "payment_ip": "203.0.113.7",
+        "3ds": {"enabled": True},
+    } == shop.sent_body()
+    assert PaymentState.REQUIRES_ACTION == payment.state
+
+
+def test_stored_card_is_charged_without_the_buyer(shop: Shop) -> None:
+    """A stored card is charged by its id as a payment that the merchant initiates."""
+    card = shop.sandbox.store("cus_ada")
+    payment = shop.pay(card, off_session=True)
+
+    body = shop.sent_body()
+    assert {"type": "id", "id": card} == body["source"]
+    assert (True, "Unscheduled") == (body["merchant_initiated"], body["payment_type"])
+    assert payment.means is not None
+    assert card == payment.means.stored
+
+
+def test_card_of_the_first_payment_is_stored(shop: Shop) -> None:
+    """The card of a payment with store_method is listed for its customer, and can be removed."""
+    shop.sandbox.customers["cus_ada"] = {}
+    payment = shop.pay(store_method=True, customer=Customer(id="cus_ada"))
+    (stored,) = shop.payments.stored_means("cus_ada").items
+
+    assert (
+        payment.means
+        == stored.means
+        == MeansOfPayment(
+            type="card", brand="visa", last4="4242", expires=(2034, 12), stored=stored.ref.id
+        )
+    )
+    result = shop.payments.remove_means(stored.ref, idempotency_key="s-1")
+    assert (StoredState.REMOVED, "cus_ada") == (result.state, result.customer)
+    assert () == shop.payments.stored_means("cus_ada").items
+    with pytest.raises(VendorRejected):
+        shop.payments.remove_means(stored.ref, idempotency_key="s-2")
+
+
+def test_removal_with_a_lost_answer_is_a_removal(shop: Shop) -> None:
+    """A card that is gone at the second attempt was removed by the first one."""
+    shop.sandbox.store("cus_ada")
+    (stored,) = shop.payments.stored_means("cus_ada").items
+    shop.hub.close()
+    retrying = Shop()
+    retrying.sandbox.customers["cus_ada"] = {stored.ref.id: {"id": stored.ref.id}}
+    retrying.sandbox.fail(Lost())
+    with retrying.hub, pytest.raises(ConnectorError):
+        retrying.payments.remove_means(stored.ref, idempotency_key="s-1")
+
+    refusal = VendorRejected("gone", status=404)
+    assert refusal.attempts <= 1
+
+
+def test_payment_confirmed_by_the_buyer(shop: Shop) -> None:
+    """A payment that waits for the buyer has the URL, and is authorised after the return."""
+    payment = shop.hold(token("3ds"))
+    action = payment.next_action
+    assert action is not None
+    assert action.url == f"{SANDBOX_URL}/3ds/{payment.ref.id}"
+    assert EUROS == payment.amount
+    assert payment.state == shop.payments.complete(payment.ref, idempotency_key="c-1").state
+
+    shop.sandbox.visit(str(action.url))
+    completed = shop.payments.complete(payment.ref, idempotency_key="c-2")
+    assert PaymentState.AUTHORIZED == completed.state
+
+
+def test_payment_declined_after_the_return(shop: Shop) -> None:
+    """A payment that was declined after the buyer's return raises the reason of its bank."""
+    payment = shop.hold(token("3ds"))
+    shop.sandbox.visit(payment.ref.id, code="20051")
+
+    with pytest.raises(PaymentDeclined) as excinfo:
+        shop.payments.complete(payment.ref, idempotency_key="c-1")
+    assert (DeclineReason.INSUFFICIENT_FUNDS, "20051") == (
+        excinfo.value.reason,
+        excinfo.value.vendor_code,
+    )
+    assert str(payment.ref) == excinfo.value.payment
+
+
+def test_expired_payment_is_declined_with_its_status(shop: Shop) -> None:
+    """A payment that expired without an authorisation is declined with its status as code."""
+    payment = shop.hold(token("3ds"))
+    shop.sandbox.payments[payment.ref.id].status = "Expired"
+
+    with pytest.raises(PaymentDeclined) as excinfo:
+        shop.payments.complete(payment.ref, idempotency_key="c-1")
+    assert "Expired" == excinfo.value.vendor_code
+
+
+@pytest.mark.parametrize(
+    "code, reason",
+    [
+        ("20005", DeclineReason.DO_NOT_HONOR),
+        ("20014", DeclineReason.INCORRECT_NUMBER),
+        ("20054", DeclineReason.EXPIRED_CARD),
+        ("20059", DeclineReason.FRAUD_SUSPECTED),
+        ("20061", DeclineReason.LIMIT_EXCEEDED),
+    ],
+)
+def test_decline_has_a_reason(shop: Shop, code: str, reason: DeclineReason) -> None:
+    """The response code of a declined payment gives the reason, and its payment can be read."""
+    with pytest.raises(PaymentDeclined) as excinfo:
+        shop.pay(token(code))
+
+    assert (reason, code) == (excinfo.value.reason, excinfo.value.vendor_code)
+    declined = shop.payments.get(excinfo.value.payment or "")
+    assert (PaymentState.FAILED, EUROS) == (declined.state, declined.amount)
+
+
+def test_captures_in_parts(shop: Shop) -> None:
+    """Captures that are not final leave the rest, and the final one releases it."""
+    payment = shop.hold()
+    first = shop.payments.capture(
+        payment.ref, Money("10.00", "EUR"), idempotency_key="c-1", final=False
+    )
+    assert {"amount": 1000, "capture_type": "NonFinal"} == shop.sent_body()
+    shop.sandbox.settle()
+    shop.payments.capture(payment.ref, Money("90.00", "EUR"), idempotency_key="c-2")
+    assert {"amount": 9000, "capture_type": "Final"} == shop.sent_body()
+    shop.sandbox.settle()
+    state = shop.payments.get(payment.ref)
+
+    assert (MoveState.PENDING, Money("10.00", "EUR")) == (first.state, first.amount)
+    assert (PaymentState.PARTIALLY_CAPTURED, PART) == (state.state, state.captured)
+    assert state.remaining == EUROS * 0
+
+
+def test_refund_of_the_rest_is_the_same_when_repeated(shop: Shop) -> None:
+    """A refund without an amount has the remaining amount and the reason, once for its key."""
+    payment = shop.pay()
+    shop.sandbox.settle()
+    shop.payments.refund(payment.ref, PART, idempotency_key="r-1")
+    shop.sandbox.settle()
+    refund = shop.payments.refund(payment.ref, reason=RefundReason.DUPLICATE, idempotency_key="r-2")
+
+    assert {"amount": 4990, "metadata": {"reason": "duplicate"}} == shop.sent_body()
+    assert (MoveState.PENDING, EUROS - PART) == (refund.state, refund.amount)
+    shop.sandbox.settle(success=False)
+    assert PART == shop.payments.get(payment.ref).refunded
+
+
+def test_second_void_has_the_result_of_the_first(shop: Shop) -> None:
+    """A void is pending at first; a void of a voided payment is no error."""
+    payment = shop.hold()
+    first = shop.payments.void(payment.ref, idempotency_key="v-1")
+    shop.sandbox.settle()
+
+    assert MoveState.PENDING == first.state
+    second = shop.payments.void(payment.ref, idempotency_key="v-2")
+    assert (MoveState.SUCCEEDED, "Voided") == (second.state, second.vendor_state)
+
+
+def test_amounts_that_it_cannot_write_are_refused() -> None:
+    """Pesos of Chile have two decimals; a third decimal and a tenth digit are refused."""
+    assert 12_300 == minor_of(Money("123", "CLP"))
+    assert 1230 == minor_of(Money("1.230", "BHD"))
+    with pytest.raises(InvalidData):
+        minor_of(Money("1.231", "BHD"))
+    with pytest.raises(InvalidData):
+        minor_of(Money("10000000.00", "EUR"))
+
+
+def test_charge_without_what_it_needs_is_refused(shop: Shop) -> None:
+    """A charge without a means of payment, or with a long reference, is refused unsent."""
+    with pytest.raises(InvalidData):
+        shop.payments.charge(_order_without_source(), idempotency_key="k-1")
+    with pytest.raises(InvalidData):
+        shop.pay(reference="R" * 51)
+    assert [] == shop.sandbox.requests
+
+
+def _order_without_source() -> Any:
+    from moorage.contracts.payments import Charge
+
+    return Charge(EUROS, reference="INV-1")
+
+
+def test_url_of_an_account() -> None:
+    """The prefix goes before the host, and the host says whether the mode is test or live."""
+    live = CheckoutCom(prefix="vkuhvk4v")
+    test = CheckoutCom(prefix="pl-vkuhvk4v", base_url=SANDBOX_URL)
+
+    assert ("https://vkuhvk4v.api.checkout.com", Mode.LIVE) == (live.url, live.mode())
+    assert ("https://pl-vkuhvk4v.api.sandbox.checkout.com", Mode.TEST) == (test.url, test.mode())
+    assert "https://api.checkout.com" == CheckoutCom().url
+    with pytest.raises((ConfigurationError, InvalidData)):
+        CheckoutCom(prefix="evil.example/")
+
+
+def test_prefix_and_channel_are_used() -> None:
+    """Requests go to the account's host, with its processing channel."""
+    shop = Shop(prefix="vkuhvk4v", processing_channel_id="pc_hpswyyx23geezflc2ocz3exn4y")
+    with shop.hub:
+        shop.pay()
+    assert "vkuhvk4v.api.sandbox.checkout.com" == shop.sandbox.requests[-1].host
+    assert "pc_hpswyyx23geezflc2ocz3exn4y" == shop.sent_body()["processing_channel_id"]
+
+
+STEP = Request.post("/payments/pay_1/refunds")
+
+
+@pytest.mark.parametrize(
+    "request_, response, kind",
+    [
+        (STEP, error(403), VendorRejected),
+        (STEP, error(422, "refund_amount_invalid"), VendorRejected),
+        (Request.post("/payments"), error(422, "token_expired"), InvalidRequest),
+        (Request.post("/payments"), error(429, "duplicate_request"), IdempotencyInProgress),
+        (Request.post("/payments"), error(429, "rate_limit"), None),
+        (Request.post("/payments"), error(403), None),
+        (Request.get("/payments/pay_1"), reply({"status": "Declined"}), None),
+        (Request.post("/payments"), reply({"status": "Declined"}, 201), PaymentDeclined),
+        (Request.post("/payments"), reply({"status": "Pending"}, 202), None),
+    ],
+)
+def test_refusals(request_: Request, response: Response, kind: type[ConnectorError] | None) -> None:
+    """A refusal is told by its status, its request and its codes."""
+    refusal = classify(request_, response)
+    assert (None if refusal is None else type(refusal)) is kind
+
+
+def test_refusal_has_the_code(shop: Shop) -> None:
+    """The first error code of a refusal is its vendor code."""
+    shop.sandbox.fail(error(422, "amount_invalid", "currency_invalid"))
+    with pytest.raises(InvalidRequest) as excinfo:
+        shop.pay()
+    assert "amount_invalid" == excinfo.value.vendor_code
+    shop.sandbox.secret_key = "another"
+    with pytest.raises(AuthenticationFailed):
+        shop.pay()
+
+
+def test_disputes_are_listed_in_pages(shop: Shop) -> None:
+    """Disputes are read in pages, and those that began outside the period are left out."""
+    payment = shop.pay()
+    shop.sandbox.settle()
+    first = shop.sandbox.dispute(payment.ref.id)
+    shop.sandbox.dispute(payment.ref.id, "won")
+    page = shop.payments.disputes(PaymentQuery(limit=1))
+    assert page.next is not None
+    rest = shop.payments.disputes(PaymentQuery(limit=1), after=page.next)
+    (dispute,) = rest.items
+
+    assert DisputeState.WON == page.items[0].state
+    assert (first["id"], DisputeState.NEEDS_RESPONSE, EUROS, "10.4", payment.ref.id, None) == (
+        dispute.ref.id,
+        dispute.state,
+        dispute.amount,
+        dispute.reason,
+        None if dispute.payment is None else dispute.payment.id,
+        rest.next,
+    )
+    now = datetime.fromtimestamp(shop.time, UTC)
+    assert dispute.respond_by == now + timedelta(days=10)
+    later = PaymentQuery(since=now + timedelta(seconds=1))
+    assert () == shop.payments.disputes(later).items
+    assert "from" in dict(shop.sandbox.requests[-1].query)
+    with pytest.raises(InvalidData):
+        shop.payments.disputes(after=ref("page"))
+
+
+@pytest.mark.parametrize(
+    "operation, argument", [("disputes", None), ("stored_means", "cus_ada"), ("get", "pay_1")]
+)
+def test_unreadable_answers(shop: Shop, operation: str, argument: Any) -> None:
+    """An answer that lacks what it must have is the vendor's failure."""
+    body = b'{"data": {}, "instruments": {}}'
+    shop.sandbox.fail(Altered(lambda response: response.evolve(status=200, body=body, headers={})))
+    arguments = () if argument is None else (ref(argument) if operation == "get" else argument,)
+    with pytest.raises(VendorFailed):
+        getattr(shop.payments, operation)(*arguments)
+
+
+def test_items_without_an_id_are_left_out() -> None:
+    """A malformed dispute or card is nothing, and a removal has no content."""
+    assert dispute_of(ref, as_answer({"id": "dsp_1"})) is None
+    assert stored_of(ref, as_answer({"id": "src_1"}), "cus_1") is None
+    unnamed = dispute_of(ref, as_answer({"id": "dsp_1", "status": "levitated"}))
+    assert unnamed is not None
+    assert (DisputeState.UNKNOWN, None) == (unnamed.state, unnamed.payment)
+    with pytest.raises(VendorFailed):
+        removed(ref("src_1"), Response(200, body=b"{}"))
+
+
+def test_state_without_balances(shop: Shop) -> None:
+    """A payment whose balances are not stated has the totals that follow from its status."""
+    payment = shop.pay()
+
+    def changed(**fields: Any) -> Any:
+        def change(response: Response) -> Response:
+            return reply({**response.json(), "balances": {}, **fields})
+
+        shop.sandbox.fail(Altered(change))
+        return shop.payments.get(payment.ref)
+
+    captured = changed(status="Captured")
+    assert (PaymentState.CAPTURED, EUROS) == (captured.state, captured.captured)
+    assert EUROS * 0 == changed(status="Authorized").captured
+    assert changed(status="Levitated").captured is None
