@@ -40,13 +40,16 @@ def order(source: str | None = None, **fields: Any) -> Charge:
 class Shop:
     """A hub with one account at a new Checkout.com sandbox."""
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, *, retried: bool = False, **options: Any) -> None:
         self.time = 1_930_000_000.0
         self.sandbox = CheckoutComSandbox(now=lambda: self.time)
         defaults = {"base_url": SANDBOX_URL, "return_url": BACK}
         vendor = CheckoutCom(credentials=self.sandbox.secret_key, **{**defaults, **options})
         account = Account(
-            "main", vendor, settings=SETTINGS, webhook_secrets=self.sandbox.webhook_secret
+            "main",
+            vendor,
+            settings={"volatile_keys": True} if retried else SETTINGS,
+            webhook_secrets=self.sandbox.webhook_secret,
         )
         self.hub = Hub([account], http=SandboxHttpClient(self.sandbox))
         self.number = 0

@@ -31,7 +31,14 @@ def events_of(kind: str, **fields: Any) -> tuple[PaymentEvent, ...]:
         "balances": BALANCES,
         **fields,
     }
-    event = WebhookEvent(id="evt_1", vendor_type=kind, type=None, data=data, payload={"data": data})
+    event = WebhookEvent(
+        id="evt_1",
+        vendor="checkout-com",
+        vendor_type=kind,
+        type=kind,
+        data=data,
+        payload={"data": data},
+    )
     return CheckoutCom().events(event, ref)
 
 

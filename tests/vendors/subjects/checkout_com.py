@@ -12,8 +12,8 @@ from moorage.errors import (
     VendorRejected,
 )
 from moorage.testing.kits.payments_conformance import PaymentsSubject
-from moorage.testing.sandboxes.payments._checkout_com_rules import error, token
-from moorage.testing.sandboxes.payments.checkout_com import CheckoutComSandbox
+from moorage.testing.sandboxes.payments._checkout_com_rules import error
+from moorage.testing.sandboxes.payments.checkout_com import CheckoutComSandbox, token
 from moorage.vendors.payments.checkout_com import CheckoutCom
 
 if TYPE_CHECKING:

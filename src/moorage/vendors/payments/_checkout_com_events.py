@@ -106,5 +106,5 @@ def _moved(event: WebhookEvent, payment: Ref, money: Money, make: MakeRef) -> di
     )
     changes["capture" if kind is Capture else "refund"] = move
     # A capture by several steps is complete when nothing more is authorised.
-    state = state_of(total(body, "authorized", money.currency), captured, refunded)
-    return changes | {"state": state if is_approved and is_known else None}
+    total_state = state_of(total(body, "authorized", money.currency), captured, refunded)
+    return changes | {"state": total_state if is_approved and is_known else None}

@@ -15,13 +15,11 @@ import attrs
 
 from moorage.contracts.payments import (
     Capture,
-    Charge,
     MoveState,
     Page,
     PaymentQuery,
     PaymentsCapability,
     Refund,
-    ThreeDs,
     Void,
     stated_amount,
 )
@@ -34,12 +32,10 @@ from moorage.vendor_sdk import (
     UnknownOutcome,
     VendorKeys,
     VendorRejected,
-    extra_for,
     is_list,
     key_at,
     malformed,
     matches,
-    merged,
     mode_at,
     part_key,
     read_answer,
@@ -47,7 +43,6 @@ from moorage.vendor_sdk import (
 )
 from moorage.vendors.payments._checkout_com_answers import (
     PAYMENTS,
-    UNITS,
     classify,
     decline_error,
     decline_of,
@@ -60,12 +55,19 @@ from moorage.vendors.payments._checkout_com_answers import (
     was_removed,
 )
 from moorage.vendors.payments._checkout_com_events import read_events
+from moorage.vendors.payments._checkout_com_requests import (
+    LONGEST_REFERENCE,
+    MOST_DIGITS,
+    minor_of,
+    payment_body,
+)
 from moorage.vendors.payments._common import is_within, left_of, named, void_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from moorage.contracts.payments import (
+        Charge,
         Dispute,
         Payment,
         PaymentEvent,
@@ -77,7 +79,6 @@ if TYPE_CHECKING:
 _LIVE: Final = "https://api.checkout.com"
 _DISPUTES: Final = "/disputes"
 _KEY: Final = 64
-_DESCRIPTION: Final = 100
 _KEYS: Final = VendorKeys(
     memory=86_400.0,
     repeat=RepeatedKey.REPLAYED,
@@ -113,7 +114,11 @@ class CheckoutCom(ApiVendor):
             PaymentsCapability.STORED_MEANS,
         }
     )
-    limits: ClassVar[Mapping[str, int]] = {"page": 250, "reference": 50, "digits": 9}
+    limits: ClassVar[Mapping[str, int]] = {
+        "page": 250,
+        "reference": LONGEST_REFERENCE,
+        "digits": MOST_DIGITS,
+    }
     webhook = "checkout-com"
     idempotency = _KEYS
     unknown_outcomes: ClassVar[Mapping[str, UnknownOutcome]] = {
@@ -313,70 +318,6 @@ class CheckoutCom(ApiVendor):
 
 
 # --- requests --------------------------------------------------------------
-
-
-def minor_of(amount: Money) -> int:
-    """An amount in minor units, of at most nine digits."""
-    minor = UNITS.to_minor(amount)
-    longest = CheckoutCom.limits["digits"]
-    if len(str(minor)) > longest:
-        raise InvalidData(
-            f"Checkout.com accepts at most {longest} digits, in minor units.",
-            field="amount",
-            remedy="Divide the amount into several payments.",
-        )
-    return minor
-
-
-def payment_body(vendor: CheckoutCom, charge: Charge, *, capture: bool) -> dict[str, Any]:
-    """The body that creates a payment; the vendor's own options come last."""
-    longest = vendor.limits["reference"]
-    if len(charge.reference) > longest:
-        raise InvalidData(
-            f"Checkout.com accepts at most {longest} characters for a reference.",
-            field="reference",
-            remedy="Give a shorter one.",
-        )
-    return_url = charge.return_url or vendor.return_url
-    body: dict[str, Any] = {
-        "source": _source_fields(charge),
-        "amount": minor_of(charge.amount),
-        "currency": charge.amount.currency,
-        "capture": capture,
-        "reference": charge.reference,
-        "description": None if charge.description is None else charge.description[:_DESCRIPTION],
-        "processing_channel_id": vendor.processing_channel_id,
-        "success_url": return_url,
-        "failure_url": return_url,
-        "metadata": dict(charge.metadata) or None,
-    }
-    if charge.customer is not None:
-        buyer = {name: getattr(charge.customer, name) for name in ("id", "email", "name")}
-        body["customer"] = {name: text for name, text in buyer.items() if text is not None} or None
-        body["payment_ip"] = charge.customer.ip
-    if charge.off_session:
-        body |= {"merchant_initiated": True, "payment_type": "Unscheduled"}
-    if charge.three_ds is ThreeDs.ALWAYS:
-        body["3ds"] = {"enabled": True}
-    body = {name: value for name, value in body.items() if value is not None}
-    return merged(body, extra_for("checkout_com", charge.extra))
-
-
-def _source_fields(charge: Charge) -> dict[str, Any]:
-    """The means of payment: a token, a stored card, or a method by its name."""
-    source = charge.source
-    if source is None:
-        raise InvalidData(
-            "Checkout.com needs a means of payment for a payment.",
-            field="source",
-            remedy="Give a token, tok_..., or the id of a stored card, src_...",
-        )
-    if source.startswith("src_"):
-        return {"type": "id", "id": source}
-    if not source.startswith("tok_"):
-        return {"type": source}
-    fields: dict[str, Any] = {"type": "token", "token": source}
-    return fields | ({"store_for_future_use": True} if charge.store_method else {})
 
 
 def _amount_fields(amount: Money | None) -> dict[str, Any]:

@@ -60,11 +60,6 @@ SUMMARIES: Final = {
 """The response codes of the sandbox, with their texts."""
 
 
-def token(word: str = "10000") -> str:
-    """Return a magic token: of a response code, or "3ds" for a card whose bank asks its holder."""
-    return f"tok_{word:_<26}"
-
-
 def error(status: int, *codes: str, kind: str = "request_invalid") -> Response:
     """Return an error in Checkout.com's format."""
     body = {"request_id": "0HL80RJLS76I7", "error_type": kind, "error_codes": [*codes]}

@@ -28,7 +28,6 @@ from moorage.testing.sandboxes.payments._checkout_com_rules import (
     check_payment,
     error,
     outcome_of,
-    token,
     wrong,
 )
 from moorage.testing.sandboxes.webhook_signatures import hex_hmac
@@ -172,7 +171,8 @@ class CheckoutComSandbox(Sandbox):
         notice_count = len(self.sent)
         with self._lock:
             while self._open:
-                self._finish(*self._open.pop(0), success=success)
+                payment, action, is_final = self._open.pop(0)
+                self._finish(payment, action, is_final=is_final, success=success)
         return self.sent[notice_count:]
 
     def dispute(self, id: str, status: str = "evidence_required") -> dict[str, Any]:
@@ -317,9 +317,7 @@ class CheckoutComSandbox(Sandbox):
 
     def _capture(self, request: SandboxRequest, id: str) -> Response:
         fields, payment = check_fields(request.json(), CAPTURE), self._payment(id)
-        if payment.open <= 0 or (
-            (payment.captured or payment.capturing) and self._is_final(payment)
-        ):
+        if payment.open <= 0 or self._is_final(payment):
             raise Refusal(error(403))
         amount = check_amount(fields.get("amount", payment.open), payment.fields["currency"])
         if amount > payment.open:
@@ -365,7 +363,7 @@ class CheckoutComSandbox(Sandbox):
         return reply(body, 202)
 
     def _finish(
-        self, payment: CheckoutComPayment, action: dict[str, Any], is_final: bool, *, success: bool
+        self, payment: CheckoutComPayment, action: dict[str, Any], *, is_final: bool, success: bool
     ) -> None:
         kind, amount = action["type"], action["amount"]
         if kind == "Capture":
@@ -444,6 +442,11 @@ class CheckoutComSandbox(Sandbox):
         signature = hex_hmac(self.webhook_secret, body)
         headers = {"Content-Type": "application/json", "Cko-Signature": signature}
         self.notify(self.webhook_url, body, headers)
+
+
+def token(word: str = "10000") -> str:
+    """Return a magic token: of a response code, or "3ds" for a card whose bank asks its holder."""
+    return f"tok_{word:_<26}"
 
 
 def _link(payment: str, ending: str = "") -> dict[str, str]:

@@ -1,0 +1,74 @@
+"""The bodies of requests to Checkout.com."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.contracts.payments import ThreeDs
+from moorage.vendor_sdk import InvalidData, extra_for, merged
+from moorage.vendors.payments._checkout_com_answers import UNITS
+
+if TYPE_CHECKING:
+    from moorage.contracts.payments import Charge
+    from moorage.vendor_sdk import Money
+    from moorage.vendors.payments.checkout_com import CheckoutCom
+
+LONGEST_REFERENCE: Final = 50
+MOST_DIGITS: Final = 9
+_DESCRIPTION: Final = 100
+
+
+def minor_of(amount: Money) -> int:
+    """An amount in minor units, of at most nine digits."""
+    minor = UNITS.to_minor(amount)
+    if len(str(minor)) > MOST_DIGITS:
+        raise InvalidData(
+            f"Checkout.com accepts at most {MOST_DIGITS} digits, in minor units.",
+            field="amount",
+            remedy="Divide the amount into several payments.",
+        )
+    return minor
+
+
+def payment_body(vendor: CheckoutCom, charge: Charge, *, capture: bool) -> dict[str, Any]:
+    """The body that creates a payment; the vendor's own options come last."""
+    if len(charge.reference) > LONGEST_REFERENCE:
+        raise InvalidData(
+            f"Checkout.com accepts at most {LONGEST_REFERENCE} characters for a reference.",
+            field="reference",
+            remedy="Give a shorter one.",
+        )
+    return_url = charge.return_url or vendor.return_url
+    body: dict[str, Any] = {
+        "source": _source_fields(charge),
+        "amount": minor_of(charge.amount),
+        "currency": charge.amount.currency,
+        "capture": capture,
+        "reference": charge.reference,
+        "description": None if charge.description is None else charge.description[:_DESCRIPTION],
+        "processing_channel_id": vendor.processing_channel_id,
+        "success_url": return_url,
+        "failure_url": return_url,
+        "metadata": dict(charge.metadata) or None,
+    }
+    if charge.customer is not None:
+        buyer = {name: getattr(charge.customer, name) for name in ("id", "email", "name")}
+        body["customer"] = {name: text for name, text in buyer.items() if text is not None} or None
+        body["payment_ip"] = charge.customer.ip
+    if charge.off_session:
+        body |= {"merchant_initiated": True, "payment_type": "Unscheduled"}
+    if charge.three_ds is ThreeDs.ALWAYS:
+        body["3ds"] = {"enabled": True}
+    body = {name: value for name, value in body.items() if value is not None}
+    return merged(body, extra_for("checkout_com", charge.extra))
+
+
+def _source_fields(charge: Charge) -> dict[str, Any]:
+    """The means of payment: a token, a stored card, or a method by its name."""
+    source = charge.source or ""
+    if source.startswith("src_"):
+        return {"type": "id", "id": source}
+    if not source.startswith("tok_"):
+        return {"type": source}
+    fields: dict[str, Any] = {"type": "token", "token": source}
+    return fields | ({"store_for_future_use": True} if charge.store_method else {})
