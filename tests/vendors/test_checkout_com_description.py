@@ -120,11 +120,11 @@ def _everything() -> tuple[Shop, dict[str, Json]]:
         refund = shop.payments.refund(held.ref, reason=RefundReason.OTHER, idempotency_key="r-1")
         void = shop.payments.void(shop.hold().ref, idempotency_key="v-1")
         shop.sandbox.settle()
-        known = shop.payments.get(held.ref)
+        payment = shop.payments.get(held.ref)
     assert voided.ref.id in shop.sandbox.payments
     actions = shop.sandbox.payments[held.ref.id].actions
     steps = {"capture": capture.raw, "refund": refund.raw, "void": void.raw}
-    return shop, {**steps, "payment": known.raw, "actions": actions}
+    return shop, {**steps, "payment": payment.raw, "actions": actions}
 
 
 def test_requests_match_the_description() -> None:
