@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Final
+from typing import Any, Final
 
 from moorage.contracts.payments import Customer, Money, RefundReason
 from tests.support.openapi import Json, problems
@@ -107,7 +107,11 @@ def _everything() -> tuple[Shop, dict[str, Json]]:
     shop = Shop(processing_channel_id="pc_hpswyyx23geezflc2ocz3exn4y")
     shop.sandbox.store("cus_ada")
     buyer = Customer(id="cus_ada", email="ada@erp.example", name="Ada", ip="203.0.113.7")
-    fields = {"customer": buyer, "description": "Two chairs", "metadata": {"order": "7"}}
+    fields: dict[str, Any] = {
+        "customer": buyer,
+        "description": "Two chairs",
+        "metadata": {"order": "7"},
+    }
     with shop.hub:
         shop.hold(three_ds="always", store_method=True, **fields)
         voided = shop.pay(off_session=True, **fields)

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from moorage.contracts.payments import MoveState, PaymentEvent, PaymentState
+from moorage.contracts.payments import (
+    Decline,
+    DeclineReason,
+    DisputeState,
+    MoveState,
+    PaymentEvent,
+    PaymentState,
+    advance,
+)
 from moorage.domain.webhooks.events import WebhookEvent
 from moorage.vendors.payments.checkout_com import CheckoutCom
 from tests.vendors.checkout_com_account import EUROS, PART, Shop, ref
@@ -98,10 +107,70 @@ def test_void(captured: int, code: str, state: PaymentState | None) -> None:
     assert state == event.state
 
 
-def test_approval_with_another_code_is_none() -> None:
-    """An approval whose response code is not one of approvals changes no state."""
-    (event,) = events_of("payment_approved", response_code="20005")
-    assert (None, None) == (event.state, event.authorized)
+def test_decline_has_its_reason() -> None:
+    """The webhook of a declined payment has the reason and its reference."""
+    (event,) = events_of(
+        "payment_declined", response_code="20051", response_summary="Funds", reference="INV-1"
+    )
+    assert (PaymentState.FAILED, EUROS, "INV-1") == (event.state, event.amount, event.reference)
+    decline = Decline(
+        reason=DeclineReason.INSUFFICIENT_FUNDS, vendor_code="20051", vendor_message="Funds"
+    )
+    assert decline == event.decline
+
+
+@pytest.mark.parametrize(
+    "kind, state, is_taken",
+    [
+        ("dispute_evidence_required", DisputeState.NEEDS_RESPONSE, True),
+        ("dispute_lost", DisputeState.LOST, True),
+        ("dispute_won", DisputeState.WON, False),
+        ("dispute_resolved", DisputeState.CLOSED, False),
+        ("dispute_levitated", DisputeState.UNKNOWN, False),
+    ],
+)
+def test_dispute(kind: str, state: DisputeState, *, is_taken: bool) -> None:
+    """The webhook of a dispute names its payment, which is disputed while the money is gone."""
+    (event,) = events_of(
+        kind,
+        id="dsp_1",
+        payment_id="pay_1",
+        reason_code="10.4",
+        payment_reference="INV-1",
+        evidence_required_by="2030-10-31T18:00:00+00:00",
+    )
+    assert event.dispute is not None
+    assert (state, kind, EUROS, "10.4", "dsp_1") == (
+        event.dispute.state,
+        event.dispute.vendor_state,
+        event.dispute.amount,
+        event.dispute.reason,
+        event.dispute.ref.id,
+    )
+    assert datetime(2030, 10, 31, 18, tzinfo=UTC) == event.dispute.respond_by
+    expected = PaymentState.DISPUTED if is_taken else None
+    assert (expected, "pay_1", "INV-1", "evt_1") == (
+        event.state,
+        event.ref.id,
+        event.reference,
+        event.id,
+    )
+
+
+def test_dispute_of_a_payment_ends_with_its_money() -> None:
+    """A payment is disputed after the dispute began, and captured again after it was won."""
+    shop = Shop()
+    with shop.hub:
+        payment = shop.pay()
+        shop.sandbox.settle()
+        states = []
+        for status in ("evidence_required", "won"):
+            shop.time += 60
+            shop.sandbox.dispute(payment.ref.id, status)
+            for event in shop.webhook_events():
+                payment = advance(payment, event)
+            states.append(payment.state)
+    assert [PaymentState.DISPUTED, PaymentState.CAPTURED] == states
 
 
 @pytest.mark.parametrize(
@@ -111,6 +180,7 @@ def test_approval_with_another_code_is_none() -> None:
         ("payment_captured", {"action_id": None}),
         ("payment_captured", {"response_code": None}),
         ("payment_declined", {}),
+        ("payment_approved", {"response_code": "20005"}),
         ("payment_levitated", {}),
     ],
 )
@@ -120,18 +190,18 @@ def test_webhook_that_says_too_little_asks(kind: str, fields: dict[str, Any]) ->
     assert (True, None, "pay_1") == (event.ask, event.state, event.ref.id)
 
 
-@pytest.mark.parametrize("key", [None, "dsp_1"])
+@pytest.mark.parametrize("key", [None, "dsp_1", "sub_1"])
 def test_webhook_of_something_else_is_no_event(key: str | None) -> None:
-    """A webhook that is not about a payment gives no event."""
+    """A webhook that names no payment gives no event."""
     assert () == events_of("dispute_lost", id=key)
 
 
-def test_expired_payment_is_followed_up() -> None:
-    """The event of a payment that was declined after the buyer's return is read by follow_up."""
+def test_declined_payment_has_failed() -> None:
+    """The event of a payment that was declined after the buyer's return says that it has failed."""
     shop = Shop()
     with shop.hub:
         payment = shop.hold("ideal")
         shop.sandbox.visit(payment.ref.id, code="20005")
         (event,) = shop.webhook_events()
         result = shop.payments.follow_up(event)
-    assert (True, PaymentState.FAILED) == (event.ask, result.state)
+    assert (PaymentState.FAILED, PaymentState.FAILED) == (event.state, result.state)

@@ -1,7 +1,7 @@
 """Conversion of Checkout.com's webhooks to payment events.
 
 A webhook has no status of the payment: its type, response code and balances say what happened. A
-webhook that lacks them, or is of another type, asks `follow_up` for the payment.
+webhook of a payment that lacks them, or is of another type, asks `follow_up` for the payment.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moorage.contracts.payments import (
     Capture,
+    Dispute,
+    DisputeState,
     MoveState,
     PaymentEvent,
     PaymentState,
@@ -24,6 +26,7 @@ from moorage.vendors.payments._checkout_com_answers import (
     decline_of,
     total,
 )
+from moorage.vendors.payments._common import dispute_event, events_of
 
 if TYPE_CHECKING:
     from moorage.vendor_sdk import MakeRef, Money, Ref, WebhookEvent
@@ -33,30 +36,46 @@ _APPROVED: Final = "10"
 """The beginning of the response codes of successes."""
 
 _APPROVAL: Final = "payment_approved"
+_DECLINE: Final = "payment_declined"
 _MOVES: Final[dict[str, tuple[type[Capture | Refund], MoveState]]] = {
     "payment_captured": (Capture, MoveState.SUCCEEDED),
     "payment_capture_declined": (Capture, MoveState.FAILED),
     "payment_refunded": (Refund, MoveState.SUCCEEDED),
 }
 _VOID: Final = "payment_voided"
+_DISPUTE: Final = "dsp_"
+_DISPUTES: Final = {
+    "dispute_evidence_required": DisputeState.NEEDS_RESPONSE,
+    "dispute_arbitration_evidence_submitted": DisputeState.UNDER_REVIEW,
+    "dispute_accepted": DisputeState.ACCEPTED,
+    "dispute_expired": DisputeState.LOST,
+    "dispute_lost": DisputeState.LOST,
+    "dispute_arbitration_lost": DisputeState.LOST,
+    "dispute_won": DisputeState.WON,
+    "dispute_arbitration_won": DisputeState.WON,
+    "dispute_canceled": DisputeState.WON,
+    "dispute_resolved": DisputeState.CLOSED,
+}
+_RETURNED: Final = frozenset({DisputeState.WON, DisputeState.CLOSED, DisputeState.UNKNOWN})
+"""The states in which the buyer has not got the money by the dispute, as far as is known."""
 
 
 def read_events(event: WebhookEvent, make: MakeRef) -> tuple[PaymentEvent, ...]:
-    """Convert a webhook to an event; none if it is not about a payment."""
+    """Convert a webhook to an event; none if it is about neither a payment nor a dispute."""
     body = as_answer(event.data)
     key, code = body.text("id"), body.text("response_code")
+    if key is not None and key.startswith(_DISPUTE):
+        return _disputed(event, key, make)
     if key is None or not key.startswith(_PAYMENT):
         return ()
     money = UNITS.read(body.value("amount"), body.value("currency"))
-    is_approval = event.vendor_type == _APPROVAL
+    is_approval = event.vendor_type in {_APPROVAL, _DECLINE}
     currency = body.text("currency")
     ref = payment_ref(make, key, money) if is_approval else make(key, currency=currency)
     changes: dict[str, Any] = {"ask": True}
     if money is not None and code is not None:
         if is_approval:
-            is_approved = code.startswith(_APPROVED)
-            changes = {"amount": money, "authorized": money if is_approved else None}
-            changes["state"] = PaymentState.AUTHORIZED if is_approved else None
+            changes = _decided(event, money, code)
         elif event.vendor_type in {*_MOVES, _VOID}:
             changes = _moved(event, ref, money, make)
     return (
@@ -72,6 +91,37 @@ def read_events(event: WebhookEvent, make: MakeRef) -> tuple[PaymentEvent, ...]:
             **changes,
         ),
     )
+
+
+def _decided(event: WebhookEvent, money: Money, code: str) -> dict[str, Any]:
+    """The changes by an authorisation; a question if its code does not fit the type."""
+    is_approved = code.startswith(_APPROVED)
+    if is_approved is not (event.vendor_type == _APPROVAL):
+        return {"ask": True}
+    if is_approved:
+        return {"state": PaymentState.AUTHORIZED, "amount": money, "authorized": money}
+    decline = decline_of(as_answer(event.data))
+    return {"state": PaymentState.FAILED, "amount": money, "decline": decline}
+
+
+def _disputed(event: WebhookEvent, key: str, make: MakeRef) -> tuple[PaymentEvent, ...]:
+    """The event of a dispute; none if it names no payment."""
+    body = as_answer(event.data)
+    payment, state = body.text("payment_id"), _DISPUTES.get(event.vendor_type)
+    currency = body.text("currency")
+    dispute = Dispute(
+        ref=make(key),
+        payment=None if payment is None else make(payment, currency=currency),
+        state=state or DisputeState.UNKNOWN,
+        vendor_state=event.vendor_type,
+        amount=UNITS.read(body.value("amount"), currency),
+        reason=body.text("reason_code") or body.text("category"),
+        respond_by=body.time("evidence_required_by"),
+        raw=body.raw,
+    )
+    is_taken = dispute.state not in _RETURNED
+    reference = body.text("payment_reference")
+    return events_of(event, dispute_event(dispute, taken=is_taken, reference=reference))
 
 
 def _moved(event: WebhookEvent, payment: Ref, money: Money, make: MakeRef) -> dict[str, Any]:

@@ -124,7 +124,11 @@ PAYMENTS: Final = (
         types={
             "payment_approved": "payment.authorized",
             "payment_captured": "payment.captured",
+            "payment_declined": "payment.failed",
             "payment_capture_declined": "payment.failed",
+            "dispute_evidence_required": "dispute.created",
+            "dispute_won": "dispute.closed",
+            "dispute_lost": "dispute.closed",
             "payment_refunded": "payment.refunded",
             "payment_voided": "payment.voided",
         },

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from moorage.testing.sandboxes.base import Notice
 
 _API = "https://api.sandbox.checkout.com"
+_UNSENT = frozenset({"status", "received_on", "last_update"})
 _EVENTS = {
     "Capture": ("payment_captured", "payment_capture_declined"),
     "Refund": ("payment_refunded", "payment_refund_declined"),
@@ -176,7 +177,7 @@ class CheckoutComSandbox(Sandbox):
         return self.sent[notice_count:]
 
     def dispute(self, id: str, status: str = "evidence_required") -> dict[str, Any]:
-        """Dispute a payment, and return the dispute."""
+        """Dispute a payment, send the webhook, and return the dispute."""
         payment = self.payments[id]
         dispute = {
             "id": f"dsp_{self.number():022d}",
@@ -193,6 +194,8 @@ class CheckoutComSandbox(Sandbox):
             "last_update": self._moment(),
         }
         self.disputes.insert(0, dispute)
+        data = {name: value for name, value in dispute.items() if name not in _UNSENT}
+        self._notify(f"dispute_{status}", {**data, "date": dispute["received_on"]})
         return dispute
 
     def store(self, customer: str) -> str:
@@ -431,6 +434,9 @@ class CheckoutComSandbox(Sandbox):
             "response_summary": action["response_summary"],
             **fields,
         }
+        self._notify(name, data)
+
+    def _notify(self, name: str, data: dict[str, Any]) -> None:
         event = {
             "id": f"evt_{self.number():026d}",
             "type": name,
