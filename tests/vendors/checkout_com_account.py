@@ -33,8 +33,8 @@ def ref(id: str, /, **related: str | None) -> Ref:
 
 def order(source: str | None = None, **fields: Any) -> Charge:
     """Return a charge for an invoice."""
-    amount = fields.pop("amount", EUROS)
-    return Charge(amount, source or token(), **{"reference": "INV-2041", **fields})
+    reference = fields.pop("reference", "INV-2041")
+    return Charge(fields.pop("amount", EUROS), source or token(), reference=reference, **fields)
 
 
 class Shop:
