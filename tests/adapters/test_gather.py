@@ -43,18 +43,41 @@ def test_every_step_runs_without_enough_threads(
     assert [0, 1, 2, 3] == gather.every(four_steps(), at_once=4)
 
 
-def test_quick_steps_need_few_threads() -> None:
-    """ThreadGather starts no further thread once all steps are done."""
+def test_quick_steps_need_no_thread() -> None:
+    """Threads are started while the caller's thread runs steps, and none once all are done."""
+    later_steps: list[Callable[[], None]] = []
     started_steps: list[Callable[[], None]] = []
 
     def start(run: Callable[[], None]) -> bool:
         started_steps.append(run)
         return True
 
-    assert [0, 1, 2, 3] == ThreadGather(start).every(four_steps(), at_once=4)
-    assert 1 == len(started_steps)
-    started_steps.pop()()
+    assert [0, 1, 2, 3] == ThreadGather(start, later_steps.append).every(four_steps(), at_once=4)
+    (start_threads,) = later_steps
+    start_threads()
     assert not started_steps
+
+
+@pytest.mark.parametrize("at_once, thread_count", [(2, 1), (4, 3), (9, 3)])
+def test_no_more_threads_than_steps(at_once: int, thread_count: int) -> None:
+    """The caller's thread runs one step, so each further step gets at most one thread."""
+    started_steps: list[Callable[[], None]] = []
+
+    def start(run: Callable[[], None]) -> bool:
+        started_steps.append(run)
+        return True
+
+    def at_once_now(run: Callable[[], None]) -> None:
+        run()
+
+    assert [0, 1, 2, 3] == ThreadGather(start, at_once_now).every(four_steps(), at_once=at_once)
+    assert thread_count == len(started_steps)
+
+
+def test_steps_run_in_the_caller_if_no_thread_can_start() -> None:
+    """If the system cannot start a thread at all, the caller's thread runs all steps."""
+    with no_new_threads():
+        assert [0, 1, 2, 3] == ThreadGather().every(four_steps(), at_once=4)
 
 
 def test_the_first_step_runs_without_a_thread() -> None:

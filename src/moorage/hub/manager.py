@@ -145,7 +145,7 @@ class _Manager:
         if dry_run:
             flows = flows.rehearsing()
         else:
-            flows.single = self._send_one(flows)
+            flows.single = self._single(flows)
         self._easy = flows.plans.easy
         self._direct = {} if dry_run else flows.plans.direct
         self._performed = {} if dry_run else flows.plans.easy
@@ -154,11 +154,11 @@ class _Manager:
         self._routed = None if dry_run else flows.plans.routed
         self._flows = flows
 
-    def _send_one(self, flows: Calling) -> Single:
+    def _single(self, flows: Calling) -> Single:
         """Return a function that sends one of many requests on the fast path."""
         if self._wired.waits:
-            return functools.partial(fast_path_async.send_one, flows, self._send)
-        return lift(functools.partial(fast_path_sync.send_one, flows, self._send))
+            return functools.partial(fast_path_async.result_of_one, flows, self._send)
+        return lift(functools.partial(fast_path_sync.result_of_one, flows, self._send))
 
     def _load_operations(self) -> tuple[Any, Any]:
         """Import the modules that perform operations, which few programs need."""

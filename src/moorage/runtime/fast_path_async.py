@@ -16,6 +16,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from moorage.domain.resilience.classify import keeps_promise
+from moorage.domain.values.result import Result
 from moorage.runtime.bridge import run_later, step_async, value_async
 from moorage.runtime.fast_path import (
     as_connector_error,
@@ -322,21 +323,24 @@ async def run_keyed(  # noqa: PLR0917 - those of `run`, and its key
         del ending
 
 
-async def send_one(  # noqa: PLR0917 - those of `Single`
+async def result_of_one(  # noqa: PLR0917 - those of `Single`
     flows: Calling,
     send: Callable[[Request, str, Timeouts], Awaitable[Response]],
     service: str,
     request: Request,
     tenant: str | None,
     endpoint: str | None,
-) -> Response:
-    """Like `Calling.call` without options, by the fast path if the plan allows it."""
-    plan = flows.plans.sendable(service, tenant, endpoint, request)
-    if plan is None:
-        flow = flows.call(service, request, tenant=tenant, endpoint=endpoint)
-        return await run_later(flow)
-    if plan.parts:
-        plan = plan.part_at(flows.core.fraction())
-    if plan.bulkhead is None and not flows.core.observers:
-        return await call(flows, send, plan, request)
-    return await call_tracked(flows, send, plan, request, (None, None, None))
+) -> Result[Response]:
+    """The result of `Calling.call` without options, by the fast path if the plan allows it."""
+    try:
+        plan = flows.plans.sendable(service, tenant, endpoint, request)
+        if plan is None:
+            flow = flows.call(service, request, tenant=tenant, endpoint=endpoint)
+            return Result(await run_later(flow))
+        if plan.parts:
+            plan = plan.part_at(flows.core.fraction())
+        if plan.bulkhead is None and not flows.core.observers:
+            return Result(await call(flows, send, plan, request))
+        return Result(await call_tracked(flows, send, plan, request, (None, None, None)))
+    except Exception as error:  # noqa: BLE001 - each item of a batch has its own result
+        return Result(error=error)

@@ -16,6 +16,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from moorage.domain.resilience.classify import keeps_promise
+from moorage.domain.values.result import Result
 from moorage.runtime.bridge import run_now, step_sync, value_sync
 from moorage.runtime.fast_path import (
     as_connector_error,
@@ -322,21 +323,24 @@ def run_keyed(  # noqa: PLR0917 - those of `run`, and its key
         del ending
 
 
-def send_one(  # noqa: PLR0917 - those of `Single`
+def result_of_one(  # noqa: PLR0917 - those of `Single`
     flows: Calling,
     send: Callable[[Request, str, Timeouts], Response],
     service: str,
     request: Request,
     tenant: str | None,
     endpoint: str | None,
-) -> Response:
-    """Like `Calling.call` without options, by the fast path if the plan allows it."""
-    plan = flows.plans.sendable(service, tenant, endpoint, request)
-    if plan is None:
-        flow = flows.call(service, request, tenant=tenant, endpoint=endpoint)
-        return run_now(flow)
-    if plan.parts:
-        plan = plan.part_at(flows.core.fraction())
-    if plan.bulkhead is None and not flows.core.observers:
-        return call(flows, send, plan, request)
-    return call_tracked(flows, send, plan, request, (None, None, None))
+) -> Result[Response]:
+    """The result of `Calling.call` without options, by the fast path if the plan allows it."""
+    try:
+        plan = flows.plans.sendable(service, tenant, endpoint, request)
+        if plan is None:
+            flow = flows.call(service, request, tenant=tenant, endpoint=endpoint)
+            return Result(run_now(flow))
+        if plan.parts:
+            plan = plan.part_at(flows.core.fraction())
+        if plan.bulkhead is None and not flows.core.observers:
+            return Result(call(flows, send, plan, request))
+        return Result(call_tracked(flows, send, plan, request, (None, None, None)))
+    except Exception as error:  # noqa: BLE001 - each item of a batch has its own result
+        return Result(error=error)

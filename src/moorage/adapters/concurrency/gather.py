@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import _thread
 import time
 from collections import deque
+from contextlib import suppress
 from contextvars import Context, copy_context
-from functools import partial
 from queue import Empty, SimpleQueue
 from threading import TIMEOUT_MAX, Thread
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 from moorage.errors import InvalidData
 
@@ -18,23 +19,22 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 
-class _Outcome(Generic[Result]):
-    """The result of a step: a value, or the error that it raised."""
+_Outcome: TypeAlias = "tuple[Result | None, BaseException | None]"
+"""The value of a step, or the error that it raised."""
 
-    __slots__ = ("_result", "error")
 
-    def __init__(self, step: Callable[[], Result], context: Context) -> None:
-        self.error: BaseException | None = None
-        try:
-            self._result = context.run(step)
-        except BaseException as error:  # noqa: BLE001 - raised in the waiting caller
-            self.error = error
+def _outcome_of(step: Callable[[], Result], context: Context) -> _Outcome[Result]:
+    try:
+        return context.run(step), None
+    except BaseException as error:  # noqa: BLE001 - raised in the waiting caller
+        return None, error
 
-    def get(self) -> Result:
-        """Return the value of the step, or raise its error."""
-        if self.error is not None:
-            raise self.error
-        return self._result
+
+def _value_of(outcome: _Outcome[Result]) -> Result:
+    value, error = outcome
+    if error is not None:
+        raise error
+    return cast("Result", value)
 
 
 def daemon(run: Callable[[], None]) -> bool:
@@ -46,47 +46,70 @@ def daemon(run: Callable[[], None]) -> bool:
     return True
 
 
+def without_waiting(run: Callable[[], None]) -> None:
+    """Run a function in a thread of the system, and do not wait until that has begun.
+
+    Nothing happens if the system cannot start a thread.
+    """
+    with suppress(RuntimeError):
+        _thread.start_new_thread(run, ())
+
+
 class ThreadGather:
     """Runs steps in new threads, and in the caller's thread.
 
     Each step sees the caller's context variables, and changes only a copy of them. If the system
     cannot start more threads, the steps run one after another. The error of a step is raised in
     the caller, and no further step is started.
+
+    Args:
+        start: runs a function in a new thread; returns False if there can be no further thread.
+        later: runs the function that starts the threads, when the caller's thread waits or has
+            run for a while; so quick steps are done before there is a thread.
     """
 
-    __slots__ = ("_start",)
+    __slots__ = ("_later", "_start")
 
-    def __init__(self, start: Callable[[Callable[[], None]], bool] = daemon) -> None:
+    def __init__(
+        self,
+        start: Callable[[Callable[[], None]], bool] = daemon,
+        later: Callable[[Callable[[], None]], None] = without_waiting,
+    ) -> None:
         self._start = start
+        self._later = later
 
     def every(self, steps: Sequence[Callable[[], Result]], /, *, at_once: int) -> list[Result]:
         """Run all steps, at most `at_once` at a time, and return their results in order."""
         waiting_steps = deque((number, step, copy_context()) for number, step in enumerate(steps))
         answers: SimpleQueue[tuple[int, _Outcome[Result]]] = SimpleQueue()
 
-        def work(helpers: int) -> None:
-            # Each thread starts the next one: quick steps are done before many threads exist.
-            if helpers and len(waiting_steps) > 1:
-                self._start(partial(work, helpers - 1))
+        def start_threads() -> None:
+            for _ in range(min(at_once, len(steps)) - 1):
+                if not waiting_steps or not self._start(work):
+                    return
+
+        def work() -> None:
             while True:
                 try:
                     number, step, context = waiting_steps.popleft()
                 except IndexError:
                     return
-                outcome = _Outcome(step, context)
-                if outcome.error is not None:
+                outcome = _outcome_of(step, context)
+                if outcome[1] is not None:
                     waiting_steps.clear()
                 answers.put((number, outcome))
 
-        results: dict[int, Result] = {}
+        results: list[Any] = [None] * len(steps)
         try:
-            work(at_once - 1)
-            while len(results) < len(steps):
+            if at_once > 1 and len(steps) > 1:
+                self._later(start_threads)
+            work()
+            for _ in steps:
                 number, outcome = answers.get()
-                results[number] = outcome.get()
+                results[number] = _value_of(outcome)
         finally:
             waiting_steps.clear()
-        return [results[number] for number in range(len(steps))]
+        return results
 
     def first(
         self,
@@ -108,7 +131,7 @@ class ThreadGather:
                 step, context = waiting_steps.popleft(), copy_context()
 
                 def run(step: Callable[[], Result] = step, context: Context = context) -> None:
-                    answers.put(_Outcome(step, context))
+                    answers.put(_outcome_of(step, context))
 
                 # The last step runs in the caller's thread if no other is running.
                 if not (waiting_steps or running_count) or not self._start(run):
@@ -117,7 +140,7 @@ class ThreadGather:
                 next_start = time.monotonic() + stagger
                 continue
             try:
-                result = answers.get(timeout=wait_seconds if waiting_steps else None).get()
+                result = _value_of(answers.get(timeout=wait_seconds if waiting_steps else None))
             except Empty:
                 continue
             running_count -= 1

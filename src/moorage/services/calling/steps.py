@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 from copy import copy
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from moorage.domain.http.fingerprint import fingerprint, request_fingerprint
@@ -46,8 +46,8 @@ if TYPE_CHECKING:
 
     R = TypeVar("R")
 
-Single: TypeAlias = "Callable[[str, Request, str | None, str | None], Awaitable[Response]]"
-"""Sends one request to a service, for a tenant and to an endpoint."""
+Single: TypeAlias = "Callable[[str, Request, str | None, str | None], Awaitable[Result[Response]]]"
+"""Sends one request to a service, for a tenant and to an endpoint, and returns the result."""
 
 _NOTHING: Final[Any] = object()
 
@@ -179,31 +179,31 @@ class Calling(FastPathSteps):
                 remedy="Give one key for each request, or none at all.",
             )
 
-        single = self.single if idempotency_keys is None and timeout is None else None
+        at_once = count(at_once, "at_once")
+        if idempotency_keys is None and timeout is None and self.single is not None:
+            steps = [
+                partial(self.single, service, request, tenant, endpoint) for request in requests
+            ]
+            return await self.core.every(steps, at_once=at_once)
 
-        def step(request: Request, key: Any) -> Callable[[], Any]:
-            async def one() -> Result[Response]:
-                try:
-                    answer = await (
-                        self.call(
-                            service,
-                            request,
-                            tenant=tenant,
-                            endpoint=endpoint,
-                            idempotency_key=None if key is _NOTHING else checked_key(key),
-                            timeout=timeout,
-                        )
-                        if single is None
-                        else single(service, request, tenant, endpoint)
-                    )
-                except Exception as error:  # noqa: BLE001 - each item has its own result
-                    return Result(error=error)
-                return Result(answer)
+        async def result_of(request: Request, key: Any) -> Result[Response]:
+            try:
+                answer = await self.call(
+                    service,
+                    request,
+                    tenant=tenant,
+                    endpoint=endpoint,
+                    idempotency_key=None if key is _NOTHING else checked_key(key),
+                    timeout=timeout,
+                )
+            except Exception as error:  # noqa: BLE001 - each item has its own result
+                return Result(error=error)
+            return Result(answer)
 
-            return one
-
-        steps = [step(request, key) for request, key in zip(requests, keys, strict=True)]
-        return await self.core.every(steps, at_once=count(at_once, "at_once"))
+        pairs = zip(requests, keys, strict=True)
+        return await self.core.every(
+            [partial(result_of, request, key) for request, key in pairs], at_once=at_once
+        )
 
     async def stream(
         self,
