@@ -202,7 +202,7 @@ def _function_rows() -> dict[str, _Options]:
 def production_functions(rounds: int) -> Comparison:
     """Options around a function that does nothing."""
     numbers = iter(range(10**9))
-    plain_manager = ConnectorManager([_service(None)])
+    plain_manager = ConnectorManager([_service(None)], state=MemoryStorage(max_entries=10**7))
 
     def call(options: _Options) -> Callable[[], object]:
         ports = dict(options.ports)
@@ -356,7 +356,7 @@ def production_keys(rounds: int) -> Comparison:
     with ExitStack() as stack:
         folder = stack.enter_context(TemporaryDirectory())
         stores: dict[str, StateStorage] = {
-            "memory": MemoryStorage(),
+            "memory": MemoryStorage(max_entries=10**7),
             "a SQLite file": stack.enter_context(SqliteStorage(Path(folder) / "state.db")),
         }
         if over_redis.is_there():

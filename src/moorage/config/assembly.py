@@ -11,11 +11,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import attrs
 
-from moorage.adapters.observers.health_signals import HealthSignals
 from moorage.config.connectors import check_modes
 from moorage.config.cross_checks import check_settings
 from moorage.config.default_state import prepare
-from moorage.config.monitoring_checks import KnownNames, check_monitoring
 from moorage.config.problems import Wrong, key
 from moorage.config.store_files import check_store_files
 from moorage.contracts.catalog import CONTRACTS
@@ -171,7 +169,13 @@ def _audit_credentials(
 def _observers(configured: Configured) -> tuple[Observer, ...]:
     """Return the configured observers, and the one that health is assessed from."""
     observers = () if configured.observers is None else configured.observers.open()
-    return observers if configured.health is None else (*observers, HealthSignals())
+    if configured.health is None:
+        return observers
+    from moorage.adapters.observers.health_signals import (  # noqa: PLC0415 - only some configurations
+        HealthSignals,
+    )
+
+    return (*observers, HealthSignals())
 
 
 def _creating(url: str) -> dict[str, bool]:
@@ -236,6 +240,13 @@ def check_parts(parts: Parts, ports: Mapping[str, Any], *, complete: bool) -> No
     for account in configured.accounts:
         _check_webhooks(account, report)
     _check_choice(accounts, configured, report)
+    if not any(name in parts.tree for name in ("objectives", "health", "alerts")):
+        return
+    from moorage.config.monitoring_checks import (  # noqa: PLC0415 - only some configurations
+        KnownNames,
+        check_monitoring,
+    )
+
     names = KnownNames(
         services=frozenset(
             [

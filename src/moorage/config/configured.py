@@ -16,14 +16,12 @@ from moorage.config.http import HttpSettings, http_settings
 from moorage.config.loading import load
 from moorage.config.migration import migrate
 from moorage.config.overlays import ENVIRONMENTS, VARIABLE, for_environment, with_variables
-from moorage.config.pipelines import pipelines
 from moorage.config.plain_secrets import plain_secrets
 from moorage.config.problems import Report, Wrong, key, under
 from moorage.config.provider_order import in_order
 from moorage.config.providers import PROVIDERS, Place, built_in
 from moorage.config.references import References
 from moorage.config.shapes import Named
-from moorage.config.steps import platforms, services_with_steps, steps
 from moorage.config.structure import read
 from moorage.config.tables import CONFIGURATION
 from moorage.contracts.offer import check_modes
@@ -38,7 +36,7 @@ from moorage.errors import ConfigurationError
 from moorage.wiring.store_urls import open_audit, url_of_shards
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from moorage.config.connectors import ConnectorSettings
@@ -296,6 +294,51 @@ class Parts:
         return tuple(map(str, tables)) if is_object(tables) else ()
 
 
+def _steps(
+    values: Mapping[str, Any],
+    valid_services: tuple[Service, ...],
+    accounts: Mapping[str, str],
+    report: Report,
+) -> tuple[tuple[PlatformSettings, ...], tuple[Step, ...], tuple[Service, ...]]:
+    """Return the valid platforms and steps, and the services with the one that starts steps."""
+    platform_tables, step_tables = values.get("platforms", {}), values.get("steps", {})
+    if not platform_tables and not step_tables:
+        return (), (), valid_services
+    from moorage.config.steps import (  # noqa: PLC0415 - few configurations have steps
+        platforms,
+        services_with_steps,
+        steps,
+    )
+
+    return (
+        platforms(platform_tables, report),
+        steps(step_tables, tuple(platform_tables), report),
+        services_with_steps(valid_services, values, accounts, report),
+    )
+
+
+def _pipelines(
+    values: Mapping[str, Any],
+    tree: Mapping[str, Any],
+    valid_connectors: Iterable[ConnectorSettings],
+    service_names: Iterable[str],
+    report: Report,
+) -> tuple[PipelineSettings, ...]:
+    """Return the valid pipelines."""
+    if not values.get("pipelines"):
+        return ()
+    from moorage.config.pipelines import pipelines  # noqa: PLC0415 - few configurations have some
+
+    return pipelines(
+        values["pipelines"],
+        tree["pipelines"],
+        {connector.description.name: connector for connector in valid_connectors},
+        tuple(values.get("connectors", {})),
+        service_names=frozenset(service_names),
+        report=report,
+    )
+
+
 def read_parts(source: Source, environment: str | None = None) -> Parts:
     """Return the readable parts of a configuration, and the report of its problems.
 
@@ -332,9 +375,15 @@ def read_parts(source: Source, environment: str | None = None) -> Parts:
     )
     valid_connectors = connectors(values.get("connectors", {}), accounts.places(), report)
     valid_services = services_of(valid_connectors, valid_services)
-    valid_platforms = platforms(values.get("platforms", {}), report)
-    valid_steps = steps(values.get("steps", {}), tuple(values.get("platforms", {})), report)
-    valid_services = services_with_steps(valid_services, values, accounts.places(), report)
+    valid_platforms, valid_steps, valid_services = _steps(
+        values, valid_services, accounts.places(), report
+    )
+    known_names = [
+        *(service.name for service in (*valid_services, *doubtful_services)),
+        *accounts.places(),
+        *values.get("services", {}),
+    ]
+    valid_pipelines = _pipelines(values, resolved_tree, valid_connectors, known_names, report)
     for tenant in values.get("tenants", {}):
         check = partial(checked_name, tenant, "tenant")
         report.made(check, under("tenants", key(tenant)), exact=True)
@@ -373,20 +422,7 @@ def read_parts(source: Source, environment: str | None = None) -> Parts:
         routes=tuple(accounts.routes),
         services=valid_services,
         connectors=valid_connectors,
-        pipelines=pipelines(
-            values.get("pipelines", {}),
-            resolved_tree.get("pipelines", {}),
-            {connector.description.name: connector for connector in valid_connectors},
-            tuple(values.get("connectors", {})),
-            service_names=frozenset(
-                [
-                    *(service.name for service in (*valid_services, *doubtful_services)),
-                    *accounts.places(),
-                    *values.get("services", {}),
-                ]
-            ),
-            report=report,
-        ),
+        pipelines=valid_pipelines,
         platforms=valid_platforms,
         steps=valid_steps,
         state=state_url,

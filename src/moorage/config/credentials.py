@@ -87,7 +87,7 @@ def _signing_table() -> Table:
                 required=False,
             )
     algorithms = OneOf(tuple(dict.fromkeys(algorithm_names)))
-    fields["algorithm"] = attrs.evolve(fields["algorithm"], shape=algorithms)
+    fields["algorithm"] = attrs.evolve(fields["algorithm"], shape_or_load=algorithms)
     return Table("signing", "How requests are signed with a key that is not sent.", fields, dict)
 
 

@@ -11,7 +11,6 @@ import attrs
 from moorage.config.assembly import assemble, check_parts
 from moorage.config.configured import read_parts
 from moorage.config.problems import near, under
-from moorage.config.steps import define
 from moorage.config.tenants import read_tenant
 from moorage.contracts.offer import Offer
 from moorage.domain.secrets.frames import refusing
@@ -118,6 +117,8 @@ def open_hub(
         build = connector.build(hub.manager, is_async=is_async)
         hub.connectors.declare(connector.description, build)
     if configured.platforms or configured.steps:
+        from moorage.config.steps import define  # noqa: PLC0415 - few configurations have steps
+
         define(hub.steps, configured.platforms, configured.steps, is_async=is_async)
     hub.health_settings = configured.health
     hub.alert_settings = configured.alerts

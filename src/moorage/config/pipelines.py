@@ -178,7 +178,7 @@ _PIPELINE: Final = Table(
     },
     kinds=(PipelineConfig,),
 )
-PIPELINES: Final = Field(Named(_PIPELINE), "Pipelines, by names of your choice.")
+PIPELINES: Final = Named(_PIPELINE)
 
 
 @frozen(kw_only=True)

@@ -113,18 +113,23 @@ class Field:
     """A setting of a table: its shape, description and default.
 
     Attributes:
-        shape: the shape of its value.
+        shape_or_load: the shape of its value, or a function that loads the module with the shape.
         about: its purpose, as a sentence.
         required: whether it must be present.
         nullable: whether null is allowed, in formats that have it.
         default: its default, if that is a plain value.
     """
 
-    shape: Shape
+    shape_or_load: Shape | Callable[[], Shape]
     about: str = ""
     required: bool = False
     nullable: bool = False
     default: str | float | bool | None = None
+
+    @property
+    def shape(self) -> Shape:
+        """The shape of its value."""
+        return self.shape_or_load() if callable(self.shape_or_load) else self.shape_or_load
 
 
 @frozen

@@ -52,10 +52,7 @@ def _table(kind: str) -> Table:
     return Table(kind, summary(settings), fields, kinds=(settings,))
 
 
-PLATFORMS: Final = Field(
-    Named(Kinded("kind of platform", _kind_names, _table, named=False)),
-    "Platforms that run steps, by names of your choice.",
-)
+PLATFORMS: Final = Named(Kinded("kind of platform", _kind_names, _table, named=False))
 
 _STEP: Final = attrs.evolve(
     table_of(
@@ -85,7 +82,7 @@ _WITH_PLACE: Final = attrs.evolve(
         **_STEP.fields,
     },
 )
-STEPS: Final = Field(Named(_WITH_PLACE), "Commands that run elsewhere, by names of your choice.")
+STEPS: Final = Named(_WITH_PLACE)
 
 
 @frozen(kw_only=True)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
 from moorage import errors
-from moorage.config.alerts import ALERTS
 from moorage.config.connectors import CONNECTORS
 from moorage.config.credentials import CREDENTIALS
-from moorage.config.health import HEALTH
 from moorage.config.http import HTTP
 from moorage.config.observers import OBSERVERS
 from moorage.config.of_classes import about_fields, summary, table_of
-from moorage.config.pipelines import PIPELINES
 from moorage.config.providers import PROVIDERS
 from moorage.config.shapes import (
     Address,
@@ -32,15 +30,12 @@ from moorage.config.shapes import (
     Table,
     Text,
 )
-from moorage.config.steps import PLATFORMS, STEPS
 from moorage.contracts.catalog import CONTRACTS
 from moorage.contracts.routes import Account, Prefer, Route
 from moorage.domain.http.log_content import LogContent
 from moorage.domain.http.redaction import Redaction
 from moorage.domain.http.requests import HttpMethod
 from moorage.domain.http.timeouts import Timeouts
-from moorage.domain.monitoring.objectives import Objective
-from moorage.domain.observation.figures import DIMENSIONS
 from moorage.domain.resilience.budget import RetryBudget
 from moorage.domain.resilience.circuit import CircuitBreakerConfig
 from moorage.domain.resilience.rate_limit import REFUSE, RateLimitConfig
@@ -216,6 +211,18 @@ _TENANT: Final = Table(
     "The accounts and routes of a tenant.",
     {"vendors": _VENDORS, **_ROUTES},
 )
+
+
+def _shape(module: str, name: str) -> Callable[[], Shape]:
+    """Return a function that loads a shape, of which few configurations have values."""
+
+    def load() -> Shape:
+        shape: Shape = getattr(import_module(f"moorage.config.{module}"), name)
+        return shape
+
+    return load
+
+
 CONFIGURATION: Final = Table(
     "configuration",
     "The configuration of a hub.",
@@ -345,7 +352,7 @@ CONFIGURATION: Final = Table(
             "The figures about calls, by service, operation, tenant and time; none by default.",
         ),
         "objectives": Field(
-            Many(table_of(Objective, name="objective", shapes={"by": Many(OneOf(DIMENSIONS))})),
+            _shape("objectives", "OBJECTIVES"),
             "Objectives of service levels, for `moorage sla`.",
         ),
         "audit": Field(
@@ -385,11 +392,20 @@ CONFIGURATION: Final = Table(
         "http": Field(HTTP, HTTP.about),
         "observers": Field(OBSERVERS, OBSERVERS.about),
         "connectors": CONNECTORS,
-        "pipelines": PIPELINES,
-        "platforms": PLATFORMS,
-        "steps": STEPS,
-        "health": Field(HEALTH, HEALTH.about),
-        "alerts": Field(ALERTS, ALERTS.about),
+        "pipelines": Field(_shape("pipelines", "PIPELINES"), "Pipelines, by names of your choice."),
+        "platforms": Field(
+            _shape("steps", "PLATFORMS"), "Platforms that run steps, by names of your choice."
+        ),
+        "steps": Field(
+            _shape("steps", "STEPS"), "Commands that run elsewhere, by names of your choice."
+        ),
+        "health": Field(
+            _shape("health", "HEALTH"),
+            "The probes of services, and the rules by which health is assessed.",
+        ),
+        "alerts": Field(
+            _shape("alerts", "ALERTS"), "The alert rules, and the channels for their notifications."
+        ),
         "safety": Field(table_of(Safety, name="safety"), summary(Safety)),
         "secrets": Field(
             Named(PROVIDERS), "Providers of secrets, by the names used in secret:// references."
