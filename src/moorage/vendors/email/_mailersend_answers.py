@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from moorage.contracts.email_mime import read_mime
 from moorage.contracts.email_outcomes import (
     EmailCounts,
     EmailEvent,
@@ -196,6 +195,8 @@ def _read_received(event: WebhookEvent, ref: MakeRef) -> tuple[ReceivedEmail, ..
         return ()
     sender = fields.value("sender.email")
     recipients = [item.text("email") for item in fields.objects("recipients.rcptTo")]
+    from moorage.contracts.email_mime import read_mime  # noqa: PLC0415 - few accounts receive mail
+
     message = read_mime(
         content.encode(errors="replace"),
         ref(id_),

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 from moorage.contracts.email_outcomes import EmailEvent, EmailStatus, RejectReason
 from moorage.vendor_sdk import as_answer
 from moorage.vendors.email._common import bare, texts_of
-from moorage.vendors.email._postmark_received import read_received
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -70,6 +69,8 @@ def read_event(
     fields = as_answer(event.payload)
     id_, record, bounce = fields.text("MessageID"), fields.text("RecordType"), fields.text("Type")
     if id_ is not None and (record == _INBOUND or (record is None and fields.object("FromFull"))):
+        from moorage.vendors.email._postmark_received import read_received  # noqa: PLC0415 - few accounts receive mail
+
         return (read_received(event, fields, ref),)
     if id_ is None or record is None:
         return ()

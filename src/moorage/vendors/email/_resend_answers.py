@@ -41,7 +41,6 @@ from moorage.vendors.email._common import (
     tags_and_words,
     texts_of,
 )
-from moorage.vendors.email._resend_received import read_received
 
 if TYPE_CHECKING:
     from datetime import date
@@ -209,6 +208,8 @@ def read_events(
     if kind is None or id_ is None:
         return ()
     if kind == _RECEIVED:
+        from moorage.vendors.email._resend_received import read_received  # noqa: PLC0415 - few accounts receive mail
+
         message = read_received(
             fields.object("data"),
             ref(id_),

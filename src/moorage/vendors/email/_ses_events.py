@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final
 from moorage.contracts.email_outcomes import EmailEvent, EmailStatus, RejectReason
 from moorage.vendor_sdk import as_answer, is_list
 from moorage.vendors.email._common import bare, tags_and_words
-from moorage.vendors.email._ses_received import read_received
 
 if TYPE_CHECKING:
     from moorage.contracts.email_received import ReceivedEmail
@@ -64,6 +63,8 @@ def read_events(
     if id_ is None:
         return ()
     if kind == _RECEIVED:
+        from moorage.vendors.email._ses_received import read_received  # noqa: PLC0415 - few accounts receive mail
+
         return (read_received(event, fields, id_, ref),)
     part, recipients_field = _PARTS.get(kind, ("", ""))
     details = fields.object(part)

@@ -57,7 +57,6 @@ from moorage.vendors.email._common import (
     texts_of,
 )
 from moorage.vendors.email._mailgun_forms import bulk_request, fits_one, mail_request
-from moorage.vendors.email._mailgun_received import read_received
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -300,6 +299,8 @@ class Mailgun(ApiVendor):
     ) -> tuple[EmailEvent, ...] | tuple[ReceivedEmail, ...]:
         """Convert a webhook to events, or to a received message."""
         if event.vendor == _SCHEMES["received"]:
+            from moorage.vendors.email._mailgun_received import read_received  # noqa: PLC0415 - few accounts receive mail
+
             return read_received(event, ref)
         fields = as_answer(event.payload).object("event-data")
         id_, kind = fields.text("message.headers.message-id"), fields.text("event")

@@ -50,7 +50,6 @@ from moorage.vendors.email._resend_answers import (
     read_metrics,
     read_receipt,
 )
-from moorage.vendors.email._resend_received import read_received
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -194,6 +193,8 @@ class Resend(ApiVendor):
                 Request.get(f"{path}/attachments", query={"limit": _MOST_FILES})
             )
             listed = list(read_answer(pages).objects("data"))
+        from moorage.vendors.email._resend_received import read_received  # noqa: PLC0415 - few accounts receive mail
+
         return read_received(fields, ref, listed, raw=fields.raw)
 
     def events(
