@@ -14,20 +14,25 @@ from moorage.config import read_configuration
 if TYPE_CHECKING:
     from pathlib import Path
 
+ALL = "url", "former"
+"""The settings for the shards of the whole store."""
+KEYS = "keys_url", "keys_former"
+"""The settings for the shards of a store of idempotency keys alone."""
 SERVICES = {"bank": {"base_url": "https://bank.example"}}
 
 
-def _opened(folder: Path, names: str, former: str = "") -> Any:
-    """Open a hub with a file for each shard."""
-    state = {
-        field: [f"sqlite:///{folder}/{name}.db" for name in letters]
-        for field, letters in (("url", names), ("former", former))
+def _opened(folder: Path, names: str, former: str = "", settings: tuple[str, str] = ALL) -> Any:
+    """Open a hub with a file for each shard, which the given settings name."""
+    state: dict[str, Any] = {
+        setting: [f"sqlite:///{folder}/{name}.db" for name in letters]
+        for setting, letters in zip(settings, (names, former), strict=True)
         if letters
     }
-    return moorage.open({"services": SERVICES, "state": state})
+    return moorage.open({"services": SERVICES, "state": {"url": "memory:"} | state})
 
 
-def test_keys_are_honoured_when_a_shard_is_added(tmp_path: Path) -> None:
+@pytest.mark.parametrize("settings", [ALL, KEYS])
+def test_keys_are_honoured_when_a_shard_is_added(tmp_path: Path, settings: tuple[str, str]) -> None:
     """Answers and unknown outcomes of all keys are still there after a shard was added."""
     keys = [f"k{number}" for number in range(12)]
     calls: list[str] = []
@@ -39,7 +44,7 @@ def test_keys_are_honoured_when_a_shard_is_added(tmp_path: Path) -> None:
         return key
 
     for names, former in (("ab", ""), ("abc", "ab")):
-        with _opened(tmp_path, names, former) as hub:
+        with _opened(tmp_path, names, former, settings) as hub:
             for key in keys[1:]:
                 answer = hub.manager.run("bank", lambda key=key: act(key), idempotency_key=key)
                 assert key == answer
@@ -51,28 +56,31 @@ def test_keys_are_honoured_when_a_shard_is_added(tmp_path: Path) -> None:
     assert all((tmp_path / f"{name}.db").exists() for name in "abc")
 
 
-def test_an_empty_list_is_refused() -> None:
+@pytest.mark.parametrize("setting", ["url", "keys_url"])
+def test_an_empty_list_is_refused(setting: str) -> None:
     """A list without a store is a mistake, and never means the memory of the process."""
     with pytest.raises(ConfigurationError, match="names no store") as excinfo:
-        moorage.open({"services": SERVICES, "state": {"url": []}})
-    assert ["state.url"] == [problem.path for problem in excinfo.value.problems]
+        moorage.open({"services": SERVICES, "state": {setting: []}})
+    assert [f"state.{setting}"] == [problem.path for problem in excinfo.value.problems]
 
 
-def test_every_shard_is_checked(tmp_path: Path) -> None:
+@pytest.mark.parametrize("setting", ["url", "keys_url"])
+def test_every_shard_is_checked(tmp_path: Path, setting: str) -> None:
     """Each shard whose file cannot be created is a problem, before anything is opened."""
     urls = [f"sqlite:///{tmp_path}/{name}.db" for name in ("a", "b/b", "c/c")]
     with pytest.raises(ConfigurationError, match="does not exist") as excinfo:
-        moorage.open({"services": SERVICES, "state": {"url": urls}})
-    assert ["state.url"] == [problem.path for problem in excinfo.value.problems]
-    assert ["state.url"] * 2 == [
+        moorage.open({"services": SERVICES, "state": {setting: urls}})
+    assert [f"state.{setting}"] == [problem.path for problem in excinfo.value.problems]
+    assert [f"state.{setting}"] * 2 == [
         problem.path
-        for problem in unusable_stores(read_configuration({"state": {"url": urls}}))
-        if problem.path == "state.url"
+        for problem in unusable_stores(read_configuration({"state": {setting: urls}}))
+        if problem.path == f"state.{setting}"
     ]
 
 
-def test_other_first_shard_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("settings", [ALL, KEYS])
+def test_other_first_shard_is_refused(tmp_path: Path, settings: tuple[str, str]) -> None:
     """The first shard has states that cannot be spread, so it stays the first."""
     with pytest.raises(ConfigurationError) as excinfo:
-        _opened(tmp_path, "ba", "ab")
-    assert "state.former" == excinfo.value.path
+        _opened(tmp_path, "ba", "ab", settings)
+    assert f"state.{settings[1]}" == excinfo.value.path

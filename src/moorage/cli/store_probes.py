@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.cli.places import opened_store
+from moorage.domain.idempotency.claims import Withdraw
 from moorage.domain.observation.figures import FiguresQuery
 from moorage.domain.observation.integration_log import LogQuery
 from moorage.domain.resilience.circuit import CircuitBreakerConfig, CircuitRule
 from moorage.domain.resilience.gate_commands import ReadCircuit
-from moorage.domain.state.keys import state_key
+from moorage.domain.state.keys import own_key, state_key
 from moorage.errors import ConnectorError, Problem
 from moorage.runtime.bridge import run_now
 from moorage.services.environment_guard import EnvironmentGuard
@@ -54,11 +55,7 @@ def unusable_stores(configured: Configured) -> tuple[Problem, ...]:
 
 def _probes(configured: Configured) -> Iterator[tuple[str, Callable[[], object]]]:
     """Yield the path of each store's URL, and a function that reads something from the store."""
-    if configured.store is not None:
-        for url in urls_of_shards(configured.store):
-            yield "state.url", partial(_read_state, url)
-        if configured.store != "memory:":
-            yield "state.environment_id", partial(_read_owner, configured)
+    yield from _probes_of_state(configured)
     if configured.log is not None and _exists(configured.log):
         yield "log.url", partial(_read_log, configured.log)
     if configured.metrics is not None and _exists(configured.metrics):
@@ -78,6 +75,17 @@ def _probes(configured: Configured) -> Iterator[tuple[str, Callable[[], object]]
         yield "credentials_from.url", partial(_use, make, lambda store: store.has(_NAME, None))
 
 
+def _probes_of_state(configured: Configured) -> Iterator[tuple[str, Callable[[], object]]]:
+    if configured.store is not None:
+        for url in urls_of_shards(configured.store):
+            yield "state.url", partial(_read_state, url)
+        if configured.store != "memory:":
+            yield "state.environment_id", partial(_read_owner, configured)
+    if configured.keys is not None:
+        for url in urls_of_shards(configured.keys):
+            yield "state.keys_url", partial(_read_key, url)
+
+
 def _exists(url: str) -> bool:
     """Return whether a store can be read; its file is created with the first write."""
     path = sqlite_path(url)
@@ -93,6 +101,12 @@ def _read_state(url: str) -> None:
     key = state_key("circuit", _NAME, None)
     with opened_store(url) as store:
         store.execute(ReadCircuit(CircuitRule(CircuitBreakerConfig()), key))
+
+
+def _read_key(url: str) -> None:
+    with opened_store(url) as store:
+        # Nobody holds the key, so nothing is withdrawn.
+        store.execute(Withdraw(own_key("key", _NAME, None, _NAME), 0, ttl=0))
 
 
 def _read_owner(configured: Configured) -> None:

@@ -190,13 +190,15 @@ def _storage(storage: Callable[..., Any], url: str, *, named: bool) -> Any:
     return storage(url)
 
 
+_PLACES_OF_KEYS: Final[dict[str, str | None]] = {"state.url": "state.keys_url", "state.former": "state.keys_former"}
+
+
 def _keys_storage(storage: Callable[..., Any], url: str) -> Any:
     """Open the store of idempotency keys alone."""
     try:
         return storage(url)
     except ConfigurationError as error:
-        if error.path == "state.url":
-            error.path = "state.keys_url"
+        error.path = _PLACES_OF_KEYS.get(error.path or "", error.path)
         raise
 
 

@@ -294,6 +294,20 @@ class Parts:
         return tuple(map(str, tables)) if is_object(tables) else ()
 
 
+def _url_of_shards(
+    state: Mapping[str, Any], name: str, former_name: str, report: Report
+) -> str | None:
+    """Return one URL for the shards that a setting names; None if it names no store."""
+    urls, former_urls = (
+        [address.reveal() for address in state.get(setting, ())] for setting in (name, former_name)
+    )
+    if name in state and not urls:
+        report.add(
+            f"state.{name}", "The list names no store.", "Name one, or leave the setting out."
+        )
+    return url_of_shards(urls, former_urls)
+
+
 def _steps(
     values: Mapping[str, Any],
     valid_services: tuple[Service, ...],
@@ -391,13 +405,8 @@ def read_parts(source: Source, environment: str | None = None) -> Parts:
     for account in accounts.accounts.values():
         report.made(partial(check_modes, [account], safety), "")
     state = values.get("state", {})
-    url, former_urls = (
-        [address.reveal() for address in state.get(name, ())] for name in ("url", "former")
-    )
-    if "url" in state and not url:
-        report.add("state.url", "The list names no store.", "Name one, or leave the setting out.")
-    state_url = url_of_shards(url, former_urls)
-    keys: Secret | None = values.get("state", {}).get("keys_url")
+    state_url = _url_of_shards(state, "url", "former", report)
+    keys_url = _url_of_shards(state, "keys_url", "keys_former", report)
     log: Secret | None = values.get("log", {}).get("url")
     metrics: Secret | None = values.get("metrics", {}).get("url")
     log_days: float | None = values.get("log", {}).get("keep_days")
@@ -426,7 +435,7 @@ def read_parts(source: Source, environment: str | None = None) -> Parts:
         platforms=valid_platforms,
         steps=valid_steps,
         state=state_url,
-        keys=None if keys is None else keys.reveal(),
+        keys=keys_url,
         default_state=default_url(variables, environment_id) if store_is_needed else None,
         environment_id=environment_id,
         records_per_tenant=records_per_tenant,

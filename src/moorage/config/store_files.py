@@ -28,11 +28,16 @@ def check_store_files(configured: Configured, passed: Container[str], report: Re
         settings = getattr(configured, table)
         urls[table] = None if settings is None else settings.url.reveal()
     shards = () if configured.state is None else urls_of_shards(configured.state)
+    key_shards = () if configured.keys is None else urls_of_shards(configured.keys)
     for state in shards or (None,):
         for table in ("state", "tenants_from", "credentials_from"):
             _check_alone(table, {"state": state, **urls}, report)
-    for table, url in (*(("state", shard) for shard in shards), *urls.items()):
-        port, place = table.removesuffix("_from"), f"{table}.url"
+    places = [
+        *(("state", "state.url", shard) for shard in shards),
+        *(("claims", "state.keys_url", shard) for shard in key_shards),
+        *((table.removesuffix("_from"), f"{table}.url", url) for table, url in urls.items()),
+    ]
+    for port, place, url in places:
         is_known = report.clear(place) and not report.lacks(place)
         if url is not None and is_known and port not in passed:
             _check_url(url, place, report)

@@ -244,8 +244,14 @@ CONFIGURATION: Final = Table(
                         "The URLs before the last shard was added, while keys on them matter.",
                     ),
                     "keys_url": Field(
-                        Address(),
-                        "The URL of a store for idempotency keys alone, such as nats://host/bucket.",
+                        Many(Address()),
+                        "The URL of a store for idempotency keys alone, such as nats://host/bucket."
+                        " Several URLs are shards of one store.",
+                    ),
+                    "keys_former": Field(
+                        Many(Address()),
+                        "The URLs in keys_url before the last shard was added, while keys on them"
+                        " matter.",
                     ),
                     "environment_id": Field(
                         Text(),

@@ -165,7 +165,7 @@ def _open_shards(url: str, prefix: str, options: dict[str, Any]) -> Any:
         raise ConfigurationError(
             "The configuration names former shards, but no current ones.",
             path="state.url",
-            remedy="Name all current shards in state.url, beginning with the former ones.",
+            remedy="Name all current shards as well, beginning with the former ones.",
         )
     stores: dict[str, Any] = {}
     for shard_url in (*urls, *former_urls):
