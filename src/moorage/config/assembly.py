@@ -190,7 +190,10 @@ def _storage(storage: Callable[..., Any], url: str, *, named: bool) -> Any:
     return storage(url)
 
 
-_PLACES_OF_KEYS: Final[dict[str, str | None]] = {"state.url": "state.keys_url", "state.former": "state.keys_former"}
+_PLACES_OF_KEYS: Final[dict[str, str | None]] = {
+    "state.url": "state.keys_url",
+    "state.former": "state.keys_former",
+}
 
 
 def _keys_storage(storage: Callable[..., Any], url: str) -> Any:
