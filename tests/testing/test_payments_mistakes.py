@@ -251,3 +251,16 @@ def test_a_currency_may_be_refused() -> None:
     name = "amounts_in_webhooks_are_exact"
     next(check for check in kit.CHECKS if check.__name__ == name)(subject)
     asyncio.run(next(check for check in kit.ASYNC_CHECKS if check.__name__ == name)(subject))
+
+
+def test_amount_beyond_the_vendors_limit_must_be_refused() -> None:
+    """A vendor that sends an amount beyond the limit that it names is found."""
+
+    def subject() -> kit.PaymentsSubject:
+        return attrs.evolve(stripe(), largest=999_999_999)
+
+    name = "amounts_are_exact"
+    with pytest.raises(AssertionError, match="More than 999999999"):
+        next(check for check in kit.CHECKS if check.__name__ == name)(subject)
+    with pytest.raises(AssertionError, match="More than 999999999"):
+        asyncio.run(next(check for check in kit.ASYNC_CHECKS if check.__name__ == name)(subject))

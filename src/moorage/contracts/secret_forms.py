@@ -37,6 +37,8 @@ _FORMS: Final = (
     SecretForm(late_pattern("whsec_"), "the secret of a webhook", is_webhook_secret=True),
     SecretForm(late_pattern("[rs]k_(?:live|test)_"), "a secret key of Stripe", "stripe"),
     SecretForm(late_pattern("pk_(?:live|test)_"), "a publishable key of Stripe"),
+    SecretForm(late_pattern("sk_sbox_"), "a secret key of Checkout.com", "checkout_com"),
+    SecretForm(late_pattern("pk_sbox_"), "a public key of Checkout.com"),
     SecretForm(late_pattern("acct_"), "the id of an account at Stripe"),
     SecretForm(late_pattern(r"(?:live|test)_\w{20}"), "an API key of Mollie", "mollie"),
     SecretForm(late_pattern("pfl_"), "the id of a profile at Mollie"),
