@@ -37,6 +37,7 @@ from moorage.vendors.email.mailgun import Mailgun
 from moorage.vendors.email.postmark import Postmark
 from moorage.vendors.email.sendgrid import SendGrid
 from moorage.vendors.payments.adyen import Adyen
+from moorage.vendors.payments.checkout_com import CheckoutCom
 from moorage.vendors.payments.mollie import Mollie
 from moorage.vendors.payments.paypal import PayPal
 from moorage.vendors.payments.square import Square
@@ -304,6 +305,9 @@ VENDOR_MODES: list[tuple[Any, str | None]] = [
     (PayPal(base_url="https://proxy.example"), None),
     (Square(), "live"),
     (Square(base_url="https://connect.squareupsandbox.com"), "test"),
+    (CheckoutCom(prefix="vkuhvk4v"), "live"),
+    (CheckoutCom(base_url="https://api.sandbox.checkout.com"), "test"),
+    (CheckoutCom(base_url="https://proxy.example"), None),
     (Adyen(merchant_account="A"), "test"),
     (Adyen(merchant_account="A", live_url_prefix="abc-Company"), "live"),
     (Adyen(merchant_account="A", base_url="https://proxy.example"), None),
