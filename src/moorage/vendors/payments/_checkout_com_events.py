@@ -69,12 +69,12 @@ def read_events(event: WebhookEvent, make: MakeRef) -> tuple[PaymentEvent, ...]:
     if key is None or not key.startswith(_PAYMENT):
         return ()
     money = UNITS.read(body.value("amount"), body.value("currency"))
-    is_approval = event.vendor_type in {_APPROVAL, _DECLINE}
+    is_authorization = event.vendor_type in {_APPROVAL, _DECLINE}
     currency = body.text("currency")
-    ref = payment_ref(make, key, money) if is_approval else make(key, currency=currency)
+    ref = payment_ref(make, key, money) if is_authorization else make(key, currency=currency)
     changes: dict[str, Any] = {"ask": True}
     if money is not None and code is not None:
-        if is_approval:
+        if is_authorization:
             changes = _decided(event, money, code)
         elif event.vendor_type in {*_MOVES, _VOID}:
             changes = _moved(event, ref, money, make)
@@ -86,7 +86,7 @@ def read_events(event: WebhookEvent, make: MakeRef) -> tuple[PaymentEvent, ...]:
             vendor_state=code,
             at=body.time("processed_on") or event.time,
             # A capture and a refund have references of their own.
-            reference=body.text("reference") if is_approval else None,
+            reference=body.text("reference") if is_authorization else None,
             raw=body.raw,
             **changes,
         ),
