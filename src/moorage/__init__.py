@@ -197,9 +197,11 @@ if TYPE_CHECKING:
     from moorage.domain.webhooks.scheme import WebhookScheme as WebhookScheme
     from moorage.domain.webhooks.sending import WebhookSigner as WebhookSigner
     from moorage.errors import AttemptTimeout as AttemptTimeout
+    from moorage.errors import AlreadyExists as AlreadyExists
     from moorage.errors import AuthenticationFailed as AuthenticationFailed
     from moorage.errors import AuthorizationRequired as AuthorizationRequired
     from moorage.errors import BulkheadFull as BulkheadFull
+    from moorage.errors import ChangedMeanwhile as ChangedMeanwhile
     from moorage.errors import CircuitBreakerOpen as CircuitBreakerOpen
     from moorage.errors import ConfigurationError as ConfigurationError
     from moorage.errors import ConnectionFailed as ConnectionFailed
@@ -570,6 +572,8 @@ _HOME = {
             "InvalidRequest",
             "PaymentDeclined",
             "FileNotFound",
+            "AlreadyExists",
+            "ChangedMeanwhile",
             "MessageUnroutable",
             "TopicNotFound",
             "VendorFailed",

@@ -28,6 +28,8 @@ ConnectorError
 │   ├── InvalidRequest
 │   ├── PaymentDeclined
 │   ├── FileNotFound
+│   ├── AlreadyExists               the vendor has such an object, made by somebody else
+│   ├── ChangedMeanwhile            somebody changed the object since it was read
 │   ├── MessageUnroutable           no queue takes the message
 │   └── TopicNotFound               the broker has no such topic, stream, queue or exchange
 ├── VendorFailed                    the vendor broke, or answered nonsense
@@ -592,6 +594,18 @@ class FileNotFound(VendorRejected):
     """The vendor stores no such file."""
 
     remedy = "Check the name of the file and of the container."
+
+
+class AlreadyExists(VendorRejected):
+    """The vendor has another object with the same name, which must be unique."""
+
+    remedy = "Look for the existing object, and use it, or choose another name."
+
+
+class ChangedMeanwhile(VendorRejected):
+    """The object at the vendor is no longer the version that was read; nothing was changed."""
+
+    remedy = "Read the object again, decide anew, and repeat with its current version."
 
 
 class MessageUnroutable(VendorRejected):

@@ -34,6 +34,8 @@ GOOD = {
     "InvalidRequest",
     "PaymentDeclined",
     "FileNotFound",
+    "AlreadyExists",
+    "ChangedMeanwhile",
     "MessageUnroutable",
     "TopicNotFound",
     "AuthenticationFailed",

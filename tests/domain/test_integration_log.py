@@ -70,6 +70,8 @@ STATUS_OF = {
     "InvalidRequest": "rejected",
     "PaymentDeclined": "rejected",
     "FileNotFound": "rejected",
+    "AlreadyExists": "rejected",
+    "ChangedMeanwhile": "rejected",
     "MessageUnroutable": "rejected",
     "TopicNotFound": "rejected",
     "IdempotencyConflict": "rejected",

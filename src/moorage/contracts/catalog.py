@@ -23,6 +23,7 @@ CONTRACTS: Final[Mapping[str, str]] = {
     "currencies": "Exchange rates",
     "tax": "Taxes",
     "einvoices": "E-invoices",
+    "people": "People",
 }
 """The title of each contract, by its name in configurations."""
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         AsyncEinvoices,
         AsyncEmail,
         AsyncPayments,
+        AsyncPeople,
         AsyncShipping,
         AsyncSms,
         AsyncStorage,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
         Einvoices,
         Email,
         Payments,
+        People,
         Shipping,
         Sms,
         Storage,
@@ -74,6 +76,10 @@ class ContractMethods:
         """Return the tenant's operations on e-invoices; `subject` is the person concerned."""
         return operations.Einvoices(self._live.about(subject), tenant)
 
+    def people(self, tenant: str | None = None, *, subject: str | None = None) -> People:
+        """Return the tenant's operations on people; `subject` is the person concerned."""
+        return operations.People(self._live.about(subject), tenant)
+
 
 class AsyncContractMethods:
     """The contracts of an asynchronous hub."""
@@ -117,3 +123,7 @@ class AsyncContractMethods:
     def einvoices(self, tenant: str | None = None, *, subject: str | None = None) -> AsyncEinvoices:
         """Return the tenant's operations on e-invoices; `subject` is the person concerned."""
         return operations.AsyncEinvoices(self._live.about(subject), tenant)
+
+    def people(self, tenant: str | None = None, *, subject: str | None = None) -> AsyncPeople:
+        """Return the tenant's operations on people; `subject` is the person concerned."""
+        return operations.AsyncPeople(self._live.about(subject), tenant)

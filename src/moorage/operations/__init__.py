@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from moorage.operations.email import Email as Email
     from moorage.operations.payments import AsyncPayments as AsyncPayments
     from moorage.operations.payments import Payments as Payments
+    from moorage.operations.people import AsyncPeople as AsyncPeople
+    from moorage.operations.people import People as People
     from moorage.operations.shipping import AsyncShipping as AsyncShipping
     from moorage.operations.shipping import Shipping as Shipping
     from moorage.operations.sms import AsyncSms as AsyncSms
@@ -37,6 +39,7 @@ _CONTRACTS: Final = (
     "Einvoices",
     "Email",
     "Payments",
+    "People",
     "Shipping",
     "Sms",
     "Storage",

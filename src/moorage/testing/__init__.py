@@ -75,6 +75,7 @@ if TYPE_CHECKING:
     from moorage.testing.kits import locks_conformance as locks_conformance
     from moorage.testing.kits import outbox_conformance as outbox_conformance
     from moorage.testing.kits import payments_conformance as payments_conformance
+    from moorage.testing.kits import people_conformance as people_conformance
     from moorage.testing.kits import platform_conformance as platform_conformance
     from moorage.testing.kits import shipping_conformance as shipping_conformance
     from moorage.testing.kits import sink_conformance as sink_conformance
@@ -161,6 +162,7 @@ _HOME: Final = {
     "locks_conformance": "kits",
     "outbox_conformance": "kits",
     "payments_conformance": "kits",
+    "people_conformance": "kits",
     "platform_conformance": "kits",
     "shipping_conformance": "kits",
     "sink_conformance": "kits",

@@ -66,7 +66,9 @@ if TYPE_CHECKING:
     from moorage.domain.webhooks.events import WebhookEvent as WebhookEvent
     from moorage.domain.webhooks.form_parts import FormPart as FormPart
     from moorage.domain.webhooks.form_parts import form_parts as form_parts
+    from moorage.errors import AlreadyExists as AlreadyExists
     from moorage.errors import AuthenticationFailed as AuthenticationFailed
+    from moorage.errors import ChangedMeanwhile as ChangedMeanwhile
     from moorage.errors import ConfigurationError as ConfigurationError
     from moorage.errors import ConnectionFailed as ConnectionFailed
     from moorage.errors import ConnectorError as ConnectorError
@@ -235,7 +237,9 @@ _HOME = {
     # errors
     "is_success": "domain.resilience.classify",
     "vendor_words": "domain.resilience.classify",
+    "AlreadyExists": "errors",
     "AuthenticationFailed": "errors",
+    "ChangedMeanwhile": "errors",
     "ConfigurationError": "errors",
     "ConnectionFailed": "errors",
     "ConnectorError": "errors",

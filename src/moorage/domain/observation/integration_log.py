@@ -54,6 +54,8 @@ _STATUS_OF_ERROR: Final[Mapping[str, IntegrationStatus]] = {
     "InvalidRequest": IntegrationStatus.REJECTED,
     "PaymentDeclined": IntegrationStatus.REJECTED,
     "FileNotFound": IntegrationStatus.REJECTED,
+    "AlreadyExists": IntegrationStatus.REJECTED,
+    "ChangedMeanwhile": IntegrationStatus.REJECTED,
     "IdempotencyConflict": IntegrationStatus.REJECTED,
     "TransactionConflict": IntegrationStatus.REJECTED,
     "AttemptTimeout": IntegrationStatus.TIMEOUT,

@@ -80,7 +80,7 @@ class SandboxRequest:
     def json(self) -> Any:
         """The value of a JSON body; the request must have the content type of JSON."""
         kind = (self.headers.get("content-type") or "").partition(";")[0]
-        if kind not in {"application/json", "application/vnd.api+json"}:
+        if kind not in {"application/json", "application/scim+json", "application/vnd.api+json"}:
             raise Refusal(Response(415, body=b"This is no JSON."))
         try:
             return json.loads(self.body)

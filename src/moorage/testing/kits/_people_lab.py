@@ -1,0 +1,187 @@
+"""A directory of people under test, behind a hub with one account of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.adapters.logs.memory import AsyncMemoryIntegrationLogger, MemoryIntegrationLogger
+from moorage.contracts.people import NewPerson, PeopleCapability, PersonChanges
+from moorage.contracts.ref import Ref
+from moorage.contracts.routes import Account
+from moorage.domain.http.log_content import LogContent, LoggedCalls
+from moorage.domain.observation.integration_log import LogPage, LogQuery
+from moorage.hub.hub import AsyncHub, Hub
+from moorage.testing.fakes.observer import RecordingObserver
+from moorage.testing.kits._contract_lab import ContractLab
+from moorage.testing.kits._sent_requests import leaves
+from moorage.testing.kits.checks import require
+from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, SandboxHttpClient
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from types import UnionType
+
+    from moorage.contracts.people import Person
+    from moorage.contracts.vendor import Vendor
+    from moorage.domain.http.requests import Response
+    from moorage.domain.observation.integration_log import IntegrationLog
+    from moorage.errors import ConnectorError
+    from moorage.testing.sandboxes.base import SandboxRequest
+    from moorage.testing.sandboxes.people.base import PeopleSandbox
+
+    Refusal = (
+        tuple[Response, type[ConnectorError]] | tuple[Response, type[ConnectorError], str | None]
+    )
+
+ACCOUNT: Final = "directory"
+PASSWORD: Final = "Correct horse 42 battery staple"  # noqa: S105 - of no use elsewhere
+
+
+@attrs.frozen(kw_only=True)
+class PeopleSubject:
+    """A directory of people to check, with its sandbox.
+
+    Attributes:
+        vendor: an account at the sandbox.
+        sandbox: the sandbox, which tells what the directory keeps; it must accept user names that
+            end in @example.com.
+        refusals: answers by which the vendor refuses, with the error that each must become, and
+            the vendor's code that the error must keep, where there is a third part.
+        pause: an answer by which the vendor asks for a pause, and the seconds of the pause.
+        option: an option of a new account in the vendor's own words, and its value.
+        secrets: texts that nothing may show, such as a token.
+        requests: fields of a new person, each with values that the request must have, by the path
+            of their names; None for a name that it must not have.
+        answers: answers about an account, each with fields that must be read from it.
+    """
+
+    vendor: Vendor
+    sandbox: PeopleSandbox
+    refusals: tuple[Refusal, ...]
+    pause: tuple[Response, float]
+    option: tuple[str, Any]
+    secrets: tuple[str, ...] = attrs.field(repr=False)
+    requests: tuple[tuple[Mapping[str, Any], Mapping[str, Any]], ...] = ()
+    answers: tuple[tuple[Response, Mapping[str, Any]], ...] = ()
+
+
+class Lab(ContractLab[PeopleSubject]):
+    """A directory of people under test, with its hub, its log and its observer."""
+
+    contract = "people"
+    sandbox: PeopleSandbox
+
+    def __init__(
+        self,
+        subject: PeopleSubject,
+        hub: Hub | AsyncHub,
+        log: MemoryIntegrationLogger | AsyncMemoryIntegrationLogger,
+        observer: RecordingObserver,
+    ) -> None:
+        super().__init__(subject, hub)
+        self.log = log
+        self.observer = observer
+
+    def person(self, name: str = "ada", **fields: Any) -> NewPerson:
+        """Return a new person with this user name and these fields."""
+        return NewPerson(
+            **{
+                "user_name": f"{name}@example.com",
+                "given_name": "Ada",
+                "family_name": "Lovelace",
+                "external_id": f"E-{name}",
+                **fields,
+            }
+        )
+
+    async def create(
+        self, name: str = "ada", *, idempotency_key: str | None = None, **fields: Any
+    ) -> Person:
+        """Create the account of a person."""
+        person: Person = await self(
+            "create",
+            self.person(name, **fields),
+            password=PASSWORD,
+            idempotency_key=idempotency_key,
+        )
+        return person
+
+    async def get(self, ref: Ref) -> Person:
+        """Return the current state of an account."""
+        person: Person = await self("get", ref)
+        return person
+
+    @property
+    def group(self) -> Ref:
+        """The reference of the group that exists from the start."""
+        return Ref(self.subject.vendor.name, ACCOUNT, self.sandbox.group)
+
+    def user_names(self) -> list[str]:
+        """Return the user names of all accounts in the directory."""
+        return [account.user_name for account in self.sandbox.accounts()]
+
+    def writes(self) -> list[SandboxRequest]:
+        """Return the requests that change something."""
+        return [request for request in self.sandbox.requests if request.method != "GET"]
+
+    async def entries(self) -> Sequence[IntegrationLog]:
+        """Return the entries of the log, with the content of requests and answers."""
+        page = self.log.find(LogQuery())
+        return page.items if isinstance(page, LogPage) else (await page).items
+
+    def hidden(self) -> tuple[str, ...]:
+        """Return the texts that nothing may show: the secrets, the password and names."""
+        return (*self.subject.secrets, PASSWORD, "Lovelace")
+
+    async def refused(
+        self, kind: type[ConnectorError] | UnionType, doing: Awaitable[Any], step: str
+    ) -> Any:
+        """Return the error that an operation must raise, which has exactly this class."""
+        error = await super().refused(kind, doing, step)
+        require(type(error) is kind, f"{step} raised {type(error).__name__}: {error}")
+        return error
+
+
+def calls_by_capability(lab: Lab) -> Mapping[PeopleCapability, Callable[[], Awaitable[Any]]]:
+    """Return a call for each capability, which the call needs."""
+    ref = Ref(lab.subject.vendor.name, ACCOUNT, "1")
+    return {
+        PeopleCapability.GROUPS: lambda: lab("add_member", lab.group, ref),
+        PeopleCapability.MANAGER: lambda: lab.create(manager=ref),
+        PeopleCapability.TIME_ZONE: lambda: lab.create(time_zone="Europe/London"),
+        PeopleCapability.VERSION: lambda: lab(
+            "change", ref, PersonChanges(title="Analyst"), version="1"
+        ),
+    }
+
+
+def request_values(request: SandboxRequest) -> list[tuple[str, Any]]:
+    """Return the values of a request's JSON body, each with the path of names to it."""
+    return leaves("", request.json())
+
+
+def _options(subject: PeopleSubject) -> dict[str, Any]:
+    settings = {
+        "retry": None,
+        "circuit": None,
+        "log_content": LogContent(calls=LoggedCalls.ALL),
+    }
+    return {"accounts": [Account(ACCOUNT, subject.vendor, settings=settings)]}
+
+
+def sync_lab(factory: Callable[[], PeopleSubject]) -> Lab:
+    """Return a lab with a synchronous hub."""
+    subject, log, observer = factory(), MemoryIntegrationLogger(), RecordingObserver()
+    http = SandboxHttpClient(subject.sandbox)
+    hub = Hub(**_options(subject), http=http, log=log, observers=[observer])
+    return Lab(subject, hub, log, observer)
+
+
+def async_lab(factory: Callable[[], PeopleSubject]) -> Lab:
+    """Return a lab with an asynchronous hub."""
+    subject, log, observer = factory(), AsyncMemoryIntegrationLogger(), RecordingObserver()
+    http = AsyncSandboxHttpClient(subject.sandbox)
+    hub = AsyncHub(**_options(subject), http=http, log=log, observers=[observer])
+    return Lab(subject, hub, log, observer)

@@ -1,0 +1,561 @@
+"""Checks that every directory of people must pass.
+
+Each check takes a function that makes a new `PeopleSubject`: the vendor, its sandbox, and what the
+kit cannot know. `CHECKS` go through `Hub`, and `ASYNC_CHECKS` through `AsyncHub`.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import attrs
+
+from moorage.contracts.people import (
+    KIND,
+    MemberKind,
+    PeopleCapability,
+    PeopleQuery,
+    PersonChanges,
+    Phone,
+    PhoneKind,
+)
+from moorage.contracts.ref import Ref
+from moorage.domain.http.requests import Response
+from moorage.domain.values.json_text import encode_json
+from moorage.errors import (
+    AlreadyExists,
+    ChangedMeanwhile,
+    ConnectorError,
+    IdempotencyConflict,
+    InvalidData,
+    OutcomeUnknown,
+    RateLimitExceeded,
+    UnsupportedByVendor,
+    VendorFailed,
+    VendorRejected,
+)
+from moorage.testing.kits._contract_lab import through_async_hub, through_hub, with_body
+from moorage.testing.kits._people_lab import (
+    ACCOUNT,
+    PASSWORD,
+    Lab,
+    PeopleSubject,
+    async_lab,
+    calls_by_capability,
+    request_values,
+    sync_lab,
+)
+from moorage.testing.kits.checks import require
+from moorage.testing.sandboxes.base import Altered, Lost
+from moorage.wiring.installed_vendors import able
+
+if TYPE_CHECKING:
+    from moorage.contracts.people import GroupPage, MemberPage, Person, PersonPage
+
+__all__ = ["ASYNC_CHECKS", "CHECKS", "AsyncCheck", "Check", "Factory", "PeopleSubject"]
+
+_PHONES: Final = (Phone("+49 30 123456"), Phone("+49 151 12345678", PhoneKind.MOBILE))
+_FIELDS: Final[dict[str, Any]] = {
+    "display_name": "Countess Ada",
+    "emails": ("ada@example.com", "countess@example.com"),
+    "phones": _PHONES,
+    "title": "Analyst",
+    "department": "R&D",
+    "language": "en",
+}
+_HOSTILE: Final = (
+    "x' or 'a' eq 'a",
+    'x" or userName pr or userName eq "a',
+    "x\\' or email:*",
+    "nobody\\",
+    "a b",
+)
+"""Values that would change the meaning of a filter if they were not escaped."""
+_MALFORMED: Final = (b"[]", b"null", b"{}", b"<html></html>")
+_NOT_FOUND: Final = 404
+
+Factory: TypeAlias = Callable[[], PeopleSubject]
+Check: TypeAlias = Callable[[Factory], None]
+AsyncCheck: TypeAlias = Callable[[Factory], Coroutine[Any, Any, None]]
+Open: TypeAlias = Callable[[], Lab]
+
+
+async def an_account_is_created(make: Open) -> None:
+    """A new account has all its fields and the password, and can be read by its reference."""
+    async with make() as lab:
+        created = await lab.create(**_FIELDS)
+        read = await lab.get(created.ref)
+        for person in (created, read):
+            require(person.user_name == "ada@example.com", "Another user name is read.")
+            require(person.active is True, f"A new account is told as active={person.active}.")
+            names = (person.given_name, person.family_name, person.external_id)
+            require(names == ("Ada", "Lovelace", "E-ada"), f"{names} are read.")
+            for name, value in _FIELDS.items():
+                found = getattr(person, name)
+                require(found == value, f"The {name} is read as {found!r}.")
+            require(person.raw, "The vendor's answer is lost.")
+        (kept,) = lab.sandbox.accounts()
+        require(kept.id == created.ref.id, "The reference is not of the account.")
+        require(kept.password == PASSWORD, "The password did not arrive.")
+        require(kept.active, "The new account is not active.")
+        require(Ref.parse(str(created.ref)) == created.ref, "A reference changes as text.")
+        require(created.ref.account == ACCOUNT, "The reference names no account.")
+
+
+async def an_account_may_be_inactive(make: Open) -> None:
+    """An account that is created inactive is inactive in the directory, and is told so."""
+    async with make() as lab:
+        person = await lab.create(active=False)
+        require(person.active is False, f"It is told as active={person.active}.")
+        require(not lab.sandbox.accounts()[0].active, "The account is active.")
+
+
+async def a_key_creates_once(make: Open) -> None:
+    """A key creates one account, a repeat returns it, and another person needs another key."""
+    async with make() as lab:
+        people = [await lab.create(idempotency_key="k-1") for _ in range(3)]
+        require(people[0] == people[1] == people[2], "A repeat returns another account.")
+        require(len(lab.user_names()) == 1, "A key created several accounts.")
+        another = lab.create("grace", idempotency_key="k-1")
+        await lab.refused(IdempotencyConflict, another, "A key for another person")
+        posts = [request for request in lab.writes() if "/members" not in request.path]
+        require(len(posts) == 1, "A creation took more than one request.")
+
+
+async def a_taken_name_is_refused(make: Open) -> None:
+    """A user name in use raises AlreadyExists, in a creation and in a change."""
+    async with make() as lab:
+        first = await lab.create()
+        for number, name in enumerate(("ada", "Ada")):
+            again = lab.create(name, external_id="E-2", idempotency_key=f"k-{number}")
+            await lab.refused(AlreadyExists, again, f"The name {name}")
+        second = await lab.create("grace")
+        renaming = lab("change", second.ref, PersonChanges(user_name=first.user_name))
+        await lab.refused(AlreadyExists, renaming, "A change to a name in use")
+        require(
+            lab.user_names() == ["ada@example.com", "grace@example.com"],
+            f"The directory has {lab.user_names()}.",
+        )
+
+
+async def only_named_fields_change(make: Open) -> None:
+    """A change sets the named fields, and keeps all others, also those that nobody here knows."""
+    async with make() as lab:
+        ref = (await lab.create(**_FIELDS)).ref
+        lab.sandbox.annotate(ref.id)
+        before = await lab.get(ref)
+        steps: tuple[dict[str, Any], ...] = (
+            {"title": "Professor"},
+            {"department": "Mathematics", "given_name": "Augusta"},
+            {"emails": ("ada@example.com", "countess@example.com", "new@example.com")},
+            {"phones": _PHONES[:1]},
+            {"external_id": "E-9", "language": "de"},
+        )
+        expected = before
+        for step in steps:
+            await lab("change", ref, PersonChanges(**step))
+            expected = attrs.evolve(expected, **step)
+            found = await lab.get(ref)
+            expected = attrs.evolve(expected, version=found.version)
+            _require_equal(found, expected)
+            require(lab.sandbox.accounts()[0].annotated, f"{sorted(step)} erased other fields.")
+
+
+def _require_equal(found: Person, expected: Person) -> None:
+    for field in attrs.fields(type(found)):
+        values = getattr(found, field.name), getattr(expected, field.name)
+        if field.name != "raw":
+            require(values[0] == values[1], f"The {field.name} is {values[0]!r} after a change.")
+
+
+async def named_fields_can_be_emptied(make: Open) -> None:
+    """Fields named in `clear` are empty after a change."""
+    async with make() as lab:
+        ref = (await lab.create(**_FIELDS)).ref
+        names = ("phones", "title", "department", "external_id", "language")
+        await lab("change", ref, PersonChanges(clear=names))
+        person = await lab.get(ref)
+        left = [name for name in names if getattr(person, name)]
+        require(left == [], f"{left} are not empty.")
+        await lab("change", ref, PersonChanges(clear=names))
+        require(person.family_name == "Lovelace", "Another field was emptied.")
+
+
+async def a_manager_is_kept(make: Open) -> None:
+    """A manager is set at creation, changed and removed, and is one of the same directory."""
+    async with make() as lab:
+        if PeopleCapability.MANAGER not in lab.able:
+            return
+        charles, grace = await lab.create("charles"), await lab.create("grace")
+        ada = await lab.create(manager=charles.ref)
+        for manager in (charles, grace):
+            if manager is grace:
+                await lab("change", ada.ref, PersonChanges(manager=grace.ref))
+            found = (await lab.get(ada.ref)).manager
+            require(found is not None, "The manager is lost.")
+            name = (await lab.get(found or ada.ref)).user_name
+            require(name == manager.user_name, "Somebody else became the manager.")
+        for _ in range(2):
+            await lab("change", ada.ref, PersonChanges(clear=["manager"]))
+            require((await lab.get(ada.ref)).manager is None, "The manager is still there.")
+        stranger = attrs.evolve(charles.ref, account="elsewhere")
+        for doing in (
+            lab.create("mary", manager=stranger),
+            lab("change", ada.ref, PersonChanges(manager=stranger)),
+        ):
+            await lab.refused(InvalidData, doing, "A manager of another directory")
+
+
+async def activity_can_be_repeated(make: Open) -> None:
+    """Deactivating and reactivating can be repeated, and keep everything else."""
+    async with make() as lab:
+        ref = (await lab.create(**_FIELDS)).ref
+        lab.sandbox.annotate(ref.id)
+        for operation, active in (("deactivate", False), ("reactivate", True)) * 2:
+            for _ in range(2):
+                await lab(operation, str(ref))
+                kept = lab.sandbox.accounts()[0]
+                require(kept.active is active, f"After {operation} active is {kept.active}.")
+                require((await lab.get(ref)).active is active, f"{operation} is told wrongly.")
+                require(kept.annotated, f"{operation} erased other fields.")
+
+
+async def an_account_is_deleted(make: Open) -> None:
+    """A deleted account is gone, another stays, and deleting it again is no error."""
+    async with make() as lab:
+        ref = (await lab.create()).ref
+        await lab.create("grace")
+        for _ in range(2):
+            await lab("delete", ref)
+            require(lab.user_names() == ["grace@example.com"], f"Left are {lab.user_names()}.")
+        for operation, arguments in (
+            ("get", ()),
+            ("deactivate", ()),
+            ("change", (PersonChanges(title="Analyst"),)),
+        ):
+            doing = lab(operation, ref, *arguments)
+            error = await lab.refused(VendorRejected, doing, f"{operation} of a deleted account")
+            require(error.status == _NOT_FOUND, f"{operation} ended with {error.status}.")
+
+
+async def everybody_is_listed_once(make: Open) -> None:
+    """A list has everybody once over all its pages, in the state that `get` returns."""
+    async with make() as lab:
+        lab.sandbox.largest_page = 2
+        people = [await lab.create(f"n{number}") for number in range(5)]
+        await lab("deactivate", people[0].ref)
+        listed: list[Person] = []
+        page: PersonPage = await lab("find")
+        listed += page.items
+        while page.next is not None:
+            require(len(listed) < 9, "A list does not end.")
+            page = await lab("find", after=str(page.next))
+            listed += page.items
+        wanted = sorted(str(person.ref) for person in people)
+        require(sorted(str(person.ref) for person in listed) == wanted, "The list is not complete.")
+        for person in listed:
+            _require_equal(person, await lab.get(person.ref))
+
+
+async def filters_find_whom_they_name(make: Open) -> None:
+    """A filter finds exactly the people whom it names, whatever characters its value has."""
+    async with make() as lab:
+        await lab.create("o'neill", external_id='E"1', emails=["o'neill@example.com"])
+        await lab.create("grace", emails=["grace@example.com", "amazing@example.com"])
+        for query, wanted in (
+            (PeopleQuery(email="o'neill@example.com"), ["o'neill"]),
+            (PeopleQuery(external_id='E"1'), ["o'neill"]),
+            (PeopleQuery(user_name="o'neill@example.com", external_id='E"1'), ["o'neill"]),
+            (PeopleQuery(email="amazing@example.com"), ["grace"]),
+            (PeopleQuery(user_name="Grace@example.com"), ["grace"]),
+            (PeopleQuery(user_name="amazing@example.com"), []),
+            (PeopleQuery(user_name="grace@example.com", external_id='E"1'), []),
+            *((PeopleQuery(email=text), []) for text in _HOSTILE),
+            *((PeopleQuery(external_id=text), []) for text in _HOSTILE),
+        ):
+            page: PersonPage = await lab("find", query)
+            names = [person.user_name.removesuffix("@example.com") for person in page.items]
+            fields = [name for name in attrs.asdict(query) if getattr(query, name) is not None]
+            require(names == wanted, f"A filter by {fields} found {len(names)} people.")
+
+
+async def a_member_joins_once(make: Open) -> None:
+    """A person joins and leaves a group once, however often it is said."""
+    async with make() as lab:
+        if PeopleCapability.GROUPS not in lab.able:
+            return
+        person, other = await lab.create(), await lab.create("grace")
+        page: GroupPage = await lab("groups")
+        require(lab.group in [group.ref for group in page.items], "The group is not listed.")
+        require(all(group.name for group in page.items), "The name of a group is lost.")
+        for _ in range(2):
+            await lab("add_member", str(lab.group), str(person.ref))
+        await lab("add_member", lab.group, other.ref)
+        require(
+            list(lab.sandbox.memberships()) == [person.ref.id, other.ref.id],
+            f"The group has {len(lab.sandbox.memberships())} members.",
+        )
+        lab.sandbox.largest_page = 1
+        found: list[Any] = []
+        members: MemberPage = await lab("members", lab.group)
+        found += members.items
+        while members.next is not None:
+            require(len(found) < 3, "A list of members does not end.")
+            members = await lab("members", lab.group, after=members.next)
+            found += members.items
+        refs = [member.ref for member in found]
+        require(refs == [person.ref, other.ref], f"{len(refs)} members are listed.")
+        require(found[0].kind is MemberKind.PERSON, f"A person is told as {found[0].kind}.")
+        for _ in range(2):
+            await lab("remove_member", lab.group, person.ref)
+            require(list(lab.sandbox.memberships()) == [other.ref.id], "Another member left.")
+        require(len(lab.user_names()) == 2, "Leaving a group deleted an account.")
+
+
+async def a_missing_group_is_an_error(make: Open) -> None:
+    """Nobody joins or leaves a group that does not exist, or one of another directory."""
+    async with make() as lab:
+        if PeopleCapability.GROUPS not in lab.able:
+            return
+        person = await lab.create()
+        missing = attrs.evolve(lab.group, id="00000000-0000-4000-8000-0000000fffff")
+        for operation in ("add_member", "remove_member"):
+            error = await lab.refused(
+                VendorRejected, lab(operation, missing, person.ref), f"{operation} without a group"
+            )
+            require(error.status == _NOT_FOUND, f"{operation} ended with {error.status}.")
+            stranger = attrs.evolve(person.ref, account="elsewhere")
+            doing = lab(operation, lab.group, stranger)
+            await lab.refused(InvalidData, doing, f"{operation} across directories")
+
+
+async def an_old_version_is_refused(make: Open) -> None:
+    """A change of an old version changes nothing; one of the current version is made."""
+    async with make() as lab:
+        if PeopleCapability.VERSION not in lab.able:
+            return
+        person = await lab.create()
+        require(person.version is not None, "A new account has no version.")
+        await lab("change", person.ref, PersonChanges(title="Analyst"), version=person.version)
+        for step in ({"title": "Queen"}, {"emails": ["queen@example.com"]}):
+            late = lab("change", person.ref, PersonChanges(**step), version=person.version)
+            await lab.refused(ChangedMeanwhile, late, "A change of an old version")
+        current = await lab.get(person.ref)
+        require((current.title, current.emails) == ("Analyst", ()), "An old version was changed.")
+        await lab("change", person.ref, PersonChanges(title="Count"), version=current.version)
+        require((await lab.get(person.ref)).title == "Count", "The current version is refused.")
+
+
+async def what_it_cannot_do_is_refused(make: Open) -> None:
+    """An unsupported feature is refused before sending, and the error names other vendors."""
+    async with make() as lab:
+        for capability, call in calls_by_capability(lab).items():
+            if capability in lab.able:
+                continue
+            error = await lab.refused(UnsupportedByVendor, call(), f"{capability} of who cannot")
+            require(error.capabilities == (capability,), f"{capability} is not named.")
+            require(error.able == able(KIND, frozenset({capability})), "Who can is not named.")
+        require(lab.sandbox.requests == [], "Something was sent for what cannot be done.")
+
+
+async def a_refusal_has_its_type(make: Open) -> None:
+    """Each refusal raises the right error, with the vendor's own answer, and creates nothing."""
+    async with make() as lab:
+        for number, (answer, kind, *codes) in enumerate(lab.subject.refusals):
+            for key in (None, f"k-{number}"):
+                lab.sandbox.fail(answer)
+                error = await lab.refused(
+                    kind, lab.create(idempotency_key=key), f"Refusal {number}"
+                )
+                kept_answer = getattr(error, "response", None)
+                is_kept = kept_answer is not None and kept_answer.body == answer.body
+                require(is_kept, "The answer is lost.")
+                code = getattr(error, "vendor_code", None)
+                require(codes in ([], [code]), f"Refusal {number} has the code {code!r}.")
+        require(lab.user_names() == [], "A refused account was created.")
+
+
+async def a_pause_is_kept(make: Open) -> None:
+    """The pause that the vendor asks for is in the error."""
+    async with make() as lab:
+        answer, seconds = lab.subject.pause
+        lab.sandbox.fail(answer)
+        error = await lab.refused(RateLimitExceeded, lab.create(), "A rate limit")
+        pause = error.vendor_retry_after
+        require(pause == seconds, f"The vendor asks for a pause of {seconds} s, not of {pause}.")
+
+
+async def a_lost_creation_is_found(make: Open) -> None:
+    """An account whose answer was lost is found by its user name and your id, not made twice."""
+    async with make() as lab:
+        for number, fault in enumerate(
+            (Lost(), *(Altered(partial(with_body, body)) for body in _MALFORMED))
+        ):
+            lab.sandbox.fail(fault)
+            name, key = f"n{number}", f"k-{number}"
+            people = [await lab.create(name, idempotency_key=key) for _ in range(2)]
+            require(people[0].ref == people[1].ref, "A repeat returns another account.")
+            require(people[0].external_id == f"E-{name}", "Somebody else's account is returned.")
+            require(len(lab.user_names()) == number + 1, "A lost creation was repeated.")
+
+
+async def an_account_of_others_is_not_taken(make: Open) -> None:
+    """A lost creation without an id, or with the name of somebody else, stays unknown."""
+    async with make() as lab:
+        lab.sandbox.fail(Lost())
+        for _ in range(2):
+            lost = lab.create(external_id=None, idempotency_key="k-1")
+            await lab.refused(OutcomeUnknown, lost, "A lost creation without an id")
+        require(len(lab.user_names()) == 1, "A lost creation was repeated.")
+        await lab.create("grace", external_id="E-other")
+        lab.sandbox.fail(Response(503, body=b"<html></html>"))
+        for _ in range(2):
+            lost = lab.create("grace", idempotency_key="k-2")
+            await lab.refused(OutcomeUnknown, lost, "The account of a namesake")
+        require(len(lab.user_names()) == 2, "A failed creation was repeated.")
+
+
+async def an_uncertain_failure_is_unknown(make: Open) -> None:
+    """A failure with a key is unknown if no account is found, and nothing is sent again."""
+    async with make() as lab:
+        outage = Response(503, body=b"<html></html>")
+        lab.sandbox.fail(outage)
+        await lab.refused(VendorFailed, lab.create(), "A failure")
+        lab.sandbox.fail(outage)
+        for _ in range(2):
+            doing = lab.create(idempotency_key="k-1")
+            await lab.refused(OutcomeUnknown, doing, "A failure under a key")
+        lab.sandbox.fail(outage, outage)
+        doing = lab.create(idempotency_key="k-2")
+        await lab.refused(OutcomeUnknown, doing, "A failure of the look-up too")
+        require(lab.user_names() == [], "An unknown creation was sent again.")
+
+
+async def unreadable_answers_are_no_values(make: Open) -> None:
+    """An answer that cannot be read raises VendorFailed."""
+    async with make() as lab:
+        ref = (await lab.create()).ref
+        for body in _MALFORMED:
+            answer = Response(200, {"Content-Type": "application/json"}, body)
+            lab.sandbox.fail(answer)
+            await lab.refused(VendorFailed, lab.get(ref), f"{body!r} about an account")
+            if body != b"{}":
+                lab.sandbox.fail(answer)
+                await lab.refused(VendorFailed, lab("find"), f"{body!r} as a list")
+
+
+async def options_arrive(make: Open) -> None:
+    """An option in the vendor's format is sent, and options of other vendors are ignored."""
+    async with make() as lab:
+        own_options = dict([lab.subject.option])
+        extra = {lab.subject.vendor.name: own_options, "another": {"other": "1"}}
+        await lab.create(extra=extra)
+        request = lab.writes()[0]
+        name, option = lab.subject.option
+        values = request_values(request)
+        is_sent = any(path.split(".")[-1] == name and value == option for path, value in values)
+        require(is_sent, "An option is lost.")
+        require(b'"other"' not in request.body, "Another vendor's option arrived.")
+
+
+async def requests_have_their_values(make: Open) -> None:
+    """Each request has the values that the vendor's documentation names."""
+    async with make() as lab:
+        for number, (fields, values) in enumerate(lab.subject.requests):
+            await lab.create(f"n{number}", **fields)
+            sent = request_values(lab.writes()[-1])
+            for path, wanted in values.items():
+                found = [value for name, value in sent if name == path]
+                is_right = not found if wanted is None else wanted in found
+                require(is_right, f"The request has {path} = {found}.")
+
+
+async def answers_are_read(make: Open) -> None:
+    """Each answer is read into the values that the vendor's documentation states."""
+    async with make() as lab:
+        ref = (await lab.create()).ref
+        for answer, fields in lab.subject.answers:
+            lab.sandbox.fail(answer)
+            person = await lab.get(ref)
+            for name, wanted in fields.items():
+                found = getattr(person, name)
+                require(found == wanted, f"The {name} is read as {found!r}.")
+
+
+async def secrets_are_shown_nowhere(make: Open) -> None:
+    """No error, value, event or log entry shows a secret or a password, even a repeated one."""
+    async with make() as lab:
+        secrets = (*lab.subject.secrets, PASSWORD)
+        everything = " and ".join(secrets)
+        echo = {"error": {"message": everything}, "detail": everything}
+        seen: list[str] = [f"{lab.hub.account(ACCOUNT)!r}"]
+        person = await lab.create()
+        seen.append(f"{person!r}{person.ref}{person.raw}")
+        for status in (400, 401, 409, 429):
+            lab.sandbox.fail(Response(status, body=encode_json(echo)))
+            try:
+                await lab.create("grace")
+            except ConnectorError as error:
+                trace = "".join(traceback.format_exception(error))
+                seen.append(f"{error}{error!r}{vars(error)!r}{trace}")
+        lab.sandbox.fail(Lost())
+        try:
+            await lab.create("mary")
+        except ConnectorError as error:
+            seen.append("".join(traceback.format_exception(error)))
+        seen += [repr(event) for event in lab.observer.events]
+        seen += [repr(attrs.asdict(entry)) for entry in await lab.entries()]
+        for number, secret in enumerate(secrets):
+            require(secret not in "\n".join(seen), f"Secret {number} is shown.")
+
+
+async def nothing_shows_personal_data(make: Open) -> None:
+    """Neither new people nor accounts, changes and queries show personal data."""
+    async with make() as lab:
+        person = await lab.create(**_FIELDS)
+        shown = [
+            repr(lab.person(**_FIELDS)),
+            repr(person),
+            repr(await lab("find")),
+            repr(PersonChanges(title="Countess", emails=["countess@example.com"])),
+            repr(PeopleQuery(email="countess@example.com", external_id="E-ada")),
+        ]
+        for text in ("Lovelace", "ountess", "E-ada", "ada@", "151", "R&D"):
+            require(text not in "".join(shown), f"{text} is shown.")
+
+
+_ALL_CHECKS: Final = (
+    an_account_is_created,
+    an_account_may_be_inactive,
+    a_key_creates_once,
+    a_taken_name_is_refused,
+    only_named_fields_change,
+    named_fields_can_be_emptied,
+    a_manager_is_kept,
+    activity_can_be_repeated,
+    an_account_is_deleted,
+    everybody_is_listed_once,
+    filters_find_whom_they_name,
+    a_member_joins_once,
+    a_missing_group_is_an_error,
+    an_old_version_is_refused,
+    what_it_cannot_do_is_refused,
+    a_refusal_has_its_type,
+    a_pause_is_kept,
+    a_lost_creation_is_found,
+    an_account_of_others_is_not_taken,
+    an_uncertain_failure_is_unknown,
+    unreadable_answers_are_no_values,
+    options_arrive,
+    requests_have_their_values,
+    answers_are_read,
+    secrets_are_shown_nowhere,
+    nothing_shows_personal_data,
+)
+
+
+CHECKS: Final[tuple[Check, ...]] = through_hub(_ALL_CHECKS, sync_lab)
+ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = through_async_hub(_ALL_CHECKS, async_lab)

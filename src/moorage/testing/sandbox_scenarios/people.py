@@ -1,0 +1,134 @@
+"""Example calls to directories of people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.contracts.people import NewPerson, PeopleCapability, PersonChanges
+from moorage.contracts.ref import Ref
+
+if TYPE_CHECKING:
+    from moorage.contracts.people import GroupPage, MemberPage, Person, PersonPage
+    from moorage.testing.sandbox_scenarios.runner import Scenario, ScenarioVendor
+
+PASSWORD: Final = "Correct horse 42 battery staple"  # noqa: S105 - of no use elsewhere
+
+
+def ada(name: str = "ada", **fields: Any) -> NewPerson:
+    """Return a new person with this user name and these fields."""
+    return NewPerson(
+        user_name=f"{name}@example.com",
+        given_name="Ada",
+        family_name="Lovelace",
+        external_id=f"E-{name}",
+        **fields,
+    )
+
+
+async def created(vendor: ScenarioVendor, name: str = "ada", **fields: Any) -> Person:
+    """Create the account of a person."""
+    person: Person = await vendor("create", ada(name, **fields), password=PASSWORD)
+    return person
+
+
+async def found(vendor: ScenarioVendor) -> Any:
+    """Create an account, and find it in the list."""
+    await created(vendor)
+    page: PersonPage = await vendor("find")
+    return [person.external_id for person in page.items]
+
+
+async def read(vendor: ScenarioVendor) -> Any:
+    """Create an account, and read it."""
+    person: Person = await vendor("get", (await created(vendor)).ref)
+    return person.user_name
+
+
+async def account(vendor: ScenarioVendor) -> Any:
+    """Create an account."""
+    return (await created(vendor)).user_name
+
+
+async def changed(vendor: ScenarioVendor) -> Any:
+    """Change the title and the addresses of an account."""
+    ref = (await created(vendor, emails=["ada@example.com", "countess@example.com"])).ref
+    changes = PersonChanges(title="Analyst", emails=["ada@example.com"])
+    await vendor("change", ref, changes)
+    return (await vendor("get", ref)).title
+
+
+async def deactivated(vendor: ScenarioVendor) -> Any:
+    """Deactivate an account."""
+    ref = (await created(vendor)).ref
+    await vendor("deactivate", ref)
+    return (await vendor("get", ref)).active
+
+
+async def reactivated(vendor: ScenarioVendor) -> Any:
+    """Reactivate an account."""
+    ref = (await created(vendor, active=False)).ref
+    await vendor("reactivate", ref)
+    return (await vendor("get", ref)).active
+
+
+async def deleted(vendor: ScenarioVendor) -> Any:
+    """Delete an account."""
+    await vendor("delete", (await created(vendor)).ref)
+    page: PersonPage = await vendor("find")
+    return len(page.items)
+
+
+async def grouped(vendor: ScenarioVendor) -> Any:
+    """Find a group, and add a person to it and remove the person."""
+    if not vendor.able:
+        return await vendor("groups")
+    person = await created(vendor)
+    page: GroupPage = await vendor("groups")
+    group = page.items[0].ref
+    await vendor("add_member", group, person.ref)
+    members: MemberPage = await vendor("members", group)
+    await vendor("remove_member", group, person.ref)
+    return [member.kind for member in members.items]
+
+
+async def managed(vendor: ScenarioVendor) -> Any:
+    """Create the account of a person with a manager."""
+    if not vendor.able:
+        manager = Ref.parse(f"{vendor.name}:{vendor.name}:1")
+    else:
+        manager = (await created(vendor, "charles")).ref
+    return (await created(vendor, manager=manager)).manager is not None
+
+
+async def zoned(vendor: ScenarioVendor) -> Any:
+    """Create the account of a person with a time zone."""
+    return (await created(vendor, time_zone="Europe/London")).time_zone
+
+
+async def compared(vendor: ScenarioVendor) -> Any:
+    """Change a certain version of an account."""
+    if not vendor.able:
+        ref, version = Ref.parse(f"{vendor.name}:{vendor.name}:1"), "1"
+    else:
+        person = await created(vendor)
+        ref, version = person.ref, str(person.version)
+    await vendor("change", ref, PersonChanges(title="Analyst"), version=version)
+    return (await vendor("get", ref)).title
+
+
+BASIC: Final[dict[str, Scenario]] = {
+    "find": found,
+    "get": read,
+    "create": account,
+    "change": changed,
+    "deactivate": deactivated,
+    "reactivate": reactivated,
+    "delete": deleted,
+}
+
+BY_CAPABILITY: Final[dict[str, Scenario]] = {
+    PeopleCapability.GROUPS: grouped,
+    PeopleCapability.MANAGER: managed,
+    PeopleCapability.TIME_ZONE: zoned,
+    PeopleCapability.VERSION: compared,
+}

@@ -1,0 +1,75 @@
+"""The filters and paths of SCIM that the sandbox understands (RFC 7644, section 3.4.2.2)."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.domain.values.json_text import is_list, is_object
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_CONDITION: Final = re.compile(
+    r"([A-Za-z][\w.$-]*) eq (\"(?:[^\"\\]|\\.)*\"|true|false)", re.IGNORECASE
+)
+_PATH: Final = re.compile(
+    r"(?:(?P<urn>urn:[\w:.-]+:[A-Z]\w*):)?(?P<name>[A-Za-z]\w*)"
+    r"(?:\[(?P<filter>.+)\])?(?:\.(?P<sub>[A-Za-z]\w*))?"
+)
+_EXACT: Final = frozenset({"externalId", "id", "value"})
+"""Attributes whose letters' case matters."""
+
+
+class SyntaxProblemError(Exception):
+    """A filter or a path cannot be read."""
+
+
+def conditions(text: str) -> list[tuple[str, Any]]:
+    """Return the attribute and the value of each condition of a filter; all must hold."""
+    found: list[tuple[str, Any]] = []
+    position = 0
+    while True:
+        match = _CONDITION.match(text, position)
+        if match is None:
+            raise SyntaxProblemError(text)
+        found.append((match[1], json.loads(match[2])))
+        position = match.end()
+        if position == len(text):
+            return found
+        if not text.startswith(" and ", position):
+            raise SyntaxProblemError(text)
+        position += len(" and ")
+
+
+def holds(item: Any, wanted: list[tuple[str, Any]]) -> bool:
+    """Return whether a resource, or an entry of a list, fulfils all conditions."""
+    return all(
+        any(_same(name, value, found) for found in _values(item, name.split(".")))
+        for name, value in wanted
+    )
+
+
+def _same(name: str, wanted: Any, found: Any) -> bool:
+    if isinstance(wanted, str) and isinstance(found, str) and name not in _EXACT:
+        return wanted.casefold() == found.casefold()
+    return bool(wanted == found)
+
+
+def _values(node: Any, names: list[str]) -> Iterator[Any]:
+    if is_list(node):
+        for entry in node:
+            yield from _values(entry, names)
+    elif not names:
+        yield node
+    elif is_object(node) and names[0] in node:
+        yield from _values(node[names[0]], names[1:])
+
+
+def path_of(text: str) -> re.Match[str]:
+    """Return the parts of a path: urn, name, filter and sub."""
+    match = _PATH.fullmatch(text)
+    if match is None:
+        raise SyntaxProblemError(text)
+    return match

@@ -1,0 +1,69 @@
+"""The base of sandboxes that imitate directories of people."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from moorage.domain.values.json_text import is_object
+from moorage.testing.sandboxes.base import Sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@attrs.frozen(kw_only=True)
+class KeptAccount:
+    """An account as the directory keeps it.
+
+    Attributes:
+        id: the directory's id of it.
+        user_name: name to sign in with.
+        active: True if the person can sign in.
+        external_id: the caller's own id of the person, if it was given.
+        emails: addresses, the primary one first.
+        password: first password, if there is one.
+        annotated: True if the notes of `annotate` are still there.
+    """
+
+    id: str
+    user_name: str
+    active: bool
+    external_id: str | None
+    emails: tuple[str, ...]
+    password: str | None = attrs.field(default=None, repr=False)
+    annotated: bool = False
+
+
+class PeopleSandbox(Sandbox, ABC):
+    """A local sandbox that imitates a directory of people.
+
+    Attributes:
+        group: id of a group that exists from the start.
+        largest_page: number of entries that a page has at most.
+    """
+
+    group: str
+    largest_page: int = 100
+
+    @abstractmethod
+    def accounts(self) -> Sequence[KeptAccount]:
+        """Return the accounts in the order of their creation."""
+
+    @abstractmethod
+    def memberships(self) -> Sequence[str]:
+        """Return the ids of the members of the group, in the order of joining."""
+
+    @abstractmethod
+    def annotate(self, id_: str) -> None:
+        """Write notes into an account that no contract knows, also into its lists."""
+
+
+def as_dict(value: Any) -> dict[str, Any]:
+    """Return a JSON object; an empty one if the value is none."""
+    return value if is_object(value) else {}
+
+
+__all__ = ["KeptAccount", "PeopleSandbox", "as_dict"]

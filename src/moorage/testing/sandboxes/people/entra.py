@@ -1,0 +1,346 @@
+"""A local sandbox that imitates the users and groups of Microsoft Graph."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlencode
+
+from moorage.domain.http.requests import Response
+from moorage.testing.sandboxes import base
+from moorage.testing.sandboxes._fields import problems
+from moorage.testing.sandboxes.fixture import SandboxFixture
+from moorage.testing.sandboxes.people.base import KeptAccount, PeopleSandbox
+from moorage.testing.sandboxes.tokens import TokenEndpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+_LOGIN: Final = "login.microsoftonline.com"
+_GRAPH: Final = "graph.microsoft.com"
+_DIRECTORY: Final = "00000000-0000-4000-8000-00000000d1c7"
+_CLIENT_ID: Final = "00000000-0000-4000-8000-00000000a991"
+_NOTHING: Final = type(None)
+_TEXT: Final = (str, _NOTHING)
+_SHAPE: Final[dict[str, Any]] = {
+    "accountEnabled": bool,
+    "displayName": str,
+    "mailNickname": str,
+    "userPrincipalName": str,
+    "passwordProfile": {"password!": str, "forceChangePasswordNextSignIn": bool},
+    "usageLocation": str,
+    "mail": _TEXT,
+    "otherMails": [str],
+    "businessPhones": [str],
+    **dict.fromkeys(
+        (
+            "givenName",
+            "surname",
+            "jobTitle",
+            "department",
+            "employeeId",
+            "preferredLanguage",
+            "mobilePhone",
+            "officeLocation",
+        ),
+        _TEXT,
+    ),
+}
+_REQUIRED: Final = (
+    "accountEnabled",
+    "displayName",
+    "mailNickname",
+    "userPrincipalName",
+    "passwordProfile",
+)
+_DEFAULT: Final = (
+    "businessPhones",
+    "displayName",
+    "givenName",
+    "id",
+    "jobTitle",
+    "mail",
+    "mobilePhone",
+    "officeLocation",
+    "preferredLanguage",
+    "surname",
+    "userPrincipalName",
+)
+"""The fields that answers have without $select."""
+_LINK: Final = {"@odata.id!": str}
+_NICKNAME: Final = re.compile(r"[!#-'*+\-./0-9=?A-Z^_`a-z{|}~]{1,64}")
+_VALUE: Final = r"'((?:[^']|'')*)'"
+_CONDITION: Final = re.compile(
+    rf"(?:(?P<name>\w+) eq {_VALUE}|\(mail eq {_VALUE} or otherMails/any\((\w+):\4 eq {_VALUE}\)\))"
+)
+_NOTE: Final = "kept by the directory"
+
+
+class EntraSandbox(PeopleSandbox):
+    """A sandbox of Microsoft Graph for one tenant with the domain example.com.
+
+    Args:
+        client_secret: client secret of the application.
+
+    Attributes:
+        users: all users, by id.
+        managers: id of the manager of each user who has one, by the user's id.
+        tokens: the token endpoint.
+    """
+
+    hosts = (_GRAPH, _LOGIN)
+    directory = _DIRECTORY
+    client_id = _CLIENT_ID
+
+    def __init__(self, client_secret: str = "for-the-entra-sandbox-only") -> None:
+        super().__init__()
+        self.client_secret = client_secret
+        path = f"/{_DIRECTORY}/oauth2/v2.0/token"
+        scope = f"https://{_GRAPH}/.default"
+        self.tokens = TokenEndpoint(path, _CLIENT_ID, client_secret, posted=True, scope=scope)
+        self.mounts = {path: self.tokens}
+        self.users: dict[str, dict[str, Any]] = {}
+        self.managers: dict[str, str] = {}
+        self.group = self.uuid()
+        self.members: list[str] = []
+
+    def routes(self) -> base.Routes:
+        """The sandbox's routes, by method and path."""
+        users, groups = "/v1.0/users", "/v1.0/groups"
+        return {
+            f"GET {users}": self._list_users,
+            f"POST {users}": self._create,
+            f"GET {users}/{{key}}": self._get_user,
+            f"PATCH {users}/{{key}}": self._update,
+            f"DELETE {users}/{{key}}": self._delete,
+            f"PUT {users}/{{key}}/manager/$ref": self._set_manager,
+            f"DELETE {users}/{{key}}/manager/$ref": self._remove_manager,
+            f"GET {users}/{{key}}/memberOf/{{group}}": self._membership,
+            f"GET {groups}": self._list_groups,
+            f"GET {groups}/{{group}}": self._get_group,
+            f"GET {groups}/{{group}}/members": self._list_members,
+            f"POST {groups}/{{group}}/members/$ref": self._add_member,
+            f"DELETE {groups}/{{group}}/members/{{key}}/$ref": self._remove_member,
+        }
+
+    def unknown(self, request: base.SandboxRequest) -> Response:
+        """Return the response to a request without a route."""
+        return _error(400, "BadRequest", f"There is no {request.path}.").response
+
+    def check_access(self, request: base.SandboxRequest) -> None:
+        """Check the token."""
+        if not self.tokens.allows(request):
+            raise _error(401, "InvalidAuthenticationToken", "Access token is invalid.")
+
+    def accounts(self) -> Sequence[KeptAccount]:
+        """Return the accounts in the order of their creation."""
+        return [
+            KeptAccount(
+                id=user["id"],
+                user_name=user["userPrincipalName"],
+                active=user["accountEnabled"],
+                external_id=user.get("employeeId"),
+                emails=tuple(filter(None, (user.get("mail"), *user.get("otherMails", [])))),
+                password=user["passwordProfile"]["password"],
+                annotated=user.get("officeLocation") == _NOTE,
+            )
+            for user in self.users.values()
+        ]
+
+    def memberships(self) -> Sequence[str]:
+        """Return the ids of the members of the group."""
+        return list(self.members)
+
+    def annotate(self, id_: str) -> None:
+        """Write a note into an account that no contract knows; Graph's lists are plain texts."""
+        self.users[id_]["officeLocation"] = _NOTE
+
+    def _list_users(self, request: base.SandboxRequest) -> Response:
+        query = dict(request.query)
+        users = list(self.users.values())
+        if "$filter" in query:
+            users = [user for user in users if _fulfils(user, query["$filter"])]
+        return self._page(request, [self._shown(user, query) for user in users])
+
+    def _list_groups(self, request: base.SandboxRequest) -> Response:
+        return self._page(request, [self._group()])
+
+    def _list_members(self, request: base.SandboxRequest, group: str) -> Response:
+        self._check_group(group)
+        items = [{"@odata.type": "#microsoft.graph.user", "id": id_} for id_ in self.members]
+        return self._page(request, items)
+
+    def _page(self, request: base.SandboxRequest, items: list[dict[str, Any]]) -> Response:
+        query = dict(request.query)
+        if set(query) - {"$select", "$expand", "$top", "$filter", "$skiptoken"}:
+            raise _error(400, "Request_UnsupportedQuery", "A query option is not supported.")
+        start = int(query.get("$skiptoken", "0"))
+        size = min(int(query.get("$top", "100")), self.largest_page)
+        body: dict[str, Any] = {"value": items[start : start + size]}
+        if start + size < len(items):
+            following = urlencode({**query, "$skiptoken": str(start + size)})
+            scheme = "https" if request.host == _GRAPH else "http"
+            body["@odata.nextLink"] = f"{scheme}://{request.host}{request.path}?{following}"
+        return base.reply(body)
+
+    def _create(self, request: base.SandboxRequest) -> Response:
+        body = request.json()
+        self._check(body)
+        missing = [name for name in _REQUIRED if body.get(name) is None]
+        if missing or _NICKNAME.fullmatch(body["mailNickname"]) is None:
+            raise _error(400, "Request_BadRequest", f"Required: {missing}.")
+        user = {**body, "id": self.uuid()}
+        self.users[user["id"]] = user
+        return base.reply(self._shown(user, {}), 201)
+
+    def _get_user(self, request: base.SandboxRequest, key: str) -> Response:
+        return base.reply(self._shown(self._user(key), dict(request.query)))
+
+    def _update(self, request: base.SandboxRequest, key: str) -> Response:
+        user, body = self._user(key), request.json()
+        self._check(body, user["id"])
+        user |= body
+        return Response(204)
+
+    def _delete(self, _: base.SandboxRequest, key: str) -> Response:
+        id_ = self._user(key)["id"]
+        del self.users[id_]
+        self.members = [member for member in self.members if member != id_]
+        return Response(204)
+
+    def _set_manager(self, request: base.SandboxRequest, key: str) -> Response:
+        self.managers[self._user(key)["id"]] = self._linked(request, "users")
+        return Response(204)
+
+    def _remove_manager(self, _: base.SandboxRequest, key: str) -> Response:
+        if self.managers.pop(self._user(key)["id"], None) is None:
+            raise _missing("manager")
+        return Response(204)
+
+    def _membership(self, _: base.SandboxRequest, key: str, group: str) -> Response:
+        self._check_group(group)
+        if self._user(key)["id"] not in self.members:
+            raise _missing(group)
+        return base.reply(self._group())
+
+    def _get_group(self, _: base.SandboxRequest, group: str) -> Response:
+        self._check_group(group)
+        return base.reply(self._group())
+
+    def _add_member(self, request: base.SandboxRequest, group: str) -> Response:
+        self._check_group(group)
+        id_ = self._linked(request, "directoryObjects")
+        if id_ in self.members:
+            message = "One or more added object references already exist for: 'members'."
+            raise _error(400, "Request_BadRequest", message)
+        self.members.append(id_)
+        return Response(204)
+
+    def _remove_member(self, _: base.SandboxRequest, group: str, key: str) -> Response:
+        self._check_group(group)
+        if key not in self.members:
+            raise _missing(key)
+        self.members.remove(key)
+        return Response(204)
+
+    def _linked(self, request: base.SandboxRequest, collection: str) -> str:
+        body = request.json()
+        if list(problems(_LINK, body)):
+            raise _error(400, "Request_BadRequest", "A link is invalid.")
+        base_url, _, id_ = body["@odata.id"].rpartition("/")
+        if not base_url.endswith(f"{request.host}/v1.0/{collection}"):
+            raise _error(400, "Request_BadRequest", "A link leads elsewhere.")
+        found_id: str = self._user(id_)["id"]
+        return found_id
+
+    def _check(self, body: Any, id_: str | None = None) -> None:
+        if list(problems(_SHAPE, body)):
+            raise _error(400, "Request_BadRequest", "A property has an invalid value.")
+        if len(body.get("employeeId") or "") > 16 or len(body.get("businessPhones", [])) > 1:
+            raise _error(400, "Request_BadRequest", "A property is too long.")
+        name = body.get("userPrincipalName")
+        if name is None:
+            return
+        if not name.endswith("@example.com"):
+            raise _error(400, "Request_BadRequest", "The domain is not verified.")
+        if any(
+            user["id"] != id_ and user["userPrincipalName"].casefold() == name.casefold()
+            for user in self.users.values()
+        ):
+            message = "Another object with the same value for userPrincipalName already exists."
+            details = [
+                {"code": "ObjectConflict", "target": "userPrincipalName", "message": message}
+            ]
+            raise _error(400, "Request_BadRequest", message, details)
+
+    def _shown(self, user: dict[str, Any], query: dict[str, str]) -> dict[str, Any]:
+        names = query["$select"].split(",") if "$select" in query else _DEFAULT
+        shown = {name: user.get(name) for name in names}
+        for name in {"businessPhones", "otherMails"} & shown.keys():
+            shown[name] = shown[name] or []
+        if query.get("$expand") == "manager($select=id)" and user["id"] in self.managers:
+            shown["manager"] = {
+                "@odata.type": "#microsoft.graph.user",
+                "id": self.managers[user["id"]],
+            }
+        return shown
+
+    def _user(self, key: str) -> dict[str, Any]:
+        for user in self.users.values():
+            if key == user["id"] or key.casefold() == user["userPrincipalName"].casefold():
+                return user
+        raise _missing(key)
+
+    def _check_group(self, group: str) -> None:
+        if group != self.group:
+            raise _missing(group)
+
+    def _group(self) -> dict[str, Any]:
+        return {"id": self.group, "displayName": "Accounting", "mail": "accounting@example.com"}
+
+
+def _fulfils(user: dict[str, Any], text: str) -> bool:
+    position = 0
+    fulfilled = True
+    while True:
+        match = _CONDITION.match(text, position)
+        if match is None or match[3] != match[5]:
+            raise _error(400, "Request_UnsupportedQuery", "The filter is invalid.")
+        if match["name"] is not None:
+            value, values = match[2], [user.get(match["name"])]
+        else:
+            value, values = match[3], [user.get("mail"), *user.get("otherMails", [])]
+        wanted = value.replace("''", "'").casefold()
+        fulfilled = fulfilled and wanted in [(item or "").casefold() for item in values]
+        position = match.end()
+        if position == len(text):
+            return fulfilled
+        if not text.startswith(" and ", position):
+            raise _error(400, "Request_UnsupportedQuery", "The filter is invalid.")
+        position += len(" and ")
+
+
+def _missing(key: str) -> base.Refusal:
+    message = f"Resource '{key}' does not exist or one of its queried references is not present."
+    return _error(404, "Request_ResourceNotFound", message)
+
+
+def _error(
+    status: int, code: str, message: str, details: list[dict[str, str]] | None = None
+) -> base.Refusal:
+    error: dict[str, Any] = {"code": code, "message": message, "innerError": {}}
+    if details is not None:
+        error["details"] = details
+    return base.refusal({"error": error}, status)
+
+
+def fixture(_: Path) -> SandboxFixture:
+    """Return a sandbox with an account that every scenario can use."""
+    sandbox = EntraSandbox()
+    options = {
+        "directory": sandbox.directory,
+        "client_id": sandbox.client_id,
+        "client_secret": sandbox.client_secret,
+    }
+    return SandboxFixture(sandbox=sandbox, options=options)

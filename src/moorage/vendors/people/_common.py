@@ -1,0 +1,137 @@
+"""Helpers of directories: references, look-ups after lost answers, and kinds of phone numbers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage import vendor_sdk as sdk
+from moorage.contracts.people import PhoneKind
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from moorage.contracts.people import NewPerson, Person
+    from moorage.vendor_sdk import Ref, Wire
+
+NOT_FOUND: Final = 404
+_KINDS: Final = {
+    "work": PhoneKind.WORK,
+    "mobile": PhoneKind.MOBILE,
+    "home": PhoneKind.HOME,
+}
+
+
+def phone_kind(word: str | None) -> PhoneKind:
+    """The kind of a phone number, by the directory's word for it."""
+    return _KINDS.get((word or "").lower(), PhoneKind.OTHER)
+
+
+def own_id(wire: Wire, vendor: str, ref: Ref, field: str) -> str:
+    """The id in a reference that must be of this directory.
+
+    Raises:
+        InvalidData: the reference is of another account or vendor.
+    """
+    if (ref.vendor, ref.account) == (vendor, wire.account):
+        return ref.id
+    raise sdk.InvalidData(
+        f"The {field} is in another directory.",
+        field=field,
+        remedy="Give the reference of an account in the same directory.",
+    )
+
+
+def values_of(person: NewPerson) -> dict[str, Any]:
+    """The fields of a new person that have a value, by the names of the contract."""
+    names = (
+        "user_name",
+        "given_name",
+        "family_name",
+        "display_name",
+        "emails",
+        "phones",
+        "title",
+        "department",
+        "manager",
+        "external_id",
+        "language",
+        "time_zone",
+    )
+    fields = {name: getattr(person, name) for name in names}
+    return {**{name: value for name, value in fields.items() if value}, "active": person.active}
+
+
+def check_named(person: NewPerson, *names: str) -> None:
+    """Refuse a person without fields that the directory requires."""
+    for name in names:
+        if not getattr(person, name):
+            raise sdk.InvalidData(
+                f"The directory requires a {name}.", field=name, remedy=f"Give a {name}."
+            )
+
+
+def required_password(password: sdk.Secret | None, vendor: str) -> str:
+    """The first password of a person.
+
+    Raises:
+        InvalidData: there is none.
+    """
+    if password is not None:
+        return password.reveal()
+    raise sdk.InvalidData(
+        f"{vendor} requires a password for a new account.",
+        field="password",
+        remedy="Give a long random one; the person replaces it, or signs in by your own provider.",
+    )
+
+
+async def created(
+    creating: Awaitable[Person], look_up: Callable[[], Awaitable[Person | None]], person: NewPerson
+) -> Person:
+    """The account of a new person; after a lost answer the account that has the same names.
+
+    An account with the same user name is only taken for the new one if it has your own id of the
+    person too, since somebody else may have had the user name before.
+
+    Raises:
+        OutcomeUnknown: the answer was lost, and no such account is known.
+    """
+    try:
+        return await creating
+    except sdk.OutcomeUnknown as unknown_outcome:
+        try:
+            found = None if person.external_id is None else await look_up()
+        except sdk.ConnectorError:
+            found = None
+        if found is None or not is_same(found, person):
+            raise unknown_outcome from None
+        return found
+
+
+def is_same(account: Person, person: NewPerson) -> bool:
+    """True if an account has the user name and your own id of a person."""
+    return (
+        account.user_name.casefold() == person.user_name.casefold()
+        and person.external_id is not None
+        and account.external_id == person.external_id
+    )
+
+
+def kept_entries(current: Any, wanted: list[dict[str, Any]], key: str) -> list[dict[str, Any]]:
+    """The wanted entries of a list; an entry that the directory has keeps its other fields.
+
+    Args:
+        current: the list in the directory.
+        wanted: fields of each wanted entry.
+        key: field that identifies an entry; its letters' case does not matter.
+    """
+    entries: list[Any] = current if sdk.is_list(current) else []
+    by_key: dict[str, Mapping[str, Any]] = {
+        str(entry.get(key)).casefold(): entry for entry in entries if sdk.is_object(entry)
+    }
+    return [{**by_key.get(str(entry[key]).casefold(), {}), **entry} for entry in wanted]
+
+
+def is_missing(error: sdk.VendorRejected) -> bool:
+    """True if the directory answered that there is no such object."""
+    return error.status == NOT_FOUND

@@ -1,0 +1,210 @@
+"""Users, groups and members of Microsoft Graph as values of the contract, and back."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from moorage import vendor_sdk as sdk
+from moorage.contracts.people import (
+    Group,
+    Member,
+    MemberKind,
+    PeopleQuery,
+    Person,
+    Phone,
+    PhoneKind,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from moorage.vendor_sdk import Answer, ConnectorError, MakeRef, Ref, Request, Response
+
+_FIELDS: Final[Mapping[str, str]] = {
+    "user_name": "userPrincipalName",
+    "given_name": "givenName",
+    "family_name": "surname",
+    "display_name": "displayName",
+    "title": "jobTitle",
+    "department": "department",
+    "external_id": "employeeId",
+    "language": "preferredLanguage",
+    "active": "accountEnabled",
+}
+SELECT: Final = ",".join(
+    ("id", *_FIELDS.values(), "mail", "otherMails", "businessPhones", "mobilePhone")
+)
+EXPAND: Final = "manager($select=id)"
+_FILTERS: Final = {
+    "user_name": "userPrincipalName eq {0}",
+    "email": "(mail eq {0} or otherMails/any(address:address eq {0}))",
+    "external_id": "employeeId eq {0}",
+}
+_CONFLICTS: Final = frozenset({"ObjectConflict", "ConflictingObjects"})
+_STATUSES: Final[Mapping[int, type[Any]]] = {
+    400: sdk.InvalidRequest,
+    **dict.fromkeys((401, 403), sdk.AuthenticationFailed),
+    409: sdk.AlreadyExists,
+    412: sdk.ChangedMeanwhile,
+    429: sdk.RateLimitExceeded,
+}
+_MEMBER_KINDS: Final = {
+    "#microsoft.graph.user": MemberKind.PERSON,
+    "#microsoft.graph.group": MemberKind.GROUP,
+}
+_NOT_IN_NICKNAMES: Final = re.compile(r"[^!#-'*+\-./0-9=?A-Z^_`a-z{|}~]")
+_NICKNAME: Final = 64
+
+
+def classify(_: Request, response: Response) -> ConnectorError | None:
+    """The error of a refusal, by the codes of its details and its status."""
+    status = response.status
+    if status < 400 or status >= 500 or status == 408:
+        return None
+    answer = sdk.error_answer(response)
+    kind = _STATUSES.get(status, sdk.VendorRejected)
+    code = answer.text("error.code")
+    details = {item.text("code") for item in answer.objects("error.details")}
+    if details & _CONFLICTS:
+        kind = sdk.AlreadyExists
+    words = sdk.masked_words(answer.text("error.message"))
+    return sdk.refusal(
+        kind, "Microsoft Graph", response, code, words, otherwise=code or f"HTTP {status}"
+    )
+
+
+def filter_of(query: PeopleQuery) -> str | None:
+    """The filter of a query; None if it asks for everybody."""
+    conditions = [
+        template.format(_quoted(value))
+        for name, template in _FILTERS.items()
+        if (value := getattr(query, name)) is not None
+    ]
+    return " and ".join(conditions) or None
+
+
+def _quoted(text: str) -> str:
+    escaped_text = text.replace("'", "''")
+    return f"'{escaped_text}'"
+
+
+def user_body(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a user that get new values; the manager is no field of it.
+
+    Args:
+        values: new value of each named field, None or empty for a field to empty.
+    """
+    body = {_FIELDS[name]: value for name, value in values.items() if name in _FIELDS}
+    if "emails" in values:
+        primary, *others = values["emails"] or (None,)
+        body |= {"mail": primary, "otherMails": others}
+    return body | (_phones(values["phones"]) if "phones" in values else {})
+
+
+def _phones(phones: Sequence[Phone]) -> dict[str, Any]:
+    work = [phone.number for phone in phones if phone.kind is PhoneKind.WORK]
+    mobile = [phone.number for phone in phones if phone.kind is PhoneKind.MOBILE]
+    if max(len(work), len(mobile)) > 1 or len(work) + len(mobile) < len(phones):
+        raise sdk.InvalidData(
+            "Microsoft Entra has one work number and one mobile number of a person.",
+            field="phones",
+            remedy="Leave the other numbers out.",
+        )
+    return {"businessPhones": work, "mobilePhone": mobile[0] if mobile else None}
+
+
+def nickname(user_name: str) -> str:
+    """The mail nickname of a new user, which Graph requires: the first part of the user name."""
+    local_part = user_name.partition("@")[0]
+    return _NOT_IN_NICKNAMES.sub("", local_part)[:_NICKNAME] or "user"
+
+
+def read_user(ref: MakeRef, response: Response) -> Person:
+    """The person in an answer about one user."""
+    return user_of(ref, sdk.read_answer(response), response)
+
+
+def read_created(body: Mapping[str, Any], ref: MakeRef, response: Response) -> Person:
+    """The person of a new user; the answer lacks some of the fields that were set.
+
+    Args:
+        body: fields of the request.
+        ref: makes references.
+        response: the answer.
+    """
+    answer = sdk.read_answer(response)
+    requested = {name: body[name] for name in SELECT.split(",") if name in body}
+    return user_of(ref, sdk.as_answer({**requested, **answer.raw}), response)
+
+
+def user_of(ref: MakeRef, answer: Answer, response: Response) -> Person:
+    """The person of a user."""
+    id_ = sdk.required(answer.text("id"), response, "id")
+    fields: dict[str, Any] = {
+        name: answer.text(field) for name, field in _FIELDS.items() if name != "active"
+    }
+    fields["user_name"] = sdk.required(fields["user_name"], response, "userPrincipalName")
+    manager = answer.text("manager.id")
+    primary = answer.text("mail")
+    work = [Phone(number) for number in answer.texts("businessPhones") if number.strip()]
+    mobile = answer.text("mobilePhone")
+    return Person(
+        ref=ref(id_),
+        active=answer.flag("accountEnabled"),
+        emails=(*([primary] if primary else ()), *answer.texts("otherMails")),
+        phones=(*work, *([Phone(mobile, PhoneKind.MOBILE)] if mobile else ())),
+        manager=None if manager is None else ref(manager),
+        raw=answer.raw,
+        **fields,
+    )
+
+
+def group_of(ref: MakeRef, answer: Answer, response: Response) -> Group:
+    """The group of an entry of a list."""
+    id_ = sdk.required(answer.text("id"), response, "id")
+    return Group(
+        ref=ref(id_), name=answer.text("displayName"), email=answer.text("mail"), raw=answer.raw
+    )
+
+
+def member_of(ref: MakeRef, answer: Answer, response: Response) -> Member:
+    """The member of an entry of a list."""
+    id_ = sdk.required(answer.text("id"), response, "id")
+    kind = _MEMBER_KINDS.get(str(answer.raw.get("@odata.type")), MemberKind.UNKNOWN)
+    return Member(ref=ref(id_), kind=kind, raw=answer.raw)
+
+
+def next_of(ref: MakeRef, answer: Answer, base_url: str, response: Response) -> Ref | None:
+    """The reference of the next page: the path and query of Microsoft's link to it.
+
+    Raises:
+        VendorFailed: the link leads to another server.
+    """
+    link = answer.raw.get("@odata.nextLink")
+    if link is None:
+        return None
+    base = base_url.rstrip("/")
+    if not isinstance(link, str) or not link.startswith(f"{base}/"):
+        raise sdk.malformed(response, "@odata.nextLink at the same server")
+    return ref(link.removeprefix(base))
+
+
+def page_path(after: Ref, path: str) -> str:
+    """The path and query of a page.
+
+    Args:
+        after: reference of the page.
+        path: path that the page must have.
+
+    Raises:
+        InvalidData: the reference is not that of a page of this list.
+    """
+    if urlsplit(after.id).path == path and urlsplit(after.id).query:
+        return after.id
+    raise sdk.InvalidData(
+        "This is not the `next` of a page of this list.",
+        field="after",
+        remedy="Give the `next` of the previous page.",
+    )

@@ -1,0 +1,153 @@
+"""A SCIM server's answers as values of the contract."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage import vendor_sdk as sdk
+from moorage.contracts.people import Group, Member, MemberKind, Person, Phone
+from moorage.vendors.people._common import phone_kind
+from moorage.vendors.people._scim_content import ENTERPRISE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moorage.vendor_sdk import Answer, ConnectorError, MakeRef, Request, Response
+
+_UNIQUENESS: Final = "uniqueness"
+_CONFLICT: Final = 409
+_STATUSES: Final[Mapping[int, type[Any]]] = {
+    **dict.fromkeys((400, 413, 415, 422), sdk.InvalidRequest),
+    **dict.fromkeys((401, 403), sdk.AuthenticationFailed),
+    412: sdk.ChangedMeanwhile,
+    429: sdk.RateLimitExceeded,
+}
+_MEMBER_KINDS: Final = {"User": MemberKind.PERSON, "Group": MemberKind.GROUP}
+
+
+def classify(request: Request, response: Response) -> ConnectorError | None:
+    """The error of a refusal, by its status and its `scimType`."""
+    status = response.status
+    if status < 400 or status >= 500 or status == 408:
+        return None
+    answer = sdk.error_answer(response)
+    code = answer.text("scimType")
+    kind = _STATUSES.get(status, sdk.VendorRejected)
+    if code == _UNIQUENESS:
+        kind = sdk.AlreadyExists
+    elif status == _CONFLICT:
+        is_conditional = request.headers.get("If-Match") is not None
+        kind = sdk.ChangedMeanwhile if is_conditional else sdk.AlreadyExists
+    words = sdk.masked_words(answer.text("detail"))
+    return sdk.refusal(
+        kind, "The SCIM server", response, code, words, otherwise=code or f"HTTP {status}"
+    )
+
+
+@attrs.frozen
+class Support:
+    """The optional parts of the protocol that a server says to have.
+
+    Attributes:
+        patch: True if it changes parts of a resource.
+        versions: True if it compares versions of a resource.
+    """
+
+    patch: bool
+    versions: bool
+
+
+def read_support(response: Response) -> Support:
+    """The optional parts of the protocol in a server's ServiceProviderConfig."""
+    answer = sdk.read_answer(response)
+    return Support(
+        patch=answer.flag("patch.supported") is not False,
+        versions=answer.flag("etag.supported") is True,
+    )
+
+
+def version_of(answer: Answer, response: Response | None = None) -> str | None:
+    """The version of a resource, as If-Match takes it; None if it has none."""
+    header = None if response is None else response.headers.get("ETag")
+    return answer.text("meta.version") or header
+
+
+def read_person(ref: MakeRef, response: Response) -> Person:
+    """The person in an answer about one account."""
+    answer = sdk.read_answer(response)
+    return person_of(ref, answer, response)
+
+
+def person_of(ref: MakeRef, answer: Answer, response: Response, *, listed: bool = False) -> Person:
+    """The person of a resource.
+
+    Args:
+        ref: makes references.
+        answer: the resource.
+        response: the answer that it is in.
+        listed: True if the answer is a list, whose ETag is not that of the resource.
+    """
+    id_ = sdk.required(answer.text("id"), response, "id")
+    enterprise = sdk.as_answer(answer.raw.get(ENTERPRISE))
+    manager = enterprise.text("manager.value")
+    addresses = [item for item in answer.objects("emails") if item.text("value")]
+    addresses.sort(key=lambda item: item.flag("primary") is not True)
+    return Person(
+        ref=ref(id_),
+        user_name=sdk.required(answer.text("userName"), response, "userName"),
+        active=answer.flag("active"),
+        given_name=answer.text("name.givenName"),
+        family_name=answer.text("name.familyName"),
+        display_name=answer.text("displayName"),
+        emails=tuple(str(item.text("value")) for item in addresses),
+        phones=tuple(
+            Phone(number, phone_kind(item.text("type")))
+            for item in answer.objects("phoneNumbers")
+            if (number := item.text("value")) and number.strip()
+        ),
+        title=answer.text("title"),
+        department=enterprise.text("department"),
+        manager=None if manager is None else ref(manager),
+        external_id=answer.text("externalId"),
+        language=answer.text("preferredLanguage"),
+        time_zone=answer.text("timezone"),
+        version=version_of(answer, None if listed else response),
+        raw=answer.raw,
+    )
+
+
+def group_of(ref: MakeRef, answer: Answer, response: Response) -> Group:
+    """The group of a resource."""
+    id_ = sdk.required(answer.text("id"), response, "id")
+    return Group(ref=ref(id_), name=answer.text("displayName"), raw=answer.raw)
+
+
+def read_members(ref: MakeRef, response: Response) -> tuple[Member, ...]:
+    """The members in an answer about a group."""
+    answer = sdk.read_answer(response)
+    sdk.required(answer.text("id"), response, "id")
+    return tuple(
+        Member(
+            ref=ref(id_),
+            kind=_MEMBER_KINDS.get(item.text("type") or "", MemberKind.UNKNOWN),
+            raw=item.raw,
+        )
+        for item in answer.objects("members")
+        if (id_ := item.text("value")) is not None
+    )
+
+
+def next_start(response: Response, start: int) -> tuple[list[Answer], int | None]:
+    """The resources of a page, and the index at which the next page starts; None after the last.
+
+    Args:
+        response: the answer.
+        start: index of the first resource that was requested, from 1 on.
+    """
+    answer = sdk.read_answer(response)
+    total = sdk.required(answer.integer("totalResults"), response, "totalResults")
+    resources = list(answer.objects("Resources"))
+    following = start + len(resources)
+    return resources, following if resources and following <= total else None

@@ -1,0 +1,263 @@
+"""Microsoft Entra: users and groups of a tenant by Microsoft Graph.
+
+Version 1.0, with the client credentials of an application. Graph has no idempotency keys for users;
+the user principal name is unique, so a lost creation is looked up by it and by your own id. The
+manager is a link of its own, which is set after the other fields.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+from urllib.parse import quote
+
+import attrs
+
+from moorage import vendor_sdk as sdk
+from moorage.contracts.people import GroupPage, MemberPage, PeopleCapability, PersonPage
+from moorage.vendors.people import _entra_users as users
+from moorage.vendors.people._common import (
+    created,
+    is_missing,
+    own_id,
+    required_password,
+    values_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moorage.contracts.people import NewPerson, PeopleQuery, Person, PersonChanges
+    from moorage.vendor_sdk import Answer, Ref, Response, Secret, Wire
+
+_USERS: Final = "/v1.0/users"
+_GROUPS: Final = "/v1.0/groups"
+_PAGE: Final = "100"
+_VIEW: Final = {"$select": users.SELECT, "$expand": users.EXPAND}
+
+
+@attrs.frozen(kw_only=True)
+class Entra(sdk.Vendor):
+    """An application in a tenant of Microsoft Entra.
+
+    Attributes:
+        directory: id or domain of the tenant.
+        client_id: client id of the application.
+        client_secret: client secret of the application; without both, the credential provider
+            supplies a token.
+        login_url: URL of Microsoft's authorisation server.
+        base_url: URL of Microsoft Graph.
+    """
+
+    name: ClassVar[str] = "entra"
+    kinds: ClassVar[tuple[str, ...]] = ("people",)
+    api_version: ClassVar[str | None] = "v1.0"
+    capabilities: ClassVar[frozenset[str]] = frozenset(
+        {PeopleCapability.GROUPS, PeopleCapability.MANAGER}
+    )
+    limits: ClassVar[Mapping[str, int]] = {"external_id": 16}
+
+    directory: str | None = None
+    client_id: str | None = attrs.field(default=None, repr=False)
+    client_secret: sdk.Secret | None = attrs.field(
+        default=None, converter=attrs.converters.optional(sdk.as_secret)
+    )
+    login_url: str = "https://login.microsoftonline.com"
+    base_url: str = "https://graph.microsoft.com"
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse credentials of which a part is missing."""
+        parts = (self.directory, self.client_id, self.client_secret)
+        if any(part is not None for part in parts) and None in parts:
+            raise sdk.ConfigurationError(
+                "Microsoft Entra needs a directory, a client id and a client secret, and one of"
+                " them is missing.",
+                path="client_id",
+                remedy="Give all three, or none and a credential provider.",
+            )
+
+    def services(self) -> Mapping[str, sdk.Service]:
+        """The API."""
+        return {
+            "": sdk.Service(
+                self.name, self.base_url, needs_credentials=True, classify=users.classify
+            )
+        }
+
+    def clients(self) -> Mapping[str, sdk.OAuthClient]:
+        """The OAuth client of the application."""
+        if self.directory is None or self.client_id is None or self.client_secret is None:
+            return {}
+        tenant = quote(self.directory, safe="")
+        return {
+            "": sdk.OAuthClient(
+                server=f"{self.login_url.rstrip('/')}/{tenant}/oauth2/v2.0/token",
+                client_id=self.client_id,
+                secret=self.client_secret,
+                authentication=sdk.ClientAuthentication.POST,
+                scope=f"{self.base_url.rstrip('/')}/.default",
+            )
+        }
+
+    async def find(self, wire: Wire, query: PeopleQuery, after: Ref | None, /) -> PersonPage:
+        """List users."""
+        pairs = {**_VIEW, "$top": _PAGE}
+        condition = users.filter_of(query)
+        if condition is not None:
+            pairs["$filter"] = condition
+        answer, response = await self._page(wire, _USERS, pairs, after)
+        items = (users.user_of(wire.ref, item, response) for item in answer.objects("value"))
+        return PersonPage(items=tuple(items), next=self._next(wire, answer, response))
+
+    async def get(self, wire: Wire, ref: Ref, /) -> Person:
+        """Get a user."""
+        return await self._user(wire, ref.id)
+
+    async def create(
+        self, wire: Wire, person: NewPerson, /, *, password: Secret | None, key: str | None
+    ) -> Person:
+        """Create a user, then set the manager; after a lost answer, look the user up."""
+        first_password = required_password(password, "Microsoft Entra")
+        manager = person.manager
+        if manager is not None:
+            own_id(wire, self.name, manager, "manager")
+        names = " ".join(filter(None, (person.given_name, person.family_name)))
+        body = {
+            "displayName": names or person.user_name,
+            "mailNickname": users.nickname(person.user_name),
+            **users.user_body(values_of(person)),
+            "passwordProfile": {"password": first_password, "forceChangePasswordNextSignIn": True},
+        }
+        body = sdk.merged(body, sdk.extra_for(self.name, person.extra))
+        request = sdk.Request.post(_USERS, json=body)
+        read = partial(users.read_created, body, wire.ref)
+        creating = wire.send(request, key=key, parse=read)
+        account = await created(creating, lambda: self._user(wire, person.user_name), person)
+        if manager is None:
+            return account
+        await self._set_manager(wire, account.ref, manager)
+        return attrs.evolve(account, manager=manager)
+
+    async def change(
+        self,
+        wire: Wire,
+        ref: Ref,
+        changes: PersonChanges,
+        /,
+        *,
+        version: str | None,  # noqa: ARG002 - no capability of Microsoft's allows one
+    ) -> None:
+        """Change the named fields of a user, then the manager."""
+        values = changes.values
+        manager = values.get("manager")
+        if manager is not None:
+            own_id(wire, self.name, manager, "manager")
+        body = users.user_body(values)
+        if body:
+            await _update(wire, ref, body)
+        if "manager" in values:
+            await self._set_manager(wire, ref, manager)
+
+    async def deactivate(self, wire: Wire, ref: Ref, /) -> None:
+        """Disable a user."""
+        await _update(wire, ref, {"accountEnabled": False})
+
+    async def reactivate(self, wire: Wire, ref: Ref, /) -> None:
+        """Enable a user."""
+        await _update(wire, ref, {"accountEnabled": True})
+
+    async def delete(self, wire: Wire, ref: Ref, /) -> None:
+        """Delete a user."""
+        try:
+            await wire.send(sdk.Request.delete(_path(_USERS, ref.id)))
+        except sdk.VendorRejected as refusal:
+            if not is_missing(refusal):
+                raise
+
+    async def groups(self, wire: Wire, after: Ref | None, /) -> GroupPage:
+        """List groups."""
+        pairs = {"$select": "id,displayName,mail", "$top": _PAGE}
+        answer, response = await self._page(wire, _GROUPS, pairs, after)
+        items = (users.group_of(wire.ref, item, response) for item in answer.objects("value"))
+        return GroupPage(items=tuple(items), next=self._next(wire, answer, response))
+
+    async def members(self, wire: Wire, ref: Ref, /, *, after: Ref | None) -> MemberPage:
+        """List the direct members of a group."""
+        path = f"{_path(_GROUPS, ref.id)}/members"
+        answer, response = await self._page(wire, path, {"$select": "id", "$top": _PAGE}, after)
+        items = (users.member_of(wire.ref, item, response) for item in answer.objects("value"))
+        return MemberPage(items=tuple(items), next=self._next(wire, answer, response))
+
+    async def add_member(self, wire: Wire, ref: Ref, person: Ref, /) -> None:
+        """Add a member; a refusal is no error if the person is a member already."""
+        link = {"@odata.id": self._link(f"/v1.0/directoryObjects/{quote(person.id, safe='')}")}
+        request = sdk.Request.post(f"{_path(_GROUPS, ref.id)}/members/$ref", json=link)
+        try:
+            await wire.send(request.evolve(idempotent=True))
+        except sdk.InvalidRequest as refusal:
+            if not await _is_member(wire, ref, person):
+                raise refusal from None
+
+    async def remove_member(self, wire: Wire, ref: Ref, person: Ref, /) -> None:
+        """Remove a member; if Graph knows no such member, the group must exist."""
+        member = f"{_path(_GROUPS, ref.id)}/members/{quote(person.id, safe='')}"
+        # Without this ending, Graph would delete the person's account.
+        try:
+            await wire.send(sdk.Request.delete(f"{member}/$ref"))
+        except sdk.VendorRejected as refusal:
+            if not is_missing(refusal):
+                raise
+            pairs = {"$select": "id"}
+            await wire.send(sdk.Request.get(_path(_GROUPS, ref.id), query=pairs))
+
+    async def _user(self, wire: Wire, id_: str) -> Person:
+        response = await wire.send(sdk.Request.get(_path(_USERS, id_), query=_VIEW))
+        return users.read_user(wire.ref, response)
+
+    async def _set_manager(self, wire: Wire, ref: Ref, manager: Ref | None) -> None:
+        path = f"{_path(_USERS, ref.id)}/manager/$ref"
+        if manager is not None:
+            link = {"@odata.id": self._link(_path(_USERS, manager.id))}
+            await wire.send(sdk.Request.put(path, json=link))
+            return
+        try:
+            await wire.send(sdk.Request.delete(path))
+        except sdk.VendorRejected as refusal:
+            if not is_missing(refusal):
+                raise
+            await self._user(wire, ref.id)
+
+    async def _page(
+        self, wire: Wire, path: str, pairs: Mapping[str, str], after: Ref | None
+    ) -> tuple[Answer, Response]:
+        request = (
+            sdk.Request.get(path, query=pairs)
+            if after is None
+            else sdk.Request.get(users.page_path(after, path))
+        )
+        response = await wire.send(request)
+        return sdk.read_answer(response), response
+
+    def _next(self, wire: Wire, answer: Answer, response: Response) -> Ref | None:
+        return users.next_of(wire.ref, answer, self.base_url, response)
+
+    def _link(self, path: str) -> str:
+        return sdk.join_url(self.base_url, sdk.Request.get(path))
+
+
+async def _is_member(wire: Wire, group: Ref, person: Ref) -> bool:
+    path = f"{_path(_USERS, person.id)}/memberOf/{quote(group.id, safe='')}"
+    try:
+        await wire.send(sdk.Request.get(path, query={"$select": "id"}))
+    except sdk.VendorRejected:
+        return False
+    return True
+
+
+async def _update(wire: Wire, ref: Ref, body: Mapping[str, Any]) -> Response:
+    request = sdk.Request.patch(_path(_USERS, ref.id), json=body)
+    return await wire.send(request.evolve(idempotent=True))
+
+
+def _path(collection: str, id_: str) -> str:
+    return f"{collection}/{quote(id_, safe='')}"

@@ -1,0 +1,236 @@
+"""Google Workspace: users and groups by the Directory API of the Admin SDK.
+
+Version 1, with the tokens of a service account that acts as an administrator. The API has no
+idempotency keys; the address of a user is unique, so a lost creation is looked up by it and by your
+own id. Google replaces whole lists, so a change of a part of a list reads the user before.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+from urllib.parse import quote
+
+import attrs
+
+from moorage import vendor_sdk as sdk
+from moorage.contracts.people import GroupPage, MemberPage, PeopleCapability, PersonPage
+from moorage.vendors.people import _google_workspace_users as users
+from moorage.vendors.people._common import (
+    check_named,
+    created,
+    is_missing,
+    own_id,
+    required_password,
+    values_of,
+)
+from moorage.vendors.people._google_workspace_account import account_of, check_account
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moorage.contracts.people import NewPerson, PeopleQuery, Person, PersonChanges
+    from moorage.vendor_sdk import OAuthClient, Ref, Response, Secret, Wire
+
+_API: Final = "/admin/directory/v1"
+_USERS: Final = f"{_API}/users"
+_GROUPS: Final = f"{_API}/groups"
+_PAGE: Final = "100"
+_EMPTY: Final[Mapping[str, Any]] = {}
+
+
+@attrs.frozen(kw_only=True)
+class GoogleWorkspace(sdk.Vendor):
+    """The directory of a Google Workspace.
+
+    Attributes:
+        credentials: JSON key of a service account with domain-wide delegation; by default the
+            credential provider supplies a token.
+        administrator: e-mail address of the administrator whom the service account acts as.
+        customer: id of the Workspace; by default that of the administrator.
+        base_url: URL of the API.
+    """
+
+    name: ClassVar[str] = "google_workspace"
+    kinds: ClassVar[tuple[str, ...]] = ("people",)
+    api_version: ClassVar[str | None] = "directory_v1"
+    capabilities: ClassVar[frozenset[str]] = frozenset(
+        {PeopleCapability.GROUPS, PeopleCapability.MANAGER}
+    )
+
+    credentials: sdk.Secret | None = attrs.field(
+        default=None, converter=attrs.converters.optional(sdk.as_secret), validator=check_account
+    )
+    administrator: str | None = None
+    customer: str = "my_customer"
+    base_url: str = "https://admin.googleapis.com"
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse a key without the administrator whom it acts as."""
+        if self.credentials is not None and self.administrator is None:
+            raise sdk.ConfigurationError(
+                "The service account needs an administrator to act as.",
+                path="administrator",
+                remedy="Give the e-mail address of an administrator of the Workspace.",
+            )
+
+    def services(self) -> Mapping[str, sdk.Service]:
+        """The API."""
+        return {
+            "": sdk.Service(
+                self.name, self.base_url, needs_credentials=True, classify=users.classify
+            )
+        }
+
+    def clients(self) -> Mapping[str, OAuthClient]:
+        """The OAuth client of the service account."""
+        if self.credentials is None or self.administrator is None:
+            return {}
+        return {"": account_of(self.credentials).client(self.administrator)}
+
+    async def find(self, wire: Wire, query: PeopleQuery, after: Ref | None, /) -> PersonPage:
+        """List users."""
+        pairs = self._page(after, query=users.query_of(query))
+        response = await wire.send(sdk.Request.get(_USERS, query=pairs))
+        answer = sdk.read_answer(response)
+        items = (users.user_of(wire.ref, item, response) for item in answer.objects("users"))
+        # Google finds a user name among other addresses too.
+        wanted_name = None if query.user_name is None else query.user_name.casefold()
+        return PersonPage(
+            items=tuple(
+                person for person in items if wanted_name in (None, person.user_name.casefold())
+            ),
+            next=_next(wire, answer),
+        )
+
+    async def get(self, wire: Wire, ref: Ref, /) -> Person:
+        """Get a user."""
+        return users.read_user(wire.ref, await wire.send(sdk.Request.get(_user(ref.id))))
+
+    async def create(
+        self, wire: Wire, person: NewPerson, /, *, password: Secret | None, key: str | None
+    ) -> Person:
+        """Create a user; after a lost answer, look it up."""
+        check_named(person, "given_name", "family_name")
+        first_password = required_password(password, "Google Workspace")
+        manager = await self._manager_address(wire, person.manager)
+        body = {
+            **users.user_body(values_of(person), _EMPTY, manager),
+            "password": first_password,
+            "changePasswordAtNextLogin": True,
+        }
+        body = sdk.merged(body, sdk.extra_for(self.name, person.extra))
+        request = sdk.Request.post(_USERS, json=body)
+        creating = wire.send(request, key=key, parse=partial(users.read_user, wire.ref))
+
+        async def look_up() -> Person | None:
+            response = await wire.send(sdk.Request.get(_user(person.user_name)))
+            return users.read_user(wire.ref, response)
+
+        return await created(creating, look_up, person)
+
+    async def change(
+        self,
+        wire: Wire,
+        ref: Ref,
+        changes: PersonChanges,
+        /,
+        *,
+        version: str | None,  # noqa: ARG002 - no capability of Google's allows one
+    ) -> None:
+        """Change the named fields of a user."""
+        values = changes.values
+        manager = await self._manager_address(wire, values.get("manager"))
+        current: Mapping[str, Any] = _EMPTY
+        if users.LISTS & values.keys():
+            current = sdk.read_answer(await wire.send(sdk.Request.get(_user(ref.id)))).raw
+        await _update(wire, ref, users.user_body(values, current, manager))
+
+    async def deactivate(self, wire: Wire, ref: Ref, /) -> None:
+        """Suspend a user."""
+        await _update(wire, ref, {"suspended": True})
+
+    async def reactivate(self, wire: Wire, ref: Ref, /) -> None:
+        """End the suspension of a user."""
+        await _update(wire, ref, {"suspended": False})
+
+    async def delete(self, wire: Wire, ref: Ref, /) -> None:
+        """Delete a user."""
+        try:
+            await wire.send(sdk.Request.delete(_user(ref.id)))
+        except sdk.VendorRejected as refusal:
+            if not is_missing(refusal):
+                raise
+
+    async def groups(self, wire: Wire, after: Ref | None, /) -> GroupPage:
+        """List groups."""
+        response = await wire.send(sdk.Request.get(_GROUPS, query=self._page(after)))
+        answer = sdk.read_answer(response)
+        items = (users.group_of(wire.ref, item, response) for item in answer.objects("groups"))
+        return GroupPage(items=tuple(items), next=_next(wire, answer))
+
+    async def members(self, wire: Wire, ref: Ref, /, *, after: Ref | None) -> MemberPage:
+        """List the direct members of a group."""
+        pairs = {"maxResults": _PAGE, **({} if after is None else {"pageToken": after.id})}
+        response = await wire.send(sdk.Request.get(f"{_group(ref.id)}/members", query=pairs))
+        answer = sdk.read_answer(response)
+        items = (users.member_of(wire.ref, item) for item in answer.objects("members"))
+        return MemberPage(
+            items=tuple(member for member in items if member is not None),
+            next=_next(wire, answer),
+        )
+
+    async def add_member(self, wire: Wire, ref: Ref, person: Ref, /) -> None:
+        """Add a member, by its current address."""
+        address = await self._address(wire, person)
+        body = {"email": address, "role": "MEMBER"}
+        request = sdk.Request.post(f"{_group(ref.id)}/members", json=body)
+        try:
+            await wire.send(request.evolve(idempotent=True))
+        except sdk.AlreadyExists:
+            return
+
+    async def remove_member(self, wire: Wire, ref: Ref, person: Ref, /) -> None:
+        """Remove a member; if Google knows no such member, the group must exist."""
+        path = f"{_group(ref.id)}/members/{quote(person.id, safe='')}"
+        try:
+            await wire.send(sdk.Request.delete(path))
+        except sdk.VendorRejected as refusal:
+            if not is_missing(refusal):
+                raise
+            await wire.send(sdk.Request.get(_group(ref.id)))
+
+    async def _manager_address(self, wire: Wire, manager: Ref | None) -> str | None:
+        if manager is None:
+            return None
+        own_id(wire, self.name, manager, "manager")
+        return await self._address(wire, manager)
+
+    async def _address(self, wire: Wire, ref: Ref) -> str:
+        """The current address of a user, which Google takes where it takes no id."""
+        if "@" in ref.id:
+            return ref.id
+        return (await self.get(wire, ref)).user_name
+
+    def _page(self, after: Ref | None, *, query: str | None = None) -> dict[str, str]:
+        pairs = {"customer": self.customer, "maxResults": _PAGE}
+        if query is not None:
+            pairs["query"] = query
+        return pairs if after is None else {**pairs, "pageToken": after.id}
+
+
+async def _update(wire: Wire, ref: Ref, body: Mapping[str, Any]) -> Response:
+    return await wire.send(sdk.Request.put(_user(ref.id), json=body))
+
+
+def _next(wire: Wire, answer: sdk.Answer) -> Ref | None:
+    token = answer.text("nextPageToken")
+    return None if token is None else wire.ref(token)
+
+
+def _user(id_: str) -> str:
+    return f"{_USERS}/{quote(id_, safe='')}"
+
+
+def _group(id_: str) -> str:
+    return f"{_GROUPS}/{quote(id_, safe='')}"
