@@ -44,6 +44,7 @@ from moorage.contracts.payments import (
     RefundReason,
     StoreRequest,
 )
+from moorage.contracts.people import NewPerson, PeopleCapability, PersonChanges
 from moorage.contracts.shipping import Parcel, RateRequest, ShippingCapability
 from moorage.contracts.sms import SmsCapability, SmsMessage
 from moorage.contracts.storage import StorageCapability
@@ -52,6 +53,7 @@ from moorage.contracts.vendor import UnknownOutcome, Vendor
 from moorage.operations.chat import ChatFlows
 from moorage.operations.currencies import CurrenciesFlows
 from moorage.operations.einvoices import EinvoicesFlows
+from moorage.operations.people import PeopleFlows
 from moorage.operations.tax import TaxFlows
 from moorage.services.contracts.email import EmailFlows
 from moorage.services.contracts.payments import PaymentsFlows
@@ -72,6 +74,7 @@ FLOWS: dict[str, Any] = {
     "storage": StorageFlows,
     "currencies": CurrenciesFlows,
     "tax": TaxFlows,
+    "people": PeopleFlows,
 }
 REF = "everything:main:1"
 SHIPMENT = RateRequest(sender=SHOP, recipient=ADA, parcels=[Parcel(weight="1")])
@@ -112,6 +115,9 @@ GIVEN: dict[str, Any] = {
     "event": PaymentEvent(id=None, ref=Ref.parse(REF), ask=True),
     "keys": ["a.txt"],
     "largest": 5,
+    "person": {"people": NewPerson(user_name="ada")},
+    "changes": PersonChanges(title="Analyst"),
+    "member": REF,
     "resume": "everything:main:a.txt?upload=u1",
 }
 """Valid arguments of operations by name, and by contract if contracts differ."""
@@ -136,6 +142,7 @@ class RecordingVendor(Vendor):
             *EinvoiceCapability,
             *CurrenciesCapability,
             *TaxCapability,
+            *PeopleCapability,
         )
     )
     unknown_outcomes: ClassVar[Mapping[str, UnknownOutcome]] = dict.fromkeys(
@@ -174,6 +181,7 @@ def names() -> dict[str, Any]:
         "contracts.email_outcomes",
         "contracts.email_received",
         "contracts.payments",
+        "contracts.people",
         "contracts.shipping",
         "contracts.signed",
         "contracts.sms",

@@ -27,6 +27,7 @@ from moorage.contracts.email import Attachment, EmailMessage
 from moorage.contracts.email_bulk import BulkMessage
 from moorage.contracts.email_outcomes import StatisticsQuery
 from moorage.contracts.payments import Charge, Customer, LinkRequest, StoreRequest
+from moorage.contracts.people import NewPerson
 from moorage.contracts.shipping import Parcel, RateRequest, ShipmentRequest
 from moorage.contracts.sms import SmsMessage
 from moorage.domain.http.requests import Request
@@ -73,6 +74,7 @@ EINVOICE = outgoing()
 PAID = Charge(Money("1", "EUR"), "t", reference="r")
 STORED = StoreRequest("tok_1", customer=Customer(id="cus_1"))
 LINK = LinkRequest(Money("1", "EUR"), reference="r")
+ADA_LOVELACE = NewPerson(user_name="ada@example.com")
 RATES = RateRequest(sender=SHOP, recipient=ADA, parcels=[Parcel(weight="1")])
 
 
@@ -118,6 +120,10 @@ ROUTED_CALLS: list[tuple[str, str, tuple[Any, ...], dict[str, Any]]] = [
     ("payments", "stored_means", ("cus_1",), {}),
     ("payments", "create_link", (LINK,), {"idempotency_key": "k"}),
     ("shipping", "get_rates", (RATES,), {}),
+    ("people", "find", (), {}),
+    ("people", "groups", (), {}),
+    ("people", "create", (ADA_LOVELACE,), {}),
+    ("people", "create", (ADA_LOVELACE,), {"idempotency_key": "k"}),
     (
         "shipping",
         "create_shipment",

@@ -24,6 +24,7 @@ PINGED = (
     *("infobip", "twilio", "plivo", "sinch", "vonage"),
     *("slack", "telegram"),
     *("recommand", "storecove"),
+    "scim",
     *("sendgrid", "postmark", "resend", "mailgun", "mailjet", "sparkpost", "brevo"),
     "mailersend",
     *("easypost", "shippo", "shipengine"),

@@ -113,14 +113,11 @@ def _are_addresses(_: object, attribute: attrs.Attribute[Any], value: Any) -> No
         )
 
 
-def _as_maybe_ref(field: str) -> Any:
-    def convert(value: Any) -> Any:
-        return None if value is None else Ref.parse(value, field)
-
-    return convert
+def _as_manager(value: Any) -> Any:
+    return None if value is None else Ref.parse(value, "manager")
 
 
-def _as_phones(value: Any) -> Any:
+def _as_maybe_tuple(value: Any) -> Any:
     return None if value is None else as_tuple(value)
 
 
@@ -177,7 +174,7 @@ class NewPerson:
     )
     title: str | None = attrs.field(default=None, validator=_is_maybe_filled, repr=False)
     department: str | None = attrs.field(default=None, validator=_is_maybe_filled, repr=False)
-    manager: Ref | None = attrs.field(default=None, converter=_as_maybe_ref("manager"), repr=False)
+    manager: Ref | None = attrs.field(default=None, converter=_as_manager, repr=False)
     external_id: str | None = attrs.field(default=None, validator=_is_maybe_filled, repr=False)
     language: str | None = attrs.field(default=None, validator=_is_maybe_filled)
     time_zone: str | None = attrs.field(default=None, validator=_is_maybe_filled)
@@ -217,14 +214,14 @@ class PersonChanges:
     family_name: str | None = attrs.field(default=None, validator=_is_maybe_filled, repr=False)
     display_name: str | None = attrs.field(default=None, validator=_is_maybe_filled, repr=False)
     emails: tuple[str, ...] | None = attrs.field(
-        default=None, converter=_as_phones, validator=_are_addresses, repr=False
+        default=None, converter=_as_maybe_tuple, validator=_are_addresses, repr=False
     )
     phones: tuple[Phone, ...] | None = attrs.field(
-        default=None, converter=_as_phones, validator=_are_phones, repr=False
+        default=None, converter=_as_maybe_tuple, validator=_are_phones, repr=False
     )
     title: str | None = attrs.field(default=None, validator=_is_maybe_filled, repr=False)
     department: str | None = attrs.field(default=None, validator=_is_maybe_filled, repr=False)
-    manager: Ref | None = attrs.field(default=None, converter=_as_maybe_ref("manager"), repr=False)
+    manager: Ref | None = attrs.field(default=None, converter=_as_manager, repr=False)
     external_id: str | None = attrs.field(default=None, validator=_is_maybe_filled, repr=False)
     language: str | None = attrs.field(default=None, validator=_is_maybe_filled)
     time_zone: str | None = attrs.field(default=None, validator=_is_maybe_filled)
@@ -442,6 +439,6 @@ class PeopleVendor(Protocol):
 
     async def members(self, wire: Wire, ref: Ref, /, *, after: Ref | None) -> MemberPage: ...
 
-    async def add_member(self, wire: Wire, ref: Ref, person: Ref, /) -> None: ...
+    async def add_member(self, wire: Wire, ref: Ref, member: Ref, /) -> None: ...
 
-    async def remove_member(self, wire: Wire, ref: Ref, person: Ref, /) -> None: ...
+    async def remove_member(self, wire: Wire, ref: Ref, member: Ref, /) -> None: ...

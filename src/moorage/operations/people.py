@@ -182,28 +182,28 @@ class People:
         return run_now(self._flows.run(PeopleFlows.members, ref, after=after, timeout=timeout))
 
     def add_member(
-        self, ref: Ref | str, person: Ref | str, *, timeout: float | None = None
+        self, ref: Ref | str, member: Ref | str, *, timeout: float | None = None
     ) -> None:
         """Add a person to a group; somebody who is a member stays one.
 
         Args:
             ref: reference of the group.
-            person: reference of the person's account, in the same directory.
+            member: reference of the person's account, in the same directory.
             timeout: seconds for the whole operation.
         """
-        return run_now(self._flows.run(PeopleFlows.add_member, ref, person, timeout=timeout))
+        return run_now(self._flows.run(PeopleFlows.add_member, ref, member, timeout=timeout))
 
     def remove_member(
-        self, ref: Ref | str, person: Ref | str, *, timeout: float | None = None
+        self, ref: Ref | str, member: Ref | str, *, timeout: float | None = None
     ) -> None:
         """Remove a person from a group; somebody who is no member counts as removed.
 
         Args:
             ref: reference of the group.
-            person: reference of the person's account, in the same directory.
+            member: reference of the person's account, in the same directory.
             timeout: seconds for the whole operation.
         """
-        return run_now(self._flows.run(PeopleFlows.remove_member, ref, person, timeout=timeout))
+        return run_now(self._flows.run(PeopleFlows.remove_member, ref, member, timeout=timeout))
 
 
 class AsyncPeople:
@@ -355,25 +355,25 @@ class AsyncPeople:
         return await self._flows.run(PeopleFlows.members, ref, after=after, timeout=timeout)
 
     async def add_member(
-        self, ref: Ref | str, person: Ref | str, *, timeout: float | None = None
+        self, ref: Ref | str, member: Ref | str, *, timeout: float | None = None
     ) -> None:
         """Add a person to a group; somebody who is a member stays one.
 
         Args:
             ref: reference of the group.
-            person: reference of the person's account, in the same directory.
+            member: reference of the person's account, in the same directory.
             timeout: seconds for the whole operation.
         """
-        return await self._flows.run(PeopleFlows.add_member, ref, person, timeout=timeout)
+        return await self._flows.run(PeopleFlows.add_member, ref, member, timeout=timeout)
 
     async def remove_member(
-        self, ref: Ref | str, person: Ref | str, *, timeout: float | None = None
+        self, ref: Ref | str, member: Ref | str, *, timeout: float | None = None
     ) -> None:
         """Remove a person from a group; somebody who is no member counts as removed.
 
         Args:
             ref: reference of the group.
-            person: reference of the person's account, in the same directory.
+            member: reference of the person's account, in the same directory.
             timeout: seconds for the whole operation.
         """
-        return await self._flows.run(PeopleFlows.remove_member, ref, person, timeout=timeout)
+        return await self._flows.run(PeopleFlows.remove_member, ref, member, timeout=timeout)

@@ -189,29 +189,29 @@ class PeopleContract(Contract):
 
     @changes(target=Target.REFERENCE)
     def add_member(
-        self, ref: Ref | str, person: Ref | str, *, timeout: float | None = None
+        self, ref: Ref | str, member: Ref | str, *, timeout: float | None = None
     ) -> Requirements[None]:
         """Add a person to a group; somebody who is a member stays one.
 
         Args:
             ref: reference of the group.
-            person: reference of the person's account, in the same directory.
+            member: reference of the person's account, in the same directory.
             timeout: seconds for the whole operation.
         """
-        return _membership(ref, person)
+        return _membership(ref, member)
 
     @changes(target=Target.REFERENCE)
     def remove_member(
-        self, ref: Ref | str, person: Ref | str, *, timeout: float | None = None
+        self, ref: Ref | str, member: Ref | str, *, timeout: float | None = None
     ) -> Requirements[None]:
         """Remove a person from a group; somebody who is no member counts as removed.
 
         Args:
             ref: reference of the group.
-            person: reference of the person's account, in the same directory.
+            member: reference of the person's account, in the same directory.
             timeout: seconds for the whole operation.
         """
-        return _membership(ref, person)
+        return _membership(ref, member)
 
 
 def _start(after: Ref | str | None) -> Ref | None:
@@ -231,12 +231,12 @@ def _as_password(password: Secret | str | None) -> Secret | None:
     )
 
 
-def _membership(ref: Ref | str, person: Ref | str) -> Requirements[None]:
-    group, member = Ref.parse(ref), Ref.parse(person, "person")
-    if (group.vendor, group.account) != (member.vendor, member.account):
+def _membership(ref: Ref | str, member: Ref | str) -> Requirements[None]:
+    group, person = Ref.parse(ref), Ref.parse(member, "member")
+    if (group.vendor, group.account) != (person.vendor, person.account):
         raise InvalidData(
             "The group and the person are in different directories.",
-            field="person",
+            field="member",
             remedy="Give the reference of the person's account in the directory of the group.",
         )
-    return Requirements(needs={PeopleCapability.GROUPS}, arguments={"person": member})
+    return Requirements(needs={PeopleCapability.GROUPS}, arguments={"member": person})

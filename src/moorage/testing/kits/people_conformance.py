@@ -391,9 +391,9 @@ async def a_pause_is_kept(make: Open) -> None:
 async def a_lost_creation_is_found(make: Open) -> None:
     """An account whose answer was lost is found by its user name and your id, not made twice."""
     async with make() as lab:
-        for number, fault in enumerate(
-            (Lost(), *(Altered(partial(with_body, body)) for body in _MALFORMED))
-        ):
+        unreadable = [Altered(partial(with_body, body)) for body in _MALFORMED]
+        faults: tuple[Lost | Altered, ...] = (Lost(), *unreadable)
+        for number, fault in enumerate(faults):
             lab.sandbox.fail(fault)
             name, key = f"n{number}", f"k-{number}"
             people = [await lab.create(name, idempotency_key=key) for _ in range(2)]

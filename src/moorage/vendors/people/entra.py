@@ -188,22 +188,22 @@ class Entra(sdk.Vendor):
         items = (users.member_of(wire.ref, item, response) for item in answer.objects("value"))
         return MemberPage(items=tuple(items), next=self._next(wire, answer, response))
 
-    async def add_member(self, wire: Wire, ref: Ref, person: Ref, /) -> None:
+    async def add_member(self, wire: Wire, ref: Ref, member: Ref, /) -> None:
         """Add a member; a refusal is no error if the person is a member already."""
-        link = {"@odata.id": self._link(f"/v1.0/directoryObjects/{quote(person.id, safe='')}")}
+        link = {"@odata.id": self._link(f"/v1.0/directoryObjects/{quote(member.id, safe='')}")}
         request = sdk.Request.post(f"{_path(_GROUPS, ref.id)}/members/$ref", json=link)
         try:
             await wire.send(request.evolve(idempotent=True))
         except sdk.InvalidRequest as refusal:
-            if not await _is_member(wire, ref, person):
+            if not await _is_member(wire, ref, member):
                 raise refusal from None
 
-    async def remove_member(self, wire: Wire, ref: Ref, person: Ref, /) -> None:
+    async def remove_member(self, wire: Wire, ref: Ref, member: Ref, /) -> None:
         """Remove a member; if Graph knows no such member, the group must exist."""
-        member = f"{_path(_GROUPS, ref.id)}/members/{quote(person.id, safe='')}"
+        link = f"{_path(_GROUPS, ref.id)}/members/{quote(member.id, safe='')}"
         # Without this ending, Graph would delete the person's account.
         try:
-            await wire.send(sdk.Request.delete(f"{member}/$ref"))
+            await wire.send(sdk.Request.delete(f"{link}/$ref"))
         except sdk.VendorRejected as refusal:
             if not is_missing(refusal):
                 raise

@@ -180,9 +180,9 @@ class GoogleWorkspace(sdk.Vendor):
             next=_next(wire, answer),
         )
 
-    async def add_member(self, wire: Wire, ref: Ref, person: Ref, /) -> None:
+    async def add_member(self, wire: Wire, ref: Ref, member: Ref, /) -> None:
         """Add a member, by its current address."""
-        address = await self._address(wire, person)
+        address = await self._address(wire, member)
         body = {"email": address, "role": "MEMBER"}
         request = sdk.Request.post(f"{_group(ref.id)}/members", json=body)
         try:
@@ -190,9 +190,9 @@ class GoogleWorkspace(sdk.Vendor):
         except sdk.AlreadyExists:
             return
 
-    async def remove_member(self, wire: Wire, ref: Ref, person: Ref, /) -> None:
+    async def remove_member(self, wire: Wire, ref: Ref, member: Ref, /) -> None:
         """Remove a member; if Google knows no such member, the group must exist."""
-        path = f"{_group(ref.id)}/members/{quote(person.id, safe='')}"
+        path = f"{_group(ref.id)}/members/{quote(member.id, safe='')}"
         try:
             await wire.send(sdk.Request.delete(path))
         except sdk.VendorRejected as refusal:

@@ -150,14 +150,14 @@ class Scim(sdk.ApiVendor):
         response = await wire.send(sdk.Request.get(_group(ref)))
         return MemberPage(items=answers.read_members(wire.ref, response))
 
-    async def add_member(self, wire: Wire, ref: Ref, person: Ref, /) -> None:
+    async def add_member(self, wire: Wire, ref: Ref, member: Ref, /) -> None:
         """Add a member; the server adds nobody twice."""
-        members = [{"value": person.id}]
+        members = [{"value": member.id}]
         await _patch_group(wire, ref, {"op": "add", "path": "members", "value": members})
 
-    async def remove_member(self, wire: Wire, ref: Ref, person: Ref, /) -> None:
+    async def remove_member(self, wire: Wire, ref: Ref, member: Ref, /) -> None:
         """Remove a member."""
-        path = f"members[value eq {quoted(person.id)}]"
+        path = f"members[value eq {quoted(member.id)}]"
         try:
             await _patch_group(wire, ref, {"op": "remove", "path": path})
         except sdk.InvalidRequest as refusal:
