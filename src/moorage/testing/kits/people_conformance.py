@@ -465,6 +465,8 @@ async def requests_have_their_values(make: Open) -> None:
     """Each request has the values that the vendor's documentation names."""
     async with make() as lab:
         for number, (fields, values) in enumerate(lab.subject.requests):
+            if not lab.person(**fields).needs <= lab.able:
+                continue
             await lab.create(f"n{number}", **fields)
             sent = request_values(lab.writes()[-1])
             for path, wanted in values.items():

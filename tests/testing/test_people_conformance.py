@@ -1,0 +1,421 @@
+"""The conformance kit of directories passes correct ones, and finds faulty ones."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from moorage import vendor_sdk as sdk
+from moorage.contracts.people import PeopleQuery, PersonPage
+from moorage.errors import (
+    AlreadyExists,
+    ConnectorError,
+    InvalidRequest,
+    OutcomeUnknown,
+    VendorRejected,
+)
+from moorage.testing import name_of
+from moorage.testing import people_conformance as kit
+from moorage.vendors.people.entra import Entra
+from moorage.vendors.people.google_workspace import GoogleWorkspace
+from moorage.vendors.people.scim import Scim
+from tests.vendors import people_subjects
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from moorage.contracts.people import NewPerson, Person, PersonChanges
+    from moorage.contracts.ref import Ref
+    from moorage.contracts.wire import Wire
+    from moorage.domain.secrets.secret import Secret
+    from moorage.domain.service.settings import Service
+
+
+def as_scim(kind: Callable[..., Scim]) -> kit.Factory:
+    """Return a function that makes a test subject like that of SCIM, with another vendor class."""
+
+    def new_subject() -> kit.PeopleSubject:
+        subject = people_subjects.scim()
+        sandbox: Any = subject.sandbox
+        vendor = kind(credentials=sandbox.token, base_url=sandbox.base_url)
+        return attrs.evolve(subject, vendor=vendor)
+
+    return new_subject
+
+
+def as_google(kind: Callable[..., GoogleWorkspace]) -> kit.Factory:
+    """Return a function that makes a test subject like Google's, with another vendor class."""
+
+    def new_subject() -> kit.PeopleSubject:
+        subject = people_subjects.google_workspace()
+        sandbox: Any = subject.sandbox
+        vendor = kind(credentials=sandbox.key_file(), administrator=sandbox.administrator)
+        return attrs.evolve(subject, vendor=vendor)
+
+    return new_subject
+
+
+def as_entra(kind: Callable[..., Entra]) -> kit.Factory:
+    """Return a function that makes a test subject like Microsoft's, with another vendor class."""
+
+    def new_subject() -> kit.PeopleSubject:
+        subject = people_subjects.entra()
+        sandbox: Any = subject.sandbox
+        vendor = kind(
+            directory=sandbox.directory,
+            client_id=sandbox.client_id,
+            client_secret=sandbox.client_secret,
+        )
+        return attrs.evolve(subject, vendor=vendor)
+
+    return new_subject
+
+
+@attrs.frozen(kw_only=True)
+class Lesser(Scim):
+    """A correct vendor without any optional feature."""
+
+    capabilities = frozenset()
+
+
+@pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
+def test_vendor_without_options_conforms(check: kit.Check) -> None:
+    """A vendor without optional features passes every check."""
+    check(as_scim(Lesser))
+
+
+@attrs.frozen(kw_only=True)
+class CreatesAgain(GoogleWorkspace):
+    """A vendor that creates an account again under another name after a lost answer."""
+
+    async def create(
+        self, wire: Wire, person: NewPerson, /, *, password: Secret | None, key: str | None
+    ) -> Person:
+        """Create, and once more if the outcome is unknown."""
+        try:
+            return await super().create(wire, person, password=password, key=key)
+        except OutcomeUnknown:
+            other = attrs.evolve(person, user_name=f"{wire.new_id()}@example.com")
+            return await super().create(wire, other, password=password, key=None)
+
+
+@attrs.frozen(kw_only=True)
+class TakesNamesakes(Scim):
+    """A vendor that returns any account with the user name after a lost answer."""
+
+    async def create(
+        self, wire: Wire, person: NewPerson, /, *, password: Secret | None, key: str | None
+    ) -> Person:
+        """Create, or take the account that has the name."""
+        try:
+            return await super().create(wire, person, password=password, key=key)
+        except OutcomeUnknown:
+            query = PeopleQuery(user_name=person.user_name)
+            page = await self.find(wire, query, None)
+            if not page.items:
+                raise
+            return page.items[0]
+
+
+@attrs.frozen(kw_only=True)
+class Forgets(Scim):
+    """A vendor that never looks a lost creation up."""
+
+    async def find(self, wire: Wire, query: PeopleQuery, after: Ref | None, /) -> PersonPage:
+        """Find nobody by the user name."""
+        page = await super().find(wire, query, after)
+        return PersonPage(items=()) if query.user_name else page
+
+
+@attrs.frozen(kw_only=True)
+class LosesPassword(Scim):
+    """A vendor that does not send the password."""
+
+    async def create(
+        self,
+        wire: Wire,
+        person: NewPerson,
+        /,
+        *,
+        password: Secret | None,
+        key: str | None,
+    ) -> Person:
+        """Create without the password."""
+        return await super().create(wire, person, password=None, key=key)
+
+
+@attrs.frozen(kw_only=True)
+class AlwaysActive(Scim):
+    """A vendor that creates every account active, and tells it as it should be."""
+
+    async def create(
+        self, wire: Wire, person: NewPerson, /, *, password: Secret | None, key: str | None
+    ) -> Person:
+        """Create an active account."""
+        active = attrs.evolve(person, active=True)
+        created = await super().create(wire, active, password=password, key=key)
+        return attrs.evolve(created, active=person.active)
+
+
+@attrs.frozen(kw_only=True)
+class Unkeyed(GoogleWorkspace):
+    """A vendor that ignores the idempotency key and swallows the conflict."""
+
+    async def create(
+        self,
+        wire: Wire,
+        person: NewPerson,
+        /,
+        *,
+        password: Secret | None,
+        key: str | None,
+    ) -> Person:
+        """Create without the key."""
+        try:
+            return await super().create(wire, person, password=password, key=None)
+        except sdk.AlreadyExists:
+            return await self.get(wire, wire.ref(person.user_name))
+
+
+@attrs.frozen(kw_only=True)
+class Replaces(Scim):
+    """A vendor that replaces the whole account with the fields that it knows."""
+
+    async def change(
+        self, wire: Wire, ref: Ref, changes: PersonChanges, /, *, version: str | None
+    ) -> None:
+        """Put only the known fields."""
+        person = await self.get(wire, ref)
+        body = {
+            "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"],
+            "userName": person.user_name,
+            "name": {"givenName": person.given_name, "familyName": person.family_name},
+            "emails": [{"value": email} for email in person.emails],
+        }
+        headers = {"Content-Type": "application/scim+json"}
+        await wire.send(sdk.Request.put(f"/Users/{ref.id}", json=body, headers=headers))
+        await super().change(wire, ref, changes, version=version)
+
+
+@attrs.frozen(kw_only=True)
+class IgnoresVersions(Scim):
+    """A vendor that changes any version."""
+
+    async def change(
+        self,
+        wire: Wire,
+        ref: Ref,
+        changes: PersonChanges,
+        /,
+        *,
+        version: str | None,
+    ) -> None:
+        """Change whatever version there is."""
+        await super().change(wire, ref, changes, version=None)
+
+
+@attrs.frozen(kw_only=True)
+class IgnoresClear(Scim):
+    """A vendor that empties nothing."""
+
+    async def change(
+        self, wire: Wire, ref: Ref, changes: PersonChanges, /, *, version: str | None
+    ) -> None:
+        """Change only what gets a value."""
+        kept = [name for name, value in changes.values.items() if value]
+        if kept:
+            await super().change(wire, ref, attrs.evolve(changes, clear=()), version=version)
+
+
+@attrs.frozen(kw_only=True)
+class ForgetsManager(Entra):
+    """A vendor that ignores a change of the manager."""
+
+    async def _set_manager(self, wire: Wire, ref: Ref, manager: Ref | None) -> None:
+        pass
+
+
+@attrs.frozen(kw_only=True)
+class OnlyDeactivates(Scim):
+    """A vendor that cannot end a deactivation, and says nothing."""
+
+    async def reactivate(self, wire: Wire, ref: Ref, /) -> None:
+        """Do nothing."""
+
+
+@attrs.frozen(kw_only=True)
+class DeletesOnce(Scim):
+    """A vendor that raises an error if there is nothing to delete."""
+
+    async def delete(self, wire: Wire, ref: Ref, /) -> None:
+        """Delete, and raise every refusal."""
+        await wire.send(sdk.Request.delete(f"/Users/{ref.id}"))
+
+
+@attrs.frozen(kw_only=True)
+class OnePage(Scim):
+    """A vendor that returns the first page as the whole list."""
+
+    async def find(self, wire: Wire, query: PeopleQuery, after: Ref | None, /) -> PersonPage:
+        """Find the first people."""
+        return attrs.evolve(await super().find(wire, query, after), next=None)
+
+
+@attrs.frozen(kw_only=True)
+class Unfiltered(Scim):
+    """A vendor that ignores filters."""
+
+    async def find(self, wire: Wire, query: PeopleQuery, after: Ref | None, /) -> PersonPage:
+        """Find everybody."""
+        return await super().find(wire, PeopleQuery(user_name=query.user_name), after)
+
+
+@attrs.frozen(kw_only=True)
+class Unescaped(Scim):
+    """A vendor that pastes values into filters as they are."""
+
+    async def find(self, wire: Wire, query: PeopleQuery, after: Ref | None, /) -> PersonPage:
+        """Find people with an unescaped filter."""
+        if query.external_id is None:
+            return await super().find(wire, query, after)
+        pairs = {"filter": f'externalId eq "{query.external_id}"'}
+        await wire.send(sdk.Request.get("/Users", query=pairs))
+        return await super().find(wire, query, after)
+
+
+@attrs.frozen(kw_only=True)
+class JoinsOnce(GoogleWorkspace):
+    """A vendor that raises an error if a person is a member already."""
+
+    async def add_member(self, wire: Wire, ref: Ref, member: Ref, /) -> None:
+        """Add, and raise every refusal."""
+        address = (await self.get(wire, member)).user_name
+        path = f"/admin/directory/v1/groups/{ref.id}/members"
+        await wire.send(sdk.Request.post(path, json={"email": address}))
+
+
+@attrs.frozen(kw_only=True)
+class LeavesAnything(GoogleWorkspace):
+    """A vendor that takes a missing group for one without the member."""
+
+    async def remove_member(self, wire: Wire, ref: Ref, member: Ref, /) -> None:
+        """Remove, and swallow that the group is missing."""
+        try:
+            await super().remove_member(wire, ref, member)
+        except VendorRejected:
+            return
+
+
+@attrs.frozen(kw_only=True)
+class DeletesMembers(Entra):
+    """A vendor that removes a member by deleting the account."""
+
+    async def remove_member(self, wire: Wire, ref: Ref, member: Ref, /) -> None:
+        """Delete the account."""
+        await super().remove_member(wire, ref, member)
+        await self.delete(wire, member)
+
+
+@attrs.frozen(kw_only=True)
+class TellsAll(Scim):
+    """A vendor that keeps the request with the answer."""
+
+    async def create(
+        self, wire: Wire, person: NewPerson, /, *, password: Secret | None, key: str | None
+    ) -> Person:
+        """Create, and return the password."""
+        created = await super().create(wire, person, password=password, key=key)
+        words = "" if password is None else password.reveal()
+        return attrs.evolve(created, raw={**created.raw, "password": words})
+
+
+@attrs.frozen(kw_only=True)
+class ByStatus(Scim):
+    """A vendor that leaves the reading of refusals to their status."""
+
+    refusals = None  # type: ignore[assignment]  # every vendor may have none
+
+
+@attrs.frozen(kw_only=True)
+class DropsExtra(Scim):
+    """A vendor that sends no options of its own."""
+
+    async def create(
+        self, wire: Wire, person: NewPerson, /, *, password: Secret | None, key: str | None
+    ) -> Person:
+        """Create without the options."""
+        plain = attrs.evolve(person, extra={})
+        return await super().create(wire, plain, password=password, key=key)
+
+
+@attrs.frozen(kw_only=True)
+class Unlimited(Scim):
+    """A vendor that takes a limit for a failure."""
+
+    def services(self) -> Mapping[str, Service]:
+        """The services, with another reading of refusals."""
+
+        def classify(request: sdk.Request, response: sdk.Response) -> ConnectorError | None:
+            if response.status == 429:
+                return sdk.VendorFailed("The server failed.", response=response)
+            usual = Scim.refusals
+            return None if usual is None else usual(request, response)
+
+        services = super().services()
+        return {name: attrs.evolve(item, classify=classify) for name, item in services.items()}
+
+
+WRONG: list[tuple[str, kit.Factory, str]] = [
+    ("an_account_of_others_is_not_taken", as_google(CreatesAgain), "without an id was no error"),
+    ("an_account_of_others_is_not_taken", as_scim(TakesNamesakes), "without an id was no error"),
+    ("an_account_is_created", as_scim(LosesPassword), "password did not arrive"),
+    ("an_account_may_be_inactive", as_scim(AlwaysActive), "account is active"),
+    ("a_key_creates_once", as_google(Unkeyed), "for another person was no error"),
+    ("a_taken_name_is_refused", as_google(Unkeyed), "name ada was no error"),
+    ("only_named_fields_change", as_scim(Replaces), "after a change"),
+    ("an_old_version_is_refused", as_scim(IgnoresVersions), "old version was no error"),
+    ("named_fields_can_be_emptied", as_scim(IgnoresClear), "are not empty"),
+    ("a_manager_is_kept", as_entra(ForgetsManager), "is in no answer"),
+    ("activity_can_be_repeated", as_scim(OnlyDeactivates), "After reactivate active is False"),
+    ("everybody_is_listed_once", as_scim(OnePage), "list is not complete"),
+    ("filters_find_whom_they_name", as_scim(Unfiltered), "found 2 people"),
+    ("a_missing_group_is_an_error", as_google(LeavesAnything), "without a group was no error"),
+    ("a_member_joins_once", as_entra(DeletesMembers), "deleted an account"),
+    ("secrets_are_shown_nowhere", as_scim(TellsAll), "Secret 1 is shown"),
+    ("a_refusal_has_its_type", as_scim(ByStatus), "has the code None"),
+    ("options_arrive", as_scim(DropsExtra), "option is lost"),
+    ("a_pause_is_kept", as_scim(Unlimited), "raised VendorFailed"),
+]
+RAISING: list[tuple[str, kit.Factory, type[ConnectorError]]] = [
+    ("a_lost_creation_is_found", as_scim(Forgets), OutcomeUnknown),
+    ("an_account_is_deleted", as_scim(DeletesOnce), VendorRejected),
+    ("filters_find_whom_they_name", as_scim(Unescaped), InvalidRequest),
+    ("a_member_joins_once", as_google(JoinsOnce), AlreadyExists),
+]
+CHECKS = {name_of(check): check for check in kit.CHECKS}
+
+
+@pytest.mark.parametrize("check, wrong, sentence", WRONG)
+def test_notices_a_wrong_vendor(check: str, wrong: kit.Factory, sentence: str) -> None:
+    """A directory with one fault fails the check for that fault."""
+    with pytest.raises(AssertionError, match=sentence):
+        CHECKS[check](wrong)
+
+
+@pytest.mark.parametrize("check, wrong, error", RAISING)
+def test_notices_a_needless_error(
+    check: str, wrong: kit.Factory, error: type[ConnectorError]
+) -> None:
+    """A directory that raises an error where none belongs fails the check."""
+    with pytest.raises(error):
+        CHECKS[check](wrong)
+
+
+def test_notices_a_wrong_vendor_async() -> None:
+    """A faulty vendor fails the asynchronous check too."""
+    check = next(check for check in kit.ASYNC_CHECKS if name_of(check) == "an_account_is_deleted")
+    with pytest.raises(VendorRejected):
+        asyncio.run(check(as_scim(DeletesOnce)))
