@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
 
 from moorage import vendor_sdk as sdk
 from moorage.contracts.people import (
@@ -201,7 +200,8 @@ def page_path(after: Ref, path: str) -> str:
     Raises:
         InvalidData: the reference is not that of a page of this list.
     """
-    if urlsplit(after.id).path == path and urlsplit(after.id).query:
+    page, _, query = after.id.partition("?")
+    if page == path and query:
         return after.id
     raise sdk.InvalidData(
         "This is not the `next` of a page of this list.",

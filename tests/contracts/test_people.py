@@ -1,0 +1,124 @@
+"""People: fields of new accounts and changes, and what operations refuse."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from moorage import InvalidData
+from moorage.contracts.people import (
+    NewPerson,
+    PeopleCapability,
+    PeopleQuery,
+    PersonChanges,
+    Phone,
+    PhoneKind,
+    check_fits,
+)
+from moorage.contracts.ref import Ref
+from moorage.packing import pack, unpack
+
+REF = Ref("scim", "main", "1")
+
+
+def test_changes_survive_a_store() -> None:
+    """Changes with all their fields can be stored and read."""
+    changes = PersonChanges(
+        user_name="ada",
+        emails=["a@example.com"],
+        phones=[Phone("1", "mobile")],
+        manager="scim:main:1",
+        clear=["title"],
+    )
+
+    assert changes == unpack(pack(changes))
+    assert REF == changes.manager
+
+
+def test_values_of_changes_are_the_named_ones() -> None:
+    """Only named fields have a value; a list to empty is empty, and any other is None."""
+    changes = PersonChanges(family_name="King", emails=[], clear=["phones", "title"])
+
+    assert {
+        "family_name": "King",
+        "emails": (),
+        "phones": (),
+        "title": None,
+    } == changes.values
+
+
+def test_needs_follow_the_fields() -> None:
+    """A manager and a time zone need their capabilities, also to be emptied."""
+    needs = {PeopleCapability.MANAGER, PeopleCapability.TIME_ZONE}
+
+    assert needs == NewPerson(user_name="a", manager=REF, time_zone="UTC").needs
+    assert needs == PersonChanges(time_zone="UTC", clear=["manager"]).needs
+    assert frozenset() == NewPerson(user_name="a").needs
+
+
+@pytest.mark.parametrize(
+    "fields, field",
+    [
+        ({"user_name": " "}, "user_name"),
+        ({"given_name": ""}, "given_name"),
+        ({"emails": ["ada"]}, "emails[0]"),
+        ({"emails": ["a@example.com", "@example.com"]}, "emails[1]"),
+        ({"emails": ["a b@example.com"]}, "emails[0]"),
+        ({"emails": ["a@example.com", "A@example.com"]}, "emails"),
+        ({"emails": "a@example.com"}, "emails"),
+        ({"phones": ["1"]}, "phones[0]"),
+        ({"manager": "Charles"}, "manager"),
+        ({"active": 1}, "active"),
+        ({"extra": []}, "extra"),
+    ],
+)
+def test_wrong_people_are_refused(fields: dict[str, Any], field: str) -> None:
+    """A wrong value of a new person is refused with the name of its field."""
+    with pytest.raises(InvalidData) as excinfo:
+        NewPerson(**{"user_name": "ada", **fields})
+
+    assert field == excinfo.value.field
+
+
+@pytest.mark.parametrize(
+    "fields, field",
+    [
+        ({}, "changes"),
+        ({"title": "x", "clear": ["title"]}, "clear"),
+        ({"clear": ["user_name"]}, "clear"),
+        ({"clear": "title"}, "clear"),
+        ({"phones": [1]}, "phones[0]"),
+        ({"emails": ["x"]}, "emails[0]"),
+    ],
+)
+def test_wrong_changes_are_refused(fields: dict[str, Any], field: str) -> None:
+    """Changes that name nothing, or a field twice, are refused."""
+    with pytest.raises(InvalidData) as excinfo:
+        PersonChanges(**fields)
+
+    assert field == excinfo.value.field
+
+
+def test_kinds_of_numbers_may_be_texts() -> None:
+    """The kind of a number may be a text; an unknown one is refused."""
+    assert PhoneKind.HOME is Phone("1", "home").kind
+    with pytest.raises(InvalidData):
+        Phone("1", "fax")
+    with pytest.raises(InvalidData):
+        Phone(" ")
+
+
+def test_limits_are_those_of_the_vendor() -> None:
+    """An external id that is too long for the vendor is refused; others take it."""
+    person = NewPerson(user_name="ada", external_id="E" * 17)
+    check_fits(person, {})
+    check_fits(person, {"external_id": 17})
+    with pytest.raises(InvalidData, match="has 17 characters"):
+        check_fits(person, {"external_id": 16})
+
+
+def test_empty_queries_are_refused() -> None:
+    """A filter by an empty text is refused, since it would mean something else at each vendor."""
+    with pytest.raises(InvalidData):
+        PeopleQuery(email="")

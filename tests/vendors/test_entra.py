@@ -1,0 +1,196 @@
+"""Microsoft Entra: the requests to Microsoft Graph."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from moorage import ConfigurationError, InvalidData, InvalidRequest, VendorFailed, VendorRejected
+from moorage.contracts.people import NewPerson, PeopleQuery, PersonChanges, Phone, PhoneKind
+from moorage.contracts.ref import Ref
+from moorage.contracts.routes import Account
+from moorage.hub.hub import Hub
+from moorage.testing.sandboxes.base import SandboxHttpClient, reply
+from moorage.testing.sandboxes.people.entra import EntraSandbox
+from moorage.vendors.people._entra_users import nickname
+from moorage.vendors.people.entra import Entra
+from tests.vendors.people_subjects import graph_error
+
+ADA = NewPerson(user_name="ada@example.com", given_name="Ada", family_name="Lovelace")
+FIELDS = (
+    "id,userPrincipalName,givenName,surname,displayName,jobTitle,department,employeeId,"
+    "preferredLanguage,accountEnabled,mail,otherMails,businessPhones,mobilePhone"
+)
+
+
+def people(sandbox: EntraSandbox, **options: Any) -> Any:
+    """Return the operations of a hub with one tenant."""
+    vendor = Entra(
+        directory=sandbox.directory,
+        client_id=sandbox.client_id,
+        client_secret=sandbox.client_secret,
+        **options,
+    )
+    account = Account("main", vendor, settings={"retry": None})
+    return Hub([account], http=SandboxHttpClient(sandbox)).people()
+
+
+def ref(id_: str) -> Ref:
+    """Return a reference of an object in the tenant."""
+    return Ref("entra", "main", id_)
+
+
+def test_list_asks_for_all_fields_and_quotes_its_filter() -> None:
+    """The list has the fields that moorage reads, and a filter with doubled quotes."""
+    sandbox = EntraSandbox()
+    query = PeopleQuery(user_name="o'n@example.com", email="x'y", external_id="7")
+    people(sandbox).find(query)
+
+    assert {
+        "$select": FIELDS,
+        "$expand": "manager($select=id)",
+        "$top": "100",
+        "$filter": "userPrincipalName eq 'o''n@example.com' and (mail eq 'x''y' or"
+        " otherMails/any(address:address eq 'x''y')) and employeeId eq '7'",
+    } == dict(sandbox.requests[-1].query)
+
+
+def test_manager_is_a_link_of_its_own() -> None:
+    """The manager is set by a link, also if it is all that changes."""
+    sandbox = EntraSandbox()
+    operations = people(sandbox)
+    charles = operations.create(
+        NewPerson(user_name="charles@example.com"), password="long-secret-1"
+    ).ref
+    ada = operations.create(ADA, password="long-secret-1").ref
+    count = len(sandbox.requests)
+    operations.change(ada, PersonChanges(manager=charles))
+
+    assert 1 == len(sandbox.requests) - count
+    request = sandbox.requests[-1]
+    assert ("PUT", f"/v1.0/users/{ada.id}/manager/$ref") == (request.method, request.path)
+    assert {"@odata.id": f"https://graph.microsoft.com/v1.0/users/{charles.id}"} == json.loads(
+        request.body
+    )
+    sandbox.fail(graph_error(405, "x"))
+    with pytest.raises(VendorRejected, match="Refused"):
+        operations.change(ada, PersonChanges(clear=["manager"]))
+
+
+def test_member_is_removed_by_its_link() -> None:
+    """The request ends in $ref, without which Graph deletes the account of the member."""
+    sandbox = EntraSandbox()
+    operations = people(sandbox)
+    ada = operations.create(ADA, password="long-secret-1").ref
+    operations.add_member(ref(sandbox.group), ada)
+    assert {"@odata.id": f"https://graph.microsoft.com/v1.0/directoryObjects/{ada.id}"} == (
+        json.loads(sandbox.requests[-1].body)
+    )
+    operations.remove_member(ref(sandbox.group), ada)
+
+    path = f"/v1.0/groups/{sandbox.group}/members/{ada.id}/$ref"
+    assert ("DELETE", path) == (sandbox.requests[-1].method, sandbox.requests[-1].path)
+
+
+def test_refused_member_is_no_member() -> None:
+    """A refusal stays an error if the person is no member of the group."""
+    sandbox = EntraSandbox()
+    operations = people(sandbox)
+    ada = operations.create(ADA, password="long-secret-1").ref
+    sandbox.fail(graph_error(400, "Request_BadRequest"))
+    with pytest.raises(InvalidRequest, match="Refused"):
+        operations.add_member(ref(sandbox.group), ada)
+
+
+@pytest.mark.parametrize("operation", ["delete", "remove_member"])
+def test_only_a_missing_object_counts_as_removed(operation: str) -> None:
+    """A refusal other than 404 stays an error."""
+    sandbox = EntraSandbox()
+    operations = people(sandbox)
+    operations.find()
+    sandbox.fail(graph_error(405, "x"))
+    with pytest.raises(VendorRejected, match="Refused"):
+        getattr(operations, operation)(*([ref("1")] * (1 if operation == "delete" else 2)))
+
+
+@pytest.mark.parametrize("link", ["https://evil.example/v1.0/users?$skiptoken=1", 7])
+def test_link_to_another_server_is_not_followed(link: object) -> None:
+    """A next page at another server is no answer of Graph."""
+    sandbox = EntraSandbox()
+    operations = people(sandbox)
+    operations.find()
+    sandbox.fail(reply({"value": [], "@odata.nextLink": link}))
+    with pytest.raises(VendorFailed):
+        operations.find()
+
+
+@pytest.mark.parametrize(
+    "id_", ["//evil.example/v1.0/users?a=b", "/v1.0/users", "/v1.0/groups?a=b", "1"]
+)
+def test_reference_of_another_page_is_refused(id_: str) -> None:
+    """Only a page of the same list can continue it."""
+    sandbox = EntraSandbox()
+    operations = people(sandbox)
+    with pytest.raises(InvalidData):
+        operations.find(after=ref(id_))
+    assert [] == sandbox.requests
+
+
+@pytest.mark.parametrize(
+    "phones",
+    [
+        [Phone("1"), Phone("2")],
+        [Phone("1", PhoneKind.MOBILE), Phone("2", PhoneKind.MOBILE)],
+        [Phone("1", PhoneKind.HOME)],
+    ],
+)
+def test_numbers_that_entra_has_no_field_for_are_refused(phones: list[Phone]) -> None:
+    """More than a work number and a mobile number are refused, since one would be lost."""
+    sandbox = EntraSandbox()
+    with pytest.raises(InvalidData) as excinfo:
+        people(sandbox).create(
+            NewPerson(user_name="a@example.com", phones=phones), password="long-secret-1"
+        )
+    assert "phones" == excinfo.value.field
+    assert [] == sandbox.requests
+
+
+def test_emptied_addresses() -> None:
+    """Emptied addresses are null and an empty list; emptied numbers likewise."""
+    sandbox = EntraSandbox()
+    operations = people(sandbox)
+    ada = operations.create(ADA, password="long-secret-1").ref
+    operations.change(ada, PersonChanges(clear=["emails", "phones"]))
+
+    assert {"mail": None, "otherMails": [], "businessPhones": [], "mobilePhone": None} == (
+        json.loads(sandbox.requests[-1].body)
+    )
+
+
+@pytest.mark.parametrize(
+    "user_name, expected",
+    [("ada@example.com", "ada"), ("a(d)a,ü@x", "ada"), ("(@x", "user"), ("a" * 70, "a" * 64)],
+)
+def test_nickname_has_only_allowed_characters(user_name: str, expected: str) -> None:
+    """The nickname is the first part of the user name, without forbidden characters."""
+    assert expected == nickname(user_name)
+
+
+def test_person_without_names_is_shown_by_the_user_name() -> None:
+    """Graph requires a display name, which is the user name without names."""
+    sandbox = EntraSandbox()
+    person = people(sandbox).create(NewPerson(user_name="a@example.com"), password="long-secret-1")
+
+    assert "a@example.com" == person.display_name
+
+
+@pytest.mark.parametrize("missing", ["directory", "client_id", "client_secret"])
+def test_credentials_are_complete_or_absent(missing: str) -> None:
+    """Credentials with a missing part are refused; without any the provider supplies a token."""
+    options: dict[str, Any] = {"directory": "a", "client_id": "b", "client_secret": "c"}
+    del options[missing]
+    with pytest.raises(ConfigurationError, match="one of them is missing"):
+        Entra(**options)
+    assert {} == Entra().clients()

@@ -1,0 +1,175 @@
+"""Google Workspace: the requests to the Directory API, and the service account."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from moorage import ConfigurationError, CredentialRefreshFailed, InvalidData, VendorRejected
+from moorage.contracts.people import NewPerson, PeopleQuery, PersonChanges, Phone, PhoneKind
+from moorage.contracts.ref import Ref
+from moorage.contracts.routes import Account
+from moorage.hub.hub import Hub
+from moorage.testing.sandboxes.base import SandboxHttpClient, reply
+from moorage.testing.sandboxes.people.google_workspace import GoogleWorkspaceSandbox
+from moorage.vendors.people.google_workspace import GoogleWorkspace
+from tests.vendors.people_subjects import google_error
+
+ADA = NewPerson(user_name="ada@example.com", given_name="Ada", family_name="Lovelace")
+USERS = "/admin/directory/v1/users"
+
+
+@pytest.fixture(scope="module")
+def vendor() -> GoogleWorkspace:
+    """Return an account, whose key takes a while to check."""
+    sandbox = GoogleWorkspaceSandbox()
+    return GoogleWorkspace(credentials=sandbox.key_file(), administrator=sandbox.administrator)
+
+
+def people(vendor: GoogleWorkspace, sandbox: GoogleWorkspaceSandbox) -> Any:
+    """Return the operations of a hub with one Workspace."""
+    account = Account("main", vendor, settings={"retry": None})
+    return Hub([account], http=SandboxHttpClient(sandbox)).people()
+
+
+def test_change_of_a_part_keeps_the_rest_of_the_list(vendor: GoogleWorkspace) -> None:
+    """A change reads lists, and sends them with only their own entry changed."""
+    sandbox = GoogleWorkspaceSandbox()
+    operations = people(vendor, sandbox)
+    ref = operations.create(ADA, password="secret-1").ref
+    user = sandbox.users[ref.id]
+    user["organizations"] = [{"name": "Club"}, {"title": "x", "primary": True, "costCenter": "7"}]
+    user["languages"] = [
+        {"languageCode": "en", "preference": "preferred"},
+        {"languageCode": "de"},
+        {"customLanguage": "Klingon"},
+    ]
+    user["phones"] = [{"value": "1", "type": "work_fax"}, {"value": "2", "type": "work"}]
+    user["emails"] = [{"address": "x@example.com", "type": "custom", "customType": "club"}]
+    operations.change(
+        ref,
+        PersonChanges(
+            title="Analyst",
+            language="de",
+            phones=[Phone("1", PhoneKind.OTHER), Phone("2", PhoneKind.HOME)],
+            emails=["ada@example.com", "x@example.com"],
+            clear=["department", "external_id", "manager"],
+        ),
+    )
+
+    request = sandbox.requests[-1]
+    assert ("PUT", f"{USERS}/{ref.id}") == (request.method, request.path)
+    assert {
+        "emails": [{"address": "x@example.com", "type": "custom", "customType": "club"}],
+        "phones": [{"value": "1", "type": "work_fax"}, {"value": "2", "type": "home"}],
+        "organizations": [
+            {"name": "Club"},
+            {"title": "Analyst", "primary": True, "costCenter": "7"},
+        ],
+        "relations": None,
+        "externalIds": None,
+        "languages": [
+            {"languageCode": "de", "preference": "preferred"},
+            {"customLanguage": "Klingon"},
+        ],
+    } == json.loads(request.body)
+
+
+def test_change_without_lists_reads_nothing(vendor: GoogleWorkspace) -> None:
+    """A change of the names alone is one request with these names alone."""
+    sandbox = GoogleWorkspaceSandbox()
+    operations = people(vendor, sandbox)
+    ref = operations.create(ADA, password="secret-1").ref
+    count = len(sandbox.requests)
+    operations.change(ref, PersonChanges(family_name="King", clear=["display_name"]))
+
+    assert 1 == len(sandbox.requests) - count
+    assert {"name": {"familyName": "King", "displayName": None}} == json.loads(
+        sandbox.requests[-1].body
+    )
+
+
+def test_search_is_quoted(vendor: GoogleWorkspace) -> None:
+    """Values of a search are in single quotes, which are escaped inside."""
+    sandbox = GoogleWorkspaceSandbox()
+    people(vendor, sandbox).find(PeopleQuery(email="o'neill@example.com", external_id="a\\b"))
+
+    assert {
+        "customer": "my_customer",
+        "maxResults": "100",
+        "query": "email='o\\'neill@example.com' externalId='a\\\\b'",
+    } == dict(sandbox.requests[-1].query)
+
+
+def test_member_is_added_by_the_current_address(vendor: GoogleWorkspace) -> None:
+    """A member is added by the address that its account has now, or by that of the reference."""
+    sandbox = GoogleWorkspaceSandbox()
+    operations = people(vendor, sandbox)
+    ref = operations.create(ADA, password="secret-1").ref
+    sandbox.users[ref.id]["primaryEmail"] = "king@example.com"
+    group = Ref("google_workspace", "main", sandbox.group)
+    operations.add_member(group, ref)
+
+    assert {"email": "king@example.com", "role": "MEMBER"} == json.loads(sandbox.requests[-1].body)
+    operations.add_member(group, Ref("google_workspace", "main", "king@example.com"))
+    assert [ref.id] == list(sandbox.memberships())
+
+
+def test_members_without_an_id_are_left_out(vendor: GoogleWorkspace) -> None:
+    """The whole domain as a member has no id, and is left out; a group is told as one."""
+    sandbox = GoogleWorkspaceSandbox()
+    members = [{"type": "CUSTOMER"}, {"id": "1", "type": "GROUP"}, {"id": "2", "type": "EXTERNAL"}]
+    operations = people(vendor, sandbox)
+    sandbox.fail(reply({"members": members}))
+    page = operations.members(Ref("google_workspace", "main", "g"))
+
+    assert [("1", "group"), ("2", "unknown")] == [(item.ref.id, item.kind) for item in page.items]
+
+
+@pytest.mark.parametrize("operation", ["delete", "remove_member"])
+def test_only_a_missing_object_counts_as_removed(operation: str, vendor: GoogleWorkspace) -> None:
+    """A refusal other than 404 stays an error."""
+    sandbox = GoogleWorkspaceSandbox()
+    ref = Ref("google_workspace", "main", "1")
+    operations = people(vendor, sandbox)
+    operations.find()
+    sandbox.fail(google_error(405, "methodNotAllowed"))
+    with pytest.raises(VendorRejected, match="Refused"):
+        getattr(operations, operation)(*([ref] if operation == "delete" else [ref, ref]))
+
+
+def test_google_requires_names_and_a_password(vendor: GoogleWorkspace) -> None:
+    """A person without names or a password is refused before anything is sent."""
+    sandbox = GoogleWorkspaceSandbox()
+    operations = people(vendor, sandbox)
+    nameless = NewPerson(user_name="ada@example.com", given_name="Ada")
+    for person, password, field in ((nameless, "x", "family_name"), (ADA, None, "password")):
+        with pytest.raises(InvalidData) as excinfo:
+            operations.create(person, password=password)
+        assert field == excinfo.value.field
+    assert [] == sandbox.requests
+
+
+def test_service_account_needs_its_key_and_an_administrator() -> None:
+    """Credentials that are no key, and a key without an administrator, are refused."""
+    key = GoogleWorkspaceSandbox().key_file()
+    with pytest.raises(ConfigurationError, match="an administrator"):
+        GoogleWorkspace(credentials=key)
+    broken = json.dumps({**json.loads(key), "private_key": "x"})
+    for text in ("x", "[]", "{}", broken):
+        with pytest.raises(ConfigurationError, match="service account"):
+            GoogleWorkspace(credentials=text, administrator="admin@example.com")
+    assert {} == GoogleWorkspace().clients()
+
+
+def test_token_is_requested_for_the_administrator(vendor: GoogleWorkspace) -> None:
+    """Another administrator than the delegated one gets no token."""
+    sandbox = GoogleWorkspaceSandbox()
+    other = GoogleWorkspace(credentials=sandbox.key_file(), administrator="other@example.com")
+    with pytest.raises(CredentialRefreshFailed):
+        people(other, sandbox).find()
+    people(vendor, sandbox).find()
+
+    assert 1 == sandbox.tokens.grants

@@ -1,0 +1,236 @@
+"""SCIM: requests to servers with and without optional parts of the protocol."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from moorage import (
+    AuthenticationFailed,
+    ChangedMeanwhile,
+    InvalidData,
+    InvalidRequest,
+    Response,
+    Secret,
+    UnsupportedByVendor,
+    VendorRejected,
+)
+from moorage.contracts.people import NewPerson, PeopleQuery, PersonChanges, Phone, PhoneKind
+from moorage.contracts.ref import Ref
+from moorage.contracts.routes import Account
+from moorage.hub.hub import Hub
+from moorage.testing.sandboxes.base import SandboxHttpClient, reply
+from moorage.testing.sandboxes.people.scim import ScimSandbox
+from moorage.vendors.people.scim import Scim
+from tests.vendors.people_subjects import scim_error
+
+ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
+ADA = NewPerson(user_name="ada", given_name="Ada", emails=["ada@example.com"])
+
+
+def people(sandbox: ScimSandbox) -> Any:
+    """Return the operations of a hub with one SCIM server."""
+    vendor = Scim(credentials=sandbox.token, base_url=sandbox.base_url)
+    account = Account("main", vendor, settings={"retry": None})
+    return Hub([account], http=SandboxHttpClient(sandbox)).people()
+
+
+def test_change_is_a_patch_of_the_named_fields() -> None:
+    """A change is one PATCH with an operation for each named field."""
+    sandbox = ScimSandbox()
+    operations = people(sandbox)
+    person, other = (operations.create(NewPerson(user_name=name)) for name in ("ada", "grace"))
+    ada, manager = person.ref, other.ref
+    changes = PersonChanges(
+        title="Analyst",
+        family_name="King",
+        department="R&D",
+        manager=manager,
+        clear=["time_zone"],
+    )
+    operations.change(ada, changes, version=person.version)
+
+    request = sandbox.requests[-1]
+    assert ("PATCH", f"/scim/v2/Users/{ada.id}") == (request.method, request.path)
+    assert person.version == request.headers.get("If-Match")
+    assert "application/scim+json" == request.headers.get("Content-Type")
+    assert "application/scim+json" == request.headers.get("Accept")
+    replace: Any = {"op": "replace"}
+    assert {
+        "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+        "Operations": [
+            {**replace, "path": "name.familyName", "value": "King"},
+            {**replace, "path": "title", "value": "Analyst"},
+            {**replace, "path": f"{ENTERPRISE}:department", "value": "R&D"},
+            {**replace, "path": f"{ENTERPRISE}:manager", "value": {"value": manager.id}},
+            {"op": "remove", "path": "timezone"},
+        ],
+    } == json.loads(request.body)
+
+
+def test_lists_are_read_and_their_version_is_compared() -> None:
+    """A change of a list keeps the other parts of its entries, and only of the version it read."""
+    sandbox = ScimSandbox()
+    operations = people(sandbox)
+    person = operations.create(ADA)
+    sandbox.users[person.ref.id]["emails"][0]["display"] = "Ada"
+    sandbox.users[person.ref.id]["phoneNumbers"] = [
+        {"value": "1", "type": "fax"},
+        {"value": "2", "type": "work"},
+    ]
+    phones = [Phone("1", PhoneKind.OTHER), Phone("2", PhoneKind.HOME)]
+    changes = PersonChanges(emails=["new@example.com", "ADA@example.com"], phones=phones)
+    operations.change(person.ref, changes)
+
+    request = sandbox.requests[-1]
+    assert person.version == request.headers.get("If-Match")
+    assert [
+        [
+            {"type": "work", "value": "new@example.com", "primary": True},
+            {"type": "work", "value": "ADA@example.com", "primary": False, "display": "Ada"},
+        ],
+        [{"value": "1", "type": "fax"}, {"value": "2", "type": "home"}],
+    ] == [operation["value"] for operation in json.loads(request.body)["Operations"]]
+
+
+def test_server_without_patch_gets_the_whole_account() -> None:
+    """A server without PATCH gets the account as it was, with the named fields changed."""
+    sandbox = ScimSandbox(patch=False)
+    operations = people(sandbox)
+    person = operations.create(ADA)
+    sandbox.users[person.ref.id]["nickName"] = "Countess"
+    operations.change(person.ref, PersonChanges(department="R&D", clear=["emails", "title"]))
+
+    request = sandbox.requests[-1]
+    assert ("PUT", person.version) == (request.method, request.headers.get("If-Match"))
+    body = json.loads(request.body)
+    assert "Countess" == body["nickName"]
+    assert {"department": "R&D"} == body[ENTERPRISE]
+    assert ENTERPRISE in body["schemas"]
+    assert "emails" not in body
+
+
+def test_version_needs_a_server_that_compares() -> None:
+    """A version is refused at a server that compares none, since it would be ignored."""
+    sandbox = ScimSandbox(versions=False)
+    operations = people(sandbox)
+    person = operations.create(ADA)
+    assert person.version is None
+    with pytest.raises(UnsupportedByVendor, match="does not compare versions"):
+        operations.change(person.ref, PersonChanges(title="x"), version="1")
+    operations.change(person.ref, PersonChanges(emails=["b@example.com"]))
+
+    assert sandbox.requests[-1].headers.get("If-Match") is None
+    assert ("b@example.com",) == operations.get(person.ref).emails
+
+
+def test_conflict_of_a_conditional_change_is_about_the_version() -> None:
+    """A 409 without a scimType is about the version if one was sent."""
+    sandbox = ScimSandbox()
+    operations = people(sandbox)
+    person = operations.create(ADA)
+    sandbox.fail(None, scim_error(409))
+    with pytest.raises(ChangedMeanwhile):
+        operations.change(person.ref, PersonChanges(title="x"), version=person.version)
+
+
+def test_filter_is_quoted_as_json() -> None:
+    """Values of filters are JSON strings, joined by `and`."""
+    sandbox = ScimSandbox()
+    query = PeopleQuery(user_name='a"b\\', email="a@example.com", external_id="ü")
+    people(sandbox).find(query)
+
+    assert {
+        "filter": 'userName eq "a\\"b\\\\" and emails.value eq "a@example.com"'
+        ' and externalId eq "ü"',
+        "startIndex": "1",
+        "count": "100",
+    } == dict(sandbox.requests[-1].query)
+
+
+def test_server_that_ignores_filters_finds_nobody_else() -> None:
+    """A person who does not match is left out, so that nobody acts on somebody else's account."""
+    sandbox = ScimSandbox()
+    everybody = {
+        "totalResults": 2,
+        "Resources": [
+            {"id": "1", "userName": "ada", "emails": [{"value": "ada@example.com"}]},
+            {"id": "2", "userName": "grace", "externalId": "E-2"},
+        ],
+    }
+    operations = people(sandbox)
+    for query in (
+        PeopleQuery(user_name="GRACE"),
+        PeopleQuery(external_id="E-2"),
+        PeopleQuery(user_name="grace", external_id="E-2"),
+    ):
+        sandbox.fail(reply(everybody))
+        assert ["2"] == [person.ref.id for person in operations.find(query).items]
+    sandbox.fail(reply(everybody))
+    assert ["1"] == [
+        person.ref.id for person in operations.find(PeopleQuery(email="Ada@example.com")).items
+    ]
+
+
+def test_pages_continue_by_their_index() -> None:
+    """The next page begins after the last entry; a wrong reference is refused."""
+    sandbox = ScimSandbox()
+    operations = people(sandbox)
+    sandbox.fail(reply({"totalResults": 3, "Resources": [{"id": "1", "userName": "a"}]}))
+    page = operations.find()
+    assert page.next is not None
+    operations.find(after=page.next)
+
+    assert "2" == dict(sandbox.requests[-1].query)["startIndex"]
+    for id_ in ("x", "1" * 10, "²"):
+        with pytest.raises(InvalidData):
+            operations.find(after=Ref("scim", "main", id_))
+    with pytest.raises(InvalidData):
+        operations.members(Ref("scim", "main", "1"), after=page.next)
+
+
+def test_members_of_other_kinds_are_told() -> None:
+    """A group, and a member without a kind, are told as such; one without an id is left out."""
+    sandbox = ScimSandbox()
+    members = [{"value": "1", "type": "Group"}, {"value": "2"}, {"display": "nobody"}]
+    sandbox.fail(reply({"id": "g", "members": members}))
+    page = people(sandbox).members(Ref("scim", "main", "g"))
+
+    assert [("1", "group"), ("2", "unknown")] == [(item.ref.id, item.kind) for item in page.items]
+
+
+def test_only_a_missing_target_counts_as_removed() -> None:
+    """A refusal other than noTarget stays an error when a member is removed."""
+    sandbox = ScimSandbox()
+    group, person = Ref("scim", "main", sandbox.group), Ref("scim", "main", '1"]')
+    operations = people(sandbox)
+    operations.remove_member(group, person)
+    assert (
+        'members[value eq "1\\"]"]'
+        == json.loads(sandbox.requests[-1].body)["Operations"][0]["path"]
+    )
+    sandbox.fail(scim_error(400, "invalidPath"))
+    with pytest.raises(InvalidRequest):
+        operations.remove_member(group, person)
+
+
+def test_only_a_missing_account_counts_as_deleted() -> None:
+    """A refusal of a deletion other than 404 stays an error."""
+    sandbox = ScimSandbox()
+    sandbox.fail(scim_error(403), Response(405))
+    operations = people(sandbox)
+    for kind in (AuthenticationFailed, VendorRejected):
+        with pytest.raises(kind):
+            operations.delete(Ref("scim", "main", "1"))
+
+
+def test_password_may_be_a_secret_and_not_empty() -> None:
+    """A password may be a Secret; an empty one is refused."""
+    sandbox = ScimSandbox()
+    operations = people(sandbox)
+    operations.create(ADA, password=Secret("long enough"))
+    assert "long enough" == sandbox.accounts()[0].password
+    with pytest.raises(InvalidData):
+        operations.create(ADA, password="")
