@@ -522,6 +522,21 @@ _PAGES: Final = (
         ),
     ),
     Page(
+        "people",
+        "People",
+        "Accounts in directories, their groups, and the vendors. *Keep accounts of people* shows"
+        " them at work.",
+        (
+            "moorage.operations.people:People",
+            "moorage.operations.people:AsyncPeople",
+            "moorage.contracts.people:*",
+            *_vendors("people"),
+            "moorage.testing.sandboxes.people.base:PeopleSandbox",
+            "moorage.testing.sandboxes.people.base:KeptAccount",
+            "moorage.testing.kits.people_conformance:PeopleSubject",
+        ),
+    ),
+    Page(
         "shipping",
         "Shipping",
         "What is sent, what it costs, its labels, and where it is. *Ship parcels* shows them at"
