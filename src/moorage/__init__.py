@@ -196,8 +196,8 @@ if TYPE_CHECKING:
     from moorage.domain.webhooks.replies import WebhookReply as WebhookReply
     from moorage.domain.webhooks.scheme import WebhookScheme as WebhookScheme
     from moorage.domain.webhooks.sending import WebhookSigner as WebhookSigner
-    from moorage.errors import AttemptTimeout as AttemptTimeout
     from moorage.errors import AlreadyExists as AlreadyExists
+    from moorage.errors import AttemptTimeout as AttemptTimeout
     from moorage.errors import AuthenticationFailed as AuthenticationFailed
     from moorage.errors import AuthorizationRequired as AuthorizationRequired
     from moorage.errors import BulkheadFull as BulkheadFull
