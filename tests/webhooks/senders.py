@@ -217,6 +217,23 @@ SENDERS = [
         ),
     ),
     Sender(
+        name="intuit",
+        send=over_body(
+            "intuit-signature",
+            lambda body: b64(mac(SECRET, body)),
+            lambda n: [
+                {
+                    "specversion": "1.0",
+                    "id": f"i{n}",
+                    "type": "qbo.invoice.updated.v1",
+                    "time": "2031-05-06T07:08:09.1Z",
+                    "intuitentityid": "9",
+                    "intuitaccountid": "310687",
+                }
+            ],
+        ),
+    ),
+    Sender(
         name="xero",
         send=over_body(
             "x-xero-signature",

@@ -69,6 +69,17 @@ COMMERCE: Final = (
         time="{json:eventDateUtc}",
         time_form="iso",
     ),
+    # Intuit has sent CloudEvents since 2026; the older form with eventNotifications is not read.
+    WebhookScheme(
+        name="intuit",
+        signature="{header:intuit-signature}",
+        encoding="base64",
+        items=".",
+        id="{json:id}",
+        type="{json:type}",
+        time="{json:time}",
+        time_form="iso",
+    ),
     WebhookScheme(
         name="docusign",
         # DocuSign sends one header for each key that is configured.

@@ -1,0 +1,159 @@
+"""Helpers of vendors of books: exact numbers, kinds of records, and the comparison of totals."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.contracts.accounting import InvoiceKind
+from moorage.vendor_sdk import ConnectorError, InvalidData, OutcomeUnknown, VendorRejected
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from moorage.contracts.accounting import BookInvoice, InvoicePayment, InvoiceRecord
+    from moorage.contracts.address import Address
+    from moorage.vendor_sdk import Money, Ref
+
+TYPE: Final = "type"
+"""The related id of a reference that tells the kind of its record."""
+INVOICE: Final = "invoice"
+BILL: Final = "bill"
+JOURNAL: Final = "journal"
+CUSTOMER: Final = "customer"
+SUPPLIER: Final = "supplier"
+PAYMENT: Final = "payment"
+FILE: Final = "file"
+INVOICE_TYPES: Final[Mapping[InvoiceKind, str]] = {
+    InvoiceKind.SALES: INVOICE,
+    InvoiceKind.BILL: BILL,
+}
+_ROLES: Final[Mapping[InvoiceKind, str]] = {
+    InvoiceKind.SALES: CUSTOMER,
+    InvoiceKind.BILL: SUPPLIER,
+}
+_DIFFERENT: Final = "total_differs"
+_PAID: Final = "has_payments"
+
+
+def json_number(value: Decimal) -> int | float:
+    """A number in JSON that reads as exactly this decimal.
+
+    Raises:
+        InvalidData: no such number exists, because the decimal has too many digits.
+    """
+    if value == value.to_integral_value():
+        return int(value)
+    number = float(value)
+    if Decimal(repr(number)) != value:
+        raise InvalidData(
+            "The amount has too many digits to be sent exactly.",
+            field="amount",
+            remedy="Check that it is not given in a smaller unit, such as cents in place of euros.",
+        )
+    return number
+
+
+def money_number(amount: Money) -> int | float:
+    """An amount in major units, as a number in JSON."""
+    return json_number(amount.amount)
+
+
+def type_at(ref: Ref, *types: str) -> str:
+    """The kind of record that a reference names, which must be one of these.
+
+    Raises:
+        InvalidData: it names another record, or does not tell.
+    """
+    kind = ref.other(TYPE)
+    if kind in types:
+        return kind
+    raise InvalidData(
+        f"The reference does not name {' or '.join(types)}.",
+        field="ref",
+        remedy="Give the `ref` of a record or an event, or the text that str(ref) made.",
+    )
+
+
+def check_contact(contact: Ref, invoice: BookInvoice) -> None:
+    """Refuse an invoice of a supplier, and a bill of a customer."""
+    wanted = _ROLES[invoice.kind]
+    if contact.other(TYPE) != wanted:
+        raise InvalidData(
+            f"The reference does not name a {wanted}.",
+            field="ref",
+            remedy=f"Give the `ref` of a contact whose role is {wanted}.",
+        )
+
+
+def check_currency(record: InvoiceRecord, payment: InvoicePayment) -> None:
+    """Refuse a payment in another currency than that of the invoice."""
+    if record.total is not None and record.total.currency != payment.amount.currency:
+        raise InvalidData(
+            f"The payment is in {payment.amount.currency}, but the invoice is in"
+            f" {record.total.currency}.",
+            field="amount",
+            remedy="Give the amount in the currency of the invoice.",
+        )
+
+
+def check_unpaid(record: InvoiceRecord) -> None:
+    """Refuse to void an invoice that payments or credits cover in part or in whole.
+
+    Raises:
+        VendorRejected: it has payments or credits.
+    """
+    if record.due_amount == record.total:
+        return
+    raise VendorRejected(
+        "The invoice has payments or credits, so it cannot be voided.",
+        vendor_code=_PAID,
+        remedy="Remove its payments and credits at the vendor first.",
+    )
+
+
+def lines_of(address: Address | None) -> list[str]:
+    """The lines of an address before the city."""
+    if address is None:
+        return []
+    return [line for line in (address.line1, address.line2, address.line3) if line]
+
+
+def filled(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that have a value."""
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+async def with_equal_total(
+    record: InvoiceRecord,
+    invoice: BookInvoice,
+    vendor: str,
+    undo: Callable[[], Awaitable[object]],
+) -> InvoiceRecord:
+    """Compare the vendor's total with the invoice's; undo the invoice if they differ.
+
+    Args:
+        record: invoice at the vendor.
+        invoice: invoice that was sent.
+        vendor: the vendor's name as people write it.
+        undo: voids or deletes the invoice at the vendor.
+
+    Raises:
+        VendorRejected: the totals differ, and the invoice was undone.
+        OutcomeUnknown: the totals differ, and the invoice could not be undone.
+    """
+    if record.total is None or record.total == invoice.total:
+        return record
+    problem = f"{vendor} calculated a total of {record.total} instead of {invoice.total}"
+    try:
+        await undo()
+    except ConnectorError as error:
+        raise OutcomeUnknown(
+            f"{problem}, and the invoice could not be voided.",
+            remedy=f"Void {record.ref} at {vendor}, then compare the taxes of its lines.",
+        ) from error
+    raise VendorRejected(
+        f"{problem}; the invoice was voided again.",
+        vendor_code=_DIFFERENT,
+        remedy="Compare the taxes of the lines with tax_rates(), and use another key.",
+    )

@@ -1,0 +1,141 @@
+"""Calls to Odoo's models by JSON-RPC, and the errors in their answers.
+
+Odoo takes the key of the user in the body of each call. It is put there when a call is sent, so
+that no log and no stored request has it.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage import vendor_sdk as sdk
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moorage.vendor_sdk import Answer, ConnectorError, Request, Response, Secret, Wire
+
+_PATH: Final = "/jsonrpc"
+_ID: Final = 1
+_KEY_PLACE: Final = 2
+"""The place of the user's key among the arguments of `execute_kw`."""
+_EXCEPTIONS: Final[Mapping[str, Any]] = {
+    **dict.fromkeys(
+        ("AccessDenied", "AccessError", "SessionExpiredException"), sdk.AuthenticationFailed
+    ),
+    **dict.fromkeys(("UserError", "RedirectWarning", "MissingError"), sdk.VendorRejected),
+    **dict.fromkeys(("ValidationError", "ValueError", "TypeError", "KeyError"), sdk.InvalidRequest),
+}
+"""Classes of errors by the last part of an exception's name; any other is a `VendorFailed`.
+
+Odoo undoes everything that a call did before an exception.
+"""
+_STATUSES: Final[Mapping[int, Any]] = {
+    **dict.fromkeys((401, 403), sdk.AuthenticationFailed),
+    429: sdk.RateLimitExceeded,
+}
+
+
+@attrs.frozen
+class KeyInBody:
+    """Puts the key of the user into the body of a call."""
+
+    key: Secret
+
+    def __call__(self, request: Request) -> Request:
+        """The request with the key at its place."""
+        content: Any = request.body
+        body = json.loads(content)
+        body["params"]["args"][_KEY_PLACE] = self.key.reveal()
+        return request.evolve(body=sdk.encode_json(body))
+
+
+def classify(_: Request, response: Response) -> ConnectorError | None:
+    """The error in an answer, which Odoo sends with the status of a success."""
+    if response.status >= 500:
+        return None
+    error = sdk.error_answer(response).object("error")
+    if not error:
+        return None
+    name = error.text("data.name") or error.text("code")
+    words = sdk.masked_words(error.text("data.message") or error.text("message"))
+    short_name = (name or "").rpartition(".")[2]
+    kind = _EXCEPTIONS.get(short_name) or _STATUSES.get(response.status, sdk.VendorFailed)
+    return sdk.refusal(kind, "Odoo", response, short_name or None, words)
+
+
+def call(
+    account: tuple[str, int],
+    model: str,
+    method: str,
+    arguments: list[Any],
+    options: Mapping[str, Any] | None = None,
+    *,
+    repeatable: bool = False,
+) -> Request:
+    """The request that calls a method of a model.
+
+    Args:
+        account: name of the database, and id of the user.
+        model: name of the model, such as "account.move".
+        method: name of the method.
+        arguments: positional arguments of the method.
+        options: keyword arguments of the method.
+        repeatable: True if calling it twice has the same effect as calling it once.
+    """
+    values = [*account, None, model, method, arguments, dict(options or {})]
+    params = {"service": "object", "method": "execute_kw", "args": values}
+    body = {"jsonrpc": "2.0", "method": "call", "id": _ID, "params": params}
+    return sdk.Request.post(_PATH, json=body).evolve(idempotent=repeatable)
+
+
+def result_of(response: Response) -> Any:
+    """The result of a call.
+
+    Raises:
+        VendorFailed: the answer has none, or belongs to another call.
+    """
+    body = sdk.read_answer(response)
+    if body.value("id") != _ID or "result" not in body.raw:
+        raise sdk.malformed(response, "result")
+    return body.value("result")
+
+
+def records_of(response: Response) -> list[Answer]:
+    """The records that a call returns.
+
+    Raises:
+        VendorFailed: the result is not a list.
+    """
+    result = result_of(response)
+    if not sdk.is_list(result):
+        raise sdk.malformed(response, "result that is a list")
+    return [sdk.as_answer(item) for item in result]
+
+
+def id_of(response: Response) -> int:
+    """The id of a record that a call created.
+
+    Raises:
+        VendorFailed: the result is not an id.
+    """
+    result = result_of(response)
+    if type(result) is not int or result < 1:
+        raise sdk.malformed(response, "result that is an id")
+    return result
+
+
+async def found(
+    wire: Wire,
+    account: tuple[str, int],
+    model: str,
+    condition: list[Any],
+    fields: tuple[str, ...],
+) -> list[Answer]:
+    """The records of a model that fulfil a condition, in the order of their ids."""
+    options = {"fields": list(fields), "order": "id"}
+    request = call(account, model, "search_read", [condition], options, repeatable=True)
+    return records_of(await wire.send(request))

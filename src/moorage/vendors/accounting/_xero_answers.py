@@ -1,0 +1,269 @@
+"""Xero's answers and events as values of the contract."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage import vendor_sdk as sdk
+from moorage.contracts.accounting import (
+    AccountClass,
+    AccountingEvent,
+    BookChange,
+    BookRecord,
+    ContactRecord,
+    DocumentRecord,
+    InvoiceKind,
+    InvoiceRecord,
+    InvoiceState,
+    JournalRecord,
+    JournalState,
+    LedgerAccount,
+    PaymentRecord,
+    TaxRate,
+)
+from moorage.vendors.accounting._common import (
+    CUSTOMER,
+    FILE,
+    INVOICE,
+    INVOICE_TYPES,
+    JOURNAL,
+    PAYMENT,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moorage.contracts.accounting import InvoicePayment
+    from moorage.vendor_sdk import (
+        Answer,
+        ConnectorError,
+        MakeRef,
+        Ref,
+        Request,
+        Response,
+        WebhookEvent,
+        Wire,
+    )
+
+_MICROSOFT_DATE: Final = re.compile(r"/Date\((-?[0-9]{1,15})(?:[+-][0-9]{4})?\)/")
+_KINDS: Final = {"ACCREC": InvoiceKind.SALES, "ACCPAY": InvoiceKind.BILL}
+_STATES: Final = {
+    "DRAFT": InvoiceState.DRAFT,
+    "SUBMITTED": InvoiceState.DRAFT,
+    "AUTHORISED": InvoiceState.OPEN,
+    "PAID": InvoiceState.PAID,
+    "VOIDED": InvoiceState.VOID,
+    "DELETED": InvoiceState.VOID,
+}
+_JOURNAL_STATES: Final = {
+    "DRAFT": JournalState.DRAFT,
+    "POSTED": JournalState.POSTED,
+    "VOIDED": JournalState.VOID,
+    "DELETED": JournalState.VOID,
+}
+_CLASSES: Final = {
+    "ASSET": AccountClass.ASSET,
+    "LIABILITY": AccountClass.LIABILITY,
+    "EQUITY": AccountClass.EQUITY,
+    "REVENUE": AccountClass.REVENUE,
+    "EXPENSE": AccountClass.EXPENSE,
+}
+_ACTIVE: Final = {"ACTIVE": True, "ARCHIVED": False, "GDPRREQUEST": False}
+_CATEGORIES: Final = {
+    "INVOICE": (BookRecord.INVOICE, INVOICE),
+    "CONTACT": (BookRecord.CONTACT, CUSTOMER),
+}
+_CHANGES: Final = {"CREATE": BookChange.CREATED, "UPDATE": BookChange.UPDATED}
+_STATUSES: Final[Mapping[int, Any]] = {
+    400: sdk.InvalidRequest,
+    401: sdk.AuthenticationFailed,
+    403: sdk.AuthenticationFailed,
+    429: sdk.RateLimitExceeded,
+}
+"""Errors by status; any other refusal below 500 is a `VendorRejected`."""
+_LISTS: Final = ("Invoices", "Contacts", "Payments", "ManualJournals")
+
+
+def classify(request: Request, response: Response) -> ConnectorError | None:
+    """The error in an answer; validation errors of a record come with HTTP 400 or 200."""
+    if response.status >= 500:
+        return None
+    body = sdk.error_answer(response)
+    if sdk.is_success(response.status):
+        return None if request.method.safe else _record_refusal(body, response)
+    problems = [text for item in body.objects("Elements") for text in _problems(item)]
+    words = sdk.masked_words(
+        " ".join(problems) or body.text("Message") or body.text("Detail") or body.text("Title")
+    )
+    code = (
+        response.headers.get("x-rate-limit-problem")
+        or body.text("Type")
+        or body.text("Title")
+        or str(response.status)
+    )
+    kind = _STATUSES.get(response.status, sdk.VendorRejected)
+    return sdk.refusal(kind, "Xero", response, code, words)
+
+
+def _record_refusal(body: Answer, response: Response) -> ConnectorError | None:
+    for name in _LISTS:
+        for item in body.objects(name):
+            is_refused = item.text("StatusAttributeString") == "ERROR" or any(
+                item.flag(field) for field in ("HasErrors", "HasValidationErrors")
+            )
+            if is_refused:
+                words = sdk.masked_words(" ".join(_problems(item)))
+                return sdk.refusal(
+                    sdk.InvalidRequest, "Xero", response, "ValidationException", words
+                )
+    return None
+
+
+def _problems(item: Answer) -> list[str]:
+    return [text for each in item.objects("ValidationErrors") if (text := each.text("Message"))]
+
+
+def moment(text: str | None) -> datetime | None:
+    """A time in UTC from Xero's form, such as /Date(1552327126164+0000)/."""
+    match = _MICROSOFT_DATE.fullmatch(text or "")
+    if match is None:
+        return None
+    try:
+        return datetime.fromtimestamp(int(match[1]) / 1_000, UTC)
+    except (OSError, OverflowError, ValueError):
+        return None
+
+
+def first_of(response: Response, name: str) -> Answer:
+    """The only record of an answer's list."""
+    for item in sdk.read_answer(response).objects(name):
+        return item
+    raise sdk.malformed(response, name)
+
+
+def listed(response: Response, name: str) -> list[Answer]:
+    """The records of an answer's list."""
+    body = sdk.read_answer(response)
+    if not sdk.is_list(body.value(name)):
+        raise sdk.malformed(response, name)
+    return list(body.objects(name))
+
+
+def read_contact(ref: MakeRef, role: str, item: Answer, response: Response) -> ContactRecord:
+    """A contact of an answer."""
+    id_ = sdk.required(item.text("ContactID"), response, "ContactID")
+    return ContactRecord(
+        ref=ref(id_, type=role),
+        name=item.text("Name"),
+        number=item.text("ContactNumber"),
+        email=item.text("EmailAddress"),
+        active=_ACTIVE.get(item.text("ContactStatus") or ""),
+        raw=item.raw,
+    )
+
+
+def read_account(item: Answer) -> LedgerAccount | None:
+    """An account of an answer; None if it is archived or has no id."""
+    id_ = item.text("Code") or item.text("AccountID")
+    if id_ is None or item.text("Status") not in (None, "ACTIVE"):
+        return None
+    return LedgerAccount(
+        id=id_,
+        name=item.text("Name") or id_,
+        code=item.text("Code"),
+        account_class=_CLASSES.get(item.text("Class") or "", AccountClass.UNKNOWN),
+        vendor_type=item.text("Type"),
+        currency=item.text("CurrencyCode"),
+        raw=item.raw,
+    )
+
+
+def read_tax_rate(item: Answer) -> TaxRate | None:
+    """A tax of an answer; None if it has no id."""
+    id_ = item.text("TaxType")
+    if id_ is None:
+        return None
+    return TaxRate(
+        id=id_,
+        name=item.text("Name") or id_,
+        percent=item.decimal("EffectiveRate"),
+        on_sales=item.flag("CanApplyToRevenue"),
+        on_purchases=item.flag("CanApplyToExpenses"),
+        active=item.text("Status") == "ACTIVE",
+        raw=item.raw,
+    )
+
+
+def read_invoice(wire: Wire, response: Response) -> InvoiceRecord:
+    """The invoice or bill of an answer."""
+    item = first_of(response, "Invoices")
+    kind, word = _KINDS.get(item.text("Type") or ""), item.text("Status")
+    id_ = sdk.required(item.text("InvoiceID"), response, "InvoiceID")
+    currency = item.text("CurrencyCode")
+    return InvoiceRecord(
+        ref=wire.ref(id_, type=INVOICE if kind is None else INVOICE_TYPES[kind]),
+        kind=kind,
+        state=_STATES.get(word or "", InvoiceState.UNKNOWN),
+        vendor_state=word,
+        number=item.text("InvoiceNumber"),
+        total=sdk.as_money(item.value("Total"), currency),
+        due_amount=sdk.as_money(item.value("AmountDue"), currency),
+        updated_at=moment(item.text("UpdatedDateUTC")),
+        raw=item.raw,
+    )
+
+
+def read_payment(
+    wire: Wire, invoice: Ref, payment: InvoicePayment, response: Response
+) -> PaymentRecord:
+    """The payment of an answer, whose amount must be the one that was sent."""
+    item = first_of(response, "Payments")
+    id_ = sdk.required(item.text("PaymentID"), response, "PaymentID")
+    if item.decimal("Amount") != payment.amount.amount:
+        raise sdk.malformed(response, "Amount that was sent")
+    return PaymentRecord(
+        ref=wire.ref(id_, type=PAYMENT), invoice=invoice, amount=payment.amount, raw=item.raw
+    )
+
+
+def read_journal(wire: Wire, response: Response) -> JournalRecord:
+    """The journal entry of an answer."""
+    item = first_of(response, "ManualJournals")
+    id_ = sdk.required(item.text("ManualJournalID"), response, "ManualJournalID")
+    word = item.text("Status")
+    return JournalRecord(
+        ref=wire.ref(id_, type=JOURNAL),
+        state=_JOURNAL_STATES.get(word or "", JournalState.UNKNOWN),
+        vendor_state=word,
+        raw=item.raw,
+    )
+
+
+def read_attachment(wire: Wire, response: Response) -> DocumentRecord:
+    """The attached file of an answer."""
+    item = first_of(response, "Attachments")
+    id_ = sdk.required(item.text("AttachmentID"), response, "AttachmentID")
+    return DocumentRecord(ref=wire.ref(id_, type=FILE), name=item.text("FileName"), raw=item.raw)
+
+
+def read_events(event: WebhookEvent, ref: MakeRef, tenant_id: str) -> tuple[AccountingEvent, ...]:
+    """The change that a webhook reports; empty if it is of another organisation or category."""
+    fields = sdk.as_answer(event.payload)
+    category = fields.text("eventCategory") or ""
+    id_, word = fields.text("resourceId"), fields.text("eventType") or ""
+    if fields.text("tenantId") != tenant_id or category not in _CATEGORIES or id_ is None:
+        return ()
+    record, kind = _CATEGORIES[category]
+    return (
+        AccountingEvent(
+            id=event.id,
+            ref=ref(id_, type=kind),
+            record=record,
+            change=_CHANGES.get(word, BookChange.UNKNOWN),
+            vendor_type=f"{category}.{word}",
+            at=fields.time("eventDateUtc"),
+            raw=fields.raw,
+        ),
+    )

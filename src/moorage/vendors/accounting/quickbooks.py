@@ -1,0 +1,348 @@
+"""QuickBooks Online: the books of one company, by version 3 of the Accounting API.
+
+A request with a `requestid` is carried out once, so each creation with a key may be repeated. A
+change names the version of its record, and is sent again once if somebody changed it meanwhile.
+Sales invoices have items instead of accounts, and there are no drafts.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
+
+import attrs
+
+from moorage import vendor_sdk as sdk
+from moorage.contracts.accounting import (
+    AccountingCapability,
+    InvoiceState,
+)
+from moorage.vendors.accounting._common import (
+    BILL,
+    CUSTOMER,
+    INVOICE,
+    INVOICE_TYPES,
+    JOURNAL,
+    SUPPLIER,
+    check_contact,
+    check_currency,
+    check_unpaid,
+    filled,
+    type_at,
+    with_equal_total,
+)
+from moorage.vendors.accounting._quickbooks_answers import (
+    ENTITIES,
+    GONE,
+    STALE,
+    classify,
+    entity_of,
+    queried,
+    read_account,
+    read_attachment,
+    read_contact,
+    read_events,
+    read_invoice,
+    read_journal,
+    read_payment,
+    read_tax_codes,
+)
+from moorage.vendors.accounting._quickbooks_requests import (
+    PAYMENTS,
+    contact_body,
+    escaped,
+    invoice_body,
+    journal_body,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from moorage.contracts.accounting import (
+        AccountingEvent,
+        BookInvoice,
+        Contact,
+        ContactQuery,
+        ContactRecord,
+        Document,
+        DocumentRecord,
+        InvoicePayment,
+        InvoiceRecord,
+        Journal,
+        JournalRecord,
+        LedgerAccount,
+        PaymentRecord,
+        TaxRate,
+    )
+    from moorage.vendor_sdk import (
+        Answer,
+        MakeRef,
+        Mode,
+        Ref,
+        Request,
+        Response,
+        WebhookEvent,
+        Wire,
+    )
+
+R = TypeVar("R")
+
+_LIVE: Final = "https://quickbooks.api.intuit.com"
+_TEST: Final = "https://sandbox-quickbooks.api.intuit.com"
+_KEY: Final = 50
+_PAGE: Final = 1_000
+_ROLES: Final = (CUSTOMER, SUPPLIER)
+_INVOICES: Final = (INVOICE, BILL)
+_KEYS: Final = sdk.VendorKeys(
+    # Intuit publishes no time; an hour covers the usual repeats.
+    memory=3_600.0,
+    repeat=sdk.RepeatedKey.REPLAYED,
+    documentation=("https://blogs.intuit.com/2015/04/06/15346/",),
+)
+
+
+@attrs.frozen(kw_only=True)
+class QuickBooks(sdk.ApiVendor):
+    """A company at QuickBooks Online.
+
+    Attributes:
+        credentials: access token of the company; by default the credential provider supplies it,
+            and renews it.
+        realm_id: Intuit's id of the company.
+        minor_version: minor version of the API.
+        base_url: URL of the API; its sandbox is https://sandbox-quickbooks.api.intuit.com.
+    """
+
+    name = "quickbooks"
+    kinds = ("accounting",)
+    api_version = "3"
+    capabilities = frozenset({AccountingCapability.ITEMS, AccountingCapability.INVOICE_NUMBERS})
+    limits: ClassVar[Mapping[str, int]] = {"idempotency_key": _KEY, "invoice_number": 21}
+    webhook = "intuit"
+    idempotency = _KEYS
+
+    refusals = staticmethod(classify)
+    headers: ClassVar[Mapping[str, str]] = {"Accept": "application/json"}
+    ping_path = "/v3/company/{realm_id}/companyinfo/{realm_id}"
+
+    realm_id: str = attrs.field(
+        validator=sdk.matches(
+            "[0-9]{1,20}",
+            problem="This is not the id of a company at QuickBooks Online.",
+            remedy="Copy the realm id, which is a number, from the authorization's redirect.",
+        )
+    )
+    minor_version: int = attrs.field(default=75, validator=sdk.whole_number())
+    base_url: str = _LIVE
+
+    def mode(self) -> Mode | None:
+        """Live or test mode, by the URL; None if unknown."""
+        return sdk.mode_at(self.base_url, live=_LIVE, test=_TEST)
+
+    async def create_contact(
+        self, wire: Wire, contact: Contact, /, *, key: str | None
+    ) -> ContactRecord:
+        """Create a customer or vendor, whose name must be new."""
+        name = ENTITIES[contact.role.value]
+        body = sdk.merged(contact_body(contact), sdk.extra_for(self.name, contact.extra))
+        parse = partial(_contact, wire, contact.role.value)
+        return await self._create(wire, f"/{name.lower()}", body, key, parse)
+
+    async def update_contact(self, wire: Wire, ref: Ref, contact: Contact, /) -> ContactRecord:
+        """Change the given details of a customer or vendor."""
+        role = type_at(ref, *_ROLES)
+        details = sdk.merged(contact_body(contact), sdk.extra_for(self.name, contact.extra))
+        path = f"/{ENTITIES[role].lower()}"
+        for attempt in range(2):
+            body = {"sparse": True, **details, **await self._version(wire, ref)}
+            request = self._post(path, body).evolve(idempotent=True)
+            try:
+                return _contact(wire, role, await wire.send(request))
+            except sdk.VendorRejected as refusal:
+                if refusal.vendor_code != STALE or attempt:
+                    raise
+        raise AssertionError  # pragma: no cover - the second attempt returns or raises
+
+    async def find_contacts(self, wire: Wire, query: ContactQuery, /) -> tuple[ContactRecord, ...]:
+        """Search for the customers or vendors with a name or an email address."""
+        field, wanted = "DisplayName", query.name
+        if wanted is None:
+            field, wanted = "PrimaryEmailAddr", query.email
+        name = ENTITIES[query.role.value]
+        items = await self._query(wire, name, f"where {field} = '{escaped(wanted or '')}'")
+        return tuple(
+            read_contact(wire.ref, query.role.value, item) for item in items if item.text("Id")
+        )
+
+    async def accounts(self, wire: Wire, /) -> tuple[LedgerAccount, ...]:
+        """Get the active accounts."""
+        items = await self._query(wire, "Account", "where Active = true")
+        return tuple(filter(None, map(read_account, items)))
+
+    async def tax_rates(self, wire: Wire, /) -> tuple[TaxRate, ...]:
+        """Get the tax codes, which lines name, with the percentages of their rates."""
+        codes = await self._query(wire, "TaxCode", "")
+        return read_tax_codes(codes, await self._query(wire, "TaxRate", ""))
+
+    async def create_invoice(
+        self, wire: Wire, contact: Ref, invoice: BookInvoice, /, *, key: str | None
+    ) -> InvoiceRecord:
+        """Create an invoice or a bill, and compare its total."""
+        check_contact(contact, invoice)
+        kind = INVOICE_TYPES[invoice.kind]
+        body = sdk.merged(invoice_body(contact, invoice), sdk.extra_for(self.name, invoice.extra))
+        parse = partial(read_invoice, wire, kind, currency=invoice.currency)
+        record: InvoiceRecord = await self._create(
+            wire, f"/{ENTITIES[kind].lower()}", body, key, parse
+        )
+        return await with_equal_total(
+            record, invoice, "QuickBooks", lambda: self._undo(wire, record.ref)
+        )
+
+    async def get_invoice(self, wire: Wire, ref: Ref, /) -> InvoiceRecord:
+        """Get an invoice or a bill."""
+        return read_invoice(wire, type_at(ref, *_INVOICES), await self._read(wire, ref))
+
+    async def void_invoice(self, wire: Wire, ref: Ref, /) -> InvoiceRecord:
+        """Void an invoice, which sets its amounts to zero."""
+        type_at(ref, INVOICE)
+        return await self._ended(wire, ref, "void")
+
+    async def record_payment(
+        self, wire: Wire, ref: Ref, payment: InvoicePayment, /, *, key: str | None
+    ) -> PaymentRecord:
+        """Record a payment of an invoice, or a payment of a bill from a bank account."""
+        kind = type_at(ref, *_INVOICES)
+        response = await self._read(wire, ref)
+        check_currency(read_invoice(wire, kind, response), payment)
+        name, make = PAYMENTS[kind]
+        body = make(ref, payment, entity_of(response, ENTITIES[kind]))
+        body = sdk.merged(filled(body), sdk.extra_for(self.name, payment.extra))
+        parse = partial(read_payment, wire, ref, payment.amount, name)
+        return await self._create(wire, f"/{name.lower()}", body, key, parse)
+
+    async def post_journal(
+        self, wire: Wire, journal: Journal, /, *, key: str | None
+    ) -> JournalRecord:
+        """Post a journal entry."""
+        body = sdk.merged(journal_body(journal), sdk.extra_for(self.name, journal.extra))
+        return await self._create(wire, "/journalentry", body, key, partial(read_journal, wire))
+
+    async def attach(
+        self, wire: Wire, ref: Ref, document: Document, /, *, key: str | None
+    ) -> DocumentRecord:
+        """Upload a file for an invoice, a bill or a journal entry; it is never sent again."""
+        entity = ENTITIES[type_at(ref, INVOICE, BILL, JOURNAL)]
+        metadata = {
+            "AttachableRef": [{"EntityRef": {"type": entity, "value": ref.id}}],
+            "FileName": document.name,
+            "ContentType": document.content_type,
+        }
+        form = sdk.FormFile
+        files = [
+            ("file_metadata_01", form("file.json", sdk.encode_json(metadata), "application/json")),
+            ("file_content_01", form(document.name, document.content, document.content_type)),
+        ]
+        request = sdk.Request.post(
+            self._path("/upload"), query=self._versioned_query(), files=files
+        )
+        return await wire.send(request, key=key, parse=partial(read_attachment, wire))
+
+    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[AccountingEvent, ...]:
+        """The change of a record that a webhook reports."""
+        return read_events(event, ref, self.realm_id)
+
+    def _path(self, path: str) -> str:
+        return f"/v3/company/{self.realm_id}{path}"
+
+    def _versioned_query(self, **query: str) -> dict[str, str]:
+        return {**query, "minorversion": str(self.minor_version)}
+
+    def _post(self, path: str, body: Mapping[str, Any], **query: str) -> Request:
+        return sdk.Request.post(self._path(path), query=self._versioned_query(**query), json=body)
+
+    async def _create(
+        self,
+        wire: Wire,
+        path: str,
+        body: Mapping[str, Any],
+        key: str | None,
+        parse: Callable[[Response], R],
+    ) -> R:
+        """Create a record; QuickBooks carries the request out once for its `requestid`."""
+        if key is None:
+            return await wire.send(self._post(path, body), parse=parse)
+        vendor_key = sdk.key_at(wire, key, _KEY)[:_KEY]
+        request = self._post(path, body, requestid=vendor_key)
+        return await wire.send(request.evolve(idempotent=True), key=key, parse=parse)
+
+    async def _read(self, wire: Wire, ref: Ref) -> Response:
+        name = ENTITIES[type_at(ref, *_INVOICES, *_ROLES)]
+        path = self._path(f"/{name.lower()}/{_id_of(ref)}")
+        return await wire.send(sdk.Request.get(path, query=self._versioned_query()))
+
+    async def _version(self, wire: Wire, ref: Ref) -> dict[str, Any]:
+        response = await self._read(wire, ref)
+        item = entity_of(response, ENTITIES[type_at(ref, *_INVOICES, *_ROLES)])
+        token = sdk.required(item.text("SyncToken"), response, "SyncToken")
+        return {"Id": ref.id, "SyncToken": token}
+
+    async def _query(self, wire: Wire, name: str, condition: str) -> list[Answer]:
+        """All records that a query finds, page by page."""
+        found: list[Answer] = []
+        while True:
+            place = f"startposition {len(found) + 1} maxresults {_PAGE}"
+            parts = (f"select * from {name}", condition, place)  # noqa: S608 - no SQL
+            text = " ".join(filter(None, parts))
+            query = self._versioned_query(query=text)
+            response = await wire.send(sdk.Request.get(self._path("/query"), query=query))
+            items = queried(response, name)
+            found += items
+            if len(items) < _PAGE:
+                return found
+
+    async def _ended(self, wire: Wire, ref: Ref, operation: str) -> InvoiceRecord:
+        """Void an invoice that has no payments; a second attempt follows a change meanwhile."""
+        path = f"/{ENTITIES[INVOICE].lower()}"
+        for attempt in range(2):
+            response = await self._read(wire, ref)
+            record = read_invoice(wire, INVOICE, response)
+            if record.state is InvoiceState.VOID:
+                return record
+            check_unpaid(record)
+            item = entity_of(response, ENTITIES[INVOICE])
+            body = {"Id": ref.id, "SyncToken": item.text("SyncToken")}
+            request = self._post(path, body, operation=operation).evolve(idempotent=True)
+            try:
+                return read_invoice(wire, INVOICE, await wire.send(request))
+            except sdk.VendorRejected as refusal:
+                if refusal.vendor_code != STALE or attempt:
+                    raise
+        raise AssertionError  # pragma: no cover - the second attempt returns or raises
+
+    async def _undo(self, wire: Wire, ref: Ref) -> None:
+        """Void an invoice, or delete a bill, which cannot be voided."""
+        if ref.other("type") == INVOICE:
+            await self.void_invoice(wire, ref)
+            return
+        try:
+            body = await self._version(wire, ref)
+            request = self._post("/bill", body, operation="delete").evolve(idempotent=True)
+            await wire.send(request)
+        except sdk.VendorRejected as refusal:
+            if refusal.vendor_code != GONE:
+                raise
+
+
+def _contact(wire: Wire, role: str, response: Response) -> ContactRecord:
+    return read_contact(wire.ref, role, entity_of(response, ENTITIES[role]))
+
+
+def _id_of(ref: Ref) -> str:
+    if ref.id.isascii() and ref.id.isdigit():
+        return ref.id
+    raise sdk.InvalidData(
+        "The reference does not have the id of a record at QuickBooks Online.",
+        field="ref",
+        remedy="Give the `ref` of a record or an event, or the text that str(ref) made.",
+    )

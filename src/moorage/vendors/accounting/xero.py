@@ -1,0 +1,388 @@
+"""Xero: the books of one organisation, by version 2.0 of the Accounting API.
+
+Records are created with PUT, since POST would change an existing record of the same number. Xero
+takes an idempotency key, and remembers it for some minutes.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
+from urllib.parse import quote
+
+import attrs
+
+from moorage import vendor_sdk as sdk
+from moorage.contracts.accounting import AccountingCapability, InvoiceKind, InvoiceState
+from moorage.vendors.accounting._common import (
+    BILL,
+    CUSTOMER,
+    INVOICE,
+    JOURNAL,
+    SUPPLIER,
+    check_contact,
+    check_currency,
+    check_unpaid,
+    filled,
+    json_number,
+    lines_of,
+    money_number,
+    type_at,
+    with_equal_total,
+)
+from moorage.vendors.accounting._xero_answers import (
+    classify,
+    first_of,
+    listed,
+    read_account,
+    read_attachment,
+    read_contact,
+    read_events,
+    read_invoice,
+    read_journal,
+    read_payment,
+    read_tax_rate,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from moorage.contracts.accounting import (
+        AccountingEvent,
+        BookInvoice,
+        BookInvoiceLine,
+        Contact,
+        ContactQuery,
+        ContactRecord,
+        Document,
+        DocumentRecord,
+        InvoicePayment,
+        InvoiceRecord,
+        Journal,
+        JournalRecord,
+        LedgerAccount,
+        PaymentRecord,
+        TaxRate,
+    )
+    from moorage.vendor_sdk import MakeRef, Ref, Request, Response, WebhookEvent, Wire
+
+R = TypeVar("R")
+
+_KEY: Final = 128
+_PAGE: Final = 100
+_UUID: Final = re.compile("[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_TYPES: Final = {InvoiceKind.SALES: "ACCREC", InvoiceKind.BILL: "ACCPAY"}
+_PATHS: Final = {INVOICE: "Invoices", BILL: "Invoices", JOURNAL: "ManualJournals"}
+_ROLES: Final = (CUSTOMER, SUPPLIER)
+_PRECISE: Final = {"unitdp": "4"}
+_CREATION: Final = {"summarizeErrors": "true"}
+_KEYS: Final = sdk.VendorKeys(
+    memory=300.0,
+    repeat=sdk.RepeatedKey.REPLAYED,
+    documentation=(
+        "https://developer.xero.com/documentation/guides/idempotent-requests/idempotency",
+    ),
+    header="Idempotency-Key",
+)
+
+
+@attrs.frozen(kw_only=True)
+class Xero(sdk.Vendor):
+    """An organisation at Xero.
+
+    Attributes:
+        tenant_id: Xero's id of the organisation, from its list of connections.
+        client_id: client id of a custom connection.
+        client_secret: client secret of the custom connection; without both, the credential
+            provider supplies a token.
+        scope: scopes of the custom connection's token.
+        base_url: URL of the Accounting API.
+        token_url: URL that grants tokens.
+    """
+
+    name: ClassVar[str] = "xero"
+    kinds: ClassVar[tuple[str, ...]] = ("accounting",)
+    api_version: ClassVar[str | None] = "2.0"
+    capabilities: ClassVar[frozenset[str]] = frozenset(AccountingCapability)
+    limits: ClassVar[Mapping[str, int]] = {"idempotency_key": _KEY, "invoice_number": 255}
+    webhook: ClassVar[str | None] = "xero"
+    idempotency: ClassVar[sdk.VendorKeys | None] = _KEYS
+
+    tenant_id: str = attrs.field(
+        validator=sdk.matches(
+            _UUID.pattern,
+            problem="This is not the id of an organisation at Xero.",
+            remedy="Copy the tenantId of the organisation from GET https://api.xero.com/connections.",
+        )
+    )
+    client_id: str | None = attrs.field(default=None, repr=False)
+    client_secret: sdk.Secret | None = attrs.field(
+        default=None, converter=attrs.converters.optional(sdk.as_secret)
+    )
+    scope: str = (
+        "accounting.transactions accounting.contacts accounting.settings.read"
+        " accounting.attachments"
+    )
+    base_url: str = "https://api.xero.com/api.xro/2.0"
+    token_url: str = "https://identity.xero.com/connect/token"  # noqa: S105 - an address
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse an id without its secret, and a secret without its id."""
+        if (self.client_id is None) is not (self.client_secret is None):
+            raise sdk.ConfigurationError(
+                "A custom connection of Xero needs a client id and a client secret, and one of"
+                " them is missing.",
+                path="client_id",
+                remedy="Give both, or neither and a credential provider.",
+            )
+
+    def services(self) -> Mapping[str, sdk.Service]:
+        """The Accounting API of the organisation."""
+        return {
+            "": sdk.Service(
+                self.name,
+                self.base_url,
+                needs_credentials=True,
+                headers={"Accept": "application/json", "Xero-Tenant-Id": self.tenant_id},
+                classify=classify,
+                **_KEYS.settings,
+            )
+        }
+
+    def clients(self) -> Mapping[str, sdk.OAuthClient]:
+        """The OAuth client of the custom connection."""
+        if self.client_id is None or self.client_secret is None:
+            return {}
+        return {
+            "": sdk.OAuthClient(
+                server=self.token_url,
+                client_id=self.client_id,
+                secret=self.client_secret,
+                scope=self.scope,
+            )
+        }
+
+    async def create_contact(
+        self, wire: Wire, contact: Contact, /, *, key: str | None
+    ) -> ContactRecord:
+        """Create a contact; Xero knows it as customer or supplier after its first invoice."""
+        request = _creation("/Contacts", {"Contacts": [self._contact_body(contact)]})
+        return await _send(wire, request, key, partial(_contact, wire, contact.role.value))
+
+    async def update_contact(self, wire: Wire, ref: Ref, contact: Contact, /) -> ContactRecord:
+        """Change the given details of a contact."""
+        role = type_at(ref, *_ROLES)
+        body = {"Contacts": [{"ContactID": ref.id, **self._contact_body(contact)}]}
+        request = sdk.Request.post(f"/Contacts/{_quoted(ref)}", json=body)
+        return _contact(wire, role, await wire.send(request.evolve(idempotent=True)))
+
+    async def find_contacts(self, wire: Wire, query: ContactQuery, /) -> tuple[ContactRecord, ...]:
+        """Search for a text, and keep the contacts whose detail is equal to it."""
+        wanted = query.name or query.email or query.number or ""
+        found: list[ContactRecord] = []
+        page, items = 0, [sdk.Answer({})] * _PAGE
+        while len(items) == _PAGE:
+            page += 1
+            filters = {"searchTerm": wanted, "page": str(page), "pageSize": str(_PAGE)}
+            response = await wire.send(sdk.Request.get("/Contacts", query=filters))
+            items = listed(response, "Contacts")
+            found += [read_contact(wire.ref, query.role, item, response) for item in items]
+        return tuple(item for item in found if _is_match(query, item))
+
+    async def accounts(self, wire: Wire, /) -> tuple[LedgerAccount, ...]:
+        """Get the active accounts."""
+        items = listed(await wire.send(sdk.Request.get("/Accounts")), "Accounts")
+        return tuple(filter(None, map(read_account, items)))
+
+    async def tax_rates(self, wire: Wire, /) -> tuple[TaxRate, ...]:
+        """Get the tax rates."""
+        items = listed(await wire.send(sdk.Request.get("/TaxRates")), "TaxRates")
+        return tuple(filter(None, map(read_tax_rate, items)))
+
+    async def create_invoice(
+        self, wire: Wire, contact: Ref, invoice: BookInvoice, /, *, key: str | None
+    ) -> InvoiceRecord:
+        """Create an invoice or a bill, and compare its total."""
+        check_contact(contact, invoice)
+        body = sdk.merged(invoice_body(contact, invoice), sdk.extra_for(self.name, invoice.extra))
+        request = _creation("/Invoices", {"Invoices": [body]}, **_PRECISE)
+        record = await _send(wire, request, key, partial(read_invoice, wire))
+        return await with_equal_total(
+            record, invoice, "Xero", lambda: self.void_invoice(wire, record.ref)
+        )
+
+    async def get_invoice(self, wire: Wire, ref: Ref, /) -> InvoiceRecord:
+        """Get an invoice or a bill."""
+        type_at(ref, INVOICE, BILL)
+        request = sdk.Request.get(f"/Invoices/{_quoted(ref)}", query=_PRECISE)
+        return read_invoice(wire, await wire.send(request))
+
+    async def void_invoice(self, wire: Wire, ref: Ref, /) -> InvoiceRecord:
+        """Void an approved invoice, or delete a draft."""
+        record = await self.get_invoice(wire, ref)
+        if record.state is InvoiceState.VOID:
+            return record
+        check_unpaid(record)
+        word = "DELETED" if record.state is InvoiceState.DRAFT else "VOIDED"
+        body = {"Invoices": [{"InvoiceID": ref.id, "Status": word}]}
+        request = sdk.Request.post(f"/Invoices/{_quoted(ref)}", query=_PRECISE, json=body)
+        try:
+            response = await wire.send(request.evolve(idempotent=True))
+        except sdk.VendorRejected:
+            # The answer to an earlier, successful attempt may have been lost.
+            record = await self.get_invoice(wire, ref)
+            if record.state is not InvoiceState.VOID:
+                raise
+            return record
+        return read_invoice(wire, response)
+
+    async def record_payment(
+        self, wire: Wire, ref: Ref, payment: InvoicePayment, /, *, key: str | None
+    ) -> PaymentRecord:
+        """Record a payment in the currency of its invoice."""
+        check_currency(await self.get_invoice(wire, ref), payment)
+        body = {
+            "Invoice": {"InvoiceID": ref.id},
+            "Account": _account(payment.account, "Code"),
+            "Date": payment.date.isoformat(),
+            "Amount": money_number(payment.amount),
+            "Reference": payment.reference,
+        }
+        item = sdk.merged(filled(body), sdk.extra_for(self.name, payment.extra))
+        request = _creation("/Payments", {"Payments": [item]})
+        return await _send(wire, request, key, partial(read_payment, wire, ref, payment))
+
+    async def post_journal(
+        self, wire: Wire, journal: Journal, /, *, key: str | None
+    ) -> JournalRecord:
+        """Post a manual journal."""
+        body = sdk.merged(journal_body(journal), sdk.extra_for(self.name, journal.extra))
+        request = _creation("/ManualJournals", {"ManualJournals": [body]})
+        return await _send(wire, request, key, partial(read_journal, wire))
+
+    async def attach(
+        self, wire: Wire, ref: Ref, document: Document, /, *, key: str | None
+    ) -> DocumentRecord:
+        """Attach a file to an invoice, a bill or a manual journal."""
+        folder = _PATHS[type_at(ref, *_PATHS)]
+        path = f"/{folder}/{_quoted(ref)}/Attachments/{quote(document.name, safe='')}"
+        headers = {"Content-Type": document.content_type}
+        request = sdk.Request.put(path, body=document.content, headers=headers)
+        parse = partial(read_attachment, wire)
+        return await _send(wire, request.evolve(idempotent=False), key, parse)
+
+    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[AccountingEvent, ...]:
+        """The change of an invoice or a contact that a webhook reports."""
+        return read_events(event, ref, self.tenant_id)
+
+    def _contact_body(self, contact: Contact) -> dict[str, Any]:
+        return sdk.merged(contact_body(contact), sdk.extra_for(self.name, contact.extra))
+
+
+def contact_body(contact: Contact) -> dict[str, Any]:
+    """The fields of a contact that are given."""
+    address = contact.address
+    place = {f"AddressLine{number}": line for number, line in enumerate(lines_of(address), 1)}
+    if address is not None:
+        place |= filled(
+            {
+                "City": address.city,
+                "Region": address.region,
+                "PostalCode": address.postal_code,
+                "Country": address.country,
+            }
+        )
+    return filled(
+        {
+            "Name": contact.name,
+            "ContactNumber": contact.number,
+            "EmailAddress": contact.email,
+            "TaxNumber": contact.tax_number,
+            "Phones": contact.phone and [{"PhoneType": "DEFAULT", "PhoneNumber": contact.phone}],
+            "Addresses": [{"AddressType": "POBOX", **place}] if place else None,
+        }
+    )
+
+
+def invoice_body(contact: Ref, invoice: BookInvoice) -> dict[str, Any]:
+    """The fields of an invoice or a bill."""
+    return filled(
+        {
+            "Type": _TYPES[invoice.kind],
+            "Contact": {"ContactID": contact.id},
+            "Date": invoice.date.isoformat(),
+            "DueDate": invoice.due.isoformat(),
+            "LineAmountTypes": "Exclusive",
+            "InvoiceNumber": invoice.number,
+            "CurrencyCode": invoice.currency,
+            "Status": "AUTHORISED" if invoice.final else "DRAFT",
+            "LineItems": [_line_body(line, invoice.currency) for line in invoice.lines],
+        }
+    )
+
+
+def _line_body(line: BookInvoiceLine, currency: str) -> dict[str, Any]:
+    return filled(
+        {
+            "Description": line.description,
+            "Quantity": json_number(line.quantity),
+            "UnitAmount": json_number(line.unit_price),
+            "LineAmount": money_number(line.net(currency)),
+            "ItemCode": line.item,
+            **({} if line.account is None else _account(line.account, "AccountCode")),
+            "TaxType": line.tax_rate,
+            "TaxAmount": json_number(line.tax),
+        }
+    )
+
+
+def journal_body(journal: Journal) -> dict[str, Any]:
+    """The fields of a manual journal: debits are positive, and credits negative."""
+    return {
+        "Narration": journal.narration,
+        "Date": journal.date.isoformat(),
+        "LineAmountTypes": "NoTax",
+        "Status": "POSTED",
+        "JournalLines": [
+            filled(
+                {
+                    "LineAmount": json_number(line.debit - line.credit),
+                    "Description": line.description,
+                    **_account(line.account, "AccountCode"),
+                }
+            )
+            for line in journal.lines
+        ],
+    }
+
+
+def _account(account: str, name: str) -> dict[str, str]:
+    return {"AccountID" if _UUID.fullmatch(account) else name: account}
+
+
+def _creation(path: str, body: Mapping[str, Any], **query: str) -> Request:
+    """A request that creates a record each time, unlike PUT in general."""
+    request = sdk.Request.put(path, query={**_CREATION, **query}, json=body)
+    return request.evolve(idempotent=False)
+
+
+async def _send(wire: Wire, request: Request, key: str | None, parse: Callable[[Response], R]) -> R:
+    vendor_key = None if key is None else sdk.key_at(wire, key, _KEY)
+    return await wire.send(request, key=vendor_key, parse=parse)
+
+
+def _contact(wire: Wire, role: str, response: Response) -> ContactRecord:
+    return read_contact(wire.ref, role, first_of(response, "Contacts"), response)
+
+
+def _is_match(query: ContactQuery, record: ContactRecord) -> bool:
+    if query.email is not None:
+        return (record.email or "").casefold() == query.email.casefold()
+    if query.number is not None:
+        return record.number == query.number
+    return record.name == query.name
+
+
+def _quoted(ref: Ref) -> str:
+    return quote(ref.id, safe="")
