@@ -1,0 +1,259 @@
+"""A vendor of books under test, behind a hub with one account of it."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.adapters.logs.memory import AsyncMemoryIntegrationLogger, MemoryIntegrationLogger
+from moorage.contracts.accounting import (
+    AccountingCapability,
+    BookInvoice,
+    BookInvoiceLine,
+    Contact,
+    ContactRole,
+    Document,
+    InvoiceKind,
+    InvoicePayment,
+    Journal,
+    JournalLine,
+)
+from moorage.contracts.ref import Ref
+from moorage.contracts.routes import Account
+from moorage.domain.http.log_content import LogContent, LoggedCalls
+from moorage.domain.observation.integration_log import LogPage, LogQuery
+from moorage.domain.values.money import Money
+from moorage.hub.hub import AsyncHub, Hub
+from moorage.testing.kits._contract_lab import ContractLab
+from moorage.testing.kits.checks import require
+from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, SandboxHttpClient
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+    from moorage.contracts.vendor import Vendor
+    from moorage.domain.http.requests import Response
+    from moorage.domain.observation.integration_log import IntegrationLog
+    from moorage.errors import ConnectorError
+    from moorage.testing.sandboxes.accounting.base import AccountingSandbox
+    from moorage.testing.sandboxes.base import Notice
+
+ACCOUNT: Final = "books"
+DAY: Final = date(2031, 5, 6)
+DUE: Final = date(2031, 6, 5)
+NAME: Final = "O'Neil & Söhne"
+TOTAL: Final = Money("119.88", "EUR")
+PART: Final = Money("50.00", "EUR")
+
+
+@attrs.frozen(kw_only=True)
+class AccountingSubject:
+    """A vendor of books to check, with its sandbox.
+
+    Attributes:
+        vendor: an account at the sandbox, whose books are in euros.
+        sandbox: the sandbox, which tells how many records the books have.
+        sale: fields of a line of a sales invoice: account or item, and a tax of 20%.
+        purchase: fields of a line of a bill: account or item, and a tax of 20%.
+        bank: the bank account, as payments name it.
+        ledger: two accounts, as journal lines name them.
+        positions: for each operation that creates a record, the number of requests before the one
+            that creates it; by default none.
+        refusals: answers by which the vendor refuses a contact, with the error that each must
+            become and the vendor's code that the error must keep.
+        pause: an answer by which the vendor asks for a pause, and the seconds of the pause; None
+            for the seconds if the vendor states none.
+        strange: an answer about an invoice with an unknown state; None if the vendor has no words
+            for states.
+        option: an option of invoices in the vendor's own words, and its value.
+        secrets: texts that nothing may show, such as a token.
+        webhook_secret: secret of the vendor's webhooks; None if it sends none.
+        report: makes the webhook of a change of the invoice with an id.
+    """
+
+    vendor: Vendor
+    sandbox: AccountingSandbox
+    sale: Mapping[str, str]
+    purchase: Mapping[str, str]
+    bank: str
+    ledger: tuple[str, str]
+    positions: Mapping[str, int] = attrs.field(factory=dict)
+    refusals: tuple[tuple[Response, type[ConnectorError], str | None], ...]
+    pause: tuple[Response, float | None]
+    strange: Response | None = None
+    option: tuple[str, Any]
+    secrets: tuple[str, ...] = attrs.field(repr=False)
+    webhook_secret: str | None = attrs.field(default=None, repr=False)
+    report: Callable[[str], Notice] | None = None
+
+
+class Lab(ContractLab[AccountingSubject]):
+    """A vendor of books under test, with its hub and its log."""
+
+    contract = "accounting"
+
+    def __init__(
+        self,
+        subject: AccountingSubject,
+        hub: Hub | AsyncHub,
+        log: MemoryIntegrationLogger | AsyncMemoryIntegrationLogger,
+    ) -> None:
+        super().__init__(subject, hub)
+        self.log = log
+
+    def hidden(self) -> tuple[str, ...]:
+        """Return the texts that nothing may show: the secrets, and the name of a contact."""
+        return (*self.subject.secrets, NAME)
+
+    async def entries(self) -> Sequence[IntegrationLog]:
+        """Return the entries of the log, with the content of requests and answers."""
+        page = self.log.find(LogQuery())
+        return page.items if isinstance(page, LogPage) else (await page).items
+
+    def count(self, name: str) -> int:
+        """Return the number of records of a kind in the books."""
+        return self.sandbox.counts()[name]
+
+    async def refused(self, kind: Any, doing: Awaitable[Any], step: str) -> Any:
+        """Return the error that an operation must raise, which has exactly this class."""
+        error = await super().refused(kind, doing, step)
+        is_exact = not isinstance(kind, type) or type(error) is kind
+        require(is_exact, f"{step} raised {type(error).__name__}: {error}")
+        return error
+
+    def invoice(self, kind: InvoiceKind = InvoiceKind.SALES, **fields: Any) -> BookInvoice:
+        """Return an invoice or a bill of 119.88 euros with these fields."""
+        uses = {InvoiceKind.SALES: self.subject.sale, InvoiceKind.BILL: self.subject.purchase}
+        first = BookInvoiceLine(
+            description="Bolts",
+            quantity=Decimal("2.5"),
+            unit_price=Decimal("39.956"),
+            tax=Decimal("19.98"),
+            **uses[kind],
+        )
+        second = attrs.evolve(
+            first, description="Discount", quantity=Decimal(1), unit_price=Decimal("0.01")
+        )
+        lines = [first, attrs.evolve(second, tax=Decimal(0))]
+        values: dict[str, Any] = {"currency": "EUR", "date": DAY, "due": DUE, "lines": lines}
+        return BookInvoice(kind=kind, **{**values, **fields})
+
+    def payment(self, amount: Money = PART) -> InvoicePayment:
+        """Return a payment into the bank account."""
+        return InvoicePayment(amount=amount, account=self.subject.bank, date=DAY, reference="B-7")
+
+    def journal(self, amount: str = "12.50") -> Journal:
+        """Return a journal entry."""
+        first, second = self.subject.ledger
+        lines = [
+            JournalLine(account=first, debit=Decimal(amount), description="Correction"),
+            JournalLine(account=second, credit=Decimal(amount)),
+        ]
+        return Journal(date=DAY, narration="Correction of May", lines=lines)
+
+    async def contact(self, role: ContactRole = ContactRole.CUSTOMER) -> Ref:
+        """Create a contact, and return its reference."""
+        ref: Ref = (await self("create_contact", Contact(name=f"{NAME} {role}", role=role))).ref
+        return ref
+
+    async def sold(self, **fields: Any) -> Any:
+        """Create a sales invoice of a new customer."""
+        return await self("create_invoice", await self.contact(), self.invoice(**fields))
+
+
+DOCUMENT: Final = Document(name="Rechnung 7.pdf", content=b"%PDF-1.7 an invoice")
+OTHER_DOCUMENT: Final = Document(name="other.pdf", content=b"%PDF-1.7 another")
+
+
+async def creations(lab: Lab) -> Mapping[str, tuple[str, Callable[..., Any], Callable[..., Any]]]:
+    """Return the operations that create a record.
+
+    Each has the kind of the record, a function that calls it, and one with other content.
+    """
+    customer = await lab.contact()
+    invoice = await lab("create_invoice", customer, lab.invoice())
+    call = partial(partial, lab)
+    small, large = lab.payment(), lab.payment(Money("60.00", "EUR"))
+    more = lab.invoice(due=date(2031, 7, 1))
+    return {
+        "create_contact": (
+            "contacts",
+            call("create_contact", Contact(name="Mill Ltd")),
+            call("create_contact", Contact(name="Well Ltd")),
+        ),
+        "create_invoice": (
+            "invoices",
+            call("create_invoice", customer, lab.invoice()),
+            call("create_invoice", customer, more),
+        ),
+        "record_payment": (
+            "payments",
+            call("record_payment", invoice.ref, small),
+            call("record_payment", invoice.ref, large),
+        ),
+        "post_journal": (
+            "journals",
+            call("post_journal", lab.journal()),
+            call("post_journal", lab.journal("13.00")),
+        ),
+        "attach": (
+            "files",
+            call("attach", str(invoice.ref), DOCUMENT),
+            call("attach", str(invoice.ref), OTHER_DOCUMENT),
+        ),
+    }
+
+
+def calls_by_capability(lab: Lab) -> Mapping[AccountingCapability, Callable[[], Awaitable[Any]]]:
+    """Return a call for each capability, which the call needs and no other."""
+    name = lab.subject.vendor.name
+    customer = Ref(name, ACCOUNT, "1", {"type": "customer"})
+    bill = Ref(name, ACCOUNT, "1", {"type": "bill"})
+    numbered = Contact(name="Mill Ltd", number="C-1")
+
+    def sale(*, account: str | None = None, **fields: Any) -> BookInvoice:
+        item = None if account else "1"
+        line = BookInvoiceLine(
+            description="Bolts", unit_price=Decimal(1), account=account, item=item
+        )
+        return BookInvoice(currency="EUR", date=DAY, due=DUE, lines=[line], **fields)
+
+    return {
+        AccountingCapability.DRAFTS: lambda: lab("create_invoice", customer, sale(final=False)),
+        AccountingCapability.SALES_ACCOUNTS: lambda: lab(
+            "create_invoice", customer, sale(account="1")
+        ),
+        AccountingCapability.ITEMS: lambda: lab("create_invoice", customer, sale()),
+        AccountingCapability.INVOICE_NUMBERS: lambda: lab(
+            "create_invoice", customer, sale(number="RE-1")
+        ),
+        AccountingCapability.VOID_BILLS: lambda: lab("void_invoice", bill),
+        AccountingCapability.CONTACT_NUMBERS: lambda: lab("create_contact", numbered),
+    }
+
+
+def _options(subject: AccountingSubject) -> dict[str, Any]:
+    settings = {
+        "retry": None,
+        "circuit": None,
+        "log_content": LogContent(calls=LoggedCalls.ALL),
+    }
+    return {"accounts": [Account(ACCOUNT, subject.vendor, settings=settings)]}
+
+
+def sync_lab(factory: Callable[[], AccountingSubject]) -> Lab:
+    """Return a lab with a synchronous hub."""
+    subject, log = factory(), MemoryIntegrationLogger()
+    hub = Hub(**_options(subject), http=SandboxHttpClient(subject.sandbox), log=log)
+    return Lab(subject, hub, log)
+
+
+def async_lab(factory: Callable[[], AccountingSubject]) -> Lab:
+    """Return a lab with an asynchronous hub."""
+    subject, log = factory(), AsyncMemoryIntegrationLogger()
+    hub = AsyncHub(**_options(subject), http=AsyncSandboxHttpClient(subject.sandbox), log=log)
+    return Lab(subject, hub, log)

@@ -1,0 +1,490 @@
+"""Checks that every vendor of books must pass.
+
+The most important ones are about repeats and totals: a key writes once whatever is lost, and an
+invoice whose total the vendor calculates differently does not stay in the books.
+
+Each check takes a function that makes a new `AccountingSubject`: the vendor, its sandbox, and what
+the kit cannot know. `CHECKS` go through `Hub`, and `ASYNC_CHECKS` through `AsyncHub`.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Coroutine
+from decimal import Decimal
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import attrs
+
+from moorage.contracts.accounting import (
+    KIND,
+    AccountClass,
+    AccountingCapability,
+    BookRecord,
+    Contact,
+    ContactQuery,
+    ContactRole,
+    InvoiceKind,
+    InvoiceRecord,
+    InvoiceState,
+    JournalState,
+)
+from moorage.domain.http.requests import Response
+from moorage.domain.values.json_text import encode_json
+from moorage.domain.values.money import Money
+from moorage.errors import (
+    AuthenticationFailed,
+    ConnectionFailed,
+    ConnectorError,
+    IdempotencyConflict,
+    InvalidData,
+    InvalidRequest,
+    OutcomeUnknown,
+    RateLimitExceeded,
+    UnsupportedByVendor,
+    VendorFailed,
+    VendorRejected,
+    WebhookRejected,
+)
+from moorage.testing.kits._accounting_lab import (
+    ACCOUNT,
+    DOCUMENT,
+    NAME,
+    PART,
+    TOTAL,
+    AccountingSubject,
+    Lab,
+    async_lab,
+    calls_by_capability,
+    creations,
+    sync_lab,
+)
+from moorage.testing.kits._contract_lab import through_async_hub, through_hub, with_body
+from moorage.testing.kits._sent_requests import leaves
+from moorage.testing.kits.checks import require
+from moorage.testing.sandboxes.base import Altered, Lost
+from moorage.wiring.installed_vendors import able
+
+if TYPE_CHECKING:
+    from moorage.contracts.accounting import AccountingEvent
+
+__all__ = ["ASYNC_CHECKS", "CHECKS", "AccountingSubject", "AsyncCheck", "Check", "Factory"]
+
+_URL: Final = "https://erp.example/hooks/books"
+_MALFORMED: Final = (b"", b"[]", b"null", b"<html></html>", b"{}")
+_OUTAGE: Final = Response(503, body=b"<html></html>")
+_DIFFERENCE: Final = Decimal("0.05")
+
+Factory: TypeAlias = Callable[[], AccountingSubject]
+Check: TypeAlias = Callable[[Factory], None]
+AsyncCheck: TypeAlias = Callable[[Factory], Coroutine[Any, Any, None]]
+Open: TypeAlias = Callable[[], Lab]
+
+
+async def the_chart_and_the_taxes_are_read(make: Open) -> None:
+    """Accounts and taxes have ids that lines name, their classes and exact percentages."""
+    async with make() as lab:
+        accounts = {item.id: item for item in await lab("accounts")}
+        bank = accounts.get(lab.subject.bank)
+        require(bank is not None, "The bank account is not in the chart of accounts.")
+        is_asset = bank is not None and bank.account_class is AccountClass.ASSET
+        require(is_asset, "The bank account is no asset.")
+        classes = {accounts[name].account_class for name in lab.subject.ledger if name in accounts}
+        expected_classes = {AccountClass.REVENUE, AccountClass.EXPENSE}
+        require(classes == expected_classes, f"The accounts have the classes {classes}.")
+        taxes = {item.id: item for item in await lab("tax_rates")}
+        sale_tax = taxes.get(lab.subject.sale.get("tax_rate", ""))
+        is_twenty = sale_tax is not None and sale_tax.percent == Decimal(20)
+        require(is_twenty, f"The tax on sales is {sale_tax}.")
+        require(sale_tax is not None and sale_tax.on_sales, "The tax on sales is not for sales.")
+
+
+async def a_contact_is_found(make: Open) -> None:
+    """A contact is found by exactly its name or email address, and changed under its reference."""
+    async with make() as lab:
+        for role in ContactRole:
+            contact = Contact(name=f"{NAME} {role}", email=f"ada+1@{role}.example", role=role)
+            record = await lab("create_contact", contact)
+            await lab("create_contact", Contact(name=f"{NAME} {role} 2", role=role))
+            for query in (
+                ContactQuery(name=contact.name, role=role),
+                ContactQuery(email=contact.email, role=role),
+            ):
+                found = await lab("find_contacts", query)
+                refs = [item.ref for item in found]
+                require(refs == [record.ref], f"{len(refs)} contacts were found by one detail.")
+            nothing = await lab("find_contacts", ContactQuery(name="Söhne' or '", role=role))
+            require(nothing == (), "A contact is found by a part of its name.")
+            changed = attrs.evolve(contact, email=f"new@{role}.example")
+            for _ in range(2):
+                updated = await lab("update_contact", str(record.ref), changed)
+                require(updated.ref == record.ref, "A change gives another reference.")
+                require(updated.email == changed.email, "A change is lost.")
+        require(lab.count("contacts") == 4, "A change created a contact.")
+
+
+async def an_invoice_is_written(make: Open) -> None:
+    """An invoice and a bill are open with the exact total, and are looked up with the same."""
+    async with make() as lab:
+        roles = {InvoiceKind.SALES: ContactRole.CUSTOMER, InvoiceKind.BILL: ContactRole.SUPPLIER}
+        for kind, role in roles.items():
+            contact = await lab.contact(role)
+            number = "R-17" if kind is InvoiceKind.BILL else None
+            record: InvoiceRecord
+            record = await lab("create_invoice", contact, lab.invoice(kind, number=number))
+            for item in (record, await lab("get_invoice", str(record.ref))):
+                require(item.state is InvoiceState.OPEN, f"A final {kind} is {item.state}.")
+                require(item.kind is kind, f"A {kind} became a {item.kind}.")
+                require(item.total == TOTAL, f"The total is {item.total} instead of {TOTAL}.")
+                require(item.due_amount == TOTAL, f"{item.due_amount} of {TOTAL} are due.")
+                require(item.ref == record.ref, "A look-up gives another reference.")
+            wrong_kind = next(other for other in InvoiceKind if other is not kind)
+            coroutine = lab("create_invoice", contact, lab.invoice(wrong_kind))
+            await lab.refused(InvalidData, coroutine, f"A {wrong_kind} of a {role}")
+        require(lab.count("invoices") == 2, "Two invoices were not written once each.")
+
+
+async def a_draft_stays_a_draft(make: Open) -> None:
+    """A draft is a draft until somebody approves it, and can be voided."""
+    async with make() as lab:
+        if AccountingCapability.DRAFTS not in lab.able:
+            return
+        record = await lab.sold(final=False)
+        require(record.state is InvoiceState.DRAFT, f"A draft is {record.state}.")
+        require(
+            (await lab("get_invoice", record.ref)).state is InvoiceState.DRAFT, "It was posted."
+        )
+        voided = await lab("void_invoice", record.ref)
+        require(voided.state is InvoiceState.VOID, f"A voided draft is {voided.state}.")
+
+
+async def a_different_total_is_undone(make: Open) -> None:
+    """An invoice that the vendor totals differently is an error, and does not stay in the books."""
+    async with make() as lab:
+        customer = await lab.contact()
+        supplier = await lab.contact(ContactRole.SUPPLIER)
+        lab.subject.sandbox.rounding = _DIFFERENCE
+        for key in (None, "k-1"):
+            for kind, contact in ((InvoiceKind.SALES, customer), (InvoiceKind.BILL, supplier)):
+                for _ in range(2):
+                    coroutine = lab(
+                        "create_invoice",
+                        contact,
+                        lab.invoice(kind),
+                        idempotency_key=key and f"{key}-{kind}",
+                    )
+                    await lab.refused(VendorRejected, coroutine, f"A {kind} of another total")
+                    require(lab.count("invoices") == 0, f"A {kind} of another total stays.")
+
+
+async def an_invoice_is_voided_once(make: Open) -> None:
+    """A voided invoice is void, also if it is voided again; one with a payment is not voided."""
+    async with make() as lab:
+        record = await lab.sold()
+        for _ in range(2):
+            voided = await lab("void_invoice", str(record.ref))
+            require(voided.state is InvoiceState.VOID, f"A voided invoice is {voided.state}.")
+            require(voided.ref == record.ref, "Another invoice was voided.")
+        require(lab.count("invoices") == 0, "A voided invoice stays.")
+        customer = Contact(name="Mill Ltd")
+        contact = (await lab("create_contact", customer)).ref
+        paid = await lab("create_invoice", contact, lab.invoice())
+        await lab("record_payment", paid.ref, lab.payment())
+        coroutine = lab("void_invoice", paid.ref)
+        await lab.refused(VendorRejected, coroutine, "Voiding an invoice with a payment")
+        require(lab.count("invoices") == 1, "An invoice with a payment was voided.")
+
+
+async def a_payment_settles_an_invoice(make: Open) -> None:
+    """An invoice is open until payments cover its whole total, and takes no more than that."""
+    async with make() as lab:
+        for kind in InvoiceKind:
+            role = ContactRole.CUSTOMER if kind is InvoiceKind.SALES else ContactRole.SUPPLIER
+            record = await lab("create_invoice", await lab.contact(role), lab.invoice(kind))
+            payment = await lab("record_payment", record.ref, lab.payment())
+            require(payment.amount == PART, f"A payment of {PART} became {payment.amount}.")
+            require(payment.invoice == record.ref, "A payment is of another invoice.")
+            item = await lab("get_invoice", record.ref)
+            require(item.state is InvoiceState.OPEN, f"An invoice paid in part is {item.state}.")
+            require(item.due_amount == TOTAL - PART, f"{item.due_amount} are due.")
+            await lab("record_payment", str(record.ref), lab.payment(TOTAL - PART))
+            item = await lab("get_invoice", record.ref)
+            require(item.state is InvoiceState.PAID, f"A paid invoice is {item.state}.")
+            require(item.due_amount == Money(0, "EUR"), f"{item.due_amount} are due.")
+            more = lab("record_payment", record.ref, lab.payment())
+            await lab.refused(VendorRejected | InvalidRequest, more, "Paying too much")
+            dollars = lab("record_payment", record.ref, lab.payment(Money("1.00", "USD")))
+            await lab.refused(InvalidData, dollars, "A payment in another currency")
+        require(lab.count("payments") == 4, "The books do not have each payment once.")
+
+
+async def a_journal_is_posted(make: Open) -> None:
+    """A journal entry is posted once, and a file is attached to it."""
+    async with make() as lab:
+        record = await lab("post_journal", lab.journal())
+        require(record.state is JournalState.POSTED, f"A journal entry is {record.state}.")
+        require(lab.count("journals") == 1, "A journal entry was not posted once.")
+        attached = await lab("attach", record.ref, DOCUMENT)
+        require(attached.name == DOCUMENT.name, f"The file is named {attached.name}.")
+        require(lab.count("files") == 1, "A file was not attached once.")
+
+
+async def a_key_writes_once(make: Open) -> None:
+    """A repeat of a key returns the same record, and a key for other content is refused."""
+    async with make() as lab:
+        for name, (records, call, other) in (await creations(lab)).items():
+            before = lab.count(records)
+            first = await call(idempotency_key=f"k-{name}")
+            repeat = await _repeated(call(idempotency_key=f"k-{name}"), name)
+            require(repeat.ref == first.ref, f"A repeat of {name} has another reference.")
+            require(lab.count(records) == before + 1, f"A key wrote more than once by {name}.")
+            coroutine = other(idempotency_key=f"k-{name}")
+            await lab.refused(IdempotencyConflict, coroutine, f"A key for another {name}")
+            await other(idempotency_key=f"k-{name}-2")
+            require(lab.count(records) == before + 2, f"Another key did not write by {name}.")
+
+
+async def _repeated(doing: Any, name: str) -> Any:
+    try:
+        return await doing
+    except ConnectorError as error:
+        raise AssertionError(f"A repeat of {name} raised {error!r}.") from error
+
+
+async def a_lost_answer_writes_once(make: Open) -> None:
+    """After a lost answer, a key either finds its record or stays unknown, and writes once."""
+    async with make() as lab:
+        for name, (records, call, _) in (await creations(lab)).items():
+            before, skipped = lab.count(records), lab.subject.positions.get(name, 0)
+            lab.sandbox.fail(*[None] * skipped, Lost())
+            for _ in range(3):
+                await _settled(call(idempotency_key=f"k-{name}"), name)
+            lab.sandbox.forget_faults()
+            require(lab.count(records) == before + 1, f"{name} wrote more or less than once.")
+
+
+async def an_unreadable_answer_writes_once(make: Open) -> None:
+    """A record with an unreadable answer is no success, and its key writes nothing twice."""
+    async with make() as lab:
+        for name, (records, call, _) in (await creations(lab)).items():
+            skipped = lab.subject.positions.get(name, 0)
+            for number, body in enumerate(_MALFORMED):
+                before = lab.count(records)
+                lab.sandbox.fail(*[None] * skipped, Altered(partial(with_body, body)))
+                await lab.refused(
+                    VendorFailed | OutcomeUnknown,
+                    _unless_done(call, f"k-{name}-{number}", lab, records, before),
+                    f"{name} with the answer {body!r}",
+                )
+                lab.sandbox.forget_faults()
+                for _ in range(2):
+                    await _settled(call(idempotency_key=f"k-{name}-{number}"), name)
+                require(lab.count(records) <= before + 1, f"{name} wrote twice after {body!r}.")
+                if records in {"contacts", "payments"}:
+                    break  # a name is unique, and an invoice takes no second payment
+
+
+async def _unless_done(
+    call: Callable[..., Any], key: str, lab: Lab, records: str, before: int
+) -> Any:
+    """Call an operation; a record that was looked up afterwards counts as an unknown outcome."""
+    result = await call(idempotency_key=key)
+    if lab.count(records) == before + 1 and result.ref.id:
+        raise OutcomeUnknown("The record was looked up.")
+    return result
+
+
+async def _settled(doing: Any, name: str) -> None:
+    """Await an operation whose record is written, or whose outcome is not known yet."""
+    try:
+        await doing
+    except (OutcomeUnknown, ConnectionFailed):
+        return
+    except ConnectorError as error:
+        raise AssertionError(f"A repeat of {name} raised {error!r}.") from error
+
+
+async def an_outage_is_no_success(make: Open) -> None:
+    """An outage raises an error, and a repeat of its key writes at most once."""
+    async with make() as lab:
+        for name, (records, call, _) in (await creations(lab)).items():
+            before, skipped = lab.count(records), lab.subject.positions.get(name, 0)
+            for key in (None, f"k-{name}"):
+                lab.sandbox.fail(*[None] * skipped, _OUTAGE)
+                coroutine = call(idempotency_key=key)
+                kinds = VendorFailed | OutcomeUnknown
+                await lab.refused(kinds, coroutine, f"{name} in an outage")
+                lab.sandbox.forget_faults()
+            require(lab.count(records) == before, f"{name} wrote in an outage.")
+            await _settled(call(idempotency_key=f"k-{name}"), name)
+            require(lab.count(records) <= before + 1, f"{name} wrote twice.")
+
+
+async def a_refusal_has_its_type(make: Open) -> None:
+    """Each refusal raises the right error, keeps the vendor's answer, and writes nothing."""
+    async with make() as lab:
+        for number, (answer, kind, code) in enumerate(lab.subject.refusals):
+            for key in (None, f"k-{number}"):
+                lab.sandbox.fail(answer)
+                coroutine = lab("create_contact", Contact(name="Mill Ltd"), idempotency_key=key)
+                error = await lab.refused(kind, coroutine, f"Refusal {number}")
+                require(error.vendor_code == code, f"Refusal {number} has {error.vendor_code!r}.")
+                is_kept = error.response is not None and error.response.body == answer.body
+                require(is_kept, "The answer is lost.")
+        require(lab.count("contacts") == 0, "A refused contact was written.")
+
+
+async def a_pause_is_kept(make: Open) -> None:
+    """The pause that the vendor asks for is in the error."""
+    async with make() as lab:
+        answer, seconds = lab.subject.pause
+        lab.sandbox.fail(answer)
+        error = await lab.refused(RateLimitExceeded, lab("accounts"), "A rate limit")
+        pause = error.vendor_retry_after
+        require(pause == seconds, f"The vendor asks for a pause of {seconds} s, not of {pause}.")
+
+
+async def an_unknown_state_is_unknown(make: Open) -> None:
+    """A word for a state that the vendor's documentation lacks is no known state."""
+    async with make() as lab:
+        if lab.subject.strange is None:
+            return
+        record = await lab.sold()
+        lab.sandbox.fail(lab.subject.strange)
+        item = await lab("get_invoice", record.ref)
+        require(item.state is InvoiceState.UNKNOWN, f"An unknown word became {item.state}.")
+        require(item.vendor_state is not None, "The vendor's word is lost.")
+
+
+async def what_it_cannot_do_is_refused(make: Open) -> None:
+    """An unsupported feature is refused before sending, and the error names other vendors."""
+    async with make() as lab:
+        for capability, ask in calls_by_capability(lab).items():
+            if capability in lab.able:
+                continue
+            error = await lab.refused(UnsupportedByVendor, ask(), f"{capability} of who cannot")
+            require(capability in error.capabilities, f"{capability} is not named.")
+            expected = able(KIND, frozenset(error.capabilities))
+            require(error.able == expected, "The vendors that can are not named.")
+        require(lab.sandbox.requests == [], "Something was sent for what cannot be done.")
+
+
+async def another_record_is_refused(make: Open) -> None:
+    """An operation on the reference of another kind of record is refused before sending."""
+    async with make() as lab:
+        contact = await lab.contact()
+        count = len(lab.sandbox.requests)
+        for name, *arguments in (
+            ("get_invoice",),
+            ("void_invoice",),
+            ("record_payment", lab.payment()),
+            ("attach", DOCUMENT),
+        ):
+            coroutine = lab(name, contact, *arguments)
+            await lab.refused(InvalidData, coroutine, f"{name} of a contact")
+        require(len(lab.sandbox.requests) == count, "A wrong reference was sent.")
+
+
+async def options_arrive(make: Open) -> None:
+    """An option in the vendor's format is sent, and options of other vendors are ignored."""
+    async with make() as lab:
+        name, option = lab.subject.option
+        extra = {lab.subject.vendor.name: {name: option}, "another": {"other": "1"}}
+        await lab.sold(extra=extra)
+        bodies = [request.body for request in lab.sandbox.requests]
+        sent = [
+            (path.rpartition(".")[2], value)
+            for request in lab.sandbox.requests
+            if request.body
+            for path, value in leaves("", request.json())
+        ]
+        require((name, option) in sent, "An option is lost.")
+        require(not any(b'"other"' in body for body in bodies), "Another vendor's option arrived.")
+
+
+async def secrets_are_shown_nowhere(make: Open) -> None:
+    """No error, record or log entry shows a secret, even a repeated one."""
+    async with make() as lab:
+        everything = " and ".join(lab.subject.secrets)
+        problem = {"message": everything, "Message": everything, "Detail": everything}
+        echo = {
+            **problem,
+            "error": {"code": 200, "data": {"name": "UserError", **problem}},
+            "Fault": {"Error": [problem]},
+        }
+        seen: list[str] = [f"{lab.hub.account(ACCOUNT)!r}"]
+        for answer in (None, Response(400, body=encode_json(echo)), Lost()):
+            lab.sandbox.fail(answer)
+            try:
+                record = await lab("create_contact", Contact(name=f"Mill {len(seen)}"))
+                seen.append(f"{record!r}{record.ref}")
+            except ConnectorError as error:
+                trace = "".join(traceback.format_exception(error))
+                seen.append(f"{error}{error!r}{vars(error)!r}{trace}")
+        seen += [repr(attrs.asdict(entry)) for entry in await lab.entries()]
+        for secret in lab.subject.secrets:
+            require(secret not in "\n".join(seen), "A secret is shown.")
+
+
+async def nothing_shows_personal_data(make: Open) -> None:
+    """Neither contacts nor their records show a name or an address."""
+    async with make() as lab:
+        contact = Contact(name="Discreet Ltd", email="discreet@example.com", phone="discreet")
+        record = await lab("create_contact", contact)
+        found = await lab("find_contacts", ContactQuery(name="Discreet Ltd"))
+        require("iscreet" not in f"{contact!r}{record!r}{found!r}", "A name is shown.")
+
+
+async def events_are_accepted_if_signed(make: Open) -> None:
+    """A webhook of a change is accepted if it is signed, and names the record."""
+    async with make() as lab:
+        report, secret = lab.subject.report, lab.subject.webhook_secret
+        if report is None or secret is None:
+            return
+        record = await lab.sold()
+        notice = attrs.evolve(report(record.ref.id), url=_URL)
+        verifier = lab.hub.webhooks(ACCOUNT, secrets=secret)
+        events: tuple[AccountingEvent, ...]
+        events = lab.hub.events(ACCOUNT, verifier.verify(**notice.arguments())[0])
+        require(len(events) == 1, f"A change became {len(events)} events.")
+        event = events[0]
+        require(event.record is BookRecord.INVOICE, f"A change of an invoice is of {event.record}.")
+        item = await lab("get_invoice", event.ref)
+        require(item.ref.id == record.ref.id, "An event names another invoice.")
+        require(event.at is not None and event.at.tzinfo, "A change has no time.")
+        stranger = lab.hub.webhooks(ACCOUNT, secrets="another secret, also long enough")
+        try:
+            stranger.verify(**notice.arguments())
+        except (WebhookRejected, AuthenticationFailed):
+            return
+        raise AssertionError("A webhook that somebody else signed is accepted.")
+
+
+_ALL_CHECKS: Final = (
+    the_chart_and_the_taxes_are_read,
+    a_contact_is_found,
+    an_invoice_is_written,
+    a_draft_stays_a_draft,
+    a_different_total_is_undone,
+    an_invoice_is_voided_once,
+    a_payment_settles_an_invoice,
+    a_journal_is_posted,
+    a_key_writes_once,
+    a_lost_answer_writes_once,
+    an_unreadable_answer_writes_once,
+    an_outage_is_no_success,
+    a_refusal_has_its_type,
+    a_pause_is_kept,
+    an_unknown_state_is_unknown,
+    what_it_cannot_do_is_refused,
+    another_record_is_refused,
+    options_arrive,
+    secrets_are_shown_nowhere,
+    nothing_shows_personal_data,
+    events_are_accepted_if_signed,
+)
+
+
+CHECKS: Final[tuple[Check, ...]] = through_hub(_ALL_CHECKS, sync_lab)
+ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = through_async_hub(_ALL_CHECKS, async_lab)

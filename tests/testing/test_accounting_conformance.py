@@ -1,0 +1,321 @@
+"""The conformance kit of vendors of books finds faulty vendors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from moorage.contracts.accounting import (
+    AccountClass,
+    BookRecord,
+    DocumentRecord,
+    InvoiceState,
+    JournalState,
+)
+from moorage.errors import ConnectorError, OutcomeUnknown, VendorFailed
+from moorage.testing import accounting_conformance as kit
+from moorage.testing import name_of
+from moorage.testing.sandboxes.accounting.quickbooks import QuickBooksSandbox
+from moorage.vendors.accounting.odoo import Odoo
+from moorage.vendors.accounting.quickbooks import QuickBooks
+from tests.vendors import accounting_subjects
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from moorage.contracts.vendor import Vendor
+    from moorage.domain.service.settings import Service
+
+
+def as_quickbooks(kind: Callable[..., Vendor]) -> kit.Factory:
+    """Return a function that makes a subject like that of QuickBooks, with another vendor."""
+
+    def new_subject() -> kit.AccountingSubject:
+        subject = accounting_subjects.quickbooks()
+        old: Any = subject.vendor
+        vendor = kind(realm_id=old.realm_id, credentials=old.credentials)
+        return attrs.evolve(subject, vendor=vendor)
+
+    return new_subject
+
+
+def as_odoo(kind: Callable[..., Vendor]) -> kit.Factory:
+    """Return a function that makes a subject like that of Odoo, with another vendor."""
+
+    def new_subject() -> kit.AccountingSubject:
+        subject = accounting_subjects.odoo()
+        old: Any = subject.vendor
+        vendor = kind(**attrs.asdict(old, recurse=False))
+        return attrs.evolve(subject, vendor=vendor)
+
+    return new_subject
+
+
+class _Twice(Odoo):
+    """A faulty vendor that creates each record twice."""
+
+    async def _created(self, wire: Any, *values: Any) -> int:
+        model, fields, _, condition = values
+        await super()._created(wire, model, fields, None, condition)
+        return await super()._created(wire, *values)
+
+
+class _Keyless(QuickBooks):
+    """A faulty vendor that loses idempotency keys."""
+
+    async def _create(self, *values: Any) -> Any:
+        wire, path, body, _, parse = values
+        return await super()._create(wire, path, body, None, parse)
+
+
+class _KeylessFiles(QuickBooks):
+    """A faulty vendor that loses the idempotency key of files."""
+
+    async def attach(self, *values: Any, key: str | None) -> DocumentRecord:
+        return await super().attach(*values, key=None)
+
+
+class _Insisting(Odoo):
+    """A faulty vendor that creates a record again if its answer was lost."""
+
+    async def _recovered(self, *values: Any) -> int:
+        wire, model, *_ = values
+        found = await self._found(wire, model, [], ("invoice_origin", "name", "datas"))
+        copy = {name: value for name, value in found[-1].raw.items() if name == "name"}
+        return await self._created(wire, model, copy, None, [])
+
+
+class _Guessing(Odoo):
+    """A faulty vendor that takes any failure for a success."""
+
+    async def attach(self, *values: Any, key: str | None) -> DocumentRecord:
+        try:
+            return await super().attach(*values, key=key)
+        except ConnectorError:
+            return DocumentRecord(ref=values[0].ref("1"), name="guess.pdf")
+
+
+class _Repeating(QuickBooks):
+    """A faulty vendor that sends a request again, without its key, after an unreadable answer."""
+
+    async def _create(self, *values: Any) -> Any:
+        wire, path, body, _, parse = values
+        try:
+            return await super()._create(*values)
+        except (OutcomeUnknown, VendorFailed):
+            return await super()._create(wire, path, body, None, parse)
+
+
+class _Swallowing(QuickBooks):
+    """A faulty vendor that reads each answer with the status 200 as a success."""
+
+    def services(self) -> Mapping[str, Service]:
+        return {
+            to: attrs.evolve(service, classify=None) for to, service in super().services().items()
+        }
+
+
+def changing(base: type[Any], **changes: Any) -> type[Any]:
+    """Return a faulty vendor that reads invoices with some fields changed.
+
+    Args:
+        base: the correct vendor.
+        changes: values, or functions of the correct record, by the name of the field.
+    """
+
+    def changed(record: Any) -> Any:
+        values = {name: each(record) if callable(each) else each for name, each in changes.items()}
+        return attrs.evolve(record, **values)
+
+    class _Changing(base):  # type: ignore[misc]  # a class that the caller chooses
+        async def create_invoice(self, *values: Any, key: str | None) -> Any:
+            return changed(await super().create_invoice(*values, key=key))
+
+        async def get_invoice(self, *values: Any) -> Any:
+            return changed(await super().get_invoice(*values))
+
+    return _Changing
+
+
+_CENTS = changing(QuickBooks, total=lambda record: record.total * 100)
+_HOPEFUL = changing(
+    Odoo,
+    state=lambda record: (
+        InvoiceState.PAID if record.state is InvoiceState.UNKNOWN else record.state
+    ),
+)
+_EARLY = changing(
+    QuickBooks,
+    state=lambda record: InvoiceState.PAID if record.due_amount != record.total else record.state,
+)
+_POSTED = changing(
+    Odoo,
+    state=lambda record: InvoiceState.OPEN if record.state is InvoiceState.DRAFT else record.state,
+)
+_OTHER = changing(QuickBooks, kind=None)
+
+
+class _Trusting(QuickBooks):
+    """A faulty vendor that leaves an invoice of another total in the books."""
+
+    async def _undo(self, *_: Any) -> None:
+        return None
+
+
+class _Careless(QuickBooks):
+    """A faulty vendor that only tells an invoice as void."""
+
+    async def void_invoice(self, *values: Any) -> Any:
+        return attrs.evolve(await self.get_invoice(*values), state=InvoiceState.VOID)
+
+
+class _Loose(Odoo):
+    """A faulty vendor that finds each contact, whatever is searched."""
+
+    async def _found(self, *values: Any) -> Any:
+        wire, model, condition, fields = values
+        is_search = model == "res.partner" and condition[0][0] in {"name", "email"}
+        return await super()._found(wire, model, [] if is_search else condition, fields)
+
+
+class _Adding(QuickBooks):
+    """A faulty vendor that creates another contact instead of changing one."""
+
+    async def update_contact(self, *values: Any) -> Any:
+        wire, _, contact = values
+        renamed = attrs.evolve(contact, name=f"{contact.name} new {wire.new_id()}")
+        return await self.create_contact(wire, renamed, key=None)
+
+
+class _Bottomless(QuickBooks):
+    """A faulty vendor that records no payment, and says that it did."""
+
+    async def record_payment(self, *values: Any, key: str | None) -> Any:
+        record = await super().record_payment(*values, key=key)
+        return attrs.evolve(record, invoice=record.ref)
+
+
+class _Unclassed(QuickBooks):
+    """A faulty vendor that knows the class of no account."""
+
+    async def accounts(self, *values: Any) -> Any:
+        records = await super().accounts(*values)
+        return tuple(attrs.evolve(item, account_class=AccountClass.UNKNOWN) for item in records)
+
+
+class _Pending(QuickBooks):
+    """A faulty vendor that leaves journal entries as drafts."""
+
+    async def post_journal(self, *values: Any, key: str | None) -> Any:
+        record = await super().post_journal(*values, key=key)
+        return attrs.evolve(record, state=JournalState.DRAFT)
+
+
+class _Impatient(Odoo):
+    """A faulty vendor that takes a rate limit for a failure."""
+
+    def services(self) -> Mapping[str, Service]:
+        def classify(_: Any, response: Any) -> ConnectorError | None:
+            return VendorFailed("Busy.", response=response) if response.status == 429 else None
+
+        return {
+            to: attrs.evolve(service, classify=classify)
+            for to, service in super().services().items()
+        }
+
+
+class _Blind(Odoo):
+    """A faulty vendor that takes the reference of any record for that of an invoice."""
+
+    async def get_invoice(self, *values: Any) -> Any:
+        wire, ref = values
+        return await super().get_invoice(wire, attrs.evolve(ref, related={"type": "invoice"}))
+
+
+class _Losing(QuickBooks):
+    """A faulty vendor that loses the options of single vendors."""
+
+    async def create_invoice(self, *values: Any, key: str | None) -> Any:
+        wire, ref, invoice = values
+        return await super().create_invoice(wire, ref, attrs.evolve(invoice, extra={}), key=key)
+
+
+class _Talkative(QuickBooks):
+    """A faulty vendor whose records contain the token."""
+
+    async def create_contact(self, *values: Any, key: str | None) -> Any:
+        record = await super().create_contact(*values, key=key)
+        assert self.credentials is not None
+        return attrs.evolve(record, number=self.credentials.reveal())
+
+
+class _Indiscreet(QuickBooks):
+    """A faulty vendor whose records show a name."""
+
+    async def create_contact(self, *values: Any, key: str | None) -> Any:
+        record = await super().create_contact(*values, key=key)
+        return attrs.evolve(record, number=record.name)
+
+
+class _Astray(QuickBooks):
+    """A faulty vendor that takes each change for one of a bill."""
+
+    def events(self, *values: Any) -> Any:
+        return tuple(attrs.evolve(item, record=BookRecord.BILL) for item in super().events(*values))
+
+
+class _Deaf(QuickBooks):
+    """A faulty vendor that reads no webhooks."""
+
+    def events(self, *_: Any) -> Any:
+        return ()
+
+
+def _forgeable() -> kit.AccountingSubject:
+    """Return a subject whose webhook secret is the one that the kit's forger uses."""
+    sandbox = QuickBooksSandbox(verifier_token="another secret, also long enough")
+    subject = accounting_subjects.quickbooks()
+    return attrs.evolve(
+        subject, sandbox=sandbox, report=sandbox.report, webhook_secret=sandbox.verifier_token
+    )
+
+
+WRONG = [
+    ("the_chart_and_the_taxes_are_read", as_quickbooks(_Unclassed), "is no asset"),
+    ("a_contact_is_found", as_odoo(_Loose), "contacts were found"),
+    ("a_contact_is_found", as_quickbooks(_Adding), "another reference"),
+    ("an_invoice_is_written", as_odoo(_Twice), "not written once each"),
+    ("an_invoice_is_written", as_quickbooks(_CENTS), "The total is"),
+    ("an_invoice_is_written", as_quickbooks(_OTHER), "became a None"),
+    ("a_draft_stays_a_draft", as_odoo(_POSTED), "A draft is open"),
+    ("a_different_total_is_undone", as_quickbooks(_Trusting), "stays"),
+    ("an_invoice_is_voided_once", as_quickbooks(_Careless), "stays"),
+    ("a_payment_settles_an_invoice", as_quickbooks(_EARLY), "paid in part is paid"),
+    ("a_payment_settles_an_invoice", as_quickbooks(_Bottomless), "of another invoice"),
+    ("a_journal_is_posted", as_quickbooks(_Pending), "is draft"),
+    ("a_key_writes_once", as_quickbooks(_Keyless), "another reference|raised"),
+    ("a_key_writes_once", as_quickbooks(_KeylessFiles), "another reference"),
+    ("a_lost_answer_writes_once", as_odoo(_Insisting), "wrote more or less|raised"),
+    ("an_unreadable_answer_writes_once", as_quickbooks(_Repeating), "was no error|raised|twice"),
+    ("an_outage_is_no_success", as_odoo(_Guessing), "was no error"),
+    ("a_refusal_has_its_type", as_quickbooks(_Swallowing), "raised"),
+    ("a_pause_is_kept", as_odoo(_Impatient), "raised VendorFailed"),
+    ("an_unknown_state_is_unknown", as_odoo(_HOPEFUL), "became paid"),
+    ("another_record_is_refused", as_odoo(_Blind), "raised|was no error"),
+    ("options_arrive", as_quickbooks(_Losing), "option is lost"),
+    ("secrets_are_shown_nowhere", as_quickbooks(_Talkative), "secret is shown"),
+    ("nothing_shows_personal_data", as_quickbooks(_Indiscreet), "name is shown"),
+    ("events_are_accepted_if_signed", as_quickbooks(_Astray), "is of bill"),
+    ("events_are_accepted_if_signed", as_quickbooks(_Deaf), "became 0 events"),
+    ("events_are_accepted_if_signed", _forgeable, "somebody else signed"),
+]
+CHECKS = {name_of(check): check for check in kit.CHECKS}
+
+
+@pytest.mark.parametrize("check, wrong, sentence", WRONG)
+def test_notices_a_wrong_vendor(check: str, wrong: kit.Factory, sentence: str) -> None:
+    """A vendor of books with one fault fails the check for that fault."""
+    with pytest.raises(AssertionError, match=sentence):
+        CHECKS[check](wrong)

@@ -1,0 +1,409 @@
+"""What QuickBooks Online is sent, and what its answers become."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from moorage import (
+    Account,
+    ConfigurationError,
+    Hub,
+    InvalidData,
+    Money,
+    OutcomeUnknown,
+    VendorRejected,
+    WebhookVerifier,
+)
+from moorage.contracts.accounting import (
+    BookChange,
+    BookRecord,
+    Contact,
+    ContactQuery,
+    ContactRole,
+    Document,
+    InvoiceKind,
+    InvoicePayment,
+    InvoiceState,
+    Journal,
+    JournalLine,
+)
+from moorage.contracts.address import Address
+from moorage.contracts.ref import Ref
+from moorage.domain.service.safety import Mode
+from moorage.testing.sandboxes.accounting.quickbooks import REALM, QuickBooksSandbox
+from moorage.testing.sandboxes.base import SandboxHttpClient, reply
+from moorage.vendors.accounting._quickbooks_requests import (
+    contact_body,
+    escaped,
+    invoice_body,
+    journal_body,
+)
+from moorage.vendors.accounting.quickbooks import QuickBooks
+from tests.contracts import books
+from tests.vendors.accounting_subjects import fault
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CUSTOMER = Ref("quickbooks", "books", "7", {"type": "customer"})
+ITEM_LINE = attrs.evolve(
+    books.LINE,
+    account=None,
+    quantity=Decimal("2.5"),
+    unit_price=Decimal("39.956"),
+    tax=Decimal("19.98"),
+    tax_rate="5",
+)
+SALE = attrs.evolve(books.INVOICE, lines=[ITEM_LINE])
+PAYMENT = InvoicePayment(
+    amount=Money("12.50", "EUR"), account="1", date=date(2031, 5, 7), reference="B" * 30
+)
+
+
+@pytest.fixture
+def sandbox() -> QuickBooksSandbox:
+    """Return a sandbox."""
+    return QuickBooksSandbox()
+
+
+@pytest.fixture
+def hub(sandbox: QuickBooksSandbox) -> Iterator[Hub]:
+    """Return a hub with an account at the sandbox."""
+    vendor = QuickBooks(realm_id=REALM, credentials=sandbox.token)
+    accounts = [Account("books", vendor, settings={"retry": None})]
+    with Hub(accounts, http=SandboxHttpClient(sandbox)) as hub:
+        yield hub
+
+
+def sold(hub: Hub) -> Any:
+    """Create a sales invoice of a new customer."""
+    contact = hub.accounting().create_contact(Contact(name="Mill Ltd"))
+    return hub.accounting().create_invoice(contact.ref, SALE)
+
+
+def billed(hub: Hub) -> Any:
+    """Create a bill of a new supplier."""
+    supplier = Contact(name="Well Ltd", role=ContactRole.SUPPLIER)
+    contact = hub.accounting().create_contact(supplier)
+    line = attrs.evolve(ITEM_LINE, account="2", item=None)
+    bill = attrs.evolve(SALE, kind=InvoiceKind.BILL, lines=[line])
+    return hub.accounting().create_invoice(contact.ref, bill)
+
+
+def test_contact_body_depends_on_the_role() -> None:
+    """Customers and suppliers have their tax number under different names."""
+    address = Address(line1="Quay 1", city="Kiel", region="SH", postal_code="24103", country="DE")
+    contact = Contact(
+        name="Mill Ltd", email="a@b.example", phone="1", tax_number="T", address=address
+    )
+    expected_body = {
+        "DisplayName": "Mill Ltd",
+        "PrimaryEmailAddr": {"Address": "a@b.example"},
+        "PrimaryPhone": {"FreeFormNumber": "1"},
+        "PrimaryTaxIdentifier": "T",
+        "BillAddr": {
+            "Line1": "Quay 1",
+            "City": "Kiel",
+            "CountrySubDivisionCode": "SH",
+            "PostalCode": "24103",
+            "Country": "DE",
+        },
+    }
+    assert expected_body == contact_body(contact)
+    supplier = Contact(name="Mill Ltd", role=ContactRole.SUPPLIER, tax_number="T")
+    assert {"DisplayName": "Mill Ltd", "TaxIdentifier": "T"} == contact_body(supplier)
+
+
+def test_invoice_body_replaces_the_tax() -> None:
+    """A sales invoice has items, exact amounts, and the whole tax."""
+    line = {
+        "Amount": 99.89,
+        "Description": "Bolts",
+        "DetailType": "SalesItemLineDetail",
+        "SalesItemLineDetail": {
+            "TaxCodeRef": {"value": "5"},
+            "ItemRef": {"value": "10"},
+            "Qty": 2.5,
+            "UnitPrice": 39.956,
+        },
+    }
+    expected_body = {
+        "CustomerRef": {"value": "7"},
+        "DocNumber": "RE-1",
+        "TxnDate": "2031-05-06",
+        "DueDate": "2031-05-06",
+        "CurrencyRef": {"value": "EUR"},
+        "GlobalTaxCalculation": "TaxExcluded",
+        "TxnTaxDetail": {"TotalTax": 19.98},
+        "Line": [line],
+    }
+    assert expected_body == invoice_body(CUSTOMER, attrs.evolve(SALE, number="RE-1"))
+
+
+def test_bill_body_has_accounts_or_items() -> None:
+    """A line of a bill has an account or an item, and no tax is sent without a code."""
+    lines = [
+        attrs.evolve(books.LINE, item=None, account="2"),
+        attrs.evolve(books.LINE, account=None),
+    ]
+    bill = attrs.evolve(books.INVOICE, kind=InvoiceKind.BILL, lines=lines)
+    body = invoice_body(CUSTOMER, bill)
+    account_line, item_line = body["Line"]
+    assert {"AccountRef": {"value": "2"}} == account_line["AccountBasedExpenseLineDetail"]
+    expected_item = {"ItemRef": {"value": "10"}, "Qty": 1, "UnitPrice": 49.95}
+    assert expected_item == item_line["ItemBasedExpenseLineDetail"]
+    assert {"VendorRef", "TxnDate", "DueDate", "CurrencyRef", "Line"} == {*body}
+
+
+def test_journal_body_has_posting_types() -> None:
+    """Lines of a journal entry are debits or credits with positive amounts."""
+    lines = [
+        JournalLine(account="3", debit=Decimal("12.50"), description="Correction"),
+        JournalLine(account="2", credit=Decimal("12.50")),
+    ]
+    expected_line = {
+        "Amount": 12.5,
+        "Description": "Correction",
+        "DetailType": "JournalEntryLineDetail",
+        "JournalEntryLineDetail": {"PostingType": "Debit", "AccountRef": {"value": "3"}},
+    }
+    body = journal_body(Journal(date=date(2031, 5, 6), narration="May", lines=lines))
+    assert expected_line == body["Line"][0]
+    assert "Credit" == body["Line"][1]["JournalEntryLineDetail"]["PostingType"]
+    assert ("2031-05-06", "May") == (body["TxnDate"], body["PrivateNote"])
+
+
+def test_creation_has_a_request_id(hub: Hub, sandbox: QuickBooksSandbox) -> None:
+    """A keyed creation has the key, or a digest of a long one, as its request id."""
+    hub.accounting().create_contact(Contact(name="Mill Ltd"), idempotency_key="k-1")
+    expected_query = {"requestid": "k-1", "minorversion": "75"}
+    assert expected_query == dict(sandbox.requests[-1].query)
+    hub.accounting().create_contact(Contact(name="Well Ltd"), idempotency_key="k" * 200)
+    assert 50 == len(dict(sandbox.requests[-1].query)["requestid"])
+    hub.accounting().create_contact(Contact(name="Hill Ltd"))
+    assert {"minorversion": "75"} == dict(sandbox.requests[-1].query)
+
+
+def test_payments_are_linked(hub: Hub, sandbox: QuickBooksSandbox) -> None:
+    """A payment of an invoice and one of a bill name the transaction, the party and the account."""
+    record = sold(hub)
+    hub.accounting().record_payment(record.ref, PAYMENT)
+    linked = {"TxnId": record.ref.id, "TxnType": "Invoice"}
+    expected_payment = {
+        "CustomerRef": {"value": "1"},
+        "DepositToAccountRef": {"value": "1"},
+        "PaymentRefNum": "B" * 21,
+        "TxnDate": "2031-05-07",
+        "CurrencyRef": {"value": "EUR"},
+        "TotalAmt": 12.5,
+        "Line": [{"Amount": 12.5, "LinkedTxn": [linked]}],
+    }
+    assert expected_payment == sandbox.requests[-1].json()
+    record = billed(hub)
+    hub.accounting().record_payment(record.ref, attrs.evolve(PAYMENT, reference=None))
+    body = sandbox.requests[-1].json()
+    assert "/v3/company/4620816365000000001/billpayment" == sandbox.requests[-1].path
+    assert ("Check", {"BankAccountRef": {"value": "1"}}) == (body["PayType"], body["CheckPayment"])
+    assert {"TxnId": record.ref.id, "TxnType": "Bill"} == body["Line"][0]["LinkedTxn"][0]
+    assert "DocNumber" not in body
+
+
+def test_texts_are_escaped_in_queries(hub: Hub, sandbox: QuickBooksSandbox) -> None:
+    """An apostrophe and a backslash in a name cannot end the text of a query."""
+    assert r"O\'Neil \\" == escaped("O'Neil \\")
+    hub.accounting().find_contacts(ContactQuery(name="O'Neil"))
+    query = r"select * from Customer where DisplayName = 'O\'Neil' startposition 1 maxresults 1000"
+    assert query == dict(sandbox.requests[-1].query)["query"]
+
+
+def test_queries_go_on_while_pages_are_full(hub: Hub, sandbox: QuickBooksSandbox) -> None:
+    """A full page is followed by another query; a row without an id is left out."""
+    rows = [{"Id": str(number), "Name": "x"} for number in range(999)]
+    sandbox.fail(
+        reply({"QueryResponse": {"Account": [*rows, {"Name": "y"}]}}),
+        reply({"QueryResponse": {}}),
+    )
+    assert 999 == len(hub.accounting().accounts())
+    assert "startposition 1001" in dict(sandbox.requests[-1].query)["query"]
+    sandbox.fail(reply({"time": "2031-05-06"}))
+    with pytest.raises(Exception, match="QueryResponse"):
+        hub.accounting().accounts()
+
+
+def test_several_rates_are_no_percentage(hub: Hub, sandbox: QuickBooksSandbox) -> None:
+    """A tax code of two rates has no percentage, and one of purchases has that of its rate."""
+    both = {"TaxRateDetail": [{"TaxRateRef": {"value": id_}} for id_ in ("7", "8")]}
+    only = {"TaxRateDetail": [{"TaxRateRef": {"value": "8"}}]}
+    codes = [
+        {"Id": "5", "Name": "Both", "SalesTaxRateList": both},
+        {"Id": "6", "PurchaseTaxRateList": only, "Active": False},
+        {"Name": "None"},
+    ]
+    rates = [{"Id": "7", "RateValue": 19}, {"Id": "8", "RateValue": 2.5}]
+    sandbox.fail(
+        reply({"QueryResponse": {"TaxCode": codes}}), reply({"QueryResponse": {"TaxRate": rates}})
+    )
+    first, second = hub.accounting().tax_rates()
+    assert (None, True, None) == (first.percent, first.on_sales, first.on_purchases)
+    assert (Decimal("2.5"), None, True) == (
+        second.percent,
+        second.on_sales,
+        second.on_purchases,
+    )
+    assert ("6", False) == (second.name, second.active)
+
+
+@pytest.mark.parametrize(
+    "fields, state",
+    [
+        ({"TotalAmt": 10, "Balance": 10}, InvoiceState.OPEN),
+        ({"TotalAmt": 10, "Balance": 0.5}, InvoiceState.OPEN),
+        ({"TotalAmt": 10, "Balance": 0}, InvoiceState.PAID),
+        ({"TotalAmt": 0, "Balance": 0, "PrivateNote": "Voided - x"}, InvoiceState.VOID),
+        ({"TotalAmt": 10, "Balance": 10, "PrivateNote": "Voided goods"}, InvoiceState.OPEN),
+        ({"TotalAmt": 10}, InvoiceState.UNKNOWN),
+    ],
+)
+def test_invoice_is_read_in_full(
+    hub: Hub, sandbox: QuickBooksSandbox, fields: dict[str, Any], state: InvoiceState
+) -> None:
+    """The state of an invoice follows from its balance, its total and its note."""
+    item = {
+        "Id": "9",
+        "SyncToken": "0",
+        "DocNumber": "1042",
+        "CurrencyRef": {"value": "EUR"},
+        "MetaData": {"LastUpdatedTime": "2031-05-06T07:08:09-07:00"},
+        **fields,
+    }
+    sandbox.fail(reply({"Invoice": item}))
+    record = hub.accounting().get_invoice("quickbooks:books:9?type=invoice")
+    assert (state, InvoiceKind.SALES, "1042") == (record.state, record.kind, record.number)
+    assert Money(str(fields["TotalAmt"]), "EUR") == record.total
+    assert datetime(2031, 5, 6, 14, 8, 9, tzinfo=UTC) == record.updated_at
+
+
+def test_invoice_without_a_currency_has_no_total(hub: Hub, sandbox: QuickBooksSandbox) -> None:
+    """An answer without a currency has no total, except after a creation, which has one."""
+    item = {"Id": "9", "SyncToken": "0", "TotalAmt": 119.87, "Balance": 119.87}
+    sandbox.fail(reply({"Invoice": item}))
+    assert hub.accounting().get_invoice("quickbooks:books:9?type=invoice").total is None
+    contact = hub.accounting().create_contact(Contact(name="Mill Ltd"))
+    sandbox.fail(reply({"Invoice": item}))
+    assert Money("119.87", "EUR") == hub.accounting().create_invoice(contact.ref, SALE).total
+
+
+def test_a_change_meanwhile_is_followed(hub: Hub, sandbox: QuickBooksSandbox) -> None:
+    """A stale version is read again and the change sent once more; a second one is an error."""
+    record = sold(hub)
+    sandbox.fail(None, fault("5010"))
+    assert InvoiceState.VOID is hub.accounting().void_invoice(record.ref).state
+    contact = hub.accounting().create_contact(Contact(name="Hill Ltd"))
+    new = Contact(name="Hill Ltd", email="a@b.example")
+    sandbox.touch("Customer", contact.ref.id)
+    assert "a@b.example" == hub.accounting().update_contact(contact.ref, new).email
+    sandbox.fail(None, fault("5010"), None, fault("5010"))
+    with pytest.raises(VendorRejected) as excinfo:
+        hub.accounting().update_contact(contact.ref, new)
+    assert "5010" == excinfo.value.vendor_code
+    sandbox.forget_faults()
+    second = hub.accounting().create_invoice(contact.ref, SALE)
+    sandbox.fail(None, fault("5010"), None, fault("5010"))
+    with pytest.raises(VendorRejected):
+        hub.accounting().void_invoice(second.ref)
+    sandbox.fail(None, fault("6000"))
+    with pytest.raises(VendorRejected):
+        hub.accounting().void_invoice(second.ref)
+
+
+def test_bill_of_another_total_that_cannot_be_deleted_is_unknown(
+    hub: Hub, sandbox: QuickBooksSandbox
+) -> None:
+    """If a bill of another total cannot be deleted, the error names it."""
+    supplier = Contact(name="Well Ltd", role=ContactRole.SUPPLIER)
+    contact = hub.accounting().create_contact(supplier)
+    line = attrs.evolve(ITEM_LINE, account="2", item=None)
+    bill = attrs.evolve(SALE, kind=InvoiceKind.BILL, lines=[line])
+    sandbox.rounding = Decimal("0.05")
+    sandbox.fail(None, None, fault("6000"))
+    with pytest.raises(OutcomeUnknown) as excinfo:
+        hub.accounting().create_invoice(contact.ref, bill)
+    assert "119.92 EUR instead of 119.87 EUR" in str(excinfo.value)
+    (id_,) = sandbox.records["Bill"]
+    assert f"quickbooks:books:{id_}?type=bill" in str(excinfo.value)
+    sandbox.fail(None, fault("610"))
+    with pytest.raises(VendorRejected) as rejection:
+        hub.accounting().create_invoice(contact.ref, bill)
+    assert "total_differs" == rejection.value.vendor_code
+
+
+def test_file_is_uploaded_with_its_transaction(hub: Hub, sandbox: QuickBooksSandbox) -> None:
+    """A file is sent with the record that it belongs to, its name and its type."""
+    record = billed(hub)
+    attached = hub.accounting().attach(record.ref, Document(name="ü.pdf", content=b"%PDF"))
+    (file,) = sandbox.files.values()
+    assert [{"EntityRef": {"type": "Bill", "value": record.ref.id}}] == file["AttachableRef"]
+    assert ("ü.pdf", "application/pdf", 4) == (file["FileName"], file["ContentType"], file["Size"])
+    assert ("ü.pdf", file["Id"]) == (attached.name, attached.ref.id)
+    gone = Ref("quickbooks", "books", "999", {"type": "invoice"})
+    with pytest.raises(VendorRejected) as excinfo:
+        hub.accounting().attach(gone, books.DOCUMENT)
+    assert "2500" == excinfo.value.vendor_code
+    sandbox.fail(reply({"AttachableResponse": []}))
+    with pytest.raises(Exception, match="AttachableResponse"):
+        hub.accounting().attach(record.ref, books.DOCUMENT)
+
+
+def test_payment_of_another_amount_is_no_success(hub: Hub, sandbox: QuickBooksSandbox) -> None:
+    """A payment whose amount is not the one that was sent is no success."""
+    record = sold(hub)
+    sandbox.fail(None, reply({"Payment": {"Id": "5", "TotalAmt": 1250}}))
+    with pytest.raises(Exception, match="TotalAmt"):
+        hub.accounting().record_payment(record.ref, PAYMENT)
+
+
+@pytest.mark.parametrize(
+    "kind, expected",
+    [
+        ("qbo.invoice.created.v1", (BookRecord.INVOICE, BookChange.CREATED)),
+        ("qbo.bill.deleted.v1", (BookRecord.BILL, BookChange.DELETED)),
+        ("qbo.vendor.updated.v1", (BookRecord.CONTACT, BookChange.UPDATED)),
+        ("qbo.billpayment.voided.v1", (BookRecord.PAYMENT, BookChange.VOIDED)),
+        ("qbo.journalentry.created.v1", (BookRecord.JOURNAL, BookChange.CREATED)),
+        ("qbo.customer.merged.v1", (BookRecord.CONTACT, BookChange.UNKNOWN)),
+        ("qbo.employee.created.v1", None),
+        ("qbo.invoice.created", None),
+    ],
+)
+def test_events_are_cloud_events(
+    hub: Hub, sandbox: QuickBooksSandbox, kind: str, expected: Any
+) -> None:
+    """The type of a CloudEvent tells the record and its change; other types give no event."""
+    verifier = WebhookVerifier("intuit", secrets=sandbox.verifier_token)
+    for realm in (REALM, "1"):
+        notice = sandbox.report("9", url="https://erp.example/hooks", kind=kind, realm=realm)
+        found = hub.events("books", verifier.verify(**notice.arguments())[0])
+        events = [(event.record, event.change) for event in found]
+        assert ([expected] if expected and realm == REALM else []) == events
+
+
+def test_ids_are_numbers(hub: Hub, sandbox: QuickBooksSandbox) -> None:
+    """A reference whose id is no number is refused before anything is sent."""
+    with pytest.raises(InvalidData):
+        hub.accounting().get_invoice("quickbooks:books:a%2Fb?type=invoice")
+    assert [] == sandbox.requests
+
+
+def test_options_and_mode() -> None:
+    """The realm is a number, and the URL tells the mode."""
+    with pytest.raises(ConfigurationError):
+        QuickBooks(realm_id="abc")
+    vendor = QuickBooks(realm_id=REALM)
+    assert Mode.LIVE is vendor.mode()
+    test = attrs.evolve(vendor, base_url="https://sandbox-quickbooks.api.intuit.com")
+    assert Mode.TEST is test.mode()

@@ -1,0 +1,348 @@
+"""What Xero is sent, and what its answers become."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from moorage import Account, ConfigurationError, Hub, Money, VendorRejected, WebhookVerifier
+from moorage.contracts.accounting import (
+    BookChange,
+    BookRecord,
+    Contact,
+    ContactQuery,
+    InvoiceKind,
+    InvoicePayment,
+    InvoiceState,
+    Journal,
+    JournalLine,
+)
+from moorage.contracts.address import Address
+from moorage.contracts.ref import Ref
+from moorage.domain.http.requests import Response
+from moorage.testing.sandboxes.accounting.xero import TENANT, XeroSandbox
+from moorage.testing.sandboxes.base import Lost, SandboxHttpClient, reply
+from moorage.vendors.accounting._xero_answers import moment
+from moorage.vendors.accounting.xero import Xero, contact_body, invoice_body, journal_body
+from tests.contracts import books
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CUSTOMER = Ref("xero", "books", "c-1", {"type": "customer"})
+UUID = "5690f1e8-1d02-4893-90c2-ee1a69eff942"
+
+
+@pytest.fixture
+def sandbox() -> XeroSandbox:
+    """Return a sandbox."""
+    return XeroSandbox()
+
+
+@pytest.fixture
+def hub(sandbox: XeroSandbox) -> Iterator[Hub]:
+    """Return a hub with an account at the sandbox."""
+    vendor = Xero(
+        tenant_id=TENANT, client_id=sandbox.client_id, client_secret=sandbox.client_secret
+    )
+    accounts = [Account("books", vendor, settings={"retry": None})]
+    with Hub(accounts, http=SandboxHttpClient(sandbox)) as hub:
+        yield hub
+
+
+def sold(hub: Hub) -> Any:
+    """Create a sales invoice of a new customer."""
+    contact = hub.accounting().create_contact(Contact(name="Mill Ltd"))
+    line = attrs.evolve(books.LINE, item=None)
+    return hub.accounting().create_invoice(contact.ref, attrs.evolve(books.INVOICE, lines=[line]))
+
+
+def test_contact_body_has_the_given_details() -> None:
+    """A contact is sent with Xero's names, and without what is not given."""
+    address = Address(
+        line1="Quay 1", line3="Gate 2", city="Kiel", postal_code="24103", country="de"
+    )
+    contact = Contact(
+        name="Mill Ltd",
+        number="C-1",
+        email="a@b.example",
+        phone="+49 431 1",
+        tax_number="DE136695976",
+        address=address,
+    )
+    expected_body = {
+        "Name": "Mill Ltd",
+        "ContactNumber": "C-1",
+        "EmailAddress": "a@b.example",
+        "TaxNumber": "DE136695976",
+        "Phones": [{"PhoneType": "DEFAULT", "PhoneNumber": "+49 431 1"}],
+        "Addresses": [
+            {
+                "AddressType": "POBOX",
+                "AddressLine1": "Quay 1",
+                "AddressLine2": "Gate 2",
+                "City": "Kiel",
+                "PostalCode": "24103",
+                "Country": "DE",
+            }
+        ],
+    }
+    assert expected_body == contact_body(contact)
+    assert {"Name": "Mill Ltd"} == contact_body(Contact(name="Mill Ltd"))
+
+
+def test_invoice_body_has_exact_amounts() -> None:
+    """A bill is sent with exact numbers, its own tax, and accounts by code or id."""
+    line = attrs.evolve(
+        books.LINE,
+        quantity=Decimal("2.5"),
+        unit_price=Decimal("39.956"),
+        tax=Decimal("19.98"),
+        tax_rate="INPUT2",
+        item=None,
+    )
+    second = attrs.evolve(line, account=UUID, item="BOLT", tax_rate=None, tax=Decimal(0))
+    bill = attrs.evolve(
+        books.INVOICE, kind=InvoiceKind.BILL, lines=[line, second], number="R-17", final=False
+    )
+    first_line = {
+        "Description": "Bolts",
+        "Quantity": 2.5,
+        "UnitAmount": 39.956,
+        "LineAmount": 99.89,
+        "AccountCode": "200",
+        "TaxType": "INPUT2",
+        "TaxAmount": 19.98,
+    }
+    second_line = {
+        "Description": "Bolts",
+        "Quantity": 2.5,
+        "UnitAmount": 39.956,
+        "LineAmount": 99.89,
+        "ItemCode": "BOLT",
+        "AccountID": UUID,
+        "TaxAmount": 0,
+    }
+    expected_body = {
+        "Type": "ACCPAY",
+        "Contact": {"ContactID": "c-1"},
+        "Date": "2031-05-06",
+        "DueDate": "2031-05-06",
+        "LineAmountTypes": "Exclusive",
+        "InvoiceNumber": "R-17",
+        "CurrencyCode": "EUR",
+        "Status": "DRAFT",
+        "LineItems": [first_line, second_line],
+    }
+    assert expected_body == invoice_body(CUSTOMER, bill)
+    sale = invoice_body(CUSTOMER, books.INVOICE)
+    assert ("ACCREC", "AUTHORISED") == (sale["Type"], sale["Status"])
+
+
+def test_journal_body_has_signs() -> None:
+    """Debits are positive and credits negative in a manual journal."""
+    lines = [
+        JournalLine(account="200", debit=Decimal("12.50"), description="Correction"),
+        JournalLine(account=UUID, credit=Decimal("12.50")),
+    ]
+    expected_lines = [
+        {"LineAmount": 12.5, "Description": "Correction", "AccountCode": "200"},
+        {"LineAmount": -12.5, "AccountID": UUID},
+    ]
+    body = journal_body(Journal(date=date(2031, 5, 6), narration="May", lines=lines))
+    assert expected_lines == body.pop("JournalLines")
+    expected_body = {
+        "Narration": "May",
+        "Date": "2031-05-06",
+        "LineAmountTypes": "NoTax",
+        "Status": "POSTED",
+    }
+    assert expected_body == body
+
+
+def test_requests_name_the_organisation_and_the_key(hub: Hub, sandbox: XeroSandbox) -> None:
+    """A creation is a PUT with the key, the organisation and the precision of prices."""
+    contact = hub.accounting().create_contact(Contact(name="Mill Ltd"), idempotency_key="k" * 200)
+    request = sandbox.requests[-1]
+    assert ("PUT", "/api.xro/2.0/Contacts") == (request.method, request.path)
+    assert (("summarizeErrors", "true"),) == request.query
+    assert TENANT == request.headers.get("xero-tenant-id")
+    assert 64 == len(request.headers.get("idempotency-key") or "")
+    line = attrs.evolve(books.LINE, item=None)
+    invoice = attrs.evolve(books.INVOICE, lines=[line])
+    hub.accounting().create_invoice(contact.ref, invoice, idempotency_key="k-1")
+    request = sandbox.requests[-1]
+    assert {"summarizeErrors": "true", "unitdp": "4"} == dict(request.query)
+    assert "k-1" == request.headers.get("idempotency-key")
+
+
+def test_payment_names_its_invoice(hub: Hub, sandbox: XeroSandbox) -> None:
+    """A payment is sent with the id of the invoice, the account, the day and the amount."""
+    record = sold(hub)
+    payment = InvoicePayment(
+        amount=Money("12.50", "EUR"), account="090", date=date(2031, 5, 7), reference="B-7"
+    )
+    hub.accounting().record_payment(record.ref, payment)
+    expected_payment = {
+        "Invoice": {"InvoiceID": record.ref.id},
+        "Account": {"Code": "090"},
+        "Date": "2031-05-07",
+        "Amount": 12.5,
+        "Reference": "B-7",
+    }
+    assert {"Payments": [expected_payment]} == sandbox.requests[-1].json()
+
+
+@pytest.mark.parametrize(
+    "word, state",
+    [
+        ("DRAFT", InvoiceState.DRAFT),
+        ("SUBMITTED", InvoiceState.DRAFT),
+        ("AUTHORISED", InvoiceState.OPEN),
+        ("PAID", InvoiceState.PAID),
+        ("VOIDED", InvoiceState.VOID),
+        ("DELETED", InvoiceState.VOID),
+        ("PENDING", InvoiceState.UNKNOWN),
+    ],
+)
+def test_invoice_is_read_in_full(
+    hub: Hub, sandbox: XeroSandbox, word: str, state: InvoiceState
+) -> None:
+    """Each field of an invoice arrives, with the meaning of Xero's word for its state."""
+    content = {
+        "InvoiceID": "i-7",
+        "Type": "ACCPAY",
+        "Status": word,
+        "InvoiceNumber": "R-17",
+        "CurrencyCode": "EUR",
+        "Total": 119.88,
+        "AmountDue": 69.88,
+        "UpdatedDateUTC": "/Date(1552327126164+0000)/",
+    }
+    sandbox.fail(reply({"Invoices": [content]}))
+    record = hub.accounting().get_invoice("xero:books:i-7?type=invoice")
+    assert Ref("xero", "books", "i-7", {"type": "bill"}) == record.ref
+    assert (InvoiceKind.BILL, state, word) == (record.kind, record.state, record.vendor_state)
+    assert (Money("119.88", "EUR"), Money("69.88", "EUR")) == (record.total, record.due_amount)
+    assert datetime(2019, 3, 11, 17, 58, 46, 164_000, UTC) == record.updated_at
+    assert "R-17" == record.number
+
+
+def test_dates_of_other_forms_are_unknown() -> None:
+    """A text that is not in Xero's form of dates, or is out of range, is no time."""
+    assert moment("/Date(0)/") == datetime(1970, 1, 1, tzinfo=UTC)
+    assert [None] * 3 == [moment(None), moment("2031-05-06"), moment(f"/Date({'9' * 15})/")]
+
+
+def test_lost_answer_of_a_void_is_looked_up(hub: Hub, sandbox: XeroSandbox) -> None:
+    """A refusal to void an invoice that is void already counts as voided."""
+    record = sold(hub)
+    sandbox.fail(None, Lost())
+    with pytest.raises(Exception, match="lost"):
+        hub.accounting().void_invoice(record.ref)
+    sandbox.invoices[record.ref.id]["Status"] = "AUTHORISED"
+    sandbox.fail(None, reply({"Type": "ValidationException", "Message": "No."}, 400))
+    with pytest.raises(VendorRejected):
+        hub.accounting().void_invoice(record.ref)
+    shown = {"Invoices": [{**sandbox.invoices[record.ref.id]}]}
+    sandbox.invoices[record.ref.id]["Status"] = "VOIDED"
+    sandbox.fail(reply(shown))
+    assert InvoiceState.VOID is hub.accounting().void_invoice(record.ref).state
+
+
+def test_contacts_are_searched_page_by_page(hub: Hub, sandbox: XeroSandbox) -> None:
+    """A search goes on while pages are full, and keeps equal details alone."""
+    for number in range(101):
+        id_ = f"c-{number:03d}"
+        sandbox.contacts[id_] = {
+            "ContactID": id_,
+            "Name": f"Mill {number}",
+            "ContactNumber": f"N-{number}",
+            "ContactStatus": "ARCHIVED",
+        }
+    found = hub.accounting().find_contacts(ContactQuery(number="N-1"))
+    assert [("c-001", False)] == [(item.ref.id, item.active) for item in found]
+    sandbox.requests.clear()
+    hub.accounting().find_contacts(ContactQuery(name="Mill"))
+    assert ["1", "2"] == [dict(item.query)["page"] for item in sandbox.requests]
+
+
+def test_bad_answers_are_no_records(hub: Hub, sandbox: XeroSandbox) -> None:
+    """A list that is missing, and a payment of another amount, is no success."""
+    record = sold(hub)
+    for answer in (reply({"Accounts": None}), reply({"Accounts": {}})):
+        sandbox.fail(answer)
+        with pytest.raises(Exception, match="Accounts"):
+            hub.accounting().accounts()
+    sandbox.fail(None, reply({"Payments": [{"PaymentID": "p-1", "Amount": 5}]}))
+    with pytest.raises(Exception, match="Amount"):
+        hub.accounting().record_payment(record.ref, attrs.evolve(books.PAYMENT, account="090"))
+
+
+def test_rows_without_an_id_are_left_out(hub: Hub, sandbox: XeroSandbox) -> None:
+    """Accounts and taxes without an id are left out, and an account without a code has its id."""
+    sandbox.fail(reply({"Accounts": [{"Name": "x"}, {"AccountID": UUID, "Status": "ACTIVE"}]}))
+    accounts = hub.accounting().accounts()
+    assert [(UUID, UUID, None)] == [(item.id, item.name, item.code) for item in accounts]
+    sandbox.fail(reply({"TaxRates": [{"Name": "x"}, {"TaxType": "T"}]}))
+    taxes = hub.accounting().tax_rates()
+    assert [("T", "T", False)] == [(item.id, item.name, item.active) for item in taxes]
+
+
+def test_events_are_those_of_the_organisation(hub: Hub, sandbox: XeroSandbox) -> None:
+    """A change of an invoice or a contact is an event; others are none."""
+
+    def events(**options: str) -> Any:
+        verifier = WebhookVerifier("xero", secrets=sandbox.webhook_key)
+        notice = sandbox.report("i-7", url="https://erp.example/hooks", **options)
+        return hub.events("books", verifier.verify(**notice.arguments())[0])
+
+    (event,) = events(category="CONTACT", change="CREATE")
+    assert (BookRecord.CONTACT, BookChange.CREATED) == (event.record, event.change)
+    assert Ref("xero", "books", "i-7", {"type": "customer"}) == event.ref
+    assert "CONTACT.CREATE" == event.vendor_type
+    assert datetime(2031, 5, 6, 7, 8, 9, 123_000, UTC) == event.at
+    assert BookChange.UNKNOWN is events(change="ARCHIVE")[0].change
+    assert () == events(category="SUBSCRIPTION")
+    assert () == events(tenant=UUID)
+
+
+def test_intent_to_receive_is_verified_without_events(sandbox: XeroSandbox) -> None:
+    """Xero's check of an application is accepted if it is signed, and has no events."""
+    verifier = WebhookVerifier("xero", secrets=sandbox.webhook_key)
+    notice = sandbox.check_intent(url="https://erp.example/hooks")
+    assert [] == [*verifier.verify(**notice.arguments())]
+    forged = attrs.evolve(notice, body=notice.body + b" ")
+    with pytest.raises(Exception, match="signature"):
+        verifier.verify(**forged.arguments())
+
+
+def test_a_refusal_without_words_has_its_status(hub: Hub, sandbox: XeroSandbox) -> None:
+    """A refusal that is no JSON keeps its status as the code."""
+    sandbox.fail(Response(418, body=b"<html></html>"))
+    with pytest.raises(VendorRejected) as excinfo:
+        hub.accounting().accounts()
+    assert "418" == excinfo.value.vendor_code
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"tenant_id": "7"},
+        {"tenant_id": TENANT, "client_id": "x"},
+        {"tenant_id": TENANT, "client_secret": "x"},
+    ],
+)
+def test_incomplete_options_are_refused(options: dict[str, str]) -> None:
+    """An organisation needs Xero's id, and an id of a client needs a secret."""
+    with pytest.raises(ConfigurationError):
+        Xero(**options)
+
+
+def test_without_a_client_the_provider_supplies_the_token() -> None:
+    """Without a client, the account has no OAuth client of its own."""
+    assert {} == Xero(tenant_id=TENANT).clients()
