@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 CONTRACTS = (
-    *("chat", "currencies", "einvoices", "email", "payments", "people"),
+    *("accounting", "chat", "currencies", "einvoices", "email", "payments", "people"),
     *("shipping", "sms", "storage", "tax"),
 )
 

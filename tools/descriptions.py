@@ -70,6 +70,15 @@ QUIRKS: Final[dict[str, frozenset[str]]] = {
             "body.line_type_intelligence.error_code is no integer.",
         }
     ),
+    # Each documented example has these fields, and files are sent with their own media type.
+    "xero": frozenset(
+        {
+            "The body is not described.",
+            *(f"body.{name} is not known." for name in ("DateTimeUTC", "Id", "ProviderName")),
+            "body.Invoices[0].DateString is not known.",
+            "body.Status is not known.",
+        }
+    ),
     # UPS requires either field, and its rating takes the option that shipping describes.
     "ups": frozenset(
         {

@@ -537,6 +537,20 @@ _PAGES: Final = (
         ),
     ),
     Page(
+        "accounting",
+        "Accounting",
+        "What is written into the books, what is read from them, and the vendors. *Write invoices"
+        " into your books* shows them at work.",
+        (
+            "moorage.operations.accounting:Accounting",
+            "moorage.operations.accounting:AsyncAccounting",
+            "moorage.contracts.accounting:*",
+            *_vendors("accounting"),
+            "moorage.testing.sandboxes.accounting.base:AccountingSandbox",
+            "moorage.testing.kits.accounting_conformance:AccountingSubject",
+        ),
+    ),
+    Page(
         "shipping",
         "Shipping",
         "What is sent, what it costs, its labels, and where it is. *Ship parcels* shows them at"

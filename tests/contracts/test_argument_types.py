@@ -27,6 +27,7 @@ from moorage import (
     Ref,
     Service,
 )
+from moorage.contracts.accounting import AccountingCapability, ContactQuery
 from moorage.contracts.catalog import contract
 from moorage.contracts.chat import ChatCapability, ChatMessage
 from moorage.contracts.currencies import CurrenciesCapability
@@ -50,6 +51,7 @@ from moorage.contracts.sms import SmsCapability, SmsMessage
 from moorage.contracts.storage import StorageCapability
 from moorage.contracts.tax import TaxCapability
 from moorage.contracts.vendor import UnknownOutcome, Vendor
+from moorage.operations.accounting import AccountingFlows
 from moorage.operations.chat import ChatFlows
 from moorage.operations.currencies import CurrenciesFlows
 from moorage.operations.einvoices import EinvoicesFlows
@@ -62,6 +64,7 @@ from moorage.services.contracts.sms import SmsFlows
 from moorage.services.contracts.storage import StorageFlows
 from moorage.testing.kits._einvoices_lab import outgoing
 from moorage.testing.sandbox_scenarios.shipping import ADA, SHOP, pickup
+from tests.contracts import books
 from tests.contracts.test_fields import JUNK
 
 FLOWS: dict[str, Any] = {
@@ -75,6 +78,7 @@ FLOWS: dict[str, Any] = {
     "currencies": CurrenciesFlows,
     "tax": TaxFlows,
     "people": PeopleFlows,
+    "accounting": AccountingFlows,
 }
 REF = "everything:main:1"
 SHIPMENT = RateRequest(sender=SHOP, recipient=ADA, parcels=[Parcel(weight="1")])
@@ -89,8 +93,16 @@ GIVEN: dict[str, Any] = {
     },
     "bulk": BulkMessage(base=EmailMessage(text="Hello."), recipients=["ada@example.com"]),
     "address": {"email": "ada@example.com", "shipping": ADA, "einvoices": "0088:1"},
-    "invoice": outgoing(),
-    "query": {"email": StatisticsQuery(start=DAY, end=DAY), "payments": None},
+    "query": {
+        "email": StatisticsQuery(start=DAY, end=DAY),
+        "payments": None,
+        "accounting": ContactQuery(name="Mill Ltd"),
+    },
+    "contact": books.CONTACT,
+    "invoice": {"einvoices": outgoing(), "accounting": books.INVOICE},
+    "payment": books.PAYMENT,
+    "journal": books.JOURNAL,
+    "document": books.DOCUMENT,
     "messages": [SmsMessage(to="+4915112345678", text="Hello.")],
     "number": {
         "sms": "+4915112345678",
@@ -143,6 +155,7 @@ class RecordingVendor(Vendor):
             *CurrenciesCapability,
             *TaxCapability,
             *PeopleCapability,
+            *AccountingCapability,
         )
     )
     unknown_outcomes: ClassVar[Mapping[str, UnknownOutcome]] = dict.fromkeys(
@@ -173,6 +186,7 @@ def names() -> dict[str, Any]:
     """Return the names that annotations use and only type checkers import."""
     fields: dict[str, Any] = {}
     for module in (
+        "contracts.accounting",
         "contracts.address",
         "contracts.chat",
         "contracts.currencies",

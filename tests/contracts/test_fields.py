@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import sys
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -33,9 +34,16 @@ from moorage.contracts.storage import ByteRange, Checksum, GetOptions, PutOption
 from moorage.contracts.tax import Trader
 from moorage.testing.sandbox_scenarios.shipping import ADA, SHOP
 from moorage.testing.sandboxes.einvoices.base import DOCUMENT
+from tests.contracts import books
 
 # Names in the contracts' annotations that only type checkers import.
-NAMES = {"Decimal": Decimal, "date": date, "datetime": datetime, "timedelta": timedelta}
+NAMES = {
+    "Decimal": Decimal,
+    "date": date,
+    "datetime": datetime,
+    "dt": dt,
+    "timedelta": timedelta,
+}
 PARCEL = Parcel(weight="1.5")
 PEN = CustomsItem(
     description="A pen", quantity=1, value=Money("10.00", "USD"), weight="1", origin="US"
@@ -71,6 +79,7 @@ GIVEN: list[tuple[type[Any], dict[str, Any]]] = [
     (ByteRange, {}),
     (Trader, {"name": "Harbour"}),
     (OutgoingInvoice, {"document": DOCUMENT, "recipient": "0088:1"}),
+    *books.FIELDS,
 ]
 WHOLES = {"checksum", "email", "range"}
 """The field names that errors use for a checksum, an email address and a byte range."""

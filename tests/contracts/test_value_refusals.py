@@ -22,6 +22,7 @@ from moorage import (
     Service,
     UnsupportedByVendor,
 )
+from moorage.contracts.accounting import ContactQuery
 from moorage.contracts.chat import ChatMessage
 from moorage.contracts.email import Attachment, EmailMessage
 from moorage.contracts.email_bulk import BulkMessage
@@ -41,6 +42,7 @@ from moorage.testing.sandboxes.email.sendgrid import SendGridSandbox
 from moorage.vendors.email.postmark import Postmark
 from moorage.vendors.email.resend import Resend
 from moorage.vendors.email.sendgrid import SendGrid
+from tests.contracts import books
 from tests.contracts.caller import MODES, PigeonHubs, resolved
 from tests.contracts.test_argument_types import DAY, RecordingVendor
 
@@ -148,6 +150,11 @@ ROUTED_CALLS: list[tuple[str, str, tuple[Any, ...], dict[str, Any]]] = [
     ("einvoices", "list_received", (), {}),
     ("currencies", "rates", (), {}),
     ("tax", "check_vat_number", ("DE136695976",), {}),
+    ("accounting", "create_contact", (books.CONTACT,), {"idempotency_key": "k"}),
+    ("accounting", "find_contacts", (ContactQuery(name="Mill Ltd"),), {}),
+    ("accounting", "accounts", (), {}),
+    ("accounting", "tax_rates", (), {}),
+    ("accounting", "post_journal", (books.JOURNAL,), {}),
 ]
 
 CRASHES = {"volatile_keys": True}

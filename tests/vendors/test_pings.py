@@ -25,6 +25,7 @@ PINGED = (
     *("slack", "telegram"),
     *("recommand", "storecove"),
     "scim",
+    "quickbooks",
     *("sendgrid", "postmark", "resend", "mailgun", "mailjet", "sparkpost", "brevo"),
     "mailersend",
     *("easypost", "shippo", "shipengine"),

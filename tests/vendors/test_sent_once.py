@@ -11,7 +11,7 @@ import pytest
 from moorage import Hub
 from moorage.contracts.routes import Account, Route
 from moorage.runtime.bridge import run_now
-from moorage.testing.fakes.http import ScriptedIncoming
+from moorage.testing.fakes.http import ScriptedIncoming, as_bytes
 from moorage.testing.sandbox_fixtures import fixture_of
 from moorage.testing.sandbox_scenarios import BASIC, BY_CAPABILITY
 from moorage.testing.sandbox_scenarios.runner import ScenarioVendor
@@ -33,13 +33,24 @@ NAMES: Final = [name for name in vendor_names() if name not in WITHOUT_HTTP]
 SENT_AGAIN: Final = {("paypal", "void")}
 """Operations whose request is sent again, since a repeat of it has no further effect."""
 
-LONGEST_KEYS: Final = {"adyen": 64, "checkout_com": 64, "mollie": 64, "paypal": 108, "square": 45}
+LONGEST_KEYS: Final = {
+    "adyen": 64,
+    "checkout_com": 64,
+    "mollie": 64,
+    "paypal": 108,
+    "quickbooks": 50,
+    "square": 45,
+    "xero": 128,
+}
 """The most characters of an idempotency key at vendors that take no key of `LONG_KEY`'s length."""
 
 LONG_KEY: Final = "k" * 200
 
 READS: Final = ("/api/labels/v1/recovery",)
 """Endings of URLs to which POST requests change nothing."""
+
+READ_CALL: Final = b'"search_read"'
+"""A part of the body of each call of Odoo that only reads; it may follow a call that changes."""
 
 
 class RecordingHttpClient:
@@ -54,7 +65,7 @@ class RecordingHttpClient:
     def __init__(self, sandbox: Any, longest_key: int | None) -> None:
         self._client = SandboxHttpClient(sandbox)
         self.longest_key = longest_key
-        self.sent: list[tuple[str, str, object]] = []
+        self.sent: list[tuple[object, ...]] = []
         self.writes: list[tuple[str, str, object]] = []
 
     def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
@@ -66,8 +77,9 @@ class RecordingHttpClient:
             assert too_long not in str(request.body)
         if b"access_token" not in response.body:
             sent_request = (str(request.method), url, request.body)
-            self.sent.append(sent_request)
-            if not request.method.safe and not url.endswith(READS):
+            is_read_call = READ_CALL in as_bytes(request)
+            self.sent.append((*sent_request, len(self.writes)) if is_read_call else sent_request)
+            if not (request.method.safe or url.endswith(READS) or is_read_call):
                 self.writes.append(sent_request)
         return response
 

@@ -29,6 +29,8 @@ SUCCESSES: Final = {
     "LineType": {"MOBILE"},
     "TraderMatch": {"MATCH"},
     "EinvoiceStatus": {"DELIVERED"},
+    "InvoiceState": {"PAID"},
+    "JournalState": {"POSTED"},
 }
 """For each set of words those that tell of a success."""
 

@@ -24,6 +24,7 @@ CONTRACTS: Final[Mapping[str, str]] = {
     "tax": "Taxes",
     "einvoices": "E-invoices",
     "people": "People",
+    "accounting": "Accounting",
 }
 """The title of each contract, by its name in configurations."""
 

@@ -11,6 +11,8 @@ from moorage import operations
 
 if TYPE_CHECKING:
     from moorage.operations import (
+        Accounting,
+        AsyncAccounting,
         AsyncChat,
         AsyncCurrencies,
         AsyncEinvoices,
@@ -80,6 +82,10 @@ class ContractMethods:
         """Return the tenant's operations on people; `subject` is the person concerned."""
         return operations.People(self._live.about(subject), tenant)
 
+    def accounting(self, tenant: str | None = None, *, subject: str | None = None) -> Accounting:
+        """Return the tenant's operations on accounting; `subject` is the person concerned."""
+        return operations.Accounting(self._live.about(subject), tenant)
+
 
 class AsyncContractMethods:
     """The contracts of an asynchronous hub."""
@@ -127,3 +133,9 @@ class AsyncContractMethods:
     def people(self, tenant: str | None = None, *, subject: str | None = None) -> AsyncPeople:
         """Return the tenant's operations on people; `subject` is the person concerned."""
         return operations.AsyncPeople(self._live.about(subject), tenant)
+
+    def accounting(
+        self, tenant: str | None = None, *, subject: str | None = None
+    ) -> AsyncAccounting:
+        """Return the tenant's operations on accounting; `subject` is the person concerned."""
+        return operations.AsyncAccounting(self._live.about(subject), tenant)

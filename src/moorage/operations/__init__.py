@@ -12,6 +12,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from moorage.operations.accounting import Accounting as Accounting
+    from moorage.operations.accounting import AsyncAccounting as AsyncAccounting
     from moorage.operations.chat import AsyncChat as AsyncChat
     from moorage.operations.chat import Chat as Chat
     from moorage.operations.currencies import AsyncCurrencies as AsyncCurrencies
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from moorage.operations.tax import Tax as Tax
 
 _CONTRACTS: Final = (
+    "Accounting",
     "Chat",
     "Currencies",
     "Einvoices",
