@@ -75,8 +75,9 @@ def test_needs_follow_the_fields() -> None:
 )
 def test_wrong_people_are_refused(fields: dict[str, Any], field: str) -> None:
     """A wrong value of a new person is refused with the name of its field."""
+    options: dict[str, Any] = {"user_name": "ada", **fields}
     with pytest.raises(InvalidData) as excinfo:
-        NewPerson(**{"user_name": "ada", **fields})
+        NewPerson(**options)
 
     assert field == excinfo.value.field
 

@@ -134,7 +134,7 @@ class People:
         return run_now(self._flows.run(PeopleFlows.deactivate, ref, timeout=timeout))
 
     def reactivate(self, ref: Ref | str, *, timeout: float | None = None) -> None:
-        """Let a person sign in again.
+        """Allow a person to sign in again.
 
         Args:
             ref: reference of the account.
@@ -307,7 +307,7 @@ class AsyncPeople:
         return await self._flows.run(PeopleFlows.deactivate, ref, timeout=timeout)
 
     async def reactivate(self, ref: Ref | str, *, timeout: float | None = None) -> None:
-        """Let a person sign in again.
+        """Allow a person to sign in again.
 
         Args:
             ref: reference of the account.

@@ -134,7 +134,7 @@ class PeopleContract(Contract):
 
     @changes(target=Target.REFERENCE)
     def reactivate(self, ref: Ref | str, *, timeout: float | None = None) -> Requirements[None]:
-        """Let a person sign in again.
+        """Allow a person to sign in again.
 
         Args:
             ref: reference of the account.

@@ -94,13 +94,13 @@ async def an_account_is_created(make: Open) -> None:
             names = (person.given_name, person.family_name, person.external_id)
             require(names == ("Ada", "Lovelace", "E-ada"), f"{names} are read.")
             for name, value in _FIELDS.items():
-                found = getattr(person, name)
-                require(found == value, f"The {name} is read as {found!r}.")
+                value_read = getattr(person, name)
+                require(value_read == value, f"The {name} is read as {value_read!r}.")
             require(person.raw, "The vendor's answer is lost.")
-        (kept,) = lab.sandbox.accounts()
-        require(kept.id == created.ref.id, "The reference is not of the account.")
-        require(kept.password == PASSWORD, "The password did not arrive.")
-        require(kept.active, "The new account is not active.")
+        (kept_account,) = lab.sandbox.accounts()
+        require(kept_account.id == created.ref.id, "The reference is not of the account.")
+        require(kept_account.password == PASSWORD, "The password did not arrive.")
+        require(kept_account.active, "The new account is not active.")
         require(Ref.parse(str(created.ref)) == created.ref, "A reference changes as text.")
         require(created.ref.account == ACCOUNT, "The reference names no account.")
 
@@ -158,15 +158,15 @@ async def only_named_fields_change(make: Open) -> None:
         for step in steps:
             await lab("change", ref, PersonChanges(**step))
             expected = attrs.evolve(expected, **step)
-            found = await lab.get(ref)
-            expected = attrs.evolve(expected, version=found.version)
-            _require_equal(found, expected)
+            changed_person = await lab.get(ref)
+            expected = attrs.evolve(expected, version=changed_person.version)
+            _require_equal(changed_person, expected)
             require(lab.sandbox.accounts()[0].annotated, f"{sorted(step)} erased other fields.")
 
 
-def _require_equal(found: Person, expected: Person) -> None:
-    for field in attrs.fields(type(found)):
-        values = getattr(found, field.name), getattr(expected, field.name)
+def _require_equal(changed_person: Person, expected: Person) -> None:
+    for field in attrs.fields(type(changed_person)):
+        values = getattr(changed_person, field.name), getattr(expected, field.name)
         if field.name != "raw":
             require(values[0] == values[1], f"The {field.name} is {values[0]!r} after a change.")
 
@@ -194,9 +194,9 @@ async def a_manager_is_kept(make: Open) -> None:
         for manager in (charles, grace):
             if manager is grace:
                 await lab("change", ada.ref, PersonChanges(manager=grace.ref))
-            found = (await lab.get(ada.ref)).manager
-            require(found is not None, "The manager is lost.")
-            name = (await lab.get(found or ada.ref)).user_name
+            manager_ref = (await lab.get(ada.ref)).manager
+            require(manager_ref is not None, "The manager is lost.")
+            name = (await lab.get(manager_ref or ada.ref)).user_name
             require(name == manager.user_name, "Somebody else became the manager.")
         for _ in range(2):
             await lab("change", ada.ref, PersonChanges(clear=["manager"]))
@@ -217,10 +217,13 @@ async def activity_can_be_repeated(make: Open) -> None:
         for operation, active in (("deactivate", False), ("reactivate", True)) * 2:
             for _ in range(2):
                 await lab(operation, str(ref))
-                kept = lab.sandbox.accounts()[0]
-                require(kept.active is active, f"After {operation} active is {kept.active}.")
+                kept_account = lab.sandbox.accounts()[0]
+                require(
+                    kept_account.active is active,
+                    f"After {operation} active is {kept_account.active}.",
+                )
                 require((await lab.get(ref)).active is active, f"{operation} is told wrongly.")
-                require(kept.annotated, f"{operation} erased other fields.")
+                require(kept_account.annotated, f"{operation} erased other fields.")
 
 
 async def an_account_is_deleted(make: Open) -> None:
@@ -254,8 +257,11 @@ async def everybody_is_listed_once(make: Open) -> None:
             require(len(listed) < 9, "A list does not end.")
             page = await lab("find", after=str(page.next))
             listed += page.items
-        wanted = sorted(str(person.ref) for person in people)
-        require(sorted(str(person.ref) for person in listed) == wanted, "The list is not complete.")
+        expected_refs = sorted(str(person.ref) for person in people)
+        require(
+            sorted(str(person.ref) for person in listed) == expected_refs,
+            "The list is not complete.",
+        )
         for person in listed:
             _require_equal(person, await lab.get(person.ref))
 
@@ -265,7 +271,7 @@ async def filters_find_whom_they_name(make: Open) -> None:
     async with make() as lab:
         await lab.create("o'neill", external_id='E"1', emails=["o'neill@example.com"])
         await lab.create("grace", emails=["grace@example.com", "amazing@example.com"])
-        for query, wanted in (
+        for query, expected_names in (
             (PeopleQuery(email="o'neill@example.com"), ["o'neill"]),
             (PeopleQuery(external_id='E"1'), ["o'neill"]),
             (PeopleQuery(user_name="o'neill@example.com", external_id='E"1'), ["o'neill"]),
@@ -279,7 +285,7 @@ async def filters_find_whom_they_name(make: Open) -> None:
             page: PersonPage = await lab("find", query)
             names = [person.user_name.removesuffix("@example.com") for person in page.items]
             fields = [name for name in attrs.asdict(query) if getattr(query, name) is not None]
-            require(names == wanted, f"A filter by {fields} found {len(names)} people.")
+            require(names == expected_names, f"A filter by {fields} found {len(names)} people.")
 
 
 async def a_member_joins_once(make: Open) -> None:
@@ -299,16 +305,19 @@ async def a_member_joins_once(make: Open) -> None:
             f"The group has {len(lab.sandbox.memberships())} members.",
         )
         lab.sandbox.largest_page = 1
-        found: list[Any] = []
+        listed_members: list[Any] = []
         members: MemberPage = await lab("members", lab.group)
-        found += members.items
+        listed_members += members.items
         while members.next is not None:
-            require(len(found) < 3, "A list of members does not end.")
+            require(len(listed_members) < 3, "A list of members does not end.")
             members = await lab("members", lab.group, after=members.next)
-            found += members.items
-        refs = [member.ref for member in found]
+            listed_members += members.items
+        refs = [member.ref for member in listed_members]
         require(refs == [person.ref, other.ref], f"{len(refs)} members are listed.")
-        require(found[0].kind is MemberKind.PERSON, f"A person is told as {found[0].kind}.")
+        require(
+            listed_members[0].kind is MemberKind.PERSON,
+            f"A person is told as {listed_members[0].kind}.",
+        )
         for _ in range(2):
             await lab("remove_member", lab.group, person.ref)
             require(list(lab.sandbox.memberships()) == [other.ref.id], "Another member left.")
@@ -340,8 +349,8 @@ async def an_old_version_is_refused(make: Open) -> None:
         person = await lab.create()
         require(person.version is not None, "A new account has no version.")
         await lab("change", person.ref, PersonChanges(title="Analyst"), version=person.version)
-        for step in ({"title": "Queen"}, {"emails": ["queen@example.com"]}):
-            late = lab("change", person.ref, PersonChanges(**step), version=person.version)
+        for changes in (PersonChanges(title="Queen"), PersonChanges(emails=["queen@example.com"])):
+            late = lab("change", person.ref, changes, version=person.version)
             await lab.refused(ChangedMeanwhile, late, "A change of an old version")
         current = await lab.get(person.ref)
         require((current.title, current.emails) == ("Analyst", ()), "An old version was changed.")
@@ -469,10 +478,12 @@ async def requests_have_their_values(make: Open) -> None:
                 continue
             await lab.create(f"n{number}", **fields)
             sent = request_values(lab.writes()[-1])
-            for path, wanted in values.items():
-                found = [value for name, value in sent if name == path]
-                is_right = not found if wanted is None else wanted in found
-                require(is_right, f"The request has {path} = {found}.")
+            for path, expected_value in values.items():
+                sent_values = [value for name, value in sent if name == path]
+                is_right = (
+                    not sent_values if expected_value is None else expected_value in sent_values
+                )
+                require(is_right, f"The request has {path} = {sent_values}.")
 
 
 async def answers_are_read(make: Open) -> None:
@@ -482,9 +493,9 @@ async def answers_are_read(make: Open) -> None:
         for answer, fields in lab.subject.answers:
             lab.sandbox.fail(answer)
             person = await lab.get(ref)
-            for name, wanted in fields.items():
-                found = getattr(person, name)
-                require(found == wanted, f"The {name} is read as {found!r}.")
+            for name, expected_value in fields.items():
+                value_read = getattr(person, name)
+                require(value_read == expected_value, f"The {name} is read as {value_read!r}.")
 
 
 async def secrets_are_shown_nowhere(make: Open) -> None:

@@ -100,12 +100,12 @@ async def created(
         return await creating
     except sdk.OutcomeUnknown as unknown_outcome:
         try:
-            found = None if person.external_id is None else await look_up()
+            account = None if person.external_id is None else await look_up()
         except sdk.ConnectorError:
-            found = None
-        if found is None or not is_same(found, person):
+            account = None
+        if account is None or not is_same(account, person):
             raise unknown_outcome from None
-        return found
+        return account
 
 
 def is_same(account: Person, person: NewPerson) -> bool:
@@ -117,19 +117,19 @@ def is_same(account: Person, person: NewPerson) -> bool:
     )
 
 
-def kept_entries(current: Any, wanted: list[dict[str, Any]], key: str) -> list[dict[str, Any]]:
-    """The wanted entries of a list; an entry that the directory has keeps its other fields.
+def kept_entries(current: Any, entries: list[dict[str, Any]], key: str) -> list[dict[str, Any]]:
+    """The new entries of a list; an entry that the directory has keeps its other fields.
 
     Args:
         current: the list in the directory.
-        wanted: fields of each wanted entry.
+        entries: fields of each new entry.
         key: field that identifies an entry; its letters' case does not matter.
     """
-    entries: list[Any] = current if sdk.is_list(current) else []
+    current_entries: list[Any] = current if sdk.is_list(current) else []
     by_key: dict[str, Mapping[str, Any]] = {
-        str(entry.get(key)).casefold(): entry for entry in entries if sdk.is_object(entry)
+        str(entry.get(key)).casefold(): entry for entry in current_entries if sdk.is_object(entry)
     }
-    return [{**by_key.get(str(entry[key]).casefold(), {}), **entry} for entry in wanted]
+    return [{**by_key.get(str(entry[key]).casefold(), {}), **entry} for entry in entries]
 
 
 def is_missing(error: sdk.VendorRejected) -> bool:

@@ -114,11 +114,11 @@ def _objects(current: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
 
 def _emails(addresses: Sequence[str], primary: str | None, current: Any) -> list[dict[str, Any]]:
     """The addresses without the primary one, which Google adds by itself."""
-    known = (primary or "").casefold()
-    wanted = [{"address": item} for item in addresses if item.casefold() != known]
+    primary_name = (primary or "").casefold()
+    addresses_to_keep = [{"address": item} for item in addresses if item.casefold() != primary_name]
     return [
         {"type": "work", **entry} if "customType" not in entry else entry
-        for entry in kept_entries(current, wanted, "address")
+        for entry in kept_entries(current, addresses_to_keep, "address")
     ]
 
 
@@ -206,9 +206,9 @@ def user_of(ref: MakeRef, answer: Answer, response: Response) -> Person:
     )
 
 
-def _first(answer: Answer, name: str, mark: str, wanted: str, value: str) -> str | None:
+def _first(answer: Answer, name: str, mark: str, mark_value: str, value: str) -> str | None:
     """The value of the first entry of a list that has a certain mark."""
-    entries = (item.text(value) for item in answer.objects(name) if item.text(mark) == wanted)
+    entries = (item.text(value) for item in answer.objects(name) if item.text(mark) == mark_value)
     return next((item for item in entries if item), None)
 
 

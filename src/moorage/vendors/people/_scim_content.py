@@ -110,15 +110,15 @@ def _encoded(name: str, value: Any, current: Mapping[str, Any]) -> Any:
 
 
 def _emails(addresses: Sequence[str], current: Any) -> list[dict[str, Any]]:
-    wanted = [
+    new_entries = [
         {"value": address, "primary": number == 0} for number, address in enumerate(addresses)
     ]
-    return [{"type": "work", **entry} for entry in kept_entries(current, wanted, "value")]
+    return [{"type": "work", **entry} for entry in kept_entries(current, new_entries, "value")]
 
 
 def _phones(phones: Sequence[Phone], current: Any) -> list[dict[str, Any]]:
-    wanted = [{"value": phone.number} for phone in phones]
-    entries = kept_entries(current, wanted, "value")
+    new_entries = [{"value": phone.number} for phone in phones]
+    entries = kept_entries(current, new_entries, "value")
     return [
         entry
         if "type" in entry and phone_kind(entry["type"]) is phone.kind

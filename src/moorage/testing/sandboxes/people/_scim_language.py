@@ -28,33 +28,33 @@ class SyntaxProblemError(Exception):
 
 def conditions(text: str) -> list[tuple[str, Any]]:
     """Return the attribute and the value of each condition of a filter; all must hold."""
-    found: list[tuple[str, Any]] = []
+    pairs: list[tuple[str, Any]] = []
     position = 0
     while True:
         match = _CONDITION.match(text, position)
         if match is None:
             raise SyntaxProblemError(text)
-        found.append((match[1], json.loads(match[2])))
+        pairs.append((match[1], json.loads(match[2])))
         position = match.end()
         if position == len(text):
-            return found
+            return pairs
         if not text.startswith(" and ", position):
             raise SyntaxProblemError(text)
         position += len(" and ")
 
 
-def holds(item: Any, wanted: list[tuple[str, Any]]) -> bool:
+def holds(item: Any, pairs: list[tuple[str, Any]]) -> bool:
     """Return whether a resource, or an entry of a list, fulfils all conditions."""
     return all(
-        any(_same(name, value, found) for found in _values(item, name.split(".")))
-        for name, value in wanted
+        any(_same(name, expected, actual) for actual in _values(item, name.split(".")))
+        for name, expected in pairs
     )
 
 
-def _same(name: str, wanted: Any, found: Any) -> bool:
-    if isinstance(wanted, str) and isinstance(found, str) and name not in _EXACT:
-        return wanted.casefold() == found.casefold()
-    return bool(wanted == found)
+def _same(name: str, expected: Any, actual: Any) -> bool:
+    if isinstance(expected, str) and isinstance(actual, str) and name not in _EXACT:
+        return expected.casefold() == actual.casefold()
+    return bool(expected == actual)
 
 
 def _values(node: Any, names: list[str]) -> Iterator[Any]:

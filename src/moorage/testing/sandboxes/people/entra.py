@@ -311,8 +311,8 @@ def _fulfils(user: dict[str, Any], text: str) -> bool:
             value, values = match[2], [user.get(match["name"])]
         else:
             value, values = match[3], [user.get("mail"), *user.get("otherMails", [])]
-        wanted = value.replace("''", "'").casefold()
-        fulfilled = fulfilled and wanted in [(item or "").casefold() for item in values]
+        folded_value = value.replace("''", "'").casefold()
+        fulfilled = fulfilled and folded_value in [(item or "").casefold() for item in values]
         position = match.end()
         if position == len(text):
             return fulfilled

@@ -247,7 +247,11 @@ class GoogleWorkspaceSandbox(PeopleSandbox):
         required = (body.get("primaryEmail"), body.get("password"), *map(name.get, _NAMES))
         if not all(required):
             raise _error(400, "required", "A required field is missing.")
-        user = {"suspended": False, **_without_nulls(body), "id": str(self.number() + 10**20)}
+        user: dict[str, Any] = {
+            "suspended": False,
+            **_without_nulls(body),
+            "id": str(self.number() + 10**20),
+        }
         self.users[user["id"]] = user
         return base.reply(_shown(user))
 

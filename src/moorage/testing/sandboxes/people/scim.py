@@ -203,10 +203,10 @@ class ScimSandbox(PeopleSandbox):
         users = list(self.users.values())
         if "filter" in query:
             try:
-                wanted = conditions(query["filter"])
+                pairs = conditions(query["filter"])
             except (SyntaxProblemError, ValueError):
                 raise _error(400, "The filter is invalid.", "invalidFilter") from None
-            users = [user for user in users if holds(user, wanted)]
+            users = [user for user in users if holds(user, pairs)]
         return self._page(query, users)
 
     def _list_groups(self, request: base.SandboxRequest) -> Response:
@@ -237,7 +237,7 @@ class ScimSandbox(PeopleSandbox):
     def _create(self, request: base.SandboxRequest) -> Response:
         body = _body(request)
         self._check(body)
-        user = {"active": True, **body, "id": self.uuid()}
+        user: dict[str, Any] = {"active": True, **body, "id": self.uuid()}
         self._stamp(user)
         self.users[user["id"]] = user
         return self._answer(user, 201)
@@ -326,8 +326,8 @@ class ScimSandbox(PeopleSandbox):
             raise _error(409, "The userName is in use.", "uniqueness")
 
     def _check_version(self, request: base.SandboxRequest, user: dict[str, Any]) -> None:
-        wanted = request.headers.get("if-match")
-        if self.versions and wanted not in (None, user["meta"]["version"]):
+        version = request.headers.get("if-match")
+        if self.versions and version not in (None, user["meta"]["version"]):
             raise _error(412, "The version does not match.")
 
     def _stamp(self, user: dict[str, Any]) -> None:
@@ -359,9 +359,9 @@ def _apply(resource: dict[str, Any], operation: dict[str, Any]) -> None:
     if match["sub"]:
         target, name = target.setdefault(name, {}), match["sub"]
     if match["filter"]:
-        wanted = conditions(match["filter"])
+        pairs = conditions(match["filter"])
         entries = target.get(name, [])
-        left = [entry for entry in entries if not holds(entry, wanted)]
+        left = [entry for entry in entries if not holds(entry, pairs)]
         if kind != "remove" or len(left) == len(entries):
             raise _error(400, "The filter of the path matches nothing.", "noTarget")
         target[name] = left
