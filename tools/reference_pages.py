@@ -598,6 +598,20 @@ _PAGES: Final = (
         ),
     ),
     Page(
+        "shops",
+        "Shops",
+        "Orders, parcels, stock and prices of shops. *Connect shops* shows them at work.",
+        (
+            "moorage.operations.shops:Shops",
+            "moorage.operations.shops:AsyncShops",
+            "moorage.contracts.shops:*",
+            *_vendors("shops"),
+            "moorage.testing.sandboxes.shops.base:ShopSandbox",
+            "moorage.testing.sandboxes.shops.base:SeenParcel",
+            "moorage.testing.kits.shops_conformance:ShopsSubject",
+        ),
+    ),
+    Page(
         "storage",
         "Files",
         "What is kept, what is said of it, and who keeps it. *Keep files* shows them at work.",

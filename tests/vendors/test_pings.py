@@ -30,6 +30,7 @@ PINGED = (
     "mailersend",
     *("easypost", "shippo", "shipengine"),
     *("s3", "azure_blob"),
+    "woocommerce",
 )
 OPEN = ("vies",)
 """Vendors that take no credentials, and have a ping all the same."""

@@ -173,6 +173,17 @@ SENDERS = [
         free=frozenset({"X-Shopify-Webhook-Id", "X-Shopify-Topic"}),
     ),
     Sender(
+        name="woocommerce",
+        send=over_body(
+            "X-WC-Webhook-Signature",
+            lambda body: b64(mac(SECRET, body)),
+            _message_with_id(),
+            X_WC_Webhook_Delivery_ID="w-{}",
+            X_WC_Webhook_Topic="order.updated",
+        ),
+        free=frozenset({"X-WC-Webhook-Delivery-ID", "X-WC-Webhook-Topic"}),
+    ),
+    Sender(
         name="razorpay",
         send=over_body(
             "X-Razorpay-Signature",

@@ -40,6 +40,7 @@ from tests.webhooks.world import IN_BOTH, NOW, Receiver
 SHORT = (
     "checkout-com", "easypost", "github", "gitlab", "intercom", "mailersend", "paddle", "paystack",
     "razorpay", "shippo", "shopify", "standard-webhooks", "stripe", "svix",
+    "woocommerce",
 )  # fmt: skip
 GITHUB, STRIPE = BY_NAME["github"], BY_NAME["stripe"]
 BODY = b'{"id":"e1","type":"a","n":"\\u00e9 100%"}'

@@ -25,6 +25,7 @@ CONTRACTS: Final[Mapping[str, str]] = {
     "einvoices": "E-invoices",
     "people": "People",
     "accounting": "Accounting",
+    "shops": "Shops",
 }
 """The title of each contract, by its name in configurations."""
 

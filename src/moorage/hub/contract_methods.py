@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         AsyncPayments,
         AsyncPeople,
         AsyncShipping,
+        AsyncShops,
         AsyncSms,
         AsyncStorage,
         AsyncTax,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
         Payments,
         People,
         Shipping,
+        Shops,
         Sms,
         Storage,
         Tax,
@@ -86,6 +88,10 @@ class ContractMethods:
         """Return the tenant's operations on accounting; `subject` is the person concerned."""
         return operations.Accounting(self._live.about(subject), tenant)
 
+    def shops(self, tenant: str | None = None, *, subject: str | None = None) -> Shops:
+        """Return the tenant's operations on shops; `subject` is the person concerned."""
+        return operations.Shops(self._live.about(subject), tenant)
+
 
 class AsyncContractMethods:
     """The contracts of an asynchronous hub."""
@@ -139,3 +145,7 @@ class AsyncContractMethods:
     ) -> AsyncAccounting:
         """Return the tenant's operations on accounting; `subject` is the person concerned."""
         return operations.AsyncAccounting(self._live.about(subject), tenant)
+
+    def shops(self, tenant: str | None = None, *, subject: str | None = None) -> AsyncShops:
+        """Return the tenant's operations on shops; `subject` is the person concerned."""
+        return operations.AsyncShops(self._live.about(subject), tenant)

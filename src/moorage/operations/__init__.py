@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from moorage.operations.people import People as People
     from moorage.operations.shipping import AsyncShipping as AsyncShipping
     from moorage.operations.shipping import Shipping as Shipping
+    from moorage.operations.shops import AsyncShops as AsyncShops
+    from moorage.operations.shops import Shops as Shops
     from moorage.operations.sms import AsyncSms as AsyncSms
     from moorage.operations.sms import Sms as Sms
     from moorage.operations.storage import AsyncStorage as AsyncStorage
@@ -44,6 +46,7 @@ _CONTRACTS: Final = (
     "Payments",
     "People",
     "Shipping",
+    "Shops",
     "Sms",
     "Storage",
     "Tax",

@@ -79,6 +79,7 @@ if TYPE_CHECKING:
     from moorage.testing.kits import people_conformance as people_conformance
     from moorage.testing.kits import platform_conformance as platform_conformance
     from moorage.testing.kits import shipping_conformance as shipping_conformance
+    from moorage.testing.kits import shops_conformance as shops_conformance
     from moorage.testing.kits import sink_conformance as sink_conformance
     from moorage.testing.kits import sms_conformance as sms_conformance
     from moorage.testing.kits import source_conformance as source_conformance
@@ -172,6 +173,7 @@ _HOME: Final = {
     "source_conformance": "kits",
     "state_conformance": "kits",
     "storage_conformance": "kits",
+    "shops_conformance": "kits",
     "tax_conformance": "kits",
     "webhook_secrets_conformance": "kits",
     "tenants_conformance": "kits",

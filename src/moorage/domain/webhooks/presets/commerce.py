@@ -17,6 +17,13 @@ COMMERCE: Final = (
         time_form="iso",
     ),
     WebhookScheme(
+        name="woocommerce",
+        signature="{header:X-WC-Webhook-Signature}",
+        encoding="base64",
+        id="{header:X-WC-Webhook-Delivery-ID}",
+        type="{header:X-WC-Webhook-Topic}",
+    ),
+    WebhookScheme(
         name="easypost",
         signature="{header:X-Hmac-Signature}",
         prefix="hmac-sha256-hex=",

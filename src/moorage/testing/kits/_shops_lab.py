@@ -1,0 +1,135 @@
+"""A shop under test, behind a hub with one account of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.contracts.ref import Ref
+from moorage.contracts.routes import Account
+from moorage.contracts.shops import FulfilledLine, Fulfilment, ShopsCapability
+from moorage.domain.values.money import Money
+from moorage.hub.hub import AsyncHub, Hub
+from moorage.testing.kits._contract_lab import ContractLab
+from moorage.testing.kits.checks import require
+from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, SandboxHttpClient
+from moorage.testing.sandboxes.shops.base import BUYER, SKU
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+    from types import UnionType
+
+    from moorage.contracts.shops import ShopItem, ShopOrder
+    from moorage.contracts.vendor import Vendor
+    from moorage.domain.http.requests import Response
+    from moorage.errors import ConnectorError
+    from moorage.testing.sandboxes.base import Notice
+    from moorage.testing.sandboxes.shops.base import ShopSandbox
+
+ACCOUNT: Final = "shop"
+PARCEL: Final = Fulfilment(
+    tracking_number="1Z999", carrier="UPS", tracking_url="https://ups.example/1Z999"
+)
+
+
+@attrs.frozen(kw_only=True)
+class ShopsSubject:
+    """A shop to check, with its sandbox.
+
+    Attributes:
+        vendor: an account at the sandbox, with a usual location if it needs one.
+        sandbox: the sandbox, whose item costs 19.90 euros and whose shipping costs 4.50 euros.
+        location: a location of the sandbox; None if the vendor has none.
+        refusals: answers by which the vendor refuses to show an order, with the error that each
+            must become, and the vendor's code that the error must keep.
+        answers: answers about an order, with the fields of `ShopOrder` to be read from each.
+        secrets: texts that nothing may show, such as a token.
+        report: makes the webhook about an order; None if the vendor sends none.
+        webhook_secret: secret of the vendor's webhooks; None if it sends none.
+    """
+
+    vendor: Vendor
+    sandbox: ShopSandbox
+    location: str | None = None
+    refusals: tuple[tuple[Response, type[ConnectorError], str | None], ...]
+    answers: tuple[tuple[Response, Mapping[str, Any]], ...]
+    secrets: tuple[str, ...] = attrs.field(repr=False)
+    report: Callable[[str], Notice] | None = None
+    webhook_secret: str | None = attrs.field(default=None, repr=False)
+
+
+class Lab(ContractLab[ShopsSubject]):
+    """A shop under test, with its hub and its sandbox."""
+
+    contract = "shops"
+
+    @property
+    def shop(self) -> ShopSandbox:
+        """The sandbox, which tells what the merchant sees."""
+        return self.subject.sandbox
+
+    def ref(self, id_: str) -> Ref:
+        """Return the reference of an order in euros by its id."""
+        return Ref(self.subject.vendor.name, ACCOUNT, id_, {"currency": "EUR"})
+
+    async def order(self, *quantities: int) -> ShopOrder:
+        """Add an order to the shop, and return it as the vendor reads it."""
+        order: ShopOrder = await self("get_order", self.ref(self.shop.add_order(*quantities)))
+        return order
+
+    async def item(self) -> ShopItem:
+        """Return the item of the shop."""
+        page = await self("find_items", SKU)
+        require(len(page.items) == 1, f"{len(page.items)} items were found instead of one.")
+        item: ShopItem = page.items[0]
+        return item
+
+    async def fulfil(self, ref: Ref, fulfilment: Fulfilment = PARCEL, key: str = "k-1") -> Any:
+        """Tell the shop about a parcel."""
+        return await self("fulfil", ref, fulfilment, idempotency_key=key)
+
+    async def refund(self, ref: Ref, amount: str = "5.00", key: str = "k-1") -> Any:
+        """Refund an amount in euros."""
+        return await self("refund", ref, Money(amount, "EUR"), idempotency_key=key)
+
+    def hidden(self) -> tuple[str, ...]:
+        """Return the texts that nothing may show: the secrets, and the buyer's name."""
+        return (*self.subject.secrets, BUYER, "ada@quayle.example", "Kai 1")
+
+    async def refused(
+        self, kind: type[ConnectorError] | UnionType, doing: Awaitable[Any], step: str
+    ) -> Any:
+        """Return the error that an operation must raise, which has exactly this class."""
+        error = await super().refused(kind, doing, step)
+        is_exact = not isinstance(kind, type) or type(error) is kind
+        require(is_exact, f"{step} raised {type(error).__name__}: {error}")
+        return error
+
+
+def calls_by_capability(lab: Lab) -> Mapping[ShopsCapability, Callable[[], Awaitable[Any]]]:
+    """Return a call for each capability, which the call needs."""
+    ref = lab.ref("1")
+    partial_parcel = attrs.evolve(PARCEL, lines=(FulfilledLine(id="1", quantity=1),))
+    return {
+        ShopsCapability.PARTIAL_FULFILMENT: lambda: lab.fulfil(ref, partial_parcel),
+        ShopsCapability.REFUND: lambda: lab.refund(ref),
+        ShopsCapability.COMPARE_STOCK: lambda: lab("set_stock", ref, 1, expected=2),
+        ShopsCapability.LOCATIONS: lambda: lab("set_stock", ref, 1, location="1"),
+    }
+
+
+def _accounts(subject: ShopsSubject) -> list[Account]:
+    return [Account(ACCOUNT, subject.vendor, settings={"retry": None, "circuit": None})]
+
+
+def sync_lab(factory: Callable[[], ShopsSubject]) -> Lab:
+    """Return a lab with a synchronous hub."""
+    subject = factory()
+    return Lab(subject, Hub(_accounts(subject), http=SandboxHttpClient(subject.sandbox)))
+
+
+def async_lab(factory: Callable[[], ShopsSubject]) -> Lab:
+    """Return a lab with an asynchronous hub."""
+    subject = factory()
+    return Lab(subject, AsyncHub(_accounts(subject), http=AsyncSandboxHttpClient(subject.sandbox)))

@@ -1,0 +1,502 @@
+"""Checks that every vendor of shops must pass.
+
+The most important ones are about repeats: whatever answer is lost, a parcel leaves once and a
+refund is paid once. Others make sure that no order is lost between pages, and that no unknown word
+of the vendor is read as a success.
+
+Each check takes a function that makes a new `ShopsSubject`: the vendor, its sandbox, and what the
+kit cannot know. `CHECKS` go through `Hub`, and `ASYNC_CHECKS` through `AsyncHub`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import attrs
+
+from moorage.contracts.shops import (
+    KIND,
+    Completion,
+    FulfilledLine,
+    OrderFulfilment,
+    OrderPayment,
+    OrderQuery,
+    OrderState,
+    ShopsCapability,
+    ShopTopic,
+)
+from moorage.domain.http.requests import Response
+from moorage.domain.values.money import Money
+from moorage.errors import (
+    ConnectionFailed,
+    InvalidData,
+    OutcomeUnknown,
+    UnsupportedByVendor,
+    VendorFailed,
+    VendorRejected,
+    WebhookRejected,
+)
+from moorage.testing.kits._contract_lab import through_async_hub, through_hub
+from moorage.testing.kits._sent_requests import require_no_repeats
+from moorage.testing.kits._shops_lab import (
+    ACCOUNT,
+    PARCEL,
+    Lab,
+    ShopsSubject,
+    async_lab,
+    calls_by_capability,
+    sync_lab,
+)
+from moorage.testing.kits.checks import require
+from moorage.testing.sandboxes.base import Lost
+from moorage.testing.sandboxes.shops.base import SKU
+from moorage.wiring.installed_vendors import able
+
+if TYPE_CHECKING:
+    from moorage.contracts.shops import OrderPage, ShopEvent, ShopOrder
+
+__all__ = ["ASYNC_CHECKS", "CHECKS", "AsyncCheck", "Check", "Factory", "ShopsSubject"]
+
+Factory: TypeAlias = Callable[[], ShopsSubject]
+Check: TypeAlias = Callable[[Factory], None]
+AsyncCheck: TypeAlias = Callable[[Factory], Coroutine[Any, Any, None]]
+Open: TypeAlias = Callable[[], Lab]
+
+_JSON: Final = {"Content-Type": "application/json"}
+_MALFORMED: Final = (b"{}", b"null", b"", b"<html></html>", b'{"data": {"order": {}}}')
+_MOST_STEPS: Final = 6
+"""The number of requests, at most, of which each may lose its answer."""
+
+
+async def _ended(doing: Awaitable[Any]) -> bool:
+    """Return True if an operation succeeded, False if its answer was lost."""
+    try:
+        await doing
+    except (OutcomeUnknown, ConnectionFailed):
+        return False
+    return True
+
+
+async def an_order_is_read_in_full(make: Open) -> None:
+    """An order arrives with its lines, exact amounts, states, addresses and times."""
+    async with make() as lab:
+        order = await lab.order(2, 1)
+        states = (order.state, order.payment, order.fulfilment)
+        expected = (OrderState.OPEN, OrderPayment.PAID, OrderFulfilment.UNFULFILLED)
+        require(states == expected, f"The states were read as {states}.")
+        require(order.total == Money("64.20", "EUR"), f"The total was read as {order.total}.")
+        require(order.shipping == Money("4.50", "EUR"), "The price of shipping is wrong.")
+        lines = [(line.sku, line.quantity, line.unfulfilled, line.total) for line in order.lines]
+        expected_lines = [
+            (SKU, 2, 2, Money("39.80", "EUR")),
+            (SKU, 1, 1, Money("19.90", "EUR")),
+        ]
+        require(lines == expected_lines, f"The lines were read as {lines}.")
+        address = order.shipping_address
+        require(address is not None and address.postal_code == "20457", "The address is lost.")
+        require(order.number is not None and bool(order.vendor_status), "The order has no number.")
+        moment = order.updated_at
+        is_utc = moment is not None and moment.utcoffset() == timedelta(0)
+        require(is_utc, "The time of the last change is not in UTC.")
+        require(order.raw, "The vendor's own answer is lost.")
+
+
+async def an_answer_is_read_in_the_contracts_words(make: Open) -> None:
+    """Each of the vendor's words has its meaning, and an unknown word stays unknown."""
+    async with make() as lab:
+        for answer, fields in lab.subject.answers:
+            lab.sandbox.fail(answer)
+            order: ShopOrder = await lab("get_order", lab.ref("1"))
+            for name, expected in fields.items():
+                value = getattr(order, name)
+                require(value == expected, f"{name} was read as {value!r} instead of {expected!r}.")
+
+
+async def pages_lose_no_order(make: Open) -> None:
+    """An order that changes between two pages is read with its last change; none is lost."""
+    for still in (False, True):
+        async with make() as lab:
+            lab.shop.still = still
+            ids = [lab.shop.add_order(1) for _ in range(7)]
+            lab.shop.still = False
+            orders = await _listed(lab, changed=ids[:2])
+            seen = {order.ref.id: order.updated_at for order in orders}
+            missing = [id_ for id_ in ids if id_ not in seen]
+            require(not missing, f"The orders {missing} are on no page.")
+            latest = max(moment for moment in seen.values() if moment is not None)
+            require(latest == lab.shop.clock, "The last change of an order is on no page.")
+
+
+async def _listed(lab: Lab, changed: list[str]) -> list[ShopOrder]:
+    """Read all pages; the given orders change after the first page."""
+    orders: list[ShopOrder] = []
+    page: OrderPage = await lab("orders", OrderQuery(limit=2))
+    for id_ in changed:
+        lab.shop.touch(id_)
+    orders += page.items
+    for _ in range(20):
+        if page.next is None:
+            return orders
+        page = await lab("orders", OrderQuery(limit=2), after=str(page.next))
+        orders += page.items
+    raise AssertionError("The pages do not come to an end.")
+
+
+async def the_next_run_resumes(make: Open) -> None:
+    """A run that begins where the last one ended reads each later change, and no old order."""
+    async with make() as lab:
+        first_id, second_id = lab.shop.add_order(1), lab.shop.add_order(1)
+        page: OrderPage = await lab("orders")
+        require(page.resume_at == lab.shop.clock, f"The next run begins at {page.resume_at}.")
+        lab.shop.touch(first_id)
+        later: OrderPage = await lab("orders", OrderQuery(updated_since=page.resume_at))
+        ids = [order.ref.id for order in later.items]
+        require(ids == [second_id, first_id], f"The next run reads {ids}.")
+        since = lab.shop.clock + timedelta(hours=1)
+        empty: OrderPage = await lab("orders", OrderQuery(updated_since=since))
+        require(empty.items == () and empty.next is None, "Old orders are read again.")
+        require(empty.resume_at == since, "A run without orders forgets where it began.")
+
+
+async def a_parcel_leaves_once(make: Open) -> None:
+    """A repeat with the same key returns the same receipt, and ships nothing again."""
+    async with make() as lab:
+        order = await lab.order(2)
+        parcel = attrs.evolve(PARCEL, notify=True)
+        receipts = [await lab.fulfil(order.ref, parcel) for _ in range(2)]
+        require(receipts[0] == receipts[1], "A repeat returns another receipt.")
+        require(receipts[0].completion is Completion.DONE, "The parcel is not told as done.")
+        parcels = lab.shop.parcels()
+        require(len(parcels) == 1, f"The shop has {len(parcels)} parcels instead of one.")
+        require(parcels[0].tracking_number == "1Z999", "The tracking number is lost.")
+        require(parcels[0].quantity == 2, "The parcel has another quantity.")
+        require(parcels[0].notified, "The buyer was not told.")
+        shipped: ShopOrder = await lab("get_order", order.ref)
+        is_shipped = shipped.fulfilment is OrderFulfilment.FULFILLED
+        require(is_shipped, f"A shipped order is told as {shipped.fulfilment}.")
+        require(shipped.lines[0].unfulfilled == 0, "A shipped line is told as open.")
+
+
+async def a_lost_answer_ships_nothing_twice(make: Open) -> None:
+    """Whichever answer is lost, one parcel leaves, and a success is told only if it left."""
+    for lost in range(_MOST_STEPS):
+        for with_lines in (False, True):
+            async with make() as lab:
+                if with_lines and ShopsCapability.PARTIAL_FULFILMENT not in lab.able:
+                    continue
+                order = await lab.order(4)
+                lines = (FulfilledLine(id=order.lines[0].id, quantity=2),) if with_lines else ()
+                parcel = attrs.evolve(PARCEL, lines=lines)
+                lab.sandbox.fail(*([None] * lost), Lost())
+                ended = await _ended(lab.fulfil(order.ref, parcel))
+                lab.sandbox.forget_faults()
+                is_told_rightly = bool(lab.shop.parcels()) or not ended
+                require(is_told_rightly, "A parcel is told as shipped, but did not leave.")
+                await _ended(lab.fulfil(order.ref, parcel))
+                count = len(lab.shop.parcels())
+                require(count <= 1, f"{count} parcels left after a lost answer.")
+
+
+async def a_parcel_without_number_is_uncertain(make: Open) -> None:
+    """Without a tracking number a lost answer never becomes a second parcel."""
+    async with make() as lab:
+        if ShopsCapability.PARTIAL_FULFILMENT not in lab.able:
+            return
+        order = await lab.order(4)
+        lines = (FulfilledLine(id=order.lines[0].id, quantity=1),)
+        parcel = attrs.evolve(PARCEL, tracking_number=None, lines=lines)
+        lab.sandbox.fail(None, Lost())
+        for _ in range(2):
+            await lab.refused(
+                OutcomeUnknown, lab.fulfil(order.ref, parcel), "A parcel that cannot be found"
+            )
+        require(len(lab.shop.parcels()) == 1, "A second parcel left after a lost answer.")
+
+
+async def a_part_is_shipped(make: Open) -> None:
+    """Some items of a line leave, and no more than are left."""
+    async with make() as lab:
+        if ShopsCapability.PARTIAL_FULFILMENT not in lab.able:
+            return
+        order = await lab.order(3, 1)
+        part = FulfilledLine(id=order.lines[0].id, quantity=2)
+        await lab.fulfil(order.ref, attrs.evolve(PARCEL, lines=(part,)))
+        rest: ShopOrder = await lab("get_order", order.ref)
+        is_partial = rest.fulfilment is OrderFulfilment.PARTIALLY_FULFILLED
+        require(is_partial, f"A partly shipped order is told as {rest.fulfilment}.")
+        left = [line.unfulfilled for line in rest.lines]
+        require(left == [1, 1], f"The lines have {left} left.")
+        second = attrs.evolve(PARCEL, tracking_number="1Z998", lines=(part,))
+        await lab.refused(
+            VendorRejected, lab.fulfil(order.ref, second, "k-2"), "More items than are left"
+        )
+        require(len(lab.shop.parcels()) == 1, "More items left than the order has.")
+
+
+async def an_order_is_cancelled_once(make: Open) -> None:
+    """A cancelled order is told as cancelled however often it is cancelled; no parcel leaves."""
+    async with make() as lab:
+        order = await lab.order(1)
+        receipts = [await lab("cancel", order.ref) for _ in range(2)]
+        completions = [receipt.completion for receipt in receipts]
+        require(completions == [Completion.DONE] * 2, f"The order is told as {completions}.")
+        require(list(lab.shop.canceled()) == [order.ref.id], "The order is not cancelled.")
+        canceled: ShopOrder = await lab("get_order", order.ref)
+        is_canceled = canceled.state is OrderState.CANCELED
+        require(is_canceled, f"A cancelled order is told as {canceled.state}.")
+        await lab.refused(VendorRejected, lab.fulfil(order.ref), "A parcel of a cancelled order")
+        require(not lab.shop.parcels(), "A parcel of a cancelled order left.")
+
+
+async def a_lost_cancellation_can_be_repeated(make: Open) -> None:
+    """A cancellation whose answer was lost succeeds when it is repeated."""
+    for lost in range(2):
+        async with make() as lab:
+            order = await lab.order(1)
+            lab.sandbox.fail(*([None] * lost), Lost())
+            await _ended(lab("cancel", order.ref))
+            receipt = await lab("cancel", order.ref)
+            require(receipt.completion is Completion.DONE, "The repeat is not told as done.")
+            require(list(lab.shop.canceled()) == [order.ref.id], "The order is not cancelled.")
+
+
+async def a_shipped_order_is_not_cancelled(make: Open) -> None:
+    """An order that was shipped is refused, and stays as it is."""
+    async with make() as lab:
+        order = await lab.order(1)
+        await lab.fulfil(order.ref)
+        await lab.refused(VendorRejected, lab("cancel", order.ref), "Cancelling a shipped order")
+        require(not lab.shop.canceled(), "A shipped order was cancelled.")
+
+
+async def a_later_cancellation_is_pending(make: Open) -> None:
+    """A cancellation that the shop carries out later is never told as done."""
+    async with make() as lab:
+        if lab.shop.cancels_later is None:
+            return
+        lab.shop.cancels_later = True
+        order = await lab.order(1)
+        receipt = await lab("cancel", order.ref)
+        require(receipt.completion is Completion.PENDING, f"It is told as {receipt.completion}.")
+
+
+async def a_refund_is_paid_once(make: Open) -> None:
+    """Whichever answer is lost, a refund is paid once and exactly, and a repeat tells it."""
+    for lost in range(-1, _MOST_STEPS):
+        async with make() as lab:
+            if ShopsCapability.REFUND not in lab.able:
+                return
+            order = await lab.order(2)
+            faults = [] if lost < 0 else [*([None] * lost), Lost()]
+            lab.sandbox.fail(*faults)
+            ended = await _ended(lab.refund(order.ref))
+            lab.sandbox.forget_faults()
+            require(
+                not ended or list(lab.shop.refunds()) == [(order.ref.id, "5.00")],
+                "A refund is told as paid, but was not.",
+            )
+            refund = await lab.refund(order.ref)
+            require(refund.amount == Money("5.00", "EUR"), f"The amount is {refund.amount}.")
+            paid = list(lab.shop.refunds())
+            require(paid == [(order.ref.id, "5.00")], f"The shop paid {paid}.")
+            other = await lab.refund(order.ref, "1.50", key="k-2")
+            require(other.id != refund.id, "Another refund has the same id.")
+            partly: ShopOrder = await lab("get_order", order.ref)
+            is_partial = partly.payment is OrderPayment.PARTIALLY_REFUNDED
+            require(is_partial, f"A partly refunded order is told as {partly.payment}.")
+
+
+async def amounts_are_in_the_shops_currency(make: Open) -> None:
+    """An amount in another currency is refused before anything is sent."""
+    async with make() as lab:
+        order, item = await lab.order(1), await lab.item()
+        request_count = len(lab.sandbox.requests)
+        crowns = Money("5.00", "DKK")
+        await lab.refused(InvalidData, lab("set_price", item.ref, crowns), "A foreign price")
+        if ShopsCapability.REFUND in lab.able:
+            refund = lab("refund", order.ref, crowns, idempotency_key="k-1")
+            await lab.refused(InvalidData, refund, "A foreign refund")
+        require(len(lab.sandbox.requests) == request_count, "A foreign amount was sent.")
+
+
+async def an_item_is_found_by_its_number(make: Open) -> None:
+    """An item is found by its whole number, with stock and price; a similar number finds none."""
+    async with make() as lab:
+        item = await lab.item()
+        values = (item.sku, item.stock, item.price)
+        require(values == (SKU, 12, Money("19.90", "EUR")), f"The item was read as {values}.")
+        for other in (f"{SKU}X", SKU[:-1], "ROPE", f"{SKU},ROPE"):
+            page = await lab("find_items", other)
+            require(page.items == () and page.next is None, f"{other!r} finds {page.items}.")
+
+
+async def stock_and_price_are_set(make: Open) -> None:
+    """The stock and the price are set exactly, and again with the same effect."""
+    async with make() as lab:
+        item = await lab.item()
+        for quantity in (0, 7, 7):
+            receipt = await lab("set_stock", item.ref, quantity)
+            require(receipt.quantity == lab.shop.stock() == quantity, "The stock is wrong.")
+        for amount in ("0.00", "149.05", "149.05"):
+            price = Money(amount, "EUR")
+            receipt = await lab("set_price", item.ref, price)
+            require(receipt.price == price, f"The price is told as {receipt.price}.")
+            require(lab.shop.price() == amount, f"The price became {lab.shop.price()}.")
+        changed = await lab.item()
+        require((changed.stock, changed.price) == (7, Money("149.05", "EUR")), "They are not kept.")
+
+
+async def stock_is_compared(make: Open) -> None:
+    """A stock that is not the expected one stays as it is."""
+    async with make() as lab:
+        if ShopsCapability.COMPARE_STOCK not in lab.able:
+            return
+        item = await lab.item()
+        place = {} if lab.subject.location is None else {"location": lab.subject.location}
+        await lab.refused(
+            VendorRejected, lab("set_stock", item.ref, 5, expected=11), "Another stock"
+        )
+        require(lab.shop.stock() == 12, "A stock that is not the expected one was changed.")
+        await lab("set_stock", item.ref, 5, expected=12, **place)
+        require(lab.shop.stock() == 5, "The stock was not set.")
+
+
+async def an_unknown_order_is_refused(make: Open) -> None:
+    """An order that the shop does not have is refused, and nothing is told as done."""
+    async with make() as lab:
+        unknown = lab.ref("gid://shopify/Order/404404")
+        for operation in ("get_order", "cancel"):
+            await lab.refused(VendorRejected, lab(operation, unknown), "An unknown order")
+        await lab.refused(VendorRejected, lab.fulfil(unknown), "An unknown order")
+
+
+async def a_refusal_has_its_type(make: Open) -> None:
+    """Each refusal raises the right error, with the vendor's code and answer."""
+    async with make() as lab:
+        for count, (answer, kind, code) in enumerate(lab.subject.refusals):
+            lab.sandbox.fail(answer)
+            error = await lab.refused(kind, lab("get_order", lab.ref("1")), f"Refusal {count}")
+            kept_answer = getattr(error, "response", None)
+            is_kept = kept_answer is not None and kept_answer.body == answer.body
+            require(is_kept, "The answer is lost.")
+            kept_code = getattr(error, "vendor_code", None)
+            require(kept_code == code, f"Refusal {count} has the code {kept_code!r}.")
+
+
+async def a_malformed_answer_is_no_success(make: Open) -> None:
+    """A success without its content is an error, for every operation."""
+    async with make() as lab:
+        order, item = await lab.order(1), await lab.item()
+        for body in _MALFORMED:
+            calls: tuple[Callable[[], Awaitable[Any]], ...] = (
+                lambda: lab("get_order", order.ref),
+                lambda: lab("orders"),
+                lambda: lab("cancel", order.ref),
+                lambda: lab("find_items", SKU),
+                lambda: lab("set_stock", item.ref, 1),
+                lambda: lab("set_price", item.ref, Money("1.00", "EUR")),
+            )
+            for call in calls:
+                lab.sandbox.fail(Response(200, _JSON, body))
+                await lab.refused(VendorFailed, call(), f"{body!r}")
+                lab.sandbox.forget_faults()
+
+
+async def what_it_cannot_do_is_refused(make: Open) -> None:
+    """An unsupported feature is refused before anything is sent."""
+    async with make() as lab:
+        for capability, call in calls_by_capability(lab).items():
+            if capability in lab.able:
+                continue
+            error = await lab.refused(
+                UnsupportedByVendor, call(), f"{capability} of a vendor without it"
+            )
+            require(capability in error.capabilities, f"{capability} is not named.")
+            others = able(KIND, frozenset({capability}))
+            require(error.able == others, f"The vendors with {capability} are not named.")
+        require(lab.sandbox.requests == [], "Something was sent for what cannot be done.")
+
+
+async def each_request_is_sent_once(make: Open) -> None:
+    """No operation sends a request twice, because the hub decides on retries."""
+    async with make() as lab:
+        order, other, item = await lab.order(1), await lab.order(1), await lab.item()
+        calls: dict[str, Callable[[], Awaitable[Any]]] = {
+            "orders": lambda: lab("orders"),
+            "fulfil": lambda: lab.fulfil(order.ref, attrs.evolve(PARCEL, notify=True)),
+            "cancel": lambda: lab("cancel", other.ref),
+            "set_stock": lambda: lab("set_stock", item.ref, 1),
+            "set_price": lambda: lab("set_price", item.ref, Money("1.00", "EUR")),
+        }
+        for name, call in calls.items():
+            request_count = len(lab.sandbox.requests)
+            await call()
+            require_no_repeats(name, lab.sandbox.requests[request_count:])
+
+
+async def nothing_shows_the_buyer(make: Open) -> None:
+    """Neither an order, a page, a receipt nor the account shows the buyer or a secret by repr."""
+    async with make() as lab:
+        order = await lab.order(1)
+        receipt = await lab.fulfil(order.ref)
+        page = await lab("orders")
+        account = lab.hub.account(ACCOUNT)
+        lab.discreet(f"{order!r}{receipt!r}{page!r}{account!r}", "A repr")
+
+
+async def an_event_names_its_order(make: Open) -> None:
+    """A signed webhook about an order names it; one that somebody else signed is refused."""
+    async with make() as lab:
+        report, secret = lab.subject.report, lab.subject.webhook_secret
+        if report is None or secret is None:
+            return
+        order = await lab.order(1)
+        notice = report(order.ref.id)
+        webhook = lab.hub.webhooks(ACCOUNT, secrets=secret).verify(**notice.arguments())[0]
+        events: tuple[ShopEvent, ...] = lab.hub.events(ACCOUNT, webhook)
+        require(len(events) == 1, f"A change became {len(events)} events.")
+        event = events[0]
+        require(event.ref == order.ref, f"The event names {event.ref}.")
+        require(event.topic is ShopTopic.ORDER_UPDATED, f"The topic was read as {event.topic}.")
+        require(event.at == order.updated_at, f"The time was read as {event.at}.")
+        require(event.raw and bool(event.id), "The event has no id or no content.")
+        lab.discreet(f"{event!r}", "An event")
+        stranger = lab.hub.webhooks(ACCOUNT, secrets="another secret, also long enough")
+        try:
+            stranger.verify(**notice.arguments())
+        except WebhookRejected:
+            return
+        raise AssertionError("A webhook that somebody else signed is accepted.")
+
+
+_ALL_CHECKS: Final = (
+    an_order_is_read_in_full,
+    an_answer_is_read_in_the_contracts_words,
+    pages_lose_no_order,
+    the_next_run_resumes,
+    a_parcel_leaves_once,
+    a_lost_answer_ships_nothing_twice,
+    a_parcel_without_number_is_uncertain,
+    a_part_is_shipped,
+    an_order_is_cancelled_once,
+    a_lost_cancellation_can_be_repeated,
+    a_shipped_order_is_not_cancelled,
+    a_later_cancellation_is_pending,
+    a_refund_is_paid_once,
+    amounts_are_in_the_shops_currency,
+    an_item_is_found_by_its_number,
+    stock_and_price_are_set,
+    stock_is_compared,
+    an_unknown_order_is_refused,
+    a_refusal_has_its_type,
+    a_malformed_answer_is_no_success,
+    what_it_cannot_do_is_refused,
+    each_request_is_sent_once,
+    nothing_shows_the_buyer,
+    an_event_names_its_order,
+)
+
+CHECKS: Final[tuple[Check, ...]] = through_hub(_ALL_CHECKS, sync_lab)
+ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = through_async_hub(_ALL_CHECKS, async_lab)

@@ -1,0 +1,154 @@
+"""The part of GraphQL that a shop's sandbox needs: one operation with variables and arguments."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import attrs
+
+from moorage.domain.values.json_text import is_list, is_object
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_TOKEN: Final = re.compile(r'\$?\w+|"(?:[^"\\]|\\.)*"|[{}()\[\]:!@=]')
+_WORDS: Final[Mapping[str, Any]] = {"true": True, "false": False, "null": None}
+
+Selection: TypeAlias = "tuple[Field, ...]"
+
+
+class UnreadableError(Exception):
+    """The document is not one that this sandbox reads."""
+
+
+@attrs.frozen
+class Field:
+    """A selected field.
+
+    Attributes:
+        name: name of the field.
+        arguments: its arguments, with the values of variables filled in.
+        directives: arguments of its directives, by name.
+        selection: fields that are selected in it.
+    """
+
+    name: str
+    arguments: Mapping[str, Any]
+    directives: Mapping[str, Mapping[str, Any]]
+    selection: Selection
+
+
+class _Reader:
+    def __init__(self, document: str, variables: Mapping[str, Any]) -> None:
+        self._tokens = _TOKEN.findall(document)
+        self._variables = variables
+        self._at = 0
+
+    def operation(self) -> tuple[str, Selection]:
+        kind = self._next()
+        if self._peek() not in {"(", "{"}:
+            self._next()
+        if self._peek() == "(":
+            while self._next() != ")":
+                pass
+        selection = self._selection()
+        if kind not in {"query", "mutation"} or self._peek():
+            raise UnreadableError(f"{kind} is no single operation.")
+        return kind, selection
+
+    def _peek(self) -> str:
+        return self._tokens[self._at] if self._at < len(self._tokens) else ""
+
+    def _next(self, expected: str = "") -> str:
+        token = self._peek()
+        if not token or expected not in {"", token}:
+            raise UnreadableError(f"{token or 'the end'} stands where {expected or 'more'} should.")
+        self._at += 1
+        return token
+
+    def _selection(self) -> Selection:
+        fields: list[Field] = []
+        self._next("{")
+        while self._peek() != "}":
+            name, arguments = self._next(), self._arguments()
+            directives: dict[str, Mapping[str, Any]] = {}
+            while self._peek() == "@":
+                self._next()
+                directive = self._next()
+                directives[directive] = self._arguments()
+            inner = self._selection() if self._peek() == "{" else ()
+            fields.append(Field(name, arguments, directives, inner))
+        self._next("}")
+        return tuple(fields)
+
+    def _arguments(self) -> dict[str, Any]:
+        arguments: dict[str, Any] = {}
+        if self._peek() != "(":
+            return arguments
+        self._next()
+        while self._peek() != ")":
+            name = self._next()
+            self._next(":")
+            arguments[name] = self._value(self._next())
+        self._next(")")
+        return arguments
+
+    def _value(self, token: str) -> Any:
+        if token == "[":
+            values: list[Any] = []
+            while self._peek() != "]":
+                values.append(self._value(self._next()))
+            self._next("]")
+            return values
+        if token.startswith("$"):
+            return self._variables.get(token[1:])
+        if token.startswith('"'):
+            return token[1:-1]
+        return int(token) if token.isdigit() else _WORDS.get(token, token)
+
+
+def read_operation(document: str, variables: Mapping[str, Any]) -> tuple[str, Selection]:
+    """Return the kind of the operation, and its root fields.
+
+    Raises:
+        UnreadableError: the document is not one operation of fields.
+    """
+    return _Reader(document, variables).operation()
+
+
+def selected(value: Any, field: Field, path: str) -> Any:
+    """Return of a value only what was selected.
+
+    Raises:
+        UnreadableError: a selected field does not exist, or an object has no selection.
+    """
+    if is_list(value):
+        return [selected(item, field, path) for item in value]
+    if not is_object(value):
+        if field.selection and value is not None:
+            raise UnreadableError(f"{path} has no fields.")
+        return value
+    if not field.selection:
+        raise UnreadableError(f"{path} must have a selection of fields.")
+    for inner in field.selection:
+        if inner.name not in value:
+            raise UnreadableError(f"Field '{inner.name}' doesn't exist on {path}")
+    return {
+        inner.name: selected(_page(value[inner.name], inner), inner, f"{path}.{inner.name}")
+        for inner in field.selection
+    }
+
+
+def _page(value: Any, field: Field) -> Any:
+    """Return the requested part of a list or of a connection."""
+    size = field.arguments.get("first")
+    if size is None:
+        return value
+    if is_list(value):
+        return value[:size]
+    after = field.arguments.get("after")
+    start = 0 if after is None else int(after.removeprefix("cursor-"))
+    nodes = value["nodes"]
+    page = {"hasNextPage": start + size < len(nodes), "endCursor": f"cursor-{start + size}"}
+    return {"nodes": nodes[start : start + size], "pageInfo": page}

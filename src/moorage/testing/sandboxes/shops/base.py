@@ -1,0 +1,94 @@
+"""The base of sandboxes that imitate shops: what the merchant sees."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from moorage.testing.sandboxes.base import Sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+BUYER: Final = "Ada Quayle"
+"""The name of every buyer."""
+
+SKU: Final = "ROPE-10"
+"""The number of an item that each sandbox has; its stock is 12, its price 19.90 in euros."""
+
+_FIRST: Final = datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC)
+
+
+@attrs.frozen(kw_only=True)
+class SeenParcel:
+    """A parcel as the merchant sees it.
+
+    Attributes:
+        order: id of the order.
+        tracking_number: number of the parcel.
+        quantity: items in it.
+        notified: True if the shop wrote to the buyer because it was asked to.
+    """
+
+    order: str
+    tracking_number: str | None
+    quantity: int
+    notified: bool
+
+
+class ShopSandbox(Sandbox, ABC):
+    """A local sandbox that imitates a shop.
+
+    Attributes:
+        clock: time of the next change; each one takes a second.
+        still: True to have all changes happen in the same second.
+        cancels_later: True to have cancellations take effect later; None if the vendor cancels at
+            once.
+    """
+
+    cancels_later: bool | None = None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.clock = _FIRST
+        self.still = False
+
+    def tick(self) -> datetime:
+        """Return the time of a change."""
+        if not self.still:
+            self.clock += timedelta(seconds=1)
+        return self.clock
+
+    @abstractmethod
+    def add_order(self, *quantities: int) -> str:
+        """Add a paid order with a line of the item for each quantity; return its id."""
+
+    @abstractmethod
+    def touch(self, order: str) -> None:
+        """Change an order, such as by another note of the merchant."""
+
+    @abstractmethod
+    def parcels(self) -> Sequence[SeenParcel]:
+        """Return the parcels of all orders."""
+
+    @abstractmethod
+    def canceled(self) -> Sequence[str]:
+        """Return the ids of the cancelled orders."""
+
+    @abstractmethod
+    def refunds(self) -> Sequence[tuple[str, str]]:
+        """Return the order and the amount of each refund."""
+
+    @abstractmethod
+    def stock(self) -> int:
+        """Return the stock of the item."""
+
+    @abstractmethod
+    def price(self) -> str:
+        """Return the price of the item."""
+
+
+__all__ = ["BUYER", "SKU", "SeenParcel", "ShopSandbox"]

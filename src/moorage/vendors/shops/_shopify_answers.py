@@ -1,0 +1,280 @@
+"""Shopify's answers and errors as values of the contract."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage import vendor_sdk as sdk
+from moorage.contracts.shops import (
+    Completion,
+    FulfilmentReceipt,
+    OrderFulfilment,
+    OrderLine,
+    OrderPayment,
+    OrderState,
+    ShopEvent,
+    ShopItem,
+    ShopOrder,
+    ShopTopic,
+)
+from moorage.vendors.shops._common import address_of, full_name
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moorage.contracts.address import Address
+    from moorage.vendor_sdk import (
+        Answer,
+        ConnectorError,
+        MakeRef,
+        Money,
+        Ref,
+        Request,
+        Response,
+        WebhookEvent,
+    )
+
+PAYMENTS: Final[Mapping[str, OrderPayment]] = {
+    "PENDING": OrderPayment.PENDING,
+    "AUTHORIZED": OrderPayment.AUTHORIZED,
+    "PARTIALLY_PAID": OrderPayment.PARTIALLY_PAID,
+    "PARTIALLY_REFUNDED": OrderPayment.PARTIALLY_REFUNDED,
+    "VOIDED": OrderPayment.VOIDED,
+    "PAID": OrderPayment.PAID,
+    "REFUNDED": OrderPayment.REFUNDED,
+    "EXPIRED": OrderPayment.EXPIRED,
+}
+FULFILMENTS: Final[Mapping[str, OrderFulfilment]] = {
+    **sdk.words(OrderFulfilment.UNFULFILLED, "UNFULFILLED OPEN SCHEDULED REQUEST_DECLINED"),
+    **sdk.words(OrderFulfilment.IN_PROGRESS, "IN_PROGRESS PENDING_FULFILLMENT"),
+    "PARTIALLY_FULFILLED": OrderFulfilment.PARTIALLY_FULFILLED,
+    "FULFILLED": OrderFulfilment.FULFILLED,
+    "RESTOCKED": OrderFulfilment.RESTOCKED,
+    "ON_HOLD": OrderFulfilment.ON_HOLD,
+}
+_COMPLETIONS: Final[Mapping[str, Completion]] = {
+    "SUCCESS": Completion.DONE,
+    "PENDING": Completion.PENDING,
+    "OPEN": Completion.PENDING,
+}
+_ERRORS: Final[Mapping[str, type[Any]]] = {
+    "THROTTLED": sdk.RateLimitExceeded,
+    "ACCESS_DENIED": sdk.AuthenticationFailed,
+    "SHOP_INACTIVE": sdk.VendorRejected,
+    "INTERNAL_SERVER_ERROR": sdk.VendorFailed,
+    "INTERNAL_ERROR": sdk.VendorFailed,
+    "TIMEOUT": sdk.VendorFailed,
+    "IDEMPOTENCY_CONCURRENT_REQUEST": sdk.VendorFailed,
+}
+_STATUSES: Final[Mapping[int, type[Any]]] = {
+    400: sdk.InvalidRequest,
+    **dict.fromkeys((401, 403), sdk.AuthenticationFailed),
+    429: sdk.RateLimitExceeded,
+}
+_USER_ERRORS: Final = ("userErrors", "orderCancelUserErrors")
+_TOPICS: Final[Mapping[str, ShopTopic]] = {
+    "orders/create": ShopTopic.ORDER_CREATED,
+    "orders/cancelled": ShopTopic.ORDER_CANCELED,
+    "orders/delete": ShopTopic.ORDER_DELETED,
+    **sdk.words(
+        ShopTopic.ORDER_UPDATED,
+        "orders/updated orders/edited orders/paid orders/fulfilled orders/partially_fulfilled",
+    ),
+}
+_ORDER_ID: Final = "gid://shopify/Order/"
+
+
+def classify(_: Request, response: Response) -> ConnectorError | None:
+    """The error in an answer; Shopify sends most of them with the status of a success."""
+    answer = sdk.error_answer(response)
+    if response.status >= 500:
+        return None
+    if not sdk.is_success(response.status):
+        words = answer.text("errors") or answer.text("errors.0.message")
+        kind = _STATUSES.get(response.status, sdk.VendorRejected)
+        code, words = answer.text("errors.0.extensions.code"), sdk.masked_words(words)
+        return sdk.refusal(kind, "Shopify", response, code, words, otherwise=response.status)
+    problem = next(answer.objects("errors"), None)
+    if problem is not None:
+        code = problem.text("extensions.code")
+        error = _refusal(response, sdk.InvalidRequest, code, problem)
+        error.vendor_retry_after = _pause(answer.object("extensions.cost"))
+        return error
+    for name in answer.object("data").raw:
+        for list_name in _USER_ERRORS:
+            problem = next(answer.objects(f"data.{name}.{list_name}"), None)
+            if problem is not None:
+                return _refusal(response, sdk.VendorRejected, problem.text("code"), problem)
+    return None
+
+
+def _refusal(
+    response: Response, otherwise: type[Any], code: str | None, problem: Answer
+) -> ConnectorError:
+    kind = _ERRORS.get(code or "", otherwise)
+    words = sdk.masked_words(problem.text("message"))
+    return sdk.refusal(kind, "Shopify", response, code, words)
+
+
+def _pause(cost: Answer) -> float | None:
+    """Seconds until the bucket of points has enough for the same request."""
+    needed, left, rate = (
+        cost.decimal(path)
+        for path in (
+            "requestedQueryCost",
+            "throttleStatus.currentlyAvailable",
+            "throttleStatus.restoreRate",
+        )
+    )
+    if needed is None or left is None or not rate or rate < 0:
+        return None
+    return max(0.0, float((needed - left) / rate))
+
+
+def found(response: Response, path: str) -> Answer:
+    """An object that was asked for by its id.
+
+    Raises:
+        VendorRejected: the shop has none with this id.
+        VendorFailed: the answer does not say.
+    """
+    answer = sdk.read_answer(response)
+    if answer.object("data").raw.get(path, answer) is None:
+        raise sdk.refusal(
+            sdk.VendorRejected,
+            "Shopify",
+            response,
+            "NOT_FOUND",
+            None,
+            otherwise=f"The shop has no {path} with this id.",
+        )
+    return sdk.required(answer.object(f"data.{path}") or None, response, f"data.{path}")
+
+
+def _money(answer: Answer, path: str) -> Money | None:
+    return sdk.as_money(answer.value(f"{path}.amount"), answer.value(f"{path}.currencyCode"))
+
+
+def _address(answer: Answer) -> Address | None:
+    return address_of(
+        answer.text("countryCodeV2"),
+        name=full_name(answer.text("firstName"), answer.text("lastName")),
+        company=answer.text("company"),
+        line1=answer.text("address1"),
+        line2=answer.text("address2"),
+        city=answer.text("city"),
+        region=answer.text("provinceCode"),
+        postal_code=answer.text("zip"),
+        phone=answer.text("phone"),
+    )
+
+
+def read_lines(response: Response, answer: Answer) -> tuple[OrderLine, ...]:
+    """The lines of an order, or of a part of it."""
+    if not sdk.is_list(answer.value("nodes")):
+        raise sdk.malformed(response, "lineItems.nodes")
+    return tuple(
+        OrderLine(
+            id=sdk.required(item.text("id"), response, "lineItems.id"),
+            sku=item.text("sku"),
+            title=item.text("name"),
+            quantity=sdk.required(item.integer("quantity"), response, "lineItems.quantity"),
+            unfulfilled=item.integer("unfulfilledQuantity"),
+            unit_price=_money(item, "originalUnitPriceSet.shopMoney"),
+            total=_money(item, "discountedTotalSet.shopMoney"),
+        )
+        for item in answer.objects("nodes")
+    )
+
+
+def _state(answer: Answer) -> OrderState:
+    if answer.text("cancelledAt") is not None:
+        return OrderState.CANCELED
+    words = {True: OrderState.CLOSED, False: OrderState.OPEN}
+    is_closed = answer.flag("closed")
+    return OrderState.UNKNOWN if is_closed is None else words[is_closed]
+
+
+def read_order(
+    ref: MakeRef, response: Response, answer: Answer, more_lines: tuple[OrderLine, ...] = ()
+) -> ShopOrder:
+    """An order, with lines that were read from further pages.
+
+    Raises:
+        VendorFailed: the answer lacks what each order has.
+    """
+    id_ = sdk.required(answer.text("id"), response, "id")
+    total = _money(answer, "currentTotalPriceSet.shopMoney")
+    total = sdk.required(total, response, "currentTotalPriceSet")
+    paid = answer.text("displayFinancialStatus")
+    shipped = answer.text("displayFulfillmentStatus")
+    shipped = sdk.required(shipped, response, "displayFulfillmentStatus")
+    return ShopOrder(
+        ref=ref(id_, currency=total.currency),
+        number=answer.text("name"),
+        state=_state(answer),
+        payment=PAYMENTS.get(paid or "", OrderPayment.UNKNOWN),
+        fulfilment=FULFILMENTS.get(shipped, OrderFulfilment.UNKNOWN),
+        vendor_status=f"{paid}/{shipped}",
+        lines=read_lines(response, answer.object("lineItems")) + more_lines,
+        total=total,
+        buyer_total=_money(answer, "currentTotalPriceSet.presentmentMoney"),
+        tax=_money(answer, "currentTotalTaxSet.shopMoney"),
+        shipping=_money(answer, "currentShippingPriceSet.shopMoney"),
+        discount=_money(answer, "currentTotalDiscountsSet.shopMoney"),
+        email=answer.text("email"),
+        billing_address=_address(answer.object("billingAddress")),
+        shipping_address=_address(answer.object("shippingAddress")),
+        note=answer.text("note"),
+        created_at=answer.time("createdAt"),
+        updated_at=sdk.required(answer.time("updatedAt"), response, "updatedAt"),
+        raw=answer.raw,
+    )
+
+
+def read_fulfilment(ref: Ref, response: Response, answer: Answer) -> FulfilmentReceipt:
+    """The receipt of a fulfilment."""
+    status = sdk.required(answer.text("status"), response, "fulfillment.status")
+    return FulfilmentReceipt(
+        ref=ref,
+        id=sdk.required(answer.text("id"), response, "fulfillment.id"),
+        completion=_COMPLETIONS.get(status, Completion.UNKNOWN),
+        vendor_status=status,
+        raw=answer.raw,
+    )
+
+
+def read_item(ref: MakeRef, response: Response, answer: Answer, currency: str) -> ShopItem:
+    """A variant, whose reference names its product and its inventory item, too."""
+    id_ = sdk.required(answer.text("id"), response, "productVariants.id")
+    is_counted = answer.flag("inventoryItem.tracked")
+    return ShopItem(
+        ref=ref(
+            id_,
+            currency=currency,
+            product=sdk.required(answer.text("product.id"), response, "product.id"),
+            stock=sdk.required(answer.text("inventoryItem.id"), response, "inventoryItem.id"),
+        ),
+        sku=sdk.required(answer.text("sku"), response, "sku"),
+        title=answer.text("displayName"),
+        price=sdk.as_money(answer.value("price"), currency),
+        stock=answer.integer("inventoryQuantity") if is_counted else None,
+        raw=answer.raw,
+    )
+
+
+def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[ShopEvent, ...]:
+    """The change of an order that a webhook reports; empty if it reports anything else."""
+    answer = sdk.as_answer(event.payload)
+    topic, number = _TOPICS.get(event.type or ""), answer.text("id")
+    if topic is None or number is None:
+        return ()
+    return (
+        ShopEvent(
+            id=event.id,
+            ref=ref(f"{_ORDER_ID}{number}", currency=answer.text("currency")),
+            topic=topic,
+            at=answer.time("updated_at"),
+            raw=answer.raw,
+        ),
+    )

@@ -1,0 +1,119 @@
+"""Parcels of an order at Shopify: what is left to ship, and which parcels exist."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage import vendor_sdk as sdk
+from moorage.vendors.shops._common import not_possible
+from moorage.vendors.shops._shopify_answers import found, read_fulfilment
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moorage.contracts.shops import Fulfilment, FulfilmentReceipt
+    from moorage.vendor_sdk import Answer, Ref, Response
+
+_OPEN: Final = frozenset({"OPEN", "IN_PROGRESS"})
+_LATER: Final = frozenset({"ON_HOLD", "SCHEDULED"})
+_GONE: Final = frozenset({"CANCELLED", "ERROR", "FAILURE"})
+
+
+@attrs.frozen
+class Parcels:
+    """An order's fulfilments and fulfilment orders, with the answer that they are from."""
+
+    order: Answer
+    response: Response
+
+
+def read_parcels(response: Response) -> Parcels:
+    """The fulfilments and the fulfilment orders of an order.
+
+    Raises:
+        VendorFailed: the answer lacks one of them.
+    """
+    order = found(response, "order")
+    for path in ("fulfillments", "fulfillmentOrders.nodes"):
+        if not sdk.is_list(order.value(path)):
+            raise sdk.malformed(response, path)
+    return Parcels(order, response)
+
+
+def earlier_parcel(ref: Ref, parcels: Parcels, fulfilment: Fulfilment) -> FulfilmentReceipt | None:
+    """The receipt of a parcel that the order has already: by tracking number and quantity."""
+    number = fulfilment.tracking_number
+    quantity = sum(line.quantity for line in fulfilment.lines)
+    for item in parcels.order.objects("fulfillments"):
+        numbers = [info.text("number") for info in item.objects("trackingInfo")]
+        is_same = number is not None and number in numbers
+        if quantity and item.integer("totalQuantity") != quantity:
+            is_same = False
+        if is_same and item.text("status") not in _GONE:
+            return read_fulfilment(ref, parcels.response, item)
+    return None
+
+
+def parcel_input(parcels: Parcels, fulfilment: Fulfilment) -> dict[str, Any]:
+    """The `FulfillmentInput` of a parcel.
+
+    Raises:
+        VendorRejected: the order does not have that much left to ship.
+    """
+    tracking = {
+        "company": fulfilment.carrier,
+        "number": fulfilment.tracking_number,
+        "url": fulfilment.tracking_url,
+    }
+    filled = {name: value for name, value in tracking.items() if value is not None}
+    left = (_some_left if fulfilment.lines else _all_left)(parcels, fulfilment)
+    return {
+        "lineItemsByFulfillmentOrder": left,
+        "notifyCustomer": fulfilment.notify,
+        **({"trackingInfo": filled} if filled else {}),
+    }
+
+
+def _all_left(parcels: Parcels, _: Fulfilment) -> list[dict[str, Any]]:
+    orders = list(parcels.order.objects("fulfillmentOrders.nodes"))
+    statuses = {order.text("status") for order in orders}
+    if parcels.order.flag("fulfillmentOrders.pageInfo.hasNextPage"):
+        raise _refused(parcels, "TOO_MANY_FULFILLMENT_ORDERS", "The order has too many parts.")
+    if statuses & _LATER:
+        raise _refused(parcels, "ON_HOLD", "A part of the order may not be shipped yet.")
+    left = [order.text("id") for order in orders if order.text("status") in _OPEN]
+    if not left:
+        raise _refused(parcels, "NOTHING_LEFT", "Nothing of the order is left to ship.")
+    return [{"fulfillmentOrderId": id_} for id_ in left]
+
+
+def _some_left(parcels: Parcels, fulfilment: Fulfilment) -> list[dict[str, Any]]:
+    quantities = {line.id: line.quantity for line in fulfilment.lines}
+    left: list[dict[str, Any]] = []
+    for order in parcels.order.objects("fulfillmentOrders.nodes"):
+        if order.text("status") not in _OPEN:
+            continue
+        items = [_taken(item, quantities) for item in order.objects("lineItems.nodes")]
+        taken = [item for item in items if item["quantity"]]
+        if taken:
+            left.append(
+                {"fulfillmentOrderId": order.text("id"), "fulfillmentOrderLineItems": taken}
+            )
+    if any(quantities.values()):
+        raise _refused(parcels, "NOT_LEFT", "The order has fewer items left than the parcel has.")
+    return left
+
+
+def _taken(item: Answer, quantities: dict[str, int]) -> Mapping[str, Any]:
+    """The part of a fulfilment order's line in the parcel; `quantities` keeps the rest."""
+    line = item.text("lineItem.id") or ""
+    quantity = min(item.integer("remainingQuantity") or 0, quantities.get(line, 0))
+    if quantity:
+        quantities[line] -= quantity
+    return {"id": item.text("id"), "quantity": quantity}
+
+
+def _refused(parcels: Parcels, code: str, text: str) -> Exception:
+    return not_possible("Shopify", parcels.response, code, text)

@@ -1,0 +1,82 @@
+"""The cursor of WooCommerce's list of orders: a time, and what was read of its second."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final, Self
+
+import attrs
+
+from moorage import vendor_sdk as sdk
+from moorage.vendors.shops._common import written_time
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from moorage.contracts.shops import OrderQuery, ShopOrder
+    from moorage.vendor_sdk import Ref
+
+_SECOND: Final = timedelta(seconds=1)
+
+
+@attrs.frozen(kw_only=True)
+class OrderCursor:
+    """A position in the orders, which are sorted by their last change.
+
+    WooCommerce keeps times to the second, so many orders may have the same. Those that were read
+    already are excluded by id, and the second after is listed on a page of its own: an excluded
+    order that changes meanwhile is found there.
+
+    Attributes:
+        since: earliest last change of the page, included; None for all orders.
+        seen: ids of orders that are excluded.
+        latest: latest change on an earlier page.
+    """
+
+    since: datetime | None = None
+    seen: tuple[str, ...] = ()
+    latest: datetime | None = None
+
+    @classmethod
+    def of(cls, query: OrderQuery, after: Ref | None) -> Self:
+        """The cursor of a query, or of the page after an earlier one."""
+        if after is None:
+            return cls(since=query.updated_since)
+        return cls(
+            since=sdk.as_time(after.other("since")),
+            seen=tuple((after.other("seen") or "").split(",")) if after.other("seen") else (),
+            latest=sdk.as_time(after.other("latest")),
+        )
+
+    @property
+    def filters(self) -> dict[str, str]:
+        """The parameters of the list; `modified_after` excludes its own second."""
+        filters = {"exclude": ",".join(self.seen)} if self.seen else {}
+        if self.since is not None:
+            filters["modified_after"] = written_time(self.since - _SECOND)
+        return filters
+
+    @property
+    def related(self) -> dict[str, str | None]:
+        """The cursor as ids that a reference is related to."""
+        return {
+            "since": None if self.since is None else self.since.isoformat(),
+            "seen": ",".join(self.seen),
+            "latest": None if self.latest is None else self.latest.isoformat(),
+        }
+
+    def resume_at(self, orders: tuple[ShopOrder, ...]) -> datetime | None:
+        """The latest change that was seen so far; the beginning if there was none."""
+        times = [order.updated_at for order in orders if order.updated_at is not None]
+        return max([*times, *([self.latest] if self.latest else [])], default=self.since)
+
+    def after(self, orders: tuple[ShopOrder, ...], *, is_last: bool) -> OrderCursor | None:
+        """The cursor of the next page; None if nothing can be left."""
+        latest = self.resume_at(orders)
+        if latest is None or (is_last and not self.seen):
+            return None
+        if is_last:
+            return OrderCursor(since=latest + _SECOND, latest=latest)
+        ids = tuple(order.ref.id for order in orders if order.updated_at == latest)
+        earlier_ids = self.seen if latest == self.since else ()
+        return OrderCursor(since=latest, seen=earlier_ids + ids, latest=latest)

@@ -1,0 +1,295 @@
+"""Shopify: a shop's orders, stock and prices by the GraphQL Admin API.
+
+Shopify takes an idempotency key for stock, but none for fulfilments. A parcel whose answer was lost
+is looked up by its tracking number; without one its outcome is unknown.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import attrs
+
+from moorage import vendor_sdk as sdk
+from moorage.contracts.shops import (
+    CancelReceipt,
+    Completion,
+    ItemPage,
+    OrderPage,
+    PriceReceipt,
+    ShopsCapability,
+    StockReceipt,
+    check_same_currency,
+)
+from moorage.vendors.shops import _shopify_documents as documents
+from moorage.vendors.shops._common import not_possible, written_time
+from moorage.vendors.shops._shopify_answers import (
+    classify,
+    found,
+    read_events,
+    read_fulfilment,
+    read_item,
+    read_lines,
+    read_order,
+)
+from moorage.vendors.shops._shopify_parcels import earlier_parcel, parcel_input, read_parcels
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moorage.contracts.shops import (
+        Fulfilment,
+        FulfilmentReceipt,
+        OrderLine,
+        OrderQuery,
+        ShopEvent,
+        ShopOrder,
+    )
+    from moorage.vendor_sdk import Answer, MakeRef, Money, Ref, Response, WebhookEvent, Wire
+
+_SHIPPED = frozenset({"FULFILLED", "PARTIALLY_FULFILLED"})
+
+
+@attrs.frozen(kw_only=True)
+class Shopify(sdk.ApiVendor):
+    """A shop at Shopify, with the access token of an app.
+
+    Attributes:
+        shop: name of the shop in its address at myshopify.com.
+        credentials: access token of the app; by default the credential provider supplies
+            `Credentials`.
+        location: id of the location whose stock is set, such as gid://shopify/Location/1.
+        base_url: URL of the shop; by default that of its name.
+    """
+
+    name = "shopify"
+    kinds = ("shops",)
+    api_version = documents.API_VERSION
+    capabilities = frozenset(ShopsCapability) - {ShopsCapability.REFUND}
+    limits: ClassVar[Mapping[str, int]] = {"page": 10}
+    webhook = "shopify"
+    auth = sdk.api_key("X-Shopify-Access-Token")
+    refusals = staticmethod(classify)
+    urls: ClassVar[Mapping[str, str]] = {"": "api_url"}
+
+    shop: str = attrs.field(
+        validator=sdk.matches(
+            "[a-z0-9][a-z0-9-]*",
+            problem="This is not the name of a shop.",
+            remedy="Give the first part of its address at myshopify.com, such as harbour-goods.",
+        )
+    )
+    location: str | None = None
+    base_url: str | None = None
+
+    @property
+    def api_url(self) -> str:
+        """The URL of the shop."""
+        return self.base_url or f"https://{self.shop}.myshopify.com"
+
+    async def orders(self, wire: Wire, query: OrderQuery, after: Ref | None, /) -> OrderPage:
+        """A page of orders, after Shopify's cursor of the last one."""
+        since = query.updated_since if after is None else sdk.as_time(after.other("since"))
+        variables = {
+            "first": min(query.limit, self.limits["page"]),
+            "after": None if after is None else after.id,
+            "query": None if since is None else f"updated_at:>='{written_time(since)}Z'",
+        }
+        response = await wire.send(documents.request(documents.ORDERS, variables))
+        page = sdk.read_answer(response).object("data.orders")
+        if not sdk.is_list(page.value("nodes")):
+            raise sdk.malformed(response, "orders.nodes")
+        orders = [await _whole_order(wire, response, item) for item in page.objects("nodes")]
+        times = [order.updated_at for order in orders if order.updated_at]
+        next_ref = None
+        cursor = _next_cursor(response, page)
+        if cursor is not None:
+            next_ref = wire.ref(cursor, since=None if since is None else since.isoformat())
+        return OrderPage(items=tuple(orders), next=next_ref, resume_at=max(times, default=since))
+
+    async def get_order(self, wire: Wire, ref: Ref, /) -> ShopOrder:
+        """The current state of an order."""
+        response = await wire.send(documents.request(documents.ORDER, {"id": ref.id}))
+        return await _whole_order(wire, response, found(response, "order"))
+
+    async def fulfil(
+        self, wire: Wire, ref: Ref, fulfilment: Fulfilment, /, *, key: str
+    ) -> FulfilmentReceipt:
+        """Create a fulfilment of what is left, unless the order has one of this parcel already."""
+        look_up = documents.request(documents.PARCELS, {"id": ref.id})
+        parcels = await wire.send(look_up, key=sdk.part_key(key, "parcels"), parse=read_parcels)
+        receipt = earlier_parcel(ref, parcels, fulfilment)
+        if receipt is not None:
+            return receipt
+        request = documents.request(
+            documents.FULFIL, {"fulfillment": parcel_input(parcels, fulfilment)}
+        )
+        try:
+            return await wire.send(request, key=key, parse=partial(_read_created, ref))
+        except sdk.OutcomeUnknown:
+            parcels = read_parcels(await wire.send(look_up))
+            receipt = earlier_parcel(ref, parcels, fulfilment)
+            if receipt is None:
+                raise
+            return receipt
+
+    async def cancel(self, wire: Wire, ref: Ref, /) -> CancelReceipt:
+        """Cancel an order of which nothing was shipped; Shopify may do it a little later."""
+        look_up = documents.request(documents.STATE, {"id": ref.id})
+        response = await wire.send(look_up)
+        order = found(response, "order")
+        if order.text("cancelledAt") is not None:
+            return _canceled(ref, order)
+        shipped = order.text("displayFulfillmentStatus") or ""
+        if shipped in _SHIPPED:
+            raise not_possible(
+                "Shopify", response, shipped, "A part of the order was shipped already."
+            )
+        request = documents.request(documents.CANCEL, {"orderId": ref.id})
+        try:
+            response = await wire.send(request.evolve(idempotent=True))
+        except sdk.VendorRejected:
+            # A repeat after a lost answer is refused, since the order is cancelled by then.
+            order = found(await wire.send(look_up), "order")
+            if order.text("cancelledAt") is None:
+                raise
+            return _canceled(ref, order)
+        answer = sdk.read_answer(response)
+        done = sdk.required(answer.flag("data.orderCancel.job.done"), response, "orderCancel.job")
+        return CancelReceipt(
+            ref=ref,
+            completion=Completion.DONE if done else Completion.PENDING,
+            vendor_status="done" if done else "running",
+            raw=answer.raw,
+        )
+
+    async def find_items(self, wire: Wire, sku: str, after: Ref | None, /) -> ItemPage:
+        """A page of the variants with this number."""
+        variables = {
+            "first": 50,
+            "after": None if after is None else after.id,
+            "query": f"sku:{documents.quoted(sku)}",
+        }
+        response = await wire.send(documents.request(documents.ITEMS, variables))
+        data = sdk.read_answer(response).object("data")
+        page = data.object("productVariants")
+        if not sdk.is_list(page.value("nodes")):
+            raise sdk.malformed(response, "productVariants.nodes")
+        currency = sdk.required(data.text("shop.currencyCode"), response, "shop.currencyCode")
+        cursor = _next_cursor(response, page)
+        return ItemPage(
+            items=tuple(
+                read_item(wire.ref, response, item, currency)
+                for item in page.objects("nodes")
+                if item.text("sku") == sku
+            ),
+            next=None if cursor is None else wire.ref(cursor),
+        )
+
+    async def set_stock(
+        self,
+        wire: Wire,
+        ref: Ref,
+        quantity: int,
+        /,
+        *,
+        expected: int | None,
+        location: str | None,
+    ) -> StockReceipt:
+        """Set the available quantity of a variant at one location."""
+        place = location or self.location
+        if place is None:
+            raise sdk.InvalidData(
+                "Shopify counts stock by location, but none is named.",
+                field="location",
+                remedy="Give a location, or set `location` of the account.",
+            )
+        change = {
+            "inventoryItemId": _related(ref, "stock"),
+            "locationId": place,
+            "quantity": quantity,
+            "changeFromQuantity": expected,
+        }
+        variables: dict[str, Any] = {
+            "input": {"name": "available", "reason": "correction", "quantities": [change]},
+            "key": wire.new_id(),
+        }
+        request = documents.request(documents.SET_STOCK, variables)
+        response = await wire.send(request.evolve(idempotent=True))
+        answer = sdk.read_answer(response)
+        sdk.required(
+            answer.object("data.inventorySetQuantities") or None, response, "inventorySetQuantities"
+        )
+        return StockReceipt(ref=ref, quantity=quantity, raw=answer.raw)
+
+    async def set_price(self, wire: Wire, ref: Ref, price: Money, /) -> PriceReceipt:
+        """Set the price of a variant."""
+        check_same_currency(price, ref, "price")
+        variables = {
+            "productId": _related(ref, "product"),
+            "variants": [{"id": ref.id, "price": str(price.amount)}],
+        }
+        request = documents.request(documents.SET_PRICE, variables)
+        response = await wire.send(request.evolve(idempotent=True))
+        answer = sdk.read_answer(response)
+        variants = answer.objects("data.productVariantsBulkUpdate.productVariants")
+        amount = next((item.value("price") for item in variants if item.text("id") == ref.id), None)
+        money = sdk.required(sdk.as_money(amount, price.currency), response, "price")
+        return PriceReceipt(ref=ref, price=money, raw=answer.raw)
+
+    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[ShopEvent, ...]:
+        """The change of an order that a webhook reports."""
+        return read_events(event, ref)
+
+
+def _next_cursor(response: Response, page: Answer) -> str | None:
+    """The cursor of the next page; None after the last page.
+
+    Raises:
+        VendorFailed: the answer does not say whether there is a next page.
+    """
+    has_next = sdk.required(page.flag("pageInfo.hasNextPage"), response, "pageInfo.hasNextPage")
+    if not has_next:
+        return None
+    return sdk.required(page.text("pageInfo.endCursor"), response, "pageInfo.endCursor")
+
+
+async def _whole_order(wire: Wire, response: Response, answer: Answer) -> ShopOrder:
+    """An order with all of its lines; the first answer has only some of many."""
+    lines: tuple[OrderLine, ...] = ()
+    cursor = _next_cursor(response, answer.object("lineItems"))
+    while cursor is not None:
+        variables = {"id": answer.text("id"), "after": cursor}
+        more = await wire.send(documents.request(documents.LINES, variables))
+        page = found(more, "order").object("lineItems")
+        lines += read_lines(more, page)
+        cursor = _next_cursor(more, page)
+    return read_order(wire.ref, response, answer, lines)
+
+
+def _read_created(ref: Ref, response: Response) -> FulfilmentReceipt:
+    answer = sdk.read_answer(response).object("data.fulfillmentCreate.fulfillment")
+    return read_fulfilment(ref, response, answer)
+
+
+def _canceled(ref: Ref, order: Answer) -> CancelReceipt:
+    return CancelReceipt(
+        ref=ref, completion=Completion.DONE, vendor_status="cancelled", raw=order.raw
+    )
+
+
+def _related(ref: Ref, name: str) -> str:
+    """A related id of a variant.
+
+    Raises:
+        InvalidData: the reference is not of an item that was found.
+    """
+    id_ = ref.other(name)
+    if id_ is not None:
+        return id_
+    raise sdk.InvalidData(
+        "The reference does not name the product and the stock of the item.",
+        field="ref",
+        remedy="Give the `ref` of an item that find_items() found.",
+    )

@@ -1,0 +1,308 @@
+"""Shopify: requests, responses, errors and events."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from moorage import ConfigurationError, InvalidData, Money, VendorFailed, VendorRejected
+from moorage.contracts.ref import Ref
+from moorage.contracts.routes import Account
+from moorage.contracts.shops import Completion, FulfilledLine, Fulfilment, OrderQuery, ShopTopic
+from moorage.errors import InvalidRequest, RateLimitExceeded
+from moorage.hub.hub import Hub
+from moorage.testing.sandboxes.base import SandboxHttpClient, reply
+from moorage.testing.sandboxes.shops.base import SKU
+from moorage.testing.sandboxes.shops.shopify import LOCATION, ShopifySandbox
+from moorage.vendors.shops.shopify import Shopify
+from tests.vendors.shops_subjects import shopify_order
+
+if TYPE_CHECKING:
+    from moorage.domain.http.requests import Response
+
+PARCEL = Fulfilment(tracking_number="1Z", carrier="UPS", tracking_url="https://ups.example/1Z")
+
+
+def hub(sandbox: ShopifySandbox, **fields: Any) -> Hub:
+    """Return a hub with one account at Shopify."""
+    options = {"shop": "harbour-goods", "credentials": sandbox.token, **fields}
+    account = Account("shop", Shopify(**options), settings={"retry": None, "circuit": None})
+    return Hub([account], http=SandboxHttpClient(sandbox))
+
+
+def ref(id_: str) -> Ref:
+    """Return the reference of an order."""
+    return Ref("shopify", "shop", id_, {"currency": "EUR"})
+
+
+def variables_of(sandbox: ShopifySandbox) -> dict[str, Any]:
+    """Return the variables of the last request."""
+    variables: dict[str, Any] = json.loads(sandbox.requests[-1].body)["variables"]
+    return variables
+
+
+def parcels_answer(*parts: tuple[str, int], more: bool = False) -> Response:
+    """Return an answer with fulfilment orders of these statuses and quantities."""
+    nodes = [
+        {
+            "id": f"part-{number}",
+            "status": status,
+            "lineItems": {
+                "nodes": [{"id": f"i-{number}", "remainingQuantity": left, "lineItem": {"id": "l"}}]
+            },
+        }
+        for number, (status, left) in enumerate(parts)
+    ]
+    orders = {"nodes": nodes, "pageInfo": {"hasNextPage": more}}
+    return reply({"data": {"order": {"id": "o", "fulfillments": [], "fulfillmentOrders": orders}}})
+
+
+def test_request_of_a_parcel() -> None:
+    """A parcel is sent with its tracking, and with the part of the order that is left."""
+    sandbox = ShopifySandbox()
+    order = sandbox.add_order(2)
+    with hub(sandbox) as shop:
+        shop.shops().fulfil(ref(order), PARCEL, idempotency_key="k")
+
+    request = sandbox.requests[-1]
+    assert "/admin/api/2026-07/graphql.json" == request.path
+    assert {
+        "fulfillment": {
+            "lineItemsByFulfillmentOrder": [
+                {"fulfillmentOrderId": order.replace("/Order/", "/FulfillmentOrder/")}
+            ],
+            "notifyCustomer": False,
+            "trackingInfo": {"company": "UPS", "number": "1Z", "url": "https://ups.example/1Z"},
+        }
+    } == variables_of(sandbox)
+
+
+def test_request_of_a_stock() -> None:
+    """A stock is sent with the expected quantity, null without one, and a new key."""
+    sandbox = ShopifySandbox()
+    with hub(sandbox, location=LOCATION) as shop:
+        item = shop.shops().find_items(SKU).items[0]
+        shop.shops().set_stock(item.ref, 5)
+        first = variables_of(sandbox)
+        shop.shops().set_stock(item.ref, 4, expected=5)
+        second = variables_of(sandbox)
+
+    change = {
+        "inventoryItemId": "gid://shopify/InventoryItem/30",
+        "locationId": LOCATION,
+        "quantity": 5,
+        "changeFromQuantity": None,
+    }
+    assert {"name": "available", "reason": "correction", "quantities": [change]} == first["input"]
+    assert 5 == second["input"]["quantities"][0]["changeFromQuantity"]
+    assert first["key"] != second["key"]
+
+
+def test_stock_needs_a_location_and_a_found_item() -> None:
+    """A stock without a location, or of a reference without its item, is refused."""
+    sandbox = ShopifySandbox()
+    with hub(sandbox) as shop:
+        item = shop.shops().find_items(SKU).items[0]
+        with pytest.raises(InvalidData, match="by location"):
+            shop.shops().set_stock(item.ref, 5)
+        with pytest.raises(InvalidData, match="does not name the product"):
+            shop.shops().set_price(ref("gid://shopify/ProductVariant/20"), Money("1.00", "EUR"))
+
+
+def test_many_lines_are_all_read() -> None:
+    """An order with more lines than a page has is read with all of them."""
+    sandbox = ShopifySandbox()
+    order = sandbox.add_order(*range(1, 131))
+    with hub(sandbox) as shop:
+        lines = shop.shops().get_order(ref(order)).lines
+
+    assert list(range(1, 131)) == [line.quantity for line in lines]
+    assert 3 == len(sandbox.requests)
+
+
+def test_pause_of_a_throttled_request() -> None:
+    """A throttled request tells the seconds until there are enough points."""
+    sandbox = ShopifySandbox()
+    sandbox.drain()
+    with hub(sandbox) as shop, pytest.raises(RateLimitExceeded) as excinfo:
+        shop.shops().orders()
+
+    assert 0.1 == excinfo.value.vendor_retry_after
+    assert "THROTTLED" == excinfo.value.vendor_code
+
+
+@pytest.mark.parametrize(
+    "parts, more, code",
+    [
+        ([("ON_HOLD", 1), ("OPEN", 1)], False, "ON_HOLD"),
+        ([("SCHEDULED", 1)], False, "ON_HOLD"),
+        ([("CLOSED", 0)], False, "NOTHING_LEFT"),
+        ([("OPEN", 1)], True, "TOO_MANY_FULFILLMENT_ORDERS"),
+    ],
+)
+def test_parcel_of_all_needs_all_parts(parts: list[tuple[str, int]], more: bool, code: str) -> None:
+    """A parcel of all that is left is refused if a part may not be shipped."""
+    sandbox = ShopifySandbox()
+    sandbox.fail(parcels_answer(*parts, more=more))
+    with hub(sandbox) as shop, pytest.raises(VendorRejected) as excinfo:
+        shop.shops().fulfil(ref("o"), PARCEL, idempotency_key="k")
+
+    assert code == excinfo.value.vendor_code
+    assert 1 == len(sandbox.requests)
+
+
+def test_lines_are_taken_from_all_open_parts() -> None:
+    """A line that is split over parts of the order is taken from each, except from closed ones."""
+    sandbox = ShopifySandbox()
+    made = {"fulfillment": {"id": "f-1", "status": "A_WORD"}, "userErrors": []}
+    sandbox.fail(
+        parcels_answer(("CLOSED", 9), ("OPEN", 2), ("IN_PROGRESS", 5), ("OPEN", 3)),
+        reply({"data": {"fulfillmentCreate": made}}),
+    )
+    line = FulfilledLine(id="l", quantity=4)
+    with hub(sandbox) as shop:
+        receipt = shop.shops().fulfil(ref("o"), Fulfilment(lines=[line]), idempotency_key="k")
+
+    assert (Completion.UNKNOWN, "A_WORD") == (receipt.completion, receipt.vendor_status)
+    assert {
+        "notifyCustomer": False,
+        "lineItemsByFulfillmentOrder": [
+            {
+                "fulfillmentOrderId": "part-1",
+                "fulfillmentOrderLineItems": [{"id": "i-1", "quantity": 2}],
+            },
+            {
+                "fulfillmentOrderId": "part-2",
+                "fulfillmentOrderLineItems": [{"id": "i-2", "quantity": 2}],
+            },
+        ],
+    } == variables_of(sandbox)["fulfillment"]
+
+
+def test_cancellation_that_a_repeat_finds_done() -> None:
+    """A refused cancellation of an order that is cancelled meanwhile counts as done."""
+    sandbox = ShopifySandbox()
+    order = sandbox.add_order(1)
+    problem = {"code": "INVALID", "field": None, "message": "The order is cancelled."}
+    refused = {"job": None, "orderCancelUserErrors": [problem]}
+    canceled = {"id": order, "cancelledAt": "2031-05-06T07:08:09Z"}
+    sandbox.fail(
+        None, reply({"data": {"orderCancel": refused}}), reply({"data": {"order": canceled}})
+    )
+    with hub(sandbox) as shop:
+        assert Completion.DONE is shop.shops().cancel(ref(order)).completion
+        sandbox.fail(None, reply({"data": {"orderCancel": refused}}))
+        with pytest.raises(VendorRejected, match="The order is cancelled"):
+            shop.shops().cancel(ref(order))
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        {"lineItems": {"nodes": None, "pageInfo": {"hasNextPage": False}}},
+        {"lineItems": {"nodes": []}},
+        {"lineItems": {"nodes": [], "pageInfo": {"hasNextPage": True, "endCursor": None}}},
+        {"displayFulfillmentStatus": None},
+        {"updatedAt": None},
+        {"currentTotalPriceSet": {}},
+    ],
+)
+def test_incomplete_order_is_an_error(order: dict[str, Any]) -> None:
+    """An order without what each order has is an error."""
+    sandbox = ShopifySandbox()
+    sandbox.fail(shopify_order(**order))
+    with hub(sandbox) as shop, pytest.raises(VendorFailed):
+        shop.shops().get_order(ref("1"))
+
+
+def test_incomplete_parcels_are_an_error() -> None:
+    """An order without its fulfilments is an error, and no parcel is sent."""
+    sandbox = ShopifySandbox()
+    sandbox.fail(reply({"data": {"order": {"id": "o"}}}))
+    with hub(sandbox) as shop, pytest.raises(VendorFailed, match="fulfillments"):
+        shop.shops().fulfil(ref("o"), PARCEL, idempotency_key="k")
+
+
+def test_failed_fulfilment_is_not_the_same_parcel() -> None:
+    """A cancelled fulfilment with the same number does not count, and neither does another size."""
+    sandbox = ShopifySandbox()
+    order = sandbox.add_order(3)
+    line = FulfilledLine(id=order.replace("/Order/", "/LineItem/") + "1", quantity=1)
+    with hub(sandbox) as shop:
+        first = Fulfilment(tracking_number="1Z", lines=[line])
+        shop.shops().fulfil(ref(order), first, idempotency_key="k-1")
+        two = FulfilledLine(id=line.id, quantity=2)
+        second = Fulfilment(tracking_number="1Z", lines=[two])
+        shop.shops().fulfil(ref(order), second, idempotency_key="k-2")
+        again = shop.shops().fulfil(ref(order), second, idempotency_key="k-3")
+
+    assert [1, 2] == [parcel.quantity for parcel in sandbox.parcels()]
+    assert again.completion is Completion.DONE
+
+
+@pytest.mark.parametrize(
+    "topic, expected",
+    [
+        ("orders/create", ShopTopic.ORDER_CREATED),
+        ("orders/cancelled", ShopTopic.ORDER_CANCELED),
+        ("orders/delete", ShopTopic.ORDER_DELETED),
+        ("orders/paid", ShopTopic.ORDER_UPDATED),
+        ("products/update", None),
+    ],
+)
+def test_topics_of_events(topic: str, expected: ShopTopic | None) -> None:
+    """Each topic of an order has its meaning, and others give no event."""
+    sandbox = ShopifySandbox()
+    order = sandbox.add_order(1)
+    notice = sandbox.report("https://erp.example/hooks", order, topic)
+    with hub(sandbox) as shop:
+        verifier = shop.webhooks("shop", secrets=sandbox.webhook_secret)
+        events = shop.events("shop", verifier.verify(**notice.arguments())[0])
+
+    assert ([] if expected is None else [expected]) == [event.topic for event in events]
+
+
+def test_sandbox_refuses_what_shopify_refuses() -> None:
+    """The sandbox refuses unknown fields, wrong tokens, and stock without a key."""
+    sandbox = ShopifySandbox()
+    with hub(sandbox, location=LOCATION) as shop:
+        item = shop.shops().find_items(SKU).items[0]
+        with pytest.raises(VendorRejected) as excinfo:
+            shop.shops().set_stock(item.ref, 1, location="gid://shopify/Location/2")
+        assert "INVALID_LOCATION" == excinfo.value.vendor_code
+        other = item.ref.with_related(product="gid://shopify/Product/11")
+        with pytest.raises(VendorRejected) as excinfo:
+            shop.shops().set_price(other, Money("1.00", "EUR"))
+        assert "PRODUCT_VARIANT_DOES_NOT_EXIST" == excinfo.value.vendor_code
+
+
+def test_next_page_keeps_the_filter() -> None:
+    """The page after another has its cursor and the same time."""
+    sandbox = ShopifySandbox()
+    first = sandbox.add_order(1)
+    since = sandbox.clock
+    sandbox.add_order(1)
+    with hub(sandbox) as shop:
+        page = shop.shops().orders(OrderQuery(updated_since=since, limit=1))
+        shop.shops().orders(OrderQuery(limit=1), after=page.next)
+
+    assert first == page.items[0].ref.id
+    assert "updated_at:>='2031-05-06T07:08:10Z'" == variables_of(sandbox)["query"]
+    assert f"2031-05-06T07:08:10Z|{first}" == variables_of(sandbox)["after"]
+
+
+@pytest.mark.parametrize("name", ["", "Harbour", "harbour.myshopify.com", "a/b"])
+def test_shop_is_a_name(name: str) -> None:
+    """A shop is named by the first part of its address."""
+    with pytest.raises(ConfigurationError, match="not the name of a shop"):
+        Shopify(shop=name)
+
+
+def test_unreadable_document_is_refused() -> None:
+    """A graph error without a code is a wrong request."""
+    sandbox = ShopifySandbox()
+    sandbox.fail(reply({"errors": [{"message": "Parse error on end of file"}]}))
+    with hub(sandbox) as shop, pytest.raises(InvalidRequest, match="Parse error"):
+        shop.shops().orders()

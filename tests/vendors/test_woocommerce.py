@@ -1,0 +1,255 @@
+"""WooCommerce: requests, responses and events."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from moorage import (
+    ConfigurationError,
+    ConnectorError,
+    Money,
+    OutcomeUnknown,
+    VendorFailed,
+    VendorRejected,
+)
+from moorage.contracts.ref import Ref
+from moorage.contracts.routes import Account
+from moorage.contracts.shops import Completion, Fulfilment, OrderQuery, ShopTopic
+from moorage.hub.hub import Hub
+from moorage.testing.sandboxes.base import Lost, SandboxHttpClient, reply
+from moorage.testing.sandboxes.shops.woocommerce import WooCommerceSandbox
+from moorage.vendors.shops.woocommerce import WooCommerce
+from tests.vendors.shops_subjects import woo_order
+
+API = "/wp-json/wc/v3"
+PARCEL = Fulfilment(tracking_number="1Z", carrier="UPS", notify=True)
+
+
+def hub(sandbox: WooCommerceSandbox, **fields: Any) -> Hub:
+    """Return a hub with one account at WooCommerce."""
+    options = {
+        "base_url": "https://shop.example",
+        "consumer_key": sandbox.consumer_key,
+        "credentials": sandbox.consumer_secret,
+        "currency": "EUR",
+        **fields,
+    }
+    account = Account("shop", WooCommerce(**options), settings={"retry": None, "circuit": None})
+    return Hub([account], http=SandboxHttpClient(sandbox))
+
+
+def ref(id_: str) -> Ref:
+    """Return the reference of an order."""
+    return Ref("woocommerce", "shop", id_, {"currency": "EUR"})
+
+
+def test_request_of_a_list() -> None:
+    """The list asks for the second before the time without its zone, since that is excluded."""
+    sandbox = WooCommerceSandbox()
+    since = datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC)
+    with hub(sandbox) as shop:
+        shop.shops().orders(OrderQuery(updated_since=since, limit=500))
+
+    assert {
+        "orderby": "modified",
+        "order": "asc",
+        "per_page": "100",
+        "dates_are_gmt": "true",
+        "modified_after": "2031-05-06T07:08:08",
+    } == dict(sandbox.requests[-1].query)
+
+
+def test_orders_of_one_second_are_excluded_by_id() -> None:
+    """The pages of one second exclude what was read, and the second after is read, too."""
+    sandbox = WooCommerceSandbox()
+    sandbox.still = True
+    ids = [sandbox.add_order(1) for _ in range(3)]
+    with hub(sandbox) as shop:
+        page = shop.shops().orders(OrderQuery(limit=2))
+        middle = shop.shops().orders(OrderQuery(limit=2), after=str(page.next))
+        end = shop.shops().orders(OrderQuery(limit=2), after=str(middle.next))
+
+    queries = [dict(request.query) for request in sandbox.requests]
+    assert [None, f"{ids[0]},{ids[1]}", None] == [query.get("exclude") for query in queries]
+    assert "2031-05-06T07:08:09" == queries[2]["modified_after"]
+    assert ((), None) == (end.items, end.next)
+    assert page.resume_at == middle.resume_at == end.resume_at
+
+
+def test_requests_of_a_parcel() -> None:
+    """A parcel completes the order, keeps the parcel in a field, and writes one note."""
+    sandbox = WooCommerceSandbox()
+    order = sandbox.add_order(1)
+    with hub(sandbox, parcel_note="Paket {number} mit {carrier} {url}") as shop:
+        shop.shops().fulfil(ref(order), PARCEL, idempotency_key="k")
+
+    lines = [f"{request.method} {request.path}" for request in sandbox.requests]
+    path = f"{API}/orders/{order}"
+    assert [f"GET {path}", f"PUT {path}", f"GET {path}/notes", f"POST {path}/notes"] == lines
+    assert {
+        "status": "completed",
+        "meta_data": [{"key": "_moorage_parcel", "value": "UPS 1Z"}],
+    } == sandbox.requests[1].json()
+    assert ["Paket 1Z mit UPS"] == sandbox.notes(order)
+
+
+@pytest.mark.parametrize("lost", [2, 3])
+def test_note_is_written_once(lost: int) -> None:
+    """A note whose answer was lost is found, and not written again."""
+    sandbox = WooCommerceSandbox()
+    order = sandbox.add_order(1)
+    sandbox.fail(*([None] * lost), Lost())
+    with hub(sandbox) as shop:
+        for _ in range(2):
+            with suppress(ConnectorError):  # the repeat must succeed
+                shop.shops().fulfil(ref(order), PARCEL, idempotency_key="k")
+        receipt = shop.shops().fulfil(ref(order), PARCEL, idempotency_key="k")
+
+    assert Completion.DONE is receipt.completion
+    assert 1 == len(sandbox.notes(order))
+
+
+def test_note_that_cannot_be_found_is_uncertain() -> None:
+    """A note that may have been written and is not on the list leaves the outcome unknown."""
+    sandbox = WooCommerceSandbox()
+    order = sandbox.add_order(1)
+    sandbox.fail(None, None, None, Lost(), reply([]))
+    with hub(sandbox) as shop, pytest.raises(OutcomeUnknown):
+        shop.shops().fulfil(ref(order), PARCEL, idempotency_key="k")
+
+
+@pytest.mark.parametrize("status", ["cancelled", "refunded", "failed", "trash", "checkout-draft"])
+def test_order_that_cannot_be_shipped(status: str) -> None:
+    """A parcel of an order that ended otherwise is refused, and does not revive the order."""
+    sandbox = WooCommerceSandbox()
+    sandbox.fail(reply({"id": 1, "status": status}))
+    with hub(sandbox) as shop, pytest.raises(VendorRejected) as excinfo:
+        shop.shops().fulfil(ref("1"), PARCEL, idempotency_key="k")
+
+    assert status == excinfo.value.vendor_code
+    assert ["GET"] == [request.method for request in sandbox.requests]
+
+
+@pytest.mark.parametrize("status", ["completed", "refunded", "trash"])
+def test_order_that_cannot_be_cancelled(status: str) -> None:
+    """An order that ended otherwise is not cancelled."""
+    sandbox = WooCommerceSandbox()
+    sandbox.fail(reply({"id": 1, "status": status}))
+    with hub(sandbox) as shop, pytest.raises(VendorRejected):
+        shop.shops().cancel(ref("1"))
+    assert ["GET"] == [request.method for request in sandbox.requests]
+
+
+def test_shop_that_keeps_another_status() -> None:
+    """A shop whose plugin sets another status tells neither a parcel nor a cancellation as done."""
+    sandbox = WooCommerceSandbox()
+    order = sandbox.add_order(1)
+    answer = reply({"id": 1, "status": "awaiting-carrier"})
+    silent = Fulfilment()
+    with hub(sandbox) as shop:
+        sandbox.fail(None, answer, None, answer)
+        receipt = shop.shops().fulfil(ref(order), silent, idempotency_key="k")
+        cancellation = shop.shops().cancel(ref(order))
+
+    assert Completion.UNKNOWN is receipt.completion
+    assert Completion.UNKNOWN is cancellation.completion
+    assert "awaiting-carrier" == receipt.vendor_status
+
+
+def test_request_of_a_refund() -> None:
+    """A refund has its amount, its reason and the key, and is looked up before it is made."""
+    sandbox = WooCommerceSandbox()
+    order = sandbox.add_order(2)
+    with hub(sandbox) as shop:
+        amount = Money("5.00", "EUR")
+        shop.shops().refund(ref(order), amount, reason="Late", idempotency_key="k-1")
+
+    assert ["GET", "POST"] == [request.method for request in sandbox.requests]
+    assert {
+        "amount": "5.00",
+        "reason": "Late",
+        "api_refund": True,
+        "meta_data": [{"key": "_moorage_key", "value": "k-1"}],
+    } == sandbox.requests[-1].json()
+
+
+def test_refused_refund_is_uncertain() -> None:
+    """A refund that fails with HTTP 500 may have been paid by the plugin."""
+    sandbox = WooCommerceSandbox()
+    order = sandbox.add_order(1)
+    with hub(sandbox) as shop, pytest.raises(OutcomeUnknown):
+        shop.shops().refund(ref(order), Money("500.00", "EUR"), idempotency_key="k")
+    assert [] == list(sandbox.refunds())
+
+
+def test_variation_is_below_its_product() -> None:
+    """A variation is changed below its product."""
+    sandbox = WooCommerceSandbox()
+    with hub(sandbox) as shop:
+        item = shop.shops().find_items("ROPE-20").items[0]
+        shop.shops().set_stock(item.ref, 3)
+
+    assert f"{API}/products/30/variations/31" == sandbox.requests[-1].path
+    assert {"manage_stock": True, "stock_quantity": 3} == sandbox.requests[-1].json()
+
+
+def test_pages_of_items() -> None:
+    """A page of items that is not the last one names the next one."""
+    sandbox = WooCommerceSandbox()
+    link = '<https://shop.example/wp-json/wc/v3/products?page=2>; rel="next"'
+    item = {"id": 1, "type": "simple", "parent_id": 0, "sku": "A"}
+    sandbox.fail(reply([item], Link=link), reply([]))
+    with hub(sandbox) as shop:
+        page = shop.shops().find_items("A")
+        shop.shops().find_items("A", after=page.next)
+
+    assert (None, None) == (page.items[0].stock, page.items[0].price)
+    assert "2" == dict(sandbox.requests[-1].query)["page"]
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        {"line_items": None},
+        {"line_items": [{"id": 1}]},
+        {"total": "1.005"},
+        {"status": ""},
+        {"date_modified_gmt": None},
+    ],
+)
+def test_incomplete_order_is_an_error(order: dict[str, Any]) -> None:
+    """An order without what each order has is an error."""
+    sandbox = WooCommerceSandbox()
+    sandbox.fail(woo_order(**order))
+    with hub(sandbox) as shop, pytest.raises(VendorFailed):
+        shop.shops().get_order(ref("1"))
+
+
+@pytest.mark.parametrize(
+    "topic, expected",
+    [
+        ("order.created", ShopTopic.ORDER_CREATED),
+        ("order.restored", ShopTopic.ORDER_UPDATED),
+        ("order.deleted", ShopTopic.ORDER_DELETED),
+        ("product.updated", None),
+    ],
+)
+def test_topics_of_events(topic: str, expected: ShopTopic | None) -> None:
+    """Each topic of an order has its meaning, and others give no event."""
+    sandbox = WooCommerceSandbox()
+    notice = sandbox.report("https://erp.example/hooks", sandbox.add_order(1), topic)
+    with hub(sandbox) as shop:
+        verifier = shop.webhooks("shop", secrets=sandbox.webhook_secret)
+        events = shop.events("shop", verifier.verify(**notice.arguments())[0])
+
+    assert ([] if expected is None else [expected]) == [event.topic for event in events]
+
+
+def test_currency_is_a_code() -> None:
+    """The currency of the shop is a code of ISO 4217."""
+    with pytest.raises(ConfigurationError, match="not a code"):
+        WooCommerce(base_url="https://a.example", consumer_key="ck_a", currency="euro")
