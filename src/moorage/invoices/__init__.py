@@ -7,6 +7,7 @@ Everything here is a pure computation: nothing is sent. A vendor of electronic i
 from moorage.invoices.checking import Syntax, check, read_invoice, validate, write_invoice
 from moorage.invoices.cii import read_cii, write_cii
 from moorage.invoices.outgoing import outgoing_invoice
+from moorage.invoices.pdf import PdfInvoice, embed_invoice, read_pdf_invoice
 from moorage.invoices.profiles import EN16931, PEPPOL, XRECHNUNG, Profile
 from moorage.invoices.rules import Violation
 from moorage.invoices.ubl import read_ubl, write_ubl
@@ -52,6 +53,7 @@ __all__ = [
     "Party",
     "PayeeAccount",
     "PaymentInstructions",
+    "PdfInvoice",
     "Period",
     "PostalAddress",
     "PrecedingInvoice",
@@ -63,9 +65,11 @@ __all__ = [
     "VatExemption",
     "Violation",
     "check",
+    "embed_invoice",
     "outgoing_invoice",
     "read_cii",
     "read_invoice",
+    "read_pdf_invoice",
     "read_ubl",
     "validate",
     "write_cii",

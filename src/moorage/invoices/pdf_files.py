@@ -1,0 +1,352 @@
+"""PDF files: finds their objects, and appends new ones without changing what is there."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from hashlib import md5
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.errors import InvalidData
+from moorage.invoices.pdf_objects import (
+    PdfName,
+    PdfNumber,
+    PdfReference,
+    Reader,
+    damaged,
+    write_value,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moorage.invoices.pdf_objects import PdfValue
+
+_MOST_BYTES: Final = 64 * 1024 * 1024
+_MOST_INFLATED: Final = 24 * 1024 * 1024
+_MOST_VALUES: Final = 100_000
+_MOST_ROWS: Final = 500_000
+_MOST_SECTIONS: Final = 1_000
+_START: Final = re.compile(rb"startxref\s+([0-9]{1,10})\s")
+_ROW: Final = re.compile(rb"\s{0,3}([0-9]{10}) ([0-9]{5}) ([nf])")
+_STREAM: Final = re.compile(rb"stream(?:\r\n|\n|\r)")
+_DEEPEST: Final = 10
+_MOST_PREDICTED: Final = 8 * 1024 * 1024
+_PLAIN: Final = 1
+_PACKED: Final = 2
+_PNG: Final = 10
+_FILTERS: Final = 4
+
+
+@attrs.frozen
+class PdfStream:
+    """A stream: its dictionary, and its bytes as they are in the file."""
+
+    fields: dict[str, Any]
+    content: bytes = attrs.field(repr=False)
+
+
+class PdfFile:
+    """A PDF file whose objects can be read, without encryption.
+
+    Attributes:
+        data: the file.
+        trailer: the dictionary of the last section.
+        start: position of the last section.
+        is_table: True if the last section is a table, False if it is a stream.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        if not isinstance(data, bytes):
+            raise InvalidData(
+                f"The PDF must be bytes, not {type(data).__name__}.",
+                field="pdf",
+                remedy="Read the file with open(path, 'rb').",
+            )
+        if len(data) > _MOST_BYTES:
+            raise InvalidData(
+                f"The PDF has {len(data)} bytes, but moorage reads {_MOST_BYTES} at most.",
+                field="pdf",
+                remedy="Make the pictures in the PDF smaller.",
+            )
+        if b"%PDF-" not in data[:1024]:
+            raise InvalidData(
+                "The file is not a PDF.", field="pdf", remedy="Give the bytes of a PDF file."
+            )
+        self.data = data
+        self._budget = [_MOST_VALUES]
+        self._inflated = 0
+        self._depth = 0
+        self._rows = 0
+        self._places: dict[int, tuple[int, int]] = {}
+        self._object_streams: dict[int, tuple[bytes, list[tuple[int, int]]]] = {}
+        starts = list(_START.finditer(data[-2048:] + b"\n"))
+        if not starts:
+            raise damaged("its end is missing")
+        self.start = int(starts[-1][1])
+        self.is_table = Reader(data, self.start).take(b"xref")
+        self.trailer = self._read_sections()
+        if self.trailer.get("Encrypt") is not None:
+            raise InvalidData(
+                "The PDF is encrypted.",
+                field="pdf",
+                remedy="Write the PDF without a password and without restrictions.",
+            )
+
+    @property
+    def size(self) -> int:
+        """The number of the first object that the file does not have."""
+        stated = self.trailer.get("Size")
+        size = stated.whole if isinstance(stated, PdfNumber) else None
+        return max(size or 0, max(self._places, default=0) + 1)
+
+    def resolve(self, value: PdfValue) -> PdfValue | PdfStream:
+        """The object that a value refers to; any other value is returned as it is."""
+        if not isinstance(value, PdfReference):
+            return value
+        place = self._places.get(value.number)
+        if place is None:
+            return None
+        kind, position = place
+        self._depth += 1
+        if self._depth > _DEEPEST:
+            raise damaged("its objects refer to each other")
+        try:
+            if kind == _PLAIN:
+                return self._object_at(position, value.number)
+            return self._object_in_stream(position, value.number) if kind == _PACKED else None
+        finally:
+            self._depth -= 1
+
+    def fields(self, value: PdfValue) -> dict[str, Any]:
+        """The dictionary that a value is or refers to; an empty one if it is none."""
+        target = self.resolve(value)
+        return target if isinstance(target, dict) else {}
+
+    def items(self, value: PdfValue) -> list[Any]:
+        """The array that a value is or refers to; an empty one if it is none."""
+        target = self.resolve(value)
+        return target if isinstance(target, list) else []
+
+    def content(self, value: PdfValue) -> bytes | None:
+        """The decoded bytes of the stream that a value refers to; None if it is no stream."""
+        target = self.resolve(value)
+        return self._decoded(target) if isinstance(target, PdfStream) else None
+
+    def _read_sections(self) -> dict[str, Any]:
+        trailers: list[dict[str, Any]] = []
+        pending, seen = [self.start], set[int]()
+        while pending:
+            position = pending.pop(0)
+            if position in seen or len(seen) > _MOST_SECTIONS:
+                raise damaged("its sections refer to each other")
+            seen.add(position)
+            if not 0 <= position < len(self.data):
+                raise damaged("a section is outside of the file")
+            reader = Reader(self.data, position, self._budget)
+            trailer = self._table(reader) if reader.take(b"xref") else self._section(position)
+            trailers.append(trailer)
+            for name in ("XRefStm", "Prev"):
+                number = trailer.get(name)
+                if isinstance(number, PdfNumber) and number.whole is not None:
+                    pending.append(number.whole)
+        return trailers[0]
+
+    def _table(self, reader: Reader) -> dict[str, Any]:
+        while not reader.take(b"trailer"):
+            first, count = reader.number(), reader.number()
+            self._count_rows(count)
+            for number in range(first, first + count):
+                row = _ROW.match(self.data, reader.position)
+                if row is None:
+                    raise damaged("a row of its table is unreadable")
+                reader.position = row.end()
+                kind = _PLAIN if row[3] == b"n" else 0
+                self._places.setdefault(number, (kind, int(row[1])))
+        trailer = reader.value()
+        if not isinstance(trailer, dict):
+            raise damaged("its trailer is no dictionary")
+        return trailer
+
+    def _count_rows(self, count: int) -> None:
+        self._rows += count
+        if self._rows > _MOST_ROWS:
+            raise damaged("it has too many objects")
+
+    def _section(self, position: int) -> dict[str, Any]:
+        stream = self._object_at(position, None)
+        if not isinstance(stream, PdfStream) or stream.fields.get("Type") != "XRef":
+            raise damaged("there is no section where one should be")
+        widths = [_whole(item) for item in self.items(stream.fields.get("W"))]
+        if len(widths) != 3 or not 0 < sum(widths) <= 24:
+            raise damaged("the rows of a section have no width")
+        rows = self._decoded(stream)
+        size = _whole(stream.fields.get("Size"))
+        spans = [_whole(item) for item in self.items(stream.fields.get("Index"))] or [0, size]
+        row_width, at = sum(widths), 0
+        for first, count in zip(spans[::2], spans[1::2], strict=False):
+            self._count_rows(count)
+            if at + count * row_width > len(rows):
+                raise damaged("a section has too few rows")
+            for number in range(first, first + count):
+                parts: list[int] = []
+                for width in widths:
+                    parts.append(int.from_bytes(rows[at : at + width], "big"))
+                    at += width
+                kind = parts[0] if widths[0] else _PLAIN
+                self._places.setdefault(number, (kind, parts[1]))
+        return stream.fields
+
+    def _object_at(self, position: int, number: int | None) -> PdfValue | PdfStream:
+        reader = Reader(self.data, min(position, len(self.data)), self._budget)
+        stated_number = reader.number()
+        reader.number()
+        if not reader.take(b"obj") or (number is not None and stated_number != number):
+            raise damaged(f"object {number} is not where it should be")
+        value = reader.value()
+        reader.skip()
+        start = _STREAM.match(self.data, reader.position)
+        if start is None or not isinstance(value, dict):
+            return value
+        length = _whole(self.resolve(value.get("Length")))
+        reader.position = start.end() + length
+        if not reader.take(b"endstream"):
+            raise damaged("a stream does not end where it should")
+        return PdfStream(value, self.data[start.end() : start.end() + length])
+
+    def _object_in_stream(self, holder: int, number: int) -> PdfValue:
+        if holder not in self._object_streams:
+            if self._places.get(holder, (0,))[0] != _PLAIN:
+                raise damaged(f"object {number} is in no stream")
+            stream = self._object_at(self._places[holder][1], holder)
+            if not isinstance(stream, PdfStream):
+                raise damaged(f"object {number} is in no stream")
+            content = self._decoded(stream)
+            reader = Reader(content, 0, self._budget)
+            count, first = _whole(stream.fields.get("N")), _whole(stream.fields.get("First"))
+            rows = [(reader.number(), first + reader.number()) for _ in range(count)]
+            self._object_streams[holder] = content, rows
+        content, rows = self._object_streams[holder]
+        position = dict(rows).get(number)
+        if position is None:
+            raise damaged(f"object {number} is not in its stream")
+        return Reader(content, position, self._budget).value()
+
+    def _decoded(self, stream: PdfStream) -> bytes:
+        filters = self._several(stream.fields.get("Filter"))
+        if not filters:
+            return stream.content
+        if filters != ["FlateDecode"]:
+            raise damaged("a stream that has to be read is packed in an unknown way")
+        inflater = zlib.decompressobj()
+        most = _MOST_INFLATED - self._inflated
+        try:
+            content = inflater.decompress(stream.content, most)
+        except zlib.error:
+            raise damaged("a stream cannot be unpacked") from None
+        self._inflated += len(content)
+        if inflater.unconsumed_tail or not inflater.eof:
+            raise damaged("a stream is too long, or its end is missing")
+        options = next(iter(self._several(stream.fields.get("DecodeParms"))), None)
+        return _without_predictor(content, self.fields(options))
+
+    def _several(self, value: Any) -> list[Any]:
+        target = self.resolve(value)
+        return [] if target is None else target if isinstance(target, list) else [target]
+
+    def appended(self, objects: Mapping[int, PdfValue | PdfStream]) -> bytes:
+        """The file with these objects appended, by their numbers, in place of earlier ones."""
+        parts = [self.data if self.data.endswith(b"\n") else self.data + b"\n"]
+        position = len(parts[0])
+        places: dict[int, int] = {}
+        for number, value in sorted(objects.items()):
+            places[number] = position
+            parts.append(b"%d 0 obj\n%s\nendobj\n" % (number, _written(value)))
+            position += len(parts[-1])
+        size = max(self.size, *(number + 1 for number in objects))
+        trailer: dict[str, Any] = {
+            name: self.trailer[name] for name in ("Root", "Info") if name in self.trailer
+        }
+        trailer |= {"Prev": PdfNumber(self.start), "ID": self._ids(objects)}
+        if self.is_table:
+            trailer["Size"] = PdfNumber(size)
+            rows = [b"%d 1\n%010d 00000 n \n" % place for place in places.items()]
+            section = b"xref\n" + b"".join(rows) + b"trailer\n" + write_value(trailer)
+        else:
+            places[size] = position
+            section = b"%d 0 obj\n%s\nendobj" % (size, _written(_section_of(places, size, trailer)))
+        return b"".join([*parts, section, b"\nstartxref\n%d\n%%%%EOF\n" % position])
+
+    def _ids(self, objects: Mapping[int, PdfValue | PdfStream]) -> list[bytes]:
+        """The identifiers of the file: the first one stays, the second is new."""
+        new = b"".join(_written(value) for _, value in sorted(objects.items()))
+        digest = md5(new, usedforsecurity=False).digest()
+        first = next(iter(self.items(self.trailer.get("ID"))), None)
+        return [first if isinstance(first, bytes) else digest, digest]
+
+
+def _section_of(places: Mapping[int, int], size: int, trailer: dict[str, Any]) -> PdfStream:
+    rows = b"".join(b"\x01" + place.to_bytes(8, "big") + b"\x00" for place in places.values())
+    index = [PdfNumber(part) for number in places for part in (number, 1)]
+    fields = {
+        "Type": PdfName("XRef"),
+        "Size": PdfNumber(size + 1),
+        "W": [PdfNumber(1), PdfNumber(8), PdfNumber(1)],
+        "Index": index,
+        **trailer,
+    }
+    return PdfStream(fields, rows)
+
+
+def _written(value: PdfValue | PdfStream) -> bytes:
+    if not isinstance(value, PdfStream):
+        return write_value(value)
+    fields = {**value.fields, "Length": PdfNumber(len(value.content))}
+    return write_value(fields) + b"\nstream\n" + value.content + b"\nendstream"
+
+
+def _whole(value: object) -> int:
+    whole = value.whole if isinstance(value, PdfNumber) else None
+    if whole is None:
+        raise damaged("a number is missing")
+    return whole
+
+
+def _without_predictor(content: bytes, options: Mapping[str, Any]) -> bytes:
+    """The bytes of a stream before they were made easier to pack, row by row."""
+    if "Predictor" not in options or _whole(options["Predictor"]) == 1:
+        return content
+    width = _whole(options.get("Columns", PdfNumber(1)))
+    is_usual = _whole(options["Predictor"]) >= _PNG and not {"Colors", "BitsPerComponent"} & {
+        name for name in options if _whole(options[name]) not in {1, 8}
+    }
+    if not is_usual or not 0 < width <= len(content) or len(content) > _MOST_PREDICTED:
+        raise damaged("a stream that has to be read is packed in an unknown way")
+    rows: list[bytes] = []
+    previous_row = bytes(width)
+    for start in range(0, len(content) - width, width + 1):
+        previous_row = _row(content[start], content[start + 1 : start + 1 + width], previous_row)
+        rows.append(previous_row)
+    return b"".join(rows)
+
+
+def _row(kind: int, row: bytes, previous_row: bytes) -> bytes:
+    if kind > _FILTERS:
+        raise damaged("a row of a stream is packed in an unknown way")
+    if kind == 0:
+        return row
+    done = bytearray(len(row))
+    left = corner = 0
+    for at, (byte, up) in enumerate(zip(row, previous_row, strict=True)):
+        guess = (0, left, up, (left + up) // 2, _nearest(left, up, corner))[kind]
+        left, corner = (byte + guess) & 0xFF, up
+        done[at] = left
+    return bytes(done)
+
+
+def _nearest(left: int, up: int, corner: int) -> int:
+    guess = left + up - corner
+    distances = [(abs(guess - value), order) for order, value in enumerate((left, up, corner))]
+    return (left, up, corner)[min(distances)[1]]

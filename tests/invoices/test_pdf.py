@@ -1,0 +1,393 @@
+"""Invoices in PDF files: embedding, reading, and the refusal of damaged and hostile files."""
+
+from __future__ import annotations
+
+import zlib
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+
+from moorage import InvalidData
+from moorage.invoices import (
+    XRECHNUNG,
+    embed_invoice,
+    read_invoice,
+    read_pdf_invoice,
+    write_invoice,
+)
+from moorage.invoices.pdf_files import PdfFile, PdfStream
+from moorage.invoices.pdf_objects import PdfName, PdfNumber, PdfReference, Reader, write_value
+from tests.invoices.pdfs import XMP, packed_pdf, stream, table_pdf, usual_objects
+from tests.invoices.samples import small_invoice
+
+AT = datetime(2026, 11, 26, 9, 30, tzinfo=timezone(timedelta(hours=1)))
+CII = write_invoice(small_invoice(), syntax="cii")
+LEVELS = {
+    "MINIMUM": ("urn:factur-x.eu:1p0:minimum", "Data"),
+    "BASIC WL": ("urn:factur-x.eu:1p0:basicwl", "Data"),
+    "BASIC": ("urn:cen.eu:en16931:2017#compliant#urn:factur-x.eu:1p0:basic", "Alternative"),
+    "EN 16931": ("urn:cen.eu:en16931:2017", "Alternative"),
+    "EXTENDED": (
+        "urn:cen.eu:en16931:2017#conformant#urn:factur-x.eu:1p0:extended",
+        "Alternative",
+    ),
+}
+SHAPES = [
+    table_pdf(usual_objects()),
+    packed_pdf(usual_objects()),
+    *(packed_pdf(usual_objects(), kind=kind) for kind in range(5)),
+]
+
+
+def embedded(pdf: bytes, invoice: Any = CII, **options: Any) -> bytes:
+    """Return a PDF with an invoice embedded at the time of the tests."""
+    return embed_invoice(pdf, invoice, modified_at=AT, **options)
+
+
+def metadata_of(pdf: bytes) -> str:
+    """Return the metadata of a PDF."""
+    file = PdfFile(pdf)
+    content = file.content(file.fields(file.trailer["Root"])["Metadata"])
+    assert content is not None
+    return content.decode()
+
+
+@pytest.mark.parametrize("pdf", SHAPES, ids=range(len(SHAPES)))
+def test_embedded_invoice_is_read_again(pdf: bytes) -> None:
+    """The invoice is appended to a PDF with a table or with streams, and read from there."""
+    done = embedded(pdf, small_invoice())
+    pdf_invoice = read_pdf_invoice(done)
+
+    assert done.startswith(pdf)
+    assert pdf_invoice.document == CII
+    assert (pdf_invoice.name, pdf_invoice.relationship) == ("factur-x.xml", "Alternative")
+    assert read_invoice(pdf_invoice.document).number == "2041"
+    assert PdfFile(done).is_table is PdfFile(pdf).is_table
+    assert embedded(pdf, small_invoice()) == done
+
+
+def test_catalog_and_file_are_described() -> None:
+    """The catalog, the specification and the file have the entries that PDF/A-3 requires."""
+    done = PdfFile(embedded(table_pdf(usual_objects("/Lang (de)"), "/Info 3 0 R")))
+    root = done.fields(done.trailer["Root"])
+    (specification,) = done.items(root["AF"])
+    fields = done.fields(specification)
+    file = done.resolve(fields["EF"]["F"])
+
+    assert root["Lang"] == b"de"
+    assert done.fields(root["Names"])["EmbeddedFiles"] == {
+        "Names": [b"factur-x.xml", specification]
+    }
+    assert fields["UF"] == b"factur-x.xml"
+    assert fields["Type"] == "Filespec"
+    assert isinstance(file, PdfStream)
+    assert file.fields["Subtype"] == "text/xml"
+    assert file.fields["Params"] == {
+        "Size": PdfNumber(len(CII)),
+        "ModDate": b"D:20261126093000+01'00'",
+    }
+    assert done.trailer["Info"] == PdfReference(3)
+    assert len(done.trailer["ID"]) == 2
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_level_is_that_of_the_document(level: str) -> None:
+    """The level and the relationship follow from the specification identifier."""
+    identifier, relationship = LEVELS[level]
+    document = CII.replace(b">urn:cen.eu:en16931:2017<", f">{identifier}<".encode())
+    done = embedded(SHAPES[0], document)
+
+    assert read_pdf_invoice(done).relationship == relationship
+    assert f"<fx:ConformanceLevel>{level}</fx:ConformanceLevel>" in metadata_of(done)
+    assert "<fx:DocumentFileName>factur-x.xml</fx:DocumentFileName>" in metadata_of(done)
+
+
+@pytest.mark.parametrize("part", ["1", "2", "3"])
+@pytest.mark.parametrize("form", ["<pdfaid:part>{}</pdfaid:part>", 'pdfaid:part="{}"'])
+def test_pdfa_becomes_part_3(part: str, form: str) -> None:
+    """A PDF/A of part 1, 2 or 3 becomes PDF/A-3, and keeps its conformance."""
+    element = "<pdfaid:part>2</pdfaid:part>"
+    if form.startswith("<"):
+        xmp = XMP.replace(element, form.format(part))
+    else:
+        named = '"http://www.aiim.org/pdfa/ns/id/"'
+        xmp = XMP.replace(element, "").replace(named, f"{named} {form.format(part)}")
+    text = metadata_of(embedded(table_pdf(usual_objects(xmp=xmp))))
+
+    assert form.format("3") in text
+    assert "<pdfaid:conformance>B</pdfaid:conformance>" in text
+
+
+def test_existing_schemas_and_files_are_kept() -> None:
+    """Schemas in the metadata, files and associated files stay, in the order of their names."""
+    bag = (
+        '<rdf:Description xmlns:pdfaExtension="http://www.aiim.org/pdfa/ns/extension/">'
+        "<pdfaExtension:schemas><rdf:Bag><rdf:li>other</rdf:li></rdf:Bag>"
+        "</pdfaExtension:schemas></rdf:Description></rdf:RDF>"
+    )
+    xmp = XMP.replace("</rdf:RDF>", bag)
+    names = (
+        "/Names << /Dests 2 0 R /EmbeddedFiles << /Kids [<< /Names [(a) 5 0 R (z) 5 0 R 1 5 0 R]"
+        " >>] >> >> /AF [5 0 R]"
+    )
+    file = b"<< /Type /Filespec /F (a.txt) /UF <FEFF0061> >>"
+    done = PdfFile(embedded(table_pdf([*usual_objects(names, xmp), file])))
+    root = done.fields(done.trailer["Root"])
+    tree = done.fields(root["Names"])["EmbeddedFiles"]["Names"]
+
+    assert tree[::2] == [b"a", b"factur-x.xml", b"z"]
+    assert done.items(root["AF"])[0] == PdfReference(5)
+    assert done.fields(root["Names"])["Dests"] == PdfReference(2)
+    assert metadata_of(done.data).count("<pdfaExtension:schemas>") == 1
+
+
+def test_plain_pdf_has_to_be_accepted() -> None:
+    """A PDF that is no PDF/A is refused, unless the caller accepts it; nothing claims PDF/A."""
+    plain = table_pdf([b"<< /Type /Catalog /Pages 2 0 R >>", *usual_objects()[1:]])
+    with pytest.raises(InvalidData, match="does not claim to be PDF/A") as excinfo:
+        embedded(plain)
+    assert excinfo.value.field == "pdf"
+
+    done = embedded(plain, accept_plain=True)
+    assert read_pdf_invoice(done).document == CII
+    assert "pdfaid" not in metadata_of(done)
+
+
+@pytest.mark.parametrize(
+    "pdf, problem",
+    [
+        (table_pdf(usual_objects(xmp=XMP.replace(">2<", ">4<"))), "PDF/A-4"),
+        (table_pdf(usual_objects(xmp=XMP[:-30])), "metadata"),
+        (table_pdf(usual_objects(xmp="<a/>")), "metadata"),
+        (table_pdf(usual_objects(xmp=XMP.replace("pdfa/ns/id/", "ä"))), None),
+        (table_pdf(usual_objects(), "/Encrypt 2 0 R"), "encrypted"),
+        (table_pdf(usual_objects()).replace(b"/Root 1 0 R", b"/Root 9 0 R"), "no catalog"),
+        (
+            table_pdf(
+                usual_objects(
+                    xmp=f"{XMP}<!-- urn:factur-x:pdfa:CrossIndustryDocument:invoice:1p0# -->"
+                )
+            ),
+            "already",
+        ),
+        (embedded(SHAPES[0]), "already"),
+    ],
+    ids=range(8),
+)
+def test_unfit_pdf_is_refused(pdf: bytes, problem: str | None) -> None:
+    """A PDF that cannot become a PDF/A-3 with one invoice is refused."""
+    if problem is None:
+        assert read_pdf_invoice(embedded(pdf)).document == CII
+        return
+    with pytest.raises(InvalidData, match=problem) as excinfo:
+        embedded(pdf)
+    assert excinfo.value.field == "pdf"
+
+
+@pytest.mark.parametrize(
+    "invoice, options, field",
+    [
+        (write_invoice(small_invoice()), {}, "invoice"),
+        (CII.replace(b">urn:cen.eu:en16931:2017<", b">urn:other<"), {}, "invoice"),
+        (b"<a>", {}, "body"),
+        ("<a/>", {}, "body"),
+        (small_invoice(number=None), {}, "number"),
+        (small_invoice(), {"profile": XRECHNUNG}, "payment_terms"),
+        (CII, {"modified_at": datetime(2026, 1, 1)}, "modified_at"),  # noqa: DTZ001 - is refused
+        (CII, {"modified_at": "2026"}, "modified_at"),
+    ],
+)
+def test_unfit_invoice_is_refused(invoice: Any, options: dict[str, Any], field: str) -> None:
+    """An invoice that is invalid, in another syntax or of no level, is refused."""
+    with pytest.raises(InvalidData) as excinfo:
+        embed_invoice(SHAPES[0], invoice, **{"modified_at": AT, **options})
+    assert field in {excinfo.value.field, "payment_terms"}
+
+
+def test_name_in_utf_8_is_read() -> None:
+    """A name that is written in UTF-8, as PDF 2.0 allows, is read."""
+    specification = b"<< /F (\xef\xbb\xbffactur-x.xml) /EF << /F 6 0 R >> >>"
+    pdf = table_pdf([*usual_objects("/AF [5 0 R]"), specification, stream(b"<a/>")])
+
+    assert read_pdf_invoice(pdf).name == "factur-x.xml"
+
+
+def test_metadata_in_utf_16_is_refused() -> None:
+    """Metadata that is well-formed but not in UTF-8 is refused."""
+    objects = [*usual_objects()[:3], stream(XMP.encode("utf-16"), "/Type /Metadata")]
+    with pytest.raises(InvalidData, match="metadata of the PDF cannot be read"):
+        embedded(table_pdf(objects))
+
+
+@pytest.mark.parametrize("name", ["ZUGFeRD-invoice.xml", "xrechnung.xml", "FACTUR-X.XML"])
+def test_names_of_other_standards_are_read(name: str) -> None:
+    """Invoices of ZUGFeRD 1, XRechnung and other spellings are pdf_invoice, also beside others."""
+    specification = f"<< /Type /Filespec /F ({name}) /EF << /F 6 0 R >> >>".encode()
+    pdf = table_pdf([*usual_objects("/AF [5 0 R]"), specification, stream(b"<a/>")])
+    pdf_invoice = read_pdf_invoice(pdf)
+
+    assert (pdf_invoice.name, pdf_invoice.document, pdf_invoice.relationship) == (
+        name,
+        b"<a/>",
+        None,
+    )
+
+
+def section(fields: str, rows: bytes = b"") -> bytes:
+    """Return a PDF that is only a section with these fields."""
+    return b"%PDF-1.7\n1 0 obj\n" + stream(rows, fields) + b"\nendobj\nstartxref\n9\n%%EOF"
+
+
+def trailing(trailer: bytes, before: bytes = b"") -> bytes:
+    """Return a PDF that is only a table and a trailer."""
+    return b"%PDF-1.7\nxref\n" + before + b"trailer " + trailer + b"\nstartxref\n9\n%%EOF"
+
+
+_XREF = "/Type /XRef /Size 2 /W [1 2 1]"
+_USUAL = table_pdf(usual_objects())
+DAMAGED = [
+    b"",
+    b"%PDF-1.7",
+    b"no PDF",
+    _USUAL[:-20],
+    _USUAL.replace(b"startxref\n", b"startxref\n9"),
+    _USUAL.replace(b"/Length", b"/Len"),
+    _USUAL.replace(b"endstream", b"endstreem"),
+    _USUAL.replace(b"4 0 obj", b"7 0 obj"),
+    _USUAL.replace(b"0 5\n", b"0 9\n"),
+    _USUAL.replace(b" 00000 n", b" 0x000 n"),
+    trailing(b"(a"),
+    trailing(b"<< /A"),
+    trailing(b"<< 1 2 >>"),
+    trailing(b"[1]"),
+    trailing(b"<< /Prev 9 >>"),
+    trailing(b"<< /Prev 999999 >>"),
+    trailing(b"[" * 50 + b"]" * 50),
+    trailing(b"<< /Root >>"),
+    trailing(b"<< >>", b"0 600000\n"),
+    trailing(b"<< >>", b"a 1\n"),
+    section("/Type /Other"),
+    section("/Type /XRef /W [1 2]"),
+    section("/Type /XRef /W [0 0 0]"),
+    section("/Type /XRef /W [1 2 1] /Size (a)"),
+    section(_XREF),
+    section(f"{_XREF} /Filter /LZWDecode"),
+    section(f"{_XREF} /Filter /FlateDecode", b"no zlib"),
+    section(f"{_XREF} /Filter /FlateDecode", zlib.compress(b"1" * 99)[:-4]),
+    section(f"{_XREF} /Filter /FlateDecode", zlib.compress(bytes(25_000_000))),
+    *(
+        section(
+            f"{_XREF} /Filter /FlateDecode /DecodeParms << /Predictor {kind} /Columns {width} >>",
+            zlib.compress(content),
+        )
+        for kind, width, content in (
+            (2, 4, bytes(5)),
+            (12, 0, bytes(5)),
+            (12, 99, bytes(5)),
+            (12, 4, b"\x05" + bytes(4)),
+            (12, 4, bytes(9_000_000)),
+        )
+    ),
+    section(
+        f"{_XREF} /Filter /FlateDecode /DecodeParms << /Predictor 12 /Columns 4 /Colors 3 >>",
+        zlib.compress(bytes(5)),
+    ),
+    packed_pdf(usual_objects(), fields="/N 0"),
+    packed_pdf(usual_objects(), fields="/First (a)"),
+    packed_pdf(usual_objects()).replace(b"5 0 obj\n<<", b"5 0 obj\n7%"),
+    packed_pdf([b"<< /Type /Catalog /Metadata 1 0 R >>"]).replace(b"\x02\x00", b"\x03\x00"),
+    section(f"{_XREF} /Root 1 0 R", b"\x02\x00\x01\x00" * 2),
+    packed_pdf(usual_objects())
+    .replace(b"/Root 1 0 R", b"/Root 2 0 R", 1)
+    .replace(b"/N 3", b"/N 1"),
+]
+
+
+@pytest.mark.parametrize("pdf", DAMAGED, ids=range(len(DAMAGED)))
+def test_damaged_pdf_is_refused(pdf: bytes) -> None:
+    """A damaged or hostile PDF raises an error of its own that names the PDF."""
+    for call in (lambda: read_pdf_invoice(pdf), lambda: embedded(pdf)):
+        with pytest.raises(InvalidData) as excinfo:
+            call()
+        assert excinfo.value.field == "pdf"
+
+
+def test_huge_pdf_is_refused() -> None:
+    """A PDF that is too large is refused before it is read."""
+    with pytest.raises(InvalidData, match="67108864 at most"):
+        read_pdf_invoice(bytes(64 * 1024 * 1024 + 1))
+    wrong_type: Any = "%PDF-1.7"
+    with pytest.raises(InvalidData, match="not str"):
+        read_pdf_invoice(wrong_type)
+
+
+@pytest.mark.parametrize(
+    "fields, objects",
+    [
+        ("", []),
+        ("/AF [5 0 R]", [b"<< /F (a.txt) >>"]),
+        ("/AF [5 0 R 7 0 R (a)]", [b"(a)"]),
+        ("/AF 5 0 R", [b"<< >>"]),
+        ("/AF [5 0 R]", [b"<< /F (factur-x.xml) >>"]),
+        ("/AF [5 0 R]", [b"<< /F (factur-x.xml) /EF << /F 3 0 R >> >>"]),
+        ("/Names << /EmbeddedFiles 5 0 R >>", [b"<< /Kids [5 0 R] >>"]),
+        (
+            "/AF [5 0 R]",
+            [b"<< /F 6 0 R >>", stream(b"a", "/Type /X").replace(b"/Length 1", b"/Length 6 0 R")],
+        ),
+    ],
+    ids=range(8),
+)
+def test_pdf_without_an_invoice_is_refused(fields: str, objects: list[bytes]) -> None:
+    """A PDF without an invoice, or whose invoice is missing, is refused."""
+    with pytest.raises(InvalidData) as excinfo:
+        read_pdf_invoice(table_pdf([*usual_objects(fields), *objects]))
+    assert excinfo.value.field == "pdf"
+
+
+@pytest.mark.parametrize(
+    "written, value",
+    [
+        (b"null", None),
+        (b"true", True),
+        (b"% a\n false", False),
+        (b"-1.50", PdfNumber("-1.50")),
+        (b".5", PdfNumber(".5")),
+        (b"12 0 R", PdfReference(12)),
+        (b"/A#20B", PdfName("A B")),
+        (b"/", PdfName("")),
+        (b"<414>", b"A@"),
+        (rb"(a\(b\)(c)\n\101\8\\)", b"a(b)(c)\nA8\\"),
+        (b"(a\\\r\nb)", b"ab"),
+        (b"[1[/a]<</b/c>>]", [PdfNumber("1"), [PdfName("a")], {"b": PdfName("c")}]),
+    ],
+)
+def test_values_are_read_and_written(written: bytes, value: Any) -> None:
+    """Each kind of value is read, and read again as it is written."""
+    assert Reader(written).value() == value
+    assert Reader(write_value(value)).value() == value
+
+
+@pytest.mark.parametrize("written", [b"nothing", b">>", b"<4G>", b"", b"(\\"])
+def test_other_values_are_refused(written: bytes) -> None:
+    """Bytes that are no value are refused."""
+    with pytest.raises(InvalidData, match="damaged"):
+        Reader(written).value()
+
+
+def test_number_of_values_is_bounded() -> None:
+    """A file with too many values, or with too many brackets in a text, is refused."""
+    for written in (b"[1 2 3 4 5]", b"((((((((((((((((", b"[[[[[[[[[[[[[[["):
+        with pytest.raises(InvalidData, match="too many values"):
+            Reader(written, budget=[5]).value()
+
+
+def test_moment_in_utc_is_written() -> None:
+    """The time of the last change has the offset of its zone."""
+    done = PdfFile(embed_invoice(SHAPES[0], CII, modified_at=datetime(2026, 1, 2, tzinfo=UTC)))
+    (specification,) = done.items(done.fields(done.trailer["Root"])["AF"])
+    file = done.resolve(done.fields(specification)["EF"]["F"])
+
+    assert isinstance(file, PdfStream)
+    assert file.fields["Params"]["ModDate"] == b"D:20260102000000+00'00'"
