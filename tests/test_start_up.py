@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 
 CONTRACTS = (
-    *("accounting", "chat", "currencies", "einvoices", "email", "payments", "people"),
+    *("accounting", "bank", "chat", "currencies", "einvoices", "email", "payments"),
+    "people",
     *("shipping", "sms", "storage", "tax"),
 )
 

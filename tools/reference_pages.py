@@ -673,10 +673,20 @@ _PAGES: Final = (
     ),
     Page(
         "bank",
-        "Bank files",
-        "Account numbers, SEPA files, statements, and the matching of payments."
-        " *Write SEPA files and read statements* shows them at work.",
+        "Bank accounts and files",
+        "Access to bank accounts, account numbers, SEPA files, statements, and the matching of"
+        " payments. *Read bank accounts and pay from them* and *Write SEPA files and read"
+        " statements* show them at work.",
         (
+            "moorage.operations.bank:Bank",
+            "moorage.operations.bank:AsyncBank",
+            "moorage.contracts.bank.access:*",
+            "moorage.contracts.bank.account_entries:*",
+            "moorage.contracts.bank.initiation:*",
+            "moorage.contracts.bank.vendor:*",
+            *_vendors("bank"),
+            "moorage.testing.sandboxes.bank.base:BankSandbox",
+            "moorage.testing.kits.bank_conformance:BankSubject",
             "moorage.contracts.bank.iban:Iban",
             "moorage.contracts.bank.iban:iban_length",
             "moorage.contracts.bank.bic:Bic",

@@ -206,6 +206,7 @@ if TYPE_CHECKING:
     from moorage.errors import ConfigurationError as ConfigurationError
     from moorage.errors import ConnectionFailed as ConnectionFailed
     from moorage.errors import ConnectorError as ConnectorError
+    from moorage.errors import ConsentRequired as ConsentRequired
     from moorage.errors import CopiedStore as CopiedStore
     from moorage.errors import CredentialNotFound as CredentialNotFound
     from moorage.errors import CredentialRefreshFailed as CredentialRefreshFailed
@@ -574,6 +575,7 @@ _HOME = {
             "FileNotFound",
             "AlreadyExists",
             "ChangedMeanwhile",
+            "ConsentRequired",
             "MessageUnroutable",
             "TopicNotFound",
             "VendorFailed",

@@ -30,6 +30,7 @@ ConnectorError
 │   ├── FileNotFound
 │   ├── AlreadyExists               the vendor has such an object, made by somebody else
 │   ├── ChangedMeanwhile            somebody changed the object since it was read
+│   ├── ConsentRequired             the owner of a bank account has not agreed, or no longer does
 │   ├── MessageUnroutable           no queue takes the message
 │   └── TopicNotFound               the broker has no such topic, stream, queue or exchange
 ├── VendorFailed                    the vendor broke, or answered nonsense
@@ -606,6 +607,12 @@ class ChangedMeanwhile(VendorRejected):
     """The object at the vendor is no longer the version that was read; nothing was changed."""
 
     remedy = "Read the object again, decide anew, and repeat with its current version."
+
+
+class ConsentRequired(VendorRejected):
+    """The owner of a bank account has not agreed to the access, or the consent has ended."""
+
+    remedy = "Look at the consent; if it has ended, start a new one and send the owner its link."
 
 
 class MessageUnroutable(VendorRejected):

@@ -28,6 +28,7 @@ from moorage import (
     Service,
 )
 from moorage.contracts.accounting import AccountingCapability, ContactQuery
+from moorage.contracts.bank import BankCapability, ConsentRequest, PaymentOrder
 from moorage.contracts.catalog import contract
 from moorage.contracts.chat import ChatCapability, ChatMessage
 from moorage.contracts.currencies import CurrenciesCapability
@@ -52,6 +53,7 @@ from moorage.contracts.storage import StorageCapability
 from moorage.contracts.tax import TaxCapability
 from moorage.contracts.vendor import UnknownOutcome, Vendor
 from moorage.operations.accounting import AccountingFlows
+from moorage.operations.bank import BankFlows
 from moorage.operations.chat import ChatFlows
 from moorage.operations.currencies import CurrenciesFlows
 from moorage.operations.einvoices import EinvoicesFlows
@@ -63,7 +65,9 @@ from moorage.services.contracts.shipping import ShippingFlows
 from moorage.services.contracts.sms import SmsFlows
 from moorage.services.contracts.storage import StorageFlows
 from moorage.testing.kits._einvoices_lab import outgoing
+from moorage.testing.sandbox_scenarios.bank import RETURN_URL, TRANSFER
 from moorage.testing.sandbox_scenarios.shipping import ADA, SHOP, pickup
+from moorage.testing.sandboxes.bank.base import IBANS
 from tests.contracts import books
 from tests.contracts.test_fields import JUNK
 
@@ -79,6 +83,7 @@ FLOWS: dict[str, Any] = {
     "tax": TaxFlows,
     "people": PeopleFlows,
     "accounting": AccountingFlows,
+    "bank": BankFlows,
 }
 REF = "everything:main:1"
 SHIPMENT = RateRequest(sender=SHOP, recipient=ADA, parcels=[Parcel(weight="1")])
@@ -96,6 +101,7 @@ GIVEN: dict[str, Any] = {
     "query": {
         "email": StatisticsQuery(start=DAY, end=DAY),
         "payments": None,
+        "bank": None,
         "accounting": ContactQuery(name="Mill Ltd"),
     },
     "contact": books.CONTACT,
@@ -114,8 +120,10 @@ GIVEN: dict[str, Any] = {
     "request": {
         "shipping": SHIPMENT,
         "payments": StoreRequest("tok_1", customer=Customer(id="cus_1")),
+        "bank": ConsentRequest(return_url=RETURN_URL),
     },
     "link": LinkRequest(Money("1.00", "EUR"), reference="INV-1"),
+    "order": PaymentOrder(debtor=IBANS[0], transfer=TRANSFER, return_url=RETURN_URL),
     "customer": "cus_1",
     "what": REF,
     "pickup": pickup([Ref.parse(REF)]),
@@ -156,6 +164,7 @@ class RecordingVendor(Vendor):
             *TaxCapability,
             *PeopleCapability,
             *AccountingCapability,
+            *BankCapability,
         )
     )
     unknown_outcomes: ClassVar[Mapping[str, UnknownOutcome]] = dict.fromkeys(
@@ -188,6 +197,7 @@ def names() -> dict[str, Any]:
     for module in (
         "contracts.accounting",
         "contracts.address",
+        "contracts.bank",
         "contracts.chat",
         "contracts.currencies",
         "contracts.einvoices",

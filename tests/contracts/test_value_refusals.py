@@ -23,6 +23,7 @@ from moorage import (
     UnsupportedByVendor,
 )
 from moorage.contracts.accounting import ContactQuery
+from moorage.contracts.bank import ConsentRequest, PaymentOrder
 from moorage.contracts.chat import ChatMessage
 from moorage.contracts.email import Attachment, EmailMessage
 from moorage.contracts.email_bulk import BulkMessage
@@ -34,7 +35,9 @@ from moorage.contracts.sms import SmsMessage
 from moorage.domain.http.requests import Request
 from moorage.testing import RecordingObserver
 from moorage.testing.kits._einvoices_lab import outgoing
+from moorage.testing.sandbox_scenarios.bank import RETURN_URL, TRANSFER
 from moorage.testing.sandbox_scenarios.shipping import ADA, SHOP
+from moorage.testing.sandboxes.bank.base import IBANS
 from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, SandboxHttpClient
 from moorage.testing.sandboxes.email.postmark import PostmarkSandbox
 from moorage.testing.sandboxes.email.resend import ResendSandbox
@@ -71,6 +74,8 @@ def anyio_backend() -> str:
 
 
 NO_VALUE = InvalidData("This is no good here.", field="value")
+CONSENT = ConsentRequest(return_url=RETURN_URL)
+ORDER = PaymentOrder(debtor=IBANS[0], transfer=TRANSFER, return_url=RETURN_URL)
 POST = ChatMessage(text="Hello.")
 EINVOICE = outgoing()
 PAID = Charge(Money("1", "EUR"), "t", reference="r")
@@ -155,6 +160,9 @@ ROUTED_CALLS: list[tuple[str, str, tuple[Any, ...], dict[str, Any]]] = [
     ("accounting", "accounts", (), {}),
     ("accounting", "tax_rates", (), {}),
     ("accounting", "post_journal", (books.JOURNAL,), {}),
+    ("bank", "start_consent", (CONSENT,), {}),
+    ("bank", "start_consent", (CONSENT,), {"idempotency_key": "k"}),
+    ("bank", "pay", (ORDER,), {"idempotency_key": "k"}),
 ]
 
 CRASHES = {"volatile_keys": True}

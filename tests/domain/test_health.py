@@ -36,6 +36,7 @@ GOOD = {
     "FileNotFound",
     "AlreadyExists",
     "ChangedMeanwhile",
+    "ConsentRequired",
     "MessageUnroutable",
     "TopicNotFound",
     "AuthenticationFailed",

@@ -72,6 +72,7 @@ STATUS_OF = {
     "FileNotFound": "rejected",
     "AlreadyExists": "rejected",
     "ChangedMeanwhile": "rejected",
+    "ConsentRequired": "rejected",
     "MessageUnroutable": "rejected",
     "TopicNotFound": "rejected",
     "IdempotencyConflict": "rejected",

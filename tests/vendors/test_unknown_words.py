@@ -31,6 +31,8 @@ SUCCESSES: Final = {
     "EinvoiceStatus": {"DELIVERED"},
     "InvoiceState": {"PAID"},
     "JournalState": {"POSTED"},
+    "ConsentStatus": {"GRANTED"},
+    "BankPaymentStatus": {"SETTLED"},
 }
 """For each set of words those that tell of a success."""
 

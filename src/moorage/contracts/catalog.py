@@ -20,6 +20,7 @@ CONTRACTS: Final[Mapping[str, str]] = {
     "payments": "Payments",
     "storage": "Files",
     "shipping": "Shipments",
+    "bank": "Bank accounts",
     "currencies": "Exchange rates",
     "tax": "Taxes",
     "einvoices": "E-invoices",

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from moorage.operations import (
         Accounting,
         AsyncAccounting,
+        AsyncBank,
         AsyncChat,
         AsyncCurrencies,
         AsyncEinvoices,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
         AsyncSms,
         AsyncStorage,
         AsyncTax,
+        Bank,
         Chat,
         Currencies,
         Einvoices,
@@ -67,6 +69,10 @@ class ContractMethods:
     def shipping(self, tenant: str | None = None, *, subject: str | None = None) -> Shipping:
         """Return the tenant's operations on shipments; `subject` is the person concerned."""
         return operations.Shipping(self._live.about(subject), tenant)
+
+    def bank(self, tenant: str | None = None, *, subject: str | None = None) -> Bank:
+        """Return the tenant's operations on bank accounts; `subject` is the person concerned."""
+        return operations.Bank(self._live.about(subject), tenant)
 
     def currencies(self, tenant: str | None = None, *, subject: str | None = None) -> Currencies:
         """Return the tenant's operations on exchange rates; `subject` is the person concerned."""
@@ -121,6 +127,10 @@ class AsyncContractMethods:
     def shipping(self, tenant: str | None = None, *, subject: str | None = None) -> AsyncShipping:
         """Return the tenant's operations on shipments; `subject` is the person concerned."""
         return operations.AsyncShipping(self._live.about(subject), tenant)
+
+    def bank(self, tenant: str | None = None, *, subject: str | None = None) -> AsyncBank:
+        """Return the tenant's operations on bank accounts; `subject` is the person concerned."""
+        return operations.AsyncBank(self._live.about(subject), tenant)
 
     def currencies(
         self, tenant: str | None = None, *, subject: str | None = None

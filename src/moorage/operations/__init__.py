@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from moorage.operations.accounting import Accounting as Accounting
     from moorage.operations.accounting import AsyncAccounting as AsyncAccounting
+    from moorage.operations.bank import AsyncBank as AsyncBank
+    from moorage.operations.bank import Bank as Bank
     from moorage.operations.chat import AsyncChat as AsyncChat
     from moorage.operations.chat import Chat as Chat
     from moorage.operations.currencies import AsyncCurrencies as AsyncCurrencies
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 
 _CONTRACTS: Final = (
     "Accounting",
+    "Bank",
     "Chat",
     "Currencies",
     "Einvoices",

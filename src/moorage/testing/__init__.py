@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from moorage.testing.fakes.tcp_proxy import TcpProxy as TcpProxy
     from moorage.testing.fakes.websocket_server import WebSocketServer as WebSocketServer
     from moorage.testing.kits import accounting_conformance as accounting_conformance
+    from moorage.testing.kits import bank_conformance as bank_conformance
     from moorage.testing.kits import cache_conformance as cache_conformance
     from moorage.testing.kits import chat_conformance as chat_conformance
     from moorage.testing.kits import clock_conformance as clock_conformance
@@ -150,6 +151,7 @@ _HOME: Final = {
     "waiting_at_most": "kits.checks",
     # what every adapter of a port must do: modules
     "accounting_conformance": "kits",
+    "bank_conformance": "kits",
     "cache_conformance": "kits",
     "chat_conformance": "kits",
     "clock_conformance": "kits",

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from moorage.domain.oauth.client import ClientAuthentication as ClientAuthentication
     from moorage.domain.oauth.client import OAuthClient as OAuthClient
     from moorage.domain.oauth.grants import JwtBearer as JwtBearer
+    from moorage.domain.oauth.server import AuthorizationServer as AuthorizationServer
     from moorage.domain.resilience.circuit import CircuitBreakerConfig as CircuitBreakerConfig
     from moorage.domain.resilience.classify import is_success as is_success
     from moorage.domain.resilience.classify import vendor_words as vendor_words
@@ -72,6 +73,7 @@ if TYPE_CHECKING:
     from moorage.errors import ConfigurationError as ConfigurationError
     from moorage.errors import ConnectionFailed as ConnectionFailed
     from moorage.errors import ConnectorError as ConnectorError
+    from moorage.errors import ConsentRequired as ConsentRequired
     from moorage.errors import FileNotFound as FileNotFound
     from moorage.errors import IdempotencyConflict as IdempotencyConflict
     from moorage.errors import IdempotencyInProgress as IdempotencyInProgress
@@ -162,6 +164,7 @@ _HOME = {
     "Credentials": "domain.auth.methods",
     "OAuthCredentials": "domain.auth.methods",
     "OAuthClient": "domain.oauth.client",
+    "AuthorizationServer": "domain.oauth.server",
     "ClientAuthentication": "domain.oauth.client",
     "JwtBearer": "domain.oauth.grants",
     "AwsSigV4": "domain.signing.sigv4",
@@ -243,6 +246,7 @@ _HOME = {
     "ConfigurationError": "errors",
     "ConnectionFailed": "errors",
     "ConnectorError": "errors",
+    "ConsentRequired": "errors",
     "FileNotFound": "errors",
     "IdempotencyConflict": "errors",
     "IdempotencyInProgress": "errors",

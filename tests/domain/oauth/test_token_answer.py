@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moorage import OAuthCredentials, Response, Secret
+from moorage import AuthorizationServer, OAuthCredentials, Response, Secret
 from moorage.domain.oauth.token_answer import Granted, Refusal, Refused, read_token
 from moorage.domain.signing.occasion import Occasion
-from tests.domain.oauth.test_client import P256, client
+from tests.domain.oauth.test_client import P256, TOKENS, client
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 OCCASION = Occasion(NOON, "n-1")
@@ -41,6 +41,20 @@ def granted(**members: object) -> OAuthCredentials:
     result = read({"access_token": "new", **members})
     assert isinstance(result, Granted)
     return result.credentials
+
+
+def test_fields_with_the_servers_own_names() -> None:
+    """A token and its lifetime are read from the fields that the server has for them."""
+    names = {"access_token": "access", "expires_in": "access_expires"}
+    server = AuthorizationServer(token_endpoint=TOKENS, own_names=names)
+    own_client = client(server=server)
+    result = read_token(answer({"access": "new", "access_expires": 60}), own_client, NOON)
+
+    assert isinstance(result, Granted)
+    assert "new" == result.credentials.access_token.reveal()
+    assert NOON + timedelta(seconds=60) == result.credentials.expires_at
+    lost = read_token(answer({"access_token": "new"}), own_client, NOON)
+    assert isinstance(lost, Refused)
 
 
 def test_a_whole_answer_is_read() -> None:

@@ -37,6 +37,16 @@ def part(token: str, number: int) -> Any:
     return json.loads(urlsafe_b64decode(text + "=" * (-len(text) % 4)))
 
 
+def test_server_with_names_of_its_own() -> None:
+    """A parameter is sent under the server's own name, and not at all if it has none there."""
+    names = {"client_id": "secret_id", "client_secret": "secret_key", "grant_type": ""}
+    server = AuthorizationServer(token_endpoint=TOKENS, own_names=names)
+    asking = client(server=server, client_id="i", secret="s", authentication="client_secret_post")
+    request, _ = token_request(asking, ASKED_FIELDS, NOON)
+
+    assert {"secret_id": "i", "secret_key": "s"} == form_of(request)
+
+
 def test_basic_is_form_encoded_first() -> None:
     """Client id and secret are encoded before they are joined, so a colon in either is safe."""
     request, url = token_request(client(client_id="a:b é", secret="c:d+e %"), ASKED_FIELDS, NOON)

@@ -1,16 +1,32 @@
-"""Banking without a bank: checked values, SEPA files, statements, and the matching of payments.
+"""Bank accounts: checked values, SEPA files, statements, matching, and access to accounts.
 
 `iban`, `bic` and `references` contain the checked values. `payment_orders` contains the orders to
 a bank; `pain_writing` and `pain_reading` write and read their files. `statements` contains
 statements of account; `camt` and `mt940` read their files. `matching` matches payments with open
-items. Nothing here opens a file, reads a clock, or calls a bank.
+items. `access` contains the consent of an account's owner, accounts and balances; `account_entries`
+their transactions; `initiation` payments at a bank; and `vendor` the operations of a vendor.
+Nothing here opens a file, reads a clock, or calls a bank.
 """
 
 from __future__ import annotations
 
+from moorage.contracts.bank.access import (
+    BalanceKind,
+    BankAccount,
+    BankConsent,
+    ConsentRequest,
+    ConsentStatus,
+    CurrentBalance,
+)
+from moorage.contracts.bank.account_entries import (
+    AccountTransaction,
+    TransactionPage,
+    TransactionQuery,
+)
 from moorage.contracts.bank.bic import Bic
 from moorage.contracts.bank.camt import read_camt
 from moorage.contracts.bank.iban import Iban, iban_length
+from moorage.contracts.bank.initiation import BankPayment, BankPaymentStatus, PaymentOrder
 from moorage.contracts.bank.matching import (
     MatchReason,
     MatchResult,
@@ -55,16 +71,28 @@ from moorage.contracts.bank.statements import (
     StatementKind,
     Transaction,
 )
+from moorage.contracts.bank.vendor import KIND, BankCapability, BankVendor
 from moorage.domain.values.money import Money
 
 __all__ = [
+    "KIND",
     "LARGEST",
     "NOT_PROVIDED",
     "AccountBalance",
+    "AccountTransaction",
+    "BalanceKind",
+    "BankAccount",
+    "BankCapability",
+    "BankConsent",
     "BankFile",
     "BankParty",
+    "BankPayment",
+    "BankPaymentStatus",
+    "BankVendor",
     "Bic",
     "Characters",
+    "ConsentRequest",
+    "ConsentStatus",
     "Counterparty",
     "CreditTransfer",
     "CreditTransferBatch",
@@ -72,6 +100,7 @@ __all__ = [
     "CreditTransferVersion",
     "CreditorId",
     "CreditorReference",
+    "CurrentBalance",
     "DebitScheme",
     "DirectDebitBatch",
     "DirectDebitFile",
@@ -88,6 +117,7 @@ __all__ = [
     "OpenItem",
     "PartyAddress",
     "PaymentMatch",
+    "PaymentOrder",
     "ReadableFile",
     "SequenceType",
     "Statement",
@@ -95,6 +125,8 @@ __all__ = [
     "StatementEntry",
     "StatementKind",
     "Transaction",
+    "TransactionPage",
+    "TransactionQuery",
     "iban_length",
     "is_latin",
     "match",

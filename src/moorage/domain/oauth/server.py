@@ -76,6 +76,9 @@ class AuthorizationServer:
         code_challenge_methods_supported: the supported methods of PKCE, if known.
         authorization_response_iss_parameter_supported: whether it names itself when it sends a
             person back (RFC 9207).
+        own_names: the server's own names of parameters of token requests and of fields in their
+            answers, by OAuth's names, such as {"access_token": "access"}; a parameter without a
+            name ("") is not sent.
     """
 
     token_endpoint: str = attrs.field(validator=_endpoint)
@@ -93,6 +96,9 @@ class AuthorizationServer:
         default=None, converter=_names
     )
     authorization_response_iss_parameter_supported: bool = False
+    own_names: Mapping[str, str] = attrs.field(
+        factory=dict[str, str], converter=_aliases, hash=False
+    )
 
     @classmethod
     def from_metadata(cls, issuer: str, metadata: object) -> Self:
@@ -108,7 +114,9 @@ class AuthorizationServer:
             )
         members: Mapping[str, Any] = metadata  # pyright: ignore[reportUnknownVariableType]  # parsed JSON
         fields = {
-            field.name: members[field.name] for field in attrs.fields(cls) if field.name in members
+            field.name: members[field.name]
+            for field in attrs.fields(cls)
+            if field.name in members and field.name != "own_names"
         }
         try:
             return cls(**fields)

@@ -136,6 +136,8 @@ def read_token(
     members = _members(response)
     if members is None or "error" in members or not is_success(response.status):
         return refused(response, members or {}, asked_at, hidden)
+    own_names = client.server.own_names
+    members = {**members, **{name: members.get(own) for name, own in own_names.items()}}
     access = members.get("access_token")
     if isinstance(access, str):
         with suppress(InvalidData):

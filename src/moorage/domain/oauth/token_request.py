@@ -61,7 +61,14 @@ def token_request(
     if client.dpop_key is not None and endpoint == "token_endpoint":
         shown_secret = proof(client.dpop_key, "POST", url, occasion, nonce=nonce)
         headers["DPoP"] = shown_secret.reveal()
-    return Request.post("/", form=form, headers=headers), url
+    return Request.post("/", form=_in_own_names(client, form), headers=headers), url
+
+
+def _in_own_names(client: OAuthClient, form: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return the parameters under the server's own names, without those that it does not take."""
+    names = client.server.own_names
+    named = [(names.get(name, name), value) for name, value in form] if names else form
+    return [(name, value) for name, value in named if name]
 
 
 def _has_assertion(client: OAuthClient) -> bool:

@@ -1,0 +1,80 @@
+"""Transactions that are read from a bank account, as entries of a statement."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from moorage.contracts.validators import is_a, is_maybe_day
+from moorage.domain.values.frozen_values import frozen
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from moorage.contracts.bank.statements import StatementEntry
+    from moorage.contracts.ref import Ref
+
+
+@frozen(kw_only=True)
+class TransactionQuery:
+    """A filter of the transactions of an account.
+
+    Attributes:
+        since: first day of booking; by default the earliest day that the vendor gives without
+            a request, or 90 days ago.
+        until: last day of booking; by default today.
+        pending: True to read the pending transactions too.
+    """
+
+    since: date | None = attrs.field(default=None, validator=is_maybe_day)
+    until: date | None = attrs.field(default=None, validator=is_maybe_day)
+    pending: bool = attrs.field(default=False, validator=is_a(bool))
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse a period that ends before it begins."""
+        if self.since is not None and self.until is not None and self.until < self.since:
+            raise InvalidData(
+                "The period ends before it begins.",
+                field="until",
+                remedy="Give a day that is not before `since`.",
+            )
+
+
+@frozen(kw_only=True)
+class AccountTransaction:
+    """A transaction of a bank account.
+
+    Attributes:
+        id: identifier of the transaction, which is the same whenever it is read; None if the bank
+            gives none. A pending transaction may get another one when it is booked.
+        entry: the transaction as an entry of a statement.
+        raw: the vendor's complete transaction.
+    """
+
+    id: str | None
+    entry: StatementEntry
+    raw: Any = attrs.field(default=None, repr=False, eq=False)
+
+
+@frozen(kw_only=True)
+class TransactionPage:
+    """A page of the transactions of an account.
+
+    Attributes:
+        booked: booked transactions, in the vendor's order.
+        pending: pending transactions, if the query wants them. They may change and disappear.
+        next: reference to pass as `after` for the next page; None after the last.
+        raw: the vendor's complete answer.
+    """
+
+    booked: tuple[AccountTransaction, ...] = ()
+    pending: tuple[AccountTransaction, ...] = ()
+    next: Ref | None = None
+    raw: Any = attrs.field(default=None, repr=False, eq=False)
+
+    @property
+    def entries(self) -> tuple[StatementEntry, ...]:
+        """The entries of the booked transactions, which `match` takes."""
+        return tuple(transaction.entry for transaction in self.booked)

@@ -1,0 +1,79 @@
+"""Payments that are initiated at a bank through its interface."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from moorage.contracts.bank.access import is_return_url
+from moorage.contracts.bank.iban import Iban
+from moorage.contracts.bank.payment_orders import CreditTransfer
+from moorage.contracts.replays import replay_field
+from moorage.contracts.validators import is_a, is_maybe
+from moorage.contracts.vendor import no_options
+from moorage.domain.values.frozen_values import frozen
+
+if TYPE_CHECKING:
+    from moorage.contracts.ref import Ref
+
+
+class BankPaymentStatus(StrEnum):
+    """The state of a payment at the bank.
+
+    `pending` means that the bank received the payment, and has not executed it: the owner may have
+    to approve it, or a check is under way. `settled` means that the money has left the account.
+    `unknown` means that moorage does not know the bank's word; it is not a success.
+    """
+
+    PENDING = "pending"
+    SETTLED = "settled"
+    REFUSED = "refused"
+    CANCELLED = "cancelled"
+    UNKNOWN = "unknown"
+
+
+@frozen(kw_only=True)
+class PaymentOrder:
+    """A payment to initiate at a bank; its owner approves it there.
+
+    Attributes:
+        debtor: IBAN of the account that pays; a text is parsed.
+        transfer: the payment.
+        instant: True for a SEPA instant payment.
+        return_url: https:// address to which the owner returns after the approval.
+        ip_address: IP address of the owner's browser, which banks ask for.
+        extra: options of single vendors, by the vendor's name, in the vendor's own terms.
+    """
+
+    debtor: Iban = attrs.field(converter=Iban)
+    transfer: CreditTransfer = attrs.field(validator=is_a(CreditTransfer))
+    instant: bool = attrs.field(default=False, validator=is_a(bool))
+    return_url: str = attrs.field(repr=False, validator=is_return_url)
+    ip_address: str | None = attrs.field(default=None, repr=False, validator=is_maybe(str))
+    extra: Mapping[str, Mapping[str, Any]] = attrs.field(
+        factory=no_options, repr=False, validator=is_a(Mapping)
+    )
+
+
+@frozen(kw_only=True)
+class BankPayment:
+    """A payment at a bank.
+
+    Attributes:
+        ref: reference of the payment.
+        status: state of the payment.
+        status_word: the bank's own word for the status.
+        link: page at which the owner approves the payment; None if there is none, or no longer.
+        replayed: True if this is the stored answer of an earlier call with the same key.
+        raw: the bank's complete answer.
+    """
+
+    ref: Ref
+    status: BankPaymentStatus
+    status_word: str | None = None
+    link: str | None = attrs.field(default=None, repr=False)
+    replayed: bool = replay_field()
+    raw: Any = attrs.field(default=None, repr=False, eq=False)

@@ -1,0 +1,54 @@
+"""The operations of a vendor of bank accounts, and its optional features."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final, Protocol
+
+if TYPE_CHECKING:
+    from moorage.contracts.bank.access import (
+        BankAccount,
+        BankConsent,
+        ConsentRequest,
+        CurrentBalance,
+    )
+    from moorage.contracts.bank.account_entries import TransactionPage, TransactionQuery
+    from moorage.contracts.bank.initiation import BankPayment, PaymentOrder
+    from moorage.contracts.ref import Ref
+    from moorage.contracts.wire import Wire
+
+KIND: Final = "bank"
+
+
+class BankCapability(StrEnum):
+    """An optional feature of a vendor of bank accounts."""
+
+    INSTITUTION = "institution"
+    CHOSEN_ACCOUNTS = "chosen_accounts"
+    PENDING = "pending"
+    PAY = "pay"
+    INSTANT = "instant"
+
+
+class BankVendor(Protocol):
+    """The operations of a vendor of bank accounts; its capabilities name the optional ones."""
+
+    async def start_consent(
+        self, wire: Wire, request: ConsentRequest, /, *, key: str | None
+    ) -> BankConsent: ...
+
+    async def get_consent(self, wire: Wire, ref: Ref, /) -> BankConsent: ...
+
+    async def revoke_consent(self, wire: Wire, ref: Ref, /) -> BankConsent: ...
+
+    async def accounts(self, wire: Wire, ref: Ref, /) -> tuple[BankAccount, ...]: ...
+
+    async def balances(self, wire: Wire, ref: Ref, /) -> tuple[CurrentBalance, ...]: ...
+
+    async def transactions(
+        self, wire: Wire, ref: Ref, query: TransactionQuery, /, *, after: Ref | None
+    ) -> TransactionPage: ...
+
+    async def pay(self, wire: Wire, order: PaymentOrder, /, *, key: str | None) -> BankPayment: ...
+
+    async def get_payment(self, wire: Wire, ref: Ref, /) -> BankPayment: ...

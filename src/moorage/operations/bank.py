@@ -1,0 +1,235 @@
+"""The operations on bank accounts for users, synchronous and asynchronous.
+
+Written by tools/operations.py from the declarations in contracts/declared.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from moorage.contracts.declared.bank import BankContract
+from moorage.runtime.bridge import run_now
+from moorage.services.contracts.flows import Flows
+from moorage.services.contracts.live_configuration import CurrentOperations
+
+if TYPE_CHECKING:
+    from moorage.contracts.bank.access import (
+        BankAccount,
+        BankConsent,
+        ConsentRequest,
+        CurrentBalance,
+    )
+    from moorage.contracts.bank.account_entries import TransactionPage, TransactionQuery
+    from moorage.contracts.bank.initiation import BankPayment, PaymentOrder
+    from moorage.contracts.ref import Ref
+    from moorage.services.contracts.live_configuration import FindDispatcher
+
+
+class BankFlows(Flows, BankContract):
+    """The operations of one tenant."""
+
+
+class Bank:
+    """Reads bank accounts, and pays from them, by the vendor that the configuration chooses."""
+
+    def __init__(self, find_dispatcher: FindDispatcher, tenant: str | None) -> None:
+        self._flows = CurrentOperations(BankFlows, find_dispatcher, tenant)
+
+    def start_consent(
+        self,
+        request: ConsentRequest,
+        *,
+        idempotency_key: str | None = None,
+        timeout: float | None = None,
+    ) -> BankConsent:
+        """Ask the owner of bank accounts for consent; the result has the link to send the owner to.
+
+        Args:
+            request: consent to ask for.
+            idempotency_key: identifies this consent: a repeat returns the same one.
+            timeout: seconds for the whole operation.
+        """
+        return run_now(
+            self._flows.run(
+                BankFlows.start_consent, request, idempotency_key=idempotency_key, timeout=timeout
+            )
+        )
+
+    def get_consent(self, ref: Ref | str, *, timeout: float | None = None) -> BankConsent:
+        """Get the current state of a consent."""
+        return run_now(self._flows.run(BankFlows.get_consent, ref, timeout=timeout))
+
+    def revoke_consent(self, ref: Ref | str, *, timeout: float | None = None) -> BankConsent:
+        """End a consent; one that does not exist any more counts as revoked.
+
+        Args:
+            ref: reference of the consent.
+            timeout: seconds for the whole operation.
+        """
+        return run_now(self._flows.run(BankFlows.revoke_consent, ref, timeout=timeout))
+
+    def accounts(self, ref: Ref | str, *, timeout: float | None = None) -> tuple[BankAccount, ...]:
+        """List the accounts of a consent, by the reference of the consent.
+
+        Raises:
+            ConsentRequired: the owner has not agreed, or the consent has ended.
+        """
+        return run_now(self._flows.run(BankFlows.accounts, ref, timeout=timeout))
+
+    def balances(
+        self, ref: Ref | str, *, timeout: float | None = None
+    ) -> tuple[CurrentBalance, ...]:
+        """Get the balances of an account, by the reference of the account.
+
+        Raises:
+            ConsentRequired: the consent has ended.
+        """
+        return run_now(self._flows.run(BankFlows.balances, ref, timeout=timeout))
+
+    def transactions(
+        self,
+        ref: Ref | str,
+        query: TransactionQuery | None = None,
+        *,
+        after: Ref | str | None = None,
+        timeout: float | None = None,
+    ) -> TransactionPage:
+        """Get a page of the transactions of an account.
+
+        Args:
+            ref: reference of the account.
+            query: period of the transactions; give the same one for each page.
+            after: the `next` of the previous page.
+            timeout: seconds for the whole operation.
+
+        Raises:
+            ConsentRequired: the consent has ended.
+        """
+        return run_now(
+            self._flows.run(BankFlows.transactions, ref, query, after=after, timeout=timeout)
+        )
+
+    def pay(
+        self, order: PaymentOrder, *, idempotency_key: str, timeout: float | None = None
+    ) -> BankPayment:
+        """Initiate a payment; the result has the link at which the owner approves it.
+
+        Args:
+            order: payment to initiate.
+            idempotency_key: identifies this payment: a repeat returns the same one, never a second.
+            timeout: seconds for the whole operation.
+
+        Raises:
+            OutcomeUnknown: the bank may have the payment. Look at the account before you pay with
+                another key.
+        """
+        return run_now(
+            self._flows.run(BankFlows.pay, order, idempotency_key=idempotency_key, timeout=timeout)
+        )
+
+    def get_payment(self, ref: Ref | str, *, timeout: float | None = None) -> BankPayment:
+        """Get the current state of a payment, by its own reference."""
+        return run_now(self._flows.run(BankFlows.get_payment, ref, timeout=timeout))
+
+
+class AsyncBank:
+    """The asynchronous version of `Bank`."""
+
+    def __init__(self, find_dispatcher: FindDispatcher, tenant: str | None) -> None:
+        self._flows = CurrentOperations(BankFlows, find_dispatcher, tenant)
+
+    async def start_consent(
+        self,
+        request: ConsentRequest,
+        *,
+        idempotency_key: str | None = None,
+        timeout: float | None = None,
+    ) -> BankConsent:
+        """Ask the owner of bank accounts for consent; the result has the link to send the owner to.
+
+        Args:
+            request: consent to ask for.
+            idempotency_key: identifies this consent: a repeat returns the same one.
+            timeout: seconds for the whole operation.
+        """
+        return await self._flows.run(
+            BankFlows.start_consent, request, idempotency_key=idempotency_key, timeout=timeout
+        )
+
+    async def get_consent(self, ref: Ref | str, *, timeout: float | None = None) -> BankConsent:
+        """Get the current state of a consent."""
+        return await self._flows.run(BankFlows.get_consent, ref, timeout=timeout)
+
+    async def revoke_consent(self, ref: Ref | str, *, timeout: float | None = None) -> BankConsent:
+        """End a consent; one that does not exist any more counts as revoked.
+
+        Args:
+            ref: reference of the consent.
+            timeout: seconds for the whole operation.
+        """
+        return await self._flows.run(BankFlows.revoke_consent, ref, timeout=timeout)
+
+    async def accounts(
+        self, ref: Ref | str, *, timeout: float | None = None
+    ) -> tuple[BankAccount, ...]:
+        """List the accounts of a consent, by the reference of the consent.
+
+        Raises:
+            ConsentRequired: the owner has not agreed, or the consent has ended.
+        """
+        return await self._flows.run(BankFlows.accounts, ref, timeout=timeout)
+
+    async def balances(
+        self, ref: Ref | str, *, timeout: float | None = None
+    ) -> tuple[CurrentBalance, ...]:
+        """Get the balances of an account, by the reference of the account.
+
+        Raises:
+            ConsentRequired: the consent has ended.
+        """
+        return await self._flows.run(BankFlows.balances, ref, timeout=timeout)
+
+    async def transactions(
+        self,
+        ref: Ref | str,
+        query: TransactionQuery | None = None,
+        *,
+        after: Ref | str | None = None,
+        timeout: float | None = None,
+    ) -> TransactionPage:
+        """Get a page of the transactions of an account.
+
+        Args:
+            ref: reference of the account.
+            query: period of the transactions; give the same one for each page.
+            after: the `next` of the previous page.
+            timeout: seconds for the whole operation.
+
+        Raises:
+            ConsentRequired: the consent has ended.
+        """
+        return await self._flows.run(
+            BankFlows.transactions, ref, query, after=after, timeout=timeout
+        )
+
+    async def pay(
+        self, order: PaymentOrder, *, idempotency_key: str, timeout: float | None = None
+    ) -> BankPayment:
+        """Initiate a payment; the result has the link at which the owner approves it.
+
+        Args:
+            order: payment to initiate.
+            idempotency_key: identifies this payment: a repeat returns the same one, never a second.
+            timeout: seconds for the whole operation.
+
+        Raises:
+            OutcomeUnknown: the bank may have the payment. Look at the account before you pay with
+                another key.
+        """
+        return await self._flows.run(
+            BankFlows.pay, order, idempotency_key=idempotency_key, timeout=timeout
+        )
+
+    async def get_payment(self, ref: Ref | str, *, timeout: float | None = None) -> BankPayment:
+        """Get the current state of a payment, by its own reference."""
+        return await self._flows.run(BankFlows.get_payment, ref, timeout=timeout)

@@ -1,0 +1,176 @@
+"""A vendor of bank accounts under test, behind a hub with one account of it."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.contracts.bank import (
+    BankCapability,
+    BankParty,
+    BankPaymentStatus,
+    ConsentRequest,
+    ConsentStatus,
+    CreditTransfer,
+    Money,
+    PaymentOrder,
+    TransactionQuery,
+)
+from moorage.contracts.ref import Ref
+from moorage.contracts.routes import Account
+from moorage.hub.hub import AsyncHub, Hub
+from moorage.testing.fakes.observer import RecordingObserver
+from moorage.testing.kits._contract_lab import ContractLab
+from moorage.testing.kits.checks import require
+from moorage.testing.sandboxes.bank.base import IBANS, OWNER
+from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, SandboxHttpClient
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+    from types import UnionType
+
+    from moorage.contracts.bank import AccountTransaction, BankConsent, TransactionPage
+    from moorage.contracts.vendor import Vendor
+    from moorage.domain.http.requests import Response
+    from moorage.errors import ConnectorError
+    from moorage.testing.sandboxes.bank.base import BankSandbox
+
+ACCOUNT: Final = "banks"
+RETURN_URL: Final = "https://erp.example/banks/return"
+SINCE: Final = date(2031, 1, 1)
+TRANSFER: Final = CreditTransfer(
+    end_to_end_id="RUN-8-1",
+    amount=Money("149.9", "EUR"),
+    creditor=BankParty(name="Harbour GmbH", iban="AT61 1904 3002 3457 3201"),
+    remittance="Invoice 2031-77",
+)
+
+
+@attrs.frozen(kw_only=True)
+class BankSubject:
+    """A vendor of bank accounts to check, with its sandbox.
+
+    Attributes:
+        vendor: an account at the sandbox.
+        sandbox: the sandbox.
+        refusals: answers by which the vendor refuses to give the balances of an account, with the
+            error that each must become, and the vendor's code that the error must keep.
+        daily: answers by which the vendor says that an account was read too often today.
+        consents: answers about a consent, with the status that each must become.
+        payments: answers about a payment, with the status that each must become.
+        damaged: operations, such as "balances", each with an answer that must not be read, such as
+            one with an amount that is no amount.
+        secrets: texts that nothing may show, such as a token.
+        institution: the vendor's id of a bank; None if the vendor is one bank.
+    """
+
+    vendor: Vendor
+    sandbox: BankSandbox
+    refusals: tuple[tuple[Response, type[ConnectorError], str | None], ...]
+    daily: tuple[Response, ...]
+    consents: tuple[tuple[Response, ConsentStatus], ...]
+    payments: tuple[tuple[Response, BankPaymentStatus], ...] = ()
+    damaged: tuple[tuple[str, Response], ...] = ()
+    secrets: tuple[str, ...] = attrs.field(repr=False)
+    institution: str | None = None
+
+
+class Lab(ContractLab[BankSubject]):
+    """A vendor of bank accounts under test, with its hub and its observer."""
+
+    contract = "bank"
+
+    def __init__(
+        self, subject: BankSubject, hub: Hub | AsyncHub, observer: RecordingObserver
+    ) -> None:
+        super().__init__(subject, hub)
+        self.observer = observer
+
+    @property
+    def bank(self) -> BankSandbox:
+        """The sandbox, which tells what exists at the bank."""
+        return self.subject.sandbox
+
+    async def start(self, **options: Any) -> Any:
+        """Start a consent."""
+        return await self("start_consent", ConsentRequest(return_url=RETURN_URL), **options)
+
+    async def granted(self) -> BankConsent:
+        """Start a consent that the owner agrees to."""
+        consent: BankConsent = await self.start()
+        self.bank.grant(consent.ref.id)
+        return consent
+
+    async def account(self) -> Ref:
+        """Return the reference of the first account of a granted consent."""
+        ref: Ref = (await self("accounts", (await self.granted()).ref))[0].ref
+        return ref
+
+    async def pages(self, ref: Ref, query: TransactionQuery) -> list[TransactionPage]:
+        """Return all pages of the transactions of an account."""
+        pages: list[TransactionPage] = [await self("transactions", ref, query)]
+        while pages[-1].next is not None:
+            require(len(pages) < 9, "The pages of transactions do not end.")
+            pages.append(await self("transactions", ref, query, after=str(pages[-1].next)))
+        return pages
+
+    async def booked(self, ref: Ref, **fields: Any) -> list[AccountTransaction]:
+        """Return the booked transactions of all pages."""
+        query = TransactionQuery(**{"since": SINCE, **fields})
+        return [item for page in await self.pages(ref, query) for item in page.booked]
+
+    def order(self, **fields: Any) -> PaymentOrder:
+        """Return a payment from the first account."""
+        values: dict[str, Any] = {"debtor": IBANS[0], "transfer": TRANSFER, **fields}
+        return PaymentOrder(return_url=RETURN_URL, **values)
+
+    def hidden(self) -> tuple[str, ...]:
+        """Return the texts that nothing may show: secrets, numbers of accounts, and the owner."""
+        return (*self.subject.secrets, *IBANS, OWNER)
+
+    async def refused(
+        self, kind: type[ConnectorError] | UnionType, doing: Awaitable[Any], step: str
+    ) -> Any:
+        """Return the error that an operation must raise, which has exactly this class."""
+        error = await super().refused(kind, doing, step)
+        require(type(error) is kind, f"{step} raised {type(error).__name__}: {error}")
+        return error
+
+
+def calls_by_capability(lab: Lab) -> Mapping[BankCapability, Callable[[], Awaitable[Any]]]:
+    """Return a call for each capability, which the call needs."""
+    ref = Ref(lab.subject.vendor.name, ACCOUNT, "1")
+
+    def start(**fields: Any) -> Callable[[], Awaitable[Any]]:
+        return lambda: lab("start_consent", ConsentRequest(return_url=RETURN_URL, **fields))
+
+    return {
+        BankCapability.INSTITUTION: start(institution="A_BANK"),
+        BankCapability.CHOSEN_ACCOUNTS: start(accounts=[IBANS[0]]),
+        BankCapability.PENDING: lambda: lab("transactions", ref, TransactionQuery(pending=True)),
+        BankCapability.PAY: lambda: lab("pay", lab.order(), idempotency_key="k"),
+        BankCapability.INSTANT: lambda: lab(
+            "pay", lab.order(instant=True), idempotency_key="k-instant"
+        ),
+    }
+
+
+def _options(subject: BankSubject) -> dict[str, Any]:
+    settings = {"retry": None, "circuit": None}
+    return {"accounts": [Account(ACCOUNT, subject.vendor, settings=settings)]}
+
+
+def sync_lab(factory: Callable[[], BankSubject]) -> Lab:
+    """Return a lab with a synchronous hub."""
+    subject, observer = factory(), RecordingObserver()
+    http = SandboxHttpClient(subject.sandbox)
+    return Lab(subject, Hub(**_options(subject), http=http, observers=[observer]), observer)
+
+
+def async_lab(factory: Callable[[], BankSubject]) -> Lab:
+    """Return a lab with an asynchronous hub."""
+    subject, observer = factory(), RecordingObserver()
+    http = AsyncSandboxHttpClient(subject.sandbox)
+    return Lab(subject, AsyncHub(**_options(subject), http=http, observers=[observer]), observer)

@@ -1,0 +1,434 @@
+"""Checks that every vendor of bank accounts must pass.
+
+The most important ones are about consents that the owner has not given, payments that may have
+been initiated, and amounts.
+
+Each check takes a function that makes a new `BankSubject`: the vendor, its sandbox, and what the
+kit cannot know. `CHECKS` go through `Hub`, and `ASYNC_CHECKS` through `AsyncHub`.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Coroutine
+from datetime import date
+from functools import partial
+from typing import Any, Final, TypeAlias
+
+import attrs
+
+from moorage.contracts.bank import (
+    KIND,
+    BalanceKind,
+    BankAccount,
+    BankCapability,
+    BankConsent,
+    BankPayment,
+    BankPaymentStatus,
+    ConsentStatus,
+    CurrentBalance,
+    Money,
+    OpenItem,
+    TransactionPage,
+    TransactionQuery,
+    match,
+)
+from moorage.contracts.ref import Ref
+from moorage.domain.http.requests import Response
+from moorage.domain.values.json_text import encode_json
+from moorage.errors import (
+    ConnectorError,
+    ConsentRequired,
+    IdempotencyConflict,
+    OutcomeUnknown,
+    RateLimitExceeded,
+    UnsupportedByVendor,
+    VendorFailed,
+)
+from moorage.testing.kits._bank_lab import (
+    ACCOUNT,
+    SINCE,
+    BankSubject,
+    Lab,
+    async_lab,
+    calls_by_capability,
+    sync_lab,
+)
+from moorage.testing.kits._contract_lab import through_async_hub, through_hub, with_body
+from moorage.testing.kits._sent_requests import require_no_repeats
+from moorage.testing.kits.checks import require
+from moorage.testing.sandboxes.bank.base import BALANCES, BOOKED, IBANS, OWNER, PENDING
+from moorage.testing.sandboxes.base import Altered, Lost
+from moorage.wiring.installed_vendors import able
+
+__all__ = ["ASYNC_CHECKS", "CHECKS", "AsyncCheck", "BankSubject", "Check", "Factory"]
+
+_MALFORMED: Final = (b"{}", b"[]", b"null", b"<html></html>")
+_JSON: Final = {"Content-Type": "application/json"}
+_READS: Final = ("balances", "transactions")
+
+Factory: TypeAlias = Callable[[], BankSubject]
+Check: TypeAlias = Callable[[Factory], None]
+AsyncCheck: TypeAlias = Callable[[Factory], Coroutine[Any, Any, None]]
+Open: TypeAlias = Callable[[], Lab]
+
+
+async def a_consent_follows_its_owner(make: Open) -> None:
+    """A consent is pending until its owner decides, and then has the state of the decision."""
+    async with make() as lab:
+        decisions = (
+            (lab.bank.grant, ConsentStatus.GRANTED),
+            (lab.bank.refuse, ConsentStatus.REFUSED),
+            (lab.bank.expire, ConsentStatus.EXPIRED),
+        )
+        for decide, status in decisions:
+            consent: BankConsent = await lab.start()
+            require(consent.status is ConsentStatus.PENDING, f"A new consent is {consent.status}.")
+            link = consent.link or ""
+            require(link.startswith("https://"), "A new consent has no link.")
+            require(bool(consent.raw), "The vendor's answer is lost.")
+            ref = Ref.parse(str(consent.ref))
+            require((ref.vendor, ref.account) == (lab.subject.vendor.name, ACCOUNT), f"{ref}")
+            waiting: BankConsent = await lab("get_consent", str(ref))
+            require(waiting.status is ConsentStatus.PENDING, f"It became {waiting.status}.")
+            decide(ref.id)
+            decided: BankConsent = await lab("get_consent", ref)
+            require(decided.status is status, f"{status} was read as {decided.status}.")
+            require(decided.ref == ref, "The consent has another reference.")
+            require(decided.link is None, "A consent that was decided still has a link.")
+
+
+async def a_revoked_consent_gives_nothing(make: Open) -> None:
+    """A revoked consent gives no accounts any more, and revoking it again is no error."""
+    async with make() as lab:
+        ref = (await lab.granted()).ref
+        for _ in range(2):
+            revoked: BankConsent = await lab("revoke_consent", str(ref))
+            require(revoked.status is ConsentStatus.REVOKED, f"It is {revoked.status}.")
+            require(revoked.ref == ref, "Another consent was revoked.")
+        try:
+            accounts = await lab("accounts", ref)
+        except ConnectorError:
+            return
+        raise AssertionError(f"A revoked consent gives {len(accounts)} accounts.")
+
+
+async def a_key_starts_one_consent(make: Open) -> None:
+    """A consent is started once for its key, and a repeat returns the same one."""
+    async with make() as lab:
+        consents = [await lab.start(idempotency_key="k-1") for _ in range(3)]
+        require(lab.bank.consent_count() == 1, "A key started more than one consent.")
+        require(consents[0] == consents[1] == consents[2], "A repeat has another consent.")
+        require([item.replayed for item in consents] == [False, True, True], "No replay is told.")
+        await lab.start(idempotency_key="k-2")
+        require(lab.bank.consent_count() == 2, "Another key started no consent.")
+
+
+async def a_lost_consent_is_unknown(make: Open) -> None:
+    """A consent with a lost answer is unknown, and its key starts no second one."""
+    async with make() as lab:
+        lab.sandbox.fail(*[None] * (await _requests_of_start(lab) - 1), Lost())
+        for _ in range(2):
+            await lab.refused(OutcomeUnknown, lab.start(idempotency_key="k-1"), "A lost answer")
+        require(lab.bank.consent_count() == 2, "A consent was started again.")
+
+
+async def _requests_of_start(lab: Lab) -> int:
+    """Return the number of requests that start a consent."""
+    await lab.start()
+    return len(lab.sandbox.requests)
+
+
+async def accounts_need_a_consent(make: Open) -> None:
+    """Without the owner's consent there are no accounts, and after its end nothing is read."""
+    async with make() as lab:
+        consent: BankConsent = await lab.start()
+        await lab.refused(ConsentRequired, lab("accounts", consent.ref), "A pending consent")
+        lab.bank.grant(consent.ref.id)
+        account: Ref = (await lab("accounts", consent.ref))[0].ref
+        lab.bank.expire(consent.ref.id)
+        await lab.refused(ConsentRequired, lab("accounts", consent.ref), "An expired consent")
+        for operation in _READS:
+            step = f"{operation} after the consent"
+            await lab.refused(ConsentRequired, lab(operation, account), step)
+
+
+async def accounts_are_listed(make: Open) -> None:
+    """Each account has its number, its owner and a reference, and shows none of them."""
+    async with make() as lab:
+        accounts: tuple[BankAccount, ...] = await lab("accounts", str((await lab.granted()).ref))
+        numbers = [item.iban.value if item.iban else item.number for item in accounts]
+        require(tuple(numbers) == IBANS, "The accounts have other numbers.")
+        require({item.owner for item in accounts} == {OWNER}, "The owner is lost.")
+        require(len({item.ref for item in accounts}) == len(IBANS), "Accounts share a reference.")
+        require(all(item.raw for item in accounts), "The vendor's answer is lost.")
+        lab.discreet(f"{accounts!r}", "A list of accounts")
+
+
+async def balances_are_exact(make: Open) -> None:
+    """Each balance has the amount, the kind and the day or time that the bank tells."""
+    async with make() as lab:
+        balances: tuple[CurrentBalance, ...] = await lab("balances", str(await lab.account()))
+        words = [item["balanceType"] for item in BALANCES]
+        require([item.word for item in balances] == words, "The bank's words are lost.")
+        kinds = [item.kind for item in balances]
+        require(kinds == [BalanceKind.BOOKED, BalanceKind.AVAILABLE], f"The kinds are {kinds}.")
+        amounts = [item.amount for item in balances]
+        require(amounts == _amounts(BALANCES, "balanceAmount"), f"The amounts are {amounts}.")
+        require(balances[0].day == date(2031, 5, 6), "The day is lost.")
+        at = balances[1].at
+        require(at is not None and at.tzinfo is not None, "The time of a balance has no zone.")
+
+
+def _amounts(items: tuple[dict[str, Any], ...], name: str) -> list[Money]:
+    return [Money(item[name]["amount"], item[name]["currency"]) for item in items]
+
+
+async def transactions_are_read_page_by_page(make: Open) -> None:
+    """All pages together have each transaction once, with the same ids when read again."""
+    async with make() as lab:
+        ref = await lab.account()
+        booked = await lab.booked(ref)
+        amounts = [item.entry.amount for item in booked]
+        require(amounts == _amounts(BOOKED, "transactionAmount"), f"The amounts are {amounts}.")
+        ids = [item.id for item in booked]
+        require(None not in ids and len(set(ids)) == len(BOOKED), f"The ids are {ids}.")
+        require([item.id for item in await lab.booked(ref)] == ids, "An id changes.")
+        require(all(item.raw for item in booked), "The vendor's answer is lost.")
+        days = [item.entry.booked_on for item in booked]
+        require(days == [date(2031, 5, day) for day in (6, 5, 4)], f"The days are {days}.")
+        states = {item.entry.status for item in booked}
+        require(states == {"booked"}, f"Booked transactions are {states}.")
+        earlier = await lab.booked(ref, until=date(2031, 5, 5))
+        require([item.id for item in earlier] == ids[1:], "The last day is ignored.")
+        later = await lab.booked(ref, since=date(2031, 5, 6))
+        require([item.id for item in later] == ids[:1], "The first day is ignored.")
+
+
+async def transactions_match_open_items(make: Open) -> None:
+    """Transactions have the other party and the remittance, so that they match open items."""
+    async with make() as lab:
+        ref = await lab.account()
+        booked = await lab.booked(ref)
+        entries = [item.entry for item in booked]
+        parties = [item.transactions[0].counterparty for item in entries]
+        names = [party.name for party in parties]
+        require(names == ["Grace Hopper", "Harbour GmbH", None], f"The parties are {names}.")
+        texts = [item.transactions[0].remittance for item in entries]
+        require(texts == ["Invoice INV-1042", "Moorage 7", "Fee"], f"The texts are {texts}.")
+        ids = [item.transactions[0].end_to_end_id for item in entries]
+        require(ids == [None, "RUN-7-1", None], f"The identifiers are {ids}.")
+        items = [
+            OpenItem(id="invoice", amount=Money("149.90", "EUR"), invoice_number="INV-1042"),
+            OpenItem(id="run", amount=Money("-20.50", "EUR"), end_to_end_id="RUN-7-1"),
+        ]
+        matched = [payment.items[0].id for payment in match(entries, items).matched]
+        require(matched == ["invoice", "run"], f"Matched are {matched}.")
+        lab.discreet(f"{booked!r}", "A transaction")
+
+
+async def pending_transactions_are_apart(make: Open) -> None:
+    """Pending transactions are read only if they are wanted, and never as booked ones."""
+    async with make() as lab:
+        ref = await lab.account()
+        usual: TransactionPage = await lab("transactions", ref, TransactionQuery(since=SINCE))
+        require(usual.pending == (), "Pending transactions were not asked for.")
+        if BankCapability.PENDING not in lab.able:
+            return
+        pages = await lab.pages(ref, TransactionQuery(since=SINCE, pending=True))
+        pending = [item.entry for page in pages for item in page.pending]
+        amounts = [item.amount for item in pending]
+        require(amounts == _amounts(PENDING, "transactionAmount"), f"The amounts are {amounts}.")
+        require({item.status for item in pending} == {"pending"}, "They are not pending.")
+        booked = [entry.amount for page in pages for entry in page.entries]
+        require(booked == _amounts(BOOKED, "transactionAmount"), "They are among the booked ones.")
+
+
+async def an_unknown_word_is_no_consent(make: Open) -> None:
+    """Each word of the vendor has its status, and an unknown one is no consent."""
+    async with make() as lab:
+        ref = (await lab.start()).ref
+        for answer, status in lab.subject.consents:
+            lab.sandbox.fail(answer)
+            consent: BankConsent = await lab("get_consent", ref)
+            word = consent.status_word
+            require(consent.status is status, f"{word} was read as {consent.status}.")
+
+
+async def a_payment_is_initiated_once(make: Open) -> None:
+    """A payment is initiated once for its key; it is pending, with a link for its owner."""
+    async with make() as lab:
+        if BankCapability.PAY not in lab.able:
+            return
+        order = lab.order()
+        payments: list[BankPayment] = [
+            await lab("pay", order, idempotency_key="k-1") for _ in range(3)
+        ]
+        require(lab.bank.payment_count() == 1, "A key initiated more than one payment.")
+        require(payments[0] == payments[1] == payments[2], "A repeat has another payment.")
+        payment = payments[0]
+        require(payment.status is BankPaymentStatus.PENDING, f"It is {payment.status}.")
+        require((payment.link or "").startswith("https://"), "A new payment has no link.")
+        require(bool(payment.raw), "The bank's answer is lost.")
+        looked_up: BankPayment = await lab("get_payment", str(payment.ref))
+        require(looked_up.ref == payment.ref, "A payment has another reference.")
+        require(looked_up.status is BankPaymentStatus.PENDING, f"It is {looked_up.status}.")
+        other = lab("pay", lab.order(debtor=IBANS[1]), idempotency_key="k-1")
+        await lab.refused(IdempotencyConflict, other, "A key for another payment")
+        await lab("pay", order, idempotency_key="k-2")
+        require(lab.bank.payment_count() == 2, "Another key initiated no payment.")
+
+
+async def a_lost_payment_is_unknown(make: Open) -> None:
+    """A payment whose answer is lost or unreadable is unknown, and never initiated again."""
+    async with make() as lab:
+        if BankCapability.PAY not in lab.able:
+            return
+        faults: list[Any] = [Lost(), *[Altered(partial(with_body, body)) for body in _MALFORMED]]
+        for number, fault in enumerate(faults):
+            lab.sandbox.fail(fault)
+            for _ in range(2):
+                doing = lab("pay", lab.order(), idempotency_key=f"k-{number}")
+                await lab.refused(OutcomeUnknown, doing, f"Fault {number} of a payment")
+            require(lab.bank.payment_count() == number + 1, "A payment was initiated again.")
+        for number in range(2):
+            if number == 0:
+                lab.sandbox.fail(Response(503, body=b"<html></html>"))
+            doing = lab("pay", lab.order(), idempotency_key="k-outage")
+            await lab.refused(OutcomeUnknown, doing, "An outage")
+        require(lab.bank.payment_count() == len(faults), "A payment was initiated again.")
+
+
+async def an_unknown_word_is_no_success(make: Open) -> None:
+    """Each word about a payment has its status, and an unknown one is no success."""
+    async with make() as lab:
+        if BankCapability.PAY not in lab.able:
+            return
+        ref = (await lab("pay", lab.order(), idempotency_key="k-1")).ref
+        for answer, status in lab.subject.payments:
+            lab.sandbox.fail(answer)
+            payment: BankPayment = await lab("get_payment", ref)
+            word = payment.status_word
+            require(payment.status is status, f"{word} was read as {payment.status}.")
+
+
+async def a_damaged_answer_is_an_error(make: Open) -> None:
+    """An answer without its content, or with an amount that is none, is an error."""
+    async with make() as lab:
+        consent = (await lab.granted()).ref
+        account: Ref = (await lab("accounts", consent))[0].ref
+        damaged = [
+            *((name, Response(200, _JSON, body)) for name in _READS for body in _MALFORMED),
+            *(("get_consent", Response(200, _JSON, body)) for body in _MALFORMED),
+            *lab.subject.damaged,
+        ]
+        for operation, answer in damaged:
+            ref = account if operation in _READS else consent
+            lab.sandbox.fail(answer)
+            await lab.refused(VendorFailed, lab(operation, ref), f"{operation}: {answer.text}")
+
+
+async def a_refusal_has_its_type(make: Open) -> None:
+    """Each refusal raises the right error, with the vendor's code and answer."""
+    async with make() as lab:
+        ref = await lab.account()
+        for number, (answer, kind, code) in enumerate(lab.subject.refusals):
+            # Twice, since a refused token is replaced by a new one.
+            lab.sandbox.fail(answer, answer)
+            error = await lab.refused(kind, lab("balances", ref), f"Refusal {number}")
+            lab.sandbox.forget_faults()
+            kept_answer = getattr(error, "response", None)
+            is_kept = kept_answer is not None and kept_answer.body == answer.body
+            require(is_kept, "The answer is lost.")
+            kept_code = getattr(error, "vendor_code", None)
+            require(kept_code == code, f"Refusal {number} has the code {kept_code!r}.")
+
+
+async def a_daily_limit_is_not_retried(make: Open) -> None:
+    """The limit of one account for a day is not worth another attempt, nor a pause of others."""
+    async with make() as lab:
+        ref = await lab.account()
+        for number, answer in enumerate(lab.subject.daily):
+            lab.sandbox.fail(answer)
+            step = f"Daily limit {number}"
+            error = await lab.refused(RateLimitExceeded, lab("balances", ref), step)
+            require(not error.retryable, f"{step} is told as worth another attempt.")
+            require(error.vendor_retry_after is None, f"{step} pauses other accounts.")
+            await lab("balances", ref)
+
+
+async def what_it_cannot_do_is_refused(make: Open) -> None:
+    """An unsupported feature is refused before sending, and the error names other vendors."""
+    async with make() as lab:
+        for capability, ask in calls_by_capability(lab).items():
+            if capability in lab.able:
+                continue
+            error = await lab.refused(UnsupportedByVendor, ask(), f"{capability} of who cannot")
+            require(capability in error.capabilities, f"{capability} is not named.")
+            names = able(KIND, frozenset(error.capabilities))
+            require(error.able == names, "Who can is not named.")
+        require(lab.sandbox.requests == [], "Something was sent for what cannot be done.")
+
+
+async def each_request_is_sent_once(make: Open) -> None:
+    """No operation sends a request twice."""
+    async with make() as lab:
+        consent = (await lab.granted()).ref
+        account: Ref = (await lab("accounts", consent))[0].ref
+        reads = (("get_consent", consent), ("accounts", consent), *((n, account) for n in _READS))
+        for name, ref in (*reads, ("revoke_consent", consent)):
+            count = len(lab.sandbox.requests)
+            await lab(name, ref)
+            require_no_repeats(name, lab.sandbox.requests[count:])
+
+
+async def secrets_are_shown_nowhere(make: Open) -> None:
+    """No error, result or event of an observer shows a secret, even one that the vendor repeats."""
+    async with make() as lab:
+        everything = " and ".join(lab.subject.secrets)
+        ref = await lab.account()
+        seen = [f"{lab.hub.account(ACCOUNT)!r}", f"{await lab('balances', ref)!r}"]
+        for status in (400, 403, 500):
+            body = encode_json({"summary": everything, "detail": everything, "title": everything})
+            lab.sandbox.fail(Response(status, _JSON, body))
+            try:
+                await lab("balances", ref)
+            except ConnectorError as error:
+                trace = "".join(traceback.format_exception(error))
+                response: Response | None = getattr(error, "response", None)
+                text = "" if response is None else f"{response.text}{response.headers.pairs}"
+                seen.append(f"{error}{error!r}{vars(error)!r}{trace}{text}")
+            else:
+                raise AssertionError(f"HTTP {status} is no error.")
+        seen += [repr(event) for event in lab.observer.events]
+        seen += [repr(attrs.asdict(await lab.start(idempotency_key="k")))]
+        for secret in lab.subject.secrets:
+            require(secret not in "\n".join(seen), "A secret is shown.")
+
+
+_ALL_CHECKS: Final = (
+    a_consent_follows_its_owner,
+    a_revoked_consent_gives_nothing,
+    a_key_starts_one_consent,
+    a_lost_consent_is_unknown,
+    accounts_need_a_consent,
+    accounts_are_listed,
+    balances_are_exact,
+    transactions_are_read_page_by_page,
+    transactions_match_open_items,
+    pending_transactions_are_apart,
+    an_unknown_word_is_no_consent,
+    a_payment_is_initiated_once,
+    a_lost_payment_is_unknown,
+    an_unknown_word_is_no_success,
+    a_damaged_answer_is_an_error,
+    a_refusal_has_its_type,
+    a_daily_limit_is_not_retried,
+    what_it_cannot_do_is_refused,
+    each_request_is_sent_once,
+    secrets_are_shown_nowhere,
+)
+
+
+CHECKS: Final[tuple[Check, ...]] = through_hub(_ALL_CHECKS, sync_lab)
+ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = through_async_hub(_ALL_CHECKS, async_lab)

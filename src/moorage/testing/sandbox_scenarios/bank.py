@@ -1,0 +1,111 @@
+"""Example calls to vendors of bank accounts."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.contracts.bank import (
+    BankCapability,
+    BankParty,
+    ConsentRequest,
+    CreditTransfer,
+    Money,
+    PaymentOrder,
+    TransactionQuery,
+)
+from moorage.contracts.ref import Ref
+from moorage.testing.sandboxes.bank.base import IBANS
+
+if TYPE_CHECKING:
+    from moorage.testing.sandbox_scenarios.runner import Scenario, ScenarioVendor
+
+RETURN_URL: Final = "https://erp.example/banks/return"
+TRANSFER: Final = CreditTransfer(
+    end_to_end_id="RUN-8-1",
+    amount=Money("149.90", "EUR"),
+    creditor=BankParty(name="Harbour GmbH", iban="AT61 1904 3002 3457 3201"),
+    remittance="Invoice 2031-77",
+)
+
+
+async def started(vendor: ScenarioVendor, **fields: Any) -> Any:
+    """Start a consent with the given fields."""
+    request = ConsentRequest(return_url=RETURN_URL, **fields)
+    return (await vendor("start_consent", request)).status
+
+
+async def named_institution(vendor: ScenarioVendor) -> Any:
+    """Start a consent at a bank that the request names."""
+    return await started(vendor, institution=vendor.fixture.vendor_values.get("institution", "B"))
+
+
+async def granted(vendor: ScenarioVendor) -> Ref:
+    """Start a consent that the owner agrees to, and return its reference."""
+    consent = await vendor("start_consent", ConsentRequest(return_url=RETURN_URL))
+    sandbox: Any = vendor.fixture.sandbox
+    sandbox.grant(consent.ref.id)
+    ref: Ref = consent.ref
+    return ref
+
+
+async def account(vendor: ScenarioVendor) -> Ref:
+    """Return the reference of the first account of a granted consent."""
+    ref: Ref = (await vendor("accounts", await granted(vendor)))[0].ref
+    return ref
+
+
+async def looked_at(vendor: ScenarioVendor) -> Any:
+    """Get the state of a granted consent."""
+    return (await vendor("get_consent", await granted(vendor))).status
+
+
+async def revoked(vendor: ScenarioVendor) -> Any:
+    """Revoke a granted consent."""
+    return (await vendor("revoke_consent", await granted(vendor))).status
+
+
+async def listed(vendor: ScenarioVendor) -> Any:
+    """List the accounts of a granted consent."""
+    return len(await vendor("accounts", await granted(vendor)))
+
+
+async def balanced(vendor: ScenarioVendor) -> Any:
+    """Get the balances of an account."""
+    return len(await vendor("balances", await account(vendor)))
+
+
+async def read(vendor: ScenarioVendor) -> Any:
+    """Get a page of the booked transactions of an account."""
+    return len((await vendor("transactions", await account(vendor))).booked)
+
+
+async def read_pending(vendor: ScenarioVendor) -> Any:
+    """Get the pending transactions of an account."""
+    ref = await account(vendor) if vendor.able else Ref(vendor.name, vendor.name, "1")
+    return len((await vendor("transactions", ref, TransactionQuery(pending=True))).pending)
+
+
+async def paid(vendor: ScenarioVendor, **fields: Any) -> Any:
+    """Initiate a payment, and get its state."""
+    order = PaymentOrder(debtor=IBANS[0], transfer=TRANSFER, return_url=RETURN_URL, **fields)
+    payment = await vendor("pay", order, idempotency_key="run-8-1")
+    return (await vendor("get_payment", payment.ref)).status
+
+
+BASIC: Final[dict[str, Scenario]] = {
+    "start_consent": started,
+    "get_consent": looked_at,
+    "revoke_consent": revoked,
+    "accounts": listed,
+    "balances": balanced,
+    "transactions": read,
+}
+
+BY_CAPABILITY: Final[dict[str, Scenario]] = {
+    BankCapability.INSTITUTION: named_institution,
+    BankCapability.CHOSEN_ACCOUNTS: partial(started, accounts=[IBANS[0]]),
+    BankCapability.PENDING: read_pending,
+    BankCapability.PAY: paid,
+    BankCapability.INSTANT: partial(paid, instant=True),
+}

@@ -1,0 +1,1 @@
+"""Sandboxes of vendors of bank accounts."""

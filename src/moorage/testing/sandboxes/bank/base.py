@@ -1,0 +1,97 @@
+"""The base of sandboxes that imitate vendors of bank accounts: their accounts and transactions."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, Final
+
+from moorage.testing.sandboxes.base import Sandbox
+
+IBANS: Final = ("DE89370400440532013000", "FR1420041010050500013M02606")
+"""The numbers of the two accounts that each sandbox has."""
+
+OWNER: Final = "Ada Lovelace Ltd"
+"""The owner of the accounts."""
+
+BOOKED: Final[tuple[dict[str, Any], ...]] = (
+    {
+        "endToEndId": "NOTPROVIDED",
+        "bookingDate": "2031-05-06",
+        "valueDate": "2031-05-06",
+        "transactionAmount": {"currency": "EUR", "amount": "149.90"},
+        "debtorName": "Grace Hopper",
+        "debtorAccount": {"iban": "NL91ABNA0417164300"},
+        "remittanceInformationUnstructured": "Invoice INV-1042",
+        "bankTransactionCode": "PMNT-RCDT-ESCT",
+    },
+    {
+        "endToEndId": "RUN-7-1",
+        "bookingDate": "2031-05-05",
+        "valueDate": "2031-05-05",
+        "transactionAmount": {"currency": "EUR", "amount": "-20.5"},
+        "creditorName": "Harbour GmbH",
+        "creditorAccount": {"iban": "AT611904300234573201"},
+        "remittanceInformationUnstructured": "Moorage 7",
+        "bankTransactionCode": "PMNT-ICDT-ESCT",
+    },
+    {
+        "bookingDate": "2031-05-04",
+        "valueDate": "2031-05-04",
+        "transactionAmount": {"currency": "EUR", "amount": "-3"},
+        "remittanceInformationUnstructured": "Fee",
+        "bankTransactionCode": "PMNT-MCOP-OTHR",
+    },
+)
+"""The booked transactions of the first account, the latest first; the other account has none."""
+
+PENDING: Final[tuple[dict[str, Any], ...]] = (
+    {
+        "valueDate": "2031-05-07",
+        "transactionAmount": {"currency": "EUR", "amount": "-9.99"},
+        "creditorName": "Chandler SARL",
+        "remittanceInformationUnstructured": "Rope",
+    },
+)
+"""The pending transactions of the first account."""
+
+BALANCES: Final[tuple[dict[str, Any], ...]] = (
+    {
+        "balanceAmount": {"currency": "EUR", "amount": "1126.40"},
+        "balanceType": "closingBooked",
+        "referenceDate": "2031-05-06",
+    },
+    {
+        "balanceAmount": {"currency": "EUR", "amount": "-73.6"},
+        "balanceType": "interimAvailable",
+        "creditLimitIncluded": False,
+        "lastChangeDateTime": "2031-05-06T07:08:09Z",
+    },
+)
+"""The balances of each account."""
+
+
+class BankSandbox(Sandbox, ABC):
+    """A local sandbox that imitates a vendor of bank accounts."""
+
+    @abstractmethod
+    def grant(self, consent: str) -> None:
+        """Let the owner agree to a consent, by its id."""
+
+    @abstractmethod
+    def refuse(self, consent: str) -> None:
+        """Let the owner refuse a consent, by its id."""
+
+    @abstractmethod
+    def expire(self, consent: str) -> None:
+        """End a consent, by its id, as if its last day was over."""
+
+    @abstractmethod
+    def consent_count(self) -> int:
+        """Return the number of consents that were started."""
+
+    def payment_count(self) -> int:
+        """Return the number of payments that were initiated."""
+        return 0
+
+
+__all__ = ["BALANCES", "BOOKED", "IBANS", "OWNER", "PENDING", "BankSandbox"]

@@ -1,0 +1,69 @@
+"""The body of a SEPA credit transfer in NextGenPSD2."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage import vendor_sdk as sdk
+from moorage.contracts.bank import NOT_PROVIDED, CreditorReference
+
+if TYPE_CHECKING:
+    from moorage.contracts.bank import CreditTransfer, PaymentOrder
+
+_NOT_CARRIED: Final = ("instruction_id", "purpose", "ultimate_debtor", "ultimate_creditor")
+"""Fields of a payment that the interface does not have for SEPA credit transfers."""
+
+
+def payment_body(order: PaymentOrder) -> dict[str, Any]:
+    """The JSON body of a payment.
+
+    Raises:
+        InvalidData: the payment has a field that the interface does not carry.
+    """
+    transfer = order.transfer
+    for name in _NOT_CARRIED:
+        if getattr(transfer, name) is not None:
+            raise sdk.InvalidData(
+                f"The bank's interface does not carry the {name} of a SEPA credit transfer.",
+                field=name,
+                remedy="Leave it out, or upload the payment as a file.",
+            )
+    remittance = transfer.remittance
+    if isinstance(remittance, CreditorReference):
+        remittance = remittance.value
+    creditor = transfer.creditor
+    fields = {
+        "endToEndIdentification": _end_to_end_id(transfer),
+        "debtorAccount": {"iban": order.debtor.value},
+        "instructedAmount": {"currency": "EUR", "amount": str(transfer.amount.amount)},
+        "creditorAccount": {"iban": creditor.iban.value},
+        "creditorAgent": creditor.bic and creditor.bic.value,
+        "creditorName": creditor.name,
+        "creditorAddress": _address(transfer),
+        "remittanceInformationUnstructured": remittance,
+    }
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _end_to_end_id(transfer: CreditTransfer) -> str | None:
+    return None if transfer.end_to_end_id == NOT_PROVIDED else transfer.end_to_end_id
+
+
+def _address(transfer: CreditTransfer) -> dict[str, str] | None:
+    address = transfer.creditor.address
+    if address is None:
+        return None
+    if address.lines:
+        raise sdk.InvalidData(
+            "The bank's interface does not carry the lines of an address.",
+            field="lines",
+            remedy="Give the town, postal code and street as fields of their own.",
+        )
+    fields = {
+        "streetName": address.street,
+        "buildingNumber": address.building,
+        "townName": address.town,
+        "postCode": address.postal_code,
+        "country": address.country,
+    }
+    return {name: value for name, value in fields.items() if value is not None}

@@ -1,0 +1,195 @@
+"""Accounts, balances and transactions in the format of NextGenPSD2, which several vendors use."""
+
+from __future__ import annotations
+
+from datetime import date
+from hashlib import sha256
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
+from uuid import UUID
+
+import attrs
+
+from moorage import vendor_sdk as sdk
+from moorage.contracts.bank import (
+    NOT_PROVIDED,
+    AccountTransaction,
+    BalanceKind,
+    Bic,
+    Counterparty,
+    CurrentBalance,
+    EntryBatch,
+    EntryStatus,
+    Iban,
+    StatementEntry,
+    Transaction,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from moorage.vendor_sdk import Answer, Money, Response
+
+BALANCES: Final[Mapping[str, BalanceKind]] = {
+    "closingBooked": BalanceKind.BOOKED,
+    "interimBooked": BalanceKind.BOOKED,
+    "interimAvailable": BalanceKind.AVAILABLE,
+    "closingAvailable": BalanceKind.AVAILABLE,
+    "expected": BalanceKind.EXPECTED,
+    "openingBooked": BalanceKind.OPENING,
+    "forwardAvailable": BalanceKind.FORWARD,
+}
+"""The kinds of balances by their words; the other words are of an unknown kind."""
+
+
+def stable_uuid(text: str) -> str:
+    """A UUID that is always the same for the same text."""
+    return str(UUID(bytes=sha256(text.encode()).digest()[:16], version=4))
+
+
+def maybe_iban(text: str | None) -> Iban | None:
+    """A text as an IBAN; None if it is not one."""
+    try:
+        return None if text is None else Iban(text)
+    except sdk.InvalidData:
+        return None
+
+
+def maybe_bic(text: str | None) -> Bic | None:
+    """A text as the code of a bank; None if it is not one."""
+    try:
+        return None if text is None else Bic(text)
+    except sdk.InvalidData:
+        return None
+
+
+def maybe_day(text: str | None) -> date | None:
+    """A text as a day; None if it is not one."""
+    try:
+        return None if text is None else date.fromisoformat(text[:10])
+    except ValueError:
+        return None
+
+
+def read_balances(response: Response) -> tuple[CurrentBalance, ...]:
+    """The balances in an answer; one without a readable amount makes the answer unreadable."""
+    answer = sdk.read_answer(response)
+    if not sdk.is_list(answer.value("balances")):
+        raise sdk.malformed(response, "balances")
+    return tuple(_balance(item, response) for item in answer.objects("balances"))
+
+
+def _balance(item: Answer, response: Response) -> CurrentBalance:
+    word = item.text("balanceType")
+    return CurrentBalance(
+        kind=BALANCES.get(word or "", BalanceKind.UNKNOWN),
+        word=word,
+        amount=_amount(item, "balanceAmount", response),
+        day=maybe_day(item.text("referenceDate")),
+        at=item.time("lastChangeDateTime"),
+        with_credit=item.flag("creditLimitIncluded"),
+        raw=item.raw,
+    )
+
+
+def _amount(item: Answer, path: str, response: Response) -> Money:
+    amount = sdk.as_money(item.value(f"{path}.amount"), item.value(f"{path}.currency"))
+    return sdk.required(amount, response, f"readable {path}")
+
+
+def read_transactions(
+    items: Iterator[Answer], response: Response, status: EntryStatus, id_names: tuple[str, ...]
+) -> tuple[AccountTransaction, ...]:
+    """The transactions of a list.
+
+    Args:
+        items: the transactions as the vendor sends them.
+        response: the answer that they are in.
+        status: status of all of them.
+        id_names: names of the fields with the identifier; the first one that is filled counts.
+
+    Raises:
+        VendorFailed: a transaction has no amount that can be read.
+    """
+    return tuple(
+        AccountTransaction(
+            id=next((text for name in id_names if (text := item.text(name))), None),
+            entry=_entry(item, response, status),
+            raw=item.raw,
+        )
+        for item in items
+    )
+
+
+def _entry(item: Answer, response: Response, status: EntryStatus) -> StatementEntry:
+    total = _amount(item, "transactionAmount", response)
+    is_batch = item.flag("batchIndicator") is True
+    details = [part.object("transactionDetails") for part in item.objects("entryDetails")]
+    payments = [
+        _payment(part, _amount(part, "transactionAmount", response)) for part in details if part
+    ]
+    if not payments:
+        payment = _payment(item, total)
+        payments = [attrs.evolve(payment, amount=None) if is_batch else payment]
+    return StatementEntry(
+        amount=total,
+        status=status,
+        booked_on=maybe_day(item.text("bookingDate") or item.text("bookingDateTime")),
+        value_on=maybe_day(item.text("valueDate") or item.text("valueDateTime")),
+        bank_reference=item.text("transactionId"),
+        entry_reference=item.text("entryReference"),
+        code=(item.text("bankTransactionCode") or "").replace("-", "/") or None,
+        bank_code=item.text("proprietaryBankTransactionCode"),
+        text=item.text("additionalInformation") or "",
+        batch=EntryBatch(count=item.integer("batchNumberOfTransactions"), total=total)
+        if is_batch
+        else None,
+        transactions=payments,
+    )
+
+
+def _payment(item: Answer, amount: Money) -> Transaction:
+    end_to_end_id = item.text("endToEndId")
+    return Transaction(
+        amount=amount,
+        counterparty=_counterparty(item, "debtor" if amount.minor > 0 else "creditor"),
+        end_to_end_id=None if end_to_end_id == NOT_PROVIDED else end_to_end_id,
+        mandate_id=item.text("mandateId"),
+        creditor_id=item.text("creditorId"),
+        references=_references(item),
+        remittance=" ".join(_remittance(item)),
+    )
+
+
+def _counterparty(item: Answer, role: str) -> Counterparty:
+    account = item.object(f"{role}Account")
+    number = next((text for name in ("iban", "bban") if (text := account.text(name))), None)
+    return Counterparty(
+        name=item.text(f"{role}Name"),
+        iban=maybe_iban(number),
+        account=number,
+        bic=maybe_bic(item.text(f"{role}Agent")),
+        ultimate=item.text(f"ultimate{role.capitalize()}"),
+    )
+
+
+def _remittance(item: Answer) -> tuple[str, ...]:
+    """The texts of the remittance; the single field repeats the first of several."""
+    texts = item.texts("remittanceInformationUnstructuredArray")
+    single = item.text("remittanceInformationUnstructured")
+    return texts or (() if single is None else (single,))
+
+
+def _references(item: Answer) -> tuple[str, ...]:
+    """The structured references, which older versions send as an object."""
+    name = "remittanceInformationStructured"
+    texts = item.texts(f"{name}Array") or tuple(
+        text for part in item.objects(f"{name}Array") if (text := part.text("reference"))
+    )
+    single = item.text(name) or item.text(f"{name}.reference")
+    return texts or (() if single is None else (single,))
+
+
+def quoted(text: str) -> str:
+    """An id as one step of a path."""
+    return quote(text, safe="")

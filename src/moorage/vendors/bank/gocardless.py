@@ -1,0 +1,310 @@
+"""GoCardless Bank Account Data: accounts at many banks, by an agreement and a requisition.
+
+GoCardless has no idempotency key: a request that may have made a requisition is not sent again.
+Banks allow as few as four reads of an account in a day, each of balances and transactions; the list
+of accounts uses none of them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Final
+
+import attrs
+
+from moorage import vendor_sdk as sdk
+from moorage.contracts.bank import (
+    BankAccount,
+    BankCapability,
+    BankConsent,
+    ConsentStatus,
+    EntryStatus,
+    TransactionPage,
+)
+from moorage.vendors.bank._psd2 import (
+    maybe_iban,
+    quoted,
+    read_balances,
+    read_transactions,
+    stable_uuid,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moorage.contracts.bank import ConsentRequest, CurrentBalance, TransactionQuery
+    from moorage.vendor_sdk import Answer, MakeRef, Ref, Response, Wire
+
+CONSENTS: Final[Mapping[str, ConsentStatus]] = {
+    **dict.fromkeys(("CR", "GC", "UA", "SA", "GA"), ConsentStatus.PENDING),
+    "LN": ConsentStatus.GRANTED,
+    "RJ": ConsentStatus.REFUSED,
+    "EX": ConsentStatus.EXPIRED,
+    "SU": ConsentStatus.SUSPENDED,
+}
+_API: Final = "/api/v2"
+_TOKENS: Final = f"{_API}/token/new/"
+_NAMES: Final = {
+    "client_id": "secret_id",
+    "client_secret": "secret_key",
+    "grant_type": "",
+    "access_token": "access",
+    "expires_in": "access_expires",
+}
+"""The names of the token request and of its answer, by those of OAuth."""
+_SCOPES: Final = ("balances", "details", "transactions")
+_CONSENT_SUMMARIES: Final = (
+    "End User Agreement (EUA)",
+    "No valid End User Agreement",
+    "Account suspended",
+)
+"""The beginnings of refusals that name no type and need a new consent."""
+_DAILY: Final = "RateLimitError"
+_REMAINING: Final = "HTTP_X_RATELIMIT_ACCOUNT_SUCCESS_REMAINING"
+_RESET: Final = "HTTP_X_RATELIMIT_ACCOUNT_SUCCESS_RESET"
+
+
+def _error_words(response: Response) -> tuple[str | None, str | None]:
+    """The type and the text of a refusal; the text may belong to one of the fields."""
+    answer = sdk.error_answer(response)
+    words = [answer.text("summary"), answer.text("detail")]
+    if not any(words):
+        for name in answer.raw:
+            part = answer.object(name) or next(answer.objects(name), answer.object(""))
+            texts = answer.texts(name) or (part.text("summary"), part.text("detail"))
+            words += [f"{name}: {text}" for text in texts if text]
+    return answer.text("type"), sdk.masked_words(". ".join(text for text in words if text))
+
+
+_REFUSALS: Final = sdk.Refusals(
+    vendor="GoCardless",
+    codes={
+        "AccessExpiredError": sdk.ConsentRequired,
+        "AccountInactiveError": sdk.ConsentRequired,
+        "AccountAccessForbidden": sdk.VendorRejected,
+        _DAILY: sdk.RateLimitExceeded,
+    },
+    statuses={
+        400: sdk.InvalidRequest,
+        401: sdk.AuthenticationFailed,
+        403: sdk.AuthenticationFailed,
+        429: sdk.RateLimitExceeded,
+    },
+    read=_error_words,
+)
+
+
+def classify(request: sdk.Request, response: Response) -> sdk.ConnectorError | None:
+    """The error in a refusal; some that need a new consent are known by their text only."""
+    summary = sdk.error_answer(response).text("summary") or ""
+    if response.status in {401, 403, 409} and summary.startswith(_CONSENT_SUMMARIES):
+        code, words = _error_words(response)
+        return sdk.refusal(sdk.ConsentRequired, "GoCardless", response, code, words)
+    error = _REFUSALS(request, response)
+    if isinstance(error, sdk.RateLimitExceeded) and _is_daily(error, response):
+        # The limit is that of one account at its bank. A time in the error would pause all others.
+        error.retryable = False
+        seconds = response.header(_RESET)
+        error.remedy = (
+            f"Read this account again in {seconds} seconds."
+            if seconds is not None and seconds.isascii() and seconds.isdecimal()
+            else "Read this account again when the bank's day is over."
+        )
+    return error
+
+
+def _is_daily(error: sdk.RateLimitExceeded, response: Response) -> bool:
+    return error.vendor_code == _DAILY or response.header(_REMAINING) == "0"
+
+
+@attrs.frozen(kw_only=True)
+class GoCardless(sdk.Vendor):
+    """A company's access to GoCardless Bank Account Data.
+
+    Attributes:
+        secret_id: id of a user secret.
+        secret_key: key of the user secret; without both, the credential provider supplies a token.
+        institution: GoCardless' id of the bank of requests that name none.
+        history_days: number of days before the consent whose transactions can be read.
+        base_url: URL of GoCardless.
+    """
+
+    name: ClassVar[str] = "gocardless"
+    kinds: ClassVar[tuple[str, ...]] = ("bank",)
+    api_version: ClassVar[str | None] = "v2"
+    capabilities: ClassVar[frozenset[str]] = frozenset(
+        {BankCapability.INSTITUTION, BankCapability.PENDING}
+    )
+
+    secret_id: str | None = attrs.field(default=None, repr=False)
+    secret_key: sdk.Secret | None = attrs.field(
+        default=None, converter=attrs.converters.optional(sdk.as_secret)
+    )
+    institution: str | None = None
+    history_days: int = attrs.field(default=90, validator=sdk.whole_number(most=730))
+    base_url: str = "https://bankaccountdata.gocardless.com"
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse an id without its key, and a key without its id."""
+        if (self.secret_id is None) is not (self.secret_key is None):
+            raise sdk.ConfigurationError(
+                "GoCardless needs the id and the key of a user secret, and one is missing.",
+                path="secret_id",
+                remedy="Give both, or neither and a credential provider.",
+            )
+
+    def services(self) -> Mapping[str, sdk.Service]:
+        """The API."""
+        return {
+            "": sdk.Service(self.name, self.base_url, needs_credentials=True, classify=classify)
+        }
+
+    def clients(self) -> Mapping[str, sdk.OAuthClient]:
+        """The user secret, which is exchanged for tokens."""
+        if self.secret_id is None or self.secret_key is None:
+            return {}
+        server = sdk.AuthorizationServer(
+            token_endpoint=f"{self.base_url.rstrip('/')}{_TOKENS}", own_names=_NAMES
+        )
+        return {
+            "": sdk.OAuthClient(
+                server=server,
+                client_id=self.secret_id,
+                secret=self.secret_key,
+                authentication=sdk.ClientAuthentication.POST,
+            )
+        }
+
+    async def start_consent(
+        self, wire: Wire, request: ConsentRequest, /, *, key: str | None
+    ) -> BankConsent:
+        """Make an agreement with the owner, and a requisition with its link."""
+        institution = request.institution or self.institution
+        if institution is None:
+            raise sdk.InvalidData(
+                "A consent by GoCardless needs a bank.",
+                field="institution",
+                remedy="Give the request an institution, or set `institution` of the account.",
+            )
+        terms = {
+            "institution_id": institution,
+            "max_historical_days": self.history_days,
+            "access_valid_for_days": request.days,
+            "access_scope": list(_SCOPES),
+        }
+        agreement = await wire.send(
+            sdk.Request.post(f"{_API}/agreements/enduser/", json=terms),
+            key=None if key is None else sdk.part_key(key, "agreement"),
+            parse=_read_id,
+        )
+        unique_text = wire.new_id() if key is None else f"{wire.tenant or ''}\n{key}"
+        body = {
+            "redirect": request.return_url,
+            "institution_id": institution,
+            "agreement": agreement,
+            "reference": stable_uuid(unique_text),
+            **({} if request.language is None else {"user_language": request.language.upper()}),
+        }
+        body = sdk.merged(body, sdk.extra_for(self.name, request.extra))
+
+        def read(response: Response) -> BankConsent:
+            return _read_consent(wire.ref, response)
+
+        requisition = sdk.Request.post(f"{_API}/requisitions/", json=body)
+        return await wire.send(requisition, key=key, parse=read)
+
+    async def get_consent(self, wire: Wire, ref: Ref, /) -> BankConsent:
+        """Get a requisition."""
+        path = f"{_API}/requisitions/{quoted(ref.id)}/"
+        return _read_consent(wire.ref, await wire.send(sdk.Request.get(path)))
+
+    async def revoke_consent(self, wire: Wire, ref: Ref, /) -> BankConsent:
+        """Delete a requisition with its agreement."""
+        try:
+            await wire.send(sdk.Request.delete(f"{_API}/requisitions/{quoted(ref.id)}/"))
+        except sdk.VendorRejected as refusal:
+            if refusal.status != 404:
+                raise
+        return BankConsent(ref=ref, status=ConsentStatus.REVOKED)
+
+    async def accounts(self, wire: Wire, ref: Ref, /) -> tuple[BankAccount, ...]:
+        """List the accounts of a requisition that the owner has agreed to."""
+        consent = await self.get_consent(wire, ref)
+        if consent.status is not ConsentStatus.GRANTED:
+            raise sdk.ConsentRequired(
+                f"The consent is {consent.status}, so its accounts cannot be read.",
+                vendor_code=consent.status_word,
+            )
+        accounts: list[BankAccount] = []
+        for id_ in sdk.as_answer(consent.raw).texts("accounts"):
+            response = await wire.send(sdk.Request.get(f"{_API}/accounts/{quoted(id_)}/"))
+            accounts.append(_read_account(wire.ref, response))
+        return tuple(accounts)
+
+    async def balances(self, wire: Wire, ref: Ref, /) -> tuple[CurrentBalance, ...]:
+        """Get the balances of an account."""
+        path = f"{_API}/accounts/{quoted(ref.id)}/balances/"
+        return read_balances(await wire.send(sdk.Request.get(path)))
+
+    async def transactions(
+        self, wire: Wire, ref: Ref, query: TransactionQuery, /, *, after: Ref | None
+    ) -> TransactionPage:
+        """Get all transactions of a period, which GoCardless sends in one answer."""
+        if after is not None:
+            raise sdk.InvalidData(
+                "GoCardless sends all transactions at once, so there is no next page.",
+                field="after",
+                remedy="Leave it out.",
+            )
+        days = {"date_from": query.since, "date_to": query.until}
+        request = sdk.Request.get(
+            f"{_API}/accounts/{quoted(ref.id)}/transactions/",
+            query=[(name, day.isoformat()) for name, day in days.items() if day is not None],
+        )
+        response = await wire.send(request)
+        answer = sdk.read_answer(response)
+        if not sdk.is_list(answer.value("transactions.booked")):
+            raise sdk.malformed(response, "transactions.booked")
+        names = ("internalTransactionId", "transactionId")
+        lists = {
+            status: read_transactions(
+                answer.objects(f"transactions.{status}"), response, status, names
+            )
+            for status in (EntryStatus.BOOKED, EntryStatus.PENDING)
+        }
+        return TransactionPage(
+            booked=lists[EntryStatus.BOOKED],
+            pending=lists[EntryStatus.PENDING] if query.pending else (),
+            raw=answer.raw,
+        )
+
+
+def _read_id(response: Response) -> str:
+    return sdk.required(sdk.read_answer(response).text("id"), response, "id")
+
+
+def _read_consent(ref: MakeRef, response: Response) -> BankConsent:
+    answer: Answer = sdk.read_answer(response)
+    id_ = sdk.required(answer.text("id"), response, "id")
+    word = sdk.required(answer.text("status"), response, "status")
+    status = CONSENTS.get(word, ConsentStatus.UNKNOWN)
+    return BankConsent(
+        ref=ref(id_),
+        status=status,
+        status_word=word,
+        link=answer.text("link") if status is ConsentStatus.PENDING else None,
+        raw=answer.raw,
+    )
+
+
+def _read_account(ref: MakeRef, response: Response) -> BankAccount:
+    answer = sdk.read_answer(response)
+    id_ = sdk.required(answer.text("id"), response, "id")
+    number = answer.text("iban")
+    return BankAccount(
+        ref=ref(id_),
+        iban=maybe_iban(number),
+        number=number,
+        owner=answer.text("owner_name"),
+        status_word=answer.text("status"),
+        raw=answer.raw,
+    )

@@ -1,0 +1,135 @@
+"""Consents, payments and queries of bank accounts are checked before anything is sent."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+import attrs
+import pytest
+
+from moorage.contracts.bank import (
+    AccountTransaction,
+    BankAccount,
+    BankCapability,
+    BankConsent,
+    ConsentRequest,
+    ConsentStatus,
+    Iban,
+    Money,
+    PaymentOrder,
+    StatementEntry,
+    Transaction,
+    TransactionPage,
+    TransactionQuery,
+)
+from moorage.contracts.declared.bank import BankContract
+from moorage.contracts.ref import Ref
+from moorage.errors import InvalidData
+from moorage.packing import pack, unpack
+from moorage.testing.sandbox_scenarios.bank import RETURN_URL, TRANSFER
+
+IBAN = "DE89370400440532013000"
+REF = Ref("berlin_group", "main", "1")
+REQUEST = ConsentRequest(return_url=RETURN_URL)
+
+
+def plan(operation: str, *arguments: Any, **named: Any) -> Any:
+    """Return the requirements of an operation."""
+    return BankContract.operations()[operation].plan(BankContract(), *arguments, **named)
+
+
+@pytest.mark.parametrize(
+    "fields, field",
+    [
+        ({"return_url": "http://erp.example/return"}, "return_url"),
+        ({"return_url": "https://"}, "return_url"),
+        ({"return_url": "https://[erp/return"}, "return_url"),
+        ({"return_url": "https://erp.example/a b"}, "return_url"),
+        ({"return_url": None}, "return_url"),
+        ({"days": 0}, "days"),
+        ({"accounts": [IBAN, "DE00"]}, "iban"),
+        ({"accounts": 5}, "accounts"),
+        ({"accounts": IBAN}, "accounts"),
+        ({"institution": 5}, "institution"),
+        ({"extra": []}, "extra"),
+    ],
+)
+def test_wrong_requests_are_refused(fields: dict[str, Any], field: str) -> None:
+    """A consent request with a wrong field is refused, and the error names the field."""
+    with pytest.raises(InvalidData) as caught:
+        ConsentRequest(**{"return_url": RETURN_URL, **fields})
+    assert field == caught.value.field
+
+
+def test_wrong_periods_and_orders_are_refused() -> None:
+    """A period that ends before it begins, and an order without a valid account, are refused."""
+    with pytest.raises(InvalidData, match="ends before it begins"):
+        TransactionQuery(since=date(2031, 5, 6), until=date(2031, 5, 5))
+    with pytest.raises(InvalidData):
+        PaymentOrder(debtor="DE00", transfer=TRANSFER, return_url=RETURN_URL)
+    with pytest.raises(InvalidData):
+        PaymentOrder(debtor=IBAN, transfer=None, return_url=RETURN_URL)  # type: ignore[arg-type]  # wrong on purpose
+
+
+def test_requirements_follow_from_the_arguments() -> None:
+    """A named bank, chosen accounts, pending transactions and instant payments need features."""
+    order = PaymentOrder(debtor=IBAN, transfer=TRANSFER, return_url=RETURN_URL)
+    chosen = attrs.evolve(REQUEST, institution="B", accounts=[IBAN])
+    needs = {
+        "plain": set(plan("start_consent", REQUEST).needs),
+        "chosen": set(plan("start_consent", chosen).needs),
+        "all": set(plan("transactions", REF).needs),
+        "pending": set(plan("transactions", REF, TransactionQuery(pending=True)).needs),
+        "pay": set(plan("pay", order, idempotency_key="k").needs),
+        "instant": set(plan("pay", attrs.evolve(order, instant=True), idempotency_key="k").needs),
+        "get_payment": set(plan("get_payment", REF).needs),
+    }
+    assert {
+        "plain": set(),
+        "chosen": {BankCapability.INSTITUTION, BankCapability.CHOSEN_ACCOUNTS},
+        "all": set(),
+        "pending": {BankCapability.PENDING},
+        "pay": {BankCapability.PAY},
+        "instant": {BankCapability.PAY, BankCapability.INSTANT},
+        "get_payment": {BankCapability.PAY},
+    } == needs
+    assert {"query": TransactionQuery(), "after": REF} == plan(
+        "transactions", REF, after=str(REF)
+    ).arguments
+
+
+@pytest.mark.parametrize(
+    "operation, arguments, named",
+    [
+        ("start_consent", ("a",), {}),
+        ("pay", ("a",), {"idempotency_key": "k"}),
+        ("transactions", (REF, "a"), {}),
+    ],
+)
+def test_other_types_are_refused(
+    operation: str, arguments: tuple[Any, ...], named: dict[str, Any]
+) -> None:
+    """An argument of another type is refused."""
+    with pytest.raises(InvalidData):
+        plan(operation, *arguments, **named)
+
+
+def test_values_hide_personal_data_and_can_be_stored() -> None:
+    """A repr shows neither link, owner nor number, and a stored value is equal to the first one."""
+    consent = BankConsent(ref=REF, status=ConsentStatus.PENDING, link="https://bank.example/secret")
+    account = BankAccount(ref=REF, iban=Iban(IBAN), number=IBAN, owner="Ada", name="Ada's")
+    national = attrs.evolve(account, iban=None, number="12345")
+    shown = f"{consent!r}{account!r}{national!r}{REQUEST!r}"
+    for text in ("secret", IBAN, "Ada", "12345", "erp.example"):
+        assert text not in shown
+    assert "number=None" in repr(attrs.evolve(account, number=None))
+    assert consent == unpack(pack(consent))
+
+
+def test_page_gives_the_entries_of_booked_transactions() -> None:
+    """The entries of a page are those of its booked transactions."""
+    amount = Money("1.00", "EUR")
+    entry = StatementEntry(amount=amount, transactions=[Transaction(amount=amount)])
+    item = AccountTransaction(id="1", entry=entry)
+    assert (entry,) == TransactionPage(booked=(item,), pending=(item, item)).entries

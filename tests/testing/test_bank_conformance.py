@@ -1,0 +1,305 @@
+"""The conformance kit of vendors of bank accounts finds faulty ones."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from moorage.contracts.bank import (
+    BalanceKind,
+    BankConsent,
+    BankPaymentStatus,
+    ConsentStatus,
+    EntryStatus,
+    TransactionPage,
+)
+from moorage.errors import VendorFailed, VendorRejected
+from moorage.testing import bank_conformance as kit
+from moorage.testing import name_of
+from moorage.vendors.bank.berlin_group import BerlinGroup
+from moorage.vendors.bank.gocardless import GoCardless
+from tests.vendors import bank_subjects
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from moorage.contracts.bank import (
+        BankAccount,
+        BankPayment,
+        ConsentRequest,
+        CurrentBalance,
+        PaymentOrder,
+        TransactionQuery,
+    )
+    from moorage.contracts.ref import Ref
+    from moorage.contracts.wire import Wire
+    from moorage.domain.service.settings import Service
+
+
+def as_bank(kind: Callable[..., BerlinGroup]) -> kit.Factory:
+    """Return a function that makes a test subject like a bank's, with another vendor class."""
+
+    def new_subject() -> kit.BankSubject:
+        subject = bank_subjects.berlin_group()
+        return attrs.evolve(subject, vendor=kind(**_options(subject.vendor)))
+
+    return new_subject
+
+
+def as_gocardless(kind: Callable[..., GoCardless]) -> kit.Factory:
+    """Return a function that makes a test subject like GoCardless', with another vendor class."""
+
+    def new_subject() -> kit.BankSubject:
+        subject = bank_subjects.gocardless()
+        return attrs.evolve(subject, vendor=kind(**_options(subject.vendor)))
+
+    return new_subject
+
+
+def _options(vendor: Any) -> dict[str, Any]:
+    return attrs.asdict(vendor, recurse=False)
+
+
+class _Trusting(BerlinGroup):
+    """A faulty vendor that reads each unknown word, and each pending consent, as a consent."""
+
+    async def get_consent(self, wire: Wire, ref: Ref, /) -> BankConsent:
+        consent = await super().get_consent(wire, ref)
+        return attrs.evolve(consent, status=ConsentStatus.GRANTED)
+
+
+class _Hasty(BerlinGroup):
+    """A faulty vendor that reads a word that it does not know as a consent."""
+
+    async def get_consent(self, wire: Wire, ref: Ref, /) -> BankConsent:
+        consent = await super().get_consent(wire, ref)
+        is_unknown = consent.status is ConsentStatus.UNKNOWN
+        return attrs.evolve(consent, status=ConsentStatus.GRANTED) if is_unknown else consent
+
+
+class _Idle(BerlinGroup):
+    """A faulty vendor that reports a revocation that it did not request."""
+
+    async def revoke_consent(self, wire: Wire, ref: Ref, /) -> BankConsent:
+        return BankConsent(ref=ref, status=ConsentStatus.REVOKED)
+
+
+class _KeylessConsents(BerlinGroup):
+    """A faulty vendor that loses the idempotency key of consents."""
+
+    async def start_consent(
+        self, wire: Wire, request: ConsentRequest, /, *, key: str | None
+    ) -> BankConsent:
+        del key
+        return await super().start_consent(wire, request, key=None)
+
+
+class _Open(GoCardless):
+    """A faulty vendor that lists no accounts instead of saying that the owner has not agreed."""
+
+    async def accounts(self, wire: Wire, ref: Ref, /) -> tuple[BankAccount, ...]:
+        try:
+            return await super().accounts(wire, ref)
+        except VendorRejected:
+            return ()
+
+
+class _Shared(BerlinGroup):
+    """A faulty vendor whose accounts all have the number of the first one."""
+
+    async def accounts(self, wire: Wire, ref: Ref, /) -> tuple[BankAccount, ...]:
+        accounts = await super().accounts(wire, ref)
+        return tuple(attrs.evolve(item, iban=accounts[0].iban) for item in accounts)
+
+
+class _Cents(BerlinGroup):
+    """A faulty vendor that reads amounts as cents."""
+
+    async def balances(self, wire: Wire, ref: Ref, /) -> tuple[CurrentBalance, ...]:
+        balances = await super().balances(wire, ref)
+        return tuple(attrs.evolve(item, amount=item.amount * 100) for item in balances)
+
+
+class _Optimist(BerlinGroup):
+    """A faulty vendor that calls each balance available."""
+
+    async def balances(self, wire: Wire, ref: Ref, /) -> tuple[CurrentBalance, ...]:
+        balances = await super().balances(wire, ref)
+        return tuple(attrs.evolve(item, kind=BalanceKind.AVAILABLE) for item in balances)
+
+
+class _Pages(BerlinGroup):
+    """A faulty vendor of transactions, whose pages a subclass spoils."""
+
+    async def transactions(
+        self, wire: Wire, ref: Ref, query: TransactionQuery, /, *, after: Ref | None
+    ) -> TransactionPage:
+        return self.spoil(await super().transactions(wire, ref, query, after=after))
+
+    def spoil(self, page: TransactionPage) -> TransactionPage:
+        """Return the page with a fault."""
+        return page
+
+
+class _FirstPage(_Pages):
+    """A faulty vendor that reads the first page only."""
+
+    def spoil(self, page: TransactionPage) -> TransactionPage:
+        return attrs.evolve(page, next=None)
+
+
+class _Unsigned(_Pages):
+    """A faulty vendor that loses the sign of amounts."""
+
+    def spoil(self, page: TransactionPage) -> TransactionPage:
+        return attrs.evolve(
+            page,
+            booked=tuple(
+                attrs.evolve(item, entry=attrs.evolve(item.entry, amount=abs(item.entry.amount)))
+                for item in page.booked
+            ),
+        )
+
+
+class _Anonymous(_Pages):
+    """A faulty vendor that loses the identifiers of transactions."""
+
+    def spoil(self, page: TransactionPage) -> TransactionPage:
+        return attrs.evolve(page, booked=tuple(attrs.evolve(item, id=None) for item in page.booked))
+
+
+class _Together(_Pages):
+    """A faulty vendor that reads pending transactions as booked ones."""
+
+    def spoil(self, page: TransactionPage) -> TransactionPage:
+        return attrs.evolve(page, booked=(*page.booked, *page.pending))
+
+
+class _Settled(_Pages):
+    """A faulty vendor that reports pending transactions as booked."""
+
+    def spoil(self, page: TransactionPage) -> TransactionPage:
+        return attrs.evolve(
+            page,
+            pending=tuple(
+                attrs.evolve(item, entry=attrs.evolve(item.entry, status=EntryStatus.BOOKED))
+                for item in page.pending
+            ),
+        )
+
+
+class _Mute(_Pages):
+    """A faulty vendor that loses the payments of entries."""
+
+    def spoil(self, page: TransactionPage) -> TransactionPage:
+        def without_text(item: Any) -> Any:
+            payment = attrs.evolve(item.entry.transactions[0], remittance="")
+            return attrs.evolve(item, entry=attrs.evolve(item.entry, transactions=[payment]))
+
+        return attrs.evolve(page, booked=tuple(map(without_text, page.booked)))
+
+
+class _PayingTwice(BerlinGroup):
+    """A faulty vendor that initiates each payment twice."""
+
+    async def pay(self, wire: Wire, order: PaymentOrder, /, *, key: str | None) -> BankPayment:
+        await super().pay(wire, order, key=None)
+        return await super().pay(wire, order, key=key)
+
+
+class _KeylessPayments(BerlinGroup):
+    """A faulty vendor that loses the idempotency key of payments."""
+
+    async def pay(self, wire: Wire, order: PaymentOrder, /, *, key: str | None) -> BankPayment:
+        del key
+        return await super().pay(wire, order, key=None)
+
+
+class _Confident(BerlinGroup):
+    """A faulty vendor that reports an initiated payment as settled."""
+
+    async def pay(self, wire: Wire, order: PaymentOrder, /, *, key: str | None) -> BankPayment:
+        payment = await super().pay(wire, order, key=key)
+        return attrs.evolve(payment, status=BankPaymentStatus.SETTLED)
+
+
+class _Cheerful(BerlinGroup):
+    """A faulty vendor that reports each payment that is not refused as settled."""
+
+    async def get_payment(self, wire: Wire, ref: Ref, /) -> BankPayment:
+        payment = await super().get_payment(wire, ref)
+        is_unknown = payment.status is BankPaymentStatus.UNKNOWN
+        return attrs.evolve(payment, status=BankPaymentStatus.SETTLED) if is_unknown else payment
+
+
+class _Swallowing(BerlinGroup):
+    """A faulty vendor that reads an unreadable answer as an account without balances."""
+
+    async def balances(self, wire: Wire, ref: Ref, /) -> tuple[CurrentBalance, ...]:
+        try:
+            return await super().balances(wire, ref)
+        except VendorFailed:
+            return ()
+
+
+class _Coarse(BerlinGroup):
+    """A faulty vendor that knows the errors of its bank by the status only."""
+
+    def services(self) -> Mapping[str, Service]:
+        return {
+            to: attrs.evolve(service, classify=None) for to, service in super().services().items()
+        }
+
+
+class _Retrying(BerlinGroup):
+    """A faulty vendor that reads the balances twice."""
+
+    async def balances(self, wire: Wire, ref: Ref, /) -> tuple[CurrentBalance, ...]:
+        await super().balances(wire, ref)
+        return await super().balances(wire, ref)
+
+
+class _Talkative(BerlinGroup):
+    """A faulty vendor whose repr shows the token."""
+
+    def __repr__(self) -> str:
+        return "" if self.credentials is None else self.credentials.reveal()
+
+
+WRONG = [
+    ("a_consent_follows_its_owner", as_bank(_Trusting), "It became granted"),
+    ("a_revoked_consent_gives_nothing", as_bank(_Idle), "gives 2 accounts"),
+    ("a_key_starts_one_consent", as_bank(_KeylessConsents), "more than one consent"),
+    ("a_lost_consent_is_unknown", as_bank(_KeylessConsents), "raised ConnectionFailed"),
+    ("accounts_need_a_consent", as_gocardless(_Open), "was no error"),
+    ("accounts_are_listed", as_bank(_Shared), "other numbers"),
+    ("balances_are_exact", as_bank(_Cents), "The amounts are"),
+    ("balances_are_exact", as_bank(_Optimist), "The kinds are"),
+    ("transactions_are_read_page_by_page", as_bank(_FirstPage), "The amounts are"),
+    ("transactions_are_read_page_by_page", as_bank(_Unsigned), "The amounts are"),
+    ("transactions_are_read_page_by_page", as_bank(_Anonymous), "The ids are"),
+    ("transactions_match_open_items", as_bank(_Mute), "The texts are"),
+    ("pending_transactions_are_apart", as_bank(_Together), "among the booked"),
+    ("pending_transactions_are_apart", as_bank(_Settled), "not pending"),
+    ("an_unknown_word_is_no_consent", as_bank(_Hasty), "was read as granted"),
+    ("a_payment_is_initiated_once", as_bank(_PayingTwice), "more than one payment"),
+    ("a_payment_is_initiated_once", as_bank(_KeylessPayments), "more than one payment"),
+    ("a_payment_is_initiated_once", as_bank(_Confident), "It is settled"),
+    ("a_lost_payment_is_unknown", as_bank(_KeylessPayments), "raised ConnectionFailed"),
+    ("an_unknown_word_is_no_success", as_bank(_Cheerful), "was read as settled"),
+    ("a_damaged_answer_is_an_error", as_bank(_Swallowing), "was no error"),
+    ("a_refusal_has_its_type", as_bank(_Coarse), "raised AuthenticationFailed"),
+    ("a_daily_limit_is_not_retried", as_bank(_Coarse), "worth another attempt"),
+    ("each_request_is_sent_once", as_bank(_Retrying), "twice"),
+    ("secrets_are_shown_nowhere", as_bank(_Talkative), "secret is shown"),
+]
+PLAIN = {name_of(check): check for check in kit.CHECKS}
+
+
+@pytest.mark.parametrize("check, wrong, sentence", WRONG)
+def test_notices_a_wrong_vendor(check: str, wrong: kit.Factory, sentence: str) -> None:
+    """A vendor of bank accounts with one fault fails the check for that fault."""
+    with pytest.raises(AssertionError, match=sentence):
+        PLAIN[check](wrong)

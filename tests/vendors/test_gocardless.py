@@ -1,0 +1,229 @@
+"""GoCardless: the agreement, the requisition, the token and the limits of a day."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import attrs
+import pytest
+
+from moorage import (
+    AuthenticationFailed,
+    ConfigurationError,
+    ConsentRequired,
+    CredentialRefreshFailed,
+    Headers,
+    Hub,
+    InvalidData,
+    InvalidRequest,
+    OutcomeUnknown,
+    RateLimitExceeded,
+    Response,
+    VendorRejected,
+)
+from moorage.contracts.bank import ConsentRequest, TransactionQuery
+from moorage.contracts.routes import Account
+from moorage.testing.sandbox_scenarios.bank import RETURN_URL
+from moorage.testing.sandboxes.bank.gocardless import BANK, GoCardlessSandbox
+from moorage.testing.sandboxes.base import Lost, SandboxHttpClient, SandboxRequest, reply
+from moorage.vendors.bank.gocardless import GoCardless
+
+REQUEST = ConsentRequest(return_url=RETURN_URL)
+
+
+def hub(sandbox: GoCardlessSandbox, **options: Any) -> Hub:
+    """Return a hub with one access to GoCardless."""
+    fields = {
+        "secret_id": sandbox.secret_id,
+        "secret_key": sandbox.secret_key,
+        "institution": BANK,
+    }
+    vendor = GoCardless(**{**fields, **options})
+    account = Account("banks", vendor, settings={"retry": None, "circuit": None})
+    return Hub([account], http=SandboxHttpClient(sandbox))
+
+
+def test_requests_of_a_consent() -> None:
+    """A consent is an agreement with its terms, and a requisition with the return address."""
+    sandbox = GoCardlessSandbox()
+    request = attrs.evolve(REQUEST, days=30, language="de", institution=BANK)
+    bank = hub(sandbox, institution=None, history_days=60).bank()
+    bank.start_consent(request, idempotency_key="k-1")
+    terms, requisition = sandbox.requests
+
+    assert ("/api/v2/agreements/enduser/", "/api/v2/requisitions/") == (
+        terms.path,
+        requisition.path,
+    )
+    assert {
+        "institution_id": BANK,
+        "max_historical_days": 60,
+        "access_valid_for_days": 30,
+        "access_scope": ["balances", "details", "transactions"],
+    } == terms.json()
+    body = requisition.json()
+    reference = body.pop("reference")
+    assert {
+        "redirect": RETURN_URL,
+        "institution_id": BANK,
+        "agreement": next(iter(sandbox.agreements)),
+        "user_language": "DE",
+    } == body
+    other = GoCardlessSandbox()
+    hub(other).bank().start_consent(REQUEST, idempotency_key="k-1")
+    assert reference == other.requests[1].json()["reference"]
+
+
+def test_token_is_requested_once() -> None:
+    """One token serves many requests, and is requested with the user secret alone."""
+    sandbox = GoCardlessSandbox()
+    bank = hub(sandbox).bank()
+    for _ in range(3):
+        bank.start_consent(REQUEST)
+    (request,) = sandbox.tokens.requests
+    assert {"secret_id": sandbox.secret_id, "secret_key": sandbox.secret_key} == dict(request.form)
+
+
+def test_wrong_secret_is_refused() -> None:
+    """A wrong user secret is an error, and nothing is started."""
+    sandbox = GoCardlessSandbox()
+    with pytest.raises((AuthenticationFailed, CredentialRefreshFailed)):
+        hub(sandbox, secret_key="another-key").bank().start_consent(REQUEST)
+    assert {} == sandbox.requisitions
+
+
+def test_id_and_key_belong_together() -> None:
+    """An id without its key is refused; without both, the provider has to give a token."""
+    with pytest.raises(ConfigurationError, match="one is missing"):
+        GoCardless(secret_id="1")
+    assert {} == GoCardless().clients()
+
+
+def test_consent_needs_a_bank() -> None:
+    """Without a bank nothing is sent."""
+    sandbox = GoCardlessSandbox()
+    with pytest.raises(InvalidData) as caught:
+        hub(sandbox, institution=None).bank().start_consent(REQUEST)
+    assert ("institution", []) == (caught.value.field, sandbox.requests)
+
+
+def test_agreement_is_made_once() -> None:
+    """A repeat after a lost requisition neither makes a second one nor a second agreement."""
+    sandbox = GoCardlessSandbox()
+    bank = hub(sandbox).bank()
+    sandbox.fail(None, Lost())
+    for _ in range(2):
+        with pytest.raises(OutcomeUnknown):
+            bank.start_consent(REQUEST, idempotency_key="k-1")
+    assert (1, 1) == (len(sandbox.agreements), len(sandbox.requisitions))
+
+
+def test_wrong_terms_name_the_field() -> None:
+    """A refusal of one field has its name and GoCardless' words."""
+    sandbox = GoCardlessSandbox()
+    bank = hub(sandbox).bank()
+    with pytest.raises(InvalidRequest, match="access_valid_for_days must be > 0 and <= 180"):
+        bank.start_consent(attrs.evolve(REQUEST, days=200))
+    with pytest.raises(InvalidRequest, match="institution_id: Unknown Institution ID A_BANK"):
+        bank.start_consent(attrs.evolve(REQUEST, institution="A_BANK"))
+    wrong = attrs.evolve(REQUEST, extra={"gocardless": {"redirect_immediate": "yes"}})
+    with pytest.raises(InvalidRequest, match="redirect_immediate"):
+        bank.start_consent(wrong)
+    assert {} == sandbox.requisitions
+
+
+def test_period_is_sent() -> None:
+    """The days of a query are sent; without any, none is."""
+    sandbox = GoCardlessSandbox()
+    bank = hub(sandbox).bank()
+    consent = bank.start_consent(REQUEST)
+    sandbox.grant(consent.ref.id)
+    ref = bank.accounts(consent.ref)[0].ref
+    bank.transactions(ref)
+    assert () == sandbox.requests[-1].query
+    bank.transactions(ref, TransactionQuery(since=date(2031, 5, 1), until=date(2031, 5, 6)))
+    assert (("date_from", "2031-05-01"), ("date_to", "2031-05-06")) == sandbox.requests[-1].query
+    with pytest.raises(InvalidData, match="no next page"):
+        bank.transactions(ref, after=ref)
+
+
+def test_end_of_a_consent_is_known() -> None:
+    """An expired agreement, and a deleted one, need a new consent."""
+    sandbox = GoCardlessSandbox()
+    bank = hub(sandbox).bank()
+    consent = bank.start_consent(REQUEST)
+    sandbox.grant(consent.ref.id)
+    ref = bank.accounts(consent.ref)[0].ref
+    bank.revoke_consent(consent.ref)
+    with pytest.raises(ConsentRequired, match="No valid End User Agreement"):
+        bank.balances(ref)
+    with pytest.raises(VendorRejected):
+        bank.get_consent(consent.ref)
+    with pytest.raises(VendorRejected):
+        bank.balances("gocardless:banks:unknown")
+
+
+def test_refused_revocation_is_an_error() -> None:
+    """A revocation that GoCardless refuses is no success."""
+    sandbox = GoCardlessSandbox()
+    sandbox.fail(reply({"summary": "Invalid ID", "detail": "No."}, 400))
+    with pytest.raises(InvalidRequest):
+        hub(sandbox).bank().revoke_consent("gocardless:banks:1")
+
+
+@pytest.mark.parametrize(
+    "seconds, words",
+    [("86307", "in 86307 seconds"), ("soon", "day is over"), (None, "day is over")],
+)
+def test_daily_limit_says_when_it_ends(seconds: str | None, words: str) -> None:
+    """The remedy of a limit for a day says when to come back, as far as GoCardless tells it."""
+    sandbox = GoCardlessSandbox()
+    headers = {"Content-Type": "application/json"}
+    if seconds is not None:
+        headers["HTTP_X_RATELIMIT_ACCOUNT_SUCCESS_RESET"] = seconds
+    body = b'{"summary": "No", "type": "RateLimitError"}'
+    sandbox.fail(Response(429, headers, body))
+    with pytest.raises(RateLimitExceeded) as caught:
+        hub(sandbox).bank().balances("gocardless:banks:1")
+    assert words in caught.value.remedy
+    assert (False, None) == (caught.value.retryable, caught.value.retry_at)
+
+
+def test_sandbox_refuses_a_reference_twice() -> None:
+    """The reference of a requisition is unique."""
+    sandbox = GoCardlessSandbox()
+    bank = hub(sandbox).bank()
+    bank.start_consent(REQUEST)
+    first = next(iter(sandbox.requisitions.values()))["reference"]
+    request = attrs.evolve(REQUEST, extra={"gocardless": {"reference": first}})
+    with pytest.raises(InvalidRequest, match="Client reference must be unique"):
+        bank.start_consent(request)
+
+
+def raw(path: str, token: str | None = None) -> Response:
+    """Return the response of a sandbox to a request."""
+    sandbox = GoCardlessSandbox()
+    sandbox.tokens.granted.add("good")
+    sandbox.requisitions["r"] = {"status": "LN", "accounts": [path.split("/")[4]], "agreement": "a"}
+    target = urlsplit(path)
+    headers = Headers({"Authorization": f"Bearer {token or 'good'}"})
+    query = tuple(parse_qsl(target.query))
+    host = "bankaccountdata.gocardless.com"
+    return sandbox.answer(SandboxRequest("GET", host, target.path, query, headers, b""))
+
+
+def test_sandbox_refuses_wrong_requests() -> None:
+    """The sandbox refuses another token, path or parameter, and lists requisitions."""
+    account = next(iter(GoCardlessSandbox()._accounts))  # noqa: SLF001 - the ids are always the same
+    requests = {
+        "list": raw("/api/v2/requisitions/"),
+        "token": raw("/api/v2/requisitions/", "bad"),
+        "path": raw("/api/v2/unknown/x/"),
+        "account": raw("/api/v2/accounts/unknown/"),
+        "parameter": raw(f"/api/v2/accounts/{account}/transactions/?page=1"),
+    }
+    statuses = {name: response.status for name, response in requests.items()}
+    assert {"list": 200, "token": 401, "path": 404, "account": 404, "parameter": 400} == statuses
+    assert 1 == requests["list"].json()["count"]
