@@ -12,7 +12,7 @@ from pathlib import Path
 CONTRACTS = (
     *("accounting", "bank", "chat", "currencies", "einvoices", "email", "payments"),
     "people",
-    *("shipping", "sms", "storage", "tax"),
+    *("shipping", "signatures", "sms", "storage", "tax"),
 )
 
 # Modules that no program needs before its first call. A prefix stands for all below it.

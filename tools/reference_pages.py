@@ -551,6 +551,22 @@ _PAGES: Final = (
         ),
     ),
     Page(
+        "signatures",
+        "Electronic signatures",
+        "What is signed, by whom, and what became of it. *Have documents signed* shows them at"
+        " work.",
+        (
+            "moorage.operations.signatures:Signatures",
+            "moorage.operations.signatures:AsyncSignatures",
+            "moorage.contracts.signatures:*",
+            *_vendors("signatures"),
+            "moorage.testing.sandboxes.signatures.base:SignaturesSandbox",
+            "moorage.testing.sandboxes.signatures.base:StoredEnvelope",
+            "moorage.testing.sandboxes.signatures.base:StoredSigner",
+            "moorage.testing.kits.signatures_conformance:SignaturesSubject",
+        ),
+    ),
+    Page(
         "shipping",
         "Shipping",
         "What is sent, what it costs, its labels, and where it is. *Ship parcels* shows them at"

@@ -48,6 +48,12 @@ from moorage.contracts.payments import (
 )
 from moorage.contracts.people import NewPerson, PeopleCapability, PersonChanges
 from moorage.contracts.shipping import Parcel, RateRequest, ShippingCapability
+from moorage.contracts.signatures import (
+    Document,
+    SignatureRequest,
+    SignaturesCapability,
+    Signer,
+)
 from moorage.contracts.sms import SmsCapability, SmsMessage
 from moorage.contracts.storage import StorageCapability
 from moorage.contracts.tax import TaxCapability
@@ -58,6 +64,7 @@ from moorage.operations.chat import ChatFlows
 from moorage.operations.currencies import CurrenciesFlows
 from moorage.operations.einvoices import EinvoicesFlows
 from moorage.operations.people import PeopleFlows
+from moorage.operations.signatures import SignaturesFlows
 from moorage.operations.tax import TaxFlows
 from moorage.services.contracts.email import EmailFlows
 from moorage.services.contracts.payments import PaymentsFlows
@@ -84,6 +91,7 @@ FLOWS: dict[str, Any] = {
     "people": PeopleFlows,
     "accounting": AccountingFlows,
     "bank": BankFlows,
+    "signatures": SignaturesFlows,
 }
 REF = "everything:main:1"
 SHIPMENT = RateRequest(sender=SHOP, recipient=ADA, parcels=[Parcel(weight="1")])
@@ -121,6 +129,11 @@ GIVEN: dict[str, Any] = {
         "shipping": SHIPMENT,
         "payments": StoreRequest("tok_1", customer=Customer(id="cus_1")),
         "bank": ConsentRequest(return_url=RETURN_URL),
+        "signatures": SignatureRequest(
+            subject="Lease",
+            signers=[Signer(name="Ada", email="ada@example.com")],
+            documents=[Document(name="a.pdf", content=b"%PDF")],
+        ),
     },
     "link": LinkRequest(Money("1.00", "EUR"), reference="INV-1"),
     "order": PaymentOrder(debtor=IBANS[0], transfer=TRANSFER, return_url=RETURN_URL),
@@ -130,6 +143,9 @@ GIVEN: dict[str, Any] = {
     "shipments": [REF],
     "items": [REF],
     "carrier": "usps",
+    "email": "ada@example.com",
+    "reason": "The price.",
+    "return_url": "https://erp.example/signed",
     "key": "a.txt",
     "source": "a.txt",
     "event": PaymentEvent(id=None, ref=Ref.parse(REF), ask=True),
@@ -165,6 +181,7 @@ class RecordingVendor(Vendor):
             *PeopleCapability,
             *AccountingCapability,
             *BankCapability,
+            *SignaturesCapability,
         )
     )
     unknown_outcomes: ClassVar[Mapping[str, UnknownOutcome]] = dict.fromkeys(
@@ -207,6 +224,7 @@ def names() -> dict[str, Any]:
         "contracts.payments",
         "contracts.people",
         "contracts.shipping",
+        "contracts.signatures",
         "contracts.signed",
         "contracts.sms",
         "contracts.storage",

@@ -31,6 +31,7 @@ from moorage.contracts.email_outcomes import StatisticsQuery
 from moorage.contracts.payments import Charge, Customer, LinkRequest, StoreRequest
 from moorage.contracts.people import NewPerson
 from moorage.contracts.shipping import Parcel, RateRequest, ShipmentRequest
+from moorage.contracts.signatures import Document, SignatureRequest, Signer
 from moorage.contracts.sms import SmsMessage
 from moorage.domain.http.requests import Request
 from moorage.testing import RecordingObserver
@@ -78,6 +79,11 @@ CONSENT = ConsentRequest(return_url=RETURN_URL)
 ORDER = PaymentOrder(debtor=IBANS[0], transfer=TRANSFER, return_url=RETURN_URL)
 POST = ChatMessage(text="Hello.")
 EINVOICE = outgoing()
+SIGNED = SignatureRequest(
+    subject="Lease",
+    signers=[Signer(name="Ada", email="ada@example.com")],
+    documents=[Document(name="a.pdf", content=b"%PDF")],
+)
 PAID = Charge(Money("1", "EUR"), "t", reference="r")
 STORED = StoreRequest("tok_1", customer=Customer(id="cus_1"))
 LINK = LinkRequest(Money("1", "EUR"), reference="r")
@@ -153,6 +159,8 @@ ROUTED_CALLS: list[tuple[str, str, tuple[Any, ...], dict[str, Any]]] = [
     ("einvoices", "send", (EINVOICE,), {"idempotency_key": "k"}),
     ("einvoices", "check_recipient", ("0088:1",), {}),
     ("einvoices", "list_received", (), {}),
+    ("signatures", "send", (SIGNED,), {}),
+    ("signatures", "send", (SIGNED,), {"idempotency_key": "k"}),
     ("currencies", "rates", (), {}),
     ("tax", "check_vat_number", ("DE136695976",), {}),
     ("accounting", "create_contact", (books.CONTACT,), {"idempotency_key": "k"}),

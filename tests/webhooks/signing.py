@@ -265,6 +265,19 @@ def sendgrid_inbound(now: datetime, number: int) -> SentWebhook:
     )
 
 
+def dropbox_sign(now: datetime, number: int) -> SentWebhook:
+    """Return a Dropbox Sign webhook, which signs only its time and type."""
+    kind = "signature_request_signed"
+    event = {
+        "event_type": kind,
+        "event_time": stamp(now),
+        "event_hash": mac(SECRET, stamp(now) + kind).hex(),
+        "event_metadata": {"related_signature_id": f"s{number}"},
+    }
+    body = as_json({"event": event, "signature_request": {"signature_request_id": f"r{number}"}})
+    return SentWebhook(headers={}, body=multipart_form({"json": body.decode()}))
+
+
 def mailgun_inbound(now: datetime, number: int) -> SentWebhook:
     """Return a Mailgun webhook with a received message, which signs only its time and token."""
     word = f"token{number}"

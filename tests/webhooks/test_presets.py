@@ -224,7 +224,15 @@ def test_hints_are_never_replays(awaited: bool) -> None:
         assert ["tr_7"] == [event.id for event in events]
 
 
-@SIGNED
+@pytest.mark.parametrize(
+    "sender",
+    [
+        sender
+        for sender in SENDERS
+        if PRESETS[sender.name].algorithm not in PLAIN and not PRESETS[sender.name].hints
+    ],
+    ids=lambda sender: sender.name,
+)
 def test_a_replay_under_another_name_is_refused(sender: Sender) -> None:
     """A webhook sent again with changed unsigned headers is refused as a replay."""
     receiver = Receiver.of(sender, replay_guard=True)

@@ -27,6 +27,7 @@ CONTRACTS: Final[Mapping[str, str]] = {
     "people": "People",
     "accounting": "Accounting",
     "shops": "Shops",
+    "signatures": "Signatures",
 }
 """The title of each contract, by its name in configurations."""
 

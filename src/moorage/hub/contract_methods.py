@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         AsyncPeople,
         AsyncShipping,
         AsyncShops,
+        AsyncSignatures,
         AsyncSms,
         AsyncStorage,
         AsyncTax,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
         People,
         Shipping,
         Shops,
+        Signatures,
         Sms,
         Storage,
         Tax,
@@ -98,6 +100,10 @@ class ContractMethods:
         """Return the tenant's operations on shops; `subject` is the person concerned."""
         return operations.Shops(self._live.about(subject), tenant)
 
+    def signatures(self, tenant: str | None = None, *, subject: str | None = None) -> Signatures:
+        """Return the tenant's operations on signatures; `subject` is the person concerned."""
+        return operations.Signatures(self._live.about(subject), tenant)
+
 
 class AsyncContractMethods:
     """The contracts of an asynchronous hub."""
@@ -159,3 +165,9 @@ class AsyncContractMethods:
     def shops(self, tenant: str | None = None, *, subject: str | None = None) -> AsyncShops:
         """Return the tenant's operations on shops; `subject` is the person concerned."""
         return operations.AsyncShops(self._live.about(subject), tenant)
+
+    def signatures(
+        self, tenant: str | None = None, *, subject: str | None = None
+    ) -> AsyncSignatures:
+        """Return the tenant's operations on signatures; `subject` is the person concerned."""
+        return operations.AsyncSignatures(self._live.about(subject), tenant)

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from moorage.operations.shipping import Shipping as Shipping
     from moorage.operations.shops import AsyncShops as AsyncShops
     from moorage.operations.shops import Shops as Shops
+    from moorage.operations.signatures import AsyncSignatures as AsyncSignatures
+    from moorage.operations.signatures import Signatures as Signatures
     from moorage.operations.sms import AsyncSms as AsyncSms
     from moorage.operations.sms import Sms as Sms
     from moorage.operations.storage import AsyncStorage as AsyncStorage
@@ -50,6 +52,7 @@ _CONTRACTS: Final = (
     "People",
     "Shipping",
     "Shops",
+    "Signatures",
     "Sms",
     "Storage",
     "Tax",

@@ -81,6 +81,7 @@ if TYPE_CHECKING:
     from moorage.testing.kits import platform_conformance as platform_conformance
     from moorage.testing.kits import shipping_conformance as shipping_conformance
     from moorage.testing.kits import shops_conformance as shops_conformance
+    from moorage.testing.kits import signatures_conformance as signatures_conformance
     from moorage.testing.kits import sink_conformance as sink_conformance
     from moorage.testing.kits import sms_conformance as sms_conformance
     from moorage.testing.kits import source_conformance as source_conformance
@@ -172,6 +173,7 @@ _HOME: Final = {
     "shipping_conformance": "kits",
     "sink_conformance": "kits",
     "sms_conformance": "kits",
+    "signatures_conformance": "kits",
     "source_conformance": "kits",
     "state_conformance": "kits",
     "storage_conformance": "kits",

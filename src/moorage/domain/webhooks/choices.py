@@ -36,7 +36,7 @@ class BodyForm(StrEnum):
     FORM = "form"
     EITHER = "either"
     """A form, or JSON if the body begins like an object or a list, whatever the headers say. JSON
-    in a form's only field, `payload`, is read as such."""
+    in a form's only field, `payload` or `json`, is read as such."""
     RAW = "raw"
     """Any content, which is not parsed."""
     ENCLOSED_XML = "enclosed_xml"

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from moorage.domain.webhooks.scheme import WebhookScheme
 
 _ENCLOSED: Final = "bt_payload"
+_JSON_FIELDS: Final = frozenset({"json", "payload"})
+"""The names of a form's only field in which JSON stands."""
 _SAID: Final = {
     name: re.compile(rf"<{name}(?: [^>]*)?>([^<]{{1,200}})</{name}>")
     for name in ("kind", "timestamp")
@@ -41,9 +43,8 @@ def _is_json(delivery: Delivery) -> bool:
 
 def _of_form(delivery: Delivery) -> Any:
     form = delivery.form()
-    if [*form] == ["payload"]:
-        enclosed = delivery.field("payload") or ""
-        return json_of(enclosed.encode())
+    if len(form) == 1 and (name := next(iter(form))) in _JSON_FIELDS:
+        return json_of((delivery.field(name) or "").encode())
     return _flat(form)
 
 

@@ -97,4 +97,21 @@ COMMERCE: Final = (
         time_form="iso",
         data="data",
     ),
+    # Dropbox Sign's signature covers only the time in seconds and the type, which two webhooks may
+    # have in common. So each is only a hint to get the request.
+    WebhookScheme(
+        name="dropbox-sign",
+        body="either",
+        signature="{json:event.event_hash}",
+        signs="{json:event.event_time}{json:event.event_type}",
+        timestamp="{json:event.event_time}",
+        # How long Dropbox Sign retries is not documented.
+        tolerance=4 * 86_400,
+        id="{json:event.event_hash}.{json:signature_request.signature_request_id?}"
+        ".{json:event.event_metadata.related_signature_id?}",
+        type="{json:event.event_type}",
+        time="{json:event.event_time}",
+        hints=True,
+        accepted="Hello API Event Received",
+    ),
 )

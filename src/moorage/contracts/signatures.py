@@ -1,0 +1,545 @@
+"""Electronic signatures: documents, signers, statuses, and the operations of vendors."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import attrs
+
+from moorage.contracts.replays import replay_field
+from moorage.contracts.validators import (
+    are_all,
+    as_tuple,
+    check_text,
+    is_a,
+    is_count,
+    is_maybe,
+    is_maybe_count,
+    is_maybe_day,
+)
+from moorage.contracts.vendor import no_options
+from moorage.domain.values.frozen_values import frozen
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from datetime import date, datetime
+
+    from moorage.contracts.ref import Ref
+    from moorage.contracts.wire import Wire
+
+KIND: Final = "signatures"
+
+_EMAIL: Final = re.compile(r"[^@\s,;<>\"]+@[^@\s,;<>\"]+")
+_PHONE: Final = re.compile(r"\+[1-9][0-9]{6,14}")
+_FILE_NAME: Final = re.compile(r"[^/\\\x00-\x1f]*[^/\\\x00-\x1f.]\.[A-Za-z0-9]{1,8}")
+_LANGUAGE: Final = re.compile("[a-z]{2}(?:-[A-Z]{2})?")
+
+
+class SignaturesCapability(StrEnum):
+    """An optional feature of a vendor of electronic signatures."""
+
+    TEMPLATES = "templates"
+    ANCHORS = "anchors"
+    POSITIONS = "positions"
+    PHONE_CHECK = "phone_check"
+    EMBEDDED = "embedded"
+    LANGUAGE = "language"
+    EXPIRY = "expiry"
+    REMINDERS = "reminders"
+    REMIND = "remind"
+    VOID_REASON = "void_reason"
+    CERTIFICATE = "certificate"
+
+
+class EnvelopeStatus(StrEnum):
+    """The state of an envelope.
+
+    `viewed` means that every signer whose turn has come opened the documents. `processing` means
+    that the vendor is still at work. `voiding` means that the vendor took the request to void the
+    envelope, and has not confirmed that it is void. Only `completed` means that everybody signed.
+    """
+
+    CREATED = "created"
+    SENT = "sent"
+    VIEWED = "viewed"
+    PROCESSING = "processing"
+    COMPLETED = "completed"
+    DECLINED = "declined"
+    VOIDING = "voiding"
+    VOIDED = "voided"
+    EXPIRED = "expired"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+
+
+class SignerStatus(StrEnum):
+    """The state of one signer.
+
+    `waiting` means that others sign before; `failed` means that the vendor could not reach the
+    signer.
+    """
+
+    WAITING = "waiting"
+    SENT = "sent"
+    VIEWED = "viewed"
+    SIGNED = "signed"
+    DECLINED = "declined"
+    EXPIRED = "expired"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+
+
+class SignatureEventType(StrEnum):
+    """The kind of an event; `signed` is about one signer, and `completed` about all of them."""
+
+    SENT = "sent"
+    VIEWED = "viewed"
+    SIGNED = "signed"
+    COMPLETED = "completed"
+    DECLINED = "declined"
+    VOIDED = "voided"
+    EXPIRED = "expired"
+    REMINDED = "reminded"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+
+
+def _is_filled(_: object, attribute: attrs.Attribute[str], value: object) -> None:
+    check_text(value, attribute.name)
+    if not str(value).strip():
+        raise InvalidData(
+            f"The {attribute.name} is empty.",
+            field=attribute.name,
+            remedy=f"Give a {attribute.name} that people can read.",
+        )
+
+
+def check_email(value: object, field: str) -> None:
+    """Refuse anything but an email address."""
+    check_text(value, field)
+    if _EMAIL.fullmatch(str(value)) is None:
+        raise InvalidData(
+            f"The {field} is not an email address.",
+            field=field,
+            remedy="Give one address, such as ada@example.com.",
+        )
+
+
+def _is_email(_: object, attribute: attrs.Attribute[str], value: object) -> None:
+    check_email(value, attribute.name)
+
+
+def _is_phone(_: object, attribute: attrs.Attribute[str], value: object) -> None:
+    if value is None:
+        return
+    check_text(value, attribute.name)
+    if _PHONE.fullmatch(str(value)) is None:
+        raise InvalidData(
+            "The phone number is not in the international format.",
+            field=attribute.name,
+            remedy="Give a + and the digits, such as +4915112345678.",
+        )
+
+
+def _is_file_name(_: object, attribute: attrs.Attribute[str], value: object) -> None:
+    check_text(value, attribute.name)
+    if _FILE_NAME.fullmatch(str(value)) is None:
+        raise InvalidData(
+            "The name of the document is not a file name with an extension.",
+            field=attribute.name,
+            remedy="Give a name without folders, such as contract.pdf.",
+        )
+
+
+def _is_content(_: object, attribute: attrs.Attribute[bytes], value: object) -> None:
+    if not isinstance(value, bytes) or not value:
+        raise InvalidData(
+            "The document has no content.",
+            field=attribute.name,
+            remedy="Give the bytes of the file.",
+        )
+
+
+def _is_language(_: object, attribute: attrs.Attribute[str], value: object) -> None:
+    if value is None:
+        return
+    check_text(value, attribute.name)
+    if _LANGUAGE.fullmatch(str(value)) is None:
+        raise InvalidData(
+            "The language is not a language code.",
+            field=attribute.name,
+            remedy="Give a code such as de or pt-BR.",
+        )
+
+
+def _is_offset(_: object, attribute: attrs.Attribute[int], value: object) -> None:
+    if type(value) is not int:
+        raise InvalidData(
+            f"The {attribute.name} is not a whole number of points.",
+            field=attribute.name,
+            remedy="Give a whole number, such as 72 for an inch.",
+        )
+
+
+@frozen(kw_only=True)
+class Document:
+    """A document to sign.
+
+    Attributes:
+        name: file name with its extension, such as contract.pdf.
+        content: bytes of the file.
+    """
+
+    name: str = attrs.field(validator=_is_file_name)
+    content: bytes = attrs.field(repr=False, validator=_is_content)
+
+
+@frozen(kw_only=True)
+class SignaturePlace:
+    """The place of a signature: at a text in the documents, or at a position on a page.
+
+    Exactly one of `anchor` and `page` is given.
+
+    Attributes:
+        anchor: text in the documents at which the signature is placed.
+        page: number of the page, from one on.
+        document: number of the document with that page, from one on.
+        x: points to the right of the anchor, or of the left edge of the page; an inch has 72.
+        y: points below the anchor, or below the upper edge of the page.
+    """
+
+    anchor: str | None = attrs.field(default=None, validator=is_maybe(str))
+    page: int | None = attrs.field(default=None, validator=is_maybe_count)
+    document: int = attrs.field(default=1, validator=is_count)
+    x: int = attrs.field(default=0, validator=_is_offset)
+    y: int = attrs.field(default=0, validator=_is_offset)
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse a place with two meanings, with none, or off the page."""
+        if (self.page is None) is not bool(self.anchor):
+            raise InvalidData(
+                "A place is either at an anchor or on a page.",
+                field="anchor",
+                remedy="Give the text of an anchor, or the number of a page.",
+            )
+        if self.page is not None and min(self.x, self.y) < 0:
+            raise InvalidData(
+                "The place is off the page.",
+                field="x" if self.x < 0 else "y",
+                remedy="Give points from the upper left corner, from zero on.",
+            )
+
+    @property
+    def needs(self) -> str:
+        """The capability that a vendor needs for this place."""
+        return SignaturesCapability.ANCHORS if self.anchor else SignaturesCapability.POSITIONS
+
+
+@frozen(kw_only=True)
+class Signer:
+    """A person who signs.
+
+    Attributes:
+        name: name of the person.
+        email: email address, which receives the link for signing.
+        order: place in the order of signing, from one on; those with the same number sign at the
+            same time. Without it, everybody signs at the same time.
+        role: role in the template; only with a template.
+        phone: mobile number that receives a code, which the person must enter before signing.
+        embedded: True if the person signs inside your application, by `signing_link`. The vendor
+            then sends no email with a link.
+        places: places of the signatures; only with documents. Without one, the vendor decides.
+    """
+
+    name: str = attrs.field(repr=False, validator=_is_filled)
+    email: str = attrs.field(repr=False, validator=_is_email)
+    order: int | None = attrs.field(default=None, validator=is_maybe_count)
+    role: str | None = attrs.field(default=None, validator=is_maybe(str))
+    phone: str | None = attrs.field(default=None, repr=False, validator=_is_phone)
+    embedded: bool = attrs.field(default=False, validator=is_a(bool))
+    places: tuple[SignaturePlace, ...] = attrs.field(
+        default=(), converter=as_tuple, validator=are_all(SignaturePlace)
+    )
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """The capabilities that a vendor needs for this signer."""
+        needed = {place.needs for place in self.places}
+        if self.phone is not None:
+            needed.add(SignaturesCapability.PHONE_CHECK)
+        if self.embedded:
+            needed.add(SignaturesCapability.EMBEDDED)
+        return frozenset(needed)
+
+
+@frozen(kw_only=True)
+class SignatureRequest:
+    """Documents, or a template of the vendor, to be signed by some persons.
+
+    Attributes:
+        subject: subject of the emails to the signers.
+        signers: the persons who sign.
+        documents: documents to sign; none with a template.
+        template: the vendor's id of a template; none with documents.
+        message: text of the emails to the signers.
+        language: language of the emails and of the signing pages, such as de or pt-BR; by default
+            the vendor's choice.
+        expires_on: first day on which nobody can sign any more; by default the vendor's choice.
+        remind_every: days after which the vendor reminds those who have not signed, again and
+            again; by default the vendor's choice.
+        extra: options of single vendors, by the vendor's name, in the vendor's own terms.
+    """
+
+    subject: str = attrs.field(repr=False, validator=_is_filled)
+    signers: tuple[Signer, ...] = attrs.field(converter=as_tuple, validator=are_all(Signer))
+    documents: tuple[Document, ...] = attrs.field(
+        default=(), converter=as_tuple, validator=are_all(Document)
+    )
+    template: str | None = attrs.field(default=None, validator=is_maybe(str))
+    message: str | None = attrs.field(default=None, repr=False, validator=is_maybe(str))
+    language: str | None = attrs.field(default=None, validator=_is_language)
+    expires_on: date | None = attrs.field(default=None, validator=is_maybe_day)
+    remind_every: int | None = attrs.field(default=None, validator=is_maybe_count)
+    extra: Mapping[str, Mapping[str, Any]] = attrs.field(
+        factory=no_options, repr=False, validator=is_a(Mapping)
+    )
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse a request that no vendor could carry out as it is meant."""
+        if not self.signers:
+            raise InvalidData(
+                "Nobody is to sign.", field="signers", remedy="Give at least one Signer."
+            )
+        if bool(self.documents) is bool(self.template):
+            raise InvalidData(
+                "A request is either about documents or about a template.",
+                field="documents",
+                remedy="Give documents, or the id of a template.",
+            )
+        emails = [signer.email.lower() for signer in self.signers]
+        for number, signer in enumerate(self.signers):
+            self._check_signer(signer, f"signers[{number}]")
+            if emails.index(signer.email.lower()) < number:
+                raise InvalidData(
+                    "Two signers have the same email address.",
+                    field=f"signers[{number}].email",
+                    remedy="Give each signer an address of their own.",
+                )
+
+    def _check_signer(self, signer: Signer, field: str) -> None:
+        if self.template:
+            if not signer.role:
+                raise InvalidData(
+                    "A signer has no role in the template.",
+                    field=f"{field}.role",
+                    remedy="Give the name of the role, as the template has it.",
+                )
+            if signer.places or signer.order is not None:
+                raise InvalidData(
+                    "The template decides the places of signatures and the order of signing.",
+                    field=f"{field}.{'places' if signer.places else 'order'}",
+                    remedy="Leave it out, or change the template.",
+                )
+            return
+        if signer.role is not None:
+            raise InvalidData(
+                "A signer has a role, but there is no template.",
+                field=f"{field}.role",
+                remedy="Leave the role out, or give a template.",
+            )
+        for number, place in enumerate(signer.places):
+            if place.document > len(self.documents):
+                raise InvalidData(
+                    f"The request has no document {place.document}.",
+                    field=f"{field}.places[{number}].document",
+                    remedy=f"Give a number from 1 to {len(self.documents)}.",
+                )
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """The capabilities that a vendor needs to send this request."""
+        fields = {
+            "template": SignaturesCapability.TEMPLATES,
+            "language": SignaturesCapability.LANGUAGE,
+            "expires_on": SignaturesCapability.EXPIRY,
+            "remind_every": SignaturesCapability.REMINDERS,
+        }
+        own_needs = frozenset(need for name, need in fields.items() if getattr(self, name))
+        return own_needs.union(*(signer.needs for signer in self.signers))
+
+    @property
+    def recipients(self) -> tuple[str, ...]:
+        """The addresses that receive something: emails, and phone numbers that get a code."""
+        phones = [signer.phone for signer in self.signers if signer.phone is not None]
+        return (*(signer.email for signer in self.signers), *phones)
+
+
+def check_fits(request: SignatureRequest, limits: Mapping[str, int]) -> None:
+    """Refuse a request that exceeds the vendor's limits.
+
+    Args:
+        request: request to send.
+        limits: limits of the vendor; only "subject", "message" and "document_bytes" are read.
+    """
+    for name in ("subject", "message"):
+        size = len(getattr(request, name) or "")
+        if size > limits.get(name, size):
+            raise InvalidData(
+                f"The {name} has {size} characters, but the vendor takes {limits[name]} at most.",
+                field=name,
+                remedy="Shorten it.",
+            )
+    for number, document in enumerate(request.documents):
+        size = len(document.content)
+        if size > limits.get("document_bytes", size):
+            raise InvalidData(
+                f"The document {document.name} has {size} bytes, but the vendor takes"
+                f" {limits['document_bytes']} at most.",
+                field=f"documents[{number}].content",
+                remedy="Make it smaller, or divide it into several documents.",
+            )
+
+
+@frozen(kw_only=True)
+class SignatureReceipt:
+    """The vendor's answer to a change of an envelope.
+
+    Attributes:
+        ref: reference of the envelope at the vendor.
+        status: state of the envelope; None if the vendor does not state it.
+        at: the vendor's time of the change, if the vendor states it.
+        replayed: True if this is the stored answer of an earlier call with the same key.
+        raw: the vendor's complete answer.
+    """
+
+    ref: Ref
+    status: EnvelopeStatus | None = None
+    at: datetime | None = None
+    replayed: bool = replay_field()
+    raw: Any = attrs.field(default=None, repr=False, eq=False)
+
+
+@frozen(kw_only=True)
+class SignerState:
+    """The state of one signer of an envelope.
+
+    Attributes:
+        email: email address of the person.
+        name: name of the person.
+        status: state of the signature.
+        vendor_status: the vendor's own word for the state.
+        viewed_at: time at which the person opened the documents last, if known.
+        signed_at: time of the signature.
+        reason: reason for declining, as the person gave it.
+    """
+
+    email: str | None = attrs.field(repr=False)
+    name: str | None = attrs.field(default=None, repr=False)
+    status: SignerStatus = SignerStatus.UNKNOWN
+    vendor_status: str | None = None
+    viewed_at: datetime | None = None
+    signed_at: datetime | None = None
+    reason: str | None = attrs.field(default=None, repr=False)
+
+
+@frozen(kw_only=True)
+class Envelope:
+    """Documents on their way to their signers.
+
+    Attributes:
+        ref: reference of the envelope at the vendor.
+        status: state of the envelope.
+        vendor_status: the vendor's own word for the state, if it has one.
+        signers: state of each signer.
+        reason: reason for declining or voiding, if one was given.
+        created_at: time of its creation.
+        completed_at: time of the last signature.
+        expires_at: time from which nobody can sign any more.
+        raw: the vendor's complete answer.
+    """
+
+    ref: Ref
+    status: EnvelopeStatus
+    vendor_status: str | None = None
+    signers: tuple[SignerState, ...] = ()
+    reason: str | None = attrs.field(default=None, repr=False)
+    created_at: datetime | None = None
+    completed_at: datetime | None = None
+    expires_at: datetime | None = None
+    raw: Any = attrs.field(default=None, repr=False, eq=False)
+
+
+@frozen(kw_only=True)
+class SigningLink:
+    """A link by which one person signs inside your application.
+
+    Whoever has the link can sign, so give it to that person alone, and store it nowhere.
+
+    Attributes:
+        url: address of the page to open.
+        expires_at: time from which it does not work any more, if the vendor states it.
+    """
+
+    url: str = attrs.field(repr=False)
+    expires_at: datetime | None = None
+
+
+@frozen(kw_only=True)
+class SignedFile:
+    """A file about an envelope.
+
+    Attributes:
+        content: bytes of the PDF.
+        content_type: media type of the file.
+    """
+
+    content: bytes = attrs.field(repr=False)
+    content_type: str = "application/pdf"
+
+
+@frozen(kw_only=True)
+class SignatureEvent:
+    """Something that happened to an envelope.
+
+    Attributes:
+        id: unique id of the event.
+        ref: reference of the envelope at the vendor.
+        type: kind of the event.
+        vendor_type: the vendor's own word for it.
+        signer: email address of the signer whom it is about, if the vendor names one.
+        at: time of the event, if the vendor states it.
+        raw: the vendor's complete event.
+    """
+
+    id: str | None
+    ref: Ref
+    type: SignatureEventType
+    vendor_type: str | None = None
+    signer: str | None = attrs.field(default=None, repr=False)
+    at: datetime | None = None
+    raw: Any = attrs.field(default=None, repr=False, eq=False)
+
+
+class SignaturesVendor(Protocol):
+    """The operations of a vendor of signatures; its capabilities name the optional ones."""
+
+    async def send(
+        self, wire: Wire, request: SignatureRequest, /, *, key: str | None
+    ) -> SignatureReceipt: ...
+
+    async def get(self, wire: Wire, ref: Ref, /) -> Envelope: ...
+
+    async def remind(self, wire: Wire, ref: Ref, /, *, key: str | None) -> SignatureReceipt: ...
+
+    async def void(self, wire: Wire, ref: Ref, reason: str | None, /) -> SignatureReceipt: ...
+
+    async def signing_link(
+        self, wire: Wire, ref: Ref, email: str, return_url: str | None, /
+    ) -> SigningLink: ...
+
+    async def download(self, wire: Wire, ref: Ref, /) -> SignedFile: ...
+
+    async def certificate(self, wire: Wire, ref: Ref, /) -> SignedFile: ...

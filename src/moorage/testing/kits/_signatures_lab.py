@@ -1,0 +1,176 @@
+"""A vendor of electronic signatures under test, behind a hub with one account of it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.adapters.logs.memory import AsyncMemoryIntegrationLogger, MemoryIntegrationLogger
+from moorage.contracts.ref import Ref
+from moorage.contracts.routes import Account
+from moorage.contracts.signatures import (
+    Document,
+    SignaturePlace,
+    SignatureRequest,
+    SignaturesCapability,
+    Signer,
+)
+from moorage.domain.http.log_content import LogContent, LoggedCalls
+from moorage.domain.observation.integration_log import LogPage, LogQuery
+from moorage.hub.hub import AsyncHub, Hub
+from moorage.testing.fakes.observer import RecordingObserver
+from moorage.testing.kits._contract_lab import ContractLab
+from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, SandboxHttpClient
+from moorage.testing.sandboxes.signatures.base import PDF, RETURN_URL, ROLE, TEMPLATE
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+    from moorage.contracts.vendor import Vendor
+    from moorage.domain.http.requests import Response
+    from moorage.domain.observation.integration_log import IntegrationLog
+    from moorage.errors import ConnectorError
+    from moorage.testing.sandboxes.signatures.base import SignaturesSandbox
+
+ACCOUNT: Final = "contracts"
+ADA: Final = "ada@example.com"
+GRACE: Final = "grace@example.com"
+SUBJECT: Final = "Lease of the north pier"
+REASON: Final = "The price is wrong."
+
+
+def _do_nothing() -> None:
+    pass
+
+
+@attrs.frozen(kw_only=True)
+class SignaturesSubject:
+    """A vendor of electronic signatures to check, with its sandbox.
+
+    Attributes:
+        vendor: an account at the sandbox.
+        sandbox: the sandbox.
+        refusals: answers by which the vendor refuses, with the error that each must become, and
+            the vendor's code that the error must keep.
+        pause: an answer by which the vendor asks for a pause, and the seconds of the pause.
+        unknown_word: makes an answer to `get` whose states are unknown, for the id of an envelope.
+        option: an option in the vendor's own words, and its value.
+        events: for each event, the vendor's word, True if it is about one signer, and the type
+            that it must become.
+        webhook_secret: secret of the vendor's webhooks.
+        secrets: texts that nothing may show, such as a token.
+        return_url: address for links of embedded signers; None if the vendor takes none.
+        settle: carries out what the vendor only accepted, such as a cancellation.
+    """
+
+    vendor: Vendor
+    sandbox: SignaturesSandbox
+    refusals: tuple[tuple[Response, type[ConnectorError], str | None], ...]
+    pause: tuple[Response, float]
+    unknown_word: Callable[[str], Response]
+    option: tuple[str, Any]
+    events: tuple[tuple[str, bool, str], ...]
+    webhook_secret: str = attrs.field(repr=False)
+    secrets: tuple[str, ...] = attrs.field(repr=False)
+    return_url: str | None = None
+    settle: Callable[[], None] = _do_nothing
+
+
+class Lab(ContractLab[SignaturesSubject]):
+    """A vendor of electronic signatures under test, with its hub, its log and its observer."""
+
+    contract = "signatures"
+
+    def __init__(
+        self,
+        subject: SignaturesSubject,
+        hub: Hub | AsyncHub,
+        log: MemoryIntegrationLogger | AsyncMemoryIntegrationLogger,
+        observer: RecordingObserver,
+    ) -> None:
+        super().__init__(subject, hub)
+        self.log = log
+        self.observer = observer
+        self.world = subject.sandbox
+
+    def count(self) -> int:
+        """Return the number of envelopes that were sent."""
+        return len(self.world.envelopes)
+
+    async def entries(self) -> Sequence[IntegrationLog]:
+        """Return the entries of the log, with the content of requests and answers."""
+        page = self.log.find(LogQuery())
+        return page.items if isinstance(page, LogPage) else (await page).items
+
+    def hidden(self) -> tuple[str, ...]:
+        """Return the texts that nothing may show: secrets, addresses and subjects."""
+        return (*self.subject.secrets, ADA, GRACE, SUBJECT)
+
+    async def link(self, ref: Ref, email: str) -> Any:
+        """Make the link of an embedded signer."""
+        address = self.subject.return_url
+        return await self("signing_link", ref, email, *([] if address is None else [address]))
+
+
+def signer(email: str = ADA, **fields: Any) -> Signer:
+    """Return a signer with these fields."""
+    return Signer(name=email.partition("@")[0].title(), email=email, **fields)
+
+
+def request(*signers: Signer, **fields: Any) -> SignatureRequest:
+    """Return a request about a document to these signers, by default to one."""
+    document = Document(name="lease.pdf", content=PDF)
+    usual = {"subject": SUBJECT, "signers": signers or [signer()], "documents": [document]}
+    return SignatureRequest(**{**usual, **fields})
+
+
+def calls_by_capability(lab: Lab) -> Mapping[SignaturesCapability, Callable[[], Awaitable[Any]]]:
+    """Return a call for each capability, which the call needs."""
+    ref = Ref(lab.subject.vendor.name, ACCOUNT, "1")
+    day = datetime.now(UTC).date() + timedelta(days=30)
+
+    def send(*signers: Signer, **fields: Any) -> Callable[[], Awaitable[Any]]:
+        return partial(lab, "send", request(*signers, **fields))
+
+    templated = send(signer(role=ROLE), template=TEMPLATE, documents=())
+    return {
+        SignaturesCapability.TEMPLATES: templated,
+        SignaturesCapability.ANCHORS: send(signer(places=[SignaturePlace(anchor="/sn1/")])),
+        SignaturesCapability.POSITIONS: send(signer(places=[SignaturePlace(page=1)])),
+        SignaturesCapability.PHONE_CHECK: send(signer(phone="+4915112345678")),
+        SignaturesCapability.EMBEDDED: partial(lab, "signing_link", ref, ADA, RETURN_URL),
+        SignaturesCapability.LANGUAGE: send(language="de"),
+        SignaturesCapability.EXPIRY: send(expires_on=day),
+        SignaturesCapability.REMINDERS: send(remind_every=3),
+        SignaturesCapability.REMIND: partial(lab, "remind", ref),
+        SignaturesCapability.VOID_REASON: partial(lab, "void", ref, REASON),
+        SignaturesCapability.CERTIFICATE: partial(lab, "certificate", ref),
+    }
+
+
+def _options(subject: SignaturesSubject) -> dict[str, Any]:
+    settings = {
+        "retry": None,
+        "circuit": None,
+        "log_content": LogContent(calls=LoggedCalls.ALL),
+    }
+    return {"accounts": [Account(ACCOUNT, subject.vendor, settings=settings)]}
+
+
+def sync_lab(factory: Callable[[], SignaturesSubject]) -> Lab:
+    """Return a lab with a synchronous hub."""
+    subject, log, observer = factory(), MemoryIntegrationLogger(), RecordingObserver()
+    http = SandboxHttpClient(subject.sandbox)
+    hub = Hub(**_options(subject), http=http, log=log, observers=[observer])
+    return Lab(subject, hub, log, observer)
+
+
+def async_lab(factory: Callable[[], SignaturesSubject]) -> Lab:
+    """Return a lab with an asynchronous hub."""
+    subject, log, observer = factory(), AsyncMemoryIntegrationLogger(), RecordingObserver()
+    http = AsyncSandboxHttpClient(subject.sandbox)
+    hub = AsyncHub(**_options(subject), http=http, log=log, observers=[observer])
+    return Lab(subject, hub, log, observer)

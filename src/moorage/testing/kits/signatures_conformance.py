@@ -1,0 +1,455 @@
+"""Checks that every vendor of electronic signatures must pass.
+
+The most important ones are about repeats and about the end: no envelope is sent twice, and none
+counts as completed before everybody signed.
+
+Each check takes a function that makes a new `SignaturesSubject`: the vendor, its sandbox, and what
+the kit cannot know. `CHECKS` go through `Hub`, and `ASYNC_CHECKS` through `AsyncHub`.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import attrs
+
+from moorage.contracts.ref import Ref
+from moorage.contracts.signatures import (
+    KIND,
+    Envelope,
+    EnvelopeStatus,
+    SignatureReceipt,
+    SignaturesCapability,
+    SignerStatus,
+)
+from moorage.domain.http.requests import Response
+from moorage.domain.values.json_text import encode_json
+from moorage.errors import (
+    AuthenticationFailed,
+    ConnectorError,
+    IdempotencyConflict,
+    InvalidData,
+    OutcomeUnknown,
+    RateLimitExceeded,
+    UnsupportedByVendor,
+    VendorFailed,
+    VendorRejected,
+    WebhookRejected,
+)
+from moorage.testing.kits._contract_lab import through_async_hub, through_hub, with_body
+from moorage.testing.kits._signatures_lab import (
+    ACCOUNT,
+    ADA,
+    GRACE,
+    REASON,
+    SUBJECT,
+    Lab,
+    SignaturesSubject,
+    async_lab,
+    calls_by_capability,
+    request,
+    signer,
+    sync_lab,
+)
+from moorage.testing.kits.checks import require
+from moorage.testing.sandboxes.base import Altered, Lost
+from moorage.wiring.installed_vendors import able
+
+if TYPE_CHECKING:
+    from moorage.contracts.signatures import SignatureEvent, SignedFile, SigningLink
+
+__all__ = ["ASYNC_CHECKS", "CHECKS", "AsyncCheck", "Check", "Factory", "SignaturesSubject"]
+
+_URL: Final = "https://erp.example/hooks/signatures"
+_JSON: Final = {"Content-Type": "application/json"}
+_OUTAGE: Final = Response(503, body=b"<html></html>")
+_MALFORMED: Final = (b"", b"[]", b"null", b"{}", b"<html></html>")
+_STARTED: Final = {EnvelopeStatus.CREATED, EnvelopeStatus.SENT}
+_VOID: Final = {EnvelopeStatus.VOIDED, EnvelopeStatus.VOIDING}
+
+Factory: TypeAlias = Callable[[], SignaturesSubject]
+Check: TypeAlias = Callable[[Factory], None]
+AsyncCheck: TypeAlias = Callable[[Factory], Coroutine[Any, Any, None]]
+Open: TypeAlias = Callable[[], Lab]
+
+
+async def _sent(lab: Lab, *signers: Any, **options: Any) -> Ref:
+    receipt: SignatureReceipt = await lab("send", request(*signers), **options)
+    return receipt.ref
+
+
+async def an_envelope_is_sent(make: Open) -> None:
+    """An envelope is sent once, to its signer, and is not completed by that."""
+    async with make() as lab:
+        receipt: SignatureReceipt = await lab("send", request())
+        require(lab.count() == 1, "One envelope was not sent once.")
+        require(lab.world.emails == [ADA], f"The emails went to {lab.world.emails}.")
+        require(receipt.status in _STARTED, f"A new envelope is {receipt.status}.")
+        require(receipt.raw, "The vendor's answer is lost.")
+        require(receipt.ref.vendor == lab.subject.vendor.name, "The receipt names no vendor.")
+        require(receipt.ref.account == ACCOUNT, "The receipt names no account.")
+        require(receipt.ref.id in lab.world.envelopes, "The reference is of another envelope.")
+        require(Ref.parse(str(receipt.ref)) == receipt.ref, "A reference changes as text.")
+        require(receipt.at is None or receipt.at.tzinfo, "The time has no zone.")
+
+
+async def a_key_sends_once(make: Open) -> None:
+    """An envelope is sent once per key, and a repeat returns the same receipt."""
+    async with make() as lab:
+        receipts = [await lab("send", request(), idempotency_key="k-1") for _ in range(3)]
+        require(lab.count() == 1, "A key sent its envelope more than once.")
+        require(receipts[0] == receipts[1] == receipts[2], "A repeat has another receipt.")
+        await lab("send", request(), idempotency_key="k-2")
+        require(lab.count() == 2, "Another key did not send.")
+        other = lab("send", request(signer(GRACE)), idempotency_key="k-1")
+        await lab.refused(IdempotencyConflict, other, "A key for another envelope")
+
+
+async def a_failed_request_is_not_repeated(make: Open) -> None:
+    """No vendor repeats a failed request by itself."""
+    async with make() as lab:
+        for answer in (_OUTAGE, lab.subject.refusals[0][0]):
+            lab.sandbox.fail(answer)
+            request_count = len(lab.sandbox.requests)
+            await lab.refused(ConnectorError, lab("send", request()), "A failed request")
+            sent_count = len(lab.sandbox.requests) - request_count
+            require(sent_count == 1, "A vendor repeated a failed request by itself.")
+
+
+async def a_lost_answer_is_looked_up(make: Open) -> None:
+    """After a lost answer the envelope is looked up by its key, and is not sent again."""
+    async with make() as lab:
+        lab.sandbox.fail(Lost())
+        receipts = [await lab("send", request(), idempotency_key="k-1") for _ in range(2)]
+        require(lab.count() == 1, "An envelope that was sent was sent again.")
+        require(lab.world.emails == [ADA], "A signer got two emails.")
+        for receipt in receipts:
+            require(receipt.ref.id in lab.world.envelopes, "Another envelope was found.")
+        other_ref = await _sent(lab, idempotency_key="k-2")
+        require(other_ref != receipts[0].ref, "Another key found the envelope of the first.")
+
+
+async def a_late_search_is_no_proof(make: Open) -> None:
+    """An envelope that the search does not have yet is unknown, and is never sent again."""
+    async with make() as lab:
+        lab.world.is_search_late = True
+        lab.sandbox.fail(Lost())
+        for _ in range(2):
+            sending = lab("send", request(), idempotency_key="k-1")
+            await lab.refused(OutcomeUnknown, sending, "A lost answer")
+        require(lab.count() == 1, "An envelope that may have been sent was sent again.")
+        lab.world.is_search_late = False
+        ref = await _sent(lab, idempotency_key="k-1")
+        require(ref.id in lab.world.envelopes, "The envelope was not found later.")
+        require(lab.count() == 1, "An envelope that may have been sent was sent again.")
+
+
+async def an_uncertain_failure_is_unknown(make: Open) -> None:
+    """If an envelope may have been sent, its outcome is unknown, and its key never sends again."""
+    async with make() as lab:
+        lab.sandbox.fail(_OUTAGE)
+        await lab.refused(VendorFailed, lab("send", request()), "An outage")
+        lab.sandbox.fail(_OUTAGE)
+        for _ in range(2):
+            sending = lab("send", request(), idempotency_key="k-1")
+            await lab.refused(OutcomeUnknown, sending, "An outage under a key")
+        require(lab.count() == 0, "An envelope that may have been sent was sent again.")
+        lab.sandbox.fail(Lost(), _OUTAGE)
+        sending = lab("send", request(), idempotency_key="k-2")
+        await lab.refused(OutcomeUnknown, sending, "A lost answer with a failed look-up")
+
+
+async def an_unreadable_success_is_no_success(make: Open) -> None:
+    """An unreadable answer is no success, and its key sends nothing twice."""
+    async with make() as lab:
+        for number, body in enumerate(_MALFORMED):
+            lab.sandbox.fail(Response(200, _JSON, body))
+            error = await lab.refused(VendorFailed, lab("send", request()), f"{body!r}")
+            require(not error.retryable, "An envelope that may have been sent is retryable.")
+            lab.sandbox.fail(Altered(partial(with_body, body)))
+            await _sent(lab, idempotency_key=f"k-{number}")
+            require(lab.count() == number + 1, f"{body!r} was sent twice.")
+
+
+async def signatures_are_followed(make: Open) -> None:
+    """Each signer has a state, in the order of signing, and only the last signature completes."""
+    async with make() as lab:
+        ref = await _sent(lab, signer(order=1), signer(GRACE, order=2))
+        expected = [SignerStatus.SENT, SignerStatus.WAITING]
+        envelope = await _require_signers(lab, ref, expected)
+        require(envelope.status is EnvelopeStatus.SENT, f"It is {envelope.status}.")
+        require(lab.world.emails == [ADA], "The second signer got an email too early.")
+        lab.world.view(ref.id, ADA)
+        envelope = await _require_signers(lab, ref, [SignerStatus.VIEWED, SignerStatus.WAITING])
+        require(envelope.status is not EnvelopeStatus.COMPLETED, "A look counts as the end.")
+        lab.world.sign(ref.id, ADA)
+        envelope = await _require_signers(lab, ref, [SignerStatus.SIGNED, SignerStatus.SENT])
+        require(envelope.status is EnvelopeStatus.SENT, f"It is {envelope.status}.")
+        require(envelope.completed_at is None, "One of two signatures counts as the end.")
+        require(envelope.signers[0].signed_at is not None, "The time of a signature is lost.")
+        lab.world.sign(ref.id, GRACE)
+        envelope = await _require_signers(lab, ref, [SignerStatus.SIGNED, SignerStatus.SIGNED])
+        require(envelope.status is EnvelopeStatus.COMPLETED, f"In the end it is {envelope.status}.")
+        require(envelope.completed_at is not None, "The time of the end is lost.")
+
+
+async def _require_signers(lab: Lab, ref: Ref, expected: list[SignerStatus]) -> Envelope:
+    envelope: Envelope = await lab("get", str(ref))
+    require(envelope.ref == ref, "The state is of another envelope.")
+    require(envelope.raw, "The vendor's answer is lost.")
+    emails = [state.email for state in envelope.signers]
+    require(emails == [ADA, GRACE], f"The signers are {len(emails)} others.")
+    statuses = [state.status for state in envelope.signers]
+    require(statuses == expected, f"The signers are {statuses}, not {expected}.")
+    return envelope
+
+
+async def a_refused_signature_has_its_reason(make: Open) -> None:
+    """An envelope that a signer declined is declined, with the reason."""
+    async with make() as lab:
+        ref = await _sent(lab)
+        lab.world.decline(ref.id, ADA, REASON)
+        envelope: Envelope = await lab("get", ref)
+        require(envelope.status is EnvelopeStatus.DECLINED, f"It is {envelope.status}.")
+        require(envelope.reason == REASON, "The reason for declining is lost.")
+        state = envelope.signers[0]
+        require(state.status is SignerStatus.DECLINED, f"The signer is {state.status}.")
+        require(REASON not in repr(envelope), "A reason is shown.")
+
+
+async def an_unknown_word_is_unknown(make: Open) -> None:
+    """A state that nobody knows is unknown, and never a success."""
+    async with make() as lab:
+        ref = await _sent(lab)
+        lab.sandbox.fail(lab.subject.unknown_word(ref.id))
+        envelope: Envelope = await lab("get", ref)
+        require(envelope.status is EnvelopeStatus.UNKNOWN, f"It is {envelope.status}.")
+        statuses = {state.status for state in envelope.signers}
+        require(statuses == {SignerStatus.UNKNOWN}, f"The signers are {statuses}.")
+
+
+async def an_answer_is_about_its_envelope(make: Open) -> None:
+    """An answer about another envelope is an error."""
+    async with make() as lab:
+        ref = await _sent(lab)
+        lab.sandbox.fail(lab.subject.unknown_word("another-envelope"))
+        await lab.refused(VendorFailed, lab("get", ref), "An answer about another envelope")
+
+
+async def an_envelope_is_voided(make: Open) -> None:
+    """A void envelope cannot be signed, and voiding it again is no error."""
+    async with make() as lab:
+        ref, other_ref = await _sent(lab), await _sent(lab)
+        arguments = [REASON] if SignaturesCapability.VOID_REASON in lab.able else []
+        for _ in range(2):
+            receipt: SignatureReceipt = await lab("void", str(ref), *arguments)
+            require(receipt.ref == ref, "Another envelope was voided.")
+            require(receipt.status in _VOID, f"A void envelope is {receipt.status}.")
+            is_void = lab.world.envelopes[ref.id].void_reason is not None
+            is_told = receipt.status is EnvelopeStatus.VOIDED
+            require(is_void or not is_told, "An envelope is told as void before it is.")
+            lab.subject.settle()
+        require(not lab.world.envelopes[ref.id].is_open, "A void envelope can be signed.")
+        require(lab.world.envelopes[other_ref.id].is_open, "Another envelope is void.")
+        if arguments:
+            reason = lab.world.envelopes[ref.id].void_reason
+            require(reason == REASON, "The reason for voiding is lost.")
+
+
+async def a_completed_envelope_stays(make: Open) -> None:
+    """A completed envelope cannot be voided, and that is an error."""
+    async with make() as lab:
+        ref = await _sent(lab)
+        lab.world.sign(ref.id, ADA)
+        await lab.refused(VendorRejected, lab("void", ref), "Voiding a completed envelope")
+        lab.subject.settle()
+        require(lab.world.envelopes[ref.id].is_complete, "A completed envelope is void.")
+
+
+async def a_reminder_is_sent_once(make: Open) -> None:
+    """A reminder goes to those whose turn it is, and once per key."""
+    async with make() as lab:
+        if SignaturesCapability.REMIND not in lab.able:
+            return
+        ref = await _sent(lab, signer(order=1), signer(GRACE, order=2))
+        for _ in range(2):
+            receipt: SignatureReceipt = await lab("remind", ref, idempotency_key="k-1")
+            require(receipt.ref == ref, "The receipt is about another envelope.")
+        require(lab.world.emails == [ADA, ADA], f"The emails went to {lab.world.emails}.")
+        await lab("remind", ref, idempotency_key="k-2")
+        require(lab.world.emails == [ADA] * 3, "Another key did not remind.")
+
+
+async def a_link_belongs_to_its_signer(make: Open) -> None:
+    """An embedded signer gets a link and no email; others get no link."""
+    async with make() as lab:
+        if SignaturesCapability.EMBEDDED not in lab.able:
+            return
+        ref = await _sent(lab, signer(embedded=True))
+        require(lab.world.emails == [], "An embedded signer got an email.")
+        link: SigningLink = await lab.link(ref, ADA.upper())
+        require(link.url.startswith("https://"), "The link is none.")
+        require(link.url not in repr(link), "A link is shown.")
+        await lab.refused(InvalidData, lab.link(ref, GRACE), "A link for a stranger")
+        plain_ref = await _sent(lab)
+        await lab.refused(
+            (InvalidData | VendorRejected), lab.link(plain_ref, ADA), "A link without embedding"
+        )
+
+
+async def files_are_downloaded(make: Open) -> None:
+    """The documents and the certificate are PDFs, and nothing else counts as one."""
+    async with make() as lab:
+        ref = await _sent(lab)
+        operations = ["download"]
+        if SignaturesCapability.CERTIFICATE in lab.able:
+            operations.append("certificate")
+        for operation in operations:
+            file: SignedFile = await lab(operation, str(ref))
+            require(file.content.startswith(b"%PDF-"), "The file is no PDF.")
+            require("PDF-" not in repr(file), "The content of a file is shown.")
+            lab.sandbox.fail(Response(200, {"Content-Type": "text/html"}, b"<html></html>"))
+            await lab.refused(VendorFailed, lab(operation, ref), "A page in place of a file")
+
+
+async def what_it_cannot_do_is_refused(make: Open) -> None:
+    """An unsupported feature is refused before sending, and the error names other vendors."""
+    async with make() as lab:
+        for capability, call in calls_by_capability(lab).items():
+            if capability in lab.able:
+                continue
+            error = await lab.refused(UnsupportedByVendor, call(), f"{capability} of who cannot")
+            require(error.capabilities == (capability,), f"{capability} is not named.")
+            require(error.able == able(KIND, frozenset({capability})), "Who can is not named.")
+        require(lab.sandbox.requests == [], "Something was sent for what cannot be done.")
+
+
+async def a_refusal_has_its_type(make: Open) -> None:
+    """Each refusal raises the right error, with the vendor's own answer, and sends nothing."""
+    async with make() as lab:
+        for number, (answer, kind, code) in enumerate(lab.subject.refusals):
+            for key in (None, f"k-{number}"):
+                lab.sandbox.fail(answer)
+                sending = lab("send", request(), idempotency_key=key)
+                error = await lab.refused(kind, sending, f"Refusal {number}")
+                require(type(error) is kind, f"Refusal {number} raised {type(error).__name__}.")
+                require(error.service == ACCOUNT, "A refusal names no account.")
+                kept_answer = getattr(error, "response", None)
+                is_kept = kept_answer is not None and kept_answer.body == answer.body
+                require(is_kept, "The answer is lost.")
+                kept_code = getattr(error, "vendor_code", None)
+                require(kept_code == code, f"Refusal {number} has the code {kept_code!r}.")
+        require(lab.count() == 0, "A refused envelope was sent.")
+
+
+async def a_pause_is_kept(make: Open) -> None:
+    """The pause that the vendor asks for is in the error."""
+    async with make() as lab:
+        answer, seconds = lab.subject.pause
+        lab.sandbox.fail(answer)
+        error = await lab.refused(RateLimitExceeded, lab("send", request()), "A rate limit")
+        pause = error.vendor_retry_after
+        require(pause == seconds, f"The vendor asks for a pause of {seconds} s, not of {pause}.")
+
+
+async def options_arrive(make: Open) -> None:
+    """An option in the vendor's format is sent, and options of other vendors are ignored."""
+    async with make() as lab:
+        name, option = lab.subject.option
+        extra = {lab.subject.vendor.name: {name: option}, "another": {"other_option": "1"}}
+        ref: Ref = (await lab("send", request(extra=extra))).ref
+        require(lab.world.envelopes[ref.id].fields.get(name) == option, "An option is lost.")
+        body = lab.sandbox.requests[-1].body
+        require(b"other_option" not in body, "Another vendor's option arrived.")
+
+
+async def secrets_are_shown_nowhere(make: Open) -> None:
+    """No error, receipt, event of an observer or log entry shows a secret, even a repeated one."""
+    async with make() as lab:
+        everything = " and ".join(lab.subject.secrets)
+        echo = {"message": everything, "error": {"error_msg": everything}}
+        seen: list[str] = [f"{lab.hub.account(ACCOUNT)!r}"]
+        for answer in (None, Response(400, _JSON, encode_json(echo)), Lost()):
+            lab.sandbox.fail(answer)
+            try:
+                receipt = await lab("send", request())
+                seen.append(f"{receipt!r}{receipt.ref}")
+            except ConnectorError as error:
+                trace = "".join(traceback.format_exception(error))
+                seen.append(f"{error}{error!r}{trace}")
+        seen += [repr(event) for event in lab.observer.events]
+        seen += [repr(attrs.asdict(entry)) for entry in await lab.entries()]
+        for secret in lab.subject.secrets:
+            require(secret not in "\n".join(seen), "A secret is shown.")
+
+
+async def nothing_shows_the_signers(make: Open) -> None:
+    """Neither requests nor results show the persons or the subject by their repr."""
+    async with make() as lab:
+        receipt: SignatureReceipt = await lab("send", request())
+        shown = f"{request()!r}{receipt!r}{await lab('get', receipt.ref)!r}"
+        for text in (ADA, "Ada", SUBJECT):
+            require(text not in shown, "Personal data is shown.")
+
+
+async def events_are_accepted_if_signed(make: Open) -> None:
+    """Each event is accepted if it is signed, and has the type of the vendor's word."""
+    async with make() as lab:
+        ref = await _sent(lab, signer(embedded=False))
+        lab.world.sign(ref.id, ADA)
+        secret = lab.subject.webhook_secret
+        verifier = lab.hub.webhooks(ACCOUNT, secrets=secret)
+        for word, is_personal, expected in (*lab.subject.events, ("a-new-word", False, "unknown")):
+            email = ADA if is_personal else None
+            notice = lab.world.report(ref.id, word, url=_URL, email=email)
+            webhook = verifier.verify(**notice.arguments())[0]
+            events: tuple[SignatureEvent, ...] = lab.hub.events(ACCOUNT, webhook)
+            require(len(events) == 1, f"{word} became {len(events)} events.")
+            event = events[0]
+            require(event.ref == ref, "An event is about another envelope.")
+            require(event.type == expected, f"{word} became {event.type}.")
+            require(event.vendor_type == word, "The vendor's word is lost.")
+            require(event.signer == email, "The signer of an event is lost.")
+            require(event.at is not None and event.at.tzinfo, "An event has no time.")
+            require(event.raw and ADA not in repr(event), "An event shows a signer.")
+        stranger = lab.hub.webhooks(ACCOUNT, secrets="another secret, also long enough")
+        forged = lab.world.report(ref.id, lab.subject.events[0][0], url=_URL)
+        try:
+            stranger.verify(**forged.arguments())
+        except (WebhookRejected, AuthenticationFailed):
+            return
+        raise AssertionError("A webhook that somebody else signed is accepted.")
+
+
+_ALL_CHECKS: Final = (
+    an_envelope_is_sent,
+    a_key_sends_once,
+    a_failed_request_is_not_repeated,
+    a_lost_answer_is_looked_up,
+    a_late_search_is_no_proof,
+    an_uncertain_failure_is_unknown,
+    an_unreadable_success_is_no_success,
+    signatures_are_followed,
+    a_refused_signature_has_its_reason,
+    an_unknown_word_is_unknown,
+    an_answer_is_about_its_envelope,
+    an_envelope_is_voided,
+    a_completed_envelope_stays,
+    a_reminder_is_sent_once,
+    a_link_belongs_to_its_signer,
+    files_are_downloaded,
+    what_it_cannot_do_is_refused,
+    a_refusal_has_its_type,
+    a_pause_is_kept,
+    options_arrive,
+    secrets_are_shown_nowhere,
+    nothing_shows_the_signers,
+    events_are_accepted_if_signed,
+)
+
+
+CHECKS: Final[tuple[Check, ...]] = through_hub(_ALL_CHECKS, sync_lab)
+ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = through_async_hub(_ALL_CHECKS, async_lab)

@@ -1,0 +1,110 @@
+"""Example calls to vendors of electronic signatures."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.contracts.signatures import (
+    Document,
+    SignaturePlace,
+    SignatureRequest,
+    SignaturesCapability,
+    Signer,
+)
+from moorage.testing.sandboxes.signatures.base import PDF, ROLE, TEMPLATE
+
+if TYPE_CHECKING:
+    from moorage.testing.sandbox_scenarios.runner import Scenario, ScenarioVendor
+
+EMAIL: Final = "ada@example.com"
+
+
+def request(signer: dict[str, Any], **fields: Any) -> SignatureRequest:
+    """Return a request to one signer, about a document unless a template is given."""
+    document = Document(name="contract.pdf", content=PDF)
+    usual = {} if "template" in fields else {"documents": [document]}
+    person = Signer(**{"name": "Ada Lovelace", "email": EMAIL, **signer})
+    return SignatureRequest(**{"subject": "Your contract", **usual, **fields, "signers": [person]})
+
+
+async def send(vendor: ScenarioVendor, **fields: Any) -> Any:
+    """Send a request with the given fields."""
+    signer = fields.pop("signer", {})
+    return (await vendor("send", request(signer, **fields))).status
+
+
+async def sent(vendor: ScenarioVendor, **signer: Any) -> Any:
+    """Send a request, and return its reference."""
+    return await vendor.ref("send", request(signer))
+
+
+async def get(vendor: ScenarioVendor) -> Any:
+    """Get the state of an envelope."""
+    return (await vendor("get", await sent(vendor))).status
+
+
+async def remind(vendor: ScenarioVendor) -> Any:
+    """Send a reminder."""
+    ref = await sent(vendor)
+    return (await vendor("remind", ref)).ref == ref
+
+
+async def void(vendor: ScenarioVendor, *reason: str) -> Any:
+    """Void an envelope."""
+    return (await vendor("void", await sent(vendor), *reason)).status
+
+
+async def void_with_reason(vendor: ScenarioVendor) -> Any:
+    """Void an envelope, with a reason."""
+    return await void(vendor, "The price has changed.")
+
+
+async def download(vendor: ScenarioVendor) -> Any:
+    """Download the documents."""
+    return (await vendor("download", await sent(vendor))).content_type
+
+
+async def certificate(vendor: ScenarioVendor) -> Any:
+    """Download the certificate."""
+    return (await vendor("certificate", await sent(vendor))).content_type
+
+
+async def embedded(vendor: ScenarioVendor) -> Any:
+    """Make the link of a signer, with the address to return to where the vendor needs one."""
+    ref = await sent(vendor, embedded=True)
+    address = vendor.fixture.vendor_values.get("return_url")
+    arguments = (ref, EMAIL) if address is None else (ref, EMAIL, address)
+    return (await vendor("signing_link", *arguments)).url.startswith("https://")
+
+
+async def expiring(vendor: ScenarioVendor) -> Any:
+    """Send a request that expires in thirty days."""
+    return await send(vendor, expires_on=datetime.now(UTC).date() + timedelta(days=30))
+
+
+BASIC: Final[dict[str, Scenario]] = {
+    "send": send,
+    "get": get,
+    "void": void,
+    "download": download,
+}
+
+BY_CAPABILITY: Final[dict[str, Scenario]] = {
+    SignaturesCapability.TEMPLATES: partial(send, template=TEMPLATE, signer={"role": ROLE}),
+    SignaturesCapability.ANCHORS: partial(
+        send, signer={"places": [SignaturePlace(anchor="/sn1/", x=10)]}
+    ),
+    SignaturesCapability.POSITIONS: partial(
+        send, signer={"places": [SignaturePlace(page=1, x=100, y=640)]}
+    ),
+    SignaturesCapability.PHONE_CHECK: partial(send, signer={"phone": "+4915112345678"}),
+    SignaturesCapability.EMBEDDED: embedded,
+    SignaturesCapability.LANGUAGE: partial(send, language="de"),
+    SignaturesCapability.EXPIRY: expiring,
+    SignaturesCapability.REMINDERS: partial(send, remind_every=3),
+    SignaturesCapability.REMIND: remind,
+    SignaturesCapability.VOID_REASON: void_with_reason,
+    SignaturesCapability.CERTIFICATE: certificate,
+}

@@ -1,0 +1,249 @@
+"""DocuSign: envelopes by the eSignature REST API v2.1.
+
+DocuSign takes no idempotency key. An envelope has a transaction id instead, which is made of the
+key; after a lost answer the envelope is looked up by it, and is never sent again.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar, Final
+from urllib.parse import quote, urlsplit
+
+import attrs
+
+from moorage import vendor_sdk as sdk
+from moorage.contracts.signatures import (
+    EnvelopeStatus,
+    SignatureReceipt,
+    SignaturesCapability,
+    SigningLink,
+)
+from moorage.vendors.signatures._common import (
+    check_expiry,
+    embedded_signer,
+    mark_of,
+    read_pdf,
+    sent_once,
+)
+from moorage.vendors.signatures._docusign_answers import (
+    NOT_VOIDABLE,
+    REFUSALS,
+    embedded_id,
+    read_change,
+    read_envelope,
+    read_events,
+    read_found,
+    read_receipt,
+)
+from moorage.vendors.signatures._docusign_requests import envelope_body
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import date
+
+    from moorage.contracts.signatures import (
+        Envelope,
+        SignatureEvent,
+        SignatureRequest,
+        SignedFile,
+    )
+    from moorage.vendor_sdk import MakeRef, Ref, Response, WebhookEvent, Wire
+
+_TEST: Final = "https://demo.docusign.net"
+_LIVE: Final = "https://"
+_TEST_LOGIN: Final = "https://account-d.docusign.com"
+_LIVE_LOGIN: Final = "https://account.docusign.com"
+_SCOPE: Final = "signature impersonation"
+_TOKEN_LIFE: Final = timedelta(hours=1)
+_DAY: Final = timedelta(days=1)
+_NO_REASON: Final = "The sender has voided this envelope."
+_PDF: Final = {"Accept": "application/pdf"}
+
+
+@attrs.frozen(kw_only=True)
+class Docusign(sdk.ApiVendor):
+    """An account at DocuSign.
+
+    Attributes:
+        credentials: access token; without one, and without the fields below, the credential
+            provider supplies `Credentials`.
+        account_id: id of the account.
+        base_url: URL of the account's site, which DocuSign calls base URI; the test system is
+            https://demo.docusign.net.
+        integration_key: client id of the application, to get tokens by a JWT.
+        user_id: id of the user for whom the application acts.
+        private_key: RSA private key of the application, in PEM.
+        login_url: URL of the server that gives tokens; by default the one that fits `base_url`.
+    """
+
+    name = "docusign"
+    kinds = ("signatures",)
+    api_version = "v2.1"
+    capabilities = frozenset(SignaturesCapability)
+    limits: ClassVar[Mapping[str, int]] = {"subject": 100, "message": 10_000}
+    webhook = "docusign"
+
+    refusals = REFUSALS
+    ping_path = "/restapi/v2.1/accounts/{account_id}"
+
+    account_id: str
+    base_url: str = _TEST
+    integration_key: str | None = None
+    user_id: str | None = None
+    private_key: sdk.Secret | None = attrs.field(
+        default=None, converter=attrs.converters.optional(sdk.as_secret)
+    )
+    login_url: str | None = None
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse an application that cannot get tokens, and one beside a token."""
+        parts = (self.integration_key, self.user_id, self.private_key)
+        given_count = len([part for part in parts if part is not None])
+        if given_count not in {0, 3} or (given_count and self.credentials is not None):
+            raise sdk.ConfigurationError(
+                "DocuSign needs an integration key, a user id and a private key together, or an"
+                " access token instead.",
+                path="integration_key",
+                remedy="Give all three and no credentials, or leave all three out.",
+            )
+
+    def mode(self) -> sdk.Mode | None:
+        """Live or test mode, by the URL; None if it is neither."""
+        return sdk.mode_at(self.base_url, live=_LIVE, test=_TEST)
+
+    def clients(self) -> Mapping[str, sdk.OAuthClient]:
+        """The OAuth client of the application, which gets tokens by signed assertions."""
+        if self.integration_key is None or self.private_key is None:
+            return {}
+        usual_login = _LIVE_LOGIN if self.mode() is sdk.Mode.LIVE else _TEST_LOGIN
+        login = (self.login_url or usual_login).rstrip("/")
+        signing = sdk.JwtSigning(
+            algorithm="RS256",
+            issuer=self.integration_key,
+            subject=self.user_id,
+            audience=urlsplit(login).netloc,
+            lifetime=_TOKEN_LIFE,
+            claims={"scope": _SCOPE},
+        )
+        client = sdk.OAuthClient(
+            server=f"{login}/oauth/token",
+            client_id=self.integration_key,
+            grant=sdk.JwtBearer(signing, self.private_key),
+        )
+        return {"": client}
+
+    async def send(
+        self, wire: Wire, request: SignatureRequest, /, *, key: str | None
+    ) -> SignatureReceipt:
+        """Create an envelope and send it at once; after a lost answer, look it up."""
+        today = wire.now().date()
+        check_expiry(request, today)
+        mark = None if key is None else mark_of(wire, key)
+
+        async def send_on(day: date) -> SignatureReceipt:
+            body = envelope_body(request, mark, day)
+            content = sdk.merged(body, sdk.extra_for(self.name, request.extra))
+            read = partial(read_receipt, wire.ref)
+            return await wire.send(
+                sdk.Request.post(self._path(), json=content), key=key, parse=read
+            )
+
+        async def send_dated() -> SignatureReceipt:
+            try:
+                return await send_on(today)
+            except sdk.IdempotencyConflict:
+                if request.expires_on is None:
+                    raise
+                # A repeat on the next day has one day less until the envelope expires.
+                return await send_on(today - _DAY)
+
+        if mark is None:
+            return await send_dated()
+        return await sent_once(send_dated, partial(self._look_up, wire, mark))
+
+    async def get(self, wire: Wire, ref: Ref, /) -> Envelope:
+        """Get an envelope and its signers."""
+        request = sdk.Request.get(self._path(ref), query={"include": "recipients"})
+        return await wire.send(request, parse=partial(read_envelope, ref))
+
+    async def remind(self, wire: Wire, ref: Ref, /, *, key: str | None) -> SignatureReceipt:
+        """Send the emails to the signers whose turn it is once more."""
+        request = sdk.Request.put(self._path(ref), query={"resend_envelope": "true"}, json={})
+        return await wire.send(
+            request.evolve(idempotent=False), key=key, parse=partial(read_change, ref, None)
+        )
+
+    async def void(self, wire: Wire, ref: Ref, reason: str | None, /) -> SignatureReceipt:
+        """Void an envelope; one that is void already counts as voided now."""
+        body = {"status": "voided", "voidedReason": reason or _NO_REASON}
+        request = sdk.Request.put(self._path(ref), json=body)
+        read = partial(read_change, ref, EnvelopeStatus.VOIDED)
+        try:
+            return await wire.send(request, parse=read)
+        except sdk.VendorRejected as refusal:
+            if refusal.vendor_code != NOT_VOIDABLE:
+                raise
+            envelope = await self.get(wire, ref)
+            if envelope.status is not EnvelopeStatus.VOIDED:
+                raise
+            return SignatureReceipt(ref=ref, status=envelope.status, raw=envelope.raw)
+
+    async def signing_link(
+        self, wire: Wire, ref: Ref, email: str, return_url: str | None, /
+    ) -> SigningLink:
+        """Make the link of an embedded signer, which works for five minutes."""
+        if return_url is None:
+            raise sdk.InvalidData(
+                "DocuSign needs the address to which the signer returns.",
+                field="return_url",
+                remedy="Give the https:// address of a page of your application.",
+            )
+        envelope = await self.get(wire, ref)
+        signer = embedded_signer(envelope, email)
+        client_user = embedded_id(envelope, email)
+        if client_user is None:
+            raise sdk.InvalidData(
+                "This signer gets an email, and does not sign inside your application.",
+                field="email",
+                remedy="Send the envelope with `embedded=True` of the Signer.",
+            )
+        body = {
+            "returnUrl": return_url,
+            "authenticationMethod": "none",
+            "email": signer.email,
+            "userName": signer.name,
+            "clientUserId": client_user,
+        }
+        request = sdk.Request.post(self._path(ref, "views/recipient"), json=body)
+        return await wire.send(request.evolve(idempotent=True), parse=_read_link)
+
+    async def download(self, wire: Wire, ref: Ref, /) -> SignedFile:
+        """Download the documents as one PDF, without the certificate."""
+        path = self._path(ref, "documents/combined")
+        query = {"certificate": "false"}
+        return await wire.send(sdk.Request.get(path, query=query, headers=_PDF), parse=read_pdf)
+
+    async def certificate(self, wire: Wire, ref: Ref, /) -> SignedFile:
+        """Download the certificate of completion."""
+        path = self._path(ref, "documents/certificate")
+        return await wire.send(sdk.Request.get(path, headers=_PDF), parse=read_pdf)
+
+    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[SignatureEvent, ...]:
+        """The event that a webhook reports."""
+        return read_events(event, ref)
+
+    async def _look_up(self, wire: Wire, mark: str) -> SignatureReceipt | None:
+        request = sdk.Request.get(self._path(), query={"transaction_ids": mark})
+        return await wire.send(request, parse=partial(read_found, wire.ref, mark))
+
+    def _path(self, ref: Ref | None = None, part: str | None = None) -> str:
+        ids = [] if ref is None else [quote(ref.id, safe="")]
+        parts = [quote(self.account_id, safe=""), "envelopes", *ids, *([part] if part else [])]
+        return f"/restapi/v2.1/accounts/{'/'.join(parts)}"
+
+
+def _read_link(response: Response) -> SigningLink:
+    url = sdk.read_answer(response).text("url")
+    return SigningLink(url=sdk.required(url, response, "url"))

@@ -1,0 +1,211 @@
+"""Dropbox Sign: signature requests by the API v3.
+
+Dropbox Sign takes no idempotency key. A request has the key's mark in its metadata instead; after a
+lost answer the request is looked up by it, and is never sent again.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+from urllib.parse import quote
+
+import attrs
+
+from moorage import vendor_sdk as sdk
+from moorage.contracts.signatures import (
+    EnvelopeStatus,
+    SignatureReceipt,
+    SignaturesCapability,
+    SigningLink,
+)
+from moorage.vendors.signatures._common import (
+    check_expiry,
+    embedded_signer,
+    mark_of,
+    read_pdf,
+    sent_once,
+)
+from moorage.vendors.signatures._dropbox_sign_answers import (
+    DELETED,
+    REFUSALS,
+    awaited,
+    read_envelope,
+    read_events,
+    read_found,
+    read_receipt,
+    request_in,
+    signature_id,
+)
+from moorage.vendors.signatures._dropbox_sign_requests import (
+    form_fields,
+    form_files,
+    request_fields,
+    request_path,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moorage.contracts.signatures import (
+        Envelope,
+        SignatureEvent,
+        SignatureRequest,
+        SignedFile,
+    )
+    from moorage.vendor_sdk import Credentials, MakeRef, Ref, Response, Secret, WebhookEvent, Wire
+
+_MISSING: Final = {
+    SignaturesCapability.ANCHORS,
+    SignaturesCapability.LANGUAGE,
+    SignaturesCapability.REMINDERS,
+    SignaturesCapability.VOID_REASON,
+    SignaturesCapability.CERTIFICATE,
+}
+
+
+def _auth(_: DropboxSign, secret: Secret) -> Credentials:
+    """Basic authentication with the key as the user."""
+    return sdk.Credentials.basic(secret.reveal(), "")
+
+
+@attrs.frozen(kw_only=True)
+class DropboxSign(sdk.ApiVendor):
+    """An account at Dropbox Sign.
+
+    Attributes:
+        credentials: API key; by default the credential provider supplies `Credentials`.
+        client_id: id of the API app, which embedded signers need.
+        test_mode: True for requests without legal value, which are free.
+        base_url: URL of the API.
+    """
+
+    name = "dropbox_sign"
+    kinds = ("signatures",)
+    api_version = "v3"
+    capabilities = frozenset(SignaturesCapability) - _MISSING
+    limits: ClassVar[Mapping[str, int]] = {"subject": 255, "message": 5_000}
+    webhook = "dropbox-sign"
+
+    auth = _auth
+    refusals = REFUSALS
+    ping_path = "/signature_request/list"
+    ping_query: ClassVar[Mapping[str, int]] = {"page_size": 1}
+
+    client_id: str | None = None
+    test_mode: bool = False
+    base_url: str = "https://api.hellosign.com/v3"
+
+    def mode(self) -> sdk.Mode | None:
+        """Test mode if the options say so."""
+        return sdk.Mode.TEST if self.test_mode else sdk.Mode.LIVE
+
+    async def send(
+        self, wire: Wire, request: SignatureRequest, /, *, key: str | None
+    ) -> SignatureReceipt:
+        """Send a signature request; after a lost answer, look it up."""
+        check_expiry(request, wire.now().date())
+        path = request_path(request)
+        if self.client_id is None and request.signers[0].embedded:
+            raise sdk.InvalidData(
+                "Dropbox Sign lets people sign inside an application only for an API app.",
+                field="signers.embedded",
+                remedy="Set `client_id` of the account, or leave `embedded` out.",
+            )
+        mark = None if key is None else mark_of(wire, key)
+        account_fields: dict[str, Any] = {
+            "client_id": self.client_id,
+            "test_mode": self.test_mode or None,
+        }
+        fields = request_fields(request, mark, account_fields)
+        content = sdk.merged(fields, sdk.extra_for(self.name, request.extra))
+        files = form_files(request)
+        message = (
+            sdk.Request.post(path, form=form_fields(content), files=files)
+            if files
+            else sdk.Request.post(path, json=content)
+        )
+
+        async def sending() -> SignatureReceipt:
+            return await wire.send(message, key=key, parse=partial(read_receipt, wire.ref))
+
+        if mark is None:
+            return await sending()
+        return await sent_once(sending, partial(self._look_up, wire, mark))
+
+    async def get(self, wire: Wire, ref: Ref, /) -> Envelope:
+        """Get a signature request and its signatures."""
+        path = f"/signature_request/{quote(ref.id, safe='')}"
+        return await wire.send(sdk.Request.get(path), parse=partial(read_envelope, ref))
+
+    async def remind(self, wire: Wire, ref: Ref, /, *, key: str | None) -> SignatureReceipt:
+        """Send a reminder to each signer whose turn it is."""
+        envelope = await self.get(wire, ref)
+        path = f"/signature_request/remind/{quote(ref.id, safe='')}"
+        receipt: SignatureReceipt | None = None
+        for signature in awaited(request_in(envelope)):
+            body = {
+                "email_address": signature.text("signer_email_address"),
+                "name": signature.text("signer_name"),
+            }
+            one_key = key and sdk.part_key(key, signature.text("signature_id") or "")
+            receipt = await wire.send(
+                sdk.Request.post(path, json=body),
+                key=one_key,
+                parse=partial(read_receipt, wire.ref),
+            )
+        return receipt or SignatureReceipt(ref=ref, status=envelope.status, raw=envelope.raw)
+
+    async def void(
+        self,
+        wire: Wire,
+        ref: Ref,
+        reason: str | None,  # noqa: ARG002 - no capability of Dropbox Sign allows one
+        /,
+    ) -> SignatureReceipt:
+        """Ask for the cancellation of a request, which Dropbox Sign confirms by an event."""
+        path = f"/signature_request/cancel/{quote(ref.id, safe='')}"
+        request = sdk.Request.post(path).evolve(idempotent=True)
+        try:
+            await wire.send(request)
+        except sdk.VendorRejected as refusal:
+            if refusal.vendor_code != DELETED:
+                raise
+            return SignatureReceipt(ref=ref, status=EnvelopeStatus.VOIDED)
+        return SignatureReceipt(ref=ref, status=EnvelopeStatus.VOIDING)
+
+    async def signing_link(
+        self, wire: Wire, ref: Ref, email: str, return_url: str | None, /
+    ) -> SigningLink:
+        """Make the link of an embedded signer, which the page opens in a frame."""
+        if return_url is not None:
+            raise sdk.InvalidData(
+                "Dropbox Sign shows the page in a frame, and sends the signer nowhere.",
+                field="return_url",
+                remedy="Leave it out, and listen to the events of the frame.",
+            )
+        envelope = await self.get(wire, ref)
+        embedded_signer(envelope, email)
+        path = f"/embedded/sign_url/{signature_id(envelope, email)}"
+        return await wire.send(sdk.Request.get(path), parse=_read_link)
+
+    async def download(self, wire: Wire, ref: Ref, /) -> SignedFile:
+        """Download the documents as one PDF, to which the audit trail is appended in the end."""
+        path = f"/signature_request/files/{quote(ref.id, safe='')}"
+        request = sdk.Request.get(path, query={"file_type": "pdf"})
+        return await wire.send(request, parse=read_pdf)
+
+    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[SignatureEvent, ...]:
+        """The event that a webhook reports."""
+        return read_events(event, ref)
+
+    async def _look_up(self, wire: Wire, mark: str) -> SignatureReceipt | None:
+        query = {"query": f"metadata:{mark}"}
+        request = sdk.Request.get("/signature_request/list", query=query)
+        return await wire.send(request, parse=partial(read_found, wire.ref, mark))
+
+
+def _read_link(response: Response) -> SigningLink:
+    answer = sdk.read_answer(response).object("embedded")
+    url = sdk.required(answer.text("sign_url"), response, "sign_url")
+    return SigningLink(url=url, expires_at=answer.time("expires_at"))

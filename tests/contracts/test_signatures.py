@@ -1,0 +1,196 @@
+"""Electronic signatures: fields, limits and needs of requests, and what operations refuse."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+import pytest
+
+from moorage import InvalidData
+from moorage.contracts.signatures import (
+    Document,
+    SignaturePlace,
+    SignatureRequest,
+    SignaturesCapability,
+    Signer,
+    check_fits,
+)
+from moorage.hub.hub import Hub
+from moorage.packing import pack, unpack
+
+ADA: dict[str, Any] = {"name": "Ada", "email": "ada@example.com"}
+FILE = Document(name="lease.pdf", content=b"%PDF-1.7")
+USUAL: dict[str, Any] = {"subject": "Lease", "signers": [Signer(**ADA)], "documents": [FILE]}
+
+
+def test_request_survives_a_store() -> None:
+    """A request with all its fields can be stored and read."""
+    places = [SignaturePlace(anchor="/sn1/", x=-3, y=4), SignaturePlace(page=2, x=10, y=20)]
+    signers = [
+        Signer(**ADA, order=1, phone="+4915112345678", embedded=True, places=places),
+        Signer(name="Grace", email="grace@example.com", order=2),
+    ]
+    request = SignatureRequest(
+        subject="Lease",
+        message="Please sign.",
+        signers=signers,
+        documents=[FILE],
+        language="pt-BR",
+        expires_on=date(2031, 5, 6),
+        remind_every=3,
+        extra={"docusign": {"brandId": "1"}},
+    )
+
+    assert request == unpack(pack(request))
+
+
+@pytest.mark.parametrize(
+    "kind, fields, field",
+    [
+        (Document, {"name": "lease", "content": b"a"}, "name"),
+        (Document, {"name": "../lease.pdf", "content": b"a"}, "name"),
+        (Document, {"name": 1, "content": b"a"}, "name"),
+        (Document, {"name": "lease.pdf", "content": b""}, "content"),
+        (Document, {"name": "lease.pdf", "content": "a"}, "content"),
+        (SignaturePlace, {}, "anchor"),
+        (SignaturePlace, {"anchor": ""}, "anchor"),
+        (SignaturePlace, {"anchor": "a", "page": 1}, "anchor"),
+        (SignaturePlace, {"page": 0}, "page"),
+        (SignaturePlace, {"page": 1, "x": -1}, "x"),
+        (SignaturePlace, {"page": 1, "y": -1}, "y"),
+        (SignaturePlace, {"page": 1, "y": 1.5}, "y"),
+        (SignaturePlace, {"page": 1, "document": 0}, "document"),
+        (Signer, {**ADA, "name": " "}, "name"),
+        (Signer, {**ADA, "email": "ada"}, "email"),
+        (Signer, {**ADA, "email": "a@b.example, c@d.example"}, "email"),
+        (Signer, {**ADA, "email": None}, "email"),
+        (Signer, {**ADA, "phone": "0151 12345678"}, "phone"),
+        (Signer, {**ADA, "phone": 49}, "phone"),
+        (Signer, {**ADA, "order": 0}, "order"),
+        (Signer, {**ADA, "embedded": 1}, "embedded"),
+        (Signer, {**ADA, "places": ["/sn1/"]}, "places[0]"),
+        (SignatureRequest, {**USUAL, "subject": ""}, "subject"),
+        (SignatureRequest, {**USUAL, "signers": []}, "signers"),
+        (SignatureRequest, {**USUAL, "signers": ["ada@example.com"]}, "signers[0]"),
+        (SignatureRequest, {**USUAL, "documents": []}, "documents"),
+        (SignatureRequest, {**USUAL, "template": "1"}, "documents"),
+        (SignatureRequest, {**USUAL, "language": "German"}, "language"),
+        (SignatureRequest, {**USUAL, "language": 1}, "language"),
+        (SignatureRequest, {**USUAL, "expires_on": "2031-05-06"}, "expires_on"),
+        (SignatureRequest, {**USUAL, "remind_every": 0}, "remind_every"),
+        (SignatureRequest, {**USUAL, "extra": ()}, "extra"),
+    ],
+)
+def test_a_wrong_field_is_named(kind: type[Any], fields: dict[str, Any], field: str) -> None:
+    """A value that no vendor could send names its field."""
+    with pytest.raises(InvalidData) as refused:
+        kind(**fields)
+
+    assert field == refused.value.field
+
+
+@pytest.mark.parametrize(
+    "signers, more, field",
+    [
+        ([Signer(**ADA), Signer(**{**ADA, "email": "ADA@example.com"})], {}, "signers[1].email"),
+        ([Signer(**ADA, role="Client")], {}, "signers[0].role"),
+        ([Signer(**ADA)], {"template": "1", "documents": ()}, "signers[0].role"),
+        (
+            [Signer(**ADA, role="Client", order=1)],
+            {"template": "1", "documents": ()},
+            "signers[0].order",
+        ),
+        (
+            [Signer(**ADA, role="Client", places=[SignaturePlace(page=1)])],
+            {"template": "1", "documents": ()},
+            "signers[0].places",
+        ),
+        (
+            [Signer(**ADA, places=[SignaturePlace(page=1), SignaturePlace(page=1, document=2)])],
+            {},
+            "signers[0].places[1].document",
+        ),
+    ],
+)
+def test_signers_fit_the_request(signers: list[Signer], more: dict[str, Any], field: str) -> None:
+    """Roles belong to templates, places to documents, and addresses to one signer each."""
+    with pytest.raises(InvalidData) as refused:
+        SignatureRequest(**{**USUAL, **more, "signers": signers})
+
+    assert field == refused.value.field
+
+
+def test_each_feature_is_needed() -> None:
+    """A request needs a capability for each optional feature, and none without any."""
+    places = [SignaturePlace(anchor="/sn1/"), SignaturePlace(page=1)]
+    signer = Signer(**ADA, phone="+4915112345678", embedded=True, places=places)
+    request = SignatureRequest(
+        **{**USUAL, "signers": [signer]},
+        language="de",
+        expires_on=date(2031, 5, 6),
+        remind_every=3,
+    )
+    templated = SignatureRequest(subject="a", signers=[Signer(**ADA, role="A")], template="1")
+
+    assert frozenset() == SignatureRequest(**USUAL).needs
+    assert {"templates"} == templated.needs
+    assert {
+        SignaturesCapability.ANCHORS,
+        SignaturesCapability.POSITIONS,
+        SignaturesCapability.PHONE_CHECK,
+        SignaturesCapability.EMBEDDED,
+        SignaturesCapability.LANGUAGE,
+        SignaturesCapability.EXPIRY,
+        SignaturesCapability.REMINDERS,
+    } == request.needs
+    assert request.recipients == ("ada@example.com", "+4915112345678")
+
+
+@pytest.mark.parametrize(
+    "limits, field",
+    [
+        ({"subject": 4}, "subject"),
+        ({"message": 3}, "message"),
+        ({"document_bytes": 7}, "documents[0].content"),
+    ],
+)
+def test_limits_are_kept(limits: dict[str, int], field: str) -> None:
+    """A request that exceeds a limit of the vendor names the field."""
+    request = SignatureRequest(**USUAL, message="Sign")
+    check_fits(request, {"subject": 5, "message": 4, "document_bytes": 8})
+
+    with pytest.raises(InvalidData) as refused:
+        check_fits(request, limits)
+
+    assert field == refused.value.field
+
+
+@pytest.mark.parametrize(
+    "operation, arguments, field",
+    [
+        ("send", ("Lease",), "request"),
+        ("void", ("docusign:main:1", " "), "reason"),
+        ("void", ("docusign:main:1", 1), "reason"),
+        ("signing_link", ("docusign:main:1", "ada"), "email"),
+        ("signing_link", ("docusign:main:1", ADA["email"], "http://a.example"), "return_url"),
+        ("signing_link", ("docusign:main:1", ADA["email"], "https://[a"), "return_url"),
+        ("signing_link", ("docusign:main:1", ADA["email"], 1), "return_url"),
+    ],
+)
+def test_operations_refuse_wrong_arguments(
+    operation: str, arguments: tuple[Any, ...], field: str
+) -> None:
+    """An operation refuses a wrong argument before an account is chosen."""
+    with Hub([]) as hub, pytest.raises(InvalidData) as refused:
+        getattr(hub.signatures(), operation)(*arguments)
+
+    assert field == refused.value.field
+
+
+def test_nothing_shows_persons_or_contents() -> None:
+    """Neither persons, texts nor contents are shown by a repr."""
+    request = SignatureRequest(**USUAL, message="Please")
+    shown = f"{request!r}{FILE!r}"
+
+    assert [] == [text for text in ("Ada", "ada@", "Lease", "Please", "PDF-") if text in shown]

@@ -1,0 +1,390 @@
+"""The conformance kit of vendors of signatures passes correct ones, and finds faulty ones."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from moorage.contracts.signatures import (
+    Envelope,
+    EnvelopeStatus,
+    SignatureEventType,
+    SignatureReceipt,
+    SignedFile,
+    SignerState,
+    SignerStatus,
+)
+from moorage.errors import ConnectorError, OutcomeUnknown, VendorFailed, VendorRejected
+from moorage.testing import name_of
+from moorage.testing import signatures_conformance as kit
+from moorage.vendors.signatures.docusign import Docusign
+from moorage.vendors.signatures.dropbox_sign import DropboxSign
+from tests.vendors import signatures_subjects
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from moorage.contracts.ref import Ref
+    from moorage.contracts.signatures import SignatureEvent, SignatureRequest, SigningLink
+    from moorage.contracts.vendor import MakeRef
+    from moorage.contracts.wire import Wire
+    from moorage.domain.service.settings import Service
+    from moorage.domain.webhooks.events import WebhookEvent
+
+
+def as_docusign(kind: Callable[..., Docusign]) -> kit.Factory:
+    """Return a function that makes a test subject like DocuSign's, with another vendor class."""
+
+    def new_subject() -> kit.SignaturesSubject:
+        subject = signatures_subjects.docusign()
+        sandbox: Any = subject.sandbox
+        vendor = kind(credentials=sandbox.token, account_id=sandbox.account_id)
+        return attrs.evolve(subject, vendor=vendor)
+
+    return new_subject
+
+
+def as_dropbox_sign(kind: Callable[..., DropboxSign]) -> kit.Factory:
+    """Return a function that makes a test subject like Dropbox Sign's, with another class."""
+
+    def new_subject() -> kit.SignaturesSubject:
+        subject = signatures_subjects.dropbox_sign()
+        sandbox: Any = subject.sandbox
+        vendor = kind(credentials=sandbox.key, client_id=sandbox.client_id, test_mode=True)
+        return attrs.evolve(subject, vendor=vendor)
+
+    return new_subject
+
+
+@attrs.frozen(kw_only=True)
+class Lesser(DropboxSign):
+    """A correct vendor without optional features."""
+
+    capabilities = frozenset()
+
+
+@pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
+def test_a_lesser_vendor_conforms(check: kit.Check) -> None:
+    """A vendor without optional features passes all checks."""
+    check(as_dropbox_sign(Lesser))
+
+
+@pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
+def test_a_lesser_vendor_conforms_async(check: kit.AsyncCheck) -> None:
+    """A vendor without optional features passes all checks asynchronously, too."""
+    asyncio.run(check(as_dropbox_sign(Lesser)))
+
+
+class _SendingTwice(Docusign):
+    """A faulty vendor that sends each envelope twice."""
+
+    async def send(
+        self, wire: Wire, request: SignatureRequest, /, *, key: str | None
+    ) -> SignatureReceipt:
+        await super().send(wire, request, key=None)
+        return await super().send(wire, request, key=key)
+
+
+class _Keyless(Docusign):
+    """A faulty vendor that loses the idempotency key."""
+
+    async def send(
+        self, wire: Wire, request: SignatureRequest, /, *, key: str | None
+    ) -> SignatureReceipt:
+        return await super().send(wire, request, key=None)
+
+
+class _Retrying(Docusign):
+    """A faulty vendor that repeats a failed request by itself."""
+
+    async def send(
+        self, wire: Wire, request: SignatureRequest, /, *, key: str | None
+    ) -> SignatureReceipt:
+        try:
+            return await super().send(wire, request, key=key)
+        except ConnectorError:
+            return await super().send(wire, request, key=key)
+
+
+class _SendingAfterTheSearch(Docusign):
+    """A faulty vendor that sends again what the search does not have."""
+
+    async def send(
+        self, wire: Wire, request: SignatureRequest, /, *, key: str | None
+    ) -> SignatureReceipt:
+        try:
+            return await super().send(wire, request, key=key)
+        except OutcomeUnknown:
+            return await super().send(wire, request, key=None)
+
+
+class _WithoutSearch(Docusign):
+    """A faulty vendor that looks nothing up."""
+
+    async def _look_up(self, wire: Wire, mark: str) -> SignatureReceipt | None:
+        return None
+
+
+class _SendingAgain(_SendingAfterTheSearch, _WithoutSearch):
+    """A faulty vendor that sends an envelope again after a lost answer."""
+
+
+class _Forgetful(Docusign):
+    """A faulty vendor that reports an unknown outcome as a failure that may be repeated."""
+
+    async def send(
+        self, wire: Wire, request: SignatureRequest, /, *, key: str | None
+    ) -> SignatureReceipt:
+        try:
+            return await super().send(wire, request, key=key)
+        except OutcomeUnknown as error:
+            raise VendorFailed("Try again.") from error
+
+
+class _Swallowing(DropboxSign):
+    """A faulty vendor that reads each failure as a success."""
+
+    async def send(
+        self, wire: Wire, request: SignatureRequest, /, *, key: str | None
+    ) -> SignatureReceipt:
+        try:
+            return await super().send(wire, request, key=key)
+        except VendorFailed:
+            return SignatureReceipt(ref=wire.ref("1"), status=EnvelopeStatus.SENT)
+
+
+class _Done(Docusign):
+    """A faulty vendor that reports a new envelope as completed."""
+
+    async def send(
+        self, wire: Wire, request: SignatureRequest, /, *, key: str | None
+    ) -> SignatureReceipt:
+        receipt = await super().send(wire, request, key=key)
+        return attrs.evolve(receipt, status=EnvelopeStatus.COMPLETED)
+
+
+class _Following(Docusign):
+    """A faulty vendor that changes each state."""
+
+    def changed(self, envelope: Envelope) -> Envelope:
+        raise NotImplementedError
+
+    async def get(self, wire: Wire, ref: Ref, /) -> Envelope:
+        return self.changed(await super().get(wire, ref))
+
+
+class _Optimistic(_Following):
+    """A faulty vendor that takes an unknown word for a success."""
+
+    def changed(self, envelope: Envelope) -> Envelope:
+        is_unknown = envelope.status is EnvelopeStatus.UNKNOWN
+        return attrs.evolve(envelope, status=EnvelopeStatus.COMPLETED) if is_unknown else envelope
+
+
+class _Early(_Following):
+    """A faulty vendor for which one signature completes an envelope."""
+
+    def changed(self, envelope: Envelope) -> Envelope:
+        is_signed = any(state.status is SignerStatus.SIGNED for state in envelope.signers)
+        return attrs.evolve(envelope, status=EnvelopeStatus.COMPLETED) if is_signed else envelope
+
+
+class _Reasonless(_Following):
+    """A faulty vendor that loses the reason for declining."""
+
+    def changed(self, envelope: Envelope) -> Envelope:
+        return attrs.evolve(envelope, reason=None)
+
+
+class _Impatient(_Following):
+    """A faulty vendor for which everybody's turn has come."""
+
+    def changed(self, envelope: Envelope) -> Envelope:
+        signers = [
+            attrs.evolve(state, status=SignerStatus.SENT)
+            if state.status is SignerStatus.WAITING
+            else state
+            for state in envelope.signers
+        ]
+        return attrs.evolve(envelope, signers=tuple(signers))
+
+
+class _Mistaken(Docusign):
+    """A faulty vendor that does not compare the envelope of an answer."""
+
+    async def get(self, wire: Wire, ref: Ref, /) -> Envelope:
+        try:
+            return await super().get(wire, ref)
+        except VendorFailed:
+            return Envelope(ref=ref, status=EnvelopeStatus.SENT)
+
+
+class _Hasty(DropboxSign):
+    """A faulty vendor that reports a request as void before it is."""
+
+    async def void(self, wire: Wire, ref: Ref, reason: str | None, /) -> SignatureReceipt:
+        receipt = await super().void(wire, ref, reason)
+        return attrs.evolve(receipt, status=EnvelopeStatus.VOIDED)
+
+
+class _Lenient(Docusign):
+    """A faulty vendor that reports each envelope as void."""
+
+    async def void(self, wire: Wire, ref: Ref, reason: str | None, /) -> SignatureReceipt:
+        try:
+            return await super().void(wire, ref, reason)
+        except VendorRejected:
+            return SignatureReceipt(ref=ref, status=EnvelopeStatus.VOIDED)
+
+
+class _WithoutReason(Docusign):
+    """A faulty vendor that loses the reason for voiding."""
+
+    async def void(self, wire: Wire, ref: Ref, reason: str | None, /) -> SignatureReceipt:
+        return await super().void(wire, ref, None)
+
+
+class _KeylessReminders(DropboxSign):
+    """A faulty vendor that loses the key of reminders."""
+
+    async def remind(self, wire: Wire, ref: Ref, /, *, key: str | None) -> SignatureReceipt:
+        return await super().remind(wire, ref, key=None)
+
+
+class _OpenLinks(Docusign):
+    """A faulty vendor that makes a link for anybody."""
+
+    async def signing_link(
+        self, wire: Wire, ref: Ref, email: str, return_url: str | None, /
+    ) -> SigningLink:
+        return await super().signing_link(wire, ref, "ada@example.com", return_url)
+
+
+class _Pages(Docusign):
+    """A faulty vendor that takes a page for a file."""
+
+    async def download(self, wire: Wire, ref: Ref, /) -> SignedFile:
+        try:
+            return await super().download(wire, ref)
+        except VendorFailed:
+            return SignedFile(content=b"%PDF-1.7")
+
+
+class _Vague(Docusign):
+    """A faulty vendor whose refusals are all of one kind."""
+
+    def services(self) -> Mapping[str, Service]:
+        refusals = attrs.evolve(Docusign.refusals, codes={}, statuses={})
+        return {
+            to: attrs.evolve(service, classify=refusals)
+            for to, service in super().services().items()
+        }
+
+
+class _Losing(DropboxSign):
+    """A faulty vendor that loses options."""
+
+    async def send(
+        self, wire: Wire, request: SignatureRequest, /, *, key: str | None
+    ) -> SignatureReceipt:
+        return await super().send(wire, attrs.evolve(request, extra={}), key=key)
+
+
+class _Telling(Docusign):
+    """A faulty vendor that puts the token into references."""
+
+    async def send(
+        self, wire: Wire, request: SignatureRequest, /, *, key: str | None
+    ) -> SignatureReceipt:
+        receipt = await super().send(wire, request, key=key)
+        token = self.credentials
+        shown = "" if token is None else token.reveal()
+        return attrs.evolve(receipt, ref=receipt.ref.with_related(token=shown))
+
+
+@attrs.frozen(kw_only=True)
+class _ShownState(SignerState):
+    """A state of a signer that shows the person."""
+
+    def __repr__(self) -> str:
+        return f"SignerState({self.email})"
+
+
+class _Showing(_Following):
+    """A faulty vendor whose states show persons."""
+
+    def changed(self, envelope: Envelope) -> Envelope:
+        signers = tuple(_ShownState(email=state.email) for state in envelope.signers)
+        return attrs.evolve(envelope, signers=signers)
+
+
+class _Deaf(Docusign):
+    """A faulty vendor that reads no webhooks."""
+
+    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[SignatureEvent, ...]:
+        return ()
+
+
+class _Cheerful(DropboxSign):
+    """A faulty vendor that reads each webhook as the end."""
+
+    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[SignatureEvent, ...]:
+        completed = SignatureEventType.COMPLETED
+        return tuple(attrs.evolve(item, type=completed) for item in super().events(event, ref))
+
+
+def _forgeable() -> kit.SignaturesSubject:
+    """Return a test subject whose webhook secret is the one that the kit's forger uses."""
+    subject = signatures_subjects.docusign()
+    sandbox: Any = subject.sandbox
+    sandbox.connect_key = "another secret, also long enough"
+    return attrs.evolve(subject, webhook_secret=sandbox.connect_key)
+
+
+WRONG = [
+    ("an_envelope_is_sent", as_docusign(_SendingTwice), "not sent once"),
+    ("an_envelope_is_sent", as_docusign(_Done), "is completed"),
+    ("a_key_sends_once", as_docusign(_Keyless), "more than once"),
+    ("a_failed_request_is_not_repeated", as_docusign(_Retrying), "no error|by itself"),
+    ("a_lost_answer_is_looked_up", as_docusign(_SendingAgain), "was sent again"),
+    ("a_late_search_is_no_proof", as_docusign(_SendingAfterTheSearch), "was no error"),
+    ("a_late_search_is_no_proof", as_docusign(_Forgetful), "raised VendorFailed"),
+    ("an_uncertain_failure_is_unknown", as_docusign(_Forgetful), "raised VendorFailed"),
+    ("an_unreadable_success_is_no_success", as_dropbox_sign(_Swallowing), "was no error"),
+    ("signatures_are_followed", as_docusign(_Early), "It is completed"),
+    ("signatures_are_followed", as_docusign(_Impatient), "The signers are"),
+    ("a_refused_signature_has_its_reason", as_docusign(_Reasonless), "reason for declining"),
+    ("an_unknown_word_is_unknown", as_docusign(_Optimistic), "It is completed"),
+    ("an_answer_is_about_its_envelope", as_docusign(_Mistaken), "was no error"),
+    ("an_envelope_is_voided", as_dropbox_sign(_Hasty), "told as void before"),
+    ("an_envelope_is_voided", as_docusign(_WithoutReason), "reason for voiding is lost"),
+    ("a_completed_envelope_stays", as_docusign(_Lenient), "was no error"),
+    ("a_reminder_is_sent_once", as_dropbox_sign(_KeylessReminders), "The emails went to"),
+    ("a_link_belongs_to_its_signer", as_docusign(_OpenLinks), "was no error"),
+    ("files_are_downloaded", as_docusign(_Pages), "was no error"),
+    ("a_refusal_has_its_type", as_docusign(_Vague), "raised VendorRejected"),
+    ("a_pause_is_kept", as_docusign(_Vague), "raised VendorRejected"),
+    ("options_arrive", as_dropbox_sign(_Losing), "option is lost"),
+    ("secrets_are_shown_nowhere", as_docusign(_Telling), "secret is shown"),
+    ("nothing_shows_the_signers", as_docusign(_Showing), "Personal data is shown"),
+    ("events_are_accepted_if_signed", as_docusign(_Deaf), "became 0 events"),
+    ("events_are_accepted_if_signed", as_dropbox_sign(_Cheerful), "became completed"),
+    ("events_are_accepted_if_signed", _forgeable, "somebody else signed"),
+]
+PLAIN = {name_of(check): check for check in kit.CHECKS}
+
+
+@pytest.mark.parametrize("check, wrong, sentence", WRONG)
+def test_notices_a_wrong_vendor(check: str, wrong: kit.Factory, sentence: str) -> None:
+    """A vendor with one fault fails the check for that fault."""
+    with pytest.raises(AssertionError, match=sentence):
+        PLAIN[check](wrong)
+
+
+def test_notices_a_vendor_without_a_look_up() -> None:
+    """A vendor that looks nothing up after a lost answer fails with the unknown outcome."""
+    with pytest.raises(OutcomeUnknown):
+        PLAIN["a_lost_answer_is_looked_up"](as_docusign(_WithoutSearch))
