@@ -159,7 +159,7 @@ def test_options_in_the_banks_words() -> None:
 
 
 def test_body_without_optional_fields() -> None:
-    """What a payment does not have is left out, and a structured reference is sent as text."""
+    """An empty field of a payment is left out, and a structured reference is sent as text."""
     plain = with_transfer(end_to_end_id=NOT_PROVIDED, remittance=None)
     assert {"debtorAccount", "instructedAmount", "creditorAccount", "creditorName"} == set(
         payment_body(plain)

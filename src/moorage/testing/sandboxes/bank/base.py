@@ -75,11 +75,11 @@ class BankSandbox(Sandbox, ABC):
 
     @abstractmethod
     def grant(self, consent: str) -> None:
-        """Let the owner agree to a consent, by its id."""
+        """Grant a consent, by its id, as its owner would."""
 
     @abstractmethod
     def refuse(self, consent: str) -> None:
-        """Let the owner refuse a consent, by its id."""
+        """Refuse a consent, by its id, as its owner would."""
 
     @abstractmethod
     def expire(self, consent: str) -> None:

@@ -120,11 +120,11 @@ class BerlinGroupSandbox(BankSandbox):
             raise _error(400, "FORMAT_ERROR", "X-Request-ID is not a UUID.")
 
     def grant(self, consent: str) -> None:
-        """Let the owner agree to a consent."""
+        """Grant a consent."""
         self.consents[consent]["consentStatus"] = "valid"
 
     def refuse(self, consent: str) -> None:
-        """Let the owner refuse a consent."""
+        """Refuse a consent."""
         self.consents[consent]["consentStatus"] = "rejected"
 
     def expire(self, consent: str) -> None:

@@ -130,11 +130,11 @@ class GoCardlessSandbox(BankSandbox):
             raise _error(401, "Invalid token", "Token is invalid or expired")
 
     def grant(self, consent: str) -> None:
-        """Let the owner agree to a requisition."""
+        """Link a requisition, as if its owner had agreed."""
         self.requisitions[consent] |= {"status": "LN", "accounts": list(self._accounts)}
 
     def refuse(self, consent: str) -> None:
-        """Let the owner fail to agree."""
+        """Reject a requisition."""
         self.requisitions[consent]["status"] = "RJ"
 
     def expire(self, consent: str) -> None:
