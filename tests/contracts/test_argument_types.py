@@ -49,7 +49,7 @@ from moorage.contracts.payments import (
 from moorage.contracts.people import NewPerson, PeopleCapability, PersonChanges
 from moorage.contracts.shipping import Parcel, RateRequest, ShippingCapability
 from moorage.contracts.signatures import (
-    Document,
+    SignatureDocument,
     SignatureRequest,
     SignaturesCapability,
     Signer,
@@ -132,7 +132,7 @@ GIVEN: dict[str, Any] = {
         "signatures": SignatureRequest(
             subject="Lease",
             signers=[Signer(name="Ada", email="ada@example.com")],
-            documents=[Document(name="a.pdf", content=b"%PDF")],
+            documents=[SignatureDocument(name="a.pdf", content=b"%PDF")],
         ),
     },
     "link": LinkRequest(Money("1.00", "EUR"), reference="INV-1"),

@@ -28,7 +28,7 @@ from moorage.contracts.shipping import (
     RateRequest,
     ShipmentRequest,
 )
-from moorage.contracts.signatures import Document, SignaturePlace, SignatureRequest, Signer
+from moorage.contracts.signatures import SignatureDocument, SignaturePlace, SignatureRequest, Signer
 from moorage.contracts.signed import PostOptions, UrlOptions
 from moorage.contracts.sms import SmsMessage
 from moorage.contracts.storage import ByteRange, Checksum, GetOptions, PutOptions
@@ -53,7 +53,7 @@ CHARGE = Charge(amount=Money("1.00", "EUR"), source="tok_1", reference="INV-1")
 RECIPIENT = {"to": "ada@example.com"}
 RATES: dict[str, Any] = {"sender": SHOP, "recipient": ADA, "parcels": [PARCEL]}
 SIGNER = Signer(name="Ada", email="ada@example.com")
-FILE = Document(name="a.pdf", content=b"a")
+FILE = SignatureDocument(name="a.pdf", content=b"a")
 GIVEN: list[tuple[type[Any], dict[str, Any]]] = [
     (EmailAddress, {"email": "ada@example.com"}),
     (EmailMessage, {**RECIPIENT, "text": "Hello."}),
@@ -83,7 +83,7 @@ GIVEN: list[tuple[type[Any], dict[str, Any]]] = [
     (Trader, {"name": "Harbour"}),
     (OutgoingInvoice, {"document": DOCUMENT, "recipient": "0088:1"}),
     *books.FIELDS,
-    (Document, {"name": "a.pdf", "content": b"a"}),
+    (SignatureDocument, {"name": "a.pdf", "content": b"a"}),
     (SignaturePlace, {"page": 1}),
     (Signer, {"name": "Ada", "email": "ada@example.com"}),
     (SignatureRequest, {"subject": "Lease", "signers": [SIGNER], "documents": [FILE]}),

@@ -9,7 +9,7 @@ import pytest
 
 from moorage import InvalidData
 from moorage.contracts.signatures import (
-    Document,
+    SignatureDocument,
     SignaturePlace,
     SignatureRequest,
     SignaturesCapability,
@@ -20,7 +20,7 @@ from moorage.hub.hub import Hub
 from moorage.packing import pack, unpack
 
 ADA: dict[str, Any] = {"name": "Ada", "email": "ada@example.com"}
-FILE = Document(name="lease.pdf", content=b"%PDF-1.7")
+FILE = SignatureDocument(name="lease.pdf", content=b"%PDF-1.7")
 USUAL: dict[str, Any] = {"subject": "Lease", "signers": [Signer(**ADA)], "documents": [FILE]}
 
 
@@ -48,11 +48,11 @@ def test_request_survives_a_store() -> None:
 @pytest.mark.parametrize(
     "kind, fields, field",
     [
-        (Document, {"name": "lease", "content": b"a"}, "name"),
-        (Document, {"name": "../lease.pdf", "content": b"a"}, "name"),
-        (Document, {"name": 1, "content": b"a"}, "name"),
-        (Document, {"name": "lease.pdf", "content": b""}, "content"),
-        (Document, {"name": "lease.pdf", "content": "a"}, "content"),
+        (SignatureDocument, {"name": "lease", "content": b"a"}, "name"),
+        (SignatureDocument, {"name": "../lease.pdf", "content": b"a"}, "name"),
+        (SignatureDocument, {"name": 1, "content": b"a"}, "name"),
+        (SignatureDocument, {"name": "lease.pdf", "content": b""}, "content"),
+        (SignatureDocument, {"name": "lease.pdf", "content": "a"}, "content"),
         (SignaturePlace, {}, "anchor"),
         (SignaturePlace, {"anchor": ""}, "anchor"),
         (SignaturePlace, {"anchor": "a", "page": 1}, "anchor"),

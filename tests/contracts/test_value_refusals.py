@@ -31,7 +31,7 @@ from moorage.contracts.email_outcomes import StatisticsQuery
 from moorage.contracts.payments import Charge, Customer, LinkRequest, StoreRequest
 from moorage.contracts.people import NewPerson
 from moorage.contracts.shipping import Parcel, RateRequest, ShipmentRequest
-from moorage.contracts.signatures import Document, SignatureRequest, Signer
+from moorage.contracts.signatures import SignatureDocument, SignatureRequest, Signer
 from moorage.contracts.sms import SmsMessage
 from moorage.domain.http.requests import Request
 from moorage.testing import RecordingObserver
@@ -82,7 +82,7 @@ EINVOICE = outgoing()
 SIGNED = SignatureRequest(
     subject="Lease",
     signers=[Signer(name="Ada", email="ada@example.com")],
-    documents=[Document(name="a.pdf", content=b"%PDF")],
+    documents=[SignatureDocument(name="a.pdf", content=b"%PDF")],
 )
 PAID = Charge(Money("1", "EUR"), "t", reference="r")
 STORED = StoreRequest("tok_1", customer=Customer(id="cus_1"))

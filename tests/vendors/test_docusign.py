@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives.serialization import (
 
 from moorage.contracts.routes import Account
 from moorage.contracts.signatures import (
-    Document,
     EnvelopeStatus,
+    SignatureDocument,
     SignaturePlace,
     SignatureRequest,
     Signer,
@@ -50,7 +50,7 @@ from moorage.vendors.signatures.docusign import Docusign
 
 TODAY = datetime.now(UTC).date()
 ADA: dict[str, Any] = {"name": "Ada Lovelace", "email": "ada@example.com"}
-LEASE = Document(name="Lease.PDF", content=PDF)
+LEASE = SignatureDocument(name="Lease.PDF", content=PDF)
 
 
 def request(signer: dict[str, Any] | None = None, **fields: Any) -> SignatureRequest:

@@ -11,8 +11,8 @@ import pytest
 
 from moorage.contracts.routes import Account
 from moorage.contracts.signatures import (
-    Document,
     EnvelopeStatus,
+    SignatureDocument,
     SignaturePlace,
     SignatureRequest,
     Signer,
@@ -42,7 +42,7 @@ from tests.vendors.signatures_subjects import dropbox_sign_error, dropbox_sign_r
 
 ADA: dict[str, Any] = {"name": "Ada Lovelace", "email": "ada@example.com"}
 GRACE: dict[str, Any] = {"name": "Grace Hopper", "email": "grace@example.com"}
-LEASE = Document(name="lease.pdf", content=PDF)
+LEASE = SignatureDocument(name="lease.pdf", content=PDF)
 
 
 def request(*signers: Signer, **fields: Any) -> SignatureRequest:
@@ -141,7 +141,7 @@ def test_files_arrive_unchanged() -> None:
     with hub:
         ref = (
             hub.signatures()
-            .send(request(documents=[LEASE, Document(name="Plan ä.pdf", content=content)]))
+            .send(request(documents=[LEASE, SignatureDocument(name="Plan ä.pdf", content=content)]))
             .ref
         )
 

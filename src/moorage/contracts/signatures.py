@@ -185,7 +185,7 @@ def _is_offset(_: object, attribute: attrs.Attribute[int], value: object) -> Non
 
 
 @frozen(kw_only=True)
-class Document:
+class SignatureDocument:
     """A document to sign.
 
     Attributes:
@@ -295,8 +295,8 @@ class SignatureRequest:
 
     subject: str = attrs.field(repr=False, validator=_is_filled)
     signers: tuple[Signer, ...] = attrs.field(converter=as_tuple, validator=are_all(Signer))
-    documents: tuple[Document, ...] = attrs.field(
-        default=(), converter=as_tuple, validator=are_all(Document)
+    documents: tuple[SignatureDocument, ...] = attrs.field(
+        default=(), converter=as_tuple, validator=are_all(SignatureDocument)
     )
     template: str | None = attrs.field(default=None, validator=is_maybe(str))
     message: str | None = attrs.field(default=None, repr=False, validator=is_maybe(str))

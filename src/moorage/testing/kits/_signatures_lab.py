@@ -12,7 +12,7 @@ from moorage.adapters.logs.memory import AsyncMemoryIntegrationLogger, MemoryInt
 from moorage.contracts.ref import Ref
 from moorage.contracts.routes import Account
 from moorage.contracts.signatures import (
-    Document,
+    SignatureDocument,
     SignaturePlace,
     SignatureRequest,
     SignaturesCapability,
@@ -122,7 +122,7 @@ def signer(email: str = ADA, **fields: Any) -> Signer:
 
 def request(*signers: Signer, **fields: Any) -> SignatureRequest:
     """Return a request about a document to these signers, by default to one."""
-    document = Document(name="lease.pdf", content=PDF)
+    document = SignatureDocument(name="lease.pdf", content=PDF)
     usual = {"subject": SUBJECT, "signers": signers or [signer()], "documents": [document]}
     return SignatureRequest(**{**usual, **fields})
 

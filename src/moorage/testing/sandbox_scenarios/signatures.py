@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.contracts.signatures import (
-    Document,
+    SignatureDocument,
     SignaturePlace,
     SignatureRequest,
     SignaturesCapability,
@@ -23,7 +23,7 @@ EMAIL: Final = "ada@example.com"
 
 def request(signer: dict[str, Any], **fields: Any) -> SignatureRequest:
     """Return a request to one signer, about a document unless a template is given."""
-    document = Document(name="contract.pdf", content=PDF)
+    document = SignatureDocument(name="contract.pdf", content=PDF)
     usual = {} if "template" in fields else {"documents": [document]}
     person = Signer(**{"name": "Ada Lovelace", "email": EMAIL, **signer})
     return SignatureRequest(**{"subject": "Your contract", **usual, **fields, "signers": [person]})

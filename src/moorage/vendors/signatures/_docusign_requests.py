@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from moorage.contracts.signatures import (
-        Document,
+        SignatureDocument,
         SignaturePlace,
         SignatureRequest,
         Signer,
@@ -66,7 +66,7 @@ def _notification(request: SignatureRequest, today: date) -> dict[str, Any] | No
     return {"useAccountDefaults": "false", **notification} if notification else None
 
 
-def _document(number: int, document: Document) -> dict[str, Any]:
+def _document(number: int, document: SignatureDocument) -> dict[str, Any]:
     return {
         "documentId": str(number),
         "name": document.name,
