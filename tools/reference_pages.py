@@ -567,6 +567,21 @@ _PAGES: Final = (
         ),
     ),
     Page(
+        "push",
+        "Push notifications",
+        "What is sent, what became of it, and the vendors. *Send push notifications* shows them at"
+        " work.",
+        (
+            "moorage.operations.push:Push",
+            "moorage.operations.push:AsyncPush",
+            "moorage.contracts.push:*",
+            *_vendors("push"),
+            "moorage.testing.sandboxes.push.base:PushSandbox",
+            "moorage.testing.sandboxes.push.base:DeliveredNotification",
+            "moorage.testing.kits.push_conformance:PushSubject",
+        ),
+    ),
+    Page(
         "shipping",
         "Shipping",
         "What is sent, what it costs, its labels, and where it is. *Ship parcels* shows them at"

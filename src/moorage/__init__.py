@@ -213,6 +213,7 @@ if TYPE_CHECKING:
     from moorage.errors import DeadlineExceeded as DeadlineExceeded
     from moorage.errors import DescriptionRefused as DescriptionRefused
     from moorage.errors import DestinationRefused as DestinationRefused
+    from moorage.errors import DeviceGone as DeviceGone
     from moorage.errors import DryRun as DryRun
     from moorage.errors import FileNotFound as FileNotFound
     from moorage.errors import HeldBack as HeldBack
@@ -572,6 +573,7 @@ _HOME = {
             "VendorRejected",
             "InvalidRequest",
             "PaymentDeclined",
+            "DeviceGone",
             "FileNotFound",
             "AlreadyExists",
             "ChangedMeanwhile",

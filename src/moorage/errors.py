@@ -31,6 +31,7 @@ ConnectorError
 │   ├── AlreadyExists               the vendor has such an object, made by somebody else
 │   ├── ChangedMeanwhile            somebody changed the object since it was read
 │   ├── ConsentRequired             the owner of a bank account has not agreed, or no longer does
+│   ├── DeviceGone                  the device or browser takes no more notifications
 │   ├── MessageUnroutable           no queue takes the message
 │   └── TopicNotFound               the broker has no such topic, stream, queue or exchange
 ├── VendorFailed                    the vendor broke, or answered nonsense
@@ -613,6 +614,20 @@ class ConsentRequired(VendorRejected):
     """The owner of a bank account has not agreed to the access, or the consent has ended."""
 
     remedy = "Look at the consent; if it has ended, start a new one and send the owner its link."
+
+
+class DeviceGone(VendorRejected):
+    """The token of the device, or the browser's subscription, has ended; nothing was sent.
+
+    `since` is the time from which the vendor knows that it ended, if the vendor states it. A token
+    that the app registered again after that time is valid.
+    """
+
+    remedy = "Delete the token or subscription, unless the app registered it again since then."
+
+    def __init__(self, message: str, *, since: datetime | None = None, **fields: Any) -> None:
+        super().__init__(message, **fields)
+        self.since = since
 
 
 class MessageUnroutable(VendorRejected):

@@ -47,6 +47,7 @@ from moorage.contracts.payments import (
     StoreRequest,
 )
 from moorage.contracts.people import NewPerson, PeopleCapability, PersonChanges
+from moorage.contracts.push import DeviceToken, PushCapability, PushMessage
 from moorage.contracts.shipping import Parcel, RateRequest, ShippingCapability
 from moorage.contracts.signatures import (
     SignatureDocument,
@@ -64,6 +65,7 @@ from moorage.operations.chat import ChatFlows
 from moorage.operations.currencies import CurrenciesFlows
 from moorage.operations.einvoices import EinvoicesFlows
 from moorage.operations.people import PeopleFlows
+from moorage.operations.push import PushFlows
 from moorage.operations.signatures import SignaturesFlows
 from moorage.operations.tax import TaxFlows
 from moorage.services.contracts.email import EmailFlows
@@ -82,6 +84,7 @@ FLOWS: dict[str, Any] = {
     "email": EmailFlows,
     "sms": SmsFlows,
     "chat": ChatFlows,
+    "push": PushFlows,
     "einvoices": EinvoicesFlows,
     "payments": PaymentsFlows,
     "shipping": ShippingFlows,
@@ -96,6 +99,7 @@ FLOWS: dict[str, Any] = {
 REF = "everything:main:1"
 SHIPMENT = RateRequest(sender=SHOP, recipient=ADA, parcels=[Parcel(weight="1")])
 DAY = date(2026, 3, 1)
+PUSH = PushMessage(to=DeviceToken("token"), title="Hello.")
 GIVEN: dict[str, Any] = {
     "ref": REF,
     "idempotency_key": "k",
@@ -103,6 +107,7 @@ GIVEN: dict[str, Any] = {
         "email": EmailMessage(to="ada@example.com", text="Hello."),
         "sms": SmsMessage(to="+4915112345678", text="Hello."),
         "chat": ChatMessage(text="Hello."),
+        "push": PUSH,
     },
     "bulk": BulkMessage(base=EmailMessage(text="Hello."), recipients=["ada@example.com"]),
     "address": {"email": "ada@example.com", "shipping": ADA, "einvoices": "0088:1"},
@@ -117,7 +122,10 @@ GIVEN: dict[str, Any] = {
     "payment": books.PAYMENT,
     "journal": books.JOURNAL,
     "document": books.DOCUMENT,
-    "messages": [SmsMessage(to="+4915112345678", text="Hello.")],
+    "messages": {
+        "sms": [SmsMessage(to="+4915112345678", text="Hello.")],
+        "push": [PUSH],
+    },
     "number": {
         "sms": "+4915112345678",
         "shipping": "+4915112345678",
@@ -179,6 +187,7 @@ class RecordingVendor(Vendor):
             *CurrenciesCapability,
             *TaxCapability,
             *PeopleCapability,
+            *PushCapability,
             *AccountingCapability,
             *BankCapability,
             *SignaturesCapability,
@@ -223,6 +232,7 @@ def names() -> dict[str, Any]:
         "contracts.email_received",
         "contracts.payments",
         "contracts.people",
+        "contracts.push",
         "contracts.shipping",
         "contracts.signatures",
         "contracts.signed",

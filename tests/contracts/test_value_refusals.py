@@ -30,6 +30,7 @@ from moorage.contracts.email_bulk import BulkMessage
 from moorage.contracts.email_outcomes import StatisticsQuery
 from moorage.contracts.payments import Charge, Customer, LinkRequest, StoreRequest
 from moorage.contracts.people import NewPerson
+from moorage.contracts.push import DeviceToken, PushMessage
 from moorage.contracts.shipping import Parcel, RateRequest, ShipmentRequest
 from moorage.contracts.signatures import SignatureDocument, SignatureRequest, Signer
 from moorage.contracts.sms import SmsMessage
@@ -84,6 +85,7 @@ SIGNED = SignatureRequest(
     signers=[Signer(name="Ada", email="ada@example.com")],
     documents=[SignatureDocument(name="a.pdf", content=b"%PDF")],
 )
+PUSH = PushMessage(to=DeviceToken("token"), title="Hello.")
 PAID = Charge(Money("1", "EUR"), "t", reference="r")
 STORED = StoreRequest("tok_1", customer=Customer(id="cus_1"))
 LINK = LinkRequest(Money("1", "EUR"), reference="r")
@@ -161,6 +163,8 @@ ROUTED_CALLS: list[tuple[str, str, tuple[Any, ...], dict[str, Any]]] = [
     ("einvoices", "list_received", (), {}),
     ("signatures", "send", (SIGNED,), {}),
     ("signatures", "send", (SIGNED,), {"idempotency_key": "k"}),
+    ("push", "send", (PUSH,), {}),
+    ("push", "send", (PUSH,), {"idempotency_key": "k"}),
     ("currencies", "rates", (), {}),
     ("tax", "check_vat_number", ("DE136695976",), {}),
     ("accounting", "create_contact", (books.CONTACT,), {"idempotency_key": "k"}),

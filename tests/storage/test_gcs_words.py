@@ -30,16 +30,16 @@ from moorage.errors import (
     VendorFailed,
     VendorRejected,
 )
+from moorage.testing.sandboxes._google import key_file, pair
 from moorage.testing.sandboxes.storage._gcs_documents import error_document
-from moorage.testing.sandboxes.storage._gcs_keys import key_file, pair
 from moorage.vendors.storage import _gcs_answers as answers
 from moorage.vendors.storage import _gcs_requests as requests
 from moorage.vendors.storage._gcs_session import Chunks
-from moorage.vendors.storage._gcs_signing import account_of
+from moorage.vendors.storage._gcs_signing import signer_of
 from tests.storage.labs import run
 
 if TYPE_CHECKING:
-    from moorage.vendors.storage._gcs_signing import ServiceAccount
+    from moorage.vendors.storage._gcs_signing import Signer
 
 OBJECT = Request.get("/storage/v1/b/x/o/a")
 LIST = Request.get("/storage/v1/b/x/o")
@@ -268,9 +268,9 @@ def test_lengths_of_chunks(sizes: tuple[int, ...], expected: list[int]) -> None:
     assert expected == run(flow())
 
 
-def _account() -> ServiceAccount:
+def _account() -> Signer:
     email = "test-iam-credentials@dummy-project-id.iam.gserviceaccount.com"
-    return account_of(Secret(key_file(email, "https://oauth2.googleapis.com/token")))
+    return signer_of(Secret(key_file(email, "https://oauth2.googleapis.com/token")))
 
 
 @pytest.mark.parametrize(

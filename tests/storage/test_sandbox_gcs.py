@@ -16,7 +16,7 @@ from moorage.domain.secrets.secret import Secret
 from moorage.domain.signing.jwt import JwtSigning
 from moorage.domain.signing.occasion import Occasion
 from moorage.testing.sandboxes.base import SandboxRequest
-from moorage.vendors.storage._gcs_signing import account_of
+from moorage.vendors.storage._gcs_signing import signer_of
 from tests.storage.gcs_labs import bucket
 
 if TYPE_CHECKING:
@@ -244,7 +244,7 @@ def test_signed_urls(change: str, later: int, expected: str | None) -> None:
     time = [NOON]
     with bucket(now=lambda: time[0]) as sandbox:
         ask(sandbox, related({"name": "a"}, b"x"))
-        signer = account_of(Secret(sandbox.key_file()))
+        signer = signer_of(Secret(sandbox.key_file()))
         name = "other" if expected == "NoSuchBucket" else "sandbox-bucket"
         base = "https://storage.googleapis.com"
         url = signer.url(base, f"/{name}/a", UrlOptions(expires=60, content_type="c/d"), NOON)
@@ -270,7 +270,7 @@ def test_signed_urls(change: str, later: int, expected: str | None) -> None:
 def test_signed_deletion(gcs_sandbox: GcsSandbox) -> None:
     """A signed URL for DELETE deletes its object."""
     ask(gcs_sandbox, related({"name": "a"}, b"x"))
-    signer = account_of(Secret(gcs_sandbox.key_file()))
+    signer = signer_of(Secret(gcs_sandbox.key_file()))
     base = "https://storage.googleapis.com"
     url = signer.url(base, "/sandbox-bucket/a", UrlOptions(method="DELETE"), NOON)
     parts = urlsplit(url)

@@ -17,6 +17,7 @@ CONTRACTS: Final[Mapping[str, str]] = {
     "email": "Mail",
     "sms": "Text messages",
     "chat": "Chat messages",
+    "push": "Notifications",
     "payments": "Payments",
     "storage": "Files",
     "shipping": "Shipments",

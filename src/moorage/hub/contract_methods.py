@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         AsyncEmail,
         AsyncPayments,
         AsyncPeople,
+        AsyncPush,
         AsyncShipping,
         AsyncShops,
         AsyncSignatures,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
         Email,
         Payments,
         People,
+        Push,
         Shipping,
         Shops,
         Signatures,
@@ -59,6 +61,10 @@ class ContractMethods:
     def chat(self, tenant: str | None = None, *, subject: str | None = None) -> Chat:
         """Return the tenant's operations on chat messages; `subject` is the person concerned."""
         return operations.Chat(self._live.about(subject), tenant)
+
+    def push(self, tenant: str | None = None, *, subject: str | None = None) -> Push:
+        """Return the tenant's operations on notifications; `subject` is the person concerned."""
+        return operations.Push(self._live.about(subject), tenant)
 
     def payments(self, tenant: str | None = None, *, subject: str | None = None) -> Payments:
         """Return the tenant's operations on payments; `subject` is the person concerned."""
@@ -121,6 +127,10 @@ class AsyncContractMethods:
     def chat(self, tenant: str | None = None, *, subject: str | None = None) -> AsyncChat:
         """Return the tenant's operations on chat messages; `subject` is the person concerned."""
         return operations.AsyncChat(self._live.about(subject), tenant)
+
+    def push(self, tenant: str | None = None, *, subject: str | None = None) -> AsyncPush:
+        """Return the tenant's operations on notifications; `subject` is the person concerned."""
+        return operations.AsyncPush(self._live.about(subject), tenant)
 
     def payments(self, tenant: str | None = None, *, subject: str | None = None) -> AsyncPayments:
         """Return the tenant's operations on payments; `subject` is the person concerned."""

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from moorage.operations.payments import Payments as Payments
     from moorage.operations.people import AsyncPeople as AsyncPeople
     from moorage.operations.people import People as People
+    from moorage.operations.push import AsyncPush as AsyncPush
+    from moorage.operations.push import Push as Push
     from moorage.operations.shipping import AsyncShipping as AsyncShipping
     from moorage.operations.shipping import Shipping as Shipping
     from moorage.operations.shops import AsyncShops as AsyncShops
@@ -50,6 +52,7 @@ _CONTRACTS: Final = (
     "Email",
     "Payments",
     "People",
+    "Push",
     "Shipping",
     "Shops",
     "Signatures",

@@ -79,6 +79,7 @@ if TYPE_CHECKING:
     from moorage.testing.kits import payments_conformance as payments_conformance
     from moorage.testing.kits import people_conformance as people_conformance
     from moorage.testing.kits import platform_conformance as platform_conformance
+    from moorage.testing.kits import push_conformance as push_conformance
     from moorage.testing.kits import shipping_conformance as shipping_conformance
     from moorage.testing.kits import shops_conformance as shops_conformance
     from moorage.testing.kits import signatures_conformance as signatures_conformance
@@ -155,6 +156,7 @@ _HOME: Final = {
     "bank_conformance": "kits",
     "cache_conformance": "kits",
     "chat_conformance": "kits",
+    "push_conformance": "kits",
     "clock_conformance": "kits",
     "connector_conformance": "kits",
     "credentials_conformance": "kits",

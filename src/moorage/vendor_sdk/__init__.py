@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from moorage.domain.signing.keys import SignatureAlgorithm as SignatureAlgorithm
     from moorage.domain.signing.keys import check_key as check_key
     from moorage.domain.signing.keys import sign_bytes as sign_bytes
+    from moorage.domain.signing.occasion import Occasion as Occasion
     from moorage.domain.signing.sigv4 import AwsSigV4 as AwsSigV4
     from moorage.domain.values.file_entry import FileEntry as FileEntry
     from moorage.domain.values.json_text import encode_json as encode_json
@@ -74,6 +75,7 @@ if TYPE_CHECKING:
     from moorage.errors import ConnectionFailed as ConnectionFailed
     from moorage.errors import ConnectorError as ConnectorError
     from moorage.errors import ConsentRequired as ConsentRequired
+    from moorage.errors import DeviceGone as DeviceGone
     from moorage.errors import FileNotFound as FileNotFound
     from moorage.errors import IdempotencyConflict as IdempotencyConflict
     from moorage.errors import IdempotencyInProgress as IdempotencyInProgress
@@ -103,6 +105,9 @@ if TYPE_CHECKING:
     from moorage.vendor_sdk.api_vendor import path_key as path_key
     from moorage.vendor_sdk.aws import aws_credentials as aws_credentials
     from moorage.vendor_sdk.aws import aws_refusal as aws_refusal
+    from moorage.vendor_sdk.google import GoogleAccount as GoogleAccount
+    from moorage.vendor_sdk.google import google_account as google_account
+    from moorage.vendor_sdk.google import is_google_account as is_google_account
     from moorage.vendor_sdk.operations import VendorOperation as VendorOperation
     from moorage.vendor_sdk.operations import delete as delete
     from moorage.vendor_sdk.operations import filled_path as filled_path
@@ -170,11 +175,15 @@ _HOME = {
     "AwsSigV4": "domain.signing.sigv4",
     "AzureSharedKey": "domain.signing.azure",
     "JwtSigning": "domain.signing.jwt",
+    "Occasion": "domain.signing.occasion",
     "SignatureAlgorithm": "domain.signing.keys",
     "check_key": "domain.signing.keys",
     "sign_bytes": "domain.signing.keys",
     "aws_credentials": "vendor_sdk.aws",
     "aws_refusal": "vendor_sdk.aws",
+    "GoogleAccount": "vendor_sdk.google",
+    "google_account": "vendor_sdk.google",
+    "is_google_account": "vendor_sdk.google",
     "ApiVendor": "vendor_sdk.api_vendor",
     "bearer": "vendor_sdk.api_vendor",
     "basic": "vendor_sdk.api_vendor",
@@ -247,6 +256,7 @@ _HOME = {
     "ConnectionFailed": "errors",
     "ConnectorError": "errors",
     "ConsentRequired": "errors",
+    "DeviceGone": "errors",
     "FileNotFound": "errors",
     "IdempotencyConflict": "errors",
     "IdempotencyInProgress": "errors",

@@ -1,4 +1,4 @@
-"""Google service accounts: their tokens and signatures."""
+"""The signatures of Google service accounts."""
 
 from __future__ import annotations
 
@@ -12,15 +12,10 @@ from urllib.parse import quote, urlencode, urlsplit
 import attrs
 
 from moorage.vendor_sdk import (
-    ConfigurationError,
-    InvalidData,
-    JwtBearer,
-    JwtSigning,
-    OAuthClient,
     Secret,
     SignatureAlgorithm,
     as_secret,
-    check_key,
+    google_account,
     sign_bytes,
 )
 
@@ -30,11 +25,8 @@ if TYPE_CHECKING:
 
     from moorage.contracts.signed import PostOptions, UrlOptions
 
-_SCOPE: Final = "https://www.googleapis.com/auth/devstorage.full_control"
-_TOKENS: Final = "https://oauth2.googleapis.com/token"
 _ALGORITHM: Final = "GOOG4-RSA-SHA256"
 _RSA: Final = SignatureAlgorithm.RSA_V1_5_SHA256
-_HOUR: Final = timedelta(hours=1)
 
 
 @attrs.frozen(kw_only=True)
@@ -99,85 +91,14 @@ class Signer:
         return sign_bytes(_RSA, self.key, text).hex()
 
 
-@attrs.frozen(kw_only=True)
-class ServiceAccount(Signer):
-    """A service account, from the key file that Google issues.
-
-    Attributes:
-        key_id: id of the key.
-        token_uri: URL of the token endpoint.
-    """
-
-    key_id: str | None = None
-    token_uri: str = _TOKENS
-
-    @property
-    def client(self) -> OAuthClient:
-        """The account's OAuth client, which requests tokens by signed assertions (RFC 7523)."""
-        signing = JwtSigning(
-            algorithm="RS256",
-            issuer=self.email,
-            audience=self.token_uri,
-            lifetime=_HOUR,
-            key_id=self.key_id,
-            claims={"scope": _SCOPE},
-        )
-        return OAuthClient(
-            server=self.token_uri, client_id=self.email, grant=JwtBearer(signing, self.key)
-        )
-
-
-def account_of(credentials: Secret) -> ServiceAccount:
-    """Parse the key of a service account.
+def signer_of(credentials: Secret) -> Signer:
+    """The signer of a service account's key file.
 
     Raises:
-        ConfigurationError: the text is not such a key.
+        ConfigurationError: the text is not such a file.
     """
-    try:
-        key_file = json.loads(credentials.reveal_bytes())
-        fields = {
-            field: key_file[name]
-            for name, field in _WRITTEN.items()
-            if isinstance(key_file.get(name), str) and key_file[name]
-        }
-        account = ServiceAccount(**fields)
-    except (AttributeError, TypeError, ValueError):
-        pass  # raised below, where no frame holds the key
-    else:
-        return account
-    raise _no_key()
-
-
-def check_account(credentials: Secret) -> None:
-    """Refuse a text that is not the key of a service account; checking a valid key takes a while.
-
-    Raises:
-        ConfigurationError: the key cannot sign.
-    """
-    account = account_of(credentials)
-    try:
-        check_key(_RSA, account.key)
-    except InvalidData:
-        pass
-    else:
-        return
-    raise _no_key()
-
-
-def _no_key() -> ConfigurationError:
-    return ConfigurationError(
-        "The credentials are not the key of a service account.",
-        path="credentials",
-        remedy="Give the content of a service account's JSON key file.",
-    )
-
-
-_WRITTEN: Final = {
-    "client_email": "email",
-    "private_key": "key",
-    "private_key_id": "key_id",
-    "token_uri": "token_uri",
-}
+    account = google_account(credentials)
+    return Signer(email=account.email, key=account.key)
 
 
 def signed_headers(options: UrlOptions) -> dict[str, str]:

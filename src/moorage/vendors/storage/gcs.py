@@ -30,6 +30,8 @@ from moorage.vendor_sdk import (
     VendorFailed,
     VendorRejected,
     as_secret,
+    google_account,
+    is_google_account,
     malformed,
     read_answer,
     validate_base_url,
@@ -39,7 +41,7 @@ from moorage.vendors.storage import _gcs_requests as requests
 from moorage.vendors.storage._common import opened, without_content
 from moorage.vendors.storage._download_conditions import Nothing, is_wanted
 from moorage.vendors.storage._gcs_session import Session, sent
-from moorage.vendors.storage._gcs_signing import Signer, account_of, check_account, signed_headers
+from moorage.vendors.storage._gcs_signing import Signer, signed_headers, signer_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
 
 _BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 _GOOGLE: Final = "https://storage.googleapis.com"
+_SCOPE: Final = "https://www.googleapis.com/auth/devstorage.full_control"
 _LONGEST_PAGE: Final = 1_000
 _GONE: Final = frozenset({404, 410, 499})
 """Statuses by which Google reports that an upload no longer exists."""
@@ -68,11 +71,6 @@ def _is_bucket(_: object, __: object, value: Any) -> None:
             path="bucket",
             remedy="Give small letters, digits, dots, dashes and underscores.",
         )
-
-
-def _is_key(_: object, __: object, value: Secret | None) -> None:
-    if value is not None:
-        check_account(value)
 
 
 @attrs.frozen(kw_only=True)
@@ -97,7 +95,7 @@ class Gcs(Vendor):
 
     bucket: str = attrs.field(validator=_is_bucket)
     credentials: Secret | None = attrs.field(
-        default=None, converter=attrs.converters.optional(as_secret), validator=_is_key
+        default=None, converter=attrs.converters.optional(as_secret), validator=is_google_account
     )
     endpoint: str = attrs.field(default=_GOOGLE, converter=validate_base_url)
 
@@ -117,7 +115,11 @@ class Gcs(Vendor):
 
     def clients(self) -> Mapping[str, OAuthClient]:
         """The OAuth client of the service account."""
-        return {} if self.credentials is None else {"": account_of(self.credentials).client}
+        return (
+            {}
+            if self.credentials is None
+            else {"": google_account(self.credentials).client(_SCOPE)}
+        )
 
     # --- objects -----------------------------------------------------------
 
@@ -223,7 +225,7 @@ class Gcs(Vendor):
 
     async def _signer(self, wire: Wire) -> Signer:
         if self.credentials is not None:
-            return account_of(self.credentials)
+            return signer_of(self.credentials)
         match await wire.credentials():
             case Credentials(signing=JwtSigning(issuer=str() as email), secret=Secret() as key):
                 return Signer(email=email, key=key)

@@ -20,6 +20,7 @@ from urllib.parse import quote, unquote
 import attrs
 
 from moorage.domain.http.requests import Request, Timeouts
+from moorage.testing.sandboxes._google import GoogleTokens, key_file
 from moorage.testing.sandboxes.base import SandboxHttpClient
 from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.storage._gcs_documents import (
@@ -32,12 +33,7 @@ from moorage.testing.sandboxes.storage._gcs_documents import (
     related,
     resource_of,
 )
-from moorage.testing.sandboxes.storage._gcs_keys import (
-    GoogleTokens,
-    check_form,
-    check_url,
-    key_file,
-)
+from moorage.testing.sandboxes.storage._gcs_keys import SCOPES, check_form, check_url
 from moorage.testing.sandboxes.storage._gcs_store import (
     Body,
     Session,
@@ -114,7 +110,7 @@ class GcsSandbox(SpoolingSandbox):
         self.objects: dict[str, list[StoredObject]] = {}
         self.live: dict[str, StoredObject] = {}
         self.sessions: dict[str, Session] = {}
-        self.tokens = GoogleTokens(email, f"https://{_TOKENS}/token", now)
+        self.tokens = GoogleTokens(email, f"https://{_TOKENS}/token", now, SCOPES)
         self.mounts: dict[str, Sandbox] = {"/token": self.tokens}
 
     def key_file(self, token_uri: str | None = None) -> str:

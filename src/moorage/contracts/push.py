@@ -1,0 +1,435 @@
+"""Push notifications to phones and browsers: values, outcomes, and the operations of vendors."""
+
+from __future__ import annotations
+
+import json
+import re
+from base64 import urlsafe_b64decode
+from collections.abc import Mapping
+from datetime import timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final, Protocol
+from urllib.parse import urlsplit
+
+import attrs
+
+from moorage.contracts.replays import replay_field
+from moorage.contracts.validators import (
+    OneOf,
+    are_texts,
+    as_table,
+    check_text,
+    is_a,
+    is_maybe,
+    is_maybe_whole,
+)
+from moorage.contracts.vendor import no_options
+from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.json_text import is_object
+from moorage.errors import (
+    BulkheadFull,
+    CircuitBreakerOpen,
+    ConnectorError,
+    DeviceGone,
+    IdempotencyInProgress,
+    InvalidData,
+    OutcomeUnknown,
+    RateLimitExceeded,
+    RetryBudgetExhausted,
+    StorageUnavailable,
+    VendorFailed,
+)
+
+if TYPE_CHECKING:
+    from moorage.contracts.ref import Ref
+    from moorage.contracts.wire import Wire
+    from moorage.domain.values.result import Result
+
+KIND: Final = "push"
+
+LINK: Final = "link"
+"""The name under which an app finds the link of a notification in its data."""
+
+_TOPIC: Final = re.compile(r"[A-Za-z0-9\-_.~%]{1,900}")
+_TOKEN: Final = re.compile(r"[!-~]{1,4096}")
+_BASE64: Final = re.compile(r"[A-Za-z0-9_\-]+={0,2}")
+_POINT_BYTES: Final = 65
+_SECRET_BYTES: Final = 16
+_VISIBLE: Final = ("title", "body", "badge", "sound", "image", "link")
+
+
+class PushCapability(StrEnum):
+    """An optional feature of a push vendor: the recipients that it reaches, and what it shows."""
+
+    DEVICE_TOKEN = "device_token"  # noqa: S105 - the name of a kind of recipient
+    SUBSCRIPTION = "subscription"
+    TOPIC = "topic"
+    BADGE = "badge"
+    SOUND = "sound"
+    IMAGE = "image"
+    LINK = "link"
+    COLLAPSE_KEY = "collapse_key"
+    SILENT = "silent"
+
+
+class PushPriority(OneOf, field="priority"):
+    """The urgency of a notification: `normal` may wait until the device wakes up anyway."""
+
+    NORMAL = "normal"
+    HIGH = "high"
+
+
+class PushOutcome(StrEnum):
+    """The outcome of one notification of many."""
+
+    ACCEPTED = "accepted"
+    """The push service took it; nobody reports if the device showed it."""
+    GONE = "gone"
+    """The token or subscription ended; delete it."""
+    THROTTLED = "throttled"
+    """It was not sent now, for example because too many are; send it again later."""
+    REFUSED = "refused"
+    """It was not sent, and would be refused again."""
+    UNKNOWN = "unknown"
+    """It may have been sent or not."""
+
+
+_NEEDED_CAPABILITIES: Final = {
+    "badge": PushCapability.BADGE,
+    "sound": PushCapability.SOUND,
+    "image": PushCapability.IMAGE,
+    "link": PushCapability.LINK,
+    "collapse_key": PushCapability.COLLAPSE_KEY,
+}
+"""The capability that each optional field of a notification needs."""
+
+
+def _is_token(_: object, attribute: attrs.Attribute[str], value: object) -> None:
+    if not isinstance(value, str) or _TOKEN.fullmatch(value) is None:
+        raise InvalidData(
+            "This is not the token of a device.",
+            field=attribute.name,
+            remedy="Give the token as the app received it, without spaces.",
+        )
+
+
+@frozen
+class DeviceToken:
+    """The token of an app on one device. It is never shown.
+
+    Attributes:
+        token: token, as the app received it.
+    """
+
+    token: str = attrs.field(validator=_is_token, repr=False)
+
+    @property
+    def capability(self) -> PushCapability:
+        """The capability that a vendor needs to reach this recipient."""
+        return PushCapability.DEVICE_TOKEN
+
+    @property
+    def address(self) -> str:
+        """The text by which a configuration allows or forbids this recipient."""
+        return self.token
+
+
+def _is_endpoint(_: object, attribute: attrs.Attribute[str], value: object) -> None:
+    try:
+        url = urlsplit(value) if isinstance(value, str) else None
+        port = None if url is None else url.port
+        valid = url is not None and url.scheme == "https" and bool(url.hostname) and port != 0
+        valid = valid and url is not None and "@" not in url.netloc and url.path.startswith("/")
+    except ValueError:
+        valid = False
+    if not valid or re.fullmatch(r"[!-~]+", str(value)) is None or "#" in str(value):
+        raise InvalidData(
+            "The endpoint of a subscription is not an https:// address.",
+            field=attribute.name,
+            remedy="Give the `endpoint` of the browser's PushSubscription.",
+        )
+
+
+def _is_encoded(size: int) -> Any:
+    def check(_: object, attribute: attrs.Attribute[str], value: object) -> None:
+        try:
+            content = decoded(value) if isinstance(value, str) else b""
+        except ValueError:
+            content = b""
+        if len(content) != size:
+            raise InvalidData(
+                f"The {attribute.name} of a subscription does not encode {size} bytes.",
+                field=attribute.name,
+                remedy=f"Give `keys.{attribute.name}` of the browser's PushSubscription, which is"
+                " base64 for URLs.",
+            )
+
+    return check
+
+
+def decoded(text: str) -> bytes:
+    """The bytes that a text in base64 for URLs encodes, with padding or without.
+
+    Raises:
+        ValueError: the text is not base64 for URLs.
+    """
+    if _BASE64.fullmatch(text) is None:
+        raise ValueError("The text is not base64 for URLs.")
+    plain_text = text.rstrip("=")
+    return urlsafe_b64decode(plain_text + "=" * (-len(plain_text) % 4))
+
+
+@frozen(kw_only=True)
+class BrowserSubscription:
+    """The subscription of one browser to notifications of your site. It is never shown.
+
+    Attributes:
+        endpoint: URL at which the browser's push service accepts notifications.
+        p256dh: public key of the browser, in base64 for URLs.
+        auth: secret that the browser shares with your site, in base64 for URLs.
+    """
+
+    endpoint: str = attrs.field(validator=_is_endpoint, repr=False)
+    p256dh: str = attrs.field(validator=_is_encoded(_POINT_BYTES), repr=False)
+    auth: str = attrs.field(validator=_is_encoded(_SECRET_BYTES), repr=False)
+
+    @classmethod
+    def from_json(cls, subscription: str | Mapping[str, Any]) -> BrowserSubscription:
+        """Make a subscription of `JSON.stringify(subscription)`, or of the table in it.
+
+        Raises:
+            InvalidData: the text is not the JSON of a subscription.
+        """
+        fields: object = subscription
+        if isinstance(subscription, str):
+            try:
+                fields = json.loads(subscription)
+            except (ValueError, RecursionError):
+                fields = None
+        keys = fields.get("keys") if is_object(fields) else None
+        if not is_object(fields) or not is_object(keys):
+            raise InvalidData(
+                "This is not the JSON of a browser's subscription.",
+                field="subscription",
+                remedy="Give JSON.stringify(subscription), with `endpoint` and `keys`.",
+            )
+        texts: dict[str, Any] = {name: keys.get(name) for name in ("p256dh", "auth")}
+        return cls(endpoint=fields.get("endpoint", ""), **texts)
+
+    @property
+    def capability(self) -> PushCapability:
+        """The capability that a vendor needs to reach this recipient."""
+        return PushCapability.SUBSCRIPTION
+
+    @property
+    def address(self) -> str:
+        """The text by which a configuration allows or forbids this recipient."""
+        return self.endpoint
+
+
+def _is_topic(_: object, attribute: attrs.Attribute[str], value: object) -> None:
+    if not isinstance(value, str) or _TOPIC.fullmatch(value) is None:
+        raise InvalidData(
+            "This is not the name of a topic.",
+            field=attribute.name,
+            remedy="Give letters, digits and -_.~% only, without /topics/.",
+        )
+
+
+@frozen
+class PushTopic:
+    """A topic that many devices have subscribed to.
+
+    Attributes:
+        name: name of the topic.
+    """
+
+    name: str = attrs.field(validator=_is_topic)
+
+    @property
+    def capability(self) -> PushCapability:
+        """The capability that a vendor needs to reach this recipient."""
+        return PushCapability.TOPIC
+
+    @property
+    def address(self) -> str:
+        """The text by which a configuration allows or forbids this recipient."""
+        return self.name
+
+
+def _is_recipient(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if not isinstance(value, (DeviceToken, BrowserSubscription, PushTopic)):
+        raise InvalidData(
+            "The recipient is neither a DeviceToken, nor a BrowserSubscription, nor a PushTopic.",
+            field=attribute.name,
+            remedy="Give one of these values.",
+        )
+
+
+def _is_https(_: object, attribute: attrs.Attribute[str | None], value: object) -> None:
+    if value is None:
+        return
+    check_text(value, attribute.name)
+    try:
+        url = urlsplit(str(value))
+        valid = url.scheme == "https" and bool(url.hostname)
+    except ValueError:
+        valid = False
+    if not valid or any(letter <= " " for letter in str(value)):
+        raise InvalidData(
+            f"The {attribute.name} is not an https:// address.",
+            field=attribute.name,
+            remedy="Give an absolute URL, such as https://erp.example/orders/1042.",
+        )
+
+
+def _is_duration(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    is_maybe(timedelta)(_, attribute, value)
+    if isinstance(value, timedelta) and value < timedelta(0):
+        raise InvalidData(
+            "The time to live is negative.",
+            field=attribute.name,
+            remedy="Give a timedelta such as timedelta(hours=4); 0 means now or never.",
+        )
+
+
+def _is_maybe_filled(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if value is None:
+        return
+    check_text(value, attribute.name)
+    if not str(value).strip():
+        raise InvalidData(
+            f"The {attribute.name} is empty.",
+            field=attribute.name,
+            remedy="Leave it out, or give a text.",
+        )
+
+
+@frozen(kw_only=True)
+class PushMessage:
+    """A notification to one device, one browser or one topic. Its content is never shown.
+
+    Attributes:
+        to: recipient.
+        title: headline.
+        body: text below the headline.
+        data: texts for the app, by name.
+        badge: number on the icon of the app; 0 removes it.
+        sound: name of a sound of the app, or "default".
+        image: https:// address of a picture.
+        link: https:// address that a tap opens. Apps find it in their data as `link`.
+        collapse_key: a later notification with the same key replaces one that is still waiting.
+        priority: urgency. Silent notifications are always of normal priority.
+        time_to_live: time for which a device that is offline gets it later; by default the
+            vendor's. 0 means now or never.
+        silent: True to pass only `data` to the app, and to show nothing.
+        extra: options of single vendors, by the vendor's name, in the vendor's own terms.
+    """
+
+    to: DeviceToken | BrowserSubscription | PushTopic = attrs.field(
+        validator=_is_recipient, repr=False
+    )
+    title: str | None = attrs.field(default=None, repr=False, validator=_is_maybe_filled)
+    body: str | None = attrs.field(default=None, repr=False, validator=_is_maybe_filled)
+    data: Mapping[str, str] = attrs.field(
+        factory=dict, converter=as_table, repr=False, validator=are_texts
+    )
+    badge: int | None = attrs.field(default=None, validator=is_maybe_whole)
+    sound: str | None = attrs.field(default=None, validator=_is_maybe_filled)
+    image: str | None = attrs.field(default=None, repr=False, validator=_is_https)
+    link: str | None = attrs.field(default=None, repr=False, validator=_is_https)
+    collapse_key: str | None = attrs.field(default=None, repr=False, validator=_is_maybe_filled)
+    priority: PushPriority = attrs.field(default=PushPriority.HIGH, converter=PushPriority)
+    time_to_live: timedelta | None = attrs.field(default=None, validator=_is_duration)
+    silent: bool = attrs.field(default=False, validator=is_a(bool))
+    extra: Mapping[str, Mapping[str, Any]] = attrs.field(
+        factory=no_options, repr=False, validator=is_a(Mapping)
+    )
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse a notification that shows nothing, a silent one that would, and a doubled link."""
+        if self.silent:
+            shown = next((name for name in _VISIBLE if getattr(self, name) is not None), None)
+            if shown is not None:
+                raise InvalidData(
+                    f"A silent notification has a {shown}, but it shows nothing.",
+                    field=shown,
+                    remedy="Put the value into `data`, or leave `silent` out.",
+                )
+        elif self.title is None and self.body is None:
+            raise InvalidData(
+                "The notification has neither a title nor a body.",
+                field="title",
+                remedy="Give one of them, or set `silent` to pass only data to the app.",
+            )
+        if self.link is not None and LINK in self.data:
+            raise InvalidData(
+                "The notification has a link, and another one in its data.",
+                field="data.link",
+                remedy="Give the link in one of them.",
+            )
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """The capabilities that a vendor needs to send this notification."""
+        needs = {
+            need for field, need in _NEEDED_CAPABILITIES.items() if getattr(self, field) is not None
+        }
+        silent = {PushCapability.SILENT} if self.silent else set[PushCapability]()
+        return frozenset(needs | silent | {self.to.capability})
+
+    @property
+    def app_data(self) -> dict[str, str]:
+        """The data that the app gets, with the link."""
+        return {**self.data, **({} if self.link is None else {LINK: self.link})}
+
+
+@frozen(kw_only=True)
+class PushReceipt:
+    """The vendor's confirmation that it accepted a notification.
+
+    Nobody reports if the device showed it.
+
+    Attributes:
+        ref: reference of the notification at the vendor; None if the vendor gives it no id.
+        replayed: True if this is the stored answer of an earlier call with the same key.
+        raw: the vendor's complete answer.
+    """
+
+    ref: Ref | None
+    replayed: bool = replay_field()
+    raw: Any = attrs.field(default=None, repr=False, eq=False)
+
+
+_NOT_SENT_NOW: Final = (BulkheadFull, CircuitBreakerOpen, RateLimitExceeded)
+_PERHAPS_SENT: Final = (
+    IdempotencyInProgress,
+    OutcomeUnknown,
+    RetryBudgetExhausted,
+    StorageUnavailable,
+    VendorFailed,
+)
+
+
+def outcome_of(result: Result[PushReceipt]) -> PushOutcome:
+    """The outcome of one notification of `send_bulk`; in doubt `unknown`, never `accepted`."""
+    error = result.error
+    if error is None:
+        return PushOutcome.ACCEPTED
+    if isinstance(error, DeviceGone):
+        return PushOutcome.GONE
+    if isinstance(error, _NOT_SENT_NOW):
+        return PushOutcome.THROTTLED
+    if not isinstance(error, ConnectorError) or isinstance(error, _PERHAPS_SENT):
+        return PushOutcome.UNKNOWN
+    if getattr(error, "may_have_been_processed", False):
+        return PushOutcome.UNKNOWN
+    return PushOutcome.THROTTLED if error.retryable else PushOutcome.REFUSED
+
+
+class PushVendor(Protocol):
+    """The operation of a push vendor; its capabilities name the recipients that it reaches."""
+
+    async def send(
+        self, wire: Wire, message: PushMessage, /, *, key: str | None
+    ) -> PushReceipt: ...

@@ -1,0 +1,282 @@
+"""Checks that every vendor of push notifications must pass.
+
+Each check takes a function that makes a new `PushSubject`: the vendor, its sandbox, and what the
+kit cannot know. `CHECKS` go through `Hub`, and `ASYNC_CHECKS` through `AsyncHub`.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Coroutine
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import attrs
+
+from moorage.adapters.logs.memory import AsyncMemoryIntegrationLogger, MemoryIntegrationLogger
+from moorage.contracts.push import (
+    PushCapability,
+    PushMessage,
+    PushOutcome,
+    PushReceipt,
+    PushTopic,
+    outcome_of,
+)
+from moorage.contracts.routes import Account
+from moorage.domain.http.requests import Response
+from moorage.errors import (
+    ConnectorError,
+    DeviceGone,
+    IdempotencyConflict,
+    OutcomeUnknown,
+    RateLimitExceeded,
+    UnsupportedByVendor,
+    VendorFailed,
+)
+from moorage.hub.hub import AsyncHub, Hub
+from moorage.testing.fakes.observer import RecordingObserver
+from moorage.testing.kits._contract_lab import ContractLab, through_async_hub, through_hub
+from moorage.testing.kits.checks import require
+from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, Lost, SandboxHttpClient
+
+if TYPE_CHECKING:
+    from moorage.contracts.vendor import Vendor
+    from moorage.testing.sandboxes.push.base import DeliveredNotification, PushSandbox
+
+__all__ = ["ASYNC_CHECKS", "CHECKS", "AsyncCheck", "Check", "Factory", "PushSubject"]
+
+_ACCOUNT: Final = "push"
+_TITLE: Final = "Order 1042 of Ada"
+_LINK: Final = "https://erp.example/orders/1042"
+_OUTAGE: Final = Response(503, body=b"<html></html>")
+
+
+@attrs.frozen(kw_only=True)
+class PushSubject:
+    """A vendor of push notifications to check, with its sandbox.
+
+    Attributes:
+        vendor: an account at the sandbox.
+        sandbox: the sandbox, which tells what each device got.
+        refusals: answers by which the vendor refuses, with the error that each must become.
+        pause: an answer by which the vendor asks for a pause, and the seconds of the pause.
+        unreadable: an answer with the status of a success that does not confirm anything.
+        secrets: texts that nothing may show, such as a private key.
+    """
+
+    vendor: Vendor
+    sandbox: PushSandbox
+    refusals: tuple[tuple[Response, type[ConnectorError]], ...]
+    pause: tuple[Response, float]
+    unreadable: Response
+    secrets: tuple[str, ...] = attrs.field(repr=False)
+
+
+class _Lab(ContractLab[PushSubject]):
+    """A vendor of push notifications under test, with its hub, its log and its observer."""
+
+    contract = "push"
+
+    def __init__(
+        self,
+        subject: PushSubject,
+        hub: Hub | AsyncHub,
+        log: MemoryIntegrationLogger | AsyncMemoryIntegrationLogger,
+        observer: RecordingObserver,
+    ) -> None:
+        super().__init__(subject, hub)
+        self.log = log
+        self.observer = observer
+        self.to = subject.sandbox.recipient()
+
+    def message(self, title: str = _TITLE, **fields: Any) -> PushMessage:
+        """Return a notification with these fields."""
+        return PushMessage(**{"to": self.to, "title": title, **fields})
+
+    @property
+    def delivered(self) -> list[DeliveredNotification]:
+        """The notifications that devices got."""
+        return self.subject.sandbox.delivered
+
+    def hidden(self) -> tuple[str, ...]:
+        """Return the texts that nothing may show: secrets, the recipient and the title."""
+        return (*self.subject.secrets, self.to.address, _TITLE)
+
+
+Factory: TypeAlias = Callable[[], PushSubject]
+Check: TypeAlias = Callable[[Factory], None]
+AsyncCheck: TypeAlias = Callable[[Factory], Coroutine[Any, Any, None]]
+Open: TypeAlias = Callable[[], _Lab]
+
+
+async def a_notification_arrives_in_full(make: Open) -> None:
+    """A device gets each part of a notification that the vendor can send, once."""
+    async with make() as lab:
+        fields: dict[str, Any] = {"badge": 3, "sound": "default", "link": _LINK}
+        fields |= {"image": f"{_LINK}.png", "collapse_key": "order-1042"}
+        fields = {name: value for name, value in fields.items() if name in lab.able}
+        options: dict[str, Any] = {"priority": "normal", "time_to_live": timedelta(hours=1)}
+        message = lab.message(body="It is paid 😀.", data={"order": "1042"}, **options, **fields)
+        receipt: PushReceipt = await lab("send", message)
+        require(len(lab.delivered) == 1, "One notification was not sent once.")
+        delivered = lab.delivered[0]
+        expected_fields = {
+            "to": lab.to.address,
+            "title": _TITLE,
+            "body": "It is paid 😀.",
+            **fields,
+        }
+        expected_fields |= {"body": "It is paid 😀.", "urgent": False, "seconds": 3_600}
+        for name, expected in expected_fields.items():
+            value = getattr(delivered, name)
+            require(value == expected, f"A device got {value!r} as {name}.")
+        require(delivered.data.get("order") == "1042", "The data for the app is lost.")
+        require(bool(receipt.raw), "The vendor's answer is lost.")
+
+
+async def silence_and_urgency_are_kept(make: Open) -> None:
+    """A notification is urgent by default; a silent one shows nothing, and never is."""
+    async with make() as lab:
+        await lab("send", lab.message(time_to_live=timedelta(0)))
+        require(lab.delivered[-1].urgent, "A notification is not urgent by default.")
+        require(lab.delivered[-1].seconds == 0, "A notification for now is kept for later.")
+        if PushCapability.SILENT in lab.able:
+            await lab("send", PushMessage(to=lab.to, data={"order": "1042"}, silent=True))
+            delivered = lab.delivered[-1]
+            require(delivered.silent and not delivered.urgent, "A silent one wakes people.")
+            require(dict(delivered.data) == {"order": "1042"}, "The data is lost.")
+
+
+async def a_key_sends_once(make: Open) -> None:
+    """A notification is sent once per key, and a repeat returns the same receipt."""
+    async with make() as lab:
+        receipts = [await lab("send", lab.message(), idempotency_key="k-1") for _ in range(3)]
+        require(len(lab.delivered) == 1, "A key sent its notification more than once.")
+        require(receipts[0] == receipts[1] == receipts[2], "A repeat has another receipt.")
+        require(receipts[2].replayed, "A repeat is told as sent.")
+        await lab("send", lab.message(), idempotency_key="k-2")
+        require(len(lab.delivered) == 2, "Another key did not send.")
+        other_coroutine = lab("send", lab.message("Another."), idempotency_key="k-1")
+        await lab.refused(IdempotencyConflict, other_coroutine, "A key for another notification")
+
+
+async def a_doubtful_outcome_is_unknown(make: Open) -> None:
+    """A notification that may have been sent is unknown, and its key never sends it again."""
+    async with make() as lab:
+        answers: tuple[Response | Lost, ...] = (Lost(), _OUTAGE, lab.subject.unreadable)
+        for number, answer in enumerate(answers):
+            lab.sandbox.fail(answer)
+            count = len(lab.delivered) + isinstance(answer, Lost)
+            for _ in range(2):
+                coroutine = lab("send", lab.message(), idempotency_key=f"k-{number}")
+                await lab.refused(OutcomeUnknown, coroutine, f"Doubtful answer {number}")
+            require(len(lab.delivered) == count, "A doubtful notification was sent again.")
+        lab.sandbox.fail(lab.subject.unreadable)
+        await lab.refused(VendorFailed, lab("send", lab.message()), "An unreadable success")
+
+
+async def a_refusal_has_its_type(make: Open) -> None:
+    """Each refusal raises the right error with the vendor's answer, and is sent only once."""
+    async with make() as lab:
+        for number, (answer, kind) in enumerate(lab.subject.refusals):
+            lab.sandbox.fail(answer)
+            count = len(lab.sandbox.requests)
+            error = await lab.refused(kind, lab("send", lab.message()), f"Refusal {number}")
+            require(type(error) is kind, f"Refusal {number} raised {type(error).__name__}.")
+            require(error.response is not None, "The answer is lost.")
+            require(len(lab.sandbox.requests) == count + 1, "A refused request was repeated.")
+        answer, seconds = lab.subject.pause
+        lab.sandbox.fail(answer)
+        error = await lab.refused(RateLimitExceeded, lab("send", lab.message()), "A rate limit")
+        require(error.vendor_retry_after == seconds, "The pause that the vendor asks for is lost.")
+        require(lab.delivered == [], "A refused notification was sent.")
+
+
+async def each_device_has_its_outcome(make: Open) -> None:
+    """Each notification of many has its own outcome; one that is lost is never told as sent."""
+    async with make() as lab:
+        sandbox = lab.subject.sandbox
+        await lab("send", lab.message())
+        gone = sandbox.recipient()
+        sandbox.remove(gone)
+        await lab.refused(DeviceGone, lab("send", lab.message(to=gone)), "A device that is gone")
+        unable = PushCapability.TOPIC not in lab.able
+        other = PushTopic("orders") if unable else sandbox.recipient()
+        messages = [lab.message(to=to) for to in (lab.to, gone, other, lab.to, lab.to)]
+        sandbox.fail(None, None, *(() if unable else (None,)), lab.subject.pause[0], Lost())
+        results = await lab("send_bulk", messages, at_once=1, idempotency_key="batch")
+        outcomes = [outcome_of(result) for result in results]
+        third = PushOutcome.REFUSED if unable else PushOutcome.ACCEPTED
+        last = [PushOutcome.THROTTLED, PushOutcome.UNKNOWN]
+        expected = [PushOutcome.ACCEPTED, PushOutcome.GONE, third, *last]
+        require(outcomes == expected, f"The outcomes are {outcomes}, not {expected}.")
+        count = len(lab.delivered)
+        results = await lab("send_bulk", messages, at_once=1, idempotency_key="batch")
+        require(len(lab.delivered) == count + 1, "A repeat sent what had been sent.")
+        require(outcome_of(results[4]) is PushOutcome.UNKNOWN, "A lost one is told as sent.")
+
+
+async def what_it_cannot_do_is_refused(make: Open) -> None:
+    """An unsupported feature is refused before anything is sent."""
+    async with make() as lab:
+        messages = {
+            PushCapability.TOPIC: lab.message(to=PushTopic("orders")),
+            PushCapability.SOUND: lab.message(sound="default"),
+            PushCapability.SILENT: PushMessage(to=lab.to, silent=True),
+        }
+        for capability, message in messages.items():
+            if capability not in lab.able:
+                error = await lab.refused(UnsupportedByVendor, lab("send", message), capability)
+                require(error.capabilities == (capability,), f"{capability} is not named.")
+        require(lab.sandbox.requests == [], "Something was sent for what cannot be done.")
+
+
+async def nothing_shows_secrets(make: Open) -> None:
+    """No error, receipt, event or log entry shows a secret, a recipient or a text."""
+    async with make() as lab:
+        seen = [f"{lab.hub.account(_ACCOUNT)!r}{lab.message()!r}{lab.to!r}"]
+        for answer in (None, lab.subject.refusals[0][0], Lost(), _OUTAGE):
+            lab.sandbox.fail(answer)
+            try:
+                seen.append(repr(await lab("send", lab.message())))
+            except ConnectorError as error:
+                seen.append("".join(traceback.format_exception(error)) + repr(error))
+        seen += [repr(event) for event in lab.observer.events]
+        seen.append(repr(vars(lab.log)))
+        for text in lab.hidden():
+            require(text not in "\n".join(seen), "A secret or a text is shown.")
+
+
+_ALL_CHECKS: Final = (
+    a_notification_arrives_in_full,
+    silence_and_urgency_are_kept,
+    a_key_sends_once,
+    a_doubtful_outcome_is_unknown,
+    a_refusal_has_its_type,
+    each_device_has_its_outcome,
+    what_it_cannot_do_is_refused,
+    nothing_shows_secrets,
+)
+
+
+def _options(subject: PushSubject) -> dict[str, Any]:
+    settings = {"retry": None, "circuit": None}
+    return {"accounts": [Account(_ACCOUNT, subject.vendor, settings=settings)]}
+
+
+def _sync_lab(factory: Factory) -> _Lab:
+    subject, log, observer = factory(), MemoryIntegrationLogger(), RecordingObserver()
+    http = SandboxHttpClient(subject.sandbox)
+    hub = Hub(**_options(subject), http=http, log=log, observers=[observer])
+    return _Lab(subject, hub, log, observer)
+
+
+def _async_lab(factory: Factory) -> _Lab:
+    subject, log, observer = factory(), AsyncMemoryIntegrationLogger(), RecordingObserver()
+    http = AsyncSandboxHttpClient(subject.sandbox)
+    hub = AsyncHub(**_options(subject), http=http, log=log, observers=[observer])
+    return _Lab(subject, hub, log, observer)
+
+
+CHECKS: Final[tuple[Check, ...]] = through_hub(_ALL_CHECKS, _sync_lab)
+ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = through_async_hub(_ALL_CHECKS, _async_lab)

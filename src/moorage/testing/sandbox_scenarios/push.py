@@ -1,0 +1,75 @@
+"""Example calls to vendors of push notifications."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.contracts.push import (
+    BrowserSubscription,
+    DeviceToken,
+    PushCapability,
+    PushMessage,
+    PushTopic,
+)
+
+if TYPE_CHECKING:
+    from moorage.testing.sandbox_scenarios.runner import Scenario, ScenarioVendor
+
+TITLE: Final = "Order 1042"
+ORDER: Final = "https://erp.example/orders/1042"
+PICTURE: Final = "https://erp.example/orders/1042.png"
+SUBSCRIPTION: Final = BrowserSubscription(
+    endpoint="https://push.example/s/1",
+    p256dh="BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4",
+    auth="BTBZMqHH6r4Tts7J_aSIgg",
+)
+
+
+async def notification(vendor: ScenarioVendor, **fields: Any) -> Any:
+    """Send a notification with the given fields to a device that takes it."""
+    sandbox: Any = vendor.fixture.sandbox
+    message = PushMessage(to=sandbox.recipient(), title=TITLE, **fields)
+    return bool((await vendor("send", message)).raw)
+
+
+async def silent(vendor: ScenarioVendor) -> Any:
+    """Pass data to an app without showing anything."""
+    sandbox: Any = vendor.fixture.sandbox
+    message = PushMessage(to=sandbox.recipient(), data={"order": "1042"}, silent=True)
+    return bool((await vendor("send", message)).raw)
+
+
+async def to_device(vendor: ScenarioVendor) -> Any:
+    """Send a notification to the token of a device."""
+    sandbox: Any = vendor.fixture.sandbox
+    to = sandbox.recipient() if vendor.able else DeviceToken("token")
+    return bool((await vendor("send", PushMessage(to=to, title=TITLE))).raw)
+
+
+async def to_browser(vendor: ScenarioVendor) -> Any:
+    """Send a notification to the subscription of a browser."""
+    sandbox: Any = vendor.fixture.sandbox
+    to = sandbox.recipient() if vendor.able else SUBSCRIPTION
+    return bool((await vendor("send", PushMessage(to=to, title=TITLE))).raw)
+
+
+async def topic(vendor: ScenarioVendor) -> Any:
+    """Send a notification to a topic."""
+    message = PushMessage(to=PushTopic("orders"), title=TITLE)
+    return bool((await vendor("send", message)).raw)
+
+
+BASIC: Final[dict[str, Scenario]] = {"send": notification}
+
+BY_CAPABILITY: Final[dict[str, Scenario]] = {
+    PushCapability.DEVICE_TOKEN: to_device,
+    PushCapability.SUBSCRIPTION: to_browser,
+    PushCapability.TOPIC: topic,
+    PushCapability.BADGE: partial(notification, badge=3),
+    PushCapability.SOUND: partial(notification, sound="default"),
+    PushCapability.IMAGE: partial(notification, image=PICTURE),
+    PushCapability.LINK: partial(notification, link=ORDER),
+    PushCapability.COLLAPSE_KEY: partial(notification, collapse_key="order-1042"),
+    PushCapability.SILENT: silent,
+}

@@ -1,0 +1,68 @@
+"""The base of sandboxes that imitate push vendors: what each device got."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+import attrs
+
+from moorage.testing.sandboxes.base import Sandbox, no_fields
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moorage.contracts.push import BrowserSubscription, DeviceToken
+
+
+@attrs.frozen(kw_only=True)
+class DeliveredNotification:
+    """A notification as a device or browser got it.
+
+    Attributes:
+        to: token, endpoint or topic that it was sent to.
+        title, body: texts that were shown.
+        data: texts for the app.
+        badge, sound, image: further parts of the notification.
+        link: address that a tap opens.
+        collapse_key: key by which a later one replaces it.
+        urgent: True if it was sent with high priority.
+        seconds: time for which a device that is offline gets it later.
+        silent: True if the app got it and showed nothing.
+    """
+
+    to: str
+    title: str | None = None
+    body: str | None = None
+    data: Mapping[str, str] = attrs.field(factory=no_fields)
+    badge: int | None = None
+    sound: str | None = None
+    image: str | None = None
+    link: str | None = None
+    collapse_key: str | None = None
+    urgent: bool = True
+    seconds: int | None = None
+    silent: bool = False
+
+
+class PushSandbox(Sandbox, ABC):
+    """A local sandbox that imitates a push vendor.
+
+    Attributes:
+        delivered: the notifications that were accepted, in order.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.delivered: list[DeliveredNotification] = []
+
+    @abstractmethod
+    def recipient(self) -> DeviceToken | BrowserSubscription:
+        """Return a device or browser that takes notifications."""
+
+    @abstractmethod
+    def remove(self, to: DeviceToken | BrowserSubscription) -> None:
+        """Let a device or browser take no more notifications."""
+
+
+__all__ = ["DeliveredNotification", "PushSandbox"]

@@ -1,0 +1,115 @@
+"""Google's service accounts: their key files, and the OAuth clients that they sign in with."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from moorage.domain.oauth.client import OAuthClient
+from moorage.domain.oauth.grants import JwtBearer
+from moorage.domain.secrets.secret import Secret, as_secret
+from moorage.domain.signing.jwt import JwtSigning
+from moorage.domain.signing.keys import SignatureAlgorithm, check_key
+from moorage.errors import ConfigurationError, InvalidData
+
+if TYPE_CHECKING:
+    from typing import Any
+
+_TOKENS: Final = "https://oauth2.googleapis.com/token"
+_HOUR: Final = timedelta(hours=1)
+_WRITTEN: Final = {
+    "client_email": "email",
+    "private_key": "key",
+    "private_key_id": "key_id",
+    "project_id": "project",
+    "token_uri": "token_uri",
+}
+
+
+@attrs.frozen(kw_only=True)
+class GoogleAccount:
+    """A service account, from the key file that Google issues.
+
+    Attributes:
+        email: id of the service account.
+        key: private key in PEM format.
+        key_id: id of the key.
+        project: id of the project that the account belongs to.
+        token_uri: URL of the token endpoint.
+    """
+
+    email: str
+    key: Secret = attrs.field(converter=as_secret)
+    key_id: str | None = None
+    project: str | None = None
+    token_uri: str = _TOKENS
+
+    def client(self, scope: str) -> OAuthClient:
+        """The account's OAuth client, which requests tokens by signed assertions (RFC 7523).
+
+        Args:
+            scope: scope of the tokens.
+        """
+        signing = JwtSigning(
+            algorithm="RS256",
+            issuer=self.email,
+            audience=self.token_uri,
+            lifetime=_HOUR,
+            key_id=self.key_id,
+            claims={"scope": scope},
+        )
+        return OAuthClient(
+            server=self.token_uri, client_id=self.email, grant=JwtBearer(signing, self.key)
+        )
+
+
+def google_account(credentials: Secret) -> GoogleAccount:
+    """Parse the key file of a service account.
+
+    Raises:
+        ConfigurationError: the text is not such a file.
+    """
+    try:
+        key_file = json.loads(credentials.reveal_bytes())
+        fields: dict[str, Any] = {
+            field: key_file[name]
+            for name, field in _WRITTEN.items()
+            if isinstance(key_file.get(name), str) and key_file[name]
+        }
+        account = GoogleAccount(**fields)
+    except (AttributeError, TypeError, ValueError):
+        pass  # raised below, where no frame holds the key
+    else:
+        return account
+    raise _no_key()
+
+
+def is_google_account(_: object, __: object, credentials: Secret | None) -> None:
+    """Refuse an option that is not the key file of a service account; None is accepted.
+
+    Checking a valid key takes a while, so this is for the options of an account only.
+
+    Raises:
+        ConfigurationError: the key cannot sign.
+    """
+    if credentials is None:
+        return
+    account = google_account(credentials)
+    try:
+        check_key(SignatureAlgorithm.RSA_V1_5_SHA256, account.key)
+    except InvalidData:
+        pass
+    else:
+        return
+    raise _no_key()
+
+
+def _no_key() -> ConfigurationError:
+    return ConfigurationError(
+        "The credentials are not the key of a service account.",
+        path="credentials",
+        remedy="Give the content of a service account's JSON key file.",
+    )

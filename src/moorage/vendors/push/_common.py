@@ -1,0 +1,72 @@
+"""Helpers of push vendors: collapse keys, reserved names and sizes."""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64encode
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+from moorage import vendor_sdk as sdk
+from moorage.contracts.push import PushPriority
+
+if TYPE_CHECKING:
+    import re
+
+    from moorage.contracts.push import PushMessage
+
+
+def given(**fields: Any) -> dict[str, Any]:
+    """The fields that have a value; None, and an empty table, are left out."""
+    return {name: value for name, value in fields.items() if value is not None and value != {}}
+
+
+def short_key(key: str | None, *, form: re.Pattern[str], most: int) -> str | None:
+    """A collapse key as the push service takes it: a digest replaces one that does not fit.
+
+    Args:
+        key: collapse key of the notification.
+        form: the whole form of keys that the push service takes.
+        most: number of characters of a digest, at most 43.
+    """
+    if key is None or form.fullmatch(key) is not None:
+        return key
+    return urlsafe_b64encode(sha256(key.encode()).digest()).decode()[:most]
+
+
+def is_urgent(message: PushMessage) -> bool:
+    """True if a notification does not wait until the device wakes up; silent ones always do."""
+    return message.priority is PushPriority.HIGH and not message.silent
+
+
+def check_data(message: PushMessage, vendor: str, reserved: tuple[str, ...]) -> None:
+    """Refuse data under a name that the push service uses itself.
+
+    Args:
+        message: notification with the data.
+        vendor: the vendor's name as people write it.
+        reserved: beginnings of reserved names; one that ends with a space is a whole name.
+
+    Raises:
+        InvalidData: a name is reserved.
+    """
+    for name in message.app_data:
+        if f"{name} ".startswith(reserved):
+            raise sdk.InvalidData(
+                f"{vendor} uses the name {name[:80]!r} itself.",
+                field="data",
+                remedy="Give this text another name in `data`.",
+            )
+
+
+def check_size(body: bytes, most: int, vendor: str) -> None:
+    """Refuse a notification that is larger than the push service takes.
+
+    Raises:
+        InvalidData: it is too large.
+    """
+    if len(body) > most:
+        raise sdk.InvalidData(
+            f"The notification has {len(body)} bytes, but {vendor} takes {most} at most.",
+            field="data",
+            remedy="Shorten the texts, and let the app fetch the rest.",
+        )

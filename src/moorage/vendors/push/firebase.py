@@ -1,0 +1,200 @@
+"""Firebase Cloud Messaging: apps on Android, iOS and the web, by the HTTP API in version 1.
+
+Access tokens are those of a service account. Firebase takes no idempotency key, so a notification
+that may have been sent is not sent again.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+from urllib.parse import quote
+
+import attrs
+
+from moorage import vendor_sdk as sdk
+from moorage.contracts.push import DeviceToken, PushCapability, PushReceipt
+from moorage.vendors.push._common import check_data, check_size, given, is_urgent, short_key
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moorage.contracts.push import PushMessage
+    from moorage.vendor_sdk import (
+        ConnectorError,
+        MakeRef,
+        OAuthClient,
+        Request,
+        Response,
+        Secret,
+        Service,
+        Wire,
+    )
+
+_SCOPE: Final = "https://www.googleapis.com/auth/firebase.messaging"
+_DETAIL: Final = "google.firebase.fcm.v1.FcmError"
+_MOST_BYTES: Final = 4_096
+_MOST_TOPIC_BYTES: Final = 2_048
+_COLLAPSE_ID: Final = re.compile(r"[!-~]{1,64}")
+_RESERVED: Final = ("from ", "message_type ", "google", "gcm")
+_CODES: Final[Mapping[str, type[Any]]] = {
+    "UNREGISTERED": sdk.DeviceGone,
+    "INVALID_ARGUMENT": sdk.InvalidRequest,
+    "NOT_FOUND": sdk.InvalidRequest,
+    "QUOTA_EXCEEDED": sdk.RateLimitExceeded,
+    "RESOURCE_EXHAUSTED": sdk.RateLimitExceeded,
+    "PERMISSION_DENIED": sdk.AuthenticationFailed,
+    "THIRD_PARTY_AUTH_ERROR": sdk.AuthenticationFailed,
+    "UNAUTHENTICATED": sdk.AuthenticationFailed,
+    "INTERNAL": sdk.VendorFailed,
+    "UNAVAILABLE": sdk.VendorFailed,
+}
+"""Errors by Firebase's code, or else by Google's; any other code is a refusal."""
+
+
+def classify(_: Request, response: Response) -> ConnectorError | None:
+    """The error in an answer: the detail of Firebase counts more than Google's general status."""
+    if sdk.is_success(response.status):
+        return None
+    error = sdk.error_answer(response).object("error")
+    codes = [
+        code
+        for detail in error.objects("details")
+        if (detail.text("@type") or "").endswith(_DETAIL) and (code := detail.text("errorCode"))
+    ]
+    code = next(iter(codes), None) or error.text("status")
+    if code is None or (response.status >= 500 and code not in _CODES):
+        return None
+    kind = _CODES.get(code, sdk.VendorRejected)
+    return sdk.refusal(kind, "Firebase", response, code, sdk.masked_words(error.text("message")))
+
+
+def aps(message: PushMessage) -> dict[str, Any]:
+    """Apple's dictionary `aps` of a notification; its texts replace those for all devices."""
+    if message.silent:
+        return {"content-available": 1}
+    return given(
+        alert=given(title=message.title, body=message.body),
+        badge=message.badge,
+        sound=message.sound,
+        **{"mutable-content": None if message.image is None else 1},
+    )
+
+
+def content(message: PushMessage) -> dict[str, Any]:
+    """The message as Firebase takes it, with what Android, Apple and browsers have of their own."""
+    to = message.to
+    target = {"token": to.token} if isinstance(to, DeviceToken) else {"topic": to.address}
+    seconds = None if message.time_to_live is None else int(message.time_to_live.total_seconds())
+    urgent, key = is_urgent(message), message.collapse_key
+    android = given(
+        collapse_key=key,
+        priority="HIGH" if urgent else "NORMAL",
+        ttl=None if seconds is None else f"{seconds}s",
+        notification=given(sound=message.sound, notification_count=message.badge),
+    )
+    apple = {
+        "apns-priority": "10" if urgent else "5",
+        **given(**{"apns-collapse-id": short_key(key, form=_COLLAPSE_ID, most=43)}),
+        **({"apns-push-type": "background"} if message.silent else {}),
+        **({"apns-expiration": "0"} if seconds == 0 else {}),
+    }
+    web = {
+        "Urgency": "high" if urgent else "normal",
+        **given(TTL=None if seconds is None else str(seconds)),
+    }
+    return {
+        **target,
+        **given(
+            notification=given(title=message.title, body=message.body, image=message.image),
+            data=message.app_data,
+        ),
+        "android": android,
+        "apns": {
+            "headers": apple,
+            "payload": {"aps": aps(message)},
+            **given(fcm_options=given(image=message.image)),
+        },
+        "webpush": {"headers": web, **given(fcm_options=given(link=message.link))},
+    }
+
+
+def read_receipt(ref: MakeRef, response: Response) -> PushReceipt:
+    """The receipt in the answer to an accepted notification."""
+    answer = sdk.read_answer(response)
+    name = sdk.required(answer.text("name"), response, "name")
+    return PushReceipt(ref=ref(name), raw=answer.raw)
+
+
+@attrs.frozen(kw_only=True)
+class Firebase(sdk.Vendor):
+    """A project of Firebase.
+
+    Attributes:
+        credentials: JSON key of a service account that may send messages; by default the credential
+            provider supplies a token.
+        project: id of the project; by default that of the service account.
+        base_url: URL of the API.
+    """
+
+    name = "firebase"
+    kinds = ("push",)
+    api_version = "v1"
+    capabilities = frozenset(PushCapability) - {PushCapability.SUBSCRIPTION}
+    limits: ClassVar[Mapping[str, int]] = {
+        "message_bytes": _MOST_BYTES,
+        "topic_message_bytes": _MOST_TOPIC_BYTES,
+    }
+
+    credentials: Secret | None = attrs.field(
+        default=None,
+        converter=attrs.converters.optional(sdk.as_secret),
+        validator=sdk.is_google_account,
+    )
+    project: str | None = None
+    base_url: str = attrs.field(
+        default="https://fcm.googleapis.com", converter=sdk.validate_base_url
+    )
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse an account without a project."""
+        if self._project is None:
+            raise sdk.ConfigurationError(
+                "The project of Firebase is not known.",
+                path="project",
+                remedy="Give the id of the project, which the console shows in its settings.",
+            )
+
+    @property
+    def _project(self) -> str | None:
+        if self.project is None and self.credentials is not None:
+            return sdk.google_account(self.credentials).project
+        return self.project
+
+    def services(self) -> Mapping[str, Service]:
+        """The API of Firebase Cloud Messaging."""
+        return {
+            "": sdk.Service(self.name, self.base_url, needs_credentials=True, classify=classify)
+        }
+
+    def clients(self) -> Mapping[str, OAuthClient]:
+        """The OAuth client of the service account."""
+        account = None if self.credentials is None else sdk.google_account(self.credentials)
+        return {} if account is None else {"": account.client(_SCOPE)}
+
+    async def send(self, wire: Wire, message: PushMessage, /, *, key: str | None) -> PushReceipt:
+        """Send a notification."""
+        check_data(message, "Firebase", _RESERVED)
+        fields = sdk.merged(content(message), sdk.extra_for(self.name, message.extra))
+        is_topic = not isinstance(message.to, DeviceToken)
+        most = _MOST_TOPIC_BYTES if is_topic else _MOST_BYTES
+        check_size(sdk.encode_json(_payload(fields)), most, "Firebase")
+        path = f"/v1/projects/{quote(str(self._project), safe='')}/messages:send"
+        request = sdk.Request.post(path, json={"message": fields})
+        return await wire.send(request, key=key, parse=partial(read_receipt, wire.ref))
+
+
+def _payload(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The parts of a message that Firebase counts: those which the device gets."""
+    return {name: fields[name] for name in ("notification", "data") if name in fields}

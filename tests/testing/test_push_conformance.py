@@ -1,0 +1,113 @@
+"""The conformance kit of push vendors finds faulty vendors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from moorage.contracts.push import PushReceipt
+from moorage.errors import ConnectorError, OutcomeUnknown
+from moorage.testing import push_conformance as kit
+from moorage.vendors.push.firebase import Firebase
+from tests.vendors import push_subjects
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moorage.contracts.push import PushMessage
+    from moorage.contracts.wire import Wire
+    from moorage.domain.service.settings import Service
+
+
+class _SendingTwice(Firebase):
+    """A faulty vendor that sends each notification twice."""
+
+    async def send(self, wire: Wire, message: PushMessage, /, *, key: str | None) -> PushReceipt:
+        await super().send(wire, message, key=None)
+        return await super().send(wire, message, key=key)
+
+
+class _Keyless(Firebase):
+    """A faulty vendor that loses the idempotency key."""
+
+    async def send(self, wire: Wire, message: PushMessage, /, *, key: str | None) -> PushReceipt:
+        return await super().send(wire, message, key=None)
+
+
+class _Swallowing(Firebase):
+    """A faulty vendor that reports each failure as a success."""
+
+    async def send(self, wire: Wire, message: PushMessage, /, *, key: str | None) -> PushReceipt:
+        try:
+            return await super().send(wire, message, key=key)
+        except ConnectorError:
+            return PushReceipt(ref=None)
+
+
+class _Confident(Firebase):
+    """A faulty vendor that reports an unknown outcome as a success."""
+
+    async def send(self, wire: Wire, message: PushMessage, /, *, key: str | None) -> PushReceipt:
+        try:
+            return await super().send(wire, message, key=key)
+        except OutcomeUnknown:
+            return PushReceipt(ref=None)
+
+
+class _Unclassified(Firebase):
+    """A faulty vendor that does not tell an ended token from other refusals."""
+
+    def services(self) -> Mapping[str, Service]:
+        services = super().services()
+        return {to: attrs.evolve(service, classify=None) for to, service in services.items()}
+
+
+class _Losing(Firebase):
+    """A faulty vendor that loses the data for the app."""
+
+    async def send(self, wire: Wire, message: PushMessage, /, *, key: str | None) -> PushReceipt:
+        return await super().send(wire, attrs.evolve(message, data={}), key=key)
+
+
+class _Impatient(Firebase):
+    """A faulty vendor that sends all notifications with high priority."""
+
+    async def send(self, wire: Wire, message: PushMessage, /, *, key: str | None) -> PushReceipt:
+        extra = {"firebase": {"android": {"priority": "HIGH"}}}
+        return await super().send(wire, attrs.evolve(message, extra=extra), key=key)
+
+
+class _Talkative(Firebase):
+    """A faulty vendor whose receipts show the recipient."""
+
+    async def send(self, wire: Wire, message: PushMessage, /, *, key: str | None) -> PushReceipt:
+        receipt = await super().send(wire, message, key=key)
+        return attrs.evolve(receipt, ref=wire.ref(message.to.address))
+
+
+@pytest.mark.parametrize(
+    "faulty, finder",
+    [
+        (_SendingTwice, "a_notification_arrives_in_full"),
+        (_Keyless, "a_key_sends_once"),
+        (_Swallowing, "a_refusal_has_its_type"),
+        (_Confident, "a_doubtful_outcome_is_unknown"),
+        (_Unclassified, "a_refusal_has_its_type"),
+        (_Losing, "a_notification_arrives_in_full"),
+        (_Impatient, "silence_and_urgency_are_kept"),
+        (_Talkative, "nothing_shows_secrets"),
+    ],
+)
+def test_a_faulty_vendor_is_found(faulty: type[Firebase], finder: str) -> None:
+    """The check that is about a fault finds it."""
+
+    def subject() -> kit.PushSubject:
+        made = push_subjects.firebase()
+        sandbox: Any = made.sandbox
+        return attrs.evolve(made, vendor=faulty(credentials=sandbox.key_file()))
+
+    check = next(check for check in kit.CHECKS if check.__name__ == finder)
+    with pytest.raises(AssertionError):
+        check(subject)

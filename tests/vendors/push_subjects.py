@@ -1,0 +1,81 @@
+"""Test subjects of all push vendors for the conformance kit."""
+
+from __future__ import annotations
+
+import json
+
+from moorage.domain.http.requests import Response
+from moorage.errors import (
+    AuthenticationFailed,
+    DeviceGone,
+    InvalidRequest,
+    VendorFailed,
+    VendorRejected,
+)
+from moorage.testing.kits.push_conformance import PushSubject
+from moorage.testing.sandboxes.base import reply
+from moorage.testing.sandboxes.push.firebase import FirebaseSandbox
+from moorage.testing.sandboxes.push.web_push import WebPushSandbox
+from moorage.vendors.push.firebase import Firebase
+from moorage.vendors.push.web_push import WebPush
+
+DETAIL = "type.googleapis.com/google.firebase.fcm.v1.FcmError"
+
+
+def firebase_error(status: int, word: str, code: str | None = None, **headers: str) -> Response:
+    """Return an error of Firebase."""
+    details = [] if code is None else [{"@type": DETAIL, "errorCode": code}]
+    error = {"code": status, "message": "It failed.", "status": word, "details": details}
+    return reply({"error": error}, status, **headers)
+
+
+def firebase() -> PushSubject:
+    """Return a Firebase test subject with a new sandbox."""
+    sandbox = FirebaseSandbox()
+    key_file = sandbox.key_file()
+    return PushSubject(
+        vendor=Firebase(credentials=key_file),
+        sandbox=sandbox,
+        refusals=(
+            (firebase_error(404, "NOT_FOUND", "UNREGISTERED"), DeviceGone),
+            (firebase_error(404, "NOT_FOUND"), InvalidRequest),
+            (firebase_error(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT"), InvalidRequest),
+            (firebase_error(403, "PERMISSION_DENIED", "SENDER_ID_MISMATCH"), VendorRejected),
+            (firebase_error(403, "PERMISSION_DENIED"), AuthenticationFailed),
+            (firebase_error(400, "FAILED_PRECONDITION", "A_NEW_WORD"), VendorRejected),
+            (firebase_error(500, "INTERNAL", "INTERNAL"), VendorFailed),
+            (firebase_error(503, "UNAVAILABLE", "UNAVAILABLE"), VendorFailed),
+            (firebase_error(500, "A_NEW_WORD"), VendorFailed),
+        ),
+        pause=(
+            firebase_error(429, "RESOURCE_EXHAUSTED", "QUOTA_EXCEEDED", Retry_After="60"),
+            60.0,
+        ),
+        unreadable=reply({}),
+        secrets=(json.loads(key_file)["private_key"],),
+    )
+
+
+def web_push() -> PushSubject:
+    """Return a Web Push test subject with a new sandbox."""
+    sandbox = WebPushSandbox()
+    return PushSubject(
+        vendor=WebPush(private_key=sandbox.private_key, contact="mailto:push@erp.example"),
+        sandbox=sandbox,
+        refusals=(
+            (Response(410), DeviceGone),
+            (Response(404, body=b"<html></html>"), DeviceGone),
+            (reply({"reason": "BadJwtToken"}, 403), AuthenticationFailed),
+            (Response(401), AuthenticationFailed),
+            (Response(400, body=b"no"), InvalidRequest),
+            (Response(413), InvalidRequest),
+            (Response(405), VendorRejected),
+            (Response(500), VendorFailed),
+        ),
+        pause=(Response(429, {"Retry-After": "60"}), 60.0),
+        unreadable=Response(204),
+        secrets=(sandbox.private_key, sandbox.recipient().auth),
+    )
+
+
+SUBJECTS = (firebase, web_push)

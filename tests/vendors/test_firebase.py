@@ -1,0 +1,125 @@
+"""Firebase Cloud Messaging: its requests, its refusals and its options."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from moorage import AuthenticationFailed, ConfigurationError, InvalidData
+from moorage.contracts.push import DeviceToken, PushMessage, PushTopic
+from moorage.contracts.routes import Account
+from moorage.domain.http.requests import Request
+from moorage.hub.hub import Hub
+from moorage.testing.sandboxes.base import SandboxHttpClient
+from moorage.testing.sandboxes.push.firebase import FirebaseSandbox
+from moorage.vendors.push.firebase import Firebase, classify, content
+from tests.vendors.push_subjects import firebase_error
+
+TOKEN = DeviceToken("cR3g1s7r4t10n:APA91b-1")
+
+
+def refused(**fields: Any) -> str:
+    """Return the field for which a notification is refused before sending."""
+    sandbox = FirebaseSandbox()
+    vendor = Firebase(credentials=sandbox.key_file())
+    message = PushMessage(**{"to": TOKEN, "title": "T", **fields})
+    with (
+        Hub([Account("push", vendor)], http=SandboxHttpClient(sandbox)) as hub,
+        pytest.raises(InvalidData) as excinfo,
+    ):
+        hub.push().send(message)
+    assert [] == sandbox.requests
+    return str(excinfo.value.field)
+
+
+def test_message_is_in_firebases_words() -> None:
+    """Each field is sent under the names that Firebase, Apple and browsers have for it."""
+    message = PushMessage(
+        to=TOKEN,
+        title="T",
+        body="B",
+        data={"a": "1"},
+        badge=0,
+        sound="default",
+        image="https://a.example/1.png",
+        link="https://a.example/1",
+        collapse_key="order 1042",
+        time_to_live=timedelta(0),
+    )
+
+    assert {
+        "token": TOKEN.token,
+        "notification": {"title": "T", "body": "B", "image": "https://a.example/1.png"},
+        "data": {"a": "1", "link": "https://a.example/1"},
+        "android": {
+            "collapse_key": "order 1042",
+            "priority": "HIGH",
+            "ttl": "0s",
+            "notification": {"sound": "default", "notification_count": 0},
+        },
+        "apns": {
+            "headers": {
+                "apns-priority": "10",
+                "apns-collapse-id": "7OmT6ZnXnn8jRRYaWpj_IJ4e6gMbz8VmYCqVRkQ67uE",
+                "apns-expiration": "0",
+            },
+            "payload": {
+                "aps": {
+                    "alert": {"title": "T", "body": "B"},
+                    "badge": 0,
+                    "sound": "default",
+                    "mutable-content": 1,
+                }
+            },
+            "fcm_options": {"image": "https://a.example/1.png"},
+        },
+        "webpush": {
+            "headers": {"Urgency": "high", "TTL": "0"},
+            "fcm_options": {"link": "https://a.example/1"},
+        },
+    } == content(message)
+
+
+def test_silent_message_shows_nothing() -> None:
+    """A silent message has no notification, and wakes Apple's apps in the background."""
+    assert {
+        "topic": "orders",
+        "data": {"a": "1"},
+        "android": {"priority": "NORMAL"},
+        "apns": {
+            "headers": {"apns-priority": "5", "apns-push-type": "background"},
+            "payload": {"aps": {"content-available": 1}},
+        },
+        "webpush": {"headers": {"Urgency": "normal"}},
+    } == content(PushMessage(to=PushTopic("orders"), data={"a": "1"}, silent=True))
+
+
+@pytest.mark.parametrize("name", ["from", "message_type", "google.a", "gcm"])
+def test_reserved_names_are_refused(name: str) -> None:
+    """Data under a name that Firebase uses itself is refused; similar names are not."""
+    assert "data" == refused(data={name: "1"})
+
+
+def test_large_messages_are_refused() -> None:
+    """More bytes than Firebase takes are refused; a topic takes fewer."""
+    assert "data" == refused(body="x" * 4_100)
+    assert "data" == refused(to=PushTopic("orders"), body="x" * 2_100)
+
+
+@pytest.mark.parametrize("code", [None, "THIRD_PARTY_AUTH_ERROR"])
+def test_refused_credentials_are_told(code: str | None) -> None:
+    """Refused credentials, ours or those at Apple, are an error of authentication."""
+    answer = firebase_error(401, "UNAUTHENTICATED", code)
+
+    assert AuthenticationFailed is type(classify(Request.get("/"), answer))
+
+
+def test_project_is_needed() -> None:
+    """The project is that of the key, unless another is named; one of them is needed."""
+    assert {} == Firebase(project="acme").clients()
+    with pytest.raises(ConfigurationError, match="project of Firebase is not known"):
+        Firebase()
+    with pytest.raises(ConfigurationError, match="not the key of a service account"):
+        Firebase(credentials="{}", project="acme")

@@ -1,0 +1,141 @@
+"""Web Push: encryption, signatures, and the origins that are called."""
+
+from __future__ import annotations
+
+import json
+from base64 import urlsafe_b64encode
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from moorage import ConfigurationError, InvalidData, Secret
+from moorage.contracts.push import BrowserSubscription, PushMessage, decoded
+from moorage.contracts.routes import Account
+from moorage.hub.hub import Hub
+from moorage.testing.sandboxes.base import SandboxHttpClient
+from moorage.testing.sandboxes.push.web_push import WebPushSandbox, site_key
+from moorage.vendors.push._web_push_crypto import Sender, encrypted
+from moorage.vendors.push.web_push import WebPush
+
+if TYPE_CHECKING:
+    from moorage.testing.sandboxes.base import SandboxRequest
+
+CONTACT = "mailto:push@erp.example"
+AUTH = "BTBZMqHH6r4Tts7J_aSIgg"
+POINT = "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4"
+
+
+def subscription(endpoint: str = "https://push.example/s/1", point: str = POINT) -> Any:
+    """Return the subscription of the browser in RFC 8291."""
+    return BrowserSubscription(endpoint=endpoint, p256dh=point, auth=AUTH)
+
+
+def sent(key: str | None, *fields: dict[str, Any]) -> list[SandboxRequest]:
+    """Return the requests that send notifications with these fields."""
+    sandbox = WebPushSandbox()
+    to = sandbox.recipient()
+    vendor = WebPush(private_key=sandbox.private_key, contact=CONTACT)
+    with Hub([Account("push", vendor)], http=SandboxHttpClient(sandbox)) as hub:
+        for options in fields:
+            message = PushMessage(**{"to": to, "title": "T", **options})
+            hub.push().send(message, idempotency_key=key)
+    return sandbox.requests
+
+
+def test_encryption_matches_rfc_8291() -> None:
+    """The content of RFC 8291's example is encrypted to its bytes."""
+    number = int.from_bytes(decoded("yfWPiYE-n46HLnH0KqZOF1fJJU3MYrct3AELtAQ-oRw"), "big")
+    sender = Sender(
+        ec.derive_private_key(number, ec.SECP256R1()), decoded("DGv6ra1nlYgDCS1FRnbzlw")
+    )
+    expected = (
+        "DGv6ra1nlYgDCS1FRnbzlwAAEABBBP4z9KsN6nGRTbVYI_c7VJSPQTBtkgcy27mlmlMoZIIgDll6e3vCYLocInmY"
+        "WAmS6TlzAC8wEqKK6PBru3jl7A_yl95bQpu6cVPTpK4Mqgkf1CXztLVBSt2Ks3oZwbuwXPXLWyouBWLVWGNWQexS"
+        "gSxsj_Qulcy4a-fN"
+    )
+
+    body = encrypted(b"When I grow up, I want to be a watermelon", subscription(), sender)
+
+    assert decoded(expected) == body
+
+
+def test_requests_have_the_headers_of_rfc_8030() -> None:
+    """A request says how long, how urgently and in place of which other it is delivered."""
+    request = sent(None, {"collapse_key": "order 1042", "priority": "normal"})[0]
+
+    assert ("2419200", "normal", "aes128gcm") == tuple(
+        request.headers.get(name) for name in ("ttl", "urgency", "content-encoding")
+    )
+    assert 32 == len(request.headers.get("topic") or "")
+
+
+def test_every_notification_has_its_own_keys() -> None:
+    """Two notifications, even with equal content, share neither salt nor key pair."""
+    requests = sent(None, {}, {})
+
+    assert requests[0].body[:86] != requests[1].body[:86]
+
+
+def test_only_known_push_services_are_called() -> None:
+    """A subscription at another origin, such as a neighbour's, is refused before sending."""
+    sandbox = WebPushSandbox()
+    vendor = WebPush(private_key=sandbox.private_key, contact=CONTACT)
+    with Hub([Account("push", vendor)], http=SandboxHttpClient(sandbox)) as hub:
+        for endpoint in (
+            "https://169.254.169.254/latest",
+            "https://updates.push.services.mozilla.com.evil.example/s",
+            "https://updates.push.services.mozilla.com:8443/s",
+        ):
+            with pytest.raises(InvalidData, match="no known push service"):
+                hub.push().send(PushMessage(to=subscription(endpoint), title="T"))
+
+    assert [] == sandbox.requests
+
+
+def test_invalid_public_key_is_refused() -> None:
+    """A public key that is not on the curve is refused with its field."""
+    point = urlsafe_b64encode(b"\x04" + bytes(64)).rstrip(b"=").decode()
+    sandbox = WebPushSandbox()
+    to = subscription("https://updates.push.services.mozilla.com/wpush/v2/a", point)
+    vendor = WebPush(private_key=sandbox.private_key, contact=CONTACT)
+    with (
+        Hub([Account("push", vendor)], http=SandboxHttpClient(sandbox)) as hub,
+        pytest.raises(InvalidData) as excinfo,
+    ):
+        hub.push().send(PushMessage(to=to, title="T"))
+
+    assert "to.p256dh" == excinfo.value.field
+
+
+def test_large_notification_is_refused() -> None:
+    """A notification of more than a record's bytes is refused before sending."""
+    with pytest.raises(InvalidData, match="takes 3993 at most"):
+        sent(None, {"body": "x" * 4_000})
+    assert 4_096 >= len(sent(None, {"body": "x" * 3_960})[0].body)
+
+
+def test_keys_of_tools_are_accepted() -> None:
+    """The private key may be 32 bytes in base64 for URLs; anything else is refused."""
+    number = site_key().private_numbers().private_value
+    text = urlsafe_b64encode(number.to_bytes(32, "big")).rstrip(b"=").decode()
+
+    assert isinstance(WebPush(private_key=text, contact=CONTACT).private_key, Secret)
+    for key, contact in (("no key", CONTACT), (text, "push@erp.example")):
+        with pytest.raises(ConfigurationError):
+            WebPush(private_key=key, contact=contact)
+
+
+def test_subscription_is_read_from_a_browsers_json() -> None:
+    """A subscription is read from its JSON; damaged ones are refused."""
+    keys = {"p256dh": POINT, "auth": AUTH}
+    fields = {"endpoint": "https://push.example/s/1", "expirationTime": None, "keys": keys}
+
+    assert subscription() == BrowserSubscription.from_json(json.dumps(fields))
+    assert subscription() == BrowserSubscription.from_json(fields)
+    for damaged in ("{", "[]", "{}", {**fields, "keys": None}, {**fields, "endpoint": None}):
+        with pytest.raises(InvalidData):
+            BrowserSubscription.from_json(damaged)
+    for endpoint in ("http://push.example/s", "https://a@push.example/s", "https://[/s"):
+        with pytest.raises(InvalidData):
+            subscription(endpoint)
