@@ -123,7 +123,11 @@ def signer(email: str = ADA, **fields: Any) -> Signer:
 def request(*signers: Signer, **fields: Any) -> SignatureRequest:
     """Return a request about a document to these signers, by default to one."""
     document = SignatureDocument(name="lease.pdf", content=PDF)
-    usual = {"subject": SUBJECT, "signers": signers or [signer()], "documents": [document]}
+    usual: dict[str, Any] = {
+        "subject": SUBJECT,
+        "signers": signers or [signer()],
+        "documents": [document],
+    }
     return SignatureRequest(**{**usual, **fields})
 
 
