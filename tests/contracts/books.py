@@ -8,11 +8,11 @@ from typing import Any
 
 from moorage import Money
 from moorage.contracts.accounting import (
+    BookDocument,
     BookInvoice,
     BookInvoiceLine,
     Contact,
     ContactQuery,
-    Document,
     InvoicePayment,
     Journal,
     JournalLine,
@@ -42,7 +42,7 @@ CONTACT = Contact(name="Mill Ltd")
 INVOICE = BookInvoice(**INVOICE_FIELDS)
 PAYMENT = InvoicePayment(**PAYMENT_FIELDS)
 JOURNAL = Journal(**JOURNAL_FIELDS)
-DOCUMENT = Document(**DOCUMENT_FIELDS)
+DOCUMENT = BookDocument(**DOCUMENT_FIELDS)
 FIELDS: list[tuple[type[Any], dict[str, Any]]] = [
     (Contact, {"name": "Mill Ltd"}),
     (ContactQuery, {"name": "Mill Ltd"}),
@@ -51,6 +51,6 @@ FIELDS: list[tuple[type[Any], dict[str, Any]]] = [
     (InvoicePayment, PAYMENT_FIELDS),
     (JournalLine, {"account": "1", "debit": Decimal(1)}),
     (Journal, JOURNAL_FIELDS),
-    (Document, DOCUMENT_FIELDS),
+    (BookDocument, DOCUMENT_FIELDS),
 ]
 """Each value that callers make, with fields that are valid."""

@@ -12,12 +12,12 @@ import pytest
 from moorage import InvalidData, Money
 from moorage.contracts.accounting import (
     AccountingCapability,
+    BookDocument,
     BookInvoice,
     BookInvoiceLine,
     Contact,
     ContactQuery,
     ContactRole,
-    Document,
     InvoiceKind,
     InvoicePayment,
     Journal,
@@ -81,9 +81,9 @@ def test_totals_are_those_of_the_lines() -> None:
         (lambda: JournalLine(account="1", debit=Decimal(1), credit=Decimal(1)), "debit"),
         (lambda: attrs.evolve(books.JOURNAL, lines=[]), "lines"),
         (lambda: attrs.evolve(books.JOURNAL, lines=books.JOURNAL_LINES[:1]), "lines"),
-        (lambda: Document(name="a/b.pdf", content=b"x"), "name"),
-        (lambda: Document(name="..", content=b"x"), "name"),
-        (lambda: Document(name="a.pdf", content=b""), "content"),
+        (lambda: BookDocument(name="a/b.pdf", content=b"x"), "name"),
+        (lambda: BookDocument(name="..", content=b"x"), "name"),
+        (lambda: BookDocument(name="a.pdf", content=b""), "content"),
     ],
 )
 def test_bad_values_are_refused_by_name(make: Callable[[], Any], field: str) -> None:
@@ -154,6 +154,6 @@ def test_personal_data_is_not_shown() -> None:
         attrs.evolve(books.LINE, description="Discreet"),
         InvoicePayment(**{**books.PAYMENT_FIELDS, "reference": "discreet"}),
         Journal(**{**books.JOURNAL_FIELDS, "narration": "discreet"}),
-        Document(name="discreet", content=b"discreet"),
+        BookDocument(name="discreet", content=b"discreet"),
     )
     assert "iscreet" not in repr(values)

@@ -21,11 +21,11 @@ from moorage import (
 )
 from moorage.contracts.accounting import (
     BookChange,
+    BookDocument,
     BookRecord,
     Contact,
     ContactQuery,
     ContactRole,
-    Document,
     InvoiceKind,
     InvoicePayment,
     InvoiceState,
@@ -345,7 +345,7 @@ def test_bill_of_another_total_that_cannot_be_deleted_is_unknown(
 def test_file_is_uploaded_with_its_transaction(hub: Hub, sandbox: QuickBooksSandbox) -> None:
     """A file is sent with the record that it belongs to, its name and its type."""
     record = billed(hub)
-    attached = hub.accounting().attach(record.ref, Document(name="ü.pdf", content=b"%PDF"))
+    attached = hub.accounting().attach(record.ref, BookDocument(name="ü.pdf", content=b"%PDF"))
     (file,) = sandbox.files.values()
     assert [{"EntityRef": {"type": "Bill", "value": record.ref.id}}] == file["AttachableRef"]
     assert ("ü.pdf", "application/pdf", 4) == (file["FileName"], file["ContentType"], file["Size"])

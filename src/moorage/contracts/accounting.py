@@ -632,7 +632,7 @@ class JournalRecord:
 
 
 @frozen(kw_only=True)
-class Document:
+class BookDocument:
     """A file to attach to an invoice, a bill or a journal entry.
 
     Attributes:
@@ -720,5 +720,5 @@ class AccountingVendor(Protocol):
     ) -> JournalRecord: ...
 
     async def attach(
-        self, wire: Wire, ref: Ref, document: Document, /, *, key: str | None
+        self, wire: Wire, ref: Ref, document: BookDocument, /, *, key: str | None
     ) -> DocumentRecord: ...

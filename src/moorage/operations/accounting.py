@@ -14,11 +14,11 @@ from moorage.services.contracts.live_configuration import CurrentOperations
 
 if TYPE_CHECKING:
     from moorage.contracts.accounting import (
+        BookDocument,
         BookInvoice,
         Contact,
         ContactQuery,
         ContactRecord,
-        Document,
         DocumentRecord,
         InvoicePayment,
         InvoiceRecord,
@@ -199,7 +199,7 @@ class Accounting:
     def attach(
         self,
         ref: Ref | str,
-        document: Document,
+        document: BookDocument,
         *,
         idempotency_key: str | None = None,
         timeout: float | None = None,
@@ -373,7 +373,7 @@ class AsyncAccounting:
     async def attach(
         self,
         ref: Ref | str,
-        document: Document,
+        document: BookDocument,
         *,
         idempotency_key: str | None = None,
         timeout: float | None = None,

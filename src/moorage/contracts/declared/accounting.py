@@ -9,10 +9,10 @@ from moorage.contracts import accounting, address
 from moorage.contracts.accounting import (
     AccountingCapability,
     AccountingEvent,
+    BookDocument,
     BookInvoice,
     Contact,
     ContactQuery,
-    Document,
     InvoicePayment,
     Journal,
     check_fits,
@@ -205,7 +205,7 @@ class AccountingContract(Contract):
     def attach(
         self,
         ref: Ref | str,
-        document: Document,
+        document: BookDocument,
         *,
         idempotency_key: str | None = None,
         timeout: float | None = None,
@@ -218,5 +218,5 @@ class AccountingContract(Contract):
             idempotency_key: identifies this file: a repeat returns the same record.
             timeout: seconds for the whole operation.
         """
-        check_kind(document, Document, "document")
+        check_kind(document, BookDocument, "document")
         return Requirements()

@@ -12,11 +12,11 @@ import attrs
 from moorage.adapters.logs.memory import AsyncMemoryIntegrationLogger, MemoryIntegrationLogger
 from moorage.contracts.accounting import (
     AccountingCapability,
+    BookDocument,
     BookInvoice,
     BookInvoiceLine,
     Contact,
     ContactRole,
-    Document,
     InvoiceKind,
     InvoicePayment,
     Journal,
@@ -165,8 +165,8 @@ class Lab(ContractLab[AccountingSubject]):
         return await self("create_invoice", await self.contact(), self.invoice(**fields))
 
 
-DOCUMENT: Final = Document(name="Rechnung 7.pdf", content=b"%PDF-1.7 an invoice")
-OTHER_DOCUMENT: Final = Document(name="other.pdf", content=b"%PDF-1.7 another")
+DOCUMENT: Final = BookDocument(name="Rechnung 7.pdf", content=b"%PDF-1.7 an invoice")
+OTHER_DOCUMENT: Final = BookDocument(name="other.pdf", content=b"%PDF-1.7 another")
 
 
 async def creations(lab: Lab) -> Mapping[str, tuple[str, Callable[..., Any], Callable[..., Any]]]:

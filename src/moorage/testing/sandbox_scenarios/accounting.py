@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moorage.contracts.accounting import (
     AccountingCapability,
+    BookDocument,
     BookInvoice,
     BookInvoiceLine,
     Contact,
     ContactQuery,
     ContactRole,
-    Document,
     InvoiceKind,
     InvoicePayment,
     Journal,
@@ -136,7 +136,7 @@ async def posted(vendor: ScenarioVendor) -> Any:
 async def attached(vendor: ScenarioVendor) -> Any:
     """Attach a file to a sales invoice."""
     record = await _sold(vendor)
-    document = Document(name="invoice.pdf", content=_PDF)
+    document = BookDocument(name="invoice.pdf", content=_PDF)
     return (await vendor("attach", record.ref, document)).name
 
 

@@ -63,11 +63,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from moorage.contracts.accounting import (
+        BookDocument,
         BookInvoice,
         Contact,
         ContactQuery,
         ContactRecord,
-        Document,
         InvoicePayment,
         InvoiceRecord,
         Journal,
@@ -254,7 +254,7 @@ class Odoo(sdk.Vendor):
         return read_entry(wire.ref, await self._posted(wire, id_))
 
     async def attach(
-        self, wire: Wire, ref: Ref, document: Document, /, *, key: str | None
+        self, wire: Wire, ref: Ref, document: BookDocument, /, *, key: str | None
     ) -> DocumentRecord:
         """Attach a file to an invoice, a bill or a journal entry."""
         type_at(ref, *_INVOICES, JOURNAL)

@@ -60,11 +60,11 @@ if TYPE_CHECKING:
 
     from moorage.contracts.accounting import (
         AccountingEvent,
+        BookDocument,
         BookInvoice,
         Contact,
         ContactQuery,
         ContactRecord,
-        Document,
         DocumentRecord,
         InvoicePayment,
         InvoiceRecord,
@@ -229,7 +229,7 @@ class QuickBooks(sdk.ApiVendor):
         return await self._create(wire, "/journalentry", body, key, partial(read_journal, wire))
 
     async def attach(
-        self, wire: Wire, ref: Ref, document: Document, /, *, key: str | None
+        self, wire: Wire, ref: Ref, document: BookDocument, /, *, key: str | None
     ) -> DocumentRecord:
         """Upload a file for an invoice, a bill or a journal entry; it is never sent again."""
         entity = ENTITIES[type_at(ref, INVOICE, BILL, JOURNAL)]

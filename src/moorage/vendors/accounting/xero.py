@@ -50,12 +50,12 @@ if TYPE_CHECKING:
 
     from moorage.contracts.accounting import (
         AccountingEvent,
+        BookDocument,
         BookInvoice,
         BookInvoiceLine,
         Contact,
         ContactQuery,
         ContactRecord,
-        Document,
         DocumentRecord,
         InvoicePayment,
         InvoiceRecord,
@@ -262,7 +262,7 @@ class Xero(sdk.Vendor):
         return await _send(wire, request, key, partial(read_journal, wire))
 
     async def attach(
-        self, wire: Wire, ref: Ref, document: Document, /, *, key: str | None
+        self, wire: Wire, ref: Ref, document: BookDocument, /, *, key: str | None
     ) -> DocumentRecord:
         """Attach a file to an invoice, a bill or a manual journal."""
         folder = _PATHS[type_at(ref, *_PATHS)]
