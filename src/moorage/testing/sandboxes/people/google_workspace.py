@@ -14,10 +14,10 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from moorage.domain.http.requests import Response
 from moorage.testing.sandboxes import base
 from moorage.testing.sandboxes._fields import problems
+from moorage.testing.sandboxes._google import key_file, pair
 from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.people._google_workspace_search import SearchProblemError, found
 from moorage.testing.sandboxes.people.base import KeptAccount, PeopleSandbox
-from moorage.testing.sandboxes.storage._gcs_keys import key_file, pair
 from moorage.testing.sandboxes.tokens import TokenEndpoint
 
 if TYPE_CHECKING:
