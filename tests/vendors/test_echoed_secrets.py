@@ -79,8 +79,9 @@ BODIES: Final = {
 def echo(secret: str, status: int, body: str) -> Response:
     """Return a response that repeats a secret in its body, headers and reason."""
     kind, make = BODIES[body]
-    headers = {"Content-Type": kind, "X-Echo": secret, "Location": f"https://x.example/{secret}"}
-    return Response(status, headers, make(secret), reason=f"No {secret}")
+    line = "".join(secret.splitlines())  # a header has no room for the lines of a key in PEM
+    headers = {"Content-Type": kind, "X-Echo": line, "Location": f"https://x.example/{line}"}
+    return Response(status, headers, make(secret), reason=f"No {line}")
 
 
 class EchoingHttpClient:

@@ -19,12 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-)
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from moorage.contracts.push import BrowserSubscription
 from moorage.domain.http.requests import Response
@@ -67,9 +62,8 @@ class WebPushSandbox(PushSandbox):
 
     @property
     def private_key(self) -> str:
-        """The private key of the site, in PEM."""
-        key = site_key().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        return key.decode()
+        """The private key of the site: 32 bytes in base64 for URLs."""
+        return _base64(site_key().private_numbers().private_value.to_bytes(32, "big"))
 
     def recipient(self) -> BrowserSubscription:
         """Return the subscription of a browser."""
