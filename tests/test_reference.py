@@ -107,6 +107,7 @@ def test_pages_are_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert reference.pages().keys() == results
 
 
+@pytest.mark.untraced
 @pytest.mark.filterwarnings("ignore:'myst_parser")  # it uses what Sphinx 11 will remove
 def test_site_builds(tmp_path: Path) -> None:
     """The site builds without a warning, loads nothing from elsewhere, and is there as Markdown."""
