@@ -37,6 +37,7 @@ GOOD = {
     "AlreadyExists",
     "ChangedMeanwhile",
     "ConsentRequired",
+    "DeviceGone",
     "MessageUnroutable",
     "TopicNotFound",
     "AuthenticationFailed",

@@ -73,6 +73,7 @@ STATUS_OF = {
     "AlreadyExists": "rejected",
     "ChangedMeanwhile": "rejected",
     "ConsentRequired": "rejected",
+    "DeviceGone": "rejected",
     "MessageUnroutable": "rejected",
     "TopicNotFound": "rejected",
     "IdempotencyConflict": "rejected",

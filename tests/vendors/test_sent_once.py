@@ -30,8 +30,8 @@ READERS: Final = {"brreg", "ecb", "hmrc", "nbp", "norges_bank", "vies"}
 """Vendors whose operations change nothing, so that none takes a key."""
 
 NAMES: Final = [name for name in vendor_names() if name not in WITHOUT_HTTP]
-SENT_AGAIN: Final = {("paypal", "void")}
-"""Operations whose request is sent again, since a repeat of it has no further effect."""
+SENT_AGAIN: Final = {("paypal", "void"), ("entra", "create")}
+"""Operations of which a request is sent again, since a repeat of it has no further effect."""
 
 LONGEST_KEYS: Final = {
     "adyen": 64,
@@ -95,7 +95,7 @@ def as_replayed(result: Any) -> Any:
     """Return a result, or the list of results, without the mark of a repeated key."""
     if isinstance(result, list):
         return [as_replayed(item.value) for item in result]
-    return attrs.evolve(result, replayed=False)
+    return attrs.evolve(result, replayed=False) if hasattr(result, "replayed") else result
 
 
 @attrs.frozen(kw_only=True)
