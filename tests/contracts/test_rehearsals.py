@@ -11,6 +11,7 @@ import pytest
 
 from moorage import (
     Account,
+    AsyncHub,
     ConfigurationError,
     ConnectorManager,
     DryRun,
@@ -80,6 +81,14 @@ def test_every_operation_is_declared(kind: str) -> None:
     assert contract(kind).operation_effects().keys() == {
         name for name in flow_names if not name.startswith("_")
     }
+
+
+@pytest.mark.parametrize("hub_class", [Hub, AsyncHub])
+def test_dry_run_of_a_hub_is_in_its_safety(hub_class: type[Any]) -> None:
+    """A hub refuses the manager's argument dry_run; otherwise it would be lost without a word."""
+    with pytest.raises(ConfigurationError, match="has no argument dry_run") as excinfo:
+        hub_class([], dry_run=True)
+    assert "dry_run" == excinfo.value.path
 
 
 def test_reads_have_no_effect() -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from moorage import ConfigurationError, InvalidData, Secret
+from moorage import ConfigurationError, DryRun, InvalidData, Safety, Secret
 from moorage.contracts.push import BrowserSubscription, PushMessage, decoded
 from moorage.contracts.routes import Account
 from moorage.hub.hub import Hub
@@ -75,6 +75,27 @@ def test_every_notification_has_its_own_keys() -> None:
     requests = sent(None, {}, {})
 
     assert requests[0].body[:86] != requests[1].body[:86]
+
+
+def test_a_rehearsal_shows_no_subscription() -> None:
+    """A dry run names the push service that it would have called, and not the browser's URL."""
+    sandbox, events = WebPushSandbox(), list[Any]()
+    to = sandbox.recipient()
+    vendor = WebPush(private_key=sandbox.private_key, contact=CONTACT)
+    with (
+        Hub(
+            [Account("push", vendor)],
+            http=SandboxHttpClient(sandbox),
+            observers=[events.append],
+            safety=Safety(dry_run=True),
+        ) as hub,
+        pytest.raises(DryRun) as excinfo,
+    ):
+        hub.push().send(PushMessage(to=to, title="T"))
+
+    origin, _, path = to.endpoint.removeprefix("https://").partition("/")
+    assert f"POST https://{origin}/…" == excinfo.value.request
+    assert all(path not in f"{shown!r}{shown!s}" for shown in (*events, excinfo.value))
 
 
 def test_only_known_push_services_are_called() -> None:

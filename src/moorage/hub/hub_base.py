@@ -65,6 +65,12 @@ class HubBase:
         environment_id: str | None = None,
         **ports: Any,
     ) -> None:
+        if "dry_run" in ports:
+            raise ConfigurationError(
+                "A hub has no argument dry_run, because a reload can end a dry run.",
+                path="dry_run",
+                remedy="Pass safety=Safety(dry_run=True).",
+            )
         offer = Offer(
             accounts=accounts, routes=routes, services=services, safety=safety or Safety()
         )

@@ -14,8 +14,13 @@ if TYPE_CHECKING:
 
 
 def shown_path(request: Request) -> str:
-    """Return the path of a request without its query."""
-    return urlsplit(request.path).path
+    """Return the path of a request without its query; of a whole URL, only scheme and host.
+
+    The path of such a URL may be a secret, as with the subscriptions of browsers.
+    """
+    parts = urlsplit(request.path)
+    host = parts.netloc.rpartition("@")[2]
+    return f"{parts.scheme}://{host}/…" if host else parts.path
 
 
 def rehearsed(
