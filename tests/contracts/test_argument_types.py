@@ -65,11 +65,11 @@ from moorage.operations.chat import ChatFlows
 from moorage.operations.currencies import CurrenciesFlows
 from moorage.operations.einvoices import EinvoicesFlows
 from moorage.operations.people import PeopleFlows
-from moorage.operations.push import PushFlows
 from moorage.operations.signatures import SignaturesFlows
 from moorage.operations.tax import TaxFlows
 from moorage.services.contracts.email import EmailFlows
 from moorage.services.contracts.payments import PaymentsFlows
+from moorage.services.contracts.push import PushFlows
 from moorage.services.contracts.shipping import ShippingFlows
 from moorage.services.contracts.sms import SmsFlows
 from moorage.services.contracts.storage import StorageFlows

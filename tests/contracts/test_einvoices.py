@@ -94,7 +94,7 @@ def test_document_is_recognised(
     ids=range(11),
 )
 def test_wrong_document_is_refused(document: Any) -> None:
-    """What is no safe XML of an invoice is refused, and the error names the document."""
+    """Anything but safe XML of an invoice is refused, and the error names the document."""
     with pytest.raises(InvalidData) as excinfo:
         outgoing(document)
 

@@ -82,8 +82,8 @@ class _Insisting(Odoo):
 
     async def _recovered(self, *values: Any) -> int:
         wire, model, *_ = values
-        found = await self._found(wire, model, [], ("invoice_origin", "name", "datas"))
-        copy = {name: value for name, value in found[-1].raw.items() if name == "name"}
+        records = await self._found(wire, model, [], ("invoice_origin", "name", "datas"))
+        copy = {name: value for name, value in records[-1].raw.items() if name == "name"}
         return await self._created(wire, model, copy, None, [])
 
 
@@ -126,7 +126,9 @@ def changing(base: type[Any], **changes: Any) -> type[Any]:
     """
 
     def changed(record: Any) -> Any:
-        values = {name: each(record) if callable(each) else each for name, each in changes.items()}
+        values = {
+            name: change(record) if callable(change) else change for name, change in changes.items()
+        }
         return attrs.evolve(record, **values)
 
     class _Changing(base):  # type: ignore[misc]  # a class that the caller chooses

@@ -225,8 +225,8 @@ class IgnoresClear(Scim):
         self, wire: Wire, ref: Ref, changes: PersonChanges, /, *, version: str | None
     ) -> None:
         """Change only what gets a value."""
-        kept = [name for name, value in changes.values.items() if value]
-        if kept:
+        names = [name for name, value in changes.values.items() if value]
+        if names:
             await super().change(wire, ref, attrs.evolve(changes, clear=()), version=version)
 
 

@@ -1,4 +1,4 @@
-"""What Odoo is sent, and what its answers become."""
+"""The requests to Odoo, and the meaning of its answers."""
 
 from __future__ import annotations
 
@@ -285,8 +285,8 @@ def test_lost_answers_are_looked_up_by_the_mark(hub: Hub, sandbox: OdooSandbox) 
     assert (contact.number or "").startswith("moorage-")
     numbered = Contact(name="Well Ltd", number="C-1")
     sandbox.fail(Lost())
-    found = hub.accounting().create_contact(numbered, idempotency_key="k-2")
-    assert "C-1" == found.number
+    contact = hub.accounting().create_contact(numbered, idempotency_key="k-2")
+    assert "C-1" == contact.number
     sandbox.fail(Lost())
     with pytest.raises(OutcomeUnknown):
         hub.accounting().create_contact(
@@ -304,8 +304,8 @@ def test_lost_payment_is_looked_up_by_its_text(sandbox: OdooSandbox, vendor: Odo
             contact = hub.accounting().create_contact(Contact(name=f"Mill {release}"))
             record = hub.accounting().create_invoice(contact.ref, SALE)
             sandbox.fail(None, None, None, Lost(), odoo_result([{"id": 500}]))
-            found = [{"id": 500, "amount": 12.5, "currency_id": [1, "EUR"], "state": "paid"}]
-            sandbox.fail(odoo_result(found))
+            payments = [{"id": 500, "amount": 12.5, "currency_id": [1, "EUR"], "state": "paid"}]
+            sandbox.fail(odoo_result(payments))
             payment = hub.accounting().record_payment(record.ref, PAYMENT, idempotency_key="k-1")
             assert "500" == payment.ref.id
             ((name, operator, mark),) = calls(sandbox)[-2][2][0]

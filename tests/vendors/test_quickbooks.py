@@ -1,4 +1,4 @@
-"""What QuickBooks Online is sent, and what its answers become."""
+"""The requests to QuickBooks Online, and the meaning of its answers."""
 
 from __future__ import annotations
 
@@ -387,8 +387,8 @@ def test_events_are_cloud_events(
     verifier = WebhookVerifier("intuit", secrets=sandbox.verifier_token)
     for realm in (REALM, "1"):
         notice = sandbox.report("9", url="https://erp.example/hooks", kind=kind, realm=realm)
-        found = hub.events("books", verifier.verify(**notice.arguments())[0])
-        events = [(event.record, event.change) for event in found]
+        book_events = hub.events("books", verifier.verify(**notice.arguments())[0])
+        events = [(event.record, event.change) for event in book_events]
         assert ([expected] if expected and realm == REALM else []) == events
 
 

@@ -1,4 +1,4 @@
-"""What Xero is sent, and what its answers become."""
+"""The requests to Xero, and the meaning of its answers."""
 
 from __future__ import annotations
 
@@ -264,8 +264,8 @@ def test_contacts_are_searched_page_by_page(hub: Hub, sandbox: XeroSandbox) -> N
             "ContactNumber": f"N-{number}",
             "ContactStatus": "ARCHIVED",
         }
-    found = hub.accounting().find_contacts(ContactQuery(number="N-1"))
-    assert [("c-001", False)] == [(item.ref.id, item.active) for item in found]
+    contacts = hub.accounting().find_contacts(ContactQuery(number="N-1"))
+    assert [("c-001", False)] == [(item.ref.id, item.active) for item in contacts]
     sandbox.requests.clear()
     hub.accounting().find_contacts(ContactQuery(name="Mill"))
     assert ["1", "2"] == [dict(item.query)["page"] for item in sandbox.requests]

@@ -114,12 +114,12 @@ class BankContract(Contract):
         Raises:
             ConsentRequired: the consent has ended.
         """
-        wanted = TransactionQuery() if query is None else query
-        check_kind(wanted, TransactionQuery, "query")
+        bounds = TransactionQuery() if query is None else query
+        check_kind(bounds, TransactionQuery, "query")
         start = None if after is None else Ref.parse(after, "after")
         return Requirements(
-            needs={BankCapability.PENDING} if wanted.pending else (),
-            arguments={"query": wanted, "after": start},
+            needs={BankCapability.PENDING} if bounds.pending else (),
+            arguments={"query": bounds, "after": start},
         )
 
     @changes(deferrable=False)

@@ -137,7 +137,7 @@ def read_token(
     if members is None or "error" in members or not is_success(response.status):
         return refused(response, members or {}, asked_at, hidden)
     own_names = client.server.own_names
-    members = {**members, **{name: members.get(own) for name, own in own_names.items()}}
+    members = {**members, **{name: members.get(own_name) for name, own_name in own_names.items()}}
     access = members.get("access_token")
     if isinstance(access, str):
         with suppress(InvalidData):

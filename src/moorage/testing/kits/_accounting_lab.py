@@ -116,7 +116,7 @@ class Lab(ContractLab[AccountingSubject]):
 
     def count(self, name: str) -> int:
         """Return the number of records of a kind in the books."""
-        return self.sandbox.counts()[name]
+        return self.subject.sandbox.counts()[name]
 
     async def refused(self, kind: Any, doing: Awaitable[Any], step: str) -> Any:
         """Return the error that an operation must raise, which has exactly this class."""

@@ -111,8 +111,8 @@ async def a_contact_is_found(make: Open) -> None:
                 ContactQuery(name=contact.name, role=role),
                 ContactQuery(email=contact.email, role=role),
             ):
-                found = await lab("find_contacts", query)
-                refs = [item.ref for item in found]
+                contacts = await lab("find_contacts", query)
+                refs = [item.ref for item in contacts]
                 require(refs == [record.ref], f"{len(refs)} contacts were found by one detail.")
             nothing = await lab("find_contacts", ContactQuery(name="Söhne' or '", role=role))
             require(nothing == (), "A contact is found by a part of its name.")
@@ -432,8 +432,8 @@ async def nothing_shows_personal_data(make: Open) -> None:
     async with make() as lab:
         contact = Contact(name="Discreet Ltd", email="discreet@example.com", phone="discreet")
         record = await lab("create_contact", contact)
-        found = await lab("find_contacts", ContactQuery(name="Discreet Ltd"))
-        require("iscreet" not in f"{contact!r}{record!r}{found!r}", "A name is shown.")
+        contacts = await lab("find_contacts", ContactQuery(name="Discreet Ltd"))
+        require("iscreet" not in f"{contact!r}{record!r}{contacts!r}", "A name is shown.")
 
 
 async def events_are_accepted_if_signed(make: Open) -> None:

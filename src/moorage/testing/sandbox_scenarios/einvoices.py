@@ -39,7 +39,7 @@ async def asked(vendor: ScenarioVendor) -> Any:
 
 
 def arrived(vendor: ScenarioVendor) -> str:
-    """Let an invoice arrive at the sandbox, and return its reference."""
+    """Deliver an invoice to the sandbox, and return its reference."""
     sandbox = vendor.fixture.sandbox
     id_ = sandbox.arrive() if isinstance(sandbox, EinvoicesSandbox) else "1"
     return f"{vendor.name}:{vendor.name}:{id_}"

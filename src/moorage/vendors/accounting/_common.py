@@ -77,12 +77,12 @@ def type_at(ref: Ref, *types: str) -> str:
 
 def check_contact(contact: Ref, invoice: BookInvoice) -> None:
     """Refuse an invoice of a supplier, and a bill of a customer."""
-    wanted = _ROLES[invoice.kind]
-    if contact.other(TYPE) != wanted:
+    role = _ROLES[invoice.kind]
+    if contact.other(TYPE) != role:
         raise InvalidData(
-            f"The reference does not name a {wanted}.",
+            f"The reference does not name a {role}.",
             field="ref",
-            remedy=f"Give the `ref` of a contact whose role is {wanted}.",
+            remedy=f"Give the `ref` of a contact whose role is {role}.",
         )
 
 

@@ -122,7 +122,9 @@ def _record_refusal(body: Answer, response: Response) -> ConnectorError | None:
 
 
 def _problems(item: Answer) -> list[str]:
-    return [text for each in item.objects("ValidationErrors") if (text := each.text("Message"))]
+    return [
+        text for problem in item.objects("ValidationErrors") if (text := problem.text("Message"))
+    ]
 
 
 def moment(text: str | None) -> datetime | None:

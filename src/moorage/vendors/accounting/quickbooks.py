@@ -165,11 +165,11 @@ class QuickBooks(sdk.ApiVendor):
 
     async def find_contacts(self, wire: Wire, query: ContactQuery, /) -> tuple[ContactRecord, ...]:
         """Search for the customers or vendors with a name or an email address."""
-        field, wanted = "DisplayName", query.name
-        if wanted is None:
-            field, wanted = "PrimaryEmailAddr", query.email
+        field, text = "DisplayName", query.name
+        if text is None:
+            field, text = "PrimaryEmailAddr", query.email
         name = ENTITIES[query.role.value]
-        items = await self._query(wire, name, f"where {field} = '{escaped(wanted or '')}'")
+        items = await self._query(wire, name, f"where {field} = '{escaped(text or '')}'")
         return tuple(
             read_contact(wire.ref, query.role.value, item) for item in items if item.text("Id")
         )
@@ -289,17 +289,17 @@ class QuickBooks(sdk.ApiVendor):
 
     async def _query(self, wire: Wire, name: str, condition: str) -> list[Answer]:
         """All records that a query finds, page by page."""
-        found: list[Answer] = []
+        records: list[Answer] = []
         while True:
-            place = f"startposition {len(found) + 1} maxresults {_PAGE}"
+            place = f"startposition {len(records) + 1} maxresults {_PAGE}"
             parts = (f"select * from {name}", condition, place)  # noqa: S608 - no SQL
             text = " ".join(filter(None, parts))
             query = self._versioned_query(query=text)
             response = await wire.send(sdk.Request.get(self._path("/query"), query=query))
             items = queried(response, name)
-            found += items
+            records += items
             if len(items) < _PAGE:
-                return found
+                return records
 
     async def _ended(self, wire: Wire, ref: Ref, operation: str) -> InvoiceRecord:
         """Void an invoice that has no payments; a second attempt follows a change meanwhile."""

@@ -179,16 +179,16 @@ class Xero(sdk.Vendor):
 
     async def find_contacts(self, wire: Wire, query: ContactQuery, /) -> tuple[ContactRecord, ...]:
         """Search for a text, and keep the contacts whose detail is equal to it."""
-        wanted = query.name or query.email or query.number or ""
-        found: list[ContactRecord] = []
+        term = query.name or query.email or query.number or ""
+        contacts: list[ContactRecord] = []
         page, items = 0, [sdk.Answer({})] * _PAGE
         while len(items) == _PAGE:
             page += 1
-            filters = {"searchTerm": wanted, "page": str(page), "pageSize": str(_PAGE)}
+            filters = {"searchTerm": term, "page": str(page), "pageSize": str(_PAGE)}
             response = await wire.send(sdk.Request.get("/Contacts", query=filters))
             items = listed(response, "Contacts")
-            found += [read_contact(wire.ref, query.role, item, response) for item in items]
-        return tuple(item for item in found if _is_match(query, item))
+            contacts += [read_contact(wire.ref, query.role, item, response) for item in items]
+        return tuple(item for item in contacts if _is_match(query, item))
 
     async def accounts(self, wire: Wire, /) -> tuple[LedgerAccount, ...]:
         """Get the active accounts."""

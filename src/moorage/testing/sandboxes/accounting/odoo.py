@@ -215,13 +215,13 @@ class OdooSandbox(AccountingSandbox):
     ) -> list[dict[str, Any]]:
         if order != "id":
             raise _RpcError("builtins.ValueError", "Invalid order")
-        found = [
+        matches = [
             item
             for _, item in sorted(self.records[model].items())
             if all(_fulfils(item, *term) for term in condition)
         ]
         return [
-            {"id": item["id"], **{name: _shown(item, name) for name in fields}} for item in found
+            {"id": item["id"], **{name: _shown(item, name) for name in fields}} for item in matches
         ]
 
     def _create(

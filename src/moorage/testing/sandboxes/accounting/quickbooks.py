@@ -284,11 +284,11 @@ class QuickBooksSandbox(AccountingSandbox):
         if match is None or (match[2] or "Active") not in _FILTERS:
             raise _fault("ValidationFault", "4000", "Error parsing query", text)
         name, field, value, _, start, size = match.groups()
-        found = [*_LISTS.get(name, ()), *self.records.get(name, {}).values()]
+        matches = [*_LISTS.get(name, ()), *self.records.get(name, {}).values()]
         if field is not None and value is not None:
-            wanted = re.sub(r"\\(.)", r"\1", value)
-            found = [item for item in found if _value_at(item, _FILTERS[field]) == wanted]
-        page = found[int(start) - 1 :][: int(size)]
+            expected = re.sub(r"\\(.)", r"\1", value)
+            matches = [item for item in matches if _value_at(item, _FILTERS[field]) == expected]
+        page = matches[int(start) - 1 :][: int(size)]
         content = {name: page, "startPosition": int(start), "maxResults": len(page)}
         return base.reply({"QueryResponse": content if page else {}, "time": "2031-05-06"})
 

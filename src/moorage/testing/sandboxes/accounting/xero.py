@@ -296,12 +296,12 @@ class XeroSandbox(AccountingSandbox):
         term, page = query.get("searchTerm", "").casefold(), int(query.get("page", "1"))
         size = int(query.get("pageSize", "100"))
         fields = ("Name", "EmailAddress", "ContactNumber")
-        found = [
+        matches = [
             contact
             for contact in self.contacts.values()
             if any(term in contact.get(field, "").casefold() for field in fields)
         ]
-        return _answer("Contacts", *found[(page - 1) * size : page * size])
+        return _answer("Contacts", *matches[(page - 1) * size : page * size])
 
     def _add_contact(self, request: base.SandboxRequest) -> Response:
         fields = _record(request, "Contacts")
@@ -496,10 +496,10 @@ def _checked_line(line: dict[str, Any]) -> dict[str, Any]:
 
 def _code_of(code: str | None, id_: str | None) -> str:
     codes = {_account_id(item[0]): item[0] for item in _ACCOUNTS}
-    found = code if code in codes.values() else codes.get(id_ or "")
-    if found is None:
+    account_code = code if code in codes.values() else codes.get(id_ or "")
+    if account_code is None:
         raise _validation(f"Account code '{code or id_}' is not a valid code for this document.")
-    return found
+    return account_code
 
 
 def _account_id(code: str) -> str:

@@ -62,7 +62,7 @@ class PushSandbox(Sandbox, ABC):
 
     @abstractmethod
     def remove(self, to: DeviceToken | BrowserSubscription) -> None:
-        """Let a device or browser take no more notifications."""
+        """End the notifications of a device or browser."""
 
 
 __all__ = ["DeliveredNotification", "PushSandbox"]

@@ -109,7 +109,7 @@ class FirebaseSandbox(PushSandbox):
         return DeviceToken(f"cR3g1s7r4t10n:APA91b-device-{self.number():04d}")
 
     def remove(self, to: DeviceToken | BrowserSubscription) -> None:
-        """Let the token end, as when the app is deleted."""
+        """End the token, as when the app is deleted."""
         self._gone.add(to.address)
 
     def routes(self) -> base.Routes:

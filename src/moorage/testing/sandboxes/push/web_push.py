@@ -74,7 +74,7 @@ class WebPushSandbox(PushSandbox):
         )
 
     def remove(self, to: DeviceToken | BrowserSubscription) -> None:
-        """Let the subscription end, as when a person revokes the permission."""
+        """End the subscription, as when a person revokes the permission."""
         self._gone.add(urlsplit(to.address).path)
 
     def routes(self) -> base.Routes:
