@@ -87,7 +87,7 @@ def berlin_group() -> BankSubject:
         "ACSC": BankPaymentStatus.SETTLED,
         "ACCC": BankPaymentStatus.SETTLED,
         "RJCT": BankPaymentStatus.REFUSED,
-        "CANC": BankPaymentStatus.CANCELLED,
+        "CANC": BankPaymentStatus.CANCELED,
         "PART": BankPaymentStatus.UNKNOWN,
         "acsc": BankPaymentStatus.UNKNOWN,
         "NEWW": BankPaymentStatus.UNKNOWN,

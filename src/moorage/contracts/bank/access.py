@@ -117,7 +117,7 @@ class BankConsent:
     Attributes:
         ref: reference of the consent.
         status: state of the consent.
-        status_word: the vendor's own word for the status.
+        vendor_status: the vendor's own word for the status.
         link: page at which the owner agrees; None if there is none, or no longer.
         valid_until: last day of the consent, where the vendor tells it.
         replayed: True if this is the stored answer of an earlier call with the same key.
@@ -126,7 +126,7 @@ class BankConsent:
 
     ref: Ref
     status: ConsentStatus
-    status_word: str | None = None
+    vendor_status: str | None = None
     link: str | None = attrs.field(default=None, repr=False)
     valid_until: date | None = None
     replayed: bool = replay_field()
@@ -150,7 +150,7 @@ class BankAccount:
         currency: currency of the account; None if it has several, or the vendor does not tell it.
         name: name of the account.
         owner: name of its owner.
-        status_word: the vendor's own word for the state of the account.
+        vendor_status: the vendor's own word for the state of the account.
         raw: the vendor's complete answer.
     """
 
@@ -161,7 +161,7 @@ class BankAccount:
     currency: str | None = None
     name: str | None = attrs.field(default=None, repr=False)
     owner: str | None = attrs.field(default=None, repr=False)
-    status_word: str | None = None
+    vendor_status: str | None = None
     raw: Any = attrs.field(default=None, repr=False, eq=False)
 
 
@@ -171,7 +171,7 @@ class CurrentBalance:
 
     Attributes:
         kind: kind of the balance.
-        word: the bank's own word for the kind.
+        vendor_kind: the bank's own word for the kind.
         amount: amount, negative if the account is overdrawn.
         day: day of the balance, where the bank tells it.
         at: time of the last change, where the bank tells it.
@@ -180,7 +180,7 @@ class CurrentBalance:
     """
 
     kind: BalanceKind
-    word: str | None = None
+    vendor_kind: str | None = None
     amount: Money
     day: date | None = None
     at: datetime | None = None

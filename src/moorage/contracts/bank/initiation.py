@@ -31,7 +31,7 @@ class BankPaymentStatus(StrEnum):
     PENDING = "pending"
     SETTLED = "settled"
     REFUSED = "refused"
-    CANCELLED = "cancelled"
+    CANCELED = "canceled"
     UNKNOWN = "unknown"
 
 
@@ -65,7 +65,7 @@ class BankPayment:
     Attributes:
         ref: reference of the payment.
         status: state of the payment.
-        status_word: the bank's own word for the status.
+        vendor_status: the bank's own word for the status.
         link: page at which the owner approves the payment; None if there is none, or no longer.
         replayed: True if this is the stored answer of an earlier call with the same key.
         raw: the bank's complete answer.
@@ -73,7 +73,7 @@ class BankPayment:
 
     ref: Ref
     status: BankPaymentStatus
-    status_word: str | None = None
+    vendor_status: str | None = None
     link: str | None = attrs.field(default=None, repr=False)
     replayed: bool = replay_field()
     raw: Any = attrs.field(default=None, repr=False, eq=False)

@@ -170,7 +170,7 @@ async def balances_are_exact(make: Open) -> None:
     async with make() as lab:
         balances: tuple[CurrentBalance, ...] = await lab("balances", str(await lab.account()))
         words = [item["balanceType"] for item in BALANCES]
-        require([item.word for item in balances] == words, "The bank's words are lost.")
+        require([item.vendor_kind for item in balances] == words, "The bank's words are lost.")
         kinds = [item.kind for item in balances]
         require(kinds == [BalanceKind.BOOKED, BalanceKind.AVAILABLE], f"The kinds are {kinds}.")
         amounts = [item.amount for item in balances]
@@ -251,7 +251,7 @@ async def an_unknown_word_is_no_consent(make: Open) -> None:
         for answer, status in lab.subject.consents:
             lab.sandbox.fail(answer)
             consent: BankConsent = await lab("get_consent", ref)
-            word = consent.status_word
+            word = consent.vendor_status
             require(consent.status is status, f"{word} was read as {consent.status}.")
 
 
@@ -308,7 +308,7 @@ async def an_unknown_word_is_no_success(make: Open) -> None:
         for answer, status in lab.subject.payments:
             lab.sandbox.fail(answer)
             payment: BankPayment = await lab("get_payment", ref)
-            word = payment.status_word
+            word = payment.vendor_status
             require(payment.status is status, f"{word} was read as {payment.status}.")
 
 

@@ -83,7 +83,7 @@ def _balance(item: Answer, response: Response) -> CurrentBalance:
     word = item.text("balanceType")
     return CurrentBalance(
         kind=BALANCES.get(word or "", BalanceKind.UNKNOWN),
-        word=word,
+        vendor_kind=word,
         amount=_amount(item, "balanceAmount", response),
         day=maybe_day(item.text("referenceDate")),
         at=item.time("lastChangeDateTime"),

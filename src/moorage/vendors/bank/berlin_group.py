@@ -64,7 +64,7 @@ PAYMENTS: Final[Mapping[str, BankPaymentStatus]] = {
     "ACSC": BankPaymentStatus.SETTLED,
     "ACCC": BankPaymentStatus.SETTLED,
     "RJCT": BankPaymentStatus.REFUSED,
-    "CANC": BankPaymentStatus.CANCELLED,
+    "CANC": BankPaymentStatus.CANCELED,
 }
 _GONE: Final = frozenset({"RESOURCE_UNKNOWN", "RESOURCE_EXPIRED", "CONSENT_UNKNOWN"})
 _PRODUCTS: Final = {False: "sepa-credit-transfers", True: "instant-sepa-credit-transfers"}
@@ -258,7 +258,7 @@ class BerlinGroup(sdk.Vendor):
         return BankConsent(
             ref=ref,
             status=CONSENTS.get(word, ConsentStatus.UNKNOWN),
-            status_word=word,
+            vendor_status=word,
             link=answer.text("_links.scaRedirect.href"),
             valid_until=maybe_day(answer.text("validUntil")),
             raw=answer.raw,
@@ -269,7 +269,7 @@ class BerlinGroup(sdk.Vendor):
         return BankPayment(
             ref=ref,
             status=PAYMENTS.get(word, BankPaymentStatus.UNKNOWN),
-            status_word=word,
+            vendor_status=word,
             link=answer.text("_links.scaRedirect.href"),
             raw=answer.raw,
         )
@@ -285,7 +285,7 @@ class BerlinGroup(sdk.Vendor):
             currency=None if currency == "XXX" else currency,
             name=item.text("displayName") or item.text("name"),
             owner=item.text("ownerName"),
-            status_word=item.text("status"),
+            vendor_status=item.text("status"),
             raw=item.raw,
         )
 

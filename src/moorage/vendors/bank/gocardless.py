@@ -232,7 +232,7 @@ class GoCardless(sdk.Vendor):
         if consent.status is not ConsentStatus.GRANTED:
             raise sdk.ConsentRequired(
                 f"The consent is {consent.status}, so its accounts cannot be read.",
-                vendor_code=consent.status_word,
+                vendor_code=consent.vendor_status,
             )
         accounts: list[BankAccount] = []
         for id_ in sdk.as_answer(consent.raw).texts("accounts"):
@@ -290,7 +290,7 @@ def _read_consent(ref: MakeRef, response: Response) -> BankConsent:
     return BankConsent(
         ref=ref(id_),
         status=status,
-        status_word=word,
+        vendor_status=word,
         link=answer.text("link") if status is ConsentStatus.PENDING else None,
         raw=answer.raw,
     )
@@ -305,6 +305,6 @@ def _read_account(ref: MakeRef, response: Response) -> BankAccount:
         iban=maybe_iban(number),
         number=number,
         owner=answer.text("owner_name"),
-        status_word=answer.text("status"),
+        vendor_status=answer.text("status"),
         raw=answer.raw,
     )
