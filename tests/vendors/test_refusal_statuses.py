@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import attrs
 import pytest
 
-from moorage import IdempotencyInProgress, RateLimitExceeded, Request, Response, VendorRejected
+from moorage import (
+    AlreadyExists,
+    IdempotencyInProgress,
+    RateLimitExceeded,
+    Request,
+    Response,
+    VendorRejected,
+)
 from moorage.domain.resilience.classify import classify
 from moorage.domain.resilience.health import may_have_acted
 from moorage.testing.sandbox_fixtures import fixture_of
@@ -23,8 +30,10 @@ pytestmark = pytest.mark.untraced
 
 OVER_HTTP: Final = sorted(set(vendor_names()) - {"smtp", "local_files", "fsspec"})
 WITH_KEYS: Final = {
-    *("adyen", "bird", "checkout_com", "mollie", "paypal", "resend", "square", "stripe"),
+    *("adyen", "bird", "checkout_com", "mollie", "paypal", "quickbooks", "resend", "square"),
+    *("stripe", "xero"),
 }
+DIRECTORIES: Final = {"entra", "google_workspace", "scim"}
 BODIES: Final = {
     "empty": ("text/plain", b""),
     "bare": ("application/json", b"{}"),
@@ -68,7 +77,8 @@ def test_429_proves_that_nothing_was_done(name: str, body: str, tmp_path: Path) 
 def test_bare_409_refuses_unless_a_key_may_be_in_use(name: str, body: str, tmp_path: Path) -> None:
     """A 409 without a reason may concern an earlier request if the vendor honours keys."""
     for error in judged(name, 409, body, tmp_path):
-        kind = IdempotencyInProgress if name in WITH_KEYS else VendorRejected
+        refusal = AlreadyExists if name in DIRECTORIES else VendorRejected
+        kind = IdempotencyInProgress if name in WITH_KEYS else refusal
         assert kind is type(error)
         assert may_have_acted(error) == (name in WITH_KEYS)
 

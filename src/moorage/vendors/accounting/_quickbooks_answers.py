@@ -109,7 +109,7 @@ _EVENT_PARTS: Final = 4
 
 def classify(_: Request, response: Response) -> ConnectorError | None:
     """The error of a fault, which QuickBooks may send with the status of a success."""
-    if response.status >= 500:
+    if response.status >= 500 or response.status == 408:
         return None
     body = sdk.error_answer(response)
     attached = next(body.objects("AttachableResponse"), sdk.Answer({}))
@@ -121,6 +121,8 @@ def classify(_: Request, response: Response) -> ConnectorError | None:
     code = problem.text("code") or fault.text("type")
     texts = (_either(problem, "Message"), _either(problem, "Detail"))
     words = sdk.masked_words(": ".join(dict.fromkeys(filter(None, texts))))
+    if response.status == 409 and not code and not words:
+        return None  # An earlier request with the same key may be under way.
     kind = (
         _CODES.get(code or "")
         or _STATUSES.get(response.status)

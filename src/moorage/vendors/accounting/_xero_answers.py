@@ -88,7 +88,7 @@ _LISTS: Final = ("Invoices", "Contacts", "Payments", "ManualJournals")
 
 def classify(request: Request, response: Response) -> ConnectorError | None:
     """The error in an answer; validation errors of a record come with HTTP 400 or 200."""
-    if response.status >= 500:
+    if response.status >= 500 or response.status == 408:
         return None
     body = sdk.error_answer(response)
     if sdk.is_success(response.status):
@@ -97,12 +97,10 @@ def classify(request: Request, response: Response) -> ConnectorError | None:
     words = sdk.masked_words(
         " ".join(problems) or body.text("Message") or body.text("Detail") or body.text("Title")
     )
-    code = (
-        response.headers.get("x-rate-limit-problem")
-        or body.text("Type")
-        or body.text("Title")
-        or str(response.status)
-    )
+    reason = response.headers.get("x-rate-limit-problem") or body.text("Type") or body.text("Title")
+    if response.status == 409 and not reason and not words:
+        return None  # An earlier request with the same key may be under way.
+    code = reason or str(response.status)
     kind = _STATUSES.get(response.status, sdk.VendorRejected)
     return sdk.refusal(kind, "Xero", response, code, words)
 
