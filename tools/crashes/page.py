@@ -89,7 +89,8 @@ crash points that need it.
 
 ## What was not run
 
-- Storage.
+- Storage, and the contracts of bank accounts, accounting, electronic invoices, signatures, push
+  notifications, shops and employee accounts.
 - A payment vendor without keys: all payment vendors of moorage take keys.
 - A wrong clock on the database's machine: leases and due times use only that clock.
 - A bulk mail that needs several requests.
