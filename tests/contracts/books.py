@@ -1,4 +1,4 @@
-"""Values of the contract of books that tests of all contracts use."""
+"""Values of the accounting contract that tests of all contracts use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The conformance kit of vendors of books finds faulty vendors."""
+"""The conformance kit of accounting vendors finds faulty vendors."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class _Insisting(Odoo):
 
     async def _recovered(self, *values: Any) -> int:
         wire, model, *_ = values
-        records = await self._found(wire, model, [], ("invoice_origin", "name", "datas"))
+        records = await self._search(wire, model, [], ("invoice_origin", "name", "datas"))
         copy = {name: value for name, value in records[-1].raw.items() if name == "name"}
         return await self._created(wire, model, copy, None, [])
 
@@ -176,10 +176,10 @@ class _Careless(QuickBooks):
 class _Loose(Odoo):
     """A faulty vendor that finds each contact, whatever is searched."""
 
-    async def _found(self, *values: Any) -> Any:
+    async def _search(self, *values: Any) -> Any:
         wire, model, condition, fields = values
         is_search = model == "res.partner" and condition[0][0] in {"name", "email"}
-        return await super()._found(wire, model, [] if is_search else condition, fields)
+        return await super()._search(wire, model, [] if is_search else condition, fields)
 
 
 class _Adding(QuickBooks):
@@ -318,6 +318,6 @@ CHECKS = {name_of(check): check for check in kit.CHECKS}
 
 @pytest.mark.parametrize("check, wrong, sentence", WRONG)
 def test_notices_a_wrong_vendor(check: str, wrong: kit.Factory, sentence: str) -> None:
-    """A vendor of books with one fault fails the check for that fault."""
+    """An accounting vendor with one fault fails the check for that fault."""
     with pytest.raises(AssertionError, match=sentence):
         CHECKS[check](wrong)

@@ -1,4 +1,4 @@
-"""The sandboxes of vendors of books refuse what the real vendors refuse."""
+"""The sandboxes of accounting vendors refuse what the real vendors refuse."""
 
 from __future__ import annotations
 

@@ -282,7 +282,7 @@ WRONG = [
     ("transactions_are_read_page_by_page", as_bank(_Anonymous), "The ids are"),
     ("transactions_match_open_items", as_bank(_Mute), "The texts are"),
     ("pending_transactions_are_apart", as_bank(_Together), "among the booked"),
-    ("pending_transactions_are_apart", as_bank(_Settled), "not pending"),
+    ("pending_transactions_are_apart", as_bank(_Settled), "another status"),
     ("an_unknown_word_is_no_consent", as_bank(_Hasty), "was read as granted"),
     ("a_payment_is_initiated_once", as_bank(_PayingTwice), "more than one payment"),
     ("a_payment_is_initiated_once", as_bank(_KeylessPayments), "more than one payment"),

@@ -359,7 +359,7 @@ WRONG = [
     ("a_refused_signature_has_its_reason", as_docusign(_Reasonless), "reason for declining"),
     ("an_unknown_word_is_unknown", as_docusign(_Optimistic), "It is completed"),
     ("an_answer_is_about_its_envelope", as_docusign(_Mistaken), "was no error"),
-    ("an_envelope_is_voided", as_dropbox_sign(_Hasty), "told as void before"),
+    ("an_envelope_is_voided", as_dropbox_sign(_Hasty), "reported as void before"),
     ("an_envelope_is_voided", as_docusign(_WithoutReason), "reason for voiding is lost"),
     ("a_completed_envelope_stays", as_docusign(_Lenient), "was no error"),
     ("a_reminder_is_sent_once", as_dropbox_sign(_KeylessReminders), "The emails went to"),

@@ -1,4 +1,4 @@
-"""Test subjects of all vendors of books for the conformance kit."""
+"""Test subjects of all accounting vendors for the conformance kit."""
 
 from __future__ import annotations
 

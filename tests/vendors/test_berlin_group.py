@@ -180,7 +180,7 @@ def test_body_without_optional_fields() -> None:
     ],
 )
 def test_fields_that_get_lost_are_refused(order: PaymentOrder, field: str) -> None:
-    """A field that the interface does not carry is refused before anything is sent."""
+    """A field that the interface does not have is refused before anything is sent."""
     sandbox = BerlinGroupSandbox()
     with pytest.raises(InvalidData) as caught:
         hub(sandbox).bank().pay(order, idempotency_key="k")
@@ -275,7 +275,7 @@ def test_wrong_references_are_refused() -> None:
     with pytest.raises(InvalidData, match="which consent"):
         bank.balances("berlin_group:bank:1")
     for after in (ACCOUNT, Ref("berlin_group", "bank", "2", {"page": "pageIndex=1"})):
-        with pytest.raises(InvalidData, match="continues no list"):
+        with pytest.raises(InvalidData, match="not the next page"):
             bank.transactions(ACCOUNT, after=after)
 
 

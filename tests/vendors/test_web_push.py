@@ -108,7 +108,7 @@ def test_only_known_push_services_are_called() -> None:
             "https://updates.push.services.mozilla.com.evil.example/s",
             "https://updates.push.services.mozilla.com:8443/s",
         ):
-            with pytest.raises(InvalidData, match="no known push service"):
+            with pytest.raises(InvalidData, match="not a known push service"):
                 hub.push().send(PushMessage(to=subscription(endpoint), title="T"))
 
     assert [] == sandbox.requests

@@ -42,7 +42,7 @@ _ZERO: Final = Decimal(0)
 
 
 class AccountingCapability(StrEnum):
-    """An optional feature of a vendor of books.
+    """An optional feature of an accounting vendor.
 
     `sales_accounts`: lines of sales invoices name an account. `invoice_numbers`: the number of a
     sales invoice can be chosen. `contact_numbers`: contacts have a number of your own.
@@ -135,7 +135,7 @@ def _check_number(value: object, field: str, *, least: Decimal | None) -> None:
         raise InvalidData(
             f"The {field} is not an exact number.",
             field=field,
-            remedy=f"Give a Decimal below a thousand millions with at most {_DECIMALS} decimals,"
+            remedy=f"Give a Decimal below 1,000,000,000 with at most {_DECIMALS} decimals,"
             " such as Decimal('149.90').",
         )
     if least is not None and value < least:
@@ -259,9 +259,9 @@ class ContactQuery:
         """Refuse a search by no detail, or by several."""
         if sum(detail is not None for detail in (self.name, self.email, self.number)) != 1:
             raise InvalidData(
-                "The search does not have exactly one detail.",
+                "The search has no detail, or several.",
                 field="name",
-                remedy="Give either a name, an email address or a number.",
+                remedy="Give a name, an email address or a number, and only one of these.",
             )
 
     @property
@@ -276,8 +276,8 @@ class ContactRecord:
 
     Attributes:
         ref: reference of the contact.
-        name: name of it.
-        number: your own number of it, if the vendor keeps one.
+        name: name of the contact.
+        number: your own number of the contact, if the vendor keeps one.
         email: email address, if known.
         active: False if the contact is archived; None if the vendor does not state it.
         replayed: True if this is the stored answer of an earlier call with the same key.
@@ -299,12 +299,12 @@ class LedgerAccount:
 
     Attributes:
         id: the text by which lines and payments name the account.
-        name: name of it.
-        code: number of it in the chart, if it has one.
-        account_class: part of the chart that it belongs to.
-        vendor_type: the vendor's word for its type.
-        currency: ISO 4217 code of its currency, if it has one of its own.
-        raw: the vendor's complete answer about it.
+        name: name of the account.
+        code: number of the account in the chart, if it has one.
+        account_class: part of the chart that the account belongs to.
+        vendor_type: the vendor's own word for the type of the account.
+        currency: ISO 4217 code of the currency, if the account has its own.
+        raw: the vendor's complete answer about the account.
     """
 
     id: str
@@ -321,13 +321,13 @@ class TaxRate:
     """A tax that lines can name.
 
     Attributes:
-        id: the text by which lines name it.
-        name: name of it.
-        percent: rate in percent; None if it is no percentage, or if several rates apply.
+        id: the text by which lines name the tax.
+        name: name of the tax.
+        percent: rate in percent; None if the tax is not a percentage, or if several rates apply.
         on_sales: True if sales invoices can have it; None if unknown.
         on_purchases: True if bills can have it; None if unknown.
         active: False if new lines cannot have it.
-        raw: the vendor's complete answer about it.
+        raw: the vendor's complete answer about the tax.
     """
 
     id: str
@@ -490,11 +490,11 @@ class InvoiceRecord:
     """An invoice or a bill in the books.
 
     Attributes:
-        ref: reference of it.
+        ref: reference of the invoice or bill.
         kind: sales invoice or bill; None if the vendor's word for it is unknown.
-        state: state of it.
-        vendor_state: the vendor's word for the state, if it has one.
-        number: number of it; drafts may have none.
+        state: state of the invoice or bill.
+        vendor_state: the vendor's own word for the state, if it has one.
+        number: number of the invoice or bill; drafts may have none.
         total: total with tax; None if the vendor does not state its currency.
         due_amount: amount that is still to be paid; None if the vendor does not state it.
         updated_at: time of its last change, if the vendor states it.
@@ -540,9 +540,9 @@ class PaymentRecord:
     """A payment in the books.
 
     Attributes:
-        ref: reference of it.
+        ref: reference of the payment.
         invoice: reference of the invoice or bill that it pays.
-        amount: amount of it.
+        amount: amount of the payment.
         replayed: True if this is the stored answer of an earlier call with the same key.
         raw: the vendor's complete answer.
     """
@@ -574,7 +574,7 @@ class JournalLine:
         """Refuse a line with both sides, or with neither."""
         if bool(self.debit) is bool(self.credit):
             raise InvalidData(
-                "The line does not have exactly one of debit and credit.",
+                "The line has both a debit and a credit, or neither.",
                 field="debit",
                 remedy="Give the amount as a debit or as a credit, and leave the other out.",
             )
@@ -615,10 +615,10 @@ class JournalRecord:
     """A journal entry in the books.
 
     Attributes:
-        ref: reference of it.
-        state: state of it.
-        vendor_state: the vendor's word for the state, if it has one.
-        number: number of it, if the vendor gives one.
+        ref: reference of the entry.
+        state: state of the entry.
+        vendor_state: the vendor's own word for the state, if it has one.
+        number: number of the entry, if the vendor gives one.
         replayed: True if this is the stored answer of an earlier call with the same key.
         raw: the vendor's complete answer.
     """
@@ -651,7 +651,7 @@ class DocumentRecord:
     """A file that is attached to a record in the books.
 
     Attributes:
-        ref: reference of it.
+        ref: reference of the file.
         name: name of the file, as the vendor stores it.
         replayed: True if this is the stored answer of an earlier call with the same key.
         raw: the vendor's complete answer.
@@ -672,7 +672,7 @@ class AccountingEvent:
         ref: reference of the record.
         record: kind of the record. Xero reports bills as invoices.
         change: change of the record.
-        vendor_type: the vendor's word for the event.
+        vendor_type: the vendor's own word for the event.
         at: time of the change, if the vendor states it.
         raw: the vendor's complete event.
     """
@@ -687,7 +687,7 @@ class AccountingEvent:
 
 
 class AccountingVendor(Protocol):
-    """The operations of a vendor of books; its capabilities name the optional ones."""
+    """The operations of an accounting vendor; its capabilities name the optional ones."""
 
     async def create_contact(
         self, wire: Wire, contact: Contact, /, *, key: str | None

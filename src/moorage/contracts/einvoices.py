@@ -129,7 +129,7 @@ class ElectronicAddress:
             return text
         if not isinstance(text, str) or ":" not in text:
             raise InvalidData(
-                "The electronic address is not a scheme and an identifier with a colon between.",
+                "The electronic address is not a scheme and an identifier joined by a colon.",
                 field=field,
                 remedy="Give an address such as '0208:0123456789'.",
             )
@@ -141,7 +141,7 @@ class ElectronicAddress:
 
 
 def address_or_none(text: str | None) -> ElectronicAddress | None:
-    """The address that a vendor's text stands for; None if it is missing or none."""
+    """The address that a vendor's text stands for; None without a text or if it is not one."""
     try:
         return None if text is None else ElectronicAddress.parse(text)
     except InvalidData:
@@ -152,7 +152,7 @@ def document_root(document: bytes) -> tuple[EinvoiceSyntax, EinvoiceType]:
     """The syntax and the type of a document.
 
     Raises:
-        InvalidData: it is no XML, has a DTD, or is of another kind.
+        InvalidData: the document is not XML, has a DTD, or is not an invoice.
     """
     roots: list[str] = []
 
@@ -277,13 +277,13 @@ class SentInvoice:
 
 @frozen(kw_only=True)
 class RecipientCheck:
-    """The answer to the question if a recipient can receive a type of document.
+    """The result of a look-up: whether a recipient can receive a type of document.
 
     Attributes:
         address: electronic address of the recipient.
         document_type: type of the document.
-        can_receive: True if the recipient can receive it, False if not; None if the vendor does not
-            tell a recipient who cannot from a look-up that failed.
+        can_receive: True if the recipient can receive it, False if not; None if the vendor gives
+            the same answer for a recipient who cannot and for a failed look-up.
         raw: the vendor's complete answer.
     """
 

@@ -154,8 +154,8 @@ class NewPerson:
         title: job title.
         department: name of the department.
         manager: reference of the manager's account in the same directory.
-        external_id: your own id of the person, such as the employee number. Without one an
-            account cannot be recognised as yours after its creation lost its answer.
+        external_id: your own id of the person, such as the employee number. Without one,
+            moorage cannot recognise the account after the answer to its creation was lost.
         language: preferred language, such as "de" or "de-CH".
         time_zone: time zone, such as "Europe/Berlin".
         active: False to create an account with which nobody can sign in yet.
@@ -192,7 +192,7 @@ class NewPerson:
 def _are_clearable(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
     if isinstance(value, str) or not is_tuple(value) or not set(value) <= set(_CLEARABLE):
         raise InvalidData(
-            "A field that is to be emptied is unknown, or cannot be empty.",
+            "`clear` names a field that is unknown or cannot be empty.",
             field=attribute.name,
             remedy=f"Give a list of some of: {', '.join(_CLEARABLE)}.",
         )
@@ -233,9 +233,9 @@ class PersonChanges:
         for name in self.clear:
             if getattr(self, name) is not None:
                 raise InvalidData(
-                    f"The field {name} has a new value, and is to be emptied too.",
+                    f"The field {name} has a new value, and is in `clear` too.",
                     field="clear",
-                    remedy="Do one of both.",
+                    remedy="Give the new value or name the field in `clear`, not both.",
                 )
         if not named_fields:
             raise InvalidData(
@@ -289,7 +289,7 @@ def check_fits(person: NewPerson | PersonChanges, limits: Mapping[str, int]) -> 
 
 @frozen(kw_only=True)
 class PeopleQuery:
-    """A filter of a list of people; somebody must match all fields that are given.
+    """A filter of a list of people; a person must match all given fields.
 
     Attributes:
         user_name: name to sign in with.

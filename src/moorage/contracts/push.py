@@ -83,7 +83,7 @@ class PushOutcome(StrEnum):
     """The outcome of one notification of many."""
 
     ACCEPTED = "accepted"
-    """The push service took it; nobody reports if the device showed it."""
+    """The push service took it; no push service reports if the device showed it."""
     GONE = "gone"
     """The token or subscription ended; delete it."""
     THROTTLED = "throttled"
@@ -115,7 +115,7 @@ def _is_token(_: object, attribute: attrs.Attribute[str], value: object) -> None
 
 @frozen
 class DeviceToken:
-    """The token of an app on one device. It is never shown.
+    """The token of an app on one device. Its repr hides the token.
 
     Attributes:
         token: token, as the app received it.
@@ -181,7 +181,7 @@ def decoded(text: str) -> bytes:
 
 @frozen(kw_only=True)
 class BrowserSubscription:
-    """The subscription of one browser to notifications of your site. It is never shown.
+    """The subscription of one browser to notifications of your site. Its repr hides it.
 
     Attributes:
         endpoint: URL at which the browser's push service accepts notifications.
@@ -195,7 +195,7 @@ class BrowserSubscription:
 
     @classmethod
     def from_json(cls, subscription: str | Mapping[str, Any]) -> BrowserSubscription:
-        """Make a subscription of `JSON.stringify(subscription)`, or of the table in it.
+        """Parse `JSON.stringify(subscription)`, or make a subscription of its decoded object.
 
         Raises:
             InvalidData: the text is not the JSON of a subscription.
@@ -307,7 +307,7 @@ def _is_maybe_filled(_: object, attribute: attrs.Attribute[Any], value: object) 
 
 @frozen(kw_only=True)
 class PushMessage:
-    """A notification to one device, one browser or one topic. Its content is never shown.
+    """A notification to one device, one browser or one topic. Its repr hides the content.
 
     Attributes:
         to: recipient.
@@ -388,7 +388,7 @@ class PushMessage:
 class PushReceipt:
     """The vendor's confirmation that it accepted a notification.
 
-    Nobody reports if the device showed it.
+    No push service reports if the device showed it.
 
     Attributes:
         ref: reference of the notification at the vendor; None if the vendor gives it no id.

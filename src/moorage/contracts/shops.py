@@ -422,7 +422,7 @@ class ShopEvent:
 
 
 def check_sku(value: object) -> None:
-    """Refuse anything but a text that can be the number of an item."""
+    """Refuse a SKU that is empty, or that has spaces around it or control characters in it."""
     check_text(value, "sku")
     text = str(value)
     if not text or text != text.strip() or any(letter < " " for letter in text):
@@ -434,7 +434,7 @@ def check_sku(value: object) -> None:
 
 
 def check_quantity(value: object, field: str) -> None:
-    """Refuse anything but a whole number of items that a shop can have."""
+    """Refuse a quantity that is negative, too large or not a whole number."""
     if type(value) is not int or not 0 <= value <= _MOST_STOCK:
         raise InvalidData(
             f"The {field} is not a whole number from zero to {_MOST_STOCK}.",
@@ -444,7 +444,7 @@ def check_quantity(value: object, field: str) -> None:
 
 
 def check_price(value: object, field: str, *, free: bool = False) -> None:
-    """Refuse anything but an amount of money above zero; `free` accepts zero, too."""
+    """Refuse an amount of money that is not above zero; `free` accepts zero, too."""
     check_kind(value, Money, field)
     if isinstance(value, Money) and (value.minor > 0 or (free and value.minor == 0)):
         return

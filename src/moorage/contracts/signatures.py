@@ -221,7 +221,7 @@ class SignaturePlace:
         """Refuse a place with two meanings, with none, or off the page."""
         if (self.page is None) is not bool(self.anchor):
             raise InvalidData(
-                "A place is either at an anchor or on a page.",
+                "The place has both an anchor and a page, or neither.",
                 field="anchor",
                 remedy="Give the text of an anchor, or the number of a page.",
             )
@@ -240,7 +240,7 @@ class SignaturePlace:
 
 @frozen(kw_only=True)
 class Signer:
-    """A person who signs.
+    """A person who is to sign.
 
     Attributes:
         name: name of the person.
@@ -277,11 +277,11 @@ class Signer:
 
 @frozen(kw_only=True)
 class SignatureRequest:
-    """Documents, or a template of the vendor, to be signed by some persons.
+    """Documents, or a template of the vendor, to be signed by people.
 
     Attributes:
         subject: subject of the emails to the signers.
-        signers: the persons who sign.
+        signers: the people who sign.
         documents: documents to sign; none with a template.
         template: the vendor's id of a template; none with documents.
         message: text of the emails to the signers.
@@ -308,14 +308,14 @@ class SignatureRequest:
     )
 
     def __attrs_post_init__(self) -> None:
-        """Refuse a request that no vendor could carry out as it is meant."""
+        """Refuse a request without signers, with a doubled signer, or with contradicting parts."""
         if not self.signers:
             raise InvalidData(
-                "Nobody is to sign.", field="signers", remedy="Give at least one Signer."
+                "The request has no signers.", field="signers", remedy="Give at least one Signer."
             )
         if bool(self.documents) is bool(self.template):
             raise InvalidData(
-                "A request is either about documents or about a template.",
+                "The request has both documents and a template, or neither.",
                 field="documents",
                 remedy="Give documents, or the id of a template.",
             )
@@ -447,7 +447,7 @@ class SignerState:
 
 @frozen(kw_only=True)
 class Envelope:
-    """Documents on their way to their signers.
+    """Documents that were sent to signers, and the states of their signatures.
 
     Attributes:
         ref: reference of the envelope at the vendor.

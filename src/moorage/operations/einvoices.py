@@ -67,7 +67,7 @@ class Einvoices:
         document_type: EinvoiceType | str = EinvoiceType.INVOICE,
         timeout: float | None = None,
     ) -> RecipientCheck:
-        """Ask if a recipient can receive a type of document.
+        """Look up if a recipient can receive a type of document.
 
         Args:
             address: electronic address of the recipient, such as "0208:0123456789".
@@ -131,7 +131,7 @@ class AsyncEinvoices:
         document_type: EinvoiceType | str = EinvoiceType.INVOICE,
         timeout: float | None = None,
     ) -> RecipientCheck:
-        """Ask if a recipient can receive a type of document.
+        """Look up if a recipient can receive a type of document.
 
         Args:
             address: electronic address of the recipient, such as "0208:0123456789".

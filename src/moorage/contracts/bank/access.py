@@ -47,8 +47,8 @@ class BalanceKind(StrEnum):
 
     `booked` is the sum of the booked entries, `available` what can be spent, `expected` the booked
     and the pending entries together, `opening` the booked balance at the beginning of the period,
-    and `forward` what can be spent on a later day. `unknown` is any other kind; the bank's word
-    says which.
+    and `forward` what can be spent on a later day. `unknown` is any other kind, whose name is in
+    `vendor_kind`.
     """
 
     BOOKED = "booked"
@@ -119,7 +119,7 @@ class BankConsent:
         status: state of the consent.
         vendor_status: the vendor's own word for the status.
         link: page at which the owner agrees; None if there is none, or no longer.
-        valid_until: last day of the consent, where the vendor tells it.
+        valid_until: last day of the consent, if the vendor states it.
         replayed: True if this is the stored answer of an earlier call with the same key.
         raw: the vendor's complete answer.
     """
@@ -147,7 +147,7 @@ class BankAccount:
         iban: account number; None if the account has another kind of number.
         number: account number as the bank writes it.
         bic: code of the bank.
-        currency: currency of the account; None if it has several, or the vendor does not tell it.
+        currency: currency of the account; None if it has several, or the vendor does not state it.
         name: name of the account.
         owner: name of its owner.
         vendor_status: the vendor's own word for the state of the account.
@@ -173,9 +173,9 @@ class CurrentBalance:
         kind: kind of the balance.
         vendor_kind: the bank's own word for the kind.
         amount: amount, negative if the account is overdrawn.
-        day: day of the balance, where the bank tells it.
-        at: time of the last change, where the bank tells it.
-        with_credit: True if the amount contains a credit limit; None if the bank does not tell.
+        day: day of the balance, if the bank states it.
+        at: time of the last change, if the bank states it.
+        with_credit: True if the amount contains a credit limit; None if the bank does not state it.
         raw: the bank's complete balance.
     """
 

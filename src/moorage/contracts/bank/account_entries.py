@@ -22,8 +22,8 @@ class TransactionQuery:
     """A filter of the transactions of an account.
 
     Attributes:
-        since: first day of booking; by default the earliest day that the vendor gives without
-            a request, or 90 days ago.
+        since: first day of booking; by default 90 days ago, or the earliest day that the vendor
+            has.
         until: last day of booking; by default today.
         pending: True to read the pending transactions too.
     """

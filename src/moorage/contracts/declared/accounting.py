@@ -1,4 +1,4 @@
-"""The contract of books."""
+"""The accounting contract."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 _ACCOUNTS: Final[Requirements[tuple[LedgerAccount, ...]]] = Requirements()
 _TAX_RATES: Final[Requirements[tuple[TaxRate, ...]]] = Requirements()
-_LOOK_UP: Final[Requirements[InvoiceRecord]] = Requirements()
+_INVOICE: Final[Requirements[InvoiceRecord]] = Requirements()
 _BILL: Final = "bill"
 
 
@@ -148,7 +148,7 @@ class AccountingContract(Contract):
             ref: reference of the invoice or bill.
             timeout: seconds for the whole operation.
         """
-        return _LOOK_UP
+        return _INVOICE
 
     @changes(target=Target.REFERENCE)
     def void_invoice(

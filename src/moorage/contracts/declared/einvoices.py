@@ -75,7 +75,7 @@ class EinvoicesContract(Contract):
         document_type: EinvoiceType | str = EinvoiceType.INVOICE,
         timeout: float | None = None,
     ) -> Requirements[RecipientCheck]:
-        """Ask if a recipient can receive a type of document.
+        """Look up if a recipient can receive a type of document.
 
         Args:
             address: electronic address of the recipient, such as "0208:0123456789".

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     )
     from moorage.domain.values.money import Money
 
-_READ: Final[Requirements[ShopOrder]] = Requirements()
+_ORDER: Final[Requirements[ShopOrder]] = Requirements()
 _CANCEL: Final[Requirements[CancelReceipt]] = Requirements()
 
 
@@ -69,7 +69,7 @@ class ShopsContract(Contract):
     @reads(target=Target.REFERENCE)
     def get_order(self, ref: Ref | str, *, timeout: float | None = None) -> Requirements[ShopOrder]:
         """Get the current state of an order."""
-        return _READ
+        return _ORDER
 
     @changes(target=Target.REFERENCE)
     def fulfil(

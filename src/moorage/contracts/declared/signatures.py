@@ -27,7 +27,7 @@ if TYPE_CHECKING:
         SigningLink,
     )
 
-_GET: Final[Requirements[Envelope]] = Requirements()
+_ENVELOPE: Final[Requirements[Envelope]] = Requirements()
 _REMIND: Final[Requirements[SignatureReceipt]] = Requirements(needs={SignaturesCapability.REMIND})
 _DOWNLOAD: Final[Requirements[SignedFile]] = Requirements()
 _CERTIFICATE: Final[Requirements[SignedFile]] = Requirements(
@@ -74,7 +74,7 @@ class SignaturesContract(Contract):
             ref: reference of the envelope.
             timeout: seconds for the whole operation.
         """
-        return _GET
+        return _ENVELOPE
 
     @changes(target=Target.REFERENCE)
     def remind(

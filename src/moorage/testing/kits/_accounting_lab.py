@@ -1,4 +1,4 @@
-"""A vendor of books under test, behind a hub with one account of it."""
+"""An accounting vendor under test, behind a hub with one account of it."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ PART: Final = Money("50.00", "EUR")
 
 @attrs.frozen(kw_only=True)
 class AccountingSubject:
-    """A vendor of books to check, with its sandbox.
+    """An accounting vendor to check, with its sandbox.
 
     Attributes:
         vendor: an account at the sandbox, whose books are in euros.
@@ -92,7 +92,7 @@ class AccountingSubject:
 
 
 class Lab(ContractLab[AccountingSubject]):
-    """A vendor of books under test, with its hub and its log."""
+    """An accounting vendor under test, with its hub and its log."""
 
     contract = "accounting"
 

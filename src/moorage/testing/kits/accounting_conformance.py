@@ -1,4 +1,4 @@
-"""Checks that every vendor of books must pass.
+"""Checks that every accounting vendor must pass.
 
 The most important ones are about repeats and totals: a key writes once whatever is lost, and an
 invoice whose total the vendor calculates differently does not stay in the books.
@@ -363,10 +363,12 @@ async def what_it_cannot_do_is_refused(make: Open) -> None:
         for capability, ask in calls_by_capability(lab).items():
             if capability in lab.able:
                 continue
-            error = await lab.refused(UnsupportedByVendor, ask(), f"{capability} of who cannot")
+            error = await lab.refused(
+                UnsupportedByVendor, ask(), f"{capability} of a vendor without it"
+            )
             require(capability in error.capabilities, f"{capability} is not named.")
             expected = able(KIND, frozenset(error.capabilities))
-            require(error.able == expected, "The vendors that can are not named.")
+            require(error.able == expected, "The vendors that have it are not named.")
         require(lab.sandbox.requests == [], "Something was sent for what cannot be done.")
 
 
@@ -428,7 +430,7 @@ async def secrets_are_shown_nowhere(make: Open) -> None:
 
 
 async def nothing_shows_personal_data(make: Open) -> None:
-    """Neither contacts nor their records show a name or an address."""
+    """No repr of a contact or of its record shows a name or an address."""
     async with make() as lab:
         contact = Contact(name="Discreet Ltd", email="discreet@example.com", phone="discreet")
         record = await lab("create_contact", contact)

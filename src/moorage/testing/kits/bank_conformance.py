@@ -119,7 +119,10 @@ async def a_key_starts_one_consent(make: Open) -> None:
         consents = [await lab.start(idempotency_key="k-1") for _ in range(3)]
         require(lab.bank.consent_count() == 1, "A key started more than one consent.")
         require(consents[0] == consents[1] == consents[2], "A repeat has another consent.")
-        require([item.replayed for item in consents] == [False, True, True], "No replay is told.")
+        require(
+            [item.replayed for item in consents] == [False, True, True],
+            "The repeat is not marked as a replay.",
+        )
         await lab.start(idempotency_key="k-2")
         require(lab.bank.consent_count() == 2, "Another key started no consent.")
 
@@ -239,9 +242,15 @@ async def pending_transactions_are_apart(make: Open) -> None:
         pending = [item.entry for page in pages for item in page.pending]
         amounts = [item.amount for item in pending]
         require(amounts == _amounts(PENDING, "transactionAmount"), f"The amounts are {amounts}.")
-        require({item.status for item in pending} == {"pending"}, "They are not pending.")
+        require(
+            {item.status for item in pending} == {"pending"},
+            "The pending transactions have another status.",
+        )
         booked = [entry.amount for page in pages for entry in page.entries]
-        require(booked == _amounts(BOOKED, "transactionAmount"), "They are among the booked ones.")
+        require(
+            booked == _amounts(BOOKED, "transactionAmount"),
+            "Pending transactions are among the booked ones.",
+        )
 
 
 async def an_unknown_word_is_no_consent(make: Open) -> None:
@@ -352,7 +361,7 @@ async def a_daily_limit_is_not_retried(make: Open) -> None:
             lab.sandbox.fail(answer)
             step = f"Daily limit {number}"
             error = await lab.refused(RateLimitExceeded, lab("balances", ref), step)
-            require(not error.retryable, f"{step} is told as worth another attempt.")
+            require(not error.retryable, f"{step} is reported as worth another attempt.")
             require(error.vendor_retry_after is None, f"{step} pauses other accounts.")
             await lab("balances", ref)
 
@@ -363,10 +372,12 @@ async def what_it_cannot_do_is_refused(make: Open) -> None:
         for capability, ask in calls_by_capability(lab).items():
             if capability in lab.able:
                 continue
-            error = await lab.refused(UnsupportedByVendor, ask(), f"{capability} of who cannot")
+            error = await lab.refused(
+                UnsupportedByVendor, ask(), f"{capability} of a vendor without it"
+            )
             require(capability in error.capabilities, f"{capability} is not named.")
             names = able(KIND, frozenset(error.capabilities))
-            require(error.able == names, "Who can is not named.")
+            require(error.able == names, "The vendors that have it are not named.")
         require(lab.sandbox.requests == [], "Something was sent for what cannot be done.")
 
 

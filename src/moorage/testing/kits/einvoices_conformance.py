@@ -133,10 +133,10 @@ async def pending_is_not_delivered(make: Open) -> None:
         if deliver is not None:
             pending: SentInvoice = await lab("get", str(sent.ref))
             is_early = pending.status is EinvoiceStatus.DELIVERED
-            require(not is_early, "A pending invoice is told as delivered.")
+            require(not is_early, "A pending invoice is reported as delivered.")
             deliver(sent.ref.id)
         delivered: SentInvoice = await lab("get", sent.ref)
-        require(delivered.status is EinvoiceStatus.DELIVERED, "A delivery is not told.")
+        require(delivered.status is EinvoiceStatus.DELIVERED, "A delivery is not reported.")
         require(delivered.ref == sent.ref, "The state is of another invoice.")
         require(delivered.raw, "The vendor's answer is lost.")
 
@@ -207,17 +207,19 @@ async def an_unreadable_success_is_none(make: Open) -> None:
 
 
 async def a_recipient_is_looked_up(make: Open) -> None:
-    """A known recipient can receive, and an unknown one is never told as one who can."""
+    """A known recipient can receive, and an unknown one is never reported as one who can."""
     async with make() as lab:
         if EinvoiceCapability.LOOK_UP not in lab.able:
             return
         check: RecipientCheck = await lab("check_recipient", RECIPIENT)
-        require(check.can_receive is True, "A known recipient is told as unknown.")
+        require(check.can_receive is True, "A known recipient is reported as unknown.")
         require(str(check.address) == RECIPIENT, "The answer is about another recipient.")
         require(check.raw, "The vendor's answer is lost.")
         for document_type in ("invoice", "credit_note"):
             check = await lab("check_recipient", STRANGER, document_type=document_type)
-            require(not check.can_receive, "An unknown recipient is told as one who can receive.")
+            require(
+                not check.can_receive, "An unknown recipient is reported as one who can receive."
+            )
             require(check.document_type == document_type, "The answer is about another document.")
 
 
@@ -236,7 +238,9 @@ async def an_invoice_arrives(make: Open) -> None:
         require(await _listed(lab) == refs, "A document that was only downloaded is not listed.")
         for _ in range(2):
             await lab("mark_fetched", refs[0])
-            require(await _listed(lab) == refs[1:], "The list has not what was not fetched.")
+            require(
+                await _listed(lab) == refs[1:], "The list lacks a document that was not fetched."
+            )
 
 
 async def _listed(lab: Lab) -> list[str]:
@@ -290,7 +294,7 @@ async def events_are_accepted_if_proven(make: Open) -> None:
     async with make() as lab:
         id_ = lab.subject.sandbox.arrive()
         event = _event(lab, lab.subject.sandbox.receive(id_))
-        require(event.type is EinvoiceEventType.RECEIVED, f"It is told as {event.type}.")
+        require(event.type is EinvoiceEventType.RECEIVED, f"It is reported as {event.type}.")
         require(event.ref.id == id_, "The event names another document.")
         require(event.status is None, "A document that arrived has a state.")
         require(event.raw, "The vendor's event is lost.")
@@ -311,12 +315,12 @@ async def a_state_is_told_by_its_word(make: Open) -> None:
         sent: SentInvoice = await lab("send", outgoing())
         for word, state in (*lab.subject.words, ("a_new_word", EinvoiceStatus.UNKNOWN)):
             event = _event(lab, reports(sent.ref.id, word))
-            require(event.type is EinvoiceEventType.STATUS, f"It is told as {event.type}.")
-            require(event.status == state, f"{word} is told as {event.status}.")
+            require(event.type is EinvoiceEventType.STATUS, f"It is reported as {event.type}.")
+            require(event.status == state, f"{word} is reported as {event.status}.")
             require(event.vendor_status == word, "The vendor's word is lost.")
             require(event.ref == sent.ref, "The event names another invoice.")
         event = _event(lab, deliver(sent.ref.id))
-        require(event.status is EinvoiceStatus.DELIVERED, "A delivery is not told.")
+        require(event.status is EinvoiceStatus.DELIVERED, "A delivery is not reported.")
 
 
 def _event(lab: Lab, notice: Notice) -> EinvoiceEvent:

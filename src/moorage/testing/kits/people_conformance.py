@@ -90,7 +90,7 @@ async def an_account_is_created(make: Open) -> None:
         read = await lab.get(created.ref)
         for person in (created, read):
             require(person.user_name == "ada@example.com", "Another user name is read.")
-            require(person.active is True, f"A new account is told as active={person.active}.")
+            require(person.active is True, f"A new account is reported as active={person.active}.")
             names = (person.given_name, person.family_name, person.external_id)
             require(names == ("Ada", "Lovelace", "E-ada"), f"{names} are read.")
             for name, value in _FIELDS.items():
@@ -106,10 +106,10 @@ async def an_account_is_created(make: Open) -> None:
 
 
 async def an_account_may_be_inactive(make: Open) -> None:
-    """An account that is created inactive is inactive in the directory, and is told so."""
+    """An account that is created inactive is inactive in the directory, and is reported so."""
     async with make() as lab:
         person = await lab.create(active=False)
-        require(person.active is False, f"It is told as active={person.active}.")
+        require(person.active is False, f"It is reported as active={person.active}.")
         require(not lab.sandbox.accounts()[0].active, "The account is active.")
 
 
@@ -222,7 +222,7 @@ async def activity_can_be_repeated(make: Open) -> None:
                     kept_account.active is active,
                     f"After {operation} active is {kept_account.active}.",
                 )
-                require((await lab.get(ref)).active is active, f"{operation} is told wrongly.")
+                require((await lab.get(ref)).active is active, f"{operation} is reported wrongly.")
                 require(kept_account.annotated, f"{operation} erased other fields.")
 
 
@@ -316,7 +316,7 @@ async def a_member_joins_once(make: Open) -> None:
         require(refs == [person.ref, other.ref], f"{len(refs)} members are listed.")
         require(
             listed_members[0].kind is MemberKind.PERSON,
-            f"A person is told as {listed_members[0].kind}.",
+            f"A person is reported as {listed_members[0].kind}.",
         )
         for _ in range(2):
             await lab("remove_member", lab.group, person.ref)
@@ -364,9 +364,14 @@ async def what_it_cannot_do_is_refused(make: Open) -> None:
         for capability, call in calls_by_capability(lab).items():
             if capability in lab.able:
                 continue
-            error = await lab.refused(UnsupportedByVendor, call(), f"{capability} of who cannot")
+            error = await lab.refused(
+                UnsupportedByVendor, call(), f"{capability} of a vendor without it"
+            )
             require(error.capabilities == (capability,), f"{capability} is not named.")
-            require(error.able == able(KIND, frozenset({capability})), "Who can is not named.")
+            require(
+                error.able == able(KIND, frozenset({capability})),
+                "The vendors that have it are not named.",
+            )
         require(lab.sandbox.requests == [], "Something was sent for what cannot be done.")
 
 
@@ -526,7 +531,7 @@ async def secrets_are_shown_nowhere(make: Open) -> None:
 
 
 async def nothing_shows_personal_data(make: Open) -> None:
-    """Neither new people nor accounts, changes and queries show personal data."""
+    """No repr of a new person, an account, a change or a query shows personal data."""
     async with make() as lab:
         person = await lab.create(**_FIELDS)
         shown = [

@@ -143,7 +143,7 @@ async def silence_and_urgency_are_kept(make: Open) -> None:
         if PushCapability.SILENT in lab.able:
             await lab("send", PushMessage(to=lab.to, data={"order": "1042"}, silent=True))
             delivered = lab.delivered[-1]
-            require(delivered.silent and not delivered.urgent, "A silent one wakes people.")
+            require(delivered.silent and not delivered.urgent, "A silent notification is urgent.")
             require(dict(delivered.data) == {"order": "1042"}, "The data is lost.")
 
 
@@ -153,7 +153,7 @@ async def a_key_sends_once(make: Open) -> None:
         receipts = [await lab("send", lab.message(), idempotency_key="k-1") for _ in range(3)]
         require(len(lab.delivered) == 1, "A key sent its notification more than once.")
         require(receipts[0] == receipts[1] == receipts[2], "A repeat has another receipt.")
-        require(receipts[2].replayed, "A repeat is told as sent.")
+        require(receipts[2].replayed, "A repeat is reported as sent.")
         await lab("send", lab.message(), idempotency_key="k-2")
         require(len(lab.delivered) == 2, "Another key did not send.")
         other_coroutine = lab("send", lab.message("Another."), idempotency_key="k-1")
@@ -170,7 +170,10 @@ async def a_doubtful_outcome_is_unknown(make: Open) -> None:
             for _ in range(2):
                 coroutine = lab("send", lab.message(), idempotency_key=f"k-{number}")
                 await lab.refused(OutcomeUnknown, coroutine, f"Doubtful answer {number}")
-            require(len(lab.delivered) == count, "A doubtful notification was sent again.")
+            require(
+                len(lab.delivered) == count,
+                "A notification that may have been sent was sent again.",
+            )
         lab.sandbox.fail(lab.subject.unreadable)
         await lab.refused(VendorFailed, lab("send", lab.message()), "An unreadable success")
 
@@ -193,7 +196,7 @@ async def a_refusal_has_its_type(make: Open) -> None:
 
 
 async def each_device_has_its_outcome(make: Open) -> None:
-    """Each notification of many has its own outcome; one that is lost is never told as sent."""
+    """Each notification of many has its own outcome; one that is lost is never reported as sent."""
     async with make() as lab:
         sandbox = lab.subject.sandbox
         await lab("send", lab.message())
@@ -213,7 +216,7 @@ async def each_device_has_its_outcome(make: Open) -> None:
         count = len(lab.delivered)
         results = await lab("send_bulk", messages, at_once=1, idempotency_key="batch")
         require(len(lab.delivered) == count + 1, "A repeat sent what had been sent.")
-        require(outcome_of(results[4]) is PushOutcome.UNKNOWN, "A lost one is told as sent.")
+        require(outcome_of(results[4]) is PushOutcome.UNKNOWN, "A lost one is reported as sent.")
 
 
 async def what_it_cannot_do_is_refused(make: Open) -> None:

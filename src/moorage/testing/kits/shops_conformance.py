@@ -167,7 +167,7 @@ async def a_parcel_leaves_once(make: Open) -> None:
         parcel = attrs.evolve(PARCEL, notify=True)
         receipts = [await lab.fulfil(order.ref, parcel) for _ in range(2)]
         require(receipts[0] == receipts[1], "A repeat returns another receipt.")
-        require(receipts[0].completion is Completion.DONE, "The parcel is not told as done.")
+        require(receipts[0].completion is Completion.DONE, "The parcel is not reported as done.")
         parcels = lab.shop.parcels()
         require(len(parcels) == 1, f"The shop has {len(parcels)} parcels instead of one.")
         require(parcels[0].tracking_number == "1Z999", "The tracking number is lost.")
@@ -175,8 +175,8 @@ async def a_parcel_leaves_once(make: Open) -> None:
         require(parcels[0].notified, "The buyer was not told.")
         shipped: ShopOrder = await lab("get_order", order.ref)
         is_shipped = shipped.fulfilment is OrderFulfilment.FULFILLED
-        require(is_shipped, f"A shipped order is told as {shipped.fulfilment}.")
-        require(shipped.lines[0].unfulfilled == 0, "A shipped line is told as open.")
+        require(is_shipped, f"A shipped order is reported as {shipped.fulfilment}.")
+        require(shipped.lines[0].unfulfilled == 0, "A shipped line is reported as open.")
 
 
 async def a_lost_answer_ships_nothing_twice(make: Open) -> None:
@@ -193,7 +193,7 @@ async def a_lost_answer_ships_nothing_twice(make: Open) -> None:
                 ended = await _ended(lab.fulfil(order.ref, parcel))
                 lab.sandbox.forget_faults()
                 is_told_rightly = bool(lab.shop.parcels()) or not ended
-                require(is_told_rightly, "A parcel is told as shipped, but did not leave.")
+                require(is_told_rightly, "A parcel is reported as shipped, but did not leave.")
                 await _ended(lab.fulfil(order.ref, parcel))
                 count = len(lab.shop.parcels())
                 require(count <= 1, f"{count} parcels left after a lost answer.")
@@ -225,7 +225,7 @@ async def a_part_is_shipped(make: Open) -> None:
         await lab.fulfil(order.ref, attrs.evolve(PARCEL, lines=(part,)))
         rest: ShopOrder = await lab("get_order", order.ref)
         is_partial = rest.fulfilment is OrderFulfilment.PARTIALLY_FULFILLED
-        require(is_partial, f"A partly shipped order is told as {rest.fulfilment}.")
+        require(is_partial, f"A partly shipped order is reported as {rest.fulfilment}.")
         left = [line.unfulfilled for line in rest.lines]
         require(left == [1, 1], f"The lines have {left} left.")
         second = attrs.evolve(PARCEL, tracking_number="1Z998", lines=(part,))
@@ -236,16 +236,16 @@ async def a_part_is_shipped(make: Open) -> None:
 
 
 async def an_order_is_cancelled_once(make: Open) -> None:
-    """A cancelled order is told as cancelled however often it is cancelled; no parcel leaves."""
+    """Cancelling an order again changes nothing, and no parcel of a cancelled order leaves."""
     async with make() as lab:
         order = await lab.order(1)
         receipts = [await lab("cancel", order.ref) for _ in range(2)]
         completions = [receipt.completion for receipt in receipts]
-        require(completions == [Completion.DONE] * 2, f"The order is told as {completions}.")
+        require(completions == [Completion.DONE] * 2, f"The order is reported as {completions}.")
         require(list(lab.shop.canceled()) == [order.ref.id], "The order is not cancelled.")
         canceled: ShopOrder = await lab("get_order", order.ref)
         is_canceled = canceled.state is OrderState.CANCELED
-        require(is_canceled, f"A cancelled order is told as {canceled.state}.")
+        require(is_canceled, f"A cancelled order is reported as {canceled.state}.")
         await lab.refused(VendorRejected, lab.fulfil(order.ref), "A parcel of a cancelled order")
         require(not lab.shop.parcels(), "A parcel of a cancelled order left.")
 
@@ -258,7 +258,7 @@ async def a_lost_cancellation_can_be_repeated(make: Open) -> None:
             lab.sandbox.fail(*([None] * lost), Lost())
             await _ended(lab("cancel", order.ref))
             receipt = await lab("cancel", order.ref)
-            require(receipt.completion is Completion.DONE, "The repeat is not told as done.")
+            require(receipt.completion is Completion.DONE, "The repeat is not reported as done.")
             require(list(lab.shop.canceled()) == [order.ref.id], "The order is not cancelled.")
 
 
@@ -272,14 +272,16 @@ async def a_shipped_order_is_not_cancelled(make: Open) -> None:
 
 
 async def a_later_cancellation_is_pending(make: Open) -> None:
-    """A cancellation that the shop carries out later is never told as done."""
+    """A cancellation that the shop carries out later is never reported as done."""
     async with make() as lab:
         if lab.shop.cancels_later is None:
             return
         lab.shop.cancels_later = True
         order = await lab.order(1)
         receipt = await lab("cancel", order.ref)
-        require(receipt.completion is Completion.PENDING, f"It is told as {receipt.completion}.")
+        require(
+            receipt.completion is Completion.PENDING, f"It is reported as {receipt.completion}."
+        )
 
 
 async def a_refund_is_paid_once(make: Open) -> None:
@@ -295,7 +297,7 @@ async def a_refund_is_paid_once(make: Open) -> None:
             lab.sandbox.forget_faults()
             require(
                 not ended or list(lab.shop.refunds()) == [(order.ref.id, "5.00")],
-                "A refund is told as paid, but was not.",
+                "A refund is reported as paid, but was not.",
             )
             refund = await lab.refund(order.ref)
             require(refund.amount == Money("5.00", "EUR"), f"The amount is {refund.amount}.")
@@ -305,7 +307,7 @@ async def a_refund_is_paid_once(make: Open) -> None:
             require(other.id != refund.id, "Another refund has the same id.")
             partly: ShopOrder = await lab("get_order", order.ref)
             is_partial = partly.payment is OrderPayment.PARTIALLY_REFUNDED
-            require(is_partial, f"A partly refunded order is told as {partly.payment}.")
+            require(is_partial, f"A partly refunded order is reported as {partly.payment}.")
 
 
 async def amounts_are_in_the_shops_currency(make: Open) -> None:
@@ -342,10 +344,13 @@ async def stock_and_price_are_set(make: Open) -> None:
         for amount in ("0.00", "149.05", "149.05"):
             price = Money(amount, "EUR")
             receipt = await lab("set_price", item.ref, price)
-            require(receipt.price == price, f"The price is told as {receipt.price}.")
+            require(receipt.price == price, f"The price is reported as {receipt.price}.")
             require(lab.shop.price() == amount, f"The price became {lab.shop.price()}.")
         changed = await lab.item()
-        require((changed.stock, changed.price) == (7, Money("149.05", "EUR")), "They are not kept.")
+        require(
+            (changed.stock, changed.price) == (7, Money("149.05", "EUR")),
+            "The stock and the price are not kept.",
+        )
 
 
 async def stock_is_compared(make: Open) -> None:
@@ -364,7 +369,7 @@ async def stock_is_compared(make: Open) -> None:
 
 
 async def an_unknown_order_is_refused(make: Open) -> None:
-    """An order that the shop does not have is refused, and nothing is told as done."""
+    """An order that the shop does not have is refused, and nothing is reported as done."""
     async with make() as lab:
         unknown = lab.ref("gid://shopify/Order/404404")
         for operation in ("get_order", "cancel"):

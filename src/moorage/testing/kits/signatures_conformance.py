@@ -82,7 +82,7 @@ async def _sent(lab: Lab, *signers: Any, **options: Any) -> Ref:
 
 
 async def an_envelope_is_sent(make: Open) -> None:
-    """An envelope is sent once, to its signer, and is not completed by that."""
+    """An envelope is sent once, to its signer, and a sent envelope is not completed."""
     async with make() as lab:
         receipt: SignatureReceipt = await lab("send", request())
         require(lab.count() == 1, "One envelope was not sent once.")
@@ -184,11 +184,16 @@ async def signatures_are_followed(make: Open) -> None:
         require(lab.world.emails == [ADA], "The second signer got an email too early.")
         lab.world.view(ref.id, ADA)
         envelope = await _require_signers(lab, ref, [SignerStatus.VIEWED, SignerStatus.WAITING])
-        require(envelope.status is not EnvelopeStatus.COMPLETED, "A look counts as the end.")
+        require(
+            envelope.status is not EnvelopeStatus.COMPLETED,
+            "An envelope that was only viewed is completed.",
+        )
         lab.world.sign(ref.id, ADA)
         envelope = await _require_signers(lab, ref, [SignerStatus.SIGNED, SignerStatus.SENT])
         require(envelope.status is EnvelopeStatus.SENT, f"It is {envelope.status}.")
-        require(envelope.completed_at is None, "One of two signatures counts as the end.")
+        require(
+            envelope.completed_at is None, "An envelope with one of two signatures is completed."
+        )
         require(envelope.signers[0].signed_at is not None, "The time of a signature is lost.")
         lab.world.sign(ref.id, GRACE)
         envelope = await _require_signers(lab, ref, [SignerStatus.SIGNED, SignerStatus.SIGNED])
@@ -250,7 +255,7 @@ async def an_envelope_is_voided(make: Open) -> None:
             require(receipt.status in _VOID, f"A void envelope is {receipt.status}.")
             is_void = lab.world.envelopes[ref.id].void_reason is not None
             is_told = receipt.status is EnvelopeStatus.VOIDED
-            require(is_void or not is_told, "An envelope is told as void before it is.")
+            require(is_void or not is_told, "An envelope is reported as void before it is.")
             lab.subject.settle()
         require(not lab.world.envelopes[ref.id].is_open, "A void envelope can be signed.")
         require(lab.world.envelopes[other_ref.id].is_open, "Another envelope is void.")
@@ -291,7 +296,7 @@ async def a_link_belongs_to_its_signer(make: Open) -> None:
         ref = await _sent(lab, signer(embedded=True))
         require(lab.world.emails == [], "An embedded signer got an email.")
         link: SigningLink = await lab.link(ref, ADA.upper())
-        require(link.url.startswith("https://"), "The link is none.")
+        require(link.url.startswith("https://"), "The link is not a URL.")
         require(link.url not in repr(link), "A link is shown.")
         await lab.refused(InvalidData, lab.link(ref, GRACE), "A link for a stranger")
         plain_ref = await _sent(lab)
@@ -321,9 +326,14 @@ async def what_it_cannot_do_is_refused(make: Open) -> None:
         for capability, call in calls_by_capability(lab).items():
             if capability in lab.able:
                 continue
-            error = await lab.refused(UnsupportedByVendor, call(), f"{capability} of who cannot")
+            error = await lab.refused(
+                UnsupportedByVendor, call(), f"{capability} of a vendor without it"
+            )
             require(error.capabilities == (capability,), f"{capability} is not named.")
-            require(error.able == able(KIND, frozenset({capability})), "Who can is not named.")
+            require(
+                error.able == able(KIND, frozenset({capability})),
+                "The vendors that have it are not named.",
+            )
         require(lab.sandbox.requests == [], "Something was sent for what cannot be done.")
 
 

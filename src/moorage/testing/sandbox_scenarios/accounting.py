@@ -1,4 +1,4 @@
-"""Example calls to vendors of books."""
+"""Example calls to accounting vendors."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Vendors of books."""
+"""Accounting vendors."""

@@ -1,4 +1,4 @@
-"""Helpers of vendors of books: exact numbers, kinds of records, and the comparison of totals."""
+"""Helpers of accounting vendors: exact numbers, kinds of records, and the comparison of totals."""
 
 from __future__ import annotations
 
@@ -60,10 +60,10 @@ def money_number(amount: Money) -> int | float:
 
 
 def type_at(ref: Ref, *types: str) -> str:
-    """The kind of record that a reference names, which must be one of these.
+    """The kind of record that a reference names, which must be one of `types`.
 
     Raises:
-        InvalidData: it names another record, or does not tell.
+        InvalidData: the reference names another kind of record, or none.
     """
     kind = ref.other(TYPE)
     if kind in types:
@@ -153,7 +153,7 @@ async def with_equal_total(
             remedy=f"Void {record.ref} at {vendor}, then compare the taxes of its lines.",
         ) from error
     raise VendorRejected(
-        f"{problem}; the invoice was voided again.",
+        f"{problem}, so the invoice was voided or deleted.",
         vendor_code=_DIFFERENT,
         remedy="Compare the taxes of the lines with tax_rates(), and use another key.",
     )

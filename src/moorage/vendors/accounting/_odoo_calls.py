@@ -128,7 +128,7 @@ def id_of(response: Response) -> int:
     return result
 
 
-async def found(
+async def search_read(
     wire: Wire,
     account: tuple[str, int],
     model: str,

@@ -1,8 +1,8 @@
 """Odoo: the books of a company, by JSON-RPC calls of the models of its Invoicing app.
 
-Odoo knows no idempotency keys. So each new record gets a mark made of the key, and a record whose
-answer was lost is looked up by its mark; what is not found stays unknown and is not created again.
-Invoices are created as drafts, compared, and only then posted.
+Odoo has no idempotency keys. So each new record gets a mark derived from the key, and after a lost
+answer the record is looked up by its mark. If it is not found, its outcome stays unknown, and it is
+not created again. Invoices are created as drafts, compared, and only then posted.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ from moorage.vendors.accounting._odoo_calls import (
     KeyInBody,
     call,
     classify,
-    found,
     id_of,
     result_of,
+    search_read,
 )
 from moorage.vendors.accounting._odoo_records import (
     ACCOUNT_FIELDS,
@@ -158,17 +158,17 @@ class Odoo(sdk.Vendor):
         """Search for the partners with a name, an email address or a reference."""
         details = {"name": query.name, "email": query.email, "ref": query.number}
         condition = [[name, "=", value] for name, value in details.items() if value is not None]
-        items = await self._found(wire, _PARTNERS, condition, PARTNER_FIELDS)
+        items = await self._search(wire, _PARTNERS, condition, PARTNER_FIELDS)
         return tuple(read_partner(wire.ref, query.role.value, item) for item in items)
 
     async def accounts(self, wire: Wire, /) -> tuple[LedgerAccount, ...]:
         """Get the accounts."""
-        items = await self._found(wire, "account.account", [], ACCOUNT_FIELDS)
+        items = await self._search(wire, "account.account", [], ACCOUNT_FIELDS)
         return tuple(map(read_account, items))
 
     async def tax_rates(self, wire: Wire, /) -> tuple[TaxRate, ...]:
         """Get the active taxes."""
-        items = await self._found(wire, "account.tax", [], TAX_FIELDS)
+        items = await self._search(wire, "account.tax", [], TAX_FIELDS)
         return tuple(map(read_tax, items))
 
     async def create_invoice(
@@ -176,7 +176,7 @@ class Odoo(sdk.Vendor):
     ) -> InvoiceRecord:
         """Create a draft, compare its total, and post it if it is final."""
         check_contact(contact, invoice)
-        currency = await self._only(wire, "res.currency", [["name", "=", invoice.currency]])
+        currency = await self._active_id(wire, "res.currency", [["name", "=", invoice.currency]])
         values = invoice_values(whole_id(contact.id, "ref"), invoice, currency)
         values = sdk.merged(values, sdk.extra_for(self.name, invoice.extra))
         id_ = await self._marked(wire, _MOVES, values, key)
@@ -209,7 +209,7 @@ class Odoo(sdk.Vendor):
         """Fill in Odoo's form for payments, which also matches them with the invoice."""
         check_currency(await self.get_invoice(wire, ref), payment)
         account = whole_id(payment.account, "account")
-        journal = await self._only(
+        journal = await self._active_id(
             wire,
             "account.journal",
             [["default_account_id", "=", account], ["type", "in", _JOURNAL_TYPES]],
@@ -233,7 +233,7 @@ class Odoo(sdk.Vendor):
         except sdk.OutcomeUnknown as unknown_outcome:
             condition = [[_MEMOS[self.release], "like", mark]]
             id_ = await self._recovered(wire, _PAYMENTS, condition, unknown_outcome)
-        item = await self._one(wire, _PAYMENTS, id_, ("amount", "currency_id", "state"))
+        item = await self._record(wire, _PAYMENTS, id_, ("amount", "currency_id", "state"))
         amount = sdk.as_money(item.value("amount"), item.text("currency_id.1"))
         return PaymentRecord(
             ref=wire.ref(str(id_), type=PAYMENT),
@@ -285,10 +285,10 @@ class Odoo(sdk.Vendor):
     ) -> Request:
         return call(self._account, model, method, arguments, options, repeatable=repeatable)
 
-    async def _found(
+    async def _search(
         self, wire: Wire, model: str, condition: list[Any], fields: tuple[str, ...]
     ) -> list[Answer]:
-        return await found(wire, self._account, model, condition, fields)
+        return await search_read(wire, self._account, model, condition, fields)
 
     async def _marked(self, wire: Wire, model: str, values: dict[str, Any], key: str | None) -> int:
         """Create a record with a mark of its key, and return its id."""
@@ -319,14 +319,14 @@ class Odoo(sdk.Vendor):
         unknown_outcome: sdk.OutcomeUnknown,
     ) -> int:
         """The id of the only record that fulfils a condition; otherwise it stays unknown."""
-        items = await self._found(wire, model, condition, ("id",))
+        items = await self._search(wire, model, condition, ("id",))
         ids = [id_ for item in items if (id_ := item.integer("id")) is not None]
         if len(ids) != 1:
             raise unknown_outcome from None
         return ids[0]
 
-    async def _one(self, wire: Wire, model: str, id_: int, fields: tuple[str, ...]) -> Answer:
-        for item in await self._found(wire, model, [["id", "=", id_]], fields):
+    async def _record(self, wire: Wire, model: str, id_: int, fields: tuple[str, ...]) -> Answer:
+        for item in await self._search(wire, model, [["id", "=", id_]], fields):
             return item
         raise sdk.VendorRejected(
             "Odoo has no such record, or this user may not see it.",
@@ -335,10 +335,10 @@ class Odoo(sdk.Vendor):
         )
 
     async def _move(self, wire: Wire, id_: int) -> Answer:
-        return await self._one(wire, _MOVES, id_, MOVE_FIELDS)
+        return await self._record(wire, _MOVES, id_, MOVE_FIELDS)
 
     async def _partner(self, wire: Wire, id_: int, role: str) -> ContactRecord:
-        item = await self._one(wire, _PARTNERS, id_, PARTNER_FIELDS)
+        item = await self._record(wire, _PARTNERS, id_, PARTNER_FIELDS)
         return read_partner(wire.ref, role, item)
 
     async def _posted(self, wire: Wire, id_: int) -> Answer:
@@ -359,11 +359,11 @@ class Odoo(sdk.Vendor):
     async def _country(self, wire: Wire, contact: Contact) -> int | None:
         if contact.address is None:
             return None
-        return await self._only(wire, "res.country", [["code", "=", contact.address.country]])
+        return await self._active_id(wire, "res.country", [["code", "=", contact.address.country]])
 
-    async def _only(self, wire: Wire, model: str, condition: list[Any]) -> int:
+    async def _active_id(self, wire: Wire, model: str, condition: list[Any]) -> int:
         """The id of the first active record that fulfils a condition."""
-        for item in await self._found(wire, model, condition, ("id",)):
+        for item in await self._search(wire, model, condition, ("id",)):
             if (id_ := item.integer("id")) is not None:
                 return id_
         name, _, value = condition[0]

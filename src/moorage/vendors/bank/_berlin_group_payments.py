@@ -18,13 +18,13 @@ def payment_body(order: PaymentOrder) -> dict[str, Any]:
     """The JSON body of a payment.
 
     Raises:
-        InvalidData: the payment has a field that the interface does not carry.
+        InvalidData: the payment has a field that the interface does not have.
     """
     transfer = order.transfer
     for name in _NOT_CARRIED:
         if getattr(transfer, name) is not None:
             raise sdk.InvalidData(
-                f"The bank's interface does not carry the {name} of a SEPA credit transfer.",
+                f"The bank's interface has no field for the {name} of a SEPA credit transfer.",
                 field=name,
                 remedy="Leave it out, or upload the payment as a file.",
             )
@@ -55,7 +55,7 @@ def _address(transfer: CreditTransfer) -> dict[str, str] | None:
         return None
     if address.lines:
         raise sdk.InvalidData(
-            "The bank's interface does not carry the lines of an address.",
+            "The bank's interface has no field for the lines of an address.",
             field="lines",
             remedy="Give the town, postal code and street as fields of their own.",
         )

@@ -321,7 +321,7 @@ def _page_parameters(ref: Ref, after: Ref) -> list[tuple[str, str]]:
     if page and after.id == ref.id:
         return parse_qsl(page, keep_blank_values=True)
     raise sdk.InvalidData(
-        "This reference continues no list of transactions of this account.",
+        "The reference is not the next page of the transactions of this account.",
         field="after",
         remedy="Give the `next` of a page of this account.",
     )

@@ -45,7 +45,7 @@ SCHEMES: Final = {
 
 
 def scheme_of(address: ElectronicAddress, field: str) -> str:
-    """Storecove's name of the scheme of an address.
+    """Storecove's name for the scheme of an address.
 
     Raises:
         InvalidData: moorage knows no name for this scheme.
@@ -54,7 +54,7 @@ def scheme_of(address: ElectronicAddress, field: str) -> str:
     if name is not None:
         return name
     raise InvalidData(
-        f"Storecove's name of the scheme {address.scheme} is not known.",
+        f"moorage does not know Storecove's name for the scheme {address.scheme}.",
         field=field,
         remedy="Use another address of the recipient, such as its VAT number, or another vendor.",
     )

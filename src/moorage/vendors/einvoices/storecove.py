@@ -1,9 +1,10 @@
 """Storecove: electronic invoices over Peppol.
 
-Documents go to `document_submissions`; Storecove reads them and writes a new document of what they
-say. A repeated `idempotencyGuid` is refused and names no earlier submission, and nobody says how
-long it is remembered. So a document that may have been taken is not sent again. Delivery is told by
-a webhook, and by the evidence of the recipient's access point, which exists only afterwards.
+Documents go to `document_submissions`; Storecove reads them and writes a new document with their
+content. The refusal of a repeated `idempotencyGuid` names no earlier submission, and the
+documentation does not say how long it is remembered. So a document that may have been taken is not
+sent again. A webhook reports the delivery, and so does the evidence of the recipient's access
+point, which exists only afterwards.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ def check_data(message: PushMessage, vendor: str, reserved: tuple[str, ...]) -> 
     for name in message.app_data:
         if f"{name} ".startswith(reserved):
             raise sdk.InvalidData(
-                f"{vendor} uses the name {name[:80]!r} itself.",
+                f"{vendor} reserves the name {name[:80]!r}.",
                 field="data",
                 remedy="Give this text another name in `data`.",
             )

@@ -49,7 +49,7 @@ class Sender(NamedTuple):
     def derived(cls, secret: Secret, *parts: bytes) -> Sender:
         """Derive them from a secret key and all that distinguishes a notification.
 
-        The same notification under the same idempotency key so has the same bytes, and any other
+        So the same notification under the same idempotency key has the same bytes, and any other
         one has another key pair.
         """
         hashed = digest(
@@ -75,7 +75,7 @@ def encrypted(content: bytes, to: BrowserSubscription, sender: Sender) -> bytes:
         raise sdk.InvalidData(
             "The p256dh of the subscription is not a point on the curve P-256.",
             field="to.p256dh",
-            remedy="Delete the subscription; the browser never made it.",
+            remedy="Delete the subscription; no browser makes such a key.",
         )
     shared = sender.key.exchange(ec.ECDH(), browser_key)
     info = b"WebPush: info\x00" + browser_point + own_point

@@ -149,7 +149,7 @@ class WebPush(sdk.Vendor):
     async def send(self, wire: Wire, message: PushMessage, /, *, key: str | None) -> PushReceipt:
         """Encrypt a notification, and hand it to the browser's push service."""
         if not isinstance(message.to, BrowserSubscription):  # pragma: no cover - refused before
-            raise TypeError("The recipient is no browser.")
+            raise TypeError("The recipient is not a browser subscription.")
         self._check_origin(message.to)
         extra = sdk.extra_for(self.name, message.extra)
         body = sdk.encode_json(sdk.merged(content(message), extra))
@@ -178,7 +178,7 @@ class WebPush(sdk.Vendor):
         origin = f"{scheme}://{rest.partition('/')[0]}"
         if origin not in self.push_services:
             raise sdk.InvalidData(
-                f"The subscription is of {origin[:200]}, which is no known push service.",
+                f"The subscription is of {origin[:200]}, which is not a known push service.",
                 field="to.endpoint",
                 remedy="Add this origin to `push_services` of the account if you trust it.",
             )

@@ -34,5 +34,5 @@ def written_time(at: datetime) -> str:
 
 
 def not_possible(vendor: str, response: sdk.Response, code: str, text: str) -> Exception:
-    """The refusal of a step that the order's state, as it was just read, does not allow."""
+    """The refusal of an operation that the current state of the order does not allow."""
     return sdk.refusal(sdk.VendorRejected, vendor, response, code, None, otherwise=text)

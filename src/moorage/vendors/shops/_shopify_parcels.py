@@ -43,7 +43,7 @@ def read_parcels(response: Response) -> Parcels:
 
 
 def earlier_parcel(ref: Ref, parcels: Parcels, fulfilment: Fulfilment) -> FulfilmentReceipt | None:
-    """The receipt of a parcel that the order has already: by tracking number and quantity."""
+    """The receipt of an existing parcel with the same tracking number and quantity; None if new."""
     number = fulfilment.tracking_number
     quantity = sum(line.quantity for line in fulfilment.lines)
     for item in parcels.order.objects("fulfillments"):
@@ -80,9 +80,17 @@ def _all_left(parcels: Parcels, _: Fulfilment) -> list[dict[str, Any]]:
     orders = list(parcels.order.objects("fulfillmentOrders.nodes"))
     statuses = {order.text("status") for order in orders}
     if parcels.order.flag("fulfillmentOrders.pageInfo.hasNextPage"):
-        raise _refused(parcels, "TOO_MANY_FULFILLMENT_ORDERS", "The order has too many parts.")
+        raise _refused(
+            parcels,
+            "TOO_MANY_FULFILLMENT_ORDERS",
+            "The order has more fulfilment orders than moorage reads.",
+        )
     if statuses & _LATER:
-        raise _refused(parcels, "ON_HOLD", "A part of the order may not be shipped yet.")
+        raise _refused(
+            parcels,
+            "ON_HOLD",
+            "A part of the order is on hold or scheduled, so name the lines of the parcel.",
+        )
     left = [order.text("id") for order in orders if order.text("status") in _OPEN]
     if not left:
         raise _refused(parcels, "NOTHING_LEFT", "Nothing of the order is left to ship.")

@@ -23,9 +23,9 @@ _SECOND: Final = timedelta(seconds=1)
 class OrderCursor:
     """A position in the orders, which are sorted by their last change.
 
-    WooCommerce keeps times to the second, so many orders may have the same. Those that were read
-    already are excluded by id, and the second after is listed on a page of its own: an excluded
-    order that changes meanwhile is found there.
+    WooCommerce keeps times to the second, so many orders may have the same time. Orders that were
+    already read are excluded by id, and the following second has a page of its own. So an excluded
+    order that changes meanwhile is found on that page.
 
     Attributes:
         since: earliest last change of the page, included; None for all orders.

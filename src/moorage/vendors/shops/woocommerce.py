@@ -275,11 +275,16 @@ def _check_status(impossible: frozenset[str], response: Response) -> str:
     """The status of an order.
 
     Raises:
-        VendorRejected: the status is one in which the next step is impossible.
+        VendorRejected: the status does not allow the next step.
     """
     status = sdk.required(sdk.read_answer(response).text("status"), response, "status")
     if status in impossible:
-        raise not_possible("WooCommerce", response, status, f"The order is {status}.")
+        raise not_possible(
+            "WooCommerce",
+            response,
+            status,
+            f"The order has the status {status}, so this is impossible.",
+        )
     return status
 
 

@@ -108,7 +108,7 @@ class DropboxSign(sdk.ApiVendor):
         path = request_path(request)
         if self.client_id is None and request.signers[0].embedded:
             raise sdk.InvalidData(
-                "Dropbox Sign lets people sign inside an application only for an API app.",
+                "Signing inside an application needs an API app at Dropbox Sign.",
                 field="signers.embedded",
                 remedy="Set `client_id` of the account, or leave `embedded` out.",
             )
@@ -180,7 +180,7 @@ class DropboxSign(sdk.ApiVendor):
         """Make the link of an embedded signer, which the page opens in a frame."""
         if return_url is not None:
             raise sdk.InvalidData(
-                "Dropbox Sign shows the page in a frame, and sends the signer nowhere.",
+                "Dropbox Sign shows the page in a frame, so it takes no return_url.",
                 field="return_url",
                 remedy="Leave it out, and listen to the events of the frame.",
             )

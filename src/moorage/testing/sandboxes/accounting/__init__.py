@@ -1,1 +1,1 @@
-"""Local sandboxes that imitate vendors of books."""
+"""Local sandboxes that imitate accounting vendors."""

@@ -1,4 +1,4 @@
-"""The base of sandboxes that imitate vendors of books: the number of records in the books."""
+"""The base of sandboxes that imitate accounting vendors: the number of records in the books."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CENT: Final = Decimal("0.01")
 
 
 class AccountingSandbox(Sandbox, ABC):
-    """A local sandbox that imitates a vendor of books.
+    """A local sandbox that imitates an accounting vendor.
 
     Attributes:
         rounding: amount that is added to the tax of each invoice, as by another way of rounding.
