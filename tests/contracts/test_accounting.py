@@ -152,8 +152,8 @@ def test_personal_data_is_not_shown() -> None:
         Contact(name="Discreet", email="discreet", phone="discreet", tax_number="discreet"),
         ContactQuery(name="Discreet"),
         attrs.evolve(books.LINE, description="Discreet"),
-        InvoicePayment(**{**books.PAYMENT_FIELDS, "reference": "discreet"}),
-        Journal(**{**books.JOURNAL_FIELDS, "narration": "discreet"}),
+        InvoicePayment(**books.PAYMENT_FIELDS | dict[str, Any](reference="discreet")),
+        Journal(**books.JOURNAL_FIELDS | dict[str, Any](narration="discreet")),
         BookDocument(name="discreet", content=b"discreet"),
     )
     assert "iscreet" not in repr(values)

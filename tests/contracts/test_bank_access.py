@@ -58,7 +58,7 @@ def plan(operation: str, *arguments: Any, **named: Any) -> Any:
 def test_wrong_requests_are_refused(fields: dict[str, Any], field: str) -> None:
     """A consent request with a wrong field is refused, and the error names the field."""
     with pytest.raises(InvalidData) as caught:
-        ConsentRequest(**{"return_url": RETURN_URL, **fields})
+        ConsentRequest(**dict[str, Any](return_url=RETURN_URL) | fields)
     assert field == caught.value.field
 
 

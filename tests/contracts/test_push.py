@@ -43,7 +43,7 @@ TO = DeviceToken("token")
 def test_invalid_notifications_are_refused(fields: dict[str, Any], field: str) -> None:
     """A notification that no device could get is refused with its field."""
     with pytest.raises(errors.InvalidData) as excinfo:
-        PushMessage(**{"to": TO, "title": "T", **fields})
+        PushMessage(**dict[str, Any](to=TO, title="T") | fields)
 
     assert field == excinfo.value.field
 

@@ -93,7 +93,11 @@ def test_a_wrong_field_is_named(kind: type[Any], fields: dict[str, Any], field: 
 @pytest.mark.parametrize(
     "signers, more, field",
     [
-        ([Signer(**ADA), Signer(**{**ADA, "email": "ADA@example.com"})], {}, "signers[1].email"),
+        (
+            [Signer(**ADA), Signer(**ADA | dict[str, Any](email="ADA@example.com"))],
+            {},
+            "signers[1].email",
+        ),
         ([Signer(**ADA, role="Client")], {}, "signers[0].role"),
         ([Signer(**ADA)], {"template": "1", "documents": ()}, "signers[0].role"),
         (
@@ -116,7 +120,7 @@ def test_a_wrong_field_is_named(kind: type[Any], fields: dict[str, Any], field: 
 def test_signers_fit_the_request(signers: list[Signer], more: dict[str, Any], field: str) -> None:
     """Roles belong to templates, places to documents, and addresses to one signer each."""
     with pytest.raises(InvalidData) as refused:
-        SignatureRequest(**{**USUAL, **more, "signers": signers})
+        SignatureRequest(**USUAL | more | dict[str, Any](signers=signers))
 
     assert field == refused.value.field
 
@@ -126,7 +130,7 @@ def test_each_feature_is_needed() -> None:
     places = [SignaturePlace(anchor="/sn1/"), SignaturePlace(page=1)]
     signer = Signer(**ADA, phone="+4915112345678", embedded=True, places=places)
     request = SignatureRequest(
-        **{**USUAL, "signers": [signer]},
+        **USUAL | dict[str, Any](signers=[signer]),
         language="de",
         expires_on=date(2031, 5, 6),
         remind_every=3,

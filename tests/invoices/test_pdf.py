@@ -201,7 +201,7 @@ def test_unfit_pdf_is_refused(pdf: bytes, problem: str | None) -> None:
 def test_unfit_invoice_is_refused(invoice: Any, options: dict[str, Any], field: str) -> None:
     """An invoice that is invalid, in another syntax or of no level, is refused."""
     with pytest.raises(InvalidData) as excinfo:
-        embed_invoice(SHAPES[0], invoice, **{"modified_at": AT, **options})
+        embed_invoice(SHAPES[0], invoice, **dict[str, Any](modified_at=AT) | options)
     assert field in {excinfo.value.field, "payment_terms"}
 
 

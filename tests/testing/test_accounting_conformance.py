@@ -56,7 +56,7 @@ def as_odoo(kind: Callable[..., Vendor]) -> kit.Factory:
 class _Twice(Odoo):
     """A faulty vendor that creates each record twice."""
 
-    async def _created(self, wire: Any, *values: Any) -> int:
+    async def _created(self, wire: Any, *values: Any, **__: Any) -> int:
         model, fields, _, condition = values
         await super()._created(wire, model, fields, None, condition)
         return await super()._created(wire, *values)
@@ -65,7 +65,7 @@ class _Twice(Odoo):
 class _Keyless(QuickBooks):
     """A faulty vendor that loses idempotency keys."""
 
-    async def _create(self, *values: Any) -> Any:
+    async def _create(self, *values: Any, **__: Any) -> Any:
         wire, path, body, _, parse = values
         return await super()._create(wire, path, body, None, parse)
 
@@ -80,7 +80,7 @@ class _KeylessFiles(QuickBooks):
 class _Insisting(Odoo):
     """A faulty vendor that creates a record again if its answer was lost."""
 
-    async def _recovered(self, *values: Any) -> int:
+    async def _recovered(self, *values: Any, **__: Any) -> int:
         wire, model, *_ = values
         records = await self._search(wire, model, [], ("invoice_origin", "name", "datas"))
         copy = {name: value for name, value in records[-1].raw.items() if name == "name"}
@@ -100,7 +100,7 @@ class _Guessing(Odoo):
 class _Repeating(QuickBooks):
     """A faulty vendor that sends a request again, without its key, after an unreadable answer."""
 
-    async def _create(self, *values: Any) -> Any:
+    async def _create(self, *values: Any, **__: Any) -> Any:
         wire, path, body, _, parse = values
         try:
             return await super()._create(*values)
@@ -162,7 +162,7 @@ _OTHER = changing(QuickBooks, kind=None)
 class _Trusting(QuickBooks):
     """A faulty vendor that leaves an invoice of another total in the books."""
 
-    async def _undo(self, *_: Any) -> None:
+    async def _undo(self, *_: Any, **__: Any) -> None:
         return None
 
 
@@ -176,7 +176,7 @@ class _Careless(QuickBooks):
 class _Loose(Odoo):
     """A faulty vendor that finds each contact, whatever is searched."""
 
-    async def _search(self, *values: Any) -> Any:
+    async def _search(self, *values: Any, **__: Any) -> Any:
         wire, model, condition, fields = values
         is_search = model == "res.partner" and condition[0][0] in {"name", "email"}
         return await super()._search(wire, model, [] if is_search else condition, fields)
@@ -264,14 +264,14 @@ class _Indiscreet(QuickBooks):
 class _Astray(QuickBooks):
     """A faulty vendor that takes each change for one of a bill."""
 
-    def events(self, *values: Any) -> Any:
+    def events(self, *values: Any, **__: Any) -> Any:
         return tuple(attrs.evolve(item, record=BookRecord.BILL) for item in super().events(*values))
 
 
 class _Deaf(QuickBooks):
     """A faulty vendor that reads no webhooks."""
 
-    def events(self, *_: Any) -> Any:
+    def events(self, *_: Any, **__: Any) -> Any:
         return ()
 
 

@@ -51,8 +51,12 @@ ACCOUNT = Ref("berlin_group", "bank", "a/1", {"consent": "c-1"})
 
 def hub(sandbox: BerlinGroupSandbox, **options: Any) -> Hub:
     """Return a hub with one access to a bank."""
-    fields = {"base_url": BASE_URL, "credentials": sandbox.token, "ip_address": "192.0.2.7"}
-    vendor = BerlinGroup(**{**fields, **options})
+    fields: dict[str, Any] = {
+        "base_url": BASE_URL,
+        "credentials": sandbox.token,
+        "ip_address": "192.0.2.7",
+    }
+    vendor = BerlinGroup(**fields | options)
     account = Account("bank", vendor, settings={"retry": None, "circuit": None})
     return Hub([account], http=SandboxHttpClient(sandbox))
 

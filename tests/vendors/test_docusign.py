@@ -56,9 +56,8 @@ LEASE = SignatureDocument(name="Lease.PDF", content=PDF)
 def request(signer: dict[str, Any] | None = None, **fields: Any) -> SignatureRequest:
     """Return a request to Ada."""
     signers = [Signer(**ADA, **(signer or {}))]
-    return SignatureRequest(
-        **{"subject": "Lease", "documents": [LEASE], "signers": signers, **fields}
-    )
+    usual: dict[str, Any] = {"subject": "Lease", "documents": [LEASE], "signers": signers}
+    return SignatureRequest(**usual | fields)
 
 
 def opened(**options: Any) -> tuple[Hub, DocusignSandbox]:

@@ -47,15 +47,21 @@ LEASE = SignatureDocument(name="lease.pdf", content=PDF)
 
 def request(*signers: Signer, **fields: Any) -> SignatureRequest:
     """Return a request, by default to Ada."""
-    usual = {"subject": "Lease", "documents": [LEASE], "signers": signers or [Signer(**ADA)]}
-    return SignatureRequest(**{**usual, **fields})
+    usual: dict[str, Any] = {
+        "subject": "Lease",
+        "documents": [LEASE],
+        "signers": signers or [Signer(**ADA)],
+    }
+    return SignatureRequest(**usual | fields)
 
 
 def opened(**options: Any) -> tuple[Hub, DropboxSignSandbox]:
     """Return a hub with an account at a new sandbox."""
     sandbox = DropboxSignSandbox()
-    fields = {"credentials": sandbox.key, "client_id": sandbox.client_id, **options}
-    account = Account("main", DropboxSign(**fields), settings={"retry": None, "circuit": None})
+    fields: dict[str, Any] = {"credentials": sandbox.key, "client_id": sandbox.client_id}
+    account = Account(
+        "main", DropboxSign(**fields | options), settings={"retry": None, "circuit": None}
+    )
     return Hub([account], http=SandboxHttpClient(sandbox)), sandbox
 
 

@@ -24,7 +24,7 @@ def refused(**fields: Any) -> str:
     """Return the field for which a notification is refused before sending."""
     sandbox = FirebaseSandbox()
     vendor = Firebase(credentials=sandbox.key_file())
-    message = PushMessage(**{"to": TOKEN, "title": "T", **fields})
+    message = PushMessage(**dict[str, Any](to=TOKEN, title="T") | fields)
     with (
         Hub([Account("push", vendor)], http=SandboxHttpClient(sandbox)) as hub,
         pytest.raises(InvalidData) as excinfo,

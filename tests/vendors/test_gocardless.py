@@ -35,12 +35,12 @@ REQUEST = ConsentRequest(return_url=RETURN_URL)
 
 def hub(sandbox: GoCardlessSandbox, **options: Any) -> Hub:
     """Return a hub with one access to GoCardless."""
-    fields = {
+    fields: dict[str, Any] = {
         "secret_id": sandbox.secret_id,
         "secret_key": sandbox.secret_key,
         "institution": BANK,
     }
-    vendor = GoCardless(**{**fields, **options})
+    vendor = GoCardless(**fields | options)
     account = Account("banks", vendor, settings={"retry": None, "circuit": None})
     return Hub([account], http=SandboxHttpClient(sandbox))
 

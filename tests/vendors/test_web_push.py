@@ -38,7 +38,7 @@ def sent(key: str | None, *fields: dict[str, Any]) -> list[SandboxRequest]:
     vendor = WebPush(private_key=sandbox.private_key, contact=CONTACT)
     with Hub([Account("push", vendor)], http=SandboxHttpClient(sandbox)) as hub:
         for options in fields:
-            message = PushMessage(**{"to": to, "title": "T", **options})
+            message = PushMessage(**dict[str, Any](to=to, title="T") | options)
             hub.push().send(message, idempotency_key=key)
     return sandbox.requests
 

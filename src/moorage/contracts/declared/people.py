@@ -119,8 +119,10 @@ class PeopleContract(Contract):
         """
         check_kind(changes, PersonChanges, "changes")
         check_maybe(version, str, "version")
-        needs = changes.needs | ({PeopleCapability.VERSION} if version is not None else set())
-        return Requirements(needs=needs, check_limits=partial(check_fits, changes))
+        needs = () if version is None else (PeopleCapability.VERSION,)
+        return Requirements(
+            needs=changes.needs.union(needs), check_limits=partial(check_fits, changes)
+        )
 
     @changes(target=Target.REFERENCE)
     def deactivate(self, ref: Ref | str, *, timeout: float | None = None) -> Requirements[None]:

@@ -117,7 +117,13 @@ class JwtSigning:
         """Check that a key fits the signing algorithm."""
         check_jwt_key(self.algorithm, key)
 
-    def sign(self, request: Request, _: str, key: Secret, occasion: Occasion) -> Request:
+    def sign(
+        self,
+        request: Request,
+        url: str,  # noqa: ARG002 - tokens for one URL need it
+        key: Secret,
+        occasion: Occasion,
+    ) -> Request:
         """Return the request with a newly signed token as its bearer token."""
         return request.with_header("Authorization", f"Bearer {self.token(key, occasion).reveal()}")
 

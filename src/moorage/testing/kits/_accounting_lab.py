@@ -81,7 +81,7 @@ class AccountingSubject:
     purchase: Mapping[str, str]
     bank: str
     ledger: tuple[str, str]
-    positions: Mapping[str, int] = attrs.field(factory=dict)
+    positions: Mapping[str, int] = attrs.field(factory=dict[str, int])
     refusals: tuple[tuple[Response, type[ConnectorError], str | None], ...]
     pause: tuple[Response, float | None]
     strange: Response | None = None
@@ -176,7 +176,10 @@ async def creations(lab: Lab) -> Mapping[str, tuple[str, Callable[..., Any], Cal
     """
     customer = await lab.contact()
     invoice = await lab("create_invoice", customer, lab.invoice())
-    call = partial(partial, lab)
+
+    def call(operation: str, *arguments: Any) -> Callable[..., Any]:
+        return partial(lab, operation, *arguments)
+
     small, large = lab.payment(), lab.payment(Money("60.00", "EUR"))
     more = lab.invoice(due=date(2031, 7, 1))
     return {

@@ -118,7 +118,8 @@ class Lab(ContractLab[BankSubject]):
 
     async def booked(self, ref: Ref, **fields: Any) -> list[AccountTransaction]:
         """Return the booked transactions of all pages."""
-        query = TransactionQuery(**{"since": SINCE, **fields})
+        values: dict[str, Any] = {"since": SINCE}
+        query = TransactionQuery(**values | fields)
         return [item for page in await self.pages(ref, query) for item in page.booked]
 
     def order(self, **fields: Any) -> PaymentOrder:

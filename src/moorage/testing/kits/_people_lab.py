@@ -86,15 +86,13 @@ class Lab(ContractLab[PeopleSubject]):
 
     def person(self, name: str = "ada", **fields: Any) -> NewPerson:
         """Return a new person with this user name and these fields."""
-        return NewPerson(
-            **{
-                "user_name": f"{name}@example.com",
-                "given_name": "Ada",
-                "family_name": "Lovelace",
-                "external_id": f"E-{name}",
-                **fields,
-            }
-        )
+        values: dict[str, Any] = {
+            "user_name": f"{name}@example.com",
+            "given_name": "Ada",
+            "family_name": "Lovelace",
+            "external_id": f"E-{name}",
+        }
+        return NewPerson(**values | fields)
 
     async def create(
         self, name: str = "ada", *, idempotency_key: str | None = None, **fields: Any

@@ -91,7 +91,8 @@ class _Lab(ContractLab[PushSubject]):
 
     def message(self, title: str = _TITLE, **fields: Any) -> PushMessage:
         """Return a notification with these fields."""
-        return PushMessage(**{"to": self.to, "title": title, **fields})
+        values: dict[str, Any] = {"to": self.to, "title": title}
+        return PushMessage(**values | fields)
 
     @property
     def delivered(self) -> list[DeliveredNotification]:

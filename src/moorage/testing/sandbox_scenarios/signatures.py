@@ -24,9 +24,11 @@ EMAIL: Final = "ada@example.com"
 def request(signer: dict[str, Any], **fields: Any) -> SignatureRequest:
     """Return a request to one signer, about a document unless a template is given."""
     document = SignatureDocument(name="contract.pdf", content=PDF)
-    usual = {} if "template" in fields else {"documents": [document]}
-    person = Signer(**{"name": "Ada Lovelace", "email": EMAIL, **signer})
-    return SignatureRequest(**{"subject": "Your contract", **usual, **fields, "signers": [person]})
+    person: dict[str, Any] = {"name": "Ada Lovelace", "email": EMAIL}
+    values: dict[str, Any] = {"subject": "Your contract", "signers": [Signer(**person | signer)]}
+    if "template" not in fields:
+        values["documents"] = [document]
+    return SignatureRequest(**values | fields)
 
 
 async def send(vendor: ScenarioVendor, **fields: Any) -> Any:

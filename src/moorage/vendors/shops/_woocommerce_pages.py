@@ -68,7 +68,9 @@ class OrderCursor:
     def resume_at(self, orders: tuple[ShopOrder, ...]) -> datetime | None:
         """The latest change that was seen so far; the beginning if there was none."""
         times = [order.updated_at for order in orders if order.updated_at is not None]
-        return max([*times, *([self.latest] if self.latest else [])], default=self.since)
+        if self.latest is not None:
+            times.append(self.latest)
+        return max(times) if times else self.since
 
     def after(self, orders: tuple[ShopOrder, ...], *, is_last: bool) -> OrderCursor | None:
         """The cursor of the next page; None if nothing can be left."""

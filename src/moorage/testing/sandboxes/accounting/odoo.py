@@ -176,7 +176,7 @@ class OdooSandbox(AccountingSandbox):
         try:
             result = self._execute(body)
         except _RpcError as error:
-            data = {
+            data: dict[str, Any] = {
                 "name": error.name,
                 "message": error.message,
                 "arguments": [error.message],

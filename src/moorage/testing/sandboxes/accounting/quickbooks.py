@@ -254,7 +254,7 @@ class QuickBooksSandbox(AccountingSandbox):
             kind: type of the event.
             realm: id of the company.
         """
-        event = {
+        event: dict[str, Any] = {
             "specversion": "1.0",
             "id": self.uuid(),
             "source": "intuit.dsnBgbseACLLRZNxo2dfc4evmEJdxde58xeeYcZliOU=",
@@ -475,7 +475,7 @@ def _check_detail(line: Mapping[str, Any], detail: Mapping[str, Any]) -> None:
 
 
 def _check_account(id_: str) -> None:
-    if id_ not in {account["Id"] for account in _ACCOUNTS}:
+    if id_ not in [account["Id"] for account in _ACCOUNTS]:
         raise _fault("ValidationFault", "2500", "Invalid Reference Id", "Accounts element")
 
 

@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain.http.requests import Response
-from moorage.domain.values.json_text import encode_json
+from moorage.domain.values.json_text import encode_json, is_list
 from moorage.testing.sandboxes import base
 from moorage.testing.sandboxes._fields import NUMBER, problems
 from moorage.testing.sandboxes.accounting.base import (
@@ -459,8 +459,8 @@ class XeroSandbox(AccountingSandbox):
 
 def _record(request: base.SandboxRequest, name: str) -> dict[str, Any]:
     """Return the only record of a request, whose fields are checked."""
-    records = request.json().get(name)
-    if not isinstance(records, list) or len(records) != 1:
+    records: Any = request.json().get(name)
+    if not is_list(records) or len(records) != 1:
         raise _validation(f"No {name} were found in the request.")
     shape = FIELDS[name]
     unknown = [f"{at}/{field}: {kind}" for at, field, kind in problems(shape, records[0])]

@@ -153,7 +153,7 @@ class GoCardlessSandbox(BankSandbox):
             detail = f"access_valid_for_days must be > 0 and <= {_LONGEST}"
             problem = {"summary": "Incorrect access_valid_for_days", "detail": detail}
             raise base.refusal({"access_valid_for_days": problem, "status_code": 400}, 400)
-        agreement = {
+        agreement: dict[str, Any] = {
             "id": self.uuid(),
             "created": _now(),
             "max_historical_days": 90,
@@ -175,7 +175,7 @@ class GoCardlessSandbox(BankSandbox):
             {"": {}, **self.agreements}, body.get("agreement", ""), _error(400, "Invalid  ID", "")
         )
         id_ = self.uuid()
-        requisition = {
+        requisition: dict[str, Any] = {
             "id": id_,
             "created": _now(),
             "status": "CR",

@@ -393,7 +393,7 @@ class ShopifySandbox(ShopSandbox):
             "id": f"{_GID}/InventoryAdjustmentGroup/{self.number()}",
             "changes": [{"delta": delta, "item": item}],
         }
-        payload = {name: group, "userErrors": []}
+        payload: dict[str, Any] = {name: group, "userErrors": []}
         self._keys[key] = content, payload
         return payload
 
