@@ -263,10 +263,11 @@ def test_link_to_the_next_page_is_followed(link: str) -> None:
         "https://elsewhere.example/psd2/v1/accounts/a%2F1/transactions?page=1",
         f"{BASE}/v1/accounts/2/transactions?page=1",
         f"{BASE}/v1/accounts/a%2F1/transactions",
+        "https://[::1/psd2/v1/accounts/a%2F1/transactions?page=1",
     ],
 )
 def test_link_that_leads_elsewhere_is_an_error(link: str) -> None:
-    """A link to another host or account, or without a page, is not followed."""
+    """A link to another host or account, without a page, or of no form, is not followed."""
     sandbox = BerlinGroupSandbox()
     sandbox.fail(page(link=link))
     with pytest.raises(VendorFailed, match="next page"):

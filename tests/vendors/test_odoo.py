@@ -33,7 +33,7 @@ from moorage.contracts.accounting import (
 from moorage.contracts.address import Address
 from moorage.contracts.ref import Ref
 from moorage.testing.sandboxes.accounting.odoo import DATABASE, USER, OdooSandbox
-from moorage.testing.sandboxes.base import Lost, SandboxHttpClient
+from moorage.testing.sandboxes.base import Lost, SandboxHttpClient, reply
 from moorage.vendors.accounting.odoo import Odoo
 from tests.contracts import books
 from tests.vendors.accounting_subjects import odoo_error, odoo_result
@@ -292,6 +292,16 @@ def test_lost_answers_are_looked_up_by_the_mark(hub: Hub, sandbox: OdooSandbox) 
         hub.accounting().create_contact(
             Contact(name="Well Ltd", number="C-1"), idempotency_key="k-3"
         )
+
+
+@pytest.mark.parametrize("status", [403, 429, 503])
+def test_look_up_that_fails_leaves_the_record_unknown(
+    hub: Hub, sandbox: OdooSandbox, status: int
+) -> None:
+    """A refused look-up after a lost answer is no refusal of the record."""
+    sandbox.fail(Lost(), reply({"error": {"code": status, "message": "No."}}, status))
+    with pytest.raises(OutcomeUnknown):
+        hub.accounting().create_contact(Contact(name="Mill Ltd"), idempotency_key="k-1")
 
 
 def test_lost_payment_is_looked_up_by_its_text(sandbox: OdooSandbox, vendor: Odoo) -> None:

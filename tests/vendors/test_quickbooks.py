@@ -16,6 +16,7 @@ from moorage import (
     InvalidData,
     Money,
     OutcomeUnknown,
+    VendorFailed,
     VendorRejected,
     WebhookVerifier,
 )
@@ -232,6 +233,14 @@ def test_queries_go_on_while_pages_are_full(hub: Hub, sandbox: QuickBooksSandbox
     assert "startposition 1001" in dict(sandbox.requests[-1].query)["query"]
     sandbox.fail(reply({"time": "2031-05-06"}))
     with pytest.raises(Exception, match="QueryResponse"):
+        hub.accounting().accounts()
+
+
+def test_pages_that_repeat_are_an_error(hub: Hub, sandbox: QuickBooksSandbox) -> None:
+    """A query whose second page repeats the first one ends with an error."""
+    rows = [{"Id": str(number), "Name": "x"} for number in range(1_000)]
+    sandbox.fail(*([reply({"QueryResponse": {"Account": rows}})] * 3))
+    with pytest.raises(VendorFailed, match="new record"):
         hub.accounting().accounts()
 
 

@@ -7,13 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from moorage import ConfigurationError, InvalidData, Money, VendorFailed, VendorRejected
+from moorage import (
+    ConfigurationError,
+    InvalidData,
+    Money,
+    OutcomeUnknown,
+    VendorFailed,
+    VendorRejected,
+)
 from moorage.contracts.ref import Ref
 from moorage.contracts.routes import Account
 from moorage.contracts.shops import Completion, FulfilledLine, Fulfilment, OrderQuery, ShopTopic
 from moorage.errors import InvalidRequest, RateLimitExceeded
 from moorage.hub.hub import Hub
-from moorage.testing.sandboxes.base import SandboxHttpClient, reply
+from moorage.testing.sandboxes.base import Lost, SandboxHttpClient, reply
 from moorage.testing.sandboxes.shops.base import SKU
 from moorage.testing.sandboxes.shops.shopify import LOCATION, ShopifySandbox
 from moorage.vendors.shops.shopify import Shopify
@@ -120,6 +127,27 @@ def test_many_lines_are_all_read() -> None:
 
     assert list(range(1, 131)) == [line.quantity for line in lines]
     assert 3 == len(sandbox.requests)
+
+
+def test_lines_that_start_again_are_an_error() -> None:
+    """A page of lines that leads back to an earlier page is an error, not an endless loop."""
+    sandbox = ShopifySandbox()
+    page = {"nodes": [], "pageInfo": {"hasNextPage": True, "endCursor": "c"}}
+    answer = shopify_order(lineItems=page)
+    sandbox.fail(*([answer] * 9))
+    with hub(sandbox) as shop, pytest.raises(VendorFailed, match="endCursor"):
+        shop.shops().get_order(ref("gid://shopify/Order/1"))
+
+    assert 2 == len(sandbox.requests)
+
+
+def test_look_up_that_fails_leaves_the_parcel_unknown() -> None:
+    """A refused look-up after a lost answer is no refusal of the parcel."""
+    sandbox = ShopifySandbox()
+    order = sandbox.add_order(2)
+    sandbox.fail(None, Lost(), reply({"errors": "Not Found"}, 404))
+    with hub(sandbox) as shop, pytest.raises(OutcomeUnknown):
+        shop.shops().fulfil(ref(order), PARCEL, idempotency_key="k")
 
 
 def test_pause_of_a_throttled_request() -> None:

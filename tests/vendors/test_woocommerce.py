@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -11,6 +11,7 @@ import pytest
 from moorage import (
     ConfigurationError,
     ConnectorError,
+    InvalidData,
     Money,
     OutcomeUnknown,
     VendorFailed,
@@ -80,6 +81,37 @@ def test_orders_of_one_second_are_excluded_by_id() -> None:
     assert page.resume_at == middle.resume_at == end.resume_at
 
 
+@pytest.mark.parametrize(
+    "since, expected",
+    [
+        (datetime.min.replace(tzinfo=UTC), "1970-01-01T00:00:00"),
+        (datetime.min.replace(tzinfo=timezone(timedelta(hours=14))), "1970-01-01T00:00:00"),
+        (datetime.max.replace(tzinfo=timezone(timedelta(hours=-12))), "9998-12-31T23:59:59"),
+    ],
+)
+def test_time_at_the_end_of_the_calendar(since: datetime, expected: str) -> None:
+    """A time outside the years of shops is sent as the nearest one."""
+    sandbox = WooCommerceSandbox()
+    with hub(sandbox) as shop:
+        shop.shops().orders(OrderQuery(updated_since=since))
+
+    assert expected == dict(sandbox.requests[-1].query)["modified_after"]
+
+
+def test_change_in_the_last_second_of_the_calendar() -> None:
+    """An order that changed in the last second that exists ends the list."""
+    sandbox = WooCommerceSandbox()
+    last = {**woo_order(date_modified_gmt="9999-12-31T23:59:59").json()}
+    link = '<https://shop.example/wp-json/wc/v3/orders?page=2>; rel="next"'
+    sandbox.fail(reply([last], Link=link), reply([]), reply([last]))
+    with hub(sandbox) as shop:
+        first = shop.shops().orders()
+        second = shop.shops().orders(after=first.next)
+        third = shop.shops().orders(after=second.next)
+
+    assert third.next is None
+
+
 def test_requests_of_a_parcel() -> None:
     """A parcel completes the order, keeps the parcel in a field, and writes one note."""
     sandbox = WooCommerceSandbox()
@@ -120,6 +152,20 @@ def test_note_that_cannot_be_found_is_uncertain() -> None:
     sandbox.fail(None, None, None, Lost(), reply([]))
     with hub(sandbox) as shop, pytest.raises(OutcomeUnknown):
         shop.shops().fulfil(ref(order), PARCEL, idempotency_key="k")
+
+
+@pytest.mark.parametrize("status", [401, 404, 429, 503])
+def test_look_up_that_fails_leaves_the_outcome_unknown(status: int) -> None:
+    """A refused look-up after a lost answer is no refusal of the note or the refund."""
+    sandbox = WooCommerceSandbox()
+    order = sandbox.add_order(2)
+    with hub(sandbox) as shop:
+        sandbox.fail(None, None, None, Lost(), reply({}, status))
+        with pytest.raises(OutcomeUnknown):
+            shop.shops().fulfil(ref(order), PARCEL, idempotency_key="k-1")
+        sandbox.fail(None, Lost(), reply({}, status))
+        with pytest.raises(OutcomeUnknown):
+            shop.shops().refund(ref(order), Money("1.00", "EUR"), idempotency_key="k-2")
 
 
 @pytest.mark.parametrize("status", ["cancelled", "refunded", "failed", "trash", "checkout-draft"])
@@ -209,6 +255,16 @@ def test_pages_of_items() -> None:
 
     assert (None, None) == (page.items[0].stock, page.items[0].price)
     assert "2" == dict(sandbox.requests[-1].query)["page"]
+
+
+@pytest.mark.parametrize("page", ["abc", "-1", "\u0663", "1" * 5_000])
+def test_page_of_items_is_a_number(page: str) -> None:
+    """A reference that is no page of items is refused before a request."""
+    sandbox = WooCommerceSandbox()
+    with hub(sandbox) as shop, pytest.raises(InvalidData):
+        shop.shops().find_items("A", after=f"woocommerce:shop:{page}")
+
+    assert [] == sandbox.requests
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
-from moorage import Account, ConfigurationError, Hub, Money, VendorRejected, WebhookVerifier
+from moorage import (
+    Account,
+    ConfigurationError,
+    Hub,
+    Money,
+    VendorFailed,
+    VendorRejected,
+    WebhookVerifier,
+)
 from moorage.contracts.accounting import (
     BookChange,
     BookRecord,
@@ -269,6 +277,14 @@ def test_contacts_are_searched_page_by_page(hub: Hub, sandbox: XeroSandbox) -> N
     sandbox.requests.clear()
     hub.accounting().find_contacts(ContactQuery(name="Mill"))
     assert ["1", "2"] == [dict(item.query)["page"] for item in sandbox.requests]
+
+
+def test_pages_that_repeat_are_an_error(hub: Hub, sandbox: XeroSandbox) -> None:
+    """A search whose second page repeats the first one ends with an error."""
+    rows = [{"ContactID": f"c-{number}", "Name": "Mill"} for number in range(100)]
+    sandbox.fail(*([reply({"Contacts": rows})] * 3))
+    with pytest.raises(VendorFailed, match="new record"):
+        hub.accounting().find_contacts(ContactQuery(name="Mill"))
 
 
 def test_bad_answers_are_no_records(hub: Hub, sandbox: XeroSandbox) -> None:

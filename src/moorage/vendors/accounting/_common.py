@@ -6,14 +6,20 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.contracts.accounting import InvoiceKind
-from moorage.vendor_sdk import ConnectorError, InvalidData, OutcomeUnknown, VendorRejected
+from moorage.vendor_sdk import (
+    ConnectorError,
+    InvalidData,
+    OutcomeUnknown,
+    VendorRejected,
+    malformed,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from moorage.contracts.accounting import BookInvoice, InvoicePayment, InvoiceRecord
     from moorage.contracts.address import Address
-    from moorage.vendor_sdk import Money, Ref
+    from moorage.vendor_sdk import Answer, Money, Ref, Response
 
 TYPE: Final = "type"
 """The related id of a reference that tells the kind of its record."""
@@ -122,6 +128,26 @@ def lines_of(address: Address | None) -> list[str]:
 def filled(fields: Mapping[str, Any]) -> dict[str, Any]:
     """The fields that have a value."""
     return {name: value for name, value in fields.items() if value is not None}
+
+
+def check_new(
+    items: Iterable[Answer], id_name: str, earlier_ids: set[str], response: Response
+) -> None:
+    """Refuse a further page that repeats earlier records only, since such pages never end.
+
+    Args:
+        items: records of the page.
+        id_name: name of the field with the id of a record.
+        earlier_ids: ids on earlier pages, to which those of this page are added.
+        response: the answer that the page is in.
+
+    Raises:
+        VendorFailed: the page has no new record.
+    """
+    ids = {item.text(id_name) or "" for item in items}
+    if ids and ids <= earlier_ids:
+        raise malformed(response, "new record on this page")
+    earlier_ids |= ids
 
 
 async def with_equal_total(

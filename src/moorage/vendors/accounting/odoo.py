@@ -319,7 +319,10 @@ class Odoo(sdk.Vendor):
         unknown_outcome: sdk.OutcomeUnknown,
     ) -> int:
         """The id of the only record that fulfils a condition; otherwise it stays unknown."""
-        items = await self._search(wire, model, condition, ("id",))
+        try:
+            items = await self._search(wire, model, condition, ("id",))
+        except sdk.ConnectorError:
+            items = []
         ids = [id_ for item in items if (id_ := item.integer("id")) is not None]
         if len(ids) != 1:
             raise unknown_outcome from None

@@ -26,6 +26,7 @@ from moorage.vendors.accounting._common import (
     SUPPLIER,
     check_contact,
     check_currency,
+    check_new,
     check_unpaid,
     filled,
     type_at,
@@ -290,6 +291,7 @@ class QuickBooks(sdk.ApiVendor):
     async def _query(self, wire: Wire, name: str, condition: str) -> list[Answer]:
         """All records that a query finds, page by page."""
         records: list[Answer] = []
+        earlier_ids: set[str] = set()
         while True:
             place = f"startposition {len(records) + 1} maxresults {_PAGE}"
             parts = (f"select * from {name}", condition, place)  # noqa: S608 - no SQL
@@ -297,6 +299,7 @@ class QuickBooks(sdk.ApiVendor):
             query = self._versioned_query(query=text)
             response = await wire.send(sdk.Request.get(self._path("/query"), query=query))
             items = queried(response, name)
+            check_new(items, "Id", earlier_ids, response)
             records += items
             if len(items) < _PAGE:
                 return records

@@ -23,6 +23,7 @@ from moorage.vendors.accounting._common import (
     SUPPLIER,
     check_contact,
     check_currency,
+    check_new,
     check_unpaid,
     filled,
     json_number,
@@ -181,12 +182,14 @@ class Xero(sdk.Vendor):
         """Search for a text, and keep the contacts whose detail is equal to it."""
         term = query.name or query.email or query.number or ""
         contacts: list[ContactRecord] = []
+        earlier_ids: set[str] = set()
         page, items = 0, [sdk.Answer({})] * _PAGE
         while len(items) == _PAGE:
             page += 1
             filters = {"searchTerm": term, "page": str(page), "pageSize": str(_PAGE)}
             response = await wire.send(sdk.Request.get("/Contacts", query=filters))
             items = listed(response, "Contacts")
+            check_new(items, "ContactID", earlier_ids, response)
             contacts += [read_contact(wire.ref, query.role, item, response) for item in items]
         return tuple(item for item in contacts if _is_match(query, item))
 

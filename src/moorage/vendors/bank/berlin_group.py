@@ -298,7 +298,11 @@ class BerlinGroup(sdk.Vendor):
         link = answer.text("transactions._links.next.href")
         if link is None:
             return None
-        url, base = urlsplit(link), urlsplit(self.base_url)
+        base = urlsplit(self.base_url)
+        try:
+            url = urlsplit(link)
+        except ValueError:
+            url = urlsplit("")
         own_path = url.path.removeprefix(base.path.rstrip("/"))
         if url.netloc not in {"", base.netloc} or own_path != path or not url.query:
             raise sdk.malformed(response, "link to the next page of this account")

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC
-from typing import TYPE_CHECKING, Any, Final
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from moorage import vendor_sdk as sdk
 from moorage.contracts.address import Address
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from collections.abc import Awaitable, Callable
+
+R = TypeVar("R")
 
 _COUNTRY: Final = re.compile("[A-Za-z]{2}")
-_FORM: Final = "%Y-%m-%dT%H:%M:%S"
+_EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_LATEST: Final = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 def address_of(country: str | None, **fields: Any) -> Address | None:
@@ -30,7 +33,33 @@ def full_name(*parts: str | None) -> str | None:
 
 def written_time(at: datetime) -> str:
     """A time in UTC, to the second and without its zone."""
-    return at.astimezone(UTC).strftime(_FORM)
+    return clamped(at).astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds")
+
+
+def clamped(at: datetime) -> datetime:
+    """A time, or the nearest one from 1970 to 9998, from which seconds can be subtracted."""
+    return min(max(at, _EARLIEST), _LATEST)
+
+
+async def found_or_unknown(
+    unknown_outcome: sdk.OutcomeUnknown, look_up: Callable[[], Awaitable[R | None]]
+) -> R:
+    """The result of a step whose answer was lost, as the shop has it.
+
+    Args:
+        unknown_outcome: error of the step.
+        look_up: finds the result; None if the shop does not have it.
+
+    Raises:
+        OutcomeUnknown: the shop does not have the result, or the look-up failed.
+    """
+    try:
+        result = await look_up()
+    except sdk.ConnectorError:
+        result = None
+    if result is None:
+        raise unknown_outcome from None
+    return result
 
 
 def not_possible(vendor: str, response: sdk.Response, code: str, text: str) -> Exception:

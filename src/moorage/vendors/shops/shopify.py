@@ -23,7 +23,7 @@ from moorage.contracts.shops import (
     check_same_currency,
 )
 from moorage.vendors.shops import _shopify_documents as documents
-from moorage.vendors.shops._common import not_possible, written_time
+from moorage.vendors.shops._common import found_or_unknown, not_possible, written_time
 from moorage.vendors.shops._shopify_answers import (
     classify,
     found,
@@ -127,12 +127,12 @@ class Shopify(sdk.ApiVendor):
         )
         try:
             return await wire.send(request, key=key, parse=partial(_read_created, ref))
-        except sdk.OutcomeUnknown:
-            parcels = read_parcels(await wire.send(look_up))
-            receipt = earlier_parcel(ref, parcels, fulfilment)
-            if receipt is None:
-                raise
-            return receipt
+        except sdk.OutcomeUnknown as unknown_outcome:
+
+            async def parcel_of() -> FulfilmentReceipt | None:
+                return earlier_parcel(ref, read_parcels(await wire.send(look_up)), fulfilment)
+
+            return await found_or_unknown(unknown_outcome, parcel_of)
 
     async def cancel(self, wire: Wire, ref: Ref, /) -> CancelReceipt:
         """Cancel an order of which nothing was shipped; Shopify may do it a little later."""
@@ -259,7 +259,11 @@ async def _whole_order(wire: Wire, response: Response, answer: Answer) -> ShopOr
     """An order with all of its lines; the first answer has only some of many."""
     lines: tuple[OrderLine, ...] = ()
     cursor = _next_cursor(response, answer.object("lineItems"))
+    earlier_cursors: set[str] = set()
     while cursor is not None:
+        if cursor in earlier_cursors:
+            raise sdk.malformed(response, "new lineItems.pageInfo.endCursor")
+        earlier_cursors.add(cursor)
         variables = {"id": answer.text("id"), "after": cursor}
         more = await wire.send(documents.request(documents.LINES, variables))
         page = found(more, "order").object("lineItems")

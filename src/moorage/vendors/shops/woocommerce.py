@@ -26,7 +26,7 @@ from moorage.contracts.shops import (
     StockReceipt,
     check_same_currency,
 )
-from moorage.vendors.shops._common import not_possible
+from moorage.vendors.shops._common import found_or_unknown, not_possible
 from moorage.vendors.shops._woocommerce_answers import (
     read_events,
     read_item,
@@ -186,23 +186,22 @@ class WooCommerce(sdk.ApiVendor):
             return await wire.send(
                 request, key=key, parse=lambda made: read(made, sdk.read_answer(made))
             )
-        except sdk.OutcomeUnknown:
-            earlier_refund = await _refund_of(wire, ref, mark)
-            if earlier_refund is None:
-                raise
-            return read(*earlier_refund)
+        except sdk.OutcomeUnknown as unknown_outcome:
+            return read(
+                *await found_or_unknown(unknown_outcome, partial(_refund_of, wire, ref, mark))
+            )
 
     async def find_items(self, wire: Wire, sku: str, after: Ref | None, /) -> ItemPage:
         """A page of the products and variations with this number."""
-        page = "1" if after is None else after.id
-        query = {"sku": sku, "per_page": str(self.limits["page"]), "page": page}
+        page = _page_number(after)
+        query = {"sku": sku, "per_page": str(self.limits["page"]), "page": str(page)}
         response = await wire.send(sdk.Request.get(f"{_API}/products", query=query))
         items: list[ShopItem] = [
             read_item(wire.ref, response, answer, self.currency)
             for answer in sdk.read_answers(response)
             if answer.text("sku") == sku
         ]
-        next_ref = None if _is_last(response) else wire.ref(str(int(page) + 1))
+        next_ref = None if _is_last(response) else wire.ref(str(page + 1))
         return ItemPage(items=tuple(items), next=next_ref)
 
     async def set_stock(
@@ -245,20 +244,31 @@ class WooCommerce(sdk.ApiVendor):
         ):
             text = text.replace(name, value or "")
         text = " ".join(text.split())
-        if await _has_note(wire, ref, text):
+        if await _note_of(wire, ref, text) is not None:
             return
         request = sdk.Request.post(
             f"{_order_path(ref)}/notes", json={"note": text, "customer_note": True}
         )
         try:
             await wire.send(request, key=key, parse=_read_note)
-        except sdk.OutcomeUnknown:
-            if not await _has_note(wire, ref, text):
-                raise
+        except sdk.OutcomeUnknown as unknown_outcome:
+            await found_or_unknown(unknown_outcome, partial(_note_of, wire, ref, text))
 
 
 def _order_path(ref: Ref) -> str:
     return f"{_API}/orders/{quote(ref.id, safe='')}"
+
+
+def _page_number(after: Ref | None) -> int:
+    if after is None:
+        return 1
+    if after.id.isascii() and after.id.isdigit() and len(after.id) < 10:
+        return int(after.id)
+    raise sdk.InvalidData(
+        "This is not the `next` of a page.",
+        field="after",
+        remedy="Give the `next` of the previous page.",
+    )
 
 
 def _is_last(response: Response) -> bool:
@@ -329,10 +339,13 @@ async def _refund_of(wire: Wire, ref: Ref, mark: str) -> tuple[Response, Answer]
     return next(((response, item) for item in refunds if _meta(item, _KEY) == mark), None)
 
 
-async def _has_note(wire: Wire, ref: Ref, text: str) -> bool:
+async def _note_of(wire: Wire, ref: Ref, text: str) -> Answer | None:
+    """The note to the buyer with this text."""
     request = sdk.Request.get(f"{_order_path(ref)}/notes", query={"type": "customer"})
     notes = sdk.read_answers(await wire.send(request))
-    return any(" ".join((note.text("note") or "").split()) == text for note in notes)
+    return next(
+        (note for note in notes if " ".join((note.text("note") or "").split()) == text), None
+    )
 
 
 def _read_note(response: Response) -> Answer:
