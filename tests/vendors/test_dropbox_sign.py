@@ -18,7 +18,7 @@ from moorage.contracts.signatures import (
     Signer,
     SignerStatus,
 )
-from moorage.domain.http.requests import Headers
+from moorage.domain.http.requests import Headers, Response
 from moorage.domain.service.safety import Mode
 from moorage.errors import (
     AuthenticationFailed,
@@ -290,6 +290,30 @@ def test_links_are_for_a_frame() -> None:
 
     assert link.expires_at == datetime(2099, 1, 1, tzinfo=UTC)
     assert refused.value.field == "return_url"
+
+
+def signature(id_: str | None) -> Response:
+    """Return a request with a signature of Ada that has this id."""
+    item = {"signature_id": id_, "signer_email_address": ADA["email"]}
+    return dropbox_sign_request("1", "awaiting_signature", signatures=[item])
+
+
+def test_link_of_a_signature_with_an_odd_id() -> None:
+    """The id of a signature is one step of the path."""
+    hub, sandbox = opened()
+    sandbox.fail(signature("../a b"))
+    with hub, pytest.raises(VendorRejected):
+        hub.signatures().signing_link("dropbox_sign:main:1", ADA["email"])
+
+    assert "/v3/embedded/sign_url/..%2Fa%20b" == sandbox.requests[-1].path
+
+
+def test_link_of_a_signature_without_an_id() -> None:
+    """An answer without the id of the signature has no link."""
+    hub, sandbox = opened()
+    sandbox.fail(signature(None))
+    with hub, pytest.raises(VendorFailed, match="signature_id"):
+        hub.signatures().signing_link("dropbox_sign:main:1", ADA["email"])
 
 
 def test_files_under_preparation_may_come_later() -> None:

@@ -184,6 +184,15 @@ def test_only_documents_of_the_company_are_listed() -> None:
     assert sandbox.requests[0].query == (("companyId", "c_sandbox"),)
 
 
+@pytest.mark.parametrize("documents", [None, {}, "x", 3])
+def test_answer_without_a_list_is_no_empty_inbox(documents: object) -> None:
+    """An answer whose documents are no list is an error, not an empty inbox."""
+    sandbox = RecommandSandbox()
+    sandbox.fail(reply({"success": True, "documents": documents}))
+    with recommand_hub(sandbox) as hub, pytest.raises(VendorFailed, match="documents"):
+        hub.einvoices().list_received()
+
+
 @pytest.mark.parametrize(
     "kind, options",
     [

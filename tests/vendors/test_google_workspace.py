@@ -7,7 +7,13 @@ from typing import Any
 
 import pytest
 
-from moorage import ConfigurationError, CredentialRefreshFailed, InvalidData, VendorRejected
+from moorage import (
+    ConfigurationError,
+    CredentialRefreshFailed,
+    InvalidData,
+    VendorFailed,
+    VendorRejected,
+)
 from moorage.contracts.people import NewPerson, PeopleQuery, PersonChanges, Phone, PhoneKind
 from moorage.contracts.ref import Ref
 from moorage.contracts.routes import Account
@@ -75,6 +81,18 @@ def test_change_of_a_part_keeps_the_rest_of_the_list(vendor: GoogleWorkspace) ->
             {"customLanguage": "Klingon"},
         ],
     } == json.loads(request.body)
+
+
+def test_list_is_not_replaced_after_an_empty_answer(vendor: GoogleWorkspace) -> None:
+    """An answer that is no user does not empty the lists of the user."""
+    sandbox = GoogleWorkspaceSandbox()
+    operations = people(vendor, sandbox)
+    ref = operations.create(ADA, password="secret-1").ref
+    sandbox.fail(reply({}))
+    with pytest.raises(VendorFailed, match="id"):
+        operations.change(ref, PersonChanges(title="Analyst"))
+
+    assert "GET" == sandbox.requests[-1].method
 
 
 def test_change_without_lists_reads_nothing(vendor: GoogleWorkspace) -> None:

@@ -15,6 +15,7 @@ from moorage import (
     Response,
     Secret,
     UnsupportedByVendor,
+    VendorFailed,
     VendorRejected,
 )
 from moorage.contracts.people import NewPerson, PeopleQuery, PersonChanges, Phone, PhoneKind
@@ -110,6 +111,30 @@ def test_server_without_patch_gets_the_whole_account() -> None:
     assert {"department": "R&D"} == body[ENTERPRISE]
     assert ENTERPRISE in body["schemas"]
     assert "emails" not in body
+
+
+@pytest.mark.parametrize("body", [{}, {"error": "No."}])
+def test_account_is_not_replaced_by_an_empty_one(body: dict[str, str]) -> None:
+    """An answer that is no account is not written back in the place of the account."""
+    sandbox = ScimSandbox(patch=False)
+    operations = people(sandbox)
+    person = operations.create(ADA)
+    sandbox.fail(None, reply(body))
+    with pytest.raises(VendorFailed, match="id"):
+        operations.deactivate(person.ref)
+
+    assert "GET" == sandbox.requests[-1].method
+
+
+def test_type_of_a_phone_that_is_no_text() -> None:
+    """A phone number whose type is no text gets the type of the change."""
+    sandbox = ScimSandbox()
+    operations = people(sandbox)
+    person = operations.create(ADA)
+    sandbox.users[person.ref.id]["phoneNumbers"] = [{"value": "1", "type": 7}]
+    operations.change(person.ref, PersonChanges(phones=[Phone("1", PhoneKind.HOME)]))
+
+    assert [{"value": "1", "type": "home"}] == sandbox.users[person.ref.id]["phoneNumbers"]
 
 
 def test_version_needs_a_server_that_compares() -> None:

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
+import attrs
 import pytest
 
+from moorage import Hub
 from moorage.contracts.email import EmailMessage
 from moorage.contracts.email_bulk import BulkMessage, BulkRecipient
+from moorage.contracts.people import PersonChanges
 from moorage.contracts.ref import Ref
+from moorage.contracts.routes import Account, Route
 from moorage.domain.http.requests import Response
 from moorage.domain.values.result import Result
 from moorage.errors import VendorFailed
-from moorage.testing.sandboxes.base import reply
-from moorage.vendor_sdk import Answer, malformed
+from moorage.testing.fakes.http import ScriptedIncoming
+from moorage.testing.sandbox_fixtures import fixture_of
+from moorage.testing.sandboxes.base import SandboxHttpClient, reply
+from moorage.vendor_sdk import Answer, check_done, malformed
 from moorage.vendors.email._common import check_some_readable
 from moorage.vendors.email.amazon_ses import read_entries, read_entry
-from moorage.vendors.payments.mollie import _check_released
+from moorage.wiring.installed_vendors import vendor_class
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from moorage.domain.http.requests import Request, Timeouts
 
 ANSWER = Response(200)
 UNREAD: Result[Any] = Result(error=malformed(ANSWER))
@@ -53,9 +64,67 @@ def test_entries_without_a_status_are_lost() -> None:
     assert isinstance(read_entry(wire, Answer({}), ()).error, VendorFailed)
 
 
-def test_release_need_not_say_anything() -> None:
-    """Mollie's response to a release may be empty, but must not be an HTML page."""
-    _check_released(Response(202))
-    _check_released(reply({"id": "tr_1"}))
+def test_answer_from_which_nothing_is_read() -> None:
+    """Such an answer may be empty or an object, but must not be an HTML page or a list."""
+    check_done(Response(202))
+    check_done(reply({"id": "tr_1"}))
     with pytest.raises(VendorFailed):
-        _check_released(Response(200, body=b"<html></html>"))
+        check_done(Response(200, body=b"<html></html>"))
+    with pytest.raises(VendorFailed):
+        check_done(reply([]))
+
+
+class ProxyHttpClient(SandboxHttpClient):
+    """An HTTP client of a sandbox that answers each change with the page of a proxy."""
+
+    def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
+        """Return the sandbox's answer to a read or for a token; the page otherwise."""
+        if request.method.safe or "/token" in url:
+            return super().send(request, url, timeouts)
+        return Response(200, {"Content-Type": "text/html"}, b"<html>Please sign in.</html>")
+
+    def open(self, request: Request, url: str, timeouts: Timeouts, /) -> ScriptedIncoming:
+        """Return the answer as a stream."""
+        return ScriptedIncoming(self.send(request, url, timeouts))
+
+
+KING = PersonChanges(family_name="King")
+
+
+@pytest.mark.parametrize(
+    "name, contract, calls",
+    [
+        ("berlin_group", "bank", {"revoke_consent": ()}),
+        ("gocardless", "bank", {"revoke_consent": ()}),
+        ("dropbox_sign", "signatures", {"void": ()}),
+        *(
+            (
+                name,
+                "people",
+                {
+                    "delete": (),
+                    "change": (KING,),
+                    "add_member": (f"{name}:{name}:ada@example.com",),
+                    "remove_member": (f"{name}:{name}:ada@example.com",),
+                },
+            )
+            for name in ("scim", "google_workspace", "entra")
+        ),
+    ],
+)
+def test_page_of_a_proxy_is_no_success(
+    name: str, contract: str, calls: dict[str, tuple[object, ...]], tmp_path: Path
+) -> None:
+    """A change that a page of HTML answers is not told as done."""
+    fixture, kind = fixture_of(name, tmp_path), cast("Any", vendor_class(name))
+    fields = {field.name for field in attrs.fields(kind)}
+    vendor = kind(**{key: value for key, value in fixture.options.items() if key in fields})
+    account = Account(name, vendor, settings={"retry": None, "circuit": None})
+    assert fixture.sandbox is not None
+    client = ProxyHttpClient(fixture.sandbox)
+    with Hub([account], routes=[Route(contract, [name])], http=client) as hub:
+        for operation, arguments in calls.items():
+            call = getattr(getattr(hub, contract)(), operation)
+            with pytest.raises(VendorFailed):
+                call(f"{name}:{name}:1", *arguments)
+    fixture.close()

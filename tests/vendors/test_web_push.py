@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from moorage import ConfigurationError, DryRun, InvalidData, Safety, Secret
+from moorage import (
+    ConfigurationError,
+    DryRun,
+    InvalidData,
+    Response,
+    Safety,
+    Secret,
+    VendorFailed,
+)
 from moorage.contracts.push import BrowserSubscription, PushMessage, decoded
 from moorage.contracts.routes import Account
 from moorage.hub.hub import Hub
@@ -112,6 +120,18 @@ def test_only_known_push_services_are_called() -> None:
                 hub.push().send(PushMessage(to=subscription(endpoint), title="T"))
 
     assert [] == sandbox.requests
+
+
+@pytest.mark.parametrize("status", [200, 202, 203])
+def test_page_of_a_proxy_is_no_acceptance(status: int) -> None:
+    """A page of HTML in the place of the push service's answer is not told as accepted."""
+    sandbox = WebPushSandbox()
+    sandbox.fail(Response(status, {"Content-Type": "text/html"}, b"<html></html>"))
+    vendor = WebPush(private_key=sandbox.private_key, contact=CONTACT)
+    account = Account("push", vendor, settings={"retry": None})
+    message = PushMessage(to=sandbox.recipient(), title="T")
+    with Hub([account], http=SandboxHttpClient(sandbox)) as hub, pytest.raises(VendorFailed):
+        hub.push().send(message)
 
 
 def test_invalid_public_key_is_refused() -> None:

@@ -93,6 +93,7 @@ if TYPE_CHECKING:
     from moorage.vendor_sdk.answers import as_minor as as_minor
     from moorage.vendor_sdk.answers import as_money as as_money
     from moorage.vendor_sdk.answers import as_time as as_time
+    from moorage.vendor_sdk.answers import check_done as check_done
     from moorage.vendor_sdk.answers import error_answer as error_answer
     from moorage.vendor_sdk.answers import malformed as malformed
     from moorage.vendor_sdk.answers import read_answer as read_answer
@@ -216,6 +217,7 @@ _HOME = {
     # answers
     "Answer": "vendor_sdk.answers",
     "as_answer": "vendor_sdk.answers",
+    "check_done": "vendor_sdk.answers",
     "as_decimal": "vendor_sdk.answers",
     "as_minor": "vendor_sdk.answers",
     "as_money": "vendor_sdk.answers",

@@ -67,6 +67,16 @@ def read_answer(response: Response) -> Answer:
     raise malformed(response)
 
 
+def check_done(response: Response) -> None:
+    """Check the answer to a request from which nothing is read.
+
+    Raises:
+        VendorFailed: the answer is neither empty nor a JSON object, such as the page of a proxy.
+    """
+    if response.body.strip():
+        read_answer(response)
+
+
 def as_answer(value: object) -> Answer:
     """A parsed value as an object; empty if it is of another type."""
     return Answer(value if is_object(value) else {})

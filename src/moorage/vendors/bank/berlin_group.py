@@ -148,7 +148,7 @@ class BerlinGroup(sdk.Vendor):
         headers = {"X-Request-ID": stable_uuid(wire.new_id())}
         request = sdk.Request.delete(f"/v1/consents/{quoted(ref.id)}", headers=headers)
         try:
-            await wire.send(request)
+            await wire.send(request, parse=sdk.check_done)
         except sdk.VendorRejected as refusal:
             if refusal.vendor_code not in _GONE:
                 raise

@@ -220,7 +220,8 @@ class GoCardless(sdk.Vendor):
     async def revoke_consent(self, wire: Wire, ref: Ref, /) -> BankConsent:
         """Delete a requisition with its agreement."""
         try:
-            await wire.send(sdk.Request.delete(f"{_API}/requisitions/{quoted(ref.id)}/"))
+            request = sdk.Request.delete(f"{_API}/requisitions/{quoted(ref.id)}/")
+            await wire.send(request, parse=sdk.check_done)
         except sdk.VendorRejected as refusal:
             if refusal.status != 404:
                 raise

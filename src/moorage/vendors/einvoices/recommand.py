@@ -189,7 +189,8 @@ class Recommand(sdk.ApiVendor):
         """List the unread documents of the company."""
         response = await wire.send(sdk.Request.get("/inbox", query={"companyId": self.company_id}))
         fields = _fields(response)
-        sdk.required(fields.value("documents"), response, "documents")
+        if not sdk.is_list(fields.value("documents")):
+            raise sdk.malformed(response, "documents")
         return EinvoiceInbox(
             invoices=tuple(
                 _received(wire.ref(sdk.required(item.text("id"), response, "id")), item)

@@ -38,6 +38,7 @@ from moorage.vendor_sdk import (
     VendorRejected,
     as_answer,
     as_secret,
+    check_done,
     extra_for,
     is_list,
     key_at,
@@ -83,7 +84,7 @@ if TYPE_CHECKING:
         StoredMeans,
         StoreRequest,
     )
-    from moorage.vendor_sdk import MakeRef, Mode, Money, Ref, Response, WebhookEvent, Wire
+    from moorage.vendor_sdk import MakeRef, Mode, Money, Ref, WebhookEvent, Wire
 
 _LINKS: Final = "/v2/payment-links"
 _KEY: Final = 64
@@ -456,16 +457,10 @@ async def _release_rest(wire: Wire, ref: Ref, key: str) -> bool:
     """Release the authorised rest; return False if there was none."""
     request = Request.post(_url_of(ref.id, "release-authorization"), json={})
     try:
-        await wire.send(request, key=key_at(wire, key, _KEY), parse=_check_released)
+        await wire.send(request, key=key_at(wire, key, _KEY), parse=check_done)
     except InvalidRequest:
         return False
     return True
-
-
-def _check_released(response: Response) -> None:
-    """Refuse an answer that is not Mollie's, or is not the empty one of a release."""
-    if response.body:
-        read_answer(response)
 
 
 async def _refundable(wire: Wire, ref: Ref, key: str) -> Money:

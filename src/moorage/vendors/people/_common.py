@@ -21,9 +21,9 @@ _KINDS: Final = {
 }
 
 
-def phone_kind(word: str | None) -> PhoneKind:
+def phone_kind(word: object) -> PhoneKind:
     """The kind of a phone number, by the directory's word for it."""
-    return _KINDS.get((word or "").lower(), PhoneKind.OTHER)
+    return _KINDS.get(str(word).lower(), PhoneKind.OTHER)
 
 
 def own_id(wire: Wire, vendor: str, ref: Ref, field: str) -> str:

@@ -169,7 +169,7 @@ class Entra(sdk.Vendor):
     async def delete(self, wire: Wire, ref: Ref, /) -> None:
         """Delete a user."""
         try:
-            await wire.send(sdk.Request.delete(_path(_USERS, ref.id)))
+            await wire.send(sdk.Request.delete(_path(_USERS, ref.id)), parse=sdk.check_done)
         except sdk.VendorRejected as refusal:
             if not is_missing(refusal):
                 raise
@@ -193,7 +193,7 @@ class Entra(sdk.Vendor):
         link = {"@odata.id": self._link(f"/v1.0/directoryObjects/{quote(member.id, safe='')}")}
         request = sdk.Request.post(f"{_path(_GROUPS, ref.id)}/members/$ref", json=link)
         try:
-            await wire.send(request.evolve(idempotent=True))
+            await wire.send(request.evolve(idempotent=True), parse=sdk.check_done)
         except sdk.InvalidRequest as refusal:
             if not await _is_member(wire, ref, member):
                 raise refusal from None
@@ -203,7 +203,7 @@ class Entra(sdk.Vendor):
         link = f"{_path(_GROUPS, ref.id)}/members/{quote(member.id, safe='')}"
         # Without this ending, Graph would delete the person's account.
         try:
-            await wire.send(sdk.Request.delete(f"{link}/$ref"))
+            await wire.send(sdk.Request.delete(f"{link}/$ref"), parse=sdk.check_done)
         except sdk.VendorRejected as refusal:
             if not is_missing(refusal):
                 raise
@@ -218,10 +218,10 @@ class Entra(sdk.Vendor):
         path = f"{_path(_USERS, ref.id)}/manager/$ref"
         if manager is not None:
             link = {"@odata.id": self._link(_path(_USERS, manager.id))}
-            await wire.send(sdk.Request.put(path, json=link))
+            await wire.send(sdk.Request.put(path, json=link), parse=sdk.check_done)
             return
         try:
-            await wire.send(sdk.Request.delete(path))
+            await wire.send(sdk.Request.delete(path), parse=sdk.check_done)
         except sdk.VendorRejected as refusal:
             if not is_missing(refusal):
                 raise
@@ -254,9 +254,9 @@ async def _is_member(wire: Wire, group: Ref, person: Ref) -> bool:
     return True
 
 
-async def _update(wire: Wire, ref: Ref, body: Mapping[str, Any]) -> Response:
+async def _update(wire: Wire, ref: Ref, body: Mapping[str, Any]) -> None:
     request = sdk.Request.patch(_path(_USERS, ref.id), json=body)
-    return await wire.send(request.evolve(idempotent=True))
+    await wire.send(request.evolve(idempotent=True), parse=sdk.check_done)
 
 
 def _path(collection: str, id_: str) -> str:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from moorage.contracts.people import NewPerson, PeopleQuery, Person, PersonChanges
-    from moorage.vendor_sdk import OAuthClient, Ref, Response, Secret, Wire
+    from moorage.vendor_sdk import OAuthClient, Ref, Secret, Wire
 
 _API: Final = "/admin/directory/v1"
 _USERS: Final = f"{_API}/users"
@@ -143,7 +143,10 @@ class GoogleWorkspace(sdk.Vendor):
         manager = await self._manager_address(wire, values.get("manager"))
         current: Mapping[str, Any] = _EMPTY
         if users.LISTS & values.keys():
-            current = sdk.read_answer(await wire.send(sdk.Request.get(_user(ref.id)))).raw
+            response = await wire.send(sdk.Request.get(_user(ref.id)))
+            answer = sdk.read_answer(response)
+            sdk.required(answer.text("id"), response, "id")
+            current = answer.raw
         await _update(wire, ref, users.user_body(values, current, manager))
 
     async def deactivate(self, wire: Wire, ref: Ref, /) -> None:
@@ -157,7 +160,7 @@ class GoogleWorkspace(sdk.Vendor):
     async def delete(self, wire: Wire, ref: Ref, /) -> None:
         """Delete a user."""
         try:
-            await wire.send(sdk.Request.delete(_user(ref.id)))
+            await wire.send(sdk.Request.delete(_user(ref.id)), parse=sdk.check_done)
         except sdk.VendorRejected as refusal:
             if not is_missing(refusal):
                 raise
@@ -186,7 +189,7 @@ class GoogleWorkspace(sdk.Vendor):
         body = {"email": address, "role": "MEMBER"}
         request = sdk.Request.post(f"{_group(ref.id)}/members", json=body)
         try:
-            await wire.send(request.evolve(idempotent=True))
+            await wire.send(request.evolve(idempotent=True), parse=sdk.check_done)
         except sdk.AlreadyExists:
             return
 
@@ -194,7 +197,7 @@ class GoogleWorkspace(sdk.Vendor):
         """Remove a member; if Google knows no such member, the group must exist."""
         path = f"{_group(ref.id)}/members/{quote(member.id, safe='')}"
         try:
-            await wire.send(sdk.Request.delete(path))
+            await wire.send(sdk.Request.delete(path), parse=sdk.check_done)
         except sdk.VendorRejected as refusal:
             if not is_missing(refusal):
                 raise
@@ -219,8 +222,8 @@ class GoogleWorkspace(sdk.Vendor):
         return pairs if after is None else {**pairs, "pageToken": after.id}
 
 
-async def _update(wire: Wire, ref: Ref, body: Mapping[str, Any]) -> Response:
-    return await wire.send(sdk.Request.put(_user(ref.id), json=body))
+async def _update(wire: Wire, ref: Ref, body: Mapping[str, Any]) -> None:
+    await wire.send(sdk.Request.put(_user(ref.id), json=body), parse=sdk.check_done)
 
 
 def _next(wire: Wire, answer: sdk.Answer) -> Ref | None:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from moorage.contracts.people import NewPerson, Person, PersonChanges
-    from moorage.vendor_sdk import Ref, Response, Secret, Wire
+    from moorage.vendor_sdk import Ref, Secret, Wire
 
 _TYPE: Final = "application/scim+json"
 _CONTENT: Final = {"Content-Type": _TYPE}
@@ -119,7 +119,7 @@ class Scim(sdk.ApiVendor):
     async def delete(self, wire: Wire, ref: Ref, /) -> None:
         """Delete an account."""
         try:
-            await wire.send(sdk.Request.delete(_user(ref)))
+            await wire.send(sdk.Request.delete(_user(ref)), parse=sdk.check_done)
         except sdk.VendorRejected as refusal:
             if not is_missing(refusal):
                 raise
@@ -178,6 +178,7 @@ class Scim(sdk.ApiVendor):
         if not support.patch or LISTS & values.keys():
             response = await wire.send(sdk.Request.get(_user(ref)))
             answer = sdk.read_answer(response)
+            sdk.required(answer.text("id"), response, "id")
             current = answer.raw
             if support.versions:
                 version = version or answers.version_of(answer, response)
@@ -189,16 +190,16 @@ class Scim(sdk.ApiVendor):
             body = resource(values, current)
             request = sdk.Request.put(_user(ref), json=body, headers=headers)
         # A repeat of a change that was made would find another version.
-        await wire.send(request.evolve(idempotent=version is None))
+        await wire.send(request.evolve(idempotent=version is None), parse=sdk.check_done)
 
     def _check_manager(self, wire: Wire, values: Mapping[str, Any]) -> None:
         if (manager := values.get("manager")) is not None:
             own_id(wire, self.name, manager, "manager")
 
 
-async def _patch_group(wire: Wire, ref: Ref, operation: Mapping[str, Any]) -> Response:
+async def _patch_group(wire: Wire, ref: Ref, operation: Mapping[str, Any]) -> None:
     request = sdk.Request.patch(_group(ref), json=patch_body([operation]), headers=_CONTENT)
-    return await wire.send(request.evolve(idempotent=True))
+    await wire.send(request.evolve(idempotent=True), parse=sdk.check_done)
 
 
 def _user(ref: Ref) -> str:

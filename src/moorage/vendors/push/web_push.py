@@ -28,7 +28,8 @@ _MOST_BYTES: Final = 3_993
 """The content of a body of 4,096 bytes, without its head and the tag."""
 _FOUR_WEEKS: Final = 28 * 24 * 60 * 60
 _TOPIC: Final = re.compile(r"[A-Za-z0-9_\-]{1,32}")
-_ACCEPTED: Final = (201, 202)
+_CREATED: Final = 201
+_ACCEPTED: Final = (_CREATED, 202)
 _STATUSES: Final[Mapping[int, type[Any]]] = {
     **dict.fromkeys((400, 413), sdk.InvalidRequest),
     **dict.fromkeys((401, 403), sdk.AuthenticationFailed),
@@ -64,6 +65,8 @@ def read_accepted(response: Response) -> PushReceipt:
     """The receipt of an accepted notification; the answer has no content."""
     if response.status not in _ACCEPTED:
         raise sdk.malformed(response)
+    if response.status != _CREATED:
+        sdk.check_done(response)
     return PushReceipt(ref=None, raw={"status": response.status})
 
 

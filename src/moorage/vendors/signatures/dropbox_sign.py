@@ -167,7 +167,7 @@ class DropboxSign(sdk.ApiVendor):
         path = f"/signature_request/cancel/{quote(ref.id, safe='')}"
         request = sdk.Request.post(path).evolve(idempotent=True)
         try:
-            await wire.send(request)
+            await wire.send(request, parse=sdk.check_done)
         except sdk.VendorRejected as refusal:
             if refusal.vendor_code != DELETED:
                 raise
@@ -186,7 +186,10 @@ class DropboxSign(sdk.ApiVendor):
             )
         envelope = await self.get(wire, ref)
         embedded_signer(envelope, email)
-        path = f"/embedded/sign_url/{signature_id(envelope, email)}"
+        id_ = signature_id(envelope, email)
+        if id_ is None:
+            raise sdk.VendorFailed("Dropbox Sign's answer has no signature_id of the signer.")
+        path = f"/embedded/sign_url/{quote(id_, safe='')}"
         return await wire.send(sdk.Request.get(path), parse=_read_link)
 
     async def download(self, wire: Wire, ref: Ref, /) -> SignedFile:
