@@ -101,13 +101,13 @@ def _are_addresses(_: object, attribute: attrs.Attribute[Any], value: Any) -> No
         local, _, domain = address.rpartition("@")
         if not local or not domain or any(letter <= " " for letter in address):
             raise InvalidData(
-                "This is not an e-mail address.",
+                "This is not an email address.",
                 field=f"{attribute.name}[{number}]",
                 remedy="Give an address such as ada@example.com, without a name.",
             )
     if len({address.casefold() for address in value}) < len(value):
         raise InvalidData(
-            "An e-mail address is given twice.",
+            "An email address is given twice.",
             field=attribute.name,
             remedy="Give each address once.",
         )
@@ -145,11 +145,11 @@ class NewPerson:
 
     Attributes:
         user_name: name to sign in with, unique in the directory; Google Workspace and Microsoft
-            Entra require an e-mail address of a domain of theirs.
+            Entra require an email address in one of their domains.
         given_name: first name.
         family_name: last name.
         display_name: full name, as others see it; by default the directory makes one.
-        emails: e-mail addresses, the primary one first.
+        emails: email addresses, the primary one first.
         phones: phone numbers.
         title: job title.
         department: name of the department.
@@ -293,7 +293,7 @@ class PeopleQuery:
 
     Attributes:
         user_name: name to sign in with.
-        email: one of the e-mail addresses.
+        email: one of the email addresses.
         external_id: your own id of the person.
     """
 
@@ -313,7 +313,7 @@ class Person:
         given_name: first name.
         family_name: last name.
         display_name: full name, as others see it.
-        emails: e-mail addresses, the primary one first.
+        emails: email addresses, the primary one first.
         phones: phone numbers.
         title: job title.
         department: name of the department.
@@ -363,7 +363,7 @@ class Group:
     Attributes:
         ref: reference of the group.
         name: name that people see, if the directory has one.
-        email: e-mail address of the group, if it has one.
+        email: email address of the group, if it has one.
         raw: the vendor's complete answer.
     """
 

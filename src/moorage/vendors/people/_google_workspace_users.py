@@ -73,7 +73,7 @@ def user_body(
     Args:
         values: new value of each named field, None or empty for a field to empty.
         current: the user in the directory, empty for a new one.
-        manager: e-mail address of the manager, if one is named.
+        manager: email address of the manager, if one is named.
     """
     body: dict[str, Any] = {}
     if "user_name" in values:

@@ -46,7 +46,7 @@ class GoogleWorkspace(sdk.Vendor):
     Attributes:
         credentials: JSON key of a service account with domain-wide delegation; by default the
             credential provider supplies a token.
-        administrator: e-mail address of the administrator whom the service account acts as.
+        administrator: email address of the administrator whom the service account acts as.
         customer: id of the Workspace; by default that of the administrator.
         base_url: URL of the API.
     """
@@ -71,7 +71,7 @@ class GoogleWorkspace(sdk.Vendor):
             raise sdk.ConfigurationError(
                 "The service account needs an administrator to act as.",
                 path="administrator",
-                remedy="Give the e-mail address of an administrator of the Workspace.",
+                remedy="Give the email address of an administrator of the Workspace.",
             )
 
     def services(self) -> Mapping[str, sdk.Service]:
