@@ -56,10 +56,10 @@ def as_odoo(kind: Callable[..., Vendor]) -> kit.Factory:
 class _Twice(Odoo):
     """A faulty vendor that creates each record twice."""
 
-    async def _created(self, wire: Any, *values: Any, **__: Any) -> int:
+    async def _create(self, wire: Any, *values: Any, **__: Any) -> int:
         model, fields, _, condition = values
-        await super()._created(wire, model, fields, None, condition)
-        return await super()._created(wire, *values)
+        await super()._create(wire, model, fields, None, condition)
+        return await super()._create(wire, *values)
 
 
 class _Keyless(QuickBooks):
@@ -80,11 +80,11 @@ class _KeylessFiles(QuickBooks):
 class _Insisting(Odoo):
     """A faulty vendor that creates a record again if its answer was lost."""
 
-    async def _recovered(self, *values: Any, **__: Any) -> int:
+    async def _recover_id(self, *values: Any, **__: Any) -> int:
         wire, model, *_ = values
         records = await self._search(wire, model, [], ("invoice_origin", "name", "datas"))
         copy = {name: value for name, value in records[-1].raw.items() if name == "name"}
-        return await self._created(wire, model, copy, None, [])
+        return await self._create(wire, model, copy, None, [])
 
 
 class _Guessing(Odoo):

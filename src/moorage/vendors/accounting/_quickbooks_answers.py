@@ -119,7 +119,7 @@ def classify(_: Request, response: Response) -> ConnectorError | None:
     problems = [*fault.objects("Error"), *fault.objects("error")]
     problem = problems[0] if problems else sdk.Answer({})
     code = problem.text("code") or fault.text("type")
-    texts = (_either(problem, "Message"), _either(problem, "Detail"))
+    texts = (_any_case_text(problem, "Message"), _any_case_text(problem, "Detail"))
     words = sdk.masked_words(": ".join(dict.fromkeys(filter(None, texts))))
     if response.status == 409 and not code and not words:
         return None  # An earlier request with the same key may be under way.
@@ -133,7 +133,7 @@ def classify(_: Request, response: Response) -> ConnectorError | None:
     )
 
 
-def _either(problem: Answer, name: str) -> str | None:
+def _any_case_text(problem: Answer, name: str) -> str | None:
     return problem.text(name) or problem.text(name.lower())
 
 

@@ -142,7 +142,7 @@ class Odoo(sdk.Vendor):
             values["ref"] = _mark(wire, key)
             condition = [["ref", "=", values["ref"]]]
         values = sdk.merged(values, sdk.extra_for(self.name, contact.extra))
-        id_ = await self._created(wire, _PARTNERS, values, key, condition)
+        id_ = await self._create(wire, _PARTNERS, values, key, condition)
         return await self._partner(wire, id_, contact.role.value)
 
     async def update_contact(self, wire: Wire, ref: Ref, contact: Contact, /) -> ContactRecord:
@@ -179,12 +179,12 @@ class Odoo(sdk.Vendor):
         currency = await self._active_id(wire, "res.currency", [["name", "=", invoice.currency]])
         values = invoice_values(whole_id(contact.id, "ref"), invoice, currency)
         values = sdk.merged(values, sdk.extra_for(self.name, invoice.extra))
-        id_ = await self._marked(wire, _MOVES, values, key)
+        id_ = await self._create_marked(wire, _MOVES, values, key)
         record = read_move(wire.ref, await self._move(wire, id_))
-        record = await with_equal_total(record, invoice, "Odoo", lambda: self._deleted(wire, id_))
+        record = await with_equal_total(record, invoice, "Odoo", lambda: self._delete(wire, id_))
         if not invoice.final or record.state is not InvoiceState.DRAFT:
             return record
-        return read_move(wire.ref, await self._posted(wire, id_))
+        return read_move(wire.ref, await self._post(wire, id_))
 
     async def get_invoice(self, wire: Wire, ref: Ref, /) -> InvoiceRecord:
         """Get an invoice or a bill."""
@@ -232,7 +232,7 @@ class Odoo(sdk.Vendor):
             id_ = await wire.send(submission, key=key, parse=_payment_id)
         except sdk.OutcomeUnknown as unknown_outcome:
             condition = [[_MEMOS[self.release], "like", mark]]
-            id_ = await self._recovered(wire, _PAYMENTS, condition, unknown_outcome)
+            id_ = await self._recover_id(wire, _PAYMENTS, condition, unknown_outcome)
         item = await self._record(wire, _PAYMENTS, id_, ("amount", "currency_id", "state"))
         amount = sdk.as_money(item.value("amount"), item.text("currency_id.1"))
         return PaymentRecord(
@@ -247,11 +247,11 @@ class Odoo(sdk.Vendor):
     ) -> JournalRecord:
         """Create a draft of an entry in the general journal, and post it."""
         values = sdk.merged(journal_values(journal), sdk.extra_for(self.name, journal.extra))
-        id_ = await self._marked(wire, _MOVES, values, key)
+        id_ = await self._create_marked(wire, _MOVES, values, key)
         record = read_entry(wire.ref, await self._move(wire, id_))
         if record.state is not JournalState.DRAFT:
             return record
-        return read_entry(wire.ref, await self._posted(wire, id_))
+        return read_entry(wire.ref, await self._post(wire, id_))
 
     async def attach(
         self, wire: Wire, ref: Ref, document: BookDocument, /, *, key: str | None
@@ -265,7 +265,7 @@ class Odoo(sdk.Vendor):
             "res_model": _MOVES,
             "res_id": whole_id(ref.id, "ref"),
         }
-        id_ = await self._marked(wire, _FILES, values, key)
+        id_ = await self._create_marked(wire, _FILES, values, key)
         return DocumentRecord(
             ref=wire.ref(str(id_), type=FILE), name=document.name, raw={"result": id_}
         )
@@ -290,13 +290,15 @@ class Odoo(sdk.Vendor):
     ) -> list[Answer]:
         return await search_read(wire, self._account, model, condition, fields)
 
-    async def _marked(self, wire: Wire, model: str, values: dict[str, Any], key: str | None) -> int:
+    async def _create_marked(
+        self, wire: Wire, model: str, values: dict[str, Any], key: str | None
+    ) -> int:
         """Create a record with a mark of its key, and return its id."""
         field = _MARKED_FIELDS[model]
         mark = False if key is None else _mark(wire, key)
-        return await self._created(wire, model, {**values, field: mark}, key, [[field, "=", mark]])
+        return await self._create(wire, model, {**values, field: mark}, key, [[field, "=", mark]])
 
-    async def _created(
+    async def _create(
         self,
         wire: Wire,
         model: str,
@@ -309,9 +311,9 @@ class Odoo(sdk.Vendor):
         try:
             return await wire.send(request, key=key, parse=id_of)
         except sdk.OutcomeUnknown as unknown_outcome:
-            return await self._recovered(wire, model, condition, unknown_outcome)
+            return await self._recover_id(wire, model, condition, unknown_outcome)
 
-    async def _recovered(
+    async def _recover_id(
         self,
         wire: Wire,
         model: str,
@@ -344,7 +346,7 @@ class Odoo(sdk.Vendor):
         item = await self._record(wire, _PARTNERS, id_, PARTNER_FIELDS)
         return read_partner(wire.ref, role, item)
 
-    async def _posted(self, wire: Wire, id_: int) -> Answer:
+    async def _post(self, wire: Wire, id_: int) -> Answer:
         """Post a draft; one that was posted meanwhile counts as posted."""
         try:
             result_of(await wire.send(self._call(_MOVES, "action_post", [[id_]])))
@@ -356,7 +358,7 @@ class Odoo(sdk.Vendor):
             return item
         return await self._move(wire, id_)
 
-    async def _deleted(self, wire: Wire, id_: int) -> None:
+    async def _delete(self, wire: Wire, id_: int) -> None:
         result_of(await wire.send(self._call(_MOVES, "unlink", [[id_]])))
 
     async def _country(self, wire: Wire, contact: Contact) -> int | None:

@@ -207,7 +207,7 @@ class QuickBooks(sdk.ApiVendor):
     async def void_invoice(self, wire: Wire, ref: Ref, /) -> InvoiceRecord:
         """Void an invoice, which sets its amounts to zero."""
         type_at(ref, INVOICE)
-        return await self._ended(wire, ref, "void")
+        return await self._void(wire, ref, "void")
 
     async def record_payment(
         self, wire: Wire, ref: Ref, payment: InvoicePayment, /, *, key: str | None
@@ -304,7 +304,7 @@ class QuickBooks(sdk.ApiVendor):
             if len(items) < _PAGE:
                 return records
 
-    async def _ended(self, wire: Wire, ref: Ref, operation: str) -> InvoiceRecord:
+    async def _void(self, wire: Wire, ref: Ref, operation: str) -> InvoiceRecord:
         """Void an invoice that has no payments; a second attempt follows a change meanwhile."""
         path = f"/{ENTITIES[INVOICE].lower()}"
         for attempt in range(2):

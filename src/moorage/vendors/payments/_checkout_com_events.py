@@ -65,7 +65,7 @@ def read_events(event: WebhookEvent, make: MakeRef) -> tuple[PaymentEvent, ...]:
     body = as_answer(event.data)
     key, code = body.text("id"), body.text("response_code")
     if key is not None and key.startswith(_DISPUTE):
-        return _disputed(event, key, make)
+        return _dispute_events(event, key, make)
     if key is None or not key.startswith(_PAYMENT):
         return ()
     money = UNITS.read(body.value("amount"), body.value("currency"))
@@ -75,9 +75,9 @@ def read_events(event: WebhookEvent, make: MakeRef) -> tuple[PaymentEvent, ...]:
     changes: dict[str, Any] = {"ask": True}
     if money is not None and code is not None:
         if is_authorization:
-            changes = _decided(event, money, code)
+            changes = _authorization_changes(event, money, code)
         elif event.vendor_type in {*_MOVES, _VOID}:
-            changes = _moved(event, ref, money, make)
+            changes = _move_changes(event, ref, money, make)
     return (
         PaymentEvent(
             id=event.id,
@@ -93,7 +93,7 @@ def read_events(event: WebhookEvent, make: MakeRef) -> tuple[PaymentEvent, ...]:
     )
 
 
-def _decided(event: WebhookEvent, money: Money, code: str) -> dict[str, Any]:
+def _authorization_changes(event: WebhookEvent, money: Money, code: str) -> dict[str, Any]:
     """The changes by an authorisation; a question if its code does not fit the type."""
     is_approved = code.startswith(_APPROVED)
     if is_approved is not (event.vendor_type == _APPROVAL):
@@ -104,7 +104,7 @@ def _decided(event: WebhookEvent, money: Money, code: str) -> dict[str, Any]:
     return {"state": PaymentState.FAILED, "amount": money, "decline": decline}
 
 
-def _disputed(event: WebhookEvent, key: str, make: MakeRef) -> tuple[PaymentEvent, ...]:
+def _dispute_events(event: WebhookEvent, key: str, make: MakeRef) -> tuple[PaymentEvent, ...]:
     """The event of a dispute; none if it names no payment."""
     body = as_answer(event.data)
     payment, state = body.text("payment_id"), _DISPUTES.get(event.vendor_type)
@@ -124,7 +124,7 @@ def _disputed(event: WebhookEvent, key: str, make: MakeRef) -> tuple[PaymentEven
     return events_of(event, dispute_event(dispute, taken=is_taken, reference=reference))
 
 
-def _moved(event: WebhookEvent, payment: Ref, money: Money, make: MakeRef) -> dict[str, Any]:
+def _move_changes(event: WebhookEvent, payment: Ref, money: Money, make: MakeRef) -> dict[str, Any]:
     """The changes by a capture, refund or void; a question if the totals are not stated."""
     body = as_answer(event.data)
     code = body.text("response_code") or ""

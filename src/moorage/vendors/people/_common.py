@@ -85,7 +85,7 @@ def required_password(password: sdk.Secret | None, vendor: str) -> str:
     )
 
 
-async def created(
+async def created_account(
     creating: Awaitable[Person], look_up: Callable[[], Awaitable[Person | None]], person: NewPerson
 ) -> Person:
     """The account of a new person; after a lost answer the account that has the same names.

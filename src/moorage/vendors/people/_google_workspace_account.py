@@ -87,7 +87,7 @@ def account_of(credentials: Secret) -> ServiceAccount:
         pass  # raised below, where no frame holds the key
     else:
         return account
-    raise _no_key()
+    raise _invalid_key()
 
 
 def check_account(_: object, __: object, credentials: Secret | None) -> None:
@@ -105,10 +105,10 @@ def check_account(_: object, __: object, credentials: Secret | None) -> None:
         pass
     else:
         return
-    raise _no_key()
+    raise _invalid_key()
 
 
-def _no_key() -> ConfigurationError:
+def _invalid_key() -> ConfigurationError:
     return ConfigurationError(
         "The credentials are not the key of a service account.",
         path="credentials",

@@ -97,11 +97,11 @@ def user_body(
         body["organizations"] = _organizations(values, _objects(current, "organizations"))
     if "manager" in values:
         entry = None if manager is None else {"value": manager, "type": _MANAGER}
-        body["relations"] = _with(entry, _objects(current, "relations"), _MANAGER)
+        body["relations"] = _with_replaced(entry, _objects(current, "relations"), _MANAGER)
     if "external_id" in values:
         own_id = values["external_id"]
         entry = None if own_id is None else {"value": own_id, "type": _OWN_ID}
-        body["externalIds"] = _with(entry, _objects(current, "externalIds"), _OWN_ID)
+        body["externalIds"] = _with_replaced(entry, _objects(current, "externalIds"), _OWN_ID)
     if "language" in values:
         body["languages"] = _languages(values["language"], _objects(current, "languages"))
     # An empty list is sent as null, which empties the field.
@@ -147,7 +147,7 @@ def _organizations(
     return organizations
 
 
-def _with(
+def _with_replaced(
     entry: dict[str, Any] | None, current: list[dict[str, Any]], type_: str
 ) -> list[dict[str, Any]]:
     """The entries with this one in the place of those of its type."""
@@ -183,7 +183,7 @@ def user_of(ref: MakeRef, answer: Answer, response: Response) -> Person:
         (item for item in organizations if item.flag("primary") is True),
         organizations[0] if organizations else sdk.as_answer(None),
     )
-    manager = _first(answer, "relations", "type", _MANAGER, "value")
+    manager = _marked_value(answer, "relations", "type", _MANAGER, "value")
     return Person(
         ref=ref(id_),
         user_name=user_name,
@@ -200,13 +200,13 @@ def user_of(ref: MakeRef, answer: Answer, response: Response) -> Person:
         title=organization.text("title"),
         department=organization.text("department"),
         manager=None if manager is None else ref(manager),
-        external_id=_first(answer, "externalIds", "type", _OWN_ID, "value"),
-        language=_first(answer, "languages", "preference", _PREFERRED, "languageCode"),
+        external_id=_marked_value(answer, "externalIds", "type", _OWN_ID, "value"),
+        language=_marked_value(answer, "languages", "preference", _PREFERRED, "languageCode"),
         raw=answer.raw,
     )
 
 
-def _first(answer: Answer, name: str, mark: str, mark_value: str, value: str) -> str | None:
+def _marked_value(answer: Answer, name: str, mark: str, mark_value: str, value: str) -> str | None:
     """The value of the first entry of a list that has a certain mark."""
     entries = (item.text(value) for item in answer.objects(name) if item.text(mark) == mark_value)
     return next((item for item in entries if item), None)

@@ -17,7 +17,7 @@ from moorage import vendor_sdk as sdk
 from moorage.contracts.people import GroupPage, MemberPage, PeopleCapability, PersonPage
 from moorage.vendors.people import _entra_users as users
 from moorage.vendors.people._common import (
-    created,
+    created_account,
     is_missing,
     own_id,
     required_password,
@@ -132,7 +132,9 @@ class Entra(sdk.Vendor):
         request = sdk.Request.post(_USERS, json=body)
         read = partial(users.read_created, body, wire.ref)
         creating = wire.send(request, key=key, parse=read)
-        account = await created(creating, lambda: self._user(wire, person.user_name), person)
+        account = await created_account(
+            creating, lambda: self._user(wire, person.user_name), person
+        )
         if manager is None:
             return account
         await self._set_manager(wire, account.ref, manager)

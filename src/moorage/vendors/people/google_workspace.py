@@ -18,7 +18,7 @@ from moorage.contracts.people import GroupPage, MemberPage, PeopleCapability, Pe
 from moorage.vendors.people import _google_workspace_users as users
 from moorage.vendors.people._common import (
     check_named,
-    created,
+    created_account,
     is_missing,
     own_id,
     required_password,
@@ -127,7 +127,7 @@ class GoogleWorkspace(sdk.Vendor):
             response = await wire.send(sdk.Request.get(_user(person.user_name)))
             return users.read_user(wire.ref, response)
 
-        return await created(creating, look_up, person)
+        return await created_account(creating, look_up, person)
 
     async def change(
         self,

@@ -22,7 +22,7 @@ from moorage.contracts.people import (
     PersonPage,
 )
 from moorage.vendors.people import _scim_answers as answers
-from moorage.vendors.people._common import created, is_missing, is_same, own_id, values_of
+from moorage.vendors.people._common import created_account, is_missing, is_same, own_id, values_of
 from moorage.vendors.people._scim_content import (
     LISTS,
     filter_of,
@@ -99,7 +99,7 @@ class Scim(sdk.ApiVendor):
             page = await self.find(wire, PeopleQuery(user_name=person.user_name), None)
             return next((account for account in page.items if is_same(account, person)), None)
 
-        return await created(creating, look_up, person)
+        return await created_account(creating, look_up, person)
 
     async def change(
         self, wire: Wire, ref: Ref, changes: PersonChanges, /, *, version: str | None

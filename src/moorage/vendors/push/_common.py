@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from moorage.contracts.push import PushMessage
 
 
-def given(**fields: Any) -> dict[str, Any]:
+def filled(**fields: Any) -> dict[str, Any]:
     """The fields that have a value; None, and an empty table, are left out."""
     return {name: value for name, value in fields.items() if value is not None and value != {}}
 

@@ -15,7 +15,7 @@ import attrs
 
 from moorage import vendor_sdk as sdk
 from moorage.contracts.push import DeviceToken, PushCapability, PushReceipt
-from moorage.vendors.push._common import check_data, check_size, given, is_urgent, short_key
+from moorage.vendors.push._common import check_data, check_size, filled, is_urgent, short_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -74,8 +74,8 @@ def aps(message: PushMessage) -> dict[str, Any]:
     """Apple's dictionary `aps` of a notification; its texts replace those for all devices."""
     if message.silent:
         return {"content-available": 1}
-    return given(
-        alert=given(title=message.title, body=message.body),
+    return filled(
+        alert=filled(title=message.title, body=message.body),
         badge=message.badge,
         sound=message.sound,
         **{"mutable-content": None if message.image is None else 1},
@@ -88,35 +88,35 @@ def content(message: PushMessage) -> dict[str, Any]:
     target = {"token": to.token} if isinstance(to, DeviceToken) else {"topic": to.address}
     seconds = None if message.time_to_live is None else int(message.time_to_live.total_seconds())
     urgent, key = is_urgent(message), message.collapse_key
-    android = given(
+    android = filled(
         collapse_key=key,
         priority="HIGH" if urgent else "NORMAL",
         ttl=None if seconds is None else f"{seconds}s",
-        notification=given(sound=message.sound, notification_count=message.badge),
+        notification=filled(sound=message.sound, notification_count=message.badge),
     )
     apple = {
         "apns-priority": "10" if urgent else "5",
-        **given(**{"apns-collapse-id": short_key(key, form=_COLLAPSE_ID, most=43)}),
+        **filled(**{"apns-collapse-id": short_key(key, form=_COLLAPSE_ID, most=43)}),
         **({"apns-push-type": "background"} if message.silent else {}),
         **({"apns-expiration": "0"} if seconds == 0 else {}),
     }
     web = {
         "Urgency": "high" if urgent else "normal",
-        **given(TTL=None if seconds is None else str(seconds)),
+        **filled(TTL=None if seconds is None else str(seconds)),
     }
     return {
         **target,
-        **given(
-            notification=given(title=message.title, body=message.body, image=message.image),
+        **filled(
+            notification=filled(title=message.title, body=message.body, image=message.image),
             data=message.app_data,
         ),
         "android": android,
         "apns": {
             "headers": apple,
             "payload": {"aps": aps(message)},
-            **given(fcm_options=given(image=message.image)),
+            **filled(fcm_options=filled(image=message.image)),
         },
-        "webpush": {"headers": web, **given(fcm_options=given(link=message.link))},
+        "webpush": {"headers": web, **filled(fcm_options=filled(link=message.link))},
     }
 
 

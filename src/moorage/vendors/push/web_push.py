@@ -14,7 +14,7 @@ import attrs
 
 from moorage import vendor_sdk as sdk
 from moorage.contracts.push import BrowserSubscription, PushCapability, PushReceipt
-from moorage.vendors.push._common import check_size, given, is_urgent, short_key
+from moorage.vendors.push._common import check_size, filled, is_urgent, short_key
 from moorage.vendors.push._web_push_crypto import Sender, VapidSigning, as_pem, encrypted
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def classify(_: Request, response: Response) -> ConnectorError | None:
 
 def content(message: PushMessage) -> dict[str, Any]:
     """The JSON that your service worker gets."""
-    return given(
+    return filled(
         title=message.title,
         body=message.body,
         data=dict(message.data),
@@ -165,7 +165,7 @@ class WebPush(sdk.Vendor):
             "Content-Encoding": "aes128gcm",
             "TTL": str(seconds),
             "Urgency": "high" if is_urgent(message) else "normal",
-            **given(Topic=short_key(message.collapse_key, form=_TOPIC, most=32)),
+            **filled(Topic=short_key(message.collapse_key, form=_TOPIC, most=32)),
         }
         identity = wire.new_id() if key is None else f"{wire.tenant or ''}\n{key}"
         parts = (identity.encode(), message.to.endpoint.encode(), message.to.auth.encode(), body)

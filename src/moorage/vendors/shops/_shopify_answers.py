@@ -131,7 +131,7 @@ def _pause(cost: Answer) -> float | None:
     return max(0.0, float((needed - left) / rate))
 
 
-def found(response: Response, path: str) -> Answer:
+def required_object(response: Response, path: str) -> Answer:
     """An object that was asked for by its id.
 
     Raises:

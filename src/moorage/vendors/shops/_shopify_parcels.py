@@ -8,7 +8,7 @@ import attrs
 
 from moorage import vendor_sdk as sdk
 from moorage.vendors.shops._common import not_possible
-from moorage.vendors.shops._shopify_answers import found, read_fulfilment
+from moorage.vendors.shops._shopify_answers import read_fulfilment, required_object
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,7 +35,7 @@ def read_parcels(response: Response) -> Parcels:
     Raises:
         VendorFailed: the answer lacks one of them.
     """
-    order = found(response, "order")
+    order = required_object(response, "order")
     for path in ("fulfillments", "fulfillmentOrders.nodes"):
         if not sdk.is_list(order.value(path)):
             raise sdk.malformed(response, path)
@@ -68,7 +68,7 @@ def parcel_input(parcels: Parcels, fulfilment: Fulfilment) -> dict[str, Any]:
         "url": fulfilment.tracking_url,
     }
     filled = {name: value for name, value in tracking.items() if value is not None}
-    left = (_some_left if fulfilment.lines else _all_left)(parcels, fulfilment)
+    left = (_named_lines if fulfilment.lines else _open_orders)(parcels, fulfilment)
     return {
         "lineItemsByFulfillmentOrder": left,
         "notifyCustomer": fulfilment.notify,
@@ -76,45 +76,45 @@ def parcel_input(parcels: Parcels, fulfilment: Fulfilment) -> dict[str, Any]:
     }
 
 
-def _all_left(parcels: Parcels, _: Fulfilment) -> list[dict[str, Any]]:
+def _open_orders(parcels: Parcels, _: Fulfilment) -> list[dict[str, Any]]:
     orders = list(parcels.order.objects("fulfillmentOrders.nodes"))
     statuses = {order.text("status") for order in orders}
     if parcels.order.flag("fulfillmentOrders.pageInfo.hasNextPage"):
-        raise _refused(
+        raise _refusal(
             parcels,
             "TOO_MANY_FULFILLMENT_ORDERS",
             "The order has more fulfilment orders than moorage reads.",
         )
     if statuses & _LATER:
-        raise _refused(
+        raise _refusal(
             parcels,
             "ON_HOLD",
             "A part of the order is on hold or scheduled, so name the lines of the parcel.",
         )
     left = [order.text("id") for order in orders if order.text("status") in _OPEN]
     if not left:
-        raise _refused(parcels, "NOTHING_LEFT", "Nothing of the order is left to ship.")
+        raise _refusal(parcels, "NOTHING_LEFT", "Nothing of the order is left to ship.")
     return [{"fulfillmentOrderId": id_} for id_ in left]
 
 
-def _some_left(parcels: Parcels, fulfilment: Fulfilment) -> list[dict[str, Any]]:
+def _named_lines(parcels: Parcels, fulfilment: Fulfilment) -> list[dict[str, Any]]:
     quantities = {line.id: line.quantity for line in fulfilment.lines}
     left: list[dict[str, Any]] = []
     for order in parcels.order.objects("fulfillmentOrders.nodes"):
         if order.text("status") not in _OPEN:
             continue
-        items = [_taken(item, quantities) for item in order.objects("lineItems.nodes")]
+        items = [_parcel_line(item, quantities) for item in order.objects("lineItems.nodes")]
         taken = [item for item in items if item["quantity"]]
         if taken:
             left.append(
                 {"fulfillmentOrderId": order.text("id"), "fulfillmentOrderLineItems": taken}
             )
     if any(quantities.values()):
-        raise _refused(parcels, "NOT_LEFT", "The order has fewer items left than the parcel has.")
+        raise _refusal(parcels, "NOT_LEFT", "The order has fewer items left than the parcel has.")
     return left
 
 
-def _taken(item: Answer, quantities: dict[str, int]) -> Mapping[str, Any]:
+def _parcel_line(item: Answer, quantities: dict[str, int]) -> Mapping[str, Any]:
     """The part of a fulfilment order's line in the parcel; `quantities` keeps the rest."""
     line = item.text("lineItem.id") or ""
     quantity = min(item.integer("remainingQuantity") or 0, quantities.get(line, 0))
@@ -123,5 +123,5 @@ def _taken(item: Answer, quantities: dict[str, int]) -> Mapping[str, Any]:
     return {"id": item.text("id"), "quantity": quantity}
 
 
-def _refused(parcels: Parcels, code: str, text: str) -> Exception:
+def _refusal(parcels: Parcels, code: str, text: str) -> Exception:
     return not_possible("Shopify", parcels.response, code, text)

@@ -26,12 +26,12 @@ from moorage.vendors.shops import _shopify_documents as documents
 from moorage.vendors.shops._common import found_or_unknown, not_possible, written_time
 from moorage.vendors.shops._shopify_answers import (
     classify,
-    found,
     read_events,
     read_fulfilment,
     read_item,
     read_lines,
     read_order,
+    required_object,
 )
 from moorage.vendors.shops._shopify_parcels import earlier_parcel, parcel_input, read_parcels
 
@@ -111,7 +111,7 @@ class Shopify(sdk.ApiVendor):
     async def get_order(self, wire: Wire, ref: Ref, /) -> ShopOrder:
         """The current state of an order."""
         response = await wire.send(documents.request(documents.ORDER, {"id": ref.id}))
-        return await _whole_order(wire, response, found(response, "order"))
+        return await _whole_order(wire, response, required_object(response, "order"))
 
     async def fulfil(
         self, wire: Wire, ref: Ref, fulfilment: Fulfilment, /, *, key: str
@@ -138,7 +138,7 @@ class Shopify(sdk.ApiVendor):
         """Cancel an order of which nothing was shipped; Shopify may do it a little later."""
         look_up = documents.request(documents.STATE, {"id": ref.id})
         response = await wire.send(look_up)
-        order = found(response, "order")
+        order = required_object(response, "order")
         if order.text("cancelledAt") is not None:
             return _canceled(ref, order)
         shipped = order.text("displayFulfillmentStatus") or ""
@@ -151,7 +151,7 @@ class Shopify(sdk.ApiVendor):
             response = await wire.send(request.evolve(idempotent=True))
         except sdk.VendorRejected:
             # A repeat after a lost answer is refused, since the order is cancelled by then.
-            order = found(await wire.send(look_up), "order")
+            order = required_object(await wire.send(look_up), "order")
             if order.text("cancelledAt") is None:
                 raise
             return _canceled(ref, order)
@@ -206,7 +206,7 @@ class Shopify(sdk.ApiVendor):
                 remedy="Give a location, or set `location` of the account.",
             )
         change = {
-            "inventoryItemId": _related(ref, "stock"),
+            "inventoryItemId": _related_id(ref, "stock"),
             "locationId": place,
             "quantity": quantity,
             "changeFromQuantity": expected,
@@ -227,7 +227,7 @@ class Shopify(sdk.ApiVendor):
         """Set the price of a variant."""
         check_same_currency(price, ref, "price")
         variables = {
-            "productId": _related(ref, "product"),
+            "productId": _related_id(ref, "product"),
             "variants": [{"id": ref.id, "price": str(price.amount)}],
         }
         request = documents.request(documents.SET_PRICE, variables)
@@ -266,7 +266,7 @@ async def _whole_order(wire: Wire, response: Response, answer: Answer) -> ShopOr
         earlier_cursors.add(cursor)
         variables = {"id": answer.text("id"), "after": cursor}
         more = await wire.send(documents.request(documents.LINES, variables))
-        page = found(more, "order").object("lineItems")
+        page = required_object(more, "order").object("lineItems")
         lines += read_lines(more, page)
         cursor = _next_cursor(more, page)
     return read_order(wire.ref, response, answer, lines)
@@ -283,7 +283,7 @@ def _canceled(ref: Ref, order: Answer) -> CancelReceipt:
     )
 
 
-def _related(ref: Ref, name: str) -> str:
+def _related_id(ref: Ref, name: str) -> str:
     """A related id of a variant.
 
     Raises:

@@ -13,7 +13,7 @@ class SearchProblemError(Exception):
     """A search cannot be read."""
 
 
-def found(query: str | None, user: dict[str, Any]) -> bool:
+def matches(query: str | None, user: dict[str, Any]) -> bool:
     """Return whether a user fulfils all clauses of a search."""
     position = 0
     fulfilled = True

@@ -16,7 +16,7 @@ from moorage.testing.sandboxes import base
 from moorage.testing.sandboxes._fields import problems
 from moorage.testing.sandboxes._google import key_file, pair
 from moorage.testing.sandboxes.fixture import SandboxFixture
-from moorage.testing.sandboxes.people._google_workspace_search import SearchProblemError, found
+from moorage.testing.sandboxes.people._google_workspace_search import SearchProblemError, matches
 from moorage.testing.sandboxes.people.base import KeptAccount, PeopleSandbox
 from moorage.testing.sandboxes.tokens import TokenEndpoint
 
@@ -215,7 +215,7 @@ class GoogleWorkspaceSandbox(PeopleSandbox):
     def _list_users(self, request: base.SandboxRequest) -> Response:
         query = _checked_query(request, "customer maxResults pageToken query")
         try:
-            users = [user for user in self.users.values() if found(query.get("query"), user)]
+            users = [user for user in self.users.values() if matches(query.get("query"), user)]
         except SearchProblemError:
             raise _error(400, "invalid", "Invalid Input: query") from None
         return self._page(query, "users", [_shown(user) for user in users])
