@@ -47,15 +47,17 @@ class GoogleAccount:
     project: str | None = None
     token_uri: str = _TOKENS
 
-    def client(self, scope: str) -> OAuthClient:
+    def client(self, scope: str, *, subject: str | None = None) -> OAuthClient:
         """The account's OAuth client, which requests tokens by signed assertions (RFC 7523).
 
         Args:
             scope: scope of the tokens.
+            subject: address of the person as whom the account acts (domain-wide delegation).
         """
         signing = JwtSigning(
             algorithm="RS256",
             issuer=self.email,
+            subject=subject,
             audience=self.token_uri,
             lifetime=_HOUR,
             key_id=self.key_id,

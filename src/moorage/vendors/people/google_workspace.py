@@ -24,7 +24,6 @@ from moorage.vendors.people._common import (
     required_password,
     values_of,
 )
-from moorage.vendors.people._google_workspace_account import account_of, check_account
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,6 +35,10 @@ _API: Final = "/admin/directory/v1"
 _USERS: Final = f"{_API}/users"
 _GROUPS: Final = f"{_API}/groups"
 _PAGE: Final = "100"
+_SCOPES: Final = (
+    "https://www.googleapis.com/auth/admin.directory.user"
+    " https://www.googleapis.com/auth/admin.directory.group"
+)
 _EMPTY: Final[Mapping[str, Any]] = {}
 
 
@@ -59,7 +62,9 @@ class GoogleWorkspace(sdk.Vendor):
     )
 
     credentials: sdk.Secret | None = attrs.field(
-        default=None, converter=attrs.converters.optional(sdk.as_secret), validator=check_account
+        default=None,
+        converter=attrs.converters.optional(sdk.as_secret),
+        validator=sdk.is_google_account,
     )
     administrator: str | None = None
     customer: str = "my_customer"
@@ -86,7 +91,8 @@ class GoogleWorkspace(sdk.Vendor):
         """The OAuth client of the service account."""
         if self.credentials is None or self.administrator is None:
             return {}
-        return {"": account_of(self.credentials).client(self.administrator)}
+        account = sdk.google_account(self.credentials)
+        return {"": account.client(_SCOPES, subject=self.administrator)}
 
     async def find(self, wire: Wire, query: PeopleQuery, after: Ref | None, /) -> PersonPage:
         """List users."""
