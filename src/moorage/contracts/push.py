@@ -130,7 +130,7 @@ class DeviceToken:
 
     @property
     def address(self) -> str:
-        """The text by which a configuration allows or forbids this recipient."""
+        """The text that is compared with the allowed recipients of the configuration."""
         return self.token
 
 
@@ -223,7 +223,7 @@ class BrowserSubscription:
 
     @property
     def address(self) -> str:
-        """The text by which a configuration allows or forbids this recipient."""
+        """The text that is compared with the allowed recipients of the configuration."""
         return self.endpoint
 
 
@@ -253,7 +253,7 @@ class PushTopic:
 
     @property
     def address(self) -> str:
-        """The text by which a configuration allows or forbids this recipient."""
+        """The text that is compared with the allowed recipients of the configuration."""
         return self.name
 
 
