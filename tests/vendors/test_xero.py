@@ -263,7 +263,7 @@ def test_lost_answer_of_a_void_is_looked_up(hub: Hub, sandbox: XeroSandbox) -> N
 
 
 def test_contacts_are_searched_page_by_page(hub: Hub, sandbox: XeroSandbox) -> None:
-    """A search goes on while pages are full, and keeps equal details alone."""
+    """A search reads on while pages are full, and keeps only equal details."""
     for number in range(101):
         id_ = f"c-{number:03d}"
         sandbox.contacts[id_] = {

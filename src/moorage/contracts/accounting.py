@@ -244,7 +244,7 @@ class ContactQuery:
     """A search for contacts by exactly one of their details, which must be equal.
 
     Attributes:
-        role: customers or suppliers; some vendors do not tell them apart.
+        role: customers or suppliers; some vendors do not distinguish them.
         name: name of the contact.
         email: email address.
         number: your own number of the contact.

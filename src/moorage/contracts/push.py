@@ -347,7 +347,7 @@ class PushMessage:
     )
 
     def __attrs_post_init__(self) -> None:
-        """Refuse a notification that shows nothing, a silent one that would, and a doubled link."""
+        """Refuse a notification with nothing to show, a silent one with texts, and two links."""
         if self.silent:
             shown = next((name for name in _VISIBLE if getattr(self, name) is not None), None)
             if shown is not None:

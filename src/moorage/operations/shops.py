@@ -35,7 +35,7 @@ class ShopsFlows(Flows, ShopsContract):
 
 
 class Shops:
-    """Reads orders from shops, and tells shops about parcels, stock and prices."""
+    """Reads orders from shops, and reports parcels, stock and prices to them."""
 
     def __init__(self, find_dispatcher: FindDispatcher, tenant: str | None) -> None:
         self._flows = CurrentOperations(ShopsFlows, find_dispatcher, tenant)

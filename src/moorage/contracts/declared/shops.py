@@ -36,7 +36,7 @@ _CANCEL: Final[Requirements[CancelReceipt]] = Requirements()
 
 
 class ShopsContract(Contract):
-    """Reads orders from shops, and tells shops about parcels, stock and prices."""
+    """Reads orders from shops, and reports parcels, stock and prices to them."""
 
     kind = "shops"
     capabilities = ShopsCapability

@@ -1,7 +1,7 @@
 """SCIM 2.0: accounts and groups at any server with this protocol (RFC 7643 and 7644).
 
 SCIM has no idempotency keys. User names are unique, so a lost creation is looked up by its user
-name and your own id. Before a change the server's configuration tells if it compares versions, and
+name and your own id. Before a change the server's configuration says if it compares versions, and
 if it changes parts of an account; otherwise the whole account is read, changed and replaced.
 """
 

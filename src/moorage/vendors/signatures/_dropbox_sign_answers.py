@@ -80,7 +80,7 @@ def _request_of(response: Response) -> tuple[Answer, str]:
 
 
 def status_of(request: Answer) -> EnvelopeStatus:
-    """The state of a request, which Dropbox Sign tells by flags and by its signatures."""
+    """The state of a request, which follows from its flags and its signatures."""
     flags = {name: request.flag(name) for name in _FLAGS}
     if None in flags.values():
         return EnvelopeStatus.UNKNOWN
