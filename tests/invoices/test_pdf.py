@@ -313,6 +313,32 @@ def test_damaged_pdf_is_refused(pdf: bytes) -> None:
         assert excinfo.value.field == "pdf"
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"<< /UF (" + b"a" * 1_000_000 + b") >>",
+        b"<< /UF <" + b"61" * 500_000 + b"> >>",
+        b"<< /UF" + b" " * 1_000_000 + b"(a) >>",
+        stream(b"a" * 8_000_000),
+    ],
+    ids=["text", "hex", "space", "stream"],
+)
+def test_long_object_is_not_read_over_and_over(value: bytes) -> None:
+    """An object of many bytes that many files share is read a few times only."""
+    names = " ".join("(a) 5 0 R" for _ in range(200))
+    fields = f"/Names << /EmbeddedFiles << /Names [{names}] >> >>"
+    with pytest.raises(InvalidData, match="too many values"):
+        read_pdf_invoice(table_pdf([*usual_objects(fields), value]))
+
+
+def test_bytes_with_a_predictor_are_bounded() -> None:
+    """A section that takes long to unpack is refused, though it is small while packed."""
+    rows = zlib.compress((b"\x04" + b"\x01" * 4) * 1_000_000)
+    fields = f"{_XREF} /Filter /FlateDecode /DecodeParms << /Predictor 15 /Columns 4 >>"
+    with pytest.raises(InvalidData, match="predictor"):
+        read_pdf_invoice(section(f"{fields} /Root 1 0 R", rows))
+
+
 def test_huge_pdf_is_refused() -> None:
     """A PDF that is too large is refused before it is read."""
     with pytest.raises(InvalidData, match="67108864 at most"):

@@ -20,7 +20,7 @@ from moorage.invoices.pdf_objects import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from moorage.invoices.pdf_objects import PdfValue
 
@@ -33,11 +33,13 @@ _START: Final = re.compile(rb"startxref\s+([0-9]{1,10})\s")
 _ROW: Final = re.compile(rb"\s{0,3}([0-9]{10}) ([0-9]{5}) ([nf])")
 _STREAM: Final = re.compile(rb"stream(?:\r\n|\n|\r)")
 _DEEPEST: Final = 10
-_MOST_PREDICTED: Final = 8 * 1024 * 1024
+_MOST_PREDICTED: Final = 4 * 1024 * 1024
 _PLAIN: Final = 1
 _PACKED: Final = 2
 _PNG: Final = 10
-_FILTERS: Final = 4
+_UP: Final = 2
+_STREAM_SHARE: Final = 8
+"""The part of a stream's bytes that counts as read, since they are copied only."""
 
 
 @attrs.frozen
@@ -78,10 +80,11 @@ class PdfFile:
         self.data = data
         self._budget = [_MOST_VALUES]
         self._inflated = 0
+        self._predicted = 0
         self._depth = 0
         self._rows = 0
         self._places: dict[int, tuple[int, int]] = {}
-        self._object_streams: dict[int, tuple[bytes, list[tuple[int, int]]]] = {}
+        self._object_streams: dict[int, tuple[bytes, dict[int, int]]] = {}
         starts = list(_START.finditer(data[-2048:] + b"\n"))
         if not starts:
             raise damaged("its end is missing")
@@ -214,6 +217,7 @@ class PdfFile:
         reader.position = start.end() + length
         if not reader.take(b"endstream"):
             raise damaged("a stream does not end where it should")
+        reader.count_bytes(length // _STREAM_SHARE)
         return PdfStream(value, self.data[start.end() : start.end() + length])
 
     def _object_in_stream(self, holder: int, number: int) -> PdfValue:
@@ -227,9 +231,9 @@ class PdfFile:
             reader = Reader(content, 0, self._budget)
             count, first = _whole(stream.fields.get("N")), _whole(stream.fields.get("First"))
             rows = [(reader.number(), first + reader.number()) for _ in range(count)]
-            self._object_streams[holder] = content, rows
-        content, rows = self._object_streams[holder]
-        position = dict(rows).get(number)
+            self._object_streams[holder] = content, dict(rows)
+        content, positions = self._object_streams[holder]
+        position = positions.get(number)
         if position is None:
             raise damaged(f"object {number} is not in its stream")
         return Reader(content, position, self._budget).value()
@@ -249,8 +253,12 @@ class PdfFile:
         self._inflated += len(content)
         if inflater.unconsumed_tail or not inflater.eof:
             raise damaged("a stream is too long, or its end is missing")
-        options = next(iter(self._several(stream.fields.get("DecodeParms"))), None)
-        return _without_predictor(content, self.fields(options))
+        options = self.fields(next(iter(self._several(stream.fields.get("DecodeParms"))), None))
+        if "Predictor" in options:
+            self._predicted += len(content)
+            if self._predicted > _MOST_PREDICTED:
+                raise damaged("it has too many bytes that are packed with a predictor")
+        return _without_predictor(content, options)
 
     def _several(self, value: Any) -> list[Any]:
         target = self.resolve(value)
@@ -322,7 +330,7 @@ def _without_predictor(content: bytes, options: Mapping[str, Any]) -> bytes:
     is_usual = _whole(options["Predictor"]) >= _PNG and not {"Colors", "BitsPerComponent"} & {
         name for name in options if _whole(options[name]) not in {1, 8}
     }
-    if not is_usual or not 0 < width <= len(content) or len(content) > _MOST_PREDICTED:
+    if not is_usual or not 0 < width <= len(content):
         raise damaged("a stream that has to be read is packed in an unknown way")
     rows: list[bytes] = []
     previous_row = bytes(width)
@@ -333,20 +341,40 @@ def _without_predictor(content: bytes, options: Mapping[str, Any]) -> bytes:
 
 
 def _row(kind: int, row: bytes, previous_row: bytes) -> bytes:
-    if kind > _FILTERS:
-        raise damaged("a row of a stream is packed in an unknown way")
     if kind == 0:
         return row
+    if kind == _UP:
+        return bytes((byte + up) & 0xFF for byte, up in zip(row, previous_row, strict=True))
+    guess = _GUESSES.get(kind)
+    if guess is None:
+        raise damaged("a row of a stream is packed in an unknown way")
     done = bytearray(len(row))
     left = corner = 0
     for at, (byte, up) in enumerate(zip(row, previous_row, strict=True)):
-        guess = (0, left, up, (left + up) // 2, _nearest(left, up, corner))[kind]
-        left, corner = (byte + guess) & 0xFF, up
+        left, corner = (byte + guess(left, up, corner)) & 0xFF, up
         done[at] = left
     return bytes(done)
 
 
 def _nearest(left: int, up: int, corner: int) -> int:
     guess = left + up - corner
-    distances = [(abs(guess - value), order) for order, value in enumerate((left, up, corner))]
-    return (left, up, corner)[min(distances)[1]]
+    to_left, to_up, to_corner = abs(guess - left), abs(guess - up), abs(guess - corner)
+    if to_left <= to_up and to_left <= to_corner:
+        return left
+    return up if to_up <= to_corner else corner
+
+
+def _same(left: int, _up: int, _corner: int) -> int:
+    return left
+
+
+def _average(left: int, up: int, _corner: int) -> int:
+    return (left + up) // 2
+
+
+_GUESSES: Final[Mapping[int, Callable[[int, int, int], int]]] = {
+    1: _same,
+    3: _average,
+    4: _nearest,
+}
+"""The guesses of a byte by its neighbours, by the kind of a row."""

@@ -13,6 +13,8 @@ from moorage.errors import InvalidData
 _DEEPEST: Final = 40
 _LONGEST_NUMBER: Final = 12
 _MOST_VALUES: Final = 100_000
+_BYTES_OF_A_VALUE: Final = 256
+"""Bytes of a text or of white space that count as another value."""
 _WHITE: Final = rb"\x00\t\n\x0c\r "
 _SKIP: Final = re.compile(rb"(?:[" + _WHITE + rb"]+|%[^\r\n]*)*+")
 _NUMBER: Final = re.compile(rb"[+-]?(?:[0-9]{1,20}\.?[0-9]{0,20}|\.[0-9]{1,20})")
@@ -88,7 +90,14 @@ class Reader:
 
     def skip(self) -> None:
         """Go past white space and comments."""
-        self.position = _end(_SKIP, self.data, self.position)
+        start = self.position
+        self.position = _end(_SKIP, self.data, start)
+        self.count_bytes(self.position - start)
+
+    def count_bytes(self, count: int) -> None:
+        """Count bytes that are read, since objects may share a long text and be read often."""
+        self._budget[0] -= count // _BYTES_OF_A_VALUE
+        self._check_budget()
 
     def take(self, token: bytes) -> bool:
         """Go past a token if it is the next one, and tell if it was."""
@@ -121,6 +130,9 @@ class Reader:
 
     def _count(self, depth: int = 0) -> None:
         self._budget[0] -= 1
+        self._check_budget(depth)
+
+    def _check_budget(self, depth: int = 0) -> None:
         if depth > _DEEPEST or self._budget[0] < 0:
             _give_up("it has too many values, or they are nested too deeply")
 
@@ -160,6 +172,7 @@ class Reader:
             level += {b"(": 1, b")": -1}.get(mark, 0)
             position += 2 if mark == b"\\" else 1
         self.position = position
+        self.count_bytes(position - start)
         return _ESCAPE.sub(_unescaped, self.data[start : position - 1])
 
     def _simple(self) -> PdfValue:
@@ -175,6 +188,7 @@ class Reader:
         digits = _HEX.match(data, position)
         if digits is not None:
             self.position = digits.end()
+            self.count_bytes(digits.end() - position)
             text = b"".join(digits[1].replace(b"\x00", b" ").split())
             return bytes.fromhex((text + b"0" * (len(text) % 2)).decode())
         for word, value in _KEYWORDS:
