@@ -12,9 +12,11 @@ from moorage.errors import (
 )
 from moorage.testing.kits.signatures_conformance import SignaturesSubject
 from moorage.testing.sandboxes.base import reply
+from moorage.testing.sandboxes.signatures.acrobat_sign import AcrobatSignSandbox
 from moorage.testing.sandboxes.signatures.base import RETURN_URL
 from moorage.testing.sandboxes.signatures.docusign import DocusignSandbox
 from moorage.testing.sandboxes.signatures.dropbox_sign import DropboxSignSandbox
+from moorage.vendors.signatures.acrobat_sign import AcrobatSign
 from moorage.vendors.signatures.docusign import Docusign
 from moorage.vendors.signatures.dropbox_sign import DropboxSign
 
@@ -152,4 +154,84 @@ def dropbox_sign() -> SignaturesSubject:
     )
 
 
-SUBJECTS: Final[tuple[Callable[[], SignaturesSubject], ...]] = (docusign, dropbox_sign)
+def acrobat_sign_error(code: str, status: int, **headers: str) -> Response:
+    """Return an error of Acrobat Sign."""
+    return reply({"code": code, "message": "This did not work."}, status, **headers)
+
+
+def acrobat_sign_agreement(
+    id_: str, status: str, signer: str, *events: dict[str, Any], **fields: Any
+) -> tuple[Response, Response, Response]:
+    """Return an agreement of Acrobat Sign with one signer: the answers to three requests."""
+    member = {"id": "5", "email": "ada@example.com", "status": "ACTIVE"}
+    group = {"name": "Ada", "status": signer, "memberInfos": [member]}
+    return (
+        reply({"id": id_, "status": status, **fields}),
+        reply({"participantSets": [group]}),
+        reply({"events": list(events)}),
+    )
+
+
+def acrobat_sign() -> SignaturesSubject:
+    """Return an Acrobat Sign test subject with a new sandbox."""
+    sandbox = AcrobatSignSandbox()
+    vendor = AcrobatSign(
+        credentials=sandbox.token, base_url="https://api.na1.adobesign.com/api/rest/v6"
+    )
+    return SignaturesSubject(
+        vendor=vendor,
+        sandbox=sandbox,
+        refusals=(
+            (
+                acrobat_sign_error("INVALID_ACCESS_TOKEN", 401),
+                AuthenticationFailed,
+                "INVALID_ACCESS_TOKEN",
+            ),
+            (
+                acrobat_sign_error("PERMISSION_DENIED", 403),
+                AuthenticationFailed,
+                "PERMISSION_DENIED",
+            ),
+            (acrobat_sign_error("INVALID_EMAIL", 400), InvalidRequest, "INVALID_EMAIL"),
+            (
+                acrobat_sign_error("SEND_LIMIT_EXCEEDED", 403),
+                VendorRejected,
+                "SEND_LIMIT_EXCEEDED",
+            ),
+            (
+                acrobat_sign_error("THROTTLING_TOO_MANY_REQUESTS", 429),
+                RateLimitExceeded,
+                "THROTTLING_TOO_MANY_REQUESTS",
+            ),
+            (acrobat_sign_error("A_NEW_WORD", 404), VendorRejected, "A_NEW_WORD"),
+        ),
+        pause=(
+            acrobat_sign_error("THROTTLING_TOO_MANY_REQUESTS", 429, Retry_After="30"),
+            30.0,
+        ),
+        unknown_word=lambda id_: acrobat_sign_agreement(id_, "A_NEW_WORD", "A_NEW_WORD"),
+        option=("postSignOption", {"redirectUrl": RETURN_URL}),
+        events=(
+            ("AGREEMENT_ACTION_REQUESTED", True, "sent"),
+            ("AGREEMENT_DOCUMENTS_VIEWED", True, "viewed"),
+            ("AGREEMENT_ACTION_COMPLETED", True, "signed"),
+            ("AGREEMENT_WORKFLOW_COMPLETED", False, "completed"),
+            ("AGREEMENT_REJECTED", True, "declined"),
+            ("AGREEMENT_RECALLED", False, "voided"),
+            ("AGREEMENT_EXPIRED", False, "expired"),
+            ("AGREEMENT_REMINDER_SENT", True, "reminded"),
+            ("AGREEMENT_EMAIL_BOUNCED", True, "failed"),
+            ("AGREEMENT_AUTO_CANCELLED_CONVERSION_PROBLEM", False, "failed"),
+            ("AGREEMENT_EMAIL_VIEWED", True, "unknown"),
+        ),
+        webhook_secret=sandbox.webhook_token,
+        secrets=(sandbox.token,),
+        preparations=1,
+    )
+
+
+SUBJECTS: Final[tuple[Callable[[], SignaturesSubject], ...]] = (
+    acrobat_sign,
+    docusign,
+    dropbox_sign,
+)

@@ -26,7 +26,7 @@ PINGED = (
     *("recommand", "storecove"),
     "scim",
     "quickbooks",
-    *("docusign", "dropbox_sign"),
+    *("acrobat_sign", "docusign", "dropbox_sign"),
     *("sendgrid", "postmark", "resend", "mailgun", "mailjet", "sparkpost", "brevo"),
     "mailersend",
     *("easypost", "shippo", "shipengine"),

@@ -81,6 +81,15 @@ def _message_with_id(**messages: object) -> Callable[[int], object]:
     return lambda number: messages | {"id": f"id-{number}"}
 
 
+def _acrobat_sign_message(number: int) -> object:
+    return {
+        "webhookNotificationId": f"n{number}",
+        "event": "AGREEMENT_WORKFLOW_COMPLETED",
+        "eventDate": "2031-05-06T07:08:09Z",
+        "agreement": {"id": "CBJCHBCAABAA7"},
+    }
+
+
 def _mailjet_batch(number: int) -> object:
     return [{"event": "sent", "time": 1924838889, "MessageID": number}]
 
@@ -362,6 +371,12 @@ SENDERS = [
     Sender(
         name="url-token",
         send=with_token({}, _message_with_id(), f"{URL}&token={TOKEN}"),
+        secret=TOKEN,
+        body_covered=False,
+    ),
+    Sender(
+        name="acrobat-sign",
+        send=with_token({}, _acrobat_sign_message, f"{URL}&token={TOKEN}"),
         secret=TOKEN,
         body_covered=False,
     ),

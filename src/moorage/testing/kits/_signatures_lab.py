@@ -56,7 +56,8 @@ class SignaturesSubject:
         refusals: answers by which the vendor refuses, with the error that each must become, and
             the vendor's code that the error must keep.
         pause: an answer by which the vendor asks for a pause, and the seconds of the pause.
-        unknown_word: makes an answer to `get` whose states are unknown, for the id of an envelope.
+        unknown_word: makes the answers to `get` whose states are unknown, for the id of an
+            envelope: one, or one for each request.
         option: an option in the vendor's own words, and its value.
         events: for each event, the vendor's word, True if it is about one signer, and the type
             that it must become.
@@ -64,19 +65,21 @@ class SignaturesSubject:
         secrets: texts that nothing may show, such as a token.
         return_url: address for links of embedded signers; None if the vendor takes none.
         settle: carries out what the vendor only accepted, such as a cancellation.
+        preparations: number of requests, such as uploads, before the one that sends an envelope.
     """
 
     vendor: Vendor
     sandbox: SignaturesSandbox
     refusals: tuple[tuple[Response, type[ConnectorError], str | None], ...]
     pause: tuple[Response, float]
-    unknown_word: Callable[[str], Response]
+    unknown_word: Callable[[str], Response | tuple[Response, ...]]
     option: tuple[str, Any]
     events: tuple[tuple[str, bool, str], ...]
     webhook_secret: str = attrs.field(repr=False)
     secrets: tuple[str, ...] = attrs.field(repr=False)
     return_url: str | None = None
     settle: Callable[[], None] = _do_nothing
+    preparations: int = 0
 
 
 class Lab(ContractLab[SignaturesSubject]):
@@ -99,6 +102,15 @@ class Lab(ContractLab[SignaturesSubject]):
     def count(self) -> int:
         """Return the number of envelopes that were sent."""
         return len(self.world.envelopes)
+
+    def fail(self, *answers: Any) -> None:
+        """Answer the request that sends the next envelope, and those after it, with these."""
+        self.sandbox.fail(*[None] * self.subject.preparations, *answers)
+
+    def fail_with_unknown_word(self, id_: str) -> None:
+        """Answer the requests of the next `get` with unknown states of an envelope."""
+        answers = self.subject.unknown_word(id_)
+        self.sandbox.fail(*(answers if isinstance(answers, tuple) else (answers,)))
 
     async def entries(self) -> Sequence[IntegrationLog]:
         """Return the entries of the log, with the content of requests and answers."""

@@ -114,4 +114,14 @@ COMMERCE: Final = (
         hints=True,
         accepted="Hello API Event Received",
     ),
+    # Acrobat Sign signs nothing, and its client id is known to others. So the URL has a token.
+    WebhookScheme(
+        name="acrobat-sign",
+        signature="{query:token}",
+        algorithm="token",
+        id="{json:webhookNotificationId}",
+        type="{json:event}",
+        time="{json:eventDate}",
+        time_form="iso",
+    ),
 )

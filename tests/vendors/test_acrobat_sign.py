@@ -1,0 +1,533 @@
+"""Acrobat Sign's requests and answers, in the words of its documentation."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from moorage.contracts.routes import Account
+from moorage.contracts.signatures import (
+    EnvelopeStatus,
+    SignatureDocument,
+    SignatureRequest,
+    Signer,
+    SignerStatus,
+)
+from moorage.domain.http.requests import Headers, Response
+from moorage.errors import (
+    AuthenticationFailed,
+    ConfigurationError,
+    ConnectionFailed,
+    InvalidData,
+    InvalidRequest,
+    OutcomeUnknown,
+    VendorFailed,
+    VendorRejected,
+)
+from moorage.hub.hub import Hub
+from moorage.testing.sandboxes.base import Lost, SandboxHttpClient, SandboxRequest, reply
+from moorage.testing.sandboxes.signatures.acrobat_sign import AcrobatSignSandbox
+from moorage.testing.sandboxes.signatures.base import PDF, RETURN_URL
+from moorage.vendors.signatures._acrobat_sign_requests import agreement_body
+from moorage.vendors.signatures.acrobat_sign import AcrobatSign
+from tests.vendors.signatures_subjects import acrobat_sign_agreement, acrobat_sign_error
+
+ADA: dict[str, Any] = {"name": "Ada Lovelace", "email": "ada@example.com"}
+GRACE: dict[str, Any] = {"name": "Grace Hopper", "email": "grace@example.com"}
+LEASE = SignatureDocument(name="Lease ä.pdf", content=PDF + bytes(range(256)))
+BASE_URL = "https://api.na1.adobesign.com/api/rest/v6"
+
+
+def request(*signers: Signer, **fields: Any) -> SignatureRequest:
+    """Return a request, by default to Ada."""
+    usual = {"subject": "Lease", "documents": [LEASE], "signers": signers or [Signer(**ADA)]}
+    return SignatureRequest(**{**usual, **fields})
+
+
+def opened(**options: Any) -> tuple[Hub, AcrobatSignSandbox]:
+    """Return a hub with an account at a new sandbox."""
+    sandbox = AcrobatSignSandbox()
+    fields = {"credentials": sandbox.token, "base_url": BASE_URL, **options}
+    account = Account("main", AcrobatSign(**fields), settings={"retry": None, "circuit": None})
+    return Hub([account], http=SandboxHttpClient(sandbox)), sandbox
+
+
+def event(type_: str, email: str = "ada@example.com", **fields: Any) -> dict[str, Any]:
+    """Return an event in the history of an agreement."""
+    return {"type": type_, "date": "2031-05-06T07:08:09Z", "participantEmail": email, **fields}
+
+
+def test_agreements_are_sent_in_adobes_words() -> None:
+    """An agreement has its files, its signers in gapless order, and its times in Adobe's form."""
+    signers = [
+        Signer(**ADA, order=2, phone="+4915112345678"),
+        Signer(**GRACE, order=5),
+    ]
+    made = request(
+        *signers,
+        message="Please sign.",
+        language="de",
+        expires_on=date(2031, 5, 6),
+        remind_every=3,
+    )
+
+    assert agreement_body(made, ["f1"], "mark") == {
+        "name": "Lease",
+        "message": "Please sign.",
+        "state": "IN_PROCESS",
+        "signatureType": "ESIGN",
+        "fileInfos": [{"transientDocumentId": "f1"}],
+        "participantSetsInfo": [
+            {
+                "role": "SIGNER",
+                "name": "Ada Lovelace",
+                "order": 1,
+                "memberInfos": [
+                    {
+                        "email": "ada@example.com",
+                        "securityOption": {
+                            "authenticationMethod": "PHONE",
+                            "phoneInfo": {"countryCode": "49", "phone": "15112345678"},
+                        },
+                    }
+                ],
+            },
+            {
+                "role": "SIGNER",
+                "name": "Grace Hopper",
+                "order": 2,
+                "memberInfos": [{"email": "grace@example.com"}],
+            },
+        ],
+        "externalId": {"id": "mark"},
+        "locale": "de_DE",
+        "expirationTime": "2031-05-06T00:00:00Z",
+        "reminderFrequency": "EVERY_THIRD_DAY_UNTIL_SIGNED",
+    }
+
+
+@pytest.mark.parametrize(
+    "number, code, rest",
+    [
+        ("+12025550123", "1", "2025550123"),
+        ("+79161234567", "7", "9161234567"),
+        ("+442071234567", "44", "2071234567"),
+        ("+353851234567", "353", "851234567"),
+    ],
+)
+def test_phone_numbers_are_divided(number: str, code: str, rest: str) -> None:
+    """A phone number is sent as the code of the country and the rest."""
+    body = agreement_body(request(Signer(**ADA, phone=number)), [], None)
+    security = body["participantSetsInfo"][0]["memberInfos"][0]["securityOption"]
+
+    assert security["phoneInfo"] == {"countryCode": code, "phone": rest}
+    assert "externalId" not in body
+
+
+@pytest.mark.parametrize(
+    "language, locale", [("pt-BR", "pt_BR"), ("id-ID", "in_ID"), ("nb", "nb_NO"), ("en", "en_US")]
+)
+def test_languages(language: str, locale: str) -> None:
+    """A language is sent as Adobe's locale."""
+    assert agreement_body(request(language=language), [], None)["locale"] == locale
+
+
+@pytest.mark.parametrize(
+    "made, field",
+    [
+        (request(remind_every=4), "remind_every"),
+        (request(language="xh"), "language"),
+        (request(Signer(**ADA, embedded=True), Signer(**GRACE)), "signers.embedded"),
+        (request(expires_on=date(2020, 1, 1)), "expires_on"),
+    ],
+)
+def test_what_adobe_has_no_words_for_is_refused(made: SignatureRequest, field: str) -> None:
+    """A request that Adobe could not carry out is refused before anything is uploaded."""
+    hub, sandbox = opened()
+    with hub, pytest.raises(InvalidData) as refused:
+        hub.signatures().send(made)
+
+    assert refused.value.field == field
+    assert sandbox.requests == []
+
+
+def test_files_are_uploaded_first() -> None:
+    """Each document is uploaded with its name, byte by byte, and the agreement names its id."""
+    other = SignatureDocument(name="plan.pdf", content=PDF)
+    hub, sandbox = opened(api_user="email:me@erp.example")
+    with hub:
+        ref = hub.signatures().send(request(documents=[LEASE, other])).ref
+
+    assert [item.path for item in sandbox.requests] == [
+        "/api/rest/v6/transientDocuments",
+        "/api/rest/v6/transientDocuments",
+        "/api/rest/v6/agreements",
+    ]
+    infos = sandbox.envelopes[ref.id].fields["fileInfos"]
+    assert [sandbox.files[item["transientDocumentId"]] for item in infos] == [
+        ("Lease ä.pdf", LEASE.content),
+        ("plan.pdf", PDF),
+    ]
+    users = {item.headers.get("x-api-user") for item in sandbox.requests}
+    assert users == {"email:me@erp.example"}
+
+
+@pytest.mark.parametrize("fault", [Lost(), Response(503), Response(200, body=b"{}")])
+def test_a_failed_upload_may_be_repeated(fault: Any) -> None:
+    """A failed upload sends nothing, so the same key sends the agreement later, and once."""
+    hub, sandbox = opened()
+    sandbox.fail(fault)
+    with hub:
+        with pytest.raises((ConnectionFailed, VendorFailed)):
+            hub.signatures().send(request(), idempotency_key="k")
+        assert sandbox.envelopes == {}
+        receipts = [hub.signatures().send(request(), idempotency_key="k") for _ in range(2)]
+
+    assert receipts[0] == receipts[1]
+    assert [*sandbox.envelopes] == [receipts[0].ref.id]
+
+
+def test_a_refused_upload_sends_nothing() -> None:
+    """A document that Adobe refuses is an error, and no agreement is sent."""
+    hub, sandbox = opened()
+    sandbox.fail(acrobat_sign_error("LARGE_FILE_SIZE", 403))
+    with hub, pytest.raises(InvalidRequest) as refused:
+        hub.signatures().send(request(), idempotency_key="k")
+
+    assert refused.value.vendor_code == "LARGE_FILE_SIZE"
+    assert sandbox.envelopes == {}
+
+
+def test_a_repeat_sends_the_uploaded_file() -> None:
+    """A repeat after an unknown outcome neither uploads the document again nor sends it."""
+    hub, sandbox = opened()
+    sandbox.is_search_late = True
+    sandbox.fail(None, Lost())
+    with hub:
+        for _ in range(2):
+            with pytest.raises(OutcomeUnknown):
+                hub.signatures().send(request(), idempotency_key="k")
+
+    assert (len(sandbox.files), len(sandbox.envelopes)) == (1, 1)
+
+
+def test_the_look_up_is_by_external_id() -> None:
+    """After a lost answer the agreement is searched by its external id, and compared with it."""
+    hub, sandbox = opened()
+    sandbox.fail(None, Lost())
+    with hub:
+        ref = hub.signatures().send(request(), idempotency_key="order-1042").ref
+    listing, agreement = sandbox.requests[-2:]
+
+    assert dict(listing.query) == {
+        "externalId": sandbox.envelopes[ref.id].mark,
+        "showHiddenAgreements": "true",
+    }
+    assert agreement.path == f"/api/rest/v6/agreements/{ref.id}"
+
+
+def test_another_agreement_is_not_taken() -> None:
+    """An agreement in the list with another external id leaves the outcome unknown."""
+    hub, sandbox = opened()
+    listed = reply({"userAgreementList": [{"id": "1"}, {}]})
+    other = reply({"id": "1", "status": "SIGNED", "externalId": {"id": "another"}})
+    sandbox.fail(None, Lost(), listed, other)
+    with hub, pytest.raises(OutcomeUnknown):
+        hub.signatures().send(request(), idempotency_key="k")
+
+
+@pytest.mark.parametrize(
+    "word, events, status",
+    [
+        ("DOCUMENTS_NOT_YET_PROCESSED", (), EnvelopeStatus.PROCESSING),
+        ("AUTHORING", (), EnvelopeStatus.CREATED),
+        ("OUT_FOR_APPROVAL", (), EnvelopeStatus.SENT),
+        ("OUT_FOR_SIGNATURE", (event("DOCUMENTS_VIEWED"),), EnvelopeStatus.VIEWED),
+        ("OUT_FOR_SIGNATURE", (event("EMAIL_VIEWED"),), EnvelopeStatus.SENT),
+        ("SIGNED", (), EnvelopeStatus.COMPLETED),
+        ("APPROVED", (), EnvelopeStatus.COMPLETED),
+        ("EXPIRED", (), EnvelopeStatus.EXPIRED),
+        ("CANCELLED", (event("RECALLED"),), EnvelopeStatus.VOIDED),
+        ("CANCELLED", (event("REJECTED"),), EnvelopeStatus.DECLINED),
+        ("CANCELLED", (event("AUTO_CANCELLED_CONVERSION_PROBLEM"),), EnvelopeStatus.FAILED),
+        ("CANCELLED", (event("CREATED"),), EnvelopeStatus.UNKNOWN),
+        ("ARCHIVED", (), EnvelopeStatus.UNKNOWN),
+    ],
+)
+def test_states_of_agreements(
+    word: str, events: tuple[dict[str, Any], ...], status: EnvelopeStatus
+) -> None:
+    """Each word has its meaning, and the history tells why an agreement was cancelled."""
+    hub, sandbox = opened()
+    sandbox.fail(*acrobat_sign_agreement("1", word, "WAITING_FOR_MY_SIGNATURE", *events))
+    with hub:
+        envelope = hub.signatures().get("acrobat_sign:main:1")
+
+    assert (envelope.status, envelope.vendor_status) == (status, word)
+
+
+@pytest.mark.parametrize(
+    "word, events, status",
+    [
+        ("WAITING_FOR_MY_SIGNATURE", (), SignerStatus.SENT),
+        ("WAITING_FOR_MY_SIGNATURE", (event("DOCUMENTS_VIEWED"),), SignerStatus.VIEWED),
+        (
+            "WAITING_FOR_MY_SIGNATURE",
+            (event("DOCUMENTS_VIEWED", "grace@example.com"),),
+            SignerStatus.SENT,
+        ),
+        ("NOT_YET_VISIBLE", (), SignerStatus.WAITING),
+        ("WAITING_FOR_OTHERS", (), SignerStatus.WAITING),
+        (
+            "WAITING_FOR_OTHERS",
+            (event("ACTION_COMPLETED", "ADA@example.com"),),
+            SignerStatus.SIGNED,
+        ),
+        ("COMPLETED", (), SignerStatus.SIGNED),
+        ("EXPIRED", (), SignerStatus.EXPIRED),
+        ("CANCELLED", (event("REJECTED"),), SignerStatus.DECLINED),
+        ("CANCELLED", (), SignerStatus.UNKNOWN),
+    ],
+)
+def test_states_of_signers(
+    word: str, events: tuple[dict[str, Any], ...], status: SignerStatus
+) -> None:
+    """Each word for a signer has its meaning, together with the signer's own events."""
+    hub, sandbox = opened()
+    sandbox.fail(*acrobat_sign_agreement("1", "OUT_FOR_SIGNATURE", word, *events))
+    with hub:
+        envelope = hub.signatures().get("acrobat_sign:main:1")
+
+    signer = envelope.signers[0]
+    assert (signer.status, signer.vendor_status, signer.name) == (status, word, "Ada")
+
+
+def test_times_and_reasons_are_read() -> None:
+    """The times of an agreement and of its last signature are read, and the reason of its end."""
+    hub, sandbox = opened()
+    answers = acrobat_sign_agreement(
+        "1",
+        "SIGNED",
+        "COMPLETED",
+        event("ACTION_COMPLETED"),
+        createdDate="2031-05-01T00:00:00Z",
+        expirationTime="2031-06-01T00:00:00Z",
+    )
+    recalled = event("RECALLED", comment="Too late.")
+    sandbox.fail(*answers, *acrobat_sign_agreement("1", "CANCELLED", "CANCELLED", recalled))
+    with hub:
+        signed = hub.signatures().get("acrobat_sign:main:1")
+        voided = hub.signatures().get("acrobat_sign:main:1")
+
+    assert signed.created_at == datetime(2031, 5, 1, tzinfo=UTC)
+    assert signed.completed_at == datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC)
+    assert signed.expires_at == datetime(2031, 6, 1, tzinfo=UTC)
+    assert (voided.completed_at, voided.reason) == (None, "Too late.")
+
+
+def test_replaced_signers_are_left_out() -> None:
+    """A member whom another one replaced is no signer."""
+    hub, sandbox = opened()
+    agreement, _, events = acrobat_sign_agreement("1", "OUT_FOR_SIGNATURE", "")
+    members = [{"email": "old@example.com", "status": "REPLACED"}, {"email": "new@example.com"}]
+    group = {"status": "WAITING_FOR_MY_SIGNATURE", "memberInfos": members}
+    sandbox.fail(agreement, reply({"participantSets": [group]}), events)
+    with hub:
+        envelope = hub.signatures().get("acrobat_sign:main:1")
+
+    assert [signer.email for signer in envelope.signers] == ["new@example.com"]
+
+
+def test_an_answer_without_its_list_is_no_success() -> None:
+    """An answer without the signers does not count as an agreement without signers."""
+    hub, sandbox = opened()
+    sandbox.fail(acrobat_sign_agreement("1", "SIGNED", "")[0], reply({}))
+    with hub, pytest.raises(VendorFailed):
+        hub.signatures().get("acrobat_sign:main:1")
+
+
+def test_an_expired_agreement_is_expired() -> None:
+    """An agreement after its last day is expired, and nobody is reminded of it."""
+    hub, sandbox = opened()
+    with hub:
+        day = datetime.now(UTC).date() + timedelta(days=2)
+        ref = hub.signatures().send(request(expires_on=day)).ref
+        sandbox.expire(ref.id)
+        envelope = hub.signatures().get(ref)
+        receipt = hub.signatures().remind(ref)
+
+    assert (envelope.status, receipt.status) == (EnvelopeStatus.EXPIRED,) * 2
+    assert envelope.signers[0].status is SignerStatus.EXPIRED
+    assert sandbox.requests[-1].method == "GET"
+
+
+def test_reminders_name_the_members() -> None:
+    """A reminder names the ids of the members whose turn it is."""
+    hub, sandbox = opened()
+    with hub:
+        ref = hub.signatures().send(request(Signer(**ADA), Signer(**GRACE))).ref
+        receipt = hub.signatures().remind(ref, idempotency_key="k")
+    ids = [person.id for person in sandbox.envelopes[ref.id].persons]
+
+    assert sandbox.requests[-1].json() == {"recipientParticipantIds": ids, "status": "ACTIVE"}
+    assert (receipt.status, receipt.raw) == (EnvelopeStatus.SENT, {"id": receipt.raw["id"]})
+
+
+def test_cancellations_have_the_version() -> None:
+    """An agreement is cancelled in the version that was read, and its signers are told."""
+    hub, sandbox = opened()
+    with hub:
+        ref = hub.signatures().send(request()).ref
+        hub.signatures().void(ref, "Too late.")
+    sent = sandbox.requests[-1]
+
+    assert (sent.method, sent.path) == ("PUT", f"/api/rest/v6/agreements/{ref.id}/state")
+    assert sent.headers.get("if-match") == '"OUT_FOR_SIGNATURE-0"'
+    assert sent.json() == {
+        "state": "CANCELLED",
+        "agreementCancellationInfo": {"notifyOthers": True, "comment": "Too late."},
+    }
+
+
+def test_a_page_of_a_proxy_voids_nothing() -> None:
+    """An answer that is no JSON, such as the page of a proxy, does not count as a cancellation."""
+    hub, sandbox = opened()
+    with hub:
+        ref = hub.signatures().send(request()).ref
+        sandbox.fail(None, Response(200, {"Content-Type": "text/html"}, b"<html></html>"))
+        with pytest.raises(VendorFailed):
+            hub.signatures().void(ref)
+
+
+def test_a_declined_agreement_is_not_voided() -> None:
+    """Voiding an agreement that a signer declined raises the refusal."""
+    hub, sandbox = opened()
+    with hub:
+        ref = hub.signatures().send(request()).ref
+        sandbox.decline(ref.id, ADA["email"], "No.")
+        with pytest.raises(VendorRejected) as refused:
+            hub.signatures().void(ref)
+
+    assert refused.value.vendor_code == "OPERATION_NOT_ALLOWED"
+
+
+def test_a_cancellation_without_a_version_is_refused_by_adobe() -> None:
+    """An agreement whose answer has no version is left to Adobe, which refuses."""
+    hub, sandbox = opened()
+    with hub:
+        ref = hub.signatures().send(request()).ref
+        sandbox.fail(reply({"id": ref.id, "status": "OUT_FOR_SIGNATURE"}))
+        with pytest.raises(InvalidRequest) as refused:
+            hub.signatures().void(ref)
+
+    assert refused.value.vendor_code == "MISSING_IF_MATCH_HEADER"
+
+
+def test_links_are_for_signers_in_turn() -> None:
+    """A link is refused with an address to return to, and before a signer's turn."""
+    hub, _ = opened()
+    signers = [Signer(**ADA, embedded=True, order=1), Signer(**GRACE, embedded=True, order=2)]
+    with hub:
+        ref = hub.signatures().send(request(*signers)).ref
+        link = hub.signatures().signing_link(ref, ADA["email"])
+        with pytest.raises(InvalidData) as with_address:
+            hub.signatures().signing_link(ref, ADA["email"], RETURN_URL)
+        with pytest.raises(InvalidData) as early:
+            hub.signatures().signing_link(ref, GRACE["email"])
+
+    assert link.url.startswith("https://secure.na1.adobesign.com/")
+    assert with_address.value.field == "return_url"
+    assert early.value.field == "email"
+
+
+def test_an_agreement_under_preparation_may_come_later() -> None:
+    """A link to an agreement that is still being prepared is a failure that may be retried."""
+    hub, sandbox = opened()
+    with hub:
+        ref = hub.signatures().send(request(Signer(**ADA, embedded=True))).ref
+        sandbox.fail(None, None, None, acrobat_sign_error("AGREEMENT_NOT_EXPOSED", 404))
+        with pytest.raises(VendorFailed) as failed:
+            hub.signatures().signing_link(ref, ADA["email"])
+
+    assert failed.value.retryable
+
+
+def test_a_wrong_access_point_is_no_access() -> None:
+    """The code for the access point of another account is an authentication error."""
+    hub, sandbox = opened()
+    sandbox.fail(acrobat_sign_error("INVALID_API_ACCESS_POINT", 400))
+    with hub, pytest.raises(AuthenticationFailed):
+        hub.signatures().get("acrobat_sign:main:1")
+
+
+def test_a_webhook_about_something_else_is_no_event() -> None:
+    """A webhook about a web form gives no event."""
+    hub, sandbox = opened()
+    with hub:
+        ref = hub.signatures().send(request()).ref
+        notice = sandbox.report(ref.id, "WIDGET_CREATED", url="https://erp.example/hooks")
+        body = notice.body.replace(b'"agreement"', b'"widget"')
+        verifier = hub.webhooks("main", secrets=sandbox.webhook_token)
+        webhook = verifier.verify(headers=notice.headers, body=body, url=notice.url)[0]
+
+        assert hub.events("main", webhook) == ()
+
+
+def test_users_are_checked() -> None:
+    """The user for whom a token acts is given in Adobe's form."""
+    with pytest.raises(ConfigurationError):
+        AcrobatSign(base_url=BASE_URL, api_user="me@erp.example")
+
+
+@pytest.mark.parametrize(
+    "method, path, body, status",
+    [
+        ("GET", "/nothing", b"", 404),
+        ("GET", "/agreements", b"", 200),
+        ("GET", "/agreements/nothing", b"", 404),
+        ("POST", "/transientDocuments", b"", 400),
+        ("POST", "/agreements", b"{}", 400),
+        ("PUT", "/agreements/{complete}/state", b'{"state":"CANCELLED"}', 400),
+        ("POST", "/agreements/{complete}/reminders", b"{}", 400),
+        (
+            "POST",
+            "/agreements/{complete}/reminders",
+            b'{"recipientParticipantIds":[],"status":"ACTIVE"}',
+            403,
+        ),
+        ("GET", "/agreements/{complete}/signingUrls", b"", 404),
+    ],
+)
+def test_the_sandbox_answers_as_adobe_does(
+    method: str, path: str, body: bytes, status: int
+) -> None:
+    """The sandbox refuses wrong requests, and lists nothing without an external id."""
+    hub, sandbox = opened()
+    with hub:
+        id_ = hub.signatures().send(request()).ref.id
+    sandbox.sign(id_, ADA["email"])
+    fields = {"Authorization": f"Bearer {sandbox.token}", "Content-Type": "application/json"}
+    full_path = f"/api/rest/v6{path.format(complete=id_)}"
+
+    sent = SandboxRequest(method, "", full_path, (), Headers(fields), body)
+    assert sandbox.answer(sent).status == status
+
+
+def test_the_sandbox_is_strict() -> None:
+    """The sandbox refuses files that nobody uploaded, and a version that has passed."""
+    hub, sandbox = opened()
+    with hub:
+        ref = hub.signatures().send(request()).ref
+        sandbox.files.clear()
+        sandbox.fail(reply({"transientDocumentId": "another"}))
+        with pytest.raises(VendorRejected) as unknown_file:
+            hub.signatures().send(request())
+        old = reply({"id": ref.id, "status": "OUT_FOR_SIGNATURE"}, ETag='"old"')
+        sandbox.fail(old)
+        with pytest.raises(VendorRejected) as old_version:
+            hub.signatures().void(ref)
+
+    assert unknown_file.value.vendor_code == "INVALID_TRANSIENTDOCUMENT_ID"
+    assert old_version.value.vendor_code == "RESOURCE_MODIFIED"
