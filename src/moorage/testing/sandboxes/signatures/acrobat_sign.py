@@ -192,10 +192,10 @@ class AcrobatSignSandbox(SignaturesSandbox):
 
     def _list(self, request: base.SandboxRequest) -> Response:
         mark = dict(request.query).get("externalId")
-        found = [] if mark is None else self.found(mark)
+        matches = [] if mark is None else self.found(mark)
         shown = [
             {"id": item.id, "name": item.fields["name"], "status": _status(item), "esign": True}
-            for item in found
+            for item in matches
         ]
         return base.reply({"userAgreementList": shown, "page": {}})
 
