@@ -282,3 +282,10 @@ def posted(sandbox: Sandbox, path: str, body: Any, authorization: str) -> int:
     headers = Headers({"Content-Type": "application/json", "Authorization": authorization})
     request = SandboxRequest("POST", "", path, (), headers, encode_json(body))
     return sandbox.answer(request).status
+
+
+def test_api_key_is_not_shown() -> None:
+    """Neither the API key nor its secret is shown with the account."""
+    vendor = Recommand(api_key="key-canary", credentials="secret-canary", company_id="c")
+
+    assert "canary" not in repr(vendor)

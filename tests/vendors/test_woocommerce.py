@@ -309,3 +309,15 @@ def test_currency_is_a_code() -> None:
     """The currency of the shop is a code of ISO 4217."""
     with pytest.raises(ConfigurationError, match="not a code"):
         WooCommerce(base_url="https://a.example", consumer_key="ck_a", currency="euro")
+
+
+def test_keys_are_not_shown() -> None:
+    """Neither part of the key is shown with the account."""
+    vendor = WooCommerce(
+        base_url="https://shop.example",
+        consumer_key="ck_canary",
+        credentials="cs_canary",
+        currency="EUR",
+    )
+
+    assert "canary" not in repr(vendor)

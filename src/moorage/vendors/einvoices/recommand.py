@@ -144,7 +144,7 @@ class Recommand(sdk.ApiVendor):
             remedy="Give the id that Recommand shows for the company, such as c_01J….",
         )
     )
-    api_key: str
+    api_key: str = attrs.field(repr=False)
     base_url: str = "https://app.recommand.eu/api/v1"
 
     async def send(

@@ -90,7 +90,7 @@ class WooCommerce(sdk.ApiVendor):
     ping_query: ClassVar[Mapping[str, Any] | None] = {"per_page": "1", "_fields": "id"}
 
     base_url: str
-    consumer_key: str
+    consumer_key: str = attrs.field(repr=False)
     currency: str = attrs.field(
         validator=sdk.one_of(
             *sdk.EXPONENTS,
