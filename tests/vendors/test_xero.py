@@ -14,6 +14,7 @@ from moorage import (
     ConfigurationError,
     Hub,
     Money,
+    OutcomeUnknown,
     VendorFailed,
     VendorRejected,
     WebhookVerifier,
@@ -277,6 +278,18 @@ def test_contacts_are_searched_page_by_page(hub: Hub, sandbox: XeroSandbox) -> N
     sandbox.requests.clear()
     hub.accounting().find_contacts(ContactQuery(name="Mill"))
     assert ["1", "2"] == [dict(item.query)["page"] for item in sandbox.requests]
+
+
+def test_total_that_cannot_be_compared_is_uncertain(hub: Hub, sandbox: XeroSandbox) -> None:
+    """An invoice whose answer has no total is not told as equal."""
+    record = sold(hub)
+    answer = {**sandbox.invoices[record.ref.id]}
+    del answer["Total"]
+    contact = hub.accounting().create_contact(Contact(name="Well Ltd"))
+    sandbox.fail(reply({"Invoices": [answer]}))
+    line = attrs.evolve(books.LINE, item=None)
+    with pytest.raises(OutcomeUnknown, match="no total"):
+        hub.accounting().create_invoice(contact.ref, attrs.evolve(books.INVOICE, lines=[line]))
 
 
 def test_pages_that_repeat_are_an_error(hub: Hub, sandbox: XeroSandbox) -> None:

@@ -166,9 +166,15 @@ async def with_equal_total(
 
     Raises:
         VendorRejected: the totals differ, and the invoice was undone.
-        OutcomeUnknown: the totals differ, and the invoice could not be undone.
+        OutcomeUnknown: the vendor stated no total; or the totals differ, and the invoice could not
+            be undone.
     """
-    if record.total is None or record.total == invoice.total:
+    if record.total is None:
+        raise OutcomeUnknown(
+            f"{vendor}'s answer has no total of the invoice, so the totals were not compared.",
+            remedy=f"Compare the total of {record.ref} at {vendor}.",
+        )
+    if record.total == invoice.total:
         return record
     problem = f"{vendor} calculated a total of {record.total} instead of {invoice.total}"
     try:
