@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-_TOKENS: Final = "oauth2.googleapis.com"
+_HOST: Final = "admin.googleapis.com"
+"""The host, also of its tokens: several sandboxes of Google may be behind one client."""
 _PATH: Final = "/admin/directory/v1"
 _GRANT: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 _SCOPE: Final = "https://www.googleapis.com/auth/admin.directory"
@@ -76,7 +77,7 @@ class DirectoryTokens(TokenEndpoint):
 
     def __init__(self, email: str, administrator: str) -> None:
         self.email, self.administrator = email, administrator
-        self.audience = f"https://{_TOKENS}/token"
+        self.audience = f"https://{_HOST}/token"
         super().__init__("/token", email, "")
 
     def _grant(self, request: base.SandboxRequest) -> Response:
@@ -121,7 +122,7 @@ class GoogleWorkspaceSandbox(PeopleSandbox):
         tokens: the token endpoint.
     """
 
-    hosts = ("admin.googleapis.com", _TOKENS)
+    hosts = (_HOST,)
 
     def __init__(self) -> None:
         super().__init__()

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from moorage.domain.http.requests import Response
 
 _HOST: Final = "fcm.googleapis.com"
-_TOKENS: Final = "oauth2.googleapis.com"
+"""The host, also of its tokens: several sandboxes of Google may be behind one client."""
 _SCOPES: Final = frozenset(
     {
         "https://www.googleapis.com/auth/cloud-platform",
@@ -85,11 +85,11 @@ class FirebaseSandbox(PushSandbox):
 
     def __init__(self, project: str = "acme-erp") -> None:
         super().__init__()
-        self.hosts = (_HOST, _TOKENS)
+        self.hosts = (_HOST,)
         self.project = project
         self.email = f"push@{project}.iam.gserviceaccount.com"
         self.tokens = GoogleTokens(
-            self.email, f"https://{_TOKENS}/token", lambda: datetime.now(UTC), _SCOPES
+            self.email, f"https://{_HOST}/token", lambda: datetime.now(UTC), _SCOPES
         )
         self.mounts: dict[str, base.Sandbox] = {"/token": self.tokens}
         self._gone: set[str] = set()
