@@ -37,7 +37,7 @@ def tenants_from(**fields: Any) -> dict[str, Any]:
 
 STRUCTURAL: list[tuple[dict[str, Any], str, str]] = [
     ({"smz": {}}, "smz", "Did you mean sms?"),
-    ({"nothing": {}}, "nothing", "Use $schema, alerts, audit"),
+    ({"nothing": {}}, "nothing", "Use $schema, accounting, alerts"),
     ({"state": {"uri": ""}}, "state.uri", "Did you mean url?"),
     ({"state": "memory:"}, "state", "Write a table."),
     ({"state": {"url": 7}}, "state.url", "Write a URL."),
