@@ -173,7 +173,7 @@ def test_google_grants_tokens_for_signed_assertions_only(form: str) -> None:
     """A wrong grant and an assertion that nobody signed get no token."""
     sandbox = GoogleWorkspaceSandbox()
     headers = Headers([("Content-Type", "application/x-www-form-urlencoded")])
-    request = SandboxRequest("POST", sandbox.hosts[1], "/token", (), headers, form.encode())
+    request = SandboxRequest("POST", sandbox.hosts[0], "/token", (), headers, form.encode())
 
     assert 400 == sandbox.tokens.answer(request).status
 
