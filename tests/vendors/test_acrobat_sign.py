@@ -42,8 +42,12 @@ BASE_URL = "https://api.na1.adobesign.com/api/rest/v6"
 
 def request(*signers: Signer, **fields: Any) -> SignatureRequest:
     """Return a request, by default to Ada."""
-    usual = {"subject": "Lease", "documents": [LEASE], "signers": signers or [Signer(**ADA)]}
-    return SignatureRequest(**{**usual, **fields})
+    usual: dict[str, Any] = {
+        "subject": "Lease",
+        "documents": [LEASE],
+        "signers": signers or [Signer(**ADA)],
+    }
+    return SignatureRequest(**usual | fields)
 
 
 def opened(**options: Any) -> tuple[Hub, AcrobatSignSandbox]:
