@@ -109,7 +109,7 @@ class TakesNamesakes(Scim):
     async def create(
         self, wire: Wire, person: NewPerson, /, *, password: Secret | None, key: str | None
     ) -> Person:
-        """Create, or take the account that has the name."""
+        """Create an account; if one has the user name already, return that one."""
         try:
             return await super().create(wire, person, password=password, key=key)
         except OutcomeUnknown:

@@ -307,7 +307,7 @@ class _Telling(Docusign):
 
 @attrs.frozen(kw_only=True)
 class _ShownState(SignerState):
-    """A state of a signer that shows the person."""
+    """The state of a signer, whose representation shows the person's address."""
 
     def __repr__(self) -> str:
         return f"SignerState({self.email})"

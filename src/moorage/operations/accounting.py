@@ -97,7 +97,7 @@ class Accounting:
         return run_now(self._flows.run(AccountingFlows.accounts, timeout=timeout))
 
     def tax_rates(self, *, timeout: float | None = None) -> tuple[TaxRate, ...]:
-        """Get the taxes that lines can name.
+        """List the tax rates that lines of an invoice can use.
 
         Args:
             timeout: seconds for the whole operation.
@@ -280,7 +280,7 @@ class AsyncAccounting:
         return await self._flows.run(AccountingFlows.accounts, timeout=timeout)
 
     async def tax_rates(self, *, timeout: float | None = None) -> tuple[TaxRate, ...]:
-        """Get the taxes that lines can name.
+        """List the tax rates that lines of an invoice can use.
 
         Args:
             timeout: seconds for the whole operation.

@@ -104,7 +104,7 @@ class AccountingContract(Contract):
 
     @reads()
     def tax_rates(self, *, timeout: float | None = None) -> Requirements[tuple[TaxRate, ...]]:
-        """Get the taxes that lines can name.
+        """List the tax rates that lines of an invoice can use.
 
         Args:
             timeout: seconds for the whole operation.

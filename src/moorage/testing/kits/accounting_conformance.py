@@ -306,7 +306,7 @@ async def _settled(doing: Any, name: str) -> None:
 
 
 async def an_outage_is_no_success(make: Open) -> None:
-    """An outage raises an error, and a repeat of its key writes at most once."""
+    """A call during an outage raises an error; with repeats of its key it writes at most once."""
     async with make() as lab:
         for name, (records, call, _) in (await creations(lab)).items():
             before, skipped = lab.count(records), lab.subject.positions.get(name, 0)

@@ -105,7 +105,7 @@ def result_of(response: Response) -> Any:
 
 
 def records_of(response: Response) -> list[Answer]:
-    """The records that a call returns.
+    """The records in the answer to a call of Odoo.
 
     Raises:
         VendorFailed: the result is not a list.
