@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from tools.planted import Verdict, verdict
+from tools.trials import Verdict, verdict
 
 
 @pytest.mark.parametrize(

@@ -15,11 +15,14 @@ if TYPE_CHECKING:
 
 _KEY: Final = 64
 _WORDS = {"done": State.DONE, "open": MoveState.PENDING}
+_CONSENTS = {"new": ConsentStatus.UNKNOWN, "valid": ConsentStatus.GRANTED}
 _LINES = same(LineType, "mobile voip")
 _ENDED = frozenset({"failed", "canceled"})
 
 class Vendor:
     """A vendor."""
+
+    token: Secret = attrs.field(repr=False)
 
     async def pay(self, wire: Wire, amount: "Money", /, *, key: str) -> "Payment":
         """Pay."""
@@ -27,7 +30,8 @@ class Vendor:
         vendor_key = key_at(wire, key, _KEY)
         answer = await wire.send(Request.post("/pay", json=body), key=vendor_key)
         if answer.text("id") is None or answer.text("status") == "failed":
-            raise InvalidData("There is no id.", field="id", remedy="Look.")
+            words = masked_words(answer.text("message"))
+            raise InvalidData("There is no id.", field="id", remedy="Look.", words=words)
         moments = [at.astimezone(UTC).replace(microsecond=0) for at in answer.times("at")]
         return Payment(ref=wire.ref(answer.id), at=moments, total=as_money(body, "EUR"))
 '''
@@ -42,6 +46,9 @@ class Vendor:
         ("told as done", "MoveState.PENDING", "MoveState.SUCCEEDED"),
         ("field", '"id"', "'idx'"),
         ("number", "64", "65"),
+        ("told as done", "ConsentStatus.UNKNOWN", "ConsentStatus.GRANTED"),
+        ("secret", "False", "True"),
+        ("secret", 'masked_words(answer.text("message"))', 'answer.text("message")'),
         ("unit", "amount.minor", "int(amount.amount * 100)"),
         ("unit", "amount.amount", 'f"{amount.amount:.2f}"'),
         ("unit", "amount.currency", '"EUR"'),

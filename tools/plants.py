@@ -29,10 +29,38 @@ DONE: Final = {
     "AddressVerdict": "VALID",
     "Verdict": "PASS",
     "LineType": "MOBILE",
+    "ConsentStatus": "GRANTED",
+    "BankPaymentStatus": "SETTLED",
+    "BalanceKind": "BOOKED",
+    "InvoiceState": "PAID",
+    "JournalState": "POSTED",
+    "AccountClass": "ASSET",
+    "BookChange": "UPDATED",
+    "OrderState": "CLOSED",
+    "OrderPayment": "PAID",
+    "OrderFulfilment": "FULFILLED",
+    "Completion": "DONE",
+    "EnvelopeStatus": "COMPLETED",
+    "SignerStatus": "SIGNED",
+    "SignatureEventType": "COMPLETED",
+    "MemberKind": "PERSON",
+    "EinvoiceStatus": "DELIVERED",
+    "PushOutcome": "ACCEPTED",
 }
 """For each set of words the one that tells of a success."""
 
-UNDECIDED: Final = frozenset({"UNKNOWN", "PENDING", "QUEUED", "ACCEPTED", "REQUIRES_ACTION"})
+UNDECIDED: Final = frozenset(
+    {
+        "UNKNOWN",
+        "PENDING",
+        "QUEUED",
+        "ACCEPTED",
+        "REQUIRES_ACTION",
+        "DRAFT",
+        "PROCESSING",
+        "VOIDING",
+    }
+)
 _FIELD: Final = re.compile(r"[A-Za-z_$@:{}-][\w.$@:/{}-]*")
 _TEXTS_FOR_PEOPLE: Final = frozenset({"field", "remedy", "problem", "vendor", "name"})
 _NOT_FIELDS: Final = frozenset({"compile", "cast", "TypeVar", "getattr", "matches", "one_of"})
@@ -187,11 +215,20 @@ class _Planter:
             target = node.args[1 if name == "payment_ref" and len(node.args) > 1 else 0]
             if not isinstance(target, (ast.Constant, ast.Starred)):
                 yield self._plant("reference", target, f'f"{{{self._text(target)}}}x"')
+        yield from self._shown(node)
         if name == "replace" and any(key.arg == "microsecond" for key in node.keywords):
             assert isinstance(node.func, ast.Attribute)
             yield self._plant("time", node, self._text(node.func.value))
         if name == "as_money" or name.endswith("from_minor"):
             yield self._plant("unit", node, f"({self._text(node)} or 0) * 100")
+
+    def _shown(self, node: ast.Call) -> Iterator[Plant]:
+        """Yield edits that show a secret."""
+        if self._text(node.func).endswith("masked_words"):
+            yield self._plant("secret", node, self._text(node.args[0]))
+        for keyword in node.keywords:
+            if keyword.arg == "repr" and self._text(keyword.value) == "False":
+                yield self._plant("secret", keyword.value, "True")
 
     def _repeated(self, node: ast.Call) -> Iterator[Plant]:
         """Yield edits that send a request twice."""

@@ -1,0 +1,388 @@
+"""Runs the tests of a vendor with one planted mistake after the other.
+
+Most mistakes are inside functions. One run of pytest collects the tests, and forks for each
+mistake: the child gives the function the bytecode of the changed source, and runs the tests that
+reach it. A mistake in what a module computes when it is imported takes a process that imports the
+vendor anew; the files of expected tables, which show most of these, are compared first.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import os
+import pickle
+import resource
+import signal
+import sys
+from collections import defaultdict
+from contextlib import suppress
+from enum import Enum
+from functools import partial
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from importlib.util import spec_from_file_location
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import CodeType, FunctionType
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from tools.planted import Vendor
+    from tools.plants import Plant
+
+LONGEST: Final = 120
+"""Seconds of processor time that a trial may use."""
+
+HANGING: Final = 1_200
+"""Seconds after which a trial that uses no processor time is ended."""
+
+BROKEN: Final = 99
+"""How a trial ends whose tests could not be run."""
+
+RELOADED: Final = 98
+"""How a trial ends whose mistake needs a new import of the vendor."""
+
+
+class Verdict(Enum):
+    """The result of a trial of one planted mistake."""
+
+    CAUGHT = "caught"
+    SURVIVES = "survives"
+    UNDECIDED = "undecided"
+
+
+def verdict(exit_code: int) -> Verdict:
+    """Return the verdict for this exit code of a trial; a negative one is a signal's number."""
+    if exit_code in {-signal.SIGXCPU, -signal.SIGALRM}:
+        return Verdict.UNDECIDED
+    return Verdict.CAUGHT if exit_code else Verdict.SURVIVES
+
+
+class _Planted(SourceFileLoader):
+    """An import loader that uses a changed source for one module."""
+
+    def __init__(self, name: str, path: str, source: str) -> None:
+        super().__init__(name, path)
+        self._source = source
+
+    def get_code(self, fullname: str) -> CodeType:
+        """Compile the changed source, without writing a cache file."""
+        return compile(self._source, self.path, "exec", dont_inherit=True)
+
+
+class _Finder(MetaPathFinder):
+    def __init__(self, plant: Plant) -> None:
+        self._path = Path(plant.path)
+        self._name = ".".join(self._path.with_suffix("").parts[1:])
+        self._source = plant.applied(self._path.read_text("utf-8"))
+
+    def find_spec(self, fullname: str, path: Any, target: Any = None) -> ModuleSpec | None:
+        if fullname != self._name:
+            return None
+        place = str(self._path.absolute())
+        loader = _Planted(fullname, place, self._source)
+        return spec_from_file_location(fullname, place, loader=loader)
+
+
+class _Watch:
+    """A pytest plugin that records each test's cost and the vendor's lines that it reaches."""
+
+    def __init__(self, vendor: Vendor) -> None:
+        self._files = {str(Path(path).absolute()): path for path in vendor.paths}
+        self.reached: dict[tuple[str, int], list[str]] = defaultdict(list)
+        self.costs: dict[str, float] = defaultdict(float)
+        self.failed: list[str] = []
+        self._test = ""
+        self._monitoring: Any = vars(sys)["monitoring"]  # Python 3.12 and later
+        self._monitoring.use_tool_id(self._monitoring.COVERAGE_ID, "planted")
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> None:
+        """Assign the lines reached from now on to this test."""
+        self._test = item.nodeid
+        events = self._monitoring.events
+        self._monitoring.register_callback(self._monitoring.COVERAGE_ID, events.LINE, self._reach)
+        self._monitoring.set_events(self._monitoring.COVERAGE_ID, events.LINE)
+        self._monitoring.restart_events()
+
+    def _reach(self, code: CodeType, line: int) -> object:
+        if path := self._files.get(code.co_filename):
+            tests = self.reached[path, line]
+            if not tests or tests[-1] != self._test:
+                tests.append(self._test)
+        return self._monitoring.DISABLE
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Add the time that a phase of a test took."""
+        self.costs[report.nodeid] += report.duration
+        if report.failed:
+            self.failed.append(report.nodeid)
+
+
+class _Failures:
+    """A pytest plugin that ends the process as caught at the first failure."""
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """End the process if a test failed."""
+        if report.failed:
+            os._exit(1)
+
+
+class _Concerned:
+    """A pytest plugin that deselects tests of other vendors and the asynchronous kit runs."""
+
+    def __init__(self, vendor: Vendor) -> None:
+        self._vendor = vendor
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Deselect tests that do not concern the vendor."""
+        items[:] = [item for item in items if self._concerns(item.nodeid)]
+
+    def _concerns(self, test: str) -> bool:
+        path, _, test_name = test.partition("::")
+        words = test_name.replace("-", "_")
+        if "conforms_async" in words:
+            return False
+        if self._vendor.name in path or self._vendor.name in words:
+            return True
+        return not any(vendor in words for vendor in self._vendor.others())
+
+
+class _Chosen:
+    """A pytest plugin that runs only these tests, in this order."""
+
+    def __init__(self, tests: Sequence[str]) -> None:
+        self._rank = {test: rank for rank, test in enumerate(tests)}
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Deselect all other tests, and sort the remaining ones."""
+        items[:] = [item for item in items if item.nodeid in self._rank]
+        items.sort(key=lambda item: self._rank[item.nodeid])
+
+
+_ARGUMENTS: Final = (
+    "-x",
+    "-q",
+    "-s",
+    "-p",
+    "no:cacheprovider",
+    "-p",
+    "no:randomly",
+    "-n0",
+    "--tb=no",
+    # pytest would load the modules itself to rewrite their assertions.
+    "--assert=plain",
+)
+
+
+def _forked(work: Callable[[], int], *, bounded: bool = True) -> int:
+    child = os.fork()
+    if child:
+        return child
+    try:
+        os.setpgid(0, 0)
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 1)
+        os.dup2(nowhere, 2)
+        if bounded:
+            signal.alarm(HANGING)
+            resource.setrlimit(resource.RLIMIT_CPU, (LONGEST, resource.RLIM_INFINITY))
+        os._exit(work())
+    finally:
+        os._exit(BROKEN)
+
+
+def _run(items: Sequence[pytest.Item]) -> None:
+    for item, following in zip(items, [*items[1:], None], strict=True):
+        item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+
+
+def _tests_for(plant: Plant, watch: _Watch) -> list[str]:
+    """Return the tests that reach a line, or all tests if the line runs at import."""
+    reaching_tests: Iterable[str] = watch.costs
+    if plant.inside:
+        tests = {
+            test for line in plant.inside for test in watch.reached.get((plant.path, line), ())
+        }
+        near_tests = set(watch.reached.get((plant.path, plant.line), ())) or tests
+        reaching_tests = near_tests
+    passing_tests = [test for test in reaching_tests if test not in watch.failed]
+    return sorted(passing_tests, key=watch.costs.__getitem__)
+
+
+def _in_parallel(
+    plants: Iterable[Plant], work_for: Callable[[Plant], Callable[[], int]], workers: int
+) -> Iterator[tuple[Plant, int]]:
+    """Fork for each mistake, and yield it with the exit code."""
+    running_plants: dict[int, Plant] = {}
+
+    def end_one() -> tuple[Plant, int]:
+        child, status = os.wait()
+        plant = running_plants.pop(child)
+        with suppress(ProcessLookupError):
+            os.killpg(child, signal.SIGKILL)
+        exit_code = os.waitstatus_to_exitcode(status)
+        if exit_code == BROKEN:
+            sys.exit(f"the tests could not be run: {plant}")
+        return plant, exit_code
+
+    for plant in plants:
+        if len(running_plants) == workers:
+            yield end_one()
+        running_plants[_forked(work_for(plant))] = plant
+    while running_plants:
+        yield end_one()
+
+
+def _function_codes(code: CodeType) -> Iterator[CodeType]:
+    """Yield the code of each function that is in no other function."""
+    for part in code.co_consts:
+        if isinstance(part, CodeType) and not part.co_name.startswith("<"):
+            if part.co_flags & _OPTIMIZED:
+                yield part
+            else:
+                yield from _function_codes(part)
+
+
+_OPTIMIZED: Final = 1
+"""The flag of code that belongs to a function, not to a module or class."""
+
+
+def _give_bytecode(plant: Plant, functions: Sequence[FunctionType]) -> bool:
+    """Give a function the bytecode of the changed source; False if it has to be imported anew."""
+    path = Path(plant.path)
+    place = str(path.absolute())
+    changed = compile(plant.applied(path.read_text("utf-8")), place, "exec", dont_inherit=True)
+    codes = [code for code in _function_codes(changed) if code.co_firstlineno <= plant.line]
+    code = max(codes, key=lambda code: code.co_firstlineno)
+    matches = [
+        function
+        for function in functions
+        if function.__code__.co_filename == place
+        and function.__code__.co_firstlineno == code.co_firstlineno
+        and function.__code__.co_name == code.co_name
+    ]
+    try:
+        for function in matches:
+            function.__code__ = code
+    except ValueError:  # it has other variables of an enclosing scope
+        return False
+    return bool(matches)
+
+
+class _Session:
+    """A pytest plugin that collects the tests once, and then forks for each mistake.
+
+    Attributes:
+        watch: costs and lines of the tests without a mistake.
+        exit_codes: each mistake that needs no new import, with the exit code of its trial.
+    """
+
+    def __init__(self, vendor: Vendor, plants: Sequence[Plant], workers: int) -> None:
+        self._vendor = vendor
+        self._plants = plants
+        self._workers = workers
+        self.watch: _Watch = object.__new__(_Watch)
+        self.exit_codes: dict[Plant, int] = {}
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """Measure the tests, and try each mistake inside a function."""
+        gc.unfreeze()
+        functions = [item for item in gc.get_objects() if isinstance(item, FunctionType)]
+        gc.freeze()
+        self._measure(session)
+        items = {item.nodeid: item for item in session.items}
+
+        def work_for(plant: Plant) -> Callable[[], int]:
+            chosen = [items[test] for test in _tests_for(plant, self.watch)]
+
+            def work() -> int:
+                if not plant.inside or not _give_bytecode(plant, functions):
+                    return RELOADED
+                session.config.pluginmanager.register(_Failures())
+                _run(chosen)
+                return 0
+
+            return work
+
+        for plant, exit_code in _in_parallel(self._plants, work_for, self._workers):
+            if exit_code != RELOADED:
+                self.exit_codes[plant] = exit_code
+        return True
+
+    def _measure(self, session: pytest.Session) -> None:
+        with TemporaryDirectory() as folder:
+            measurements = Path(folder) / "watch"
+
+            def work() -> int:
+                watch = _Watch(self._vendor)
+                session.config.pluginmanager.register(watch)
+                _run(session.items)
+                content = (dict(watch.reached), dict(watch.costs), watch.failed)
+                measurements.write_bytes(pickle.dumps(content))
+                return 0
+
+            _, status = os.waitpid(_forked(work, bounded=False), 0)
+            if not measurements.exists():
+                sys.exit(f"the tests of {self._vendor.name} could not be run: {status}")
+            content = pickle.loads(measurements.read_bytes())  # noqa: S301 - our child's
+            self.watch.reached, self.watch.costs, self.watch.failed = content
+
+
+def _collected(
+    vendor: Vendor, plants: Sequence[Plant], workers: int
+) -> tuple[_Watch, dict[Plant, int]]:
+    """Try the mistakes inside functions in one process; return its measurements and exit codes."""
+    with TemporaryDirectory() as folder:
+        results = Path(folder) / "results"
+
+        def work() -> int:
+            session = _Session(vendor, plants, workers)
+            pytest.main([*_ARGUMENTS, *vendor.tests()], plugins=[session, _Concerned(vendor)])
+            watch = session.watch
+            content = (watch.reached, watch.costs, watch.failed, session.exit_codes)
+            results.write_bytes(pickle.dumps(content))
+            return 0
+
+        _, status = os.waitpid(_forked(work, bounded=False), 0)
+        if not results.exists():
+            sys.exit(f"the tests of {vendor.name} could not be collected: {status}")
+        content = pickle.loads(results.read_bytes())  # noqa: S301 - our child's
+    watch = object.__new__(_Watch)
+    watch.reached, watch.costs, watch.failed, exit_codes = content
+    return watch, exit_codes
+
+
+def _trial(plant: Plant, vendor: Vendor, tests: Sequence[str]) -> int:
+    """Import the vendor with the mistake, compare its tables, and run the tests."""
+    sys.meta_path.insert(0, _Finder(plant))
+    tables = importlib.import_module("tests.vendors.vendor_tables")
+    table = tables.TABLES / f"{vendor.contract}-{vendor.name}.txt"
+    if tables.lines_of(f"{vendor.contract}/{vendor.name}") != table.read_text("utf-8").splitlines():
+        return 1
+    files = sorted({test.partition("::")[0] for test in tests})
+    return int(pytest.main([*_ARGUMENTS, *files], plugins=[_Chosen(tests)]))
+
+
+def trials(
+    vendor: Vendor, plants: Sequence[Plant], workers: int
+) -> Iterator[tuple[Plant, Verdict]]:
+    """Try each mistake, and yield it with its verdict."""
+    watch, exit_codes = _collected(vendor, plants, workers)
+    if watch.failed:
+        print(f"  fail without a mistake, and are left out: {watch.failed}", flush=True)
+    for plant, exit_code in exit_codes.items():
+        yield plant, verdict(exit_code)
+
+    def work_for(plant: Plant) -> Callable[[], int]:
+        return partial(_trial, plant, vendor, _tests_for(plant, watch))
+
+    remaining = [plant for plant in plants if plant not in exit_codes]
+    for plant, exit_code in _in_parallel(remaining, work_for, workers):
+        yield plant, verdict(exit_code)
