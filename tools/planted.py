@@ -9,7 +9,7 @@ A trial that uses `LONGEST` seconds of processor time, or hangs, shows neither t
 noticed nor that it was not: such mistakes are printed and counted apart.
 
 mutmut, behind `make mutants`, changes the code of functions; a vendor is mostly tables, which are
-read at the import, so that each mistake here takes a new process that imports the vendor anew.
+read at the import. `tools.trials` says how both are tried.
 """
 
 from __future__ import annotations
