@@ -9,15 +9,25 @@ from urllib.parse import urlsplit
 from moorage.adapters.http.stdlib.client import StdlibHttpClient
 from moorage.demo.month_end import MonthEnd
 from moorage.demo.warehouse import Warehouse
+from moorage.invoices import read_invoice
 from moorage.testing import VendorServer
+from moorage.testing.sandboxes.accounting.xero import TENANT, XeroSandbox
+from moorage.testing.sandboxes.bank.berlin_group import BASE, HOST, BerlinGroupSandbox
 from moorage.testing.sandboxes.chat.slack import SlackSandbox
 from moorage.testing.sandboxes.currencies.ecb import EcbSandbox
+from moorage.testing.sandboxes.einvoices.base import TOKEN
+from moorage.testing.sandboxes.einvoices.storecove import StorecoveSandbox
 from moorage.testing.sandboxes.email.postmark import PostmarkSandbox
 from moorage.testing.sandboxes.email.sendgrid import SendGridSandbox
 from moorage.testing.sandboxes.payments.paypal import PayPalSandbox
 from moorage.testing.sandboxes.payments.stripe import StripeSandbox
+from moorage.testing.sandboxes.people.entra import EntraSandbox
+from moorage.testing.sandboxes.people.scim import ScimSandbox
+from moorage.testing.sandboxes.push.firebase import FirebaseSandbox
 from moorage.testing.sandboxes.shipping.easypost import EasyPostSandbox
 from moorage.testing.sandboxes.shipping.shippo import ShippoSandbox
+from moorage.testing.sandboxes.shops.woocommerce import WooCommerceSandbox
+from moorage.testing.sandboxes.signatures.docusign import DocusignSandbox
 from moorage.testing.sandboxes.sms.twilio import TwilioSandbox
 from moorage.testing.sandboxes.tax.vies import ViesSandbox
 
@@ -50,6 +60,14 @@ class Vendors:
         self.vies = ViesSandbox()
         self.ecb = EcbSandbox()
         self.slack = SlackSandbox()
+        self.shop = WooCommerceSandbox()
+        self.storecove = StorecoveSandbox()
+        self.xero = XeroSandbox()
+        self.bank = BerlinGroupSandbox()
+        self.docusign = DocusignSandbox()
+        self.firebase = FirebaseSandbox()
+        self.scim = ScimSandbox()
+        self.entra = EntraSandbox()
 
     @property
     def all(self) -> tuple[Sandbox, ...]:
@@ -58,16 +76,15 @@ class Vendors:
             *(self.sendgrid, self.postmark, self.twilio, self.stripe),
             *(self.paypal, self.easypost, self.shippo),
             *(self.vies, self.ecb, self.slack),
+            *(self.shop, self.storecove, self.xero, self.bank),
+            *(self.docusign, self.firebase, self.scim, self.entra),
         )
 
     @property
     def request_count(self) -> int:
         """The number of requests that arrived, including those for tokens and to the warehouse."""
-        return (
-            sum(len(sandbox.requests) for sandbox in self.all)
-            + len(self.paypal.token_endpoint.requests)
-            + self.warehouse.arrivals
-        )
+        parts = [part for sandbox in self.all for part in (sandbox, *sandbox.mounts.values())]
+        return sum(len(part.requests) for part in parts) + self.warehouse.arrivals
 
     @property
     def effects(self) -> list[str]:
@@ -82,6 +99,20 @@ class Vendors:
             *(f"order {item}" for item in self.paypal.orders),
             *(f"label {item}" for item in (*self.easypost.labels, *self.shippo.transactions)),
             *(f"chat {item.text}" for item in self.slack.shown()),
+            *(f"parcel of order {item.order}" for item in self.shop.parcels()),
+            *(
+                f"e-invoice {read_invoice(item.document).number}"
+                for item in self.storecove.deliveries()
+            ),
+            *(f"booked {item['InvoiceNumber']}" for item in self.xero.invoices.values()),
+            *(f"paid {item['Invoice']['InvoiceID']}" for item in self.xero.payments.values()),
+            *(
+                f"envelope {item.fields['emailSubject']}"
+                for item in self.docusign.envelopes.values()
+            ),
+            *(f"push {item.title} to {item.to}" for item in self.firebase.delivered),
+            *(f"SCIM account {item.user_name}" for item in self.scim.accounts()),
+            *(f"Entra account {item.user_name}" for item in self.entra.accounts()),
         ]
 
 
@@ -161,6 +192,13 @@ def configuration(vendors: Vendors, folder: str) -> dict[str, Any]:
         "tax": {"vendor": "vies"},
         "currencies": {"vendor": "ecb"},
         "chat": {"vendor": "slack"},
+        "shops": {"vendor": "woocommerce"},
+        "einvoices": {"vendor": "storecove"},
+        "accounting": {"vendor": "xero"},
+        "bank": {"vendor": "berlin_group"},
+        "signatures": {"vendor": "docusign"},
+        "push": {"vendor": "firebase"},
+        "people": {"vendor": "scim"},
         "services": {
             "stock": {"retry": quick_retries},
             "events": {"retry": quick_retries, "honours_keys": True, "idempotency_memory": 120.0},
@@ -200,16 +238,53 @@ def configuration(vendors: Vendors, folder: str) -> dict[str, Any]:
                 "url": "https://erp.acme.example/files",
                 "signing_key": "the signing key of the demo",
             },
+            "woocommerce": {
+                "base_url": f"https://{vendors.shop.hosts[0]}",
+                "consumer_key": vendors.shop.consumer_key,
+                "credentials": vendors.shop.consumer_secret,
+                "currency": "EUR",
+                "retry": quick_retries,
+                "webhook_secrets": [vendors.shop.webhook_secret],
+            },
+            "storecove": {
+                "credentials": vendors.storecove.token,
+                "legal_entity_id": str(vendors.storecove.legal_entity_id),
+                "webhook_secrets": [TOKEN],
+            },
+            "xero": {
+                "tenant_id": TENANT,
+                "client_id": vendors.xero.client_id,
+                "client_secret": vendors.xero.client_secret,
+                "retry": quick_retries,
+            },
+            "berlin_group": {
+                "base_url": f"https://{HOST}{BASE}",
+                "credentials": vendors.bank.token,
+            },
+            "docusign": {
+                "account_id": vendors.docusign.account_id,
+                "credentials": vendors.docusign.token,
+                "webhook_secrets": [vendors.docusign.connect_key],
+            },
+            "firebase": {"credentials": vendors.firebase.key_file()},
+            "scim": {"base_url": vendors.scim.base_url, "credentials": vendors.scim.token},
         },
         "tenants": {
             "acme-nl": {
                 "payments": {"vendor": "paypal"},
+                "people": {"vendor": "entra"},
                 "vendors": {
                     "paypal": {
                         "client_id": vendors.paypal.client_id,
                         "client_secret": vendors.paypal.client_secret,
                         "sandbox": True,
                         "return_url": "https://erp.acme.example/back",
+                    },
+                    "entra": {
+                        "directory": vendors.entra.directory,
+                        "client_id": vendors.entra.client_id,
+                        "client_secret": vendors.entra.client_secret,
+                        "retry": quick_retries,
                     },
                 },
             },

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _WIDE: Final = 940
 _LANE: Final = 34
 _BAR: Final = 26
-_LEFT: Final = 110
+_LEFT: Final = 160
 _KINDS: Final = {"good": "answered", "bad": "refused or failed", "none": "without an answer"}
 _LEGEND: Final = (
     "Each dot is an attempt: green was answered, red was refused or failed, and a ring got no"

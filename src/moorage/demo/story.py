@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import moorage
 from moorage import CircuitState, WebhookRejected
 from moorage.contracts.payments import advance
+from moorage.demo.back_office_story import BackOfficeStory
 from moorage.demo.erp import Erp
 from moorage.demo.invoice_abroad import NUMBER, paid_invoices
 from moorage.demo.local_vendors import LocalNetwork, Vendors, configuration
@@ -54,6 +55,7 @@ class Story:
         self.a_token_expires()
         self.webhook_events()
         self.an_invoice_abroad()
+        BackOfficeStory(self.vendors, self.hub, self.narrator).tell()
         self.a_database_and_a_queue()
         if sys.platform == "linux":  # the only system whose processes can be steps
             self.a_killed_program()

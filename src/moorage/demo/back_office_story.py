@@ -1,0 +1,159 @@
+"""The demo's scenes of the back office, in order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage import ConsentRequired, Response, WebhookRejected
+from moorage.demo.back_office import BackOffice
+from moorage.testing.sandboxes.base import Lost
+
+if TYPE_CHECKING:
+    from moorage import Hub, Ref
+    from moorage.demo.local_vendors import Vendors
+    from moorage.demo.narration import Narrator
+    from moorage.testing.sandboxes.base import Notice
+
+_HOOKS: Final = "https://erp.acme.example/hooks"
+_ADA: Final = "ada@example.com"
+
+
+class BackOfficeStory:
+    """The scenes of the back office, reported to a narrator."""
+
+    def __init__(self, vendors: Vendors, hub: Hub, narrator: Narrator) -> None:
+        self.vendors = vendors
+        self.hub = hub
+        self.narrator = narrator
+        self.say = narrator.say
+        self.office = BackOffice(hub)
+
+    def tell(self) -> None:
+        """Run all scenes."""
+        self.an_order_of_the_shop()
+        self.an_electronic_invoice()
+        self.the_books()
+        self.a_bank_statement()
+        self.a_contract()
+        self.a_removed_app()
+        self.somebody_leaves()
+
+    def an_order_of_the_shop(self) -> None:
+        """Import an order once although several webhooks name it."""
+        summary = "The shop reports one order three times. Its answer about the parcel is lost."
+        with self.narrator.scene("A shop's order", summary):
+            shop = self.vendors.shop
+            order_id = shop.add_order(2)
+            created = shop.report(_HOOKS, order_id, "order.created")
+            shop.touch(order_id)
+            updated = shop.report(_HOOKS, order_id, "order.updated")
+            for notice in (created, created, updated):
+                try:
+                    for event in self._events("woocommerce", notice):
+                        self.say(f"{event.topic}: {self.office.import_order(event.ref)}")
+                except WebhookRejected as rejection:
+                    self.say(f"the same webhook again: refused ({rejection.reason})")
+            (order,) = self.office.orders.values()
+            self.say(f"orders that were imported: {len(self.office.orders)}, over {order.total}")
+            shop.fail(None, Lost())
+            self.office.fulfil_order(order)
+            self.say(f"parcels that the shop knows: {len(shop.parcels())}")
+
+    def an_electronic_invoice(self) -> None:
+        """Send an invoice once although its answer is lost, and notice its delivery."""
+        summary = "Storecove takes an invoice, but its answer is lost. The clerk clicks again."
+        with self.narrator.scene("An e-invoice", summary):
+            self.vendors.storecove.fail(Lost())
+            for label in ("clicked", "clicked again"):
+                self.say(f"{label}: {self.office.send_invoice()}")
+            (guid,) = self.vendors.storecove.submissions
+            for event in self._events("storecove", self.vendors.storecove.deliver(guid)):
+                self.say(f"a webhook reports: {event.status}")
+            self.say(f"invoices that Storecove got: {len(self.vendors.storecove.submissions)}")
+
+    def the_books(self) -> None:
+        """Book an invoice once although the answer is lost and the entry is repeated."""
+        summary = "Xero books the invoice, but its answer is lost. A nightly job books it again."
+        with self.narrator.scene("The books", summary):
+            customer = self.office.book_customer()
+            self.vendors.xero.fail(Lost())
+            record, _ = [self.office.book_invoice(customer) for _ in range(2)]
+            self.say(f"{record.number} is {record.state} over {record.total}")
+            self.say(f"invoices in the books: {self.vendors.xero.counts()['invoices']}")
+            self.booked_invoice = record.ref
+
+    def a_bank_statement(self) -> None:
+        """Ask for consent again, match what is known, and leave the rest to a person."""
+        summary = "The consent for the bank account has ended. A line of the statement is unknown."
+        with self.narrator.scene("A bank statement", summary):
+            consent = self._consent("account-1/2030")
+            self.vendors.bank.expire(consent.id)
+            try:
+                self.office.match_statement(consent)
+            except ConsentRequired:
+                consent = self._consent("account-1/2031")
+                self.say("the owner of the account agrees again")
+            result = self.office.match_statement(consent)
+            for payment in result.matched:
+                names = ", ".join(item.id for item in payment.items)
+                self.say(f"{payment.entry.amount}: {names}, by its {_words(payment.reason)}")
+            for payment in result.unmatched:
+                text = payment.transaction.remittance
+                self.say(f"{payment.entry.amount}: “{text}” is left to a person")
+            record = self.office.book_payment(self.booked_invoice)
+            self.say(f"{record.number} is {record.state} in the books")
+
+    def a_contract(self) -> None:
+        """Notice that a contract is declined, and store the next version once it is signed."""
+        summary = "Ada declines her contract. She signs the next version."
+        with self.narrator.scene("A contract", summary):
+            docusign = self.vendors.docusign
+            contract = self.office.send_contract(1).ref
+            docusign.decline(contract.id, _ADA, "The notice period is too long.")
+            self._follow(contract, "envelope-declined")
+            contract = self.office.send_contract(2).ref
+            docusign.sign(contract.id, _ADA)
+            self._follow(contract, "envelope-completed")
+            self.say(f"stored as {self.office.store_contract(contract)}")
+
+    def a_removed_app(self) -> None:
+        """Forget the token of a phone from which the app was removed."""
+        summary = "The app was removed from one of two phones, whose token is forgotten."
+        with self.narrator.scene("A removed app", summary):
+            firebase = self.vendors.firebase
+            self.office.phones = [firebase.recipient() for _ in range(2)]
+            firebase.remove(self.office.phones[1])
+            for text in ("Stocktaking at six", "Stocktaking is over"):
+                outcomes = self.office.notify(text)
+                self.say(f"“{text}”: {', '.join(outcomes)}")
+
+    def somebody_leaves(self) -> None:
+        """Close the accounts of an employee at two directories, of which one is down at first."""
+        summary = "Ada leaves two branches while the directory of one of them is down."
+        with self.narrator.scene("Somebody leaves", summary):
+            self.office.hire("ada@example.com")
+            self.vendors.entra.fail(Response(503), Response(503))
+            for label in ("still open", "still open after the next run"):
+                vendors = self.office.close_accounts()
+                self.say(f"{label}: {', '.join(vendors) or 'nothing'}")
+
+    def _consent(self, key: str) -> Ref:
+        consent = self.office.connect_bank(key).ref
+        self.vendors.bank.grant(consent.id)
+        return consent
+
+    def _follow(self, contract: Ref, event_name: str) -> None:
+        notice = self.vendors.docusign.report(contract.id, event_name, url=_HOOKS)
+        for event in self._events("docusign", notice):
+            envelope = self.hub.signatures().get(event.ref)
+            reason = next((item.reason for item in envelope.signers if item.reason), None)
+            self.say(f"the contract is {envelope.status}" + (f": “{reason}”" if reason else ""))
+
+    def _events(self, account: str, notice: Notice) -> list[Any]:
+        verifier = self.hub.webhooks(account)
+        with verifier.receive(**notice.arguments()) as webhooks:
+            return [event for item in webhooks for event in self.hub.events(account, item)]
+
+
+def _words(reason: str) -> str:
+    return reason.replace("_", " ")
