@@ -463,6 +463,7 @@ _PAGES: Final = (
             "moorage.contracts.email:*",
             "moorage.contracts.email_address:*",
             "moorage.contracts.email_bulk:*",
+            "moorage.contracts.email_unsubscribe:*",
             "moorage.contracts.email_outcomes:*",
             "moorage.contracts.email_received:*",
             "moorage.contracts.email_mime:read_mime",

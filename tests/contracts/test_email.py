@@ -27,6 +27,7 @@ from moorage.contracts.email_outcomes import (
     StatisticsQuery,
     StatisticsRow,
 )
+from moorage.contracts.email_unsubscribe import Unsubscribe
 
 
 def _message_of(made: dict[str, Any]) -> EmailMessage:
@@ -196,6 +197,7 @@ def test_needed_capabilities_of_a_message() -> None:
         envelope_sender="b@example.com",
         attachments=[_logo()],
         headers={"X-A": "1"},
+        unsubscribe=Unsubscribe(url="https://shop.example/bye"),
         template=TemplateRef("d"),
         tags=["a"],
         metadata={"a": "b"},

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 import attrs
 
 from moorage.contracts.email_address import EmailAddress, as_address, as_addresses, check_line
+from moorage.contracts.email_unsubscribe import Unsubscribe, check_unsubscribe, with_unsubscribe
 from moorage.contracts.validators import (
     OneOf,
     are_all,
@@ -72,6 +73,7 @@ class EmailCapability(StrEnum):
     ATTACHMENTS = "attachments"
     INLINE_IMAGES = "inline_images"
     CUSTOM_HEADERS = "custom_headers"
+    UNSUBSCRIBE = "unsubscribe"
     ENVELOPE_SENDER = "envelope_sender"
     INTERNATIONAL = "international"
     TEMPLATES = "templates"
@@ -211,6 +213,7 @@ class EmailMessage:
         envelope_sender: address that mail servers send delivery failures to.
         subject, text, html: content; with a template, only the parts that the template lacks.
         headers: further headers.
+        unsubscribe: ways to unsubscribe that mail programs show beside the sender.
         attachments: files and inline images.
         template: the vendor's template to fill in.
         tags: labels that the vendor groups statistics by.
@@ -236,6 +239,7 @@ class EmailMessage:
     headers: Mapping[str, str] = attrs.field(
         factory=dict, converter=as_table, validator=check_headers, repr=False
     )
+    unsubscribe: Unsubscribe | None = attrs.field(default=None, validator=is_maybe(Unsubscribe))
     attachments: tuple[Attachment, ...] = attrs.field(
         default=(), converter=as_tuple, validator=are_all(Attachment)
     )
@@ -252,7 +256,7 @@ class EmailMessage:
     )
 
     def __attrs_post_init__(self) -> None:
-        """Refuse a message without content, and conflicting image ids."""
+        """Refuse a message without content, conflicting headers, and conflicting image ids."""
         if not (self.text or self.html or self.template or self.attachments):
             raise InvalidData(
                 "The message has no content.",
@@ -260,6 +264,7 @@ class EmailMessage:
                 remedy="Give a text, HTML, a template or a file.",
             )
         check_apart(self.everybody)
+        check_unsubscribe(self.headers, self.unsubscribe)
         ids = [file.content_id for file in self.attachments if file.content_id is not None]
         if len(set(ids)) < len(ids):
             raise InvalidData(
@@ -274,6 +279,11 @@ class EmailMessage:
         return self.to + self.cc + self.bcc
 
     @property
+    def all_headers(self) -> dict[str, str]:
+        """The further headers, with those of `unsubscribe`."""
+        return with_unsubscribe(self.headers, self.unsubscribe)
+
+    @property
     def needs(self) -> frozenset[str]:
         """The capabilities that a vendor needs to send this message."""
         written_addresses = (self.from_, self.envelope_sender, *self.everybody, *self.reply_to)
@@ -281,6 +291,7 @@ class EmailMessage:
             EmailCapability.ATTACHMENTS: self.attachments,
             EmailCapability.INLINE_IMAGES: any(file.content_id for file in self.attachments),
             EmailCapability.CUSTOM_HEADERS: self.headers,
+            EmailCapability.UNSUBSCRIBE: self.unsubscribe,
             EmailCapability.ENVELOPE_SENDER: self.envelope_sender,
             EmailCapability.INTERNATIONAL: any(
                 item is not None and item.wide for item in written_addresses

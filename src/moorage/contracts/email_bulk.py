@@ -16,7 +16,8 @@ from moorage.contracts.email import (
     check_words,
 )
 from moorage.contracts.email_address import EmailAddress, as_addresses
-from moorage.contracts.validators import are_all, as_table, as_tuple, is_a, is_tuple
+from moorage.contracts.email_unsubscribe import Unsubscribe, check_unsubscribe, with_unsubscribe
+from moorage.contracts.validators import are_all, as_table, as_tuple, is_a, is_maybe, is_tuple
 from moorage.contracts.vendor import no_options
 from moorage.domain.values.frozen_values import frozen
 from moorage.errors import InvalidData
@@ -39,6 +40,7 @@ class BulkRecipient:
             template.
         metadata: names and values that come back with events, added to those of the whole bulk.
         headers: headers added to those of the whole bulk.
+        unsubscribe: ways to unsubscribe, in place of those of the whole bulk.
     """
 
     to: tuple[EmailAddress, ...] = attrs.field(converter=as_addresses, repr=False)
@@ -51,6 +53,7 @@ class BulkRecipient:
     headers: Mapping[str, str] = attrs.field(
         factory=dict, converter=as_table, validator=check_headers, repr=False
     )
+    unsubscribe: Unsubscribe | None = attrs.field(default=None, validator=is_maybe(Unsubscribe))
 
     def __attrs_post_init__(self) -> None:
         """Refuse a recipient without an address, or with the same address twice."""
@@ -96,16 +99,27 @@ class BulkMessage:
     )
 
     def __attrs_post_init__(self) -> None:
-        """Refuse recipients in the base message, and placeholders without a value."""
+        """Refuse recipients in the base, conflicting headers, and placeholders without a value."""
         if self.base.everybody:
             raise InvalidData(
                 "The base message of a bulk must not name recipients.",
                 field="base",
                 remedy="Name them in `recipients`.",
             )
-        if self.base.template is None:
-            for recipient in self.recipients:
+        for recipient in self.recipients:
+            check_unsubscribe({**self.base.headers, **recipient.headers}, self._ways(recipient))
+            if self.base.template is None:
                 self._check(recipient)
+
+    def _ways(self, recipient: BulkRecipient) -> Unsubscribe | None:
+        return recipient.unsubscribe or self.base.unsubscribe
+
+    def own_headers(self, recipient: BulkRecipient) -> dict[str, str]:
+        """All headers of a recipient's message, if they differ from those of the whole bulk."""
+        if not recipient.headers and recipient.unsubscribe is None:
+            return {}
+        headers = {**self.base.headers, **recipient.headers}
+        return with_unsubscribe(headers, self._ways(recipient))
 
     def _check(self, recipient: BulkRecipient) -> None:
         missing_names = sorted(self.places - set(recipient.data))
@@ -165,6 +179,7 @@ class BulkMessage:
             text=None if base.text is None else filled(base.text, recipient.data),
             html=None if base.html is None else filled(base.html, recipient.data, escape),
             headers={**base.headers, **recipient.headers},
+            unsubscribe=self._ways(recipient),
             metadata={**base.metadata, **recipient.metadata},
         )
 
@@ -176,6 +191,7 @@ def _recipient_needs(base: EmailMessage, recipient: BulkRecipient) -> frozenset[
         cc=recipient.cc,
         bcc=recipient.bcc,
         headers=recipient.headers,
+        unsubscribe=recipient.unsubscribe,
         metadata=recipient.metadata,
     ).needs
 

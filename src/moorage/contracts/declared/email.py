@@ -12,6 +12,7 @@ from moorage.contracts import (
     email_mime,
     email_outcomes,
     email_received,
+    email_unsubscribe,
 )
 from moorage.contracts.declaration import (
     Contract,
@@ -41,7 +42,15 @@ class EmailContract(Contract):
     kind = "email"
     capabilities = EmailCapability
     event = EmailEvent
-    values = (email, email_address, email_bulk, email_mime, email_outcomes, email_received)
+    values = (
+        email,
+        email_address,
+        email_bulk,
+        email_mime,
+        email_outcomes,
+        email_received,
+        email_unsubscribe,
+    )
     flows = {"send_bulk": Effect.DEFERRABLE}
 
     @changes()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from moorage.contracts.email import Attachment, EmailCapability
 from moorage.contracts.email_bulk import BulkMessage, BulkRecipient
 from moorage.contracts.email_outcomes import StatisticsQuery
+from moorage.contracts.email_unsubscribe import Unsubscribe
 from moorage.errors import VendorRejected
 from moorage.testing.kits._email_lab import (
     EmailLab,
@@ -208,6 +209,29 @@ async def each_of_a_bulk_has_their_copies(factory: Factory) -> None:
         require(contents == [_file().content], "A file of a bulk is lost.")
 
 
+async def each_recipient_can_unsubscribe(factory: Factory) -> None:
+    """Check that each message has the headers of its own way to unsubscribe, with one click."""
+    lab = factory()
+    if EmailCapability.UNSUBSCRIBE not in lab.vendor.capabilities:
+        return
+    pages = [f"https://shop.example/unsubscribe/{number}" for number in range(3)]
+    recipients = [
+        BulkRecipient(to=f"person{number}@example.com", unsubscribe=Unsubscribe(url=url))
+        for number, url in enumerate(pages)
+    ]
+    base = message(to=(), headers={"X-All": "yes"}, unsubscribe=Unsubscribe(url=pages[0]))
+    results = await lab.hub.email().send_bulk(BulkMessage(base=base, recipients=recipients))
+    require(all(result.ok for result in results), f"It ended with {results!r}.")
+    await lab.hub.email().send_transactional(message(unsubscribe=Unsubscribe(url=pages[0])))
+    delivered = [*sorted(lab.delivered[:-1], key=lambda mail: mail.to), lab.delivered[-1]]
+    for mail, url in zip(delivered, [*pages, pages[0]], strict=True):
+        headers = {name.lower(): value for name, value in mail.headers.items()}
+        link = headers.get("list-unsubscribe")
+        require(link == f"<{url}>", f"A message has the link {link!r} to unsubscribe.")
+        click = headers.get("list-unsubscribe-post")
+        require(click == "List-Unsubscribe=One-Click", "A message has no link for one click.")
+
+
 async def a_refused_recipient_is_told_of(factory: Factory) -> None:
     """Check that the results of a bulk message report a refused recipient as refused."""
     lab = factory()
@@ -251,6 +275,7 @@ REQUESTS: Final = (
     each_text_is_sent_as_written,
     a_time_of_sending_arrives,
     each_of_a_bulk_has_their_copies,
+    each_recipient_can_unsubscribe,
     a_refused_recipient_is_told_of,
     no_error_shows_a_secret,
 )

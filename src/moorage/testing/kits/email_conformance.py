@@ -21,6 +21,7 @@ import attrs
 from moorage.contracts.email import Attachment, EmailCapability, TemplateRef
 from moorage.contracts.email_bulk import BulkMessage, BulkRecipient
 from moorage.contracts.email_outcomes import EmailReceipt, EmailStatus, StatisticsQuery
+from moorage.contracts.email_unsubscribe import Unsubscribe
 from moorage.contracts.ref import Ref
 from moorage.errors import (
     AuthenticationFailed,
@@ -221,6 +222,9 @@ _TASTES: Final[dict[EmailCapability, dict[str, Any]]] = {
     EmailCapability.TRACK_OPENS: {"track_opens": True},
     EmailCapability.TRACK_CLICKS: {"track_clicks": False},
     EmailCapability.CUSTOM_HEADERS: {"headers": {"X-Invoice": "7"}},
+    EmailCapability.UNSUBSCRIBE: {
+        "unsubscribe": Unsubscribe(url="https://shop.example/unsubscribe/4f7a")
+    },
 }
 
 

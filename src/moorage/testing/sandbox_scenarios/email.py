@@ -15,6 +15,7 @@ from moorage.contracts.email import (
 )
 from moorage.contracts.email_bulk import BulkMessage, BulkRecipient
 from moorage.contracts.email_outcomes import StatisticsQuery, Verdict
+from moorage.contracts.email_unsubscribe import Unsubscribe
 from moorage.contracts.ref import Ref
 
 if TYPE_CHECKING:
@@ -81,6 +82,9 @@ BY_CAPABILITY: Final[dict[str, Scenario]] = {
     ),
     EmailCapability.INLINE_IMAGES: inline,
     EmailCapability.CUSTOM_HEADERS: partial(mail, headers={"X-Invoice": "7"}),
+    EmailCapability.UNSUBSCRIBE: partial(
+        mail, unsubscribe=Unsubscribe(url="https://shop.example/unsubscribe/4f7a")
+    ),
     EmailCapability.ENVELOPE_SENDER: partial(mail, envelope_sender="bounces@acme.example"),
     EmailCapability.INTERNATIONAL: partial(mail, to="zoë@example.com"),
     EmailCapability.TEMPLATES: template,

@@ -41,11 +41,12 @@ def fits_one(bulk: BulkMessage) -> bool:
     """True if one request can express the bulk message; only some fields can differ."""
     base, recipients = bulk.base, bulk.recipients
     has_one_address = all(
-        len(recipient.everybody) == 1 and not recipient.headers for recipient in recipients
+        len(recipient.everybody) == 1 and not bulk.own_headers(recipient)
+        for recipient in recipients
     )
     addresses = {recipient.to[0].wire.lower() for recipient in recipients}
     is_filled = base.template is not None and any(recipient.data for recipient in recipients)
-    texts = [base.subject, base.text or "", base.html or "", *base.headers.values()]
+    texts = [base.subject, base.text or "", base.html or "", *base.all_headers.values()]
     texts += [] if base.template is None else [json.dumps(base.template.data)]
     texts += [*base.metadata.values(), *base.tags]
     texts += [
@@ -125,7 +126,7 @@ def _fields(message: EmailMessage, sender: EmailAddress | None) -> dict[str, Any
     return (
         without_nothing(fields)
         | _contents(message)
-        | {f"h:{name}": in_ascii(value) for name, value in message.headers.items()}
+        | {f"h:{name}": in_ascii(value) for name, value in message.all_headers.items()}
         | {f"v:{name}": value for name, value in message.metadata.items()}
     )
 

@@ -42,7 +42,7 @@ def mime_bytes(message: EmailMessage, sender: EmailAddress, message_id: str) -> 
     for name, people in (("To", message.to), ("Cc", message.cc), ("Reply-To", message.reply_to)):
         if people:
             whole_message[name] = [_mime_address(address) for address in people]
-    for name, value in message.headers.items():
+    for name, value in message.all_headers.items():
         whole_message[name] = value
     for part in whole_message.walk():
         # Encoded words in the input are decoded, and written as the text they contain.

@@ -47,6 +47,7 @@ def _message_envelope(
     return {
         "FromEmailAddress": written(sender_of(message, sender)),
         "ReplyToAddresses": all_written(message.reply_to),
+        "FeedbackForwardingEmailAddress": message.envelope_sender and message.envelope_sender.wire,
         "ConfigurationSetName": configuration_set,
     }
 
@@ -89,7 +90,6 @@ def _entry(bulk: BulkMessage, recipient: BulkRecipient) -> dict[str, Any]:
         data |= {name + _HTML: escape(word) for name, word in words.items()}
     else:
         data = {**base.template.data, **recipient.data}
-    headers = {**base.headers, **recipient.headers} if recipient.headers else {}
     return without_nothing(
         {
             "Destination": _destination(recipient),
@@ -97,7 +97,7 @@ def _entry(bulk: BulkMessage, recipient: BulkRecipient) -> dict[str, Any]:
             "ReplacementEmailContent": {
                 "ReplacementTemplate": {"ReplacementTemplateData": json.dumps(data)}
             },
-            "ReplacementHeaders": _headers(headers),
+            "ReplacementHeaders": _headers(bulk.own_headers(recipient)),
         }
     )
 
@@ -142,7 +142,7 @@ def _with_placeholders(text: str, suffix: str) -> str:
 def _message_options(message: EmailMessage) -> dict[str, Any]:
     return without_nothing(
         {
-            "Headers": _headers(message.headers),
+            "Headers": _headers(message.all_headers),
             "Attachments": [_file(file) for file in message.attachments],
         }
     )

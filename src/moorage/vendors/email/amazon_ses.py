@@ -112,7 +112,6 @@ class AmazonSes(Vendor):
     kinds: ClassVar[tuple[str, ...]] = ("email",)
     api_version: ClassVar[str | None] = "v2"
     capabilities: ClassVar[frozenset[str]] = frozenset(EmailCapability) - {
-        EmailCapability.ENVELOPE_SENDER,
         EmailCapability.INTERNATIONAL,
         EmailCapability.RECEIVED,
         EmailCapability.SCHEDULED,

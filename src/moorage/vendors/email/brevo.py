@@ -108,6 +108,7 @@ class Brevo(ApiVendor):
             EmailCapability.STATISTICS,
             EmailCapability.TAGS,
             EmailCapability.TEMPLATES,
+            EmailCapability.UNSUBSCRIBE,
         }
     )
     limits: ClassVar[Mapping[str, int]] = {
@@ -260,7 +261,7 @@ def _contents(message: EmailMessage) -> dict[str, Any]:
 
 
 def _headers(message: EmailMessage) -> dict[str, str]:
-    headers = {name: in_ascii(value) for name, value in message.headers.items()}
+    headers = {name: in_ascii(value) for name, value in message.all_headers.items()}
     if not message.metadata:
         return headers
     words = encode_json(dict(message.metadata)).decode()

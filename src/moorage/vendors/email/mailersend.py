@@ -158,8 +158,8 @@ def mail_body(vendor: MailerSend, message: EmailMessage) -> dict[str, Any]:
     """A message, as the body of a request.
 
     Raises:
-        InvalidData: it has more addresses or tags than MailerSend accepts, or a name or file that
-            it does not accept.
+        InvalidData: it has more addresses or tags than MailerSend accepts, or a name, a file or a
+            way to unsubscribe that it does not accept.
     """
     for field, most in _MOST.items():
         count = len(getattr(message, field))
@@ -179,6 +179,7 @@ def mail_body(vendor: MailerSend, message: EmailMessage) -> dict[str, Any]:
         "headers": [
             {"name": name, "value": in_ascii(value)} for name, value in message.headers.items()
         ],
+        "list_unsubscribe": _unsubscribe_url(message),
         "attachments": [_file(file) for file in message.attachments],
         "tags": list(message.tags),
         "send_at": None if message.send_at is None else int(message.send_at.timestamp()),
@@ -191,6 +192,19 @@ def mail_body(vendor: MailerSend, message: EmailMessage) -> dict[str, Any]:
 def _settings(message: EmailMessage) -> dict[str, bool]:
     wishes = {"track_clicks": message.track_clicks, "track_opens": message.track_opens}
     return {name: wish for name, wish in wishes.items() if wish is not None}
+
+
+def _unsubscribe_url(message: EmailMessage) -> str | None:
+    unsubscribe = message.unsubscribe
+    if unsubscribe is None:
+        return None
+    if unsubscribe.url is None or unsubscribe.email is not None or not unsubscribe.one_click:
+        raise InvalidData(
+            "MailerSend accepts one way to unsubscribe: a URL that takes one click.",
+            field="unsubscribe",
+            remedy="Give only a URL, with one_click=True.",
+        )
+    return unsubscribe.url
 
 
 def _contents(message: EmailMessage) -> dict[str, Any]:

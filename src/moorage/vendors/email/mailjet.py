@@ -179,7 +179,7 @@ def mail_body(vendor: Mailjet, message: EmailMessage, id_: str) -> dict[str, Any
         **_contents(vendor, message),
         "Attachments": [_file(file) for file in files],
         "InlinedAttachments": [{**_file(image), "ContentID": image.content_id} for image in images],
-        "Headers": {name: in_ascii(value) for name, value in message.headers.items()},
+        "Headers": {name: in_ascii(value) for name, value in message.all_headers.items()},
         "CustomCampaign": next(iter(message.tags), None),
         "EventPayload": _payload(message.metadata),
         "TrackOpens": _TRACKING[message.track_opens] if is_tracked else None,

@@ -232,7 +232,7 @@ def mail_body(vendor: Postmark, message: EmailMessage) -> dict[str, Any]:
         **_contents(message),
         "Tag": next(iter(message.tags), None),
         "Headers": [
-            {"Name": name, "Value": in_ascii(value)} for name, value in message.headers.items()
+            {"Name": name, "Value": in_ascii(value)} for name, value in message.all_headers.items()
         ],
         "Attachments": [_file(file) for file in message.attachments],
         "Metadata": dict(message.metadata),

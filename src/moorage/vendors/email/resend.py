@@ -227,7 +227,7 @@ def mail_body(vendor: Resend, message: EmailMessage) -> dict[str, Any]:
         "cc": all_written(message.cc),
         "bcc": all_written(message.bcc),
         "reply_to": all_written(message.reply_to),
-        "headers": {name: in_ascii(value) for name, value in message.headers.items()},
+        "headers": {name: in_ascii(value) for name, value in message.all_headers.items()},
         "attachments": [_file(file) for file in message.attachments],
         "tags": [{"name": name, "value": value} for name, value in tags.items()],
         "scheduled_at": None if message.send_at is None else utc_moment(message.send_at),

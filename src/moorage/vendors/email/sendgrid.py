@@ -397,7 +397,6 @@ def personalization(recipient: BulkRecipient) -> dict[str, Any]:
             "to": _recipient_list(recipient.to),
             "cc": _recipient_list(recipient.cc),
             "bcc": _recipient_list(recipient.bcc),
-            "headers": _headers(recipient.headers),
             "custom_args": _arguments(recipient.metadata),
         }
     )
@@ -409,8 +408,8 @@ def bulk_body(vendor: SendGrid, bulk: BulkMessage) -> dict[str, Any]:
     personalizations = [personalization(recipient) for recipient in bulk.recipients]
     for fields, recipient in zip(personalizations, bulk.recipients, strict=True):
         # A table in the personalization replaces the one of the whole message.
-        if recipient.headers:
-            fields["headers"] = _headers({**base.headers, **recipient.headers})
+        if own_headers := bulk.own_headers(recipient):
+            fields["headers"] = _headers(own_headers)
         if base.template is not None:
             fields["dynamic_template_data"] = {**base.template.data, **recipient.data}
         elif bulk.places:
@@ -463,7 +462,7 @@ def mail_body(
         "content": _contents(message),
         "attachments": [_file(file) for file in message.attachments],
         "template_id": None if template is None else template.id,
-        "headers": _headers(message.headers),
+        "headers": _headers(message.all_headers),
         "categories": list(message.tags),
         "custom_args": _arguments(message.metadata),
         "send_at": None if message.send_at is None else int(message.send_at.timestamp()),

@@ -112,6 +112,7 @@ class Smtp(Vendor):
             EmailCapability.ENVELOPE_SENDER,
             EmailCapability.INLINE_IMAGES,
             EmailCapability.INTERNATIONAL,
+            EmailCapability.UNSUBSCRIBE,
         }
     )
     limits: ClassVar[Mapping[str, int]] = {"batch": 100, "recipients": 100}

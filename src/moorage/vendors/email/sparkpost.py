@@ -88,6 +88,7 @@ class SparkPost(ApiVendor):
         EmailCapability.ENVELOPE_SENDER,
         EmailCapability.INTERNATIONAL,
         EmailCapability.RECEIVED,
+        EmailCapability.UNSUBSCRIBE,
     }
     limits: ClassVar[Mapping[str, int]] = {"batch": 100, "message_bytes": 20_000_000}
     webhook = "sparkpost"

@@ -231,6 +231,14 @@ def _check_magic(emails: list[str]) -> None:
         raise base.refusal({"message": "Service Unavailable"}, 503)
 
 
+def _unsubscribe_headers(url: str | None) -> dict[str, str]:
+    if url is None:
+        return {}
+    # MailerSend adds the header for one click itself.
+    one_click = {"List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}
+    return {"List-Unsubscribe": f"<{url}>"} | one_click
+
+
 def _delivered_message(body: _Fields, id_: str, suppressed: set[str]) -> Delivered:
     def recipients(field: str) -> tuple[str, ...]:
         emails = (person["email"].lower() for person in body.get(field, []))
@@ -246,7 +254,8 @@ def _delivered_message(body: _Fields, id_: str, suppressed: set[str]) -> Deliver
         subject=body.get("subject", ""),
         text=body.get("text"),
         html=body.get("html"),
-        headers={item["name"]: decoded(item["value"]) for item in body.get("headers", [])},
+        headers={item["name"]: decoded(item["value"]) for item in body.get("headers", [])}
+        | _unsubscribe_headers(body.get("list_unsubscribe")),
         items=tuple(
             attached(
                 file["filename"],
