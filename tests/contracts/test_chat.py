@@ -72,12 +72,20 @@ def test_wrong_fields_are_refused(fields: dict[str, Any], field: str) -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["", "erp.example", "http://erp.example", "javascript:alert(1)", "https://", "https://a b", 1],
+    ["", "erp.example", "http://erp.example", "javascript:alert(1)", "https://", "https://a b"],
 )
-def test_button_opens_a_secure_page(url: Any) -> None:
+def test_button_opens_a_secure_page(url: str) -> None:
     """The address of a button is an https:// URL."""
     with pytest.raises(InvalidData, match="is not an https:// address") as excinfo:
         LinkButton("Open", url)
+    assert "url" == excinfo.value.field
+
+
+def test_url_of_a_button_is_a_text() -> None:
+    """The address of a button is a text."""
+    number: Any = 1
+    with pytest.raises(InvalidData, match="must be a str, not an int") as excinfo:
+        LinkButton("Open", number)
     assert "url" == excinfo.value.field
 
 

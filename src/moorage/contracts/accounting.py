@@ -16,10 +16,11 @@ from moorage.contracts.validators import (
     OneOf,
     are_all,
     as_tuple,
-    check_text,
     is_a,
     is_day,
+    is_filled,
     is_maybe,
+    is_maybe_filled,
 )
 from moorage.contracts.vendor import no_options
 from moorage.domain.values.frozen_values import frozen
@@ -154,21 +155,6 @@ def _is_positive_or_zero(_: object, attribute: attrs.Attribute[Any], value: obje
     _check_number(value, attribute.name, least=_ZERO)
 
 
-def _is_filled(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    check_text(value, attribute.name)
-    if not str(value).strip():
-        raise InvalidData(
-            f"The {attribute.name} is empty.",
-            field=attribute.name,
-            remedy=f"Give a {attribute.name}.",
-        )
-
-
-def _is_maybe_filled(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    if value is not None:
-        _is_filled(_, attribute, value)
-
-
 def _is_currency(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if not isinstance(value, str) or value not in EXPONENTS:
         raise InvalidData(
@@ -197,7 +183,7 @@ def _has_content(_: object, attribute: attrs.Attribute[Any], value: object) -> N
 
 
 def _is_file_name(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    _is_filled(_, attribute, value)
+    is_filled(_, attribute, value)
     name = str(value)
     if name in {".", ".."} or any(letter in '/\\"<>' or letter < " " for letter in name):
         raise InvalidData(
@@ -222,9 +208,9 @@ class Contact:
         extra: options of single vendors, by the vendor's name, in the vendor's own terms.
     """
 
-    name: str = attrs.field(repr=False, validator=_is_filled)
+    name: str = attrs.field(repr=False, validator=is_filled)
     role: ContactRole = attrs.field(default=ContactRole.CUSTOMER, converter=ContactRole)
-    number: str | None = attrs.field(default=None, validator=_is_maybe_filled)
+    number: str | None = attrs.field(default=None, validator=is_maybe_filled)
     email: str | None = attrs.field(default=None, repr=False, validator=is_maybe(str))
     phone: str | None = attrs.field(default=None, repr=False, validator=is_maybe(str))
     tax_number: str | None = attrs.field(default=None, repr=False, validator=is_maybe(str))
@@ -251,9 +237,9 @@ class ContactQuery:
     """
 
     role: ContactRole = attrs.field(default=ContactRole.CUSTOMER, converter=ContactRole)
-    name: str | None = attrs.field(default=None, repr=False, validator=_is_maybe_filled)
-    email: str | None = attrs.field(default=None, repr=False, validator=_is_maybe_filled)
-    number: str | None = attrs.field(default=None, validator=_is_maybe_filled)
+    name: str | None = attrs.field(default=None, repr=False, validator=is_maybe_filled)
+    email: str | None = attrs.field(default=None, repr=False, validator=is_maybe_filled)
+    number: str | None = attrs.field(default=None, validator=is_maybe_filled)
 
     def __attrs_post_init__(self) -> None:
         """Refuse a search by no detail, or by several."""
@@ -353,13 +339,13 @@ class BookInvoiceLine:
         tax_rate: the tax, by the `id` of a `TaxRate`.
     """
 
-    description: str = attrs.field(repr=False, validator=_is_filled)
+    description: str = attrs.field(repr=False, validator=is_filled)
     quantity: Decimal = attrs.field(default=Decimal(1), validator=_is_positive_or_zero)
     unit_price: Decimal = attrs.field(validator=_is_number)
     tax: Decimal = attrs.field(default=_ZERO, validator=_is_number)
-    account: str | None = attrs.field(default=None, validator=_is_maybe_filled)
-    item: str | None = attrs.field(default=None, validator=_is_maybe_filled)
-    tax_rate: str | None = attrs.field(default=None, validator=_is_maybe_filled)
+    account: str | None = attrs.field(default=None, validator=is_maybe_filled)
+    item: str | None = attrs.field(default=None, validator=is_maybe_filled)
+    tax_rate: str | None = attrs.field(default=None, validator=is_maybe_filled)
 
     def __attrs_post_init__(self) -> None:
         """Refuse a line that belongs nowhere."""
@@ -399,7 +385,7 @@ class BookInvoice:
     lines: tuple[BookInvoiceLine, ...] = attrs.field(
         converter=as_tuple, validator=are_all(BookInvoiceLine)
     )
-    number: str | None = attrs.field(default=None, validator=_is_maybe_filled)
+    number: str | None = attrs.field(default=None, validator=is_maybe_filled)
     final: bool = attrs.field(default=True, validator=is_a(bool))
     extra: Mapping[str, Mapping[str, Any]] = attrs.field(
         factory=no_options, repr=False, validator=is_a(Mapping)
@@ -527,9 +513,9 @@ class InvoicePayment:
     """
 
     amount: Money = attrs.field(validator=_is_positive_money)
-    account: str = attrs.field(validator=_is_filled)
+    account: str = attrs.field(validator=is_filled)
     date: dt.date = attrs.field(validator=is_day)
-    reference: str | None = attrs.field(default=None, repr=False, validator=_is_maybe_filled)
+    reference: str | None = attrs.field(default=None, repr=False, validator=is_maybe_filled)
     extra: Mapping[str, Mapping[str, Any]] = attrs.field(
         factory=no_options, repr=False, validator=is_a(Mapping)
     )
@@ -565,10 +551,10 @@ class JournalLine:
         description: text of the line.
     """
 
-    account: str = attrs.field(validator=_is_filled)
+    account: str = attrs.field(validator=is_filled)
     debit: Decimal = attrs.field(default=_ZERO, validator=_is_positive_or_zero)
     credit: Decimal = attrs.field(default=_ZERO, validator=_is_positive_or_zero)
-    description: str | None = attrs.field(default=None, repr=False, validator=_is_maybe_filled)
+    description: str | None = attrs.field(default=None, repr=False, validator=is_maybe_filled)
 
     def __attrs_post_init__(self) -> None:
         """Refuse a line with both sides, or with neither."""
@@ -592,7 +578,7 @@ class Journal:
     """
 
     date: dt.date = attrs.field(validator=is_day)
-    narration: str = attrs.field(repr=False, validator=_is_filled)
+    narration: str = attrs.field(repr=False, validator=is_filled)
     lines: tuple[JournalLine, ...] = attrs.field(converter=as_tuple, validator=are_all(JournalLine))
     extra: Mapping[str, Mapping[str, Any]] = attrs.field(
         factory=no_options, repr=False, validator=is_a(Mapping)
@@ -643,7 +629,7 @@ class BookDocument:
 
     name: str = attrs.field(repr=False, validator=_is_file_name)
     content: bytes = attrs.field(repr=False, validator=_has_content)
-    content_type: str = attrs.field(default="application/pdf", validator=_is_filled)
+    content_type: str = attrs.field(default="application/pdf", validator=is_filled)
 
 
 @frozen(kw_only=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, Protocol
-from urllib.parse import urlsplit
 
 import attrs
 
@@ -15,6 +14,8 @@ from moorage.contracts.validators import (
     as_tuple,
     check_text,
     is_a,
+    is_filled,
+    is_https,
     is_maybe,
     is_moment,
     is_tuple,
@@ -71,31 +72,6 @@ _NEEDED_CAPABILITIES: Final = {
 """The capability that each optional field of a message needs."""
 
 
-def _is_https(_: object, attribute: attrs.Attribute[str], value: object) -> None:
-    try:
-        url = urlsplit(value) if isinstance(value, str) else None
-        valid = url is not None and url.scheme == "https" and bool(url.hostname)
-    except ValueError:
-        valid = False
-    if not valid or any(letter <= " " for letter in str(value)):
-        raise InvalidData(
-            "The URL of a button is not an https:// address.",
-            field=attribute.name,
-            remedy="Give an absolute URL, such as https://erp.example/orders/1042.",
-        )
-    check_text(value, attribute.name)
-
-
-def _is_filled(_: object, attribute: attrs.Attribute[str], value: object) -> None:
-    check_text(value, attribute.name)
-    if not str(value).strip():
-        raise InvalidData(
-            f"The {attribute.name} is empty.",
-            field=attribute.name,
-            remedy=f"Give a {attribute.name} that people can read.",
-        )
-
-
 @frozen
 class LinkButton:
     """A button below a message that opens a page in the browser.
@@ -105,8 +81,8 @@ class LinkButton:
         url: https:// address of the page.
     """
 
-    label: str = attrs.field(validator=_is_filled)
-    url: str = attrs.field(validator=_is_https, repr=False)
+    label: str = attrs.field(validator=is_filled)
+    url: str = attrs.field(validator=is_https, repr=False)
 
 
 def _as_fields(value: Any) -> Any:
@@ -147,7 +123,7 @@ class ChatMessage:
         extra: options of single vendors, by the vendor's name, in the vendor's own terms.
     """
 
-    text: str = attrs.field(repr=False, validator=_is_filled)
+    text: str = attrs.field(repr=False, validator=is_filled)
     channel: str | None = attrs.field(default=None, validator=is_maybe(str))
     title: str | None = attrs.field(default=None, repr=False, validator=is_maybe(str))
     fields: tuple[tuple[str, str], ...] = attrs.field(

@@ -13,8 +13,9 @@ from moorage.contracts.validators import (
     OneOf,
     are_all,
     as_tuple,
-    check_text,
     is_a,
+    is_filled,
+    is_maybe_filled,
     is_tuple,
 )
 from moorage.contracts.vendor import no_options
@@ -74,25 +75,6 @@ class MemberKind(StrEnum):
     UNKNOWN = "unknown"
 
 
-def _is_filled(_: object, attribute: attrs.Attribute[str], value: object) -> None:
-    check_text(value, attribute.name)
-    _check_filled(value, attribute.name)
-
-
-def _is_maybe_filled(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    if value is not None:
-        _is_filled(_, attribute, value)
-
-
-def _check_filled(value: object, field: str) -> None:
-    if not str(value).strip():
-        raise InvalidData(
-            f"The {field} is empty.",
-            field=field,
-            remedy="Give a text, or leave the field out.",
-        )
-
-
 def _are_addresses(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
     if value is None:
         return
@@ -135,7 +117,7 @@ class Phone:
         kind: use of the number.
     """
 
-    number: str = attrs.field(validator=_is_filled, repr=False)
+    number: str = attrs.field(validator=is_filled, repr=False)
     kind: PhoneKind = attrs.field(default=PhoneKind.WORK, converter=PhoneKind)
 
 
@@ -162,22 +144,22 @@ class NewPerson:
         extra: options of single vendors, by the vendor's name, in the vendor's own terms.
     """
 
-    user_name: str = attrs.field(validator=_is_filled, repr=False)
-    given_name: str | None = attrs.field(default=None, validator=_is_maybe_filled, repr=False)
-    family_name: str | None = attrs.field(default=None, validator=_is_maybe_filled, repr=False)
-    display_name: str | None = attrs.field(default=None, validator=_is_maybe_filled, repr=False)
+    user_name: str = attrs.field(validator=is_filled, repr=False)
+    given_name: str | None = attrs.field(default=None, validator=is_maybe_filled, repr=False)
+    family_name: str | None = attrs.field(default=None, validator=is_maybe_filled, repr=False)
+    display_name: str | None = attrs.field(default=None, validator=is_maybe_filled, repr=False)
     emails: tuple[str, ...] = attrs.field(
         default=(), converter=as_tuple, validator=[are_all(str), _are_addresses], repr=False
     )
     phones: tuple[Phone, ...] = attrs.field(
         default=(), converter=as_tuple, validator=are_all(Phone), repr=False
     )
-    title: str | None = attrs.field(default=None, validator=_is_maybe_filled, repr=False)
-    department: str | None = attrs.field(default=None, validator=_is_maybe_filled, repr=False)
+    title: str | None = attrs.field(default=None, validator=is_maybe_filled, repr=False)
+    department: str | None = attrs.field(default=None, validator=is_maybe_filled, repr=False)
     manager: Ref | None = attrs.field(default=None, converter=_as_manager, repr=False)
-    external_id: str | None = attrs.field(default=None, validator=_is_maybe_filled, repr=False)
-    language: str | None = attrs.field(default=None, validator=_is_maybe_filled)
-    time_zone: str | None = attrs.field(default=None, validator=_is_maybe_filled)
+    external_id: str | None = attrs.field(default=None, validator=is_maybe_filled, repr=False)
+    language: str | None = attrs.field(default=None, validator=is_maybe_filled)
+    time_zone: str | None = attrs.field(default=None, validator=is_maybe_filled)
     active: bool = attrs.field(default=True, validator=is_a(bool))
     extra: Mapping[str, Mapping[str, Any]] = attrs.field(
         factory=no_options, repr=False, validator=is_a(Mapping)
@@ -209,22 +191,22 @@ class PersonChanges:
         clear: names of fields to empty, such as ["title", "manager"].
     """
 
-    user_name: str | None = attrs.field(default=None, validator=_is_maybe_filled, repr=False)
-    given_name: str | None = attrs.field(default=None, validator=_is_maybe_filled, repr=False)
-    family_name: str | None = attrs.field(default=None, validator=_is_maybe_filled, repr=False)
-    display_name: str | None = attrs.field(default=None, validator=_is_maybe_filled, repr=False)
+    user_name: str | None = attrs.field(default=None, validator=is_maybe_filled, repr=False)
+    given_name: str | None = attrs.field(default=None, validator=is_maybe_filled, repr=False)
+    family_name: str | None = attrs.field(default=None, validator=is_maybe_filled, repr=False)
+    display_name: str | None = attrs.field(default=None, validator=is_maybe_filled, repr=False)
     emails: tuple[str, ...] | None = attrs.field(
         default=None, converter=_as_maybe_tuple, validator=_are_addresses, repr=False
     )
     phones: tuple[Phone, ...] | None = attrs.field(
         default=None, converter=_as_maybe_tuple, validator=_are_phones, repr=False
     )
-    title: str | None = attrs.field(default=None, validator=_is_maybe_filled, repr=False)
-    department: str | None = attrs.field(default=None, validator=_is_maybe_filled, repr=False)
+    title: str | None = attrs.field(default=None, validator=is_maybe_filled, repr=False)
+    department: str | None = attrs.field(default=None, validator=is_maybe_filled, repr=False)
     manager: Ref | None = attrs.field(default=None, converter=_as_manager, repr=False)
-    external_id: str | None = attrs.field(default=None, validator=_is_maybe_filled, repr=False)
-    language: str | None = attrs.field(default=None, validator=_is_maybe_filled)
-    time_zone: str | None = attrs.field(default=None, validator=_is_maybe_filled)
+    external_id: str | None = attrs.field(default=None, validator=is_maybe_filled, repr=False)
+    language: str | None = attrs.field(default=None, validator=is_maybe_filled)
+    time_zone: str | None = attrs.field(default=None, validator=is_maybe_filled)
     clear: tuple[str, ...] = attrs.field(default=(), converter=as_tuple, validator=_are_clearable)
 
     def __attrs_post_init__(self) -> None:
@@ -297,9 +279,9 @@ class PeopleQuery:
         external_id: your own id of the person.
     """
 
-    user_name: str | None = attrs.field(default=None, validator=_is_maybe_filled, repr=False)
-    email: str | None = attrs.field(default=None, validator=_is_maybe_filled, repr=False)
-    external_id: str | None = attrs.field(default=None, validator=_is_maybe_filled, repr=False)
+    user_name: str | None = attrs.field(default=None, validator=is_maybe_filled, repr=False)
+    email: str | None = attrs.field(default=None, validator=is_maybe_filled, repr=False)
+    external_id: str | None = attrs.field(default=None, validator=is_maybe_filled, repr=False)
 
 
 @frozen(kw_only=True)

@@ -18,9 +18,10 @@ from moorage.contracts.validators import (
     OneOf,
     are_texts,
     as_table,
-    check_text,
     is_a,
     is_maybe,
+    is_maybe_filled,
+    is_maybe_https,
     is_maybe_whole,
 )
 from moorage.contracts.vendor import no_options
@@ -266,23 +267,6 @@ def _is_recipient(_: object, attribute: attrs.Attribute[Any], value: object) -> 
         )
 
 
-def _is_https(_: object, attribute: attrs.Attribute[str | None], value: object) -> None:
-    if value is None:
-        return
-    check_text(value, attribute.name)
-    try:
-        url = urlsplit(str(value))
-        valid = url.scheme == "https" and bool(url.hostname)
-    except ValueError:
-        valid = False
-    if not valid or any(letter <= " " for letter in str(value)):
-        raise InvalidData(
-            f"The {attribute.name} is not an https:// address.",
-            field=attribute.name,
-            remedy="Give an absolute URL, such as https://erp.example/orders/1042.",
-        )
-
-
 def _is_duration(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
     is_maybe(timedelta)(_, attribute, value)
     if isinstance(value, timedelta) and value < timedelta(0):
@@ -290,18 +274,6 @@ def _is_duration(_: object, attribute: attrs.Attribute[Any], value: object) -> N
             "The time to live is negative.",
             field=attribute.name,
             remedy="Give a timedelta such as timedelta(hours=4); 0 means now or never.",
-        )
-
-
-def _is_maybe_filled(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    if value is None:
-        return
-    check_text(value, attribute.name)
-    if not str(value).strip():
-        raise InvalidData(
-            f"The {attribute.name} is empty.",
-            field=attribute.name,
-            remedy="Leave it out, or give a text.",
         )
 
 
@@ -329,16 +301,16 @@ class PushMessage:
     to: DeviceToken | BrowserSubscription | PushTopic = attrs.field(
         validator=_is_recipient, repr=False
     )
-    title: str | None = attrs.field(default=None, repr=False, validator=_is_maybe_filled)
-    body: str | None = attrs.field(default=None, repr=False, validator=_is_maybe_filled)
+    title: str | None = attrs.field(default=None, repr=False, validator=is_maybe_filled)
+    body: str | None = attrs.field(default=None, repr=False, validator=is_maybe_filled)
     data: Mapping[str, str] = attrs.field(
         factory=dict, converter=as_table, repr=False, validator=are_texts
     )
     badge: int | None = attrs.field(default=None, validator=is_maybe_whole)
-    sound: str | None = attrs.field(default=None, validator=_is_maybe_filled)
-    image: str | None = attrs.field(default=None, repr=False, validator=_is_https)
-    link: str | None = attrs.field(default=None, repr=False, validator=_is_https)
-    collapse_key: str | None = attrs.field(default=None, repr=False, validator=_is_maybe_filled)
+    sound: str | None = attrs.field(default=None, validator=is_maybe_filled)
+    image: str | None = attrs.field(default=None, repr=False, validator=is_maybe_https)
+    link: str | None = attrs.field(default=None, repr=False, validator=is_maybe_https)
+    collapse_key: str | None = attrs.field(default=None, repr=False, validator=is_maybe_filled)
     priority: PushPriority = attrs.field(default=PushPriority.HIGH, converter=PushPriority)
     time_to_live: timedelta | None = attrs.field(default=None, validator=_is_duration)
     silent: bool = attrs.field(default=False, validator=is_a(bool))

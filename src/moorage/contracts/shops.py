@@ -16,6 +16,8 @@ from moorage.contracts.validators import (
     check_text,
     is_a,
     is_count,
+    is_filled,
+    is_maybe_filled,
     is_moment,
 )
 from moorage.domain.values.frozen_values import frozen
@@ -85,21 +87,6 @@ class Completion(StrEnum):
     DONE = "done"
     PENDING = "pending"
     UNKNOWN = "unknown"
-
-
-def _is_filled(_: object, attribute: attrs.Attribute[str], value: object) -> None:
-    check_text(value, attribute.name)
-    if not str(value).strip():
-        raise InvalidData(
-            f"The {attribute.name} is empty.",
-            field=attribute.name,
-            remedy=f"Give the {attribute.name}, or leave it out.",
-        )
-
-
-def _is_maybe_filled(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    if value is not None:
-        _is_filled(_, attribute, value)
 
 
 def _is_maybe_url(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
@@ -231,7 +218,7 @@ class FulfilledLine:
         quantity: quantity that is shipped.
     """
 
-    id: str = attrs.field(validator=_is_filled)
+    id: str = attrs.field(validator=is_filled)
     quantity: int = attrs.field(validator=is_count)
 
 
@@ -258,8 +245,8 @@ class Fulfilment:
         notify: True to have the shop write to the buyer about the parcel.
     """
 
-    tracking_number: str | None = attrs.field(default=None, validator=_is_maybe_filled)
-    carrier: str | None = attrs.field(default=None, validator=_is_maybe_filled)
+    tracking_number: str | None = attrs.field(default=None, validator=is_maybe_filled)
+    carrier: str | None = attrs.field(default=None, validator=is_maybe_filled)
     tracking_url: str | None = attrs.field(default=None, repr=False, validator=_is_maybe_url)
     lines: tuple[FulfilledLine, ...] = attrs.field(
         default=(), converter=as_tuple, validator=_are_distinct

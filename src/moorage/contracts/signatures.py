@@ -16,6 +16,7 @@ from moorage.contracts.validators import (
     check_text,
     is_a,
     is_count,
+    is_filled,
     is_maybe,
     is_maybe_count,
     is_maybe_day,
@@ -105,16 +106,6 @@ class SignatureEventType(StrEnum):
     REMINDED = "reminded"
     FAILED = "failed"
     UNKNOWN = "unknown"
-
-
-def _is_filled(_: object, attribute: attrs.Attribute[str], value: object) -> None:
-    check_text(value, attribute.name)
-    if not str(value).strip():
-        raise InvalidData(
-            f"The {attribute.name} is empty.",
-            field=attribute.name,
-            remedy=f"Give a {attribute.name} that people can read.",
-        )
 
 
 def check_email(value: object, field: str) -> None:
@@ -254,7 +245,7 @@ class Signer:
         places: places of the signatures; only with documents. Without one, the vendor decides.
     """
 
-    name: str = attrs.field(repr=False, validator=_is_filled)
+    name: str = attrs.field(repr=False, validator=is_filled)
     email: str = attrs.field(repr=False, validator=_is_email)
     order: int | None = attrs.field(default=None, validator=is_maybe_count)
     role: str | None = attrs.field(default=None, validator=is_maybe(str))
@@ -293,7 +284,7 @@ class SignatureRequest:
         extra: options of single vendors, by the vendor's name, in the vendor's own terms.
     """
 
-    subject: str = attrs.field(repr=False, validator=_is_filled)
+    subject: str = attrs.field(repr=False, validator=is_filled)
     signers: tuple[Signer, ...] = attrs.field(converter=as_tuple, validator=are_all(Signer))
     documents: tuple[SignatureDocument, ...] = attrs.field(
         default=(), converter=as_tuple, validator=are_all(SignatureDocument)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeGuard
+from urllib.parse import urlsplit
 
 from moorage.domain.values.patterns import late_pattern
 from moorage.domain.values.text import with_article
@@ -70,6 +71,46 @@ def _check(value: object, kind: type, field: str) -> None:
 def check_text(value: object, field: str) -> None:
     """Refuse anything but a text that can be encoded as UTF-8."""
     _check(value, str, field)
+
+
+def _check_filled(value: object, field: str, remedy: str) -> None:
+    check_text(value, field)
+    if not str(value).strip():
+        raise InvalidData(f"The {field} is empty.", field=field, remedy=remedy)
+
+
+def is_filled(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    """Refuse anything but a text with more than white space."""
+    _check_filled(value, attribute.name, "Give a text with more than white space.")
+
+
+def is_maybe_filled(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    """Accept None or a text with more than white space; refuse others."""
+    if value is not None:
+        _check_filled(value, attribute.name, "Give a text, or leave the field out.")
+
+
+def is_https(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    """Refuse anything but the URL of a page that is served with https."""
+    check_text(value, attribute.name)
+    text = str(value)
+    try:
+        url = urlsplit(text)
+        valid = url.scheme == "https" and bool(url.hostname)
+    except ValueError:
+        valid = False
+    if not valid or any(letter <= " " for letter in text):
+        raise InvalidData(
+            f"The {attribute.name} is not an https:// address.",
+            field=attribute.name,
+            remedy="Give an absolute URL, such as https://erp.example/orders/1042.",
+        )
+
+
+def is_maybe_https(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    """Accept None or the URL of a page that is served with https; refuse others."""
+    if value is not None:
+        is_https(_, attribute, value)
 
 
 def check_maybe(value: object, kind: type, field: str) -> None:
