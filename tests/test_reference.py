@@ -60,6 +60,22 @@ def test_every_sandbox_is_described(written: dict[str, str], contract: str) -> N
     assert [] == [name for name in names if f"## {name}\n" not in text]
 
 
+@pytest.mark.parametrize("contract", CONTRACTS)
+def test_every_value_of_a_contract_is_described(written: dict[str, str], contract: str) -> None:
+    """The reference page of a contract documents every class that its package exports."""
+    module = import_module(f"moorage.contracts.{contract}")
+    names = [
+        name
+        for name in getattr(module, "__all__", ())
+        if isinstance(value := getattr(module, name), type)
+        and value.__module__.startswith(module.__name__)
+    ]
+
+    assert [] == [
+        name for name in names if f"## {name}\n" not in written[f"reference/{contract}.md"]
+    ]
+
+
 def test_every_page_is_in_the_navigation(written: dict[str, str]) -> None:
     """Each reference page is in the navigation."""
     navigation = (ROOT / "docs" / "navigation.yml").read_text("utf-8")

@@ -58,7 +58,7 @@ def text_of(page: Page) -> str:
                 if name in home_module.__all__ or name == "open"
             ]
             home_module_name = (
-                exporting_modules[0] if exporting_modules else getattr(value, "__module__", "")
+                exporting_modules[0] if exporting_modules else entry.partition(":")[0]
             )
             parts.extend(_describe_export(name, value, home_module_name))
     return "\n\n".join(parts) + "\n"

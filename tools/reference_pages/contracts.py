@@ -1,0 +1,284 @@
+"""The reference pages on contracts, their vendors and their sandboxes."""
+
+import importlib
+import importlib.util
+from collections.abc import Iterator
+from typing import Final
+
+import moorage
+from moorage import vendor_sdk
+from moorage.contracts.catalog import CONTRACTS
+from moorage.wiring.installed_vendors import vendor_class, vendor_names
+from tools.reference_pages.page import Page, public_classes
+
+
+def _values(kind: str) -> Iterator[str]:
+    """Yield the public names of a contract's module, or of its package."""
+    module = importlib.import_module(f"moorage.contracts.{kind}")
+    if not hasattr(module, "__path__"):
+        yield f"{module.__name__}:*"
+        return
+    for name in module.__all__:
+        value = getattr(module, name)
+        if callable(value) and value.__module__.startswith(f"{module.__name__}."):
+            yield f"{module.__name__}:{name}"
+
+
+def _vendors(kind: str) -> Iterator[str]:
+    """Yield the built-in vendors of a contract, each followed by its sandbox."""
+    for name in vendor_names():
+        vendor = vendor_class(name)
+        if kind not in vendor.kinds or not vendor.__module__.startswith("moorage."):
+            continue
+        yield f"{vendor.__module__}:{vendor.__name__}"
+        sandbox = f"moorage.testing.sandboxes.{kind}.{name}"
+        if importlib.util.find_spec(sandbox) is not None:
+            names = dict(public_classes(importlib.import_module(sandbox)))
+            yield from (f"{sandbox}:{item}" for item in names if item.endswith("Sandbox"))
+
+
+def _contract(kind: str, title: str, about: str, *others: str) -> Page:
+    """Return the page of a contract: operations, values, vendors, and other names."""
+    operations = f"moorage.operations.{kind}:"
+    name = kind.capitalize()
+    return Page(
+        kind,
+        title,
+        about,
+        (
+            f"{operations}{name}",
+            f"{operations}Async{name}",
+            *_values(kind),
+            *_vendors(kind),
+            *others,
+        ),
+    )
+
+
+_PAGES: Final = (
+    Page(
+        "contracts",
+        "Contracts",
+        "Vendors behind words that none of them owns: the hub, its accounts and routes.",
+        (
+            "open",
+            "aopen",
+            "Hub",
+            "AsyncHub",
+            "Account",
+            "Route",
+            "Offer",
+            "Safety",
+            "moorage.contracts.offer:Changes",
+            "moorage.hub.reloading:Watch",
+            "moorage.hub.reloading:AsyncWatch",
+            "Ref",
+            "moorage.config:read_configuration",
+            "moorage.config:Configured",
+            "moorage.config:Migrated",
+            "ConfigurationWarning",
+            "moorage.contracts.routes:Prefer",
+        ),
+    ),
+    Page(
+        "vendor-sdk",
+        "What vendors are written with",
+        "Everything that a vendor imports besides the values of its contract. `moorage.vendor_sdk`"
+        " has these names, and those of `moorage` that vendors need, such as `Request`, `Service`"
+        " and the errors. *Write a vendor of your own* shows them at work.",
+        tuple(
+            f"moorage.vendor_sdk:{name}"
+            for name in vendor_sdk.__all__
+            if name not in moorage.__all__ and callable(getattr(vendor_sdk, name))
+        ),
+    ),
+    _contract(
+        "email",
+        "Mail",
+        "What is sent, what became of it, and the vendors. *Send mail* shows them at work.",
+        "moorage.contracts.email_address:*",
+        "moorage.contracts.email_bulk:*",
+        "moorage.contracts.email_unsubscribe:*",
+        "moorage.contracts.email_outcomes:*",
+        "moorage.contracts.email_received:*",
+        "moorage.contracts.email_mime:read_mime",
+        "moorage.adapters.mail.smtp:SmtpTransport",
+        "moorage.adapters.mail.smtp:AsyncSmtpTransport",
+        "moorage.testing.sandboxes.email.mailbox:*",
+        "moorage.testing.kits.email_conformance:",
+        "moorage.testing.kits.email_conformance:EmailLab",
+    ),
+    _contract(
+        "sms",
+        "Text messages",
+        "What is sent, what became of it, and who sends. *Send text messages* shows them at work.",
+        "moorage.contracts.sms:segments",
+        "moorage.contracts.calling_codes:country_of",
+        "moorage.contracts.sms:is_gsm",
+        "moorage.testing.sandboxes.sms.base:SmsSandbox",
+        "moorage.testing.kits.sms_conformance:SmsSubject",
+    ),
+    _contract(
+        "chat",
+        "Chat messages",
+        "What is posted, what became of it, and the vendors. *Post messages into chats* shows them"
+        " at work.",
+        "moorage.testing.sandboxes.chat.base:ChatSandbox",
+        "moorage.testing.sandboxes.chat.base:ShownMessage",
+        "moorage.testing.kits.chat_conformance:ChatSubject",
+    ),
+    _contract(
+        "einvoices",
+        "Delivery of electronic invoices",
+        "What is sent and received, what became of it, and the vendors. *Send and receive"
+        " electronic invoices* shows them at work.",
+        "moorage.invoices:outgoing_invoice",
+        "moorage.testing.sandboxes.einvoices.base:EinvoicesSandbox",
+        "moorage.testing.sandboxes.einvoices.base:DeliveredDocument",
+        "moorage.testing.kits.einvoices_conformance:EinvoicesSubject",
+    ),
+    _contract(
+        "people",
+        "People",
+        "Accounts in directories, their groups, and the vendors. *Keep accounts of people* shows"
+        " them at work.",
+        "moorage.testing.sandboxes.people.base:PeopleSandbox",
+        "moorage.testing.sandboxes.people.base:KeptAccount",
+        "moorage.testing.kits.people_conformance:PeopleSubject",
+    ),
+    _contract(
+        "accounting",
+        "Accounting",
+        "What is written into the books, what is read from them, and the vendors. *Write invoices"
+        " into your books* shows them at work.",
+        "moorage.testing.sandboxes.accounting.base:AccountingSandbox",
+        "moorage.testing.kits.accounting_conformance:AccountingSubject",
+    ),
+    _contract(
+        "signatures",
+        "Electronic signatures",
+        "What is signed, by whom, and what became of it. *Have documents signed* shows them at"
+        " work.",
+        "moorage.testing.sandboxes.signatures.base:SignaturesSandbox",
+        "moorage.testing.sandboxes.signatures.base:StoredEnvelope",
+        "moorage.testing.sandboxes.signatures.base:StoredSigner",
+        "moorage.testing.kits.signatures_conformance:SignaturesSubject",
+    ),
+    _contract(
+        "push",
+        "Push notifications",
+        "What is sent, what became of it, and the vendors. *Send push notifications* shows them at"
+        " work.",
+        "moorage.testing.sandboxes.push.base:PushSandbox",
+        "moorage.testing.sandboxes.push.base:DeliveredNotification",
+        "moorage.testing.kits.push_conformance:PushSubject",
+    ),
+    _contract(
+        "shipping",
+        "Shipping",
+        "What is sent, what it costs, its labels, and where it is. *Ship parcels* shows them at"
+        " work.",
+        "moorage.contracts.address:Address",
+        "moorage.testing.kits.shipping_conformance:ShippingSubject",
+    ),
+    _contract(
+        "currencies",
+        "Exchange rates",
+        "The official rates of a day, conversions by them, and who publishes them. *Convert amounts"
+        " by official rates* shows them at work.",
+        "moorage.testing.sandboxes.currencies.base:CurrencySandbox",
+        "moorage.testing.kits.currencies_conformance:CurrenciesSubject",
+    ),
+    _contract(
+        "tax",
+        "Taxes",
+        "VAT numbers, and what the registers say about them. *Check VAT numbers* shows them at"
+        " work.",
+        "moorage.testing.kits.tax_conformance:TaxSubject",
+    ),
+    _contract(
+        "shops",
+        "Shops",
+        "Orders, parcels, stock and prices of shops. *Connect shops* shows them at work.",
+        "moorage.testing.sandboxes.shops.base:ShopSandbox",
+        "moorage.testing.sandboxes.shops.base:SeenParcel",
+        "moorage.testing.kits.shops_conformance:ShopsSubject",
+    ),
+    _contract(
+        "storage",
+        "Files",
+        "What is kept, what is said of it, and who keeps it. *Keep files* shows them at work.",
+        "moorage.operations.storage:Download",
+        "moorage.operations.storage:AsyncDownload",
+        "moorage.contracts.checksum:Checksum",
+        "moorage.contracts.checksum:ChecksumAlgorithm",
+        "moorage.contracts.signed:*",
+        "moorage.vendors.storage.local_files:Grant",
+        "moorage.testing.kits.storage_conformance:Subject",
+    ),
+    _contract(
+        "payments",
+        "Payments",
+        "What is paid, what became of it, and who takes it. *Take payments* shows them at work.",
+        "moorage.testing.kits.payments_conformance:PaymentsSubject",
+    ),
+    Page(
+        "invoices",
+        "Electronic invoices",
+        "The values of an invoice, its business rules, and its syntaxes. *Write and read electronic"
+        " invoices* shows them at work.",
+        (
+            "moorage.invoices.values:*",
+            "moorage.invoices.checking:validate",
+            "moorage.invoices.checking:check",
+            "moorage.invoices.checking:read_invoice",
+            "moorage.invoices.checking:write_invoice",
+            "moorage.invoices.checking:Syntax",
+            "moorage.invoices.ubl:read_ubl",
+            "moorage.invoices.ubl:write_ubl",
+            "moorage.invoices.cii:read_cii",
+            "moorage.invoices.cii:write_cii",
+            "moorage.invoices.profiles:Profile",
+            "moorage.invoices.rules:Violation",
+            "moorage.invoices.rules:Rule",
+        ),
+    ),
+    _contract(
+        "bank",
+        "Bank accounts and files",
+        "Access to bank accounts, account numbers, SEPA files, statements, and the matching of"
+        " payments. *Read bank accounts and pay from them* and *Write SEPA files and read"
+        " statements* show them at work.",
+        "moorage.testing.sandboxes.bank.base:BankSandbox",
+        "moorage.testing.kits.bank_conformance:BankSubject",
+    ),
+    Page(
+        "sandboxes",
+        "Sandboxes",
+        "What every sandbox of a vendor is made of, and how it is reached. Each vendor's own is on"
+        " the page of its contract.",
+        (
+            "moorage.testing.sandboxes.base:*",
+            "moorage.testing.sandboxes.base:reply",
+            "moorage.testing.sandboxes.base:existing",
+            "moorage.testing.sandboxes.base:first_problem",
+            "moorage.testing.sandboxes.base:moment",
+            "moorage.testing.sandboxes.webhook_signatures:hex_hmac",
+            "moorage.testing.sandboxes.webhook_signatures:base64_hmac",
+            "moorage.testing.sandboxes.webhook_signatures:standard_headers",
+        ),
+    ),
+)
+
+
+def _pages_of_contracts() -> Iterator[Page]:
+    """Yield a page for each contract that the list above lacks."""
+    existing = {page.path for page in _PAGES}
+    for kind, title in CONTRACTS.items():
+        if kind not in existing:
+            yield _contract(
+                kind, title, f"The operations on {title.lower()}, their values, and the vendors."
+            )
+
+
+CONTRACT_PAGES: Final = (*_PAGES, *_pages_of_contracts())

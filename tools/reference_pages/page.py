@@ -1,0 +1,46 @@
+"""A reference page, and the objects that its names stand for."""
+
+import importlib
+import inspect
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import moorage
+
+
+class Page(NamedTuple):
+    """A reference page: its path, its title, and the names that it documents.
+
+    A name without a module is one that `moorage` exports; `module:name` is one to import from
+    there, `module:*` is everything public that the module defines, and `module:` the module.
+    """
+
+    path: str
+    title: str
+    about: str
+    names: tuple[str, ...]
+
+
+def public_classes(module: ModuleType) -> Iterator[tuple[str, Any]]:
+    """Yield the public classes that a module defines."""
+    for name, value in vars(module).items():
+        if (
+            inspect.isclass(value)
+            and value.__module__ == module.__name__
+            and not name.startswith("_")
+        ):
+            yield name, value
+
+
+def members_of(name: str) -> list[tuple[str, Any]]:
+    """Return the names and objects of a page's entry."""
+    path, colon, target = name.partition(":")
+    if not colon:
+        return [(name, getattr(moorage, name))]
+    module = importlib.import_module(path)
+    if not target:
+        return [(path, module)]
+    if target != "*":
+        return [(target, getattr(module, target))]
+    return list(public_classes(module))
