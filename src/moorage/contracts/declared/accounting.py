@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from moorage.contracts import accounting, address
+from moorage.contracts import address
 from moorage.contracts.accounting import (
     AccountingCapability,
     AccountingEvent,
@@ -15,7 +15,14 @@ from moorage.contracts.accounting import (
     ContactQuery,
     InvoicePayment,
     Journal,
+    chart,
     check_fits,
+    contacts,
+    documents,
+    events,
+    invoices,
+    journals,
+    payments,
 )
 from moorage.contracts.declaration import Contract, Requirements, Target, changes, reads
 from moorage.contracts.ref import Ref
@@ -44,7 +51,7 @@ class AccountingContract(Contract):
     kind = "accounting"
     capabilities = AccountingCapability
     event = AccountingEvent
-    values = (accounting, address)
+    values = (address, chart, contacts, documents, events, invoices, journals, payments)
 
     @changes()
     def create_contact(

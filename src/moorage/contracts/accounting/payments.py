@@ -1,0 +1,75 @@
+"""Payments of invoices and bills, which were made elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from moorage.contracts.replays import replay_field
+from moorage.contracts.validators import (
+    is_a,
+    is_day,
+    is_filled,
+    is_maybe_filled,
+)
+from moorage.contracts.vendor import no_options
+from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.money import Money
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+    from moorage.contracts.ref import Ref
+
+
+def _is_positive_money(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    is_a(Money)(_, attribute, value)
+    if isinstance(value, Money) and value.minor <= 0:
+        raise InvalidData(
+            f"The {attribute.name} is not positive.",
+            field=attribute.name,
+            remedy=f"Give a positive {attribute.name}.",
+        )
+
+
+@frozen(kw_only=True)
+class InvoicePayment:
+    """A payment of an invoice or a bill, which was made elsewhere, to record in the books.
+
+    Attributes:
+        amount: amount that was paid, in the currency of the invoice.
+        account: bank or cash account, by the `id` of a `LedgerAccount`.
+        date: date of the payment.
+        reference: text that names the payment, such as that of the bank statement.
+        extra: options of single vendors, by the vendor's name, in the vendor's own terms.
+    """
+
+    amount: Money = attrs.field(validator=_is_positive_money)
+    account: str = attrs.field(validator=is_filled)
+    date: dt.date = attrs.field(validator=is_day)
+    reference: str | None = attrs.field(default=None, repr=False, validator=is_maybe_filled)
+    extra: Mapping[str, Mapping[str, Any]] = attrs.field(
+        factory=no_options, repr=False, validator=is_a(Mapping)
+    )
+
+
+@frozen(kw_only=True)
+class PaymentRecord:
+    """A payment in the books.
+
+    Attributes:
+        ref: reference of the payment.
+        invoice: reference of the invoice or bill that it pays.
+        amount: amount of the payment.
+        replayed: True if this is the stored answer of an earlier call with the same key.
+        raw: the vendor's complete answer.
+    """
+
+    ref: Ref
+    invoice: Ref
+    amount: Money
+    replayed: bool = replay_field()
+    raw: Any = attrs.field(default=None, repr=False, eq=False)
