@@ -26,6 +26,7 @@ class Vendor:
 
     async def pay(self, wire: Wire, amount: "Money", /, *, key: str) -> "Payment":
         """Pay."""
+        required(amount, "an amount")
         body = {"value": str(amount.amount), "cents": amount.minor, "in": amount.currency}
         vendor_key = key_at(wire, key, _KEY)
         answer = await wire.send(Request.post("/pay", json=body), key=vendor_key)
@@ -95,7 +96,7 @@ def test_types_and_texts_for_people_stay() -> None:
     """No mistake is planted into types, docstrings or error messages."""
     texts = {plant.was for plant in plants_in("vendor.py", SOURCE) if plant.kind == "field"}
 
-    assert texts.isdisjoint({'"Money"', '"Payment"', '"""Pay."""', '"Look."'})
+    assert texts.isdisjoint({'"Money"', '"Payment"', '"""Pay."""', '"Look."', '"an amount"'})
 
 
 def test_a_plant_shows_its_place() -> None:

@@ -25,7 +25,7 @@ from importlib.util import spec_from_file_location
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import CodeType, FunctionType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import pytest
 
@@ -99,6 +99,9 @@ class _Watch:
         self.failed: list[str] = []
         self._test = ""
         self._monitoring: Any = vars(sys)["monitoring"]  # Python 3.12 and later
+
+    def begin(self) -> None:
+        """Claim the interpreter's place for tools that measure coverage."""
         self._monitoring.use_tool_id(self._monitoring.COVERAGE_ID, "planted")
 
     @pytest.hookimpl(tryfirst=True)
@@ -125,11 +128,15 @@ class _Watch:
 
 
 class _Failures:
-    """A pytest plugin that ends the process as caught at the first failure."""
+    """A pytest plugin that ends the process as caught at the first failure, and names the test."""
+
+    def __init__(self, names: Path) -> None:
+        self._names = names
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """End the process if a test failed."""
         if report.failed:
+            self._names.write_text(report.nodeid, "utf-8")
             os._exit(1)
 
 
@@ -278,17 +285,17 @@ def _give_bytecode(plant: Plant, functions: Sequence[FunctionType]) -> bool:
 class _Session:
     """A pytest plugin that collects the tests once, and then forks for each mistake.
 
-    Attributes:
-        watch: costs and lines of the tests without a mistake.
-        exit_codes: each mistake that needs no new import, with the exit code of its trial.
+    It writes the costs and lines of the tests without a mistake, and then each mistake that needs
+    no new import with the exit code of its trial.
     """
 
-    def __init__(self, vendor: Vendor, plants: Sequence[Plant], workers: int) -> None:
+    def __init__(
+        self, vendor: Vendor, plants: Sequence[Plant], workers: int, results: BinaryIO
+    ) -> None:
         self._vendor = vendor
         self._plants = plants
         self._workers = workers
-        self.watch: _Watch = object.__new__(_Watch)
-        self.exit_codes: dict[Plant, int] = {}
+        self._results = results
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
@@ -296,67 +303,76 @@ class _Session:
         gc.unfreeze()
         functions = [item for item in gc.get_objects() if isinstance(item, FunctionType)]
         gc.freeze()
-        self._measure(session)
         items = {item.nodeid: item for item in session.items}
+        catching_tests: dict[tuple[str, range], list[str]] = defaultdict(list)
+        with TemporaryDirectory() as folder:
+            watch = self._measured(session, Path(folder) / "watch")
+            self._write((watch.reached, watch.costs, watch.failed))
 
-        def work_for(plant: Plant) -> Callable[[], int]:
-            chosen = [items[test] for test in _tests_for(plant, self.watch)]
+            def names_for(plant: Plant) -> Path:
+                return Path(folder) / f"{Path(plant.path).stem}-{plant.first}-{plant.last}"
 
-            def work() -> int:
-                if not plant.inside or not _give_bytecode(plant, functions):
-                    return RELOADED
-                session.config.pluginmanager.register(_Failures())
-                _run(chosen)
-                return 0
+            def work_for(plant: Plant) -> Callable[[], int]:
+                # What caught a mistake in a function most likely catches the next one there.
+                likely = catching_tests[plant.path, plant.inside]
+                tests = _tests_for(plant, watch)
+                tests.sort(key=lambda test: likely.index(test) if test in likely else len(likely))
 
-            return work
+                def work() -> int:
+                    if not plant.inside or not _give_bytecode(plant, functions):
+                        return RELOADED
+                    session.config.pluginmanager.register(_Failures(names_for(plant)))
+                    _run([items[test] for test in tests])
+                    return 0
 
-        for plant, exit_code in _in_parallel(self._plants, work_for, self._workers):
-            if exit_code != RELOADED:
-                self.exit_codes[plant] = exit_code
+                return work
+
+            for plant, exit_code in _in_parallel(self._plants, work_for, self._workers):
+                if exit_code != RELOADED:
+                    self._write((plant, exit_code))
+                if names_for(plant).exists():
+                    test = names_for(plant).read_text("utf-8")
+                    likely = catching_tests[plant.path, plant.inside]
+                    likely[:] = [test, *(name for name in likely if name != test)]
         return True
 
-    def _measure(self, session: pytest.Session) -> None:
-        with TemporaryDirectory() as folder:
-            measurements = Path(folder) / "watch"
+    def _write(self, result: object) -> None:
+        pickle.dump(result, self._results)
+        self._results.flush()
 
-            def work() -> int:
-                watch = _Watch(self._vendor)
-                session.config.pluginmanager.register(watch)
-                _run(session.items)
-                content = (dict(watch.reached), dict(watch.costs), watch.failed)
-                measurements.write_bytes(pickle.dumps(content))
-                return 0
-
-            _, status = os.waitpid(_forked(work, bounded=False), 0)
-            if not measurements.exists():
-                sys.exit(f"the tests of {self._vendor.name} could not be run: {status}")
-            content = pickle.loads(measurements.read_bytes())  # noqa: S301 - our child's
-            self.watch.reached, self.watch.costs, self.watch.failed = content
-
-
-def _collected(
-    vendor: Vendor, plants: Sequence[Plant], workers: int
-) -> tuple[_Watch, dict[Plant, int]]:
-    """Try the mistakes inside functions in one process; return its measurements and exit codes."""
-    with TemporaryDirectory() as folder:
-        results = Path(folder) / "results"
+    def _measured(self, session: pytest.Session, path: Path) -> _Watch:
+        watch = _Watch(self._vendor)
 
         def work() -> int:
-            session = _Session(vendor, plants, workers)
-            pytest.main([*_ARGUMENTS, *vendor.tests()], plugins=[session, _Concerned(vendor)])
-            watch = session.watch
-            content = (watch.reached, watch.costs, watch.failed, session.exit_codes)
-            results.write_bytes(pickle.dumps(content))
+            watch.begin()
+            session.config.pluginmanager.register(watch)
+            _run(session.items)
+            path.write_bytes(pickle.dumps((dict(watch.reached), dict(watch.costs), watch.failed)))
             return 0
 
-        _, status = os.waitpid(_forked(work, bounded=False), 0)
-        if not results.exists():
-            sys.exit(f"the tests of {vendor.name} could not be collected: {status}")
-        content = pickle.loads(results.read_bytes())  # noqa: S301 - our child's
-    watch = object.__new__(_Watch)
-    watch.reached, watch.costs, watch.failed, exit_codes = content
-    return watch, exit_codes
+        os.waitpid(_forked(work, bounded=False), 0)
+        if not path.exists():
+            sys.exit(f"the tests of {self._vendor.name} could not be run")
+        watch.reached, watch.costs, watch.failed = pickle.loads(path.read_bytes())  # noqa: S301 - our child's
+        return watch
+
+
+def _collected(vendor: Vendor, plants: Sequence[Plant], workers: int) -> Iterator[Any]:
+    """Yield what a session writes: measurements, and mistakes with their exit codes."""
+    reading, writing = os.pipe()
+
+    def work() -> int:
+        with os.fdopen(writing, "wb") as results:
+            session = _Session(vendor, plants, workers, results)
+            pytest.main([*_ARGUMENTS, *vendor.tests()], plugins=[session, _Concerned(vendor)])
+        return 0
+
+    child = _forked(work, bounded=False)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as results, suppress(EOFError):
+        while True:
+            yield pickle.load(results)  # noqa: S301 - our child's
+    os.waitpid(child, 0)
 
 
 def _trial(plant: Plant, vendor: Vendor, tests: Sequence[str]) -> int:
@@ -374,15 +390,23 @@ def trials(
     vendor: Vendor, plants: Sequence[Plant], workers: int
 ) -> Iterator[tuple[Plant, Verdict]]:
     """Try each mistake, and yield it with its verdict."""
-    watch, exit_codes = _collected(vendor, plants, workers)
-    if watch.failed:
-        print(f"  fail without a mistake, and are left out: {watch.failed}", flush=True)
-    for plant, exit_code in exit_codes.items():
-        yield plant, verdict(exit_code)
+    watch = _Watch(vendor)
+    tried_plants: set[Plant] = set()
+    for number, result in enumerate(_collected(vendor, plants, workers)):
+        if number == 0:
+            watch.reached, watch.costs, watch.failed = result
+            if watch.failed:
+                print(f"  fail without a mistake, and are left out: {watch.failed}", flush=True)
+        else:
+            tried_plants.add(result[0])
+            yield result[0], verdict(result[1])
+
+    if not watch.costs:
+        sys.exit(f"the tests of {vendor.name} could not be run")
 
     def work_for(plant: Plant) -> Callable[[], int]:
         return partial(_trial, plant, vendor, _tests_for(plant, watch))
 
-    remaining = [plant for plant in plants if plant not in exit_codes]
+    remaining = [plant for plant in plants if plant not in tried_plants]
     for plant, exit_code in _in_parallel(remaining, work_for, workers):
         yield plant, verdict(exit_code)

@@ -120,7 +120,15 @@ def _scim(sandbox: ScimSandbox) -> PeopleSubject:
                     ENTERPRISE: {"department": "R&D"},
                 },
             ),
-            ({"active": False}, {"active": False, "emails": None, ENTERPRISE: None}),
+            (
+                {"active": False},
+                {
+                    "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"],
+                    "active": False,
+                    "emails": None,
+                    ENTERPRISE: None,
+                },
+            ),
         ),
         answers=(
             (

@@ -25,7 +25,6 @@ from moorage.contracts.bank import (
     NOT_PROVIDED,
     ConsentRequest,
     CreditorReference,
-    Money,
     PartyAddress,
     PaymentOrder,
     TransactionQuery,
@@ -282,70 +281,6 @@ def test_wrong_references_are_refused() -> None:
     for after in (ACCOUNT, Ref("berlin_group", "bank", "2", {"page": "pageIndex=1"})):
         with pytest.raises(InvalidData, match="not the next page"):
             bank.transactions(ACCOUNT, after=after)
-
-
-def test_transactions_of_a_batch() -> None:
-    """A batch has the payments that the bank tells, and one without an amount if it tells none."""
-    amount = {"currency": "EUR", "amount": "-30"}
-    common = {"transactionAmount": amount, "batchIndicator": True}
-    details = [
-        {
-            "transactionDetails": {
-                "transactionAmount": {"currency": "EUR", "amount": text},
-                "endToEndId": f"E{text}",
-                "creditorAccount": {"bban": "539"},
-                "creditorAgent": "AAAADEBBXXX",
-                "ultimateCreditor": "Ada",
-            }
-        }
-        for text in ("-10", "-20")
-    ]
-    sandbox = BerlinGroupSandbox()
-    sandbox.fail(
-        page(
-            {**common, "batchNumberOfTransactions": 2, "entryDetails": details},
-            {**common, "transactionId": "T", "bookingDate": "yesterday"},
-        )
-    )
-    first, second = hub(sandbox).bank().transactions(ACCOUNT).entries
-    assert [Money("-10", "EUR"), Money("-20", "EUR")] == [
-        item.amount for item in first.transactions
-    ]
-    assert ["E-10", "E-20"] == [item.end_to_end_id for item in first.transactions]
-    party = first.transactions[0].counterparty
-    assert ("539", None, "Ada") == (party.account, party.iban, party.ultimate)
-    assert party.bic is not None
-    assert first.batch is not None
-    assert (2, Money("-30", "EUR")) == (first.batch.count, first.batch.total)
-    assert [None] == [item.amount for item in second.transactions]
-    assert (None, "T") == (second.booked_on, second.bank_reference)
-
-
-@pytest.mark.parametrize(
-    "fields, references, remittance",
-    [
-        ({"remittanceInformationStructured": "RF18"}, ("RF18",), ""),
-        ({"remittanceInformationStructured": {"reference": "RF18"}}, ("RF18",), ""),
-        ({"remittanceInformationStructuredArray": ["RF18", "RF19"]}, ("RF18", "RF19"), ""),
-        ({"remittanceInformationStructuredArray": [{"reference": "RF18"}, {}]}, ("RF18",), ""),
-        (
-            {
-                "remittanceInformationUnstructured": "a",
-                "remittanceInformationUnstructuredArray": ["a", "b"],
-            },
-            (),
-            "a b",
-        ),
-    ],
-)
-def test_remittance_of_each_version(
-    fields: dict[str, Any], references: tuple[str, ...], remittance: str
-) -> None:
-    """References and texts are read from each of their fields."""
-    sandbox = BerlinGroupSandbox()
-    sandbox.fail(page({"transactionAmount": {"currency": "EUR", "amount": "1"}, **fields}))
-    payment = hub(sandbox).bank().transactions(ACCOUNT).entries[0].transactions[0]
-    assert (references, remittance) == (payment.references, payment.remittance)
 
 
 def test_default_period_is_of_90_days() -> None:

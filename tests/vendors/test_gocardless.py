@@ -134,6 +134,35 @@ def test_wrong_terms_name_the_field() -> None:
     assert {} == sandbox.requisitions
 
 
+def test_refusal_is_told_in_full() -> None:
+    """The summary and the detail of a refusal are told, and each of several wrong fields."""
+    sandbox = GoCardlessSandbox()
+    fields: dict[str, Any] = {"access_scope": [{"detail": "Wrong."}], "redirect": ["Missing."]}
+    sandbox.fail(reply({"summary": "Invalid ID", "detail": "No UUID."}, 400), reply(fields, 400))
+    bank = hub(sandbox).bank()
+    with pytest.raises(InvalidRequest, match=r"Invalid ID\. No UUID\."):
+        bank.get_consent("gocardless:banks:1")
+    with pytest.raises(InvalidRequest, match=r"access_scope: Wrong\.\. redirect: Missing\."):
+        bank.get_consent("gocardless:banks:1")
+
+
+@pytest.mark.parametrize(
+    "fields, id_",
+    [
+        ({"internalTransactionId": "I", "transactionId": "T"}, "I"),
+        ({"transactionId": "T"}, "T"),
+        ({"entryReference": "E"}, None),
+    ],
+)
+def test_identifier_of_a_transaction(fields: dict[str, Any], id_: str | None) -> None:
+    """GoCardless' own identifier counts more than that of the bank."""
+    sandbox = GoCardlessSandbox()
+    item = {"transactionAmount": {"currency": "EUR", "amount": "1"}, **fields}
+    sandbox.fail(reply({"transactions": {"booked": [item]}}))
+    (transaction,) = hub(sandbox).bank().transactions("gocardless:banks:1").booked
+    assert id_ == transaction.id
+
+
 def test_period_is_sent() -> None:
     """The days of a query are sent; without any, none is."""
     sandbox = GoCardlessSandbox()

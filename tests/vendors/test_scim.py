@@ -24,6 +24,7 @@ from moorage.contracts.routes import Account
 from moorage.hub.hub import Hub
 from moorage.testing.sandboxes.base import SandboxHttpClient, reply
 from moorage.testing.sandboxes.people.scim import ScimSandbox
+from moorage.vendors.people._scim_content import resource
 from moorage.vendors.people.scim import Scim
 from tests.vendors.people_subjects import scim_error
 
@@ -214,6 +215,50 @@ def test_pages_continue_by_their_index() -> None:
             operations.find(after=Ref("scim", "main", id_))
     with pytest.raises(InvalidData):
         operations.members(Ref("scim", "main", "1"), after=page.next)
+
+
+def test_pages_of_groups() -> None:
+    """Groups are listed without their members; the next page begins after the last group."""
+    sandbox = ScimSandbox()
+    operations = people(sandbox)
+    group = {"id": "g", "displayName": "Sailors"}
+    sandbox.fail(reply({"totalResults": 2, "Resources": [group]}))
+    page = operations.groups()
+    sandbox.fail(reply({"totalResults": 2, "Resources": []}))
+    last = operations.groups(after=page.next)
+
+    assert {"startIndex": "2", "count": "100", "excludedAttributes": "members"} == dict(
+        sandbox.requests[-1].query
+    )
+    assert ([("g", "Sailors")], (), None) == (
+        [(item.ref.id, item.name) for item in page.items],
+        last.items,
+        last.next,
+    )
+
+
+@pytest.mark.parametrize(
+    "answer, words",
+    [(Response(404), "HTTP 404"), (reply({"scimType": "noTarget"}, 400), "noTarget")],
+)
+def test_refusal_without_words(answer: Response, words: str) -> None:
+    """A refusal without words is told by its code, or else by its status."""
+    sandbox = ScimSandbox()
+    sandbox.fail(answer)
+    with pytest.raises(VendorRejected, match=words):
+        people(sandbox).get(Ref("scim", "main", "1"))
+
+
+def test_schemas_of_a_replaced_account() -> None:
+    """An account that is replaced keeps its schemas, and names that of a department once."""
+    current = {"schemas": ["urn:x"], "userName": "ada"}
+    named = {"schemas": ["urn:x", ENTERPRISE], ENTERPRISE: {"costCenter": "7"}}
+
+    assert ["urn:x"] == resource({"title": "T"}, current)["schemas"]
+    assert ["urn:x", ENTERPRISE] == resource({"department": "D"}, current)["schemas"]
+    assert {**named, ENTERPRISE: {"costCenter": "7", "department": "D"}} == resource(
+        {"department": "D"}, named
+    )
 
 
 def test_members_of_other_kinds_are_told() -> None:

@@ -6,13 +6,19 @@ from abc import ABC, abstractmethod
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Protocol, Self, TypeVar
 
+from moorage.domain.values.json_text import encode_json, is_list, is_object
 from moorage.errors import ConnectorError
 from moorage.hub.hub import AsyncHub, Hub
-from moorage.testing.kits._sent_requests import require_known_references
+from moorage.testing.kits._sent_requests import (
+    is_sentence,
+    leaves,
+    require_known_references,
+    with_added_words,
+)
 from moorage.testing.kits.checks import blocking, in_thread, require, soon
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Iterable
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
     from types import UnionType
 
     from moorage.contracts.vendor import Vendor
@@ -20,6 +26,7 @@ if TYPE_CHECKING:
     from moorage.testing.sandboxes.base import Sandbox
 
 _HANGS: Final = "An operation does not come to an end."
+_REPEATED: Final = "repeated.address@example.com"
 
 
 class Subject(Protocol):
@@ -90,6 +97,7 @@ class ContractLab(ABC, Generic[AnySubject]):
             result = await doing
         except ConnectorError as error:
             require(isinstance(error, kind), f"{step} raised {type(error).__name__}: {error}")
+            require(_REPEATED not in f"{error}{error!r}", f"{step} shows an address.")
             self.discreet(f"{error}{error!r}", step)
             return error
         raise AssertionError(f"{step} was no error, but gave {result!r}.")
@@ -106,9 +114,47 @@ class ContractLab(ABC, Generic[AnySubject]):
             self.hub.close()
 
 
+def with_an_address(answer: Response) -> Response:
+    """Return a refusal whose sentences repeat an email address, which no error may show."""
+    if answer.body[:1] not in {b"{", b"["}:
+        return answer
+    return with_added_words(f" It is about {_REPEATED}.", answer)
+
+
+def require_words(error: ConnectorError, refusal: Response, step: str) -> None:
+    """Fail the check if an error tells no sentence of the vendor's refusal, which has some.
+
+    An outage, of HTTP 500 and more, may be told without the vendor's words.
+
+    Args:
+        error: the error that the refusal became.
+        refusal: the refusal.
+        step: the operation, as the beginning of a sentence.
+    """
+    if refusal.status >= 500 or refusal.body[:1] not in {b"{", b"["}:
+        return
+    values = [value for _, value in leaves("", refusal.json())]
+    sentences = [value for value in values if is_sentence(value)]
+    is_told = any(str(sentence).rstrip(".") in str(error) for sentence in sentences)
+    require(is_told or not sentences, f"{step} loses the vendor's words: {error}")
+
+
 def with_body(body: bytes, response: Response) -> Response:
     """Return a response with another body."""
     return response.evolve(body=body)
+
+
+def with_values(values: Mapping[str, str], response: Response) -> Response:
+    """Return a response in whose JSON each text that is a key of `values` has the other value."""
+    return response.evolve(body=encode_json(_replaced(response.json(), values)))
+
+
+def _replaced(value: Any, values: Mapping[str, str]) -> Any:
+    if is_object(value):
+        return {name: _replaced(part, values) for name, part in value.items()}
+    if is_list(value):
+        return [_replaced(part, values) for part in value]
+    return values.get(value, value) if isinstance(value, str) else value
 
 
 def through_hub(

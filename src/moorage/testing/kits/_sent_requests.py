@@ -131,4 +131,9 @@ def _longer(value: Any, words: str) -> Any:
         return {name: _longer(part, words) for name, part in value.items()}
     if is_list(value):
         return [_longer(part, words) for part in value]
-    return f"{value}{words}" if isinstance(value, str) and " " in value else value
+    return f"{value}{words}" if is_sentence(value) else value
+
+
+def is_sentence(value: object) -> bool:
+    """Return whether a value of a JSON text is a sentence for people."""
+    return isinstance(value, str) and (" " in value or value.endswith("."))

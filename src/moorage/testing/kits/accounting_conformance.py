@@ -60,7 +60,13 @@ from moorage.testing.kits._accounting_lab import (
     creations,
     sync_lab,
 )
-from moorage.testing.kits._contract_lab import through_async_hub, through_hub, with_body
+from moorage.testing.kits._contract_lab import (
+    require_words,
+    through_async_hub,
+    through_hub,
+    with_an_address,
+    with_body,
+)
 from moorage.testing.kits._sent_requests import leaves
 from moorage.testing.kits.checks import require
 from moorage.testing.sandboxes.base import Altered, Lost
@@ -324,7 +330,8 @@ async def an_outage_is_no_success(make: Open) -> None:
 async def a_refusal_has_its_type(make: Open) -> None:
     """Each refusal raises the right error, keeps the vendor's answer, and writes nothing."""
     async with make() as lab:
-        for number, (answer, kind, code) in enumerate(lab.subject.refusals):
+        for number, (refusal, kind, code) in enumerate(lab.subject.refusals):
+            answer = with_an_address(refusal)
             for key in (None, f"k-{number}"):
                 lab.sandbox.fail(answer)
                 coroutine = lab("create_contact", Contact(name="Mill Ltd"), idempotency_key=key)
@@ -332,6 +339,7 @@ async def a_refusal_has_its_type(make: Open) -> None:
                 require(error.vendor_code == code, f"Refusal {number} has {error.vendor_code!r}.")
                 is_kept = error.response is not None and error.response.body == answer.body
                 require(is_kept, "The answer is lost.")
+                require_words(error, refusal, f"Refusal {number}")
         require(lab.count("contacts") == 0, "A refused contact was written.")
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Coroutine
-from datetime import date
+from datetime import UTC, date, datetime
 from functools import partial
 from typing import Any, Final, TypeAlias
 
@@ -29,6 +29,7 @@ from moorage.contracts.bank import (
     CurrentBalance,
     Money,
     OpenItem,
+    StatementEntry,
     TransactionPage,
     TransactionQuery,
     match,
@@ -54,7 +55,14 @@ from moorage.testing.kits._bank_lab import (
     calls_by_capability,
     sync_lab,
 )
-from moorage.testing.kits._contract_lab import through_async_hub, through_hub, with_body
+from moorage.testing.kits._contract_lab import (
+    require_words,
+    through_async_hub,
+    through_hub,
+    with_an_address,
+    with_body,
+    with_values,
+)
 from moorage.testing.kits._sent_requests import require_no_repeats
 from moorage.testing.kits.checks import require
 from moorage.testing.sandboxes.bank.base import BALANCES, BOOKED, IBANS, OWNER, PENDING
@@ -66,6 +74,8 @@ __all__ = ["ASYNC_CHECKS", "CHECKS", "AsyncCheck", "BankSubject", "Check", "Fact
 _MALFORMED: Final = (b"{}", b"[]", b"null", b"<html></html>")
 _JSON: Final = {"Content-Type": "application/json"}
 _READS: Final = ("balances", "transactions")
+_AMOUNTS: Final = (("7", "-73", "JPY"), ("1.126", "-73.605", "KWD"), ("9" * 18, "-0.01", "EUR"))
+"""The amounts of two balances, and their currency."""
 
 Factory: TypeAlias = Callable[[], BankSubject]
 Check: TypeAlias = Callable[[Factory], None]
@@ -171,7 +181,8 @@ async def accounts_are_listed(make: Open) -> None:
 async def balances_are_exact(make: Open) -> None:
     """Each balance has the amount, the kind and the day or time that the bank tells."""
     async with make() as lab:
-        balances: tuple[CurrentBalance, ...] = await lab("balances", str(await lab.account()))
+        account = str(await lab.account())
+        balances: tuple[CurrentBalance, ...] = await lab("balances", account)
         words = [item["balanceType"] for item in BALANCES]
         require([item.vendor_kind for item in balances] == words, "The bank's words are lost.")
         kinds = [item.kind for item in balances]
@@ -179,8 +190,19 @@ async def balances_are_exact(make: Open) -> None:
         amounts = [item.amount for item in balances]
         require(amounts == _amounts(BALANCES, "balanceAmount"), f"The amounts are {amounts}.")
         require(balances[0].day == date(2031, 5, 6), "The day is lost.")
-        at = balances[1].at
-        require(at is not None and at.tzinfo is not None, "The time of a balance has no zone.")
+        time = datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC)
+        require(balances[1].at == time, f"The time is {balances[1].at}.")
+        require(balances[1].with_credit is False, "The credit of a balance is lost.")
+        lab.sandbox.fail(Altered(partial(with_values, {"closingBooked": "a-new-word"})))
+        kind = (await lab("balances", account))[0].kind
+        require(kind is BalanceKind.UNKNOWN, f"An unknown word is read as {kind}.")
+        for first, second, currency in _AMOUNTS:
+            texts = {"1126.40": first, "-73.6": second, "EUR": currency}
+            lab.sandbox.fail(Altered(partial(with_values, texts)))
+            balances = await lab("balances", account)
+            amounts = [item.amount for item in balances]
+            expected = [Money(text, currency) for text in (first, second)]
+            require(amounts == expected, f"The amounts are {amounts}, not {expected}.")
 
 
 def _amounts(items: tuple[dict[str, Any], ...], name: str) -> list[Money]:
@@ -208,6 +230,34 @@ async def transactions_are_read_page_by_page(make: Open) -> None:
         require([item.id for item in later] == ids[:1], "The first day is ignored.")
 
 
+_DETAILS: Final[list[tuple[object, ...]]] = [
+    (
+        date(2031, 5, 7),
+        ("PMNT/RCDT/ESCT", "166", "Credit"),
+        ("NL91ABNA0417164300", "ABNANL2A", "Grace's Rigging"),
+        (None, None),
+    ),
+    (
+        date(2031, 5, 5),
+        ("PMNT/ICDT/ESCT", None, ""),
+        ("AT611904300234573201", "BKAUATWW", None),
+        ("MANDATE-7", "AT61ZZZ01234567890"),
+    ),
+]
+"""What the first two transactions tell of themselves, of the other party and of its mandate."""
+
+
+def _details(entry: StatementEntry) -> tuple[object, ...]:
+    payment = entry.transactions[0]
+    party = payment.counterparty
+    return (
+        entry.value_on,
+        (entry.code, entry.bank_code, entry.text),
+        (party.iban and party.iban.value, party.bic and party.bic.value, party.ultimate),
+        (payment.mandate_id, payment.creditor_id),
+    )
+
+
 async def transactions_match_open_items(make: Open) -> None:
     """Transactions have the other party and the remittance, so that they match open items."""
     async with make() as lab:
@@ -221,6 +271,11 @@ async def transactions_match_open_items(make: Open) -> None:
         require(texts == ["Invoice INV-1042", "Moorage 7", "Fee"], f"The texts are {texts}.")
         ids = [item.transactions[0].end_to_end_id for item in entries]
         require(ids == [None, "RUN-7-1", None], f"The identifiers are {ids}.")
+        require([_details(item) for item in entries[:2]] == _DETAILS, "Details of them are lost.")
+        lab.sandbox.fail(Altered(partial(with_values, {"149.90": "0.001", "EUR": "KWD"})))
+        small = (await lab("transactions", ref, TransactionQuery(since=SINCE))).entries[0]
+        require(small.amount == Money("0.001", "KWD"), f"A thousandth is {small.amount}.")
+        require(_details(small) == _DETAILS[0], "A thousandth has another party.")
         items = [
             OpenItem(id="invoice", amount=Money("149.90", "EUR"), invoice_number="INV-1042"),
             OpenItem(id="run", amount=Money("-20.50", "EUR"), end_to_end_id="RUN-7-1"),
@@ -341,7 +396,8 @@ async def a_refusal_has_its_type(make: Open) -> None:
     """Each refusal raises the right error, with the vendor's code and answer."""
     async with make() as lab:
         ref = await lab.account()
-        for number, (answer, kind, code) in enumerate(lab.subject.refusals):
+        for number, (refusal, kind, code) in enumerate(lab.subject.refusals):
+            answer = with_an_address(refusal)
             # Twice, since a refused token is replaced by a new one.
             lab.sandbox.fail(answer, answer)
             error = await lab.refused(kind, lab("balances", ref), f"Refusal {number}")
@@ -349,8 +405,11 @@ async def a_refusal_has_its_type(make: Open) -> None:
             kept_answer = getattr(error, "response", None)
             is_kept = kept_answer is not None and kept_answer.body == answer.body
             require(is_kept, "The answer is lost.")
+            require_words(error, refusal, f"Refusal {number}")
             kept_code = getattr(error, "vendor_code", None)
             require(kept_code == code, f"Refusal {number} has the code {kept_code!r}.")
+            is_pause = kind is RateLimitExceeded
+            require(error.retryable or not is_pause, f"Refusal {number} is told as final.")
 
 
 async def a_daily_limit_is_not_retried(make: Open) -> None:

@@ -43,6 +43,7 @@ from moorage.errors import (
 from moorage.testing.kits._contract_lab import (
     through_async_hub,
     through_hub,
+    with_an_address,
     with_body,
 )
 from moorage.testing.kits._payments_lab import (
@@ -195,7 +196,8 @@ async def a_buyer_may_be_asked(make: Open) -> None:
 async def a_refusal_has_its_type(make: Open) -> None:
     """Each refusal raises the right error, and charges no buyer."""
     async with make() as lab:
-        for number, (answer, kind) in enumerate(lab.subject.refusals):
+        for number, (refusal, kind) in enumerate(lab.subject.refusals):
+            answer = with_an_address(refusal)
             lab.configure(FIRST)
             lab.sandbox.fail(answer)
             charge_call = lab("charge", lab.order(), idempotency_key=f"k-{number}")

@@ -37,7 +37,13 @@ from moorage.errors import (
     VendorFailed,
     VendorRejected,
 )
-from moorage.testing.kits._contract_lab import through_async_hub, through_hub, with_body
+from moorage.testing.kits._contract_lab import (
+    require_words,
+    through_async_hub,
+    through_hub,
+    with_an_address,
+    with_body,
+)
 from moorage.testing.kits._people_lab import (
     ACCOUNT,
     PASSWORD,
@@ -206,7 +212,8 @@ async def a_manager_is_kept(make: Open) -> None:
             lab.create("mary", manager=stranger),
             lab("change", ada.ref, PersonChanges(manager=stranger)),
         ):
-            await lab.refused(InvalidData, doing, "A manager of another directory")
+            error = await lab.refused(InvalidData, doing, "A manager of another directory")
+            require(error.field == "manager", f"The field {error.field} is named.")
 
 
 async def activity_can_be_repeated(make: Open) -> None:
@@ -256,6 +263,7 @@ async def everybody_is_listed_once(make: Open) -> None:
         while page.next is not None:
             require(len(listed) < 9, "A list does not end.")
             page = await lab("find", after=str(page.next))
+            require(page.items, "A list has a further page without anybody.")
             listed += page.items
         expected_refs = sorted(str(person.ref) for person in people)
         require(
@@ -378,7 +386,8 @@ async def what_it_cannot_do_is_refused(make: Open) -> None:
 async def a_refusal_has_its_type(make: Open) -> None:
     """Each refusal raises the right error, with the vendor's own answer, and creates nothing."""
     async with make() as lab:
-        for number, (answer, kind, *codes) in enumerate(lab.subject.refusals):
+        for number, (refusal, kind, *codes) in enumerate(lab.subject.refusals):
+            answer = with_an_address(refusal)
             for key in (None, f"k-{number}"):
                 lab.sandbox.fail(answer)
                 error = await lab.refused(
@@ -387,6 +396,7 @@ async def a_refusal_has_its_type(make: Open) -> None:
                 kept_answer = getattr(error, "response", None)
                 is_kept = kept_answer is not None and kept_answer.body == answer.body
                 require(is_kept, "The answer is lost.")
+                require_words(error, refusal, f"Refusal {number}")
                 code = getattr(error, "vendor_code", None)
                 require(codes in ([], [code]), f"Refusal {number} has the code {code!r}.")
         require(lab.user_names() == [], "A refused account was created.")
@@ -435,13 +445,14 @@ async def an_account_of_others_is_not_taken(make: Open) -> None:
 async def an_uncertain_failure_is_unknown(make: Open) -> None:
     """A failure with a key is unknown if no account is found, and nothing is sent again."""
     async with make() as lab:
-        outage = Response(503, body=b"<html></html>")
-        lab.sandbox.fail(outage)
-        await lab.refused(VendorFailed, lab.create(), "A failure")
-        lab.sandbox.fail(outage)
-        for _ in range(2):
-            doing = lab.create(idempotency_key="k-1")
-            await lab.refused(OutcomeUnknown, doing, "A failure under a key")
+        for status in (408, 500, 503):
+            outage = Response(status, body=b"<html></html>")
+            lab.sandbox.fail(outage)
+            await lab.refused(VendorFailed, lab.create(), f"HTTP {status}")
+            lab.sandbox.fail(outage)
+            for _ in range(2):
+                doing = lab.create(idempotency_key=f"k-{status}")
+                await lab.refused(OutcomeUnknown, doing, f"HTTP {status} under a key")
         lab.sandbox.fail(outage, outage)
         doing = lab.create(idempotency_key="k-2")
         await lab.refused(OutcomeUnknown, doing, "A failure of the look-up too")
@@ -459,6 +470,10 @@ async def unreadable_answers_are_no_values(make: Open) -> None:
             if body != b"{}":
                 lab.sandbox.fail(answer)
                 await lab.refused(VendorFailed, lab("find"), f"{body!r} as a list")
+            if PeopleCapability.GROUPS in lab.able and body != b"{}":
+                for call in (partial(lab, "groups"), partial(lab, "members", lab.group)):
+                    lab.sandbox.fail(answer)
+                    await lab.refused(VendorFailed, call(), f"{body!r} about groups")
 
 
 async def options_arrive(make: Open) -> None:

@@ -35,7 +35,13 @@ from moorage.errors import (
 )
 from moorage.hub.hub import AsyncHub, Hub
 from moorage.testing.fakes.observer import RecordingObserver
-from moorage.testing.kits._contract_lab import ContractLab, through_async_hub, through_hub
+from moorage.testing.kits._contract_lab import (
+    ContractLab,
+    require_words,
+    through_async_hub,
+    through_hub,
+    with_an_address,
+)
 from moorage.testing.kits.checks import require
 from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, Lost, SandboxHttpClient
 
@@ -182,12 +188,14 @@ async def a_doubtful_outcome_is_unknown(make: Open) -> None:
 async def a_refusal_has_its_type(make: Open) -> None:
     """Each refusal raises the right error with the vendor's answer, and is sent only once."""
     async with make() as lab:
-        for number, (answer, kind) in enumerate(lab.subject.refusals):
+        for number, (refusal, kind) in enumerate(lab.subject.refusals):
+            answer = with_an_address(refusal)
             lab.sandbox.fail(answer)
             count = len(lab.sandbox.requests)
             error = await lab.refused(kind, lab("send", lab.message()), f"Refusal {number}")
             require(type(error) is kind, f"Refusal {number} raised {type(error).__name__}.")
             require(error.response is not None, "The answer is lost.")
+            require_words(error, refusal, f"Refusal {number}")
             require(len(lab.sandbox.requests) == count + 1, "A refused request was repeated.")
         answer, seconds = lab.subject.pause
         lab.sandbox.fail(answer)

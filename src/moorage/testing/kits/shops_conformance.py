@@ -38,7 +38,12 @@ from moorage.errors import (
     VendorRejected,
     WebhookRejected,
 )
-from moorage.testing.kits._contract_lab import through_async_hub, through_hub
+from moorage.testing.kits._contract_lab import (
+    require_words,
+    through_async_hub,
+    through_hub,
+    with_an_address,
+)
 from moorage.testing.kits._sent_requests import require_no_repeats
 from moorage.testing.kits._shops_lab import (
     ACCOUNT,
@@ -380,12 +385,14 @@ async def an_unknown_order_is_refused(make: Open) -> None:
 async def a_refusal_has_its_type(make: Open) -> None:
     """Each refusal raises the right error, with the vendor's code and answer."""
     async with make() as lab:
-        for count, (answer, kind, code) in enumerate(lab.subject.refusals):
+        for count, (refusal, kind, code) in enumerate(lab.subject.refusals):
+            answer = with_an_address(refusal)
             lab.sandbox.fail(answer)
             error = await lab.refused(kind, lab("get_order", lab.ref("1")), f"Refusal {count}")
             kept_answer = getattr(error, "response", None)
             is_kept = kept_answer is not None and kept_answer.body == answer.body
             require(is_kept, "The answer is lost.")
+            require_words(error, refusal, f"Refusal {count}")
             kept_code = getattr(error, "vendor_code", None)
             require(kept_code == code, f"Refusal {count} has the code {kept_code!r}.")
 

@@ -39,7 +39,13 @@ from moorage.errors import (
     VendorRejected,
     WebhookRejected,
 )
-from moorage.testing.kits._contract_lab import through_async_hub, through_hub, with_body
+from moorage.testing.kits._contract_lab import (
+    require_words,
+    through_async_hub,
+    through_hub,
+    with_an_address,
+    with_body,
+)
 from moorage.testing.kits._signatures_lab import (
     ACCOUNT,
     ADA,
@@ -341,7 +347,8 @@ async def what_it_cannot_do_is_refused(make: Open) -> None:
 async def a_refusal_has_its_type(make: Open) -> None:
     """Each refusal raises the right error, with the vendor's own answer, and sends nothing."""
     async with make() as lab:
-        for number, (answer, kind, code) in enumerate(lab.subject.refusals):
+        for number, (refusal, kind, code) in enumerate(lab.subject.refusals):
+            answer = with_an_address(refusal)
             for key in (None, f"k-{number}"):
                 lab.fail(answer)
                 sending = lab("send", request(), idempotency_key=key)
@@ -351,6 +358,7 @@ async def a_refusal_has_its_type(make: Open) -> None:
                 kept_answer = getattr(error, "response", None)
                 is_kept = kept_answer is not None and kept_answer.body == answer.body
                 require(is_kept, "The answer is lost.")
+                require_words(error, refusal, f"Refusal {number}")
                 kept_code = getattr(error, "vendor_code", None)
                 require(kept_code == code, f"Refusal {number} has the code {kept_code!r}.")
         require(lab.count() == 0, "A refused envelope was sent.")

@@ -227,12 +227,10 @@ def _given(pairs: Mapping[str, str | None]) -> dict[str, str]:
 
 
 def _matches(person: Person, query: PeopleQuery) -> bool:
-    email = query.email
+    name, email = query.user_name, query.email
     addresses = {address.casefold() for address in person.emails}
     return (
-        query.user_name in (None, person.user_name)
-        or (query.user_name or "").casefold() == person.user_name.casefold()
-    ) and (
-        (email is None or email.casefold() in addresses)
+        (name is None or name.casefold() == person.user_name.casefold())
+        and (email is None or email.casefold() in addresses)
         and query.external_id in (None, person.external_id)
     )

@@ -1,0 +1,135 @@
+"""Transactions in the format of NextGenPSD2, which several vendors of bank accounts use."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any, Final
+
+import pytest
+
+from moorage.contracts.bank import AccountTransaction, EntryStatus, Money
+from moorage.testing.sandboxes.base import reply
+from moorage.vendor_sdk import as_answer
+from moorage.vendors.bank._psd2 import maybe_bic, maybe_iban, read_transactions, stable_uuid
+
+EURO: Final = {"currency": "EUR", "amount": "1"}
+
+
+def read(*items: dict[str, Any]) -> tuple[AccountTransaction, ...]:
+    """Return booked transactions, whose id is `transactionId` or else `entryReference`."""
+    answers = (as_answer({"transactionAmount": EURO} | item) for item in items)
+    return read_transactions(
+        answers, reply({}), EntryStatus.BOOKED, ("transactionId", "entryReference")
+    )
+
+
+def test_transactions_of_a_batch() -> None:
+    """A batch has the payments that the bank tells, and one without an amount if it tells none."""
+    amount = {"currency": "EUR", "amount": "-30"}
+    common = {"transactionAmount": amount, "batchIndicator": True}
+    details = [
+        {
+            "transactionDetails": {
+                "transactionAmount": {"currency": "EUR", "amount": text},
+                "endToEndId": f"E{text}",
+                "creditorAccount": {"bban": "539"},
+                "creditorAgent": "AAAADEBBXXX",
+                "ultimateCreditor": "Ada",
+            }
+        }
+        for text in ("-10", "-20")
+    ]
+
+    first, second = (
+        item.entry
+        for item in read(
+            {**common, "batchNumberOfTransactions": 2, "entryDetails": [*details, {}]},
+            {**common, "transactionId": "T", "bookingDate": "yesterday"},
+        )
+    )
+
+    assert [Money("-10", "EUR"), Money("-20", "EUR")] == [
+        item.amount for item in first.transactions
+    ]
+    assert ["E-10", "E-20"] == [item.end_to_end_id for item in first.transactions]
+    party = first.transactions[0].counterparty
+    assert ("539", None, "Ada") == (party.account, party.iban, party.ultimate)
+    assert party.bic is not None
+    assert first.batch is not None
+    assert (2, Money("-30", "EUR")) == (first.batch.count, first.batch.total)
+    assert [None] == [item.amount for item in second.transactions]
+    assert (None, "T") == (second.booked_on, second.bank_reference)
+
+
+@pytest.mark.parametrize(
+    "fields, references, remittance",
+    [
+        ({"remittanceInformationStructured": "RF18"}, ("RF18",), ""),
+        ({"remittanceInformationStructured": {"reference": "RF18"}}, ("RF18",), ""),
+        ({"remittanceInformationStructuredArray": ["RF18", "RF19"]}, ("RF18", "RF19"), ""),
+        (
+            {"remittanceInformationStructuredArray": [{"reference": "RF18"}, {"reference": "A"}]},
+            ("RF18", "A"),
+            "",
+        ),
+        ({"remittanceInformationStructuredArray": [{"reference": "RF18"}, {}]}, ("RF18",), ""),
+        (
+            {
+                "remittanceInformationStructured": "RF18",
+                "remittanceInformationStructuredArray": ["RF18", "RF19"],
+            },
+            ("RF18", "RF19"),
+            "",
+        ),
+        (
+            {
+                "remittanceInformationUnstructured": "a",
+                "remittanceInformationUnstructuredArray": ["a", "b"],
+            },
+            (),
+            "a b",
+        ),
+    ],
+)
+def test_remittance_of_each_version(
+    fields: dict[str, Any], references: tuple[str, ...], remittance: str
+) -> None:
+    """References and texts are read from each of their fields."""
+    payment = read(fields)[0].entry.transactions[0]
+
+    assert (references, remittance) == (payment.references, payment.remittance)
+
+
+def test_identifiers_of_a_transaction() -> None:
+    """The first identifier that is filled is that of the transaction."""
+    transactions = read(
+        {"transactionId": "T", "entryReference": "E"},
+        {"entryReference": "E"},
+        {"entryReference": ""},
+    )
+
+    assert ["T", "E", None] == [item.id for item in transactions]
+    assert ["E", "E", None] == [item.entry.entry_reference for item in transactions]
+
+
+def test_days_are_read_from_times() -> None:
+    """A bank may send times in the place of days, whose date is that of the bank's own zone."""
+    (item,) = read(
+        {
+            "bookingDateTime": "2031-05-06T23:30:00+02:00",
+            "valueDateTime": "2031-05-07T00:30:00+02:00",
+        }
+    )
+
+    assert (date(2031, 5, 6), date(2031, 5, 7)) == (item.entry.booked_on, item.entry.value_on)
+
+
+def test_numbers_that_are_none() -> None:
+    """A text that is no number of an account, and no code of a bank, is none."""
+    assert (None, None) == (maybe_iban("DE0"), maybe_iban(None))
+    assert (None, None) == (maybe_bic("?"), maybe_bic(None))
+
+
+def test_same_text_has_the_same_uuid() -> None:
+    """The identifier of a text is always the same UUID, of version 4."""
+    assert "47c83e5d-6074-4333-95d3-fe74bd2abfe8" == stable_uuid("acme\nk-1")
