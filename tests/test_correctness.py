@@ -8,18 +8,22 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from benchmarks import correctness
-from benchmarks.correctness import FAULTS, Observation, main, sentence
+from benchmarks.correctness import FAULTS, main, sentence
+from benchmarks.faults.charges import double_submit, lost_answer
+from benchmarks.faults.circuits import cancelled_calls, probe_stampede
+from benchmarks.faults.pauses import jitter_at_the_cap
+from benchmarks.faults.trial import Observation
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 PAGE = Path(__file__).parents[1] / "docs" / "explanation" / "faults.md"
 QUICK = (
-    correctness.probe_stampede,
-    correctness.cancelled_calls,
-    correctness.jitter_at_the_cap,
-    correctness.lost_answer,
-    correctness.double_submit,
+    probe_stampede,
+    cancelled_calls,
+    jitter_at_the_cap,
+    lost_answer,
+    double_submit,
 )
 """The faults that need neither a server nor a wait of seconds."""
 

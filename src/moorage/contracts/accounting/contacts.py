@@ -10,13 +10,7 @@ import attrs
 from moorage.contracts.accounting.vendor import AccountingCapability
 from moorage.contracts.address import Address
 from moorage.contracts.replays import replay_field
-from moorage.contracts.validators import (
-    OneOf,
-    is_a,
-    is_filled,
-    is_maybe,
-    is_maybe_filled,
-)
+from moorage.contracts.validators import OneOf, is_a, is_filled, is_maybe, is_maybe_filled
 from moorage.contracts.vendor import no_options
 from moorage.domain.values.frozen_values import frozen
 from moorage.errors import InvalidData

@@ -7,10 +7,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from moorage.contracts.replays import replay_field
-from moorage.contracts.validators import (
-    is_a,
-    is_filled,
-)
+from moorage.contracts.validators import is_a, is_filled
 from moorage.domain.values.frozen_values import frozen
 from moorage.errors import InvalidData
 

@@ -10,14 +10,7 @@ import attrs
 
 from moorage.contracts.accounting.amounts import ZERO, is_positive_or_zero
 from moorage.contracts.replays import replay_field
-from moorage.contracts.validators import (
-    are_all,
-    as_tuple,
-    is_a,
-    is_day,
-    is_filled,
-    is_maybe_filled,
-)
+from moorage.contracts.validators import are_all, as_tuple, is_a, is_day, is_filled, is_maybe_filled
 from moorage.contracts.vendor import no_options
 from moorage.domain.values.frozen_values import frozen
 from moorage.errors import InvalidData

@@ -8,12 +8,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from moorage.contracts.replays import replay_field
-from moorage.contracts.validators import (
-    is_a,
-    is_day,
-    is_filled,
-    is_maybe_filled,
-)
+from moorage.contracts.validators import is_a, is_day, is_filled, is_maybe_filled
 from moorage.contracts.vendor import no_options
 from moorage.domain.values.frozen_values import frozen
 from moorage.domain.values.money import Money

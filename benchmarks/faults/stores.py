@@ -1,0 +1,62 @@
+"""Faults of a store that is shared by processes."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from benchmarks.faults.trial import PATIENCE, Observation, Trial
+from moorage import RateLimitConfig, RateLimiter
+from moorage.adapters.state.redis import RedisStorage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+@contextmanager
+def _silence() -> Iterator[str]:
+    """Yield the URL of a Redis that accepts connections and never replies."""
+    with socket.create_server(("127.0.0.1", 0), backlog=128) as server:
+        yield f"redis://127.0.0.1:{server.getsockname()[1]}/0"
+
+
+def silent_store() -> dict[str, Trial]:
+    """A caller with two seconds of time is not held up by a shared store that never replies."""
+
+    def timed(take: Callable[[], object]) -> Observation:
+        ended = threading.Event()
+
+        def run() -> None:
+            with suppress(Exception):
+                take()
+            ended.set()
+
+        start = time.monotonic()
+        threading.Thread(target=run, daemon=True).start()
+        if not ended.wait(PATIENCE):
+            return Observation(f"still waiting after {PATIENCE:.0f} s", holds=False)
+        seconds = time.monotonic() - start
+        return Observation(f"back after {seconds:.1f} s", seconds <= 2.5)
+
+    def ours() -> Observation:
+        with _silence() as url, RedisStorage(url) as state:
+            limiter = RateLimiter(RateLimitConfig.per_second(10), storage=state)
+            return timed(lambda: limiter.acquire(timeout=2.0))
+
+    def limits_() -> Observation:
+        import limits
+
+        with _silence() as url:
+
+            def take() -> None:
+                store = limits.storage.storage_from_string(url)
+                limits.strategies.MovingWindowRateLimiter(store).hit(
+                    limits.parse("10/second"), "vendor"
+                )
+
+            return timed(take)
+
+    return {"moorage": ours, "limits": limits_}
