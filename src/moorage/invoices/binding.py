@@ -312,6 +312,12 @@ def _fits(element: XmlElement, only: Callable[[XmlElement], bool] | None) -> boo
     return only is None or only(element)
 
 
+def write_nothing(value: Any, currency: str | None) -> Iterator[str]:
+    """Write nothing: the node only reads."""
+    del value, currency
+    return iter(())
+
+
 def single(
     parent: XmlElement,
     tag: str,

@@ -1,0 +1,66 @@
+"""The delivery of a CII document."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.invoices.binding import (
+    Box,
+    Fields,
+    Leaf,
+    Node,
+    Place,
+    Special,
+    read_value,
+    write_nodes,
+)
+from moorage.invoices.cii.elements import moment, reference
+from moorage.invoices.cii.parties import ADDRESS, id_texts, read_ids
+from moorage.invoices.values import InvoiceDelivery
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from moorage.vendor_sdk.xml_text import XmlElement
+
+
+def _read_location(parent: XmlElement, fields: Fields, place: Place) -> None:
+    inner: Fields = {}
+    read_ids(parent, inner, place)
+    fields["location"] = next(iter(inner["ids"]), None)
+
+
+def _write_location(value: Any, currency: str | None) -> Iterator[str]:
+    del currency
+    return id_texts(() if value.location is None else (value.location,))
+
+
+_SHIP_TO: Final[tuple[Node, ...]] = (
+    Box(
+        "ram:ShipToTradeParty",
+        (Special(_read_location, _write_location), Leaf("ram:Name", "name"), ADDRESS),
+    ),
+    Box("ram:ActualDeliverySupplyChainEvent", (moment("ram:OccurrenceDateTime", "date"),)),
+)
+
+
+def _read_delivery(parent: XmlElement, fields: Fields, place: Place) -> None:
+    delivery = read_value(InvoiceDelivery, _SHIP_TO, parent, place)
+    if delivery != InvoiceDelivery():
+        fields["delivery"] = delivery
+
+
+def _write_delivery(value: Any, currency: str | None) -> Iterator[str]:
+    if value.delivery is not None:
+        yield write_nodes(_SHIP_TO, value.delivery, currency)
+
+
+DELIVERY: Final = Box(
+    "ram:ApplicableHeaderTradeDelivery",
+    (
+        Special(_read_delivery, _write_delivery),
+        reference("ram:DespatchAdviceReferencedDocument", "despatch_advice"),
+        reference("ram:ReceivingAdviceReferencedDocument", "receiving_advice"),
+    ),
+    always=True,
+)

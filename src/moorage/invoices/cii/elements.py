@@ -1,0 +1,121 @@
+"""Elements that several parts of a CII document have."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.invoices.binding import (
+    AMOUNT,
+    DAY_102,
+    NUMBER,
+    Box,
+    Constant,
+    Fields,
+    Group,
+    Leaf,
+    Node,
+    Place,
+    Special,
+    element_text,
+    single,
+    text_at,
+)
+from moorage.invoices.indicators import ALLOWANCE, CHARGE, check_indicators, has_indicator
+from moorage.invoices.values import AllowanceCharge, Identifier, Period
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from moorage.vendor_sdk.xml_text import XmlElement
+
+_INDICATOR: Final = ("ChargeIndicator", "Indicator")
+VAT_CODE: Final = Constant("ram:TypeCode", "VAT")
+
+
+def is_vat(element: XmlElement) -> bool:
+    """Return whether a tax is VAT."""
+    return (text_at(element, "TypeCode") or "").upper() == "VAT"
+
+
+def has_type(code: str) -> Callable[[XmlElement], bool]:
+    """A condition: a referenced document is of this type."""
+    return lambda element: text_at(element, "TypeCode") == code
+
+
+def reference(tag: str, field: str) -> Box:
+    """An element that refers to a document by its number."""
+    return Box(tag, (Leaf("ram:IssuerAssignedID", field),))
+
+
+def moment(tag: str, field: str) -> Box:
+    """An element that holds a day."""
+    return Box(tag, (Leaf("udt:DateTimeString", field, DAY_102),))
+
+
+def allowances(nodes: tuple[Node, ...]) -> tuple[Node, ...]:
+    """The nodes of allowances and of charges."""
+    return (
+        check_indicators("SpecifiedTradeAllowanceCharge", *_INDICATOR),
+        *(
+            Group(
+                "ram:SpecifiedTradeAllowanceCharge",
+                field,
+                AllowanceCharge,
+                (
+                    Constant("ram:ChargeIndicator", f"<udt:Indicator>{word}</udt:Indicator>"),
+                    Leaf("ram:CalculationPercent", "percent", NUMBER),
+                    Leaf("ram:BasisAmount", "base_amount", AMOUNT),
+                    Leaf("ram:ActualAmount", "amount", AMOUNT),
+                    Leaf("ram:ReasonCode", "reason_code"),
+                    Leaf("ram:Reason", "reason"),
+                    *nodes,
+                ),
+                many=True,
+                only=has_indicator(indicators, *_INDICATOR),
+            )
+            for field, word, indicators in (
+                ("allowances", "false", ALLOWANCE),
+                ("charges", "true", CHARGE),
+            )
+        ),
+    )
+
+
+CATEGORY: Final[tuple[Node, ...]] = (
+    VAT_CODE,
+    Leaf("ram:CategoryCode", "vat_category"),
+    Leaf("ram:RateApplicablePercent", "vat_rate", NUMBER),
+)
+PERIOD: Final = Group(
+    "ram:BillingSpecifiedPeriod",
+    "period",
+    Period,
+    (moment("ram:StartDateTime", "start"), moment("ram:EndDateTime", "end")),
+)
+
+
+def object_reference(field: str) -> Special:
+    """The object that an invoice or a line is about."""
+    tag = "AdditionalReferencedDocument"
+
+    def reading(parent: XmlElement, fields: Fields, place: Place) -> None:
+        element = single(parent, tag, place, has_type("130"))
+        if element is not None:
+            identifier = Identifier(
+                text_at(element, "IssuerAssignedID"), text_at(element, "ReferenceTypeCode")
+            )
+            fields[field] = None if identifier == Identifier() else identifier
+
+    def writing(value: Any, currency: str | None) -> Iterator[str]:
+        del currency
+        identifier = getattr(value, field)
+        if identifier is not None:
+            texts = [
+                element_text("ram:IssuerAssignedID", identifier.value or "", {}),
+                element_text("ram:TypeCode", "130", {}),
+            ]
+            if identifier.scheme is not None:
+                texts.append(element_text("ram:ReferenceTypeCode", identifier.scheme, {}))
+            yield f"<ram:{tag}>{''.join(texts)}</ram:{tag}>"
+
+    return Special(reading, writing)

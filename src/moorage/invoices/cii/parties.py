@@ -1,0 +1,124 @@
+"""The parties of a CII document."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.invoices.binding import (
+    IDENTIFIER,
+    TAX_ID,
+    VAT_ID,
+    Box,
+    Codec,
+    Fields,
+    Group,
+    Leaf,
+    Node,
+    Place,
+    Special,
+    element_text,
+    text_at,
+    write_nothing,
+)
+from moorage.invoices.values import ContactPoint, Identifier, PostalAddress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from moorage.vendor_sdk.xml_text import XmlElement
+
+
+def _has_scheme(scheme: str) -> Callable[[XmlElement], bool]:
+    """A condition: a tax registration is of this scheme."""
+
+    def holds(element: XmlElement) -> bool:
+        identifier = next(element.all("ID"), None)
+        return identifier is not None and identifier.attributes.get("schemeID") == scheme
+
+    return holds
+
+
+ADDRESS: Final = Group(
+    "ram:PostalTradeAddress",
+    "address",
+    PostalAddress,
+    (
+        Leaf("ram:PostcodeCode", "postal_code"),
+        Leaf("ram:LineOne", "line1"),
+        Leaf("ram:LineTwo", "line2"),
+        Leaf("ram:LineThree", "line3"),
+        Leaf("ram:CityName", "city"),
+        Leaf("ram:CountryID", "country"),
+        Leaf("ram:CountrySubDivisionName", "region"),
+    ),
+)
+
+
+def read_ids(parent: XmlElement, fields: Fields, place: Place) -> None:
+    """Read the identifiers of a party or a place, with and without a scheme."""
+    fields["ids"] = [
+        identifier
+        for tag in ("ID", "GlobalID")
+        for element in parent.all(tag)
+        if (identifier := IDENTIFIER.read(element, place)) is not None
+    ]
+
+
+def id_texts(ids: tuple[Identifier, ...]) -> Iterator[str]:
+    """Yield the elements of identifiers, with and without a scheme."""
+    for identifier in ids:
+        tag = "ram:ID" if identifier.scheme is None else "ram:GlobalID"
+        yield element_text(tag, identifier.value or "", {"schemeID": identifier.scheme})
+
+
+def _write_ids(value: Any, currency: str | None) -> Iterator[str]:
+    del currency
+    return id_texts(value.ids)
+
+
+def _read_department(parent: XmlElement, fields: Fields, place: Place) -> None:
+    del place
+    fields.setdefault("name", text_at(parent, "DepartmentName"))
+
+
+def _registration(scheme: str, field: str, codec: Codec) -> Box:
+    return Box(
+        "ram:SpecifiedTaxRegistration", (Leaf("ram:ID", field, codec),), only=_has_scheme(scheme)
+    )
+
+
+_VAT_REGISTRATION: Final = _registration("VA", "vat_id", VAT_ID)
+PARTY: Final[tuple[Node, ...]] = (
+    Special(read_ids, _write_ids),
+    Leaf("ram:Name", "name"),
+    Leaf("ram:Description", "legal_note"),
+    Box(
+        "ram:SpecifiedLegalOrganization",
+        (Leaf("ram:ID", "legal_id", IDENTIFIER), Leaf("ram:TradingBusinessName", "trading_name")),
+    ),
+    Group(
+        "ram:DefinedTradeContact",
+        "contact",
+        ContactPoint,
+        (
+            Leaf("ram:PersonName", "name"),
+            Special(_read_department, write_nothing),
+            Box("ram:TelephoneUniversalCommunication", (Leaf("ram:CompleteNumber", "phone"),)),
+            Box("ram:EmailURIUniversalCommunication", (Leaf("ram:URIID", "email"),)),
+        ),
+    ),
+    ADDRESS,
+    Box("ram:URIUniversalCommunication", (Leaf("ram:URIID", "endpoint", IDENTIFIER),)),
+    _VAT_REGISTRATION,
+    _registration("FC", "tax_id", TAX_ID),
+)
+PAYEE: Final[tuple[Node, ...]] = (
+    Special(read_ids, _write_ids),
+    Leaf("ram:Name", "name"),
+    Box("ram:SpecifiedLegalOrganization", (Leaf("ram:ID", "legal_id", IDENTIFIER),)),
+)
+TAX_REPRESENTATIVE: Final[tuple[Node, ...]] = (
+    Leaf("ram:Name", "name"),
+    ADDRESS,
+    _VAT_REGISTRATION,
+)

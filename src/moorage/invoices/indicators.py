@@ -1,0 +1,39 @@
+"""Indicators, which tell an allowance from a charge."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from moorage.invoices.binding import Fields, Place, Special, text_at, unreadable, write_nothing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from moorage.vendor_sdk.xml_text import XmlElement
+
+ALLOWANCE: Final = frozenset({"false", "0"})
+"""The indicators of an allowance."""
+
+CHARGE: Final = frozenset({"true", "1"})
+"""The indicators of a charge."""
+
+
+def has_indicator(words: frozenset[str], *path: str) -> Callable[[XmlElement], bool]:
+    """A condition: an element has one of these indicators at the path."""
+    return lambda element: text_at(element, *path) in words
+
+
+def check_indicators(tag: str, *path: str) -> Special:
+    """A node that refuses elements whose indicator is neither of an allowance nor of a charge."""
+
+    def reading(parent: XmlElement, fields: Fields, place: Place) -> None:
+        del fields
+        for element in parent.all(tag):
+            if text_at(element, *path) not in ALLOWANCE | CHARGE:
+                raise unreadable(
+                    place.inside(tag).inside(path[0]),
+                    "The indicator is neither 'true' nor 'false', so the element is neither an"
+                    " allowance nor a charge (PEPPOL-EN16931-R043).",
+                )
+
+    return Special(reading, write_nothing)

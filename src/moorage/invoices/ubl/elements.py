@@ -1,0 +1,95 @@
+"""Elements that several parts of a UBL document have."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from moorage.invoices.binding import (
+    CURRENCY_AMOUNT,
+    DAY,
+    IDENTIFIER,
+    NUMBER,
+    Box,
+    Constant,
+    Group,
+    Leaf,
+    Node,
+    text_at,
+)
+from moorage.invoices.codes import CREDIT_NOTE_TYPES
+from moorage.invoices.indicators import ALLOWANCE, CHARGE, check_indicators, has_indicator
+from moorage.invoices.values import AllowanceCharge, Invoice
+
+if TYPE_CHECKING:
+    from moorage.vendor_sdk.xml_text import XmlElement
+
+UNNAMED: Final = "NA"  # the text for an element that only the schema requires
+VAT_SCHEME: Final = Constant("cac:TaxScheme", "<cbc:ID>VAT</cbc:ID>")
+
+
+def is_vat(element: XmlElement) -> bool:
+    """Return whether a tax is VAT."""
+    return (text_at(element, "TaxScheme", "ID") or "").upper() == "VAT"
+
+
+def is_object(element: XmlElement) -> bool:
+    """Return whether a reference is to the object that an invoice or a line is about."""
+    return text_at(element, "DocumentTypeCode") == "130"
+
+
+def reference(tag: str, field: str) -> Box:
+    """An element that holds the identifier of a document."""
+    return Box(tag, (Leaf("cbc:ID", field),))
+
+
+def object_reference(tag: str) -> Box:
+    """The object that an invoice or a line is about."""
+    return Box(
+        tag,
+        (Leaf("cbc:ID", "object_id", IDENTIFIER), Constant("cbc:DocumentTypeCode", "130")),
+        only=is_object,
+    )
+
+
+def allowances(tag_nodes: tuple[Node, ...]) -> tuple[Node, ...]:
+    """The nodes of allowances and of charges."""
+    return (
+        check_indicators("AllowanceCharge", "ChargeIndicator"),
+        *(
+            Group(
+                "cac:AllowanceCharge",
+                field,
+                AllowanceCharge,
+                (Constant("cbc:ChargeIndicator", word), *_ALLOWANCE, *tag_nodes),
+                many=True,
+                only=has_indicator(indicators, "ChargeIndicator"),
+            )
+            for field, word, indicators in (
+                ("allowances", "false", ALLOWANCE),
+                ("charges", "true", CHARGE),
+            )
+        ),
+    )
+
+
+_ALLOWANCE: Final[tuple[Node, ...]] = (
+    Leaf("cbc:AllowanceChargeReasonCode", "reason_code"),
+    Leaf("cbc:AllowanceChargeReason", "reason"),
+    Leaf("cbc:MultiplierFactorNumeric", "percent", NUMBER),
+    Leaf("cbc:Amount", "amount", CURRENCY_AMOUNT),
+    Leaf("cbc:BaseAmount", "base_amount", CURRENCY_AMOUNT),
+)
+CATEGORY: Final[tuple[Node, ...]] = (
+    Leaf("cbc:ID", "vat_category"),
+    Leaf("cbc:Percent", "vat_rate", NUMBER),
+    VAT_SCHEME,
+)
+PERIOD: Final[tuple[Node, ...]] = (
+    Leaf("cbc:StartDate", "start", DAY),
+    Leaf("cbc:EndDate", "end", DAY),
+)
+
+
+def root_of(invoice: Invoice) -> str:
+    """The name of the root element of an invoice."""
+    return "CreditNote" if invoice.type_code in CREDIT_NOTE_TYPES else "Invoice"

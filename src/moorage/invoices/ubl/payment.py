@@ -1,0 +1,120 @@
+"""The payment of a UBL document."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.errors import InvalidData
+from moorage.invoices.binding import (
+    DAY,
+    Box,
+    Fields,
+    Group,
+    Leaf,
+    Node,
+    Place,
+    Special,
+    agree,
+    write_nodes,
+)
+from moorage.invoices.ubl.elements import UNNAMED, reference, root_of
+from moorage.invoices.values import DirectDebit, InvoiceCard, PayeeAccount, PaymentInstructions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from moorage.vendor_sdk.xml_text import XmlElement
+
+_ACCOUNT: Final[tuple[Node, ...]] = (
+    Leaf("cbc:ID", "iban"),
+    Leaf("cbc:Name", "name"),
+    reference("cac:FinancialInstitutionBranch", "bic"),
+)
+_PAYEE_ACCOUNT: Final = Group(
+    "cac:PayeeFinancialAccount", "accounts", PayeeAccount, _ACCOUNT, many=True
+)
+_MEANS: Final[tuple[Node, ...]] = (
+    Leaf("cbc:PaymentMeansCode", "code", attributes={"name": "text"}),
+    Leaf("cbc:PaymentDueDate", "due_date", DAY),
+    Leaf("cbc:PaymentID", "payment_reference"),
+    Group(
+        "cac:CardAccount",
+        "card",
+        InvoiceCard,
+        (
+            Leaf("cbc:PrimaryAccountNumberID", "last_digits"),
+            Leaf("cbc:NetworkID", "network"),
+            Leaf("cbc:HolderName", "holder"),
+        ),
+    ),
+    _PAYEE_ACCOUNT,
+    Group(
+        "cac:PaymentMandate",
+        "direct_debit",
+        DirectDebit,
+        (
+            Leaf("cbc:ID", "mandate"),
+            Box("cac:PayerFinancialAccount", (Leaf("cbc:ID", "account"),)),
+        ),
+    ),
+)
+_ONCE: Final = ("code", "text", "due_date", "payment_reference", "card", "direct_debit")
+
+
+def _read_payment(parent: XmlElement, fields: Fields, place: Place) -> None:
+    """Read one payment from several elements, one for each account."""
+    payment: Fields = {"accounts": ()}
+    elements = list(parent.all("PaymentMeans"))
+    for number, element in enumerate(elements, 1):
+        inside = place.inside(f"PaymentMeans[{number}]")
+        means: Fields = {}
+        for node in _MEANS:
+            node.read(element, means, inside)
+        payment["accounts"] += means["accounts"]
+        agree(payment, means, _ONCE, inside, " (UBL-SR-44, UBL-SR-47)")
+    if not elements:
+        return
+    due_date = payment.pop("due_date", None)
+    if fields.get("due_date") is None:
+        fields["due_date"] = due_date
+    fields["payment_reference"] = payment.pop("payment_reference", None)
+    fields["payment"] = PaymentInstructions(**payment)
+
+
+def _write_payment(value: Any, currency: str | None) -> Iterator[str]:
+    payment = value.payment
+    due_date = value.due_date if root_of(value) == "CreditNote" else None
+    if payment is None:
+        if due_date is not None or value.payment_reference is not None:
+            raise InvalidData(
+                "UBL carries a payment reference, and a credit note's due date, only with payment"
+                " instructions.",
+                field="payment",
+                remedy="Give payment=PaymentInstructions(code=...).",
+            )
+        return
+    accounts: list[tuple[PayeeAccount, ...]] = [(account,) for account in payment.accounts]
+    for number, account in enumerate(accounts or [()]):
+        means = SimpleNamespace(
+            code=payment.code,
+            text=payment.text,
+            due_date=due_date,
+            payment_reference=value.payment_reference,
+            card=None if number else _with_network(payment.card),
+            accounts=account,
+            direct_debit=None if number else payment.direct_debit,
+        )
+        yield f"<cac:PaymentMeans>{write_nodes(_MEANS, means, currency)}</cac:PaymentMeans>"
+
+
+def _with_network(card: InvoiceCard | None) -> InvoiceCard | None:
+    """The card with a network, which the schema requires."""
+    if card is None or card.network is not None:
+        return card
+    return attrs.evolve(card, network=UNNAMED)
+
+
+PAYMENT: Final = Special(_read_payment, _write_payment)

@@ -1,0 +1,114 @@
+"""The VAT breakdown and the totals of a UBL document."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.invoices.binding import (
+    CURRENCY_AMOUNT,
+    NUMBER,
+    Box,
+    Fields,
+    Group,
+    Leaf,
+    Node,
+    Place,
+    Special,
+    joined_sums,
+    single,
+    split_sums,
+    unreadable,
+    write_nodes,
+)
+from moorage.invoices.ubl.elements import VAT_SCHEME, is_vat
+from moorage.invoices.values import VatBreakdown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from moorage.vendor_sdk.xml_text import XmlElement
+
+_TAX_AMOUNT: Final = Leaf("cbc:TaxAmount", "vat", CURRENCY_AMOUNT)
+_SUBTOTALS: Final = Group(
+    "cac:TaxSubtotal",
+    "breakdown",
+    VatBreakdown,
+    (
+        Leaf("cbc:TaxableAmount", "taxable", CURRENCY_AMOUNT),
+        Leaf("cbc:TaxAmount", "tax", CURRENCY_AMOUNT),
+        Box(
+            "cac:TaxCategory",
+            (
+                Leaf("cbc:ID", "category"),
+                Leaf("cbc:Percent", "rate", NUMBER),
+                Leaf("cbc:TaxExemptionReasonCode", "reason_code"),
+                Leaf("cbc:TaxExemptionReason", "reason"),
+                VAT_SCHEME,
+            ),
+            only=is_vat,
+        ),
+    ),
+    many=True,
+)
+_SUMS: Final[tuple[Node, ...]] = (
+    Leaf("cbc:LineExtensionAmount", "lines", CURRENCY_AMOUNT),
+    Leaf("cbc:TaxExclusiveAmount", "net", CURRENCY_AMOUNT),
+    Leaf("cbc:TaxInclusiveAmount", "gross", CURRENCY_AMOUNT),
+    Leaf("cbc:AllowanceTotalAmount", "allowances", CURRENCY_AMOUNT),
+    Leaf("cbc:ChargeTotalAmount", "charges", CURRENCY_AMOUNT),
+    Leaf("cbc:PrepaidAmount", "prepaid", CURRENCY_AMOUNT),
+    Leaf("cbc:PayableRoundingAmount", "rounding", CURRENCY_AMOUNT),
+    Leaf("cbc:PayableAmount", "due", CURRENCY_AMOUNT),
+)
+
+
+def _read_totals(parent: XmlElement, fields: Fields, place: Place) -> None:
+    totals: Fields = {}
+    _read_tax(parent, fields, totals, place)
+    element = single(parent, "LegalMonetaryTotal", place)
+    if element is not None:
+        for node in _SUMS:
+            node.read(element, totals, place.inside("LegalMonetaryTotal"))
+    split_sums(totals, fields)
+
+
+def _read_tax(parent: XmlElement, fields: Fields, totals: Fields, place: Place) -> None:
+    """Read the total VAT in the invoice's currency, and that in the currency of VAT accounts."""
+    tax_currency = fields.get("tax_currency")
+    place = place.inside("TaxTotal")
+    main: XmlElement | None = None
+    for element in parent.all("TaxTotal"):
+        amount = next(element.all("TaxAmount"), None)
+        currency = None if amount is None else amount.attributes.get("currencyID")
+        other = currency is not None and currency != place.currency
+        if other and currency == tax_currency and "vat_in_tax_currency" not in fields:
+            inner: Fields = {}
+            _TAX_AMOUNT.read(element, inner, attrs.evolve(place, currency=currency))
+            fields["vat_in_tax_currency"] = inner["vat"]
+        elif main is None:
+            main = element
+        elif currency is not None and currency == place.currency == tax_currency:
+            continue  # both are in one currency, which PEPPOL-EN16931-R005 reports
+        else:
+            raise unreadable(place, "There are several totals of VAT in one currency (BR-CO-15).")
+    if main is not None:
+        _TAX_AMOUNT.read(main, totals, place)
+        _SUBTOTALS.read(main, totals, place)
+
+
+def _write_totals(value: Any, currency: str | None) -> Iterator[str]:
+    sums = joined_sums(value)
+    tax = write_nodes((_TAX_AMOUNT, _SUBTOTALS), sums, currency)
+    if tax:
+        yield f"<cac:TaxTotal>{tax}</cac:TaxTotal>"
+    if value.vat_in_tax_currency is not None:
+        other = SimpleNamespace(vat=value.vat_in_tax_currency)
+        tax = write_nodes((_TAX_AMOUNT,), other, value.tax_currency)
+        yield f"<cac:TaxTotal>{tax}</cac:TaxTotal>"
+    yield f"<cac:LegalMonetaryTotal>{write_nodes(_SUMS, sums, currency)}</cac:LegalMonetaryTotal>"
+
+
+TOTALS: Final = Special(_read_totals, _write_totals)
