@@ -59,6 +59,7 @@ from moorage.contracts.sms import SmsCapability, SmsMessage
 from moorage.contracts.storage import StorageCapability
 from moorage.contracts.tax import TaxCapability
 from moorage.contracts.vendor import UnknownOutcome, Vendor
+from moorage.contracts.verification import VerificationRequest
 from moorage.operations.accounting import AccountingFlows
 from moorage.operations.bank import BankFlows
 from moorage.operations.chat import ChatFlows
@@ -134,6 +135,7 @@ GIVEN: dict[str, Any] = {
     "charge": Charge(amount=Money("1.00", "EUR"), source="tok_1", reference="INV-1"),
     "payments": [REF],
     "request": {
+        "sms": VerificationRequest(to="+4915112345678"),
         "shipping": SHIPMENT,
         "payments": StoreRequest("tok_1", customer=Customer(id="cus_1")),
         "bank": ConsentRequest(return_url=RETURN_URL),
@@ -145,6 +147,8 @@ GIVEN: dict[str, Any] = {
     },
     "link": LinkRequest(Money("1.00", "EUR"), reference="INV-1"),
     "order": PaymentOrder(debtor=IBANS[0], transfer=TRANSFER, return_url=RETURN_URL),
+    "code": "123456",
+    "to": "+4915112345678",
     "customer": "cus_1",
     "what": REF,
     "pickup": pickup([Ref.parse(REF)]),
@@ -239,6 +243,8 @@ def names() -> dict[str, Any]:
         "contracts.sms",
         "contracts.storage",
         "contracts.tax",
+        "contracts.verification",
+        "domain.secrets.secret",
         "domain.values.result",
         "services.transfers.downloading",
         "services.transfers.uploading",

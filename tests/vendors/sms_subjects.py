@@ -68,7 +68,10 @@ def twilio() -> SmsSubject:
     )
     return SmsSubject(
         vendor=Twilio(
-            account_sid=sandbox.account_sid, credentials=sandbox.auth_token, sender="+15005550006"
+            account_sid=sandbox.account_sid,
+            credentials=sandbox.auth_token,
+            sender="+15005550006",
+            verify_service=sandbox.verify_service,
         ),
         sandbox=sandbox,
         sent=lambda: len(sandbox.messages),
@@ -187,7 +190,9 @@ def vonage() -> SmsSubject:
         (vonage_says("99"), VendorRejected, "99"),
     )
     return SmsSubject(
-        vendor=Vonage(api_key=sandbox.api_key, credentials=sandbox.api_secret, sender="Acme"),
+        vendor=Vonage(
+            api_key=sandbox.api_key, credentials=sandbox.api_secret, sender="Acme", brand="Acme"
+        ),
         sandbox=sandbox,
         sent=lambda: len(sandbox.messages),
         refusals=refusals,

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from moorage.contracts.ref import Ref
+    from moorage.contracts.verification import Verification, VerificationRequest
     from moorage.contracts.wire import Wire
+    from moorage.domain.secrets.secret import Secret
 
 KIND: Final = "sms"
 
@@ -46,6 +48,8 @@ class SmsCapability(StrEnum):
     VALIDATE_NUMBER = "validate_number"
     CARRIER = "carrier"
     BALANCE = "balance"
+    VERIFICATION = "verification"
+    VERIFICATION_CALL = "verification_call"
 
 
 class SmsStatus(StrEnum):
@@ -291,6 +295,14 @@ class SmsVendor(Protocol):
     ) -> NumberCheck: ...
 
     async def check_balance(self, wire: Wire, /) -> Balance: ...
+
+    async def start_verification(
+        self, wire: Wire, request: VerificationRequest, /, *, key: str | None
+    ) -> Verification: ...
+
+    async def check_verification(
+        self, wire: Wire, ref: Ref, code: Secret, /, *, to: str
+    ) -> Verification: ...
 
 
 def is_gsm(text: str) -> bool:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from moorage.contracts.ref import Ref
     from moorage.contracts.sms import Balance, NumberCheck, SmsMessage, SmsReceipt
+    from moorage.contracts.verification import Verification, VerificationRequest
+    from moorage.domain.secrets.secret import Secret
     from moorage.domain.values.result import Result
     from moorage.services.contracts.live_configuration import FindDispatcher
 
@@ -101,6 +103,50 @@ class Sms:
         """Get the balance of the account."""
         return run_now(self._flows.run(SmsFlows.check_balance, timeout=timeout))
 
+    def start_verification(
+        self,
+        request: VerificationRequest,
+        *,
+        idempotency_key: str | None = None,
+        timeout: float | None = None,
+    ) -> Verification:
+        """Send a verification code, which the vendor makes and keeps.
+
+        Args:
+            request: number that gets the code.
+            idempotency_key: identifies this code: a repeat returns the same verification.
+            timeout: seconds for the whole operation.
+        """
+        return run_now(
+            self._flows.run(
+                SmsFlows.start_verification,
+                request,
+                idempotency_key=idempotency_key,
+                timeout=timeout,
+            )
+        )
+
+    def check_verification(
+        self, ref: Ref | str, code: Secret | str, *, to: str, timeout: float | None = None
+    ) -> Verification:
+        """Check a code that somebody entered, which uses up an attempt.
+
+        It is never repeated by itself: after a lost answer, ask for the code again.
+
+        Args:
+            ref: reference of the verification.
+            code: entered code.
+            to: number that is to be verified; a code that was sent to another number is refused
+                where the vendor states the number.
+            timeout: seconds for the whole operation.
+
+        Raises:
+            VendorRejected: the code was sent to another number.
+        """
+        return run_now(
+            self._flows.run(SmsFlows.check_verification, ref, code, to=to, timeout=timeout)
+        )
+
 
 class AsyncSms:
     """The asynchronous version of `Sms`."""
@@ -178,3 +224,40 @@ class AsyncSms:
     async def check_balance(self, *, timeout: float | None = None) -> Balance:
         """Get the balance of the account."""
         return await self._flows.run(SmsFlows.check_balance, timeout=timeout)
+
+    async def start_verification(
+        self,
+        request: VerificationRequest,
+        *,
+        idempotency_key: str | None = None,
+        timeout: float | None = None,
+    ) -> Verification:
+        """Send a verification code, which the vendor makes and keeps.
+
+        Args:
+            request: number that gets the code.
+            idempotency_key: identifies this code: a repeat returns the same verification.
+            timeout: seconds for the whole operation.
+        """
+        return await self._flows.run(
+            SmsFlows.start_verification, request, idempotency_key=idempotency_key, timeout=timeout
+        )
+
+    async def check_verification(
+        self, ref: Ref | str, code: Secret | str, *, to: str, timeout: float | None = None
+    ) -> Verification:
+        """Check a code that somebody entered, which uses up an attempt.
+
+        It is never repeated by itself: after a lost answer, ask for the code again.
+
+        Args:
+            ref: reference of the verification.
+            code: entered code.
+            to: number that is to be verified; a code that was sent to another number is refused
+                where the vendor states the number.
+            timeout: seconds for the whole operation.
+
+        Raises:
+            VendorRejected: the code was sent to another number.
+        """
+        return await self._flows.run(SmsFlows.check_verification, ref, code, to=to, timeout=timeout)

@@ -57,6 +57,8 @@ def infobip() -> SmsSubject:
             base_url=f"https://{sandbox.hosts[0]}",
             credentials=sandbox.api_key,
             sender="InfoSMS",
+            pin_application="2FA1",
+            pin_message="M1",
         ),
         sandbox=sandbox,
         sent=lambda: len(sandbox.messages),

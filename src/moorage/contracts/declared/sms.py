@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from moorage.contracts import sms
+from moorage.contracts import sms, verification
 from moorage.contracts.calling_codes import country_of
 from moorage.contracts.declaration import (
     Contract,
@@ -17,11 +17,14 @@ from moorage.contracts.declaration import (
 )
 from moorage.contracts.sms import SmsCapability, SmsEvent, SmsMessage, check_number
 from moorage.contracts.validators import check_kind, check_text
+from moorage.contracts.verification import VerificationRequest, as_code
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
     from moorage.contracts.ref import Ref
     from moorage.contracts.sms import Balance, NumberCheck, SmsReceipt
+    from moorage.contracts.verification import Verification
+    from moorage.domain.secrets.secret import Secret
 
 _LOOK_UP: Final[Requirements[SmsReceipt]] = Requirements(needs={SmsCapability.LOOK_UP})
 _CANCEL: Final[Requirements[SmsReceipt]] = Requirements(needs={SmsCapability.CANCEL})
@@ -35,7 +38,7 @@ class SmsContract(Contract):
     kind = "sms"
     capabilities = SmsCapability
     event = SmsEvent
-    values = (sms,)
+    values = (sms, verification)
     flows = {"send_bulk": Effect.DEFERRABLE}
 
     @changes()
@@ -91,6 +94,47 @@ class SmsContract(Contract):
     def check_balance(self, *, timeout: float | None = None) -> Requirements[Balance]:
         """Get the balance of the account."""
         return _BALANCE
+
+    @changes(deferrable=False)
+    def start_verification(
+        self,
+        request: VerificationRequest,
+        *,
+        idempotency_key: str | None = None,
+        timeout: float | None = None,
+    ) -> Requirements[Verification]:
+        """Send a verification code, which the vendor makes and keeps.
+
+        Args:
+            request: number that gets the code.
+            idempotency_key: identifies this code: a repeat returns the same verification.
+            timeout: seconds for the whole operation.
+        """
+        check_kind(request, VerificationRequest, "request")
+        return Requirements(
+            needs=request.needs, country=country_of(request.to), recipients=(request.to,)
+        )
+
+    @changes(target=Target.REFERENCE, deferrable=False)
+    def check_verification(
+        self, ref: Ref | str, code: Secret | str, *, to: str, timeout: float | None = None
+    ) -> Requirements[Verification]:
+        """Check a code that somebody entered, which uses up an attempt.
+
+        It is never repeated by itself: after a lost answer, ask for the code again.
+
+        Args:
+            ref: reference of the verification.
+            code: entered code.
+            to: number that is to be verified; a code that was sent to another number is refused
+                where the vendor states the number.
+            timeout: seconds for the whole operation.
+
+        Raises:
+            VendorRejected: the code was sent to another number.
+        """
+        check_number(to, "to")
+        return Requirements(needs={SmsCapability.VERIFICATION}, arguments={"code": as_code(code)})
 
 
 def _check_country(country: object) -> None:

@@ -42,6 +42,7 @@ from moorage.testing.kits._sms_lab import (
     sync_lab,
 )
 from moorage.testing.kits._sms_requests import REQUESTS
+from moorage.testing.kits._sms_verification import VERIFICATIONS
 from moorage.testing.kits.checks import require
 from moorage.testing.sandboxes.base import Altered, Lost
 from moorage.wiring.installed_vendors import able
@@ -336,6 +337,7 @@ _ALL_CHECKS: Final = (
     nothing_shows_whom_it_went_to,
     events_are_accepted_if_signed,
     *REQUESTS,
+    *VERIFICATIONS,
 )
 
 

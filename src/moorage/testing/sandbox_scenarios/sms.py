@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moorage.contracts.ref import Ref
 from moorage.contracts.sms import SmsCapability, SmsMessage
+from moorage.contracts.verification import VerificationRequest
 from moorage.errors import UnsupportedByVendor
 
 if TYPE_CHECKING:
@@ -67,6 +68,13 @@ async def balance(vendor: ScenarioVendor) -> Any:
     return (await vendor("check_balance")).amount
 
 
+async def verification(vendor: ScenarioVendor, **fields: Any) -> Any:
+    """Send a verification code with the given fields, and check a wrong one."""
+    started = await vendor("start_verification", VerificationRequest(to=PHONE, **fields))
+    checked = await vendor("check_verification", started.ref, "000000", to=PHONE)
+    return started.status == checked.status == "pending"
+
+
 BASIC: Final[dict[str, Scenario]] = {"send": text}
 
 BY_CAPABILITY: Final[dict[str, Scenario]] = {
@@ -80,4 +88,6 @@ BY_CAPABILITY: Final[dict[str, Scenario]] = {
     SmsCapability.VALIDATE_NUMBER: validate_number,
     SmsCapability.CARRIER: carrier,
     SmsCapability.BALANCE: balance,
+    SmsCapability.VERIFICATION: verification,
+    SmsCapability.VERIFICATION_CALL: partial(verification, channel="call"),
 }

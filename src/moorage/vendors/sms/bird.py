@@ -1,4 +1,4 @@
-"""Bird, formerly MessageBird: text messages and number look-ups.
+"""Bird, formerly MessageBird: text messages, number look-ups and verification codes.
 
 Version 1 of the API, JSON with a key that belongs to a region. Bird replays its answer to an
 idempotency key, refusals too, for about three hours. The status of messages arrives by webhooks,
@@ -22,7 +22,9 @@ from moorage.contracts.sms import (
     SmsStatus,
     check_number,
 )
+from moorage.contracts.verification import Verification, VerificationRequest, VerificationStatus
 from moorage.vendors.sms._common import price, refusal, sender_of
+from moorage.vendors.sms._verification import read_fields
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,6 +48,12 @@ _LINES: Final = {
         LineType.OTHER, "toll_free premium_rate satellite pager payphone m2m service other"
     ),
 }
+_VERIFICATIONS: Final = {
+    "pending": VerificationStatus.PENDING,
+    "verified": VerificationStatus.APPROVED,
+    **sdk.words(VerificationStatus.ENDED, "failed expired canceled blocked"),
+}
+_NOT_FOUND: Final = 404
 _KINDS: Final[Mapping[str, Kind]] = {
     **sdk.words(sdk.AuthenticationFailed, "auth_error permission_error"),
     **sdk.words(sdk.InvalidRequest, "bad_request_error payload_too_large_error validation_error"),
@@ -104,6 +112,14 @@ def _number_body(_: Bird, number: str, *, country: str | None) -> dict[str, str]
     return {"phone_number": check_number(number, "number")}
 
 
+def _code_body(_: Bird, request: VerificationRequest) -> dict[str, Any]:
+    return {"to": {"phone_number": request.to}, "options": {"channels": ["sms"]}}
+
+
+def _check_body(_: Bird, to: str, *, code: sdk.Secret) -> dict[str, Any]:
+    return {"to": {"phone_number": to}, "code": code.reveal()}
+
+
 def _unusable_number(refusal: sdk.VendorRejected) -> NumberCheck | None:
     code, response = refusal.vendor_code, refusal.response
     if not isinstance(refusal, sdk.InvalidRequest) or code is None or response is None:
@@ -136,6 +152,12 @@ NUMBER: Final = sdk.Reading(
     line=sdk.word("line_type", of=_LINES, otherwise=LineType.UNKNOWN),
     carrier=sdk.text("network_info.carrier_name"),
 )
+VERIFICATION: Final = sdk.Reading(
+    Verification,
+    ref=sdk.ref_at("id"),
+    status=sdk.word("status", of=_VERIFICATIONS, otherwise=VerificationStatus.UNKNOWN),
+    vendor_status=sdk.text("status"),
+)
 _EVENT: Final = sdk.Reading(
     SmsEvent,
     supplied=("id", "status", "vendor_status", "at", "sender"),
@@ -162,7 +184,12 @@ class Bird(sdk.ApiVendor):
     kinds = ("sms",)
     api_version = "v1"
     capabilities = frozenset(
-        {SmsCapability.LOOK_UP, SmsCapability.VALIDATE_NUMBER, SmsCapability.CARRIER}
+        {
+            SmsCapability.LOOK_UP,
+            SmsCapability.VALIDATE_NUMBER,
+            SmsCapability.CARRIER,
+            SmsCapability.VERIFICATION,
+        }
     )
     limits: ClassVar[Mapping[str, int]] = {"segments": 12, "idempotency_key": _KEY}
     webhook = "standard-webhooks"
@@ -194,6 +221,34 @@ class Bird(sdk.ApiVendor):
     validate_number = sdk.post(
         "/v1/lookup/phone-number", json=_number_body, refused=_unusable_number, reads=NUMBER
     )
+    start_verification = sdk.post("/v1/verify/verifications", json=_code_body, reads=VERIFICATION)
+    post_check = sdk.post("/v1/verify/verifications/check", json=_check_body, reads=read_fields)
+
+    async def check_verification(
+        self, wire: sdk.Wire, ref: sdk.Ref, code: sdk.Secret, /, *, to: str
+    ) -> Verification:
+        """Check a code, which Bird finds by the number; it must be that of the reference."""
+        try:
+            fields = await self.post_check(wire, to, code=code)
+        except sdk.VendorRejected as refusal:
+            if refusal.status != _NOT_FOUND:
+                raise
+            word = refusal.vendor_code
+            return Verification(ref=ref, status=VerificationStatus.ENDED, vendor_status=word)
+        state = fields.object("verification")
+        status = _VERIFICATIONS.get(state.text("status") or "", VerificationStatus.UNKNOWN)
+        if (status is VerificationStatus.APPROVED) != bool(fields.flag("success")):
+            status = VerificationStatus.UNKNOWN
+        if state.text("id") != ref.id:
+            # A newer verification of the number, or one of another number.
+            status = VerificationStatus.ENDED
+        return Verification(
+            ref=ref,
+            status=status,
+            vendor_status=fields.text("reason") or state.text("status"),
+            attempts_left=fields.integer("attempts_remaining"),
+            raw=fields.raw,
+        )
 
     def events(self, event: sdk.WebhookEvent, ref: sdk.MakeRef) -> tuple[SmsEvent, ...]:
         """Convert a webhook to an event of a sent or a received message."""

@@ -1,4 +1,4 @@
-"""Infobip: text messages by version 3 of the SMS API.
+"""Infobip: text messages by version 3 of the SMS API, and verification codes by its 2FA API.
 
 Infobip takes no idempotency key, so a message that may have been sent is not sent again. It can
 reject a message in an answer with HTTP 200, which is a refusal here. A scheduled message is a bulk
@@ -23,7 +23,19 @@ from moorage.contracts.sms import (
     SmsReceipt,
     SmsStatus,
 )
+from moorage.contracts.verification import (
+    Verification,
+    VerificationChannel,
+    VerificationRequest,
+    VerificationStatus,
+)
 from moorage.vendors.sms._common import as_price, international, price, refusal, without_numbers
+from moorage.vendors.sms._verification import (
+    check_same_number,
+    needed_option,
+    read_fields,
+    refused,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -51,6 +63,9 @@ _BULKS: Final = {
     "FAILED": SmsStatus.FAILED,
 }
 _REJECTED: Final = "REJECTED"
+_NOT_SENT: Final = "MESSAGE_NOT_SENT"
+_ENDED_PINS: Final = ("TTL_EXPIRED", "NO_MORE_PIN_ATTEMPTS")
+_NOT_FOUND: Final = 404
 _NO_ERROR: Final = ("NO_ERROR",)
 
 
@@ -154,6 +169,21 @@ def _error_message(fields: sdk.Answer) -> str | None:
     return None if name in _NO_ERROR else fields.text("error.description")
 
 
+def _code_status(fields: sdk.Answer) -> VerificationStatus:
+    is_lost = fields.text("smsStatus") == _NOT_SENT
+    return VerificationStatus.ENDED if is_lost else VerificationStatus.PENDING
+
+
+def _pin_status(fields: sdk.Answer) -> VerificationStatus:
+    is_verified = fields.flag("verified")
+    if is_verified is None:
+        return VerificationStatus.UNKNOWN
+    if is_verified:
+        return VerificationStatus.APPROVED
+    has_ended = fields.text("pinError") in _ENDED_PINS or fields.integer("attemptsRemaining") == 0
+    return VerificationStatus.ENDED if has_ended else VerificationStatus.PENDING
+
+
 _LOG: Final = sdk.Reading(
     SmsReceipt,
     ref=sdk.ref_at("messageId"),
@@ -163,6 +193,12 @@ _LOG: Final = sdk.Reading(
     price=_price,
     error_code=sdk.text("error.name", none=_NO_ERROR),
     error_message=_error_message,
+)
+_CODE: Final = sdk.Reading(
+    Verification,
+    ref=sdk.ref_at("pinId"),
+    status=_code_status,
+    vendor_status=sdk.text("smsStatus", "callStatus"),
 )
 _BULK: Final = sdk.Reading(
     SmsReceipt,
@@ -191,6 +227,24 @@ def _event_time(fields: sdk.Answer) -> datetime | None:
     return fields.time("doneAt") or fields.time("receivedAt")
 
 
+def _code_body(vendor: Infobip, request: VerificationRequest) -> dict[str, str | None]:
+    application = needed_option(
+        vendor.pin_application, "pin_application", "Infobip", "the id of a 2FA application"
+    )
+    template = needed_option(
+        vendor.pin_message, "pin_message", "Infobip", "the id of a message template of it"
+    )
+    return {
+        "applicationId": application,
+        "messageId": template,
+        "to": request.to.removeprefix("+"),
+    }
+
+
+def _pin_body(_: Infobip, __: sdk.Ref, *, code: sdk.Secret) -> dict[str, str]:
+    return {"pin": code.reveal()}
+
+
 def _as_it_is(_: Infobip, body: dict[str, Any]) -> dict[str, Any]:
     return body
 
@@ -217,6 +271,8 @@ class Infobip(sdk.ApiVendor):
         credentials: API key; by default the credential provider supplies `Credentials` that send
             `App …` in `Authorization`.
         sender: sender of messages without one of their own.
+        pin_application, pin_message: ids of the 2FA application, and of its message template, for
+            verification codes.
     """
 
     name = "infobip"
@@ -230,6 +286,8 @@ class Infobip(sdk.ApiVendor):
             SmsCapability.VALIDITY,
             SmsCapability.LOOK_UP,
             SmsCapability.BALANCE,
+            SmsCapability.VERIFICATION,
+            SmsCapability.VERIFICATION_CALL,
         }
     )
     limits: ClassVar[Mapping[str, int]] = {"reference": 4000}
@@ -247,6 +305,8 @@ class Infobip(sdk.ApiVendor):
         )
     )
     sender: str | None = None
+    pin_application: str | None = None
+    pin_message: str | None = None
 
     post_message = sdk.post(
         "/sms/3/messages",
@@ -266,6 +326,9 @@ class Infobip(sdk.ApiVendor):
         "/account/1/balance",
         reads=sdk.Reading(Balance, amount=sdk.needed(price("balance", "currency"), "balance")),
     )
+    post_code = sdk.post("/2fa/2/pin", json=_code_body, reads=_CODE)
+    post_call = sdk.post("/2fa/2/pin/voice", json=_code_body, reads=_CODE)
+    post_check = sdk.post("/2fa/2/pin/{id}/verify", json=_pin_body, reads=read_fields)
 
     event_reading = sdk.Reading(
         SmsEvent,
@@ -310,3 +373,31 @@ class Infobip(sdk.ApiVendor):
             if receipt.status is not SmsStatus.CANCELED:
                 raise
             return receipt
+
+    async def start_verification(
+        self, wire: sdk.Wire, request: VerificationRequest, /, *, key: str | None
+    ) -> Verification:
+        """Send a code by a text message or a call."""
+        is_call = request.channel is VerificationChannel.CALL
+        post = self.post_call if is_call else self.post_code
+        verification: Verification = await post(wire, request, key=key)
+        return verification
+
+    async def check_verification(
+        self, wire: sdk.Wire, ref: sdk.Ref, code: sdk.Secret, /, *, to: str
+    ) -> Verification:
+        """Check a code."""
+        try:
+            fields = await self.post_check(wire, ref, code=code)
+        except sdk.VendorRejected as refusal:
+            if refusal.status != _NOT_FOUND:
+                raise
+            return refused(ref, refusal, VerificationStatus.ENDED)
+        check_same_number(fields.text("msisdn"), to, "Infobip")
+        return Verification(
+            ref=ref,
+            status=_pin_status(fields),
+            vendor_status=fields.text("pinError"),
+            attempts_left=fields.integer("attemptsRemaining"),
+            raw=fields.raw,
+        )

@@ -1,4 +1,4 @@
-"""Plivo: text messages and number look-ups.
+"""Plivo: text messages, number look-ups and verification codes.
 
 Messages use version 1 of the API with JSON, look-ups a host of their own, both with basic
 authentication. Plivo takes no idempotency key, so a message that may have been sent is not sent
@@ -24,7 +24,14 @@ from moorage.contracts.sms import (
     SmsStatus,
     check_number,
 )
+from moorage.contracts.verification import (
+    Verification,
+    VerificationChannel,
+    VerificationRequest,
+    VerificationStatus,
+)
 from moorage.vendors.sms._common import international, price, sender_of, without_numbers
+from moorage.vendors.sms._verification import check_same_number, read_fields
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,6 +44,13 @@ _LINES: Final = sdk.same(LineType, "mobile voip") | {
     "toll-free": LineType.OTHER,
 }
 _NO_ERROR: Final = ("000",)
+_SESSIONS: Final = "/v1/Account/{auth_id}/Verify/Session/"
+_REFUSED_SESSIONS: Final = {
+    "in-progress": VerificationStatus.PENDING,
+    **sdk.words(VerificationStatus.ENDED, "verified expired"),
+}
+"""States after a refused code; a session that is verified already takes no other code."""
+_CHANNELS: Final = {VerificationChannel.SMS: "sms", VerificationChannel.CALL: "voice"}
 _SCHEMES: Final = {3: "plivo", 2: "plivo-v2"}
 """Signature schemes by version."""
 
@@ -55,6 +69,18 @@ def message_body(vendor: Plivo, message: SmsMessage) -> dict[str, Any]:
     if message.validity is not None:
         body["message_expiry"] = int(message.validity.total_seconds())
     return body
+
+
+def _code_body(vendor: Plivo, request: VerificationRequest) -> dict[str, str | None]:
+    return {
+        "recipient": request.to.removeprefix("+"),
+        "channel": _CHANNELS[request.channel],
+        "app_uuid": vendor.verify_app,
+    }
+
+
+def _check_body(_: Plivo, __: sdk.Ref, *, code: sdk.Secret) -> dict[str, str]:
+    return {"otp": code.reveal()}
 
 
 def _first_id(fields: sdk.Answer) -> str | None:
@@ -79,6 +105,8 @@ class Plivo(sdk.ApiVendor):
         auth_id: id of the account, which begins with MA, or SA for a subaccount.
         credentials: auth token; by default the credential provider supplies `Credentials`.
         sender: sender of messages without one of their own.
+        verify_app: UUID of the Verify application for verification codes; by default the account's
+            default application.
         webhook_version: required version of webhook signatures: 3, or 2, which does not cover the
             content.
         base_url, lookups_url: URLs of Plivo.
@@ -115,6 +143,7 @@ class Plivo(sdk.ApiVendor):
         )
     )
     sender: str | None = None
+    verify_app: str | None = None
     webhook_version: int = attrs.field(
         default=3,
         metadata=sdk.choices(*_SCHEMES),
@@ -176,6 +205,18 @@ class Plivo(sdk.ApiVendor):
         "/v1/Account/{auth_id}/",
         reads=sdk.Reading(Balance, amount=sdk.needed(price("cash_credits", "USD"), "cash_credits")),
     )
+    start_verification = sdk.post(
+        _SESSIONS,
+        json=_code_body,
+        reads=sdk.Reading(
+            Verification,
+            ref=sdk.ref_at("session_uuid"),
+            status=VerificationStatus.PENDING,
+            vendor_status=sdk.text("message"),
+        ),
+    )
+    post_check = sdk.post(f"{_SESSIONS}{{id}}/", json=_check_body, reads=read_fields)
+    get_session = sdk.get(f"{_SESSIONS}{{id}}/", reads=read_fields)
 
     event_reading = sdk.Reading(
         SmsEvent,
@@ -192,6 +233,28 @@ class Plivo(sdk.ApiVendor):
         text=sdk.text("Text"),
         error_code=sdk.text("ErrorCode", none=_NO_ERROR),
     )
+
+    async def check_verification(
+        self, wire: sdk.Wire, ref: sdk.Ref, code: sdk.Secret, /, *, to: str
+    ) -> Verification:
+        """Check a code; the session tells the number, and why a code was refused."""
+        session = await self.get_session(wire, ref)
+        check_same_number(session.text("recipient"), to, "Plivo")
+        try:
+            fields = await self.post_check(wire, ref, code=code)
+        except sdk.VendorRejected:
+            session = await self.get_session(wire, ref)
+            word = session.text("status")
+            status = _REFUSED_SESSIONS.get(word or "")
+            if status is None:
+                raise
+            return Verification(ref=ref, status=status, vendor_status=word, raw=session.raw)
+        return Verification(
+            ref=ref,
+            status=VerificationStatus.APPROVED,
+            vendor_status=fields.text("message"),
+            raw=fields.raw,
+        )
 
     def verifying(self) -> Mapping[str, Any]:
         """The signature scheme of the required version."""

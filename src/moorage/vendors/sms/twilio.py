@@ -1,8 +1,8 @@
-"""Twilio: text messages and number look-ups.
+"""Twilio: text messages, number look-ups and verification codes.
 
-Messages use the API of 2010-04-01, look-ups version 2 of theirs, both with forms and basic
-authentication. Twilio takes no idempotency key, so a message that may have been sent is not sent
-again.
+Messages use the API of 2010-04-01, look-ups and Verify version 2 of theirs, all with forms and
+basic authentication. Twilio takes no idempotency key, so a message that may have been sent is not
+sent again.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ from moorage.contracts.sms import (
     SmsReceipt,
     SmsStatus,
 )
+from moorage.contracts.verification import Verification, VerificationRequest, VerificationStatus
 from moorage.vendors.sms._common import as_price, price, without_numbers
+from moorage.vendors.sms._verification import check_same_number, needed_option, refused
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,6 +43,14 @@ _LINES: Final = {
     **sdk.words(LineType.OTHER, "personal tollFree premium sharedCost uan voicemail pager"),
 }
 _SETTLED_CODE: Final = "30409"
+_VERIFICATIONS: Final = {
+    **sdk.same(VerificationStatus, "pending approved"),
+    **sdk.words(VerificationStatus.ENDED, "canceled max_attempts_reached deleted failed expired"),
+}
+_ENDED_CODES: Final = ("20404", "60202")
+"""A verification that Twilio has deleted, and one with too many checks."""
+_OF_NUMBER: Final = "60202 60203"
+"""Too many checks or codes of one number, which say nothing about others."""
 _MESSAGE: Final = "/2010-04-01/Accounts/{account_sid}/Messages/{id}.json"
 
 
@@ -66,6 +76,14 @@ def _price(fields: sdk.Answer) -> Price | None:
     return None if amount is None else Price(abs(amount.amount), amount.currency)
 
 
+def _code_form(_: Twilio, request: VerificationRequest) -> dict[str, str]:
+    return {"To": request.to, "Channel": request.channel}
+
+
+def _check_form(_: Twilio, ref: sdk.Ref, *, code: sdk.Secret) -> dict[str, str]:
+    return {"VerificationSid": ref.id, "Code": code.reveal()}
+
+
 def _look_up_query(_vendor: Twilio, _number: str, country: str | None) -> dict[str, str | None]:
     return {"Fields": "line_type_intelligence", "CountryCode": country}
 
@@ -84,6 +102,12 @@ _RECEIPT: Final = sdk.Reading(
     price=_price,
     error_code=sdk.text("error_code"),
     error_message=sdk.text("error_message"),
+)
+_VERIFICATION: Final = sdk.Reading(
+    Verification,
+    ref=sdk.ref_at("sid"),
+    status=sdk.word("status", of=_VERIFICATIONS, otherwise=VerificationStatus.UNKNOWN),
+    vendor_status=sdk.text("status"),
 )
 _EVENT_STATUS: Final = sdk.text("MessageStatus", "SmsStatus")
 _MOST_MEDIA: Final = 10
@@ -109,7 +133,8 @@ class Twilio(sdk.ApiVendor):
             supplies `Credentials`.
         api_key: SID of the API key, if `credentials` is its secret.
         sender: sender of messages without one of their own.
-        base_url, lookups_url: URLs of Twilio.
+        verify_service: SID of the Verify service for verification codes, which begins with VA.
+        base_url, lookups_url, verify_url: URLs of Twilio.
     """
 
     name = "twilio"
@@ -119,7 +144,11 @@ class Twilio(sdk.ApiVendor):
     limits: ClassVar[Mapping[str, int]] = {"text": 1600}
     webhook = "twilio"
 
-    urls: ClassVar[Mapping[str, str]] = {"": "base_url", "lookups": "lookups_url"}
+    urls: ClassVar[Mapping[str, str]] = {
+        "": "base_url",
+        "lookups": "lookups_url",
+        "verify": "verify_url",
+    }
     auth = _auth
     ping_path = "/2010-04-01/Accounts/{account_sid}/Balance.json"
     refusals = sdk.Refusals(
@@ -127,6 +156,7 @@ class Twilio(sdk.ApiVendor):
         codes={
             **sdk.words(sdk.RateLimitExceeded, "14107 20429 21611 60728 63017 63038"),
             **sdk.words(sdk.AuthenticationFailed, "20003 20005 20006 20008"),
+            **sdk.words(sdk.VendorRejected, _OF_NUMBER),
         },
         codes_at={
             400: sdk.words(sdk.VendorRejected, f"21408 21608 21610 21612 21614 {_SETTLED_CODE}"),
@@ -151,8 +181,24 @@ class Twilio(sdk.ApiVendor):
     )
     api_key: str | None = None
     sender: str | None = None
+    verify_service: str | None = attrs.field(
+        default=None,
+        validator=attrs.validators.optional(
+            sdk.matches(
+                "VA[0-9a-fA-F]{32}",
+                problem="This is not the SID of a Verify service of Twilio.",
+                remedy="Give VA with the 32 hexadecimal digits that follow.",
+            )
+        ),
+    )
     base_url: str = "https://api.twilio.com"
     lookups_url: str = "https://lookups.twilio.com"
+    verify_url: str = "https://verify.twilio.com"
+
+    @property
+    def _verify(self) -> str:
+        meaning = "the SID of a Verify service"
+        return needed_option(self.verify_service, "verify_service", "Twilio", meaning)
 
     send = sdk.post(
         "/2010-04-01/Accounts/{account_sid}/Messages.json", form=message_form, reads=_RECEIPT
@@ -180,6 +226,15 @@ class Twilio(sdk.ApiVendor):
         "/2010-04-01/Accounts/{account_sid}/Balance.json",
         reads=sdk.Reading(Balance, amount=sdk.needed(price("balance", "currency"), "balance")),
     )
+    start_verification = sdk.post(
+        "/v2/Services/{_verify}/Verifications", to="verify", form=_code_form, reads=_VERIFICATION
+    )
+    post_check = sdk.post(
+        "/v2/Services/{_verify}/VerificationCheck",
+        to="verify",
+        form=_check_form,
+        reads=_VERIFICATION,
+    )
 
     event_reading = sdk.Reading(
         SmsEvent,
@@ -193,6 +248,19 @@ class Twilio(sdk.ApiVendor):
         media=_media,
         error_code=sdk.text("ErrorCode"),
     )
+
+    async def check_verification(
+        self, wire: sdk.Wire, ref: sdk.Ref, code: sdk.Secret, /, *, to: str
+    ) -> Verification:
+        """Check a code."""
+        try:
+            verification = await self.post_check(wire, ref, code=code)
+        except sdk.VendorRejected as refusal:
+            if refusal.vendor_code not in _ENDED_CODES:
+                raise
+            return refused(ref, refusal, VerificationStatus.ENDED)
+        check_same_number(sdk.as_answer(verification.raw).text("to"), to, "Twilio")
+        return verification
 
     async def cancel(self, wire: sdk.Wire, ref: sdk.Ref, /) -> SmsReceipt:
         """Cancel a scheduled message."""

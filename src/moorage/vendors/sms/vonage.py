@@ -1,11 +1,12 @@
-"""Vonage: text messages and number look-ups.
+"""Vonage: text messages, number look-ups and verification codes.
 
 Messages use the SMS API, which always answers HTTP 200 and reports every part of a message
 separately. Look-ups use Number Insight, at its standard level. The API key and its secret are sent
 as basic authentication. Vonage takes no idempotency key, so a message that may have been sent is
 not sent again. It can neither query nor cancel a message: delivery receipts report the outcome.
 
-Vonage ends Number Insight in February 2027.
+Verification codes use version 2 of Verify, which answers with HTTP statuses. Vonage ends Number
+Insight in February 2027.
 """
 
 from __future__ import annotations
@@ -27,13 +28,21 @@ from moorage.contracts.sms import (
     SmsStatus,
     is_gsm,
 )
+from moorage.contracts.verification import (
+    Verification,
+    VerificationChannel,
+    VerificationRequest,
+    VerificationStatus,
+)
 from moorage.vendors.sms._common import (
     as_price,
     international,
     price,
     refusal,
     sender_of,
+    without_numbers,
 )
+from moorage.vendors.sms._verification import needed_option, read_fields, refused
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,6 +51,7 @@ if TYPE_CHECKING:
 
 _INSIGHT: Final = "insight"
 _LOOK_UP: Final = "/ni/standard/json"
+_VERIFY: Final = "/v2/verify"
 _TAKEN_STATUS: Final = "0"
 _CURRENCY: Final = "EUR"
 _STATUSES: Final = {
@@ -66,14 +76,40 @@ _INSIGHTS: Final[Mapping[str, Kind]] = {
     "5": sdk.VendorFailed,
     "999": sdk.InvalidRequest,
 }
+_VERIFICATIONS: Final = {"completed": VerificationStatus.APPROVED}
+_CHANNELS: Final = {VerificationChannel.SMS: "sms", VerificationChannel.CALL: "voice"}
+_WRONG_CODE: Final = "Invalid Code"
+_ENDED_STATUSES: Final = (404, 410)
+"""A verification that is over or unknown, and one with too many checks."""
 _NO_NUMBER: Final = "3"
 _LOOKED_UP: Final = frozenset({"0", _NO_NUMBER, "43", "44", "45"})
 """Successful look-ups; the last three lack a part that could not be read at that moment."""
 _NUMBER_WORDS: Final = sdk.text("status_message", "error_text")
 
 
+def _read_problem(response: sdk.Response) -> tuple[str | None, str | None]:
+    """The code and the text of a refusal by Verify."""
+    error = sdk.error_answer(response)
+    return error.text("title"), sdk.masked_words(error.text("detail"))
+
+
+_VERIFY_REFUSALS: Final = sdk.Refusals(
+    vendor="Vonage",
+    statuses={
+        **dict.fromkeys((400, 422), sdk.InvalidRequest),
+        **dict.fromkeys((401, 403), sdk.AuthenticationFailed),
+        429: sdk.RateLimitExceeded,
+    },
+    left=frozenset({408, 425}),
+    read=_read_problem,
+    mask=without_numbers,
+)
+
+
 def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
-    """The error in an answer's body; Vonage answers HTTP 200 in any case."""
+    """The error in an answer's body; Vonage answers HTTP 200 in any case, except for codes."""
+    if request.path.startswith(_VERIFY):
+        return _VERIFY_REFUSALS(request, response)
     if not sdk.is_success(response.status):
         return None
     try:
@@ -159,6 +195,17 @@ def _look_up_query(_: Vonage, number: str, *, country: str | None) -> dict[str, 
     return {"number": number.removeprefix("+"), "country": country}
 
 
+def _code_body(vendor: Vonage, request: VerificationRequest) -> dict[str, Any]:
+    channel = {"channel": _CHANNELS[request.channel], "to": request.to.removeprefix("+")}
+    meaning = "the name that recipients see, of at most 16 letters"
+    brand = needed_option(vendor.brand, "brand", "Vonage", meaning)
+    return {"brand": brand, "workflow": [channel]}
+
+
+def _check_body(_: Vonage, __: sdk.Ref, *, code: sdk.Secret) -> dict[str, str]:
+    return {"code": code.reveal()}
+
+
 def _is_incoming(fields: sdk.Answer) -> bool:
     return fields.text("status") is None and fields.text("type") is not None
 
@@ -171,6 +218,7 @@ class Vonage(sdk.ApiVendor):
         api_key: API key of the account.
         credentials: API secret; by default the credential provider supplies `Credentials`.
         sender: sender of messages without one of their own.
+        brand: name in verification codes, of at most 16 letters.
         base_url, insight_url: URLs of Vonage.
     """
 
@@ -183,6 +231,8 @@ class Vonage(sdk.ApiVendor):
             SmsCapability.VALIDATE_NUMBER,
             SmsCapability.CARRIER,
             SmsCapability.BALANCE,
+            SmsCapability.VERIFICATION,
+            SmsCapability.VERIFICATION_CALL,
         }
     )
     webhook = "vonage"
@@ -194,6 +244,7 @@ class Vonage(sdk.ApiVendor):
 
     api_key: str
     sender: str | None = None
+    brand: str | None = None
     base_url: str = "https://rest.nexmo.com"
     insight_url: str = "https://api.nexmo.com"
 
@@ -217,6 +268,15 @@ class Vonage(sdk.ApiVendor):
         "/account/get-balance",
         reads=sdk.Reading(Balance, amount=sdk.needed(price("value", _CURRENCY), "value")),
     )
+    start_verification = sdk.post(
+        _VERIFY,
+        to=_INSIGHT,
+        json=_code_body,
+        reads=sdk.Reading(
+            Verification, ref=sdk.ref_at("request_id"), status=VerificationStatus.PENDING
+        ),
+    )
+    post_check = sdk.post(f"{_VERIFY}/{{id}}", to=_INSIGHT, json=_check_body, reads=read_fields)
     event_reading = sdk.Reading(
         SmsEvent,
         supplied=("id",),
@@ -233,3 +293,25 @@ class Vonage(sdk.ApiVendor):
         text=sdk.text("text"),
         error_code=sdk.text("err-code", none=(_TAKEN_STATUS,)),
     )
+
+    async def check_verification(
+        self,
+        wire: sdk.Wire,
+        ref: sdk.Ref,
+        code: sdk.Secret,
+        /,
+        *,
+        to: str,  # noqa: ARG002 - Vonage does not say which number a code was sent to
+    ) -> Verification:
+        """Check a code."""
+        try:
+            fields = await self.post_check(wire, ref, code=code)
+        except sdk.VendorRejected as refusal:
+            if refusal.status in _ENDED_STATUSES:
+                return refused(ref, refusal, VerificationStatus.ENDED)
+            if refusal.vendor_code != _WRONG_CODE:
+                raise
+            return refused(ref, refusal, VerificationStatus.PENDING)
+        word = fields.text("status")
+        status = _VERIFICATIONS.get(word or "", VerificationStatus.UNKNOWN)
+        return Verification(ref=ref, status=status, vendor_status=word, raw=fields.raw)

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from moorage.contracts.sms import is_gsm, segments
 from moorage.domain.values.json_text import encode_json, is_object
 from moorage.testing.sandboxes import base
-from moorage.testing.sandboxes._fields import words, wrong_names
+from moorage.testing.sandboxes._fields import problems, words, wrong_names
 from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.sms.base import OUR_NUMBER, SmsSandbox
+from moorage.testing.sandboxes.sms.sent_codes import SentCodes
 from moorage.testing.sandboxes.webhook_signatures import standard_headers
 
 if TYPE_CHECKING:
@@ -39,11 +40,21 @@ _FIELDS: Final[dict[str, type]] = {
     "tags": list,
 }
 _CATEGORIES: Final = words("transactional marketing authentication service")
+_CODE: Final = {
+    "to!": {"phone_number!": str},
+    "options": {"channels": [str], "code_length": int},
+    "metadata": dict,
+}
+_CODE_RESULTS: Final = {
+    "approved": ("verified", None),
+    "wrong": ("pending", "incorrect_code"),
+    "ended": ("failed", "attempts_exhausted"),
+}
 _MOST_SEGMENTS: Final = 12
 
 
 class BirdSandbox(SmsSandbox):
-    """A sandbox of Bird: text messages and look-ups of numbers.
+    """A sandbox of Bird: text messages, look-ups of numbers, and verification codes.
 
     Args:
         api_key: credentials that requests must have.
@@ -53,6 +64,7 @@ class BirdSandbox(SmsSandbox):
 
     Attributes:
         fields: what a message may be sent with.
+        verifications: the verification codes that it has sent.
     """
 
     fields: ClassVar[frozenset[str]] = frozenset(_FIELDS)
@@ -72,6 +84,7 @@ class BirdSandbox(SmsSandbox):
             invalid=lambda: _error(400, "bad_request_error", "The key is too long.", "E01002"),
         )
         super().__init__()
+        self.verifications = SentCodes(attempts=5)
         self.api_key = api_key
         self.webhook_secret = webhook_secret
         self.webhook_url = webhook_url
@@ -83,6 +96,8 @@ class BirdSandbox(SmsSandbox):
             "POST /v1/sms/messages": self._replays.once(self._create),
             "GET /v1/sms/messages/{sms}": self._fetch,
             "POST /v1/lookup/phone-number": self._look_up,
+            "POST /v1/verify/verifications": self._replays.once(self._send_code),
+            "POST /v1/verify/verifications/check": self._check_code,
         }
 
     def _report_fields(self, id_: str, status: str, error_code: str | None, /) -> dict[str, Any]:
@@ -160,6 +175,33 @@ class BirdSandbox(SmsSandbox):
             }
         )
 
+    def _send_code(self, request: base.SandboxRequest) -> Response:
+        body = request.json()
+        wrong_fields = {name: kind for _, name, kind in problems(_CODE, body)}
+        if wrong_fields or not _NUMBER.fullmatch(body["to"]["phone_number"]):
+            raise _invalid_request(wrong_fields or {"to": "is not a phone number"})
+        id_, to = self._id("vrf"), body["to"]["phone_number"]
+        self.verifications.send(id_, to)
+        return base.reply(_verification(id_, to, "pending"), 202)
+
+    def _check_code(self, request: base.SandboxRequest) -> Response:
+        body = request.json()
+        to = body["to"]["phone_number"]
+        id_ = self.verifications.latest_id(to)
+        result = "missing" if id_ is None else self.verifications.check(id_, body["code"])
+        if id_ is None or result == "missing":
+            raise _error(404, "not_found_error", "There is no such verification.")
+        status, reason = _CODE_RESULTS[result]
+        left = self.verifications.attempts_left(id_) if status == "pending" else None
+        return base.reply(
+            {
+                "success": status == "verified",
+                "reason": reason,
+                "attempts_remaining": left,
+                "verification": _verification(id_, to, status),
+            }
+        )
+
     def _id(self, kind: str) -> str:
         return f"{kind}_{self.number():026d}"
 
@@ -167,6 +209,19 @@ class BirdSandbox(SmsSandbox):
         """Check the credentials of a request."""
         if request.bearer() != self.api_key:
             raise _error(401, "auth_error", "The key is unknown.")
+
+
+def _verification(id_: str, to: str, status: str) -> dict[str, Any]:
+    return {
+        "id": id_,
+        "status": status,
+        "to": {"phone_number": to},
+        "channels": [{"channel": "sms"}],
+        "last_channel": "sms",
+        "expires_at": "2031-05-06T07:18:09Z",
+        "created_at": "2031-05-06T07:08:09Z",
+        "updated_at": "2031-05-06T07:08:09Z",
+    }
 
 
 def _segments_of(text: str) -> dict[str, Any]:

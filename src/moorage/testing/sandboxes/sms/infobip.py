@@ -17,6 +17,7 @@ from moorage.testing.sandboxes import base
 from moorage.testing.sandboxes._fields import Shape, problems, words
 from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.sms.base import OUR_NUMBER, SmsSandbox
+from moorage.testing.sandboxes.sms.sent_codes import SentCodes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,19 +61,27 @@ _REQUEST: Final[dict[str, Shape]] = {
 _BULK_STATUSES: Final = words("PENDING PAUSED PROCESSING CANCELED FINISHED FAILED")
 _OPEN_BULKS: Final = words("PENDING PAUSED")
 _GROUPS: Final = ("ACCEPTED", "PENDING", "UNDELIVERABLE", "DELIVERED", "EXPIRED", "REJECTED")
+_CODE: Final = {
+    "applicationId!": str,
+    "messageId!": str,
+    "to!": str,
+    "from": str,
+    "placeholders": dict,
+}
 _LONGEST_DATA: Final = 4000
 _MOMENT: Final = "2031-05-06T07:08:09.123+0000"
 _PART_PRICE: Final = 0.0071
 
 
 class InfobipSandbox(SmsSandbox):
-    """A sandbox of Infobip: messages, their logs, scheduled bulks and the balance.
+    """A sandbox of Infobip: messages, their logs, scheduled bulks, codes and the balance.
 
     Args:
         api_key: credentials that requests must have.
         webhook_password: user and password of webhooks, joined by a colon.
 
     Attributes:
+        verifications: the verification codes that it has sent.
         bulks: the statuses of scheduled bulks, by id.
         balance: the balance in euros.
     """
@@ -85,6 +94,7 @@ class InfobipSandbox(SmsSandbox):
         webhook_password: str = "hook:infobip-sandbox",
     ) -> None:
         super().__init__()
+        self.verifications = SentCodes(attempts=3)
         self.api_key = api_key
         self.webhook_password = webhook_password
         self.bulks: dict[str, str] = {}
@@ -98,6 +108,9 @@ class InfobipSandbox(SmsSandbox):
             "GET /sms/1/bulks/status": self._bulk,
             "PUT /sms/1/bulks/status": self._change_bulk,
             "GET /account/1/balance": self._balance,
+            "POST /2fa/2/pin": self._send_code,
+            "POST /2fa/2/pin/voice": self._send_code,
+            "POST /2fa/2/pin/{pin}/verify": self._check_code,
         }
 
     def unknown(self, request: base.SandboxRequest) -> Response:
@@ -205,6 +218,31 @@ class InfobipSandbox(SmsSandbox):
     def _balance(self, _: base.SandboxRequest) -> Response:
         return base.reply({"balance": self.balance, "currency": "EUR"})
 
+    def _send_code(self, request: base.SandboxRequest) -> Response:
+        body = request.json()
+        if list(problems(_CODE, body)):
+            raise _old_error(400, "BAD_REQUEST", "The request is invalid.")
+        pin = f"{self.number():032X}"
+        self.verifications.send(pin, f"+{body['to']}")
+        is_call = request.path.endswith("/voice")
+        status = {"callStatus": "PENDING_ACCEPTED"} if is_call else {"smsStatus": "MESSAGE_SENT"}
+        return base.reply({"pinId": pin, "to": body["to"], **status})
+
+    def _check_code(self, request: base.SandboxRequest, pin: str) -> Response:
+        result = self.verifications.check(pin, request.json()["pin"])
+        if result == "missing":
+            raise _old_error(404, "NOT_FOUND", "There is no such PIN.")
+        errors = {"wrong": "WRONG_PIN", "ended": "NO_MORE_PIN_ATTEMPTS"}
+        return base.reply(
+            {
+                "pinId": pin,
+                "msisdn": self.verifications.number_of(pin).removeprefix("+"),
+                "verified": result == "approved",
+                "attemptsRemaining": self.verifications.attempts_left(pin),
+                **({"pinError": errors[result]} if result in errors else {}),
+            }
+        )
+
     def _id(self) -> str:
         return f"sandbox-{self.number():011d}"
 
@@ -289,4 +327,7 @@ def fixture(_: Path) -> SandboxFixture:
     """Return a sandbox with an account that every scenario can use."""
     sandbox = InfobipSandbox()
     account = {"base_url": f"https://{sandbox.hosts[0]}", "credentials": sandbox.api_key}
-    return SandboxFixture(sandbox=sandbox, options={**account, "sender": OUR_NUMBER})
+    return SandboxFixture(
+        sandbox=sandbox,
+        options={**account, "sender": OUR_NUMBER, "pin_application": "2FA1", "pin_message": "M1"},
+    )

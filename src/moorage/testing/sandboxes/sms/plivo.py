@@ -14,9 +14,10 @@ from urllib.parse import parse_qsl, urlencode
 from moorage.contracts.sms import segments
 from moorage.domain.values.json_text import is_object
 from moorage.testing.sandboxes import base
-from moorage.testing.sandboxes._fields import words, wrong_names
+from moorage.testing.sandboxes._fields import problems, words, wrong_names
 from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.sms.base import OUR_NUMBER, SmsSandbox
+from moorage.testing.sandboxes.sms.sent_codes import SentCodes
 from moorage.testing.sandboxes.webhook_signatures import base64_hmac
 
 if TYPE_CHECKING:
@@ -25,6 +26,13 @@ if TYPE_CHECKING:
 
     from moorage.domain.http.requests import Response
 
+_CODE: Final = {
+    "recipient!": str,
+    "channel": words("sms voice"),
+    "app_uuid": str,
+    "url": str,
+    "method": str,
+}
 _NOBODY: Final = "15005550001"
 _MAGIC: Final = {
     _NOBODY: (400, f"{_NOBODY} is not a valid phone number"),
@@ -46,10 +54,13 @@ _MOST_MEDIA: Final = 10
 
 
 class PlivoSandbox(SmsSandbox):
-    """A sandbox of Plivo: text messages, look-ups and the balance.
+    """A sandbox of Plivo: text messages, look-ups, verification codes and the balance.
 
     Args:
         auth_id, auth_token: credentials that requests must have; the token signs webhooks too.
+
+    Attributes:
+        verifications: the verification codes that it has sent.
     """
 
     hosts = ("api.plivo.com", "lookup.plivo.com")
@@ -58,9 +69,11 @@ class PlivoSandbox(SmsSandbox):
         self, auth_id: str = "MA" + "0" * 18, auth_token: str = "plivo-sandbox-token"
     ) -> None:
         super().__init__()
+        self.verifications = SentCodes(attempts=10)
         self.auth_id = auth_id
         self.auth_token = auth_token
         self.balance = "25.50750"
+        self.sessions: dict[str, str] = {}
 
     def routes(self) -> base.Routes:
         """The sandbox's routes, by method and path."""
@@ -70,6 +83,9 @@ class PlivoSandbox(SmsSandbox):
             f"GET {account}/Message/{{uuid}}/": self._fetch,
             f"GET {account}/": self._account,
             "GET /v1/Number/{number}": self._look_up,
+            f"POST {account}/Verify/Session/": self._send_code,
+            f"POST {account}/Verify/Session/{{uuid}}/": self._check_code,
+            f"GET {account}/Verify/Session/{{uuid}}/": self._session,
         }
 
     def unknown(self, request: base.SandboxRequest) -> Response:
@@ -162,6 +178,31 @@ class PlivoSandbox(SmsSandbox):
                 "resource_uri": f"/v1/Number/{number}?type=carrier",
             }
         )
+
+    def _send_code(self, request: base.SandboxRequest, **_path: str) -> Response:
+        body = request.json()
+        if list(problems(_CODE, body)):
+            raise _error(400, "the session is invalid")
+        uuid = self.uuid()
+        self.verifications.send(uuid, f"+{body['recipient'].removeprefix('+')}")
+        self.sessions[uuid] = "in-progress"
+        return self._reply({"message": "Session initiated", "session_uuid": uuid}, 202)
+
+    def _check_code(self, request: base.SandboxRequest, uuid: str, **_path: str) -> Response:
+        base.existing(self.sessions, uuid, _error(404, "not found"))
+        result = self.verifications.check(uuid, request.json()["otp"])
+        if result == "approved":
+            self.sessions[uuid] = "verified"
+            return self._reply({"message": "session validated successfully."})
+        if result != "wrong" and self.sessions[uuid] == "in-progress":
+            self.sessions[uuid] = "expired"
+        raise _error(400, "the otp is invalid")
+
+    def _session(self, _: base.SandboxRequest, uuid: str, **_path: str) -> Response:
+        status = base.existing(self.sessions, uuid, _error(404, "not found"))
+        recipient = self.verifications.number_of(uuid).removeprefix("+")
+        session = {"session_uuid": uuid, "recipient": recipient, "status": status}
+        return self._reply(session)
 
     def _reply(self, body: dict[str, Any], status: int = 200) -> Response:
         return base.reply({"api_id": f"sandbox-{self.number()}", **body}, status)

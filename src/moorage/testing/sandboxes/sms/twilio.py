@@ -17,6 +17,7 @@ from moorage.testing.sandboxes import base
 from moorage.testing.sandboxes._fields import words
 from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.sms.base import OUR_NUMBER, SmsSandbox
+from moorage.testing.sandboxes.sms.sent_codes import SentCodes
 from moorage.testing.sandboxes.webhook_signatures import base64_hmac
 
 if TYPE_CHECKING:
@@ -40,21 +41,23 @@ _FROM_REFUSALS: Final = {
         "This 'From' number has exceeded the maximum number of queued messages",
     ),
 }
+_CODE_FIELDS: Final = words("Channel CustomFriendlyName Locale TemplateSid To")
 _FULL_QUEUE: Final = 21611
 _TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 
 
 class TwilioSandbox(SmsSandbox):
-    """A sandbox of Twilio: text messages, look-ups and the balance.
+    """A sandbox of Twilio: text messages, look-ups, verification codes and the balance.
 
     Args:
         account_sid, auth_token: credentials that requests must have; the token signs webhooks too.
 
     Attributes:
         fields: what a message may be sent with.
+        verifications: the verification codes that it has sent.
     """
 
-    hosts = ("api.twilio.com", "lookups.twilio.com")
+    hosts = ("api.twilio.com", "lookups.twilio.com", "verify.twilio.com")
     fields: ClassVar[frozenset[str]] = words(
         "AddressRetention ApplicationSid Attempt Body ContentRetention ContentSid ContentVariables"
         " FallbackFrom ForceDelivery From MaxPrice MediaUrl MessagingServiceSid PersistentAction"
@@ -66,9 +69,11 @@ class TwilioSandbox(SmsSandbox):
         self, account_sid: str = "AC" + "0" * 32, auth_token: str = "twilio-sandbox-token"
     ) -> None:
         super().__init__()
+        self.verifications = SentCodes(attempts=5)
         self.account_sid = account_sid
         self.auth_token = auth_token
         self.balance = "25.5075"
+        self.verify_service = "VA" + "0" * 32
 
     def routes(self) -> base.Routes:
         """The sandbox's routes, by method and path."""
@@ -79,6 +84,8 @@ class TwilioSandbox(SmsSandbox):
             f"POST {account}/Messages/{{sid}}.json": self._cancel,
             f"GET {account}/Balance.json": self._balance,
             "GET /v2/PhoneNumbers/{number}": self._look_up,
+            "POST /v2/Services/{service}/Verifications": self._send_code,
+            "POST /v2/Services/{service}/VerificationCheck": self._check_code,
         }
 
     def _report_fields(self, id_: str, status: str, error_code: str | None, /) -> dict[str, Any]:
@@ -195,13 +202,47 @@ class TwilioSandbox(SmsSandbox):
             }
         )
 
+    def _send_code(self, request: base.SandboxRequest, **_path: str) -> Response:
+        form = dict(request.form)
+        to, channel = form.get("To", ""), form.get("Channel")
+        if to in _TO_REFUSALS:
+            raise _refusal(400, 60200, "Invalid parameter `To`")
+        if set(form) - _CODE_FIELDS or channel not in {"sms", "call"}:
+            raise _refusal(400, 60200, "Invalid parameter")
+        sid = f"VE{self.number():032x}"
+        self.verifications.send(sid, to)
+        return base.reply(self._verification(sid, "pending") | {"channel": channel}, 201)
+
+    def _check_code(self, request: base.SandboxRequest, **_path: str) -> Response:
+        form = dict(request.form)
+        sid = form.get("VerificationSid", "")
+        result = self.verifications.check(sid, form.get("Code", ""))
+        if result == "missing":
+            raise _refusal(404, 20404, "The requested resource was not found")
+        status = {"approved": "approved", "wrong": "pending", "ended": "max_attempts_reached"}
+        return base.reply(self._verification(sid, status[result]))
+
+    def _verification(self, sid: str, status: str) -> dict[str, Any]:
+        return {
+            "sid": sid,
+            "service_sid": self.verify_service,
+            "account_sid": self.account_sid,
+            "to": self.verifications.number_of(sid),
+            "status": status,
+            "valid": status == "approved",
+        }
+
     def _message(self, sid: str) -> dict[str, Any]:
         missing_refusal = _refusal(404, 20404, f"The requested resource {sid} was not found")
         return base.existing(self.messages, sid, missing_refusal)
 
     def check_access(self, request: base.SandboxRequest) -> None:
         """Check user, password and the account in the path."""
-        paths = (f"/2010-04-01/Accounts/{self.account_sid}/", "/v2/PhoneNumbers/")
+        paths = (
+            f"/2010-04-01/Accounts/{self.account_sid}/",
+            "/v2/PhoneNumbers/",
+            f"/v2/Services/{self.verify_service}/",
+        )
         user = self.account_sid, self.auth_token
         if request.basic() != user or not request.path.startswith(paths):
             raise _refusal(401, 20003, "Authenticate")
@@ -231,6 +272,10 @@ def fixture(_: Path) -> SandboxFixture:
     account = {"account_sid": sandbox.account_sid, "credentials": sandbox.auth_token}
     return SandboxFixture(
         sandbox=sandbox,
-        options={**account, "sender": OUR_NUMBER},
+        options={
+            **account,
+            "sender": OUR_NUMBER,
+            "verify_service": sandbox.verify_service,
+        },
         vendor_values={"sender_pool": "MG" + "0" * 32},
     )

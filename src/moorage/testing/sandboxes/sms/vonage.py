@@ -14,9 +14,10 @@ from urllib.parse import urlencode
 from moorage.contracts.sms import is_gsm, segments
 from moorage.domain.values.json_text import encode_json
 from moorage.testing.sandboxes import base
-from moorage.testing.sandboxes._fields import words
+from moorage.testing.sandboxes._fields import problems, words
 from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.sms.base import SmsSandbox
+from moorage.testing.sandboxes.sms.sent_codes import SentCodes
 from moorage.testing.sandboxes.webhook_signatures import hex_hmac
 
 if TYPE_CHECKING:
@@ -46,16 +47,25 @@ _FIELDS: Final = words(
 )
 _SHORTEST, _LONGEST = 20_000, 604_800_000
 _LONGEST_TEXT: Final = 100
+_LONGEST_BRAND: Final = 16
+_CODE: Final = {
+    "brand!": str,
+    "workflow!": [{"channel!": words("sms voice"), "to!": str}],
+    "locale": str,
+    "code_length": int,
+    "channel_timeout": int,
+}
 
 
 class VonageSandbox(SmsSandbox):
-    """A sandbox of Vonage: text messages, look-ups and the balance.
+    """A sandbox of Vonage: text messages, look-ups, verification codes and the balance.
 
     Args:
         api_key, api_secret: credentials that requests must have.
         signature_secret: signs webhooks, as an HMAC with SHA-256.
 
     Attributes:
+        verifications: the verification codes that it has sent.
         sent_as: form of the webhooks, as the account has it set: "json", "form" or "query".
     """
 
@@ -68,6 +78,7 @@ class VonageSandbox(SmsSandbox):
         signature_secret: str = "vonage-sandbox-signature-secret",
     ) -> None:
         super().__init__()
+        self.verifications = SentCodes(attempts=3)
         self.api_key = api_key
         self.api_secret = api_secret
         self.signature_secret = signature_secret
@@ -80,6 +91,8 @@ class VonageSandbox(SmsSandbox):
             "POST /sms/json": self._send,
             "GET /ni/standard/json": self._look_up,
             "GET /account/get-balance": self._balance,
+            "POST /v2/verify": self._send_code,
+            "POST /v2/verify/{id_}": self._check_code,
         }
 
     def _report_fields(self, id_: str, status: str, error_code: str | None, /) -> dict[str, Any]:
@@ -181,12 +194,35 @@ class VonageSandbox(SmsSandbox):
     def _balance(self, _: base.SandboxRequest) -> Response:
         return base.reply({"value": self.balance, "autoReload": False})
 
+    def _send_code(self, request: base.SandboxRequest) -> Response:
+        body = request.json()
+        problem = next(problems(_CODE, body), None)
+        if problem or len(body["workflow"]) != 1 or not 1 <= len(body["brand"]) <= _LONGEST_BRAND:
+            raise _problem(422, "Invalid params", "The value of one or more parameters is invalid.")
+        id_ = self.uuid()
+        self.verifications.send(id_, f"+{body['workflow'][0]['to']}")
+        return base.reply({"request_id": id_}, 202)
+
+    def _check_code(self, request: base.SandboxRequest, id_: str) -> Response:
+        result = self.verifications.check(id_, request.json()["code"])
+        if result == "missing":
+            raise _problem(404, "Not Found", f"Request '{id_}' was not found.")
+        if result == "ended":
+            words = "An incorrect code has been provided too many times. Workflow terminated."
+            raise _problem(410, "Invalid Code", words)
+        if result == "wrong":
+            words = "The code you provided does not match the expected value."
+            raise _problem(400, "Invalid Code", words)
+        return base.reply({"request_id": id_, "status": "completed"})
+
     def check_access(self, request: base.SandboxRequest) -> None:
         """Check the API key and secret; each API refuses them in its own format."""
         if request.basic() == (self.api_key, self.api_secret):
             return
         if request.path == "/sms/json":
             raise _refusal("4")
+        if request.path.startswith("/v2/verify"):
+            raise _problem(401, "Unauthorized", "You did not provide correct credentials.")
         if request.path.startswith("/ni/"):
             raise base.refusal({"status": 4, "status_message": "Invalid credentials"}, 200)
         error = {"error-code": "401", "error-code-label": "authentication failed"}
@@ -214,6 +250,10 @@ def _refusal_body(status: str) -> dict[str, str]:
     return {"status": status, "error-text": _TEXTS.get(status, "Refused")}
 
 
+def _problem(status: int, title: str, detail: str) -> base.Refusal:
+    return base.refusal({"title": title, "detail": detail, "instance": "sandbox"}, status)
+
+
 def _refusal(status: str) -> base.Refusal:
     return base.refusal({"message-count": "1", "messages": [_refusal_body(status)]}, 200)
 
@@ -222,4 +262,4 @@ def fixture(_: Path) -> SandboxFixture:
     """Return a sandbox with an account that every scenario can use."""
     sandbox = VonageSandbox()
     account = {"api_key": sandbox.api_key, "credentials": sandbox.api_secret}
-    return SandboxFixture(sandbox=sandbox, options={**account, "sender": "ACME"})
+    return SandboxFixture(sandbox=sandbox, options={**account, "sender": "ACME", "brand": "ACME"})

@@ -1,0 +1,142 @@
+"""Checks of verification codes, for vendors of text messages that can do them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.contracts.sms import SmsCapability
+from moorage.contracts.verification import Verification, VerificationRequest, VerificationStatus
+from moorage.errors import ConnectionFailed, ConnectorError, InvalidData
+from moorage.testing.kits.checks import require
+from moorage.testing.sandboxes.base import Lost
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from moorage.testing.kits._sms_lab import Lab
+
+    Open = Callable[[], Lab]
+
+_WRONG: Final = "918273"
+_MOST_ATTEMPTS: Final = 20
+"""More wrong codes than any vendor takes."""
+
+
+def _has_codes(lab: Lab) -> bool:
+    return SmsCapability.VERIFICATION in lab.able
+
+
+async def _started(lab: Lab, **options: Any) -> Verification:
+    request = VerificationRequest(to=lab.subject.to)
+    verification: Verification = await lab("start_verification", request, **options)
+    return verification
+
+
+def _sent_code(lab: Lab) -> str:
+    """Return the code that the owner of the number reads, which only the sandbox knows."""
+    code: str = getattr(lab.sandbox, "verifications").codes[lab.subject.to]  # noqa: B009 - a sandbox with codes
+    return code
+
+
+async def _checked(lab: Lab, verification: Verification, code: str) -> Verification:
+    check = lab("check_verification", verification.ref, code, to=lab.subject.to)
+    checked: Verification = await check
+    return checked
+
+
+async def a_right_code_is_approved_once(make: Open) -> None:
+    """A wrong code leaves the verification pending, and the right one is approved once."""
+    async with make() as lab:
+        if not _has_codes(lab):
+            return
+        verification = await _started(lab)
+        require(verification.status is VerificationStatus.PENDING, "A new code is not pending.")
+        require(verification.raw, "What the vendor said is lost.")
+        wrong = await _checked(lab, verification, _WRONG)
+        require(wrong.status is VerificationStatus.PENDING, f"A wrong code is {wrong.status}.")
+        require(not wrong.approved, "A wrong code is approved.")
+        right = await _checked(lab, verification, _sent_code(lab))
+        require(right.approved, f"The right code is {right.status}.")
+        require(right.ref == verification.ref, "The result is of another verification.")
+        again = await _checked(lab, verification, _sent_code(lab))
+        require(again.status is VerificationStatus.ENDED, f"A used code is {again.status}.")
+
+
+async def attempts_are_bounded(make: Open) -> None:
+    """A verification ends after some wrong codes, and then not even the right one is approved."""
+    async with make() as lab:
+        if not _has_codes(lab):
+            return
+        verification = await _started(lab)
+        checked, attempts = verification, 0
+        while checked.status is VerificationStatus.PENDING and attempts < _MOST_ATTEMPTS:
+            checked, attempts = await _checked(lab, verification, _WRONG), attempts + 1
+        require(checked.status is VerificationStatus.ENDED, "Codes can be guessed for ever.")
+        late = await _checked(lab, verification, _sent_code(lab))
+        require(late.status is VerificationStatus.ENDED, f"A late code is {late.status}.")
+
+
+async def a_code_is_sent_once(make: Open) -> None:
+    """A repeat with the same key returns the same verification and sends no other code."""
+    async with make() as lab:
+        if not _has_codes(lab):
+            return
+        first = await _started(lab, idempotency_key="code-1")
+        request_count = len(lab.sandbox.requests)
+        require(first == await _started(lab, idempotency_key="code-1"), "A repeat is another.")
+        require(request_count == len(lab.sandbox.requests), "A repeat sent another code.")
+
+
+async def a_lost_check_is_not_repeated(make: Open) -> None:
+    """A check whose answer is lost is not sent again, because each one uses up an attempt."""
+    async with make() as lab:
+        if not _has_codes(lab):
+            return
+        verification = await _started(lab)
+        code = _sent_code(lab)
+        first_request = len(lab.sandbox.requests)
+        await _checked(lab, verification, _WRONG)
+        requests = lab.sandbox.requests[first_request:]
+        reads_before = [_WRONG.encode() in request.body for request in requests].index(True)
+        lab.sandbox.fail(*[None] * reads_before, Lost())
+        lost_check = _checked(lab, verification, code)
+        error = await lab.refused(ConnectionFailed, lost_check, "A lost check")
+        checks = [request for request in lab.sandbox.requests if code.encode() in request.body]
+        require(len(checks) == 1, f"A check was sent {len(checks)} times.")
+        require(code not in f"{error}{error!r}", "An error shows the code.")
+
+
+async def no_code_is_shown(make: Open) -> None:
+    """Neither results nor errors show a code or the number."""
+    async with make() as lab:
+        if not _has_codes(lab):
+            return
+        request = VerificationRequest(to=lab.subject.to)
+        verification = await _started(lab)
+        code = _sent_code(lab)
+        checked = await _checked(lab, verification, _WRONG)
+        right = await _checked(lab, verification, code)
+        used = await _checked(lab, verification, code)
+        representations = f"{request!r}{verification!r}{checked!r}{right!r}{used!r}"
+        for private_text in (lab.subject.to[1:], code, _WRONG):
+            require(private_text not in representations, f"A result shows {private_text!r}.")
+        count = len(lab.sandbox.requests)
+        for entered in ("", "12 34", "12345678901"):
+            try:
+                await _checked(lab, verification, entered)
+            except InvalidData as error:
+                require(not entered or entered not in str(error), "An error shows the code.")
+                continue
+            except ConnectorError as error:
+                raise AssertionError(f"{entered!r} became {error!r}.") from None
+            raise AssertionError(f"{entered!r} was taken for a code.")
+        require(count == len(lab.sandbox.requests), "What is no code used up an attempt.")
+
+
+VERIFICATIONS: Final = (
+    a_right_code_is_approved_once,
+    attempts_are_bounded,
+    a_code_is_sent_once,
+    a_lost_check_is_not_repeated,
+    no_code_is_shown,
+)

@@ -1,0 +1,58 @@
+"""The value types of verification codes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from moorage import InvalidData, Ref, Secret
+from moorage.contracts.sms import SmsCapability
+from moorage.contracts.verification import (
+    Verification,
+    VerificationRequest,
+    VerificationStatus,
+    as_code,
+)
+
+
+@pytest.mark.parametrize("code", ["1234", " 123456 ", "aB3dE6gH1j", Secret("123456")], ids=repr)
+def test_code_is_a_secret(code: Any) -> None:
+    """An entered code becomes a secret without the blanks around it."""
+    assert as_code(code).reveal() == as_code(as_code(code)).reveal()
+    assert "1" not in repr(as_code(code))
+
+
+@pytest.mark.parametrize(
+    "code", ["", "   ", "123", "12 34", "12345678901", "١٢٣٤", 123456, None, Secret("x")], ids=ascii
+)
+def test_what_is_no_code_is_refused(code: Any) -> None:
+    """A text that no vendor sends as a code is refused, and the error does not repeat it."""
+    with pytest.raises(InvalidData, match="not a verification code") as excinfo:
+        as_code(code)
+
+    assert "1234" not in str(excinfo.value)
+
+
+@pytest.mark.parametrize(
+    "fields", [{"to": "015112345678"}, {"to": "+491511234567", "channel": "fax"}], ids=repr
+)
+def test_wrong_requests_are_refused(fields: dict[str, Any]) -> None:
+    """A code needs a number in international form, and a known channel."""
+    with pytest.raises(InvalidData):
+        VerificationRequest(**fields)
+
+
+def test_needed_capabilities() -> None:
+    """A call needs a capability of its own."""
+    needs = VerificationRequest(to="+491511234567", channel="call").needs
+
+    assert {SmsCapability.VERIFICATION, SmsCapability.VERIFICATION_CALL} == needs
+
+
+@pytest.mark.parametrize("status", VerificationStatus)
+def test_only_the_right_code_is_approved(status: VerificationStatus) -> None:
+    """No other state counts as approved, an unknown one neither."""
+    verification = Verification(ref=Ref("twilio", "texts", "VE1"), status=status)
+
+    assert (status is VerificationStatus.APPROVED) == verification.approved

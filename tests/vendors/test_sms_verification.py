@@ -1,0 +1,269 @@
+"""Verification codes of SMS vendors: requests, answers and settings."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
+
+import pytest
+
+import moorage
+from moorage import ConfigurationError, InvalidRequest, VendorFailed, VendorRejected
+from moorage.contracts.verification import VerificationRequest, VerificationStatus
+from moorage.testing.sandbox_fixtures import fixture_of
+from moorage.testing.sandboxes.base import SandboxHttpClient, reply
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from moorage.testing.sandboxes.base import SandboxRequest
+
+TO, OTHER = "+4915112345678", "+4915187654321"
+PENDING, APPROVED, ENDED, UNKNOWN = VerificationStatus
+SERVICE = "/v2/Services/VA" + "0" * 32
+SESSIONS = "/v1/Account/MA" + "0" * 18 + "/Verify/Session/"
+VENDORS = ["twilio", "vonage", "plivo", "bird", "infobip"]
+STARTS: dict[tuple[str, str], tuple[str, dict[str, Any]]] = {
+    ("twilio", "sms"): (f"{SERVICE}/Verifications", {"To": TO, "Channel": "sms"}),
+    ("twilio", "call"): (f"{SERVICE}/Verifications", {"To": TO, "Channel": "call"}),
+    ("vonage", "sms"): (
+        "/v2/verify",
+        {"brand": "ACME", "workflow": [{"channel": "sms", "to": TO[1:]}]},
+    ),
+    ("vonage", "call"): (
+        "/v2/verify",
+        {"brand": "ACME", "workflow": [{"channel": "voice", "to": TO[1:]}]},
+    ),
+    ("plivo", "sms"): (SESSIONS, {"recipient": TO[1:], "channel": "sms"}),
+    ("plivo", "call"): (SESSIONS, {"recipient": TO[1:], "channel": "voice"}),
+    ("bird", "sms"): (
+        "/v1/verify/verifications",
+        {"to": {"phone_number": TO}, "options": {"channels": ["sms"]}},
+    ),
+    ("infobip", "sms"): (
+        "/2fa/2/pin",
+        {"applicationId": "2FA1", "messageId": "M1", "to": TO[1:]},
+    ),
+    ("infobip", "call"): (
+        "/2fa/2/pin/voice",
+        {"applicationId": "2FA1", "messageId": "M1", "to": TO[1:]},
+    ),
+}
+CHECKS: dict[str, tuple[str, dict[str, Any]]] = {
+    "twilio": (f"{SERVICE}/VerificationCheck", {"VerificationSid": "ID", "Code": "918273"}),
+    "vonage": ("/v2/verify/ID", {"code": "918273"}),
+    "plivo": (f"{SESSIONS}ID/", {"otp": "918273"}),
+    "bird": (
+        "/v1/verify/verifications/check",
+        {"to": {"phone_number": TO}, "code": "918273"},
+    ),
+    "infobip": ("/2fa/2/pin/ID/verify", {"pin": "918273"}),
+}
+ANSWERS: list[tuple[str, moorage.Response, VerificationStatus]] = [
+    ("twilio", reply({"sid": "ID", "status": "canceled"}), ENDED),
+    ("twilio", reply({"sid": "ID", "status": "expired"}), ENDED),
+    ("twilio", reply({"sid": "ID", "status": "odd"}), UNKNOWN),
+    ("twilio", reply({"code": 60202, "message": "Max check attempts reached"}, 429), ENDED),
+    ("vonage", reply({"request_id": "ID", "status": "odd"}), UNKNOWN),
+    ("bird", reply({"success": True, "verification": {"id": "ID", "status": "odd"}}), UNKNOWN),
+    (
+        "bird",
+        reply({"success": False, "verification": {"id": "ID", "status": "verified"}}),
+        UNKNOWN,
+    ),
+    (
+        "bird",
+        reply({"success": True, "verification": {"id": "other", "status": "verified"}}),
+        ENDED,
+    ),
+    (
+        "bird",
+        reply(
+            {
+                "success": False,
+                "reason": "expired",
+                "verification": {"id": "ID", "status": "expired"},
+            }
+        ),
+        ENDED,
+    ),
+    ("infobip", reply({"pinId": "ID", "verified": False, "pinError": "TTL_EXPIRED"}), ENDED),
+    ("infobip", reply({"pinId": "ID"}), UNKNOWN),
+]
+
+
+def hub_of(vendor: str, folder: Path, **options: Any) -> tuple[Any, Any]:
+    """Return a vendor's sandbox, and a hub with an account there, without retries."""
+    fixture = fixture_of(vendor, folder)
+    account = {**fixture.options, **options, "retry": None}
+    account = {name: value for name, value in account.items() if value is not ...}
+    assert fixture.sandbox is not None
+    http = SandboxHttpClient(fixture.sandbox)
+    return fixture.sandbox, moorage.open({"vendors": {vendor: account}}, http=http)
+
+
+def content(request: SandboxRequest) -> dict[str, Any]:
+    """Return the fields of a request's form or JSON."""
+    if (request.headers.get("content-type") or "").startswith("application/json"):
+        fields: dict[str, Any] = json.loads(request.body)
+        return fields
+    return dict(parse_qsl(request.body.decode()))
+
+
+@pytest.mark.parametrize("vendor, channel", STARTS)
+def test_request_of_a_code(vendor: str, channel: str, tmp_path: Path) -> None:
+    """A code is requested in the vendor's terms, by a text message or a call."""
+    sandbox, hub = hub_of(vendor, tmp_path)
+    hub.sms().start_verification(VerificationRequest(to=TO, channel=channel))
+    [request] = sandbox.requests
+
+    assert STARTS[vendor, channel] == (request.path, content(request))
+
+
+@pytest.mark.parametrize("vendor", CHECKS)
+def test_request_of_a_check(vendor: str, tmp_path: Path) -> None:
+    """A code is checked by the reference of its verification, at Bird by the number."""
+    sandbox, hub = hub_of(vendor, tmp_path)
+    ref = hub.sms().start_verification(VerificationRequest(to=TO)).ref
+    count = len(sandbox.requests)
+    hub.sms().check_verification(ref, "918273", to=TO)
+    [check] = [request for request in sandbox.requests[count:] if request.method == "POST"]
+    path, fields = check.path.replace(ref.id, "ID"), content(check)
+
+    assert CHECKS[vendor] == (
+        path,
+        {name: "ID" if value == ref.id else value for name, value in fields.items()},
+    )
+
+
+@pytest.mark.parametrize("vendor, answer, status", ANSWERS)
+def test_answers_to_a_check(
+    vendor: str, answer: moorage.Response, status: VerificationStatus, tmp_path: Path
+) -> None:
+    """Each answer to a check has its meaning, and an odd one approves nothing."""
+    sandbox, hub = hub_of(vendor, tmp_path)
+    sandbox.fail(answer)
+    ref = moorage.Ref(vendor, vendor, "ID")
+
+    assert status is hub.sms().check_verification(ref, "918273", to=TO).status
+
+
+@pytest.mark.parametrize("vendor", ["twilio", "plivo", "infobip"])
+def test_code_of_another_number_is_refused(vendor: str, tmp_path: Path) -> None:
+    """The right code approves only the number that it was sent to."""
+    sandbox, hub = hub_of(vendor, tmp_path)
+    ref = hub.sms().start_verification(VerificationRequest(to=TO)).ref
+    with pytest.raises(VendorRejected) as excinfo:
+        hub.sms().check_verification(ref, sandbox.verifications.codes[TO], to=OTHER)
+
+    assert "other_number" == excinfo.value.vendor_code
+
+
+def test_bird_approves_only_the_verification_of_the_reference(tmp_path: Path) -> None:
+    """Bird finds a code by its number, so another reference than its own is not approved."""
+    sandbox, hub = hub_of("bird", tmp_path)
+    first, second = (
+        hub.sms().start_verification(VerificationRequest(to=number)).ref for number in (TO, OTHER)
+    )
+    codes = sandbox.verifications.codes
+
+    assert PENDING is hub.sms().check_verification(second, codes[TO], to=OTHER).status
+    assert ENDED is hub.sms().check_verification(first, codes[OTHER], to=OTHER).status
+
+
+@pytest.mark.parametrize(
+    "vendor, option",
+    [
+        ("twilio", "verify_service"),
+        ("vonage", "brand"),
+        ("infobip", "pin_application"),
+        ("infobip", "pin_message"),
+    ],
+)
+def test_missing_setting_is_named(vendor: str, option: str, tmp_path: Path) -> None:
+    """An account without the vendor's setting for codes names it before anything is sent."""
+    sandbox, hub = hub_of(vendor, tmp_path, **{option: ...})
+    with pytest.raises(ConfigurationError, match=option) as excinfo:
+        hub.sms().start_verification(VerificationRequest(to=TO))
+
+    assert [option, []] == [excinfo.value.path, sandbox.requests]
+
+
+def test_plivo_names_the_application(tmp_path: Path) -> None:
+    """Plivo uses the account's default application unless another is set."""
+    sandbox, hub = hub_of("plivo", tmp_path, verify_app="app-1")
+    hub.sms().start_verification(VerificationRequest(to=TO))
+
+    assert "app-1" == content(sandbox.requests[0])["app_uuid"]
+
+
+def test_twilio_limits_of_one_number_do_not_pause_others(tmp_path: Path) -> None:
+    """Too many codes to one number are a refusal, and not a limit of the whole account."""
+    sandbox, hub = hub_of("twilio", tmp_path)
+    sandbox.fail(reply({"code": 60203, "message": "Max send attempts reached"}, 429))
+    with pytest.raises(VendorRejected):
+        hub.sms().start_verification(VerificationRequest(to=TO))
+
+    assert PENDING is hub.sms().start_verification(VerificationRequest(to=OTHER)).status
+
+
+def test_vonage_refuses_a_second_code_at_once(tmp_path: Path) -> None:
+    """A code to a number that has one already is a refusal with Vonage's title."""
+    sandbox, hub = hub_of("vonage", tmp_path)
+    words = "Concurrent verifications to the same number are not allowed"
+    sandbox.fail(reply({"title": "Conflict", "detail": words}, 409))
+    with pytest.raises(VendorRejected) as excinfo:
+        hub.sms().start_verification(VerificationRequest(to=TO))
+
+    assert ("Conflict", words) == (excinfo.value.vendor_code, excinfo.value.vendor_message)
+
+
+@pytest.mark.parametrize(
+    "vendor, answer, kind",
+    [
+        ("twilio", reply({"code": 60200, "message": "Invalid parameter"}, 400), InvalidRequest),
+        ("vonage", reply({"title": "Invalid params", "detail": "No."}, 422), InvalidRequest),
+        ("bird", reply({"error": {"type": "validation_error"}}, 422), InvalidRequest),
+        ("infobip", reply({"errorCode": "E400", "description": "No."}, 400), InvalidRequest),
+        ("twilio", reply({"status": "pending"}), VendorFailed),
+        ("infobip", reply([]), VendorFailed),
+    ],
+)
+def test_other_refusals_of_a_check_are_errors(
+    vendor: str, answer: moorage.Response, kind: type[Exception], tmp_path: Path
+) -> None:
+    """A check that the vendor did not carry out has no result."""
+    sandbox, hub = hub_of(vendor, tmp_path)
+    sandbox.fail(answer)
+    with pytest.raises(kind):
+        hub.sms().check_verification(moorage.Ref(vendor, vendor, "ID"), "918273", to=TO)
+
+
+def test_plivo_refusal_without_a_reason_stays_one(tmp_path: Path) -> None:
+    """A refusal by Plivo remains an error if the session has no known state."""
+    sandbox, hub = hub_of("plivo", tmp_path)
+    session = reply({"session_uuid": "ID", "recipient": TO, "status": "odd"})
+    sandbox.fail(session, reply({"error": "no"}, 400), session)
+    with pytest.raises(InvalidRequest):
+        hub.sms().check_verification(moorage.Ref("plivo", "plivo", "ID"), "918273", to=TO)
+
+
+def test_infobip_message_that_was_not_sent_has_ended(tmp_path: Path) -> None:
+    """A code that Infobip did not send cannot be entered."""
+    sandbox, hub = hub_of("infobip", tmp_path)
+    sandbox.fail(reply({"pinId": "ID", "to": TO[1:], "smsStatus": "MESSAGE_NOT_SENT"}))
+    verification = hub.sms().start_verification(VerificationRequest(to=TO))
+
+    assert (ENDED, "MESSAGE_NOT_SENT") == (verification.status, verification.vendor_status)
+
+
+@pytest.mark.parametrize("vendor", VENDORS)
+def test_expired_code_has_ended(vendor: str, tmp_path: Path) -> None:
+    """The right code is not approved after its time."""
+    sandbox, hub = hub_of(vendor, tmp_path)
+    ref = hub.sms().start_verification(VerificationRequest(to=TO)).ref
+    sandbox.verifications.expire(TO)
+    code = sandbox.verifications.codes[TO]
+
+    assert ENDED is hub.sms().check_verification(ref, code, to=TO).status
