@@ -123,28 +123,7 @@ def test_pages_are_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert reference.pages().keys() == results
 
 
-@pytest.mark.untraced
 @pytest.mark.filterwarnings("ignore:'myst_parser")  # it uses what Sphinx 11 will remove
-def test_site_builds(tmp_path: Path) -> None:
-    """The site builds without a warning, loads nothing from elsewhere, and is there as Markdown."""
-    pytest.importorskip("sphinx", reason="the site is built for development only")
-
-    site.build(tmp_path, site.sources(), site.navigation())
-
-    assert (tmp_path / "diagrams" / "circuit.svg").is_file()
-    assert "Correct the configuration." in (tmp_path / "troubleshooting.html").read_text("utf-8")
-    paths = re.findall(r"\]\((.+)\)", (tmp_path / "llms.txt").read_text("utf-8"))
-    assert [] == [path for path in paths if not (tmp_path / path).is_file()]
-    pages = {path.with_suffix(".md").relative_to(tmp_path) for path in tmp_path.rglob("*.html")}
-    assert {*map(str, pages)} - {*paths} == {"genindex.md", "search.md"}
-    for page in tmp_path.rglob("*.html"):
-        external_links = re.findall(
-            r"<(?:script|link|img)\b[^>]*=.https?:[^>]*>", page.read_text("utf-8")
-        )
-        assert [] == external_links
-
-
-@pytest.mark.filterwarnings("ignore:'myst_parser")  # as above
 @pytest.mark.parametrize("link", ["b.md#nowhere", "nowhere.md"])
 def test_site_refuses_wrong_links(tmp_path: Path, link: str) -> None:
     """A link to a page or a heading that does not exist ends the build."""

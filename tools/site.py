@@ -21,6 +21,7 @@ from tools import (
     commands,
     configuration,
     diagrams,
+    messages,
     presets,
     reference,
     telemetry,
@@ -35,6 +36,8 @@ DOCS: Final = ROOT / "docs"
 NAVIGATION: Final = DOCS / "navigation.yml"
 ABOUT: Final = "Safe, observable and replaceable calls to other people's services."
 _STYLE: Final = Path(__file__).with_name("site.css")
+_SEARCH: Final = Path(__file__).with_name("site_search.js")
+_SEARCH_SCRIPTS: Final = ("messages.js", "site_search.js")
 _ADMONITION: Final = re.compile(r"^!!! (\w+)\n((?:    .*\n|\n(?=    ))+)", re.MULTILINE)
 
 
@@ -77,6 +80,7 @@ def generated() -> dict[str, str]:
     return {
         **diagrams.pictures(),
         **reference.pages(),
+        **messages.pages(),
         "reference/webhook-schemes.md": presets.page(),
         "reference/commands.md": commands.page(),
         "reference/configuration.md": configuration.page(),
@@ -86,14 +90,18 @@ def generated() -> dict[str, str]:
 
 
 def sources() -> dict[str, str]:
-    """Return all files from which the site is built, by their paths."""
+    """Return all files of the site that Sphinx does not make, by their paths."""
     texts = {
         str(path.relative_to(DOCS)): path.read_text("utf-8")
         for ending in ("md", "svg")
         for path in sorted(DOCS.rglob(f"*.{ending}"))
     }
     texts["troubleshooting.md"] = reference.with_error_facts(texts["troubleshooting.md"])
-    return {**texts, **generated()}
+    scripts = (messages.search_data(), _SEARCH.read_text("utf-8"))
+    static = {
+        f"_static/{name}": script for name, script in zip(_SEARCH_SCRIPTS, scripts, strict=True)
+    }
+    return {**texts, **generated(), **static}
 
 
 def llms_text(whole: Section) -> str:
@@ -141,6 +149,7 @@ def build(target: Path, texts: Mapping[str, str], whole: Section) -> None:
         )
         # Before the theme's own handler, which has the priority 500.
         app.connect("html-page-context", partial(_with_side_bar, whole), 400)
+        app.connect("html-page-context", _with_search)
         app.build()
         if app.statuscode:
             raise SystemExit(app.statuscode)
@@ -192,6 +201,12 @@ def _with_side_bar(whole: Section, _: Any, page: str, __: str, context: Any, ___
     """Have the theme draw our side bar: it would copy the contents of all pages for each page."""
     bar = side_bar(whole, 1, f"{page}.md", context["pathto"])
     context["toctree"] = lambda **_: bar
+
+
+def _with_search(app: Any, page: str, *_: Any) -> None:
+    """Have the page of the search find messages: our scripts change Sphinx's, which runs first."""
+    for script in _SEARCH_SCRIPTS if page == "search" else ():
+        app.add_js_file(script, loading_method="defer")
 
 
 def side_bar(section: Section, level: int, path: str, link: Callable[[str], str]) -> str:

@@ -126,6 +126,14 @@ def azurite() -> list[str]:
     return [node, str(_AZURITE), "--inMemoryPersistence", "--silent", "--disableTelemetry"]
 
 
+def node() -> str:
+    """Return the program that runs JavaScript."""
+    program = shutil.which("node")
+    if program is None:
+        _skip_or_fail("`node` is not installed: install Node.js")
+    return program
+
+
 def chromium() -> tuple[str, str]:
     """Return the paths of a browser and its driver."""
     browser = shutil.which("chromium") or shutil.which("google-chrome")

@@ -1,0 +1,159 @@
+"""The built site is whole, and its search leads from an error message to the message's page."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+
+from tests.support.servers import node
+from tools import messages, site
+from tools.message_sources import HOLE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_SEARCH = Path(__file__).parent / "support" / "site_search.js"
+_VALUES = ("'vat'", "42", "acme-fr", "/var/x.db")
+_FEW_WORDS = 3
+_FIRST_WORDS = 8
+_SAMPLE = 40
+
+pytestmark = [
+    pytest.mark.untraced,
+    pytest.mark.filterwarnings("ignore:'myst_parser"),  # it uses what Sphinx 11 will remove
+]
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of the built site."""
+    pytest.importorskip("sphinx", reason="the site is built for development only")
+    folder = tmp_path_factory.mktemp("site")
+    site.build(folder, site.sources(), site.navigation())
+    return folder
+
+
+class Results(NamedTuple):
+    """The places that a search found, best first, for each query.
+
+    Attributes:
+        pages: results of the whole search.
+        messages: results among the messages, which stand before all others.
+    """
+
+    pages: list[list[str]]
+    messages: list[list[str]]
+
+
+def searched(folder: Path, pages: Iterable[str], texts: Iterable[str] = ()) -> Results:
+    """Return what the scripts of a built site find."""
+    queries = json.dumps({"pages": [*pages], "messages": [*texts]})
+    command = [node(), str(_SEARCH), str(folder)]
+    result = subprocess.run(command, input=queries, capture_output=True, text=True, check=True)
+    return Results(**json.loads(result.stdout))
+
+
+def _place(row: messages.Row) -> str:
+    return f"{row.subject.path}#{row.anchor}"
+
+
+def _words(text: str) -> str:
+    return " ".join(re.findall(r"\w+", text.lower()))
+
+
+def _alike(row: messages.Row, other: messages.Row) -> bool:
+    """Return whether two messages differ in their values only."""
+    return _words(row.text) == _words(other.text)
+
+
+def _first_words(row: messages.Row) -> str:
+    """Return the first words that no value interrupts, or the message if it has too few of them."""
+    parts = [re.findall(r"\S*\w\S*", part) for part in row.text.split(HOLE)]
+    first = next((part for part in parts if len(part) >= _FEW_WORDS), None)
+    return _with_values(row) if first is None else " ".join(first[:_FIRST_WORDS])
+
+
+def _with_values(row: messages.Row) -> str:
+    text = row.text
+    for number in range(text.count(HOLE)):
+        text = text.replace(HOLE, f" {_VALUES[number % len(_VALUES)]} ", 1)
+    return text
+
+
+def _as_raised(row: messages.Row) -> str:
+    """Return a message as a traceback has it, with values, its class and its remedy."""
+    text = _with_values(row)
+    remedy = row.remedies[0] if row.remedies else ""
+    return f"moorage.errors.{row.kinds[0]}: payments.charge: {text} {remedy}"
+
+
+def test_site_builds(built: Path) -> None:
+    """The site builds without a warning, loads nothing from elsewhere, and is there as Markdown."""
+    assert (built / "diagrams" / "circuit.svg").is_file()
+    assert "Correct the configuration." in (built / "troubleshooting.html").read_text("utf-8")
+    paths = re.findall(r"\]\((.+)\)", (built / "llms.txt").read_text("utf-8"))
+    assert [] == [path for path in paths if not (built / path).is_file()]
+    pages = {path.with_suffix(".md").relative_to(built) for path in built.rglob("*.html")}
+    assert {*map(str, pages)} - {*paths} == {"genindex.md", "search.md"}
+    for page in built.rglob("*.html"):
+        external_links = re.findall(
+            r"<(?:script|link|img)\b[^>]*=.https?:[^>]*>", page.read_text("utf-8")
+        )
+        assert [] == external_links
+
+
+def test_search_finds_every_error(built: Path) -> None:
+    """The name of a class of error, also in a traceback, leads to its remedy first."""
+    data = json.loads(messages.search_data().removeprefix("var MESSAGES = ").rstrip(";\n"))
+    names = data["classes"]
+    lines = [f"moorage.errors.{name}: vat: 17" for name in names]
+
+    results = searched(built, [*names, *lines])
+
+    expected = [f"troubleshooting#{name.lower()}" for name in names]
+    assert [*expected, *expected] == [places[0] for places in results.pages]
+    text = (built / "troubleshooting.html").read_text("utf-8")
+    assert [] == [name for name in names if f'id="{name.lower()}"' not in text]
+
+
+def test_search_finds_every_message(built: Path) -> None:
+    """Each message leads to its row first: by its first words, and as a traceback has it."""
+    rows = messages.rows()
+    by_place = {_place(row): row for row in rows}
+    beginnings = [_first_words(row) for row in rows]
+    tracebacks = [_as_raised(row) for row in rows]
+
+    results = searched(built, (), [*beginnings, *tracebacks])
+
+    matches = [by_place[places[0]] if places else None for places in results.messages]
+    assert [] == [
+        (words, row.text, first)
+        for words, row, first in zip(beginnings, rows, matches[: len(rows)], strict=True)
+        if first is None or not (_alike(row, first) or _words(words) in _words(first.text))
+    ]
+    assert [] == [
+        (row.text, first)
+        for row, first in zip(rows, matches[len(rows) :], strict=True)
+        if first is None or not _alike(row, first)
+    ]
+
+
+def test_messages_come_before_pages(built: Path) -> None:
+    """The whole search has the row of a message first, and the row is on the page."""
+    rows = messages.rows()[::_SAMPLE]
+
+    results = searched(built, map(_as_raised, rows), map(_as_raised, rows))
+
+    assert [places[0] for places in results.messages] == [places[0] for places in results.pages]
+    texts = {
+        subject.path: (built / f"{subject.path}.html").read_text("utf-8")
+        for subject in messages.SUBJECTS
+    }
+    assert [] == [
+        row for row in messages.rows() if f'id="{row.anchor}"' not in texts[row.subject.path]
+    ]
