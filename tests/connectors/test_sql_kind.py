@@ -175,7 +175,7 @@ def test_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     ):
         hub.connectors["stock"]
 
-    assert "kind" == excinfo.value.path
+    assert "connectors.stock.kind" == excinfo.value.path
     assert "The kind sql needs sqlalchemy" in excinfo.value.message
     assert "'.[sql]'" in (excinfo.value.remedy or "")
 

@@ -12,12 +12,14 @@ from moorage.config.stand_ins import note_common
 from moorage.contracts.catalog import CONTRACTS
 from moorage.contracts.ref import Ref
 from moorage.contracts.routes import Account, Route, missing_costs
+from moorage.domain.secrets.options import option_of
 from moorage.domain.service.settings import Service
 from moorage.domain.state.keys import checked_name
 from moorage.domain.values.json_text import is_list, is_object
 from moorage.errors import ConfigurationError, InvalidData
 from moorage.wiring.accounts import places_of
 from moorage.wiring.installed_vendors import vendor_class
+from moorage.wiring.wrong_options import wrong_option
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,8 +27,6 @@ if TYPE_CHECKING:
     from moorage.contracts.vendor import Vendor
 
 _OF_ACCOUNTS: Final = ("kind", "cost", "webhook_secrets")
-_ORIGINS: Final = {"secret": "credentials", "token_endpoint": "base_url"}
-"""The option of an account by the field, of a value that the vendor creates from it."""
 
 
 class Accounts:
@@ -141,6 +141,7 @@ class Accounts:
         if vendor is WRONG:
             self._wrong[account_name] = path
             return
+        valid_vendor = cast("Vendor", vendor)
         settings = {
             name: value
             for name, value in table.items()
@@ -157,21 +158,18 @@ class Accounts:
             return
 
         def complete_account() -> Account:
-            account = Account(account_name, cast("Vendor", vendor), settings=settings, **fields)
+            account = Account(account_name, valid_vendor, settings=settings, **fields)
             # Options and settings are only validated when the services are created.
             try:
-                _services(account)
+                _services(settings, valid_vendor)
             except (ConfigurationError, InvalidData) as error:
-                field = getattr(error, "path", None) or getattr(error, "field", None)
-                if field in {*option_names, *settings, *fields}:
-                    raise
-                problem, remedy = error.message, error.remedy
+                refusal = error
             else:
                 return account
-            # The error may name a field of a value that the vendor created from an option.
-            option = _ORIGINS.get(str(field))
-            path = option if option in options else ""
-            raise ConfigurationError(problem, path=path, remedy=remedy)
+            if option_of(refusal) in {*settings, *fields}:
+                raise refusal
+            option = wrong_option(valid_vendor, refusal, partial(_services, settings))
+            raise ConfigurationError(refusal.message, path=option or "", remedy=refusal.remedy)
 
         account = self._report.made(complete_account, path, {**options, **settings, **fields})
         if isinstance(account, Account):
@@ -280,8 +278,6 @@ def _service(name: str, path: str, table: Mapping[str, Any], report: Report) -> 
     return report.made(partial(Service, name, **table), path, table)
 
 
-def _services(account: Account) -> list[Service]:
-    account.vendor.clients()
-    return [
-        attrs.evolve(service, **account.settings) for service in account.vendor.services().values()
-    ]
+def _services(settings: Mapping[str, Any], vendor: Vendor) -> list[Service]:
+    vendor.clients()
+    return [attrs.evolve(service, **settings) for service in vendor.services().values()]

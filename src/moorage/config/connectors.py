@@ -14,6 +14,7 @@ from moorage.domain.service.settings import Service
 from moorage.domain.state.keys import checked_name
 from moorage.domain.values.frozen_values import frozen
 from moorage.domain.values.json_text import is_object
+from moorage.wiring.wrong_options import made_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -87,7 +88,11 @@ class ConnectorSettings:
             is_async: whether the program is asynchronous.
         """
         make: Any = self.kind.build_async if is_async else self.kind.build
-        return partial(make, self.description.name, self.settings, manager)
+        name = self.description.name
+        place = under(_PATH, key(name))
+        return partial(
+            made_of, self.settings, lambda settings: make(name, settings, manager), place
+        )
 
 
 def converted(tree: dict[str, Any], report: Report) -> dict[str, Any]:

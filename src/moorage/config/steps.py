@@ -14,6 +14,7 @@ from moorage.domain.service.settings import Service
 from moorage.domain.steps.registry import type_of_step
 from moorage.domain.steps.step import ConnectorType, Resources, Step, Workspace
 from moorage.domain.values.frozen_values import frozen
+from moorage.wiring.wrong_options import made_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -175,7 +176,8 @@ def define(
 
 
 def _made(platform: PlatformSettings, *, is_async: bool) -> Any:
-    made = _kind(platform.kind).build(platform.settings)
+    place = under(_PLATFORMS, key(platform.name))
+    made = made_of(platform.settings, _kind(platform.kind).build, place)
     if not is_async:
         return made
     from moorage.adapters.steps.in_threads import AsyncPlatformInThreads  # noqa: PLC0415 - loads asyncio

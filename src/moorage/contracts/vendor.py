@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 
 import attrs
 
-from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.options import checked_options
 from moorage.domain.service.safety import Mode
 from moorage.domain.values.durations import is_seconds
 from moorage.domain.values.frozen_values import frozen
@@ -135,10 +135,10 @@ class Vendor:
     listed_within: ClassVar[float] = 3_600.0
 
     def __init_subclass__(cls, **options: Any) -> None:
-        """Wrap the constructor, so that its errors reveal no secret of the account."""
+        """Wrap the constructor, so that its errors name the wrong option, and reveal no secret."""
         super().__init_subclass__(**options)
         if "__init__" in vars(cls):
-            careful(cls)
+            checked_options(cls)
 
     @abstractmethod
     def services(self) -> Mapping[str, Service]:

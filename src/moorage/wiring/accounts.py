@@ -14,11 +14,13 @@ from moorage.domain.service.settings import Service
 from moorage.domain.values.names import service_name
 from moorage.errors import ConfigurationError
 from moorage.wiring.installed_vendors import installed, loaded
+from moorage.wiring.wrong_options import made_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from moorage.contracts.routes import Account
+    from moorage.contracts.vendor import Vendor
     from moorage.domain.oauth.client import OAuthClient
     from moorage.domain.secrets.secret import Secret
 
@@ -50,9 +52,17 @@ def places_of(accounts: Iterable[Account], services: Iterable[Service]) -> dict[
     account_places = {
         service_name(account.name, service_key): place_of(account)
         for account in accounts
-        for service_key in account.vendor.services()
+        for service_key in made_of(account.vendor, _services, place_of(account))
     }
     return {service.name: f"services.{_key(service.name)}" for service in services} | account_places
+
+
+def _services(vendor: Vendor) -> Mapping[str, Service]:
+    return vendor.services()
+
+
+def _clients(vendor: Vendor) -> Mapping[str, OAuthClient]:
+    return vendor.clients()
 
 
 def _key(name: str) -> str:
@@ -66,7 +76,7 @@ def services_of(accounts: Iterable[Account]) -> tuple[Service, ...]:
             _set(service, account, service_name(account.name, service_key)), (account, services)
         )
         for account in accounts
-        for services in (account.vendor.services(),)
+        for services in (made_of(account.vendor, _services, place_of(account)),)
         for service_key, service in services.items()
     )
 
@@ -114,7 +124,7 @@ def clients_of(accounts: Iterable[Account]) -> dict[str, OAuthClient]:
     return {
         service_name(account.name, service_key): client
         for account in accounts
-        for service_key, client in account.vendor.clients().items()
+        for service_key, client in made_of(account.vendor, _clients, place_of(account)).items()
     }
 
 

@@ -9,7 +9,7 @@ import attrs
 
 from moorage.domain.auth.methods import Credentials
 from moorage.domain.http.transport import Tls
-from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.options import checked_options, maybe_secret
 from moorage.domain.values.installation import install
 from moorage.errors import ConfigurationError
 from moorage.ports.connector import ConnectorKind
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _LARGEST: Final = 4 * 1024 * 1024
 
 
-@careful
+@checked_options
 @attrs.frozen(kw_only=True)
 class GrpcSettings:
     """A gRPC service over grpcio.
@@ -52,12 +52,12 @@ class GrpcSettings:
 
     address: str
     service: str | None = None
-    token: Secret | None = None
+    token: Secret | None = attrs.field(default=None, converter=maybe_secret)
     plaintext: bool = False
     authorities: str | None = None
     certificate: str | None = None
     key: str | None = None
-    key_password: Secret | None = None
+    key_password: Secret | None = attrs.field(default=None, converter=maybe_secret)
     descriptors: str | None = None
     idempotency_metadata: str = "idempotency-key"
     connect_timeout: float = 5.0

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
+from moorage.domain.secrets.options import checked_options
 from moorage.ports.connector import ConnectorKind
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from moorage.ports.connector import AsyncPerformer, Performer
 
 
+@checked_options
 @attrs.frozen(kw_only=True)
 class ODataSettings:
     """An OData v4 service, whose address and credentials are those of a service.

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.options import as_series, checked_options, maybe_secret
 from moorage.domain.values.json_text import is_list, is_object
 from moorage.errors import ConfigurationError, InvalidData
 from moorage.ports.connector import ConnectorKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from moorage.adapters.http_operations.connector_async import AsyncHttpConnector
     from moorage.adapters.http_operations.connector_sync import HttpConnector
@@ -30,11 +30,7 @@ _READS: Final = frozenset({
 """The methods of Odoo's models that change nothing."""
 
 
-def _names(names: Iterable[str]) -> tuple[str, ...]:
-    return tuple(names)
-
-
-@careful
+@checked_options
 @attrs.frozen(kw_only=True)
 class XmlRpcSettings:
     """An XML-RPC service, such as Odoo, whose address is that of a service.
@@ -50,10 +46,10 @@ class XmlRpcSettings:
 
     service: str | None = None
     path: str = "/xmlrpc/2/object"
-    safe_methods: tuple[str, ...] = attrs.field(default=(), converter=_names)
+    safe_methods: tuple[str, ...] = attrs.field(default=(), converter=as_series)
     database: str | None = None
     user_id: int | None = None
-    password: Secret | None = attrs.field(default=None, repr=False)
+    password: Secret | None = attrs.field(default=None, converter=maybe_secret, repr=False)
 
     def __attrs_post_init__(self) -> None:
         """Refuse an incomplete Odoo account: database, user id and password belong together."""

@@ -20,7 +20,7 @@ from moorage.adapters.messages.broker_settings import (
 )
 from moorage.domain.connectors.link_pool import PoolConfig
 from moorage.domain.messages.kafka import RULES
-from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.options import checked_options
 from moorage.domain.secrets.secret import Secret, as_secret
 from moorage.domain.values.durations import is_count, is_seconds, plain
 from moorage.errors import ConfigurationError
@@ -56,7 +56,7 @@ def _options(value: Mapping[str, Any] | None) -> dict[str, Any]:
     return dict(value or {})
 
 
-@careful
+@checked_options
 @attrs.frozen(kw_only=True)
 class Kafka(BrokerSettings):
     """A Kafka cluster, to which messages are published with acknowledgement of all replicas.
@@ -202,7 +202,7 @@ class Kafka(BrokerSettings):
         return AsyncLinkPool(partial(connect_kafka_async, self.producer_options()), config)
 
 
-@careful
+@checked_options
 @attrs.frozen(kw_only=True)
 class KafkaOptions:
     """The options of a source that reads topics of Kafka.

@@ -18,7 +18,7 @@ from moorage.adapters.messages.broker_settings import (
 from moorage.domain.http.transport import Tls
 from moorage.domain.messages.broker_address import AddressForm
 from moorage.domain.messages.nats import RULES
-from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.options import checked_options
 from moorage.domain.secrets.secret import Secret, as_secret
 from moorage.domain.values.durations import if_given, is_count, is_seconds, plain
 from moorage.domain.values.patterns import late_pattern
@@ -41,7 +41,7 @@ _FORM: Final = AddressForm(
 _WAYS: Final = ("password", "token", "nkey", "credentials")
 
 
-@careful
+@checked_options
 @attrs.frozen(kw_only=True)
 class Nats(BrokerSettings):
     """NATS servers with JetStream, to whose streams messages are published.
@@ -192,7 +192,7 @@ class Nats(BrokerSettings):
         return AsyncSharedLink(partial(connect_nats_async, self))
 
 
-@careful
+@checked_options
 @attrs.frozen(kw_only=True)
 class NatsOptions:
     """The options of a source that reads streams of NATS JetStream.

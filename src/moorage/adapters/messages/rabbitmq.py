@@ -20,7 +20,7 @@ from moorage.domain.http.transport import Tls
 from moorage.domain.messages.broker_address import AddressForm
 from moorage.domain.messages.broker_rules import BrokerRules
 from moorage.domain.messages.publish_failures import PublishFault, publish_error
-from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.options import checked_options
 from moorage.domain.secrets.secret import Secret, as_secret
 from moorage.domain.values.durations import is_count, is_seconds, plain
 from moorage.domain.values.patterns import late_pattern
@@ -61,7 +61,7 @@ _FORM: Final = AddressForm(
 )
 
 
-@careful
+@checked_options
 @attrs.frozen(kw_only=True)
 class RabbitMq(BrokerSettings):
     """A broker RabbitMQ, to which messages are published with acknowledgement.
@@ -168,7 +168,7 @@ def connecting_error(error: BaseException) -> ConnectorError | None:
     return publish_error(fault, EXCHANGE_RULES if fault is PublishFault.TOPIC else RULES)
 
 
-@careful
+@checked_options
 @attrs.frozen(kw_only=True)
 class RabbitMqOptions:
     """The options of a source that reads queues of RabbitMQ.

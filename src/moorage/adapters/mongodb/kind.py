@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from moorage.domain.http.transport import Tls
-from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.options import checked_options, maybe_secret
 from moorage.domain.values.durations import is_count, is_seconds
 from moorage.domain.values.installation import install
 from moorage.errors import ConfigurationError
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _OF_TLS: Final = ("tls", "tls_authorities", "tls_certificate", "tls_key_password")
 
 
-@careful
+@checked_options
 @attrs.frozen(kw_only=True)
 class MongoSettings:
     """A database of MongoDB over pymongo.
@@ -46,16 +46,16 @@ class MongoSettings:
         options: further options of pymongo, by name.
     """
 
-    url: Secret = attrs.field(repr=False)
+    url: Secret = attrs.field(converter=maybe_secret, repr=False)
     service: str | None = None
     database: str | None = None
     user: str | None = None
-    password: Secret | None = attrs.field(default=None, repr=False)
+    password: Secret | None = attrs.field(default=None, converter=maybe_secret, repr=False)
     auth_source: str | None = None
     tls: bool = False
     tls_authorities: str | None = None
     tls_certificate: str | None = None
-    tls_key_password: Secret | None = attrs.field(default=None, repr=False)
+    tls_key_password: Secret | None = attrs.field(default=None, converter=maybe_secret, repr=False)
     connections: int = attrs.field(default=10, validator=is_count)
     connect_timeout: float = attrs.field(default=5.0, validator=is_seconds)
     operators: bool = False

@@ -18,7 +18,7 @@ from moorage.domain.connectors.link_pool import PoolConfig
 from moorage.domain.http.transport import Tls
 from moorage.domain.messages.broker_address import AddressForm
 from moorage.domain.messages.mqtt import LONGEST_TEXT, RULES, RULES_311, MqttVersion
-from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.options import checked_options
 from moorage.domain.secrets.secret import Secret, as_secret
 from moorage.domain.values.durations import count, if_given, is_count, is_seconds, plain
 from moorage.domain.values.patterns import late_pattern
@@ -59,7 +59,7 @@ def _is_short(_: object, attribute: attrs.Attribute[Any], value: int) -> None:
     count(value, attribute.name, least=0, most=LONGEST_TEXT)
 
 
-@careful
+@checked_options
 @attrs.frozen(kw_only=True)
 class Mqtt(BrokerSettings):
     """An MQTT broker, to which messages are published with acknowledgement.
@@ -174,7 +174,7 @@ class Mqtt(BrokerSettings):
         return AsyncLinkPool(partial(connect_async, self), PoolConfig(maximum=self.connections))
 
 
-@careful
+@checked_options
 @attrs.frozen(kw_only=True)
 class MqttOptions:
     """The options of a source that reads topics of an MQTT broker.

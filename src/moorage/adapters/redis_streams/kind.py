@@ -19,7 +19,7 @@ from moorage.domain.http.transport import Tls
 from moorage.domain.messages.broker_address import AddressForm
 from moorage.domain.messages.broker_rules import BrokerRules
 from moorage.domain.messages.redis_streams import FIELDS
-from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.options import checked_options
 from moorage.domain.secrets.secret import Secret, as_secret
 from moorage.domain.values.durations import if_given, is_count, is_seconds, plain
 from moorage.domain.values.patterns import late_pattern
@@ -55,7 +55,7 @@ _FORM: Final = AddressForm(
 )
 
 
-@careful
+@checked_options
 @attrs.frozen(kw_only=True)
 class RedisStreams(BrokerSettings):
     """Settings of a connector that publishes messages to streams of a Redis server.
@@ -130,7 +130,7 @@ class RedisStreams(BrokerSettings):
         return AsyncLinkPool(partial(connect_async, self), PoolConfig(maximum=self.connections))
 
 
-@careful
+@checked_options
 @attrs.frozen(kw_only=True)
 class RedisStreamsOptions:
     """The options of a source that reads streams of Redis.

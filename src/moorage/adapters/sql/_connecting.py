@@ -117,7 +117,13 @@ def _url(url: Secret, password: Secret | None) -> URL:
             path="url",
             remedy="Give postgresql://…, mariadb://…, mysql:// or sqlite:///file.db.",
         )
-    return place if password is None else place.set(password=password.reveal())
+    if password is None:
+        return place
+    if place.get_backend_name() == "sqlite":
+        raise ConfigurationError(
+            "SQLite has no users, so it has no password.", path="password", remedy="Leave it out."
+        )
+    return place.set(password=password.reveal())
 
 
 def _new_engine(

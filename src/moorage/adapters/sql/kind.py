@@ -9,7 +9,7 @@ import attrs
 
 from moorage.adapters.sql.statements import configured_statement
 from moorage.domain.http.transport import Tls
-from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.options import as_series, checked_options, maybe_secret
 from moorage.domain.secrets.secret import Secret
 from moorage.domain.values.durations import is_count, is_seconds
 from moorage.domain.values.installation import install
@@ -17,7 +17,7 @@ from moorage.errors import ConfigurationError, InvalidData
 from moorage.ports.connector import ConnectorKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from moorage.adapters.sql.connector import AsyncSqlConnector, SqlConnector
     from moorage.adapters.sql.statements import Statement
@@ -26,11 +26,7 @@ _DIALECTS: Final = ("postgresql", "mariadb", "mysql", "sqlite")
 _PORTS: Final = {"postgresql": 5432, "mariadb": 3306, "mysql": 3306}
 
 
-def _names(names: Iterable[str]) -> tuple[str, ...]:
-    return tuple(names)
-
-
-@careful
+@checked_options
 @attrs.frozen(kw_only=True)
 class SqlSettings:
     """A SQL database: PostgreSQL, MariaDB, MySQL or SQLite.
@@ -58,13 +54,13 @@ class SqlSettings:
         repeatable: the names of statements that change something, and may all the same be repeated.
     """
 
-    url: Secret | None = attrs.field(default=None, repr=False)
+    url: Secret | None = attrs.field(default=None, converter=maybe_secret, repr=False)
     dialect: str | None = attrs.field(default=None, metadata={"choices": _DIALECTS})
     host: str | None = None
     port: int | None = None
     database: str | None = None
     user: str | None = None
-    password: Secret | None = attrs.field(default=None, repr=False)
+    password: Secret | None = attrs.field(default=None, converter=maybe_secret, repr=False)
     tls: bool = False
     tls_authorities: str | None = None
     tls_certificate: str | None = None
@@ -75,7 +71,7 @@ class SqlSettings:
     check_idle: bool = False
     options: dict[str, Any] = attrs.field(factory=dict[str, Any], repr=False)
     statements: dict[str, str] = attrs.field(factory=dict[str, str])
-    repeatable: tuple[str, ...] = attrs.field(default=(), converter=_names)
+    repeatable: tuple[str, ...] = attrs.field(default=(), converter=as_series)
 
     def __attrs_post_init__(self) -> None:
         """Refuse contradictory settings of a database and incomplete statements."""

@@ -24,7 +24,7 @@ from moorage.adapters.sqs._links import AsyncSqsLink, SqsLink
 from moorage.adapters.sqs._requests import SERVICE, SqsAccess, SqsRequests
 from moorage.domain.http.urls import validate_base_url
 from moorage.domain.messages.sqs import RULES
-from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.options import checked_options
 from moorage.domain.secrets.secret import Secret, as_secret
 from moorage.domain.values.durations import is_seconds, plain
 from moorage.domain.values.patterns import late_pattern
@@ -63,7 +63,7 @@ def _default_endpoint(settings: AmazonSqs) -> str:
     return f"https://{SERVICE}.{settings.region}.{domain}"
 
 
-@careful
+@checked_options
 @attrs.frozen(kw_only=True)
 class AmazonSqs:
     """The queues of one AWS account in one region.

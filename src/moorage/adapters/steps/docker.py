@@ -25,6 +25,7 @@ import attrs
 
 from moorage.adapters.steps._docker_wire import Engine, entries, refusal
 from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.options import checked_options
 from moorage.domain.steps.runs import EndReason, LogChunk, RunPhase, RunStatus
 from moorage.domain.steps.step import ConnectorType
 from moorage.errors import ConnectionFailed, ConnectorError, InvalidData
@@ -395,6 +396,7 @@ def _seconds(time: str) -> str:
     return f"{int(moment.timestamp())}.{fraction or 0:0<9}"
 
 
+@checked_options
 @attrs.frozen(kw_only=True)
 class DockerSettings:
     """Steps as containers of a Docker Engine.

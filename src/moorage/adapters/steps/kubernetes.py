@@ -19,6 +19,7 @@ import attrs
 
 from moorage.adapters.steps._kubernetes_wire import Cluster, entries
 from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.options import checked_options
 from moorage.domain.steps.runs import EndReason, LogChunk, RunPhase, RunStatus
 from moorage.domain.steps.step import ConnectorType
 from moorage.errors import ConfigurationError, ConnectionFailed, InvalidData, VendorRejected
@@ -61,7 +62,7 @@ _RIGHTS: Final = (
 )
 
 
-@careful
+@checked_options
 @attrs.frozen(kw_only=True)
 class KubernetesSettings:
     """Steps as Jobs of a Kubernetes cluster.

@@ -33,6 +33,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.options import checked_options
 from moorage.domain.steps.runs import EndReason, LogChunk, RunPhase, RunStatus
 from moorage.domain.steps.step import ConnectorType
 from moorage.errors import AttemptTimeout, ConfigurationError, ConnectionFailed, InvalidData
@@ -343,6 +344,7 @@ def _as_failures(name: str) -> Generator[None]:
         ) from None
 
 
+@checked_options
 @attrs.frozen(kw_only=True)
 class LocalSettings:
     """Steps as processes of this machine.

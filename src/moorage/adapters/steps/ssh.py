@@ -17,6 +17,7 @@ import attrs
 from moorage.adapters.steps._ssh_wire import Far, Target
 from moorage.adapters.steps.local import DEFAULT_PATH
 from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.options import checked_options
 from moorage.domain.steps.runs import EndReason, LogChunk, RunPhase, RunStatus
 from moorage.domain.steps.step import ConnectorType
 from moorage.domain.values.patterns import late_pattern
@@ -216,6 +217,7 @@ def _moment(at: float | None) -> datetime | None:
     return None if at is None else datetime.fromtimestamp(at, UTC)
 
 
+@checked_options
 @attrs.frozen(kw_only=True)
 class SshSettings:
     """Steps as processes of another machine.

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from moorage.domain.secrets.options import checked_options, maybe_secret
 from moorage.ports.connector import ConnectorKind
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from moorage.ports.connector import AsyncPerformer, Performer
 
 
+@checked_options
 @attrs.frozen(kw_only=True)
 class WebSocketSettings:
     """A server of JSON-RPC 2.0 over a WebSocket.
@@ -33,7 +35,7 @@ class WebSocketSettings:
     """
 
     url: str
-    token: Secret | None = None
+    token: Secret | None = attrs.field(default=None, converter=maybe_secret)
     token_parameter: str | None = None
     subprotocol: str | None = None
     authorities: str | None = None

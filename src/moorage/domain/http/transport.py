@@ -13,6 +13,7 @@ import attrs
 
 from moorage.domain.http.urls import is_host
 from moorage.domain.secrets.frames import careful, refusing
+from moorage.domain.secrets.options import checked_options
 from moorage.domain.secrets.secret import Secret, as_secret
 from moorage.domain.values.frozen_values import frozen
 from moorage.domain.values.patterns import late_pattern
@@ -122,7 +123,7 @@ class DangerouslyUnverified:
     because: str = attrs.field(validator=_reason)
 
 
-@careful
+@checked_options
 @frozen(kw_only=True)
 class Tls:
     """The certificate authorities to trust and the client certificate; the `repr` shows no key.

@@ -12,7 +12,6 @@ import re
 from email.utils import format_datetime
 from functools import partial
 from ipaddress import ip_address
-from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import attrs
@@ -45,6 +44,7 @@ _PORTS: Final = {"starttls": 587, "tls": 465, "none": 25}
 _OWN_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _PERMANENT: Final = 500
 _LAST_PORT: Final = 65_535
+_DAY: Final = 86_400
 _HOST: Final = re.compile(r"[\w-]+(?:\.[\w-]+)*\.?")
 
 
@@ -68,9 +68,9 @@ def _is_host(_: object, attribute: attrs.Attribute[str], value: object) -> None:
 
 
 def _is_step_timeout(_: object, attribute: attrs.Attribute[float], value: float) -> None:
-    if not 0 < value < inf:
+    if not 0 < value <= _DAY:
         raise ConfigurationError(
-            "The step timeout is not a positive number of seconds.",
+            "The step timeout is not a positive number of seconds, or is longer than a day.",
             path=attribute.name,
             remedy="Give seconds, such as 30.",
         )

@@ -7,7 +7,7 @@ from base64 import b64decode
 from datetime import timedelta
 from decimal import Decimal
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, cast
 
 import attrs
 
@@ -108,9 +108,12 @@ def listed_texts(body: Answer, path: str) -> tuple[str, ...]:
     return tuple(text for number in numbers if (text := body.text(f"{path}.{number}")))
 
 
-def texts(value: Iterable[str]) -> tuple[str, ...]:
-    """A tuple of texts, such as URLs."""
-    return tuple(value)
+def texts(value: Any) -> Any:
+    """One text or several, such as URLs, as a tuple; anything else as it is, to be refused."""
+    if isinstance(value, str):
+        return (value,)
+    is_series = isinstance(value, (list, tuple, set, frozenset))
+    return tuple(cast("Iterable[Any]", value)) if is_series else value
 
 
 def filled(body: Iterable[tuple[str, Any]]) -> dict[str, Any]:

@@ -11,19 +11,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import attrs
 
 from moorage.contracts.storage import StorageCapability
-from moorage.vendor_sdk import Secret, Service, as_secret, no_options
+from moorage.vendor_sdk import Secret, Service, as_secret, is_object, no_options
 from moorage.vendors.storage._files import FilesVendor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-def _as_secrets(values: Mapping[str, Secret | str]) -> dict[str, Secret]:
-    return {name: as_secret(value) for name, value in values.items()}
-
-
-def _as_options(values: Mapping[str, Any]) -> dict[str, Any]:
-    return dict(values)
+def _as_secrets(values: Any) -> Any:
+    """Return the values of a table as secrets; anything else as it is, to be refused."""
+    return {name: as_secret(values[name]) for name in values} if is_object(values) else values
 
 
 @attrs.frozen(kw_only=True)
@@ -53,7 +50,7 @@ class Fsspec(FilesVendor):
     piece_size: ClassVar[int] = 4 * 1024 * 1024
 
     url: str = attrs.field(repr=False)
-    options: dict[str, Any] = attrs.field(factory=no_options, converter=_as_options, repr=False)
+    options: dict[str, Any] = attrs.field(factory=no_options, repr=False)
     secrets: dict[str, Secret] = attrs.field(factory=no_options, converter=_as_secrets)
 
     def services(self) -> Mapping[str, Service]:

@@ -10,7 +10,8 @@ import hashlib
 import hmac
 import json
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, ClassVar
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 import attrs
@@ -32,8 +33,9 @@ if TYPE_CHECKING:
     from moorage.vendor_sdk import HttpMethod, Wire
 
 
-def _text(value: object) -> str:
-    return str(value)
+def _text(value: Any) -> Any:
+    """Return a path as a text; anything else as it is, to be refused."""
+    return str(value) if isinstance(value, PurePath) else value
 
 
 def _plain_url(value: str | None) -> str | None:

@@ -7,22 +7,17 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.options import as_series, checked_options, maybe_secret
 from moorage.domain.soap.security import SoapSecurity
+from moorage.domain.values.durations import if_given, is_seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from moorage.adapters.http_operations.soap.client import Soap
     from moorage.adapters.http_operations.soap.wsdl import Wsdl
     from moorage.domain.secrets.secret import Secret
 
 
-def _names(names: Iterable[str]) -> tuple[str, ...]:
-    return tuple(names)
-
-
-@careful
+@checked_options
 @attrs.frozen(kw_only=True)
 class SoapSettings:
     """A SOAP service, whose address, basic authentication and client certificate are a service's.
@@ -52,12 +47,12 @@ class SoapSettings:
     wsdl_service: str | None = None
     port: str | None = None
     location: str | None = None
-    safe: tuple[str, ...] = attrs.field(default=(), converter=_names)
-    repeatable: tuple[str, ...] = attrs.field(default=(), converter=_names)
+    safe: tuple[str, ...] = attrs.field(default=(), converter=as_series)
+    repeatable: tuple[str, ...] = attrs.field(default=(), converter=as_series)
     username: str | None = attrs.field(default=None, repr=False)
-    password: Secret | None = attrs.field(default=None, repr=False)
+    password: Secret | None = attrs.field(default=None, converter=maybe_secret, repr=False)
     digest: bool = False
-    valid_for: float | None = None
+    valid_for: float | None = attrs.field(default=None, validator=if_given(is_seconds))
     ping: str | None = None
 
     def __attrs_post_init__(self) -> None:

@@ -1,0 +1,86 @@
+"""Finds the option of an account or a connector from which a wrong value was made."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import attrs
+
+from moorage.domain.secrets.options import option_of, rename
+from moorage.domain.secrets.secret import Secret
+from moorage.errors import ConfigurationError, InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from moorage.errors import ConnectorError
+
+Made = TypeVar("Made")
+Owner = TypeVar("Owner")
+
+_KIND: Final = "kind"
+"""The setting of a table that says what the owner is, and is none of its options."""
+
+_PLAIN: Final = "a1"
+"""A text that is valid for most options."""
+
+
+def made_of(owner: Owner, make: Callable[[Owner], Made], place: str) -> Made:
+    """Return what `make` returns for the owner of options.
+
+    Args:
+        owner: the vendor or the settings whose fields are the options.
+        make: makes values of the options, such as a vendor's services.
+        place: the path of the options in the configuration.
+
+    Raises:
+        ConfigurationError, InvalidData: an option is wrong; the error has its path.
+    """
+    try:
+        return make(owner)
+    except (ConfigurationError, InvalidData) as error:
+        refusal = error
+    option = _KIND if option_of(refusal) == _KIND else wrong_option(owner, refusal, make)
+    rename(refusal, place if option is None else f"{place}.{option}")
+    try:
+        raise refusal
+    finally:
+        # Otherwise the traceback refers to this frame and the frame to the error: a cycle.
+        del refusal
+
+
+def wrong_option(
+    owner: Owner, error: ConnectorError, make: Callable[[Owner], object]
+) -> str | None:
+    """Return the option that an error is about; None if that is not certain.
+
+    The error may name a field of a value that was made from an option, such as the base URL of a
+    service. Then the option is the one with another value of which `make` succeeds.
+
+    Args:
+        owner: the vendor or the settings whose fields are the options.
+        error: the error that `make` raised for it.
+        make: makes values of the options, such as a vendor's services.
+    """
+    named_option = option_of(error)
+    root = named_option.partition(".")[0].partition("[")[0]
+    fields = attrs.fields_dict(type(owner))  # type: ignore[arg-type]  # each owner is one
+    values = {name: getattr(owner, name) for name, field in fields.items() if field.init}
+    is_secret = named_option == "secret"
+    names = sorted(
+        values, key=lambda name: (name != root, isinstance(values[name], Secret) is not is_secret)
+    )
+    for name in names:
+        others = {other: values[other] for other in names if other != name}
+        if _succeeds(make, owner, others) or _succeeds(make, owner, others | {name: _PLAIN}):
+            return named_option if name == root else name
+    return named_option if root in values else None
+
+
+def _succeeds(make: Callable[[Owner], object], owner: Owner, values: dict[str, Any]) -> bool:
+    """Return whether `make` succeeds for an owner with these options."""
+    try:
+        make(type(owner)(**values))
+    except (ConfigurationError, InvalidData, TypeError):  # a required option is missing
+        return False
+    return True
