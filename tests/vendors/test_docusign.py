@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -17,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
+from moorage.contracts.ref import Ref
 from moorage.contracts.routes import Account
 from moorage.contracts.signatures import (
     EnvelopeStatus,
@@ -45,6 +47,7 @@ from moorage.testing import VirtualClock
 from moorage.testing.sandboxes.base import Lost, SandboxHttpClient, SandboxRequest, reply
 from moorage.testing.sandboxes.signatures.base import PDF, RETURN_URL, ROLE, TEMPLATE
 from moorage.testing.sandboxes.signatures.docusign import DocusignSandbox
+from moorage.vendors.signatures._docusign_answers import read_found, read_receipt
 from moorage.vendors.signatures._docusign_requests import envelope_body
 from moorage.vendors.signatures.docusign import Docusign
 
@@ -228,6 +231,26 @@ def test_an_entry_of_another_transaction_is_not_taken() -> None:
         hub.signatures().send(request(), idempotency_key="k")
 
 
+@pytest.mark.parametrize("name", ["envelopes", "envelopeTransactionStatuses"])
+def test_the_found_envelope_has_its_state(name: str) -> None:
+    """A found envelope has its id and its state, in either of DocuSign's lists."""
+    entry = {"envelopeId": "1", "transactionId": "m", "status": "sent"}
+    answer = {name: [{"transactionId": "m"}, entry]}
+    receipt = read_found(partial(Ref, "docusign", "main"), "m", reply(answer))
+
+    assert receipt is not None
+    assert (receipt.ref.id, receipt.status) == ("1", EnvelopeStatus.SENT)
+
+
+def test_a_receipt_has_its_time() -> None:
+    """A new envelope has its state, and the time at which it got there."""
+    answer = {"envelopeId": "1", "status": "sent", "statusDateTime": "2031-05-06T07:08:09.0000000Z"}
+    receipt = read_receipt(partial(Ref, "docusign", "main"), reply(answer))
+
+    assert receipt.status is EnvelopeStatus.SENT
+    assert receipt.at == datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC)
+
+
 @pytest.mark.parametrize(
     "word, status",
     [
@@ -293,14 +316,20 @@ def test_an_envelope_of_another_state_is_not_told_as_void() -> None:
         sandbox.fail(reply({"errorCode": "ENVELOPE_LOCKED", "message": "Locked."}, 400))
         with pytest.raises(VendorRejected):
             hub.signatures().void(ref)
-        sandbox.fail(reply({"envelopeId": ref.id, "errorDetails": {"errorCode": "A"}}))
-        with pytest.raises(VendorFailed):
-            hub.signatures().void(ref)
+        assert sandbox.requests[-1].method == "PUT"
+        damaged = {"envelopeId": ref.id, "errorDetails": {"errorCode": "A"}}
+        for answer in (damaged, {"envelopeId": "2"}):
+            sandbox.fail(reply(answer))
+            with pytest.raises(VendorFailed):
+                hub.signatures().void(ref)
         receipt = hub.signatures().void(ref)
 
+        envelope = hub.signatures().get(ref)
+
     assert receipt.status is EnvelopeStatus.VOIDED
+    assert envelope.reason == "The sender has voided this envelope."
     voided = {"status": "voided", "voidedReason": "The sender has voided this envelope."}
-    assert sandbox.requests[-1].json() == voided
+    assert sandbox.requests[-2].json() == voided
 
 
 def test_a_link_names_the_embedded_signer() -> None:
@@ -311,6 +340,10 @@ def test_a_link_names_the_embedded_signer() -> None:
         hub.signatures().signing_link(ref, ADA["email"], RETURN_URL)
         with pytest.raises(InvalidData) as refused:
             hub.signatures().signing_link(ref, ADA["email"])
+        plain = hub.signatures().send(request()).ref
+        with pytest.raises(InvalidData, match="gets an email"):
+            hub.signatures().signing_link(plain, ADA["email"], RETURN_URL)
+        hub.signatures().signing_link(ref, ADA["email"], RETURN_URL)
 
     assert refused.value.field == "return_url"
     assert sandbox.requests[-1].json() == {
@@ -386,6 +419,8 @@ def test_an_application_gets_tokens_by_a_jwt() -> None:
     server = live.clients()[""].server
     assert "https://account.docusign.com/oauth/token" in repr(server)
     assert live.mode() is Mode.LIVE
+    own_server = Docusign(**options, login_url="https://login.example/").clients()[""].server
+    assert "https://login.example/oauth/token" in repr(own_server)
     assert Docusign(**options).mode() is Mode.TEST
 
 

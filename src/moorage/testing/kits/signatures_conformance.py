@@ -74,6 +74,7 @@ _JSON: Final = {"Content-Type": "application/json"}
 _OUTAGE: Final = Response(503, body=b"<html></html>")
 _MALFORMED: Final = (b"", b"[]", b"null", b"{}", b"<html></html>")
 _STARTED: Final = {EnvelopeStatus.CREATED, EnvelopeStatus.SENT}
+_GONE: Final = {404, 410}
 _VOID: Final = {EnvelopeStatus.VOIDED, EnvelopeStatus.VOIDING}
 
 Factory: TypeAlias = Callable[[], SignaturesSubject]
@@ -135,6 +136,7 @@ async def a_lost_answer_is_looked_up(make: Open) -> None:
         require(lab.world.emails == [ADA], "A signer got two emails.")
         for receipt in receipts:
             require(receipt.ref.id in lab.world.envelopes, "Another envelope was found.")
+            require(receipt.status in _STARTED, f"A found envelope is {receipt.status}.")
         other_ref = await _sent(lab, idempotency_key="k-2")
         require(other_ref != receipts[0].ref, "Another key found the envelope of the first.")
 
@@ -157,12 +159,14 @@ async def a_late_search_is_no_proof(make: Open) -> None:
 async def an_uncertain_failure_is_unknown(make: Open) -> None:
     """If an envelope may have been sent, its outcome is unknown, and its key never sends again."""
     async with make() as lab:
-        lab.fail(_OUTAGE)
-        await lab.refused(VendorFailed, lab("send", request()), "An outage")
-        lab.fail(_OUTAGE)
-        for _ in range(2):
-            sending = lab("send", request(), idempotency_key="k-1")
-            await lab.refused(OutcomeUnknown, sending, "An outage under a key")
+        for status in (408, 500, 503):
+            outage = Response(status, body=b"<html></html>")
+            lab.fail(outage)
+            await lab.refused(VendorFailed, lab("send", request()), f"HTTP {status}")
+            lab.fail(outage)
+            for _ in range(2):
+                sending = lab("send", request(), idempotency_key=f"k-{status}")
+                await lab.refused(OutcomeUnknown, sending, f"HTTP {status} under a key")
         require(lab.count() == 0, "An envelope that may have been sent was sent again.")
         lab.fail(Lost(), _OUTAGE)
         sending = lab("send", request(), idempotency_key="k-2")
@@ -269,6 +273,14 @@ async def an_envelope_is_voided(make: Open) -> None:
         if arguments:
             reason = lab.world.envelopes[ref.id].void_reason
             require(reason == REASON, "The reason for voiding is lost.")
+        try:
+            envelope: Envelope = await lab("get", ref)
+        except VendorRejected as gone:
+            require(gone.status in _GONE, f"A void envelope is gone with HTTP {gone.status}.")
+        else:
+            status = envelope.status
+            require(status is EnvelopeStatus.VOIDED, f"A void envelope is {status}.")
+            require(envelope.reason in (None, REASON), "Another reason is read.")
 
 
 async def a_completed_envelope_stays(make: Open) -> None:

@@ -154,8 +154,6 @@ class Docusign(sdk.ApiVendor):
             try:
                 return await send_on(today)
             except sdk.IdempotencyConflict:
-                if request.expires_on is None:
-                    raise
                 # A repeat on the next day has one day less until the envelope expires.
                 return await send_on(today - _DAY)
 
