@@ -27,6 +27,7 @@ class Vendor:
     async def pay(self, wire: Wire, amount: "Money", /, *, key: str) -> "Payment":
         """Pay."""
         required(amount, "an amount")
+        state = _WORDS.get(answer.text("state") or "", State.UNKNOWN)
         body = {"value": str(amount.amount), "cents": amount.minor, "in": amount.currency}
         vendor_key = key_at(wire, key, _KEY)
         answer = await wire.send(Request.post("/pay", json=body), key=vendor_key)
@@ -89,6 +90,7 @@ def test_an_error_is_swallowed_and_a_zone_is_another() -> None:
         'not (answer.text("id") is None or answer.text("status") == "failed")',
         '(answer.text("status") == "failed")',
         '(answer.text("id") is None)',
+        '("")',
     } == {plant.becomes for plant in plants if plant.kind == "condition"}
 
 

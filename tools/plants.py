@@ -269,12 +269,22 @@ class _Planter:
         """Yield edits that remove one part of a condition or default."""
         word = " or " if isinstance(node.op, ast.Or) else " and "
         for operand in node.values:
+            if operand is node.values[-1] and self._is_empty_key(node):
+                continue
             remaining_operands = word.join(
                 self._text(other_operand)
                 for other_operand in node.values
                 if other_operand is not operand
             )
             yield self._plant("condition", node, f"({remaining_operands})")
+
+    def _is_empty_key(self, node: ast.BoolOp) -> bool:
+        """Return whether a look-up would find nothing without the default either."""
+        match self._parents[node], node.values[-1]:
+            case ast.Call(func=ast.Attribute(attr="get")), ast.Constant(value=""):
+                return True
+            case _:
+                return False
 
     def _is_field(self, text: str, parent: ast.AST | None) -> bool:
         """Return whether a text may be a field name of the vendor's API."""

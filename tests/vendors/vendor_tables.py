@@ -61,6 +61,8 @@ def _module_lines(contract: str, path: Path) -> Iterator[str]:
                 if option.default is not attrs.NOTHING:
                     yield from _lines(f"{path.stem} {node.name}.{option.name}", option.default)
                 yield from _lines(f"{path.stem} {node.name}.{option.name}", option.metadata)
+                if not option.repr:
+                    yield f"{path.stem} {node.name}.{option.name} is not in the repr"
 
 
 def _assigned(body: Iterable[ast.stmt]) -> Iterator[str]:

@@ -13,6 +13,7 @@ from moorage.testing.kits._sent_requests import (
     is_sentence,
     leaves,
     require_known_references,
+    require_no_stutter,
     with_added_words,
 )
 from moorage.testing.kits.checks import blocking, in_thread, require, soon
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from moorage.testing.sandboxes.base import Sandbox
 
 _HANGS: Final = "An operation does not come to an end."
+_OF_MANY: Final = frozenset({"send_bulk", "create_many"})
 _REPEATED: Final = "repeated.address@example.com"
 
 
@@ -66,12 +68,18 @@ class ContractLab(ABC, Generic[AnySubject]):
         self.hub = hub
 
     async def __call__(self, operation: str, *arguments: Any, **named: Any) -> Any:
-        """Execute an operation of the contract, and check the references in its result."""
+        """Execute an operation of the contract, and check its requests and its references.
+
+        No request is sent twice in a row, unless one of them had a fault or many were wanted.
+        """
+        count, fault_count = len(self.sandbox.requests), self.sandbox.fault_count
         operations = getattr(self.hub, self.contract)()
         call = partial(getattr(operations, operation), *arguments, **named)
         running_call = call() if isinstance(self.hub, AsyncHub) else in_thread(call)
         result = await soon(running_call, _HANGS)
         require_known_references(result, self.sandbox.requests)
+        if operation not in _OF_MANY and fault_count == 0:
+            require_no_stutter(operation, self.sandbox.requests[count:])
         return result
 
     @abstractmethod

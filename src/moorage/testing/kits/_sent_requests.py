@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import unquote
 
@@ -43,6 +44,23 @@ def require_no_repeats(name: str, requests: Sequence[SandboxRequest]) -> None:
         earlier_contents.append(content)
         if earlier_contents is writes:
             reads = []
+
+
+def require_no_stutter(name: str, requests: Sequence[SandboxRequest]) -> None:
+    """Fail the check if an operation sent the same request twice in a row.
+
+    Args:
+        name: the operation.
+        requests: the requests that reached the sandbox meanwhile.
+    """
+    for first, second in pairwise(requests):
+        contents = [
+            (request.method, request.host, request.path, request.query, request.body)
+            for request in (first, second)
+        ]
+        part = second.headers.get("content-range")
+        is_other = contents[0] != contents[1] or part != first.headers.get("content-range")
+        require(is_other, f"A {name} sent {second.method} {second.path} twice.")
 
 
 def require_known_references(result: Any, requests: Sequence[SandboxRequest]) -> None:

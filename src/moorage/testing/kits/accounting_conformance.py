@@ -66,6 +66,7 @@ from moorage.testing.kits._contract_lab import (
     through_hub,
     with_an_address,
     with_body,
+    with_values,
 )
 from moorage.testing.kits._sent_requests import leaves
 from moorage.testing.kits.checks import require
@@ -79,7 +80,6 @@ __all__ = ["ASYNC_CHECKS", "CHECKS", "AccountingSubject", "AsyncCheck", "Check",
 
 _URL: Final = "https://erp.example/hooks/books"
 _MALFORMED: Final = (b"", b"[]", b"null", b"<html></html>", b"{}")
-_OUTAGE: Final = Response(503, body=b"<html></html>")
 _DIFFERENCE: Final = Decimal("0.05")
 
 Factory: TypeAlias = Callable[[], AccountingSubject]
@@ -96,6 +96,14 @@ async def the_chart_and_the_taxes_are_read(make: Open) -> None:
         require(bank is not None, "The bank account is not in the chart of accounts.")
         is_asset = bank is not None and bank.account_class is AccountClass.ASSET
         require(is_asset, "The bank account is no asset.")
+        raw_values = leaves("", bank and bank.raw)
+        read_classes: set[AccountClass] = set()
+        for word in {value for _, value in raw_values if isinstance(value, str)}:
+            lab.sandbox.fail(Altered(partial(with_values, {word: "a-new-word"})))
+            changed = await lab("accounts")
+            read_classes |= {item.account_class for item in changed if item.id == lab.subject.bank}
+        is_known = read_classes == {AccountClass.ASSET, AccountClass.UNKNOWN}
+        require(is_known, f"With an unknown word an account is {sorted(read_classes)}.")
         classes = {accounts[name].account_class for name in lab.subject.ledger if name in accounts}
         expected_classes = {AccountClass.REVENUE, AccountClass.EXPENSE}
         require(classes == expected_classes, f"The accounts have the classes {classes}.")
@@ -149,6 +157,29 @@ async def an_invoice_is_written(make: Open) -> None:
             coroutine = lab("create_invoice", contact, lab.invoice(wrong_kind))
             await lab.refused(InvalidData, coroutine, f"A {wrong_kind} of a {role}")
         require(lab.count("invoices") == 2, "Two invoices were not written once each.")
+
+
+async def an_invoice_keeps_its_currency(make: Open) -> None:
+    """An invoice, a bill and their payments are in their own currency, such as huge ones in yen."""
+    async with make() as lab:
+        for kind in InvoiceKind:
+            role = ContactRole.CUSTOMER if kind is InvoiceKind.SALES else ContactRole.SUPPLIER
+            contact = await lab.contact(role)
+            price, tax = Decimal(500_000_000), Decimal(100_000_000)
+            usual_lines = lab.invoice(kind).lines
+            lines = [attrs.evolve(usual_lines[0], quantity=Decimal(1), unit_price=price, tax=tax)]
+            count = len(lab.sandbox.requests)
+            invoice = lab.invoice(kind, currency="JPY", lines=lines)
+            record = await lab("create_invoice", contact, invoice)
+            total = Money(600_000_000, "JPY")
+            require(record.total == total, f"The total is {record.total} instead of {total}.")
+            payment = await lab("record_payment", record.ref, lab.payment(Money(1, "JPY")))
+            require(payment.amount == Money(1, "JPY"), f"A yen became {payment.amount}.")
+            item = await lab("get_invoice", record.ref)
+            due = total - Money(1, "JPY")
+            require(item.due_amount == due, f"{item.due_amount} are due instead of {due}.")
+            bodies = b"".join(request.body for request in lab.sandbox.requests[count:])
+            require(b"EUR" not in bodies, f"A {kind} in yen was sent in euros.")
 
 
 async def a_draft_stays_a_draft(make: Open) -> None:
@@ -316,11 +347,12 @@ async def an_outage_is_no_success(make: Open) -> None:
     async with make() as lab:
         for name, (records, call, _) in (await creations(lab)).items():
             before, skipped = lab.count(records), lab.subject.positions.get(name, 0)
-            for key in (None, f"k-{name}"):
-                lab.sandbox.fail(*[None] * skipped, _OUTAGE)
+            for key, status in ((None, 408), (None, 500), (f"k-{name}", 503)):
+                outage = Response(status, body=b"<html></html>")
+                lab.sandbox.fail(*[None] * skipped, outage)
                 coroutine = call(idempotency_key=key)
                 kinds = VendorFailed | OutcomeUnknown
-                await lab.refused(kinds, coroutine, f"{name} in an outage")
+                await lab.refused(kinds, coroutine, f"{name} with HTTP {status}")
                 lab.sandbox.forget_faults()
             require(lab.count(records) == before, f"{name} wrote in an outage.")
             await _settled(call(idempotency_key=f"k-{name}"), name)
@@ -475,6 +507,7 @@ _ALL_CHECKS: Final = (
     the_chart_and_the_taxes_are_read,
     a_contact_is_found,
     an_invoice_is_written,
+    an_invoice_keeps_its_currency,
     a_draft_stays_a_draft,
     a_different_total_is_undone,
     an_invoice_is_voided_once,

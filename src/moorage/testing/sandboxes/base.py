@@ -332,6 +332,12 @@ class Sandbox:
         with self._lock:
             self._next.extend(answers)
 
+    @property
+    def fault_count(self) -> int:
+        """The number of queued faults."""
+        with self._lock:
+            return len(self._next)
+
     def forget_faults(self) -> None:
         """Remove all queued faults."""
         with self._lock:

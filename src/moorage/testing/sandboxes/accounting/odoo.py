@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 DATABASE: Final = "shop"
 USER: Final = 2
-_CURRENCIES: Final = {1: "EUR", 2: "USD"}
+_CURRENCIES: Final = {1: "EUR", 2: "USD", 3: "JPY"}
 _RATE: Final = Decimal(20)
 _FIXED: Final[dict[str, tuple[dict[str, Any], ...]]] = {
     "res.currency": tuple({"id": id_, "name": name} for id_, name in _CURRENCIES.items()),
