@@ -18,6 +18,7 @@ from moorage.contracts.bank import (
 from moorage.errors import VendorFailed, VendorRejected
 from moorage.testing import bank_conformance as kit
 from moorage.testing import name_of
+from moorage.vendors.bank._berlin_group_errors import classify
 from moorage.vendors.bank.berlin_group import BerlinGroup
 from moorage.vendors.bank.gocardless import GoCardless
 from tests.vendors import bank_subjects
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     )
     from moorage.contracts.ref import Ref
     from moorage.contracts.wire import Wire
+    from moorage.domain.http.requests import Request, Response
     from moorage.domain.service.settings import Service
 
 
@@ -253,6 +255,32 @@ class _Coarse(BerlinGroup):
         }
 
 
+def _with_words(error: Any, words: str) -> Any:
+    """Return the error of a refusal with these words in place of the vendor's."""
+    text = error and f"The bank refused: {words}"
+    return error and type(error)(text, response=error.response, vendor_code=error.vendor_code)
+
+
+class _Wordless(BerlinGroup):
+    """A faulty vendor that loses the words of its bank."""
+
+    def services(self) -> Mapping[str, Service]:
+        def refuse(request: Request, response: Response) -> Any:
+            return _with_words(classify(request, response), "it does not say why.")
+
+        return {"": attrs.evolve(super().services()[""], classify=refuse)}
+
+
+class _Indiscreet(BerlinGroup):
+    """A faulty vendor that shows all that its bank says."""
+
+    def services(self) -> Mapping[str, Service]:
+        def refuse(request: Request, response: Response) -> Any:
+            return _with_words(classify(request, response), response.text)
+
+        return {"": attrs.evolve(super().services()[""], classify=refuse)}
+
+
 class _Retrying(BerlinGroup):
     """A faulty vendor that reads the balances twice."""
 
@@ -284,13 +312,15 @@ WRONG = [
     ("pending_transactions_are_apart", as_bank(_Together), "among the booked"),
     ("pending_transactions_are_apart", as_bank(_Settled), "another status"),
     ("an_unknown_word_is_no_consent", as_bank(_Hasty), "was read as granted"),
-    ("a_payment_is_initiated_once", as_bank(_PayingTwice), "more than one payment"),
+    ("a_payment_is_initiated_once", as_bank(_PayingTwice), "twice"),
     ("a_payment_is_initiated_once", as_bank(_KeylessPayments), "more than one payment"),
     ("a_payment_is_initiated_once", as_bank(_Confident), "It is settled"),
     ("a_lost_payment_is_unknown", as_bank(_KeylessPayments), "raised ConnectionFailed"),
     ("an_unknown_word_is_no_success", as_bank(_Cheerful), "was read as settled"),
     ("a_damaged_answer_is_an_error", as_bank(_Swallowing), "was no error"),
     ("a_refusal_has_its_type", as_bank(_Coarse), "raised AuthenticationFailed"),
+    ("a_refusal_has_its_type", as_bank(_Wordless), "loses the vendor's words"),
+    ("a_refusal_has_its_type", as_bank(_Indiscreet), "shows an address"),
     ("a_daily_limit_is_not_retried", as_bank(_Coarse), "worth another attempt"),
     ("each_request_is_sent_once", as_bank(_Retrying), "twice"),
     ("secrets_are_shown_nowhere", as_bank(_Talkative), "secret is shown"),

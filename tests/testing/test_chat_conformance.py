@@ -382,12 +382,12 @@ def _forgeable() -> kit.ChatSubject:
 
 
 WRONG = [
-    ("a_message_is_posted", as_slack(_SendingTwice), "not posted once"),
+    ("a_message_is_posted", as_slack(_SendingTwice), "twice"),
     ("a_message_is_posted", as_teams(_Confident), "told as sent"),
     ("a_message_is_posted", as_slack(_Terse), "answer is lost"),
     ("a_key_posts_once", as_slack(_Keyless), "more than once"),
     ("each_request_is_sent_once", as_slack(_Retrying), "raised no error|by itself"),
-    ("each_request_is_sent_once", as_slack(_SendingTwice), "more than one request"),
+    ("each_request_is_sent_once", as_slack(_SendingTwice), "twice"),
     ("markup_is_shown_as_written", as_slack(_Marked), "mentions"),
     ("markup_is_shown_as_written", as_slack(_MarkedNotification), "mentions"),
     ("markup_is_shown_as_written", as_telegram(_Mentioning), "mentions"),

@@ -273,12 +273,12 @@ class _Shouting(Storecove):
 
 
 WRONG = [
-    ("an_invoice_is_sent", as_storecove(_SendingTwice), "was not sent once"),
+    ("an_invoice_is_sent", as_storecove(_SendingTwice), "twice"),
     ("an_invoice_is_sent", as_storecove(_Early), "is delivered"),
     ("an_invoice_is_sent", as_storecove(_Rewriting), "Another document"),
     ("an_invoice_is_sent", as_storecove(_Astray), "somebody else"),
     ("a_key_sends_once", as_storecove(_Keyless), "more than once"),
-    ("each_request_is_sent_once", as_storecove(_SendingTwice), "more than one request"),
+    ("each_request_is_sent_once", as_storecove(_SendingTwice), "twice"),
     ("each_request_is_sent_once", as_storecove(_Retrying), "by itself|no error"),
     ("each_request_is_sent_once", as_storecove(_Swallowing), "raised no error"),
     (

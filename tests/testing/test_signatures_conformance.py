@@ -345,7 +345,7 @@ def _forgeable() -> kit.SignaturesSubject:
 
 
 WRONG = [
-    ("an_envelope_is_sent", as_docusign(_SendingTwice), "not sent once"),
+    ("an_envelope_is_sent", as_docusign(_SendingTwice), "twice"),
     ("an_envelope_is_sent", as_docusign(_Done), "is completed"),
     ("a_key_sends_once", as_docusign(_Keyless), "more than once"),
     ("a_failed_request_is_not_repeated", as_docusign(_Retrying), "no error|by itself"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -231,12 +230,16 @@ def test_an_entry_of_another_transaction_is_not_taken() -> None:
         hub.signatures().send(request(), idempotency_key="k")
 
 
+def _ref(id_: str, /, **_: str | None) -> Ref:
+    return Ref("docusign", "main", id_)
+
+
 @pytest.mark.parametrize("name", ["envelopes", "envelopeTransactionStatuses"])
 def test_the_found_envelope_has_its_state(name: str) -> None:
     """A found envelope has its id and its state, in either of DocuSign's lists."""
     entry = {"envelopeId": "1", "transactionId": "m", "status": "sent"}
     answer = {name: [{"transactionId": "m"}, entry]}
-    receipt = read_found(partial(Ref, "docusign", "main"), "m", reply(answer))
+    receipt = read_found(_ref, "m", reply(answer))
 
     assert receipt is not None
     assert (receipt.ref.id, receipt.status) == ("1", EnvelopeStatus.SENT)
@@ -245,7 +248,7 @@ def test_the_found_envelope_has_its_state(name: str) -> None:
 def test_a_receipt_has_its_time() -> None:
     """A new envelope has its state, and the time at which it got there."""
     answer = {"envelopeId": "1", "status": "sent", "statusDateTime": "2031-05-06T07:08:09.0000000Z"}
-    receipt = read_receipt(partial(Ref, "docusign", "main"), reply(answer))
+    receipt = read_receipt(_ref, reply(answer))
 
     assert receipt.status is EnvelopeStatus.SENT
     assert receipt.at == datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC)
