@@ -136,13 +136,15 @@ KEYED: dict[str, tuple[Any, Use, tuple[Any, ...]]] = {
 """Operations with a key: their class, a call, and the vendor's resulting arguments."""
 
 NEEDED = {
-    "create_intent": "intent",
-    "complete": "complete",
-    "capture": "multiple_captures",
-    "store_means": "store_means",
-    "remove_means": "stored_means",
-    "create_link": "links",
-    "close_link": "links",
+    "create_intent": {"intent"},
+    "authorize": {"authorize"},
+    "complete": {"complete"},
+    "capture": {"authorize", "multiple_captures"},
+    "void": {"void"},
+    "store_means": {"store_means"},
+    "remove_means": {"stored_means"},
+    "create_link": {"links"},
+    "close_link": {"links"},
 }
 """The capabilities that the calls in KEYED need."""
 
@@ -154,7 +156,7 @@ def test_dispatcher_gets_operation_key_and_timeout(operation: str) -> None:
     dispatcher = record_use(flows, use)
 
     assert (operation, "k") == (dispatcher.operation, dispatcher.key)
-    assert ({NEEDED[operation]} if operation in NEEDED else set()) == dispatcher.needs
+    assert NEEDED.get(operation, set()) == dispatcher.needs
     assert (operation, *result) == dispatcher.told
 
 

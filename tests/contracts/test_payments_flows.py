@@ -151,7 +151,11 @@ class RecordingPaymentVendor:
         self.asked.append(("refund", wire, *options, named))
 
 
-MOVES: dict[str, dict[str, Any]] = {"capture": {"final": True}, "refund": {"reason": None}}
+MOVES: dict[str, tuple[dict[str, Any], set[str]]] = {
+    "capture": ({"final": True}, {"authorize", "partial_capture"}),
+    "refund": ({"reason": None}, set()),
+}
+"""Operations with an amount: their options, and the capabilities that they need."""
 DOLLARS = Money("10", "USD")
 KNOWN_REF = REF.with_related(currency="EUR")
 
@@ -175,12 +179,22 @@ def test_amount_goes_in_the_currency_of_its_payment(
     dispatcher: Any = AnsweringDispatcher(vendor=till)
     run_now(getattr(PaymentsFlows(dispatcher, None), move)(ref, MONEY, idempotency_key="k"))
 
-    wire = dispatcher.wire
+    wire, (options, needs) = dispatcher.wire, MOVES[move]
     assert [
         *[("get", wire, ref)] * looks,
-        (move, wire, ref, MONEY, {**MOVES[move], "key": "k"}),
+        (move, wire, ref, MONEY, {**options, "key": "k"}),
     ] == till.asked
-    assert frozenset() == dispatcher.needs
+    assert needs == dispatcher.needs
+
+
+def test_capture_of_the_whole_amount_needs_no_parts() -> None:
+    """Naming the amount that the reference records is a capture of all of it."""
+    till = RecordingPaymentVendor(MONEY)
+    dispatcher: Any = AnsweringDispatcher(vendor=till)
+    whole_ref = REF.with_related(amount=str(MONEY.amount), currency=MONEY.currency)
+    run_now(PaymentsFlows(dispatcher, None).capture(whole_ref, MONEY, idempotency_key="k"))
+
+    assert {"authorize"} == dispatcher.needs
 
 
 @pytest.mark.parametrize("move", MOVES)

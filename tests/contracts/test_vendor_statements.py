@@ -33,6 +33,7 @@ class Bank(Vendor):
 
     name: ClassVar[str] = "bank"
     kinds: ClassVar[tuple[str, ...]] = ("payments",)
+    capabilities: ClassVar[frozenset[str]] = frozenset({"authorize", "void"})
     idempotency: ClassVar[VendorKeys | None] = KEYS
     unknown_outcomes: ClassVar[Mapping[str, UnknownOutcome]] = dict.fromkeys(
         ("authorize", "charge", "capture", "void", "refund"), UnknownOutcome.ASKED_AGAIN

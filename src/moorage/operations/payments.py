@@ -175,7 +175,8 @@ class Payments:
 
         Args:
             ref: reference of the payment.
-            amount: amount to capture; all of it by default.
+            amount: amount to capture; all of it by default. Less than all of it needs a vendor
+                with the capability `partial_capture`.
             idempotency_key: identifies this capture.
             final: True to void the rest, False to leave it for later captures.
             timeout: seconds for the whole operation.
@@ -192,7 +193,7 @@ class Payments:
         )
 
     def void(self, ref: Ref | str, *, idempotency_key: str, timeout: float | None = None) -> Void:
-        """Void the authorised amount that is not captured.
+        """Void the authorised amount that is not captured, or cancel a payment that is pending.
 
         Args:
             ref: reference of the payment.
@@ -541,7 +542,8 @@ class AsyncPayments:
 
         Args:
             ref: reference of the payment.
-            amount: amount to capture; all of it by default.
+            amount: amount to capture; all of it by default. Less than all of it needs a vendor
+                with the capability `partial_capture`.
             idempotency_key: identifies this capture.
             final: True to void the rest, False to leave it for later captures.
             timeout: seconds for the whole operation.
@@ -558,7 +560,7 @@ class AsyncPayments:
     async def void(
         self, ref: Ref | str, *, idempotency_key: str, timeout: float | None = None
     ) -> Void:
-        """Void the authorised amount that is not captured.
+        """Void the authorised amount that is not captured, or cancel a payment that is pending.
 
         Args:
             ref: reference of the payment.

@@ -61,7 +61,7 @@ if TYPE_CHECKING:
 
 
 _LOOK_UP: Final[Requirements[Payment]] = Requirements(needs={PaymentsCapability.LOOK_UP})
-_VOID: Final[Requirements[Void]] = Requirements()
+_VOID: Final[Requirements[Void]] = Requirements(needs={PaymentsCapability.VOID})
 _LOOK_UP_REFUND: Final[Requirements[Refund]] = Requirements(
     needs={PaymentsCapability.LOOK_UP_REFUND}
 )
@@ -115,7 +115,7 @@ class PaymentsContract(Contract):
             PaymentDeclined: the payment was declined for `reason`.
         """
         _check_source(charge)
-        return _charged(charge, charge.needs)
+        return _charged(charge, charge.needs | {PaymentsCapability.AUTHORIZE})
 
     @changes()
     def charge(
@@ -173,20 +173,21 @@ class PaymentsContract(Contract):
 
         Args:
             ref: reference of the payment.
-            amount: amount to capture; all of it by default.
+            amount: amount to capture; all of it by default. Less than all of it needs a vendor
+                with the capability `partial_capture`.
             idempotency_key: identifies this capture.
             final: True to void the rest, False to leave it for later captures.
             timeout: seconds for the whole operation.
         """
         check_kind(final, bool, "final")
         _check_some(amount)
-        return Requirements(needs=capture_needs(final=final))
+        return Requirements(needs=capture_needs(Ref.parse(ref), amount, final=final))
 
     @changes(target=Target.REFERENCE)
     def void(
         self, ref: Ref | str, *, idempotency_key: str, timeout: float | None = None
     ) -> Requirements[Void]:
-        """Void the authorised amount that is not captured.
+        """Void the authorised amount that is not captured, or cancel a payment that is pending.
 
         Args:
             ref: reference of the payment.

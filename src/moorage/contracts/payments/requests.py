@@ -260,6 +260,17 @@ def check_currency(amount: Money | None, currency: str | None) -> None:
         )
 
 
-def capture_needs(*, final: bool) -> frozenset[str]:
-    """The capabilities that a vendor needs for a capture."""
-    return frozenset() if final else frozenset({PaymentsCapability.MULTIPLE_CAPTURES})
+def capture_needs(ref: Ref, amount: Money | None, *, final: bool) -> frozenset[str]:
+    """The capabilities that a vendor needs for a capture.
+
+    Args:
+        ref: reference of the payment.
+        amount: amount to capture; None for all of it.
+        final: False if the rest is left for later captures.
+    """
+    needed_features = {
+        PaymentsCapability.AUTHORIZE: True,
+        PaymentsCapability.PARTIAL_CAPTURE: amount not in (None, stated_amount(ref)),
+        PaymentsCapability.MULTIPLE_CAPTURES: not final,
+    }
+    return frozenset(capability for capability, needed in needed_features.items() if needed)

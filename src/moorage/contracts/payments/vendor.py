@@ -32,6 +32,9 @@ class PaymentsCapability(StrEnum):
 
     INTENT = "intent"
     COMPLETE = "complete"
+    AUTHORIZE = "authorize"
+    VOID = "void"
+    PARTIAL_CAPTURE = "partial_capture"
     MULTIPLE_CAPTURES = "multiple_captures"
     LOOK_UP = "look_up"
     LOOK_UP_REFUND = "look_up_refund"
@@ -51,11 +54,11 @@ class PaymentsCapability(StrEnum):
 
 MOVING: Final[Mapping[str, PaymentsCapability | None]] = {
     "create_intent": PaymentsCapability.INTENT,
-    "authorize": None,
+    "authorize": PaymentsCapability.AUTHORIZE,
     "charge": None,
     "complete": PaymentsCapability.COMPLETE,
-    "capture": None,
-    "void": None,
+    "capture": PaymentsCapability.AUTHORIZE,
+    "void": PaymentsCapability.VOID,
     "refund": None,
 }
 """Operations that move money, each with the capability that a vendor needs for it."""

@@ -59,8 +59,9 @@ class PaymentsSubject:
         vendor: an account of ours at the sandbox.
         sandbox: where it goes.
         charged: how many payments the sandbox has authorised or taken.
-        pays, declined, expired: sources that pay, are declined, and have expired.
-        asks: one that waits for the buyer, unless the vendor never does.
+        pays, declined, expired: sources that pay, are declined, and have expired; None if the
+            vendor declines nothing at once, or knows no expiry.
+        asks: one that waits for the buyer; None if the vendor asks no buyer, or only for intents.
         refusals: answers by which the vendor refuses, with the error that each must become.
         written: the amount in minor units that a request asks for.
         option: an option in the vendor's own words, and a word of it that must be sent.
@@ -75,14 +76,13 @@ class PaymentsSubject:
         stores: a means of payment that the vendor stores without a payment.
         pay_out: pays out everything that was charged.
         largest: the most minor units that the vendor takes; None if it names no limit.
+        currencies: currencies that `pays` can be charged in; None for all of them.
     """
 
     vendor: Vendor
     sandbox: Sandbox
     charged: Callable[[], int]
     pays: str
-    declined: str
-    expired: str
     refusals: tuple[tuple[Response, type[ConnectorError]], ...]
     written: Callable[[SandboxRequest], int]
     option: tuple[Mapping[str, Any], bytes]
@@ -90,6 +90,8 @@ class PaymentsSubject:
     pending_refund: str
     secret: str = attrs.field(repr=False)
     webhook_secret: str | None = attrs.field(repr=False)
+    declined: str | None = None
+    expired: str | None = None
     asks: str | None = None
     happen: Callable[[], object] = lambda: None
     longest_key: int = 255
@@ -98,6 +100,7 @@ class PaymentsSubject:
     stores: StoreRequest | None = None
     pay_out: Callable[[], object] | None = None
     largest: int | None = None
+    currencies: frozenset[str] | None = None
 
 
 class Lab(ContractLab[PaymentsSubject]):
@@ -137,6 +140,18 @@ class Lab(ContractLab[PaymentsSubject]):
     def is_sign_in(self, request: SandboxRequest) -> bool:
         """Return whether a request fetches an access token, which moves no money."""
         return b"grant_type=" in request.body
+
+    async def held(self, key: str) -> Payment:
+        """Return a new payment that is authorised, or only requested where none can be."""
+        operation = "authorize" if PaymentsCapability.AUTHORIZE in self.able else "charge"
+        return await self(operation, self.order(), idempotency_key=key)  # type: ignore[no-any-return]  # a Payment
+
+    async def taken(self, key: str) -> Payment:
+        """Return a new payment whose money was captured, or charged where nothing is captured."""
+        payment = await self.held(key)
+        if PaymentsCapability.AUTHORIZE in self.able:
+            await self("capture", payment.ref, EUROS, idempotency_key=f"{key}-capture"[-255:])
+        return await self.settled(payment)
 
     async def settled(self, payment: Payment) -> Payment:
         """Return the final known state of a payment."""

@@ -38,6 +38,7 @@ from moorage.errors import (
     PaymentDeclined,
     UnsupportedByVendor,
     VendorFailed,
+    VendorRejected,
     WebhookRejected,
 )
 from moorage.testing.kits._contract_lab import (
@@ -148,6 +149,10 @@ async def amounts_are_exact(make: Open) -> None:
         for number, (amount, minor) in enumerate(_AMOUNTS):
             key = f"k-{number}"
             charge_call = lab("charge", lab.order(amount=amount), idempotency_key=key)
+            currencies = lab.subject.currencies
+            if currencies is not None and amount.currency not in currencies:
+                await lab.refused(InvalidData | VendorRejected, charge_call, f"{amount}")
+                continue
             if lab.subject.largest is not None and minor > lab.subject.largest:
                 await lab.refused(InvalidData, charge_call, f"More than {lab.subject.largest}")
                 continue
@@ -164,7 +169,7 @@ async def a_decline_says_why(make: Open) -> None:
             (lab.subject.declined, None),
             (lab.subject.expired, DeclineReason.EXPIRED_CARD),
         ):
-            for _ in range(2):
+            for _ in range(2 if source is not None else 0):
                 charge_call = lab("charge", lab.order(source), idempotency_key=f"k-{source}"[:60])
                 error = await lab.refused(PaymentDeclined, charge_call, "A declined payment")
                 require(reason is None or error.reason == reason, f"It is {error.reason}.")
@@ -177,11 +182,14 @@ async def a_decline_says_why(make: Open) -> None:
 async def a_buyer_may_be_asked(make: Open) -> None:
     """A payment that waits for the buyer is not a success, and its receipt has the buyer's URL."""
     async with make() as lab:
+        operation = "charge"
         if lab.subject.asks is None:
-            require(PaymentsCapability.COMPLETE not in lab.able, "Nobody knows who is asked.")
-            return
+            if PaymentsCapability.COMPLETE not in lab.able:
+                return
+            require(PaymentsCapability.INTENT in lab.able, "Nobody knows who is asked.")
+            operation = "create_intent"
         order = lab.order(lab.subject.asks)
-        payment: Payment = await lab("charge", order, idempotency_key="k-1")
+        payment: Payment = await lab(operation, order, idempotency_key="k-1")
         require(payment.state is PaymentState.REQUIRES_ACTION, f"It is {payment.state}.")
         action = payment.next_action
         action_details = () if action is None else (action.url, action.token, action.fields)
@@ -260,16 +268,17 @@ async def an_unreadable_step_is_asked_for_again(make: Open) -> None:
     async with make() as lab:
         part = Money("50.00", "EUR")
         for step in range(_STEPS):
-            payment: Payment = await lab("authorize", lab.order(), idempotency_key=f"a-{step}")
-            await lab.despite("capture", payment.ref, EUROS, step=step, idempotency_key="c")
+            payment: Payment = await lab.held(f"a-{step}")
+            if PaymentsCapability.AUTHORIZE in lab.able:
+                await lab.despite("capture", payment.ref, EUROS, step=step, idempotency_key="c")
             await lab.settled(payment)
             await lab.despite("refund", payment.ref, part, step=step, idempotency_key=f"r-{step}")
             payment_state = await lab.settled(payment)
             require(payment_state.captured == EUROS, f"{payment_state.captured} was captured.")
             require(payment_state.refunded == part, f"{payment_state.refunded} was given back.")
-            voided_payment: Payment = await lab(
-                "authorize", lab.order(), idempotency_key=f"v-{step}"
-            )
+            if PaymentsCapability.VOID not in lab.able:
+                continue
+            voided_payment: Payment = await lab.held(f"v-{step}")
             await lab.despite("void", voided_payment.ref, step=step, idempotency_key=f"w-{step}")
             state = (await lab.settled(voided_payment)).state
             require(state is PaymentState.VOIDED, f"What was given up is {state}.")
@@ -355,8 +364,8 @@ async def amounts_in_webhooks_are_exact(make: Open) -> None:
         async with make() as lab:
             try:
                 await lab("charge", lab.order(amount=amount), idempotency_key="k-1")
-            except InvalidData:
-                continue  # the vendor cannot write it, and has said so
+            except (InvalidData, VendorRejected):
+                continue  # the vendor cannot write or charge it, and has said so
             lab.subject.happen()
             for notice in lab.sandbox.sent:
                 for webhook in lab.verifier(replay_guard=False).verify(**notice.arguments()):
@@ -408,6 +417,13 @@ async def what_it_cannot_do_is_refused(make: Open) -> None:
                 "create_intent", lab.order(), idempotency_key="1"
             ),
             PaymentsCapability.COMPLETE: lambda: lab("complete", ref, idempotency_key="2"),
+            PaymentsCapability.AUTHORIZE: lambda: lab(
+                "authorize", lab.order(), idempotency_key="7"
+            ),
+            PaymentsCapability.VOID: lambda: lab("void", ref, idempotency_key="8"),
+            PaymentsCapability.PARTIAL_CAPTURE: lambda: lab(
+                "capture", ref, EUROS, idempotency_key="9"
+            ),
             PaymentsCapability.MULTIPLE_CAPTURES: lambda: lab(
                 "capture", ref, EUROS, final=False, idempotency_key="3"
             ),
@@ -462,8 +478,9 @@ async def nothing_shows_what_is_paid_with(make: Open) -> None:
 async def events_are_accepted_if_signed(make: Open) -> None:
     """Signed webhooks give the same result in any order, and unsigned ones are refused."""
     async with make() as lab:
-        payment: Payment = await lab("authorize", lab.order(), idempotency_key="k-1")
-        await lab("capture", payment.ref, EUROS, idempotency_key="k-2")
+        payment: Payment = await lab.held("k-1")
+        if PaymentsCapability.AUTHORIZE in lab.able:
+            await lab("capture", payment.ref, EUROS, idempotency_key="k-2")
         lab.subject.happen()
         await lab("refund", payment.ref, Money("50.00", "EUR"), idempotency_key="k-3")
         lab.subject.happen()

@@ -45,9 +45,14 @@ async def intent(vendor: ScenarioVendor) -> Any:
 
 async def authorize(vendor: ScenarioVendor) -> Ref:
     """Authorize a payment, and return its reference."""
+    return await _begin(vendor, "authorize")
+
+
+async def _begin(vendor: ScenarioVendor, operation: str) -> Ref:
+    """Begin a payment, let the buyer confirm it, and return its reference."""
     if not vendor.able:
         return Ref.parse(f"{vendor.name}:{vendor.name}:1~currency=EUR")
-    payment = await vendor("authorize", order(vendor), idempotency_key="1")
+    payment = await vendor(operation, order(vendor), idempotency_key="1")
     if payment.next_action is not None:
         return_fields = vendor.fixture.buyer(payment)
         payment = await vendor("complete", payment.ref, return_fields, idempotency_key="2")
@@ -59,12 +64,24 @@ async def complete(vendor: ScenarioVendor) -> Any:
     """Complete a payment that needed an action of the buyer."""
     if not vendor.able:
         return await vendor("complete", await authorize(vendor), idempotency_key="2")
-    challenge_token = vendor.fixture.vendor_values.get("asks", vendor.fixture.token)
+    values = vendor.fixture.vendor_values
+    challenge_token = values.get("asks", vendor.fixture.token)
     charge = order(vendor, source=challenge_token, return_url="https://erp.example/back")
-    payment = await vendor("authorize", charge, idempotency_key="1")
+    payment = await vendor(values.get("asked_by", "authorize"), charge, idempotency_key="1")
     return_fields = vendor.fixture.buyer(payment)
     payment = await vendor("complete", payment.ref, return_fields, idempotency_key="2")
-    return payment.state.name in {"AUTHORIZED", "CAPTURED"}
+    return payment.state.name in {"AUTHORIZED", "CAPTURED", "PENDING"}
+
+
+async def capture(vendor: ScenarioVendor) -> Any:
+    """Authorize a payment, and capture it."""
+    return (await vendor("capture", await authorize(vendor), idempotency_key="3")).ref
+
+
+async def capture_part(vendor: ScenarioVendor) -> Any:
+    """Authorize a payment, and capture a part of it."""
+    part = Money("10.00", "EUR")
+    return (await vendor("capture", await authorize(vendor), part, idempotency_key="3")).ref
 
 
 async def capture_in_parts(vendor: ScenarioVendor) -> Any:
@@ -77,16 +94,13 @@ async def capture_in_parts(vendor: ScenarioVendor) -> Any:
 
 async def payment(vendor: ScenarioVendor) -> Any:
     """Return the state of a payment."""
-    ref = await authorize(vendor)
+    ref = await _begin(vendor, "charge")
     return (await vendor("get", ref)).ref.id == ref.id
 
 
 async def refund(vendor: ScenarioVendor) -> Any:
     """Return the state of a refund."""
-    ref = await authorize(vendor)
-    if vendor.able:
-        await vendor("capture", ref, idempotency_key="5")
-        ref = await vendor.ref("refund", ref, Money("5.00", "EUR"), idempotency_key="6")
+    ref = await (charge_and_refund(vendor) if vendor.able else _begin(vendor, "charge"))
     return (await vendor("get_refund", ref)).ref.id == ref.id
 
 
@@ -95,16 +109,17 @@ async def list_page(vendor: ScenarioVendor, operation: str) -> Any:
     return (await vendor(operation)) is not None
 
 
-async def capture_and_refund(vendor: ScenarioVendor) -> Any:
-    """Authorize, capture and partly refund a payment."""
-    ref = await authorize(vendor)
-    await vendor("capture", ref, idempotency_key="3")
+async def charge_and_refund(vendor: ScenarioVendor) -> Any:
+    """Charge a payment, and refund a part of it."""
+    ref = await _begin(vendor, "charge")
+    vendor.fixture.vendor_values.get("settle", bool)()
     return (await vendor("refund", ref, Money("5.00", "EUR"), idempotency_key="4")).ref
 
 
 async def void(vendor: ScenarioVendor) -> Any:
-    """Authorize and void a payment."""
-    return await vendor("void", await authorize(vendor), idempotency_key="3")
+    """Void a payment that is authorized, or only requested where none can be authorized."""
+    begun_by = vendor.fixture.vendor_values.get("voidable", "authorize")
+    return await vendor("void", await _begin(vendor, begun_by), idempotency_key="3")
 
 
 async def store(vendor: ScenarioVendor) -> Any:
@@ -121,7 +136,10 @@ async def remove(vendor: ScenarioVendor) -> Any:
     if not vendor.able:
         return await vendor("stored_means", "ada-1")
     if vendor.fixture.vendor_values.get("is_stored"):
-        ref = (await vendor("stored_means", "ada-1")).items[0].ref
+        stored = (await vendor("stored_means", "ada-1")).items
+        if not stored:
+            raise AssertionError("No means of payment is stored.")
+        ref = stored[0].ref
     else:
         ref = await store(vendor)
     listed = await vendor("stored_means", "ada-1")
@@ -156,13 +174,15 @@ async def reconcile(vendor: ScenarioVendor) -> Any:
 
 BASIC: Final[dict[str, Scenario]] = {
     "charge": pay,
-    "authorize, capture, refund": capture_and_refund,
-    "void": void,
+    "charge, refund": charge_and_refund,
 }
 
 BY_CAPABILITY: Final[dict[str, Scenario]] = {
     PaymentsCapability.INTENT: intent,
     PaymentsCapability.COMPLETE: complete,
+    PaymentsCapability.AUTHORIZE: capture,
+    PaymentsCapability.VOID: void,
+    PaymentsCapability.PARTIAL_CAPTURE: capture_part,
     PaymentsCapability.MULTIPLE_CAPTURES: capture_in_parts,
     PaymentsCapability.LOOK_UP: payment,
     PaymentsCapability.LOOK_UP_REFUND: refund,

@@ -156,6 +156,9 @@ class Adyen(Vendor):
     capabilities: ClassVar[frozenset[str]] = frozenset(
         {
             PaymentsCapability.COMPLETE,
+            PaymentsCapability.AUTHORIZE,
+            PaymentsCapability.VOID,
+            PaymentsCapability.PARTIAL_CAPTURE,
             PaymentsCapability.MULTIPLE_CAPTURES,
             PaymentsCapability.OFF_SESSION,
             PaymentsCapability.STORE_METHOD,

@@ -105,6 +105,9 @@ class CheckoutCom(ApiVendor):
     capabilities = frozenset(
         {
             PaymentsCapability.COMPLETE,
+            PaymentsCapability.AUTHORIZE,
+            PaymentsCapability.VOID,
+            PaymentsCapability.PARTIAL_CAPTURE,
             PaymentsCapability.MULTIPLE_CAPTURES,
             PaymentsCapability.LOOK_UP,
             PaymentsCapability.DISPUTES,

@@ -119,6 +119,9 @@ class Mollie(ApiVendor):
         {
             PaymentsCapability.INTENT,
             PaymentsCapability.COMPLETE,
+            PaymentsCapability.AUTHORIZE,
+            PaymentsCapability.VOID,
+            PaymentsCapability.PARTIAL_CAPTURE,
             PaymentsCapability.MULTIPLE_CAPTURES,
             PaymentsCapability.LOOK_UP,
             PaymentsCapability.LOOK_UP_REFUND,

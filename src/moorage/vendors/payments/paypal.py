@@ -122,6 +122,9 @@ class PayPal(Vendor):
         {
             PaymentsCapability.INTENT,
             PaymentsCapability.COMPLETE,
+            PaymentsCapability.AUTHORIZE,
+            PaymentsCapability.VOID,
+            PaymentsCapability.PARTIAL_CAPTURE,
             PaymentsCapability.MULTIPLE_CAPTURES,
             PaymentsCapability.LOOK_UP,
             PaymentsCapability.LOOK_UP_REFUND,

@@ -104,6 +104,9 @@ class Square(ApiVendor):
     api_version = API_VERSION
     capabilities = frozenset(
         {
+            PaymentsCapability.AUTHORIZE,
+            PaymentsCapability.VOID,
+            PaymentsCapability.PARTIAL_CAPTURE,
             PaymentsCapability.LOOK_UP,
             PaymentsCapability.LOOK_UP_REFUND,
             PaymentsCapability.LIST,
