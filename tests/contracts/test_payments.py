@@ -12,6 +12,7 @@ from moorage.contracts.payments import (
     Capture,
     Charge,
     Customer,
+    Decline,
     DeclineReason,
     Dispute,
     DisputeState,
@@ -286,6 +287,10 @@ def test_settled_states() -> None:
         ("captured", "disputed", None, "disputed"),
         ("captured", "disputed", NOON - timedelta(minutes=1), "captured"),
         ("captured", "captured", NOON - timedelta(minutes=1), "captured"),
+        ("captured", "failed", LATER_TIME, "failed"),
+        ("captured", "failed", None, "captured"),
+        ("captured", "failed", NOON, "captured"),
+        ("voided", "failed", LATER_TIME, "voided"),
     ],
 )
 def test_state_moves_forward(before: str, after: str, at: datetime | None, state: str) -> None:
@@ -393,6 +398,24 @@ def test_hint_changes_nothing_until_it_is_followed_up() -> None:
     assert (later_payment, "hint") == (result.payment, result.raw)
     assert LATER_TIME == advance(previous_payment, result).as_of
     assert PaymentState.REFUNDED == advance(previous_payment, result).state
+
+
+def test_late_failure_of_a_bank_debit_takes_the_money_back() -> None:
+    """A collected payment fails if the vendor says so later, with the reason of the event."""
+    decline = Decline(reason=DeclineReason.INSUFFICIENT_FUNDS, vendor_code="AM04")
+    hint = PaymentEvent(id="evt_1", ref=REF, at=LATER_TIME, ask=True, decline=decline)
+    failed_payment = paid(PaymentState.FAILED, captured=NO_MONEY, as_of=None)
+
+    known_payment = advance(paid(captured=EUROS), completed_with(hint, failed_payment))
+    declined_again = attrs.evolve(failed_payment, decline=attrs.evolve(decline, vendor_code="X"))
+
+    assert (PaymentState.FAILED, NO_MONEY, decline) == (
+        known_payment.state,
+        known_payment.captured,
+        known_payment.decline,
+    )
+    assert declined_again.decline == completed_with(hint, declined_again).decline
+    assert completed_with(hint, paid()).decline is None
 
 
 def test_refund_counts_once() -> None:

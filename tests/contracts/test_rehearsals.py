@@ -39,6 +39,7 @@ from moorage.vendors.email.postmark import Postmark
 from moorage.vendors.email.sendgrid import SendGrid
 from moorage.vendors.payments.adyen import Adyen
 from moorage.vendors.payments.checkout_com import CheckoutCom
+from moorage.vendors.payments.gocardless_payments import GoCardlessPayments
 from moorage.vendors.payments.mollie import Mollie
 from moorage.vendors.payments.paypal import PayPal
 from moorage.vendors.payments.square import Square
@@ -317,6 +318,8 @@ VENDOR_MODES: list[tuple[Any, str | None]] = [
     (CheckoutCom(prefix="vkuhvk4v"), "live"),
     (CheckoutCom(base_url="https://api.sandbox.checkout.com"), "test"),
     (CheckoutCom(base_url="https://proxy.example"), None),
+    (GoCardlessPayments(), "live"),
+    (GoCardlessPayments(base_url="https://api-sandbox.gocardless.com"), "test"),
     (Adyen(merchant_account="A"), "test"),
     (Adyen(merchant_account="A", live_url_prefix="abc-Company"), "live"),
     (Adyen(merchant_account="A", base_url="https://proxy.example"), None),

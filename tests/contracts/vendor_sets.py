@@ -9,7 +9,13 @@ import attrs
 
 from moorage.contracts.catalog import CONTRACTS
 from moorage.contracts.email import Attachment, Disposition, EmailCapability, EmailMessage
-from moorage.contracts.payments import Charge, Customer, Money, PaymentState
+from moorage.contracts.payments import (
+    Charge,
+    Customer,
+    Money,
+    PaymentsCapability,
+    PaymentState,
+)
 from moorage.contracts.shipping import Parcel, RateRequest, ShipmentRequest
 from moorage.contracts.sms import SmsMessage
 from moorage.contracts.storage import StorageCapability
@@ -28,8 +34,9 @@ if TYPE_CHECKING:
 LOGO = b"\x89PNG\r\n\x1a\n a logo"
 INVOICE = b"%PDF-1.7 an invoice"
 _NEEDED_CAPABILITIES = {
-    "email": EmailCapability.INLINE_IMAGES,
-    "storage": StorageCapability.SIGNED_URL,
+    "email": {EmailCapability.INLINE_IMAGES},
+    "payments": {PaymentsCapability.AUTHORIZE, PaymentsCapability.PARTIAL_CAPTURE},
+    "storage": {StorageCapability.SIGNED_URL},
 }
 
 
@@ -87,8 +94,8 @@ def _can_run_script(vendor: str) -> bool:
     """Return whether a vendor has the optional features that the script uses of its contract."""
     chosen = vendor_class(vendor)
     return all(
-        capability in chosen.capabilities
-        for kind, capability in _NEEDED_CAPABILITIES.items()
+        capabilities <= chosen.capabilities
+        for kind, capabilities in _NEEDED_CAPABILITIES.items()
         if kind in chosen.kinds
     )
 

@@ -20,6 +20,7 @@ from moorage.testing.sandboxes.payments.stripe import StripeSandbox
 from moorage.vendors.payments.adyen import Adyen
 from moorage.vendors.payments.stripe import Stripe
 from tests.vendors.subjects.checkout_com import checkout_com
+from tests.vendors.subjects.gocardless_payments import gocardless_payments
 from tests.vendors.subjects.mollie import mollie
 from tests.vendors.subjects.paypal import paypal
 from tests.vendors.subjects.square import square
@@ -111,4 +112,5 @@ SUBJECTS = [
     mollie,
     square,
     checkout_com,
+    gocardless_payments,
 ]

@@ -51,11 +51,21 @@ class Till:
 
     def waiting(self) -> Ref:
         """Return the reference of a payment that waits for its buyer."""
-        if self.subject.asks is None:
-            raise UnsupportedByVendor(
-                "No buyer is asked here.", capabilities=(PaymentsCapability.COMPLETE,)
-            )
-        return self.paid(self.subject.asks)
+        capabilities = self.subject.vendor.capabilities
+        if self.subject.asks is not None:
+            return self.paid(self.subject.asks)
+        if PaymentsCapability.COMPLETE in capabilities:
+            intent: Payment = self("create_intent", self._order(None))
+            return intent.ref
+        raise UnsupportedByVendor(
+            "No buyer is asked here.", capabilities=(PaymentsCapability.COMPLETE,)
+        )
+
+    def refused(self, source: str | None) -> Ref:
+        """Charge a source that is declined."""
+        if source is None:
+            raise UnsupportedByVendor("Nothing is declined here.", capabilities=("declines",))
+        return self.paid(source)
 
     def held(self) -> Ref:
         """Return the reference of a payment that was authorised."""
@@ -64,7 +74,8 @@ class Till:
 
     def unknown(self) -> Ref:
         """Return a reference in the vendor's form to a payment that does not exist."""
-        ref = self.held()
+        can_hold = PaymentsCapability.AUTHORIZE in self.subject.vendor.capabilities
+        ref = self.held() if can_hold else self.paid()
         return attrs.evolve(ref, id=f"{ref.id[:-3]}AAA", related={})
 
     def _order(self, source: str | None) -> Charge:
@@ -161,8 +172,8 @@ STATES: Final[dict[str, tuple[Callable[[Till], object], object]]] = {
         lambda till: till("refund", till.waiting(), PART),
         VendorRejected,
     ),
-    "declined": (lambda till: till.paid(till.subject.declined), PaymentDeclined),
-    "expired": (lambda till: till.paid(till.subject.expired), PaymentDeclined),
+    "declined": (lambda till: till.refused(till.subject.declined), PaymentDeclined),
+    "expired": (lambda till: till.refused(till.subject.expired), PaymentDeclined),
 }
 """Operations of all vendors, each with its result or the class of its error."""
 

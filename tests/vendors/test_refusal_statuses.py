@@ -31,7 +31,7 @@ pytestmark = pytest.mark.untraced
 OVER_HTTP: Final = sorted(set(vendor_names()) - {"smtp", "local_files", "fsspec"})
 WITH_KEYS: Final = {
     *("adyen", "bird", "checkout_com", "mollie", "paypal", "quickbooks", "resend", "square"),
-    *("stripe", "xero"),
+    *("gocardless_payments", "stripe", "xero"),
 }
 DIRECTORIES: Final = {"entra", "google_workspace", "scim"}
 BODIES: Final = {

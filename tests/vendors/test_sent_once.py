@@ -36,6 +36,7 @@ SENT_AGAIN: Final = {("paypal", "void"), ("entra", "create")}
 LONGEST_KEYS: Final = {
     "adyen": 64,
     "checkout_com": 64,
+    "gocardless_payments": 128,
     "mollie": 64,
     "paypal": 108,
     "quickbooks": 50,

@@ -219,6 +219,24 @@ SENDERS = [
         ),
     ),
     Sender(
+        name="gocardless",
+        send=over_body(
+            "Webhook-Signature",
+            lambda body: mac(SECRET, body).hex(),
+            lambda number: {
+                "events": [
+                    {
+                        "id": f"EV{number}",
+                        "created_at": "2031-05-06T07:08:09.100Z",
+                        "resource_type": "payments",
+                        "action": "confirmed",
+                        "links": {"payment": "PM123"},
+                    }
+                ]
+            },
+        ),
+    ),
+    Sender(
         name="mollie",
         send=over_body(
             "X-Mollie-Signature",

@@ -68,6 +68,7 @@ _KEYS: Final[Mapping[str, str]] = {
     "brevo": "the API key, which begins with xkeysib-",
     "checkout_com": "the secret key, which begins with sk_",
     "easypost": "the API key, which begins with EZAK or EZTK",
+    "gocardless_payments": "the access token of the account",
     "infobip": "the API key of the account",
     "mailersend": "the API token, which begins with mlsn.",
     "mailgun": "the API key of the account or the domain",

@@ -5,7 +5,8 @@ Laws of `advance`:
 1. An older event, or one that may be older, never takes progress back: a payment goes from open to
    authorised, voided, captured and refunded, and no total shrinks.
 2. Among captured, refunded and disputed, a certainly newer event may go back, since a refund may
-   fail and a dispute may be won. Among the open states, any event that is not older may.
+   fail and a dispute may be won; and to failed, since a bank may report late that a direct debit
+   has failed. Among the open states, any event that is not older may.
 3. A dispute begins only by an event that is not older, since it may be over by now.
 4. A capture or refund is counted once, however often it is reported.
 5. A payment without a vendor's id, whose reference says `unnamed`, takes the id of the first event
@@ -121,7 +122,12 @@ class PaymentEvent:
 
 
 def completed_with(event: PaymentEvent, payment: Payment) -> PaymentEvent:
-    """Complete an event that only hints at a change with the payment that the vendor returned."""
+    """Complete an event that only hints at a change with the payment that the vendor returned.
+
+    If the payment has failed, and the vendor tells the reason in its event only, it is kept.
+    """
+    if payment.state is PaymentState.FAILED and payment.decline is None:
+        payment = attrs.evolve(payment, decline=event.decline)
     return attrs.evolve(
         event,
         ask=False,
@@ -279,7 +285,8 @@ def _is_progress(before: PaymentState, after: PaymentState, *, later: bool | Non
         return later is not False or rank_after > rank_before
     if rank_before == rank_after == _OPEN_RANK:
         return later is not False
-    return min(rank_before, rank_after) >= _TAKEN_RANK and later is True
+    may_go_back = rank_after >= _TAKEN_RANK or after is PaymentState.FAILED
+    return rank_before >= _TAKEN_RANK and may_go_back and later is True
 
 
 def _is_later(before: Payment, update: Payment) -> bool | None:

@@ -14,17 +14,25 @@ from moorage.contracts.payments import (
     Void,
     payment_ref,
 )
-from moorage.vendor_sdk import PaymentDeclined, Redaction, VendorRejected
+from moorage.vendor_sdk import Answer, PaymentDeclined, Redaction, VendorRejected, matches
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping
     from datetime import datetime
 
     from moorage.contracts.payments import Dispute, Money, Payment, PaymentQuery, Payout, Refund
-    from moorage.vendor_sdk import WebhookEvent, Wire
+    from moorage.vendor_sdk import Response, WebhookEvent, Wire
 
 A = TypeVar("A")
 
+is_return_url: Final = attrs.validators.optional(
+    matches(
+        r"[A-Za-z][A-Za-z0-9+.-]*:\S+",
+        problem="This is not a URL that buyers could return to.",
+        remedy="Give the whole URL, such as https://shop.example/paid.",
+    )
+)
+"""Refuses an option that is not a whole URL."""
 _USUAL: Final = Redaction()
 _LONGEST: Final = 300
 
@@ -43,6 +51,11 @@ async def named(wire: Wire, requested: Money | None, sending: Awaitable[A]) -> A
         if error.payment is not None:
             error.payment = str(payment_ref(wire.ref, error.payment, requested))
         raise
+
+
+def answered_at(response: Response) -> datetime | None:
+    """The vendor's clock when it answered."""
+    return Answer({"at": response.headers.get("date")}).time("at")
 
 
 def safe_text(text: str | None) -> str | None:

@@ -39,8 +39,6 @@ from moorage.vendor_sdk import (
 from moorage.vendors.payments._common import safe_text
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from moorage.vendor_sdk import ConnectorError, MakeRef, Money, Request, Response, Wire
 
 PAYMENTS: Final = "/v2/payments"
@@ -262,11 +260,6 @@ def read_capture(wire: Wire, response: Response) -> Capture:
 def read_refund(wire: Wire, response: Response) -> Refund:
     """Parse the refund in an answer."""
     return required(refund_of(wire.ref, read_answer(response)), response, "id, paymentId or status")
-
-
-def answered_at(response: Response) -> datetime | None:
-    """The vendor's clock when it answered."""
-    return Answer({"at": response.headers.get("date")}).time("at")
 
 
 def refused(payment: Payment) -> PaymentDeclined | None:

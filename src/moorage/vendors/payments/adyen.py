@@ -49,7 +49,6 @@ from moorage.vendor_sdk import (
     is_object,
     key_at,
     malformed,
-    matches,
     merged,
     read_answer,
 )
@@ -64,7 +63,10 @@ from moorage.vendors.payments._adyen_stored import (
     stored_of,
     was_removed,
 )
-from moorage.vendors.payments._common import named
+from moorage.vendors.payments._common import (
+    is_return_url,
+    named,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -187,16 +189,7 @@ class Adyen(Vendor):
         default=None, converter=attrs.converters.optional(as_secret)
     )
     live_url_prefix: str | None = attrs.field(default=None, converter=_prefix)
-    return_url: str | None = attrs.field(
-        default=None,
-        validator=attrs.validators.optional(
-            matches(
-                r"[A-Za-z][A-Za-z0-9+.-]*:\S+",
-                problem="This is not a URL that buyers could return to.",
-                remedy="Give the whole URL, such as https://shop.example/paid.",
-            )
-        ),
-    )
+    return_url: str | None = attrs.field(default=None, validator=is_return_url)
     multiple_captures: bool = False
     base_url: str | None = None
 

@@ -61,7 +61,13 @@ from moorage.vendors.payments._checkout_com_requests import (
     minor_of,
     payment_body,
 )
-from moorage.vendors.payments._common import is_within, left_of, named, void_of
+from moorage.vendors.payments._common import (
+    is_return_url,
+    is_within,
+    left_of,
+    named,
+    void_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -149,16 +155,7 @@ class CheckoutCom(ApiVendor):
         ),
     )
     processing_channel_id: str | None = None
-    return_url: str | None = attrs.field(
-        default=None,
-        validator=attrs.validators.optional(
-            matches(
-                r"[A-Za-z][A-Za-z0-9+.-]*:\S+",
-                problem="This is not a URL that buyers could return to.",
-                remedy="Give the whole URL, such as https://shop.example/paid.",
-            )
-        ),
-    )
+    return_url: str | None = attrs.field(default=None, validator=is_return_url)
     base_url: str = _LIVE
 
     @property

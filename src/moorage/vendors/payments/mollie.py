@@ -43,15 +43,21 @@ from moorage.vendor_sdk import (
     is_list,
     key_at,
     malformed,
-    matches,
     merged,
     mode_of_key,
     read_answer,
 )
-from moorage.vendors.payments._common import is_before, is_within, left_of, named, void_of
+from moorage.vendors.payments._common import (
+    answered_at,
+    is_before,
+    is_return_url,
+    is_within,
+    left_of,
+    named,
+    void_of,
+)
 from moorage.vendors.payments._mollie_answers import (
     PAYMENTS,
-    answered_at,
     classify,
     dispute_of,
     payment_of,
@@ -152,16 +158,7 @@ class Mollie(ApiVendor):
     ping_path = "/v2/payments"
     ping_query: ClassVar[Mapping[str, int]] = {"limit": 1}
 
-    return_url: str | None = attrs.field(
-        default=None,
-        validator=attrs.validators.optional(
-            matches(
-                r"[A-Za-z][A-Za-z0-9+.-]*:\S+",
-                problem="This is not a URL that buyers could return to.",
-                remedy="Give the whole URL, such as https://shop.example/paid.",
-            )
-        ),
-    )
+    return_url: str | None = attrs.field(default=None, validator=is_return_url)
     webhook_url: Secret | None = attrs.field(
         default=None, converter=attrs.converters.optional(as_secret)
     )

@@ -40,11 +40,11 @@ from moorage.vendor_sdk import (
     is_list,
     key_at,
     malformed,
-    matches,
     mode_at,
     read_answer,
     required,
 )
+from moorage.vendors.payments._common import is_return_url
 from moorage.vendors.payments._paypal_answers import (
     OURS,
     amount_body,
@@ -158,16 +158,7 @@ class PayPal(Vendor):
     )
     sandbox: bool = False
     webhook_id: str | None = None
-    return_url: str | None = attrs.field(
-        default=None,
-        validator=attrs.validators.optional(
-            matches(
-                r"[A-Za-z][A-Za-z0-9+.-]*:\S+",
-                problem="This is not a URL that buyers could return to.",
-                remedy="Give the whole URL, such as https://shop.example/paid.",
-            )
-        ),
-    )
+    return_url: str | None = attrs.field(default=None, validator=is_return_url)
     base_url: str | None = None
 
     def __attrs_post_init__(self) -> None:

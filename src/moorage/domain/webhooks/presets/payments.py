@@ -160,6 +160,22 @@ PAYMENTS: Final = (
         fetch="https://api.mollie.com/v2/payments/{id}",
     ),
     WebhookScheme(
+        name="gocardless",
+        signature="{header:Webhook-Signature}",
+        items="events",
+        id="{json:id}",
+        type="{json:resource_type}.{json:action}",
+        time="{json:created_at}",
+        time_form="iso",
+        types={
+            "payments.confirmed": "payment.captured",
+            "payments.failed": "payment.failed",
+            "payments.cancelled": "payment.voided",
+            "payments.charged_back": "dispute.created",
+            "refunds.paid": "payment.refunded",
+        },
+    ),
+    WebhookScheme(
         name="razorpay",
         signature="{header:X-Razorpay-Signature}",
         id="{header:x-razorpay-event-id}",

@@ -1,0 +1,379 @@
+"""Parsing of GoCardless' answers: payments, billing requests, refunds, mandates and payouts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.contracts.payments import (
+    Decline,
+    DeclineReason,
+    MeansOfPayment,
+    MinorUnits,
+    MoveState,
+    NextAction,
+    NextActionType,
+    Payment,
+    PaymentEvent,
+    PaymentState,
+    Payout,
+    PayoutState,
+    Refund,
+    StoredMeans,
+    StoredState,
+    payment_ref,
+    state_of,
+)
+from moorage.vendor_sdk import (
+    IdempotencyInProgress,
+    InvalidRequest,
+    PaymentDeclined,
+    VendorRejected,
+    as_answer,
+    error_answer,
+    is_success,
+    malformed,
+    read_answer,
+)
+from moorage.vendors.payments._common import (
+    answered_at,
+    events_of,
+    payout_event,
+    reason_by_code,
+    safe_text,
+)
+
+if TYPE_CHECKING:
+    from moorage.vendor_sdk import (
+        Answer,
+        ConnectorError,
+        MakeRef,
+        Money,
+        Ref,
+        Request,
+        Response,
+        WebhookEvent,
+        Wire,
+    )
+
+UNITS: Final = MinorUnits(vendor="GoCardless")
+CANCELLED: Final = "cancelled"
+FULFILLED: Final = "fulfilled"
+CONFLICT: Final = "idempotent_creation_conflict"
+
+_STATES: Final = {
+    "pending_customer_approval": PaymentState.PENDING,
+    "pending_submission": PaymentState.PENDING,
+    "submitted": PaymentState.PENDING,
+    "confirmed": PaymentState.CAPTURED,
+    "paid_out": PaymentState.CAPTURED,
+    "cancelled": PaymentState.VOIDED,
+    "customer_approval_denied": PaymentState.FAILED,
+    "failed": PaymentState.FAILED,
+    "charged_back": PaymentState.DISPUTED,
+}
+_COLLECTED: Final = frozenset({"confirmed", "paid_out", "charged_back"})
+_REQUESTS: Final = {
+    "pending": PaymentState.REQUIRES_ACTION,
+    "ready_to_fulfil": PaymentState.PENDING,
+    "fulfilling": PaymentState.PENDING,
+    "fulfilled": PaymentState.PENDING,
+    "cancelled": PaymentState.VOIDED,
+}
+_REFUNDS: Final = {
+    "created": MoveState.PENDING,
+    "pending_submission": MoveState.PENDING,
+    "submitted": MoveState.PENDING,
+    "paid": MoveState.SUCCEEDED,
+    "cancelled": MoveState.CANCELED,
+    "bounced": MoveState.FAILED,
+    "funds_returned": MoveState.FAILED,
+}
+_REFUND_ACTIONS: Final = {
+    "created": MoveState.PENDING,
+    "paid": MoveState.SUCCEEDED,
+    "failed": MoveState.FAILED,
+    "funds_returned": MoveState.FAILED,
+}
+_PAYOUTS: Final = {
+    "pending": PayoutState.PENDING,
+    "paid": PayoutState.PAID,
+    "bounced": PayoutState.FAILED,
+}
+_MANDATES: Final = {
+    "pending_customer_approval": StoredState.PENDING,
+    "pending_submission": StoredState.STORED,
+    "submitted": StoredState.STORED,
+    "active": StoredState.STORED,
+    "suspended_by_payer": StoredState.FAILED,
+    "failed": StoredState.FAILED,
+    "cancelled": StoredState.REMOVED,
+    "expired": StoredState.REMOVED,
+    "consumed": StoredState.REMOVED,
+    "blocked": StoredState.FAILED,
+}
+_REASONS: Final = reason_by_code(
+    {
+        DeclineReason.INSUFFICIENT_FUNDS: "insufficient_funds",
+        DeclineReason.CALL_ISSUER: "refer_to_payer",
+        DeclineReason.ACCOUNT_CLOSED: "bank_account_closed",
+        DeclineReason.INCORRECT_NUMBER: "invalid_bank_details",
+        DeclineReason.CARD_NOT_SUPPORTED: "direct_debit_not_enabled",
+        DeclineReason.CANCELED_BY_BUYER: "mandate_cancelled authorisation_disputed",
+    }
+)
+_INACTIVE: Final = "mandate_is_inactive"
+_UNPROCESSABLE: Final = 422
+_CONFLICT: Final = 409
+_BAD_REQUEST: Final = 400
+
+
+def read_payment(wire: Wire, response: Response) -> Payment:
+    """Parse the payment in an answer."""
+    payment = payment_of(wire.ref, read_answer(response).object("payments"))
+    if payment is None:
+        raise malformed(response, "id, status, amount or currency")
+    return payment
+
+
+def read_current(wire: Wire, response: Response) -> Payment:
+    """Parse the payment in the answer to a look-up, which is current when it is answered."""
+    return attrs.evolve(read_payment(wire, response), as_of=answered_at(response))
+
+
+def payment_of(ref: MakeRef, body: Answer) -> Payment | None:
+    """Parse a payment; None if it is malformed."""
+    key, status = body.text("id"), body.text("status")
+    amount = UNITS.read(body.value("amount"), body.value("currency"))
+    if key is None or status is None or amount is None:
+        return None
+    captured = amount if status in _COLLECTED else amount * 0
+    refunded = UNITS.read(body.value("amount_refunded"), amount.currency)
+    state = _STATES.get(status, PaymentState.UNKNOWN)
+    if state is PaymentState.CAPTURED:
+        state = state_of(amount, captured, refunded) or state
+    mandate = body.text("links.mandate")
+    return Payment(
+        ref=payment_ref(ref, key, amount),
+        state=state,
+        vendor_state=status,
+        amount=amount,
+        captured=captured if state is not PaymentState.UNKNOWN else None,
+        refunded=refunded,
+        means=MeansOfPayment(type=body.text("scheme"), stored=mandate),
+        reference=body.text("metadata.reference"),
+        created_at=body.time("created_at"),
+        raw=body.raw,
+    )
+
+
+def read_request(wire: Wire, response: Response) -> Payment:
+    """Parse the billing request in an answer, as a payment that waits for the buyer."""
+    body = read_answer(response).object("billing_requests")
+    key, status = body.text("id"), body.text("status")
+    amount = requested_amount(body)
+    if key is None or status is None or amount is None:
+        raise malformed(response, "id, status or payment_request")
+    return Payment(
+        ref=payment_ref(wire.ref, key, amount),
+        state=_REQUESTS.get(status, PaymentState.UNKNOWN),
+        vendor_state=status,
+        amount=amount,
+        captured=amount * 0,
+        refunded=amount * 0,
+        next_action=NextAction(type=NextActionType.REDIRECT) if status == "pending" else None,
+        reference=body.text("payment_request.metadata.reference"),
+        created_at=body.time("created_at"),
+        raw=body.raw,
+    )
+
+
+def requested_amount(body: Answer) -> Money | None:
+    """The amount that a billing request asks for; None if it is malformed."""
+    request = body.object("payment_request")
+    return UNITS.read(request.value("amount"), request.value("currency"))
+
+
+def read_flow(response: Response) -> NextAction:
+    """Parse the page on which the buyer continues."""
+    body = read_answer(response).object("billing_request_flows")
+    url = body.text("authorisation_url")
+    if url is None:
+        raise malformed(response, "authorisation_url")
+    return NextAction(
+        type=NextActionType.REDIRECT,
+        url=url,
+        expires_at=body.time("expires_at"),
+        vendor_type="authorisation_url",
+    )
+
+
+def read_refund(wire: Wire, response: Response) -> Refund:
+    """Parse the refund in an answer."""
+    body = read_answer(response).object("refunds")
+    key, status = body.text("id"), body.text("status")
+    if key is None or status is None:
+        raise malformed(response, "id or status")
+    payment, currency = body.text("links.payment"), body.text("currency")
+    return Refund(
+        ref=wire.ref(key, payment=payment),
+        payment=None if payment is None else wire.ref(payment, currency=currency),
+        state=_REFUNDS.get(status, MoveState.UNKNOWN),
+        vendor_state=status,
+        amount=UNITS.read(body.value("amount"), currency),
+        at=body.time("created_at"),
+        raw=body.raw,
+    )
+
+
+def read_mandate(wire: Wire, response: Response) -> StoredMeans:
+    """Parse the mandate in an answer."""
+    mandate = mandate_of(wire.ref, read_answer(response).object("mandates"))
+    if mandate is None:
+        raise malformed(response, "id or status")
+    return mandate
+
+
+def mandate_of(ref: MakeRef, body: Answer) -> StoredMeans | None:
+    """Parse a mandate as a stored means of payment; None if it is malformed."""
+    key, status = body.text("id"), body.text("status")
+    if key is None or status is None:
+        return None
+    return StoredMeans(
+        ref=ref(key),
+        state=_MANDATES.get(status, StoredState.UNKNOWN),
+        vendor_state=status,
+        customer=body.text("links.customer"),
+        means=MeansOfPayment(type=body.text("scheme"), stored=key),
+        created_at=body.time("created_at"),
+        raw=body.raw,
+    )
+
+
+def payout_of(ref: MakeRef, body: Answer) -> Payout | None:
+    """Parse a payout; None if it is malformed."""
+    key, status = body.text("id"), body.text("status")
+    if key is None or status is None:
+        return None
+    return Payout(
+        ref=ref(key),
+        state=_PAYOUTS.get(status, PayoutState.UNKNOWN),
+        vendor_state=status,
+        amount=UNITS.read(body.value("amount"), body.value("currency")),
+        arrives=body.time("arrival_date"),
+        created_at=body.time("created_at"),
+        raw=body.raw,
+    )
+
+
+# --- events ------------------------------------------------------------------
+
+
+def read_events(event: WebhookEvent, make: MakeRef) -> tuple[PaymentEvent, ...]:
+    """Convert a webhook to an event.
+
+    An event states neither the amount nor the status of its payment, so the vendor must be asked.
+    Only the cause of a failure is in the event alone.
+    """
+    body = as_answer(event.data)
+    action, links = body.text("action"), body.object("links")
+    resource = body.text("resource_type")
+    payment, request = links.text("payment"), links.text("billing_request")
+    converted: PaymentEvent | None = None
+    if resource == "payments" and payment is not None:
+        converted = _question(make(payment), body, decline=_decline_of(body))
+    elif resource == "billing_requests" and request is not None:
+        converted = _question(make(request), body)
+    elif resource == "refunds" and (key := links.text("refund")) is not None:
+        of_payment = None if payment is None else make(payment)
+        refund = Refund(
+            ref=make(key, payment=payment),
+            payment=of_payment,
+            state=_REFUND_ACTIONS.get(action or "", MoveState.UNKNOWN),
+            vendor_state=action,
+            at=body.time("created_at"),
+            raw=body.raw,
+        )
+        converted = PaymentEvent(
+            id=None, ref=of_payment or refund.ref, vendor_state=action, refund=refund
+        )
+    elif resource == "payouts" and (key := links.text("payout")) is not None:
+        state = PayoutState.PAID if action == "paid" else PayoutState.UNKNOWN
+        converted = payout_event(Payout(ref=make(key), state=state, vendor_state=action))
+    return events_of(event, converted)
+
+
+def _question(ref: Ref, body: Answer, decline: Decline | None = None) -> PaymentEvent:
+    return PaymentEvent(
+        id=None,
+        ref=ref,
+        vendor_state=body.text("action"),
+        reference=body.text("resource_metadata.reference"),
+        decline=decline,
+        ask=True,
+    )
+
+
+def _decline_of(body: Answer) -> Decline | None:
+    """The cause of a failed payment; None of other events."""
+    if body.text("action") not in {"failed", "customer_approval_denied"}:
+        return None
+    cause = body.text("details.cause")
+    return Decline(
+        reason=_REASONS.get(cause or "", DeclineReason.OTHER),
+        vendor_code=body.text("details.reason_code") or cause,
+        vendor_message=safe_text(body.text("details.description")),
+    )
+
+
+# --- refusals ----------------------------------------------------------------
+
+
+def classify(_: Request, response: Response) -> ConnectorError | None:
+    """The error in an answer's body, which is more specific than its status."""
+    if is_success(response.status):
+        return None
+    error = error_answer(response).object("error")
+    kind = error.text("type")
+    first_error = next(error.objects("errors"), error)
+    code = first_error.text("reason") or first_error.text("field") or kind
+    message = safe_text(first_error.text("message")) or safe_text(error.text("message"))
+    details: dict[str, Any] = {
+        "status": response.status,
+        "response": response,
+        "vendor_code": code,
+        "vendor_message": message,
+    }
+    if response.status == _CONFLICT and code is None:
+        return IdempotencyInProgress(
+            "GoCardless gives no reason; a request with this key may still be in progress."
+        )
+    if code == _INACTIVE:
+        return PaymentDeclined(
+            f"The mandate cannot be charged: {message}", reason=DeclineReason.OTHER, **details
+        )
+    if response.status == _CONFLICT or (
+        response.status == _UNPROCESSABLE and kind == "invalid_state"
+    ):
+        return VendorRejected(
+            f"GoCardless refused this step ({message or code}).",
+            remedy="Look at the payment: it may be in a later state, or have too little left.",
+            **details,
+        )
+    if response.status in {_BAD_REQUEST, _UNPROCESSABLE}:
+        return InvalidRequest(f"GoCardless refused the request: {code}: {message}", **details)
+    return None
+
+
+def conflicting_id(error: ConnectorError) -> str | None:
+    """The id of the object that an earlier request with the same key has created.
+
+    None if the error is about something else.
+    """
+    cause = error if isinstance(error, VendorRejected) else error.__cause__
+    if not isinstance(cause, VendorRejected) or cause.vendor_code != CONFLICT:
+        return None
+    if cause.response is None:
+        return None
+    return error_answer(cause.response).text("error.errors.0.links.conflicting_resource_id")

@@ -1,0 +1,353 @@
+"""GoCardless: payments by bank debit against a mandate, and by a page on which the buyer agrees.
+
+A payment against a mandate stays pending for days, until the bank has collected it or has failed
+to. Nothing is authorised before. Until a payment is submitted to the banks, it can be cancelled.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
+from urllib.parse import quote
+
+import attrs
+
+from moorage.contracts.payments import (
+    DeclineReason,
+    Page,
+    PaymentsCapability,
+)
+from moorage.vendor_sdk import (
+    ApiVendor,
+    IdempotencyConflict,
+    OutcomeUnknown,
+    PaymentDeclined,
+    RepeatedKey,
+    Request,
+    UnknownOutcome,
+    VendorKeys,
+    VendorRejected,
+    is_list,
+    key_at,
+    malformed,
+    mode_at,
+    part_key,
+    read_answer,
+)
+from moorage.vendors.payments._common import is_return_url, left_of, void_of
+from moorage.vendors.payments._gocardless_payments_answers import (
+    CANCELLED,
+    FULFILLED,
+    UNITS,
+    classify,
+    conflicting_id,
+    mandate_of,
+    payment_of,
+    payout_of,
+    read_current,
+    read_events,
+    read_flow,
+    read_mandate,
+    read_payment,
+    read_refund,
+    read_request,
+)
+from moorage.vendors.payments._gocardless_payments_requests import (
+    MOST_TEXTS,
+    flow_fields,
+    payment_fields,
+    request_fields,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from moorage.contracts.payments import (
+        Charge,
+        Payment,
+        PaymentEvent,
+        PaymentQuery,
+        Payout,
+        Refund,
+        RefundReason,
+        StoredMeans,
+        Void,
+    )
+    from moorage.vendor_sdk import (
+        Answer,
+        MakeRef,
+        Mode,
+        Money,
+        Ref,
+        Response,
+        WebhookEvent,
+        Wire,
+    )
+
+R = TypeVar("R")
+
+API_VERSION: Final = "2015-07-06"
+_LIVE: Final = "https://api.gocardless.com"
+_PAYMENTS: Final = "/payments"
+_REQUESTS: Final = "/billing_requests"
+_FLOWS: Final = "/billing_request_flows"
+_REFUNDS: Final = "/refunds"
+_MANDATES: Final = "/mandates"
+_REQUEST_ID: Final = "BRQ"
+_KEY: Final = 128
+_KEYS: Final = VendorKeys(
+    # GoCardless publishes no time; an hour covers the usual repeats.
+    memory=3_600.0,
+    repeat=RepeatedKey.CONFLICT,
+    documentation=("https://gocardless.com/blog/idempotency-keys/",),
+    header="Idempotency-Key",
+)
+
+
+@attrs.frozen(kw_only=True)
+class GoCardlessPayments(ApiVendor):
+    """An account at GoCardless that collects payments.
+
+    Attributes:
+        credentials: access token; by default the credential provider supplies it.
+        return_url: URL that buyers return to, unless a charge has its own.
+        base_url: URL of GoCardless; its sandbox is https://api-sandbox.gocardless.com.
+    """
+
+    name = "gocardless_payments"
+    kinds = ("payments",)
+    api_version = API_VERSION
+    capabilities = frozenset(
+        {
+            PaymentsCapability.INTENT,
+            PaymentsCapability.COMPLETE,
+            PaymentsCapability.VOID,
+            PaymentsCapability.LOOK_UP,
+            PaymentsCapability.LOOK_UP_REFUND,
+            PaymentsCapability.LIST,
+            PaymentsCapability.PAYOUTS,
+            PaymentsCapability.OFF_SESSION,
+            PaymentsCapability.STORE_METHOD,
+            PaymentsCapability.STATEMENT_DESCRIPTOR,
+            PaymentsCapability.STORED_MEANS,
+        }
+    )
+    limits: ClassVar[Mapping[str, int]] = {"metadata": MOST_TEXTS, "page": 500}
+    webhook = "gocardless"
+    idempotency = _KEYS
+    unknown_outcomes: ClassVar[Mapping[str, UnknownOutcome]] = {
+        "create_intent": UnknownOutcome.ASKED_AGAIN,
+        "charge": UnknownOutcome.ASKED_AGAIN,
+        "complete": UnknownOutcome.REPEATED,
+        "void": UnknownOutcome.REPEATED,
+        "refund": UnknownOutcome.ASKED_AGAIN,
+    }
+
+    refusals = staticmethod(classify)
+    headers: ClassVar[Mapping[str, str]] = {"GoCardless-Version": API_VERSION}
+    ping_path = _PAYMENTS
+    ping_query: ClassVar[Mapping[str, int]] = {"limit": 1}
+
+    return_url: str | None = attrs.field(default=None, validator=is_return_url)
+    base_url: str = _LIVE
+
+    def mode(self) -> Mode | None:
+        """Live or test mode, by the options; None if unknown."""
+        return mode_at(self.base_url, live=_LIVE, test="https://api-sandbox.gocardless.com")
+
+    async def create_intent(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
+        """Create a page on which the buyer pays, and agrees to later payments if they are stored.
+
+        The payment itself begins when the buyer has agreed; `complete` and `get` return it.
+        """
+        fields = request_fields(charge)
+        payment = await _created(wire, _REQUESTS, fields, key, read_request)
+        flow = flow_fields(charge, charge.return_url or self.return_url, payment.ref)
+        request = Request.post(_FLOWS, json={"billing_request_flows": flow})
+        flow_key = key_at(wire, part_key(key, "flow"), _KEY)
+        action = await wire.send(request, key=flow_key, parse=read_flow)
+        return attrs.evolve(payment, next_action=action)
+
+    async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
+        """Request a payment against a mandate; its outcome is known some days later."""
+        payment = await _created(wire, _PAYMENTS, payment_fields(charge), key, read_payment)
+        if payment.amount != charge.amount:
+            raise IdempotencyConflict("GoCardless knows this key from a payment of another amount.")
+        return payment
+
+    async def complete(
+        self,
+        wire: Wire,
+        ref: Ref,
+        returned: Mapping[str, str],  # noqa: ARG002 - the billing request itself says more
+        /,
+        *,
+        key: str,  # noqa: ARG002 - nothing moves
+    ) -> Payment:
+        """Get the payment after the buyer has returned.
+
+        Raises:
+            PaymentDeclined: the page was cancelled.
+        """
+        payment = await self.get(wire, ref)
+        if payment.ref.id.startswith(_REQUEST_ID) and payment.vendor_state == CANCELLED:
+            raise PaymentDeclined(
+                "The billing request was cancelled, and nothing was paid.",
+                reason=DeclineReason.CANCELED_BY_BUYER,
+                payment=str(payment.ref),
+                vendor_code=CANCELLED,
+            )
+        return payment
+
+    async def void(self, wire: Wire, ref: Ref, /, *, key: str) -> Void:
+        """Cancel a payment that is not yet submitted to the banks, or a page that nobody used."""
+        is_request = ref.id.startswith(_REQUEST_ID)
+        path, parse = (_REQUESTS, read_request) if is_request else (_PAYMENTS, read_payment)
+        request = Request.post(_url_of(path, ref.id, "actions", "cancel"), json={})
+        try:
+            payment = await wire.send(
+                request, key=key_at(wire, key, _KEY), parse=partial(parse, wire)
+            )
+        except (VendorRejected, OutcomeUnknown):
+            # An earlier request may have cancelled it.
+            payment = await self.get(wire, ref)
+            if payment.vendor_state != CANCELLED:
+                raise
+        return void_of(payment, word=CANCELLED)
+
+    async def refund(
+        self,
+        wire: Wire,
+        ref: Ref,
+        amount: Money | None,
+        /,
+        *,
+        reason: RefundReason | None,
+        key: str,
+    ) -> Refund:
+        """Refund a collected payment, or the remaining amount of it."""
+        request = Request.get(_url_of(_PAYMENTS, ref.id))
+        # A repeat must confirm the same total.
+        first_key = key_at(wire, part_key(key, "before"), _KEY)
+        payment = await wire.send(request, key=first_key, parse=partial(read_payment, wire))
+        refunded_amount = amount or left_of(payment)
+        total = refunded_amount if payment.refunded is None else payment.refunded + refunded_amount
+        fields: dict[str, Any] = {
+            "amount": UNITS.to_minor(refunded_amount),
+            "total_amount_confirmation": UNITS.to_minor(total),
+            "links": {"payment": ref.id},
+        }
+        if reason is not None:
+            fields["metadata"] = {"reason": reason.value}
+        refund = await _created(wire, _REFUNDS, fields, key, read_refund)
+        return attrs.evolve(refund, payment=ref)
+
+    async def get(self, wire: Wire, ref: Ref, /) -> Payment:
+        """Get a payment; of a page, the payment that the buyer made there."""
+        if not ref.id.startswith(_REQUEST_ID):
+            return await _found(wire, _PAYMENTS, ref.id, read_current)
+        payment = await _found(wire, _REQUESTS, ref.id, read_request)
+        made = payment.raw.get("links", {}).get("payment_request_payment")
+        if payment.vendor_state != FULFILLED or not isinstance(made, str):
+            return payment
+        return await _found(wire, _PAYMENTS, made, read_current)
+
+    async def get_refund(self, wire: Wire, ref: Ref, /) -> Refund:
+        """Get a refund."""
+        return await _found(wire, _REFUNDS, ref.id, read_refund)
+
+    async def payments(
+        self, wire: Wire, query: PaymentQuery, after: Ref | None, /
+    ) -> Page[Payment]:
+        """List payments, newest first."""
+        return await _listed(wire, _PAYMENTS, _filters(self, query), after, payment_of)
+
+    async def payouts(self, wire: Wire, query: PaymentQuery, after: Ref | None, /) -> Page[Payout]:
+        """List payouts, newest first."""
+        return await _listed(wire, "/payouts", _filters(self, query), after, payout_of)
+
+    async def stored_means(
+        self, wire: Wire, customer: str, after: Ref | None, /
+    ) -> Page[StoredMeans]:
+        """List the mandates of a customer that can be charged."""
+        filters = {"customer": customer, "status": "pending_submission,submitted,active"}
+        return await _listed(wire, _MANDATES, filters, after, mandate_of)
+
+    async def remove_means(self, wire: Wire, ref: Ref, /, *, key: str) -> StoredMeans:
+        """Cancel a mandate, and with it the payments that are not yet submitted."""
+        request = Request.post(_url_of(_MANDATES, ref.id, "actions", "cancel"), json={})
+        parse = partial(read_mandate, wire)
+        try:
+            mandate: StoredMeans = await wire.send(
+                request, key=key_at(wire, key, _KEY), parse=parse
+            )
+        except (VendorRejected, OutcomeUnknown):
+            # An earlier request may have cancelled it.
+            mandate = await _found(wire, _MANDATES, ref.id, read_mandate)
+            if mandate.vendor_state != CANCELLED:
+                raise
+        return mandate
+
+    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
+        """Convert a webhook to events of payments, pages, refunds and payouts."""
+        return read_events(event, ref)
+
+
+# --- requests --------------------------------------------------------------
+
+
+async def _created(
+    wire: Wire,
+    path: str,
+    fields: Mapping[str, Any],
+    key: str,
+    read: Callable[[Wire, Response], R],
+) -> R:
+    """Create an object once for a key.
+
+    GoCardless refuses a repeated key with the id of the object that the first request created.
+    """
+    request = Request.post(path, json={path[1:]: fields})
+    try:
+        return await wire.send(request, key=key_at(wire, key, _KEY), parse=partial(read, wire))
+    except (VendorRejected, OutcomeUnknown) as error:
+        created_id = conflicting_id(error)
+        if created_id is None:
+            raise
+        return await _found(wire, path, created_id, read)
+
+
+async def _found(wire: Wire, path: str, id: str, read: Callable[[Wire, Response], R]) -> R:
+    return read(wire, await wire.send(Request.get(_url_of(path, id))))
+
+
+async def _listed(
+    wire: Wire,
+    path: str,
+    filters: Mapping[str, Any],
+    after: Ref | None,
+    read_one: Callable[[MakeRef, Answer], R | None],
+) -> Page[R]:
+    query = {**filters, "after": None if after is None else after.id}
+    response = await wire.send(Request.get(path, query=query))
+    body, name = read_answer(response), path[1:]
+    if not is_list(body.raw.get(name)):
+        raise malformed(response, name)
+    results = [read_one(wire.ref, item) for item in body.objects(name)]
+    cursor = body.text("meta.cursors.after")
+    return Page(
+        tuple(item for item in results if item is not None),
+        None if cursor is None else wire.ref(cursor),
+    )
+
+
+def _filters(vendor: GoCardlessPayments, query: PaymentQuery) -> dict[str, Any]:
+    return {
+        "limit": min(query.limit, vendor.limits["page"]),
+        "created_at[gte]": None if query.since is None else query.since.isoformat(),
+        "created_at[lt]": None if query.until is None else query.until.isoformat(),
+    }
+
+
+def _url_of(*parts: str) -> str:
+    return "/".join([parts[0], *(quote(part, safe="") for part in parts[1:])])

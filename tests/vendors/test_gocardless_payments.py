@@ -1,0 +1,485 @@
+"""Payments at GoCardless: mandates, pages, refunds, lists, refusals and webhooks."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from moorage.contracts.payments import (
+    Customer,
+    DeclineReason,
+    Money,
+    MoveState,
+    PaymentQuery,
+    PaymentState,
+    PayoutState,
+    RefundReason,
+    StoredState,
+    advance,
+)
+from moorage.contracts.ref import Ref
+from moorage.errors import (
+    ConnectionFailed,
+    IdempotencyConflict,
+    InvalidData,
+    InvalidRequest,
+    PaymentDeclined,
+    UnsupportedByVendor,
+    VendorFailed,
+    VendorRejected,
+)
+from moorage.testing.sandboxes.base import Lost, reply
+from moorage.testing.sandboxes.payments._gocardless_payments_rules import error, wrong
+from moorage.vendor_sdk import Mode
+from moorage.vendors.payments.gocardless_payments import GoCardlessPayments
+from tests.vendors.gocardless_payments_account import EUROS, MANDATE, PART, Shop, order
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from moorage.domain.http.requests import Response
+
+PAGE_KEY = "page-1"
+
+
+@pytest.fixture(name="shop")
+def _shop() -> Iterator[Shop]:
+    """A shop that collects payments by GoCardless."""
+    shop = Shop()
+    with shop.hub:
+        yield shop
+
+
+def test_request_of_a_payment(shop: Shop) -> None:
+    """A payment against a mandate is sent in minor units, with the key and the version."""
+    payment = shop.pay(
+        description="Masks",
+        statement_descriptor="ACME 2041",
+        metadata={"order": "7"},
+        off_session=True,
+        extra={"gocardless_payments": {"charge_date": "2031-03-06", "retry_if_possible": True}},
+    )
+    (request,) = shop.sandbox.requests
+
+    assert ("POST", "/payments", "k-1", "2015-07-06") == (
+        request.method,
+        request.path,
+        request.headers.get("Idempotency-Key"),
+        request.headers.get("GoCardless-Version"),
+    )
+    assert {
+        "payments": {
+            "amount": 14990,
+            "currency": "EUR",
+            "description": "Masks",
+            "reference": "ACME 2041",
+            "metadata": {"order": "7", "reference": "INV-2041"},
+            "links": {"mandate": MANDATE},
+            "charge_date": "2031-03-06",
+            "retry_if_possible": True,
+        }
+    } == shop.sent_body()
+    assert (PaymentState.PENDING, "pending_submission") == (payment.state, payment.vendor_state)
+    assert (EUROS, EUROS * 0, EUROS * 0) == (payment.amount, payment.captured, payment.refunded)
+    assert payment.means is not None
+    assert ("sepa_core", MANDATE) == (payment.means.type, payment.means.stored)
+    assert "INV-2041" == payment.reference
+
+
+@pytest.mark.parametrize(
+    "status, state, captured",
+    [
+        ("pending_customer_approval", "pending", False),
+        ("pending_submission", "pending", False),
+        ("submitted", "pending", False),
+        ("confirmed", "captured", True),
+        ("paid_out", "captured", True),
+        ("cancelled", "voided", False),
+        ("customer_approval_denied", "failed", False),
+        ("failed", "failed", False),
+        ("charged_back", "disputed", True),
+        ("levitated", "unknown", None),
+    ],
+)
+def test_states_of_a_payment(shop: Shop, status: str, state: str, captured: bool | None) -> None:
+    """Each status of GoCardless has one state; only collected money counts as captured."""
+    ref = shop.pay().ref
+    shop.sandbox.payments[ref.id]["status"] = status
+
+    payment = shop.payments.get(ref)
+
+    assert (PaymentState(state), status) == (payment.state, payment.vendor_state)
+    assert (None if captured is None else EUROS * int(captured)) == payment.captured
+
+
+@pytest.mark.parametrize(
+    "charge, field",
+    [
+        ({"amount": Money("10.00", "CHF")}, "amount"),
+        ({"metadata": {"a": "1", "b": "2", "c": "3"}}, "metadata"),
+        ({"metadata": {"reference": "other"}}, "metadata"),
+    ],
+)
+def test_unsuitable_charges_are_not_sent(shop: Shop, charge: dict[str, Any], field: str) -> None:
+    """A currency or metadata that GoCardless does not take is refused before anything is sent."""
+    with pytest.raises(InvalidData) as excinfo:
+        shop.pay(**charge)
+
+    assert (field, []) == (excinfo.value.field, shop.sandbox.requests)
+
+
+def test_payments_without_authorization(shop: Shop) -> None:
+    """A bank debit cannot be authorised or captured, and nothing is sent for it."""
+    ref = Ref("gocardless_payments", "main", "PM1", {"amount": "149.90", "currency": "EUR"})
+    for use, capability in (
+        (lambda: shop.payments.authorize(order(), idempotency_key="a"), "authorize"),
+        (lambda: shop.payments.capture(ref, idempotency_key="b"), "authorize"),
+    ):
+        with pytest.raises(UnsupportedByVendor) as excinfo:
+            use()
+        assert (capability,) == excinfo.value.capabilities
+        assert "stripe" in excinfo.value.able
+
+    assert [] == shop.sandbox.requests
+
+
+def test_lost_payment_is_found_by_its_key(shop: Shop) -> None:
+    """A repeat of a lost payment gets the payment that the first request created."""
+    shop.sandbox.fail(Lost())
+    with pytest.raises(ConnectionFailed):
+        shop.payments.charge(order(), idempotency_key="k")
+    payment = shop.payments.charge(order(), idempotency_key="k")
+    last_request = shop.sandbox.requests[-1]
+
+    assert [payment.ref.id] == [*shop.sandbox.payments]
+    assert ("GET", f"/payments/{payment.ref.id}") == (last_request.method, last_request.path)
+    assert payment == shop.payments.charge(order(), idempotency_key="k")
+
+
+def test_lost_payment_is_found_within_one_call() -> None:
+    """A retry after a lost answer gets the payment too, and does not create a second one."""
+    shop = Shop(retried=True)
+    with shop.hub:
+        shop.sandbox.fail(Lost())
+        payment = shop.pay()
+
+        assert [payment.ref.id] == [*shop.sandbox.payments]
+
+
+def test_key_of_another_payment_is_refused(shop: Shop) -> None:
+    """A key that GoCardless knows from a payment of another amount is a conflict."""
+    shop.payments.charge(order(), idempotency_key="k")
+    other_shop = Shop()
+    other_shop.sandbox.payments = shop.sandbox.payments
+    with other_shop.hub:
+        other_id = next(iter(shop.sandbox.payments))
+        conflict = error(
+            409,
+            "invalid_state",
+            "idempotent_creation_conflict",
+            conflicting_resource_id=other_id,
+        )
+        other_shop.sandbox.fail(conflict)
+        with pytest.raises(IdempotencyConflict):
+            other_shop.payments.charge(order(amount=PART), idempotency_key="k")
+
+
+def test_payment_is_cancelled_until_it_is_submitted(shop: Shop) -> None:
+    """A pending payment is voided; a submitted one is refused, and a second void is no error."""
+    ref, late_ref = shop.pay().ref, shop.pay().ref
+    void = shop.payments.void(ref, idempotency_key="v-1")
+    repeated_void = shop.payments.void(ref, idempotency_key="v-2")
+    shop.sandbox.submit()
+
+    assert (MoveState.SUCCEEDED, "cancelled") == (void.state, void.vendor_state)
+    assert MoveState.SUCCEEDED == repeated_void.state
+    assert PaymentState.VOIDED == shop.payments.get(ref).state
+    with pytest.raises(VendorRejected) as excinfo:
+        shop.payments.void(late_ref, idempotency_key="v-3")
+    assert "cancellation_failed" == excinfo.value.vendor_code
+
+
+def test_refunds_confirm_the_total(shop: Shop) -> None:
+    """A refund states the total of all refunds, and without an amount refunds the rest."""
+    ref = shop.collect().ref
+    first_refund = shop.payments.refund(ref, PART, idempotency_key="r-1", reason="duplicate")
+    first_body = shop.sent_body()
+    last_refund = shop.payments.refund(ref, idempotency_key="r-2")
+
+    assert {
+        "refunds": {
+            "amount": 5000,
+            "total_amount_confirmation": 5000,
+            "links": {"payment": ref.id},
+            "metadata": {"reason": RefundReason.DUPLICATE},
+        }
+    } == first_body
+    assert {
+        "amount": 9990,
+        "total_amount_confirmation": 14990,
+        "links": {"payment": ref.id},
+    } == shop.sent_body()["refunds"]
+    assert (MoveState.PENDING, "created", PART, ref) == (
+        first_refund.state,
+        first_refund.vendor_state,
+        first_refund.amount,
+        first_refund.payment,
+    )
+    assert EUROS - PART == last_refund.amount
+    shop.sandbox.settle()
+    assert MoveState.SUCCEEDED == shop.payments.get_refund(first_refund.ref).state
+    assert PaymentState.REFUNDED == shop.payments.get(ref).state
+    with pytest.raises(VendorRejected, match="left to refund"):
+        shop.payments.refund(ref, idempotency_key="r-3")
+
+
+def test_lost_refund_confirms_the_same_total(shop: Shop) -> None:
+    """A repeat of a lost refund sends the first total again, and refunds once."""
+    ref = shop.collect().ref
+    shop.sandbox.fail(None, Lost())
+    with pytest.raises(ConnectionFailed):
+        shop.payments.refund(ref, PART, idempotency_key="r-1")
+    refund = shop.payments.refund(ref, PART, idempotency_key="r-1")
+
+    assert [refund.ref.id] == [*shop.sandbox.refunds]
+    assert PART == shop.payments.get(ref).refunded
+
+
+@pytest.mark.parametrize(
+    "status, state",
+    [
+        ("created", "pending"),
+        ("pending_submission", "pending"),
+        ("submitted", "pending"),
+        ("paid", "succeeded"),
+        ("cancelled", "canceled"),
+        ("bounced", "failed"),
+        ("funds_returned", "failed"),
+        ("levitated", "unknown"),
+    ],
+)
+def test_states_of_a_refund(shop: Shop, status: str, state: str) -> None:
+    """Each status of a refund has one state."""
+    refund = shop.payments.refund(shop.collect().ref, PART, idempotency_key="r-1")
+    shop.sandbox.refunds[refund.ref.id]["status"] = status
+
+    assert MoveState(state) == shop.payments.get_refund(refund.ref).state
+
+
+def test_page_of_a_billing_request(shop: Shop) -> None:
+    """An intent creates a page, and the payment begins when the buyer agrees."""
+    customer = Customer(email="ada@erp.example", country="de", name="Ada")
+    intent = shop.payments.create_intent(
+        order(source=None, customer=customer, store_method=True), idempotency_key=PAGE_KEY
+    )
+
+    assert {
+        "billing_requests": {
+            "payment_request": {
+                "amount": 14990,
+                "currency": "EUR",
+                "description": "INV-2041",
+                "metadata": {"reference": "INV-2041"},
+            },
+            "mandate_request": {"currency": "EUR"},
+        }
+    } == shop.sent_body(0)
+    assert {
+        "billing_request_flows": {
+            "redirect_uri": "https://shop.example/back",
+            "exit_uri": "https://shop.example/back",
+            "links": {"billing_request": intent.ref.id},
+            "prefilled_customer": {"email": "ada@erp.example", "country_code": "DE"},
+        }
+    } == shop.sent_body(1)
+    assert [PAGE_KEY, f"{PAGE_KEY}/flow"] == [
+        request.headers.get("Idempotency-Key") for request in shop.sandbox.requests
+    ]
+    assert intent.next_action is not None
+    assert (PaymentState.REQUIRES_ACTION, "pending") == (intent.state, intent.vendor_state)
+    assert intent.next_action.expires_at is not None
+    url = intent.next_action.url or ""
+    waiting = shop.payments.complete(intent.ref, idempotency_key="c-1")
+    assert (PaymentState.REQUIRES_ACTION, "INV-2041") == (waiting.state, waiting.reference)
+
+    shop.sandbox.visit(url)
+    payment = shop.payments.complete(intent.ref, idempotency_key="c-2")
+
+    assert payment.ref.id in shop.sandbox.payments
+    assert (PaymentState.PENDING, "INV-2041", EUROS) == (
+        payment.state,
+        payment.reference,
+        payment.amount,
+    )
+    assert payment == shop.payments.get(intent.ref)
+    (mandate,) = shop.payments.stored_means("CU_NEW").items
+    assert StoredState.STORED == mandate.state
+
+
+def test_page_of_a_known_customer(shop: Shop) -> None:
+    """A billing request names a known customer, whose details are not sent again."""
+    customer = Customer(id="CU_ADA", email="ada@erp.example")
+    shop.payments.create_intent(order(source=None, customer=customer), idempotency_key=PAGE_KEY)
+
+    assert {"customer": "CU_ADA"} == shop.sent_body(0)["billing_requests"]["links"]
+    assert "prefilled_customer" not in shop.sent_body(1)["billing_request_flows"]
+
+
+def test_abandoned_page_is_a_decline(shop: Shop) -> None:
+    """A cancelled billing request is a decline by the buyer; a void cancels an open one."""
+    abandoned = shop.payments.create_intent(order(source=None), idempotency_key="p-1")
+    unused = shop.payments.create_intent(order(source=None), idempotency_key="p-2")
+    shop.sandbox.visit(abandoned.ref.id, agrees=False)
+
+    with pytest.raises(PaymentDeclined) as excinfo:
+        shop.payments.complete(abandoned.ref, idempotency_key="c-1")
+    assert (DeclineReason.CANCELED_BY_BUYER, str(abandoned.ref)) == (
+        excinfo.value.reason,
+        excinfo.value.payment,
+    )
+    assert MoveState.SUCCEEDED == shop.payments.void(unused.ref, idempotency_key="v-1").state
+    assert PaymentState.VOIDED == shop.payments.get(unused.ref).state
+
+
+def test_mandates_of_a_customer(shop: Shop) -> None:
+    """The mandates that can be charged are listed; a cancelled one is gone, also after a repeat."""
+    (mandate,) = shop.payments.stored_means("CU_ADA").items
+    pending = shop.pay().ref
+    removed = shop.payments.remove_means(mandate.ref, idempotency_key="m-1")
+    removed_again = shop.payments.remove_means(mandate.ref, idempotency_key="m-2")
+
+    assert mandate.means is not None
+    assert (MANDATE, "active", "CU_ADA") == (
+        mandate.means.stored,
+        mandate.vendor_state,
+        mandate.customer,
+    )
+    assert StoredState.REMOVED == removed.state == removed_again.state
+    assert () == shop.payments.stored_means("CU_ADA").items
+    assert PaymentState.VOIDED == shop.payments.get(pending).state
+    with pytest.raises(PaymentDeclined) as excinfo:
+        shop.pay()
+    assert "mandate_is_inactive" == excinfo.value.vendor_code
+
+
+def test_lists_are_filtered_and_paged(shop: Shop) -> None:
+    """Lists of payments and payouts filter by their time of creation, and go on by a cursor."""
+    refs = [shop.pay().ref for _ in range(3)]
+    first_page = shop.payments.payments(PaymentQuery(limit=2))
+    last_page = shop.payments.payments(PaymentQuery(limit=2), after=first_page.next)
+    start = datetime(2031, 1, 1, tzinfo=UTC)
+    period = PaymentQuery(since=start, until=datetime(2031, 2, 1, tzinfo=UTC), limit=1_000)
+
+    assert refs[::-1] == [payment.ref for payment in first_page.items + last_page.items]
+    assert last_page.next is None
+    assert () == shop.payments.payments(period).items
+    assert {
+        "limit": "500",
+        "created_at[gte]": "2031-01-01T00:00:00+00:00",
+        "created_at[lt]": "2031-02-01T00:00:00+00:00",
+    } == dict(shop.sandbox.requests[-1].query)
+    shop.sandbox.settle()
+    shop.sandbox.pay_out()
+    (payout,) = shop.payments.payouts().items
+    assert (PayoutState.PAID, EUROS * 3, "paid") == (
+        payout.state,
+        payout.amount,
+        payout.vendor_state,
+    )
+
+
+@pytest.mark.parametrize(
+    "answer, kind, code",
+    [
+        (wrong("amount").response, InvalidRequest, "amount"),
+        (error(400, "invalid_api_usage", "invalid_document_structure"), InvalidRequest, None),
+        (error(422, "invalid_state", "mandate_is_inactive"), PaymentDeclined, None),
+        (error(422, "invalid_state", "collection_not_allowed"), VendorRejected, None),
+        (error(409, "invalid_state", "idempotent_creation_conflict"), VendorRejected, None),
+        (reply({"payments": {"id": "PM1", "status": "submitted"}}), VendorFailed, ""),
+        (error(500, "gocardless", "internal_error"), VendorFailed, ""),
+    ],
+)
+def test_refusals(shop: Shop, answer: Response, kind: type[Exception], code: str | None) -> None:
+    """A refusal has the error of its type, and the code of its first entry."""
+    shop.sandbox.fail(answer)
+    with pytest.raises(kind) as excinfo:
+        shop.pay()
+
+    assert kind is type(excinfo.value)
+    if code != "":
+        reason = answer.json()["error"]["errors"][0].get("reason")
+        assert (code or reason) == excinfo.value.vendor_code  # type: ignore[attr-defined]  # a ConnectorError
+
+
+def test_webhooks_of_a_failed_payment(shop: Shop) -> None:
+    """A payment that fails late has the bank's reason, and its money counts no longer."""
+    payment = shop.collect()
+    shop.time += 86_400
+    shop.sandbox.fail_payment(payment.ref.id, "bank_account_closed")
+    *earlier_events, event = shop.webhook_events()
+
+    assert ["submitted", "confirmed"] == [item.vendor_state for item in earlier_events]
+    assert (True, "INV-2041", "payments.failed") == (event.ask, event.reference, event.vendor_type)
+    for update in (*earlier_events, event):
+        payment = advance(payment, shop.payments.follow_up(update))
+    assert (PaymentState.FAILED, EUROS * 0) == (payment.state, payment.captured)
+    assert payment.decline is not None
+    assert (DeclineReason.ACCOUNT_CLOSED, "bank_account_closed") == (
+        payment.decline.reason,
+        payment.decline.vendor_code,
+    )
+
+
+def test_webhooks_of_refunds_payouts_pages_and_chargebacks(shop: Shop) -> None:
+    """Webhooks name the refund, the payout or the page; a payment's state is asked for."""
+    payment = shop.collect()
+    refund = shop.payments.refund(payment.ref, PART, idempotency_key="r-1")
+    shop.sandbox.settle()
+    payout = shop.sandbox.pay_out()
+    shop.sandbox.charge_back(payment.ref.id)
+    intent = shop.payments.create_intent(order(source=None), idempotency_key="p-1")
+    shop.sandbox.visit(intent.ref.id)
+    events = {event.vendor_type: event for event in shop.webhook_events()}
+
+    created, paid = events["refunds.created"].refund, events["refunds.paid"].refund
+    assert created is not None
+    assert paid is not None
+    assert (MoveState.PENDING, MoveState.SUCCEEDED) == (created.state, paid.state)
+    assert refund.ref.id == paid.ref.id == events["refunds.paid"].ref.id
+    paid_payout = events["payouts.paid"].payout
+    assert paid_payout is not None
+    assert (PayoutState.PAID, payout["id"]) == (paid_payout.state, paid_payout.ref.id)
+    charged_back = shop.payments.follow_up(events["payments.charged_back"])
+    assert PaymentState.DISPUTED == charged_back.state
+    fulfilled = shop.payments.follow_up(events["billing_requests.fulfilled"])
+    assert (intent.ref.id, PaymentState.PENDING) == (
+        events["billing_requests.fulfilled"].ref.id,
+        fulfilled.state,
+    )
+    assert fulfilled.ref.id in shop.sandbox.payments
+
+
+def test_webhooks_of_other_resources_are_ignored(shop: Shop) -> None:
+    """A webhook about a mandate has no event of a payment; one of a refund may name its payment."""
+    shop.sandbox._notify("mandates", "active", {"mandate": MANDATE})  # noqa: SLF001 - no step sends it
+    shop.sandbox._notify("refunds", "levitated", {"refund": "RF1", "payment": "PM1"})  # noqa: SLF001 - no step sends it
+    (event,) = shop.webhook_events()
+
+    assert event.refund is not None
+    assert ("PM1", MoveState.UNKNOWN) == (event.ref.id, event.refund.state)
+
+
+@pytest.mark.parametrize(
+    "url, mode",
+    [
+        ("https://api.gocardless.com", Mode.LIVE),
+        ("https://api-sandbox.gocardless.com", Mode.TEST),
+        ("http://127.0.0.1:8000", None),
+    ],
+)
+def test_mode_by_the_address(url: str, mode: Mode | None) -> None:
+    """The address tells whether an account is live."""
+    assert mode == GoCardlessPayments(base_url=url).mode()
