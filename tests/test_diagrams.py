@@ -8,17 +8,22 @@ import pytest
 
 from moorage.domain.idempotency.claims import TABLE
 from moorage.domain.resilience.circuit import TRANSITIONS
-from tools import diagrams
+from tools import diagrams, recorded_runs
 
 SVG = "{http://www.w3.org/2000/svg}"
+PICTURES = {**diagrams.pictures(), **recorded_runs.pictures()}
 TABLES = {
-    "diagrams/circuit.svg": (diagrams.circuit_rows(), len(TRANSITIONS)),
-    "diagrams/idempotency.svg": (diagrams.idempotency_rows(), len(TABLE)),
+    "diagrams/circuit.svg": diagrams.circuit_rows(),
+    "diagrams/idempotency.svg": diagrams.idempotency_rows(),
+    **{
+        f"diagrams/runs/{run.name}.svg": [*recorded_runs.recorded(run)]
+        for run in recorded_runs.RUNS
+    },
 }
 
 
 def _drawn(path: str) -> ET.Element:
-    return ET.fromstring(diagrams.pictures()[path])  # noqa: S314 - our own
+    return ET.fromstring(PICTURES[path])  # noqa: S314 - our own
 
 
 def _texts(picture: ET.Element, kinds: str) -> list[str]:
@@ -31,17 +36,23 @@ def _texts(picture: ET.Element, kinds: str) -> list[str]:
 
 def test_every_picture_is_checked() -> None:
     """Every diagram has a table in this test module."""
-    assert TABLES.keys() == diagrams.pictures().keys()
+    assert TABLES.keys() == PICTURES.keys()
+
+
+def test_every_transition_is_a_row() -> None:
+    """The tables of states that are drawn are those that the code decides by."""
+    assert len(TRANSITIONS) == len(diagrams.circuit_rows())
+    assert len(TABLE) == len(diagrams.idempotency_rows())
 
 
 @pytest.mark.parametrize("path", TABLES)
 def test_every_row_is_drawn(path: str) -> None:
     """Each row of a state table is an arrow with its event, in order."""
-    rows, number = TABLES[path]
+    rows = TABLES[path]
     picture = _drawn(path)
     arrows = [result for result in picture.iter(f"{SVG}path") if result.attrib["class"] == "arrow"]
 
-    assert number == len(rows) == len(arrows)
+    assert len(rows) == len(arrows)
     assert " ".join(row.event for row in rows) == " ".join(_texts(picture, "word|beside"))
     assert [row.verdict for row in rows if row.verdict] == _texts(picture, "verdict")
 
@@ -49,7 +60,7 @@ def test_every_row_is_drawn(path: str) -> None:
 @pytest.mark.parametrize("path", TABLES)
 def test_every_arrow_joins_its_states(path: str) -> None:
     """Each arrow of a diagram begins at its state's column and ends at the next state's."""
-    rows, _ = TABLES[path]
+    rows = TABLES[path]
     picture = _drawn(path)
     columns = {
         text.text: int(text.attrib["x"])
@@ -72,7 +83,7 @@ def test_every_arrow_joins_its_states(path: str) -> None:
 @pytest.mark.parametrize("path", TABLES)
 def test_diagram_has_a_text_alternative(path: str) -> None:
     """The alternative text of a diagram contains every row of its table."""
-    rows, _ = TABLES[path]
+    rows = TABLES[path]
     result = _drawn(path).findtext(f"{SVG}desc") or ""
 
     for row in rows:
@@ -82,12 +93,13 @@ def test_diagram_has_a_text_alternative(path: str) -> None:
 @pytest.mark.parametrize("path", TABLES)
 def test_picture_fetches_nothing(path: str) -> None:
     """A diagram loads nothing from elsewhere."""
-    assert re.findall(r"href|url\(|@import|<image", diagrams.pictures()[path]) == []
+    assert re.findall(r"href|url\(|@import|<image", PICTURES[path]) == []
 
 
 def test_pictures_are_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The script writes each diagram into the given folder."""
     diagrams.main(tmp_path)
 
-    assert set(TABLES) == {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.svg")}
-    assert len(TABLES) == len(capsys.readouterr().out.splitlines())
+    pictures = diagrams.pictures()
+    assert set(pictures) == {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.svg")}
+    assert len(pictures) == len(capsys.readouterr().out.splitlines())

@@ -11,11 +11,17 @@ from typing import Any
 
 import moorage
 from moorage import errors
+from moorage.contracts.catalog import CONTRACTS
+from moorage.domain.webhooks.presets import PRESETS
+from moorage.wiring.installed_vendors import vendor_names
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
 
+_COUNT = re.compile(r"\b(\d+)\]? (vendors|contracts|schemes)\b")
+_FEW_LINES = 10
+_FEW_WORDS = 550
 _BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
@@ -52,6 +58,31 @@ def test_every_page_is_found() -> None:
     pages = {str(page.relative_to(DOCS)) for page in PAGES[1:]}
 
     assert set() == {page for page in pages if page not in navigation}
+
+
+def test_counts_are_right() -> None:
+    """Every number of vendors, contracts and webhook schemes that a page mentions is right."""
+    numbers = {"vendors": len(vendor_names()), "contracts": len(CONTRACTS), "schemes": len(PRESETS)}
+    counts = {
+        (_named(page), kind, int(number))
+        for page in PAGES
+        if "decisions" not in page.parts
+        for number, kind in _COUNT.findall(page.read_text("utf-8"))
+    }
+
+    assert {kind for _, kind, _ in counts} == numbers.keys()
+    assert set() == {count for count in counts if count[2] != numbers[count[1]]}
+
+
+def test_first_page_fits_a_screen() -> None:
+    """The first page has one picture, one example of about ten lines, and links to the vendors."""
+    text = (DOCS / "index.md").read_text("utf-8")
+    (example,) = _BLOCK.findall(text)
+
+    assert len([line for line in example.splitlines() if line.strip()]) <= _FEW_LINES
+    assert len(re.findall(r"^!\[", text, re.MULTILINE)) == 1
+    assert "(vendors/index.md)" in text
+    assert len(text.split()) <= _FEW_WORDS
 
 
 def test_names_in_text_exist() -> None:

@@ -23,6 +23,7 @@ from tools import (
     diagrams,
     messages,
     presets,
+    recorded_runs,
     reference,
     telemetry,
     vendors,
@@ -79,6 +80,7 @@ def generated() -> dict[str, str]:
     """Return all files of the site that are made from the code, by their paths."""
     return {
         **diagrams.pictures(),
+        **recorded_runs.pictures(),
         **reference.pages(),
         **messages.pages(),
         "reference/webhook-schemes.md": presets.page(),

@@ -1,0 +1,49 @@
+"""The page of each protection has its defaults, recorded runs, and the harm of doing without it."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tools.protections import FOLDER, PROTECTIONS, Protection, section
+from tools.recorded_runs import CODE, LOGIN, MOORAGE, RUNS, VENDOR, Run, recorded
+
+HARM = "## What goes wrong without it\n"
+
+
+@pytest.mark.parametrize("protection", PROTECTIONS, ids=lambda protection: protection.page)
+def test_defaults_are_those_of_the_code(protection: Protection) -> None:
+    """A page ends with the code's defaults and runs, which `python -m tools.protections` writes."""
+    text = (FOLDER / f"{protection.page}.md").read_text("utf-8")
+
+    assert text.endswith(section(protection))
+
+
+@pytest.mark.parametrize("protection", PROTECTIONS, ids=lambda protection: protection.page)
+def test_harm_and_cure_are_shown(protection: Protection) -> None:
+    """A page runs the harm and then the cure, and prints different things."""
+    text = (FOLDER / f"{protection.page}.md").read_text("utf-8").partition(HARM)[2]
+    results = re.findall(r"# → (.+)", text)
+
+    assert len(results) > 1
+    assert results[0] != results[-1]
+
+
+@pytest.mark.parametrize("run", RUNS, ids=lambda run: run.name)
+def test_run_ends_with_the_programs_result(run: Run) -> None:
+    """A recorded run has calls or deliveries, and the last thing in it reaches the program."""
+    rows = recorded(run)
+
+    assert {CODE, MOORAGE, VENDOR} <= {name for row in rows for name in (row.state, row.then)}
+    assert {row.state for row in rows} <= {CODE, MOORAGE, VENDOR, LOGIN}
+    assert CODE in (rows[-1].state, rows[-1].then)
+
+
+def test_every_protection_has_a_good_and_a_bad_run() -> None:
+    """Each name of a run has a happy and an unhappy one, and belongs to one page."""
+    names = [name for protection in PROTECTIONS for name in protection.runs]
+
+    assert sorted(run.name for run in RUNS) == sorted(
+        f"{name}-{kind}" for name in names for kind in ("happy", "unhappy")
+    )
