@@ -29,9 +29,12 @@ from moorage.contracts.catalog import CONTRACTS, contract
 from moorage.contracts.effects import has_effect
 from moorage.contracts.email import EmailMessage
 from moorage.contracts.email_bulk import BulkMessage, BulkRecipient
+from moorage.contracts.push import PushMessage, PushTopic
 from moorage.contracts.routes import RoutingRequest
 from moorage.contracts.sms import SmsMessage
 from moorage.hub.manager import AsyncConnectorManager
+from moorage.testing.kits._einvoices_lab import outgoing
+from moorage.testing.sandbox_fixtures import fixture_of
 from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, SandboxHttpClient
 from moorage.testing.sandboxes.email.sendgrid import SendGridSandbox
 from moorage.vendors.email.mailgun import Mailgun
@@ -51,6 +54,7 @@ from moorage.vendors.shipping.shipengine import ShipEngine
 from moorage.vendors.shipping.shippo import Shippo
 from moorage.vendors.shipping.ups import Ups
 from moorage.vendors.storage.local_files import LocalFiles
+from moorage.wiring.installed_vendors import vendor_class
 from tests.contracts.caller import MODES, PigeonHubs, resolved
 from tests.reload.world import ReloadWorld
 from tests.storage.labs import s3_account, sandbox
@@ -372,3 +376,26 @@ def test_live_keys_are_refused_in_tests() -> None:
     assert SECRET not in str(excinfo.value)
     safe = Account("stripe", live_vendor, settings={"volatile_keys": True})
     assert "stripe" == Hub([safe], safety=Safety(live=True)).account("stripe").name
+
+
+@MODES
+@pytest.mark.parametrize("kind, vendor", [("push", "firebase"), ("einvoices", "recommand")])
+async def test_listed_devices_and_businesses_are_written_to(
+    hub_class: type[Any], kind: str, vendor: str, tmp_path: Path
+) -> None:
+    """Only the listed topic is notified, and only the listed business gets an invoice."""
+    fixture = fixture_of(vendor, tmp_path)
+    client = SandboxHttpClient if hub_class is Hub else AsyncSandboxHttpClient
+    message = PushMessage(to=PushTopic("test-a"), title="Hi") if kind == "push" else outgoing()
+    for entries, is_allowed in ((["topic:test-*", "0088:*"], True), (["example.com"], False)):
+        hub = hub_class(
+            [Account(vendor, vendor_class(vendor)(**fixture.options))],
+            http=client(fixture.sandbox),
+            safety=Safety(recipients=entries),
+        )
+        send = getattr(hub, kind)().send
+        if is_allowed:
+            assert (await resolved(send(message))).ref.vendor == vendor
+        else:
+            with pytest.raises(RecipientRefused):
+                await resolved(send(message))

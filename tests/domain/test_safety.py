@@ -29,6 +29,20 @@ from moorage.domain.service.safety import Mode
         ("weiss@ours.example", ["Weiss@ours.example"], ["weiß@ours.example"]),
         ("*.bücher.example", ["a@x.bücher.example"], ["a@bücher.example"]),
         ("+4915112345678", ["+4915112345678"], ["+49151123456789", "+491511234567"]),
+        (
+            "0208:be0123",
+            ["0208:be0123", "0208:BE0123"],
+            ["0208:be01234", "0208:be0123@example.com", "0106:be0123"],
+        ),
+        ("0208:*", ["0208:0123456789"], ["0209:0123456789", "+0208"]),
+        ("token:fJ3", ["token:fJ3"], ["token:fj3", "token:fJ34", "topic:fJ3", "fJ3"]),
+        ("topic:test-*", ["topic:test-a"], ["topic:Test-a", "token:test-a"]),
+        (
+            "https://push.example/a/*",
+            ["https://push.example/a/B1"],
+            ["https://push.example/b", "https://push.example/A/B1"],
+        ),
+        ("example.com", ["a@example.com"], ["token:a@example.com", "0208:a@example.com"]),
         ("+4930*", ["+493012345", "+4930"], ["+4931234", "+4940123", "+4930@example.com"]),
     ],
 )

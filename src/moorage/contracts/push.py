@@ -131,8 +131,13 @@ class DeviceToken:
 
     @property
     def address(self) -> str:
-        """The text that is compared with the allowed recipients of the configuration."""
+        """The token."""
         return self.token
+
+    @property
+    def listed_as(self) -> str:
+        """The entry of `safety.recipients` in a configuration that allows this recipient."""
+        return f"token:{self.token}"
 
 
 def _is_endpoint(_: object, attribute: attrs.Attribute[str], value: object) -> None:
@@ -224,7 +229,12 @@ class BrowserSubscription:
 
     @property
     def address(self) -> str:
-        """The text that is compared with the allowed recipients of the configuration."""
+        """The endpoint."""
+        return self.endpoint
+
+    @property
+    def listed_as(self) -> str:
+        """The entry of `safety.recipients` in a configuration that allows this recipient."""
         return self.endpoint
 
 
@@ -254,8 +264,13 @@ class PushTopic:
 
     @property
     def address(self) -> str:
-        """The text that is compared with the allowed recipients of the configuration."""
+        """The name of the topic."""
         return self.name
+
+    @property
+    def listed_as(self) -> str:
+        """The entry of `safety.recipients` in a configuration that allows this recipient."""
+        return f"topic:{self.name}"
 
 
 def _is_recipient(_: object, attribute: attrs.Attribute[Any], value: object) -> None:

@@ -23,6 +23,10 @@ _NUMBER: Final = late_pattern(r"\+[0-9]+\*?")
 _PLACE: Final = late_pattern(r"(?:\*\.)?[^\s@*.+]+(?:\.[^\s@*.]+)*")
 _DEVIANT: Final = frozenset("ßς\u200c\u200d")
 """Characters that Python's IDNA 2003 converts to other letters, unlike IDNA 2008."""
+_BUSINESS: Final = late_pattern(r"[0-9]{4}:\S+")
+"""The electronic address of a business, such as 0208:0123456789."""
+_DEVICE: Final = late_pattern(r"(?:token:|topic:|https://)[^\s]+")
+"""The token of a device, a topic, or the endpoint of a browser, whose letters' case matters."""
 _PERSON: Final = late_pattern(r"(?:\*|[^\s@*]+)@[^\s@*]+")
 
 
@@ -38,9 +42,11 @@ def _patterns(value: str | Iterable[str]) -> tuple[str, ...]:
     problems = [
         Problem(
             f"recipients[{number}]",
-            "The text is not an address, a domain or a phone number.",
+            "The text is not an address, a domain, a phone number, a business or a device.",
             "Give an address, a domain (also as '*.example.com', for those below it),"
-            " a number such as '+4915112345678', or the beginning of numbers: '+4930*'.",
+            " a number such as '+4915112345678', an electronic address such as '0208:0123456789',"
+            " 'topic:news', 'token:' with a device's token, or the https:// endpoint of a browser;"
+            " the beginning of any of these five ends in *, such as '+4930*'.",
         )
         for number, pattern in enumerate(patterns)
         if not _is_pattern(pattern)
@@ -53,7 +59,8 @@ def _patterns(value: str | Iterable[str]) -> tuple[str, ...]:
 def _is_pattern(pattern: object) -> bool:
     if not isinstance(pattern, str):
         return False
-    recognised = any(form.fullmatch(pattern) for form in (_NUMBER, _PLACE, _PERSON))
+    forms = _NUMBER, _BUSINESS, _DEVICE, _PLACE, _PERSON
+    recognised = any(form.fullmatch(pattern) for form in forms)
     return recognised and _is_foldable(pattern)
 
 
@@ -63,7 +70,8 @@ class Safety:
 
     Attributes:
         dry_run: whether no request that changes anything is sent.
-        recipients: addresses, numbers and domains that may be written to; empty allows everybody.
+        recipients: addresses, domains, numbers, businesses, devices and topics that may be written
+            to; empty allows everybody.
         live: whether the credentials must be those of the vendors' live systems; None allows both.
     """
 
@@ -72,7 +80,12 @@ class Safety:
     live: bool | None = None
 
     def allows(self, recipient: str) -> bool:
-        """Return whether messages may be sent to this address or telephone number."""
+        """Return whether messages may be sent to this recipient.
+
+        Args:
+            recipient: an email address, a telephone number, the electronic address of a business,
+                or the `listed_as` of a recipient of notifications.
+        """
         if not self.recipients:
             return True
         if not _is_foldable(recipient):
@@ -106,7 +119,9 @@ class Safety:
 
 
 def _normal_address(text: str) -> str:
-    """Return an address in lower case with an ASCII domain, or a number without separators."""
+    """Return an address in lower case with an ASCII domain; a device or a topic as it is."""
+    if _DEVICE.fullmatch(text):
+        return text
     person, at, place = text.strip().lower().rpartition("@")
     if not place.isascii() and _DEVIANT.isdisjoint(place):
         place = place.encode("idna").decode()
@@ -122,12 +137,17 @@ def _is_foldable(text: str) -> bool:
     return True
 
 
+def _is_same_or_begins(recipient: str, pattern: str) -> bool:
+    """Return whether a recipient is that of a pattern, or begins as a pattern with * says."""
+    return recipient == pattern or (pattern.endswith("*") and recipient.startswith(pattern[:-1]))
+
+
 def _fits(recipient: str, pattern: str) -> bool:
     person, _, place = recipient.rpartition("@")
+    if any(form.match(item) for form in (_BUSINESS, _DEVICE) for item in (recipient, pattern)):
+        return _is_same_or_begins(recipient, pattern)
     if pattern.startswith("+"):
-        return not person and (
-            recipient == pattern or (pattern.endswith("*") and recipient.startswith(pattern[:-1]))
-        )
+        return not person and _is_same_or_begins(recipient, pattern)
     if not person:
         return False
     if "@" in pattern:
