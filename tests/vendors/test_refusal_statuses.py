@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -10,11 +11,11 @@ import attrs
 import pytest
 
 from moorage import (
-    AlreadyExists,
     IdempotencyInProgress,
     RateLimitExceeded,
     Request,
     Response,
+    VendorFailed,
     VendorRejected,
 )
 from moorage.domain.resilience.classify import classify
@@ -33,20 +34,29 @@ WITH_KEYS: Final = {
     *("adyen", "bird", "checkout_com", "mollie", "paypal", "quickbooks", "resend", "square"),
     *("gocardless_payments", "stripe", "xero"),
 }
-DIRECTORIES: Final = {"entra", "google_workspace", "scim"}
 BODIES: Final = {
     "empty": ("text/plain", b""),
     "bare": ("application/json", b"{}"),
     "proxy": ("text/html", b"<html>Slow down.</html>"),
 }
 PAGE: Final = Path(__file__).parents[2] / "docs" / "explanation" / "http-failures.md"
+WORDED: Final = {
+    "message": "The request timed out.",
+    "code": "timeout",
+    "error": {"code": "timeout", "message": "x", "errors": [{"reason": "timeout"}]},
+    "errors": [{"code": "timeout", "message": "x"}],
+    "scimType": "timeout",
+    "detail": "x",
+}
+"""A body with the vendors' usual fields for a code and a text."""
 at_each = pytest.mark.parametrize("name", OVER_HTTP)
 with_each = pytest.mark.parametrize("body", BODIES)
 
 
 def judged(name: str, status: int, body: str, folder: Path) -> list[ConnectorError]:
     """Return the error for a response to a POST, at each of a vendor's services."""
-    kind, content = BODIES[body]
+    worded = ("application/json", json.dumps(WORDED).encode())
+    kind, content = BODIES.get(body, worded)
     request, response = Request.post("/"), Response(status, {"Content-Type": kind}, content)
     vendor, fixture = cast("Any", vendor_class(name)), fixture_of(name, folder)
     fields = {field.name for field in attrs.fields(vendor)}
@@ -77,10 +87,22 @@ def test_429_proves_that_nothing_was_done(name: str, body: str, tmp_path: Path) 
 def test_bare_409_refuses_unless_a_key_may_be_in_use(name: str, body: str, tmp_path: Path) -> None:
     """A 409 without a reason may concern an earlier request if the vendor honours keys."""
     for error in judged(name, 409, body, tmp_path):
-        refusal = AlreadyExists if name in DIRECTORIES else VendorRejected
-        kind = IdempotencyInProgress if name in WITH_KEYS else refusal
+        kind = IdempotencyInProgress if name in WITH_KEYS else VendorRejected
         assert kind is type(error)
         assert may_have_acted(error) == (name in WITH_KEYS)
+
+
+@at_each
+@pytest.mark.parametrize("status", [408, 425])
+@pytest.mark.parametrize("body", [*BODIES, "worded"])
+def test_timed_out_request_may_have_been_carried_out(
+    name: str, body: str, status: int, tmp_path: Path
+) -> None:
+    """A 408 or 425 from any vendor is no refusal, whatever its body, and may be repeated."""
+    for error in judged(name, status, body, tmp_path):
+        assert isinstance(error, VendorFailed)
+        assert error.retryable
+        assert may_have_acted(error)
 
 
 def test_vendors_with_keys_are_listed() -> None:

@@ -11,6 +11,7 @@ from moorage.domain.values.frozen_values import frozen
 from moorage.errors import (
     AuthenticationFailed,
     ConnectorError,
+    InvalidRequest,
     RateLimitExceeded,
     VendorFailed,
     VendorRejected,
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 _LONGEST: Final = 300
 _USUAL: Final = Redaction()
+_TIMED_OUT: Final = frozenset({408, 425})
+"""The statuses that leave open whether the request was carried out, as those from 500 on do."""
 _NOTHING: Final[Mapping[Any, Any]] = {}
 
 
@@ -45,7 +48,8 @@ def refusal(
     """The error of a refusal, with the vendor's code and text.
 
     Args:
-        kind: the class of the error.
+        kind: the class of the error. A status of 408 or 425 is no refusal, and may come from a
+            server in between: `VendorFailed` then replaces the general classes.
         vendor: the vendor's name as people write it.
         response: the answer.
         code: the vendor's code, if the answer has one.
@@ -53,8 +57,11 @@ def refusal(
         otherwise: what the message says instead of a missing text; by default the code.
     """
     fields: dict[str, Any] = {"by_vendor": True} if kind is RateLimitExceeded else {}
+    verb = "refused"
+    if response.status in _TIMED_OUT and kind in {VendorRejected, InvalidRequest}:
+        kind, verb = VendorFailed, "failed"
     return kind(
-        f"{vendor} refused: {words or otherwise or code}",
+        f"{vendor} {verb}: {words or otherwise or code}",
         status=response.status,
         vendor_code=code,
         vendor_message=words,

@@ -80,7 +80,7 @@ def _error_class(request: Request, response: Response) -> type[ConnectorError]:
         return FileNotFound if object_path_match and not no_bucket_match else VendorRejected
     if status in {401, 403}:
         return AuthenticationFailed
-    if status >= 500 or status == 408:
+    if status >= 500 or status in {408, 425}:
         return VendorFailed
     return InvalidRequest if status in {400, 416} else VendorRejected
 
