@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
 
 import pytest
@@ -93,6 +94,24 @@ def test_list_is_not_replaced_after_an_empty_answer(vendor: GoogleWorkspace) -> 
         operations.change(ref, PersonChanges(title="Analyst"))
 
     assert "GET" == sandbox.requests[-1].method
+
+
+@pytest.mark.parametrize("body", [{}, {"kind": "admin#directory#user"}, []])
+def test_change_with_an_empty_answer_is_not_done(body: object, vendor: GoogleWorkspace) -> None:
+    """A change or a new member whose answer is no user and no member is not taken for done."""
+    sandbox = GoogleWorkspaceSandbox()
+    operations = people(vendor, sandbox)
+    ref = operations.create(ADA, password="secret-1").ref
+    group = Ref(ref.vendor, ref.account, sandbox.group)
+    member = Ref(ref.vendor, ref.account, "ada@example.com")
+    for change in (
+        partial(operations.deactivate, ref),
+        partial(operations.change, ref, PersonChanges(family_name="King")),
+        partial(operations.add_member, group, member),
+    ):
+        sandbox.fail(reply(body))
+        with pytest.raises(VendorFailed):
+            change()
 
 
 def test_change_without_lists_reads_nothing(vendor: GoogleWorkspace) -> None:

@@ -41,11 +41,11 @@ _FILTERS: Final = {
     "email": "(mail eq {0} or otherMails/any(address:address eq {0}))",
     "external_id": "employeeId eq {0}",
 }
+_CONFLICT: Final = 409
 _CONFLICTS: Final = frozenset({"ObjectConflict", "ConflictingObjects"})
 _STATUSES: Final[Mapping[int, type[Any]]] = {
     400: sdk.InvalidRequest,
     **dict.fromkeys((401, 403), sdk.AuthenticationFailed),
-    409: sdk.AlreadyExists,
     412: sdk.ChangedMeanwhile,
     429: sdk.RateLimitExceeded,
 }
@@ -66,7 +66,7 @@ def classify(_: Request, response: Response) -> ConnectorError | None:
     kind = _STATUSES.get(status, sdk.VendorRejected)
     code = answer.text("error.code")
     details = {item.text("code") for item in answer.objects("error.details")}
-    if details & _CONFLICTS:
+    if details & _CONFLICTS or (status == _CONFLICT and code is not None):
         kind = sdk.AlreadyExists
     words = sdk.masked_words(answer.text("error.message"))
     return sdk.refusal(

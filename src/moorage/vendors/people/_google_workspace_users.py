@@ -17,13 +17,16 @@ _MANAGER: Final = "manager"
 _OWN_ID: Final = "organization"
 """The type of an external id that is the employee id."""
 _PREFERRED: Final = "preferred"
-_LIMITS: Final = frozenset(
-    {"rateLimitExceeded", "userRateLimitExceeded", "quotaExceeded", "dailyLimitExceeded"}
-)
+_REASONS: Final[Mapping[str, type[Any]]] = {
+    **dict.fromkeys(
+        ("rateLimitExceeded", "userRateLimitExceeded", "quotaExceeded", "dailyLimitExceeded"),
+        sdk.RateLimitExceeded,
+    ),
+    "duplicate": sdk.AlreadyExists,
+}
 _STATUSES: Final[Mapping[int, type[Any]]] = {
     400: sdk.InvalidRequest,
     **dict.fromkeys((401, 403), sdk.AuthenticationFailed),
-    409: sdk.AlreadyExists,
     412: sdk.ChangedMeanwhile,
     429: sdk.RateLimitExceeded,
 }
@@ -42,12 +45,21 @@ def classify(_: Request, response: Response) -> ConnectorError | None:
         return None
     answer = sdk.error_answer(response)
     reason = answer.text("error.errors.0.reason")
-    is_limit = reason in _LIMITS
-    kind = sdk.RateLimitExceeded if is_limit else _STATUSES.get(status, sdk.VendorRejected)
+    kind = _REASONS.get(reason or "") or _STATUSES.get(status, sdk.VendorRejected)
     words = sdk.masked_words(answer.text("error.message"))
     return sdk.refusal(
         kind, "Google", response, reason, words, otherwise=reason or f"HTTP {status}"
     )
+
+
+def check_changed(response: Response) -> None:
+    """Check the answer to a change, which is the user or the member.
+
+    Raises:
+        VendorFailed: it is neither, as the empty object of a server in between.
+    """
+    answer = sdk.read_answer(response)
+    sdk.required(answer.text("id") or answer.text("email"), response, "id")
 
 
 def query_of(query: PeopleQuery) -> str | None:

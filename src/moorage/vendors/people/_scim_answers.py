@@ -37,7 +37,7 @@ def classify(request: Request, response: Response) -> ConnectorError | None:
     kind = _STATUSES.get(status, sdk.VendorRejected)
     if code == _UNIQUENESS:
         kind = sdk.AlreadyExists
-    elif status == _CONFLICT:
+    elif status == _CONFLICT and answer.text("detail"):
         is_conditional = request.headers.get("If-Match") is not None
         kind = sdk.ChangedMeanwhile if is_conditional else sdk.AlreadyExists
     words = sdk.masked_words(answer.text("detail"))

@@ -195,7 +195,7 @@ class GoogleWorkspace(sdk.Vendor):
         body = {"email": address, "role": "MEMBER"}
         request = sdk.Request.post(f"{_group(ref.id)}/members", json=body)
         try:
-            await wire.send(request.evolve(idempotent=True), parse=sdk.check_done)
+            await wire.send(request.evolve(idempotent=True), parse=users.check_changed)
         except sdk.AlreadyExists:
             return
 
@@ -229,7 +229,7 @@ class GoogleWorkspace(sdk.Vendor):
 
 
 async def _update(wire: Wire, ref: Ref, body: Mapping[str, Any]) -> None:
-    await wire.send(sdk.Request.put(_user(ref.id), json=body), parse=sdk.check_done)
+    await wire.send(sdk.Request.put(_user(ref.id), json=body), parse=users.check_changed)
 
 
 def _next(wire: Wire, answer: sdk.Answer) -> Ref | None:
