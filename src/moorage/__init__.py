@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from moorage.adapters.steps.docker import DockerPlatform as DockerPlatform
     from moorage.adapters.steps.file_log import FileLog as FileLog
     from moorage.adapters.steps.in_threads import AsyncPlatformInThreads as AsyncPlatformInThreads
+    from moorage.adapters.steps.github import GitHubPlatform as GitHubPlatform
+    from moorage.adapters.steps.github import GitHubSettings as GitHubSettings
     from moorage.adapters.steps.kubernetes import KubernetesPlatform as KubernetesPlatform
     from moorage.adapters.steps.kubernetes import KubernetesSettings as KubernetesSettings
     from moorage.adapters.steps.local import LocalPlatform as LocalPlatform
@@ -386,6 +388,8 @@ _HOME = {
     "LocalPlatform": "adapters.steps.local",
     "DockerPlatform": "adapters.steps.docker",
     "SshPlatform": "adapters.steps.ssh",
+    "GitHubPlatform": "adapters.steps.github",
+    "GitHubSettings": "adapters.steps.github",
     "KubernetesPlatform": "adapters.steps.kubernetes",
     "KubernetesSettings": "adapters.steps.kubernetes",
     "FileLog": "adapters.steps.file_log",

@@ -22,6 +22,8 @@ _BUILT_IN: Final = {
     "local": EntryPoint("local", "moorage.adapters.steps.local:LOCAL", GROUP),
     "docker": EntryPoint("docker", "moorage.adapters.steps.docker:DOCKER", GROUP),
     "kubernetes": EntryPoint("kubernetes", "moorage.adapters.steps.kubernetes:KUBERNETES", GROUP),
+    "github": EntryPoint("github", "moorage.adapters.steps.github:GITHUB", GROUP),
+    "gitlab": EntryPoint("gitlab", "moorage.adapters.steps.gitlab:GITLAB", GROUP),
     "ssh": EntryPoint("ssh", "moorage.adapters.steps.ssh:SSH", GROUP),
 }
 """The kinds of moorage, which no other package replaces."""

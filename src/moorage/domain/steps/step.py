@@ -36,6 +36,8 @@ class ConnectorType(str):
         DOCKER: a container of a Docker Engine.
         SSH: a process on another machine.
         KUBERNETES: a Job of a Kubernetes cluster.
+        GITHUB: a run of a GitHub Actions workflow.
+        GITLAB: a pipeline of GitLab.
         MOCK: no program at all; results are scripted for tests.
     """
 
@@ -45,6 +47,8 @@ class ConnectorType(str):
     DOCKER: ClassVar[ConnectorType]
     SSH: ClassVar[ConnectorType]
     KUBERNETES: ClassVar[ConnectorType]
+    GITHUB: ClassVar[ConnectorType]
+    GITLAB: ClassVar[ConnectorType]
     MOCK: ClassVar[ConnectorType]
 
     def __new__(cls, name: str) -> Self:
@@ -62,6 +66,8 @@ ConnectorType.LOCAL = ConnectorType("local")
 ConnectorType.DOCKER = ConnectorType("docker")
 ConnectorType.SSH = ConnectorType("ssh")
 ConnectorType.KUBERNETES = ConnectorType("kubernetes")
+ConnectorType.GITHUB = ConnectorType("github")
+ConnectorType.GITLAB = ConnectorType("gitlab")
 ConnectorType.MOCK = ConnectorType("mock")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from enum import Enum
 from functools import partial
 from itertools import count
 from time import monotonic, sleep
@@ -13,10 +14,12 @@ import attrs
 from moorage.domain.secrets.secret import Secret
 from moorage.domain.steps.runs import EndReason, RunPhase, RunSpec
 from moorage.domain.steps.step import Step, Workspace
+from moorage.domain.values.patterns import late_pattern
+from moorage.errors import InvalidData
 from moorage.testing.kits.checks import patience, require
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from moorage.domain.steps.runs import LogChunk, LogStream, RunStatus
     from moorage.ports.platform import Platform
@@ -29,7 +32,32 @@ _CUTS: Final = 20
 _LONG: Final = 1_000_000
 _SECRET: Final = "Kp4-wJ8zq-VvR2-s3cr3t"  # noqa: S105 - of a check
 
+_LINE: Final = late_pattern(rb"(?:line \d+|once|x+|end|out|err|torn)")
+"""The lines that scripts of the checks print, apart from those of a platform."""
+
 _serials = count(1)
+
+
+class PlatformLimit(Enum):
+    """A promise of `Platform` that a foreign system cannot keep, and the check that remains."""
+
+    ONE_OUTPUT = "one output"
+    """Both outputs are one text, which is read as standard output; the other one is empty."""
+    OTHER_LINES = "other lines"
+    """Lines of the platform stand around those of the step, and bytes are kept as text only."""
+    NO_CODE_AFTER_STOP = "no code after a stop"
+    """The exit code of a run that was stopped, or that took too long, is always 137."""
+    OTHER_VARIABLES = "other variables"
+    """The step sees variables that it has not declared."""
+    NO_SECRETS = "no secrets"
+    """A step with secrets is refused with `InvalidData`."""
+    NO_FILES = "no files"
+    """A step that is given files is refused with `InvalidData`."""
+
+
+def _shell_step(script: str, options: Mapping[str, Any]) -> Step:
+    """Return the step of a script that the platform itself gives to a shell."""
+    return Step("check", ["sh", "-c", script], **options)
 
 
 @attrs.frozen(kw_only=True)
@@ -40,18 +68,35 @@ class PlatformSubject:
         make: makes an object of the platform; all of them are of the same platform.
         image: the image of the steps; None if the platform has none.
         prefix: the beginning of the names of runs, by which a leftover is recognised.
+        step: returns the step that runs a shell script, given the further arguments of `Step`; by
+            default its command is `sh -c SCRIPT`.
+        limits: the promises that the platform's foreign system cannot keep.
     """
 
     make: Callable[[], Platform]
     image: str | None = None
     prefix: str = "check"
+    step: Callable[[str, Mapping[str, Any]], Step] = _shell_step
+    limits: frozenset[PlatformLimit] = frozenset()
 
     def spec(self, script: str, **options: Any) -> RunSpec:
         """Return what starts a new run of a shell script."""
         secrets = options.pop("values", {})
-        step = Step("check", ["sh", "-c", script], image=self.image, **options)
+        step = self.step(script, {"image": self.image, **options})
         name = f"{self.prefix}-{id(self):x}-{next(_serials)}"
         return RunSpec(name=name, step=step, secrets=secrets, labels={"kit": "moorage"})
+
+
+    def has(self, limit: PlatformLimit) -> bool:
+        """Return whether the platform has a limit."""
+        return limit in self.limits
+
+    def written(self, data: bytes) -> bytes:
+        """Return the lines of a step, of an output that may have lines of the platform too."""
+        if not self.has(PlatformLimit.OTHER_LINES):
+            return data
+        lines = (line for line in data.split(b"\n") if _LINE.fullmatch(line))
+        return b"".join(line + b"\n" for line in lines)
 
 
 def ended(platform: Platform, name: str) -> RunStatus:
@@ -115,7 +160,14 @@ def signals_are_exit_codes(subject: PlatformSubject) -> None:
 def outputs_are_apart(subject: PlatformSubject) -> None:
     """Standard output and standard error are read apart, byte by byte as they were written."""
     script = "printf 'out\\377\\000\\001'; printf 'err\\n' >&2; printf 'torn'"
+    if subject.has(PlatformLimit.OTHER_LINES):
+        script = "echo out; echo err >&2; echo torn"
     platform, status = _run(subject, script)
+    if subject.has(PlatformLimit.ONE_OUTPUT):
+        lines = sorted(subject.written(output(platform, status.name)).splitlines())
+        require(lines == [b"err", b"out", b"torn"], f"Both outputs are {lines}.")
+        require(output(platform, status.name, "stderr") == b"", "stderr is not empty.")
+        return
     require(output(platform, status.name) == b"out\xff\x00\x01torn", "stdout has other bytes.")
     require(output(platform, status.name, "stderr") == b"err\n", "stderr has other bytes.")
 
@@ -133,7 +185,8 @@ def one_name_is_one_run(subject: PlatformSubject) -> None:
     platform = subject.make()
     ended(platform, spec.name)
     require({status.name for status in statuses} == {spec.name}, "Starts have other names.")
-    require(output(platform, spec.name) == b"once\n", "The step ran more than once.")
+    once = subject.written(output(platform, spec.name))
+    require(once == b"once\n", "The step ran more than once.")
     listed = [status for status in platform.runs(_TIMEOUT) if status.name == spec.name]
     require(len(listed) == 1, f"There are {len(listed)} runs of one name.")
 
@@ -145,7 +198,7 @@ def an_ended_run_is_found_again(subject: PlatformSubject) -> None:
     first = ended(platform, spec.name)
     again = subject.make().start(spec, _TIMEOUT)
     require(again == first, f"A second start returned {again}, not {first}.")
-    require(output(platform, spec.name) == b"x\n", "The step ran twice.")
+    require(subject.written(output(platform, spec.name)) == b"x\n", "The step ran twice.")
 
 
 def a_status_says_what_runs(subject: PlatformSubject) -> None:
@@ -172,7 +225,7 @@ def lines_survive_cut_connections(subject: PlatformSubject) -> None:
     platform, spec = subject.make(), subject.spec(script)
     platform.start(spec, _TIMEOUT)
     chunks = _chunks(subject.make, spec.name, "stdout")
-    lines = b"".join(chunk.data for chunk in chunks).decode().splitlines()
+    lines = subject.written(b"".join(chunk.data for chunk in chunks)).decode().splitlines()
     expected = [f"line {number}" for number in range(1, _LINES + 1)]
     require(lines == expected, f"Of {_LINES} lines, {len(lines)} arrived, or in another order.")
     require(ended(platform, spec.name).exit_code == 0, "The step failed.")
@@ -200,7 +253,7 @@ def a_long_line_is_whole(subject: PlatformSubject) -> None:
     """A line of a megabyte arrives whole."""
     script = f"head -c {_LONG} /dev/zero | tr '\\0' 'x'; echo; echo end"
     platform, status = _run(subject, script)
-    data = output(platform, status.name)
+    data = subject.written(output(platform, status.name))
     require(data == b"x" * _LONG + b"\nend\n", f"Of a long line, {len(data):,} bytes arrived.")
 
 
@@ -209,7 +262,8 @@ def a_limit_ends_a_run(subject: PlatformSubject) -> None:
     script = "trap 'echo cleaned; exit 5' TERM; sleep 600 & wait"
     _, status = _run(subject, script, timeout=1.0, grace=20.0)
     require(status.reason is EndReason.DEADLINE, f"The reason of the end is {status.reason}.")
-    require(status.exit_code == 5, f"It had no time to clean up: {status}.")
+    code = 137 if subject.has(PlatformLimit.NO_CODE_AFTER_STOP) else 5
+    require(status.exit_code == code, f"It had no time to clean up: {status}.")
 
 
 def a_limit_kills_a_run(subject: PlatformSubject) -> None:
@@ -248,10 +302,24 @@ def only_declared_variables_are_seen(subject: PlatformSubject) -> None:
         subject, 'echo "$GREETING|${HOME_OF_KIT-none}"; env', environment={"GREETING": "a b $c"}
     )
     lines = output(platform, status.name).decode().splitlines()
+    if subject.has(PlatformLimit.OTHER_VARIABLES):
+        require("a b $c|none" in lines, "The declared variable has not arrived.")
+        return
     require(lines[0] == "a b $c|none", f"The declared variable arrived as {lines[0]!r}.")
     names = {line.partition("=")[0] for line in lines[1:]}
     usual = {"GREETING", "PATH", "PWD", "HOME", "HOSTNAME", "SHLVL", "OLDPWD", "_", "TERM"}
     require(names <= usual, f"The step sees {sorted(names - usual)}.")
+
+
+def _refuses(platform: Platform, spec: RunSpec, what: str) -> None:
+    """Check that a step is refused before anything is started."""
+    for attempt in (lambda: platform.validate(spec.step), lambda: platform.start(spec, _TIMEOUT)):
+        try:
+            attempt()
+        except InvalidData:
+            continue
+        raise AssertionError(f"{what} is not refused.")
+    require(platform.look(spec.name, _TIMEOUT) is None, f"{what} is refused, and started.")
 
 
 def secrets_are_files(subject: PlatformSubject) -> None:
@@ -261,6 +329,9 @@ def secrets_are_files(subject: PlatformSubject) -> None:
     spec = subject.spec(
         script, values={"TOKEN": Secret(_SECRET)}, secrets={"TOKEN": "secret://env/T"}
     )
+    if subject.has(PlatformLimit.NO_SECRETS):
+        _refuses(platform, spec, "A step with secrets")
+        return
     status = platform.start(spec, _TIMEOUT)
     shown = [repr(status), repr(platform.look(spec.name, _TIMEOUT)), repr(platform.runs(_TIMEOUT))]
     end = ended(platform, spec.name)
@@ -275,10 +346,15 @@ def files_go_in_and_out(subject: PlatformSubject) -> None:
         "mkdir out; cat a.txt in/b.bin > out/c; ln -s /etc/passwd out/link;"
         " head -c 2000 /dev/zero > out/large; mkdir out/folder"
     )
+    absent: tuple[str, ...] = ("missing", "out/link", "out/large", "out/folder")
+    if subject.has(PlatformLimit.NO_FILES):
+        _refuses(subject.make(), subject.spec(script, workspace=workspace), "A step with files")
+        script = "printf 'one\\n\\000\\377' > a.txt; mkdir in; : > in/b.bin;" + script
+        workspace, absent = Workspace(collect=("out/c",)), ("missing", "out/large", "out/folder")
     platform, status = _run(subject, script, workspace=workspace)
     collect = partial(platform.collect, status.name)
     require(collect("out/c", 100, _TIMEOUT) == b"one\n\x00\xff", "A file has another content.")
-    for path in ("missing", "out/link", "out/large", "out/folder"):
+    for path in absent:
         require(collect(path, 100, _TIMEOUT) is None, f"{path} was collected.")
 
 

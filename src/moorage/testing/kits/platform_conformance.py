@@ -18,6 +18,9 @@ def test_platform(check):
 The steps of the checks run `sh` with the programs cat, echo, env, head, kill, ln, mkdir, sleep and
 tr. Give `image` if your steps run in containers. To show that lost connections lose no output, let
 `make` return a platform that connects through a `moorage.testing.TcpProxy` which cuts connections.
+
+Some foreign systems cannot keep every promise: a git host has one output for each job. Name these
+as `limits`. A check then requires what remains of the promise, and that the rest is refused.
 """
 
 from __future__ import annotations
@@ -26,9 +29,9 @@ from collections.abc import Callable
 from typing import Final, TypeAlias
 
 from moorage.testing.kits import _platform_checks as checks
-from moorage.testing.kits._platform_checks import PlatformSubject
+from moorage.testing.kits._platform_checks import PlatformLimit, PlatformSubject
 
-__all__ = ("CHECKS", "PlatformSubject")
+__all__ = ("CHECKS", "PlatformLimit", "PlatformSubject")
 
 Check: TypeAlias = Callable[[PlatformSubject], None]
 

@@ -1,0 +1,298 @@
+"""The flow of runs on a git host, which is the same on all of them.
+
+Laws:
+
+1. A run is claimed before it is dispatched. The claim is an object of the host whose name only one
+   caller can create. It contains a note, so that the host remembers what it was started for.
+2. Only the caller with the claim dispatches, once. If the answer is lost, the run is looked for by
+   its name. A run that does not appear in time is lost; nothing is dispatched a second time.
+3. A refusal that proves that nothing was dispatched gives the claim back.
+4. Times are those of the host, so that no caller's clock matters.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import timedelta
+from secrets import token_hex
+from threading import Lock
+from time import monotonic
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+
+from moorage.domain.steps.hosted_runs import (
+    RunNote,
+    hosted_status,
+    is_late,
+    must_be_killed,
+)
+from moorage.domain.steps.runs import LogChunk
+from moorage.errors import (
+    AuthenticationFailed,
+    ConnectionFailed,
+    ConnectorError,
+    InvalidData,
+    RateLimitExceeded,
+    VendorFailed,
+    VendorRejected,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+
+    from moorage.domain.steps.hosted_runs import HostedRun
+    from moorage.domain.steps.runs import LogStream, RunSpec, RunStatus
+    from moorage.domain.steps.step import Step
+
+_NOTHING_SENT: Final = (AuthenticationFailed, RateLimitExceeded, VendorRejected, InvalidData)
+
+
+class Claim(NamedTuple):
+    """The claim of a run: its note, the host's time now, and the state of the host's object."""
+
+    note: RunNote
+    now: datetime
+    version: str = ""
+
+
+class GitHost(Protocol):
+    """The requests of one git host that the flow is made of.
+
+    `claim` creates a claim, and returns None if somebody else has created it. `change` changes the
+    note of a claim, whatever others change at the same time. `begin` dispatches a run; it returns
+    None if the host does not tell the run's number. `find` looks for a run by its name.
+    """
+
+    def check(self, step: Step, /) -> None: ...
+
+    def target(self, step: Step, /) -> str: ...
+
+    def now(self, timeout: float, /) -> datetime: ...
+
+    def claim(self, note: RunNote, timeout: float, /) -> Claim | None: ...
+
+    def claim_of(self, name: str, timeout: float, /) -> Claim | None: ...
+
+    def claims(self, timeout: float, /) -> Sequence[Claim]: ...
+
+    def change(
+        self, name: str, change: Callable[[RunNote], RunNote], timeout: float, /
+    ) -> Claim | None: ...
+
+    def give_back(self, name: str, timeout: float, /) -> None: ...
+
+    def begin(self, spec: RunSpec, timeout: float, /) -> int | None: ...
+
+    def find(self, note: RunNote, timeout: float, /) -> int | None: ...
+
+    def run(self, note: RunNote, number: int, timeout: float, /) -> HostedRun | None: ...
+
+    def cancel(self, number: int, timeout: float, /, *, is_forced: bool) -> None: ...
+
+    def log(self, number: int, mark: str, timeout: float, /, *, is_over: bool) -> LogChunk: ...
+
+    def file(self, number: int, path: str, limit: int, timeout: float, /) -> bytes | None: ...
+
+
+class GitHostRuns:
+    """Runs steps on a git host.
+
+    Args:
+        host: the requests of the host.
+        pace: seconds in which the host is asked about a run once at most.
+        appears_in: seconds after a claim in which its run must appear.
+    """
+
+    def __init__(self, host: GitHost, pace: float, appears_in: float) -> None:
+        self._host = host
+        self._pace = pace
+        self._appears_in = timedelta(seconds=appears_in)
+        self._numbers: dict[str, int] = {}
+        self._seen: dict[str, tuple[float, RunStatus]] = {}
+        self._lock = Lock()
+
+    def validate(self, step: Step, /) -> None:
+        """Refuse a step that a git host cannot run.
+
+        Raises:
+            InvalidData: it names an image, has secrets, files or limits, or no valid target.
+        """
+        problem = None
+        if step.image is not None:
+            problem = ("image", "names an image", "Name it in the file of the pipeline.")
+        elif step.secrets:
+            remedy = "Store them at the git host, which shows inputs to everybody who sees the run."
+            problem = ("secrets", "has secrets", remedy)
+        elif step.workspace.files:
+            problem = ("workspace", "is given files", "Let it fetch them, or commit them.")
+        elif step.resources != type(step.resources)():
+            problem = ("resources", "limits its resources", "Choose a runner with these limits.")
+        if problem is not None:
+            field, text, remedy = problem
+            raise InvalidData(
+                f"The step {step.name!r} {text}, which a git host cannot take.",
+                field=field,
+                remedy=remedy,
+            )
+        self._host.check(step)
+
+    def start(self, spec: RunSpec, timeout: float, /) -> RunStatus:
+        """Start a run, or find the one of this name.
+
+        Raises:
+            InvalidData: the host cannot run the step.
+            AuthenticationFailed: the token lacks a right.
+            VendorRejected: the host refuses the run, or a person must approve it.
+            ConnectionFailed: the host cannot be reached.
+        """
+        self.validate(spec.step)
+        deadline = monotonic() + timeout
+        if self._host.claim_of(spec.name, timeout) is None:
+            note = RunNote.of(
+                spec,
+                self._host.target(spec.step),
+                owner=token_hex(16),
+                now=self._host.now(timeout),
+            )
+            if self._host.claim(note, max(0.1, deadline - monotonic())) is not None:
+                self._begin(spec, max(0.1, deadline - monotonic()))
+        status = self._look(spec.name, max(0.1, deadline - monotonic()))
+        if status is None:
+            raise ConnectionFailed(f"The claim of the run {spec.name} was removed at its start.")
+        return status
+
+    def look(self, name: str, timeout: float, /) -> RunStatus | None:
+        """Return the status of a run; None if there is none of this name.
+
+        A run whose time limit is over is asked to end.
+
+        Raises:
+            VendorRejected: a person must approve the run before it begins.
+        """
+        with self._lock:
+            seen = self._seen.get(name)
+        if seen is not None and monotonic() < seen[0] + self._pace:
+            return seen[1]
+        return self._look(name, timeout)
+
+    def logs(self, name: str, stream: LogStream, mark: str, timeout: float, /) -> LogChunk:
+        """Return the output of a run after a mark; a git host has one output for each job."""
+        status = self.look(name, timeout)
+        number = self._numbers.get(name)
+        is_over = status is None or status.is_over
+        if stream == "stderr" or number is None or status is None:
+            return LogChunk(b"", mark, is_over)
+        return self._host.log(number, mark, timeout, is_over=is_over)
+
+    def stop(self, name: str, grace: float, timeout: float, /) -> None:
+        """Ask a run to end; it is killed at once if there is no grace, or after the host's own."""
+        status = self._look(name, timeout)
+        if status is None or status.is_over:
+            return
+        self._host.change(name, _stopped, timeout)
+        number = self._numbers.get(name)
+        if number is not None:
+            self._host.cancel(number, timeout, is_forced=grace <= 0)
+        with self._lock:
+            self._seen.pop(name, None)
+
+    def runs(self, timeout: float, /) -> Sequence[RunStatus]:
+        """Return the status of all runs of this scope, by name."""
+        claims = sorted(self._host.claims(timeout), key=lambda claim: claim.note.name)
+        return [self._status(claim, timeout)[0] for claim in claims]
+
+    def collect(self, name: str, path: str, limit: int, timeout: float, /) -> bytes | None:
+        """Return a file of an artifact of a run; None if there is none, or if it is too large."""
+        status, number = self._look(name, timeout), self._numbers.get(name)
+        if status is None or not status.is_over or number is None:
+            return None
+        return self._host.file(number, path, limit, timeout)
+
+    def remove(self, name: str, timeout: float, /) -> None:
+        """Forget a run that has ended. The host keeps it with its log, as it does with all runs."""
+        status = self._look(name, timeout)
+        if status is not None and status.is_over:
+            self._host.give_back(name, timeout)
+            with self._lock:
+                self._seen.pop(name, None)
+                self._numbers.pop(name, None)
+
+    def close(self) -> None:
+        """Do nothing, because no connection stays open; runs go on."""
+
+    def _begin(self, spec: RunSpec, timeout: float) -> None:
+        """Dispatch a run that this caller has claimed."""
+        try:
+            number = self._host.begin(spec, timeout)
+        except ConnectorError as error:
+            may_run = isinstance(error, (ConnectionFailed, VendorFailed)) and getattr(
+                error, "may_have_been_processed", True
+            )
+            if may_run and not isinstance(error, _NOTHING_SENT):
+                # The run is looked for by its name.
+                return
+            with suppress(ConnectorError):
+                self._host.give_back(spec.name, timeout)
+            raise
+        if number is not None:
+            with self._lock:
+                self._numbers[spec.name] = number
+            # Without the number in the note, the run is found by its name.
+            with suppress(ConnectorError):
+                self._host.change(spec.name, lambda note: _numbered(note, number), timeout)
+
+    def _look(self, name: str, timeout: float) -> RunStatus | None:
+        claim = self._host.claim_of(name, timeout)
+        if claim is None:
+            with self._lock:
+                self._seen.pop(name, None)
+                self._numbers.pop(name, None)
+            return None
+        status, run = self._status(claim, timeout)
+        if run is not None and run.approval is not None:
+            raise VendorRejected(
+                "The run waits for a person's approval.",
+                remedy=f"Approve it at {run.approval}; the same key follows it then.",
+            )
+        if run is not None and is_late(claim.note, run, claim.now):
+            self._end_late(claim, run, timeout)
+        with self._lock:
+            self._seen[name] = monotonic(), status
+        return status
+
+    def _status(self, claim: Claim, timeout: float) -> tuple[RunStatus, HostedRun | None]:
+        """Return the status of a claimed run, and what its host knows about it."""
+        note = claim.note
+        number = self._numbers.get(note.name) or note.run
+        if number is None:
+            number = self._host.find(note, timeout)
+            if number is not None and note.is_stopped:
+                self._host.cancel(number, timeout, is_forced=False)
+        if number is None:
+            is_lost = claim.now > note.claimed_at + self._appears_in
+            return hosted_status(note, None, is_lost=is_lost), None
+        with self._lock:
+            self._numbers[note.name] = number
+        run = self._host.run(note, number, timeout)
+        return hosted_status(note, run, is_lost=True), run
+
+    def _end_late(self, claim: Claim, run: HostedRun, timeout: float) -> None:
+        """Ask a run to end whose time limit is over, and kill it after its grace."""
+        note = claim.note
+        if not (note.is_late or note.is_stopped):
+            self._host.change(note.name, _late, timeout)
+            self._host.cancel(run.number, timeout, is_forced=False)
+        elif must_be_killed(note, run, claim.now):
+            self._host.cancel(run.number, timeout, is_forced=True)
+
+
+def _stopped(note: RunNote) -> RunNote:
+    return note if note.is_late else note.changed(is_stopped=True)
+
+
+def _late(note: RunNote) -> RunNote:
+    return note if note.is_stopped else note.changed(is_late=True)
+
+
+def _numbered(note: RunNote, number: int) -> RunNote:
+    return note.changed(run=number)

@@ -1,0 +1,128 @@
+"""The credentials of GitHub's API: a token, or the installation of an app."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from threading import Lock
+from typing import TYPE_CHECKING, Final
+
+from moorage.adapters.steps._git_host_wire import FixedAccess
+from moorage.domain.secrets.secret import Secret
+from moorage.domain.signing.jwt import JwtAlgorithm, check_jwt_key, compact
+from moorage.errors import (
+    AuthenticationFailed,
+    ConfigurationError,
+    CredentialRefreshFailed,
+    InvalidData,
+    VendorFailed,
+    VendorRejected,
+)
+
+if TYPE_CHECKING:
+    from moorage.adapters.steps._git_host_wire import Access, GitHostApi
+
+_SKEW: Final = timedelta(seconds=60)
+"""How far the clock of this machine may be ahead of GitHub's."""
+
+_LIFETIME: Final = timedelta(minutes=9)
+"""The lifetime of an app's own token, of which GitHub allows ten minutes."""
+
+_RENEWED_BEFORE: Final = timedelta(minutes=5)
+
+
+def bearer(token: Secret) -> Access:
+    """Return the access with a token."""
+    return FixedAccess("Authorization", Secret(f"Bearer {token.reveal()}"))
+
+
+class AppAccess:
+    """The token of an app's installation, which is fetched anew before it ends after an hour.
+
+    The app proves itself with a JSON Web Token that its private key signs. The installation's token
+    has access to one repository.
+
+    Args:
+        app_id: the client id or the number of the app.
+        installation_id: the number of its installation.
+        private_key: the private key of the app, an RSA key in PEM.
+        repository: the name of the repository, without its owner.
+
+    Raises:
+        ConfigurationError: the key is no RSA key.
+    """
+
+    def __init__(
+        self, app_id: str, installation_id: int, private_key: Secret, repository: str
+    ) -> None:
+        self._app_id = app_id
+        self._installation_id = installation_id
+        self._key = private_key
+        self._repository = repository
+        self._lock = Lock()
+        self._token: tuple[Secret, datetime] | None = None
+        is_key = True
+        try:
+            check_jwt_key(JwtAlgorithm.RS256, private_key)
+        except InvalidData:
+            is_key = False
+        if not is_key:
+            raise ConfigurationError(
+                "The private key of the GitHub app is no RSA key in PEM.",
+                path="private_key",
+                remedy="Give the file that GitHub made when the key was generated.",
+            )
+
+    def header(self, api: GitHostApi, timeout: float, /) -> tuple[str, Secret]:
+        """Return the header with the installation's token.
+
+        Raises:
+            CredentialRefreshFailed: GitHub issues none.
+        """
+        with self._lock:
+            now = datetime.now(UTC)
+            if self._token is None or now >= self._token[1] - _RENEWED_BEFORE:
+                self._token = self._fetched(api, timeout, now)
+            return "Authorization", self._token[0]
+
+    def renew(self, refused: Secret, /) -> bool:
+        """Forget a token that was refused; the next one is fetched."""
+        with self._lock:
+            if self._token is not None and self._token[0] == refused:
+                self._token = None
+                return True
+            # Another thread has forgotten it already.
+            return self._token is None
+
+    def _fetched(self, api: GitHostApi, timeout: float, now: datetime) -> tuple[Secret, datetime]:
+        path = f"/app/installations/{self._installation_id}/access_tokens"
+        body = {"repositories": [self._repository]}
+        problem = None
+        try:
+            document = api.ask(
+                "POST", path, timeout, body=body, access=bearer(self._proof(now))
+            ).json()
+        except (AuthenticationFailed, VendorRejected) as error:
+            problem = error
+        if problem is not None:
+            raise CredentialRefreshFailed(
+                f"GitHub issues no token for the app's installation: {problem.message}",
+                remedy="Check app_id, installation_id and the private key, and that the app is"
+                " installed for the repository.",
+            )
+        try:
+            ends_at = datetime.fromisoformat(document["expires_at"])
+            return Secret(f"Bearer {document['token']}"), ends_at
+        except (KeyError, TypeError, ValueError):
+            del document
+        raise VendorFailed("GitHub answered without a token for the app's installation.")
+
+    def _proof(self, now: datetime) -> Secret:
+        claims = {
+            "iat": int((now - _SKEW).timestamp()),
+            "exp": int((now + _LIFETIME).timestamp()),
+            "iss": self._app_id,
+        }
+        head = json.dumps({"alg": "RS256", "typ": "JWT"}, separators=(",", ":")).encode()
+        body = json.dumps(claims, separators=(",", ":")).encode()
+        return compact(JwtAlgorithm.RS256, self._key, head, body)

@@ -1,0 +1,450 @@
+"""Steps as runs of GitHub Actions workflows.
+
+A run is claimed with a git ref, which only one caller can create. The ref leads to a commit whose
+message is the note of the run; a change of the note is a further commit on top of it, so no change
+of somebody else is lost. The run gets its name as an input, and shows it in its title.
+"""
+
+from __future__ import annotations
+
+import io
+import stat
+import zipfile
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote, urlsplit
+
+import attrs
+
+from moorage.adapters.steps._git_host_platform import Claim, GitHostRuns
+from moorage.adapters.steps._git_host_wire import LARGEST_ANSWER, NOT_FOUND, GitHostApi
+from moorage.adapters.steps._github_access import AppAccess, bearer
+from moorage.domain.secrets.frames import careful
+from moorage.domain.steps.hosted_runs import (
+    HostedRun,
+    RunNote,
+    exit_code_in,
+    github_end,
+    log_part,
+)
+from moorage.domain.steps.runs import LogChunk
+from moorage.domain.steps.step import ConnectorType
+from moorage.domain.values.patterns import late_pattern
+from moorage.errors import (
+    ConfigurationError,
+    ConnectorError,
+    InvalidData,
+    InvalidRequest,
+    VendorFailed,
+)
+from moorage.ports.platform import PlatformKind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from moorage.adapters.steps._git_host_wire import Access
+    from moorage.domain.secrets.secret import Secret
+    from moorage.domain.steps.runs import RunSpec
+    from moorage.domain.steps.step import Step
+
+_HEADERS: Final = {
+    "Accept": "application/vnd.github+json",
+    "X-GitHub-Api-Version": "2022-11-28",
+}
+_REPOSITORY: Final = late_pattern(r"[A-Za-z0-9._-]{1,100}/[A-Za-z0-9._-]{1,100}")
+_SCOPE: Final = late_pattern(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
+_CLAIMS: Final = late_pattern(r"[A-Za-z0-9_-]+(?:/[A-Za-z0-9_-]+)*")
+_WORKFLOW: Final = late_pattern(r"[A-Za-z0-9_.-]+\.ya?ml|[0-9]+")
+_STAMP: Final = late_pattern(rb"^(?:\xef\xbb\xbf)?\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z ")
+_MISSING: Final = frozenset({NOT_FOUND})
+_GONE: Final = frozenset({404, 410})
+_TAKEN: Final = frozenset({409, 422})
+_CONFLICT: Final = 409
+_PART: Final = 1024 * 1024
+_INPUTS: Final = 25
+_CHANGES: Final = 10
+_BEFORE: Final = timedelta(minutes=2)
+
+
+@careful
+@attrs.frozen(kw_only=True)
+class GitHubSettings:
+    """Steps as runs of GitHub Actions workflows.
+
+    Attributes:
+        repository: the owner and the name of the repository, such as "acme/erp".
+        ref: the branch or the tag whose workflows run, unless a step names another one.
+        token: a token with the rights `actions: write` and `contents: write`, and `checks: read`
+            for exit codes.
+        app_id: the client id of a GitHub app, instead of a token.
+        installation_id: the number of the app's installation.
+        private_key: the private key of the app, in PEM.
+        api: the URL of the API; of a GitHub Enterprise Server, it ends with /api/v3.
+        ca_file: further certificates that the server's certificate may come from.
+        scope: a name for the runs of this program; others are left alone.
+        claims: the namespace of the refs with which runs are claimed.
+        run_input: the input of the workflows that gets the name of the run.
+        minutes_input: the input that gets the time limit in minutes; by default none does.
+        asks_for_run: whether GitHub is asked for the number of the run; old servers refuse that.
+        pace: seconds in which GitHub is asked about a run once at most.
+        appears_in: seconds after which a run that has not appeared is lost.
+    """
+
+    repository: str
+    ref: str = "main"
+    token: Secret | None = attrs.field(default=None, repr=False)
+    app_id: str | None = None
+    installation_id: int | None = None
+    private_key: Secret | None = attrs.field(default=None, repr=False)
+    api: str = "https://api.github.com"
+    ca_file: str | None = None
+    scope: str = "default"
+    claims: str = "tags/moorage"
+    run_input: str = "moorage"
+    minutes_input: str | None = None
+    asks_for_run: bool = True
+    pace: float = attrs.field(default=5.0, validator=attrs.validators.ge(0))
+    appears_in: float = attrs.field(default=120.0, validator=attrs.validators.ge(1))
+
+    def __attrs_post_init__(self) -> None:
+        """Check the names, and that there is one credential."""
+        for name, pattern in (
+            ("repository", _REPOSITORY),
+            ("scope", _SCOPE),
+            ("claims", _CLAIMS),
+        ):
+            value: str = getattr(self, name)
+            if pattern.fullmatch(value) is None:
+                raise ConfigurationError(
+                    f"{value[:80]!r} cannot be the {name} of a GitHub platform.",
+                    path=name,
+                    remedy="Write letters, digits and hyphens; the repository such as 'acme/erp'.",
+                )
+        app = (self.app_id, self.installation_id, self.private_key)
+        is_app = None not in app
+        is_mixed = any(part is not None for part in app) and (not is_app or bool(self.token))
+        if is_mixed or not (is_app or self.token):
+            raise ConfigurationError(
+                "A GitHub platform needs a token, or app_id, installation_id and private_key.",
+                path="token",
+                remedy="Give either the token or all three settings of the app.",
+            )
+
+    @property
+    def access(self) -> Access:
+        """The credential."""
+        if self.token:
+            return bearer(self.token)
+        assert self.app_id and self.installation_id and self.private_key  # noqa: S101 - checked above
+        name = self.repository.partition("/")[2]
+        return AppAccess(self.app_id, self.installation_id, self.private_key, name)
+
+
+def github_api(settings: GitHubSettings) -> GitHostApi:
+    """Return the API of the settings."""
+    return GitHostApi("GitHub", settings.api, settings.access, settings.ca_file, _HEADERS)
+
+
+@careful
+class GitHubPlatform(GitHostRuns):
+    """Runs steps as runs of GitHub Actions workflows.
+
+    The command of a step is the file name of a workflow, and the branch or tag if it is another
+    than that of the settings. Its environment becomes the inputs of the workflow. The workflow
+    needs a further input for the name of the run, and shows it in its `run-name`.
+
+    A run has one output, which is read when its jobs have ended. GitHub tells the exit code of a
+    step that failed, and none of a run that was cancelled; that is 137 then.
+
+    Args:
+        settings: the repository, and the credential.
+
+    Raises:
+        ConfigurationError: a setting cannot be what it stands for.
+    """
+
+    type = ConnectorType.GITHUB
+
+    def __init__(self, settings: GitHubSettings) -> None:
+        super().__init__(
+            _GitHub(settings, github_api(settings)), settings.pace, settings.appears_in
+        )
+
+
+class _GitHub:
+    """The requests of GitHub that the flow of runs is made of."""
+
+    def __init__(self, settings: GitHubSettings, api: GitHostApi) -> None:
+        self._settings = settings
+        self._api = api
+        self._root = f"/repos/{settings.repository}"
+        self._refs = f"{settings.claims}/{settings.scope}/"
+        self._notes: dict[str, RunNote | None] = {}
+        self._tree: str | None = None
+
+    def check(self, step: Step, /) -> None:
+        """Refuse a step that names no workflow, or more inputs than GitHub takes."""
+        if len(step.command) > 2 or _WORKFLOW.fullmatch(step.command[0]) is None:
+            raise InvalidData(
+                f"The command of the step {step.name!r} names no workflow.",
+                field="command",
+                remedy="Give the file name of a workflow, such as ['report.yml'], and a branch or"
+                " tag after it if it is another than that of the platform.",
+            )
+        own = [self._settings.run_input]
+        own += [self._settings.minutes_input] if self._settings.minutes_input is not None else []
+        doubled = sorted(set(own) & set(step.environment))
+        if doubled or len(step.environment) + len(own) > _INPUTS:
+            text = f"sets the input {doubled[0]!r} itself" if doubled else "has too many inputs"
+            raise InvalidData(
+                f"The step {step.name!r} {text}.",
+                field="environment",
+                remedy=f"A workflow has at most {_INPUTS} inputs, and moorage gives it"
+                f" {' and '.join(own)}.",
+            )
+
+    def target(self, step: Step, /) -> str:
+        return step.command[0]
+
+    def now(self, timeout: float, /) -> datetime:
+        self._tree, now = self._tree_and_time(timeout)
+        return now
+
+    def claim(self, note: RunNote, timeout: float, /) -> Claim | None:
+        sha = self._commit(note, None, timeout)
+        body = {"ref": f"refs/{self._refs}{note.name}", "sha": sha}
+        problem: ConnectorError | None = None
+        try:
+            answer = self._ask("POST", "/git/refs", timeout, body=body, allowed=_TAKEN)
+        except ConnectorError as error:
+            # The answer may be lost, and the claim made all the same.
+            problem = error
+        else:
+            if answer.status not in _TAKEN:
+                return Claim(note, answer.now, sha)
+        claim = self.claim_of(note.name, timeout)
+        if claim is None:
+            raise problem or InvalidRequest(
+                "GitHub did not let the ref of the claim be created.",
+                vendor_message=answer.data[:300].decode("utf-8", "replace"),
+                remedy="See that the repository is not empty, and that no rule protects the refs"
+                f" refs/{self._refs}*.",
+            )
+        return claim if claim.note.owner == note.owner else None
+
+    def claim_of(self, name: str, timeout: float, /) -> Claim | None:
+        path = f"/git/ref/{self._refs}{name}"
+        answer = self._ask("GET", path, timeout, allowed=_MISSING)
+        if answer.status == NOT_FOUND:
+            return None
+        sha: str = answer.json()["object"]["sha"]
+        note = self._note(sha, timeout)
+        return None if note is None else Claim(note, answer.now, sha)
+
+    def claims(self, timeout: float, /) -> Sequence[Claim]:
+        answer = self._ask("GET", f"/git/matching-refs/{self._refs}", timeout)
+        claims: list[Claim] = []
+        for ref in answer.json():
+            sha = ref["object"]["sha"]
+            note = self._note(sha, timeout)
+            if note is not None:
+                claims.append(Claim(note, answer.now, sha))
+        return claims
+
+    def change(
+        self, name: str, change: Callable[[RunNote], RunNote], timeout: float, /
+    ) -> Claim | None:
+        for _ in range(_CHANGES):
+            claim = self.claim_of(name, timeout)
+            if claim is None:
+                return None
+            note = change(claim.note)
+            if note == claim.note:
+                return claim
+            body = {"sha": self._commit(note, claim.version, timeout), "force": False}
+            path = f"/git/refs/{self._refs}{name}"
+            answer = self._ask("PATCH", path, timeout, body=body, allowed=_TAKEN)
+            if answer.status not in _TAKEN:
+                return Claim(note, answer.now, body["sha"])
+        raise VendorFailed(f"GitHub did not take a change of the claim {name} in {_CHANGES} tries.")
+
+    def give_back(self, name: str, timeout: float, /) -> None:
+        path = f"/git/refs/{self._refs}{name}"
+        self._ask("DELETE", path, timeout, allowed=frozenset({NOT_FOUND, *_TAKEN}))
+
+    def begin(self, spec: RunSpec, timeout: float, /) -> int | None:
+        step, chosen = spec.step, self._settings
+        inputs = {**step.environment, chosen.run_input: spec.name}
+        if chosen.minutes_input is not None:
+            inputs[chosen.minutes_input] = str(max(1, -int(-step.timeout // 60)))
+        body: dict[str, Any] = {"ref": self._ref(step), "inputs": inputs}
+        if chosen.asks_for_run:
+            body["return_run_details"] = True
+        path = f"/actions/workflows/{quote(step.command[0], safe='')}/dispatches"
+        try:
+            answer = self._ask("POST", path, timeout, body=body)
+        except InvalidRequest as error:
+            error.remedy = (
+                f"Give {step.command[0]} `on: workflow_dispatch` with the inputs"
+                f" {', '.join(sorted(inputs))}, on the branch {self._ref(step)}."
+            )
+            raise
+        return answer.json()["workflow_run_id"] if answer.status == 200 else None
+
+    def find(self, note: RunNote, timeout: float, /) -> int | None:
+        since = (note.claimed_at - _BEFORE).strftime("%Y-%m-%dT%H:%M:%SZ")
+        query = {"event": "workflow_dispatch", "created": f">={since}"}
+        path = f"{self._root}/actions/workflows/{quote(note.target, safe='')}/runs"
+        for page in self._api.pages(path, timeout, query=query):
+            for run in page["workflow_runs"]:
+                if note.name in run["display_title"].split():
+                    number: int = run["id"]
+                    return number
+        return None
+
+    def run(self, note: RunNote, number: int, timeout: float, /) -> HostedRun | None:  # noqa: ARG002 - as of all hosts
+        # A person may repeat the run; that is another attempt.
+        path = f"/actions/runs/{number}/attempts/1"
+        answer = self._ask("GET", path, timeout, allowed=_MISSING)
+        if answer.status == NOT_FOUND:
+            return None
+        run = answer.json()
+        is_completed = run["status"] == "completed"
+        end = github_end(run["status"], run["conclusion"] if is_completed else None)
+        facts = {
+            "url": run["html_url"],
+            "conclusion": run["conclusion"],
+            "commit": run["head_sha"],
+            **({"problem": end.problem} if end.problem else {}),
+        }
+        code = end.exit_code
+        if end.reason is not None and code is None:
+            code = self._exit_code(number, timeout)
+        begun = run.get("run_started_at") or run["created_at"]
+        return HostedRun(
+            number=number,
+            phase=end.phase,
+            reason=end.reason,
+            exit_code=code,
+            started_at=datetime.fromisoformat(begun),
+            ended_at=datetime.fromisoformat(run["updated_at"]) if is_completed else None,
+            facts=facts,
+            approval=run["html_url"] if run["conclusion"] == "action_required" else None,
+        )
+
+    def cancel(self, number: int, timeout: float, /, *, is_forced: bool) -> None:
+        verb = "force-cancel" if is_forced else "cancel"
+        path = f"/actions/runs/{number}/{verb}"
+        answer = self._ask("POST", path, timeout, allowed=frozenset({_CONFLICT}))
+        if answer.status == _CONFLICT:
+            run = self._ask("GET", f"/actions/runs/{number}", timeout).json()
+            if run["status"] != "completed":
+                raise VendorFailed(
+                    "GitHub does not cancel the run now.",
+                    status=_CONFLICT,
+                    vendor_message=answer.data[:300].decode("utf-8", "replace"),
+                    remedy="Try again. If GitHub keeps the run queued, ask its support.",
+                )
+
+    def log(self, number: int, mark: str, timeout: float, /, *, is_over: bool) -> LogChunk:
+        """Return a part of the logs; a mark is the place of a job and that in its log."""
+        if not is_over:
+            # GitHub has the log of a job when the job has ended.
+            return LogChunk(b"", mark, is_last=False)
+        jobs = sorted(self._jobs(number, timeout), key=lambda job: (job["started_at"], job["id"]))
+        first, _, place = mark.partition(":")
+        index, start = int(first or 0), int(place or 0)
+        if index >= len(jobs):
+            return LogChunk(b"", mark, is_last=True)
+        path = f"{self._root}/actions/jobs/{jobs[index]['id']}/logs"
+        # A job that never ran has no log, and an old one's is deleted.
+        answer = self._api.download(path, timeout, allowed=_GONE)
+        log = b"" if answer.status in _GONE else self._api.masked(answer.data, timeout)
+        part = log_part(log, start, _PART, _STAMP, is_complete=True)
+        is_read = part.end >= len(log)
+        mark = f"{index + 1}:0" if is_read else f"{index}:{part.end}"
+        return LogChunk(part.data, mark, is_last=is_read and index + 1 == len(jobs))
+
+    def file(self, number: int, path: str, limit: int, timeout: float, /) -> bytes | None:
+        """Return a file of an artifact, whose name is the first part of the path."""
+        artifact, _, name = path.partition("/")
+        query = {"name": artifact}
+        for page in self._api.pages(
+            f"{self._root}/actions/runs/{number}/artifacts", timeout, query=query
+        ):
+            for item in page["artifacts"]:
+                if item["name"] == artifact and item["size_in_bytes"] <= LARGEST_ANSWER:
+                    place = f"{self._root}/actions/artifacts/{item['id']}/zip"
+                    answer = self._api.download(place, timeout, allowed=_GONE)
+                    return None if answer.status in _GONE else _member(answer.data, name, limit)
+        return None
+
+    def _exit_code(self, number: int, timeout: float) -> int:
+        """Return the exit code that GitHub's own annotation of the first failed job tells."""
+        failed = [job for job in self._jobs(number, timeout) if job["conclusion"] == "failure"]
+        for job in sorted(failed, key=lambda job: (job["completed_at"], job["id"])):
+            check = urlsplit(job["check_run_url"]).path.rpartition("/")[2]
+            try:
+                found = self._ask("GET", f"/check-runs/{check}/annotations", timeout).json()
+            except ConnectorError as error:
+                if error.retryable:
+                    raise
+                # The right `checks: read` is missing.
+                found = []
+            return exit_code_in([note["message"] or "" for note in found])
+        return exit_code_in([])
+
+    def _jobs(self, number: int, timeout: float) -> list[dict[str, Any]]:
+        path = f"{self._root}/actions/runs/{number}/attempts/1/jobs"
+        return [job for page in self._api.pages(path, timeout) for job in page["jobs"]]
+
+    def _commit(self, note: RunNote, parent: str | None, timeout: float) -> str:
+        if self._tree is None:
+            self._tree, _ = self._tree_and_time(timeout)
+        body = {
+            "message": f"Claim {note.name}\n\n{note.packed()}",
+            "tree": self._tree,
+            "parents": [] if parent is None else [parent],
+        }
+        sha: str = self._ask("POST", "/git/commits", timeout, body=body).json()["sha"]
+        self._notes[sha] = note
+        return sha
+
+    def _note(self, sha: str, timeout: float) -> RunNote | None:
+        if sha not in self._notes:
+            answer = self._ask("GET", f"/git/commits/{sha}", timeout, allowed=_MISSING)
+            is_known = answer.status != NOT_FOUND
+            self._notes[sha] = RunNote.unpacked(answer.json()["message"]) if is_known else None
+        return self._notes[sha]
+
+    def _tree_and_time(self, timeout: float) -> tuple[str, datetime]:
+        """Return any tree of the repository, which a commit needs, and GitHub's time."""
+        ref = quote(self._settings.ref, safe="")
+        answer = self._ask("GET", f"/commits/{ref}", timeout)
+        return answer.json()["commit"]["tree"]["sha"], answer.now
+
+    def _ref(self, step: Step) -> str:
+        return step.command[1] if len(step.command) > 1 else self._settings.ref
+
+    def _ask(self, method: str, path: str, timeout: float, **options: Any) -> Any:
+        return self._api.ask(method, f"{self._root}{path}", timeout, **options)
+
+
+def _member(archive: bytes, name: str, limit: int) -> bytes | None:
+    """Return a regular file of a ZIP archive; None if there is none, or if it is too large."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(archive)) as file:
+            entry = file.getinfo(name)
+            mode = entry.external_attr >> 16
+            is_link = mode != 0 and stat.S_ISLNK(mode)
+            if entry.is_dir() or is_link or entry.file_size > limit:
+                return None
+            with file.open(entry) as content:
+                data = content.read(limit + 1)
+    except (KeyError, zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, EOFError):
+        return None
+    return data if len(data) <= limit else None
+
+
+GITHUB: Final = PlatformKind(name="github", settings=GitHubSettings, build=GitHubPlatform)
+"""The kind of platforms that run steps as runs of GitHub Actions workflows."""

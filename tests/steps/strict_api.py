@@ -1,0 +1,127 @@
+"""Checks requests and answers against the official description of an API."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_TYPES: dict[str, tuple[type, ...]] = {
+    "string": (str,),
+    "integer": (int,),
+    "number": (int, float),
+    "boolean": (bool,),
+    "array": (list,),
+    "object": (dict,),
+}
+
+
+def mistakes(value: Any, schema: Any, path: str = "body") -> list[str]:
+    """Return the places at which a value is not what a schema describes; unknown fields too."""
+    if schema is None or not schema:
+        return []
+    if value is None:
+        return [] if schema.get("nullable") else [f"{path} is null"]
+    if "oneOf" in schema:
+        branches = [mistakes(value, branch, path) for branch in schema["oneOf"]]
+        return [] if [] in branches else branches[0]
+    kinds = _TYPES.get(schema.get("type", ""))
+    if kinds and (not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds)):
+        return [f"{path} is {type(value).__name__}, not {schema['type']}"]
+    found: list[str] = []
+    if "enum" in schema and value not in schema["enum"]:
+        found.append(f"{path} is {value!r}, none of {schema['enum']}")
+    if isinstance(value, list):
+        for index, item in enumerate(value):
+            found += mistakes(item, schema.get("items"), f"{path}[{index}]")
+    if isinstance(value, dict):
+        found += [f"{path}.{name} is missing" for name in schema.get("required", ())]
+        found = [text for text in found if text.split(".")[-1].removesuffix(" is missing") not in value]
+        if len(value) > schema.get("maxProperties", 1000):
+            found.append(f"{path} has too many fields")
+        if "properties" in schema:
+            for name, item in value.items():
+                if name in schema["properties"]:
+                    found += mistakes(item, schema["properties"][name], f"{path}.{name}")
+                elif not schema.get("additionalProperties"):
+                    found.append(f"{path}.{name} is unknown")
+    return found
+
+
+class StrictApi:
+    """The operations of an API, as its official description has them."""
+
+    def __init__(self, file: Path) -> None:
+        self.operations: dict[str, dict[str, Any]] = json.loads(file.read_text())["operations"]
+        self._shapes = [
+            (key.split(" ")[0], key.split(" ")[1].strip("/").split("/"), key)
+            for key in self.operations
+        ]
+
+    def operation(self, method: str, path: str) -> tuple[str, dict[str, str]] | None:
+        """Return the operation of a request, and the parameters in its path."""
+        parts = path.strip("/").split("/")
+        for verb, shape, key in self._shapes:
+            multi = self.operations[key].get("multi", ())
+            found = _matched(shape, parts, multi) if verb == method else None
+            if found is not None:
+                return key, found
+        return None
+
+    def wrong_request(
+        self, key: str, path: Mapping[str, str], query: Mapping[str, str], body: Any
+    ) -> list[str]:
+        """Return what the API would not accept in a request."""
+        described = self.operations[key]
+        found: list[str] = []
+        for name, text in path.items():
+            if described["path"][name].get("type") == "integer" and not text.isdigit():
+                found.append(f"{name} is no number")
+        for name, text in query.items():
+            schema = described["query"].get(name)
+            if schema is None:
+                found.append(f"the parameter {name} is unknown")
+            elif schema.get("type") == "integer" and not text.isdigit():
+                found.append(f"the parameter {name} is no number")
+            elif "enum" in schema and text not in schema["enum"]:
+                found.append(f"the parameter {name} is {text!r}")
+        found += [f"{name} is missing" for name in described.get("needed", ()) if name not in query]
+        if "body" not in described:
+            return found + ([] if body is None else ["there is a body"])
+        if described.get("media", "application/json") != "application/json":
+            return found
+        return found + mistakes({} if body is None else body, described["body"])
+
+    def wrong_answer(self, key: str, status: int, document: Any) -> list[str]:
+        """Return what the API would not answer."""
+        answers = self.operations[key]["answers"]
+        if status >= 400:
+            return []
+        if str(status) not in answers:
+            return [f"{key} does not answer {status}"]
+        return mistakes(document, answers[str(status)], key)
+
+
+def _matched(shape: list[str], parts: list[str], multi: Any) -> dict[str, str] | None:
+    """Return the parameters of a path that has a shape; None if it has another one."""
+    found: dict[str, str] = {}
+    for index, piece in enumerate(shape):
+        if index >= len(parts):
+            return None
+        if piece.startswith("{"):
+            name = piece.strip("{}")
+            if name in multi:
+                rest = len(shape) - index - 1
+                end = len(parts) - rest
+                if end <= index or (rest and shape[index + 1 :] != parts[end:]):
+                    return None
+                found[name] = unquote("/".join(parts[index:end]))
+                return found
+            found[name] = unquote(parts[index])
+        elif piece != parts[index]:
+            return None
+    return found if len(parts) == len(shape) else None
