@@ -27,9 +27,11 @@ if TYPE_CHECKING:
     from moorage.adapters.redis_streams.kind import RedisStreams as RedisStreams
     from moorage.adapters.steps.docker import DockerPlatform as DockerPlatform
     from moorage.adapters.steps.file_log import FileLog as FileLog
-    from moorage.adapters.steps.in_threads import AsyncPlatformInThreads as AsyncPlatformInThreads
     from moorage.adapters.steps.github import GitHubPlatform as GitHubPlatform
     from moorage.adapters.steps.github import GitHubSettings as GitHubSettings
+    from moorage.adapters.steps.gitlab import GitLabPlatform as GitLabPlatform
+    from moorage.adapters.steps.gitlab import GitLabSettings as GitLabSettings
+    from moorage.adapters.steps.in_threads import AsyncPlatformInThreads as AsyncPlatformInThreads
     from moorage.adapters.steps.kubernetes import KubernetesPlatform as KubernetesPlatform
     from moorage.adapters.steps.kubernetes import KubernetesSettings as KubernetesSettings
     from moorage.adapters.steps.local import LocalPlatform as LocalPlatform
@@ -390,6 +392,8 @@ _HOME = {
     "SshPlatform": "adapters.steps.ssh",
     "GitHubPlatform": "adapters.steps.github",
     "GitHubSettings": "adapters.steps.github",
+    "GitLabPlatform": "adapters.steps.gitlab",
+    "GitLabSettings": "adapters.steps.gitlab",
     "KubernetesPlatform": "adapters.steps.kubernetes",
     "KubernetesSettings": "adapters.steps.kubernetes",
     "FileLog": "adapters.steps.file_log",

@@ -26,7 +26,7 @@ class Reply(NamedTuple):
     headers: tuple[tuple[str, str], ...] = ()
 
 
-class Cut(Exception):  # noqa: N818 - it is no failure
+class Cut(Exception):
     """The connection is closed without an answer."""
 
 
@@ -137,7 +137,7 @@ class ScriptJob:
         self._pauses = pauses
         self._ended = Event()
         self._process = subprocess.Popen(
-            ["sh", "-c", script],
+            ["/bin/sh", "-c", script],
             cwd=folder,
             env={"PATH": os.environ["PATH"], "CI": "true", **environment},
             stdin=subprocess.DEVNULL,

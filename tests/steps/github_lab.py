@@ -32,9 +32,15 @@ if TYPE_CHECKING:
 TOKEN = "ghp_16180339887498948482045868343656"
 _API = StrictApi(Path(__file__).with_name("github_api.json"))
 _ROOT = "/repos/{owner}/{repo}"
-_TREE = hashlib.sha1(b"tree").hexdigest()
 _INPUTS = frozenset({"moorage", "script", "GREETING", "minutes"})
-_USER: dict[str, Any] = {}
+
+
+def _digest(content: bytes) -> str:
+    """Return forty digits, as git has them."""
+    return hashlib.sha256(content).hexdigest()[:40]
+
+
+_TREE = _digest(b"tree")
 
 
 class FakeGitHub:
@@ -79,14 +85,14 @@ class FakeGitHub:
         self.statuses: list[dict[str, Any]] = []
         self._serial = count(1001)
 
-    def answer(self, message: Message) -> Reply:
+    def answer(self, message: Message) -> Reply:  # noqa: C901 - one branch a refusal
         """Answer a request to the API."""
         if message.path.startswith("/uploads/"):
             message = message._replace(path=message.path.removeprefix("/uploads"))
-        known = _API.operation(message.method, message.path)
-        if known is None:
+        operation = _API.operation(message.method, message.path)
+        if operation is None:
             return _reply(404, {"message": "Not Found"})
-        key, path = known
+        key, path = operation
         self.requests.append(key)
         kind, _, token = message.headers.get("Authorization", "").partition(" ")
         is_app = key.startswith("POST /app/") and self.app_checks(token)
@@ -114,7 +120,7 @@ class FakeGitHub:
         if status == 302:
             return Reply(302, headers=(("Location", document),))
         reply = _reply(status, document)
-        tag = f'"{hashlib.sha1(reply.body).hexdigest()}"'
+        tag = f'"{_digest(reply.body)}"'
         if message.headers.get("If-None-Match") == tag:
             return Reply(304)
         return reply._replace(headers=(("ETag", tag),)) if message.method == "GET" else reply
@@ -141,7 +147,7 @@ class FakeGitHub:
         with self.lock:
             self.runs[number].update(status=status, conclusion=conclusion, updated_at=instant())
 
-    def _done(  # noqa: C901, PLR0911, PLR0912 - one branch an operation
+    def _done(  # noqa: C901, PLR0912 - one branch an operation
         self, key: str, path: dict[str, str], query: dict[str, str], body: Any
     ) -> tuple[int, Any]:
         match key.replace(_ROOT, ""):
@@ -165,9 +171,9 @@ class FakeGitHub:
                 sha = self.refs.get(ref)
                 return (404, {"message": "Not Found"}) if sha is None else (200, _ref(ref, sha))
             case "GET /git/matching-refs/{ref}":
-                found = [(ref, sha) for ref, sha in self.refs.items()]
                 prefix = f"refs/{path['ref']}"
-                return 200, [_ref(ref, sha) for ref, sha in found if ref.startswith(prefix)]
+                items = self.refs.items()
+                return 200, [_ref(ref, sha) for ref, sha in items if ref.startswith(prefix)]
             case "PATCH /git/refs/{ref}":
                 return self._moved(f"refs/{path['ref']}", body)
             case "DELETE /git/refs/{ref}":
@@ -208,7 +214,7 @@ class FakeGitHub:
             case "GET /actions/artifacts/{artifact_id}/{archive_format}":
                 return 302, f"{self.storage}/artifact/{path['artifact_id']}?sig=signed"
             case "POST /app/installations/{installation_id}/access_tokens":
-                token = f"ghs_{next(self._serial)}_{hashlib.sha1(b'token').hexdigest()}"
+                token = f"ghs_{next(self._serial)}_{_digest(b'token')}"
                 self.tokens.add(token)
                 self.issued.append(token)
                 return 201, {"token": token, "expires_at": self.ends_at()}
@@ -219,13 +225,15 @@ class FakeGitHub:
         """Return the time at which a token ends."""
         return "2999-01-01T00:00:00Z"
 
-    def _other(  # noqa: PLR0911, PLR0912, C901 - one branch an operation
+    def _other(  # noqa: PLR0912, C901 - one branch an operation
         self, key: str, path: dict[str, str], query: dict[str, str], body: Any
     ) -> tuple[int, Any]:
         match key:
             case "POST /releases":
                 if any(item["tag_name"] == body["tag_name"] for item in self.releases.values()):
-                    errors = [{"resource": "Release", "code": "already_exists", "field": "tag_name"}]
+                    errors = [
+                        {"resource": "Release", "code": "already_exists", "field": "tag_name"}
+                    ]
                     return 422, {"message": "Validation Failed", "errors": errors}
                 number = next(self._serial)
                 self.releases[number] = self._release(number, body)
@@ -271,10 +279,11 @@ class FakeGitHub:
                     if item["head_sha"] == path["ref"] and item["name"] == query["check_name"]
                 ]
                 return 200, {"total_count": len(runs), "check_runs": runs}
-        raise AssertionError(key)
+            case _:
+                raise AssertionError(key)
 
     def _new_commit(self, body: dict[str, Any]) -> dict[str, Any]:
-        sha = hashlib.sha1(f"{next(self._serial)}".encode()).hexdigest()
+        sha = _digest(f"{next(self._serial)}".encode())
         person = {"name": "steps", "email": "steps@example.com", "date": instant()}
         self.commits[sha] = {
             "sha": sha,
@@ -367,7 +376,7 @@ class FakeGitHub:
         run = self.runs[number]
         is_over = run["status"] == "completed"
         url = "https://api.example"
-        known = {"success", "failure", "cancelled", "skipped", "timed_out"}
+        conclusions = {"success", "failure", "cancelled", "skipped", "timed_out"}
         return {
             "id": 500_000 + number,
             "run_id": number,
@@ -377,7 +386,7 @@ class FakeGitHub:
             "url": url,
             "html_url": url,
             "status": "completed" if is_over else "in_progress",
-            "conclusion": run["conclusion"] if run["conclusion"] in known else None,
+            "conclusion": run["conclusion"] if run["conclusion"] in conclusions else None,
             "created_at": run["created_at"],
             "started_at": run["created_at"],
             "completed_at": run["updated_at"] if is_over else None,
@@ -439,12 +448,12 @@ class FakeGitHub:
         return buffer.getvalue()
 
     def _release(self, number: int, body: dict[str, Any]) -> dict[str, Any]:
-        url = "https://api.example"
+        url, root = "https://api.example", "/repos/acme/erp/releases"
         return {
             "url": url,
             "html_url": url,
             "assets_url": url,
-            "upload_url": f"{self.api}/uploads/repos/acme/erp/releases/{number}/assets{{?name,label}}",
+            "upload_url": f"{self.api}/uploads{root}/{number}/assets{{?name,label}}",
             "tarball_url": None,
             "zipball_url": None,
             "id": number,
@@ -501,7 +510,7 @@ def _commit_of_branch(ref: str) -> dict[str, Any]:
     person = {"name": "a", "email": "a@example.com", "date": instant()}
     return {
         "url": url,
-        "sha": hashlib.sha1(ref.encode()).hexdigest(),
+        "sha": _digest(ref.encode()),
         "node_id": "n",
         "html_url": url,
         "comments_url": url,
@@ -520,16 +529,14 @@ def _commit_of_branch(ref: str) -> dict[str, Any]:
 
 
 def _run(number: int, title: str) -> dict[str, Any]:
-    urls = (
-        "jobs_url logs_url check_suite_url cancel_url rerun_url artifacts_url workflow_url url"
-    )
+    urls = "jobs_url logs_url check_suite_url cancel_url rerun_url artifacts_url workflow_url url"
     return {
         **dict.fromkeys(urls.split(), "https://api.example"),
         "id": number,
         "name": "step",
         "node_id": "n",
         "head_branch": "main",
-        "head_sha": hashlib.sha1(b"main").hexdigest(),
+        "head_sha": _digest(b"main"),
         "path": ".github/workflows/step.yml",
         "display_title": title,
         "run_number": 1,
@@ -600,8 +607,8 @@ def _reply(status: int, document: Any, headers: dict[str, str] | None = None) ->
 def claims_of(token: str) -> dict[str, Any]:
     """Return the claims of a JSON Web Token."""
     part = token.split(".")[1]
-    found: dict[str, Any] = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
-    return found
+    claims: dict[str, Any] = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+    return claims
 
 
 @contextmanager

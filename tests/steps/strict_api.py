@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 _TYPES: dict[str, tuple[type, ...]] = {
     "string": (str,),
@@ -32,24 +32,30 @@ def mistakes(value: Any, schema: Any, path: str = "body") -> list[str]:
     kinds = _TYPES.get(schema.get("type", ""))
     if kinds and (not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds)):
         return [f"{path} is {type(value).__name__}, not {schema['type']}"]
-    found: list[str] = []
+    wrong: list[str] = []
     if "enum" in schema and value not in schema["enum"]:
-        found.append(f"{path} is {value!r}, none of {schema['enum']}")
+        wrong.append(f"{path} is {value!r}, none of {schema['enum']}")
     if isinstance(value, list):
         for index, item in enumerate(value):
-            found += mistakes(item, schema.get("items"), f"{path}[{index}]")
+            wrong += mistakes(item, schema.get("items"), f"{path}[{index}]")
     if isinstance(value, dict):
-        found += [f"{path}.{name} is missing" for name in schema.get("required", ())]
-        found = [text for text in found if text.split(".")[-1].removesuffix(" is missing") not in value]
-        if len(value) > schema.get("maxProperties", 1000):
-            found.append(f"{path} has too many fields")
-        if "properties" in schema:
-            for name, item in value.items():
-                if name in schema["properties"]:
-                    found += mistakes(item, schema["properties"][name], f"{path}.{name}")
-                elif not schema.get("additionalProperties"):
-                    found.append(f"{path}.{name} is unknown")
-    return found
+        wrong += _wrong_fields(value, schema, path)
+    return wrong
+
+
+def _wrong_fields(value: dict[str, Any], schema: Any, path: str) -> list[str]:
+    wrong = [
+        f"{path}.{name} is missing" for name in schema.get("required", ()) if name not in value
+    ]
+    if len(value) > schema.get("maxProperties", 1000):
+        wrong.append(f"{path} has too many fields")
+    fields: dict[str, Any] = schema.get("properties", {})
+    for name, item in value.items() if "properties" in schema else ():
+        if name in fields:
+            wrong += mistakes(item, fields[name], f"{path}.{name}")
+        elif not schema.get("additionalProperties"):
+            wrong.append(f"{path}.{name} is unknown")
+    return wrong
 
 
 class StrictApi:
@@ -67,9 +73,9 @@ class StrictApi:
         parts = path.strip("/").split("/")
         for verb, shape, key in self._shapes:
             multi = self.operations[key].get("multi", ())
-            found = _matched(shape, parts, multi) if verb == method else None
-            if found is not None:
-                return key, found
+            parameters = _matched(shape, parts, multi) if verb == method else None
+            if parameters is not None:
+                return key, parameters
         return None
 
     def wrong_request(
@@ -77,24 +83,24 @@ class StrictApi:
     ) -> list[str]:
         """Return what the API would not accept in a request."""
         described = self.operations[key]
-        found: list[str] = []
+        wrong: list[str] = []
         for name, text in path.items():
             if described["path"][name].get("type") == "integer" and not text.isdigit():
-                found.append(f"{name} is no number")
+                wrong.append(f"{name} is no number")
         for name, text in query.items():
             schema = described["query"].get(name)
             if schema is None:
-                found.append(f"the parameter {name} is unknown")
+                wrong.append(f"the parameter {name} is unknown")
             elif schema.get("type") == "integer" and not text.isdigit():
-                found.append(f"the parameter {name} is no number")
+                wrong.append(f"the parameter {name} is no number")
             elif "enum" in schema and text not in schema["enum"]:
-                found.append(f"the parameter {name} is {text!r}")
-        found += [f"{name} is missing" for name in described.get("needed", ()) if name not in query]
+                wrong.append(f"the parameter {name} is {text!r}")
+        wrong += [f"{name} is missing" for name in described.get("needed", ()) if name not in query]
         if "body" not in described:
-            return found + ([] if body is None else ["there is a body"])
+            return wrong + ([] if body is None else ["there is a body"])
         if described.get("media", "application/json") != "application/json":
-            return found
-        return found + mistakes({} if body is None else body, described["body"])
+            return wrong
+        return wrong + mistakes({} if body is None else body, described["body"])
 
     def wrong_answer(self, key: str, status: int, document: Any) -> list[str]:
         """Return what the API would not answer."""
@@ -108,7 +114,7 @@ class StrictApi:
 
 def _matched(shape: list[str], parts: list[str], multi: Any) -> dict[str, str] | None:
     """Return the parameters of a path that has a shape; None if it has another one."""
-    found: dict[str, str] = {}
+    parameters: dict[str, str] = {}
     for index, piece in enumerate(shape):
         if index >= len(parts):
             return None
@@ -119,9 +125,9 @@ def _matched(shape: list[str], parts: list[str], multi: Any) -> dict[str, str] |
                 end = len(parts) - rest
                 if end <= index or (rest and shape[index + 1 :] != parts[end:]):
                     return None
-                found[name] = unquote("/".join(parts[index:end]))
-                return found
-            found[name] = unquote(parts[index])
+                parameters[name] = unquote("/".join(parts[index:end]))
+                return parameters
+            parameters[name] = unquote(parts[index])
         elif piece != parts[index]:
             return None
-    return found if len(parts) == len(shape) else None
+    return parameters if len(parts) == len(shape) else None

@@ -2,20 +2,56 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import pytest
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from moorage import GitHubPlatform, GitHubSettings, Step
+from moorage import (
+    AuthenticationFailed,
+    ConfigurationError,
+    ConnectionFailed,
+    ConnectorManager,
+    CredentialRefreshFailed,
+    EndReason,
+    GitHubPlatform,
+    GitHubSettings,
+    InvalidData,
+    InvalidRequest,
+    OutcomeUnknown,
+    RateLimitExceeded,
+    Resources,
+    RunPhase,
+    RunSpec,
+    Secret,
+    Service,
+    Step,
+    StepConnector,
+    VendorFailed,
+    VendorRejected,
+    Workspace,
+)
+from moorage.adapters.steps.github import GITHUB
 from moorage.testing import name_of
 from moorage.testing.kits import platform_conformance
 from moorage.testing.kits.platform_conformance import PlatformLimit
-from tests.steps.github_lab import FakeGitHub, github
+from tests.steps.github_lab import TOKEN, FakeGitHub, claims_of, github
+from tests.steps.step_lab import MODES, executor
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping
+    from collections.abc import Callable, Generator, Mapping
 
 Lab = tuple[FakeGitHub, GitHubSettings]
+WORKER = Path(__file__).with_name("git_host_worker.py")
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -44,3 +80,381 @@ def test_conformance(check: platform_conformance.Check, lab: Lab) -> None:
         )
     )
     assert [] == fake.mistakes
+
+
+def spec(name: str, script: str = "echo once", **options: Any) -> RunSpec:
+    """Return what starts a run of a script."""
+    return RunSpec(name=name, step=workflow_step(script, options), labels={"store": "s"})
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait until a condition holds, for two minutes at most."""
+    end = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < end, "It did not happen."
+        time.sleep(0.02)
+
+
+def ended(platform: GitHubPlatform, name: str) -> Any:
+    """Return the status of a run that has ended."""
+    until(lambda: (status := platform.look(name, 10.0)) is not None and status.is_over)
+    return platform.look(name, 10.0)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_key_is_one_run_with_a_true_exit_code(lab: Lab, mode: str, tmp_path: Path) -> None:
+    """Programs of both kinds get the exit code of GitHub's annotation; a repeat starts nothing."""
+    fake, settings = lab
+    execute = executor(mode, GitHubPlatform(settings), f"sqlite:///{tmp_path}/state.db")
+    before = len(fake.dispatches)
+
+    results = [
+        execute(workflow_step("echo rows; exit 42", {}), idempotency_key=f"k-{mode}")
+        for _ in range(2)
+    ]
+
+    assert [42, 42] == [result.exit_code for result in results]
+    assert "rows" in results[0].stdout.splitlines()
+    assert "failure" == results[0].metadata["conclusion"]
+    assert before + 1 == len(fake.dispatches)
+
+
+@pytest.mark.parametrize("is_silent", [False, True])
+def test_lost_answer_of_a_dispatch_finds_the_run(lab: Lab, *, is_silent: bool) -> None:
+    """A run whose number was never told is found by its title, and dispatched once."""
+    fake, settings = lab
+    name = f"lost-{is_silent}"
+    fake.is_silent = is_silent
+    fake.cuts = [] if is_silent else ["dispatches"]
+    platform = GitHubPlatform(settings)
+    before = len(fake.dispatches)
+
+    platform.start(spec(name, "exit 3"), 10.0)
+
+    fake.is_silent = False
+    assert 3 == ended(GitHubPlatform(settings), name).exit_code
+    assert before + 1 == len(fake.dispatches)
+
+
+@pytest.mark.parametrize("cut", ["POST /repos/{owner}/{repo}/git/refs", "PATCH"])
+def test_lost_answers_of_a_claim_change_nothing(lab: Lab, cut: str) -> None:
+    """A claim whose answer is lost is read, and its caller goes on if it is its own."""
+    fake, settings = lab
+    name = f"cut-{cut[:5].strip().lower()}"
+    fake.cuts = [cut]
+
+    GitHubPlatform(settings).start(spec(name), 10.0)
+
+    assert 0 == ended(GitHubPlatform(settings), name).exit_code
+    assert [] == fake.cuts
+
+
+def test_killed_program_finds_its_run(lab: Lab, tmp_path: Path) -> None:
+    """After kill -9 between the dispatch and its answer, the same key follows the same run."""
+    fake, settings = lab
+    gate = tmp_path / "go"
+    script = f"until [ -e {gate} ]; do sleep 0.05; done; echo once; exit 7"
+    before = len(fake.dispatches)
+
+    def worker() -> subprocess.Popen[str]:
+        assert settings.ca_file is not None
+        return subprocess.Popen(
+            [sys.executable, str(WORKER), "github", settings.api, str(tmp_path), script],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={
+                **os.environ,
+                "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}",
+                "GIT_TOKEN": TOKEN,
+                "GIT_CA": settings.ca_file,
+            },
+        )
+
+    process = worker()
+    until(lambda: len(fake.dispatches) > before)
+    process.kill()
+    process.communicate()
+    gate.touch()
+
+    output, errors = worker().communicate(timeout=120)
+
+    assert "7 failure" in output, errors
+    assert before + 1 == len(fake.dispatches)
+
+
+def test_run_that_never_appears_is_lost(lab: Lab) -> None:
+    """A dispatch of which nothing is known later is an unknown outcome, and is not repeated."""
+    fake, settings = lab
+    settings = attrs.evolve(settings, appears_in=1.0)
+    fake.failures = [("dispatches", 502, {"message": "bad gateway"}, {})]
+    before = len(fake.dispatches)
+    connector = StepConnector(GitHubPlatform(settings), ConnectorManager([Service("steps")]))
+
+    with pytest.raises(OutcomeUnknown):
+        connector.execute_step(workflow_step("exit 0", {}), idempotency_key="never")
+
+    assert before == len(fake.dispatches)
+
+
+@pytest.mark.parametrize(
+    "status, body, headers, error",
+    [
+        (403, {"message": "Resource not accessible"}, {}, AuthenticationFailed),
+        (404, {"message": "Not Found"}, {}, VendorRejected),
+        (422, {"message": "Unexpected inputs provided"}, {}, InvalidRequest),
+        (403, {"message": "rate limit"}, {"X-RateLimit-Remaining": "0"}, RateLimitExceeded),
+        (429, {"message": "slow down"}, {"Retry-After": "7"}, RateLimitExceeded),
+    ],
+)
+def test_refused_dispatch_gives_the_claim_back(
+    lab: Lab, status: int, body: dict[str, Any], headers: dict[str, str], error: type[Exception]
+) -> None:
+    """A refusal proves that nothing runs, so the same key may start the run later."""
+    fake, settings = lab
+    platform, name = GitHubPlatform(settings), f"refused-{status}-{len(headers)}-{error.__name__}"
+    fake.failures = [("dispatches", status, body, headers)]
+
+    with pytest.raises(error):
+        platform.start(spec(name), 10.0)
+
+    assert platform.look(name, 10.0) is None
+    platform.start(spec(name, "exit 0"), 10.0)
+    assert 0 == ended(platform, name).exit_code
+
+
+def test_workflow_without_the_input_is_explained(lab: Lab) -> None:
+    """A workflow that does not have the inputs is refused with what it needs."""
+    platform = GitHubPlatform(attrs.evolve(lab[1], run_input="run_name"))
+
+    with pytest.raises(InvalidRequest) as refused:
+        platform.start(spec("input"), 10.0)
+
+    assert "run_name" in refused.value.remedy
+    with pytest.raises(VendorRejected) as unknown:
+        platform.start(RunSpec(name="wf", step=Step("x", ["other.yml"])), 10.0)
+    assert 404 == unknown.value.status
+
+
+@pytest.mark.parametrize(
+    "conclusion, expected",
+    [
+        ("success", (RunPhase.ENDED, EndReason.EXITED, 0)),
+        ("neutral", (RunPhase.ENDED, EndReason.EXITED, 0)),
+        ("failure", (RunPhase.ENDED, EndReason.EXITED, 1)),
+        ("cancelled", (RunPhase.ENDED, EndReason.STOPPED, 137)),
+        ("timed_out", (RunPhase.ENDED, EndReason.DEADLINE, 137)),
+        ("skipped", (RunPhase.ENDED, EndReason.EXITED, 125)),
+        ("startup_failure", (RunPhase.ENDED, EndReason.EXITED, 125)),
+        ("stale", (RunPhase.LOST, None, None)),
+        ("something_new", (RunPhase.LOST, None, None)),
+    ],
+)
+def test_conclusions_are_told_apart(lab: Lab, conclusion: str, expected: object) -> None:
+    """Each conclusion of GitHub has one meaning, and only those of a success are a success."""
+    fake, settings = lab
+    platform, name = GitHubPlatform(settings), f"end-{conclusion}"
+    platform.start(spec(name, "true"), 10.0)
+    ended(platform, name)
+    number = max(fake.runs)
+
+    fake.conclude(number, "completed", conclusion)
+
+    status = platform.look(name, 10.0)
+    assert status is not None
+    assert expected == (status.phase, status.reason, status.exit_code)
+    assert status == next(item for item in platform.runs(10.0) if item.name == name)
+
+
+def test_run_that_needs_approval_is_an_error_and_goes_on(lab: Lab) -> None:
+    """A run that a person must approve says where, and the same name follows it after that."""
+    fake, settings = lab
+    platform = GitHubPlatform(settings)
+    platform.start(spec("approve", "exit 4"), 10.0)
+    ended(platform, "approve")
+    number = max(fake.runs)
+    fake.conclude(number, "completed", "action_required")
+
+    with pytest.raises(VendorRejected) as waiting:
+        platform.look("approve", 10.0)
+
+    assert f"runs/{number}" in waiting.value.remedy
+    fake.conclude(number, "waiting", None)
+    status = platform.look("approve", 10.0)
+    assert status is not None
+    assert (RunPhase.STARTING, True) == (status.phase, "problem" in status.metadata)
+    fake.conclude(number, "completed", "failure")
+    assert 4 == ended(platform, "approve").exit_code
+
+
+def test_token_goes_to_the_api_only_and_is_masked(lab: Lab) -> None:
+    """The storage of logs gets no credential, and a token that a job prints is masked."""
+    fake, settings = lab
+    platform = GitHubPlatform(settings)
+    platform.start(spec("mask", f"echo token {TOKEN}"), 10.0)
+    ended(platform, "mask")
+    fake.downloads.clear()
+
+    chunk = platform.logs("mask", "stdout", "", 10.0)
+
+    assert b"token " + b"*" * len(TOKEN) in chunk.data.splitlines()
+    assert TOKEN.encode() not in chunk.data
+    assert 1 == len(fake.downloads)
+    assert "Authorization" not in fake.downloads[0]
+    assert TOKEN not in repr(settings)
+
+
+def test_echoed_token_is_masked_in_errors(lab: Lab) -> None:
+    """A refusal that repeats the token is raised without it."""
+    fake, settings = lab
+    fake.failures = [("git/ref/", 500, {"message": f"bad {TOKEN}"}, {})]
+
+    with pytest.raises(VendorFailed) as failed:
+        GitHubPlatform(settings).look("echo", 10.0)
+
+    assert TOKEN not in str(failed.value)
+    assert TOKEN not in str(failed.value.vendor_message)
+
+
+@pytest.fixture(scope="module")
+def app_key() -> rsa.RSAPrivateKey:
+    """Lend the key of an app."""
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+def as_app(lab: Lab, key: rsa.RSAPrivateKey, tokens: list[str]) -> GitHubSettings:
+    """Return the settings of an app whose proofs the stand-in verifies."""
+    fake, settings = lab
+    pem = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.TraditionalOpenSSL,
+        serialization.NoEncryption(),
+    )
+
+    def is_proof(token: str) -> bool:
+        text, _, signature = token.rpartition(".")
+        import base64  # noqa: PLC0415 - of this check alone
+
+        raw = base64.urlsafe_b64decode(signature + "=" * (-len(signature) % 4))
+        key.public_key().verify(raw, text.encode(), padding.PKCS1v15(), hashes.SHA256())
+        tokens.append(token)
+        return True
+
+    fake.app_checks = is_proof
+    return attrs.evolve(
+        settings, token=None, app_id="Iv1.acme", installation_id=17, private_key=Secret(pem)
+    )
+
+
+def test_app_gets_tokens_and_renews_them(lab: Lab, app_key: rsa.RSAPrivateKey) -> None:
+    """An app signs a proof of ten minutes at most, and fetches a token again when it is refused."""
+    fake, proofs = lab[0], list[str]()
+    settings = as_app(lab, app_key, proofs)
+    fake.issued.clear()
+    platform = GitHubPlatform(settings)
+
+    assert platform.look("none", 10.0) is None
+    assert platform.look("none", 10.0) is None
+
+    assert 1 == len(fake.issued)
+    claims = claims_of(proofs[0])
+    now = datetime.now(UTC).timestamp()
+    assert "Iv1.acme" == claims["iss"]
+    assert claims["iat"] < now < claims["exp"] <= claims["iat"] + 600
+    fake.tokens.discard(fake.issued[0])
+    assert platform.look("none", 10.0) is None
+    assert 2 == len(fake.issued)
+
+
+def test_token_that_ends_soon_is_renewed(
+    lab: Lab, app_key: rsa.RSAPrivateKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A token that ends within minutes is not used for the next request."""
+    fake = lab[0]
+    settings = as_app(lab, app_key, [])
+    soon = (datetime.now(UTC) + timedelta(minutes=2)).isoformat()
+    monkeypatch.setattr(fake, "ends_at", lambda: soon)
+    fake.issued.clear()
+    platform = GitHubPlatform(settings)
+
+    platform.look("none", 10.0)
+    platform.look("none", 10.0)
+
+    assert 2 == len(fake.issued)
+
+
+def test_app_without_installation_is_explained(lab: Lab, app_key: rsa.RSAPrivateKey) -> None:
+    """An app that GitHub does not know is an error of the credential, without the key."""
+    fake = lab[0]
+    settings = as_app(lab, app_key, [])
+    fake.failures = [("access_tokens", 404, {"message": "Not Found"}, {})]
+
+    with pytest.raises(CredentialRefreshFailed, match="issues no token") as failed:
+        GitHubPlatform(settings).look("none", 10.0)
+
+    assert "installation_id" in failed.value.remedy
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"repository": "acme"},
+        {"token": None},
+        {"token": Secret("")},
+        {"app_id": "Iv1", "token": None},
+        {"app_id": "Iv1", "installation_id": 1, "private_key": Secret("x")},
+        {"app_id": "Iv1", "installation_id": 1, "private_key": Secret("x"), "token": None},
+        {"scope": "a/b"},
+        {"claims": "tags//x"},
+        {"api": "http://git.example"},
+        {"api": "https://me@git.example"},
+        {"ca_file": "/no"},
+    ],
+)
+def test_wrong_settings_are_named(lab: Lab, options: dict[str, Any]) -> None:
+    """A setting that cannot be what it stands for is refused before anything is sent."""
+    with pytest.raises(ConfigurationError):
+        GITHUB.build(attrs.evolve(lab[1], **options))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"image": "erp:1"},
+        {"secrets": {"TOKEN": "secret://env/T"}},
+        {"workspace": Workspace(files={"a": b""})},
+        {"resources": Resources(memory=1)},
+        {"environment": {"moorage": "x"}},
+        {"environment": {f"V{number}": "x" for number in range(25)}},
+        {"command": ["make"]},
+        {"command": ["../step.yml"]},
+        {"command": ["step.yml", "main", "x"]},
+    ],
+)
+def test_steps_that_no_workflow_can_run_are_refused(lab: Lab, options: dict[str, Any]) -> None:
+    """A step that a workflow cannot run is refused before anything is sent."""
+    fields: dict[str, Any] = {"command": ["step.yml"], **options}
+    step = Step("x", fields.pop("command"), **fields)
+
+    with pytest.raises(InvalidData):
+        GitHubPlatform(lab[1]).validate(step)
+
+
+def test_time_limit_is_an_input_in_minutes(lab: Lab) -> None:
+    """A workflow can be given its time limit, in whole minutes."""
+    fake, settings = lab
+    platform = GitHubPlatform(attrs.evolve(settings, minutes_input="minutes"))
+
+    platform.start(spec("minutes", "true", timeout=90.0), 10.0)
+
+    assert "2" == fake.dispatches[-1]["inputs"]["minutes"]
+
+
+def test_unreachable_host_says_that_nothing_was_sent(lab: Lab) -> None:
+    """Without a connection, a start certainly did nothing."""
+    platform = GitHubPlatform(attrs.evolve(lab[1], api="https://127.0.0.1:9"))
+
+    with pytest.raises(ConnectionFailed) as failed:
+        platform.start(spec("nowhere"), 5.0)
+
+    assert not failed.value.may_have_been_processed

@@ -8,7 +8,7 @@ import ssl
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, cast
 from urllib.parse import urlencode, urljoin, urlsplit
 
 from moorage.domain.secrets.frames import bare
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from moorage.domain.secrets.secret import Secret
 
-LARGEST_ANSWER: Final = 64 * 1024 * 1024
+LARGEST_ANSWER: Final = 128 * 1024 * 1024
 """The largest number of bytes of an answer, such as a job's log."""
 
 NOT_FOUND: Final = 404
@@ -186,20 +186,20 @@ class GitHostApi:
         deadline = monotonic() + timeout
         while True:
             name, value = access.header(self, deadline - monotonic())
-            known = self._unchanged.get(url) if method == "GET" else None
-            conditions = {} if known is None else {"If-None-Match": known[0]}
+            cached = self._unchanged.get(url) if method == "GET" else None
+            conditions = {} if cached is None else {"If-None-Match": cached[0]}
             answer = self._send(
                 method,
                 url,
                 {**fields, **conditions, name: value.reveal()},
-                content,
                 deadline - monotonic(),
-                value,
+                content=content,
+                secret=value,
             )
             if answer.status != _UNAUTHORIZED or not access.renew(value):
                 break
-        if answer.status == _UNCHANGED and known is not None:
-            return known[1]._replace(now=answer.now)
+        if answer.status == _UNCHANGED and cached is not None:
+            return cached[1]._replace(now=answer.now)
         self._remember(method, url, answer)
         if answer.status >= 400 and answer.status not in allowed:
             error = refusal(self.name, answer)
@@ -219,10 +219,11 @@ class GitHostApi:
             )
             document = answer.json()
             yield document
-            items: Any = document
-            if isinstance(document, dict):
-                items = next((part for part in items.values() if isinstance(part, list)), [])
-            if len(items) < _PAGE:
+            fields: dict[str, object] = (
+                {"": document} if isinstance(document, list) else dict(document)
+            )
+            lists = [part for part in fields.values() if isinstance(part, list)]
+            if max(map(len, cast("list[list[Any]]", lists)), default=0) < _PAGE:
                 return
 
     def download(
@@ -243,7 +244,7 @@ class GitHostApi:
             if not url.startswith("https://"):
                 raise VendorFailed(f"{self.name} redirects to a URL without https.")
             left = max(0.1, deadline - monotonic())
-            answer = self._send("GET", url, {"User-Agent": "moorage"}, None, left, None)
+            answer = self._send("GET", url, {"User-Agent": "moorage"}, left)
             if answer.status >= 400 and answer.status not in allowed:
                 # The text may contain the signed URL.
                 raise VendorFailed(
@@ -269,9 +270,10 @@ class GitHostApi:
         method: str,
         url: str,
         headers: Mapping[str, str],
-        content: bytes | None,
         timeout: float,
-        secret: Secret | None,
+        *,
+        content: bytes | None = None,
+        secret: Secret | None = None,
     ) -> Answer:
         """Send one request, and return whatever is answered."""
         parts = urlsplit(url)
@@ -349,8 +351,9 @@ def _message(data: bytes) -> str:
         return data[:200].decode("utf-8", "replace")
     if not isinstance(document, dict):
         return str(document)[:300]
-    parts = [document.get("message") or document.get("error") or ""]
-    parts += [document["errors"]] if document.get("errors") else []
+    fields = cast("dict[str, Any]", document)
+    parts: list[Any] = [fields.get("message") or fields.get("error") or ""]
+    parts += [fields["errors"]] if fields.get("errors") else []
     return "; ".join(
         part if isinstance(part, str) else json.dumps(part, ensure_ascii=False) for part in parts
     )[:500]

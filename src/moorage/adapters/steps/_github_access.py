@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 from threading import Lock
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from moorage.adapters.steps._git_host_wire import FixedAccess
 from moorage.domain.secrets.secret import Secret
@@ -21,6 +21,7 @@ from moorage.errors import (
 
 if TYPE_CHECKING:
     from moorage.adapters.steps._git_host_wire import Access, GitHostApi
+    from moorage.errors import ConnectorError
 
 _SKEW: Final = timedelta(seconds=60)
 """How far the clock of this machine may be ahead of GitHub's."""
@@ -97,11 +98,11 @@ class AppAccess:
     def _fetched(self, api: GitHostApi, timeout: float, now: datetime) -> tuple[Secret, datetime]:
         path = f"/app/installations/{self._installation_id}/access_tokens"
         body = {"repositories": [self._repository]}
-        problem = None
+        problem: ConnectorError | None = None
+        document: Any = None
         try:
-            document = api.ask(
-                "POST", path, timeout, body=body, access=bearer(self._proof(now))
-            ).json()
+            answer = api.ask("POST", path, timeout, body=body, access=bearer(self._proof(now)))
+            document = answer.json()
         except (AuthenticationFailed, VendorRejected) as error:
             problem = error
         if problem is not None:
@@ -114,7 +115,7 @@ class AppAccess:
             ends_at = datetime.fromisoformat(document["expires_at"])
             return Secret(f"Bearer {document['token']}"), ends_at
         except (KeyError, TypeError, ValueError):
-            del document
+            document = None
         raise VendorFailed("GitHub answered without a token for the app's installation.")
 
     def _proof(self, now: datetime) -> Secret:

@@ -42,7 +42,7 @@ from moorage.ports.platform import PlatformKind
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from moorage.adapters.steps._git_host_wire import Access
+    from moorage.adapters.steps._git_host_wire import Access, Answer
     from moorage.domain.secrets.secret import Secret
     from moorage.domain.steps.runs import RunSpec
     from moorage.domain.steps.step import Step
@@ -135,7 +135,9 @@ class GitHubSettings:
         """The credential."""
         if self.token:
             return bearer(self.token)
-        assert self.app_id and self.installation_id and self.private_key  # noqa: S101 - checked above
+        assert self.app_id is not None  # noqa: S101 - checked above
+        assert self.installation_id is not None  # noqa: S101 - the same
+        assert self.private_key is not None  # noqa: S101 - the same
         name = self.repository.partition("/")[2]
         return AppAccess(self.app_id, self.installation_id, self.private_key, name)
 
@@ -184,23 +186,23 @@ class _GitHub:
 
     def check(self, step: Step, /) -> None:
         """Refuse a step that names no workflow, or more inputs than GitHub takes."""
-        if len(step.command) > 2 or _WORKFLOW.fullmatch(step.command[0]) is None:
+        if len(step.command) > 2 or _WORKFLOW.fullmatch(self.target(step)) is None:
             raise InvalidData(
                 f"The command of the step {step.name!r} names no workflow.",
                 field="command",
                 remedy="Give the file name of a workflow, such as ['report.yml'], and a branch or"
                 " tag after it if it is another than that of the platform.",
             )
-        own = [self._settings.run_input]
-        own += [self._settings.minutes_input] if self._settings.minutes_input is not None else []
-        doubled = sorted(set(own) & set(step.environment))
-        if doubled or len(step.environment) + len(own) > _INPUTS:
+        names = [self._settings.run_input]
+        names += [self._settings.minutes_input] if self._settings.minutes_input is not None else []
+        doubled = sorted(set(names) & set(step.environment))
+        if doubled or len(step.environment) + len(names) > _INPUTS:
             text = f"sets the input {doubled[0]!r} itself" if doubled else "has too many inputs"
             raise InvalidData(
                 f"The step {step.name!r} {text}.",
                 field="environment",
                 remedy=f"A workflow has at most {_INPUTS} inputs, and moorage gives it"
-                f" {' and '.join(own)}.",
+                f" {' and '.join(names)}.",
             )
 
     def target(self, step: Step, /) -> str:
@@ -213,23 +215,22 @@ class _GitHub:
     def claim(self, note: RunNote, timeout: float, /) -> Claim | None:
         sha = self._commit(note, None, timeout)
         body = {"ref": f"refs/{self._refs}{note.name}", "sha": sha}
-        problem: ConnectorError | None = None
+        problem: ConnectorError
         try:
-            answer = self._ask("POST", "/git/refs", timeout, body=body, allowed=_TAKEN)
+            answer = self._ask("POST", "/git/refs", timeout, body=body)
+            return Claim(note, answer.now, sha)
+        except InvalidRequest as error:
+            problem = error
+            problem.remedy = (
+                "See that the repository is not empty, and that no rule protects the refs"
+                f" refs/{self._refs}*."
+            )
         except ConnectorError as error:
             # The answer may be lost, and the claim made all the same.
             problem = error
-        else:
-            if answer.status not in _TAKEN:
-                return Claim(note, answer.now, sha)
         claim = self.claim_of(note.name, timeout)
         if claim is None:
-            raise problem or InvalidRequest(
-                "GitHub did not let the ref of the claim be created.",
-                vendor_message=answer.data[:300].decode("utf-8", "replace"),
-                remedy="See that the repository is not empty, and that no rule protects the refs"
-                f" refs/{self._refs}*.",
-            )
+            raise problem
         return claim if claim.note.owner == note.owner else None
 
     def claim_of(self, name: str, timeout: float, /) -> Claim | None:
@@ -261,11 +262,12 @@ class _GitHub:
             note = change(claim.note)
             if note == claim.note:
                 return claim
-            body = {"sha": self._commit(note, claim.version, timeout), "force": False}
+            sha = self._commit(note, claim.version, timeout)
+            body = {"sha": sha, "force": False}
             path = f"/git/refs/{self._refs}{name}"
             answer = self._ask("PATCH", path, timeout, body=body, allowed=_TAKEN)
             if answer.status not in _TAKEN:
-                return Claim(note, answer.now, body["sha"])
+                return Claim(note, answer.now, sha)
         raise VendorFailed(f"GitHub did not take a change of the claim {name} in {_CHANGES} tries.")
 
     def give_back(self, name: str, timeout: float, /) -> None:
@@ -383,15 +385,16 @@ class _GitHub:
         """Return the exit code that GitHub's own annotation of the first failed job tells."""
         failed = [job for job in self._jobs(number, timeout) if job["conclusion"] == "failure"]
         for job in sorted(failed, key=lambda job: (job["completed_at"], job["id"])):
-            check = urlsplit(job["check_run_url"]).path.rpartition("/")[2]
+            url: str = job["check_run_url"]
+            check = urlsplit(url).path.rpartition("/")[2]
+            notes: list[dict[str, Any]] = []
             try:
-                found = self._ask("GET", f"/check-runs/{check}/annotations", timeout).json()
+                notes = self._ask("GET", f"/check-runs/{check}/annotations", timeout).json()
             except ConnectorError as error:
                 if error.retryable:
                     raise
                 # The right `checks: read` is missing.
-                found = []
-            return exit_code_in([note["message"] or "" for note in found])
+            return exit_code_in([note["message"] or "" for note in notes])
         return exit_code_in([])
 
     def _jobs(self, number: int, timeout: float) -> list[dict[str, Any]]:
@@ -426,7 +429,7 @@ class _GitHub:
     def _ref(self, step: Step) -> str:
         return step.command[1] if len(step.command) > 1 else self._settings.ref
 
-    def _ask(self, method: str, path: str, timeout: float, **options: Any) -> Any:
+    def _ask(self, method: str, path: str, timeout: float, **options: Any) -> Answer:
         return self._api.ask(method, f"{self._root}{path}", timeout, **options)
 
 

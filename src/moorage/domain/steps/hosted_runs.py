@@ -95,7 +95,7 @@ class RunNote:
     @classmethod
     def unpacked(cls, text: str) -> Self | None:
         """Return the note that a text contains; None if it contains none."""
-        _, head, packed = text.partition(_HEAD)
+        packed = text.partition(_HEAD)[2]
         try:
             fields: dict[str, Any] = json.loads(urlsafe_b64decode(packed.split()[0]))
             fields["claimed_at"] = datetime.fromisoformat(fields["claimed_at"])
@@ -277,4 +277,3 @@ def log_part(
         end = max(start, log.rfind(b"\n", start, end) + 1)
     lines = log[start:end].split(b"\n")
     return LogPart(b"\n".join(stamp.sub(b"", line, count=1) for line in lines), end)
-

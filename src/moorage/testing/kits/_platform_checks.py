@@ -86,7 +86,6 @@ class PlatformSubject:
         name = f"{self.prefix}-{id(self):x}-{next(_serials)}"
         return RunSpec(name=name, step=step, secrets=secrets, labels={"kit": "moorage"})
 
-
     def has(self, limit: PlatformLimit) -> bool:
         """Return whether the platform has a limit."""
         return limit in self.limits

@@ -1,0 +1,349 @@
+"""Steps as pipelines, against a strict stand-in for GitLab whose pipelines really run."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from moorage import (
+    AuthenticationFailed,
+    ConfigurationError,
+    ConnectorManager,
+    EndReason,
+    GitLabPlatform,
+    GitLabSettings,
+    InvalidData,
+    InvalidRequest,
+    OutcomeUnknown,
+    RateLimitExceeded,
+    Resources,
+    RunPhase,
+    RunSpec,
+    Secret,
+    Service,
+    Step,
+    StepConnector,
+    VendorFailed,
+    Workspace,
+)
+from moorage.adapters.steps.gitlab import GITLAB
+from moorage.testing import name_of
+from moorage.testing.kits import platform_conformance
+from moorage.testing.kits.platform_conformance import PlatformLimit
+from tests.steps.gitlab_lab import TOKEN, FakeGitLab, gitlab
+from tests.steps.step_lab import MODES, executor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Mapping
+
+Lab = tuple[FakeGitLab, GitLabSettings]
+WORKER = Path(__file__).with_name("git_host_worker.py")
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def shared() -> Generator[Lab]:
+    """Lend a stand-in for GitLab."""
+    with gitlab() as pair:
+        yield pair
+
+
+@pytest.fixture
+def lab(shared: Lab) -> Lab:
+    """Lend the stand-in with its usual manners."""
+    shared[0].has_ranges = shared[0].has_stamps = False
+    return shared
+
+
+def pipeline_step(script: str, options: Mapping[str, Any]) -> Step:
+    """Return the step that runs a script in the pipeline of the stand-in."""
+    fields = {name: value for name, value in options.items() if name != "image"}
+    environment = {**fields.pop("environment", {}), "script": script}
+    return Step("check", ["main"], environment=environment, **fields)
+
+
+def spec(name: str, script: str = "echo once", **options: Any) -> RunSpec:
+    """Return what starts a run of a script."""
+    return RunSpec(name=name, step=pipeline_step(script, options), labels={"store": "s"})
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait until a condition holds, for two minutes at most."""
+    end = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < end, "It did not happen."
+        time.sleep(0.02)
+
+
+def ended(platform: GitLabPlatform, name: str) -> Any:
+    """Return the status of a run that has ended."""
+    until(lambda: (status := platform.look(name, 10.0)) is not None and status.is_over)
+    return platform.look(name, 10.0)
+
+
+@pytest.mark.parametrize("check", platform_conformance.CHECKS, ids=name_of)
+def test_conformance(check: platform_conformance.Check, lab: Lab) -> None:
+    """Pipelines pass each check of the kit, with the limits of a git host."""
+    fake, settings = lab
+    check(
+        platform_conformance.PlatformSubject(
+            make=lambda: GitLabPlatform(settings),
+            step=pipeline_step,
+            limits=frozenset(PlatformLimit),
+        )
+    )
+    assert [] == fake.mistakes
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_key_is_one_run_with_a_true_exit_code(lab: Lab, mode: str, tmp_path: Path) -> None:
+    """Programs of both kinds get the exit code that the runner tells; a repeat starts nothing."""
+    fake, settings = lab
+    execute = executor(mode, GitLabPlatform(settings), f"sqlite:///{tmp_path}/state.db")
+    before = len(fake.pipelines)
+
+    results = [
+        execute(pipeline_step("echo rows; exit 42", {}), idempotency_key=f"k-{mode}")
+        for _ in range(2)
+    ]
+
+    assert [42, 42] == [result.exit_code for result in results]
+    assert "rows" in results[0].stdout.splitlines()
+    assert before + 1 == len(fake.pipelines)
+
+
+@pytest.mark.parametrize(
+    "cut", ["POST /projects/{id}/pipeline", "PUT ", "POST /projects/{id}/labels"]
+)
+def test_lost_answers_change_nothing(lab: Lab, cut: str) -> None:
+    """Whichever answer of a start is lost, one pipeline runs, and it is found by its variable."""
+    fake, settings = lab
+    name = f"lost-{cut[-6:].strip().strip('/')}"
+    fake.cuts = [cut]
+    before = len(fake.pipelines)
+
+    GitLabPlatform(settings).start(spec(name, "exit 3"), 10.0)
+
+    assert 3 == ended(GitLabPlatform(settings), name).exit_code
+    assert before + 1 == len(fake.pipelines)
+    assert [] == fake.cuts
+
+
+def test_killed_program_finds_its_run(lab: Lab, tmp_path: Path) -> None:
+    """After kill -9, the same key follows the same pipeline, and each line is in its log once."""
+    fake, settings = lab
+    script = f"echo line 1; until [ -e {tmp_path}/go ]; do sleep 0.05; done; echo line 2; exit 7"
+    before = len(fake.pipelines)
+
+    def worker() -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, str(WORKER), "gitlab", settings.api, str(tmp_path), script],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={
+                **os.environ,
+                "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}",
+                "GIT_TOKEN": TOKEN,
+                "GIT_CA": settings.ca_file or "",
+            },
+        )
+
+    process = worker()
+    log = tmp_path / "log" / "stdout.log"
+    until(lambda: log.exists() and "\nline 1\n" in log.read_text())
+    process.kill()
+    process.communicate()
+    (tmp_path / "go").touch()
+
+    output, errors = worker().communicate(timeout=120)
+
+    assert "7 failure" in output, errors
+    assert before + 1 == len(fake.pipelines)
+    lines = [line for line in log.read_text().splitlines() if line.startswith("line ")]
+    assert ["line 1", "line 2"] == lines
+
+
+def test_run_that_never_appears_is_lost(lab: Lab) -> None:
+    """A pipeline of which nothing is known later is an unknown outcome, and is not repeated."""
+    fake, settings = lab
+    platform = GitLabPlatform(attrs.evolve(settings, appears_in=1.0))
+    fake.failures = [("/pipeline", 502, {"message": "bad gateway"}, {})]
+    before = len(fake.pipelines)
+    connector = StepConnector(platform, ConnectorManager([Service("steps")]))
+
+    with pytest.raises(OutcomeUnknown):
+        connector.execute_step(pipeline_step("exit 0", {}), idempotency_key="never")
+
+    assert before == len(fake.pipelines)
+
+
+@pytest.mark.parametrize(
+    "status, body, headers, error",
+    [
+        (403, {"message": "403 Forbidden"}, {}, AuthenticationFailed),
+        (400, {"message": {"base": ["Reference not found"]}}, {}, InvalidRequest),
+        (429, {"message": "Retry later"}, {"Retry-After": "7"}, RateLimitExceeded),
+    ],
+)
+def test_refused_pipeline_gives_the_claim_back(
+    lab: Lab, status: int, body: Any, headers: dict[str, str], error: type[Exception]
+) -> None:
+    """A refusal proves that nothing runs, so the same key may start the run later."""
+    fake, settings = lab
+    platform, name = GitLabPlatform(settings), f"refused-{status}"
+    fake.failures = [("POST /projects/{id}/pipeline", status, body, headers)]
+
+    with pytest.raises(error):
+        platform.start(spec(name), 10.0)
+
+    assert platform.look(name, 10.0) is None
+    platform.start(spec(name, "exit 0"), 10.0)
+    assert 0 == ended(platform, name).exit_code
+
+
+@pytest.mark.parametrize(
+    "status, reason, expected",
+    [
+        ("success", "", (RunPhase.ENDED, EndReason.EXITED, 0)),
+        ("failed", "script_failure", (RunPhase.ENDED, EndReason.EXITED, 5)),
+        ("failed", "job_execution_timeout", (RunPhase.ENDED, EndReason.DEADLINE, 137)),
+        ("canceled", "", (RunPhase.ENDED, EndReason.STOPPED, 137)),
+        ("skipped", "", (RunPhase.ENDED, EndReason.EXITED, 125)),
+        ("manual", "", (RunPhase.RUNNING, None, None)),
+        ("pending", "", (RunPhase.STARTING, None, None)),
+    ],
+)
+def test_statuses_are_told_apart(lab: Lab, status: str, reason: str, expected: object) -> None:
+    """Each status of a pipeline has one meaning, and only that of a success is a success."""
+    fake, settings = lab
+    platform, name = GitLabPlatform(settings), f"end-{status}-{reason}"
+    platform.start(spec(name, "exit 5"), 10.0)
+    ended(platform, name)
+
+    fake.conclude(max(fake.pipelines), status, reason)
+
+    run = platform.look(name, 10.0)
+    assert run is not None
+    assert expected == (run.phase, run.reason, run.exit_code)
+
+
+@pytest.mark.parametrize("has_stamps", [False, True])
+@pytest.mark.parametrize("has_ranges", [False, True])
+def test_trace_is_followed_live(
+    lab: Lab, tmp_path: Path, *, has_ranges: bool, has_stamps: bool
+) -> None:
+    """The trace is read while it grows, from the mark on, whether or not GitLab answers ranges."""
+    fake, settings = lab
+    fake.has_ranges, fake.has_stamps = has_ranges, has_stamps
+    gate = tmp_path / "go"
+    name = f"live-{has_ranges}-{has_stamps}"
+    script = f"echo one {TOKEN}; until [ -e {gate} ]; do sleep 0.02; done; echo two"
+    GitLabPlatform(settings).start(spec(name, script), 10.0)
+    data, mark = b"", ""
+
+    def has_one() -> bool:
+        nonlocal data, mark
+        chunk = GitLabPlatform(settings).logs(name, "stdout", mark, 10.0)
+        data, mark = data + chunk.data, chunk.mark
+        return b"\none " in data
+
+    until(has_one)
+    gate.touch()
+    ended(GitLabPlatform(settings), name)
+    fake.ranges.clear()
+    chunk = GitLabPlatform(settings).logs(name, "stdout", mark, 10.0)
+
+    assert f"bytes={mark.partition(':')[2]}-" == fake.ranges[-1]
+    assert chunk.is_last
+    lines = (data + chunk.data).decode().splitlines()
+    assert 1 == lines.count("two")
+    assert f"one {'*' * len(TOKEN)}" in lines
+    assert TOKEN not in (data + chunk.data).decode()
+    assert not any("section_" in line for line in lines)
+
+
+def test_label_of_somebody_else_is_no_run(lab: Lab) -> None:
+    """A label that happens to have the scope's prefix is no run, and is not shown as one."""
+    fake, settings = lab
+    fake.labels["moorage.plain"] = {
+        "id": 1,
+        "name": "moorage.plain",
+        "color": "#fff",
+        "description": "notes",
+        "text_color": "#000",
+    }
+
+    assert GitLabPlatform(settings).look("plain", 10.0) is None
+    assert "plain" not in {status.name for status in GitLabPlatform(settings).runs(10.0)}
+
+
+def test_deleted_pipeline_is_lost(lab: Lab) -> None:
+    """A pipeline that somebody deleted leaves a run whose end nobody knows."""
+    fake, settings = lab
+    platform = GitLabPlatform(settings)
+    platform.start(spec("deleted", "true"), 10.0)
+    ended(platform, "deleted")
+
+    del fake.pipelines[max(fake.pipelines)]
+
+    assert RunPhase.LOST is ended(platform, "deleted").phase
+
+
+def test_failures_are_typed_and_masked(lab: Lab) -> None:
+    """A failure is an error of its kind, without the token that it repeats."""
+    fake, settings = lab
+    fake.failures = [("GET ", 500, {"message": f"bad {TOKEN}"}, {})]
+
+    with pytest.raises(VendorFailed) as failed:
+        GitLabPlatform(settings).look("x", 10.0)
+
+    assert TOKEN not in f"{failed.value} {failed.value.vendor_message} {settings!r}"
+    stranger = GitLabPlatform(attrs.evolve(settings, token=Secret("glpat-other")))
+    with pytest.raises(AuthenticationFailed):
+        stranger.look("x", 10.0)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"project": "erp"},
+        {"project": "a b/c"},
+        {"token": Secret("")},
+        {"scope": ""},
+        {"api": "http://gitlab.example"},
+        {"ca_file": "/no"},
+    ],
+)
+def test_wrong_settings_are_named(lab: Lab, options: dict[str, Any]) -> None:
+    """A setting that cannot be what it stands for is refused before anything is sent."""
+    with pytest.raises(ConfigurationError):
+        GITLAB.build(attrs.evolve(lab[1], **options))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"image": "erp:1"},
+        {"secrets": {"TOKEN": "secret://env/T"}},
+        {"workspace": Workspace(files={"a": b""})},
+        {"resources": Resources(memory=1)},
+        {"environment": {"MOORAGE_RUN": "x"}},
+        {"command": ["main", "x"]},
+        {"command": ["a b"]},
+    ],
+)
+def test_steps_that_no_pipeline_can_run_are_refused(lab: Lab, options: dict[str, Any]) -> None:
+    """A step that a pipeline cannot run is refused before anything is sent."""
+    fields: dict[str, Any] = {"command": ["main"], **options}
+    step = Step("x", fields.pop("command"), **fields)
+
+    with pytest.raises(InvalidData):
+        GitLabPlatform(lab[1]).validate(step)
