@@ -1,0 +1,65 @@
+"""`moorage step run` with the platforms of git hosts, against their stand-ins."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.steps import github_lab, gitlab_lab
+from tests.support.command import command
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+CONFIGURATION = """
+[state]
+url = "sqlite:///state.db"
+
+[platforms.host]
+kind = "{kind}"
+{place} = "acme/erp"
+token = "secret://env/GIT_HOST_TOKEN"
+api = "{api}"
+ca_file = "{ca_file}"
+pace = 0
+
+[steps.report]
+platform = "host"
+command = ["{target}"]
+environment = {{script = "echo rows; mkdir out; echo 7 > out/total; exit 4"}}
+collect = ["out/total"]
+"""
+
+
+@pytest.fixture(params=["github", "gitlab"])
+def host(request: pytest.FixtureRequest) -> Generator[Any]:
+    """Configure a step on a git host, and lend the stand-in."""
+    kind = request.param
+    if kind == "github":
+        lab, token, place, target = github_lab.github, github_lab.TOKEN, "repository", "step.yml"
+    else:
+        lab, token, place, target = gitlab_lab.gitlab, gitlab_lab.TOKEN, "project", "main"
+    with lab() as (fake, settings):
+        facts = {"kind": kind, "place": place, "target": target}
+        text = CONFIGURATION.format(**facts, api=settings.api, ca_file=settings.ca_file)
+        Path("moorage.toml").write_text(text, encoding="utf-8")
+        os.environ["GIT_HOST_TOKEN"] = token
+        yield fake
+
+
+def test_step_runs_on_a_git_host(host: Any, tmp_path: Path) -> None:
+    """A step of the configuration runs there, leaves its file, and ends with its exit code."""
+    again = ["step", "run", "report", "--key", "r1", "--output", str(tmp_path / "files")]
+
+    first, second = command(*again), command(*again, "--json")
+
+    assert (4, 4) == (first.code, second.code)
+    assert "rows" in first.out.splitlines()
+    assert "7\n" == (tmp_path / "files" / "out" / "total").read_text()
+    document = second.result
+    assert ("failure", 4) == (document["outcome"], document["exit_code"])
+    assert [] == host.mistakes
+    assert "r1" not in command("step", "list").out
