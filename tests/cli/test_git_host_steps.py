@@ -38,6 +38,7 @@ collect = ["out/total"]
 def host(request: pytest.FixtureRequest) -> Generator[Any]:
     """Configure a step on a git host, and lend the stand-in."""
     kind = request.param
+    lab: Any
     if kind == "github":
         lab, token, place, target = github_lab.github, github_lab.TOKEN, "repository", "step.yml"
     else:

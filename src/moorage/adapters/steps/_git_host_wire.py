@@ -222,8 +222,12 @@ class GitHostApi:
             fields: dict[str, object] = (
                 {"": document} if isinstance(document, list) else dict(document)
             )
-            lists = [part for part in fields.values() if isinstance(part, list)]
-            if max(map(len, cast("list[list[Any]]", lists)), default=0) < _PAGE:
+            sizes = [
+                len(cast("list[object]", part))
+                for part in fields.values()
+                if isinstance(part, list)
+            ]
+            if max(sizes, default=0) < _PAGE:
                 return
 
     def download(
