@@ -240,12 +240,24 @@ def test_other_refusals_of_a_check_are_errors(
         hub.sms().check_verification(moorage.Ref(vendor, vendor, "ID"), "918273", to=TO)
 
 
-def test_plivo_refusal_without_a_reason_stays_one(tmp_path: Path) -> None:
-    """A refusal by Plivo remains an error if the session has no known state."""
+def test_plivo_takes_no_code_for_a_session_that_is_over(tmp_path: Path) -> None:
+    """No code is sent to Plivo for a session that was verified or has expired."""
     sandbox, hub = hub_of("plivo", tmp_path)
-    session = reply({"session_uuid": "ID", "recipient": TO, "status": "odd"})
-    sandbox.fail(session, reply({"error": "no"}, 400), session)
-    with pytest.raises(InvalidRequest):
+    ref = moorage.Ref("plivo", "plivo", "ID")
+    for word in ("verified", "expired"):
+        sandbox.fail(reply({"session_uuid": "ID", "recipient": TO, "status": word}))
+        verification = hub.sms().check_verification(ref, "1234", to=TO)
+        assert (ENDED, word) == (verification.status, verification.vendor_status)
+
+    assert ["GET", "GET"] == [request.method for request in sandbox.requests]
+
+
+def test_plivo_refusal_of_another_kind_is_an_error(tmp_path: Path) -> None:
+    """Only an invalid request to Plivo stands for a wrong code."""
+    sandbox, hub = hub_of("plivo", tmp_path)
+    session = reply({"session_uuid": "ID", "recipient": TO, "status": "in-progress"})
+    sandbox.fail(session, reply({"error": "not found"}, 404))
+    with pytest.raises(VendorRejected):
         hub.sms().check_verification(moorage.Ref("plivo", "plivo", "ID"), "918273", to=TO)
 
 

@@ -31,7 +31,7 @@ from moorage.contracts.verification import (
     VerificationStatus,
 )
 from moorage.vendors.sms._common import international, price, sender_of, without_numbers
-from moorage.vendors.sms._verification import check_same_number, read_fields
+from moorage.vendors.sms._verification import check_same_number, read_fields, refused
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,11 +45,7 @@ _LINES: Final = sdk.same(LineType, "mobile voip") | {
 }
 _NO_ERROR: Final = ("000",)
 _SESSIONS: Final = "/v1/Account/{auth_id}/Verify/Session/"
-_REFUSED_SESSIONS: Final = {
-    "in-progress": VerificationStatus.PENDING,
-    **sdk.words(VerificationStatus.ENDED, "verified expired"),
-}
-"""States after a refused code; a session that is verified already takes no other code."""
+_ENDED_SESSIONS: Final = ("verified", "expired")
 _CHANNELS: Final = {VerificationChannel.SMS: "sms", VerificationChannel.CALL: "voice"}
 _SCHEMES: Final = {3: "plivo", 2: "plivo-v2"}
 """Signature schemes by version."""
@@ -237,18 +233,17 @@ class Plivo(sdk.ApiVendor):
     async def check_verification(
         self, wire: sdk.Wire, ref: sdk.Ref, code: sdk.Secret, /, *, to: str
     ) -> Verification:
-        """Check a code; the session tells the number, and why a code was refused."""
+        """Check a code; the session tells its number, and if it takes codes at all."""
         session = await self.get_session(wire, ref)
         check_same_number(session.text("recipient"), to, "Plivo")
+        word = session.text("status")
+        if word in _ENDED_SESSIONS:
+            status = VerificationStatus.ENDED
+            return Verification(ref=ref, status=status, vendor_status=word, raw=session.raw)
         try:
             fields = await self.post_check(wire, ref, code=code)
-        except sdk.VendorRejected:
-            session = await self.get_session(wire, ref)
-            word = session.text("status")
-            status = _REFUSED_SESSIONS.get(word or "")
-            if status is None:
-                raise
-            return Verification(ref=ref, status=status, vendor_status=word, raw=session.raw)
+        except sdk.InvalidRequest as refusal:
+            return refused(ref, refusal, VerificationStatus.PENDING)
         return Verification(
             ref=ref,
             status=VerificationStatus.APPROVED,

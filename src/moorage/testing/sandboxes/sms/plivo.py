@@ -194,12 +194,12 @@ class PlivoSandbox(SmsSandbox):
         if result == "approved":
             self.sessions[uuid] = "verified"
             return self._reply({"message": "session validated successfully."})
-        if result != "wrong" and self.sessions[uuid] == "in-progress":
-            self.sessions[uuid] = "expired"
         raise _error(400, "the otp is invalid")
 
     def _session(self, _: base.SandboxRequest, uuid: str, **_path: str) -> Response:
         status = base.existing(self.sessions, uuid, _error(404, "not found"))
+        if status == "in-progress" and self.verifications.is_over(uuid):
+            status = "expired"
         recipient = self.verifications.number_of(uuid).removeprefix("+")
         session = {"session_uuid": uuid, "recipient": recipient, "status": status}
         return self._reply(session)

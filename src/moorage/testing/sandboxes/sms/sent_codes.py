@@ -56,6 +56,10 @@ class SentCodes:
             if sent_code.to == to:
                 sent_code.is_over = True
 
+    def is_over(self, id_: str) -> bool:
+        """Return whether a verification takes no more codes."""
+        return self._sent[id_].is_over
+
     def number_of(self, id_: str) -> str:
         """Return the number that a code was sent to."""
         return self._sent[id_].to
