@@ -234,6 +234,7 @@ def names() -> dict[str, Any]:
         "contracts.email_address",
         "contracts.email_outcomes",
         "contracts.email_received",
+        "contracts.email_suppressions",
         "contracts.payments",
         "contracts.people",
         "contracts.push",

@@ -62,6 +62,8 @@ class Target(Enum):
     """The routes choose the account."""
     REFERENCE = "reference"
     """The first argument is a reference: its account is used, and the vendor gets the reference."""
+    ACCOUNT = "account"
+    """The keyword `account` names an account; without it the routes choose one."""
     KEY = "key"
     """The first argument is a key, or a reference with an account; the vendor gets the key."""
     PAGE = "page"

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         StatisticsQuery,
     )
     from moorage.contracts.email_received import ReceivedEmail
+    from moorage.contracts.email_suppressions import SuppressionPage
     from moorage.contracts.ref import Ref
     from moorage.contracts.wire import Wire
     from moorage.domain.values.result import Result
@@ -85,6 +86,8 @@ class EmailCapability(StrEnum):
     VALIDATE_ADDRESS = "validate_address"
     STATISTICS = "statistics"
     RECEIVED = "received"
+    SUPPRESSIONS = "suppressions"
+    ADD_SUPPRESSION = "add_suppression"
 
 
 class Disposition(OneOf, field="disposition"):
@@ -374,3 +377,9 @@ class EmailVendor(Protocol):
     async def get_statistics(self, wire: Wire, query: StatisticsQuery, /) -> EmailStatistics: ...
 
     async def get_received(self, wire: Wire, ref: Ref, /) -> ReceivedEmail: ...
+
+    async def suppressions(self, wire: Wire, after: Ref | None, /) -> SuppressionPage: ...
+
+    async def add_suppression(self, wire: Wire, address: EmailAddress, /) -> None: ...
+
+    async def remove_suppression(self, wire: Wire, address: EmailAddress, /) -> None: ...

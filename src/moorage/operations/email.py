@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         StatisticsQuery,
     )
     from moorage.contracts.email_received import ReceivedEmail
+    from moorage.contracts.email_suppressions import SuppressionPage
     from moorage.contracts.ref import Ref
     from moorage.domain.values.result import Result
     from moorage.services.contracts.live_configuration import FindDispatcher
@@ -102,6 +103,65 @@ class Email:
         """Get a received message whose webhook has no content."""
         return run_now(self._flows.run(EmailFlows.get_received, ref, timeout=timeout))
 
+    def suppressions(
+        self,
+        *,
+        after: Ref | str | None = None,
+        account: str | None = None,
+        timeout: float | None = None,
+    ) -> SuppressionPage:
+        """Get a page of the addresses that the vendor sends nothing to, and the reasons.
+
+        Args:
+            after: the `next` of the previous page.
+            account: name of the account; required if several are configured.
+            timeout: seconds for the whole operation.
+        """
+        return run_now(
+            self._flows.run(EmailFlows.suppressions, after=after, account=account, timeout=timeout)
+        )
+
+    def add_suppression(
+        self,
+        address: EmailAddress | str,
+        *,
+        account: str | None = None,
+        timeout: float | None = None,
+    ) -> None:
+        """Prevent the vendor from sending anything to an address.
+
+        Args:
+            address: the address; one that is suppressed already stays so.
+            account: name of the account; required if several are configured.
+            timeout: seconds for the whole operation.
+        """
+        return run_now(
+            self._flows.run(EmailFlows.add_suppression, address, account=account, timeout=timeout)
+        )
+
+    def remove_suppression(
+        self,
+        address: EmailAddress | str,
+        *,
+        account: str | None = None,
+        timeout: float | None = None,
+    ) -> None:
+        """Remove an address from the suppressed ones, such as a mailbox that was full.
+
+        Args:
+            address: the address; one that is not suppressed counts as removed.
+            account: name of the account; required if several are configured.
+            timeout: seconds for the whole operation.
+
+        Raises:
+            VendorRejected: the vendor keeps the address suppressed, such as after a complaint.
+        """
+        return run_now(
+            self._flows.run(
+                EmailFlows.remove_suppression, address, account=account, timeout=timeout
+            )
+        )
+
 
 class AsyncEmail:
     """The asynchronous version of `Email`."""
@@ -170,3 +230,60 @@ class AsyncEmail:
     async def get_received(self, ref: Ref | str, *, timeout: float | None = None) -> ReceivedEmail:
         """Get a received message whose webhook has no content."""
         return await self._flows.run(EmailFlows.get_received, ref, timeout=timeout)
+
+    async def suppressions(
+        self,
+        *,
+        after: Ref | str | None = None,
+        account: str | None = None,
+        timeout: float | None = None,
+    ) -> SuppressionPage:
+        """Get a page of the addresses that the vendor sends nothing to, and the reasons.
+
+        Args:
+            after: the `next` of the previous page.
+            account: name of the account; required if several are configured.
+            timeout: seconds for the whole operation.
+        """
+        return await self._flows.run(
+            EmailFlows.suppressions, after=after, account=account, timeout=timeout
+        )
+
+    async def add_suppression(
+        self,
+        address: EmailAddress | str,
+        *,
+        account: str | None = None,
+        timeout: float | None = None,
+    ) -> None:
+        """Prevent the vendor from sending anything to an address.
+
+        Args:
+            address: the address; one that is suppressed already stays so.
+            account: name of the account; required if several are configured.
+            timeout: seconds for the whole operation.
+        """
+        return await self._flows.run(
+            EmailFlows.add_suppression, address, account=account, timeout=timeout
+        )
+
+    async def remove_suppression(
+        self,
+        address: EmailAddress | str,
+        *,
+        account: str | None = None,
+        timeout: float | None = None,
+    ) -> None:
+        """Remove an address from the suppressed ones, such as a mailbox that was full.
+
+        Args:
+            address: the address; one that is not suppressed counts as removed.
+            account: name of the account; required if several are configured.
+            timeout: seconds for the whole operation.
+
+        Raises:
+            VendorRejected: the vendor keeps the address suppressed, such as after a complaint.
+        """
+        return await self._flows.run(
+            EmailFlows.remove_suppression, address, account=account, timeout=timeout
+        )

@@ -12,6 +12,7 @@ from moorage.contracts import (
     email_mime,
     email_outcomes,
     email_received,
+    email_suppressions,
     email_unsubscribe,
 )
 from moorage.contracts.declaration import (
@@ -25,13 +26,14 @@ from moorage.contracts.declaration import (
 from moorage.contracts.email import EmailCapability, EmailMessage, check_addressed, check_fits
 from moorage.contracts.email_address import as_address
 from moorage.contracts.email_outcomes import EmailEvent, StatisticsQuery
-from moorage.contracts.validators import check_kind
+from moorage.contracts.ref import Ref
+from moorage.contracts.validators import check_kind, check_maybe
 
 if TYPE_CHECKING:
     from moorage.contracts.email_address import EmailAddress
     from moorage.contracts.email_outcomes import AddressCheck, EmailReceipt, EmailStatistics
     from moorage.contracts.email_received import ReceivedEmail
-    from moorage.contracts.ref import Ref
+    from moorage.contracts.email_suppressions import SuppressionPage
 
 _RECEIVED: Final[Requirements[ReceivedEmail]] = Requirements(needs={EmailCapability.RECEIVED})
 
@@ -49,6 +51,7 @@ class EmailContract(Contract):
         email_mime,
         email_outcomes,
         email_received,
+        email_suppressions,
         email_unsubscribe,
     )
     flows = {"send_bulk": Effect.DEFERRABLE}
@@ -100,3 +103,67 @@ class EmailContract(Contract):
     ) -> Requirements[ReceivedEmail]:
         """Get a received message whose webhook has no content."""
         return _RECEIVED
+
+    @reads(target=Target.PAGE)
+    def suppressions(
+        self,
+        *,
+        after: Ref | str | None = None,
+        account: str | None = None,
+        timeout: float | None = None,
+    ) -> Requirements[SuppressionPage]:
+        """Get a page of the addresses that the vendor sends nothing to, and the reasons.
+
+        Args:
+            after: the `next` of the previous page.
+            account: name of the account; required if several are configured.
+            timeout: seconds for the whole operation.
+        """
+        check_maybe(account, str, "account")
+        start = None if after is None else Ref.parse(after, "after")
+        return Requirements(needs={EmailCapability.SUPPRESSIONS}, arguments={"after": start})
+
+    @changes(target=Target.ACCOUNT)
+    def add_suppression(
+        self,
+        address: EmailAddress | str,
+        *,
+        account: str | None = None,
+        timeout: float | None = None,
+    ) -> Requirements[None]:
+        """Prevent the vendor from sending anything to an address.
+
+        Args:
+            address: the address; one that is suppressed already stays so.
+            account: name of the account; required if several are configured.
+            timeout: seconds for the whole operation.
+        """
+        check_maybe(account, str, "account")
+        return Requirements(
+            needs={EmailCapability.ADD_SUPPRESSION},
+            arguments={"address": as_address(address, "address")},
+        )
+
+    @changes(target=Target.ACCOUNT)
+    def remove_suppression(
+        self,
+        address: EmailAddress | str,
+        *,
+        account: str | None = None,
+        timeout: float | None = None,
+    ) -> Requirements[None]:
+        """Remove an address from the suppressed ones, such as a mailbox that was full.
+
+        Args:
+            address: the address; one that is not suppressed counts as removed.
+            account: name of the account; required if several are configured.
+            timeout: seconds for the whole operation.
+
+        Raises:
+            VendorRejected: the vendor keeps the address suppressed, such as after a complaint.
+        """
+        check_maybe(account, str, "account")
+        return Requirements(
+            needs={EmailCapability.SUPPRESSIONS},
+            arguments={"address": as_address(address, "address")},
+        )

@@ -37,7 +37,8 @@ class Flows(Contract):
         """Create a method for each operation that the subclass's contract declares."""
         super().__init_subclass__()
         for operation in cls.operations().values():
-            make = cls._page_flow if operation.target is Target.PAGE else cls._flow
+            has_account = operation.target in {Target.PAGE, Target.ACCOUNT}
+            make = cls._account_flow if has_account else cls._flow
             setattr(cls, operation.name, make(operation))
 
     @classmethod
@@ -93,8 +94,9 @@ class Flows(Contract):
         return flow
 
     @classmethod
-    def _page_flow(cls, operation: ContractOperation) -> Callable[..., Coroutine[Any, Any, Any]]:
-        """Return a method that gets one page of a list from the account that holds it."""
+    def _account_flow(cls, operation: ContractOperation) -> Callable[..., Coroutine[Any, Any, Any]]:
+        """Return a method for the named account, or for the one that holds the earlier pages."""
+        is_page = operation.target is Target.PAGE
 
         @wraps(operation.plan)
         async def flow(self: Flows, /, *values: Any, **options: Any) -> Any:
@@ -109,7 +111,7 @@ class Flows(Contract):
             request = self._request(
                 operation.name, requirements.needs, requirements.country, requirements.currency
             )
-            after = positional[-1]
+            after = positional[-1] if is_page else None
             if after is None and account is None:
                 return await self._dispatcher.execute(request, perform, timeout=timeout)
             ref = self._placeholder(account) if after is None else after

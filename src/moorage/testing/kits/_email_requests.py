@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from moorage.contracts.email_outcomes import EmailReceipt
+    from moorage.contracts.email_suppressions import Suppression, SuppressionPage
+    from moorage.contracts.ref import Ref
     from moorage.domain.values.result import Result
     from moorage.testing.sandboxes.email.mailbox import Delivered
 
@@ -246,6 +248,36 @@ async def a_refused_recipient_is_told_of(factory: Factory) -> None:
     require(isinstance(refusal, VendorRejected), f"The refusal became {refusal!r}.")
 
 
+async def suppressions_are_kept(factory: Factory) -> None:
+    """Check that a suppressed address is listed until it is removed, which may be repeated."""
+    lab = factory()
+    if not {EmailCapability.SUPPRESSIONS, EmailCapability.ADD_SUPPRESSION} <= (
+        lab.vendor.capabilities
+    ):
+        return
+    email = lab.hub.email()
+    for address in ("first@example.com", "second@example.com", "first@example.com"):
+        await email.add_suppression(address)
+    both_emails = ["first@example.com", "second@example.com"]
+    require(await _suppressed(lab) == both_emails, "A suppressed address is not listed once.")
+    for _ in range(2):
+        await email.remove_suppression("first@example.com", account="mail")
+    require(await _suppressed(lab) == both_emails[1:], "A removed address is still suppressed.")
+
+
+async def _suppressed(lab: EmailLab) -> list[str]:
+    """Return all suppressed addresses, which no repr shows."""
+    entries: list[Suppression] = []
+    after: Ref | None = None
+    while True:
+        page: SuppressionPage = await lab.hub.email().suppressions(after=after, account="mail")
+        require("first@" not in repr(page), "A page of suppressions shows an address.")
+        entries += page.items
+        if page.next is None:
+            return sorted(entry.email for entry in entries)
+        after = page.next
+
+
 async def no_error_shows_a_secret(factory: Factory) -> None:
     """Check that errors show no credentials or addresses that the vendor repeats."""
     lab = factory()
@@ -277,5 +309,6 @@ REQUESTS: Final = (
     each_of_a_bulk_has_their_copies,
     each_recipient_can_unsubscribe,
     a_refused_recipient_is_told_of,
+    suppressions_are_kept,
     no_error_shows_a_secret,
 )

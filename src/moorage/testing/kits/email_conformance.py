@@ -238,6 +238,10 @@ async def what_it_cannot_do_is_refused(factory: Factory) -> None:
             call = email.validate_address("ada@example.com")
         elif capability is EmailCapability.RECEIVED:
             call = email.get_received(Ref(lab.vendor.name, "mail", "1"))
+        elif capability is EmailCapability.SUPPRESSIONS:
+            call = email.suppressions()
+        elif capability is EmailCapability.ADD_SUPPRESSION:
+            call = email.add_suppression("ada@example.com")
         elif capability is EmailCapability.STATISTICS:
             today = datetime.now(UTC).date()
             call = email.get_statistics(StatisticsQuery(start=today, end=today))

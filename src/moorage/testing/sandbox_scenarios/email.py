@@ -66,6 +66,18 @@ async def received(vendor: ScenarioVendor) -> Any:
     return (await vendor("get_received", Ref(vendor.name, vendor.name, id_))).subject == "Hello"
 
 
+async def suppressed(vendor: ScenarioVendor) -> Any:
+    """List the suppressed addresses, and remove one that is not suppressed."""
+    page = await vendor("suppressions")
+    await vendor("remove_suppression", "ada@example.com")
+    return page.items == ()
+
+
+async def add_suppression(vendor: ScenarioVendor) -> Any:
+    """Suppress an address."""
+    return await vendor("add_suppression", "ada@example.com", account=vendor.name) is None
+
+
 async def many(vendor: ScenarioVendor) -> Any:
     """Send one message to several recipients at once."""
     base = EmailMessage(subject="Hello", text="Hello.")
@@ -98,4 +110,6 @@ BY_CAPABILITY: Final[dict[str, Scenario]] = {
     EmailCapability.VALIDATE_ADDRESS: address,
     EmailCapability.STATISTICS: counts,
     EmailCapability.RECEIVED: received,
+    EmailCapability.SUPPRESSIONS: suppressed,
+    EmailCapability.ADD_SUPPRESSION: add_suppression,
 }

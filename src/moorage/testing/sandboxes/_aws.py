@@ -7,7 +7,8 @@ from abc import ABC, abstractmethod
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from moorage.domain.http.requests import Request
+from moorage.domain.http.query import encode_pairs
+from moorage.domain.http.requests import HttpMethod, Request
 from moorage.domain.secrets.secret import Secret
 from moorage.domain.signing.occasion import Occasion
 from moorage.domain.signing.sigv4 import AwsSigV4
@@ -76,9 +77,12 @@ def _signature_problem(
     now = datetime.strptime(stamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
     names = re.findall(r"SignedHeaders=([^,]+)", header)[0].split(";")
     signed_headers = {name: request.headers.get(name) or "" for name in names if name != "host"}
+    query = encode_pairs(request.query)
     repeated_request = AwsSigV4(access_key_id=id_, region=region, service=service).sign(
-        Request.post(request.path, headers=signed_headers, body=request.body),
-        f"https://{request.host}{request.path}",
+        Request(
+            HttpMethod(request.method), request.path, headers=signed_headers, body=request.body
+        ),
+        f"https://{request.host}{request.path}{query and f'?{query}'}",
         Secret(secret),
         Occasion(now, ""),
     )

@@ -50,6 +50,7 @@ from moorage.vendor_sdk import (
 from moorage.vendors.email._common import outcomes
 from moorage.vendors.email._ses_content import bulk_body, mail_body
 from moorage.vendors.email._ses_events import read_events
+from moorage.vendors.email._ses_suppressions import list_suppressed, send_again, suppress
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,7 +60,16 @@ if TYPE_CHECKING:
     from moorage.contracts.email_bulk import BulkMessage
     from moorage.contracts.email_outcomes import EmailEvent, StatisticsQuery
     from moorage.contracts.email_received import ReceivedEmail
-    from moorage.vendor_sdk import Answer, ConnectorError, MakeRef, Response, WebhookEvent, Wire
+    from moorage.contracts.email_suppressions import SuppressionPage
+    from moorage.vendor_sdk import (
+        Answer,
+        ConnectorError,
+        MakeRef,
+        Ref,
+        Response,
+        WebhookEvent,
+        Wire,
+    )
 
 _WRONG: Final = frozenset({"BadRequestException", "ValidationException", "SerializationException"})
 _ENTRY_LATER: Final = frozenset({"ACCOUNT_THROTTLED", "ACCOUNT_DAILY_QUOTA_EXCEEDED"})
@@ -182,6 +192,18 @@ class AmazonSes(Vendor):
         """Get the statistics of a range of days, which SES's deliverability manager collects."""
         request = Request.post("/v2/email/metrics/batch", json=metrics_body(query))
         return read_metrics(query, await wire.send(request.evolve(idempotent=True)))
+
+    async def suppressions(self, wire: Wire, after: Ref | None, /) -> SuppressionPage:
+        """Get a page of the account's suppression list."""
+        return await list_suppressed(wire, after)
+
+    async def add_suppression(self, wire: Wire, address: EmailAddress, /) -> None:
+        """Add an address to the account's suppression list."""
+        await suppress(wire, address)
+
+    async def remove_suppression(self, wire: Wire, address: EmailAddress, /) -> None:
+        """Remove an address from the account's suppression list."""
+        await send_again(wire, address)
 
     def events(
         self, event: WebhookEvent, ref: MakeRef

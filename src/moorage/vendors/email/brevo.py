@@ -37,6 +37,7 @@ from moorage.vendors.email._brevo_answers import (
     read_reports,
     read_results,
 )
+from moorage.vendors.email._brevo_suppressions import list_suppressed, send_again
 from moorage.vendors.email._common import (
     check_type,
     in_ascii,
@@ -60,7 +61,8 @@ if TYPE_CHECKING:
         EmailStatistics,
         StatisticsQuery,
     )
-    from moorage.vendor_sdk import Answer, MakeRef, Response, Result, WebhookEvent, Wire
+    from moorage.contracts.email_suppressions import SuppressionPage
+    from moorage.vendor_sdk import Answer, MakeRef, Ref, Response, Result, WebhookEvent, Wire
 
 _MEGABYTE: Final = 1024 * 1024
 _MOST_BYTES: Final = 15 * _MEGABYTE
@@ -106,6 +108,7 @@ class Brevo(ApiVendor):
             EmailCapability.METADATA,
             EmailCapability.SCHEDULED,
             EmailCapability.STATISTICS,
+            EmailCapability.SUPPRESSIONS,
             EmailCapability.TAGS,
             EmailCapability.TEMPLATES,
             EmailCapability.UNSUBSCRIBE,
@@ -187,6 +190,14 @@ class Brevo(ApiVendor):
             rows += new_rows
             if len(new_rows) < _PAGE or len(rows) > (query.end - query.start).days:
                 return read_reports(query, rows)
+
+    async def suppressions(self, wire: Wire, after: Ref | None, /) -> SuppressionPage:
+        """Get a page of the blocked contacts."""
+        return await list_suppressed(wire, after)
+
+    async def remove_suppression(self, wire: Wire, address: EmailAddress, /) -> None:
+        """Unblock a contact."""
+        await send_again(wire, address)
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
         """Convert a webhook to events."""

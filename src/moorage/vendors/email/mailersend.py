@@ -81,10 +81,12 @@ class MailerSend(ApiVendor):
     kinds = ("email",)
     api_version = "v1"
     capabilities = frozenset(EmailCapability) - {
+        EmailCapability.ADD_SUPPRESSION,
         EmailCapability.ENVELOPE_SENDER,
         EmailCapability.INTERNATIONAL,
         EmailCapability.METADATA,
         EmailCapability.RECEIVED,
+        EmailCapability.SUPPRESSIONS,
         EmailCapability.VALIDATE_ADDRESS,
     }
     limits: ClassVar[Mapping[str, int]] = {

@@ -57,6 +57,7 @@ from moorage.vendors.email._common import (
     texts_of,
 )
 from moorage.vendors.email._mailgun_forms import bulk_request, fits_one, mail_request
+from moorage.vendors.email._mailgun_suppressions import list_suppressed, send_again, suppress
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,7 +67,16 @@ if TYPE_CHECKING:
     from moorage.contracts.email_bulk import BulkMessage
     from moorage.contracts.email_outcomes import EmailReceipt, StatisticsQuery
     from moorage.contracts.email_received import ReceivedEmail
-    from moorage.vendor_sdk import Answer, ConnectorError, MakeRef, Response, WebhookEvent, Wire
+    from moorage.contracts.email_suppressions import SuppressionPage
+    from moorage.vendor_sdk import (
+        Answer,
+        ConnectorError,
+        MakeRef,
+        Ref,
+        Response,
+        WebhookEvent,
+        Wire,
+    )
 
 _LONGEST: Final = 300
 _AT_ONCE: Final = 4
@@ -289,6 +299,18 @@ class Mailgun(ApiVendor):
             page = fields.integer("pagination.limit") or _PAGE
             if len(page_rows) < page or len(rows) >= days:
                 return read_metrics(query, rows, response)
+
+    async def suppressions(self, wire: Wire, after: Ref | None, /) -> SuppressionPage:
+        """Get a page of the suppressed addresses of the domain, list by list."""
+        return await list_suppressed(wire, self.domain, after)
+
+    async def add_suppression(self, wire: Wire, address: EmailAddress, /) -> None:
+        """Add an address to the unsubscribes of the domain."""
+        await suppress(wire, self.domain, address)
+
+    async def remove_suppression(self, wire: Wire, address: EmailAddress, /) -> None:
+        """Remove an address from all lists of the domain."""
+        await send_again(wire, self.domain, address)
 
     def verifying(self) -> Mapping[str, Any]:
         """The scheme of the webhooks: of events, or of received mail."""

@@ -80,10 +80,12 @@ class Mailjet(ApiVendor):
     kinds = ("email",)
     api_version = "v3.1"
     capabilities = frozenset(EmailCapability) - {
+        EmailCapability.ADD_SUPPRESSION,
         EmailCapability.ENVELOPE_SENDER,
         EmailCapability.INTERNATIONAL,
         EmailCapability.RECEIVED,
         EmailCapability.SCHEDULED,
+        EmailCapability.SUPPRESSIONS,
         EmailCapability.VALIDATE_ADDRESS,
     }
     limits: ClassVar[Mapping[str, int]] = {

@@ -56,6 +56,7 @@ from moorage.vendors.email._common import (
     written,
 )
 from moorage.vendors.email._postmark_events import read_event
+from moorage.vendors.email._postmark_suppressions import change_suppressed, list_suppressed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,7 +66,8 @@ if TYPE_CHECKING:
     from moorage.contracts.email_bulk import BulkMessage
     from moorage.contracts.email_outcomes import EmailEvent, StatisticsQuery
     from moorage.contracts.email_received import ReceivedEmail
-    from moorage.vendor_sdk import Answer, MakeRef, Mode, Response, WebhookEvent, Wire
+    from moorage.contracts.email_suppressions import SuppressionPage
+    from moorage.vendor_sdk import Answer, MakeRef, Mode, Ref, Response, WebhookEvent, Wire
 
 _LONGEST: Final = 300
 _MEGABYTE: Final = 1024 * 1024
@@ -195,6 +197,18 @@ class Postmark(ApiVendor):
             counted_pairs += read_days(response, names)
             raw_answer[report] = response.json()
         return EmailStatistics.of(query, counted_pairs, raw_answer)
+
+    async def suppressions(self, wire: Wire, after: Ref | None, /) -> SuppressionPage:  # noqa: ARG002 - there is one page
+        """Get the suppressed addresses of the stream."""
+        return await list_suppressed(wire, self.message_stream)
+
+    async def add_suppression(self, wire: Wire, address: EmailAddress, /) -> None:
+        """Suppress an address in the stream."""
+        await change_suppressed(wire, self.message_stream, address, add=True)
+
+    async def remove_suppression(self, wire: Wire, address: EmailAddress, /) -> None:
+        """Send to an address of the stream again."""
+        await change_suppressed(wire, self.message_stream, address, add=False)
 
     def events(
         self, event: WebhookEvent, ref: MakeRef

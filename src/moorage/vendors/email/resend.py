@@ -50,6 +50,7 @@ from moorage.vendors.email._resend_answers import (
     read_metrics,
     read_receipt,
 )
+from moorage.vendors.email._resend_suppressions import list_suppressed, send_again, suppress
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
         StatisticsQuery,
     )
     from moorage.contracts.email_received import ReceivedEmail
+    from moorage.contracts.email_suppressions import SuppressionPage
     from moorage.vendor_sdk import Answer, MakeRef, Ref, Response, WebhookEvent, Wire
 
 _KEY: Final = 256
@@ -196,6 +198,18 @@ class Resend(ApiVendor):
         from moorage.vendors.email._resend_received import read_received  # noqa: PLC0415 - few accounts receive mail
 
         return read_received(fields, ref, listed, raw=fields.raw)
+
+    async def suppressions(self, wire: Wire, after: Ref | None, /) -> SuppressionPage:
+        """Get a page of the suppressed addresses."""
+        return await list_suppressed(wire, after)
+
+    async def add_suppression(self, wire: Wire, address: EmailAddress, /) -> None:
+        """Suppress an address."""
+        await suppress(wire, address)
+
+    async def remove_suppression(self, wire: Wire, address: EmailAddress, /) -> None:
+        """Send to an address again."""
+        await send_again(wire, address)
 
     def events(
         self, event: WebhookEvent, ref: MakeRef

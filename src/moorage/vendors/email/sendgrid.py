@@ -66,6 +66,7 @@ from moorage.vendors.email._common import (
     status_of,
     without_nothing,
 )
+from moorage.vendors.email._sendgrid_suppressions import list_suppressed, send_again, suppress
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -73,6 +74,7 @@ if TYPE_CHECKING:
     from moorage.contracts.email import EmailMessage
     from moorage.contracts.email_outcomes import StatisticsQuery
     from moorage.contracts.email_received import ReceivedEmail
+    from moorage.contracts.email_suppressions import SuppressionPage
     from moorage.vendor_sdk import (
         Answer,
         ConnectorError,
@@ -298,6 +300,18 @@ class SendGrid(Vendor):
             rows += page_rows
             if len(page_rows) < _PAGE:
                 return read_statistics(query, rows, response)
+
+    async def suppressions(self, wire: Wire, after: Ref | None, /) -> SuppressionPage:
+        """Get a page of the suppressed addresses, list by list."""
+        return await list_suppressed(wire, after)
+
+    async def add_suppression(self, wire: Wire, address: EmailAddress, /) -> None:
+        """Add an address to the global unsubscribes."""
+        await suppress(wire, address)
+
+    async def remove_suppression(self, wire: Wire, address: EmailAddress, /) -> None:
+        """Remove an address from all lists."""
+        await send_again(wire, address)
 
     def verifying(self) -> Mapping[str, Any]:
         """The scheme of the webhooks: of events, or of received mail."""

@@ -44,6 +44,7 @@ from moorage.vendors.email._sparkpost_answers import (
     read_metrics,
     read_receipt,
 )
+from moorage.vendors.email._sparkpost_suppressions import list_suppressed, send_again, suppress
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -57,7 +58,8 @@ if TYPE_CHECKING:
         EmailStatistics,
         StatisticsQuery,
     )
-    from moorage.vendor_sdk import MakeRef, WebhookEvent, Wire
+    from moorage.contracts.email_suppressions import SuppressionPage
+    from moorage.vendor_sdk import MakeRef, Ref, WebhookEvent, Wire
 
 _AT_ONCE: Final = 4
 _LONGEST_TAG: Final = 64
@@ -180,6 +182,18 @@ class SparkPost(ApiVendor):
         }
         request = Request.get("/api/v1/metrics/deliverability/time-series", query=period)
         return read_metrics(query, await wire.send(request))
+
+    async def suppressions(self, wire: Wire, after: Ref | None, /) -> SuppressionPage:
+        """Get a page of the suppression list."""
+        return await list_suppressed(wire, after)
+
+    async def add_suppression(self, wire: Wire, address: EmailAddress, /) -> None:
+        """Add an address to the suppression list, for mail of both kinds."""
+        await suppress(wire, address)
+
+    async def remove_suppression(self, wire: Wire, address: EmailAddress, /) -> None:
+        """Remove an address from the suppression list."""
+        await send_again(wire, address)
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
         """Convert an item of a webhook's batch to events."""

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
     from moorage.testing.sandboxes.fixture import SandboxFixture
 
+_REASONS: Final = words("BOUNCE COMPLAINT")
+_LARGEST_PAGE: Final = 1_000
 _MAIL: Final = words(
     "FromEmailAddress Destination ReplyToAddresses Content EmailTags ConfigurationSetName"
     " ListManagementOptions FeedbackForwardingEmailAddress EndpointId TenantName"
@@ -79,6 +81,7 @@ class AmazonSesSandbox(AwsSandbox):
         self.templates = templates
         self.topic_arn = f"arn:aws:sns:{region}:123456789012:mail"
         self.delivered: list[Delivered] = []
+        self.suppressions: dict[str, str] = {}
         self.metrics: dict[str, list[tuple[datetime, int]]] = {}
         self.broken_metrics: str | None = None
 
@@ -91,8 +94,36 @@ class AmazonSesSandbox(AwsSandbox):
             "POST /v2/email/outbound-bulk-emails": self._send_bulk,
             "POST /v2/email/email-address-insights/": self._insights,
             "POST /v2/email/metrics/batch": self._metrics,
+            "GET /v2/email/suppression/addresses": self._suppressed,
+            "PUT /v2/email/suppression/addresses": self._suppress,
+            "DELETE /v2/email/suppression/addresses/{address}": self._send_again,
             "GET /SimpleNotificationService-{name}.pem": self._certificate,
         }
+
+    def _suppressed(self, request: SandboxRequest) -> Response:
+        query = dict(request.query)
+        start, size = int(query.get("NextToken", "0")), int(query.get("PageSize", "0"))
+        if not 1 <= size <= _LARGEST_PAGE:
+            raise _refusal(400, "BadRequestException", "PageSize is out of range.")
+        entries = [
+            {"EmailAddress": email, "Reason": reason, "LastUpdateTime": 1_577_836_800.5}
+            for email, reason in [*self.suppressions.items()][start : start + size]
+        ]
+        more = len(self.suppressions) > start + size
+        token = {"NextToken": str(start + size)} if more else {}
+        return reply({"SuppressedDestinationSummaries": entries, **token})
+
+    def _suppress(self, request: SandboxRequest) -> Response:
+        body = request.json()
+        if set(body) != {"EmailAddress", "Reason"} or body["Reason"] not in _REASONS:
+            raise _refusal(400, "BadRequestException", "Reason is BOUNCE or COMPLAINT.")
+        self.suppressions[body["EmailAddress"]] = body["Reason"]
+        return reply({})
+
+    def _send_again(self, _: SandboxRequest, address: str) -> Response:
+        if self.suppressions.pop(address, None) is None:
+            raise _refusal(404, "NotFoundException", "The address is not suppressed.")
+        return reply({})
 
     def notice(self, event: dict[str, Any], at: datetime) -> bytes:
         """Return the body of a signed SNS message about an event of SES."""

@@ -23,11 +23,14 @@ class EmailSandbox(Sandbox):
 
     Attributes:
         delivered: the delivered messages.
+        suppressions: suppressed addresses with the vendor's word for the reason, or the name of its
+            list; messages to them are delivered all the same.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.delivered: list[Delivered] = []
+        self.suppressions: dict[str, str] = {}
 
 
 def days_between(days: Sequence[_Day], field: str, first: str, last: str) -> list[_Day]:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from moorage.testing.sandboxes.fixture import SandboxFixture
 
+_LARGEST_PAGE: Final = 100
 _PERSON: Final = {"email!": str, "name": str}
 _VERSION: Final[dict[str, Any]] = {
     "to!": [_PERSON],
@@ -99,7 +100,30 @@ class BrevoSandbox(EmailSandbox):
             "POST /v3/smtp/email": self._send,
             "GET /v3/smtp/statistics/reports": self._reports,
             "GET /v3/account": self._account,
+            "GET /v3/smtp/blockedContacts": self._suppressed,
+            "DELETE /v3/smtp/blockedContacts/{address}": self._send_again,
         }
+
+    def _suppressed(self, request: base.SandboxRequest) -> Response:
+        query = dict(request.query)
+        start, size = int(query.get("offset", "0")), int(query.get("limit", "0"))
+        if not 1 <= size <= _LARGEST_PAGE:
+            raise _refusal("out_of_range", "limit is out of range")
+        contacts = [
+            {
+                "email": email,
+                "senderEmail": "",
+                "reason": {"code": code, "message": "As you wish."},
+                "blockedAt": "2017-05-01T12:30:00Z",
+            }
+            for email, code in [*self.suppressions.items()][start : start + size]
+        ]
+        return base.reply({"count": len(self.suppressions), "contacts": contacts})
+
+    def _send_again(self, _: base.SandboxRequest, address: str) -> Response:
+        if self.suppressions.pop(address, None) is None:
+            raise _refusal("document_not_found", "Contact does not exist", 404)
+        return Response(204)
 
     def tell(self, url: str, event: Mapping[str, Any]) -> base.Notice:
         """Return a webhook of Brevo about an event, with the token of the webhook."""

@@ -10,8 +10,9 @@ from __future__ import annotations
 import json
 import re
 from email.utils import parsedate_to_datetime
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlencode
 
 import attrs
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from moorage.testing.sandboxes.fixture import SandboxFixture
 
+_SUPPRESSIONS: Final = ("bounces", "complaints", "unsubscribes")
 _ONE: Final = words(
     "from subject text html template t:variables t:version t:text o:deliverytime o:testmode"
     " o:tracking o:tracking-clicks o:tracking-opens recipient-variables"
@@ -120,7 +122,42 @@ class MailgunSandbox(EmailSandbox):
             "GET /v4/address/validate": self._validate,
             "GET /v4/domains/{domain}": self._show,
             "POST /v1/analytics/metrics": self._metrics,
+            **{
+                f"{method} /v3/{{domain}}/{name}{more}": partial(handle, name)
+                for name in _SUPPRESSIONS
+                for method, more, handle in (
+                    ("GET", "", self._suppressed),
+                    ("POST", "", self._suppress),
+                    ("DELETE", "/{address}", self._send_again),
+                )
+            },
         }
+
+    def _suppressed(self, name: str, request: base.SandboxRequest, **_path: str) -> Response:
+        query = dict(request.query)
+        emails = [email for email, listed in self.suppressions.items() if listed == name]
+        start = emails.index(query["address"]) + 1 if query.get("address") else 0
+        page = emails[start : start + int(query.get("limit", "0"))]
+        pivot = urlencode({"page": "next", "address": page[-1] if page else "", **_limit(query)})
+        url = f"https://api.mailgun.net/v3/{self.domain}/{name}?{pivot}"
+        created = {"created_at": "Fri, 21 Oct 2011 11:02:55 UTC"}
+        items = [{"address": email, **created} for email in page]
+        return base.reply({"items": items, "paging": {"next": url}})
+
+    def _suppress(self, name: str, request: base.SandboxRequest, **_path: str) -> Response:
+        form = dict(request.form)
+        if not form.get("address"):
+            raise _refusal(400, "Address is required")
+        self.suppressions[form["address"]] = name
+        return base.reply({"message": "Address has been added to the table"})
+
+    def _send_again(
+        self, name: str, _: base.SandboxRequest, address: str, **_path: str
+    ) -> Response:
+        if self.suppressions.get(address) != name:
+            raise _refusal(404, "Address not found in the table")
+        del self.suppressions[address]
+        return base.reply({"message": "The address has been removed", "address": address})
 
     def unknown(self, request: base.SandboxRequest) -> Response:  # noqa: ARG002 - to override
         """Return Mailgun's greeting for an unknown path."""
@@ -248,6 +285,10 @@ def _item(name: str, filename: str, head: str, content: bytes) -> Item:
     kind = "application/octet-stream" if match is None else match[1].strip()
     is_inline = name == "inline"
     return Item(filename, content, kind, name, filename if is_inline else None)
+
+
+def _limit(query: Mapping[str, str]) -> dict[str, str]:
+    return {"limit": query.get("limit", "100")}
 
 
 def _refusal(status: int, message: str) -> base.Refusal:

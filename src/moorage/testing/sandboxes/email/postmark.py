@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain.values.json_text import encode_json, is_list, is_object
 from moorage.testing.sandboxes import base
-from moorage.testing.sandboxes._fields import words, wrong_names
+from moorage.testing.sandboxes._fields import problems, words, wrong_names
 from moorage.testing.sandboxes.email.base import (
     EmailSandbox,
     attached,
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from moorage.domain.http.requests import Response
     from moorage.testing.sandboxes.fixture import SandboxFixture
 
+_MANUAL: Final = "ManualSuppression"
+_STREAMS: Final = words("outbound broadcast")
 _MESSAGE: Final[dict[str, type]] = {
     **dict.fromkeys(words("From To Cc Bcc ReplyTo Tag TrackLinks MessageStream"), str),
     **dict.fromkeys(words("Headers Attachments"), list),
@@ -89,7 +91,45 @@ class PostmarkSandbox(EmailSandbox):
             "POST /email/batchWithTemplates": self._batch_templates,
             "GET /stats/outbound/{report}": self._stats,
             "GET /server": self._server,
+            "GET /message-streams/{stream}/suppressions/dump": self._suppressed,
+            "POST /message-streams/{stream}/suppressions": self._suppress,
+            "POST /message-streams/{stream}/suppressions/delete": self._send_again,
         }
+
+    def _suppressed(self, _: base.SandboxRequest, stream: str) -> Response:
+        self._check_stream(stream)
+        entries = [
+            {
+                "EmailAddress": email,
+                "SuppressionReason": reason,
+                "Origin": "Customer" if reason == _MANUAL else "Recipient",
+                "CreatedAt": "2019-12-17T08:58:33-05:00",
+            }
+            for email, reason in self.suppressions.items()
+        ]
+        return base.reply({"Suppressions": entries})
+
+    def _suppress(self, request: base.SandboxRequest, stream: str) -> Response:
+        self._check_stream(stream)
+        emails = _suppressed_emails(request)
+        for email in emails:
+            self.suppressions.setdefault(email, _MANUAL)
+        return _changes(dict.fromkeys(emails, ("Suppressed", None)))
+
+    def _send_again(self, request: base.SandboxRequest, stream: str) -> Response:
+        self._check_stream(stream)
+        results: dict[str, tuple[str, str | None]] = {}
+        for email in _suppressed_emails(request):
+            is_kept = self.suppressions.get(email) == "SpamComplaint"
+            words = "You do not have the required authority to change this suppression."
+            results[email] = ("Failed", words) if is_kept else ("Deleted", None)
+            if not is_kept:
+                self.suppressions.pop(email, None)
+        return _changes(results)
+
+    def _check_stream(self, stream: str) -> None:
+        if stream not in _STREAMS:
+            raise _refusal(1226, "The message stream was not found.")
 
     def tell(self, url: str, record: Mapping[str, Any]) -> base.Notice:
         """Return a webhook of Postmark about an event, with basic authentication."""
@@ -203,6 +243,21 @@ class _MessageRefused(Exception):
         super().__init__(message)
         self.code = code
         self.message = message
+
+
+def _suppressed_emails(request: base.SandboxRequest) -> list[str]:
+    body = request.json()
+    if list(problems({"Suppressions!": [{"EmailAddress!": str}]}, body)):
+        raise _refusal(403, "Invalid request field(s)")
+    return [entry["EmailAddress"].lower() for entry in body["Suppressions"]]
+
+
+def _changes(results: Mapping[str, tuple[str, str | None]]) -> Response:
+    entries = [
+        {"EmailAddress": email, "Status": status, "Message": words}
+        for email, (status, words) in results.items()
+    ]
+    return base.reply({"Suppressions": entries})
 
 
 def _refusal(code: int, message: str, status: int = 422) -> base.Refusal:

@@ -43,6 +43,7 @@ _FILE: Final = words("content filename path content_type content_id")
 _TAG: Final = re.compile(r"[A-Za-z0-9_-]{1,256}")
 _TYPES: Final = {"pdf": "application/pdf", "png": "image/png", "txt": "text/plain"}
 _METRICS: Final = words("start_date end_date granularity dimensions metrics timezone")
+_LARGEST_PAGE: Final = 100
 _MOST_BYTES: Final = 40 * 1024 * 1024
 
 
@@ -85,7 +86,42 @@ class ResendSandbox(EmailSandbox):
             "GET /emails/receiving/{id_}": self._received,
             "GET /emails/receiving/{id_}/attachments": self._received_files,
             "GET /domains": self._domains,
+            "GET /suppressions": self._suppressed,
+            "POST /suppressions": self._suppress,
+            "DELETE /suppressions/{address}": self._send_again,
         }
+
+    def _suppressed(self, request: base.SandboxRequest) -> Response:
+        query = dict(request.query)
+        emails, size = [*self.suppressions], int(query.get("limit", "0"))
+        if not 1 <= size <= _LARGEST_PAGE:
+            raise _refusal(422, "validation_error", "The limit is out of range.")
+        start = int(query["after"].removeprefix("sup-")) + 1 if "after" in query else 0
+        entries = [
+            {
+                "object": "suppression",
+                "id": f"sup-{number}",
+                "email": emails[number],
+                "origin": self.suppressions[emails[number]],
+                "source_id": None,
+                "created_at": "2026-10-06T23:47:56.678Z",
+            }
+            for number in range(start, min(start + size, len(emails)))
+        ]
+        has_more = start + size < len(emails)
+        return base.reply({"object": "list", "has_more": has_more, "data": entries})
+
+    def _suppress(self, request: base.SandboxRequest) -> Response:
+        body = request.json()
+        if not is_object(body) or set(body) != {"email"}:
+            raise _refusal(422, "missing_required_field", "Missing `email` field.")
+        self.suppressions.setdefault(body["email"].lower(), "manual")
+        return base.reply({"object": "suppression", "id": self.uuid()}, 201)
+
+    def _send_again(self, _: base.SandboxRequest, address: str) -> Response:
+        if self.suppressions.pop(address, None) is None:
+            raise _refusal(404, "not_found", "Suppression not found")
+        return base.reply({"object": "suppression", "id": self.uuid(), "deleted": True})
 
     def tell(self, url: str, event: Mapping[str, Any], at: datetime) -> base.Notice:
         """Return a signed webhook of Resend about an event."""

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
     from moorage.testing.sandboxes.fixture import SandboxFixture
 
+_UNSUBSCRIBED: Final = "unsubscribes"
+_SUPPRESSIONS: Final = words("bounces blocks invalid_emails spam_reports unsubscribes")
+_LARGEST_PAGE: Final = 500
 _FIELDS: Final = words(
     "personalizations from reply_to reply_to_list subject content attachments template_id headers"
     " categories custom_args send_at batch_id asm ip_pool_name mail_settings tracking_settings"
@@ -81,7 +84,36 @@ class SendGridSandbox(EmailSandbox):
             "POST /v3/validations/email": self._validate,
             "GET /v3/stats": self._stats,
             "GET /v3/scopes": self._scopes,
+            "GET /v3/suppression/{name}": self._suppressed,
+            "DELETE /v3/suppression/{name}/{address}": self._send_again,
+            "POST /v3/asm/suppressions/global": self._suppress,
+            "DELETE /v3/asm/suppressions/global/{address}": self._subscribe,
         }
+
+    def _suppressed(self, request: base.SandboxRequest, name: str) -> Response:
+        query = dict(request.query)
+        start, size = int(query.get("offset", "0")), int(query.get("limit", "0"))
+        if name not in _SUPPRESSIONS or not 1 <= size <= _LARGEST_PAGE:
+            raise _refusal(400, "The list or the limit is invalid.", None)
+        emails = [email for email, listed in self.suppressions.items() if listed == name]
+        page = emails[start : start + size]
+        return base.reply([{"email": email, "created": 1_443_651_125} for email in page])
+
+    def _suppress(self, request: base.SandboxRequest) -> Response:
+        body = request.json()
+        emails: list[str] = body.get("recipient_emails", [])
+        for email in emails:
+            self.suppressions[email] = _UNSUBSCRIBED
+        return base.reply({"recipient_emails": emails}, 201)
+
+    def _subscribe(self, request: base.SandboxRequest, address: str) -> Response:
+        return self._send_again(request, _UNSUBSCRIBED, address)
+
+    def _send_again(self, _: base.SandboxRequest, name: str, address: str) -> Response:
+        if name not in _SUPPRESSIONS or self.suppressions.get(address) != name:
+            raise _refusal(404, "The address is not in this list.", None)
+        del self.suppressions[address]
+        return Response(204)
 
     def webhook(self, events: list[dict[str, Any]], at: datetime) -> tuple[dict[str, str], bytes]:
         """Return the headers and the body of a signed webhook about these events."""

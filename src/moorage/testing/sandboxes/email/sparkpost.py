@@ -16,9 +16,10 @@ from datetime import datetime
 from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
+from moorage.domain.http.requests import Response
 from moorage.domain.values.json_text import encode_json, is_list, is_object
 from moorage.testing.sandboxes import base
-from moorage.testing.sandboxes._fields import words, wrong_names
+from moorage.testing.sandboxes._fields import problems, words, wrong_names
 from moorage.testing.sandboxes.email.base import (
     EmailSandbox,
     attached,
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from moorage.domain.http.requests import Response
     from moorage.testing.sandboxes.fixture import SandboxFixture
 
 _Types = dict[str, type | tuple[type, ...]]
@@ -83,6 +83,7 @@ _MOST_BYTES: Final = 20_000_000
 _LONGEST_NAME: Final = 255
 _LONGEST_CAMPAIGN: Final = 64
 _MOST_METADATA: Final = 10 * 1024
+_KINDS: Final = words("transactional non_transactional")
 _PERIOD: Final = words("from to precision timezone metrics")
 _VERDICTS: Final = {
     "undeliverable@example.com": ("undeliverable", "Invalid Recipient", 0),
@@ -120,7 +121,45 @@ class SparkPostSandbox(EmailSandbox):
             "GET /api/v1/recipient-validation/single/{address}": self._validate,
             "GET /api/v1/metrics/deliverability/time-series": self._metrics,
             "GET /api/v1/account": self._account,
+            "GET /api/v1/suppression-list": self._suppressed,
+            "PUT /api/v1/suppression-list": self._suppress,
+            "DELETE /api/v1/suppression-list/{address}": self._send_again,
         }
+
+    def _suppressed(self, request: base.SandboxRequest) -> Response:
+        query = dict(request.query)
+        cursor, size = query.get("cursor", ""), int(query.get("per_page", "0"))
+        start = 0 if cursor == "initial" else int(cursor)
+        entries = [
+            {
+                "recipient": email,
+                "type": "transactional",
+                "source": source,
+                "description": "As you wish.",
+                "created": "2016-01-01T12:00:00+00:00",
+                "updated": "2016-01-01T12:00:00+00:00",
+            }
+            for email, source in [*self.suppressions.items()][start : start + size]
+        ]
+        path = f"/api/v1/suppression-list?per_page={size}&cursor="
+        links = [{"href": f"{path}initial", "rel": "first"}]
+        if len(self.suppressions) > start + size:
+            links.append({"href": f"{path}{start + size}", "rel": "next"})
+        total = len(self.suppressions)
+        return base.reply({"results": entries, "links": links, "total_count": total})
+
+    def _suppress(self, request: base.SandboxRequest) -> Response:
+        body = request.json()
+        if list(problems({"recipients!": [{"recipient!": str, "type!": _KINDS}]}, body)):
+            raise _refusal("1300", "invalid data format/type")
+        for entry in body["recipients"]:
+            self.suppressions[entry["recipient"]] = "Manually Added"
+        return base.reply({"results": {"message": "Suppression List successfully updated"}})
+
+    def _send_again(self, _: base.SandboxRequest, address: str) -> Response:
+        if self.suppressions.pop(address, None) is None:
+            raise _refusal("1600", "resource not found", None, 404)
+        return Response(204)
 
     def tell(self, url: str, *events: Mapping[str, Any], oauth2: bool = False) -> base.Notice:
         """Return a webhook with a batch of events, each below the name of its group.

@@ -1,0 +1,75 @@
+"""The lists of suppressed addresses of a domain at Mailgun."""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from typing import TYPE_CHECKING, Final
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from moorage.contracts.email_outcomes import RejectReason
+from moorage.contracts.email_suppressions import Suppression
+from moorage.vendor_sdk import Reading, Request, needed, read_answer, text, time
+from moorage.vendors.email._suppressions import read_page, remove_from
+
+if TYPE_CHECKING:
+    from moorage.contracts.email_address import EmailAddress
+    from moorage.contracts.email_suppressions import SuppressionPage
+    from moorage.vendor_sdk import Answer, Ref, Wire
+
+_PAGE: Final = 1_000
+_REASONS: Final = {
+    "bounces": RejectReason.BOUNCED,
+    "complaints": RejectReason.SPAM,
+    "unsubscribes": RejectReason.UNSUBSCRIBED,
+}
+"""Reasons by the lists that Mailgun keeps."""
+_LISTS: Final = tuple(_REASONS)
+_ENTRY: Final = Reading(
+    Suppression,
+    supplied=("reason", "vendor_reason"),
+    email=needed(text("address"), "address"),
+    at=time("created_at"),
+)
+
+
+def _next_query(fields: Answer) -> str | None:
+    """The query of the next page, hidden because it has an address."""
+    query = dict(parse_qsl(urlsplit(fields.text("paging.next") or "").query))
+    if not query:
+        return None
+    return urlsafe_b64encode(urlencode(query).encode()).decode()
+
+
+def _query(after: Ref | None) -> dict[str, str]:
+    hidden = None if after is None else after.other("query")
+    if hidden is None:
+        return {"limit": str(_PAGE)}
+    return dict(parse_qsl(urlsafe_b64decode(hidden).decode()))
+
+
+async def list_suppressed(wire: Wire, domain: str, after: Ref | None) -> SuppressionPage:
+    """A page of one list, which ends with an empty page; the lists follow one another."""
+    name = _LISTS[0] if after is None or after.id not in _LISTS else after.id
+    response = await wire.send(Request.get(f"/v3/{domain}/{name}", query=_query(after)))
+    fields = read_answer(response)
+    items = list(fields.objects("items"))
+    query = _next_query(fields)
+    following_lists = _LISTS[_LISTS.index(name) + 1 :]
+    start = None
+    if items and query is not None:
+        start = wire.ref(name, query=query)
+    elif following_lists:
+        start = wire.ref(following_lists[0])
+    reason = {"reason": _REASONS[name], "vendor_reason": name}
+    return read_page(wire, _ENTRY, items, response, after=start, **reason)
+
+
+async def suppress(wire: Wire, domain: str, address: EmailAddress) -> None:
+    """Add an address to those that have unsubscribed from everything."""
+    request = Request.post(f"/v3/{domain}/unsubscribes", form=[("address", address.wire)])
+    await wire.send(request.evolve(idempotent=True))
+
+
+async def send_again(wire: Wire, domain: str, address: EmailAddress) -> None:
+    """Remove an address from all lists."""
+    await remove_from(wire, address, *(f"/v3/{domain}/{name}/" for name in _LISTS))

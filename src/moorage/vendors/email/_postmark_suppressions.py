@@ -1,0 +1,75 @@
+"""Suppressed addresses of a message stream of Postmark."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
+
+from moorage.contracts.email_outcomes import RejectReason
+from moorage.contracts.email_suppressions import Suppression
+from moorage.vendor_sdk import (
+    Reading,
+    Request,
+    VendorRejected,
+    masked_words,
+    needed,
+    read_answer,
+    required,
+    text,
+    time,
+    word,
+)
+from moorage.vendors.email._suppressions import read_page
+
+if TYPE_CHECKING:
+    from moorage.contracts.email_address import EmailAddress
+    from moorage.contracts.email_suppressions import SuppressionPage
+    from moorage.vendor_sdk import Response, Wire
+
+_USUAL_STREAM: Final = "outbound"
+_REASONS: Final = {
+    "HardBounce": RejectReason.BOUNCED,
+    "SpamComplaint": RejectReason.SPAM,
+    "ManualSuppression": RejectReason.BLOCKED,
+}
+_ENTRY: Final = Reading(
+    Suppression,
+    email=needed(text("EmailAddress"), "EmailAddress"),
+    reason=word("SuppressionReason", of=_REASONS, otherwise=RejectReason.OTHER),
+    vendor_reason=text("SuppressionReason"),
+    at=time("CreatedAt"),
+)
+_DONE: Final = ("Suppressed", "Deleted")
+
+
+def _path(stream: str | None) -> str:
+    return f"/message-streams/{quote(stream or _USUAL_STREAM, safe='')}/suppressions"
+
+
+async def list_suppressed(wire: Wire, stream: str | None) -> SuppressionPage:
+    """All suppressed addresses of a stream, which Postmark lists in one answer."""
+    response = await wire.send(Request.get(f"{_path(stream)}/dump"))
+    return read_page(wire, _ENTRY, read_answer(response).objects("Suppressions"), response)
+
+
+async def change_suppressed(
+    wire: Wire, stream: str | None, address: EmailAddress, *, add: bool
+) -> None:
+    """Add an address to the suppressed ones of a stream, or remove it.
+
+    Raises:
+        VendorRejected: Postmark keeps the address, such as after a complaint.
+    """
+    path = _path(stream) if add else f"{_path(stream)}/delete"
+    request = Request.post(path, json={"Suppressions": [{"EmailAddress": address.wire}]})
+    response: Response = await wire.send(request.evolve(idempotent=True))
+    entry = next(read_answer(response).objects("Suppressions"), None)
+    status = required(None if entry is None else entry.text("Status"), response, "Status")
+    if entry is not None and status not in _DONE:
+        words = masked_words(entry.text("Message"))
+        raise VendorRejected(
+            f"Postmark did not change the suppression: {words or status}",
+            vendor_code=status,
+            vendor_message=words,
+            response=response,
+        )

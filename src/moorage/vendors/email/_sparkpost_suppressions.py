@@ -1,0 +1,62 @@
+"""The suppression list of an account at SparkPost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+from urllib.parse import parse_qs, urlsplit
+
+from moorage.contracts.email_outcomes import RejectReason
+from moorage.contracts.email_suppressions import Suppression
+from moorage.vendor_sdk import Reading, Request, needed, read_answer, text, time, word
+from moorage.vendors.email._suppressions import read_page, remove_from
+
+if TYPE_CHECKING:
+    from moorage.contracts.email_address import EmailAddress
+    from moorage.contracts.email_suppressions import SuppressionPage
+    from moorage.vendor_sdk import Answer, Ref, Wire
+
+_PATH: Final = "/api/v1/suppression-list"
+_PAGE: Final = 1_000
+_KINDS: Final = ("transactional", "non_transactional")
+_REASONS: Final = {
+    "Spam Complaint": RejectReason.SPAM,
+    "List Unsubscribe": RejectReason.UNSUBSCRIBED,
+    "Unsubscribe Link": RejectReason.UNSUBSCRIBED,
+    "Bounce Rule": RejectReason.BOUNCED,
+    "Manually Added": RejectReason.BLOCKED,
+    "Compliance": RejectReason.BLOCKED,
+}
+_ENTRY: Final = Reading(
+    Suppression,
+    email=needed(text("recipient"), "recipient"),
+    reason=word("source", of=_REASONS, otherwise=RejectReason.OTHER),
+    vendor_reason=text("source"),
+    at=time("created"),
+)
+
+
+def _cursor(fields: Answer) -> str | None:
+    links = [link.text("href") for link in fields.objects("links") if link.text("rel") == "next"]
+    query = parse_qs(urlsplit(links[0]).query) if links and links[0] else {}
+    return next(iter(query.get("cursor", [])), None)
+
+
+async def list_suppressed(wire: Wire, after: Ref | None) -> SuppressionPage:
+    """A page of the suppression list; one address has an entry for each kind of mail."""
+    query = {"per_page": str(_PAGE), "cursor": "initial" if after is None else after.id}
+    response = await wire.send(Request.get(_PATH, query=query))
+    fields = read_answer(response)
+    cursor = _cursor(fields)
+    start = None if cursor is None else wire.ref(cursor)
+    return read_page(wire, _ENTRY, fields.objects("results"), response, after=start)
+
+
+async def suppress(wire: Wire, address: EmailAddress) -> None:
+    """Add an address for mail of both kinds."""
+    entries = [{"recipient": address.wire, "type": kind} for kind in _KINDS]
+    await wire.send(Request.put(_PATH, json={"recipients": entries}))
+
+
+async def send_again(wire: Wire, address: EmailAddress) -> None:
+    """Remove an address for mail of both kinds."""
+    await remove_from(wire, address, f"{_PATH}/")

@@ -1,0 +1,258 @@
+"""Suppressed addresses of email vendors: lists, pages, requests and refusals."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
+
+import pytest
+
+import moorage
+from moorage import InvalidData, VendorFailed, VendorRejected
+from moorage.contracts.email_outcomes import RejectReason
+from moorage.testing.sandbox_fixtures import fixture_of
+from moorage.testing.sandboxes.base import SandboxHttpClient, reply
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ADA = "ada@example.com"
+PATH = {
+    "amazon_ses": "/v2/email/suppression/addresses",
+    "postmark": "/message-streams/outbound/suppressions",
+    "resend": "/suppressions",
+    "sparkpost": "/api/v1/suppression-list",
+}
+REASONS: dict[str, dict[str, RejectReason]] = {
+    "amazon_ses": {"BOUNCE": RejectReason.BOUNCED, "COMPLAINT": RejectReason.SPAM},
+    "brevo": {
+        "hardBounce": RejectReason.BOUNCED,
+        "contactFlaggedAsSpam": RejectReason.SPAM,
+        "unsubscribedViaEmail": RejectReason.UNSUBSCRIBED,
+        "adminBlocked": RejectReason.BLOCKED,
+        "odd": RejectReason.OTHER,
+    },
+    "mailgun": {
+        "bounces": RejectReason.BOUNCED,
+        "complaints": RejectReason.SPAM,
+        "unsubscribes": RejectReason.UNSUBSCRIBED,
+    },
+    "postmark": {
+        "HardBounce": RejectReason.BOUNCED,
+        "SpamComplaint": RejectReason.SPAM,
+        "ManualSuppression": RejectReason.BLOCKED,
+    },
+    "resend": {
+        "bounce": RejectReason.BOUNCED,
+        "complaint": RejectReason.SPAM,
+        "manual": RejectReason.BLOCKED,
+        "odd": RejectReason.OTHER,
+    },
+    "sendgrid": {
+        "bounces": RejectReason.BOUNCED,
+        "blocks": RejectReason.BLOCKED,
+        "invalid_emails": RejectReason.INVALID,
+        "spam_reports": RejectReason.SPAM,
+        "unsubscribes": RejectReason.UNSUBSCRIBED,
+    },
+    "sparkpost": {
+        "Bounce Rule": RejectReason.BOUNCED,
+        "Spam Complaint": RejectReason.SPAM,
+        "List Unsubscribe": RejectReason.UNSUBSCRIBED,
+        "Manually Added": RejectReason.BLOCKED,
+    },
+}
+ADDED: dict[str, tuple[str, str, Any]] = {
+    "amazon_ses": ("PUT", PATH["amazon_ses"], {"EmailAddress": ADA, "Reason": "COMPLAINT"}),
+    "mailgun": ("POST", "/v3/mail.example.com/unsubscribes", {"address": ADA}),
+    "postmark": ("POST", PATH["postmark"], {"Suppressions": [{"EmailAddress": ADA}]}),
+    "resend": ("POST", PATH["resend"], {"email": ADA}),
+    "sendgrid": ("POST", "/v3/asm/suppressions/global", {"recipient_emails": [ADA]}),
+    "sparkpost": (
+        "PUT",
+        PATH["sparkpost"],
+        {
+            "recipients": [
+                {"recipient": ADA, "type": "transactional"},
+                {"recipient": ADA, "type": "non_transactional"},
+            ]
+        },
+    ),
+}
+REMOVED: dict[str, list[str]] = {
+    "amazon_ses": [f"DELETE {PATH['amazon_ses']}/ada%40example.com"],
+    "brevo": ["DELETE /v3/smtp/blockedContacts/ada%40example.com"],
+    "mailgun": [
+        f"DELETE /v3/mail.example.com/{name}/ada%40example.com" for name in REASONS["mailgun"]
+    ],
+    "postmark": [f"POST {PATH['postmark']}/delete"],
+    "resend": [f"DELETE {PATH['resend']}/ada%40example.com"],
+    "sendgrid": [
+        *(
+            f"DELETE /v3/suppression/{name}/ada%40example.com"
+            for name in ("bounces", "blocks", "invalid_emails", "spam_reports")
+        ),
+        "DELETE /v3/asm/suppressions/global/ada%40example.com",
+    ],
+    "sparkpost": [f"DELETE {PATH['sparkpost']}/ada%40example.com"],
+}
+LARGEST = {
+    "amazon_ses": 1_000,
+    "brevo": 100,
+    "mailgun": 1_000,
+    "resend": 100,
+    "sendgrid": 500,
+    "sparkpost": 1_000,
+}
+
+
+def hub_of(vendor: str, folder: Path, **options: Any) -> tuple[Any, Any]:
+    """Return a vendor's sandbox, and a hub with an account there."""
+    fixture = fixture_of(vendor, folder)
+    assert fixture.sandbox is not None
+    http = SandboxHttpClient(fixture.sandbox)
+    account = {**fixture.options, **options}
+    return fixture.sandbox, moorage.open({"vendors": {vendor: account}}, http=http)
+
+
+def all_pages(hub: Any) -> list[Any]:
+    """Return the entries of all pages."""
+    page = hub.email().suppressions()
+    entries = [*page.items]
+    while page.next is not None:
+        page = hub.email().suppressions(after=str(page.next))
+        entries += page.items
+    return entries
+
+
+@pytest.mark.parametrize("vendor", REASONS)
+def test_reasons_have_common_words(vendor: str, tmp_path: Path) -> None:
+    """Each entry has the reason in the words of all vendors, beside the vendor's own."""
+    sandbox, hub = hub_of(vendor, tmp_path)
+    words = REASONS[vendor]
+    sandbox.suppressions |= {f"a{number}@example.com": word for number, word in enumerate(words)}
+    entries = {entry.email: entry for entry in all_pages(hub)}
+
+    assert words == {entry.vendor_reason: entry.reason for entry in entries.values()}
+    assert set(sandbox.suppressions) == set(entries)
+    assert all(entry.at < datetime(2027, 1, 1, tzinfo=UTC) for entry in entries.values())
+
+
+@pytest.mark.parametrize("vendor", LARGEST)
+def test_pages_follow_one_another(vendor: str, tmp_path: Path) -> None:
+    """Each address of a long list is on exactly one page."""
+    sandbox, hub = hub_of(vendor, tmp_path)
+    word = next(iter(REASONS[vendor]))
+    count = LARGEST[vendor] + 1
+    sandbox.suppressions |= {f"a{number}@example.com": word for number in range(count)}
+    emails = [entry.email for entry in all_pages(hub)]
+
+    assert count == len(emails) == len(set(emails))
+
+
+@pytest.mark.parametrize("vendor", ADDED)
+def test_request_that_adds(vendor: str, tmp_path: Path) -> None:
+    """An address is added by the vendor's own request."""
+    sandbox, hub = hub_of(vendor, tmp_path)
+    hub.email().add_suppression(f"Ada <{ADA}>")
+    [request] = sandbox.requests
+    is_json = (request.headers.get("content-type") or "").startswith("application/json")
+    text = request.body.decode()
+    content = json.loads(text) if is_json else dict(parse_qsl(text))
+
+    assert ADDED[vendor] == (request.method, request.path, content)
+
+
+@pytest.mark.parametrize("vendor", REMOVED)
+def test_requests_that_remove(vendor: str, tmp_path: Path) -> None:
+    """An address is removed from each list of the vendor, also if only the last one has it."""
+    sandbox, hub = hub_of(vendor, tmp_path)
+    sandbox.suppressions[ADA] = list(REASONS[vendor])[-1]
+    hub.email().remove_suppression(ADA)
+
+    requests = [f"{request.method} {request.path}" for request in sandbox.requests]
+    assert REMOVED[vendor] == requests
+    assert {} == sandbox.suppressions
+
+
+def test_postmark_keeps_complaints(tmp_path: Path) -> None:
+    """Postmark's refusal of a single address is an error, though it answers with status 200."""
+    sandbox, hub = hub_of("postmark", tmp_path)
+    sandbox.suppressions[ADA] = "SpamComplaint"
+    with pytest.raises(VendorRejected, match="required authority") as excinfo:
+        hub.email().remove_suppression(ADA)
+
+    assert ("Failed", {ADA: "SpamComplaint"}) == (excinfo.value.vendor_code, sandbox.suppressions)
+
+
+def test_postmark_uses_the_stream_of_the_account(tmp_path: Path) -> None:
+    """Postmark suppresses addresses in the stream that the account sends through."""
+    sandbox, hub = hub_of("postmark", tmp_path, message_stream="broadcast")
+    hub.email().suppressions()
+
+    assert "/message-streams/broadcast/suppressions/dump" == sandbox.requests[0].path
+
+
+@pytest.mark.parametrize(
+    "vendor, answer",
+    [
+        ("amazon_ses", {"SuppressedDestinationSummaries": [{"Reason": "BOUNCE"}]}),
+        ("brevo", {"contacts": [{}]}),
+        ("mailgun", {"items": [{}]}),
+        ("postmark", {"Suppressions": [{}]}),
+        ("resend", {"data": [{}]}),
+        ("sendgrid", [{}]),
+        ("sparkpost", {"results": [{}]}),
+    ],
+)
+def test_entry_without_an_address_is_malformed(vendor: str, answer: Any, tmp_path: Path) -> None:
+    """A list with an entry that has no address is not taken for a shorter one."""
+    sandbox, hub = hub_of(vendor, tmp_path)
+    sandbox.fail(reply(answer))
+    with pytest.raises(VendorFailed, match="address"):
+        hub.email().suppressions()
+
+
+def test_postmark_change_without_a_result_is_malformed(tmp_path: Path) -> None:
+    """A change that Postmark does not mention is not taken for done."""
+    sandbox, hub = hub_of("postmark", tmp_path)
+    sandbox.fail(reply({"Suppressions": []}))
+    with pytest.raises(VendorFailed, match="Status"):
+        hub.email().add_suppression(ADA)
+
+
+def test_other_refusals_of_a_removal_are_errors(tmp_path: Path) -> None:
+    """Only an address that is not there counts as removed."""
+    sandbox, hub = hub_of("sparkpost", tmp_path)
+    sandbox.fail(reply({"errors": [{"message": "Forbidden."}]}, 409))
+    with pytest.raises(VendorRejected):
+        hub.email().remove_suppression(ADA)
+
+
+def test_mailgun_hides_the_address_in_a_cursor(tmp_path: Path) -> None:
+    """The reference of Mailgun's next page has an address, which its text does not show."""
+    sandbox, hub = hub_of("mailgun", tmp_path)
+    sandbox.suppressions[ADA] = "bounces"
+
+    assert "ada" not in str(hub.email().suppressions().next)
+
+
+def test_account_is_named(tmp_path: Path) -> None:
+    """Each operation goes to the account that it names, and refuses an unknown one."""
+    resend, sendgrid = fixture_of("resend", tmp_path), fixture_of("sendgrid", tmp_path)
+    assert resend.sandbox is not None
+    assert sendgrid.sandbox is not None
+    configuration = {
+        "email": {"vendor": ["resend", "sendgrid"]},
+        "vendors": {"resend": resend.options, "sendgrid": sendgrid.options},
+    }
+    hub = moorage.open(configuration, http=SandboxHttpClient(resend.sandbox, sendgrid.sandbox))
+    hub.email().add_suppression(ADA, account="sendgrid")
+    hub.email().remove_suppression(ADA, account="sendgrid")
+    hub.email().suppressions(account="sendgrid")
+
+    assert [] == resend.sandbox.requests
+    with pytest.raises(InvalidData, match="No account is named"):
+        hub.email().add_suppression(ADA, account="other")
