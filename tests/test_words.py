@@ -120,3 +120,14 @@ def test_line_is_the_one_of_the_sentence(
 def test_checked_folders_exist() -> None:
     """Every file and folder that `make lint` checks for wording exists."""
     assert [] == [folder for folder in words.FOLDERS if not Path(folder).exists()]
+
+
+@pytest.mark.parametrize("name", ["page.md", "no_such_file.py", "no_such_folder"])
+def test_arguments_that_are_no_python_files_are_told(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A page, or a file that does not exist, is named with what to give instead."""
+    (tmp_path / "page.md").write_text("# It's a page, no Python", encoding="utf-8")
+
+    assert 2 == words.main([str(tmp_path / name)])
+    assert f"{tmp_path / name} is no file of Python. Give Python files" in capsys.readouterr().out

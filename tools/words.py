@@ -160,9 +160,16 @@ def check(text: str, path: Path) -> list[Finding]:
 
 def main(arguments: Sequence[str]) -> int:
     """Print the bad wordings in the given files and folders, and return the exit status."""
+    paths = [Path(argument) for argument in arguments or FOLDERS]
+    wrong_paths = [path for path in paths if not path.is_dir() and path.suffix != ".py"]
+    wrong_paths += [path for path in paths if path.suffix == ".py" and not path.is_file()]
+    for path in wrong_paths:
+        print(f"{path} is no file of Python. Give Python files, or folders of them.")
+    if wrong_paths:
+        return 2
     findings = [
         finding
-        for path in map(Path, arguments or FOLDERS)
+        for path in paths
         for file in (sorted(path.rglob("*.py")) if path.is_dir() else [path])
         for finding in check(file.read_text("utf-8"), file)
     ]

@@ -130,6 +130,15 @@ def test_pool_mode_session_keeps_the_session() -> None:
     assert not store._source.pools_transactions  # noqa: SLF001 - how connections are made
 
 
+@pytest.mark.parametrize("query", ["pool_mode=", "pool_mode", "a=1&pool_mode=&b=2"])
+def test_pool_mode_without_a_value_is_refused(query: str) -> None:
+    """An option without a value, which SQLAlchemy ignores, is refused by its name."""
+    with pytest.raises(ConfigurationError) as caught:
+        SqlStorage(f"postgresql://host/name?{query}")
+
+    assert "The option 'pool_mode' in the URL has no value." == caught.value.message
+
+
 def test_unknown_pool_mode_is_refused() -> None:
     """A pool mode that the store cannot use is refused with those that it can."""
     with pytest.raises(ConfigurationError) as caught:

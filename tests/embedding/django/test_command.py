@@ -22,6 +22,7 @@ from moorage_django.models import Credential
 from moorage_django.runtime import process
 from moorage_django.tenants import OrmTenants
 from tests.embedding.django.shop import KEYS, Shop, open_shop, order
+from tests.embedding.meeting import MeetingHttpClient
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -50,6 +51,26 @@ def test_deliver(shop: Shop) -> None:
 
     assert "1 done, 0 not, 0 settled.\n" == run("deliver", "--once")
     assert (1, 1) == (shop.charges, len(shop.news))
+
+
+def test_deliver_makes_calls_at_once() -> None:
+    """`deliver --at-once 2` makes two calls at the same time, each once."""
+    shop = Shop()
+    ports = {"http": MeetingHttpClient(shop.sandbox)}
+    with open_shop(shop, WORKER=True, PORTS=ports):
+        for _ in range(4):
+            after_commit("payments", "charge", order())
+        assert "4 done, 0 not, 0 settled.\n" == run("deliver", "--once", "--at-once", "2")
+        assert "0 done, 0 not, 0 settled.\n" == run("deliver", "--once", "--at-once", "2")
+
+    assert 4 == shop.charges
+
+
+@pytest.mark.parametrize("number", ["0", "101", "many"])
+def test_number_of_calls_at_once_is_limited(number: str) -> None:
+    """`deliver --at-once` takes a number from 1 to 100."""
+    with pytest.raises(CommandError, match="at-once"):
+        run("deliver", "--once", "--at-once", number)
 
 
 def test_deliver_counts_settled_payments(shop: Shop) -> None:

@@ -17,6 +17,7 @@ from moorage.testing.sandboxes.base import Lost
 from moorage.wiring.store_urls import open_storage
 from tests.embedding.flask.shop import KEYS, Shop
 from tests.embedding.flask.test_webhooks import charge
+from tests.embedding.meeting import MeetingHttpClient
 
 if TYPE_CHECKING:
     from click.testing import Result
@@ -69,6 +70,22 @@ def test_deliver_once(shop: Shop) -> None:
 
     assert "2 done, 0 not, 0 settled.\n" == run(shop, "deliver", "--once").output
     assert "0 done, 0 not, 0 settled.\n" == run(shop, "deliver", "--once").output
+
+
+def test_deliver_makes_calls_at_once(sql_url: str) -> None:
+    """`deliver --at-once 2` makes two calls at the same time, each once."""
+    shop = Shop(sql_url, KEYS=KEYS)
+    shop.app.config["MOORAGE"]["PORTS"] = {"http": MeetingHttpClient(shop.sandbox)}
+    shop.moored.migrate()
+    for number in range(4):
+        order = Charge(Money("1.00", "EUR"), "pm_card_visa", reference=f"INV-{number}")
+        shop.moorage.outbox.put("payments", "charge", order)
+    shop.sessions.commit()
+    output = [run(shop, "deliver", "--once", "--at-once", "2").output for _ in range(2)]
+    shop.close()
+
+    assert ["4 done, 0 not, 0 settled.\n", "0 done, 0 not, 0 settled.\n"] == output
+    assert 4 == len(shop.sandbox.charges)
 
 
 def test_deliver_counts_settled_payments(shop: Shop) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from django.db import close_old_connections
+from django.db import close_old_connections, connections
 
 from moorage import LogQuery
 from moorage.hub.worker import at_times
@@ -26,19 +27,37 @@ _TIDYING: Final = 3_600.0
 _SETTLING: Final = 60.0
 
 
-def deliver(limit: int = 100) -> list[Handled | Delivered]:
+def deliver(limit: int = 100, at_once: int = 1) -> list[Handled | Delivered]:
     """Handle webhooks and make due calls once; return whether anything was done.
 
     Args:
         limit: how many of each at most.
+        at_once: how many calls are made at the same time, each in a thread of its own.
     """
     close_old_connections()
     rounds: list[Handled | Delivered] = []
     if has_handlers():
         rounds.append(process.inbox().handle(limit=limit))
-    rounds.append(process.outbox().deliver(process.hub(), limit=limit))
+    rounds += _make_calls(limit, at_once)
     process.flush()
     return [value for value in rounds if value]
+
+
+def _make_calls(limit: int, at_once: int) -> list[Delivered]:
+    """Make due calls, in threads if several are made at once; return what became of them."""
+    hub, outbox = process.hub(), process.outbox()
+    if at_once == 1:
+        return [outbox.deliver(hub, limit=limit)]
+    share = -(-limit // at_once)
+
+    def work(_: int) -> Delivered:
+        try:
+            return outbox.deliver(hub, limit=share)
+        finally:
+            connections.close_all()  # of this thread, which no end of a request closes
+
+    with ThreadPoolExecutor(at_once) as threads:
+        return list(threads.map(work, range(at_once)))
 
 
 def tidy() -> int:
@@ -61,11 +80,18 @@ def settle() -> list[SettledPayment]:
     return process.hub().settle_payments(limit=10)
 
 
-def steps() -> list[Step]:
-    """Process one webhook or call at a time, with occasional housekeeping; stops quickly."""
+def steps(at_once: int = 1) -> list[Step]:
+    """Process one webhook, and one call or several at a time, with occasional housekeeping.
+
+    Args:
+        at_once: how many calls are made at the same time.
+    """
 
     def tidied() -> list[Handled | Delivered]:
         tidy()
         return []
 
-    return [at_times(settle, _SETTLING), lambda: deliver(1), at_times(tidied, _TIDYING)]
+    def delivered() -> list[Handled | Delivered]:
+        return deliver(at_once, at_once)
+
+    return [at_times(settle, _SETTLING), delivered, at_times(tidied, _TIDYING)]

@@ -20,6 +20,7 @@ from moorage_flask.current import current_moorage
 if TYPE_CHECKING:
     from moorage_flask.worker import Round
 
+_MOST_AT_ONCE = 1_000
 _UNWELL = 1
 
 
@@ -86,16 +87,23 @@ def check() -> None:
 @click.option("--once", is_flag=True, help="Do what is due, and end.")
 @click.option("--pause", default=1.0, show_default=True, help="Seconds, when nothing is due.")
 @click.option("--limit", default=100, show_default=True, help="How many of each, with --once.")
+@click.option(
+    "--at-once",
+    type=click.IntRange(1, _MOST_AT_ONCE),
+    default=1,
+    show_default=True,
+    help="How many calls at the same time.",
+)
 @with_appcontext
-def deliver(*, once: bool, pause: float, limit: int) -> None:
+def deliver(*, once: bool, pause: float, limit: int, at_once: int) -> None:
     """Handle webhooks and make stored calls until interrupted."""
     moored = current_moorage.here
     if once:
-        _tell(*worker.run_once(moored, limit=limit))
+        _tell(*worker.run_once(moored, limit=limit, at_once=at_once))
         return
     with stopping() as stop:
         click.echo("Working; SIGTERM or Ctrl-C ends it.")
-        steps = worker.steps(moored, 1)
+        steps = worker.steps(moored, at_once, at_once)
         work(*steps, stop=stop, pause=pause, tell=_tell, trouble=_trouble)
 
 

@@ -24,7 +24,7 @@ _SETTLING: Final = 60.0
 _AT_ONCE: Final = 10
 
 
-def steps(moored: Moored, limit: int) -> list[Step]:
+def steps(moored: Moored, limit: int, at_once: int = 1) -> list[Step]:
     """Handle webhooks if there are handlers, and make calls if the application stores any.
 
     Before it makes calls, it settles at times what vendors can tell of unknown payments.
@@ -32,6 +32,7 @@ def steps(moored: Moored, limit: int) -> list[Step]:
     Args:
         moored: whose.
         limit: how many of each at most.
+        at_once: how many calls are made at the same time.
     """
     worker_steps: list[Step] = []
     if moored.handled:
@@ -39,14 +40,14 @@ def steps(moored: Moored, limit: int) -> list[Step]:
     if moored.host.database is not None:
         worker_steps += (
             at_times(lambda: moored.hub.settle_payments(limit=_AT_ONCE), _SETTLING),
-            lambda: moored.outbox.deliver(moored.hub, limit=limit),
+            lambda: moored.outbox.deliver(moored.hub, limit=limit, at_once=at_once),
         )
     return worker_steps
 
 
-def run_once(moored: Moored, *, limit: int = 100) -> list[Round]:
+def run_once(moored: Moored, *, limit: int = 100, at_once: int = 1) -> list[Round]:
     """Do all due work once; return the handled webhooks, settled payments and calls, if any."""
-    return [outcome for step in steps(moored, limit) if (outcome := step())]
+    return [outcome for step in steps(moored, limit, at_once) if (outcome := step())]
 
 
 def deliver(moored: Moored, *, limit: int = 100) -> list[Handled | Delivered]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from functools import partial
 from math import ceil
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from urllib.parse import parse_qsl
 
 from sqlalchemy import Engine, create_engine, make_url
 from sqlalchemy.exc import ArgumentError
@@ -244,7 +245,7 @@ def _async_engine(url: URL, **options: Any) -> Engine:
 
 def _url(url: object, path: str, *, is_async: bool) -> URL:
     try:
-        return make_url(url)  # type: ignore[arg-type]  # make_url checks it
+        made_url = make_url(url)  # type: ignore[arg-type]  # make_url checks it
     except (ArgumentError, ValueError):  # such as an invalid port
         engine_type = "AsyncEngine" if is_async else "Engine"
         description = "URL" if isinstance(url, str) else f"object of type {type(url).__name__}"
@@ -253,6 +254,21 @@ def _url(url: object, path: str, *, is_async: bool) -> URL:
             path=path,
             remedy=f"Pass a URL such as 'postgresql://user@host/name', or an {engine_type}.",
         ) from None
+    if isinstance(url, str):
+        _check_option_values(url, path)
+    return made_url
+
+
+def _check_option_values(url: str, path: str) -> None:
+    """Refuse an option without a value, which SQLAlchemy ignores."""
+    query = url.rpartition("@")[2].partition("?")[2]  # a password may have a question mark
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        if not value:
+            raise ConfigurationError(
+                f"The option {name[:40]!r} in the URL has no value.",
+                path=path,
+                remedy="Give its value, such as pool_mode=transaction, or remove it.",
+            )
 
 
 def _database_kind(name: str, driver: str, drivers: dict[str, str], where: str, path: str) -> str:

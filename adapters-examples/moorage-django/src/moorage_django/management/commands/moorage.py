@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from argparse import ArgumentTypeError
 from typing import TYPE_CHECKING, Any, Final
 
 from django.core.management.base import BaseCommand, CommandError
@@ -20,6 +21,7 @@ from moorage_django.settings import chosen
 if TYPE_CHECKING:
     from argparse import ArgumentParser
 
+_MOST_AT_ONCE: Final = 100
 _OWN: Final = ("deliver", "export", "erase", "housekeep")
 
 
@@ -38,6 +40,9 @@ class Command(BaseCommand):
             "deliver", help="handle webhooks and make calls that were put off, until told to stop"
         )
         delivering.add_argument("--once", action="store_true", help="only what is due now")
+        delivering.add_argument(
+            "--at-once", type=_at_once, default=1, help="calls made at the same time, up to 100"
+        )
         delivering.add_argument("--pause", type=float, default=1.0, help="seconds when idle")
         for name, summary in (
             ("export", "print all that is kept of somebody, as JSON"),
@@ -69,7 +74,7 @@ class Command(BaseCommand):
     def _deliver(self, options: dict[str, Any]) -> None:
         if options["once"]:
             settled_payments = worker.settle()
-            rounds = worker.deliver()
+            rounds = worker.deliver(at_once=options["at_once"])
             done_entries = sum(value.done for value in rounds)
             other_entries = sum(map(len, rounds)) - done_entries
             self.stdout.write(
@@ -79,7 +84,8 @@ class Command(BaseCommand):
         with stopping() as stop:
             self.stdout.write("The worker is running. Stop it with SIGTERM or Ctrl-C.")
             self.stdout.flush()
-            work(*worker.steps(), stop=stop, pause=options["pause"], trouble=self._trouble)
+            steps = worker.steps(options["at_once"])
+            work(*steps, stop=stop, pause=options["pause"], trouble=self._trouble)
 
     def _trouble(self, error: StorageUnavailable) -> None:
         self.stderr.write(f"Waiting: {error}")
@@ -93,6 +99,14 @@ class Command(BaseCommand):
 
     def _housekeep(self, _: dict[str, Any]) -> None:
         self.stdout.write(f"{worker.tidy()} forgotten.")
+
+
+def _at_once(text: str) -> int:
+    """Return a number of calls from an argument."""
+    number = int(text)
+    if 1 <= number <= _MOST_AT_ONCE:
+        return number
+    raise ArgumentTypeError(f"give a number from 1 to {_MOST_AT_ONCE}, not {number}")
 
 
 def _passed_on(words: list[str]) -> int:

@@ -1,0 +1,28 @@
+"""A client that proves that two requests are under way at the same time."""
+
+from __future__ import annotations
+
+from threading import Barrier
+from typing import TYPE_CHECKING
+
+from moorage.testing.sandboxes.base import SandboxHttpClient
+
+if TYPE_CHECKING:
+    from moorage import Request, Response
+    from moorage.domain.http.requests import Timeouts
+    from moorage.testing.sandboxes.base import Sandbox
+
+_PATIENCE = 60.0
+
+
+class MeetingHttpClient:
+    """Sends each request to a sandbox once a second one is under way too."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._client = SandboxHttpClient(sandbox)
+        self._barrier = Barrier(2)
+
+    def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
+        """Wait for the second request, and send this one; raises BrokenBarrierError if alone."""
+        self._barrier.wait(_PATIENCE)
+        return self._client.send(request, url, timeouts)
