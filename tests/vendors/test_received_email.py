@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from base64 import b64encode
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -238,6 +239,48 @@ def test_files_arrive(vendor: str) -> None:
 def test_spam_score_is_exact(vendor: str) -> None:
     """The vendor's spam score is an exact number."""
     assert Decimal("1.7") == received(vendor).checks.spam_score
+
+
+HOSTILE = "a\r\nBcc: x@example.com\x00\x85\u2028b"
+HOSTILE_ROWS = [["X-A\r\nX-B", HOSTILE], ["Subject", HOSTILE], ["Message-ID", "<m1@example.com>"]]
+
+
+@pytest.mark.parametrize(
+    "vendor, changes",
+    [
+        ("mailgun", {"message-headers": json.dumps(HOSTILE_ROWS), "sender": HOSTILE}),
+        (
+            "postmark",
+            {
+                "Headers": [{"Name": name, "Value": value} for name, value in HOSTILE_ROWS],
+                "Subject": HOSTILE,
+                "OriginalRecipient": HOSTILE,
+            },
+        ),
+        (
+            "amazon_ses",
+            {
+                "content": None,
+                "mail": {
+                    "messageId": "s1",
+                    "source": HOSTILE,
+                    "headers": [{"name": name, "value": value} for name, value in HOSTILE_ROWS],
+                },
+            },
+        ),
+        ("resend", {"subject": HOSTILE, "headers": dict(HOSTILE_ROWS)}),
+        ("mailersend", {"sender": {"email": HOSTILE}}),
+        ("sendgrid", {"envelope": json.dumps({"to": [HOSTILE], "from": HOSTILE})}),
+    ],
+)
+def test_headers_have_no_control_characters(vendor: str, changes: dict[str, Any]) -> None:
+    """No text of a header or of the envelope has control characters, also if JSON had it."""
+    message = received(vendor, **changes)
+    texts = [text for pair in message.headers for text in pair]
+    texts += [message.subject, message.envelope_sender or "", *message.envelope_recipients]
+
+    assert any("Bcc" in text for text in texts)
+    assert not any(re.search(r"[\x00-\x1f\x7f-\x9f\u2028]", text) for text in texts)
 
 
 def test_other_checks() -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import attrs
 
@@ -12,10 +13,27 @@ from moorage.domain.values.frozen_values import frozen
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
     from decimal import Decimal
 
     from moorage.contracts.ref import Ref
+
+
+_BREAKS: Final = re.compile(r"\r?\n[ \t]*")
+_UNSAFE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+def single_line(value: Any) -> Any:
+    """A stranger's text on one line, with spaces for control characters; others unchanged."""
+    return _UNSAFE.sub(" ", _BREAKS.sub(" ", value)) if isinstance(value, str) else value
+
+
+def _single_lines(values: Iterable[Any]) -> tuple[Any, ...]:
+    return tuple(
+        single_line(item) if isinstance(item, str) else _single_lines(cast("Iterable[Any]", item))
+        for item in values
+    )
 
 
 class CheckResult(StrEnum):
@@ -68,10 +86,10 @@ class ReceivedFile:
     """
 
     filename: str | None = attrs.field(default=None, repr=False)
-    content_type: str = "application/octet-stream"
+    content_type: str = attrs.field(default="application/octet-stream", converter=single_line)
     content: bytes | None = attrs.field(default=None, repr=False)
     size: int | None = None
-    content_id: str | None = attrs.field(default=None, repr=False)
+    content_id: str | None = attrs.field(default=None, converter=single_line, repr=False)
     is_inline: bool = False
     url: str | None = attrs.field(default=None, repr=False)
 
@@ -96,7 +114,8 @@ class ReceivedEmail:
         reply_text: text without quoted messages and signature, if the vendor separates it.
         message_id, in_reply_to, references: Message-IDs of this message, of the message that it
             answers, and of the whole conversation, without angle brackets.
-        headers: all header fields in their order, decoded.
+        headers: all header fields in their order, decoded. No name and no value has a line break
+            or another control character, and neither has the subject.
         files: attachments and inline images.
         checks: the vendor's checks of the sender and the content.
         is_automatic: True if a program sent it, such as an out-of-office reply. Do not answer such
@@ -113,20 +132,24 @@ class ReceivedEmail:
     id: str | None
     ref: Ref
     at: datetime | None = None
-    envelope_sender: str | None = attrs.field(default=None, repr=False)
-    envelope_recipients: tuple[str, ...] = attrs.field(default=(), repr=False)
+    envelope_sender: str | None = attrs.field(default=None, converter=single_line, repr=False)
+    envelope_recipients: tuple[str, ...] = attrs.field(
+        default=(), converter=_single_lines, repr=False
+    )
     from_: EmailAddress | None = attrs.field(default=None, repr=False)
     to: tuple[EmailAddress, ...] = attrs.field(default=(), repr=False)
     cc: tuple[EmailAddress, ...] = attrs.field(default=(), repr=False)
     reply_to: tuple[EmailAddress, ...] = attrs.field(default=(), repr=False)
-    subject: str = attrs.field(default="", repr=False)
+    subject: str = attrs.field(default="", converter=single_line, repr=False)
     text: str | None = attrs.field(default=None, repr=False)
     html: str | None = attrs.field(default=None, repr=False)
     reply_text: str | None = attrs.field(default=None, repr=False)
-    message_id: str | None = None
-    in_reply_to: str | None = None
-    references: tuple[str, ...] = ()
-    headers: tuple[tuple[str, str], ...] = attrs.field(default=(), repr=False)
+    message_id: str | None = attrs.field(default=None, converter=single_line)
+    in_reply_to: str | None = attrs.field(default=None, converter=single_line)
+    references: tuple[str, ...] = attrs.field(default=(), converter=_single_lines)
+    headers: tuple[tuple[str, str], ...] = attrs.field(
+        default=(), converter=_single_lines, repr=False
+    )
     files: tuple[ReceivedFile, ...] = ()
     checks: SenderChecks = attrs.field(factory=SenderChecks)
     is_automatic: bool = False
