@@ -211,6 +211,8 @@ def test_needed_capabilities_of_a_message() -> None:
         EmailCapability.VALIDATE_ADDRESS,
         EmailCapability.STATISTICS,
         EmailCapability.RECEIVED,
+        EmailCapability.CANCEL,
+        EmailCapability.LOOK_UP,
         EmailCapability.SUPPRESSIONS,
         EmailCapability.ADD_SUPPRESSION,
     }

@@ -81,6 +81,8 @@ class EmailCapability(StrEnum):
     METADATA = "metadata"
     TAGS = "tags"
     SCHEDULED = "scheduled"
+    CANCEL = "cancel"
+    LOOK_UP = "look_up"
     TRACK_OPENS = "track_opens"
     TRACK_CLICKS = "track_clicks"
     VALIDATE_ADDRESS = "validate_address"
@@ -371,6 +373,10 @@ class EmailVendor(Protocol):
     async def send_bulk(
         self, wire: Wire, bulk: BulkMessage, /, *, key: str | None
     ) -> list[Result[EmailReceipt]]: ...
+
+    async def get(self, wire: Wire, ref: Ref, /) -> EmailReceipt: ...
+
+    async def cancel(self, wire: Wire, ref: Ref, /) -> EmailReceipt: ...
 
     async def validate_address(self, wire: Wire, address: EmailAddress, /) -> AddressCheck: ...
 

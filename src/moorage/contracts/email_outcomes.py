@@ -32,6 +32,7 @@ class EmailStatus(StrEnum):
     BOUNCED = "bounced"
     REJECTED = "rejected"
     FAILED = "failed"
+    CANCELED = "canceled"
     OPENED = "opened"
     CLICKED = "clicked"
     COMPLAINED = "complained"

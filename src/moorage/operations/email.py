@@ -87,6 +87,22 @@ class Email:
             )
         )
 
+    def get(self, ref: Ref | str, *, timeout: float | None = None) -> EmailReceipt:
+        """Get the current status of a message, and of each recipient where the vendor states it."""
+        return run_now(self._flows.run(EmailFlows.get, ref, timeout=timeout))
+
+    def cancel(self, ref: Ref | str, *, timeout: float | None = None) -> EmailReceipt:
+        """Cancel a message that is scheduled for later.
+
+        Args:
+            ref: reference of the message.
+            timeout: seconds for the whole operation.
+
+        Raises:
+            VendorRejected: the vendor knows no such message, or it is too late.
+        """
+        return run_now(self._flows.run(EmailFlows.cancel, ref, timeout=timeout))
+
     def validate_address(
         self, address: EmailAddress | str, *, timeout: float | None = None
     ) -> AddressCheck:
@@ -214,6 +230,22 @@ class AsyncEmail:
         return await self._flows.run(
             EmailFlows.send_transactional, message, idempotency_key=idempotency_key, timeout=timeout
         )
+
+    async def get(self, ref: Ref | str, *, timeout: float | None = None) -> EmailReceipt:
+        """Get the current status of a message, and of each recipient where the vendor states it."""
+        return await self._flows.run(EmailFlows.get, ref, timeout=timeout)
+
+    async def cancel(self, ref: Ref | str, *, timeout: float | None = None) -> EmailReceipt:
+        """Cancel a message that is scheduled for later.
+
+        Args:
+            ref: reference of the message.
+            timeout: seconds for the whole operation.
+
+        Raises:
+            VendorRejected: the vendor knows no such message, or it is too late.
+        """
+        return await self._flows.run(EmailFlows.cancel, ref, timeout=timeout)
 
     async def validate_address(
         self, address: EmailAddress | str, *, timeout: float | None = None

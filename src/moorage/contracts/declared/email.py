@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from moorage.contracts.email_received import ReceivedEmail
     from moorage.contracts.email_suppressions import SuppressionPage
 
+_LOOK_UP: Final[Requirements[EmailReceipt]] = Requirements(needs={EmailCapability.LOOK_UP})
+_CANCEL: Final[Requirements[EmailReceipt]] = Requirements(needs={EmailCapability.CANCEL})
 _RECEIVED: Final[Requirements[ReceivedEmail]] = Requirements(needs={EmailCapability.RECEIVED})
 
 
@@ -78,6 +80,24 @@ class EmailContract(Contract):
             recipients=tuple(address.email for address in message.everybody),
             check_limits=partial(check_fits, message, len(message.everybody)),
         )
+
+    @reads(target=Target.REFERENCE)
+    def get(self, ref: Ref | str, *, timeout: float | None = None) -> Requirements[EmailReceipt]:
+        """Get the current status of a message, and of each recipient where the vendor states it."""
+        return _LOOK_UP
+
+    @changes(target=Target.REFERENCE)
+    def cancel(self, ref: Ref | str, *, timeout: float | None = None) -> Requirements[EmailReceipt]:
+        """Cancel a message that is scheduled for later.
+
+        Args:
+            ref: reference of the message.
+            timeout: seconds for the whole operation.
+
+        Raises:
+            VendorRejected: the vendor knows no such message, or it is too late.
+        """
+        return _CANCEL
 
     @reads()
     def validate_address(

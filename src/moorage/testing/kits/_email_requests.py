@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moorage.contracts.email import Attachment, EmailCapability
 from moorage.contracts.email_bulk import BulkMessage, BulkRecipient
-from moorage.contracts.email_outcomes import StatisticsQuery
+from moorage.contracts.email_outcomes import EmailStatus, StatisticsQuery
 from moorage.contracts.email_unsubscribe import Unsubscribe
 from moorage.errors import VendorRejected
 from moorage.testing.kits._email_lab import (
@@ -179,6 +179,37 @@ async def a_time_of_sending_arrives(factory: Factory) -> None:
         require(moments == [moment], f"It is scheduled for {moments}, not for {moment}.")
 
 
+async def a_scheduled_message_can_be_cancelled(factory: Factory) -> None:
+    """Check that a scheduled message is cancelled, and that one that was sent is not."""
+    lab = factory()
+    if EmailCapability.CANCEL not in lab.vendor.capabilities:
+        return
+    email = lab.hub.email()
+    send_time = datetime.now(UTC) + timedelta(hours=3)
+    scheduled: EmailReceipt = await email.send_transactional(message(send_at=send_time))
+    canceled: EmailReceipt = await email.cancel(scheduled.ref)
+    require(canceled.ref == scheduled.ref, "The receipt is of another message.")
+    require(canceled.status is EmailStatus.CANCELED, f"It is {canceled.status}.")
+    sent: EmailReceipt = await email.send_transactional(message())
+    error = await raised_error_of(email.cancel(sent.ref))
+    require(isinstance(error, VendorRejected), f"A message that was sent ended with {error!r}.")
+
+
+async def a_message_can_be_looked_up(factory: Factory) -> None:
+    """Check that a message is found by its reference, with its recipients."""
+    lab = factory()
+    if EmailCapability.LOOK_UP not in lab.vendor.capabilities:
+        return
+    sent: EmailReceipt = await lab.hub.email().send_transactional(message())
+    looked_up: EmailReceipt = await lab.hub.email().get(str(sent.ref))
+    require(looked_up.ref == sent.ref, "The receipt is of another message.")
+    require(looked_up.status is not EmailStatus.UNKNOWN, "A message has no known status.")
+    require(bool(looked_up.vendor_status), "The vendor's own word is lost.")
+    emails = [outcome.email for outcome in looked_up.recipients]
+    require(emails == ["ada@example.com"], "The recipients are others.")
+    require("ada@" not in repr(looked_up), "A receipt shows an address.")
+
+
 async def each_of_a_bulk_has_their_copies(factory: Factory) -> None:
     """Check that copies, headers and files of a bulk message reach the right recipient."""
     lab = factory()
@@ -306,6 +337,8 @@ REQUESTS: Final = (
     each_recipient_is_addressed,
     each_text_is_sent_as_written,
     a_time_of_sending_arrives,
+    a_scheduled_message_can_be_cancelled,
+    a_message_can_be_looked_up,
     each_of_a_bulk_has_their_copies,
     each_recipient_can_unsubscribe,
     a_refused_recipient_is_told_of,

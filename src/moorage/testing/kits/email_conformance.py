@@ -238,6 +238,10 @@ async def what_it_cannot_do_is_refused(factory: Factory) -> None:
             call = email.validate_address("ada@example.com")
         elif capability is EmailCapability.RECEIVED:
             call = email.get_received(Ref(lab.vendor.name, "mail", "1"))
+        elif capability is EmailCapability.LOOK_UP:
+            call = email.get(Ref(lab.vendor.name, "mail", "1"))
+        elif capability is EmailCapability.CANCEL:
+            call = email.cancel(Ref(lab.vendor.name, "mail", "1"))
         elif capability is EmailCapability.SUPPRESSIONS:
             call = email.suppressions()
         elif capability is EmailCapability.ADD_SUPPRESSION:

@@ -66,6 +66,21 @@ async def received(vendor: ScenarioVendor) -> Any:
     return (await vendor("get_received", Ref(vendor.name, vendor.name, id_))).subject == "Hello"
 
 
+async def cancel(vendor: ScenarioVendor) -> Any:
+    """Cancel a scheduled message."""
+    later = datetime.now(UTC) + timedelta(hours=1)
+    message = EmailMessage(to="ada@example.com", subject="Hello", text="Hello.", send_at=later)
+    ref = await vendor.ref("send_transactional", message)
+    return (await vendor("cancel", ref)).status == "canceled"
+
+
+async def look_up(vendor: ScenarioVendor) -> Any:
+    """Return the state of a message."""
+    message = EmailMessage(to="ada@example.com", subject="Hello", text="Hello.")
+    ref = await vendor.ref("send_transactional", message)
+    return (await vendor("get", ref)).ref == ref
+
+
 async def suppressed(vendor: ScenarioVendor) -> Any:
     """List the suppressed addresses, and remove one that is not suppressed."""
     page = await vendor("suppressions")
@@ -105,6 +120,8 @@ BY_CAPABILITY: Final[dict[str, Scenario]] = {
     EmailCapability.SCHEDULED: lambda vendor: mail(
         vendor, send_at=datetime.now(UTC) + timedelta(hours=1)
     ),
+    EmailCapability.CANCEL: cancel,
+    EmailCapability.LOOK_UP: look_up,
     EmailCapability.TRACK_OPENS: partial(mail, track_opens=True),
     EmailCapability.TRACK_CLICKS: partial(mail, track_clicks=False),
     EmailCapability.VALIDATE_ADDRESS: address,

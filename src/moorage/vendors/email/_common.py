@@ -10,6 +10,7 @@ from email.utils import formataddr
 from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from urllib.parse import quote
 
 import attrs
 
@@ -18,6 +19,7 @@ from moorage.vendor_sdk import (
     ConfigurationError,
     InvalidData,
     Redaction,
+    Request,
     Result,
     as_answer,
     malformed,
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from moorage.contracts.email import Attachment, EmailMessage
     from moorage.contracts.email_address import EmailAddress
     from moorage.contracts.email_bulk import BulkMessage
-    from moorage.vendor_sdk import Response, Wire
+    from moorage.vendor_sdk import Ref, Response, Wire
 
 _TAG: Final = "tag_"
 """Prefix of a tag's name at a vendor that has only names with values."""
@@ -233,6 +235,23 @@ def receipt_of(
     return EmailReceipt(
         ref=wire.ref(id_), status=status, recipients=outcomes(people, status), raw=raw
     )
+
+
+async def cancel_at(wire: Wire, ref: Ref, path: str, id_: str) -> EmailReceipt:
+    """Delete a scheduled message.
+
+    A lost answer stays one: the vendor would refuse to delete the message again.
+
+    Args:
+        wire: sends the request.
+        ref: reference of the message.
+        path: path of messages, with a slash at the end.
+        id_: id of the message in the path.
+    """
+    request = Request.delete(path + quote(id_, safe=""))
+    response = await wire.send(request.evolve(idempotent=False))
+    raw_answer = {"status": response.status}
+    return EmailReceipt(ref=ref, status=EmailStatus.CANCELED, raw=raw_answer)
 
 
 def messages_of(bulk: BulkMessage) -> list[EmailMessage]:

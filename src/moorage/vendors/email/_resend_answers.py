@@ -10,6 +10,7 @@ from moorage.contracts.email_outcomes import (
     EmailReceipt,
     EmailStatistics,
     EmailStatus,
+    RecipientOutcome,
     RejectReason,
 )
 from moorage.vendor_sdk import (
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
     from moorage.contracts.email_bulk import BulkMessage
     from moorage.contracts.email_outcomes import StatisticsQuery
     from moorage.contracts.email_received import ReceivedEmail
-    from moorage.vendor_sdk import Answer, MakeRef, Request, Response, WebhookEvent, Wire
+    from moorage.vendor_sdk import Answer, MakeRef, Ref, Request, Response, WebhookEvent, Wire
 
 _LONGEST_MESSAGE: Final = 300
 _WORDS: Final = Redaction()
@@ -85,6 +86,8 @@ _EVENTS: Final = {
     "email.opened": EmailStatus.OPENED,
     "email.clicked": EmailStatus.CLICKED,
     "email.complained": EmailStatus.COMPLAINED,
+    "email.canceled": EmailStatus.CANCELED,
+    "email.queued": EmailStatus.QUEUED,
 }
 _RECEIVED: Final = "email.received"
 _LATE_EVENT: Final = "email.delivery_delayed"
@@ -123,6 +126,23 @@ def read_receipt(
     """Parse the receipt of an accepted message."""
     id_ = required(fields.text("id"), response, "id")
     return receipt_of(wire, id_, people, status, fields.raw)
+
+
+def read_message(ref: Ref, response: Response) -> EmailReceipt:
+    """Parse the state of a message, by its last event."""
+    fields = read_answer(response)
+    if fields.text("id") != ref.id:
+        raise malformed(response, "id")
+    word = fields.text("last_event")
+    status = _EVENTS.get(f"email.{word}", EmailStatus.UNKNOWN)
+    people = [bare(text) or text for text in fields.texts("to")]
+    return EmailReceipt(
+        ref=ref,
+        status=status,
+        vendor_status=word,
+        recipients=tuple(RecipientOutcome(email=email, status=status) for email in people),
+        raw=fields.raw,
+    )
 
 
 def read_batch(wire: Wire, bulk: BulkMessage, response: Response) -> list[Result[EmailReceipt]]:

@@ -122,6 +122,8 @@ class AmazonSes(Vendor):
     kinds: ClassVar[tuple[str, ...]] = ("email",)
     api_version: ClassVar[str | None] = "v2"
     capabilities: ClassVar[frozenset[str]] = frozenset(EmailCapability) - {
+        EmailCapability.CANCEL,
+        EmailCapability.LOOK_UP,
         EmailCapability.INTERNATIONAL,
         EmailCapability.RECEIVED,
         EmailCapability.SCHEDULED,

@@ -39,6 +39,7 @@ from moorage.vendors.email._brevo_answers import (
 )
 from moorage.vendors.email._brevo_suppressions import list_suppressed, send_again
 from moorage.vendors.email._common import (
+    cancel_at,
     check_type,
     in_ascii,
     in_base64,
@@ -104,6 +105,7 @@ class Brevo(ApiVendor):
     capabilities = frozenset(
         {
             EmailCapability.ATTACHMENTS,
+            EmailCapability.CANCEL,
             EmailCapability.CUSTOM_HEADERS,
             EmailCapability.METADATA,
             EmailCapability.SCHEDULED,
@@ -172,6 +174,10 @@ class Brevo(ApiVendor):
     ) -> list[Result[EmailReceipt]]:
         request = Request.post("/v3/smtp/email", json=bulk_body(self, bulk))
         return await wire.send(request, key=key, parse=partial(read_results, wire, bulk))
+
+    async def cancel(self, wire: Wire, ref: Ref, /) -> EmailReceipt:
+        """Delete a scheduled message."""
+        return await cancel_at(wire, ref, "/v3/smtp/email/", f"<{ref.id}>")
 
     async def get_statistics(self, wire: Wire, query: StatisticsQuery, /) -> EmailStatistics:
         """Get the statistics of a range of days."""

@@ -83,6 +83,8 @@ class MailerSend(ApiVendor):
     capabilities = frozenset(EmailCapability) - {
         EmailCapability.ADD_SUPPRESSION,
         EmailCapability.ENVELOPE_SENDER,
+        EmailCapability.CANCEL,
+        EmailCapability.LOOK_UP,
         EmailCapability.INTERNATIONAL,
         EmailCapability.METADATA,
         EmailCapability.RECEIVED,

@@ -216,6 +216,8 @@ class Mailgun(ApiVendor):
     api_version = "v3"
     capabilities = frozenset(EmailCapability) - {
         EmailCapability.ENVELOPE_SENDER,
+        EmailCapability.CANCEL,
+        EmailCapability.LOOK_UP,
         EmailCapability.INTERNATIONAL,
         EmailCapability.RECEIVED,
     }

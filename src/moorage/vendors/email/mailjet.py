@@ -82,6 +82,8 @@ class Mailjet(ApiVendor):
     capabilities = frozenset(EmailCapability) - {
         EmailCapability.ADD_SUPPRESSION,
         EmailCapability.ENVELOPE_SENDER,
+        EmailCapability.CANCEL,
+        EmailCapability.LOOK_UP,
         EmailCapability.INTERNATIONAL,
         EmailCapability.RECEIVED,
         EmailCapability.SCHEDULED,

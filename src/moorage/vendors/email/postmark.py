@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
+from urllib.parse import quote
 
 import attrs
 
@@ -131,6 +132,7 @@ class Postmark(ApiVendor):
     kinds = ("email",)
     capabilities = frozenset(EmailCapability) - {
         EmailCapability.ENVELOPE_SENDER,
+        EmailCapability.CANCEL,
         EmailCapability.INTERNATIONAL,
         EmailCapability.RECEIVED,
         EmailCapability.SCHEDULED,
@@ -182,6 +184,14 @@ class Postmark(ApiVendor):
     ) -> list[Result[EmailReceipt]]:
         parse = partial(read_entries, wire, bulk)
         return await wire.send(batch_request(self, bulk), key=key, parse=parse)
+
+    async def get(self, wire: Wire, ref: Ref, /) -> EmailReceipt:
+        """Get the state of a message, and of each recipient."""
+        request = Request.get(f"/messages/outbound/{quote(ref.id, safe='')}/details")
+        response = await wire.send(request)
+        from moorage.vendors.email._postmark_messages import read_message  # noqa: PLC0415 - few accounts look messages up
+
+        return read_message(ref, response)
 
     async def get_statistics(self, wire: Wire, query: StatisticsQuery, /) -> EmailStatistics:
         """Get the statistics of a range of days, in Eastern Time."""

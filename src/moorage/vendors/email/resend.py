@@ -16,6 +16,7 @@ import attrs
 
 from moorage.contracts.email import EmailCapability, EmailMessage
 from moorage.contracts.email_address import EmailAddress, as_address
+from moorage.contracts.email_outcomes import EmailReceipt, EmailStatus
 from moorage.vendor_sdk import (
     ApiVendor,
     InvalidData,
@@ -23,6 +24,7 @@ from moorage.vendor_sdk import (
     Request,
     Result,
     VendorKeys,
+    VendorRejected,
     extra_for,
     key_at,
     malformed,
@@ -47,6 +49,7 @@ from moorage.vendors.email._resend_answers import (
     classify,
     read_batch,
     read_events,
+    read_message,
     read_metrics,
     read_receipt,
 )
@@ -59,7 +62,6 @@ if TYPE_CHECKING:
     from moorage.contracts.email_bulk import BulkMessage
     from moorage.contracts.email_outcomes import (
         EmailEvent,
-        EmailReceipt,
         EmailStatistics,
         StatisticsQuery,
     )
@@ -169,6 +171,24 @@ class Resend(ApiVendor):
         request = Request.post("/emails/batch", json=bodies, headers=headers)
         parse = partial(read_batch, wire, bulk)
         return await wire.send(request, key=_vendor_key(wire, key), parse=parse)
+
+    async def get(self, wire: Wire, ref: Ref, /) -> EmailReceipt:
+        """Get the state of a message, which is its last event."""
+        response = await wire.send(Request.get(f"/emails/{quote(ref.id, safe='')}"))
+        return read_message(ref, response)
+
+    async def cancel(self, wire: Wire, ref: Ref, /) -> EmailReceipt:
+        """Cancel a scheduled message."""
+        request = Request.post(f"/emails/{quote(ref.id, safe='')}/cancel")
+        try:
+            fields = read_answer(await wire.send(request.evolve(idempotent=True)))
+        except VendorRejected:
+            # A message that is cancelled may be refused, for example after a lost answer.
+            receipt = await self.get(wire, ref)
+            if receipt.status is not EmailStatus.CANCELED:
+                raise
+            return receipt
+        return EmailReceipt(ref=ref, status=EmailStatus.CANCELED, raw=fields.raw)
 
     async def get_statistics(self, wire: Wire, query: StatisticsQuery, /) -> EmailStatistics:
         """Get the statistics of a range of days."""

@@ -202,6 +202,8 @@ class SendGrid(Vendor):
     api_version: ClassVar[str | None] = "v3"
     capabilities: ClassVar[frozenset[str]] = frozenset(EmailCapability) - {
         EmailCapability.ENVELOPE_SENDER,
+        EmailCapability.CANCEL,
+        EmailCapability.LOOK_UP,
         EmailCapability.INTERNATIONAL,
         EmailCapability.RECEIVED,
     }

@@ -30,6 +30,7 @@ from moorage.vendor_sdk import (
     one_of,
 )
 from moorage.vendors.email._common import (
+    cancel_at,
     in_base64,
     in_parts,
     messages_of,
@@ -88,6 +89,7 @@ class SparkPost(ApiVendor):
     api_version = "v1"
     capabilities = frozenset(EmailCapability) - {
         EmailCapability.ENVELOPE_SENDER,
+        EmailCapability.LOOK_UP,
         EmailCapability.INTERNATIONAL,
         EmailCapability.RECEIVED,
         EmailCapability.UNSUBSCRIBE,
@@ -165,6 +167,10 @@ class SparkPost(ApiVendor):
     ) -> list[Result[EmailReceipt]]:
         [message] = messages_of(bulk)
         return [Result(await self.send_transactional(wire, message, key=key))]
+
+    async def cancel(self, wire: Wire, ref: Ref, /) -> EmailReceipt:
+        """Delete a scheduled transmission."""
+        return await cancel_at(wire, ref, "/api/v1/transmissions/", ref.id)
 
     async def validate_address(self, wire: Wire, address: EmailAddress, /) -> AddressCheck:
         """Check an address."""

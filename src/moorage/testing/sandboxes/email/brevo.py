@@ -90,6 +90,7 @@ class BrevoSandbox(EmailSandbox):
         super().__init__()
         self.api_key = api_key
         self.templates = templates
+        self.canceled: list[str] = []
         self.days: list[_Fields] = []
         self.webhook_token = "brevo-sandbox-webhook-token"
         self.password = "hook:sandbox"
@@ -100,9 +101,17 @@ class BrevoSandbox(EmailSandbox):
             "POST /v3/smtp/email": self._send,
             "GET /v3/smtp/statistics/reports": self._reports,
             "GET /v3/account": self._account,
+            "DELETE /v3/smtp/email/{id_}": self._cancel,
             "GET /v3/smtp/blockedContacts": self._suppressed,
             "DELETE /v3/smtp/blockedContacts/{address}": self._send_again,
         }
+
+    def _cancel(self, _: base.SandboxRequest, id_: str) -> Response:
+        scheduled_ids = {f"<{mail.id}>" for mail in self.delivered if "scheduledAt" in mail.raw}
+        if id_ not in scheduled_ids.difference(self.canceled):
+            raise _refusal("document_not_found", "No scheduled email was found", 404)
+        self.canceled.append(id_)
+        return Response(204)
 
     def _suppressed(self, request: base.SandboxRequest) -> Response:
         query = dict(request.query)

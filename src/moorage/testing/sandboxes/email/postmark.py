@@ -91,10 +91,23 @@ class PostmarkSandbox(EmailSandbox):
             "POST /email/batchWithTemplates": self._batch_templates,
             "GET /stats/outbound/{report}": self._stats,
             "GET /server": self._server,
+            "GET /messages/outbound/{id_}/details": self._details,
             "GET /message-streams/{stream}/suppressions/dump": self._suppressed,
             "POST /message-streams/{stream}/suppressions": self._suppress,
             "POST /message-streams/{stream}/suppressions/delete": self._send_again,
         }
+
+    def _details(self, _: base.SandboxRequest, id_: str) -> Response:
+        mail = next((mail for mail in self.delivered if mail.id == id_), None)
+        if mail is None:
+            raise _refusal(701, "This message was not found.")
+        recipients = [*mail.to, *mail.cc, *mail.bcc]
+        at = "2014-02-14T11:13:10.8054242-05:00"
+        events = [
+            {"Recipient": email, "Type": "Delivered", "ReceivedAt": at} for email in recipients
+        ]
+        message = {"MessageID": id_, "Status": "Sent", "Recipients": recipients}
+        return base.reply({**message, "MessageEvents": events})
 
     def _suppressed(self, _: base.SandboxRequest, stream: str) -> Response:
         self._check_stream(stream)

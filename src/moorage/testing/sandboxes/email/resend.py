@@ -74,6 +74,7 @@ class ResendSandbox(EmailSandbox):
         self.api_key = api_key
         self.templates = {"welcome": ("name",)} if templates is None else templates
         self.days: list[dict[str, Any]] = []
+        self.last_events: dict[str, str] = {}
         self.received: dict[str, dict[str, Any]] = {}
         self.webhook_secret = f"whsec_{b64encode(b'resend-sandbox-webhooks!').decode()}"
 
@@ -86,10 +87,29 @@ class ResendSandbox(EmailSandbox):
             "GET /emails/receiving/{id_}": self._received,
             "GET /emails/receiving/{id_}/attachments": self._received_files,
             "GET /domains": self._domains,
+            "GET /emails/{id_}": self._email,
+            "POST /emails/{id_}/cancel": self._cancel,
             "GET /suppressions": self._suppressed,
             "POST /suppressions": self._suppress,
             "DELETE /suppressions/{address}": self._send_again,
         }
+
+    def _email(self, _: base.SandboxRequest, id_: str) -> Response:
+        mail = next((mail for mail in self.delivered if mail.id == id_), None)
+        if mail is None:
+            raise _refusal(404, "not_found", "Email not found")
+        usual_event = "scheduled" if "scheduled_at" in mail.raw else "delivered"
+        last_event = self.last_events.get(id_, usual_event)
+        recipients = list(mail.to)
+        return base.reply(
+            {"object": "email", "id": id_, "to": recipients, "last_event": last_event}
+        )
+
+    def _cancel(self, request: base.SandboxRequest, id_: str) -> Response:
+        if self._email(request, id_).json()["last_event"] != "scheduled":
+            raise _refusal(422, "validation_error", "The email is not scheduled.")
+        self.last_events[id_] = "canceled"
+        return base.reply({"object": "email", "id": id_})
 
     def _suppressed(self, request: base.SandboxRequest) -> Response:
         query = dict(request.query)

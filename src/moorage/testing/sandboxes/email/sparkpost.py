@@ -110,6 +110,7 @@ class SparkPostSandbox(EmailSandbox):
         super().__init__()
         self.api_key = api_key
         self.templates = templates
+        self.canceled: list[str] = []
         self.days: list[dict[str, Any]] = []
         self.password = "hook:sandbox"
         self.token = "sparkpost-sandbox-token"
@@ -121,10 +122,20 @@ class SparkPostSandbox(EmailSandbox):
             "GET /api/v1/recipient-validation/single/{address}": self._validate,
             "GET /api/v1/metrics/deliverability/time-series": self._metrics,
             "GET /api/v1/account": self._account,
+            "DELETE /api/v1/transmissions/{id_}": self._cancel,
             "GET /api/v1/suppression-list": self._suppressed,
             "PUT /api/v1/suppression-list": self._suppress,
             "DELETE /api/v1/suppression-list/{address}": self._send_again,
         }
+
+    def _cancel(self, _: base.SandboxRequest, id_: str) -> Response:
+        if id_ in self.canceled or all(
+            mail.id != id_ or "start_time" not in mail.raw.get("options", {})
+            for mail in self.delivered
+        ):
+            raise _refusal("1600", "resource not found", None, 404)
+        self.canceled.append(id_)
+        return Response(204)
 
     def _suppressed(self, request: base.SandboxRequest) -> Response:
         query = dict(request.query)

@@ -1,0 +1,51 @@
+"""The state of a message at Postmark, from its events."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from moorage.contracts.email_outcomes import EmailReceipt, EmailStatus, RecipientOutcome
+from moorage.vendor_sdk import malformed, read_answer
+
+if TYPE_CHECKING:
+    from moorage.vendor_sdk import Ref, Response
+
+_STATUSES: Final = {
+    "Queued": EmailStatus.QUEUED,
+    "Processed": EmailStatus.SENT,
+    "Sent": EmailStatus.SENT,
+}
+_EVENTS: Final = {
+    "Delivered": EmailStatus.DELIVERED,
+    "Transient": EmailStatus.DEFERRED,
+    "Bounced": EmailStatus.BOUNCED,
+    "Opened": EmailStatus.OPENED,
+    "LinkClicked": EmailStatus.CLICKED,
+}
+"""Statuses by the events that change them; no other event does."""
+
+
+def read_message(ref: Ref, response: Response) -> EmailReceipt:
+    """Parse the state of a message and of its recipients, by the last event of each."""
+    fields = read_answer(response)
+    if fields.text("MessageID") != ref.id:
+        raise malformed(response, "MessageID")
+    word = fields.text("Status")
+    status = _STATUSES.get(word or "", EmailStatus.UNKNOWN)
+    states = {email.lower(): status for email in fields.texts("Recipients")}
+    times: dict[str, str] = {}
+    for event in fields.objects("MessageEvents"):
+        email, kind = (event.text("Recipient") or "").lower(), event.text("Type") or ""
+        moment = event.text("ReceivedAt") or ""
+        if email in states and kind in _EVENTS and moment >= times.get(email, ""):
+            states[email], times[email] = _EVENTS[kind], moment
+    [*kinds] = set(states.values())
+    return EmailReceipt(
+        ref=ref,
+        status=kinds[0] if len(kinds) == 1 else status,
+        vendor_status=word,
+        recipients=tuple(
+            RecipientOutcome(email=email, status=state) for email, state in states.items()
+        ),
+        raw=fields.raw,
+    )

@@ -1,0 +1,160 @@
+"""Messages that email vendors cancel and look up."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import moorage
+from moorage import ConnectionFailed, VendorFailed, VendorRejected
+from moorage.contracts.email_outcomes import EmailStatus
+from moorage.testing.sandbox_fixtures import fixture_of
+from moorage.testing.sandboxes.base import Lost, SandboxHttpClient, reply
+from tests.vendors.email_hubs import mail
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CANCELED = {
+    "brevo": ("DELETE", "/v3/smtp/email/%3CID%3E"),
+    "resend": ("POST", "/emails/ID/cancel"),
+    "sparkpost": ("DELETE", "/api/v1/transmissions/ID"),
+}
+
+
+def hub_of(vendor: str, folder: Path) -> tuple[Any, Any]:
+    """Return a vendor's sandbox, and a hub with an account there."""
+    fixture = fixture_of(vendor, folder)
+    assert fixture.sandbox is not None
+    http = SandboxHttpClient(fixture.sandbox)
+    return fixture.sandbox, moorage.open({"vendors": {vendor: fixture.options}}, http=http)
+
+
+def scheduled(hub: Any) -> Any:
+    """Send a message that is scheduled for later, and return its reference."""
+    later = datetime.now(UTC) + timedelta(hours=1)
+    return hub.email().send_transactional(mail(send_at=later)).ref
+
+
+@pytest.mark.parametrize("vendor", CANCELED)
+def test_request_that_cancels(vendor: str, tmp_path: Path) -> None:
+    """A message is cancelled by its id, in the vendor's form."""
+    sandbox, hub = hub_of(vendor, tmp_path)
+    hub.email().cancel(ref := scheduled(hub))
+    request = sandbox.requests[-1]
+    path = request.path.replace(ref.id.replace("@", "%40"), "ID")
+
+    assert CANCELED[vendor] == (request.method, path)
+
+
+@pytest.mark.parametrize("vendor", ["brevo", "sparkpost"])
+def test_lost_cancellation_is_not_repeated(vendor: str, tmp_path: Path) -> None:
+    """A deletion is not repeated by itself, because its repeat would be refused."""
+    sandbox, hub = hub_of(vendor, tmp_path)
+    ref = scheduled(hub)
+    sandbox.fail(Lost())
+    with pytest.raises(ConnectionFailed):
+        hub.email().cancel(ref)
+    with pytest.raises(VendorRejected):
+        hub.email().cancel(ref)
+
+
+def test_lost_cancellation_at_resend_is_looked_up(tmp_path: Path) -> None:
+    """After a lost answer Resend refuses, and its last event says that the message is cancelled."""
+    sandbox, hub = hub_of("resend", tmp_path)
+    ref = scheduled(hub)
+    sandbox.fail(Lost())
+
+    assert EmailStatus.CANCELED is hub.email().cancel(ref).status
+
+
+@pytest.mark.parametrize(
+    "event, status",
+    [
+        ("bounced", EmailStatus.BOUNCED),
+        ("delivery_delayed", EmailStatus.DEFERRED),
+        ("queued", EmailStatus.QUEUED),
+        ("odd", EmailStatus.UNKNOWN),
+    ],
+)
+def test_last_event_at_resend(event: str, status: EmailStatus, tmp_path: Path) -> None:
+    """The last event of a message at Resend is its status, and that of its recipients."""
+    sandbox, hub = hub_of("resend", tmp_path)
+    sandbox.fail(reply({"id": "m-1", "to": ["Ada <ada@example.com>"], "last_event": event}))
+    receipt = hub.email().get("resend:resend:m-1")
+
+    assert (status, event) == (receipt.status, receipt.vendor_status)
+    assert [("ada@example.com", status)] == [
+        (item.email, item.status) for item in receipt.recipients
+    ]
+
+
+def event(recipient: str, kind: str, second: int) -> dict[str, str]:
+    """Return an event of a message at Postmark."""
+    at = f"2014-02-14T11:13:{second:02d}-05:00"
+    return {"Recipient": recipient, "Type": kind, "ReceivedAt": at}
+
+
+@pytest.mark.parametrize(
+    "status, events, whole, people",
+    [
+        ("Queued", [], EmailStatus.QUEUED, [EmailStatus.QUEUED] * 2),
+        (
+            "Sent",
+            [event("ada@example.com", "Opened", 9), event("Ada@example.com", "Delivered", 1)],
+            EmailStatus.SENT,
+            [EmailStatus.OPENED, EmailStatus.SENT],
+        ),
+        (
+            "Sent",
+            [event("ada@example.com", "Bounced", 1), event("bob@example.com", "Bounced", 1)],
+            EmailStatus.BOUNCED,
+            [EmailStatus.BOUNCED] * 2,
+        ),
+        (
+            "Odd",
+            [event("ada@example.com", "Odd", 1), event("eve@example.com", "Delivered", 1)],
+            EmailStatus.UNKNOWN,
+            [EmailStatus.UNKNOWN] * 2,
+        ),
+    ],
+    ids=["no event", "one each", "same", "odd"],
+)
+def test_events_at_postmark(
+    status: str,
+    events: list[dict[str, str]],
+    whole: EmailStatus,
+    people: list[EmailStatus],
+    tmp_path: Path,
+) -> None:
+    """Each recipient has the status of the latest event, and the message that of all of them."""
+    sandbox, hub = hub_of("postmark", tmp_path)
+    recipients = ["ada@example.com", "bob@example.com"]
+    message = {"MessageID": "m-1", "Status": status, "Recipients": recipients}
+    sandbox.fail(reply(message | {"MessageEvents": events}))
+    receipt = hub.email().get("postmark:postmark:m-1")
+
+    assert (whole, status) == (receipt.status, receipt.vendor_status)
+    assert people == [outcome.status for outcome in receipt.recipients]
+    assert recipients == [outcome.email for outcome in receipt.recipients]
+
+
+@pytest.mark.parametrize(
+    "vendor, answer", [("resend", {"id": "other"}), ("postmark", {"MessageID": "other"})]
+)
+def test_another_message_is_malformed(vendor: str, answer: Any, tmp_path: Path) -> None:
+    """An answer about another message is not taken for the state of this one."""
+    sandbox, hub = hub_of(vendor, tmp_path)
+    sandbox.fail(reply(answer))
+    with pytest.raises(VendorFailed):
+        hub.email().get(f"{vendor}:{vendor}:m-1")
+
+
+@pytest.mark.parametrize("vendor", ["resend", "postmark"])
+def test_unknown_message_is_refused(vendor: str, tmp_path: Path) -> None:
+    """A message that the vendor does not know is refused."""
+    _, hub = hub_of(vendor, tmp_path)
+    with pytest.raises(VendorRejected):
+        hub.email().get(f"{vendor}:{vendor}:m-1")
