@@ -13,6 +13,8 @@ from moorage import (
     ConnectionFailed,
     ConnectorError,
     ConnectorManager,
+    CredentialNotFound,
+    Credentials,
     OperationAttempt,
     Request,
     Response,
@@ -56,6 +58,59 @@ ANSWERS: dict[str, Callable[[], Any]] = {
     "no answer": lambda: None,
     "stopped": Stopped,
 }
+
+
+CREDENTIALS: dict[str, Callable[[int], Any]] = {
+    "token": lambda number: Credentials.bearer(f"token-{number}"),
+    "same token": lambda _: Credentials.bearer("token"),
+    "header": lambda number: Credentials.api_key(f"key-{number}", header="X-Key"),
+    "query": lambda number: Credentials.api_key(f"key-{number}", query="key"),
+    "pair": lambda number: Credentials.basic("erp", f"word-{number}"),
+    "digest": lambda number: Credentials.digest("erp", f"word-{number}"),
+    "wrong": lambda _: "token",
+    "missing": lambda _: CredentialNotFound("missing."),
+    "foreign": lambda _: ValueError("a secret"),
+    "stopped": lambda _: Stopped(),
+}
+
+
+class Provider:
+    """A credential provider that returns scripted credentials, and then the same token again."""
+
+    def __init__(self, clock: Clock, lookups: list[tuple[str, float]]) -> None:
+        self._clock = clock
+        self._lookups = list(lookups)
+        self.calls: list[str] = []
+
+    def get(self, service: str, tenant: str | None) -> Any:
+        """Record the lookup, advance the time, and return the next credentials."""
+        kind, takes = self._lookups.pop(0) if self._lookups else ("same token", 0.0)
+        self.calls.append(f"{kind} of {service}, {tenant}")
+        self._clock.advance(takes)
+        answer = CREDENTIALS[kind](len(self.calls))
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+    def refresh(self, service: str, tenant: str | None, stale: Any) -> Any:
+        """Record the renewal of the stale credentials, and return the next ones."""
+        self.calls.append(f"renewal of {stale.secret.reveal()}")
+        return self.get(service, tenant)
+
+
+class AsyncProvider:
+    """The asynchronous variant of `Provider`."""
+
+    def __init__(self, provider: Provider) -> None:
+        self._provider = provider
+
+    async def get(self, service: str, tenant: str | None) -> Any:
+        """Return the next credentials."""
+        return self._provider.get(service, tenant)
+
+    async def refresh(self, service: str, tenant: str | None, stale: Any) -> Any:
+        """Return the next credentials."""
+        return self._provider.refresh(service, tenant, stale)
 
 
 class Vendor:
@@ -121,10 +176,11 @@ def error_facts(error: Any) -> Any:
 
 @attrs.frozen
 class Story:
-    """The outcome of a scenario: results, requests, pauses, events and log entries."""
+    """The outcome of a scenario: results, requests, lookups, pauses, events and log entries."""
 
     ends: list[Any]
     got: list[Any]
+    lookups: list[str]
     slept: list[float]
     events: list[Event]
     entries: tuple[IntegrationLog, ...]
@@ -143,6 +199,7 @@ class Setting:
         options: the options of each call.
         failures_only: whether there is an observer of failures instead.
         keys: the idempotency keys of the calls; calls after the last key have none.
+        lookups: the credentials that the provider returns.
     """
 
     mode: str
@@ -153,6 +210,7 @@ class Setting:
     options: dict[str, Any] = attrs.field(factory=dict)
     failures_only: bool = False
     keys: list[str | None] = attrs.field(factory=list)
+    lookups: list[Any] = attrs.field(factory=list)
 
     def send(self, requests: list[Request]) -> Story:
         """Send requests one after another."""
@@ -179,6 +237,7 @@ class Setting:
                 *[FailureObserver(events)] * self.failures_only,
             ],
         }
+        provider = Provider(clock, self.lookups)
         vendor: Any = (AsyncClient if self.mode == "awaited" else SyncClient)(clock, self.answers)
 
         def told(total: float = 1.0) -> Any:
@@ -189,6 +248,7 @@ class Setting:
 
         def sync() -> list[Any]:
             ports["log"] = log if self.observed else None
+            ports["credentials"] = provider
             manager: Any = ConnectorManager(self.services, http=vendor, sleeper=clock, **ports)
             self._slow_down(manager)
             ends = []
@@ -203,6 +263,7 @@ class Setting:
 
         async def later() -> list[Any]:
             ports["log"] = AsyncMemoryIntegrationLogger(log) if self.observed else None
+            ports["credentials"] = AsyncProvider(provider)
             manager: Any = AsyncConnectorManager(
                 self.services, http=vendor, sleeper=AsyncSleeper(clock), **ports
             )
@@ -218,7 +279,7 @@ class Setting:
 
         ends = asyncio.run(later()) if self.mode == "awaited" else sync()
         entries = log.find(LogQuery(limit=1000)).items
-        return Story(ends, vendor.got, clock.slept, events, entries)
+        return Story(ends, vendor.got, provider.calls, clock.slept, events, entries)
 
     def _options(self) -> Iterator[dict[str, Any]]:
         """Yield the options of one call after another."""

@@ -29,7 +29,7 @@ from moorage import (
     Service,
 )
 from moorage.domain.observation.call_events import AttemptFinished, CallFinished, CallStarted
-from tests.fast_path_settings import ANSWERS, BASE, Setting, Stopped, Story
+from tests.fast_path_settings import ANSWERS, BASE, CREDENTIALS, Setting, Stopped, Story
 from tests.parts.world import Clock
 
 if TYPE_CHECKING:
@@ -61,6 +61,14 @@ PROTECTIONS: list[dict[str, Any]] = [
     {"headers": {"Accept": "*/*"}},
     {"credentials": Credentials.api_key("k", query="key"), "retry": RetryPolicy(3, 0)},
     {"retry": RetryPolicy(4, 1.0), "retry_budget": RetryBudget(), "timeout": 10},
+    {"needs_credentials": True},
+    {
+        "needs_credentials": True,
+        "headers": {"Accept": "*/*", "Authorization": "none"},
+        "limits": (RateLimitConfig.per_second(2),),
+        "circuit": CircuitBreakerConfig(failures=2, open_for=5),
+        "timeout": 40,
+    },
     {"bulkhead": BulkheadConfig(1)},
     {"attempt_timeout": 5.0, "bulkhead": BulkheadConfig(2, max_waiting=3)},
     {
@@ -101,11 +109,15 @@ REQUESTS = [
 
 def _setting(mode: str, data: st.DataObject, **rules: Any) -> Setting:
     takes = st.sampled_from([0.0, 0.5, 31.0])
+    # The fast path ignores a delay that is a small share of the call's time.
+    lookup_takes = st.sampled_from([0.0, 2.0, 31.0])
+    kinds = st.sampled_from(list(CREDENTIALS))
     return Setting(
         mode=mode,
         services=[Service("v", base_url=BASE, **data.draw(st.sampled_from(PROTECTIONS)), **rules)],
         answers=data.draw(st.lists(st.tuples(st.sampled_from(list(ANSWERS)), takes), max_size=9)),
         options=data.draw(st.sampled_from(OPTIONS)),
+        lookups=data.draw(st.lists(st.tuples(kinds, lookup_takes), max_size=5)),
     )
 
 

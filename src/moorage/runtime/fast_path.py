@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from moorage.domain.auth.methods import authorise, needs_flow
 from moorage.domain.auth.sent_values import Sent
 from moorage.domain.http.requests import join_url
 from moorage.domain.resilience.admission import NEEDS_TOKEN
@@ -14,17 +15,17 @@ from moorage.domain.service.plan import with_fixed_headers, with_idempotency_key
 from moorage.domain.values.functions import not_callable
 from moorage.errors import ConnectorError
 from moorage.services.calling.call import Call, OutOfTimeError, cut_off
-from moorage.services.calling.exchange import is_sure_to_leave
+from moorage.services.calling.exchange import FirstAttempt, as_credentials, is_sure_to_leave
 from moorage.services.core.foreign_errors import http_broke
 
 if TYPE_CHECKING:
+    from moorage.domain.auth.methods import Credentials, OAuthCredentials
     from moorage.domain.http.requests import Request, Response, Timeouts
     from moorage.domain.resilience.admission import Admitted
     from moorage.domain.service.plan import Plan
     from moorage.services.calling.attempts import Ending
-    from moorage.services.calling.exchange import Arrived
     from moorage.services.calling.steps import Calling
-    from moorage.services.core.core import Core
+    from moorage.services.core.core import Core, Flow
 
 _GOOD: Final = 300
 _LARGEST_KEYED: Final = 262_144
@@ -62,9 +63,38 @@ def outgoing(
     except ConnectorError as error:
         flows.end(_state_of(state, plan, began, request), error)
         raise
-    if flows.core.learn is not None:
+    if flows.core.learn is not None and not plan.provided:
         _sent_request(plan, request, url).teach(flows.core.learn)
     return request, url
+
+
+def credentials_lookup(core: Core, state: Call) -> Flow[object]:
+    """Ask the credential provider for a call's credentials, for as long as the call has time."""
+    plan = state.plan
+    lookup = core.get_credentials(plan.service.name, plan.tenant)
+    return core.within(lookup, state.remaining(core) / 1e9)
+
+
+def authorised(
+    core: Core, state: Call, request: Request, url: str, value: object
+) -> tuple[Request | None, FirstAttempt]:
+    """Return the request with the credentials that the provider returned.
+
+    Return None instead if the flow must go on: the credentials need more than one constant header,
+    or too little time is left.
+
+    Raises:
+        CredentialNotFound: the provider returned something else.
+    """
+    plan = state.plan
+    credentials = as_credentials(value)
+    first = FirstAttempt(None, None, credentials)
+    if needs_flow(credentials) or took_long(core, plan, state.started, state):
+        return None, first
+    outgoing_request = authorise(request, credentials)
+    if core.learn is not None:
+        _sent_request(plan, outgoing_request, url, credentials).teach(core.learn)
+    return outgoing_request, first
 
 
 def time_limits(core: Core, state: Call) -> Timeouts:
@@ -76,15 +106,22 @@ def time_limits(core: Core, state: Call) -> Timeouts:
     return plan.timeouts.within(max(1, state.deadline - start) / 1e9)
 
 
-def first_attempt(plan: Plan, arrived: Ending | None, sent: Request, url: str) -> Arrived | None:
-    """Return the result of the first attempt and the credential that it sent; None if not made."""
-    if arrived is None:
-        return None
-    return arrived, _sent_request(plan, sent, url)
+def first_attempt(
+    plan: Plan, arrived: Ending, sent: Request, url: str, begun: FirstAttempt | None
+) -> FirstAttempt:
+    """Return a first attempt with its result; `begun` has the provider's credentials, if any."""
+    credentials = None if begun is None else begun.credentials
+    return FirstAttempt(arrived, _sent_request(plan, sent, url, credentials), credentials)
 
 
-def _sent_request(plan: Plan, request: Request, url: str) -> Sent:
-    return Sent(plan.credentials, request, url, plan.service.redaction, plan.base_url)
+def _sent_request(
+    plan: Plan,
+    request: Request,
+    url: str,
+    credentials: Credentials | OAuthCredentials | None = None,
+) -> Sent:
+    credentials = credentials or plan.credentials
+    return Sent(credentials, request, url, plan.service.redaction, plan.base_url)
 
 
 def ask(
@@ -122,9 +159,16 @@ def may_send_keyed(plan: Plan, request: Request) -> bool:
     )
 
 
-def is_good(plan: Plan, response: Response) -> bool:
-    """Return whether an answer ends its call: it is a success, and mentions no rate limit."""
-    return response.status < _GOOD and not (plan.gates.limits and response.headers.mention("limit"))
+def is_good(core: Core, plan: Plan, response: Response) -> bool:
+    """Return whether an answer ends its call: it is a success, and mentions no rate limit.
+
+    A success shows that the service accepts the provider's credentials.
+    """
+    if response.status >= _GOOD:
+        return False
+    if plan.provided:
+        core.refreshes.accepted(plan.refresh_key)
+    return not (plan.gates.limits and response.headers.mention("limit"))
 
 
 def as_connector_error(error: Exception) -> ConnectorError:

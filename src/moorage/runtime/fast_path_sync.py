@@ -17,11 +17,14 @@ from typing import TYPE_CHECKING, TypeVar
 
 from moorage.domain.resilience.classify import keeps_promise
 from moorage.domain.values.result import Result
+from moorage.errors import ConnectorError
 from moorage.runtime.bridge import run_now, step_sync, value_sync
 from moorage.runtime.fast_path import (
     as_connector_error,
     ask,
     attempted,
+    authorised,
+    credentials_lookup,
     first_attempt,
     is_good,
     outgoing,
@@ -29,8 +32,8 @@ from moorage.runtime.fast_path import (
     time_limits,
     took_long,
 )
-from moorage.services.calling.call import Call, value_of
-from moorage.services.calling.exchange import Exchange, LateExchange
+from moorage.services.calling.call import Call, OutOfTimeError, value_of
+from moorage.services.calling.exchange import Exchange, FirstAttempt, LateExchange
 from moorage.services.calling.idempotency import (
     claim_at_once,
     held,
@@ -49,6 +52,7 @@ if TYPE_CHECKING:
     from moorage.services.calling.fast_path_steps import CallOptions
     from moorage.services.calling.idempotency import Once
     from moorage.services.calling.steps import Calling
+    from moorage.services.core.core import Core
 
 R = TypeVar("R")
 
@@ -133,7 +137,7 @@ def run_tracked(
         raise
 
 
-def call(
+def call(  # noqa: C901 - a frame less for every call
     flows: Calling,
     send: Callable[[Request, str, Timeouts], Response],
     plan: Plan,
@@ -143,6 +147,7 @@ def call(
     """Send a request whose call needs no further port; `state` is that of the call, if tracked."""
     core = flows.core
     began = core.nanoseconds() if state is None else state.started
+    sent: Request | None
     sent, url = outgoing(flows, plan, began, request, state)
     # Nothing is called before this is inside the `try`, so no interruption comes between.
     try:
@@ -151,6 +156,7 @@ def call(
         url = ""  # which no error is to show
         raise
     arrived: Ending | None = None
+    first: FirstAttempt | None = None
     try:
         if not grants or not (
             grants[0][0] or grants[0][1] or (core.waits and took_long(core, plan, began, state))
@@ -158,19 +164,23 @@ def call(
             timeouts = plan.timeouts_at_first if state is None else time_limits(core, state)
             if state is not None and state.listeners.attempt_starts:
                 sent = flows.sending(state, sent)
-            try:
-                response = send(sent, url, timeouts)
-            except Exception as error:  # noqa: BLE001 - the flow decides what becomes of it
-                arrived = None, as_connector_error(error)
-            else:
-                if is_good(plan, response):
-                    if state is not None and core.observers:
-                        state.status = response.status
-                        flows.succeeded(state, request, response)
-                    return response
-                arrived = response, None
+            if plan.provided:
+                state = state or attempted(plan, began, request)
+                sent, first = _with_credentials(core, state, sent, url)
+            if sent is not None:
+                try:
+                    response = send(sent, url, timeouts)
+                except Exception as error:  # noqa: BLE001 - the flow decides what becomes of it
+                    arrived = None, as_connector_error(error)
+                else:
+                    if is_good(core, plan, response):
+                        if state is not None and core.observers:
+                            state.status = response.status
+                            flows.succeeded(state, request, response)
+                        return response
+                    arrived = response, None
+                first = first_attempt(plan, arrived, sent, url, first)
         # From here on an error may show this frame.
-        first = first_attempt(plan, arrived, sent, url)
         url = ""
         del sent
         if state is None:
@@ -187,6 +197,23 @@ def call(
     finally:
         # Else the traceback holds this frame, and the frame the error.
         del ending, arrived, first
+
+
+def _with_credentials(
+    core: Core, state: Call, request: Request, url: str
+) -> tuple[Request | None, FirstAttempt]:
+    """Return the request with the provider's credentials; None instead if the flow must go on."""
+    try:
+        value = run_now(credentials_lookup(core, state))
+        outcome = authorised(core, state, request, url, value)
+    except OutOfTimeError:
+        outcome = None, FirstAttempt((None, state.out_of_time()), None, None)
+    except ConnectorError as error:
+        outcome = None, FirstAttempt((None, error), None, None)
+    except BaseException:
+        state.attempt_started = None  # nothing has left
+        raise
+    return outcome
 
 
 def call_tracked(
@@ -264,25 +291,33 @@ def _send_under(  # noqa: PLR0917 - all that `call_keyed` has
     grants: list[Admitted],
 ) -> Ending:
     """Make the first attempt of a request under a claim, and settle the claim."""
-    plan = call.plan
+    core, plan = flows.core, call.plan
+    sent: Request | None
     sent, url = outgoing(flows, plan, call.started, request, call)
-    timeouts = time_limits(flows.core, call)
+    timeouts = time_limits(core, call)
+    first: FirstAttempt | None = None
+    leaves = not plan.provided
     try:
-        try:
-            response = send(sent, url, timeouts)
-        except Exception as error:  # noqa: BLE001 - the flow decides what becomes of it
-            arrived: Ending = None, as_connector_error(error)
-        else:
-            if is_good(plan, response) and keeps_promise(sent, response):
-                if settled_at_once(flows.core, protection, claim, response):
-                    return response, None
-                return run_now(flows.complete(call, protection, claim, response))
-            arrived = response, None
-        step = Exchange(flows.core, call, request, first_attempt(plan, arrived, sent, url))
+        if plan.provided:
+            sent, first = _with_credentials(core, call, sent, url)
+        if sent is not None:
+            leaves = True
+            try:
+                response = send(sent, url, timeouts)
+            except Exception as error:  # noqa: BLE001 - the flow decides what becomes of it
+                arrived: Ending = None, as_connector_error(error)
+            else:
+                if is_good(core, plan, response) and keeps_promise(sent, response):
+                    if settled_at_once(core, protection, claim, response):
+                        return response, None
+                    return run_now(flows.complete(call, protection, claim, response))
+                arrived = response, None
+            first = first_attempt(plan, arrived, sent, url, first)
+        step = Exchange(core, call, request, first)
         return run_now(flows.go_on_under(call, protection, claim, grants, step))
     except BaseException:
         # It may have left before an interruption.
-        if not call.attempts:
+        if leaves and not call.attempts:
             call.leave()
         raise
 

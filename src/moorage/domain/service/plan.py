@@ -66,8 +66,9 @@ class Plan:
         easy: whether the fast path may make an attempt itself.
         parts: for limits in parts, the plans of all parts, of which each call draws one; this plan
             is then that of the first part or another. Each part has its own circuit and budget.
-        plain: whether a request needs no port before it is sent, its answer is judged by its
-            status alone, and neither is stored.
+        plain: whether a request needs no port before it is sent except the credential provider, its
+            answer is judged by its status alone, and neither is stored.
+        provided: whether the credentials of each request come from the credential provider.
         dresses: whether headers or credentials are added to a request.
         fixed_headers: the headers of the service and of its fixed credentials, unless these are in
             the query or sign each request.
@@ -111,6 +112,7 @@ class Plan:
         "parts",
         "patience",
         "plain",
+        "provided",
         "question",
         "refresh_key",
         "region",
@@ -211,6 +213,7 @@ class Plan:
         stores_content = content is not None and content.calls is not LoggedCalls.NONE
         self.log_content = content if stores_content else None
         self.dresses = bool(self.headers) or self.credentials is not None
+        self.provided = service.needs_credentials and self.credentials is None
         self.fixed_headers = _fixed_headers(self.headers, self.credentials)
         self.plain = not any(
             (
@@ -221,7 +224,6 @@ class Plan:
                 self.request_transforms,
                 self.response_transforms,
                 self.log_content,
-                service.needs_credentials,
                 self.credentials is not None and needs_flow(self.credentials),
             )
         )

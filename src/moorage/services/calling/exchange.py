@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from moorage.domain.auth import methods as auth
 from moorage.domain.auth.methods import Credentials, OAuthCredentials
@@ -51,8 +51,20 @@ if TYPE_CHECKING:
     from moorage.services.calling.regions import Route
     from moorage.services.core.core import Core
 
-Arrived: TypeAlias = "tuple[Ending, Sent]"
-"""The result of an attempt that was made already, and the credential that it sent."""
+
+class FirstAttempt(NamedTuple):
+    """The part of a request's first attempt that the fast path has made.
+
+    Attributes:
+        ending: the answer, or the error that the attempt failed with; None if nothing was sent yet.
+        sent: the credential that was sent; None if nothing was.
+        credentials: the credentials that the provider returned, if it was asked.
+    """
+
+    ending: Ending | None
+    sent: Sent | None
+    credentials: Credentials | OAuthCredentials | None
+
 
 _UNAUTHORIZED = 401
 _MANY = 10**9
@@ -72,10 +84,10 @@ class Exchange:
     """The step that sends one request and judges its answer; a call creates one."""
 
     __slots__ = (
-        "_arrived",
         "_challenged",
         "_core",
         "_credentials",
+        "_first",
         "_renewed",
         "_replaced",
         "_request",
@@ -84,12 +96,11 @@ class Exchange:
     )
 
     def __init__(
-        self, core: Core, call: Call, request: Request, arrived: Arrived | None = None
+        self, core: Core, call: Call, request: Request, first: FirstAttempt | None = None
     ) -> None:
-        """Prepare the exchange of one request.
+        """Prepare the exchange of one request, whose first attempt may have been made in part.
 
-        `arrived` is the result of a first attempt, if one was made. `transforms` are applied to the
-        request before each attempt.
+        `transforms` are applied to the request before each attempt.
         """
         plan = call.plan
         if plan.base_url is None:
@@ -102,14 +113,14 @@ class Exchange:
                 remedy="Give bytes or a function that opens the body anew, or retry=None.",
             )
         request = with_idempotency_key(with_defaults(request, plan), plan, call.key)
-        self._arrived = [] if arrived is None else [arrived]
+        self._first = first if first is not None and first.ending is not None else None
         self._core = core
         self._request = call.request = request
         # The URL is joined now if joining can fail; otherwise later, as stored answers need none.
         is_early = plan.base_url is not None and not plan.request_transforms
         is_early = is_early and not is_sure_to_leave(plan, request)
         self._url = join_url(plan.base_url or "", request) if is_early else None
-        self._credentials: Credentials | OAuthCredentials | None = None
+        self._credentials = None if first is None else first.credentials
         self._renewed = False
         self._replaced = False
         self._challenged = False
@@ -140,14 +151,8 @@ class Exchange:
 
         Return the attempt's result if no answer can be used.
         """
-        if self._arrived:
-            call.leave()
-            (response, error), call.sent = self._arrived.pop()
-            if error is not None:
-                call.weigh(error)
-                return AttemptResult(error=bare(error))
-            call.status, call.bytes_in = response.status, len(response.body)
-            return call.cleared(response)
+        if self._first is not None and self._first.ending is not None:
+            return self._arrived(call, self._first.ending, self._first.sent)
         base = call.plan.base_url or ""
         departure, plain_request = await self.prepare(call)
         call.leave()
@@ -167,6 +172,21 @@ class Exchange:
             return challenge
         if plain_request is not None:
             response = response.evolve(url=join_url(base, plain_request))
+        return call.cleared(response)
+
+    def _arrived(self, call: Call, ending: Ending, sent: Sent | None) -> Response | AttemptResult:
+        """Return the answer of the attempt that the fast path made, or the failed attempt."""
+        response, error = ending
+        self._first = None
+        if error is not None:
+            if sent is not None:
+                call.leave()
+                call.sent = sent
+                call.weigh(error)
+            return AttemptResult(error=bare(error))
+        call.leave()
+        call.sent = sent
+        call.status, call.bytes_in = response.status, len(response.body)
         return call.cleared(response)
 
     def read_challenge(self, call: Call, status: int, headers: Headers) -> AttemptResult | None:
@@ -391,7 +411,7 @@ class Exchange:
     async def _current(self, call: Call) -> Credentials | OAuthCredentials:
         plan = call.plan
         credentials_lookup = self._core.get_credentials(plan.service.name, plan.tenant)
-        return _credentials(await self._in_time(call, credentials_lookup))
+        return as_credentials(await self._in_time(call, credentials_lookup))
 
     async def _token(self, call: Call, base_url: str) -> bytes:
         """Return the negotiator's token for the host of this base URL."""
@@ -459,7 +479,7 @@ class Exchange:
                     return None
                 credentials_lookup = core.refresh_credentials(plan.service.name, plan.tenant, stale)
                 renewed = await self._in_time(call, credentials_lookup)
-                current = _credentials(renewed)
+                current = as_credentials(renewed)
                 core.refreshes.renewed(plan.refresh_key, core.nanoseconds())
                 if core.observers:
                     call.emit(core, CredentialRefreshed)
@@ -566,7 +586,12 @@ def _error_in(
     return _error_of(operation.failure(response), operation.failure, "failure") or error
 
 
-def _credentials(value: object) -> Credentials | OAuthCredentials:
+def as_credentials(value: object) -> Credentials | OAuthCredentials:
+    """Return what a credential provider returned, if it is credentials.
+
+    Raises:
+        CredentialNotFound: the provider returned something else.
+    """
     if isinstance(value, (Credentials, OAuthCredentials)):
         return value
     raise CredentialNotFound(

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from moorage.domain.service.settings import Service
     from moorage.ports.operation import OperationTraits
     from moorage.services.calling.attempts import AttemptStep, Ending
-    from moorage.services.calling.exchange import Arrived
+    from moorage.services.calling.exchange import FirstAttempt
     from moorage.services.calling.idempotency import Once
     from moorage.services.core.core import Core
 
@@ -133,11 +133,11 @@ class FastPathSteps(CallLifecycle):
             raise
 
     async def go_on_sending(
-        self, call: Call, grants: list[Admitted], request: Request, arrived: Arrived | None = None
+        self, call: Call, grants: list[Admitted], request: Request, first: FirstAttempt | None
     ) -> Ending:
-        """Continue a request's call; `arrived` is the result of its first attempt, if any."""
+        """Continue a request's call; `first` is the part of its first attempt that was made."""
         call.repeatable = is_repeatable(call.plan, request)
-        return await self.go_on(call, grants, Exchange(self.core, call, request, arrived))
+        return await self.go_on(call, grants, Exchange(self.core, call, request, first))
 
     async def follow(
         self,
