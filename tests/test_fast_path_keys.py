@@ -15,6 +15,7 @@ from moorage import (
     ConnectionFailed,
     ConnectorManager,
     DryRun,
+    Event,
     OutcomeUnknown,
     Request,
     Response,
@@ -123,25 +124,39 @@ def test_new_key_needs_two_commands() -> None:
     assert ["KeyAdmission", "Settle", "KeyAdmission"] == scene.store.commands
 
 
-@pytest.mark.parametrize(
-    "options", [{"bulkhead": BulkheadConfig(1)}, {"observers": [lambda _: None]}]
-)
-def test_other_calls_take_one_command_after_the_other(options: dict[str, Any]) -> None:
-    """With a bulkhead or an observer, the general path claims the key with separate commands."""
-    observers = options.pop("observers", [])
+def test_calls_with_bulkhead_take_one_command_after_the_other() -> None:
+    """With a bulkhead, the general path claims the key with separate commands."""
     client, store = Client(), RecordingStorage()
-    manager = ConnectorManager(
-        [Service("v", base_url=BASE, **options)],
-        http=cast("Any", client),
-        state=store,
-        observers=observers,
-    )
+    service = Service("v", base_url=BASE, bulkhead=BulkheadConfig(1))
+    manager = ConnectorManager([service], http=cast("Any", client), state=store)
+
     for key in "ab":
         manager.call("v", POST, idempotency_key=key)
         manager.run("v", int, idempotency_key=f"{key}-2")
 
     assert ["Claim", "Admission", "Settle"] * 4 == store.commands
     assert 2 == client.sent
+
+
+def test_observed_calls_claim_and_are_admitted_at_once() -> None:
+    """Observed calls with keys claim the key and are admitted by one command."""
+    client, store, events = Client(), RecordingStorage(), list[Event]()
+    manager = ConnectorManager(
+        [Service("v", base_url=BASE)],
+        http=cast("Any", client),
+        state=store,
+        observers=[events.append],
+    )
+
+    for key in "ab":
+        manager.call("v", POST, idempotency_key=key)
+        manager.run("v", int, idempotency_key=f"{key}-2")
+
+    # The service's plan is made by its first call, which takes the general path.
+    assert ["Claim", "Admission", *["Settle", "KeyAdmission"] * 3, "Settle"] == store.commands
+    assert ["CallStarted", "AttemptFinished", "CallFinished"] * 4 == [
+        type(event).__name__ for event in events
+    ]
 
 
 def test_request_that_may_be_wrong_is_left_to_the_flow() -> None:

@@ -150,7 +150,7 @@ class _Manager:
         self._direct = {} if dry_run else flows.plans.direct
         self._performed = {} if dry_run else flows.plans.easy
         self._observed = flows.core.observes_successes
-        self._keyed = not dry_run and flows.core.claims_at_once and not self._observed
+        self._keyed = not dry_run and flows.core.claims_at_once
         self._routed = None if dry_run else flows.plans.routed
         self._flows = flows
 

@@ -298,6 +298,8 @@ def _send_under(  # noqa: PLR0917 - all that `call_keyed` has
     first: FirstAttempt | None = None
     leaves = not plan.provided
     try:
+        if call.listeners.attempt_starts:
+            sent = flows.sending(call, sent)
         if plan.provided:
             sent, first = _with_credentials(core, call, sent, url)
         if sent is not None:
@@ -307,10 +309,15 @@ def _send_under(  # noqa: PLR0917 - all that `call_keyed` has
             except Exception as error:  # noqa: BLE001 - the flow decides what becomes of it
                 arrived: Ending = None, as_connector_error(error)
             else:
-                if is_good(core, plan, response) and keeps_promise(sent, response):
-                    if settled_at_once(core, protection, claim, response):
-                        return response, None
-                    return run_now(flows.complete(call, protection, claim, response))
+                if (
+                    is_good(core, plan, response)
+                    and keeps_promise(sent, response)
+                    and settled_at_once(core, protection, claim, response)
+                ):
+                    if core.observers:
+                        call.status = response.status
+                        flows.succeeded(call, request, response)
+                    return response, None
                 arrived = response, None
             first = first_attempt(plan, arrived, sent, url, first)
         step = Exchange(core, call, request, first)

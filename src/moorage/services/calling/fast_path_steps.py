@@ -16,7 +16,7 @@ from moorage.services.calling.admission import why_not, withdraw
 from moorage.services.calling.attempts import again, begin_attempt, follow, once, sizes_of
 from moorage.services.calling.call import Call, signatures
 from moorage.services.calling.exchange import Exchange
-from moorage.services.calling.idempotency import act_under, completed, given_up, replayed
+from moorage.services.calling.idempotency import act_under, given_up, replayed
 from moorage.services.calling.key_protection import KeyProtection
 from moorage.services.calling.lifecycle import CallLifecycle, checked_span
 
@@ -191,11 +191,6 @@ class FastPathSteps(CallLifecycle):
         except BaseException as stop:
             self.broken_off(call, stop)
             raise
-
-    async def complete(self, call: Call, protection: Once, claim: Held, value: object) -> Ending:
-        """Store the value of a successful call under its idempotency key, and end the call."""
-        ending = await completed(self.core, call, protection, claim, value)
-        return ending if ending[1] is None else self._end_of_call(call, *ending)
 
     def replay(self, call: Call, protection: Once, stored: Any) -> Ending:
         """Return the answer that an earlier call with the same idempotency key has stored."""
