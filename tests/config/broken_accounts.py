@@ -62,6 +62,7 @@ ACCOUNTS: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
     _key("checkout_com", "sk_test_1", "a secret key of Stripe", **_OWN),
     _key("checkout_com", "pk_sbox_1", "a public key of Checkout.com", **_OWN),
     _key("gocardless_payments", "sk_test_1", "a secret key of Stripe", **_OWN),
+    _key("razorpay", "rzp_test_1", "the id of an API key", key_id="rzp_test_1", **_OWN),
     _key("square", "sq0idp-1", "the id of an application", **_OWN),
     _key("square", "sandbox-sq0csb-1", "the secret of an application", **_OWN),
     _key("adyen", "re_1", "web service user", merchant_account="ours", **_OWN),
@@ -246,6 +247,13 @@ ACCOUNTS: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
     (
         _account("checkout_com", credentials="sk_sbox_1", prefix="a.example/", **_OWN),
         {"vendors.checkout_com.prefix": "client id after cli_"},
+    ),
+    (
+        _account("razorpay", credentials="a", key_id="a", return_url="/paid", **_OWN),
+        {
+            "vendors.razorpay.key_id": "begins with rzp_live_",
+            "vendors.razorpay.return_url": "buyers could return to",
+        },
     ),
     (
         _account("gocardless_payments", credentials="a", return_url="/paid", **_OWN),

@@ -45,6 +45,7 @@ from moorage.vendors.payments.checkout_com import CheckoutCom
 from moorage.vendors.payments.gocardless_payments import GoCardlessPayments
 from moorage.vendors.payments.mollie import Mollie
 from moorage.vendors.payments.paypal import PayPal
+from moorage.vendors.payments.razorpay import Razorpay
 from moorage.vendors.payments.square import Square
 from moorage.vendors.payments.stripe import Stripe
 from moorage.vendors.shipping.dhl_express import DhlExpress
@@ -324,6 +325,8 @@ VENDOR_MODES: list[tuple[Any, str | None]] = [
     (CheckoutCom(base_url="https://proxy.example"), None),
     (GoCardlessPayments(), "live"),
     (GoCardlessPayments(base_url="https://api-sandbox.gocardless.com"), "test"),
+    (Razorpay(key_id="rzp_live_1"), "live"),
+    (Razorpay(key_id="rzp_test_1"), "test"),
     (Adyen(merchant_account="A"), "test"),
     (Adyen(merchant_account="A", live_url_prefix="abc-Company"), "live"),
     (Adyen(merchant_account="A", base_url="https://proxy.example"), None),

@@ -23,6 +23,7 @@ from tests.vendors.subjects.checkout_com import checkout_com
 from tests.vendors.subjects.gocardless_payments import gocardless_payments
 from tests.vendors.subjects.mollie import mollie
 from tests.vendors.subjects.paypal import paypal
+from tests.vendors.subjects.razorpay import razorpay
 from tests.vendors.subjects.square import square
 
 if TYPE_CHECKING:
@@ -113,4 +114,5 @@ SUBJECTS = [
     square,
     checkout_com,
     gocardless_payments,
+    razorpay,
 ]

@@ -45,7 +45,11 @@ def test_payment_with_a_visa_card_has_the_same_brand_at_every_vendor(make: Facto
     subject = make()
     account = Account("till", subject.vendor, settings={"volatile_keys": True})
     order = Charge(
-        Money("149.90", "EUR"), subject.pays, reference="INV-1", return_url="https://shop.example/"
+        Money("149.90", "EUR"),
+        subject.pays,
+        reference="INV-1",
+        customer=subject.buyer,
+        return_url="https://shop.example/",
     )
     with Hub([account], http=SandboxHttpClient(subject.sandbox)) as hub:
         payment = hub.payments().charge(order, idempotency_key="INV-1/1")

@@ -83,6 +83,7 @@ class Till:
             WHOLE,
             source or self.subject.pays,
             reference="INV-1",
+            customer=self.subject.buyer,
             return_url="https://shop.example/",
         )
 

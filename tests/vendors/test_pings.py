@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from moorage.contracts.vendor import Vendor
 
 PINGED = (
-    *("stripe", "mollie", "square", "checkout_com", "gocardless_payments"),
+    *("stripe", "mollie", "square", "checkout_com", "gocardless_payments", "razorpay"),
     *("infobip", "twilio", "plivo", "sinch", "vonage"),
     *("slack", "telegram"),
     *("recommand", "storecove"),

@@ -39,7 +39,7 @@ from moorage.testing.sandboxes.base import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from moorage.contracts.payments import PaymentEvent, StoreRequest
+    from moorage.contracts.payments import Customer, PaymentEvent, StoreRequest
     from moorage.contracts.vendor import Vendor
     from moorage.domain.http.requests import Response
     from moorage.domain.webhooks.events import WebhookEvent
@@ -77,6 +77,7 @@ class PaymentsSubject:
         pay_out: pays out everything that was charged.
         largest: the most minor units that the vendor takes; None if it names no limit.
         currencies: currencies that `pays` can be charged in; None for all of them.
+        buyer: the buyer of each charge, if the vendor requires one.
     """
 
     vendor: Vendor
@@ -101,6 +102,7 @@ class PaymentsSubject:
     pay_out: Callable[[], object] | None = None
     largest: int | None = None
     currencies: frozenset[str] | None = None
+    buyer: Customer | None = None
 
 
 class Lab(ContractLab[PaymentsSubject]):
@@ -123,9 +125,14 @@ class Lab(ContractLab[PaymentsSubject]):
         amount = fields.pop("amount", EUROS)
         url = "https://shop.example/back"
         reference = fields.pop("reference", "INV-2041")
+        fields.setdefault("customer", self.subject.buyer)
         return Charge(
             amount, source or self.subject.pays, reference=reference, return_url=url, **fields
         )
+
+    def last_change(self) -> SandboxRequest:
+        """Return the last request that may have changed something."""
+        return next(item for item in reversed(self.sandbox.requests) if item.method != "GET")
 
     def key_of(self, request: SandboxRequest) -> str | None:
         """Return the idempotency key of a request; None if it has none."""

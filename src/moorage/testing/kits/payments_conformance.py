@@ -157,7 +157,7 @@ async def amounts_are_exact(make: Open) -> None:
                 await lab.refused(InvalidData, charge_call, f"More than {lab.subject.largest}")
                 continue
             payment = await charge_call
-            written_amount = lab.subject.written(lab.sandbox.requests[-1])
+            written_amount = lab.subject.written(lab.last_change())
             require(written_amount == minor, f"{amount} was written as {written_amount}.")
             require(payment.amount in {amount, None}, f"{amount} was read as {payment.amount}.")
 
@@ -460,7 +460,7 @@ async def options_arrive(make: Open) -> None:
         option, word = lab.subject.option
         extra_options = {lab.subject.vendor.name: option, "another": {"other-option": "1"}}
         await lab("charge", lab.order(extra=extra_options), idempotency_key="k-1")
-        body = lab.sandbox.requests[-1].body
+        body = lab.last_change().body
         require(word in body, "An option is lost.")
         require(b"other-option" not in body, "Another vendor's option arrived.")
 

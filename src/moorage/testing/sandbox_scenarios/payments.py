@@ -28,7 +28,7 @@ def order(vendor: ScenarioVendor, **fields: Any) -> Charge:
         "amount": Money("149.90", "EUR"),
         "source": vendor.fixture.token,
         "reference": "INV-1",
-        "customer": Customer(id="ada-1"),
+        "customer": vendor.fixture.vendor_values.get("buyer", Customer(id="ada-1")),
     }
     return Charge(**{**default_fields, **fields})
 

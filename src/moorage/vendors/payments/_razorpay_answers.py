@@ -1,0 +1,381 @@
+"""Parsing of Razorpay's answers: payments, orders, refunds, disputes, settlements and links."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import attrs
+
+from moorage.contracts.payments import (
+    Decline,
+    DeclineReason,
+    Dispute,
+    DisputeState,
+    LinkState,
+    MeansOfPayment,
+    MinorUnits,
+    MoveState,
+    Payment,
+    PaymentLink,
+    PaymentState,
+    Payout,
+    PayoutState,
+    Refund,
+    StoredMeans,
+    StoredState,
+    payment_ref,
+    state_of,
+)
+from moorage.vendor_sdk import (
+    HttpMethod,
+    InvalidRequest,
+    PaymentDeclined,
+    VendorRejected,
+    error_answer,
+    is_list,
+    is_success,
+    malformed,
+    read_answer,
+    required,
+)
+from moorage.vendors.payments._common import answered_at, reason_by_code, safe_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from moorage.vendor_sdk import (
+        Answer,
+        ConnectorError,
+        MakeRef,
+        Ref,
+        Request,
+        Response,
+        Wire,
+    )
+
+R = TypeVar("R")
+
+RECURRING: Final = "/v1/payments/create/recurring"
+UNITS: Final = MinorUnits(
+    vendor="Razorpay",
+    steps=dict.fromkeys(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"), 10),
+)
+"""Razorpay's minor units: those of ISO 4217, and the third digit must be 0."""
+AUTHORIZED: Final = "authorized"
+CAPTURED: Final = "captured"
+
+_STATES: Final = {
+    "created": PaymentState.PENDING,
+    "authorized": PaymentState.AUTHORIZED,
+    "captured": PaymentState.CAPTURED,
+    "refunded": PaymentState.REFUNDED,
+    "failed": PaymentState.FAILED,
+}
+_TAKEN: Final = frozenset({"captured", "refunded"})
+_ORDERS: Final = {
+    "created": PaymentState.REQUIRES_ACTION,
+    "attempted": PaymentState.REQUIRES_ACTION,
+    "paid": PaymentState.PENDING,
+}
+_REFUNDS: Final = {
+    "pending": MoveState.PENDING,
+    "processed": MoveState.SUCCEEDED,
+    "failed": MoveState.FAILED,
+}
+_DISPUTES: Final = {
+    "open": DisputeState.NEEDS_RESPONSE,
+    "under_review": DisputeState.UNDER_REVIEW,
+    "won": DisputeState.WON,
+    "lost": DisputeState.LOST,
+    "closed": DisputeState.CLOSED,
+}
+_SETTLEMENTS: Final = {
+    "created": PayoutState.PENDING,
+    "processed": PayoutState.PAID,
+    "failed": PayoutState.FAILED,
+}
+_TOKENS: Final = {
+    "initiated": StoredState.PENDING,
+    "confirmed": StoredState.STORED,
+    "rejected": StoredState.FAILED,
+    "cancelled": StoredState.REMOVED,
+}
+_LINKS: Final = {
+    "created": LinkState.OPEN,
+    "partially_paid": LinkState.PENDING,
+    "paid": LinkState.PAID,
+    "expired": LinkState.EXPIRED,
+    "cancelled": LinkState.CLOSED,
+}
+_REASONS: Final = reason_by_code(
+    {
+        DeclineReason.INSUFFICIENT_FUNDS: "insufficient_funds",
+        DeclineReason.EXPIRED_CARD: "card_expired",
+        DeclineReason.INCORRECT_CVC: "incorrect_cvv",
+        DeclineReason.INCORRECT_NUMBER: "card_number_invalid",
+        DeclineReason.DO_NOT_HONOR: "card_declined payment_failed",
+        DeclineReason.LOST_OR_STOLEN: "debit_instrument_blocked",
+        DeclineReason.FRAUD_SUSPECTED: "payment_risk_check_failed",
+        DeclineReason.AUTHENTICATION_REQUIRED: "authentication_failed invalid_otp",
+        DeclineReason.LIMIT_EXCEEDED: "transaction_limit_exceeded",
+        DeclineReason.CARD_NOT_SUPPORTED: "card_not_enrolled card_disabled_for_online_payments"
+        " debit_instrument_inactive",
+        DeclineReason.PROCESSING_ERROR: "gateway_technical_error bank_technical_error",
+        DeclineReason.ACCOUNT_CLOSED: "bank_account_invalid",
+        DeclineReason.CANCELED_BY_BUYER: "payment_cancelled payment_timed_out",
+    }
+)
+_BAD_REQUEST: Final = 400
+
+
+def read_payment(wire: Wire, response: Response) -> Payment:
+    """Parse the payment in an answer."""
+    payment = payment_of(wire.ref, read_answer(response))
+    if payment is None:
+        raise malformed(response, "id, status, amount or currency")
+    return attrs.evolve(payment, as_of=answered_at(response))
+
+
+def payment_of(ref: MakeRef, body: Answer) -> Payment | None:
+    """Parse a payment; None if it is malformed."""
+    key, status = body.text("id"), body.text("status")
+    amount = UNITS.read(body.value("amount"), body.value("currency"))
+    if key is None or status is None or amount is None:
+        return None
+    is_known = status in _STATES
+    refunded = UNITS.read(body.value("amount_refunded"), amount.currency)
+    captured = amount if status in _TAKEN else amount * 0
+    state = _STATES.get(status, PaymentState.UNKNOWN)
+    if state is PaymentState.CAPTURED:
+        state = state_of(amount, captured, refunded) or state
+    return Payment(
+        ref=payment_ref(ref, key, amount, order=body.text("order_id")),
+        state=state,
+        vendor_state=status,
+        amount=amount,
+        authorized=amount if status == AUTHORIZED else captured if is_known else None,
+        captured=captured if is_known else None,
+        refunded=refunded,
+        decline=_decline_of(body) if state is PaymentState.FAILED else None,
+        means=_means_of(body),
+        reference=body.text("notes.reference"),
+        created_at=body.time("created_at"),
+        raw=body.raw,
+    )
+
+
+def _decline_of(body: Answer) -> Decline:
+    reason = body.text("error_reason")
+    return Decline(
+        reason=_REASONS.get(reason or "", DeclineReason.OTHER),
+        vendor_code=reason or body.text("error_code"),
+        vendor_message=safe_text(body.text("error_description")),
+    )
+
+
+def _means_of(body: Answer) -> MeansOfPayment:
+    return MeansOfPayment(
+        type=body.text("method"),
+        brand=body.text("card.network"),
+        last4=body.text("card.last4"),
+        wallet=body.text("wallet"),
+        stored=body.text("token_id"),
+    )
+
+
+def declined(payment: Payment) -> PaymentDeclined:
+    """The error of a payment that has failed."""
+    decline = payment.decline or Decline(reason=DeclineReason.OTHER)
+    return PaymentDeclined(
+        f"The payment was declined: {decline.vendor_message or decline.vendor_code}",
+        reason=decline.reason,
+        payment=str(payment.ref),
+        vendor_code=decline.vendor_code,
+        vendor_message=decline.vendor_message,
+    )
+
+
+def read_items(
+    ref: MakeRef, read_one: Callable[[MakeRef, Answer], R | None], response: Response
+) -> list[R | None]:
+    """Parse the items of a list; None in place of a malformed one."""
+    body = read_answer(response)
+    if not is_list(body.raw.get("items")):
+        raise malformed(response, "items")
+    return [read_one(ref, item) for item in body.objects("items")]
+
+
+def read_order(wire: Wire, response: Response) -> Payment:
+    """Parse the order in an answer, as a payment that waits for the buyer."""
+    body = read_answer(response)
+    key, status = body.text("id"), body.text("status")
+    amount = UNITS.read(body.value("amount"), body.value("currency"))
+    if key is None or status is None or amount is None:
+        raise malformed(response, "id, status, amount or currency")
+    return Payment(
+        ref=payment_ref(wire.ref, key, amount),
+        state=_ORDERS.get(status, PaymentState.UNKNOWN),
+        vendor_state=status,
+        amount=amount,
+        reference=body.text("notes.reference"),
+        created_at=body.time("created_at"),
+        raw=body.raw,
+    )
+
+
+def read_attempts(wire: Wire, response: Response) -> list[Payment]:
+    """Parse the payments of an order, the latest first."""
+    payments, as_of = read_items(wire.ref, payment_of, response), answered_at(response)
+    return [attrs.evolve(item, as_of=as_of) for item in payments if item is not None]
+
+
+def successful(wire: Wire, response: Response) -> Payment:
+    """The payment of an order that has not failed, of which there is one at most."""
+    for payment in read_attempts(wire, response):
+        if payment.state is not PaymentState.FAILED:
+            return payment
+    raise malformed(response, problem="has no successful payment")
+
+
+def read_payment_id(response: Response) -> str:
+    """Parse the id of a payment with a stored means."""
+    return required(
+        read_answer(response).text("razorpay_payment_id"), response, "razorpay_payment_id"
+    )
+
+
+def read_refund(wire: Wire, response: Response) -> Refund:
+    """Parse the refund in an answer."""
+    refund = refund_of(wire.ref, read_answer(response))
+    return required(refund, response, "id or status")
+
+
+def refund_of(ref: MakeRef, body: Answer) -> Refund | None:
+    """Parse a refund; None if it is malformed."""
+    key, status = body.text("id"), body.text("status")
+    if key is None or status is None:
+        return None
+    payment, currency = body.text("payment_id"), body.text("currency")
+    return Refund(
+        ref=ref(key, payment=payment),
+        payment=None if payment is None else ref(payment, currency=currency),
+        state=_REFUNDS.get(status, MoveState.UNKNOWN),
+        vendor_state=status,
+        amount=UNITS.read(body.value("amount"), currency),
+        at=body.time("created_at"),
+        raw=body.raw,
+    )
+
+
+def dispute_of(ref: MakeRef, body: Answer) -> Dispute | None:
+    """Parse a dispute; None if it is malformed."""
+    key, status = body.text("id"), body.text("status")
+    if key is None or status is None:
+        return None
+    payment, currency = body.text("payment_id"), body.text("currency")
+    return Dispute(
+        ref=ref(key),
+        payment=None if payment is None else ref(payment, currency=currency),
+        state=_DISPUTES.get(status, DisputeState.UNKNOWN),
+        vendor_state=status,
+        amount=UNITS.read(body.value("amount"), currency),
+        reason=body.text("reason_code"),
+        respond_by=body.time("respond_by"),
+        created_at=body.time("created_at"),
+        raw=body.raw,
+    )
+
+
+def settlement_of(ref: MakeRef, body: Answer, currency: str) -> Payout | None:
+    """Parse a settlement, which states no currency; None if it is malformed."""
+    key, status = body.text("id"), body.text("status")
+    if key is None or status is None:
+        return None
+    return Payout(
+        ref=ref(key),
+        state=_SETTLEMENTS.get(status, PayoutState.UNKNOWN),
+        vendor_state=status,
+        amount=UNITS.read(body.value("amount"), currency),
+        created_at=body.time("created_at"),
+        raw=body.raw,
+    )
+
+
+def token_of(ref: MakeRef, body: Answer, customer: str) -> StoredMeans | None:
+    """Parse a token for later payments; None if it is for none, or malformed."""
+    key, status = body.text("id"), body.text("recurring_details.status")
+    if key is None or status is None:
+        return None
+    return StoredMeans(
+        ref=ref(key, customer=customer),
+        state=_TOKENS.get(status, StoredState.UNKNOWN),
+        vendor_state=status,
+        customer=customer,
+        means=attrs.evolve(_means_of(body), stored=key),
+        created_at=body.time("created_at"),
+        raw=body.raw,
+    )
+
+
+def removed(ref: Ref, response: Response) -> StoredMeans:
+    """The deleted token."""
+    body = read_answer(response)
+    if body.flag("deleted") is not True:
+        raise malformed(response, "deleted")
+    return StoredMeans(
+        ref=ref, state=StoredState.REMOVED, customer=ref.other("customer"), raw=body.raw
+    )
+
+
+def read_link(wire: Wire, response: Response) -> PaymentLink:
+    """Parse the payment link in an answer."""
+    return required(link_of(wire.ref, read_answer(response)), response, "id or status")
+
+
+def link_of(ref: MakeRef, body: Answer) -> PaymentLink | None:
+    """Parse a payment link; None if it is malformed."""
+    key, status = body.text("id"), body.text("status")
+    if key is None or status is None:
+        return None
+    expires = body.integer("expire_by")
+    return PaymentLink(
+        ref=ref(key),
+        state=_LINKS.get(status, LinkState.UNKNOWN),
+        vendor_state=status,
+        url=body.text("short_url"),
+        amount=UNITS.read(body.value("amount"), body.value("currency")),
+        reference=body.text("notes.reference"),
+        expires_at=body.time("expire_by") if expires else None,
+        created_at=body.time("created_at"),
+        raw=body.raw,
+    )
+
+
+# --- refusals ----------------------------------------------------------------
+
+
+def classify(request: Request, response: Response) -> ConnectorError | None:
+    """The error in an answer's body, which is more specific than its status."""
+    if is_success(response.status) or response.status != _BAD_REQUEST:
+        return None
+    error = error_answer(response).object("error")
+    reason = error.text("reason")
+    message = safe_text(error.text("description"))
+    details: dict[str, Any] = {
+        "status": response.status,
+        "response": response,
+        "vendor_code": reason or error.text("code"),
+        "vendor_message": message,
+    }
+    if request.path == RECURRING and reason in _REASONS:
+        return PaymentDeclined(
+            f"The payment was declined: {message or reason}",
+            reason=_REASONS[reason],
+            payment=error.text("metadata.payment_id"),
+            **details,
+        )
+    field = error.text("field")
+    where = "" if field is None else f" ({field})"
+    # Nothing is wrong with a look-up but that its object does not exist.
+    kind = VendorRejected if request.method is HttpMethod.GET else InvalidRequest
+    return kind(f"Razorpay refused the request{where}: {message}", **details)

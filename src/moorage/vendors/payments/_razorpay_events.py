@@ -1,0 +1,54 @@
+"""The events of Razorpay's webhooks, whose objects are as they were at the time of the event."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from moorage.contracts.payments import DisputeState, PaymentState
+from moorage.vendor_sdk import as_answer
+from moorage.vendors.payments._common import (
+    dispute_event,
+    events_of,
+    payment_event,
+    payout_event,
+    refund_event,
+)
+from moorage.vendors.payments._razorpay_answers import (
+    dispute_of,
+    payment_of,
+    refund_of,
+    settlement_of,
+)
+
+if TYPE_CHECKING:
+    from moorage.contracts.payments import PaymentEvent
+    from moorage.vendor_sdk import MakeRef, WebhookEvent
+
+_RETURNED: Final = frozenset({DisputeState.WON, DisputeState.CLOSED, DisputeState.UNKNOWN})
+"""The states in which the buyer has not got the money by the dispute, as far as is known."""
+
+
+def read_events(
+    event: WebhookEvent, make: MakeRef, settlement_currency: str
+) -> tuple[PaymentEvent, ...]:
+    """Convert a webhook to an event of a payment or of a settlement; none without either."""
+    payload = as_answer(event.data)
+    payment = payment_of(make, payload.object("payment.entity"))
+    refund = refund_of(make, payload.object("refund.entity"))
+    dispute = dispute_of(make, payload.object("dispute.entity"))
+    settlement = settlement_of(make, payload.object("settlement.entity"), settlement_currency)
+    if dispute is not None:
+        # The payment itself does not say that it is disputed.
+        is_taken = dispute.state not in _RETURNED
+        reference = None if payment is None else payment.reference
+        return events_of(event, dispute_event(dispute, taken=is_taken, reference=reference))
+    if payment is None:
+        return events_of(event, refund_event(refund) or payout_event(settlement))
+    converted = payment_event(payment)
+    if converted is not None and payment.state is PaymentState.UNKNOWN:
+        converted = attrs.evolve(converted, authorized=None, captured=None)
+    if converted is not None:
+        converted = attrs.evolve(converted, refund=refund)
+    return events_of(event, converted)

@@ -1,0 +1,398 @@
+"""Razorpay: payments by its Checkout in the browser, by tokens of buyers, and by links.
+
+Each payment belongs to an order, and an order can be paid once. So a payment whose answer was lost
+is requested again for the same order; if that is refused, the payment of the order is returned.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+import attrs
+
+from moorage.contracts.payments import (
+    Capture,
+    MoveState,
+    NextAction,
+    NextActionType,
+    Page,
+    PaymentsCapability,
+    PaymentState,
+    stated_amount,
+)
+from moorage.vendor_sdk import (
+    ApiVendor,
+    InvalidRequest,
+    RepeatedKey,
+    Request,
+    UnknownOutcome,
+    VendorKeys,
+    VendorRejected,
+    basic,
+    matches,
+    part_key,
+)
+from moorage.vendor_sdk import Mode as AccountMode
+from moorage.vendors.payments._common import is_return_url, is_within, left_of, named
+from moorage.vendors.payments._razorpay_answers import (
+    AUTHORIZED,
+    CAPTURED,
+    RECURRING,
+    UNITS,
+    classify,
+    declined,
+    dispute_of,
+    payment_of,
+    read_attempts,
+    read_items,
+    read_order,
+    read_payment,
+    read_payment_id,
+    read_refund,
+    removed,
+    settlement_of,
+    successful,
+    token_of,
+)
+from moorage.vendors.payments._razorpay_events import read_events
+from moorage.vendors.payments._razorpay_links import close_link, create_link, get_link
+from moorage.vendors.payments._razorpay_requests import (
+    MOST_NOTES,
+    amount_fields,
+    checkout_fields,
+    intent_fields,
+    key_name,
+    order_fields,
+    recurring_fields,
+    url_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from moorage.contracts.payments import (
+        Charge,
+        Dispute,
+        LinkRequest,
+        Payment,
+        PaymentEvent,
+        PaymentLink,
+        PaymentQuery,
+        Payout,
+        Refund,
+        RefundReason,
+        StoredMeans,
+    )
+    from moorage.vendor_sdk import Answer, MakeRef, Mode, Money, Ref, WebhookEvent, Wire
+
+_PAYMENTS: Final = "/v1/payments"
+_ORDERS: Final = "/v1/orders"
+_REFUNDS: Final = "/v1/refunds"
+_DISPUTES: Final = "/v1/disputes"
+_SETTLEMENTS: Final = "/v1/settlements"
+_CUSTOMERS: Final = "/v1/customers"
+_ORDER_ID: Final = "order_"
+_REFUND_KEY: Final = "X-Refund-Idempotency"
+_CARD: Final = {"expand[]": "card"}
+_KEYS: Final = VendorKeys(
+    # Razorpay publishes no time; an hour covers the usual repeats. Only refunds have a key.
+    memory=3_600.0,
+    repeat=RepeatedKey.REPLAYED,
+    documentation=("https://razorpay.com/docs/api/refunds/normal-refunds-idempotent/",),
+)
+
+
+@attrs.frozen(kw_only=True)
+class Razorpay(ApiVendor):
+    """An account at Razorpay.
+
+    Attributes:
+        key_id: id of the API key, rzp_live_... or rzp_test_....
+        credentials: secret of the API key; by default the credential provider supplies it.
+        return_url: URL that buyers return to, unless a charge has its own.
+        settlement_currency: currency of the settlements, which state none.
+        base_url: URL of Razorpay.
+    """
+
+    name = "razorpay"
+    kinds = ("payments",)
+    api_version = "v1"
+    capabilities = frozenset(
+        {
+            PaymentsCapability.INTENT,
+            PaymentsCapability.COMPLETE,
+            PaymentsCapability.AUTHORIZE,
+            PaymentsCapability.LOOK_UP,
+            PaymentsCapability.LOOK_UP_REFUND,
+            PaymentsCapability.LIST,
+            PaymentsCapability.DISPUTES,
+            PaymentsCapability.PAYOUTS,
+            PaymentsCapability.OFF_SESSION,
+            PaymentsCapability.STORE_METHOD,
+            PaymentsCapability.STORED_MEANS,
+            PaymentsCapability.LINKS,
+            PaymentsCapability.LINK_EXPIRY,
+        }
+    )
+    limits: ClassVar[Mapping[str, int]] = {"metadata": MOST_NOTES, "page": 100}
+    webhook = "razorpay"
+    idempotency = _KEYS
+    unknown_outcomes: ClassVar[Mapping[str, UnknownOutcome]] = {
+        "create_intent": UnknownOutcome.REPEATED,
+        "authorize": UnknownOutcome.REPEATED,
+        "charge": UnknownOutcome.REPEATED,
+        "complete": UnknownOutcome.REPEATED,
+        "capture": UnknownOutcome.REPEATED,
+        "refund": UnknownOutcome.ASKED_AGAIN,
+    }
+
+    auth = basic("key_id")
+    refusals = staticmethod(classify)
+    ping_path = _PAYMENTS
+    ping_query: ClassVar[Mapping[str, int]] = {"count": 1}
+
+    key_id: str = attrs.field(
+        validator=matches(
+            "rzp_(?:live|test)_[A-Za-z0-9]+",
+            problem="This is not the id of an API key of Razorpay.",
+            remedy="Give the key id, which begins with rzp_live_ or rzp_test_.",
+        )
+    )
+    return_url: str | None = attrs.field(default=None, validator=is_return_url)
+    settlement_currency: str = "INR"
+    base_url: str = "https://api.razorpay.com"
+
+    def mode(self) -> Mode | None:
+        """Live or test mode, by the id of the key."""
+        return AccountMode.LIVE if self.key_id.startswith("rzp_live_") else AccountMode.TEST
+
+    async def create_intent(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
+        """Create an order that the buyer pays in Razorpay's Checkout."""
+        request = Request.post(_ORDERS, json=intent_fields(charge))
+        order: Payment = await wire.send(request, key=key, parse=partial(read_order, wire))
+        url = charge.return_url or self.return_url
+        action = NextAction(
+            type=NextActionType.SDK,
+            fields=checkout_fields(self.key_id, charge, order.ref.id, url),
+            vendor_type="checkout",
+        )
+        return attrs.evolve(order, next_action=action)
+
+    async def authorize(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
+        """Authorise an amount with a token, to be captured later."""
+        return await self._pay(wire, charge, key, capture=False)
+
+    async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
+        """Charge an amount with a token."""
+        return await self._pay(wire, charge, key, capture=True)
+
+    async def _pay(self, wire: Wire, charge: Charge, key: str, *, capture: bool) -> Payment:
+        """Create an order, and pay it with a token."""
+        recurring_fields(charge, "")  # refused before anything is sent
+        request = Request.post(_ORDERS, json=order_fields(charge, capture=capture))
+        parse_order = partial(read_order, wire)
+        order = await wire.send(request, key=part_key(key, "order"), parse=parse_order)
+        paying = Request.post(RECURRING, json=recurring_fields(charge, order.ref.id))
+        sending_coroutine = wire.send(paying, key=key, parse=read_payment_id)
+        try:
+            payment_id = await named(wire, charge.amount, sending_coroutine)
+        except InvalidRequest:
+            # An earlier request, whose answer was lost, may have paid the order.
+            payments = await self._attempts(wire, order.ref)
+            if all(payment.state is PaymentState.FAILED for payment in payments):
+                raise
+            request = Request.get(url_of(_ORDERS, order.ref.id, "payments"))
+            parse = partial(successful, wire)
+        else:
+            request = Request.get(url_of(_PAYMENTS, payment_id), query=_CARD)
+            parse = partial(read_payment, wire)
+        payment: Payment = await wire.send(request, key=part_key(key, "payment"), parse=parse)
+        if payment.state is PaymentState.FAILED:
+            raise declined(payment)
+        return payment
+
+    async def _attempts(self, wire: Wire, order: Ref) -> list[Payment]:
+        request = Request.get(url_of(_ORDERS, order.id, "payments"))
+        return read_attempts(wire, await wire.send(request))
+
+    async def complete(
+        self,
+        wire: Wire,
+        ref: Ref,
+        returned: Mapping[str, str],  # noqa: ARG002 - the order itself says more
+        /,
+        *,
+        key: str,  # noqa: ARG002 - nothing moves
+    ) -> Payment:
+        """Get the payment after the buyer has left Razorpay's Checkout.
+
+        Raises:
+            PaymentDeclined: the last attempt of the buyer has failed.
+        """
+        payment = await self.get(wire, ref)
+        if payment.state is PaymentState.FAILED:
+            raise declined(payment)
+        return payment
+
+    async def capture(
+        self,
+        wire: Wire,
+        ref: Ref,
+        amount: Money | None,
+        /,
+        *,
+        final: bool,  # noqa: ARG002 - there is no other
+        key: str,
+    ) -> Capture:
+        """Capture an authorised payment, always all of it."""
+        earlier_payment = await self._seen_first(wire, ref, key)
+        whole = amount or stated_amount(ref) or earlier_payment.amount
+        fields = {} if whole is None else amount_fields(whole)
+        request = Request.post(url_of(_PAYMENTS, ref.id, "capture"), json=fields)
+        try:
+            payment = await wire.send(request, key=key, parse=partial(read_payment, wire))
+        except VendorRejected:
+            # The answer to an earlier, successful attempt may have been lost.
+            payment = await self.get(wire, ref)
+            if earlier_payment.vendor_state != AUTHORIZED or payment.vendor_state != CAPTURED:
+                raise
+        is_captured = payment.vendor_state == CAPTURED
+        return Capture(
+            ref=payment.ref,
+            payment=payment.ref,
+            state=MoveState.SUCCEEDED if is_captured else MoveState.UNKNOWN,
+            vendor_state=payment.vendor_state,
+            amount=payment.amount,
+            after=payment,
+            raw=payment.raw,
+        )
+
+    async def refund(
+        self,
+        wire: Wire,
+        ref: Ref,
+        amount: Money | None,
+        /,
+        *,
+        reason: RefundReason | None,
+        key: str,
+    ) -> Refund:
+        """Refund a payment, or the remaining amount of it."""
+        refunded_amount = amount or left_of(await self._seen_first(wire, ref, key))
+        fields: dict[str, Any] = {"amount": UNITS.to_minor(refunded_amount)}
+        if reason is not None:
+            fields["notes"] = {"reason": reason.value}
+        request = Request.post(
+            url_of(_PAYMENTS, ref.id, "refund"),
+            json=fields,
+            headers={_REFUND_KEY: key_name(wire, key)},
+        )
+        keyed = attrs.evolve(request, idempotent=True)
+        refund: Refund = await wire.send(keyed, key=key, parse=partial(read_refund, wire))
+        return attrs.evolve(refund, payment=ref)
+
+    async def _seen_first(self, wire: Wire, ref: Ref, key: str) -> Payment:
+        """The payment as it was when this key was first used."""
+        request = Request.get(url_of(_PAYMENTS, ref.id))
+        parse = partial(read_payment, wire)
+        return await wire.send(request, key=part_key(key, "before"), parse=parse)
+
+    async def get(self, wire: Wire, ref: Ref, /) -> Payment:
+        """Get a payment; of an order, the payment that was made for it."""
+        if not ref.id.startswith(_ORDER_ID):
+            request = Request.get(url_of(_PAYMENTS, ref.id), query=_CARD)
+            return read_payment(wire, await wire.send(request))
+        payments = await self._attempts(wire, ref)
+        for payment in payments:
+            if payment.state is not PaymentState.FAILED:
+                return payment
+        if payments:
+            return payments[0]
+        return read_order(wire, await wire.send(Request.get(url_of(_ORDERS, ref.id))))
+
+    async def get_refund(self, wire: Wire, ref: Ref, /) -> Refund:
+        """Get a refund."""
+        return read_refund(wire, await wire.send(Request.get(url_of(_REFUNDS, ref.id))))
+
+    async def payments(
+        self, wire: Wire, query: PaymentQuery, after: Ref | None, /
+    ) -> Page[Payment]:
+        """List payments, the newest first."""
+        return await self._page(wire, _PAYMENTS, query, after, payment_of, **_CARD)
+
+    async def payouts(self, wire: Wire, query: PaymentQuery, after: Ref | None, /) -> Page[Payout]:
+        """List settlements, the newest first."""
+        read_one = partial(settlement_of, currency=self.settlement_currency)
+        return await self._page(wire, _SETTLEMENTS, query, after, read_one)
+
+    async def _page(
+        self,
+        wire: Wire,
+        path: str,
+        query: PaymentQuery,
+        after: Ref | None,
+        read_one: Callable[[MakeRef, Answer], Any],
+        **filters: str,
+    ) -> Page[Any]:
+        start = 0 if after is None or not after.id.isdigit() else int(after.id)
+        limit = min(query.limit, self.limits["page"])
+        period = {
+            "from": None if query.since is None else int(query.since.timestamp()),
+            "to": None if query.until is None else int(query.until.timestamp()),
+        }
+        request = Request.get(path, query={"count": limit, "skip": start, **period, **filters})
+        items = read_items(wire.ref, read_one, await wire.send(request))
+        return Page(
+            tuple(item for item in items if item is not None and is_within(query, item.created_at)),
+            wire.ref(str(start + limit)) if len(items) == limit else None,
+        )
+
+    async def disputes(
+        self,
+        wire: Wire,
+        query: PaymentQuery,
+        after: Ref | None,  # noqa: ARG002 - all are listed at once
+        /,
+    ) -> Page[Dispute]:
+        """List the disputes."""
+        items = read_items(wire.ref, dispute_of, await wire.send(Request.get(_DISPUTES)))
+        return Page(
+            tuple(item for item in items if item is not None and is_within(query, item.created_at))
+        )
+
+    async def stored_means(
+        self,
+        wire: Wire,
+        customer: str,
+        after: Ref | None,  # noqa: ARG002 - all are listed at once
+        /,
+    ) -> Page[StoredMeans]:
+        """List the tokens of a customer that are for later payments."""
+        read_one = partial(token_of, customer=customer)
+        request = Request.get(url_of(_CUSTOMERS, customer, "tokens"))
+        items = read_items(wire.ref, read_one, await wire.send(request))
+        return Page(tuple(item for item in items if item is not None))
+
+    async def remove_means(self, wire: Wire, ref: Ref, /, *, key: str) -> StoredMeans:
+        """Delete a token of a customer."""
+        path = url_of(_CUSTOMERS, ref.other("customer") or "", "tokens", ref.id)
+        parse = partial(removed, ref)
+        stored: StoredMeans = await wire.send(Request.delete(path), key=key, parse=parse)
+        return stored
+
+    async def create_link(self, wire: Wire, link: LinkRequest, /, *, key: str) -> PaymentLink:
+        """Create a payment link, whose name at Razorpay can be used once."""
+        return await create_link(wire, link, link.return_url or self.return_url, key)
+
+    async def get_link(self, wire: Wire, ref: Ref, /) -> PaymentLink:
+        """Get a payment link."""
+        return await get_link(wire, ref)
+
+    async def close_link(self, wire: Wire, ref: Ref, /, *, key: str) -> PaymentLink:
+        """Cancel a payment link; a repeat has no further effect."""
+        return await close_link(wire, ref, key)
+
+    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
+        """Convert a webhook to events of payments, refunds, disputes, links and settlements."""
+        return read_events(event, ref, self.settlement_currency)

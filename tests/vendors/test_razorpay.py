@@ -1,0 +1,505 @@
+"""Payments at Razorpay: orders, tokens, captures, refunds, lists, links and refusals."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from moorage.contracts.payments import (
+    Customer,
+    DeclineReason,
+    DisputeState,
+    LinkRequest,
+    LinkState,
+    Money,
+    MoveState,
+    NextActionType,
+    PaymentQuery,
+    PaymentState,
+    PayoutState,
+    RefundReason,
+    StoredState,
+)
+from moorage.contracts.ref import Ref
+from moorage.errors import (
+    AuthenticationFailed,
+    ConfigurationError,
+    ConnectionFailed,
+    IdempotencyInProgress,
+    InvalidData,
+    InvalidRequest,
+    PaymentDeclined,
+    UnsupportedByVendor,
+    VendorFailed,
+    VendorRejected,
+)
+from moorage.testing.sandboxes.base import Altered, Lost, reply
+from moorage.testing.sandboxes.payments._razorpay_rules import error, wrong
+from moorage.vendor_sdk import Mode
+from moorage.vendors.payments.razorpay import Razorpay
+from tests.vendors.razorpay_account import ADA, PART, RUPEES, TOKEN, Shop, order
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from moorage.domain.http.requests import Response
+
+
+@pytest.fixture(name="shop")
+def _shop() -> Iterator[Shop]:
+    """A shop that takes payments by Razorpay."""
+    shop = Shop()
+    with shop.hub:
+        yield shop
+
+
+def decline_of(shop: Shop, token: str) -> PaymentDeclined:
+    """Return the error of a charge of a token, always under the same key."""
+    with pytest.raises(PaymentDeclined) as excinfo:
+        shop.payments.charge(order(source=token), idempotency_key="k")
+    return excinfo.value
+
+
+def test_requests_of_a_charge(shop: Shop) -> None:
+    """A token is charged for an order of its own, which captures at once."""
+    payment = shop.pay(metadata={"order": "7"}, extra={"razorpay": {"description": "Masks"}})
+    order_id = next(iter(shop.sandbox.orders))
+    notes = {"order": "7", "reference": "INV-2041"}
+
+    assert [
+        (
+            "/v1/orders",
+            {"amount": 149900, "currency": "INR", "payment_capture": True, "notes": notes},
+        ),
+        (
+            "/v1/payments/create/recurring",
+            {
+                "customer_id": "cust_ada",
+                "email": "ada@erp.example",
+                "contact": "+919000090000",
+                "amount": 149900,
+                "currency": "INR",
+                "order_id": order_id,
+                "token": TOKEN,
+                "recurring": "1",
+                "description": "Masks",
+                "notes": notes,
+            },
+        ),
+    ] == shop.writes()
+    assert (PaymentState.CAPTURED, "captured", RUPEES) == (
+        payment.state,
+        payment.vendor_state,
+        payment.captured,
+    )
+    assert payment.means is not None
+    assert ("card", "visa", "4366", TOKEN) == (
+        payment.means.type,
+        payment.means.brand,
+        payment.means.last4,
+        payment.means.stored,
+    )
+    assert ("INV-2041", order_id) == (payment.reference, payment.ref.other("order"))
+
+
+@pytest.mark.parametrize(
+    "charge, field",
+    [
+        ({"customer": None}, "customer.id"),
+        ({"customer": Customer(id="cust_ada", phone="+91")}, "customer.email"),
+        ({"customer": Customer(id="cust_ada", email="ada@erp.example")}, "customer.phone"),
+        ({"amount": Money("1.234", "KWD")}, "amount"),
+        ({"metadata": {"reference": "other"}}, "metadata"),
+        ({"metadata": {"note": "x" * 257}}, "metadata"),
+        ({"metadata": {str(number): "x" for number in range(15)}}, "metadata"),
+    ],
+)
+def test_unsuitable_charges_are_not_sent(shop: Shop, charge: dict[str, Any], field: str) -> None:
+    """A charge that Razorpay would refuse is refused before anything is sent."""
+    with pytest.raises(InvalidData) as excinfo:
+        shop.pay(**charge)
+
+    assert (field, []) == (excinfo.value.field, shop.sandbox.requests)
+
+
+@pytest.mark.parametrize(
+    "amount, minor",
+    [(Money("295", "JPY"), 295), (Money("99.990", "KWD"), 99990), (Money("0.10", "USD"), 10)],
+)
+def test_amounts_are_in_minor_units(shop: Shop, amount: Money, minor: int) -> None:
+    """Yen have no decimals, and dinars have three, the last of which is 0."""
+    payment = shop.pay(amount=amount)
+
+    assert (amount, minor) == (payment.amount, shop.writes()[0][1]["amount"])
+
+
+@pytest.mark.parametrize(
+    "token, reason",
+    [
+        ("token_insufficient_funds", DeclineReason.INSUFFICIENT_FUNDS),
+        ("token_card_expired", DeclineReason.EXPIRED_CARD),
+        ("token_payment_failed", DeclineReason.DO_NOT_HONOR),
+    ],
+)
+def test_declined_token_names_its_payment(shop: Shop, token: str, reason: DeclineReason) -> None:
+    """A decline has Razorpay's reason and the failed payment, and a repeat is declined again."""
+    errors = [decline_of(shop, token) for _ in range(2)]
+    (payment_id,) = shop.sandbox.payments
+
+    for decline in errors:
+        assert (reason, token.removeprefix("token_")) == (decline.reason, decline.vendor_code)
+        assert payment_id == Ref.parse(decline.payment or "").id
+    failed = shop.payments.get(errors[0].payment or "")
+    assert failed.decline is not None
+    assert (PaymentState.FAILED, reason) == (failed.state, failed.decline.reason)
+
+
+def test_payment_that_fails_after_it_was_accepted_is_a_decline(shop: Shop) -> None:
+    """A payment that has failed by the time it is read is a decline."""
+
+    def as_failed(response: Response) -> Response:
+        body = {"status": "failed", "error_reason": "insufficient_funds"}
+        return reply(response.json() | body)
+
+    shop.sandbox.fail(None, None, Altered(as_failed))
+    with pytest.raises(PaymentDeclined) as excinfo:
+        shop.pay()
+
+    assert DeclineReason.INSUFFICIENT_FUNDS == excinfo.value.reason
+
+
+@pytest.mark.parametrize("lost", [0, 1, 2], ids=["order", "payment", "look-up"])
+def test_lost_charge_is_paid_once(shop: Shop, lost: int) -> None:
+    """Whichever answer of a charge is lost, a repeat of its key returns the one payment."""
+    shop.sandbox.fail(*[None] * lost, Lost())
+    with pytest.raises(ConnectionFailed):
+        shop.payments.charge(order(), idempotency_key="k")
+    payment = shop.payments.charge(order(), idempotency_key="k")
+
+    assert [payment.ref.id] == [*shop.sandbox.payments]
+    assert payment == shop.payments.charge(order(), idempotency_key="k")
+
+
+def test_lost_charge_is_paid_once_within_one_call() -> None:
+    """A retry after a lost answer finds the payment of the order."""
+    shop = Shop(retried=True)
+    with shop.hub:
+        shop.sandbox.fail(None, Lost())
+        payment = shop.pay()
+
+        assert [payment.ref.id] == [*shop.sandbox.payments]
+
+
+def test_refused_charge_of_an_unpaid_order_is_refused(shop: Shop) -> None:
+    """A refusal is final if the order has no payment, or only failed ones."""
+    shop.sandbox.fail(None, wrong("The token is invalid.", "token").response)
+    with pytest.raises(InvalidRequest, match=r"\(token\)"):
+        shop.pay()
+    with pytest.raises(InvalidRequest):
+        shop.pay(source="token_of_somebody_else")
+
+    assert {} == shop.sandbox.payments
+
+
+def test_whole_payments_are_captured(shop: Shop) -> None:
+    """An authorised payment is captured as a whole, and a second capture is refused."""
+    ref = shop.hold().ref
+    held = shop.payments.get(ref)
+    with pytest.raises(UnsupportedByVendor) as excinfo:
+        shop.payments.capture(ref, PART, idempotency_key="c-0")
+    assert ("partial_capture",) == excinfo.value.capabilities
+    capture = shop.payments.capture(ref, RUPEES, idempotency_key="c-1")
+
+    assert (PaymentState.AUTHORIZED, RUPEES, RUPEES) == (
+        held.state,
+        held.authorized,
+        held.remaining,
+    )
+    assert (f"/v1/payments/{ref.id}/capture", {"amount": 149900, "currency": "INR"}) == (
+        shop.writes()[-1]
+    )
+    assert (MoveState.SUCCEEDED, RUPEES) == (capture.state, capture.amount)
+    with pytest.raises(VendorRejected):
+        shop.payments.capture(ref, idempotency_key="c-2")
+
+
+def test_lost_capture_is_found(shop: Shop) -> None:
+    """A repeat of a lost capture returns the captured payment."""
+    ref = shop.hold().ref
+    shop.sandbox.fail(None, Lost())
+    with pytest.raises(ConnectionFailed):
+        shop.payments.capture(ref, idempotency_key="c-1")
+    capture = shop.payments.capture(ref, idempotency_key="c-1")
+
+    assert (MoveState.SUCCEEDED, RUPEES) == (capture.state, capture.amount)
+
+
+def test_authorization_cannot_be_voided(shop: Shop) -> None:
+    """Razorpay releases an authorised amount by itself, so a void is refused."""
+    with pytest.raises(UnsupportedByVendor) as excinfo:
+        shop.payments.void(shop.hold().ref, idempotency_key="v-1")
+
+    assert ("void",) == excinfo.value.capabilities
+
+
+def test_refunds_have_keys_of_their_own(shop: Shop) -> None:
+    """A refund carries a digest of its key; without an amount it refunds the rest."""
+    ref = shop.pay().ref
+    first_refund = shop.payments.refund(
+        ref, PART, idempotency_key="INV-2041/r1", reason=RefundReason.DUPLICATE
+    )
+    key = shop.sandbox.requests[-1].headers.get("X-Refund-Idempotency")
+    last_refund = shop.payments.refund(ref, idempotency_key="INV-2041/r2")
+
+    assert sha256(b"\nINV-2041/r1").hexdigest() == key
+    assert [{"amount": 50000, "notes": {"reason": "duplicate"}}, {"amount": 99900}] == [
+        body for _, body in shop.writes()[-2:]
+    ]
+    assert (MoveState.SUCCEEDED, "processed", PART, ref) == (
+        first_refund.state,
+        first_refund.vendor_state,
+        first_refund.amount,
+        first_refund.payment,
+    )
+    assert RUPEES - PART == last_refund.amount
+    assert first_refund.ref.id == shop.payments.get_refund(first_refund.ref).ref.id
+    assert PaymentState.REFUNDED == shop.payments.get(ref).state
+    with pytest.raises(VendorRejected):
+        shop.payments.refund(ref, idempotency_key="INV-2041/r3")
+
+
+def test_lost_refund_is_repeated_with_its_key(shop: Shop) -> None:
+    """A repeat of a lost refund has the same key, and refunds once."""
+    ref = shop.pay().ref
+    shop.sandbox.fail(Lost())
+    with pytest.raises(ConnectionFailed):
+        shop.payments.refund(ref, PART, idempotency_key="r-1")
+    refund = shop.payments.refund(ref, PART, idempotency_key="r-1")
+
+    assert [refund.ref.id] == [*shop.sandbox.refunds]
+
+
+@pytest.mark.parametrize(
+    "status, state", [("pending", "pending"), ("failed", "failed"), ("levitated", "unknown")]
+)
+def test_states_of_a_refund(shop: Shop, status: str, state: str) -> None:
+    """Each status of a refund has one state."""
+    refund = shop.payments.refund(shop.pay().ref, PART, idempotency_key="r-1")
+    shop.sandbox.refunds[refund.ref.id]["status"] = status
+
+    assert MoveState(state) == shop.payments.get_refund(refund.ref).state
+
+
+def test_intent_is_an_order_for_the_checkout(shop: Shop) -> None:
+    """An intent creates an order, and has the options of Razorpay's Checkout."""
+    intent = shop.payments.create_intent(
+        order(source=None, store_method=True, description="Masks"), idempotency_key="i-1"
+    )
+    waiting = shop.payments.complete(intent.ref, idempotency_key="c-1")
+
+    assert intent.next_action is not None
+    assert (PaymentState.REQUIRES_ACTION, "created", NextActionType.SDK) == (
+        intent.state,
+        intent.vendor_state,
+        intent.next_action.type,
+    )
+    assert {
+        "key": shop.sandbox.key_id,
+        "amount": 149900,
+        "currency": "INR",
+        "order_id": intent.ref.id,
+        "description": "Masks",
+        "notes": {"reference": "INV-2041"},
+        "callback_url": "https://shop.example/back",
+        "customer_id": "cust_ada",
+        "prefill": {"name": "Ada", "email": "ada@erp.example", "contact": "+919000090000"},
+        "recurring": "1",
+    } == intent.next_action.fields
+    assert (PaymentState.REQUIRES_ACTION, "INV-2041") == (waiting.state, waiting.reference)
+
+
+def test_buyer_pays_an_intent_at_the_second_attempt(shop: Shop) -> None:
+    """A failed attempt is a decline until the buyer pays; then the order has its payment."""
+    intent = shop.payments.create_intent(order(source=None), idempotency_key="i-1")
+    shop.sandbox.visit(intent.ref.id, reason="payment_cancelled")
+    with pytest.raises(PaymentDeclined) as excinfo:
+        shop.payments.complete(intent.ref, idempotency_key="c-1")
+    paid = shop.sandbox.visit(intent.ref.id, notes={"reference": "INV-2041"})
+    payment = shop.payments.complete(
+        intent.ref, {"razorpay_payment_id": paid["id"]}, idempotency_key="c-2"
+    )
+
+    assert DeclineReason.CANCELED_BY_BUYER == excinfo.value.reason
+    assert (PaymentState.CAPTURED, paid["id"], "INV-2041") == (
+        payment.state,
+        payment.ref.id,
+        payment.reference,
+    )
+
+
+def test_tokens_of_a_customer(shop: Shop) -> None:
+    """The tokens for later payments are listed, each with its state, and can be deleted."""
+    for number, status in enumerate(("initiated", "rejected", "cancelled", "levitated")):
+        shop.sandbox.store("cust_bob", f"token_{number}", status)
+    shop.sandbox.tokens["cust_bob"]["token_card"] = {"id": "token_card", "method": "card"}
+    listed = shop.payments.stored_means("cust_bob").items
+    first, *_ = shop.payments.stored_means("cust_ada").items
+    removed = shop.payments.remove_means(str(first.ref), idempotency_key="m-1")
+
+    assert ["pending", "failed", "removed", "unknown"] == [item.state for item in listed]
+    assert first.means is not None
+    assert (StoredState.STORED, TOKEN, "visa") == (
+        first.state,
+        first.means.stored,
+        first.means.brand,
+    )
+    assert (StoredState.REMOVED, "cust_ada") == (removed.state, removed.customer)
+    assert TOKEN not in shop.sandbox.tokens["cust_ada"]
+
+
+def test_lists_are_filtered_and_paged(shop: Shop) -> None:
+    """Payments and settlements are listed by page within a period, and disputes at once."""
+    refs = [shop.pay().ref for _ in range(3)]
+    first_page = shop.payments.payments(PaymentQuery(limit=2))
+    last_page = shop.payments.payments(PaymentQuery(limit=2), after=first_page.next)
+    now = datetime.fromtimestamp(shop.time, UTC)
+    later = PaymentQuery(since=now + timedelta(days=1), until=now + timedelta(days=2), limit=500)
+
+    assert refs[::-1] == [payment.ref for payment in first_page.items + last_page.items]
+    assert last_page.next is None
+    assert () == shop.payments.payments(later).items
+    assert {
+        "count": "100",
+        "skip": "0",
+        "from": "1930086400",
+        "to": "1930172800",
+        "expand[]": "card",
+    } == dict(shop.sandbox.requests[-1].query)
+    shop.sandbox.settle_balance()
+    (payout,) = shop.payments.payouts().items
+    assert (PayoutState.PAID, RUPEES * 3) == (payout.state, payout.amount)
+    shop.sandbox.dispute(refs[0].id)
+    (dispute,) = shop.payments.disputes().items
+    assert (DisputeState.NEEDS_RESPONSE, RUPEES, refs[0].id) == (
+        dispute.state,
+        dispute.amount,
+        None if dispute.payment is None else dispute.payment.id,
+    )
+    assert () == shop.payments.disputes(later).items
+
+
+def test_payment_link(shop: Shop) -> None:
+    """A link is created once under a name made of its key, and can be paid or cancelled."""
+    expiry = datetime.fromtimestamp(shop.time, UTC) + timedelta(days=7)
+    request = LinkRequest(RUPEES, reference="INV-2041", description="Masks", expires_at=expiry)
+    shop.sandbox.fail(Lost())
+    with pytest.raises(ConnectionFailed):
+        shop.payments.create_link(request, idempotency_key="l-1")
+    link = shop.payments.create_link(request, idempotency_key="l-1")
+    other_link = shop.payments.create_link(request, idempotency_key="l-2")
+
+    assert {
+        "amount": 149900,
+        "currency": "INR",
+        "reference_id": sha256(b"\nl-1").hexdigest()[:40],
+        "description": "Masks",
+        "notes": {"reference": "INV-2041"},
+        "callback_url": "https://shop.example/back",
+        "callback_method": "get",
+        "expire_by": 1930604800,
+    } == shop.writes()[0][1]
+    assert 2 == len(shop.sandbox.links)
+    assert (LinkState.OPEN, expiry, "INV-2041", RUPEES) == (
+        link.state,
+        link.expires_at,
+        link.reference,
+        link.amount,
+    )
+    paid = shop.sandbox.use_link(link.ref.id)
+    assert LinkState.PAID == shop.payments.get_link(link.ref).state
+    assert "INV-2041" == shop.payments.get(Ref("razorpay", "main", paid["id"])).reference
+    for key in ("x-1", "x-2"):
+        closed = shop.payments.close_link(other_link.ref, idempotency_key=key)
+        assert LinkState.CLOSED == closed.state
+    with pytest.raises(InvalidRequest):
+        shop.payments.close_link(link.ref, idempotency_key="x-3")
+    plain_link = shop.payments.create_link(
+        LinkRequest(RUPEES, reference="INV-1"), idempotency_key="l-3"
+    )
+    assert plain_link.expires_at is None
+
+
+def test_refused_link_is_refused(shop: Shop) -> None:
+    """A refusal of a link that no earlier request has created is raised."""
+    shop.sandbox.fail(wrong("The amount is invalid.", "amount").response)
+    with pytest.raises(InvalidRequest):
+        shop.payments.create_link(LinkRequest(RUPEES, reference="INV-1"), idempotency_key="l-1")
+
+
+@pytest.mark.parametrize(
+    "answer, kind",
+    [
+        (error(401, "The api key provided is invalid"), AuthenticationFailed),
+        (error(400, "The amount is invalid.", "input_validation_failed"), InvalidRequest),
+        (reply({}, 409), IdempotencyInProgress),
+        (error(500, "We are facing some trouble"), VendorFailed),
+        (reply({"id": "order_1", "status": "created"}), VendorFailed),
+    ],
+)
+def test_refusals(shop: Shop, answer: Response, kind: type[Exception]) -> None:
+    """A refusal has the error of its type."""
+    shop.sandbox.fail(answer)
+    with pytest.raises(kind) as excinfo:
+        shop.pay()
+
+    assert kind is type(excinfo.value)
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda shop, _: shop.payments.payments(),
+        lambda shop, ref: shop.payments.get(ref),
+        lambda shop, ref: shop.payments.get(attrs.evolve(ref, id="order_1")),
+        lambda shop, ref: shop.payments.get_refund(ref),
+        lambda shop, ref: shop.payments.get_link(ref),
+        lambda shop, ref: shop.payments.remove_means(ref, idempotency_key="m"),
+    ],
+)
+def test_unreadable_answers_are_failures(shop: Shop, use: Callable[[Shop, Ref], object]) -> None:
+    """A successful answer without its contents is a failure of the vendor."""
+    ref = Ref("razorpay", "main", "pay_1", {"customer": "cust_ada"})
+    shop.sandbox.fail(*[reply({"entity": "nothing"})] * 2)
+    with pytest.raises(VendorFailed):
+        use(shop, ref)
+
+
+@pytest.mark.parametrize("key_id, mode", [("rzp_live_a1", Mode.LIVE), ("rzp_test_a1", Mode.TEST)])
+def test_mode_by_the_key(key_id: str, mode: Mode) -> None:
+    """The id of the key tells whether an account is live."""
+    assert mode == Razorpay(key_id=key_id).mode()
+
+
+def test_wrong_key_id_is_refused() -> None:
+    """A secret in the place of the key id is refused."""
+    with pytest.raises(ConfigurationError, match="id of an API key of Razorpay"):
+        Razorpay(key_id="razorpay-secret")
+
+
+def test_known_customer_is_enough_for_the_checkout(shop: Shop) -> None:
+    """Without details of the buyer, nothing is filled in beforehand."""
+    by_id = shop.payments.create_intent(
+        order(source=None, customer=Customer(id=ADA.id)), idempotency_key="i-1"
+    )
+    unknown = shop.payments.create_intent(order(source=None, customer=None), idempotency_key="i-2")
+
+    for intent, customer in ((by_id, "cust_ada"), (unknown, None)):
+        assert intent.next_action is not None
+        assert (customer, None) == (
+            intent.next_action.fields.get("customer_id"),
+            intent.next_action.fields.get("prefill"),
+        )
