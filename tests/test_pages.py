@@ -43,6 +43,8 @@ SHOWN_ONLY = {
     "docs/how-to/queues.md": 4,  # names a broker of yours
     "docs/how-to/kubernetes.md": 1,  # names a cluster of yours
     "docs/how-to/steps-on-kubernetes.md": 2,  # names a cluster of yours
+    "docs/how-to/git-hosts.md": 2,  # names repositories of yours
+    "docs/how-to/git-mirror.md": 1,  # names repositories of yours
     "docs/how-to/steps-on-github.md": 3,  # names a repository of yours
     "docs/how-to/steps-on-gitlab.md": 3,  # names a project of yours
     "docs/how-to/steps-over-ssh.md": 1,  # names a machine of yours

@@ -8,6 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from moorage.adapters.concurrency.operation_in_thread import (
+        OperationInThread as OperationInThread,
+    )
+    from moorage.adapters.git.mirror import GitMirror as GitMirror
+    from moorage.adapters.git.mirror import MirrorReport as MirrorReport
+    from moorage.adapters.git.remote import GitRemote as GitRemote
     from moorage.adapters.graphql.schema import GraphQLSchema as GraphQLSchema
     from moorage.adapters.grpc.methods import GrpcAnswer as GrpcAnswer
     from moorage.adapters.grpc.methods import GrpcMethod as GrpcMethod
@@ -25,12 +31,15 @@ if TYPE_CHECKING:
     from moorage.adapters.mqtt.kind import Mqtt as Mqtt
     from moorage.adapters.observers.health_signals import HealthSignals as HealthSignals
     from moorage.adapters.redis_streams.kind import RedisStreams as RedisStreams
+    from moorage.adapters.steps._git_host_operation import GitHostOperation as GitHostOperation
     from moorage.adapters.steps.docker import DockerPlatform as DockerPlatform
     from moorage.adapters.steps.file_log import FileLog as FileLog
     from moorage.adapters.steps.github import GitHubPlatform as GitHubPlatform
     from moorage.adapters.steps.github import GitHubSettings as GitHubSettings
+    from moorage.adapters.steps.github_repository import GitHubRepository as GitHubRepository
     from moorage.adapters.steps.gitlab import GitLabPlatform as GitLabPlatform
     from moorage.adapters.steps.gitlab import GitLabSettings as GitLabSettings
+    from moorage.adapters.steps.gitlab_project import GitLabProject as GitLabProject
     from moorage.adapters.steps.in_threads import AsyncPlatformInThreads as AsyncPlatformInThreads
     from moorage.adapters.steps.kubernetes import KubernetesPlatform as KubernetesPlatform
     from moorage.adapters.steps.kubernetes import KubernetesSettings as KubernetesSettings
@@ -396,6 +405,13 @@ _HOME = {
     "GitLabSettings": "adapters.steps.gitlab",
     "KubernetesPlatform": "adapters.steps.kubernetes",
     "KubernetesSettings": "adapters.steps.kubernetes",
+    "OperationInThread": "adapters.concurrency.operation_in_thread",
+    "GitHostOperation": "adapters.steps._git_host_operation",
+    "GitHubRepository": "adapters.steps.github_repository",
+    "GitLabProject": "adapters.steps.gitlab_project",
+    "GitMirror": "adapters.git.mirror",
+    "GitRemote": "adapters.git.remote",
+    "MirrorReport": "adapters.git.mirror",
     "FileLog": "adapters.steps.file_log",
     "LogLine": "domain.steps.log_lines",
     "StepLog": "ports.step_log",

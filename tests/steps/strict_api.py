@@ -63,10 +63,12 @@ class StrictApi:
 
     def __init__(self, file: Path) -> None:
         self.operations: dict[str, dict[str, Any]] = json.loads(file.read_text())["operations"]
-        self._shapes = [
+        shapes = [
             (key.split(" ")[0], key.split(" ")[1].strip("/").split("/"), key)
             for key in self.operations
         ]
+        # A parameter of several parts must not take those of a longer path.
+        self._shapes = sorted(shapes, key=lambda shape: -len(shape[1]))
 
     def operation(self, method: str, path: str) -> tuple[str, dict[str, str]] | None:
         """Return the operation of a request, and the parameters in its path."""

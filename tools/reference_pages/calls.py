@@ -135,6 +135,20 @@ CALLS: Final = (
         ),
     ),
     Page(
+        "git",
+        "Git hosts",
+        "Publish releases, report the state of commits, and mirror repositories.",
+        (
+            "GitHubRepository",
+            "GitLabProject",
+            "GitHostOperation",
+            "GitMirror",
+            "GitRemote",
+            "MirrorReport",
+            "OperationInThread",
+        ),
+    ),
+    Page(
         "pipelines",
         "Pipelines",
         "Carry records from a source to a sink. *Run pipelines* shows them at work.",

@@ -156,6 +156,7 @@ class GitHostApi:
         headers: Mapping[str, str] | None = None,
         allowed: frozenset[int] = frozenset(),
         access: Access | None = None,
+        further_origins: tuple[str, ...] = (),
     ) -> Answer:
         """Send a request, and return the answer. Redirects are answers too.
 
@@ -168,6 +169,7 @@ class GitHostApi:
             headers: further headers.
             allowed: statuses from 400 that are no error.
             access: the credential, if it is another one.
+            further_origins: hosts that belong to the API too, and may get the credential.
 
         Raises:
             ConnectorError: the host cannot be reached, or refuses the request.
@@ -176,7 +178,7 @@ class GitHostApi:
         url = path if path.startswith("https://") else f"{self.url}{path}"
         if query:
             url = f"{url}?{urlencode(query)}"
-        if _origin(url) != self._origin:
+        if _origin(url) not in {self._origin, *map(_origin, further_origins)}:
             raise VendorFailed(f"{self.name} named a URL of another host.")
         content = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
         fields = dict(self._headers)

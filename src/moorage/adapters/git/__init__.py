@@ -1,0 +1,5 @@
+"""Mirrors of git repositories, made with the program `git`.
+
+This folder starts a foreign program and gives it credentials. It knows the domain and the ports,
+and must not know how calls are protected.
+"""

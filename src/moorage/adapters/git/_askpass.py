@@ -1,0 +1,89 @@
+"""Answers the questions that `git` asks for a name and a password, over a socket.
+
+`git` starts a small shell script for each question. The script asks this process through a socket
+in a folder that only this user can open, so a credential is in no argument, no environment and no
+file. A question about another host gets no answer.
+"""
+
+from __future__ import annotations
+
+import shlex
+import socket
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import Thread
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from moorage.domain.values.patterns import late_pattern
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from moorage.adapters.git.remote import GitRemote
+
+_QUESTION: Final = late_pattern(r"(Username|Password) for '([^']+)': ?")
+_LONGEST: Final = 4096
+_PATIENCE: Final = 30.0
+_PROGRAM: Final = """\
+import socket, sys
+with socket.socket(socket.AF_UNIX) as channel:
+    channel.connect(sys.argv[1])
+    channel.sendall(sys.argv[2].encode() + b"\\n")
+    answer = b"".join(iter(lambda: channel.recv(4096), b""))
+sys.stdout.buffer.write(answer)
+sys.exit(0 if answer else 1)
+"""
+
+
+@contextmanager
+def askpass(remote: GitRemote) -> Generator[str]:
+    """Lend the path of a program that answers git's questions about a remote, for a block."""
+    with (
+        TemporaryDirectory(prefix="git-") as folder,
+        socket.socket(socket.AF_UNIX) as listener,
+    ):
+        path = f"{folder}/s"
+        listener.bind(path)
+        listener.listen(4)
+        program = Path(folder, "ask")
+        parts = [sys.executable, "-I", "-S", "-c", _PROGRAM, path]
+        program.write_text(f'#!/bin/sh\nexec {shlex.join(parts)} "$1"\n')
+        program.chmod(0o700)
+        thread = Thread(target=_serve, args=(listener, remote), daemon=True)
+        thread.start()
+        try:
+            yield str(program)
+        finally:
+            # It wakes the thread, which `close` does not.
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+def _serve(listener: socket.socket, remote: GitRemote) -> None:
+    while True:
+        try:
+            channel, _ = listener.accept()
+        except OSError:
+            return
+        with channel:
+            channel.settimeout(_PATIENCE)
+            try:
+                question = channel.recv(_LONGEST).decode("utf-8", "replace").strip("\n")
+                channel.sendall(answer_to(question, remote))
+            except OSError:
+                continue
+
+
+def answer_to(question: str, remote: GitRemote) -> bytes:
+    """Return the answer to a question of git; nothing if it is about another host."""
+    match = _QUESTION.fullmatch(question)
+    if match is None or remote.token is None:
+        return b""
+    place, url = urlsplit(match[2]), urlsplit(remote.url)
+    if (place.scheme, place.hostname, place.port) != (url.scheme, url.hostname, url.port):
+        return b""
+    answer = remote.user.encode() if match[1] == "Username" else remote.token.reveal_bytes()
+    return answer + b"\n"

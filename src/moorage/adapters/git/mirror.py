@@ -1,0 +1,331 @@
+"""A mirror of a git repository: its refs are fetched into a bare repository, and pushed on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from threading import Lock
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import attrs
+
+from moorage.adapters.git.program import run_git
+from moorage.domain.values.patterns import late_pattern
+from moorage.errors import (
+    AlreadyExists,
+    AuthenticationFailed,
+    ChangedMeanwhile,
+    ConnectionFailed,
+    ConnectorError,
+    FileNotFound,
+    HostKeyRefused,
+    InvalidData,
+    LocalFailure,
+    VendorFailed,
+    VendorRejected,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from moorage.adapters.git.program import GitEnding
+    from moorage.adapters.git.remote import GitRemote
+    from moorage.domain.service.operation import OperationAttempt
+
+_PATTERN: Final = late_pattern(r"refs/(?:[A-Za-z0-9_.+@-]+/)*(?:[A-Za-z0-9_.+@-]+|\*)")
+_FORBIDDEN: Final = (".lock", "..", "@{")
+_SHOWN: Final = 1000
+_LISTED: Final = 20
+_AT_ONCE: Final = 500
+
+_REFUSALS: Final[tuple[tuple[type[ConnectorError], tuple[str, ...], str], ...]] = (
+    (
+        HostKeyRefused,
+        ("Host key verification failed", "REMOTE HOST IDENTIFICATION HAS CHANGED"),
+        "Ask the host's operator for its key, and add it to the file of `known_hosts`.",
+    ),
+    (
+        AuthenticationFailed,
+        (
+            "Authentication failed",
+            "could not read Username",
+            "could not read Password",
+            "Permission denied",
+            "The requested URL returned error: 401",
+            "The requested URL returned error: 403",
+        ),
+        "Check that the token or the key is current, and that it may read and write there.",
+    ),
+    (
+        FileNotFound,
+        (
+            "not found",
+            "does not appear to be a git repository",
+            "does not exist",
+            "couldn't find remote ref",
+            "The requested URL returned error: 404",
+            "no such repository",
+            "repository not exported",
+        ),
+        "Check the URL and the refs. A host also answers so if the token may not see it.",
+    ),
+    (
+        ConnectionFailed,
+        (
+            "Could not resolve host",
+            "Failed to connect",
+            "unable to connect",
+            "Connection refused",
+            "Connection reset",
+            "Connection timed out",
+            "Could not connect",
+            "SSL certificate problem",
+            "server certificate verification failed",
+            "early EOF",
+            "hung up unexpectedly",
+            "RPC failed",
+            "Empty reply from server",
+            "unexpected disconnect",
+        ),
+        "Check the URL, the network, and the certificates in `ca_file`; then try again.",
+    ),
+    (
+        VendorRejected,
+        ("The requested URL returned error: 30", "unable to update url base from redirection"),
+        "The repository has moved; give its new URL.",
+    ),
+)
+"""The errors that texts of `git` stand for, the most certain first."""
+
+
+class MirrorReport(NamedTuple):
+    """The result of a mirror.
+
+    Attributes:
+        changed: the refs of the target that were created, moved or deleted, and their new objects;
+            None for a ref that was deleted.
+        unchanged: the number of refs that were up to date.
+    """
+
+    changed: Mapping[str, str | None]
+    unchanged: int
+
+
+class _Update(NamedTuple):
+    """The state of one ref after a push, as `git push --porcelain` tells it."""
+
+    flag: str
+    ref: str
+    text: str
+
+
+@attrs.frozen(kw_only=True)
+class GitMirror:
+    """Copies the refs of one git repository to another, with the program `git`.
+
+    The objects are kept in a bare repository of this machine, so that a repeat fetches what is new.
+    A repeat after a failure has the same effect as one success. Tokens reach `git` through a
+    socket; they are in no argument, environment, URL or configuration.
+
+    Args:
+        folder: the folder of the bare repository; it is created, and belongs to this mirror alone.
+        source: where the refs are fetched from.
+        target: where they are pushed to.
+        refs: which refs, such as "refs/heads/main" or "refs/heads/*".
+        forces: whether a ref of the target is moved although that loses commits there.
+        prunes: whether refs of the target are deleted that match `refs` and are not in the source.
+        program: the program `git`.
+    """
+
+    folder: Path = attrs.field(converter=Path)
+    source: GitRemote
+    target: GitRemote
+    refs: tuple[str, ...] = attrs.field(
+        default=("refs/heads/*", "refs/tags/*"), converter=tuple[str, ...]
+    )
+    forces: bool = False
+    prunes: bool = False
+    program: str = "git"
+    _lock: Lock = attrs.field(factory=Lock, init=False, repr=False, eq=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Check the patterns of the refs."""
+        for pattern in self.refs:
+            is_wrong = _PATTERN.fullmatch(pattern) is None or pattern.startswith("refs/-")
+            if is_wrong or any(part in pattern for part in _FORBIDDEN):
+                raise InvalidData(
+                    f"{pattern[:80]!r} is no name or pattern of refs.",
+                    field="refs",
+                    remedy="Write whole names such as 'refs/heads/main', with one * at the end.",
+                )
+        if not self.refs:
+            raise InvalidData(
+                "A mirror has no refs.",
+                field="refs",
+                remedy="Name some, such as 'refs/heads/*'.",
+            )
+
+    def run(self, timeout: float) -> MirrorReport:
+        """Fetch the refs of the source, and push them to the target.
+
+        Args:
+            timeout: the seconds that it may take.
+
+        Raises:
+            AuthenticationFailed: a repository refuses the token or the key.
+            HostKeyRefused: a machine is not the known one.
+            FileNotFound: a repository or a ref does not exist.
+            ChangedMeanwhile: the target has commits that the source does not have.
+            VendorRejected: the target refuses a ref for another reason.
+            ConnectionFailed: a repository cannot be reached, or it took too long.
+        """
+        deadline = monotonic() + timeout
+        with self._lock:
+            self._prepare(timeout)
+            self._fetch(max(1.0, deadline - monotonic()))
+            return self._push(max(1.0, deadline - monotonic()))
+
+    def operation(self) -> MirrorOperation:
+        """Return the mirror as an operation, which a manager protects."""
+        return MirrorOperation(self)
+
+    def _prepare(self, timeout: float) -> None:
+        if (self.folder / "HEAD").exists():
+            return
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            problem = error.strerror
+        else:
+            arguments = ("init", "--quiet", "--bare", "--template=", str(self.folder))
+            ending = run_git(self.program, arguments, timeout, folder=str(self.folder))
+            if ending.code == 0:
+                return
+            problem = ending.err.strip()[:_SHOWN]
+        raise LocalFailure(
+            f"The folder {str(self.folder)!r} cannot become a repository ({problem}).",
+            remedy="Name a folder that this user may write to, and that contains nothing else.",
+        )
+
+    def _fetch(self, timeout: float) -> None:
+        arguments = [
+            *("fetch", "--quiet", "--prune", "--no-tags", "--no-write-fetch-head"),
+            *("--no-auto-maintenance", "--no-recurse-submodules", "--", self.source.url),
+            # The mirror follows the source, whatever it does; only the target is guarded.
+            *(f"+{pattern}:{pattern}" for pattern in self.refs),
+        ]
+        ending = self._git(arguments, timeout, self.source)
+        if ending.code:
+            raise _failure("The source", ending)
+
+    def _push(self, timeout: float) -> MirrorReport:
+        sign = "+" if self.forces else ""
+        arguments = [
+            *("push", "--porcelain", "--no-verify", "--no-recurse-submodules"),
+            *(["--prune"] if self.prunes else []),
+            *("--", self.target.url),
+            *(f"{sign}{pattern}:{pattern}" for pattern in self.refs),
+        ]
+        ending = self._git(arguments, timeout, self.target)
+        updates = list(_updates(ending.out))
+        refused = [update for update in updates if update.flag == "!"]
+        if refused:
+            raise _refusal(refused)
+        if ending.code:
+            raise _failure("The target", ending)
+        changed = [update for update in updates if update.flag != "="]
+        objects = self._objects([update.ref for update in changed if update.flag != "-"], timeout)
+        return MirrorReport(
+            {update.ref: objects.get(update.ref) for update in changed},
+            len(updates) - len(changed),
+        )
+
+    def _objects(self, refs: Sequence[str], timeout: float) -> dict[str, str]:
+        """Return the objects of refs."""
+        objects: dict[str, str] = {}
+        for start in range(0, len(refs), _AT_ONCE):
+            command = ("for-each-ref", "--format=%(refname) %(objectname)", "--")
+            arguments = [*command, *refs[start : start + _AT_ONCE]]
+            ending = run_git(self.program, arguments, timeout, folder=str(self.folder))
+            objects.update(line.split(" ", 1) for line in ending.out.splitlines())
+        return objects
+
+    def _git(self, arguments: Sequence[str], timeout: float, remote: GitRemote) -> GitEnding:
+        return run_git(self.program, arguments, timeout, folder=str(self.folder), remote=remote)
+
+
+@attrs.frozen
+class MirrorOperation:
+    """A mirror as an operation, for `ConnectorManager.perform`; a repeat does no harm.
+
+    Attributes:
+        mirror: the mirror.
+        name: the name in events and errors.
+    """
+
+    mirror: GitMirror
+    name: str = "git.mirror"
+    system: str = "git"
+    safe: bool = False
+    repeatable: bool = True
+
+    def perform(self, attempt: OperationAttempt) -> MirrorReport:
+        """Run the mirror once."""
+        return self.mirror.run(attempt.timeout)
+
+    def judge(self, error: Exception) -> ConnectorError | None:  # noqa: ARG002 - a mirror raises ours only
+        """Return None, since a mirror raises errors of moorage only."""
+        return None
+
+    def pack_result(self, result: MirrorReport) -> object:
+        """Return a report as plain values."""
+        return [dict(result.changed), result.unchanged]
+
+    def unpack_result(self, stored: Any) -> MirrorReport:
+        """Return a report from its plain values."""
+        return MirrorReport(*stored)
+
+
+def _updates(output: str) -> Iterable[_Update]:
+    """Yield the refs that `git push --porcelain` tells about."""
+    for line in output.splitlines():
+        flag, tab, rest = line.partition("\t")
+        names, more, text = rest.partition("\t")
+        if tab and more and len(flag) == 1:
+            yield _Update(flag, names.rpartition(":")[2], text)
+
+
+def _refusal(refused: Sequence[_Update]) -> ConnectorError:
+    """Return the error for refs that the target did not take."""
+    listed = ", ".join(f"{update.ref} {update.text}" for update in refused[:_LISTED])
+    texts = " ".join(update.text for update in refused)
+    message = f"The target did not take {len(refused)} refs: {listed}"[:_SHOWN]
+    if any(word in texts for word in ("non-fast-forward", "fetch first", "stale info")):
+        return ChangedMeanwhile(
+            message,
+            vendor_message=listed[:_SHOWN],
+            remedy="See what was committed at the target alone; `forces=True` would lose it.",
+        )
+    if "already exists" in texts:
+        return AlreadyExists(
+            message,
+            vendor_message=listed[:_SHOWN],
+            remedy="A tag of the target leads elsewhere; `forces=True` would move it.",
+        )
+    return VendorRejected(
+        message,
+        vendor_message=listed[:_SHOWN],
+        remedy="See the rules and the hooks of the target, such as protected branches.",
+    )
+
+
+def _failure(side: str, ending: GitEnding) -> ConnectorError:
+    """Return the error that a failed run of `git` stands for."""
+    text = ending.err.strip()[-_SHOWN:]
+    for kind, words, remedy in _REFUSALS:
+        if any(word in text for word in words):
+            return kind(f"{side} of the mirror failed: {text}", remedy=remedy)
+    return VendorFailed(
+        f"{side} of the mirror failed with the exit code {ending.code}: {text}",
+        remedy="See the message of git.",
+    )

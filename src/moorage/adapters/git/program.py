@@ -1,0 +1,153 @@
+"""Runs the program `git`: with a time limit, with bounded output, and with nothing inherited."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from contextlib import ExitStack, suppress
+from tempfile import TemporaryDirectory
+from threading import Thread
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from moorage.adapters.git._askpass import askpass
+from moorage.domain.secrets.value_mask import masked_text, value_mask
+from moorage.errors import AttemptTimeout, ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import IO
+
+    from moorage.adapters.git.remote import GitRemote
+
+LARGEST_OUTPUT: Final = 4 * 1024 * 1024
+"""The number of bytes of each output of `git` that are kept; the rest is read and dropped."""
+
+_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_SETTINGS: Final = (
+    "core.hooksPath=/dev/null",
+    "core.fsmonitor=false",
+    "gc.auto=0",
+    "maintenance.auto=false",
+    "core.askPass=",
+)
+
+
+class GitEnding(NamedTuple):
+    """The end of a run of `git`: its exit code and its outputs, with the token masked."""
+
+    code: int
+    out: str
+    err: str
+
+
+def run_git(
+    program: str,
+    arguments: Sequence[str],
+    timeout: float,
+    *,
+    folder: str,
+    remote: GitRemote | None = None,
+) -> GitEnding:
+    """Run `git` in a bare repository, and wait for its end.
+
+    It sees neither this process's environment nor the configuration of a user or of the system, and
+    asks nobody but this process.
+
+    Args:
+        program: the program.
+        arguments: its arguments, without any credential.
+        timeout: seconds after which it is killed, with all programs that it started.
+        folder: the bare repository.
+        remote: the other repository, if it talks to one.
+
+    Raises:
+        AttemptTimeout: it took too long.
+        ConfigurationError: there is no such program.
+    """
+    with ExitStack() as stack:
+        home = stack.enter_context(TemporaryDirectory(prefix="git-home-"))
+        environment = {
+            "PATH": os.environ.get("PATH", _PATH),
+            "HOME": home,
+            "LC_ALL": "C",
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "GIT_CONFIG_GLOBAL": os.devnull,
+            "GIT_TERMINAL_PROMPT": "0",
+            "GIT_PROTOCOL_FROM_USER": "0",
+            "GIT_ALLOW_PROTOCOL": "" if remote is None else remote.scheme,
+        }
+        options = [part for setting in _SETTINGS for part in ("-c", setting)]
+        secrets: list[bytes] = []
+        if remote is not None:
+            options += remote.options()
+            environment["GIT_SSH_COMMAND"] = remote.ssh_command()
+            environment["GIT_SSH_VARIANT"] = "ssh"
+            if remote.token is not None:
+                environment["GIT_ASKPASS"] = stack.enter_context(askpass(remote))
+                secrets.append(remote.token.reveal_bytes())
+        command = [program, *options, "--git-dir", folder, *arguments]
+        code, outputs = _ended(command, environment, folder, timeout)
+    mask = value_mask(secrets)
+    out, err = (masked_text(data.decode("utf-8", "replace"), mask) for data in outputs)
+    return GitEnding(code, out, err)
+
+
+def _ended(
+    command: Sequence[str], environment: dict[str, str], folder: str, timeout: float
+) -> tuple[int, tuple[bytes, bytes]]:
+    process = None
+    with suppress(FileNotFoundError, PermissionError):
+        process = subprocess.Popen(  # noqa: S603 - no shell reads it
+            command,
+            env=environment,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+    if process is None:
+        raise ConfigurationError(
+            f"The program {command[0]!r} cannot be started in {folder!r}.",
+            path="program",
+            remedy="Install git, or give the path of its program.",
+        )
+    readers = [_Reader(stream) for stream in (process.stdout, process.stderr) if stream]
+    is_late = False
+    try:
+        process.wait(timeout)
+    except subprocess.TimeoutExpired:
+        is_late = True
+    finally:
+        # Whatever git has started ends with it, also if this thread is interrupted.
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        code = process.wait()
+        outputs = [reader.data() for reader in readers]
+    if is_late:
+        raise AttemptTimeout(
+            f"The program git did not end in {timeout:.0f} seconds.",
+            remedy="Raise the timeout; the first mirror of a large repository takes longest.",
+        )
+    return code, (outputs[0], outputs[1])
+
+
+class _Reader:
+    """Reads a stream to its end in a thread, and keeps its first bytes."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._kept = bytearray()
+        self._thread = Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def data(self) -> bytes:
+        """Return the bytes after the end of the stream."""
+        self._thread.join()
+        return bytes(self._kept)
+
+    def _read(self) -> None:
+        with self._stream:
+            while part := os.read(self._stream.fileno(), 65536):
+                self._kept += part[: LARGEST_OUTPUT - len(self._kept)]

@@ -1,0 +1,153 @@
+"""Small operations of a GitLab project: releases, statuses and pull mirrors."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+
+from moorage.adapters.steps._git_host_operation import (
+    GitHostOperation,
+    checked_asset,
+    checked_commit,
+    checked_tag,
+)
+from moorage.adapters.steps._git_host_wire import NOT_FOUND
+from moorage.adapters.steps.gitlab import gitlab_api
+from moorage.domain.secrets.frames import careful
+from moorage.errors import AlreadyExists, VendorRejected
+
+if TYPE_CHECKING:
+    from moorage.adapters.steps.gitlab import GitLabSettings
+
+_MISSING: Final = frozenset({NOT_FOUND})
+_CONFLICT: Final = frozenset({409})
+
+
+@careful
+class GitLabProject:
+    """The small operations of a GitLab project; each is repeatable.
+
+    Args:
+        settings: the project and the token, as those of `GitLabPlatform`.
+    """
+
+    def __init__(self, settings: GitLabSettings) -> None:
+        self._api = gitlab_api(settings)
+        self._root = f"/projects/{quote(settings.project, safe='')}"
+
+    def release(
+        self, tag: str, *, name: str | None = None, notes: str = "", ref: str | None = None
+    ) -> GitHostOperation:
+        """Return the operation that publishes a release, or finds the one of its tag.
+
+        A release that exists is left as it is.
+
+        Args:
+            tag: its tag.
+            name: its name; by default the tag.
+            notes: its text.
+            ref: the commit or branch that a new tag leads to.
+        """
+        body = {"tag_name": checked_tag(tag), "name": name or tag, "description": notes}
+        if ref is not None:
+            body["ref"] = ref
+        return self._operation("release", partial(self._release, body))
+
+    def upload(
+        self, tag: str, name: str, content: bytes, *, package: str = "release"
+    ) -> GitHostOperation:
+        """Return the operation that adds a file to a release, as a link to a generic package.
+
+        Args:
+            tag: the tag of the release, which is the version of the package too.
+            name: the name of the file.
+            content: its bytes.
+            package: the name of the package.
+        """
+        version = checked_asset(tag)
+        act = partial(self._upload, version, checked_asset(name), content, checked_asset(package))
+        return self._operation("upload", act)
+
+    def status(
+        self,
+        commit: str,
+        state: str,
+        *,
+        context: str,
+        description: str = "",
+        url: str | None = None,
+    ) -> GitHostOperation:
+        """Return the operation that reports the state of a commit.
+
+        Args:
+            commit: the commit.
+            state: "pending", "running", "success", "failed", "canceled" or "skipped".
+            context: what reports it, such as "erp/import".
+            description: a short text.
+            url: where a person sees more.
+        """
+        body = {"state": state, "name": context, "description": description[:255]}
+        if url is not None:
+            body["target_url"] = url
+        path = f"{self._root}/statuses/{checked_commit(commit)}"
+        return self._operation("status", partial(self._status, path, body))
+
+    def pull_mirror(self) -> GitHostOperation:
+        """Return the operation that starts the project's pull mirror."""
+        return self._operation("pull_mirror", self._start_mirror)
+
+    def mirror_state(self) -> GitHostOperation:
+        """Return the operation that reads the state of the project's pull mirror."""
+        return self._operation("mirror_state", self._mirror_state, safe=True)
+
+    def _operation(self, name: str, act: Any, *, safe: bool = False) -> GitHostOperation:
+        return GitHostOperation(name=f"gitlab.{name}", system="gitlab", act=act, safe=safe)
+
+    def _release(self, body: dict[str, Any], timeout: float) -> dict[str, Any]:
+        path = f"{self._root}/releases"
+        answer = self._api.ask("POST", path, timeout, body=body, allowed=_CONFLICT)
+        if answer.status in _CONFLICT:
+            place = f"{path}/{quote(body['tag_name'], safe='')}"
+            answer = self._api.ask("GET", place, timeout)
+        release = answer.json()
+        return {"tag": release["tag_name"], "name": release["name"]}
+
+    def _upload(
+        self, tag: str, name: str, content: bytes, package: str, timeout: float
+    ) -> dict[str, Any]:
+        links = f"{self._root}/releases/{tag}/assets/links"
+        place = f"{self._root}/packages/generic/{package}/{tag}/{name}"
+        entries = [link for page in self._api.pages(links, timeout) for link in page]
+        link = next((entry for entry in entries if entry["name"] == name), None)
+        package_file = self._api.download(place, timeout, allowed=_MISSING)
+        if package_file.status == NOT_FOUND:
+            headers = {"Content-Type": "application/octet-stream"}
+            self._api.ask("PUT", place, timeout, body=content, headers=headers)
+        elif package_file.data != content:
+            raise AlreadyExists(
+                f"The package {package} {tag} has another file named {name}.",
+                remedy="Give the file another name, or delete the old one.",
+            )
+        if link is None:
+            body = {"name": name, "url": f"{self._api.url}{place}", "link_type": "package"}
+            link = self._api.ask("POST", links, timeout, body=body).json()
+        return {"id": link["id"], "name": link["name"], "url": link["url"]}
+
+    def _status(self, path: str, body: dict[str, Any], timeout: float) -> dict[str, Any]:
+        try:
+            status = self._api.ask("POST", path, timeout, body=body).json()
+        except VendorRejected as error:
+            # GitLab refuses to report a state twice.
+            if "Cannot transition status" not in (error.vendor_message or ""):
+                raise
+            return {"state": body["state"], "context": body["name"]}
+        return {"state": status["status"], "context": body["name"]}
+
+    def _start_mirror(self, timeout: float) -> dict[str, Any]:
+        self._api.ask("POST", f"{self._root}/mirror/pull", timeout)
+        return {"started": True}
+
+    def _mirror_state(self, timeout: float) -> dict[str, Any]:
+        state = self._api.ask("GET", f"{self._root}/mirror/pull", timeout).json()
+        return {"status": state["update_status"], "error": state["last_error"]}

@@ -1,0 +1,360 @@
+"""Mirrors of git repositories, with the real program and real servers."""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from moorage import (
+    AlreadyExists,
+    AttemptTimeout,
+    AuthenticationFailed,
+    ChangedMeanwhile,
+    ConfigurationError,
+    ConnectionFailed,
+    ConnectorManager,
+    FileNotFound,
+    GitMirror,
+    GitRemote,
+    HostKeyRefused,
+    InvalidData,
+    LocalFailure,
+    Secret,
+    Service,
+    VendorRejected,
+)
+from moorage.adapters.git._askpass import answer_to
+from moorage.adapters.git.program import LARGEST_OUTPUT, run_git
+from tests.git.git_lab import GIT, TOKEN, GitOverHttps, Repository, bare, daemon, git, over_https
+from tests.steps.sshd_lab import sshd
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from pathlib import Path
+
+LIMIT = 120.0
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Generator[GitOverHttps]:
+    """Lend an HTTPS server with git behind it."""
+    with over_https(tmp_path_factory.mktemp("https") / "server") as https:
+        yield https
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Repository:
+    """Lend a repository with a branch and a tag."""
+    repository = bare(tmp_path / "source.git")
+    repository.commit("one")
+    git("tag", "v1", "refs/heads/main", folder=repository.folder)
+    return repository
+
+
+def at(repository: Repository) -> GitRemote:
+    """Return a repository of this machine."""
+    return GitRemote(url=f"file://{repository.folder}")
+
+
+def on(server: GitOverHttps, name: str, token: str = TOKEN) -> GitRemote:
+    """Return a repository of a server."""
+    return GitRemote(url=f"{server.url}/{name}", token=Secret(token), ca_file=server.ca_file)
+
+
+def test_mirror_copies_exact_refs(tmp_path: Path, source: Repository) -> None:
+    """The refs of a mirror reach the target as they are, and others do not."""
+    target = bare(tmp_path / "target.git")
+    git("update-ref", "refs/notes/x", "refs/heads/main", folder=source.folder)
+    mirror = GitMirror(folder=tmp_path / "m", source=at(source), target=at(target))
+
+    first, second = mirror.run(LIMIT), mirror.run(LIMIT)
+
+    commit = source.refs()["refs/heads/main"]
+    assert {"refs/heads/main": commit, "refs/tags/v1": commit} == target.refs()
+    assert (target.refs(), 0) == (dict(first.changed), first.unchanged)
+    assert ({}, 2) == (dict(second.changed), second.unchanged)
+
+
+def test_one_ref_can_be_mirrored_alone(tmp_path: Path, source: Repository) -> None:
+    """A whole name is that ref, and a missing one is named."""
+    target = bare(tmp_path / "target.git")
+    source.commit("other", "other")
+    mirror = GitMirror(
+        folder=tmp_path / "m", source=at(source), target=at(target), refs=("refs/heads/other",)
+    )
+
+    mirror.run(LIMIT)
+
+    assert ["refs/heads/other"] == list(target.refs())
+    with pytest.raises(FileNotFound, match="refs/heads/none"):
+        attrs.evolve(mirror, refs=("refs/heads/none",)).run(LIMIT)
+
+
+def test_lost_commits_need_force(tmp_path: Path, source: Repository) -> None:
+    """A target with commits of its own is left alone, unless it is forced."""
+    target = bare(tmp_path / "target.git")
+    mirror = GitMirror(folder=tmp_path / "m", source=at(source), target=at(target))
+    mirror.run(LIMIT)
+    extra = target.commit("of the target")
+    new = source.commit("two")
+
+    with pytest.raises(ChangedMeanwhile, match="refs/heads/main"):
+        mirror.run(LIMIT)
+
+    assert extra == target.refs()["refs/heads/main"]
+    report = attrs.evolve(mirror, forces=True).run(LIMIT)
+    assert {"refs/heads/main": new} == dict(report.changed)
+    git("tag", "-f", "v1", new, folder=source.folder)
+    with pytest.raises(AlreadyExists, match="refs/tags/v1"):
+        mirror.run(LIMIT)
+
+
+def test_deleted_refs_are_pruned_on_wish(tmp_path: Path, source: Repository) -> None:
+    """A ref that left the source stays at the target, unless the mirror prunes."""
+    target = bare(tmp_path / "target.git")
+    source.commit("x", "old")
+    mirror = GitMirror(folder=tmp_path / "m", source=at(source), target=at(target))
+    mirror.run(LIMIT)
+    git("update-ref", "-d", "refs/heads/old", folder=source.folder)
+
+    mirror.run(LIMIT)
+    assert "refs/heads/old" in target.refs()
+    report = attrs.evolve(mirror, prunes=True).run(LIMIT)
+
+    assert {"refs/heads/old": None} == dict(report.changed)
+    assert "refs/heads/old" not in target.refs()
+
+
+def test_hook_of_the_target_refuses(tmp_path: Path, source: Repository) -> None:
+    """A target that refuses a ref by a rule is a refusal with its words."""
+    target = bare(tmp_path / "target.git")
+    hook = target.folder / "hooks" / "update"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\necho protected branch >&2\nexit 1\n")
+    hook.chmod(0o755)
+
+    with pytest.raises(VendorRejected, match="hook declined"):
+        GitMirror(folder=tmp_path / "m", source=at(source), target=at(target)).run(LIMIT)
+
+    assert {} == target.refs()
+
+
+def test_token_is_nowhere_to_be_seen(
+    tmp_path: Path, server: GitOverHttps, source: Repository
+) -> None:
+    """Over HTTPS, the token is in no argument, environment or file of git or its children."""
+    name = f"{tmp_path.name}.git"
+    target = bare(server.root / name)
+    dump = tmp_path / "dump"
+    program = tmp_path / "git"
+    program.write_text(f'#!/bin/sh\n{{ env; printf "%s\\n" "$@"; }} >> {dump}\nexec {GIT} "$@"\n')
+    program.chmod(0o755)
+    mirror = GitMirror(
+        folder=tmp_path / "m", source=at(source), target=on(server, name), program=str(program)
+    )
+
+    mirror.run(LIMIT)
+
+    assert source.refs() == target.refs()
+    assert "moorage" in server.names
+    files = [path.read_bytes() for path in (tmp_path / "m").rglob("*") if path.is_file()]
+    assert not any(TOKEN.encode() in content for content in [dump.read_bytes(), *files])
+    assert TOKEN not in repr(mirror)
+    assert os.environ["PATH"] in dump.read_text()
+    allowed = {"PATH", "HOME", "LC_ALL", "PWD", "SHLVL", "_", "OLDPWD"}
+    names = {line.partition("=")[0] for line in dump.read_text().splitlines() if "=" in line}
+    seen = {name for name in names if name.isupper() and not name.startswith("GIT_")}
+    assert seen <= allowed
+
+
+def test_fetch_from_https(tmp_path: Path, server: GitOverHttps) -> None:
+    """A source over HTTPS is fetched, in one go with a target on another server."""
+    origin = bare(server.root / f"{tmp_path.name}-source.git")
+    commit = origin.commit("here")
+    with daemon(tmp_path / "daemon") as url:
+        target = bare(tmp_path / "daemon" / "target.git")
+        mirror = GitMirror(
+            folder=tmp_path / "m",
+            source=on(server, origin.folder.name),
+            target=GitRemote(url=f"{url}/target.git"),
+        )
+        mirror.run(LIMIT)
+
+        assert {"refs/heads/main": commit} == target.refs()
+        missing = attrs.evolve(mirror, target=GitRemote(url=f"{url}/none.git"))
+        with pytest.raises((FileNotFound, ConnectionFailed)):
+            missing.run(LIMIT)
+
+
+def test_failures_over_https_are_typed(
+    tmp_path: Path, server: GitOverHttps, source: Repository
+) -> None:
+    """A wrong token, a missing repository and a stranger's certificate are told apart."""
+    name = f"{tmp_path.name}.git"
+    bare(server.root / name)
+    mirror = GitMirror(folder=tmp_path / "m", source=at(source), target=on(server, name))
+    wrong = "glpat-99999999999999999999"
+
+    with pytest.raises(AuthenticationFailed) as refused:
+        attrs.evolve(mirror, target=on(server, name, wrong)).run(LIMIT)
+    with pytest.raises(FileNotFound):
+        attrs.evolve(mirror, target=on(server, "none.git")).run(LIMIT)
+    with pytest.raises(ConnectionFailed, match="certificate"):
+        attrs.evolve(mirror, target=attrs.evolve(on(server, name), ca_file=None)).run(LIMIT)
+    with pytest.raises(AuthenticationFailed):
+        attrs.evolve(mirror, target=attrs.evolve(on(server, name), token=None)).run(LIMIT)
+
+    assert wrong not in str(refused.value)
+
+
+def test_redirect_gets_no_token(tmp_path: Path, server: GitOverHttps, source: Repository) -> None:
+    """A server that redirects elsewhere is refused, and the other place is sent nothing."""
+    with over_https(tmp_path / "moved") as moved:
+        bare(server.root / f"{tmp_path.name}.git")
+        moved.moved_to = server.url
+        before = len(server.names)
+        target = GitRemote(
+            url=f"{moved.url}/{tmp_path.name}.git", token=Secret(TOKEN), ca_file=moved.ca_file
+        )
+
+        with pytest.raises(VendorRejected, match="redirect"):
+            GitMirror(folder=tmp_path / "m", source=at(source), target=target).run(LIMIT)
+
+        assert before == len(server.names)
+
+
+@pytest.mark.parametrize(
+    "question, answer",
+    [
+        ("Username for 'https://git.example': ", b"moorage\n"),
+        ("Password for 'https://moorage@git.example': ", TOKEN.encode() + b"\n"),
+        ("Password for 'https://moorage@git.example:8443': ", b""),
+        ("Password for 'https://moorage@evil.example': ", b""),
+        ("Password for 'http://moorage@git.example': ", b""),
+        ("Passphrase for key '/k': ", b""),
+    ],
+)
+def test_questions_about_other_hosts_get_no_answer(question: str, answer: bytes) -> None:
+    """The token is the answer to the password of its own host only."""
+    remote = GitRemote(url="https://git.example/a.git", token=Secret(TOKEN))
+
+    assert answer == answer_to(question, remote)
+
+
+def test_mirror_over_ssh(tmp_path: Path, source: Repository) -> None:
+    """Over SSH, the known machine and key are used; a stranger's key is refused on both sides."""
+    target = bare(tmp_path / "target.git")
+    (tmp_path / "ssh").mkdir()
+    with sshd(tmp_path / "ssh") as host:
+        user = os.environ.get("USER", "root")
+        remote = GitRemote(
+            url=f"ssh://{user}@127.0.0.1:{host.port}{target.folder}",
+            identity=f"{host.folder}/key",
+            known_hosts=f"{host.folder}/known_hosts",
+        )
+        mirror = GitMirror(folder=tmp_path / "m", source=at(source), target=remote)
+        mirror.run(LIMIT)
+        assert source.refs() == target.refs()
+
+        stranger = attrs.evolve(remote, identity=f"{host.folder}/stranger")
+        with pytest.raises(AuthenticationFailed):
+            attrs.evolve(mirror, target=stranger).run(LIMIT)
+        (tmp_path / "none").touch()
+        unknown = attrs.evolve(remote, known_hosts=str(tmp_path / "none"))
+        with pytest.raises(HostKeyRefused):
+            attrs.evolve(mirror, target=unknown).run(LIMIT)
+        missing = attrs.evolve(remote, url=f"{remote.url}-none")
+        with pytest.raises(FileNotFound):
+            attrs.evolve(mirror, target=missing).run(LIMIT)
+
+
+def test_silent_server_ends_in_time(tmp_path: Path, source: Repository) -> None:
+    """A server that never answers is given up at the time limit, and git with it."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(1)
+        target = GitRemote(url=f"git://127.0.0.1:{listener.getsockname()[1]}/x.git")
+        mirror = GitMirror(folder=tmp_path / "m", source=at(source), target=target)
+        mirror._prepare(LIMIT)  # noqa: SLF001 - so that the limit is the push's
+        with pytest.raises(AttemptTimeout):
+            mirror.run(3.0)
+    with pytest.raises(ConnectionFailed):
+        mirror.run(LIMIT)
+
+
+def test_output_is_bounded(tmp_path: Path) -> None:
+    """Of endless output the beginning is kept, and the program is killed at its limit."""
+    program = tmp_path / "git"
+    program.write_text("#!/bin/sh\nhead -c 9000000 /dev/zero\n")
+    program.chmod(0o755)
+
+    ending = run_git(str(program), [], LIMIT, folder=str(tmp_path))
+
+    assert LARGEST_OUTPUT == len(ending.out)
+
+
+def test_manager_protects_a_mirror(tmp_path: Path, source: Repository) -> None:
+    """A mirror is an operation, whose report is stored under its key."""
+    target = bare(tmp_path / "target.git")
+    mirror = GitMirror(folder=tmp_path / "m", source=at(source), target=at(target))
+    manager = ConnectorManager([Service("git", timeout=LIMIT)])
+
+    reports = [
+        manager.perform("git", mirror.operation(), idempotency_key="m1", payload="erp")
+        for _ in range(2)
+    ]
+
+    assert reports[0] == reports[1]
+    assert 2 == len(reports[1].changed)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"url": "https://me:pass@git.example/a.git"},
+        {"url": "https://me@git.example/a.git"},
+        {"url": "http://git.example/a.git"},
+        {"url": "ext::sh -c true"},
+        {"url": "-oProxyCommand=x"},
+        {"url": "ssh://-oProxyCommand=x/a.git"},
+        {"url": "file://host/a.git"},
+        {"url": "https:///a.git"},
+        {"url": "https://git.example/a.git", "identity": "/k"},
+        {"url": "ssh://git.example/a.git", "token": Secret("t-12345")},
+        {"url": "https://git.example/a.git", "token": Secret("t-12345\n")},
+    ],
+)
+def test_unsafe_remotes_are_refused(options: dict[str, Any]) -> None:
+    """A URL with a credential, another scheme or an option is refused without being shown."""
+    with pytest.raises(InvalidData) as refused:
+        GitRemote(**options)
+
+    assert "pass" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "ref", ["main", "refs/heads/a b", "refs/heads/a..b", "refs/*/x", "+refs/x"]
+)
+def test_unsafe_refs_are_refused(tmp_path: Path, source: Repository, ref: str) -> None:
+    """A text that is no whole name of a ref, or no pattern, is refused."""
+    with pytest.raises(InvalidData):
+        GitMirror(folder=tmp_path, source=at(source), target=at(source), refs=(ref,))
+
+
+def test_wrong_places_are_named(tmp_path: Path, source: Repository) -> None:
+    """A folder that cannot be written and a program that does not exist are named."""
+    (tmp_path / "file").touch()
+    mirror = GitMirror(folder=tmp_path / "file" / "m", source=at(source), target=at(source))
+
+    with pytest.raises(LocalFailure):
+        mirror.run(LIMIT)
+    with pytest.raises(ConfigurationError, match="no-git"):
+        GitMirror(
+            folder=tmp_path / "m", source=at(source), target=at(source), program="/no-git"
+        ).run(LIMIT)
+    with pytest.raises(InvalidData):
+        attrs.evolve(mirror, refs=())

@@ -1,0 +1,199 @@
+"""Releases, statuses, checks and pull mirrors of git hosts, against their strict stand-ins."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from moorage import (
+    AlreadyExists,
+    AsyncConnectorManager,
+    ConnectorManager,
+    GitHubRepository,
+    GitLabProject,
+    InvalidData,
+    OperationInThread,
+    RetryPolicy,
+    Service,
+    VendorFailed,
+    VendorRejected,
+)
+from tests.steps.github_lab import github
+from tests.steps.gitlab_lab import gitlab
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from moorage import GitHubSettings, GitLabSettings
+    from tests.steps.github_lab import FakeGitHub
+    from tests.steps.gitlab_lab import FakeGitLab
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.fixture(scope="module")
+def hub() -> Generator[tuple[FakeGitHub, GitHubSettings]]:
+    """Lend a stand-in for GitHub."""
+    with github() as pair:
+        yield pair
+
+
+@pytest.fixture(scope="module")
+def lab() -> Generator[tuple[FakeGitLab, GitLabSettings]]:
+    """Lend a stand-in for GitLab."""
+    with gitlab() as pair:
+        yield pair
+
+
+@pytest.fixture
+def manager() -> ConnectorManager:
+    """Return a manager that repeats without pauses."""
+    retry = RetryPolicy(max_attempts=3, base_delay=0.001)
+    return ConnectorManager([Service("git", retry=retry)])
+
+
+def test_release_of_github_is_published_once(
+    hub: tuple[FakeGitHub, GitHubSettings], manager: ConnectorManager
+) -> None:
+    """A release whose answer is lost is found by its tag, and its file is uploaded once."""
+    fake, settings = hub
+    repository = GitHubRepository(settings)
+    fake.cuts = ["POST /repos/{owner}/{repo}/releases"]
+
+    first = manager.perform("git", repository.release("v1.0", notes="New.", commit="main"))
+    second = manager.perform("git", repository.release("v1.0"))
+    fake.cuts = ["assets"]
+    files = [manager.perform("git", repository.upload("v1.0", "a.bin", b"\x00a")) for _ in range(2)]
+
+    assert first == second
+    assert 1 == len(fake.releases)
+    assert files[0] == files[1]
+    assert 1 == len(fake.assets)
+    with pytest.raises(AlreadyExists, match=r"a\.bin"):
+        manager.perform("git", repository.upload("v1.0", "a.bin", b"other"))
+    with pytest.raises(VendorRejected, match="no release"):
+        manager.perform("git", repository.upload("v2.0", "a.bin", b"x"))
+    assert [] == fake.mistakes
+
+
+def test_half_of_an_upload_is_replaced(
+    hub: tuple[FakeGitHub, GitHubSettings], manager: ConnectorManager
+) -> None:
+    """A file that GitHub has not received as a whole is deleted, and uploaded again."""
+    fake, settings = hub
+    repository = GitHubRepository(settings)
+    manager.perform("git", repository.release("v3.0"))
+    file = manager.perform("git", repository.upload("v3.0", "b.bin", b"whole"))
+    fake.assets[file["id"]].update(state="open", size=0)
+
+    again = manager.perform("git", repository.upload("v3.0", "b.bin", b"whole"))
+
+    assert file["id"] != again["id"]
+    assert file["id"] not in fake.assets
+
+
+def test_upload_elsewhere_gets_no_token(
+    hub: tuple[FakeGitHub, GitHubSettings], manager: ConnectorManager
+) -> None:
+    """A release that names another host for its files is refused before anything is sent there."""
+    fake, settings = hub
+    manager.perform("git", GitHubRepository(settings).release("v4.0"))
+    release = next(item for item in fake.releases.values() if item["tag_name"] == "v4.0")
+    release["upload_url"] = f"{fake.storage}/log/1{{?name}}"
+    before = len(fake.downloads)
+
+    with pytest.raises(VendorFailed, match="another host"):
+        manager.perform("git", GitHubRepository(settings).upload("v4.0", "a", b""))
+
+    assert before == len(fake.downloads)
+
+
+def test_statuses_and_checks_of_github(
+    hub: tuple[FakeGitHub, GitHubSettings], manager: ConnectorManager
+) -> None:
+    """A status is reported, and a check of one key is one check that changes."""
+    fake, settings = hub
+    repository = GitHubRepository(settings)
+
+    manager.perform("git", repository.status(COMMIT, "success", context="erp", url="https://e.x"))
+    begun = manager.perform("git", repository.check(COMMIT, "import", key="k1"))
+    over = manager.perform(
+        "git", repository.check(COMMIT, "import", key="k1", conclusion="success", summary="12 rows")
+    )
+    other = manager.perform("git", repository.check(COMMIT, "import", key="k2"))
+
+    assert ("success", "erp") == (fake.statuses[0]["state"], fake.statuses[0]["context"])
+    assert (begun["id"], "success") == (over["id"], over["conclusion"])
+    assert other["id"] != begun["id"]
+    assert [] == fake.mistakes
+
+
+def test_release_of_gitlab_is_published_once(
+    lab: tuple[FakeGitLab, GitLabSettings], manager: ConnectorManager
+) -> None:
+    """A release whose answer is lost is found by its tag, and its file and link are made once."""
+    fake, settings = lab
+    project = GitLabProject(settings)
+    fake.cuts = ["POST /projects/{id}/releases"]
+
+    first = manager.perform("git", project.release("v1.0", notes="New.", ref="main"))
+    fake.cuts = ["PUT /projects/{id}/packages", "assets/links"]
+    files = [manager.perform("git", project.upload("v1.0", "a.bin", b"\x00a")) for _ in range(2)]
+
+    assert {"tag": "v1.0", "name": "v1.0"} == first
+    assert files[0] == files[1]
+    assert {"release/v1.0/a.bin": b"\x00a"} == fake.packages
+    assert 1 == len(fake.links["v1.0"])
+    with pytest.raises(AlreadyExists, match=r"a\.bin"):
+        manager.perform("git", project.upload("v1.0", "a.bin", b"other"))
+    assert [] == fake.mistakes
+
+
+def test_statuses_and_mirrors_of_gitlab(
+    lab: tuple[FakeGitLab, GitLabSettings], manager: ConnectorManager
+) -> None:
+    """A status is reported once, also if its repeat is refused, and a pull mirror is started."""
+    fake, settings = lab
+    project = GitLabProject(settings)
+    status = project.status(COMMIT, "success", context="erp", url="https://e.x")
+    manager.perform("git", status)
+    text = "Cannot transition status via :succeed from :success"
+    fake.failures = [("statuses", 400, {"message": text}, {})]
+
+    assert {"state": "success", "context": "erp"} == manager.perform("git", status)
+    assert {"started": True} == manager.perform("git", project.pull_mirror())
+    state = manager.perform("git", project.mirror_state())
+    assert {"status": "finished", "error": None} == state
+    assert (1, 1) == (len(fake.statuses), fake.mirrored)
+    fake.failures = [("statuses", 400, {"message": "name is invalid"}, {})]
+    with pytest.raises(VendorRejected, match="invalid"):
+        manager.perform("git", status)
+
+
+def test_operations_run_in_an_event_loop(hub: tuple[FakeGitHub, GitHubSettings]) -> None:
+    """An asynchronous program performs an operation in a thread."""
+    _, settings = hub
+    operation = OperationInThread(GitHubRepository(settings).release("v9.0"))
+
+    async def run() -> Any:
+        return await AsyncConnectorManager([Service("git")]).perform("git", operation)
+
+    assert "v9.0" == asyncio.run(run())["tag"]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda repository: repository.release("v 1"),
+        lambda repository: repository.upload("v1", "a b", b""),
+        lambda repository: repository.upload("v1", "../a", b""),
+        lambda repository: repository.status("main", "success", context="x"),
+    ],
+)
+def test_wrong_names_are_refused(hub: tuple[FakeGitHub, GitHubSettings], make: Any) -> None:
+    """A name that a host would change or misread is refused before anything is sent."""
+    with pytest.raises(InvalidData):
+        make(GitHubRepository(attrs.evolve(hub[1], api="https://127.0.0.1:9")))
