@@ -247,7 +247,7 @@ class GitMirror:
             command = ("for-each-ref", "--format=%(refname) %(objectname)", "--")
             arguments = [*command, *refs[start : start + _AT_ONCE]]
             ending = run_git(self.program, arguments, timeout, folder=str(self.folder))
-            objects.update(line.split(" ", 1) for line in ending.out.splitlines())
+            objects.update(dict(line.split(" ", 1) for line in ending.out.splitlines()))
         return objects
 
     def _git(self, arguments: Sequence[str], timeout: float, remote: GitRemote) -> GitEnding:
