@@ -8,7 +8,16 @@ from typing import Any
 
 import pytest
 
-from moorage import ConfigurationError, Credentials, DeadlineExceeded, DryRun, Ref, Request
+from moorage import (
+    ConfigurationError,
+    Credentials,
+    DeadlineExceeded,
+    DryRun,
+    InvalidData,
+    Ref,
+    Request,
+    VendorFailed,
+)
 from moorage.domain.auth.sent_values import witness
 from moorage.domain.values.names import service_name
 from moorage.services.calling.attempt_result import AttemptResult
@@ -273,6 +282,19 @@ def test_wire_attributes() -> None:
 
     assert ("main", "acme", START, "id-1") == (wire.account, wire.tenant, wire.now(), wire.new_id())
     assert Ref("pigeon", "main", "1", {"a": "2"}) == wire.ref("1", a="2", b=None)
+
+
+@pytest.mark.parametrize("id_", ["", ".", "..", "a" * 3_000, "\ud800"])
+def test_invalid_id_of_an_answer_is_the_vendors_failure(id_: str) -> None:
+    """An id that no reference can have is the caller's mistake only before anything was sent."""
+    wire = RecordingPorts().wire()
+    with pytest.raises(InvalidData):
+        wire.ref(id_)
+    run_plain(wire.send(POST))
+
+    with pytest.raises(VendorFailed, match="an id") as excinfo:
+        wire.ref(id_)
+    assert not excinfo.value.retryable
 
 
 @pytest.mark.parametrize(

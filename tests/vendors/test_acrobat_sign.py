@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from moorage.adapters.entries.memory import MemoryInbox
 from moorage.contracts.routes import Account
 from moorage.contracts.signatures import (
     EnvelopeStatus,
@@ -15,7 +17,9 @@ from moorage.contracts.signatures import (
     Signer,
     SignerStatus,
 )
+from moorage.domain.entries.queue import EntryQuery
 from moorage.domain.http.requests import Headers, Response
+from moorage.domain.secrets.secret import Secret
 from moorage.errors import (
     AuthenticationFailed,
     ConfigurationError,
@@ -27,6 +31,7 @@ from moorage.errors import (
     VendorRejected,
 )
 from moorage.hub.hub import Hub
+from moorage.hub.inbox import WebhookInbox
 from moorage.testing.sandboxes.base import Lost, SandboxHttpClient, SandboxRequest, reply
 from moorage.testing.sandboxes.signatures.acrobat_sign import AcrobatSignSandbox
 from moorage.testing.sandboxes.signatures.base import PDF, RETURN_URL
@@ -535,3 +540,67 @@ def test_the_sandbox_is_strict() -> None:
 
     assert unknown_file.value.vendor_code == "INVALID_TRANSIENTDOCUMENT_ID"
     assert old_version.value.vendor_code == "RESOURCE_MODIFIED"
+
+
+CLIENT_ID = b'{"xAdobeSignClientId": "UB7E5BXCXY"}'
+"""The answer that Adobe expects, with the client id of the sandbox's webhooks."""
+
+
+def inbox_of(sandbox: AcrobatSignSandbox) -> WebhookInbox:
+    """Return an inbox that takes the webhooks of the sandbox."""
+    account = Account(
+        "main",
+        AcrobatSign(credentials=sandbox.token, base_url=BASE_URL),
+        webhook_secrets=(Secret(sandbox.webhook_token),),
+    )
+    return WebhookInbox(Hub([account], http=SandboxHttpClient(sandbox)), MemoryInbox())
+
+
+def test_check_of_the_url_is_answered_with_the_client_id() -> None:
+    """Adobe's GET request with the token gets its client id; a forger gets nothing."""
+    sandbox = AcrobatSignSandbox()
+    inbox = inbox_of(sandbox)
+    url = f"https://erp.example/hooks?token={sandbox.webhook_token}"
+    check: dict[str, Any] = {"headers": {"X-AdobeSign-ClientId": "UB7E5BXCXY"}, "body": b""}
+
+    answer = inbox.answer("main", method="GET", url=url, **check)
+    assert (200, "application/json") == (answer.status, answer.content_type)
+    assert json.loads(CLIENT_ID) == json.loads(answer.body)
+    forged = inbox.answer("main", method="GET", url=f"{url}x", **check)
+    assert (401, b"") == (forged.status, forged.body)
+    assert not inbox.find(EntryQuery()).items
+
+
+@pytest.mark.parametrize("client_id", [None, "a b", "<script>", "a\r\nSet-Cookie: b", "x" * 300])
+def test_client_id_that_is_no_word_is_not_repeated(client_id: str | None) -> None:
+    """A check without a plain client id is refused; a webhook is accepted without an echo."""
+    sandbox = AcrobatSignSandbox()
+    inbox = inbox_of(sandbox)
+    url = f"https://erp.example/hooks?token={sandbox.webhook_token}"
+    headers = {} if client_id is None else {"X-AdobeSign-ClientId": client_id}
+    body = b'{"webhookNotificationId": "1", "event": "AGREEMENT_CREATED"}'
+
+    check = inbox.answer("main", method="GET", url=url, headers=headers, body=b"")
+    assert (400, b"") == (check.status, check.body)
+    answer = inbox.answer("main", url=url, headers=headers, body=body)
+    assert (200, b"") == (answer.status, answer.body)
+
+
+def test_webhook_is_answered_with_the_client_id_each_time() -> None:
+    """A webhook and its repeat are answered alike, and stored once."""
+    sandbox = AcrobatSignSandbox()
+    hub = Hub(
+        [Account("main", AcrobatSign(credentials=sandbox.token, base_url=BASE_URL))],
+        http=SandboxHttpClient(sandbox),
+    )
+    ref = hub.signatures().send(request(), idempotency_key="1").ref
+    inbox = inbox_of(sandbox)
+    notice = sandbox.report(ref.id, "AGREEMENT_RECALLED", url="https://erp.example/hooks")
+
+    for _ in range(2):
+        answer = inbox.answer("main", **notice.arguments())
+        assert (200, json.loads(CLIENT_ID)) == (answer.status, json.loads(answer.body))
+    assert 1 == len(inbox.find(EntryQuery()).items)
+    [event] = hub.webhooks("main", secrets=sandbox.webhook_token).verify(**notice.arguments())
+    assert not event.is_handshake
+    assert event.answer is not None

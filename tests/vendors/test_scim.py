@@ -249,6 +249,18 @@ def test_refusal_without_words(answer: Response, words: str) -> None:
         people(sandbox).get(Ref("scim", "main", "1"))
 
 
+@pytest.mark.parametrize("id_", ["", "..", "a" * 3_000])
+def test_account_with_a_hostile_id_is_unreadable(id_: str) -> None:
+    """A read that is answered with an invalid id does not blame the caller."""
+    sandbox = ScimSandbox()
+    operations = people(sandbox)
+    body = {"totalResults": 1, "Resources": [{"id": id_, "userName": "ada"}]}
+    sandbox.fail(reply(body))
+
+    with pytest.raises(VendorFailed):
+        operations.find()
+
+
 def test_schemas_of_a_replaced_account() -> None:
     """An account that is replaced keeps its schemas, and names that of a department once."""
     current = {"schemas": ["urn:x"], "userName": "ada"}

@@ -28,7 +28,8 @@ class InboxEntry(Entry):
     """A verified webhook in the inbox.
 
     Attributes:
-        reply: the answer to a handshake, which is not stored.
+        reply: the answer to a handshake, or the one that the vendor expects to this webhook; it is
+            not stored.
     """
 
     reply: WebhookReply | None = attrs.field(default=None, repr=False, eq=False)

@@ -52,6 +52,7 @@ class Handshake(StrEnum):
     SNS = "sns"
     DISCORD = "discord"
     BRAINTREE = "braintree"
+    ADOBE = "adobe"
 
 
 def _choice_of(kind: type[Choice], value: str, field: str) -> Choice:

@@ -61,6 +61,7 @@ class WebhookEvent(_ReadLater):
         confirm: the link that confirms a subscription, which `confirm` follows.
         reply: the answer to send at once, without handling the event; None unless it is a
             handshake.
+        answer: the answer to send once the event is accepted, if the vendor expects a certain one.
         body: the bytes of the request.
         claim: the event's identity for the replay guard; None if there is no guard.
     """
@@ -78,6 +79,7 @@ class WebhookEvent(_ReadLater):
     tenant: str | None = None
     confirm: str | None = attrs.field(default=None, repr=False)
     reply: WebhookReply | None = attrs.field(default=None, repr=False)
+    answer: WebhookReply | None = attrs.field(default=None, repr=False, eq=False)
     body: bytes = attrs.field(default=b"", repr=False)
     claim: tuple[str, int] | None = attrs.field(default=None, repr=False, eq=False)
 

@@ -19,8 +19,11 @@ if TYPE_CHECKING:
 
     from moorage.domain.webhooks.delivery import Delivery
 
-UNSIGNED: Final = frozenset({Handshake.META, Handshake.BRAINTREE})
+UNSIGNED: Final = frozenset({Handshake.META, Handshake.BRAINTREE, Handshake.ADOBE})
 """The handshakes that are unsigned GET requests."""
+
+ADOBE_HEADER: Final = "x-adobesign-clientid"
+"""The header whose value each answer to Adobe Acrobat Sign repeats."""
 
 _WORD: Final = re.compile(r"[A-Za-z0-9_\-]{1,256}")
 _SNS_LINK: Final = re.compile(
@@ -39,10 +42,22 @@ def asked_unsigned(
     """Return the answer to the GET request by which a vendor checks the endpoint."""
     if handshake is Handshake.BRAINTREE:
         return _braintree(delivery, parameters["public_key"], secrets)
+    if handshake is Handshake.ADOBE:
+        return _adobe(delivery, secrets)
     token = delivery.parameter("hub.verify_token")
     if delivery.parameter("hub.mode") == "subscribe" and _is_token(token, verify_token):
         return WebhookReply.text(_challenge_word(delivery.parameter("hub.challenge"), _WORD))
     raise rejected(WebhookReason.SIGNATURE, "The handshake has a wrong verify token.")
+
+
+def expected_answer(handshake: Handshake | None, delivery: Delivery) -> WebhookReply | None:
+    """Return the answer that the vendor expects to each webhook; None if any success will do."""
+    if handshake is not Handshake.ADOBE:
+        return None
+    client_id = delivery.header(ADOBE_HEADER)
+    if client_id is None or _WORD.fullmatch(client_id) is None:
+        return None
+    return WebhookReply.json({"xAdobeSignClientId": client_id})
 
 
 def answer_to_question(
@@ -96,6 +111,18 @@ def _is_token(received: str | None, expected: Secret | None) -> bool:
         and expected is not None
         and expected == Secret(received.encode("utf-8", "surrogatepass"))
     )
+
+
+def _adobe(delivery: Delivery, secrets: Sequence[Secret]) -> WebhookReply:
+    token = delivery.parameter("token")
+    if not any(_is_token(token, secret) for secret in secrets):
+        raise rejected(WebhookReason.SIGNATURE, "The handshake has a wrong token.")
+    answer = expected_answer(Handshake.ADOBE, delivery)
+    if answer is None:
+        raise rejected(
+            WebhookReason.MALFORMED, "The handshake has no client id that can be echoed."
+        )
+    return answer
 
 
 def _braintree(delivery: Delivery, public: str, secrets: Sequence[Secret]) -> WebhookReply:

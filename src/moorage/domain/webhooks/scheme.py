@@ -238,6 +238,8 @@ class WebhookScheme:
             places += ("parameter:verify_token",)
         if self.handshake is Handshake.BRAINTREE:
             places += ("parameter:public_key",)
+        if self.handshake is Handshake.ADOBE:
+            places += ("header:x-adobesign-clientid",)
         return places
 
     def _check(self) -> None:

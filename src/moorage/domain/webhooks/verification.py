@@ -20,7 +20,7 @@ from moorage.domain.webhooks.algorithms import JWTS, PLAIN, WebhookAlgorithm
 from moorage.domain.webhooks.choices import BodyForm, TimeForm
 from moorage.domain.webhooks.delivery import Delivery, json_of
 from moorage.domain.webhooks.events import WebhookEvent, read_stamp, read_time
-from moorage.domain.webhooks.handshakes import answer_to_question, confirmation
+from moorage.domain.webhooks.handshakes import answer_to_question, confirmation, expected_answer
 from moorage.domain.webhooks.payloads import items_of, payload_of
 from moorage.domain.webhooks.rejection import WebhookReason, rejected
 from moorage.domain.webhooks.template import MOST_SIGNATURES, Scene, as_text, at_path
@@ -233,10 +233,11 @@ def decide(
         _check_digest(scheme.digest, scene)
     payload = scene.item if scene.item is not None else payload_of(scheme, scene.delivery)
     reply = answer_to_question(scheme.handshake, payload, () if secret is None else (secret,))
+    answer = expected_answer(scheme.handshake, scene.delivery)
     items = [payload] if reply is not None else items_of(payload, scheme.items)
     marks = _Marks(contents)
     return tuple(
-        _event(scheme, scene.of(item), marks.of(number), tenant=tenant, reply=reply)
+        _event(scheme, scene.of(item), marks.of(number), tenant=tenant, reply=reply, answer=answer)
         for number, item in enumerate(items)
     )
 
@@ -351,6 +352,7 @@ def _event(
     *,
     tenant: str | None,
     reply: WebhookReply | None,
+    answer: WebhookReply | None = None,
 ) -> WebhookEvent:
     vendor_id = None if scheme.id is None else scheme.id.read(scene)
     vendor_type = ("" if scheme.type is None else scheme.type.read(scene)) or ""
@@ -374,6 +376,7 @@ def _event(
         tenant=tenant,
         confirm=confirmation(scheme.handshake, payload),
         reply=reply,
+        answer=answer,
         body=scene.delivery.body,
         claim=(mark, 0),
     )

@@ -14,7 +14,13 @@ from moorage.domain.idempotency.claims import AS_USUAL, KeyUse, Reach
 from moorage.domain.observation.call_identity import ContractCall
 from moorage.domain.values.names import service_name
 from moorage.domain.values.result import Result
-from moorage.errors import ConfigurationError, ConnectorError, DeadlineExceeded
+from moorage.errors import (
+    ConfigurationError,
+    ConnectorError,
+    DeadlineExceeded,
+    InvalidData,
+    VendorFailed,
+)
 from moorage.services.calling.call import value_of
 from moorage.services.calling.rehearsal import rehearsed, shown_path
 
@@ -95,9 +101,22 @@ class VendorWire:
         """True once a step of the operation may have changed something at the vendor."""
 
     def ref(self, id: str, /, **related: str | None) -> Ref:
-        """Return a reference to an object at this account, made from the vendor's id."""
+        """Return a reference to an object at this account, made from the vendor's id.
+
+        Raises:
+            VendorFailed: the vendor answered with an id that no reference can have.
+        """
         nonempty = {name: value for name, value in related.items() if value}
-        return Ref(self.vendor, self.account, id, nonempty)
+        try:
+            return Ref(self.vendor, self.account, id, nonempty)
+        except InvalidData:
+            if not self.begun:
+                raise
+        raise VendorFailed(
+            f"{self.vendor} answered with an id that is empty, too long or not valid.",
+            retryable=False,
+            remedy="Look the operation up at the vendor before you repeat it, and tell the vendor.",
+        )
 
     def now(self) -> datetime:
         """Return the current time, as an aware datetime in UTC."""

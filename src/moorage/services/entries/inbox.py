@@ -118,8 +118,8 @@ class InboxFlows(Keeping[InboxEntry]):
     ) -> InboxEntry:
         """Verify and store a webhook; return its entry, or the first one's if it is a repeat.
 
-        Answer 2xx once this returns. If `reply` returns a text, answer with it: the delivery was a
-        question about the endpoint, and was not stored.
+        Answer as `reply` says once this returns. A delivery that was only a question about the
+        endpoint is answered, and not stored.
 
         Args:
             account: account of the vendor that sent it.
@@ -155,7 +155,9 @@ class InboxFlows(Keeping[InboxEntry]):
         store = self._in_time(timeout).store
         closed_entry = self.closed(entry, pack_events(events))
         with self._tracing.sending(self._name, entry, trace_of(headers)) as trace:
-            return await store.add(traced(closed_entry, trace))
+            stored_entry = await store.add(traced(closed_entry, trace))
+        answer = events[0].answer
+        return stored_entry if answer is None else attrs.evolve(stored_entry, reply=answer)
 
     async def answer(
         self,

@@ -123,5 +123,6 @@ COMMERCE: Final = (
         type="{json:event}",
         time="{json:eventDate}",
         time_form="iso",
+        handshake="adobe",
     ),
 )
