@@ -217,6 +217,28 @@ def test_damaged_object(gcs_sandbox: GcsSandbox, files: Storage) -> None:
         files.download("a").read_all()
 
 
+@pytest.mark.parametrize(
+    "content_type", ["text/html", "application/json", "application/octet-stream", "text/plain"]
+)
+@pytest.mark.parametrize("body", [b"", b"Please sign in."])
+def test_download_without_a_generation_is_no_object(
+    gcs_sandbox: GcsSandbox, files: Storage, body: bytes, content_type: str
+) -> None:
+    """Google states the generation of each download, so any other answer is of a proxy."""
+    files.upload("a", b"good")
+    gcs_sandbox.fail(Response(200, {"Content-Type": content_type}, body))
+    with pytest.raises(VendorFailed, match="ETag"):
+        files.download("a").read_all()
+
+
+def test_emulator_may_leave_the_generation_out(gcs_sandbox: GcsSandbox) -> None:
+    """At another endpoint than Google's, only HTML needs a generation."""
+    with over_socket(gcs_sandbox) as hub:
+        hub.storage().upload("a", b"good")
+        gcs_sandbox.fail(Response(200, {"Content-Type": "text/plain"}, b"good"))
+        assert b"good" == hub.storage().download("a").read_all()
+
+
 def test_cut_answer(gcs_sandbox: GcsSandbox) -> None:
     """After a cut connection a download continues at the same byte and generation."""
     with over_socket(gcs_sandbox) as hub:
