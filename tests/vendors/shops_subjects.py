@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
-from moorage.contracts.shops import OrderFulfilment, OrderPayment, OrderState
+import attrs
+
+from moorage.contracts.address import Address
+from moorage.contracts.ref import Ref
+from moorage.contracts.shops import OrderFulfilment, OrderLine, OrderPayment, OrderState
 from moorage.domain.http.requests import Response
 from moorage.domain.values.money import Money
 from moorage.errors import (
@@ -22,6 +27,42 @@ from moorage.vendors.shops.shopify import Shopify
 from moorage.vendors.shops.woocommerce import WooCommerce
 
 URL = "https://erp.example/webhooks"
+DINARS = {"currency": "KWD"}
+MOMENT = datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC)
+FULL: dict[str, Any] = {
+    "number": "#7",
+    "total": Money("10.005", "KWD"),
+    "tax": Money("1.001", "KWD"),
+    "shipping": Money("2.002", "KWD"),
+    "discount": Money("0.003", "KWD"),
+    "email": "ada@example.com",
+    "note": "Ring twice.",
+    "created_at": MOMENT,
+    "updated_at": MOMENT,
+    "shipping_address": Address(
+        name="Ada Quayle",
+        company="Quayle Ltd",
+        line1="Kai 1",
+        line2="Shed 2",
+        city="Hamburg",
+        region="HH",
+        postal_code="20457",
+        country="DE",
+        phone="+4940123456",
+    ),
+    "lines": (
+        OrderLine(
+            id="5",
+            sku="R",
+            title="Rope",
+            quantity=3,
+            unfulfilled=3,
+            unit_price=Money("3.335", "KWD"),
+            total=Money("10.005", "KWD"),
+        ),
+    ),
+}
+"""What is read of an order with all its details, in dinars."""
 
 
 def woo_says(status: int, code: str, message: str = "It is refused.") -> Response:
@@ -43,6 +84,84 @@ def woo_order(**fields: Any) -> Response:
         "refunds": [],
     }
     return reply({**usual, **fields})
+
+
+def full_woo_order() -> tuple[Response, dict[str, Any]]:
+    """Return WooCommerce's answer about an order in full, and what is read of it."""
+    address = {
+        "first_name": "Ada",
+        "last_name": "Quayle",
+        "company": "Quayle Ltd",
+        "address_1": "Kai 1",
+        "address_2": "Shed 2",
+        "city": "Hamburg",
+        "state": "HH",
+        "postcode": "20457",
+        "country": "DE",
+        "phone": "+4940123456",
+    }
+    line = {"id": 5, "sku": "R", "name": "Rope", "quantity": 3, "price": 3.335, "total": "10.005"}
+    answer = woo_order(
+        number="#7",
+        currency="KWD",
+        total="10.005",
+        total_tax="1.001",
+        shipping_total="2.002",
+        discount_total="0.003",
+        billing={**address, "email": "ada@example.com"},
+        shipping=address,
+        customer_note="Ring twice.",
+        date_created_gmt="2031-05-06T07:08:09",
+        line_items=[line],
+    )
+    billing = attrs.evolve(FULL["shipping_address"], email="ada@example.com")
+    expected = {"billing_address": billing, "buyer_total": FULL["total"]}
+    return answer, {**FULL, **expected, "ref": Ref("woocommerce", "shop", "1", DINARS)}
+
+
+def full_shopify_order() -> tuple[Response, dict[str, Any]]:
+    """Return Shopify's answer about an order in full, and what is read of it."""
+    address = {
+        "firstName": "Ada",
+        "lastName": "Quayle",
+        "company": "Quayle Ltd",
+        "address1": "Kai 1",
+        "address2": "Shed 2",
+        "city": "Hamburg",
+        "provinceCode": "HH",
+        "zip": "20457",
+        "countryCodeV2": "DE",
+        "phone": "+4940123456",
+    }
+
+    def bag(amount: str) -> dict[str, Any]:
+        return {"shopMoney": {"amount": amount, "currencyCode": "KWD"}}
+
+    line = {
+        "id": "5",
+        "sku": "R",
+        "name": "Rope",
+        "quantity": 3,
+        "unfulfilledQuantity": 3,
+        "originalUnitPriceSet": bag("3.335"),
+        "discountedTotalSet": bag("10.005"),
+    }
+    answer = shopify_order(
+        name="#7",
+        createdAt="2031-05-06T07:08:09Z",
+        note="Ring twice.",
+        email="ada@example.com",
+        currentTotalPriceSet=bag("10.005"),
+        currentTotalTaxSet=bag("1.001"),
+        currentShippingPriceSet=bag("2.002"),
+        currentTotalDiscountsSet=bag("0.003"),
+        billingAddress=address,
+        shippingAddress=address,
+        lineItems={"nodes": [line], "pageInfo": {"hasNextPage": False, "endCursor": None}},
+    )
+    expected = {"billing_address": FULL["shipping_address"], "buyer_total": None}
+    ref = Ref("shopify", "shop", "gid://shopify/Order/1", DINARS)
+    return answer, {**FULL, **expected, "ref": ref}
 
 
 def _woo_states(
@@ -87,6 +206,7 @@ def woocommerce() -> ShopsSubject:
             (woo_says(429, "too_many"), RateLimitExceeded, "too_many"),
         ),
         answers=(
+            full_woo_order(),
             _woo_states("pending", OrderState.OPEN, pending, OrderFulfilment.UNFULFILLED),
             _woo_states("processing", OrderState.OPEN, pending, OrderFulfilment.UNFULFILLED),
             _woo_states("on-hold", OrderState.OPEN, pending, OrderFulfilment.ON_HOLD),
@@ -177,6 +297,7 @@ def shopify() -> ShopsSubject:
             (Response(503), VendorFailed, None),
         ),
         answers=(
+            full_shopify_order(),
             _paid("PENDING", OrderPayment.PENDING),
             _paid("AUTHORIZED", OrderPayment.AUTHORIZED),
             _paid("PARTIALLY_PAID", OrderPayment.PARTIALLY_PAID),

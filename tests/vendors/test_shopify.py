@@ -251,6 +251,9 @@ def test_incomplete_parcels_are_an_error() -> None:
     sandbox.fail(reply({"data": {"order": {"id": "o"}}}))
     with hub(sandbox) as shop, pytest.raises(VendorFailed, match="fulfillments"):
         shop.shops().fulfil(ref("o"), PARCEL, idempotency_key="k")
+    sandbox.fail(reply({"data": {"order": {"id": "o", "fulfillments": []}}}))
+    with hub(sandbox) as shop, pytest.raises(VendorFailed, match="fulfillmentOrders"):
+        shop.shops().fulfil(ref("o"), PARCEL, idempotency_key="k")
 
 
 def test_failed_fulfilment_is_not_the_same_parcel() -> None:
@@ -268,6 +271,55 @@ def test_failed_fulfilment_is_not_the_same_parcel() -> None:
 
     assert [1, 2] == [parcel.quantity for parcel in sandbox.parcels()]
     assert again.completion is Completion.DONE
+
+
+def test_price_has_all_its_decimals() -> None:
+    """A price in dinars is sent and read with three decimals, for the shop's own currency."""
+    sandbox = ShopifySandbox()
+    item = {
+        "id": "v",
+        "sku": "R",
+        "displayName": "Rope - 10 m",
+        "price": "2.505",
+        "product": {"id": "p"},
+        "inventoryItem": {"id": "i", "tracked": True},
+        "inventoryQuantity": 3,
+    }
+    page = {"nodes": [item], "pageInfo": {"hasNextPage": True, "endCursor": "c"}}
+    updated = {"productVariants": [{"id": "v", "price": "2.505"}], "userErrors": []}
+    sandbox.fail(
+        reply({"data": {"shop": {"currencyCode": "KWD"}, "productVariants": page}}),
+        reply({"data": {"productVariantsBulkUpdate": updated}}),
+    )
+    with hub(sandbox) as shop:
+        found = shop.shops().find_items("R")
+        receipt = shop.shops().set_price(found.items[0].ref, Money("2.505", "KWD"))
+    searched = json.loads(sandbox.requests[0].body)["variables"]
+
+    assert (50, "c") == (searched["first"], found.next and found.next.id)
+    assert {"productId": "p", "variants": [{"id": "v", "price": "2.505"}]} == variables_of(sandbox)
+    assert Money("2.505", "KWD") == found.items[0].price == receipt.price
+    assert ("Rope - 10 m", 3) == (found.items[0].title, found.items[0].stock)
+
+
+@pytest.mark.parametrize("name", ["orders", "productVariants"])
+def test_page_without_a_list_is_an_error(name: str) -> None:
+    """A page without its list is no empty page."""
+    sandbox = ShopifySandbox()
+    page = {"pageInfo": {"hasNextPage": False, "endCursor": None}}
+    sandbox.fail(reply({"data": {"shop": {"currencyCode": "EUR"}, name: page}}))
+    with hub(sandbox) as shop, pytest.raises(VendorFailed):
+        shop.shops().orders() if name == "orders" else shop.shops().find_items("R")
+
+
+def test_shipped_order_is_not_sent_for_cancellation() -> None:
+    """An order of which a part was shipped is refused after the look-up."""
+    sandbox = ShopifySandbox()
+    state = {"id": "o", "cancelledAt": None, "displayFulfillmentStatus": "PARTIALLY_FULFILLED"}
+    sandbox.fail(reply({"data": {"order": state}}))
+    with hub(sandbox) as shop, pytest.raises(VendorRejected, match="shipped already"):
+        shop.shops().cancel(ref("o"))
+    assert 1 == len(sandbox.requests)
 
 
 @pytest.mark.parametrize(

@@ -223,6 +223,69 @@ def test_request_of_a_refund() -> None:
     } == sandbox.requests[-1].json()
 
 
+def test_amounts_have_all_their_decimals() -> None:
+    """Refunds and prices in dinars are sent and read with three decimals."""
+    sandbox = WooCommerceSandbox()
+    dinars = {"currency": "KWD"}
+    item = {"id": 9, "type": "simple", "parent_id": 0, "sku": "R", "regular_price": "2.505"}
+    sandbox.fail(
+        reply([]),
+        reply({"id": 1, "amount": "1.505"}),
+        reply([item]),
+        reply({"id": 9, "regular_price": "2.505"}),
+    )
+    with hub(sandbox, currency="KWD") as shop:
+        order, amount = Ref("woocommerce", "shop", "7", dinars), Money("1.505", "KWD")
+        refund = shop.shops().refund(order, amount, idempotency_key="k" * 200)
+        found = shop.shops().find_items("R").items[0]
+        receipt = shop.shops().set_price(found.ref, Money("2.505", "KWD"))
+    searched, made, _, priced = sandbox.requests
+
+    assert (("per_page", "100"),) == searched.query
+    assert "1.505" == made.json()["amount"]
+    assert 64 >= len(made.json()["meta_data"][0]["value"])
+    assert {"regular_price": "2.505"} == priced.json()
+    assert [amount, Money("2.505", "KWD"), Money("2.505", "KWD")] == [
+        refund.amount,
+        found.price,
+        receipt.price,
+    ]
+
+
+@pytest.mark.parametrize(
+    "parcel, text",
+    [
+        (
+            Fulfilment(carrier="UPS", tracking_number="1Z", tracking_url="https://ups.example"),
+            "UPS 1Z https://ups.example",
+        ),
+        (Fulfilment(tracking_number="1Z"), "1Z"),
+        (Fulfilment(), "shipped"),
+    ],
+)
+def test_parcel_is_noted_at_its_order(parcel: Fulfilment, text: str) -> None:
+    """The order keeps the carrier, the number and the address of its parcel."""
+    sandbox = WooCommerceSandbox()
+    order = sandbox.add_order(1)
+    with hub(sandbox) as shop:
+        shop.shops().fulfil(ref(order), parcel, idempotency_key="k")
+
+    looked_up, written = sandbox.requests
+    assert (("_fields", "id,status"),) == looked_up.query
+    assert text == written.json()["meta_data"][0]["value"]
+
+
+def test_canceled_order_is_not_cancelled_again() -> None:
+    """An order that is cancelled already takes one request, for the fields that are needed."""
+    sandbox = WooCommerceSandbox()
+    sandbox.fail(reply({"id": 1, "status": "cancelled"}))
+    with hub(sandbox) as shop:
+        receipt = shop.shops().cancel(ref("1"))
+
+    assert Completion.DONE is receipt.completion
+    assert [(("_fields", "id,status"),)] == [request.query for request in sandbox.requests]
+
+
 def test_refused_refund_is_uncertain() -> None:
     """A refund that fails with HTTP 500 may have been paid by the plugin."""
     sandbox = WooCommerceSandbox()

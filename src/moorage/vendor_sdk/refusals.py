@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     Kind = type[VendorRejected | VendorFailed | RateLimitExceeded | AuthenticationFailed]
 
 _LONGEST: Final = 300
+_LEFT: Final = frozenset({408, 425})
 _USUAL: Final = Redaction()
 _TIMED_OUT: Final = frozenset({408, 425})
 """The statuses that leave open whether the request was carried out, as those from 500 on do."""
@@ -89,7 +90,8 @@ class Refusals:
         statuses: classes of errors by status.
         reading: classes of errors by status, for requests that are not a POST.
         otherwise: the class of the error of any other refusal.
-        left: further statuses that are left to the service.
+        left: further statuses that are left to the service, by default 408 and 425, since a
+            request that took too long may have been executed.
         needs_code: True to leave an answer without a code to the service.
         read: reads the code and the text of an answer, by default from their usual places.
         mask: masks what nobody may read in the vendor's text.
@@ -101,7 +103,7 @@ class Refusals:
     statuses: Mapping[int, Kind] = _NOTHING
     reading: Mapping[int, Kind] = _NOTHING
     otherwise: Kind = VendorRejected
-    left: frozenset[int] = frozenset()
+    left: frozenset[int] = _LEFT
     needs_code: bool = False
     read: Callable[[Response], tuple[str | None, str | None]] = vendor_words
     mask: Callable[[str], str] = _unmasked

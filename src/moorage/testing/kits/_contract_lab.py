@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Protocol, Self, TypeVar
 
+from moorage.domain.http.requests import Response
 from moorage.domain.values.json_text import encode_json, is_list, is_object
 from moorage.errors import ConnectorError
 from moorage.hub.hub import AsyncHub, Hub
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from types import UnionType
 
     from moorage.contracts.vendor import Vendor
-    from moorage.domain.http.requests import Response
     from moorage.testing.sandboxes.base import Sandbox
 
 _HANGS: Final = "An operation does not come to an end."
@@ -145,6 +145,16 @@ def require_words(error: ConnectorError, refusal: Response, step: str) -> None:
     sentences = [value for value in values if is_sentence(value)]
     is_told = any(str(sentence).rstrip(".") in str(error) for sentence in sentences)
     require(is_told or not sentences, f"{step} loses the vendor's words: {error}")
+
+
+def uncertain_answers(refusal: Response) -> tuple[Response, ...]:
+    """Return answers after which a request may have been executed.
+
+    Args:
+        refusal: a refusal of the vendor, whose words an answer of HTTP 408 has.
+    """
+    outages = (Response(status, body=b"<html></html>") for status in (500, 503))
+    return (*outages, refusal.evolve(status=408))
 
 
 def with_body(body: bytes, response: Response) -> Response:

@@ -64,6 +64,7 @@ from moorage.testing.kits._contract_lab import (
     require_words,
     through_async_hub,
     through_hub,
+    uncertain_answers,
     with_an_address,
     with_body,
     with_values,
@@ -347,12 +348,12 @@ async def an_outage_is_no_success(make: Open) -> None:
     async with make() as lab:
         for name, (records, call, _) in (await creations(lab)).items():
             before, skipped = lab.count(records), lab.subject.positions.get(name, 0)
-            for key, status in ((None, 408), (None, 500), (f"k-{name}", 503)):
-                outage = Response(status, body=b"<html></html>")
+            outages = uncertain_answers(lab.subject.refusals[0][0])
+            for key, outage in zip((None, f"k-{name}", None), outages, strict=True):
                 lab.sandbox.fail(*[None] * skipped, outage)
                 coroutine = call(idempotency_key=key)
                 kinds = VendorFailed | OutcomeUnknown
-                await lab.refused(kinds, coroutine, f"{name} with HTTP {status}")
+                await lab.refused(kinds, coroutine, f"{name} with HTTP {outage.status}")
                 lab.sandbox.forget_faults()
             require(lab.count(records) == before, f"{name} wrote in an outage.")
             await _settled(call(idempotency_key=f"k-{name}"), name)

@@ -36,6 +36,7 @@ from moorage.testing.kits._contract_lab import (
     require_words,
     through_async_hub,
     through_hub,
+    uncertain_answers,
     with_an_address,
     with_body,
 )
@@ -181,7 +182,8 @@ async def a_refusal_has_its_type(make: Open) -> None:
 async def an_uncertain_failure_is_unknown(make: Open) -> None:
     """If an invoice may have been sent, its outcome is unknown, and its key never sends again."""
     async with make() as lab:
-        for number, answer in enumerate((_OUTAGE, *lab.subject.uncertain)):
+        outages = uncertain_answers(lab.subject.refusals[0][0])
+        for number, answer in enumerate((*outages, *lab.subject.uncertain)):
             lab.sandbox.fail(answer)
             await lab.refused(VendorFailed, lab("send", outgoing()), f"Failure {number}")
             lab.sandbox.fail(answer)

@@ -222,7 +222,7 @@ async def a_refusal_has_its_type(make: Open) -> None:
 async def what_failed_is_unknown(make: Open) -> None:
     """An outage or malformed response is never reported as "nothing was charged"."""
     async with make() as lab:
-        answers = [Response(503, body=b"<html></html>")]
+        answers = [Response(status, body=b"<html></html>") for status in (408, 500, 503)]
         answers += [Response(200, {"Content-Type": "application/json"}, b) for b in _MALFORMED]
         for number, answer in enumerate(answers):
             lab.sandbox.fail(answer)

@@ -41,6 +41,7 @@ from moorage.testing.kits._contract_lab import (
     require_words,
     through_async_hub,
     through_hub,
+    uncertain_answers,
     with_an_address,
     with_body,
 )
@@ -445,8 +446,8 @@ async def an_account_of_others_is_not_taken(make: Open) -> None:
 async def an_uncertain_failure_is_unknown(make: Open) -> None:
     """A failure with a key is unknown if no account is found, and nothing is sent again."""
     async with make() as lab:
-        for status in (408, 500, 503):
-            outage = Response(status, body=b"<html></html>")
+        for outage in uncertain_answers(lab.subject.refusals[0][0]):
+            status = outage.status
             lab.sandbox.fail(outage)
             await lab.refused(VendorFailed, lab.create(), f"HTTP {status}")
             lab.sandbox.fail(outage)

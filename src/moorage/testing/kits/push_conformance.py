@@ -40,6 +40,7 @@ from moorage.testing.kits._contract_lab import (
     require_words,
     through_async_hub,
     through_hub,
+    uncertain_answers,
     with_an_address,
 )
 from moorage.testing.kits.checks import require
@@ -170,7 +171,8 @@ async def a_key_sends_once(make: Open) -> None:
 async def a_doubtful_outcome_is_unknown(make: Open) -> None:
     """A notification that may have been sent is unknown, and its key never sends it again."""
     async with make() as lab:
-        answers: tuple[Response | Lost, ...] = (Lost(), _OUTAGE, lab.subject.unreadable)
+        outages = uncertain_answers(lab.subject.refusals[0][0])
+        answers: tuple[Response | Lost, ...] = (Lost(), *outages, lab.subject.unreadable)
         for number, answer in enumerate(answers):
             lab.sandbox.fail(answer)
             count = len(lab.delivered) + isinstance(answer, Lost)

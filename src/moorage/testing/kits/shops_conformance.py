@@ -42,6 +42,7 @@ from moorage.testing.kits._contract_lab import (
     require_words,
     through_async_hub,
     through_hub,
+    uncertain_answers,
     with_an_address,
 )
 from moorage.testing.kits._sent_requests import require_no_repeats
@@ -268,10 +269,13 @@ async def a_lost_cancellation_can_be_repeated(make: Open) -> None:
 
 
 async def a_shipped_order_is_not_cancelled(make: Open) -> None:
-    """An order that was shipped is refused, and stays as it is."""
+    """A repeat of a parcel sends nothing, and a shipped order is not cancelled."""
     async with make() as lab:
         order = await lab.order(1)
         await lab.fulfil(order.ref)
+        count = len(lab.sandbox.requests)
+        await lab.fulfil(order.ref)
+        require(len(lab.sandbox.requests) == count, "A repeat of a parcel sent something.")
         await lab.refused(VendorRejected, lab("cancel", order.ref), "Cancelling a shipped order")
         require(not lab.shop.canceled(), "A shipped order was cancelled.")
 
@@ -401,6 +405,9 @@ async def a_malformed_answer_is_no_success(make: Open) -> None:
     """A success without its content is an error, for every operation."""
     async with make() as lab:
         order, item = await lab.order(1), await lab.item()
+        for answer in uncertain_answers(lab.subject.refusals[0][0]):
+            lab.sandbox.fail(answer)
+            await lab.refused(VendorFailed, lab.fulfil(order.ref), f"HTTP {answer.status}")
         for body in _MALFORMED:
             calls: tuple[Callable[[], Awaitable[Any]], ...] = (
                 lambda: lab("get_order", order.ref),

@@ -55,7 +55,7 @@ class KeyInBody:
 
 def classify(_: Request, response: Response) -> ConnectorError | None:
     """The error in an answer, which Odoo sends with the status of a success."""
-    if response.status >= 500:
+    if response.status >= 500 or response.status == 408:
         return None
     error = sdk.error_answer(response).object("error")
     if not error:

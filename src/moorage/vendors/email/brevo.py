@@ -136,7 +136,6 @@ class Brevo(ApiVendor):
         },
         # A message may be refused with 403 because of its sender, and not of the key.
         reading={403: AuthenticationFailed},
-        left=frozenset({408, 425}),
         mask=masked,
     )
 

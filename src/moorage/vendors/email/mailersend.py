@@ -108,7 +108,6 @@ class MailerSend(ApiVendor):
             421: VendorFailed,
             429: RateLimitExceeded,
         },
-        left=frozenset({408, 425}),
         read=read_refusal,
         mask=masked,
     )

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 _USUAL: Final = Redaction()
 _LONGEST: Final = 300
+_TIMEOUT: Final = 408
 _CONFLICT: Final = 409
 _BUSY_ISSUES: Final = frozenset({"ORDER_COMPLETION_IN_PROGRESS", "PREVIOUS_REQUEST_IN_PROGRESS"})
 _REFUSED_STATUSES: Final = frozenset({"DECLINED", "DENIED", "FAILED"})
@@ -182,7 +183,7 @@ def classify(request: Request, response: Response) -> ConnectorError | None:
         # Of two concurrent requests with the same id, PayPal fails the second.
         return IdempotencyInProgress("PayPal is still working on a request with this key.")
     code = details.text("issue") or body.text("name")
-    if response.status >= 500 or code is None:
+    if response.status >= 500 or response.status == _TIMEOUT or code is None:
         return None
     words = _USUAL.words(details.text("description") or body.text("message") or code, _LONGEST)
     error_fields: dict[str, Any] = {

@@ -38,6 +38,7 @@ _MOST_BYTES: Final = 4_096
 _MOST_TOPIC_BYTES: Final = 2_048
 _COLLAPSE_ID: Final = re.compile(r"[!-~]{1,64}")
 _RESERVED: Final = ("from ", "message_type ", "google", "gcm")
+_TIMEOUT: Final = 408
 _CODES: Final[Mapping[str, type[Any]]] = {
     "UNREGISTERED": sdk.DeviceGone,
     "INVALID_ARGUMENT": sdk.InvalidRequest,
@@ -55,7 +56,7 @@ _CODES: Final[Mapping[str, type[Any]]] = {
 
 def classify(_: Request, response: Response) -> ConnectorError | None:
     """The error in an answer: the detail of Firebase counts more than Google's general status."""
-    if sdk.is_success(response.status):
+    if sdk.is_success(response.status) or response.status == _TIMEOUT:
         return None
     error = sdk.error_answer(response).object("error")
     codes = [

@@ -30,6 +30,7 @@ _FOUR_WEEKS: Final = 28 * 24 * 60 * 60
 _TOPIC: Final = re.compile(r"[A-Za-z0-9_\-]{1,32}")
 _CREATED: Final = 201
 _ACCEPTED: Final = (_CREATED, 202)
+_TIMEOUT: Final = 408
 _STATUSES: Final[Mapping[int, type[Any]]] = {
     **dict.fromkeys((400, 413), sdk.InvalidRequest),
     **dict.fromkeys((401, 403), sdk.AuthenticationFailed),
@@ -41,12 +42,12 @@ _STATUSES: Final[Mapping[int, type[Any]]] = {
 
 def classify(_: Request, response: Response) -> ConnectorError | None:
     """The error in an answer."""
-    if sdk.is_success(response.status) or response.status >= 500:
+    status = response.status
+    if sdk.is_success(status) or status >= 500 or status == _TIMEOUT:
         return None
     code, words = sdk.vendor_words(response)
-    kind = _STATUSES.get(response.status, sdk.VendorRejected)
-    status = f"HTTP {response.status}"
-    return sdk.refusal(kind, "The push service", response, code, words, otherwise=status)
+    kind = _STATUSES.get(status, sdk.VendorRejected)
+    return sdk.refusal(kind, "The push service", response, code, words, otherwise=f"HTTP {status}")
 
 
 def content(message: PushMessage) -> dict[str, Any]:

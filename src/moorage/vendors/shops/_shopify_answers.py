@@ -81,13 +81,14 @@ _TOPICS: Final[Mapping[str, ShopTopic]] = {
         "orders/updated orders/edited orders/paid orders/fulfilled orders/partially_fulfilled",
     ),
 }
+_TIMEOUT: Final = 408
 _ORDER_ID: Final = "gid://shopify/Order/"
 
 
 def classify(_: Request, response: Response) -> ConnectorError | None:
     """The error in an answer; Shopify sends most of them with the status of a success."""
     answer = sdk.error_answer(response)
-    if response.status >= 500:
+    if response.status >= 500 or response.status == _TIMEOUT:
         return None
     if not sdk.is_success(response.status):
         words = answer.text("errors") or answer.text("errors.0.message")

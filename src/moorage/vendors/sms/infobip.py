@@ -128,7 +128,6 @@ _REFUSALS: Final = sdk.Refusals(
         **dict.fromkeys((401, 403), sdk.AuthenticationFailed),
         429: sdk.RateLimitExceeded,
     },
-    left=frozenset({408, 425}),
     read=_read_words,
     mask=without_numbers,
 )

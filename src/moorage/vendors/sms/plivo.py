@@ -127,7 +127,6 @@ class Plivo(sdk.ApiVendor):
         },
         # A country that the account may not send to is refused with 403 too.
         reading={403: sdk.AuthenticationFailed},
-        left=frozenset({408, 425}),
         mask=without_numbers,
     )
 

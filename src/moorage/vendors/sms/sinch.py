@@ -158,7 +158,6 @@ class Sinch(sdk.ApiVendor):
             401: sdk.AuthenticationFailed,
             429: sdk.RateLimitExceeded,
         },
-        left=frozenset({408, 425}),
         read=_read_words,
         mask=without_numbers,
     )

@@ -100,7 +100,6 @@ _VERIFY_REFUSALS: Final = sdk.Refusals(
         **dict.fromkeys((401, 403), sdk.AuthenticationFailed),
         429: sdk.RateLimitExceeded,
     },
-    left=frozenset({408, 425}),
     read=_read_problem,
     mask=without_numbers,
 )
