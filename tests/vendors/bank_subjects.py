@@ -102,6 +102,11 @@ def berlin_group() -> BankSubject:
             (bank_says(403, "CONSENT_UNKNOWN"), ConsentRequired, "CONSENT_UNKNOWN"),
             (bank_says(400, "CONSENT_UNKNOWN"), ConsentRequired, "CONSENT_UNKNOWN"),
             (reply(problem, 401), ConsentRequired, "CONSENT_EXPIRED"),
+            (
+                reply({"title": "Forbidden.", "detail": "No such account."}, 403),
+                VendorRejected,
+                None,
+            ),
             (bank_says(401, "TOKEN_EXPIRED"), AuthenticationFailed, "TOKEN_EXPIRED"),
             (bank_says(401, "CERTIFICATE_MISSING"), AuthenticationFailed, "CERTIFICATE_MISSING"),
             (bank_says(401, "A_NEW_CODE"), AuthenticationFailed, "A_NEW_CODE"),

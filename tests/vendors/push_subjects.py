@@ -12,6 +12,7 @@ from moorage.errors import (
     VendorFailed,
     VendorRejected,
 )
+from moorage.testing.kits._contract_lab import with_values
 from moorage.testing.kits.push_conformance import PushSubject
 from moorage.testing.sandboxes.base import reply
 from moorage.testing.sandboxes.push.firebase import FirebaseSandbox
@@ -29,6 +30,11 @@ def firebase_error(status: int, word: str, code: str | None = None, **headers: s
     return reply({"error": error}, status, **headers)
 
 
+def with_other_detail(answer: Response) -> Response:
+    """Return an error whose code is that of another product of Google's."""
+    return with_values({DETAIL: "type.googleapis.com/google.rpc.ErrorInfo"}, answer)
+
+
 def firebase() -> PushSubject:
     """Return a Firebase test subject with a new sandbox."""
     sandbox = FirebaseSandbox()
@@ -39,6 +45,7 @@ def firebase() -> PushSubject:
         refusals=(
             (firebase_error(404, "NOT_FOUND", "UNREGISTERED"), DeviceGone),
             (firebase_error(404, "NOT_FOUND"), InvalidRequest),
+            (with_other_detail(firebase_error(404, "NOT_FOUND", "UNREGISTERED")), InvalidRequest),
             (firebase_error(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT"), InvalidRequest),
             (firebase_error(403, "PERMISSION_DENIED", "SENDER_ID_MISMATCH"), VendorRejected),
             (firebase_error(403, "PERMISSION_DENIED"), AuthenticationFailed),

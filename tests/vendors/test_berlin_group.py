@@ -190,6 +190,16 @@ def test_fields_that_get_lost_are_refused(order: PaymentOrder, field: str) -> No
     assert (field, []) == (caught.value.field, sandbox.requests)
 
 
+def test_detail_of_a_problem_is_told() -> None:
+    """Of a problem without a text its detail is told, and without that its title."""
+    sandbox = BerlinGroupSandbox()
+    problem = {"code": "FORMAT_ERROR", "title": "Wrong."}
+    for detail, words in (("No such day.", "No such day."), (None, "Wrong.")):
+        sandbox.fail(reply({**problem, "detail": detail}, 400))
+        with pytest.raises(InvalidRequest, match=words):
+            hub(sandbox).bank().get_consent("berlin_group:bank:1")
+
+
 def test_owner_needs_an_ip_address() -> None:
     """Without an IP address nothing is sent."""
     sandbox = BerlinGroupSandbox()
@@ -213,10 +223,16 @@ def test_account_of_several_currencies() -> None:
     """An account of several currencies has none, and a national number is kept as it is."""
     sandbox = BerlinGroupSandbox()
     fields = {"resourceId": "1", "bban": "5390 0754", "currency": "XXX", "bic": "AAAADEBBXXX"}
-    sandbox.fail(reply({"accounts": [fields, {"resourceId": "2", "bic": "?", "iban": "DE0"}]}))
+    fields |= {"displayName": "Wages", "name": "Current account"}
+    sandbox.fail(
+        reply(
+            {"accounts": [fields, {"resourceId": "2", "bic": "?", "iban": "DE0", "name": "Till"}]}
+        )
+    )
     first, second = hub(sandbox).bank().accounts("berlin_group:bank:c-1")
     assert (None, None, "5390 0754") == (first.currency, first.iban, first.number)
     assert first.bic is not None
+    assert ("Wages", "Till") == (first.name, second.name)
     assert (None, None, "DE0") == (second.bic, second.iban, second.number)
 
 
@@ -281,6 +297,16 @@ def test_wrong_references_are_refused() -> None:
     for after in (ACCOUNT, Ref("berlin_group", "bank", "2", {"page": "pageIndex=1"})):
         with pytest.raises(InvalidData, match="not the next page"):
             bank.transactions(ACCOUNT, after=after)
+
+
+def test_identifiers_of_the_bank() -> None:
+    """The bank's identifier of a transaction counts more than that of its entry."""
+    sandbox = BerlinGroupSandbox()
+    amount = {"transactionAmount": {"currency": "EUR", "amount": "1"}}
+    first = {**amount, "transactionId": "T", "entryReference": "E"}
+    sandbox.fail(page(first, {**amount, "entryReference": "E"}))
+    booked = hub(sandbox).bank().transactions(ACCOUNT).booked
+    assert ["T", "E"] == [item.id for item in booked]
 
 
 def test_default_period_is_of_90_days() -> None:

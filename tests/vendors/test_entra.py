@@ -7,14 +7,21 @@ from typing import Any
 
 import pytest
 
-from moorage import ConfigurationError, InvalidData, InvalidRequest, VendorFailed, VendorRejected
+from moorage import (
+    ConfigurationError,
+    InvalidData,
+    InvalidRequest,
+    Response,
+    VendorFailed,
+    VendorRejected,
+)
 from moorage.contracts.people import NewPerson, PeopleQuery, PersonChanges, Phone, PhoneKind
 from moorage.contracts.ref import Ref
 from moorage.contracts.routes import Account
 from moorage.hub.hub import Hub
 from moorage.testing.sandboxes.base import SandboxHttpClient, reply
 from moorage.testing.sandboxes.people.entra import EntraSandbox
-from moorage.vendors.people._entra_users import nickname
+from moorage.vendors.people._entra_users import nickname, read_created
 from moorage.vendors.people.entra import Entra
 from tests.vendors.people_subjects import graph_error
 
@@ -94,6 +101,58 @@ def test_member_is_removed_by_its_link() -> None:
     assert ("DELETE", path) == (sandbox.requests[-1].method, sandbox.requests[-1].path)
 
 
+def test_members_have_their_kinds() -> None:
+    """A member is a person or a group by its type, and unknown without a known one."""
+    sandbox = EntraSandbox()
+    operations = people(sandbox)
+    operations.find()
+    types = ("#microsoft.graph.user", "#microsoft.graph.group", "#microsoft.graph.device", None)
+    sandbox.fail(reply({"value": [{"id": "1", "@odata.type": word} for word in types]}))
+    page = operations.members(ref("g"))
+
+    assert ["person", "group", "unknown", "unknown"] == [item.kind for item in page.items]
+    assert {"$select": "id", "$top": "100"} == dict(sandbox.requests[-1].query)
+
+
+def test_group_of_no_member_must_exist() -> None:
+    """After a missing member the group is looked up, by its id alone."""
+    sandbox = EntraSandbox()
+    operations = people(sandbox)
+    operations.remove_member(ref(sandbox.group), ref("00000000-0000-4000-8000-0000000fffff"))
+    assert {"$select": "id"} == dict(sandbox.requests[-1].query)
+    ada = operations.create(ADA, password="long-secret-1").ref
+    operations.add_member(ref(sandbox.group), ada)
+    operations.add_member(ref(sandbox.group), ada)
+    assert {"$select": "id"} == dict(sandbox.requests[-1].query)
+
+
+def test_created_person_has_the_fields_of_the_request() -> None:
+    """Fields that the answer to a creation lacks are those of the request."""
+    body = {"userPrincipalName": "a@x", "mobilePhone": "2", "jobTitle": "Analyst", "mail": "m@x"}
+    person = read_created(body, _ref, reply({"id": "1", "mail": "other@x"}))
+
+    assert ("a@x", "Analyst", ("other@x",)) == (person.user_name, person.title, person.emails)
+    assert (Phone("2", PhoneKind.MOBILE),) == person.phones
+
+
+def _ref(id_: str, /, **_: str | None) -> Ref:
+    return ref(id_)
+
+
+@pytest.mark.parametrize(
+    "answer, words",
+    [(Response(404), "HTTP 404"), (reply({"error": {"code": "Gone"}}, 404), "Gone")],
+)
+def test_refusal_without_words(answer: Response, words: str) -> None:
+    """A refusal without words is told by its code, or else by its status."""
+    sandbox = EntraSandbox()
+    operations = people(sandbox)
+    operations.find()
+    sandbox.fail(answer)
+    with pytest.raises(VendorRejected, match=words):
+        operations.get(ref("1"))
+
+
 def test_refused_member_is_no_member() -> None:
     """A refusal stays an error if the person is no member of the group."""
     sandbox = EntraSandbox()
@@ -133,9 +192,9 @@ def test_reference_of_another_page_is_refused(id_: str) -> None:
     """Only a page of the same list can continue it."""
     sandbox = EntraSandbox()
     operations = people(sandbox)
-    with pytest.raises(InvalidData):
+    with pytest.raises(InvalidData) as excinfo:
         operations.find(after=ref(id_))
-    assert [] == sandbox.requests
+    assert ("after", []) == (excinfo.value.field, sandbox.requests)
 
 
 @pytest.mark.parametrize(
@@ -190,7 +249,8 @@ def test_person_without_names_is_shown_by_the_user_name() -> None:
 def test_credentials_are_complete_or_absent(missing: str) -> None:
     """Credentials with a missing part are refused; without any the provider supplies a token."""
     options: dict[str, Any] = {"directory": "a", "client_id": "b", "client_secret": "c"}
-    del options[missing]
-    with pytest.raises(ConfigurationError, match="one of them is missing"):
-        Entra(**options)
+    value = options.pop(missing)
+    for parts in (options, {missing: value}):
+        with pytest.raises(ConfigurationError, match="one of them is missing"):
+            Entra(**parts)
     assert {} == Entra().clients()

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from moorage import AuthenticationFailed, ConfigurationError, InvalidData
+from moorage import (
+    AuthenticationFailed,
+    ConfigurationError,
+    ConnectorError,
+    InvalidData,
+    VendorFailed,
+)
 from moorage.contracts.push import DeviceToken, PushMessage, PushTopic
 from moorage.contracts.routes import Account
 from moorage.domain.http.requests import Request
@@ -27,7 +34,7 @@ def refused(**fields: Any) -> str:
     message = PushMessage(**dict[str, Any](to=TOKEN, title="T") | fields)
     with (
         Hub([Account("push", vendor)], http=SandboxHttpClient(sandbox)) as hub,
-        pytest.raises(InvalidData) as excinfo,
+        pytest.raises(InvalidData, match="Firebase ") as excinfo,
     ):
         hub.push().send(message)
     assert [] == sandbox.requests
@@ -105,6 +112,7 @@ def test_reserved_names_are_refused(name: str) -> None:
 def test_large_messages_are_refused() -> None:
     """More bytes than Firebase takes are refused; a topic takes fewer."""
     assert "data" == refused(body="x" * 4_100)
+    assert "data" == refused(data={"a": "x" * 4_100})
     assert "data" == refused(to=PushTopic("orders"), body="x" * 2_100)
 
 
@@ -113,13 +121,32 @@ def test_refused_credentials_are_told(code: str | None) -> None:
     """Refused credentials, ours or those at Apple, are an error of authentication."""
     answer = firebase_error(401, "UNAUTHENTICATED", code)
 
-    assert AuthenticationFailed is type(classify(Request.get("/"), answer))
+    error = classify(Request.get("/"), answer)
+    assert AuthenticationFailed is type(error)
+    assert "Firebase refused" in str(error)
+
+
+def test_outage_keeps_its_code() -> None:
+    """An outage with a known code keeps it; one without is judged by its status."""
+    error = classify(Request.get("/"), firebase_error(500, "INTERNAL"))
+    assert isinstance(error, VendorFailed)
+    assert "INTERNAL" == error.vendor_code
+    assert None is classify(Request.get("/"), firebase_error(500, "A_NEW_WORD"))
 
 
 def test_project_is_needed() -> None:
     """The project is that of the key, unless another is named; one of them is needed."""
     assert {} == Firebase(project="acme").clients()
-    with pytest.raises(ConfigurationError, match="project of Firebase is not known"):
+    with pytest.raises(ConfigurationError, match="project of Firebase is not known") as excinfo:
         Firebase()
+    assert "project" == excinfo.value.path
+    sandbox = FirebaseSandbox()
+    vendor = Firebase(credentials=sandbox.key_file(), project="another")
+    with (
+        Hub([Account("push", vendor)], http=SandboxHttpClient(sandbox)) as hub,
+        suppress(ConnectorError),
+    ):
+        hub.push().send(PushMessage(to=TOKEN, title="T"))
+    assert "/v1/projects/another/messages:send" == sandbox.requests[-1].path
     with pytest.raises(ConfigurationError, match="not the key of a service account"):
         Firebase(credentials="{}", project="acme")

@@ -10,7 +10,13 @@ import pytest
 from moorage.contracts.bank import AccountTransaction, EntryStatus, Money
 from moorage.testing.sandboxes.base import reply
 from moorage.vendor_sdk import as_answer
-from moorage.vendors.bank._psd2 import maybe_bic, maybe_iban, read_transactions, stable_uuid
+from moorage.vendors.bank._psd2 import (
+    BALANCES,
+    maybe_bic,
+    maybe_iban,
+    read_transactions,
+    stable_uuid,
+)
 
 EURO: Final = {"currency": "EUR", "amount": "1"}
 
@@ -128,6 +134,24 @@ def test_numbers_that_are_none() -> None:
     """A text that is no number of an account, and no code of a bank, is none."""
     assert (None, None) == (maybe_iban("DE0"), maybe_iban(None))
     assert (None, None) == (maybe_bic("?"), maybe_bic(None))
+
+
+def test_kinds_of_balances() -> None:
+    """Each of the standard's words has its kind."""
+    assert {
+        "closingBooked": "booked",
+        "interimBooked": "booked",
+        "interimAvailable": "available",
+        "closingAvailable": "available",
+        "expected": "expected",
+        "openingBooked": "opening",
+        "forwardAvailable": "forward",
+    } == BALANCES
+
+
+def test_transaction_without_a_code() -> None:
+    """A transaction without a code has none."""
+    assert None is read({})[0].entry.code
 
 
 def test_same_text_has_the_same_uuid() -> None:

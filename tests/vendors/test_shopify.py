@@ -285,21 +285,21 @@ def test_price_has_all_its_decimals() -> None:
         "inventoryItem": {"id": "i", "tracked": True},
         "inventoryQuantity": 3,
     }
-    page = {"nodes": [item], "pageInfo": {"hasNextPage": True, "endCursor": "c"}}
+    variants = {"nodes": [item], "pageInfo": {"hasNextPage": True, "endCursor": "c"}}
     updated = {"productVariants": [{"id": "v", "price": "2.505"}], "userErrors": []}
     sandbox.fail(
-        reply({"data": {"shop": {"currencyCode": "KWD"}, "productVariants": page}}),
+        reply({"data": {"shop": {"currencyCode": "KWD"}, "productVariants": variants}}),
         reply({"data": {"productVariantsBulkUpdate": updated}}),
     )
     with hub(sandbox) as shop:
-        found = shop.shops().find_items("R")
-        receipt = shop.shops().set_price(found.items[0].ref, Money("2.505", "KWD"))
+        page = shop.shops().find_items("R")
+        receipt = shop.shops().set_price(page.items[0].ref, Money("2.505", "KWD"))
     searched = json.loads(sandbox.requests[0].body)["variables"]
 
-    assert (50, "c") == (searched["first"], found.next and found.next.id)
+    assert (50, "c") == (searched["first"], page.next and page.next.id)
     assert {"productId": "p", "variants": [{"id": "v", "price": "2.505"}]} == variables_of(sandbox)
-    assert Money("2.505", "KWD") == found.items[0].price == receipt.price
-    assert ("Rope - 10 m", 3) == (found.items[0].title, found.items[0].stock)
+    assert Money("2.505", "KWD") == page.items[0].price == receipt.price
+    assert ("Rope - 10 m", 3) == (page.items[0].title, page.items[0].stock)
 
 
 @pytest.mark.parametrize("name", ["orders", "productVariants"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from base64 import urlsafe_b64encode
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -23,7 +24,7 @@ from moorage.contracts.routes import Account
 from moorage.hub.hub import Hub
 from moorage.testing.sandboxes.base import SandboxHttpClient
 from moorage.testing.sandboxes.push.web_push import WebPushSandbox, site_key
-from moorage.vendors.push._web_push_crypto import Sender, encrypted
+from moorage.vendors.push._web_push_crypto import _LIFETIME, Sender, encrypted
 from moorage.vendors.push.web_push import WebPush
 
 if TYPE_CHECKING:
@@ -72,10 +73,44 @@ def test_requests_have_the_headers_of_rfc_8030() -> None:
     """A request says how long, how urgently and in place of which other it is delivered."""
     request = sent(None, {"collapse_key": "order 1042", "priority": "normal"})[0]
 
-    assert ("2419200", "normal", "aes128gcm") == tuple(
-        request.headers.get(name) for name in ("ttl", "urgency", "content-encoding")
+    names = ("ttl", "urgency", "content-encoding", "content-type")
+    assert ("2419200", "normal", "aes128gcm", "application/octet-stream") == tuple(
+        request.headers.get(name) for name in names
     )
     assert 32 == len(request.headers.get("topic") or "")
+
+
+def test_a_key_belongs_to_its_tenant() -> None:
+    """The same notification under the same key of another tenant has other keys."""
+    sandbox = WebPushSandbox()
+    to = sandbox.recipient()
+    vendor = WebPush(private_key=sandbox.private_key, contact=CONTACT)
+    with Hub([Account("push", vendor)], http=SandboxHttpClient(sandbox)) as hub:
+        message = PushMessage(to=to, title="T")
+        receipts = [
+            hub.push(tenant=tenant).send(message, idempotency_key="k") for tenant in (None, "acme")
+        ]
+    first, second = sandbox.requests
+
+    assert [{"status": 201}] * 2 == [receipt.raw for receipt in receipts]
+    assert first.body[:86] != second.body[:86]
+
+
+def test_every_endpoint_of_a_push_service_is_known() -> None:
+    """Push services have URLs of one to five parts, and all of those that you name are called."""
+    sandbox = WebPushSandbox()
+    origins = ("https://push.example", "https://other.example/")
+    vendor = WebPush(private_key=sandbox.private_key, contact=CONTACT, push_services=origins)
+    service = vendor.services()[""]
+
+    assert ["/{part0}", "/{part0}/{part1}/{part2}/{part3}/{part4}"] == [
+        service.endpoints[at].path for at in (0, -1)
+    ]
+    assert ["push.example", "other.example"] == [region.name for region in service.regions]
+    assert ["https://push.example", "https://other.example"] == [
+        region.base_url for region in service.regions
+    ]
+    assert timedelta(hours=12) == _LIFETIME
 
 
 def test_every_notification_has_its_own_keys() -> None:

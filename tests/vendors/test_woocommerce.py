@@ -237,8 +237,8 @@ def test_amounts_have_all_their_decimals() -> None:
     with hub(sandbox, currency="KWD") as shop:
         order, amount = Ref("woocommerce", "shop", "7", dinars), Money("1.505", "KWD")
         refund = shop.shops().refund(order, amount, idempotency_key="k" * 200)
-        found = shop.shops().find_items("R").items[0]
-        receipt = shop.shops().set_price(found.ref, Money("2.505", "KWD"))
+        item_at_shop = shop.shops().find_items("R").items[0]
+        receipt = shop.shops().set_price(item_at_shop.ref, Money("2.505", "KWD"))
     searched, made, _, priced = sandbox.requests
 
     assert (("per_page", "100"),) == searched.query
@@ -247,7 +247,7 @@ def test_amounts_have_all_their_decimals() -> None:
     assert {"regular_price": "2.505"} == priced.json()
     assert [amount, Money("2.505", "KWD"), Money("2.505", "KWD")] == [
         refund.amount,
-        found.price,
+        item_at_shop.price,
         receipt.price,
     ]
 

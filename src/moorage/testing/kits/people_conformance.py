@@ -454,7 +454,8 @@ async def an_uncertain_failure_is_unknown(make: Open) -> None:
             for _ in range(2):
                 doing = lab.create(idempotency_key=f"k-{status}")
                 await lab.refused(OutcomeUnknown, doing, f"HTTP {status} under a key")
-        lab.sandbox.fail(outage, outage)
+        outages = uncertain_answers(lab.subject.refusals[0][0])[:2]
+        lab.sandbox.fail(*outages)
         doing = lab.create(idempotency_key="k-2")
         await lab.refused(OutcomeUnknown, doing, "A failure of the look-up too")
         require(lab.user_names() == [], "An unknown creation was sent again.")

@@ -88,7 +88,7 @@ def _is_key(_: object, attribute: attrs.Attribute[Secret], value: Secret) -> Non
 
 def _origins(value: Any) -> tuple[str, ...]:
     origins = (value,) if isinstance(value, str) else tuple(value)
-    return tuple(sdk.validate_base_url(origin) for origin in origins)
+    return tuple(sdk.validate_base_url(origin).rstrip("/") for origin in origins)
 
 
 @attrs.frozen(kw_only=True)
