@@ -242,6 +242,7 @@ def names() -> dict[str, Any]:
         "contracts.signatures",
         "contracts.signed",
         "contracts.sms",
+        "contracts.sms_opt_outs",
         "contracts.storage",
         "contracts.tax",
         "contracts.verification",

@@ -113,6 +113,7 @@ _PAGES: Final = (
         "sms",
         "Text messages",
         "What is sent, what became of it, and who sends. *Send text messages* shows them at work.",
+        "moorage.contracts.sms_opt_outs:*",
         "moorage.contracts.verification:*",
         "moorage.contracts.sms:segments",
         "moorage.contracts.calling_codes:country_of",

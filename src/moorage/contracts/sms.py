@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from moorage.contracts.ref import Ref
+    from moorage.contracts.sms_opt_outs import OptOut, OptOutPage
     from moorage.contracts.verification import Verification, VerificationRequest
     from moorage.contracts.wire import Wire
     from moorage.domain.secrets.secret import Secret
@@ -50,6 +51,7 @@ class SmsCapability(StrEnum):
     BALANCE = "balance"
     VERIFICATION = "verification"
     VERIFICATION_CALL = "verification_call"
+    OPT_OUTS = "opt_outs"
 
 
 class SmsStatus(StrEnum):
@@ -295,6 +297,12 @@ class SmsVendor(Protocol):
     ) -> NumberCheck: ...
 
     async def check_balance(self, wire: Wire, /) -> Balance: ...
+
+    async def opt_outs(self, wire: Wire, after: Ref | None, /) -> OptOutPage: ...
+
+    async def find_opt_outs(self, wire: Wire, number: str, /) -> tuple[OptOut, ...]: ...
+
+    async def remove_opt_out(self, wire: Wire, number: str, /) -> None: ...
 
     async def start_verification(
         self, wire: Wire, request: VerificationRequest, /, *, key: str | None

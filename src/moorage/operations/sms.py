@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from moorage.contracts.ref import Ref
     from moorage.contracts.sms import Balance, NumberCheck, SmsMessage, SmsReceipt
+    from moorage.contracts.sms_opt_outs import OptOut, OptOutPage
     from moorage.contracts.verification import Verification, VerificationRequest
     from moorage.domain.secrets.secret import Secret
     from moorage.domain.values.result import Result
@@ -102,6 +103,55 @@ class Sms:
     def check_balance(self, *, timeout: float | None = None) -> Balance:
         """Get the balance of the account."""
         return run_now(self._flows.run(SmsFlows.check_balance, timeout=timeout))
+
+    def opt_outs(
+        self,
+        *,
+        after: Ref | str | None = None,
+        account: str | None = None,
+        timeout: float | None = None,
+    ) -> OptOutPage:
+        """Get a page of the numbers whose owners have opted out of messages.
+
+        Args:
+            after: the `next` of the previous page.
+            account: name of the account; required if several are configured.
+            timeout: seconds for the whole operation.
+        """
+        return run_now(
+            self._flows.run(SmsFlows.opt_outs, after=after, account=account, timeout=timeout)
+        )
+
+    def find_opt_outs(
+        self, number: str, *, account: str | None = None, timeout: float | None = None
+    ) -> tuple[OptOut, ...]:
+        """Get the opt-outs of a number; none if messages to it are sent.
+
+        Args:
+            number: number in E.164 form.
+            account: name of the account; required if several are configured.
+            timeout: seconds for the whole operation.
+        """
+        return run_now(
+            self._flows.run(SmsFlows.find_opt_outs, number, account=account, timeout=timeout)
+        )
+
+    def remove_opt_out(
+        self, number: str, *, account: str | None = None, timeout: float | None = None
+    ) -> None:
+        """Send messages to a number again, whose owner has agreed to that.
+
+        Args:
+            number: number in E.164 form; one that has not opted out stays as it is.
+            account: name of the account; required if several are configured.
+            timeout: seconds for the whole operation.
+
+        Raises:
+            VendorRejected: only the owner can opt in again, or it is too early.
+        """
+        return run_now(
+            self._flows.run(SmsFlows.remove_opt_out, number, account=account, timeout=timeout)
+        )
 
     def start_verification(
         self,
@@ -224,6 +274,55 @@ class AsyncSms:
     async def check_balance(self, *, timeout: float | None = None) -> Balance:
         """Get the balance of the account."""
         return await self._flows.run(SmsFlows.check_balance, timeout=timeout)
+
+    async def opt_outs(
+        self,
+        *,
+        after: Ref | str | None = None,
+        account: str | None = None,
+        timeout: float | None = None,
+    ) -> OptOutPage:
+        """Get a page of the numbers whose owners have opted out of messages.
+
+        Args:
+            after: the `next` of the previous page.
+            account: name of the account; required if several are configured.
+            timeout: seconds for the whole operation.
+        """
+        return await self._flows.run(
+            SmsFlows.opt_outs, after=after, account=account, timeout=timeout
+        )
+
+    async def find_opt_outs(
+        self, number: str, *, account: str | None = None, timeout: float | None = None
+    ) -> tuple[OptOut, ...]:
+        """Get the opt-outs of a number; none if messages to it are sent.
+
+        Args:
+            number: number in E.164 form.
+            account: name of the account; required if several are configured.
+            timeout: seconds for the whole operation.
+        """
+        return await self._flows.run(
+            SmsFlows.find_opt_outs, number, account=account, timeout=timeout
+        )
+
+    async def remove_opt_out(
+        self, number: str, *, account: str | None = None, timeout: float | None = None
+    ) -> None:
+        """Send messages to a number again, whose owner has agreed to that.
+
+        Args:
+            number: number in E.164 form; one that has not opted out stays as it is.
+            account: name of the account; required if several are configured.
+            timeout: seconds for the whole operation.
+
+        Raises:
+            VendorRejected: only the owner can opt in again, or it is too early.
+        """
+        return await self._flows.run(
+            SmsFlows.remove_opt_out, number, account=account, timeout=timeout
+        )
 
     async def start_verification(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from moorage.contracts import sms, verification
+from moorage.contracts import sms, sms_opt_outs, verification
 from moorage.contracts.calling_codes import country_of
 from moorage.contracts.declaration import (
     Contract,
@@ -15,14 +15,15 @@ from moorage.contracts.declaration import (
     changes,
     reads,
 )
+from moorage.contracts.ref import Ref
 from moorage.contracts.sms import SmsCapability, SmsEvent, SmsMessage, check_number
-from moorage.contracts.validators import check_kind, check_text
+from moorage.contracts.validators import check_kind, check_maybe, check_text
 from moorage.contracts.verification import VerificationRequest, as_code
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
-    from moorage.contracts.ref import Ref
     from moorage.contracts.sms import Balance, NumberCheck, SmsReceipt
+    from moorage.contracts.sms_opt_outs import OptOut, OptOutPage
     from moorage.contracts.verification import Verification
     from moorage.domain.secrets.secret import Secret
 
@@ -38,7 +39,7 @@ class SmsContract(Contract):
     kind = "sms"
     capabilities = SmsCapability
     event = SmsEvent
-    values = (sms, verification)
+    values = (sms, sms_opt_outs, verification)
     flows = {"send_bulk": Effect.DEFERRABLE}
 
     @changes()
@@ -94,6 +95,58 @@ class SmsContract(Contract):
     def check_balance(self, *, timeout: float | None = None) -> Requirements[Balance]:
         """Get the balance of the account."""
         return _BALANCE
+
+    @reads(target=Target.PAGE)
+    def opt_outs(
+        self,
+        *,
+        after: Ref | str | None = None,
+        account: str | None = None,
+        timeout: float | None = None,
+    ) -> Requirements[OptOutPage]:
+        """Get a page of the numbers whose owners have opted out of messages.
+
+        Args:
+            after: the `next` of the previous page.
+            account: name of the account; required if several are configured.
+            timeout: seconds for the whole operation.
+        """
+        check_maybe(account, str, "account")
+        start = None if after is None else Ref.parse(after, "after")
+        return Requirements(needs={SmsCapability.OPT_OUTS}, arguments={"after": start})
+
+    @reads(target=Target.ACCOUNT)
+    def find_opt_outs(
+        self, number: str, *, account: str | None = None, timeout: float | None = None
+    ) -> Requirements[tuple[OptOut, ...]]:
+        """Get the opt-outs of a number; none if messages to it are sent.
+
+        Args:
+            number: number in E.164 form.
+            account: name of the account; required if several are configured.
+            timeout: seconds for the whole operation.
+        """
+        check_number(number, "number")
+        check_maybe(account, str, "account")
+        return Requirements(needs={SmsCapability.OPT_OUTS})
+
+    @changes(target=Target.ACCOUNT)
+    def remove_opt_out(
+        self, number: str, *, account: str | None = None, timeout: float | None = None
+    ) -> Requirements[None]:
+        """Send messages to a number again, whose owner has agreed to that.
+
+        Args:
+            number: number in E.164 form; one that has not opted out stays as it is.
+            account: name of the account; required if several are configured.
+            timeout: seconds for the whole operation.
+
+        Raises:
+            VendorRejected: only the owner can opt in again, or it is too early.
+        """
+        check_number(number, "number")
+        check_maybe(account, str, "account")
+        return Requirements(needs={SmsCapability.OPT_OUTS})
 
     @changes(deferrable=False)
     def start_verification(

@@ -135,6 +135,7 @@ def calls_by_capability(lab: Lab) -> Mapping[SmsCapability, Callable[[], Awaitab
         SmsCapability.LOOK_UP: lambda: lab("get", ref),
         SmsCapability.VALIDATE_NUMBER: lambda: lab("validate_number", lab.subject.to),
         SmsCapability.BALANCE: lambda: lab("check_balance"),
+        SmsCapability.OPT_OUTS: lambda: lab("find_opt_outs", lab.subject.to),
         SmsCapability.VERIFICATION: lambda: lab(
             "check_verification", ref, "123456", to=lab.subject.to
         ),

@@ -131,6 +131,10 @@ async def what_it_can_do_is_done(make: Open) -> None:
         if SmsCapability.BALANCE in lab.able:
             amount = (await lab("check_balance")).amount
             require(type(amount.amount) is Decimal and amount.currency, "The balance is none.")
+        if SmsCapability.OPT_OUTS in lab.able:
+            await lab("remove_opt_out", lab.subject.to, account=ACCOUNT)
+            require(await calls[SmsCapability.OPT_OUTS]() == (), "A number is still opted out.")
+            require((await lab("opt_outs")).next is None, "A short list has another page.")
         if SmsCapability.VALIDATE_NUMBER in lab.able:
             check = await lab("validate_number", lab.subject.to)
             require(check.valid and check.number == lab.subject.to, "A good number is none.")

@@ -68,6 +68,14 @@ async def balance(vendor: ScenarioVendor) -> Any:
     return (await vendor("check_balance")).amount
 
 
+async def opt_outs(vendor: ScenarioVendor) -> Any:
+    """Ask for the opt-outs, and for those of a number; let it be sent to again."""
+    page = await vendor("opt_outs")
+    await vendor("remove_opt_out", PHONE)
+    found_opt_outs = await vendor("find_opt_outs", PHONE, account=vendor.name)
+    return found_opt_outs == () and page.next is None
+
+
 async def verification(vendor: ScenarioVendor, **fields: Any) -> Any:
     """Send a verification code with the given fields, and check a wrong one."""
     started = await vendor("start_verification", VerificationRequest(to=PHONE, **fields))
@@ -88,6 +96,7 @@ BY_CAPABILITY: Final[dict[str, Scenario]] = {
     SmsCapability.VALIDATE_NUMBER: validate_number,
     SmsCapability.CARRIER: carrier,
     SmsCapability.BALANCE: balance,
+    SmsCapability.OPT_OUTS: opt_outs,
     SmsCapability.VERIFICATION: verification,
     SmsCapability.VERIFICATION_CALL: partial(verification, channel="call"),
 }

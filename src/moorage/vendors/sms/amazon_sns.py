@@ -1,4 +1,4 @@
-"""Amazon SNS: text messages.
+"""Amazon SNS: text messages and opt-outs.
 
 The Query API of 2010-03-31, with forms signed by AWS SigV4 and answers in XML. SNS takes no
 idempotency key, so a message that may have been sent is not sent again. It can neither query nor
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import attrs
 
-from moorage.contracts.sms import SmsMessage, SmsReceipt, SmsStatus
+from moorage.contracts.sms import SmsCapability, SmsMessage, SmsReceipt, SmsStatus
 from moorage.vendor_sdk import (
     InvalidRequest,
     NotXmlError,
@@ -33,14 +33,15 @@ from moorage.vendor_sdk import (
     read_xml,
 )
 from moorage.vendors.sms._common import as_field, refusal
+from moorage.vendors.sms._sns_opt_outs import VERSION, list_opt_outs, opt_in, opt_outs_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from moorage.vendor_sdk import ConnectorError, Response, Wire
+    from moorage.contracts.sms_opt_outs import OptOut, OptOutPage
+    from moorage.vendor_sdk import ConnectorError, Ref, Response, Wire
     from moorage.vendors.sms._common import Kind
 
-_VERSION: Final = "2010-03-31"
 _ATTRIBUTE: Final = "AWS."
 _PRICE: Final = "AWS.SNS.SMS.MaxPrice"
 _DIGITS: Final = re.compile(r"\+?[0-9]+")
@@ -79,7 +80,8 @@ class AmazonSns(Vendor):
 
     name: ClassVar[str] = "amazon_sns"
     kinds: ClassVar[tuple[str, ...]] = ("sms",)
-    api_version: ClassVar[str | None] = _VERSION
+    api_version: ClassVar[str | None] = VERSION
+    capabilities: ClassVar[frozenset[str]] = frozenset({SmsCapability.OPT_OUTS})
     limits: ClassVar[Mapping[str, int]] = {"text": 1600}
 
     region: str
@@ -116,6 +118,18 @@ class AmazonSns(Vendor):
         request = Request.post("/", form=message_form(self, message))
         return await wire.send(request, key=key, parse=partial(read_receipt, wire))
 
+    async def opt_outs(self, wire: Wire, after: Ref | None, /) -> OptOutPage:
+        """Get a page of the numbers that have opted out in this region."""
+        return await list_opt_outs(wire, after)
+
+    async def find_opt_outs(self, wire: Wire, number: str, /) -> tuple[OptOut, ...]:
+        """Ask whether a number has opted out."""
+        return await opt_outs_of(wire, number)
+
+    async def remove_opt_out(self, wire: Wire, number: str, /) -> None:
+        """Opt a number in again, which SNS allows once in 30 days."""
+        await opt_in(wire, number)
+
 
 def message_form(vendor: AmazonSns, message: SmsMessage) -> dict[str, str]:
     """The form that sends a message; options that begin with `AWS.` become its attributes."""
@@ -127,7 +141,7 @@ def message_form(vendor: AmazonSns, message: SmsMessage) -> dict[str, str]:
         attributes["AWS.SNS.SMS.SenderID"] = sender
     form: dict[str, Any] = {
         "Action": "Publish",
-        "Version": _VERSION,
+        "Version": VERSION,
         "PhoneNumber": message.to,
         "Message": message.text,
     }

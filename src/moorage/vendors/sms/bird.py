@@ -23,12 +23,14 @@ from moorage.contracts.sms import (
     check_number,
 )
 from moorage.contracts.verification import Verification, VerificationRequest, VerificationStatus
+from moorage.vendors.sms._bird_opt_outs import list_opt_outs, opt_in, opt_outs_of
 from moorage.vendors.sms._common import price, refusal, sender_of
 from moorage.vendors.sms._verification import read_fields
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from moorage.contracts.sms_opt_outs import OptOut, OptOutPage
     from moorage.vendors.sms._common import Kind
 
 _MESSAGES: Final = "/v1/sms/messages"
@@ -189,6 +191,7 @@ class Bird(sdk.ApiVendor):
             SmsCapability.VALIDATE_NUMBER,
             SmsCapability.CARRIER,
             SmsCapability.VERIFICATION,
+            SmsCapability.OPT_OUTS,
         }
     )
     limits: ClassVar[Mapping[str, int]] = {"segments": 12, "idempotency_key": _KEY}
@@ -223,6 +226,18 @@ class Bird(sdk.ApiVendor):
     )
     start_verification = sdk.post("/v1/verify/verifications", json=_code_body, reads=VERIFICATION)
     post_check = sdk.post("/v1/verify/verifications/check", json=_check_body, reads=read_fields)
+
+    async def opt_outs(self, wire: sdk.Wire, after: sdk.Ref | None, /) -> OptOutPage:
+        """Get a page of the opt-outs."""
+        return await list_opt_outs(wire, after)
+
+    async def find_opt_outs(self, wire: sdk.Wire, number: str, /) -> tuple[OptOut, ...]:
+        """Get the opt-outs of a number, one for each sender."""
+        return await opt_outs_of(wire, number)
+
+    async def remove_opt_out(self, wire: sdk.Wire, number: str, /) -> None:
+        """Remove the opt-outs of a number."""
+        await opt_in(wire, number)
 
     async def check_verification(
         self, wire: sdk.Wire, ref: sdk.Ref, code: sdk.Secret, /, *, to: str

@@ -111,7 +111,11 @@ class Plivo(sdk.ApiVendor):
     name = "plivo"
     kinds = ("sms",)
     api_version = "v1"
-    capabilities = frozenset(SmsCapability) - {SmsCapability.SCHEDULED, SmsCapability.CANCEL}
+    capabilities = frozenset(SmsCapability) - {
+        SmsCapability.CANCEL,
+        SmsCapability.OPT_OUTS,
+        SmsCapability.SCHEDULED,
+    }
     limits: ClassVar[Mapping[str, int]] = {"text": 1600, "media": 10}
     webhook = "plivo"
 

@@ -140,7 +140,7 @@ class Twilio(sdk.ApiVendor):
     name = "twilio"
     kinds = ("sms",)
     api_version = "2010-04-01"
-    capabilities = frozenset(SmsCapability)
+    capabilities = frozenset(SmsCapability) - {SmsCapability.OPT_OUTS}
     limits: ClassVar[Mapping[str, int]] = {"text": 1600}
     webhook = "twilio"
 

@@ -1,4 +1,4 @@
-"""A local sandbox that imitates the text messages of Amazon SNS.
+"""A local sandbox that imitates the text messages and opt-outs of Amazon SNS.
 
 Magic numbers: +15005550004 has opted out, to +15005550008 there have been too many messages, at
 +15005550009 SNS breaks.
@@ -44,6 +44,12 @@ _ATTRIBUTES: Final = {
     "AWS.SNS.SMS.SenderID": ("String", r"(?=.*[A-Za-z])[A-Za-z0-9-]{1,11}"),
 }
 _LONGEST: Final = 1600
+_PAGE: Final = 100
+_OPT_OUT_FIELDS: Final = {
+    "CheckIfPhoneNumberIsOptedOut": "phoneNumber",
+    "ListPhoneNumbersOptedOut": "nextToken",
+    "OptInPhoneNumber": "phoneNumber",
+}
 _WHO: Final = {
     UNSIGNED: "MissingAuthenticationToken",
     STRANGER: "InvalidClientTokenId",
@@ -60,6 +66,7 @@ class AmazonSnsSandbox(AwsSandbox):
 
     Attributes:
         messages: by id, the fields and the attributes of what was sent.
+        opted_out: numbers that have opted out.
     """
 
     def __init__(
@@ -71,6 +78,7 @@ class AmazonSnsSandbox(AwsSandbox):
         self.hosts = (f"sns.{region}.amazonaws.com",)
         super().__init__("sns", access_key_id, secret_access_key, region)
         self.messages: dict[str, dict[str, Any]] = {}
+        self.opted_out = ["+15005550004"]
 
     def routes(self) -> Routes:
         """The sandbox's routes, by method and path."""
@@ -81,6 +89,8 @@ class AmazonSnsSandbox(AwsSandbox):
 
     def _act(self, request: SandboxRequest) -> Response:
         form = dict(request.form)
+        if form.get("Action") in _OPT_OUT_FIELDS:
+            return self._act_on_opt_outs(form)
         problem = _message_problem(form)
         if problem is not None:
             raise _refusal(400, *problem)
@@ -91,6 +101,28 @@ class AmazonSnsSandbox(AwsSandbox):
         self.messages[id_] = {name: form[name] for name in FIELDS & set(form)} | attributes
         result = f"<PublishResult>{_element('MessageId', id_)}</PublishResult>"
         return _xml("PublishResponse", result, 200)
+
+    def _act_on_opt_outs(self, form: dict[str, str]) -> Response:
+        action, number = form["Action"], form.get("phoneNumber", "")
+        field = _OPT_OUT_FIELDS[action]
+        if set(form) - {"Action", "Version", field}:
+            raise _refusal(400, "ValidationError", "There are fields that are not known")
+        if field == "phoneNumber" and not _NUMBER.fullmatch(number):
+            raise _refusal(400, "InvalidParameter", "Invalid parameter: PhoneNumber")
+        inside = ""
+        if action == "CheckIfPhoneNumberIsOptedOut":
+            inside = _element("isOptedOut", str(number in self.opted_out).lower())
+        elif action == "OptInPhoneNumber":
+            self.opted_out = [item for item in self.opted_out if item != number]
+        else:
+            start = int(form.get("nextToken", "0"))
+            page = self.opted_out[start : start + _PAGE]
+            inside = (
+                f"<phoneNumbers>{''.join(_element('member', it) for it in page)}</phoneNumbers>"
+            )
+            if len(self.opted_out) > start + _PAGE:
+                inside += _element("nextToken", str(start + _PAGE))
+        return _xml(f"{action}Response", f"<{action}Result>{inside}</{action}Result>", 200)
 
 
 def _message_problem(form: dict[str, str]) -> tuple[str, str] | None:

@@ -12,6 +12,7 @@ from base64 import b64encode
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from moorage.contracts.sms import is_gsm, segments
+from moorage.domain.http.requests import Response
 from moorage.domain.values.json_text import encode_json, is_object
 from moorage.testing.sandboxes import base
 from moorage.testing.sandboxes._fields import problems, words, wrong_names
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from moorage.domain.http.requests import Response
 
 _NUMBER: Final = re.compile(r"\+[1-9][0-9]{6,14}")
 _NOBODY: Final = "+15005550001"
@@ -65,6 +65,7 @@ class BirdSandbox(SmsSandbox):
     Attributes:
         fields: what a message may be sent with.
         verifications: the verification codes that it has sent.
+        opt_outs: the reasons of opt-outs, by number and sender, the latest first.
     """
 
     fields: ClassVar[frozenset[str]] = frozenset(_FIELDS)
@@ -85,6 +86,7 @@ class BirdSandbox(SmsSandbox):
         )
         super().__init__()
         self.verifications = SentCodes(attempts=5)
+        self.opt_outs: dict[tuple[str, str], str] = {}
         self.api_key = api_key
         self.webhook_secret = webhook_secret
         self.webhook_url = webhook_url
@@ -96,6 +98,8 @@ class BirdSandbox(SmsSandbox):
             "POST /v1/sms/messages": self._replays.once(self._create),
             "GET /v1/sms/messages/{sms}": self._fetch,
             "POST /v1/lookup/phone-number": self._look_up,
+            "GET /v1/sms/suppressions": self._suppressions,
+            "DELETE /v1/sms/suppressions/{id_}": self._remove_suppression,
             "POST /v1/verify/verifications": self._replays.once(self._send_code),
             "POST /v1/verify/verifications/check": self._check_code,
         }
@@ -174,6 +178,33 @@ class BirdSandbox(SmsSandbox):
                 "line_type": "mobile",
             }
         )
+
+    def _suppressions(self, request: base.SandboxRequest) -> Response:
+        query = dict(request.query)
+        entries = [
+            {
+                "id": f"ssu_{number[1:]}_{sender[1:]}",
+                "destination": number,
+                "originator": sender,
+                "reason": reason,
+                "effective_at": "2031-05-06T07:08:09Z",
+            }
+            for (number, sender), reason in self.opt_outs.items()
+            if query.get("destination", number) == number
+        ]
+        ids = [entry["id"] for entry in entries]
+        start = ids.index(query["starting_after"]) + 1 if "starting_after" in query else 0
+        return base.reply({"data": entries[start : start + int(query["limit"])]})
+
+    def _remove_suppression(self, _: base.SandboxRequest, id_: str) -> Response:
+        number, __, sender = id_.removeprefix("ssu_").partition("_")
+        pair = f"+{number}", f"+{sender}"
+        if pair not in self.opt_outs:
+            raise _error(404, "not_found_error", "There is no such suppression.")
+        if self.opt_outs[pair] != "manual":
+            raise _error(409, "conflict_error", "Only the subscriber can opt in again.")
+        del self.opt_outs[pair]
+        return Response(204)
 
     def _send_code(self, request: base.SandboxRequest) -> Response:
         body = request.json()

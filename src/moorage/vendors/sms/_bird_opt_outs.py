@@ -1,0 +1,58 @@
+"""Opt-outs of a workspace at Bird: pairs of a number and a sender."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+
+from moorage.contracts.sms_opt_outs import OptOut, OptOutPage
+from moorage.vendor_sdk import Reading, Request, malformed, needed, read_answer, text, time
+
+if TYPE_CHECKING:
+    from moorage.vendor_sdk import Answer, Ref, Response, Wire
+
+_PATH: Final = "/v1/sms/suppressions"
+_PAGE: Final = 100
+_ENTRY: Final = Reading(
+    OptOut,
+    number=needed(text("destination"), "destination"),
+    sender=text("originator"),
+    vendor_reason=text("reason"),
+    at=time("effective_at"),
+)
+
+
+async def _entries(wire: Wire, query: dict[str, Any]) -> tuple[list[Answer], Response]:
+    response = await wire.send(Request.get(_PATH, query={"limit": str(_PAGE), **query}))
+    return list(read_answer(response).objects("data")), response
+
+
+def _read(wire: Wire, entries: list[Answer], response: Response) -> tuple[OptOut, ...]:
+    opt_outs = [opt_out for entry in entries for opt_out in _ENTRY.found(wire.ref, entry)]
+    if len(opt_outs) < len(entries):
+        raise malformed(response, "destination")
+    return tuple(opt_outs)
+
+
+async def list_opt_outs(wire: Wire, after: Ref | None) -> OptOutPage:
+    """A page of the opt-outs, the latest first."""
+    query = {} if after is None else {"starting_after": after.id}
+    entries, response = await _entries(wire, query)
+    last_id = entries[-1].text("id") if len(entries) == _PAGE else None
+    start = None if last_id is None else wire.ref(last_id)
+    return OptOutPage(items=_read(wire, entries, response), next=start)
+
+
+async def opt_outs_of(wire: Wire, number: str) -> tuple[OptOut, ...]:
+    """The opt-outs of a number, one for each sender."""
+    return _read(wire, *await _entries(wire, {"destination": number}))
+
+
+async def opt_in(wire: Wire, number: str) -> None:
+    """Remove all opt-outs of a number; Bird refuses to remove what its owner asked for."""
+    entries, response = await _entries(wire, {"destination": number})
+    ids = [id_ for entry in entries if (id_ := entry.text("id")) is not None]
+    if len(ids) < len(entries):
+        raise malformed(response, "id")
+    for id_ in ids:
+        await wire.send(Request.delete(f"{_PATH}/{quote(id_, safe='')}"))

@@ -1,0 +1,58 @@
+"""Numbers that have opted out of the messages of an account at Amazon SNS."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from moorage.contracts.sms_opt_outs import OptOut, OptOutPage
+from moorage.vendor_sdk import NotXmlError, Request, malformed, read_xml
+
+if TYPE_CHECKING:
+    from moorage.vendor_sdk import Ref, Response, Wire, XmlElement
+
+VERSION: Final = "2010-03-31"
+_LIST: Final = "ListPhoneNumbersOptedOut"
+_ASK: Final = "CheckIfPhoneNumberIsOptedOut"
+_OPT_IN: Final = "OptInPhoneNumber"
+_ANSWERS: Final = {"true": True, "false": False}
+
+
+async def _result(wire: Wire, action: str, **fields: str) -> tuple[XmlElement, Response]:
+    """The result of an action, which changes nothing that a repeat would change again."""
+    request = Request.post("/", form={"Action": action, "Version": VERSION, **fields})
+    response = await wire.send(request.evolve(idempotent=True))
+    name = f"{action}Result"
+    try:
+        result = next(read_xml(response.body).all(name), None)
+    except NotXmlError:
+        result = None
+    if result is None:
+        raise malformed(response, name)
+    return result, response
+
+
+async def list_opt_outs(wire: Wire, after: Ref | None) -> OptOutPage:
+    """A page of the numbers."""
+    token = {} if after is None else {"nextToken": after.id}
+    result, _ = await _result(wire, _LIST, **token)
+    lists = result.all("phoneNumbers")
+    numbers = [member.content for entries in lists for member in entries.all("member")]
+    start = result.text("nextToken")
+    return OptOutPage(
+        items=tuple(OptOut(number=number) for number in numbers if number),
+        next=wire.ref(start) if start else None,
+    )
+
+
+async def opt_outs_of(wire: Wire, number: str) -> tuple[OptOut, ...]:
+    """The opt-out of a number, if there is one."""
+    result, response = await _result(wire, _ASK, phoneNumber=number)
+    has_opted_out = _ANSWERS.get(result.text("isOptedOut") or "")
+    if has_opted_out is None:
+        raise malformed(response, "isOptedOut")
+    return (OptOut(number=number),) if has_opted_out else ()
+
+
+async def opt_in(wire: Wire, number: str) -> None:
+    """Send to a number again."""
+    await _result(wire, _OPT_IN, phoneNumber=number)
