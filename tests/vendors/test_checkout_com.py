@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -38,6 +39,7 @@ from moorage.vendor_sdk import Mode, as_answer
 from moorage.vendors.payments._checkout_com_answers import (
     classify,
     dispute_of,
+    read_payment,
     removed,
     stored_of,
     was_removed,
@@ -314,6 +316,47 @@ def test_refusals(request_: Request, response: Response, kind: type[ConnectorErr
     """A refusal is told by its status, its request and its codes."""
     refusal = classify(request_, response)
     assert (None if refusal is None else type(refusal)) is kind
+
+
+def test_refusal_is_told_in_full() -> None:
+    """All codes of a refusal are told; without any, a step is refused with its status."""
+    refusals = [
+        str(classify(STEP, answer))
+        for answer in (
+            error(422, "amount_invalid", "currency_invalid"),
+            reply({"error_type": "request_invalid"}, 422),
+            Response(403),
+        )
+    ]
+    for text, words in zip(
+        refusals, ("amount_invalid, currency_invalid", "request_invalid", "403"), strict=True
+    ):
+        assert words in text
+
+
+@pytest.mark.parametrize(
+    "currency, one", [("KWD", Money("0.010", "KWD")), ("JPY", Money("10", "JPY"))]
+)
+def test_totals_are_in_the_currency_of_the_payment(currency: str, one: Money) -> None:
+    """All totals are in the payment's currency; what is not stated is nothing of it."""
+    fields = {"id": "pay_1", "amount": 10, "currency": currency, "requested_on": MOMENT}
+    balances = {"total_authorized": 10, "total_captured": 10, "total_refunded": 10}
+    payment = _read({**fields, "status": "Captured", "balances": balances})
+    bare = _read({**fields, "status": "Captured", "processed_on": "2031-01-01T00:00:00Z"})
+    authorized = _read({**fields, "status": "Authorized"})
+
+    assert [one] * 4 == [payment.amount, payment.authorized, payment.captured, payment.refunded]
+    assert [one, one, one * 0] == [bare.authorized, bare.captured, bare.refunded]
+    assert [one, one * 0] == [authorized.authorized, authorized.captured]
+    assert datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC) == bare.created_at
+
+
+MOMENT = "2031-05-06T07:08:09Z"
+
+
+def _read(fields: dict[str, Any]) -> Any:
+    wire: Any = SimpleNamespace(ref=ref)
+    return read_payment(wire, None, reply(fields))
 
 
 def test_refusal_has_the_code(shop: Shop) -> None:

@@ -11,6 +11,7 @@ from moorage.contracts.payments import (
     Decline,
     DeclineReason,
     DisputeState,
+    Money,
     MoveState,
     PaymentEvent,
     PaymentState,
@@ -63,6 +64,27 @@ def test_capture_is_told_with_the_totals() -> None:
         event.capture.amount,
     )
     assert not event.ask
+
+
+def test_totals_are_in_the_currency_of_the_payment() -> None:
+    """The totals and the capture of a webhook are in yen if the payment is, with its time."""
+    balances = {**BALANCES, "total_authorized": 500, "total_captured": 500, "total_refunded": 1}
+    (event,) = events_of(
+        "payment_captured",
+        amount=500,
+        currency="JPY",
+        balances=balances,
+        processed_on="2031-05-06T07:08:09Z",
+    )
+
+    assert ["JPY"] * 3 == [
+        money and money.currency for money in (event.authorized, event.captured, event.refunded)
+    ]
+    assert event.capture is not None
+    assert (Money("500", "JPY"), datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC)) == (
+        event.capture.amount,
+        event.capture.at,
+    )
 
 
 def test_part_captured() -> None:

@@ -32,8 +32,12 @@ from moorage.contracts.accounting import (
 )
 from moorage.contracts.address import Address
 from moorage.contracts.ref import Ref
+from moorage.domain.http.requests import Request
 from moorage.testing.sandboxes.accounting.odoo import DATABASE, USER, OdooSandbox
 from moorage.testing.sandboxes.base import Lost, SandboxHttpClient, reply
+from moorage.vendor_sdk import as_answer
+from moorage.vendors.accounting._odoo_calls import classify, result_of
+from moorage.vendors.accounting._odoo_records import read_account, read_entry, read_move
 from moorage.vendors.accounting.odoo import Odoo
 from tests.contracts import books
 from tests.vendors.accounting_subjects import odoo_error, odoo_result
@@ -359,6 +363,57 @@ def test_missing_records_are_errors(hub: Hub, sandbox: OdooSandbox) -> None:
     with pytest.raises(InvalidData) as problem:
         hub.accounting().record_payment(record.ref, attrs.evolve(PAYMENT, account="3"))
     assert "account" == problem.value.field
+
+
+def test_unknown_words_are_unknown() -> None:
+    """A state, or a type of an account, that nobody knows is unknown, and keeps its word."""
+    entry = read_entry(_ref, as_answer({"id": 1, "state": "frozen"}))
+    account = read_account(as_answer({"id": 1, "name": "Gold", "account_type": "metal_gold"}))
+    bare = read_account(as_answer({"id": 1}))
+    move = read_move(_ref, as_answer({"id": 1}))
+
+    assert (JournalState.UNKNOWN, "frozen") == (entry.state, entry.vendor_state)
+    assert (AccountClass.UNKNOWN, "metal_gold") == (account.account_class, account.vendor_type)
+    assert ("1", None) == (bare.name, bare.vendor_type)
+    assert (InvoiceState.UNKNOWN, None) == (move.state, move.vendor_state)
+
+
+def _ref(id_: str, /, **_: str | None) -> Ref:
+    return Ref("odoo", "books", id_)
+
+
+@pytest.mark.parametrize(
+    "body", [{"id": 1}, {"id": 2, "result": [7]}, {"result": [7]}, {"id": 1, "error": {}}]
+)
+def test_result_of_another_call_is_none(body: dict[str, Any]) -> None:
+    """An answer without a result, or to another call, is an error."""
+    with pytest.raises(VendorFailed, match="result"):
+        result_of(reply(body))
+
+
+def test_error_without_details_is_told() -> None:
+    """An error without an exception has its code and its message."""
+    error = {"code": 100, "message": "Odoo Session Expired."}
+    refusal = classify(Request.post("/jsonrpc"), reply({"error": error}))
+
+    assert isinstance(refusal, VendorFailed)
+    assert "100" == refusal.vendor_code
+    assert "Odoo Session Expired." in str(refusal)
+    bare = classify(Request.post("/jsonrpc"), reply({"error": {"message": "No."}}))
+    assert isinstance(bare, VendorFailed)
+    assert None is bare.vendor_code
+
+
+def test_contacts_are_found_by_each_detail(hub: Hub, sandbox: OdooSandbox) -> None:
+    """A search names the name, the address or the number that is given."""
+    queries = (
+        (ContactQuery(name="Mill Ltd"), ["name", "=", "Mill Ltd"]),
+        (ContactQuery(email="mill@example.com"), ["email", "=", "mill@example.com"]),
+        (ContactQuery(number="C-1"), ["ref", "=", "C-1"]),
+    )
+    for query, condition in queries:
+        hub.accounting().find_contacts(query)
+        assert [condition] == sandbox.requests[-1].json()["params"]["args"][5][0]
 
 
 @pytest.mark.parametrize("field", ["account", "item", "tax_rate"])

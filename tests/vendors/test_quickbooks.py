@@ -21,6 +21,7 @@ from moorage import (
     WebhookVerifier,
 )
 from moorage.contracts.accounting import (
+    AccountClass,
     BookChange,
     BookDocument,
     BookRecord,
@@ -35,9 +36,16 @@ from moorage.contracts.accounting import (
 )
 from moorage.contracts.address import Address
 from moorage.contracts.ref import Ref
+from moorage.domain.http.requests import Request, Response
 from moorage.domain.service.safety import Mode
 from moorage.testing.sandboxes.accounting.quickbooks import REALM, QuickBooksSandbox
 from moorage.testing.sandboxes.base import SandboxHttpClient, reply
+from moorage.vendor_sdk import as_answer
+from moorage.vendors.accounting._quickbooks_answers import (
+    classify,
+    read_account,
+    read_tax_codes,
+)
 from moorage.vendors.accounting._quickbooks_requests import (
     contact_body,
     escaped,
@@ -399,6 +407,51 @@ def test_events_are_cloud_events(
         book_events = hub.events("books", verifier.verify(**notice.arguments())[0])
         events = [(event.record, event.change) for event in book_events]
         assert ([expected] if expected and realm == REALM else []) == events
+
+
+@pytest.mark.parametrize(
+    "answer, words",
+    [
+        (reply({}, 404), "QuickBooks refused: HTTP 404"),
+        (reply({"Fault": {"Error": [{"code": "4"}]}}, 400), "QuickBooks refused: 4"),
+        (reply({"Fault": {"Error": [{"Detail": "No."}]}}, 409), "QuickBooks refused: No."),
+    ],
+)
+def test_refusal_without_words(answer: Response, words: str) -> None:
+    """A refusal without words is told by its code, or else by its status."""
+    assert words in str(classify(Request.get("/"), answer))
+
+
+@pytest.mark.parametrize("status, is_left", [(409, True), (400, False)])
+def test_conflict_without_words_is_left(status: int, is_left: bool) -> None:
+    """A 409 without a code and words may be an earlier request that is under way."""
+    assert is_left is (classify(Request.post("/"), reply({}, status)) is None)
+    assert None is not classify(Request.post("/"), fault("6000", status=409))
+
+
+def test_account_is_read_by_its_words() -> None:
+    """An account has its full name, or else its name or its id, and an unknown class is none."""
+    names = {"FullyQualifiedName": "Sales:Rope", "Name": "Rope"}
+    accounts = [
+        read_account(as_answer({"Id": "7", "Classification": "Gold", **fields}))
+        for fields in (names, {"Name": "Rope"}, {})
+    ]
+
+    assert ["Sales:Rope", "Rope", "7"] == [account and account.name for account in accounts]
+    assert {AccountClass.UNKNOWN} == {account and account.account_class for account in accounts}
+
+
+def test_tax_codes_are_all_read() -> None:
+    """Each tax code has its own rate."""
+    rates = [as_answer({"Id": id_, "RateValue": value}) for id_, value in (("1", 20), ("2", 7))]
+    codes = [
+        as_answer(
+            {"Id": id_, "SalesTaxRateList": {"TaxRateDetail": [{"TaxRateRef": {"value": id_}}]}}
+        )
+        for id_ in ("1", "2")
+    ]
+
+    assert [Decimal(20), Decimal(7)] == [tax.percent for tax in read_tax_codes(codes, rates)]
 
 
 def test_ids_are_numbers(hub: Hub, sandbox: QuickBooksSandbox) -> None:

@@ -13,6 +13,7 @@ from moorage import (
     Account,
     ConfigurationError,
     Hub,
+    InvalidRequest,
     Money,
     OutcomeUnknown,
     VendorFailed,
@@ -20,6 +21,7 @@ from moorage import (
     WebhookVerifier,
 )
 from moorage.contracts.accounting import (
+    AccountClass,
     BookChange,
     BookRecord,
     Contact,
@@ -29,13 +31,15 @@ from moorage.contracts.accounting import (
     InvoiceState,
     Journal,
     JournalLine,
+    JournalState,
 )
 from moorage.contracts.address import Address
 from moorage.contracts.ref import Ref
-from moorage.domain.http.requests import Response
+from moorage.domain.http.requests import Request, Response
 from moorage.testing.sandboxes.accounting.xero import TENANT, XeroSandbox
 from moorage.testing.sandboxes.base import Lost, SandboxHttpClient, reply
-from moorage.vendors.accounting._xero_answers import moment
+from moorage.vendor_sdk import as_answer
+from moorage.vendors.accounting._xero_answers import classify, moment, read_account
 from moorage.vendors.accounting.xero import Xero, contact_body, invoice_body, journal_body
 from tests.contracts import books
 
@@ -243,7 +247,10 @@ def test_invoice_is_read_in_full(
 
 def test_dates_of_other_forms_are_unknown() -> None:
     """A text that is not in Xero's form of dates, or is out of range, is no time."""
-    assert moment("/Date(0)/") == datetime(1970, 1, 1, tzinfo=UTC)
+    epoch = moment("/Date(0)/")
+    assert epoch == datetime(1970, 1, 1, tzinfo=UTC)
+    assert epoch is not None
+    assert UTC == epoch.tzinfo
     assert [None] * 3 == [moment(None), moment("2031-05-06"), moment(f"/Date({'9' * 15})/")]
 
 
@@ -277,7 +284,9 @@ def test_contacts_are_searched_page_by_page(hub: Hub, sandbox: XeroSandbox) -> N
     assert [("c-001", False)] == [(item.ref.id, item.active) for item in contacts]
     sandbox.requests.clear()
     hub.accounting().find_contacts(ContactQuery(name="Mill"))
-    assert ["1", "2"] == [dict(item.query)["page"] for item in sandbox.requests]
+    assert [{"searchTerm": "Mill", "page": page, "pageSize": "100"} for page in ("1", "2")] == [
+        dict(item.query) for item in sandbox.requests
+    ]
 
 
 def test_total_that_cannot_be_compared_is_uncertain(hub: Hub, sandbox: XeroSandbox) -> None:
@@ -310,6 +319,73 @@ def test_bad_answers_are_no_records(hub: Hub, sandbox: XeroSandbox) -> None:
     sandbox.fail(None, reply({"Payments": [{"PaymentID": "p-1", "Amount": 5}]}))
     with pytest.raises(Exception, match="Amount"):
         hub.accounting().record_payment(record.ref, attrs.evolve(books.PAYMENT, account="090"))
+
+
+@pytest.mark.parametrize(
+    "status, is_listed", [("ACTIVE", True), (None, True), ("ARCHIVED", False), ("DELETED", False)]
+)
+def test_archived_accounts_are_left_out(status: str | None, is_listed: bool) -> None:
+    """An account that is not active is left out; one without a state is not."""
+    account = read_account(as_answer({"Code": "200", "Name": "Sales", "Status": status}))
+
+    assert is_listed is (account is not None)
+    assert account is None or ("Sales", AccountClass.UNKNOWN) == (
+        account.name,
+        account.account_class,
+    )
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"StatusAttributeString": "ERROR"}, {"HasErrors": True}, {"HasValidationErrors": True}],
+)
+@pytest.mark.parametrize("name", ["Invoices", "Contacts", "Payments", "ManualJournals"])
+def test_record_with_errors_is_refused(name: str, fields: dict[str, Any]) -> None:
+    """A record with errors in a success is a refusal, which tells all of them."""
+    problems = [{"Message": "No date."}, {"Message": "No name."}]
+    answer = reply({name: [{**fields, "ValidationErrors": problems}]})
+    refusal = classify(Request.post("/Contacts"), answer)
+
+    assert isinstance(refusal, InvalidRequest)
+    assert "Xero refused: No date. No name." in str(refusal)
+
+
+@pytest.mark.parametrize(
+    "body, words",
+    [
+        (
+            {
+                "Message": "A validation exception occurred",
+                "Elements": [
+                    {"ValidationErrors": [{"Message": "No date."}, {"Message": "No name."}]},
+                    {"ValidationErrors": [{"Message": "No tax."}]},
+                ],
+            },
+            "No date. No name. No tax.",
+        ),
+        ({"Message": "Not so.", "Detail": "No."}, "Not so."),
+        ({"Title": "Bad", "Detail": "Not at all."}, "Not at all."),
+        ({"Title": "Bad"}, "Bad"),
+    ],
+)
+def test_words_of_a_refusal(body: dict[str, Any], words: str) -> None:
+    """All problems of all records are told, or else the message, the detail or the title."""
+    assert f"Xero refused: {words}" in str(classify(Request.get("/Contacts"), reply(body, 400)))
+
+
+def test_unknown_state_of_a_journal(hub: Hub, sandbox: XeroSandbox) -> None:
+    """A journal entry in an unknown state is in none, and no list is no empty list."""
+    sandbox.fail(reply({"ManualJournals": [{"ManualJournalID": "j", "Status": "FROZEN"}]}))
+    line = JournalLine(account="200", debit=Decimal(1))
+    lines = [line, JournalLine(account="400", credit=Decimal(1))]
+    journal = Journal(date=date(2031, 5, 6), narration="Correction", lines=lines)
+    record = hub.accounting().post_journal(journal)
+
+    assert (JournalState.UNKNOWN, "FROZEN") == (record.state, record.vendor_state)
+    for call in (hub.accounting().accounts, hub.accounting().tax_rates):
+        sandbox.fail(reply({}))
+        with pytest.raises(VendorFailed):
+            call()
 
 
 def test_rows_without_an_id_are_left_out(hub: Hub, sandbox: XeroSandbox) -> None:
