@@ -32,8 +32,9 @@ WORKERS ?= auto
 PARALLEL := -n $(WORKERS) --maxprocesses 8 --dist worksteal
 PYTEST_ARGS ?=
 
-# `make test CASES=all` tries all cases of each test; by default each run draws some of the many.
-CASES ?= some
+# `make test CASES=all` tries all cases of each test, and `CASES=some` some of the many; by default each
+# run draws some of the many, and few of the tests that take long.
+CASES ?= few
 
 # The last one that runs on Node.js 20.
 AZURITE := 3.35.0

@@ -1,8 +1,10 @@
 """Hypothesis profiles and the pytest plugin that all tests use."""
 
 import atexit
+import contextlib
 import functools
 import gc
+import importlib
 import importlib.util
 import itertools
 import os
@@ -18,7 +20,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
-from tests.support.drawn_cases import chosen_cases
+from tests.support.drawn_cases import chosen_cases, long_tests
 
 # A slow or busy machine is not a failing property, so nothing here has a deadline, and examples may
 # take their time to be drawn. A fifth of the usual examples is enough for each run at home, which
@@ -101,6 +103,24 @@ collect_ignore_glob = ["packages/*"]
 gc.disable()
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection(session: pytest.Session) -> None:
+    """Import a share of the test modules before all are collected, if there are several workers.
+
+    All workers collect all modules in one order. Where none was compiled yet, each would compile
+    all of them; so each begins with others, and finds the rest compiled.
+    """
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0"))
+    if not workers or session.config.args != session.config.getini("testpaths"):
+        return
+    number = int(os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw"))
+    for path in sorted(Path(__file__).parent.rglob("test_*.py"))[number::workers]:
+        if "packages" not in path.parts:
+            name = ".".join(path.relative_to(session.config.rootpath).with_suffix("").parts)
+            with contextlib.suppress(Exception, pytest.skip.Exception):  # told when it is collected
+                importlib.import_module(name)
+
+
 def pytest_collection_finish() -> None:
     """Exclude collected tests from garbage collection, since they stay in memory until the end."""
     gc.collect()
@@ -112,18 +132,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the option that bounds the number of cases of each test."""
     parser.addoption(
         "--cases",
-        choices=("all", "some"),
+        choices=("all", "some", "few"),
         default="all",
-        help="try all cases of each test (the default), or some of the many, drawn by chance",
+        help="try all cases of each test (the default), or some of the many, drawn by chance; or"
+        " those, and of the long tests in each file only a few",
     )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselect the cases that `--cases=some` does not choose; in CI it always chooses the same."""
+    """Deselect the cases that `--cases` does not choose; in CI it always chooses the same."""
     if config.getoption("cases") == "all":
         return
     seed: int = 0 if os.environ.get("CI") else config.getoption("randomly_seed", 0) or 0
-    chosen = chosen_cases((item.nodeid for item in items), seed)
+    long = long_tests() if config.getoption("cases") == "few" else frozenset[str]()
+    chosen = chosen_cases((item.nodeid for item in items), seed, long)
     config.hook.pytest_deselected(items=[item for item in items if item.nodeid not in chosen])
     items[:] = [item for item in items if item.nodeid in chosen]
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from tests.support.drawn_cases import chosen_cases
+import re
+from pathlib import Path
+
+from tests.support.drawn_cases import chosen_cases, long_tests
+from tools.long_tests import long_tests as listed
 
 MANY = [f"tests/test_a.py::test_many[{number}]" for number in range(103)]
 
@@ -23,3 +27,37 @@ def test_a_share_of_many_is_drawn() -> None:
 def test_every_case_is_drawn_by_some_seed() -> None:
     """Another seed draws other cases, so that repeated runs try all."""
     assert set(MANY) == set().union(*(chosen_cases(MANY, seed) for seed in range(100)))
+
+
+def test_few_long_cases_of_each_file_are_drawn() -> None:
+    """Each file tries one case of its long tests, and a share of the others."""
+    long = {f"tests/test_{file}.py::test_{n}" for file in "ab" for n in range(7)}
+    cases = [f"{test}[{n}]" for test in sorted(long) for n in range(1, 4)] + MANY
+
+    chosen = chosen_cases(cases, 1, long) - set(MANY)
+    assert len(chosen) == 2 * (1 + 20 // 6)
+    assert {"tests/test_a", "tests/test_b"} == {case.partition(".")[0] for case in chosen}
+    assert set(cases) == set().union(*(chosen_cases(cases, seed, long) for seed in range(200)))
+
+
+def test_long_tests_exist() -> None:
+    """Each test in the list of long tests is in its file."""
+    missing = []
+    for test in sorted(long_tests()):
+        path, _, name = test.partition("::")
+        name = name.partition("::")[0]
+        if not re.search(
+            rf"^(async )?(def|class) {name}\b|^{name} = ", Path(path).read_text(), re.MULTILINE
+        ):
+            missing.append(test)
+    assert not missing
+
+
+def test_long_tests_are_listed_from_a_report() -> None:
+    """Tests are listed whose cases take more than a share of the run, each by pytest's id."""
+    report = """<testsuites><testsuite>
+        <testcase classname="tests.a.test_b" name="test_long[1]" time="900" />
+        <testcase classname="tests.a.test_b.TestC" name="runTest" time="90" />
+        <testcase classname="tests.a.test_b" name="test_short" time="0.1" />
+        </testsuite></testsuites>"""
+    assert ["tests/a/test_b.py::TestC::runTest", "tests/a/test_b.py::test_long"] == listed(report)
