@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import pytest
 
 from moorage.contracts.payments import (
@@ -23,6 +24,7 @@ from moorage.contracts.ref import Ref
 from moorage.errors import (
     ConnectionFailed,
     IdempotencyConflict,
+    IdempotencyInProgress,
     InvalidData,
     InvalidRequest,
     PaymentDeclined,
@@ -37,7 +39,7 @@ from moorage.vendors.payments.gocardless_payments import GoCardlessPayments
 from tests.vendors.gocardless_payments_account import EUROS, MANDATE, PART, Shop, order
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from moorage.domain.http.requests import Response
 
@@ -483,3 +485,59 @@ def test_webhooks_of_other_resources_are_ignored(shop: Shop) -> None:
 def test_mode_by_the_address(url: str, mode: Mode | None) -> None:
     """The address tells whether an account is live."""
     assert mode == GoCardlessPayments(base_url=url).mode()
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda shop, _: shop.payments.payments(),
+        lambda shop, ref: shop.payments.get(ref),
+        lambda shop, ref: shop.payments.get(attrs.evolve(ref, id="BRQ1")),
+        lambda shop, ref: shop.payments.get_refund(ref),
+        lambda shop, ref: shop.payments.remove_means(ref, idempotency_key="m"),
+    ],
+)
+def test_unreadable_answers_are_failures(shop: Shop, use: Callable[[Shop, Ref], object]) -> None:
+    """A successful answer without its contents is a failure of the vendor."""
+    shop.sandbox.fail(reply({"nothing": {}}))
+    with pytest.raises(VendorFailed):
+        use(shop, Ref("gocardless_payments", "main", "PM1"))
+
+
+def test_page_without_an_address_is_a_failure(shop: Shop) -> None:
+    """An intent whose page has no address is a failure, and a repeat makes another page."""
+    shop.sandbox.fail(None, reply({"billing_request_flows": {}}))
+    with pytest.raises(VendorFailed):
+        shop.payments.create_intent(order(source=None), idempotency_key="p-1")
+    intent = shop.payments.create_intent(order(source=None), idempotency_key="p-1")
+
+    assert [intent.ref.id] == [*shop.sandbox.billing_requests]
+
+
+def test_malformed_items_of_lists_are_left_out(shop: Shop) -> None:
+    """An item of a list that cannot be read is left out."""
+    ref = shop.pay().ref
+    shop.sandbox.payments["PM2"] = {"id": "PM2", "created_at": "2031-02-28T00:00:00.000Z"}
+    shop.sandbox.payouts["PO1"] = {"id": "PO1", "created_at": "2031-02-28T00:00:00.000Z"}
+    shop.sandbox.mandates["MD1"] = {"links": {"customer": "CU_ADA"}, "status": "active"}
+    shop.sandbox.mandates["MD1"] |= {"id": None, "created_at": "2031-02-28T00:00:00.000Z"}
+
+    assert [ref] == [payment.ref for payment in shop.payments.payments().items]
+    assert () == shop.payments.payouts().items
+    assert 1 == len(shop.payments.stored_means("CU_ADA").items)
+
+
+def test_refused_mandate_stays(shop: Shop) -> None:
+    """A mandate that cannot be cancelled, and is not cancelled, raises the refusal."""
+    mandate = shop.sandbox.authorise("CU_ADA", status="failed")
+    with pytest.raises(VendorRejected):
+        shop.payments.remove_means(
+            Ref("gocardless_payments", "main", mandate), idempotency_key="m-1"
+        )
+
+
+def test_bare_conflict_may_be_in_progress(shop: Shop) -> None:
+    """A 409 without a reason leaves the key in use."""
+    shop.sandbox.fail(reply({}, 409))
+    with pytest.raises(IdempotencyInProgress):
+        shop.pay()

@@ -503,3 +503,15 @@ def test_known_customer_is_enough_for_the_checkout(shop: Shop) -> None:
             intent.next_action.fields.get("customer_id"),
             intent.next_action.fields.get("prefill"),
         )
+
+
+def test_link_without_a_page_to_return_to() -> None:
+    """A link of an account without a return URL names none."""
+    shop = Shop(return_url=None)
+    with shop.hub:
+        link = shop.payments.create_link(
+            LinkRequest(RUPEES, reference="INV-1"), idempotency_key="l-1"
+        )
+
+    assert LinkState.OPEN == link.state
+    assert {"callback_url", "callback_method"}.isdisjoint(shop.writes()[0][1])

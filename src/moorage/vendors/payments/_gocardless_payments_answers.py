@@ -372,8 +372,10 @@ def conflicting_id(error: ConnectorError) -> str | None:
     None if the error is about something else.
     """
     cause = error if isinstance(error, VendorRejected) else error.__cause__
-    if not isinstance(cause, VendorRejected) or cause.vendor_code != CONFLICT:
-        return None
-    if cause.response is None:
+    if (
+        not isinstance(cause, VendorRejected)
+        or cause.vendor_code != CONFLICT
+        or cause.response is None
+    ):
         return None
     return error_answer(cause.response).text("error.errors.0.links.conflicting_resource_id")

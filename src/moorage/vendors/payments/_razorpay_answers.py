@@ -229,14 +229,6 @@ def read_attempts(wire: Wire, response: Response) -> list[Payment]:
     return [attrs.evolve(item, as_of=as_of) for item in payments if item is not None]
 
 
-def successful(wire: Wire, response: Response) -> Payment:
-    """The payment of an order that has not failed, of which there is one at most."""
-    for payment in read_attempts(wire, response):
-        if payment.state is not PaymentState.FAILED:
-            return payment
-    raise malformed(response, problem="has no successful payment")
-
-
 def read_payment_id(response: Response) -> str:
     """Parse the id of a payment with a stored means."""
     return required(

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import attrs
-
-from moorage.contracts.payments import DisputeState, PaymentState
+from moorage.contracts.payments import DisputeState, PaymentEvent
+from moorage.contracts.payments.events import completed_with
 from moorage.vendor_sdk import as_answer
 from moorage.vendors.payments._common import (
     dispute_event,
     events_of,
-    payment_event,
     payout_event,
     refund_event,
 )
@@ -23,7 +21,6 @@ from moorage.vendors.payments._razorpay_answers import (
 )
 
 if TYPE_CHECKING:
-    from moorage.contracts.payments import PaymentEvent
     from moorage.vendor_sdk import MakeRef, WebhookEvent
 
 _RETURNED: Final = frozenset({DisputeState.WON, DisputeState.CLOSED, DisputeState.UNKNOWN})
@@ -46,9 +43,5 @@ def read_events(
         return events_of(event, dispute_event(dispute, taken=is_taken, reference=reference))
     if payment is None:
         return events_of(event, refund_event(refund) or payout_event(settlement))
-    converted = payment_event(payment)
-    if converted is not None and payment.state is PaymentState.UNKNOWN:
-        converted = attrs.evolve(converted, authorized=None, captured=None)
-    if converted is not None:
-        converted = attrs.evolve(converted, refund=refund)
-    return events_of(event, converted)
+    converted = PaymentEvent(id=None, ref=payment.ref, refund=refund)
+    return events_of(event, completed_with(converted, payment))

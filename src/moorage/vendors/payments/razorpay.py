@@ -52,7 +52,6 @@ from moorage.vendors.payments._razorpay_answers import (
     read_refund,
     removed,
     settlement_of,
-    successful,
     token_of,
 )
 from moorage.vendors.payments._razorpay_events import read_events
@@ -199,14 +198,13 @@ class Razorpay(ApiVendor):
             payment_id = await named(wire, charge.amount, sending_coroutine)
         except InvalidRequest:
             # An earlier request, whose answer was lost, may have paid the order.
-            payments = await self._attempts(wire, order.ref)
-            if all(payment.state is PaymentState.FAILED for payment in payments):
+            attempts = await self._attempts(wire, order.ref)
+            paid = next((item for item in attempts if item.state is not PaymentState.FAILED), None)
+            if paid is None:
                 raise
-            request = Request.get(url_of(_ORDERS, order.ref.id, "payments"))
-            parse = partial(successful, wire)
-        else:
-            request = Request.get(url_of(_PAYMENTS, payment_id), query=_CARD)
-            parse = partial(read_payment, wire)
+            payment_id = paid.ref.id
+        request = Request.get(url_of(_PAYMENTS, payment_id), query=_CARD)
+        parse = partial(read_payment, wire)
         payment: Payment = await wire.send(request, key=part_key(key, "payment"), parse=parse)
         if payment.state is PaymentState.FAILED:
             raise declined(payment)
