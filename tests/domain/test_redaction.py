@@ -8,6 +8,7 @@ from time import process_time
 from typing import Any
 from urllib.parse import urlencode
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -428,3 +429,11 @@ def test_paths_take_linear_time(unit: str) -> None:
     PATHS.body(body, JSON, 10**7)
 
     assert process_time() - start_time < 20
+
+
+def test_changed_copy_keeps_its_paths() -> None:
+    """A redaction with paths can be copied with a change, as a vendor's account does."""
+    redaction = Redaction(body_paths=["customer.name", "code"])
+
+    assert redaction == attrs.evolve(redaction)
+    assert redaction.body_paths == attrs.evolve(redaction, secrets=("s3cret-value",)).body_paths

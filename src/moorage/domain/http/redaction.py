@@ -79,9 +79,12 @@ def _folded_names(names: Iterable[str]) -> frozenset[str]:
     return frozenset(name.lower() for name in names)
 
 
-def _paths(paths: str | Iterable[str]) -> frozenset[tuple[str, ...]]:
+def _paths(paths: str | Iterable[str | tuple[str, ...]]) -> frozenset[tuple[str, ...]]:
     several = [paths] if isinstance(paths, str) else paths
-    return frozenset(tuple(path.lower().split(".")) for path in several)
+    # Paths of another redaction, of which this one is a changed copy, are split already.
+    return frozenset(
+        tuple(path.lower().split(".")) if isinstance(path, str) else path for path in several
+    )
 
 
 def _patterns(
