@@ -11,6 +11,7 @@ import pytest
 import moorage
 from moorage import ConfigurationError, InvalidRequest, VendorFailed, VendorRejected
 from moorage.contracts.verification import VerificationRequest, VerificationStatus
+from moorage.testing import RecordingObserver
 from moorage.testing.sandbox_fixtures import fixture_of
 from moorage.testing.sandboxes.base import SandboxHttpClient, reply
 
@@ -238,6 +239,47 @@ def test_other_refusals_of_a_check_are_errors(
     sandbox.fail(answer)
     with pytest.raises(kind):
         hub.sms().check_verification(moorage.Ref(vendor, vendor, "ID"), "918273", to=TO)
+
+
+@pytest.mark.parametrize(
+    "vendor, answer",
+    [
+        ("twilio", {"code": 60200, "message": "Invalid parameter 918273"}),
+        ("vonage", {"title": "Invalid params", "detail": "The code is 918273."}),
+        ("bird", {"error": {"type": "validation_error", "message": "No code 918273"}}),
+        ("infobip", {"requestError": {"serviceException": {"text": "Wrong PIN 918273"}}}),
+    ],
+)
+def test_repeated_code_is_masked(vendor: str, answer: Any, tmp_path: Path) -> None:
+    """A code that the vendor repeats in a refusal is in no error and in no log."""
+    fixture, observer = fixture_of(vendor, tmp_path), RecordingObserver()
+    assert fixture.sandbox is not None
+    fixture.sandbox.fail(reply(answer, 422 if vendor == "vonage" else 400))
+    hub = moorage.open(
+        {"vendors": {vendor: fixture.options}},
+        http=SandboxHttpClient(fixture.sandbox),
+        observers=[observer],
+    )
+    with pytest.raises(InvalidRequest) as excinfo:
+        hub.sms().check_verification(moorage.Ref(vendor, vendor, "ID"), "918273", to=TO)
+
+    error = excinfo.value
+    assert error.response is not None
+    shown = f"{error} {error!r} {error.vendor_message} {error.response.body!r} {observer.events!r}"
+    assert "918273" not in shown
+    assert "***" in (error.vendor_message or "")
+
+
+def test_repeated_code_is_masked_in_an_outage(tmp_path: Path) -> None:
+    """A code that an outage repeats is masked as well."""
+    sandbox, hub = hub_of("twilio", tmp_path)
+    sandbox.fail(reply({"message": "No service for 918273"}, 503))
+    with pytest.raises(VendorFailed) as excinfo:
+        hub.sms().check_verification(moorage.Ref("twilio", "twilio", "ID"), "918273", to=TO)
+
+    error = excinfo.value
+    assert error.response is not None
+    assert "918273" not in f"{error}{error!r}{error.vendor_message}{error.response.body!r}"
 
 
 def test_plivo_takes_no_code_for_a_session_that_is_over(tmp_path: Path) -> None:

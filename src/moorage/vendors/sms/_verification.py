@@ -2,13 +2,49 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Final
+
+import attrs
 
 from moorage import vendor_sdk as sdk
 from moorage.contracts.verification import Verification, VerificationStatus
 
 if TYPE_CHECKING:
-    from moorage.vendor_sdk import Answer, MakeRef, Response
+    from collections.abc import Callable
+
+    from moorage.vendor_sdk import Answer, ConnectorError, MakeRef, Request, Response
+
+_CODE: Final = re.compile(rb'(?:"(?:code|otp|pin)": ?"|(?:^|&)Code=)([0-9A-Za-z]{4,10})(?=["&]|\Z)')
+"""An entered code in the body of a request."""
+_MASK: Final = b"***"
+
+
+@attrs.frozen
+class WithoutCode:
+    """A vendor's classifier that masks an entered code where the refusal repeats it.
+
+    A code of digits is too short to be masked as a credential is.
+
+    Attributes:
+        classify: classifier of the masked answers.
+    """
+
+    classify: Callable[[Request, Response], ConnectorError | None]
+
+    def __call__(self, request: Request, response: Response, /) -> ConnectorError | None:
+        """The error for a refusal, without the code; None to choose it by the status alone."""
+        match = _CODE.search(request.body) if isinstance(request.body, bytes) else None
+        if match is None or sdk.is_success(response.status):
+            return self.classify(request, response)
+        masked_response = response.evolve(body=response.body.replace(match[1], _MASK))
+        error = self.classify(request, masked_response)
+        if error is None and masked_response.body != response.body:
+            return sdk.VendorFailed(
+                f"The check of a code failed with status {response.status}.",
+                response=masked_response,
+            )
+        return error
 
 
 def needed_option(value: str | None, name: str, vendor: str, meaning: str) -> str:

@@ -25,7 +25,7 @@ from moorage.contracts.sms import (
 from moorage.contracts.verification import Verification, VerificationRequest, VerificationStatus
 from moorage.vendors.sms._bird_opt_outs import list_opt_outs, opt_in, opt_outs_of
 from moorage.vendors.sms._common import price, refusal, sender_of
-from moorage.vendors.sms._verification import read_fields
+from moorage.vendors.sms._verification import WithoutCode, read_fields
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -199,7 +199,7 @@ class Bird(sdk.ApiVendor):
     idempotency = _KEYS
 
     urls: ClassVar[Mapping[str, str]] = {"": "_url"}
-    refusals = staticmethod(classify)
+    refusals = WithoutCode(classify)
 
     region: str = attrs.field(
         validator=sdk.matches(

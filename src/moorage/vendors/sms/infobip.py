@@ -31,6 +31,7 @@ from moorage.contracts.verification import (
 )
 from moorage.vendors.sms._common import as_price, international, price, refusal, without_numbers
 from moorage.vendors.sms._verification import (
+    WithoutCode,
     check_same_number,
     needed_option,
     read_fields,
@@ -293,7 +294,7 @@ class Infobip(sdk.ApiVendor):
     webhook = "infobip"
 
     auth = _auth
-    refusals = staticmethod(classify)
+    refusals = WithoutCode(classify)
     ping_path = "/account/1/balance"
 
     base_url: str = attrs.field(

@@ -31,7 +31,7 @@ from moorage.contracts.verification import (
     VerificationStatus,
 )
 from moorage.vendors.sms._common import international, price, sender_of, without_numbers
-from moorage.vendors.sms._verification import check_same_number, read_fields, refused
+from moorage.vendors.sms._verification import WithoutCode, check_same_number, read_fields, refused
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -122,16 +122,18 @@ class Plivo(sdk.ApiVendor):
     urls: ClassVar[Mapping[str, str]] = {"": "base_url", "lookups": "lookups_url"}
     auth = sdk.basic("auth_id")
     ping_path = "/v1/Account/{auth_id}/"
-    refusals = sdk.Refusals(
-        vendor="Plivo",
-        statuses={
-            **dict.fromkeys((400, 405, 422), sdk.InvalidRequest),
-            401: sdk.AuthenticationFailed,
-            429: sdk.RateLimitExceeded,
-        },
-        # A country that the account may not send to is refused with 403 too.
-        reading={403: sdk.AuthenticationFailed},
-        mask=without_numbers,
+    refusals = WithoutCode(
+        sdk.Refusals(
+            vendor="Plivo",
+            statuses={
+                **dict.fromkeys((400, 405, 422), sdk.InvalidRequest),
+                401: sdk.AuthenticationFailed,
+                429: sdk.RateLimitExceeded,
+            },
+            # A country that the account may not send to is refused with 403 too.
+            reading={403: sdk.AuthenticationFailed},
+            mask=without_numbers,
+        )
     )
 
     auth_id: str = attrs.field(

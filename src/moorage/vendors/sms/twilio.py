@@ -26,7 +26,7 @@ from moorage.contracts.sms import (
 )
 from moorage.contracts.verification import Verification, VerificationRequest, VerificationStatus
 from moorage.vendors.sms._common import as_price, price, without_numbers
-from moorage.vendors.sms._verification import check_same_number, needed_option, refused
+from moorage.vendors.sms._verification import WithoutCode, check_same_number, needed_option, refused
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -151,25 +151,29 @@ class Twilio(sdk.ApiVendor):
     }
     auth = _auth
     ping_path = "/2010-04-01/Accounts/{account_sid}/Balance.json"
-    refusals = sdk.Refusals(
-        vendor="Twilio",
-        codes={
-            **sdk.words(sdk.RateLimitExceeded, "14107 20429 21611 60728 63017 63038"),
-            **sdk.words(sdk.AuthenticationFailed, "20003 20005 20006 20008"),
-            **sdk.words(sdk.VendorRejected, _OF_NUMBER),
-        },
-        codes_at={
-            400: sdk.words(sdk.VendorRejected, f"21408 21608 21610 21612 21614 {_SETTLED_CODE}"),
-            429: sdk.words(sdk.RateLimitExceeded, "20003 20005 20006 20008"),
-        },
-        statuses={
-            400: sdk.InvalidRequest,
-            401: sdk.AuthenticationFailed,
-            403: sdk.AuthenticationFailed,
-            429: sdk.RateLimitExceeded,
-        },
-        needs_code=True,
-        mask=without_numbers,
+    refusals = WithoutCode(
+        sdk.Refusals(
+            vendor="Twilio",
+            codes={
+                **sdk.words(sdk.RateLimitExceeded, "14107 20429 21611 60728 63017 63038"),
+                **sdk.words(sdk.AuthenticationFailed, "20003 20005 20006 20008"),
+                **sdk.words(sdk.VendorRejected, _OF_NUMBER),
+            },
+            codes_at={
+                400: sdk.words(
+                    sdk.VendorRejected, f"21408 21608 21610 21612 21614 {_SETTLED_CODE}"
+                ),
+                429: sdk.words(sdk.RateLimitExceeded, "20003 20005 20006 20008"),
+            },
+            statuses={
+                400: sdk.InvalidRequest,
+                401: sdk.AuthenticationFailed,
+                403: sdk.AuthenticationFailed,
+                429: sdk.RateLimitExceeded,
+            },
+            needs_code=True,
+            mask=without_numbers,
+        )
     )
 
     account_sid: str = attrs.field(

@@ -42,7 +42,7 @@ from moorage.vendors.sms._common import (
     sender_of,
     without_numbers,
 )
-from moorage.vendors.sms._verification import needed_option, read_fields, refused
+from moorage.vendors.sms._verification import WithoutCode, needed_option, read_fields, refused
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -238,7 +238,7 @@ class Vonage(sdk.ApiVendor):
 
     urls: ClassVar[Mapping[str, str]] = {"": "base_url", _INSIGHT: "insight_url"}
     auth = sdk.basic("api_key")
-    refusals = staticmethod(classify)
+    refusals = WithoutCode(classify)
     ping_path = "/account/get-balance"
 
     api_key: str
