@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from moorage.adapters.steps.docker import DockerPlatform as DockerPlatform
     from moorage.adapters.steps.file_log import FileLog as FileLog
     from moorage.adapters.steps.github import GitHubPlatform as GitHubPlatform
-    from moorage.adapters.steps.github import GitHubSettings as GitHubSettings
     from moorage.adapters.steps.github_repository import GitHubRepository as GitHubRepository
+    from moorage.adapters.steps.github_settings import GitHubSettings as GitHubSettings
     from moorage.adapters.steps.gitlab import GitLabPlatform as GitLabPlatform
     from moorage.adapters.steps.gitlab import GitLabSettings as GitLabSettings
     from moorage.adapters.steps.gitlab_project import GitLabProject as GitLabProject
@@ -400,7 +400,7 @@ _HOME = {
     "DockerPlatform": "adapters.steps.docker",
     "SshPlatform": "adapters.steps.ssh",
     "GitHubPlatform": "adapters.steps.github",
-    "GitHubSettings": "adapters.steps.github",
+    "GitHubSettings": "adapters.steps.github_settings",
     "GitLabPlatform": "adapters.steps.gitlab",
     "GitLabSettings": "adapters.steps.gitlab",
     "KubernetesPlatform": "adapters.steps.kubernetes",

@@ -280,6 +280,10 @@ def test_run_that_needs_approval_is_an_error_and_goes_on(lab: Lab) -> None:
 
     assert f"runs/{number}" in waiting.value.remedy
     fake.conclude(number, "waiting", None)
+    fake.failures = [("cancel", 409, {"message": "not queued yet"}, {})]
+    with pytest.raises(VendorFailed, match="does not cancel"):
+        platform.stop("approve", 1.0, 10.0)
+    fake.conclude(number, "waiting", None)
     status = platform.look("approve", 10.0)
     assert status is not None
     assert (RunPhase.STARTING, True) == (status.phase, "problem" in status.metadata)
@@ -383,6 +387,21 @@ def test_token_that_ends_soon_is_renewed(
     assert 2 == len(fake.issued)
 
 
+def test_refused_tokens_are_not_fetched_for_ever(lab: Lab, app_key: rsa.RSAPrivateKey) -> None:
+    """If the next token is refused too, that is an error and no endless loop."""
+    fake = lab[0]
+    settings = as_app(lab, app_key, [])
+    fake.issued.clear()
+    body = {"message": "Bad credentials"}
+    refusal: tuple[str, int, dict[str, Any], dict[str, str]] = ("git/ref/", 401, body, {})
+    fake.failures = [refusal, refusal]
+
+    with pytest.raises(AuthenticationFailed):
+        GitHubPlatform(settings).look("none", 10.0)
+
+    assert 2 == len(fake.issued)
+
+
 def test_app_without_installation_is_explained(lab: Lab, app_key: rsa.RSAPrivateKey) -> None:
     """An app that GitHub does not know is an error of the credential, without the key."""
     fake = lab[0]
@@ -448,6 +467,23 @@ def test_time_limit_is_an_input_in_minutes(lab: Lab) -> None:
     platform.start(spec("minutes", "true", timeout=90.0), 10.0)
 
     assert "2" == fake.dispatches[-1]["inputs"]["minutes"]
+
+
+def test_github_is_asked_once_in_a_while(lab: Lab, tmp_path: Path) -> None:
+    """Within its pace, a platform answers from what it knows, whoever asks how often."""
+    fake, settings = lab
+    platform = GitHubPlatform(attrs.evolve(settings, pace=1000.0))
+    gate = tmp_path / "go"
+    platform.start(spec("pace", f"until [ -e {gate} ]; do sleep 0.02; done"), 10.0)
+    before = len(fake.requests)
+
+    for _ in range(5):
+        platform.look("pace", 10.0)
+        assert (b"", "", False) == platform.logs("pace", "stdout", "", 10.0)
+
+    assert before == len(fake.requests)
+    gate.touch()
+    assert 0 == ended(GitHubPlatform(settings), "pace").exit_code
 
 
 def test_unreachable_host_says_that_nothing_was_sent(lab: Lab) -> None:

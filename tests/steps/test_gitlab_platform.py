@@ -270,6 +270,25 @@ def test_trace_is_followed_live(
     assert not any("section_" in line for line in lines)
 
 
+def test_gitlab_is_asked_once_in_a_while(lab: Lab, tmp_path: Path) -> None:
+    """Within its pace, a log that grows is read once, and nothing of it is lost."""
+    fake, settings = lab
+    platform = GitLabPlatform(attrs.evolve(settings, pace=1000.0))
+    gate = tmp_path / "go"
+    platform.start(spec("pace", f"until [ -e {gate} ]; do sleep 0.02; done; echo two"), 10.0)
+    first = platform.logs("pace", "stdout", "", 10.0)
+    before = len(fake.ranges)
+
+    later = platform.logs("pace", "stdout", first.mark, 10.0)
+
+    assert (b"", first.mark, False) == later
+    assert before == len(fake.ranges)
+    gate.touch()
+    ended(GitLabPlatform(settings), "pace")
+    rest = GitLabPlatform(settings).logs("pace", "stdout", later.mark, 10.0)
+    assert "two" in rest.data.decode().splitlines()
+
+
 def test_label_of_somebody_else_is_no_run(lab: Lab) -> None:
     """A label that happens to have the scope's prefix is no run, and is not shown as one."""
     fake, settings = lab

@@ -44,6 +44,9 @@ if TYPE_CHECKING:
     from moorage.domain.steps.runs import LogStream, RunSpec, RunStatus
     from moorage.domain.steps.step import Step
 
+_MUCH: Final = 512 * 1024
+"""The bytes of a part of a log after which the next part is there at once."""
+
 _NOTHING_SENT: Final = (AuthenticationFailed, RateLimitExceeded, VendorRejected, InvalidData)
 
 
@@ -109,6 +112,7 @@ class GitHostRuns:
         self._appears_in = timedelta(seconds=appears_in)
         self._numbers: dict[str, int] = {}
         self._seen: dict[str, tuple[float, RunStatus]] = {}
+        self._read: dict[str, float] = {}
         self._lock = Lock()
 
     def validate(self, step: Step, /) -> None:
@@ -180,13 +184,19 @@ class GitHostRuns:
         status = self.look(name, timeout)
         number = self._numbers.get(name)
         is_over = status is None or status.is_over
-        if stream == "stderr" or number is None or status is None:
+        with self._lock:
+            is_early = not is_over and monotonic() < self._read.get(name, 0.0)
+        if stream == "stderr" or number is None or status is None or is_early:
             return LogChunk(b"", mark, is_over)
-        return self._host.log(number, mark, timeout, is_over=is_over)
+        chunk = self._host.log(number, mark, timeout, is_over=is_over)
+        if len(chunk.data) < _MUCH:
+            with self._lock:
+                self._read[name] = monotonic() + self._pace
+        return chunk
 
     def stop(self, name: str, grace: float, timeout: float, /) -> None:
         """Ask a run to end; it is killed at once if there is no grace, or after the host's own."""
-        status = self._look(name, timeout)
+        status = self._look(name, timeout, needs_approval=False)
         if status is None or status.is_over:
             return
         self._host.change(name, _stopped, timeout)
@@ -213,12 +223,15 @@ class GitHostRuns:
         status = self._look(name, timeout)
         if status is not None and status.is_over:
             self._host.give_back(name, timeout)
-            with self._lock:
-                self._seen.pop(name, None)
-                self._numbers.pop(name, None)
+            self._forget(name)
 
     def close(self) -> None:
         """Do nothing, because no connection stays open; runs go on."""
+
+    def _forget(self, name: str) -> None:
+        with self._lock:
+            for facts in (self._seen, self._numbers, self._read):
+                facts.pop(name, None)
 
     def _begin(self, spec: RunSpec, timeout: float) -> None:
         """Dispatch a run that this caller has claimed."""
@@ -241,15 +254,20 @@ class GitHostRuns:
             with suppress(ConnectorError):
                 self._host.change(spec.name, lambda note: _numbered(note, number), timeout)
 
-    def _look(self, name: str, timeout: float) -> RunStatus | None:
+    def _look(self, name: str, timeout: float, *, needs_approval: bool = True) -> RunStatus | None:
+        """Return the status of a run, and end it if its time limit is over.
+
+        Args:
+            name: the name of the run.
+            timeout: the seconds that it may take.
+            needs_approval: whether a run that a person must approve is an error.
+        """
         claim = self._host.claim_of(name, timeout)
         if claim is None:
-            with self._lock:
-                self._seen.pop(name, None)
-                self._numbers.pop(name, None)
+            self._forget(name)
             return None
         status, run = self._status(claim, timeout)
-        if run is not None and run.approval is not None:
+        if needs_approval and run is not None and run.approval is not None:
             raise VendorRejected(
                 "The run waits for a person's approval.",
                 remedy=f"Approve it at {run.approval}; the same key follows it then.",

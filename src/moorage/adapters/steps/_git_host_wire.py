@@ -186,7 +186,7 @@ class GitHostApi:
             fields["Content-Type"] = "application/json"
         fields.update(headers or {})
         deadline = monotonic() + timeout
-        while True:
+        for is_last in (False, True):
             name, value = access.header(self, deadline - monotonic())
             cached = self._unchanged.get(url) if method == "GET" else None
             conditions = {} if cached is None else {"If-None-Match": cached[0]}
@@ -198,16 +198,17 @@ class GitHostApi:
                 content=content,
                 secret=value,
             )
-            if answer.status != _UNAUTHORIZED or not access.renew(value):
-                break
-        if answer.status == _UNCHANGED and cached is not None:
-            return cached[1]._replace(now=answer.now)
-        self._remember(method, url, answer)
-        if answer.status >= 400 and answer.status not in allowed:
+            if answer.status == _UNAUTHORIZED and not is_last and access.renew(value):
+                continue
+            if answer.status == _UNCHANGED and cached is not None:
+                return cached[1]._replace(now=answer.now)
+            self._remember(method, url, answer)
+            if answer.status < 400 or answer.status in allowed:
+                return answer
             error = refusal(self.name, answer)
             mask_error(error, value_mask([value.reveal_bytes()]))
             raise error
-        return answer
+        raise AssertionError  # pragma: no cover - the last round returns or raises
 
     def pages(
         self, path: str, timeout: float, *, query: Mapping[str, str] | None = None

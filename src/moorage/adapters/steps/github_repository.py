@@ -14,12 +14,12 @@ from moorage.adapters.steps._git_host_operation import (
     checked_tag,
 )
 from moorage.adapters.steps._git_host_wire import NOT_FOUND
-from moorage.adapters.steps.github import github_api
+from moorage.adapters.steps.github_settings import github_api
 from moorage.domain.secrets.frames import careful
 from moorage.errors import AlreadyExists, InvalidRequest, VendorRejected
 
 if TYPE_CHECKING:
-    from moorage.adapters.steps.github import GitHubSettings
+    from moorage.adapters.steps.github_settings import GitHubSettings
 
 _PUBLIC: Final = "https://api.github.com"
 _UPLOADS: Final = "https://uploads.github.com"

@@ -1,0 +1,106 @@
+"""The settings of everything that talks to a GitHub repository, and the API that they lead to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from moorage.adapters.steps._git_host_wire import GitHostApi
+from moorage.adapters.steps._github_access import AppAccess, bearer
+from moorage.domain.secrets.frames import careful
+from moorage.domain.values.patterns import late_pattern
+from moorage.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from moorage.adapters.steps._git_host_wire import Access
+    from moorage.domain.secrets.secret import Secret
+
+_REPOSITORY: Final = late_pattern(r"[A-Za-z0-9._-]{1,100}/[A-Za-z0-9._-]{1,100}")
+_SCOPE: Final = late_pattern(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
+_CLAIMS: Final = late_pattern(r"[A-Za-z0-9_-]+(?:/[A-Za-z0-9_-]+)*")
+_HEADERS: Final = {
+    "Accept": "application/vnd.github+json",
+    "X-GitHub-Api-Version": "2022-11-28",
+}
+
+
+@careful
+@attrs.frozen(kw_only=True)
+class GitHubSettings:
+    """Steps as runs of GitHub Actions workflows.
+
+    Attributes:
+        repository: the owner and the name of the repository, such as "acme/erp".
+        ref: the branch or the tag whose workflows run, unless a step names another one.
+        token: a token with the rights `actions: write` and `contents: write`, and `checks: read`
+            for exit codes.
+        app_id: the client id of a GitHub app, instead of a token.
+        installation_id: the number of the app's installation.
+        private_key: the private key of the app, in PEM.
+        api: the URL of the API; of a GitHub Enterprise Server, it ends with /api/v3.
+        ca_file: further certificates that the server's certificate may come from.
+        scope: a name for the runs of this program; others are left alone.
+        claims: the namespace of the refs with which runs are claimed.
+        run_input: the input of the workflows that gets the name of the run.
+        minutes_input: the input that gets the time limit in minutes; by default none does.
+        asks_for_run: whether GitHub is asked for the number of the run; old servers refuse that.
+        pace: seconds in which GitHub is asked about a run once at most.
+        appears_in: seconds after which a run that has not appeared is lost.
+    """
+
+    repository: str
+    ref: str = "main"
+    token: Secret | None = attrs.field(default=None, repr=False)
+    app_id: str | None = None
+    installation_id: int | None = None
+    private_key: Secret | None = attrs.field(default=None, repr=False)
+    api: str = "https://api.github.com"
+    ca_file: str | None = None
+    scope: str = "default"
+    claims: str = "tags/moorage"
+    run_input: str = "moorage"
+    minutes_input: str | None = None
+    asks_for_run: bool = True
+    pace: float = attrs.field(default=5.0, validator=attrs.validators.ge(0))
+    appears_in: float = attrs.field(default=120.0, validator=attrs.validators.ge(1))
+
+    def __attrs_post_init__(self) -> None:
+        """Check the names, and that there is one credential."""
+        for name, pattern in (
+            ("repository", _REPOSITORY),
+            ("scope", _SCOPE),
+            ("claims", _CLAIMS),
+        ):
+            value: str = getattr(self, name)
+            if pattern.fullmatch(value) is None:
+                raise ConfigurationError(
+                    f"{value[:80]!r} cannot be the {name} of a GitHub platform.",
+                    path=name,
+                    remedy="Write letters, digits and hyphens; the repository such as 'acme/erp'.",
+                )
+        app = (self.app_id, self.installation_id, self.private_key)
+        is_app = None not in app
+        is_mixed = any(part is not None for part in app) and (not is_app or bool(self.token))
+        if is_mixed or not (is_app or self.token):
+            raise ConfigurationError(
+                "A GitHub platform needs a token, or app_id, installation_id and private_key.",
+                path="token",
+                remedy="Give either the token or all three settings of the app.",
+            )
+
+    @property
+    def access(self) -> Access:
+        """The credential."""
+        if self.token:
+            return bearer(self.token)
+        assert self.app_id is not None  # noqa: S101 - checked above
+        assert self.installation_id is not None  # noqa: S101 - the same
+        assert self.private_key is not None  # noqa: S101 - the same
+        name = self.repository.partition("/")[2]
+        return AppAccess(self.app_id, self.installation_id, self.private_key, name)
+
+
+def github_api(settings: GitHubSettings) -> GitHostApi:
+    """Return the API of the settings."""
+    return GitHostApi("GitHub", settings.api, settings.access, settings.ca_file, _HEADERS)

@@ -1,0 +1,111 @@
+"""The values of runs on git hosts: notes, ends, and the lines of logs."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moorage import EndReason, RunPhase, RunSpec, Step
+from moorage.domain.steps.hosted_runs import (
+    HostedRun,
+    RunNote,
+    exit_code_in,
+    hosted_status,
+    is_late,
+    log_part,
+    must_be_killed,
+)
+
+NOW = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
+SPEC = RunSpec(
+    name="run-1", step=Step("report", ["a.yml"], timeout=60.0, grace=5.0), labels={"key": "ä <b>"}
+)
+NOTE = RunNote.of(SPEC, "a.yml", owner="me", now=NOW)
+RUN = HostedRun(7, RunPhase.RUNNING, None, None, NOW, None, {"url": "https://x"})
+STAMP = re.compile(rb"^T\d ")
+
+
+def test_note_survives_a_host() -> None:
+    """A note is read again from a longer text, and has no character that a host would change."""
+    text = NOTE.changed(run=3, is_late=True).packed()
+
+    assert re.fullmatch(r"[\w:=-]+", text)
+    assert NOTE.changed(run=3, is_late=True) == RunNote.unpacked(f"Claim run-1\n\n{text}\n")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "moorage-run:", "moorage-run:!!!", "moorage-run:e30=", "moorage-run:W10="]
+)
+def test_other_texts_are_no_notes(text: str) -> None:
+    """A text that somebody else wrote is no note, whatever it contains."""
+    assert RunNote.unpacked(text) is None
+
+
+@pytest.mark.parametrize(
+    "texts, code",
+    [
+        ([], 1),
+        (["Process completed with exit code 7."], 7),
+        (["\x1b[31;1mERROR: Job failed: exit code 137\n\x1b[0;m"], 137),
+        (["ERROR: Job failed: exit status 2"], 2),
+        (["Process completed with exit code 3.", "Process completed with exit code 4."], 4),
+        (["Process completed with exit code 0."], 1),
+        (["the process completed"], 1),
+    ],
+)
+def test_exit_code_is_that_of_the_host(texts: list[str], code: int) -> None:
+    """A failed run has the last code that its host tells, and never 0."""
+    assert code == exit_code_in(texts)
+
+
+def test_limits_begin_with_the_run() -> None:
+    """A run is late after its timeout, and is killed after its grace, but only while it goes on."""
+    second = timedelta(seconds=1)
+
+    assert not is_late(NOTE, RUN, NOW + 59 * second)
+    assert is_late(NOTE, RUN, NOW + 60 * second)
+    assert not must_be_killed(NOTE, RUN, NOW + 64 * second)
+    assert must_be_killed(NOTE, RUN, NOW + 65 * second)
+    assert not is_late(NOTE, RUN._replace(phase=RunPhase.ENDED), NOW + 99 * second)
+    assert not is_late(NOTE, RUN._replace(started_at=None), NOW + 99 * second)
+
+
+def test_status_tells_a_limit_from_a_stop() -> None:
+    """A run that moorage cancelled at its limit ended by its limit; others were stopped."""
+    run = RUN._replace(phase=RunPhase.ENDED, reason=EndReason.STOPPED, exit_code=137)
+
+    assert EndReason.STOPPED is hosted_status(NOTE, run).reason
+    assert EndReason.DEADLINE is hosted_status(NOTE.changed(is_late=True), run).reason
+    ended = run._replace(reason=EndReason.EXITED, exit_code=0)
+    assert EndReason.EXITED is hosted_status(NOTE.changed(is_late=True), ended).reason
+    phases = [hosted_status(NOTE, None, is_lost=lost).phase for lost in (False, True)]
+    assert [RunPhase.STARTING, RunPhase.LOST] == phases
+    assert {"url": "https://x", "number": 7} == dict(hosted_status(NOTE, RUN).metadata)
+    assert attrs.asdict(hosted_status(NOTE, None))["labels"] == {"key": "ä <b>"}
+
+
+@given(
+    lines=st.lists(st.binary(max_size=12).map(lambda line: line.replace(b"\n", b"")), max_size=20),
+    has_end=st.booleans(),
+    size=st.integers(1, 40),
+    grown=st.integers(0, 400),
+)
+def test_parts_of_a_log_are_its_lines(
+    lines: list[bytes], *, has_end: bool, size: int, grown: int
+) -> None:
+    """However a log grows and is cut, its parts are the whole lines without their stamps."""
+    log = b"\n".join(b"T1 " + line for line in lines) + (b"\n" if has_end else b"")
+    data, end = b"", 0
+    while (part := log_part(log[:grown], end, size, STAMP, is_complete=False)).end > end:
+        data, end = data + part.data, part.end
+    assert not data or data.endswith(b"\n")
+    while (part := log_part(log, end, size, STAMP, is_complete=True)).end > end:
+        data, end = data + part.data, part.end
+
+    assert len(log) == end
+    assert b"\n".join(lines) + (b"\n" if has_end else b"") == data or not lines
