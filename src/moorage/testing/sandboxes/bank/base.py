@@ -49,7 +49,7 @@ BOOKED: Final[tuple[dict[str, Any], ...]] = (
         "bankTransactionCode": "PMNT-MCOP-OTHR",
     },
 )
-"""The booked transactions of the first account, the latest first; the other account has none."""
+"""The booked transactions that the first account begins with, the latest first."""
 
 PENDING: Final[tuple[dict[str, Any], ...]] = (
     {
@@ -78,7 +78,16 @@ BALANCES: Final[tuple[dict[str, Any], ...]] = (
 
 
 class BankSandbox(Sandbox, ABC):
-    """A local sandbox that imitates a vendor of bank accounts."""
+    """A local sandbox that imitates a vendor of bank accounts.
+
+    Attributes:
+        booked: the booked transactions of the first account, the latest first, as the vendor
+            shows them; the other account has none.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.booked: list[dict[str, Any]] = list(BOOKED)
 
     @abstractmethod
     def grant(self, consent: str) -> None:

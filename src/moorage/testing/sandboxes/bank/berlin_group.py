@@ -16,7 +16,6 @@ from moorage.testing.sandboxes import base
 from moorage.testing.sandboxes._fields import problems
 from moorage.testing.sandboxes.bank.base import (
     BALANCES,
-    BOOKED,
     IBANS,
     OWNER,
     PENDING,
@@ -82,6 +81,8 @@ class BerlinGroupSandbox(BankSandbox):
 
     Attributes:
         consents: the consents, by id.
+        return_urls: the pages to which their owners return, by id of the consent.
+        page: address of the bank's page for owners.
         payments: the payments, by id, each with its product and status.
     """
 
@@ -91,6 +92,8 @@ class BerlinGroupSandbox(BankSandbox):
         super().__init__()
         self.token = token
         self.consents: dict[str, dict[str, Any]] = {}
+        self.return_urls: dict[str, str] = {}
+        self.page = "https://www.bank.example/authorise"
         self.payments: dict[str, dict[str, Any]] = {}
         self._accounts = {self.uuid(): iban for iban in IBANS}
 
@@ -152,7 +155,8 @@ class BerlinGroupSandbox(BankSandbox):
             raise _error(400, "PERIOD_INVALID")
         id_ = self.uuid()
         self.consents[id_] = {**body, "consentStatus": "received"}
-        return _created({"consentStatus": "received", "consentId": id_}, f"consents/{id_}")
+        self.return_urls[id_] = request.headers["tpp-redirect-uri"]
+        return self._created({"consentStatus": "received", "consentId": id_}, f"consents/{id_}")
 
     def _consent(self, _: base.SandboxRequest, id_: str) -> Response:
         consent = base.existing(self.consents, id_, _error(403, "CONSENT_UNKNOWN"))
@@ -195,7 +199,7 @@ class BerlinGroupSandbox(BankSandbox):
         is_first = id_ == next(iter(self._accounts))
         items = [
             {**item, "transactionId": f"T{number}", "entryReference": f"E{number}"}
-            for number, item in enumerate(BOOKED)
+            for number, item in enumerate(self.booked)
             if is_first and since <= item["bookingDate"] <= until
         ]
         page = int(query.get("pageIndex", "0"))
@@ -220,7 +224,7 @@ class BerlinGroupSandbox(BankSandbox):
             raise _error(400, "FORMAT_ERROR", "The amount is wrong.")
         id_ = self.uuid()
         self.payments[id_] = {**body, "product": product, "transactionStatus": "RCVD"}
-        return _created(
+        return self._created(
             {"transactionStatus": "RCVD", "paymentId": id_}, f"payments/{product}/{id_}"
         )
 
@@ -229,6 +233,17 @@ class BerlinGroupSandbox(BankSandbox):
         if payment["product"] != product:
             raise _error(404, "RESOURCE_UNKNOWN")
         return base.reply({"transactionStatus": payment["transactionStatus"]})
+
+    def _created(self, body: dict[str, Any], path: str) -> Response:
+        """Return the response about a new resource with the link for its owner."""
+        links = {
+            "scaRedirect": {"href": f"{self.page}/{path}"},
+            "self": {"href": f"{BASE}/v1/{path}"},
+            "status": {"href": f"{BASE}/v1/{path}/status"},
+        }
+        location = f"{BASE}/v1/{path}"
+        fields = {"Location": location, "ASPSP_SCA_Approach": "REDIRECT"}
+        return base.reply({**body, "_links": links}, 201, **fields)
 
     def _check_consent(self, request: base.SandboxRequest) -> None:
         id_ = request.headers.get("consent-id", "")
@@ -248,18 +263,6 @@ def _checked(request: base.SandboxRequest, shape: Mapping[str, Any]) -> dict[str
     if wrong:
         raise _error(400, "FORMAT_ERROR", ", ".join(wrong))
     return body
-
-
-def _created(body: dict[str, Any], path: str) -> Response:
-    """Return the response about a new resource with the link for its owner."""
-    links = {
-        "scaRedirect": {"href": f"https://www.bank.example/authorise/{path}"},
-        "self": {"href": f"{BASE}/v1/{path}"},
-        "status": {"href": f"{BASE}/v1/{path}/status"},
-    }
-    location = f"{BASE}/v1/{path}"
-    fields = {"Location": location, "ASPSP_SCA_Approach": "REDIRECT"}
-    return base.reply({**body, "_links": links}, 201, **fields)
 
 
 def _error(status: int, code: str, text: str = "") -> base.Refusal:

@@ -12,7 +12,6 @@ from moorage.testing.sandboxes import base
 from moorage.testing.sandboxes._fields import problems
 from moorage.testing.sandboxes.bank.base import (
     BALANCES,
-    BOOKED,
     IBANS,
     OWNER,
     PENDING,
@@ -230,7 +229,7 @@ class GoCardlessSandbox(BankSandbox):
         is_first = id_ == next(iter(self._accounts))
         booked = [
             {**item, "transactionId": f"T{number}", "internalTransactionId": f"I{number}"}
-            for number, item in enumerate(BOOKED)
+            for number, item in enumerate(self.booked)
             if is_first and _is_within(item, dict(request.query))
         ]
         pending = list(PENDING) if is_first else []
