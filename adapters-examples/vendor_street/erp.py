@@ -118,6 +118,7 @@ class Erp:
             "PYTHONPATH": os.pathsep.join(
                 str(part)
                 for part in (
+                    EXAMPLES,
                     self.home,
                     EXAMPLES / "moorage-django" / "src",
                     EXAMPLES / "moorage-flask" / "src",

@@ -73,7 +73,9 @@ class _Handler(BaseHTTPRequestHandler):
         elif parts == [""]:
             self._show("The vendors", _vendors(self.street))
         elif parts[0] == "bank" and len(parts) == 3:
-            self._show("Your bank", _bank(parts[2]))
+            self._show("Your bank", _bank("take the payment", parts[2]))
+        elif parts[0] == "account" and len(parts) == 3:
+            self._show("Your bank", _bank("read your account by the consent", parts[2]))
         else:
             self._show("Nothing here", "<h1>There is no such page</h1>", 404)
 
@@ -84,6 +86,14 @@ class _Handler(BaseHTTPRequestHandler):
         if parts[0] == "bank" and len(parts) == 3:
             success = form.get("answer") == "confirm"
             self._lead(self.street.confirm(parts[1], parts[2], success=success))
+        elif parts[0] == "account" and len(parts) == 3:
+            self._lead(self.street.agree(parts[2], agrees=form.get("answer") == "confirm"))
+        elif parts[0] == "order":
+            self.street.order()
+            self._lead("/")
+        elif parts[0] == "sign":
+            self.street.sign(form["contract"], agrees=form.get("answer") == "sign")
+            self._lead("/")
         else:
             self.street.doors[form["vendor"]].trouble(form["how"])
             self._lead("/")
@@ -109,18 +119,35 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
-def _bank(payment: str) -> str:
+def _bank(purpose: str, id_: str) -> str:
+    title = "Confirm the payment" if "payment" in purpose else "Confirm the access"
     return (
-        "<h1>Confirm the payment</h1>"
-        f"<p>A shop wants to take the payment <code>{escape(payment)}</code>.</p>"
+        f"<h1>{title}</h1>"
+        f"<p>A business wants to {purpose} <code>{escape(id_)}</code>.</p>"
         "<form method=post class=actions>"
         "<button name=answer value=confirm>Confirm</button>"
         "<button name=answer value=refuse class=quiet>Refuse</button></form>"
     )
 
 
+def _people(street: Street) -> str:
+    contracts = "".join(
+        f"<form method=post action=/sign class=actions>"
+        f"<input type=hidden name=contract value={envelope.id}>"
+        f"<span>{escape(envelope.persons[0].name)} has a contract to sign.</span>"
+        "<button name=answer value=sign class=quiet>Sign</button>"
+        "<button name=answer value=decline class=quiet>Decline</button></form>"
+        for envelope in street.docusign.envelopes.values()
+        if envelope.is_open
+    )
+    return (
+        "<section class=card><h2>People</h2><form method=post action=/order class=actions>"
+        f"<button class=quiet>Order in the shop</button></form>{contracts}</section>"
+    )
+
+
 def _vendors(street: Street) -> str:
-    return "<h1>The vendors of this street</h1>" + "".join(
+    doors = "".join(
         f"<section class=card><h2>{name}</h2>"
         f"<p>It is {door.mood}, and was asked {len(door.sandbox.requests)} times.</p>"
         "<form method=post class=actions>"
@@ -132,3 +159,4 @@ def _vendors(street: Street) -> str:
         + "</form></section>"
         for name, door in street.doors.items()
     )
+    return f"<h1>The vendors of this street</h1>{doors}{_people(street)}"

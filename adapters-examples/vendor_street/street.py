@@ -5,18 +5,24 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 from moorage.adapters.ciphers.aes_gcm import generate_keys
 from moorage.domain.http.headers import Headers
 from moorage.testing import Behaviour
+from moorage.testing.sandboxes.bank.base import BOOKED
+from moorage.testing.sandboxes.bank.berlin_group import BerlinGroupSandbox
 from moorage.testing.sandboxes.base import Lost, Slow
+from moorage.testing.sandboxes.einvoices.recommand import RecommandSandbox
 from moorage.testing.sandboxes.email.postmark import PostmarkSandbox
 from moorage.testing.sandboxes.email.sendgrid import SendGridSandbox
 from moorage.testing.sandboxes.payments.mollie import MollieSandbox
 from moorage.testing.sandboxes.payments.stripe import StripeSandbox
 from moorage.testing.sandboxes.shipping.easypost import EasyPostSandbox
 from moorage.testing.sandboxes.shipping.shippo import ShippoSandbox
+from moorage.testing.sandboxes.shops.woocommerce import WooCommerceSandbox
+from moorage.testing.sandboxes.signatures.docusign import DocusignSandbox
 from vendor_street.office import Office
 
 if TYPE_CHECKING:
@@ -29,6 +35,8 @@ if TYPE_CHECKING:
 _KEY: Final = "idempotency-key"
 _TRIES: Final = 20
 _PAUSE: Final = 0.25
+_TRANSFERS: Final = (("35.50", "Invoice A-1004"), ("12.00", "Thank you"))
+"""The amounts and texts of the transfers that the bank account gets."""
 
 
 class Door:
@@ -86,7 +94,8 @@ class Street:
         webhooks: where the ERP takes webhooks; `{account}` in it stands for an account's name.
 
     Attributes:
-        stripe, mollie, easypost, shippo, postmark, sendgrid: the vendors.
+        stripe, mollie, easypost, shippo, postmark, sendgrid, recommand, berlin_group, woocommerce,
+            docusign: the vendors.
         doors: what is in front of each, by the vendor's name.
         office: the page to trouble them from.
         environment: what the ERP's configuration refers to: where each vendor is, its secrets, and
@@ -103,15 +112,55 @@ class Street:
         self.shippo = ShippoSandbox()
         self.postmark = PostmarkSandbox()
         self.sendgrid = SendGridSandbox()
+        self.recommand = RecommandSandbox()
+        self.berlin_group = BerlinGroupSandbox()
+        self.berlin_group.booked = [*_transfers(), BOOKED[-1]]
+        self.woocommerce = WooCommerceSandbox()
+        self.docusign = DocusignSandbox()
         self.doors: dict[str, Door] = {
             name: Door(getattr(self, name))
-            for name in ("stripe", "mollie", "easypost", "shippo", "postmark", "sendgrid")
+            for name in (
+                *("stripe", "mollie", "easypost", "shippo", "postmark", "sendgrid"),
+                *("recommand", "berlin_group", "woocommerce", "docusign"),
+            )
         }
+        self._webhooks = webhooks
         self.office = Office(self)
         self.environment: dict[str, str] = {}
         self._open = ExitStack()
         self._leaving = threading.Event()
         self._postman = threading.Thread(target=self._carry, name="webhooks", daemon=True)
+
+    def order(self) -> str:
+        """Order something in the shop, which reports it twice; returns the id of the order."""
+        order = self.woocommerce.add_order(2)
+        for topic in ("order.created", "order.updated"):
+            self.woocommerce.report(self._webhooks.format(account="acme.woocommerce"), order, topic)
+            self.woocommerce.touch(order)
+        return order
+
+    def sign(self, envelope: str, *, agrees: bool) -> None:
+        """Sign a contract as the person whose turn it is, or decline."""
+        for person in self.docusign.envelopes[envelope].in_turn():
+            if agrees:
+                self.docusign.sign(envelope, person.email)
+            else:
+                self.docusign.decline(envelope, person.email, "It is too expensive.")
+        event, url = (
+            "completed" if agrees else "declined",
+            self._webhooks.format(account="docusign"),
+        )
+        self.docusign.report(envelope, f"envelope-{event}", url=url)
+
+    def agree(self, consent: str, *, agrees: bool) -> str:
+        """Grant or refuse access to the bank account; the URL that the owner goes back to."""
+        if agrees:
+            self.berlin_group.grant(consent)
+        else:
+            self.berlin_group.refuse(consent)
+        erp = urlsplit(self._webhooks)
+        url = urlsplit(self.berlin_group.return_urls[consent])
+        return url._replace(scheme=erp.scheme, netloc=erp.netloc).geturl()
 
     def confirm(self, vendor: str, payment: str, *, success: bool) -> str:
         """Confirm a payment as its buyer, or refuse to; the URL that the buyer goes back to."""
@@ -133,6 +182,7 @@ class Street:
         self.shippo.files = self.environment["SHIPPO_URL"]
         bank = self._open.enter_context(self.office).url
         self.stripe.bank, self.mollie.checkout = f"{bank}/bank/stripe", f"{bank}/bank/mollie"
+        self.berlin_group.page = f"{bank}/account"
         self.environment |= {
             "MOORAGE_KEYS": generate_keys().text().reveal(),
             "STRIPE_KEY": self.stripe.api_key,
@@ -144,6 +194,16 @@ class Street:
             "SHIPPO_KEY": self.shippo.token,
             "POSTMARK_TOKEN": self.postmark.token,
             "SENDGRID_KEY": self.sendgrid.api_key,
+            "RECOMMAND_KEY": self.recommand.api_key,
+            "RECOMMAND_SECRET": self.recommand.secret,
+            "RECOMMAND_COMPANY": self.recommand.company_id,
+            "BERLIN_GROUP_TOKEN": self.berlin_group.token,
+            "WOOCOMMERCE_KEY": self.woocommerce.consumer_key,
+            "WOOCOMMERCE_SECRET": self.woocommerce.consumer_secret,
+            "WOOCOMMERCE_WEBHOOK_SECRET": self.woocommerce.webhook_secret,
+            "DOCUSIGN_TOKEN": self.docusign.token,
+            "DOCUSIGN_ACCOUNT": self.docusign.account_id,
+            "DOCUSIGN_WEBHOOK_SECRET": self.docusign.connect_key,
         }
         self._postman.start()
         return self
@@ -177,6 +237,19 @@ class Street:
             for _, tries, notice in due_deliveries:
                 if not _is_port_taken(notice) and tries < _TRIES:
                     pending_deliveries.append((current_time + _PAUSE * tries, tries + 1, notice))
+
+
+def _transfers() -> list[dict[str, Any]]:
+    """Return the transfers, as the bank shows them."""
+    return [
+        {
+            **BOOKED[0],
+            "transactionAmount": {"currency": "EUR", "amount": amount},
+            "debtorName": "Charles Babbage",
+            "remittanceInformationUnstructured": text,
+        }
+        for amount, text in _TRANSFERS
+    ]
 
 
 def _is_port_taken(notice: Notice) -> bool:

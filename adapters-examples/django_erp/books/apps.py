@@ -13,3 +13,4 @@ class BooksConfig(AppConfig):
     def ready(self) -> None:
         """Register the handlers of webhooks."""
         import_module("books.vendor_calls")
+        import_module("books.back_office")

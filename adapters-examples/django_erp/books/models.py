@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, ClassVar, Final
 
+from back_office.calls import ENDED, TEXTS, UNSENT, Line, Outcome
 from django.db import models, transaction
 from django.utils import timezone
 
@@ -52,6 +53,11 @@ def state_of(payment: PaymentState) -> str:
     return _OF_PAYMENTS.get(payment, "paid")
 
 
+def today() -> str:
+    """Return the current day in UTC, such as "2031-05-06"."""
+    return timezone.now().date().isoformat()
+
+
 class Place(models.Model):
     """A person or company with an address."""
 
@@ -63,6 +69,7 @@ class Place(models.Model):
     region = models.CharField(max_length=10)
     postal_code = models.CharField(max_length=20)
     country = models.CharField(max_length=2)
+    endpoint = models.CharField(max_length=150, default="")
 
     class Meta:
         """The tables are those of the kinds."""
@@ -122,6 +129,8 @@ class Invoice(models.Model):
     def following(self) -> int | None:
         """The number of the attempt that may be made now: a failed one is made again."""
         last_attempt = self.last
+        if self.state == "paid":
+            return None
         if last_attempt is None:
             return 1
         if last_attempt.held or last_attempt.state == "paid":
@@ -234,3 +243,108 @@ class Parcel(models.Model):
     def where(self) -> str:
         """The place of the parcel in readable form."""
         return self.status.replace("_", " ")
+
+
+class SentDocument(models.Model):
+    """An electronic invoice, a contract or a request for consent that a vendor gets.
+
+    It is stored with its key before any vendor is called. One that has ended may be sent again
+    under a new number, and so a new key.
+    """
+
+    company = models.ForeignKey(Company, models.PROTECT)
+    kind = models.CharField(max_length=20)
+    subject = models.CharField(max_length=50)
+    number = models.PositiveIntegerField()
+    day = models.CharField(max_length=10, default=today)
+    state = models.CharField(max_length=20, default="open")
+    told = models.TextField(default="")
+    ref = models.TextField(default="", db_index=True)
+
+    class Meta:
+        """The table has one row per idempotency key."""
+
+        constraints: ClassVar = [
+            models.UniqueConstraint("company", "kind", "subject", "number", name="one_document")
+        ]
+
+    @classmethod
+    def last(cls, company: Company, kind: str, subject: str) -> SentDocument | None:
+        """Return the last row about a subject."""
+        rows = cls.objects.filter(company=company, kind=kind, subject=subject)
+        return rows.select_related("company").order_by("number").last()
+
+    @classmethod
+    def begin(cls, company: Company, kind: str, subject: str) -> SentDocument | None:
+        """Return the row to send now; None if one is under way or done."""
+        with transaction.atomic():
+            Company.objects.select_for_update().get(pk=company.pk)
+            last_row = cls.last(company, kind, subject)
+            if last_row is None or last_row.state in ENDED:
+                number = 1 if last_row is None else last_row.number + 1
+                fields = {"company": company, "kind": kind, "subject": subject, "number": number}
+                return cls.objects.create(**fields)
+        return last_row if last_row.state in UNSENT else None
+
+    @property
+    def key(self) -> str:
+        """The idempotency key of the row."""
+        return f"{self.company.slug}/{self.kind}/{self.subject}/{self.number}"
+
+    @property
+    def text(self) -> str:
+        """The text that people see."""
+        return self.told or TEXTS["open"]
+
+    @property
+    def may_begin(self) -> bool:
+        """True if a person may send it now, or again."""
+        return self.state in (*UNSENT, *ENDED)
+
+    def note(self, outcome: Outcome) -> None:
+        """Store what became of it; what has ended stays as it is."""
+        fields = {"state": outcome.state, "told": outcome.told}
+        fields |= {"ref": outcome.ref} if outcome.ref else {}
+        SentDocument.objects.filter(pk=self.pk).exclude(state__in=ENDED).update(**fields)
+        self.refresh_from_db()
+
+
+class Order(models.Model):
+    """An order of the shop, once for its reference."""
+
+    company = models.ForeignKey(Company, models.PROTECT)
+    ref = models.CharField(max_length=200, unique=True)
+    number = models.CharField(max_length=50)
+    buyer = models.CharField(max_length=200)
+    total = models.CharField(max_length=30)
+    state = models.CharField(max_length=30)
+    updated_at = models.DateTimeField(null=True)
+
+
+class BankLine(models.Model):
+    """A booked line of the bank account, and the invoice that it pays."""
+
+    company = models.ForeignKey(Company, models.PROTECT)
+    line_id = models.CharField(max_length=200)
+    day = models.CharField(max_length=10, default="")
+    amount = models.CharField(max_length=30)
+    text = models.TextField(default="")
+    invoices = models.CharField(max_length=200, default="")
+
+    class Meta:
+        """The table has one row per line of the bank."""
+
+        constraints: ClassVar = [models.UniqueConstraint("company", "line_id", name="one_line")]
+
+    @classmethod
+    def note(cls, company: Company, line: Line) -> None:
+        """Store a line, and mark the invoices that it pays as paid, once."""
+        fields = {"day": line.day, "amount": line.amount, "text": line.text}
+        with transaction.atomic():
+            Company.objects.select_for_update().get(pk=company.pk)
+            row, _ = cls.objects.get_or_create(company=company, line_id=line.id, defaults=fields)
+            rows = Invoice.objects.filter(company=company, number__in=line.invoices)
+            open_rows = [invoice for invoice in rows.select_for_update() if invoice.following]
+            if line.invoices and not row.invoices and len(open_rows) == len(line.invoices):
+                rows.update(state="paid")
+                cls.objects.filter(pk=row.pk).update(invoices=", ".join(line.invoices))

@@ -14,7 +14,7 @@ from django.utils.html import format_html
 from django.views.decorators.http import require_GET, require_POST
 
 from books import vendor_calls
-from books.models import Attempt, Company, Customer, Invoice, Parcel, in_words, whole
+from books.models import Attempt, Company, Customer, Invoice, Parcel, SentDocument, in_words, whole
 from moorage import LogQuery
 from moorage.errors import ConnectorError
 from moorage_django import integration_log
@@ -89,6 +89,7 @@ def customer(request: HttpRequest, slug: str, key: int) -> HttpResponse:
     context = {
         "company": customer_row.company,
         "customer": customer_row,
+        "contract": SentDocument.last(customer_row.company, "signatures", str(key)),
         "invoices": _invoices(customer=customer_row),
         "here": "customers",
     }
@@ -119,7 +120,7 @@ def log(request: HttpRequest, slug: str) -> HttpResponse:
 @transaction.non_atomic_requests
 def invoice(request: HttpRequest, slug: str, number: str) -> HttpResponse:
     """An invoice, and all that can be done with it."""
-    invoice_row = _invoice(slug, number)
+    invoice_row = invoice_of(slug, number)
     next_number = invoice_row.following
     context = {
         "company": invoice_row.company,
@@ -128,6 +129,7 @@ def invoice(request: HttpRequest, slug: str, number: str) -> HttpResponse:
         "number": next_number,
         "means": vendor_calls.means(invoice_row) if next_number else (),
         "parcel": Parcel.objects.filter(invoice=invoice_row).first(),
+        "einvoice": SentDocument.last(invoice_row.company, "einvoices", number),
         "here": "invoices",
     }
     return render(request, "invoice.html", context)
@@ -140,13 +142,13 @@ def invoice(request: HttpRequest, slug: str, number: str) -> HttpResponse:
 @transaction.non_atomic_requests
 def pay(request: HttpRequest, slug: str, number: str) -> HttpResponse:
     """Pay once, however often the form is sent: its attempt has one key."""
-    invoice = _invoice(slug, number)
+    invoice = invoice_of(slug, number)
     attempt = _start_attempt(request, invoice)
     if attempt is not None and attempt.state in {"open", "unknown"}:
         vendor_calls.pay(attempt)
     if attempt is not None and attempt.state == "waiting":
-        return _see(attempt.next_url)
-    return _see(_home_page(invoice))
+        return see(attempt.next_url)
+    return see(home_page(invoice))
 
 
 def _start_attempt(request: HttpRequest, invoice: Invoice) -> Attempt | None:
@@ -154,9 +156,9 @@ def _start_attempt(request: HttpRequest, invoice: Invoice) -> Attempt | None:
     attempt_number, means_id = (whole(request.POST.get(name)) for name in ("attempt", "means"))
     means = next((value for value in vendor_calls.means(invoice) if value.pk == means_id), None)
     with transaction.atomic():
-        Invoice.objects.select_for_update().get(pk=invoice.pk)
-        if means is not None and attempt_number == invoice.following:
-            return invoice.begin(means, request.build_absolute_uri(_home_page(invoice)))
+        locked_invoice = Invoice.objects.select_for_update().get(pk=invoice.pk)
+        if means is not None and attempt_number == locked_invoice.following:
+            return locked_invoice.begin(means, request.build_absolute_uri(home_page(invoice)))
     return Attempt.objects.filter(invoice=invoice, number=attempt_number).first()
 
 
@@ -164,22 +166,22 @@ def _start_attempt(request: HttpRequest, invoice: Invoice) -> Attempt | None:
 @transaction.non_atomic_requests
 def back(request: HttpRequest, slug: str, number: str, attempt: int) -> HttpResponse:
     """The buyer is back from the bank."""
-    invoice = _invoice(slug, number)
+    invoice = invoice_of(slug, number)
     known_attempt = get_object_or_404(Attempt, invoice=invoice, number=attempt)
     if known_attempt.held and known_attempt.ref:
         vendor_calls.come_back(known_attempt, request.GET.dict())
-    return _see(_home_page(invoice))
+    return see(home_page(invoice))
 
 
 @require_POST
 @transaction.non_atomic_requests
 def look_up(request: HttpRequest, slug: str, number: str) -> HttpResponse:
     """Look up the outcome of the last attempt."""
-    invoice = _invoice(slug, number)
+    invoice = invoice_of(slug, number)
     last_attempt = invoice.last
     if last_attempt is not None and last_attempt.held:
         vendor_calls.look_up(last_attempt)
-    return _see(_home_page(invoice))
+    return see(home_page(invoice))
 
 
 # --- shipping and mail ---------------------------------------------------------
@@ -189,7 +191,7 @@ def look_up(request: HttpRequest, slug: str, number: str) -> HttpResponse:
 @transaction.non_atomic_requests
 def shipping(request: HttpRequest, slug: str, number: str) -> HttpResponse:
     """The rates of carriers."""
-    invoice = _invoice(slug, number)
+    invoice = invoice_of(slug, number)
     context = {"company": invoice.company, "invoice": invoice, "here": "invoices"}
     return render(request, "shipping.html", {**context, "offers": _offers(invoice)})
 
@@ -198,35 +200,35 @@ def shipping(request: HttpRequest, slug: str, number: str) -> HttpResponse:
 @transaction.non_atomic_requests
 def ship(request: HttpRequest, slug: str, number: str) -> HttpResponse:
     """Buy a label."""
-    invoice = _invoice(slug, number)
+    invoice = invoice_of(slug, number)
     if not Parcel.objects.filter(invoice=invoice).exists():
         vendor_calls.ship(invoice, request.POST.get("offer", ""))
-    return _see(_home_page(invoice))
+    return see(home_page(invoice))
 
 
 @require_POST
 @transaction.non_atomic_requests
 def track(request: HttpRequest, slug: str, number: str) -> HttpResponse:
     """Find out where the parcel is."""
-    invoice = _invoice(slug, number)
+    invoice = invoice_of(slug, number)
     vendor_calls.track(get_object_or_404(Parcel, invoice=invoice))
-    return _see(_home_page(invoice))
+    return see(home_page(invoice))
 
 
 @require_GET
 def label(request: HttpRequest, slug: str, number: str) -> HttpResponse:
     """Return the label as a file to print."""
-    parcel = get_object_or_404(Parcel, invoice=_invoice(slug, number))
+    parcel = get_object_or_404(Parcel, invoice=invoice_of(slug, number))
     return HttpResponse(bytes(parcel.label), content_type="application/pdf")
 
 
 @require_POST
 def mail(request: HttpRequest, slug: str, number: str) -> HttpResponse:
     """Mail the invoice, once this request is committed."""
-    invoice = _invoice(slug, number)
+    invoice = invoice_of(slug, number)
     if Invoice.objects.filter(pk=invoice.pk, mailed=False).update(mailed=True):
         vendor_calls.mail(invoice, f"Invoice {number}", f"{invoice.title}: {invoice.price}.")
-    return _see(_home_page(invoice))
+    return see(home_page(invoice))
 
 
 # --- what went wrong -----------------------------------------------------------
@@ -275,7 +277,8 @@ def broken(request: HttpRequest) -> HttpResponse:
     return render(request, "trouble.html", context, status=HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
-def _invoice(slug: str, number: str) -> Invoice:
+def invoice_of(slug: str, number: str) -> Invoice:
+    """Return an invoice of a company, or raise the error of an unknown address."""
     return get_object_or_404(
         Invoice.objects.select_related("company", "customer"), company=slug, number=number
     )
@@ -297,9 +300,11 @@ def _offers(invoice: Invoice) -> list[dict[str, Any]]:
     ]
 
 
-def _home_page(one: Invoice) -> str:
+def home_page(one: Invoice) -> str:
+    """The address of an invoice."""
     return f"/{one.company.slug}/invoices/{one.number}/"
 
 
-def _see(url: str) -> HttpResponse:
+def see(url: str) -> HttpResponse:
+    """Lead to another page."""
     return HttpResponseRedirect(url, status=HTTPStatus.SEE_OTHER)

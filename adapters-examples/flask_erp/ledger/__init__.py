@@ -7,6 +7,7 @@ from pathlib import Path
 
 from flask import Flask
 
+from ledger import back_office_views  # noqa: F401 - adds its pages
 from ledger.commands import post_office, set_up
 from ledger.models import open_books, session
 from ledger.vendor_calls import moorage

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
 
+from back_office.calls import ENDED, TEXTS, UNSENT, Line, Outcome
 from sqlalchemy import (
     ForeignKey,
     Numeric,
@@ -106,6 +107,7 @@ class Place:
     region: Mapped[str]
     postal_code: Mapped[str]
     country: Mapped[str]
+    endpoint: Mapped[str] = mapped_column(default="")
 
     @property
     def address(self) -> Address:
@@ -171,6 +173,8 @@ class Invoice(Base):
     def following(self) -> int | None:
         """The number of the attempt that may be made now: a failed one is made again."""
         last_attempt = self.last
+        if self.state == "paid":
+            return None
         if last_attempt is None:
             return 1
         if last_attempt.held or last_attempt.state == "paid":
@@ -293,3 +297,131 @@ class Parcel(Base):
     def where(self) -> str:
         """The place of the parcel in readable form."""
         return self.status.replace("_", " ")
+
+
+class SentDocument(Base):
+    """An electronic invoice, a contract or a request for consent that a vendor gets.
+
+    It is stored with its key before any vendor is called. One that has ended may be sent again
+    under a new number, and so a new key.
+    """
+
+    __tablename__ = "sent_document"
+    __table_args__ = (
+        UniqueConstraint("company_slug", "kind", "subject", "number", name="one_document"),
+    )
+    id: Mapped[int] = mapped_column(primary_key=True)
+    company_slug: Mapped[str] = mapped_column(ForeignKey("company.slug"))
+    kind: Mapped[str]
+    subject: Mapped[str]
+    number: Mapped[int]
+    day: Mapped[str] = mapped_column(default=lambda: datetime.now(UTC).date().isoformat())
+    state: Mapped[str] = mapped_column(default="open")
+    told: Mapped[str] = mapped_column(default="")
+    ref: Mapped[str] = mapped_column(default="", index=True)
+    company: Mapped[Company] = relationship(lazy="joined")
+
+    @classmethod
+    def last(cls, slug: str, kind: str, subject: str) -> SentDocument | None:
+        """Return the last row about a subject."""
+        rows = session.query(cls).filter_by(company_slug=slug, kind=kind, subject=subject)
+        return rows.order_by(cls.number.desc()).first()
+
+    @classmethod
+    def begin(cls, slug: str, kind: str, subject: str) -> SentDocument | None:
+        """Return the row to send now, which is stored; None if one is under way or done."""
+        session.execute(select(Company.slug).filter_by(slug=slug).with_for_update())
+        row = cls.last(slug, kind, subject)
+        if row is None or row.state in ENDED:
+            number = 1 if row is None else row.number + 1
+            row = cls(company_slug=slug, kind=kind, subject=subject, number=number)
+            session.add(row)
+        session.commit()
+        return row if row.state in UNSENT else None
+
+    @property
+    def key(self) -> str:
+        """The idempotency key of the row."""
+        return f"{self.company_slug}/{self.kind}/{self.subject}/{self.number}"
+
+    @property
+    def text(self) -> str:
+        """The text that people see."""
+        return self.told or TEXTS["open"]
+
+    @property
+    def may_begin(self) -> bool:
+        """True if a person may send it now, or again."""
+        return self.state in (*UNSENT, *ENDED)
+
+    def note(self, outcome: Outcome) -> None:
+        """Store what became of it; what has ended stays as it is."""
+        fields = {"state": outcome.state, "told": outcome.told}
+        fields |= {"ref": outcome.ref} if outcome.ref else {}
+        row = update(SentDocument).where(
+            SentDocument.id == self.id, SentDocument.state.not_in(ENDED)
+        )
+        session.execute(row.values(**fields))
+        session.commit()
+        session.refresh(self)
+
+
+class Order(Base):
+    """An order of the shop, once for its reference."""
+
+    __tablename__ = "shop_order"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    company_slug: Mapped[str] = mapped_column(ForeignKey("company.slug"))
+    ref: Mapped[str] = mapped_column(String(200), unique=True)
+    number: Mapped[str]
+    buyer: Mapped[str]
+    total: Mapped[str]
+    state: Mapped[str]
+    updated: Mapped[float] = mapped_column(default=0.0)
+
+    @classmethod
+    def note(cls, slug: str, ref: str, fields: dict[str, Any]) -> None:
+        """Store an order, or its changes."""
+        session.execute(select(Company.slug).filter_by(slug=slug).with_for_update())
+        updated_at = fields.pop("updated_at")
+        fields["updated"] = 0.0 if updated_at is None else updated_at.timestamp()
+        row = session.query(cls).filter_by(ref=ref).first()
+        if row is None:
+            session.add(cls(company_slug=slug, ref=ref, **fields))
+        else:
+            session.execute(update(cls).where(cls.id == row.id).values(**fields))
+        session.commit()
+
+
+class BankLine(Base):
+    """A booked line of the bank account, and the invoices that it pays."""
+
+    __tablename__ = "bank_line"
+    __table_args__ = (UniqueConstraint("company_slug", "line_id", name="one_line"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    company_slug: Mapped[str] = mapped_column(ForeignKey("company.slug"))
+    line_id: Mapped[str] = mapped_column(String(200))
+    day: Mapped[str] = mapped_column(default="")
+    amount: Mapped[str]
+    text: Mapped[str] = mapped_column(default="")
+    invoices: Mapped[str] = mapped_column(default="")
+
+    @classmethod
+    def note(cls, slug: str, line: Line) -> None:
+        """Store a line, and mark the invoices that it pays as paid, once."""
+        session.execute(select(Company.slug).filter_by(slug=slug).with_for_update())
+        row = session.query(cls).filter_by(company_slug=slug, line_id=line.id).first()
+        if row is None:
+            fields = {"day": line.day, "amount": line.amount, "text": line.text}
+            row = cls(company_slug=slug, line_id=line.id, invoices="", **fields)
+            session.add(row)
+        rows = select(Invoice).where(
+            Invoice.company_slug == slug, Invoice.number.in_(line.invoices)
+        )
+        invoices = session.scalars(rows.with_for_update(of=Invoice)).all()
+        open_rows = [invoice for invoice in invoices if invoice.following]
+        if line.invoices and not row.invoices and len(open_rows) == len(line.invoices):
+            row.invoices = ", ".join(line.invoices)
+            for invoice in open_rows:
+                invoice.state = "paid"
+        session.commit()

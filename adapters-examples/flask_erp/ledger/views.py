@@ -23,7 +23,17 @@ from markupsafe import Markup
 from sqlalchemy import select, update
 
 from ledger import vendor_calls
-from ledger.models import Attempt, Company, Customer, Invoice, Parcel, in_words, session, whole
+from ledger.models import (
+    Attempt,
+    Company,
+    Customer,
+    Invoice,
+    Parcel,
+    SentDocument,
+    in_words,
+    session,
+    whole,
+)
 from moorage import LogQuery
 from moorage.errors import ConnectorError
 from moorage_flask import current_moorage
@@ -94,7 +104,7 @@ def companies() -> str:
 def invoices(slug: str) -> str:
     """The invoices of a company."""
     company_invoices = _invoices(company_slug=slug)
-    context = {"company": _company_by_id(slug), "invoices": company_invoices, "here": "invoices"}
+    context = {"company": company_of(slug), "invoices": company_invoices, "here": "invoices"}
     return render_template("invoices.html", **context)
 
 
@@ -103,7 +113,7 @@ def customers(slug: str) -> str:
     """The customers of a company."""
     customers_query = select(Customer).filter_by(company_slug=slug).order_by(Customer.name)
     company_customers = session.scalars(customers_query).all()
-    context = {"company": _company_by_id(slug), "customers": company_customers, "here": "customers"}
+    context = {"company": company_of(slug), "customers": company_customers, "here": "customers"}
     return render_template("customers.html", **context)
 
 
@@ -111,7 +121,13 @@ def customers(slug: str) -> str:
 def customer(slug: str, key: int) -> str:
     """A customer and their unpaid invoices."""
     buyer = session.scalar(select(Customer).filter_by(company_slug=slug, id=key)) or abort(404)
-    context = {"company": buyer.company, "customer": buyer, "here": "customers"}
+    contract = SentDocument.last(slug, "signatures", str(key))
+    context = {
+        "company": buyer.company,
+        "customer": buyer,
+        "contract": contract,
+        "here": "customers",
+    }
     return render_template("customer.html", invoices=_invoices(customer_id=key), **context)
 
 
@@ -130,13 +146,13 @@ def log(slug: str) -> str:
         }
         for value in page.items
     ]
-    return render_template("log.html", company=_company_by_id(slug), entries=entries, here="log")
+    return render_template("log.html", company=company_of(slug), entries=entries, here="log")
 
 
 @pages.get("/<slug>/invoices/<number>/")
 def invoice(slug: str, number: str) -> str:
     """An invoice, and all that can be done with it."""
-    invoice_row = _invoice(slug, number)
+    invoice_row = invoice_of(slug, number)
     next_number = invoice_row.following
     context = {
         "company": invoice_row.company,
@@ -145,6 +161,7 @@ def invoice(slug: str, number: str) -> str:
         "number": next_number,
         "means": vendor_calls.means(invoice_row) if next_number else (),
         "parcel": session.query(Parcel).filter_by(invoice_id=invoice_row.id).first(),
+        "einvoice": SentDocument.last(slug, "einvoices", number),
         "here": "invoices",
     }
     return render_template("invoice.html", **context)
@@ -156,13 +173,13 @@ def invoice(slug: str, number: str) -> str:
 @pages.post("/<slug>/invoices/<number>/pay")
 def pay(slug: str, number: str) -> BaseResponse:
     """Pay once, however often the form is sent: its attempt has one key."""
-    invoice = _invoice(slug, number)
+    invoice = invoice_of(slug, number)
     attempt = _start_attempt(invoice)
     if attempt is not None and attempt.state in {"open", "unknown"}:
         vendor_calls.pay(attempt)
     if attempt is not None and attempt.state == "waiting":
-        return _see(attempt.next_url)
-    return _see(_home_page(invoice))
+        return see(attempt.next_url)
+    return see(home_page(invoice))
 
 
 def _start_attempt(invoice: Invoice) -> Attempt | None:
@@ -170,9 +187,10 @@ def _start_attempt(invoice: Invoice) -> Attempt | None:
     attempt_number, means_id = (whole(request.form.get(name)) for name in ("attempt", "means"))
     means = next((value for value in vendor_calls.means(invoice) if value.id == means_id), None)
     session.scalar(select(Invoice).filter_by(id=invoice.id).with_for_update(of=Invoice))
+    session.refresh(invoice)
     attempt = session.query(Attempt).filter_by(invoice_id=invoice.id, number=attempt_number).first()
     if means is not None and attempt_number == invoice.following:
-        attempt = invoice.begin(means, f"{request.host_url.rstrip('/')}{_home_page(invoice)}")
+        attempt = invoice.begin(means, f"{request.host_url.rstrip('/')}{home_page(invoice)}")
     session.commit()
     return attempt
 
@@ -180,22 +198,22 @@ def _start_attempt(invoice: Invoice) -> Attempt | None:
 @pages.get("/<slug>/invoices/<number>/back/<int(max=999999999):attempt>/")
 def back(slug: str, number: str, attempt: int) -> BaseResponse:
     """The buyer is back from the bank."""
-    invoice = _invoice(slug, number)
+    invoice = invoice_of(slug, number)
     attempts = session.query(Attempt).filter_by(invoice_id=invoice.id, number=attempt)
     known_attempt = attempts.first() or abort(404)
     if known_attempt.held and known_attempt.ref:
         vendor_calls.come_back(known_attempt, request.args.to_dict())
-    return _see(_home_page(invoice))
+    return see(home_page(invoice))
 
 
 @pages.post("/<slug>/invoices/<number>/look-up")
 def look_up(slug: str, number: str) -> BaseResponse:
     """Look up the outcome of the last attempt."""
-    invoice = _invoice(slug, number)
+    invoice = invoice_of(slug, number)
     last_attempt = invoice.last
     if last_attempt is not None and last_attempt.held:
         vendor_calls.look_up(last_attempt)
-    return _see(_home_page(invoice))
+    return see(home_page(invoice))
 
 
 # --- shipping and mail ---------------------------------------------------------
@@ -204,7 +222,7 @@ def look_up(slug: str, number: str) -> BaseResponse:
 @pages.get("/<slug>/invoices/<number>/shipping/")
 def shipping(slug: str, number: str) -> str:
     """The rates of carriers."""
-    invoice = _invoice(slug, number)
+    invoice = invoice_of(slug, number)
     context = {"company": invoice.company, "invoice": invoice, "here": "invoices"}
     return render_template("shipping.html", offers=_offers(invoice), **context)
 
@@ -212,26 +230,26 @@ def shipping(slug: str, number: str) -> str:
 @pages.post("/<slug>/invoices/<number>/ship")
 def ship(slug: str, number: str) -> BaseResponse:
     """Buy a label."""
-    invoice = _invoice(slug, number)
+    invoice = invoice_of(slug, number)
     if session.query(Parcel).filter_by(invoice_id=invoice.id).first() is None:
         vendor_calls.ship(invoice, request.form.get("offer", ""))
     session.commit()
-    return _see(_home_page(invoice))
+    return see(home_page(invoice))
 
 
 @pages.post("/<slug>/invoices/<number>/track")
 def track(slug: str, number: str) -> BaseResponse:
     """Find out where the parcel is."""
-    invoice = _invoice(slug, number)
+    invoice = invoice_of(slug, number)
     vendor_calls.track(session.query(Parcel).filter_by(invoice_id=invoice.id).first() or abort(404))
     session.commit()
-    return _see(_home_page(invoice))
+    return see(home_page(invoice))
 
 
 @pages.get("/<slug>/invoices/<number>/label.pdf")
 def label(slug: str, number: str) -> Response:
     """Return the label as a file to print."""
-    parcels = session.query(Parcel).filter_by(invoice_id=_invoice(slug, number).id)
+    parcels = session.query(Parcel).filter_by(invoice_id=invoice_of(slug, number).id)
     parcel = parcels.first() or abort(404)
     return Response(parcel.label, mimetype="application/pdf")
 
@@ -239,12 +257,12 @@ def label(slug: str, number: str) -> Response:
 @pages.post("/<slug>/invoices/<number>/mail")
 def mail(slug: str, number: str) -> BaseResponse:
     """Mail the invoice, once this is committed."""
-    invoice = _invoice(slug, number)
+    invoice = invoice_of(slug, number)
     mark_as_mailed = update(Invoice).where(Invoice.id == invoice.id, Invoice.mailed.is_(False))
     if session.execute(mark_as_mailed.values(mailed=True)).rowcount:
         vendor_calls.mail(invoice, f"Invoice {number}", f"{invoice.title}: {invoice.price}.")
     session.commit()
-    return _see(_home_page(invoice))
+    return see(home_page(invoice))
 
 
 # --- what went wrong -----------------------------------------------------------
@@ -283,11 +301,13 @@ def broken(error: Exception) -> tuple[str, int]:
     return render_template("trouble.html", **context), HTTPStatus.INTERNAL_SERVER_ERROR
 
 
-def _company_by_id(slug: str) -> Company:
+def company_of(slug: str) -> Company:
+    """Return a company, or raise the error of an unknown address."""
     return session.get(Company, slug) or abort(404)
 
 
-def _invoice(slug: str, number: str) -> Invoice:
+def invoice_of(slug: str, number: str) -> Invoice:
+    """Return an invoice of a company, or raise the error of an unknown address."""
     invoice_query = select(Invoice).filter_by(company_slug=slug, number=number)
     return session.scalar(invoice_query) or abort(404)
 
@@ -308,9 +328,11 @@ def _offers(invoice: Invoice) -> list[dict[str, Any]]:
     ]
 
 
-def _home_page(one: Invoice) -> str:
+def home_page(one: Invoice) -> str:
+    """The address of an invoice."""
     return f"/{one.company_slug}/invoices/{one.number}/"
 
 
-def _see(url: str) -> BaseResponse:
+def see(url: str) -> BaseResponse:
+    """Lead to another page."""
     return redirect(url, HTTPStatus.SEE_OTHER)

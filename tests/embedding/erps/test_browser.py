@@ -55,6 +55,33 @@ def by_mouse(shop: RunningErp, window: Browser, keep: Callable[[str], None]) -> 
     keep("log")
 
 
+def in_the_back_office(shop: RunningErp, window: Browser, keep: Callable[[str], None]) -> None:
+    """A contract and an electronic invoice are sent, and the bank account and shop are read."""
+    window.open(f"{shop.erp.url}/acme/customers/2/")
+    window.click("button", "Send a contract")
+    assert window.reads("waits for the signature")
+    keep("contract")
+    window.click("a", "A-1003")
+    window.click("button", "Send it to 0088")
+    assert window.reads("It was delivered")
+    keep("e-invoice")
+
+    window.click("a", "Bank")
+    window.click("button", "Connect the account")
+    assert window.reads("Confirm the access")
+    window.click("button", "Confirm")
+    assert window.reads("The account is connected")
+    window.click("button", "Read the account")
+    assert window.reads("pays A-1004")
+    assert window.reads("to be checked")
+    keep("lines")
+    order = shop.street.order()
+    window.click("a", "Orders")
+    window.click("button", "Import the latest orders")
+    assert window.reads(order)
+    keep("orders")
+
+
 def by_keyboard(shop: RunningErp, window: Browser, keep: Callable[[str], None]) -> None:
     """All pages can be used with the keyboard, and show which element has the focus."""
     window.open(f"{shop.erp.url}/globex/")
@@ -85,7 +112,10 @@ def on_a_phone(shop: RunningErp, window: Browser, keep: Callable[[str], None]) -
     window.click("button", "Look it up now")
     assert window.reads("It is paid")
     keep("phone-paid")
-    pages = ("", "acme/", "acme/invoices/A-1001/", "acme/invoices/A-1002/", "acme/log/")
+    pages = (
+        *("", "acme/", "acme/invoices/A-1001/", "acme/invoices/A-1002/", "acme/log/"),
+        *("acme/invoices/A-1003/", "acme/customers/2/", "acme/bank/", "acme/orders/"),
+    )
     for width in (360, 320):
         window.look(width=width, height=740)
         for page in (*pages, "acme/customers/1/", "acme/invoices/A-1002/shipping/", "nowhere/"):
@@ -100,12 +130,12 @@ def on_a_phone(shop: RunningErp, window: Browser, keep: Callable[[str], None]) -
 
 @pytest.mark.parametrize("name", ["django", "flask"])
 def test_erp_is_usable(name: str, tmp_path: Path) -> None:
-    """An invoice can be paid by mouse, by keyboard and on a phone, with truthful pages."""
+    """All pages can be used by mouse, by keyboard and on a phone, and say what is known."""
     with browsing() as window, running_erp(name, tmp_path) as shop:
         window.look()
 
         def keep(what: str) -> None:
             window.keep(PICTURES / f"{name}-{what}.png")
 
-        for way in (by_mouse, by_keyboard, on_a_phone):
+        for way in (by_mouse, in_the_back_office, by_keyboard, on_a_phone):
             way(shop, window, keep)

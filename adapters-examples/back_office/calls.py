@@ -1,0 +1,263 @@
+"""The calls of the back office. `moorage.toml` alone chooses the vendor for each task.
+
+What becomes of a document that is sent is an `Outcome`, whose state the ERP stores. A document is
+sent under the key of its row, so that a second click sends nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from back_office.papers import contract, electronic_invoice
+from moorage import ConfigurationError
+from moorage.contracts.bank import ConsentRequest, Money, OpenItem, TransactionQuery, match
+from moorage.contracts.shops import OrderQuery
+from moorage.errors import (
+    ConnectorError,
+    ConsentRequired,
+    IdempotencyInProgress,
+    OutcomeUnknown,
+    VendorRejected,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator
+    from datetime import datetime
+
+    from back_office.papers import InvoiceRow, Place
+    from moorage import Hub
+    from moorage.contracts.bank import AccountTransaction
+    from moorage.contracts.shops import ShopOrder
+
+UNSENT: Final = ("open", "not_sent")
+"""The states of a row that may be sent now, with its key."""
+ENDED: Final = ("refused", "failed", "declined", "expired", "voided", "revoked", "suspended")
+"""The states after which the same matter may begin again, as a new row with a new key."""
+
+TEXTS: Final = {
+    "open": "It is being sent.",
+    "unknown": "We do not know whether it arrived, and do not send it again. Please ask whoever"
+    " should have it.",
+    "not_sent": "It was not sent. You can try again.",
+    "accepted": "It was accepted, and is to be delivered.",
+    "delivered": "It was delivered.",
+    "refused": "It was refused.",
+    "failed": "It could not be delivered.",
+    "sent": "It waits for the signature.",
+    "viewed": "It was opened, and waits for the signature.",
+    "completed": "It is signed.",
+    "declined": "The signature was declined.",
+    "pending": "The owner of the account has yet to agree at the bank.",
+    "granted": "The account is connected.",
+    "expired": "The consent has ended. Please connect the account again.",
+    "voided": "It was voided.",
+    "revoked": "The consent was revoked.",
+    "suspended": "The bank has stopped the access. Please connect the account again.",
+}
+"""The text that people see, by the state."""
+
+
+@attrs.frozen(kw_only=True)
+class Outcome:
+    """The state of a document that was sent, or of a consent.
+
+    Attributes:
+        state: a word of the contract, or "open", "unknown" or "not_sent".
+        told: the text for people.
+        ref: the reference at the vendor, if there is one.
+        link: the page to continue at, if there is one.
+    """
+
+    state: str
+    told: str
+    ref: str = ""
+    link: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class Line:
+    """A booked line of a bank account.
+
+    Attributes:
+        id: its identifier, which is the same whenever it is read.
+        day: the day of the booking, such as "2031-05-06"; empty if the bank gives none.
+        amount: its amount with its currency.
+        text: the text of the payer.
+        invoices: the numbers of the invoices that it pays; empty if that is for a person to say.
+    """
+
+    id: str
+    day: str
+    amount: str
+    text: str
+    invoices: tuple[str, ...] = ()
+
+
+def accounts(hub: Hub, kind: str, slug: str) -> list[str]:
+    """Return the names of the accounts that a company has for a contract; empty if it has none."""
+    try:
+        return [account.name for account in hub.chosen(kind, slug)]
+    except ConfigurationError:
+        return []
+
+
+def outcome_of(send: Callable[[], Any]) -> Outcome:
+    """Send something, and return what became of it; in doubt it is "unknown", never "not_sent"."""
+    try:
+        result = send()
+    except IdempotencyInProgress:
+        return _told("open")
+    except OutcomeUnknown:
+        return _told("unknown")
+    except VendorRejected as refusal:
+        return Outcome(state="refused", told=f"{TEXTS['refused']} {refusal.vendor_message or ''}")
+    except ConnectorError as error:
+        is_doubtful = getattr(error, "may_have_been_processed", False)
+        return _told("unknown" if is_doubtful else "not_sent")
+    return _read(result)
+
+
+def send_invoice(hub: Hub, key: str, invoice: InvoiceRow, day: str) -> Outcome:
+    """Send an invoice to the electronic address of its customer, once for the key."""
+    einvoices, document = hub.einvoices(invoice.company.slug), electronic_invoice(invoice, day)
+    return outcome_of(lambda: einvoices.send(document, idempotency_key=key))
+
+
+def send_contract(hub: Hub, key: str, company: Any, customer: Place) -> Outcome:
+    """Send a contract to the customer who signs it, once for the key."""
+    signatures, request = hub.signatures(company.slug), contract(company, customer)
+    return outcome_of(lambda: signatures.send(request, idempotency_key=key))
+
+
+def connect_bank(hub: Hub, key: str, slug: str, ip_address: str | None) -> Outcome:
+    """Ask the owner of the bank account for consent, once for the key."""
+    home = os.environ.get("ERP_PUBLIC_URL", "https://erp.example")
+    request = ConsentRequest(return_url=f"{home}/{slug}/bank/back", ip_address=ip_address)
+    bank = hub.bank(slug)
+    return outcome_of(lambda: bank.start_consent(request, idempotency_key=key))
+
+
+def follow(hub: Hub, kind: str, slug: str, ref: str) -> Outcome:
+    """Ask for the current state of what was sent.
+
+    Raises:
+        ConnectorError: the vendor does not answer, and the state is as it was.
+    """
+    match kind:
+        case "einvoices":
+            result: Any = hub.einvoices(slug).get(ref)
+        case "signatures":
+            result = hub.signatures(slug).get(ref)
+        case _:
+            result = hub.bank(slug).get_consent(ref)
+    return _read(result)
+
+
+def signed_contract(hub: Hub, slug: str, ref: str) -> bytes:
+    """Return the signed contract as a PDF."""
+    return hub.signatures(slug).download(ref).content
+
+
+def read_account(
+    hub: Hub,
+    slug: str,
+    consent: str,
+    open_invoices: Iterable[InvoiceRow],
+    used_lines: Collection[str],
+) -> list[Line] | None:
+    """Return the booked lines of the account, with the invoices that they pay.
+
+    Args:
+        hub: the hub.
+        slug: the company.
+        consent: reference of the consent.
+        open_invoices: the invoices that are to be paid.
+        used_lines: the identifiers of the lines that have paid invoices already.
+
+    Returns:
+        The lines; None if the consent has ended.
+    """
+    try:
+        transactions = list(_transactions(hub, slug, consent))
+    except ConsentRequired:
+        return None
+    items = [
+        OpenItem(
+            id=row.number,
+            amount=Money(str(row.amount), row.company.currency),
+            invoice_number=row.number,
+        )
+        for row in open_invoices
+    ]
+    entries = [item.entry for item in transactions if _line_id(item) not in used_lines]
+    paid = {id(payment.entry): payment.items for payment in match(entries, items).matched}
+    return [_line(item, paid.get(id(item.entry), ())) for item in transactions]
+
+
+def orders(hub: Hub, slug: str, since: datetime | None) -> Iterator[ShopOrder]:
+    """Yield the orders of the shop that have changed since a time, the oldest change first."""
+    query, shops = OrderQuery(updated_since=since), hub.shops(slug)
+    page = shops.orders(query)
+    yield from page.items
+    while page.next is not None:
+        page = shops.orders(query, after=page.next)
+        yield from page.items
+
+
+def order_fields(order: ShopOrder) -> dict[str, Any]:
+    """Return the fields of an order's row, without its reference."""
+    address = order.shipping_address or order.billing_address
+    return {
+        "number": order.number or order.ref.id,
+        "buyer": (address.name if address else None) or order.email or "",
+        "total": "" if order.total is None else str(order.total),
+        "state": order.payment.value,
+        "updated_at": order.updated_at,
+    }
+
+
+def _transactions(hub: Hub, slug: str, consent: str) -> Iterator[AccountTransaction]:
+    bank, query = hub.bank(slug), TransactionQuery()
+    for account in bank.accounts(consent)[:1]:
+        page = bank.transactions(account.ref, query)
+        yield from page.booked
+        while page.next is not None:
+            page = bank.transactions(account.ref, query, after=page.next)
+            yield from page.booked
+
+
+def _line(item: AccountTransaction, paid: Iterable[OpenItem]) -> Line:
+    return Line(
+        id=_line_id(item),
+        day="" if item.entry.booked_on is None else item.entry.booked_on.isoformat(),
+        amount=str(item.entry.amount),
+        text=_text_of(item),
+        invoices=tuple(invoice.id for invoice in paid),
+    )
+
+
+def _line_id(item: AccountTransaction) -> str:
+    return item.id or f"{item.entry.booked_on} {item.entry.amount} {_text_of(item)}"
+
+
+def _text_of(item: AccountTransaction) -> str:
+    return "; ".join(payment.remittance for payment in item.entry.transactions)
+
+
+def _read(result: Any) -> Outcome:
+    state = str(result.status or "sent")
+    words = [TEXTS.get(state, f"Its state is {state}."), getattr(result, "reason", None)]
+    reasons = [signer.reason for signer in getattr(result, "signers", ())]
+    return Outcome(
+        state=state,
+        told=" ".join(filter(None, dict.fromkeys([*words, *reasons]))),
+        ref=str(result.ref),
+        link=getattr(result, "link", None) or "",
+    )
+
+
+def _told(state: str) -> Outcome:
+    return Outcome(state=state, told=TEXTS[state])

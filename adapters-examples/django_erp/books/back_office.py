@@ -1,0 +1,98 @@
+"""The ERP's calls of its back office, which both example ERPs share, and their rows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from back_office import calls
+
+from books.models import BankLine, Company, Invoice, Order, SentDocument
+from moorage_django import hub, on
+
+if TYPE_CHECKING:
+    from books.models import Customer
+    from moorage.contracts.shops import ShopEvent, ShopOrder
+    from moorage.contracts.signatures import SignatureEvent
+
+
+def send_invoice(invoice: Invoice) -> None:
+    """Send an invoice to the electronic address of its customer, once."""
+    row = SentDocument.begin(invoice.company, "einvoices", invoice.number)
+    if row is not None:
+        row.note(calls.send_invoice(hub(), row.key, invoice, row.day))
+
+
+def send_contract(customer: Customer) -> None:
+    """Send a contract to the customer who signs it, once."""
+    row = SentDocument.begin(customer.company, "signatures", str(customer.pk))
+    if row is not None:
+        row.note(calls.send_contract(hub(), row.key, customer.company, customer))
+
+
+def connect_bank(company: Company, ip_address: str | None) -> str:
+    """Ask the owner of the bank account for consent; returns the page to continue at."""
+    row = SentDocument.begin(company, "bank", "account")
+    if row is None:
+        return ""
+    outcome = calls.connect_bank(hub(), row.key, company.slug, ip_address)
+    row.note(outcome)
+    return outcome.link
+
+
+def follow(row: SentDocument | None) -> None:
+    """Ask for the current state of what was sent."""
+    if row is not None and row.ref:
+        row.note(calls.follow(hub(), row.kind, row.company.slug, row.ref))
+
+
+def read_account(row: SentDocument) -> None:
+    """Read the bank account, and mark the invoices as paid that its lines pay."""
+    company = row.company
+    due_invoices = Invoice.objects.filter(company=company).select_related("company")
+    open_invoices = [invoice for invoice in due_invoices if invoice.following]
+    paying_lines = BankLine.objects.filter(company=company).exclude(invoices="")
+    used_lines = set(paying_lines.values_list("line_id", flat=True))
+    lines = calls.read_account(hub(), company.slug, row.ref, open_invoices, used_lines)
+    if lines is None:
+        follow(row)
+        return
+    for line in lines:
+        BankLine.note(company, line)
+
+
+def import_orders(company: Company) -> None:
+    """Import the orders of the shop that have changed."""
+    latest_order = Order.objects.filter(company=company).order_by("updated_at").last()
+    since = latest_order and latest_order.updated_at
+    for order in calls.orders(hub(), company.slug, since):
+        _store(company, order)
+
+
+@on("shops")
+def hear_shop(event: ShopEvent, entry: object) -> None:
+    """Import the order that an event names."""
+    for company in Company.objects.all():
+        if event.ref.account in calls.accounts(hub(), "shops", company.slug):
+            _store(company, hub().shops(company.slug).get_order(event.ref))
+
+
+@on("signatures")
+def hear_signer(event: SignatureEvent, entry: object) -> None:
+    """Ask for the state of the contract that an event names."""
+    rows = SentDocument.objects.filter(kind="signatures", ref=str(event.ref))
+    follow(rows.select_related("company").first())
+
+
+def is_connected(company: Company, kind: str) -> bool:
+    """Return whether a company has an account for a contract."""
+    return bool(calls.accounts(hub(), kind, company.slug))
+
+
+def signed_contract(row: SentDocument) -> bytes:
+    """Return the signed contract as a PDF."""
+    return calls.signed_contract(hub(), row.company.slug, row.ref)
+
+
+def _store(company: Company, order: ShopOrder) -> None:
+    fields = {"company": company, **calls.order_fields(order)}
+    Order.objects.update_or_create(ref=str(order.ref), defaults=fields)

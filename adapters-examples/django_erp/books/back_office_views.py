@@ -1,0 +1,130 @@
+"""The pages of the back office. They call vendors by `back_office`, outside any transaction."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.db import transaction
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.views.decorators.http import require_GET, require_POST
+
+from books import back_office
+from books.models import BankLine, Company, Customer, Order, SentDocument
+from books.views import home_page, invoice_of, see
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+
+
+@require_POST
+@transaction.non_atomic_requests
+def send_invoice(request: HttpRequest, slug: str, number: str) -> HttpResponse:
+    """Send an electronic invoice once, however often the form is sent."""
+    invoice = invoice_of(slug, number)
+    if invoice.customer.endpoint:
+        back_office.send_invoice(invoice)
+    return see(home_page(invoice))
+
+
+@require_POST
+@transaction.non_atomic_requests
+def follow_invoice(request: HttpRequest, slug: str, number: str) -> HttpResponse:
+    """Ask for the state of an electronic invoice."""
+    invoice = invoice_of(slug, number)
+    back_office.follow(SentDocument.last(invoice.company, "einvoices", number))
+    return see(home_page(invoice))
+
+
+@require_POST
+@transaction.non_atomic_requests
+def send_contract(request: HttpRequest, slug: str, key: int) -> HttpResponse:
+    """Send a contract for signature once, however often the form is sent."""
+    back_office.send_contract(_customer(slug, key))
+    return see(f"/{slug}/customers/{key}/")
+
+
+@require_POST
+@transaction.non_atomic_requests
+def follow_contract(request: HttpRequest, slug: str, key: int) -> HttpResponse:
+    """Ask for the state of a contract."""
+    back_office.follow(SentDocument.last(_customer(slug, key).company, "signatures", str(key)))
+    return see(f"/{slug}/customers/{key}/")
+
+
+@require_GET
+@transaction.non_atomic_requests
+def signed_contract(request: HttpRequest, slug: str, key: int) -> HttpResponse:
+    """Return the signed contract as a file."""
+    rows = SentDocument.objects.filter(company=slug, kind="signatures", subject=str(key))
+    row = get_object_or_404(rows, state="completed")
+    return HttpResponse(back_office.signed_contract(row), content_type="application/pdf")
+
+
+@require_GET
+@transaction.non_atomic_requests
+def bank(request: HttpRequest, slug: str) -> HttpResponse:
+    """The bank account of a company, and the invoices that its lines pay."""
+    company = get_object_or_404(Company, slug=slug)
+    context = {
+        "company": company,
+        "connected": back_office.is_connected(company, "bank"),
+        "consent": SentDocument.last(company, "bank", "account"),
+        "lines": BankLine.objects.filter(company=company).order_by("-day", "line_id"),
+        "here": "bank",
+    }
+    return render(request, "bank.html", context)
+
+
+@require_POST
+@transaction.non_atomic_requests
+def connect_bank(request: HttpRequest, slug: str) -> HttpResponse:
+    """Lead the owner of the account to the bank."""
+    company = get_object_or_404(Company, slug=slug)
+    link = back_office.connect_bank(company, request.META.get("REMOTE_ADDR"))
+    return see(link or f"/{slug}/bank/")
+
+
+@require_GET
+@transaction.non_atomic_requests
+def bank_back(request: HttpRequest, slug: str) -> HttpResponse:
+    """The owner is back from the bank, which alone knows what was decided."""
+    company = get_object_or_404(Company, slug=slug)
+    back_office.follow(SentDocument.last(company, "bank", "account"))
+    return see(f"/{slug}/bank/")
+
+
+@require_POST
+@transaction.non_atomic_requests
+def read_account(request: HttpRequest, slug: str) -> HttpResponse:
+    """Read the bank account."""
+    row = SentDocument.last(get_object_or_404(Company, slug=slug), "bank", "account")
+    if row is not None and row.state == "granted":
+        back_office.read_account(row)
+    return see(f"/{slug}/bank/")
+
+
+@require_GET
+@transaction.non_atomic_requests
+def orders(request: HttpRequest, slug: str) -> HttpResponse:
+    """The orders of the shop."""
+    company = get_object_or_404(Company, slug=slug)
+    context = {
+        "company": company,
+        "connected": back_office.is_connected(company, "shops"),
+        "orders": Order.objects.filter(company=company).order_by("number"),
+        "here": "orders",
+    }
+    return render(request, "orders.html", context)
+
+
+@require_POST
+@transaction.non_atomic_requests
+def import_orders(request: HttpRequest, slug: str) -> HttpResponse:
+    """Import the orders of the shop that have changed."""
+    back_office.import_orders(get_object_or_404(Company, slug=slug))
+    return see(f"/{slug}/orders/")
+
+
+def _customer(slug: str, key: int) -> Customer:
+    return get_object_or_404(Customer.objects.select_related("company"), company=slug, pk=key)

@@ -1,0 +1,106 @@
+"""The ERP's calls of its back office, which both example ERPs share, and their rows.
+
+No transaction is open while a vendor is asked; what came of it is written in one of its own.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from back_office import calls
+
+from ledger.models import BankLine, Company, Invoice, Order, SentDocument, session
+from ledger.vendor_calls import moorage
+
+if TYPE_CHECKING:
+    from ledger.models import Customer
+    from moorage.contracts.shops import ShopEvent
+    from moorage.contracts.signatures import SignatureEvent
+
+
+def send_invoice(invoice: Invoice) -> None:
+    """Send an invoice to the electronic address of its customer, once."""
+    row = SentDocument.begin(invoice.company_slug, "einvoices", invoice.number)
+    if row is not None:
+        row.note(calls.send_invoice(moorage.hub, row.key, invoice, row.day))
+
+
+def send_contract(customer: Customer) -> None:
+    """Send a contract to the customer who signs it, once."""
+    company = customer.company
+    row = SentDocument.begin(company.slug, "signatures", str(customer.id))
+    if row is not None:
+        row.note(calls.send_contract(moorage.hub, row.key, company, customer))
+
+
+def connect_bank(company: Company, ip_address: str | None) -> str:
+    """Ask the owner of the bank account for consent; returns the page to continue at."""
+    row = SentDocument.begin(company.slug, "bank", "account")
+    if row is None:
+        return ""
+    outcome = calls.connect_bank(moorage.hub, row.key, company.slug, ip_address)
+    row.note(outcome)
+    return outcome.link
+
+
+def follow(row: SentDocument | None) -> None:
+    """Ask for the current state of what was sent."""
+    session.commit()
+    if row is not None and row.ref:
+        row.note(calls.follow(moorage.hub, row.kind, row.company_slug, row.ref))
+
+
+def read_account(row: SentDocument) -> None:
+    """Read the bank account, and mark the invoices as paid that its lines pay."""
+    slug = row.company_slug
+    invoices = session.query(Invoice).filter_by(company_slug=slug).all()
+    open_invoices = [invoice for invoice in invoices if invoice.following]
+    stored_lines = session.query(BankLine).filter_by(company_slug=slug).all()
+    used_lines = {line.line_id for line in stored_lines if line.invoices}
+    session.commit()
+    lines = calls.read_account(moorage.hub, slug, row.ref, open_invoices, used_lines)
+    if lines is None:
+        follow(row)
+        return
+    for line in lines:
+        BankLine.note(slug, line)
+
+
+def import_orders(company: Company) -> None:
+    """Import the orders of the shop that have changed."""
+    orders = session.query(Order).filter_by(company_slug=company.slug)
+    latest_order = orders.order_by(Order.updated.desc()).first()
+    session.commit()
+    since = datetime.fromtimestamp(latest_order.updated, UTC) if latest_order else None
+    for order in calls.orders(moorage.hub, company.slug, since):
+        Order.note(company.slug, str(order.ref), calls.order_fields(order))
+
+
+@moorage.on("shops")
+def hear_shop(event: ShopEvent, entry: object) -> None:
+    """Import the order that an event names."""
+    slugs = [company.slug for company in session.query(Company).all()]
+    session.commit()
+    for slug in slugs:
+        if event.ref.account in calls.accounts(moorage.hub, "shops", slug):
+            order = moorage.hub.shops(slug).get_order(event.ref)
+            Order.note(slug, str(order.ref), calls.order_fields(order))
+
+
+@moorage.on("signatures")
+def hear_signer(event: SignatureEvent, entry: object) -> None:
+    """Ask for the state of the contract that an event names."""
+    rows = session.query(SentDocument).filter_by(kind="signatures", ref=str(event.ref))
+    follow(rows.first())
+
+
+def is_connected(slug: str, kind: str) -> bool:
+    """Return whether a company has an account for a contract."""
+    return bool(calls.accounts(moorage.hub, kind, slug))
+
+
+def signed_contract(row: SentDocument) -> bytes:
+    """Return the signed contract as a PDF."""
+    session.commit()
+    return calls.signed_contract(moorage.hub, row.company_slug, row.ref)

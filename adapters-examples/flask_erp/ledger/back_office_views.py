@@ -1,0 +1,115 @@
+"""The pages of the back office. They call vendors by `back_office`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flask import Response, abort, render_template, request
+from sqlalchemy import select
+
+from ledger import back_office
+from ledger.models import BankLine, Customer, Order, SentDocument, session
+from ledger.views import company_of, home_page, invoice_of, pages, see
+
+if TYPE_CHECKING:
+    from werkzeug.wrappers import Response as BaseResponse
+
+
+@pages.post("/<slug>/invoices/<number>/e-invoice")
+def send_invoice(slug: str, number: str) -> BaseResponse:
+    """Send an electronic invoice once, however often the form is sent."""
+    invoice = invoice_of(slug, number)
+    if invoice.customer.endpoint:
+        back_office.send_invoice(invoice)
+    return see(home_page(invoice))
+
+
+@pages.post("/<slug>/invoices/<number>/e-invoice/state")
+def follow_invoice(slug: str, number: str) -> BaseResponse:
+    """Ask for the state of an electronic invoice."""
+    invoice = invoice_of(slug, number)
+    back_office.follow(SentDocument.last(slug, "einvoices", number))
+    return see(home_page(invoice))
+
+
+@pages.post("/<slug>/customers/<int(max=999999999):key>/contract")
+def send_contract(slug: str, key: int) -> BaseResponse:
+    """Send a contract for signature once, however often the form is sent."""
+    back_office.send_contract(_customer(slug, key))
+    return see(f"/{slug}/customers/{key}/")
+
+
+@pages.post("/<slug>/customers/<int(max=999999999):key>/contract/state")
+def follow_contract(slug: str, key: int) -> BaseResponse:
+    """Ask for the state of a contract."""
+    back_office.follow(SentDocument.last(_customer(slug, key).company_slug, "signatures", str(key)))
+    return see(f"/{slug}/customers/{key}/")
+
+
+@pages.get("/<slug>/customers/<int(max=999999999):key>/contract.pdf")
+def signed_contract(slug: str, key: int) -> Response:
+    """Return the signed contract as a file."""
+    row = SentDocument.last(slug, "signatures", str(key))
+    if row is None or row.state != "completed":
+        abort(404)
+    return Response(back_office.signed_contract(row), mimetype="application/pdf")
+
+
+@pages.get("/<slug>/bank/")
+def bank(slug: str) -> str:
+    """The bank account of a company, and the invoices that its lines pay."""
+    lines = select(BankLine).filter_by(company_slug=slug)
+    context = {
+        "company": company_of(slug),
+        "connected": back_office.is_connected(slug, "bank"),
+        "consent": SentDocument.last(slug, "bank", "account"),
+        "lines": session.scalars(lines.order_by(BankLine.day.desc(), BankLine.line_id)).all(),
+        "here": "bank",
+    }
+    return render_template("bank.html", **context)
+
+
+@pages.post("/<slug>/bank/connect")
+def connect_bank(slug: str) -> BaseResponse:
+    """Lead the owner of the account to the bank."""
+    return see(back_office.connect_bank(company_of(slug), request.remote_addr) or f"/{slug}/bank/")
+
+
+@pages.get("/<slug>/bank/back")
+def bank_back(slug: str) -> BaseResponse:
+    """The owner is back from the bank, which alone knows what was decided."""
+    back_office.follow(SentDocument.last(slug, "bank", "account"))
+    return see(f"/{slug}/bank/")
+
+
+@pages.post("/<slug>/bank/read")
+def read_account(slug: str) -> BaseResponse:
+    """Read the bank account."""
+    row = SentDocument.last(slug, "bank", "account")
+    if row is not None and row.state == "granted":
+        back_office.read_account(row)
+    return see(f"/{slug}/bank/")
+
+
+@pages.get("/<slug>/orders/")
+def orders(slug: str) -> str:
+    """The orders of the shop."""
+    orders_query = select(Order).filter_by(company_slug=slug).order_by(Order.number)
+    context = {
+        "company": company_of(slug),
+        "connected": back_office.is_connected(slug, "shops"),
+        "orders": session.scalars(orders_query).all(),
+        "here": "orders",
+    }
+    return render_template("orders.html", **context)
+
+
+@pages.post("/<slug>/orders/import")
+def import_orders(slug: str) -> BaseResponse:
+    """Import the orders of the shop that have changed."""
+    back_office.import_orders(company_of(slug))
+    return see(f"/{slug}/orders/")
+
+
+def _customer(slug: str, key: int) -> Customer:
+    return session.scalar(select(Customer).filter_by(company_slug=slug, id=key)) or abort(404)

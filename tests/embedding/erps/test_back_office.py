@@ -1,0 +1,148 @@
+"""Electronic invoices, bank accounts, orders of a shop and contracts in both ERPs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from back_office.calls import outcome_of
+
+from moorage import ConnectionFailed, IdempotencyInProgress, RateLimitExceeded
+from moorage.errors import InvalidRequest, OutcomeUnknown
+from moorage.testing.sandboxes.base import Lost
+from tests.embedding.erps.buyer import Buyer, Page
+from tests.embedding.erps.running_erp import RunningErp, running_erp
+from tests.support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CHARLES = "/acme/customers/2/"
+
+
+def click(shop: RunningErp, path: str, ending: str) -> Page:
+    """Open a page, and send its form that leads to an address with this ending."""
+    return shop.buyer.post(shop.buyer.get(path).form(ending))
+
+
+def sends_an_electronic_invoice_once(shop: RunningErp) -> None:
+    """An electronic invoice is sent once, though the form is sent twice and by two tabs."""
+    form = shop.buyer.get("/acme/invoices/A-1004/").form("/e-invoice")
+    first = shop.buyer.post(form)
+    second = Buyer(shop.erp.url, shop.buyer.cookies).post(form)
+
+    assert "It was delivered." in first.text
+    assert "It was delivered." in second.text
+    assert 1 == len(shop.street.recommand.deliveries())
+    assert "It was delivered." in click(shop, "/acme/invoices/A-1004/", "/e-invoice/state").text
+    ada = shop.buyer.get("/acme/invoices/A-1001/")
+    assert "Ada Lovelace has no electronic address" in ada.text
+    assert not any(action.endswith("/e-invoice") for action in ada.forms)
+
+
+def keeps_a_lost_invoice_unknown(shop: RunningErp) -> None:
+    """An electronic invoice whose answer is lost is not sent again by any click."""
+    sent_before = len(shop.street.recommand.deliveries())
+    form = shop.buyer.get("/acme/invoices/A-1003/").form("/e-invoice")
+    shop.street.recommand.fail(Lost())
+    first, second = shop.buyer.post(form), shop.buyer.post(form)
+
+    assert "do not know whether it arrived" in first.text
+    assert "do not know whether it arrived" in second.text
+    assert not any("/e-invoice" in action for action in second.forms)
+    assert sent_before + 1 == len(shop.street.recommand.deliveries())
+
+
+def has_a_contract_signed(shop: RunningErp) -> None:
+    """A declined contract can be sent again, and the signed one is downloaded."""
+    assert "waits for the signature" in click(shop, CHARLES, "/contract").text
+    (first,) = shop.street.docusign.envelopes
+    shop.street.sign(first, agrees=False)
+    declined = click(shop, CHARLES, "/contract/state")
+    assert "The signature was declined. It is too expensive." in declined.text
+
+    shop.buyer.post(declined.form("/contract"))
+    _, second = shop.street.docusign.envelopes
+    shop.street.sign(second, agrees=True)
+
+    def is_signed() -> bool:
+        shop.office()
+        return "It is signed." in shop.buyer.get(CHARLES).text
+
+    wait_until(is_signed, "the webhook of the signature")
+    assert 2 == len(shop.street.docusign.envelopes)
+    assert shop.buyer.get(f"{CHARLES}contract.pdf").source.startswith("%PDF-")
+
+
+def matches_the_bank_account(shop: RunningErp) -> None:
+    """Lines of the bank account pay the invoices that they name, and others stay for a person."""
+    bank_page = click(shop, "/acme/bank/", "/bank/connect")
+    assert bank_page.url.startswith(shop.street.office.url)
+    (form,) = bank_page.forms.values()
+    assert "The account is connected." in shop.buyer.post(form, {"answer": "confirm"}).text
+
+    read = click(shop, "/acme/bank/", "/bank/read")
+    again = click(shop, "/acme/bank/", "/bank/read")
+    assert "pays A-1004" in read.text
+    assert 2 == read.text.count("to be checked")
+    assert read.text == again.text
+    paid = shop.buyer.get("/acme/invoices/A-1004/")
+    assert not any(action.endswith("/pay") for action in paid.forms)
+
+    (consent,) = shop.street.berlin_group.consents
+    shop.street.berlin_group.expire(consent)
+    ended = click(shop, "/acme/bank/", "/bank/read")
+    assert "The consent has ended." in ended.text
+    assert any(action.endswith("/bank/connect") for action in ended.forms)
+
+
+def imports_orders_once(shop: RunningErp) -> None:
+    """An order is imported once, though the shop reports it twice and the button is clicked."""
+    order = shop.street.order()
+
+    def is_imported() -> bool:
+        shop.office()
+        return order in shop.buyer.get("/acme/orders/").text
+
+    wait_until(is_imported, "the webhooks of the order")
+    later_order = shop.street.woocommerce.add_order(1)
+    for _ in range(2):
+        page = click(shop, "/acme/orders/", "/orders/import")
+        assert (1, 1) == (page.text.count(order), page.text.count(later_order))
+    assert "no shop" in shop.buyer.get("/globex/orders/").text
+    assert "no bank" in shop.buyer.get("/globex/bank/").text
+
+
+@pytest.mark.parametrize("name", ["django", "flask"])
+def test_back_office_of_an_erp(name: str, tmp_path: Path) -> None:
+    """Each ERP sends, signs, matches and imports once, whatever is repeated or lost."""
+    with running_erp(name, tmp_path) as shop:
+        for way in (
+            sends_an_electronic_invoice_once,
+            keeps_a_lost_invoice_unknown,
+            has_a_contract_signed,
+            matches_the_bank_account,
+            imports_orders_once,
+        ):
+            way(shop)
+        assert {200} == {page.status for page in shop.buyer.seen}
+
+
+@pytest.mark.parametrize(
+    "error, state",
+    [
+        (OutcomeUnknown("Lost."), "unknown"),
+        (IdempotencyInProgress("Busy."), "open"),
+        (InvalidRequest("No.", vendor_message="The address is wrong."), "refused"),
+        (ConnectionFailed("Cut off."), "unknown"),
+        (ConnectionFailed("Down.", may_have_been_processed=False), "not_sent"),
+        (RateLimitExceeded("Later."), "not_sent"),
+    ],
+)
+def test_failure_says_if_it_may_have_been_sent(error: Exception, state: str) -> None:
+    """A document counts as unsent only if it certainly was not sent."""
+
+    def send() -> None:
+        raise error
+
+    assert state == outcome_of(send).state
