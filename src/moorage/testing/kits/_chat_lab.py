@@ -17,7 +17,7 @@ from moorage.hub.hub import AsyncHub, Hub
 from moorage.testing.fakes.observer import RecordingObserver
 from moorage.testing.kits._contract_lab import ContractLab
 from moorage.testing.kits._sent_requests import leaves
-from moorage.testing.kits.checks import require
+from moorage.testing.kits.checks import OTHER_SECRET, require
 from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, SandboxHttpClient
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class ChatSubject:
     option: tuple[str, Any]
     secrets: tuple[str, ...] = attrs.field(repr=False)
     webhook_secret: str | None = attrs.field(default=None, repr=False)
-    strange_secret: str = attrs.field(default="another secret, also long enough", repr=False)
+    strange_secret: str = attrs.field(default=OTHER_SECRET, repr=False)
     receive: Callable[[str], Notice] | None = None
     answers_empty: bool = False
     requests: tuple[tuple[Mapping[str, Any], Mapping[str, Any]], ...] = ()

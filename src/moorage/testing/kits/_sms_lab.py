@@ -13,7 +13,7 @@ from moorage.contracts.sms import SmsCapability, SmsMessage, SmsStatus
 from moorage.hub.hub import AsyncHub, Hub
 from moorage.testing.kits._contract_lab import ContractLab
 from moorage.testing.kits._sent_requests import leaves
-from moorage.testing.kits.checks import require
+from moorage.testing.kits.checks import OTHER_SECRET, require
 from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, SandboxHttpClient
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class SmsSubject:
     arrives: tuple[str, str] | None = None
     secret: str = attrs.field(repr=False)
     webhook_secret: str | None = attrs.field(default=None, repr=False)
-    strange_secret: str = attrs.field(default="another secret, also long enough", repr=False)
+    strange_secret: str = attrs.field(default=OTHER_SECRET, repr=False)
     report: Callable[[str, str], Notice] | None = None
     delivered: str = "delivered"
     to: str = "+447700900000"

@@ -70,7 +70,7 @@ from moorage.testing.kits._contract_lab import (
     with_values,
 )
 from moorage.testing.kits._sent_requests import leaves
-from moorage.testing.kits.checks import require
+from moorage.testing.kits.checks import OTHER_SECRET, require
 from moorage.testing.sandboxes.base import Altered, Lost
 from moorage.wiring.installed_vendors import able
 
@@ -496,7 +496,7 @@ async def events_are_accepted_if_signed(make: Open) -> None:
         item = await lab("get_invoice", event.ref)
         require(item.ref.id == record.ref.id, "An event names another invoice.")
         require(event.at is not None and event.at.tzinfo, "A change has no time.")
-        stranger = lab.hub.webhooks(ACCOUNT, secrets="another secret, also long enough")
+        stranger = lab.hub.webhooks(ACCOUNT, secrets=OTHER_SECRET)
         try:
             stranger.verify(**notice.arguments())
         except (WebhookRejected, AuthenticationFailed):

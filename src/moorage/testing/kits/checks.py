@@ -23,6 +23,9 @@ Factory = TypeVar("Factory")
 
 _patience: Final = ContextVar("patience", default=20.0)
 
+OTHER_SECRET: Final = "whsec_YW5vdGhlci1zZWNyZXQtYWxzby1sb25nLWVub3VnaA=="  # noqa: S105 - of no use elsewhere
+"""A webhook secret of somebody else, which is valid as a text and for Standard Webhooks."""
+
 
 def name_of(check: Callable[..., object]) -> str:
     """Return a check's name in test reports, for `ids` of `pytest.mark.parametrize`."""

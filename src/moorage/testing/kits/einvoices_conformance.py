@@ -50,7 +50,7 @@ from moorage.testing.kits._einvoices_lab import (
     outgoing,
     sync_lab,
 )
-from moorage.testing.kits.checks import require
+from moorage.testing.kits.checks import OTHER_SECRET, require
 from moorage.testing.sandboxes.base import Altered, Lost
 from moorage.testing.sandboxes.einvoices.base import DOCUMENT, RECIPIENT, STRANGER, TOKEN
 from moorage.wiring.installed_vendors import able
@@ -308,7 +308,7 @@ async def events_are_accepted_if_proven(make: Open) -> None:
         require(event.ref.id == id_, "The event names another document.")
         require(event.status is None, "A document that arrived has a state.")
         require(event.raw, "The vendor's event is lost.")
-        stranger = lab.hub.webhooks(ACCOUNT, secrets="another secret, also long enough")
+        stranger = lab.hub.webhooks(ACCOUNT, secrets=OTHER_SECRET)
         try:
             stranger.verify(**lab.subject.sandbox.receive(id_).arguments())
         except (WebhookRejected, AuthenticationFailed):

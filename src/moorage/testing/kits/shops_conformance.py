@@ -55,7 +55,7 @@ from moorage.testing.kits._shops_lab import (
     calls_by_capability,
     sync_lab,
 )
-from moorage.testing.kits.checks import require
+from moorage.testing.kits.checks import OTHER_SECRET, require
 from moorage.testing.sandboxes.base import Lost
 from moorage.testing.sandboxes.shops.base import SKU
 from moorage.wiring.installed_vendors import able
@@ -263,6 +263,7 @@ async def a_lost_cancellation_can_be_repeated(make: Open) -> None:
             order = await lab.order(1)
             lab.sandbox.fail(*([None] * lost), Lost())
             await _ended(lab("cancel", order.ref))
+            lab.sandbox.forget_faults()
             receipt = await lab("cancel", order.ref)
             require(receipt.completion is Completion.DONE, "The repeat is not reported as done.")
             require(list(lab.shop.canceled()) == [order.ref.id], "The order is not cancelled.")
@@ -482,7 +483,7 @@ async def an_event_names_its_order(make: Open) -> None:
         require(event.at == order.updated_at, f"The time was read as {event.at}.")
         require(event.raw and bool(event.id), "The event has no id or no content.")
         lab.discreet(f"{event!r}", "An event")
-        stranger = lab.hub.webhooks(ACCOUNT, secrets="another secret, also long enough")
+        stranger = lab.hub.webhooks(ACCOUNT, secrets=OTHER_SECRET)
         try:
             stranger.verify(**notice.arguments())
         except WebhookRejected:

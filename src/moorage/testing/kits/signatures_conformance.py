@@ -61,7 +61,7 @@ from moorage.testing.kits._signatures_lab import (
     signer,
     sync_lab,
 )
-from moorage.testing.kits.checks import require
+from moorage.testing.kits.checks import OTHER_SECRET, require
 from moorage.testing.sandboxes.base import Altered, Lost
 from moorage.wiring.installed_vendors import able
 
@@ -447,7 +447,7 @@ async def events_are_accepted_if_signed(make: Open) -> None:
             require(event.signer == email, "The signer of an event is lost.")
             require(event.at is not None and event.at.tzinfo, "An event has no time.")
             require(event.raw and ADA not in repr(event), "An event shows a signer.")
-        stranger = lab.hub.webhooks(ACCOUNT, secrets="another secret, also long enough")
+        stranger = lab.hub.webhooks(ACCOUNT, secrets=OTHER_SECRET)
         forged = lab.world.report(ref.id, lab.subject.events[0][0], url=_URL)
         try:
             stranger.verify(**forged.arguments())
