@@ -108,11 +108,11 @@ def test_scaffolded_vendor_conforms(
         assert fixture.sandbox is not None
         options = {name: value for name, value in fixture.options.items() if name in fields}
         settings = {name: fixture.options[name] for name in fixture.options.keys() - fields}
-        account = Account("bird", kind(**options), settings=settings)
+        account = Account(kind.name, kind(**options), settings=settings)
         async with AsyncHub([account], http=AsyncSandboxHttpClient(fixture.sandbox)) as hub:
             face = getattr(hub, contract)()
             return await do(
-                ScenarioVendor(operations=face, fixture=fixture, name="bird", able=True)
+                ScenarioVendor(operations=face, fixture=fixture, name=kind.name, able=True)
             )
 
     for do in (*BASIC[contract].values(), *capability_uses.values()):

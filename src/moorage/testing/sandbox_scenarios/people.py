@@ -61,7 +61,7 @@ async def deactivated(vendor: ScenarioVendor) -> Any:
     """Deactivate an account."""
     ref = (await created(vendor)).ref
     await vendor("deactivate", ref)
-    return (await vendor("get", ref)).active
+    return (await vendor("get", ref)).active is False
 
 
 async def reactivated(vendor: ScenarioVendor) -> Any:
@@ -75,7 +75,7 @@ async def deleted(vendor: ScenarioVendor) -> Any:
     """Delete an account."""
     await vendor("delete", (await created(vendor)).ref)
     page: PersonPage = await vendor("find")
-    return len(page.items)
+    return not page.items
 
 
 async def grouped(vendor: ScenarioVendor) -> Any:
