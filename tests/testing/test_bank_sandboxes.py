@@ -1,0 +1,49 @@
+"""The sandboxes of banks, as an application embeds them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from moorage import Hub
+from moorage.contracts.bank import ConsentRequest
+from moorage.contracts.routes import Account
+from moorage.testing.sandbox_scenarios.bank import RETURN_URL
+from moorage.testing.sandboxes.bank.berlin_group import BerlinGroupSandbox
+from moorage.testing.sandboxes.base import SandboxHttpClient
+from tests.vendors.bank_subjects import SUBJECTS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from moorage.testing.kits.bank_conformance import BankSubject
+
+
+@pytest.mark.parametrize("subject", SUBJECTS)
+def test_account_shows_the_given_transactions(subject: Callable[[], BankSubject]) -> None:
+    """A sandbox shows the transactions that a test gives it, and no others."""
+    bank_subject = subject()
+    sandbox = bank_subject.sandbox
+    sandbox.booked = sandbox.booked[-1:]
+    hub = Hub([Account("banks", bank_subject.vendor)], http=SandboxHttpClient(sandbox))
+    bank = hub.bank()
+    consent = bank.start_consent(ConsentRequest(return_url=RETURN_URL)).ref
+    sandbox.grant(consent.id)
+    page = bank.transactions(bank.accounts(consent)[0].ref)
+
+    assert ["-3.00 EUR"] == [str(item.entry.amount) for item in page.booked]
+    hub.close()
+
+
+def test_bank_sends_owners_to_a_page_of_the_test() -> None:
+    """The link of a consent leads to the given page, and the sandbox knows where to return to."""
+    bank_subject = SUBJECTS[0]()
+    sandbox = bank_subject.sandbox
+    assert isinstance(sandbox, BerlinGroupSandbox)
+    sandbox.page = "http://127.0.0.1:8000/bank"
+    with Hub([Account("banks", bank_subject.vendor)], http=SandboxHttpClient(sandbox)) as hub:
+        consent = hub.bank().start_consent(ConsentRequest(return_url=RETURN_URL))
+
+    assert f"http://127.0.0.1:8000/bank/consents/{consent.ref.id}" == consent.link
+    assert {consent.ref.id: RETURN_URL} == sandbox.return_urls
