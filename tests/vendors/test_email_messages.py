@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 CANCELED = {
     "brevo": ("DELETE", "/v3/smtp/email/%3CID%3E"),
+    "mailersend": ("DELETE", "/v1/message-schedules/ID"),
     "resend": ("POST", "/emails/ID/cancel"),
     "sparkpost": ("DELETE", "/api/v1/transmissions/ID"),
 }
@@ -49,7 +50,7 @@ def test_request_that_cancels(vendor: str, tmp_path: Path) -> None:
     assert CANCELED[vendor] == (request.method, path)
 
 
-@pytest.mark.parametrize("vendor", ["brevo", "sparkpost"])
+@pytest.mark.parametrize("vendor", ["brevo", "mailersend", "sparkpost"])
 def test_lost_cancellation_is_not_repeated(vendor: str, tmp_path: Path) -> None:
     """A deletion is not repeated by itself, because its repeat would be refused."""
     sandbox, hub = hub_of(vendor, tmp_path)

@@ -29,6 +29,7 @@ from moorage.vendor_sdk import (
     merged,
 )
 from moorage.vendors.email._common import (
+    cancel_at,
     check_type,
     in_ascii,
     in_base64,
@@ -58,7 +59,7 @@ if TYPE_CHECKING:
         StatisticsQuery,
     )
     from moorage.contracts.email_received import ReceivedEmail
-    from moorage.vendor_sdk import MakeRef, WebhookEvent, Wire
+    from moorage.vendor_sdk import MakeRef, Ref, WebhookEvent, Wire
 
 _AT_ONCE: Final = 4
 _LAST_MOMENT: Final = time(23, 59, 59)
@@ -83,7 +84,6 @@ class MailerSend(ApiVendor):
     capabilities = frozenset(EmailCapability) - {
         EmailCapability.ADD_SUPPRESSION,
         EmailCapability.ENVELOPE_SENDER,
-        EmailCapability.CANCEL,
         EmailCapability.LOOK_UP,
         EmailCapability.INTERNATIONAL,
         EmailCapability.METADATA,
@@ -136,6 +136,10 @@ class MailerSend(ApiVendor):
     ) -> list[Result[EmailReceipt]]:
         [message] = messages_of(bulk)
         return [Result(await self.send_transactional(wire, message, key=key))]
+
+    async def cancel(self, wire: Wire, ref: Ref, /) -> EmailReceipt:
+        """Delete a scheduled message."""
+        return await cancel_at(wire, ref, "/v1/message-schedules/", ref.id)
 
     async def get_statistics(self, wire: Wire, query: StatisticsQuery, /) -> EmailStatistics:
         """Get the statistics of a range of days."""

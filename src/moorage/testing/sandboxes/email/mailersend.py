@@ -91,12 +91,14 @@ class MailerSendSandbox(EmailSandbox):
         self.token = token
         self.templates = templates
         self.days: list[_Fields] = []
+        self.canceled: list[str] = []
         self.suppressed = {"suppressed@example.com"}
         self.webhook_secret = "mailersend-sandbox-signing-secret"
 
     def routes(self) -> base.Routes:
         """The sandbox's routes, by method and path."""
         return {
+            "DELETE /v1/message-schedules/{id_}": self._cancel,
             "POST /v1/email": self._send,
             "GET /v1/analytics/date": self._analytics,
             "GET /v1/api-quota": self._quota,
@@ -108,6 +110,13 @@ class MailerSendSandbox(EmailSandbox):
         signature = hex_hmac(self.webhook_secret, body)
         headers = {"Content-Type": "application/json", "Signature": signature}
         return self.notify(url, body, headers)
+
+    def _cancel(self, _: base.SandboxRequest, id_: str) -> Response:
+        scheduled_ids = {mail.id for mail in self.delivered if "send_at" in mail.raw}
+        if id_ not in scheduled_ids.difference(self.canceled):
+            raise base.refusal({"message": "Resource not found."}, 404)
+        self.canceled.append(id_)
+        return Response(204)
 
     def _send(self, request: base.SandboxRequest) -> Response:
         body = request.json()
