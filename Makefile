@@ -21,6 +21,9 @@ VENV_OLDEST := .venv-oldest
 VENV_HOSTS := .venv-older-hosts
 VENV_BENCH := .venv-bench
 
+# The demo needs the core alone, which is there in seconds.
+VENV_DEMO := $(if $(wildcard $(VENV)/.stamp),$(VENV),.venv-demo)
+
 # Which dependency group of pyproject.toml goes into $(VENV).
 GROUP ?= dev
 
@@ -50,8 +53,8 @@ help:  ## Print this list
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: demo
-demo: $(VENV)/.stamp  ## Tell the story: a day of a business on vendors that fail in every way
-	@$(VENV)/bin/python -m moorage.demo
+demo: $(VENV_DEMO)/.stamp  ## Tell the story: a day of a business on vendors that fail in every way
+	@$(VENV_DEMO)/bin/python -m moorage.demo
 
 .PHONY: erp-django
 erp-django: $(VENV)/.stamp  ## Start a small ERP in Django with local vendors, and print its URL
@@ -204,6 +207,9 @@ EMBEDDINGS := $(addprefix adapters-examples/moorage-,django flask)
 
 $(VENV)/.stamp: pyproject.toml constraints.txt $(EMBEDDINGS:=/pyproject.toml)
 	$(call environment,$(VENV),constraints.txt,--group $(GROUP) $(EMBEDDINGS:%=-e %))
+
+.venv-demo/.stamp: pyproject.toml constraints.txt
+	$(call environment,.venv-demo,constraints.txt,)
 
 # The test tools of today around the core dependencies of old.
 $(VENV_OLDEST)/.stamp: pyproject.toml constraints.txt constraints-oldest.txt
