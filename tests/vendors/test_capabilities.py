@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+import attrs
 import pytest
 
 import moorage
@@ -67,5 +68,55 @@ def test_capability_flags_are_true(kind: str, vendor: str, capability: str, tmp_
                 asyncio.run(use())
             assert PART_OF.get(capability, capability) in excinfo.value.capabilities
             assert [] == [request for sandbox in sandboxes for request in sandbox.requests]
+    finally:
+        fixture.close()
+
+
+def vendors_of(kind: str) -> list[str]:
+    """Return the names of the vendors of a contract."""
+    return [name for name in vendor_names() if kind in vendor_class(name).kinds]
+
+
+@pytest.mark.parametrize(
+    "kind, capability",
+    [
+        pytest.param(kind, capability, id=f"{kind}-{capability}")
+        for kind in CONTRACTS
+        for capability in BY_CAPABILITY[kind]
+        if all(capability in vendor_class(name).capabilities for name in vendors_of(kind))
+    ],
+)
+def test_capability_of_every_vendor_is_needed(kind: str, capability: str, tmp_path: Path) -> None:
+    """A capability that every vendor has is refused at one without it, before sending."""
+    name = vendors_of(kind)[0]
+    fixture = fixture_of(name, tmp_path)
+    sandboxes = [] if fixture.sandbox is None else [fixture.sandbox]
+    with moorage.open({"vendors": {name: fixture.options}}) as hub:
+        able: Any = hub.account(name).vendor
+    lesser_kind: Any = type(
+        "Lesser",
+        (type(able),),
+        {"capabilities": able.capabilities - {capability}, "__slots__": ()},
+    )
+    fields = {
+        field.alias or field.name: getattr(able, field.name)
+        for field in attrs.fields(type(able))
+        if field.init
+    }
+
+    async def use() -> object:
+        account = moorage.Account(name, lesser_kind(**fields), settings={"volatile_keys": True})
+        async with moorage.AsyncHub([account], http=AsyncSandboxHttpClient(*sandboxes)) as lesser:
+            return await BY_CAPABILITY[kind][capability](
+                ScenarioVendor(
+                    operations=getattr(lesser, kind)(), fixture=fixture, name=name, able=False
+                )
+            )
+
+    try:
+        with pytest.raises(UnsupportedByVendor) as excinfo:
+            asyncio.run(use())
+        assert PART_OF.get(capability, capability) in excinfo.value.capabilities
+        assert [] == [request for sandbox in sandboxes for request in sandbox.requests]
     finally:
         fixture.close()

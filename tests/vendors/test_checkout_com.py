@@ -235,6 +235,10 @@ def test_refund_of_the_rest_is_the_same_when_repeated(shop: Shop) -> None:
 
     assert {"amount": 4990, "metadata": {"reason": "duplicate"}} == shop.sent_body()
     assert (MoveState.PENDING, EUROS - PART) == (refund.state, refund.amount)
+    count = len(shop.sandbox.requests)
+    again = shop.payments.refund(payment.ref, reason=RefundReason.DUPLICATE, idempotency_key="r-2")
+    assert (refund.ref, refund.amount) == (again.ref, again.amount)
+    assert count == len(shop.sandbox.requests)
     shop.sandbox.settle(success=False)
     assert PART == shop.payments.get(payment.ref).refunded
 

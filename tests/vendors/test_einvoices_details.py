@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -12,9 +13,10 @@ from moorage.contracts.einvoices import ElectronicAddress, OutgoingInvoice
 from moorage.contracts.ref import Ref
 from moorage.contracts.routes import Account
 from moorage.domain.http.headers import Headers
+from moorage.domain.http.requests import Request
 from moorage.domain.values.json_text import encode_json
 from moorage.domain.webhooks.events import WebhookEvent
-from moorage.errors import VendorFailed, VendorRejected
+from moorage.errors import InvalidRequest, VendorFailed, VendorRejected
 from moorage.hub.hub import Hub
 from moorage.testing.kits._einvoices_lab import CII, outgoing
 from moorage.testing.sandboxes.base import Sandbox, SandboxHttpClient, SandboxRequest, reply
@@ -22,8 +24,9 @@ from moorage.testing.sandboxes.einvoices.base import DOCUMENT, RECIPIENT, STRANG
 from moorage.testing.sandboxes.einvoices.recommand import RecommandSandbox
 from moorage.testing.sandboxes.einvoices.storecove import StorecoveSandbox
 from moorage.vendors.einvoices._storecove_schemes import SCHEMES, scheme_of
-from moorage.vendors.einvoices.recommand import Recommand
+from moorage.vendors.einvoices.recommand import Recommand, classify
 from moorage.vendors.einvoices.storecove import Storecove
+from tests.vendors.einvoices_subjects import NO_REASON
 
 GUID = "3b7cbd0a-3d5f-4d7c-8a53-6c0f5bcd7a10"
 
@@ -145,6 +148,54 @@ def test_unreadable_original_is_an_error(original: Any) -> None:
 def test_other_webhooks_of_storecove_give_no_event(data: Any) -> None:
     """A webhook of another type, or without an id, gives no event."""
     assert Storecove(legal_entity_id="1").events(webhook(data), make_ref) == ()
+
+
+@pytest.mark.parametrize("name", ["xml", "transmission_id"])
+def test_either_part_of_the_evidence_is_a_delivery(name: str) -> None:
+    """The receipt, or the id of the transmission, proves the delivery."""
+    sandbox = StorecoveSandbox()
+    sandbox.fail(reply({"evidence": {name: "1"}}), reply({"evidence": {}}))
+    with storecove_hub(sandbox) as hub:
+        states = [hub.einvoices().get(f"storecove:main:{GUID}").status for _ in range(2)]
+
+    assert ["delivered", "unknown"] == states
+
+
+def test_parts_of_a_received_document() -> None:
+    """A received document has its sender, its recipient, its type and its time."""
+    sandbox = RecommandSandbox()
+    document = {
+        "id": "1",
+        "senderId": "0208:0123456749",
+        "receiverId": "0088:4012345000009",
+        "type": "invoice",
+        "createdAt": "2031-05-06T07:08:09Z",
+        "xml": "<Invoice/>",
+    }
+    sandbox.fail(reply({"success": True, "document": document}), reply({"success": True}))
+    with recommand_hub(sandbox) as hub:
+        received = hub.einvoices().download("recommand:main:1")
+        hub.einvoices().mark_fetched("recommand:main:1")
+
+    assert ("0208:0123456749", "0088:4012345000009") == (
+        str(received.sender),
+        str(received.recipient),
+    )
+    assert ("invoice", datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC)) == (
+        received.vendor_type,
+        received.at,
+    )
+    assert {"read": True} == sandbox.requests[-1].json()
+
+
+@pytest.mark.parametrize("status, kind", [(422, VendorFailed), (400, InvalidRequest)])
+def test_refusal_without_a_reason(status: int, kind: type[Exception]) -> None:
+    """Only a refusal of a delivery that gives no reason may have been one."""
+    answer = reply({"success": False, "errors": {"root": [NO_REASON]}}, status)
+    error = classify(Request.post("/send"), answer)
+
+    assert kind is type(error)
+    assert "Recommand " in str(error)
 
 
 def test_reason_of_a_failure_is_kept() -> None:

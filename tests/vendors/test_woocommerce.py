@@ -275,6 +275,26 @@ def test_parcel_is_noted_at_its_order(parcel: Fulfilment, text: str) -> None:
     assert text == written.json()["meta_data"][0]["value"]
 
 
+def test_steps_of_a_repeated_parcel_and_refund() -> None:
+    """A repeat of a key writes neither the note nor the refund again, whatever the shop has."""
+    sandbox = WooCommerceSandbox()
+    order = sandbox.add_order(2)
+    with hub(sandbox) as shop:
+        shop.shops().fulfil(ref(order), PARCEL, idempotency_key="k")
+        sandbox.fail(reply([]))
+        shop.shops().fulfil(ref(order), PARCEL, idempotency_key="k")
+        amount = Money("5.00", "EUR")
+        refunds = [shop.shops().refund(ref(order), amount, idempotency_key="r")]
+        sandbox.fail(reply([]))
+        refunds.append(shop.shops().refund(ref(order), amount, idempotency_key="r"))
+    writes = [request for request in sandbox.requests if request.method == "POST"]
+
+    assert [f"{API}/orders/{order}/notes", f"{API}/orders/{order}/refunds"] == [
+        request.path for request in writes
+    ]
+    assert 1 == len({refund.id for refund in refunds})
+
+
 def test_canceled_order_is_not_cancelled_again() -> None:
     """An order that is cancelled already takes one request, for the fields that are needed."""
     sandbox = WooCommerceSandbox()

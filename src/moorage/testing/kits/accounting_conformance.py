@@ -30,6 +30,7 @@ from moorage.contracts.accounting import (
     InvoiceState,
     JournalState,
 )
+from moorage.contracts.ref import Ref
 from moorage.domain.http.requests import Response
 from moorage.domain.values.json_text import encode_json
 from moorage.domain.values.money import Money
@@ -374,6 +375,10 @@ async def a_refusal_has_its_type(make: Open) -> None:
                 require(is_kept, "The answer is lost.")
                 require_words(error, refusal, f"Refusal {number}")
         require(lab.count("contacts") == 0, "A refused contact was written.")
+        missing = Ref(lab.subject.vendor.name, ACCOUNT, "404404", {"type": "invoice"})
+        for operation in ("get_invoice", "void_invoice"):
+            unknown = lab(operation, missing)
+            await lab.refused(VendorRejected, unknown, f"{operation} of an unknown invoice")
 
 
 async def a_pause_is_kept(make: Open) -> None:

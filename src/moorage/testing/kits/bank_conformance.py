@@ -411,6 +411,10 @@ async def a_refusal_has_its_type(make: Open) -> None:
             require(kept_code == code, f"Refusal {number} has the code {kept_code!r}.")
             is_pause = kind is RateLimitExceeded
             require(error.retryable or not is_pause, f"Refusal {number} is told as final.")
+        missing = attrs.evolve((await lab.start()).ref, id="404404")
+        for operation in ("get_consent", "accounts"):
+            unknown = lab(operation, missing)
+            await lab.refused(ConsentRequired, unknown, f"{operation} of an unknown consent")
 
 
 async def a_daily_limit_is_not_retried(make: Open) -> None:

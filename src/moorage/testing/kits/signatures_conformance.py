@@ -375,6 +375,10 @@ async def a_refusal_has_its_type(make: Open) -> None:
                 kept_code = getattr(error, "vendor_code", None)
                 require(kept_code == code, f"Refusal {number} has the code {kept_code!r}.")
         require(lab.count() == 0, "A refused envelope was sent.")
+        missing = Ref(lab.subject.vendor.name, ACCOUNT, "404404")
+        for operation in ("get", "void", "download"):
+            unknown = lab(operation, missing)
+            await lab.refused(VendorRejected, unknown, f"{operation} of an unknown envelope")
 
 
 async def a_pause_is_kept(make: Open) -> None:

@@ -51,6 +51,7 @@ _NAMES: Final = {
     "expires_in": "access_expires",
 }
 """The names of the token request and of its answer, by those of OAuth."""
+_REQUISITIONS: Final = f"{_API}/requisitions/"
 _SCOPES: Final = ("balances", "details", "transactions")
 _CONSENT_SUMMARIES: Final = (
     "End User Agreement (EUA)",
@@ -94,9 +95,11 @@ _REFUSALS: Final = sdk.Refusals(
 
 
 def classify(request: sdk.Request, response: Response) -> sdk.ConnectorError | None:
-    """The error in a refusal; some that need a new consent are known by their text only."""
+    """The error in a refusal; some that need a new consent are known by their text or path."""
     summary = sdk.error_answer(response).text("summary") or ""
-    if response.status in {401, 403, 409} and summary.startswith(_CONSENT_SUMMARIES):
+    is_ended = response.status in {401, 403, 409} and summary.startswith(_CONSENT_SUMMARIES)
+    is_unknown = response.status == 404 and request.path.startswith(_REQUISITIONS)
+    if is_ended or is_unknown:
         code, words = _error_words(response)
         return sdk.refusal(sdk.ConsentRequired, "GoCardless", response, code, words)
     error = _REFUSALS(request, response)
@@ -209,18 +212,18 @@ class GoCardless(sdk.Vendor):
         def read(response: Response) -> BankConsent:
             return _read_consent(wire.ref, response)
 
-        requisition = sdk.Request.post(f"{_API}/requisitions/", json=body)
+        requisition = sdk.Request.post(_REQUISITIONS, json=body)
         return await wire.send(requisition, key=key, parse=read)
 
     async def get_consent(self, wire: Wire, ref: Ref, /) -> BankConsent:
         """Get a requisition."""
-        path = f"{_API}/requisitions/{quoted(ref.id)}/"
+        path = f"{_REQUISITIONS}{quoted(ref.id)}/"
         return _read_consent(wire.ref, await wire.send(sdk.Request.get(path)))
 
     async def revoke_consent(self, wire: Wire, ref: Ref, /) -> BankConsent:
         """Delete a requisition with its agreement."""
         try:
-            request = sdk.Request.delete(f"{_API}/requisitions/{quoted(ref.id)}/")
+            request = sdk.Request.delete(f"{_REQUISITIONS}{quoted(ref.id)}/")
             await wire.send(request, parse=sdk.check_done)
         except sdk.VendorRejected as refusal:
             if refusal.status != 404:
