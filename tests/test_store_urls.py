@@ -15,6 +15,7 @@ from moorage.adapters.state.sql import AsyncSqlStorage, SqlStorage
 from moorage.adapters.state.sqlite import AsyncSqliteStorage, SqliteStorage
 from moorage.domain.entries.queue import EntryQuery
 from moorage.domain.values.installation import install
+from moorage.wiring import store_urls
 from moorage.wiring.store_urls import (
     aopen_storage,
     open_credentials,
@@ -218,3 +219,16 @@ def test_scheme_of_the_hosts() -> None:
     assert ("own://place", False) == open_storage("own://place")
     assert ("own://place", True) == aopen_storage("own://place")
     assert type(open_storage("redis://host")) is RedisStorage
+
+
+@pytest.mark.parametrize("url", [5, float("nan"), True, None, ["a"], {"a": 1}, b"sqlite://"])
+@pytest.mark.parametrize(
+    "name", [name for name in dir(store_urls) if name.startswith(("open_", "aopen_"))]
+)
+def test_url_of_another_type_is_refused(name: str, url: Any) -> None:
+    """A URL that is no str is refused with what to give, for each kind of store."""
+    keys = {"keys": generate_keys()} if "tenants" in name else {}
+    with pytest.raises(ConfigurationError) as excinfo:
+        getattr(store_urls, name)(url, **keys)
+
+    assert excinfo.value.remedy

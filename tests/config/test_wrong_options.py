@@ -76,6 +76,8 @@ SOURCES: Final[dict[str, dict[str, Any]]] = {
 """Valid options of the source of each kind that has one."""
 PLATFORMS: Final[dict[str, dict[str, Any]]] = {
     "docker": {},
+    "github": {"repository": "acme/erp", "token": "ghp_1"},
+    "gitlab": {"project": "acme/erp", "token": "glpat-1"},
     "kubernetes": {"server": "https://kubernetes.example"},
     "local": {"folder": "runs"},
     "ssh": {"host": "far.example"},

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import re
 from contextlib import contextmanager
+from functools import wraps
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 from urllib.parse import unquote
 
 from moorage.domain.secrets.frames import refusing
 from moorage.domain.state.sealing import KeyRing
 from moorage.domain.values.installation import install
+from moorage.domain.values.text import with_article
 from moorage.errors import ConfigurationError
 from moorage.wiring.installed_vendors import installed, loaded
 
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
 
     from moorage.domain.secrets.secret import Secret
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 _SQLITE: Final = "sqlite:///"
 _MEMORY: Final = "memory:"
@@ -75,6 +80,24 @@ def serve(scheme: str, make: Callable[..., Any]) -> None:
         make: returns the store of a URL; `is_async=` is True if it has to be asynchronous.
     """
     _SERVED[scheme] = make
+
+
+def _with_url(build: Callable[P, R]) -> Callable[P, R]:
+    """Return a function whose first argument must be a URL, and whose errors reveal no secret."""
+
+    @refusing
+    @wraps(build)
+    def checked(*args: P.args, **options: P.kwargs) -> R:
+        url = args[0] if args else options.get("url", "")
+        if isinstance(url, str):
+            return build(*args, **options)
+        raise ConfigurationError(
+            f"The URL of a store must be a str, not {with_article(type(url).__name__)}.",
+            path="url",
+            remedy="Give a URL, such as sqlite:///file.db.",
+        )
+
+    return checked
 
 
 @refusing
@@ -150,7 +173,7 @@ def url_of_shards(urls: Sequence[str], former: Sequence[str] = ()) -> str | None
     return _SHARDS + json.dumps([list(urls), list(former)])
 
 
-@refusing
+@_with_url
 def urls_of_shards(url: str) -> tuple[str, ...]:
     """Return the URLs of all shards of a store, including former ones; otherwise the URL itself."""
     if not url.startswith(_SHARDS):
@@ -227,7 +250,7 @@ def _serving(scheme: str) -> Callable[..., Any] | None:
     return None if point is None else loaded(point, "state.url")
 
 
-@refusing
+@_with_url
 def open_tenants(url: str, keys: Secret, **options: Any) -> Any:
     """Open the synchronous store of tenants that `url` names.
 
@@ -243,7 +266,7 @@ def open_tenants(url: str, keys: Secret, **options: Any) -> Any:
         return _opened_tenants(url, keys, "", options)
 
 
-@refusing
+@_with_url
 def aopen_tenants(url: str, keys: Secret, **options: Any) -> Any:
     """Like `open_tenants`, for an asynchronous source. Opening does no input or output."""
     with _errors_at("tenants_from.url"):
@@ -273,7 +296,7 @@ def _opened_tenants(url: str, keys: Secret, prefix: str, options: dict[str, Any]
         ) from None
 
 
-@refusing
+@_with_url
 def open_inbox(url: str, **options: Any) -> Any:
     """Open the store of webhooks that `url` names, for `WebhookInbox`.
 
@@ -288,25 +311,25 @@ def open_inbox(url: str, **options: Any) -> Any:
     return _opened_entries(url, "", "Inbox", options)
 
 
-@refusing
+@_with_url
 def aopen_inbox(url: str, **options: Any) -> Any:
     """Like `open_inbox`, for `AsyncWebhookInbox`. Opening does no input or output."""
     return _opened_entries(url, "Async", "Inbox", options)
 
 
-@refusing
+@_with_url
 def open_outbox(url: str, **options: Any) -> Any:
     """Open the store of calls that `url` names, for `Outbox`; otherwise like `open_inbox`."""
     return _opened_entries(url, "", "Outbox", options)
 
 
-@refusing
+@_with_url
 def aopen_outbox(url: str, **options: Any) -> Any:
     """Like `open_outbox`, for `AsyncOutbox`. Opening does no input or output."""
     return _opened_entries(url, "Async", "Outbox", options)
 
 
-@refusing
+@_with_url
 def open_log(url: str, **options: Any) -> Any:
     """Open the integration log that `url` names, for the `log=` of a hub or a manager.
 
@@ -322,14 +345,14 @@ def open_log(url: str, **options: Any) -> Any:
         return _opened_table(url, "", "IntegrationLogger", "logs", options)
 
 
-@refusing
+@_with_url
 def aopen_log(url: str, **options: Any) -> Any:
     """Like `open_log`, for an asynchronous hub or manager. Opening does no input or output."""
     with _errors_at("log.url"):
         return _opened_table(url, "Async", "IntegrationLogger", "logs", options)
 
 
-@refusing
+@_with_url
 def open_audit(url: str, **options: Any) -> Any:
     """Open the store that `url` names, for an `AuditTrail`.
 
@@ -356,7 +379,7 @@ def open_audit(url: str, **options: Any) -> Any:
         return _opened_table(url, "", "Audit", "audit", options)
 
 
-@refusing
+@_with_url
 def open_metrics(url: str, **options: Any) -> Any:
     """Open the metrics that `url` names, as an observer for `observers=` and to query them.
 
@@ -372,7 +395,7 @@ def open_metrics(url: str, **options: Any) -> Any:
         return _opened_table(url, "", "Metrics", "metrics", options)
 
 
-@refusing
+@_with_url
 def aopen_metrics(url: str, **options: Any) -> Any:
     """Like `open_metrics`, for an asynchronous hub or manager. Opening does no input or output."""
     with _errors_at("metrics.url"):
@@ -408,7 +431,7 @@ def _opened_table(url: str, prefix: str, called: str, home: str, options: dict[s
         ) from None
 
 
-@refusing
+@_with_url
 def open_credentials(url: str, keys: Secret | None = None, **options: Any) -> Any:
     """Open the synchronous credential provider that `url` names.
 
@@ -427,7 +450,7 @@ def open_credentials(url: str, keys: Secret | None = None, **options: Any) -> An
         return _opened_credentials(url, keys, "", options)
 
 
-@refusing
+@_with_url
 def aopen_credentials(url: str, keys: Secret | None = None, **options: Any) -> Any:
     """Like `open_credentials`, for an asynchronous provider. Opening does no input or output."""
     with _errors_at("credentials_from.url"):
@@ -470,7 +493,7 @@ def _opened_credentials(url: str, keys: Secret | None, prefix: str, options: dic
         ) from None
 
 
-@refusing
+@_with_url
 def is_sealed(url: str) -> bool:
     """Return whether a URL names a store whose credentials are sealed with keys."""
     base = url.partition("://")[0].partition("+")[0]
@@ -478,7 +501,7 @@ def is_sealed(url: str) -> bool:
     return is_database or sqlite_path(url) is not None
 
 
-@refusing
+@_with_url
 def sqlite_path(url: str) -> str | None:
     """Return the file path in a `sqlite:///` URL, percent-decoded; None for another URL."""
     if not url.startswith(_SQLITE) or len(url) == len(_SQLITE):
@@ -486,7 +509,7 @@ def sqlite_path(url: str) -> str | None:
     return unquote(url.removeprefix(_SQLITE))
 
 
-@refusing
+@_with_url
 def file_path(url: str) -> str | None:
     """The path of the file that a `file:` URL names, percent-decoded; None if it is none.
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import attrs
 
-from moorage.domain.secrets.options import option_of, rename
+from moorage.domain.secrets.options import first_name, option_of, rename
 from moorage.domain.secrets.secret import Secret
 from moorage.errors import ConfigurationError, InvalidData
 
@@ -63,7 +63,7 @@ def wrong_option(
         make: makes values of the options, such as a vendor's services.
     """
     named_option = option_of(error)
-    root = named_option.partition(".")[0].partition("[")[0]
+    root = first_name(error)
     fields = attrs.fields_dict(type(owner))  # type: ignore[arg-type]  # each owner is one
     values = {name: getattr(owner, name) for name, field in fields.items() if field.init}
     is_secret = named_option == "secret"

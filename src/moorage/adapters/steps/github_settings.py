@@ -8,7 +8,7 @@ import attrs
 
 from moorage.adapters.steps._git_host_wire import GitHostApi
 from moorage.adapters.steps._github_access import AppAccess, bearer
-from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.options import checked_options, maybe_secret
 from moorage.domain.values.patterns import late_pattern
 from moorage.errors import ConfigurationError
 
@@ -25,7 +25,7 @@ _HEADERS: Final = {
 }
 
 
-@careful
+@checked_options
 @attrs.frozen(kw_only=True)
 class GitHubSettings:
     """Steps as runs of GitHub Actions workflows.
@@ -51,10 +51,10 @@ class GitHubSettings:
 
     repository: str
     ref: str = "main"
-    token: Secret | None = attrs.field(default=None, repr=False)
+    token: Secret | None = attrs.field(default=None, converter=maybe_secret, repr=False)
     app_id: str | None = None
     installation_id: int | None = None
-    private_key: Secret | None = attrs.field(default=None, repr=False)
+    private_key: Secret | None = attrs.field(default=None, converter=maybe_secret, repr=False)
     api: str = "https://api.github.com"
     ca_file: str | None = None
     scope: str = "default"

@@ -17,6 +17,7 @@ import attrs
 from moorage.adapters.steps._git_host_platform import Claim, GitHostRuns
 from moorage.adapters.steps._git_host_wire import NOT_FOUND, FixedAccess, GitHostApi
 from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.options import checked_options, maybe_secret
 from moorage.domain.steps.hosted_runs import (
     KILLED,
     HostedRun,
@@ -59,7 +60,7 @@ _BEFORE: Final = timedelta(minutes=2)
 _TAIL: Final = 4096
 
 
-@careful
+@checked_options
 @attrs.frozen(kw_only=True)
 class GitLabSettings:
     """Steps as pipelines of GitLab.
@@ -77,7 +78,7 @@ class GitLabSettings:
     """
 
     project: str
-    token: Secret = attrs.field(repr=False)
+    token: Secret = attrs.field(converter=maybe_secret, repr=False)
     api: str = "https://gitlab.com/api/v4"
     ca_file: str | None = None
     scope: str = "moorage"

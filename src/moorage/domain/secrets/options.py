@@ -85,6 +85,11 @@ def option_of(error: ConnectorError) -> str:
     return str(place or "")
 
 
+def first_name(error: ConnectorError) -> str:
+    """Return the name of the option that an error names, without the path below it; "" if none."""
+    return option_of(error).partition(".")[0].partition("[")[0]
+
+
 def rename(error: ConnectorError, option: str) -> None:
     """Change the option that an error names."""
     if isinstance(error, ConfigurationError):
@@ -100,14 +105,15 @@ def _fields(value: Any) -> tuple[attrs.Attribute[Any], ...]:
 def _named_error(error: Exception, value: Any, options: Mapping[str, Any]) -> Exception:
     """Return the error of a constructor so that it names the wrong option, if one is at fault."""
     fields = {field.name: field for field in _fields(value)}
-    named_option = option_of(error) if isinstance(error, ConnectorError) else ""
-    is_named = named_option.partition(".")[0].partition("[")[0] in options
-    if is_named or not options.keys() <= fields.keys():
+    named_option = first_name(error) if isinstance(error, ConnectorError) else ""
+    if not options.keys() <= fields.keys():
         return error
     for name, option in options.items():
-        own_error = _own_error(fields[name], value, option)
+        # An error about two options names one of them, and the other may have a wrong type.
+        own_error = None if name == named_option else _own_error(fields[name], value, option)
         if isinstance(own_error, ConnectorError):
-            rename(own_error, name)
+            if first_name(own_error) != name:
+                rename(own_error, name)
             return own_error
         if own_error is not None and not isinstance(error, ConnectorError):
             return ConfigurationError(
