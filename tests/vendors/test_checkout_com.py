@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -175,6 +175,10 @@ def test_payment_declined_after_the_return(shop: Shop) -> None:
         excinfo.value.vendor_code,
     )
     assert str(payment.ref) == excinfo.value.payment
+    assert ["", "/actions"] == [
+        request.path.removeprefix(f"/payments/{payment.ref.id}")
+        for request in shop.sandbox.requests[-2:]
+    ]
 
 
 def test_expired_payment_is_declined_with_its_status(shop: Shop) -> None:
@@ -396,9 +400,9 @@ def test_disputes_are_listed_in_pages(shop: Shop) -> None:
     )
     now = datetime.fromtimestamp(shop.time, UTC)
     assert dispute.respond_by == now + timedelta(days=10)
-    later = PaymentQuery(since=now + timedelta(seconds=1))
-    assert () == shop.payments.disputes(later).items
-    assert "from" in dict(shop.sandbox.requests[-1].query)
+    since = (now + timedelta(seconds=1)).astimezone(timezone(timedelta(hours=9)))
+    assert () == shop.payments.disputes(PaymentQuery(since=since)).items
+    assert since.astimezone(UTC).isoformat() == dict(shop.sandbox.requests[-1].query)["from"]
     with pytest.raises(InvalidData):
         shop.payments.disputes(after=ref("page"))
 

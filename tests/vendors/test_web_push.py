@@ -169,6 +169,22 @@ def test_page_of_a_proxy_is_no_acceptance(status: int) -> None:
         hub.push().send(message)
 
 
+def test_keys_of_a_tenant_are_derived_from_all_parts() -> None:
+    """A key that looks like a tenant's is none, and each part makes another key pair."""
+    secret = Secret("k")
+    pairs = {
+        Sender.derived(secret, *parts).salt
+        for parts in (
+            (b"a", b"b", b"c"),
+            (b"a", b"b", b"d"),
+            (b"a", b"e", b"c"),
+            (b"f", b"b", b"c"),
+        )
+    }
+
+    assert 4 == len(pairs)
+
+
 def test_invalid_public_key_is_refused() -> None:
     """A public key that is not on the curve is refused with its field."""
     point = urlsafe_b64encode(b"\x04" + bytes(64)).rstrip(b"=").decode()

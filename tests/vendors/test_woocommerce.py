@@ -340,7 +340,7 @@ def test_pages_of_items() -> None:
     assert "2" == dict(sandbox.requests[-1].query)["page"]
 
 
-@pytest.mark.parametrize("page", ["abc", "-1", "\u0663", "1" * 5_000])
+@pytest.mark.parametrize("page", ["abc", "-1", "1" * 10, "\u0663", "1" * 5_000])
 def test_page_of_items_is_a_number(page: str) -> None:
     """A reference that is no page of items is refused before a request."""
     sandbox = WooCommerceSandbox()

@@ -383,9 +383,10 @@ def test_unknown_state_of_a_journal(hub: Hub, sandbox: XeroSandbox) -> None:
 
     assert (JournalState.UNKNOWN, "FROZEN") == (record.state, record.vendor_state)
     for call in (hub.accounting().accounts, hub.accounting().tax_rates):
-        sandbox.fail(reply({}))
+        sandbox.fail(reply({"Accounts": {}, "TaxRates": {}}))
         with pytest.raises(VendorFailed):
             call()
+    assert "200" == next(item.code for item in hub.accounting().accounts() if item.id == "200")
 
 
 def test_rows_without_an_id_are_left_out(hub: Hub, sandbox: XeroSandbox) -> None:
