@@ -12,7 +12,7 @@ from typing import Any, Final
 import click
 from flask import current_app
 from flask.cli import with_appcontext
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from ledger import vendor_calls
 from ledger.models import HELD, Attempt, Base, Company, Customer, Invoice, Means, session
@@ -83,5 +83,13 @@ def _look_up() -> None:
         session.query(Attempt).filter(Attempt.state.in_(HELD), Attempt.begun < latest_begin).all()
     )
     for attempt in held_attempts:
-        vendor_calls.look_up(attempt)
+        reference = attempt.reference
+        try:
+            vendor_calls.look_up(attempt)
+        except OperationalError:
+            raise
+        except DBAPIError as error:  # one row must not keep the others from being looked up
+            session.rollback()
+            problem = type(error).__name__
+            click.echo(f"{reference} is looked up again later ({problem}).", err=True)
     session.remove()

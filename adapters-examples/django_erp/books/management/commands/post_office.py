@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from django.core.management.base import BaseCommand
-from django.db import OperationalError
+from django.db import DatabaseError, OperationalError
 from django.utils import timezone
 
 from books import vendor_calls
@@ -56,4 +56,10 @@ class Command(BaseCommand):
     def _look_up(self) -> None:
         latest_begin = timezone.now() - _QUIET
         for attempt in Attempt.objects.filter(state__in=HELD, begun_at__lt=latest_begin):
-            vendor_calls.look_up(attempt)
+            try:
+                vendor_calls.look_up(attempt)
+            except OperationalError:
+                raise
+            except DatabaseError as error:  # one row must not keep the others from being looked up
+                reference, problem = attempt.reference, type(error).__name__
+                self.stderr.write(f"{reference} is looked up again later ({problem}).")
