@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import attrs
 
 from moorage.adapters.git.program import run_git
+from moorage.domain.secrets.frames import careful
 from moorage.domain.values.patterns import late_pattern
 from moorage.errors import (
     AlreadyExists,
@@ -119,6 +120,7 @@ class _Update(NamedTuple):
     text: str
 
 
+@careful
 @attrs.frozen(kw_only=True)
 class GitMirror:
     """Copies the refs of one git repository to another, with the program `git`.
