@@ -23,6 +23,40 @@ _FEW_WORDS = 3
 _FIRST_WORDS = 8
 _SAMPLE = 40
 
+TASKS = {
+    "charge once although the worker dies": "explanation/crashes",
+    "share one limit between processes": "how-to/stores",
+    "swap SendGrid for SES": "how-to/email",
+    "change vendor": "how-to/vendors",
+    "verify Stripe webhook Flask": "how-to/webhooks",
+    "rotate signing secret": "how-to/webhooks",
+    "replay dead letters": "how-to/operate-pipelines",
+    "own storage adapter": "how-to/own-storage",
+    "trace OpenTelemetry": "how-to/observing",
+    "alert circuit opens": "how-to/alerts",
+    "test without network": "how-to/testing",
+    "write own vendor": "how-to/write-a-vendor",
+    "time limit batch": "how-to/time-limits",
+    "timeout": "how-to/time-limits",
+    "receive mail attachments": "how-to/email",
+    "validate e-invoice": "how-to/e-invoices",
+    "match bank statement": "how-to/bank-files",
+    "mirror orders Shopify": "vendors/shopify",
+    "add a shard": "how-to/stores",
+    "refund payment": "how-to/payments",
+    "retry function": "how-to/retry",
+    "cache response": "how-to/caching",
+    "unknown payment": "how-to/unknown-payments",
+    "OAuth token refresh": "how-to/oauth",
+    "rate limit per tenant": "how-to/rate-limits",
+    "upload file S3": "how-to/storage",
+    "track parcel": "how-to/shipping",
+    "VAT number check": "how-to/tax",
+    "migrate from tenacity": "coming-from",
+    "region failover": "how-to/regions",
+}
+"""What readers look for, and the page that has it."""
+
 pytestmark = [
     pytest.mark.untraced,
     pytest.mark.filterwarnings("ignore:'myst_parser"),  # it uses what Sphinx 11 will remove
@@ -156,4 +190,15 @@ def test_messages_come_before_pages(built: Path) -> None:
     }
     assert [] == [
         row for row in messages.rows() if f'id="{row.anchor}"' not in texts[row.subject.path]
+    ]
+
+
+def test_search_finds_tasks(built: Path) -> None:
+    """Readers who search for their task find its page among the first two."""
+    results = searched(built, TASKS)
+
+    assert [] == [
+        (task, page, places[:2])
+        for (task, page), places in zip(TASKS.items(), results.pages, strict=True)
+        if page not in [place.partition("#")[0] for place in places[:2]]
     ]

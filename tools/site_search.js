@@ -6,12 +6,19 @@
 "use strict";
 (() => {
   const FEW_WORDS = 3;
+  const MANY_WORDS = 5;
   const SHOWN = 3;
+  const MOST_PAGES = 40;
+  const IN_TITLE = 4;
+  const IN_HEADING = 2;
+  /* By the stem of a reader's word, the stem of ours. */
+  const SYNONYMS = { die: "crash", swap: "chang" };
   const RANKS = [
-    [/^errors\//, -12],
-    [/^decisions\//, -4],
+    [/^errors\//, -8],
+    [/^decisions\//, -5],
     [/^reference\//, -2],
-    [/^(how-to|tutorial|troubleshooting)/, 2],
+    [/^vendors\//, -1],
+    [/^(how-to|tutorial|troubleshooting)/, 1],
   ];
 
   const words = (text) =>
@@ -52,7 +59,8 @@
   /* The same for a message, of which the query may have the end only, or the inside of a part. */
   const match = (query, lastWord, parts) => {
     const counts = parts.map((_, first) => inOrder(query, lastWord, parts.slice(first)) - first);
-    const inside = parts.some((part) => part.includes(query)) ? query.length - 3 : 0;
+    const isLong = query.split(" ").length > MANY_WORDS + 1;
+    const inside = isLong && parts.some((part) => part.includes(query)) ? query.length - 3 : 0;
     return Math.max(...counts, inside);
   };
 
@@ -89,6 +97,40 @@
 
   Scorer.score = ([path, , , , score]) =>
     score + RANKS.reduce((sum, [folder, rank]) => sum + (folder.test(path) ? rank : 0), 0);
+
+  /* Sphinx takes the best word of a query only, and needs all of them on a page. Here a page counts
+   * all words that it has: rare ones more, and those of its title and its headings more again. */
+  Search.performTermsSearch = (searchTerms, excludedTerms) => {
+    const { terms, titleterms, docnames, filenames, titles } = Search._index;
+    const stemmer = new Stemmer();
+    const has = (table, word) => {
+      const found = Object.hasOwn(table, word) ? table[word] : [];
+      return Array.isArray(found) ? found : [found];
+    };
+    const stemmed = (text) => new Set(splitQuery(text.toLowerCase()).map((word) => stemmer.stemWord(word)));
+    const titleWords = titles.map(stemmed);
+    const excluded = new Set([...excludedTerms].flatMap((word) => has(terms, word)));
+    const scores = new Map();
+    let best = 0;
+    for (const term of searchTerms) {
+      const word = SYNONYMS[term] ?? term;
+      const inText = new Set([...has(terms, word), ...has(titleterms, word)]);
+      const inHeadings = new Set(has(titleterms, word));
+      const rarity = Math.log(1 + titles.length / (1 + inText.size));
+      best += rarity * IN_TITLE;
+      for (const file of inText) {
+        const part = titleWords[file].has(word) ? IN_TITLE : inHeadings.has(file) ? IN_HEADING : 1;
+        scores.set(file, (scores.get(file) ?? 0) + rarity * part);
+      }
+    }
+    return [...scores]
+      .filter(([file]) => !excluded.has(file))
+      .sort((a, b) => b[1] - a[1])
+      .slice(0, MOST_PAGES)
+      .map(([file, score]) => [
+        docnames[file], titles[file], "", null, (Scorer.title * score) / best, filenames[file], "text",
+      ]);
+  };
 
   Search.findMessages = found;
   const usual = Search._performSearch;
