@@ -7,6 +7,7 @@
 (() => {
   const FEW_WORDS = 3;
   const MANY_WORDS = 5;
+  const MANY_CHARACTERS = 16;
   const SHOWN = 3;
   const MOST_PAGES = 40;
   const IN_TITLE = 4;
@@ -72,7 +73,8 @@
       const count = match(text, lastWord, message.parts);
       const length = message.parts.reduce((sum, part) => sum + part.length - 2, 0);
       const isWhole = count === length;
-      const isBeginning = count >= (text.length - 2) * 0.6;
+      const share = count / (text.length - 2);
+      const isBeginning = share >= (count < MANY_CHARACTERS ? 0.9 : 0.6);
       const isLong = text.trim().split(" ").length >= FEW_WORDS;
       if (count > 0 && isLong && (isWhole || isBeginning)) {
         const named = message.kinds.some((kind) => text.includes(` ${kind.toLowerCase()} `));
