@@ -74,7 +74,7 @@
       const length = message.parts.reduce((sum, part) => sum + part.length - 2, 0);
       const isWhole = count === length;
       const share = count / (text.length - 2);
-      const isBeginning = share >= (count < MANY_CHARACTERS ? 0.9 : 0.6);
+      const isBeginning = share >= (count < MANY_CHARACTERS ? 0.8 : 0.6);
       const isLong = text.trim().split(" ").length >= FEW_WORDS;
       if (count > 0 && isLong && (isWhole || isBeginning)) {
         const named = message.kinds.some((kind) => text.includes(` ${kind.toLowerCase()} `));
