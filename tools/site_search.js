@@ -59,7 +59,7 @@
 
   /* The same for a message, of which the query may have the end only, or the inside of a part. */
   const match = (query, lastWord, parts) => {
-    const counts = parts.map((_, first) => inOrder(query, lastWord, parts.slice(first)) - first);
+    const counts = parts.map((_, first) => inOrder(query, lastWord, parts.slice(first)) - first / 2);
     const isLong = query.split(" ").length > MANY_WORDS + 1;
     const inside = isLong && parts.some((part) => part.includes(query)) ? query.length - 3 : 0;
     return Math.max(...counts, inside);
