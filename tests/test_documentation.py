@@ -14,6 +14,7 @@ from moorage import errors
 from moorage.contracts.catalog import CONTRACTS
 from moorage.domain.webhooks.presets import PRESETS
 from moorage.wiring.installed_vendors import vendor_names
+from tools.reference_pages import PAGES as REFERENCE_PAGES
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -53,9 +54,10 @@ def test_every_error_has_a_remedy_to_read() -> None:
 
 
 def test_every_page_is_found() -> None:
-    """Every documentation page is in the site's navigation."""
+    """Every documentation page and every page of the reference is in the site's navigation."""
     navigation = (ROOT / "docs" / "navigation.yml").read_text("utf-8")
     pages = {str(page.relative_to(DOCS)) for page in PAGES[1:]}
+    pages |= {f"reference/{page.path}.md" for page in REFERENCE_PAGES}
 
     assert set() == {page for page in pages if page not in navigation}
 
