@@ -429,6 +429,25 @@ def test_conflict_without_words_is_left(status: int, is_left: bool) -> None:
     assert None is not classify(Request.post("/"), fault("6000", status=409))
 
 
+def test_timeout_with_words_is_no_refusal() -> None:
+    """A timeout is left to the service, whatever words it has."""
+    assert None is classify(Request.post("/"), fault("6240", status=408))
+
+
+@pytest.mark.parametrize("codes", [["2020"], ["5010", "2020"], ["5010", "5010"]])
+def test_only_a_change_meanwhile_is_tried_again(
+    hub: Hub, sandbox: QuickBooksSandbox, codes: list[str]
+) -> None:
+    """A refused change is tried once more after a change meanwhile, and never otherwise."""
+    contact = hub.accounting().create_contact(Contact(name="Mill Ltd"))
+    sandbox.requests.clear()
+    sandbox.fail(*[answer for code in codes for answer in (None, fault(code))])
+    with pytest.raises(VendorRejected):
+        hub.accounting().update_contact(contact.ref, Contact(name="Mill & Sons"))
+
+    assert 2 * len(codes) == len(sandbox.requests)
+
+
 def test_account_is_read_by_its_words() -> None:
     """An account has its full name, or else its name or its id, and an unknown class is none."""
     names = {"FullyQualifiedName": "Sales:Rope", "Name": "Rope"}

@@ -21,11 +21,12 @@ from moorage import (
 )
 from moorage.contracts.push import BrowserSubscription, PushMessage, decoded
 from moorage.contracts.routes import Account
+from moorage.domain.http.requests import Request
 from moorage.hub.hub import Hub
 from moorage.testing.sandboxes.base import SandboxHttpClient
 from moorage.testing.sandboxes.push.web_push import WebPushSandbox, site_key
 from moorage.vendors.push._web_push_crypto import _LIFETIME, Sender, encrypted
-from moorage.vendors.push.web_push import WebPush
+from moorage.vendors.push.web_push import WebPush, classify
 
 if TYPE_CHECKING:
     from moorage.testing.sandboxes.base import SandboxRequest
@@ -183,6 +184,12 @@ def test_keys_of_a_tenant_are_derived_from_all_parts() -> None:
     }
 
     assert 4 == len(pairs)
+
+
+def test_timeout_of_a_push_service_is_no_refusal() -> None:
+    """A timeout, with or without words, is left to the service, as an outage is."""
+    for answer in (Response(408), Response(408, body=b"Timed out."), Response(500)):
+        assert None is classify(Request.post("/"), answer)
 
 
 def test_invalid_public_key_is_refused() -> None:
