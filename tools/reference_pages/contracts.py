@@ -12,9 +12,9 @@ from moorage.wiring.installed_vendors import vendor_class, vendor_names
 from tools.reference_pages.page import Page, public_classes
 
 
-def _values(kind: str) -> Iterator[str]:
-    """Yield the public names of a contract's module, or of its package."""
-    module = importlib.import_module(f"moorage.contracts.{kind}")
+def _values(path: str) -> Iterator[str]:
+    """Yield the public names of a module or a package, such as that of a contract's values."""
+    module = importlib.import_module(path)
     if not hasattr(module, "__path__"):
         yield f"{module.__name__}:*"
         return
@@ -48,7 +48,7 @@ def _contract(kind: str, title: str, about: str, *others: str) -> Page:
         (
             f"{operations}{name}",
             f"{operations}Async{name}",
-            *_values(kind),
+            *_values(f"moorage.contracts.{kind}"),
             *_vendors(kind),
             *others,
         ),
@@ -232,7 +232,7 @@ _PAGES: Final = (
         "The values of an invoice, its business rules, and its syntaxes. *Write and read electronic"
         " invoices* shows them at work.",
         (
-            "moorage.invoices.values:*",
+            *_values("moorage.invoices.values"),
             "moorage.invoices.checking:validate",
             "moorage.invoices.checking:check",
             "moorage.invoices.checking:read_invoice",

@@ -19,7 +19,8 @@ import attrs
 from moorage.errors import InvalidData
 from moorage.invoices.amounts import PLAIN, number_text
 from moorage.invoices.codes import CURRENCIES
-from moorage.invoices.values import Identifier, Totals, exemptions_of
+from moorage.invoices.values import Identifier, Totals
+from moorage.invoices.values.totals import exemptions_of
 from moorage.vendor_sdk.xml_text import NotXmlError, XmlElement, read_xml
 
 if TYPE_CHECKING:
