@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from moorage.adapters.logs.memory import AsyncMemoryIntegrationLogger, MemoryIntegrationLogger
 from moorage.contracts.accounting import (
     AccountingCapability,
     BookDocument,
@@ -23,21 +22,14 @@ from moorage.contracts.accounting import (
     JournalLine,
 )
 from moorage.contracts.ref import Ref
-from moorage.contracts.routes import Account
-from moorage.domain.http.log_content import LogContent, LoggedCalls
-from moorage.domain.observation.integration_log import LogPage, LogQuery
 from moorage.domain.values.money import Money
-from moorage.hub.hub import AsyncHub, Hub
-from moorage.testing.kits._contract_lab import ContractLab
-from moorage.testing.kits.checks import require
-from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, SandboxHttpClient
+from moorage.testing.kits._recorded_lab import RecordedLab
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping
 
     from moorage.contracts.vendor import Vendor
     from moorage.domain.http.requests import Response
-    from moorage.domain.observation.integration_log import IntegrationLog
     from moorage.errors import ConnectorError
     from moorage.testing.sandboxes.accounting.base import AccountingSandbox
     from moorage.testing.sandboxes.base import Notice
@@ -91,39 +83,20 @@ class AccountingSubject:
     report: Callable[[str], Notice] | None = None
 
 
-class Lab(ContractLab[AccountingSubject]):
+class Lab(RecordedLab[AccountingSubject]):
     """An accounting vendor under test, with its hub and its log."""
 
     contract = "accounting"
-
-    def __init__(
-        self,
-        subject: AccountingSubject,
-        hub: Hub | AsyncHub,
-        log: MemoryIntegrationLogger | AsyncMemoryIntegrationLogger,
-    ) -> None:
-        super().__init__(subject, hub)
-        self.log = log
+    account_name = ACCOUNT
+    logs_content = True
 
     def hidden(self) -> tuple[str, ...]:
         """Return the texts that nothing may show: the secrets, and the name of a contact."""
         return (*self.subject.secrets, NAME)
 
-    async def entries(self) -> Sequence[IntegrationLog]:
-        """Return the entries of the log, with the content of requests and answers."""
-        page = self.log.find(LogQuery())
-        return page.items if isinstance(page, LogPage) else (await page).items
-
     def count(self, name: str) -> int:
         """Return the number of records of a kind in the books."""
         return self.subject.sandbox.counts()[name]
-
-    async def refused(self, kind: Any, doing: Awaitable[Any], step: str) -> Any:
-        """Return the error that an operation must raise, which has exactly this class."""
-        error = await super().refused(kind, doing, step)
-        is_exact = not isinstance(kind, type) or type(error) is kind
-        require(is_exact, f"{step} raised {type(error).__name__}: {error}")
-        return error
 
     def invoice(self, kind: InvoiceKind = InvoiceKind.SALES, **fields: Any) -> BookInvoice:
         """Return an invoice or a bill of 119.88 euros with these fields."""
@@ -237,26 +210,3 @@ def calls_by_capability(lab: Lab) -> Mapping[AccountingCapability, Callable[[], 
         AccountingCapability.VOID_BILLS: lambda: lab("void_invoice", bill),
         AccountingCapability.CONTACT_NUMBERS: lambda: lab("create_contact", numbered),
     }
-
-
-def _options(subject: AccountingSubject) -> dict[str, Any]:
-    settings = {
-        "retry": None,
-        "circuit": None,
-        "log_content": LogContent(calls=LoggedCalls.ALL),
-    }
-    return {"accounts": [Account(ACCOUNT, subject.vendor, settings=settings)]}
-
-
-def sync_lab(factory: Callable[[], AccountingSubject]) -> Lab:
-    """Return a lab with a synchronous hub."""
-    subject, log = factory(), MemoryIntegrationLogger()
-    hub = Hub(**_options(subject), http=SandboxHttpClient(subject.sandbox), log=log)
-    return Lab(subject, hub, log)
-
-
-def async_lab(factory: Callable[[], AccountingSubject]) -> Lab:
-    """Return a lab with an asynchronous hub."""
-    subject, log = factory(), AsyncMemoryIntegrationLogger()
-    hub = AsyncHub(**_options(subject), http=AsyncSandboxHttpClient(subject.sandbox), log=log)
-    return Lab(subject, hub, log)

@@ -19,17 +19,12 @@ from moorage.contracts.bank import (
     TransactionQuery,
 )
 from moorage.contracts.ref import Ref
-from moorage.contracts.routes import Account
-from moorage.hub.hub import AsyncHub, Hub
-from moorage.testing.fakes.observer import RecordingObserver
-from moorage.testing.kits._contract_lab import ContractLab
+from moorage.testing.kits._recorded_lab import RecordedLab
 from moorage.testing.kits.checks import require
 from moorage.testing.sandboxes.bank.base import IBANS, OWNER
-from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, SandboxHttpClient
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
-    from types import UnionType
 
     from moorage.contracts.bank import AccountTransaction, BankConsent, TransactionPage
     from moorage.contracts.vendor import Vendor
@@ -77,16 +72,11 @@ class BankSubject:
     institution: str | None = None
 
 
-class Lab(ContractLab[BankSubject]):
+class Lab(RecordedLab[BankSubject]):
     """A vendor of bank accounts under test, with its hub and its observer."""
 
     contract = "bank"
-
-    def __init__(
-        self, subject: BankSubject, hub: Hub | AsyncHub, observer: RecordingObserver
-    ) -> None:
-        super().__init__(subject, hub)
-        self.observer = observer
+    account_name = ACCOUNT
 
     @property
     def bank(self) -> BankSandbox:
@@ -131,14 +121,6 @@ class Lab(ContractLab[BankSubject]):
         """Return the texts that nothing may show: secrets, numbers of accounts, and the owner."""
         return (*self.subject.secrets, *IBANS, OWNER)
 
-    async def refused(
-        self, kind: type[ConnectorError] | UnionType, doing: Awaitable[Any], step: str
-    ) -> Any:
-        """Return the error that an operation must raise, which has exactly this class."""
-        error = await super().refused(kind, doing, step)
-        require(type(error) is kind, f"{step} raised {type(error).__name__}: {error}")
-        return error
-
 
 def calls_by_capability(lab: Lab) -> Mapping[BankCapability, Callable[[], Awaitable[Any]]]:
     """Return a call for each capability, which the call needs."""
@@ -156,22 +138,3 @@ def calls_by_capability(lab: Lab) -> Mapping[BankCapability, Callable[[], Awaita
             "pay", lab.order(instant=True), idempotency_key="k-instant"
         ),
     }
-
-
-def _options(subject: BankSubject) -> dict[str, Any]:
-    settings = {"retry": None, "circuit": None}
-    return {"accounts": [Account(ACCOUNT, subject.vendor, settings=settings)]}
-
-
-def sync_lab(factory: Callable[[], BankSubject]) -> Lab:
-    """Return a lab with a synchronous hub."""
-    subject, observer = factory(), RecordingObserver()
-    http = SandboxHttpClient(subject.sandbox)
-    return Lab(subject, Hub(**_options(subject), http=http, observers=[observer]), observer)
-
-
-def async_lab(factory: Callable[[], BankSubject]) -> Lab:
-    """Return a lab with an asynchronous hub."""
-    subject, observer = factory(), RecordingObserver()
-    http = AsyncSandboxHttpClient(subject.sandbox)
-    return Lab(subject, AsyncHub(**_options(subject), http=http, observers=[observer]), observer)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Protocol, Self,
 
 from moorage.domain.http.requests import Response
 from moorage.domain.values.json_text import encode_json, is_list, is_object
-from moorage.errors import ConnectorError
+from moorage.errors import ConnectorError, UnsupportedByVendor
 from moorage.hub.hub import AsyncHub, Hub
 from moorage.testing.kits._sent_requests import (
     is_sentence,
@@ -18,6 +18,7 @@ from moorage.testing.kits._sent_requests import (
     with_added_words,
 )
 from moorage.testing.kits.checks import blocking, in_thread, require, soon
+from moorage.wiring.installed_vendors import able
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
@@ -97,14 +98,17 @@ class ContractLab(ABC, Generic[AnySubject]):
         """Return the error that an operation must raise.
 
         Args:
-            kind: the class of the error.
+            kind: the class of the error, which has exactly this one; `ConnectorError` for any; or
+                a union of classes, of which it is one.
             doing: the operation.
             step: what it does, as the beginning of a sentence.
         """
         try:
             result = await doing
         except ConnectorError as error:
-            require(isinstance(error, kind), f"{step} raised {type(error).__name__}: {error}")
+            is_exact = isinstance(kind, type) and kind is not ConnectorError
+            is_expected = type(error) is kind if is_exact else isinstance(error, kind)
+            require(is_expected, f"{step} raised {type(error).__name__}: {error}")
             require(_REPEATED not in f"{error}{error!r}", f"{step} shows an address.")
             self.discreet(f"{error}{error!r}", step)
             return error
@@ -120,6 +124,31 @@ class ContractLab(ABC, Generic[AnySubject]):
             await self.hub.close()
         else:
             self.hub.close()
+
+
+async def require_unsupported(
+    lab: ContractLab[Any], calls: Iterable[tuple[str, Callable[[], Awaitable[Any]]]]
+) -> None:
+    """Fail the check unless each capability that the vendor lacks is refused before sending.
+
+    The error names the missing capability, and the vendors that have it.
+
+    Args:
+        lab: the vendor under test, to which nothing has been sent.
+        calls: capabilities, each with a call that needs it.
+    """
+    able(lab.contract, frozenset())  # takes a while when it is first called
+    for capability, call in calls:
+        if capability in lab.able:
+            continue
+        step = f"{capability} of a vendor without it"
+        error = await lab.refused(UnsupportedByVendor, call(), step)
+        missing = frozenset(error.capabilities)
+        is_named = capability in missing and missing.isdisjoint(lab.able)
+        require(is_named, f"{capability} is not named, or another is.")
+        others = able(lab.contract, missing)
+        require(error.able == others, f"The vendors with {capability} are not named.")
+    require(lab.sandbox.requests == [], "Something was sent for what cannot be done.")
 
 
 def with_an_address(answer: Response) -> Response:

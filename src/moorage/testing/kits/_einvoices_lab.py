@@ -6,26 +6,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from moorage.adapters.logs.memory import AsyncMemoryIntegrationLogger, MemoryIntegrationLogger
 from moorage.contracts.einvoices import EinvoiceCapability, OutgoingInvoice
 from moorage.contracts.ref import Ref
-from moorage.contracts.routes import Account
-from moorage.domain.http.log_content import LogContent, LoggedCalls
-from moorage.domain.observation.integration_log import LogPage, LogQuery
-from moorage.hub.hub import AsyncHub, Hub
-from moorage.testing.fakes.observer import RecordingObserver
-from moorage.testing.kits._contract_lab import ContractLab
-from moorage.testing.kits.checks import require
-from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, SandboxHttpClient
+from moorage.testing.kits._recorded_lab import RecordedLab
 from moorage.testing.sandboxes.einvoices.base import DOCUMENT, RECIPIENT
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
-    from types import UnionType
+    from collections.abc import Awaitable, Callable, Mapping
 
     from moorage.contracts.vendor import Vendor
     from moorage.domain.http.requests import Response
-    from moorage.domain.observation.integration_log import IntegrationLog
     from moorage.errors import ConnectorError
     from moorage.testing.sandboxes.base import Notice
     from moorage.testing.sandboxes.einvoices.base import EinvoicesSandbox
@@ -76,42 +66,20 @@ class EinvoicesSubject:
     malformed: tuple[tuple[str, tuple[Any, ...]], ...] = ()
 
 
-class Lab(ContractLab[EinvoicesSubject]):
+class Lab(RecordedLab[EinvoicesSubject]):
     """A vendor of electronic invoices under test, with its hub, its log and its observer."""
 
     contract = "einvoices"
-
-    def __init__(
-        self,
-        subject: EinvoicesSubject,
-        hub: Hub | AsyncHub,
-        log: MemoryIntegrationLogger | AsyncMemoryIntegrationLogger,
-        observer: RecordingObserver,
-    ) -> None:
-        super().__init__(subject, hub)
-        self.log = log
-        self.observer = observer
+    account_name = ACCOUNT
+    logs_content = True
 
     def count(self) -> int:
         """Return the number of invoices that were taken for delivery."""
         return len(self.subject.sandbox.deliveries())
 
-    async def entries(self) -> Sequence[IntegrationLog]:
-        """Return the entries of the log, with the content of requests and answers."""
-        page = self.log.find(LogQuery())
-        return page.items if isinstance(page, LogPage) else (await page).items
-
     def hidden(self) -> tuple[str, ...]:
         """Return the texts that nothing may show."""
         return self.subject.secrets
-
-    async def refused(
-        self, kind: type[ConnectorError] | UnionType, doing: Awaitable[Any], step: str
-    ) -> Any:
-        """Return the error that an operation must raise, which has exactly this class."""
-        error = await super().refused(kind, doing, step)
-        require(type(error) is kind, f"{step} raised {type(error).__name__}: {error}")
-        return error
 
 
 def outgoing(document: bytes = DOCUMENT, **fields: Any) -> OutgoingInvoice:
@@ -119,36 +87,13 @@ def outgoing(document: bytes = DOCUMENT, **fields: Any) -> OutgoingInvoice:
     return OutgoingInvoice(document=document, recipient=RECIPIENT, **fields)
 
 
-def calls_by_capability(lab: Lab) -> Mapping[str, Sequence[Callable[[], Awaitable[Any]]]]:
-    """Return calls for each capability, which the calls need."""
+def calls_by_capability(lab: Lab) -> list[tuple[str, Callable[[], Awaitable[Any]]]]:
+    """Return capabilities, each with a call that needs it."""
     ref = Ref(lab.subject.vendor.name, ACCOUNT, "1")
-    return {
-        EinvoiceCapability.CII: (lambda: lab("send", outgoing(CII)),),
-        EinvoiceCapability.LOOK_UP: (lambda: lab("check_recipient", RECIPIENT),),
-        EinvoiceCapability.STATUS: (lambda: lab("get", ref),),
-        EinvoiceCapability.INBOX: (
-            lambda: lab("list_received"),
-            lambda: lab("mark_fetched", ref),
-        ),
-    }
-
-
-def _options(subject: EinvoicesSubject) -> dict[str, Any]:
-    settings = {"retry": None, "circuit": None, "log_content": LogContent(calls=LoggedCalls.ALL)}
-    return {"accounts": [Account(ACCOUNT, subject.vendor, settings=settings)]}
-
-
-def sync_lab(factory: Callable[[], EinvoicesSubject]) -> Lab:
-    """Return a lab with a synchronous hub."""
-    subject, log, observer = factory(), MemoryIntegrationLogger(), RecordingObserver()
-    http = SandboxHttpClient(subject.sandbox)
-    hub = Hub(**_options(subject), http=http, log=log, observers=[observer])
-    return Lab(subject, hub, log, observer)
-
-
-def async_lab(factory: Callable[[], EinvoicesSubject]) -> Lab:
-    """Return a lab with an asynchronous hub."""
-    subject, log, observer = factory(), AsyncMemoryIntegrationLogger(), RecordingObserver()
-    http = AsyncSandboxHttpClient(subject.sandbox)
-    hub = AsyncHub(**_options(subject), http=http, log=log, observers=[observer])
-    return Lab(subject, hub, log, observer)
+    return [
+        (EinvoiceCapability.CII, lambda: lab("send", outgoing(CII))),
+        (EinvoiceCapability.LOOK_UP, lambda: lab("check_recipient", RECIPIENT)),
+        (EinvoiceCapability.STATUS, lambda: lab("get", ref)),
+        (EinvoiceCapability.INBOX, lambda: lab("list_received")),
+        (EinvoiceCapability.INBOX, lambda: lab("mark_fetched", ref)),
+    ]

@@ -6,27 +6,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from moorage.adapters.logs.memory import AsyncMemoryIntegrationLogger, MemoryIntegrationLogger
 from moorage.contracts.people import NewPerson, PeopleCapability, PersonChanges
 from moorage.contracts.ref import Ref
-from moorage.contracts.routes import Account
-from moorage.domain.http.log_content import LogContent, LoggedCalls
-from moorage.domain.observation.integration_log import LogPage, LogQuery
-from moorage.hub.hub import AsyncHub, Hub
-from moorage.testing.fakes.observer import RecordingObserver
-from moorage.testing.kits._contract_lab import ContractLab
+from moorage.testing.kits._recorded_lab import RecordedLab
 from moorage.testing.kits._sent_requests import leaves
-from moorage.testing.kits.checks import require
-from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, SandboxHttpClient
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
-    from types import UnionType
+    from collections.abc import Awaitable, Callable, Mapping
 
     from moorage.contracts.people import Person
     from moorage.contracts.vendor import Vendor
     from moorage.domain.http.requests import Response
-    from moorage.domain.observation.integration_log import IntegrationLog
     from moorage.errors import ConnectorError
     from moorage.testing.sandboxes.base import SandboxRequest
     from moorage.testing.sandboxes.people.base import PeopleSandbox
@@ -67,22 +57,13 @@ class PeopleSubject:
     answers: tuple[tuple[Response, Mapping[str, Any]], ...] = ()
 
 
-class Lab(ContractLab[PeopleSubject]):
+class Lab(RecordedLab[PeopleSubject]):
     """A directory of people under test, with its hub, its log and its observer."""
 
     contract = "people"
+    account_name = ACCOUNT
+    logs_content = True
     sandbox: PeopleSandbox
-
-    def __init__(
-        self,
-        subject: PeopleSubject,
-        hub: Hub | AsyncHub,
-        log: MemoryIntegrationLogger | AsyncMemoryIntegrationLogger,
-        observer: RecordingObserver,
-    ) -> None:
-        super().__init__(subject, hub)
-        self.log = log
-        self.observer = observer
 
     def person(self, name: str = "ada", **fields: Any) -> NewPerson:
         """Return a new person with this user name and these fields."""
@@ -124,22 +105,9 @@ class Lab(ContractLab[PeopleSubject]):
         """Return the requests that change something."""
         return [request for request in self.sandbox.requests if request.method != "GET"]
 
-    async def entries(self) -> Sequence[IntegrationLog]:
-        """Return the entries of the log, with the content of requests and answers."""
-        page = self.log.find(LogQuery())
-        return page.items if isinstance(page, LogPage) else (await page).items
-
     def hidden(self) -> tuple[str, ...]:
         """Return the texts that nothing may show: the secrets, the password and names."""
         return (*self.subject.secrets, PASSWORD, "Lovelace")
-
-    async def refused(
-        self, kind: type[ConnectorError] | UnionType, doing: Awaitable[Any], step: str
-    ) -> Any:
-        """Return the error that an operation must raise, which has exactly this class."""
-        error = await super().refused(kind, doing, step)
-        require(type(error) is kind, f"{step} raised {type(error).__name__}: {error}")
-        return error
 
 
 def calls_by_capability(lab: Lab) -> Mapping[PeopleCapability, Callable[[], Awaitable[Any]]]:
@@ -158,28 +126,3 @@ def calls_by_capability(lab: Lab) -> Mapping[PeopleCapability, Callable[[], Awai
 def request_values(request: SandboxRequest) -> list[tuple[str, Any]]:
     """Return the values of a request's JSON body, each with the path of names to it."""
     return leaves("", request.json())
-
-
-def _options(subject: PeopleSubject) -> dict[str, Any]:
-    settings = {
-        "retry": None,
-        "circuit": None,
-        "log_content": LogContent(calls=LoggedCalls.ALL),
-    }
-    return {"accounts": [Account(ACCOUNT, subject.vendor, settings=settings)]}
-
-
-def sync_lab(factory: Callable[[], PeopleSubject]) -> Lab:
-    """Return a lab with a synchronous hub."""
-    subject, log, observer = factory(), MemoryIntegrationLogger(), RecordingObserver()
-    http = SandboxHttpClient(subject.sandbox)
-    hub = Hub(**_options(subject), http=http, log=log, observers=[observer])
-    return Lab(subject, hub, log, observer)
-
-
-def async_lab(factory: Callable[[], PeopleSubject]) -> Lab:
-    """Return a lab with an asynchronous hub."""
-    subject, log, observer = factory(), AsyncMemoryIntegrationLogger(), RecordingObserver()
-    http = AsyncSandboxHttpClient(subject.sandbox)
-    hub = AsyncHub(**_options(subject), http=http, log=log, observers=[observer])
-    return Lab(subject, hub, log, observer)

@@ -21,6 +21,7 @@ from moorage.domain.values.text import with_article
 from moorage.errors import (
     ConnectorError,
     IdempotencyConflict,
+    InvalidRequest,
     OutcomeUnknown,
     UnsupportedByVendor,
     VendorFailed,
@@ -188,7 +189,8 @@ async def a_refusal_has_its_type(make: Open) -> None:
             rate_request=lab.request(lab.address(postal_code=lab.subject.no_label))
         )
         purchase = lab("create_shipment", foreign_shipment, idempotency_key="k")
-        error = await lab.refused(VendorRejected, purchase, "What the carrier refuses")
+        kinds = VendorRejected | InvalidRequest
+        error = await lab.refused(kinds, purchase, "What the carrier refuses")
         require(error.vendor_code == lab.subject.carrier_code, "The carrier's code is lost.")
         require(lab.sold() == 0, "What was refused was bought.")
 

@@ -7,18 +7,14 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from moorage.contracts.ref import Ref
-from moorage.contracts.routes import Account
 from moorage.contracts.shops import FulfilledLine, Fulfilment, ShopsCapability
 from moorage.domain.values.money import Money
-from moorage.hub.hub import AsyncHub, Hub
-from moorage.testing.kits._contract_lab import ContractLab
+from moorage.testing.kits._recorded_lab import RecordedLab
 from moorage.testing.kits.checks import require
-from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, SandboxHttpClient
 from moorage.testing.sandboxes.shops.base import BUYER, SKU
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
-    from types import UnionType
 
     from moorage.contracts.shops import ShopItem, ShopOrder
     from moorage.contracts.vendor import Vendor
@@ -59,10 +55,11 @@ class ShopsSubject:
     webhook_secret: str | None = attrs.field(default=None, repr=False)
 
 
-class Lab(ContractLab[ShopsSubject]):
+class Lab(RecordedLab[ShopsSubject]):
     """A shop under test, with its hub and its sandbox."""
 
     contract = "shops"
+    account_name = ACCOUNT
 
     @property
     def shop(self) -> ShopSandbox:
@@ -97,15 +94,6 @@ class Lab(ContractLab[ShopsSubject]):
         """Return the texts that nothing may show: the secrets, and the buyer's name."""
         return (*self.subject.secrets, BUYER, "ada@quayle.example", "Kai 1")
 
-    async def refused(
-        self, kind: type[ConnectorError] | UnionType, doing: Awaitable[Any], step: str
-    ) -> Any:
-        """Return the error that an operation must raise, which has exactly this class."""
-        error = await super().refused(kind, doing, step)
-        is_exact = not isinstance(kind, type) or type(error) is kind
-        require(is_exact, f"{step} raised {type(error).__name__}: {error}")
-        return error
-
 
 def calls_by_capability(lab: Lab) -> Mapping[ShopsCapability, Callable[[], Awaitable[Any]]]:
     """Return a call for each capability, which the call needs."""
@@ -117,19 +105,3 @@ def calls_by_capability(lab: Lab) -> Mapping[ShopsCapability, Callable[[], Await
         ShopsCapability.COMPARE_STOCK: lambda: lab("set_stock", ref, 1, expected=2),
         ShopsCapability.LOCATIONS: lambda: lab("set_stock", ref, 1, location="1"),
     }
-
-
-def _accounts(subject: ShopsSubject) -> list[Account]:
-    return [Account(ACCOUNT, subject.vendor, settings={"retry": None, "circuit": None})]
-
-
-def sync_lab(factory: Callable[[], ShopsSubject]) -> Lab:
-    """Return a lab with a synchronous hub."""
-    subject = factory()
-    return Lab(subject, Hub(_accounts(subject), http=SandboxHttpClient(subject.sandbox)))
-
-
-def async_lab(factory: Callable[[], ShopsSubject]) -> Lab:
-    """Return a lab with an asynchronous hub."""
-    subject = factory()
-    return Lab(subject, AsyncHub(_accounts(subject), http=AsyncSandboxHttpClient(subject.sandbox)))

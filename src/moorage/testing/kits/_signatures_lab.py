@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from moorage.adapters.logs.memory import AsyncMemoryIntegrationLogger, MemoryIntegrationLogger
 from moorage.contracts.ref import Ref
-from moorage.contracts.routes import Account
 from moorage.contracts.signatures import (
     SignatureDocument,
     SignaturePlace,
@@ -18,20 +16,14 @@ from moorage.contracts.signatures import (
     SignaturesCapability,
     Signer,
 )
-from moorage.domain.http.log_content import LogContent, LoggedCalls
-from moorage.domain.observation.integration_log import LogPage, LogQuery
-from moorage.hub.hub import AsyncHub, Hub
-from moorage.testing.fakes.observer import RecordingObserver
-from moorage.testing.kits._contract_lab import ContractLab
-from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, SandboxHttpClient
+from moorage.testing.kits._recorded_lab import RecordedLab
 from moorage.testing.sandboxes.signatures.base import PDF, RETURN_URL, ROLE, TEMPLATE
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping
 
     from moorage.contracts.vendor import Vendor
     from moorage.domain.http.requests import Response
-    from moorage.domain.observation.integration_log import IntegrationLog
     from moorage.errors import ConnectorError
     from moorage.testing.sandboxes.signatures.base import SignaturesSandbox
 
@@ -82,22 +74,17 @@ class SignaturesSubject:
     preparations: int = 0
 
 
-class Lab(ContractLab[SignaturesSubject]):
+class Lab(RecordedLab[SignaturesSubject]):
     """A vendor of electronic signatures under test, with its hub, its log and its observer."""
 
     contract = "signatures"
+    account_name = ACCOUNT
+    logs_content = True
 
-    def __init__(
-        self,
-        subject: SignaturesSubject,
-        hub: Hub | AsyncHub,
-        log: MemoryIntegrationLogger | AsyncMemoryIntegrationLogger,
-        observer: RecordingObserver,
-    ) -> None:
-        super().__init__(subject, hub)
-        self.log = log
-        self.observer = observer
-        self.world = subject.sandbox
+    @property
+    def world(self) -> SignaturesSandbox:
+        """The sandbox, which tells what signers see."""
+        return self.subject.sandbox
 
     def count(self) -> int:
         """Return the number of envelopes that were sent."""
@@ -111,11 +98,6 @@ class Lab(ContractLab[SignaturesSubject]):
         """Answer the requests of the next `get` with unknown states of an envelope."""
         answers = self.subject.unknown_word(id_)
         self.sandbox.fail(*(answers if isinstance(answers, tuple) else (answers,)))
-
-    async def entries(self) -> Sequence[IntegrationLog]:
-        """Return the entries of the log, with the content of requests and answers."""
-        page = self.log.find(LogQuery())
-        return page.items if isinstance(page, LogPage) else (await page).items
 
     def hidden(self) -> tuple[str, ...]:
         """Return the texts that nothing may show: secrets, addresses and subjects."""
@@ -165,28 +147,3 @@ def calls_by_capability(lab: Lab) -> Mapping[SignaturesCapability, Callable[[], 
         SignaturesCapability.VOID_REASON: partial(lab, "void", ref, REASON),
         SignaturesCapability.CERTIFICATE: partial(lab, "certificate", ref),
     }
-
-
-def _options(subject: SignaturesSubject) -> dict[str, Any]:
-    settings = {
-        "retry": None,
-        "circuit": None,
-        "log_content": LogContent(calls=LoggedCalls.ALL),
-    }
-    return {"accounts": [Account(ACCOUNT, subject.vendor, settings=settings)]}
-
-
-def sync_lab(factory: Callable[[], SignaturesSubject]) -> Lab:
-    """Return a lab with a synchronous hub."""
-    subject, log, observer = factory(), MemoryIntegrationLogger(), RecordingObserver()
-    http = SandboxHttpClient(subject.sandbox)
-    hub = Hub(**_options(subject), http=http, log=log, observers=[observer])
-    return Lab(subject, hub, log, observer)
-
-
-def async_lab(factory: Callable[[], SignaturesSubject]) -> Lab:
-    """Return a lab with an asynchronous hub."""
-    subject, log, observer = factory(), AsyncMemoryIntegrationLogger(), RecordingObserver()
-    http = AsyncSandboxHttpClient(subject.sandbox)
-    hub = AsyncHub(**_options(subject), http=http, log=log, observers=[observer])
-    return Lab(subject, hub, log, observer)

@@ -6,16 +6,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from moorage.contracts.routes import Account
 from moorage.contracts.tax import TaxCapability, Trader, VatNumber
-from moorage.hub.hub import AsyncHub, Hub
-from moorage.testing.kits._contract_lab import ContractLab
-from moorage.testing.kits.checks import require
-from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, SandboxHttpClient
+from moorage.testing.kits._recorded_lab import RecordedLab
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
-    from types import UnionType
+    from collections.abc import Callable, Mapping
 
     from moorage.contracts.vendor import Vendor
     from moorage.domain.http.requests import Response
@@ -80,10 +75,11 @@ class TaxSubject:
     answers: tuple[tuple[Response, Mapping[str, Any], Mapping[str, Any]], ...] = ()
 
 
-class Lab(ContractLab[TaxSubject]):
+class Lab(RecordedLab[TaxSubject]):
     """A vendor that checks VAT numbers under test, with its hub and its sandbox."""
 
     contract = "tax"
+    account_name = ACCOUNT
 
     async def check(self, number: VatNumber | None = None, **options: Any) -> Any:
         """Check a number, by default the one that the register has."""
@@ -102,15 +98,6 @@ class Lab(ContractLab[TaxSubject]):
         values = (self.subject.business.get(name) for name in ("name", "address"))
         return [value for value in values if value]
 
-    async def refused(
-        self, kind: type[ConnectorError] | UnionType, doing: Awaitable[Any], step: str
-    ) -> Any:
-        """Return the error that an operation must raise, which has exactly this class."""
-        error = await super().refused(kind, doing, step)
-        is_exact = not isinstance(kind, type) or type(error) is kind
-        require(is_exact, f"{step} raised {type(error).__name__}: {error}")
-        return error
-
 
 def unsupported_options(lab: Lab) -> dict[TaxCapability, dict[str, Any]]:
     """Return the arguments of a check for each capability that the vendor lacks."""
@@ -120,19 +107,3 @@ def unsupported_options(lab: Lab) -> dict[TaxCapability, dict[str, Any]]:
         TaxCapability.TRADER_MATCH: {"trader": TRADER},
     }
     return {name: fields for name, fields in options.items() if name not in lab.able}
-
-
-def _accounts(subject: TaxSubject) -> list[Account]:
-    return [Account(ACCOUNT, subject.vendor, settings={"retry": None, "circuit": None})]
-
-
-def sync_lab(factory: Callable[[], TaxSubject]) -> Lab:
-    """Return a lab with a synchronous hub."""
-    subject = factory()
-    return Lab(subject, Hub(_accounts(subject), http=SandboxHttpClient(subject.sandbox)))
-
-
-def async_lab(factory: Callable[[], TaxSubject]) -> Lab:
-    """Return a lab with an asynchronous hub."""
-    subject = factory()
-    return Lab(subject, AsyncHub(_accounts(subject), http=AsyncSandboxHttpClient(subject.sandbox)))

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import attrs
 
 from moorage.contracts.accounting import (
-    KIND,
     AccountClass,
     AccountingCapability,
     BookRecord,
@@ -43,7 +42,6 @@ from moorage.errors import (
     InvalidRequest,
     OutcomeUnknown,
     RateLimitExceeded,
-    UnsupportedByVendor,
     VendorFailed,
     VendorRejected,
     WebhookRejected,
@@ -56,12 +54,11 @@ from moorage.testing.kits._accounting_lab import (
     TOTAL,
     AccountingSubject,
     Lab,
-    async_lab,
     calls_by_capability,
     creations,
-    sync_lab,
 )
 from moorage.testing.kits._contract_lab import (
+    require_unsupported,
     require_words,
     through_async_hub,
     through_hub,
@@ -73,7 +70,6 @@ from moorage.testing.kits._contract_lab import (
 from moorage.testing.kits._sent_requests import leaves
 from moorage.testing.kits.checks import OTHER_SECRET, require
 from moorage.testing.sandboxes.base import Altered, Lost
-from moorage.wiring.installed_vendors import able
 
 if TYPE_CHECKING:
     from moorage.contracts.accounting import AccountingEvent
@@ -406,16 +402,7 @@ async def an_unknown_state_is_unknown(make: Open) -> None:
 async def what_it_cannot_do_is_refused(make: Open) -> None:
     """An unsupported feature is refused before sending, and the error names other vendors."""
     async with make() as lab:
-        for capability, ask in calls_by_capability(lab).items():
-            if capability in lab.able:
-                continue
-            error = await lab.refused(
-                UnsupportedByVendor, ask(), f"{capability} of a vendor without it"
-            )
-            require(capability in error.capabilities, f"{capability} is not named.")
-            expected = able(KIND, frozenset(error.capabilities))
-            require(error.able == expected, "The vendors that have it are not named.")
-        require(lab.sandbox.requests == [], "Something was sent for what cannot be done.")
+        await require_unsupported(lab, calls_by_capability(lab).items())
 
 
 async def another_record_is_refused(make: Open) -> None:
@@ -535,5 +522,5 @@ _ALL_CHECKS: Final = (
 )
 
 
-CHECKS: Final[tuple[Check, ...]] = through_hub(_ALL_CHECKS, sync_lab)
-ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = through_async_hub(_ALL_CHECKS, async_lab)
+CHECKS: Final[tuple[Check, ...]] = through_hub(_ALL_CHECKS, Lab.with_sync_hub)
+ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = through_async_hub(_ALL_CHECKS, Lab.with_async_hub)

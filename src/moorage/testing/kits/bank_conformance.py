@@ -18,7 +18,6 @@ from typing import Any, Final, TypeAlias
 import attrs
 
 from moorage.contracts.bank import (
-    KIND,
     BalanceKind,
     BankAccount,
     BankCapability,
@@ -43,19 +42,11 @@ from moorage.errors import (
     IdempotencyConflict,
     OutcomeUnknown,
     RateLimitExceeded,
-    UnsupportedByVendor,
     VendorFailed,
 )
-from moorage.testing.kits._bank_lab import (
-    ACCOUNT,
-    SINCE,
-    BankSubject,
-    Lab,
-    async_lab,
-    calls_by_capability,
-    sync_lab,
-)
+from moorage.testing.kits._bank_lab import ACCOUNT, SINCE, BankSubject, Lab, calls_by_capability
 from moorage.testing.kits._contract_lab import (
+    require_unsupported,
     require_words,
     through_async_hub,
     through_hub,
@@ -68,7 +59,6 @@ from moorage.testing.kits._sent_requests import require_no_repeats
 from moorage.testing.kits.checks import require
 from moorage.testing.sandboxes.bank.base import BALANCES, BOOKED, IBANS, OWNER, PENDING
 from moorage.testing.sandboxes.base import Altered, Lost
-from moorage.wiring.installed_vendors import able
 
 __all__ = ["ASYNC_CHECKS", "CHECKS", "AsyncCheck", "BankSubject", "Check", "Factory"]
 
@@ -433,16 +423,7 @@ async def a_daily_limit_is_not_retried(make: Open) -> None:
 async def what_it_cannot_do_is_refused(make: Open) -> None:
     """An unsupported feature is refused before sending, and the error names other vendors."""
     async with make() as lab:
-        for capability, ask in calls_by_capability(lab).items():
-            if capability in lab.able:
-                continue
-            error = await lab.refused(
-                UnsupportedByVendor, ask(), f"{capability} of a vendor without it"
-            )
-            require(capability in error.capabilities, f"{capability} is not named.")
-            names = able(KIND, frozenset(error.capabilities))
-            require(error.able == names, "The vendors that have it are not named.")
-        require(lab.sandbox.requests == [], "Something was sent for what cannot be done.")
+        await require_unsupported(lab, calls_by_capability(lab).items())
 
 
 async def each_request_is_sent_once(make: Open) -> None:
@@ -505,5 +486,5 @@ _ALL_CHECKS: Final = (
 )
 
 
-CHECKS: Final[tuple[Check, ...]] = through_hub(_ALL_CHECKS, sync_lab)
-ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = through_async_hub(_ALL_CHECKS, async_lab)
+CHECKS: Final[tuple[Check, ...]] = through_hub(_ALL_CHECKS, Lab.with_sync_hub)
+ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = through_async_hub(_ALL_CHECKS, Lab.with_async_hub)

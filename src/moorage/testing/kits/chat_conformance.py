@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import attrs
 
-from moorage.contracts.chat import KIND, ChatCapability, ChatReceipt, ChatStatus
+from moorage.contracts.chat import ChatCapability, ChatReceipt, ChatStatus
 from moorage.contracts.ref import Ref
 from moorage.domain.http.requests import Response
 from moorage.domain.values.json_text import encode_json
@@ -24,7 +24,6 @@ from moorage.errors import (
     InvalidData,
     OutcomeUnknown,
     RateLimitExceeded,
-    UnsupportedByVendor,
     VendorFailed,
     WebhookRejected,
 )
@@ -34,16 +33,18 @@ from moorage.testing.kits._chat_lab import (
     TEXT,
     ChatSubject,
     Lab,
-    async_lab,
     calls_by_capability,
     request_values,
-    sync_lab,
 )
 from moorage.testing.kits._chat_requests import REQUESTS
-from moorage.testing.kits._contract_lab import through_async_hub, through_hub, with_body
+from moorage.testing.kits._contract_lab import (
+    require_unsupported,
+    through_async_hub,
+    through_hub,
+    with_body,
+)
 from moorage.testing.kits.checks import require
 from moorage.testing.sandboxes.base import Altered, Lost
-from moorage.wiring.installed_vendors import able
 
 if TYPE_CHECKING:
     from moorage.contracts.chat import ChatEvent
@@ -139,13 +140,7 @@ def _require_as_written(lab: Lab, times: int) -> None:
 async def what_it_cannot_do_is_refused(make: Open) -> None:
     """An unsupported feature is refused before sending, and the error names other vendors."""
     async with make() as lab:
-        for capability, ask in calls_by_capability(lab).items():
-            if capability in lab.able:
-                continue
-            error = await lab.refused(UnsupportedByVendor, ask(), f"{capability} of who cannot")
-            require(error.capabilities == (capability,), f"{capability} is not named.")
-            require(error.able == able(KIND, frozenset({capability})), "Who can is not named.")
-        require(lab.sandbox.requests == [], "Something was sent for what cannot be done.")
+        await require_unsupported(lab, calls_by_capability(lab).items())
 
 
 async def an_answer_is_in_its_thread(make: Open) -> None:
@@ -381,5 +376,5 @@ _ALL_CHECKS: Final = (
 )
 
 
-CHECKS: Final[tuple[Check, ...]] = through_hub(_ALL_CHECKS, sync_lab)
-ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = through_async_hub(_ALL_CHECKS, async_lab)
+CHECKS: Final[tuple[Check, ...]] = through_hub(_ALL_CHECKS, Lab.with_sync_hub)
+ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = through_async_hub(_ALL_CHECKS, Lab.with_async_hub)

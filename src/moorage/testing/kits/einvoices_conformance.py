@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import attrs
 
 from moorage.contracts.einvoices import (
-    KIND,
     EinvoiceCapability,
     EinvoiceEventType,
     EinvoiceStatus,
@@ -28,11 +27,11 @@ from moorage.errors import (
     ConnectorError,
     IdempotencyConflict,
     OutcomeUnknown,
-    UnsupportedByVendor,
     VendorFailed,
     WebhookRejected,
 )
 from moorage.testing.kits._contract_lab import (
+    require_unsupported,
     require_words,
     through_async_hub,
     through_hub,
@@ -45,15 +44,12 @@ from moorage.testing.kits._einvoices_lab import (
     CII,
     EinvoicesSubject,
     Lab,
-    async_lab,
     calls_by_capability,
     outgoing,
-    sync_lab,
 )
 from moorage.testing.kits.checks import OTHER_SECRET, require
 from moorage.testing.sandboxes.base import Altered, Lost
 from moorage.testing.sandboxes.einvoices.base import DOCUMENT, RECIPIENT, STRANGER, TOKEN
-from moorage.wiring.installed_vendors import able
 
 if TYPE_CHECKING:
     from moorage.contracts.einvoices import (
@@ -151,13 +147,7 @@ async def pending_is_not_delivered(make: Open) -> None:
 async def what_it_cannot_do_is_refused(make: Open) -> None:
     """An unsupported feature is refused before sending, and the error names other vendors."""
     async with make() as lab:
-        for capability, calls in calls_by_capability(lab).items():
-            for call in () if capability in lab.able else calls:
-                error = await lab.refused(UnsupportedByVendor, call(), f"{capability} without it")
-                require(error.capabilities == (capability,), f"{capability} is not named.")
-                others = able(KIND, frozenset({capability}))
-                require(error.able == others, f"The vendors with {capability} are not named.")
-        require(lab.sandbox.requests == [], "Something was sent for what cannot be done.")
+        await require_unsupported(lab, calls_by_capability(lab))
 
 
 async def a_refusal_has_its_type(make: Open) -> None:
@@ -382,5 +372,5 @@ _ALL_CHECKS: Final = (
 )
 
 
-CHECKS: Final[tuple[Check, ...]] = through_hub(_ALL_CHECKS, sync_lab)
-ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = through_async_hub(_ALL_CHECKS, async_lab)
+CHECKS: Final[tuple[Check, ...]] = through_hub(_ALL_CHECKS, Lab.with_sync_hub)
+ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = through_async_hub(_ALL_CHECKS, Lab.with_async_hub)

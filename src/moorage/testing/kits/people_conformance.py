@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import attrs
 
 from moorage.contracts.people import (
-    KIND,
     MemberKind,
     PeopleCapability,
     PeopleQuery,
@@ -33,11 +32,11 @@ from moorage.errors import (
     InvalidData,
     OutcomeUnknown,
     RateLimitExceeded,
-    UnsupportedByVendor,
     VendorFailed,
     VendorRejected,
 )
 from moorage.testing.kits._contract_lab import (
+    require_unsupported,
     require_words,
     through_async_hub,
     through_hub,
@@ -50,14 +49,11 @@ from moorage.testing.kits._people_lab import (
     PASSWORD,
     Lab,
     PeopleSubject,
-    async_lab,
     calls_by_capability,
     request_values,
-    sync_lab,
 )
 from moorage.testing.kits.checks import require
 from moorage.testing.sandboxes.base import Altered, Lost
-from moorage.wiring.installed_vendors import able
 
 if TYPE_CHECKING:
     from moorage.contracts.people import GroupPage, MemberPage, Person, PersonPage
@@ -370,16 +366,7 @@ async def an_old_version_is_refused(make: Open) -> None:
 async def what_it_cannot_do_is_refused(make: Open) -> None:
     """An unsupported feature is refused before sending, and the error names other vendors."""
     async with make() as lab:
-        for capability, call in calls_by_capability(lab).items():
-            if capability in lab.able:
-                continue
-            others = able(KIND, frozenset({capability}))  # takes a while when it is first called
-            error = await lab.refused(
-                UnsupportedByVendor, call(), f"{capability} of a vendor without it"
-            )
-            require(error.capabilities == (capability,), f"{capability} is not named.")
-            require(error.able == others, "The vendors that have it are not named.")
-        require(lab.sandbox.requests == [], "Something was sent for what cannot be done.")
+        await require_unsupported(lab, calls_by_capability(lab).items())
 
 
 async def a_refusal_has_its_type(make: Open) -> None:
@@ -590,5 +577,5 @@ _ALL_CHECKS: Final = (
 )
 
 
-CHECKS: Final[tuple[Check, ...]] = through_hub(_ALL_CHECKS, sync_lab)
-ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = through_async_hub(_ALL_CHECKS, async_lab)
+CHECKS: Final[tuple[Check, ...]] = through_hub(_ALL_CHECKS, Lab.with_sync_hub)
+ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = through_async_hub(_ALL_CHECKS, Lab.with_async_hub)

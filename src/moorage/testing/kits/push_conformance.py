@@ -9,11 +9,11 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Coroutine
 from datetime import timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import attrs
 
-from moorage.adapters.logs.memory import AsyncMemoryIntegrationLogger, MemoryIntegrationLogger
 from moorage.contracts.push import (
     PushCapability,
     PushMessage,
@@ -22,7 +22,6 @@ from moorage.contracts.push import (
     PushTopic,
     outcome_of,
 )
-from moorage.contracts.routes import Account
 from moorage.domain.http.requests import Response
 from moorage.errors import (
     ConnectorError,
@@ -33,20 +32,19 @@ from moorage.errors import (
     UnsupportedByVendor,
     VendorFailed,
 )
-from moorage.hub.hub import AsyncHub, Hub
-from moorage.testing.fakes.observer import RecordingObserver
 from moorage.testing.kits._contract_lab import (
-    ContractLab,
     require_words,
     through_async_hub,
     through_hub,
     uncertain_answers,
     with_an_address,
 )
+from moorage.testing.kits._recorded_lab import RecordedLab
 from moorage.testing.kits.checks import require
-from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, Lost, SandboxHttpClient
+from moorage.testing.sandboxes.base import Lost
 
 if TYPE_CHECKING:
+    from moorage.contracts.push import BrowserSubscription, DeviceToken
     from moorage.contracts.vendor import Vendor
     from moorage.testing.sandboxes.push.base import DeliveredNotification, PushSandbox
 
@@ -79,22 +77,16 @@ class PushSubject:
     secrets: tuple[str, ...] = attrs.field(repr=False)
 
 
-class _Lab(ContractLab[PushSubject]):
+class _Lab(RecordedLab[PushSubject]):
     """A vendor of push notifications under test, with its hub, its log and its observer."""
 
     contract = "push"
+    account_name = _ACCOUNT
 
-    def __init__(
-        self,
-        subject: PushSubject,
-        hub: Hub | AsyncHub,
-        log: MemoryIntegrationLogger | AsyncMemoryIntegrationLogger,
-        observer: RecordingObserver,
-    ) -> None:
-        super().__init__(subject, hub)
-        self.log = log
-        self.observer = observer
-        self.to = subject.sandbox.recipient()
+    @cached_property
+    def to(self) -> DeviceToken | BrowserSubscription:
+        """The recipient of notifications."""
+        return self.subject.sandbox.recipient()
 
     def message(self, title: str = _TITLE, **fields: Any) -> PushMessage:
         """Return a notification with these fields."""
@@ -273,24 +265,5 @@ _ALL_CHECKS: Final = (
 )
 
 
-def _options(subject: PushSubject) -> dict[str, Any]:
-    settings = {"retry": None, "circuit": None}
-    return {"accounts": [Account(_ACCOUNT, subject.vendor, settings=settings)]}
-
-
-def _sync_lab(factory: Factory) -> _Lab:
-    subject, log, observer = factory(), MemoryIntegrationLogger(), RecordingObserver()
-    http = SandboxHttpClient(subject.sandbox)
-    hub = Hub(**_options(subject), http=http, log=log, observers=[observer])
-    return _Lab(subject, hub, log, observer)
-
-
-def _async_lab(factory: Factory) -> _Lab:
-    subject, log, observer = factory(), AsyncMemoryIntegrationLogger(), RecordingObserver()
-    http = AsyncSandboxHttpClient(subject.sandbox)
-    hub = AsyncHub(**_options(subject), http=http, log=log, observers=[observer])
-    return _Lab(subject, hub, log, observer)
-
-
-CHECKS: Final[tuple[Check, ...]] = through_hub(_ALL_CHECKS, _sync_lab)
-ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = through_async_hub(_ALL_CHECKS, _async_lab)
+CHECKS: Final[tuple[Check, ...]] = through_hub(_ALL_CHECKS, _Lab.with_sync_hub)
+ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = through_async_hub(_ALL_CHECKS, _Lab.with_async_hub)

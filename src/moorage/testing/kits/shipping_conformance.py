@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from moorage.contracts.ref import Ref
 from moorage.contracts.shipping import (
-    KIND,
     AddressVerdict,
     CancelState,
     Customs,
@@ -29,18 +28,13 @@ from moorage.contracts.shipping import (
     TrackingStatus,
 )
 from moorage.domain.values.money import Money
-from moorage.errors import (
-    UnsupportedByVendor,
-    VendorRejected,
-    WebhookRejected,
-)
-from moorage.testing.kits._contract_lab import through_async_hub, through_hub
+from moorage.errors import VendorRejected, WebhookRejected
+from moorage.testing.kits._contract_lab import require_unsupported, through_async_hub, through_hub
 from moorage.testing.kits._shipping_buying import BUYING, same
 from moorage.testing.kits._shipping_handovers import HANDOVERS
 from moorage.testing.kits._shipping_lab import ACCOUNT, Lab, ShippingSubject, awaited, plainly
 from moorage.testing.kits._shipping_requests import REQUESTS
 from moorage.testing.kits.checks import require
-from moorage.wiring.installed_vendors import able
 
 if TYPE_CHECKING:
     from moorage.contracts.shipping import AddressResult, Shipment, Tracking
@@ -97,13 +91,7 @@ def _calls_by_capability(lab: Lab) -> dict[ShippingCapability, Callable[[], Awai
 async def what_it_cannot_do_is_refused(make: Open) -> None:
     """An unsupported feature is refused before sending, and the error names other vendors."""
     async with make() as lab:
-        for capability, ask in _calls_by_capability(lab).items():
-            if capability in lab.able:
-                continue
-            error = await lab.refused(UnsupportedByVendor, ask(), f"{capability} of who cannot")
-            require(error.capabilities == (capability,), f"{capability} is not named.")
-            require(error.able == able(KIND, frozenset({capability})), "Who can is not named.")
-        require(lab.sandbox.requests == [], "Something was sent for what cannot be done.")
+        await require_unsupported(lab, _calls_by_capability(lab).items())
 
 
 async def what_it_can_do_is_done(make: Open) -> None:

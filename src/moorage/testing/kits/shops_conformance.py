@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import attrs
 
 from moorage.contracts.shops import (
-    KIND,
     Completion,
     FulfilledLine,
     OrderFulfilment,
@@ -33,12 +32,12 @@ from moorage.errors import (
     ConnectionFailed,
     InvalidData,
     OutcomeUnknown,
-    UnsupportedByVendor,
     VendorFailed,
     VendorRejected,
     WebhookRejected,
 )
 from moorage.testing.kits._contract_lab import (
+    require_unsupported,
     require_words,
     through_async_hub,
     through_hub,
@@ -46,19 +45,10 @@ from moorage.testing.kits._contract_lab import (
     with_an_address,
 )
 from moorage.testing.kits._sent_requests import require_no_repeats
-from moorage.testing.kits._shops_lab import (
-    ACCOUNT,
-    PARCEL,
-    Lab,
-    ShopsSubject,
-    async_lab,
-    calls_by_capability,
-    sync_lab,
-)
+from moorage.testing.kits._shops_lab import ACCOUNT, PARCEL, Lab, ShopsSubject, calls_by_capability
 from moorage.testing.kits.checks import OTHER_SECRET, require
 from moorage.testing.sandboxes.base import Lost
 from moorage.testing.sandboxes.shops.base import SKU
-from moorage.wiring.installed_vendors import able
 
 if TYPE_CHECKING:
     from moorage.contracts.shops import OrderPage, ShopEvent, ShopOrder
@@ -425,18 +415,9 @@ async def a_malformed_answer_is_no_success(make: Open) -> None:
 
 
 async def what_it_cannot_do_is_refused(make: Open) -> None:
-    """An unsupported feature is refused before anything is sent."""
+    """An unsupported feature is refused before sending, and the error names other vendors."""
     async with make() as lab:
-        for capability, call in calls_by_capability(lab).items():
-            if capability in lab.able:
-                continue
-            error = await lab.refused(
-                UnsupportedByVendor, call(), f"{capability} of a vendor without it"
-            )
-            require(capability in error.capabilities, f"{capability} is not named.")
-            others = able(KIND, frozenset({capability}))
-            require(error.able == others, f"The vendors with {capability} are not named.")
-        require(lab.sandbox.requests == [], "Something was sent for what cannot be done.")
+        await require_unsupported(lab, calls_by_capability(lab).items())
 
 
 async def each_request_is_sent_once(make: Open) -> None:
@@ -518,5 +499,5 @@ _ALL_CHECKS: Final = (
     an_event_names_its_order,
 )
 
-CHECKS: Final[tuple[Check, ...]] = through_hub(_ALL_CHECKS, sync_lab)
-ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = through_async_hub(_ALL_CHECKS, async_lab)
+CHECKS: Final[tuple[Check, ...]] = through_hub(_ALL_CHECKS, Lab.with_sync_hub)
+ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = through_async_hub(_ALL_CHECKS, Lab.with_async_hub)

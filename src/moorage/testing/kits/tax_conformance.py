@@ -24,15 +24,7 @@ from moorage.errors import (
 )
 from moorage.testing.kits._contract_lab import through_async_hub, through_hub
 from moorage.testing.kits._sent_requests import require_no_repeats
-from moorage.testing.kits._tax_lab import (
-    ACCOUNT,
-    TRADER,
-    Lab,
-    TaxSubject,
-    async_lab,
-    sync_lab,
-    unsupported_options,
-)
+from moorage.testing.kits._tax_lab import ACCOUNT, TRADER, Lab, TaxSubject, unsupported_options
 from moorage.testing.kits.checks import require
 from moorage.wiring.installed_vendors import able
 
@@ -252,5 +244,5 @@ _ALL_CHECKS: Final = (
 )
 
 
-CHECKS: Final[tuple[Check, ...]] = through_hub(_ALL_CHECKS, sync_lab)
-ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = through_async_hub(_ALL_CHECKS, async_lab)
+CHECKS: Final[tuple[Check, ...]] = through_hub(_ALL_CHECKS, Lab.with_sync_hub)
+ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = through_async_hub(_ALL_CHECKS, Lab.with_async_hub)

@@ -1,0 +1,72 @@
+"""A vendor under test behind a hub that records its calls: the lab of most contracts' kits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from moorage.adapters.logs.memory import AsyncMemoryIntegrationLogger, MemoryIntegrationLogger
+from moorage.contracts.routes import Account
+from moorage.domain.http.log_content import LogContent, LoggedCalls
+from moorage.domain.observation.integration_log import LogPage, LogQuery
+from moorage.hub.hub import AsyncHub, Hub
+from moorage.testing.fakes.observer import RecordingObserver
+from moorage.testing.kits._contract_lab import AnySubject, ContractLab
+from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, SandboxHttpClient
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from moorage.domain.observation.integration_log import IntegrationLog
+
+
+class RecordedLab(ContractLab[AnySubject]):
+    """A vendor under test, with its hub, the log of its calls and its observer.
+
+    Attributes:
+        account_name: the name of the account in the hub.
+        logs_content: True if the log has the content of requests and answers.
+        log: the log.
+        observer: the observer of the hub.
+    """
+
+    account_name: ClassVar[str]
+    logs_content: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        subject: AnySubject,
+        hub: Hub | AsyncHub,
+        log: MemoryIntegrationLogger | AsyncMemoryIntegrationLogger,
+        observer: RecordingObserver,
+    ) -> None:
+        super().__init__(subject, hub)
+        self.log = log
+        self.observer = observer
+
+    async def entries(self) -> Sequence[IntegrationLog]:
+        """Return the entries of the log."""
+        page = self.log.find(LogQuery())
+        return page.items if isinstance(page, LogPage) else (await page).items
+
+    @classmethod
+    def _accounts(cls, subject: AnySubject) -> list[Account]:
+        settings: dict[str, Any] = {"retry": None, "circuit": None}
+        if cls.logs_content:
+            settings["log_content"] = LogContent(calls=LoggedCalls.ALL)
+        return [Account(cls.account_name, subject.vendor, settings=settings)]
+
+    @classmethod
+    def with_sync_hub(cls, factory: Callable[[], AnySubject]) -> Self:
+        """Return a lab with a synchronous hub."""
+        subject, log, observer = factory(), MemoryIntegrationLogger(), RecordingObserver()
+        http = SandboxHttpClient(subject.sandbox)
+        hub = Hub(cls._accounts(subject), http=http, log=log, observers=[observer])
+        return cls(subject, hub, log, observer)
+
+    @classmethod
+    def with_async_hub(cls, factory: Callable[[], AnySubject]) -> Self:
+        """Return a lab with an asynchronous hub."""
+        subject, log, observer = factory(), AsyncMemoryIntegrationLogger(), RecordingObserver()
+        http = AsyncSandboxHttpClient(subject.sandbox)
+        hub = AsyncHub(cls._accounts(subject), http=http, log=log, observers=[observer])
+        return cls(subject, hub, log, observer)
