@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -15,13 +14,12 @@ from moorage.contracts.shipping.shipments import ShipmentRequest
 from moorage.contracts.validators import check_kind, several
 from moorage.contracts.vendor import part_key
 from moorage.domain.idempotency.claims import checked_key
-from moorage.domain.values.durations import count, maybe_seconds
-from moorage.domain.values.result import Result
 from moorage.errors import InvalidData, VendorRejected
+from moorage.services.contracts.batches import call_for_each
 from moorage.services.contracts.flows import Flows
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Sequence
 
     from moorage.contracts.routes import RoutingRequest
     from moorage.contracts.shipping.handovers import Manifest, Pickup
@@ -29,6 +27,7 @@ if TYPE_CHECKING:
     from moorage.contracts.shipping.shipments import Label, Shipment
     from moorage.contracts.shipping.vendor import ShippingVendor
     from moorage.contracts.wire import Wire
+    from moorage.domain.values.result import Result
 
 
 class ShippingFlows(Flows, ShippingContract):
@@ -117,15 +116,15 @@ class ShippingFlows(Flows, ShippingContract):
             timeout: seconds for each shipment.
             at_once: maximum number of concurrent purchases.
         """
-        batch = several(items, "items")
-        maybe_seconds(timeout, "timeout")
         checked_key(idempotency_key)
-
-        def step(number: int, item: Any) -> Callable[[], Awaitable[Result[Shipment]]]:
-            return partial(self._create_one, item, part_key(idempotency_key, number), timeout)
-
-        steps = [step(number, item) for number, item in enumerate(batch, 1)]
-        return await self._dispatcher.calling.core.every(steps, at_once=count(at_once, "at_once"))
+        return await call_for_each(
+            self._dispatcher.calling.core,
+            self.create_shipment,
+            several(items, "items"),
+            idempotency_key=idempotency_key,
+            timeout=timeout,
+            at_once=at_once,
+        )
 
     async def get_label(
         self,
@@ -239,14 +238,6 @@ class ShippingFlows(Flows, ShippingContract):
 
         operation = self._operation_for("create_shipment", request.rate_request)
         return await self._dispatcher.execute(operation, perform, key=key, timeout=timeout)
-
-    async def _create_one(
-        self, item: ShipmentRequest | Rate | Ref | str, key: str, timeout: float | None
-    ) -> Result[Shipment]:
-        try:
-            return Result(await self.create_shipment(item, idempotency_key=key, timeout=timeout))
-        except Exception as error:  # noqa: BLE001 - each item has its own result
-            return Result(error=error)
 
     def _operation_for(self, operation: str, request: RateRequest) -> RoutingRequest:
         check_kind(request, RateRequest, "request")

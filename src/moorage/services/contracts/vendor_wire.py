@@ -13,7 +13,6 @@ from moorage.domain.auth.sent_values import Sent, witness
 from moorage.domain.idempotency.claims import AS_USUAL, KeyUse, Reach
 from moorage.domain.observation.call_identity import ContractCall
 from moorage.domain.values.names import service_name
-from moorage.domain.values.result import Result
 from moorage.errors import (
     ConfigurationError,
     ConnectorError,
@@ -23,6 +22,7 @@ from moorage.errors import (
 )
 from moorage.services.calling.call import value_of
 from moorage.services.calling.rehearsal import rehearsed, shown_path
+from moorage.services.contracts.batches import result_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from moorage.contracts.routes import Account
     from moorage.domain.http.requests import Request, Response
+    from moorage.domain.values.result import Result
     from moorage.services.calling.attempt_result import AttemptResult
     from moorage.services.calling.attempts import AttemptStep
     from moorage.services.calling.call import Call
@@ -268,7 +269,7 @@ class VendorWire:
         self, steps: Sequence[Callable[[], Awaitable[Any]]], *, at_once: int = 8
     ) -> list[Result[Any]]:
         """Run steps concurrently, at most `at_once` of them; return their results in order."""
-        return await self._core.every([_as_result(step) for step in steps], at_once=at_once)
+        return await self._core.every([partial(result_of, step) for step in steps], at_once=at_once)
 
     async def sleep(self, seconds: float) -> None:
         """Sleep for some seconds, but not past the operation's deadline."""
@@ -289,16 +290,6 @@ class VendorWire:
         return DeadlineExceeded(
             "The time limit of this operation has passed.", service=self.account
         )
-
-
-def _as_result(step: Callable[[], Awaitable[Any]]) -> Callable[[], Awaitable[Result[Any]]]:
-    async def described_result() -> Result[Any]:
-        try:
-            return Result(await step())
-        except Exception as error:  # noqa: BLE001 - each item has its own result
-            return Result(error=error)
-
-    return described_result
 
 
 def _operations_within(transport: Any, seconds: float) -> Any:
