@@ -18,7 +18,6 @@ from moorage.contracts.accounting.invoices import (
     InvoiceKind,
     InvoiceRecord,
     InvoiceState,
-    check_fits,
 )
 from moorage.contracts.accounting.journals import Journal, JournalLine, JournalRecord, JournalState
 from moorage.contracts.accounting.payments import InvoicePayment, PaymentRecord
@@ -53,5 +52,4 @@ __all__ = [
     "Money",
     "PaymentRecord",
     "TaxRate",
-    "check_fits",
 ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from moorage.contracts import shops
 from moorage.contracts.declaration import Contract, Requirements, Target, changes, reads
 from moorage.contracts.ref import Ref
 from moorage.contracts.shops import (
@@ -12,10 +11,12 @@ from moorage.contracts.shops import (
     OrderQuery,
     ShopEvent,
     ShopsCapability,
-    check_price,
-    check_quantity,
-    check_sku,
+    events,
+    items,
+    order_changes,
+    orders,
 )
+from moorage.contracts.shops.items import check_price, check_quantity, check_sku
 from moorage.contracts.validators import check_kind, check_maybe
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class ShopsContract(Contract):
     kind = "shops"
     capabilities = ShopsCapability
     event = ShopEvent
-    values = (shops,)
+    values = (events, items, order_changes, orders)
 
     @reads(target=Target.PAGE)
     def orders(

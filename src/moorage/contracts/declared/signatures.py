@@ -6,26 +6,22 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from moorage.contracts import signatures
 from moorage.contracts.declaration import Contract, Requirements, Target, changes, reads
 from moorage.contracts.signatures import (
     SignatureEvent,
     SignatureRequest,
     SignaturesCapability,
-    check_email,
-    check_fits,
+    envelopes,
+    events,
+    requests,
 )
+from moorage.contracts.signatures.requests import check_email, check_fits
 from moorage.contracts.validators import check_kind, check_maybe
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
     from moorage.contracts.ref import Ref
-    from moorage.contracts.signatures import (
-        Envelope,
-        SignatureReceipt,
-        SignedFile,
-        SigningLink,
-    )
+    from moorage.contracts.signatures import Envelope, SignatureReceipt, SignedFile, SigningLink
 
 _ENVELOPE: Final[Requirements[Envelope]] = Requirements()
 _REMIND: Final[Requirements[SignatureReceipt]] = Requirements(needs={SignaturesCapability.REMIND})
@@ -41,7 +37,7 @@ class SignaturesContract(Contract):
     kind = "signatures"
     capabilities = SignaturesCapability
     event = SignatureEvent
-    values = (signatures,)
+    values = (envelopes, events, requests)
 
     @changes()
     def send(

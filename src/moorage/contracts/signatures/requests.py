@@ -1,15 +1,14 @@
-"""Electronic signatures: documents, signers, statuses, and the operations of vendors."""
+"""Documents to sign, their signers, and the request to send them."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from moorage.contracts.replays import replay_field
+from moorage.contracts.signatures.vendor import SignaturesCapability
 from moorage.contracts.validators import (
     are_all,
     as_tuple,
@@ -26,86 +25,13 @@ from moorage.domain.values.frozen_values import frozen
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
-    from datetime import date, datetime
+    from datetime import date
 
-    from moorage.contracts.ref import Ref
-    from moorage.contracts.wire import Wire
-
-KIND: Final = "signatures"
 
 _EMAIL: Final = re.compile(r"[^@\s,;<>\"]+@[^@\s,;<>\"]+")
 _PHONE: Final = re.compile(r"\+[1-9][0-9]{6,14}")
 _FILE_NAME: Final = re.compile(r"[^/\\\x00-\x1f]*[^/\\\x00-\x1f.]\.[A-Za-z0-9]{1,8}")
 _LANGUAGE: Final = re.compile("[a-z]{2}(?:-[A-Z]{2})?")
-
-
-class SignaturesCapability(StrEnum):
-    """An optional feature of a vendor of electronic signatures."""
-
-    TEMPLATES = "templates"
-    ANCHORS = "anchors"
-    POSITIONS = "positions"
-    PHONE_CHECK = "phone_check"
-    EMBEDDED = "embedded"
-    LANGUAGE = "language"
-    EXPIRY = "expiry"
-    REMINDERS = "reminders"
-    REMIND = "remind"
-    VOID_REASON = "void_reason"
-    CERTIFICATE = "certificate"
-
-
-class EnvelopeStatus(StrEnum):
-    """The state of an envelope.
-
-    `viewed` means that every signer whose turn has come opened the documents. `processing` means
-    that the vendor is still at work. `voiding` means that the vendor took the request to void the
-    envelope, and has not confirmed that it is void. Only `completed` means that everybody signed.
-    """
-
-    CREATED = "created"
-    SENT = "sent"
-    VIEWED = "viewed"
-    PROCESSING = "processing"
-    COMPLETED = "completed"
-    DECLINED = "declined"
-    VOIDING = "voiding"
-    VOIDED = "voided"
-    EXPIRED = "expired"
-    FAILED = "failed"
-    UNKNOWN = "unknown"
-
-
-class SignerStatus(StrEnum):
-    """The state of one signer.
-
-    `waiting` means that others sign before; `failed` means that the vendor could not reach the
-    signer.
-    """
-
-    WAITING = "waiting"
-    SENT = "sent"
-    VIEWED = "viewed"
-    SIGNED = "signed"
-    DECLINED = "declined"
-    EXPIRED = "expired"
-    FAILED = "failed"
-    UNKNOWN = "unknown"
-
-
-class SignatureEventType(StrEnum):
-    """The kind of an event; `signed` is about one signer, and `completed` about all of them."""
-
-    SENT = "sent"
-    VIEWED = "viewed"
-    SIGNED = "signed"
-    COMPLETED = "completed"
-    DECLINED = "declined"
-    VOIDED = "voided"
-    EXPIRED = "expired"
-    REMINDED = "reminded"
-    FAILED = "failed"
-    UNKNOWN = "unknown"
 
 
 def check_email(value: object, field: str) -> None:
@@ -392,145 +318,3 @@ def check_fits(request: SignatureRequest, limits: Mapping[str, int]) -> None:
                 field=f"documents[{number}].content",
                 remedy="Make it smaller, or divide it into several documents.",
             )
-
-
-@frozen(kw_only=True)
-class SignatureReceipt:
-    """The vendor's answer to a change of an envelope.
-
-    Attributes:
-        ref: reference of the envelope at the vendor.
-        status: state of the envelope; None if the vendor does not state it.
-        at: the vendor's time of the change, if the vendor states it.
-        replayed: True if this is the stored answer of an earlier call with the same key.
-        raw: the vendor's complete answer.
-    """
-
-    ref: Ref
-    status: EnvelopeStatus | None = None
-    at: datetime | None = None
-    replayed: bool = replay_field()
-    raw: Any = attrs.field(default=None, repr=False, eq=False)
-
-
-@frozen(kw_only=True)
-class SignerState:
-    """The state of one signer of an envelope.
-
-    Attributes:
-        email: email address of the person.
-        name: name of the person.
-        status: state of the signature.
-        vendor_status: the vendor's own word for the state.
-        viewed_at: time at which the person opened the documents last, if known.
-        signed_at: time of the signature.
-        reason: reason for declining, as the person gave it.
-    """
-
-    email: str | None = attrs.field(repr=False)
-    name: str | None = attrs.field(default=None, repr=False)
-    status: SignerStatus = SignerStatus.UNKNOWN
-    vendor_status: str | None = None
-    viewed_at: datetime | None = None
-    signed_at: datetime | None = None
-    reason: str | None = attrs.field(default=None, repr=False)
-
-
-@frozen(kw_only=True)
-class Envelope:
-    """Documents that were sent to signers, and the states of their signatures.
-
-    Attributes:
-        ref: reference of the envelope at the vendor.
-        status: state of the envelope.
-        vendor_status: the vendor's own word for the state, if it has one.
-        signers: state of each signer.
-        reason: reason for declining or voiding, if one was given.
-        created_at: time of its creation.
-        completed_at: time of the last signature.
-        expires_at: time from which nobody can sign any more.
-        raw: the vendor's complete answer.
-    """
-
-    ref: Ref
-    status: EnvelopeStatus
-    vendor_status: str | None = None
-    signers: tuple[SignerState, ...] = ()
-    reason: str | None = attrs.field(default=None, repr=False)
-    created_at: datetime | None = None
-    completed_at: datetime | None = None
-    expires_at: datetime | None = None
-    raw: Any = attrs.field(default=None, repr=False, eq=False)
-
-
-@frozen(kw_only=True)
-class SigningLink:
-    """A link by which one person signs inside your application.
-
-    Whoever has the link can sign, so give it to that person alone, and store it nowhere.
-
-    Attributes:
-        url: address of the page to open.
-        expires_at: time from which it does not work any more, if the vendor states it.
-    """
-
-    url: str = attrs.field(repr=False)
-    expires_at: datetime | None = None
-
-
-@frozen(kw_only=True)
-class SignedFile:
-    """A file about an envelope.
-
-    Attributes:
-        content: bytes of the PDF.
-        content_type: media type of the file.
-    """
-
-    content: bytes = attrs.field(repr=False)
-    content_type: str = "application/pdf"
-
-
-@frozen(kw_only=True)
-class SignatureEvent:
-    """Something that happened to an envelope.
-
-    Attributes:
-        id: unique id of the event.
-        ref: reference of the envelope at the vendor.
-        type: kind of the event.
-        vendor_type: the vendor's own word for it.
-        signer: email address of the signer whom it is about, if the vendor names one.
-        at: time of the event, if the vendor states it.
-        raw: the vendor's complete event.
-    """
-
-    id: str | None
-    ref: Ref
-    type: SignatureEventType
-    vendor_type: str | None = None
-    signer: str | None = attrs.field(default=None, repr=False)
-    at: datetime | None = None
-    raw: Any = attrs.field(default=None, repr=False, eq=False)
-
-
-class SignaturesVendor(Protocol):
-    """The operations of a vendor of signatures; its capabilities name the optional ones."""
-
-    async def send(
-        self, wire: Wire, request: SignatureRequest, /, *, key: str | None
-    ) -> SignatureReceipt: ...
-
-    async def get(self, wire: Wire, ref: Ref, /) -> Envelope: ...
-
-    async def remind(self, wire: Wire, ref: Ref, /, *, key: str | None) -> SignatureReceipt: ...
-
-    async def void(self, wire: Wire, ref: Ref, reason: str | None, /) -> SignatureReceipt: ...
-
-    async def signing_link(
-        self, wire: Wire, ref: Ref, email: str, return_url: str | None, /
-    ) -> SigningLink: ...
-
-    async def download(self, wire: Wire, ref: Ref, /) -> SignedFile: ...
-
-    async def certificate(self, wire: Wire, ref: Ref, /) -> SignedFile: ...

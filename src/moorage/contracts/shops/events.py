@@ -1,0 +1,43 @@
+"""Events of shops."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from moorage.domain.values.frozen_values import frozen
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from moorage.contracts.ref import Ref
+
+
+class ShopTopic(StrEnum):
+    """The occasion of an event of a shop."""
+
+    ORDER_CREATED = "order_created"
+    ORDER_UPDATED = "order_updated"
+    ORDER_CANCELED = "order_canceled"
+    ORDER_DELETED = "order_deleted"
+
+
+@frozen(kw_only=True)
+class ShopEvent:
+    """Something happened to an order; get the order to learn its current state.
+
+    Attributes:
+        id: unique id of the event.
+        ref: reference of the order at the vendor.
+        topic: what happened.
+        at: time of the order's last change, if the vendor states it.
+        raw: the vendor's complete event.
+    """
+
+    id: str | None
+    ref: Ref
+    topic: ShopTopic
+    at: datetime | None = None
+    raw: Any = attrs.field(default=None, repr=False, eq=False)
