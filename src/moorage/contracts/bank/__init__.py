@@ -27,13 +27,7 @@ from moorage.contracts.bank.bic import Bic
 from moorage.contracts.bank.camt import read_camt
 from moorage.contracts.bank.iban import Iban, iban_length
 from moorage.contracts.bank.initiation import BankPayment, BankPaymentStatus, PaymentOrder
-from moorage.contracts.bank.matching import (
-    MatchReason,
-    MatchResult,
-    OpenItem,
-    PaymentMatch,
-    match,
-)
+from moorage.contracts.bank.matching import MatchReason, MatchResult, OpenItem, PaymentMatch, match
 from moorage.contracts.bank.mt940 import read_mt940
 from moorage.contracts.bank.pain_reading import read_credit_transfers, read_direct_debits
 from moorage.contracts.bank.pain_writing import (

@@ -10,10 +10,7 @@ import re
 from typing import TYPE_CHECKING, Final
 from xml.sax.saxutils import escape
 
-from moorage.contracts.bank.payment_orders import (
-    CreditTransferFile,
-    DirectDebitFile,
-)
+from moorage.contracts.bank.payment_orders import CreditTransferFile, DirectDebitFile
 from moorage.contracts.bank.references import CreditorReference
 from moorage.contracts.bank.sepa_text import Characters, sepa_text
 from moorage.contracts.validators import OneOf, check_kind

@@ -1,0 +1,162 @@
+"""Validators and converters of the fields of payment orders."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.contracts.bank.bic import Bic
+from moorage.contracts.bank.iban import Iban
+from moorage.contracts.bank.references import CreditorReference
+from moorage.contracts.validators import check_kind, check_text
+from moorage.domain.values.money import Money
+from moorage.domain.values.patterns import late_pattern
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import attrs
+
+    from moorage.contracts.validators import Check
+
+NOT_PROVIDED: Final = "NOTPROVIDED"
+"""The end-to-end identifier of a payment that has none."""
+_IDENTIFIER: Final = late_pattern(r"[A-Za-z0-9?:().,'+ -]+(?:/[A-Za-z0-9?:().,'+ -]+)*")
+_CODE: Final = late_pattern(r"[A-Z0-9]{4}")
+_LARGEST_CENTS: Final = 99_999_999_999
+
+
+def maybe_iban(value: Iban | str | None) -> Iban | None:
+    """An IBAN, parsed if it is a text; None for none."""
+    return None if value is None else Iban(value)
+
+
+def maybe_bic(value: Bic | str | None) -> Bic | None:
+    """A BIC, parsed if it is a text; None for none."""
+    return None if value is None else Bic(value)
+
+
+def is_identifier(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    """Refuse a text that is not an identifier for every bank."""
+    check_text(value, attribute.name)
+    text = str(value)
+    if len(text) > 35 or text != text.strip() or not _IDENTIFIER.fullmatch(text):
+        raise InvalidData(
+            f"The {attribute.name} is not an identifier that every bank accepts.",
+            field=attribute.name,
+            remedy="Give 1 to 35 letters, digits or signs of SEPA's Latin set, with no slash at"
+            " the ends and no two slashes in a row.",
+        )
+
+
+def is_maybe_identifier(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    """Accept None or an identifier for every bank; refuse others."""
+    if value is not None:
+        is_identifier(_, attribute, value)
+
+
+def at_most(longest: int) -> Check:
+    """A validator that accepts only texts up to a number of characters."""
+
+    def check(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+        check_text(value, attribute.name)
+        text = str(value)
+        if not text.strip() or len(text) > longest:
+            raise InvalidData(
+                f"The {attribute.name} has {len(text)} characters; 1 to {longest} are allowed.",
+                field=attribute.name,
+                remedy="Shorten the text, or give None where it may be left out.",
+            )
+
+    return check
+
+
+def maybe_at_most(longest: int) -> Check:
+    """A validator that accepts only None and texts up to a number of characters."""
+    check = at_most(longest)
+
+    def maybe(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+        if value is not None:
+            check(_, attribute, value)
+
+    return maybe
+
+
+def is_maybe_code(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    """Accept None or a code of four capitals; refuse others."""
+    if value is not None and (not isinstance(value, str) or not _CODE.fullmatch(value)):
+        raise InvalidData(
+            f"The {attribute.name} is not a code of four capitals.",
+            field=attribute.name,
+            remedy="Give a code of ISO 20022's external lists, such as 'SALA'.",
+        )
+
+
+def is_payable(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    """Refuse an amount that no SEPA payment can have."""
+    check_kind(value, Money, attribute.name)
+    if isinstance(value, Money) and value.currency == "EUR" and 0 < value.minor <= _LARGEST_CENTS:
+        return
+    raise InvalidData(
+        "A SEPA payment is in euros, from 0.01 to 999999999.99.",
+        field=attribute.name,
+        remedy="Give Money('149.90', 'EUR'); the kind of order says in which direction it goes.",
+    )
+
+
+def is_remittance(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    """Accept None, a creditor reference or a text of up to 140 characters; refuse others."""
+    if value is None or isinstance(value, CreditorReference):
+        return
+    if not isinstance(value, str):
+        check_kind(value, str, attribute.name)
+    at_most(140)(_, attribute, value)
+
+
+def has_items(_: object, attribute: attrs.Attribute[Any], value: tuple[object, ...]) -> None:
+    """Refuse an empty series."""
+    if not value:
+        raise InvalidData(
+            f"There are no {attribute.name}.",
+            field=attribute.name,
+            remedy="Give at least one; banks refuse an empty file.",
+        )
+
+
+def is_time(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    """Refuse anything but a time whose offset from UTC is of whole minutes."""
+    if isinstance(value, datetime):
+        offset = value.utcoffset()
+        if offset is None or offset % timedelta(minutes=1) == timedelta(0):
+            return
+    raise InvalidData(
+        f"The {attribute.name} is not a time.",
+        field=attribute.name,
+        remedy="Give a datetime, such as datetime.now(UTC); keep it with the order.",
+    )
+
+
+def whole_second(value: Any) -> Any:
+    """A time without its fraction of a second."""
+    return value.replace(microsecond=0) if isinstance(value, datetime) else value
+
+
+def total_of(amounts: Iterable[Money]) -> Money:
+    """The sum of amounts in euros."""
+    return Money.from_minor(sum(amount.minor for amount in amounts), "EUR")
+
+
+def check_identifiers(batches: list[str], payments: list[str]) -> None:
+    """Refuse identifiers of batches or payments that are used twice in a file."""
+    for field, identifiers in (("id", batches), ("end_to_end_id", payments)):
+        counts = Counter(identifiers)
+        counts.pop(NOT_PROVIDED, None)
+        repeated = [identifier for identifier, count in counts.items() if count > 1]
+        if repeated:
+            raise InvalidData(
+                f"The {field} {repeated[0]!r} is used twice in the file.",
+                field=field,
+                remedy="Look for a payment that was listed twice; give each an id of its own.",
+            )
