@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moorage import ConfigurationError, StorageUnavailable
+from moorage.domain.monitoring.assessment import as_of, assess, unreadable
 from moorage.domain.monitoring.health import (
     Backlog,
     Concern,
@@ -18,15 +19,9 @@ from moorage.domain.monitoring.health import (
     Health,
     HealthPolicy,
     HealthState,
-    ProbeReading,
-    Readings,
-    ServiceReading,
-    TokenReading,
-    as_of,
-    assess,
-    unreadable,
 )
 from moorage.domain.monitoring.probes import Probe
+from moorage.domain.monitoring.readings import ProbeReading, Readings, ServiceReading, TokenReading
 from moorage.domain.monitoring.settings import HealthSettings
 
 NOW = datetime(2026, 11, 23, 3, tzinfo=UTC)

@@ -20,8 +20,8 @@ from moorage import (
     VendorFailed,
     VendorRejected,
 )
-from moorage.domain.monitoring.health import ProbeReading
 from moorage.domain.monitoring.probes import ProbeState, after, due, failure_of, first, reading_of
+from moorage.domain.monitoring.readings import ProbeReading
 
 DRAWS = st.floats(0, 1)
 PROBE = Probe(service="vat", request="/health")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from moorage.domain.monitoring.health import TokenReading
+from moorage.domain.monitoring.readings import TokenReading
 from moorage.domain.observation.events import (
     ConsentNeeded,
     LogEntriesLost,

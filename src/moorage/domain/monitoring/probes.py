@@ -11,7 +11,7 @@ import attrs
 
 from moorage.domain.http.requests import Request
 from moorage.domain.http.urls import is_absolute, same_origin
-from moorage.domain.monitoring.health import ProbeReading
+from moorage.domain.monitoring.readings import ProbeReading
 from moorage.domain.resilience.circuit import Outcome
 from moorage.domain.resilience.health import health
 from moorage.domain.state.keys import checked_name

@@ -9,17 +9,10 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from moorage.domain.idempotency.claims import Written
-from moorage.domain.monitoring.health import (
-    Backlog,
-    Health,
-    HealthState,
-    Readings,
-    ServiceReading,
-    as_of,
-    assess,
-    unreadable,
-)
+from moorage.domain.monitoring.assessment import as_of, assess, unreadable
+from moorage.domain.monitoring.health import Backlog, Health, HealthState
 from moorage.domain.monitoring.probes import after, due, first, probe_problem, reading_of
+from moorage.domain.monitoring.readings import Readings, ServiceReading
 from moorage.domain.state.keys import state_key
 from moorage.errors import ConfigurationError, StorageUnavailable
 from moorage.services.monitoring.probing import make_probe
@@ -29,8 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from moorage.domain.http.requests import Request
-    from moorage.domain.monitoring.health import Expiry, HealthPolicy, TokenReading
+    from moorage.domain.monitoring.health import Expiry, HealthPolicy
     from moorage.domain.monitoring.probes import Probe, ProbeState
+    from moorage.domain.monitoring.readings import TokenReading
     from moorage.services.calling.attempts import AttemptStep
     from moorage.services.calling.steps import Calling
     from moorage.services.contracts.unsettled_payments import UnsettledFlows

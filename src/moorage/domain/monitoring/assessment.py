@@ -1,0 +1,335 @@
+"""The assessment of readings: the health of services, stores and queues.
+
+`assess` is a pure function of readings, which its caller has read from the stores before. So a
+health that was assessed once can be kept and shown without input or output.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from moorage.domain.monitoring.health import (
+    Backlog,
+    Concern,
+    Expiry,
+    Health,
+    HealthPolicy,
+    HealthReason,
+    HealthState,
+    ServiceHealth,
+)
+from moorage.errors import ConnectorError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from moorage.domain.monitoring.readings import Readings, ServiceReading
+
+_RANK: Final = {
+    HealthState.HEALTHY: 0,
+    HealthState.UNKNOWN: 1,
+    HealthState.DEGRADED: 2,
+    HealthState.UNAVAILABLE: 3,
+}
+_DEGRADED: Final = HealthState.DEGRADED
+_UNAVAILABLE: Final = HealthState.UNAVAILABLE
+
+
+def assess(readings: Readings, now: datetime, policy: HealthPolicy) -> Health:
+    """Return the health of a hub that follows from the readings.
+
+    A part that is unavailable makes the whole degraded. It makes the whole unavailable only if the
+    policy requires it, or if all services are unavailable.
+    """
+    services = tuple(_service_health(reading, policy) for reading in readings.services)
+    reasons = tuple(_general_reasons(readings, now, policy))
+    every_reason = [reason for service in services for reason in service.reasons] + [*reasons]
+    states = {service.state for service in services}
+    if states == {_UNAVAILABLE} or any(
+        reason.part in policy.required and reason.state is _UNAVAILABLE for reason in every_reason
+    ):
+        state = _UNAVAILABLE
+    elif reasons or states & {_DEGRADED, _UNAVAILABLE}:
+        state = _DEGRADED
+    elif states == {HealthState.UNKNOWN}:
+        state = HealthState.UNKNOWN
+    else:
+        state = HealthState.HEALTHY
+    return Health(at=now, state=state, services=services, reasons=reasons)
+
+
+def as_of(health: Health, now: datetime, longest_age: float) -> Health:
+    """Return a stored health; an unknown one if it is older than `longest_age` seconds."""
+    age = (now - health.at).total_seconds()
+    if age <= longest_age:
+        return health
+    reason = HealthReason(
+        "health",
+        Concern.UNREADABLE,
+        HealthState.UNKNOWN,
+        f"The health was not checked for {age:.0f} s.",
+        "Start the health monitor in this process, for example `with HealthMonitor(hub):`.",
+        age,
+    )
+    return Health(at=health.at, state=HealthState.UNKNOWN, reasons=(reason,))
+
+
+def unreadable(error: Exception, now: datetime) -> Health:
+    """Return the health after a check that failed: unknown, with the error as the reason."""
+    # The text of a foreign exception may hold a secret.
+    text = error.message if isinstance(error, ConnectorError) else f"{type(error).__name__}."
+    reason = HealthReason(
+        "health",
+        Concern.UNREADABLE,
+        HealthState.UNKNOWN,
+        f"The health could not be checked: {text}",
+        "Mend the cause; the next check follows by itself.",
+    )
+    return Health(at=now, state=HealthState.UNKNOWN, reasons=(reason,))
+
+
+def _service_health(reading: ServiceReading, policy: HealthPolicy) -> ServiceHealth:
+    reasons = sorted(_service_reasons(reading, policy), key=lambda r: -_RANK[r.state])
+    state = reasons[0].state if reasons else HealthState.HEALTHY
+    return ServiceHealth(
+        service=reading.service, region=reading.region, state=state, reasons=tuple(reasons)
+    )
+
+
+def _service_reasons(reading: ServiceReading, policy: HealthPolicy) -> Iterator[HealthReason]:
+    if reading.problem is not None:
+        yield HealthReason(
+            reading.service,
+            Concern.UNREADABLE,
+            HealthState.UNKNOWN,
+            f"The state of the service cannot be read: {reading.problem}",
+            "Restore the store of shared state; calls go on with limits of their own process.",
+        )
+    yield from _circuit_reasons(reading)
+    yield from _limit_reasons(reading, policy)
+    yield from _probe_reasons(reading)
+    yield from _token_reasons(reading)
+    if reading.circuit is None and reading.probe is None and not reading.problem:
+        yield HealthReason(
+            reading.service,
+            Concern.UNOBSERVED,
+            HealthState.UNKNOWN,
+            "Nothing observes the service: it has neither a circuit nor a probe.",
+            "Give the service a circuit or a probe.",
+        )
+
+
+def _circuit_reasons(reading: ServiceReading) -> Iterator[HealthReason]:
+    name = reading.service
+    if reading.circuit == "forced_open":
+        yield HealthReason(
+            name,
+            Concern.CIRCUIT_OPEN,
+            _UNAVAILABLE,
+            "Somebody opened the circuit by hand, so all calls are refused.",
+            f"Run `moorage circuit reset {name}` when calls may continue.",
+        )
+    elif reading.circuit == "open":
+        retry_delay = reading.retry_after or 0.0
+        failures = "1 failure" if reading.failures == 1 else f"{reading.failures} failures"
+        cause = f" after {failures}" if reading.failures else ""
+        yield HealthReason(
+            name,
+            Concern.CIRCUIT_OPEN,
+            _UNAVAILABLE,
+            f"The circuit is open{cause}, so calls are refused. The next try follows in"
+            f" {retry_delay:.0f} s.",
+            "Look for the vendor's incident, and for the errors with `moorage log list`. The"
+            " circuit closes by itself when calls succeed again.",
+            retry_delay,
+        )
+    elif reading.circuit == "half_open":
+        yield HealthReason(
+            name,
+            Concern.CIRCUIT_PROBING,
+            _DEGRADED,
+            "The circuit admits a few calls to find out if the service works again.",
+            "Wait: the circuit closes after enough successes.",
+        )
+
+
+def _limit_reasons(reading: ServiceReading, policy: HealthPolicy) -> Iterator[HealthReason]:
+    name, wait = reading.service, max(reading.waits, default=0.0)
+    if reading.pause:
+        yield HealthReason(
+            name,
+            Concern.VENDOR_PAUSE,
+            _DEGRADED,
+            f"The vendor asked for a pause, of which {reading.pause:.0f} s are left.",
+            f"Wait, or end the pause with `moorage limits reset {name}`.",
+            reading.pause,
+        )
+    elif wait > policy.longest_wait:
+        yield HealthReason(
+            name,
+            Concern.LIMIT_SPENT,
+            _DEGRADED,
+            f"The rate limit is used up: the next call waits for {wait:.0f} s.",
+            "Send less, or agree on a higher limit with the vendor and configure it.",
+            wait,
+        )
+    if not reading.retries:
+        yield HealthReason(
+            name,
+            Concern.BUDGET_SPENT,
+            _DEGRADED,
+            "The retry budget is used up, so failed calls are not repeated.",
+            "Look for the cause of the failures; the budget recovers with successful calls.",
+        )
+
+
+def _probe_reasons(reading: ServiceReading) -> Iterator[HealthReason]:
+    probe = reading.probe
+    if probe is None or probe.error is None:
+        return
+    times = "once" if probe.failures == 1 else f"{probe.failures} times in a row"
+    yield HealthReason(
+        reading.service,
+        Concern.PROBE_FAILED,
+        _UNAVAILABLE if probe.failures >= probe.threshold else _DEGRADED,
+        f"The probe failed {times}: {probe.error}",
+        f"Check the address and the credentials with `moorage ping {reading.service}`.",
+        probe.failures,
+    )
+
+
+def _token_reasons(reading: ServiceReading) -> Iterator[HealthReason]:
+    token = reading.token
+    if token is None:
+        return
+    state = _DEGRADED if token.still_works else _UNAVAILABLE
+    if token.consent:
+        yield HealthReason(
+            reading.service,
+            Concern.CONSENT_NEEDED,
+            state,
+            "The OAuth grant has ended: a person must authorise the application again.",
+            f"Run `moorage oauth login {reading.service}`, or send a person to the consent page.",
+        )
+        return
+    old_token_state = (
+        "the old one is still valid" if token.still_works else "the old one has expired"
+    )
+    yield HealthReason(
+        reading.service,
+        Concern.TOKEN_NOT_RENEWED,
+        state,
+        f"The access token could not be renewed; {old_token_state}.",
+        "Check the client's credentials and the authorisation server.",
+    )
+
+
+def _general_reasons(
+    readings: Readings, now: datetime, policy: HealthPolicy
+) -> Iterator[HealthReason]:
+    for store, problem in readings.outages.items():
+        yield HealthReason(
+            store,
+            Concern.STORE_UNREACHABLE,
+            _UNAVAILABLE,
+            f"The store {store!r} does not answer: {problem}",
+            "Restore the store. Until then calls with an idempotency key are refused, and each"
+            " process has limits and circuits of its own.",
+        )
+    for name, backlog in readings.queues.items():
+        yield from _queue_reasons(name, backlog, policy)
+    if readings.unsettled:
+        yield HealthReason(
+            "payments",
+            Concern.UNKNOWN_OUTCOMES,
+            _DEGRADED,
+            f"The outcome of {_number_of(readings.unsettled, 'payment')} is unknown.",
+            "Run `moorage payments settle`, and look the rest up at the vendor:"
+            " `moorage payments unsettled` lists them.",
+            readings.unsettled,
+        )
+    if readings.lost_entries:
+        yield HealthReason(
+            "log",
+            Concern.LOG_ENTRIES_LOST,
+            _DEGRADED,
+            f"The integration log could not store {_number_of(readings.lost_entries, 'entry')}.",
+            "Check the database of the log, its disk, and the size of its queue.",
+            readings.lost_entries,
+        )
+    for expiry in readings.expiries:
+        yield from _expiry_reasons(expiry, now, policy)
+
+
+def _queue_reasons(name: str, backlog: Backlog, policy: HealthPolicy) -> Iterator[HealthReason]:
+    if backlog.problem is not None:
+        yield HealthReason(
+            name,
+            Concern.STORE_UNREACHABLE,
+            _UNAVAILABLE,
+            f"The {name} cannot be read: {backlog.problem}",
+            "Restore its database; nothing in it is lost.",
+        )
+        return
+    count_prefix = "At least " if backlog.more else ""
+    if backlog.dead:
+        yield HealthReason(
+            name,
+            Concern.DEAD_LETTERS,
+            _DEGRADED,
+            f"{count_prefix}{_number_of(backlog.dead, 'entry')} of the {name} "
+            f"{'was' if backlog.dead == 1 else 'were'} given up.",
+            f"Look at `moorage {name} list --stuck`, then replay or drop the entries.",
+            backlog.dead,
+        )
+    if backlog.unknown:
+        yield HealthReason(
+            name,
+            Concern.UNKNOWN_OUTCOMES,
+            _DEGRADED,
+            f"{count_prefix}{_number_of(backlog.unknown, 'entry')} of the {name}"
+            f" {'has' if backlog.unknown == 1 else 'have'} an unknown outcome.",
+            f"Look at `moorage {name} list --stuck`, and look the outcome up at the vendor.",
+            backlog.unknown,
+        )
+    if backlog.late > policy.latest:
+        yield HealthReason(
+            name,
+            Concern.LATE_ENTRIES,
+            _DEGRADED,
+            f"An entry of the {name} has been due for {backlog.late:.0f} s.",
+            f"Check that a worker runs, such as `moorage {name} run`.",
+            backlog.late,
+        )
+
+
+def _expiry_reasons(expiry: Expiry, now: datetime, policy: HealthPolicy) -> Iterator[HealthReason]:
+    seconds_to_expiry = (expiry.at - now).total_seconds()
+    if seconds_to_expiry <= 0:
+        yield HealthReason(
+            expiry.name,
+            Concern.EXPIRED,
+            _UNAVAILABLE,
+            f"The {expiry.name} expired on {expiry.at:%Y-%m-%d}.",
+            "Replace it.",
+            seconds_to_expiry,
+        )
+    elif seconds_to_expiry <= policy.expiry_notice:
+        days = timedelta(seconds=seconds_to_expiry).days
+        yield HealthReason(
+            expiry.name,
+            Concern.EXPIRES_SOON,
+            _DEGRADED,
+            f"The {expiry.name} expires on {expiry.at:%Y-%m-%d}, in {_number_of(days, 'day')}.",
+            "Replace it before then.",
+            seconds_to_expiry,
+        )
+
+
+def _number_of(number: int, noun: str) -> str:
+    """Return a number with its noun, such as "1 entry" or "2 entries"."""
+    if number == 1:
+        return f"1 {noun}"
+    return f"{number} {noun[:-1]}ies" if noun.endswith("ry") else f"{number} {noun}s"

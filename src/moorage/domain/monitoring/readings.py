@@ -1,0 +1,93 @@
+"""Readings: what health is assessed from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+from moorage.domain.monitoring.health import Backlog, Expiry
+from moorage.domain.values.frozen_values import frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@frozen(kw_only=True)
+class ProbeReading:
+    """The last result of a health probe.
+
+    Attributes:
+        error: the error, as a sentence; None after a success.
+        failures: the number of failures in a row.
+        threshold: the number of failures in a row from which the service counts as unavailable.
+    """
+
+    error: str | None = None
+    failures: int = 0
+    threshold: int = 2
+
+
+@frozen(kw_only=True)
+class TokenReading:
+    """An OAuth token that could not be renewed, for the assessment of health.
+
+    Attributes:
+        consent: true if a person must authorise the application again.
+        still_works: true if the old token is still valid.
+    """
+
+    consent: bool = False
+    still_works: bool = False
+
+
+@frozen(kw_only=True)
+class ServiceReading:
+    """The shared state of a service or of one of its regions, for the assessment of health.
+
+    Attributes:
+        service: the name of the service.
+        region: the region; None if the service has none.
+        circuit: the state of the circuit; None without a circuit.
+        retry_after: seconds until an open circuit admits a probe.
+        failures: the number of failures that the circuit has counted.
+        waits: seconds to wait for each rate limit.
+        pause: seconds that are left of a pause that the vendor asked for.
+        retries: true if the retry budget allows a retry, or there is none.
+        problem: the reason why the state could not be read, as a sentence; None if it was read.
+        probe: the last result of its probe, if it has one.
+        token: set if its token could not be renewed.
+    """
+
+    service: str
+    region: str | None = None
+    circuit: str | None = None
+    retry_after: float | None = None
+    failures: int | None = None
+    waits: tuple[float, ...] = ()
+    pause: float = 0.0
+    retries: bool = True
+    problem: str | None = None
+    probe: ProbeReading | None = None
+    token: TokenReading | None = None
+
+
+@frozen(kw_only=True)
+class Readings:
+    """Everything that was read for the assessment of a hub's health.
+
+    Attributes:
+        services: the state of each service.
+        queues: the backlog of each outbox and inbox, by name.
+        unsettled: the number of payments with an unknown outcome.
+        outages: by the name of a store that does not answer, the reason as a sentence.
+        lost_entries: the number of entries that the integration log has lost.
+        expiries: certificates and secrets whose end is known.
+    """
+
+    services: tuple[ServiceReading, ...] = ()
+    queues: Mapping[str, Backlog] = attrs.field(factory=dict[str, Backlog])
+    unsettled: int = 0
+    outages: Mapping[str, str] = attrs.field(factory=dict[str, str])
+    lost_entries: int = 0
+    expiries: tuple[Expiry, ...] = ()
