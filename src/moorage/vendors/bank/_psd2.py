@@ -15,15 +15,15 @@ from moorage.contracts.bank import (
     NOT_PROVIDED,
     AccountTransaction,
     BalanceKind,
-    Bic,
     Counterparty,
     CurrentBalance,
     EntryBatch,
     EntryStatus,
-    Iban,
     StatementEntry,
     Transaction,
 )
+from moorage.contracts.bank.bic import maybe_bic
+from moorage.contracts.bank.iban import maybe_iban
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -45,22 +45,6 @@ BALANCES: Final[Mapping[str, BalanceKind]] = {
 def stable_uuid(text: str) -> str:
     """A UUID that is always the same for the same text."""
     return str(UUID(bytes=sha256(text.encode()).digest()[:16], version=4))
-
-
-def maybe_iban(text: str | None) -> Iban | None:
-    """A text as an IBAN; None if it is not one."""
-    try:
-        return None if text is None else Iban(text)
-    except sdk.InvalidData:
-        return None
-
-
-def maybe_bic(text: str | None) -> Bic | None:
-    """A text as the code of a bank; None if it is not one."""
-    try:
-        return None if text is None else Bic(text)
-    except sdk.InvalidData:
-        return None
 
 
 def maybe_day(text: str | None) -> date | None:

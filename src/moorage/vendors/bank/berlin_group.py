@@ -24,12 +24,12 @@ from moorage.contracts.bank import (
     EntryStatus,
     TransactionPage,
 )
+from moorage.contracts.bank.bic import maybe_bic
+from moorage.contracts.bank.iban import maybe_iban
 from moorage.vendors.bank._berlin_group_errors import classify
 from moorage.vendors.bank._berlin_group_payments import payment_body
 from moorage.vendors.bank._psd2 import (
-    maybe_bic,
     maybe_day,
-    maybe_iban,
     quoted,
     read_balances,
     read_transactions,

@@ -20,13 +20,8 @@ from moorage.contracts.bank import (
     EntryStatus,
     TransactionPage,
 )
-from moorage.vendors.bank._psd2 import (
-    maybe_iban,
-    quoted,
-    read_balances,
-    read_transactions,
-    stable_uuid,
-)
+from moorage.contracts.bank.iban import maybe_iban
+from moorage.vendors.bank._psd2 import quoted, read_balances, read_transactions, stable_uuid
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from moorage.contracts.bank.iban import Iban
 from moorage.contracts.bank.payment_orders.fields import (
     at_most,
     check_identifiers,
@@ -17,7 +18,6 @@ from moorage.contracts.bank.payment_orders.fields import (
     is_remittance,
     is_time,
     maybe_at_most,
-    maybe_iban,
     total_of,
     whole_second,
 )
@@ -30,7 +30,6 @@ from moorage.errors import InvalidData
 if TYPE_CHECKING:
     from datetime import date, datetime
 
-    from moorage.contracts.bank.iban import Iban
     from moorage.domain.values.money import Money
 
 
@@ -50,10 +49,6 @@ class DebitScheme(OneOf, field="scheme"):
     B2B = "B2B"
 
 
-def _maybe_creditor_id(value: CreditorId | str | None) -> CreditorId | None:
-    return None if value is None else CreditorId(value)
-
-
 @frozen(kw_only=True)
 class MandateAmendment:
     """A change of a mandate since the last direct debit; at least one field is given.
@@ -68,12 +63,14 @@ class MandateAmendment:
 
     original_id: str | None = attrs.field(default=None, validator=is_maybe_identifier)
     original_creditor_id: CreditorId | None = attrs.field(
-        default=None, converter=_maybe_creditor_id
+        default=None, converter=attrs.converters.optional(CreditorId)
     )
     original_creditor_name: str | None = attrs.field(
         default=None, repr=False, validator=maybe_at_most(70)
     )
-    original_iban: Iban | None = attrs.field(default=None, converter=maybe_iban)
+    original_iban: Iban | None = attrs.field(
+        default=None, converter=attrs.converters.optional(Iban)
+    )
     other_account: bool = attrs.field(default=False, validator=is_a(bool))
 
     def __attrs_post_init__(self) -> None:

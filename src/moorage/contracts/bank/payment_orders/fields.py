@@ -6,8 +6,6 @@ from collections import Counter
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from moorage.contracts.bank.bic import Bic
-from moorage.contracts.bank.iban import Iban
 from moorage.contracts.bank.references import CreditorReference
 from moorage.contracts.validators import check_kind, check_text
 from moorage.domain.values.money import Money
@@ -26,16 +24,6 @@ NOT_PROVIDED: Final = "NOTPROVIDED"
 _IDENTIFIER: Final = late_pattern(r"[A-Za-z0-9?:().,'+ -]+(?:/[A-Za-z0-9?:().,'+ -]+)*")
 _CODE: Final = late_pattern(r"[A-Z0-9]{4}")
 _LARGEST_CENTS: Final = 99_999_999_999
-
-
-def maybe_iban(value: Iban | str | None) -> Iban | None:
-    """An IBAN, parsed if it is a text; None for none."""
-    return None if value is None else Iban(value)
-
-
-def maybe_bic(value: Bic | str | None) -> Bic | None:
-    """A BIC, parsed if it is a text; None for none."""
-    return None if value is None else Bic(value)
 
 
 def is_identifier(_: object, attribute: attrs.Attribute[Any], value: object) -> None:

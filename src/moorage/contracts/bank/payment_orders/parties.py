@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 
+from moorage.contracts.bank.bic import Bic
 from moorage.contracts.bank.iban import Iban
-from moorage.contracts.bank.payment_orders.fields import at_most, maybe_at_most, maybe_bic
+from moorage.contracts.bank.payment_orders.fields import at_most, maybe_at_most
 from moorage.contracts.validators import are_all, as_tuple, is_maybe
 from moorage.domain.values.countries import COUNTRIES
 from moorage.domain.values.frozen_values import frozen
 from moorage.errors import InvalidData
-
-if TYPE_CHECKING:
-    from moorage.contracts.bank.bic import Bic
 
 
 def _is_country(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
@@ -70,5 +68,5 @@ class BankParty:
 
     name: str = attrs.field(repr=False, validator=at_most(70))
     iban: Iban = attrs.field(converter=Iban)
-    bic: Bic | None = attrs.field(default=None, converter=maybe_bic)
+    bic: Bic | None = attrs.field(default=None, converter=attrs.converters.optional(Bic))
     address: PartyAddress | None = attrs.field(default=None, validator=is_maybe(PartyAddress))
