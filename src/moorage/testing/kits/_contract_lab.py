@@ -186,6 +186,25 @@ def uncertain_answers(refusal: Response) -> tuple[Response, ...]:
     return (*outages, refusal.evolve(status=408))
 
 
+def require_refusal(
+    error: ConnectorError, refusal: Response, step: str, *codes: str | None
+) -> None:
+    """Fail the check if an error lost the vendor's answer, its words or its code.
+
+    Args:
+        error: the error that the refusal became, sent as `with_an_address` returns it.
+        refusal: the refusal.
+        step: the operation, as the beginning of a sentence.
+        codes: the code that the error must have; none if it does not matter.
+    """
+    response = getattr(error, "response", None)
+    is_complete = response is not None and response.body == with_an_address(refusal).body
+    require(is_complete, f"{step} loses the vendor's answer.")
+    require_words(error, refusal, step)
+    code = getattr(error, "vendor_code", None)
+    require(codes in ((), (code,)), f"{step} has the code {code!r}.")
+
+
 def with_body(body: bytes, response: Response) -> Response:
     """Return a response with another body."""
     return response.evolve(body=body)

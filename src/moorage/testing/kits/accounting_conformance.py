@@ -58,8 +58,8 @@ from moorage.testing.kits._accounting_lab import (
     creations,
 )
 from moorage.testing.kits._contract_lab import (
+    require_refusal,
     require_unsupported,
-    require_words,
     through_async_hub,
     through_hub,
     uncertain_answers,
@@ -366,10 +366,7 @@ async def a_refusal_has_its_type(make: Open) -> None:
                 lab.sandbox.fail(answer)
                 coroutine = lab("create_contact", Contact(name="Mill Ltd"), idempotency_key=key)
                 error = await lab.refused(kind, coroutine, f"Refusal {number}")
-                require(error.vendor_code == code, f"Refusal {number} has {error.vendor_code!r}.")
-                is_kept = error.response is not None and error.response.body == answer.body
-                require(is_kept, "The answer is lost.")
-                require_words(error, refusal, f"Refusal {number}")
+                require_refusal(error, refusal, f"Refusal {number}", code)
         require(lab.count("contacts") == 0, "A refused contact was written.")
         missing = Ref(lab.subject.vendor.name, ACCOUNT, "404404", {"type": "invoice"})
         for operation in ("get_invoice", "void_invoice"):
@@ -448,18 +445,18 @@ async def secrets_are_shown_nowhere(make: Open) -> None:
             "error": {"code": 200, "data": {"name": "UserError", **problem}},
             "Fault": {"Error": [problem]},
         }
-        seen: list[str] = [f"{lab.hub.account(ACCOUNT)!r}"]
+        shown_texts: list[str] = [f"{lab.hub.account(ACCOUNT)!r}"]
         for answer in (None, Response(400, body=encode_json(echo)), Lost()):
             lab.sandbox.fail(answer)
             try:
-                record = await lab("create_contact", Contact(name=f"Mill {len(seen)}"))
-                seen.append(f"{record!r}{record.ref}")
+                record = await lab("create_contact", Contact(name=f"Mill {len(shown_texts)}"))
+                shown_texts.append(f"{record!r}{record.ref}")
             except ConnectorError as error:
                 trace = "".join(traceback.format_exception(error))
-                seen.append(f"{error}{error!r}{vars(error)!r}{trace}")
-        seen += [repr(attrs.asdict(entry)) for entry in await lab.entries()]
+                shown_texts.append(f"{error}{error!r}{vars(error)!r}{trace}")
+        shown_texts += [repr(attrs.asdict(entry)) for entry in await lab.entries()]
         for secret in lab.subject.secrets:
-            require(secret not in "\n".join(seen), "A secret is shown.")
+            require(secret not in "\n".join(shown_texts), "A secret is shown.")
 
 
 async def nothing_shows_personal_data(make: Open) -> None:

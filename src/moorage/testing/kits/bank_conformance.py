@@ -46,8 +46,8 @@ from moorage.errors import (
 )
 from moorage.testing.kits._bank_lab import ACCOUNT, SINCE, BankSubject, Lab, calls_by_capability
 from moorage.testing.kits._contract_lab import (
+    require_refusal,
     require_unsupported,
-    require_words,
     through_async_hub,
     through_hub,
     uncertain_answers,
@@ -393,12 +393,7 @@ async def a_refusal_has_its_type(make: Open) -> None:
             lab.sandbox.fail(answer, answer)
             error = await lab.refused(kind, lab("balances", ref), f"Refusal {number}")
             lab.sandbox.forget_faults()
-            kept_answer = getattr(error, "response", None)
-            is_kept = kept_answer is not None and kept_answer.body == answer.body
-            require(is_kept, "The answer is lost.")
-            require_words(error, refusal, f"Refusal {number}")
-            kept_code = getattr(error, "vendor_code", None)
-            require(kept_code == code, f"Refusal {number} has the code {kept_code!r}.")
+            require_refusal(error, refusal, f"Refusal {number}", code)
             is_pause = kind is RateLimitExceeded
             require(error.retryable or not is_pause, f"Refusal {number} is told as final.")
         missing = attrs.evolve((await lab.start()).ref, id="404404")
@@ -443,7 +438,7 @@ async def secrets_are_shown_nowhere(make: Open) -> None:
     async with make() as lab:
         everything = " and ".join(lab.subject.secrets)
         ref = await lab.account()
-        seen = [f"{lab.hub.account(ACCOUNT)!r}", f"{await lab('balances', ref)!r}"]
+        shown_texts = [f"{lab.hub.account(ACCOUNT)!r}", f"{await lab('balances', ref)!r}"]
         for status in (400, 403, 500):
             body = encode_json({"summary": everything, "detail": everything, "title": everything})
             lab.sandbox.fail(Response(status, _JSON, body))
@@ -453,13 +448,13 @@ async def secrets_are_shown_nowhere(make: Open) -> None:
                 trace = "".join(traceback.format_exception(error))
                 response: Response | None = getattr(error, "response", None)
                 text = "" if response is None else f"{response.text}{response.headers.pairs}"
-                seen.append(f"{error}{error!r}{vars(error)!r}{trace}{text}")
+                shown_texts.append(f"{error}{error!r}{vars(error)!r}{trace}{text}")
             else:
                 raise AssertionError(f"HTTP {status} is no error.")
-        seen += [repr(event) for event in lab.observer.events]
-        seen += [repr(attrs.asdict(await lab.start(idempotency_key="k")))]
+        shown_texts += [repr(event) for event in lab.observer.events]
+        shown_texts += [repr(attrs.asdict(await lab.start(idempotency_key="k")))]
         for secret in lab.subject.secrets:
-            require(secret not in "\n".join(seen), "A secret is shown.")
+            require(secret not in "\n".join(shown_texts), "A secret is shown.")
 
 
 _ALL_CHECKS: Final = (

@@ -31,8 +31,8 @@ from moorage.errors import (
     WebhookRejected,
 )
 from moorage.testing.kits._contract_lab import (
+    require_refusal,
     require_unsupported,
-    require_words,
     through_async_hub,
     through_hub,
     uncertain_answers,
@@ -160,12 +160,7 @@ async def a_refusal_has_its_type(make: Open) -> None:
                 coroutine = lab("send", outgoing(), idempotency_key=key)
                 error = await lab.refused(kind, coroutine, f"Refusal {number}")
                 require(error.service == ACCOUNT, "A refusal names no account.")
-                kept_answer = getattr(error, "response", None)
-                is_kept = kept_answer is not None and kept_answer.body == answer.body
-                require(is_kept, "The answer is lost.")
-                require_words(error, refusal, f"Refusal {number}")
-                kept_code = getattr(error, "vendor_code", None)
-                require(kept_code == code, f"Refusal {number} has the code {kept_code!r}.")
+                require_refusal(error, refusal, f"Refusal {number}", code)
         require(lab.count() == 0, "A refused invoice was sent.")
 
 
@@ -268,20 +263,20 @@ async def secrets_are_shown_nowhere(make: Open) -> None:
     async with make() as lab:
         everything = " and ".join(lab.subject.secrets)
         echoes = ({"errors": {"root": [everything]}}, [{"source": "a", "details": everything}])
-        seen: list[str] = [f"{lab.hub.account(ACCOUNT)!r}{outgoing()!r}"]
+        shown_texts: list[str] = [f"{lab.hub.account(ACCOUNT)!r}{outgoing()!r}"]
         for number, echo in enumerate((None, *echoes, *echoes)):
             status = 401 if number > 2 else 400
             lab.sandbox.fail(None if echo is None else Response(status, _JSON, encode_json(echo)))
             try:
                 sent = await lab("send", outgoing())
-                seen.append(f"{sent!r}{sent.ref}")
+                shown_texts.append(f"{sent!r}{sent.ref}")
             except ConnectorError as error:
                 trace = "".join(traceback.format_exception(error))
-                seen.append(f"{error}{error!r}{vars(error)!r}{trace}{_text_of(error)}")
-        seen += [repr(event) for event in lab.observer.events]
-        seen += [repr(attrs.asdict(entry)) for entry in await lab.entries()]
+                shown_texts.append(f"{error}{error!r}{vars(error)!r}{trace}{_text_of(error)}")
+        shown_texts += [repr(event) for event in lab.observer.events]
+        shown_texts += [repr(attrs.asdict(entry)) for entry in await lab.entries()]
         for secret in lab.subject.secrets:
-            require(secret not in "\n".join(seen), "A secret is shown.")
+            require(secret not in "\n".join(shown_texts), "A secret is shown.")
 
 
 def _text_of(error: ConnectorError) -> str:
