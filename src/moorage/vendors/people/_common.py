@@ -26,7 +26,7 @@ def phone_kind(word: object) -> PhoneKind:
     return _KINDS.get(str(word).lower(), PhoneKind.OTHER)
 
 
-def own_id(wire: Wire, vendor: str, ref: Ref, field: str) -> str:
+def id_in_directory(wire: Wire, vendor: str, ref: Ref, field: str) -> str:
     """The id in a reference that must be of this directory.
 
     Raises:
@@ -103,12 +103,12 @@ async def created_account(
             account = None if person.external_id is None else await look_up()
         except sdk.ConnectorError:
             account = None
-        if account is None or not is_same(account, person):
+        if account is None or not is_same_person(account, person):
             raise unknown_outcome from None
         return account
 
 
-def is_same(account: Person, person: NewPerson) -> bool:
+def is_same_person(account: Person, person: NewPerson) -> bool:
     """True if an account has the user name and your own id of a person."""
     return (
         account.user_name.casefold() == person.user_name.casefold()
@@ -117,7 +117,7 @@ def is_same(account: Person, person: NewPerson) -> bool:
     )
 
 
-def kept_entries(current: Any, entries: list[dict[str, Any]], key: str) -> list[dict[str, Any]]:
+def merged_entries(current: Any, entries: list[dict[str, Any]], key: str) -> list[dict[str, Any]]:
     """The new entries of a list; an entry that the directory has keeps its other fields.
 
     Args:

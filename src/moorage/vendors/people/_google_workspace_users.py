@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moorage import vendor_sdk as sdk
 from moorage.contracts.people import Group, Member, MemberKind, PeopleQuery, Person, Phone
-from moorage.vendors.people._common import kept_entries, phone_kind
+from moorage.vendors.people._common import merged_entries, phone_kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -111,8 +111,8 @@ def user_body(
         entry = None if manager is None else {"value": manager, "type": _MANAGER}
         body["relations"] = _with_replaced(entry, _objects(current, "relations"), _MANAGER)
     if "external_id" in values:
-        own_id = values["external_id"]
-        entry = None if own_id is None else {"value": own_id, "type": _OWN_ID}
+        external_id = values["external_id"]
+        entry = None if external_id is None else {"value": external_id, "type": _OWN_ID}
         body["externalIds"] = _with_replaced(entry, _objects(current, "externalIds"), _OWN_ID)
     if "language" in values:
         body["languages"] = _languages(values["language"], _objects(current, "languages"))
@@ -130,12 +130,12 @@ def _emails(addresses: Sequence[str], primary: str | None, current: Any) -> list
     addresses_to_keep = [{"address": item} for item in addresses if item.casefold() != primary_name]
     return [
         {"type": "work", **entry} if "customType" not in entry else entry
-        for entry in kept_entries(current, addresses_to_keep, "address")
+        for entry in merged_entries(current, addresses_to_keep, "address")
     ]
 
 
 def _phones(phones: Sequence[Phone], current: Any) -> list[dict[str, Any]]:
-    entries = kept_entries(current, [{"value": phone.number} for phone in phones], "value")
+    entries = merged_entries(current, [{"value": phone.number} for phone in phones], "value")
     return [
         entry
         if "type" in entry and phone_kind(entry["type"]) is phone.kind

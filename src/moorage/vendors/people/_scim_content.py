@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.vendor_sdk import encode_json, is_list, is_object
-from moorage.vendors.people._common import kept_entries, phone_kind
+from moorage.vendors.people._common import merged_entries, phone_kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -113,12 +113,12 @@ def _emails(addresses: Sequence[str], current: Any) -> list[dict[str, Any]]:
     new_entries = [
         {"value": address, "primary": number == 0} for number, address in enumerate(addresses)
     ]
-    return [{"type": "work", **entry} for entry in kept_entries(current, new_entries, "value")]
+    return [{"type": "work", **entry} for entry in merged_entries(current, new_entries, "value")]
 
 
 def _phones(phones: Sequence[Phone], current: Any) -> list[dict[str, Any]]:
     new_entries = [{"value": phone.number} for phone in phones]
-    entries = kept_entries(current, new_entries, "value")
+    entries = merged_entries(current, new_entries, "value")
     return [
         entry
         if "type" in entry and phone_kind(entry["type"]) is phone.kind

@@ -18,8 +18,8 @@ from moorage.contracts.people import GroupPage, MemberPage, PeopleCapability, Pe
 from moorage.vendors.people import _entra_users as users
 from moorage.vendors.people._common import (
     created_account,
+    id_in_directory,
     is_missing,
-    own_id,
     required_password,
     values_of,
 )
@@ -120,7 +120,7 @@ class Entra(sdk.Vendor):
         first_password = required_password(password, "Microsoft Entra")
         manager = person.manager
         if manager is not None:
-            own_id(wire, self.name, manager, "manager")
+            id_in_directory(wire, self.name, manager, "manager")
         names = " ".join(filter(None, (person.given_name, person.family_name)))
         body = {
             "displayName": names or person.user_name,
@@ -153,7 +153,7 @@ class Entra(sdk.Vendor):
         values = changes.values
         manager = values.get("manager")
         if manager is not None:
-            own_id(wire, self.name, manager, "manager")
+            id_in_directory(wire, self.name, manager, "manager")
         body = users.user_body(values)
         if body:
             await _update(wire, ref, body)

@@ -19,8 +19,8 @@ from moorage.vendors.people import _google_workspace_users as users
 from moorage.vendors.people._common import (
     check_named,
     created_account,
+    id_in_directory,
     is_missing,
-    own_id,
     required_password,
     values_of,
 )
@@ -212,7 +212,7 @@ class GoogleWorkspace(sdk.Vendor):
     async def _manager_address(self, wire: Wire, manager: Ref | None) -> str | None:
         if manager is None:
             return None
-        own_id(wire, self.name, manager, "manager")
+        id_in_directory(wire, self.name, manager, "manager")
         return await self._address(wire, manager)
 
     async def _address(self, wire: Wire, ref: Ref) -> str:

@@ -22,7 +22,13 @@ from moorage.contracts.people import (
     PersonPage,
 )
 from moorage.vendors.people import _scim_answers as answers
-from moorage.vendors.people._common import created_account, is_missing, is_same, own_id, values_of
+from moorage.vendors.people._common import (
+    created_account,
+    id_in_directory,
+    is_missing,
+    is_same_person,
+    values_of,
+)
 from moorage.vendors.people._scim_content import (
     LISTS,
     filter_of,
@@ -97,7 +103,9 @@ class Scim(sdk.ApiVendor):
 
         async def look_up() -> Person | None:
             page = await self.find(wire, PeopleQuery(user_name=person.user_name), None)
-            return next((account for account in page.items if is_same(account, person)), None)
+            return next(
+                (account for account in page.items if is_same_person(account, person)), None
+            )
 
         return await created_account(creating, look_up, person)
 
@@ -194,7 +202,7 @@ class Scim(sdk.ApiVendor):
 
     def _check_manager(self, wire: Wire, values: Mapping[str, Any]) -> None:
         if (manager := values.get("manager")) is not None:
-            own_id(wire, self.name, manager, "manager")
+            id_in_directory(wire, self.name, manager, "manager")
 
 
 async def _patch_group(wire: Wire, ref: Ref, operation: Mapping[str, Any]) -> None:

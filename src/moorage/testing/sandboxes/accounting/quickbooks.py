@@ -367,10 +367,10 @@ class QuickBooksSandbox(AccountingSandbox):
         }
         return base.reply({name: record, "time": "2031-05-06T07:08:09.000-07:00"})
 
-    def _check_name(self, name: str | None, own_id: str | None) -> None:
+    def _check_name(self, name: str | None, changed_id: str | None) -> None:
         for kind in ("Customer", "Vendor"):
             for id_, record in self.records[kind].items():
-                if id_ != own_id and record["DisplayName"] == name:
+                if id_ != changed_id and record["DisplayName"] == name:
                     message = "Duplicate Name Exists Error"
                     detail = "The name supplied already exists. : null"
                     raise _fault("ValidationFault", "6240", message, detail)

@@ -319,9 +319,9 @@ class XeroSandbox(AccountingSandbox):
         contact |= fields
         return _answer("Contacts", contact)
 
-    def _check_names(self, fields: Mapping[str, Any], own_id: str | None) -> None:
+    def _check_names(self, fields: Mapping[str, Any], changed_id: str | None) -> None:
         for id_, contact in self.contacts.items():
-            if id_ != own_id and contact["Name"] == fields.get("Name", ""):
+            if id_ != changed_id and contact["Name"] == fields.get("Name", ""):
                 raise _validation(
                     f"The contact name {contact['Name']} is already assigned to another contact."
                 )
