@@ -13,14 +13,14 @@ from tools.reference_pages.page import Page, public_classes
 
 
 def _values(path: str) -> Iterator[str]:
-    """Yield the public names of a module or a package, such as that of a contract's values."""
+    """Yield the public classes of a module or a package, such as that of a contract's values."""
     module = importlib.import_module(path)
     if not hasattr(module, "__path__"):
         yield f"{module.__name__}:*"
         return
     for name in module.__all__:
         value = getattr(module, name)
-        if callable(value) and value.__module__.startswith(f"{module.__name__}."):
+        if isinstance(value, type) and value.__module__.startswith(f"{module.__name__}."):
             yield f"{module.__name__}:{name}"
 
 
@@ -183,6 +183,7 @@ _PAGES: Final = (
         "What is sent, what it costs, its labels, and where it is. *Ship parcels* shows them at"
         " work.",
         "moorage.contracts.address:Address",
+        "moorage.contracts.shipping:converted",
         "moorage.testing.kits.shipping_conformance:ShippingSubject",
     ),
     _contract(
@@ -224,6 +225,9 @@ _PAGES: Final = (
         "payments",
         "Payments",
         "What is paid, what became of it, and who takes it. *Take payments* shows them at work.",
+        "moorage.contracts.payments:advance",
+        "moorage.contracts.payments:state_of",
+        "moorage.contracts.payments:told_buyer",
         "moorage.testing.kits.payments_conformance:PaymentsSubject",
     ),
     Page(
@@ -253,6 +257,21 @@ _PAGES: Final = (
         "Access to bank accounts, account numbers, SEPA files, statements, and the matching of"
         " payments. *Read bank accounts and pay from them* and *Write SEPA files and read"
         " statements* show them at work.",
+        *(
+            f"moorage.contracts.bank:{name}"
+            for name in (
+                "iban_length",
+                "is_latin",
+                "match",
+                "read_camt",
+                "read_credit_transfers",
+                "read_direct_debits",
+                "read_mt940",
+                "transliterated",
+                "write_credit_transfers",
+                "write_direct_debits",
+            )
+        ),
         "moorage.testing.sandboxes.bank.base:BankSandbox",
         "moorage.testing.kits.bank_conformance:BankSubject",
     ),

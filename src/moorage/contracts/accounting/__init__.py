@@ -18,6 +18,7 @@ from moorage.contracts.accounting.invoices import (
     InvoiceKind,
     InvoiceRecord,
     InvoiceState,
+    check_fits,
 )
 from moorage.contracts.accounting.journals import Journal, JournalLine, JournalRecord, JournalState
 from moorage.contracts.accounting.payments import InvoicePayment, PaymentRecord
@@ -52,4 +53,5 @@ __all__ = [
     "Money",
     "PaymentRecord",
     "TaxRate",
+    "check_fits",
 ]

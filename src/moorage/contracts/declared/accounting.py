@@ -16,6 +16,7 @@ from moorage.contracts.accounting import (
     InvoicePayment,
     Journal,
     chart,
+    check_fits,
     contacts,
     documents,
     events,
@@ -23,7 +24,6 @@ from moorage.contracts.accounting import (
     journals,
     payments,
 )
-from moorage.contracts.accounting.invoices import check_fits
 from moorage.contracts.declaration import Contract, Requirements, Target, changes, reads
 from moorage.contracts.ref import Ref
 from moorage.contracts.validators import check_kind

@@ -11,12 +11,14 @@ from moorage.contracts.shops import (
     OrderQuery,
     ShopEvent,
     ShopsCapability,
+    check_price,
+    check_quantity,
+    check_sku,
     events,
     items,
     order_changes,
     orders,
 )
-from moorage.contracts.shops.items import check_price, check_quantity, check_sku
 from moorage.contracts.validators import check_kind, check_maybe
 
 if TYPE_CHECKING:

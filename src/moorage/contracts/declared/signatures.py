@@ -11,11 +11,12 @@ from moorage.contracts.signatures import (
     SignatureEvent,
     SignatureRequest,
     SignaturesCapability,
+    check_email,
+    check_fits,
     envelopes,
     events,
     requests,
 )
-from moorage.contracts.signatures.requests import check_email, check_fits
 from moorage.contracts.validators import check_kind, check_maybe
 from moorage.errors import InvalidData
 

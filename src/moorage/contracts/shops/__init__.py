@@ -7,7 +7,15 @@ prices, `events` the changes that a shop reports, and `vendor` the operations of
 from __future__ import annotations
 
 from moorage.contracts.shops.events import ShopEvent, ShopTopic
-from moorage.contracts.shops.items import ItemPage, PriceReceipt, ShopItem, StockReceipt
+from moorage.contracts.shops.items import (
+    ItemPage,
+    PriceReceipt,
+    ShopItem,
+    StockReceipt,
+    check_price,
+    check_quantity,
+    check_sku,
+)
 from moorage.contracts.shops.order_changes import (
     CancelReceipt,
     Completion,
@@ -51,5 +59,8 @@ __all__ = [
     "ShopsCapability",
     "ShopsVendor",
     "StockReceipt",
+    "check_price",
+    "check_quantity",
     "check_same_currency",
+    "check_sku",
 ]

@@ -21,6 +21,8 @@ from moorage.contracts.signatures.requests import (
     SignaturePlace,
     SignatureRequest,
     Signer,
+    check_email,
+    check_fits,
 )
 from moorage.contracts.signatures.vendor import KIND, SignaturesCapability, SignaturesVendor
 
@@ -41,4 +43,6 @@ __all__ = [
     "SignerState",
     "SignerStatus",
     "SigningLink",
+    "check_email",
+    "check_fits",
 ]
