@@ -7,26 +7,20 @@ from typing import Any, Final
 
 import pytest
 
-from moorage.contracts.bank import AccountTransaction, EntryStatus, Money
+from moorage.contracts.bank import AccountTransaction, Money
+from moorage.contracts.bank.bic import maybe_bic
+from moorage.contracts.bank.iban import maybe_iban
 from moorage.testing.sandboxes.base import reply
-from moorage.vendor_sdk import as_answer
-from moorage.vendors.bank._psd2 import (
-    BALANCES,
-    maybe_bic,
-    maybe_iban,
-    read_transactions,
-    stable_uuid,
-)
+from moorage.vendors.bank._psd2 import BALANCES, read_page, stable_uuid
 
 EURO: Final = {"currency": "EUR", "amount": "1"}
 
 
 def read(*items: dict[str, Any]) -> tuple[AccountTransaction, ...]:
     """Return booked transactions, whose id is `transactionId` or else `entryReference`."""
-    answers = (as_answer({"transactionAmount": EURO} | item) for item in items)
-    return read_transactions(
-        answers, reply({}), EntryStatus.BOOKED, ("transactionId", "entryReference")
-    )
+    booked = [{"transactionAmount": EURO} | item for item in items]
+    answer = reply({"transactions": {"booked": booked}})
+    return read_page(answer, ("transactionId", "entryReference"), pending=False).booked
 
 
 def test_transactions_of_a_batch() -> None:

@@ -21,14 +21,15 @@ from moorage.contracts.bank import (
     EntryStatus,
     StatementEntry,
     Transaction,
+    TransactionPage,
 )
 from moorage.contracts.bank.bic import maybe_bic
 from moorage.contracts.bank.iban import maybe_iban
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
-    from moorage.vendor_sdk import Answer, Money, Response
+    from moorage.vendor_sdk import Answer, Money, Ref, Response
 
 BALANCES: Final[Mapping[str, BalanceKind]] = {
     "closingBooked": BalanceKind.BOOKED,
@@ -81,27 +82,44 @@ def _amount(item: Answer, path: str, response: Response) -> Money:
     return sdk.required(amount, response, f"readable {path}")
 
 
-def read_transactions(
-    items: Iterator[Answer], response: Response, status: EntryStatus, id_names: tuple[str, ...]
-) -> tuple[AccountTransaction, ...]:
-    """The transactions of a list.
+def read_page(
+    response: Response,
+    id_names: tuple[str, ...],
+    *,
+    pending: bool,
+    next_ref: Callable[[Answer], Ref | None] = lambda _: None,
+) -> TransactionPage:
+    """The page of transactions in an answer.
 
     Args:
-        items: the transactions as the vendor sends them.
-        response: the answer that they are in.
-        status: status of all of them.
+        response: the answer.
         id_names: names of the fields with the identifier; the first one that is filled counts.
+        pending: True to return the pending transactions, too.
+        next_ref: returns the reference of the next page that an answer names, if there is one.
 
     Raises:
-        VendorFailed: a transaction has no amount that can be read.
+        VendorFailed: there is no list of booked transactions, or a transaction has no amount that
+            can be read.
     """
-    return tuple(
-        AccountTransaction(
-            id=next((text for name in id_names if (text := item.text(name))), None),
-            entry=_entry(item, response, status),
-            raw=item.raw,
+    answer = sdk.read_answer(response)
+    if not sdk.is_list(answer.value("transactions.booked")):
+        raise sdk.malformed(response, "transactions.booked")
+    booked, unbooked = (
+        tuple(
+            AccountTransaction(
+                id=next((text for name in id_names if (text := item.text(name))), None),
+                entry=_entry(item, response, status),
+                raw=item.raw,
+            )
+            for item in answer.objects(f"transactions.{status}")
         )
-        for item in items
+        for status in (EntryStatus.BOOKED, EntryStatus.PENDING)
+    )
+    return TransactionPage(
+        booked=booked,
+        pending=unbooked if pending else (),
+        next=next_ref(answer),
+        raw=answer.raw,
     )
 
 

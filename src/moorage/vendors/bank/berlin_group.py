@@ -21,20 +21,13 @@ from moorage.contracts.bank import (
     BankPayment,
     BankPaymentStatus,
     ConsentStatus,
-    EntryStatus,
     TransactionPage,
 )
 from moorage.contracts.bank.bic import maybe_bic
 from moorage.contracts.bank.iban import maybe_iban
 from moorage.vendors.bank._berlin_group_errors import classify
 from moorage.vendors.bank._berlin_group_payments import payment_body
-from moorage.vendors.bank._psd2 import (
-    maybe_day,
-    quoted,
-    read_balances,
-    read_transactions,
-    stable_uuid,
-)
+from moorage.vendors.bank._psd2 import maybe_day, quoted, read_balances, read_page, stable_uuid
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -184,22 +177,12 @@ class BerlinGroup(sdk.Vendor):
             parameters = _page_parameters(ref, after)
         request = self._get(wire, path, _consent_id(ref), parameters)
         response = await wire.send(request)
-        answer = sdk.read_answer(response)
-        if not sdk.is_list(answer.value("transactions.booked")):
-            raise sdk.malformed(response, "transactions.booked")
+
+        def next_ref(answer: Answer) -> Ref | None:
+            return self._next_page(ref, path, answer, response)
+
         names = ("transactionId", "entryReference")
-        lists = {
-            status: read_transactions(
-                answer.objects(f"transactions.{status}"), response, status, names
-            )
-            for status in (EntryStatus.BOOKED, EntryStatus.PENDING)
-        }
-        return TransactionPage(
-            booked=lists[EntryStatus.BOOKED],
-            pending=lists[EntryStatus.PENDING] if query.pending else (),
-            next=self._next_page(ref, path, answer, response),
-            raw=answer.raw,
-        )
+        return read_page(response, names, pending=query.pending, next_ref=next_ref)
 
     async def pay(self, wire: Wire, order: PaymentOrder, /, *, key: str | None) -> BankPayment:
         """Initiate a SEPA credit transfer."""

@@ -17,11 +17,10 @@ from moorage.contracts.bank import (
     BankCapability,
     BankConsent,
     ConsentStatus,
-    EntryStatus,
     TransactionPage,
 )
 from moorage.contracts.bank.iban import maybe_iban
-from moorage.vendors.bank._psd2 import quoted, read_balances, read_transactions, stable_uuid
+from moorage.vendors.bank._psd2 import quoted, read_balances, read_page, stable_uuid
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -260,20 +259,8 @@ class GoCardless(sdk.Vendor):
             query=[(name, day.isoformat()) for name, day in days.items() if day is not None],
         )
         response = await wire.send(request)
-        answer = sdk.read_answer(response)
-        if not sdk.is_list(answer.value("transactions.booked")):
-            raise sdk.malformed(response, "transactions.booked")
-        names = ("internalTransactionId", "transactionId")
-        lists = {
-            status: read_transactions(
-                answer.objects(f"transactions.{status}"), response, status, names
-            )
-            for status in (EntryStatus.BOOKED, EntryStatus.PENDING)
-        }
-        return TransactionPage(
-            booked=lists[EntryStatus.BOOKED],
-            pending=lists[EntryStatus.PENDING] if query.pending else (),
-            raw=answer.raw,
+        return read_page(
+            response, ("internalTransactionId", "transactionId"), pending=query.pending
         )
 
 
