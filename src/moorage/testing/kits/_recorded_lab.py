@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+import attrs
+
 from moorage.adapters.logs.memory import AsyncMemoryIntegrationLogger, MemoryIntegrationLogger
 from moorage.contracts.routes import Account
 from moorage.domain.http.log_content import LogContent, LoggedCalls
@@ -11,10 +13,11 @@ from moorage.domain.observation.integration_log import LogPage, LogQuery
 from moorage.hub.hub import AsyncHub, Hub
 from moorage.testing.fakes.observer import RecordingObserver
 from moorage.testing.kits._contract_lab import AnySubject, ContractLab
+from moorage.testing.kits.checks import require
 from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, SandboxHttpClient
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from moorage.domain.observation.integration_log import IntegrationLog
 
@@ -47,6 +50,14 @@ class RecordedLab(ContractLab[AnySubject]):
         """Return the entries of the log."""
         page = self.log.find(LogQuery())
         return page.items if isinstance(page, LogPage) else (await page).items
+
+    async def require_hidden(self, texts: Iterable[str], secrets: Iterable[str]) -> None:
+        """Fail the check if a secret is in one of these texts, in an event or in the log."""
+        events = map(repr, self.observer.events)
+        entries = [repr(attrs.asdict(entry)) for entry in await self.entries()]
+        shown = "\n".join([*texts, *events, *entries])
+        for number, secret in enumerate(secrets):
+            require(secret not in shown, f"A secret is shown (number {number}).")
 
     @classmethod
     def _accounts(cls, subject: AnySubject) -> list[Account]:

@@ -454,9 +454,7 @@ async def secrets_are_shown_nowhere(make: Open) -> None:
             except ConnectorError as error:
                 trace = "".join(traceback.format_exception(error))
                 shown_texts.append(f"{error}{error!r}{vars(error)!r}{trace}")
-        shown_texts += [repr(attrs.asdict(entry)) for entry in await lab.entries()]
-        for secret in lab.subject.secrets:
-            require(secret not in "\n".join(shown_texts), "A secret is shown.")
+        await lab.require_hidden(shown_texts, lab.subject.secrets)
 
 
 async def nothing_shows_personal_data(make: Open) -> None:

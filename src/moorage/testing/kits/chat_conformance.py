@@ -291,26 +291,23 @@ async def secrets_are_shown_nowhere(make: Open) -> None:
     async with make() as lab:
         everything = " and ".join(lab.subject.secrets)
         echo = {"error": everything, "description": everything, "message": everything}
-        seen: list[str] = [f"{lab.hub.account(ACCOUNT)!r}"]
+        shown_texts: list[str] = [f"{lab.hub.account(ACCOUNT)!r}"]
         for number in range(3):
             lab.sandbox.fail(
                 None if number == 0 else Response(400 + number - 1, body=encode_json(echo))
             )
             try:
                 receipt = await lab("send", lab.message())
-                seen.append(f"{receipt!r}{receipt.ref}")
+                shown_texts.append(f"{receipt!r}{receipt.ref}")
             except ConnectorError as error:
                 trace = "".join(traceback.format_exception(error))
-                seen.append(f"{error}{error!r}{vars(error)!r}{trace}{_text_of(error)}")
+                shown_texts.append(f"{error}{error!r}{vars(error)!r}{trace}{_text_of(error)}")
         lab.sandbox.fail(Lost())
         try:
             await lab("send", lab.message())
         except ConnectorError as error:
-            seen.append("".join(traceback.format_exception(error)))
-        seen += [repr(event) for event in lab.observer.events]
-        seen += [repr(attrs.asdict(entry)) for entry in await lab.entries()]
-        for secret in lab.subject.secrets:
-            require(secret not in "\n".join(seen), "A secret is shown.")
+            shown_texts.append("".join(traceback.format_exception(error)))
+        await lab.require_hidden(shown_texts, lab.subject.secrets)
 
 
 def _text_of(error: ConnectorError) -> str:

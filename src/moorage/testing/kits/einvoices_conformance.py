@@ -11,8 +11,6 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-import attrs
-
 from moorage.contracts.einvoices import (
     EinvoiceCapability,
     EinvoiceEventType,
@@ -273,10 +271,7 @@ async def secrets_are_shown_nowhere(make: Open) -> None:
             except ConnectorError as error:
                 trace = "".join(traceback.format_exception(error))
                 shown_texts.append(f"{error}{error!r}{vars(error)!r}{trace}{_text_of(error)}")
-        shown_texts += [repr(event) for event in lab.observer.events]
-        shown_texts += [repr(attrs.asdict(entry)) for entry in await lab.entries()]
-        for secret in lab.subject.secrets:
-            require(secret not in "\n".join(shown_texts), "A secret is shown.")
+        await lab.require_hidden(shown_texts, lab.subject.secrets)
 
 
 def _text_of(error: ConnectorError) -> str:

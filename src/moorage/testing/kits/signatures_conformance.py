@@ -14,8 +14,6 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-import attrs
-
 from moorage.contracts.ref import Ref
 from moorage.contracts.signatures import (
     Envelope,
@@ -398,10 +396,7 @@ async def secrets_are_shown_nowhere(make: Open) -> None:
             except ConnectorError as error:
                 trace = "".join(traceback.format_exception(error))
                 shown_texts.append(f"{error}{error!r}{trace}")
-        shown_texts += [repr(event) for event in lab.observer.events]
-        shown_texts += [repr(attrs.asdict(entry)) for entry in await lab.entries()]
-        for secret in lab.subject.secrets:
-            require(secret not in "\n".join(shown_texts), "A secret is shown.")
+        await lab.require_hidden(shown_texts, lab.subject.secrets)
 
 
 async def nothing_shows_the_signers(make: Open) -> None:
