@@ -7,9 +7,7 @@ from typing import Any, Final
 
 import pytest
 
-from moorage.contracts.bank import AccountTransaction, Money
-from moorage.contracts.bank.bic import maybe_bic
-from moorage.contracts.bank.iban import maybe_iban
+from moorage.contracts.bank import AccountTransaction, Money, maybe_bic, maybe_iban
 from moorage.testing.sandboxes.base import reply
 from moorage.vendors.bank._psd2 import BALANCES, read_page, stable_uuid
 

@@ -263,6 +263,8 @@ _PAGES: Final = (
                 "iban_length",
                 "is_latin",
                 "match",
+                "maybe_bic",
+                "maybe_iban",
                 "read_camt",
                 "read_credit_transfers",
                 "read_direct_debits",

@@ -23,9 +23,9 @@ from moorage.contracts.bank.account_entries import (
     TransactionPage,
     TransactionQuery,
 )
-from moorage.contracts.bank.bic import Bic
+from moorage.contracts.bank.bic import Bic, maybe_bic
 from moorage.contracts.bank.camt import read_camt
-from moorage.contracts.bank.iban import Iban, iban_length
+from moorage.contracts.bank.iban import Iban, iban_length, maybe_iban
 from moorage.contracts.bank.initiation import BankPayment, BankPaymentStatus, PaymentOrder
 from moorage.contracts.bank.matching import MatchReason, MatchResult, OpenItem, PaymentMatch, match
 from moorage.contracts.bank.mt940 import read_mt940
@@ -124,6 +124,8 @@ __all__ = [
     "iban_length",
     "is_latin",
     "match",
+    "maybe_bic",
+    "maybe_iban",
     "read_camt",
     "read_credit_transfers",
     "read_direct_debits",

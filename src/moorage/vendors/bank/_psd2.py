@@ -22,9 +22,9 @@ from moorage.contracts.bank import (
     StatementEntry,
     Transaction,
     TransactionPage,
+    maybe_bic,
+    maybe_iban,
 )
-from moorage.contracts.bank.bic import maybe_bic
-from moorage.contracts.bank.iban import maybe_iban
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -22,9 +22,9 @@ from moorage.contracts.bank import (
     BankPaymentStatus,
     ConsentStatus,
     TransactionPage,
+    maybe_bic,
+    maybe_iban,
 )
-from moorage.contracts.bank.bic import maybe_bic
-from moorage.contracts.bank.iban import maybe_iban
 from moorage.vendors.bank._berlin_group_errors import classify
 from moorage.vendors.bank._berlin_group_payments import payment_body
 from moorage.vendors.bank._psd2 import maybe_day, quoted, read_balances, read_page, stable_uuid

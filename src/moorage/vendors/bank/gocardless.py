@@ -18,8 +18,8 @@ from moorage.contracts.bank import (
     BankConsent,
     ConsentStatus,
     TransactionPage,
+    maybe_iban,
 )
-from moorage.contracts.bank.iban import maybe_iban
 from moorage.vendors.bank._psd2 import quoted, read_balances, read_page, stable_uuid
 
 if TYPE_CHECKING:
