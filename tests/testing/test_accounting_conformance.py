@@ -17,6 +17,7 @@ from moorage.contracts.accounting import (
 from moorage.errors import ConnectorError, OutcomeUnknown, VendorFailed
 from moorage.testing import accounting_conformance as kit
 from moorage.testing import name_of
+from moorage.testing.kits.checks import OTHER_SECRET
 from moorage.testing.sandboxes.accounting.quickbooks import QuickBooksSandbox
 from moorage.vendors.accounting.odoo import Odoo
 from moorage.vendors.accounting.quickbooks import QuickBooks
@@ -277,7 +278,7 @@ class _Deaf(QuickBooks):
 
 def _forgeable() -> kit.AccountingSubject:
     """Return a subject whose webhook secret is the one that the kit's forger uses."""
-    sandbox = QuickBooksSandbox(verifier_token="another secret, also long enough")
+    sandbox = QuickBooksSandbox(verifier_token=OTHER_SECRET)
     subject = accounting_subjects.quickbooks()
     return attrs.evolve(
         subject, sandbox=sandbox, report=sandbox.report, webhook_secret=sandbox.verifier_token

@@ -19,6 +19,7 @@ from moorage.errors import (
 )
 from moorage.testing import chat_conformance as kit
 from moorage.testing import name_of
+from moorage.testing.kits.checks import OTHER_SECRET
 from moorage.testing.sandboxes.chat.slack import SlackSandbox
 from moorage.vendors.chat._telegram_messages import classify
 from moorage.vendors.chat.slack import Slack
@@ -371,7 +372,7 @@ class _WrongPlace(Telegram):
 
 def _forgeable() -> kit.ChatSubject:
     """Return a test subject whose webhook secret is the one that the kit's forger uses."""
-    sandbox = SlackSandbox(signing_secret="another secret, also long enough")
+    sandbox = SlackSandbox(signing_secret=OTHER_SECRET)
     subject = chat_subjects.slack()
     return attrs.evolve(
         subject,

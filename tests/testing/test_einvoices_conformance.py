@@ -19,6 +19,7 @@ from moorage.contracts.einvoices import (
 from moorage.errors import ConnectorError, VendorFailed, VendorRejected
 from moorage.testing import einvoices_conformance as kit
 from moorage.testing import name_of
+from moorage.testing.kits.checks import OTHER_SECRET
 from moorage.vendors.einvoices.recommand import Recommand
 from moorage.vendors.einvoices.storecove import Storecove
 from tests.vendors import einvoices_subjects
@@ -333,7 +334,7 @@ def test_notices_a_stranger_whose_webhook_is_accepted() -> None:
     def new_subject() -> kit.EinvoicesSubject:
         subject = einvoices_subjects.storecove()
         original_hook: Any = subject.sandbox.hook
-        tokens = iter(("", "another secret, also long enough"))
+        tokens = iter(("", OTHER_SECRET))
 
         def hook(fields: Any) -> Any:
             token = next(tokens)

@@ -20,6 +20,7 @@ from moorage.contracts.signatures import (
 from moorage.errors import ConnectorError, OutcomeUnknown, VendorFailed, VendorRejected
 from moorage.testing import name_of
 from moorage.testing import signatures_conformance as kit
+from moorage.testing.kits.checks import OTHER_SECRET
 from moorage.vendors.signatures.docusign import Docusign
 from moorage.vendors.signatures.dropbox_sign import DropboxSign
 from tests.vendors import signatures_subjects
@@ -340,7 +341,7 @@ def _forgeable() -> kit.SignaturesSubject:
     """Return a test subject whose webhook secret is the one that the kit's forger uses."""
     subject = signatures_subjects.docusign()
     sandbox: Any = subject.sandbox
-    sandbox.connect_key = "another secret, also long enough"
+    sandbox.connect_key = OTHER_SECRET
     return attrs.evolve(subject, webhook_secret=sandbox.connect_key)
 
 

@@ -21,6 +21,7 @@ from moorage.contracts.vendor import RepeatedKey, VendorKeys
 from moorage.errors import VendorFailed, VendorRejected
 from moorage.testing import name_of
 from moorage.testing import sms_conformance as kit
+from moorage.testing.kits.checks import OTHER_SECRET
 from moorage.testing.sandboxes.sms.vonage import VonageSandbox
 from moorage.vendors.sms.twilio import Twilio
 from moorage.vendors.sms.vonage import Vonage, classify
@@ -280,7 +281,7 @@ class _Resolute(_Classifying):
 
 def _forgeable() -> kit.SmsSubject:
     """Return a test subject whose webhook secret is the one that the kit's forger uses."""
-    sandbox = VonageSandbox(signature_secret="another secret, also long enough")
+    sandbox = VonageSandbox(signature_secret=OTHER_SECRET)
     subject = sms_subjects.vonage()
     return attrs.evolve(
         subject,
