@@ -270,6 +270,26 @@ def test_repeated_code_is_masked(vendor: str, answer: Any, tmp_path: Path) -> No
     assert "***" in (error.vendor_message or "")
 
 
+@pytest.mark.parametrize(
+    "vendor, code, answer, status",
+    [
+        ("twilio", "60202", reply({"code": 60202, "message": "Max check attempts"}, 429), ENDED),
+        ("twilio", "0404", reply({"code": 20404, "message": "Not found"}, 404), ENDED),
+        ("vonage", "Invalid", reply({"title": "Invalid Code", "detail": "No."}, 400), PENDING),
+        ("vonage", "title", reply({"title": "Invalid Code", "detail": "No."}, 400), PENDING),
+    ],
+)
+def test_entered_text_does_not_change_a_refusal(
+    vendor: str, code: str, answer: moorage.Response, status: VerificationStatus, tmp_path: Path
+) -> None:
+    """A refusal means the same if somebody enters a text that is part of it."""
+    sandbox, hub = hub_of(vendor, tmp_path)
+    sandbox.fail(answer)
+    ref = moorage.Ref(vendor, vendor, "ID")
+
+    assert status is hub.sms().check_verification(ref, code, to=TO).status
+
+
 def test_repeated_code_is_masked_in_an_outage(tmp_path: Path) -> None:
     """A code that an outage repeats is masked as well."""
     sandbox, hub = hub_of("twilio", tmp_path)

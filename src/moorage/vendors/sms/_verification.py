@@ -17,34 +17,56 @@ if TYPE_CHECKING:
 
 _CODE: Final = re.compile(rb'(?:"(?:code|otp|pin)": ?"|(?:^|&)Code=)([0-9A-Za-z]{4,10})(?=["&]|\Z)')
 """An entered code in the body of a request."""
-_MASK: Final = b"***"
+_MASK: Final = "***"
+_OPEN_STATUSES: Final = frozenset({408, 425})
 
 
 @attrs.frozen
 class WithoutCode:
     """A vendor's classifier that masks an entered code where the refusal repeats it.
 
-    A code of digits is too short to be masked as a credential is.
+    A code of digits is too short to be masked as a credential is. It is masked after the refusal
+    was read: people choose what they enter, such as the vendor's own code for another refusal.
 
     Attributes:
-        classify: classifier of the masked answers.
+        classify: classifier of the answers.
     """
 
     classify: Callable[[Request, Response], ConnectorError | None]
 
     def __call__(self, request: Request, response: Response, /) -> ConnectorError | None:
         """The error for a refusal, without the code; None to choose it by the status alone."""
+        error = self.classify(request, response)
         match = _CODE.search(request.body) if isinstance(request.body, bytes) else None
         if match is None or sdk.is_success(response.status):
-            return self.classify(request, response)
-        masked_response = response.evolve(body=response.body.replace(match[1], _MASK))
-        error = self.classify(request, masked_response)
-        if error is None and masked_response.body != response.body:
-            return sdk.VendorFailed(
+            return error
+        code = re.compile(rf"(?<![0-9A-Za-z]){match[1].decode()}(?![0-9A-Za-z])")
+        body = response.body.decode("utf-8", "replace")
+        masked_response = response.evolve(body=code.sub(_MASK, body).encode())
+        if error is not None:
+            _mask(error, code, masked_response)
+        elif code.search(body) is not None:
+            is_open = response.status >= 500 or response.status in _OPEN_STATUSES
+            kind = sdk.VendorFailed if is_open else sdk.VendorRejected
+            error = kind(
                 f"The check of a code failed with status {response.status}.",
+                status=response.status,
                 response=masked_response,
             )
         return error
+
+
+def _mask(error: ConnectorError, code: re.Pattern[str], masked_response: Response) -> None:
+    """Mask a code in an error; the vendor's own code, by which the error was chosen, stays."""
+    error.args = (code.sub(_MASK, error.message),)
+    words: str | None = getattr(error, "vendor_message", None)
+    fields = {
+        "vendor_message": words and code.sub(_MASK, words),
+        "response": masked_response,
+    }
+    for name, value in fields.items():
+        if getattr(error, name, None) is not None:
+            setattr(error, name, value)
 
 
 def needed_option(value: str | None, name: str, vendor: str, meaning: str) -> str:
