@@ -59,7 +59,7 @@ class Repository:
     def refs(self) -> dict[str, str]:
         """Return the refs and their objects."""
         lines = git("for-each-ref", "--format=%(refname) %(objectname)", folder=self.folder)
-        return dict(line.split(" ") for line in lines.splitlines())
+        return dict(line.split(" ") for line in lines.split("\n") if line)
 
     def _tree(self, text: str) -> str:
         file = self.folder / "content"

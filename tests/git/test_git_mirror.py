@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shlex
 import socket
+import subprocess
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -236,6 +238,7 @@ def test_redirect_gets_no_token(tmp_path: Path, server: GitOverHttps, source: Re
         ("Password for 'https://moorage@evil.example': ", b""),
         ("Password for 'http://moorage@git.example': ", b""),
         ("Passphrase for key '/k': ", b""),
+        ("Password for 'https://[git.example': ", b""),
     ],
 )
 def test_questions_about_other_hosts_get_no_answer(question: str, answer: bytes) -> None:
@@ -321,6 +324,13 @@ def test_manager_protects_a_mirror(tmp_path: Path, source: Repository) -> None:
         {"url": "ext::sh -c true"},
         {"url": "-oProxyCommand=x"},
         {"url": "ssh://-oProxyCommand=x/a.git"},
+        {"url": "ssh://-oProxyCommand=x@git.example/a.git"},
+        {"url": "https://[git.example/a.git"},
+        {"url": "https://git.example:99999/a.git"},
+        {"url": "https://git.example/a\u2028.git"},
+        {"url": "https://git.example/a.git", "user": "a\rb"},
+        {"url": "https://git.example/a.git", "ca_file": "/ca\0.pem"},
+        {"url": "ssh://git.example/a.git", "known_hosts": '/"k'},
         {"url": "file://host/a.git"},
         {"url": "https:///a.git"},
         {"url": "https://git.example/a.git", "identity": "/k"},
@@ -334,6 +344,93 @@ def test_unsafe_remotes_are_refused(options: dict[str, Any]) -> None:
         GitRemote(**options)
 
     assert "pass" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "name, value",
+    [("url", 5), ("token", 5), ("user", 5), ("ca_file", 5)],
+)
+def test_options_of_a_remote_have_their_types(name: str, value: Any) -> None:
+    """An option of a wrong type is named when the remote is made."""
+    options: dict[str, Any] = {"url": "https://git.example/a.git"}
+    with pytest.raises(ConfigurationError) as refused:
+        GitRemote(**options | {name: value})
+
+    assert name == refused.value.path
+
+
+@pytest.mark.parametrize(
+    "name, value",
+    [("folder", 5), ("source", "x"), ("refs", 5), ("refs", [5]), ("forces", "no"), ("program", 5)],
+)
+def test_options_of_a_mirror_have_their_types(name: str, value: Any, tmp_path: Path) -> None:
+    """An option of a wrong type is named when the mirror is made."""
+    remote = GitRemote(url="https://git.example/a.git")
+    options: dict[str, Any] = {"folder": tmp_path, "source": remote, "target": remote}
+    with pytest.raises(ConfigurationError) as refused:
+        GitMirror(**options | {name: value})
+
+    assert name == refused.value.path
+
+
+def test_only_the_given_file_of_known_hosts_counts() -> None:
+    """The machine's list of known hosts is not read, and a path with spaces is one file."""
+    remote = GitRemote(url="ssh://git.example/a.git", known_hosts="/my keys/known_hosts")
+    command = shlex.split(remote.ssh_command())
+
+    shown = subprocess.run(
+        [command[0], "-G", *command[1:], "git.example"], capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+
+    assert "userknownhostsfile /my keys/known_hosts" in [line.replace('"', "") for line in shown]
+    assert "globalknownhostsfile /dev/null" in shown
+
+
+def test_relative_folder_is_one_repository(
+    tmp_path: Path, source: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A relative folder, even one like an option, becomes the repository itself."""
+    monkeypatch.chdir(tmp_path)
+    target = bare(tmp_path / "target.git")
+    GitMirror(folder="-m", source=at(source), target=at(target), refs="refs/heads/*").run(LIMIT)
+
+    assert (tmp_path / "-m" / "HEAD").exists()
+    assert {"refs/heads/main"} == target.refs().keys()
+
+
+def test_line_breaks_in_refs_end_no_line(tmp_path: Path, source: Repository) -> None:
+    """The report has refs whose names contain a line separator of Unicode."""
+    git("branch", "a\u2028b", "main", folder=source.folder)
+    target = bare(tmp_path / "target.git")
+    report = GitMirror(folder=tmp_path / "m", source=at(source), target=at(target)).run(LIMIT)
+
+    assert source.refs() == report.changed
+
+
+def test_cut_output_ends_with_no_part_of_the_token(tmp_path: Path) -> None:
+    """A host that repeats the token where the output is cut reveals no beginning of it."""
+    program = tmp_path / "git"
+    size = LARGEST_OUTPUT - 5
+    program.write_text(f"#!/bin/sh\nhead -c {size} /dev/zero | tr '\\0' .\nprintf %s {TOKEN}\n")
+    program.chmod(0o755)
+    remote = GitRemote(url="https://git.example/a.git", token=Secret(TOKEN))
+
+    ending = run_git(str(program), [], LIMIT, folder=str(tmp_path), remote=remote)
+
+    assert {"."} == set(ending.out)
+
+
+def test_missing_place_for_temporary_files_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A path that is too long for a socket is an error that says what to set."""
+    folder = tmp_path / ("l" * 120)
+    folder.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    remote = GitRemote(url="https://git.example/a.git", token=Secret(TOKEN))
+
+    with pytest.raises(LocalFailure, match="TMPDIR"):
+        run_git(GIT, [], LIMIT, folder=str(tmp_path), remote=remote)
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ sys.exit(0 if answer else 1)
 def askpass(remote: GitRemote) -> Generator[str]:
     """Lend the path of a program that answers git's questions about a remote, for a block."""
     with (
-        TemporaryDirectory(prefix="git-") as folder,
+        TemporaryDirectory(prefix="git-", ignore_cleanup_errors=True) as folder,
         socket.socket(socket.AF_UNIX) as listener,
     ):
         path = f"{folder}/s"
@@ -82,8 +82,13 @@ def answer_to(question: str, remote: GitRemote) -> bytes:
     match = _QUESTION.fullmatch(question)
     if match is None or remote.token is None:
         return b""
-    place, url = urlsplit(match[2]), urlsplit(remote.url)
-    if (place.scheme, place.hostname, place.port) != (url.scheme, url.hostname, url.port):
+    url = urlsplit(remote.url)
+    try:
+        place = urlsplit(match[2])
+        is_same = (place.scheme, place.hostname, place.port) == (url.scheme, url.hostname, url.port)
+    except ValueError:
+        is_same = False
+    if not is_same:
         return b""
     answer = remote.user.encode() if match[1] == "Username" else remote.token.reveal_bytes()
     return answer + b"\n"

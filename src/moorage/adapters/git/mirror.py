@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import attrs
 
 from moorage.adapters.git.program import run_git
-from moorage.domain.secrets.frames import careful
+from moorage.adapters.git.remote import GitRemote
+from moorage.domain.secrets.options import as_series, checked_options
 from moorage.domain.values.patterns import late_pattern
 from moorage.errors import (
     AlreadyExists,
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from moorage.adapters.git.program import GitEnding
-    from moorage.adapters.git.remote import GitRemote
     from moorage.domain.service.operation import OperationAttempt
 
 _PATTERN: Final = late_pattern(r"refs/(?:[A-Za-z0-9_.+@-]+/)*(?:[A-Za-z0-9_.+@-]+|\*)")
@@ -120,7 +120,18 @@ class _Update(NamedTuple):
     text: str
 
 
-@careful
+def _absolute(folder: str | Path) -> Path:
+    """Return the absolute path of a folder, in which git itself runs."""
+    if "\0" in str(folder):
+        raise InvalidData(
+            "The folder of a mirror contains a NUL character.",
+            field="folder",
+            remedy="Give the path of a folder.",
+        )
+    return Path(folder).absolute()
+
+
+@checked_options
 @attrs.frozen(kw_only=True)
 class GitMirror:
     """Copies the refs of one git repository to another, with the program `git`.
@@ -139,11 +150,11 @@ class GitMirror:
         program: the program `git`.
     """
 
-    folder: Path = attrs.field(converter=Path)
-    source: GitRemote
-    target: GitRemote
+    folder: Path = attrs.field(converter=_absolute)
+    source: GitRemote = attrs.field(validator=attrs.validators.instance_of(GitRemote))
+    target: GitRemote = attrs.field(validator=attrs.validators.instance_of(GitRemote))
     refs: tuple[str, ...] = attrs.field(
-        default=("refs/heads/*", "refs/tags/*"), converter=tuple[str, ...]
+        default=("refs/heads/*", "refs/tags/*"), converter=as_series
     )
     forces: bool = False
     prunes: bool = False
@@ -249,7 +260,9 @@ class GitMirror:
             command = ("for-each-ref", "--format=%(refname) %(objectname)", "--")
             arguments = [*command, *refs[start : start + _AT_ONCE]]
             ending = run_git(self.program, arguments, timeout, folder=str(self.folder))
-            objects.update(dict(line.split(" ", 1) for line in ending.out.splitlines()))
+            # No other line break ends a line: some are allowed in the names of refs.
+            lines = ending.out.split("\n")
+            objects.update(dict(line.split(" ", 1) for line in lines if line))
         return objects
 
     def _git(self, arguments: Sequence[str], timeout: float, remote: GitRemote) -> GitEnding:
@@ -290,7 +303,7 @@ class MirrorOperation:
 
 def _updates(output: str) -> Iterable[_Update]:
     """Yield the refs that `git push --porcelain` tells about."""
-    for line in output.splitlines():
+    for line in output.split("\n"):
         flag, tab, rest = line.partition("\t")
         names, more, text = rest.partition("\t")
         if tab and more and len(flag) == 1:

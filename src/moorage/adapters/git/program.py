@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from moorage.adapters.git._askpass import askpass
 from moorage.domain.secrets.value_mask import masked_text, value_mask
-from moorage.errors import AttemptTimeout, ConfigurationError
+from moorage.errors import AttemptTimeout, ConfigurationError, LocalFailure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 LARGEST_OUTPUT: Final = 4 * 1024 * 1024
 """The number of bytes of each output of `git` that are kept; the rest is read and dropped."""
+
+_SPELLED: Final = 16
+"""The most bytes for which one byte of a secret may stand in an output, with escapes."""
 
 _PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _SETTINGS: Final = (
@@ -64,9 +67,24 @@ def run_git(
     Raises:
         AttemptTimeout: it took too long.
         ConfigurationError: there is no such program.
+        LocalFailure: there is no place for its temporary files.
     """
     with ExitStack() as stack:
-        home = stack.enter_context(TemporaryDirectory(prefix="git-home-"))
+        home = ""
+        ask = problem = None
+        try:
+            home = stack.enter_context(
+                TemporaryDirectory(prefix="git-home-", ignore_cleanup_errors=True)
+            )
+            if remote is not None and remote.token is not None:
+                ask = stack.enter_context(askpass(remote))
+        except OSError as error:
+            problem = error.strerror or str(error)
+        if problem is not None:
+            raise LocalFailure(
+                f"The temporary files of git cannot be made ({problem}).",
+                remedy="Set TMPDIR to a folder that this user may write to, with a short path.",
+            )
         environment = {
             "PATH": os.environ.get("PATH", _PATH),
             "HOME": home,
@@ -84,13 +102,24 @@ def run_git(
             environment["GIT_SSH_COMMAND"] = remote.ssh_command()
             environment["GIT_SSH_VARIANT"] = "ssh"
             if remote.token is not None:
-                environment["GIT_ASKPASS"] = stack.enter_context(askpass(remote))
                 secrets.append(remote.token.reveal_bytes())
+        if ask is not None:
+            environment["GIT_ASKPASS"] = ask
         command = [program, *options, "--git-dir", folder, *arguments]
         code, outputs = _ended(command, environment, folder, timeout)
     mask = value_mask(secrets)
-    out, err = (masked_text(data.decode("utf-8", "replace"), mask) for data in outputs)
+    out, err = (
+        masked_text(_complete(data, secrets).decode("utf-8", "replace"), mask) for data in outputs
+    )
     return GitEnding(code, out, err)
+
+
+def _complete(output: bytes, secrets: Sequence[bytes]) -> bytes:
+    """Return an output; one that was cut without its end, which may be a part of a secret."""
+    if len(output) < LARGEST_OUTPUT:
+        return output
+    longest = max(map(len, secrets), default=0)
+    return output[: len(output) - _SPELLED * longest]
 
 
 def _ended(

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.options import checked_options, maybe_secret
 from moorage.domain.values.patterns import late_pattern
 from moorage.errors import InvalidData
 
@@ -20,12 +20,21 @@ _HOST: Final = late_pattern(r"[A-Za-z0-9][A-Za-z0-9.:-]{0,252}")
 
 
 def _is_url(_: object, attribute: attrs.Attribute[Any], value: str) -> None:
-    parts = urlsplit(value)
     problem = None
-    if parts.scheme not in _SCHEMES or any(character <= " " for character in value):
+    try:
+        parts = urlsplit(value)
+        has_port = parts.port != 0
+    except ValueError:
+        parts, has_port = urlsplit(""), False
+    is_plain = value.isprintable() and " " not in value
+    if not has_port:
+        problem = "has a host or a port that cannot be read"
+    elif parts.scheme not in _SCHEMES or not is_plain:
         problem = "is no URL with https, ssh, git or file"
     elif parts.password is not None or (parts.username is not None and parts.scheme != "ssh"):
         problem = "contains a credential"
+    elif (parts.username or "").startswith("-"):
+        problem = "has a name that begins with a hyphen"
     elif parts.scheme == "file" and (parts.netloc or not parts.path.startswith("/")):
         problem = "names no absolute path"
     elif parts.scheme != "file" and _HOST.fullmatch(parts.hostname or "") is None:
@@ -39,7 +48,7 @@ def _is_url(_: object, attribute: attrs.Attribute[Any], value: str) -> None:
         )
 
 
-@careful
+@checked_options
 @attrs.frozen(kw_only=True)
 class GitRemote:
     """A git repository at another place, and what opens it.
@@ -55,7 +64,7 @@ class GitRemote:
     """
 
     url: str = attrs.field(validator=_is_url)
-    token: Secret | None = attrs.field(default=None, repr=False)
+    token: Secret | None = attrs.field(default=None, converter=maybe_secret, repr=False)
     user: str = "moorage"
     identity: str | None = None
     known_hosts: str | None = None
@@ -71,12 +80,22 @@ class GitRemote:
                     field=name,
                     remedy=f"Use a URL with {fitting}, or leave {name} out.",
                 )
-        if "\n" in self.user or (self.token is not None and b"\n" in self.token.reveal_bytes()):
+        token = b"" if self.token is None else self.token.reveal_bytes()
+        if not self.user.isprintable() or any(byte < ord(" ") for byte in token):
             raise InvalidData(
-                "The user or the token of a git repository contains a line break.",
+                "The user or the token of a git repository contains a line break or another control"
+                " character.",
                 field="token",
                 remedy="Remove the line break at its end.",
             )
+        for name in ("identity", "known_hosts", "ca_file"):
+            path = getattr(self, name)
+            if path is not None and not (path and path.isprintable() and '"' not in path):
+                raise InvalidData(
+                    f"The {name} of a git repository is no path of a file.",
+                    field=name,
+                    remedy="Give a path without quotes and control characters.",
+                )
 
     @property
     def scheme(self) -> str:
@@ -94,7 +113,9 @@ class GitRemote:
         """Return the command with which `git` starts `ssh`."""
         parts = ["ssh", "-F", "none", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes"]
         if self.known_hosts is not None:
-            parts += ["-o", f"UserKnownHostsFile={self.known_hosts}"]
+            # The quotes keep a path with spaces one file.
+            parts += ["-o", f'UserKnownHostsFile="{self.known_hosts}"']
+            parts += ["-o", "GlobalKnownHostsFile=/dev/null"]
         if self.identity is not None:
             parts += ["-o", "IdentitiesOnly=yes", "-i", self.identity]
         return shlex.join(parts)
