@@ -65,7 +65,7 @@ erp-flask: $(VENV)/.stamp  ## Start a small ERP in Flask with local vendors, and
 	@cd adapters-examples && ../$(VENV)/bin/python -m vendor_street flask $(PORT)
 
 .PHONY: test
-test: $(VENV)/.stamp  ## Run every test, with some of its cases; what needs a missing server is skipped
+test: $(VENV)/.stamp  ## Run the tests, with some of their cases; what needs a missing server is skipped
 	@$(VENV)/bin/python -m pytest $(PARALLEL) --cases=$(CASES) $(PYTEST_ARGS)
 
 .PHONY: check
