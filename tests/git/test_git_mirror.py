@@ -6,6 +6,7 @@ import os
 import shlex
 import socket
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -287,6 +288,22 @@ def test_silent_server_ends_in_time(tmp_path: Path, source: Repository) -> None:
             mirror.run(3.0)
     with pytest.raises(ConnectionFailed):
         mirror.run(LIMIT)
+
+
+def test_run_waits_for_another_no_longer_than_its_time(tmp_path: Path, source: Repository) -> None:
+    """A run beside another one of the same mirror ends when its own time is over."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        target = GitRemote(url=f"https://127.0.0.1:{silent.getsockname()[1]}/x.git")
+        mirror = GitMirror(folder=tmp_path / "m", source=at(source), target=target)
+        with ThreadPoolExecutor() as pool:
+            first = pool.submit(mirror.run, LIMIT)
+            connection, _ = silent.accept()
+            with pytest.raises(AttemptTimeout, match="Another run") as late:
+                mirror.run(0.1)
+            connection.close()
+            with pytest.raises(ConnectionFailed):
+                first.result()
+    assert not late.value.may_have_been_processed
 
 
 def test_output_is_bounded(tmp_path: Path) -> None:

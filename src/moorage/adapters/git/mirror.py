@@ -15,6 +15,7 @@ from moorage.domain.secrets.options import as_series, checked_options
 from moorage.domain.values.patterns import late_pattern
 from moorage.errors import (
     AlreadyExists,
+    AttemptTimeout,
     AuthenticationFailed,
     ChangedMeanwhile,
     ConnectionFailed,
@@ -193,10 +194,18 @@ class GitMirror:
             ConnectionFailed: a repository cannot be reached, or it took too long.
         """
         deadline = monotonic() + timeout
-        with self._lock:
-            self._prepare(timeout)
+        if not self._lock.acquire(timeout=timeout):
+            raise AttemptTimeout(
+                f"Another run of this mirror did not end in {timeout:.0f} seconds.",
+                may_have_been_processed=False,
+                remedy="Wait for it, and then repeat yours.",
+            )
+        try:
+            self._prepare(max(1.0, deadline - monotonic()))
             self._fetch(max(1.0, deadline - monotonic()))
             return self._push(max(1.0, deadline - monotonic()))
+        finally:
+            self._lock.release()
 
     def operation(self) -> MirrorOperation:
         """Return the mirror as an operation, which a manager protects."""
