@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import attrs
 import pytest
@@ -44,6 +45,25 @@ def test_note_survives_a_host() -> None:
 def test_other_texts_are_no_notes(text: str) -> None:
     """A text that somebody else wrote is no note, whatever it contains."""
     assert RunNote.unpacked(text) is None
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"name": 5},
+        {"labels": ["x"]},
+        {"labels": {"key": 5}},
+        {"timeout": "60"},
+        {"timeout": float("inf")},
+        {"grace": -1},
+        {"run": "7"},
+        {"run": 7.5},
+        {"claimed_at": datetime(2030, 1, 2)},  # noqa: DTZ001 - without a zone
+    ],
+)
+def test_notes_with_other_types_are_no_notes(fields: dict[str, Any]) -> None:
+    """A note that nobody has claimed a run with is none, so that reading a run cannot fail."""
+    assert RunNote.unpacked(NOTE.changed(**fields).packed()) is None
 
 
 @pytest.mark.parametrize(

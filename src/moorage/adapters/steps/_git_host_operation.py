@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
+from moorage.adapters.steps._git_host_answers import unreadable
 from moorage.domain.values.patterns import late_pattern
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Callable
 
     from moorage.domain.service.operation import OperationAttempt
@@ -44,9 +46,9 @@ class GitHostOperation:
         """Perform it once."""
         return self.act(attempt.timeout)
 
-    def judge(self, error: Exception) -> ConnectorError | None:  # noqa: ARG002 - it raises ours only
-        """Return None, since it raises errors of moorage only."""
-        return None
+    def judge(self, error: Exception) -> ConnectorError | None:
+        """Return the error for an answer that cannot be read."""
+        return unreadable("The git host", error)
 
 
 def checked_commit(commit: str) -> str:
@@ -55,7 +57,7 @@ def checked_commit(commit: str) -> str:
     Raises:
         InvalidData: it is none.
     """
-    return _checked(commit, "commit", _COMMIT.fullmatch(commit), "Give all digits of the commit.")
+    return _checked(commit, "commit", _COMMIT, "Give all digits of the commit.")
 
 
 def checked_tag(tag: str) -> str:
@@ -64,7 +66,7 @@ def checked_tag(tag: str) -> str:
     Raises:
         InvalidData: it cannot be one.
     """
-    return _checked(tag, "tag", _TAG.fullmatch(tag), "Give a tag such as 'v1.4.0'.")
+    return _checked(tag, "tag", _TAG, "Give a tag such as 'v1.4.0'.")
 
 
 def checked_asset(name: str) -> str:
@@ -74,10 +76,10 @@ def checked_asset(name: str) -> str:
         InvalidData: a host would change it.
     """
     remedy = "Use letters, digits, dots, hyphens and underscores."
-    return _checked(name, "name", _ASSET.fullmatch(name), remedy)
+    return _checked(name, "name", _ASSET, remedy)
 
 
-def _checked(value: str, field: str, match: object, remedy: str) -> str:
-    if match is None:
-        raise InvalidData(f"{value[:80]!r} is no {field}.", field=field, remedy=remedy)
+def _checked(value: str, field: str, pattern: re.Pattern[str], remedy: str) -> str:
+    if not isinstance(value, str) or pattern.fullmatch(value) is None:
+        raise InvalidData(f"{str(value)[:80]!r} is no {field}.", field=field, remedy=remedy)
     return value

@@ -3,38 +3,35 @@
 from __future__ import annotations
 
 import http.client
+import io
 import json
 import ssl
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 from urllib.parse import urlencode, urljoin, urlsplit
 
+import attrs
+
+from moorage.adapters.steps._git_host_answers import Answer, host_time, refusal
 from moorage.domain.secrets.frames import bare
 from moorage.domain.secrets.value_mask import mask_error, value_mask
 from moorage.errors import (
     AttemptTimeout,
-    AuthenticationFailed,
     ConfigurationError,
     ConnectionFailed,
     ConnectorError,
-    InvalidRequest,
-    RateLimitExceeded,
     VendorFailed,
-    VendorRejected,
 )
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Iterator, Mapping
-    from email.message import Message
 
     from moorage.domain.secrets.secret import Secret
 
 LARGEST_ANSWER: Final = 128 * 1024 * 1024
 """The largest number of bytes of an answer, such as a job's log."""
 
-NOT_FOUND: Final = 404
 _UNCHANGED: Final = 304
 _UNAUTHORIZED: Final = 401
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
@@ -42,30 +39,11 @@ _HOPS: Final = 3
 _PAGE: Final = 100
 _PAGES: Final = 50
 _REMEMBERED: Final = 256
-_PAUSE: Final = 60.0
-"""Seconds of a pause that a host asks for without a number."""
 
 
-class Answer(NamedTuple):
-    """An answer: its status, its headers, its body, and the host's time."""
-
-    status: int
-    headers: Message
-    data: bytes
-    now: datetime
-
-    def json(self) -> Any:
-        """Return the body as JSON.
-
-        Raises:
-            VendorFailed: it is no JSON.
-        """
-        try:
-            return json.loads(self.data or b"null")
-        except ValueError:
-            raise VendorFailed(
-                "The git host answered with something that is no JSON.", status=self.status
-            ) from None
+def in_seconds(least: float) -> Any:
+    """Return the validator of a setting that is a number of seconds, of at most a year."""
+    return attrs.validators.and_(attrs.validators.ge(least), attrs.validators.le(31_536_000))
 
 
 class Access(Protocol):
@@ -121,8 +99,8 @@ class GitHostApi:
         ca_file: str | None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        parts = urlsplit(url)
-        if parts.scheme != "https" or parts.hostname is None or parts.username is not None:
+        origin = _origin(url)
+        if origin is None or "@" in url:
             raise ConfigurationError(
                 f"The URL of {name}'s API is no URL with https, or contains a name.",
                 path="api",
@@ -130,7 +108,7 @@ class GitHostApi:
             )
         self.name = name
         self.url = url.rstrip("/")
-        self._origin = parts.hostname, parts.port or 443
+        self._origin = origin
         self._access = access
         self._headers = {"Accept": "application/json", "User-Agent": "moorage", **(headers or {})}
         self._unchanged: dict[str, tuple[str, Answer]] = {}
@@ -178,7 +156,7 @@ class GitHostApi:
         url = path if path.startswith("https://") else f"{self.url}{path}"
         if query:
             url = f"{url}?{urlencode(query)}"
-        if _origin(url) not in {self._origin, *map(_origin, further_origins)}:
+        if _origin(url) not in {self._origin, *filter(None, map(_origin, further_origins))}:
             raise VendorFailed(f"{self.name} named a URL of another host.")
         content = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
         fields = dict(self._headers)
@@ -221,9 +199,11 @@ class GitHostApi:
                 "GET", path, max(0.1, deadline - monotonic()), query={**(query or {}), **numbers}
             )
             document = answer.json()
+            if not isinstance(document, (list, dict)):
+                raise VendorFailed(f"{self.name} answered with something that is no list.")
             yield document
-            fields: dict[str, object] = (
-                {"": document} if isinstance(document, list) else dict(document)
+            fields = cast(
+                "dict[str, object]", {"": document} if isinstance(document, list) else document
             )
             sizes = [
                 len(cast("list[object]", part))
@@ -247,8 +227,8 @@ class GitHostApi:
         for _ in range(_HOPS):
             if answer.status not in _REDIRECTS:
                 return answer
-            url = urljoin(url, answer.headers.get("Location", ""))
-            if not url.startswith("https://"):
+            url = _joined(url, answer.headers.get("Location", ""))
+            if _origin(url) is None:
                 raise VendorFailed(f"{self.name} redirects to a URL without https.")
             left = max(0.1, deadline - monotonic())
             answer = self._send("GET", url, {"User-Agent": "moorage"}, left)
@@ -288,17 +268,22 @@ class GitHostApi:
         connection = http.client.HTTPSConnection(
             parts.hostname or "", parts.port or 443, timeout=max(0.1, timeout), context=self._tls
         )
+        deadline = monotonic() + max(0.1, timeout)
         problem: ConnectorError
         is_connected = False
         try:
             connection.connect()
             is_connected = True
             connection.request(method, target, content, dict(headers))
-            response = connection.getresponse()
-            data = response.read(LARGEST_ANSWER + 1)
-            now = _date(response.headers.get("Date"))
-            if len(data) <= LARGEST_ANSWER:
-                return Answer(response.status, response.headers, data, now)
+            answering = cast("socket.socket", _Answering(connection.sock, deadline))
+            with http.client.HTTPResponse(answering, method=method) as response:
+                response.begin()
+                data = response.read(LARGEST_ANSWER + 1)
+                now = host_time(response.headers.get("Date"))
+                if len(data) <= LARGEST_ANSWER:
+                    if response.length:
+                        raise http.client.IncompleteRead(data, response.length)
+                    return Answer(response.status, response.headers, data, now)
             problem = VendorFailed(f"{self.name} answered with more than {LARGEST_ANSWER:,} bytes.")
         except TimeoutError:
             problem = AttemptTimeout(
@@ -318,71 +303,50 @@ class GitHostApi:
         raise bare(problem)
 
 
-def refusal(name: str, answer: Answer) -> ConnectorError:
-    """Return the error that an answer stands for."""
-    status, headers = answer.status, answer.headers
-    message = _message(answer.data)
-    pause = headers.get("Retry-After")
-    is_spent = headers.get("X-RateLimit-Remaining") == "0"
-    if status == 429 or (status == 403 and (is_spent or pause is not None)):
-        return RateLimitExceeded(
-            f"{name} asks for a pause: {message}",
-            status=status,
-            retry_at=_end_of_pause(answer.now, pause, headers),
-        )
-    facts: dict[str, Any] = {"status": status, "vendor_message": message}
-    if status in {401, 403}:
-        return AuthenticationFailed(
-            f"{name} does not permit this: {message}",
-            remedy="Check that the token is current, and that it has the rights that the page on"
-            " steps on git hosts names.",
-            **facts,
-        )
-    if status == NOT_FOUND:
-        return VendorRejected(
-            f"{name} has no such object: {message}",
-            remedy="Check the names. A host also answers so if the token may not see the object.",
-            **facts,
-        )
-    if status in {400, 422}:
-        return InvalidRequest(f"{name} refuses the request: {message}", **facts)
-    kind = VendorFailed if status >= 500 else VendorRejected
-    return kind(f"{name} answered with the status {status}: {message}", **facts)
+class _InTime(io.RawIOBase):
+    """Reads from a socket until a time, however slowly the other side sends."""
+
+    def __init__(self, channel: socket.socket, deadline: float) -> None:
+        self._channel = channel
+        self._deadline = deadline
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        """Read what is there, or wait for it."""
+        left = self._deadline - monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self._channel.settimeout(left)
+        return self._channel.recv_into(buffer)
 
 
-def _message(data: bytes) -> str:
-    """Return the message in the body of a refusal."""
+class _Answering:
+    """A socket for `http.client`, whose answer ends at a time."""
+
+    def __init__(self, channel: socket.socket, deadline: float) -> None:
+        self._reader = _InTime(channel, deadline)
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        """Return a file of the answer."""
+        return io.BufferedReader(self._reader)
+
+
+def _joined(url: str, place: str) -> str:
     try:
-        document: Any = json.loads(data)
+        return urljoin(url, place)
     except ValueError:
-        return data[:200].decode("utf-8", "replace")
-    if not isinstance(document, dict):
-        return str(document)[:300]
-    fields = cast("dict[str, Any]", document)
-    parts: list[Any] = [fields.get("message") or fields.get("error") or ""]
-    parts += [fields["errors"]] if fields.get("errors") else []
-    return "; ".join(
-        part if isinstance(part, str) else json.dumps(part, ensure_ascii=False) for part in parts
-    )[:500]
+        return ""
 
 
-def _end_of_pause(now: datetime, pause: str | None, headers: Message) -> datetime:
-    if pause is not None and pause.isdigit():
-        return now + timedelta(seconds=int(pause))
-    reset = headers.get("X-RateLimit-Reset") or headers.get("RateLimit-Reset") or ""
-    if reset.isdigit():
-        return datetime.fromtimestamp(int(reset), UTC)
-    return now + timedelta(seconds=_PAUSE)
-
-
-def _date(text: str | None) -> datetime:
-    """Return the host's time; this machine's if the host tells none."""
+def _origin(url: str) -> tuple[str, int] | None:
+    """Return the host and the port of a URL with https; None if it is another one."""
     try:
-        return parsedate_to_datetime(text or "").astimezone(UTC)
+        parts = urlsplit(url)
+        port = parts.port or 443
     except ValueError:
-        return datetime.now(UTC)
-
-
-def _origin(url: str) -> tuple[str | None, int]:
-    parts = urlsplit(url)
-    return parts.hostname, parts.port or 443
+        return None
+    host = parts.hostname
+    return None if parts.scheme != "https" or host is None else (host, port)

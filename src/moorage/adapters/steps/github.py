@@ -14,8 +14,9 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlsplit
 
+from moorage.adapters.steps._git_host_answers import NOT_FOUND, reads_answers
 from moorage.adapters.steps._git_host_platform import Claim, GitHostRuns
-from moorage.adapters.steps._git_host_wire import LARGEST_ANSWER, NOT_FOUND
+from moorage.adapters.steps._git_host_wire import LARGEST_ANSWER
 from moorage.adapters.steps.github_settings import GitHubSettings, github_api
 from moorage.domain.secrets.frames import careful
 from moorage.domain.steps.hosted_runs import (
@@ -39,7 +40,8 @@ from moorage.ports.platform import PlatformKind
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from moorage.adapters.steps._git_host_wire import Answer, GitHostApi
+    from moorage.adapters.steps._git_host_answers import Answer
+    from moorage.adapters.steps._git_host_wire import GitHostApi
     from moorage.domain.steps.runs import RunSpec
     from moorage.domain.steps.step import Step
 
@@ -82,6 +84,7 @@ class GitHubPlatform(GitHostRuns):
         )
 
 
+@reads_answers("GitHub")
 class _GitHub:
     """The requests of GitHub that the flow of runs is made of."""
 
@@ -363,7 +366,7 @@ def _member(archive: bytes, name: str, limit: int) -> bytes | None:
                 return None
             with file.open(entry) as content:
                 data = content.read(limit + 1)
-    except (KeyError, zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, EOFError):
+    except Exception:  # noqa: BLE001 - an archive can be broken in any way
         return None
     return data if len(data) <= limit else None
 

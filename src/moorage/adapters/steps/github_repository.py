@@ -7,13 +7,13 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
+from moorage.adapters.steps._git_host_answers import NOT_FOUND
 from moorage.adapters.steps._git_host_operation import (
     GitHostOperation,
     checked_asset,
     checked_commit,
     checked_tag,
 )
-from moorage.adapters.steps._git_host_wire import NOT_FOUND
 from moorage.adapters.steps.github_settings import github_api
 from moorage.domain.secrets.frames import careful
 from moorage.errors import AlreadyExists, InvalidRequest, VendorRejected

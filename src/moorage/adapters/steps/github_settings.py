@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from moorage.adapters.steps._git_host_wire import GitHostApi
+from moorage.adapters.steps._git_host_wire import GitHostApi, in_seconds
 from moorage.adapters.steps._github_access import AppAccess, bearer
 from moorage.domain.secrets.options import checked_options, maybe_secret
 from moorage.domain.values.patterns import late_pattern
@@ -62,8 +62,8 @@ class GitHubSettings:
     run_input: str = "moorage"
     minutes_input: str | None = None
     asks_for_run: bool = True
-    pace: float = attrs.field(default=5.0, validator=attrs.validators.ge(0))
-    appears_in: float = attrs.field(default=120.0, validator=attrs.validators.ge(1))
+    pace: float = attrs.field(default=5.0, validator=in_seconds(0))
+    appears_in: float = attrs.field(default=120.0, validator=in_seconds(1))
 
     def __attrs_post_init__(self) -> None:
         """Check the names, and that there is one credential."""

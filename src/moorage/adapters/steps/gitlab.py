@@ -14,8 +14,9 @@ from urllib.parse import quote
 
 import attrs
 
+from moorage.adapters.steps._git_host_answers import NOT_FOUND, reads_answers
 from moorage.adapters.steps._git_host_platform import Claim, GitHostRuns
-from moorage.adapters.steps._git_host_wire import NOT_FOUND, FixedAccess, GitHostApi
+from moorage.adapters.steps._git_host_wire import FixedAccess, GitHostApi, in_seconds
 from moorage.domain.secrets.frames import careful
 from moorage.domain.secrets.options import checked_options, maybe_secret
 from moorage.domain.steps.hosted_runs import (
@@ -35,7 +36,7 @@ from moorage.ports.platform import PlatformKind
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from moorage.adapters.steps._git_host_wire import Answer
+    from moorage.adapters.steps._git_host_answers import Answer
     from moorage.domain.secrets.secret import Secret
     from moorage.domain.steps.runs import RunSpec
     from moorage.domain.steps.step import Step
@@ -83,8 +84,8 @@ class GitLabSettings:
     ca_file: str | None = None
     scope: str = "moorage"
     run_variable: str = "MOORAGE_RUN"
-    pace: float = attrs.field(default=5.0, validator=attrs.validators.ge(0))
-    appears_in: float = attrs.field(default=120.0, validator=attrs.validators.ge(1))
+    pace: float = attrs.field(default=5.0, validator=in_seconds(0))
+    appears_in: float = attrs.field(default=120.0, validator=in_seconds(1))
 
     def __attrs_post_init__(self) -> None:
         """Check the names, and that the token is not empty."""
@@ -136,6 +137,7 @@ class GitLabPlatform(GitHostRuns):
         )
 
 
+@reads_answers("GitLab")
 class _GitLab:
     """The requests of GitLab that the flow of runs is made of."""
 

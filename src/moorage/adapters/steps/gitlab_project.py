@@ -6,13 +6,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
+from moorage.adapters.steps._git_host_answers import NOT_FOUND
 from moorage.adapters.steps._git_host_operation import (
     GitHostOperation,
     checked_asset,
     checked_commit,
     checked_tag,
 )
-from moorage.adapters.steps._git_host_wire import NOT_FOUND
 from moorage.adapters.steps.gitlab import gitlab_api
 from moorage.domain.secrets.frames import careful
 from moorage.errors import AlreadyExists, VendorRejected

@@ -28,6 +28,9 @@ NEVER_RAN: Final = 125
 FAILED: Final = 1
 """The exit code of a run that failed, if its host does not tell another one."""
 
+_MOST: Final = 10**11
+"""The largest number in a note: of seconds, or the number of a run."""
+
 _HEAD: Final = "moorage-run:"
 _EXIT_CODE: Final = late_pattern(
     r"(?:Process completed with exit code|ERROR: Job failed: exit (?:code|status)) (\d{1,3})\b"
@@ -99,10 +102,27 @@ class RunNote:
         try:
             fields: dict[str, Any] = json.loads(urlsafe_b64decode(packed.split()[0]))
             fields["claimed_at"] = datetime.fromisoformat(fields["claimed_at"])
-            return cls(**fields)
-        except (ValueError, KeyError, TypeError, IndexError):
+            note = cls(**fields)
+        except (ValueError, LookupError, TypeError, RecursionError):
             # Somebody else has an object of this name.
             return None
+        return note if _is_sound(note) else None
+
+
+def _is_sound(note: RunNote) -> bool:
+    """Return whether the fields of a note have the types and ranges that callers write."""
+    labels: Any = note.labels
+    if not isinstance(labels, dict):
+        return False
+    names = (note.name, note.target, note.step, note.fingerprint, note.owner)
+    texts: list[Any] = [*names, *labels, *labels.values()]
+    numbers: list[Any] = [note.timeout, note.grace, 0 if note.run is None else note.run]
+    return (
+        all(isinstance(text, str) for text in texts)
+        and all(type(number) in {int, float} and 0 <= number <= _MOST for number in numbers)
+        and type(note.run) is not float
+        and note.claimed_at.tzinfo is not None
+    )
 
 
 class HostedRun(NamedTuple):

@@ -1,0 +1,184 @@
+"""Answers of git hosts: their errors, and the error for an answer that cannot be read."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from functools import wraps
+from inspect import isfunction, signature
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, ParamSpec, TypeVar, cast
+
+from moorage.domain.values.patterns import late_pattern
+from moorage.errors import (
+    AuthenticationFailed,
+    ConnectorError,
+    InvalidRequest,
+    RateLimitExceeded,
+    VendorFailed,
+    VendorRejected,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from email.message import Message
+
+K = TypeVar("K")
+P = ParamSpec("P")
+R = TypeVar("R")
+
+NOT_FOUND: Final = 404
+_PAUSE: Final = 60.0
+"""Seconds of a pause that a host asks for without a number."""
+_SECONDS: Final = late_pattern(r"[0-9]{1,10}")
+_UNREADABLE: Final = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+"""The errors of Python that reading an answer of another form ends with."""
+
+
+class Answer(NamedTuple):
+    """An answer: its status, its headers, its body, and the host's time."""
+
+    status: int
+    headers: Message
+    data: bytes
+    now: datetime
+
+    def json(self) -> Any:
+        """Return the body as JSON.
+
+        Raises:
+            VendorFailed: it is no JSON.
+        """
+        try:
+            return json.loads(self.data or b"null")
+        except (ValueError, RecursionError):
+            raise VendorFailed(
+                "The git host answered with something that is no JSON.", status=self.status
+            ) from None
+
+
+def refusal(name: str, answer: Answer) -> ConnectorError:
+    """Return the error that an answer stands for."""
+    status, headers = answer.status, answer.headers
+    message = _message(answer.data)
+    pause = headers.get("Retry-After")
+    is_spent = headers.get("X-RateLimit-Remaining") == "0"
+    if status == 429 or (status == 403 and (is_spent or pause is not None)):
+        return RateLimitExceeded(
+            f"{name} asks for a pause: {message}",
+            status=status,
+            retry_at=_end_of_pause(answer.now, pause, headers),
+        )
+    facts: dict[str, Any] = {"status": status, "vendor_message": message}
+    if status in {401, 403}:
+        return AuthenticationFailed(
+            f"{name} does not permit this: {message}",
+            remedy="Check that the token is current, and that it has the rights that the page on"
+            " steps on git hosts names.",
+            **facts,
+        )
+    if status == NOT_FOUND:
+        return VendorRejected(
+            f"{name} has no such object: {message}",
+            remedy="Check the names. A host also answers so if the token may not see the object.",
+            **facts,
+        )
+    if status in {400, 422}:
+        return InvalidRequest(f"{name} refuses the request: {message}", **facts)
+    kind = VendorFailed if status >= 500 else VendorRejected
+    return kind(f"{name} answered with the status {status}: {message}", **facts)
+
+
+def _message(data: bytes) -> str:
+    """Return the message in the body of a refusal."""
+    try:
+        document: Any = json.loads(data)
+    except (ValueError, RecursionError):
+        return _plain(data[:200].decode("utf-8", "replace"))
+    if not isinstance(document, dict):
+        return _plain(str(document)[:300])
+    fields = cast("dict[str, Any]", document)
+    parts: list[Any] = [fields.get("message") or fields.get("error") or ""]
+    parts += [fields["errors"]] if fields.get("errors") else []
+    words = [part if isinstance(part, str) else json.dumps(part) for part in parts]
+    return _plain("; ".join(words)[:500])
+
+
+def _plain(text: str) -> str:
+    """Return a text of a host without control characters, which a terminal would obey."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)
+
+
+def _end_of_pause(now: datetime, pause: str | None, headers: Message) -> datetime:
+    seconds = _number(pause)
+    if seconds is not None:
+        return now + timedelta(seconds=seconds)
+    reset = _number(headers.get("X-RateLimit-Reset") or headers.get("RateLimit-Reset"))
+    if reset is not None:
+        return datetime.fromtimestamp(reset, UTC)
+    return now + timedelta(seconds=_PAUSE)
+
+
+def _number(text: str | None) -> int | None:
+    """Return the whole number in a header; None if it has none, or one that is out of reach."""
+    match = _SECONDS.fullmatch(text or "")
+    return None if match is None else int(match[0])
+
+
+def host_time(text: str | None) -> datetime:
+    """Return the host's time; this machine's if the host tells none."""
+    try:
+        return parsedate_to_datetime(text or "").astimezone(UTC)
+    except (ValueError, OverflowError, TypeError):
+        return datetime.now(UTC)
+
+
+def unreadable(host: str, error: Exception) -> ConnectorError | None:
+    """Return the error for an answer that has another form than the host describes.
+
+    Args:
+        host: the name of the host in messages.
+        error: the error that reading the answer ended with.
+    """
+    if isinstance(error, ConnectorError) or not isinstance(error, _UNREADABLE):
+        return None
+    return VendorFailed(
+        f"{host} answered with something that cannot be read ({type(error).__name__})."
+    )
+
+
+def reads_answers(host: str) -> Callable[[type[K]], type[K]]:
+    """Return a decorator for the requests of a host, whose methods then raise errors of moorage.
+
+    It is for the public methods that have a timeout, because only these send requests.
+    """
+
+    def decorate(kind: type[K]) -> type[K]:
+        for name, method in [*vars(kind).items()]:
+            is_request = isfunction(method) and "timeout" in signature(method).parameters
+            if is_request and not name.startswith("_"):
+                setattr(kind, name, _reading(method, host))
+        return kind
+
+    return decorate
+
+
+def _reading(request: Callable[P, R], host: str) -> Callable[P, R]:
+    @wraps(request)
+    def send(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return request(*args, **kwargs)
+        except _UNREADABLE as error:
+            problem = unreadable(host, error)
+            if problem is None:
+                raise
+        raise problem
+
+    return send

@@ -1,0 +1,269 @@
+"""Hostile answers of git hosts: slow, cut, endless, or of another form than described."""
+
+from __future__ import annotations
+
+import io
+import socket
+import ssl
+import zipfile
+from contextlib import contextmanager, suppress
+from threading import Thread
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moorage import (
+    AttemptTimeout,
+    ConfigurationError,
+    ConnectionFailed,
+    ConnectorManager,
+    GitHubPlatform,
+    GitHubRepository,
+    InvalidData,
+    InvalidRequest,
+    RateLimitExceeded,
+    Secret,
+    Service,
+    VendorFailed,
+)
+from moorage.adapters.steps._git_host_wire import FixedAccess, GitHostApi
+from moorage.adapters.steps.github import _member
+from moorage.testing.fakes.http_tls import certificate_files
+from tests.steps.git_host_lab import Message, Reply, https_server
+from tests.steps.github_lab import github
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+    from pathlib import Path
+
+    from moorage import GitHubSettings
+    from tests.steps.github_lab import FakeGitHub
+
+TOKEN = Secret("Bearer ghp_27182818284590452353602874713526")
+Files = tuple["Path", "Path"]
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
+    """Lend a certificate and its key."""
+    return certificate_files(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.fixture(scope="module")
+def hub() -> Generator[tuple[FakeGitHub, GitHubSettings]]:
+    """Lend a stand-in for GitHub."""
+    with github() as pair:
+        yield pair
+
+
+@contextmanager
+def answering(files: Files, reply: Reply) -> Generator[GitHostApi]:
+    """Lend the API of a host that gives one answer to everything."""
+
+    def answer(_: Message) -> Reply:
+        return reply
+
+    with https_server(*files, answer) as url:
+        yield api_at(url, files)
+
+
+def api_at(url: str, files: Files) -> GitHostApi:
+    """Return the API at a URL."""
+    return GitHostApi("GitHub", url, FixedAccess("Authorization", TOKEN), str(files[0]))
+
+
+@contextmanager
+def sending(files: Files, parts: Iterator[bytes]) -> Generator[GitHostApi]:
+    """Lend the API of a host that sends an answer in parts, until its client is gone."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*files)
+
+    def serve() -> None:
+        plain, _ = listener.accept()
+        with context.wrap_socket(plain, server_side=True) as channel:
+            channel.recv(65536)
+            channel.settimeout(0.05)
+            try:
+                for part in parts:
+                    channel.sendall(part)
+                    with suppress(TimeoutError):
+                        channel.recv(1)
+                        return
+            except OSError:
+                return
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = Thread(target=serve)
+        thread.start()
+        yield api_at(f"https://127.0.0.1:{listener.getsockname()[1]}", files)
+        thread.join()
+
+
+def endless(head: bytes, part: bytes) -> Iterator[bytes]:
+    """Yield an answer that never ends."""
+    yield head
+    while True:
+        yield part
+
+
+@pytest.mark.parametrize(
+    "head, part",
+    [(b"", b"x"), (b"HTTP/1.1 200 OK\r\n", b""), (b"", b"y")],
+    ids=["body", "head", "chunks"],
+)
+def test_slow_answer_ends_in_time(files: Files, head: bytes, part: bytes) -> None:
+    """A host that sends a byte now and then is given up at the time limit of the whole request."""
+    heads = {b"x": b"HTTP/1.1 200 OK\r\nContent-Length: 9999999\r\n\r\n"}
+    begin = head or heads.get(part, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    parts = {b"": b"X-A: b\r\n", b"y": b"1\r\ny\r\n"}
+    with (
+        sending(files, endless(begin, parts.get(part, part))) as api,
+        pytest.raises(AttemptTimeout),
+    ):
+        api.ask("GET", "/x", 0.5)
+
+
+def test_cut_answer_is_no_answer(files: Files) -> None:
+    """An answer that is shorter than its length, such as a log, is a lost connection."""
+    cut = iter([b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\nConnection: close\r\n\r\nshort"])
+    with sending(files, cut) as api, pytest.raises(ConnectionFailed):
+        api.ask("GET", "/x", 5.0)
+
+
+@pytest.mark.parametrize(
+    "place", ["https://[bad/", "https://h:99999/", "http://127.0.0.1/x", "https://h:x/", "//["]
+)
+def test_unreadable_redirect_is_an_error(files: Files, place: str) -> None:
+    """A redirect to something that is no URL with https is refused."""
+    reply = Reply(302, headers=(("Location", place),))
+    with answering(files, reply) as api, pytest.raises(VendorFailed, match="redirects"):
+        api.download("/x", 5.0)
+
+
+@pytest.mark.parametrize("name", ["Retry-After", "X-RateLimit-Reset"])
+@pytest.mark.parametrize("value", ["\xb2", "9" * 30, "9" * 5000, "-1", "soon", "9999999999"])
+def test_odd_pause_is_a_pause(files: Files, name: str, value: str) -> None:
+    """A pause of no possible length is a pause all the same."""
+    reply = Reply(429, b"{}", ((name, value),))
+    with answering(files, reply) as api, pytest.raises(RateLimitExceeded) as limited:
+        api.ask("GET", "/x", 5.0)
+
+    assert limited.value.retry_at is not None
+
+
+@pytest.mark.parametrize(
+    "date", ["x", "Fri, 31 Dec 9999 23:59:59 -2359", "Mon, 01 Jan 99999999999"]
+)
+def test_odd_date_is_the_time_here(files: Files, date: str) -> None:
+    """A date that no calendar has is replaced by this machine's."""
+    head = f"HTTP/1.1 200 OK\r\nDate: {date}\r\nContent-Length: 2\r\n\r\n{{}}"
+    with sending(files, iter([head.encode()])) as api:
+        assert api.ask("GET", "/x", 5.0).now.year < 9999
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"[" * 100_000, b"null", b"5", b'"x"', b"true", b"NaN", b"9" * 5000, b"<html>"],
+)
+def test_list_of_another_form_is_an_error(files: Files, body: bytes) -> None:
+    """A page that is no list of JSON is an error of the host."""
+    with answering(files, Reply(200, body)) as api, pytest.raises(VendorFailed):
+        list(api.pages("/x", 5.0))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" * 100_000,
+        b'{"message": "\\ud800\\u001b[31m\\n"}',
+        b"\xff\x1b",
+        b'{"errors": "\\u2028"}',
+    ],
+)
+def test_message_of_a_refusal_is_plain(files: Files, body: bytes) -> None:
+    """A message contains nothing that a terminal obeys or that no log can write."""
+    with answering(files, Reply(422, body)) as api, pytest.raises(InvalidRequest) as refused:
+        api.ask("GET", "/x", 5.0)
+
+    assert str(refused.value).isprintable()
+    assert str(refused.value.vendor_message).isprintable()
+
+
+@pytest.mark.parametrize(
+    "operation, document",
+    [
+        ("git/ref/", {}),
+        ("git/ref/", []),
+        ("git/ref/", {"object": None}),
+        ("git/ref/", {"object": {"sha": []}}),
+        ("git/commits", {"message": 5}),
+    ],
+)
+def test_status_of_another_form_is_an_error(
+    hub: tuple[FakeGitHub, GitHubSettings], operation: str, document: Any
+) -> None:
+    """An answer of another form than GitHub describes may be read the next time."""
+    fake, settings = hub
+    fake.refs["refs/tags/moorage/default/odd"] = "0" * 40
+    fake.failures = [(operation, 200, document, {})]
+
+    with pytest.raises(VendorFailed) as failed:
+        GitHubPlatform(settings).look("odd", 5.0)
+
+    assert failed.value.retryable
+
+
+def test_operation_of_another_form_is_an_error(hub: tuple[FakeGitHub, GitHubSettings]) -> None:
+    """A release without its fields is an error of the host."""
+    fake, settings = hub
+    fake.failures = [("releases/tags", 200, {"id": 5}, {})]
+    manager = ConnectorManager([Service("git", retry=None)])
+
+    with pytest.raises(VendorFailed):
+        manager.perform("git", GitHubRepository(settings).release("v1"))
+
+
+@pytest.mark.parametrize("make", ["release", "upload", "status"])
+def test_names_of_other_types_are_refused(
+    hub: tuple[FakeGitHub, GitHubSettings], make: str
+) -> None:
+    """A number in the place of a tag or a commit is refused like a wrong text."""
+    repository: Any = GitHubRepository(hub[1])
+    acts = {
+        "release": lambda: repository.release(5),
+        "upload": lambda: repository.upload("v1", 5, b""),
+        "status": lambda: repository.status(5, "success", context="c"),
+    }
+    with pytest.raises(InvalidData):
+        acts[make]()
+
+
+@pytest.mark.parametrize("url", ["https://[bad", "https://h:99999", "https://u@h", "http://h", ""])
+def test_unreadable_api_is_named(url: str) -> None:
+    """A URL of an API that cannot be one is a mistake in the configuration."""
+    with pytest.raises(ConfigurationError) as refused:
+        GitHostApi("GitHub", url, FixedAccess("Authorization", TOKEN), None)
+
+    assert "api" == refused.value.path
+
+
+def _archive(method: int) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", method) as archive:
+        archive.writestr("n", b"row\n" * 200)
+    return file.getvalue()
+
+
+@given(
+    method=st.sampled_from([zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2]),
+    changes=st.lists(st.tuples(st.integers(0, 200), st.integers(0, 255)), max_size=6),
+)
+def test_broken_archive_has_no_file(method: int, changes: list[tuple[int, int]]) -> None:
+    """A file of an archive that is broken in any way is read as a whole, or is none."""
+    archive = bytearray(_archive(method))
+    for place, byte in changes:
+        archive[place % len(archive)] = byte
+
+    assert _member(bytes(archive), "n", 10_000) in {None, b"row\n" * 200}
