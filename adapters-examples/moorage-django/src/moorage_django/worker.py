@@ -50,14 +50,18 @@ def _make_calls(limit: int, at_once: int) -> list[Delivered]:
         return [outbox.deliver(hub, limit=limit)]
     share = -(-limit // at_once)
 
-    def work(_: int) -> Delivered:
+    def work(_: int) -> list[Delivered]:
+        rounds: list[Delivered] = []
         try:
-            return outbox.deliver(hub, limit=share)
+            # One at a time: a thread that took several would make them one after another.
+            while len(rounds) < share and (delivered := outbox.deliver(hub, limit=1)):
+                rounds.append(delivered)
         finally:
             connections.close_all()  # of this thread, which no end of a request closes
+        return rounds
 
     with ThreadPoolExecutor(at_once) as threads:
-        return list(threads.map(work, range(at_once)))
+        return [value for rounds in threads.map(work, range(at_once)) for value in rounds]
 
 
 def tidy() -> int:

@@ -12,8 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from moorage.contracts.email_address import EmailAddress
-    from moorage.vendor_sdk import Answer, Ref, Response, Wire
-    from moorage.vendor_sdk.readings import Reading
+    from moorage.vendor_sdk import Answer, Reading, Ref, Response, Wire
 
 _NOT_FOUND: Final = 404
 
