@@ -388,6 +388,7 @@ async def test_listed_devices_and_businesses_are_written_to(
 ) -> None:
     """Only the listed topic is notified, and only the listed business gets an invoice."""
     fixture = fixture_of(vendor, tmp_path)
+    assert fixture.sandbox is not None
     client = SandboxHttpClient if hub_class is Hub else AsyncSandboxHttpClient
     message = PushMessage(to=PushTopic("test-a"), title="Hi") if kind == "push" else outgoing()
     for entries, is_allowed in ((["topic:test-*", "0088:*"], True), (["example.com"], False)):

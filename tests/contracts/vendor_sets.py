@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 LOGO = b"\x89PNG\r\n\x1a\n a logo"
 INVOICE = b"%PDF-1.7 an invoice"
-_NEEDED_CAPABILITIES = {
+_NEEDED_CAPABILITIES: dict[str, set[str]] = {
     "email": {EmailCapability.INLINE_IMAGES},
     "payments": {PaymentsCapability.AUTHORIZE, PaymentsCapability.PARTIAL_CAPTURE},
     "storage": {StorageCapability.SIGNED_URL},
