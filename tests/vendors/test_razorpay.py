@@ -172,16 +172,40 @@ def test_payment_that_fails_after_it_was_accepted_is_a_decline(shop: Shop) -> No
     assert DeclineReason.INSUFFICIENT_FUNDS == excinfo.value.reason
 
 
-@pytest.mark.parametrize("lost", [0, 1, 2], ids=["order", "payment", "look-up"])
-def test_lost_charge_is_paid_once(shop: Shop, lost: int) -> None:
-    """Whichever answer of a charge is lost, a repeat of its key returns the one payment."""
-    shop.sandbox.fail(*[None] * lost, Lost())
+@pytest.mark.parametrize("lost", ["l", ".ll", "..l"], ids=["order", "payment", "look-up"])
+def test_lost_charge_is_paid_once(shop: Shop, lost: str) -> None:
+    """Whichever answers of a charge are lost, a repeat of its key returns the one payment."""
+    shop.sandbox.fail(*[Lost() if letter == "l" else None for letter in lost])
     with pytest.raises(ConnectionFailed):
         shop.payments.charge(order(), idempotency_key="k")
     payment = shop.payments.charge(order(), idempotency_key="k")
 
     assert [payment.ref.id] == [*shop.sandbox.payments]
     assert payment == shop.payments.charge(order(), idempotency_key="k")
+
+
+def test_pending_payment_is_not_made_again(shop: Shop) -> None:
+    """A repeat finds a payment that is pending, whose order would take another one."""
+    shop.sandbox.fail(None, Lost(), Lost())
+    with pytest.raises(ConnectionFailed):
+        shop.payments.charge(order(), idempotency_key="k")
+    [pending] = shop.sandbox.payments.values()
+    pending |= {"status": "created", "captured": False}
+    payment = shop.payments.charge(order(), idempotency_key="k")
+
+    assert [payment.ref.id] == [*shop.sandbox.payments]
+    assert PaymentState.PENDING is payment.state
+
+
+def test_lost_answer_is_looked_up_before_a_retry() -> None:
+    """After a lost answer the order's payments are read, and nothing is paid again."""
+    shop = Shop(retried=True)
+    with shop.hub:
+        shop.sandbox.fail(None, Lost())
+        shop.pay()
+
+        paid = [item for item in shop.sandbox.requests if item.path.endswith("/recurring")]
+        assert 1 == len(paid)
 
 
 def test_lost_charge_is_paid_once_within_one_call() -> None:

@@ -219,6 +219,7 @@ def read_order(wire: Wire, response: Response) -> Payment:
         amount=amount,
         reference=body.text("notes.reference"),
         created_at=body.time("created_at"),
+        replayed=response.replayed,
         raw=body.raw,
     )
 

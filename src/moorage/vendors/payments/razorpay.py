@@ -23,10 +23,13 @@ from moorage.contracts.payments import (
 )
 from moorage.vendor_sdk import (
     ApiVendor,
+    ConnectionFailed,
     InvalidRequest,
+    OutcomeUnknown,
     RepeatedKey,
     Request,
     UnknownOutcome,
+    VendorFailed,
     VendorKeys,
     VendorRejected,
     basic,
@@ -192,23 +195,31 @@ class Razorpay(ApiVendor):
         request = Request.post(_ORDERS, json=order_fields(charge, capture=capture))
         parse_order = partial(read_order, wire)
         order = await wire.send(request, key=part_key(key, "order"), parse=parse_order)
-        paying = Request.post(RECURRING, json=recurring_fields(charge, order.ref.id))
-        sending_coroutine = wire.send(paying, key=key, parse=read_payment_id)
-        try:
-            payment_id = await named(wire, charge.amount, sending_coroutine)
-        except InvalidRequest:
-            # An earlier request, whose answer was lost, may have paid the order.
-            attempts = await self._attempts(wire, order.ref)
-            paid = next((item for item in attempts if item.state is not PaymentState.FAILED), None)
-            if paid is None:
-                raise
-            payment_id = paid.ref.id
+        # A payment may be pending for days, and its order takes another one in the meantime.
+        payment_id = await self._paid_by(wire, order.ref) if order.replayed else None
+        if payment_id is None:
+            paying = Request.post(RECURRING, json=recurring_fields(charge, order.ref.id))
+            # Without a key, the request is not repeated by itself after a lost answer.
+            sending_coroutine = wire.send(paying, parse=read_payment_id)
+            try:
+                payment_id = await named(wire, charge.amount, sending_coroutine)
+            except (InvalidRequest, ConnectionFailed, OutcomeUnknown, VendorFailed):
+                # The request may have paid the order although its answer was lost.
+                payment_id = await self._paid_by(wire, order.ref)
+                if payment_id is None:
+                    raise
         request = Request.get(url_of(_PAYMENTS, payment_id), query=_CARD)
         parse = partial(read_payment, wire)
         payment: Payment = await wire.send(request, key=part_key(key, "payment"), parse=parse)
         if payment.state is PaymentState.FAILED:
             raise declined(payment)
         return payment
+
+    async def _paid_by(self, wire: Wire, order: Ref) -> str | None:
+        """The id of the payment of an order, if possible of one that has not failed."""
+        attempts = await self._attempts(wire, order)
+        attempts.sort(key=lambda item: item.state is PaymentState.FAILED)
+        return attempts[0].ref.id if attempts else None
 
     async def _attempts(self, wire: Wire, order: Ref) -> list[Payment]:
         request = Request.get(url_of(_ORDERS, order.id, "payments"))
