@@ -180,7 +180,7 @@ def test_store_of_another_package_is_named_by_its_url() -> None:
 def test_webhook_scheme_of_another_package() -> None:
     """A webhook verifier accepts an installed package's scheme, and refuses unknown ones."""
     WebhookVerifier("ours", "hidden" * 6)
-    with pytest.raises(ConfigurationError, match="ours_points:text, which is no scheme"):
+    with pytest.raises(ConfigurationError, match="ours_points:text, which is not a scheme"):
         WebhookVerifier("none", "hidden" * 6)
 
 
@@ -204,7 +204,7 @@ def test_functions_of_another_package_by_file() -> None:
     "name, result",
     [
         ("sing", "There is no entry point of moorage.functions named 'sing'"),
-        ("text", "ours_points:text, which is no function"),
+        ("text", "ours_points:text, which is not a function"),
         (7, "The value is a whole number, not the name of an installed function"),
     ],
 )

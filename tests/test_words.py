@@ -130,4 +130,6 @@ def test_arguments_that_are_no_python_files_are_told(
     (tmp_path / "page.md").write_text("# It's a page, no Python", encoding="utf-8")
 
     assert 2 == words.main([str(tmp_path / name)])
-    assert f"{tmp_path / name} is no file of Python. Give Python files" in capsys.readouterr().out
+    assert (
+        f"{tmp_path / name} is not a file of Python. Give Python files" in capsys.readouterr().out
+    )

@@ -164,7 +164,7 @@ def main(arguments: Sequence[str]) -> int:
     wrong_paths = [path for path in paths if not path.is_dir() and path.suffix != ".py"]
     wrong_paths += [path for path in paths if path.suffix == ".py" and not path.is_file()]
     for path in wrong_paths:
-        print(f"{path} is no file of Python. Give Python files, or folders of them.")
+        print(f"{path} is not a file of Python. Give Python files, or folders of them.")
     if wrong_paths:
         return 2
     findings = [

@@ -354,7 +354,7 @@ def test_unreadable_head_is_refused(file: AuditLab) -> None:
     head = file.path.with_name(f"{file.path.name}.head")
     for text in ("{", "[]", '{"other": 1}'):
         head.write_text(text)
-        with pytest.raises(ConfigurationError, match=r"trail\.head is no head"):
+        with pytest.raises(ConfigurationError, match=r"trail\.head is not the head"):
             trail.record("note", "1", actor="ada")
 
 

@@ -118,8 +118,8 @@ def test_a_refused_inspection_is_told() -> None:
 
 @pytest.mark.parametrize("data", [b"", b"[]", b"null", b"\xff"])
 def test_a_foreign_reply_is_refused(data: bytes) -> None:
-    """A reply that is no object of JSON is an error without a code."""
-    assert Refused(0, "a reply that is no object") == read_reply(data)
+    """A reply that is not an object of JSON is an error without a code."""
+    assert Refused(0, "a reply that is not an object") == read_reply(data)
 
 
 def test_an_error_without_a_code_is_refused() -> None:

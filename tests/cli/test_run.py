@@ -57,8 +57,8 @@ def test_arguments_come_from_a_file() -> None:
         (["nobody", "greet"], "No connector is named 'nobody'"),
         (["old", "greet"], "'old' is disabled"),
         (["mine", "shout"], "has no operation 'shout'"),
-        (["mine", "greet", "--arguments", "[1]"], "no JSON object"),
-        (["mine", "greet", "--arguments", "{"], "no JSON object"),
+        (["mine", "greet", "--arguments", "[1]"], "not a JSON object"),
+        (["mine", "greet", "--arguments", "{"], "not a JSON object"),
     ],
 )
 def test_mistakes_are_named(arguments: list[str], message: str) -> None:

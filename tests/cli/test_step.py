@@ -312,8 +312,8 @@ def test_platform_that_does_not_answer_is_told() -> None:
         (["run", "greet", "--env", "CODE"], "--env: An option is not of the form name=value."),
         (["run", "greet", "--file", "=x"], "--file: An option is not of the form name=value."),
         (["run", "greet", "--file", "name=nowhere"], "The file 'nowhere' cannot be read"),
-        (["run", "greet", "--file", "../name=moorage.toml"], "no path inside a workspace"),
-        (["run", "greet", "--env", "A-B=1"], "no name of a variable"),
+        (["run", "greet", "--file", "../name=moorage.toml"], "not a path inside a workspace"),
+        (["run", "greet", "--env", "A-B=1"], "not a name of a variable"),
         (["run", "total", "--output", "moorage.toml/out"], "cannot be used"),
     ],
 )

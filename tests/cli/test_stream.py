@@ -385,7 +385,7 @@ def test_mistakes_are_named() -> None:
     """A mistake in the command or configuration runs nothing, and the error names it."""
     assert "There is no pipeline named 'x'." in mistake("run", "x")
     for name, message in (
-        ("our_orders:TEXT", "is no function"),
+        ("our_orders:TEXT", "is not a function"),
         ("our_orders:nothing", "cannot be imported"),
         ("our_nothing:store", "cannot be imported"),
     ):

@@ -313,7 +313,7 @@ def test_kinds_of_other_packages_are_used() -> None:
     ],
 )
 def test_wrong_kinds_of_other_packages_are_refused(sink: str, message: str) -> None:
-    """A kind that is no kind, or that reserves a name of its own, is refused with its path."""
+    """A kind that is not a kind, or that reserves a name of its own, is refused with its path."""
     Path("moorage.toml").write_text(f"{STATE}{SOURCE}sink = {sink}\n", encoding="utf-8")
     ending = command("stream", "run")
     assert 2 == ending.code

@@ -162,7 +162,7 @@ def test_service_of_steps_is_made() -> None:
             "steps.total.command",
             "Write a list, each entry a text",
         ),
-        ({"steps": {"a;b": STEP}}, 'steps."a;b".name', "no name of a step"),
+        ({"steps": {"a;b": STEP}}, 'steps."a;b".name', "not a name of a step"),
         (
             {"platforms": {"here": LOCAL}, "steps": {"total": {**STEP, "platform": "hree"}}},
             "steps.total.platform",
@@ -193,7 +193,7 @@ def test_service_of_steps_is_made() -> None:
         (
             {"steps": {"total": {**STEP, "environment": {"A-B": "1"}}}},
             "steps.total.environment",
-            "no name of a variable",
+            "not a name of a variable",
         ),
         ({"steps": {"total": {**STEP, "pinned": True}}}, "steps.total.image", "digest"),
         (

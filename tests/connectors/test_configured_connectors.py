@@ -132,7 +132,7 @@ def test_settings_of_an_older_version_are_converted() -> None:
         ({}, "kind", "The setting is missing."),
         (3, "", "The value is a whole number, not a table."),
         ({"kind": "dairy"}, "kind", "There is no connector kind named 'dairy'."),
-        ({"kind": "text"}, "kind", "leads to our_diaries:TEXT, which is no kind"),
+        ({"kind": "text"}, "kind", "leads to our_diaries:TEXT, which is not a kind"),
         ({"kind": "gone"}, "kind", "cannot be imported (AttributeError)"),
         ({"kind": "greedy"}, "kind", "has a setting named 'enabled'"),
         ({"kind": "diary"}, "pages", "The setting is missing."),
@@ -143,7 +143,7 @@ def test_settings_of_an_older_version_are_converted() -> None:
         (diary(version=0), "version", "has no settings of the version 0"),
         (diary(version="one"), "version", "The value is a text, not a whole number."),
         ({"kind": "diary", "version": 1}, "", "The value is not valid here."),
-        ({"kind": "text", "version": 1}, "kind", "which is no kind"),
+        ({"kind": "text", "version": 1}, "kind", "which is not a kind"),
         (diary(depends_on="stock"), "depends_on", "There is no connector named 'stock'."),
     ],
 )

@@ -39,8 +39,10 @@ def test_vendor_of_another_package() -> None:
 
 @pytest.mark.usefixtures("package")
 def test_entry_point_that_is_no_vendor() -> None:
-    """An entry point that is no vendor is refused with its name."""
-    with pytest.raises(ConfigurationError, match="leads to os:path, which is no vendor") as excinfo:
+    """An entry point that is not a vendor is refused with its name."""
+    with pytest.raises(
+        ConfigurationError, match="leads to os:path, which is not a vendor"
+    ) as excinfo:
         moorage.open({"vendors": {"owl": {}}})
 
     assert "vendors.owl.kind" == excinfo.value.path

@@ -65,7 +65,7 @@ def test_password_beside_the_url_goes_first() -> None:
 )
 def test_text_that_is_no_address(url: str) -> None:
     """A text that is no broker URL is refused with an example, and is not shown."""
-    with pytest.raises(ConfigurationError, match="no address of Pigeons") as caught:
+    with pytest.raises(ConfigurationError, match="not an address of Pigeons") as caught:
         FORM.address(url)
     assert ("url", FORM.remedy) == (caught.value.path, caught.value.remedy)
 

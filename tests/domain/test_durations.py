@@ -48,7 +48,7 @@ def test_a_timedelta_is_exact(value: timedelta) -> None:
 
 @pytest.mark.parametrize("value", NOT_NUMBERS)
 def test_non_numbers_are_refused(value: object) -> None:
-    """A duration that is no number is refused, and the error names its field."""
+    """A duration that is not a number is refused, and the error names its field."""
     with pytest.raises(ConfigurationError) as excinfo:
         seconds(value, "timeout", zero=True)  # type: ignore[arg-type]  # refused
     assert "timeout" == excinfo.value.path

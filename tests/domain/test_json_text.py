@@ -49,7 +49,7 @@ def test_json_is_read_in_every_encoding(value: Any, encoding: str, before: str, 
     ],
 )
 def test_other_text_is_not_read_as_json(body: bytes) -> None:
-    """Text that is cut off, continues after the JSON, or is no JSON is refused."""
+    """Text that is cut off, continues after the JSON, or is not JSON is refused."""
     with pytest.raises((ValueError, RecursionError)):
         decode_json(body)
 

@@ -63,7 +63,7 @@ def test_last_part_of_any_number_of_parts() -> None:
         (7, "no str"),
         ("a[", "not closed"),
         ("a[]", "not closed"),
-        ("[z-a]", "no range"),
+        ("[z-a]", "not a range"),
     ],
 )
 def test_mistaken_pattern_is_refused(pattern: str, problem: str) -> None:

@@ -60,12 +60,12 @@ def test_javascript_is_refused(check: Callable[[Any], Any], value: Any) -> None:
 @pytest.mark.parametrize(
     "check, value, message",
     [
-        (condition_of, "status", "of the type str is no mapping"),
+        (condition_of, "status", "of the type str is not a mapping"),
         (condition_of, {1: 2}, "not all texts"),
         (change_of, {}, "consists of operators"),
         (change_of, {"status": "paid"}, "consists of operators"),
         (change_of, {"$where": {"a": 1}}, "consists of operators"),
-        (change_of, {"$set": 1}, "no mapping"),
+        (change_of, {"$set": 1}, "not a mapping"),
         (stages_of, {"$match": {}}, "list of stages"),
         (stages_of, [{"$match": {}, "$limit": 1}], "list of stages"),
         (stages_of, [{"match": {}}], "list of stages"),

@@ -34,7 +34,7 @@ def test_json_is_read(encoding: str) -> None:
     "body", [b"", b"<html>hidden</html>", b"[NaN]", b"\xff\xfe\xfd", b"[" * 100_000, b"1" * 10_000]
 )
 def test_invalid_json_raises_invalid_data(body: bytes) -> None:
-    """A response body that is no JSON raises InvalidData, which does not show the body."""
+    """A response body that is not JSON raises InvalidData, which does not show the body."""
     with pytest.raises(InvalidData) as excinfo:
         Response(502, body=body).json()
     assert "body" == excinfo.value.field

@@ -123,7 +123,7 @@ def test_a_variable_that_holds_no_ring_is_named(environment: dict[str, str], pro
         ([("1", Secret(RAW))], "must be an integer"),
         ([(True, Secret(RAW))], "must be an integer"),
         ([(0, Secret(RAW))], "not from 1"),
-        ([(1, RAW)], "is no Secret"),
+        ([(1, RAW)], "is not a Secret"),
         ([(1, Secret(RAW[1:]))], "has 31 bytes"),
     ],
 )

@@ -131,7 +131,7 @@ def test_no_secrets() -> None:
 
 
 def test_binary_secret_and_text() -> None:
-    """A secret that is no text is masked in a stream that is none."""
+    """A secret that is not a text is masked in a stream that is none."""
     secret = bytes(range(128, 160))
 
     assert b"\xff\xfe***\x00" == masked([secret], b"\xff\xfe" + secret[:9], secret[9:] + b"\x00")

@@ -81,12 +81,12 @@ def test_repr_hides_the_certificate() -> None:
 @pytest.mark.parametrize(
     "fields, problem",
     [
-        ({"authorities": b"\x30\x82"}, "These bytes are no PEM text."),
+        ({"authorities": b"\x30\x82"}, "These bytes are not PEM text."),
         ({"authorities": 7}, "A value of type int is neither a path nor PEM text."),
         ({"authorities": ""}, "A value of type str is neither a path nor PEM text."),
-        ({"certificate": b"no"}, "These bytes are no PEM text."),
-        ({"certificate": "own.pem", "key": Secret(HIDDEN)}, "The private key is no PEM text."),
-        ({"certificate": "own.pem", "key": HIDDEN.encode()}, "The private key is no PEM text."),
+        ({"certificate": b"no"}, "These bytes are not PEM text."),
+        ({"certificate": "own.pem", "key": Secret(HIDDEN)}, "The private key is not PEM text."),
+        ({"certificate": "own.pem", "key": HIDDEN.encode()}, "The private key is not PEM text."),
         (
             {"certificate": "own.pem", "key": ["key.pem"]},
             "A value of type list is neither a path nor PEM text.",

@@ -143,7 +143,7 @@ def test_existing_schemas_and_files_are_kept() -> None:
 
 
 def test_plain_pdf_has_to_be_accepted() -> None:
-    """A PDF that is no PDF/A is refused, unless the caller accepts it; nothing claims PDF/A."""
+    """A PDF that is not a PDF/A is refused, unless the caller accepts it; nothing claims PDF/A."""
     plain = table_pdf([b"<< /Type /Catalog /Pages 2 0 R >>", *usual_objects()[1:]])
     with pytest.raises(InvalidData, match="does not claim to be PDF/A") as excinfo:
         embedded(plain)

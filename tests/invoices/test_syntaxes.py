@@ -338,7 +338,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize("body", HOSTILE, ids=range(len(HOSTILE)))
 def test_hostile_and_foreign_documents_are_refused(body: bytes) -> None:
-    """A document with a DTD, of another kind, or that is no XML, has a typed error."""
+    """A document with a DTD, of another kind, or that is not XML, has a typed error."""
     with pytest.raises(InvalidData):
         read_ubl(body)
 

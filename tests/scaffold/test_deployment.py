@@ -186,7 +186,7 @@ def test_systemd_knows_all_settings(tmp_path: Path) -> None:
     "text, arguments, message",
     [
         (CONFIGURATION, ["Shop"], "The name 'Shop' is not valid."),
-        (CONFIGURATION, ["shop", "--image", "Bad Image"], "no name of an image"),
+        (CONFIGURATION, ["shop", "--image", "Bad Image"], "not a name of an image"),
         (CONFIGURATION, ["shop", "--environment", "live\n[Service]"], "no environment named"),
         ("version = 1\n", ["shop"], "has no pipelines"),
         ("pipelines = 3\n", ["shop"], "has no pipelines"),

@@ -143,7 +143,7 @@ def test_words_of_the_service_are_preferred() -> None:
     ],
 )
 def test_answer_that_is_not_of_this_call(response: Response) -> None:
-    """A response that is no JSON-RPC, or answers another call, counts as the vendor's failure."""
+    """A response that is not JSON-RPC, or answers another call, counts as the vendor's failure."""
     with pytest.raises(VendorFailed):
         _ = refusal_of(response) or read_result(response)
 

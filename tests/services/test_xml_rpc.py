@@ -236,7 +236,7 @@ EXTERNAL = b'<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/passwd">]>' + answer("<
     ],
 )
 def test_hostile_answers(body: bytes) -> None:
-    """XML entities are not expanded, and a response that is no XML-RPC raises an error."""
+    """XML entities are not expanded, and a response that is not XML-RPC raises an error."""
     with pytest.raises(NotXmlRpcError):
         method_response(body)
     with pytest.raises(VendorFailed) as excinfo:

@@ -88,13 +88,13 @@ class StrictApi:
         wrong: list[str] = []
         for name, text in path.items():
             if described["path"][name].get("type") == "integer" and not text.isdigit():
-                wrong.append(f"{name} is no number")
+                wrong.append(f"{name} is not a number")
         for name, text in query.items():
             schema = described["query"].get(name)
             if schema is None:
                 wrong.append(f"the parameter {name} is unknown")
             elif schema.get("type") == "integer" and not text.isdigit():
-                wrong.append(f"the parameter {name} is no number")
+                wrong.append(f"the parameter {name} is not a number")
             elif "enum" in schema and text not in schema["enum"]:
                 wrong.append(f"the parameter {name} is {text!r}")
         wrong += [f"{name} is missing" for name in described.get("needed", ()) if name not in query]

@@ -213,7 +213,7 @@ def test_wrong_settings_are_named(server: Sshd, tmp_path: Path) -> None:
     for options in ({"user": "a b"}, {"python": "x;y"}):
         with pytest.raises(ConfigurationError, match="cannot be the"):
             server.platform(tmp_path, None, **options)
-    with pytest.raises(InvalidData, match="no name of a run"):
+    with pytest.raises(InvalidData, match="not a name of a run"):
         server.platform(tmp_path).look("../x", 30.0)
 
 

@@ -87,7 +87,7 @@ def _members(content: bytes) -> Mapping[str, Any]:
     except ValueError:
         raise Flawed("a part of the token is not JSON") from None
     if not isinstance(members, dict):
-        raise Flawed("a part of the token is no JSON object")
+        raise Flawed("a part of the token is not a JSON object")
     return members
 
 
@@ -99,7 +99,7 @@ def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _no_number(name: str) -> None:
-    raise Flawed(f"{name} is no JSON")
+    raise Flawed(f"{name} is not JSON")
 
 
 def verify(jwt: Jwt, key: PublicKey | bytes) -> None:
@@ -154,7 +154,7 @@ _CHECKS: Final[Mapping[str, tuple[type, Callable[[Any, bytes, bytes], None]]]] =
 def public_key(jwk: object) -> PublicKey:
     """Return the public key of a JWK; raise Flawed for any other kind of key."""
     if not isinstance(jwk, dict):
-        raise Flawed("jwk is no JSON object")
+        raise Flawed("jwk is not a JSON object")
     if _PRIVATE & jwk.keys():
         raise Flawed("jwk has a private key in it")
     try:

@@ -27,7 +27,7 @@ def test_without_a_script_chance_is_in_the_middle() -> None:
 
 @pytest.mark.parametrize("fractions", [[], [1.0], [0.5, -0.1]])
 def test_a_script_is_of_fractions(fractions: list[float]) -> None:
-    """Fractions that are no valid random numbers are refused."""
+    """Fractions that are not valid random numbers are refused."""
     with pytest.raises(InvalidData, match="fractions"):
         ScriptedRandomness(fractions)
 

@@ -54,7 +54,7 @@ def paid_order(sandbox: RazorpaySandbox, *, capture: bool) -> dict[str, Any]:
 @pytest.mark.parametrize(
     "path, body, problem",
     [
-        ("/v1/orders", [], "no JSON object"),
+        ("/v1/orders", [], "not a JSON object"),
         ("/v1/orders", ORDER | {"colour": "red"}, "colour is/are not required"),
         ("/v1/orders", ORDER | {"amount": "100"}, "The amount is invalid"),
         ("/v1/orders", ORDER | {"receipt": "R" * 41}, "The receipt is too long"),

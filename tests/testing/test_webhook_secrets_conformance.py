@@ -247,7 +247,7 @@ class _HangingTable(AsyncTable):
 WRONG = [
     ("every_secret_is_given", _Forgetful, "Secrets are missing"),
     ("every_secret_is_given", _Backward, "not the first"),
-    ("every_secret_is_given", _TextTable, "no Secret"),
+    ("every_secret_is_given", _TextTable, "not a Secret"),
     ("tenants_are_apart", _Communal, "that has none gave 1"),
     ("tenants_are_apart", _Careless, "that has none gave 1"),
     ("tenants_are_apart", _Newest, "belongs to another"),

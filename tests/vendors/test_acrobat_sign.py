@@ -401,7 +401,7 @@ def test_cancellations_have_the_version() -> None:
 
 
 def test_a_page_of_a_proxy_voids_nothing() -> None:
-    """An answer that is no JSON, such as the page of a proxy, does not count as a cancellation."""
+    """An answer that is not JSON, such as the page of a proxy, does not count as a cancellation."""
     hub, sandbox = opened()
     with hub:
         ref = hub.signatures().send(request()).ref

@@ -434,10 +434,10 @@ def test_words_of_a_rejection(status: dict[str, str], code: str, words: str | No
 @pytest.mark.parametrize(
     "fields",
     [
-        {"errorCode": "E400", "description": "19332631167 is no number"},
+        {"errorCode": "E400", "description": "19332631167 is not a number"},
         {
             "requestError": {
-                "serviceException": {"messageId": "E400", "text": "19332631167 is no number"}
+                "serviceException": {"messageId": "E400", "text": "19332631167 is not a number"}
             }
         },
     ],
@@ -452,8 +452,8 @@ def test_errors_are_classified_by_status(
     assert kind == (None if error is None else type(error))
     if error is not None:
         assert ("E400", status) == (error.vendor_code, error.status)
-        assert "(number) is no number" == error.vendor_message
-        assert "Infobip refused: (number) is no number" == error.message
+        assert "(number) is not a number" == error.vendor_message
+        assert "Infobip refused: (number) is not a number" == error.message
         assert "19332631167" not in f"{error}{error!r}"
 
 

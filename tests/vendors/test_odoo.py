@@ -418,7 +418,7 @@ def test_contacts_are_found_by_each_detail(hub: Hub, sandbox: OdooSandbox) -> No
 
 @pytest.mark.parametrize("field", ["account", "item", "tax_rate"])
 def test_ids_are_whole_numbers(hub: Hub, sandbox: OdooSandbox, field: str) -> None:
-    """An id that is no whole number is refused with the name of its field."""
+    """An id that is not a whole number is refused with the name of its field."""
     contact = hub.accounting().create_contact(Contact(name="Mill Ltd"))
     changes: dict[str, Any] = {field: "4.5"}
     line = attrs.evolve(LINE, **changes)

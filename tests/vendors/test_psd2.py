@@ -123,7 +123,7 @@ def test_days_are_read_from_times() -> None:
 
 
 def test_numbers_that_are_none() -> None:
-    """A text that is no number of an account, and no code of a bank, is none."""
+    """A text that is not a number of an account, and no code of a bank, is none."""
     assert (None, None) == (maybe_iban("DE0"), maybe_iban(None))
     assert (None, None) == (maybe_bic("?"), maybe_bic(None))
 

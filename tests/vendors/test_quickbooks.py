@@ -474,7 +474,7 @@ def test_tax_codes_are_all_read() -> None:
 
 
 def test_ids_are_numbers(hub: Hub, sandbox: QuickBooksSandbox) -> None:
-    """A reference whose id is no number is refused before anything is sent."""
+    """A reference whose id is not a number is refused before anything is sent."""
     with pytest.raises(InvalidData):
         hub.accounting().get_invoice("quickbooks:books:a%2Fb?type=invoice")
     assert [] == sandbox.requests

@@ -128,7 +128,7 @@ def test_account_is_not_replaced_by_an_empty_one(body: dict[str, str]) -> None:
 
 
 def test_type_of_a_phone_that_is_no_text() -> None:
-    """A phone number whose type is no text gets the type of the change."""
+    """A phone number whose type is not a text gets the type of the change."""
     sandbox = ScimSandbox()
     operations = people(sandbox)
     person = operations.create(ADA)

@@ -246,7 +246,7 @@ def test_invoice_is_read_in_full(
 
 
 def test_dates_of_other_forms_are_unknown() -> None:
-    """A text that is not in Xero's form of dates, or is out of range, is no time."""
+    """A text that is not in Xero's form of dates, or is out of range, is not a time."""
     epoch = moment("/Date(0)/")
     assert epoch == datetime(1970, 1, 1, tzinfo=UTC)
     assert epoch is not None
@@ -428,7 +428,7 @@ def test_intent_to_receive_is_verified_without_events(sandbox: XeroSandbox) -> N
 
 
 def test_a_refusal_without_words_has_its_status(hub: Hub, sandbox: XeroSandbox) -> None:
-    """A refusal that is no JSON keeps its status as the code."""
+    """A refusal that is not JSON keeps its status as the code."""
     sandbox.fail(Response(418, body=b"<html></html>"))
     with pytest.raises(VendorRejected) as excinfo:
         hub.accounting().accounts()

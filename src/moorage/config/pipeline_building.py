@@ -153,7 +153,7 @@ class ConfiguredParts:
         """Import and return the object with a name such as shop.orders:store.
 
         Raises:
-            ConfigurationError: it cannot be imported, or is no function.
+            ConfigurationError: it cannot be imported, or is not a function.
         """
         return _imported(path, f"{self._path}.{field}")
 
@@ -223,7 +223,7 @@ def _imported(name: str, path: str) -> Any:
     """Import and return the object with a name such as shop.orders:store.
 
     Raises:
-        ConfigurationError: it cannot be imported, or is no function.
+        ConfigurationError: it cannot be imported, or is not a function.
     """
     module, _, attribute = name.partition(":")
     try:
@@ -240,7 +240,7 @@ def _imported(name: str, path: str) -> Any:
     if callable(target) or hasattr(target, "process_batch"):
         return target
     raise ConfigurationError(
-        f"The object {name!r} is no function.",
+        f"The object {name!r} is not a function.",
         path=path,
         remedy="Name a function, or a sink with the methods of moorage.SinkConnector.",
     )

@@ -42,7 +42,7 @@ def is_import_path(_: object, field: attrs.Attribute[Any], value: str) -> None:
     """
     if not _IMPORT_PATH.fullmatch(value):
         raise ConfigurationError(
-            f"{field.name} is no name of a function in a module.",
+            f"{field.name} is not a name of a function in a module.",
             path=field.name,
             remedy="Write the module and the name in it, such as shop.orders:store.",
         )

@@ -1,7 +1,7 @@
 """Reads YAML as the values that JSON has, in bounded memory.
 
 The text is read event by event into dicts and lists, so deep nesting fills no stack. Plain words
-are resolved as the core schema of YAML 1.2 does: only true, false, null and numbers are no texts.
+are resolved as the core schema of YAML 1.2 does: only true, false, null and numbers are not texts.
 Each value knows how many values it stands for, so a text whose aliases unfold to millions of values
 is refused before anybody walks through them.
 """

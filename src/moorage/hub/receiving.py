@@ -245,7 +245,7 @@ def _size(text: object, limit: int) -> int | None:
         return None
     digits = str(text)
     if not (digits.isascii() and digits.isdigit()):
-        raise rejected(WebhookReason.MALFORMED, "The length of the body is no number.")
+        raise rejected(WebhookReason.MALFORMED, "The length of the body is not a number.")
     if len(digits) > 18 or int(digits) > limit:
         raise _too_large(limit)
     return int(digits)

@@ -417,7 +417,7 @@ def read_root(body: bytes, kind: str) -> XmlElement:
     """The root element of a document.
 
     Raises:
-        InvalidData: the document is no safe XML.
+        InvalidData: the document is not safe XML.
     """
     if not isinstance(body, (bytes, bytearray)):
         raise InvalidData(

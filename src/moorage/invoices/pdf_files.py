@@ -170,7 +170,7 @@ class PdfFile:
                 self._places.setdefault(number, (kind, int(row[1])))
         trailer = reader.value()
         if not isinstance(trailer, dict):
-            raise damaged("its trailer is no dictionary")
+            raise damaged("its trailer is not a dictionary")
         return trailer
 
     def _count_rows(self, count: int) -> None:

@@ -239,7 +239,7 @@ def _written_name(name: str) -> bytes:
 
 
 def text_of(value: object) -> str | None:
-    """A text for people, in UTF-16 or in single bytes; None if the value is no text."""
+    """A text for people, in UTF-16 or in single bytes; None if the value is not a text."""
     if not isinstance(value, bytes):
         return None
     if value.startswith(b"\xfe\xff"):

@@ -45,7 +45,7 @@ class PipelineParts(Protocol):
             field: the setting with the path below `[pipelines.NAME]`, for the error.
 
         Raises:
-            ConfigurationError: it cannot be imported, or is no function.
+            ConfigurationError: it cannot be imported, or is not a function.
         """
         ...
 

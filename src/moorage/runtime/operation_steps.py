@@ -77,7 +77,7 @@ def check_operation(operation: object) -> None:
     missing = [name for name in _MEMBERS if not hasattr(operation, name)]
     if missing:
         raise ConfigurationError(
-            f"{with_article(kind.__name__)} is no operation: it has no {', '.join(missing)}.",
+            f"{with_article(kind.__name__)} is not an operation: it has no {', '.join(missing)}.",
             path="operation",
             remedy="Give an object with the members of moorage.ports.operation.Operation, or call"
             " `run` with a function.",

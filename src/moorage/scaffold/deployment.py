@@ -136,7 +136,7 @@ def kubernetes_manifest(deployment: WorkerDeployment, image: str) -> str:
     """
     if _IMAGE.fullmatch(image) is None:
         raise ConfigurationError(
-            f"{image[:80]!r} is no name of an image.",
+            f"{image[:80]!r} is not a name of an image.",
             path="--image",
             remedy="Write it such as registry.example/erp@sha256:… or registry.example/erp:1.4.",
         )

@@ -48,7 +48,7 @@ def connector_kind(name: str, path: str = "kind") -> ConnectorKind:
     kind = loaded(point, path)
     if not isinstance(kind, ConnectorKind):
         raise ConfigurationError(
-            f"The entry point {name!r} of {GROUP} leads to {point.value}, which is no kind.",
+            f"The entry point {name!r} of {GROUP} leads to {point.value}, which is not a kind.",
             path=path,
             remedy="Have it name a moorage.ConnectorKind.",
         )

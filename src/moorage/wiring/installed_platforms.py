@@ -55,7 +55,7 @@ def platform_kind(name: str, path: str = "type") -> PlatformKind:
     kind = loaded(point, path)
     if not isinstance(kind, PlatformKind):
         raise ConfigurationError(
-            f"The entry point {name!r} of {GROUP} leads to {point.value}, which is no kind.",
+            f"The entry point {name!r} of {GROUP} leads to {point.value}, which is not a kind.",
             path=path,
             remedy="Have it name a moorage.PlatformKind.",
         )

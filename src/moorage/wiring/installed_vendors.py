@@ -83,7 +83,7 @@ def vendor_class(name: str, path: str = "vendor") -> type[Vendor]:
     vendor_type = loaded(point, path)
     if not (isinstance(vendor_type, type) and issubclass(vendor_type, Vendor)):
         raise ConfigurationError(
-            f"The entry point {name!r} leads to {point.value}, which is no vendor.",
+            f"The entry point {name!r} leads to {point.value}, which is not a vendor.",
             path=path,
             remedy="Have it name a subclass of moorage.contracts.vendor.Vendor.",
         )
@@ -111,7 +111,7 @@ def webhook_scheme(name: str) -> WebhookScheme:
     if isinstance(scheme, WebhookScheme):
         return scheme
     raise ConfigurationError(
-        f"The entry point {name!r} of {SCHEMES} leads to {point.value}, which is no scheme.",
+        f"The entry point {name!r} of {SCHEMES} leads to {point.value}, which is not a scheme.",
         path="scheme",
         remedy="Have it name a moorage.WebhookScheme.",
     )
@@ -135,7 +135,7 @@ def function(name: str) -> Callable[..., Any]:
     if callable(loaded_function):
         return loaded_function  # type: ignore[no-any-return]  # anybody's function
     raise ConfigurationError(
-        f"The entry point {name!r} of {FUNCTIONS} leads to {point.value}, which is no function.",
+        f"The entry point {name!r} of {FUNCTIONS} leads to {point.value}, which is not a function.",
         path="",
         remedy="Have it name a function.",
     )

@@ -137,7 +137,7 @@ def test_a_configured_connector_runs_methods_by_name(server: LabServer, tmp_path
 @pytest.mark.parametrize(
     "content,problem",
     [
-        (b"\xff", "no FileDescriptorSet"),
+        (b"\xff", "not a FileDescriptorSet"),
         (shop.descriptor_set(without="shop/types.proto"), "'shop/types.proto' is missing"),
         (b"\x0a\x08\x0a\x01a\x12\x03b\x0a\x01", "contradict"),
     ],

@@ -250,7 +250,7 @@ def test_stream_ends_with_its_rows(labs: Callable[..., Lab], system: str) -> Non
 def test_change_cannot_be_streamed(labs: Callable[..., Lab], system: str) -> None:
     """Streaming a command, or in batches of zero rows, is refused."""
     lab = labs(system)
-    with pytest.raises(InvalidData, match="no query"):
+    with pytest.raises(InvalidData, match="not a query"):
         lab.connector.stream(INSERT, id=1, note="a")
     with pytest.raises(InvalidData, match="at least one row"):
         lab.connector.stream(LIST, batch=0)

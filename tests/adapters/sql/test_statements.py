@@ -221,9 +221,9 @@ def test_changes_are_no_queries(text: str) -> None:
 
 def test_change_as_query_is_refused() -> None:
     """A Query that changes rows is refused, because queries are retried."""
-    with pytest.raises(InvalidData, match="no query"):
+    with pytest.raises(InvalidData, match="not a query"):
         Query("DELETE FROM orders", name="orders.delete")
-    with pytest.raises(InvalidData, match="no query"):
+    with pytest.raises(InvalidData, match="not a query"):
         Query(sa.delete(ORDERS), name="orders.delete")
     inserted = sa.insert(ORDERS).returning(ORDERS.c.id).cte()
     with pytest.raises(InvalidData, match="contains a change"):

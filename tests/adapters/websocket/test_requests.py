@@ -176,7 +176,7 @@ def test_payload_that_cannot_be_written(lab: Lab, server: Server) -> None:
     for payload in payloads:
         with pytest.raises(InvalidData):
             connector.request(payload, name="orders.echo")
-    with pytest.raises(InvalidData, match="no object"):
+    with pytest.raises(InvalidData, match="not an object"):
         connector.subscribe({"method": "watch", "params": [1]}, name="orders.watch")
 
 

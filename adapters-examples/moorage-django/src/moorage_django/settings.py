@@ -47,14 +47,14 @@ def _of_subject(value: Any) -> Any:
 def _switch(_: object, field: attrs.Attribute[bool], value: object) -> None:
     if not isinstance(value, bool):
         raise _setting_error(
-            field.name, f"a {_database_kind(value)} is no switch.", "Give True or False."
+            field.name, f"a {_database_kind(value)} is not a switch.", "Give True or False."
         )
 
 
 def _check_words(_: object, field: attrs.Attribute[Any], value: object) -> None:
     if value is not None and not isinstance(value, str):
         raise _setting_error(
-            field.name, f"a {_database_kind(value)} is no text.", "Give a text, or leave it out."
+            field.name, f"a {_database_kind(value)} is not a text.", "Give a text, or leave it out."
         )
 
 
@@ -64,7 +64,7 @@ def _days(_: object, field: attrs.Attribute[Any], value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= _AGES:
         raise _setting_error(
             field.name,
-            "it is no number of days.",
+            "it is not a number of days.",
             f"Give a number from 0 to {_AGES}, or None for ever.",
         )
 
@@ -72,7 +72,9 @@ def _days(_: object, field: attrs.Attribute[Any], value: object) -> None:
 def _key_ring(_: object, field: attrs.Attribute[Any], value: object) -> None:
     if value is not None and not isinstance(value, (str, Secret)):
         raise _setting_error(
-            field.name, f"a {_database_kind(value)} is no ring of keys.", "Give a text or Secret."
+            field.name,
+            f"a {_database_kind(value)} is not a ring of keys.",
+            "Give a text or Secret.",
         )
 
 
@@ -136,7 +138,7 @@ class Chosen:
         if not isinstance(further_ports, Mapping):
             raise _setting_error(
                 name,
-                f"a {_database_kind(further_ports)} is no mapping.",
+                f"a {_database_kind(further_ports)} is not a mapping.",
                 "Give what `moorage.open` takes besides, by name.",
             )
         check_ports(further_ports, f"{NAME}.{name.upper()}")

@@ -128,19 +128,19 @@ _AGES: Final = 36_500
 """Days of a hundred years."""
 
 _FUNCTION: Final = (_callable, "it cannot be called.", "Give a function.")
-_WORDS: Final = (_text, "it is no text.", "Give a text, or leave it out.")
+_WORDS: Final = (_text, "it is not a text.", "Give a text, or leave it out.")
 _ANY: Final = (_anything, "", "")
 _SHAPES: Final[dict[str, tuple[Callable[[object], bool], str, str]]] = {
     "session": _FUNCTION,
     "person": _FUNCTION,
-    "four_eyes": (_switch, "it is no switch.", "Give True or False."),
+    "four_eyes": (_switch, "it is not a switch.", "Give True or False."),
     "environment": _WORDS,
     "aside": _WORDS,
-    "keys": (_keys, "it is no ring of keys.", "Give a text or a Secret."),
-    "keep": (_days, "it is no number of days.", f"Give a number from 0 to {_AGES}."),
-    "tenants": (_switch, "it is no switch.", "Give True or False."),
-    "health": (_switch, "it is no switch.", "Give True or False."),
-    "ports": (_mapping, "it is no mapping.", "Give what `moorage.open` takes besides, by name."),
+    "keys": (_keys, "it is not a ring of keys.", "Give a text or a Secret."),
+    "keep": (_days, "it is not a number of days.", f"Give a number from 0 to {_AGES}."),
+    "tenants": (_switch, "it is not a switch.", "Give True or False."),
+    "health": (_switch, "it is not a switch.", "Give True or False."),
+    "ports": (_mapping, "it is not a mapping.", "Give what `moorage.open` takes besides, by name."),
 }
 
 

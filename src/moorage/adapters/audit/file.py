@@ -134,7 +134,7 @@ class FileAudit:
             return AuditHead()
         except (TypeError, ValueError):
             raise ConfigurationError(
-                f"The file {self._head_path} is no head of an audit trail.",
+                f"The file {self._head_path} is not the head of an audit trail.",
                 path="audit.url",
                 remedy="Restore it from a backup, and run `moorage audit verify`.",
             ) from None

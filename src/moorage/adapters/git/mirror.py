@@ -168,7 +168,7 @@ class GitMirror:
             is_wrong = _PATTERN.fullmatch(pattern) is None or pattern.startswith("refs/-")
             if is_wrong or any(part in pattern for part in _FORBIDDEN):
                 raise InvalidData(
-                    f"{pattern[:80]!r} is no name or pattern of refs.",
+                    f"{pattern[:80]!r} is not a name or pattern of refs.",
                     field="refs",
                     remedy="Write whole names such as 'refs/heads/main', with one * at the end.",
                 )

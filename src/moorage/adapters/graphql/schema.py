@@ -120,7 +120,7 @@ def _introspected(library: Any, result: object) -> Any:
     """Build the schema from an introspection result, with or without its `data` envelope."""
     data = result.get("data", result) if is_object(result) else None
     if not is_object(data):
-        raise ValueError("it is no object with the member __schema.")
+        raise ValueError("it is not an object with the member __schema.")
     return library.build_client_schema(data)
 
 

@@ -75,7 +75,9 @@ class GrpcDescriptors:
         except OSError as error:
             problem = f"cannot be read ({error.strerror})"
         except (ValueError, InvalidData) as error:
-            problem = error.message if isinstance(error, InvalidData) else "is no FileDescriptorSet"
+            problem = (
+                error.message if isinstance(error, InvalidData) else "is not a FileDescriptorSet"
+            )
         raise ConfigurationError(
             f"The file {Path(path).name} with the descriptions of a gRPC service has a problem:"
             f" {problem.rstrip('.')}.",

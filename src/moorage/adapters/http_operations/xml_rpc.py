@@ -124,14 +124,16 @@ def _method(values: Mapping[str, Any]) -> str:
     method = values["method"]
     if isinstance(method, str) and method:
         return method
-    raise InvalidData("The method is no name.", field="method", remedy="Give its name as a text.")
+    raise InvalidData(
+        "The method is not a name.", field="method", remedy="Give its name as a text."
+    )
 
 
 def _list(values: Mapping[str, Any], name: str) -> list[Any]:
     value = values.get(name, [])
     if is_list(value):
         return [_value(item) for item in value]
-    raise InvalidData(f"The argument {name!r} is no list.", field=name, remedy="Give a list.")
+    raise InvalidData(f"The argument {name!r} is not a list.", field=name, remedy="Give a list.")
 
 
 def _value(value: Any) -> Any:
@@ -146,7 +148,7 @@ def _value(value: Any) -> Any:
         return datetime.fromisoformat(value["$datetime"])
     except (TypeError, ValueError):
         raise InvalidData(
-            "The value of $datetime is no ISO datetime.",
+            "The value of $datetime is not an ISO datetime.",
             field="$datetime",
             remedy='Write it such as {"$datetime": "2026-01-31T12:00:00"}.',
         ) from None

@@ -134,7 +134,7 @@ class Nats(BrokerSettings):
         ):
             if prefix is not None and (RULES.topic_pattern.fullmatch(prefix.lstrip("$")) is None):
                 raise ConfigurationError(
-                    f"The {field.replace('_', ' ')} is no name of NATS.",
+                    f"The {field.replace('_', ' ')} is not a name of NATS.",
                     path=field,
                     remedy="Give words that dots separate, without spaces and wildcards.",
                 )

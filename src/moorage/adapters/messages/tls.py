@@ -17,12 +17,12 @@ def tls_context(tls: Tls) -> ssl.SSLContext:
 
     Raises:
         ConfigurationError: a file cannot be read, the key does not belong to the certificate, or
-            one of both is no path.
+            one of both is not a path.
     """
     authorities, certificate, key = tls.authorities, tls.certificate, tls.key
     if isinstance(certificate, bytes) or isinstance(key, Secret):
         raise ConfigurationError(
-            "The client's certificate and its key are read from files, and one of them is no path.",
+            "The client's certificate and its key are read from files, one of which is not a path.",
             path="certificate",
             remedy="Give the paths of PEM files instead of their content.",
         )

@@ -281,7 +281,7 @@ class MqttSession:
         while self.memory.incoming and not self.is_ended:
             try:
                 result = self._client.loop_read()
-            except Exception:  # noqa: BLE001 - paho raises many kinds for bytes that are no MQTT
+            except Exception:  # noqa: BLE001 - paho raises many kinds for bytes that are not MQTT
                 self.is_ended = True
             else:
                 is_too_large = self._client.incoming_size() > self._largest

@@ -32,13 +32,13 @@ def check_expression(expression: object, *, safe: bool) -> Executable:
     """
     if not isinstance(expression, ClauseElement) or not isinstance(expression, Executable):
         raise InvalidData(
-            f"An object of type {type(expression).__name__} is no SQL statement.",
+            f"An object of type {type(expression).__name__} is not an SQL statement.",
             field="statement",
             remedy="Give a literal text, or an expression of SQLAlchemy such as select(table).",
         )
     if safe and not isinstance(expression, SelectBase) and not isinstance(expression, TextClause):
         raise InvalidData(
-            f"An expression of type {type(expression).__name__} is no query.",
+            f"An expression of type {type(expression).__name__} is not a query.",
             field="statement",
             remedy="Declare it as a Command.",
         )
@@ -64,7 +64,7 @@ def _text_of_clause(element: object) -> str | None:
     if isinstance(element, DDL):
         return "DDL()"
     if isinstance(element, Extract) and not element.field.isidentifier():
-        return "a field of extract() that is no name"
+        return "a field of extract() that is not a name"
     if isinstance(element, BindParameter) and element.literal_execute:
         return "a value that is rendered into the text"
     return None
@@ -76,7 +76,7 @@ def _text_of_options(element: Any) -> str | None:
     clause = getattr(element, "_post_values_clause", None)
     constraint = getattr(clause, "constraint_target", None)
     if isinstance(constraint, str) and not constraint.isidentifier():
-        return "a constraint that is no name"
+        return "a constraint that is not a name"
     for operator in ("operator", "modifier"):
         if isinstance(getattr(element, operator, None), custom_op):
             return "an operator of its own"

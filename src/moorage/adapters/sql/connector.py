@@ -658,7 +658,7 @@ class _Streaming:
             )
         if not statement.safe:
             raise InvalidData(
-                f"The statement {statement.name!r} is no query, so it cannot be streamed.",
+                f"The statement {statement.name!r} is not a query, so it cannot be streamed.",
                 field="statement",
                 remedy="Declare it as a Query, or use `query`.",
             )

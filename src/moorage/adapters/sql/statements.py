@@ -135,7 +135,7 @@ def _declare(
         text = read_sql(statement)
         if safe and not text.reads:
             raise InvalidData(
-                f"The statement {name!r} is no query.",
+                f"The statement {name!r} is not a query.",
                 field="statement",
                 remedy="Declare it as a Command.",
             )

@@ -144,7 +144,7 @@ def read_reply(data: bytes) -> dict[str, Any] | Refused:
     except ValueError:
         reply = None
     if not is_object(reply):
-        return Refused(0, "a reply that is no object")
+        return Refused(0, "a reply that is not an object")
     error: Any = reply.get("error")
     if error is None:
         return dict(reply)

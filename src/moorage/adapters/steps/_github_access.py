@@ -50,7 +50,7 @@ class AppAccess:
         repository: the name of the repository, without its owner.
 
     Raises:
-        ConfigurationError: the key is no RSA key.
+        ConfigurationError: the key is not an RSA key.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class AppAccess:
             is_key = False
         if not is_key:
             raise ConfigurationError(
-                "The private key of the GitHub app is no RSA key in PEM.",
+                "The private key of the GitHub app is not an RSA key in PEM.",
                 path="private_key",
                 remedy="Give the file that GitHub made when the key was generated.",
             )

@@ -48,7 +48,7 @@ class Cluster:
         parts = urlsplit(server)
         if parts.scheme != "https" or parts.hostname is None or parts.username is not None:
             raise ConfigurationError(
-                "The server of a Kubernetes platform is no URL with https.",
+                "The server of a Kubernetes platform is not a URL with https.",
                 path="server",
                 remedy="Give the URL of the API, such as 'https://10.0.0.1:6443'.",
             )

@@ -54,7 +54,7 @@ _CANNOT_RUN: Final = frozenset({126, 127})
 _NEVER: Final = "0001"
 _PHASES: Final = {"exited": RunPhase.ENDED, "dead": RunPhase.ENDED, "created": RunPhase.STARTING}
 _LOGS: Final = {"Type": "local", "Config": {"max-size": "100m", "max-file": "10"}}
-"""The driver that keeps bytes as they are; that of JSON replaces those that are no UTF-8."""
+"""The driver that keeps bytes as they are; that of JSON replaces those that are not UTF-8."""
 
 
 @careful

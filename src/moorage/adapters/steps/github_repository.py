@@ -57,7 +57,7 @@ class GitHubRepository:
             name: its name; by default the tag.
             notes: its text.
             commit: the commit or branch that a new tag leads to.
-            is_prerelease: whether it is no full release.
+            is_prerelease: whether it is not a full release.
         """
         body: dict[str, Any] = {
             "tag_name": checked_tag(tag),

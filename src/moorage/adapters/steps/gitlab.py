@@ -150,7 +150,7 @@ class _GitLab:
         """Refuse a step that names no branch or tag."""
         if len(step.command) != 1 or _REF.fullmatch(step.command[0]) is None:
             raise InvalidData(
-                f"The command of the step {step.name!r} is no branch or tag.",
+                f"The command of the step {step.name!r} is not a branch or tag.",
                 field="command",
                 remedy="Give the branch or the tag whose pipeline runs, such as ['main'].",
             )

@@ -107,7 +107,7 @@ class KubernetesPlatform:
         settings: the cluster, and what the steps may do there.
 
     Raises:
-        ConfigurationError: the server is no URL with https, or a certificate cannot be read.
+        ConfigurationError: the server is not a URL with https, or a certificate cannot be read.
     """
 
     type = ConnectorType.KUBERNETES

@@ -190,7 +190,7 @@ class SshPlatform:
     ) -> tuple[dict[str, Any], bytes]:
         if name is not None and _RUN.fullmatch(name) is None:
             raise InvalidData(
-                f"{name[:80]!r} is no name of a run.",
+                f"{name[:80]!r} is not a name of a run.",
                 field="name",
                 remedy="Use letters, digits, hyphens, dots and underscores.",
             )

@@ -134,7 +134,7 @@ def _anchor(text: str) -> AuditHead:
     match = _ANCHOR.fullmatch(text)
     if match is None:
         raise ConfigurationError(
-            f"{text[:80]!r} is no anchor.",
+            f"{text[:80]!r} is not an anchor.",
             path="--anchor",
             remedy="Give NUMBER:HASH, as `moorage audit seal` printed it.",
         )

@@ -271,7 +271,7 @@ def _reader_is_gone() -> bool:
     if not hasattr(select, "poll"):  # pragma: no cover - only on Windows
         return False
     poller = select.poll()
-    with suppress(OSError):  # of an output that is no file
+    with suppress(OSError):  # of an output that is not a file
         poller.register(sys.stdout.fileno(), 0)
         return bool(poller.poll(0))
     return False

@@ -108,7 +108,7 @@ def _arguments(text: str) -> dict[str, Any]:
     """Return the arguments of an operation.
 
     Raises:
-        ConfigurationError: the text is no JSON object.
+        ConfigurationError: the text is not a JSON object.
     """
     try:
         values = json.loads(read_bytes(text, "--arguments"))
@@ -117,7 +117,7 @@ def _arguments(text: str) -> dict[str, Any]:
     if is_object(values):
         return values
     raise ConfigurationError(
-        "The arguments are no JSON object.",
+        "The arguments are not a JSON object.",
         path="--arguments",
         remedy="Write them such as '{\"name\": 1}', quoted for your shell, or pass @file.",
     )

@@ -290,7 +290,7 @@ def _deployment(name: str, port: int, context: Context) -> WorkerDeployment:
     source = load(context.source())
     if source.file is None:
         raise ConfigurationError(
-            "The configuration is no file.",
+            "The configuration is not a file.",
             path="--config",
             remedy="Name a file of TOML, JSON or YAML.",
         )

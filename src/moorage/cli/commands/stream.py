@@ -274,7 +274,7 @@ def _position(text: str) -> int | str:
     """Return a position, as JSON expresses it.
 
     Raises:
-        ConfigurationError: it is no number and no text.
+        ConfigurationError: it is neither a number nor a text.
     """
     try:
         position = json.loads(text)
@@ -283,7 +283,7 @@ def _position(text: str) -> int | str:
     if isinstance(position, (int, str)) and not isinstance(position, bool):
         return position
     raise ConfigurationError(
-        "The position is no whole number and no text of JSON.",
+        "The position is neither a whole number nor a JSON string.",
         path="--to",
         remedy="Write 12, or '\"a text\"' with both kinds of quotation marks.",
     )

@@ -202,7 +202,7 @@ def _money(field: _Field, text: str, currency: str) -> Money:
 def _balance(field: _Field) -> AccountBalance:
     match = _BALANCE.fullmatch(field.lines[0].strip())
     if match is None:
-        field.refuse("is no balance such as C261125EUR12,34")
+        field.refuse("is not a balance such as C261125EUR12,34")
     amount = _money(field, match[4], match[3])
     return AccountBalance(
         code=field.tag,
@@ -222,7 +222,7 @@ def _entries(fields: list[_Field], currency: str) -> Iterator[StatementEntry]:
 def _entry(field: _Field, details: _Field | None, currency: str) -> StatementEntry:
     match = _LINE.fullmatch(field.lines[0].strip())
     if match is None:
-        field.refuse("is no entry such as 2611251125C12,34NTRFNONREF//REF")
+        field.refuse("is not an entry such as 2611251125C12,34NTRFNONREF//REF")
     value_text, booked_text, direction, _, amount_text, kind, references = match.groups()
     value_on = _day(field, value_text)
     amount = _money(field, amount_text, currency)

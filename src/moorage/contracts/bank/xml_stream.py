@@ -267,7 +267,7 @@ class _Reading:
 
     def _text(self, text: str) -> None:
         node = self._stack[-1]
-        # White space between elements is no text of theirs.
+        # White space between elements is not a text of theirs.
         if node.children is None:
             if node.texts is None:
                 node.texts = []

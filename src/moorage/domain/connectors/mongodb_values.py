@@ -51,7 +51,7 @@ def condition_of(where: Any) -> dict[str, Any]:
         where: the condition; an empty mapping is fulfilled by all documents.
 
     Raises:
-        InvalidData: it is no mapping, or contains an operator that is not marked.
+        InvalidData: it is not a mapping, or contains an operator that is not marked.
     """
     return _mapping(where, "where")
 
@@ -60,7 +60,7 @@ def document_of(document: Any) -> dict[str, Any]:
     """Return a document in the form that the MongoDB driver stores.
 
     Raises:
-        InvalidData: it is no mapping, or contains an operator.
+        InvalidData: it is not a mapping, or contains an operator.
     """
     if isinstance(document, MongoOperators):
         raise _unmarked("document")
@@ -71,7 +71,7 @@ def change_of(change: Any) -> dict[str, Any]:
     """Return a MongoDB change for the driver, such as `{"$set": {"status": "paid"}}`.
 
     Raises:
-        InvalidData: it is no mapping of operators that change documents, or contains another
+        InvalidData: it is not a mapping of operators that change documents, or contains another
             operator that is not marked.
     """
     operators = _as_mapping(change, "change")
@@ -90,7 +90,7 @@ def stages_of(stages: Any) -> list[dict[str, Any]]:
     The name of a stage needs no mark; operators in its value do.
 
     Raises:
-        InvalidData: it is no list of stages, or contains an operator that is not marked.
+        InvalidData: it is not a list of stages, or contains an operator that is not marked.
     """
     if not isinstance(stages, (list, tuple)):
         raise _wrong_stages()
@@ -122,7 +122,7 @@ def _as_mapping(value: Any, field: str) -> Mapping[str, Any]:
     mapping: Any = value.document if isinstance(value, MongoOperators) else value
     if not isinstance(mapping, Mapping):
         raise InvalidData(
-            f"A value of the type {type(mapping).__name__} is no mapping.",
+            f"A value of the type {type(mapping).__name__} is not a mapping.",
             field=field,
             remedy="Give a mapping of names and values.",
         )

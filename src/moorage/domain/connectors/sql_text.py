@@ -121,7 +121,7 @@ def read_sql(text: object) -> SqlText:
     """Return a checked SQL text.
 
     Raises:
-        InvalidData: the text holds a value, a comment or several statements, or it is no text.
+        InvalidData: the text holds a value, a comment or several statements, or it is not a text.
     """
     if type(text) is not str or not text.strip():
         raise InvalidData(

@@ -104,7 +104,7 @@ class GraphQLMessages:
         """Return the message that starts a GraphQL subscription."""
         if not isinstance(payload, GraphQLSubscription):
             raise InvalidData(
-                "The payload is no subscription of GraphQL.",
+                "The payload is not a subscription of GraphQL.",
                 field="payload",
                 remedy="Make it with `GraphQL.subscription`.",
             )

@@ -59,7 +59,7 @@ def _pem(value: str | bytes | Path | None) -> str | bytes | None:
     if isinstance(value, str) and PEM in value:
         return value.encode()
     if isinstance(value, bytes) and PEM.encode() not in value:
-        raise _no_pem("These bytes are no PEM text")
+        raise _no_pem("These bytes are not PEM text")
     return value if value is None or isinstance(value, bytes) else _path(value)
 
 
@@ -69,7 +69,7 @@ def _key(value: Secret | bytes | str | Path | None) -> Secret | str | None:
     if isinstance(value, Secret):
         if PEM.encode() in value.reveal_bytes():
             return value
-        raise _no_pem("The private key is no PEM text")
+        raise _no_pem("The private key is not PEM text")
     return value if value is None else _path(value)
 
 

@@ -90,7 +90,7 @@ class AddressForm:
             or self.path.fullmatch(path) is None
         ):
             raise ConfigurationError(
-                f"The URL is no address of {self.title}.", path="url", remedy=self.remedy
+                f"The URL is not an address of {self.title}.", path="url", remedy=self.remedy
             )
         is_encrypted = parts.scheme == self.encrypted
         if tls != _NO_TLS and not is_encrypted:

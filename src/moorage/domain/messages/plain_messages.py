@@ -70,7 +70,7 @@ def messages_of(values: object) -> tuple[Message, ...]:
     """Return the messages that a list of JSON objects describes.
 
     Raises:
-        InvalidData: it is no list of messages.
+        InvalidData: it is not a list of messages.
     """
     if not is_list(values) or not all(is_object(value) for value in values):
         raise InvalidData(

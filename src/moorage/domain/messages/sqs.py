@@ -95,7 +95,7 @@ def check_for_queue(message: Message, queue: str) -> None:
     """Refuse a message whose content this SQS queue cannot accept.
 
     Raises:
-        InvalidData: its payload is no text, its key no message group, or it lacks a key.
+        InvalidData: its payload is not a text, its key is not a message group, or it lacks a key.
     """
     text = message.payload.decode("utf-8", "replace")
     if text.encode() != message.payload or _TEXT.fullmatch(text) is None:
@@ -113,7 +113,7 @@ def check_for_queue(message: Message, queue: str) -> None:
             )
     elif _GROUP.fullmatch(message.key.decode("utf-8", "replace")) is None:
         raise InvalidData(
-            "The key is no message group of Amazon SQS.",
+            "The key is not a message group of Amazon SQS.",
             field="key",
             remedy="Give 1 to 128 letters, digits and punctuation marks of ASCII.",
         )

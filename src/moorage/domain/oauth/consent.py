@@ -203,7 +203,7 @@ def _check(client: OAuthClient, redirect_uri: str, parameters: Mapping[str, str]
 def _callback_parameters(callback: object) -> dict[str, str] | InvalidData:
     """Return the parameters of the callback by name, or the error for an invalid callback."""
     if not isinstance(callback, str) or len(callback) > _LONGEST:
-        return _foreign("callback", "What came back is no text, or too long.")
+        return _foreign("callback", "What came back is not a text, or too long.")
     query = callback.removeprefix("?")
     if _IS_URL.match(callback):
         query = callback.partition("?")[2].partition("#")[0]
@@ -212,7 +212,7 @@ def _callback_parameters(callback: object) -> dict[str, str] | InvalidData:
             query, keep_blank_values=True, errors="strict", max_num_fields=_MOST_PARAMETERS
         )
     except ValueError:
-        return _foreign("callback", "What came back is no query.")
+        return _foreign("callback", "What came back is not a query.")
     values = dict(pairs)
     if len(values) < len(pairs):
         return _foreign("callback", "A parameter came back twice.")

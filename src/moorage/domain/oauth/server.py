@@ -29,7 +29,7 @@ def checked_url(url: object, path: str) -> str:
     try:
         validate_base_url(url.partition("?")[0] if isinstance(url, str) else "")
     except InvalidData:
-        problem = "is no URL with a host and no user name"
+        problem = "is not a URL with a host and no user name"
     else:
         parts = urlsplit(str(url))
         if parts.scheme.lower() == "https" or parts.hostname in _LOCAL:

@@ -178,7 +178,7 @@ def read_count(response: Response) -> int:
     """Return the number of entities in the answer to an OData `$count` request.
 
     Raises:
-        VendorFailed: the answer is no number.
+        VendorFailed: the answer is not a number.
     """
     text = response.text.strip().removeprefix("\ufeff")
     if not text.isascii() or not text.isdecimal() or len(text) > 20:

@@ -58,7 +58,7 @@ class JsonRpcMessages:
         parameters = call.get("params", {})
         if not is_object(parameters):
             raise InvalidData(
-                "The params of a subscription are no object, so they cannot get its id.",
+                "The params of a subscription are not an object, so they cannot get its id.",
                 field="payload",
                 remedy="Give the params by name.",
             )
@@ -80,7 +80,7 @@ class JsonRpcMessages:
         """Parse a response or a subscription's notification; ignore other notifications."""
         body = json.loads(message)
         if not is_object(body):
-            raise _not_json_rpc("is no object")
+            raise _not_json_rpc("is not an object")
         if "method" in body:
             return self._notification(body)
         problem = body.get("error")

@@ -187,7 +187,7 @@ def _is_template(_: object, attribute: attrs.Attribute[Any], value: str) -> None
     problem = (
         "has a query or a fragment, and no request's path has"
         if "?" in value or "#" in value
-        else "is no path below the base URL"
+        else "is not a path below the base URL"
         if "://" in value or not value.isprintable() or " " in value
         else "has a part in braces that is not closed, is empty, or is only half of a part"
         if any(_is_half(part) for part in value.split("/"))

@@ -77,7 +77,7 @@ def unpack_values(packed: bytes) -> tuple[Any, ...]:
     try:
         return tuple(_all_values(packed))
     except _BROKEN:
-        raise ValueError("these bytes are no values") from None
+        raise ValueError("these bytes are not values") from None
 
 
 # --- writing --------------------------------------------------------------------

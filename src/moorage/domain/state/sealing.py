@@ -201,7 +201,7 @@ def _problem(version: object, key: object) -> str | None:
     if not 1 <= version <= _LAST_VERSION:
         return f"A key has the version {version}, which is not from 1 to {_LAST_VERSION}."
     if not isinstance(key, Secret):
-        return f"The key of version {version} is no Secret."
+        return f"The key of version {version} is not a Secret."
     size = len(key.reveal_bytes())
     if size != KEY_BYTES:
         return f"The key of version {version} has {size} bytes, and needs {KEY_BYTES}."

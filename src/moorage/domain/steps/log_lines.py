@@ -37,7 +37,7 @@ class LogLine(NamedTuple):
 
     @property
     def text(self) -> str:
-        """The line as text; bytes that are no UTF-8 are replaced."""
+        """The line as text; bytes that are not UTF-8 are replaced."""
         return self.data.removesuffix(b"\r").decode("utf-8", "replace")
 
 
@@ -114,7 +114,7 @@ class Tail:
             self.is_cut = True
 
     def text(self) -> str:
-        """Return them as text; bytes that are no UTF-8 are replaced."""
+        """Return them as text; bytes that are not UTF-8 are replaced."""
         data = b"".join(self._parts)
         self.is_cut = self.is_cut or len(data) > TAIL
         return data[-TAIL:].decode("utf-8", "replace")

@@ -55,7 +55,7 @@ class ConnectorType(str):
         """Make a type of a name."""
         if not isinstance(name, str) or _TYPE.fullmatch(name) is None:
             raise InvalidData(
-                f"{str(name)[:80]!r} is no type of step connectors.",
+                f"{str(name)[:80]!r} is not a type of step connectors.",
                 field="type",
                 remedy="Use small letters, digits and hyphens, such as 'local' or 'my-cluster'.",
             )
@@ -82,7 +82,7 @@ def _command(value: Any) -> tuple[str, ...]:
     parts = tuple(value)
     if not parts or not all(isinstance(part, str) and "\0" not in part for part in parts):
         raise InvalidData(
-            "The command of a step has no program, or a part that is no text.",
+            "The command of a step has no program, or a part that is not a text.",
             field="command",
             remedy="Give a list of texts without NUL characters, the program first.",
         )
@@ -106,7 +106,7 @@ def _secrets(value: Mapping[str, Secret | str]) -> dict[str, Secret | str]:
 def _is_name(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if not isinstance(value, str) or _NAME.fullmatch(value) is None:
         raise InvalidData(
-            f"{str(value)[:80]!r} is no name of a step.",
+            f"{str(value)[:80]!r} is not a name of a step.",
             field=attribute.name,
             remedy="Use up to 100 letters, digits, spaces and the characters _ . / : -",
         )
@@ -116,7 +116,7 @@ def _are_variables(_: object, attribute: attrs.Attribute[Any], value: Mapping[An
     for name, content in value.items():
         if not isinstance(name, str) or _VARIABLE.fullmatch(name) is None:
             raise InvalidData(
-                f"{str(name)[:80]!r} is no name of a variable.",
+                f"{str(name)[:80]!r} is not a name of a variable.",
                 field=attribute.name,
                 remedy="Use letters, digits and underscores, beginning with a letter.",
             )
@@ -125,7 +125,7 @@ def _are_variables(_: object, attribute: attrs.Attribute[Any], value: Mapping[An
             is_text = isinstance(content, Secret) or (is_text and bool(content))
         if not is_text:
             raise InvalidData(
-                f"The value of {name} is no text without NUL characters.",
+                f"The value of {name} is not a text without NUL characters.",
                 field=f"{attribute.name}.{name}",
                 remedy="Give a text; of a secret, a Secret or a reference such as"
                 " 'secret://env/NAME'.",
@@ -135,7 +135,7 @@ def _are_variables(_: object, attribute: attrs.Attribute[Any], value: Mapping[An
 def _is_image(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if value is not None and (not isinstance(value, str) or _IMAGE.fullmatch(value) is None):
         raise InvalidData(
-            f"{str(value)[:80]!r} is no name of an image.",
+            f"{str(value)[:80]!r} is not a name of an image.",
             field=attribute.name,
             remedy="Write it such as 'python:3.13' or 'registry.example/erp@sha256:…'.",
         )
@@ -145,12 +145,12 @@ def checked_path(path: object, field: str) -> str:
     """Return a relative path of a file inside a step's workspace.
 
     Raises:
-        InvalidData: it is absolute, leads outside, or is no text.
+        InvalidData: it is absolute, leads outside, or is not a text.
     """
     parts = path.split("/") if isinstance(path, str) else []
     if not parts or "\0" in str(path) or any(part in {"", ".", ".."} for part in parts):
         raise InvalidData(
-            f"{str(path)[:80]!r} is no path inside a workspace.",
+            f"{str(path)[:80]!r} is not a path inside a workspace.",
             field=field,
             remedy="Give a relative path without '.' and '..', such as 'reports/total.csv'.",
         )

@@ -60,7 +60,7 @@ class KeyPattern:
         try:
             compiled = re.compile(expression, re.DOTALL)
         except re.error:
-            raise _bad_pattern("has a set of characters that is no range") from None
+            raise _bad_pattern("has a set of characters that is not a range") from None
         tail = text[len(prefix) :]
         return cls(text, prefix, "/" not in tail and "**" not in tail, compiled)
 

@@ -177,7 +177,7 @@ def load(path: Path) -> list[Exchange]:
         version = tape["version"]
         exchanges = [Exchange.from_json(exchange) for exchange in tape["exchanges"]]
     except (ValueError, KeyError, TypeError, AttributeError, InvalidData):
-        raise _unreadable_error(path, "is no cassette") from None
+        raise _unreadable_error(path, "is not a cassette") from None
     if version != VERSION:
         raise _unreadable_error(path, f"is a cassette of version {version!r}, not {VERSION},")
     return exchanges

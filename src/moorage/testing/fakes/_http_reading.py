@@ -33,12 +33,12 @@ def read_head(file: BinaryIO) -> RequestHead | None:
     # Python before 3.12 asks proxies for a tunnel in the old version.
     is_supported = version == "HTTP/1.1" or (method, version) == ("CONNECT", "HTTP/1.0")
     if not is_supported or not method.isalpha() or not target.isprintable():
-        raise ValueError("This is no request.")
+        raise ValueError("This is not a request.")
     pairs: list[tuple[str, str]] = []
     while line := _line(file):
         name, colon, value = line.partition(":")
         if not colon:
-            raise ValueError("This is no header field.")
+            raise ValueError("This is not a header field.")
         pairs.append((name, value))
     return RequestHead(method, target, Headers(pairs))
 

@@ -167,11 +167,11 @@ async def letters_that_are_none_do_not_matter(clients: Clients) -> None:
         )
         answer = await _answer_or_refusal(client.send(Request.get("/"), vendor.url, PATIENT))
         if answer is not None:
-            require(answer.body == odd_bytes, "Bytes that are no UTF-8 came back changed.")
+            require(answer.body == odd_bytes, "Bytes that are not UTF-8 came back changed.")
             require(isinstance(answer.text, str), "They have no text.")
         vendor.respond(200, {"Content-Type": "application/json; charset=utf-8"}, b'{"a": "\xff"}')
         answer = await client.send(Request.get("/"), vendor.url, PATIENT)
-        require("�" in answer.text, f"{answer.text!r} hides that it is no UTF-8.")
+        require("�" in answer.text, f"{answer.text!r} hides that it is not UTF-8.")
 
 
 _INJECTED: Final = "\r\nX-Injected: yes\r\n\r\n"

@@ -191,7 +191,7 @@ async def what_has_no_address_did_nothing(clients: Clients) -> None:
     """A host name that cannot be resolved raises a connection error."""
     client = clients()
     for host in ("moorage..invalid", f"{'a' * 64}.invalid"):
-        reason = f"{host} is no name"
+        reason = f"{host} is not a name"
         call = client.send(Request.get("/"), f"http://{host}/", PATIENT)
         failed_error = await failure_of(call, ConnectionFailed, because=reason)
         _require_failure(failed_error, processed=False, because=reason)

@@ -115,7 +115,7 @@ def leaves(path: str, value: Any) -> list[tuple[str, Any]]:
 
 
 def moment_of(value: object) -> datetime | None:
-    """Return the time that a value of a request stands for; None if it is no time.
+    """Return the time that a value of a request stands for; None if it is not a time.
 
     A moment is an ISO 8601 text with a zone, a date of an email, or the seconds since 1970 of a
     time to come.

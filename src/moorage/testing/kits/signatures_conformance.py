@@ -331,7 +331,7 @@ async def files_are_downloaded(make: Open) -> None:
             operations.append("certificate")
         for operation in operations:
             file: SignedFile = await lab(operation, str(ref))
-            require(file.content.startswith(b"%PDF-"), "The file is no PDF.")
+            require(file.content.startswith(b"%PDF-"), "The file is not a PDF.")
             require("PDF-" not in repr(file), "The content of a file is shown.")
             lab.sandbox.fail(Response(200, {"Content-Type": "text/html"}, b"<html></html>"))
             await lab.refused(VendorFailed, lab(operation, ref), "A page in place of a file")

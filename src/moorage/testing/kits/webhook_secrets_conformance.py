@@ -90,7 +90,7 @@ async def every_secret_is_given(factory: AsyncFactory) -> None:
     for _ in range(3):
         secrets = await _got(provider, None)
         require(
-            all(isinstance(secret, Secret) for secret in secrets), "What is given is no Secret."
+            all(isinstance(secret, Secret) for secret in secrets), "What is given is not a Secret."
         )
         require(
             [*secrets] == [*several_secrets], "Secrets are missing, or the newest is not the first."

@@ -81,11 +81,11 @@ class SandboxRequest:
         """The value of a JSON body; the request must have the content type of JSON."""
         kind = (self.headers.get("content-type") or "").partition(";")[0]
         if kind not in {"application/json", "application/scim+json", "application/vnd.api+json"}:
-            raise Refusal(Response(415, body=b"This is no JSON."))
+            raise Refusal(Response(415, body=b"This is not JSON."))
         try:
             return json.loads(self.body)
         except ValueError:
-            raise Refusal(Response(400, body=b"This is no JSON.")) from None
+            raise Refusal(Response(400, body=b"This is not JSON.")) from None
 
     def basic(self) -> tuple[str, str] | None:
         """The user and password of the request's basic authentication, if any."""

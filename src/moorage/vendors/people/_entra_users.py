@@ -90,7 +90,7 @@ def _quoted(text: str) -> str:
 
 
 def user_body(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a user that get new values; the manager is no field of it.
+    """The fields of a user that get new values; the manager is not a field of it.
 
     Args:
         values: new value of each named field, None or empty for a field to empty.

@@ -40,7 +40,7 @@ def context_for(tls: Tls) -> ssl.SSLContext:
         try:
             context = _trust_context(tls.authorities)
         except OSError:
-            problems.append(_problem("authorities", "The authorities are no certificates"))
+            problems.append(_problem("authorities", "The authorities are not certificates"))
     context.minimum_version = _VERSIONS[tls.minimum]
     if tls.unverified is not None:
         context.check_hostname = False

@@ -53,7 +53,7 @@ _IDLE: Final = re.compile(r"(?:^|[,;\s])timeout\s*=\s*([0-9]{1,6})(?![0-9])", re
 
 
 class NotHttp(Exception):
-    """Raised for bytes that are no valid response; the message completes "The response …"."""
+    """Raised for bytes that are not a valid response; the message completes "The response …"."""
 
 
 class TooLarge(NotHttp):

@@ -38,7 +38,7 @@ def envelope_of(response: Response) -> Any:
         raise unreadable(response, problem="has attachments (MTOM), which are not supported")
     envelope = _envelope(response)
     if envelope is None:
-        raise unreadable(response, problem="is no SOAP envelope")
+        raise unreadable(response, problem="is not a SOAP envelope")
     return envelope
 
 

@@ -160,7 +160,7 @@ def _integer(value: Any) -> Any:
         return value
     if isinstance(value, str) and _INTEGER.fullmatch(value):
         return value
-    raise _UnfitError(f"is {with_article(type(value).__name__)} that is no integer")
+    raise _UnfitError(f"is {with_article(type(value).__name__)} that is not an integer")
 
 
 def _decimal(value: Any) -> Any:
@@ -172,7 +172,7 @@ def _decimal(value: Any) -> Any:
         return value
     if isinstance(value, int) and not isinstance(value, bool):
         return value
-    raise _UnfitError(f"is {with_article(type(value).__name__)} that is no decimal number")
+    raise _UnfitError(f"is {with_article(type(value).__name__)} that is not a decimal number")
 
 
 def _float(value: Any) -> Any:
@@ -182,7 +182,7 @@ def _float(value: Any) -> Any:
         return value
     if isinstance(value, (int, float, Decimal)) and not isinstance(value, bool):
         return value
-    raise _UnfitError(f"is {with_article(type(value).__name__)} that is no number")
+    raise _UnfitError(f"is {with_article(type(value).__name__)} that is not a number")
 
 
 def _moment(kind: type[Any], excluded: type[Any] | None = None) -> Callable[[Any], Any]:

@@ -54,7 +54,7 @@ class Validator:
 
         Args:
             element: the element to check, which must be declared by a schema.
-            only_values: whether to look only for texts that are no values of their types.
+            only_values: whether to look only for texts that are not values of their types.
         """
         with self._lock:
             if self._schema.validate(element):

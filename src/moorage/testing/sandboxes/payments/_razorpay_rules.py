@@ -77,7 +77,7 @@ def wrong(description: str, field: str | None = None) -> Refusal:
 def check_fields(body: Any, types: Mapping[str, type]) -> dict[str, Any]:
     """Check that a body has only these fields, each of its type, and return it."""
     if not is_object(body):
-        raise wrong("The request is no JSON object.")
+        raise wrong("The request is not a JSON object.")
     for name, value in body.items():
         if name not in types:
             raise wrong(f"{name} is/are not required and should not be sent", name)

@@ -228,7 +228,7 @@ class SquareSandbox(Sandbox):
             detail = "This request could not be authorized."
             raise Refusal(error(401, "AUTHENTICATION_ERROR", "UNAUTHORIZED", detail))
         if VERSION.fullmatch(request.headers.get("square-version") or "") is None:
-            raise wrong("INVALID_SQUARE_VERSION_FORMAT", "This is no version.")
+            raise wrong("INVALID_SQUARE_VERSION_FORMAT", "This is not a version.")
 
     def _handled_once(
         self, shapes: Mapping[str, Any], handle: Callable[..., Response]
@@ -254,7 +254,7 @@ class SquareSandbox(Sandbox):
                 raise wrong("UNKNOWN_QUERY_PARAMETER", "Not a parameter.", field=name)
             limit, offset = int(query.get("limit", "100")), query.get("cursor", "0")
             if not offset.isdigit() or not 1 <= limit <= 100:
-                raise wrong("INVALID_CURSOR", "This is no cursor, or no limit.", field="cursor")
+                raise wrong("INVALID_CURSOR", "This is not a cursor, or no limit.", field="cursor")
             start_time, end_time = _moment_of(query, "begin_time"), _moment_of(query, "end_time")
             matches = [
                 resource
@@ -479,7 +479,7 @@ def _not_refundable(code: str) -> Refusal:
 def _moment_of(query: Mapping[str, str], name: str) -> str | None:
     text = query.get(name)
     if text is not None and not (text.endswith("Z") and text[10:11] == "T"):
-        raise wrong("INVALID_TIME", "This is no time of RFC 3339.", field=name)
+        raise wrong("INVALID_TIME", "This is not a time of RFC 3339.", field=name)
     return None if text is None else text[:19]
 
 

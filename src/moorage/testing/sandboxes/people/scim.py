@@ -375,7 +375,7 @@ def _apply(resource: dict[str, Any], operation: dict[str, Any]) -> None:
 
 def _body(request: base.SandboxRequest) -> dict[str, Any]:
     if (request.headers.get("content-type") or "").partition(";")[0] != _TYPE:
-        raise _error(415, "The body is no SCIM.")
+        raise _error(415, "The body is not SCIM.")
     body = request.json()
     return body if body == as_dict(body) else {}
 

@@ -54,7 +54,7 @@ class _Reader:
                 pass
         selection = self._selection()
         if kind not in {"query", "mutation"} or self._peek():
-            raise UnreadableError(f"{kind} is no single operation.")
+            raise UnreadableError(f"{kind} is not a single operation.")
         return kind, selection
 
     def _peek(self) -> str:

@@ -217,7 +217,7 @@ class PlivoSandbox(SmsSandbox):
 def _message_problem(body: Any) -> str | None:
     """Return the problem of an invalid message; None if it is valid."""
     if not is_object(body):
-        return "the body is no object"
+        return "the body is not an object"
     invalid_names = wrong_names(FIELDS, body)
     if invalid_names:
         return f"invalid parameters: {invalid_names}"
@@ -234,7 +234,7 @@ def _message_problem(body: Any) -> str | None:
             "text is required": lacks_text,
             "text is too long": len(body.get("text", "")) > _LONGEST,
             "media_urls need mms, and are at most 10": misfit_media,
-            "message_expiry is no number of seconds": body.get("message_expiry", 1) < 1,
+            "message_expiry is not a number of seconds": body.get("message_expiry", 1) < 1,
             "method is neither GET nor POST": body.get("method", "POST") not in {"GET", "POST"},
         }
     )

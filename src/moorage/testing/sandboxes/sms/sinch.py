@@ -242,7 +242,7 @@ def _time(text: str) -> datetime | None:
 def _batch_problem(body: Any) -> str | None:
     """Return the problem of an invalid batch; None if it is valid."""
     if not is_object(body):
-        return "The body is no object."
+        return "The body is not an object."
     kind = body.get("type", "mt_text")
     if not isinstance(kind, str) or kind not in FIELDS:
         return "type is neither mt_text nor mt_media."
@@ -266,8 +266,8 @@ def _batch_problem(body: Any) -> str | None:
             )
             and ("url" not in content or wrong_names(_MEDIUM, content)),
             "delivery_report is unknown.": body.get("delivery_report", "none") not in _REPORTS,
-            "send_at is no time.": "send_at" in body and sent_at is None,
-            "expire_at is no time.": "expire_at" in body and expired_at is None,
+            "send_at is not a time.": "send_at" in body and sent_at is None,
+            "expire_at is not a time.": "expire_at" in body and expired_at is None,
             "expire_at is not after send_at.": is_early,
         }
     )

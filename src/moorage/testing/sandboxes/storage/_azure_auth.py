@@ -112,7 +112,7 @@ def _moment(text: str) -> datetime:
     try:
         return datetime.strptime(text, _STAMP).replace(tzinfo=UTC)
     except ValueError:
-        raise failed(f"{text} is no time.") from None
+        raise failed(f"{text} is not a time.") from None
 
 
 def _as_azure_sorts(name: str) -> list[int]:
