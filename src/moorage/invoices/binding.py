@@ -36,13 +36,13 @@ Fields: TypeAlias = "dict[str, Any]"
 
 
 @attrs.frozen
-class Place:
+class ElementPlace:
     """A place in a document, while it is read: its path, and the currency of its amounts."""
 
     path: str
     currency: str | None = None
 
-    def inside(self, tag: str) -> Place:
+    def inside(self, tag: str) -> ElementPlace:
         """The place of a child."""
         return attrs.evolve(self, path=f"{self.path}/{_local(tag)}")
 
@@ -50,7 +50,7 @@ class Place:
 class Codec(Protocol):
     """The way that a value is written in an element."""
 
-    def read(self, element: XmlElement, place: Place) -> Any:
+    def read(self, element: XmlElement, place: ElementPlace) -> Any:
         """The value of an element, or None."""
 
     def write(self, value: Any, currency: str | None) -> tuple[dict[str, str | None], str]:
@@ -61,7 +61,7 @@ class Codec(Protocol):
 class Node(Protocol):
     """A part of a table."""
 
-    def read(self, parent: XmlElement, fields: Fields, place: Place) -> None:
+    def read(self, parent: XmlElement, fields: Fields, place: ElementPlace) -> None:
         """Put what the parent contains into the fields."""
 
     def write(self, value: Any, currency: str | None) -> Iterator[str]:
@@ -69,7 +69,9 @@ class Node(Protocol):
         ...
 
 
-def unreadable(place: Place, problem: str, remedy: str = "Ask the sender to correct it.") -> Any:
+def unreadable(
+    place: ElementPlace, problem: str, remedy: str = "Ask the sender to correct it."
+) -> Any:
     """The error for an element that cannot be read."""
     return InvalidData(f"{problem} The element is {place.path}.", field=place.path, remedy=remedy)
 
@@ -78,7 +80,7 @@ class _Text:
     def __init__(self, attributes: dict[str, str | None] | None = None) -> None:
         self._attributes = attributes or {}
 
-    def read(self, element: XmlElement, place: Place) -> Any:
+    def read(self, element: XmlElement, place: ElementPlace) -> Any:
         del place
         return element.content
 
@@ -93,7 +95,7 @@ class _Day:
     def __init__(self, form: str | None = None) -> None:
         self._form = form
 
-    def read(self, element: XmlElement, place: Place) -> Any:
+    def read(self, element: XmlElement, place: ElementPlace) -> Any:
         text = element.content.strip()
         if not text:
             return None
@@ -111,7 +113,7 @@ class _Day:
         return ({"format": self._form}, text.replace("-", "")) if self._form else ({}, text)
 
 
-def _no_day(place: Place) -> Any:
+def _no_day(place: ElementPlace) -> Any:
     raise unreadable(place, "The text is not a date.", "Ask the sender for a date of the calendar.")
 
 
@@ -122,7 +124,7 @@ class _Number:
         self._places = places
         self._currency = currency
 
-    def read(self, element: XmlElement, place: Place) -> Any:
+    def read(self, element: XmlElement, place: ElementPlace) -> Any:
         text = element.content.strip()
         if not text:
             return None
@@ -145,7 +147,7 @@ class _Number:
 
 
 class _Identifier:
-    def read(self, element: XmlElement, place: Place) -> Any:
+    def read(self, element: XmlElement, place: ElementPlace) -> Any:
         del place
         value = Identifier(element.content, element.attributes.get("schemeID"))
         return None if value == Identifier() else value
@@ -158,7 +160,7 @@ class _Identifier:
 class _Base64:
     """An embedded document; white space is ignored."""
 
-    def read(self, element: XmlElement, place: Place) -> Any:
+    def read(self, element: XmlElement, place: ElementPlace) -> Any:
         try:
             return base64.b64decode("".join(element.content.split()), validate=True)
         except (binascii.Error, ValueError):
@@ -191,7 +193,7 @@ class Leaf:
     codec: Codec = TEXT
     attributes: dict[str, str] = attrs.field(factory=dict)
 
-    def read(self, parent: XmlElement, fields: Fields, place: Place) -> None:
+    def read(self, parent: XmlElement, fields: Fields, place: ElementPlace) -> None:
         """Put the text, and the attributes, into their fields."""
         element = single(parent, self.tag, place)
         if element is None:
@@ -218,7 +220,7 @@ class Constant:
     tag: str
     content: str
 
-    def read(self, parent: XmlElement, fields: Fields, place: Place) -> None:
+    def read(self, parent: XmlElement, fields: Fields, place: ElementPlace) -> None:
         """Read nothing."""
 
     def write(self, value: Any, currency: str | None) -> Iterator[str]:
@@ -240,7 +242,7 @@ class Box:
     only: Callable[[XmlElement], bool] | None = None
     always: bool = attrs.field(default=False, kw_only=True)
 
-    def read(self, parent: XmlElement, fields: Fields, place: Place) -> None:
+    def read(self, parent: XmlElement, fields: Fields, place: ElementPlace) -> None:
         """Put what the element contains into the fields."""
         element = single(parent, self.tag, place, self.only)
         if element is not None:
@@ -265,7 +267,7 @@ class Group:
     many: bool = False
     only: Callable[[XmlElement], bool] | None = None
 
-    def read(self, parent: XmlElement, fields: Fields, place: Place) -> None:
+    def read(self, parent: XmlElement, fields: Fields, place: ElementPlace) -> None:
         """Put the value, or a tuple of values, into the field."""
         if self.many:
             items = [item for item in parent.all(_local(self.tag)) if _fits(item, self.only)]
@@ -278,7 +280,7 @@ class Group:
         if element is not None:
             fields[self.field] = self._value(element, place.inside(self.tag))
 
-    def _value(self, element: XmlElement, place: Place) -> Any:
+    def _value(self, element: XmlElement, place: ElementPlace) -> Any:
         return read_value(self.kind, self.nodes, element, place)
 
     def write(self, value: Any, currency: str | None) -> Iterator[str]:
@@ -293,10 +295,10 @@ class Group:
 class Special:
     """A part that needs functions of its own to be read and written."""
 
-    reading: Callable[[XmlElement, Fields, Place], None]
+    reading: Callable[[XmlElement, Fields, ElementPlace], None]
     writing: Callable[[Any, str | None], Iterator[str]]
 
-    def read(self, parent: XmlElement, fields: Fields, place: Place) -> None:
+    def read(self, parent: XmlElement, fields: Fields, place: ElementPlace) -> None:
         """Put what the parent contains into the fields."""
         self.reading(parent, fields, place)
 
@@ -322,7 +324,7 @@ def write_nothing(value: Any, currency: str | None) -> Iterator[str]:
 def single(
     parent: XmlElement,
     tag: str,
-    place: Place,
+    place: ElementPlace,
     only: Callable[[XmlElement], bool] | None = None,
 ) -> XmlElement | None:
     """The only child of this name; None without one.
@@ -358,7 +360,7 @@ def joined_sums(invoice: Invoice) -> SimpleNamespace:
 
 
 def agree(
-    values: Fields, more: Fields, names: Iterable[str], place: Place, rules: str = ""
+    values: Fields, more: Fields, names: Iterable[str], place: ElementPlace, rules: str = ""
 ) -> None:
     """Add the named fields of an element to those that earlier elements stated.
 
@@ -393,7 +395,9 @@ def element_text(tag: str, text: str, attributes: dict[str, Any]) -> str:
     return f"<{tag}{more}>{escape(text, {chr(13): '&#13;'})}</{tag}>"
 
 
-def read_value(kind: type, nodes: tuple[Node, ...], element: XmlElement, place: Place) -> Any:
+def read_value(
+    kind: type, nodes: tuple[Node, ...], element: XmlElement, place: ElementPlace
+) -> Any:
     """A value of this kind, whose fields the nodes read.
 
     Raises:

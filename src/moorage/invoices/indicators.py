@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from moorage.invoices.binding import Fields, Place, Special, text_at, unreadable, write_nothing
+from moorage.invoices.binding import (
+    ElementPlace,
+    Fields,
+    Special,
+    text_at,
+    unreadable,
+    write_nothing,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,14 +26,14 @@ CHARGE: Final = frozenset({"true", "1"})
 
 
 def has_indicator(words: frozenset[str], *path: str) -> Callable[[XmlElement], bool]:
-    """A condition: an element has one of these indicators at the path."""
+    """Return a function that tests if an element has one of these indicators at the path."""
     return lambda element: text_at(element, *path) in words
 
 
 def check_indicators(tag: str, *path: str) -> Special:
     """A node that refuses elements whose indicator is neither of an allowance nor of a charge."""
 
-    def reading(parent: XmlElement, fields: Fields, place: Place) -> None:
+    def reading(parent: XmlElement, fields: Fields, place: ElementPlace) -> None:
         del fields
         for element in parent.all(tag):
             if text_at(element, *path) not in ALLOWANCE | CHARGE:

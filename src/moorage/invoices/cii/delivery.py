@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moorage.invoices.binding import (
     Box,
+    ElementPlace,
     Fields,
     Leaf,
     Node,
-    Place,
     Special,
     read_value,
     write_nodes,
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from moorage.vendor_sdk.xml_text import XmlElement
 
 
-def _read_location(parent: XmlElement, fields: Fields, place: Place) -> None:
+def _read_location(parent: XmlElement, fields: Fields, place: ElementPlace) -> None:
     inner: Fields = {}
     read_ids(parent, inner, place)
     fields["location"] = next(iter(inner["ids"]), None)
@@ -44,7 +44,7 @@ _SHIP_TO: Final[tuple[Node, ...]] = (
 )
 
 
-def _read_delivery(parent: XmlElement, fields: Fields, place: Place) -> None:
+def _read_delivery(parent: XmlElement, fields: Fields, place: ElementPlace) -> None:
     delivery = read_value(InvoiceDelivery, _SHIP_TO, parent, place)
     if delivery != InvoiceDelivery():
         fields["delivery"] = delivery

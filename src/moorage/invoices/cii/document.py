@@ -12,10 +12,10 @@ from moorage.invoices.amounts import total
 from moorage.invoices.binding import (
     DAY_102,
     Box,
+    ElementPlace,
     Group,
     Leaf,
     Node,
-    Place,
     read_root,
     read_value,
     text_at,
@@ -129,7 +129,7 @@ def read_cii_root(root: XmlElement) -> Invoice:
         )
     transaction = next(root.all("SupplyChainTradeTransaction"), root)
     settlement = next(transaction.all("ApplicableHeaderTradeSettlement"), transaction)
-    place = Place(f"/{root.name}", text_at(settlement, "InvoiceCurrencyCode"))
+    place = ElementPlace(f"/{root.name}", text_at(settlement, "InvoiceCurrencyCode"))
     invoice: Invoice = read_value(Invoice, _DOCUMENT, root, place)
     totals = invoice.stated_totals or Totals()
     if totals.vat is None and totals.breakdown:

@@ -10,11 +10,11 @@ from moorage.invoices.binding import (
     NUMBER,
     Box,
     Constant,
+    ElementPlace,
     Fields,
     Group,
     Leaf,
     Node,
-    Place,
     Special,
     element_text,
     single,
@@ -38,7 +38,7 @@ def is_vat(element: XmlElement) -> bool:
 
 
 def has_type(code: str) -> Callable[[XmlElement], bool]:
-    """A condition: a referenced document is of this type."""
+    """Return a function that tests if a referenced document has this type code."""
     return lambda element: text_at(element, "TypeCode") == code
 
 
@@ -98,7 +98,7 @@ def object_reference(field: str) -> Special:
     """The object that an invoice or a line is about."""
     tag = "AdditionalReferencedDocument"
 
-    def reading(parent: XmlElement, fields: Fields, place: Place) -> None:
+    def reading(parent: XmlElement, fields: Fields, place: ElementPlace) -> None:
         element = single(parent, tag, place, has_type("130"))
         if element is not None:
             identifier = Identifier(

@@ -11,11 +11,11 @@ from moorage.invoices.binding import (
     TEXT,
     Box,
     Constant,
+    ElementPlace,
     Fields,
     Group,
     Leaf,
     Node,
-    Place,
     Special,
     write_nothing,
 )
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from moorage.vendor_sdk.xml_text import XmlElement
 
 
-def _read_gross_quantity(parent: XmlElement, fields: Fields, place: Place) -> None:
+def _read_gross_quantity(parent: XmlElement, fields: Fields, place: ElementPlace) -> None:
     """Read the base quantity of the gross price if the net price has none."""
     element = next(parent.all("GrossPriceProductTradePrice"), None)
     if element is not None and fields.get("base_quantity") is None:

@@ -10,11 +10,11 @@ from moorage.invoices.binding import (
     VAT_ID,
     Box,
     Codec,
+    ElementPlace,
     Fields,
     Group,
     Leaf,
     Node,
-    Place,
     Special,
     element_text,
     text_at,
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def _has_scheme(scheme: str) -> Callable[[XmlElement], bool]:
-    """A condition: a tax registration is of this scheme."""
+    """Return a function that tests if a tax registration has this scheme."""
 
     def holds(element: XmlElement) -> bool:
         identifier = next(element.all("ID"), None)
@@ -54,7 +54,7 @@ ADDRESS: Final = Group(
 )
 
 
-def read_ids(parent: XmlElement, fields: Fields, place: Place) -> None:
+def read_ids(parent: XmlElement, fields: Fields, place: ElementPlace) -> None:
     """Read the identifiers of a party or a place, with and without a scheme."""
     fields["ids"] = [
         identifier
@@ -76,7 +76,7 @@ def _write_ids(value: Any, currency: str | None) -> Iterator[str]:
     return id_texts(value.ids)
 
 
-def _read_department(parent: XmlElement, fields: Fields, place: Place) -> None:
+def _read_department(parent: XmlElement, fields: Fields, place: ElementPlace) -> None:
     del place
     fields.setdefault("name", text_at(parent, "DepartmentName"))
 

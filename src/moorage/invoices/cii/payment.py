@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moorage.invoices.binding import (
     Box,
+    ElementPlace,
     Fields,
     Group,
     Leaf,
     Node,
-    Place,
     Special,
     agree,
     write_nodes,
@@ -48,7 +48,7 @@ _MEANS: Final[tuple[Node, ...]] = (
 _MEANS_TAG: Final = "SpecifiedTradeSettlementPaymentMeans"
 
 
-def _read_payment(parent: XmlElement, fields: Fields, place: Place) -> None:
+def _read_payment(parent: XmlElement, fields: Fields, place: ElementPlace) -> None:
     """Read one payment from several elements, one for each account."""
     payment: Fields = {}
     accounts: list[PayeeAccount] = []
@@ -109,7 +109,7 @@ _TERMS: Final = Box(
 )
 
 
-def _read_no_terms(parent: XmlElement, fields: Fields, place: Place) -> None:
+def _read_no_terms(parent: XmlElement, fields: Fields, place: ElementPlace) -> None:
     """Read nothing: the terms are read with the payment, which is written before them."""
 
 

@@ -13,10 +13,10 @@ from moorage.invoices.binding import (
     DAY_102,
     NUMBER,
     Box,
+    ElementPlace,
     Fields,
     Leaf,
     Node,
-    Place,
     Special,
     agree,
     joined_sums,
@@ -51,7 +51,7 @@ _TAX_POINT: Final[tuple[Node, ...]] = (
 _RATE: Final = Leaf("ram:RateApplicablePercent", "rate", NUMBER)
 
 
-def _read_breakdown(parent: XmlElement, fields: Fields, place: Place) -> None:
+def _read_breakdown(parent: XmlElement, fields: Fields, place: ElementPlace) -> None:
     parts: list[VatBreakdown] = []
     points: Fields = {}
     for number, element in enumerate(parent.all("ApplicableTradeTax"), 1):
@@ -85,7 +85,7 @@ def _write_breakdown(value: Any, currency: str | None) -> Iterator[str]:
 _TAX_TOTAL: Final = Leaf("ram:TaxTotalAmount", "vat", CURRENCY_AMOUNT)
 
 
-def _read_tax_totals(parent: XmlElement, fields: Fields, place: Place) -> None:
+def _read_tax_totals(parent: XmlElement, fields: Fields, place: ElementPlace) -> None:
     """Read the total VAT in the invoice's currency, and that in the currency of VAT accounts."""
     place = place.inside("TaxTotalAmount")
     for element in parent.all("TaxTotalAmount"):
@@ -126,7 +126,7 @@ _SUMS: Final = Box(
 )
 
 
-def _read_sums(parent: XmlElement, fields: Fields, place: Place) -> None:
+def _read_sums(parent: XmlElement, fields: Fields, place: ElementPlace) -> None:
     totals: Fields = {"tax_currency": (fields.get("tax_currency") or "").strip() or None}
     _SUMS.read(parent, totals, place)
     del totals["tax_currency"]

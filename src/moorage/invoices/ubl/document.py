@@ -13,10 +13,10 @@ from moorage.invoices.binding import (
     IDENTIFIER,
     Box,
     Constant,
+    ElementPlace,
     Group,
     Leaf,
     Node,
-    Place,
     read_root,
     read_value,
     text_at,
@@ -180,7 +180,7 @@ def read_ubl_root(root: XmlElement) -> Invoice:
             field=f"/{root.name}",
             remedy="Give a UBL 2.1 Invoice or CreditNote.",
         )
-    place = Place(f"/{root.name}", text_at(root, "DocumentCurrencyCode"))
+    place = ElementPlace(f"/{root.name}", text_at(root, "DocumentCurrencyCode"))
     _check_type(root, place)
     invoice: Invoice = read_value(Invoice, _DOCUMENTS[root.name], root, place)
     order = invoice.purchase_order
@@ -206,7 +206,7 @@ def read_ubl_root(root: XmlElement) -> Invoice:
     )
 
 
-def _check_type(root: XmlElement, place: Place) -> None:
+def _check_type(root: XmlElement, place: ElementPlace) -> None:
     code = text_at(root, f"{root.name}TypeCode")
     fitting, others = INVOICE_TYPES, CREDIT_NOTE_TYPES
     if root.name == "CreditNote":

@@ -9,10 +9,10 @@ from moorage.errors import InvalidData
 from moorage.invoices.binding import (
     BASE64,
     Box,
+    ElementPlace,
     Fields,
     Leaf,
     Node,
-    Place,
     Special,
     element_text,
     read_value,
@@ -32,7 +32,7 @@ _SUBJECT: Final = re.compile("[A-Z]{3}")
 _NOTE: Final = re.compile(r"#([A-Z]{3})#(.*)", re.DOTALL)
 
 
-def _read_notes(parent: XmlElement, fields: Fields, place: Place) -> None:
+def _read_notes(parent: XmlElement, fields: Fields, place: ElementPlace) -> None:
     del place
     notes: list[Note] = []
     for element in parent.all("Note"):
@@ -56,7 +56,7 @@ def _write_notes(value: Any, currency: str | None) -> Iterator[str]:
         yield element_text("cbc:Note", prefix + (note.text or ""), {})
 
 
-def _read_period(parent: XmlElement, fields: Fields, place: Place) -> None:
+def _read_period(parent: XmlElement, fields: Fields, place: ElementPlace) -> None:
     element = single(parent, "InvoicePeriod", place)
     if element is None:
         return

@@ -10,11 +10,11 @@ from moorage.invoices.binding import (
     IDENTIFIER,
     Box,
     Constant,
+    ElementPlace,
     Fields,
     Group,
     Leaf,
     Node,
-    Place,
     Special,
     element_text,
     single,
@@ -52,7 +52,7 @@ def address(tag: str) -> Group:
     )
 
 
-def _read_ids(parent: XmlElement, fields: Fields, place: Place) -> None:
+def _read_ids(parent: XmlElement, fields: Fields, place: ElementPlace) -> None:
     ids: list[Identifier] = []
     for element in parent.all("PartyIdentification"):
         inner: Fields = {}
@@ -111,7 +111,7 @@ def wrapped_party(tag: str, field: str) -> Special:
     """A party that is wrapped in another element, which may be empty."""
     inner = Group("cac:Party", field, Party, _PARTY)
 
-    def reading(parent: XmlElement, fields: Fields, place: Place) -> None:
+    def reading(parent: XmlElement, fields: Fields, place: ElementPlace) -> None:
         element = single(parent, tag, place)
         if element is not None:
             fields[field] = Party()

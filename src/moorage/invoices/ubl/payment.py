@@ -11,11 +11,11 @@ from moorage.errors import InvalidData
 from moorage.invoices.binding import (
     DAY,
     Box,
+    ElementPlace,
     Fields,
     Group,
     Leaf,
     Node,
-    Place,
     Special,
     agree,
     write_nodes,
@@ -64,7 +64,7 @@ _MEANS: Final[tuple[Node, ...]] = (
 _ONCE: Final = ("code", "text", "due_date", "payment_reference", "card", "direct_debit")
 
 
-def _read_payment(parent: XmlElement, fields: Fields, place: Place) -> None:
+def _read_payment(parent: XmlElement, fields: Fields, place: ElementPlace) -> None:
     """Read one payment from several elements, one for each account."""
     payment: Fields = {"accounts": ()}
     elements = list(parent.all("PaymentMeans"))

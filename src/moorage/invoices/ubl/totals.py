@@ -11,11 +11,11 @@ from moorage.invoices.binding import (
     CURRENCY_AMOUNT,
     NUMBER,
     Box,
+    ElementPlace,
     Fields,
     Group,
     Leaf,
     Node,
-    Place,
     Special,
     joined_sums,
     single,
@@ -65,7 +65,7 @@ _SUMS: Final[tuple[Node, ...]] = (
 )
 
 
-def _read_totals(parent: XmlElement, fields: Fields, place: Place) -> None:
+def _read_totals(parent: XmlElement, fields: Fields, place: ElementPlace) -> None:
     totals: Fields = {}
     _read_tax(parent, fields, totals, place)
     element = single(parent, "LegalMonetaryTotal", place)
@@ -75,7 +75,7 @@ def _read_totals(parent: XmlElement, fields: Fields, place: Place) -> None:
     split_sums(totals, fields)
 
 
-def _read_tax(parent: XmlElement, fields: Fields, totals: Fields, place: Place) -> None:
+def _read_tax(parent: XmlElement, fields: Fields, totals: Fields, place: ElementPlace) -> None:
     """Read the total VAT in the invoice's currency, and that in the currency of VAT accounts."""
     tax_currency = fields.get("tax_currency")
     place = place.inside("TaxTotal")
