@@ -140,7 +140,9 @@ class Exchange:
                         raise _no_result(transform, response, "response_transforms")
                 result = self._judge(call, response)
                 if isinstance(result.error, AuthenticationFailed):
-                    result = await self._judged_again(call, response, result, result.error)
+                    result = await self._retried_with_new_credential(
+                        call, response, result, result.error
+                    )
         except ConnectorError as failure:
             result = AttemptResult(error=failure)
         call.mask(result.error)
@@ -323,10 +325,10 @@ class Exchange:
         """Return the result of an answer; if it refuses the credential, renew that first."""
         result = self._judge(call, response)
         if isinstance(result.error, AuthenticationFailed):
-            return await self._judged_again(call, response, result, result.error)
+            return await self._retried_with_new_credential(call, response, result, result.error)
         return result
 
-    async def _judged_again(
+    async def _retried_with_new_credential(
         self, call: Call, response: Response, result: AttemptResult, error: AuthenticationFailed
     ) -> AttemptResult:
         """Handle a refused credential: renew it and repeat the request, if that can help."""
@@ -355,7 +357,7 @@ class Exchange:
         if error is None:
             error = self._unreadable(call, response)
         if error is None:
-            return succeeded(response, self.spent(call, response.headers))
+            return succeeded(response, self.pause_after(call, response.headers))
         if operation is not None and self._replace(call, operation, error):
             return AttemptResult(error=error, repeats=True)
         # A vendor's refusal proves that nothing was done; an error of a hook does not.
@@ -401,7 +403,7 @@ class Exchange:
             error.remedy = "Repeat the call unchanged; tell the vendor if it persists."
         return bare(error)
 
-    def spent(self, call: Call, headers: Headers) -> float | None:
+    def pause_after(self, call: Call, headers: Headers) -> float | None:
         """Return the seconds to pause after a success that used up the vendor's rate limit."""
         plan = call.plan
         if not plan.gates.limits:

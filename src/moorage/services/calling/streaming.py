@@ -51,7 +51,7 @@ class Streaming(Exchange):
             call.status = incoming.status
             challenge = self.read_challenge(call, incoming.status, incoming.headers)
             if is_success(incoming.status):
-                pause = self.spent(call, incoming.headers)
+                pause = self.pause_after(call, incoming.headers)
                 if call.content is not None:
                     call.content.receive(Response(incoming.status, incoming.headers))
                 self._opened = Stream(core, call, incoming)
