@@ -173,7 +173,7 @@ _OWN_FIELDS: Final = frozenset(
     }
 )
 _STATION: Final = re.compile(r"(?:^|\.)(?:filter|recvd)")
-_AT_THE_GATE: Final = re.compile(r"<([^<>@]+)@[^<>@]*ismtpd[^<>@]*>")
+_SMTP_ID: Final = re.compile(r"<([^<>@]+)@[^<>@]*ismtpd[^<>@]*>")
 _ACCEPTED: Final = 202
 _CHECKED: Final = 200
 _UNNAMED: Final = (
@@ -369,18 +369,18 @@ def _cause(fields: Answer) -> RejectReason | None:
     return _REACTIONS.get(kind or "")
 
 
-def message_id(id_: str, at_the_gate: str = "") -> str:
+def message_id(id_: str, smtp_id: str = "") -> str:
     """The id of a message, extracted from the ids in an event.
 
     Args:
         id_: id in the event, followed by names of servers. A message that was dropped early has
             only server names, which many messages share.
-        at_the_gate: id that SendGrid's receiving server gave the message, which begins with its id.
+        smtp_id: id that SendGrid's receiving server gave the message, which begins with its id.
     """
     station = _STATION.search(id_)
     if station is None:
         return id_.partition(".")[0]
-    named_match = _AT_THE_GATE.fullmatch(at_the_gate)
+    named_match = _SMTP_ID.fullmatch(smtp_id)
     return id_[: station.start()] or (id_ if named_match is None else named_match[1])
 
 

@@ -347,8 +347,8 @@ class Adyen(Vendor):
         customer = ref.other("customer")
         if customer is None:
             raise InvalidData(
-                "Adyen removes a stored means of payment by its buyer, whom this reference does"
-                " not name.",
+                "Adyen removes a stored means of payment by its buyer, but this reference names no"
+                " buyer.",
                 field="ref",
                 remedy="Give the complete `ref` of the stored means.",
             )

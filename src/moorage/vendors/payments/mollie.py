@@ -307,7 +307,7 @@ class Mollie(ApiVendor):
         customer = ref.other("customer")
         if customer is None:
             raise InvalidData(
-                "Mollie finds a mandate by its customer, whom this reference does not name.",
+                "Mollie finds a mandate by its customer, but this reference names no customer.",
                 field="ref",
                 remedy="Give the complete `ref` of the stored means.",
             )
