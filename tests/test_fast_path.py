@@ -137,7 +137,7 @@ def _check(play: Callable[[Setting], Story], setting: Setting) -> None:
 @pytest.mark.parametrize("mode", ["plain", "awaited"])
 @settings(max_examples=50)
 @given(data=st.data())
-def test_every_way_of_a_request_ends_alike(mode: str, data: st.DataObject) -> None:
+def test_requests_end_alike_on_all_paths(mode: str, data: st.DataObject) -> None:
     """Requests have the same responses, errors, waits and events on every path."""
     requests = data.draw(st.lists(st.sampled_from(REQUESTS), min_size=2, max_size=5))
     _check(lambda setting: setting.send(requests), _setting(mode, data))
@@ -146,7 +146,7 @@ def test_every_way_of_a_request_ends_alike(mode: str, data: st.DataObject) -> No
 @pytest.mark.parametrize("mode", ["plain", "awaited"])
 @settings(max_examples=50)
 @given(data=st.data())
-def test_every_way_of_a_function_ends_alike(mode: str, data: st.DataObject) -> None:
+def test_functions_end_alike_on_all_paths(mode: str, data: st.DataObject) -> None:
     """Functions have the same values, errors, waits and events on every path."""
     _check(lambda setting: setting.run(5), _setting(mode, data))
 
@@ -154,7 +154,7 @@ def test_every_way_of_a_function_ends_alike(mode: str, data: st.DataObject) -> N
 @pytest.mark.parametrize("mode", ["plain", "awaited"])
 @settings(max_examples=50)
 @given(data=st.data())
-def test_every_way_of_an_operation_ends_alike(mode: str, data: st.DataObject) -> None:
+def test_operations_end_alike_on_all_paths(mode: str, data: st.DataObject) -> None:
     """Operations have the same results, errors, waits, time limits and events on every path."""
     repeatable = data.draw(st.booleans())
     named = data.draw(st.sampled_from([(), (Endpoint("rates.find", retry=RetryPolicy(2, 0)),)]))
@@ -174,7 +174,7 @@ def _keyed(mode: str, data: st.DataObject) -> Setting:
 @pytest.mark.parametrize("mode", ["plain", "awaited"])
 @settings(max_examples=80)
 @given(data=st.data())
-def test_every_way_of_a_request_with_a_key_ends_alike(mode: str, data: st.DataObject) -> None:
+def test_requests_with_keys_end_alike_on_all_paths(mode: str, data: st.DataObject) -> None:
     """Requests with new and repeated keys have the same responses and events on every path."""
     post = REQUESTS[5]
     requests = data.draw(st.lists(st.sampled_from([post, post, *REQUESTS]), min_size=2, max_size=5))
@@ -184,7 +184,7 @@ def test_every_way_of_a_request_with_a_key_ends_alike(mode: str, data: st.DataOb
 @pytest.mark.parametrize("mode", ["plain", "awaited"])
 @settings(max_examples=50)
 @given(data=st.data())
-def test_every_way_of_a_function_with_a_key_ends_alike(mode: str, data: st.DataObject) -> None:
+def test_functions_with_keys_end_alike_on_all_paths(mode: str, data: st.DataObject) -> None:
     """Functions with new and repeated keys have the same values and events on every path."""
     _check(lambda setting: setting.run(5), _keyed(mode, data))
 

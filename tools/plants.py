@@ -182,11 +182,9 @@ class _Planter:
             return
         for part in node.args[1:]:
             if isinstance(part, ast.Constant) and isinstance(part.value, str):
-                words = part.value.split()
-                for word in words:
-                    remaining_words = " ".join(
-                        other_word for other_word in words if other_word != word
-                    )
+                texts = part.value.split()
+                for text in texts:
+                    remaining_words = " ".join(other for other in texts if other != text)
                     yield self._plant("word", part, repr(remaining_words))
 
     def _shorter(self, node: ast.Set | ast.Tuple) -> Iterator[Plant]:

@@ -43,7 +43,7 @@ def call_at_once(call: Callable[[], object]) -> None:
 
 @contextmanager
 def serve(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
-    """Yield the URL of a vendor that answers by this handler."""
+    """Yield the URL of a local vendor whose requests this handler answers."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, daemon=True).start()

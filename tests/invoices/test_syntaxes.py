@@ -554,7 +554,7 @@ def test_creditor_identifier_needs_no_seller() -> None:
 
 
 def test_contact_may_be_a_department() -> None:
-    """CII has a name of a person or of a department."""
+    """A CII contact with a department's name in place of a person's gets this name."""
     received = _received(write_cii, "PersonName", "DepartmentName")
 
     assert received.seller is not None

@@ -265,7 +265,7 @@ def test_general_reason(
     assert reason.remedy.endswith((".", "lost."))
 
 
-def test_nothing_to_report_in_general() -> None:
+def test_short_backlog_and_distant_expiry_are_healthy() -> None:
     """A short backlog and a distant certificate expiry are not reported."""
     later_expiries = (Expiry("key of the bank", NOW + timedelta(days=15)),)
 

@@ -102,8 +102,8 @@ def ended(platform: GitHubPlatform, name: str) -> Any:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_key_is_one_run_with_a_true_exit_code(lab: Lab, mode: str, tmp_path: Path) -> None:
-    """Programs of both kinds get the exit code of GitHub's annotation; a repeat starts nothing."""
+def test_key_runs_once_and_returns_the_exit_code(lab: Lab, mode: str, tmp_path: Path) -> None:
+    """Sync and async code get the exit code of GitHub's annotation; a repeat starts nothing."""
     fake, settings = lab
     execute = executor(mode, GitHubPlatform(settings), f"sqlite:///{tmp_path}/state.db")
     before = len(fake.dispatches)

@@ -103,8 +103,8 @@ def test_conformance(check: platform_conformance.Check, lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_key_is_one_run_with_a_true_exit_code(lab: Lab, mode: str, tmp_path: Path) -> None:
-    """Programs of both kinds get the exit code that the runner tells; a repeat starts nothing."""
+def test_key_runs_once_and_returns_the_exit_code(lab: Lab, mode: str, tmp_path: Path) -> None:
+    """Sync and async code get the exit code that the runner reports; a repeat starts nothing."""
     fake, settings = lab
     execute = executor(mode, GitLabPlatform(settings), f"sqlite:///{tmp_path}/state.db")
     before = len(fake.pipelines)
@@ -305,7 +305,7 @@ def test_label_of_somebody_else_is_no_run(lab: Lab) -> None:
 
 
 def test_deleted_pipeline_is_lost(lab: Lab) -> None:
-    """A pipeline that somebody deleted leaves a run whose end nobody knows."""
+    """The run of a pipeline that was deleted at GitLab has the phase LOST."""
     fake, settings = lab
     platform = GitLabPlatform(settings)
     platform.start(spec("deleted", "true"), 10.0)

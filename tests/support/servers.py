@@ -110,7 +110,7 @@ def nats_server() -> str:
 
 
 def mosquitto_program(name: str = "mosquitto") -> str:
-    """Return a program of Mosquitto, by default the broker."""
+    """Return the path of a Mosquitto program, by default that of the broker."""
     path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin"])
     program = shutil.which(name, path=path)
     if program is None:

@@ -150,7 +150,7 @@ class _Swallowing(Slack):
 
 
 class _EachFailureRefuses(Slack):
-    """A faulty vendor that reports each failure of Slack as a certain refusal."""
+    """A faulty vendor that reports every failure of Slack as `VendorRejected`, even an outage."""
 
     def services(self) -> Mapping[str, Service]:
         def classify_all(_: Request, response: Response) -> ConnectorError | None:

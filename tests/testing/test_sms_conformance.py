@@ -249,7 +249,7 @@ class _Classifying(Vonage):
         }
 
 
-class _ByStatus(_Classifying):
+class _ClassifyingByStatus(_Classifying):
     """A faulty vendor that classifies failures only by their status."""
 
     def how(self, request: Request, response: Response) -> ConnectorError | None:
@@ -309,7 +309,7 @@ WRONG = [
     ("what_it_can_do_is_done", as_twilio(_Blind), "carrier is missing"),
     ("what_is_scheduled_can_be_cancelled", as_twilio(_Hasty), "not scheduled"),
     ("what_is_scheduled_can_be_cancelled", as_twilio(_Deaf), "was cancelled is not"),
-    ("a_refusal_has_its_type", as_vonage(_ByStatus), "raised VendorFailed"),
+    ("a_refusal_has_its_type", as_vonage(_ClassifyingByStatus), "raised VendorFailed"),
     ("a_refusal_has_its_type", as_vonage(_Talkative), "shows personal data or a secret"),
     ("a_refusal_has_its_type", as_vonage(_Brief), "answer is lost"),
     ("an_outage_is_no_refusal", as_vonage(_Resolute), "raised VendorRejected"),

@@ -138,8 +138,8 @@ def test_type_of_a_phone_that_is_no_text() -> None:
     assert [{"value": "1", "type": "home"}] == sandbox.users[person.ref.id]["phoneNumbers"]
 
 
-def test_version_needs_a_server_that_compares() -> None:
-    """A version is refused at a server that compares none, since it would be ignored."""
+def test_version_is_refused_without_support_for_if_match() -> None:
+    """A version is refused for a server without ETags, which would ignore it."""
     sandbox = ScimSandbox(versions=False)
     operations = people(sandbox)
     person = operations.create(ADA)
@@ -273,8 +273,8 @@ def test_schemas_of_a_replaced_account() -> None:
     )
 
 
-def test_members_of_other_kinds_are_told() -> None:
-    """A group, and a member without a kind, are told as such; one without an id is left out."""
+def test_groups_and_unknown_kinds_are_listed_as_members() -> None:
+    """Groups and members of unknown kind are listed as such; one without an id is left out."""
     sandbox = ScimSandbox()
     members = [{"value": "1", "type": "Group"}, {"value": "2"}, {"display": "nobody"}]
     sandbox.fail(reply({"id": "g", "members": members}))

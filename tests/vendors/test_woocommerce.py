@@ -90,7 +90,7 @@ def test_orders_of_one_second_are_excluded_by_id() -> None:
     ],
 )
 def test_time_at_the_end_of_the_calendar(since: datetime, expected: str) -> None:
-    """A time outside the years of shops is sent as the nearest one."""
+    """A query for orders since a time before 1970 or after 9998 gets the nearest valid time."""
     sandbox = WooCommerceSandbox()
     with hub(sandbox) as shop:
         shop.shops().orders(OrderQuery(updated_since=since))
@@ -99,7 +99,7 @@ def test_time_at_the_end_of_the_calendar(since: datetime, expected: str) -> None
 
 
 def test_change_in_the_last_second_of_the_calendar() -> None:
-    """An order that changed in the last second that exists ends the list."""
+    """A list ends at an order that changed in the last second of the year 9999."""
     sandbox = WooCommerceSandbox()
     last = {**woo_order(date_modified_gmt="9999-12-31T23:59:59").json()}
     link = '<https://shop.example/wp-json/wc/v3/orders?page=2>; rel="next"'
@@ -296,7 +296,7 @@ def test_steps_of_a_repeated_parcel_and_refund() -> None:
 
 
 def test_canceled_order_is_not_cancelled_again() -> None:
-    """An order that is cancelled already takes one request, for the fields that are needed."""
+    """Cancelling a cancelled order only reads its id and its status."""
     sandbox = WooCommerceSandbox()
     sandbox.fail(reply({"id": 1, "status": "cancelled"}))
     with hub(sandbox) as shop:

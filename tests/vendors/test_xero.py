@@ -374,7 +374,7 @@ def test_words_of_a_refusal(body: dict[str, Any], words: str) -> None:
 
 
 def test_unknown_state_of_a_journal(hub: Hub, sandbox: XeroSandbox) -> None:
-    """A journal entry in an unknown state is in none, and no list is no empty list."""
+    """An unknown journal state is UNKNOWN, and an answer without a list raises an error."""
     sandbox.fail(reply({"ManualJournals": [{"ManualJournalID": "j", "Status": "FROZEN"}]}))
     line = JournalLine(account="200", debit=Decimal(1))
     lines = [line, JournalLine(account="400", credit=Decimal(1))]
