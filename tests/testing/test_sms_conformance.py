@@ -297,7 +297,7 @@ def _unreachable() -> kit.SmsSubject:
 
 
 WRONG = [
-    ("a_message_is_sent", as_twilio(_SendingTwice), "not sent once"),
+    ("a_message_is_sent", as_twilio(_SendingTwice), "twice in a row"),
     ("a_message_is_sent", _unreachable, "not sent once"),
     ("a_message_is_sent", as_twilio(_Early), "as if it were over"),
     ("a_message_is_sent", as_twilio(_Translated), "own word is lost"),

@@ -60,7 +60,7 @@ def require_no_stutter(name: str, requests: Sequence[SandboxRequest]) -> None:
         ]
         part = second.headers.get("content-range")
         is_other = contents[0] != contents[1] or part != first.headers.get("content-range")
-        require(is_other, f"A {name} sent {second.method} {second.path} twice.")
+        require(is_other, f"`{name}` sent {second.method} {second.path} twice in a row.")
 
 
 def require_known_references(result: Any, requests: Sequence[SandboxRequest]) -> None:
