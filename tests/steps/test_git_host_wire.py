@@ -136,7 +136,7 @@ def test_cut_answer_is_no_answer(files: Files) -> None:
     "place", ["https://[bad/", "https://h:99999/", "http://127.0.0.1/x", "https://h:x/", "//["]
 )
 def test_unreadable_redirect_is_an_error(files: Files, place: str) -> None:
-    """A redirect to something that is no URL with https is refused."""
+    """A redirect to something that is not a URL with https is refused."""
     reply = Reply(302, headers=(("Location", place),))
     with answering(files, reply) as api, pytest.raises(VendorFailed, match="redirects"):
         api.download("/x", 5.0)
@@ -168,7 +168,7 @@ def test_odd_date_is_the_time_here(files: Files, date: str) -> None:
     [b"[" * 100_000, b"null", b"5", b'"x"', b"true", b"NaN", b"9" * 5000, b"<html>"],
 )
 def test_list_of_another_form_is_an_error(files: Files, body: bytes) -> None:
-    """A page that is no list of JSON is an error of the host."""
+    """A page that is not a list of JSON is an error of the host."""
     with answering(files, Reply(200, body)) as api, pytest.raises(VendorFailed):
         list(api.pages("/x", 5.0))
 

@@ -30,7 +30,7 @@ def _is_url(_: object, attribute: attrs.Attribute[Any], value: str) -> None:
     if not has_port:
         problem = "has a host or a port that cannot be read"
     elif parts.scheme not in _SCHEMES or not is_plain:
-        problem = "is no URL with https, ssh, git or file"
+        problem = "is not a URL with https, ssh, git or file"
     elif parts.password is not None or (parts.username is not None and parts.scheme != "ssh"):
         problem = "contains a credential"
     elif (parts.username or "").startswith("-"):
@@ -92,7 +92,7 @@ class GitRemote:
             path = getattr(self, name)
             if path is not None and not (path and path.isprintable() and '"' not in path):
                 raise InvalidData(
-                    f"The {name} of a git repository is no path of a file.",
+                    f"The {name} of a git repository is not a path of a file.",
                     field=name,
                     remedy="Give a path without quotes and control characters.",
                 )

@@ -54,13 +54,13 @@ class Answer(NamedTuple):
         """Return the body as JSON.
 
         Raises:
-            VendorFailed: it is no JSON.
+            VendorFailed: it is not JSON.
         """
         try:
             return json.loads(self.data or b"null")
         except (ValueError, RecursionError):
             raise VendorFailed(
-                "The git host answered with something that is no JSON.", status=self.status
+                "The git host answered with something that is not JSON.", status=self.status
             ) from None
 
 

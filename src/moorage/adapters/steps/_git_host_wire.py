@@ -102,7 +102,7 @@ class GitHostApi:
         origin = _origin(url)
         if origin is None or "@" in url:
             raise ConfigurationError(
-                f"The URL of {name}'s API is no URL with https, or contains a name.",
+                f"The URL of {name}'s API is not a URL with https, or contains a name.",
                 path="api",
                 remedy="Give it such as 'https://git.example.com/api'.",
             )
@@ -200,7 +200,7 @@ class GitHostApi:
             )
             document = answer.json()
             if not isinstance(document, (list, dict)):
-                raise VendorFailed(f"{self.name} answered with something that is no list.")
+                raise VendorFailed(f"{self.name} answered with something that is not a list.")
             yield document
             fields = cast(
                 "dict[str, object]", {"": document} if isinstance(document, list) else document
