@@ -539,3 +539,13 @@ def test_link_without_a_page_to_return_to() -> None:
 
     assert LinkState.OPEN == link.state
     assert {"callback_url", "callback_method"}.isdisjoint(shop.writes()[0][1])
+
+
+@pytest.mark.parametrize("id_", ["²", "x"])
+def test_reference_of_no_page_begins_the_list(shop: Shop, id_: str) -> None:
+    """A reference that no page has given leads to the first page."""
+    payment = shop.pay()
+
+    assert [payment.ref] == [
+        item.ref for item in shop.payments.payments(after=Ref("razorpay", "main", id_)).items
+    ]

@@ -344,7 +344,7 @@ class Razorpay(ApiVendor):
         read_one: Callable[[MakeRef, Answer], Any],
         **filters: str,
     ) -> Page[Any]:
-        start = 0 if after is None or not after.id.isdigit() else int(after.id)
+        start = 0 if after is None or not after.id.isdecimal() else int(after.id)
         limit = min(query.limit, self.limits["page"])
         period = {
             "from": None if query.since is None else int(query.since.timestamp()),
