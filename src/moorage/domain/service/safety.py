@@ -7,17 +7,15 @@ test credentials in production.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import attrs
 
 from moorage.domain.values.frozen_values import frozen
 from moorage.domain.values.patterns import late_pattern
 from moorage.errors import ConfigurationError, Problem, RecipientRefused
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 _NUMBER: Final = late_pattern(r"\+[0-9]+\*?")
 _PLACE: Final = late_pattern(r"(?:\*\.)?[^\s@*.+]+(?:\.[^\s@*.]+)*")
@@ -38,6 +36,12 @@ class Mode(StrEnum):
 
 
 def _patterns(value: str | Iterable[str]) -> tuple[str, ...]:
+    if not isinstance(value, Iterable) or isinstance(value, (bytes, Mapping)):
+        raise ConfigurationError(
+            "The recipients are not a list of texts.",
+            path="recipients",
+            remedy="Give a list such as ['*@example.com']; an empty one allows everybody.",
+        )
     patterns = (value,) if isinstance(value, str) else tuple(value)
     problems = [
         Problem(
