@@ -114,7 +114,7 @@ class MirrorReport(NamedTuple):
 
 
 class _Update(NamedTuple):
-    """The state of one ref after a push, as `git push --porcelain` tells it."""
+    """The state of one ref after a push, as `git push --porcelain` reports it."""
 
     flag: str
     ref: str
@@ -311,7 +311,7 @@ class MirrorOperation:
 
 
 def _updates(output: str) -> Iterable[_Update]:
-    """Yield the refs that `git push --porcelain` tells about."""
+    """Yield the refs that `git push --porcelain` lists."""
     for line in output.split("\n"):
         flag, tab, rest = line.partition("\t")
         names, more, text = rest.partition("\t")

@@ -133,7 +133,7 @@ def _number(text: str | None) -> int | None:
 
 
 def host_time(text: str | None) -> datetime:
-    """Return the host's time; this machine's if the host tells none."""
+    """Return the host's time; this machine's if the host states none."""
     try:
         return parsedate_to_datetime(text or "").astimezone(UTC)
     except (ValueError, OverflowError, TypeError):

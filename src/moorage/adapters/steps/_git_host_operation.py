@@ -52,10 +52,10 @@ class GitHostOperation:
 
 
 def checked_commit(commit: str) -> str:
-    """Return the full name of a commit.
+    """Return the full id of a commit.
 
     Raises:
-        InvalidData: it is none.
+        InvalidData: it is not the full id of a commit.
     """
     return _checked(commit, "commit", _COMMIT, "Give all digits of the commit.")
 
@@ -81,5 +81,6 @@ def checked_asset(name: str) -> str:
 
 def _checked(value: str, field: str, pattern: re.Pattern[str], remedy: str) -> str:
     if not isinstance(value, str) or pattern.fullmatch(value) is None:
-        raise InvalidData(f"{str(value)[:80]!r} is no {field}.", field=field, remedy=remedy)
+        problem = f"{str(value)[:80]!r} is not a valid {field}."
+        raise InvalidData(problem, field=field, remedy=remedy)
     return value

@@ -63,7 +63,7 @@ class GitHost(Protocol):
 
     `claim` creates a claim, and returns None if somebody else has created it. `change` changes the
     note of a claim, whatever others change at the same time. `begin` dispatches a run; it returns
-    None if the host does not tell the run's number. `find` looks for a run by its name.
+    None if the host does not return the run's number. `find` looks for a run by its name.
     """
 
     def check(self, step: Step, /) -> None: ...
@@ -102,7 +102,7 @@ class GitHostRuns:
 
     Args:
         host: the requests of the host.
-        pace: seconds in which the host is asked about a run once at most.
+        pace: shortest time in seconds between two requests for the state of a run.
         appears_in: seconds after a claim in which its run must appear.
     """
 

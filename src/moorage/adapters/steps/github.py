@@ -294,7 +294,7 @@ class _GitHub:
         return None
 
     def _exit_code(self, number: int, timeout: float) -> int:
-        """Return the exit code that GitHub's own annotation of the first failed job tells."""
+        """Return the exit code that GitHub's own annotation of the first failed job states."""
         failed = [job for job in self._jobs(number, timeout) if job["conclusion"] == "failure"]
         for job in sorted(failed, key=lambda job: (job["completed_at"], job["id"])):
             url: str = job["check_run_url"]

@@ -74,7 +74,7 @@ class GitHubRepository:
     ) -> GitHostOperation:
         """Return the operation that adds a file to a release.
 
-        The same file is uploaded once. A half of an earlier upload is replaced.
+        The same file is uploaded once. An incomplete earlier upload is replaced.
 
         Args:
             tag: the tag of the release.

@@ -45,7 +45,7 @@ class GitHubSettings:
         run_input: the input of the workflows that gets the name of the run.
         minutes_input: the input that gets the time limit in minutes; by default none does.
         asks_for_run: whether GitHub is asked for the number of the run; old servers refuse that.
-        pace: seconds in which GitHub is asked about a run once at most.
+        pace: shortest time in seconds between two requests for the state of a run.
         appears_in: seconds after which a run that has not appeared is lost.
     """
 

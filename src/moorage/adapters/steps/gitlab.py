@@ -74,7 +74,7 @@ class GitLabSettings:
         ca_file: further certificates that the server's certificate may come from.
         scope: a name for the runs of this program; others are left alone.
         run_variable: the variable of the pipelines that gets the name of the run.
-        pace: seconds in which GitLab is asked about a run once at most.
+        pace: shortest time in seconds between two requests for the state of a run.
         appears_in: seconds after which a run that has not appeared is lost.
     """
 
@@ -119,7 +119,7 @@ class GitLabPlatform(GitHostRuns):
     variables of the pipeline.
 
     A run has one output: the logs of its jobs in the order of their numbers, which are read while
-    they are written. The exit code is the one that the runner tells in the log of the first job
+    they are written. The exit code is the one that the runner prints in the log of the first job
     that failed. A pipeline that was canceled has 137.
 
     Args:
@@ -321,7 +321,7 @@ class _GitLab:
         return None
 
     def _failure(self, number: int, timeout: float) -> tuple[int, EndReason]:
-        """Return the exit code that the runner tells in the log of the first job that failed."""
+        """Return the exit code that the runner prints in the log of the first job that failed."""
         failed = [job for job in self._jobs(number, timeout) if job["status"] == "failed"]
         for job in sorted(failed, key=lambda job: (job["finished_at"] or "", job["id"])):
             if job.get("allow_failure"):

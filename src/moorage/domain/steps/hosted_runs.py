@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from moorage.domain.steps.runs import RunSpec
 
 KILLED: Final = 137
-"""The exit code of a run that was ended from outside, since git hosts do not tell another one."""
+"""The exit code of a run that was ended from outside, since git hosts report no other one."""
 
 NEVER_RAN: Final = 125
 """The exit code of a run of which no job ran."""
 
 FAILED: Final = 1
-"""The exit code of a run that failed, if its host does not tell another one."""
+"""The exit code of a run that failed, if its host reports no other one."""
 
 _MOST: Final = 10**11
 """The largest number in a note: of seconds, or the number of a run."""
@@ -160,7 +160,7 @@ class RunEnd(NamedTuple):
     Attributes:
         phase: the phase of the run.
         reason: the reason of its end, if it has ended.
-        exit_code: its exit code; None if it has not ended, or if the host tells it elsewhere.
+        exit_code: its exit code; None if it has not ended, or if the host reports it elsewhere.
         problem: what a person should know about it.
     """
 
@@ -218,7 +218,7 @@ def gitlab_end(status: str) -> RunEnd:
 
 
 def exit_code_in(texts: Iterable[str]) -> int:
-    """Return the exit code that a host's own messages tell, and 1 if they tell none."""
+    """Return the exit code that a host's own messages state, and 1 if they state none."""
     codes = [int(match[1]) for text in texts for match in _EXIT_CODE.finditer(text)]
     return codes[-1] if codes and codes[-1] else FAILED
 
