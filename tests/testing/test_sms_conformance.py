@@ -301,7 +301,7 @@ WRONG = [
     ("a_message_is_sent", _unreachable, "not sent once"),
     ("a_message_is_sent", as_twilio(_Early), "as if it were over"),
     ("a_message_is_sent", as_twilio(_Translated), "own word is lost"),
-    ("a_message_is_sent", as_twilio(_Terse), "said is lost"),
+    ("a_message_is_sent", as_twilio(_Terse), "own words are missing"),
     ("a_reference_survives_as_text", as_twilio(_Astray), "another message"),
     ("a_key_sends_once", as_twilio(_Keyless), "more than once"),
     ("a_key_is_for_one_message", as_twilio(_Keyless), "was no error"),

@@ -297,7 +297,7 @@ WRONG = [
     ("an_unknown_number_is_invalid", as_vies(_Trusting), "told as valid"),
     ("an_unknown_number_is_invalid", as_vies(_Astray), "about another number"),
     ("an_outage_is_no_verdict", as_vies(_Pessimistic), "was no error"),
-    ("an_outage_is_no_verdict", as_vies(_ByStatus), "told as final"),
+    ("an_outage_is_no_verdict", as_vies(_ByStatus), "must be retryable"),
     ("an_outage_is_no_verdict", as_vies(_Final), "raised InvalidRequest"),
     ("a_malformed_answer_is_no_verdict", as_vies(_Pessimistic), "was no error"),
     ("a_malformed_answer_is_no_verdict", as_vies(_Optimistic), "was no error"),

@@ -159,9 +159,9 @@ def with_an_address(answer: Response) -> Response:
 
 
 def require_words(error: ConnectorError, refusal: Response, step: str) -> None:
-    """Fail the check if an error tells no sentence of the vendor's refusal, which has some.
+    """Fail the check if an error lacks every sentence of the vendor's refusal.
 
-    An outage, of HTTP 500 and more, may be told without the vendor's words.
+    The error of an outage (HTTP 500 and above) need not have the vendor's words.
 
     Args:
         error: the error that the refusal became.

@@ -189,7 +189,7 @@ async def a_scheduled_message_can_be_cancelled(factory: Factory) -> None:
     scheduled: EmailReceipt = await email.send_transactional(message(send_at=send_time))
     canceled: EmailReceipt = await email.cancel(scheduled.ref)
     require(canceled.ref == scheduled.ref, "The receipt is of another message.")
-    require(canceled.status is EmailStatus.CANCELED, f"It is {canceled.status}.")
+    require(canceled.status is EmailStatus.CANCELED, f"The cancelled message is {canceled.status}.")
     sent: EmailReceipt = await email.send_transactional(message())
     error = await raised_error_of(email.cancel(sent.ref))
     require(isinstance(error, VendorRejected), f"A message that was sent ended with {error!r}.")

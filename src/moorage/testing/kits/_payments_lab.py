@@ -68,11 +68,11 @@ class PaymentsSubject:
         pending, pending_refund: the vendor's words for a payment and a refund that are under way.
         secret: what the vendor's credentials must not show.
         webhook_secret: what its webhooks are signed with; None where a certificate says by whom.
-        happen: lets everything happen that the vendor has only taken note of.
+        happen: carries out everything that the vendor has only accepted so far.
         longest_key: how many characters of an idempotency key the vendor takes.
         key_of: reads the idempotency key of a request, if it is not in the header that the
             vendor's services name.
-        keyless: how the paths of steps end that need no key, since the vendor does each once.
+        keyless: ends of the paths of steps without a key, which the vendor does only once.
         stores: a means of payment that the vendor stores without a payment.
         pay_out: pays out everything that was charged.
         largest: the most minor units that the vendor takes; None if it names no limit.

@@ -68,7 +68,7 @@ async def means_are_stored_and_removed(make: Open) -> None:
         require(stored.state is StoredState.STORED, f"What was stored is {stored.state}.")
         _check_same_key(lab, "A repeated request to store")
         require(stored.means is not None and stored.means.stored, "Nothing can be charged later.")
-        require(stored.raw, "What the vendor said is lost.")
+        require(stored.raw, "The vendor's own words are missing.")
         require(request.source not in f"{request!r}{stored!r}", "A source is shown.")
         ids = await _stored_ids(lab, customer)
         require(ids - before == {stored.ref.id}, "Not exactly one means was stored.")

@@ -48,7 +48,9 @@ async def offers_are_given(make: Open) -> None:
     """Carriers' rates have prices, common names, and references that can be stored as text."""
     async with make() as lab:
         result: RateResult = await lab("get_rates", lab.request())
-        require(result.rates and result.raw, "There is no offer, or what the vendor said is lost.")
+        require(
+            result.rates and result.raw, "There is no offer, or the vendor's own words are missing."
+        )
         for rate in result.rates:
             require(isinstance(rate.total, Money) and rate.total.minor > 0, "An offer is free.")
             require(rate.carrier == rate.carrier.lower(), "A carrier has its vendor's name.")
@@ -69,7 +71,7 @@ async def nobody_offers(make: Open) -> None:
             "create_shipment", ShipmentRequest(rate_request=request), idempotency_key="k-1"
         )
         error = await lab.refused(VendorRejected, purchase, "A shipment without an offer")
-        require(error.vendor_message == message, "What the carriers said is lost.")
+        require(error.vendor_message == message, "The carriers' own words are missing.")
         dear = lab.shipment(choose=Choice(most=Money("0.01", "USD")))
         purchase = lab("create_shipment", dear, idempotency_key="k-2")
         await lab.refused(VendorRejected, purchase, "An offer that is too dear")

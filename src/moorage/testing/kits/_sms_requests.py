@@ -189,7 +189,7 @@ async def an_answer_is_read_in_full(make: Open) -> None:
             for name, expected in expected_fields.items():
                 value = getattr(result, name)
                 require(value == expected, f"{operation} read {value!r} as {name}.")
-            require(result.raw, "What the vendor said is lost.")
+            require(result.raw, "The vendor's own words are missing.")
 
 
 async def a_report_is_of_its_message(make: Open) -> None:

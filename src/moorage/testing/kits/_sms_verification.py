@@ -51,7 +51,7 @@ async def a_right_code_is_approved_once(make: Open) -> None:
             return
         verification = await _started(lab)
         require(verification.status is VerificationStatus.PENDING, "A new code is not pending.")
-        require(verification.raw, "What the vendor said is lost.")
+        require(verification.raw, "The vendor's own words are missing.")
         wrong = await _checked(lab, verification, _WRONG)
         require(wrong.status is VerificationStatus.PENDING, f"A wrong code is {wrong.status}.")
         require(not wrong.approved, "A wrong code is approved.")
@@ -59,7 +59,9 @@ async def a_right_code_is_approved_once(make: Open) -> None:
         require(right.approved, f"The right code is {right.status}.")
         require(right.ref == verification.ref, "The result is of another verification.")
         again = await _checked(lab, verification, _sent_code(lab))
-        require(again.status is VerificationStatus.ENDED, f"A used code is {again.status}.")
+        require(
+            again.status is VerificationStatus.ENDED, f"A code that was used is {again.status}."
+        )
 
 
 async def attempts_are_bounded(make: Open) -> None:
@@ -73,7 +75,9 @@ async def attempts_are_bounded(make: Open) -> None:
             checked, attempts = await _checked(lab, verification, _WRONG), attempts + 1
         require(checked.status is VerificationStatus.ENDED, "Codes can be guessed for ever.")
         late = await _checked(lab, verification, _sent_code(lab))
-        require(late.status is VerificationStatus.ENDED, f"A late code is {late.status}.")
+        require(
+            late.status is VerificationStatus.ENDED, f"A code after all attempts is {late.status}."
+        )
 
 
 async def a_code_is_sent_once(make: Open) -> None:
@@ -83,7 +87,8 @@ async def a_code_is_sent_once(make: Open) -> None:
             return
         first = await _started(lab, idempotency_key="code-1")
         request_count = len(lab.sandbox.requests)
-        require(first == await _started(lab, idempotency_key="code-1"), "A repeat is another.")
+        repeat = await _started(lab, idempotency_key="code-1")
+        require(first == repeat, "A repeat with the same key is another verification.")
         require(request_count == len(lab.sandbox.requests), "A repeat sent another code.")
 
 
@@ -130,7 +135,9 @@ async def no_code_is_shown(make: Open) -> None:
             except ConnectorError as error:
                 raise AssertionError(f"{entered!r} became {error!r}.") from None
             raise AssertionError(f"{entered!r} was taken for a code.")
-        require(count == len(lab.sandbox.requests), "What is no code used up an attempt.")
+        require(
+            count == len(lab.sandbox.requests), "A text that cannot be a code used up an attempt."
+        )
 
 
 VERIFICATIONS: Final = (

@@ -265,8 +265,8 @@ async def transactions_match_open_items(make: Open) -> None:
         require([_details(item) for item in entries[:2]] == _DETAILS, "Details of them are lost.")
         lab.sandbox.fail(Altered(partial(with_values, {"149.90": "0.001", "EUR": "KWD"})))
         small = (await lab("transactions", ref, TransactionQuery(since=SINCE))).entries[0]
-        require(small.amount == Money("0.001", "KWD"), f"A thousandth is {small.amount}.")
-        require(_details(small) == _DETAILS[0], "A thousandth has another party.")
+        require(small.amount == Money("0.001", "KWD"), f"0.001 KWD is read as {small.amount}.")
+        require(_details(small) == _DETAILS[0], "The transaction of 0.001 KWD has another party.")
         items = [
             OpenItem(id="invoice", amount=Money("149.90", "EUR"), invoice_number="INV-1042"),
             OpenItem(id="run", amount=Money("-20.50", "EUR"), end_to_end_id="RUN-7-1"),
@@ -395,7 +395,7 @@ async def a_refusal_has_its_type(make: Open) -> None:
             lab.sandbox.forget_faults()
             require_refusal(error, refusal, f"Refusal {number}", code)
             is_pause = kind is RateLimitExceeded
-            require(error.retryable or not is_pause, f"Refusal {number} is told as final.")
+            require(error.retryable or not is_pause, f"Refusal {number} must be retryable.")
         missing = attrs.evolve((await lab.start()).ref, id="404404")
         for operation in ("get_consent", "accounts"):
             unknown = lab(operation, missing)

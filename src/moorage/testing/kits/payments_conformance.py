@@ -109,7 +109,7 @@ async def a_payment_is_taken_once(make: Open) -> None:
         require(lab.subject.charged() == 1, "A key took its payment more than once.")
         require(payment.ref.vendor == lab.subject.vendor.name, "The receipt names no vendor.")
         require(payment.ref.account == FIRST, "The receipt names no account.")
-        require(payment.vendor_state and payment.raw, "What the vendor said is lost.")
+        require(payment.vendor_state and payment.raw, "The vendor's own words are missing.")
         require(Ref.parse(str(payment.ref)) == payment.ref, "A reference changes as text.")
         payment_state = await lab.settled(payment)
         require(

@@ -226,7 +226,9 @@ async def events_are_accepted_if_signed(make: Open) -> None:
             event = lab.hub.events(ACCOUNT, verifier.verify(**notice.arguments())[0])[0]
             require(same(event.ref, bought_shipment.ref), "News is of another shipment.")
             require(event.tracking.status is status, f"{word} was read as {event.tracking.status}.")
-            require(event.vendor_status == word and event.raw, "What the vendor said is lost.")
+            require(
+                event.vendor_status == word and event.raw, "The vendor's own words are missing."
+            )
             require(
                 event.tracking == await lab("track_shipment", bought_shipment.ref), "News is other."
             )

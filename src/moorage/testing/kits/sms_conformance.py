@@ -72,7 +72,7 @@ async def a_message_is_sent(make: Open) -> None:
         require(not receipt.status.final, "What was only taken is told as if it were over.")
         require(receipt.status is not SmsStatus.UNKNOWN, "What was taken has no status.")
         require(receipt.vendor_status or lab.subject.wordless, "The vendor's own word is lost.")
-        require(receipt.raw, "What the vendor said is lost.")
+        require(receipt.raw, "The vendor's own words are missing.")
 
 
 async def a_reference_survives_as_text(make: Open) -> None:
@@ -313,7 +313,9 @@ async def events_are_accepted_if_signed(make: Open) -> None:
             event = lab.hub.events(ACCOUNT, verifier.verify(**notice.arguments())[0])[0]
             require(event.ref == receipt.ref, "News is of another message.")
             require(event.status is status, f"{word} was read as {event.status}.")
-            require(event.vendor_status == word and event.raw, "What the vendor said is lost.")
+            require(
+                event.vendor_status == word and event.raw, "The vendor's own words are missing."
+            )
         stranger = lab.hub.webhooks(ACCOUNT, secrets=lab.subject.strange_secret)
         try:
             stranger.verify(**report(receipt.ref.id, _WORD).arguments())

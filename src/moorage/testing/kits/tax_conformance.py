@@ -91,7 +91,7 @@ async def an_outage_is_no_verdict(make: Open) -> None:
             for number in (lab.subject.number, lab.subject.unknown[0]):
                 lab.sandbox.fail(answer)
                 error = await lab.refused(kind, lab.check(number), f"Outage {count}")
-                require(error.retryable, f"Outage {count} is told as final.")
+                require(error.retryable, f"Outage {count} must be retryable.")
                 require(error.service == ACCOUNT, "An outage names no account.")
 
 
