@@ -20,7 +20,7 @@ _POST_HEADER: Final = "List-Unsubscribe-Post"
 _ONE_CLICK: Final = "List-Unsubscribe=One-Click"
 _HEADERS: Final = frozenset({_HEADER.lower(), _POST_HEADER.lower()})
 _LONGEST_URL: Final = 900
-"""Most characters of a URL, so that the header fits into one line of a message."""
+"""The largest number of characters of a URL, so that the header fits into one line of a message."""
 
 
 def _is_link(_: object, attribute: attrs.Attribute[str | None], value: object) -> None:

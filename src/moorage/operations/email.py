@@ -162,7 +162,7 @@ class Email:
         account: str | None = None,
         timeout: float | None = None,
     ) -> None:
-        """Remove an address from the suppressed ones, such as a mailbox that was full.
+        """Allow the vendor to send to an address again, such as to a mailbox that was full.
 
         Args:
             address: the address; one that is not suppressed counts as removed.
@@ -306,7 +306,7 @@ class AsyncEmail:
         account: str | None = None,
         timeout: float | None = None,
     ) -> None:
-        """Remove an address from the suppressed ones, such as a mailbox that was full.
+        """Allow the vendor to send to an address again, such as to a mailbox that was full.
 
         Args:
             address: the address; one that is not suppressed counts as removed.

@@ -139,7 +139,7 @@ class Sms:
     def remove_opt_out(
         self, number: str, *, account: str | None = None, timeout: float | None = None
     ) -> None:
-        """Send messages to a number again, whose owner has agreed to that.
+        """Allow messages to a number again, after its owner has agreed to that.
 
         Args:
             number: number in E.164 form; one that has not opted out stays as it is.
@@ -181,7 +181,7 @@ class Sms:
     ) -> Verification:
         """Check a code that somebody entered, which uses up an attempt.
 
-        It is never repeated by itself: after a lost answer, ask for the code again.
+        moorage never repeats a check: after a lost answer, ask for the code again.
 
         Args:
             ref: reference of the verification.
@@ -310,7 +310,7 @@ class AsyncSms:
     async def remove_opt_out(
         self, number: str, *, account: str | None = None, timeout: float | None = None
     ) -> None:
-        """Send messages to a number again, whose owner has agreed to that.
+        """Allow messages to a number again, after its owner has agreed to that.
 
         Args:
             number: number in E.164 form; one that has not opted out stays as it is.
@@ -347,7 +347,7 @@ class AsyncSms:
     ) -> Verification:
         """Check a code that somebody entered, which uses up an attempt.
 
-        It is never repeated by itself: after a lost answer, ask for the code again.
+        moorage never repeats a check: after a lost answer, ask for the code again.
 
         Args:
             ref: reference of the verification.

@@ -172,7 +172,7 @@ class EmailContract(Contract):
         account: str | None = None,
         timeout: float | None = None,
     ) -> Requirements[None]:
-        """Remove an address from the suppressed ones, such as a mailbox that was full.
+        """Allow the vendor to send to an address again, such as to a mailbox that was full.
 
         Args:
             address: the address; one that is not suppressed counts as removed.

@@ -124,7 +124,7 @@ class PaymentEvent:
 def completed_with(event: PaymentEvent, payment: Payment) -> PaymentEvent:
     """Complete an event that only hints at a change with the payment that the vendor returned.
 
-    If the payment has failed, and the vendor tells the reason in its event only, it is kept.
+    The reason of a failure is taken from the event if the payment states none.
     """
     if payment.state is PaymentState.FAILED and payment.decline is None:
         payment = attrs.evolve(payment, decline=event.decline)

@@ -107,7 +107,7 @@ class DirectDebitOrder:
 
     Attributes:
         end_to_end_id: your identifier, which comes back in statements and returns; `NOT_PROVIDED`
-            for none. No other may be twice in a file.
+            for none. Any other may be in a file only once.
         amount: euros above zero.
         debtor: the party that pays.
         mandate: its permission.

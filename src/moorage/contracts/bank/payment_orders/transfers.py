@@ -37,7 +37,7 @@ class CreditTransfer:
 
     Attributes:
         end_to_end_id: your identifier, which reaches the creditor and comes back in statements;
-            `NOT_PROVIDED` for none. No other may be twice in a file.
+            `NOT_PROVIDED` for none. Any other may be in a file only once.
         amount: euros above zero.
         creditor: the party that is paid.
         remittance: text of at most 140 characters, or a structured creditor reference.
