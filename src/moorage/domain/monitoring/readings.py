@@ -1,4 +1,4 @@
-"""Readings: what health is assessed from."""
+"""Readings: the values from which health is assessed."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def read_page(
         items: entries of the answer.
         response: the answer.
         after: reference of the next page.
-        **words: fields that the reading leaves to its caller.
+        **words: values of fields that no entry states, such as the reason of the whole list.
 
     Raises:
         VendorFailed: an entry has no address.

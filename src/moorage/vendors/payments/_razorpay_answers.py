@@ -295,7 +295,7 @@ def settlement_of(ref: MakeRef, body: Answer, currency: str) -> Payout | None:
 
 
 def token_of(ref: MakeRef, body: Answer, customer: str) -> StoredMeans | None:
-    """Parse a token for later payments; None if it is for none, or malformed."""
+    """Parse a token for later payments; None if it is not for later payments, or malformed."""
     key, status = body.text("id"), body.text("recurring_details.status")
     if key is None or status is None:
         return None

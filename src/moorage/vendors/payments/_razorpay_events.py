@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from moorage.vendor_sdk import MakeRef, WebhookEvent
 
 _RETURNED: Final = frozenset({DisputeState.WON, DisputeState.CLOSED, DisputeState.UNKNOWN})
-"""The states in which the buyer has not got the money by the dispute, as far as is known."""
+"""The states of a dispute in which, as far as is known, the buyer has not got the money."""
 
 
 def read_events(

@@ -18,7 +18,7 @@ _ANSWERS: Final = {"true": True, "false": False}
 
 
 async def _result(wire: Wire, action: str, **fields: str) -> tuple[XmlElement, Response]:
-    """The result of an action, which changes nothing that a repeat would change again."""
+    """Perform an action that can be repeated safely, and return its result."""
     request = Request.post("/", form={"Action": action, "Version": VERSION, **fields})
     response = await wire.send(request.evolve(idempotent=True))
     name = f"{action}Result"

@@ -238,7 +238,7 @@ class Plivo(sdk.ApiVendor):
     async def check_verification(
         self, wire: sdk.Wire, ref: sdk.Ref, code: sdk.Secret, /, *, to: str
     ) -> Verification:
-        """Check a code; the session tells its number, and if it takes codes at all."""
+        """Check a code, after the session has shown its number and that it still takes codes."""
         session = await self.get_session(wire, ref)
         check_same_number(session.text("recipient"), to, "Plivo")
         word = session.text("status")

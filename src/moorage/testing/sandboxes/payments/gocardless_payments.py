@@ -2,8 +2,8 @@
 
 The mandate `MD_SANDBOX` is active in euros, and `MD_CANCELLED` cannot be charged; `authorise` makes
 further ones. `visit` stands for the buyer at the page of a billing request. `settle` does what
-happens in some days: payments and refunds are submitted, collected and paid, with their webhooks;
-`submit`, `fail_payment` and `charge_back` do single steps.
+takes some days at GoCardless: it submits, collects and pays payments and refunds, and returns
+their webhooks. `submit`, `fail_payment` and `charge_back` do single steps.
 """
 
 from __future__ import annotations
