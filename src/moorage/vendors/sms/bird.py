@@ -242,7 +242,7 @@ class Bird(sdk.ApiVendor):
     async def check_verification(
         self, wire: sdk.Wire, ref: sdk.Ref, code: sdk.Secret, /, *, to: str
     ) -> Verification:
-        """Check a code, which Bird finds by the number; `ref` has ended if it is not the last one."""
+        """Check the last code of the number; `ref` has ended if it is another verification."""
         try:
             fields = await self.post_check(wire, to, code=code)
         except sdk.VendorRejected as refusal:
