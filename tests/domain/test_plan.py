@@ -267,7 +267,7 @@ def test_default_headers_do_not_override() -> None:
         ({"credentials": Credentials.bearer("t")}, True, True),
         ({"credentials": Credentials.signed(AWS, "key")}, False, True),
         ({"credentials": Credentials.api_key("k", query="key")}, False, True),
-        ({"needs_credentials": True}, False, False),
+        ({"needs_credentials": True}, True, False),
         ({"base_url": None}, False, False),
         ({"classify": lambda *_: None}, False, False),
         ({"hedge": HedgeConfig(1)}, False, False),
@@ -276,7 +276,7 @@ def test_default_headers_do_not_override() -> None:
     ],
 )
 def test_plans_that_need_no_port(fields: dict[str, Any], plain: bool, dresses: bool) -> None:
-    """A plan tells whether its requests need no ports and only the default classification."""
+    """A plan tells whether its requests need no port but the provider, and the usual judgement."""
     options: dict[str, Any] = {"base_url": "https://x.example"} | fields
     plan = Plan(Service("vat", **options), None, None)
 
