@@ -149,9 +149,9 @@ def test_a_setting_of_a_file_is_that_of_a_program(name: str) -> None:
     assert Service("vat", **{name: value, **other_settings}) == service
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/index.md", "docs/how-to/configuration.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/how-to/configuration.md"])
 def test_the_pages_name_the_functions(page: str) -> None:
-    """README, index and manual list the service settings that are functions."""
+    """README and manual list the service settings that are functions."""
     text = (ROOT / page).read_text("utf-8")
 
     assert "`moorage.functions`" in text
