@@ -1,7 +1,7 @@
 """Mistakes that people make in a vendor adapter, as edits of its source code.
 
 `plants_in` returns one plant per place and mistake: a wrong word in a table, another field, another
-unit, a key that is lost, a status that is told as done, the last of a batch that is dropped, an
+unit, a key that is lost, a status that is reported as done, the last of a batch that is dropped, an
 error that is swallowed. An edit replaces one piece of text, so that a reader sees what was done.
 """
 
@@ -255,7 +255,7 @@ class _Planter:
             return
         owner = self._text(node.value).split(".")[-1]
         if node.attr in UNDECIDED and owner in DONE and DONE[owner] != node.attr:
-            yield self._plant("told as done", node, f"{self._text(node.value)}.{DONE[owner]}")
+            yield self._plant("reported as done", node, f"{self._text(node.value)}.{DONE[owner]}")
         if node.attr == "minor":
             yield self._plant("unit", node, f"int({self._text(node.value)}.amount * 100)")
         if node.attr == "amount" and isinstance(self._parents[node], ast.Call):

@@ -384,7 +384,7 @@ def _forgeable() -> kit.ChatSubject:
 
 WRONG = [
     ("a_message_is_posted", as_slack(_SendingTwice), "twice"),
-    ("a_message_is_posted", as_teams(_Confident), "told as sent"),
+    ("a_message_is_posted", as_teams(_Confident), "reported as sent"),
     ("a_message_is_posted", as_slack(_Terse), "answer is lost"),
     ("a_key_posts_once", as_slack(_Keyless), "more than once"),
     ("each_request_is_sent_once", as_slack(_Retrying), "raised no error|by itself"),

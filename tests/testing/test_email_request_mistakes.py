@@ -208,7 +208,7 @@ CHECKS = {name_of(check): check for check in kit.ASYNC_CHECKS}
         ("each_of_a_bulk_has_their_copies", _Headless, "A header of the whole bulk is lost"),
         ("each_of_a_bulk_has_their_copies", _Unanswerable, "Replies of a bulk are lost"),
         ("each_of_a_bulk_has_their_copies", _Fileless, "A file of a bulk is lost"),
-        ("a_refused_recipient_is_told_of", _Swallowing, "is told of as sent to"),
+        ("a_refused_recipient_is_told_of", _Swallowing, "is reported as sent to"),
         ("no_error_shows_a_secret", _Talkative, "An error shows a secret"),
     ],
 )

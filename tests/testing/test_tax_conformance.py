@@ -286,15 +286,15 @@ def _other_number() -> kit.TaxSubject:
 
 
 WRONG = [
-    ("a_registered_number_is_valid", as_vies(_Distrusting), "told as invalid"),
+    ("a_registered_number_is_valid", as_vies(_Distrusting), "reported as invalid"),
     ("a_registered_number_is_valid", as_vies(_Astray), "about another number"),
     ("a_registered_number_is_valid", as_vies(_Local), "not UTC"),
     ("a_registered_number_is_valid", as_vies(_Proving), "nobody asked for it"),
     ("a_registered_number_is_valid", as_vies(_Flattering), "nobody gave any"),
     ("a_registered_number_is_valid", as_vies(_Terse), "own answer is lost"),
     ("a_registered_number_is_valid", as_vies(_Nameless), "name was read as None"),
-    ("a_number_is_read_as_people_write_it", as_vies(_Distrusting), "told as invalid"),
-    ("an_unknown_number_is_invalid", as_vies(_Trusting), "told as valid"),
+    ("a_number_is_read_as_people_write_it", as_vies(_Distrusting), "reported as invalid"),
+    ("an_unknown_number_is_invalid", as_vies(_Trusting), "reported as valid"),
     ("an_unknown_number_is_invalid", as_vies(_Astray), "about another number"),
     ("an_outage_is_no_verdict", as_vies(_Pessimistic), "was no error"),
     ("an_outage_is_no_verdict", as_vies(_ByStatus), "must be retryable"),

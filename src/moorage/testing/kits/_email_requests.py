@@ -273,8 +273,8 @@ async def a_refused_recipient_is_told_of(factory: Factory) -> None:
     results: list[Result[EmailReceipt]] = await lab.hub.email().send_bulk(bulk)
     told_emails = {email for email, result in zip(recipients, results, strict=True) if result.ok}
     delivered_emails = {email for mail in lab.delivered for email in mail.to}
-    require(_REFUSED_ADDRESS not in told_emails, "A refused recipient is told of as sent to.")
-    require(told_emails == delivered_emails, f"{told_emails} are told of: {delivered_emails}.")
+    require(_REFUSED_ADDRESS not in told_emails, "A refused recipient is reported as sent to.")
+    require(told_emails == delivered_emails, f"Reported: {told_emails}, sent: {delivered_emails}.")
     refusal = results[1].error
     require(isinstance(refusal, VendorRejected), f"The refusal became {refusal!r}.")
 

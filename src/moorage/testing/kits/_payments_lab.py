@@ -241,7 +241,7 @@ class Lab(ContractLab[PaymentsSubject]):
             await self(operation, *arguments, **named)
         except ConnectorError as error:
             outcome = told_buyer(error).outcome
-            require(outcome is BuyerOutcome.UNKNOWN, f"{operation} is told as {outcome}.")
+            require(outcome is BuyerOutcome.UNKNOWN, f"{operation} is reported as {outcome}.")
         self.sandbox.forget_faults()
         await self(operation, *arguments, **named)
 

@@ -212,7 +212,7 @@ async def a_report_is_of_its_message(make: Open) -> None:
                 require(event.status is status, f"{word} was read as {event.status}.")
                 require(event.vendor_status == word, "The vendor's own word is lost.")
                 is_ours = event.sender is None and event.text is None
-                require(is_ours, "A report is told as a message that was received.")
+                require(is_ours, "A report is reported as a message that was received.")
                 require(event.at is None or event.at.tzinfo, "The time of a report has no zone.")
 
 

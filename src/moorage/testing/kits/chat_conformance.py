@@ -75,7 +75,7 @@ async def a_message_is_posted(make: Open) -> None:
         require(lab.shown()[0].text == TEXT, "People see another text.")
         require(receipt.status in _ANSWERED, f"A new message is {receipt.status}.")
         is_sent = receipt.status is ChatStatus.SENT
-        require(is_sent is (receipt.ref is not None), "A message without an id is told as sent.")
+        require(is_sent is (receipt.ref is not None), "A message with no id is reported as sent.")
         require(receipt.raw, "The vendor's answer is lost.")
         if receipt.ref is not None:
             require(receipt.ref.vendor == lab.subject.vendor.name, "The receipt names no vendor.")

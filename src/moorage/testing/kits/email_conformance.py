@@ -330,11 +330,11 @@ async def a_large_bulk_goes_in_chunks(factory: Factory) -> None:
     """Every recipient of a large bulk gets one message, and the results keep their order."""
     lab = factory()
     results = await lab.hub.email().send_bulk(_bulk(lab.many), idempotency_key="news")
-    require(len(results) == lab.many, f"{len(results)} were told of.")
+    require(len(results) == lab.many, f"{len(results)} results were returned.")
     for number, result in enumerate(results):
         receipt: EmailReceipt = result.unwrap()
         emails = [outcome.email for outcome in receipt.recipients]
-        require(emails == [f"person{number}@example.com"], "They are told of in another order.")
+        require(emails == [f"person{number}@example.com"], "The results are in another order.")
     require(len({outcome.to for outcome in lab.delivered}) == lab.many, "Some did not get it.")
     require(len(lab.delivered) == lab.many, "Some got it more than once.")
 

@@ -228,7 +228,9 @@ async def what_failed_is_unknown(make: Open) -> None:
             lab.sandbox.fail(answer)
             charge_call = lab("charge", lab.order(), idempotency_key=f"k-{number}")
             error = await lab.refused(VendorFailed, charge_call, f"{answer.body!r}")
-            require(told_buyer(error).outcome is BuyerOutcome.UNKNOWN, "It is told as known.")
+            require(
+                told_buyer(error).outcome is BuyerOutcome.UNKNOWN, "The outcome counts as known."
+            )
 
 
 async def a_lost_answer_is_asked_for_again(make: Open) -> None:
@@ -237,7 +239,7 @@ async def a_lost_answer_is_asked_for_again(make: Open) -> None:
         lab.sandbox.fail(Lost())
         charge_call = lab("charge", lab.order(), idempotency_key="k-1")
         error = await lab.refused(ConnectionFailed, charge_call, "A lost answer")
-        require(told_buyer(error).outcome is BuyerOutcome.UNKNOWN, "It is told as known.")
+        require(told_buyer(error).outcome is BuyerOutcome.UNKNOWN, "The outcome counts as known.")
         unsettled = Unsettled(charge=lab.order(), idempotency_key="k-1")
         settled_payment = (await lab("settle", [unsettled]))[0].unwrap()
         require(lab.subject.charged() == 1, "A lost answer was paid for twice.")
@@ -255,7 +257,9 @@ async def an_unreadable_success_is_asked_for_again(make: Open) -> None:
             lab.sandbox.fail(Altered(partial(with_body, body)))
             charge_call = lab("charge", lab.order(), idempotency_key=key)
             error = await lab.refused(ConnectorError, charge_call, f"{body!r}")
-            require(told_buyer(error).outcome is BuyerOutcome.UNKNOWN, "It is told as known.")
+            require(
+                told_buyer(error).outcome is BuyerOutcome.UNKNOWN, "The outcome counts as known."
+            )
             unsettled = Unsettled(charge=lab.order(), idempotency_key=key)
             settled_payment = (await lab("settle", [unsettled]))[0].unwrap()
             require(lab.subject.charged() == number + 1, f"{body!r} was paid for twice.")

@@ -285,7 +285,7 @@ async def a_later_cancellation_is_pending(make: Open) -> None:
 
 
 async def a_refund_is_paid_once(make: Open) -> None:
-    """Whichever answer is lost, a refund is paid once and exactly, and a repeat tells it."""
+    """Whichever answer is lost, a refund is paid once and exactly, and a repeat returns it."""
     for lost in range(-1, _MOST_STEPS):
         async with make() as lab:
             if ShopsCapability.REFUND not in lab.able:

@@ -69,7 +69,7 @@ async def a_message_is_sent(make: Open) -> None:
         require(lab.subject.sent() == 1, "One message was not sent once.")
         require(receipt.ref.vendor == lab.subject.vendor.name, "The receipt names no vendor.")
         require(receipt.ref.account == ACCOUNT, "The receipt names no account.")
-        require(not receipt.status.final, "What was only taken is told as if it were over.")
+        require(not receipt.status.final, "What was only accepted is reported as if it were over.")
         require(receipt.status is not SmsStatus.UNKNOWN, "What was taken has no status.")
         require(receipt.vendor_status or lab.subject.wordless, "The vendor's own word is lost.")
         require(receipt.raw, "The vendor's own words are missing.")

@@ -157,7 +157,7 @@ async def packed_bytes_come_back_packed(factory: Factory) -> None:
     await storage.upload(key, packed_bytes, PutOptions(content_encoding="gzip"))
     download = await storage.download(key)
     encodings = (download.info.content_encoding, (await storage.head(key)).content_encoding)
-    require(encodings == ("gzip", "gzip"), f"How it is packed is told as {encodings}.")
+    require(encodings == ("gzip", "gzip"), f"The content encoding is reported as {encodings}.")
     require(await download.read_all() == packed_bytes, "What was put packed came back otherwise.")
     part = await _read_all(storage, key, range=ByteRange(2, 5))
     require(part == packed_bytes[2:7], "Some of what was put packed came back otherwise.")

@@ -51,7 +51,7 @@ async def a_registered_number_is_valid(make: Open) -> None:
     """A number that the register has is valid, with what the register tells about it."""
     async with make() as lab:
         check: VatCheck = await lab.check()
-        require(check.valid is True, "A registered number is told as invalid.")
+        require(check.valid is True, "A registered number is reported as invalid.")
         require(check.number == lab.subject.number, "The answer is about another number.")
         require(check.checked_at.utcoffset() == timedelta(0), "The time of the check is not UTC.")
         require(check.proof is None, "There is a proof although nobody asked for it.")
@@ -68,7 +68,7 @@ async def a_number_is_read_as_people_write_it(make: Open) -> None:
         written = " ".join(str(lab.subject.number).lower())
         check: VatCheck = await lab("check_vat_number", written)
         require(check.number == lab.subject.number, "The answer is about another number.")
-        require(check.valid, "A registered number is told as invalid.")
+        require(check.valid, "A registered number is reported as invalid.")
 
 
 async def an_unknown_number_is_invalid(make: Open) -> None:
@@ -76,7 +76,7 @@ async def an_unknown_number_is_invalid(make: Open) -> None:
     async with make() as lab:
         for number in lab.subject.unknown:
             check: VatCheck = await lab.check(number)
-            require(check.valid is False, "An unknown number is told as valid.")
+            require(check.valid is False, "An unknown number is reported as valid.")
             require(check.number == number, "The answer is about another number.")
             require(check.checked_at.utcoffset() == timedelta(0), "The time is not UTC.")
 
