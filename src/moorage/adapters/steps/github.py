@@ -66,8 +66,8 @@ class GitHubPlatform(GitHostRuns):
     than that of the settings. Its environment becomes the inputs of the workflow. The workflow
     needs a further input for the name of the run, and shows it in its `run-name`.
 
-    A run has one output, which is read when its jobs have ended. GitHub tells the exit code of a
-    step that failed, and none of a run that was cancelled; that is 137 then.
+    A run has one output, which is read when its jobs have ended. GitHub states the exit code
+    of a step that failed, and none for a run that was cancelled, whose exit code is 137 here.
 
     Args:
         settings: the repository, and the credential.

@@ -60,7 +60,7 @@ def read_camt(
     Args:
         source: bytes of the file, or a file opened for reading bytes, which is read in pieces.
         largest: number of bytes from which a file is refused.
-        check_sums: False reads a statement whose sums differ; `Statement.difference` tells it.
+        check_sums: False reads a statement whose sums differ, with a `Statement.difference`.
 
     Raises:
         InvalidData: the file is truncated, malformed, too large, another message, or its sums

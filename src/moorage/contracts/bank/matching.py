@@ -50,7 +50,7 @@ class MatchReason(OneOf, field="reason"):
     back).
 
     Unmatched: `no_item`, `not_booked` (the entry is pending, or for information), `batch` (the bank
-    tells the sum of a batch only) and `reversal`.
+    states the sum of a batch only) and `reversal`.
     """
 
     END_TO_END_ID = "end_to_end_id"

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class StatementKind(OneOf, field="kind"):
     """The kind of a statement.
 
-    A `statement` has the entries that were booked between two balances. A `report` tells what
+    A `statement` has the entries that were booked between two balances. A `report` states what
     happened during the day, and a `notification` tells of single entries; both may come again in a
     statement.
     """
@@ -80,7 +80,7 @@ class Counterparty:
     """The other party of a payment. The repr shows neither name nor number.
 
     Attributes:
-        name: name, where the bank tells it.
+        name: name, where the bank states it.
         iban: account number; None if there is none, or it is none.
         account: account number as the bank wrote it.
         bic: code of its bank.
@@ -99,7 +99,7 @@ class Transaction:
     """A payment within an entry. The repr does not show texts, which have personal data.
 
     Attributes:
-        amount: positive if it was credited to the account; None if the bank tells the sum of a
+        amount: positive if it was credited to the account; None if the bank states the sum of a
             batch only.
         counterparty: other party.
         end_to_end_id: identifier of the payer; None if there is none.

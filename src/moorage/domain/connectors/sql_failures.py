@@ -52,7 +52,7 @@ class SqlFault:
         code: the SQLSTATE of PostgreSQL, the number of MySQL, the name of SQLite; None if the
             exception has none.
         words: the driver's text in lower case, which is compared and never shown.
-        constraint: the name of the violated constraint, if the server tells it.
+        constraint: the name of the violated constraint, if the server states it.
     """
 
     system: str

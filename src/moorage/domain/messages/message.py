@@ -148,7 +148,7 @@ class PublishReceipt:
         topic: the topic, subject, queue, stream or routing key.
         at: the time of the acknowledgement, with a time zone.
         partition: the number of the partition; None if the broker has none.
-        offset: the position in the partition or stream; None if the broker tells none.
+        offset: the position in the partition or stream; None if the broker states none.
         id: the id that the broker gave to the message, or the message's own id.
         stream: the stream or exchange that took the message, if the topic is only its subject.
         is_duplicate: True if the broker had the message already, and stored nothing new.

@@ -31,8 +31,8 @@ class ODataEntity:
 
     Attributes:
         data: its properties; empty if the service answered without content.
-        etag: the version of the entity, for `update` and `delete`; None if the service tells none.
-        id: the URL of the entity; None if the service tells none.
+        etag: the version of the entity, for `update` and `delete`; None if the service states none.
+        id: the URL of the entity; None if the service states none.
         replayed: whether this is the stored answer of an earlier call with the same key.
     """
 

@@ -111,7 +111,7 @@ class SinkRecord(SourceRecord):
     Attributes:
         topic: the topic, stream, queue or file that it was read from.
         partition: the number or the name of the topic's partition; None if it has none.
-        producer: the name of the producer, if the broker tells it.
+        producer: the name of the producer, if the broker states it.
         deliveries: how often the record was delivered, this time included, as far as the broker
             knows; 1 for the first time.
     """

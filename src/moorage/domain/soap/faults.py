@@ -41,7 +41,7 @@ class SoapFault:
         code: the code, such as "Client" or "Receiver", without its prefix.
         subcodes: the more exact codes, the outermost first; of "Client.Login" it is "Login".
         message: the description, in English if there are several.
-        actor: the URI of the node that failed; None if the service tells none.
+        actor: the URI of the node that failed; None if the service states none.
         detail: the detail as plain values; None if there is none.
     """
 
