@@ -39,10 +39,12 @@ class PushFlows(Flows, PushContract):
             timeout: seconds for each notification.
             at_once: maximum number of concurrent notifications.
         """
+        # First, since a check of stored calls ends where the operation needs its hub.
+        batch = several(messages, "messages")
         return await call_for_each(
             self._dispatcher.calling.core,
             self.send,
-            several(messages, "messages"),
+            batch,
             idempotency_key=idempotency_key,
             timeout=timeout,
             at_once=at_once,

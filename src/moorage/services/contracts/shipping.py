@@ -117,10 +117,12 @@ class ShippingFlows(Flows, ShippingContract):
             at_once: maximum number of concurrent purchases.
         """
         checked_key(idempotency_key)
+        # First, since a check of stored calls ends where the operation needs its hub.
+        batch = several(items, "items")
         return await call_for_each(
             self._dispatcher.calling.core,
             self.create_shipment,
-            several(items, "items"),
+            batch,
             idempotency_key=idempotency_key,
             timeout=timeout,
             at_once=at_once,

@@ -38,10 +38,12 @@ class SmsFlows(Flows, SmsContract):
             timeout: seconds for each message.
             at_once: maximum number of concurrent messages.
         """
+        # First, since a check of stored calls ends where the operation needs its hub.
+        batch = several(messages, "messages")
         return await call_for_each(
             self._dispatcher.calling.core,
             self.send,
-            several(messages, "messages"),
+            batch,
             idempotency_key=idempotency_key,
             timeout=timeout,
             at_once=at_once,
