@@ -9,6 +9,7 @@ import attrs
 
 from moorage import (
     AsyncConnectorManager,
+    AttemptStarted,
     AttemptTimeout,
     ConnectionFailed,
     ConnectorError,
@@ -233,7 +234,7 @@ class Setting:
             "randomness": FixedRandom(),
             "ids": Numbers(),
             "observers": [
-                *[events.append] * self.observed,
+                *[events.append, StartObserver(events)][: 2 * self.observed],
                 *[FailureObserver(events)] * self.failures_only,
             ],
         }
@@ -312,6 +313,19 @@ class Find:
         if isinstance(error, ValueError):
             return ConnectionFailed("judged.", may_have_been_processed=False)
         return None
+
+
+class StartObserver:
+    """An observer that keeps only the starts of attempts."""
+
+    hears = (AttemptStarted,)
+
+    def __init__(self, events: list[Event]) -> None:
+        self._events = events
+
+    def __call__(self, event: Event) -> None:
+        """Keep the event."""
+        self._events.append(event)
 
 
 class FailureObserver:

@@ -28,8 +28,21 @@ from moorage import (
     RetryPolicy,
     Service,
 )
-from moorage.domain.observation.call_events import AttemptFinished, CallFinished, CallStarted
-from tests.fast_path_settings import ANSWERS, BASE, CREDENTIALS, Setting, Stopped, Story
+from moorage.domain.observation.call_events import (
+    AttemptFinished,
+    AttemptStarted,
+    CallFinished,
+    CallStarted,
+)
+from tests.fast_path_settings import (
+    ANSWERS,
+    BASE,
+    CREDENTIALS,
+    AsyncClient,
+    Setting,
+    Stopped,
+    Story,
+)
 from tests.parts.world import Clock
 
 if TYPE_CHECKING:
@@ -43,7 +56,7 @@ def _is_success(event: Event) -> bool:
         return event.error is None and not event.cancelled
     if isinstance(event, AttemptFinished):
         return event.error is None
-    return isinstance(event, CallStarted)
+    return isinstance(event, (CallStarted, AttemptStarted))
 
 
 def _without_names(events: list[Event]) -> list[Event]:
@@ -162,6 +175,57 @@ def test_operations_end_alike_on_all_paths(mode: str, data: st.DataObject) -> No
     if data.draw(st.booleans()):
         setting = attrs.evolve(setting, options={})
     _check(lambda setting: setting.perform(5, repeatable=repeatable), setting)
+
+
+@pytest.mark.parametrize("mode", ["plain", "awaited"])
+@pytest.mark.parametrize("keys", [[], ["a", "b", "c"]], ids=["no key", "keys"])
+@pytest.mark.parametrize("kind", CREDENTIALS)
+def test_every_end_of_a_lookup_is_alike(mode: str, keys: list[str | None], kind: str) -> None:
+    """Whatever the provider returns, a call ends alike on every path."""
+    service = Service("v", base_url=BASE, needs_credentials=True)
+    for takes, answers in ((0.0, []), (0.0, [("ok", 0.0), ("unknown", 0.0)]), (31.0, [])):
+        lookups = [("token", 0.0), (kind, takes)]
+        setting = Setting(
+            mode=mode, services=[service], answers=list(answers), keys=keys, lookups=lookups
+        )
+        _check(lambda setting: setting.send([REQUESTS[5]] * 3), setting)
+
+
+class _SlowProvider:
+    """A provider whose second lookup never ends."""
+
+    def __init__(self) -> None:
+        self.lookups = 0
+
+    async def get(self, *_: object) -> Credentials:
+        """Return a token, or wait."""
+        self.lookups += 1
+        if self.lookups > 1:
+            await asyncio.Event().wait()
+        return Credentials.bearer("t")
+
+    async def refresh(self, *_: object) -> Credentials:
+        """Return a token."""
+        return Credentials.bearer("t")
+
+
+@pytest.mark.parametrize("options", [{}, {"idempotency_key": "k"}], ids=["no key", "key"])
+def test_endless_lookup_ends_with_the_call(options: dict[str, str]) -> None:
+    """A call that waits for its credentials ends at its deadline, and has sent nothing."""
+    client = AsyncClient(Clock(), [])
+    provider: Any = _SlowProvider()
+    service = Service("v", base_url=BASE, needs_credentials=True)
+
+    async def calls() -> DeadlineExceeded:
+        async with AsyncConnectorManager([service], http=client, credentials=provider) as manager:
+            await manager.call("v", REQUESTS[0])
+            with pytest.raises(DeadlineExceeded) as late:
+                await manager.call("v", REQUESTS[0], timeout=0.01, **options)
+        return late.value
+
+    error = asyncio.run(calls())
+    assert (1, 2) == (len(client.got), provider.lookups)
+    assert not error.may_have_been_processed
 
 
 def _keyed(mode: str, data: st.DataObject) -> Setting:

@@ -206,7 +206,7 @@ async def _with_credentials(
     try:
         value = await run_later(credentials_lookup(core, state))
         outcome = authorised(core, state, request, url, value)
-    except OutOfTimeError:
+    except OutOfTimeError:  # only event loops end a lookup
         outcome = None, FirstAttempt((None, state.out_of_time()), None, None)
     except ConnectorError as error:
         outcome = None, FirstAttempt((None, error), None, None)

@@ -206,7 +206,7 @@ def _with_credentials(
     try:
         value = run_now(credentials_lookup(core, state))
         outcome = authorised(core, state, request, url, value)
-    except OutOfTimeError:
+    except OutOfTimeError:  # pragma: no cover - only event loops end a lookup
         outcome = None, FirstAttempt((None, state.out_of_time()), None, None)
     except ConnectorError as error:
         outcome = None, FirstAttempt((None, error), None, None)
