@@ -182,5 +182,5 @@ def test_truncated_bytes_raise_an_error(values: tuple[Any, ...], data: st.DataOb
 )  # fmt: skip
 def test_garbage_is_a_value_error(packed: str) -> None:
     """Packed values with unknown codes, missing content or endless nesting raise ValueError."""
-    with pytest.raises(ValueError, match="no values"):
+    with pytest.raises(ValueError, match="not values"):
         unpack_values(bytes.fromhex(packed))
