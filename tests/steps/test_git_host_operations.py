@@ -34,14 +34,14 @@ if TYPE_CHECKING:
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def hub() -> Generator[tuple[FakeGitHub, GitHubSettings]]:
     """Lend a stand-in for GitHub."""
     with github() as pair:
         yield pair
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def lab() -> Generator[tuple[FakeGitLab, GitLabSettings]]:
     """Lend a stand-in for GitLab."""
     with gitlab() as pair:
