@@ -125,7 +125,7 @@ def test_payloads_of_another_kind() -> None:
     """Queries and mutations over the WebSocket, and payloads of other types, are refused."""
     with pytest.raises(InvalidData, match="not sent over a WebSocket"):
         CODEC.request("1", CHANGED)
-    with pytest.raises(InvalidData, match="no subscription"):
+    with pytest.raises(InvalidData, match="not a subscription"):
         CODEC.subscription("1", {}, None)
     with pytest.raises(InvalidData, match="not a subscription"):
         SHOP.subscription("{ orders }")

@@ -98,7 +98,7 @@ def test_installed_kinds() -> None:
         steps.get("local")
     with pytest.raises(ConfigurationError, match="no kind of platform named 'moon'"):
         steps.get("moon")
-    with pytest.raises(InvalidData, match="no type of step connectors"):
+    with pytest.raises(InvalidData, match="not a type of step connectors"):
         steps.get("The Moon")
 
 

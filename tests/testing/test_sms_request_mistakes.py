@@ -208,7 +208,7 @@ WRONG = [
     ("each_message_carries_its_key", _as_bird(_Keyless), "without its key"),
     ("each_message_carries_its_key", _as_bird(_Numbered), "sends other keys"),
     ("each_message_carries_its_key", _as_bird(_Shortened), "under one key"),
-    ("each_request_is_sent_once", _as_twilio(_LookingUpTwice), "A get sent GET .* twice"),
+    ("each_request_is_sent_once", _as_twilio(_LookingUpTwice), "`get` sent GET .* twice"),
     ("a_message_is_sent_as_written", _as_twilio(_Trimming), "text is not sent"),
     ("a_request_is_in_the_vendors_words", _as_twilio(_Anonymous), "as From"),
     ("a_request_is_in_the_vendors_words", _as_twilio(_Impatient), "as ValidityPeriod"),

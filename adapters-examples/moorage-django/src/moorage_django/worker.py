@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 Step: TypeAlias = "Callable[[], Sequence[Handled | Delivered | SettledPayment]]"
 
+_MISSES: Final = 3
+"""The number of looks in a row that find nothing, after which nothing is due."""
 _TIDYING: Final = 3_600.0
 _SETTLING: Final = 60.0
 
@@ -52,10 +54,15 @@ def _make_calls(limit: int, at_once: int) -> list[Delivered]:
 
     def work(_: int) -> list[Delivered]:
         rounds: list[Delivered] = []
+        misses = 0
         try:
-            # One at a time: a thread that took several would make them one after another.
-            while len(rounds) < share and (delivered := outbox.deliver(hub, limit=1)):
-                rounds.append(delivered)
+            # One at a time: a thread that took several would make them one after another. It may
+            # find nothing while other threads are taking entries, so it looks again.
+            while len(rounds) < share and misses < _MISSES:
+                delivered = outbox.deliver(hub, limit=1)
+                if delivered:
+                    rounds.append(delivered)
+                misses = 0 if delivered else misses + 1
         finally:
             connections.close_all()  # of this thread, which no end of a request closes
         return rounds
