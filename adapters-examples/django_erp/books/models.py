@@ -338,7 +338,7 @@ class BankLine(models.Model):
 
     @classmethod
     def note(cls, company: Company, line: Line) -> None:
-        """Store a line, and mark the invoices that it pays as paid, once."""
+        """Store a bank line once, and mark the invoices that it pays as paid."""
         fields = {"day": line.day, "amount": line.amount, "text": line.text}
         with transaction.atomic():
             Company.objects.select_for_update().get(pk=company.pk)

@@ -408,7 +408,7 @@ class BankLine(Base):
 
     @classmethod
     def note(cls, slug: str, line: Line) -> None:
-        """Store a line, and mark the invoices that it pays as paid, once."""
+        """Store a bank line once, and mark the invoices that it pays as paid."""
         session.execute(select(Company.slug).filter_by(slug=slug).with_for_update())
         row = session.query(cls).filter_by(company_slug=slug, line_id=line.id).first()
         if row is None:

@@ -274,7 +274,7 @@ class GoCardlessPayments(ApiVendor):
         return await _listed(wire, _MANDATES, filters, after, mandate_of)
 
     async def remove_means(self, wire: Wire, ref: Ref, /, *, key: str) -> StoredMeans:
-        """Cancel a mandate, and with it the payments that are not yet submitted."""
+        """Cancel a mandate; GoCardless then also cancels its payments not yet submitted."""
         request = Request.post(_url_of(_MANDATES, ref.id, "actions", "cancel"), json={})
         parse = partial(read_mandate, wire)
         try:
