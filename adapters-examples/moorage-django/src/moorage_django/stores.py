@@ -16,6 +16,7 @@ from moorage_django.models import Credential, Deferred, Tenant, Webhook
 from moorage_django.settings import DATABASE
 from moorage_django.state import AsyncOrmStorage, OrmStorage
 from moorage_django.tenants import AsyncOrmTenants, OrmTenants
+from moorage_django.threads import gather
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -34,6 +35,7 @@ def ports(picked: Chosen, log: OrmLogger) -> dict[str, Any]:
     url, cipher = store_url(picked), cipher_of(picked)
     ports: dict[str, Any] = {
         "log": log,
+        "gather": gather(),
         "state": OrmStorage(picked.database) if url is None else open_storage(url),
     }
     if cipher is not None:

@@ -1,4 +1,4 @@
-"""Runs Django's blocking database calls in threads for an event loop."""
+"""Runs in threads what uses Django's databases, and closes the connections of these threads."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from functools import wraps
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from django.db import connections
+
+from moorage.adapters.concurrency.gather import ThreadGather, daemon
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,5 +33,20 @@ def brief(alias: str, function: Callable[P, Answer]) -> Callable[P, Answer]:
             return function(*args, **named)
         finally:
             connections[alias].close()
+
+    return close_after
+
+
+def gather() -> ThreadGather:
+    """Return a gather whose threads close their connections before they end."""
+    return ThreadGather(start=lambda work: daemon(_closing(work)))
+
+
+def _closing(work: Callable[[], None]) -> Callable[[], None]:
+    def close_after() -> None:
+        try:
+            work()
+        finally:
+            connections.close_all()
 
     return close_after

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from django.db import close_old_connections, connections
+from django.db import close_old_connections
 
 from moorage import LogQuery
 from moorage.hub.worker import at_times
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
 
 Step: TypeAlias = "Callable[[], Sequence[Handled | Delivered | SettledPayment]]"
 
-_MISSES: Final = 3
-"""The number of looks in a row that find nothing, after which nothing is due."""
 _TIDYING: Final = 3_600.0
 _SETTLING: Final = 60.0
 
@@ -40,35 +37,9 @@ def deliver(limit: int = 100, at_once: int = 1) -> list[Handled | Delivered]:
     rounds: list[Handled | Delivered] = []
     if has_handlers():
         rounds.append(process.inbox().handle(limit=limit))
-    rounds += _make_calls(limit, at_once)
+    rounds.append(process.outbox().deliver(process.hub(), limit=limit, at_once=at_once))
     process.flush()
     return [value for value in rounds if value]
-
-
-def _make_calls(limit: int, at_once: int) -> list[Delivered]:
-    """Make due calls, in threads if several are made at once; return what became of them."""
-    hub, outbox = process.hub(), process.outbox()
-    if at_once == 1:
-        return [outbox.deliver(hub, limit=limit)]
-    share = -(-limit // at_once)
-
-    def work(_: int) -> list[Delivered]:
-        rounds: list[Delivered] = []
-        misses = 0
-        try:
-            # One at a time: a thread that took several would make them one after another. It may
-            # find nothing while other threads are taking entries, so it looks again.
-            while len(rounds) < share and misses < _MISSES:
-                delivered = outbox.deliver(hub, limit=1)
-                if delivered:
-                    rounds.append(delivered)
-                misses = 0 if delivered else misses + 1
-        finally:
-            connections.close_all()  # of this thread, which no end of a request closes
-        return rounds
-
-    with ThreadPoolExecutor(at_once) as threads:
-        return [value for rounds in threads.map(work, range(at_once)) for value in rounds]
 
 
 def tidy() -> int:
