@@ -6,6 +6,17 @@ Everything here is a pure computation: nothing is sent. A vendor of electronic i
 
 from moorage.invoices.checking import Syntax, check, read_invoice, validate, write_invoice
 from moorage.invoices.cii import read_cii, write_cii
+from moorage.invoices.fatturapa import (
+    FatturaPa,
+    SdiError,
+    SdiNotice,
+    SdiNoticeKind,
+    Withholding,
+    read_fatturapa,
+    read_sdi_notice,
+    validate_fatturapa,
+    write_fatturapa,
+)
 from moorage.invoices.outgoing import outgoing_invoice
 from moorage.invoices.pdf import PdfInvoice, embed_invoice, read_pdf_invoice
 from moorage.invoices.profiles import EN16931, PEPPOL, XRECHNUNG, Profile
@@ -42,6 +53,7 @@ __all__ = [
     "AllowanceCharge",
     "ContactPoint",
     "DirectDebit",
+    "FatturaPa",
     "Identifier",
     "Invoice",
     "InvoiceCard",
@@ -58,21 +70,29 @@ __all__ = [
     "PostalAddress",
     "PrecedingInvoice",
     "Profile",
+    "SdiError",
+    "SdiNotice",
+    "SdiNoticeKind",
     "SupportingDocument",
     "Syntax",
     "Totals",
     "VatBreakdown",
     "VatExemption",
     "Violation",
+    "Withholding",
     "check",
     "embed_invoice",
     "outgoing_invoice",
     "read_cii",
+    "read_fatturapa",
     "read_invoice",
     "read_pdf_invoice",
+    "read_sdi_notice",
     "read_ubl",
     "validate",
+    "validate_fatturapa",
     "write_cii",
+    "write_fatturapa",
     "write_invoice",
     "write_ubl",
 ]

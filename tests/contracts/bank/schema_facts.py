@@ -17,9 +17,9 @@ _NAME = re.compile(r"(\w+)(\?|\+|\*|\{(\d+),(\d+)\})?")
 _TIMES = {None: (1, 1), "?": (0, 1), "+": (1, 10**9), "*": (0, 10**9)}
 
 
-def table(version: str) -> dict[str, str]:
+def table(version: str, folder: Path = _TABLES) -> dict[str, str]:
     """The content of each element of a version, by its path."""
-    lines = (_TABLES / f"{version}.txt").read_text("utf-8").splitlines()
+    lines = (folder / f"{version}.txt").read_text("utf-8").splitlines()
     return {path: content for path, _, content in (line.partition(" ") for line in lines)}
 
 
@@ -29,10 +29,11 @@ def faults(document: bytes, version: str) -> list[str]:
     space = f"{{urn:iso:std:iso:20022:tech:xsd:{version}}}"
     if root.tag != f"{space}Document":
         return [f"root {root.tag}"]
-    return list(_faults(root, "Document", space, table(version)))
+    return list(element_faults(root, "Document", space, table(version)))
 
 
-def _faults(element: ET.Element, path: str, space: str, facts: dict[str, str]) -> list[str]:
+def element_faults(element: ET.Element, path: str, space: str, facts: dict[str, str]) -> list[str]:
+    """Every difference of an element from the facts, whose elements are in this namespace."""
     content = facts.get(path)
     if content is None:
         return [f"{path}: unknown element"]
@@ -42,7 +43,7 @@ def _faults(element: ET.Element, path: str, space: str, facts: dict[str, str]) -
     names = [child.tag.removeprefix(space) for child in element]
     problems = [f"{path}: {names}"] if not _in_order(names, kind, rest) else []
     for child, name in zip(element, names, strict=True):
-        problems += _faults(child, f"{path}/{name}", space, facts)
+        problems += element_faults(child, f"{path}/{name}", space, facts)
     return problems
 
 

@@ -78,14 +78,14 @@ def _is_number(_: object, attribute: attrs.Attribute[Any], value: object) -> Non
         )
 
 
-def number_field() -> Any:
-    """A field for an exact number."""
-    return attrs.field(default=None, converter=_as_number, validator=_is_number)
+def number_field(**options: Any) -> Any:
+    """A field for an exact number; `options` are other options of `attrs.field`."""
+    return attrs.field(default=None, converter=_as_number, validator=_is_number, **options)
 
 
-def day_field() -> Any:
-    """A field for a date."""
-    return attrs.field(default=None, validator=is_maybe_day)
+def day_field(**options: Any) -> Any:
+    """A field for a date; `options` are other options of `attrs.field`."""
+    return attrs.field(default=None, validator=is_maybe_day, **options)
 
 
 def part_field(kind: type, *, private: bool = False) -> Any:

@@ -1,0 +1,179 @@
+"""Makers of fields that know their element's path and form, and the tables made of them."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
+from xml.sax.saxutils import escape
+
+import attrs
+
+from moorage.contracts.validators import as_tuple
+from moorage.invoices.binding import (
+    AMOUNT,
+    DAY,
+    TEXT,
+    Box,
+    Codec,
+    ElementPlace,
+    Fields,
+    Group,
+    Leaf,
+    Special,
+)
+from moorage.invoices.values.fields import day_field, number_field, text_field
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from moorage.invoices.binding import Node
+    from moorage.vendor_sdk.xml_text import XmlElement
+
+PATH: Final = "path"
+PATTERN: Final = "pattern"
+CODEC: Final = "codec"
+PART: Final = "part"
+NEEDED: Final = "needed"
+
+ASCII: Final = "[ -~]"
+LATIN: Final = "[ -~\u00a0-\u00ff]"
+AMOUNT2: Final = r"-?[0-9]{1,11}\.[0-9]{2}"
+AMOUNT8: Final = r"-?[0-9]{1,11}\.[0-9]{2,8}"
+RATE: Final = r"(?:100\.00|[0-9]{1,2}\.[0-9]{2})"
+QUANTITY: Final = r"[0-9]{1,12}\.[0-9]{2,8}"
+COUNTRY: Final = "[A-Z]{2}"
+NATURE: Final = r"N1|N2(?:\.[12])?|N3(?:\.[1-6])?|N4|N5|N6(?:\.[1-9])?|N7"
+
+
+def text_at(path: str, pattern: str, *, needed: bool = False) -> Any:
+    """A text that matches a pattern."""
+    return text_field(metadata={PATH: path, PATTERN: pattern, CODEC: TEXT, NEEDED: needed})
+
+
+def short_text(path: str, most: int, *, needed: bool = False) -> Any:
+    """A text of ASCII characters."""
+    return text_at(path, f"{ASCII}{{1,{most}}}", needed=needed)
+
+
+def latin_text(path: str, most: int, *, needed: bool = False) -> Any:
+    """A text of characters of Latin-1."""
+    return text_at(path, f"{LATIN}{{1,{most}}}", needed=needed)
+
+
+def number_at(path: str, pattern: str, *, needed: bool = False, codec: Codec = AMOUNT) -> Any:
+    """A number whose text matches a pattern."""
+    metadata = {PATH: path, PATTERN: pattern, CODEC: codec, NEEDED: needed}
+    return number_field(metadata=metadata)
+
+
+def day_at(path: str, *, needed: bool = False) -> Any:
+    """A date."""
+    return day_field(metadata={PATH: path, PATTERN: "[0-9-]{10}", CODEC: DAY, NEEDED: needed})
+
+
+def parts_at(path: str, kind: type) -> Any:
+    """Several values of a kind, each an element."""
+    return attrs.field(default=(), converter=as_tuple, metadata={PATH: path, PART: kind})
+
+
+def part_at(path: str, kind: type, *, needed: bool = False) -> Any:
+    """A value of a kind."""
+    return attrs.field(default=None, metadata={PATH: path, PART: kind, NEEDED: needed})
+
+
+@attrs.frozen
+class LayoutFault:
+    """A field that the schema does not allow.
+
+    Attributes:
+        field: path of the field.
+        element: path of its element.
+        missing: True if it is missing, False if its text has another form.
+    """
+
+    field: str
+    element: str
+    missing: bool
+
+
+@cache
+def nodes_of(kind: type) -> tuple[Node, ...]:
+    """The table that reads and writes the values of a kind."""
+    return _joined([(field.metadata[PATH].split("/"), field) for field in attrs.fields(kind)])
+
+
+def _joined(entries: list[tuple[list[str], attrs.Attribute[Any]]]) -> tuple[Node, ...]:
+    nodes: list[Node] = []
+    while entries:
+        path, field = entries[0]
+        if len(path) == 1:
+            nodes.append(_node(path[0], field))
+            del entries[0]
+            continue
+        inside: list[tuple[list[str], attrs.Attribute[Any]]] = []
+        while entries and len(entries[0][0]) > 1 and entries[0][0][0] == path[0]:
+            inside.append((entries[0][0][1:], entries[0][1]))
+            del entries[0]
+        nodes.append(Box(path[0], _joined(inside)))
+    return tuple(nodes)
+
+
+def _node(tag: str, field: attrs.Attribute[Any]) -> Node:
+    kind = field.metadata.get(PART)
+    if not tag:
+        return _OWN_TEXT
+    if kind is None:
+        return Leaf(tag, field.name, field.metadata[CODEC])
+    return Group(tag, field.name, kind, nodes_of(kind), many=field.default == ())
+
+
+def _read_own(parent: XmlElement, fields: Fields, place: ElementPlace) -> None:
+    del place
+    fields["text"] = parent.content
+
+
+def _write_own(value: Any, currency: str | None) -> Iterator[str]:
+    del currency
+    yield escape(value.text or "")
+
+
+_OWN_TEXT: Final = Special(_read_own, _write_own)
+
+
+def faults(value: Any, field: str = "", element: str = "") -> Iterator[LayoutFault]:
+    """Yield the fields of a value which the schema does not allow."""
+    for attribute in attrs.fields(type(value)):
+        part = getattr(value, attribute.name)
+        path = f"{field}.{attribute.name}" if field else attribute.name
+        inside = "/".join(filter(None, (element, attribute.metadata[PATH])))
+        if PART in attribute.metadata:
+            yield from _faults_of_parts(part, attribute, path, inside)
+        elif part is None:
+            if attribute.metadata[NEEDED]:
+                yield LayoutFault(path, inside, missing=True)
+        elif not _fits(part, attribute):
+            yield LayoutFault(path, inside, missing=False)
+
+
+def _faults_of_parts(
+    part: Any, attribute: attrs.Attribute[Any], field: str, element: str
+) -> Iterator[LayoutFault]:
+    if attribute.default == ():
+        items: Iterable[tuple[str, Any]] = (
+            (f"{field}[{number}]", item) for number, item in enumerate(part)
+        )
+    else:
+        items = [] if part is None else [(field, part)]
+        if part is None and attribute.metadata[NEEDED]:
+            yield LayoutFault(field, element, missing=True)
+    for path, item in items:
+        yield from faults(item, path, element)
+
+
+def _fits(value: Any, attribute: attrs.Attribute[Any]) -> bool:
+    pattern = attribute.metadata.get(PATTERN)
+    if pattern is None:
+        return True
+    text = attribute.metadata[CODEC].write(value, None)[1]
+    return re.fullmatch(pattern, text) is not None

@@ -1,0 +1,121 @@
+"""Reads, writes and checks whole files."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from moorage.contracts.validators import check_kind
+from moorage.errors import InvalidData
+from moorage.invoices.binding import ElementPlace, read_root, read_value, write_nodes
+from moorage.invoices.fatturapa.elements import nodes_of
+from moorage.invoices.fatturapa.incoming import fattura_of
+from moorage.invoices.fatturapa.layout import Document
+from moorage.invoices.fatturapa.outgoing import document_of
+from moorage.invoices.fatturapa.rules import violations
+from moorage.invoices.fatturapa.values import FatturaPa
+
+if TYPE_CHECKING:
+    from moorage.invoices.rules import Violation
+
+NAMESPACE: Final = "http://ivaservizi.agenziaentrate.gov.it/docs/xsd/fatture/v1.2"
+"""The namespace of the root element."""
+_ROOT: Final = "FatturaElettronica"
+_MOST_BYTES: Final = 5_000_000
+_SHOWN: Final = 20
+
+
+def validate_fatturapa(fattura: FatturaPa | bytes) -> tuple[Violation, ...]:
+    """The violated checks of the SdI, of an invoice or of the bytes of a file.
+
+    The field of a violation names the file's own part, such as 'lines[0].nature'. The SdI checks
+    more, such as whether tax identifiers exist, and whether the invoice was sent before.
+
+    Raises:
+        InvalidData: the bytes cannot be read.
+    """
+    if isinstance(fattura, FatturaPa):
+        return tuple(violations(document_of(fattura)))
+    return tuple(violations(_read(fattura)))
+
+
+def write_fatturapa(fattura: FatturaPa) -> bytes:
+    """A file that the SdI's checks accept; equal invoices give equal bytes.
+
+    It is not signed. Line identifiers, notes of lines, VATEX codes, terms of payment and everything
+    else for which the format has no element are left out.
+
+    Raises:
+        InvalidData: a check is violated; the message names all violated ones.
+    """
+    check_kind(fattura, FatturaPa, "fattura")
+    document = document_of(fattura)
+    _refuse(document)
+    content = write_nodes(nodes_of(Document), document, None)
+    body = (
+        '<?xml version="1.0" encoding="UTF-8"?>\n'
+        f'<p:{_ROOT} xmlns:p="{NAMESPACE}" versione="{document.format}">{content}</p:{_ROOT}>\n'
+    ).encode()
+    if len(body) > _MOST_BYTES:
+        raise InvalidData(
+            "The file is larger than the 5 MB that the SdI accepts (00003).",
+            field="documents",
+            remedy="Embed smaller documents.",
+        )
+    return body
+
+
+def read_fatturapa(body: bytes, *, check: bool = True) -> FatturaPa:
+    """The invoice in a file of the SdI.
+
+    A signed file (`.xml.p7m`) has to be unpacked first. Elements that neither the European norm
+    nor `FatturaPa` has are left out, so keep the bytes.
+
+    Args:
+        body: the file.
+        check: False to read an invoice that violates the SdI's checks.
+
+    Raises:
+        InvalidData: the file cannot be read, has several invoices, or violates a check.
+    """
+    document = _read(body)
+    if check:
+        _refuse(document)
+    return fattura_of(document)
+
+
+def _read(body: bytes) -> Document:
+    root = read_root(body, "The FatturaPA file")
+    if root.namespace != NAMESPACE or root.name != _ROOT:
+        raise InvalidData(
+            f"The document is not a FatturaPA file: its root element is {root.name[:40]!r}.",
+            field=f"/{root.name[:40]}",
+            remedy="Give a FatturaElettronica of version 1.2; a simplified invoice has another"
+            " format.",
+        )
+    if len(list(root.all("FatturaElettronicaBody"))) > 1:
+        raise InvalidData(
+            "The FatturaPA file has several invoices.",
+            field="FatturaElettronicaBody",
+            remedy="Split it into files with one FatturaElettronicaBody each, and the same header.",
+        )
+    document: Document = read_value(Document, nodes_of(Document), root, ElementPlace(f"/{_ROOT}"))
+    version = root.attributes.get("versione")
+    if version != document.format:
+        raise InvalidData(
+            "The version of the FatturaPA file differs from its FormatoTrasmissione (00428).",
+            field="format",
+            remedy="Ask the sender to correct it.",
+        )
+    return document
+
+
+def _refuse(document: Document) -> None:
+    problems = list(violations(document))
+    if problems:
+        shown = "; ".join(map(str, problems[:_SHOWN]))
+        more = f"; and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
+        raise InvalidData(
+            f"The SdI would refuse the invoice: {shown}{more}",
+            field=problems[0].field,
+            remedy="Correct the fields; `validate_fatturapa` returns the violations as values.",
+        )

@@ -1,0 +1,159 @@
+"""The receipts and notices that the SdI sends to the sender of a file."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.contracts.einvoices import EinvoiceStatus
+from moorage.errors import InvalidData
+from moorage.invoices.binding import read_root, text_at
+
+if TYPE_CHECKING:
+    from moorage.vendor_sdk.xml_text import XmlElement
+
+_NAMESPACES: Final = frozenset(
+    {
+        "http://www.fatturapa.gov.it/sdi/messaggi/v1.0",
+        "http://ivaservizi.agenziaentrate.gov.it/docs/xsd/fattura/messaggi/v1.0",
+    }
+)
+
+
+class SdiNoticeKind(StrEnum):
+    """The kind of a notice.
+
+    `delivered` (RC) and `rejected` (NS) are about the file. `undelivered` (MC) means that the SdI
+    could not reach the recipient yet; a private one finds the invoice in its tax portal. `outcome`
+    (NE) is the decision of a public office, `expired` (DT) its silence for 15 days, and
+    `attested` (AT) means that the office cannot be reached at all.
+    """
+
+    DELIVERED = "RC"
+    REJECTED = "NS"
+    UNDELIVERED = "MC"
+    OUTCOME = "NE"
+    EXPIRED = "DT"
+    ATTESTED = "AT"
+
+
+_KINDS: Final = {
+    "RicevutaConsegna": SdiNoticeKind.DELIVERED,
+    "NotificaScarto": SdiNoticeKind.REJECTED,
+    "RicevutaScarto": SdiNoticeKind.REJECTED,
+    "NotificaMancataConsegna": SdiNoticeKind.UNDELIVERED,
+    "RicevutaImpossibilitaRecapito": SdiNoticeKind.UNDELIVERED,
+    "NotificaEsito": SdiNoticeKind.OUTCOME,
+    "NotificaDecorrenzaTermini": SdiNoticeKind.EXPIRED,
+    "AttestazioneTrasmissioneFattura": SdiNoticeKind.ATTESTED,
+}
+_STATUSES: Final = {
+    SdiNoticeKind.DELIVERED: EinvoiceStatus.DELIVERED,
+    SdiNoticeKind.REJECTED: EinvoiceStatus.FAILED,
+    SdiNoticeKind.UNDELIVERED: EinvoiceStatus.ACCEPTED,
+    SdiNoticeKind.EXPIRED: EinvoiceStatus.DELIVERED,
+    SdiNoticeKind.ATTESTED: EinvoiceStatus.FAILED,
+}
+_OUTCOMES: Final = {"EC01": EinvoiceStatus.DELIVERED, "EC02": EinvoiceStatus.REFUSED}
+
+
+@attrs.frozen
+class SdiError:
+    """A reason for which the SdI rejected a file.
+
+    Attributes:
+        code: the SdI's code, such as '00400'.
+        text: its description.
+    """
+
+    code: str
+    text: str | None
+
+
+@attrs.frozen(kw_only=True)
+class SdiNotice:
+    """A notice of the SdI.
+
+    Attributes:
+        kind: kind of the notice.
+        status: state of the sent invoice; `unknown` if moorage does not know the outcome's word.
+        sdi_id: the SdI's identifier of the file.
+        file_name: name of the file that was sent.
+        message_id: identifier of the notice.
+        received_at, delivered_at: times of receipt and of delivery; None if they are missing or
+            have no time zone.
+        outcome: the office's decision, 'EC01' for acceptance or 'EC02' for refusal.
+        text: description, if there is one.
+        errors: reasons of a rejection.
+    """
+
+    kind: SdiNoticeKind
+    status: EinvoiceStatus
+    sdi_id: str
+    file_name: str
+    message_id: str | None = None
+    received_at: datetime | None = None
+    delivered_at: datetime | None = None
+    outcome: str | None = None
+    text: str | None = None
+    errors: tuple[SdiError, ...] = ()
+
+
+def read_sdi_notice(body: bytes) -> SdiNotice:
+    """The notice in a file from the SdI, such as `IT01234567890_00001_RC_001.xml`.
+
+    Its signature is not checked: read what came through your channel with the SdI only.
+
+    Raises:
+        InvalidData: the file is not safe XML, not a notice to the sender, or incomplete.
+    """
+    root = read_root(body, "The SdI's notice")
+    kind = _KINDS.get(root.name) if root.namespace in _NAMESPACES else None
+    if kind is None:
+        raise InvalidData(
+            f"The document is not a notice of the SdI to the sender of a file: its root element"
+            f" is {root.name[:40]!r}.",
+            field=f"/{root.name[:40]}",
+            remedy="Give a file whose name has RC, NS, MC, NE, DT or AT.",
+        )
+    outcome = text_at(root, "EsitoCommittente", "Esito")
+    return SdiNotice(
+        kind=kind,
+        status=_STATUSES.get(kind) or _OUTCOMES.get(outcome or "", EinvoiceStatus.UNKNOWN),
+        sdi_id=_needed(root, "IdentificativoSdI"),
+        file_name=_needed(root, "NomeFile"),
+        message_id=text_at(root, "MessageId"),
+        received_at=_moment(root, "DataOraRicezione"),
+        delivered_at=_moment(root, "DataOraConsegna"),
+        outcome=outcome,
+        text=text_at(root, "Descrizione") or text_at(root, "EsitoCommittente", "Descrizione"),
+        errors=tuple(
+            SdiError(code, text_at(item, "Descrizione"))
+            for parent in root.all("ListaErrori")
+            for item in parent.all("Errore")
+            if (code := text_at(item, "Codice"))
+        ),
+    )
+
+
+def _needed(root: XmlElement, name: str) -> Any:
+    text = text_at(root, name)
+    if text is None:
+        raise InvalidData(
+            f"The SdI's notice has no {name}.",
+            field=f"/{root.name}/{name}",
+            remedy="Fetch the notice again; it is incomplete.",
+        )
+    return text
+
+
+def _moment(root: XmlElement, name: str) -> datetime | None:
+    """A time with its time zone; one without could be of any."""
+    try:
+        moment = datetime.fromisoformat(text_at(root, name) or "")
+    except ValueError:
+        return None
+    return None if moment.tzinfo is None else moment
