@@ -1,0 +1,324 @@
+"""Files of bookings in DATEV's format EXTF 700: batches of bookings of version 13."""
+
+from __future__ import annotations
+
+import csv
+import re
+from datetime import date, datetime
+from decimal import Decimal, InvalidOperation
+from io import StringIO
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+import attrs
+
+from moorage.contracts.accounting.datev_values import DatevBatch, DatevBooking, year_end
+from moorage.contracts.validators import check_kind
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_HEADER: Final = ("EXTF", "700", "21", "Buchungsstapel", "13")
+_HEADER_LENGTH: Final = 31
+_HEADER_TEXTS: Final = frozenset({1, 4, 8, 9, 10, 17, 18, 22, 24, 27, 30, 31})
+_MOST_BYTES: Final = 64 * 1024 * 1024
+
+
+def _numbered(name: str, count: int) -> list[str]:
+    return [
+        f"{name} - {part} {number}" for number in range(1, count + 1) for part in ("Art", "Inhalt")
+    ]
+
+
+COLUMNS: Final = (
+    *[
+        "Umsatz (ohne Soll/Haben-Kz)",
+        "Soll/Haben-Kennzeichen",
+        "WKZ Umsatz",
+        "Kurs",
+        "Basis-Umsatz",
+        "WKZ Basis-Umsatz",
+        "Konto",
+        "Gegenkonto (ohne BU-Schlüssel)",
+        "BU-Schlüssel",
+        "Belegdatum",
+        "Belegfeld 1",
+        "Belegfeld 2",
+        "Skonto",
+        "Buchungstext",
+        "Postensperre",
+        "Diverse Adressnummer",
+        "Geschäftspartnerbank",
+        "Sachverhalt",
+        "Zinssperre",
+        "Beleglink",
+    ],
+    *_numbered("Beleginfo", 8),
+    *[
+        "KOST1 - Kostenstelle",
+        "KOST2 - Kostenstelle",
+        "Kost-Menge",
+        "EU-Land u. UStID (Bestimmung)",
+        "EU-Steuersatz (Bestimmung)",
+        "Abw. Versteuerungsart",
+        "Sachverhalt L+L",
+        "Funktionsergänzung L+L",
+        "BU 49 Hauptfunktionstyp",
+        "BU 49 Hauptfunktionsnummer",
+        "BU 49 Funktionsergänzung",
+    ],
+    *_numbered("Zusatzinformation", 20),
+    *[
+        "Stück",
+        "Gewicht",
+        "Zahlweise",
+        "Forderungsart",
+        "Veranlagungsjahr",
+        "Zugeordnete Fälligkeit",
+        "Skontotyp",
+        "Auftragsnummer",
+        "Buchungstyp",
+        "USt-Schlüssel (Anzahlungen)",
+        "EU-Land (Anzahlungen)",
+        "Sachverhalt L+L (Anzahlungen)",
+        "EU-Steuersatz (Anzahlungen)",
+        "Erlöskonto (Anzahlungen)",
+        "Herkunft-Kz",
+        "Buchungs GUID",
+        "KOST-Datum",
+        "SEPA-Mandatsreferenz",
+        "Skontosperre",
+        "Gesellschaftername",
+        "Beteiligtennummer",
+        "Identifikationsnummer",
+        "Zeichnernummer",
+        "Postensperre bis",
+        "Bezeichnung SoBil-Sachverhalt",
+        "Kennzeichen SoBil-Buchung",
+        "Festschreibung",
+        "Leistungsdatum",
+        "Datum Zuord. Steuerperiode",
+        "Fälligkeit",
+        "Generalumkehr (GU)",
+        "Steuersatz",
+        "Land",
+        "Abrechnungsreferenz",
+        "BVV-Position",
+        "EU-Land u. UStID (Ursprung)",
+        "EU-Steuersatz (Ursprung)",
+        "Abw. Skontokonto",
+    ],
+)
+"""The headings of the columns of version 13, in their order."""
+
+
+def _decimal_text(value: Decimal, least: int = 2) -> str:
+    whole, _, fraction = f"{value:f}".partition(".")
+    return f"{whole},{fraction.rstrip('0').ljust(least, '0')}"
+
+
+def _read_decimal(text: str) -> Decimal:
+    if re.fullmatch(r"[0-9]{1,10}(?:,[0-9]{1,6})?", text) is None:
+        raise InvalidOperation
+    return Decimal(text.replace(",", "."))
+
+
+def _day_text(value: date) -> str:
+    return f"{value.day:02}{value.month:02}{value.year:04}"
+
+
+def _read_day(text: str) -> date:
+    if re.fullmatch("[0-9]{8}", text) is None:
+        raise ValueError
+    return date(int(text[4:]), int(text[2:4]), int(text[:2]))
+
+
+@attrs.frozen
+class _Column:
+    number: int
+    field: str
+    write: Callable[[Any], str]
+    read: Callable[[str], Any]
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"'
+
+
+_FIELDS: Final = (
+    _Column(1, "amount", _decimal_text, _read_decimal),
+    _Column(2, "side", _quoted, str),
+    _Column(3, "currency", _quoted, str),
+    _Column(4, "exchange_rate", _decimal_text, _read_decimal),
+    _Column(5, "base_amount", _decimal_text, _read_decimal),
+    _Column(7, "account", str, str),
+    _Column(8, "contra_account", str, str),
+    _Column(9, "tax_key", _quoted, str),
+    _Column(11, "document", _quoted, str),
+    _Column(12, "document2", _quoted, str),
+    _Column(14, "text", _quoted, str),
+    _Column(37, "cost_center", _quoted, str),
+    _Column(38, "cost_center2", _quoted, str),
+    _Column(40, "vat_id", _quoted, str),
+    _Column(115, "service_date", _day_text, _read_day),
+    _Column(117, "due", _day_text, _read_day),
+)
+_BASE_CURRENCY: Final = 6
+_DATE: Final = 10
+_LOCKED: Final = 114
+_REVERSAL: Final = 118
+
+
+def write_datev(batch: DatevBatch, *, created_at: datetime) -> bytes:
+    """A batch as a file for DATEV: Windows-1252, semicolons, decimal commas.
+
+    The name of the file begins with "EXTF_" and ends with ".csv".
+
+    Args:
+        batch: the batch.
+        created_at: time of the file, in the local time of the client.
+
+    Raises:
+        InvalidData: an argument has another type.
+    """
+    check_kind(batch, DatevBatch, "batch")
+    check_kind(created_at, datetime, "created_at")
+    rows = [_header(batch, created_at), ";".join(COLUMNS)]
+    rows += [_row(batch, booking) for booking in batch.bookings]
+    return "".join(f"{row}\r\n" for row in rows).encode("cp1252")
+
+
+def _header(batch: DatevBatch, created_at: datetime) -> str:
+    values: dict[int, str] = dict(enumerate(_HEADER, 1))
+    values |= {
+        6: f"{created_at:%Y%m%d%H%M%S}{created_at.microsecond // 1000:03}",
+        11: str(batch.consultant),
+        12: str(batch.client),
+        13: f"{batch.fiscal_year:%Y%m%d}",
+        14: str(batch.account_length),
+        15: f"{batch.first:%Y%m%d}",
+        16: f"{batch.last:%Y%m%d}",
+        17: batch.title,
+        18: batch.initials or "",
+        19: "1",
+        20: "0",
+        21: str(int(batch.is_locked)),
+        22: batch.currency,
+        27: batch.chart or "",
+    }
+    return ";".join(
+        _quoted(values.get(number, "")) if number in _HEADER_TEXTS else values.get(number, "")
+        for number in range(1, _HEADER_LENGTH + 1)
+    )
+
+
+def _row(batch: DatevBatch, booking: DatevBooking) -> str:
+    cells = [""] * len(COLUMNS)
+    for column in _FIELDS:
+        value = getattr(booking, column.field)
+        if value is not None:
+            cells[column.number - 1] = column.write(value)
+    cells[_DATE - 1] = f"{booking.date:%d%m}"
+    cells[_LOCKED - 1] = str(int(batch.is_locked))
+    if booking.base_amount is not None:
+        cells[_BASE_CURRENCY - 1] = _quoted(batch.currency)
+    if booking.is_reversal:
+        cells[_REVERSAL - 1] = '"1"'
+    return ";".join(cells)
+
+
+def read_datev(body: bytes) -> DatevBatch:
+    """The batch in a file of DATEV's format.
+
+    Columns for which `DatevBooking` has no field are left out.
+
+    Raises:
+        InvalidData: the file is no batch of bookings of version 13, or a value has another form;
+            the error's field names the line and the column.
+    """
+    check_kind(body, bytes, "body")
+    if len(body) > _MOST_BYTES:
+        _unreadable("file", "is larger than 64 MB")
+    try:
+        text = body.decode("cp1252")
+        rows = list(csv.reader(StringIO(text, newline=""), delimiter=";", strict=True))
+    except (UnicodeDecodeError, csv.Error):
+        _unreadable("file", "is not CSV in Windows-1252")
+    if len(rows) < 2 or tuple(rows[0][:5]) != _HEADER or len(rows[0]) != _HEADER_LENGTH:
+        _unreadable("header", "is not that of a batch of bookings, EXTF 700 version 13")
+    header = _read_header(rows[0])
+    bookings = tuple(
+        _read_row(row, f"line {number}", header) for number, row in enumerate(rows[2:], 3) if row
+    )
+    return DatevBatch(**header, bookings=bookings)
+
+
+def _unreadable(place: str, problem: str) -> NoReturn:
+    raise InvalidData(
+        f"The {place} of the DATEV file {problem}.",
+        field=place,
+        remedy="Export the batch again as DATEV-Format, Buchungsstapel.",
+    )
+
+
+def _read_header(row: list[str]) -> dict[str, Any]:
+    def read(number: int, pattern: str, convert: Callable[[str], Any] = str) -> Any:
+        text = row[number - 1]
+        try:
+            return convert(text) if re.fullmatch(pattern, text) else _no_value(number)
+        except ValueError:
+            return _no_value(number)
+
+    def day(text: str) -> date:
+        return date(int(text[:4]), int(text[4:6]), int(text[6:]))
+
+    return {
+        "consultant": read(11, "[0-9]{1,7}", int),
+        "client": read(12, "[0-9]{1,5}", int),
+        "fiscal_year": read(13, "[0-9]{8}", day),
+        "account_length": read(14, "[0-9]", int),
+        "first": read(15, "[0-9]{8}", day),
+        "last": read(16, "[0-9]{8}", day),
+        "title": read(17, ".{0,30}") or "Buchungsstapel",
+        "initials": read(18, ".{0,2}") or None,
+        "is_locked": read(21, "[01]?") == "1",
+        "currency": read(22, "[A-Z]{3}"),
+        "chart": read(27, "(?:[0-9]{2})?") or None,
+    }
+
+
+def _no_value(number: int) -> NoReturn:
+    _unreadable(f"header's field {number}", "has another form")
+
+
+def _read_row(row: list[str], place: str, header: dict[str, Any]) -> DatevBooking:
+    if len(row) != len(COLUMNS):
+        _unreadable(place, f"has {len(row)} columns, not {len(COLUMNS)}")
+    if row[_BASE_CURRENCY - 1] not in {"", header["currency"]}:
+        _unreadable(f"{place}, {COLUMNS[_BASE_CURRENCY - 1]}", "is not that of the header")
+    values: dict[str, Any] = {"date": _read_date(row[_DATE - 1], place, header["fiscal_year"])}
+    for column in _FIELDS:
+        text = row[column.number - 1]
+        if text:
+            try:
+                values[column.field] = column.read(text)
+            except (ValueError, InvalidOperation):
+                _unreadable(f"{place}, {COLUMNS[column.number - 1]}", "has another form")
+    try:
+        return DatevBooking(is_reversal=row[_REVERSAL - 1] == "1", **values)
+    except TypeError:
+        _unreadable(place, "has no amount or no account")
+
+
+def _read_date(text: str, place: str, fiscal_year: date) -> date:
+    """The day of the fiscal year, since the file states day and month only."""
+    if re.fullmatch("[0-9]{3,4}", text):
+        month, day = int(text[-2:]), int(text[:-2])
+        for year in {fiscal_year.year, year_end(fiscal_year).year}:
+            try:
+                day_of_year = date(year, month, day)
+            except ValueError:
+                continue
+            if fiscal_year <= day_of_year <= year_end(fiscal_year):
+                return day_of_year
+    _unreadable(f"{place}, Belegdatum", "is no day of the fiscal year")

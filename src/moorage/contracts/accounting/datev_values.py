@@ -1,0 +1,313 @@
+"""Bookings and batches of bookings for DATEV, with the limits of its format."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.contracts.accounting.amounts import is_number, is_positive_or_zero
+from moorage.contracts.validators import (
+    OneOf,
+    are_all,
+    as_tuple,
+    check_text,
+    is_a,
+    is_day,
+    is_maybe_day,
+)
+from moorage.domain.values.frozen_values import frozen
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from moorage.contracts.accounting.journals import Journal, JournalLine
+
+_ACCOUNT: Final = re.compile("[1-9][0-9]{0,8}|0[0-9]{1,8}")
+_DOCUMENT: Final = "[A-Za-z0-9$&%*+/-]"
+_PRINTABLE: Final = "[^\x00-\x1f\x7f]"
+
+
+class DebitCredit(OneOf, field="side"):
+    """The side of the account of a booking; the contra account has the other one."""
+
+    DEBIT = "S"
+    CREDIT = "H"
+
+
+def _refuse(field: str, problem: str, remedy: str) -> None:
+    raise InvalidData(f"The {field.replace('_', ' ')} {problem}.", field=field, remedy=remedy)
+
+
+def _matches(pattern: str, remedy: str, *, maybe: bool = False) -> Any:
+    form = re.compile(pattern)
+
+    def check(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+        if maybe and value is None:
+            return
+        check_text(value, attribute.name)
+        if form.fullmatch(str(value)) is None:
+            _refuse(attribute.name, "has a form that DATEV does not accept", remedy)
+        try:
+            str(value).encode("cp1252")
+        except UnicodeEncodeError:
+            _refuse(
+                attribute.name,
+                "has a character that DATEV's character set Windows-1252 does not have",
+                "Replace the character.",
+            )
+
+    return check
+
+
+def _is_between(least: int, most: int) -> Any:
+    def check(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+        if type(value) is not int or not least <= value <= most:
+            _refuse(
+                attribute.name,
+                f"is not a whole number from {least} to {most}",
+                f"Give a number from {least} to {most}.",
+            )
+
+    return check
+
+
+def _is_amount(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    is_positive_or_zero(None, attribute, value)
+    if not value or Decimal(str(value)) * 100 % 1:
+        _refuse(
+            attribute.name,
+            "is zero, or has more than two decimals",
+            "Give a positive amount in cents, and the side.",
+        )
+
+
+def _is_maybe_amount(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if value is not None:
+        _is_amount(None, attribute, value)
+
+
+def _is_rate(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if value is None:
+        return
+    is_number(None, attribute, value)
+    if not 0 < Decimal(str(value)) < 10_000:
+        _refuse(attribute.name, "is not between 0 and 9999", "Give the rate of the currency.")
+
+
+_account = _matches(_ACCOUNT.pattern, "Give the number of an account, such as '8400'.")
+
+
+@frozen(kw_only=True)
+class DatevBooking:
+    """A booking of an amount between two accounts.
+
+    Attributes:
+        date: date of the document.
+        amount: positive amount in the currency of the booking.
+        side: side of `account`.
+        account: account, or number of a customer or supplier.
+        contra_account: the other one.
+        tax_key: posting key of one to four digits that says the tax (BU-Schlüssel); None for
+            accounts that post it automatically.
+        document: number of the document (Belegfeld 1), which matches open items.
+        document2: second number, such as the due date as TTMMJJ (Belegfeld 2).
+        text: text of at most 60 characters.
+        cost_center, cost_center2: cost centres.
+        currency: currency of the amount, if not that of the batch.
+        exchange_rate: rate of a foreign currency.
+        base_amount: amount of a foreign currency in the currency of the batch.
+        vat_id: the EU country and VAT identifier of the destination.
+        service_date: date of the supply.
+        due: day when an open item is due.
+        is_reversal: True if it reverses a booking, so that the turnover is reduced (Generalumkehr).
+    """
+
+    date: dt.date = attrs.field(validator=is_day)
+    amount: Decimal = attrs.field(validator=_is_amount)
+    side: DebitCredit = attrs.field(default=DebitCredit.DEBIT, converter=DebitCredit)
+    account: str = attrs.field(validator=_account)
+    contra_account: str = attrs.field(validator=_account)
+    tax_key: str | None = attrs.field(
+        default=None, validator=_matches("[0-9]{1,4}", "Give one to four digits.", maybe=True)
+    )
+    document: str | None = attrs.field(
+        default=None,
+        validator=_matches(
+            f"{_DOCUMENT}{{1,36}}", "Give up to 36 letters, digits or $&%*+-/.", maybe=True
+        ),
+    )
+    document2: str | None = attrs.field(
+        default=None,
+        validator=_matches(
+            f"{_DOCUMENT}{{1,12}}", "Give up to 12 letters, digits or $&%*+-/.", maybe=True
+        ),
+    )
+    text: str | None = attrs.field(
+        default=None,
+        repr=False,
+        validator=_matches(f"{_PRINTABLE}{{1,60}}", "Shorten it to 60 characters.", maybe=True),
+    )
+    cost_center: str | None = attrs.field(
+        default=None, validator=_matches("[ -~]{1,36}", "Give up to 36 characters.", maybe=True)
+    )
+    cost_center2: str | None = attrs.field(
+        default=None, validator=_matches("[ -~]{1,36}", "Give up to 36 characters.", maybe=True)
+    )
+    currency: str | None = attrs.field(
+        default=None, validator=_matches("[A-Z]{3}", "Give a currency such as 'USD'.", maybe=True)
+    )
+    exchange_rate: Decimal | None = attrs.field(default=None, validator=_is_rate)
+    base_amount: Decimal | None = attrs.field(default=None, validator=_is_maybe_amount)
+    vat_id: str | None = attrs.field(
+        default=None,
+        repr=False,
+        validator=_matches(
+            "[A-Z]{2}[A-Z0-9+*]{1,13}", "Give it with its country, such as 'FR123'.", maybe=True
+        ),
+    )
+    service_date: dt.date | None = attrs.field(default=None, validator=is_maybe_day)
+    due: dt.date | None = attrs.field(default=None, validator=is_maybe_day)
+    is_reversal: bool = attrs.field(default=False, validator=is_a(bool))
+
+
+@frozen(kw_only=True)
+class DatevBatch:
+    """A batch of bookings of one client (Buchungsstapel).
+
+    Attributes:
+        consultant: number of the tax consultant at DATEV (Berater).
+        client: number of the client at the consultant (Mandant).
+        fiscal_year: first day of the fiscal year, in which all bookings are.
+        first, last: first and last day of the bookings.
+        bookings: the bookings.
+        account_length: number of digits of a ledger account; those of customers and suppliers have
+            one more.
+        title: title of the batch.
+        initials: two capital letters of the person who made it.
+        is_locked: True if the bookings cannot be changed at DATEV.
+        currency: currency of the batch.
+        chart: chart of accounts, such as '03' or '04'; None if none is stated.
+    """
+
+    consultant: int = attrs.field(validator=_is_between(1001, 9_999_999))
+    client: int = attrs.field(validator=_is_between(1, 99_999))
+    fiscal_year: date = attrs.field(validator=is_day)
+    first: date = attrs.field(validator=is_day)
+    last: date = attrs.field(validator=is_day)
+    bookings: tuple[DatevBooking, ...] = attrs.field(
+        converter=as_tuple, validator=are_all(DatevBooking)
+    )
+    account_length: int = attrs.field(default=4, validator=_is_between(4, 8))
+    title: str = attrs.field(
+        default="Buchungsstapel",
+        validator=_matches(f"{_PRINTABLE}{{1,30}}", "Shorten it to 30 characters."),
+    )
+    initials: str | None = attrs.field(
+        default=None, validator=_matches("[A-Z]{2}", "Give two capital letters.", maybe=True)
+    )
+    is_locked: bool = attrs.field(default=False, validator=is_a(bool))
+    currency: str = attrs.field(
+        default="EUR", validator=_matches("[A-Z]{3}", "Give a currency such as 'EUR'.")
+    )
+    chart: str | None = attrs.field(
+        default=None, validator=_matches("[0-9]{2}", "Give two digits.", maybe=True)
+    )
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse days outside of the fiscal year, and accounts of the wrong length."""
+        if not self.fiscal_year <= self.first <= self.last <= year_end(self.fiscal_year):
+            raise InvalidData(
+                "The period of the batch is not within the fiscal year, or ends before it begins.",
+                field="first",
+                remedy="Write one batch for each fiscal year.",
+            )
+        for number, booking in enumerate(self.bookings):
+            self._check(booking, f"bookings[{number}]")
+
+    def _check(self, booking: DatevBooking, path: str) -> None:
+        if not self.first <= booking.date <= self.last:
+            raise InvalidData(
+                f"The date of the booking {booking.date} is not within the batch's period.",
+                field=f"{path}.date",
+                remedy="Move the booking to the batch of its period.",
+            )
+        is_foreign = booking.currency not in {None, self.currency}
+        for name in ("exchange_rate", "base_amount"):
+            if (getattr(booking, name) is not None) is not is_foreign:
+                raise InvalidData(
+                    "The booking has a foreign currency without its rate and base amount, or these"
+                    " without a foreign currency.",
+                    field=f"{path}.{name}",
+                    remedy="Give currency, exchange rate and base amount together, or none.",
+                )
+        for name in ("account", "contra_account"):
+            if len(getattr(booking, name)) > self.account_length + 1:
+                raise InvalidData(
+                    f"The {name.replace('_', ' ')} has more digits than the batch's accounts.",
+                    field=f"{path}.{name}",
+                    remedy="Give an account of the client's length, or set `account_length`.",
+                )
+
+
+def year_end(start: date) -> date:
+    """The last day of a fiscal year that begins on this day.
+
+    Raises:
+        InvalidData: the year ends after the calendar of Python.
+    """
+    try:
+        if (start.month, start.day) == (1, 1):
+            return date(start.year, 12, 31)
+        return date(start.year + 1, start.month, start.day) - timedelta(days=1)
+    except ValueError:
+        raise InvalidData(
+            "The fiscal year does not begin on a day that every year has.",
+            field="fiscal_year",
+            remedy="Give the first day of the fiscal year, such as 2026-01-01.",
+        ) from None
+
+
+def datev_bookings(journal: Journal, *, document: str | None = None) -> tuple[DatevBooking, ...]:
+    """The bookings of a journal entry, which has only one line on one of its sides.
+
+    Args:
+        journal: the entry.
+        document: number of the document, for all bookings.
+
+    Raises:
+        InvalidData: the entry has several lines on both sides, or a line does not fit the format.
+    """
+    debits = [line for line in journal.lines if line.debit]
+    credit_lines = [line for line in journal.lines if line.credit]
+    if len(debits) != 1 and len(credit_lines) != 1:
+        raise InvalidData(
+            "The entry has several lines on both sides, and DATEV books an amount between two"
+            " accounts.",
+            field="lines",
+            remedy="Split the entry, or book over a clearing account.",
+        )
+    pairs: list[tuple[JournalLine, JournalLine]] = (
+        [(line, credit_lines[0]) for line in debits]
+        if len(credit_lines) == 1
+        else [(debits[0], line) for line in credit_lines]
+    )
+    return tuple(
+        DatevBooking(
+            date=journal.date,
+            amount=min(debit.debit, credit.credit),
+            account=debit.account,
+            contra_account=credit.account,
+            document=document,
+            text=_text(journal, debit, credit),
+        )
+        for debit, credit in pairs
+    )
+
+
+def _text(journal: Journal, debit: JournalLine, credit: JournalLine) -> str:
+    text = debit.description or credit.description or journal.narration
+    return " ".join(text.split())[:60]
