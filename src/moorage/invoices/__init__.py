@@ -17,6 +17,7 @@ from moorage.invoices.fatturapa import (
     validate_fatturapa,
     write_fatturapa,
 )
+from moorage.invoices.ksef import KsefInvoice, read_fa3, validate_fa3, write_fa3
 from moorage.invoices.outgoing import outgoing_invoice
 from moorage.invoices.pdf import PdfInvoice, embed_invoice, read_pdf_invoice
 from moorage.invoices.profiles import EN16931, PEPPOL, XRECHNUNG, Profile
@@ -61,6 +62,7 @@ __all__ = [
     "InvoiceLine",
     "ItemClass",
     "ItemProperty",
+    "KsefInvoice",
     "Note",
     "Party",
     "PayeeAccount",
@@ -84,14 +86,17 @@ __all__ = [
     "embed_invoice",
     "outgoing_invoice",
     "read_cii",
+    "read_fa3",
     "read_fatturapa",
     "read_invoice",
     "read_pdf_invoice",
     "read_sdi_notice",
     "read_ubl",
     "validate",
+    "validate_fa3",
     "validate_fatturapa",
     "write_cii",
+    "write_fa3",
     "write_fatturapa",
     "write_invoice",
     "write_ubl",

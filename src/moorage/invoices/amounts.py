@@ -23,6 +23,11 @@ def rounded(value: Fraction | Decimal) -> Decimal:
     return Decimal(f"{'-' if value < 0 and cents else ''}{cents}E-2")
 
 
+def eighths(value: Fraction) -> Decimal:
+    """Round to eight decimals, the most that national formats have."""
+    return Decimal(f"{rounded(value * 10**6):f}E-6")
+
+
 def total(amounts: Iterable[Decimal | None]) -> Decimal:
     """The rounded sum of the amounts; missing ones count as zero."""
     return rounded(exact_sum(amounts))

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Final
 from moorage.contracts.validators import check_kind
 from moorage.errors import InvalidData
 from moorage.invoices.binding import ElementPlace, read_root, read_value, write_nodes
-from moorage.invoices.fatturapa.elements import nodes_of
 from moorage.invoices.fatturapa.incoming import fattura_of
 from moorage.invoices.fatturapa.layout import Document
 from moorage.invoices.fatturapa.outgoing import document_of
 from moorage.invoices.fatturapa.rules import violations
 from moorage.invoices.fatturapa.values import FatturaPa
+from moorage.invoices.layouts import nodes_of
 
 if TYPE_CHECKING:
     from moorage.invoices.rules import Violation

@@ -7,17 +7,11 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from moorage.invoices.binding import BASE64, NUMBER
-from moorage.invoices.fatturapa.elements import (
-    AMOUNT2,
-    AMOUNT8,
+from moorage.invoices.layouts import (
     ASCII,
     CODEC,
-    COUNTRY,
-    NATURE,
     NEEDED,
     PATH,
-    QUANTITY,
-    RATE,
     day_at,
     latin_text,
     number_at,
@@ -30,6 +24,13 @@ from moorage.invoices.fatturapa.elements import (
 if TYPE_CHECKING:
     from datetime import date
     from decimal import Decimal
+
+AMOUNT2: Final = r"-?[0-9]{1,11}\.[0-9]{2}"
+AMOUNT8: Final = r"-?[0-9]{1,11}\.[0-9]{2,8}"
+RATE: Final = r"(?:100\.00|[0-9]{1,2}\.[0-9]{2})"
+QUANTITY: Final = r"[0-9]{1,12}\.[0-9]{2,8}"
+COUNTRY: Final = "[A-Z]{2}"
+NATURE: Final = r"N1|N2(?:\.[12])?|N3(?:\.[1-6])?|N4|N5|N6(?:\.[1-9])?|N7"
 
 
 @attrs.frozen(kw_only=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from moorage.invoices.amounts import exact_total, percentage, rounded, total
+from moorage.invoices.amounts import eighths, exact_total, percentage, total
 from moorage.invoices.fatturapa.codes import DOCUMENT_TYPES, NATURES, PAYMENT_MEANS
 from moorage.invoices.fatturapa.layout import (
     Attachment,
@@ -222,11 +222,6 @@ def _unit_price(line: InvoiceLine) -> Decimal | None:
     if line.net_price is None or not line.base_quantity:
         return line.net_price
     return eighths(Fraction(line.net_price) / Fraction(line.base_quantity))
-
-
-def eighths(value: Fraction) -> Decimal:
-    """A number with at most eight decimals."""
-    return Decimal(f"{rounded(value * 10**6):f}E-6")
 
 
 def _discounts(line: InvoiceLine) -> Iterator[Discount]:

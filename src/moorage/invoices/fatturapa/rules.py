@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from moorage.invoices.fatturapa import searches
-from moorage.invoices.fatturapa.elements import faults
+from moorage.invoices.layouts import faults
 from moorage.invoices.rules import Violation
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Makers of fields that know their element's path and form, and the tables made of them."""
+"""Fields that know their element's path and form, and the tables made of them."""
 
 from __future__ import annotations
 
@@ -38,12 +38,6 @@ NEEDED: Final = "needed"
 
 ASCII: Final = "[ -~]"
 LATIN: Final = "[ -~\u00a0-\u00ff]"
-AMOUNT2: Final = r"-?[0-9]{1,11}\.[0-9]{2}"
-AMOUNT8: Final = r"-?[0-9]{1,11}\.[0-9]{2,8}"
-RATE: Final = r"(?:100\.00|[0-9]{1,2}\.[0-9]{2})"
-QUANTITY: Final = r"[0-9]{1,12}\.[0-9]{2,8}"
-COUNTRY: Final = "[A-Z]{2}"
-NATURE: Final = r"N1|N2(?:\.[12])?|N3(?:\.[1-6])?|N4|N5|N6(?:\.[1-9])?|N7"
 
 
 def text_at(path: str, pattern: str, *, needed: bool = False) -> Any:
@@ -122,23 +116,24 @@ def _joined(entries: list[tuple[list[str], attrs.Attribute[Any]]]) -> tuple[Node
 def _node(tag: str, field: attrs.Attribute[Any]) -> Node:
     kind = field.metadata.get(PART)
     if not tag:
-        return _OWN_TEXT
+        return _own_text(field.name)
     if kind is None:
         return Leaf(tag, field.name, field.metadata[CODEC])
     return Group(tag, field.name, kind, nodes_of(kind), many=field.default == ())
 
 
-def _read_own(parent: XmlElement, fields: Fields, place: ElementPlace) -> None:
-    del place
-    fields["text"] = parent.content
+def _own_text(name: str) -> Special:
+    """The node of a field that is the text of its value's own element."""
 
+    def reading(parent: XmlElement, fields: Fields, place: ElementPlace) -> None:
+        del place
+        fields[name] = parent.content
 
-def _write_own(value: Any, currency: str | None) -> Iterator[str]:
-    del currency
-    yield escape(value.text or "")
+    def writing(value: Any, currency: str | None) -> Iterator[str]:
+        del currency
+        yield escape(getattr(value, name) or "")
 
-
-_OWN_TEXT: Final = Special(_read_own, _write_own)
+    return Special(reading, writing)
 
 
 def faults(value: Any, field: str = "", element: str = "") -> Iterator[LayoutFault]:

@@ -1,0 +1,131 @@
+"""Reads, writes and checks whole files."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+from xml.sax.saxutils import escape
+
+from moorage.contracts.validators import check_kind
+from moorage.errors import InvalidData
+from moorage.invoices.binding import ElementPlace, read_root, read_value, text_at, write_nodes
+from moorage.invoices.ksef.incoming import invoice_of
+from moorage.invoices.ksef.layout import FaDocument
+from moorage.invoices.ksef.outgoing import document_of
+from moorage.invoices.ksef.rules import violations
+from moorage.invoices.ksef.values import KsefInvoice
+from moorage.invoices.layouts import nodes_of
+
+if TYPE_CHECKING:
+    from moorage.invoices.rules import Violation
+    from moorage.vendor_sdk.xml_text import XmlElement
+
+NAMESPACE: Final = "http://crd.gov.pl/wzor/2025/06/25/13775/"
+"""The namespace of FA(3)."""
+_ROOT: Final = "Faktura"
+_SHOWN: Final = 20
+_LONGEST_SYSTEM: Final = 256
+
+
+def validate_fa3(ksef: KsefInvoice | bytes) -> tuple[Violation, ...]:
+    """The violated rules of FA(3), of an invoice or of the bytes of a file.
+
+    The rule of a violation is the element that it is about, such as 'P_19'.
+
+    Raises:
+        InvalidData: the bytes cannot be read.
+    """
+    if isinstance(ksef, KsefInvoice):
+        return tuple(violations(document_of(ksef)))
+    return tuple(violations(_read(_root(ksef))))
+
+
+def write_fa3(ksef: KsefInvoice) -> bytes:
+    """A file of FA(3) version 1-0E; equal invoices give equal bytes.
+
+    Everything for which FA(3) has no element, or which moorage does not map, is left out.
+
+    Raises:
+        InvalidData: a rule is violated; the message names all violated ones.
+    """
+    check_kind(ksef, KsefInvoice, "ksef")
+    document = document_of(ksef)
+    _refuse(document)
+    content = write_nodes(nodes_of(FaDocument), document, None)
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?>\n'
+        f'<{_ROOT} xmlns="{NAMESPACE}">{_heading(ksef)}{content}</{_ROOT}>\n'
+    ).encode()
+
+
+def _heading(ksef: KsefInvoice) -> str:
+    moment = ksef.created_at.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat()
+    system = " ".join((ksef.system or "").split())[:_LONGEST_SYSTEM].strip()
+    return (
+        '<Naglowek><KodFormularza kodSystemowy="FA (3)" wersjaSchemy="1-0E">FA</KodFormularza>'
+        "<WariantFormularza>3</WariantFormularza>"
+        f"<DataWytworzeniaFa>{moment}Z</DataWytworzeniaFa>"
+        + (f"<SystemInfo>{escape(system)}</SystemInfo>" if system else "")
+        + "</Naglowek>"
+    )
+
+
+def read_fa3(body: bytes, *, check: bool = True) -> KsefInvoice:
+    """The invoice in a file of FA(3).
+
+    Elements that neither the European norm nor `KsefInvoice` has are left out, so keep the bytes.
+
+    Args:
+        body: the file.
+        check: False to read an invoice that violates rules.
+
+    Raises:
+        InvalidData: the file cannot be read, or violates a rule.
+    """
+    root = _root(body)
+    document = _read(root)
+    if check:
+        _refuse(document)
+    return invoice_of(document, _created_at(root), text_at(root, "Naglowek", "SystemInfo"))
+
+
+def _root(body: bytes) -> XmlElement:
+    root = read_root(body, "The FA(3) file")
+    if root.namespace != NAMESPACE or root.name != _ROOT:
+        raise InvalidData(
+            f"The document is not an FA(3) file: its root element is {root.name[:40]!r}.",
+            field=f"/{root.name[:40]}",
+            remedy="Give a Faktura of FA(3); FA(2) and PEF are other formats.",
+        )
+    return root
+
+
+def _read(root: XmlElement) -> FaDocument:
+    document: FaDocument = read_value(
+        FaDocument, nodes_of(FaDocument), root, ElementPlace(f"/{_ROOT}")
+    )
+    return document
+
+
+def _created_at(root: XmlElement) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text_at(root, "Naglowek", "DataWytworzeniaFa") or "")
+    except ValueError:
+        raise InvalidData(
+            "The FA(3) file does not say when it was made.",
+            field=f"/{_ROOT}/Naglowek/DataWytworzeniaFa",
+            remedy="Ask the sender to correct it.",
+        ) from None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def _refuse(document: FaDocument) -> None:
+    problems = list(violations(document))
+    if problems:
+        shown = "; ".join(map(str, problems[:_SHOWN]))
+        more = f"; and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
+        raise InvalidData(
+            f"The invoice violates rules of FA(3): {shown}{more}",
+            field=problems[0].field,
+            remedy="Correct the fields; `validate_fa3` returns the violations as values.",
+        )

@@ -1,0 +1,190 @@
+"""The invoice in a file."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Final
+
+from moorage.invoices.amounts import exact_total, total
+from moorage.invoices.ksef.outgoing import HOME
+from moorage.invoices.ksef.rates import BY_WORD, EXEMPT, RATES
+from moorage.invoices.ksef.values import KsefInvoice
+from moorage.invoices.values import (
+    AllowanceCharge,
+    ContactPoint,
+    Identifier,
+    Invoice,
+    InvoiceDelivery,
+    InvoiceLine,
+    Note,
+    Party,
+    PayeeAccount,
+    PaymentInstructions,
+    Period,
+    PostalAddress,
+    PrecedingInvoice,
+    Totals,
+    VatBreakdown,
+    VatExemption,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from moorage.invoices.ksef.layout import FaDocument, FaLine, FaPerson
+
+_TYPE_CODES: Final = {"KOR": "384", "KOR_ZAL": "384", "KOR_ROZ": "384", "ZAL": "386"}
+_PAYMENT_CODES: Final = {"1": "10", "2": "48", "4": "20", "6": "30"}
+OTHER_PAYMENT: Final = "ZZZ"
+"""The code for a means of payment that only its text names."""
+ADDENDS: Final = (
+    *dict.fromkeys(name for rate in RATES for name in (rate.net, rate.tax) if name),
+    "net_5",
+    "tax_5",
+    "net_margin",
+)
+"""The fields whose sum is the total."""
+_MEANS_WORDS: Final = {"3": "Bon", "5": "Kredyt", "7": "Płatność mobilna"}
+
+
+def invoice_of(document: FaDocument, created_at: datetime, system: str | None) -> KsefInvoice:
+    """The invoice in a file, as it is; `rules` checks it."""
+    buyer = document.buyer
+    return KsefInvoice(
+        invoice=_invoice(document),
+        created_at=created_at,
+        system=system,
+        place=document.place,
+        cash_method=document.cash_method == "1",
+        split_payment=document.split_payment == "1",
+        exemption_law=document.exemption_law,
+        exchange_rate=document.exchange_rate,
+        ksef_numbers={
+            item.number: item.ksef_number
+            for item in document.corrected
+            if item.number is not None and item.ksef_number is not None
+        },
+        correction_reason=document.correction_reason,
+        paid_on=document.paid_on,
+        is_local_unit=buyer is not None and buyer.local_unit == "1",
+        is_group_member=buyer is not None and buyer.group_member == "1",
+    )
+
+
+def _invoice(document: FaDocument) -> Invoice:
+    is_period = document.start is not None or document.end is not None
+    code = _TYPE_CODES.get(document.kind or "", "380")
+    reason = document.exemption_law or document.exemption_directive or document.exemption_basis
+    prepaid = total(item.amount for item in document.deductions)
+    return Invoice(
+        number=document.number,
+        issue_date=document.day,
+        type_code="389" if code == "380" and document.self_billed == "1" else code,
+        currency=document.currency,
+        due_date=next((item.day for item in document.terms), None),
+        seller=_party(document.seller),
+        buyer=_party(document.buyer),
+        period=Period(start=document.start, end=document.end) if is_period else None,
+        delivery=None if document.supplied is None else InvoiceDelivery(date=document.supplied),
+        despatch_advice=next((item.number for item in document.delivery_notes), None),
+        contract=next((item.number for item in document.contracts), None),
+        purchase_order=next((item.number for item in document.orders), None),
+        preceding=tuple(
+            PrecedingInvoice(number=item.number, issue_date=item.day) for item in document.corrected
+        ),
+        notes=tuple(Note(item.text) for item in document.footers),
+        payment=_payment(document),
+        prepaid=prepaid or None,
+        exemptions=() if reason is None else (VatExemption(category="E", reason=reason),),
+        lines=tuple(_line(line) for line in document.lines),
+        stated_totals=_totals(document, prepaid, reason),
+    )
+
+
+def _party(person: FaPerson | None) -> Party | None:
+    if person is None:
+        return None
+    vat_id = (
+        (person.nip and f"{HOME}{person.nip}")
+        or (person.eu_number and f"{person.eu_country or ''}{person.eu_number}")
+        or (person.other_id and f"{person.id_country or ''}{person.other_id}")
+    )
+    has_address = person.country is not None or person.address is not None
+    contact = next(iter(person.contacts), None)
+    return Party(
+        name=person.name,
+        vat_id=vat_id,
+        address=PostalAddress(line1=person.address, city=person.city, country=person.country)
+        if has_address
+        else None,
+        contact=None if contact is None else ContactPoint(email=contact.email, phone=contact.phone),
+    )
+
+
+def _line(line: FaLine) -> InvoiceLine:
+    rate = BY_WORD.get(line.rate or "")
+    quantity, price = line.quantity, line.price
+    if quantity is None and price is None:
+        quantity, price = Decimal(1), line.net
+    discount = line.discount or Decimal(0)
+    return InvoiceLine(
+        id=None if line.number is None else f"{line.number:f}",
+        name=line.name,
+        quantity=quantity,
+        unit=line.unit or "C62",
+        net_price=price,
+        allowances=(AllowanceCharge(amount=discount, reason="Rabat"),) if discount > 0 else (),
+        charges=(AllowanceCharge(amount=discount.copy_negate(), reason="Opłata dodatkowa"),)
+        if discount < 0
+        else (),
+        stated_net=line.net,
+        vat_category=None if rate is None else rate.category,
+        vat_rate=None if rate is None else rate.rate,
+        seller_item_id=line.item_id,
+        standard_item_id=None if line.gtin is None else Identifier(line.gtin, "0160"),
+    )
+
+
+def _totals(document: FaDocument, prepaid: Decimal, reason: str | None) -> Totals:
+    vat = total(getattr(document, name) for name in ADDENDS if name.startswith("tax"))
+    net = total(getattr(document, name) for name in ADDENDS if name.startswith("net"))
+    return Totals(
+        lines=total(line.net for line in document.lines),
+        net=net,
+        vat=vat,
+        gross=document.gross,
+        due=exact_total(document.gross, prepaid.copy_negate()),
+        breakdown=tuple(_breakdown(document, reason)),
+    )
+
+
+def _breakdown(document: FaDocument, reason: str | None) -> Iterator[VatBreakdown]:
+    """Yield the sums; those of two rates in one sum have the rate of the first line."""
+    done: set[str] = set()
+    for word in dict.fromkeys(line.rate for line in document.lines if line.rate is not None):
+        rate = BY_WORD[word]
+        if rate.net in done:
+            continue
+        done.add(rate.net)
+        yield VatBreakdown(
+            taxable=getattr(document, rate.net),
+            tax=Decimal(0) if rate.tax is None else getattr(document, rate.tax),
+            category=rate.category,
+            rate=rate.rate,
+            reason=reason if word == EXEMPT else None,
+        )
+
+
+def _payment(document: FaDocument) -> PaymentInstructions | None:
+    if document.means is None and document.means_text is None and not document.accounts:
+        return None
+    code = _PAYMENT_CODES.get(document.means or "", OTHER_PAYMENT)
+    return PaymentInstructions(
+        code=code,
+        text=document.means_text or _MEANS_WORDS.get(document.means or ""),
+        accounts=tuple(
+            PayeeAccount(iban=item.number, bic=item.bic, name=item.name)
+            for item in document.accounts
+        ),
+    )

@@ -1,0 +1,75 @@
+"""The words for VAT rates in FA(3), with the sums to which they belong."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Final
+
+import attrs
+
+
+@attrs.frozen
+class VatRate:
+    """A VAT rate of FA(3).
+
+    Attributes:
+        word: its word (P_12).
+        category: VAT category of the European norm.
+        rate: rate in percent.
+        net: field of the sum without VAT.
+        tax: field of the VAT; None if there is none.
+    """
+
+    word: str
+    category: str
+    rate: Decimal
+    net: str
+    tax: str | None = None
+
+
+def _taxed(word: str, group: int) -> VatRate:
+    return VatRate(word, "S", Decimal(word), f"net_{group}", f"tax_{group}")
+
+
+_ZERO: Final = Decimal(0)
+REVERSED_AT_HOME: Final = "oo"
+REVERSED_ABROAD: Final = "np II"
+EXEMPT: Final = "zw"
+RATES: Final = (
+    _taxed("23", 1),
+    _taxed("22", 1),
+    _taxed("8", 2),
+    _taxed("7", 2),
+    _taxed("5", 3),
+    _taxed("4", 4),
+    _taxed("3", 4),
+    VatRate("0 KR", "Z", _ZERO, "net_zero"),
+    VatRate("0 WDT", "K", _ZERO, "net_eu"),
+    VatRate("0 EX", "G", _ZERO, "net_export"),
+    VatRate(EXEMPT, "E", _ZERO, "net_exempt"),
+    VatRate("np I", "O", _ZERO, "net_abroad"),
+    VatRate(REVERSED_ABROAD, "AE", _ZERO, "net_eu_services"),
+    VatRate(REVERSED_AT_HOME, "AE", _ZERO, "net_reversed"),
+)
+"""The rates that FA(3) has."""
+
+BY_WORD: Final = {rate.word: rate for rate in RATES}
+
+
+def rate_of(category: str | None, rate: Decimal | None, *, at_home: bool) -> VatRate | None:
+    """The rate of a VAT category; None if FA(3) has none.
+
+    Args:
+        category: VAT category.
+        rate: rate in percent.
+        at_home: True if the buyer is Polish, which tells the two kinds of reverse charge apart.
+    """
+    excluded = REVERSED_ABROAD if at_home else REVERSED_AT_HOME
+    return next(
+        (
+            item
+            for item in RATES
+            if (item.category, item.rate) == (category, rate or _ZERO) and item.word != excluded
+        ),
+        None,
+    )

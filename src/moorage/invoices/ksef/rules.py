@@ -1,0 +1,139 @@
+"""The rules of a file that its schema and KSeF apply."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from moorage.invoices.amounts import exact_sum
+from moorage.invoices.ksef.incoming import ADDENDS
+from moorage.invoices.layouts import faults
+from moorage.invoices.rules import Violation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from moorage.invoices.ksef.layout import FaDocument
+
+_WEIGHTS: Final = (6, 5, 7, 2, 3, 4, 5, 6, 7)
+_MOST_LINES: Final = 10_000
+_MOST_FOOTERS: Final = 3
+
+
+def violations(document: FaDocument) -> Iterator[Violation]:
+    """Yield the violated rules; each is named by the element that it is about."""
+    for fault in faults(document):
+        name = fault.element.rpartition("/")[2] or fault.field
+        problem = (
+            f"The element {fault.element} is missing."
+            if fault.missing
+            else f"The schema does not allow this text in {fault.element}."
+        )
+        yield Violation(name, fault.field, problem, "Give a value as the schema wants it.")
+    yield from _parties(document)
+    yield from _contents(document)
+    yield from _sums(document)
+    yield from _corrections(document)
+    yield from _exemption(document)
+
+
+def _parties(document: FaDocument) -> Iterator[Violation]:
+    for name in ("seller", "buyer"):
+        person = getattr(document, name)
+        if person is not None and person.nip is not None and not is_nip(person.nip):
+            yield Violation(
+                "NIP",
+                f"{name}.nip",
+                "The check digit of the NIP is wrong.",
+                "Correct the VAT identifier.",
+            )
+        if person is not None and person.country is not None and person.address is None:
+            yield Violation(
+                "AdresL1",
+                f"{name}.address",
+                "The address has no street or other first line.",
+                "Give the first line of the address.",
+            )
+    seller = document.seller
+    if seller is not None and seller.country is None:
+        yield Violation(
+            "KodKraju", "seller.country", "The seller has no address.", "Give its address."
+        )
+    if seller is not None and seller.nip is None:
+        yield Violation("NIP", "seller.nip", "The seller has no NIP.", "Give its VAT identifier.")
+
+
+def is_nip(text: str) -> bool:
+    """Return whether a text is a NIP: ten digits, of which the last is a check digit."""
+    if len(text) != len(_WEIGHTS) + 1 or not (text.isascii() and text.isdecimal()):
+        return False
+    digits = [int(letter) for letter in text]
+    weighted = sum(weight * digit for weight, digit in zip(_WEIGHTS, digits, strict=False))
+    return weighted % 11 == digits[-1]
+
+
+def _contents(document: FaDocument) -> Iterator[Violation]:
+    if len(document.lines) > _MOST_LINES:
+        yield Violation(
+            "FaWiersz", "lines", "There are more than 10,000 lines.", "Write several invoices."
+        )
+    if len(document.footers) > _MOST_FOOTERS:
+        yield Violation(
+            "Informacje", "footers", "There are more than three notes.", "Join the notes."
+        )
+    if (document.start is None) is not (document.end is None):
+        yield Violation(
+            "OkresFa", "start", "The period has only one day.", "Give both days of the period."
+        )
+    for number, line in enumerate(document.lines):
+        for field, element in (("name", "P_7"), ("net", "P_11"), ("rate", "P_12")):
+            if getattr(line, field) is None and document.kind == "VAT":
+                yield Violation(
+                    element,
+                    f"lines[{number}].{field}",
+                    f"The line has no {field} that FA(3) knows.",
+                    "Give name, price and a VAT category with a rate that Poland has.",
+                )
+
+
+def _sums(document: FaDocument) -> Iterator[Violation]:
+    addends = exact_sum(getattr(document, name) for name in ADDENDS)
+    if document.kind in {"VAT", "KOR"} and exact_sum((document.gross,)) != addends:
+        yield Violation(
+            "P_15",
+            "gross",
+            "The total is not the sum of the amounts by rate.",
+            "Correct the total or the sums.",
+        )
+    vat = [getattr(document, f"tax_{group}") for group in range(1, 5)]
+    if document.currency != "PLN" and any(vat) and document.exchange_rate is None:
+        yield Violation(
+            "KursWalutyZ",
+            "exchange_rate",
+            "The VAT of an invoice in a foreign currency is needed in złoty too.",
+            "Give the exchange rate.",
+        )
+
+
+def _corrections(document: FaDocument) -> Iterator[Violation]:
+    if (document.kind or "").startswith("KOR") and not document.corrected:
+        yield Violation(
+            "DaneFaKorygowanej",
+            "corrected",
+            "The correction does not say which invoice it corrects.",
+            "Give the preceding invoice with its number and date.",
+        )
+
+
+def _exemption(document: FaDocument) -> Iterator[Violation]:
+    reasons = (
+        document.exemption_law,
+        document.exemption_directive,
+        document.exemption_basis,
+    )
+    if document.exempt is not None and not any(reasons):
+        yield Violation(
+            "P_19",
+            "exemption_law",
+            "Lines are exempt from VAT, and the provision for it is missing.",
+            "Give `exemption_law`, or the reason of the exemption of category E.",
+        )

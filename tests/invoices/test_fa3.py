@@ -1,0 +1,513 @@
+"""FA(3): what is written fits the schema and is read back, and spoiled files are refused."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import attrs
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from moorage import InvalidData
+from moorage.invoices import (
+    AllowanceCharge,
+    ContactPoint,
+    Identifier,
+    Invoice,
+    InvoiceDelivery,
+    InvoiceLine,
+    KsefInvoice,
+    Note,
+    Party,
+    PayeeAccount,
+    PaymentInstructions,
+    Period,
+    PostalAddress,
+    PrecedingInvoice,
+    VatExemption,
+    read_fa3,
+    validate_fa3,
+    write_fa3,
+)
+from tests.contracts.bank.schema_facts import element_faults, table
+
+_FACTS = table("fa_3", Path(__file__).parent / "tables")
+_SPACE = "{http://crd.gov.pl/wzor/2025/06/25/13775/}"
+NOW = datetime(2026, 11, 25, 9, 30, 1, 5, tzinfo=timezone(timedelta(hours=1)))
+NUMBER = "5260250274-20261101-0A1B2C-3D4E5F-7A"
+GDANSK = PostalAddress(line1="ul. Długa 1", city="80-001 Gdańsk", country="PL")
+SELLER = Party(
+    name="Alfa sp. z o.o.",
+    vat_id="PL5260250274",
+    address=GDANSK,
+    contact=ContactPoint(phone="+48 58 1234567", email="alfa@example.pl"),
+)
+BUYER = Party(name="Beta SA", vat_id="PL5252248481", address=GDANSK)
+LINE = InvoiceLine(
+    id="1",
+    name="Śruba",
+    quantity=Decimal(3),
+    unit="C62",
+    net_price=Decimal("9.99"),
+    vat_category="S",
+    vat_rate=Decimal(23),
+)
+
+
+def _ksef(**fields: Any) -> KsefInvoice:
+    """A valid invoice; fields of the invoice and of the file."""
+    details = {name: fields.pop(name) for name in list(fields) if hasattr(KsefInvoice, name)}
+    values: dict[str, Any] = {
+        "number": "FV/2041",
+        "issue_date": date(2026, 11, 25),
+        "type_code": "380",
+        "currency": "PLN",
+        "seller": SELLER,
+        "buyer": BUYER,
+        "lines": [LINE],
+    }
+    return KsefInvoice(**({"created_at": NOW} | details), invoice=Invoice(**(values | fields)))
+
+
+def _line(category: str, rate: str, **fields: Any) -> InvoiceLine:
+    return attrs.evolve(LINE, vat_category=category, vat_rate=Decimal(rate), **fields)
+
+
+def _full() -> KsefInvoice:
+    """A valid invoice with every field that a file carries."""
+    return _ksef(
+        due_date=date(2026, 12, 9),
+        despatch_advice="WZ-1",
+        contract="U-1",
+        purchase_order="PO-1",
+        delivery=InvoiceDelivery(date=date(2026, 11, 20)),
+        notes=[Note("Dziękujemy."), Note("A & B\nC")],
+        payment=PaymentInstructions(
+            code="30",
+            accounts=(
+                PayeeAccount(iban="PL61109010140000071219812874", bic="WBKPPLPP", name="Alfa"),
+            ),
+        ),
+        prepaid=Decimal("10.00"),
+        exemptions=[VatExemption(category="E", reason="art. 43 ust. 1")],
+        lines=[
+            attrs.evolve(
+                LINE,
+                allowances=(AllowanceCharge(amount=Decimal("1.50"), reason="Rabat"),),
+                standard_item_id=Identifier("5901234123457", "0160"),
+                seller_item_id="S-1",
+            ),
+            _line("S", "8", id="2"),
+            _line(
+                "S",
+                "5",
+                id="3",
+                charges=(AllowanceCharge(amount=Decimal(1), reason="Opłata dodatkowa"),),
+            ),
+            _line("E", "0", id="4"),
+        ],
+        place="Gdańsk",
+        cash_method=True,
+        split_payment=True,
+        exemption_law="art. 43 ust. 1",
+        paid_on=date(2026, 11, 24),
+        is_local_unit=True,
+        is_group_member=True,
+        system="erp",
+    )
+
+
+def _faults(body: bytes) -> list[str]:
+    root = ET.fromstring(body)  # noqa: S314 - the tests wrote it
+    heading = root.find(f"{_SPACE}Naglowek")
+    assert heading is not None
+    assert [child.tag.removeprefix(_SPACE) for child in heading][:3] == [
+        "KodFormularza",
+        "WariantFormularza",
+        "DataWytworzeniaFa",
+    ]
+    problems = element_faults(root, "Faktura", _SPACE, _FACTS)
+    return [item for item in problems if not item.startswith("Faktura/Naglowek")]
+
+
+def _rules(ksef: KsefInvoice | bytes) -> list[tuple[str, str]]:
+    return [(item.rule, item.field) for item in validate_fa3(ksef)]
+
+
+_WORDS = st.from_regex(r"\A[A-Za-zżółćĄ&<\"']{1,8}(?: [0-9a-z]{1,5})?\Z")
+_CATEGORIES = st.sampled_from(
+    [("S", "23"), ("S", "22"), ("S", "8"), ("S", "7"), ("S", "5"), ("S", "4"), ("S", "3")]
+    + [(category, "0") for category in ("Z", "K", "G", "E", "O", "AE")]
+)
+
+
+@st.composite
+def _lines(draw: st.DrawFn) -> InvoiceLine:
+    category, rate = draw(_CATEGORIES)
+    amounts = st.decimals("0.01", 99, places=2).map(lambda amount: AllowanceCharge(amount=amount))
+    return _line(
+        category,
+        rate,
+        name=draw(_WORDS),
+        quantity=draw(st.decimals(-999, 999, places=4)),
+        net_price=draw(st.decimals(0, 9999, places=4)),
+        base_quantity=draw(st.none() | st.decimals("0.5", 100, places=1)),
+        allowances=tuple(draw(st.lists(amounts, max_size=2))),
+        charges=tuple(draw(st.lists(amounts, max_size=2))),
+    )
+
+
+@st.composite
+def _invoices(draw: st.DrawFn) -> KsefInvoice:
+    base = _full() if draw(st.booleans()) else _ksef()
+    sums = st.builds(
+        AllowanceCharge,
+        amount=st.decimals("0.01", 99, places=2),
+        reason=st.none() | _WORDS,
+        vat_category=st.just("S"),
+        vat_rate=st.just(Decimal(23)),
+    )
+    invoice = attrs.evolve(
+        base.invoice,
+        currency=draw(st.sampled_from(["PLN", "EUR"])),
+        type_code=draw(st.sampled_from(["380", "381", "384", "386", "389"])),
+        preceding=(PrecedingInvoice(number="FV/1", issue_date=date(2026, 11, 1)),),
+        exemptions=(VatExemption(category="E", reason="art. 43"),),
+        lines=tuple(draw(st.lists(_lines(), min_size=1, max_size=4))),
+        allowances=tuple(draw(st.lists(sums, max_size=1))),
+        charges=tuple(draw(st.lists(sums, max_size=1))),
+        notes=tuple(Note(text) for text in draw(st.lists(_WORDS, max_size=3))),
+    )
+    rate = None if invoice.currency == "PLN" else Decimal("4.2512")
+    numbers = draw(st.sampled_from([{}, {"FV/1": NUMBER}]))
+    return attrs.evolve(base, invoice=invoice, exchange_rate=rate, ksef_numbers=numbers)
+
+
+@settings(max_examples=60, deadline=None)
+@given(_invoices())
+def test_written_file_fits_the_schema_and_is_read_back(ksef: KsefInvoice) -> None:
+    """Every invoice gives a file of the schema, which is read and written as the same bytes."""
+    body = write_fa3(ksef)
+    received = read_fa3(body)
+
+    assert _faults(body) == []
+    assert write_fa3(received) == body
+
+
+def test_every_field_survives() -> None:
+    """An invoice with every field is written and read back, totals included."""
+    ksef = _full()
+    body = write_fa3(ksef)
+    received = read_fa3(body)
+
+    assert _faults(body) == []
+    assert received == attrs.evolve(
+        ksef, invoice=received.invoice, created_at=datetime(2026, 11, 25, 8, 30, 1, tzinfo=UTC)
+    )
+    lines = tuple(attrs.evolve(line, stated_net=None) for line in received.invoice.lines)
+    assert attrs.evolve(received.invoice, lines=lines, stated_totals=None) == ksef.invoice
+    assert received.invoice.stated_totals is not None
+    assert received.invoice.stated_totals.due == ksef.invoice.totals.due
+    assert received.invoice.stated_totals.vat == ksef.invoice.totals.vat
+
+
+def test_small_file_is_written_as_the_schema_orders() -> None:
+    """A small invoice is written with the elements and order of the format."""
+    text = write_fa3(_ksef()).decode()
+
+    assert text.startswith(
+        '<?xml version="1.0" encoding="UTF-8"?>\n'
+        '<Faktura xmlns="http://crd.gov.pl/wzor/2025/06/25/13775/"><Naglowek>'
+        '<KodFormularza kodSystemowy="FA (3)" wersjaSchemy="1-0E">FA</KodFormularza>'
+        "<WariantFormularza>3</WariantFormularza>"
+        "<DataWytworzeniaFa>2026-11-25T08:30:01Z</DataWytworzeniaFa></Naglowek>"
+        "<Podmiot1><DaneIdentyfikacyjne><NIP>5260250274</NIP>"
+    )
+    assert "<P_13_1>29.97</P_13_1><P_14_1>6.89</P_14_1><P_15>36.86</P_15>" in text
+
+
+BUYERS: list[tuple[str | None, str]] = [
+    ("PL5252248481", "<NIP>5252248481</NIP>"),
+    ("DE123456789", "<KodUE>DE</KodUE><NrVatUE>123456789</NrVatUE>"),
+    ("CH123", "<KodKraju>CH</KodKraju><NrID>123</NrID>"),
+    (None, "<BrakID>1</BrakID>"),
+]
+
+
+@pytest.mark.parametrize("vat_id,element", BUYERS)
+def test_buyer_is_identified_by_its_country(vat_id: str | None, element: str) -> None:
+    """The identifier of a buyer is in the element of its country."""
+    buyer = attrs.evolve(BUYER, vat_id=vat_id)
+    body = write_fa3(_ksef(buyer=buyer))
+
+    assert element in body.decode()
+    assert read_fa3(body).invoice.buyer == buyer
+
+
+def test_reverse_charge_at_home_and_abroad_differ() -> None:
+    """Reverse charge has one rate for Polish buyers and another for others, and a note."""
+    lines = [_line("AE", "0")]
+    home = write_fa3(_ksef(lines=lines))
+    abroad = write_fa3(_ksef(lines=lines, buyer=attrs.evolve(BUYER, vat_id="DE123456789")))
+    nobody = attrs.evolve(BUYER, vat_id=None, address=None)
+
+    assert b"<P_12>oo</P_12>" in home
+    assert b"<P_13_10>29.97</P_13_10>" in home
+    assert b"<P_12>np II</P_12>" in abroad
+    assert b"<P_18>1</P_18>" in abroad
+    assert b"<P_12>np II</P_12>" in write_fa3(_ksef(lines=lines, buyer=nobody))
+
+
+def test_supply_within_the_eu_has_the_sellers_prefix() -> None:
+    """A supply to another country of the EU names the seller's prefix, and its period."""
+    body = write_fa3(
+        _ksef(
+            lines=[_line("K", "0")],
+            buyer=attrs.evolve(BUYER, vat_id="DE123456789"),
+            period=Period(start=date(2026, 11, 1), end=date(2026, 11, 30)),
+        )
+    )
+    invoice = read_fa3(body).invoice
+
+    assert b"<PrefiksPodatnika>PL</PrefiksPodatnika>" in body
+    assert invoice.period == Period(start=date(2026, 11, 1), end=date(2026, 11, 30))
+    assert invoice.seller is not None
+    assert invoice.seller.vat_id == "PL5260250274"
+
+
+def test_credit_note_has_negative_amounts() -> None:
+    """A credit note is a correction with the differences, and names the corrected invoice."""
+    ksef = _ksef(
+        type_code="381",
+        preceding=[PrecedingInvoice(number="FV/1", issue_date=date(2026, 11, 1))],
+        ksef_numbers={"FV/1": NUMBER},
+        correction_reason="Zwrot",
+        prepaid=Decimal(1),
+    )
+    body = write_fa3(ksef)
+    received = read_fa3(body)
+
+    assert b"<P_15>-36.86</P_15>" in body
+    assert b"<DoZaplaty>-35.86</DoZaplaty>" in body
+    assert f"<NrKSeF>1</NrKSeF><NrKSeFFaKorygowanej>{NUMBER}</NrKSeFFaKorygowanej>".encode() in body
+    assert received.invoice.type_code == "384"
+    assert received.ksef_numbers == {"FV/1": NUMBER}
+    assert received.correction_reason == "Zwrot"
+
+
+def test_foreign_currency_states_vat_in_zloty() -> None:
+    """VAT of a foreign currency is converted with the exchange rate."""
+    body = write_fa3(_ksef(currency="EUR", exchange_rate=Decimal("4.25")))
+
+    assert b"<P_14_1>6.89</P_14_1><P_14_1W>29.28</P_14_1W>" in body
+    assert read_fa3(body).exchange_rate == Decimal("4.25")
+
+
+MEANS: list[tuple[str, str | None, str, str | None]] = [
+    ("10", None, "10", None),
+    ("58", None, "30", None),
+    ("ZZZ", "Kompensata", "ZZZ", "Kompensata"),
+    ("97", None, "ZZZ", "97"),
+]
+
+
+@pytest.mark.parametrize("code,text,read_code,read_text", MEANS)
+def test_means_of_payment_are_read_back(
+    code: str, text: str | None, read_code: str, read_text: str | None
+) -> None:
+    """A means of payment that FA(3) does not have is another one, with a text."""
+    body = write_fa3(_ksef(payment=PaymentInstructions(code=code, text=text)))
+
+    assert read_fa3(body).invoice.payment == PaymentInstructions(code=read_code, text=read_text)
+
+
+def test_mobile_payment_is_read_by_its_word() -> None:
+    """A means of payment without a code of UNTDID 4461 is named."""
+    body = write_fa3(_ksef(payment=PaymentInstructions(code="10")))
+    body = body.replace(b"<FormaPlatnosci>1<", b"<FormaPlatnosci>7<")
+
+    assert read_fa3(body).invoice.payment == PaymentInstructions(
+        code="ZZZ", text="Płatność mobilna"
+    )
+
+
+def test_accounts_without_means_are_read() -> None:
+    """A payment may name accounts only, or a means only."""
+    account = b"<RachunekBankowy><NrRB>PL61109010140000071219812874</NrRB></RachunekBankowy>"
+    body = write_fa3(_ksef(due_date=date(2026, 12, 9)))
+    body = body.replace(b"</Platnosc>", account + b"</Platnosc>")
+    payment = read_fa3(body).invoice.payment
+
+    assert payment is not None
+    assert payment.accounts == (PayeeAccount(iban="PL61109010140000071219812874"),)
+    assert read_fa3(write_fa3(_ksef())).invoice.payment is None
+
+
+def test_repeated_elements_are_read_once() -> None:
+    """The first of several contacts and due dates is read."""
+    body = write_fa3(_full())
+    for tag in (b"DaneKontaktowe", b"TerminPlatnosci", b"Umowy", b"Zamowienia"):
+        start, end = body.index(b"<%s>" % tag), body.index(b"</%s>" % tag) + len(tag) + 3
+        body = body[:end] + body[start:end] + body[end:]
+
+    assert _faults(body) == []
+    assert read_fa3(body) == read_fa3(write_fa3(_full()))
+
+
+def test_line_without_quantity_is_one_unit() -> None:
+    """A line with an amount only is one unit at this price."""
+    body = write_fa3(_ksef())
+    start, end = body.index(b"<P_8A>"), body.index(b"<P_11>")
+    line = read_fa3(body[:start] + body[end:]).invoice.lines[0]
+
+    assert (line.quantity, line.net_price) == (Decimal(1), Decimal("29.97"))
+    assert line.unit == "C62"
+
+
+def test_simplified_invoice_may_lack_rates() -> None:
+    """A simplified invoice has lines without a rate, and a total of its own."""
+    body = write_fa3(_ksef()).replace(b">VAT<", b">UPR<").replace(b"<P_12>23</P_12>", b"")
+    line = read_fa3(body).invoice.lines[0]
+
+    assert (line.vat_category, line.vat_rate) == (None, None)
+
+
+def test_settlement_without_a_rate_of_the_line_has_no_breakdown_of_it() -> None:
+    """Two rates of one sum are one part of the breakdown."""
+    invoice = read_fa3(write_fa3(_ksef(lines=[LINE, _line("S", "22")]))).invoice
+
+    assert invoice.stated_totals is not None
+    assert [item.taxable for item in invoice.stated_totals.breakdown] == [Decimal("59.94")]
+
+
+SPOILED: list[tuple[str, str, dict[str, Any]]] = [
+    ("P_2", "number", {"number": None}),
+    ("P_2", "number", {"number": "x" * 257}),
+    ("P_2", "number", {"number": "a  b"}),
+    ("P_1", "day", {"issue_date": None}),
+    ("KodWaluty", "currency", {"currency": None}),
+    ("Podmiot1", "seller", {"seller": None}),
+    ("Podmiot2", "buyer", {"buyer": None}),
+    ("NIP", "seller.nip", {"seller": attrs.evolve(SELLER, vat_id="PL5260250275")}),
+    ("NIP", "seller.nip", {"seller": attrs.evolve(SELLER, vat_id="DE123456789")}),
+    ("NIP", "seller.nip", {"seller": attrs.evolve(SELLER, vat_id=None)}),
+    ("KodKraju", "seller.country", {"seller": attrs.evolve(SELLER, address=None)}),
+    (
+        "AdresL1",
+        "buyer.address",
+        {"buyer": attrs.evolve(BUYER, address=PostalAddress(country="PL"))},
+    ),
+    ("Nazwa", "buyer.name", {"buyer": attrs.evolve(BUYER, name=None)}),
+    ("OkresFa", "start", {"period": Period(start=date(2026, 11, 1))}),
+    ("P_12", "lines[0].rate", {"lines": [_line("S", "19")]}),
+    ("P_7", "lines[0].name", {"lines": [attrs.evolve(LINE, name=None)]}),
+    ("P_11", "lines[0].net", {"lines": [attrs.evolve(LINE, net_price=None)]}),
+    ("P_8B", "lines[0].quantity", {"lines": [attrs.evolve(LINE, quantity=Decimal("0.1234567"))]}),
+    ("P_19", "exemption_law", {"lines": [_line("E", "0")]}),
+    ("KursWalutyZ", "exchange_rate", {"currency": "EUR"}),
+    ("DaneFaKorygowanej", "corrected", {"type_code": "384"}),
+    (
+        "DataWystFaKorygowanej",
+        "corrected[0].day",
+        {"type_code": "384", "preceding": [PrecedingInvoice(number="1")]},
+    ),
+    ("Informacje", "footers", {"notes": [Note("a")] * 4}),
+    ("FaWiersz", "lines", {"lines": [LINE] * 10_001}),
+    (
+        "NrRB",
+        "accounts[0].number",
+        {"payment": PaymentInstructions(code="30", accounts=(PayeeAccount(iban="1"),))},
+    ),
+]
+
+
+@pytest.mark.parametrize("rule,field,fields", SPOILED)
+def test_spoiled_invoice_is_refused(rule: str, field: str, fields: dict[str, Any]) -> None:
+    """An invoice that violates a rule is not written; the violation names element and field."""
+    ksef = _ksef(**fields)
+
+    assert (rule, field) in _rules(ksef)
+    with pytest.raises(InvalidData, match="FA\\(3\\)"):
+        write_fa3(ksef)
+
+
+def test_wrong_total_is_refused() -> None:
+    """A total that is not the sum of the amounts is refused, unless without the checks."""
+    body = write_fa3(_ksef()).replace(b"<P_15>36.86<", b"<P_15>36.87<")
+
+    assert _rules(body) == [("P_15", "gross")]
+    with pytest.raises(InvalidData, match="P_15"):
+        read_fa3(body)
+    assert read_fa3(body, check=False).invoice.number == "FV/2041"
+
+
+def test_incomplete_file_is_read_without_the_checks() -> None:
+    """A file without a buyer is read as it is, if the rules are not checked."""
+    body = write_fa3(_ksef())
+    start, end = body.index(b"<Podmiot2>"), body.index(b"<Fa>")
+
+    assert read_fa3(body[:start] + body[end:], check=False).invoice.buyer is None
+
+
+def test_many_problems_are_counted() -> None:
+    """The message names twenty violations, and counts the others."""
+    with pytest.raises(InvalidData, match=r"and \d+ more"):
+        write_fa3(_ksef(lines=[attrs.evolve(LINE, name=None)] * 30))
+
+
+UNREADABLE: list[tuple[bytes, bytes, str]] = [
+    (b"13775", b"12648", "not an FA"),
+    (b"<Faktura", b"<Fatura", "not well-formed"),
+    (b"2026-11-25T08:30:01Z", b"yesterday", "when it was made"),
+    (b"<P_15>36.86", b"<P_15>x", "not a decimal"),
+]
+
+
+@pytest.mark.parametrize("old,new,words", UNREADABLE)
+def test_unreadable_files_are_refused(old: bytes, new: bytes, words: str) -> None:
+    """A file of another format, or with an unreadable element, is refused."""
+    with pytest.raises(InvalidData, match=words):
+        read_fa3(write_fa3(_ksef()).replace(old, new, 1))
+
+
+def test_time_without_a_zone_is_in_utc() -> None:
+    """The time of a file may lack its zone."""
+    body = write_fa3(_ksef()).replace(b"08:30:01Z", b"08:30:01")
+
+    assert read_fa3(body).created_at == datetime(2026, 11, 25, 8, 30, 1, tzinfo=UTC)
+
+
+WRONG: list[tuple[str, Any]] = [
+    ("invoice", "FV/2041"),
+    ("created_at", None),
+    ("created_at", datetime(2026, 11, 25)),  # noqa: DTZ001 - the mistake
+    ("place", ""),
+    ("cash_method", 1),
+    ("split_payment", None),
+    ("exchange_rate", 4.25),
+    ("exchange_rate", Decimal("Infinity")),
+    ("ksef_numbers", "x"),
+    ("ksef_numbers", {"a": 1}),
+    ("paid_on", "2026-11-25"),
+    ("system", 5),
+]
+
+
+@pytest.mark.parametrize("field,value", WRONG)
+def test_fields_of_wrong_types_are_refused(field: str, value: Any) -> None:
+    """A field of a wrong type is refused with its name."""
+    with pytest.raises(InvalidData) as refusal:
+        attrs.evolve(_ksef(), **{field: value})
+
+    assert refusal.value.field == field
+
+
+def test_only_values_are_written() -> None:
+    """Something else than an invoice is refused."""
+    with pytest.raises(InvalidData, match="KsefInvoice"):
+        write_fa3("invoice")  # type: ignore[arg-type] # the mistake
