@@ -53,6 +53,7 @@ def stripe() -> PaymentsSubject:
         pays="pm_card_visa",
         declined="pm_card_chargeDeclinedInsufficientFunds",
         expired="pm_card_chargeDeclinedExpiredCard",
+        billed="tok_visa",
         asks="pm_card_threeDSecure2Required",
         refusals=refusals,
         written=lambda request: int(dict(request.form)["amount"]),
@@ -63,6 +64,7 @@ def stripe() -> PaymentsSubject:
         webhook_secret=sandbox.webhook_secret,
         stores=StoreRequest("pm_card_mastercard", customer=Customer(id="cus_ada")),
         pay_out=sandbox.pay_out_charges,
+        dispute=sandbox.dispute,
     )
 
 

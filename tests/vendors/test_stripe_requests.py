@@ -75,7 +75,7 @@ def test_every_field_of_a_charge_is_sent() -> None:
         "payment_method_data": {
             "type": "card",
             "card": {"token": "tok_visa"},
-            "billing_details": {"name": "Ada", "email": "ada@shop.example", "phone": None},
+            "billing_details": {"name": "Ada", "email": "ada@shop.example"},
         },
         "payment_method_options": {"card": {"request_three_d_secure": "any"}},
         "return_url": "https://shop.example/back",

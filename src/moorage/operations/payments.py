@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         Capture,
         Charge,
         Dispute,
+        DisputeEvidence,
         LinkRequest,
         Money,
         Page,
@@ -280,6 +281,58 @@ class Payments:
         return run_now(
             self._flows.run(
                 PaymentsFlows.disputes, query, after=after, account=account, timeout=timeout
+            )
+        )
+
+    def get_dispute(self, ref: Ref | str, *, timeout: float | None = None) -> Dispute:
+        """Get the current state of a dispute."""
+        return run_now(self._flows.run(PaymentsFlows.get_dispute, ref, timeout=timeout))
+
+    def accept_dispute(
+        self, ref: Ref | str, *, idempotency_key: str, timeout: float | None = None
+    ) -> Dispute:
+        """Accept a dispute, so that the buyer keeps the money; this cannot be undone.
+
+        Args:
+            ref: reference of the dispute.
+            idempotency_key: identifies this step.
+            timeout: seconds for the whole operation.
+
+        Raises:
+            VendorRejected: the dispute is over, or it was answered before.
+        """
+        return run_now(
+            self._flows.run(
+                PaymentsFlows.accept_dispute, ref, idempotency_key=idempotency_key, timeout=timeout
+            )
+        )
+
+    def submit_evidence(
+        self,
+        ref: Ref | str,
+        evidence: DisputeEvidence,
+        *,
+        idempotency_key: str,
+        timeout: float | None = None,
+    ) -> Dispute:
+        """Answer a dispute with evidence, which is sent to the buyer's bank at once.
+
+        Args:
+            ref: reference of the dispute.
+            evidence: evidence that the payment was right.
+            idempotency_key: identifies this answer: a repeat sends no second one.
+            timeout: seconds for the whole operation.
+
+        Raises:
+            VendorRejected: the dispute is over, or it was answered before.
+        """
+        return run_now(
+            self._flows.run(
+                PaymentsFlows.submit_evidence,
+                ref,
+                evidence,
+                idempotency_key=idempotency_key,
+                timeout=timeout,
             )
         )
 
@@ -640,6 +693,54 @@ class AsyncPayments:
         """
         return await self._flows.run(
             PaymentsFlows.disputes, query, after=after, account=account, timeout=timeout
+        )
+
+    async def get_dispute(self, ref: Ref | str, *, timeout: float | None = None) -> Dispute:
+        """Get the current state of a dispute."""
+        return await self._flows.run(PaymentsFlows.get_dispute, ref, timeout=timeout)
+
+    async def accept_dispute(
+        self, ref: Ref | str, *, idempotency_key: str, timeout: float | None = None
+    ) -> Dispute:
+        """Accept a dispute, so that the buyer keeps the money; this cannot be undone.
+
+        Args:
+            ref: reference of the dispute.
+            idempotency_key: identifies this step.
+            timeout: seconds for the whole operation.
+
+        Raises:
+            VendorRejected: the dispute is over, or it was answered before.
+        """
+        return await self._flows.run(
+            PaymentsFlows.accept_dispute, ref, idempotency_key=idempotency_key, timeout=timeout
+        )
+
+    async def submit_evidence(
+        self,
+        ref: Ref | str,
+        evidence: DisputeEvidence,
+        *,
+        idempotency_key: str,
+        timeout: float | None = None,
+    ) -> Dispute:
+        """Answer a dispute with evidence, which is sent to the buyer's bank at once.
+
+        Args:
+            ref: reference of the dispute.
+            evidence: evidence that the payment was right.
+            idempotency_key: identifies this answer: a repeat sends no second one.
+            timeout: seconds for the whole operation.
+
+        Raises:
+            VendorRejected: the dispute is over, or it was answered before.
+        """
+        return await self._flows.run(
+            PaymentsFlows.submit_evidence,
+            ref,
+            evidence,
+            idempotency_key=idempotency_key,
+            timeout=timeout,
         )
 
     async def payouts(

@@ -48,6 +48,7 @@ def checkout_com() -> PaymentsSubject:
         secret=sandbox.secret_key,
         webhook_secret=sandbox.webhook_secret,
         happen=sandbox.settle,
+        dispute=lambda id: str(sandbox.dispute(id)["id"]),
         longest_key=64,
         largest=999_999_999,
     )

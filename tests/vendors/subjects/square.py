@@ -54,7 +54,8 @@ def square() -> PaymentsSubject:
         happen=sandbox.settle,
         longest_key=45,
         key_of=lambda request: request.json().get("idempotency_key") if request.body else None,
-        keyless=("/complete", "/cancel"),
+        keyless=("/complete", "/cancel", "/accept", "/submit-evidence"),
         stores=StoreRequest("cnon:card-nonce-ok", customer=Customer(id="CUSTOMER0SANDBOX")),
         pay_out=sandbox.pay_out_payments,
+        dispute=sandbox.dispute,
     )

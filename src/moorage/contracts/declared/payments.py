@@ -14,6 +14,7 @@ from moorage.contracts.declaration import (
 )
 from moorage.contracts.payments import (
     Charge,
+    DisputeEvidence,
     LinkRequest,
     PaymentQuery,
     PaymentsCapability,
@@ -21,7 +22,9 @@ from moorage.contracts.payments import (
     StoreRequest,
     buyers,
     capture_needs,
+    disputes,
     events,
+    lines,
     links,
     payout_items,
     requests,
@@ -75,7 +78,9 @@ class PaymentsContract(Contract):
     event = PaymentEvent
     values = (
         buyers,
+        disputes,
         events,
+        lines,
         links,
         payout_items,
         requests,
@@ -260,6 +265,50 @@ class PaymentsContract(Contract):
             timeout: seconds for the whole operation.
         """
         return _page(PaymentsCapability.DISPUTES, query, after, account)
+
+    @reads(target=Target.REFERENCE)
+    def get_dispute(self, ref: Ref | str, *, timeout: float | None = None) -> Requirements[Dispute]:
+        """Get the current state of a dispute."""
+        return Requirements(needs={PaymentsCapability.LOOK_UP_DISPUTE})
+
+    @changes(target=Target.REFERENCE)
+    def accept_dispute(
+        self, ref: Ref | str, *, idempotency_key: str, timeout: float | None = None
+    ) -> Requirements[Dispute]:
+        """Accept a dispute, so that the buyer keeps the money; this cannot be undone.
+
+        Args:
+            ref: reference of the dispute.
+            idempotency_key: identifies this step.
+            timeout: seconds for the whole operation.
+
+        Raises:
+            VendorRejected: the dispute is over, or it was answered before.
+        """
+        return Requirements(needs={PaymentsCapability.ACCEPT_DISPUTE})
+
+    @changes(target=Target.REFERENCE)
+    def submit_evidence(
+        self,
+        ref: Ref | str,
+        evidence: DisputeEvidence,
+        *,
+        idempotency_key: str,
+        timeout: float | None = None,
+    ) -> Requirements[Dispute]:
+        """Answer a dispute with evidence, which is sent to the buyer's bank at once.
+
+        Args:
+            ref: reference of the dispute.
+            evidence: evidence that the payment was right.
+            idempotency_key: identifies this answer: a repeat sends no second one.
+            timeout: seconds for the whole operation.
+
+        Raises:
+            VendorRejected: the dispute is over, or it was answered before.
+        """
+        check_kind(evidence, DisputeEvidence, "evidence")
+        return Requirements(needs={PaymentsCapability.DISPUTE_EVIDENCE})
 
     @reads(target=Target.PAGE)
     def payouts(

@@ -1,16 +1,19 @@
 """Payments: arguments, results, states and events, and the operations of payment vendors.
 
 `requests` has the arguments of operations, `values` their results, `states` the states and decline
-reasons, `events` the events, `minor` amounts in minor units, `brands` the names of card brands,
-`buyers` messages to buyers, `unsettled` operations without a known outcome, `stored` means of
-payment without a payment, `links` payment links, `payout_items` the transactions of a payout, and
-`vendor` the operations of a vendor.
+reasons, `events` the events, `disputes` the evidence in a dispute, `lines` the lines of an order,
+`minor` amounts in minor units, `brands` the names of card brands, `buyers` messages to buyers,
+`unsettled` operations without a known outcome, `stored` means of payment without a payment,
+`links` payment links, `payout_items` the transactions of a payout, and `vendor` the operations of
+a vendor.
 """
 
 from __future__ import annotations
 
 from moorage.contracts.payments.buyers import BuyerNotice, BuyerOutcome, told_buyer
+from moorage.contracts.payments.disputes import DisputeEvidence
 from moorage.contracts.payments.events import PaymentEvent, advance, state_of
+from moorage.contracts.payments.lines import LineItem, total_tax
 from moorage.contracts.payments.links import LinkRequest, LinkState, PaymentLink
 from moorage.contracts.payments.minor import MinorUnits
 from moorage.contracts.payments.payout_items import PayoutItem, PayoutItemKind, unexplained
@@ -70,8 +73,10 @@ __all__ = [
     "Decline",
     "DeclineReason",
     "Dispute",
+    "DisputeEvidence",
     "DisputeState",
     "Inconclusive",
+    "LineItem",
     "LinkRequest",
     "LinkState",
     "MeansOfPayment",
@@ -112,5 +117,6 @@ __all__ = [
     "state_of",
     "stated_amount",
     "told_buyer",
+    "total_tax",
     "unexplained",
 ]

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from moorage.contracts.address import Address
+from moorage.contracts.payments.lines import LineItem, check_lines
 from moorage.contracts.payments.requests import is_amount, is_reference
 from moorage.contracts.payments.vendor import PaymentsCapability
 from moorage.contracts.replays import replay_field
-from moorage.contracts.validators import is_a, is_maybe, is_moment
+from moorage.contracts.validators import are_all, as_tuple, is_a, is_maybe, is_moment
 from moorage.contracts.vendor import no_options
 from moorage.domain.values.frozen_values import frozen
 
@@ -41,6 +43,9 @@ class LinkRequest:
         amount: amount above zero.
         reference: your own name of the payment, such as an invoice number.
         description: text that the buyer sees on the page; by default the reference.
+        billing_address: address of the buyer's invoice.
+        shipping_address: address of the delivery.
+        lines: lines of the order, which add up to the amount; none by default.
         return_url: URL that the buyer goes to after the payment.
         expires_at: time from which the page takes no payment.
         extra: options of single vendors, by the vendor's name, in the vendor's own terms.
@@ -49,17 +54,35 @@ class LinkRequest:
     amount: Money = attrs.field(validator=is_amount)
     reference: str = attrs.field(validator=[is_a(str), is_reference], kw_only=True)
     description: str | None = attrs.field(default=None, kw_only=True, validator=is_maybe(str))
+    billing_address: Address | None = attrs.field(
+        default=None, kw_only=True, validator=is_maybe(Address)
+    )
+    shipping_address: Address | None = attrs.field(
+        default=None, kw_only=True, validator=is_maybe(Address)
+    )
+    lines: tuple[LineItem, ...] = attrs.field(
+        default=(), converter=as_tuple, kw_only=True, validator=are_all(LineItem)
+    )
     return_url: str | None = attrs.field(default=None, kw_only=True, validator=is_maybe(str))
     expires_at: datetime | None = attrs.field(default=None, kw_only=True, validator=is_moment)
     extra: Mapping[str, Mapping[str, Any]] = attrs.field(
         factory=no_options, repr=False, kw_only=True, validator=is_a(Mapping)
     )
 
+    def __attrs_post_init__(self) -> None:
+        """Refuse lines that do not add up to the amount."""
+        check_lines(self.lines, self.amount)
+
     @property
     def needs(self) -> frozenset[str]:
         """The capabilities that a vendor needs for this link."""
-        expiry = {PaymentsCapability.LINK_EXPIRY} if self.expires_at is not None else set[str]()
-        return frozenset({PaymentsCapability.LINKS, *expiry})
+        requested_features = {
+            PaymentsCapability.LINKS: True,
+            PaymentsCapability.LINK_EXPIRY: self.expires_at,
+            PaymentsCapability.LINK_ADDRESSES: self.billing_address or self.shipping_address,
+            PaymentsCapability.LINK_LINE_ITEMS: self.lines,
+        }
+        return frozenset(capability for capability, value in requested_features.items() if value)
 
 
 @frozen(kw_only=True)

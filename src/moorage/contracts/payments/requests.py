@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
+from moorage.contracts.address import Address
+from moorage.contracts.payments.lines import LineItem, check_lines
 from moorage.contracts.payments.vendor import PaymentsCapability
 from moorage.contracts.validators import (
     OneOf,
+    are_all,
     are_texts,
     as_table,
+    as_tuple,
     is_a,
     is_count,
     is_maybe,
@@ -105,6 +109,9 @@ class Charge:
             None for an intent whose means the buyer chooses later.
         reference: your own name of the payment, such as an invoice number.
         customer: the buyer.
+        billing_address: address of the buyer's invoice.
+        shipping_address: address of the delivery.
+        lines: lines of the order, which add up to the amount; none by default.
         return_url: URL that the buyer returns to after a redirect.
         description: text for your own records and the buyer's receipt.
         statement_descriptor: text on the buyer's bank statement.
@@ -121,6 +128,15 @@ class Charge:
     customer: Customer | None = attrs.field(
         default=None, kw_only=True, validator=is_maybe(Customer)
     )
+    billing_address: Address | None = attrs.field(
+        default=None, kw_only=True, validator=is_maybe(Address)
+    )
+    shipping_address: Address | None = attrs.field(
+        default=None, kw_only=True, validator=is_maybe(Address)
+    )
+    lines: tuple[LineItem, ...] = attrs.field(
+        default=(), converter=as_tuple, kw_only=True, validator=are_all(LineItem)
+    )
     return_url: str | None = attrs.field(default=None, kw_only=True, validator=is_maybe(str))
     description: str | None = attrs.field(default=None, kw_only=True, validator=is_maybe(str))
     statement_descriptor: str | None = attrs.field(
@@ -136,6 +152,10 @@ class Charge:
         factory=no_options, repr=False, kw_only=True, validator=is_a(Mapping)
     )
 
+    def __attrs_post_init__(self) -> None:
+        """Refuse lines that do not add up to the amount."""
+        check_lines(self.lines, self.amount)
+
     @property
     def needs(self) -> frozenset[str]:
         """The capabilities that a vendor needs for this payment."""
@@ -143,6 +163,9 @@ class Charge:
             PaymentsCapability.OFF_SESSION: self.off_session,
             PaymentsCapability.STORE_METHOD: self.store_method,
             PaymentsCapability.STATEMENT_DESCRIPTOR: self.statement_descriptor,
+            PaymentsCapability.BILLING_ADDRESS: self.billing_address,
+            PaymentsCapability.SHIPPING_ADDRESS: self.shipping_address,
+            PaymentsCapability.LINE_ITEMS: self.lines,
             PaymentsCapability.THREE_DS: self.three_ds is not ThreeDs.AUTO,
         }
         return frozenset(capability for capability, value in requested_features.items() if value)

@@ -241,6 +241,7 @@ class Dispute:
         reason: the vendor's own word for the reason.
         respond_by: deadline for evidence.
         created_at: time of creation.
+        replayed: True if this is the stored answer of an earlier call with the same key.
         raw: the vendor's complete answer.
     """
 
@@ -252,6 +253,7 @@ class Dispute:
     reason: str | None = None
     respond_by: datetime | None = None
     created_at: datetime | None = attrs.field(default=None, eq=False)
+    replayed: bool = replay_field()
     raw: Any = attrs.field(default=None, repr=False, eq=False)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from moorage.contracts.payments.disputes import DisputeEvidence
     from moorage.contracts.payments.links import LinkRequest, PaymentLink
     from moorage.contracts.payments.payout_items import PayoutItem
     from moorage.contracts.payments.requests import Charge, PaymentQuery
@@ -40,15 +41,23 @@ class PaymentsCapability(StrEnum):
     LOOK_UP_REFUND = "look_up_refund"
     LIST = "list"
     DISPUTES = "disputes"
+    LOOK_UP_DISPUTE = "look_up_dispute"
+    ACCEPT_DISPUTE = "accept_dispute"
+    DISPUTE_EVIDENCE = "dispute_evidence"
     PAYOUTS = "payouts"
     OFF_SESSION = "off_session"
     STORE_METHOD = "store_method"
     STATEMENT_DESCRIPTOR = "statement_descriptor"
+    BILLING_ADDRESS = "billing_address"
+    SHIPPING_ADDRESS = "shipping_address"
+    LINE_ITEMS = "line_items"
     THREE_DS = "three_ds"
     STORE_MEANS = "store_means"
     STORED_MEANS = "stored_means"
     LINKS = "links"
     LINK_EXPIRY = "link_expiry"
+    LINK_ADDRESSES = "link_addresses"
+    LINK_LINE_ITEMS = "link_line_items"
     PAYOUT_ITEMS = "payout_items"
 
 
@@ -113,6 +122,14 @@ class PaymentsVendor(Protocol):
     async def disputes(
         self, wire: Wire, query: PaymentQuery, after: Ref | None, /
     ) -> Page[Dispute]: ...
+
+    async def get_dispute(self, wire: Wire, ref: Ref, /) -> Dispute: ...
+
+    async def accept_dispute(self, wire: Wire, ref: Ref, /, *, key: str) -> Dispute: ...
+
+    async def submit_evidence(
+        self, wire: Wire, ref: Ref, evidence: DisputeEvidence, /, *, key: str
+    ) -> Dispute: ...
 
     async def payouts(
         self, wire: Wire, query: PaymentQuery, after: Ref | None, /

@@ -51,6 +51,8 @@ R = TypeVar("R")
 _REFUND: Final = "refund"
 _AFTERWARDS: Final = frozenset({"capture", "void", _REFUND})
 """Operations on a payment whose arguments are valid, so that a refusal concerns its state."""
+_ANSWERS: Final = frozenset({"accept_dispute", "submit_evidence"})
+"""Answers to a dispute, which a vendor refuses once the dispute was answered."""
 _FIRST_REFUNDS: Final = "payments.refund"
 CLOCK_SKEW: Final = timedelta(minutes=1)
 """The maximum time by which a vendor's clock may be behind this machine's clock."""
@@ -71,6 +73,18 @@ def _with_key(
         return await flow(self, *values, **options)
 
     return keyed
+
+
+def _alike(
+    flow: Callable[..., Coroutine[Any, Any, Any]],
+) -> Callable[..., Coroutine[Any, Any, Any]]:
+    """Return a flow that raises every refusal as a `VendorRejected` error."""
+
+    @wraps(flow)
+    async def alike(self: PaymentsFlows, /, *values: Any, **options: Any) -> Any:
+        return await _refused_alike(flow(self, *values, **options))
+
+    return alike
 
 
 class PaymentsFlows(Flows, PaymentsContract):
@@ -97,7 +111,8 @@ class PaymentsFlows(Flows, PaymentsContract):
         if operation.effect is Effect.NONE:
             return super()._flow(operation)
         if operation.name not in MOVING:
-            return _with_key(super()._flow(operation))
+            keyed_flow = _with_key(super()._flow(operation))
+            return _alike(keyed_flow) if operation.name in _ANSWERS else keyed_flow
         name, at_reference = operation.name, operation.target is Target.REFERENCE
 
         @wraps(operation.plan)

@@ -61,6 +61,7 @@ class PaymentsSubject:
         charged: how many payments the sandbox has authorised or taken.
         pays, declined, expired: sources that pay, are declined, and have expired; None if the
             vendor declines nothing at once, or knows no expiry.
+        billed: source that a billing address can be given with; `pays` by default.
         asks: one that waits for the buyer; None if the vendor asks no buyer, or only for intents.
         refusals: answers by which the vendor refuses, with the error that each must become.
         written: the amount in minor units that a request asks for.
@@ -74,6 +75,8 @@ class PaymentsSubject:
             vendor's services name.
         keyless: ends of the paths of steps without a key, which the vendor does only once.
         stores: a means of payment that the vendor stores without a payment.
+        dispute: disputes a captured payment, and returns the dispute's id; None if no dispute
+            can be answered.
         pay_out: pays out everything that was charged.
         largest: the most minor units that the vendor takes; None if it names no limit.
         currencies: currencies that `pays` can be charged in; None for all of them.
@@ -93,12 +96,14 @@ class PaymentsSubject:
     webhook_secret: str | None = attrs.field(repr=False)
     declined: str | None = None
     expired: str | None = None
+    billed: str | None = None
     asks: str | None = None
     happen: Callable[[], object] = lambda: None
     longest_key: int = 255
     key_of: Callable[[SandboxRequest], str | None] | None = None
     keyless: tuple[str, ...] = ()
     stores: StoreRequest | None = None
+    dispute: Callable[[str], str] | None = None
     pay_out: Callable[[], object] | None = None
     largest: int | None = None
     currencies: frozenset[str] | None = None

@@ -9,12 +9,11 @@ the kit cannot know. `CHECKS` go through `Hub`, and `ASYNC_CHECKS` through `Asyn
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, Final, TypeAlias
 
 from moorage.contracts.payments import (
-    KIND,
     BuyerOutcome,
     DeclineReason,
     Money,
@@ -23,7 +22,6 @@ from moorage.contracts.payments import (
     PaymentsCapability,
     PaymentState,
     Refund,
-    ThreeDs,
     Unsettled,
     told_buyer,
 )
@@ -36,7 +34,6 @@ from moorage.errors import (
     IdempotencyConflict,
     InvalidData,
     PaymentDeclined,
-    UnsupportedByVendor,
     VendorFailed,
     VendorRejected,
     WebhookRejected,
@@ -47,6 +44,7 @@ from moorage.testing.kits._contract_lab import (
     with_an_address,
     with_body,
 )
+from moorage.testing.kits._payments_disputes import DISPUTES
 from moorage.testing.kits._payments_lab import (
     EUROS,
     FIRST,
@@ -57,14 +55,15 @@ from moorage.testing.kits._payments_lab import (
     plainly,
 )
 from moorage.testing.kits._payments_moves import MOVES
+from moorage.testing.kits._payments_orders import ORDERS
+from moorage.testing.kits._payments_refusals import REFUSALS
 from moorage.testing.kits._payments_requests import REQUESTS
-from moorage.testing.kits._payments_stored import FAR, STORED, link_request, stored_request
+from moorage.testing.kits._payments_stored import STORED
 from moorage.testing.kits.checks import in_thread, require
 from moorage.testing.sandboxes.base import (
     Altered,
     Lost,
 )
-from moorage.wiring.installed_vendors import able
 
 __all__ = ["ASYNC_CHECKS", "CHECKS", "AsyncCheck", "Check", "Factory", "PaymentsSubject"]
 
@@ -408,56 +407,6 @@ async def nobody_takes_over_what_may_be_done(make: Open) -> None:
         require(refund.ref.account == FIRST, "Another account gave it back.")
 
 
-async def what_it_cannot_do_is_refused(make: Open) -> None:
-    """An unsupported feature is refused before sending, and the error names other vendors."""
-    async with make() as lab:
-        ref = Ref(lab.subject.vendor.name, FIRST, "1")
-
-        def charge(**fields: Any) -> Callable[[], Awaitable[Any]]:
-            return lambda: lab("charge", lab.order(**fields), idempotency_key="4")
-
-        calls: Mapping[PaymentsCapability, Callable[[], Awaitable[Any]]] = {
-            PaymentsCapability.INTENT: lambda: lab(
-                "create_intent", lab.order(), idempotency_key="1"
-            ),
-            PaymentsCapability.COMPLETE: lambda: lab("complete", ref, idempotency_key="2"),
-            PaymentsCapability.AUTHORIZE: lambda: lab(
-                "authorize", lab.order(), idempotency_key="7"
-            ),
-            PaymentsCapability.VOID: lambda: lab("void", ref, idempotency_key="8"),
-            PaymentsCapability.PARTIAL_CAPTURE: lambda: lab(
-                "capture", ref, EUROS, idempotency_key="9"
-            ),
-            PaymentsCapability.MULTIPLE_CAPTURES: lambda: lab(
-                "capture", ref, EUROS, final=False, idempotency_key="3"
-            ),
-            PaymentsCapability.LOOK_UP: lambda: lab("get", ref),
-            PaymentsCapability.LOOK_UP_REFUND: lambda: lab("get_refund", ref),
-            PaymentsCapability.LIST: lambda: lab("payments"),
-            PaymentsCapability.DISPUTES: lambda: lab("disputes"),
-            PaymentsCapability.PAYOUTS: lambda: lab("payouts"),
-            PaymentsCapability.OFF_SESSION: charge(off_session=True),
-            PaymentsCapability.STORE_METHOD: charge(store_method=True),
-            PaymentsCapability.STATEMENT_DESCRIPTOR: charge(statement_descriptor="ACME"),
-            PaymentsCapability.THREE_DS: charge(three_ds=ThreeDs.ALWAYS),
-            PaymentsCapability.STORE_MEANS: lambda: lab(
-                "store_means", stored_request(lab), idempotency_key="5"
-            ),
-            PaymentsCapability.STORED_MEANS: lambda: lab("stored_means", "ada-1"),
-            PaymentsCapability.LINKS: lambda: lab("get_link", ref),
-            PaymentsCapability.LINK_EXPIRY: lambda: lab(
-                "create_link", link_request(expires_at=FAR), idempotency_key="6"
-            ),
-            PaymentsCapability.PAYOUT_ITEMS: lambda: lab("payout_items", ref),
-        }
-        for capability in set(PaymentsCapability) - lab.able:
-            error = await lab.refused(UnsupportedByVendor, calls[capability](), str(capability))
-            require(capability in error.capabilities, f"{capability} is not named.")
-            needs = frozenset(error.capabilities)
-            require(error.able == able(KIND, needs), "Who can is not named.")
-        require(lab.sandbox.requests == [], "Something was sent for what cannot be done.")
-
-
 async def options_arrive(make: Open) -> None:
     """An option in the vendor's format is sent, and options of other vendors are ignored."""
     async with make() as lab:
@@ -526,9 +475,11 @@ _ALL_CHECKS: Final = (
     *MOVES,
     *REQUESTS,
     *STORED,
+    *ORDERS,
+    *DISPUTES,
     another_account_takes_over,
     nobody_takes_over_what_may_be_done,
-    what_it_cannot_do_is_refused,
+    *REFUSALS,
     options_arrive,
     nothing_shows_what_is_paid_with,
     events_are_accepted_if_signed,

@@ -6,9 +6,12 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from moorage.contracts.address import Address
 from moorage.contracts.payments import (
     Charge,
     Customer,
+    DisputeEvidence,
+    LineItem,
     LinkRequest,
     Money,
     PaymentsCapability,
@@ -36,6 +39,21 @@ def order(vendor: ScenarioVendor, **fields: Any) -> Charge:
 async def pay(vendor: ScenarioVendor, **fields: Any) -> Any:
     """Charge a payment with the given fields."""
     return (await vendor("charge", order(vendor, **fields), idempotency_key="1")).ref
+
+
+ADDRESS: Final = Address(
+    name="Ada Byron", line1="Skalitzer 12", city="Berlin", postal_code="10999", country="DE"
+)
+LINES: Final = (
+    LineItem("Chair", Money("60.00", "EUR"), quantity=2),
+    LineItem("Delivery", Money("29.90", "EUR")),
+)
+
+
+async def bill(vendor: ScenarioVendor) -> Any:
+    """Charge a payment with the address of its invoice."""
+    source = vendor.fixture.vendor_values.get("billed", vendor.fixture.token)
+    return await pay(vendor, source=source, billing_address=ADDRESS)
 
 
 async def intent(vendor: ScenarioVendor) -> Any:
@@ -161,6 +179,23 @@ async def link(vendor: ScenarioVendor, **fields: Any) -> Any:
     return found_link.url == payment_link.url
 
 
+async def dispute(vendor: ScenarioVendor, operation: str, *values: Any) -> Any:
+    """Look up, accept or answer a dispute of a payment."""
+    key = {} if operation == "get_dispute" else {"idempotency_key": "d-1"}
+    if not vendor.able:
+        return await vendor(operation, f"{vendor.name}:{vendor.name}:1", *values, **key)
+    payment_ref = await pay(vendor)
+    vendor.fixture.vendor_values.get("settle", bool)()
+    id = vendor.fixture.vendor_values["dispute"](payment_ref)
+    ref = Ref.parse(f"{vendor.name}:{vendor.name}:{id}")
+    return (await vendor(operation, ref, *values, **key)).ref.id == id
+
+
+async def answer(vendor: ScenarioVendor) -> Any:
+    """Answer a dispute with evidence."""
+    return await dispute(vendor, "submit_evidence", DisputeEvidence("The chairs were delivered."))
+
+
 async def reconcile(vendor: ScenarioVendor) -> Any:
     """Explain a payout by its transactions."""
     if not vendor.able:
@@ -188,14 +223,22 @@ BY_CAPABILITY: Final[dict[str, Scenario]] = {
     PaymentsCapability.LOOK_UP_REFUND: refund,
     PaymentsCapability.LIST: partial(list_page, operation="payments"),
     PaymentsCapability.DISPUTES: partial(list_page, operation="disputes"),
+    PaymentsCapability.LOOK_UP_DISPUTE: partial(dispute, operation="get_dispute"),
+    PaymentsCapability.ACCEPT_DISPUTE: partial(dispute, operation="accept_dispute"),
+    PaymentsCapability.DISPUTE_EVIDENCE: answer,
     PaymentsCapability.PAYOUTS: partial(list_page, operation="payouts"),
     PaymentsCapability.OFF_SESSION: partial(pay, off_session=True),
     PaymentsCapability.STORE_METHOD: partial(pay, store_method=True),
     PaymentsCapability.STATEMENT_DESCRIPTOR: partial(pay, statement_descriptor="ACME"),
+    PaymentsCapability.BILLING_ADDRESS: bill,
+    PaymentsCapability.SHIPPING_ADDRESS: partial(pay, shipping_address=ADDRESS),
+    PaymentsCapability.LINE_ITEMS: partial(pay, lines=LINES),
     PaymentsCapability.THREE_DS: partial(pay, three_ds=ThreeDs.ALWAYS),
     PaymentsCapability.STORE_MEANS: store,
     PaymentsCapability.STORED_MEANS: remove,
     PaymentsCapability.LINKS: link,
     PaymentsCapability.LINK_EXPIRY: partial(link, expires_at=datetime(2100, 1, 1, tzinfo=UTC)),
+    PaymentsCapability.LINK_ADDRESSES: partial(link, billing_address=ADDRESS),
+    PaymentsCapability.LINK_LINE_ITEMS: partial(link, lines=LINES),
     PaymentsCapability.PAYOUT_ITEMS: reconcile,
 }

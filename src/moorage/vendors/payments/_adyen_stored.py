@@ -14,6 +14,7 @@ from moorage.contracts.payments import (
 )
 from moorage.vendor_sdk import extra_for, malformed, merged, read_answer, required
 from moorage.vendors.payments._adyen_answers import UNITS
+from moorage.vendors.payments._adyen_order import order_fields
 
 if TYPE_CHECKING:
     from moorage.contracts.payments import LinkRequest, StoreRequest
@@ -106,6 +107,7 @@ def link_body(merchant_account: str, link: LinkRequest) -> dict[str, Any]:
         if expires_at is None
         else expires_at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
         "reusable": False,
+        **order_fields(link),
     }
     body = {name: value for name, value in body.items() if value is not None}
     return merged(body, extra_for("adyen", link.extra))

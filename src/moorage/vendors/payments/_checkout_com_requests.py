@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from moorage.contracts.payments import ThreeDs
 from moorage.vendor_sdk import InvalidData, extra_for, merged
 from moorage.vendors.payments._checkout_com_answers import UNITS
+from moorage.vendors.payments._checkout_com_order import billing_fields, order_fields
 
 if TYPE_CHECKING:
     from moorage.contracts.payments import Charge
@@ -50,6 +51,7 @@ def payment_body(vendor: CheckoutCom, charge: Charge, *, capture: bool) -> dict[
         "success_url": return_url,
         "failure_url": return_url,
         "metadata": dict(charge.metadata) or None,
+        **order_fields(charge),
     }
     if charge.customer is not None:
         buyer = {name: getattr(charge.customer, name) for name in ("id", "email", "name")}
@@ -66,9 +68,10 @@ def payment_body(vendor: CheckoutCom, charge: Charge, *, capture: bool) -> dict[
 def _source_fields(charge: Charge) -> dict[str, Any]:
     """The means of payment: a token, a stored card, or a method by its name."""
     source = charge.source or ""
+    fields: dict[str, Any] = {"type": source}
     if source.startswith("src_"):
-        return {"type": "id", "id": source}
-    if not source.startswith("tok_"):
-        return {"type": source}
-    fields: dict[str, Any] = {"type": "token", "token": source}
-    return fields | ({"store_for_future_use": True} if charge.store_method else {})
+        fields = {"type": "id", "id": source}
+    elif source.startswith("tok_"):
+        fields = {"type": "token", "token": source}
+        fields |= {"store_for_future_use": True} if charge.store_method else {}
+    return fields | billing_fields(charge, fields["type"])

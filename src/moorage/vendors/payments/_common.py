@@ -14,13 +14,28 @@ from moorage.contracts.payments import (
     Void,
     payment_ref,
 )
-from moorage.vendor_sdk import Answer, PaymentDeclined, Redaction, VendorRejected, matches
+from moorage.vendor_sdk import (
+    Answer,
+    InvalidData,
+    PaymentDeclined,
+    Redaction,
+    VendorRejected,
+    matches,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
     from datetime import datetime
 
-    from moorage.contracts.payments import Dispute, Money, Payment, PaymentQuery, Payout, Refund
+    from moorage.contracts.payments import (
+        Dispute,
+        DisputeState,
+        Money,
+        Payment,
+        PaymentQuery,
+        Payout,
+        Refund,
+    )
     from moorage.vendor_sdk import Response, WebhookEvent, Wire
 
 A = TypeVar("A")
@@ -61,6 +76,45 @@ def answered_at(response: Response) -> datetime | None:
 def safe_text(text: str | None) -> str | None:
     """A vendor's text, without secrets and shortened; None if it is empty."""
     return _USUAL.words(text or "", _LONGEST) or None
+
+
+def short_text(text: str | None, most: int, *, vendor: str, field: str) -> str | None:
+    """A text, if the vendor takes texts of this length.
+
+    Raises:
+        InvalidData: it is too long.
+    """
+    if text is None or len(text) <= most:
+        return text
+    raise InvalidData(
+        f"{vendor} accepts at most {most} characters for this field.",
+        field=field,
+        remedy="Give a shorter text.",
+    )
+
+
+async def unless_done(
+    step: Awaitable[Dispute], look_up: Callable[[], Awaitable[Dispute]], done: DisputeState
+) -> Dispute:
+    """The dispute after a step that the vendor refuses a second time.
+
+    An earlier request, whose answer was lost, may have executed the step.
+
+    Args:
+        step: executes the step.
+        look_up: gets the dispute, if the step is refused.
+        done: state of the dispute after the step.
+
+    Raises:
+        VendorRejected: the step is refused, and the dispute is in another state.
+    """
+    try:
+        return await step
+    except VendorRejected:
+        dispute = await look_up()
+        if dispute.state is not done:
+            raise
+        return dispute
 
 
 def void_of(payment: Payment, *, word: str) -> Void:

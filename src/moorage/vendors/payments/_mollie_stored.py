@@ -15,6 +15,7 @@ from moorage.contracts.payments import (
 )
 from moorage.vendor_sdk import InvalidData, extra_for, malformed, merged, read_answer, required
 from moorage.vendors.payments._mollie_answers import means_of, money
+from moorage.vendors.payments._mollie_order import order_fields
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -110,6 +111,7 @@ def link_body(link: LinkRequest, **fields: str | None) -> dict[str, Any]:
         if expires_at is None
         else expires_at.astimezone(UTC).isoformat(timespec="seconds"),
         "reusable": False,
+        **order_fields(link),
         **fields,
     }
     body = {name: value for name, value in body.items() if value is not None}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moorage.contracts.payments import PaymentsCapability, ThreeDs
 from moorage.vendor_sdk import InvalidData, Request, UnsupportedByVendor, extra_for, merged
-from moorage.vendors.payments._paypal_answers import amount_body
+from moorage.vendors.payments._paypal_order import billing_fields, unit_fields
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,7 +39,7 @@ def order_body(charge: Charge, intent: str, return_url: str | None) -> dict[str,
         UnsupportedByVendor: an option is for cards only.
     """
     unit: dict[str, Any] = {
-        "amount": amount_body(charge.amount),
+        **unit_fields(charge),
         "custom_id": _shortened_text(charge.reference, "reference"),
         "description": (charge.description or "")[:_DESCRIPTION] or None,
         "soft_descriptor": _shortened_text(charge.statement_descriptor, "statement_descriptor"),
@@ -69,7 +69,9 @@ def _source(charge: Charge, return_url: str | None) -> dict[str, Any]:
             remedy="Request it for cards only.",
         )
     means: dict[str, Any] = {"vault_id": vault_id} if vault_id else _buyer(charge, kind)
-    means |= context
+    if kind == "paypal" and context and charge.shipping_address is not None:
+        context["experience_context"]["shipping_preference"] = "SET_PROVIDED_ADDRESS"
+    means |= context | billing_fields(charge, kind, vault_id)
     if charge.off_session and kind == "card":
         means["stored_credential"] = {
             "payment_initiator": "MERCHANT",

@@ -307,6 +307,11 @@ def dispute_of(ref: MakeRef, body: Answer) -> Dispute | None:
     )
 
 
+def read_dispute(wire: Wire, response: Response) -> Dispute:
+    """Parse the dispute in an answer."""
+    return required(dispute_of(wire.ref, read_answer(response)), response, "id or status")
+
+
 def payout_of(ref: MakeRef, body: Answer) -> Payout | None:
     """Parse a payout; None if it is malformed."""
     key, status = body.text("id"), body.text("status")

@@ -11,10 +11,11 @@ from moorage.contracts.payments import (
     StoredState,
 )
 from moorage.vendor_sdk import InvalidData, extra_for, merged, read_answer, required
-from moorage.vendors.payments._stripe_answers import MINOR, means_of, money, next_action_of
+from moorage.vendors.payments._stripe_answers import means_of, money, next_action_of
+from moorage.vendors.payments._stripe_order import link_lines
 
 if TYPE_CHECKING:
-    from moorage.contracts.payments import LinkRequest, StoreRequest
+    from moorage.contracts.payments import LinkRequest, Money, StoreRequest
     from moorage.vendor_sdk import Answer, MakeRef, Response, Wire
 
 _STATES: Final = {
@@ -102,16 +103,7 @@ def link_body(link: LinkRequest) -> dict[str, Any]:
     """The body that creates a link for one payment; the vendor's own options come last."""
     reference = {"reference": link.reference}
     body: dict[str, Any] = {
-        "line_items": [
-            {
-                "quantity": 1,
-                "price_data": {
-                    "currency": link.amount.currency.lower(),
-                    "unit_amount": MINOR.to_minor(link.amount),
-                    "product_data": {"name": link.description or link.reference},
-                },
-            }
-        ],
+        "line_items": link_lines(link),
         "restrictions": {"completed_sessions": {"limit": 1}},
         "metadata": reference,
         "payment_intent_data": {"metadata": reference},
@@ -133,9 +125,16 @@ def read_link(wire: Wire, response: Response) -> PaymentLink:
         state=LinkState.PAID if is_paid else state,
         vendor_state="active" if is_active else "inactive",
         url=body.text("url"),
-        amount=next(
-            (money(item, "amount_total") for item in body.objects("line_items.data")), None
-        ),
+        amount=sum_of_lines(body),
         reference=body.text("metadata.reference"),
         raw=body.raw,
     )
+
+
+def sum_of_lines(body: Answer) -> Money | None:
+    """The sum of a link's lines; None if a line has no amount, or not all lines are listed."""
+    amounts = [money(item, "amount_total") for item in body.objects("line_items.data")]
+    stated_amounts = [amount for amount in amounts if amount is not None]
+    if not stated_amounts or len(stated_amounts) < len(amounts) or body.flag("line_items.has_more"):
+        return None
+    return sum(stated_amounts[1:], stated_amounts[0])

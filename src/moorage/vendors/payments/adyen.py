@@ -54,6 +54,7 @@ from moorage.vendor_sdk import (
 )
 from moorage.vendors.payments._adyen_answers import UNITS, classify, read_move, read_payment
 from moorage.vendors.payments._adyen_events import read_events
+from moorage.vendors.payments._adyen_order import order_fields
 from moorage.vendors.payments._adyen_stored import (
     link_body,
     read_link,
@@ -165,11 +166,16 @@ class Adyen(Vendor):
             PaymentsCapability.OFF_SESSION,
             PaymentsCapability.STORE_METHOD,
             PaymentsCapability.STATEMENT_DESCRIPTOR,
+            PaymentsCapability.BILLING_ADDRESS,
+            PaymentsCapability.SHIPPING_ADDRESS,
+            PaymentsCapability.LINE_ITEMS,
             PaymentsCapability.THREE_DS,
             PaymentsCapability.STORE_MEANS,
             PaymentsCapability.STORED_MEANS,
             PaymentsCapability.LINKS,
             PaymentsCapability.LINK_EXPIRY,
+            PaymentsCapability.LINK_ADDRESSES,
+            PaymentsCapability.LINK_LINE_ITEMS,
         }
     )
     limits: ClassVar[Mapping[str, int]] = {"reference": 80}
@@ -453,6 +459,7 @@ def payment_body(vendor: Adyen, charge: Charge, *, taken: bool) -> dict[str, Any
     body |= {"captureDelayHours": 0} if taken else {"additionalData": {"manualCapture": "true"}}
     if charge.customer is not None:
         body |= _buyer(charge.customer)
+    body |= order_fields(charge)
     metadata = dict(charge.metadata)
     if charge.description:
         metadata.setdefault("description", charge.description[:_LONGEST])

@@ -54,6 +54,11 @@ from moorage.vendors.payments._checkout_com_answers import (
     stored_of,
     was_removed,
 )
+from moorage.vendors.payments._checkout_com_disputes import (
+    accept_dispute,
+    get_dispute,
+    submit_evidence,
+)
 from moorage.vendors.payments._checkout_com_events import read_events
 from moorage.vendors.payments._checkout_com_requests import (
     LONGEST_REFERENCE,
@@ -75,6 +80,7 @@ if TYPE_CHECKING:
     from moorage.contracts.payments import (
         Charge,
         Dispute,
+        DisputeEvidence,
         Payment,
         PaymentEvent,
         RefundReason,
@@ -117,8 +123,14 @@ class CheckoutCom(ApiVendor):
             PaymentsCapability.MULTIPLE_CAPTURES,
             PaymentsCapability.LOOK_UP,
             PaymentsCapability.DISPUTES,
+            PaymentsCapability.LOOK_UP_DISPUTE,
+            PaymentsCapability.ACCEPT_DISPUTE,
+            PaymentsCapability.DISPUTE_EVIDENCE,
             PaymentsCapability.OFF_SESSION,
             PaymentsCapability.STORE_METHOD,
+            PaymentsCapability.BILLING_ADDRESS,
+            PaymentsCapability.SHIPPING_ADDRESS,
+            PaymentsCapability.LINE_ITEMS,
             PaymentsCapability.THREE_DS,
             PaymentsCapability.STORED_MEANS,
         }
@@ -283,6 +295,20 @@ class CheckoutCom(ApiVendor):
             tuple(item for item in items if is_within(query, item.created_at)),
             wire.ref(str(end)) if has_more else None,
         )
+
+    async def get_dispute(self, wire: Wire, ref: Ref, /) -> Dispute:
+        """Get a dispute."""
+        return await get_dispute(wire, ref)
+
+    async def accept_dispute(self, wire: Wire, ref: Ref, /, *, key: str) -> Dispute:
+        """Accept a dispute; a repeat has no further effect."""
+        return await accept_dispute(wire, ref, key)
+
+    async def submit_evidence(
+        self, wire: Wire, ref: Ref, evidence: DisputeEvidence, /, *, key: str
+    ) -> Dispute:
+        """Store the evidence, and submit it to the bank."""
+        return await submit_evidence(wire, ref, evidence, key)
 
     async def stored_means(
         self,

@@ -66,6 +66,7 @@ from moorage.vendors.payments._mollie_answers import (
     read_refund,
     refused,
 )
+from moorage.vendors.payments._mollie_order import order_fields
 from moorage.vendors.payments._mollie_stored import (
     link_body,
     mandate_body,
@@ -135,10 +136,15 @@ class Mollie(ApiVendor):
             PaymentsCapability.DISPUTES,
             PaymentsCapability.OFF_SESSION,
             PaymentsCapability.STORE_METHOD,
+            PaymentsCapability.BILLING_ADDRESS,
+            PaymentsCapability.SHIPPING_ADDRESS,
+            PaymentsCapability.LINE_ITEMS,
             PaymentsCapability.STORE_MEANS,
             PaymentsCapability.STORED_MEANS,
             PaymentsCapability.LINKS,
             PaymentsCapability.LINK_EXPIRY,
+            PaymentsCapability.LINK_ADDRESSES,
+            PaymentsCapability.LINK_LINE_ITEMS,
         }
     )
     limits: ClassVar[Mapping[str, int]] = {"page": 250}
@@ -380,7 +386,7 @@ def payment_body(vendor: Mollie, charge: Charge, **fields: Any) -> dict[str, Any
         # The reference by which the payment and its events are found.
         "metadata": {**charge.metadata, "reference": charge.reference},
         **_means_fields(charge),
-        **_buyer(charge.customer),
+        **merged(_buyer(charge.customer), order_fields(charge)),
         **fields,
     }
     body = {name: value for name, value in body.items() if value is not None}

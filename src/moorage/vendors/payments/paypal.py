@@ -134,6 +134,9 @@ class PayPal(Vendor):
             PaymentsCapability.OFF_SESSION,
             PaymentsCapability.STORE_METHOD,
             PaymentsCapability.STATEMENT_DESCRIPTOR,
+            PaymentsCapability.BILLING_ADDRESS,
+            PaymentsCapability.SHIPPING_ADDRESS,
+            PaymentsCapability.LINE_ITEMS,
             PaymentsCapability.THREE_DS,
         }
     )

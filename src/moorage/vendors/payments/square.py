@@ -55,6 +55,12 @@ from moorage.vendors.payments._square_answers import (
     read_stored,
     stored_of,
 )
+from moorage.vendors.payments._square_disputes import (
+    accept_dispute,
+    get_dispute,
+    submit_evidence,
+)
+from moorage.vendors.payments._square_order import order_fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -62,6 +68,7 @@ if TYPE_CHECKING:
 
     from moorage.contracts.payments import (
         Dispute,
+        DisputeEvidence,
         Payment,
         PaymentEvent,
         PaymentQuery,
@@ -111,9 +118,14 @@ class Square(ApiVendor):
             PaymentsCapability.LOOK_UP_REFUND,
             PaymentsCapability.LIST,
             PaymentsCapability.DISPUTES,
+            PaymentsCapability.LOOK_UP_DISPUTE,
+            PaymentsCapability.ACCEPT_DISPUTE,
+            PaymentsCapability.DISPUTE_EVIDENCE,
             PaymentsCapability.PAYOUTS,
             PaymentsCapability.OFF_SESSION,
             PaymentsCapability.STATEMENT_DESCRIPTOR,
+            PaymentsCapability.BILLING_ADDRESS,
+            PaymentsCapability.SHIPPING_ADDRESS,
             PaymentsCapability.STORE_MEANS,
             PaymentsCapability.STORED_MEANS,
             PaymentsCapability.PAYOUT_ITEMS,
@@ -258,6 +270,20 @@ class Square(ApiVendor):
         """List disputes, in pages of a size that Square chooses."""
         return await self._page(wire, "/v2/disputes", query, after, dispute_of)
 
+    async def get_dispute(self, wire: Wire, ref: Ref, /) -> Dispute:
+        """Get a dispute."""
+        return await get_dispute(wire, ref)
+
+    async def accept_dispute(self, wire: Wire, ref: Ref, /, *, key: str) -> Dispute:
+        """Accept the loss of a dispute; a repeat has no further effect."""
+        return await accept_dispute(wire, ref, key)
+
+    async def submit_evidence(
+        self, wire: Wire, ref: Ref, evidence: DisputeEvidence, /, *, key: str
+    ) -> Dispute:
+        """Store each text of the evidence, and submit all of them to the bank."""
+        return await submit_evidence(wire, ref, evidence, key)
+
     async def payouts(self, wire: Wire, query: PaymentQuery, after: Ref | None, /) -> Page[Payout]:
         """List payouts."""
         return await self._page(
@@ -363,6 +389,7 @@ def payment_body(vendor: Square, charge: Charge, *, autocomplete: bool) -> dict[
         "statement_description_identifier": _fitting(
             charge.statement_descriptor, "statement_descriptor"
         ),
+        **order_fields(charge),
     }
     if customer is not None:
         body |= {

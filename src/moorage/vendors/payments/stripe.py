@@ -59,10 +59,12 @@ from moorage.vendors.payments._stripe_answers import (
     payment_of,
     payout_item_of,
     payout_of,
+    read_dispute,
     read_payment,
     read_refund,
 )
 from moorage.vendors.payments._stripe_events import classify, read_events
+from moorage.vendors.payments._stripe_order import billing_fields, check_billing, order_fields
 from moorage.vendors.payments._stripe_stored import (
     link_body,
     read_link,
@@ -75,7 +77,13 @@ from moorage.vendors.payments._stripe_stored import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from moorage.contracts.payments import LinkRequest, Money, PaymentQuery, StoreRequest
+    from moorage.contracts.payments import (
+        DisputeEvidence,
+        LinkRequest,
+        Money,
+        PaymentQuery,
+        StoreRequest,
+    )
     from moorage.vendor_sdk import MakeRef, Mode, Ref, Response, WebhookEvent, Wire
 
 R = TypeVar("R")
@@ -118,7 +126,8 @@ class Stripe(ApiVendor):
     kinds = ("payments",)
     api_version = API_VERSION
     capabilities: ClassVar[frozenset[str]] = frozenset(PaymentsCapability) - {
-        PaymentsCapability.LINK_EXPIRY
+        PaymentsCapability.LINK_EXPIRY,
+        PaymentsCapability.LINK_ADDRESSES,
     }
     limits: ClassVar[Mapping[str, int]] = {"idempotency_key": _KEY, "page": 100}
     webhook = "stripe"
@@ -284,6 +293,20 @@ class Stripe(ApiVendor):
         """List disputes."""
         return await _page(wire, "/v1/disputes", page_query(query, after), dispute_of)
 
+    async def get_dispute(self, wire: Wire, ref: Ref, /) -> Dispute:
+        """Get a dispute."""
+        return read_dispute(wire, await wire.send(Request.get(_dispute_path(ref))))
+
+    async def accept_dispute(self, wire: Wire, ref: Ref, /, *, key: str) -> Dispute:
+        """Close a dispute, which loses it."""
+        return await _done(wire, f"{_dispute_path(ref)}/close", {}, key, read_dispute)
+
+    async def submit_evidence(
+        self, wire: Wire, ref: Ref, evidence: DisputeEvidence, /, *, key: str
+    ) -> Dispute:
+        """Submit evidence to the bank."""
+        return await _done(wire, _dispute_path(ref), evidence_body(evidence), key, read_dispute)
+
     async def payouts(self, wire: Wire, query: PaymentQuery, after: Ref | None, /) -> Page[Payout]:
         """List payouts."""
         return await _page(wire, "/v1/payouts", page_query(query, after), payout_of)
@@ -342,6 +365,7 @@ class Stripe(ApiVendor):
 
 def intent_body(charge: Charge, **fields: Any) -> dict[str, Any]:
     """The body that creates an intent; the vendor's own options come last."""
+    check_billing(charge)
     customer = charge.customer
     body: dict[str, Any] = {
         "amount": MINOR.to_minor(charge.amount),
@@ -354,6 +378,7 @@ def intent_body(charge: Charge, **fields: Any) -> dict[str, Any]:
         "metadata": {**charge.metadata, "reference": charge.reference},
         "setup_future_usage": "off_session" if charge.store_method else None,
         "expand": ["latest_charge"],
+        **order_fields(charge),
         **_source(charge),
     }
     if charge.three_ds is ThreeDs.ALWAYS:
@@ -375,7 +400,7 @@ def confirmed_body(charge: Charge, *, capture_method: str) -> dict[str, Any]:
 
 
 def _source(charge: Charge) -> dict[str, Any]:
-    source, customer = charge.source, charge.customer
+    source = charge.source
     if source is None:
         return {}
     if source.startswith("ctoken_"):
@@ -383,9 +408,7 @@ def _source(charge: Charge) -> dict[str, Any]:
     if not source.startswith("tok_"):
         return {"payment_method": source}
     data: dict[str, Any] = {"type": "card", "card": {"token": source}}
-    if customer is not None:
-        billing_details = {"name": customer.name, "email": customer.email, "phone": customer.phone}
-        data["billing_details"] = billing_details
+    data |= billing_fields(charge)
     return {"payment_method_data": data}
 
 
@@ -403,6 +426,21 @@ def form_pairs(value: Mapping[str, Any], under: str = "") -> Iterator[tuple[str,
 
 def _intents(*parts: str) -> str:
     return "/".join(["/v1/payment_intents", *(quote(part, safe="") for part in parts)])
+
+
+def evidence_body(evidence: DisputeEvidence) -> dict[str, Any]:
+    """The body that submits evidence."""
+    fields = {
+        "uncategorized_text": evidence.explanation,
+        "product_description": evidence.product,
+        "shipping_carrier": evidence.carrier,
+        "shipping_tracking_number": evidence.tracking_number,
+    }
+    return {"evidence": fields, "submit": True}
+
+
+def _dispute_path(ref: Ref) -> str:
+    return f"/v1/disputes/{quote(ref.id, safe='')}"
 
 
 def _link_path(ref: Ref) -> str:

@@ -78,7 +78,8 @@ STORE: Final[dict[str, type]] = {
 LINK: Final[dict[str, type]] = {
     **dict.fromkeys(("description", "expiresAt", "merchantAccount", "reference"), str),
     **dict.fromkeys(("returnUrl", "shopperReference", "shopperStatement", "themeId"), str),
-    "amount": dict,
+    **dict.fromkeys(("amount", "billingAddress", "deliveryAddress"), dict),
+    "lineItems": list,
     "manualCapture": bool,
     "metadata": dict,
     "reusable": bool,
@@ -207,11 +208,20 @@ def check_payment(body: dict[str, Any]) -> None:
     metadata = body.get("metadata", {})
     if len(metadata) > 20 or any(len(k) > 20 or len(v) > 80 for k, v in metadata.items()):
         raise error(422, "177", "Metadata size exceeds limit")
+    check_order(body)
+    _check_stored(body)
+
+
+def check_order(body: dict[str, Any]) -> None:
+    """Refuse incomplete addresses, and lines that do not add up to the amount."""
     for name in ("billingAddress", "deliveryAddress"):
         missing_parts = [part for part in ADDRESS if name in body and not body[name].get(part)]
         if missing_parts:
             raise error(422, "702", f"{name} has no {', '.join(missing_parts)}")
-    _check_stored(body)
+    lines = body.get("lineItems", [])
+    total = sum(line["quantity"] * line["amountIncludingTax"] for line in lines)
+    if lines and total != body["amount"]["value"]:
+        raise error(422, "702", "lineItems do not add up to the amount")
 
 
 def _check_stored(body: dict[str, Any]) -> None:

@@ -22,6 +22,7 @@ PAYMENT: Final[Mapping[str, type]] = {
     **dict.fromkeys(("processing_channel_id", "reference", "success_url"), str),
     "amount": int,
     "capture": bool,
+    "items": list,
     "merchant_initiated": bool,
 }
 CAPTURE: Final[Mapping[str, type]] = {
@@ -31,13 +32,19 @@ CAPTURE: Final[Mapping[str, type]] = {
     "reference": str,
 }
 REFUND: Final[Mapping[str, type]] = {"amount": int, "metadata": dict, "reference": str}
+EVIDENCE: Final[Mapping[str, type]] = dict.fromkeys(
+    ("additional_evidence_text", "proof_of_delivery_or_service_text"), str
+)
 VOID: Final[Mapping[str, type]] = {"metadata": dict, "reference": str}
 _TOKEN: Final[Mapping[str, type]] = {
     **dict.fromkeys(("type", "token"), str),
     **dict.fromkeys(("account_holder", "billing_address", "phone"), dict),
     **dict.fromkeys(("stored", "store_for_future_use"), bool),
 }
-_STORED: Final[Mapping[str, type]] = {**dict.fromkeys(("type", "id", "cvv"), str)}
+_STORED: Final[Mapping[str, type]] = {
+    **dict.fromkeys(("type", "id", "cvv"), str),
+    "billing_address": dict,
+}
 _LONGEST: Final = {"reference": 50, "description": 100, "success_url": 255, "failure_url": 255}
 _TYPES: Final = frozenset(
     {"Regular", "Recurring", "MOTO", "Installment", "PayLater", "Unscheduled"}
@@ -98,6 +105,9 @@ def check_payment(body: Any) -> dict[str, Any]:
     if fields.get("payment_type", "Regular") not in _TYPES:
         raise wrong("payment_type_invalid")
     check_amount(fields["amount"], fields["currency"])
+    items = fields.get("items", [])
+    if items and sum(item["total_amount"] for item in items) != fields["amount"]:
+        raise wrong("items_total_amount_invalid")
     return fields
 
 

@@ -56,7 +56,8 @@ MANDATE: Final[Mapping[str, tuple[type, ...]]] = {
 LINK: Final[Mapping[str, tuple[type, ...]]] = {
     **dict.fromkeys(("description", "expiresAt", "profileId", "redirectUrl", "webhookUrl"), _TEXT),
     "allowedMethods": (list,),
-    "amount": (dict,),
+    **dict.fromkeys(("amount", "billingAddress", "shippingAddress"), (dict,)),
+    "lines": (list,),
     "reusable": (bool,),
 }
 CHANGE_LINK: Final[Mapping[str, tuple[type, ...]]] = {"archived": (bool,), "description": _TEXT}
@@ -127,10 +128,28 @@ def check_payment(body: Any) -> dict[str, Any]:
     for method_name in method if is_list(method) else [method]:
         if _METHODS.fullmatch(str(method_name)) is None:
             raise wrong("The payment method is invalid", "method")
-    address = fields.get("billingAddress", {"email": ""})
-    if "email" not in address and not {"streetAndNumber", "city", "country"} <= set(address):
-        raise wrong("The billing address is not complete", "billingAddress")
+    check_order(fields)
     return fields
+
+
+def check_order(fields: Mapping[str, Any]) -> None:
+    """Refuse incomplete addresses, and lines that do not add up to the amount."""
+    for name in ("billingAddress", "shippingAddress"):
+        address = fields.get(name, {"email": ""})
+        if "email" not in address and not {"streetAndNumber", "city", "country"} <= set(address):
+            raise wrong("The address is not complete", name)
+    lines = [_line_total(line) for line in fields.get("lines", ())]
+    if lines and sum(lines[1:], lines[0]) != amount_of(fields["amount"]):
+        raise wrong("The lines do not add up to the amount", "lines")
+
+
+def _line_total(line: Mapping[str, Any]) -> Money:
+    price, total = (amount_of(line[name]) for name in ("unitPrice", "totalAmount"))
+    if price * line["quantity"] != total or not line.get("description"):
+        raise wrong("The line is invalid", "lines")
+    if ("vatRate" in line) != ("vatAmount" in line):
+        raise wrong("The vatRate and the vatAmount belong together", "lines")
+    return total
 
 
 def amount_of(value: Any, currency: str | None = None) -> Money:

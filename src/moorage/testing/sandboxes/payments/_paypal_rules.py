@@ -32,11 +32,27 @@ _CONTEXT: Final[Rule] = {
     "user_action": ("CONTINUE", "PAY_NOW"),
     "payment_method_preference": ("UNRESTRICTED", "IMMEDIATE_PAYMENT_REQUIRED"),
 }
+_ADDRESS: Final[Rule] = {
+    "address_line_1": 300,
+    "address_line_2": 300,
+    "admin_area_1": 300,
+    "admin_area_2": 120,
+    "postal_code": 60,
+    "country_code!": 2,
+}
+_ITEM: Final[Rule] = {
+    "name!": 127,
+    "sku": 127,
+    "quantity!": 10,
+    "unit_amount!": AMOUNT,
+    "category": ("DIGITAL_GOODS", "PHYSICAL_GOODS", "DONATION"),
+}
 _STORE: Final = ("ON_SUCCESS",)
 _CUSTOMER: Final[Rule] = {"id": 22, "email_address": 254}
 _SOURCE: Final[Rule] = {
     "paypal": {
         "vault_id": 255,
+        "address": _ADDRESS,
         "email_address": 254,
         "attributes": {
             "customer": _CUSTOMER,
@@ -46,6 +62,7 @@ _SOURCE: Final[Rule] = {
     },
     "card": {
         "vault_id": 255,
+        "billing_address": _ADDRESS,
         "attributes": {
             "customer": _CUSTOMER,
             "vault": {"store_in_vault": _STORE},
@@ -65,13 +82,16 @@ ORDER: Final[Rule] = {
     "purchase_units!": [
         {
             "reference_id": 256,
-            "amount!": {**AMOUNT, "breakdown": dict},
+            "amount!": {
+                **AMOUNT,
+                "breakdown": dict.fromkeys(("item_total", "tax_total", "discount"), AMOUNT),
+            },
             "custom_id": 127,
             "invoice_id": 127,
             "description": 127,
             "soft_descriptor": 22,
-            "items": list,
-            "shipping": dict,
+            "items": [_ITEM],
+            "shipping": {"name": {"full_name": 300}, "address": _ADDRESS},
         }
     ],
     "payment_source": _SOURCE,
@@ -153,6 +173,24 @@ def _wrong_fields(value: object, rules: Mapping[str, Rule], at: str) -> Iterator
             yield "INVALID_PARAMETER", f"{at}/{name}"
         else:
             yield from _field_problems(item, rules_by_name[name], f"{at}/{name}")
+
+
+def check_breakdown(unit: Mapping[str, Any]) -> None:
+    """Refuse a breakdown that does not add up to its amount, or to the items."""
+    breakdown = unit["amount"].get("breakdown", {})
+
+    def sum_of(name: str) -> Decimal:
+        return Decimal(breakdown[name]["value"]) if name in breakdown else Decimal(0)
+
+    items = sum(
+        Decimal(item["unit_amount"]["value"]) * int(item["quantity"])
+        for item in unit.get("items", ())
+    )
+    if items != sum_of("item_total"):
+        raise unprocessable("ITEM_TOTAL_MISMATCH")
+    total = sum_of("item_total") + sum_of("tax_total") - sum_of("discount")
+    if breakdown and total != Decimal(unit["amount"]["value"]):
+        raise unprocessable("AMOUNT_MISMATCH")
 
 
 def amount_of(amount: Mapping[str, str]) -> Money:

@@ -16,12 +16,17 @@ if TYPE_CHECKING:
 
 VERSION: Final = re.compile(r"20[0-9]{2}-[0-9]{2}-[0-9]{2}")
 MONEY: Final[Mapping[str, Any]] = {"amount": int, "currency": str}
+_ADDRESS: Final[Mapping[str, Any]] = {
+    **dict.fromkeys(("address_line_1", "address_line_2", "address_line_3"), str),
+    **dict.fromkeys(("administrative_district_level_1", "country", "first_name"), str),
+    **dict.fromkeys(("last_name", "locality", "postal_code"), str),
+}
 PAY: Final[Mapping[str, Any]] = {
     "accept_partial_authorization": bool,
     "amount_money": MONEY,
     "app_fee_money": MONEY,
     "autocomplete": bool,
-    "billing_address": dict,
+    "billing_address": _ADDRESS,
     "buyer_email_address": 255,
     "buyer_phone_number": str,
     "customer_details": {"customer_initiated": bool, "seller_keyed_in": bool},
@@ -33,7 +38,7 @@ PAY: Final[Mapping[str, Any]] = {
     "note": 500,
     "order_id": str,
     "reference_id": 40,
-    "shipping_address": dict,
+    "shipping_address": _ADDRESS,
     "source_id": str,
     "statement_description_identifier": 20,
     "team_member_id": str,
@@ -53,6 +58,11 @@ REFUND: Final[Mapping[str, Any]] = {
     "payment_version_token": str,
     "reason": 192,
     "team_member_id": str,
+}
+EVIDENCE: Final[Mapping[str, Any]] = {
+    "evidence_text": 500,
+    "evidence_type": str,
+    "idempotency_key": 45,
 }
 CARD: Final[Mapping[str, Any]] = {
     "idempotency_key": 45,

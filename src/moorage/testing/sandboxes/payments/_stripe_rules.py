@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from moorage.testing.sandboxes.base import Refusal, reply
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from moorage.domain.http.requests import Response
 
@@ -16,6 +16,7 @@ VERSION: Final = re.compile(r"20[0-9]{2}-[0-9]{2}-[0-9]{2}(\.[a-z]+)?")
 CREATE: Final = frozenset(
     (
         "amount",
+        "amount_details",
         "application_fee_amount",
         "automatic_payment_methods",
         "capture_method",
@@ -151,6 +152,7 @@ LINK: Final = frozenset(
     )
 )
 CLOSE_LINK: Final = frozenset(("active", "expand", "inactive_message", "metadata"))
+EVIDENCE: Final = frozenset(("evidence", "expand", "metadata", "submit"))
 BALANCE: Final = LIST | {"payout", "type"}
 METHODS: Final = frozenset(("ending_before", "expand", "limit", "starting_after", "type"))
 SHOW: Final = frozenset(("expand",))
@@ -213,6 +215,42 @@ def amount_of(fields: Mapping[str, str], name: str, default: int | None = None) 
     if text is None or re.fullmatch(r"-?[0-9]{1,12}", text) is None:
         raise refusal(400, "invalid_request_error", f"Invalid integer: {text}", param=name)
     return int(text)
+
+
+def check_lines(fields: Mapping[str, str]) -> None:
+    """Refuse lines of an intent that do not add up to its amount."""
+    total, number = 0, 0
+    while (line := f"amount_details[line_items][{number}]") + "[quantity]" in fields:
+        if (
+            not fields.get(f"{line}[product_name]")
+            or len(fields.get(f"{line}[product_code]", "")) > 12
+        ):
+            raise refusal(400, "invalid_request_error", "Invalid line item.", param=line)
+        price, count = (amount_of(fields, f"{line}[{name}]") for name in ("unit_cost", "quantity"))
+        total += price * count - amount_of(fields, f"{line}[discount_amount]", 0)
+        total += amount_of(fields, f"{line}[tax][total_tax_amount]", 0)
+        number += 1
+    if number and total != amount_of(fields, "amount"):
+        text = "The line items do not add up to the amount."
+        raise refusal(400, "invalid_request_error", text, param="amount_details")
+
+
+def link_items(fields: Mapping[str, str], key: str) -> Iterator[dict[str, Any]]:
+    """Return the lines of a payment link, at least one, with their totals."""
+    number = 0
+    while not number or f"line_items[{number}][quantity]" in fields:
+        price = f"line_items[{number}][price_data]"
+        amount = amount_of(fields, f"{price}[unit_amount]")
+        count = amount_of(fields, f"line_items[{number}][quantity]")
+        if amount < 0 or count < 1 or not fields.get(f"{price}[product_data][name]"):
+            raise refusal(400, "invalid_request_error", "Invalid item.", param="line_items")
+        yield {
+            "id": f"li_{key}_{number}",
+            "amount_total": amount * count,
+            "currency": fields.get(f"{price}[currency]", ""),
+            "quantity": count,
+        }
+        number += 1
 
 
 def flag_of(fields: Mapping[str, str], name: str) -> bool:

@@ -37,6 +37,7 @@ from moorage.testing.sandboxes.payments._adyen_requests import (
     amount_of,
     body_of,
     check,
+    check_order,
     check_payment,
     error,
     is_challenged,
@@ -377,6 +378,7 @@ class AdyenSandbox(Sandbox):
         check(body, LINK, "PaymentLinkRequest")
         self._check_merchant(body)
         amount_of(body)
+        check_order(body)
         if not body.get("reference"):
             raise error(422, "130", "Reference Missing")
         key = f"PL{self.number():010d}"

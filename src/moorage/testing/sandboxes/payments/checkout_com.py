@@ -20,6 +20,7 @@ from moorage.testing.sandboxes.fixture import SandboxFixture, action_url
 from moorage.testing.sandboxes.payments._checkout_com_rules import (
     CAPTURE,
     CONFIRMED,
+    EVIDENCE,
     REFUND,
     SUMMARIES,
     VOID,
@@ -109,6 +110,7 @@ class CheckoutComSandbox(Sandbox):
     Attributes:
         payments: every payment, by its id.
         disputes: every dispute, the latest changed first.
+        evidence: the evidence of each dispute, by the dispute's id.
         customers: the stored cards of each customer, by their ids.
     """
 
@@ -135,6 +137,7 @@ class CheckoutComSandbox(Sandbox):
         self.now = now
         self.payments: dict[str, CheckoutComPayment] = {}
         self.disputes: list[dict[str, Any]] = []
+        self.evidence: dict[str, dict[str, Any]] = {}
         self.customers: dict[str, dict[str, dict[str, Any]]] = {}
         self._open: list[tuple[CheckoutComPayment, dict[str, Any], bool]] = []
 
@@ -148,6 +151,10 @@ class CheckoutComSandbox(Sandbox):
             "POST /payments/{id}/voids": self._replays.once(self._void),
             "POST /payments/{id}/refunds": self._replays.once(self._refund),
             "GET /disputes": self._list_disputes,
+            "GET /disputes/{id}": self._show_dispute,
+            "POST /disputes/{id}/accept": self._accept_dispute,
+            "PUT /disputes/{id}/evidence": self._store_evidence,
+            "POST /disputes/{id}/evidence": self._submit_evidence,
             "GET /customers/{id}": self._show_customer,
             "DELETE /instruments/{id}": self._delete_instrument,
         }
@@ -389,6 +396,37 @@ class CheckoutComSandbox(Sandbox):
         payment.count()
         self._send_webhook(_EVENTS[kind][not success], payment, action, balances=payment.balances())
 
+    def _show_dispute(self, _: SandboxRequest, id: str) -> Response:
+        return reply(self._dispute(id))
+
+    def _accept_dispute(self, _: SandboxRequest, id: str) -> Response:
+        self._open_dispute(id)["status"] = "accepted"
+        return reply({}, 204).evolve(body=b"")
+
+    def _store_evidence(self, request: SandboxRequest, id: str) -> Response:
+        self._open_dispute(id)
+        self.evidence[id] = check_fields(request.json(), EVIDENCE)
+        return reply({}, 204).evolve(body=b"")
+
+    def _submit_evidence(self, _: SandboxRequest, id: str) -> Response:
+        dispute = self._open_dispute(id)
+        if not self.evidence.get(id):
+            raise wrong("evidence_required")
+        dispute["status"] = "evidence_under_review"
+        return reply({}, 204).evolve(body=b"")
+
+    def _open_dispute(self, id: str) -> dict[str, Any]:
+        dispute = self._dispute(id)
+        if dispute["status"] != "evidence_required":
+            raise wrong("dispute_status_invalid")
+        return dispute
+
+    def _dispute(self, id: str) -> dict[str, Any]:
+        dispute = next((dispute for dispute in self.disputes if dispute["id"] == id), None)
+        if dispute is None:
+            raise Refusal(error(404))
+        return dispute
+
     def _list_disputes(self, request: SandboxRequest) -> Response:
         query = dict(request.query)
         limit, skip = int(query.pop("limit", "50")), int(query.pop("skip", "0"))
@@ -489,7 +527,12 @@ def fixture(_: Path) -> SandboxFixture:
             "return_url": "https://erp.example/back",
             "volatile_keys": True,
         },
-        vendor_values={"asks": "ideal", "is_stored": True},
+        vendor_values={
+            "asks": "ideal",
+            "dispute": lambda payment: sandbox.dispute(payment.id)["id"],
+            "is_stored": True,
+            "settle": sandbox.settle,
+        },
         token=token(),
         buyer=buyer,
     )

@@ -28,6 +28,7 @@ from moorage.testing.sandboxes.payments._mollie_rules import (
     REFUND,
     amount_of,
     check_fields,
+    check_order,
     check_payment,
     error,
     magic,
@@ -437,6 +438,7 @@ class MollieSandbox(Sandbox):
 
     def _create_link(self, request: SandboxRequest) -> Response:
         fields = check_fields(request.json(), LINK)
+        check_order(fields)
         amount = amount_of(fields["amount"])
         key = f"pl_{self.number():08d}"
         url = f"https://paymentlink.mollie.com/payment/{key}"

@@ -30,6 +30,7 @@ from moorage.testing.sandboxes.payments._paypal_rules import (
     ORDER,
     REFUND,
     amount_of,
+    check_breakdown,
     checked,
     refusal,
     unprocessable,
@@ -152,6 +153,7 @@ class PayPalSandbox(PayPalLedger):
         body = checked(request.json(), ORDER)
         unit = body["purchase_units"][0]
         amount_of(unit["amount"])
+        check_breakdown(unit)
         source: Resource = body.get("payment_source", {})
         if source and request.headers.get("PayPal-Request-Id") is None:
             raise Refusal(refusal(400, "INVALID_REQUEST", "PAYPAL_REQUEST_ID_REQUIRED"))

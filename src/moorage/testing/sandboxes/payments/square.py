@@ -28,6 +28,7 @@ from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.payments._square_rules import (
     CARD,
     COMPLETE,
+    EVIDENCE,
     PAY,
     REFUND,
     UPDATE,
@@ -65,6 +66,7 @@ class SquareSandbox(Sandbox):
         location_id: the only location.
         customers: ids of the known customers.
         payments, refunds, disputes, payouts, cards: all objects, by id.
+        evidence: all texts that were stored for disputes.
         entries: the entries of each payout, by its id.
     """
 
@@ -87,6 +89,7 @@ class SquareSandbox(Sandbox):
         self.payments: dict[str, dict[str, Any]] = {}
         self.refunds: dict[str, dict[str, Any]] = {}
         self.disputes: dict[str, dict[str, Any]] = {}
+        self.evidence: list[dict[str, Any]] = []
         self.payouts: dict[str, dict[str, Any]] = {}
         self.cards: dict[str, dict[str, Any]] = {}
         self.entries: dict[str, list[dict[str, Any]]] = {}
@@ -105,6 +108,12 @@ class SquareSandbox(Sandbox):
             "POST /v2/refunds": self._handled_once(REFUND, self._refund),
             "GET /v2/refunds/{id}": self._show_refund,
             "GET /v2/disputes": self._lists(lambda: self.disputes),
+            "GET /v2/disputes/{id}": self._show_dispute,
+            "POST /v2/disputes/{id}/accept": self._accept_dispute,
+            "POST /v2/disputes/{id}/evidence-text": self._handled_once(
+                EVIDENCE, self._store_evidence
+            ),
+            "POST /v2/disputes/{id}/submit-evidence": self._submit_evidence,
             "POST /v2/cards": self._handled_once(CARD, self._store),
             "GET /v2/cards": self._list_cards,
             "POST /v2/cards/{id}/disable": self._disable,
@@ -380,6 +389,36 @@ class SquareSandbox(Sandbox):
         self._send_webhook("refund.created", "refund", refund)
         return reply({"refund": refund})
 
+    def _show_dispute(self, _: SandboxRequest, id: str) -> Response:
+        return reply({"dispute": self._dispute(id)})
+
+    def _accept_dispute(self, _: SandboxRequest, id: str) -> Response:
+        dispute = self._open_dispute(id)
+        self.decide(id, "ACCEPTED")
+        return reply({"dispute": dispute})
+
+    def _store_evidence(self, body: dict[str, Any], id: str) -> Response:
+        self._open_dispute(id)
+        evidence = {**body, "id": f"evd-{self.number():08d}", "dispute_id": id}
+        self.evidence.append(evidence)
+        return reply({"evidence": evidence})
+
+    def _submit_evidence(self, _: SandboxRequest, id: str) -> Response:
+        dispute = self._open_dispute(id)
+        self.decide(id, "PROCESSING")
+        return reply({"dispute": dispute})
+
+    def _open_dispute(self, id: str) -> dict[str, Any]:
+        dispute = self._dispute(id)
+        if dispute["state"] != "EVIDENCE_REQUIRED":
+            raise wrong("BAD_REQUEST", "This dispute cannot be answered any more.")
+        return dispute
+
+    def _dispute(self, id: str) -> dict[str, Any]:
+        if id not in self.disputes:
+            raise wrong("NOT_FOUND", "The dispute is not found.", 404)
+        return self.disputes[id]
+
     def _store(self, body: dict[str, Any]) -> Response:
         needed(body, "source_id", "card")
         needed(body["card"], "customer_id")
@@ -494,6 +533,9 @@ def fixture(_: Path) -> SandboxFixture:
             "location_id": sandbox.location_id,
             "volatile_keys": True,
         },
-        vendor_values={"pay_out": sandbox.pay_out_payments},
+        vendor_values={
+            "dispute": lambda payment: sandbox.dispute(payment.id),
+            "pay_out": sandbox.pay_out_payments,
+        },
         token="cnon:card-nonce-ok",
     )

@@ -26,6 +26,7 @@ from moorage.testing.sandboxes.payments._stripe_rules import (
     CONFIRM,
     CREATE,
     DECLINES,
+    EVIDENCE,
     LINK,
     LIST,
     METHODS,
@@ -37,12 +38,14 @@ from moorage.testing.sandboxes.payments._stripe_rules import (
     VERSION,
     Done,
     amount_of,
+    check_lines,
     details_of,
     done,
     error,
     expanded,
     fields_of,
     flag_of,
+    link_items,
     magic,
     means_of,
     refusal,
@@ -102,6 +105,9 @@ class StripeSandbox(StripeLedger):
             "POST /v1/refunds": self._changes(REFUND, self._refund),
             "GET /v1/refunds/{id}": self._shows(lambda: self.refunds),
             "GET /v1/disputes": self._lists(lambda: self.disputes),
+            "GET /v1/disputes/{id}": self._shows(lambda: self.disputes),
+            "POST /v1/disputes/{id}": self._changes(EVIDENCE, self._submit_evidence),
+            "POST /v1/disputes/{id}/close": self._changes(SHOW, self._close_dispute),
             "GET /v1/payouts": self._lists(lambda: self.payouts),
             "GET /v1/balance_transactions": self._lists(lambda: self.transactions, BALANCE),
             "POST /v1/setup_intents": self._changes(SETUP, self._set_up),
@@ -217,6 +223,10 @@ class StripeSandbox(StripeLedger):
             raise refusal(400, "invalid_request_error", f"Invalid currency: {currency}")
         if amount <= 0 or amount % STEPS.get(currency, 1):
             raise refusal(400, "invalid_request_error", "Invalid amount.", param="amount")
+        check_lines(fields)
+        if "shipping[address][country]" in fields and "shipping[name]" not in fields:
+            text = "Missing required param: shipping[name]."
+            raise refusal(400, "invalid_request_error", text, code="parameter_missing")
         confirm = flag_of(fields, "confirm")
         for name in ("return_url", "off_session"):
             if name in fields and not confirm:
@@ -424,21 +434,38 @@ class StripeSandbox(StripeLedger):
         method["customer"] = None
         return reply(method)
 
+    def _submit_evidence(self, fields: dict[str, str], id: str) -> Response:
+        dispute = self._open_dispute(id)
+        evidence = {
+            name[9:-1]: text for name, text in fields.items() if name.startswith("evidence[")
+        }
+        dispute["evidence"] = dispute.get("evidence", {}) | evidence
+        if flag_of(fields, "submit"):
+            dispute["status"] = "under_review"
+        return reply(dispute)
+
+    def _close_dispute(self, _: dict[str, str], id: str) -> Response:
+        dispute = self._open_dispute(id)
+        self.close_dispute(id, "lost")
+        return reply(dispute)
+
+    def _open_dispute(self, id: str) -> dict[str, Any]:
+        dispute = resource_in(self.disputes, id)
+        if dispute["status"] != "needs_response":
+            raise refusal(400, "invalid_request_error", "This dispute is already closed.")
+        return dispute
+
     def _create_link(self, fields: dict[str, str]) -> Response:
-        price = "line_items[0][price_data]"
-        amount = amount_of(fields, f"{price}[unit_amount]")
-        currency = fields.get(f"{price}[currency]", "")
-        if amount <= 0 or not fields.get(f"{price}[product_data][name]"):
-            raise refusal(400, "invalid_request_error", "Invalid item.", param="line_items")
         key = f"plink_{self.number():08d}"
         limit = amount_of(fields, "restrictions[completed_sessions][limit]")
-        item = {"id": f"li_{key}", "amount_total": amount, "currency": currency, "quantity": 1}
+        items = list(link_items(fields, key))
+        currency = items[0]["currency"]
         self.links[key] = {
             "id": key,
             "object": "payment_link",
             "active": True,
             "currency": currency,
-            "line_items": {"object": "list", "data": [item]},
+            "line_items": {"object": "list", "data": items},
             "metadata": {
                 name[9:-1]: text for name, text in fields.items() if name.startswith("metadata[")
             },
@@ -478,6 +505,8 @@ def fixture(_: Path) -> SandboxFixture:
         },
         vendor_values={
             "asks": "pm_card_threeDSecure2Required",
+            "billed": "tok_visa",
+            "dispute": lambda payment: sandbox.dispute(payment.id),
             "pay_out": sandbox.pay_out_charges,
         },
         token="pm_card_visa",

@@ -1,0 +1,45 @@
+"""Evidence with which a dispute is answered."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import attrs
+
+from moorage.contracts.validators import is_filled, is_maybe_filled
+from moorage.domain.values.frozen_values import frozen
+from moorage.errors import InvalidData
+
+_LONGEST: Final = 20_000
+
+
+def _is_short(_: object, attribute: attrs.Attribute[Any], value: str | None) -> None:
+    if value is not None and len(value) > _LONGEST:
+        raise InvalidData(
+            f"The {attribute.name} is longer than {_LONGEST} characters.",
+            field=attribute.name,
+            remedy="Give a shorter text.",
+        )
+
+
+@frozen
+class DisputeEvidence:
+    """Evidence that a disputed payment was right, in texts that the buyer's bank reads.
+
+    Attributes:
+        explanation: the facts, such as what was ordered and agreed.
+        product: description of what the buyer received.
+        carrier: name of the company that delivered it.
+        tracking_number: number by which the carrier finds the delivery.
+    """
+
+    explanation: str = attrs.field(validator=[is_filled, _is_short], repr=False)
+    product: str | None = attrs.field(
+        default=None, kw_only=True, repr=False, validator=[is_maybe_filled, _is_short]
+    )
+    carrier: str | None = attrs.field(
+        default=None, kw_only=True, validator=[is_maybe_filled, _is_short]
+    )
+    tracking_number: str | None = attrs.field(
+        default=None, kw_only=True, repr=False, validator=[is_maybe_filled, _is_short]
+    )

@@ -1,0 +1,91 @@
+"""Checks of answers to disputes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from moorage.contracts.payments import DisputeEvidence, DisputeState, PaymentsCapability
+from moorage.contracts.ref import Ref
+from moorage.errors import ConnectionFailed, InvalidData, VendorFailed, VendorRejected
+from moorage.testing.kits._contract_lab import with_body
+from moorage.testing.kits._payments_lab import FIRST, Lab
+from moorage.testing.kits.checks import require
+from moorage.testing.sandboxes.base import Altered, Lost
+
+if TYPE_CHECKING:
+    from moorage.contracts.payments import Dispute
+
+Open: TypeAlias = Callable[[], Lab]
+
+EVIDENCE: Final = DisputeEvidence(
+    "The buyer signed for the chairs on May 4.",
+    product="Two chairs",
+    carrier="Parcelworks",
+    tracking_number="PW-1042",
+)
+_WORDS: Final = (b"signed", b"Parcelworks", b"PW-1042")
+_ACCEPTED: Final = frozenset({DisputeState.ACCEPTED, DisputeState.LOST})
+
+
+async def a_dispute_is_accepted_once(make: Open) -> None:
+    """A dispute that is accepted is over, also if the answer is lost."""
+    async with make() as lab:
+        if PaymentsCapability.ACCEPT_DISPUTE in lab.able:
+            ref = await _disputed(lab)
+            dispute = await _after_a_lost_answer(lab, "accept_dispute", ref)
+            require(dispute.state in _ACCEPTED, f"An accepted dispute is {dispute.state}.")
+            evidence_call = lab("submit_evidence", ref, EVIDENCE, idempotency_key="d-2")
+            await lab.refused(VendorRejected, evidence_call, "Evidence for a closed dispute")
+
+
+async def evidence_arrives(make: Open) -> None:
+    """All texts of the evidence are sent, and the dispute is under review afterwards."""
+    async with make() as lab:
+        if PaymentsCapability.DISPUTE_EVIDENCE in lab.able:
+            ref = await _disputed(lab)
+            sent = len(lab.sandbox.requests)
+            dispute = await _after_a_lost_answer(lab, "submit_evidence", ref, EVIDENCE)
+            require(dispute.state is DisputeState.UNDER_REVIEW, f"It is {dispute.state}.")
+            body = b"".join(request.body for request in lab.sandbox.requests[sent:])
+            require(all(word in body for word in _WORDS), "A part of the evidence is lost.")
+            accept_call = lab("accept_dispute", ref, idempotency_key="d-2")
+            await lab.refused(VendorRejected, accept_call, "A second answer")
+
+
+async def a_dispute_is_looked_up(make: Open) -> None:
+    """A dispute that is looked up is the one that is listed, and an unreadable one is no answer."""
+    async with make() as lab:
+        if PaymentsCapability.LOOK_UP_DISPUTE in lab.able:
+            ref = await _disputed(lab)
+            dispute: Dispute = await lab("get_dispute", ref)
+            listed = (await lab("disputes", account=FIRST)).items
+            require(dispute in listed, "The dispute is not listed as it is.")
+            require(dispute.state is DisputeState.NEEDS_RESPONSE, f"It is {dispute.state}.")
+            lab.sandbox.fail(Altered(partial(with_body, b"{}")))
+            await lab.refused(VendorFailed, lab("get_dispute", ref), "An empty answer")
+
+
+async def _disputed(lab: Lab) -> Ref:
+    """Return the reference of a new dispute."""
+    payment = await lab.taken("k-1")
+    require(lab.subject.dispute is not None, "Nobody disputes a payment.")
+    id = "" if lab.subject.dispute is None else lab.subject.dispute(payment.ref.id)
+    return Ref(lab.subject.vendor.name, FIRST, id)
+
+
+async def _after_a_lost_answer(lab: Lab, operation: str, ref: Ref, *values: Any) -> Dispute:
+    """Return the result of a step whose first answer was lost."""
+    missing_call = lab(operation, ref, *values, idempotency_key=None)
+    await lab.refused(InvalidData, missing_call, "A step without a key")
+    lab.sandbox.fail(Lost())
+    lost_call = lab(operation, ref, *values, idempotency_key="d-1")
+    await lab.refused(ConnectionFailed, lost_call, "A lost answer")
+    dispute: Dispute = await lab(operation, ref, *values, idempotency_key="d-1")
+    require(dispute.ref == ref, "Another dispute was answered.")
+    require((await lab("get_dispute", ref)).state is dispute.state, "It is in another state.")
+    return dispute
+
+
+DISPUTES: Final = (a_dispute_is_accepted_once, evidence_arrives, a_dispute_is_looked_up)

@@ -1,0 +1,92 @@
+"""Checks of the addresses and the lines of an order, which go with payments and payment links."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from moorage.contracts.address import Address
+from moorage.contracts.payments import LineItem, Money, PaymentsCapability
+from moorage.testing.kits._payments_lab import Lab
+from moorage.testing.kits._payments_stored import link_request
+from moorage.testing.kits.checks import require
+
+if TYPE_CHECKING:
+    from moorage.contracts.payments import Charge, LinkRequest, Payment, PaymentLink
+
+Open: TypeAlias = Callable[[], Lab]
+
+BILLING: Final = Address(
+    name="Ada Byron", line1="Skalitzer 12", city="Berlin", postal_code="10999", country="DE"
+)
+SHIPPING: Final = Address(
+    name="Grace Hopper", line1="Rua Augusta 7", city="Lisboa", postal_code="11001", country="PT"
+)
+LINES: Final = (
+    LineItem(
+        "Chair",
+        Money("60.00", "EUR"),
+        quantity=2,
+        tax=Money("24.00", "EUR"),
+        tax_rate=Decimal(20),
+        sku="CH-1",
+    ),
+    LineItem("Delivery", Money("5.90", "EUR")),
+)
+"""Lines whose sum is the amount of the usual order."""
+_WORDS: Final = {
+    PaymentsCapability.BILLING_ADDRESS: (b"Skalitzer", b"Berlin", b"10999"),
+    PaymentsCapability.SHIPPING_ADDRESS: (b"Augusta", b"Lisboa", b"11001"),
+    PaymentsCapability.LINE_ITEMS: (b"Chair", b"Delivery"),
+    PaymentsCapability.LINK_ADDRESSES: (b"Skalitzer", b"Augusta"),
+    PaymentsCapability.LINK_LINE_ITEMS: (b"Chair", b"Delivery"),
+}
+
+
+async def the_parts_of_an_order_arrive(make: Open) -> None:
+    """The addresses and lines of an order are sent with its payment, whose amount is the same."""
+    async with make() as lab:
+        orders: dict[PaymentsCapability, Charge] = {
+            PaymentsCapability.BILLING_ADDRESS: lab.order(
+                lab.subject.billed, billing_address=BILLING
+            ),
+            PaymentsCapability.SHIPPING_ADDRESS: lab.order(shipping_address=SHIPPING),
+            PaymentsCapability.LINE_ITEMS: lab.order(lines=LINES),
+        }
+        for capability, order in orders.items():
+            if capability in lab.able:
+                sent = len(lab.sandbox.requests)
+                payment: Payment = await lab("charge", order, idempotency_key=capability.value)
+                payment = await lab.settled(payment)
+                require(payment.amount == order.amount, f"{order.amount} became {payment.amount}.")
+                _check_words(lab, sent, capability)
+
+
+async def the_parts_of_an_order_arrive_with_a_link(make: Open) -> None:
+    """The addresses and lines of an order are sent with its link, whose amount is the same."""
+    async with make() as lab:
+        requests: dict[PaymentsCapability, LinkRequest] = {
+            PaymentsCapability.LINK_ADDRESSES: link_request(
+                billing_address=BILLING, shipping_address=SHIPPING
+            ),
+            PaymentsCapability.LINK_LINE_ITEMS: link_request(lines=LINES),
+        }
+        for capability, request in requests.items():
+            if capability in lab.able:
+                sent = len(lab.sandbox.requests)
+                link: PaymentLink = await lab(
+                    "create_link", request, idempotency_key=capability.value
+                )
+                require(link.amount == request.amount, f"{request.amount} became {link.amount}.")
+                _check_words(lab, sent, capability)
+
+
+def _check_words(lab: Lab, sent: int, capability: PaymentsCapability) -> None:
+    """Require that the requests after the first `sent` have the words of a capability."""
+    body = b"".join(request.body for request in lab.sandbox.requests[sent:])
+    lost_words = [word.decode() for word in _WORDS[capability] if word not in body]
+    require(not lost_words, f"{capability} lost {', '.join(lost_words)}.")
+
+
+ORDERS: Final = (the_parts_of_an_order_arrive, the_parts_of_an_order_arrive_with_a_link)

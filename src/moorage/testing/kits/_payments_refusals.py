@@ -1,0 +1,87 @@
+"""Checks that a vendor refuses each feature that it does not have."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, TypeAlias
+
+from moorage.contracts.payments import KIND, PaymentsCapability, ThreeDs
+from moorage.contracts.ref import Ref
+from moorage.errors import UnsupportedByVendor
+from moorage.testing.kits._payments_disputes import EVIDENCE
+from moorage.testing.kits._payments_lab import EUROS, FIRST, Lab
+from moorage.testing.kits._payments_orders import BILLING, LINES, SHIPPING
+from moorage.testing.kits._payments_stored import FAR, link_request, stored_request
+from moorage.testing.kits.checks import require
+from moorage.wiring.installed_vendors import able
+
+Open: TypeAlias = Callable[[], Lab]
+
+
+async def what_it_cannot_do_is_refused(make: Open) -> None:
+    """An unsupported feature is refused before sending, and the error names other vendors."""
+    async with make() as lab:
+        ref = Ref(lab.subject.vendor.name, FIRST, "1")
+
+        def charge(**fields: Any) -> Callable[[], Awaitable[Any]]:
+            return lambda: lab("charge", lab.order(**fields), idempotency_key="4")
+
+        calls: Mapping[PaymentsCapability, Callable[[], Awaitable[Any]]] = {
+            PaymentsCapability.INTENT: lambda: lab(
+                "create_intent", lab.order(), idempotency_key="1"
+            ),
+            PaymentsCapability.COMPLETE: lambda: lab("complete", ref, idempotency_key="2"),
+            PaymentsCapability.AUTHORIZE: lambda: lab(
+                "authorize", lab.order(), idempotency_key="7"
+            ),
+            PaymentsCapability.VOID: lambda: lab("void", ref, idempotency_key="8"),
+            PaymentsCapability.PARTIAL_CAPTURE: lambda: lab(
+                "capture", ref, EUROS, idempotency_key="9"
+            ),
+            PaymentsCapability.MULTIPLE_CAPTURES: lambda: lab(
+                "capture", ref, EUROS, final=False, idempotency_key="3"
+            ),
+            PaymentsCapability.LOOK_UP: lambda: lab("get", ref),
+            PaymentsCapability.LOOK_UP_REFUND: lambda: lab("get_refund", ref),
+            PaymentsCapability.LIST: lambda: lab("payments"),
+            PaymentsCapability.DISPUTES: lambda: lab("disputes"),
+            PaymentsCapability.LOOK_UP_DISPUTE: lambda: lab("get_dispute", ref),
+            PaymentsCapability.ACCEPT_DISPUTE: lambda: lab(
+                "accept_dispute", ref, idempotency_key="10"
+            ),
+            PaymentsCapability.DISPUTE_EVIDENCE: lambda: lab(
+                "submit_evidence", ref, EVIDENCE, idempotency_key="11"
+            ),
+            PaymentsCapability.PAYOUTS: lambda: lab("payouts"),
+            PaymentsCapability.OFF_SESSION: charge(off_session=True),
+            PaymentsCapability.STORE_METHOD: charge(store_method=True),
+            PaymentsCapability.STATEMENT_DESCRIPTOR: charge(statement_descriptor="ACME"),
+            PaymentsCapability.BILLING_ADDRESS: charge(billing_address=BILLING),
+            PaymentsCapability.SHIPPING_ADDRESS: charge(shipping_address=SHIPPING),
+            PaymentsCapability.LINE_ITEMS: charge(lines=LINES),
+            PaymentsCapability.THREE_DS: charge(three_ds=ThreeDs.ALWAYS),
+            PaymentsCapability.STORE_MEANS: lambda: lab(
+                "store_means", stored_request(lab), idempotency_key="5"
+            ),
+            PaymentsCapability.STORED_MEANS: lambda: lab("stored_means", "ada-1"),
+            PaymentsCapability.LINKS: lambda: lab("get_link", ref),
+            PaymentsCapability.LINK_EXPIRY: lambda: lab(
+                "create_link", link_request(expires_at=FAR), idempotency_key="6"
+            ),
+            PaymentsCapability.LINK_ADDRESSES: lambda: lab(
+                "create_link", link_request(billing_address=BILLING), idempotency_key="7"
+            ),
+            PaymentsCapability.LINK_LINE_ITEMS: lambda: lab(
+                "create_link", link_request(lines=LINES), idempotency_key="8"
+            ),
+            PaymentsCapability.PAYOUT_ITEMS: lambda: lab("payout_items", ref),
+        }
+        for capability in set(PaymentsCapability) - lab.able:
+            error = await lab.refused(UnsupportedByVendor, calls[capability](), str(capability))
+            require(capability in error.capabilities, f"{capability} is not named.")
+            needs = frozenset(error.capabilities)
+            require(error.able == able(KIND, needs), "Who can is not named.")
+        require(lab.sandbox.requests == [], "Something was sent for what cannot be done.")
+
+
+REFUSALS: Final = (what_it_cannot_do_is_refused,)

@@ -1,0 +1,82 @@
+"""Answers to disputes at Checkout.com."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+
+import attrs
+
+from moorage.contracts.payments import DisputeState
+from moorage.vendor_sdk import Request, key_at, malformed, part_key, read_answer, required
+from moorage.vendors.payments._checkout_com_answers import dispute_of
+from moorage.vendors.payments._common import short_text, unless_done
+from moorage.vendors.payments._order_details import stated
+
+if TYPE_CHECKING:
+    from moorage.contracts.payments import Dispute, DisputeEvidence
+    from moorage.vendor_sdk import Ref, Response, Wire
+
+_KEY: Final = 64
+_LONGEST: Final = 500
+
+
+async def get_dispute(wire: Wire, ref: Ref) -> Dispute:
+    """Get a dispute."""
+    response = await wire.send(Request.get(_path(ref)))
+    return required(dispute_of(wire.ref, read_answer(response)), response, "id or status")
+
+
+async def accept_dispute(wire: Wire, ref: Ref, key: str) -> Dispute:
+    """Accept a dispute; a repeat has no further effect."""
+    step = _step(wire, ref, Request.post(f"{_path(ref)}/accept"), key)
+    return await unless_done(step, partial(get_dispute, wire, ref), DisputeState.ACCEPTED)
+
+
+async def submit_evidence(wire: Wire, ref: Ref, evidence: DisputeEvidence, key: str) -> Dispute:
+    """Store the evidence, and submit it to the bank."""
+
+    async def step() -> Dispute:
+        stored = Request.put(path, json=_evidence_body(evidence))
+        await _send(wire, stored, part_key(key, "texts"))
+        return await _step(wire, ref, Request.post(path), key)
+
+    path = f"{_path(ref)}/evidence"
+    return await unless_done(step(), partial(get_dispute, wire, ref), DisputeState.UNDER_REVIEW)
+
+
+def _evidence_body(evidence: DisputeEvidence) -> dict[str, Any]:
+    delivery = " ".join(filter(None, (evidence.carrier, evidence.tracking_number)))
+    explanation = "\n".join(filter(None, (evidence.explanation, evidence.product)))
+    texts = {
+        "additional_evidence_text": (explanation, "evidence.explanation"),
+        "proof_of_delivery_or_service_text": (delivery or None, "evidence.tracking_number"),
+    }
+    return stated(
+        {
+            name: short_text(text, _LONGEST, vendor="Checkout.com", field=field)
+            for name, (text, field) in texts.items()
+        }
+    )
+
+
+async def _step(wire: Wire, ref: Ref, request: Request, key: str) -> Dispute:
+    """Send a request with an empty answer, and get the dispute as it is then."""
+    await _send(wire, request, key)
+    return await get_dispute(wire, ref)
+
+
+async def _send(wire: Wire, request: Request, key: str) -> None:
+    repeatable = attrs.evolve(request, idempotent=True)
+    await wire.send(repeatable, key=key_at(wire, key, _KEY), parse=_check_empty)
+
+
+def _check_empty(response: Response) -> None:
+    """Refuse an answer with content, which a success does not have."""
+    if response.body:
+        raise malformed(response, problem="has content, and a success has none")
+
+
+def _path(ref: Ref) -> str:
+    return f"/disputes/{quote(ref.id, safe='')}"

@@ -1,0 +1,91 @@
+"""Addresses and lines of an order in Mollie's format."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.vendor_sdk import InvalidData
+from moorage.vendors.payments._common import short_text
+from moorage.vendors.payments._order_details import (
+    names_of,
+    second_line,
+    stated,
+    taxed_line,
+)
+
+if TYPE_CHECKING:
+    from moorage.contracts.address import Address
+    from moorage.contracts.payments import Charge, LineItem, LinkRequest, Money
+
+_LONGEST_SKU: Final = 64
+
+
+def order_fields(order: Charge | LinkRequest) -> dict[str, Any]:
+    """The addresses and the lines of a payment or a payment link."""
+    billing, shipping = order.billing_address, order.shipping_address
+    fields: dict[str, Any] = {
+        "billingAddress": None if billing is None else _address_body(billing, "billing_address"),
+        "shippingAddress": None
+        if shipping is None
+        else _address_body(shipping, "shipping_address"),
+        "lines": [_line_body(line) for line in order.lines],
+    }
+    return stated(fields)
+
+
+def _address_body(address: Address, field: str) -> dict[str, Any]:
+    """An address with an email address, or with street and city.
+
+    Raises:
+        InvalidData: it has neither.
+    """
+    if not address.email and not (address.line1 and address.city):
+        raise InvalidData(
+            "Mollie requires an email address, or the street and the city, in an address.",
+            field=field,
+            remedy="Give the complete address, or leave it out.",
+        )
+    first_names, last_name = names_of(address.name) or (None, None)
+    fields = {
+        "givenName": first_names,
+        "familyName": last_name,
+        "organizationName": address.company,
+        "streetAndNumber": address.line1,
+        "streetAdditional": second_line(address),
+        "postalCode": address.postal_code,
+        "email": address.email,
+        "phone": address.phone,
+        "city": address.city,
+        "region": address.region,
+        "country": address.country,
+    }
+    return stated(fields)
+
+
+def _line_body(line: LineItem) -> dict[str, Any]:
+    """A line with prices that include tax.
+
+    Raises:
+        InvalidData: the line has a tax and no rate, which Mollie requires together.
+    """
+    if line.tax is not None and line.tax_rate is None:
+        raise InvalidData(
+            "Mollie takes the tax of a line only with its rate.",
+            field="lines.tax_rate",
+            remedy="Give the tax_rate of the line, such as Decimal('19').",
+        )
+    item = taxed_line(line)
+    body = {
+        "description": item.name,
+        "sku": short_text(line.sku, _LONGEST_SKU, vendor="Mollie", field="lines.sku"),
+        "quantity": item.quantity,
+        "unitPrice": _amount_body(item.unit_price),
+        "totalAmount": _amount_body(line.total),
+        "vatRate": None if line.tax_rate is None else f"{line.tax_rate:.2f}",
+        "vatAmount": None if line.tax is None else _amount_body(line.tax),
+    }
+    return stated(body)
+
+
+def _amount_body(amount: Money) -> dict[str, str]:
+    return {"currency": amount.currency, "value": str(amount.amount)}

@@ -1,0 +1,90 @@
+"""Answers to disputes at Square."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
+
+import attrs
+
+from moorage.contracts.payments import DisputeState
+from moorage.vendor_sdk import Request, key_at, part_key, read_answer, required
+from moorage.vendors.payments._common import short_text, unless_done
+from moorage.vendors.payments._square_answers import dispute_of
+
+if TYPE_CHECKING:
+    from moorage.contracts.payments import Dispute, DisputeEvidence
+    from moorage.vendor_sdk import Ref, Response, Wire
+
+_KEY: Final = 45
+_LONGEST: Final = 500
+
+
+async def get_dispute(wire: Wire, ref: Ref) -> Dispute:
+    """Get a dispute."""
+    return _read_dispute(wire, await wire.send(Request.get(_path(ref))))
+
+
+async def accept_dispute(wire: Wire, ref: Ref, key: str) -> Dispute:
+    """Accept the loss of a dispute; a repeat has no further effect."""
+    step = _step(wire, ref, "accept", key)
+    return await unless_done(step, partial(get_dispute, wire, ref), DisputeState.ACCEPTED)
+
+
+async def submit_evidence(wire: Wire, ref: Ref, evidence: DisputeEvidence, key: str) -> Dispute:
+    """Store each text of the evidence, and submit all of them to the bank."""
+
+    async def step() -> Dispute:
+        for kind, text in texts.items():
+            await _store(wire, ref, kind, text, part_key(key, kind))
+        return await _step(wire, ref, "submit-evidence", key)
+
+    texts = _texts_of(evidence)
+    return await unless_done(step(), partial(get_dispute, wire, ref), DisputeState.UNDER_REVIEW)
+
+
+async def _store(wire: Wire, ref: Ref, kind: str, text: str, key: str) -> None:
+    """Store a text of the evidence, once for its key."""
+    body = {
+        "idempotency_key": key_at(wire, key, _KEY)[:_KEY],
+        "evidence_type": kind,
+        "evidence_text": text,
+    }
+    request = Request.post(f"{_path(ref)}/evidence-text", json=body)
+    await wire.send(attrs.evolve(request, idempotent=True), key=key, parse=_check_evidence)
+
+
+def _texts_of(evidence: DisputeEvidence) -> dict[str, str]:
+    """The texts of the evidence by Square's type of each."""
+    delivery = " ".join(filter(None, (evidence.carrier, evidence.tracking_number)))
+    texts = {
+        "GENERIC_EVIDENCE": (evidence.explanation, "evidence.explanation"),
+        "PRODUCT_OR_SERVICE_DESCRIPTION": (evidence.product, "evidence.product"),
+        "TRACKING_NUMBER": (delivery or None, "evidence.tracking_number"),
+    }
+    return {
+        kind: short_text(text, _LONGEST, vendor="Square", field=field) or ""
+        for kind, (text, field) in texts.items()
+        if text is not None
+    }
+
+
+async def _step(wire: Wire, ref: Ref, name: str, key: str) -> Dispute:
+    request = attrs.evolve(Request.post(f"{_path(ref)}/{name}"), idempotent=True)
+    dispute: Dispute = await wire.send(request, key=key, parse=partial(_read_dispute, wire))
+    return dispute
+
+
+def _check_evidence(response: Response) -> None:
+    """Refuse an answer without the stored evidence."""
+    required(read_answer(response).text("evidence.id"), response, "evidence.id")
+
+
+def _read_dispute(wire: Wire, response: Response) -> Dispute:
+    body = read_answer(response).object("dispute")
+    return required(dispute_of(wire.ref, body), response, "dispute.id or dispute.state")
+
+
+def _path(ref: Ref) -> str:
+    return f"/v2/disputes/{quote(ref.id, safe='')}"

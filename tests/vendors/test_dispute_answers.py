@@ -1,0 +1,199 @@
+"""Answers to disputes in the requests of each payment vendor that takes them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qsl
+
+import pytest
+
+from moorage import Account, Hub, Request
+from moorage.contracts.payments import Charge, DisputeEvidence, DisputeState, Money
+from moorage.contracts.ref import Ref
+from moorage.errors import InvalidData, VendorFailed, VendorRejected
+from moorage.testing.sandboxes.base import Altered, SandboxHttpClient
+from tests.vendors.payments_subjects import stripe
+from tests.vendors.subjects.checkout_com import checkout_com
+from tests.vendors.subjects.square import square
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from moorage.domain.http.response import Response
+    from moorage.operations.payments import Payments
+    from moorage.testing.kits.payments_conformance import PaymentsSubject
+    from moorage.testing.sandboxes.base import SandboxRequest
+
+EVIDENCE: Final = DisputeEvidence(
+    "The buyer signed.", product="Two chairs", carrier="Parcelworks", tracking_number="PW-1"
+)
+BARE: Final = DisputeEvidence("The buyer signed.")
+SUBJECTS: Final = [stripe, square, checkout_com]
+
+
+class Shop:
+    """A hub with a vendor, at which a payment is disputed."""
+
+    def __init__(self, make: Callable[[], PaymentsSubject]) -> None:
+        self.subject = make()
+        self.sandbox = self.subject.sandbox
+        account = Account(
+            "main", self.subject.vendor, settings={"volatile_keys": True, "retry": None}
+        )
+        self.hub = Hub([account], http=SandboxHttpClient(self.sandbox))
+        self.payments: Payments = self.hub.payments()
+
+    def ref(self, id: str) -> Ref:
+        """Return the reference of a dispute."""
+        return Ref(self.subject.vendor.name, "main", id)
+
+    def disputed(self) -> Ref:
+        """Return the reference of a new dispute."""
+        order = Charge(
+            Money("20.00", "EUR"), self.subject.pays, reference="1", return_url="https://a.example/"
+        )
+        payment = self.payments.charge(order, idempotency_key="1")
+        self.subject.happen()
+        assert self.subject.dispute is not None
+        return self.ref(self.subject.dispute(payment.ref.id))
+
+    def sent(self, evidence: DisputeEvidence) -> list[SandboxRequest]:
+        """Return the requests by which evidence is submitted."""
+        ref, before = self.disputed(), len(self.sandbox.requests)
+        self.payments.submit_evidence(ref, evidence, idempotency_key="2")
+        return self.sandbox.requests[before:]
+
+
+def test_stripe_evidence() -> None:
+    """Stripe receives the texts in its fields, and submits them with the same request."""
+    (request,) = Shop(stripe).sent(EVIDENCE)
+
+    assert {
+        "evidence[uncategorized_text]": "The buyer signed.",
+        "evidence[product_description]": "Two chairs",
+        "evidence[shipping_carrier]": "Parcelworks",
+        "evidence[shipping_tracking_number]": "PW-1",
+        "submit": "true",
+    } == dict(parse_qsl(request.body.decode()))
+
+
+def test_stripe_accepts_a_dispute_by_closing_it() -> None:
+    """A dispute that is accepted at Stripe is lost."""
+    shop = Shop(stripe)
+    ref = shop.disputed()
+    dispute = shop.payments.accept_dispute(ref, idempotency_key="2")
+
+    assert (DisputeState.LOST, "lost") == (dispute.state, dispute.vendor_state)
+    assert f"/v1/disputes/{ref.id}/close" == shop.sandbox.requests[-1].path
+
+
+def test_square_evidence() -> None:
+    """Square stores each text by its type under a key of its own, and submits all of them."""
+    *texts, submission = Shop(square).sent(EVIDENCE)
+    bodies = [request.json() for request in texts]
+
+    assert {
+        "GENERIC_EVIDENCE": "The buyer signed.",
+        "PRODUCT_OR_SERVICE_DESCRIPTION": "Two chairs",
+        "TRACKING_NUMBER": "Parcelworks PW-1",
+    } == {body["evidence_type"]: body["evidence_text"] for body in bodies}
+    assert 3 == len({body["idempotency_key"] for body in bodies})
+    assert submission.path.endswith("/submit-evidence")
+    assert ["GENERIC_EVIDENCE"] == [
+        request.json()["evidence_type"] for request in Shop(square).sent(BARE)[:-1]
+    ]
+
+
+def test_checkout_com_evidence() -> None:
+    """Checkout.com stores the texts, submits them, and is asked for the dispute afterwards."""
+    texts, submission, look_up = Shop(checkout_com).sent(EVIDENCE)
+
+    assert {
+        "additional_evidence_text": "The buyer signed.\nTwo chairs",
+        "proof_of_delivery_or_service_text": "Parcelworks PW-1",
+    } == texts.json()
+    assert [("PUT", "evidence"), ("POST", "evidence")] == [
+        (request.method, request.path.rpartition("/")[2]) for request in (texts, submission)
+    ]
+    assert "GET" == look_up.method
+    (bare, *_) = Shop(checkout_com).sent(BARE)
+    assert {"additional_evidence_text": "The buyer signed."} == bare.json()
+
+
+@pytest.mark.parametrize("make", [square, checkout_com])
+def test_long_evidence_is_refused(make: Callable[[], PaymentsSubject]) -> None:
+    """A text that the vendor would cut off is refused before anything is sent."""
+    shop = Shop(make)
+    evidence = DisputeEvidence("x" * 501)
+    with pytest.raises(InvalidData, match="at most 500 characters") as excinfo:
+        shop.payments.submit_evidence(shop.ref("1"), evidence, idempotency_key="1")
+    assert "evidence.explanation" == excinfo.value.field
+    assert [] == shop.sandbox.requests
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"explanation": ""},
+        {"explanation": 5},
+        {"explanation": "x" * 20_001},
+        {"product": " "},
+        {"carrier": "x" * 20_001},
+        {"tracking_number": b"1"},
+    ],
+)
+def test_wrong_evidence_is_refused(fields: dict[str, Any]) -> None:
+    """Evidence with a wrong text is refused with the name of the field."""
+    with pytest.raises(InvalidData) as excinfo:
+        DisputeEvidence(**{"explanation": "The buyer signed.", **fields})
+    assert [excinfo.value.field] == list(fields)
+
+
+def test_evidence_is_evidence() -> None:
+    """A text in place of evidence is refused, and evidence shows no details."""
+    shop = Shop(stripe)
+    with pytest.raises(InvalidData, match="evidence"):
+        shop.payments.submit_evidence(shop.ref("1"), "signed", idempotency_key="1")  # type: ignore[arg-type]  # wrong on purpose
+    assert "signed" not in repr(EVIDENCE)
+
+
+@pytest.mark.parametrize("make", SUBJECTS)
+def test_unknown_dispute_is_refused(make: Callable[[], PaymentsSubject]) -> None:
+    """A dispute that the vendor does not know is refused, whatever is done with it."""
+    shop = Shop(make)
+    with pytest.raises(VendorRejected):
+        shop.payments.get_dispute(shop.ref("unknown"))
+    with pytest.raises(VendorRejected):
+        shop.payments.accept_dispute(shop.ref("unknown"), idempotency_key="1")
+
+
+def with_content(response: Response) -> Response:
+    """Return the response with a body that Checkout.com never sends."""
+    return response.evolve(body=b"{}")
+
+
+def test_checkout_com_answer_with_content_is_no_success() -> None:
+    """An answer with content is no success, since Checkout.com's successes have none."""
+    shop = Shop(checkout_com)
+    ref = shop.disputed()
+    shop.sandbox.fail(Altered(with_content))
+    with pytest.raises(VendorFailed, match="has content"):
+        shop.payments.accept_dispute(ref, idempotency_key="2")
+
+
+def test_square_evidence_without_an_id_is_no_success() -> None:
+    """An answer without the id of the stored evidence is no success."""
+    shop = Shop(square)
+    ref = shop.disputed()
+    shop.sandbox.fail(Altered(with_content))
+    with pytest.raises(VendorFailed, match=r"evidence\.id"):
+        shop.payments.submit_evidence(ref, BARE, idempotency_key="2")
+
+
+def test_checkout_com_sandbox_submits_no_empty_evidence() -> None:
+    """Checkout.com's sandbox refuses to submit evidence that was not stored before."""
+    shop = Shop(checkout_com)
+    ref = shop.disputed()
+    manager = shop.hub.manager
+    with pytest.raises(VendorRejected, match="evidence_required"):
+        manager.call("main", Request.post(f"/disputes/{ref.id}/evidence"))
