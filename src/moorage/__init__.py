@@ -32,7 +32,16 @@ if TYPE_CHECKING:
     from moorage.adapters.observers.health_signals import HealthSignals as HealthSignals
     from moorage.adapters.redis_streams.kind import RedisStreams as RedisStreams
     from moorage.adapters.steps._git_host_operation import GitHostOperation as GitHostOperation
+    from moorage.adapters.steps.aws_lambda import LambdaFunction as LambdaFunction
+    from moorage.adapters.steps.aws_lambda import LambdaInvocation as LambdaInvocation
+    from moorage.adapters.steps.aws_lambda import LambdaSettings as LambdaSettings
+    from moorage.adapters.steps.cloud_run import CloudRunPlatform as CloudRunPlatform
+    from moorage.adapters.steps.cloud_run import CloudRunSettings as CloudRunSettings
     from moorage.adapters.steps.docker import DockerPlatform as DockerPlatform
+    from moorage.adapters.steps.ecs import EcsPlatform as EcsPlatform
+    from moorage.adapters.steps.ecs import EcsSettings as EcsSettings
+    from moorage.adapters.steps.ecs_service import EcsOperation as EcsOperation
+    from moorage.adapters.steps.ecs_service import EcsService as EcsService
     from moorage.adapters.steps.file_log import FileLog as FileLog
     from moorage.adapters.steps.github import GitHubPlatform as GitHubPlatform
     from moorage.adapters.steps.github_repository import GitHubRepository as GitHubRepository
@@ -189,6 +198,7 @@ if TYPE_CHECKING:
     from moorage.domain.signing.sigv4 import AwsSigV4 as AwsSigV4
     from moorage.domain.soap.faults import SoapFault as SoapFault
     from moorage.domain.soap.security import SoapSecurity as SoapSecurity
+    from moorage.domain.steps.lambda_results import LambdaResult as LambdaResult
     from moorage.domain.steps.log_lines import LogLine as LogLine
     from moorage.domain.steps.result import ExecutionResult as ExecutionResult
     from moorage.domain.steps.result import HookError as HookError
@@ -405,10 +415,20 @@ _HOME = {
     "GitLabSettings": "adapters.steps.gitlab",
     "KubernetesPlatform": "adapters.steps.kubernetes",
     "KubernetesSettings": "adapters.steps.kubernetes",
+    "EcsPlatform": "adapters.steps.ecs",
+    "EcsSettings": "adapters.steps.ecs",
+    "CloudRunPlatform": "adapters.steps.cloud_run",
+    "CloudRunSettings": "adapters.steps.cloud_run",
     "OperationInThread": "adapters.concurrency.operation_in_thread",
     "GitHostOperation": "adapters.steps._git_host_operation",
     "GitHubRepository": "adapters.steps.github_repository",
     "GitLabProject": "adapters.steps.gitlab_project",
+    "EcsService": "adapters.steps.ecs_service",
+    "EcsOperation": "adapters.steps.ecs_service",
+    "LambdaFunction": "adapters.steps.aws_lambda",
+    "LambdaSettings": "adapters.steps.aws_lambda",
+    "LambdaInvocation": "adapters.steps.aws_lambda",
+    "LambdaResult": "domain.steps.lambda_results",
     "GitMirror": "adapters.git.mirror",
     "GitRemote": "adapters.git.remote",
     "MirrorReport": "adapters.git.mirror",

@@ -75,7 +75,9 @@ SOURCES: Final[dict[str, dict[str, Any]]] = {
 }
 """Valid options of the source of each kind that has one."""
 PLATFORMS: Final[dict[str, dict[str, Any]]] = {
+    "cloud-run": {"project": "acme", "location": "europe-west1"},
     "docker": {},
+    "ecs": {"region": "eu-central-1", "task_definition": "erp", "container": "erp"},
     "github": {"repository": "acme/erp", "token": "ghp_1"},
     "gitlab": {"project": "acme/erp", "token": "glpat-1"},
     "kubernetes": {"server": "https://kubernetes.example"},

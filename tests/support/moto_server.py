@@ -103,6 +103,18 @@ class MotoServer:
         body = json.dumps({"EmailIdentity": domain})
         self._prepare("ses", "/v2/email/identities", body, method="POST")
 
+    def act(self, service: str, target: str, **fields: Any) -> dict[str, Any]:
+        """Perform an action of Amazon's JSON protocol, and return its answer."""
+        kind = "application/x-amz-json-1.1"
+        with self.unguarded():
+            text = self._send(service, "/", json.dumps(fields), "POST", kind, target=target)
+        document: dict[str, Any] = json.loads(text or "{}")
+        return document
+
+    def milliseconds(self) -> int:
+        """Return the time of this machine, as log events have it."""
+        return int(time.time() * 1000)
+
     def kept(self, service: str, kind: str) -> list[dict[str, Any]]:
         """Return the resources of this kind in moto."""
         fields: list[dict[str, Any]] = json.loads(self._send("", "/moto-api/data.json", "", "GET"))[
@@ -157,11 +169,20 @@ class MotoServer:
         self._send("", "/moto-api/reset-auth", after, "POST")
 
     def _send(
-        self, service: str, path: str, body: str, method: str, kind: str = "text/plain"
+        self,
+        service: str,
+        path: str,
+        body: str,
+        method: str,
+        kind: str = "text/plain",
+        *,
+        target: str = "",
     ) -> str:
         scope = f"nobody/20310506/{REGION}/{service}/aws4_request"
         sign = f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=none"
         headers = {"Authorization": sign, "Content-Type": kind}
+        if target:
+            headers["X-Amz-Target"] = target
         with contextlib.closing(
             HTTPConnection("127.0.0.1", self._port, timeout=_PATIENCE)
         ) as connection:

@@ -24,6 +24,8 @@ _BUILT_IN: Final = {
     "kubernetes": EntryPoint("kubernetes", "moorage.adapters.steps.kubernetes:KUBERNETES", GROUP),
     "github": EntryPoint("github", "moorage.adapters.steps.github:GITHUB", GROUP),
     "gitlab": EntryPoint("gitlab", "moorage.adapters.steps.gitlab:GITLAB", GROUP),
+    "ecs": EntryPoint("ecs", "moorage.adapters.steps.ecs:ECS", GROUP),
+    "cloud-run": EntryPoint("cloud-run", "moorage.adapters.steps.cloud_run:CLOUD_RUN", GROUP),
     "ssh": EntryPoint("ssh", "moorage.adapters.steps.ssh:SSH", GROUP),
 }
 """The kinds of moorage, which no other package replaces."""

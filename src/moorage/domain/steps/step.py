@@ -38,6 +38,9 @@ class ConnectorType(str):
         KUBERNETES: a Job of a Kubernetes cluster.
         GITHUB: a run of a GitHub Actions workflow.
         GITLAB: a pipeline of GitLab.
+        ECS: a task of Amazon ECS.
+        CLOUD_RUN: a job of Google Cloud Run.
+        AZURE_CONTAINERS: a group of Azure Container Instances.
         MOCK: no program at all; results are scripted for tests.
     """
 
@@ -49,6 +52,9 @@ class ConnectorType(str):
     KUBERNETES: ClassVar[ConnectorType]
     GITHUB: ClassVar[ConnectorType]
     GITLAB: ClassVar[ConnectorType]
+    ECS: ClassVar[ConnectorType]
+    CLOUD_RUN: ClassVar[ConnectorType]
+    AZURE_CONTAINERS: ClassVar[ConnectorType]
     MOCK: ClassVar[ConnectorType]
 
     def __new__(cls, name: str) -> Self:
@@ -68,6 +74,9 @@ ConnectorType.SSH = ConnectorType("ssh")
 ConnectorType.KUBERNETES = ConnectorType("kubernetes")
 ConnectorType.GITHUB = ConnectorType("github")
 ConnectorType.GITLAB = ConnectorType("gitlab")
+ConnectorType.ECS = ConnectorType("ecs")
+ConnectorType.CLOUD_RUN = ConnectorType("cloud-run")
+ConnectorType.AZURE_CONTAINERS = ConnectorType("azure-containers")
 ConnectorType.MOCK = ConnectorType("mock")
 
 

@@ -1,0 +1,245 @@
+"""The flow of runs in clouds, which is the same in all of them.
+
+Laws:
+
+1. A cloud starts a run under a name of which it accepts one; a repeat finds the first.
+2. A run that was just started may not appear in lists yet. Until it does, it counts as started.
+3. If a cloud has no time limit of its own, whoever looks at a late run ends it.
+4. Times are those of the cloud, so that no caller's clock matters.
+"""
+
+from __future__ import annotations
+
+from threading import Lock
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+
+from moorage.domain.steps.cloud_runs import is_late
+from moorage.domain.steps.runs import STREAMS, EndReason, LogChunk
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from moorage.domain.steps.cloud_runs import CloudRun
+    from moorage.domain.steps.runs import LogStream, RunSpec, RunStatus
+    from moorage.domain.steps.step import Step
+    from moorage.ports.clock import Clock
+
+_SECOND: Final = 1_000_000_000
+_APPEARS_IN: Final = 60.0
+"""Seconds after a start in which the cloud must show the run."""
+
+_MUCH: Final = 256 * 1024
+"""The bytes of a part of a log after which the next part is there at once."""
+
+
+class Cloud(Protocol):
+    """The requests of one cloud that the flow is made of.
+
+    `begin` starts a run, or returns the one that has its name. `find` returns a run; it is given
+    the place of the run if that is known. `end` asks a run to end for a reason, which `find` then
+    tells. `log` returns a part of an output. `has_limit` is True if the cloud ends late runs, and
+    `has_streams` is True if it keeps both outputs apart.
+    """
+
+    has_limit: bool
+    has_streams: bool
+
+    def check(self, step: Step, /) -> None: ...
+
+    def begin(self, spec: RunSpec, timeout: float, /) -> CloudRun: ...
+
+    def find(self, name: str, place: str | None, timeout: float, /) -> CloudRun | None: ...
+
+    def end(self, run: CloudRun, reason: EndReason, timeout: float, /) -> None: ...
+
+    def log(self, run: CloudRun, stream: LogStream, mark: str, timeout: float, /) -> LogChunk: ...
+
+    def all(self, timeout: float, /) -> Sequence[CloudRun]: ...
+
+    def remove(self, run: CloudRun, timeout: float, /) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class _Seen(NamedTuple):
+    """A run that was seen, and the time of the look."""
+
+    at: int
+    run: CloudRun
+
+
+class CloudRuns:
+    """Runs steps in a cloud.
+
+    Args:
+        cloud: the requests of the cloud.
+        pace: shortest time in seconds between two requests for the state of a run.
+        clock: measures that time.
+    """
+
+    def __init__(self, cloud: Cloud, pace: float, clock: Clock) -> None:
+        self._cloud = cloud
+        self._pace = int(pace * _SECOND)
+        self._clock = clock
+        self._seen: dict[str, _Seen] = {}
+        self._started: dict[str, int] = {}
+        self._read: dict[tuple[str, LogStream], int] = {}
+        self._lock = Lock()
+
+    def validate(self, step: Step, /) -> None:
+        """Refuse a step that the cloud cannot run.
+
+        Raises:
+            InvalidData: it has files, limits its processes, or has something that this cloud
+                cannot take.
+        """
+        if step.workspace.files or step.workspace.collect:
+            raise InvalidData(
+                f"The step {step.name!r} has files, which a cloud neither lends nor collects.",
+                field="workspace",
+                remedy="Leave the files in a storage that the step reads and writes itself.",
+            )
+        if step.resources.processes is not None:
+            raise InvalidData(
+                f"The step {step.name!r} limits its processes, which no cloud can.",
+                field="resources.processes",
+                remedy="Leave the limit out.",
+            )
+        self._cloud.check(step)
+
+    def start(self, spec: RunSpec, timeout: float, /) -> RunStatus:
+        """Start a run, or find the one of this name.
+
+        Raises:
+            InvalidData: the cloud cannot run the step.
+            AuthenticationFailed: a right is missing.
+            VendorRejected: the cloud refuses the run.
+            ConnectionFailed: the cloud cannot be reached.
+        """
+        self.validate(spec.step)
+        run = self._cloud.find(spec.name, None, timeout)
+        if run is None:
+            run = self._cloud.begin(spec, timeout)
+        now = self._clock.nanoseconds()
+        with self._lock:
+            self._started[spec.name] = now
+            self._seen[spec.name] = _Seen(now, run)
+        return run.status
+
+    def look(self, name: str, timeout: float, /) -> RunStatus | None:
+        """Return the status of a run; None if there is none of this name.
+
+        A run whose time limit is over is asked to end, unless the cloud does that itself.
+        """
+        run = self._look(name, timeout)
+        return None if run is None else run.status
+
+    def logs(self, name: str, stream: LogStream, mark: str, timeout: float, /) -> LogChunk:
+        """Return the output of a run after a mark; most clouds have one output, which is stdout."""
+        run = self._look(name, timeout)
+        now = self._clock.nanoseconds()
+        if run is None or (stream == "stderr" and not self._cloud.has_streams):
+            return LogChunk(b"", mark, run is None or run.status.is_over)
+        with self._lock:
+            is_early = now < self._read.get((name, stream), 0)
+        if is_early and not run.status.is_over:
+            return LogChunk(b"", mark, is_last=False)
+        chunk = self._cloud.log(run, stream, mark, timeout)
+        if len(chunk.data) < _MUCH:
+            with self._lock:
+                self._read[name, stream] = now + self._pace
+        return chunk
+
+    def stop(self, name: str, grace: float, timeout: float, /) -> None:  # noqa: ARG002 - clouds have their own
+        """Ask a run to end, and have it killed after the cloud's own grace."""
+        run = self._fresh(name, timeout)
+        if run is not None and not run.status.is_over:
+            self._cloud.end(run, EndReason.STOPPED, timeout)
+            with self._lock:
+                # The next look asks the cloud.
+                self._seen.pop(name, None)
+
+    def runs(self, timeout: float, /) -> Sequence[RunStatus]:
+        """Return the status of all runs of this scope, by name."""
+        return sorted(
+            (run.status for run in self._cloud.all(timeout)), key=lambda status: status.name
+        )
+
+    def collect(self, name: str, path: str, limit: int, timeout: float, /) -> bytes | None:  # noqa: ARG002 - there are none
+        """Return None, because a cloud collects no files."""
+        return None
+
+    def remove(self, name: str, timeout: float, /) -> None:
+        """Remove a run that has ended, as far as the cloud lets anybody remove runs."""
+        run = self._fresh(name, timeout)
+        if run is not None and run.status.is_over:
+            self._cloud.remove(run, timeout)
+            self._forget(name)
+
+    def close(self) -> None:
+        """Close the connections; runs go on."""
+        self._cloud.close()
+
+    def _look(self, name: str, timeout: float) -> CloudRun | None:
+        """Return a run, which was seen a short time ago at most; end it if it is late."""
+        now = self._clock.nanoseconds()
+        with self._lock:
+            seen = self._seen.get(name)
+        if seen is not None and now < seen.at + self._pace:
+            return seen.run
+        run = self._fresh(name, timeout)
+        if run is not None and not self._cloud.has_limit and is_late(run):
+            self._cloud.end(run, EndReason.DEADLINE, timeout)
+        return run
+
+    def _fresh(self, name: str, timeout: float) -> CloudRun | None:
+        """Return a run as the cloud describes it now."""
+        with self._lock:
+            seen, started = self._seen.get(name), self._started.get(name)
+        run = self._cloud.find(name, None if seen is None else seen.run.place, timeout)
+        now = self._clock.nanoseconds()
+        if run is None:
+            if seen is not None and started is not None and now < started + _APPEARS_IN * _SECOND:
+                return seen.run
+            self._forget(name)
+            return None
+        with self._lock:
+            self._seen[name] = _Seen(now, run)
+        return run
+
+    def _forget(self, name: str) -> None:
+        with self._lock:
+            self._seen.pop(name, None)
+            self._started.pop(name, None)
+            for stream in STREAMS:
+                self._read.pop((name, stream), None)
+
+
+def check_command_length(step: Step, length: int, most: int, cloud: str) -> None:
+    """Refuse a step whose command and environment are longer than a cloud takes.
+
+    Args:
+        step: the step.
+        length: the number of characters that would be sent.
+        most: the number of characters that the cloud takes.
+        cloud: the name of the cloud in the message.
+    """
+    if length > most:
+        raise InvalidData(
+            f"The command and the environment of the step {step.name!r} are longer than the"
+            f" {most:,} characters that {cloud} takes.",
+            field="command",
+            remedy="Leave long texts in a storage that the step reads itself.",
+        )
+
+
+def check_no_secrets(step: Step, cloud: str, remedy: str) -> None:
+    """Refuse a step with secrets, which a cloud could not take without showing them."""
+    if step.secrets:
+        raise InvalidData(
+            f"The step {step.name!r} has secrets, which {cloud} would show to everybody who sees"
+            " the run.",
+            field="secrets",
+            remedy=remedy,
+        )

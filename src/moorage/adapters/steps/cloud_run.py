@@ -1,0 +1,336 @@
+"""Steps as jobs of Google Cloud Run.
+
+Each run is a job of its own name, of which Cloud Run creates one. The request that creates the job
+starts its execution too, so nobody can start a second one.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from math import ceil
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+
+import attrs
+
+from moorage.adapters.secret_managers.gcp_secret_manager import GcpMetadata, GcpServiceAccount
+from moorage.adapters.steps._cloud_platform import CloudRuns, check_no_secrets
+from moorage.adapters.steps._cloud_wire import NOT_FOUND, CloudApi
+from moorage.adapters.steps._git_host_wire import in_seconds
+from moorage.domain.http.urls import validate_base_url
+from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.options import checked_options
+from moorage.domain.steps.cloud_run_executions import (
+    SCOPE_LABEL,
+    has_failed,
+    job_run,
+    log_chunk,
+    log_filter,
+    short_name,
+)
+from moorage.domain.steps.cloud_runs import CloudNote, has_settled
+from moorage.domain.steps.runs import LogChunk
+from moorage.domain.steps.step import ConnectorType
+from moorage.domain.values.patterns import late_pattern
+from moorage.errors import ConfigurationError, InvalidData, VendorFailed
+from moorage.ports.platform import PlatformKind
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from moorage.adapters.secret_managers.gcp_secret_manager import GcpIdentity
+    from moorage.domain.auth.methods import Credentials
+    from moorage.domain.http.requests import Response
+    from moorage.domain.steps.cloud_runs import CloudRun
+    from moorage.domain.steps.runs import EndReason, LogStream, RunSpec
+    from moorage.domain.steps.step import Step
+    from moorage.ports.clock import Clock
+    from moorage.ports.http import HttpClient
+    from moorage.ports.secret_manager import Line
+
+_WORD: Final = late_pattern(r"[a-z][a-z0-9:.-]{0,62}")
+_TOKEN: Final = "run"  # noqa: S105 - the end of the name of an execution
+_CONFLICT: Final = frozenset({409})
+_MISSING: Final = frozenset({404})
+_PAGE: Final = 1000
+_LONGEST: Final = 7 * 86_400
+_LAG: Final = 5.0
+"""Seconds in which Cloud Logging may still store an entry of an earlier time."""
+
+_SETTLES: Final = 15.0
+"""Seconds after the end of an execution in which its last entries are stored."""
+
+
+@checked_options
+@attrs.frozen(kw_only=True)
+class CloudRunSettings:
+    """Steps as jobs of Google Cloud Run.
+
+    Attributes:
+        project: the id of the project.
+        location: the region of the jobs, such as "europe-west1".
+        key_file: the file of a service account's key; by default the account of this machine is
+            used.
+        service_account: the email address of the account that the steps run as.
+        secrets: the names of secrets in Secret Manager, by the name of the secret in the step.
+        scope: a name for the jobs of this program; others are left alone.
+        endpoint: the URL of Cloud Run.
+        logging_endpoint: the URL of Cloud Logging.
+        pace: shortest time in seconds between two requests for the state of a run.
+    """
+
+    project: str
+    location: str
+    key_file: str | None = None
+    service_account: str | None = None
+    secrets: Mapping[str, str] = attrs.field(factory=dict[str, str])
+    scope: str = "default"
+    endpoint: str = attrs.field(default="https://run.googleapis.com", converter=validate_base_url)
+    logging_endpoint: str = attrs.field(
+        default="https://logging.googleapis.com", converter=validate_base_url
+    )
+    pace: float = attrs.field(default=2.0, validator=in_seconds(0))
+
+    def __attrs_post_init__(self) -> None:
+        """Check the names that become parts of URLs and labels."""
+        for name in ("project", "location", "scope"):
+            value: str = getattr(self, name)
+            if _WORD.fullmatch(value) is None:
+                raise ConfigurationError(
+                    f"{value[:80]!r} cannot be the {name} of a Cloud Run platform.",
+                    path=name,
+                    remedy="Write small letters, digits and hyphens, such as 'europe-west1'.",
+                )
+
+
+@attrs.frozen
+class _Access:
+    """The access to Google's APIs; a `Session` renews its token."""
+
+    identity: GcpIdentity
+
+    @property
+    def where(self) -> str:
+        """The name of the service in error messages."""
+        return "Google Cloud"
+
+    async def log_in(self, wire: Line, held: Credentials | None, /) -> Credentials:  # noqa: ARG002 - nothing is renewed
+        """Return an access token."""
+        return await self.identity.token(wire)
+
+
+@careful
+class CloudRunPlatform(CloudRuns):
+    """Runs steps as jobs of Google Cloud Run, each with one task that is never tried again.
+
+    Args:
+        settings: the project, and what the steps may do there.
+        http: the HTTP client; by default one of its own.
+        clock: the clock of signatures and pauses.
+
+    Raises:
+        ConfigurationError: a setting cannot be what it stands for, or the key cannot be read.
+    """
+
+    type = ConnectorType.CLOUD_RUN
+
+    def __init__(
+        self,
+        settings: CloudRunSettings,
+        *,
+        http: HttpClient | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        cloud = _CloudRun(settings, http, clock)
+        super().__init__(cloud, settings.pace, cloud.api.clock)
+
+
+class _CloudRun:
+    """The requests of Cloud Run that the flow of runs is made of."""
+
+    has_limit = True
+    has_streams = True
+
+    def __init__(
+        self, settings: CloudRunSettings, http: HttpClient | None, clock: Clock | None
+    ) -> None:
+        self._settings = settings
+        key = settings.key_file
+        identity = GcpMetadata() if key is None else GcpServiceAccount.from_file(key)
+        remedy = "Grant the account the roles run.developer and logging.viewer."
+        self.api = CloudApi("Google Cloud", _Access(identity), http, clock, remedy=remedy)
+        self._jobs = f"/v2/projects/{settings.project}/locations/{settings.location}/jobs"
+
+    def check(self, step: Step, /) -> None:
+        """Refuse a step without an image, with secrets, or with a time limit of over a week."""
+        problem = None
+        if step.image is None:
+            problem = ("image", "names no image to make a job of", "Name one.")
+        elif step.timeout > _LONGEST:
+            problem = ("timeout", "has a time limit of more than a week", "Give less time.")
+        if problem is not None:
+            field, text, remedy = problem
+            raise InvalidData(f"The step {step.name!r} {text}.", field=field, remedy=remedy)
+        check_no_secrets(
+            step, "Cloud Run", "Name them as `secrets` of the platform, from Secret Manager."
+        )
+
+    def begin(self, spec: RunSpec, timeout: float, /) -> CloudRun:
+        answer = self.api.ask(
+            "POST",
+            self._settings.endpoint,
+            self._jobs,
+            timeout,
+            query={"jobId": spec.name},
+            body=self._job(spec),
+            allowed=_CONFLICT,
+        )
+        run = self.find(spec.name, None, timeout)
+        if run is None:
+            raise VendorFailed(
+                f"Cloud Run has a job for the run {spec.name}, and does not show it.",
+                status=answer.status,
+                remedy="Try again; the same key finds the job once Cloud Run shows it.",
+            )
+        return run
+
+    def find(self, name: str, place: str | None, timeout: float, /) -> CloudRun | None:  # noqa: ARG002 - found by name
+        answer = self._get(f"{self._jobs}/{quote(name, safe='')}", timeout)
+        if answer.status == NOT_FOUND:
+            return None
+        job: Any = self.api.read(answer.json)
+        return self.api.read(self._run, job, answer, timeout)
+
+    def end(self, run: CloudRun, reason: EndReason, timeout: float, /) -> None:  # noqa: ARG002 - its limit is its own
+        if run.place:
+            path = f"{self._jobs}/{run.note.name}/executions/{run.place}:cancel"
+            self.api.ask("POST", self._settings.endpoint, path, timeout, body={})
+
+    def log(self, run: CloudRun, stream: LogStream, mark: str, timeout: float, /) -> LogChunk:
+        """Return a part of the log; a mark is the time and the id of the last entry."""
+        is_settled = has_settled(run, _SETTLES)
+        if not run.place:
+            return LogChunk(b"", mark, is_settled)
+        chosen, until = self._settings, None if is_settled else run.now - timedelta(seconds=_LAG)
+        since = mark.partition("#")[0]
+        body: dict[str, Any] = {
+            "resourceNames": [f"projects/{chosen.project}"],
+            "filter": log_filter(
+                chosen.project, chosen.location, run.place, stream, since=since, until=until
+            ),
+            "orderBy": "timestamp asc",
+            "pageSize": _PAGE,
+        }
+        entries: list[Any] = []
+        page = self._page(body, timeout)
+        entries += page["entries"]
+        while page["next"] and len(entries) <= _PAGE:
+            page = self._page({**body, "pageToken": page["next"]}, timeout)
+            entries += page["entries"]
+        is_last = is_settled and not page["next"]
+        return self.api.read(log_chunk, entries, mark, is_last=is_last)
+
+    def all(self, timeout: float, /) -> Sequence[CloudRun]:
+        runs: list[CloudRun | None] = []
+        query = {"pageSize": "100"}
+        while True:
+            answer = self.api.ask("GET", self._settings.endpoint, self._jobs, timeout, query=query)
+            document: Any = self.api.read(answer.json)
+            runs += self.api.read(self._of_scope, document, answer, timeout)
+            token = document.get("nextPageToken")
+            if not token:
+                return [run for run in runs if run is not None]
+            query = {**query, "pageToken": token}
+
+    def remove(self, run: CloudRun, timeout: float, /) -> None:
+        path = f"{self._jobs}/{run.note.name}"
+        self.api.ask("DELETE", self._settings.endpoint, path, timeout, allowed=_MISSING)
+
+    def close(self) -> None:
+        self.api.close()
+
+    def _job(self, spec: RunSpec) -> dict[str, Any]:
+        step, chosen = spec.step, self._settings
+        files = {f"{name}_FILE": f"/run/secrets/{name}/value" for name in chosen.secrets}
+        variables = {**step.environment, **files}
+        limits: dict[str, str] = {}
+        if step.resources.cpus is not None:
+            limits["cpu"] = f"{ceil(step.resources.cpus * 1000)}m"
+        if step.resources.memory is not None:
+            limits["memory"] = str(step.resources.memory)
+        volumes = list(enumerate(chosen.secrets.items()))
+        container = {
+            "image": step.image,
+            "command": [step.command[0]],
+            "args": list(step.command[1:]),
+            "env": [{"name": name, "value": value} for name, value in variables.items()],
+            "resources": {"limits": limits},
+            "volumeMounts": [
+                {"name": f"secret-{number}", "mountPath": f"/run/secrets/{name}"}
+                for number, (name, _) in volumes
+            ],
+        }
+        task: dict[str, Any] = {
+            "containers": [container],
+            "maxRetries": 0,
+            "timeout": f"{max(1, ceil(step.timeout))}s",
+            "volumes": [
+                {
+                    "name": f"secret-{number}",
+                    "secret": {"secret": name, "items": [{"path": "value", "version": "latest"}]},
+                }
+                for number, (_, name) in volumes
+            ],
+        }
+        if chosen.service_account is not None:
+            task["serviceAccount"] = chosen.service_account
+        return {
+            "labels": {SCOPE_LABEL: chosen.scope},
+            "annotations": CloudNote.of(spec).tags(),
+            "launchStage": "BETA",
+            "startExecutionToken": _TOKEN,
+            "template": {"taskCount": 1, "parallelism": 1, "template": task},
+        }
+
+    def _of_scope(
+        self, document: dict[str, Any], answer: Response, timeout: float
+    ) -> list[CloudRun | None]:
+        return [
+            self._run(job, answer, timeout)
+            for job in document.get("jobs") or ()
+            if (job.get("labels") or {}).get(SCOPE_LABEL) == self._settings.scope
+        ]
+
+    def _run(self, job: dict[str, Any], answer: Response, timeout: float) -> CloudRun | None:
+        """Return the run of a job, with what its execution tells; None if it is being deleted."""
+        if job.get("deleteTime"):
+            return None
+        name = short_name((job.get("latestCreatedExecution") or {}).get("name") or "")
+        execution: dict[str, Any] | None = None
+        task: dict[str, Any] = {}
+        if name:
+            path = f"{self._jobs}/{short_name(job['name'])}/executions/{name}"
+            described = self._get(path, timeout)
+            execution = None if described.status == NOT_FOUND else described.json()
+            if has_failed(execution):
+                tasks = self._get(f"{path}/tasks", timeout)
+                listed = [] if tasks.status == NOT_FOUND else tasks.json().get("tasks") or []
+                task = listed[0] if listed else {}
+        return job_run(job, execution, task, self.api.now(answer))
+
+    def _get(self, path: str, timeout: float) -> Response:
+        return self.api.ask("GET", self._settings.endpoint, path, timeout, allowed=_MISSING)
+
+    def _page(self, body: dict[str, Any], timeout: float) -> dict[str, Any]:
+        path, base = "/v2/entries:list", self._settings.logging_endpoint
+        return self.api.read(_entries, self.api.ask("POST", base, path, timeout, body=body))
+
+
+def _entries(answer: Response) -> dict[str, Any]:
+    """Return the entries of a page of a log, and the token of the next one."""
+    document = answer.json()
+    return {"entries": document.get("entries") or [], "next": document.get("nextPageToken")}
+
+
+CLOUD_RUN: Final = PlatformKind(name="cloud-run", settings=CloudRunSettings, build=CloudRunPlatform)
+"""The kind of platforms that run steps as jobs of Google Cloud Run."""

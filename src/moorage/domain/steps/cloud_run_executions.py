@@ -1,0 +1,183 @@
+"""Executions of Cloud Run jobs: the meaning of their states, and the entries of their logs."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.domain.steps.cloud_runs import CloudEnd, CloudNote, CloudRun, cloud_status, moment_of
+from moorage.domain.steps.hosted_runs import KILLED, NEVER_RAN
+from moorage.domain.steps.result import exit_code_of_signal
+from moorage.domain.steps.runs import EndReason, LogChunk, RunPhase
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import datetime
+
+SCOPE_LABEL: Final = "moorage-scope"
+"""The label with the scope of a job's platform."""
+
+_SUCCEEDED: Final = "CONDITION_SUCCEEDED"
+_FAILED: Final = "CONDITION_FAILED"
+_CANCELLED: Final = frozenset({"CANCELLED", "CANCELLING"})
+
+
+def has_failed(execution: Mapping[str, Any] | None) -> bool:
+    """Return whether an execution has ended without success, so that its task tells more."""
+    return execution is not None and _completed(execution).get("state") == _FAILED
+
+
+def execution_end(
+    job: Mapping[str, Any], execution: Mapping[str, Any] | None, task: Mapping[str, Any]
+) -> CloudEnd:
+    """Return the meaning of the state of a job.
+
+    Args:
+        job: the job, as Cloud Run describes it.
+        execution: its execution; None if there is none yet.
+        task: the task of an execution that has failed; nothing of others.
+    """
+    if execution is None:
+        terminal: Mapping[str, Any] = job.get("terminalCondition") or {}
+        if terminal.get("state") == _FAILED:
+            return CloudEnd(RunPhase.ENDED, NEVER_RAN, EndReason.EXITED, _message(terminal))
+        return CloudEnd(RunPhase.STARTING)
+    condition = _completed(execution)
+    state = condition.get("state")
+    if state == _SUCCEEDED:
+        return CloudEnd(RunPhase.ENDED, 0, EndReason.EXITED)
+    if state == _FAILED:
+        return _failure(condition, execution, task)
+    if execution.get("completionTime"):
+        return CloudEnd(RunPhase.LOST, problem=f"Cloud Run tells the state {str(state)[:40]!r}.")
+    return CloudEnd(RunPhase.RUNNING if execution.get("startTime") else RunPhase.STARTING)
+
+
+def _failure(
+    condition: Mapping[str, Any], execution: Mapping[str, Any], task: Mapping[str, Any]
+) -> CloudEnd:
+    """Return the meaning of an execution that has failed."""
+    result: Mapping[str, Any] = task.get("lastAttemptResult") or {}
+    status: Mapping[str, Any] = result.get("status") or {}
+    problem = _message(status) or _message(condition)
+    code: int | None = result.get("exitCode")
+    if result.get("termSignal"):
+        code = exit_code_of_signal(result["termSignal"])
+    text = (problem or "").lower()
+    if condition.get("executionReason") in _CANCELLED or execution.get("cancelledCount"):
+        return CloudEnd(RunPhase.ENDED, code or KILLED, EndReason.STOPPED)
+    if "timeout" in text:
+        return CloudEnd(RunPhase.ENDED, code or KILLED, EndReason.DEADLINE, problem)
+    if "memory limit" in text or "out of memory" in text:
+        return CloudEnd(RunPhase.ENDED, code or KILLED, EndReason.OUT_OF_MEMORY, problem)
+    if code:
+        return CloudEnd(RunPhase.ENDED, code, EndReason.EXITED, problem)
+    if not task.get("startTime"):
+        return CloudEnd(RunPhase.ENDED, NEVER_RAN, EndReason.EXITED, problem)
+    return CloudEnd(RunPhase.LOST, problem=problem or "Cloud Run tells no exit code.")
+
+
+def job_run(
+    job: Mapping[str, Any],
+    execution: Mapping[str, Any] | None,
+    task: Mapping[str, Any],
+    now: datetime,
+) -> CloudRun | None:
+    """Return the run that a job is; None if somebody else has made the job.
+
+    Args:
+        job: the job, as Cloud Run describes it.
+        execution: its execution; None if there is none yet.
+        task: the task of an execution that has failed; nothing of others.
+        now: the time of Cloud Run.
+    """
+    note = CloudNote.of_tags(job.get("annotations"))
+    if note is None:
+        return None
+    facts = execution or {}
+    name = short_name(facts.get("name") or "")
+    end = execution_end(job, execution, task)
+    status = cloud_status(
+        note,
+        end,
+        started_at=moment_of(facts.get("startTime")),
+        ended_at=moment_of(facts.get("completionTime") or job.get("updateTime")),
+        facts={"job": job["name"], "execution": name or None, "url": facts.get("logUri")},
+    )
+    return CloudRun(note, status, name, now)
+
+
+def short_name(name: str) -> str:
+    """Return the last part of the name of a job or an execution."""
+    return name.rpartition("/")[2]
+
+
+def log_filter(
+    project: str,
+    location: str,
+    execution: str,
+    stream: str,
+    *,
+    since: str,
+    until: datetime | None,
+) -> str:
+    """Return the filter of the entries of an execution.
+
+    Args:
+        project: the project.
+        location: the region of the job.
+        execution: the short name of the execution.
+        stream: "stdout" or "stderr".
+        since: the time of the first entry; empty for all.
+        until: the time of the last entry; None for all.
+    """
+    parts = [
+        'resource.type="cloud_run_job"',
+        f'resource.labels.location="{location}"',
+        f'labels."run.googleapis.com/execution_name"="{execution}"',
+        f'logName="projects/{project}/logs/run.googleapis.com%2F{stream}"',
+    ]
+    if since:
+        parts.append(f'timestamp>="{since}"')
+    if until is not None:
+        parts.append(f'timestamp<="{until.isoformat()}"')
+    return " AND ".join(parts)
+
+
+def log_chunk(entries: Iterable[Mapping[str, Any]], mark: str, *, is_last: bool) -> LogChunk:
+    """Return the lines of entries that follow a mark, which is the time and the id of an entry.
+
+    Args:
+        entries: the entries in the order of their times, from the time of the mark.
+        mark: the mark; empty for the beginning.
+        is_last: whether no further entries will appear.
+    """
+    time, _, insert_id = mark.partition("#")
+    lines: list[bytes] = []
+    for entry in entries:
+        # Entries of one time are in the order of their ids.
+        if entry["timestamp"] == time and entry["insertId"] <= insert_id:
+            continue
+        lines.append(_line(entry))
+        mark = f"{entry['timestamp']}#{entry['insertId']}"
+    return LogChunk(b"".join(lines), mark, is_last)
+
+
+def _line(entry: Mapping[str, Any]) -> bytes:
+    """Return the line that an entry holds; Cloud Logging reads lines of JSON as documents."""
+    text: str | None = entry.get("textPayload")
+    if text is None:
+        text = json.dumps(entry.get("jsonPayload") or {}, ensure_ascii=False)
+    return text.encode("utf-8", "surrogatepass") + b"\n"
+
+
+def _completed(execution: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the condition that tells whether an execution has completed."""
+    empty: Mapping[str, Any] = {}
+    conditions = execution.get("conditions") or ()
+    return next((item for item in conditions if item.get("type") == "Completed"), empty)
+
+
+def _message(facts: Mapping[str, Any]) -> str | None:
+    message = str(facts.get("message") or "")[:500]
+    return message or None

@@ -1,0 +1,202 @@
+"""Runs in clouds: the note that a run carries in its tags, and the decisions about its time limit.
+
+A cloud has no field for the facts by which a follower recognises a run. So they are a note in the
+tags of the run, which everybody who may see the run can read; nothing in it is secret.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, cast
+
+import attrs
+
+from moorage.domain.steps.runs import EndReason, RunPhase, RunStatus
+from moorage.domain.values.frozen_values import frozen
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moorage.domain.steps.runs import RunSpec
+
+_TAG: Final = "moorage-note-"
+_PIECE: Final = 256
+"""The largest number of characters in the value of a tag, of all clouds."""
+
+_PIECES: Final = 30
+_MOST: Final = 10**11
+
+
+@frozen(kw_only=True)
+class CloudNote:
+    """The facts that a run in a cloud carries in its tags.
+
+    Attributes:
+        name: the name of the run.
+        step: the name of the step.
+        fingerprint: the fingerprint of the step.
+        labels: the labels of the run.
+        timeout: seconds after which the run is ended.
+        grace: seconds between the request to end and the kill.
+    """
+
+    name: str
+    step: str
+    fingerprint: str
+    labels: Mapping[str, str]
+    timeout: float
+    grace: float
+
+    @classmethod
+    def of(cls, spec: RunSpec) -> Self:
+        """Return the note of a run that is started."""
+        step = spec.step
+        return cls(
+            name=spec.name,
+            step=step.name,
+            fingerprint=step.fingerprint,
+            labels=dict(spec.labels),
+            timeout=step.timeout,
+            grace=step.grace,
+        )
+
+    def tags(self) -> dict[str, str]:
+        """Return the tags that hold the note; their values are letters, digits, `-`, `_` and `=`.
+
+        Raises:
+            InvalidData: the labels are too long for the tags of a run.
+        """
+        text = urlsafe_b64encode(json.dumps(attrs.asdict(self)).encode()).decode()
+        if len(text) > _PIECE * _PIECES:
+            raise InvalidData(
+                "The labels of the run are too long for the tags of a cloud.",
+                field="labels",
+                remedy="Use a shorter idempotency key.",
+            )
+        pieces = (text[start : start + _PIECE] for start in range(0, len(text), _PIECE))
+        return {f"{_TAG}{number:02}": piece for number, piece in enumerate(pieces)}
+
+    @classmethod
+    def of_tags(cls, tags: object) -> Self | None:
+        """Return the note in the tags of a run; None if somebody else has started the run."""
+        if not isinstance(tags, dict):
+            return None
+        names = cast("dict[str, Any]", tags)
+        text = "".join(str(names[name]) for name in sorted(names) if name.startswith(_TAG))
+        try:
+            note = cls(**json.loads(urlsafe_b64decode(text)))
+        except (ValueError, TypeError, RecursionError):
+            return None
+        return note if _is_sound(note) else None
+
+
+def _is_sound(note: CloudNote) -> bool:
+    """Return whether the fields of a note have the types and ranges that callers write."""
+    labels: Any = note.labels
+    if not isinstance(labels, dict):
+        return False
+    texts: list[Any] = [note.name, note.step, note.fingerprint, *labels, *labels.values()]
+    numbers: list[Any] = [note.timeout, note.grace]
+    return all(isinstance(text, str) for text in texts) and all(
+        type(number) in {int, float} and 0 <= number <= _MOST for number in numbers
+    )
+
+
+class CloudEnd(NamedTuple):
+    """The meaning of the state of a run in a cloud.
+
+    Attributes:
+        phase: the phase of the run; LOST if nobody knows its exit code.
+        exit_code: its exit code, if it has ended.
+        reason: the reason of its end, if it has ended.
+        problem: what a person should know about it.
+    """
+
+    phase: RunPhase
+    exit_code: int | None = None
+    reason: EndReason | None = None
+    problem: str | None = None
+
+
+class CloudRun(NamedTuple):
+    """A run as its cloud describes it.
+
+    Attributes:
+        note: the note in its tags.
+        status: its status.
+        place: the name or the number of the run in the cloud.
+        now: the cloud's time.
+    """
+
+    note: CloudNote
+    status: RunStatus
+    place: str
+    now: datetime
+
+
+def cloud_status(
+    note: CloudNote,
+    end: CloudEnd,
+    *,
+    started_at: datetime | None,
+    ended_at: datetime | None,
+    facts: Mapping[str, Any],
+) -> RunStatus:
+    """Return the status of a run.
+
+    Args:
+        note: the note in its tags.
+        end: the meaning of its state.
+        started_at: when it began, if it has begun.
+        ended_at: when it ended, if its cloud says so.
+        facts: further facts of the cloud; those that are None are left out.
+    """
+    is_over = end.phase in {RunPhase.ENDED, RunPhase.LOST}
+    details = {name: value for name, value in facts.items() if value is not None}
+    return RunStatus(
+        name=note.name,
+        phase=end.phase,
+        exit_code=end.exit_code,
+        reason=end.reason,
+        fingerprint=note.fingerprint,
+        started_at=started_at or (ended_at if is_over else None),
+        ended_at=ended_at if is_over else None,
+        step=note.step,
+        labels=note.labels,
+        metadata={**details, **({"problem": end.problem} if end.problem else {})},
+    )
+
+
+def is_late(run: CloudRun) -> bool:
+    """Return whether a run goes on although its time limit is over."""
+    started_at = run.status.started_at
+    if run.status.is_over or started_at is None:
+        return False
+    return run.now >= started_at + timedelta(seconds=run.note.timeout)
+
+
+def has_settled(run: CloudRun, seconds: float) -> bool:
+    """Return whether a run ended so long ago that its log is complete.
+
+    Args:
+        run: the run.
+        seconds: seconds after the end of a run in which its cloud still stores lines of its log.
+    """
+    if not run.status.is_over:
+        return False
+    ended_at = run.status.ended_at
+    return ended_at is None or run.now >= ended_at + timedelta(seconds=seconds)
+
+
+def moment_of(value: object) -> datetime | None:
+    """Return a time that a cloud writes as a text or as seconds; None if it is no time."""
+    try:
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            return datetime.fromtimestamp(value, UTC)
+        moment = datetime.fromisoformat(str(value))
+    except (ValueError, OverflowError, OSError):
+        return None
+    return moment if moment.tzinfo is not None else None

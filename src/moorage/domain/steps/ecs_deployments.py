@@ -1,0 +1,45 @@
+"""Deployments of services of Amazon ECS, as plain values."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_STATES: Final[Mapping[str, str]] = {
+    "COMPLETED": "completed",
+    "FAILED": "failed",
+    "IN_PROGRESS": "in_progress",
+}
+_REPLACED: Final = "replaced"
+
+
+def primary_of(service: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the newest deployment of a service, as plain values."""
+    return _shown(next(item for item in service["deployments"] if item["status"] == "PRIMARY"))
+
+
+def deployment_of(service: Mapping[str, Any], deployment: str) -> dict[str, Any]:
+    """Return a deployment of a service by its id, as plain values.
+
+    A deployment that ECS does not have any more was replaced by a newer one.
+    """
+    match = next((item for item in service["deployments"] if item["id"] == deployment), None)
+    return {"deployment": deployment, "state": _REPLACED} if match is None else _shown(match)
+
+
+def _shown(deployment: Mapping[str, Any]) -> dict[str, Any]:
+    state = deployment.get("rolloutState")
+    if state is None:
+        # Behind a classic load balancer, ECS tells the numbers of tasks only.
+        is_done = deployment["runningCount"] >= deployment["desiredCount"]
+        state = "COMPLETED" if is_done else "IN_PROGRESS"
+    return {
+        "deployment": deployment["id"],
+        "state": _STATES.get(state, "in_progress"),
+        "reason": deployment.get("rolloutStateReason"),
+        "task_definition": deployment["taskDefinition"],
+        "running": deployment["runningCount"],
+        "desired": deployment["desiredCount"],
+    }

@@ -1,0 +1,124 @@
+"""Tasks of Amazon ECS: the meaning of their states, and of the reasons of their ends."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.domain.steps.cloud_runs import CloudEnd, CloudNote, CloudRun, cloud_status, moment_of
+from moorage.domain.steps.hosted_runs import KILLED, NEVER_RAN
+from moorage.domain.steps.runs import EndReason, RunPhase
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+SCOPE_TAG: Final = "moorage-scope"
+"""The tag with the scope of a task's platform."""
+
+REASONS: Final[Mapping[EndReason, str]] = {
+    EndReason.STOPPED: "moorage: somebody stopped the step.",
+    EndReason.DEADLINE: "moorage: the step took longer than its time limit.",
+}
+"""The texts with which tasks are stopped, which ECS returns as the reason of their end."""
+
+_STARTING: Final = frozenset({"PROVISIONING", "PENDING", "ACTIVATING"})
+_ENDED: Final = frozenset({"STOPPED", "DELETED"})
+_INTERRUPTED: Final = frozenset({"SpotInterruption", "TerminationNotice", "InfrastructureHealth"})
+_OUT_OF_MEMORY: Final = "OutOfMemory"
+_NO_CAPACITY: Final = ("RESOURCE:", "AGENT", "Capacity is unavailable", "EMPTY CAPACITY")
+
+
+def task_end(task: Mapping[str, Any], container: str) -> CloudEnd:
+    """Return the meaning of the state of a task.
+
+    Args:
+        task: the task, as ECS describes it.
+        container: the name of the container in which the step runs.
+    """
+    state = task.get("lastStatus")
+    if state in _STARTING:
+        return CloudEnd(RunPhase.STARTING)
+    if state not in _ENDED:
+        return CloudEnd(RunPhase.RUNNING)
+    facts = _container(task, container)
+    code: int | None = facts.get("exitCode")
+    why, text = str(facts.get("reason") or ""), str(task.get("stoppedReason") or "")
+    stop = task.get("stopCode")
+    problem = "; ".join(part for part in (text, why) if part)[:500] or None
+    if why.startswith(_OUT_OF_MEMORY):
+        return CloudEnd(RunPhase.ENDED, code or KILLED, EndReason.OUT_OF_MEMORY, problem)
+    if stop == "TaskFailedToStart":
+        return CloudEnd(RunPhase.ENDED, NEVER_RAN, EndReason.EXITED, problem)
+    if text == REASONS[EndReason.DEADLINE]:
+        return CloudEnd(RunPhase.ENDED, KILLED if code is None else code, EndReason.DEADLINE)
+    if stop == "UserInitiated" or text == REASONS[EndReason.STOPPED]:
+        return CloudEnd(
+            RunPhase.ENDED, KILLED if code is None else code, EndReason.STOPPED, problem
+        )
+    if stop in _INTERRUPTED and not code:
+        # A program that was interrupted and cleaned up may say 0, although it is not done.
+        return CloudEnd(RunPhase.LOST, problem=problem or str(stop))
+    if code is None:
+        return CloudEnd(RunPhase.LOST, problem=problem or "ECS tells no exit code.")
+    return CloudEnd(RunPhase.ENDED, code, EndReason.EXITED, why or None)
+
+
+def task_run(task: Mapping[str, Any], container: str, now: datetime) -> CloudRun | None:
+    """Return the run that a task is; None if somebody else has started the task.
+
+    Args:
+        task: the task, as ECS describes it.
+        container: the name of the container in which the step runs.
+        now: the time of ECS.
+    """
+    note = CloudNote.of_tags(tags_of(task))
+    if note is None:
+        return None
+    facts = _container(task, container)
+    status = cloud_status(
+        note,
+        task_end(task, container),
+        started_at=moment_of(task.get("startedAt")),
+        ended_at=moment_of(task.get("stoppedAt")),
+        facts={
+            "task": task["taskArn"],
+            "task_definition": task.get("taskDefinitionArn"),
+            "status": task.get("lastStatus"),
+            "stop_code": task.get("stopCode"),
+            "image": facts.get("imageDigest") or facts.get("image"),
+        },
+    )
+    return CloudRun(note, status, task["taskArn"], now)
+
+
+def tags_of(task: Mapping[str, Any]) -> dict[str, str]:
+    """Return the tags of a task by their names."""
+    return {tag["key"]: tag["value"] for tag in task.get("tags") or ()}
+
+
+def is_capacity(reason: str) -> bool:
+    """Return whether a task was not placed because there is no room for it now."""
+    return reason.startswith(_NO_CAPACITY)
+
+
+def family_of(task_definition: str) -> str:
+    """Return the family of a task definition, which is named with its revision or its ARN."""
+    return task_definition.rpartition("/")[2].partition(":")[0]
+
+
+def stream_of(task: str, prefix: str, container: str) -> str:
+    """Return the name of the log stream of a task.
+
+    Args:
+        task: the ARN of the task.
+        prefix: the prefix of streams in the task definition.
+        container: the name of the container.
+    """
+    return f"{prefix}/{container}/{task.rpartition('/')[2]}"
+
+
+def _container(task: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """Return the description of the container of a name; nothing if there is none."""
+    empty: Mapping[str, Any] = {}
+    containers = task.get("containers") or ()
+    return next((item for item in containers if item.get("name") == name), empty)

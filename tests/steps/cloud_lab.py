@@ -1,0 +1,131 @@
+"""The common parts of the stand-ins for clouds, whose steps are processes."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from datetime import timedelta
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from moorage import LocalPlatform, RunSpec, Step
+from moorage.adapters.clocks.system import SystemClock
+from moorage.domain.http.requests import Response
+from moorage.domain.steps.runs import STREAMS
+from moorage.domain.values.json_text import encode_json
+from moorage.testing import FakeVendor, ScriptedHttpClient
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from moorage.domain.http.requests import Request
+    from moorage.domain.steps.runs import LogStream, RunStatus
+
+_LONG = 3600.0
+
+
+def answered(document: Any, status: int = 200) -> Response:
+    """Return a response with a JSON document."""
+    return Response(status, {"Content-Type": "application/json"}, encode_json(document))
+
+
+class AheadClock:
+    """A clock that is half a minute ahead, so that the log of a run is complete at its end."""
+
+    def __init__(self) -> None:
+        self._clock = SystemClock()
+
+    def nanoseconds(self) -> int:
+        """Return the nanoseconds since some moment."""
+        return self._clock.nanoseconds()
+
+    def utc(self) -> datetime:
+        """Return the time in half a minute."""
+        return self._clock.utc() + timedelta(seconds=30)
+
+
+class StepHost:
+    """Runs the commands of a stand-in as processes.
+
+    Args:
+        folder: where they run.
+        grace: seconds between the request to end and the kill.
+    """
+
+    def __init__(self, folder: Path, grace: float = 2.0) -> None:
+        self._platform = LocalPlatform(folder)
+        self._grace = grace
+
+    def start(
+        self,
+        name: str,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        timeout: float = _LONG,
+    ) -> None:
+        """Start a command."""
+        step = Step("cloud", command, environment=environment, timeout=timeout, grace=self._grace)
+        self._platform.start(RunSpec(name=name, step=step), 30.0)
+
+    def remove(self, name: str) -> None:
+        """Forget a command that has ended."""
+        self._platform.remove(name, 30.0)
+
+    def status(self, name: str) -> RunStatus:
+        """Return the status of a command."""
+        status = self._platform.look(name, 30.0)
+        assert status is not None
+        return status
+
+    def stop(self, name: str) -> None:
+        """Stop a command."""
+        self._platform.stop(name, self._grace, 30.0)
+
+    def lines(self, name: str, streams: tuple[LogStream, ...] = STREAMS) -> list[str]:
+        """Return the whole lines of outputs; at the end also a torn one."""
+        lines: list[str] = []
+        for stream in streams:
+            data, mark = b"", ""
+            while True:
+                chunk = self._platform.logs(name, stream, mark, 30.0)
+                data, mark = data + chunk.data, chunk.mark
+                if not chunk.data:
+                    break
+            *whole, torn = data.decode("utf-8", "replace").split("\n")
+            lines += whole
+            if torn and chunk.is_last:
+                lines.append(torn)
+        return lines
+
+
+class StandIn(ABC):
+    """A stand-in for the API of a cloud, which records the requests.
+
+    Attributes:
+        vendor: receives the requests.
+        queued: answers that the next requests get instead.
+    """
+
+    def __init__(self) -> None:
+        self.vendor = FakeVendor(self._receive)
+        self.queued: list[Response | BaseException] = []
+        self.lock = Lock()
+
+    @property
+    def http(self) -> ScriptedHttpClient:
+        """A client that reaches this stand-in."""
+        return ScriptedHttpClient(self.vendor)
+
+    def _receive(self, request: Request, url: str) -> Response:
+        with self.lock:
+            if self.queued:
+                answer = self.queued.pop(0)
+                if isinstance(answer, BaseException):
+                    raise answer
+                return answer
+            return self.answer(request, url)
+
+    @abstractmethod
+    def answer(self, request: Request, url: str) -> Response:
+        """Return the answer to a request."""

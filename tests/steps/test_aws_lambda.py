@@ -1,0 +1,216 @@
+"""Functions of AWS Lambda, against scripted answers."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from moorage import (
+    AuthenticationFailed,
+    ConfigurationError,
+    ConnectionFailed,
+    ConnectorManager,
+    InvalidData,
+    LambdaFunction,
+    LambdaResult,
+    LambdaSettings,
+    LocalFailure,
+    OutcomeUnknown,
+    RateLimitExceeded,
+    RetryPolicy,
+    Service,
+    VendorFailed,
+    VendorRejected,
+)
+from moorage.adapters.state.sqlite import SqliteStorage
+from moorage.domain.http.requests import Response
+from moorage.testing import FakeVendor, ScriptedHttpClient
+from tests.steps.cloud_lab import answered
+from tests.support.moto_server import REGION, MotoServer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+KEYS: dict[str, Any] = {"access_key_id": "AKIAEXAMPLE", "secret_access_key": "s3cr3t-of-lambda"}
+
+
+@pytest.fixture
+def vendor() -> FakeVendor:
+    """Return a scripted vendor."""
+    return FakeVendor()
+
+
+def function(vendor: FakeVendor, name: str = "report", **options: Any) -> LambdaFunction:
+    """Return a function at a scripted vendor."""
+    settings = LambdaSettings(region="eu-central-1", **KEYS)
+    return LambdaFunction(settings, name, http=ScriptedHttpClient(vendor), **options)
+
+
+def manager(**options: Any) -> ConnectorManager:
+    """Return a manager that repeats without pauses."""
+    retry = RetryPolicy(max_attempts=3, base_delay=0.001)
+    return ConnectorManager([Service("lambda", retry=retry)], **options)
+
+
+def test_invocation_returns_the_result_and_the_log(vendor: FakeVendor) -> None:
+    """The document, the log, the version and the number of an invocation are in its result."""
+    headers = {
+        "x-amzn-RequestId": "req-1",
+        "X-Amz-Log-Result": b64encode(b"START\nEND\n").decode(),
+        "X-Amz-Executed-Version": "7",
+    }
+    vendor.respond_json({"rows": 12}, headers=headers)
+    arn = "arn:aws:lambda:eu-central-1:123456789012:function:report"
+
+    operation = function(vendor, arn, qualifier="live").invoke({"month": 1}, has_log=True)
+    result = manager().perform("lambda", operation)
+
+    assert {"rows": 12} == result.payload
+    assert ("START\nEND\n", "7", "req-1") == (result.log, result.version, result.request_id)
+    assert result.is_success
+    (sent,) = vendor.requests
+    assert f"/2015-03-31/functions/{arn.replace(':', '%3A')}/invocations" == sent.path
+    assert [("Qualifier", "live")] == sent.query
+    assert "lambda.report" == operation.name
+    assert ("RequestResponse", "Tail") == (
+        sent.headers.get("X-Amz-Invocation-Type"),
+        sent.headers.get("X-Amz-Log-Type"),
+    )
+
+
+def test_failed_function_is_a_result(vendor: FakeVendor, tmp_path: Path) -> None:
+    """A function that failed is a failed result, which a repeat of the key returns unchanged."""
+    error = {"errorMessage": "no rows", "errorType": "ValueError"}
+    vendor.respond_json(error, headers={"X-Amz-Function-Error": "Unhandled"})
+    protected = manager(state=SqliteStorage(str(tmp_path / "state.db")))
+    operation = function(vendor).invoke()
+
+    results = [protected.perform("lambda", operation, idempotency_key="report-1") for _ in range(2)]
+
+    assert [False, False] == [result.is_success for result in results]
+    assert results[0] == results[1] == LambdaResult(payload=error, error="Unhandled")
+    assert 1 == len(vendor.requests)
+
+
+def test_unreadable_log_loses_no_result(vendor: FakeVendor) -> None:
+    """A log that cannot be read is empty; the function's result counts."""
+    vendor.respond_json(1, headers={"X-Amz-Log-Result": "abc"})
+
+    result = manager().perform("lambda", function(vendor).invoke(has_log=True))
+
+    assert (1, "") == (result.payload, result.log)
+
+
+def test_queued_event_cannot_be_followed(vendor: FakeVendor) -> None:
+    """An event that is queued has a number, and no result."""
+    vendor.respond(202, {"x-amzn-RequestId": "req-2"})
+
+    result = manager().perform("lambda", function(vendor).invoke_later([1, 2]))
+
+    assert LambdaResult(request_id="req-2") == result
+    assert "Event" == vendor.requests[0].headers.get("X-Amz-Invocation-Type")
+    assert b"[1, 2]" == vendor.requests[0].body
+
+
+def test_lost_answer_is_not_repeated(vendor: FakeVendor) -> None:
+    """A function is invoked again only if a repeat has the same effect."""
+    lost = ConnectionFailed("lost", may_have_been_processed=True)
+    vendor.queue(lost)
+    with pytest.raises(OutcomeUnknown):
+        manager().perform("lambda", function(vendor).invoke(), idempotency_key="once")
+    assert 1 == len(vendor.requests)
+
+    vendor.queue(lost, answered(7))
+    result = manager().perform("lambda", function(vendor).invoke(safe=True))
+
+    assert 7 == result.payload
+
+
+@pytest.mark.parametrize(
+    "answer, error",
+    [
+        (Response(429, {"x-amzn-ErrorType": "TooManyRequestsException:x"}), RateLimitExceeded),
+        (Response(404, {"x-amzn-ErrorType": "ResourceNotFoundException"}), VendorRejected),
+        (Response(403, {"x-amzn-ErrorType": "AccessDeniedException"}), AuthenticationFailed),
+        (Response(408, {"x-amzn-ErrorType": "SnapStartTimeoutException"}), VendorFailed),
+        (Response(502, {"x-amzn-ErrorType": "ENILimitReachedException"}), VendorFailed),
+        (Response(200, {}, b"{"), VendorFailed),
+    ],
+)
+def test_failures_are_typed(vendor: FakeVendor, answer: Response, error: type[Exception]) -> None:
+    """A refusal or a failure of Lambda is an error of its kind."""
+    vendor.always(answer.evolve(headers={**dict(answer.headers.pairs), "x-amzn-RequestId": "r-9"}))
+    retry = RetryPolicy(max_attempts=1)
+    once = ConnectorManager([Service("lambda", retry=retry)])
+
+    with pytest.raises(error) as failure:
+        once.perform("lambda", function(vendor).invoke())
+
+    assert "s3cr3t-of-lambda" not in repr(failure.value)
+    if answer.status >= 400:
+        assert "r-9" == failure.value.request_id  # type: ignore[attr-defined]  # of all errors
+
+
+def test_lambda_checks_the_signature() -> None:
+    """A signed request passes the emulator's check, also with the ARN in its path."""
+    with MotoServer() as moto:
+        settings = LambdaSettings(
+            region=REGION,
+            access_key_id=moto.key.id,
+            secret_access_key=moto.key.secret,
+            endpoint=moto.url,
+        )
+        reached = LambdaFunction(settings, "missing")
+        with pytest.raises(VendorRejected) as refused:
+            manager().perform("lambda", reached.invoke())
+        reached.close()
+    assert 404 == refused.value.status
+
+
+@pytest.mark.parametrize("payload", [{1, 2}, b"{", "x" * 7_000_000, b'"' + b"x" * 7_000_000 + b'"'])
+def test_wrong_payload_is_refused(vendor: FakeVendor, payload: object) -> None:
+    """A payload that is no JSON, or too large, is refused before anything is sent."""
+    with pytest.raises(InvalidData) as refused:
+        function(vendor).invoke(payload)
+    assert "payload" == refused.value.field
+    with pytest.raises(InvalidData):
+        function(vendor).invoke_later("x" * 1_100_000)
+    assert () == vendor.requests
+
+
+@pytest.mark.parametrize("name", ["", "a b", "x" * 300, None, "../functions"])
+def test_wrong_names_are_refused(vendor: FakeVendor, name: Any) -> None:
+    """A text that is no name of a function is refused."""
+    with pytest.raises(ConfigurationError):
+        function(vendor, name)
+    with pytest.raises(ConfigurationError):
+        LambdaSettings(region="eu-central-1", access_key_id="AKIAEXAMPLE")
+
+
+def test_wrong_keys_of_the_machine_are_named(
+    vendor: FakeVendor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Keys that cannot sign are a failure of this side, and nothing was sent."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "k7\N{HORIZONTAL ELLIPSIS}")
+    settings = LambdaSettings(region="eu-central-1")
+    reached = LambdaFunction(settings, "report", http=ScriptedHttpClient(vendor))
+
+    with pytest.raises(LocalFailure, match="cannot be used"):
+        manager().perform("lambda", reached.invoke(), idempotency_key="x")
+
+    with pytest.raises(InvalidData):
+        LambdaSettings(region="eu-central-1", access_key_id="A", secret_access_key="\n")
+
+
+def test_settings_hide_their_secrets() -> None:
+    """The settings, and an operation, show neither key nor payload."""
+    settings = LambdaSettings(region="eu-central-1", **KEYS)
+    operation = LambdaFunction(settings, "report").invoke({"password": "hunter2"})
+    shown = json.dumps([repr(settings), repr(operation)])
+    assert "s3cr3t" not in shown
+    assert "hunter2" not in shown
+    assert operation.judge(ValueError()) is None

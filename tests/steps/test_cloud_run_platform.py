@@ -1,0 +1,252 @@
+"""Steps as jobs of Cloud Run, against a strict stand-in whose executions are processes."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from moorage import (
+    AuthenticationFailed,
+    CloudRunPlatform,
+    CloudRunSettings,
+    ConfigurationError,
+    ConnectionFailed,
+    EndReason,
+    InvalidData,
+    Resources,
+    RunPhase,
+    RunSpec,
+    Secret,
+    Step,
+    VendorFailed,
+)
+from moorage.domain.steps.cloud_run_executions import execution_end, log_chunk
+from moorage.testing import VirtualClock, name_of
+from moorage.testing.kits import platform_conformance
+from moorage.testing.kits.platform_conformance import PlatformLimit
+from tests.steps.cloud_lab import answered
+from tests.steps.cloud_run_lab import CloudRunStandIn
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+STEP = Step("report", ["sh", "-c", "echo rows; exit 3"], image="erp:1")
+LIMITS = frozenset(
+    {
+        PlatformLimit.OTHER_LINES,
+        PlatformLimit.OTHER_VARIABLES,
+        PlatformLimit.NO_SECRETS,
+        PlatformLimit.NO_FILES,
+        PlatformLimit.NOTHING_COLLECTED,
+    }
+)
+FAILED = {"type": "Completed", "state": "CONDITION_FAILED", "message": "It failed."}
+
+
+@pytest.fixture
+def cloud(tmp_path: Path) -> CloudRunStandIn:
+    """Return a stand-in."""
+    return CloudRunStandIn(tmp_path)
+
+
+def spec(name: str, step: Step = STEP) -> RunSpec:
+    """Return what starts a run."""
+    return RunSpec(name=name, step=step, labels={"key": "x y"})
+
+
+@pytest.mark.parametrize("check", platform_conformance.CHECKS, ids=name_of)
+def test_conformance(check: platform_conformance.Check, cloud: CloudRunStandIn) -> None:
+    """The platform keeps the promises that Cloud Run lets it keep."""
+    check(platform_conformance.PlatformSubject(make=cloud.platform, image="erp:1", limits=LIMITS))
+
+
+def end(**facts: Any) -> object:
+    """Return the end of an execution that has failed with this task."""
+    execution = {"conditions": [{**FAILED, **facts.pop("condition", {})}]}
+    result = {"lastAttemptResult": facts, "startTime": "2030-01-02T03:04:05Z"}
+    ended = execution_end({}, execution, result)
+    return ended.phase, ended.exit_code, ended.reason
+
+
+def test_failures_of_tasks_are_told_apart() -> None:
+    """The result of a task becomes the exit code and the reason of the run."""
+    late = {"message": "The configured timeout was reached."}
+    memory = {"message": "Memory limit of 512 MiB exceeded with 530 MiB used."}
+    assert (RunPhase.ENDED, 7, EndReason.EXITED) == end(exitCode=7)
+    assert (RunPhase.ENDED, 139, EndReason.EXITED) == end(termSignal=11)
+    assert (RunPhase.ENDED, 137, EndReason.DEADLINE) == end(status=late)
+    assert (RunPhase.ENDED, 137, EndReason.OUT_OF_MEMORY) == end(termSignal=9, status=memory)
+    assert (RunPhase.LOST, None, None) == end()
+    stopped = end(condition={"executionReason": "CANCELLED"})
+    assert (RunPhase.ENDED, 137, EndReason.STOPPED) == stopped
+
+
+@pytest.mark.parametrize(
+    "job, execution, expected",
+    [
+        ({}, None, (RunPhase.STARTING, None)),
+        ({"terminalCondition": {"state": "CONDITION_PENDING"}}, None, (RunPhase.STARTING, None)),
+        ({"terminalCondition": FAILED}, None, (RunPhase.ENDED, 125)),
+        ({}, {"conditions": [FAILED]}, (RunPhase.ENDED, 125)),
+        ({}, {}, (RunPhase.STARTING, None)),
+        ({}, {"startTime": "2030-01-02T03:04:05Z"}, (RunPhase.RUNNING, None)),
+        ({}, {"completionTime": "2030-01-02T03:04:05Z"}, (RunPhase.LOST, None)),
+    ],
+)
+def test_states_of_jobs_are_told_apart(
+    job: dict[str, Any], execution: dict[str, Any] | None, expected: object
+) -> None:
+    """A job starts, could not start, goes on, or ended in a way that nobody knows."""
+    ended = execution_end(job, execution, {})
+    assert expected == (ended.phase, ended.exit_code)
+
+
+def test_lines_of_json_are_documents() -> None:
+    """An entry that Cloud Logging has read as JSON is a line of JSON again."""
+    entries: list[dict[str, Any]] = [
+        {"timestamp": "t1", "insertId": "a", "textPayload": "one"},
+        {"timestamp": "t1", "insertId": "b", "jsonPayload": {"rows": 12}},
+        {"timestamp": "t2", "insertId": "a"},
+    ]
+    assert (b"one\n", "t1#a", False) == log_chunk(entries[:1], "", is_last=False)
+    rest = log_chunk(entries, "t1#a", is_last=True)
+    assert (b'{"rows": 12}\n{}\n', "t2#a", True) == rest
+
+
+def test_job_has_limits_and_references_to_secrets(cloud: CloudRunStandIn) -> None:
+    """The job has the limits of the step, and finds its secrets in Secret Manager."""
+    platform = cloud.platform(
+        secrets={"TOKEN": "erp-token"}, service_account="erp@acme.iam.gserviceaccount.com"
+    )
+    step = attrs.evolve(STEP, resources=Resources(cpus=0.5, memory=1024), timeout=90.5)
+    platform.start(spec("run-1", step), 9.0)
+
+    task = cloud.jobs["run-1"]["template"]["template"]
+    (container,) = task["containers"]
+    assert ("91s", 0) == (task["timeout"], task["maxRetries"])
+    assert {"cpu": "500m", "memory": "1024"} == container["resources"]["limits"]
+    assert {"name": "TOKEN_FILE", "value": "/run/secrets/TOKEN/value"} in container["env"]
+    assert "erp-token" == task["volumes"][0]["secret"]["secret"]
+    assert "erp@acme.iam.gserviceaccount.com" == task["serviceAccount"]
+
+
+def test_lost_answer_leads_to_one_job(cloud: CloudRunStandIn) -> None:
+    """If the answer to the start is lost, the same name finds the job."""
+    cloud.platform().start(spec("run-1"), 9.0)
+    lost = ConnectionFailed("lost", may_have_been_processed=True)
+    platform = cloud.platform()
+    platform.runs(9.0)
+    cloud.queued = [answered({}, 404), lost]
+    with pytest.raises(ConnectionFailed):
+        platform.start(spec("run-1"), 9.0)
+
+    cloud.queued = [answered({}, 404)]
+    status = platform.start(spec("run-1"), 9.0)
+
+    assert STEP.fingerprint == status.fingerprint
+    cloud.queued = [answered({}, 404), answered({}, 409), answered({}, 404)]
+    with pytest.raises(VendorFailed, match="does not show it"):
+        platform.start(spec("run-1"), 9.0)
+
+
+def test_job_without_an_execution_is_not_cancelled(cloud: CloudRunStandIn) -> None:
+    """A job whose execution is not there yet is starting; a job that is deleted is none."""
+    platform = cloud.platform()
+    platform.start(spec("run-1"), 9.0)
+    cloud.changes["run-1"] = {"job": {"latestCreatedExecution": {}}}
+    status = platform.look("run-1", 9.0)
+
+    assert status is not None
+    assert RunPhase.STARTING is status.phase
+    platform.stop("run-1", 1.0, 9.0)
+    assert (b"", "", False) == platform.logs("run-1", "stdout", "", 9.0)
+    assert set() == cloud.cancelled
+    cloud.changes["run-1"] = {"job": {"deleteTime": "2030-01-02T03:04:05Z"}}
+    assert cloud.platform().look("run-1", 9.0) is None
+    assert [] == cloud.platform().runs(9.0)
+    cloud.changes["run-1"] = {"job": {"labels": {}}}
+    assert [] == cloud.platform().runs(9.0)
+    cloud.changes["run-1"] = {"job": {"annotations": {}}}
+    assert [] == cloud.platform().runs(9.0)
+
+
+def test_execution_may_disappear(cloud: CloudRunStandIn) -> None:
+    """An execution that Cloud Run does not find is one that has not begun."""
+    platform = cloud.platform()
+    platform.start(spec("run-1"), 9.0)
+    job = answered(cloud._job("run-1"))  # noqa: SLF001 - as Cloud Run would
+    cloud.queued = [job, answered({}, 404)]
+    status = platform.look("run-1", 9.0)
+    assert status is not None
+    assert RunPhase.STARTING is status.phase
+    for tasks in (answered({}, 404), answered({})):
+        failed = {"name": "run-1-run", "conditions": [FAILED], "startTime": "2030-01-02T03:04:05Z"}
+        cloud.queued = [job, answered(failed), tasks]
+        status = platform.look("run-1", 9.0)
+        assert status is not None
+        assert 125 == status.exit_code
+
+
+def test_recent_entries_wait(cloud: CloudRunStandIn) -> None:
+    """While an execution goes on, only entries are read before which no others can appear."""
+    platform = cloud.platform(VirtualClock())
+    platform.start(spec("run-1", attrs.evolve(STEP, command=["sleep", "60"])), 9.0)
+
+    chunk = platform.logs("run-1", "stdout", "2030-01-01T00:00:01Z#1", 9.0)
+
+    sent = cloud.vendor.requests[-1].json()["filter"]
+    assert 'timestamp<="2029-12-31T23:59:55+00:00"' in sent
+    assert 'timestamp>="2030-01-01T00:00:01Z"' in sent
+    assert not chunk.is_last
+    platform.stop("run-1", 1.0, 9.0)
+
+
+def test_failures_are_typed(cloud: CloudRunStandIn, tmp_path: Path) -> None:
+    """A missing right is named, and no answer of another form is believed."""
+    platform = cloud.platform()
+    platform.runs(9.0)
+    denied = answered({"error": {"status": "PERMISSION_DENIED", "message": "no right"}}, 403)
+    cloud.queued = [denied, answered({"access_token": "t0ken", "expires_in": 60}), denied]
+    with pytest.raises(AuthenticationFailed, match="no right") as refused:
+        platform.runs(9.0)
+    assert "t0ken" not in f"{refused.value!r}"
+    cloud.queued = [answered({"jobs": [7]})]
+    with pytest.raises(VendorFailed, match="cannot be read"):
+        platform.runs(9.0)
+    cloud.queued = [ConnectionFailed("no such host", may_have_been_processed=True)]
+    machine = cloud.platform()
+    with pytest.raises(ConnectionFailed, match="cannot be had") as unsent:
+        machine.runs(9.0)
+    assert not unsent.value.may_have_been_processed
+    (tmp_path / "key.json").write_text(json.dumps({"client_email": "x"}))
+    with pytest.raises(ConfigurationError, match="service account"):
+        cloud.platform(key_file=str(tmp_path / "key.json"))
+    platform.close()
+
+
+@pytest.mark.parametrize(
+    "options, field",
+    [
+        ({"image": None}, "image"),
+        ({"secrets": {"TOKEN": Secret("tok_1")}}, "secrets"),
+        ({"timeout": 700_000.0}, "timeout"),
+    ],
+)
+def test_steps_that_no_job_can_run_are_refused(options: dict[str, Any], field: str) -> None:
+    """A step without an image, with secrets or with a time limit of over a week is refused."""
+    platform = CloudRunPlatform(CloudRunSettings(project="acme", location="europe-west1"))
+    with pytest.raises(InvalidData) as refused:
+        platform.validate(attrs.evolve(STEP, **options))
+    assert field == refused.value.field
+
+
+@pytest.mark.parametrize(
+    "options", [{"project": ""}, {"location": "../x"}, {"scope": "A B"}, {"secrets": 7}]
+)
+def test_wrong_settings_are_named(options: dict[str, Any]) -> None:
+    """A setting that cannot be what it stands for is named in a typed error."""
+    with pytest.raises((ConfigurationError, InvalidData)):
+        CloudRunSettings(**{"project": "acme", "location": "europe-west1", **options})

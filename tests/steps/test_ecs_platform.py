@@ -1,0 +1,351 @@
+"""Steps as tasks of ECS, against a stand-in whose tasks are processes."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from moorage import (
+    AuthenticationFailed,
+    ConfigurationError,
+    ConnectionFailed,
+    EcsPlatform,
+    EcsSettings,
+    EndReason,
+    InvalidData,
+    InvalidRequest,
+    RateLimitExceeded,
+    Resources,
+    RunPhase,
+    RunSpec,
+    Secret,
+    Step,
+    VendorFailed,
+    VendorRejected,
+    Workspace,
+)
+from moorage.domain.http.requests import Response
+from moorage.domain.steps.cloud_runs import CloudNote, moment_of
+from moorage.domain.steps.ecs_tasks import REASONS, task_end, task_run
+from moorage.testing import VirtualClock, name_of
+from moorage.testing.kits import platform_conformance
+from moorage.testing.kits.platform_conformance import PlatformLimit
+from tests.steps.cloud_lab import AheadClock, answered
+from tests.steps.ecs_lab import SETTINGS, EcsStandIn
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+STEP = Step("report", ["sh", "-c", "echo rows; exit 3"], environment={"MONTH": "2030-01"})
+LIMITS = frozenset(
+    {
+        PlatformLimit.ONE_OUTPUT,
+        PlatformLimit.OTHER_LINES,
+        PlatformLimit.OTHER_VARIABLES,
+        PlatformLimit.NO_SECRETS,
+        PlatformLimit.NO_FILES,
+        PlatformLimit.NOTHING_COLLECTED,
+        PlatformLimit.FORGETS_BY_ITSELF,
+    }
+)
+
+
+@pytest.fixture
+def cloud(tmp_path: Path) -> EcsStandIn:
+    """Return a stand-in."""
+    return EcsStandIn(tmp_path)
+
+
+def spec(name: str, step: Step = STEP) -> RunSpec:
+    """Return what starts a run."""
+    return RunSpec(name=name, step=step, labels={"key": "x y"})
+
+
+@pytest.mark.parametrize("check", platform_conformance.CHECKS, ids=name_of)
+def test_conformance(check: platform_conformance.Check, cloud: EcsStandIn) -> None:
+    """The platform keeps the promises that ECS lets it keep."""
+    check(
+        platform_conformance.PlatformSubject(
+            make=lambda: cloud.platform(AheadClock()), limits=LIMITS
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    "task, expected",
+    [
+        ({"lastStatus": "PENDING"}, (RunPhase.STARTING, None, None)),
+        ({"lastStatus": "DEPROVISIONING"}, (RunPhase.RUNNING, None, None)),
+        ({"lastStatus": "A_NEW_WORD"}, (RunPhase.RUNNING, None, None)),
+        ({"containers": [{"name": "erp", "exitCode": 4}]}, (RunPhase.ENDED, 4, EndReason.EXITED)),
+        (
+            {"containers": [{"name": "erp", "exitCode": 137, "reason": "OutOfMemoryError: …"}]},
+            (RunPhase.ENDED, 137, EndReason.OUT_OF_MEMORY),
+        ),
+        (
+            {"stopCode": "TaskFailedToStart", "stoppedReason": "CannotPullContainerError: …"},
+            (RunPhase.ENDED, 125, EndReason.EXITED),
+        ),
+        (
+            {"stopCode": "UserInitiated", "stoppedReason": REASONS[EndReason.DEADLINE]},
+            (RunPhase.ENDED, 137, EndReason.DEADLINE),
+        ),
+        (
+            {"stopCode": "UserInitiated", "containers": [{"name": "erp", "exitCode": 143}]},
+            (RunPhase.ENDED, 143, EndReason.STOPPED),
+        ),
+        (
+            {"stopCode": "SpotInterruption", "containers": [{"name": "erp", "exitCode": 0}]},
+            (RunPhase.LOST, None, None),
+        ),
+        (
+            {"stopCode": "SpotInterruption", "containers": [{"name": "erp", "exitCode": 143}]},
+            (RunPhase.ENDED, 143, EndReason.EXITED),
+        ),
+        ({"containers": [{"name": "sidecar", "exitCode": 1}]}, (RunPhase.LOST, None, None)),
+    ],
+)
+def test_ends_are_told_apart(task: Mapping[str, Any], expected: object) -> None:
+    """The state of a task becomes the phase, the exit code and the reason of the run."""
+    end = task_end({"lastStatus": "STOPPED", **task}, "erp")
+
+    assert expected == (end.phase, end.exit_code, end.reason)
+    assert end.phase is not RunPhase.LOST or end.problem
+
+
+def test_task_names_the_image_and_the_problem() -> None:
+    """The metadata of a task that could not start say why."""
+    note = CloudNote.of(spec("run-1"))
+    task = {
+        "taskArn": "arn",
+        "lastStatus": "STOPPED",
+        "stopCode": "TaskFailedToStart",
+        "stoppedReason": "CannotPullContainerError: no such image",
+        "stoppedAt": "2030-01-02T03:04:05Z",
+        "containers": [{"name": "erp", "image": "erp:9"}],
+        "tags": [{"key": name, "value": value} for name, value in note.tags().items()],
+    }
+
+    run = task_run(task, "erp", datetime(2030, 1, 3, tzinfo=UTC))
+
+    assert run is not None
+    assert "no such image" in run.status.metadata["problem"]
+    assert "erp:9" == run.status.metadata["image"]
+    assert task_run({**task, "tags": []}, "erp", run.now) is None
+
+
+@pytest.mark.parametrize("text", ["", "%%", "e30=", "W10=", "eyJuYW1lIjoxfQ=="])
+def test_tags_of_others_are_no_note(text: str) -> None:
+    """A tag that somebody else has written is no note."""
+    assert CloudNote.of_tags({"moorage-note-00": text}) is None
+    assert CloudNote.of_tags(None) is None
+
+
+def test_note_of_wrong_types_is_no_note() -> None:
+    """A note with fields of other types was not written by moorage."""
+    note = CloudNote.of(spec("run-1"))
+    assert note == CloudNote.of_tags(note.tags())
+    changes: tuple[dict[str, Any], ...] = ({"labels": []}, {"timeout": -1}, {"step": 7})
+    for change in changes:
+        wrong: Any = attrs.evolve(note, **change)
+        assert CloudNote.of_tags(wrong.tags()) is None
+    with pytest.raises(InvalidData, match="labels"):
+        CloudNote.of(RunSpec(name="x", step=STEP, labels={"key": "k" * 9000})).tags()
+
+
+@pytest.mark.parametrize("value", [None, "soon", True, 1e300, float("nan"), "2030-01-02T03:04:05"])
+def test_wrong_times_are_unknown(value: object) -> None:
+    """A time that cannot be read is unknown."""
+    assert moment_of(value) is None
+
+
+def test_overrides_and_network_are_sent(cloud: EcsStandIn) -> None:
+    """The step replaces the command of the container, with its limits, where the settings say."""
+    step = attrs.evolve(STEP, resources=Resources(cpus=0.5, memory=1024 * 1024 * 300))
+    cloud.platform(capacity_provider="FARGATE_SPOT", public_ip=True).start(spec("run-1", step), 9.0)
+
+    sent = next(item for item in cloud.vendor.requests if b"clientToken" in item.body).json()
+
+    (container,) = sent["overrides"]["containerOverrides"]
+    assert (512, 300) == (container["cpu"], container["memory"])
+    assert [{"capacityProvider": "FARGATE_SPOT"}] == sent["capacityProviderStrategy"]
+    assert "ENABLED" == sent["networkConfiguration"]["awsvpcConfiguration"]["assignPublicIp"]
+    assert "launchType" not in sent
+
+
+def test_another_step_under_a_name_is_found(cloud: EcsStandIn) -> None:
+    """ECS refuses another task under the same token; the first one is returned."""
+    cloud.platform().start(spec("run-1"), 9.0)
+    other = spec("run-1", attrs.evolve(STEP, command=["true"]))
+    empty = answered({"taskArns": []})
+    cloud.queued = [empty, empty]
+
+    status = cloud.platform().start(other, 9.0)
+
+    assert STEP.fingerprint == status.fingerprint
+    cloud.queued = [empty, empty]
+    cloud.hidden = True
+    with pytest.raises(VendorFailed, match="does not show it"):
+        cloud.platform().start(other, 9.0)
+
+
+def test_task_without_room_may_be_tried_again(cloud: EcsStandIn) -> None:
+    """A task that finds no room is a refusal, which may be tried again."""
+    empty = answered({"taskArns": []})
+    for reason, is_retryable in (("RESOURCE:MEMORY", True), ("MISSING", False)):
+        cloud.queued = [empty, empty, answered({"tasks": [], "failures": [{"reason": reason}]})]
+        with pytest.raises(VendorRejected, match=reason) as refused:
+            cloud.platform().start(spec("run-1"), 9.0)
+        assert is_retryable is refused.value.retryable
+
+
+def test_started_task_may_appear_late(cloud: EcsStandIn) -> None:
+    """A task that ECS does not show yet counts as started, for a minute."""
+    clock = VirtualClock(datetime.now(UTC))
+    platform = cloud.platform(clock)
+    status = platform.start(spec("run-1"), 9.0)
+    cloud.hidden = True
+
+    assert status == platform.look("run-1", 9.0)
+    clock.advance(61.0)
+    assert platform.look("run-1", 9.0) is None
+
+
+def test_looks_and_logs_keep_their_pace(cloud: EcsStandIn) -> None:
+    """A follower that looks often does not ask ECS each time."""
+    clock = VirtualClock(datetime.now(UTC))
+    platform = cloud.platform(clock, pace=5.0)
+    platform.start(spec("run-1", attrs.evolve(STEP, command=["sleep", "60"])), 9.0)
+    platform.logs("run-1", "stdout", "", 9.0)
+    before = len(cloud.vendor.requests)
+
+    platform.look("run-1", 9.0)
+    chunk = platform.logs("run-1", "stdout", "f/0", 9.0)
+
+    assert (b"", "f/0", False) == chunk
+    assert before == len(cloud.vendor.requests)
+    platform.stop("run-1", 1.0, 9.0)
+    assert platform.look("run-1", 9.0) is not None
+    assert before < len(cloud.vendor.requests)
+    platform.stop("unknown", 1.0, 9.0)
+
+
+def test_log_waits_for_the_last_lines(cloud: EcsStandIn) -> None:
+    """The log of a task that has just ended may still grow; later it is complete."""
+    platform = cloud.platform(log_group=None)
+    platform.start(spec("run-1"), 9.0)
+    arn = next(iter(cloud.tasks))
+    now = datetime.now(UTC)
+    ended: dict[str, Any] = {"lastStatus": "STOPPED", "stoppedAt": now.timestamp()}
+    cloud.tasks[arn]["fields"] = ended
+    assert (b"", "", True) == platform.logs("run-1", "stdout", "", 9.0)
+    missing = answered({"__type": "ResourceNotFoundException", "message": "no stream"}, 400)
+    headers = {"Date": now.strftime("%a, %d %b %Y %H:%M:%S GMT")}
+    for later, is_last in ((0, False), (60, True)):
+        cloud.tasks[arn]["fields"] = {
+            **ended,
+            "stoppedAt": (now - timedelta(seconds=later)).timestamp(),
+        }
+        shown = cloud._shown(arn)  # noqa: SLF001 - as ECS would
+        cloud.queued = [
+            answered({"taskArns": [arn]}),
+            Response(200, headers, json.dumps({"tasks": [shown]}).encode()),
+            missing,
+        ]
+        chunk = cloud.platform().logs("run-1", "stdout", "", 9.0)
+        assert (b"", "", is_last) == chunk
+    cloud.queued = [*cloud.queued, answered({"taskArns": [arn]}), answered({"tasks": [shown]})]
+    cloud.queued += [answered({"__type": "InvalidParameterException", "message": "token"}, 400)]
+    with pytest.raises(InvalidRequest, match="token"):
+        cloud.platform().logs("run-1", "stdout", "", 9.0)
+
+
+@pytest.mark.parametrize(
+    "answer, error, words",
+    [
+        (answered({"__type": "a#ThrottlingException"}, 400), RateLimitExceeded, "Throttling"),
+        (Response(429, {"Retry-After": "7"}, b"slow\x1b"), RateLimitExceeded, "slow "),
+        (answered({"__type": "AccessDeniedException"}, 400), AuthenticationFailed, "permit"),
+        (Response(503, {}, b"<html>"), VendorFailed, "503"),
+        (answered({"__type": "ClientException", "message": "no"}, 400), InvalidRequest, "no"),
+        (answered([], 404), VendorRejected, "404"),
+        (Response(200, {}, b"no json"), VendorFailed, "without JSON"),
+        (answered({"other": 1}), VendorFailed, "cannot be read"),
+    ],
+)
+def test_failures_are_typed(
+    cloud: EcsStandIn, answer: Response, error: type[Exception], words: str
+) -> None:
+    """A failure that ECS answers is an error of its kind."""
+    cloud.queued = [answer]
+
+    with pytest.raises(error, match=words) as failure:
+        cloud.platform().runs(9.0)
+
+    assert "s3cr3t-key-of-aws" not in f"{failure.value!r} {failure.value}"
+
+
+def test_lost_answer_leads_to_one_task(cloud: EcsStandIn) -> None:
+    """If the answer to the start is lost, the same name finds the task."""
+    empty = answered({"taskArns": []})
+    cloud.queued = [empty, empty, ConnectionFailed("lost", may_have_been_processed=True)]
+    with pytest.raises(ConnectionFailed):
+        cloud.platform().start(spec("run-1"), 9.0)
+
+    cloud.platform().start(spec("run-1"), 9.0)
+    cloud.platform().start(spec("run-1"), 9.0)
+
+    assert 1 == len(cloud.tasks)
+
+
+@pytest.mark.parametrize(
+    "options, field",
+    [
+        ({"image": "erp:1"}, "image"),
+        ({"secrets": {"TOKEN": Secret("tok_1")}}, "secrets"),
+        ({"environment": {"A": "x" * 9000}}, "command"),
+        ({"workspace": Workspace(files={"a": b""})}, "workspace"),
+        ({"resources": Resources(processes=2)}, "resources.processes"),
+    ],
+)
+def test_steps_that_no_task_can_run_are_refused(options: dict[str, Any], field: str) -> None:
+    """A step with an image, secrets, files, many variables or a limit of processes is refused."""
+    platform = EcsPlatform(EcsSettings(**SETTINGS))
+    with pytest.raises(InvalidData) as refused:
+        platform.validate(attrs.evolve(STEP, **options))
+    assert field == refused.value.field
+    platform.close()
+    platform.close()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"region": "Frankfurt"},
+        {"task_definition": ""},
+        {"launch_type": "MAGIC"},
+        {"secret_access_key": None},
+        {"pace": float("nan")},
+        {"pace": "soon"},
+        {"subnets": 7},
+        {"endpoint": "no url"},
+    ],
+)
+def test_wrong_settings_are_named(options: dict[str, Any]) -> None:
+    """A setting that cannot be what it stands for is named in a typed error."""
+    with pytest.raises((ConfigurationError, InvalidData)):
+        EcsSettings(**{**SETTINGS, **options})
+
+
+def test_china_and_the_keys_of_the_machine() -> None:
+    """Regions of China have their own domain, and keys may be those of the machine."""
+    keys = {"access_key_id": None, "secret_access_key": None}
+    settings = EcsSettings(**{**SETTINGS, **keys, "region": "cn-north-1"})
+
+    assert "https://ecs.cn-north-1.amazonaws.com.cn" == settings.endpoint
+    assert "AWS ecs in cn-north-1" == EcsPlatform(settings)._cloud.ecs.api._session.manager.where  # type: ignore[attr-defined]  # noqa: SLF001 - as a message has it

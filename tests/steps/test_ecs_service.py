@@ -1,0 +1,153 @@
+"""Deployments of ECS services, against scripted answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from moorage import (
+    AttemptTimeout,
+    ConnectionFailed,
+    ConnectorManager,
+    EcsService,
+    EcsSettings,
+    OutcomeUnknown,
+    RetryPolicy,
+    Service,
+    VendorFailed,
+    VendorRejected,
+)
+from moorage.testing import FakeVendor, ScriptedHttpClient, VirtualClock, VirtualSleeper
+from tests.steps.cloud_lab import answered
+from tests.steps.ecs_lab import SETTINGS
+from tests.support.moto_server import REGION, MotoServer
+
+
+def service(vendor: FakeVendor) -> EcsService:
+    """Return a service at a scripted vendor."""
+    return EcsService(
+        EcsSettings(**SETTINGS),
+        "web",
+        http=ScriptedHttpClient(vendor),
+        sleeper=VirtualSleeper(VirtualClock()),
+    )
+
+
+def manager(timeout: float = 60.0) -> ConnectorManager:
+    """Return a manager that repeats without pauses."""
+    retry = RetryPolicy(max_attempts=2, base_delay=0.001)
+    return ConnectorManager([Service("ecs", retry=retry, timeout=timeout)])
+
+
+def deployment(name: str, **fields: Any) -> dict[str, Any]:
+    """Return a deployment as ECS describes it."""
+    return {
+        "id": name,
+        "status": "PRIMARY",
+        "taskDefinition": "erp:8",
+        "runningCount": 1,
+        "desiredCount": 2,
+        **fields,
+    }
+
+
+def described(*deployments: dict[str, Any]) -> Any:
+    """Return the answer that describes a service."""
+    return answered({"services": [{"deployments": list(deployments)}]})
+
+
+def test_deployment_is_waited_for_by_its_id() -> None:
+    """The wait ends when this deployment has completed, whatever becomes of others."""
+    vendor = FakeVendor()
+    old = deployment("d-1", status="ACTIVE", rolloutState="COMPLETED")
+    new = deployment("d-2", rolloutState="IN_PROGRESS")
+    vendor.queue(answered({"service": {"deployments": [old, new]}}))
+    web, protected = service(vendor), manager()
+
+    begun = protected.perform("ecs", web.deploy("erp:8", count=2))
+
+    assert ("d-2", "in_progress", "erp:8") == (
+        begun["deployment"],
+        begun["state"],
+        begun["task_definition"],
+    )
+    sent = vendor.requests[0].json()
+    assert {"cluster": "reports", "service": "web", "taskDefinition": "erp:8"} | {
+        "desiredCount": 2
+    } == sent
+    vendor.queue(described(old, new), described(deployment("d-2", rolloutState="COMPLETED"), old))
+    assert "completed" == protected.perform("ecs", web.wait("d-2"))["state"]
+    web.close()
+
+
+@pytest.mark.parametrize(
+    "shown, expected",
+    [
+        (deployment("d-2", rolloutState="FAILED", rolloutStateReason="circuit"), "failed"),
+        (deployment("d-2", rolloutState="A_NEW_WORD"), "in_progress"),
+        (deployment("d-2"), "in_progress"),
+        (deployment("d-2", runningCount=2), "completed"),
+        (deployment("d-3"), "replaced"),
+    ],
+)
+def test_states_are_told_apart(shown: dict[str, Any], expected: str) -> None:
+    """A deployment failed, was replaced, goes on, or has as many tasks as it should."""
+    vendor = FakeVendor([described(shown)])
+    assert expected == manager().perform("ecs", service(vendor).state("d-2"))["state"]
+
+
+def test_wait_ends_with_the_time_limit() -> None:
+    """A deployment that goes on is an error in time."""
+    vendor = FakeVendor(described(deployment("d-2")))
+    with pytest.raises(AttemptTimeout, match="d-2"):
+        manager(timeout=4.0).perform("ecs", service(vendor).wait("d-2"))
+
+
+def test_forced_deployment_is_never_repeated() -> None:
+    """A lost answer is repeated only if nothing is forced."""
+    lost = ConnectionFailed("lost", may_have_been_processed=True)
+    vendor = FakeVendor([lost, answered({"service": {"deployments": [deployment("d-2")]}}), lost])
+    manager().perform("ecs", service(vendor).deploy())
+    with pytest.raises(OutcomeUnknown):
+        manager().perform("ecs", service(vendor).deploy(force=True), idempotency_key="x")
+    assert vendor.requests[2].json()["forceNewDeployment"]
+
+
+def test_missing_service_is_named() -> None:
+    """A service that the cluster does not have is named, and other forms are errors."""
+    vendor = FakeVendor([answered({"services": []}), *[answered({"service": {}})] * 2])
+    with pytest.raises(VendorRejected, match="'web'"):
+        manager().perform("ecs", service(vendor).state("d-2"))
+    with pytest.raises(VendorFailed, match="cannot be read"):
+        manager().perform("ecs", service(vendor).deploy())
+    assert service(vendor).deploy().judge(ValueError()) is None
+
+
+def test_deployment_at_moto() -> None:
+    """A forced deployment of an emulator's service is shown by its id."""
+    target = "AmazonEC2ContainerServiceV20141113"
+    with MotoServer() as moto:
+        moto.act("ecs", f"{target}.CreateCluster", clusterName="reports")
+        container = {"name": "erp", "image": "erp:1", "memory": 64}
+        moto.act(
+            "ecs",
+            f"{target}.RegisterTaskDefinition",
+            family="erp",
+            containerDefinitions=[container],
+        )
+        moto.act(
+            "ecs",
+            f"{target}.CreateService",
+            cluster="reports",
+            serviceName="web",
+            taskDefinition="erp",
+            desiredCount=1,
+        )
+        keys = {"access_key_id": moto.key.id, "secret_access_key": moto.key.secret}
+        options: dict[str, Any] = {**SETTINGS, **keys, "region": REGION, "endpoint": moto.url}
+        web = EcsService(EcsSettings(**{**options, "task_definition": "erp"}), "web")
+        begun = manager().perform("ecs", web.deploy(force=True))
+        state = manager().perform("ecs", web.state(begun["deployment"]))
+        web.close()
+    assert begun["deployment"] == state["deployment"]
