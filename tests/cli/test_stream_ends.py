@@ -141,6 +141,41 @@ def test_records_are_written_to_files_and_read_from_them() -> None:
     ]
 
 
+def test_http_endpoint_is_polled(vendor: VendorServer) -> None:
+    """A source of the kind http delivers what an endpoint lists, from the stored position on."""
+    orders = [{"id": number, "at": f"2026-03-01T10:00:0{number}Z"} for number in range(3)]
+    vendor.respond_json({"orders": orders})
+    vendor.respond_json({"orders": [{"id": 3}]})
+    text = f"""{STATE}
+[services.shop]
+base_url = "{vendor.url}"
+
+[pipelines.orders.source]
+kind = "http"
+service = "shop"
+path = "/orders"
+query = {{state = "paid"}}
+items = "orders"
+since = "from"
+time = "at"
+overlap = 0
+
+[pipelines.orders.sink]
+kind = "files"
+folder = "."
+"""
+    Path("moorage.toml").write_text(text, encoding="utf-8")
+    ending = command("stream", "run")
+    # The second answer has no times, which ends the pipeline.
+    assert "no time of a record" in ending.err
+    [path] = Path().glob("orders-*.jsonl")
+    assert orders == [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    vendor.respond_json({"orders": [{"id": 4}]})
+    command("stream", "run")
+    second = {"state": "paid", "from": "2026-03-01T10:00:02Z"}
+    assert [{"state": "paid"}, second, second] == [dict(item.query) for item in vendor.requests]
+
+
 def test_outbox_table_is_read() -> None:
     """A source of the kind outbox-table delivers the rows of the table of a database."""
     execute("CREATE TABLE outbox (id integer PRIMARY KEY AUTOINCREMENT, payload text)")

@@ -258,6 +258,17 @@ def problems(pipeline: Any, name: str = "orders", **connectors: Any) -> list[tup
             "source.limit",
             "0",
         ),
+        ({"source": {"kind": "http", "service": "rows"}}, "source.path", "is missing"),
+        (
+            {"source": {"kind": "http", "service": "erp", "path": "/"}},
+            "source.service",
+            "no service named",
+        ),
+        (
+            {"source": {"kind": "http", "service": "rows", "path": "/", "since": "from"}},
+            "source.since",
+            "Only one of since and time",
+        ),
         ({"sink": {"kind": "sqk"}}, "sink.kind", "no kind of sink named 'sqk'"),
         ({"sink": {**ROWS, "connector": "nobody"}}, "sink.connector", "'nobody'"),
         ({"sink": {**ROWS, "connector": "off"}}, "sink.connector", "'off' is disabled"),

@@ -238,3 +238,29 @@ async def test_second_worker_stops_the_first() -> None:
 
 async def nobody(_: Any) -> None:
     """Do nothing."""
+
+
+async def test_interval_passes_between_empty_answers() -> None:
+    """After an empty answer the function is not called again before the interval is over."""
+    calls: list[Offset | None] = []
+
+    async def fetch(position: Offset | None) -> list[SourceRecord]:
+        calls.append(position)
+        return []
+
+    checkpoints = StateCheckpoints(aopen_storage("memory:"))
+    source = PollingSource("orders", fetch, checkpoints, interval=86_400)
+    await source.open(_ignored)
+    for _ in range(3):
+        assert [] == await source.poll(MANY)
+    assert [None] == calls
+    await source.seek(("orders", None), 5)
+    assert [] == await source.poll(MANY)
+    assert [None, 5] == calls
+    await source.open(_ignored)
+    assert [] == await source.poll(MANY)
+    assert [None, 5, 5] == calls
+
+
+async def _ignored(_: object) -> None:
+    """Take note of no revocation."""

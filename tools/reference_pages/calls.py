@@ -173,6 +173,8 @@ CALLS: Final = (
             "Pipeline",
             "run_pipelines",
             "PollingSource",
+            "moorage.pipelines.http_polling:HttpPolling",
+            "moorage.pipelines.http_polling:PolledEndpoint",
             "StateCheckpoints",
             "CheckpointStore",
             "RecordSink",

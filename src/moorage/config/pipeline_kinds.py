@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import attrs
 
 from moorage.domain.http.requests import Request
+from moorage.domain.pipelines.polled_endpoint import PolledEndpoint
 from moorage.domain.values.durations import is_count, is_seconds, plain
 from moorage.domain.values.frozen_values import frozen
 from moorage.domain.values.patterns import late_pattern
@@ -401,6 +402,13 @@ def _outbox_source(options: OutboxSourceOptions, parts: PipelineParts) -> Source
     return _polling(table.after, options.interval, parts, parts.checkpoints())
 
 
+def _http_source(endpoint: PolledEndpoint, parts: PipelineParts) -> SourceConnector:
+    from moorage.pipelines.http_polling import HttpPolling  # noqa: PLC0415 - only some need it
+
+    polling = HttpPolling(parts.hub.manager, endpoint)
+    return _polling(polling.after, endpoint.interval, parts, parts.checkpoints())
+
+
 def _polling(
     fetch: Any, interval: float, parts: PipelineParts, checkpoints: CheckpointStore
 ) -> SourceConnector:
@@ -429,6 +437,7 @@ _OWN_SOURCES: Final = {
         SourceKind(
             name="file", options=FileSourceOptions, build=_file_source, has_checkpoints=True
         ),
+        SourceKind(name="http", options=PolledEndpoint, build=_http_source, has_checkpoints=True),
         SourceKind(
             name="outbox-table",
             options=OutboxSourceOptions,

@@ -101,25 +101,31 @@ class PollingSource:
         self._epoch = 0
         self._position: Offset | None = None
         self._fetched: list[SinkRecord] = []
+        self._pause_ends = 0.0
 
     async def open(self, revoked: Revocation, /) -> None:
         """Load the stored position, after which polling continues."""
         await revoked(None)
-        self._fetched = []
+        self._fetched, self._pause_ends = [], 0.0
         self._epoch, positions = await self._checkpoints.begin(self.name)
         self._position = positions.get(ONLY_PARTITION)
 
     async def poll(self, limits: PollLimits, /) -> list[SinkRecord] | None:
         """Return the next records."""
-        if not self._fetched:
+        time = asyncio.get_running_loop().time
+        until = time() + limits.wait
+        while not self._fetched:
+            await asyncio.sleep(min(self._pause_ends, until) - time())
+            if time() < self._pause_ends:
+                return []
             records = await self._fetch(self._position)
             if records is None:
                 return None
             self._fetched = [self._record(record) for record in records]
-            if not records:
-                await asyncio.sleep(min(limits.wait, self._interval))
-                return []
-            self._position = self._fetched[-1].offset
+            if records:
+                self._position = self._fetched[-1].offset
+            else:
+                self._pause_ends = time() + self._interval
         count, size = 0, 0
         for record in self._fetched[: limits.records]:
             size += len(record.payload)
@@ -140,8 +146,9 @@ class PollingSource:
 
     async def commit(self, records: Sequence[SinkRecord], /) -> None:
         """Store the position of the last processed record."""
-        offset = cast("Offset", records[-1].offset)
-        await self._checkpoints.advance(self.name, self._epoch, {ONLY_PARTITION: offset})
+        for record in records[-1:]:
+            offset = cast("Offset", record.offset)
+            await self._checkpoints.advance(self.name, self._epoch, {ONLY_PARTITION: offset})
 
     async def release(self, _: Sequence[SinkRecord], /) -> None:
         """Do nothing, because records that are not committed are read again."""
@@ -156,7 +163,7 @@ class PollingSource:
             LocalFailure: a sink stores the position with its rows, and has begun to.
         """
         await self._checkpoints.move(self.name, self._epoch, {ONLY_PARTITION: offset})
-        self._position, self._fetched = offset, []
+        self._position, self._fetched, self._pause_ends = offset, [], 0.0
 
     async def close(self) -> None:
         """Do nothing, because there is nothing to close."""

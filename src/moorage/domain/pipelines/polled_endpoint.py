@@ -1,0 +1,352 @@
+"""An HTTP endpoint that lists records: its requests, and what its answers contain."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from urllib.parse import urljoin
+
+import attrs
+
+from moorage.domain.http.requests import Request
+from moorage.domain.http.urls import validate_path
+from moorage.domain.resilience.classify import unreadable
+from moorage.domain.values.durations import SECOND, is_count, is_seconds, is_wait, micros, plain
+from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.json_text import encode_json, is_list, is_object
+from moorage.domain.values.text import is_encodable
+from moorage.errors import ConfigurationError, InvalidData
+
+if TYPE_CHECKING:
+    from moorage.domain.http.response import Response
+
+_TIME_FORMATS: Final = ("iso", "seconds", "milliseconds")
+_LONGEST: Final = 1_000
+"""The characters of an option, and of an id."""
+
+_LONGEST_PAGE: Final = 8_000
+"""The characters of a cursor or of the URL of a page."""
+
+_LINK: Final = re.compile(r"<([^<>]*)>([^<]*)")
+_IS_NEXT: Final = re.compile(r';\s*rel\s*=\s*"?[^";]*\bnext\b', re.IGNORECASE)
+_UNITS: Final = {"seconds": SECOND, "milliseconds": 1_000}
+"""Microseconds of a time that is a number."""
+
+
+def _is_text(_: object, field: attrs.Attribute[Any], value: object) -> None:
+    is_given = isinstance(value, str) and 0 < len(value) <= _LONGEST
+    if not is_given or not str(value).isprintable() or not is_encodable(str(value)):
+        raise ConfigurationError(
+            f"The value of {field.name} is not a printable text of 1 to {_LONGEST} characters.",
+            path=field.name,
+            remedy="Correct it, or leave it out if it is optional.",
+        )
+
+
+def _is_path(_: object, field: attrs.Attribute[Any], value: str) -> None:
+    try:
+        validate_path(value)
+    except InvalidData as error:
+        problem = str(error)
+    else:
+        return
+    raise ConfigurationError(problem, path=field.name, remedy="Write a path, such as /orders.")
+
+
+def _is_time_format(_: object, field: attrs.Attribute[Any], value: object) -> None:
+    if value not in _TIME_FORMATS:
+        raise ConfigurationError(
+            "There is no such format of times.",
+            path=field.name,
+            remedy=f"Use one of: {', '.join(_TIME_FORMATS)}.",
+        )
+
+
+def _is_bool(_: object, field: attrs.Attribute[Any], value: object) -> None:
+    if not isinstance(value, bool):
+        raise ConfigurationError(
+            f"The value of {field.name} is neither true nor false.",
+            path=field.name,
+            remedy="Write true or false.",
+        )
+
+
+def _are_parameters(_: object, field: attrs.Attribute[Any], value: dict[str, str]) -> None:
+    if not is_object(value) or not all(
+        isinstance(text, str) and is_encodable(text) for pair in value.items() for text in pair
+    ):
+        raise ConfigurationError(
+            "The query is not a table of texts.",
+            path=field.name,
+            remedy='Write the parameters with their values as texts, such as {status = "paid"}.',
+        )
+
+
+def _optional() -> Any:
+    """Return an optional field of text."""
+    return attrs.field(default=None, validator=attrs.validators.optional(_is_text))
+
+
+@frozen(kw_only=True)
+class PolledEndpoint:
+    """An HTTP endpoint that a pipeline asks for new records again and again.
+
+    A field of an answer or of a record is written with dots, such as data.orders.
+
+    Attributes:
+        service: the name of the service, whose protections apply.
+        path: the path of the endpoint below the service's base URL.
+        query: parameters of every request.
+        items: the field of the answer with the list of records; by default the answer is the list.
+        id: the field of a record with its id, a text or a number. Records are recognised by it.
+        key: the field of a record with its key. Records of one key are processed in their order.
+        next_page: the field of the answer with the cursor, or the URL, of the next page.
+        link_header: whether the header Link has the URL of the next page.
+        cursor: the query parameter for the cursor in `next_page`; without it, `next_page` is a URL.
+        since: the query parameter for the time from which on records are wanted. The answer must
+            list them in the order of their times, the oldest first.
+        time: the field of a record with the time of its last change, for `since`.
+        time_format: how times are written: iso, seconds or milliseconds since 1970.
+        overlap: seconds before the newest known time from which on records are wanted again,
+            because some become visible late. Those that were delivered are recognised.
+        start: the first value of `since` or `cursor`; by default the first request has none.
+        remember: the largest number of records of one page, or of the overlap, that are recognised.
+        interval: seconds between two requests if there was nothing new.
+    """
+
+    service: str = attrs.field(validator=_is_text)
+    path: str = attrs.field(validator=[_is_text, _is_path])
+    query: dict[str, str] = attrs.field(
+        factory=dict[str, str], validator=_are_parameters, repr=False
+    )
+    items: str | None = _optional()
+    id: str = attrs.field(default="id", validator=_is_text)
+    key: str | None = _optional()
+    next_page: str | None = _optional()
+    link_header: bool = attrs.field(default=False, validator=_is_bool)
+    cursor: str | None = _optional()
+    since: str | None = _optional()
+    time: str | None = _optional()
+    time_format: str = attrs.field(
+        default="iso", metadata={"choices": _TIME_FORMATS}, validator=_is_time_format
+    )
+    overlap: float = attrs.field(default=60.0, converter=plain, validator=is_wait)
+    start: str | None = _optional()
+    remember: int = attrs.field(default=1_000, validator=is_count)
+    interval: float = attrs.field(default=10.0, converter=plain, validator=is_seconds)
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse options that do not fit together."""
+        for is_wrong, path, problem, remedy in (
+            (
+                (self.since is None) != (self.time is None),
+                "since",
+                "Only one of since and time is given.",
+                "Name the query parameter in since, and the field of a record in time.",
+            ),
+            (
+                self.cursor is not None and self.next_page is None,
+                "next_page",
+                "There is a parameter for a cursor, and no field that has one.",
+                "Name the field of the answer with the next cursor in next_page.",
+            ),
+            (
+                self.link_header and self.next_page is not None,
+                "next_page",
+                "The next page is both in a header and in a field.",
+                "Leave link_header or next_page out.",
+            ),
+            (
+                self.start is not None and self.since is None and self.cursor is None,
+                "start",
+                "There is a first value, and no parameter for it.",
+                "Name the query parameter in since or cursor.",
+            ),
+            (
+                not self.query.keys().isdisjoint({self.since, self.cursor}),
+                "query",
+                "The query sets a parameter that the source sets itself.",
+                "Leave the parameters of since and cursor out of query.",
+            ),
+        ):
+            if is_wrong:
+                raise ConfigurationError(problem, path=path, remedy=remedy)
+
+
+class PolledItem(NamedTuple):
+    """A record in an answer of an endpoint.
+
+    Attributes:
+        value: the record.
+        id: its id; of an endpoint that is asked by time, with the time of its last change.
+        key: its key; None if it has none.
+        time: the time of its last change in microseconds since 1970; 0 if the endpoint has none.
+    """
+
+    value: Any
+    id: str
+    key: str | None
+    time: int
+
+    @property
+    def digest(self) -> str:
+        """A short text by which the record is recognised."""
+        return sha256(self.id.encode()).hexdigest()[:16]
+
+
+class PolledPage(NamedTuple):
+    """The content of an answer of an endpoint.
+
+    Attributes:
+        items: the records, in order.
+        next: the cursor or the URL of the next page; None if there is none.
+    """
+
+    items: tuple[PolledItem, ...]
+    next: str | None
+
+
+def page_request(endpoint: PolledEndpoint, page: str | None, since: int | None) -> Request:
+    """Return the request for a page of an endpoint.
+
+    Args:
+        endpoint: the endpoint.
+        page: the cursor or the URL of the page; None for the first.
+        since: the time from which on records are wanted, in microseconds since 1970; None for the
+            beginning.
+    """
+    if page is not None and endpoint.cursor is None:
+        return Request.get(page)
+    parameters = dict(endpoint.query)
+    if endpoint.cursor is not None:
+        cursor = page if page is not None or endpoint.since is not None else endpoint.start
+        if cursor is not None:
+            parameters[endpoint.cursor] = cursor
+    if endpoint.since is not None:
+        text = endpoint.start if since is None else _written_time(endpoint, since)
+        if text is not None:
+            parameters[endpoint.since] = text
+    return Request.get(endpoint.path, query=parameters)
+
+
+def _written_time(endpoint: PolledEndpoint, time: int) -> str:
+    if endpoint.time_format != "iso":
+        return str(time // _UNITS[endpoint.time_format])
+    return datetime.fromtimestamp(time // SECOND, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def since_of(endpoint: PolledEndpoint, newest: int | None) -> int | None:
+    """Return the time from which on records are wanted, given the newest known time."""
+    if newest is None:
+        return None
+    return max(0, newest - micros(endpoint.overlap))
+
+
+def read_page(endpoint: PolledEndpoint, response: Response) -> PolledPage:
+    """Return the content of an answer.
+
+    Raises:
+        VendorFailed: the answer is not JSON, or lacks a field.
+    """
+    try:
+        body = response.json()
+    except InvalidData:
+        body = None
+    values = field_of(body, endpoint.items)
+    if not is_list(values):
+        raise unreadable(response, f"list of records{_named(endpoint.items)}")
+    items = tuple(_item(endpoint, value, response) for value in values)
+    return PolledPage(items, _next(endpoint, body, response))
+
+
+def field_of(value: Any, path: str | None) -> Any:
+    """Return the field of a decoded JSON value; None if there is none."""
+    for name in () if path is None else path.split("."):
+        value = value.get(name) if is_object(value) else None
+    return value
+
+
+def _named(field: str | None) -> str:
+    return "" if field is None else f" in the field {field}"
+
+
+def _item(endpoint: PolledEndpoint, value: Any, response: Response) -> PolledItem:
+    id = _text(field_of(value, endpoint.id))
+    if id is None:
+        raise unreadable(response, f"id of a record{_named(endpoint.id)}")
+    key = None if endpoint.key is None else _text(field_of(value, endpoint.key))
+    if endpoint.time is None:
+        return PolledItem(value, id, key, 0)
+    time = field_of(value, endpoint.time)
+    moment = _moment(endpoint, time)
+    if moment is None:
+        raise unreadable(response, f"time of a record{_named(endpoint.time)}")
+    return PolledItem(value, f"{id}@{time}", key, moment)
+
+
+def _text(value: object) -> str | None:
+    """Return an id or a key as a text; None if it is no text or number that could be one."""
+    if isinstance(value, bool) or not isinstance(value, (str, int)):
+        return None
+    # Python writes no longer numbers in decimal digits.
+    if isinstance(value, int) and value.bit_length() > _LONGEST:
+        return None
+    text = str(value)
+    return text if 0 < len(text) <= _LONGEST and is_encodable(text) else None
+
+
+def _moment(endpoint: PolledEndpoint, time: Any) -> int | None:
+    """Return a time in microseconds since 1970; None if it is not one in the endpoint's format."""
+    try:
+        if endpoint.time_format != "iso":
+            moment = datetime.fromtimestamp(time * _UNITS[endpoint.time_format] / SECOND, UTC)
+        else:
+            moment = datetime.fromisoformat(time)
+            moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return max(0, round(moment.timestamp() * SECOND))
+    except (ValueError, TypeError, OverflowError, OSError):
+        return None
+
+
+def _next(endpoint: PolledEndpoint, body: Any, response: Response) -> str | None:
+    """Return the cursor or the URL of the next page; None if there is none."""
+    found: Any
+    if endpoint.link_header:
+        found = _link(response.header("link") or "")
+    else:
+        found = field_of(body, endpoint.next_page) if endpoint.next_page is not None else None
+    if found in (None, "", False):
+        return None
+    is_number = type(found) is int and endpoint.cursor is not None
+    text = str(found) if isinstance(found, str) or is_number else ""
+    if not 0 < len(text) <= _LONGEST_PAGE or not text.isprintable() or not is_encodable(text):
+        raise unreadable(response, "readable cursor or URL of the next page")
+    return text if endpoint.cursor is not None else _absolute(text, response)
+
+
+def _absolute(url: str, response: Response) -> str:
+    """Return the URL of the next page, which may be relative to that of the answer.
+
+    Raises:
+        VendorFailed: it is not a URL.
+    """
+    try:
+        return validate_path(urljoin(response.url or "", url))
+    except (InvalidData, ValueError):
+        pass
+    raise unreadable(response, "URL of the next page that can be requested")
+
+
+def _link(header: str) -> str | None:
+    """Return the URL of the next page in a Link header."""
+    for link in _LINK.finditer(header):
+        if _IS_NEXT.search(link[2]):
+            return link[1]
+    return None
+
+
+def record_payload(item: PolledItem) -> bytes:
+    """Return the payload of a record, its value as JSON."""
+    return encode_json(item.value)

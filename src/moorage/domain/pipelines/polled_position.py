@@ -1,0 +1,169 @@
+"""Positions between the records of a polled HTTP endpoint.
+
+Laws:
+
+1. A position of a later record is a greater text.
+2. A source that continues after the position of a record delivers every record that the endpoint
+   lists then and that was not delivered before, as far as the endpoint's overlap reaches.
+3. It does not deliver a record again that the position remembers.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from moorage.domain.messages.message import JSON
+from moorage.domain.pipelines.polled_endpoint import record_payload, since_of
+from moorage.domain.pipelines.records import SourceRecord
+from moorage.domain.values.json_text import is_object
+from moorage.errors import ConfigurationError, InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moorage.domain.pipelines.polled_endpoint import PolledEndpoint, PolledItem, PolledPage
+    from moorage.domain.pipelines.records import Offset
+
+_NOTHING: Final[dict[str, int]] = {}
+
+
+class PolledPosition(NamedTuple):
+    """A position between two records of an endpoint.
+
+    Attributes:
+        delivered: the number of records that were delivered.
+        page: the cursor or the URL of the page that is read; None for the first.
+        newest: the newest known time in microseconds since 1970; None without records or times.
+        base: the newest known time when the first page was asked for.
+        known: the times of records that are recognised, by their digests.
+    """
+
+    delivered: int = 0
+    page: str | None = None
+    newest: int | None = None
+    base: int | None = None
+    known: Mapping[str, int] = _NOTHING
+
+    def text(self, endpoint: PolledEndpoint) -> str:
+        """Return the position as a text; texts of later positions are greater."""
+        if endpoint.since is None:
+            fields: dict[str, Any] = {"page": self.page, "known": [*self.known]}
+        else:
+            # Records come in the order of their times, so the next worker begins with the newest.
+            fields = {"newest": self.newest, "known": dict(self.known)}
+        return f"{self.delivered:015}/{json.dumps(fields, separators=(',', ':'))}"
+
+
+def read_position(endpoint: PolledEndpoint, offset: Offset | None) -> PolledPosition:
+    """Return the position that a text stands for; the beginning for None.
+
+    Raises:
+        InvalidData: the text is not a position of such an endpoint.
+    """
+    if offset is None:
+        return PolledPosition()
+    count, _, text = str(offset).partition("/")
+    try:
+        fields: object = json.loads(text)
+        if is_object(fields):
+            if endpoint.since is None:
+                known = dict.fromkeys(fields["known"], 0)
+                return PolledPosition(int(count), fields["page"], known=known)
+            newest = fields["newest"]
+            return PolledPosition(int(count), None, newest, newest, dict(fields["known"]))
+    except (ValueError, KeyError, TypeError):
+        pass
+    raise InvalidData(
+        "The stored position is not one of this endpoint.",
+        field="position",
+        remedy="Give the source a name that no other source had. After a change between pages and"
+        " times give it a new name too.",
+    )
+
+
+def advance(
+    endpoint: PolledEndpoint, position: PolledPosition, page: PolledPage
+) -> tuple[list[SourceRecord], PolledPosition]:
+    """Return the new records of a page, and the position after the page.
+
+    Raises:
+        ConfigurationError: the records are not in the order of their times, or too many to
+            remember.
+    """
+    if endpoint.since is None:
+        return _advance_by_pages(endpoint, position, page)
+    return _advance_by_time(endpoint, position, page)
+
+
+def _advance_by_pages(
+    endpoint: PolledEndpoint, position: PolledPosition, page: PolledPage
+) -> tuple[list[SourceRecord], PolledPosition]:
+    listed = {item.digest: item for item in page.items}
+    _check_memory(endpoint, len(listed))
+    new = [item for digest, item in listed.items() if digest not in position.known]
+    known = {digest: 0 for digest in position.known if digest in listed}
+    positions = [position._replace(known=known)]
+    for count, item in enumerate(new, position.delivered + 1):
+        known = {**known, item.digest: 0}
+        positions.append(position._replace(delivered=count, known=known))
+    if page.next is not None and page.next != position.page:
+        positions[-1] = PolledPosition(positions[-1].delivered, page.next)
+    records = [
+        _record(endpoint, item, after) for item, after in zip(new, positions[1:], strict=True)
+    ]
+    return records, positions[-1]
+
+
+def _advance_by_time(
+    endpoint: PolledEndpoint, position: PolledPosition, page: PolledPage
+) -> tuple[list[SourceRecord], PolledPosition]:
+    begun = since_of(endpoint, position.base)
+    records: list[SourceRecord] = []
+    for item in page.items:
+        if begun is not None and item.time < begun:
+            continue
+        since = since_of(endpoint, position.newest)
+        if since is not None and item.time < since:
+            raise _disordered(endpoint)
+        if item.digest in position.known:
+            continue
+        newest = max(item.time, position.newest or 0)
+        bound = since_of(endpoint, newest) or 0
+        known = {digest: time for digest, time in position.known.items() if time >= bound}
+        known[item.digest] = item.time
+        _check_memory(endpoint, len(known))
+        position = position._replace(delivered=position.delivered + 1, newest=newest, known=known)
+        records.append(_record(endpoint, item, position))
+    if page.next is None or page.next == position.page:
+        return records, position._replace(page=None, base=position.newest)
+    return records, position._replace(page=page.next)
+
+
+def _record(endpoint: PolledEndpoint, item: PolledItem, position: PolledPosition) -> SourceRecord:
+    return SourceRecord(
+        record_payload(item),
+        key=item.key,
+        id=item.id,
+        content_type=JSON,
+        offset=position.text(endpoint),
+    )
+
+
+def _check_memory(endpoint: PolledEndpoint, number: int) -> None:
+    if number > endpoint.remember:
+        raise ConfigurationError(
+            f"The endpoint {endpoint.path[:80]} of {endpoint.service} lists more than"
+            f" {endpoint.remember:,} records at once that must be recognised.",
+            path="remember",
+            remedy="Lower overlap, ask for smaller pages in query, or raise remember.",
+        )
+
+
+def _disordered(endpoint: PolledEndpoint) -> ConfigurationError:
+    return ConfigurationError(
+        f"The endpoint {endpoint.path[:80]} of {endpoint.service} does not list its records in the"
+        f" order of {endpoint.time}, so some would be passed over.",
+        path="query",
+        remedy="Ask for the oldest records first in query, or raise overlap.",
+    )

@@ -1,0 +1,89 @@
+"""A source that asks an HTTP endpoint for what is new."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.domain.pipelines.polled_endpoint import (
+    PolledEndpoint,
+    page_request,
+    read_page,
+    since_of,
+)
+from moorage.domain.pipelines.polled_position import PolledPosition, advance, read_position
+from moorage.pipelines.functions import in_thread, is_async
+
+if TYPE_CHECKING:
+    from moorage.domain.http.requests import Request
+    from moorage.domain.http.response import Response
+    from moorage.domain.pipelines.records import Offset, SourceRecord
+
+__all__ = ("HttpPolling", "PolledEndpoint")
+
+_WITHOUT_CONTENT: Final = frozenset({204, 304})
+_VALIDATORS: Final = {"If-None-Match": "etag", "If-Modified-Since": "last-modified"}
+
+
+class HttpPolling:
+    """The records that an HTTP endpoint lists.
+
+    `after` is a function for a `PollingSource`. An answer that has not changed is not sent again,
+    if the service supports ETag or Last-Modified. Links in headers are not part of what these say
+    has changed, so an endpoint with `link_header` is always asked for the whole answer.
+
+    Args:
+        manager: sends the requests under the protections of the service. A synchronous manager
+            works in a thread.
+        endpoint: the endpoint.
+    """
+
+    def __init__(self, manager: Any, endpoint: PolledEndpoint) -> None:
+        call = partial(manager.call, endpoint.service)
+        self._call: Any = call if is_async(call) else in_thread(call)
+        self._endpoint = endpoint
+        self._offset: Offset | None = None
+        self._position = PolledPosition()
+        self._request: Request | None = None
+        self._validators: dict[str, str] = {}
+
+    async def after(self, offset: Offset | None, /) -> list[SourceRecord]:
+        """Return the next records after a position, in the order in which they are listed.
+
+        Raises:
+            InvalidData: the position is not one of this endpoint.
+            ConfigurationError: the endpoint lists its records in the wrong order, or too many.
+            VendorFailed: the answer is not the one that the endpoint's options describe.
+            ConnectorError: the call failed.
+        """
+        if offset != self._offset:
+            position = read_position(self._endpoint, offset)
+            self._offset, self._position, self._request = offset, position, None
+        while True:
+            before = self._position
+            records, is_empty = await self._ask()
+            if records:
+                self._offset = records[-1].offset
+            if records or is_empty or self._position.page in {None, before.page}:
+                return records
+
+    async def _ask(self) -> tuple[list[SourceRecord], bool]:
+        """Ask for a page; return its new records, and whether it lists none at all."""
+        endpoint, position = self._endpoint, self._position
+        since = since_of(endpoint, position.base)
+        request = page_request(endpoint, position.page, since)
+        validators = self._validators if request == self._request else {}
+        response = await self._call(request.with_headers(validators))
+        if response.status in _WITHOUT_CONTENT:
+            return [], True
+        page = read_page(endpoint, response)
+        records, self._position = advance(endpoint, position, page)
+        self._request = request
+        self._validators = {} if endpoint.link_header else _validators(response)
+        return records, not page.items
+
+
+def _validators(response: Response) -> dict[str, str]:
+    """Return the headers that ask whether an answer has changed."""
+    values = {name: response.header(header) for name, header in _VALIDATORS.items()}
+    return {name: value for name, value in values.items() if value is not None}
