@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sqlite3
 import sys
@@ -11,7 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import moorage
+from moorage import AsyncWebhookInbox
+from moorage.adapters.entries.sqlite import AsyncSqliteInbox
 from moorage.testing import VendorServer
+from tests.pipelines.webhook_worker import ACCOUNTS, SECRET, delivery
 from tests.support.command import command
 
 if TYPE_CHECKING:
@@ -174,6 +179,54 @@ folder = "."
     command("stream", "run")
     second = {"state": "paid", "from": "2026-03-01T10:00:02Z"}
     assert [{"state": "paid"}, second, second] == [dict(item.query) for item in vendor.requests]
+
+
+WEBHOOKS = """
+from moorage import AsyncWebhookInbox, AuthenticationFailed
+from moorage.adapters.entries.sqlite import AsyncSqliteInbox
+
+
+def inbox(hub):
+    return AsyncWebhookInbox(hub, AsyncSqliteInbox("inbox.db"))
+
+
+def no_inbox(hub):
+    return None
+
+
+def store(record):
+    if record.json()["id"] == "evt_2":
+        raise AuthenticationFailed("That is enough.")
+    with open("ids", "a") as file:
+        file.write(record.json()["id"])
+"""
+
+
+def test_stored_webhooks_are_delivered() -> None:
+    """A source of the kind webhooks delivers what the inbox has that a function returns."""
+
+    async def receive() -> None:
+        async with moorage.aopen(ACCOUNTS) as hub, AsyncSqliteInbox("inbox.db", create=True) as db:
+            for id in ("evt_1", "evt_2"):
+                await AsyncWebhookInbox(hub, db).receive("stripe", **delivery(id))
+
+    asyncio.run(receive())
+    Path("our_ends.py").write_text(WEBHOOKS, encoding="utf-8")
+    accounts = f"""{STATE}
+[payments]
+vendor = "stripe"
+[vendors.stripe]
+credentials = "sk_test_1"
+webhook_secrets = ["{SECRET}"]
+volatile_keys = true
+[pipelines.webhooks]
+sink = {{function = "our_ends:store"}}
+"""
+    for function, message in (("inbox", "That is enough."), ("no_inbox", "not an asynchronous")):
+        source = f'source = {{kind = "webhooks", inbox = "our_ends:{function}"}}'
+        Path("moorage.toml").write_text(accounts + source, encoding="utf-8")
+        assert message in command("stream", "run").err
+    assert "evt_1" == Path("ids").read_text("utf-8")
 
 
 def test_outbox_table_is_read() -> None:

@@ -8,11 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from moorage.config import json_schema, read_configuration
-from moorage.config.pipeline_kinds import (
-    FunctionSinkOptions,
-    FunctionSource,
-    PublishSinkOptions,
-)
+from moorage.config.pipeline_options import FunctionSinkOptions, FunctionSource, PublishSinkOptions
 from moorage.config.pipelines import (
     EndSettings,
     KindSourceSettings,
@@ -257,6 +253,11 @@ def problems(pipeline: Any, name: str = "orders", **connectors: Any) -> list[tup
             {"source": {"kind": "outbox-table", "connector": "rows", "table": "a", "limit": 0}},
             "source.limit",
             "0",
+        ),
+        (
+            {"source": {"kind": "webhooks", "inbox": "a"}},
+            "source.inbox",
+            "not a name of a function",
         ),
         ({"source": {"kind": "http", "service": "rows"}}, "source.path", "is missing"),
         (

@@ -175,6 +175,7 @@ CALLS: Final = (
             "PollingSource",
             "moorage.pipelines.http_polling:HttpPolling",
             "moorage.pipelines.http_polling:PolledEndpoint",
+            "moorage.hub.webhook_source:WebhookSource",
             "StateCheckpoints",
             "CheckpointStore",
             "RecordSink",

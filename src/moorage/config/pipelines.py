@@ -8,15 +8,12 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from moorage.config.of_classes import summary, table_of
-from moorage.config.pipeline_kinds import (
+from moorage.config.pipeline_kinds import sink_kind, sink_kind_names, source_kind, source_kind_names
+from moorage.config.pipeline_options import (
     FunctionSinkOptions,
     FunctionSource,
     PublishSinkOptions,
     SqlSinkOptions,
-    sink_kind,
-    sink_kind_names,
-    source_kind,
-    source_kind_names,
 )
 from moorage.config.problems import WRONG, Wrong, key, near, quoted, under
 from moorage.config.shapes import Anything, Field, Kinded, Many, Named, Table, Text

@@ -13,7 +13,8 @@ from moorage.domain.values.text import storable
 from moorage.domain.webhooks.delivery import trace_of
 from moorage.domain.webhooks.replies import WebhookReply, reply_to
 from moorage.errors import ConfigurationError, ConnectorError
-from moorage.services.entries.processing import Keeping, Round
+from moorage.services.entries.claiming import Claiming
+from moorage.services.entries.processing import Round
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -63,7 +64,7 @@ class Senders:
     accepted: Callable[[str], str]
 
 
-class InboxFlows(Keeping[InboxEntry]):
+class InboxFlows(Claiming[InboxEntry]):
     """The operations of an inbox.
 
     Args:
@@ -224,14 +225,20 @@ class InboxFlows(Keeping[InboxEntry]):
         return Handled(worked=tuple(worked))
 
     async def _handled(self, entry: InboxEntry) -> None:
-        await self._senders.look_up(entry.account)
-        for webhook in self.webhooks(entry):
-            if webhook.confirm is not None:
-                await self._senders.confirm(entry.account, webhook)
+        for webhook in await self.confirmed(entry):
             for event in (webhook, *self._senders.meaning(entry.account, webhook)):
                 for kind, handler in self.handlers:
                     if isinstance(event, kind):
                         await self.core.settle(handler(event, entry))
+
+    async def confirmed(self, entry: InboxEntry) -> tuple[WebhookEvent, ...]:
+        """Return the events of an entry, after confirming the subscriptions that they ask about."""
+        await self._senders.look_up(entry.account)
+        webhooks = self.webhooks(entry)
+        for webhook in webhooks:
+            if webhook.confirm is not None:
+                await self._senders.confirm(entry.account, webhook)
+        return webhooks
 
     def webhooks(self, entry: InboxEntry) -> tuple[WebhookEvent, ...]:
         """Return the events of an entry, as they were verified on arrival."""

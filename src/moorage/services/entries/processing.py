@@ -482,13 +482,18 @@ class Keeping(Managing[E]):
         self, entry: E, lease: float, work: Work[E], utc: Callable[[], datetime]
     ) -> list[Worked[E]]:
         """Process a due entry, unless another worker has taken it."""
+        return [
+            await self._work_with_lease(claimed_entry, lease, work, utc)
+            for claimed_entry in await self._claim_one(entry, lease)
+        ]
+
+    async def _claim_one(self, entry: E, lease: float) -> list[E]:
+        """Take a due entry, and return it; return nothing if another worker has taken it."""
         now = await self.store.now()
         if await self._is_held(entry, now):
             return []
         claimed_entry = take(entry, now, lease, self._retry.max_attempts)
-        if not await self.store.swap(claimed_entry, entry.fence):
-            return []
-        return [await self._work_with_lease(claimed_entry, lease, work, utc)]
+        return [claimed_entry] if await self.store.swap(claimed_entry, entry.fence) else []
 
     async def _is_held(self, offered: E, now: datetime) -> bool:
         """Return whether a worker has renewed its lease on an entry since it was read."""

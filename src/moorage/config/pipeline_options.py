@@ -1,0 +1,278 @@
+"""The options of the sources and sinks of pipelines that a configuration names by their kinds."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.domain.values.durations import is_count, is_seconds, plain
+from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.patterns import late_pattern
+from moorage.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_IMPORT_PATH: Final = late_pattern(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
+_OPERATION: Final = late_pattern(r"[a-z_]+\.[a-z_]+")
+_FORMATS: Final = ("jsonl", "csv")
+_METHODS: Final = ("POST", "PUT", "PATCH")
+
+
+def is_import_path(_: object, field: attrs.Attribute[Any], value: str) -> None:
+    """Refuse a text that is not the name of a module and of an object in it.
+
+    Raises:
+        ConfigurationError: it is not.
+    """
+    if not _IMPORT_PATH.fullmatch(value):
+        raise ConfigurationError(
+            f"{field.name} is not a name of a function in a module.",
+            path=field.name,
+            remedy="Write the module and the name in it, such as shop.orders:store.",
+        )
+
+
+def _is_operation(_: object, field: attrs.Attribute[Any], value: str) -> None:
+    from moorage.hub.contract_methods import AsyncContractMethods  # noqa: PLC0415 - only some configurations call contracts
+
+    contract, _, verb = value.partition(".")
+    names = [name for name in vars(AsyncContractMethods) if not name.startswith("_")]
+    if _OPERATION.fullmatch(value) and contract in names:
+        from moorage import operations  # noqa: PLC0415 - as above
+
+        methods = getattr(operations, f"Async{contract.capitalize()}")
+        method = None if verb.startswith("_") else getattr(methods, verb, None)
+        if callable(method) and _takes_a_request(method):
+            return
+    raise ConfigurationError(
+        "There is no operation of this name that takes a request and an idempotency key.",
+        path=field.name,
+        remedy=f"Write a contract ({', '.join(names)}) and its operation, such as sms.send.",
+    )
+
+
+def _takes_a_request(method: Callable[..., Any]) -> bool:
+    """Return whether a method needs one argument, and accepts an idempotency key."""
+    parameters = inspect.signature(method).parameters
+    required = [
+        name for name, item in parameters.items() if item.default is inspect.Parameter.empty
+    ]
+    return len(required) == len(("self", "request")) and "idempotency_key" in parameters
+
+
+def _is_method(_: object, field: attrs.Attribute[Any], value: str) -> None:
+    attrs.validators.in_(_METHODS)(None, field, value)
+
+
+@frozen(kw_only=True)
+class SqlSinkOptions:
+    """A sink that writes each record as a row into a table of a SQL database.
+
+    Attributes:
+        connector: the connector of the database, of the kind sql.
+        table: the name of the table.
+        columns: the names of the columns to write, which are fields of the records' JSON.
+        key: the columns of the table's primary key, or of a unique index. A row whose key is in the
+            table replaces the other columns. Without a key each record inserts a row.
+        schema: the schema of the table; by default that of the connection.
+        row: a function that returns the values of a record by the names of the columns, such as
+            shop.orders:row.
+        checkpoints: whether the position of the source is stored in the transaction that writes the
+            rows, so that each record is written exactly once. It needs a source whose position
+            moorage keeps, and one lane.
+    """
+
+    connector: str
+    table: str
+    columns: tuple[str, ...] = attrs.field(validator=attrs.validators.min_len(1))
+    key: tuple[str, ...] = ()
+    schema: str | None = None
+    row: str | None = attrs.field(default=None, validator=attrs.validators.optional(is_import_path))
+    checkpoints: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse a key whose columns are not written."""
+        missing = [column for column in self.key if column not in self.columns]
+        if missing:
+            raise ConfigurationError(
+                f"The column {missing[0][:80]!r} of the key is not among the columns.",
+                path="key",
+                remedy="Name it in columns too.",
+            )
+
+
+@frozen(kw_only=True)
+class FileSinkOptions:
+    """A sink that appends records to files in a folder, as JSON Lines or CSV.
+
+    Attributes:
+        folder: the folder, which must exist.
+        name: the beginning of the names of the files; by default the name of the pipeline.
+        format: jsonl or csv.
+        columns: the names of the columns of CSV, which are fields of the records' JSON.
+        size: the bytes at which a file is completed.
+        age: the seconds after which a file is completed.
+    """
+
+    folder: str
+    name: str | None = None
+    format: str = attrs.field(default="jsonl", metadata={"choices": _FORMATS})
+    columns: tuple[str, ...] = ()
+    size: int = attrs.field(default=100_000_000, validator=is_count)
+    age: float = attrs.field(default=3_600.0, converter=plain, validator=is_seconds)
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse CSV without columns, and JSON Lines with some."""
+        if (self.format == "csv") != bool(self.columns):
+            raise ConfigurationError(
+                "CSV needs the names of its columns, and JSON Lines has none.",
+                path="columns",
+                remedy="Write columns with the format csv, and leave them out otherwise.",
+            )
+
+
+@frozen(kw_only=True)
+class HttpSinkOptions:
+    """A sink that sends an HTTP request to a service for each record or batch.
+
+    Attributes:
+        service: the name of the service, whose protections apply.
+        path: the path below the service's base URL, to which the JSON of a record is sent.
+        method: POST, PUT or PATCH.
+        request: a function that makes the request of a record, such as shop.orders:request, in
+            place of path and method. With `batch` it takes a list of records.
+        batch: whether one request carries a whole batch, as a JSON list. The service must then
+            recognise records that arrive again in another batch.
+    """
+
+    service: str
+    path: str | None = None
+    method: str = attrs.field(default="POST", metadata={"choices": _METHODS}, validator=_is_method)
+    request: str | None = attrs.field(
+        default=None, validator=attrs.validators.optional(is_import_path)
+    )
+    batch: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse a sink whose requests are described twice or not at all."""
+        if (self.path is None) == (self.request is None):
+            raise ConfigurationError(
+                "The requests of the sink need either a path or a function.",
+                path="path",
+                remedy="Write path, such as /orders; or request, such as shop.orders:request.",
+            )
+
+
+@frozen(kw_only=True)
+class CallSinkOptions:
+    """A sink that calls an operation of a contract with each record.
+
+    Attributes:
+        operation: the contract and its operation, such as sms.send.
+        request: a function that makes the operation's request of a record, such as shop.orders:sms.
+        tenant: the tenant whose accounts are used.
+    """
+
+    operation: str = attrs.field(validator=_is_operation)
+    request: str = attrs.field(validator=is_import_path)
+    tenant: str | None = None
+
+
+@frozen(kw_only=True)
+class PublishSinkOptions:
+    """A sink that publishes records to a broker, with acknowledgement.
+
+    Attributes:
+        connector: the name of a connector that publishes to the broker.
+        topic: the topic; by default that of each record.
+    """
+
+    connector: str
+    topic: str | None = None
+
+
+@frozen(kw_only=True)
+class FunctionSinkOptions:
+    """A function or a sink of your program.
+
+    Attributes:
+        function: the function for each record, or a sink, such as shop.orders:store.
+    """
+
+    function: str = attrs.field(validator=is_import_path)
+
+
+@frozen(kw_only=True)
+class FunctionSource:
+    """A source that asks a function for the records after a position, again and again.
+
+    Attributes:
+        function: the function, such as shop.orders:after.
+        interval: seconds between two calls that returned nothing.
+    """
+
+    function: str = attrs.field(validator=is_import_path)
+    interval: float = attrs.field(default=1.0, converter=plain, validator=is_seconds)
+
+
+@frozen(kw_only=True)
+class WebhookSourceOptions:
+    """A source that delivers the webhooks that an inbox has stored.
+
+    Attributes:
+        inbox: a function that returns the inbox of a hub, such as shop.webhooks:inbox.
+        interval: seconds between two looks at an inbox in which nothing was due.
+    """
+
+    inbox: str = attrs.field(validator=is_import_path)
+    interval: float = attrs.field(default=1.0, converter=plain, validator=is_seconds)
+
+
+@frozen(kw_only=True)
+class FileSourceOptions:
+    """A source that reads the records of a file to which a program appends.
+
+    Attributes:
+        path: the path of the file, which need not exist yet.
+        format: jsonl for a JSON value in each line, or csv for a table whose first line has the
+            names of the columns.
+        is_complete: whether nothing is appended any more. Then the pipeline ends with the file.
+        interval: seconds between two looks at a file that has not grown.
+    """
+
+    path: str
+    format: str = attrs.field(default="jsonl", metadata={"choices": _FORMATS})
+    is_complete: bool = False
+    interval: float = attrs.field(default=1.0, converter=plain, validator=is_seconds)
+
+
+@frozen(kw_only=True)
+class OutboxSourceOptions:
+    """A source that reads an outbox table, into which a program inserts rows in its transactions.
+
+    Attributes:
+        connector: the connector of the database, of the kind sql.
+        table: the name of the table.
+        id: the column of the id, a positive number that the database gives out in growing order.
+        payload: the column of the payload: a text, bytes, or JSON.
+        key: the column of the key.
+        ordered: whether the table has a column of the key.
+        transaction: the column of the transaction, which only PostgreSQL has.
+        schema: the schema of the table; by default that of the connection.
+        limit: the largest number of rows that are read together.
+        interval: seconds between two queries that returned nothing.
+    """
+
+    connector: str
+    table: str
+    id: str = "id"
+    payload: str = "payload"
+    key: str = "key"
+    ordered: bool = True
+    transaction: str = "transaction"
+    schema: str | None = None
+    limit: int = attrs.field(default=1_000, validator=is_count)
+    interval: float = attrs.field(default=1.0, converter=plain, validator=is_seconds)

@@ -1,0 +1,230 @@
+"""A source of the webhooks that an inbox has stored.
+
+Laws:
+
+1. A webhook is in the store of the inbox before its sender is answered, and is done only when all
+   its records are committed. So a process that dies loses none.
+2. Webhooks about one thing are delivered one after another, in the order in which they came.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import attrs
+
+from moorage.domain.pipelines.records import SinkRecord, SourceRecord
+from moorage.domain.secrets.frames import careful
+from moorage.domain.values.durations import seconds
+from moorage.domain.values.result import Result
+from moorage.errors import ConfigurationError, ConnectorError, InvalidData, UnsupportedByVendor
+from moorage.hub.inbox import AsyncWebhookInbox
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import timedelta
+
+    from moorage.domain.entries.inbox import InboxEntry
+    from moorage.domain.entries.renewal import HeldEntry
+    from moorage.domain.pipelines.records import Offset, Partition
+    from moorage.domain.webhooks.events import WebhookEvent
+    from moorage.ports.pipelines import PollLimits, Revocation
+    from moorage.services.entries.inbox import InboxFlows
+
+_MOST: Final = 100
+"""The largest number of webhooks that are taken together."""
+
+
+@attrs.define(eq=False)
+class _Delivery:
+    """A webhook that this source has taken.
+
+    Attributes:
+        entry: the webhook as it was taken.
+        lease: its lease, which is renewed.
+        open: the ids of its records that are not committed.
+    """
+
+    entry: InboxEntry
+    lease: HeldEntry
+    open: set[str]
+
+
+@careful
+class WebhookSource:
+    """A source that delivers the events of the webhooks in an inbox.
+
+    Receive webhooks with `AsyncWebhookInbox.answer`, in this process or another. A webhook with
+    several events becomes several records. Several sources share an inbox, also with workers that
+    call `handle`: each webhook goes to one of them.
+
+    The payload of a record is the event as the vendor sent it, as JSON. Its topic is the account,
+    its key what the webhook is about, and its attributes `webhook-account`, `webhook-vendor`,
+    `webhook-type` and `webhook-tenant`.
+
+    Args:
+        inbox: the inbox.
+        interval: seconds between two looks at an inbox in which nothing was due.
+    """
+
+    commits: Literal["each", "prefix"] = "each"
+    extend_every: float | None = None
+
+    def __init__(self, inbox: AsyncWebhookInbox, *, interval: float | timedelta = 1.0) -> None:
+        if not isinstance(inbox, AsyncWebhookInbox):
+            raise ConfigurationError(
+                f"An object of type {type(inbox).__name__} is not an asynchronous inbox.",
+                path="inbox",
+                remedy="Give an AsyncWebhookInbox, because pipelines run in an event loop.",
+            )
+        self._flows: InboxFlows = inbox._flows  # noqa: SLF001 - both belong to the hub
+        self._interval = seconds(interval, "interval")
+        self._claiming: asyncio.Task[list[tuple[InboxEntry, HeldEntry]]] | None = None
+        self._deliveries: dict[str, _Delivery] = {}
+        self._by_record: dict[str, _Delivery] = {}
+        self._ready: list[SinkRecord] = []
+        self._is_open = False
+
+    async def open(self, revoked: Revocation, /) -> None:
+        """Give back what was taken before, and begin."""
+        if self._is_open:
+            await revoked(None)
+        await self.close()
+        self._is_open = True
+
+    async def poll(self, limits: PollLimits, /) -> list[SinkRecord]:
+        """Return the records of webhooks that are due."""
+        time = asyncio.get_running_loop().time
+        until = time() + limits.wait
+        while not self._ready:
+            await self._take(min(limits.records, _MOST))
+            left = until - time()
+            if not self._ready:
+                if left <= 0:
+                    return []
+                await asyncio.sleep(min(left, self._interval))
+        count, size = 0, 0
+        for record in self._ready[: limits.records]:
+            size += len(record.payload)
+            if count and size > limits.size:
+                break
+            count += 1
+        records, self._ready = self._ready[:count], self._ready[count:]
+        return records
+
+    async def _take(self, limit: int) -> None:
+        """Take webhooks, and make records of them; a cancelled call is continued by the next."""
+        if self._claiming is None:
+            self._claiming = asyncio.create_task(self._flows.claim(limit))
+        try:
+            claims = await asyncio.shield(self._claiming)
+        finally:
+            if self._claiming.done():
+                self._claiming = None
+        deliveries = [_Delivery(entry, lease, set()) for entry, lease in claims]
+        self._deliveries |= {delivery.entry.id: delivery for delivery in deliveries}
+        for delivery in deliveries:
+            await self._deliver(delivery)
+
+    async def _deliver(self, delivery: _Delivery) -> None:
+        """Make records of a webhook; one that cannot be read or confirmed is tried again later."""
+        entry = delivery.entry
+        try:
+            events = await self._flows.confirmed(entry)
+        except ConnectorError as error:
+            await self._flows.settled(entry, Result(error=error))
+            self._flows.abandon(delivery.lease)
+            self._forget(delivery)
+            return
+        records = [
+            _record(entry, event, number)
+            for number, event in enumerate(events)
+            if event.confirm is None
+        ]
+        if not records:
+            await self._settle(delivery, is_done=True)
+        for record in records:
+            delivery.open.add(record.identity)
+            self._by_record[record.identity] = delivery
+        self._ready += records
+
+    async def commit(self, records: Sequence[SinkRecord], /) -> None:
+        """Mark webhooks as done whose records are all committed."""
+        for delivery in self._of(records):
+            delivery.open.difference_update(record.identity for record in records)
+            if not delivery.open:
+                await self._settle(delivery, is_done=True)
+
+    async def release(self, records: Sequence[SinkRecord], /) -> None:
+        """Give webhooks back, so that they are delivered again."""
+        for delivery in self._of(records):
+            await self._settle(delivery, is_done=False)
+
+    def _of(self, records: Iterable[SinkRecord]) -> list[_Delivery]:
+        """Return the webhooks of records that this source still has."""
+        found = (self._by_record.get(record.identity) for record in records)
+        return list(dict.fromkeys(delivery for delivery in found if delivery is not None))
+
+    async def _settle(self, delivery: _Delivery, *, is_done: bool) -> None:
+        await self._flows.settle_claim(delivery.entry, delivery.lease, is_done=is_done)
+        self._forget(delivery)
+
+    def _forget(self, delivery: _Delivery) -> None:
+        self._deliveries.pop(delivery.entry.id, None)
+        self._by_record = {
+            id: other for id, other in self._by_record.items() if other is not delivery
+        }
+        self._ready = [record for record in self._ready if record.identity in self._by_record]
+
+    async def extend(self, _: Sequence[SinkRecord], /) -> None:
+        """Do nothing, because leases are renewed in the background."""
+
+    async def seek(self, _: Partition, __: Offset, /) -> None:
+        """Raise an error, because an inbox has no positions.
+
+        Raises:
+            UnsupportedByVendor: always.
+        """
+        raise UnsupportedByVendor(
+            "An inbox of webhooks has no positions.",
+            remedy="Let a webhook be delivered again with `inbox.replay`.",
+        )
+
+    async def close(self) -> None:
+        """Give back the webhooks that are not done; those of a store that is away come later."""
+        self._is_open = False
+        claiming, self._claiming = self._claiming, None
+        deliveries = list(self._deliveries.values())
+        self._deliveries, self._by_record, self._ready = {}, {}, []
+        with suppress(ConnectorError):
+            if claiming is not None:
+                claims = await claiming
+                deliveries += [_Delivery(entry, lease, set()) for entry, lease in claims]
+            for delivery in deliveries:
+                await self._flows.settle_claim(delivery.entry, delivery.lease, is_done=False)
+
+
+def _record(entry: InboxEntry, event: WebhookEvent, number: int) -> SinkRecord:
+    """Return the record of an event of a webhook."""
+    fields: dict[str, Any] = {
+        "key": entry.lane,
+        "id": f"{entry.id}/{number}",
+        "published_at": event.time or entry.added_at,
+        "attributes": [
+            (f"webhook-{name}", text)
+            for name, text in (
+                ("account", entry.account),
+                ("vendor", event.vendor),
+                ("type", event.type or event.vendor_type),
+                ("tenant", entry.tenant),
+            )
+            if text
+        ],
+    }
+    try:
+        record = SourceRecord.of_json(event.payload, **fields)
+    except InvalidData:
+        record = SourceRecord(event.body, **fields)
+    return SinkRecord.from_source(record, entry.account)

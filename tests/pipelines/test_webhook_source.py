@@ -1,0 +1,303 @@
+"""The source of stored webhooks: nothing accepted is lost, and all is settled after the sink."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from moorage import (
+    AsyncWebhookInbox,
+    ConfigurationError,
+    InvalidData,
+    Pipeline,
+    PollLimits,
+    StorageUnavailable,
+    UnsupportedByVendor,
+    VendorFailed,
+)
+from moorage.adapters.entries.memory import AsyncMemoryInbox, MemoryInbox
+from moorage.adapters.entries.sqlite import AsyncSqliteInbox
+from moorage.domain.webhooks.events import WebhookEvent
+from moorage.hub.inbox import EntryQuery, EntryState
+from moorage.hub.webhook_source import WebhookSource
+from moorage.testing import MemoryDeadLetters, MemorySink, name_of, source_conformance
+from tests.pipelines import webhook_worker
+from tests.pipelines.pipeline_waiting import PATIENCE, until
+from tests.pipelines.webhook_worker import delivery, open_hub
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
+    from moorage import AsyncHub, Message, SinkRecord
+    from moorage.hub.inbox import InboxEntry
+
+MANY = PollLimits(1_000, 1_000_000, 0.001)
+
+
+@pytest.fixture(name="hub")
+def _hub() -> Generator[AsyncHub]:
+    """Yield a hub with an account of Stripe."""
+    hub = open_hub()
+    yield hub
+    asyncio.run(hub.close())
+
+
+def make_inbox(hub: AsyncHub, store: Any = None) -> AsyncWebhookInbox:
+    """Return an inbox over a store, by default a new one in memory."""
+    return AsyncWebhookInbox(hub, store or AsyncMemoryInbox(MemoryInbox()))
+
+
+async def ignore(_: object) -> None:
+    """Take note of no revocation."""
+
+
+async def states(inbox: AsyncWebhookInbox) -> list[EntryState]:
+    """Return the states of all webhooks, oldest first."""
+    return [entry.state for entry in reversed((await inbox.find(EntryQuery())).items)]
+
+
+async def test_webhooks_are_records(hub: AsyncHub) -> None:
+    """A record has the event as JSON, and says where it came from and what it is about."""
+    inbox = make_inbox(hub)
+    entry = await inbox.receive("stripe", **delivery("evt_1", amount=5))
+    source = WebhookSource(inbox, interval=0.01)
+    await source.open(ignore)
+    [record] = await source.poll(MANY)
+    assert "evt_1" == record.json()["id"]
+    assert (f"{entry.id}/0", "stripe", entry.lane) == (
+        record.identity,
+        record.topic,
+        record.key and record.key.decode(),
+    )
+    assert [
+        ("webhook-account", "stripe"),
+        ("webhook-vendor", "stripe"),
+        ("webhook-type", "charge.updated"),
+    ] == list(record.attributes)
+    assert [EntryState.CLAIMED] == await states(inbox)
+    await source.commit([record])
+    assert [EntryState.DONE] == await states(inbox)
+    # A second commit, as after another worker has taken it, changes nothing.
+    await source.commit([record])
+    await source.close()
+
+
+async def test_pipeline_settles_after_the_sink(hub: AsyncHub) -> None:
+    """A webhook is done when the sink or the dead letters have it, and not before."""
+    inbox = make_inbox(hub)
+    for number in range(4):
+        await inbox.receive("stripe", **delivery(f"evt_{number}"))
+    seen: list[list[EntryState]] = []
+
+    async def look(record: SinkRecord) -> SinkRecord:
+        seen.append(await states(inbox))
+        return record
+
+    def judge(record: SinkRecord) -> Exception | None:
+        return InvalidData("This one is bad.") if record.json()["id"] == "evt_2" else None
+
+    letters, sink = MemoryDeadLetters(), MemorySink(judge, tells_records=True)
+    source = WebhookSource(inbox, interval=0.01)
+    pipeline = Pipeline("webhooks", source, sink, dead_letters=letters, transforms=[look])
+    running = asyncio.create_task(pipeline.run())
+    await until(lambda: pipeline.statistics().committed == 4)
+    pipeline.stop()
+    await running
+    assert ["evt_0", "evt_1", "evt_3"] == [value["id"] for value in sink.values]
+    assert ["evt_2"] == [letter.record.json()["id"] for letter in letters.letters]
+    assert EntryState.DONE not in seen[0]
+    assert [EntryState.DONE] * 4 == await states(inbox)
+
+
+async def test_stopped_source_gives_webhooks_back(hub: AsyncHub) -> None:
+    """What is not done when a source closes or opens again is waiting, and costs no attempt."""
+    inbox = make_inbox(hub)
+    await inbox.receive("stripe", **delivery("evt_1"))
+    source = WebhookSource(inbox)
+    for end in (source.close, lambda: source.open(ignore)):
+        await source.open(ignore)
+        [record] = await source.poll(MANY)
+        await end()
+        [entry] = (await inbox.find(EntryQuery())).items
+        assert (EntryState.WAITING, 0) == (entry.state, entry.attempts)
+        # It is no longer this source's to settle.
+        await source.commit([record])
+        assert [EntryState.WAITING] == await states(inbox)
+    await source.close()
+
+
+async def test_webhook_with_several_events_is_done_with_the_last(hub: AsyncHub) -> None:
+    """A webhook of several events is done when all its records are, in whatever polls they came."""
+    inbox = make_inbox(hub)
+    entry = await inbox.receive("stripe", **delivery("evt_1"))
+    [event] = inbox.webhooks(entry)
+    events = (event, attrs.evolve(event, payload=b"no JSON", type="", vendor_type="other"), event)
+    flows: Any = inbox._flows  # noqa: SLF001 - no vendor sends this one
+    flows.webhooks = lambda _: events
+    source = WebhookSource(inbox)
+    await source.open(ignore)
+    first = await source.poll(PollLimits(100, 1, 0.001))
+    rest = await source.poll(PollLimits(2, 1_000_000, 0.001))
+    assert (1, 2) == (len(first), len(rest))
+    assert event.body == rest[0].payload
+    assert "other" in rest[0].values_of("webhook-type")
+    await source.commit(rest)
+    assert [EntryState.CLAIMED] == await states(inbox)
+    await source.commit(first)
+    assert [EntryState.DONE] == await states(inbox)
+    await source.close()
+
+
+async def test_confirmations_are_no_records(hub: AsyncHub) -> None:
+    """A webhook that asks for a confirmation is confirmed and done, or tried again later."""
+    inbox = make_inbox(hub)
+    await inbox.receive("stripe", **delivery("evt_1"))
+    flows: Any = inbox._flows  # noqa: SLF001 - Stripe asks for no confirmation
+    asking = WebhookEvent(
+        vendor="stripe", id="evt_1", type="a", vendor_type="a", confirm="https://example.com/"
+    )
+    flows.webhooks = lambda _: (asking,)
+    failures: list[Exception | None] = [VendorFailed("Not now."), None]
+
+    async def confirm(_: str, __: WebhookEvent) -> bool:
+        if error := failures.pop(0):
+            raise error
+        return True
+
+    flows._senders = attrs.evolve(flows._senders, confirm=confirm)  # noqa: SLF001 - as above
+    source = WebhookSource(inbox)
+    await source.open(ignore)
+    assert [] == await source.poll(MANY)
+    [entry] = (await inbox.find(EntryQuery())).items
+    assert (EntryState.WAITING, 1) == (entry.state, entry.attempts)
+    assert "VendorFailed" in entry.error
+    await inbox.replay(entry.id)
+    assert [] == await source.poll(MANY)
+    assert [EntryState.DONE] == await states(inbox)
+    await source.close()
+
+
+class Unsteady(AsyncMemoryInbox):
+    """A store in memory that fails or hangs on request."""
+
+    is_away = False
+    hangs: asyncio.Event | None = None
+
+    async def due(self, limit: int, /) -> tuple[InboxEntry, ...]:
+        """Return the entries that are due, unless the store fails or hangs."""
+        if self.is_away:
+            raise StorageUnavailable("It is away.")
+        if self.hangs is not None:
+            await self.hangs.wait()
+        return await super().due(limit)
+
+
+async def test_cancelled_poll_loses_nothing(hub: AsyncHub) -> None:
+    """What a cancelled poll was taking is delivered by the next, or given back at the end."""
+    store = Unsteady(MemoryInbox())
+    inbox = make_inbox(hub, store)
+    await inbox.receive("stripe", **delivery("evt_1"))
+    source = WebhookSource(inbox)
+    for is_polled_again in (True, False):
+        await source.open(ignore)
+        store.hangs = asyncio.Event()
+        polling = asyncio.create_task(source.poll(MANY))
+        await asyncio.sleep(0)
+        await until(lambda: source._claiming is not None)  # noqa: SLF001 - the moment to cut it off
+        polling.cancel()
+        await asyncio.wait([polling])
+        store.hangs.set()
+        if is_polled_again:
+            assert 1 == len(await source.poll(MANY))
+        await source.close()
+        assert [EntryState.WAITING] == await states(inbox)
+
+
+async def test_store_that_is_away_is_a_temporary_error(hub: AsyncHub) -> None:
+    """A poll tells that the store is away, and closing does not fail for it."""
+    store = Unsteady(MemoryInbox())
+    source = WebhookSource(make_inbox(hub, store))
+    await source.open(ignore)
+    store.is_away = True
+    with pytest.raises(StorageUnavailable) as excinfo:
+        await source.poll(MANY)
+    assert excinfo.value.retryable
+    await source.close()
+
+
+async def test_wrong_inbox_and_positions_are_refused(hub: AsyncHub) -> None:
+    """Only an asynchronous inbox is a source, and it has no positions."""
+    with pytest.raises(ConfigurationError, match="not an asynchronous inbox"):
+        WebhookSource(object())  # type: ignore[arg-type]  # the mistake
+    source = WebhookSource(make_inbox(hub))
+    with pytest.raises(UnsupportedByVendor, match="no positions"):
+        await source.seek(("stripe", None), 1)
+    await source.extend([])
+
+
+class Payloads(WebhookSource):
+    """The source with the payloads and keys that the conformance kit wants."""
+
+    async def poll(self, limits: PollLimits, /) -> list[SinkRecord]:
+        """Return the records of a poll with the content of the kit's messages."""
+        records = await super().poll(limits)
+        objects = [record.json()["data"]["object"] for record in records]
+        return [
+            attrs.evolve(record, payload=item["payload"].encode(), key=item["key"])
+            for record, item in zip(records, objects, strict=True)
+        ]
+
+
+@pytest.mark.parametrize("check", source_conformance.CHECKS, ids=name_of)
+async def test_conformance(check: source_conformance.Check, hub: AsyncHub, tmp_path: Path) -> None:
+    """The source passes the source conformance kit, with an inbox in a file."""
+    async with AsyncSqliteInbox(tmp_path / "inbox.db", create=True) as store:
+        inbox = make_inbox(hub, store)
+        published = 0
+
+        async def publish(messages: Sequence[Message]) -> None:
+            nonlocal published
+            for message in messages:
+                published += 1
+                fields = {"key": message.key and message.key.decode()}
+                content = delivery(f"evt_{published}", payload=message.payload.decode(), **fields)
+                await inbox.receive("stripe", **content)
+
+        await check(
+            source_conformance.SourceSubject(
+                make=lambda: Payloads(inbox, interval=0.01),
+                publish=publish,
+                keeps=frozenset({"key"}),
+            )
+        )
+
+
+async def test_killed_worker_loses_no_webhook(hub: AsyncHub, tmp_path: Path) -> None:
+    """After kill -9 at any moment the next worker delivers every webhook that was accepted."""
+    database, out = tmp_path / "inbox.db", tmp_path / "ids"
+    out.touch()
+    count = 120
+    async with AsyncSqliteInbox(database, create=True) as store:
+        inbox = AsyncWebhookInbox(hub, store, lease=1.5)
+        for number in range(count):
+            await inbox.receive("stripe", **delivery(f"evt_{number}"))
+        for enough in (10, 50, count):
+            program = [sys.executable, str(Path(webhook_worker.__file__)), str(database), str(out)]
+            worker = await asyncio.create_subprocess_exec(*program)
+            try:
+                await until(partial(_has, out, enough))
+            finally:
+                worker.kill()
+                await asyncio.wait_for(worker.wait(), PATIENCE)
+        assert {f"evt_{number}" for number in range(count)} == set(out.read_text().split())
+
+
+def _has(file: Path, count: int) -> bool:
+    """Return whether a file has this number of different lines."""
+    return len(set(file.read_text().split())) >= count
