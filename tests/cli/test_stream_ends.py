@@ -10,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow.parquet
 import pytest
 
 import moorage
@@ -144,6 +145,14 @@ def test_records_are_written_to_files_and_read_from_them() -> None:
     assert ["1", "2", "3"] == [
         json.loads(line)["number"] for line in copy.read_text("utf-8").splitlines()
     ]
+
+
+def test_records_are_written_to_parquet() -> None:
+    """A sink of the kind parquet writes files with the configured columns."""
+    run('{kind = "parquet", folder = ".", columns = {number = "int32"}}')
+    [path] = Path().glob("orders-*.parquet")
+    assert {"number": [1, 2, 3]} == pyarrow.parquet.read_table(path).to_pydict()
+    run('{kind = "parquet", folder = ".", name = "all"}')
 
 
 def test_http_endpoint_is_polled(vendor: VendorServer) -> None:

@@ -285,6 +285,12 @@ def problems(pipeline: Any, name: str = "orders", **connectors: Any) -> list[tup
             "needs its records in their order",
         ),
         ({"sink": {"kind": "files", "folder": "a", "format": "csv"}}, "sink.columns", "CSV needs"),
+        (
+            {"sink": {"kind": "parquet", "folder": "a", "columns": {"a": "text"}}},
+            "sink.columns",
+            "'a' has no known type",
+        ),
+        ({"sink": {"kind": "parquet", "folder": "a", "compression": "b"}}, "sink.compression", ""),
         ({"sink": {"kind": "http", "service": "erp", "path": "/"}}, "sink.service", "'erp'"),
         ({"sink": {"kind": "http", "service": "rows"}}, "sink.path", "a path or a function"),
         (

@@ -130,14 +130,26 @@ async def test_files_are_completed_by_size_and_age(tmp_path: Path) -> None:
     assert [".jsonl"] * 3 == [path.suffix for path in _files(tmp_path)]
 
 
+async def test_files_are_completed_by_number(tmp_path: Path) -> None:
+    """A file with enough records is completed."""
+    sink = FileSink(tmp_path, "orders", records=2)
+    for number in range(3):
+        await sink.process_batch([_record(number)])
+    assert [".jsonl", ".part"] == [path.suffix for path in _files(tmp_path)]
+    await sink.close()
+
+
 async def test_file_of_a_process_that_died_is_completed(tmp_path: Path) -> None:
     """The next sink completes the file of a process that died, without its cut-off last line."""
     (tmp_path / "orders-1.jsonl.part").write_bytes(b'{"number": 1}\n{"num')
     (tmp_path / "returns-1.jsonl.part").write_bytes(b"{")
+    (tmp_path / "orders-eu-1.jsonl.part").write_bytes(b"{")
     await FileSink(tmp_path, "orders").open()
 
     assert b'{"number": 1}\n' == (tmp_path / "orders-1.jsonl").read_bytes()
-    assert {"orders-1.jsonl", "returns-1.jsonl.part"} == {path.name for path in _files(tmp_path)}
+    assert ["orders-1.jsonl", "orders-eu-1.jsonl.part", "returns-1.jsonl.part"] == [
+        path.name for path in _files(tmp_path)
+    ]
 
 
 async def test_wrong_settings_are_refused(tmp_path: Path) -> None:

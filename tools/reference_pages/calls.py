@@ -184,6 +184,7 @@ CALLS: Final = (
             "moorage.adapters.sql.checkpoints:SqlCheckpoints",
             "moorage.adapters.sql.outbox_table:OutboxTable",
             "moorage.adapters.files.file_sink:FileSink",
+            "moorage.adapters.files.parquet_sink:ParquetSink",
             "moorage.adapters.files.record_files:RecordFile",
             "moorage.pipelines.calls:CallSink",
             "moorage.pipelines.calls:HttpSink",

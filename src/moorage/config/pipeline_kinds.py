@@ -14,6 +14,7 @@ from moorage.config.pipeline_options import (
     FunctionSource,
     HttpSinkOptions,
     OutboxSourceOptions,
+    ParquetSinkOptions,
     PublishSinkOptions,
     SqlSinkOptions,
     WebhookSourceOptions,
@@ -62,6 +63,21 @@ def _file_sink(options: FileSinkOptions, parts: PipelineParts) -> SinkConnector:
         options.name or parts.name,
         options.format,  # type: ignore[arg-type]  # one of the choices
         columns=options.columns,
+        records=options.records,
+        size=options.size,
+        age=options.age,
+    )
+
+
+def _parquet_sink(options: ParquetSinkOptions, parts: PipelineParts) -> SinkConnector:
+    from moorage.adapters.files.parquet_sink import ParquetSink  # noqa: PLC0415 - only some need it
+
+    return ParquetSink(
+        options.folder,
+        options.name or parts.name,
+        columns=options.columns or None,
+        compression=options.compression,
+        records=options.records,
         size=options.size,
         age=options.age,
     )
@@ -186,6 +202,7 @@ _OWN_SINKS: Final = {
     for kind in (
         SinkKind(name="sql", options=SqlSinkOptions, build=_sql_sink, connector_kinds=("sql",)),
         SinkKind(name="files", options=FileSinkOptions, build=_file_sink),
+        SinkKind(name="parquet", options=ParquetSinkOptions, build=_parquet_sink),
         SinkKind(name="http", options=HttpSinkOptions, build=_http_sink),
         SinkKind(name="call", options=CallSinkOptions, build=_call_sink),
         SinkKind(name="publish", options=PublishSinkOptions, build=_publish_sink),

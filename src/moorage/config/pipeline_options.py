@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
+from moorage.domain.pipelines.parquet_columns import COMPRESSIONS, checked_columns
 from moorage.domain.values.durations import is_count, is_seconds, plain
 from moorage.domain.values.frozen_values import frozen
 from moorage.domain.values.patterns import late_pattern
@@ -63,6 +64,11 @@ def _takes_a_request(method: Callable[..., Any]) -> bool:
     return len(required) == len(("self", "request")) and "idempotency_key" in parameters
 
 
+def _are_columns(_: object, __: object, value: dict[str, str]) -> None:
+    if value:
+        checked_columns(value)
+
+
 def _is_method(_: object, field: attrs.Attribute[Any], value: str) -> None:
     attrs.validators.in_(_METHODS)(None, field, value)
 
@@ -113,6 +119,7 @@ class FileSinkOptions:
         name: the beginning of the names of the files; by default the name of the pipeline.
         format: jsonl or csv.
         columns: the names of the columns of CSV, which are fields of the records' JSON.
+        records: the number of records at which a file is completed; by default any number.
         size: the bytes at which a file is completed.
         age: the seconds after which a file is completed.
     """
@@ -121,6 +128,7 @@ class FileSinkOptions:
     name: str | None = None
     format: str = attrs.field(default="jsonl", metadata={"choices": _FORMATS})
     columns: tuple[str, ...] = ()
+    records: int | None = attrs.field(default=None, validator=attrs.validators.optional(is_count))
     size: int = attrs.field(default=100_000_000, validator=is_count)
     age: float = attrs.field(default=3_600.0, converter=plain, validator=is_seconds)
 
@@ -132,6 +140,30 @@ class FileSinkOptions:
                 path="columns",
                 remedy="Write columns with the format csv, and leave them out otherwise.",
             )
+
+
+@frozen(kw_only=True)
+class ParquetSinkOptions:
+    """A sink that writes records into files of Parquet in a folder.
+
+    Attributes:
+        folder: the folder, which must exist.
+        name: the beginning of the names of the files; by default the name of the pipeline.
+        columns: the types of the columns by their names: string, int32, int64, float64, bool,
+            timestamp, or decimal(10,2). By default they are those of the first batch.
+        compression: zstd, snappy, gzip or none.
+        records: the number of records at which a file is completed.
+        size: the bytes of JSON at which a file is completed.
+        age: the seconds after which a file is completed.
+    """
+
+    folder: str
+    name: str | None = None
+    columns: dict[str, str] = attrs.field(factory=dict[str, str], validator=_are_columns)
+    compression: str = attrs.field(default="zstd", metadata={"choices": COMPRESSIONS})
+    records: int = attrs.field(default=1_000_000, validator=is_count)
+    size: int = attrs.field(default=500_000_000, validator=is_count)
+    age: float = attrs.field(default=3_600.0, converter=plain, validator=is_seconds)
 
 
 @frozen(kw_only=True)

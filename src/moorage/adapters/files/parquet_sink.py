@@ -1,0 +1,238 @@
+"""A sink that writes records into files of Parquet.
+
+Laws:
+
+1. A file of Parquet has its name only when it is complete, and never changes afterwards.
+2. What was processed before `flush` survives the process. It is in a part, as lines of JSON below
+   a line with the schema, until the file of Parquet is made of it.
+3. Every line of a part fits its schema, so that a part can always become a file.
+"""
+
+from __future__ import annotations
+
+import os
+from base64 import b64decode, b64encode
+from importlib import import_module
+from io import BytesIO
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.adapters.files.rotating_sink import RotatingSink
+from moorage.adapters.files.whole_files import sync_folder
+from moorage.domain.pipelines.parquet_columns import COMPRESSIONS, checked_columns, decimal_size
+from moorage.domain.secrets.frames import careful
+from moorage.domain.values.installation import install
+from moorage.domain.values.json_text import encode_json
+from moorage.errors import ConfigurationError, InvalidData, LocalFailure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from datetime import timedelta
+    from pathlib import Path
+    from typing import BinaryIO
+
+    from moorage.domain.pipelines.records import SinkRecord
+
+_GROUP: Final = 8_000_000
+"""The bytes of JSON that become one group of rows."""
+
+_LONGEST_PROBLEM: Final = 200
+
+
+@careful
+class ParquetSink(RotatingSink):
+    """A sink that writes records into files of Parquet in a folder.
+
+    The JSON of a record is a row. A record that does not fit the columns is at fault. Until a file
+    is complete, its rows are in a file that ends with ".part"; what a process that died left behind
+    is completed by the next one. Only one sink at a time may write files of a name.
+
+    Args:
+        folder: the folder, which must exist.
+        name: the beginning of the names of the files.
+        columns: the types of the columns by their names: "string", "int32", "int64", "float64",
+            "bool", "timestamp" for ISO 8601 in UTC, or "decimal(10,2)". Other fields of records are
+            left out. Without columns they are those of the first batch, and a record with another
+            field does not fit.
+        compression: "zstd", "snappy", "gzip" or "none".
+        records: the number of records at which a file is completed.
+        size: the bytes of JSON at which a file is completed.
+        age: the seconds after which a file is completed, at the next batch or flush.
+        clock: returns seconds of a clock that never goes back.
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        name: str,
+        *,
+        columns: Mapping[str, str] | None = None,
+        compression: str = "zstd",
+        records: int | None = 1_000_000,
+        size: int = 500_000_000,
+        age: float | timedelta = 3_600.0,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        super().__init__(folder, name, "parquet", records=records, size=size, age=age, clock=clock)
+        if compression not in COMPRESSIONS:
+            raise ConfigurationError(
+                f"{compression!r} is not a compression of Parquet files.",
+                path="compression",
+                remedy=f"Give one of {', '.join(map(repr, COMPRESSIONS))}.",
+            )
+        self._compression = compression
+        self._arrow = _imported("pyarrow")
+        self._json = _imported("pyarrow.json")
+        self._parquet = _imported("pyarrow.parquet")
+        self._is_fixed = columns is not None
+        self._schema: Any = None if columns is None else self._schema_of(columns)
+
+    def _schema_of(self, columns: Mapping[str, str]) -> Any:
+        checked_columns(columns)
+        return self._arrow.schema([(name, self._type_of(kind)) for name, kind in columns.items()])
+
+    def _type_of(self, kind: str) -> Any:
+        if kind == "timestamp":
+            return self._arrow.timestamp("us", tz="UTC")
+        decimal = decimal_size(kind)
+        if decimal is not None:
+            return self._arrow.decimal128(*decimal)
+        return self._arrow.type_for_alias(kind)
+
+    def _lines(self, records: Sequence[SinkRecord]) -> tuple[list[bytes], Exception | None]:
+        lines: list[bytes] = []
+        problem: Exception | None = None
+        for record in records:
+            try:
+                lines.append(encode_json(record.json()) + b"\n")
+            except InvalidData as error:
+                problem = error
+                break
+        try:
+            self._fit(lines)
+        except InvalidData:
+            # A batch with a bad record is checked line by line, up to that record.
+            return self._fitting(lines)
+        return lines, problem
+
+    def _fitting(self, lines: Sequence[bytes]) -> tuple[list[bytes], Exception | None]:
+        fitting: list[bytes] = []
+        for line in lines:
+            try:
+                self._fit([line])
+            except InvalidData as error:
+                return fitting, error
+            fitting.append(line)
+        return fitting, None
+
+    def _fit(self, lines: Sequence[bytes]) -> None:
+        """Check that lines fit the schema; the first lines determine it, if it is not given.
+
+        Raises:
+            InvalidData: a line does not fit.
+        """
+        if not lines:
+            return
+        if self._schema is None:
+            inferred = self._table(b"".join(lines), None, "infer").schema
+            self._schema = self._without_guesses(inferred)
+        else:
+            self._table(b"".join(lines), self._schema, "ignore" if self._is_fixed else "error")
+
+    def _table(self, lines: bytes, schema: Any, others: str) -> Any:
+        """Return a table of lines of JSON.
+
+        Args:
+            lines: the lines.
+            schema: the columns; None to infer them.
+            others: the consequence of other fields: "infer", "ignore" or "error".
+
+        Raises:
+            InvalidData: a line does not fit.
+        """
+        try:
+            table = self._json.read_json(
+                BytesIO(lines),
+                read_options=self._json.ReadOptions(use_threads=False, block_size=len(lines)),
+                parse_options=self._json.ParseOptions(
+                    explicit_schema=schema, unexpected_field_behavior=others
+                ),
+            )
+        except self._arrow.ArrowInvalid as error:
+            problem = _problem(str(error))
+        else:
+            if table.num_columns:
+                return table
+            problem = "it has no fields"
+        raise InvalidData(
+            f"The payload of a record does not fit the columns of {self._name}: {problem}.",
+            field="payload",
+            remedy="Correct the producer, or change the record with a transform. If the columns are"
+            " wrong, give the sink `columns`.",
+        )
+
+    def _without_guesses(self, schema: Any) -> Any:
+        """Return an inferred schema in which texts that look like times are texts."""
+        return self._arrow.schema([(field.name, self._told(field.type)) for field in schema])
+
+    def _told(self, kind: Any) -> Any:
+        types = self._arrow.types
+        if types.is_timestamp(kind):
+            return self._arrow.string()
+        if types.is_list(kind):
+            return self._arrow.list_(self._told(kind.value_type))
+        if types.is_struct(kind):
+            fields = [kind.field(number) for number in range(kind.num_fields)]
+            return self._arrow.struct([(field.name, self._told(field.type)) for field in fields])
+        return kind
+
+    def _header(self) -> bytes:
+        return b64encode(self._schema.serialize().to_pybytes()) + b"\n"
+
+    def _finish(self, part: Path) -> None:
+        path = part.with_suffix("")
+        with part.open("rb") as lines:
+            header = lines.readline()
+            if header:
+                self._write_parquet(path, header, lines)
+        sync_folder(self._folder)
+        part.unlink()
+
+    def _write_parquet(self, path: Path, header: bytes, lines: BinaryIO) -> None:
+        """Write the lines of a part into a file of Parquet, which has its name when it is done."""
+        try:
+            schema = self._arrow.ipc.read_schema(self._arrow.py_buffer(b64decode(header)))
+        except (ValueError, OSError):
+            raise LocalFailure(
+                f"The part of {path.name} cannot be read.",
+                remedy="Move it away if another program wrote it; nothing else writes here.",
+            ) from None
+        coming = path.with_suffix(".coming")
+        with coming.open("wb") as file:
+            with self._parquet.ParquetWriter(file, schema, compression=self._compression) as writer:
+                for group in _groups(lines):
+                    writer.write_table(self._table(group, schema, "ignore"))
+            file.flush()
+            os.fsync(file.fileno())
+        coming.rename(path)
+
+
+def _problem(message: str) -> str:
+    """Return what pyarrow says about a line, without the value."""
+    text = message.removeprefix("JSON parse error: ").partition(", couldn't parse")[0]
+    return text.partition(": ")[0].partition(" in row ")[0][:_LONGEST_PROBLEM]
+
+
+def _groups(lines: BinaryIO) -> Iterator[bytes]:
+    """Yield the lines of a file, several together."""
+    while group := lines.readlines(_GROUP):
+        yield b"".join(group)
+
+
+def _imported(module: str) -> Any:
+    try:
+        return import_module(module)
+    except ImportError:
+        raise ConfigurationError(
+            "Files of Parquet need the package pyarrow.", path="kind", remedy=install("parquet")
+        ) from None

@@ -1,0 +1,210 @@
+"""The base of sinks that write records into files, which have their names when they are complete.
+
+Laws:
+
+1. What was processed before `flush` is on disk after it.
+2. A file has its final name only when it is complete, and never changes afterwards.
+3. A batch that fails leaves the file as it was.
+"""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Final
+
+from moorage.adapters.concurrency.in_thread import run_in_thread
+from moorage.adapters.files.whole_files import sync_folder
+from moorage.domain.values.durations import count, seconds
+from moorage.domain.values.result import Result
+from moorage.errors import ConfigurationError, StorageUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import timedelta
+    from typing import BinaryIO
+
+    from moorage.domain.pipelines.records import SinkRecord
+
+_PART: Final = ".part"
+
+
+class RotatingSink(ABC):
+    """A sink that appends lines to a file, and completes it when it is large or old enough.
+
+    A file that is not complete ends with ".part". Only one sink at a time may write files of a
+    name.
+
+    Args:
+        folder: the folder, which must exist.
+        name: the beginning of the names of the files.
+        ending: the end of the names of complete files.
+        records: the number of records at which a file is completed; None for any number.
+        size: the bytes at which a file is completed.
+        age: the seconds after which a file is completed, at the next batch or flush.
+        clock: returns seconds of a clock that never goes back.
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        name: str,
+        ending: str,
+        *,
+        records: int | None,
+        size: int,
+        age: float | timedelta,
+        clock: Callable[[], float],
+    ) -> None:
+        self._folder = Path(folder)
+        self._name = name
+        self._ending = ending
+        self._most = None if records is None else count(records, "records")
+        self._size = count(size, "size", most=10**15)
+        self._age = seconds(age, "age")
+        self._clock = clock
+        self._lock = Lock()
+        self._file: BinaryIO | None = None
+        self._path = self._folder
+        self._begun = 0.0
+        self._written = 0
+        self._sealed: list[Path] = []
+
+    async def open(self) -> None:
+        """Complete the files that an earlier process left unfinished.
+
+        Raises:
+            ConfigurationError: the folder does not exist.
+        """
+        if not self._folder.is_dir():
+            raise ConfigurationError(
+                f"The folder {self._folder.name!r} of the sink does not exist.",
+                path="folder",
+                remedy="Create it, and let this process write there.",
+            )
+        await self._in_thread(self._recover)
+
+    async def process_batch(
+        self, records: Sequence[SinkRecord], /
+    ) -> Sequence[Result[object]] | None:
+        """Write the records before the first that cannot become a line, and return its error."""
+        lines: list[bytes] = []
+        problem: Exception | None = None
+
+        def write() -> None:
+            nonlocal lines, problem
+            lines, problem = self._lines(records)
+            if lines:
+                self._write(lines)
+
+        await self._in_thread(write)
+        if problem is None:
+            return None
+        return [*(Result[object]() for _ in lines), Result(error=problem)]
+
+    async def flush(self) -> None:
+        """Return when everything that was written is on disk."""
+        await self._in_thread(self._flush)
+
+    async def close(self) -> None:
+        """Complete the current file."""
+        await self._in_thread(self._complete)
+
+    async def _in_thread(self, work: Callable[[], None]) -> None:
+        def alone() -> None:
+            with self._lock:
+                work()
+
+        try:
+            await run_in_thread(alone)
+        except OSError as error:
+            raise StorageUnavailable(
+                f"The files of {self._name!r} cannot be written: {error.strerror}.",
+                remedy="Check the disk, the folder and the rights of this process.",
+            ) from None
+
+    @abstractmethod
+    def _lines(self, records: Sequence[SinkRecord]) -> tuple[list[bytes], Exception | None]:
+        """Return the lines of the records before the first bad one, and the error of that one."""
+
+    def _header(self) -> bytes:
+        """Return the bytes at the beginning of a file."""
+        return b""
+
+    def _finish(self, part: Path) -> None:
+        """Give a part that has all its lines its final name."""
+        part.rename(part.with_suffix(""))
+
+    def _write(self, lines: Sequence[bytes]) -> None:
+        if self._clock() - self._begun >= self._age:
+            self._complete()
+        file = self._file or self._begin()
+        end = file.tell()
+        try:
+            file.write(b"".join(lines))
+            file.flush()
+        except OSError:
+            self._discard(file, end)
+            raise
+        self._written += len(lines)
+        if file.tell() >= self._size or (self._most is not None and self._written >= self._most):
+            # The lines are written, so a failure here is the next flush's.
+            with suppress(OSError):
+                self._complete()
+
+    def _discard(self, file: BinaryIO, end: int) -> None:
+        """Remove the bytes of a failed write from the file and its buffer."""
+        with suppress(OSError):
+            file.close()
+        os.truncate(self._path, end)
+        self._file = self._path.open("ab")
+
+    def _begin(self) -> BinaryIO:
+        moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
+        self._path = self._folder / f"{self._name}-{moment}.{self._ending}{_PART}"
+        self._file = file = self._path.open("xb")
+        self._begun = self._clock()
+        self._written = 0
+        file.write(self._header())
+        return file
+
+    def _flush(self) -> None:
+        if self._file is not None:
+            os.fsync(self._file.fileno())
+            sync_folder(self._folder)
+            if self._clock() - self._begun >= self._age:
+                self._complete()
+        self._finish_sealed()
+
+    def _complete(self) -> None:
+        if self._file is not None:
+            os.fsync(self._file.fileno())
+            self._file.close()
+            self._file = None
+            self._sealed.append(self._path)
+        self._finish_sealed()
+
+    def _finish_sealed(self) -> None:
+        """Give the parts that have all their lines their final names."""
+        while self._sealed:
+            self._finish(self._sealed[0])
+            del self._sealed[0]
+            sync_folder(self._folder)
+
+    def _recover(self) -> None:
+        """Complete the files of a process that died, without an unfinished last line."""
+        current = [*self._sealed, *([] if self._file is None else [self._path])]
+        for path in sorted(self._folder.glob(f"*.{self._ending}{_PART}")):
+            name, _, moment = path.name.removesuffix(f".{self._ending}{_PART}").rpartition("-")
+            if path in current or name != self._name or moment.strip("0123456789T"):
+                continue
+            with path.open("r+b") as file:
+                data = file.read()
+                file.truncate(data.rfind(b"\n") + 1)
+                os.fsync(file.fileno())
+            self._sealed.append(path)
+        self._finish_sealed()

@@ -1,0 +1,48 @@
+"""The columns of files of Parquet, as users write them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from moorage.domain.values.patterns import late_pattern
+from moorage.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+COMPRESSIONS: Final = ("zstd", "snappy", "gzip", "none")
+_TYPES: Final = ("string", "int32", "int64", "float64", "bool", "timestamp")
+_DECIMAL: Final = late_pattern(r"decimal\((\d{1,2}), ?(\d{1,2})\)")
+_MOST_DIGITS: Final = 38
+
+
+def checked_columns(columns: Mapping[str, str]) -> None:
+    """Check that columns of Parquet have names and types.
+
+    Raises:
+        ConfigurationError: there are none, or a type is unknown.
+    """
+    wrong = [name for name, kind in columns.items() if not name or not _is_type(kind)]
+    if wrong or not columns:
+        problem = f"The column {wrong[0][:80]!r} has no known type" if wrong else "There are none"
+        raise ConfigurationError(
+            f"{problem}.",
+            path="columns",
+            remedy=f"Give each column one of the types {', '.join(_TYPES)} or decimal(10,2).",
+        )
+
+
+def decimal_size(kind: str) -> tuple[int, int] | None:
+    """Return the digits of a decimal, and those behind the point; None for another type."""
+    match = _DECIMAL.fullmatch(kind)
+    return None if match is None else (int(match[1]), int(match[2]))
+
+
+def _is_type(kind: object) -> bool:
+    if not isinstance(kind, str):
+        return False
+    decimal = decimal_size(kind)
+    if decimal is None:
+        return kind in _TYPES
+    digits, scale = decimal
+    return 1 <= digits <= _MOST_DIGITS and scale <= digits
