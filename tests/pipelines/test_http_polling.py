@@ -431,8 +431,8 @@ def test_no_record_is_lost_or_repeated(
             assert sorted(offsets) == offsets
             if is_killed and records:
                 # A new worker continues after any of the records.
-                kept = data.draw(st.integers(1, len(records)))
-                records = records[:kept]
+                delivered = data.draw(st.integers(1, len(records)))
+                records = records[:delivered]
                 polling = HttpPolling(shop, options)
             offset = records[-1].offset if records else offset
             seen += ids(records)
@@ -453,15 +453,15 @@ def test_positions_are_read_as_they_were_written(
 ) -> None:
     """A position that was written is read again."""
     options = endpoint(**({"since": "a", "time": "b"} if by_time else {}))
-    known = dict.fromkeys(digests, 0)
+    remembered = dict.fromkeys(digests, 0)
     page = None if by_time else "p"
     times = (newest, newest) if by_time else (None, None)
-    position = PolledPosition(count, page, *times, known)
+    position = PolledPosition(count, page, *times, remembered)
     assert position == read_position(options, position.text(options))
 
 
 def serve(server: VendorServer, items: list[Any]) -> None:
-    """Let a server list items in pages of five."""
+    """Make a server list items in pages of five."""
 
     def answer(request: Received) -> Behaviour:
         begin = int(dict(request.query).get("after", 0))

@@ -88,9 +88,11 @@ async def test_webhooks_are_records(hub: AsyncHub) -> None:
     await source.close()
 
 
-async def test_pipeline_settles_after_the_sink(hub: AsyncHub) -> None:
+@pytest.mark.parametrize("kind", ["memory", "file"])
+async def test_pipeline_settles_after_the_sink(hub: AsyncHub, kind: str, tmp_path: Path) -> None:
     """A webhook is done when the sink or the dead letters have it, and not before."""
-    inbox = make_inbox(hub)
+    file = AsyncSqliteInbox(tmp_path / "inbox.db", create=True)
+    inbox = make_inbox(hub, file if kind == "file" else None)
     for number in range(4):
         await inbox.receive("stripe", **delivery(f"evt_{number}"))
     seen: list[list[EntryState]] = []
@@ -113,10 +115,11 @@ async def test_pipeline_settles_after_the_sink(hub: AsyncHub) -> None:
     assert ["evt_2"] == [letter.record.json()["id"] for letter in letters.letters]
     assert EntryState.DONE not in seen[0]
     assert [EntryState.DONE] * 4 == await states(inbox)
+    await file.aclose()
 
 
 async def test_stopped_source_gives_webhooks_back(hub: AsyncHub) -> None:
-    """What is not done when a source closes or opens again is waiting, and costs no attempt."""
+    """Unfinished webhooks wait after a source closes or opens again, and lose no attempt."""
     inbox = make_inbox(hub)
     await inbox.receive("stripe", **delivery("evt_1"))
     source = WebhookSource(inbox)
@@ -199,7 +202,7 @@ class Unsteady(AsyncMemoryInbox):
 
 
 async def test_cancelled_poll_loses_nothing(hub: AsyncHub) -> None:
-    """What a cancelled poll was taking is delivered by the next, or given back at the end."""
+    """Webhooks that a cancelled poll was taking are delivered by the next, or given back."""
     store = Unsteady(MemoryInbox())
     inbox = make_inbox(hub, store)
     await inbox.receive("stripe", **delivery("evt_1"))
@@ -255,27 +258,26 @@ class Payloads(WebhookSource):
 
 
 @pytest.mark.parametrize("check", source_conformance.CHECKS, ids=name_of)
-async def test_conformance(check: source_conformance.Check, hub: AsyncHub, tmp_path: Path) -> None:
-    """The source passes the source conformance kit, with an inbox in a file."""
-    async with AsyncSqliteInbox(tmp_path / "inbox.db", create=True) as store:
-        inbox = make_inbox(hub, store)
-        published = 0
+async def test_conformance(check: source_conformance.Check, hub: AsyncHub) -> None:
+    """The source passes the source conformance kit."""
+    inbox = make_inbox(hub)
+    published = 0
 
-        async def publish(messages: Sequence[Message]) -> None:
-            nonlocal published
-            for message in messages:
-                published += 1
-                fields = {"key": message.key and message.key.decode()}
-                content = delivery(f"evt_{published}", payload=message.payload.decode(), **fields)
-                await inbox.receive("stripe", **content)
+    async def publish(messages: Sequence[Message]) -> None:
+        nonlocal published
+        for message in messages:
+            published += 1
+            fields = {"key": message.key and message.key.decode()}
+            content = delivery(f"evt_{published}", payload=message.payload.decode(), **fields)
+            await inbox.receive("stripe", **content)
 
-        await check(
-            source_conformance.SourceSubject(
-                make=lambda: Payloads(inbox, interval=0.01),
-                publish=publish,
-                keeps=frozenset({"key"}),
-            )
+    await check(
+        source_conformance.SourceSubject(
+            make=lambda: Payloads(inbox, interval=0.01),
+            publish=publish,
+            keeps=frozenset({"key"}),
         )
+    )
 
 
 async def test_killed_worker_loses_no_webhook(hub: AsyncHub, tmp_path: Path) -> None:

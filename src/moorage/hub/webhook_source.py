@@ -164,8 +164,8 @@ class WebhookSource:
 
     def _of(self, records: Iterable[SinkRecord]) -> list[_Delivery]:
         """Return the webhooks of records that this source still has."""
-        found = (self._by_record.get(record.identity) for record in records)
-        return list(dict.fromkeys(delivery for delivery in found if delivery is not None))
+        deliveries = (self._by_record.get(record.identity) for record in records)
+        return list(dict.fromkeys(delivery for delivery in deliveries if delivery is not None))
 
     async def _settle(self, delivery: _Delivery, *, is_done: bool) -> None:
         await self._flows.settle_claim(delivery.entry, delivery.lease, is_done=is_done)

@@ -312,15 +312,15 @@ def _moment(endpoint: PolledEndpoint, time: Any) -> int | None:
 
 def _next(endpoint: PolledEndpoint, body: Any, response: Response) -> str | None:
     """Return the cursor or the URL of the next page; None if there is none."""
-    found: Any
+    next_page: Any
     if endpoint.link_header:
-        found = _link(response.header("link") or "")
+        next_page = _link(response.header("link") or "")
     else:
-        found = field_of(body, endpoint.next_page) if endpoint.next_page is not None else None
-    if found in (None, "", False):
+        next_page = field_of(body, endpoint.next_page) if endpoint.next_page is not None else None
+    if next_page in (None, "", False):
         return None
-    is_number = type(found) is int and endpoint.cursor is not None
-    text = str(found) if isinstance(found, str) or is_number else ""
+    is_number = type(next_page) is int and endpoint.cursor is not None
+    text = str(next_page) if isinstance(next_page, str) or is_number else ""
     if not 0 < len(text) <= _LONGEST_PAGE or not text.isprintable() or not is_encodable(text):
         raise unreadable(response, "readable cursor or URL of the next page")
     return text if endpoint.cursor is not None else _absolute(text, response)

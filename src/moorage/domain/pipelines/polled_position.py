@@ -36,22 +36,22 @@ class PolledPosition(NamedTuple):
         page: the cursor or the URL of the page that is read; None for the first.
         newest: the newest known time in microseconds since 1970; None without records or times.
         base: the newest known time when the first page was asked for.
-        known: the times of records that are recognised, by their digests.
+        remembered: the times of records that are recognised, by their digests.
     """
 
     delivered: int = 0
     page: str | None = None
     newest: int | None = None
     base: int | None = None
-    known: Mapping[str, int] = _NOTHING
+    remembered: Mapping[str, int] = _NOTHING
 
     def text(self, endpoint: PolledEndpoint) -> str:
         """Return the position as a text; texts of later positions are greater."""
         if endpoint.since is None:
-            fields: dict[str, Any] = {"page": self.page, "known": [*self.known]}
+            fields: dict[str, Any] = {"page": self.page, "known": [*self.remembered]}
         else:
             # Records come in the order of their times, so the next worker begins with the newest.
-            fields = {"newest": self.newest, "known": dict(self.known)}
+            fields = {"newest": self.newest, "known": dict(self.remembered)}
         return f"{self.delivered:015}/{json.dumps(fields, separators=(',', ':'))}"
 
 
@@ -68,8 +68,8 @@ def read_position(endpoint: PolledEndpoint, offset: Offset | None) -> PolledPosi
         fields: object = json.loads(text)
         if is_object(fields):
             if endpoint.since is None:
-                known = dict.fromkeys(fields["known"], 0)
-                return PolledPosition(int(count), fields["page"], known=known)
+                remembered = dict.fromkeys(fields["known"], 0)
+                return PolledPosition(int(count), fields["page"], remembered=remembered)
             newest = fields["newest"]
             return PolledPosition(int(count), None, newest, newest, dict(fields["known"]))
     except (ValueError, KeyError, TypeError):
@@ -101,12 +101,12 @@ def _advance_by_pages(
 ) -> tuple[list[SourceRecord], PolledPosition]:
     listed = {item.digest: item for item in page.items}
     _check_memory(endpoint, len(listed))
-    new = [item for digest, item in listed.items() if digest not in position.known]
-    known = {digest: 0 for digest in position.known if digest in listed}
-    positions = [position._replace(known=known)]
+    new = [item for digest, item in listed.items() if digest not in position.remembered]
+    remembered = {digest: 0 for digest in position.remembered if digest in listed}
+    positions = [position._replace(remembered=remembered)]
     for count, item in enumerate(new, position.delivered + 1):
-        known = {**known, item.digest: 0}
-        positions.append(position._replace(delivered=count, known=known))
+        remembered = {**remembered, item.digest: 0}
+        positions.append(position._replace(delivered=count, remembered=remembered))
     if page.next is not None and page.next != position.page:
         positions[-1] = PolledPosition(positions[-1].delivered, page.next)
     records = [
@@ -126,14 +126,16 @@ def _advance_by_time(
         since = since_of(endpoint, position.newest)
         if since is not None and item.time < since:
             raise _disordered(endpoint)
-        if item.digest in position.known:
+        if item.digest in position.remembered:
             continue
         newest = max(item.time, position.newest or 0)
         bound = since_of(endpoint, newest) or 0
-        known = {digest: time for digest, time in position.known.items() if time >= bound}
-        known[item.digest] = item.time
-        _check_memory(endpoint, len(known))
-        position = position._replace(delivered=position.delivered + 1, newest=newest, known=known)
+        remembered = {digest: time for digest, time in position.remembered.items() if time >= bound}
+        remembered[item.digest] = item.time
+        _check_memory(endpoint, len(remembered))
+        position = position._replace(
+            delivered=position.delivered + 1, newest=newest, remembered=remembered
+        )
         records.append(_record(endpoint, item, position))
     if page.next is None or page.next == position.page:
         return records, position._replace(page=None, base=position.newest)
