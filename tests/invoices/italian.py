@@ -50,7 +50,8 @@ LINE = InvoiceLine(
 
 def small_fattura(**fields: Any) -> FatturaPa:
     """A valid invoice with one line; fields of the invoice and of the file."""
-    details = {field: fields.pop(field) for field in list(fields) if hasattr(FatturaPa, field)}
+    details: dict[str, Any] = {"transmitter": "IT01234567890", "progressive": "00001"}
+    details |= {name: fields.pop(name) for name in list(fields) if hasattr(FatturaPa, name)}
     values: dict[str, Any] = {
         "number": "2041",
         "issue_date": date(2026, 11, 25),
@@ -61,9 +62,7 @@ def small_fattura(**fields: Any) -> FatturaPa:
         "lines": [LINE],
     }
     invoice = Invoice(**(values | fields))
-    return FatturaPa(
-        **({"transmitter": "IT01234567890", "progressive": "00001"} | details), invoice=invoice
-    )
+    return FatturaPa(**details, invoice=invoice)
 
 
 def full_fattura() -> FatturaPa:

@@ -61,7 +61,8 @@ LINE = InvoiceLine(
 
 def _ksef(**fields: Any) -> KsefInvoice:
     """A valid invoice; fields of the invoice and of the file."""
-    details = {name: fields.pop(name) for name in list(fields) if hasattr(KsefInvoice, name)}
+    details: dict[str, Any] = {"created_at": NOW}
+    details |= {name: fields.pop(name) for name in list(fields) if hasattr(KsefInvoice, name)}
     values: dict[str, Any] = {
         "number": "FV/2041",
         "issue_date": date(2026, 11, 25),
@@ -71,7 +72,7 @@ def _ksef(**fields: Any) -> KsefInvoice:
         "buyer": BUYER,
         "lines": [LINE],
     }
-    return KsefInvoice(**({"created_at": NOW} | details), invoice=Invoice(**(values | fields)))
+    return KsefInvoice(**details, invoice=Invoice(**(values | fields)))
 
 
 def _line(category: str, rate: str, **fields: Any) -> InvoiceLine:
@@ -369,6 +370,39 @@ def test_line_without_quantity_is_one_unit() -> None:
     assert line.unit == "C62"
 
 
+def test_line_with_gross_price_is_read_without_vat() -> None:
+    """A line may state its price and amount with VAT, and the rate of its currency."""
+    body = write_fa3(_ksef(currency="EUR", exchange_rate=Decimal("4.25")))
+    body = body.replace(b"<KursWalutyZ>4.25</KursWalutyZ>", b"")
+    body = body.replace(b"<P_9A>9.99</P_9A>", b"<P_9B>12.29</P_9B>")
+    body = body.replace(b"<P_11>29.97</P_11>", b"<P_11A>36.86</P_11A>")
+    body = body.replace(b"</P_12>", b"</P_12><KursWaluty>4.25</KursWaluty>")
+    received = read_fa3(body)
+    line = received.invoice.lines[0]
+
+    assert _faults(body) == []
+    assert (line.net_price, line.stated_net) == (Decimal("9.99186992"), Decimal("29.97"))
+    assert received.exchange_rate == Decimal("4.25")
+    unrated = body.replace(b">VAT<", b">UPR<").replace(b"<P_12>23</P_12>", b"")
+    assert read_fa3(unrated).invoice.lines[0].stated_net == Decimal("36.86")
+
+
+def test_state_before_a_correction_is_subtracted() -> None:
+    """A correction states the lines before and after it; its amounts are the difference."""
+    lines = [
+        attrs.evolve(LINE, allowances=(AllowanceCharge(amount=Decimal(1)),)),
+        attrs.evolve(LINE, quantity=Decimal(2)),
+    ]
+    preceding = [PrecedingInvoice(number="FV/1", issue_date=date(2026, 11, 1))]
+    body = write_fa3(_ksef(type_code="384", lines=lines, preceding=preceding))
+    body = body.replace(b"</P_12>", b"</P_12><StanPrzed>1</StanPrzed>", 1)
+    invoice = read_fa3(body, check=False).invoice
+
+    assert [line.quantity for line in invoice.lines] == [Decimal(-3), Decimal(2)]
+    assert [line.computed_net for line in invoice.lines] == [Decimal("-28.97"), Decimal("19.98")]
+    assert invoice.totals.net == Decimal("-8.99")
+
+
 def test_simplified_invoice_may_lack_rates() -> None:
     """A simplified invoice has lines without a rate, and a total of its own."""
     body = write_fa3(_ksef()).replace(b">VAT<", b">UPR<").replace(b"<P_12>23</P_12>", b"")
@@ -402,14 +436,14 @@ SPOILED: list[tuple[str, str, dict[str, Any]]] = [
         "buyer.address",
         {"buyer": attrs.evolve(BUYER, address=PostalAddress(country="PL"))},
     ),
-    ("Nazwa", "buyer.name", {"buyer": attrs.evolve(BUYER, name=None)}),
+    ("Nazwa", "seller.name", {"seller": attrs.evolve(SELLER, name=None)}),
     ("OkresFa", "start", {"period": Period(start=date(2026, 11, 1))}),
     ("P_12", "lines[0].rate", {"lines": [_line("S", "19")]}),
     ("P_7", "lines[0].name", {"lines": [attrs.evolve(LINE, name=None)]}),
     ("P_11", "lines[0].net", {"lines": [attrs.evolve(LINE, net_price=None)]}),
     ("P_8B", "lines[0].quantity", {"lines": [attrs.evolve(LINE, quantity=Decimal("0.1234567"))]}),
     ("P_19", "exemption_law", {"lines": [_line("E", "0")]}),
-    ("KursWalutyZ", "exchange_rate", {"currency": "EUR"}),
+    ("P_14_1W", "exchange_rate", {"currency": "EUR"}),
     ("DaneFaKorygowanej", "corrected", {"type_code": "384"}),
     (
         "DataWystFaKorygowanej",

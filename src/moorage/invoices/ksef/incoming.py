@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from fractions import Fraction
 from typing import TYPE_CHECKING, Final
 
-from moorage.invoices.amounts import exact_total, total
-from moorage.invoices.ksef.outgoing import HOME
+from moorage.invoices.amounts import eighths, exact_total, rounded, total
+from moorage.invoices.ksef.outgoing import HOME, negative
 from moorage.invoices.ksef.rates import BY_WORD, EXEMPT, RATES
 from moorage.invoices.ksef.values import KsefInvoice
 from moorage.invoices.values import (
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from moorage.invoices.ksef.layout import FaDocument, FaLine, FaPerson
+    from moorage.invoices.ksef.rates import VatRate
 
 _TYPE_CODES: Final = {"KOR": "384", "KOR_ZAL": "384", "KOR_ROZ": "384", "ZAL": "386"}
 _PAYMENT_CODES: Final = {"1": "10", "2": "48", "4": "20", "6": "30"}
@@ -59,7 +61,8 @@ def invoice_of(document: FaDocument, created_at: datetime, system: str | None) -
         cash_method=document.cash_method == "1",
         split_payment=document.split_payment == "1",
         exemption_law=document.exemption_law,
-        exchange_rate=document.exchange_rate,
+        exchange_rate=document.exchange_rate
+        or next((line.exchange_rate for line in document.lines if line.exchange_rate), None),
         ksef_numbers={
             item.number: item.ksef_number
             for item in document.corrected
@@ -122,12 +125,30 @@ def _party(person: FaPerson | None) -> Party | None:
     )
 
 
+def _without_vat(amount: Decimal | None, rate: VatRate | None) -> Fraction | None:
+    """The part of an amount with VAT that is not VAT."""
+    if amount is None:
+        return None
+    percent = Fraction(0) if rate is None else Fraction(rate.rate)
+    return Fraction(amount) * 100 / (100 + percent)
+
+
 def _line(line: FaLine) -> InvoiceLine:
+    """A line; the state before a correction is subtracted."""
     rate = BY_WORD.get(line.rate or "")
-    quantity, price = line.quantity, line.price
+    net, price = line.net, line.price
+    if net is None and (part := _without_vat(line.gross, rate)) is not None:
+        net = rounded(part)
+    if price is None and (part := _without_vat(line.gross_price, rate)) is not None:
+        price = eighths(part)
+    quantity = line.quantity
     if quantity is None and price is None:
-        quantity, price = Decimal(1), line.net
+        quantity, price = Decimal(1), net
+    if line.before is not None:
+        net, quantity = negative(net), negative(quantity)
     discount = line.discount or Decimal(0)
+    if line.before is not None:
+        discount = discount.copy_negate()
     return InvoiceLine(
         id=None if line.number is None else f"{line.number:f}",
         name=line.name,
@@ -138,7 +159,7 @@ def _line(line: FaLine) -> InvoiceLine:
         charges=(AllowanceCharge(amount=discount.copy_negate(), reason="Opłata dodatkowa"),)
         if discount < 0
         else (),
-        stated_net=line.net,
+        stated_net=net,
         vat_category=None if rate is None else rate.category,
         vat_rate=None if rate is None else rate.rate,
         seller_item_id=line.item_id,
@@ -150,7 +171,7 @@ def _totals(document: FaDocument, prepaid: Decimal, reason: str | None) -> Total
     vat = total(getattr(document, name) for name in ADDENDS if name.startswith("tax"))
     net = total(getattr(document, name) for name in ADDENDS if name.startswith("net"))
     return Totals(
-        lines=total(line.net for line in document.lines),
+        lines=total(_line(line).stated_net for line in document.lines),
         net=net,
         vat=vat,
         gross=document.gross,

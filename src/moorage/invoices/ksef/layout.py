@@ -54,7 +54,7 @@ class FaPerson:
     id_country: str | None = text_at("DaneIdentyfikacyjne/KodKraju", _COUNTRY)
     other_id: str | None = _token("DaneIdentyfikacyjne/NrID", 50)
     has_no_id: str | None = text_at("DaneIdentyfikacyjne/BrakID", _ONE)
-    name: str | None = _token("DaneIdentyfikacyjne/Nazwa", 512, needed=True)
+    name: str | None = _token("DaneIdentyfikacyjne/Nazwa", 512)
     country: str | None = text_at("Adres/KodKraju", _COUNTRY)
     address: str | None = _token("Adres/AdresL1", 512)
     city: str | None = _token("Adres/AdresL2", 512)
@@ -85,9 +85,13 @@ class FaLine:
     unit: str | None = _token("P_8A", 256)
     quantity: Decimal | None = number_at("P_8B", _QUANTITY, codec=NUMBER)
     price: Decimal | None = number_at("P_9A", _PRICE)
+    gross_price: Decimal | None = number_at("P_9B", _PRICE)
     discount: Decimal | None = number_at("P_10", _PRICE)
     net: Decimal | None = _amount("P_11")
+    gross: Decimal | None = _amount("P_11A")
     rate: str | None = text_at("P_12", _RATE)
+    exchange_rate: Decimal | None = number_at("KursWaluty", _QUANTITY, codec=NUMBER)
+    before: str | None = text_at("StanPrzed", _ONE)
 
 
 @attrs.frozen(kw_only=True)

@@ -105,12 +105,13 @@ def _flag(value: bool) -> str:  # noqa: FBT001 - its only argument
     return "1" if value else "2"
 
 
-def _negative(value: Decimal | None) -> Decimal | None:
+def negative(value: Decimal | None) -> Decimal | None:
+    """The amount with the other sign."""
     return None if value is None else value.copy_negate()
 
 
 def _negated_items(items: tuple[AllowanceCharge, ...]) -> tuple[AllowanceCharge, ...]:
-    return tuple(attrs.evolve(item, amount=_negative(item.amount)) for item in items)
+    return tuple(attrs.evolve(item, amount=negative(item.amount)) for item in items)
 
 
 def _negated(invoice: Invoice) -> Invoice:
@@ -120,8 +121,8 @@ def _negated(invoice: Invoice) -> Invoice:
         lines=tuple(
             attrs.evolve(
                 line,
-                quantity=_negative(line.quantity),
-                stated_net=_negative(line.stated_net),
+                quantity=negative(line.quantity),
+                stated_net=negative(line.stated_net),
                 allowances=_negated_items(line.allowances),
                 charges=_negated_items(line.charges),
             )
@@ -129,7 +130,7 @@ def _negated(invoice: Invoice) -> Invoice:
         ),
         allowances=_negated_items(invoice.allowances),
         charges=_negated_items(invoice.charges),
-        prepaid=_negative(invoice.prepaid),
+        prepaid=negative(invoice.prepaid),
     )
 
 
@@ -220,7 +221,7 @@ def _unit_price(line: InvoiceLine) -> Decimal | None:
 
 def _extra_lines(invoice: Invoice, *, at_home: bool) -> Iterator[FaLine]:
     """Yield the allowances and charges of the whole invoice, for which FA(3) has only lines."""
-    items = [(_negative(item.amount), item, "Rabat") for item in invoice.allowances]
+    items = [(negative(item.amount), item, "Rabat") for item in invoice.allowances]
     items += [(item.amount, item, "Opłata dodatkowa") for item in invoice.charges]
     for number, (amount, item, word) in enumerate(items, len(invoice.lines) + 1):
         rate = rate_of(item.vat_category, item.vat_rate, at_home=at_home)

@@ -58,6 +58,8 @@ def _parties(document: FaDocument) -> Iterator[Violation]:
         yield Violation(
             "KodKraju", "seller.country", "The seller has no address.", "Give its address."
         )
+    if seller is not None and seller.name is None:
+        yield Violation("Nazwa", "seller.name", "The seller has no name.", "Give its name.")
     if seller is not None and seller.nip is None:
         yield Violation("NIP", "seller.nip", "The seller has no NIP.", "Give its VAT identifier.")
 
@@ -86,7 +88,8 @@ def _contents(document: FaDocument) -> Iterator[Violation]:
         )
     for number, line in enumerate(document.lines):
         for field, element in (("name", "P_7"), ("net", "P_11"), ("rate", "P_12")):
-            if getattr(line, field) is None and document.kind == "VAT":
+            is_gross = field == "net" and line.gross is not None
+            if getattr(line, field) is None and document.kind == "VAT" and not is_gross:
                 yield Violation(
                     element,
                     f"lines[{number}].{field}",
@@ -104,14 +107,15 @@ def _sums(document: FaDocument) -> Iterator[Violation]:
             "The total is not the sum of the amounts by rate.",
             "Correct the total or the sums.",
         )
-    vat = [getattr(document, f"tax_{group}") for group in range(1, 5)]
-    if document.currency != "PLN" and any(vat) and document.exchange_rate is None:
-        yield Violation(
-            "KursWalutyZ",
-            "exchange_rate",
-            "The VAT of an invoice in a foreign currency is needed in złoty too.",
-            "Give the exchange rate.",
-        )
+    for group in range(1, 5):
+        has_vat = bool(getattr(document, f"tax_{group}"))
+        if document.currency != "PLN" and has_vat and getattr(document, f"tax_pln_{group}") is None:
+            yield Violation(
+                f"P_14_{group}W",
+                "exchange_rate",
+                "The VAT of an invoice in a foreign currency is needed in złoty too.",
+                "Give the exchange rate.",
+            )
 
 
 def _corrections(document: FaDocument) -> Iterator[Violation]:
