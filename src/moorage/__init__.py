@@ -62,6 +62,8 @@ if TYPE_CHECKING:
     from moorage.contracts.ref import Ref as Ref
     from moorage.contracts.routes import Account as Account
     from moorage.contracts.routes import Route as Route
+    from moorage.contracts.undo import FromAnswer as FromAnswer
+    from moorage.contracts.undo import Undo as Undo
     from moorage.domain.auth.methods import AuthMethod as AuthMethod
     from moorage.domain.auth.methods import Credentials as Credentials
     from moorage.domain.auth.methods import OAuthCredentials as OAuthCredentials
@@ -506,6 +508,8 @@ _HOME = {
     "AsyncWebhookInbox": "hub.inbox",
     "Outbox": "hub.outbox",
     "AsyncOutbox": "hub.outbox",
+    "Undo": "contracts.undo",
+    "FromAnswer": "contracts.undo",
     "Subjects": "hub.subjects",
     "AsyncSubjects": "hub.subjects",
     # how calls are protected

@@ -174,6 +174,18 @@ def test_calls_are_listed(outbox: Outbox, capsys: pytest.CaptureFixture[str]) ->
     assert capsys.readouterr().out == "nothing\n"
 
 
+def test_calls_that_wait_for_others_are_listed(
+    outbox: Outbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`moorage outbox list` names the calls that a call waits for."""
+    first = put(outbox)
+    second = put(outbox, after=[first])
+    page = run(capsys, "outbox", "list", "--store", URL, "--state", "blocked")
+    assert [(entry["id"], entry["after"]) for entry in page["entries"]] == [(second, [first])]
+    assert main(["outbox", "list", "--store", URL, "--state", "blocked"]) == 0
+    assert "after" in capsys.readouterr().out
+
+
 def test_calls_are_dropped_and_replayed(outbox: Outbox, capsys: pytest.CaptureFixture[str]) -> None:
     """A call dropped with `moorage outbox drop` is not made until it is replayed."""
     names = [put(outbox), put(outbox)]

@@ -28,7 +28,7 @@ class Vendor:
         body = request.body
         assert isinstance(body, bytes)
         os.write(self._file, body + b"\n")
-        return Response(200)
+        return Response(422 if b"refused" in body else 200)
 
 
 def hub(path: Path) -> Hub:

@@ -41,6 +41,7 @@ def made_by(path: Path) -> Counter[str]:
 
 
 OPEN = EntryQuery(states=("waiting", "claimed", "unknown", "dead"), limit=1)
+CHAINED = EntryQuery(states=("waiting", "claimed", "blocked", "undoing"), limit=1)
 
 
 def test_a_worker_that_is_killed(lab: EntryLab, tmp_path: Path) -> None:
@@ -78,6 +79,47 @@ def test_a_worker_that_is_killed(lab: EntryLab, tmp_path: Path) -> None:
         lanes = [int(count) for count in counts if int(count) % 10 == 0]
         lane_calls = [number for number in lanes if number // 10 % 5 == lane]
         assert lane_calls == sorted(lane_calls)
+
+
+def test_chains_whose_workers_are_killed(lab: EntryLab, tmp_path: Path) -> None:
+    """After kill -9, other workers go on with each chain, and undo what was done before a failure.
+
+    A killed worker forgets the answers of its last calls, so that those may be made again.
+    """
+    path, chains = tmp_path / "made.txt", 60
+    outbox = Outbox(lab.outbox())
+    for number in range(chains):
+        undo = Request.post("/orders", json=f"undo-{number}")
+        first = outbox.put_request(
+            "shop", Request.post("/orders", json=f"first-{number}"), undo=undo
+        )
+        outcome = "refused" if number % 2 else "second"
+        second = Request.post("/orders", json=f"{outcome}-{number}")
+        outbox.put_request("shop", second, after=[first])
+    command = [sys.executable, "-m", "tests.entries.killed", lab.url, lab.prefix, str(path)]
+    end = time.monotonic() + PATIENCE
+    for count in (30, 90, 140):
+        with subprocess.Popen(command) as worker:
+            try:
+                while len(made_by(path)) < count:
+                    assert time.monotonic() < end, "the worker makes no calls"
+                    time.sleep(0.002)
+            finally:
+                worker.kill()
+
+    shop = hub(path)
+    while outbox.find(CHAINED).items:
+        outbox.deliver(shop, limit=1_000)
+        assert time.monotonic() < end, "calls are left"
+
+    assert {name.strip('"') for name in made_by(path)} == {
+        *(f"first-{number}" for number in range(chains)),
+        *(f"second-{number}" for number in range(0, chains, 2)),
+        *(f"refused-{number}" for number in range(1, chains, 2)),
+        *(f"undo-{number}" for number in range(1, chains, 2)),
+    }
+    states = Counter(entry.state.value for entry in outbox.find(EntryQuery(limit=1_000)).items)
+    assert states == {"done": 2 * chains, "dead": chains // 2, "prepared": chains // 2}
 
 
 def test_a_host_that_is_killed(lab: EntryLab, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import attrs
 
-from moorage.contracts import ref
+from moorage.contracts import ref, undo
 from moorage.contracts.catalog import CONTRACTS, contract
 from moorage.domain.http import requests
 from moorage.domain.http.headers import Headers
@@ -42,7 +42,7 @@ _PLAIN_TYPES: Final = frozenset(
 )
 _TUPLE, _LIST, _DICT, _SET, _SPAN, _HEADERS, _MONEY, _WORD, _VALUE = range(9)
 
-_SHARED_MODULES: Final = (ref, requests)
+_SHARED_MODULES: Final = (ref, requests, undo)
 """Modules whose classes can be encoded, beside those of the contracts."""
 
 

@@ -12,6 +12,7 @@ import attrs
 from moorage import operations
 from moorage.contracts.catalog import CONTRACTS
 from moorage.contracts.catalog import contract as declaration
+from moorage.contracts.undo import FromAnswer, Undo
 from moorage.domain.entries.outbox import OutboxEntry
 from moorage.domain.entries.pauses import Pause
 from moorage.domain.entries.queue import EntryPage, EntryQuery, EntryState
@@ -54,9 +55,11 @@ __all__ = [
     "EntryPage",
     "EntryQuery",
     "EntryState",
+    "FromAnswer",
     "Outbox",
     "OutboxEntry",
     "Pause",
+    "Undo",
     "Worked",
 ]
 
@@ -390,6 +393,8 @@ def _refusal(
         inspect.signature(method).bind(*values, **options)
     except TypeError:
         return _unfit(method)
+    if any(isinstance(value, FromAnswer) for value in (*values, *options.values())):
+        return None
     try:
         with suppress(_ReachedError):
             method(*values, **options)

@@ -117,6 +117,7 @@ class Entry(models.Model):
     settled_at = MomentField(null=True)
     traceparent = WordField(max_length=255, null=True)
     tracestate = WordField(max_length=512, null=True)
+    predecessors = WordField(max_length=1_100, null=True)
 
     class Meta:
         """The tables are those of the kinds."""

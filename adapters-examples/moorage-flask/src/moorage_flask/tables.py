@@ -141,6 +141,7 @@ def _entries(metadata: MetaData, name: str, schema: str | None) -> Table:
         Column("settled_at", BigInteger),
         Column("traceparent", String(255)),
         Column("tracestate", String(512)),
+        Column("predecessors", String(1_100)),
         Index(f"{name}_due", "due"),
         Index(f"{name}_lane", "lane", "number"),
         Index(f"{name}_state", "state", "number"),

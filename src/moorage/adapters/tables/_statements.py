@@ -14,7 +14,13 @@ import attrs
 
 from moorage.adapters.databases._table_definition import Index, TableDefinition
 from moorage.domain.entries.pauses import ANY_TARGET
-from moorage.domain.entries.queue import STUCK, Entry, EntryState
+from moorage.domain.entries.queue import (
+    CHAINED,
+    LONGEST_PREDECESSORS,
+    STUCK,
+    Entry,
+    EntryState,
+)
 from moorage.domain.values.trace_context import LONGEST_PARENT, LONGEST_STATE
 from moorage.errors import ConfigurationError
 
@@ -39,7 +45,16 @@ _WINDOW: Final = 128
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,50}")
 
 _NULLABLE: Final = frozenset(
-    {"tenant", "subject", "lane", "due", "settled_at", "traceparent", "tracestate"}
+    {
+        "tenant",
+        "subject",
+        "lane",
+        "due",
+        "settled_at",
+        "traceparent",
+        "tracestate",
+        "predecessors",
+    }
 )
 _TEXT_LENGTHS: Final = {
     "id": 255,
@@ -52,6 +67,7 @@ _TEXT_LENGTHS: Final = {
     "error": 500,
     "traceparent": LONGEST_PARENT,
     "tracestate": LONGEST_STATE,
+    "predecessors": LONGEST_PREDECESSORS,
 }
 NUMBER_KINDS: Final = {
     "sqlite": "INTEGER PRIMARY KEY AUTOINCREMENT",
@@ -140,8 +156,8 @@ class EntrySql:
         return self._arrival(f"GREATEST(?, {_STATEMENT_TIME['postgresql']})")
 
     @cached_property
-    def pause_arrival(self) -> str:
-        """PostgreSQL's statement that inserts the row of a pause, which is never due."""
+    def idle_arrival(self) -> str:
+        """PostgreSQL's statement that inserts the row of an entry that is never due."""
         return self._arrival("?")
 
     def _arrival(self, due: str) -> str:
@@ -338,6 +354,7 @@ class EntrySql:
     @property
     def _indexes(self) -> tuple[Index, ...]:
         stuck_states = ", ".join(f"'{state.value}'" for state in sorted(STUCK))
+        chained_states = ", ".join(f"'{state.value}'" for state in sorted(CHAINED))
         if self.kind == "mysql":
             return (
                 Index("free", "pending, priority DESC, number, due"),
@@ -350,6 +367,7 @@ class EntrySql:
             Index("free", "priority DESC, number, due", " WHERE due IS NOT NULL"),
             Index("lane", "lane, number", " WHERE holds AND lane IS NOT NULL"),
             Index("stuck", "number", f" WHERE state IN ({stuck_states})"),
+            Index("chained", "number", f" WHERE state IN ({chained_states})"),
             Index("paused", "number", f" WHERE state = '{EntryState.PAUSED.value}'"),
             Index("settled", "settled_at", " WHERE settled_at IS NOT NULL"),
             Index("subject", "subject", " WHERE subject IS NOT NULL"),

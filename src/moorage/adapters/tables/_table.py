@@ -12,6 +12,7 @@ import attrs
 
 from moorage.adapters.tables._statements import COLUMNS, EQUAL, OUTCOME, TIMES
 from moorage.domain.entries.queue import (
+    NEVER_DUE,
     Entry,
     EntryPage,
     EntryState,
@@ -122,7 +123,7 @@ class EntryTable(Generic[E]):
     async def _add_at_server_time(self, execute: Execute, entry: E) -> E:
         """Store an entry with one statement, which reads the server's clock itself."""
         sql = self._sql
-        arrival = sql.pause_arrival if entry.state is EntryState.PAUSED else sql.arrival
+        arrival = sql.idle_arrival if entry.state in NEVER_DUE else sql.arrival
         row = _row(entry)
         values = [row[name] for name in COLUMNS if name != "added_at"]
         *_, insertion = await execute(*self._lane_locks(entry), (arrival, values), writes=True)
@@ -290,10 +291,13 @@ def _conditions_of(query: EntryQuery) -> tuple[list[str], list[Value]]:
         if time is not None:
             conditions.append((condition, micros(time)))
     locations = [condition for condition, _ in conditions]
+    ids = sorted(query.ids)
+    if ids:
+        locations.append(f"id IN ({', '.join('?' * len(ids))})")
     if query.states:
         # Literals, so that the database recognises the partial index.
         states = ", ".join(f"'{state.value}'" for state in sorted(query.states))
         locations.append(f"state IN ({states})")
     if query.waits_beyond is not None:
         locations += [f"state = '{EntryState.WAITING.value}'", "attempts > 0"]
-    return locations, [value for _, value in conditions]
+    return locations, [*(value for _, value in conditions), *ids]

@@ -12,6 +12,7 @@ from cyclopts import Parameter
 from moorage.cli.answer import CommandResult, Table
 from moorage.cli.context import Context
 from moorage.cli.places import import_from_working_folder, opened_hub
+from moorage.domain.entries.chains import predecessor_ids
 from moorage.domain.values.text import with_article
 from moorage.errors import ConfigurationError
 from moorage.hub.inbox import EntryQuery, EntryState, Handled, WebhookInbox
@@ -383,7 +384,8 @@ def _list_entries(box: Any, selection: Selection) -> CommandResult:
         {**_entry_row(entry), "paused": any(pause.covers(entry) for pause in pauses)}
         for entry in page.items
     ]
-    lines: list[str | Table] = [Table(_COLUMNS, [_cells(row) for row in entries])]
+    columns = (*_COLUMNS, "after") if any(row["after"] for row in entries) else _COLUMNS
+    lines: list[str | Table] = [Table(columns, [_cells(row, columns) for row in entries])]
     if page.next is not None:
         lines.append(f"More with --after {page.next}.")
     return CommandResult({"entries": entries, "next": page.next}, lines if entries else ["nothing"])
@@ -392,14 +394,20 @@ def _list_entries(box: Any, selection: Selection) -> CommandResult:
 def _entry_row(entry: Entry) -> dict[str, Any]:
     fields = {name: getattr(entry, name) for name in _COLUMNS}
     due_at = None if entry.due is None else entry.due.isoformat(timespec="seconds")
-    return {**fields, "state": entry.state.value, "due": due_at}
+    return {
+        **fields,
+        "state": entry.state.value,
+        "due": due_at,
+        "after": list(predecessor_ids(entry)),
+    }
 
 
-def _cells(row: dict[str, Any]) -> list[Any]:
+def _cells(row: dict[str, Any], columns: Sequence[str]) -> list[Any]:
     """The cells of an entry in a table, with a word about its pause."""
     shows_pause = row["paused"] and row["state"] == EntryState.WAITING.value
-    cells = {**row, "state": f"{row['state']}, paused" if shows_pause else row["state"]}
-    return [cells[name] for name in _COLUMNS]
+    state = f"{row['state']}, paused" if shows_pause else row["state"]
+    cells = {**row, "state": state, "after": ", ".join(row["after"])}
+    return [cells[name] for name in columns]
 
 
 def _change_entries(change: Callable[[str], Entry], ids: tuple[str, ...]) -> CommandResult:

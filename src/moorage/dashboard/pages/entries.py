@@ -38,6 +38,8 @@ _KINDS: Final = {
     EntryState.CLAIMED: "warn",
     EntryState.DROPPED: "warn",
     EntryState.PAUSED: "warn",
+    EntryState.BLOCKED: "warn",
+    EntryState.PREPARED: "good",
 }
 
 
@@ -189,6 +191,7 @@ def entry_page(view: View) -> Page:
                 ("Tenant", entry.tenant),
                 ("Subject", entry.subject),
                 ("Lane", entry.lane),
+                ("After", entry.predecessors),
                 ("Id", tag("code", entry.id)),
             ]
         ),
@@ -207,6 +210,9 @@ _ENTRY_WORDS: Final = {
     EntryState.DEAD: "It failed for good. Nothing happens until a person decides.",
     EntryState.DROPPED: "A person cancelled it.",
     EntryState.PAUSED: "It is no work: it keeps workers from taking other entries.",
+    EntryState.BLOCKED: "It waits until the calls before it are done.",
+    EntryState.UNDOING: "It failed for good. The calls before it are undone when all have ended.",
+    EntryState.PREPARED: "It would undo a call that is done. Nothing needs it so far.",
 }
 
 
@@ -215,9 +221,12 @@ def _maybe(at: datetime | None, now: datetime) -> Node:
 
 
 def _entry_acts(view: View, entry: Entry, where: Mapping[str, str]) -> list[Html | None]:
-    ended_states = {EntryState.DEAD, EntryState.UNKNOWN, EntryState.DROPPED}
+    ended_states = {EntryState.DEAD, EntryState.UNKNOWN, EntryState.DROPPED, EntryState.PREPARED}
     replay = view.act("entry-replay", **where) if entry.state in ended_states else None
-    droppable_states = ended_states - {EntryState.DROPPED} | {EntryState.WAITING}
+    droppable_states = ended_states - {EntryState.DROPPED} | {
+        EntryState.WAITING,
+        EntryState.BLOCKED,
+    }
     drop = view.act("entry-drop", **where) if entry.state in droppable_states else None
     if entry.state is EntryState.PAUSED:
         return []

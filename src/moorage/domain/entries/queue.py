@@ -21,6 +21,7 @@ Laws:
     unknown   the outcome is known after all: finish → done, give up → dead
     any       replay → waiting, drop → dropped; a claimed one only when its lease is over
     paused    is no work, but the pause of other entries (see `pauses`)
+    blocked, undoing, prepared    are parts of chains of entries (see `chains`)
 """
 
 from __future__ import annotations
@@ -60,7 +61,9 @@ class EntryState(StrEnum):
 
     The work of an `UNKNOWN` entry may have been done at a vendor and must not be repeated blindly.
     `DEAD` work failed for good. `DROPPED` work was cancelled by a person. A `PAUSED` entry is no
-    work: it keeps workers from taking the entries that it covers.
+    work: it keeps workers from taking the entries that it covers. A `BLOCKED` entry waits until the
+    entries before it in its chain are done. `UNDOING` work failed for good, and the entries before
+    it are still to be undone. A `PREPARED` entry would undo another one, and is not needed so far.
     """
 
     WAITING = "waiting"
@@ -70,6 +73,9 @@ class EntryState(StrEnum):
     DEAD = "dead"
     DROPPED = "dropped"
     PAUSED = "paused"
+    BLOCKED = "blocked"
+    UNDOING = "undoing"
+    PREPARED = "prepared"
 
 
 class Fate(StrEnum):
@@ -86,11 +92,32 @@ class Fate(StrEnum):
     DOUBT = "doubt"
 
 
-SETTLED: Final = frozenset({EntryState.DONE, EntryState.DEAD, EntryState.DROPPED})
+SETTLED: Final = frozenset(
+    {EntryState.DONE, EntryState.DEAD, EntryState.DROPPED, EntryState.PREPARED}
+)
 """The states in which an entry needs neither a worker nor a person any more."""
 
-OPEN: Final = frozenset({EntryState.WAITING, EntryState.CLAIMED, EntryState.UNKNOWN})
+OPEN: Final = frozenset(
+    {
+        EntryState.WAITING,
+        EntryState.CLAIMED,
+        EntryState.UNKNOWN,
+        EntryState.BLOCKED,
+        EntryState.UNDOING,
+    }
+)
 """The states in which an entry delays later entries of its lane."""
+
+CHAINED: Final = frozenset({EntryState.BLOCKED, EntryState.UNDOING})
+"""The states in which an entry waits for other entries of its chain."""
+
+NEVER_DUE: Final = frozenset(
+    {EntryState.PAUSED, EntryState.BLOCKED, EntryState.PREPARED, EntryState.DEAD}
+)
+"""The states in which an entry can be added without ever being due."""
+
+LONGEST_PREDECESSORS: Final = 1_100
+"""The maximum number of characters in the list of an entry's predecessors."""
 
 STUCK: Final = frozenset({EntryState.UNKNOWN, EntryState.DEAD})
 """The states in which an entry waits for a person's decision."""
@@ -128,6 +155,17 @@ def _is_state(_: object, attribute: attrs.Attribute[Any], value: object) -> None
         )
 
 
+def _check_predecessors(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if value is not None and not (
+        isinstance(value, str) and 0 < len(value) <= LONGEST_PREDECESSORS
+    ):
+        raise InvalidData(
+            f"{attribute.name} must be a text of 1 to {LONGEST_PREDECESSORS} characters.",
+            field=attribute.name,
+            remedy="Give the ids of fewer entries, separated by commas.",
+        )
+
+
 def _check_number(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or abs(value) > _HIGHEST:
         raise InvalidData(
@@ -162,6 +200,8 @@ class Entry:
         error: the error of the last attempt; empty if there was none.
         settled_at: the time at which it was done, given up, dropped or found unknown.
         traceparent, tracestate: the span in which it was added, as W3C Trace Context writes it.
+        predecessors: the ids of the entries that must be done before it, separated by commas; None
+            if it waits for none.
     """
 
     dead_holds: ClassVar[bool] = False
@@ -187,6 +227,7 @@ class Entry:
     settled_at: datetime | None = attrs.field(default=None, validator=_aware)
     traceparent: str | None = attrs.field(default=None, validator=_check_length)
     tracestate: str | None = attrs.field(default=None, validator=_is_state)
+    predecessors: str | None = attrs.field(default=None, validator=_check_predecessors)
 
     @property
     def trace(self) -> TraceContext | None:
@@ -200,6 +241,10 @@ E = TypeVar("E", bound=Entry)
 F = TypeVar("F", bound=Entry)
 
 
+def _ids(value: Iterable[str]) -> frozenset[str]:
+    return frozenset(value)
+
+
 def _states(value: Iterable[EntryState | str]) -> frozenset[EntryState]:
     return frozenset(map(EntryState, value))
 
@@ -210,6 +255,7 @@ class EntryQuery:
 
     Attributes:
         id, target, operation, tenant, subject, lane: the exact value.
+        ids: any of these ids; by default all.
         states: any of these states; by default all.
         since, until: the time at which it was added, `until` excluded.
         settled_before: the time before which it was settled.
@@ -224,6 +270,7 @@ class EntryQuery:
     tenant: str | None = None
     subject: str | None = None
     lane: str | None = None
+    ids: frozenset[str] = attrs.field(default=frozenset(), converter=_ids)
     states: frozenset[EntryState] = attrs.field(default=frozenset(), converter=_states)
     since: datetime | None = attrs.field(default=None, validator=_aware)
     until: datetime | None = attrs.field(default=None, validator=_aware)
@@ -246,6 +293,7 @@ class EntryQuery:
                     ("lane", self.lane),
                 )
             )
+            and (not self.ids or entry.id in self.ids)
             and (not self.states or entry.state in self.states)
             and (self.since is None or entry.added_at >= self.since)
             and (self.until is None or entry.added_at < self.until)
@@ -323,9 +371,9 @@ def traced(entry: E, trace: TraceContext | None) -> E:
 def arrive(entry: E, now: datetime) -> E:
     """Return the entry as a store adds it: due now, unless it has a later time.
 
-    A pause is never due.
+    A pause is never due, and neither is an entry that waits for others.
     """
-    if entry.state is EntryState.PAUSED:
+    if entry.state in NEVER_DUE:
         return attrs.evolve(entry, added_at=now)
     due_time = now if entry.due is None else max(now, entry.due)
     return attrs.evolve(entry, added_at=now, due=due_time)
@@ -408,10 +456,12 @@ def doubt(entry: E, now: datetime, error: str) -> E:
 def give_up(entry: E, now: datetime, error: str, *, spent: bool = False) -> E:
     """Return the entry as given up, so that no further attempt follows.
 
-    `spent` if the vendor refused its idempotency key for good.
+    `spent` if the vendor refused its idempotency key for good. If other entries came before it,
+    these are undone next.
     """
     turn = entry.turn + spent
-    dead_entry = _settled_entry(entry, EntryState.DEAD, now, holds=entry.dead_holds, error=error)
+    state = EntryState.DEAD if entry.predecessors is None else EntryState.UNDOING
+    dead_entry = _settled_entry(entry, state, now, holds=entry.dead_holds, error=error)
     return attrs.evolve(dead_entry, turn=turn)
 
 
@@ -421,11 +471,15 @@ def drop(entry: E, now: datetime) -> E:
 
 
 def replay(entry: E, now: datetime) -> E:
-    """Return the entry ready to be processed again, with its attempts counted from zero."""
+    """Return the entry ready to be processed again, with its attempts counted from zero.
+
+    It waits for the entries before it in its chain again.
+    """
+    is_chained = entry.predecessors is not None
     return attrs.evolve(
         entry,
-        state=EntryState.WAITING,
-        due=now,
+        state=EntryState.BLOCKED if is_chained else EntryState.WAITING,
+        due=None if is_chained else now,
         holds=True,
         fence=entry.fence + 1,
         attempts=0,

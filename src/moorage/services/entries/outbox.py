@@ -10,6 +10,8 @@ import attrs
 
 from moorage.contracts.packed import pack, unpack
 from moorage.contracts.payments import KIND
+from moorage.contracts.undo import Undo
+from moorage.domain.entries.chains import joined
 from moorage.domain.entries.outbox import OutboxEntry, fate_of
 from moorage.domain.entries.queue import STUCK, EntryQuery, EntryState, Fate, drop, lane_of, traced
 from moorage.domain.http.requests import Request
@@ -21,12 +23,13 @@ from moorage.domain.values.result import Result
 from moorage.domain.values.text import with_article
 from moorage.errors import ConnectorError, InvalidData, StorageUnavailable
 from moorage.services.contracts.payment_effects import Request as PaymentRequest
-from moorage.services.entries.processing import (
-    ONE_AT_A_TIME,
-    Keeping,
-    PartlyDoneError,
-    Round,
+from moorage.services.entries.chains import (
+    Chaining,
+    Position,
+    checked_undo,
+    refuse_parts_of_answers,
 )
+from moorage.services.entries.processing import ONE_AT_A_TIME, PartlyDoneError, Round
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -44,6 +47,8 @@ _PAGE: Final = 100
 """The number of outbox calls of unknown outcome that a worker reads in one round."""
 
 _WORST: Final = (Fate.DOUBT, Fate.AGAIN, Fate.NEVER, Fate.SPENT)
+
+_CANCELLABLE: Final = frozenset({EntryState.WAITING, EntryState.BLOCKED, EntryState.DEAD})
 
 REQUEST: Final = "call"
 """The operation's name for an outbox entry that is a request to a service."""
@@ -92,7 +97,7 @@ class Delivered(Round[OutboxEntry]):
     """The results of the outbox calls that were made; `worked` holds the vendors' answers."""
 
 
-class OutboxFlows(Keeping[OutboxEntry]):
+class OutboxFlows(Chaining):
     """The operations of an outbox of calls.
 
     Args:
@@ -130,6 +135,7 @@ class OutboxFlows(Keeping[OutboxEntry]):
         )
         self._check = check
         self._look = _Look()
+        self._position = Position()
 
     async def put(
         self,
@@ -143,6 +149,8 @@ class OutboxFlows(Keeping[OutboxEntry]):
         subject: str | None = None,
         not_before: datetime | timedelta | None = None,
         priority: int = 0,
+        after: Iterable[str | OutboxEntry] = (),
+        undo: Undo | None = None,
         store_timeout: float | timedelta | None = None,
         **options: Any,
     ) -> OutboxEntry:
@@ -164,6 +172,9 @@ class OutboxFlows(Keeping[OutboxEntry]):
                 The store's clock decides when that is, whatever the clocks of callers say.
             priority: of the calls that are due, those with higher ones are made first; within an
                 order nothing overtakes.
+            after: the stored calls that must be done before this one, or their ids. If one of them
+                fails for good, this call is given up.
+            undo: the call that undoes this one, if a later call of its chain fails for good.
             store_timeout: seconds that the store may take at most; by default as many as the store
                 is set to. In a transaction of yours the bounds of your connection count.
             options: what the verb takes by name.
@@ -172,19 +183,27 @@ class OutboxFlows(Keeping[OutboxEntry]):
             InvalidData: no vendor could be asked this, or it holds what cannot be kept.
             StorageUnavailable: it could not be written down.
         """
+        refuse_parts_of_answers((*values, *options.values()))
         self._check(contract, verb, values, options)
+        if undo is not None:
+            self._check_undo(undo)
         return await self._add(
             contract,
             verb,
-            (values, options),
+            (values, options) if undo is None else (values, options, undo),
             tenant=tenant,
             key=key,
             order=order,
             subject=subject,
             not_before=not_before,
             priority=priority,
+            after=after,
             store_timeout=store_timeout,
         )
+
+    def _check_undo(self, undo: Undo) -> None:
+        checked_undo(undo)
+        self._check(undo.contract, undo.verb, tuple(undo.values), dict(undo.options))
 
     async def put_request(
         self,
@@ -198,6 +217,8 @@ class OutboxFlows(Keeping[OutboxEntry]):
         subject: str | None = None,
         not_before: datetime | timedelta | None = None,
         priority: int = 0,
+        after: Iterable[str | OutboxEntry] = (),
+        undo: Request | None = None,
         store_timeout: float | timedelta | None = None,
     ) -> OutboxEntry:
         """Store a request to a service, to be sent after the surrounding transaction commits.
@@ -214,21 +235,30 @@ class OutboxFlows(Keeping[OutboxEntry]):
             not_before: when it is to be made, at the earliest: a moment, or how long from now.
             priority: of the calls that are due, those with higher ones are made first; within an
                 order nothing overtakes.
+            after: the stored calls that must be done before this one, or their ids. If one of them
+                fails for good, this request is given up.
+            undo: the request to the same service that undoes this one, if a later call of its chain
+                fails for good.
             store_timeout: seconds that the store may take at most; by default as many as the store
                 is set to. In a transaction of yours the bounds of your connection count.
         """
         _check_request(request)
-        packed_pair = ((service, request), {"endpoint": endpoint})
+        options = {"endpoint": endpoint}
+        made_of: tuple[Any, ...] = ((service, request), options)
+        if undo is not None:
+            _check_request(undo)
+            made_of = (*made_of, Undo(service, REQUEST, (service, undo), options))
         return await self._add(
             service,
             REQUEST,
-            packed_pair,
+            made_of,
             tenant=tenant,
             key=key,
             order=order,
             subject=subject,
             not_before=not_before,
             priority=priority,
+            after=after,
             store_timeout=store_timeout,
         )
 
@@ -236,7 +266,7 @@ class OutboxFlows(Keeping[OutboxEntry]):
         self,
         target: str,
         verb: str,
-        made_of: tuple[tuple[Any, ...], dict[str, Any]],
+        made_of: tuple[Any, ...],
         *,
         tenant: str | None,
         key: str | None,
@@ -244,9 +274,17 @@ class OutboxFlows(Keeping[OutboxEntry]):
         subject: str | None,
         not_before: datetime | timedelta | None,
         priority: int,
+        after: Iterable[str | OutboxEntry],
         store_timeout: float | timedelta | None,
     ) -> OutboxEntry:
         flows = self._in_time(store_timeout, "store_timeout")
+        predecessors = joined(after)
+        if predecessors is not None and not_before is not None:
+            raise InvalidData(
+                "A call that waits for others has no time of its own.",
+                field="not_before",
+                remedy="Leave out not_before, or after.",
+            )
         entry = OutboxEntry(
             id=self.core.new_id() if key is None else _digest(tenant, checked_key(key)),
             target=target,
@@ -257,6 +295,8 @@ class OutboxFlows(Keeping[OutboxEntry]):
             added_at=self.core.utc(),
             due=await flows._start(not_before),  # noqa: SLF001 - a copy of this
             priority=priority,
+            state=EntryState.WAITING if predecessors is None else EntryState.BLOCKED,
+            predecessors=predecessors,
         )
         closed_entry = self.closed(entry, pack(made_of))
         with self._tracing.sending(self._name, entry, None) as trace:
@@ -278,7 +318,7 @@ class OutboxFlows(Keeping[OutboxEntry]):
         id = _digest(tenant, checked_key(key))
         while True:
             entry = await self.get(id)
-            if entry.state not in (EntryState.WAITING, EntryState.DEAD):
+            if entry.state not in _CANCELLABLE:
                 return entry.state is EntryState.DROPPED
             if await self.store.swap(drop(entry, await self.store.now()), entry.fence):
                 return True
@@ -327,20 +367,23 @@ class OutboxFlows(Keeping[OutboxEntry]):
         """
 
         async def work(entry: OutboxEntry) -> Any:
-            values, options = self.made_of(entry)
+            values, options, undo = self._parts_of(entry)
             answer = await call(entry, values, options)
             failed_error = _failure(answer)
             if failed_error is not None:
                 raise failed_error
+            if undo is not None:
+                await self._prepare_undo(entry, undo, answer)
             return answer
 
         flows = self._in_time(timeout)
+        given_up = [] if ids is not None else await flows._advance_chains(stop)  # noqa: SLF001 - a copy of this
         worked = await flows.work_off(work, limit, utc, ids, stop, concurrency=concurrency)
         if ids is None:
             # The results must be returned even if the store fails now; the next round reports that.
             with suppress(StorageUnavailable):
                 await flows._recall(payments, worked, limit, stop)  # noqa: SLF001 - a copy of this
-        return Delivered(worked=tuple(worked))
+        return Delivered(worked=(*given_up, *worked))
 
     async def _recall(
         self,
@@ -372,6 +415,9 @@ class OutboxFlows(Keeping[OutboxEntry]):
             outcome = await self._stored_outcome(payments, entry)
             self._look.count(entry)
             if outcome is not None:
+                undo = self._parts_of(entry)[2]
+                if undo is not None and outcome.error is None:
+                    await self._prepare_undo(entry, undo, outcome.value)
                 worked += await self.settled(entry, outcome)
         self._look.next_page(page)
 
@@ -389,8 +435,13 @@ class OutboxFlows(Keeping[OutboxEntry]):
 
     def made_of(self, entry: OutboxEntry) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the arguments of a stored call: its values and its options."""
-        values, options = unpack(self.opened(entry))
+        values, options, _ = self._parts_of(entry)
         return values, options
+
+    def _parts_of(self, entry: OutboxEntry) -> tuple[tuple[Any, ...], dict[str, Any], Undo | None]:
+        """Return the arguments of a stored call, and the call that undoes it, if there is one."""
+        values, options, *undos = unpack(self.opened(entry))
+        return values, options, undos[0] if undos else None
 
 
 def _check_request(request: object) -> None:

@@ -116,8 +116,8 @@ class Round(Generic[E]):
 
     @property
     def dead(self) -> int:
-        """The number of entries that were given up after too many attempts."""
-        return self._count(EntryState.DEAD)
+        """The number of entries that were given up."""
+        return self._count(EntryState.DEAD) + self._count(EntryState.UNDOING)
 
     @property
     def unknown(self) -> int:
@@ -406,7 +406,7 @@ class Keeping(Managing[E]):
         """
         batch.begin(entry)
         try:
-            if entry.state is EntryState.DEAD:
+            if entry.state is not EntryState.CLAIMED:
                 batch.worked.append(Worked(entry=entry))
             elif await self._renewals.holds(batch.leases[entry.id], self._seconds_left()):
                 batch.ended(await self._result(entry, work, utc))
@@ -506,7 +506,7 @@ class Keeping(Managing[E]):
         self, taken: E, lease: float, work: Work[E], utc: Callable[[], datetime]
     ) -> Worked[E]:
         """Process an entry, renewing its lease until the result is written."""
-        if taken.state is EntryState.DEAD:
+        if taken.state is not EntryState.CLAIMED:
             return Worked(entry=taken)
         lease_of_entry = self._renewals.hold(taken, lease)
         try:

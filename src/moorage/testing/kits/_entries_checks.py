@@ -14,6 +14,7 @@ import attrs
 
 from moorage.adapters.entries.memory import MemoryInbox
 from moorage.domain.entries.queue import (
+    LONGEST_PREDECESSORS,
     EntryQuery,
     EntryState,
     arrive,
@@ -252,6 +253,18 @@ class Checks:
             f"After the last pause, only {due_ids} are offered.",
         )
 
+    async def entries_wait_for_others(self, factory: Factory) -> None:
+        """An entry that waits for others, or is only prepared, is not offered until it is due."""
+        store = factory()
+        for number, state in enumerate((EntryState.BLOCKED, EntryState.PREPARED, EntryState.DEAD)):
+            entry = self._entry(number, state=state, due=None, predecessors="entry-0009")
+            stored_entry = await store.add(entry)
+            require(stored_entry.due is None, f"A {state} entry is due at {stored_entry.due}.")
+            require(stored_entry.predecessors == "entry-0009", "The predecessors were not stored.")
+        await self._offers(store, [])
+        await self._changes(store, 0, state=EntryState.WAITING, due=await store.now())
+        await self._offers(store, [0])
+
     async def a_fence_keeps_late_writers_out(self, factory: Factory) -> None:
         """A write with a wrong fencing token, or to a removed entry, changes nothing."""
         store = factory()
@@ -431,6 +444,7 @@ class Checks:
             settled_at=_START + 2 * _TICK,
             traceparent="00-" + "a" * 252,
             tracestate="v=" + "x" * 510,
+            predecessors="p" * LONGEST_PREDECESSORS,
         )
 
     async def _filled(self, factory: Factory) -> tuple[Any, list[Entry]]:
@@ -467,6 +481,8 @@ class Checks:
             EntryQuery(),
             EntryQuery(id=self._entry(7).id),
             EntryQuery(id="nobody"),
+            EntryQuery(ids=[self._entry(7).id, self._entry(9).id, "nobody"]),
+            EntryQuery(ids=[self._entry(7).id, self._entry(8).id], target="adyen"),
             EntryQuery(target="adyen"),
             EntryQuery(operation="charge"),
             EntryQuery(tenant="acme"),
@@ -474,6 +490,7 @@ class Checks:
             EntryQuery(lane="lane-1"),
             EntryQuery(states=(EntryState.DONE,)),
             EntryQuery(states=("dead", "unknown")),
+            EntryQuery(states=("blocked", "undoing")),
             EntryQuery(since=noon),
             EntryQuery(until=noon),
             EntryQuery(since=noon, until=noon + _TICK),
@@ -536,6 +553,7 @@ class Checks:
             self.higher_priorities_come_first,
             self.a_lane_goes_in_order,
             self.pauses_keep_entries_back,
+            self.entries_wait_for_others,
             self.a_fence_keeps_late_writers_out,
             self.a_lease_is_renewed_under_its_fence,
             self.what_matches_is_found,

@@ -1,0 +1,85 @@
+"""The call that undoes another one, as a program states it before that other one is made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from moorage.errors import InvalidData
+
+
+def _words(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if not isinstance(value, str) or not value:
+        raise InvalidData(
+            f"{attribute.name} must be a text of at least one character.",
+            field=attribute.name,
+            remedy="Give a name, such as FromAnswer('ref').",
+        )
+
+
+def _arguments(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    kind = Mapping if attribute.name == "options" else Sequence
+    if not isinstance(value, kind) or isinstance(value, (str, bytes)):
+        raise InvalidData(
+            f"{attribute.name} of Undo must be a {'dict' if kind is Mapping else 'list'}.",
+            field=attribute.name,
+            remedy="Write Undo('payments', 'refund', [FromAnswer('ref')]).",
+        )
+
+
+@attrs.frozen
+class FromAnswer:
+    """Stands for a part of the answer of the call that is undone.
+
+    Attributes:
+        path: the name of the part, such as `ref`; dots lead to parts of parts.
+    """
+
+    path: str = attrs.field(validator=_words)
+
+    def of(self, answer: object) -> Any:
+        """Return this part of an answer.
+
+        Raises:
+            InvalidData: the answer has no such part.
+        """
+        part: Any = answer
+        for name in self.path.split("."):
+            try:
+                part = part[name] if isinstance(part, Mapping) else getattr(part, name)
+            except (AttributeError, KeyError):
+                raise InvalidData(
+                    f"The answer has no {self.path[:80]!r} for the call that would undo it.",
+                    field="undo",
+                    remedy="Undo it by hand if need be, and correct the path of FromAnswer.",
+                ) from None
+        return part
+
+
+@attrs.frozen
+class Undo:
+    """The call that undoes another one, if a later call of its chain fails for good.
+
+    Attributes:
+        contract, verb: the operation, such as "payments" and "refund".
+        values: the arguments by position; `FromAnswer("ref")` stands for a part of the answer.
+        options: the arguments by name.
+    """
+
+    contract: str = attrs.field(validator=_words)
+    verb: str = attrs.field(validator=_words)
+    values: Sequence[Any] = attrs.field(default=(), validator=_arguments)
+    options: Mapping[str, Any] = attrs.field(factory=dict, validator=_arguments)
+
+    def made_of(self, answer: object) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return the values and options of the call, given the answer of the call to undo."""
+        return (
+            tuple(_filled(value, answer) for value in self.values),
+            {name: _filled(value, answer) for name, value in self.options.items()},
+        )
+
+
+def _filled(value: Any, answer: object) -> Any:
+    return value.of(answer) if isinstance(value, FromAnswer) else value

@@ -1,0 +1,155 @@
+"""Flows of chains: release the calls whose predecessors are done, and undo those that failed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.contracts.packed import pack
+from moorage.contracts.undo import FromAnswer, Undo
+from moorage.domain.entries.chains import (
+    ancestor_ids,
+    predecessor_ids,
+    unblocked,
+    undo_id,
+    undoing,
+)
+from moorage.domain.entries.outbox import OutboxEntry
+from moorage.domain.entries.queue import CHAINED, EntryQuery, EntryState, told
+from moorage.errors import InvalidData
+from moorage.services.entries.processing import Keeping, Worked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from moorage.services.entries.processing import Stop
+
+_PAGE: Final = 100
+_MOST_PAGES: Final = 10
+"""The number of pages of waiting calls that a worker reads in one round."""
+
+
+@attrs.define
+class Position:
+    """A worker's position in the list of calls that wait for others of their chain."""
+
+    after: str | None = None
+
+
+class Chaining(Keeping[OutboxEntry]):
+    """The chains of an outbox's calls."""
+
+    _position: Position
+
+    async def _advance_chains(self, stop: Stop | None) -> list[Worked[OutboxEntry]]:
+        """Release or give up the calls that wait for others; return those that were given up.
+
+        Each round looks at up to a thousand of them, and the next round goes on from there.
+        """
+        worked: list[Worked[OutboxEntry]] = []
+        for _ in range(_MOST_PAGES):
+            if self._ends(stop):
+                break
+            query = EntryQuery(states=CHAINED, limit=_PAGE, after=self._position.after)
+            page = await self.store.find(query)
+            if page.items:
+                worked += await self._advance_page(page.items)
+            self._position.after = page.next
+            if page.next is None:
+                break
+        return worked
+
+    async def _advance_page(self, entries: tuple[OutboxEntry, ...]) -> list[Worked[OutboxEntry]]:
+        now = await self.store.now()
+        blocked = [entry for entry in entries if entry.state is EntryState.BLOCKED]
+        chain = await self._with_undos(id for entry in blocked for id in predecessor_ids(entry))
+        worked: list[Worked[OutboxEntry]] = []
+        for entry in blocked:
+            changed_entry = unblocked(entry, chain, now)
+            if (
+                changed_entry is not None
+                and await self.store.swap(changed_entry, entry.fence)
+                and changed_entry.state is EntryState.UNDOING
+            ):
+                worked.append(Worked(entry=changed_entry))
+        for entry in entries:
+            if entry.state is EntryState.UNDOING:
+                await self._undo_before(entry, now)
+        return worked
+
+    async def _undo_before(self, entry: OutboxEntry, now: datetime) -> None:
+        """Release what undoes the calls before a failed one; then end the failed one."""
+        chain = await self._with_undos([entry.id])
+        missing_ids = set(ancestor_ids(entry, chain))
+        while missing_ids:
+            chain |= await self._with_undos(missing_ids)
+            looked_up = missing_ids | set(chain)
+            missing_ids = set(ancestor_ids(entry, chain)) - looked_up
+        for changed_entry in undoing(entry, chain, now) or ():
+            await self.store.swap(changed_entry, changed_entry.fence - 1)
+
+    async def _with_undos(self, ids: Iterable[str]) -> dict[str, OutboxEntry]:
+        """Return the stored calls with these ids, and those that would undo them, by id."""
+        names = [name for id in dict.fromkeys(ids) for name in (id, undo_id(id))]
+        chain: dict[str, OutboxEntry] = {}
+        for start in range(0, len(names), _PAGE):
+            chunk = names[start : start + _PAGE]
+            page = await self.store.find(EntryQuery(ids=chunk, limit=len(chunk)))
+            chain |= {entry.id: entry for entry in page.items}
+        return chain
+
+    async def _prepare_undo(self, entry: OutboxEntry, undo: Undo, answer: object) -> None:
+        """Store the call that would undo a call that is done now.
+
+        A call that cannot be built is stored as given up, so that a person sees it.
+        """
+        prepared_entry = OutboxEntry(
+            id=undo_id(entry.id),
+            target=undo.contract,
+            operation=undo.verb,
+            tenant=entry.tenant,
+            subject=entry.subject,
+            added_at=self.core.utc(),
+            state=EntryState.PREPARED,
+            holds=False,
+            priority=entry.priority,
+            settled_at=await self.store.now(),
+            traceparent=entry.traceparent,
+            tracestate=entry.tracestate,
+        )
+        try:
+            packed = pack(undo.made_of(answer))
+        except InvalidData as error:
+            packed = pack(((), {}))
+            prepared_entry = attrs.evolve(prepared_entry, state=EntryState.DEAD, error=told(error))
+        await self.store.add(self.closed(prepared_entry, packed))
+
+
+def checked_undo(undo: Any) -> None:
+    """Check that a value is an `Undo`.
+
+    Raises:
+        InvalidData: it is something else.
+    """
+    if not isinstance(undo, Undo):
+        raise InvalidData(
+            f"undo must be an Undo, not {type(undo).__name__!r}.",
+            field="undo",
+            remedy="Give Undo('payments', 'refund', [FromAnswer('ref')]).",
+        )
+
+
+def refuse_parts_of_answers(values: Iterable[Any]) -> None:
+    """Refuse arguments that stand for a part of an answer, where there is no answer yet.
+
+    Raises:
+        InvalidData: one of them does.
+    """
+    if any(isinstance(value, FromAnswer) for value in values):
+        raise InvalidData(
+            "FromAnswer is only for the call that undoes another one.",
+            field="values",
+            remedy="Give it in undo=Undo(…).",
+        )

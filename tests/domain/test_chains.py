@@ -1,0 +1,282 @@
+"""The rules of chains: waiting for other entries, and undoing them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from moorage import FromAnswer, InvalidData, Undo
+from moorage.domain.entries.chains import (
+    MOST_PREDECESSORS,
+    ancestor_ids,
+    joined,
+    predecessor_ids,
+    unblocked,
+    undo_id,
+    undoing,
+)
+from moorage.domain.entries.outbox import OutboxEntry
+from moorage.domain.entries.queue import EntryState, finish, give_up, replay, take
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
+def entry(id: str, state: str = "done", after: str | None = None, **changes: Any) -> OutboxEntry:
+    """Return an entry of a chain in this state."""
+    fields: dict[str, Any] = {
+        "target": "shop",
+        "operation": "call",
+        "added_at": NOW,
+        "predecessors": after,
+    }
+    return OutboxEntry(**{"id": id, "state": EntryState(state), **fields, **changes})
+
+
+def known(*entries: OutboxEntry) -> dict[str, OutboxEntry]:
+    """Return entries by id."""
+    return {item.id: item for item in entries}
+
+
+# --- who comes before -------------------------------------------------------------------
+
+
+def test_predecessors_are_stored_once_and_in_order() -> None:
+    """Entries and ids are accepted, and a repeated one counts once."""
+    first = entry("a")
+    assert "a,b" == joined([first, "b", "a"])
+    assert None is joined([])
+    assert ("a", "b") == predecessor_ids(entry("c", after="a,b"))
+    assert () == predecessor_ids(first)
+
+
+@pytest.mark.parametrize(
+    "after", ["abc", entry("a"), [""], [7], ["x" * 65], ["a,b"], ["ä"], ["a\n"], [None]]
+)
+def test_invalid_predecessors_are_refused(after: Any) -> None:
+    """A value that is not the id of an entry is refused with a remedy."""
+    with pytest.raises(InvalidData) as caught:
+        joined(after)
+    assert caught.value.remedy
+
+
+def test_a_call_waits_for_sixteen_others_at_most() -> None:
+    """More predecessors than a store can keep are refused."""
+    names = [f"{number:064}" for number in range(MOST_PREDECESSORS + 1)]
+    stored = joined(names[:-1])
+    assert stored is not None
+    assert len(predecessor_ids(entry("c", after=stored))) == MOST_PREDECESSORS
+    with pytest.raises(InvalidData, match="at most 16"):
+        joined(names)
+
+
+# --- waiting ----------------------------------------------------------------------------
+
+
+def test_an_entry_is_released_when_all_before_it_are_done() -> None:
+    """A blocked entry becomes due once each predecessor is done, and its fencing token grows."""
+    blocked = entry("c", "blocked", "a,b")
+    assert None is unblocked(blocked, known(entry("a"), entry("b", "waiting")), NOW)
+    released = unblocked(blocked, known(entry("a"), entry("b")), NOW)
+    assert released is not None
+    assert ("waiting", NOW, 1) == (released.state, released.due, released.fence)
+    assert "a,b" == released.predecessors
+
+
+@pytest.mark.parametrize("state", ["waiting", "claimed", "unknown", "blocked"])
+def test_an_entry_waits_while_one_before_it_is_open(state: str) -> None:
+    """A predecessor that may still be done keeps its successor waiting; so does an unknown one."""
+    assert None is unblocked(entry("b", "blocked", "a"), known(entry("a", state)), NOW + 24 * HOUR)
+
+
+@pytest.mark.parametrize(
+    "state, words",
+    [("dead", "failed for good"), ("undoing", "failed for good"), ("dropped", "was cancelled")],
+)
+def test_an_entry_is_given_up_with_the_one_before_it(state: str, words: str) -> None:
+    """A predecessor that never can be done is named in the error of its successor."""
+    given_up = unblocked(entry("b", "blocked", "a"), known(entry("a", state)), NOW)
+    assert given_up is not None
+    assert (EntryState.UNDOING, f"The call a before it {words}.") == (
+        given_up.state,
+        given_up.error,
+    )
+
+
+def test_a_missing_predecessor_is_waited_for_an_hour() -> None:
+    """The transaction may be committed later; after an hour the successor is given up."""
+    blocked = entry("b", "blocked", "a")
+    assert None is unblocked(blocked, {}, NOW + HOUR - timedelta(microseconds=1))
+    given_up = unblocked(blocked, {}, NOW + HOUR)
+    assert given_up is not None
+    assert "The call a before it is not in the store." == given_up.error
+
+
+@pytest.mark.parametrize("state", ["prepared", "dropped"])
+def test_an_unused_undo_does_not_stop_a_successor(state: str) -> None:
+    """A prepared undo, or one that a person cancelled, leaves its call done."""
+    chain = known(entry("a"), entry("a-undo", state))
+    released = unblocked(entry("b", "blocked", "a"), chain, NOW)
+    assert released is not None
+    assert EntryState.WAITING is released.state
+
+
+@pytest.mark.parametrize("state", ["waiting", "claimed", "done", "dead", "unknown", "blocked"])
+def test_an_undone_predecessor_counts_as_failed(state: str) -> None:
+    """A call whose undo was released is not done any more."""
+    chain = known(entry("a"), entry("a-undo", state))
+    given_up = unblocked(entry("b", "blocked", "a"), chain, NOW)
+    assert given_up is not None
+    assert "undone" in given_up.error
+
+
+# --- undoing ----------------------------------------------------------------------------
+
+
+def test_a_failed_entry_of_a_chain_undoes_first() -> None:
+    """An entry with predecessors that fails, or whose workers died, becomes `undoing`."""
+    alone, chained = entry("a", "claimed"), entry("b", "claimed", "a", attempts=3)
+    assert EntryState.DEAD is give_up(alone, NOW, "refused").state
+    failed = give_up(chained, NOW, "refused")
+    assert (EntryState.UNDOING, True, None) == (failed.state, failed.holds, failed.due)
+    assert EntryState.UNDOING is take(chained, NOW, 1.0, 3).state
+    assert EntryState.DONE is finish(chained, NOW).state
+
+
+def test_undos_are_released_newest_first() -> None:
+    """The undo of the last call is due at once, and each other waits for the one before it."""
+    failed = entry("d", "undoing", "c", number=9, error="refused", fence=4)
+    chain = known(
+        failed,
+        entry("a", number=1),
+        entry("b", after="a", number=2),
+        entry("c", after="b", number=3),
+        entry("a-undo", "prepared", number=5),
+        entry("b-undo", "prepared", number=6),
+        entry("c-undo", "prepared", number=7),
+    )
+    changes = undoing(failed, chain, NOW)
+    assert changes is not None
+    assert [
+        ("c-undo", "waiting", None, NOW),
+        ("b-undo", "blocked", "c-undo", None),
+        ("a-undo", "blocked", "b-undo", None),
+        ("d", "dead", "c", None),
+    ] == [(item.id, item.state.value, item.predecessors, item.due) for item in changes]
+    assert 5 == changes[-1].fence
+    assert "refused" == changes[-1].error
+
+
+def test_undos_that_were_released_before_are_left_alone() -> None:
+    """After a crash in between, only the remaining undos are released, in the same order."""
+    failed = entry("c", "undoing", "b", number=9)
+    chain = known(
+        failed,
+        entry("a", number=1),
+        entry("b", after="a", number=2),
+        entry("a-undo", "prepared", number=5),
+        entry("b-undo", "done", number=6),
+    )
+    changes = undoing(failed, chain, NOW)
+    assert changes is not None
+    assert [("a-undo", "blocked", "b-undo"), ("c", "dead", "b")] == [
+        (item.id, item.state.value, item.predecessors) for item in changes
+    ]
+
+
+def test_a_cancelled_undo_is_skipped() -> None:
+    """An undo that a person cancelled is neither released nor waited for."""
+    failed = entry("c", "undoing", "b", number=9)
+    chain = known(
+        failed,
+        entry("a", number=1),
+        entry("b", after="a", number=2),
+        entry("a-undo", "prepared", number=5),
+        entry("b-undo", "dropped", number=6),
+    )
+    changes = undoing(failed, chain, NOW)
+    assert changes is not None
+    assert [("a-undo", "waiting"), ("c", "dead")] == [
+        (item.id, item.state.value) for item in changes
+    ]
+
+
+@pytest.mark.parametrize("state", ["waiting", "claimed", "unknown", "blocked", "undoing"])
+def test_nothing_is_undone_while_a_call_before_is_open(state: str) -> None:
+    """A call that may still be done, or may have been done, is waited for."""
+    failed = entry("c", "undoing", "a,b")
+    chain = known(failed, entry("a"), entry("b", state), entry("a-undo", "prepared"))
+    assert None is undoing(failed, chain, NOW)
+
+
+def test_a_cancelled_call_leaves_the_decision_to_a_person() -> None:
+    """If somebody cancelled a call of the chain, nothing is undone, and the error says so."""
+    failed = entry("c", "undoing", "b", error="refused")
+    chain = known(failed, entry("a"), entry("b", "dropped", "a"), entry("a-undo", "prepared"))
+    changes = undoing(failed, chain, NOW)
+    assert changes is not None
+    assert ["c"] == [item.id for item in changes]
+    assert "refused Nothing was undone" in changes[0].error
+
+
+def test_a_failed_call_that_had_its_effect_is_undone_too() -> None:
+    """The stored undo proves that a call was done, whatever its state says."""
+    failed = entry("b", "undoing", "a", number=2)
+    chain = known(failed, entry("a", "dead"), entry("b-undo", "prepared", number=3))
+    changes = undoing(failed, chain, NOW)
+    assert changes is not None
+    assert ["b-undo", "b"] == [item.id for item in changes]
+
+
+def test_ancestors_are_found_once_even_in_a_circle() -> None:
+    """Each call before another is named once, and a circle of ids comes to an end."""
+    chain = known(entry("a", after="c"), entry("b", after="a"), entry("c", after="b,x"))
+    assert {"a", "b", "x"} == set(ancestor_ids(chain["c"], chain))
+
+
+def test_a_replayed_entry_waits_for_its_predecessors_again() -> None:
+    """A replay never overtakes the calls before it; a prepared undo is released by a replay."""
+    replayed = replay(entry("b", "dead", "a"), NOW)
+    assert (EntryState.BLOCKED, None) == (replayed.state, replayed.due)
+    released = replay(entry("a-undo", "prepared"), NOW)
+    assert (EntryState.WAITING, NOW) == (released.state, released.due)
+    assert "a-undo" == undo_id("a")
+
+
+# --- the call that undoes ---------------------------------------------------------------
+
+
+def test_parts_of_the_answer_are_filled_in() -> None:
+    """Values and options of an undo may be parts of the answer: attributes or items."""
+    answer = {"order": entry("a")}
+    undo = Undo("shop", "call", [FromAnswer("order.id"), 5], {"reason": FromAnswer("order")})
+    assert (("a", 5), {"reason": answer["order"]}) == undo.made_of(answer)
+
+
+@pytest.mark.parametrize("path", ["order.number.x", "nothing"])
+def test_a_missing_part_of_the_answer_is_an_error(path: str) -> None:
+    """An answer without the named part raises an error that says what to do."""
+    with pytest.raises(InvalidData, match="has no") as caught:
+        Undo("shop", "call", [FromAnswer(path)]).made_of({"order": entry("a")})
+    assert "by hand" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: FromAnswer(""),
+        lambda: FromAnswer(7),  # type: ignore[arg-type]  # the wrong type under test
+        lambda: Undo("", "refund"),
+        lambda: Undo("payments", None),  # type: ignore[arg-type]  # the wrong type under test
+        lambda: Undo("payments", "refund", "abc"),
+        lambda: Undo("payments", "refund", 7),  # type: ignore[arg-type]  # the wrong type under test
+        lambda: Undo("payments", "refund", [], [1]),  # type: ignore[arg-type]  # the wrong type under test
+    ],
+)
+def test_an_invalid_undo_is_refused(make: Any) -> None:
+    """Wrong types of an undo's parts are refused when it is made."""
+    with pytest.raises(InvalidData) as caught:
+        make()
+    assert caught.value.remedy

@@ -1,0 +1,455 @@
+"""Chains of outbox calls: a call waits for others, and a failed one undoes those before it."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from moorage import (
+    ConnectionFailed,
+    FromAnswer,
+    Hub,
+    InvalidData,
+    Outbox,
+    Request,
+    Response,
+    RetryPolicy,
+    Service,
+    StorageUnavailable,
+    Undo,
+)
+from moorage.adapters.ciphers.aes_gcm import AesGcmCipher, generate_keys
+from moorage.adapters.entries.memory import MemoryOutbox
+from moorage.contracts.payments import Charge, Money
+from moorage.hub.outbox import EntryQuery, EntryState
+from moorage.testing import VirtualClock
+from moorage.testing.sandboxes.base import Lost
+from tests.entries.shop import CHARGE, Shop, shop
+
+if TYPE_CHECKING:
+    from moorage.domain.http.requests import Timeouts
+
+__all__ = ["shop"]
+
+DECLINED = Charge(Money("9.90", "EUR"), "pm_card_chargeDeclined", reference="INV-9")
+REFUND = Undo("payments", "refund", [FromAnswer("ref")])
+
+
+def put(shop: Shop, charge: Charge = CHARGE, **options: Any) -> Any:
+    """Store a charge, and return its entry."""
+    return shop.do(shop.outbox.put, "payments", "charge", charge, **options)
+
+
+def deliver(shop: Shop, rounds: int = 1, **options: Any) -> Any:
+    """Deliver several times; return the result of the last round."""
+    for _ in range(rounds - 1):
+        shop.do(shop.outbox.deliver, shop.hub, **options)
+    return shop.do(shop.outbox.deliver, shop.hub, **options)
+
+
+def stored(shop: Shop, id: str) -> Any:
+    """Return a stored entry."""
+    return shop.do(shop.outbox.find, EntryQuery(id=id)).items[0]
+
+
+def refunds(shop: Shop) -> int:
+    """Return the number of refunds at the vendor."""
+    return len(shop.stripe.refunds)
+
+
+# --- waiting for others -----------------------------------------------------------------
+
+
+def test_a_call_is_made_after_those_before_it(shop: Shop) -> None:
+    """A call that waits for another is made in the round after that one is done."""
+    first = put(shop, key="first")
+    second = put(shop, key="second", after=[first])
+    assert (EntryState.BLOCKED, None) == (second.state, second.due)
+    assert first.id == second.predecessors
+
+    assert [first.id] == [work.entry.id for work in deliver(shop).worked]
+    assert [second.id] == [work.entry.id for work in deliver(shop).worked]
+    assert 2 == len(shop.stripe.charges)
+
+
+def test_a_waiting_call_is_not_made_by_its_id(shop: Shop) -> None:
+    """A call that waits for another is not due, even if it is asked for by its id."""
+    second = put(shop, after=[put(shop)])
+    assert 0 == len(deliver(shop, ids=[second.id]))
+
+
+def test_a_call_whose_predecessor_fails_is_given_up_and_listed(shop: Shop) -> None:
+    """A failed predecessor ends its successors; a person finds all of them in `stuck`."""
+    first = put(shop, DECLINED)
+    second = put(shop, after=[first])
+    third = put(shop, after=[second.id])
+    deliver(shop)
+    delivered = deliver(shop)
+    assert [second.id] == [work.entry.id for work in delivered.worked]
+    assert 1 == delivered.dead
+    deliver(shop, 3)
+
+    stuck_ids = [entry.id for entry in shop.do(shop.outbox.stuck).items]
+    assert [third.id, second.id, first.id] == stuck_ids
+    assert f"The call {first.id} before it failed for good." == stored(shop, second.id).error
+    assert {} == shop.stripe.charges
+
+
+def test_a_replayed_call_waits_for_its_predecessors_again(shop: Shop) -> None:
+    """A replay of a call does not overtake a predecessor that a person cancelled."""
+    first = put(shop, DECLINED)
+    second = put(shop, after=[first])
+    deliver(shop, 3)
+    shop.do(shop.outbox.drop, first.id)
+    assert EntryState.BLOCKED is shop.do(shop.outbox.replay, second.id).state
+    deliver(shop, 2)
+    assert "was cancelled" in stored(shop, second.id).error
+    assert {} == shop.stripe.charges
+
+
+def test_a_waiting_call_can_be_cancelled(shop: Shop) -> None:
+    """`cancel` and `drop` end a call that waits for others."""
+    first = put(shop)
+    put(shop, key="second", after=[first])
+    third = put(shop, after=[first])
+    assert shop.do(shop.outbox.cancel, "second")
+    assert EntryState.DROPPED is shop.do(shop.outbox.drop, third.id).state
+    deliver(shop, 3)
+    assert 1 == len(shop.stripe.charges)
+
+
+def test_requests_wait_for_calls_of_contracts(shop: Shop) -> None:
+    """A request to a service can wait for a call of a contract, and has an undo of its own."""
+    first = put(shop)
+    request, undo = Request.post("/orders"), Request.delete("/orders/1")
+    second = shop.do(shop.outbox.put_request, "erp", request, after=[first], undo=undo)
+    assert EntryState.BLOCKED is second.state
+    assert (("erp", request), {"endpoint": None}) == shop.outbox.made_of(second)
+
+
+# --- what is refused --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "options, field",
+    [
+        ({"after": "abc"}, "after"),
+        ({"after": [5]}, "after"),
+        ({"after": ["a"], "not_before": timedelta(hours=1)}, "not_before"),
+        ({"undo": "refund"}, "undo"),
+        ({"undo": Undo("payments", "get")}, "verb"),
+        ({"undo": Undo("nothing", "refund")}, "contract"),
+        ({"undo": Undo("payments", "refund", [FromAnswer("ref"), 1, 2, 3])}, "values"),
+        ({"undo": Undo("email", "send_transactional", [CHARGE])}, "message"),
+    ],
+)
+def test_invalid_chains_are_refused_at_once(
+    shop: Shop, options: dict[str, Any], field: str
+) -> None:
+    """An invalid predecessor or undo is refused when the call is put, and nothing is stored."""
+    with pytest.raises(InvalidData) as caught:
+        put(shop, **options)
+    assert field == caught.value.field
+    assert () == shop.do(shop.outbox.find, EntryQuery()).items
+
+
+def test_a_part_of_an_answer_is_refused_outside_of_an_undo(shop: Shop) -> None:
+    """A call itself cannot use a part of an answer, because it has none yet."""
+    with pytest.raises(InvalidData, match="only for the call that undoes"):
+        shop.do(shop.outbox.put, "payments", "refund", FromAnswer("ref"))
+
+
+def test_an_invalid_request_to_undo_is_refused(shop: Shop) -> None:
+    """The undo of a request must be a request without secrets."""
+    for undo in (5, Request.delete("/orders", headers={"Authorization": "x"})):
+        with pytest.raises(InvalidData):
+            shop.do(shop.outbox.put_request, "erp", Request.post("/o"), undo=undo)
+
+
+# --- undoing ----------------------------------------------------------------------------
+
+
+def test_a_failed_call_undoes_those_before_it(shop: Shop) -> None:
+    """When a later call is refused for good, the charge before it is refunded, once."""
+    first = put(shop, undo=REFUND, subject="ada")
+    second = put(shop, DECLINED, after=[first])
+    deliver(shop)
+    prepared = stored(shop, f"{first.id}-undo")
+    assert (EntryState.PREPARED, "refund", "ada") == (
+        prepared.state,
+        prepared.operation,
+        prepared.subject,
+    )
+    assert EntryState.UNDOING is deliver(shop).worked[0].entry.state
+    assert [prepared.id] == [work.entry.id for work in deliver(shop).worked]
+    deliver(shop, 3)
+    assert 1 == refunds(shop)
+    assert EntryState.DEAD is stored(shop, second.id).state
+    assert EntryState.DONE is stored(shop, prepared.id).state
+
+
+def test_a_chain_that_ends_well_undoes_nothing(shop: Shop) -> None:
+    """A prepared undo that nothing needs is not made, and is forgotten with its call."""
+    first = put(shop, undo=REFUND)
+    put(shop, after=[first])
+    deliver(shop, 4)
+    assert (2, 0) == (len(shop.stripe.charges), refunds(shop))
+    shop.advance_clock(60)
+    assert 3 == shop.do(shop.outbox.forget, timedelta(seconds=30))
+
+
+def test_a_prepared_undo_can_be_released_by_hand(shop: Shop) -> None:
+    """A person replays the prepared entry to undo a call."""
+    first = put(shop, undo=REFUND)
+    deliver(shop)
+    shop.do(shop.outbox.replay, f"{first.id}-undo")
+    assert 1 == deliver(shop).done
+    assert 1 == refunds(shop)
+
+
+def test_an_undo_that_cannot_be_built_is_listed(shop: Shop) -> None:
+    """If the answer lacks the named part, the undo is listed as dead, and the call stays done."""
+    first = put(shop, undo=Undo("payments", "refund", [FromAnswer("nothing")]))
+    second = put(shop, after=[first])
+    assert 1 == deliver(shop).done
+    (dead,) = shop.do(shop.outbox.stuck).items
+    assert f"{first.id}-undo" == dead.id
+    assert "has no 'nothing'" in dead.error
+    deliver(shop, 2)
+    assert "cannot be undone" in stored(shop, second.id).error
+
+
+@pytest.mark.parametrize("awaited", [False, True])
+def test_an_unknown_call_undoes_nothing(*, awaited: bool) -> None:
+    """An unknown outcome waits for a person: its successors wait, and nothing is undone."""
+    shop = Shop(awaited=awaited, idempotency_header=None)
+    first = put(shop, undo=REFUND)
+    second = put(shop, after=[first])
+    third = put(shop, after=[second])
+    deliver(shop)
+    shop.stripe.fail(Lost())
+    assert 1 == deliver(shop).unknown
+    deliver(shop, 3)
+    assert ["done", "unknown", "blocked", "prepared"] == [
+        stored(shop, id).state.value for id in (first.id, second.id, third.id, f"{first.id}-undo")
+    ]
+    shop.do(shop.outbox.drop, second.id)
+    deliver(shop, 3)
+    assert "Nothing was undone" in stored(shop, third.id).error
+    assert 0 == refunds(shop)
+
+
+def test_an_undo_is_sealed_like_its_call() -> None:
+    """With a cipher, the content of an undo is sealed, and its worker opens it."""
+    shop = Shop(cipher=AesGcmCipher(generate_keys()))
+    first = put(shop, undo=REFUND)
+    put(shop, DECLINED, after=[first])
+    deliver(shop)
+    assert b"refund" not in stored(shop, f"{first.id}-undo").content
+    deliver(shop, 4)
+    assert 1 == refunds(shop)
+
+
+def test_a_worker_that_is_stopped_leaves_chains_alone(shop: Shop) -> None:
+    """A worker that must stop does not look at the calls that wait for others."""
+
+    class Stopped:
+        def is_set(self) -> bool:
+            return True
+
+    first = put(shop)
+    second = put(shop, after=[first])
+    deliver(shop)
+    deliver(shop, stop=Stopped())
+    assert EntryState.BLOCKED is stored(shop, second.id).state
+
+
+def test_more_waiting_calls_than_a_round_looks_at() -> None:
+    """Calls beyond a round's pages are looked at in later rounds."""
+    shop = Shop()
+    first = put(shop)
+    deliver(shop)
+    waiting = [put(shop, after=[first]) for _ in range(1_001)]
+    deliver(shop, limit=1)
+    assert EntryState.BLOCKED is stored(shop, waiting[0].id).state
+    deliver(shop, limit=1)
+    assert EntryState.BLOCKED is not stored(shop, waiting[0].id).state
+
+
+# --- any chain, and crashes anywhere ----------------------------------------------------
+
+
+class ErpVendor:
+    """Answers each request as its body says, and remembers which were carried out."""
+
+    def __init__(self) -> None:
+        self.done: list[str] = []
+
+    def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
+        """Carry out a request, refuse it, or lose its answer."""
+        assert isinstance(request.body, bytes)
+        name, _, outcome = request.body.decode().partition(":")
+        if outcome == "refused":
+            return Response(422)
+        self.done.append(name)
+        if outcome == "lost":
+            raise ConnectionFailed("The connection broke.")
+        return Response(200)
+
+
+class FragileOutbox(MemoryOutbox):
+    """A store that fails at the given numbers of its writes, as if the worker had died there."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        super().__init__(clock)
+        self.fails: set[int] = set()
+        self.writes = 0
+
+    def _fail(self) -> None:
+        self.writes += 1
+        if self.writes in self.fails:
+            raise StorageUnavailable("The worker died here.")
+
+    def swap(self, entry: Any, fence: int, /) -> bool:
+        """Replace an entry, or die before or after it."""
+        self._fail()
+        is_written = super().swap(entry, fence)
+        self._fail()
+        return is_written
+
+
+@attrs.frozen
+class Plan:
+    """A call of a generated chain.
+
+    Attributes:
+        outcome: what the vendor does with it.
+        after: the positions of the calls before it.
+        undoes: whether it has an undo.
+    """
+
+    outcome: str
+    after: tuple[int, ...]
+    undoes: bool
+
+
+@st.composite
+def plans(draw: st.DrawFn) -> list[Plan]:
+    """Draw a few calls, each after some of the earlier ones."""
+    count = draw(st.integers(1, 6))
+    return [
+        Plan(
+            draw(st.sampled_from(["done", "done", "done", "refused", "lost"])),
+            tuple(sorted(draw(st.sets(st.integers(0, max(0, number - 1)), max_size=2))))
+            if number
+            else (),
+            draw(st.booleans()),
+        )
+        for number in range(count)
+    ]
+
+
+def before(plan: list[Plan], number: int) -> set[int]:
+    """Return the positions of everything before a call."""
+    return {other for direct in plan[number].after for other in ({direct} | before(plan, direct))}
+
+
+@attrs.frozen
+class Ending:
+    """The end of a generated chain.
+
+    Attributes:
+        states: the state of each call, by its position.
+        made: the positions of the calls that the vendor carried out, in this order.
+        undone: the positions of the calls that the vendor undid, in this order.
+        undos: the states of the entries that undo calls.
+    """
+
+    states: list[EntryState]
+    made: list[int]
+    undone: list[int]
+    undos: list[EntryState]
+
+
+def ending_of(plan: list[Plan], crashes: set[int]) -> Ending:
+    """Deliver the calls of a plan with workers that die at these writes."""
+    clock, vendor = VirtualClock(), ErpVendor()
+    store = FragileOutbox(clock)
+    outbox = Outbox(store, clock=clock, lease=2.0, retry=RetryPolicy(max_attempts=50))
+    service = Service("erp", base_url="https://erp.example", retry=RetryPolicy(max_attempts=1))
+    hub = Hub([], services=[service], http=vendor, clock=clock)
+    ids: list[str] = []
+    for number, call in enumerate(plan):
+        undo = Request.post("/do", body=f"undo {number}:done".encode()) if call.undoes else None
+        entry = outbox.put_request(
+            "erp",
+            Request.post("/do", body=f"{number}:{call.outcome}".encode()),
+            after=[ids[position] for position in call.after],
+            undo=undo,
+        )
+        ids.append(entry.id)
+    store.fails = crashes
+    for _ in range(60):
+        with suppress(StorageUnavailable):
+            outbox.deliver(hub)
+        clock.advance(100.0)
+    states = {entry.id: entry.state for entry in outbox.find(EntryQuery()).items}
+    return Ending(
+        states=[states[id] for id in ids],
+        made=[int(name) for name in vendor.done if not name.startswith("undo")],
+        undone=[int(name.removeprefix("undo ")) for name in vendor.done if name.startswith("undo")],
+        undos=[state for id, state in states.items() if id not in ids],
+    )
+
+
+@settings(deadline=None)
+@given(plan=plans(), crashes=st.sets(st.integers(1, 60), max_size=6))
+def test_every_chain_ends_as_its_rules_say(plan: list[Plan], crashes: set[int]) -> None:
+    """Whatever fails and wherever workers die, each call and each undo happens as it must.
+
+    Nothing is made or undone twice, or before what it waits for. Nothing waits for ever, except for
+    a call of unknown outcome. What was done before a call that failed for good is undone.
+    """
+    ending = ending_of(plan, crashes)
+    assert len(set(ending.made)) == len(ending.made)
+    assert len(set(ending.undone)) == len(ending.undone)
+    assert set(ending.undos) <= {EntryState.DONE, EntryState.PREPARED}
+
+    failed = {
+        number
+        for number, state in enumerate(ending.states)
+        if state in {EntryState.DEAD, EntryState.UNDOING}
+    }
+    for number, state in enumerate(ending.states):
+        waits_for_unknown = any(
+            ending.states[other] is EntryState.UNKNOWN for other in before(plan, number)
+        )
+        if state in {EntryState.BLOCKED, EntryState.UNDOING}:
+            assert waits_for_unknown
+        else:
+            assert state in {EntryState.DONE, EntryState.DEAD, EntryState.UNKNOWN}
+        if number in ending.made:
+            assert all(plan[other].outcome == "done" for other in before(plan, number))
+            assert set(before(plan, number)) <= set(ending.made)
+        if state is EntryState.DEAD and plan[number].after:
+            done = {other for other in before(plan, number) if other in ending.made}
+            assert {other for other in done if plan[other].undoes} <= set(ending.undone)
+    for number in ending.undone:
+        assert any(number in before(plan, other) for other in failed)
+
+
+@given(length=st.integers(1, 6), crashes=st.sets(st.integers(1, 60), max_size=6))
+@settings(deadline=None)
+def test_the_last_call_is_undone_first(length: int, crashes: set[int]) -> None:
+    """When the end of a line of calls is refused, the others are undone in reverse order."""
+    line = [Plan("done", (number - 1,) if number else (), undoes=True) for number in range(length)]
+    ending = ending_of([*line, Plan("refused", (length - 1,), undoes=True)], crashes)
+    assert list(range(length)) == ending.made
+    assert list(range(length))[::-1] == ending.undone
+    assert [EntryState.DONE] * length + [EntryState.DEAD] == ending.states
