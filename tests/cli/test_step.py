@@ -37,6 +37,10 @@ collect = ["sums/total"]
 [steps.wait]
 command = ["sh", "-c", "echo begun; while [ ! -e $FOLDER/go ]; do sleep 0.05; done; echo over"]
 
+[steps.cached]
+command = ["sh", "-c", "echo x >> $FOLDER/counter; echo done"]
+cache = 3600
+
 [steps.stubborn]
 command = ["sh", "-c", "trap '' TERM; echo begun; while true; do sleep 0.05; done"]
 grace = 60
@@ -145,6 +149,20 @@ def test_repeat_shows_the_result() -> None:
     }
     assert first.result == again.result
     assert (1, "IdempotencyConflict") == (other.code, other.document["error"]["kind"])
+
+
+def test_reused_result_is_told() -> None:
+    """`step run` says that it ran nothing because an equal step succeeded before."""
+    options = ["--env", f"FOLDER={Path.cwd()}"]
+    counter = Path("counter")
+    first, second = (command("step", "run", "cached", "--key", key, *options) for key in "ab")
+    document = command("step", "run", "cached", "--key", "c", *options, "--json").result
+
+    assert "x\n" == counter.read_text()
+    assert "done\n" == first.out == second.out
+    assert "reused" not in first.err
+    assert "in an earlier, equal run, which is reused" in second.err
+    assert document["metadata"]["cached"]
 
 
 def test_end_of_a_long_result_is_shown() -> None:

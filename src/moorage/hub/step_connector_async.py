@@ -64,6 +64,7 @@ from moorage.hub._run_following_async import (
     AsyncRunReader,
 )
 from moorage.hub._step_answers_async import once_async, stored_async
+from moorage.hub._step_cache_async import StepCache
 from moorage.hub._step_log_writer import LogWriter
 from moorage.hub.internals import core_of, ports_of
 from moorage.parts.idempotency import Idempotency
@@ -137,6 +138,7 @@ class AsyncStepConnector:
         )
         self._reader = AsyncRunReader(platform, manager)
         self._store: str | None = None
+        self._cache = StepCache(manager, service, platform.type)
 
     @property
     def name(self) -> str:
@@ -185,7 +187,8 @@ class AsyncStepConnector:
     ) -> ExecutionResult:
         """Start a step or find its run again, follow it to its end, and return its result.
 
-        A step that fails is a result too, not an error.
+        A step that fails is a result too, not an error. A step with a `cache` does not run again if
+        it succeeded before; no hook is called then, and `cached` in the metadata is true.
 
         Args:
             step: the step.
@@ -212,7 +215,9 @@ class AsyncStepConnector:
         mask = value_mask(values)
         name = run_name(self._service, tenant, key)
         try:
-            await self._prepare(step, name, mask)
+            reused = await self._reused(step, key, tenant)
+            if reused is None:
+                await self._prepare(step, name, mask)
             labels = {
                 _LABEL_STORE: await self._store_id(),
                 _LABEL_SERVICE: self._service,
@@ -222,13 +227,18 @@ class AsyncStepConnector:
             spec = RunSpec(name=name, step=step, secrets=secrets, labels=labels)
             await self._manager.perform(
                 self._service,
-                _Start(self._platform, spec),
+                _Start(self._platform, spec, is_needed=reused is None),
                 tenant=tenant,
                 idempotency_key=key,
                 payload={"step": step.fingerprint},
             )
-            following, status, writer = await self._follow(spec, values, log)
-            result = await self._settled(spec, following, status, mask, key)
+            if reused is None:
+                following, status, writer = await self._follow(spec, values, log)
+                result = await self._settled(spec, following, status, mask, key)
+                await self._cache.keep(step, tenant, result)
+            else:
+                result, status, writer = reused, None, LogWriter(log)
+                following = Following(values, writer.positions())
         except ConnectorError as error:
             failure = bare(error)
             mask_error(failure, mask)
@@ -435,6 +445,23 @@ class AsyncStepConnector:
                 remedy="Mend what the hook complains about, and use a new key.",
             )
 
+    async def _reused(self, step: Step, key: str, tenant: str | None) -> ExecutionResult | None:
+        """Return the result of an earlier, equal step as the result of this key.
+
+        A key that has a run or a result of its own keeps it.
+        """
+        if step.cache is None:
+            return None
+        own_result = await self.stored_result(key, tenant=tenant)
+        if own_result is not None:
+            return own_result if own_result.metadata.get("cached") else None
+        result = await self._cache.find(step, tenant)
+        if result is None or await self.look(key, tenant=tenant) is not None:
+            return None
+        name = run_name(self._service, tenant, key)
+        store = partial(_ready, packed_result(result))
+        return unpacked_result(await once_async(self._once, f"{name}.end", store))
+
     def _overrides(self, hook: str) -> bool:
         return getattr(type(self), hook) is not getattr(AsyncStepConnector, hook)
 
@@ -524,10 +551,14 @@ class AsyncStepConnector:
 
 @attrs.frozen
 class _Start:
-    """The operation that starts a run, or finds the one of its name."""
+    """The operation that starts a run, or finds the one of its name.
+
+    It starts nothing for a step whose result is reused.
+    """
 
     platform: AsyncPlatform
     spec: RunSpec = attrs.field(repr=False)
+    is_needed: bool
     name: str = "steps.start"
     safe: bool = False
     repeatable: bool = True
@@ -538,6 +569,8 @@ class _Start:
 
     async def perform(self, attempt: OperationAttempt) -> str:
         """Start the run, and return its name."""
+        if not self.is_needed:
+            return self.spec.name
         return (await self.platform.start(self.spec, attempt.timeout)).name
 
     def judge(self, error: Exception) -> ConnectorError | None:
@@ -547,6 +580,10 @@ class _Start:
             may_have_been_processed=True,
             retryable=False,
         )
+
+
+async def _ready(value: dict[str, Any]) -> dict[str, Any]:
+    return value
 
 
 def _text_of(error: Exception, mask: Masker) -> str:

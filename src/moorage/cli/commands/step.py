@@ -346,6 +346,8 @@ def _shown(name: str, key: str, result: ExecutionResult, log: _Printed) -> Comma
     }
     seconds = result.metadata.get("seconds")
     after = "" if seconds is None else f" after {seconds:.1f} s"
+    if result.metadata.get("cached"):
+        after = " in an earlier, equal run, which is reused"
     log.end(f"{name} {_ENDINGS[result.outcome]}{after}, exit code {result.exit_code}; key {key}")
     texts = [] if log.has_lines else [result.stdout, result.stderr]
     output = [line for text in texts for line in text.splitlines()]

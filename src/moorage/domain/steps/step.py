@@ -24,6 +24,9 @@ _VARIABLE: Final = late_pattern(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _IMAGE: Final = late_pattern(r"[a-z0-9][A-Za-z0-9._/:@-]{0,254}")
 _DIGEST: Final = late_pattern(r".+@sha256:[0-9a-f]{64}")
 
+LONGEST_CACHE: Final = 30 * 86_400.0
+"""The longest time in seconds for which the result of a step can be reused."""
+
 LARGEST_WORKSPACE: Final = 16 * 1024 * 1024
 """The largest number of bytes of all files that a step is given, or that are collected."""
 
@@ -188,6 +191,18 @@ def _paths(value: Iterable[str]) -> tuple[str, ...]:
     return tuple(checked_path(path, "collect") for path in paths)
 
 
+def _is_age(_: object, attribute: attrs.Attribute[Any], value: float | None) -> None:
+    if value is None:
+        return
+    is_seconds(_, attribute, value)
+    if value > LONGEST_CACHE:
+        raise InvalidData(
+            f"The result of a step cannot be reused for {value:g} seconds.",
+            field=attribute.name,
+            remedy=f"Give at most {LONGEST_CACHE:.0f} seconds, which are 30 days.",
+        )
+
+
 @frozen(kw_only=True)
 class Workspace:
     """The files that a step finds in its working directory, and those that it leaves for us.
@@ -249,6 +264,9 @@ class Step:
         timeout: seconds after which the platform ends it.
         grace: seconds between the request to end and the kill.
         pinned: whether the image must be named by its digest, so that nobody can replace it.
+        cache: the seconds for which a success of the same step is its result, without running it
+            again: at most 30 days. By default it always runs. The step needs an image that is named
+            by its digest, or none, and its secrets must be references.
     """
 
     name: str = attrs.field(validator=_is_name)
@@ -275,6 +293,12 @@ class Step:
     timeout: float = attrs.field(kw_only=True, default=300.0, converter=plain, validator=is_seconds)
     grace: float = attrs.field(kw_only=True, default=10.0, converter=plain, validator=is_wait)
     pinned: bool = attrs.field(default=False, kw_only=True)
+    cache: float | None = attrs.field(
+        kw_only=True,
+        default=None,
+        converter=attrs.converters.optional(plain),
+        validator=_is_age,
+    )
 
     def __attrs_post_init__(self) -> None:
         """Check that the fields do not contradict each other."""
@@ -285,12 +309,30 @@ class Step:
                 remedy="Name the image such as 'registry.example/erp@sha256:…', or leave `pinned`"
                 " out.",
             )
+        if self.cache is not None:
+            self._check_cache()
         names = sorted({f"{name}_FILE" for name in self.secrets} & set(self.environment))
         if names:
             raise InvalidData(
                 f"The variable {names[0]} is that of a secret's file, and cannot be set.",
                 field=f"environment.{names[0]}",
                 remedy="Rename the variable or the secret.",
+            )
+
+    def _check_cache(self) -> None:
+        if self.image is not None and _DIGEST.fullmatch(self.image) is None:
+            raise InvalidData(
+                "The image of a cached step is not named by its digest, so that it can change.",
+                field="image",
+                remedy="Name the image such as 'registry.example/erp@sha256:…', or leave `cache`"
+                " out.",
+            )
+        values = sorted(name for name, value in self.secrets.items() if isinstance(value, Secret))
+        if values:
+            raise InvalidData(
+                f"The secret {values[0]} of a cached step is given by its value.",
+                field=f"secrets.{values[0]}",
+                remedy="Give a reference such as 'secret://env/TOKEN', or leave `cache` out.",
             )
 
     @property

@@ -1,0 +1,68 @@
+"""The results of the steps of a synchronous program that are reused for the same steps."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from moorage.domain.steps.cached import cache_key, is_cacheable
+from moorage.domain.steps.result import packed_result, unpacked_result
+from moorage.errors import ConnectorError
+from moorage.hub._step_answers_sync import once_sync, stored_sync
+from moorage.hub.internals import ports_of
+from moorage.parts.idempotency import Idempotency
+
+if TYPE_CHECKING:
+    from moorage.domain.steps.result import ExecutionResult
+    from moorage.domain.steps.step import ConnectorType, Step
+    from moorage.hub.manager import ConnectorManager
+
+
+class StepCache:
+    """Stores the successes of steps with a `cache`, beside the keys of the manager.
+
+    Args:
+        manager: has the store.
+        service: the service whose steps these are.
+        kind: the type of the platform that runs them.
+    """
+
+    def __init__(self, manager: ConnectorManager, service: str, kind: ConnectorType) -> None:
+        self._ports = ports_of(manager)
+        self._service = service
+        self._kind = kind
+
+    def find(self, step: Step, tenant: str | None) -> ExecutionResult | None:
+        """Return the stored result of a step; None if there is none, or the step has no cache."""
+        if step.cache is None:
+            return None
+        key = cache_key(step, self._service, self._kind, tenant)
+        stored = stored_sync(self._results(step.cache), key)
+        return None if stored is None else unpacked_result(stored).with_metadata(cached=True)
+
+    def keep(self, step: Step, tenant: str | None, result: ExecutionResult) -> None:
+        """Store the result of a step, if it may be reused.
+
+        A result that cannot be stored is lost for others only.
+        """
+        if step.cache is None or not is_cacheable(step, result):
+            return
+        key = cache_key(step, self._service, self._kind, tenant)
+        with suppress(ConnectorError):
+            once_sync(self._results(step.cache), key, partial(_ready, packed_result(result)))
+
+    def _results(self, age: float) -> Idempotency:
+        return Idempotency(
+            name=f"{self._service}.cached",
+            storage=self._ports.claims or self._ports.state,
+            ttl=age,
+            # A worker that dies while it stores a result leaves nothing to find out.
+            remembered=age,
+            cipher=self._ports.cipher,
+            clock=self._ports.clock,
+        )
+
+
+def _ready(value: dict[str, Any]) -> dict[str, Any]:
+    return value
