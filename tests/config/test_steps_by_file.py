@@ -196,7 +196,7 @@ def test_service_of_steps_is_made() -> None:
             "not a name of a variable",
         ),
         ({"steps": {"total": {**STEP, "pinned": True}}}, "steps.total.image", "digest"),
-        ({"steps": {"total": {**STEP, "cache": 9e9}}}, "steps.total.cache", "30 days"),
+        ({"steps": {"total": {**STEP, "cache": 3e6}}}, "steps.total.cache", "30 days"),
         (
             {
                 "platforms": {"here": LOCAL},
