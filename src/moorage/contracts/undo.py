@@ -47,8 +47,9 @@ class FromAnswer:
         """
         part: Any = answer
         for name in self.path.split("."):
+            is_mapping = isinstance(part, Mapping)
             try:
-                part = part[name] if isinstance(part, Mapping) else getattr(part, name)
+                part = part[name] if is_mapping else getattr(part, name)
             except (AttributeError, KeyError):
                 raise InvalidData(
                     f"The answer has no {self.path[:80]!r} for the call that would undo it.",

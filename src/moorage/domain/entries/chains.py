@@ -140,7 +140,8 @@ def undoing(entry: E, chain: Mapping[str, E], now: datetime) -> tuple[E, ...] | 
     members = [entry, *(member for id in ancestor_ids(entry, chain) if (member := chain.get(id)))]
     if any(member.state in OPEN for member in members[1:]):
         return None
-    error, changes = entry.error, []
+    error = entry.error
+    changes: list[E] = []
     if any(member.state is EntryState.DROPPED for member in members):
         error = f"{error} Nothing was undone, because a person cancelled a call before it."[:500]
     else:

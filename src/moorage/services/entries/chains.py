@@ -122,7 +122,7 @@ class Chaining(Keeping[OutboxEntry]):
         try:
             packed = pack(undo.made_of(answer))
         except InvalidData as error:
-            packed = pack(((), {}))
+            packed = pack(((), dict[str, Any]()))
             prepared_entry = attrs.evolve(prepared_entry, state=EntryState.DEAD, error=told(error))
         await self.store.add(self.closed(prepared_entry, packed))
 
