@@ -135,7 +135,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         choices=("all", "some", "few"),
         default="all",
         help="try all cases of each test (the default), or some of the many, drawn by chance; or"
-        " those, and of the long tests in each file only a few",
+        " those, and only a few of the long tests",
     )
 
 

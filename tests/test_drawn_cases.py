@@ -29,15 +29,15 @@ def test_every_case_is_drawn_by_some_seed() -> None:
     assert set(MANY) == set().union(*(chosen_cases(MANY, seed) for seed in range(100)))
 
 
-def test_few_long_cases_of_each_file_are_drawn() -> None:
-    """Each file tries one case of its long tests, and a share of the others."""
+def test_few_long_cases_are_drawn() -> None:
+    """A third of the cases of all long tests is tried, and each of them by some seed."""
     long = {f"tests/test_{file}.py::test_{n}" for file in "ab" for n in range(7)}
     cases = [f"{test}[{n}]" for test in sorted(long) for n in range(1, 4)] + MANY
 
     chosen = chosen_cases(cases, 1, long) - set(MANY)
-    assert len(chosen) == 2 * (1 + 20 // 6)
-    assert {"tests/test_a", "tests/test_b"} == {case.partition(".")[0] for case in chosen}
+    assert len(chosen) == 1 + 41 // 3
     assert set(cases) == set().union(*(chosen_cases(cases, seed, long) for seed in range(200)))
+    assert {"tests/test_a.py::test_1"} == chosen_cases(["tests/test_a.py::test_1"], 1, long)
 
 
 def test_long_tests_exist() -> None:

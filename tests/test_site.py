@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -65,10 +67,16 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of the built site."""
+    """Return the folder of the site, which the first process of a run builds for all others."""
     pytest.importorskip("sphinx", reason="the site is built for development only")
-    folder = tmp_path_factory.mktemp("site")
-    site.build(folder, site.sources(), site.navigation())
+    run = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        run = run.parent
+    folder, last_file = run / "site", run / "site" / "llms.txt"
+    with (run / "site.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not last_file.exists():
+            site.build(folder, site.sources(), site.navigation())
     return folder
 
 

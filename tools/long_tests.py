@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 from xml.etree import ElementTree as ET
 
-SHARE: Final = 0.0008
+SHARE: Final = 0.0002
 """A test is long if one case of it takes more than this share of the whole run."""
 
 LIST: Final = Path("tests/long_tests.txt")

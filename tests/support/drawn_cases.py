@@ -16,8 +16,8 @@ LEAST = 3
 SHARE = 8
 """Of the cases beyond the least, a test tries one in so many."""
 
-LONG_SHARE = 6
-"""Of the cases of a file's long tests beyond the first, one in so many is tried."""
+LONG_SHARE = 3
+"""Of the cases drawn so from all long tests, one in so many is tried."""
 
 _LONG_TESTS = Path(__file__).parent.with_name("long_tests.txt")
 
@@ -35,22 +35,20 @@ def chosen_cases(
     Args:
         cases: ids such as `tests/test_manager.py::test_call[async-redis]`.
         seed: another seed draws other cases.
-        long_tests: the test functions of which each file tries few cases.
+        long_tests: the test functions of which few cases are tried.
     """
     by_function: dict[str, list[str]] = defaultdict(list)
     for case in cases:
         by_function[case.partition("[")[0]].append(case)
     chosen: set[str] = set()
-    long_cases: dict[str, list[str]] = defaultdict(list)
+    long_cases: list[str] = []
     for function, ids in by_function.items():
         drawn_ids = _drawn(ids, seed, LEAST, SHARE)
         if function in long_tests:
-            long_cases[function.partition("::")[0]] += drawn_ids
+            long_cases += drawn_ids
         else:
             chosen.update(drawn_ids)
-    for ids in long_cases.values():
-        chosen.update(_drawn(ids, seed, 1, LONG_SHARE))
-    return chosen
+    return chosen.union(_drawn(long_cases, seed, 1, LONG_SHARE))
 
 
 def _drawn(cases: list[str], seed: int, least: int, share: int) -> list[str]:
