@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -30,7 +32,9 @@ from moorage.invoices import (
     PostalAddress,
     PrecedingInvoice,
     VatExemption,
+    is_ksef_number,
     read_fa3,
+    read_upo,
     validate_fa3,
     write_fa3,
 )
@@ -39,7 +43,7 @@ from tests.contracts.bank.schema_facts import element_faults, table
 _FACTS = table("fa_3", Path(__file__).parent / "tables")
 _SPACE = "{http://crd.gov.pl/wzor/2025/06/25/13775/}"
 NOW = datetime(2026, 11, 25, 9, 30, 1, 5, tzinfo=timezone(timedelta(hours=1)))
-NUMBER = "5260250274-20261101-0A1B2C-3D4E5F-7A"
+NUMBER = "5265877635-20250826-0100001AF629-AF"
 GDANSK = PostalAddress(line1="ul. Długa 1", city="80-001 Gdańsk", country="PL")
 SELLER = Party(
     name="Alfa sp. z o.o.",
@@ -450,6 +454,15 @@ SPOILED: list[tuple[str, str, dict[str, Any]]] = [
         "corrected[0].day",
         {"type_code": "384", "preceding": [PrecedingInvoice(number="1")]},
     ),
+    (
+        "NrKSeFFaKorygowanej",
+        "corrected[0].ksef_number",
+        {
+            "type_code": "384",
+            "preceding": [PrecedingInvoice(number="1", issue_date=date(2026, 1, 1))],
+            "ksef_numbers": {"1": "5265877635-20250826-0100001AF629-AE"},
+        },
+    ),
     ("Informacje", "footers", {"notes": [Note("a")] * 4}),
     ("FaWiersz", "lines", {"lines": [LINE] * 10_001}),
     (
@@ -545,3 +558,79 @@ def test_only_values_are_written() -> None:
     """Something else than an invoice is refused."""
     with pytest.raises(InvalidData, match="KsefInvoice"):
         write_fa3("invoice")  # type: ignore[arg-type] # the mistake
+
+
+NUMBERS: list[tuple[str, bool]] = [
+    (NUMBER, True),
+    ("5265877635-20250916-010040741B3E-46", True),
+    ("5265877635-20250916-0200A0D6723E-C2", True),
+    ("5265877635-20250916-0200A0D6723E-C3", False),
+    ("5265877635-20230916-0200A0-D6723E-C3", True),
+    ("5265877635-20250916-0200a0d6723e-c2", False),
+    ("", False),
+]
+
+
+@pytest.mark.parametrize("text,is_valid", NUMBERS)
+def test_number_has_a_check_sum(text: str, is_valid: bool) -> None:
+    """A number of KSeF has its form, and the check sum of its content."""
+    assert is_valid is is_ksef_number(text)
+
+
+def _upo(document: bytes, heading: str = "") -> bytes:
+    digest = b64encode(sha256(document).digest()).decode()
+    return (
+        '<Potwierdzenie xmlns="http://upo.schematy.mf.gov.pl/KSeF/v4-3">'
+        f"<NumerReferencyjnySesji>S-1</NumerReferencyjnySesji>{heading}<Dokument>"
+        f"<NipSprzedawcy>5265877635</NipSprzedawcy><NumerKSeFDokumentu>{NUMBER}"
+        "</NumerKSeFDokumentu><NumerFaktury>FV/1</NumerFaktury>"
+        "<DataWystawieniaFaktury>2025-08-26</DataWystawieniaFaktury>"
+        "<DataPrzeslaniaDokumentu>2025-08-26T11:02:41</DataPrzeslaniaDokumentu>"
+        "<DataNadaniaNumeruKSeF>2025-08-26T11:02:42.084+02:00</DataNadaniaNumeruKSeF>"
+        f"<SkrotDokumentu>{digest}</SkrotDokumentu></Dokument></Potwierdzenie>"
+    ).encode()
+
+
+def test_receipt_proves_which_file_was_accepted() -> None:
+    """A receipt has the number of each file, and finds a file by its bytes."""
+    document = write_fa3(_ksef())
+    pages = "<OpisPotwierdzenia><Strona>1</Strona><LiczbaStron>2</LiczbaStron></OpisPotwierdzenia>"
+    receipt = read_upo(_upo(document, pages))
+    entry = receipt.find(document)
+
+    assert (receipt.session, receipt.page, receipt.pages) == ("S-1", 1, 2)
+    assert entry is not None
+    assert (entry.ksef_number, entry.number, entry.seller_nip) == (NUMBER, "FV/1", "5265877635")
+    assert entry.issue_date == date(2025, 8, 26)
+    assert entry.sent_at is None
+    assert entry.accepted_at == datetime(2025, 8, 26, 9, 2, 42, 84_000, tzinfo=UTC)
+    assert receipt.find(document + b" ") is None
+
+
+def test_receipt_of_one_file_has_no_pages() -> None:
+    """A receipt of a single file has no pages, and may lack a readable date."""
+    receipt = read_upo(_upo(b"x").replace(b">2025-08-26<", b">soon<"))
+
+    assert (receipt.page, receipt.pages) == (None, None)
+    assert receipt.invoices[0].issue_date is None
+
+
+BAD_RECEIPTS: list[tuple[bytes, bytes, str]] = [
+    (b"Potwierdzenie", b"Upo", "not a receipt"),
+    (b"KSeF/v4-3", b"KSeF/v3-0", "not a receipt"),
+    (b"NumerReferencyjnySesji", b"Sesja", "NumerReferencyjnySesji"),
+    (b"NumerFaktury", b"Numer", "NumerFaktury"),
+    (b"-AF<", b"-AE<", "NumerKSeFDokumentu"),
+    (b"<SkrotDokumentu>", b"<SkrotDokumentu>A", "SkrotDokumentu"),
+    (b"</SkrotDokumentu>", b"AAAA</SkrotDokumentu>", "SkrotDokumentu"),
+]
+
+
+@pytest.mark.parametrize("old,new,words", BAD_RECEIPTS)
+def test_other_receipts_are_refused(old: bytes, new: bytes, words: str) -> None:
+    """A file that is no complete receipt is refused with the element."""
+    body = _upo(b"x")
+    assert old in body
+
+    with pytest.raises(InvalidData, match=words):
+        read_upo(body.replace(old, new))

@@ -17,7 +17,16 @@ from moorage.invoices.fatturapa import (
     validate_fatturapa,
     write_fatturapa,
 )
-from moorage.invoices.ksef import KsefInvoice, read_fa3, validate_fa3, write_fa3
+from moorage.invoices.ksef import (
+    AcceptedInvoice,
+    KsefInvoice,
+    KsefReceipt,
+    is_ksef_number,
+    read_fa3,
+    read_upo,
+    validate_fa3,
+    write_fa3,
+)
 from moorage.invoices.outgoing import outgoing_invoice
 from moorage.invoices.pdf import PdfInvoice, embed_invoice, read_pdf_invoice
 from moorage.invoices.profiles import EN16931, PEPPOL, XRECHNUNG, Profile
@@ -51,6 +60,7 @@ __all__ = [
     "EN16931",
     "PEPPOL",
     "XRECHNUNG",
+    "AcceptedInvoice",
     "AllowanceCharge",
     "ContactPoint",
     "DirectDebit",
@@ -63,6 +73,7 @@ __all__ = [
     "ItemClass",
     "ItemProperty",
     "KsefInvoice",
+    "KsefReceipt",
     "Note",
     "Party",
     "PayeeAccount",
@@ -84,6 +95,7 @@ __all__ = [
     "Withholding",
     "check",
     "embed_invoice",
+    "is_ksef_number",
     "outgoing_invoice",
     "read_cii",
     "read_fa3",
@@ -92,6 +104,7 @@ __all__ = [
     "read_pdf_invoice",
     "read_sdi_notice",
     "read_ubl",
+    "read_upo",
     "validate",
     "validate_fa3",
     "validate_fatturapa",

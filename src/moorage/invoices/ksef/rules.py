@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from moorage.invoices.amounts import exact_sum
 from moorage.invoices.ksef.incoming import ADDENDS
+from moorage.invoices.ksef.receipts import is_ksef_number
 from moorage.invoices.layouts import faults
 from moorage.invoices.rules import Violation
 
@@ -126,6 +127,14 @@ def _corrections(document: FaDocument) -> Iterator[Violation]:
             "The correction does not say which invoice it corrects.",
             "Give the preceding invoice with its number and date.",
         )
+    for number, item in enumerate(document.corrected):
+        if item.ksef_number is not None and not is_ksef_number(item.ksef_number):
+            yield Violation(
+                "NrKSeFFaKorygowanej",
+                f"corrected[{number}].ksef_number",
+                "The text is not a number of KSeF, or its check sum differs.",
+                "Give the number that KSeF gave to the preceding invoice.",
+            )
 
 
 def _exemption(document: FaDocument) -> Iterator[Violation]:
