@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from moorage.contracts.validators import OneOf, check_kind
-from moorage.errors import InvalidData
 from moorage.invoices.binding import read_root
 from moorage.invoices.cii import NAMESPACE as CII_NAMESPACE
 from moorage.invoices.cii import read_cii_root, write_cii
 from moorage.invoices.profiles import EN16931, Profile
+from moorage.invoices.rules import refuse
 from moorage.invoices.ubl import read_ubl_root, write_ubl
 from moorage.invoices.values import Invoice
 
@@ -42,15 +42,8 @@ def check(invoice: Invoice, profile: Profile = EN16931) -> None:
         InvalidData: it does; the error's field is the first violated one, and its message names
             all violated rules.
     """
-    violations = [item for item in validate(invoice, profile) if item.fatal]
-    if violations:
-        rules = "; ".join(map(str, violations[:20]))
-        more = f"; and {len(violations) - 20} more" if len(violations) > 20 else ""
-        raise InvalidData(
-            f"The invoice violates rules of {profile.name}: {rules}{more}",
-            field=violations[0].field,
-            remedy="Correct the fields; `validate` returns the violations as values.",
-        )
+    violations = (item for item in validate(invoice, profile) if item.fatal)
+    refuse(violations, f"The invoice violates rules of {profile.name}", "validate")
 
 
 def read_invoice(body: bytes, profile: Profile = EN16931) -> Invoice:

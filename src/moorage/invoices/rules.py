@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import attrs
 
 from moorage.contracts.validators import is_tuple
+from moorage.errors import InvalidData
 from moorage.invoices.amounts import decimals
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from moorage.invoices.values import Invoice, Party
 
+_SHOWN: Final = 20
 Search: TypeAlias = "Callable[[Invoice], Iterable[str]]"
 """A function that finds the fields which violate a rule."""
 
@@ -65,6 +67,28 @@ class Rule:
         """Yield a violation for each field that violates the rule."""
         for field in self.search(invoice):
             yield Violation(self.id, field, self.problem, self.remedy, self.fatal)
+
+
+def refuse(violations: Iterable[Violation], problem: str, function: str) -> None:
+    """Refuse violations, if there are any; the error's field is that of the first one.
+
+    Args:
+        violations: the violations.
+        problem: beginning of the message, such as "The invoice violates rules of FA(3)".
+        function: name of the function that returns the violations as values.
+
+    Raises:
+        InvalidData: there are violations; the message names the first twenty.
+    """
+    problems = tuple(violations)
+    if problems:
+        shown = "; ".join(map(str, problems[:_SHOWN]))
+        more = f"; and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
+        raise InvalidData(
+            f"{problem}: {shown}{more}",
+            field=problems[0].field,
+            remedy=f"Correct the fields; `{function}` returns the violations as values.",
+        )
 
 
 def whole(field: str, holds: Callable[[Invoice], bool]) -> Search:

@@ -13,15 +13,16 @@ from moorage.invoices.fatturapa.outgoing import document_of
 from moorage.invoices.fatturapa.rules import violations
 from moorage.invoices.fatturapa.values import FatturaPa
 from moorage.invoices.layouts import nodes_of
+from moorage.invoices.rules import refuse
 
 if TYPE_CHECKING:
     from moorage.invoices.rules import Violation
 
 NAMESPACE: Final = "http://ivaservizi.agenziaentrate.gov.it/docs/xsd/fatture/v1.2"
 """The namespace of the root element."""
+_PROBLEM: Final = "The SdI would refuse the invoice"
 _ROOT: Final = "FatturaElettronica"
 _MOST_BYTES: Final = 5_000_000
-_SHOWN: Final = 20
 
 
 def validate_fatturapa(fattura: FatturaPa | bytes) -> tuple[Violation, ...]:
@@ -49,7 +50,7 @@ def write_fatturapa(fattura: FatturaPa) -> bytes:
     """
     check_kind(fattura, FatturaPa, "fattura")
     document = document_of(fattura)
-    _refuse(document)
+    refuse(violations(document), _PROBLEM, "validate_fatturapa")
     content = write_nodes(nodes_of(Document), document, None)
     body = (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
@@ -79,7 +80,7 @@ def read_fatturapa(body: bytes, *, check: bool = True) -> FatturaPa:
     """
     document = _read(body)
     if check:
-        _refuse(document)
+        refuse(violations(document), _PROBLEM, "validate_fatturapa")
     return fattura_of(document)
 
 
@@ -107,15 +108,3 @@ def _read(body: bytes) -> Document:
             remedy="Ask the sender to correct it.",
         )
     return document
-
-
-def _refuse(document: Document) -> None:
-    problems = list(violations(document))
-    if problems:
-        shown = "; ".join(map(str, problems[:_SHOWN]))
-        more = f"; and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
-        raise InvalidData(
-            f"The SdI would refuse the invoice: {shown}{more}",
-            field=problems[0].field,
-            remedy="Correct the fields; `validate_fatturapa` returns the violations as values.",
-        )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,8 +10,11 @@ import attrs
 from moorage.contracts.einvoices import EinvoiceStatus
 from moorage.errors import InvalidData
 from moorage.invoices.binding import read_root, text_at
+from moorage.invoices.moments import zoned_moment
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from moorage.vendor_sdk.xml_text import XmlElement
 
 _NAMESPACES: Final = frozenset(
@@ -126,8 +128,8 @@ def read_sdi_notice(body: bytes) -> SdiNotice:
         sdi_id=_needed(root, "IdentificativoSdI"),
         file_name=_needed(root, "NomeFile"),
         message_id=text_at(root, "MessageId"),
-        received_at=_moment(root, "DataOraRicezione"),
-        delivered_at=_moment(root, "DataOraConsegna"),
+        received_at=zoned_moment(text_at(root, "DataOraRicezione")),
+        delivered_at=zoned_moment(text_at(root, "DataOraConsegna")),
         outcome=outcome,
         text=text_at(root, "Descrizione") or text_at(root, "EsitoCommittente", "Descrizione"),
         errors=tuple(
@@ -148,12 +150,3 @@ def _needed(root: XmlElement, name: str) -> Any:
             remedy="Fetch the notice again; it is incomplete.",
         )
     return text
-
-
-def _moment(root: XmlElement, name: str) -> datetime | None:
-    """A time with its time zone; one without could be of any."""
-    try:
-        moment = datetime.fromisoformat(text_at(root, name) or "")
-    except ValueError:
-        return None
-    return None if moment.tzinfo is None else moment

@@ -15,6 +15,7 @@ from moorage.invoices.ksef.outgoing import document_of
 from moorage.invoices.ksef.rules import violations
 from moorage.invoices.ksef.values import KsefInvoice
 from moorage.invoices.layouts import nodes_of
+from moorage.invoices.rules import refuse
 
 if TYPE_CHECKING:
     from moorage.invoices.rules import Violation
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 
 NAMESPACE: Final = "http://crd.gov.pl/wzor/2025/06/25/13775/"
 """The namespace of FA(3)."""
+_PROBLEM: Final = "The invoice violates rules of FA(3)"
 _ROOT: Final = "Faktura"
-_SHOWN: Final = 20
 _LONGEST_SYSTEM: Final = 256
 
 
@@ -50,7 +51,7 @@ def write_fa3(ksef: KsefInvoice) -> bytes:
     """
     check_kind(ksef, KsefInvoice, "ksef")
     document = document_of(ksef)
-    _refuse(document)
+    refuse(violations(document), _PROBLEM, "validate_fa3")
     content = write_nodes(nodes_of(FaDocument), document, None)
     return (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
@@ -85,7 +86,7 @@ def read_fa3(body: bytes, *, check: bool = True) -> KsefInvoice:
     root = _root(body)
     document = _read(root)
     if check:
-        _refuse(document)
+        refuse(violations(document), _PROBLEM, "validate_fa3")
     return invoice_of(document, _created_at(root), text_at(root, "Naglowek", "SystemInfo"))
 
 
@@ -117,15 +118,3 @@ def _created_at(root: XmlElement) -> datetime:
             remedy="Ask the sender to correct it.",
         ) from None
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-
-
-def _refuse(document: FaDocument) -> None:
-    problems = list(violations(document))
-    if problems:
-        shown = "; ".join(map(str, problems[:_SHOWN]))
-        more = f"; and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
-        raise InvalidData(
-            f"The invoice violates rules of FA(3): {shown}{more}",
-            field=problems[0].field,
-            remedy="Correct the fields; `validate_fa3` returns the violations as values.",
-        )

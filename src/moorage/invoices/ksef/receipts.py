@@ -5,16 +5,19 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from datetime import date, datetime
+from datetime import date
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
 from moorage.errors import InvalidData
 from moorage.invoices.binding import read_root, text_at
+from moorage.invoices.moments import zoned_moment
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from moorage.vendor_sdk.xml_text import XmlElement
 
 _NAMESPACE: Final = re.compile(r"http://upo\.schematy\.mf\.gov\.pl/KSeF/v4-[0-9]{1,2}")
@@ -120,9 +123,9 @@ def _accepted(element: XmlElement) -> AcceptedInvoice:
         ksef_number=number,
         number=_needed(element, "NumerFaktury"),
         seller_nip=text_at(element, "NipSprzedawcy"),
-        issue_date=_maybe(date, text_at(element, "DataWystawieniaFaktury")),
-        sent_at=_moment(text_at(element, "DataPrzeslaniaDokumentu")),
-        accepted_at=_moment(text_at(element, "DataNadaniaNumeruKSeF")),
+        issue_date=_day(text_at(element, "DataWystawieniaFaktury")),
+        sent_at=zoned_moment(text_at(element, "DataPrzeslaniaDokumentu")),
+        accepted_at=zoned_moment(text_at(element, "DataNadaniaNumeruKSeF")),
         digest=_digest(_needed(element, "SkrotDokumentu")),
     )
 
@@ -156,14 +159,8 @@ def _count(text: str | None) -> int | None:
     return int(text) if text is not None and re.fullmatch("[0-9]{1,9}", text) else None
 
 
-def _maybe(kind: Any, text: str | None) -> Any:
+def _day(text: str | None) -> date | None:
     try:
-        return kind.fromisoformat(text or "")
+        return date.fromisoformat(text or "")
     except ValueError:
         return None
-
-
-def _moment(text: str | None) -> datetime | None:
-    """A time with its time zone; one without could be of any."""
-    moment: datetime | None = _maybe(datetime, text)
-    return None if moment is None or moment.tzinfo is None else moment
