@@ -65,6 +65,7 @@ def stripe() -> PaymentsSubject:
         stores=StoreRequest("pm_card_mastercard", customer=Customer(id="cus_ada")),
         pay_out=sandbox.pay_out_charges,
         dispute=sandbox.dispute,
+        payee="acct_payee1",
     )
 
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
         LinkRequest,
         Money,
         Page,
+        PayeePayout,
+        PayeeTransfer,
         Payment,
         PaymentEvent,
         PaymentLink,
@@ -379,6 +381,29 @@ class Payments:
         return run_now(
             self._flows.run(PaymentsFlows.payout_items, ref, after=after, timeout=timeout)
         )
+
+    def pay_payee(
+        self, transfer: PayeeTransfer, *, idempotency_key: str, timeout: float | None = None
+    ) -> PayeePayout:
+        """Send money to a payee.
+
+        Args:
+            transfer: amount and payee.
+            idempotency_key: identifies this transfer: a repeat sends no second one.
+            timeout: seconds for the whole operation.
+
+        Raises:
+            VendorRejected: the vendor refuses the payee or the amount; nothing was sent.
+        """
+        return run_now(
+            self._flows.run(
+                PaymentsFlows.pay_payee, transfer, idempotency_key=idempotency_key, timeout=timeout
+            )
+        )
+
+    def get_payee_payout(self, ref: Ref | str, *, timeout: float | None = None) -> PayeePayout:
+        """Get the current state of money that was sent to a payee."""
+        return run_now(self._flows.run(PaymentsFlows.get_payee_payout, ref, timeout=timeout))
 
     def store_means(
         self, request: StoreRequest, *, idempotency_key: str, timeout: float | None = None
@@ -782,6 +807,29 @@ class AsyncPayments:
             timeout: seconds for the whole operation.
         """
         return await self._flows.run(PaymentsFlows.payout_items, ref, after=after, timeout=timeout)
+
+    async def pay_payee(
+        self, transfer: PayeeTransfer, *, idempotency_key: str, timeout: float | None = None
+    ) -> PayeePayout:
+        """Send money to a payee.
+
+        Args:
+            transfer: amount and payee.
+            idempotency_key: identifies this transfer: a repeat sends no second one.
+            timeout: seconds for the whole operation.
+
+        Raises:
+            VendorRejected: the vendor refuses the payee or the amount; nothing was sent.
+        """
+        return await self._flows.run(
+            PaymentsFlows.pay_payee, transfer, idempotency_key=idempotency_key, timeout=timeout
+        )
+
+    async def get_payee_payout(
+        self, ref: Ref | str, *, timeout: float | None = None
+    ) -> PayeePayout:
+        """Get the current state of money that was sent to a payee."""
+        return await self._flows.run(PaymentsFlows.get_payee_payout, ref, timeout=timeout)
 
     async def store_means(
         self, request: StoreRequest, *, idempotency_key: str, timeout: float | None = None

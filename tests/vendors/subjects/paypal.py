@@ -65,4 +65,5 @@ def paypal() -> PaymentsSubject:
         webhook_secret=None,
         longest_key=108,
         keyless=("/void",),
+        payee="grace@erp.example",
     )

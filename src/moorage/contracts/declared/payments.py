@@ -16,6 +16,7 @@ from moorage.contracts.payments import (
     Charge,
     DisputeEvidence,
     LinkRequest,
+    PayeeTransfer,
     PaymentQuery,
     PaymentsCapability,
     RefundReason,
@@ -26,6 +27,7 @@ from moorage.contracts.payments import (
     events,
     lines,
     links,
+    payees,
     payout_items,
     requests,
     states,
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
         Dispute,
         Money,
         Page,
+        PayeePayout,
         Payment,
         PaymentLink,
         Payout,
@@ -82,6 +85,7 @@ class PaymentsContract(Contract):
         events,
         lines,
         links,
+        payees,
         payout_items,
         requests,
         states,
@@ -356,6 +360,30 @@ class PaymentsContract(Contract):
         """
         start = None if after is None else Ref.parse(after, "after")
         return Requirements(needs={PaymentsCapability.PAYOUT_ITEMS}, arguments={"after": start})
+
+    @changes(deferrable=False)
+    def pay_payee(
+        self, transfer: PayeeTransfer, *, idempotency_key: str, timeout: float | None = None
+    ) -> Requirements[PayeePayout]:
+        """Send money to a payee.
+
+        Args:
+            transfer: amount and payee.
+            idempotency_key: identifies this transfer: a repeat sends no second one.
+            timeout: seconds for the whole operation.
+
+        Raises:
+            VendorRejected: the vendor refuses the payee or the amount; nothing was sent.
+        """
+        check_kind(transfer, PayeeTransfer, "transfer")
+        return Requirements(needs={PaymentsCapability.PAYEES}, currency=transfer.amount.currency)
+
+    @reads(target=Target.REFERENCE)
+    def get_payee_payout(
+        self, ref: Ref | str, *, timeout: float | None = None
+    ) -> Requirements[PayeePayout]:
+        """Get the current state of money that was sent to a payee."""
+        return Requirements(needs={PaymentsCapability.PAYEES})
 
     @changes(deferrable=False)
     def store_means(

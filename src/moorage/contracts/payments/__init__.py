@@ -4,8 +4,8 @@
 reasons, `events` the events, `disputes` the evidence in a dispute, `lines` the lines of an order,
 `minor` amounts in minor units, `brands` the names of card brands, `buyers` messages to buyers,
 `unsettled` operations without a known outcome, `stored` means of payment without a payment,
-`links` payment links, `payout_items` the transactions of a payout, and `vendor` the operations of
-a vendor.
+`links` payment links, `payout_items` the transactions of a payout, `payees` money that is sent to
+somebody, and `vendor` the operations of a vendor.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from moorage.contracts.payments.events import PaymentEvent, advance, state_of
 from moorage.contracts.payments.lines import LineItem, total_tax
 from moorage.contracts.payments.links import LinkRequest, LinkState, PaymentLink
 from moorage.contracts.payments.minor import MinorUnits
+from moorage.contracts.payments.payees import PayeePayout, PayeeTransfer
 from moorage.contracts.payments.payout_items import PayoutItem, PayoutItemKind, unexplained
 from moorage.contracts.payments.requests import (
     KIND,
@@ -87,6 +88,8 @@ __all__ = [
     "NextActionType",
     "NextStep",
     "Page",
+    "PayeePayout",
+    "PayeeTransfer",
     "Payment",
     "PaymentEvent",
     "PaymentLink",

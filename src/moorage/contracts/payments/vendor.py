@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from moorage.contracts.payments.disputes import DisputeEvidence
     from moorage.contracts.payments.links import LinkRequest, PaymentLink
+    from moorage.contracts.payments.payees import PayeePayout, PayeeTransfer
     from moorage.contracts.payments.payout_items import PayoutItem
     from moorage.contracts.payments.requests import Charge, PaymentQuery
     from moorage.contracts.payments.states import RefundReason
@@ -59,6 +60,7 @@ class PaymentsCapability(StrEnum):
     LINK_ADDRESSES = "link_addresses"
     LINK_LINE_ITEMS = "link_line_items"
     PAYOUT_ITEMS = "payout_items"
+    PAYEES = "payees"
 
 
 MOVING: Final[Mapping[str, PaymentsCapability | None]] = {
@@ -138,6 +140,12 @@ class PaymentsVendor(Protocol):
     async def payout_items(
         self, wire: Wire, ref: Ref, /, *, after: Ref | None
     ) -> Page[PayoutItem]: ...
+
+    async def pay_payee(
+        self, wire: Wire, transfer: PayeeTransfer, /, *, key: str
+    ) -> PayeePayout: ...
+
+    async def get_payee_payout(self, wire: Wire, ref: Ref, /) -> PayeePayout: ...
 
     async def store_means(
         self, wire: Wire, request: StoreRequest, /, *, key: str

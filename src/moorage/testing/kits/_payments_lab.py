@@ -77,6 +77,7 @@ class PaymentsSubject:
         stores: a means of payment that the vendor stores without a payment.
         dispute: disputes a captured payment, and returns the dispute's id; None if no dispute
             can be answered.
+        payee: somebody whom the vendor sends money to; None if it sends none.
         pay_out: pays out everything that was charged.
         largest: the most minor units that the vendor takes; None if it names no limit.
         currencies: currencies that `pays` can be charged in; None for all of them.
@@ -104,6 +105,7 @@ class PaymentsSubject:
     keyless: tuple[str, ...] = ()
     stores: StoreRequest | None = None
     dispute: Callable[[str], str] | None = None
+    payee: str | None = None
     pay_out: Callable[[], object] | None = None
     largest: int | None = None
     currencies: frozenset[str] | None = None

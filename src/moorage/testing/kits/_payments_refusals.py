@@ -11,6 +11,7 @@ from moorage.errors import UnsupportedByVendor
 from moorage.testing.kits._payments_disputes import EVIDENCE
 from moorage.testing.kits._payments_lab import EUROS, FIRST, Lab
 from moorage.testing.kits._payments_orders import BILLING, LINES, SHIPPING
+from moorage.testing.kits._payments_payees import transfer_to
 from moorage.testing.kits._payments_stored import FAR, link_request, stored_request
 from moorage.testing.kits.checks import require
 from moorage.wiring.installed_vendors import able
@@ -75,6 +76,9 @@ async def what_it_cannot_do_is_refused(make: Open) -> None:
                 "create_link", link_request(lines=LINES), idempotency_key="8"
             ),
             PaymentsCapability.PAYOUT_ITEMS: lambda: lab("payout_items", ref),
+            PaymentsCapability.PAYEES: lambda: lab(
+                "pay_payee", transfer_to("1"), idempotency_key="12"
+            ),
         }
         for capability in set(PaymentsCapability) - lab.able:
             error = await lab.refused(UnsupportedByVendor, calls[capability](), str(capability))

@@ -56,6 +56,7 @@ from moorage.testing.kits._payments_lab import (
 )
 from moorage.testing.kits._payments_moves import MOVES
 from moorage.testing.kits._payments_orders import ORDERS
+from moorage.testing.kits._payments_payees import PAYEES
 from moorage.testing.kits._payments_refusals import REFUSALS
 from moorage.testing.kits._payments_requests import REQUESTS
 from moorage.testing.kits._payments_stored import STORED
@@ -477,6 +478,7 @@ _ALL_CHECKS: Final = (
     *STORED,
     *ORDERS,
     *DISPUTES,
+    *PAYEES,
     another_account_takes_over,
     nobody_takes_over_what_may_be_done,
     *REFUSALS,

@@ -14,6 +14,7 @@ from moorage.contracts.payments import (
     LineItem,
     LinkRequest,
     Money,
+    PayeeTransfer,
     PaymentsCapability,
     StoreRequest,
     ThreeDs,
@@ -196,6 +197,14 @@ async def answer(vendor: ScenarioVendor) -> Any:
     return await dispute(vendor, "submit_evidence", DisputeEvidence("The chairs were delivered."))
 
 
+async def pay_out(vendor: ScenarioVendor) -> Any:
+    """Send money to a payee, and look it up."""
+    payee = vendor.fixture.vendor_values.get("payee", "1")
+    transfer = PayeeTransfer(Money("20.00", "EUR"), payee, reference="CN-1")
+    sent = await vendor("pay_payee", transfer, idempotency_key="p-1")
+    return (await vendor("get_payee_payout", sent.ref)).state == "paid"
+
+
 async def reconcile(vendor: ScenarioVendor) -> Any:
     """Explain a payout by its transactions."""
     if not vendor.able:
@@ -241,4 +250,5 @@ BY_CAPABILITY: Final[dict[str, Scenario]] = {
     PaymentsCapability.LINK_ADDRESSES: partial(link, billing_address=ADDRESS),
     PaymentsCapability.LINK_LINE_ITEMS: partial(link, lines=LINES),
     PaymentsCapability.PAYOUT_ITEMS: reconcile,
+    PaymentsCapability.PAYEES: pay_out,
 }

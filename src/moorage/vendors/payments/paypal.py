@@ -58,6 +58,7 @@ from moorage.vendors.payments._paypal_answers import (
     unconfirmed,
 )
 from moorage.vendors.payments._paypal_events import classify, declined, read_events
+from moorage.vendors.payments._paypal_payees import get_payee_payout, pay_payee
 from moorage.vendors.payments._paypal_reports import payment_in, payout_in, reported
 from moorage.vendors.payments._paypal_requests import (
     AUTHORIZE,
@@ -75,6 +76,8 @@ if TYPE_CHECKING:
         Charge,
         Dispute,
         Money,
+        PayeePayout,
+        PayeeTransfer,
         Payment,
         PaymentEvent,
         PaymentQuery,
@@ -138,6 +141,7 @@ class PayPal(Vendor):
             PaymentsCapability.SHIPPING_ADDRESS,
             PaymentsCapability.LINE_ITEMS,
             PaymentsCapability.THREE_DS,
+            PaymentsCapability.PAYEES,
         }
     )
     limits: ClassVar[Mapping[str, int]] = {"idempotency_key": _KEY, "page": _PAGE, **LONGEST}
@@ -333,6 +337,14 @@ class PayPal(Vendor):
         items = tuple(item for item in results if item is not None and _is_before(item, query))
         token = _next_page(body)
         return Page(items, None if token is None else wire.ref(token))
+
+    async def pay_payee(self, wire: Wire, transfer: PayeeTransfer, /, *, key: str) -> PayeePayout:
+        """Send money to the account of an email address, or of a PayPal id."""
+        return await pay_payee(wire, transfer, key)
+
+    async def get_payee_payout(self, wire: Wire, ref: Ref, /) -> PayeePayout:
+        """Get a batch with its item."""
+        return await get_payee_payout(wire, ref)
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
         """Convert a webhook to events of orders, authorisations, captures, refunds and disputes."""

@@ -65,6 +65,7 @@ from moorage.vendors.payments._stripe_answers import (
 )
 from moorage.vendors.payments._stripe_events import classify, read_events
 from moorage.vendors.payments._stripe_order import billing_fields, check_billing, order_fields
+from moorage.vendors.payments._stripe_payees import read_transfer, transfer_body
 from moorage.vendors.payments._stripe_stored import (
     link_body,
     read_link,
@@ -81,6 +82,8 @@ if TYPE_CHECKING:
         DisputeEvidence,
         LinkRequest,
         Money,
+        PayeePayout,
+        PayeeTransfer,
         PaymentQuery,
         StoreRequest,
     )
@@ -92,6 +95,7 @@ _KEY: Final = 255
 _ANOTHER_STATE: Final = "payment_intent_unexpected_state"
 _CANCELED: Final = "canceled"
 _LINKS: Final = "/v1/payment_links"
+_TRANSFERS: Final = "/v1/transfers"
 API_VERSION: Final = "2025-09-30.clover"
 _CAPTURES: Final = {
     "processing": MoveState.PENDING,
@@ -320,6 +324,15 @@ class Stripe(ApiVendor):
             "expand[]": "data.source",
         }
         return await _page(wire, "/v1/balance_transactions", filters, payout_item_of)
+
+    async def pay_payee(self, wire: Wire, transfer: PayeeTransfer, /, *, key: str) -> PayeePayout:
+        """Transfer money to a connected account."""
+        return await _done(wire, _TRANSFERS, transfer_body(transfer), key, read_transfer)
+
+    async def get_payee_payout(self, wire: Wire, ref: Ref, /) -> PayeePayout:
+        """Get a transfer."""
+        path = f"{_TRANSFERS}/{quote(ref.id, safe='')}"
+        return read_transfer(wire, await wire.send(Request.get(path)))
 
     async def store_means(self, wire: Wire, request: StoreRequest, /, *, key: str) -> StoredMeans:
         """Verify a means of payment by a setup intent, and store it."""

@@ -152,6 +152,17 @@ LINK: Final = frozenset(
     )
 )
 CLOSE_LINK: Final = frozenset(("active", "expand", "inactive_message", "metadata"))
+TRANSFER: Final = frozenset(
+    (
+        "amount",
+        "currency",
+        "description",
+        "destination",
+        "metadata",
+        "source_type",
+        "transfer_group",
+    )
+)
 EVIDENCE: Final = frozenset(("evidence", "expand", "metadata", "submit"))
 BALANCE: Final = LIST | {"payout", "type"}
 METHODS: Final = frozenset(("ending_before", "expand", "limit", "starting_after", "type"))

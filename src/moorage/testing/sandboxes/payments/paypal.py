@@ -24,6 +24,7 @@ from moorage.testing.sandboxes.payments._paypal_ledger import (
     read,
     usual_now,
 )
+from moorage.testing.sandboxes.payments._paypal_payees import PayPalPayees
 from moorage.testing.sandboxes.payments._paypal_rules import (
     CAPTURE,
     NOTHING,
@@ -76,6 +77,7 @@ class PayPalSandbox(PayPalLedger):
 
     Attributes:
         token_endpoint: the endpoint that grants access tokens.
+        payees: the payouts to payees.
         vault: the stored means of payment, each with its kind.
         orders, authorizations, captures, refunds, disputes: all objects, by id.
         transactions: what the report has.
@@ -91,6 +93,7 @@ class PayPalSandbox(PayPalLedger):
         webhook_url: str = "https://shop.example/webhooks/paypal",
         now: Callable[[], float] = usual_now,
     ) -> None:
+        self.payees = PayPalPayees(self._time)
         self._replays = Replays(
             header="PayPal-Request-Id",
             by_path=True,
@@ -123,6 +126,8 @@ class PayPalSandbox(PayPalLedger):
             f"POST {payments}/captures/{{id}}/refund": once(self._refund),
             f"GET {payments}/refunds/{{id}}": self._shows(lambda: self.refunds),
             "GET /v1/customer/disputes": self._list,
+            "POST /v1/payments/payouts": once(self.payees.create),
+            "GET /v1/payments/payouts/{id}": self.payees.show,
             "GET /v1/reporting/transactions": self._search,
         }
 
@@ -368,6 +373,6 @@ def fixture(_: Path) -> SandboxFixture:
             "volatile_keys": True,
         },
         token="card:visa-1",
-        vendor_values={"asks": "paypal"},
+        vendor_values={"asks": "paypal", "payee": "grace@erp.example"},
         buyer=buyer,
     )

@@ -35,6 +35,7 @@ from moorage.testing.sandboxes.payments._stripe_rules import (
     SHOW,
     SLOW,
     STEPS,
+    TRANSFER,
     VERSION,
     Done,
     amount_of,
@@ -72,8 +73,8 @@ class StripeSandbox(StripeLedger):
 
     Attributes:
         bank: URL at which buyers confirm a payment.
-        intents, charges, refunds, disputes, payouts, transactions, methods, links: what there is,
-            by id.
+        intents, charges, refunds, disputes, payouts, transactions, transfers, methods, links: what
+            there is, by id.
     """
 
     hosts = ("api.stripe.com",)
@@ -110,6 +111,8 @@ class StripeSandbox(StripeLedger):
             "POST /v1/disputes/{id}/close": self._changes(SHOW, self._close_dispute),
             "GET /v1/payouts": self._lists(lambda: self.payouts),
             "GET /v1/balance_transactions": self._lists(lambda: self.transactions, BALANCE),
+            "POST /v1/transfers": self._changes(TRANSFER, self._transfer),
+            "GET /v1/transfers/{id}": self._shows(lambda: self.transfers),
             "POST /v1/setup_intents": self._changes(SETUP, self._set_up),
             "GET /v1/customers/{customer}/payment_methods": self._lists(self._methods_of, METHODS),
             "POST /v1/payment_methods/{id}/detach": self._changes(SHOW, self._detach),
@@ -434,6 +437,25 @@ class StripeSandbox(StripeLedger):
         method["customer"] = None
         return reply(method)
 
+    def _transfer(self, fields: dict[str, str]) -> Response:
+        amount = amount_of(fields, "amount")
+        if amount <= 0 or not fields.get("destination", "").startswith("acct_"):
+            raise refusal(400, "invalid_request_error", "No such destination.", param="destination")
+        key = f"tr_{self.number():08d}"
+        self.transfers[key] = {
+            "id": key,
+            "object": "transfer",
+            "amount": amount,
+            "amount_reversed": 0,
+            "created": int(self.now()),
+            "currency": fields.get("currency", ""),
+            "description": fields.get("description"),
+            "destination": fields["destination"],
+            "metadata": {"reference": fields.get("metadata[reference]")},
+            "reversed": False,
+        }
+        return reply(self.transfers[key])
+
     def _submit_evidence(self, fields: dict[str, str], id: str) -> Response:
         dispute = self._open_dispute(id)
         evidence = {
@@ -506,6 +528,7 @@ def fixture(_: Path) -> SandboxFixture:
         vendor_values={
             "asks": "pm_card_threeDSecure2Required",
             "billed": "tok_visa",
+            "payee": "acct_payee1",
             "dispute": lambda payment: sandbox.dispute(payment.id),
             "pay_out": sandbox.pay_out_charges,
         },

@@ -1,0 +1,60 @@
+"""Checks of money that is sent to payees."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from moorage.contracts.payments import Money, PayeeTransfer, PaymentsCapability, PayoutState
+from moorage.errors import ConnectionFailed, InvalidData, VendorFailed
+from moorage.testing.kits._contract_lab import with_body
+from moorage.testing.kits._payments_lab import Lab
+from moorage.testing.kits.checks import require
+from moorage.testing.sandboxes.base import Altered, Lost
+
+if TYPE_CHECKING:
+    from moorage.contracts.payments import PayeePayout
+
+Open: TypeAlias = Callable[[], Lab]
+
+_AMOUNT: Final = Money("20.05", "EUR")
+_SENT: Final = frozenset({PayoutState.PENDING, PayoutState.IN_TRANSIT, PayoutState.PAID})
+
+
+def transfer_to(payee: str) -> PayeeTransfer:
+    """Return a transfer to a payee."""
+    return PayeeTransfer(_AMOUNT, payee, reference="CN-7", note="Thank you")
+
+
+async def a_payee_is_paid_once(make: Open) -> None:
+    """Money is sent once per key, also if the answer is lost, and can be looked up."""
+    async with make() as lab:
+        if PaymentsCapability.PAYEES not in lab.able:
+            return
+        transfer = transfer_to(lab.subject.payee or "")
+        missing_call = lab("pay_payee", transfer, idempotency_key=None)
+        await lab.refused(InvalidData, missing_call, "A transfer without a key")
+        lab.sandbox.fail(Lost())
+        lost_call = lab("pay_payee", transfer, idempotency_key="p-1")
+        await lab.refused(ConnectionFailed, lost_call, "A lost answer")
+        sent: PayeePayout = await lab("pay_payee", transfer, idempotency_key="p-1")
+        require(sent.state in _SENT, f"What was sent is {sent.state}.")
+        keys = [
+            lab.key_of(request)
+            for request in lab.sandbox.requests
+            if request.method != "GET" and not lab.is_sign_in(request)
+        ]
+        require(len(keys) == 2 and keys[0] and keys[0] == keys[1], "The key has changed.")
+        require(transfer.payee not in repr(sent), "The payee is shown.")
+        payout: PayeePayout = await lab("get_payee_payout", sent.ref)
+        require(payout.ref == sent.ref, "Another transfer was looked up.")
+        require(payout.state is PayoutState.PAID, f"What was paid is {payout.state}.")
+        require(payout.amount == _AMOUNT, f"{_AMOUNT} became {payout.amount}.")
+        require(payout.reference == "CN-7", "The reference is lost.")
+        lab.sandbox.fail(Altered(partial(with_body, b"{}")))
+        broken_call = lab("pay_payee", transfer, idempotency_key="p-2")
+        await lab.refused(VendorFailed, broken_call, "An empty answer")
+
+
+PAYEES: Final = (a_payee_is_paid_once,)

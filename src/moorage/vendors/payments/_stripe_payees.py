@@ -1,0 +1,54 @@
+"""Stripe's transfers to connected accounts: bodies of requests, and answers."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.contracts.payments import PayeePayout, PayoutState
+from moorage.vendor_sdk import InvalidData, extra_for, merged, read_answer, required
+from moorage.vendors.payments._stripe_answers import MINOR, money
+
+if TYPE_CHECKING:
+    from moorage.contracts.payments import PayeeTransfer
+    from moorage.vendor_sdk import Response, Wire
+
+_ACCOUNT: Final = re.compile(r"acct_\w+")
+
+
+def transfer_body(transfer: PayeeTransfer) -> dict[str, Any]:
+    """The body that creates a transfer; the vendor's own options come last.
+
+    Raises:
+        InvalidData: the payee is no connected account.
+    """
+    if _ACCOUNT.fullmatch(transfer.payee) is None:
+        raise InvalidData(
+            "Stripe sends money to connected accounts only.",
+            field="payee",
+            remedy="Give the id of the payee's connected account, which begins with acct_.",
+        )
+    body = {
+        "amount": MINOR.to_minor(transfer.amount),
+        "currency": transfer.amount.currency.lower(),
+        "destination": transfer.payee,
+        "description": transfer.note,
+        "metadata": {"reference": transfer.reference},
+    }
+    return merged(body, extra_for("stripe", transfer.extra))
+
+
+def read_transfer(wire: Wire, response: Response) -> PayeePayout:
+    """Parse the transfer in an answer; it is in the payee's balance at once."""
+    body = read_answer(response)
+    is_reversed = required(body.flag("reversed"), response, "reversed")
+    return PayeePayout(
+        ref=wire.ref(required(body.text("id"), response, "id")),
+        state=PayoutState.CANCELED if is_reversed else PayoutState.PAID,
+        vendor_state="reversed" if is_reversed else "transferred",
+        amount=money(body, "amount"),
+        payee=body.text("destination"),
+        reference=body.text("metadata.reference"),
+        created_at=body.time("created"),
+        raw=body.raw,
+    )

@@ -1,0 +1,223 @@
+"""Money that is sent to payees, in the requests and answers of each vendor."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qsl
+
+import pytest
+
+from moorage import Account, Hub
+from moorage.contracts.payments import Money, PayeeTransfer, PayoutState
+from moorage.contracts.ref import Ref
+from moorage.errors import InvalidData, VendorRejected
+from moorage.testing.sandboxes.base import Altered, SandboxHttpClient
+from moorage.vendors.payments._stripe_payees import transfer_body
+from tests.vendors.payments_subjects import stripe
+from tests.vendors.subjects.paypal import paypal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from moorage.domain.http.response import Response
+    from moorage.operations.payments import Payments
+    from moorage.testing.kits.payments_conformance import PaymentsSubject
+
+EUROS: Final = Money("20.05", "EUR")
+TRANSFER: Final = PayeeTransfer(EUROS, "grace@erp.example", reference="CN-7", note="Thank you")
+
+
+class Shop:
+    """A hub with a vendor that sends money."""
+
+    def __init__(self, make: Callable[[], PaymentsSubject]) -> None:
+        self.subject = make()
+        self.sandbox: Any = self.subject.sandbox
+        settings = {"volatile_keys": True, "retry": None}
+        account = Account("main", self.subject.vendor, settings=settings)
+        self.payments: Payments = Hub([account], http=SandboxHttpClient(self.sandbox)).payments()
+
+
+def test_stripe_transfer() -> None:
+    """Stripe receives the amount in minor units, the account and the reference."""
+    shop = Shop(stripe)
+    transfer = PayeeTransfer(
+        EUROS, "acct_1", reference="CN-7", note="Thanks", extra={"stripe": {"transfer_group": "g"}}
+    )
+    payout = shop.payments.pay_payee(transfer, idempotency_key="1")
+
+    assert {
+        "amount": "2005",
+        "currency": "eur",
+        "destination": "acct_1",
+        "description": "Thanks",
+        "metadata[reference]": "CN-7",
+        "transfer_group": "g",
+    } == dict(parse_qsl(shop.sandbox.requests[-1].body.decode()))
+    assert (PayoutState.PAID, "acct_1", EUROS) == (payout.state, payout.payee, payout.amount)
+    assert not payout.replayed
+    assert shop.payments.pay_payee(transfer, idempotency_key="1").replayed
+
+
+def test_stripe_transfer_that_came_back() -> None:
+    """A transfer that was reversed at Stripe is cancelled."""
+    shop = Shop(stripe)
+    transfer = PayeeTransfer(EUROS, "acct_1", reference="1")
+    sent = shop.payments.pay_payee(transfer, idempotency_key="1")
+    shop.sandbox.transfers[sent.ref.id]["reversed"] = True
+
+    assert PayoutState.CANCELED is shop.payments.get_payee_payout(sent.ref).state
+
+
+def test_stripe_pays_accounts_only() -> None:
+    """A payee that is no connected account is refused before anything is sent."""
+    with pytest.raises(InvalidData, match="connected accounts only") as excinfo:
+        transfer_body(TRANSFER)
+    assert "payee" == excinfo.value.field
+
+
+def test_stripe_sandbox_refuses_a_transfer_of_nothing() -> None:
+    """The sandbox refuses a transfer without an amount, as Stripe does."""
+    shop = Shop(stripe)
+    transfer = PayeeTransfer(EUROS, "acct_1", reference="1", extra={"stripe": {"amount": 0}})
+    with pytest.raises(VendorRejected, match="destination"):
+        shop.payments.pay_payee(transfer, idempotency_key="1")
+
+
+def test_paypal_payout() -> None:
+    """PayPal receives a batch of one item, whose id comes from the key."""
+    shop = Shop(paypal)
+    sent = shop.payments.pay_payee(TRANSFER, idempotency_key="1")
+    body = shop.sandbox.requests[-1].json()
+
+    assert 64 == len(body["sender_batch_header"]["sender_batch_id"])
+    assert [
+        {
+            "recipient_type": "EMAIL",
+            "receiver": "grace@erp.example",
+            "amount": {"currency": "EUR", "value": "20.05"},
+            "note": "Thank you",
+            "sender_item_id": "CN-7",
+        }
+    ] == body["items"]
+    assert (PayoutState.PENDING, "PENDING", None) == (sent.state, sent.vendor_state, sent.amount)
+    payout = shop.payments.get_payee_payout(sent.ref)
+    assert (PayoutState.PAID, EUROS) == (payout.state, payout.amount)
+    assert (Money("0.25", "USD"), "grace@erp.example") == (payout.fee, payout.payee)
+
+
+def test_paypal_pays_accounts() -> None:
+    """A payee without an at sign is the id of an account at PayPal."""
+    shop = Shop(paypal)
+    shop.payments.pay_payee(PayeeTransfer(EUROS, "GRACE1", reference="1"), idempotency_key="1")
+
+    (item,) = shop.sandbox.requests[-1].json()["items"]
+    assert ("PAYPAL_ID", "GRACE1") == (item["recipient_type"], item["receiver"])
+
+
+@pytest.mark.parametrize(
+    "status, state",
+    [
+        ("SUCCESS", PayoutState.PAID),
+        ("FAILED", PayoutState.FAILED),
+        ("BLOCKED", PayoutState.FAILED),
+        ("PENDING", PayoutState.PENDING),
+        ("ONHOLD", PayoutState.PENDING),
+        ("UNCLAIMED", PayoutState.PENDING),
+        ("RETURNED", PayoutState.CANCELED),
+        ("REFUNDED", PayoutState.CANCELED),
+        ("REVERSED", PayoutState.CANCELED),
+        ("LEVITATED", PayoutState.UNKNOWN),
+    ],
+)
+def test_paypal_item_has_a_state(status: str, state: PayoutState) -> None:
+    """The state of a payout at PayPal is that of its item, and an unknown word stays unknown."""
+    shop = Shop(paypal)
+    sent = shop.payments.pay_payee(TRANSFER, idempotency_key="1")
+    shop.sandbox.payees.batches[sent.ref.id]["items"][0] |= {
+        "transaction_status": status,
+        "errors": {"name": "X", "message": "The receiver is unregistered."},
+    }
+    payout = shop.payments.get_payee_payout(sent.ref)
+
+    assert (state, status) == (payout.state, payout.vendor_state)
+    assert "The receiver is unregistered." == payout.reason
+
+
+@pytest.mark.parametrize(
+    "status, state",
+    [
+        ("PROCESSING", PayoutState.PENDING),
+        ("DENIED", PayoutState.FAILED),
+        ("CANCELED", PayoutState.CANCELED),
+        ("SUCCESS", PayoutState.UNKNOWN),
+    ],
+)
+def test_paypal_batch_without_an_item_has_a_state(status: str, state: PayoutState) -> None:
+    """A batch whose item is not known has its own state, and is never reported as paid."""
+    shop = Shop(paypal)
+
+    def changed(response: Response) -> Response:
+        return response.evolve(body=response.body.replace(b"PENDING", status.encode()))
+
+    first = shop.payments.pay_payee(TRANSFER, idempotency_key="1")
+    shop.sandbox.fail(Altered(changed))
+    second = shop.payments.pay_payee(TRANSFER, idempotency_key="2")
+
+    assert PayoutState.PENDING is first.state
+    assert (state, status) == (second.state, second.vendor_state)
+
+
+def test_paypal_sandbox_refuses_a_known_batch() -> None:
+    """PayPal's sandbox refuses a batch with a known id, as PayPal does for 30 days."""
+    shop = Shop(paypal)
+    header = {"paypal": {"sender_batch_header": {"sender_batch_id": "1"}}}
+    transfer = PayeeTransfer(EUROS, "GRACE1", reference="1", extra=header)
+    shop.payments.pay_payee(transfer, idempotency_key="1")
+    with pytest.raises(VendorRejected, match="DUPLICATE"):
+        shop.payments.pay_payee(transfer, idempotency_key="2")
+
+
+def test_unknown_payout_is_refused() -> None:
+    """A payout that PayPal does not know is refused."""
+    with pytest.raises(VendorRejected):
+        Shop(paypal).payments.get_payee_payout(Ref("paypal", "main", "unknown"))
+
+
+@pytest.mark.parametrize(
+    "fields, field",
+    [
+        ({"amount": EUROS * 0}, "amount"),
+        ({"payee": ""}, "payee"),
+        ({"payee": 5}, "payee"),
+        ({"payee": "x" * 1_001}, "payee"),
+        ({"reference": ""}, "reference"),
+        ({"note": ""}, "note"),
+        ({"note": "x" * 1_001}, "note"),
+    ],
+)
+def test_wrong_transfer_is_refused(fields: dict[str, Any], field: str) -> None:
+    """A transfer with a wrong field is refused with the name of the field."""
+    with pytest.raises(InvalidData) as excinfo:
+        PayeeTransfer(**{"amount": EUROS, "payee": "acct_1", "reference": "1", **fields})
+    assert field == excinfo.value.field
+
+
+def test_transfer_is_a_transfer() -> None:
+    """The id of a payee in place of a transfer is refused."""
+    payments: Any = Shop(stripe).payments
+    with pytest.raises(InvalidData, match="transfer"):
+        payments.pay_payee("acct_1", idempotency_key="1")
+
+
+@pytest.mark.parametrize(
+    "fields, field", [({"payee": "x" * 128}, "payee"), ({"reference": "x" * 64}, "reference")]
+)
+def test_paypal_refuses_long_texts(fields: dict[str, Any], field: str) -> None:
+    """A payee or a reference that PayPal would refuse is refused before anything is sent."""
+    shop = Shop(paypal)
+    transfer = PayeeTransfer(**{"amount": EUROS, "payee": "GRACE1", "reference": "1", **fields})
+    with pytest.raises(InvalidData) as excinfo:
+        shop.payments.pay_payee(transfer, idempotency_key="1")
+    assert field == excinfo.value.field
+    assert not [request for request in shop.sandbox.requests if "payouts" in request.path]
