@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from base64 import b64encode
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
@@ -493,6 +494,17 @@ def test_wrong_total_is_refused() -> None:
     assert read_fa3(body, check=False).invoice.number == "FV/2041"
 
 
+def test_unknown_rate_is_read_without_the_checks() -> None:
+    """A rate that FA(3) does not have is refused; without the checks its category is unknown."""
+    body = write_fa3(_ksef()).replace(b"<P_12>23<", b"<P_12>19<")
+
+    assert ("P_12", "lines[0].rate") in _rules(body)
+    invoice = read_fa3(body, check=False).invoice
+    assert invoice.lines[0].vat_category is None
+    assert invoice.stated_totals is not None
+    assert invoice.stated_totals.breakdown == ()
+
+
 def test_incomplete_file_is_read_without_the_checks() -> None:
     """A file without a buyer is read as it is, if the rules are not checked."""
     body = write_fa3(_ksef())
@@ -634,3 +646,12 @@ def test_other_receipts_are_refused(old: bytes, new: bytes, words: str) -> None:
 
     with pytest.raises(InvalidData, match=words):
         read_upo(body.replace(old, new))
+
+
+def test_value_can_be_pickled() -> None:
+    """An invoice goes through a queue of another process, and its repr shows no party."""
+    value = _full()
+
+    assert pickle.loads(pickle.dumps(value)) == value  # noqa: S301 - made by the test
+    assert "Beta" not in repr(value)
+    assert "@" not in repr(value)

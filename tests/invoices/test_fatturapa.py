@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -608,3 +609,12 @@ def test_older_preceding_invoice_is_accepted() -> None:
 
     invoice = attrs.evolve(fattura.invoice, preceding=(undated, same_day))
     assert _codes(attrs.evolve(fattura, invoice=invoice)) == []
+
+
+def test_value_can_be_pickled() -> None:
+    """An invoice goes through a queue of another process, and its repr shows no party."""
+    value = full_fattura()
+
+    assert pickle.loads(pickle.dumps(value)) == value  # noqa: S301 - made by the test
+    assert "Beta" not in repr(value)
+    assert "@" not in repr(value)

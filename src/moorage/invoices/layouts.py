@@ -138,7 +138,7 @@ def _own_text(name: str) -> Special:
 
 def faults(value: Any, field: str = "", element: str = "") -> Iterator[LayoutFault]:
     """Yield the fields of a value which the schema does not allow."""
-    for attribute in attrs.fields(type(value)):
+    for attribute in attrs.fields(value.__class__):
         part = getattr(value, attribute.name)
         path = f"{field}.{attribute.name}" if field else attribute.name
         inside = "/".join(filter(None, (element, attribute.metadata[PATH])))

@@ -199,7 +199,7 @@ def discount_steps(line: DetailLine) -> list[tuple[Discount, Fraction]]:
     A percentage is one of the price after the earlier discounts.
     """
     price = Fraction(line.price or 0)
-    steps = []
+    steps: list[tuple[Discount, Fraction]] = []
     for item in line.discounts:
         amount = (
             abs(Fraction(item.amount))

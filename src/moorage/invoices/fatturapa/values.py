@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from moorage.contracts.validators import are_all, as_tuple, check_text, is_a, is_maybe_filled
+from moorage.contracts.validators import (
+    are_all,
+    as_table,
+    as_tuple,
+    check_text,
+    is_a,
+    is_maybe_filled,
+)
 from moorage.errors import InvalidData
 from moorage.invoices.values import Invoice
 from moorage.invoices.values.fields import number_field, parts_field, text_field
@@ -21,17 +27,14 @@ _TRANSMITTER: Final = re.compile(r"[A-Z]{2}[A-Za-z0-9]{1,28}")
 _FILE_NUMBER: Final = re.compile(r"[A-Za-z0-9]{1,5}")
 
 
-def _as_table(value: Any) -> Any:
-    return MappingProxyType(dict(value)) if isinstance(value, Mapping) else value
-
-
 def _is_table_of(kind: type) -> Any:
     def check(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
         is_a(Mapping)(None, attribute, value)
-        for key, code in dict(value).items():  # type: ignore[call-overload] # a mapping, see above
+        table: Mapping[object, object] = value  # type: ignore[assignment] # checked above
+        for key, code in table.items():
             if type(key) is not kind:
                 raise InvalidData(
-                    f"A key of the {attribute.name} is not {kind.__name__}.",
+                    f"A key of the {attribute.name} has another type than {kind.__name__}.",
                     field=attribute.name,
                     remedy="Give VAT categories as texts, and numbers of lines as whole numbers.",
                 )
@@ -125,10 +128,10 @@ class FatturaPa:
     regime: str = attrs.field(default="RF01", validator=is_maybe_filled)
     vat_due: str | None = attrs.field(default=None, validator=is_maybe_filled)
     natures: Mapping[str, str] = attrs.field(
-        factory=dict, converter=_as_table, validator=_is_table_of(str)
+        factory=dict[str, str], converter=as_table, validator=_is_table_of(str)
     )
     line_natures: Mapping[int, str] = attrs.field(
-        factory=dict, converter=_as_table, validator=_is_table_of(int)
+        factory=dict[int, str], converter=as_table, validator=_is_table_of(int)
     )
     withholdings: tuple[Withholding, ...] = parts_field(Withholding)
     withheld_lines: tuple[int, ...] = attrs.field(

@@ -184,8 +184,8 @@ def _breakdown(document: FaDocument, reason: str | None) -> Iterator[VatBreakdow
     """Yield the sums; those of two rates in one sum have the rate of the first line."""
     done: set[str] = set()
     for word in dict.fromkeys(line.rate for line in document.lines if line.rate is not None):
-        rate = BY_WORD[word]
-        if rate.net in done:
+        rate = BY_WORD.get(word)
+        if rate is None or rate.net in done:
             continue
         done.add(rate.net)
         yield VatBreakdown(

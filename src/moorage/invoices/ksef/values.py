@@ -46,7 +46,7 @@ class KsefInvoice:
     exemption_law: str | None = attrs.field(default=None, validator=is_maybe_filled)
     exchange_rate: Decimal | None = number_field()
     ksef_numbers: Mapping[str, str] = attrs.field(
-        factory=dict, converter=as_table, validator=are_texts
+        factory=dict[str, str], converter=as_table, validator=are_texts
     )
     correction_reason: str | None = attrs.field(default=None, validator=is_maybe_filled)
     paid_on: date | None = day_field()
