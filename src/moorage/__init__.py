@@ -256,6 +256,8 @@ if TYPE_CHECKING:
     from moorage.errors import RateLimitExceeded as RateLimitExceeded
     from moorage.errors import RecipientRefused as RecipientRefused
     from moorage.errors import RetryBudgetExhausted as RetryBudgetExhausted
+    from moorage.errors import SchemaIncompatible as SchemaIncompatible
+    from moorage.errors import SchemaNotFound as SchemaNotFound
     from moorage.errors import StateUnavailable as StateUnavailable
     from moorage.errors import StorageUnavailable as StorageUnavailable
     from moorage.errors import TenantRecordsExhausted as TenantRecordsExhausted
@@ -627,6 +629,8 @@ _HOME = {
             "ChangedMeanwhile",
             "ConsentRequired",
             "MessageUnroutable",
+            "SchemaIncompatible",
+            "SchemaNotFound",
             "TopicNotFound",
             "VendorFailed",
             "WebhookRejected",

@@ -33,6 +33,8 @@ ConnectorError
 │   ├── ConsentRequired             the owner of a bank account has not agreed, or no longer does
 │   ├── DeviceGone                  the device or browser takes no more notifications
 │   ├── MessageUnroutable           no queue takes the message
+│   ├── SchemaIncompatible          a new schema would break the promise of its subject
+│   ├── SchemaNotFound              the registry has no such schema, subject or version
 │   └── TopicNotFound               the broker has no such topic, stream, queue or exchange
 ├── VendorFailed                    the vendor broke, or answered nonsense
 ├── WebhookRejected                 a webhook that must not be believed
@@ -634,6 +636,18 @@ class MessageUnroutable(VendorRejected):
     """The broker returned the message, because no queue takes it; it is stored nowhere."""
 
     remedy = "Bind a queue to the exchange for this topic, or correct the topic."
+
+
+class SchemaIncompatible(VendorRejected):
+    """A new schema does not keep the compatibility that its subject promises; it is not stored."""
+
+    remedy = "Change the schema, such as by giving new fields a default, or take another subject."
+
+
+class SchemaNotFound(VendorRejected):
+    """The registry has no such schema, subject or version."""
+
+    remedy = "Register the schema, or correct the subject, the version or the registry's address."
 
 
 class TopicNotFound(VendorRejected):

@@ -126,8 +126,15 @@ class GrpcDescriptors:
         return {field.json_name: _type_of(field) for field in described}
 
 
-def _pool(files: Mapping[str, bytes]) -> tuple[Any, tuple[str, ...]]:
-    """Return a pool with these descriptor files, and the names of their services."""
+def descriptor_pool(files: Mapping[str, bytes]) -> Any:
+    """Return a pool with files, and with the common files that they import.
+
+    Args:
+        files: `FileDescriptorProto` messages as bytes, by the names of the files.
+
+    Raises:
+        InvalidData: the files contradict each other, or an import is missing.
+    """
     from google.protobuf.descriptor_pb2 import FileDescriptorProto  # noqa: PLC0415 - loads protobuf
     from google.protobuf.descriptor_pool import DescriptorPool  # noqa: PLC0415 - as above
 
@@ -141,25 +148,28 @@ def _pool(files: Mapping[str, bytes]) -> tuple[Any, tuple[str, ...]]:
             remedy="Write the descriptions with protoc --include_imports.",
         )
     pool: Any = DescriptorPool()
-    services: list[str] = []
     try:
         for data in in_order(complete):
-            file = FileDescriptorProto.FromString(data)
-            pool.Add(file)
-            if file.name not in COMMON_FILES:
-                prefix = f"{file.package}." if file.package else ""
-                services += [prefix + service.name for service in file.service]
-        for service in services:
-            pool.FindServiceByName(service)  # An older protobuf resolves types only now.
+            pool.Add(FileDescriptorProto.FromString(data))
+        for name in complete:
+            pool.FindFileByName(name)  # An older protobuf resolves types only now.
     except Exception:  # noqa: BLE001 - protobuf raises TypeError, KeyError, DecodeError and others
-        services = [""]
-    if "" in services:
+        pool = None
+    if pool is None:
         raise InvalidData(
-            "The descriptions of the gRPC service contradict each other, or are none.",
+            "The Protobuf descriptors contradict each other, or are none.",
             field="files",
             remedy="Write them with protoc --include_imports.",
         )
-    return pool, tuple(services)
+    return pool
+
+
+def _pool(files: Mapping[str, bytes]) -> tuple[Any, tuple[str, ...]]:
+    """Return a pool with these descriptor files, and the names of their services."""
+    pool = descriptor_pool(files)
+    found = [pool.FindFileByName(name) for name in files if name not in COMMON_FILES]
+    services = [service for file in found for service in file.services_by_name.values()]
+    return pool, tuple(service.full_name for service in services)
 
 
 def _add_common(files: dict[str, bytes]) -> None:

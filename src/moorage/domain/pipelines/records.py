@@ -143,6 +143,28 @@ class SinkRecord(SourceRecord):
         return "/".join(map(str, (self.topic, *_given(self.partition), self.offset)))
 
 
+@careful
+@attrs.frozen
+class DecodedRecord(SinkRecord):
+    """A record whose payload was decoded by a schema. The payload stays as it was read.
+
+    Attributes:
+        value: the value of the payload, which `json()` returns.
+    """
+
+    value: Any = attrs.field(kw_only=True, repr=False, hash=False)
+
+    @classmethod
+    def of(cls, record: SinkRecord, value: object, schema: str) -> Self:
+        """Return a record with the value of its payload, and the name of the payload's schema."""
+        fields = {field.name: getattr(record, field.name) for field in attrs.fields(SinkRecord)}
+        return cls(**{**fields, "schema": schema}, value=value)
+
+    def json(self) -> Any:
+        """Return the value of the payload."""
+        return self.value
+
+
 def _given(partition: int | str | None) -> tuple[int | str, ...]:
     return () if partition is None else (partition,)
 

@@ -1,0 +1,134 @@
+"""Avro with fastavro."""
+
+from __future__ import annotations
+
+import json
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, Final
+
+import fastavro
+from fastavro import _read_py as slow_reading
+from fastavro import _validation_py as slow_validation
+from fastavro import _write_py as slow_writing
+from fastavro import validation
+
+from moorage.domain.schemas.avro_types import avro_type, hazards
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from moorage.domain.schemas.schema import CompleteSchema
+
+
+class AvroCodec:
+    """Decodes and encodes records with one schema of Avro.
+
+    Args:
+        writer: the schema of the data.
+        reader: the schema that decoded values follow; by default that of the data.
+
+    Raises:
+        InvalidData: one of them is not a schema of Avro, or has an array whose items take no bytes:
+            a few bytes could announce more of them than there is memory for.
+    """
+
+    def __init__(
+        self, writer: CompleteSchema, reader: CompleteSchema | None = None, _: str | None = None
+    ) -> None:
+        found = hazards(avro_type(writer))
+        if found.has_empty_items:
+            raise InvalidData(
+                "The Avro schema has an array whose items take no bytes, such as null.",
+                field="schema",
+                remedy="Count such items with a number instead.",
+            )
+        self._writer = _parsed(writer)
+        self._reader = None if reader is None else _parsed(reader)
+        # The compiled functions end the process when data of a recursive schema nest deeply.
+        is_deep = found.is_recursive
+        self._read: Any = (slow_reading if is_deep else fastavro).schemaless_reader
+        self._write: Any = (slow_writing if is_deep else fastavro).schemaless_writer
+        self._validate: Any = (slow_validation if is_deep else validation).validate
+
+    def decode(self, data: bytes, /) -> Any:
+        """Return the value that bytes stand for.
+
+        Raises:
+            InvalidData: they are not data of the schema.
+        """
+        stream = BytesIO(data)
+        try:
+            value = self._read(stream, self._writer, self._reader)
+        except Exception as error:  # noqa: BLE001 - fastavro raises errors of many kinds
+            problem = f" ({type(error).__name__})"
+        else:
+            if stream.tell() == len(data):
+                return value
+            problem = ": bytes are left over"
+        raise InvalidData(
+            f"The data of a record do not fit its Avro schema{problem}.",
+            field="payload",
+            remedy="Correct the producer, or decode with the schema that it writes with.",
+        )
+
+    def encode(self, value: Any, /) -> bytes:
+        """Return the bytes that stand for a value.
+
+        Raises:
+            InvalidData: the value does not fit the schema.
+        """
+        stream = BytesIO()
+        try:
+            self._validate(value, self._writer, raise_errors=True)
+            self._write(stream, self._writer, value, strict_allow_default=True)
+        except Exception as error:  # noqa: BLE001 - fastavro raises errors of many kinds
+            place = _place_of(error)
+        else:
+            return stream.getvalue()
+        raise InvalidData(
+            f"The value of a record does not fit the Avro schema{place}.",
+            field="value",
+            remedy="Give each field that has no default a value of its type, and no other fields.",
+        )
+
+
+def _parsed(complete: CompleteSchema) -> Any:
+    """Return a schema as fastavro needs it."""
+    named: dict[str, Any] = {}
+    try:
+        for _, part in complete.parts:
+            fastavro.parse_schema(_document(part.text), named)
+        schema = fastavro.parse_schema(_document(complete.schema.text), named)
+        return _with_names(schema, named)
+    except Exception as error:  # noqa: BLE001 - as above
+        problem = type(error).__name__
+    raise InvalidData(
+        f"The Avro schema is refused by fastavro ({problem}).",
+        field="schema",
+        remedy="Correct the schema, such as a default that does not fit its field.",
+    )
+
+
+def _with_names(schema: Any, named: dict[str, Any]) -> Any:
+    """Return a parsed schema from which fastavro finds the types of references."""
+    if isinstance(schema, list):
+        return [_with_names(branch, named) for branch in schema]
+    if isinstance(schema, str):
+        return _with_names(named[schema], named) if schema in named else schema
+    return {**schema, "__fastavro_parsed": True, "__named_schemas": named}
+
+
+def _document(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text.strip()
+
+
+def _place_of(error: Exception) -> str:
+    """Return the field that an error names; its text has the value too, which may be secret."""
+    problems = getattr(error, "errors", None) or [None]
+    field = getattr(problems[0], "field", None)
+    return f" at {str(field)[:200]!r}" if field else ""
+
+
+CODEC: Final = AvroCodec

@@ -1,0 +1,45 @@
+"""The completion of a schema with the schemas that it uses by name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from moorage.domain.schemas.schema import CompleteSchema
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from moorage.domain.schemas.schema import Schema
+    from moorage.ports.schemas import SchemaRegistry
+
+_MOST: Final = 200
+"""The maximum number of schemas that one schema uses, directly or not."""
+
+
+async def complete_schema(registry: SchemaRegistry, schema: Schema) -> CompleteSchema:
+    """Return a schema with its references, and with theirs.
+
+    Raises:
+        InvalidData: schemas refer to each other in a circle, or to too many others.
+        ConnectorError: the registry does not answer, or lacks one of them.
+    """
+    parts: dict[str, Schema] = {}
+    await _collect(registry, schema, (), parts)
+    return CompleteSchema(schema, tuple(parts.items()))
+
+
+async def _collect(
+    registry: SchemaRegistry, schema: Schema, above: tuple[str, ...], parts: dict[str, Schema]
+) -> None:
+    for reference in schema.references:
+        if reference.name in parts:
+            continue
+        if reference.name in above or len(parts) + len(above) >= _MOST:
+            raise InvalidData(
+                f"The references of a schema lead to {reference.name[:200]!r} in a circle, or to"
+                f" more than {_MOST} schemas.",
+                field="references",
+                remedy="Correct the references where the schema is registered.",
+            )
+        found = await registry.version(reference.subject, reference.version)
+        await _collect(registry, found.schema, (*above, reference.name), parts)
+        parts[reference.name] = found.schema

@@ -1,0 +1,53 @@
+"""A schema registry with the HTTP API of Confluent, called under the protections of a service."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from moorage.domain.schemas.confluent import (
+    compatibility_check,
+    registration,
+    schema_by_id,
+    version_of,
+)
+
+if TYPE_CHECKING:
+    from moorage.domain.schemas.schema import Schema, SchemaVersion
+
+
+class ConfluentSchemaRegistry:
+    """The schema registry of Confluent, or another one with its HTTP API.
+
+    The address, the credentials, the time limits and the retries are those of the service.
+
+    Args:
+        manager: an `AsyncConnectorManager`, which performs the requests.
+        service: the name of the service.
+    """
+
+    def __init__(self, manager: Any, service: str) -> None:
+        self._manager = manager
+        self._service = service
+
+    async def schema(self, id: int, /) -> Schema:
+        """Return the schema with an id."""
+        answer: Schema = await self._manager.perform(self._service, schema_by_id(id))
+        return answer
+
+    async def version(self, subject: str, version: int | None = None, /) -> SchemaVersion:
+        """Return a version of a subject, or the latest."""
+        answer: SchemaVersion = await self._manager.perform(
+            self._service, version_of(subject, version)
+        )
+        return answer
+
+    async def register(self, subject: str, schema: Schema, /) -> int:
+        """Make a schema the next version of a subject, and return its id."""
+        answer: int = await self._manager.perform(self._service, registration(subject, schema))
+        return answer
+
+    async def check(self, subject: str, schema: Schema, /) -> tuple[str, ...]:
+        """Return the reasons why a schema could not be the next version of a subject."""
+        operation = compatibility_check(subject, schema)
+        answer: tuple[str, ...] = await self._manager.perform(self._service, operation)
+        return answer

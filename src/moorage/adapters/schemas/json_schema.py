@@ -1,0 +1,102 @@
+"""JSON Schema with jsonschema-rs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from jsonschema_rs import RegexOptions, Registry, ValidationError, validator_for
+
+from moorage.domain.schemas.json_documents import json_schema
+from moorage.domain.values.json_text import decode_json, encode_json
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from moorage.domain.schemas.schema import CompleteSchema
+
+
+class JsonSchemaCodec:
+    """Decodes and encodes JSON that is valid for one JSON Schema.
+
+    Nothing is fetched: a schema can refer to its registered references only. `format` describes,
+    and is not checked. Patterns take time that grows with the length of the text, and no more.
+
+    Args:
+        schema: the schema.
+
+    Raises:
+        InvalidData: it is no JSON Schema, or uses something that cannot be found or compiled.
+    """
+
+    def __init__(self, schema: CompleteSchema, *_: object) -> None:
+        document = json_schema(schema.schema.text)
+        others = [(name, json_schema(part.text)) for name, part in schema.parts]
+        try:
+            self._validator = validator_for(
+                document,
+                validate_formats=False,
+                retriever=_refused,
+                registry=Registry(others, retriever=_refused) if others else None,
+                pattern_options=RegexOptions(),
+            )
+        except Exception as error:  # noqa: BLE001 - jsonschema-rs raises errors of several kinds
+            message = str(getattr(error, "message", error)).splitlines()[0]
+        else:
+            return
+        raise InvalidData(
+            f"The JSON Schema cannot be used: {message[:300]}.",
+            field="schema",
+            remedy="Correct the schema, or register what it refers to as its references.",
+        )
+
+    def decode(self, data: bytes, /) -> Any:
+        """Return the value of JSON that is valid.
+
+        Raises:
+            InvalidData: the bytes are not JSON, or not valid.
+        """
+        try:
+            value = decode_json(data)
+        except (ValueError, RecursionError):
+            pass
+        else:
+            self._check(value, "payload")
+            return value
+        raise InvalidData(
+            "The payload of a record is not JSON.",
+            field="payload",
+            remedy="Correct the producer, or decode with the schema that it writes with.",
+        )
+
+    def encode(self, value: Any, /) -> bytes:
+        """Return a valid value as JSON.
+
+        Raises:
+            InvalidData: the value cannot be written as JSON, or is not valid.
+        """
+        data = encode_json(value)
+        self._check(value, "value")
+        return data
+
+    def _check(self, value: Any, field: str) -> None:
+        try:
+            self._validator.validate(value)
+        except ValidationError as error:
+            steps = "".join(f"[{step!r}]" for step in error.instance_path)
+            rule = str(error.schema_path[-1]) if error.schema_path else "false"
+            problem = f"breaks the rule {rule[:80]!r}{f' at {steps[:200]}' if steps else ''}"
+        except (ValueError, RecursionError):
+            problem = "has values that JSON does not know"
+        else:
+            return
+        raise InvalidData(
+            f"The value of a record {problem} of its JSON Schema.",
+            field=field,
+            remedy="Correct the producer, or use the schema that it writes with.",
+        )
+
+
+def _refused(uri: str) -> Any:
+    raise LookupError(uri)
+
+
+CODEC: Final = JsonSchemaCodec

@@ -1,0 +1,206 @@
+"""Registries on this machine: in memory, and in a folder of files."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from moorage.adapters.schemas.codecs import codec_of
+from moorage.adapters.schemas.complete import complete_schema
+from moorage.domain.schemas.evolution import Compatibility, compatibility_of, incompatibilities
+from moorage.domain.schemas.schema import (
+    CompleteSchema,
+    Schema,
+    SchemaFormat,
+    SchemaVersion,
+    checked_number,
+    checked_subject,
+)
+from moorage.domain.values.patterns import late_pattern
+from moorage.errors import (
+    ConfigurationError,
+    ConnectorError,
+    SchemaIncompatible,
+    SchemaNotFound,
+    UnsupportedByVendor,
+)
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+_ENDINGS: Final = {
+    ".avsc": SchemaFormat.AVRO,
+    ".json": SchemaFormat.JSON,
+    ".protoset": SchemaFormat.PROTOBUF,
+}
+_NAME: Final = late_pattern(r"([1-9]\d{0,9})(?:@([1-9]\d{0,9}))?")
+
+
+class MemorySchemaRegistry:
+    """A registry of schemas in memory, which checks each new version by moorage's own rules.
+
+    Args:
+        compatibility: the promise of each subject, such as "backward".
+
+    Raises:
+        ConfigurationError: there is no such promise.
+    """
+
+    def __init__(self, compatibility: Compatibility | str = Compatibility.BACKWARD) -> None:
+        self._compatibility = compatibility_of(compatibility)
+        self._subjects: dict[str, dict[int, SchemaVersion]] = {}
+        self._schemas: dict[int, Schema] = {}
+
+    async def schema(self, id: int, /) -> Schema:
+        """Return the schema with an id.
+
+        Raises:
+            SchemaNotFound: there is none.
+        """
+        if checked_number(id, "id") in self._schemas:
+            return self._schemas[id]
+        raise SchemaNotFound(f"The registry has no schema with the id {id}.")
+
+    async def version(self, subject: str, version: int | None = None, /) -> SchemaVersion:
+        """Return a version of a subject, or the latest.
+
+        Raises:
+            SchemaNotFound: there is none.
+        """
+        versions = self._subjects.get(checked_subject(subject), {})
+        number = max(versions, default=1) if version is None else checked_number(version, "version")
+        if number in versions:
+            return versions[number]
+        raise SchemaNotFound(f"The registry has no version {number} of the subject {subject!r}.")
+
+    async def register(self, subject: str, schema: Schema, /) -> int:
+        """Make a schema the next version of a subject, and return its id.
+
+        Raises:
+            InvalidData: it is not a schema.
+            SchemaIncompatible: it would break the promise of the subject.
+        """
+        earlier = self._same(subject, schema)
+        if earlier is not None and earlier.id is not None:
+            return earlier.id
+        complete = await complete_schema(self, schema)
+        codec_of(complete)
+        problems = await self._problems(subject, complete)
+        if problems:
+            raise SchemaIncompatible(
+                f"The new schema of the subject {subject!r} is not compatible: {problems[0]}"
+            )
+        equal = (number for number, other in self._schemas.items() if other == schema)
+        id = next(equal, max(self._schemas, default=0) + 1)
+        number = max(self._subjects.get(subject, {}), default=0) + 1
+        self._add(SchemaVersion(subject=subject, version=number, id=id, schema=schema))
+        return id
+
+    async def check(self, subject: str, schema: Schema, /) -> tuple[str, ...]:
+        """Return the reasons why a schema could not be the next version of a subject.
+
+        Raises:
+            InvalidData: it is not a schema.
+        """
+        return await self._problems(checked_subject(subject), await complete_schema(self, schema))
+
+    async def _problems(self, subject: str, new: CompleteSchema) -> tuple[str, ...]:
+        versions = self._subjects.get(subject, {})
+        earlier = [await complete_schema(self, versions[n].schema) for n in sorted(versions)]
+        return tuple(map(str, incompatibilities(self._compatibility, new, earlier)))
+
+    def _same(self, subject: str, schema: Schema) -> SchemaVersion | None:
+        versions = self._subjects.get(checked_subject(subject), {}).values()
+        return next((version for version in versions if version.schema == schema), None)
+
+    def _add(self, version: SchemaVersion) -> None:
+        self._subjects.setdefault(version.subject, {})[version.version] = version
+        if version.id is not None:
+            self._schemas[version.id] = version.schema
+
+
+class FolderSchemaRegistry(MemorySchemaRegistry):
+    """The schemas in a folder, which has a folder for each subject with a file for each version.
+
+    The name of a file is its version and the id, such as `orders-value/3@1017.avsc`. The id may be
+    left out where records do not name their schemas. Files end with `.avsc` for Avro, `.json` for
+    JSON Schema, and `.protoset` for Protobuf. The folder is read once.
+
+    Args:
+        folder: the folder.
+        compatibility: the promise of each subject, for `check`.
+
+    Raises:
+        ConfigurationError: a file cannot be read, has another name, or an id that another has.
+    """
+
+    def __init__(
+        self,
+        folder: str | PathLike[str],
+        compatibility: Compatibility | str = Compatibility.BACKWARD,
+    ) -> None:
+        super().__init__(compatibility)
+        try:
+            paths = sorted(path for path in Path(folder).glob("*/*") if path.is_file())
+            for path in paths:
+                self._read(path)
+        except (OSError, ValueError) as error:
+            problem = getattr(error, "strerror", None) or "is not UTF-8, or has an impossible name"
+        else:
+            if paths:
+                return
+            problem = "has no folders with files"
+        raise ConfigurationError(
+            f"The folder of schemas {Path(folder).name!r} cannot be read: {problem}.",
+            path="folder",
+            remedy="Name a folder with a folder for each subject.",
+        )
+
+    async def register(self, subject: str, schema: Schema, /) -> int:
+        """Return the id of a schema that the folder has; refuse any other.
+
+        Raises:
+            UnsupportedByVendor: the folder does not have the schema, or not its id.
+        """
+        earlier = self._same(subject, schema)
+        if earlier is not None and earlier.id is not None:
+            return earlier.id
+        raise UnsupportedByVendor(
+            "A folder of schemas takes no new schemas while a program runs.",
+            remedy="Add a file with the next version to the folder of the subject.",
+        )
+
+    def _read(self, path: Path) -> None:
+        match = _NAME.fullmatch(path.stem)
+        kind = _ENDINGS.get(path.suffix)
+        if match is None or kind is None:
+            raise ConfigurationError(
+                f"The file {path.name[:80]!r} of the subject {path.parent.name!r} has a name that"
+                " is not one of a schema.",
+                path="folder",
+                remedy="Name it by its version and id, such as 3@1017.avsc, .json or .protoset.",
+            )
+        is_binary = kind is SchemaFormat.PROTOBUF
+        text = b64encode(path.read_bytes()).decode() if is_binary else path.read_text("utf-8")
+        try:
+            version = SchemaVersion(
+                subject=checked_subject(path.parent.name),
+                version=checked_number(int(match[1]), "version"),
+                id=None if match[2] is None else checked_number(int(match[2]), "id"),
+                schema=Schema(text, kind),
+            )
+        except ConnectorError as error:
+            problem = error.message
+        else:
+            other = None if version.id is None else self._schemas.get(version.id)
+            taken = version.version in self._subjects.get(version.subject, {})
+            if not taken and other in (None, version.schema):
+                self._add(version)
+                return
+            problem = "Another file has its version or its id."
+        raise ConfigurationError(
+            f"The file {path.name!r} of the subject {path.parent.name!r} cannot be used: {problem}",
+            path="folder",
+            remedy="Correct the file or its name.",
+        )

@@ -1,0 +1,134 @@
+"""The rules by which Avro reads data of one schema with another, as its specification has them.
+
+Laws:
+
+1. If nothing is found, each record of the writer is read.
+2. A reader's union reads what one of its branches reads.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from moorage.domain.schemas.avro_types import avro_type
+from moorage.domain.schemas.evolution import Incompatibility
+
+if TYPE_CHECKING:
+    from moorage.domain.schemas.avro_types import AvroField, AvroType
+    from moorage.domain.schemas.schema import CompleteSchema
+
+_PROMOTIONS: Final = frozenset({
+    ("int", "long"), ("int", "float"), ("int", "double"),
+    ("long", "float"), ("long", "double"), ("float", "double"),
+    ("string", "bytes"), ("bytes", "string"),
+})  # fmt: skip
+"""Pairs of a writer's and a reader's primitive type that differ and are compatible."""
+
+
+def avro_incompatibilities(
+    reader: CompleteSchema, writer: CompleteSchema
+) -> tuple[Incompatibility, ...]:
+    """Return the reasons why an Avro schema may not read what another one wrote.
+
+    Raises:
+        InvalidData: one of them is not a schema of Avro.
+    """
+    resolution = _Resolution(set())
+    return tuple(resolution.compare(avro_type(reader), avro_type(writer), ""))
+
+
+class _Resolution:
+    """Compares types, each pair once.
+
+    Args:
+        compared: the pairs of types that are compared already, or at this moment.
+    """
+
+    def __init__(self, compared: set[tuple[int, int]]) -> None:
+        self._compared = compared
+
+    def compare(self, reader: AvroType, writer: AvroType, path: str) -> list[Incompatibility]:
+        """Return the reasons why a type may not read what another one wrote."""
+        pair = id(reader), id(writer)
+        if pair in self._compared:
+            return []
+        self._compared.add(pair)
+        if writer.kind == "union":
+            return [
+                found for branch in writer.branches for found in self.compare(reader, branch, path)
+            ]
+        if reader.kind == "union":
+            return self.union(reader, writer, path)
+        if reader.kind != writer.kind:
+            if (writer.kind, reader.kind) in _PROMOTIONS:
+                return []
+            kinds = f"The reader expects {_title(reader)}; the writer has {_title(writer)}."
+            return [Incompatibility(path, kinds)]
+        if reader.decimal != writer.decimal:
+            return [Incompatibility(path, "The decimal numbers differ in precision or scale.")]
+        if reader.name and not _same_name(reader, writer):
+            problem = f"The name {writer.name!r} of the writer is no name or alias of the reader's."
+            return [Incompatibility(path, problem)]
+        return self.content(reader, writer, path or writer.name)
+
+    def union(self, reader: AvroType, writer: AvroType, path: str) -> list[Incompatibility]:
+        for branch in reader.branches:
+            trial = _Resolution({*self._compared})
+            if not trial.compare(branch, writer, path):
+                self._compared = trial._compared
+                return []
+        problem = f"No branch of the reader's union reads {_title(writer)} of the writer."
+        return [Incompatibility(path, problem)]
+
+    def content(self, reader: AvroType, writer: AvroType, path: str) -> list[Incompatibility]:
+        if reader.items is not None and writer.items is not None:
+            return self.compare(reader.items, writer.items, f"{path}[]")
+        if reader.kind == "record":
+            return self.record(reader, writer, path)
+        if reader.kind == "enum" and reader.default is None:
+            missing = [symbol for symbol in writer.symbols if symbol not in reader.symbols]
+            problem = "The reader lacks the symbol {!r} of the writer, and has no default."
+            return [Incompatibility(path, problem.format(symbol)) for symbol in missing]
+        if reader.kind == "fixed" and reader.size != writer.size:
+            return [Incompatibility(path, "The sizes of the fixed types differ.")]
+        return []
+
+    def record(self, reader: AvroType, writer: AvroType, path: str) -> list[Incompatibility]:
+        found: list[Incompatibility] = []
+        written: set[str] = set()
+        for field in writer.fields:
+            target = _target(reader, field)
+            if target is None:
+                continue
+            place = f"{path}.{target.name}"
+            if target.name in written:
+                problem = "Two fields of the writer have the name or an alias of this field."
+                found.append(Incompatibility(place, problem))
+            written.add(target.name)
+            found += self.compare(target.type, field.type, place)
+        problem = "The reader's field has no default, and the writer does not write it."
+        found += [
+            Incompatibility(f"{path}.{field.name}", problem)
+            for field in reader.fields
+            if field.name not in written and not field.has_default
+        ]
+        return found
+
+
+def _target(reader: AvroType, field: AvroField) -> AvroField | None:
+    """Return the reader's field that a field of the writer becomes; None if it is left out."""
+    for target in reader.fields:
+        if target.name == field.name:
+            return target
+    for target in reversed(reader.fields):
+        if field.name in target.aliases:
+            return target
+    return None
+
+
+def _same_name(reader: AvroType, writer: AvroType) -> bool:
+    return reader.short_name == writer.short_name or writer.name in reader.aliases
+
+
+def _title(node: AvroType) -> str:
+    return f"{node.kind} {node.name}" if node.name else node.kind

@@ -1,0 +1,287 @@
+"""Avro schemas as trees of types, read from their JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import attrs
+
+from moorage.domain.values.json_text import is_list, is_object
+from moorage.domain.values.patterns import late_pattern
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from moorage.domain.schemas.schema import CompleteSchema
+
+_PRIMITIVES: Final = frozenset({
+    "null", "boolean", "int", "long", "float", "double", "bytes", "string",
+})  # fmt: skip
+_NAME: Final = late_pattern(r"[A-Za-z_]\w*", 256)
+_FULL_NAME: Final = late_pattern(r"\.?[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", 256)
+
+
+@attrs.define(eq=False, repr=False)
+class AvroType:
+    """A type of an Avro schema. A recursive schema has a type within itself.
+
+    Attributes:
+        kind: "record", "enum", "fixed", "array", "map", "union", or the name of a primitive type.
+        name: the full name of a record, an enumeration or a fixed type.
+        aliases: the full names of its aliases.
+        fields: the fields of a record.
+        items: the type of the items of an array, or of the values of a map.
+        branches: the types of a union.
+        symbols: the symbols of an enumeration.
+        default: the default symbol of an enumeration.
+        size: the size of a fixed type.
+        decimal: the precision and the scale of a decimal number.
+    """
+
+    kind: str
+    name: str = ""
+    aliases: tuple[str, ...] = ()
+    fields: tuple[AvroField, ...] = ()
+    items: AvroType | None = None
+    branches: tuple[AvroType, ...] = ()
+    symbols: tuple[str, ...] = ()
+    default: str | None = None
+    size: int = 0
+    decimal: tuple[int, int] | None = None
+
+    @property
+    def short_name(self) -> str:
+        """The name without its namespace."""
+        return self.name.rpartition(".")[2]
+
+
+@attrs.frozen(eq=False, repr=False)
+class AvroField:
+    """A field of an Avro record.
+
+    Attributes:
+        name: its name.
+        type: its type.
+        has_default: whether it has a default value.
+        aliases: its aliases.
+    """
+
+    name: str
+    type: AvroType
+    has_default: bool
+    aliases: tuple[str, ...]
+
+
+def avro_type(complete: CompleteSchema) -> AvroType:
+    """Return the type that an Avro schema describes.
+
+    Raises:
+        InvalidData: it is not a schema of Avro, or uses a name that nobody defines.
+    """
+    reader = _Reader({})
+    try:
+        for name, part in complete.parts:
+            reader.type(_json(part.text), "", name)
+        return reader.type(_json(complete.schema.text), "", "")
+    except RecursionError:
+        raise _invalid("", "is nested too deeply") from None
+
+
+class AvroHazards(NamedTuple):
+    """What a schema of Avro allows data to do.
+
+    Attributes:
+        is_recursive: True if a type contains itself, so that data may be nested without limit.
+        has_empty_items: True if an array has items that take no bytes. A few bytes can then
+            announce more items than any machine has memory for.
+    """
+
+    is_recursive: bool
+    has_empty_items: bool
+
+
+def hazards(root: AvroType) -> AvroHazards:
+    """Return what a schema of Avro allows data to do.
+
+    Raises:
+        InvalidData: the types are nested too deeply.
+    """
+    try:
+        arrays = [node for node in _nodes(root, {}) if node.kind == "array"]
+        has_empty_items = any(_is_empty(part, {}) for node in arrays for part in _parts(node))
+        return AvroHazards(_finds_cycle(root, set(), set()), has_empty_items)
+    except RecursionError:
+        raise _invalid("", "is nested too deeply") from None
+
+
+def _finds_cycle(node: AvroType, above: set[int], done: set[int]) -> bool:
+    identity = id(node)
+    if identity in above:
+        return True
+    if identity in done:
+        return False
+    done.add(identity)
+    return any(_finds_cycle(part, above | {identity}, done) for part in _parts(node))
+
+
+def _nodes(node: AvroType, seen: dict[int, AvroType]) -> list[AvroType]:
+    if id(node) not in seen:
+        seen[id(node)] = node
+        for part in _parts(node):
+            _nodes(part, seen)
+    return list(seen.values())
+
+
+def _parts(node: AvroType) -> list[AvroType]:
+    items = [] if node.items is None else [node.items]
+    return [*items, *node.branches, *(field.type for field in node.fields)]
+
+
+def _is_empty(node: AvroType, known: dict[int, bool]) -> bool:
+    if id(node) not in known:
+        known[id(node)] = False
+        known[id(node)] = (
+            node.kind == "null"
+            or (node.kind == "fixed" and node.size == 0)
+            or (node.kind == "record" and all(_is_empty(f.type, known) for f in node.fields))
+        )
+    return known[id(node)]
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        # A schema that is only a name may stand without quotation marks.
+        return text.strip()
+
+
+@attrs.frozen
+class _Reader:
+    """Reads types, and remembers those with a name.
+
+    Attributes:
+        named: the types by their full names.
+    """
+
+    named: dict[str, AvroType]
+
+    def type(self, value: Any, namespace: str, path: str) -> AvroType:
+        """Return the type that a JSON value describes."""
+        if isinstance(value, str):
+            return self.reference(value, namespace, path)
+        if is_list(value):
+            return self.union(value, namespace, path)
+        if not is_object(value):
+            raise _invalid(path, "has a type that is neither a text, a list nor an object")
+        kind = value.get("type")
+        if kind in {"record", "error", "enum", "fixed"}:
+            return self.definition(value, namespace, path)
+        if kind in {"array", "map"}:
+            key = "items" if kind == "array" else "values"
+            if key not in value:
+                raise _invalid(path, f"lacks {key!r} of its {kind}")
+            return AvroType(kind, items=self.type(value[key], namespace, f"{path}.{key}"))
+        inner = self.type(kind, namespace, path)
+        decimal = _decimal(value)
+        return inner if decimal is None else attrs.evolve(inner, decimal=decimal)
+
+    def reference(self, name: str, namespace: str, path: str) -> AvroType:
+        if name in _PRIMITIVES:
+            return AvroType(name)
+        for full in (_full(name, namespace), name):
+            if full in self.named:
+                return self.named[full]
+        raise _invalid(path, f"uses the name {name[:80]!r}, which is not defined before")
+
+    def union(self, values: list[Any], namespace: str, path: str) -> AvroType:
+        branches = tuple(
+            self.type(value, namespace, f"{path}[{n}]") for n, value in enumerate(values)
+        )
+        keys = [branch.name or branch.kind for branch in branches]
+        if "union" in keys or len(set(keys)) < len(keys):
+            raise _invalid(path, "has a union with two branches of one type, or with a union")
+        return AvroType("union", branches=branches)
+
+    def definition(self, value: dict[str, Any], namespace: str, path: str) -> AvroType:
+        name = _text(value.get("name"), _FULL_NAME, path, "name")
+        space = value.get("namespace", namespace)
+        full = _full(name, space if isinstance(space, str) else namespace)
+        own = full.rpartition(".")[0]
+        if full in self.named or full in _PRIMITIVES:
+            raise _invalid(path, f"defines the name {full[:80]!r} twice, or one of Avro's own")
+        aliases = tuple(_full(alias, own) for alias in _texts(value, "aliases", _FULL_NAME, path))
+        kind = "record" if value["type"] == "error" else value["type"]
+        node = self.named[full] = AvroType(kind, full, aliases)
+        path = f"{path}.{full}" if path else full
+        if kind == "record":
+            node.fields = self.fields(value, own, path)
+        elif kind == "enum":
+            node.symbols = _texts(value, "symbols", _NAME, path)
+            default = value.get("default")
+            if default is not None and default not in node.symbols:
+                raise _invalid(path, "has a default that is not among its symbols")
+            node.default = default
+        else:
+            size = value.get("size")
+            if not isinstance(size, int) or isinstance(size, bool) or size < 0:
+                raise _invalid(path, "lacks the size of its fixed type")
+            node.size = size
+            node.decimal = _decimal(value)
+        return node
+
+    def fields(self, value: dict[str, Any], namespace: str, path: str) -> tuple[AvroField, ...]:
+        fields = value.get("fields")
+        if not is_list(fields):
+            raise _invalid(path, "lacks the list of its fields")
+        result: list[AvroField] = []
+        for number, field in enumerate(fields):
+            if not is_object(field):
+                raise _invalid(f"{path}[{number}]", "has a field that is not an object")
+            name = _text(field.get("name"), _NAME, f"{path}[{number}]", "name")
+            place = f"{path}.{name}"
+            if any(name == other.name for other in result):
+                raise _invalid(place, "is a field that the record has twice")
+            type_ = self.type(field.get("type"), namespace, place)
+            aliases = _texts(field, "aliases", _NAME, place)
+            result.append(AvroField(name, type_, "default" in field, aliases))
+        return tuple(result)
+
+
+def _full(name: str, namespace: str) -> str:
+    if "." in name:
+        return name.lstrip(".")
+    return f"{namespace}.{name}" if namespace else name
+
+
+def _text(value: object, pattern: Any, path: str, what: str) -> str:
+    if isinstance(value, str) and pattern.fullmatch(value):
+        return value
+    raise _invalid(path, f"has no valid {what}")
+
+
+def _texts(value: dict[str, Any], key: str, pattern: Any, path: str) -> tuple[str, ...]:
+    texts = value.get(key, [])
+    if not is_list(texts):
+        raise _invalid(path, f"has {key!r} that are not a list")
+    names = tuple(_text(text, pattern, path, key) for text in texts)
+    if len(set(names)) < len(names):
+        raise _invalid(path, f"repeats one of its {key}")
+    return names
+
+
+def _decimal(value: dict[str, Any]) -> tuple[int, int] | None:
+    """Return the precision and the scale of a decimal number; None for any other type."""
+    precision, scale = value.get("precision"), value.get("scale", 0)
+    is_decimal = value.get("logicalType") == "decimal"
+    if is_decimal and isinstance(precision, int) and isinstance(scale, int):
+        return precision, scale
+    return None
+
+
+def _invalid(path: str, problem: str) -> InvalidData:
+    return InvalidData(
+        f"The Avro schema {problem}{f', at {path[:200]!r}' if path else ''}.",
+        field="schema",
+        remedy="Correct the schema, or give the schemas that it uses as its references.",
+    )

@@ -1,0 +1,151 @@
+"""Evolution of schemas: whether readers and writers of different versions understand each other.
+
+Laws:
+
+1. A version is compatible only if nothing speaks against it. What a rule cannot judge speaks
+   against it too, and says so.
+2. Backward asks whether the new schema reads what the earlier ones wrote; forward asks whether the
+   earlier ones read what the new one writes; full asks both.
+3. A check that is not transitive looks at the last version only.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, NamedTuple
+
+from moorage.domain.schemas.schema import CompleteSchema, SchemaFormat, member
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class Compatibility(Enum):
+    """The promise that each new version of a subject has to keep."""
+
+    NONE = "none"
+    BACKWARD = "backward"
+    BACKWARD_TRANSITIVE = "backward_transitive"
+    FORWARD = "forward"
+    FORWARD_TRANSITIVE = "forward_transitive"
+    FULL = "full"
+    FULL_TRANSITIVE = "full_transitive"
+
+    @property
+    def is_transitive(self) -> bool:
+        """True if the promise holds towards all earlier versions."""
+        return self.value.endswith("_transitive")
+
+    @property
+    def reads_earlier(self) -> bool:
+        """True if the new schema has to read what earlier ones wrote."""
+        return self.value.startswith(("backward", "full"))
+
+    @property
+    def is_read_by_earlier(self) -> bool:
+        """True if earlier schemas have to read what the new one writes."""
+        return self.value.startswith(("forward", "full"))
+
+
+class Incompatibility(NamedTuple):
+    """A reason why a reader may not understand a writer.
+
+    Attributes:
+        path: the place in the schemas, such as "Order.total".
+        problem: the reason, as a sentence.
+        is_certain: True if there are data that the reader refuses or changes; False if the rule
+            cannot judge this part of a schema.
+    """
+
+    path: str
+    problem: str
+    is_certain: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.problem}" if self.path else self.problem
+
+
+def compatibility_of(value: Compatibility | str) -> Compatibility:
+    """Return the promise with a name such as "backward".
+
+    Raises:
+        ConfigurationError: there is none.
+    """
+    return member(Compatibility, value, "compatibility")
+
+
+def read_incompatibilities(
+    reader: CompleteSchema, writer: CompleteSchema
+) -> tuple[Incompatibility, ...]:
+    """Return the reasons why data of a writer's schema may not be readable with another schema.
+
+    There are none if each valid record of the writer is a record of the reader, without losing a
+    value.
+
+    Args:
+        reader: the schema that reads.
+        writer: the schema with which the data were written.
+
+    Raises:
+        InvalidData: one of them is not a schema of its format.
+    """
+    if reader.schema.format is not writer.schema.format:
+        formats = f"{reader.schema.format.value} and {writer.schema.format.value}"
+        return (Incompatibility("", f"The schemas have the formats {formats}."),)
+    try:
+        return _RULES[reader.schema.format](reader, writer)
+    except RecursionError:
+        pass
+    raise InvalidData(
+        "The schemas are nested too deeply to be compared.",
+        field="schema",
+        remedy="Define parts of the schema by name, and use the names.",
+    )
+
+
+def incompatibilities(
+    compatibility: Compatibility | str, new: CompleteSchema, earlier: Sequence[CompleteSchema]
+) -> tuple[Incompatibility, ...]:
+    """Return the reasons why a new version of a subject would break a promise.
+
+    Args:
+        compatibility: the promise, such as "backward".
+        new: the new schema.
+        earlier: the schemas of the earlier versions, the oldest first.
+
+    Raises:
+        ConfigurationError: there is no such promise.
+        InvalidData: one of them is not a schema of its format.
+    """
+    promise = compatibility_of(compatibility)
+    found: dict[Incompatibility, None] = {}
+    for other in earlier if promise.is_transitive else earlier[-1:]:
+        if promise.reads_earlier:
+            found.update(dict.fromkeys(read_incompatibilities(new, other)))
+        if promise.is_read_by_earlier:
+            found.update(dict.fromkeys(read_incompatibilities(other, new)))
+    return tuple(found)
+
+
+def _avro(reader: CompleteSchema, writer: CompleteSchema) -> tuple[Incompatibility, ...]:
+    from moorage.domain.schemas.avro_evolution import avro_incompatibilities  # noqa: PLC0415 - only one format is used
+
+    return avro_incompatibilities(reader, writer)
+
+
+def _json(reader: CompleteSchema, writer: CompleteSchema) -> tuple[Incompatibility, ...]:
+    from moorage.domain.schemas.json_evolution import json_incompatibilities  # noqa: PLC0415 - as above
+
+    return json_incompatibilities(reader, writer)
+
+
+def _protobuf(reader: CompleteSchema, writer: CompleteSchema) -> tuple[Incompatibility, ...]:
+    from moorage.domain.schemas.protobuf_evolution import (  # noqa: PLC0415 - as above
+        protobuf_incompatibilities,
+    )
+
+    return protobuf_incompatibilities(reader, writer)
+
+
+_RULES = {SchemaFormat.AVRO: _avro, SchemaFormat.JSON: _json, SchemaFormat.PROTOBUF: _protobuf}

@@ -1,0 +1,106 @@
+"""The documents of a JSON Schema: its own, and those to which it refers."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.json_text import is_list, is_object, refuse_constant
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moorage.domain.schemas.schema import CompleteSchema
+
+_FAREST: Final = 100
+"""The maximum number of references that are followed to one part."""
+
+_BESIDE: Final = frozenset({"$comment", "default", "description", "examples", "title"})
+"""Keywords beside a reference that are no rules."""
+
+
+@frozen
+class JsonDocuments:
+    """The documents of a JSON Schema.
+
+    Attributes:
+        root: the schema itself.
+        others: the documents to which it refers, by their names.
+    """
+
+    root: Any
+    others: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, complete: CompleteSchema) -> JsonDocuments:
+        """Return the documents of a schema.
+
+        Raises:
+            InvalidData: one of them is not JSON, or no schema.
+        """
+        others = {name: json_schema(part.text) for name, part in complete.parts}
+        return cls(json_schema(complete.schema.text), others)
+
+    def followed(self, part: Any) -> tuple[Any, str | None]:
+        """Return the part to which a reference leads, and None.
+
+        If a reference cannot be followed, its name takes the place of None.
+        """
+        for _ in range(_FAREST):
+            if not is_object(part) or "$ref" not in part:
+                return part, self._foreign(part)
+            reference = part["$ref"]
+            if not isinstance(reference, str) or part.keys() - {"$ref"} - _BESIDE:
+                return part, str(reference)
+            target = self._target(reference)
+            if target is None:
+                return part, reference
+            part = target
+        return part, str(part["$ref"])
+
+    def _foreign(self, part: Any) -> str | None:
+        """Return the id of a part that gives its references another meaning; None for others."""
+        if not is_object(part) or part is self.root or "$id" not in part:
+            return None
+        return None if part in self.others.values() else str(part["$id"])
+
+    def _target(self, reference: str) -> Any:
+        document, _, fragment = reference.partition("#")
+        part = self.others.get(document) if document else self.root
+        # References within another document would begin there.
+        if document and (fragment or "$ref" in json.dumps(part)):
+            return None
+        if not fragment:
+            return part
+        if not fragment.startswith("/"):
+            return None
+        for step in fragment[1:].split("/"):
+            name = step.replace("~1", "/").replace("~0", "~")
+            if is_object(part) and name in part:
+                part = part[name]
+            elif is_list(part) and name.isdecimal() and int(name) < len(part):
+                part = part[int(name)]
+            else:
+                return None
+        return part if is_object(part) or isinstance(part, bool) else None
+
+
+def json_schema(text: str) -> Any:
+    """Return the JSON of a schema's text.
+
+    Raises:
+        InvalidData: it is neither an object nor true or false.
+    """
+    try:
+        value = json.loads(text, parse_constant=refuse_constant)
+    except (ValueError, RecursionError):
+        value = None
+    if is_object(value) or isinstance(value, bool):
+        return value
+    raise InvalidData(
+        "The JSON Schema is not JSON, or neither an object nor a boolean.",
+        field="schema",
+        remedy="Give the schema as its registry shows it.",
+    )

@@ -1,0 +1,339 @@
+"""Whether each document of one JSON Schema is a document of another, for a part of JSON Schema.
+
+The rules judge `type`, `enum`, `const`, limits of numbers, lengths and counts, `properties`,
+`required`, `additionalProperties`, `items`, `uniqueItems`, `allOf`, `anyOf`, `oneOf` whose branches
+differ in their types, and `$ref`. They cannot judge other rules of a reader, unless the writer has
+the same rule; `format` is no rule.
+
+Law: if nothing is found, each document that is valid for the writer is valid for the reader.
+"""
+
+from __future__ import annotations
+
+import json
+from math import inf
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from moorage.domain.schemas.evolution import Incompatibility
+from moorage.domain.schemas.json_documents import JsonDocuments
+from moorage.domain.values.json_text import is_list, is_object
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from moorage.domain.schemas.schema import CompleteSchema
+
+_ALL_TYPES: Final = frozenset({
+    "null", "boolean", "integer", "number", "string", "array", "object",
+})  # fmt: skip
+_SAME: Final = frozenset({"multipleOf", "not", "pattern", "patternProperties", "propertyNames"})
+"""Rules that can be judged only if the writer has the same."""
+
+_UNJUDGED: Final = frozenset({
+    "$anchor", "$dynamicAnchor", "$dynamicRef", "$recursiveAnchor", "$recursiveRef",
+    "additionalItems", "contains", "dependencies", "dependentRequired", "dependentSchemas",
+    "else", "if", "maxContains", "minContains", "prefixItems", "then", "unevaluatedItems",
+    "unevaluatedProperties",
+})  # fmt: skip
+"""Rules whose meaning depends on others, so that they are never judged alone."""
+
+
+_VAGUE: Final = _UNJUDGED | _SAME | {"allOf", "const", "enum"}
+"""Rules that may keep a writer from writing what its other rules allow."""
+
+
+_NAMES: Final[dict[type, str]] = {
+    bool: "boolean", int: "integer", float: "number", str: "string", list: "array", dict: "object",
+}  # fmt: skip
+
+
+class _Limit(NamedTuple):
+    """A limit of a size: its keywords, the type that it is about, and its name."""
+
+    least: str
+    most: str
+    type: str
+    name: str
+
+
+_SIZES: Final = (
+    _Limit("minLength", "maxLength", "string", "length"),
+    _Limit("minItems", "maxItems", "array", "number of items"),
+    _Limit("minProperties", "maxProperties", "object", "number of properties"),
+)
+
+
+def json_incompatibilities(
+    reader: CompleteSchema, writer: CompleteSchema
+) -> tuple[Incompatibility, ...]:
+    """Return the reasons why a JSON Schema may refuse documents of another one.
+
+    Raises:
+        InvalidData: one of them is not JSON, or no schema.
+    """
+    readers, writers = JsonDocuments.of(reader), JsonDocuments.of(writer)
+    try:
+        found = _Comparison(readers, writers, {}).compare(readers.root, writers.root, "")
+        return tuple(dict.fromkeys(found))
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError):
+        pass
+    raise InvalidData(
+        "The JSON Schema has a keyword with a value of the wrong type, or is nested too deeply.",
+        field="schema",
+        remedy="Correct the schema; a validator names the keyword.",
+    )
+
+
+class _Comparison:
+    """Compares the parts of two schemas, each pair once.
+
+    Args:
+        readers: the documents of the reader's schema.
+        writers: the documents of the writer's schema.
+        compared: the pairs of parts that are compared already, or at this moment, by the ids of the
+            parts.
+    """
+
+    def __init__(
+        self,
+        readers: JsonDocuments,
+        writers: JsonDocuments,
+        compared: dict[tuple[int, int], tuple[Any, Any]],
+    ) -> None:
+        self._readers = readers
+        self._writers = writers
+        self._compared = compared
+
+    def compare(self, reader: Any, writer: Any, path: str) -> list[Incompatibility]:
+        """Return the reasons why a part of a reader's schema may refuse what a writer writes."""
+        reader, unfollowed = self._readers.followed(reader)
+        writer, unfollowed_writer = self._writers.followed(writer)
+        for name in (unfollowed, unfollowed_writer):
+            if name is not None:
+                return [_unjudged(path, f"the reference {name[:80]!r}")]
+        pair = id(reader), id(writer)
+        if reader in (True, {}) or writer is False or pair in self._compared:
+            return []
+        self._compared[pair] = reader, writer
+        if reader is False:
+            return [Incompatibility(path, "The reader allows no value here.")]
+        return self._with_choices(reader, {} if writer is True else writer, path)
+
+    def fits(self, reader: Any, writer: Any, path: str) -> bool:
+        """Return whether the reader certainly takes what the writer writes."""
+        trial = _Comparison(self._readers, self._writers, {**self._compared})
+        if trial.compare(reader, writer, path):
+            return False
+        self._compared = trial._compared
+        return True
+
+    def _with_choices(
+        self, reader: dict[str, Any], writer: dict[str, Any], path: str
+    ) -> list[Incompatibility]:
+        """Compare, where the writer has parts of which one or all are valid."""
+        if _is_same(reader, writer):
+            return []
+        for keyword in ("anyOf", "oneOf"):
+            branches = writer.get(keyword)
+            if is_list(branches):
+                rest = {name: value for name, value in writer.items() if name != keyword}
+                if self.fits(reader, rest, path):
+                    return []
+                narrow = [self._narrowed(rest, branch) for branch in branches]
+                return [item for part in narrow for item in self.compare(reader, part, path)]
+        parts = writer.get("allOf")
+        if is_list(parts) and any(self.fits(reader, part, path) for part in parts):
+            return []
+        found = list(self._rules(reader, writer, path))
+        is_vague = bool(_VAGUE & writer.keys())
+        return [item._replace(is_certain=False) for item in found] if is_vague else found
+
+    def _narrowed(self, rest: dict[str, Any], branch: Any) -> Any:
+        """Return a part that allows at least what the rest and a branch of a writer allow."""
+        branch, _ = self._writers.followed(branch)
+        return {**branch, **rest} if is_object(branch) else rest if branch is True else branch
+
+    def _rules(
+        self, reader: dict[str, Any], writer: dict[str, Any], path: str
+    ) -> Iterator[Incompatibility]:
+        """Yield the rules of the reader that the writer does not keep."""
+        types = _types(writer)
+        for keyword in sorted((_UNJUDGED | _SAME) & reader.keys()):
+            if keyword in _UNJUDGED or not _is_same(reader[keyword], writer.get(keyword)):
+                yield _unjudged(path, f"the rule {keyword!r}")
+        extra = types - _declared(reader)
+        if extra:
+            names = ", ".join(sorted(extra))
+            yield Incompatibility(path, f"The writer may write values of the type {names}.")
+        yield from _values(reader, writer, path)
+        yield from self._parts(reader, writer, path)
+        if types & {"integer", "number"}:
+            yield from _numbers(reader, writer, path)
+        for limit in _SIZES:
+            if limit.type in types:
+                yield from _size(limit, reader, writer, path)
+        if "array" in types:
+            yield from self._items(reader, writer, path)
+        if "object" in types:
+            yield from self._properties(reader, writer, path)
+
+    def _parts(
+        self, reader: dict[str, Any], writer: dict[str, Any], path: str
+    ) -> Iterator[Incompatibility]:
+        for part in reader.get("allOf", ()):
+            yield from self.compare(part, writer, path)
+        for keyword in ("anyOf", "oneOf"):
+            branches = reader.get(keyword)
+            if not is_list(branches) or _is_same(branches, writer.get(keyword)):
+                continue
+            is_clear = keyword == "anyOf" or self._differ_in_type(branches)
+            if not is_clear or not any(self.fits(branch, writer, path) for branch in branches):
+                yield _unjudged(path, f"the rule {keyword!r}")
+
+    def _differ_in_type(self, branches: list[Any]) -> bool:
+        """Return whether no value can be valid for two branches, by their types."""
+        seen: set[str] = set()
+        for branch in branches:
+            part, _ = self._readers.followed(branch)
+            types = _types(part) if is_object(part) else _ALL_TYPES
+            if seen & types:
+                return False
+            seen |= types
+        return True
+
+    def _items(
+        self, reader: dict[str, Any], writer: dict[str, Any], path: str
+    ) -> Iterator[Incompatibility]:
+        if reader.get("uniqueItems") is True and writer.get("uniqueItems") is not True:
+            yield Incompatibility(path, "The reader refuses equal items, and the writer does not.")
+        items, written = reader.get("items", True), writer.get("items", True)
+        if is_list(items) or is_list(written) or "prefixItems" in writer:
+            if items is not True:
+                yield _unjudged(path, "the rule 'items' of a list")
+            return
+        if writer.get("maxItems", 1) != 0:
+            yield from self.compare(items, written, f"{path}[]")
+
+    def _properties(
+        self, reader: dict[str, Any], writer: dict[str, Any], path: str
+    ) -> Iterator[Incompatibility]:
+        for name in reader.get("required", ()):
+            if name not in writer.get("required", ()):
+                problem = "The reader requires the property, and the writer does not."
+                yield Incompatibility(_below(path, name), problem)
+        known, written = reader.get("properties", {}), writer.get("properties", {})
+        others, written_others = _others(reader), _others(writer)
+        if "patternProperties" in writer and (known or others is not True):
+            yield _unjudged(path, "the rule 'patternProperties'")
+            return
+        for name, part in known.items():
+            yield from self.compare(part, written.get(name, written_others), _below(path, name))
+        for name, part in written.items():
+            if name not in known:
+                yield from self.compare(others, part, _below(path, name))
+        yield from self.compare(others, written_others, _below(path, "*"))
+
+
+def _others(part: dict[str, Any]) -> Any:
+    return part.get("additionalProperties", True)
+
+
+def _below(path: str, name: str) -> str:
+    name = name[:80]
+    return f"{path}.{name}" if path else name
+
+
+def _types(part: dict[str, Any]) -> frozenset[str]:
+    """Return the types of the values that a part of a schema may allow."""
+    values = _listed(part)
+    return _declared(part) if values is None else frozenset(map(_type_of, values))
+
+
+def _declared(part: dict[str, Any]) -> frozenset[str]:
+    """Return the types that a part of a schema names; a number may be an integer."""
+    types = part.get("type", _ALL_TYPES)
+    names = frozenset([types] if isinstance(types, str) else types)
+    return names | {"integer"} if "number" in names else names
+
+
+def _type_of(value: Any) -> str:
+    return "null" if value is None else _NAMES[type(value)]
+
+
+def _listed(part: dict[str, Any]) -> list[Any] | None:
+    """Return the only values that a part of a schema allows; None if it lists none."""
+    if "const" in part:
+        return [part["const"]]
+    return part.get("enum")
+
+
+def _values(reader: dict[str, Any], writer: dict[str, Any], path: str) -> Iterator[Incompatibility]:
+    allowed = _listed(reader)
+    if allowed is None:
+        return
+    values = _listed(writer)
+    if values is None:
+        yield Incompatibility(path, "The reader allows only some values, the writer others too.")
+        return
+    texts = {_canonical(value) for value in allowed}
+    for value in values:
+        if _canonical(value) not in texts:
+            problem = f"The reader does not allow the value {_canonical(value)[:80]}."
+            yield Incompatibility(path, problem)
+
+
+def _numbers(
+    reader: dict[str, Any], writer: dict[str, Any], path: str
+) -> Iterator[Incompatibility]:
+    if _least(writer) < _least(reader):
+        yield Incompatibility(path, "The reader refuses small numbers that the writer may write.")
+    if _most(writer) > _most(reader):
+        yield Incompatibility(path, "The reader refuses great numbers that the writer may write.")
+
+
+def _least(part: dict[str, Any]) -> tuple[float, int]:
+    """Return the least number, and 1 if it is not allowed itself."""
+    return max(_bounds(part, "minimum", "exclusiveMinimum", -inf, 1))
+
+
+def _most(part: dict[str, Any]) -> tuple[float, int]:
+    """Return the greatest number, and -1 if it is not allowed itself."""
+    return min(_bounds(part, "maximum", "exclusiveMaximum", inf, -1))
+
+
+def _bounds(
+    part: dict[str, Any], inclusive: str, exclusive: str, none: float, sign: int
+) -> list[tuple[float, int]]:
+    bound, outside = part.get(inclusive, none), part.get(exclusive, none)
+    if isinstance(outside, bool):  # Draft 4 says with a flag that the other bound is exclusive.
+        return [(bound, sign if outside else 0)]
+    return [(bound, 0), (outside, sign if exclusive in part else 0)]
+
+
+def _size(
+    limit: _Limit, reader: dict[str, Any], writer: dict[str, Any], path: str
+) -> Iterator[Incompatibility]:
+    if writer.get(limit.least, 0) < reader.get(limit.least, 0):
+        yield Incompatibility(path, f"The least {limit.name} of the reader is greater.")
+    if writer.get(limit.most, inf) > reader.get(limit.most, inf):
+        yield Incompatibility(path, f"The greatest {limit.name} of the reader is smaller.")
+
+
+def _is_same(part: Any, other: Any) -> bool:
+    """Return whether two parts are equal, and mean the same in both schemas."""
+    return _canonical(part) == _canonical(other) and not _refers(part)
+
+
+def _refers(part: Any) -> bool:
+    if is_list(part):
+        return any(map(_refers, part))
+    return is_object(part) and ("$ref" in part or any(map(_refers, part.values())))
+
+
+def _canonical(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)
+
+
+def _unjudged(path: str, what: str) -> Incompatibility:
+    return Incompatibility(path, f"The check cannot judge {what}.", is_certain=False)

@@ -1,0 +1,112 @@
+"""The wire format of Confluent: the id of a schema before a record's data.
+
+A record begins with a zero byte and the id in four bytes, the greatest first. In Protobuf the place
+of the message in its file follows: the number of the message, and of each message nested in it.
+
+Laws:
+
+1. `unframed` returns what `framed` was given.
+2. Bytes of any content lead to a frame or to `InvalidData`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from moorage.domain.schemas.schema import LARGEST_ID
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_HEAD: Final = 5
+_DEEPEST: Final = 32
+"""The maximum number of message indexes."""
+
+_LARGEST_INDEX: Final = 2**16
+
+
+class Frame(NamedTuple):
+    """The header of a framed record.
+
+    Attributes:
+        id: the id of the schema.
+        data: the bytes after the id.
+    """
+
+    id: int
+    data: bytes
+
+
+def framed(id: int, data: bytes) -> bytes:
+    """Return data with the header that names its schema."""
+    return b"\0" + id.to_bytes(4, "big") + data
+
+
+def unframed(payload: bytes) -> Frame:
+    """Return the schema's id and the data of a framed record.
+
+    Raises:
+        InvalidData: the record is not framed.
+    """
+    if len(payload) < _HEAD or payload[0] != 0:
+        raise _invalid("does not begin with a zero byte and the id of a schema")
+    id = int.from_bytes(payload[1:_HEAD], "big")
+    if not 0 < id <= LARGEST_ID:
+        raise _invalid("has an impossible schema id")
+    return Frame(id, payload[_HEAD:])
+
+
+def with_indexes(indexes: Sequence[int], data: bytes) -> bytes:
+    """Return the data of a Protobuf message after the place of the message in its file."""
+    if list(indexes) == [0]:
+        return b"\0" + data
+    return b"".join(map(_varint, (len(indexes), *indexes))) + data
+
+
+def without_indexes(data: bytes) -> tuple[tuple[int, ...], bytes]:
+    """Return the place of a Protobuf message in its file, and its data.
+
+    Raises:
+        InvalidData: the place cannot be read.
+    """
+    count, position = _number(data, 0)
+    if count == 0:
+        return (0,), data[position:]
+    if not 0 < count <= _DEEPEST:
+        raise _invalid("has an impossible number of message indexes")
+    indexes: list[int] = []
+    for _ in range(count):
+        index, position = _number(data, position)
+        if not 0 <= index <= _LARGEST_INDEX:
+            raise _invalid("has an impossible message index")
+        indexes.append(index)
+    return tuple(indexes), data[position:]
+
+
+def _varint(value: int) -> bytes:
+    """Return a number of zero or more as a zigzag varint."""
+    rest = value << 1
+    result = bytearray()
+    while rest > 0x7F:
+        result.append(rest & 0x7F | 0x80)
+        rest >>= 7
+    result.append(rest)
+    return bytes(result)
+
+
+def _number(data: bytes, position: int) -> tuple[int, int]:
+    value = 0
+    for place, byte in enumerate(data[position : position + 5]):
+        value |= (byte & 0x7F) << (7 * place)
+        if byte < 0x80:
+            return (value >> 1) ^ -(value & 1), position + place + 1
+    raise _invalid("ends within its message indexes")
+
+
+def _invalid(problem: str) -> InvalidData:
+    return InvalidData(
+        f"The payload of a record {problem}.",
+        field="payload",
+        remedy="Correct the producer, or decode the records as plain data of a named subject.",
+    )

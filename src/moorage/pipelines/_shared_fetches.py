@@ -1,0 +1,97 @@
+"""A cache of values that are fetched once, however many tasks wait for them.
+
+Laws:
+
+1. While a fetch of a key is under way, no other one of this key begins.
+2. A failure that may pass is not kept: the next task fetches again. Any other failure is kept for a
+   limited time.
+3. A task that is cancelled takes nothing from the others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from copy import copy
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+import attrs
+
+from moorage.errors import ConnectorError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Hashable
+
+V = TypeVar("V")
+
+
+@attrs.define(eq=False)
+class _Fetch(Generic[V]):
+    """A fetch that is under way or has ended.
+
+    Attributes:
+        task: the task.
+        until: the time until which it counts; None for a value that never changes.
+    """
+
+    task: asyncio.Task[V]
+    until: float | None = None
+
+
+class SharedFetches(Generic[V]):
+    """Fetches values by their keys, and keeps those that were used last.
+
+    Args:
+        limit: the largest number of values to keep.
+        failure_life: the seconds for which a failure is kept that no repetition helps.
+        now: returns the time in seconds.
+    """
+
+    def __init__(self, limit: int, failure_life: float, now: Callable[[], float]) -> None:
+        self._limit = limit
+        self._failure_life = failure_life
+        self._now = now
+        self._fetches: OrderedDict[Hashable, _Fetch[V]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._fetches)
+
+    async def get(self, key: Hashable, fetch: Callable[[], Awaitable[V]]) -> V:
+        """Return the value of a key, which is fetched if it is not kept.
+
+        Args:
+            key: the key.
+            fetch: fetches the value.
+
+        Raises:
+            ConnectorError: the fetch failed.
+        """
+        found = self._fetches.get(key)
+        if found is None or (found.until is not None and self._now() >= found.until):
+            found = self._begin(key, fetch)
+        self._fetches.move_to_end(key)
+        try:
+            return await asyncio.shield(found.task)
+        except ConnectorError as error:
+            # One error for a thousand tasks would collect their tracebacks.
+            raise copy(error) from None
+
+    def _begin(self, key: Hashable, fetch: Callable[[], Awaitable[V]]) -> _Fetch[V]:
+        async def run() -> V:
+            return await fetch()
+
+        begun = _Fetch(asyncio.create_task(run()))
+        self._fetches[key] = begun
+        begun.task.add_done_callback(lambda task: self._end(key, begun, task))
+        if len(self._fetches) > self._limit:
+            self._fetches.popitem(last=False)
+        return begun
+
+    def _end(self, key: Hashable, fetch: _Fetch[V], task: asyncio.Task[V]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if not task.cancelled() and error is None:
+            return
+        if isinstance(error, ConnectorError) and not error.retryable:
+            fetch.until = self._now() + self._failure_life
+        elif self._fetches.get(key) is fetch:
+            del self._fetches[key]

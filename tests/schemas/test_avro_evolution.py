@@ -1,0 +1,224 @@
+"""Rules by which Avro reads data of another schema; fastavro really reads them."""
+
+from __future__ import annotations
+
+import json
+from io import BytesIO
+from typing import Any
+
+import fastavro
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from moorage import InvalidData
+from moorage.domain.schemas.avro_types import avro_type, hazards
+from moorage.domain.schemas.evolution import Incompatibility, read_incompatibilities
+from moorage.domain.schemas.schema import CompleteSchema, Schema
+from tests.schemas.avro_samples import changed, data, samples, schemas
+from tests.support.examples import examples
+
+
+def avro(schema: Any, *parts: tuple[str, Any]) -> CompleteSchema:
+    """Return an Avro schema with its references."""
+    return CompleteSchema(
+        Schema(json.dumps(schema), "avro"),  # type: ignore[arg-type]  # it is converted
+        tuple((name, Schema(json.dumps(part), "avro")) for name, part in parts),  # type: ignore[arg-type]
+    )
+
+
+def record(*fields: dict[str, Any], name: str = "Order", **more: Any) -> dict[str, Any]:
+    """Return the schema of a record."""
+    return {"type": "record", "name": name, "fields": list(fields), **more}
+
+
+def problems(reader: Any, writer: Any) -> list[str]:
+    """Return the reasons why a schema may not read what another one wrote, as texts."""
+    return [str(found) for found in read_incompatibilities(avro(reader), avro(writer))]
+
+
+def resolved(reader: Any, writer: Any, value: Any) -> Any:
+    """Write a value with one schema, and read it with another."""
+    stream = BytesIO()
+    fastavro.schemaless_writer(stream, fastavro.parse_schema(writer), value)
+    stream.seek(0)
+    return fastavro.schemaless_reader(
+        stream, fastavro.parse_schema(writer), fastavro.parse_schema(reader)
+    )
+
+
+@examples(400)
+@given(st.data())
+def test_every_datum_of_a_compatible_writer_is_read(drawn: st.DataObject) -> None:
+    """If no incompatibility is found, fastavro resolves each datum of the writer."""
+    writer = drawn.draw(schemas())
+    reader = drawn.draw(changed(writer))
+    assume(not problems(reader, writer))
+    resolved(reader, writer, drawn.draw(data(writer)))
+
+
+@examples(200)
+@given(st.data())
+def test_some_datum_of_an_incompatible_writer_is_refused(drawn: st.DataObject) -> None:
+    """If an incompatibility is found, there is a datum that fastavro cannot resolve."""
+    writer = drawn.draw(schemas(depth=2))
+    reader = drawn.draw(changed(writer))
+    assume(problems(reader, writer))
+
+    def is_refused(value: Any) -> bool:
+        try:
+            resolved(reader, writer, value)
+        except Exception:  # noqa: BLE001 - fastavro raises errors of many kinds
+            return True
+        return False
+
+    assert any(map(is_refused, samples(writer)))
+
+
+@given(schemas())
+def test_each_schema_reads_itself(schema: Any) -> None:
+    """A schema is compatible with itself."""
+    assert [] == problems(schema, schema)
+
+
+@pytest.mark.parametrize(
+    "reader, writer, expected",
+    [
+        ("int", "string", ["The reader expects int; the writer has string."]),
+        (
+            record({"name": "a", "type": "int"}),
+            record(),
+            ["Order.a: The reader's field has no default, and the writer does not write it."],
+        ),
+        (
+            record({"name": "b", "type": "int", "aliases": ["a"]}),
+            record({"name": "a", "type": "int"}),
+            [],
+        ),
+        (
+            record({"name": "b", "type": "int", "aliases": ["a"]}),
+            record({"name": "a", "type": "int"}, {"name": "b", "type": "int"}),
+            ["Order.b: Two fields of the writer have the name or an alias of this field."],
+        ),
+        (
+            record(name="New", aliases=["shop.Order"]),
+            record(name="Order", namespace="shop"),
+            [],
+        ),
+        (
+            record(name="New"),
+            record(),
+            ["The name 'Order' of the writer is no name or alias of the reader's."],
+        ),
+        (
+            {"type": "enum", "name": "E", "symbols": ["A"]},
+            {"type": "enum", "name": "E", "symbols": ["A", "B"]},
+            ["E: The reader lacks the symbol 'B' of the writer, and has no default."],
+        ),
+        (
+            {"type": "fixed", "name": "F", "size": 1},
+            {"type": "fixed", "name": "F", "size": 2},
+            ["F: The sizes of the fixed types differ."],
+        ),
+        (
+            {"type": "bytes", "logicalType": "decimal", "precision": 4, "scale": 2},
+            {"type": "bytes", "logicalType": "decimal", "precision": 4, "scale": 1},
+            ["The decimal numbers differ in precision or scale."],
+        ),
+        (
+            ["null", "int"],
+            "string",
+            ["No branch of the reader's union reads string of the writer."],
+        ),
+        (["null", {"type": "array", "items": "long"}], {"type": "array", "items": "int"}, []),
+    ],
+)
+def test_incompatibilities_are_named(reader: Any, writer: Any, expected: list[str]) -> None:
+    """Each incompatibility names its place and its reason."""
+    assert expected == problems(reader, writer)
+
+
+def test_formats_are_not_mixed() -> None:
+    """A schema of another format is never compatible."""
+    other = CompleteSchema(Schema("{}", "json"))  # type: ignore[arg-type]  # it is converted
+    expected = (Incompatibility("", "The schemas have the formats avro and json."),)
+    assert expected == read_incompatibilities(avro("int"), other)
+
+
+def test_references_define_names() -> None:
+    """A schema uses the names that its references define, in its namespace or by full name."""
+    money = record({"name": "cents", "type": "long"}, name="Money", namespace="shop")
+    order = record({"name": "total", "type": "Money"}, namespace="shop")
+    node = avro_type(avro(order, ("shop.Money", money)))
+    assert "shop.Money" == node.fields[0].type.name
+    assert ["shop.Money", "Money"] == [node.fields[0].type.name, node.fields[0].type.short_name]
+
+
+@pytest.mark.parametrize(
+    "schema, problem",
+    [
+        (5, "neither a text"),
+        ("Unknown", "not defined before"),
+        ({"type": "array"}, "lacks 'items'"),
+        ({"type": "map"}, "lacks 'values'"),
+        (["int", "int"], "two branches"),
+        ([["int"]], "two branches"),
+        (record(name="1"), "no valid name"),
+        (record(name="int"), "one of Avro's own"),
+        ({"type": "record", "name": "R"}, "list of its fields"),
+        ({"type": "record", "name": "R", "fields": [5]}, "not an object"),
+        (record({"name": "a", "type": "int"}, {"name": "a", "type": "int"}), "has twice"),
+        (record({"name": "a", "type": "int", "aliases": 5}), "not a list"),
+        ({"type": "enum", "name": "E", "symbols": ["A", "A"]}, "repeats"),
+        ({"type": "enum", "name": "E", "symbols": ["A"], "default": "B"}, "not among its symbols"),
+        ({"type": "fixed", "name": "F"}, "lacks the size"),
+        ({"type": "fixed", "name": "F", "size": True}, "lacks the size"),
+    ],
+)
+def test_wrong_schema_is_refused(schema: Any, problem: str) -> None:
+    """What is no schema of Avro raises InvalidData with the place."""
+    with pytest.raises(InvalidData, match=problem):
+        avro_type(avro(schema))
+
+
+@pytest.mark.parametrize("depth", [2_000, 100_000])
+def test_deep_schema_is_refused(depth: int) -> None:
+    """A schema that is nested too deeply raises InvalidData."""
+    text = '{"type":"array","items":' * depth + '"int"' + "}" * depth
+    with pytest.raises(InvalidData, match="too deeply"):
+        avro_type(CompleteSchema(Schema(text, "avro")))  # type: ignore[arg-type]  # it is converted
+
+
+def test_long_chain_of_types_is_refused() -> None:
+    """Types that use each other in a chain of thousands raise InvalidData."""
+    links = [record({"name": "a", "type": f"R{n}"}, name=f"R{n + 1}") for n in range(3_000)]
+    chain = [(part["name"], part) for part in (record(name="R0"), *links)]
+    deep = avro("R3000", *chain)
+    with pytest.raises(InvalidData, match="too deeply"):
+        hazards(avro_type(deep))
+    with pytest.raises(InvalidData, match="too deeply"):
+        read_incompatibilities(deep, deep)
+
+
+def test_bare_name_is_a_schema() -> None:
+    """The name of a type without quotation marks is a schema, as registries store it."""
+    assert "string" == avro_type(CompleteSchema(Schema("string", "avro"))).kind  # type: ignore[arg-type]
+
+
+def test_recursion_and_empty_items_are_found() -> None:
+    """Schemas that contain themselves, and arrays whose items take no bytes, are recognised."""
+    tree = record({"name": "next", "type": ["null", "Order"]})
+    shared = record({"name": "a", "type": record(name="P")}, {"name": "b", "type": "P"})
+    assert [True, False] == [hazards(avro_type(avro(s))).is_recursive for s in (tree, shared)]
+    empty = {"type": "array", "items": record({"name": "n", "type": "null"})}
+    nothing = {"type": "array", "items": {"type": "fixed", "name": "F", "size": 0}}
+    usual = {"type": "array", "items": record({"name": "n", "type": "int"})}
+    found = [hazards(avro_type(avro(s))) for s in (empty, nothing, usual, tree)]
+    assert [True, True, False, False] == [each.has_empty_items for each in found]
+
+
+def test_fixed_decimals_and_errors_are_read() -> None:
+    """A fixed decimal has its precision, and Avro's `error` is a record."""
+    fixed = {"type": "fixed", "name": "F", "size": 8, "logicalType": "decimal", "precision": 9}
+    assert (9, 0) == avro_type(avro(fixed)).decimal
+    assert "record" == avro_type(avro({"type": "error", "name": "E", "fields": []})).kind

@@ -1,0 +1,334 @@
+"""Codecs of Avro, JSON Schema and Protobuf: what they decode, encode and refuse."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from google.protobuf import descriptor_pb2
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moorage import ConfigurationError, InvalidData
+from moorage.adapters.schemas.codecs import codec_of
+from moorage.adapters.schemas.protobuf import ProtobufCodec
+from moorage.domain.schemas.schema import CompleteSchema, Schema
+from tests.adapters.grpc.shop_definitions import files
+from tests.schemas.protobuf_samples import add_field, complete, file_of, order, schema_of
+
+
+def codec(schema: Any, kind: str, *parts: tuple[str, Any], **options: Any) -> Any:
+    """Return the codec of a schema that is JSON."""
+    references = tuple((name, Schema(json.dumps(part), kind)) for name, part in parts)  # type: ignore[arg-type]  # it is converted
+    return codec_of(CompleteSchema(Schema(json.dumps(schema), kind), references), **options)  # type: ignore[arg-type]  # as above
+
+
+ORDER = {
+    "type": "record",
+    "name": "Order",
+    "fields": [
+        {"name": "id", "type": "long"},
+        {"name": "note", "type": ["null", "string"], "default": None},
+        {
+            "name": "total",
+            "type": {"type": "bytes", "logicalType": "decimal", "precision": 9, "scale": 2},
+        },
+    ],
+}
+TREE = {"type": "record", "name": "Tree", "fields": [{"name": "next", "type": ["null", "Tree"]}]}
+
+
+class TestAvro:
+    """Avro with fastavro."""
+
+    def test_value_returns(self) -> None:
+        """A value is decoded as it was encoded, and defaults are filled in."""
+        avro = codec(ORDER, "avro")
+        data = avro.encode({"id": 7, "total": Decimal("1.50")})
+        assert {"id": 7, "note": None, "total": Decimal("1.50")} == avro.decode(data)
+
+    def test_values_follow_the_reader(self) -> None:
+        """With a reader's schema the values have its fields and defaults."""
+        writer = {"type": "record", "name": "Order", "fields": [{"name": "id", "type": "int"}]}
+        reader = CompleteSchema(
+            Schema(
+                json.dumps(
+                    {
+                        **writer,
+                        "fields": [
+                            {"name": "number", "aliases": ["id"], "type": "long"},
+                            {"name": "state", "type": "string", "default": "new"},
+                        ],
+                    }
+                ),
+                "avro",
+            )
+        )  # type: ignore[arg-type]  # it is converted
+        data = codec(writer, "avro").encode({"id": 7})
+        found = codec(writer, "avro", reader=reader).decode(data)
+        assert {"number": 7, "state": "new"} == found
+
+    @given(st.binary(max_size=40))
+    def test_any_bytes_are_data_or_invalid(self, data: bytes) -> None:
+        """Bytes of any content lead to a value or to InvalidData."""
+        for avro in (_AVRO, _TREE):
+            try:
+                avro.decode(data)
+            except InvalidData:
+                continue
+
+    @pytest.mark.parametrize(
+        "value",
+        [
+            {"id": 2**63, "total": Decimal(1)},
+            {"id": True, "total": Decimal(1)},
+            {"id": 1, "total": Decimal("NaN")},
+            {"id": 1, "total": Decimal("1.555")},
+            {"id": 1, "total": Decimal(1), "more": 1},
+            {"id": 1},
+            {},
+            None,
+            5,
+            object(),
+        ],
+    )
+    def test_value_that_does_not_fit_is_refused(self, value: Any) -> None:
+        """A value of another type, range or set of fields raises InvalidData."""
+        with pytest.raises(InvalidData, match="does not fit the Avro schema"):
+            _AVRO.encode(value)
+
+    def test_refusal_names_the_field_and_no_value(self) -> None:
+        """The error names the field, and does not repeat the value."""
+        with pytest.raises(InvalidData, match=r"Order\.id") as caught:
+            _AVRO.encode({"id": "secret", "total": Decimal(1)})
+        assert "secret" not in str(caught.value)
+
+    def test_integers_keep_their_range(self) -> None:
+        """A number that four bytes cannot hold is no int, although its encoding would exist."""
+        with pytest.raises(InvalidData):
+            codec("int", "avro").encode(2**31)
+
+    def test_left_over_bytes_are_refused(self) -> None:
+        """Bytes after the value raise InvalidData."""
+        with pytest.raises(InvalidData, match="left over"):
+            codec("int", "avro").decode(b"\2\2")
+
+    def test_deep_data_of_a_recursive_schema_are_refused(self) -> None:
+        """Data that nest thousands of times raise InvalidData, and do not end the process."""
+        with pytest.raises(InvalidData, match="RecursionError"):
+            _TREE.decode(b"\2" * 100_000 + b"\0")
+        value: Any = {"next": None}
+        assert value == _TREE.decode(_TREE.encode(value))
+        for _ in range(100_000):
+            value = {"next": value}
+        with pytest.raises(InvalidData):
+            _TREE.encode(value)
+
+    def test_array_of_nothing_is_refused(self) -> None:
+        """A schema whose arrays could announce items without end is refused."""
+        with pytest.raises(InvalidData, match="items take no bytes"):
+            codec({"type": "array", "items": "null"}, "avro")
+
+    def test_references_and_bare_names(self) -> None:
+        """A schema uses the types of its references, and a bare name is a schema."""
+        money = {"type": "record", "name": "shop.Money", "fields": [{"name": "c", "type": "int"}]}
+        assert {"c": 1} == codec("shop.Money", "avro", ("shop.Money", money)).decode(b"\2")
+        holder = {"type": "record", "name": "H", "fields": [{"name": "m", "type": "shop.Money"}]}
+        union = codec(["null", "shop.Money", holder], "avro", ("shop.Money", money))
+        assert [None, {"c": 1}, {"m": {"c": 1}}] == [
+            union.decode(data) for data in (b"\0", b"\2\2", b"\4\2")
+        ]
+        bare = codec_of(CompleteSchema(Schema("string", "avro")))  # type: ignore[arg-type]  # it is converted
+        assert "a" == bare.decode(b"\2a")
+
+    def test_default_of_another_type_is_refused(self) -> None:
+        """What fastavro refuses in a schema is InvalidData too."""
+        wrong = {"name": "a", "type": "int", "default": "x"}
+        with pytest.raises(InvalidData, match="refused by fastavro"):
+            codec({"type": "record", "name": "R", "fields": [wrong]}, "avro")
+
+
+_AVRO = codec(ORDER, "avro")
+_TREE = codec(TREE, "avro")
+_JSON = codec(
+    {
+        "type": "object",
+        "properties": {"id": {"type": "integer"}, "tags": {"items": {"maxLength": 3}}},
+        "required": ["id"],
+    },
+    "json",
+)
+
+
+class TestJsonSchema:
+    """JSON Schema with jsonschema-rs."""
+
+    def test_value_returns(self) -> None:
+        """A valid value is decoded as it was encoded."""
+        assert {"id": 7, "é": [1.5]} == _JSON.decode(_JSON.encode({"id": 7, "é": [1.5]}))
+
+    @pytest.mark.parametrize(
+        "data, problem",
+        [
+            (b'{"id":"secret"}', r"'type' at \['id'\]"),
+            (b"{}", "'required' of"),
+            (b'{"id":1,"tags":["long"]}', r"'maxLength' at \['tags'\]\[0\]"),
+            (b'{"id":NaN}', "not JSON"),
+            (b"{", "not JSON"),
+            (b"[" * 200_000, "not JSON"),
+            (b"\xff", "not JSON"),
+        ],
+    )
+    def test_invalid_payload_is_refused(self, data: bytes, problem: str) -> None:
+        """The error names the rule and the place, and does not repeat the value."""
+        with pytest.raises(InvalidData, match=problem) as caught:
+            _JSON.decode(data)
+        assert "payload" == caught.value.field
+        assert "secret" not in str(caught.value)
+
+    @pytest.mark.parametrize("value", [{"id": 1.5}, {"id": math.nan}, {"id": Decimal(1)}, object()])
+    def test_invalid_value_is_refused(self, value: Any) -> None:
+        """A value that is not valid, or no JSON, raises InvalidData."""
+        with pytest.raises(InvalidData):
+            _JSON.encode(value)
+
+    def test_false_refuses_everything(self) -> None:
+        """The schema `false` has no rule with a name."""
+        with pytest.raises(InvalidData, match="rule 'false'"):
+            codec(False, "json").decode(b"1")
+
+    @pytest.mark.parametrize(
+        "schema",
+        [
+            {"type": "nothing"},
+            {"pattern": "("},
+            {"$ref": "http://127.0.0.1:9/x"},
+            {"$ref": "file:///etc/hostname"},
+            {"$ref": "#/nowhere"},
+        ],
+    )
+    def test_unusable_schema_is_refused(self, schema: Any) -> None:
+        """A wrong schema is refused, and so are references; no host or file is asked."""
+        with pytest.raises(InvalidData, match="cannot be used"):
+            codec(schema, "json")
+
+    def test_registered_references_are_used(self) -> None:
+        """A reference that the registry gave is followed."""
+        money = ("https://example.com/money.json", {"type": "integer"})
+        found = codec({"items": {"$ref": money[0]}}, "json", money)
+        assert [1] == found.decode(b"[1]")
+        with pytest.raises(InvalidData):
+            found.decode(b'["a"]')
+
+    def test_pattern_takes_linear_time(self) -> None:
+        """A pattern that makes other engines backtrack for ever is answered at once."""
+        found = codec({"pattern": "^(a+)+$"}, "json")
+        with pytest.raises(InvalidData, match="'pattern'"):
+            found.decode(json.dumps("a" * 50_000 + "!").encode())
+
+
+class TestProtobuf:
+    """Protobuf with descriptors."""
+
+    def test_value_returns(self) -> None:
+        """Numbers, bytes, members, maps, lists and nested messages return as they were."""
+        types = files()[1]
+        types.message_type[0].field.add(name="raw", number=8, type=12, label=1)
+        types.message_type[0].field.add(name="ratio", number=9, type=1, label=3)
+        found = ProtobufCodec(CompleteSchema(schema_of(types)))
+        value = {
+            "order_id": 2**60,
+            "notes": ["a"],
+            "due": "2026-01-31T12:00:00Z",
+            "state": "NEW",
+            "prices": {"EUR": 1.5},
+            "raw": b"\xff",
+            "ratio": [math.inf, -math.inf],
+        }
+        assert value == found.decode(found.encode(value))
+        assert math.isnan(found.decode(found.encode({"ratio": [math.nan]}))["ratio"][0])
+        assert 5 == found.decode(b"\x20\5")["state"]
+
+    def test_fields_without_presence_are_there(self) -> None:
+        """A field of proto3 has its default, and a message that is not set is left out."""
+        found = ProtobufCodec(CompleteSchema(schema_of(files()[1]))).decode(b"")
+        assert {"order_id": 0, "notes": [], "state": "NEW", "prices": {}} == found
+
+    def test_frame_names_the_message(self) -> None:
+        """A framed record names its message, and is written with the one that was chosen."""
+        file = order(("line", 1, "message", {"type_name": ".shop.Line"}))
+        add_field(file.message_type.add(name="Line"), "a", 1, "int32")
+        schema = complete(file)
+        line = ProtobufCodec(schema, None, "shop.Line")
+        framed = line.encode_framed({"a": 7})
+        assert b"\2\2\x08\7" == framed
+        assert {"a": 7} == ProtobufCodec(schema).decode_framed(framed)
+        assert {"line": {"a": 7}} == ProtobufCodec(schema).decode(b"\n\2\x08\7")
+        with pytest.raises(InvalidData, match="names a message"):
+            line.decode_framed(b"\2\x10")
+
+    @pytest.mark.parametrize("value", [{"order_id": "x"}, {"other": 1}, {"notes": 5}, 5, None, []])
+    def test_value_that_does_not_fit_is_refused(self, value: Any) -> None:
+        """A value with other fields or types raises InvalidData."""
+        found = ProtobufCodec(CompleteSchema(schema_of(files()[1])))
+        with pytest.raises(InvalidData, match=r"does not fit the message shop\.Order"):
+            found.encode(value)
+
+    @given(st.binary(max_size=30))
+    def test_any_bytes_are_a_message_or_invalid(self, data: bytes) -> None:
+        """Bytes of any content lead to fields or to InvalidData."""
+        for read in (_PROTOBUF.decode, _PROTOBUF.decode_framed):
+            try:
+                read(data)
+            except InvalidData:
+                continue
+
+    def test_missing_required_field_is_refused(self) -> None:
+        """A message without a required field raises InvalidData, in both directions."""
+        file = order(("a", 1, "int32", {"label": "required"}), syntax="proto2")
+        found = ProtobufCodec(complete(file))
+        for action in (lambda: found.decode(b""), lambda: found.encode({})):
+            with pytest.raises(InvalidData):
+                action()
+
+    def test_unknown_message_is_refused(self) -> None:
+        """A message that the schema does not have raises InvalidData with those that it has."""
+        with pytest.raises(InvalidData, match=r"Use one of: shop\.Order"):
+            ProtobufCodec(complete(order()), None, "shop.Nothing")
+        with pytest.raises(InvalidData, match="no message"):
+            ProtobufCodec(complete(file_of()))
+
+    def test_missing_import_is_refused(self) -> None:
+        """A schema whose import nobody has raises InvalidData, as do files that contradict."""
+        with pytest.raises(InvalidData, match="is missing"):
+            ProtobufCodec(complete(order(dependency=["other.proto"])))
+        file = descriptor_pb2.FileDescriptorProto(name="a.proto")
+        file.message_type.add(name="A")
+        file.message_type.add(name="A")
+        with pytest.raises(InvalidData, match="contradict"):
+            ProtobufCodec(complete(file))
+
+
+_PROTOBUF = ProtobufCodec(CompleteSchema(schema_of(files()[1])))
+
+
+@pytest.mark.parametrize(
+    "kind, module, extra",
+    [
+        ("avro", "avro", "avro"),
+        ("json", "json_schema", "jsonschema"),
+        ("protobuf", "protobuf", "protobuf"),
+    ],
+)
+def test_missing_library_is_named(
+    kind: str, module: str, extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the library of a format the error says which extra to install."""
+    monkeypatch.setitem(sys.modules, f"moorage.adapters.schemas.{module}", None)
+    with pytest.raises(ConfigurationError, match="not installed") as caught:
+        codec("int", kind)
+    assert f"'.[{extra}]'" in caught.value.remedy

@@ -1,0 +1,282 @@
+"""Whether documents of one JSON Schema are documents of another; jsonschema-rs validates them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import jsonschema_rs
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from moorage import InvalidData
+from moorage.domain.schemas.evolution import read_incompatibilities
+from moorage.domain.schemas.schema import CompleteSchema, Schema
+from tests.support.examples import examples
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-3, 3) | st.sampled_from([0.5, 1.5, "", "a", "ab"]),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from("ab"), inner),
+    max_leaves=4,
+)
+NUMBERS = st.integers(-2, 2)
+SIZES = st.integers(0, 2)
+TYPES = st.sampled_from(["null", "boolean", "integer", "number", "string", "array", "object"])
+
+
+def _objects(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    named = st.dictionaries(st.sampled_from("ab"), inner, max_size=2)
+    return st.fixed_dictionaries(
+        {},
+        optional={
+            "type": TYPES | st.lists(TYPES, min_size=1, max_size=3, unique=True),
+            "enum": st.lists(VALUES, min_size=1, max_size=2),
+            "const": VALUES,
+            "minimum": NUMBERS,
+            "exclusiveMaximum": NUMBERS,
+            "minLength": SIZES,
+            "maxLength": SIZES,
+            "maxItems": SIZES,
+            "uniqueItems": st.booleans(),
+            "items": inner,
+            "properties": named,
+            "required": st.lists(st.sampled_from("ab"), unique=True),
+            "additionalProperties": inner,
+            "patternProperties": st.dictionaries(st.sampled_from(["^a", "b"]), inner, max_size=1),
+            "anyOf": st.lists(inner, min_size=1, max_size=2),
+            "oneOf": st.lists(inner, min_size=1, max_size=2),
+            "allOf": st.lists(inner, min_size=1, max_size=2),
+            "not": inner,
+            "pattern": st.sampled_from(["^a", "b"]),
+        },
+    ).filter(lambda schema: len(schema) <= 4)
+
+
+SCHEMAS = st.recursive(
+    st.just(True) | st.builds(lambda kind: {"type": kind}, TYPES), _objects, max_leaves=5
+)
+
+
+def complete(schema: Any, **parts: Any) -> CompleteSchema:
+    """Return a JSON Schema with its references."""
+    return CompleteSchema(
+        Schema(json.dumps(schema), "json"),  # type: ignore[arg-type]  # it is converted
+        tuple((name, Schema(json.dumps(part), "json")) for name, part in parts.items()),  # type: ignore[arg-type]
+    )
+
+
+def problems(reader: Any, writer: Any) -> list[str]:
+    """Return the reasons why a schema may refuse documents of another one, as texts."""
+    return [str(found) for found in read_incompatibilities(complete(reader), complete(writer))]
+
+
+@st.composite
+def _pairs(draw: st.DrawFn) -> tuple[Any, Any]:
+    """Return a writer and a reader, often with the same rules."""
+    writer = draw(SCHEMAS)
+    if isinstance(writer, dict) and draw(st.booleans()):
+        reader = {key: value for key, value in writer.items() if draw(st.booleans())}
+        other = draw(SCHEMAS)
+        key = draw(st.sampled_from(["anyOf", "oneOf", "allOf"]))
+        return writer, draw(st.sampled_from([reader, {key: [reader, other]}]))
+    return writer, draw(SCHEMAS)
+
+
+@examples(1_500)
+@given(_pairs(), st.data())
+def test_reader_takes_each_document_of_a_compatible_writer(
+    pair: tuple[Any, Any], drawn: st.DataObject
+) -> None:
+    """If no incompatibility is found, each valid document of the writer is one of the reader."""
+    writer, reader = pair
+    assume(not problems(reader, writer))
+    valid = jsonschema_rs.validator_for(writer)
+    accepts = jsonschema_rs.validator_for(reader)
+    for value in drawn.draw(st.lists(VALUES, min_size=1, max_size=30)):
+        assert accepts.is_valid(value) or not valid.is_valid(value), value
+
+
+@given(SCHEMAS)
+def test_each_schema_takes_its_own_documents(schema: Any) -> None:
+    """A schema without references is compatible with itself."""
+    assert [] == problems(schema, schema)
+
+
+ORDER = {
+    "type": "object",
+    "properties": {"id": {"type": "integer"}, "note": {"type": "string"}},
+    "required": ["id"],
+    "additionalProperties": False,
+}
+
+
+def _order(**changes: Any) -> dict[str, Any]:
+    return {**ORDER, **changes}
+
+
+@pytest.mark.parametrize(
+    "reader, writer, expected",
+    [
+        (_order(properties={**ORDER["properties"], "new": {"type": "string"}}), ORDER, []),  # type: ignore[dict-item]
+        (
+            _order(properties={"id": {"type": "integer"}}),
+            ORDER,
+            ["note: The reader allows no value here."],
+        ),
+        (
+            _order(required=["id", "note"]),
+            ORDER,
+            ["note: The reader requires the property, and the writer does not."],
+        ),
+        ({"type": "number"}, {"type": "integer"}, []),
+        (
+            {"type": "integer"},
+            {"type": ["number", "null"]},
+            ["The writer may write values of the type null, number."],
+        ),
+        ({"minimum": 1}, {"type": "integer", "minimum": 2}, []),
+        (
+            {"minimum": 1, "exclusiveMinimum": True},
+            {"type": "integer", "minimum": 1},
+            ["The reader refuses small numbers that the writer may write."],
+        ),
+        (
+            {"maximum": 1},
+            {"type": "integer"},
+            ["The reader refuses great numbers that the writer may write."],
+        ),
+        (
+            {"minLength": 1, "maxLength": 2},
+            {"type": "string"},
+            [
+                "The least length of the reader is greater.",
+                "The greatest length of the reader is smaller.",
+            ],
+        ),
+        ({"enum": [1, "a"]}, {"const": "a"}, []),
+        ({"enum": [1]}, {"enum": [1, 2]}, ["The reader does not allow the value 2."]),
+        (
+            {"enum": [1]},
+            {"type": "integer"},
+            ["The reader allows only some values, the writer others too."],
+        ),
+        (
+            {"uniqueItems": True},
+            {"type": "array"},
+            ["The reader refuses equal items, and the writer does not."],
+        ),
+        (
+            {"items": {"type": "integer"}},
+            {"type": "array", "prefixItems": [True]},
+            ["The check cannot judge the rule 'items' of a list."],
+        ),
+        ({"items": {"type": "integer"}}, {"type": "array", "maxItems": 0}, []),
+        ({"oneOf": [{"type": "null"}, {"type": "string"}]}, {"type": "string"}, []),
+        (
+            {"oneOf": [{"minLength": 1}, {"type": "string"}]},
+            {"type": "string"},
+            ["The check cannot judge the rule 'oneOf'."],
+        ),
+        ({"type": "string"}, {"allOf": [{"type": "string"}, {"minLength": 2}]}, []),
+        ({"pattern": "a"}, {"type": "string"}, ["The check cannot judge the rule 'pattern'."]),
+        ({"pattern": "a"}, {"type": "string", "pattern": "a"}, []),
+        (
+            {"dependentRequired": {"a": ["b"]}},
+            {"type": "object"},
+            ["The check cannot judge the rule 'dependentRequired'."],
+        ),
+        (
+            {"properties": {"a": {"type": "string"}}},
+            {"type": "object", "patternProperties": {"^a": {"type": "integer"}}},
+            ["The check cannot judge the rule 'patternProperties'."],
+        ),
+        ({"type": "string", "format": "date", "title": "A"}, {"type": "string"}, []),
+        (False, {"type": "string"}, ["The reader allows no value here."]),
+        (False, False, []),
+        ({"type": "object"}, {"anyOf": [{"required": ["a"]}], "type": "object"}, []),
+        (
+            {"type": "object", "required": ["a"]},
+            {"type": "object", "anyOf": [{"required": ["a"]}, True]},
+            ["a: The reader requires the property, and the writer does not."],
+        ),
+        (
+            {"type": "object", "required": ["a"]},
+            {"type": "object", "anyOf": [{"required": ["a"]}, False]},
+            [],
+        ),
+    ],
+)
+def test_incompatibilities_are_named(reader: Any, writer: Any, expected: list[str]) -> None:
+    """Each incompatibility names its place and its reason, and what cannot be judged."""
+    assert expected == problems(reader, writer)
+
+
+def test_doubt_is_no_certainty() -> None:
+    """A rule of the writer that the check ignores makes its findings uncertain."""
+    [found] = read_incompatibilities(
+        complete({"type": "string"}), complete({"not": {"type": "integer"}})
+    )
+    assert not found.is_certain
+    [found] = read_incompatibilities(complete({"type": "string"}), complete({"type": "null"}))
+    assert found.is_certain
+
+
+def test_recursive_schema_is_compared_once() -> None:
+    """References of a schema to itself and to its definitions are followed."""
+    tree = {
+        "type": "object",
+        "properties": {"next": {"$ref": "#"}, "x": {"$ref": "#/$defs/x~1y", "title": "X"}},
+        "$defs": {"x/y": {"type": "integer"}},
+    }
+    narrow = {**tree, "$defs": {"x/y": {"type": "integer", "minimum": 0}}}
+    assert [] == problems(tree, narrow)
+    expected = ["x: The reader refuses small numbers that the writer may write."]
+    assert expected == problems(narrow, tree)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"$ref": "#/nowhere"},
+        {"$ref": "#name"},
+        {"$ref": "https://example.com/other"},
+        {"$ref": 5},
+        {"$ref": "#/anyOf/7", "anyOf": [True]},
+        {"$ref": "#/x", "x": 5},
+        {"$ref": "#/x", "x": {"$ref": "#/x"}},
+        {"$ref": "other#/x"},
+        {"properties": {"a": {"$id": "inner", "type": "string"}}, "type": "object"},
+    ],
+)
+def test_reference_that_cannot_be_followed_is_not_judged(schema: Any) -> None:
+    """A reference to something unknown is named as what cannot be judged."""
+    reader, writer = complete(schema, other={"x": True}), complete({"type": "object"})
+    assert any("reference" in found.problem for found in read_incompatibilities(reader, writer))
+
+
+def test_registered_reference_is_followed() -> None:
+    """A reference to a whole registered document is followed, also through a list."""
+    reader = complete({"$ref": "money"}, money={"type": "integer"})
+    assert not read_incompatibilities(reader, complete({"type": "integer"}))
+    listed = complete({"type": "array", "items": {"$ref": "#/x/0"}, "x": [{"type": "null"}]})
+    assert not read_incompatibilities(
+        listed, complete({"type": "array", "items": {"type": "null"}})
+    )
+
+
+@pytest.mark.parametrize("text", ["5", "nonsense", "[]", "NaN", "[" * 100_000])
+def test_text_that_is_no_schema_is_refused(text: str) -> None:
+    """A text that is neither an object nor a boolean raises InvalidData."""
+    schema = CompleteSchema(Schema(text, "json"))  # type: ignore[arg-type]  # it is converted
+    with pytest.raises(InvalidData, match="neither an object nor a boolean"):
+        read_incompatibilities(schema, schema)
+
+
+@pytest.mark.parametrize(
+    "schema", [{"type": 5}, {"required": 5}, {"properties": []}, {"minimum": "a"}, {"allOf": [5]}]
+)
+def test_keyword_of_a_wrong_type_is_refused(schema: Any) -> None:
+    """A keyword with an impossible value raises InvalidData."""
+    with pytest.raises(InvalidData, match="wrong type"):
+        read_incompatibilities(complete(schema), complete({"type": ["object", "integer"]}))

@@ -1,0 +1,349 @@
+"""Pipelines whose records are decoded and encoded by schemas."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from moorage import (
+    ConfigurationError,
+    ConnectionFailed,
+    ConnectorError,
+    InvalidData,
+    Pipeline,
+    SchemaNotFound,
+    SinkRecord,
+    VendorRejected,
+)
+from moorage.adapters.schemas.memory import FolderSchemaRegistry, MemorySchemaRegistry
+from moorage.domain.messages.kafka import TOMBSTONE
+from moorage.domain.pipelines.records import DecodedRecord
+from moorage.domain.schemas.schema import Schema, SchemaFormat
+from moorage.domain.schemas.wire_format import framed
+from moorage.pipelines._shared_fetches import SharedFetches
+from moorage.pipelines.schemas import SchemaDecoder, SchemaEncoder
+from moorage.testing import MemoryDeadLetters, MemorySink, MemorySource
+from tests.pipelines.quick_pipelines import config, run
+from tests.schemas.protobuf_samples import add_field, order, schema_of
+from tests.schemas.registry_server import SchemaRegistryServer, confluent
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+FIELDS = [{"name": "id", "type": "long"}]
+ORDER = {"type": "record", "name": "Order", "fields": FIELDS}
+NOTE = {"name": "note", "type": "string", "default": "none"}
+AVRO = Schema(json.dumps(ORDER), SchemaFormat.AVRO)
+WIDER = Schema(json.dumps({**ORDER, "fields": [*FIELDS, NOTE]}), SchemaFormat.AVRO)
+JSON = Schema('{"properties": {"id": {"type": "integer"}}, "required": ["id"]}', SchemaFormat.JSON)
+PROTOBUF = schema_of(order(("id", 1, "int64")))
+
+
+def record(payload: bytes, offset: int = 0, **fields: Any) -> SinkRecord:
+    """Return a record of a topic."""
+    return SinkRecord(payload, topic="orders", offset=offset, **fields)
+
+
+class FailingRegistry(MemorySchemaRegistry):
+    """A registry that counts questions, and raises errors that a test demands.
+
+    Attributes:
+        questions: how often a schema was read by its id.
+        errors: the errors of the next questions.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.questions = 0
+        self.errors: list[ConnectorError] = []
+
+    async def schema(self, id: int, /) -> Schema:
+        """Return a schema after other tasks ran, or raise the next error."""
+        self.questions += 1
+        await asyncio.sleep(0)
+        if self.errors:
+            raise self.errors.pop(0)
+        return await super().schema(id)
+
+
+async def deliver(
+    records: Sequence[SinkRecord], *transforms: Any, lanes: int = 1
+) -> tuple[MemorySink, MemoryDeadLetters]:
+    """Run a pipeline with these records and transforms."""
+    sink, letters = MemorySink(), MemoryDeadLetters()
+    pipeline = Pipeline(
+        "orders",
+        MemorySource(records),
+        sink,
+        transforms=transforms,
+        dead_letters=letters,
+        config=config(lanes=lanes),
+    )
+    await run(pipeline)
+    return sink, letters
+
+
+@pytest.mark.parametrize("schema", [AVRO, JSON, PROTOBUF])
+@pytest.mark.parametrize("wire_format", ["confluent", "plain"])
+async def test_records_return_through_both_wire_formats(schema: Schema, wire_format: str) -> None:
+    """A value that is encoded by a schema of a registry's server is decoded again."""
+    with SchemaRegistryServer() as server:
+        registry = confluent(server)
+        await registry.register("orders", schema)
+        subject = "orders" if wire_format == "plain" else None
+        encoder = SchemaEncoder(registry, "orders", wire_format)
+        decoder = SchemaDecoder(registry, wire_format, subject=subject)
+        encoded = await encoder(record(b'{"id": 7}'))
+        assert (b"\0\0\0\0\1" == encoded.payload[:5]) == (wire_format == "confluent")
+        sink, _ = await deliver([encoded], decoder)
+        [found] = sink.records
+        assert ({"id": 7}, encoded.payload) == (found.json(), found.payload)
+        assert "orders/1" == encoded.schema
+        assert ("1" if subject is None else "orders/1") == found.schema
+        is_json = schema is JSON and wire_format == "plain"
+        assert is_json == (encoded.content_type == "application/json")
+
+
+async def test_invalid_records_become_dead_letters_with_their_bytes() -> None:
+    """A record that does not fit, or names no known schema, is set aside as it was read."""
+    registry = MemorySchemaRegistry()
+    id = await registry.register("orders", AVRO)
+    payloads = [b"nonsense", framed(id, b""), framed(77, b"\2"), framed(id, b"\2"), b""]
+    records = [record(payload, n) for n, payload in enumerate(payloads)]
+    sink, letters = await deliver(records, SchemaDecoder(registry))
+    assert [{"id": 1}] == sink.values
+    assert [payloads[n] for n in (0, 1, 2, 4)] == [each.record.payload for each in letters.letters]
+    assert {"InvalidData"} == {letter.error for letter in letters.letters}
+
+
+async def test_changed_value_is_encoded_anew() -> None:
+    """A transform between decoder and encoder changes the value, and the payload follows."""
+    registry = MemorySchemaRegistry()
+    await registry.register("old", JSON)
+    await registry.register("new", WIDER)
+
+    def price(item: SinkRecord) -> SinkRecord:
+        return attrs.evolve(item, value={**item.json(), "note": "tea"})
+
+    decoder = SchemaDecoder(registry, "plain", subject="old")
+    sink, _ = await deliver([record(b'{"id":1}')], decoder, price, SchemaEncoder(registry, "new"))
+    assert [framed(2, b"\2\6tea")] == [found.payload for found in sink.records]
+
+
+async def test_value_that_does_not_fit_becomes_a_dead_letter() -> None:
+    """A value that the encoder's schema refuses is set aside with the original bytes."""
+    registry = MemorySchemaRegistry()
+    await registry.register("orders", AVRO)
+    _, letters = await deliver([record(b'{"id":"x"}')], SchemaEncoder(registry, "orders"))
+    assert [b'{"id":"x"}'] == [letter.record.payload for letter in letters.letters]
+
+
+async def test_values_follow_the_named_avro_schema() -> None:
+    """With a subject, records that name their own schema have the fields of that of the subject."""
+    registry = MemorySchemaRegistry()
+    id = await registry.register("orders", AVRO)
+    await registry.register("orders", WIDER)
+    found = await SchemaDecoder(registry, subject="orders")(record(framed(id, b"\2")))
+    assert {"id": 1, "note": "none"} == found.json()
+    other = await registry.register("json", JSON)
+    with pytest.raises(ConfigurationError, match="Only Avro"):
+        await SchemaDecoder(registry, subject="orders")(record(framed(other, b"{}")))
+    first = await SchemaDecoder(registry, subject="orders", version=1)(record(framed(id, b"\2")))
+    assert {"id": 1} == first.json()
+
+
+async def test_protobuf_message_is_chosen() -> None:
+    """A message that is not the first one of its schema is named by the settings."""
+    file = order(("id", 1, "int64"))
+    add_field(file.message_type.add(name="Line"), "a", 1, "int32")
+    registry = MemorySchemaRegistry()
+    await registry.register("lines", schema_of(file))
+    encoded = await SchemaEncoder(registry, "lines", message="shop.Line")(record(b'{"a": 7}'))
+    assert b"\2\2\x08\7" == encoded.payload[5:]
+    assert {"a": 7} == (await SchemaDecoder(registry)(encoded)).json()
+    plain = SchemaDecoder(registry, "plain", subject="lines", message="shop.Line")
+    assert {"a": 7} == (await plain(record(b"\x08\7"))).json()
+    with pytest.raises(ConfigurationError, match="no message"):
+        await SchemaEncoder(registry, "lines", message="shop.Other")(record(b"{}"))
+
+
+async def test_tombstone_has_no_value() -> None:
+    """A message of Kafka without a value passes both transforms as it is."""
+    registry = MemorySchemaRegistry()
+    deleted = record(b"", attributes=[(TOMBSTONE, "1")])
+    found = await SchemaDecoder(registry)(deleted)
+    assert (None, b"") == (found.json(), found.payload)
+    assert found is await SchemaEncoder(registry, "orders")(found)
+    assert deleted is await SchemaEncoder(registry, "orders")(deleted)
+
+
+async def test_registry_that_is_away_makes_no_dead_letters() -> None:
+    """While the registry cannot be reached, the record is tried again until it can."""
+    registry = FailingRegistry()
+    id = await registry.register("orders", AVRO)
+    registry.errors = [ConnectionFailed("The registry is away.") for _ in range(2)]
+    sink, letters = await deliver([record(framed(id, b"\2"))], SchemaDecoder(registry))
+    assert ([{"id": 1}], [], 3) == (sink.values, letters.letters, registry.questions)
+
+
+async def test_refusal_of_the_registry_stops_the_pipeline() -> None:
+    """A registry that refuses to answer is a matter of configuration, and of no record."""
+    registry = FailingRegistry()
+    registry.errors = [VendorRejected("The registry refuses.")]
+    with pytest.raises(ConfigurationError, match="refuses to give a schema"):
+        await deliver([record(framed(1, b"\2"))], SchemaDecoder(registry))
+
+
+@pytest.mark.parametrize("make", [SchemaEncoder, SchemaDecoder])
+async def test_missing_subject_stops_the_pipeline(make: Any) -> None:
+    """A subject or version of the settings that does not exist stops the pipeline."""
+    for version, problem in ((None, "the latest version"), (7, "version 7")):
+        transform = make(MemorySchemaRegistry(), wire_format="plain", subject="x", version=version)
+        with pytest.raises(ConfigurationError, match=f"does not give {problem} of the subject 'x'"):
+            await deliver([record(b"{}")], transform)
+
+
+async def test_schema_without_an_id_cannot_frame(tmp_path: Path) -> None:
+    """A file without an id encodes plain records only."""
+    file = tmp_path / "orders" / "1.json"
+    file.parent.mkdir()
+    file.write_text("{}")
+    registry = FolderSchemaRegistry(tmp_path)
+    assert b"{}" == (await SchemaEncoder(registry, "orders", "plain")(record(b"{}"))).payload
+    with pytest.raises(ConfigurationError, match="has no id"):
+        await SchemaEncoder(registry, "orders")(record(b"{}"))
+
+
+def test_wrong_settings_are_refused() -> None:
+    """Settings that contradict each other, or are of a wrong type, raise ConfigurationError."""
+    registry = MemorySchemaRegistry()
+    wrong: list[dict[str, Any]] = [
+        {"wire_format": "plain"},
+        {"wire_format": "other"},
+        {"version": 1},
+        {"subject": 5},
+        {"subject": "a", "version": 0},
+        {"schemas": 0},
+    ]
+    for settings in wrong:
+        with pytest.raises(ConfigurationError):
+            SchemaDecoder(registry, **settings)
+    with pytest.raises(ConfigurationError):
+        SchemaEncoder(registry, "")
+
+
+async def test_unknown_schema_is_fetched_once_by_a_thousand_tasks() -> None:
+    """A thousand records that arrive together with one new schema cause one question."""
+    registry = FailingRegistry()
+    id = await registry.register("orders", AVRO)
+    decoder = SchemaDecoder(registry)
+    item = record(framed(id, b"\2"))
+    found = await asyncio.gather(*(decoder(item) for _ in range(1_000)))
+    assert ({1}, 1) == ({each.json()["id"] for each in found}, registry.questions)
+
+
+async def test_missing_schema_is_remembered_for_a_while() -> None:
+    """A schema that does not exist is asked for again only after a while."""
+    registry = FailingRegistry()
+    now = 0.0
+    decoder = SchemaDecoder(registry, now=lambda: now)
+    for time, expected in ((0.0, 1), (9.9, 1), (10.0, 2)):
+        now = time
+        with pytest.raises(InvalidData, match="schema 77"):
+            await decoder(record(framed(77, b"")))
+        assert expected == registry.questions
+
+
+async def test_failure_that_may_pass_is_not_kept() -> None:
+    """All tasks that wait get the failure, and the next one fetches again."""
+    calls = 0
+    fetches: SharedFetches[int] = SharedFetches(10, 10.0, lambda: 0.0)
+
+    async def fetch() -> int:
+        nonlocal calls
+        calls += 1
+        await asyncio.sleep(0)
+        if calls == 1:
+            raise ConnectionFailed("away")
+        return 7
+
+    failed = await asyncio.gather(
+        *(fetches.get("a", fetch) for _ in range(3)), return_exceptions=True
+    )
+    assert [ConnectionFailed] * 3 == list(map(type, failed))
+    assert 3 == len({id(error) for error in failed})
+    assert (7, 2) == (await fetches.get("a", fetch), calls)
+
+
+async def test_cancelled_task_takes_nothing_from_the_others() -> None:
+    """The fetch goes on for the other tasks if the one that began it is cancelled."""
+    fetches: SharedFetches[int] = SharedFetches(10, 10.0, lambda: 0.0)
+    gate = asyncio.Event()
+
+    async def fetch() -> int:
+        await gate.wait()
+        return 7
+
+    first = asyncio.create_task(fetches.get("a", fetch))
+    second = asyncio.create_task(fetches.get("a", fetch))
+    await asyncio.sleep(0)
+    first.cancel()
+    gate.set()
+    assert 7 == await second
+    assert first.cancelled() or isinstance(first.exception(), asyncio.CancelledError)
+
+
+async def test_least_used_schema_is_forgotten() -> None:
+    """No more values are kept than the limit, and those that were used last stay."""
+    fetches: SharedFetches[str] = SharedFetches(2, 10.0, lambda: 0.0)
+    fetched: list[str] = []
+
+    async def get(key: str) -> None:
+        async def fetch() -> str:
+            fetched.append(key)
+            return key
+
+        assert key == await fetches.get(key, fetch)
+
+    for key in "abacab":
+        await get(key)
+    assert (["a", "b", "c", "b"], 2) == (fetched, len(fetches))
+
+
+async def test_evicted_failure_harms_nobody() -> None:
+    """A fetch that fails after it was evicted does not remove the one that took its place."""
+    fetches: SharedFetches[str] = SharedFetches(1, 10.0, lambda: 0.0)
+    gate = asyncio.Event()
+
+    async def fail() -> str:
+        await gate.wait()
+        raise ConnectionFailed("away")
+
+    async def succeed() -> str:
+        return "b"
+
+    first = asyncio.create_task(fetches.get("a", fail))
+    await asyncio.sleep(0)
+    assert "b" == await fetches.get("b", succeed)
+    gate.set()
+    with pytest.raises(ConnectionFailed):
+        await first
+    assert 1 == len(fetches)
+
+
+def test_decoded_record_keeps_its_fields() -> None:
+    """A decoded record has all fields of the record, hides its value, and can be hashed."""
+    found = DecodedRecord.of(record(b"x", 3, key="k"), {"secret": 1}, "7")
+    assert (3, b"k", "7", "orders/3") == (found.offset, found.key, found.schema, found.identity)
+    assert "secret" not in repr(found)
+    assert hash(found) == hash(attrs.evolve(found))
+
+
+def test_missing_schema_is_a_refusal() -> None:
+    """The error for a missing schema is a refusal that says what to do."""
+    assert "Register the schema" in SchemaNotFound("The registry has no schema.").remedy

@@ -1,0 +1,124 @@
+"""The header that names the schema of a record, and the promises of subjects."""
+
+from __future__ import annotations
+
+from io import BytesIO
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moorage import ConfigurationError, InvalidData
+from moorage.domain.schemas.evolution import Compatibility, Incompatibility, incompatibilities
+from moorage.domain.schemas.schema import CompleteSchema, Schema, SchemaReference
+from moorage.domain.schemas.wire_format import framed, unframed, with_indexes, without_indexes
+
+
+@given(st.integers(1, 2**31 - 1), st.binary())
+def test_frame_returns_what_it_was_given(id: int, data: bytes) -> None:
+    """A framed record has the id and the data again."""
+    assert (id, data) == unframed(framed(id, data))
+
+
+@given(st.lists(st.integers(0, 2**16), min_size=1, max_size=32), st.binary())
+def test_message_indexes_return(indexes: list[int], data: bytes) -> None:
+    """The place of a message can be read again."""
+    assert (tuple(indexes), data) == without_indexes(with_indexes(indexes, data))
+
+
+@given(st.binary(max_size=12))
+def test_any_bytes_are_a_frame_or_invalid(data: bytes) -> None:
+    """Bytes of any content are read, or raise InvalidData."""
+    for read in (unframed, without_indexes):
+        try:
+            read(data)
+        except InvalidData:
+            continue
+
+
+def test_bytes_are_those_of_confluent() -> None:
+    """The id is in network order; a first message is one zero, and others are zigzag numbers."""
+    assert b"\0\0\0\1\2x" == framed(258, b"x")
+    assert b"\0x" == with_indexes([0], b"x")
+    assert b"\4\2\0x" == with_indexes([1, 0], b"x")
+    assert b"\2\x80\1x" == with_indexes([64], b"x")
+
+
+@pytest.mark.parametrize(
+    "data", [b"\1", b"\x80\1" * 40, b"\x42" + b"\0" * 40, b"\2\1", b"\2\xff\xff\xff\xff\x0f", b""]
+)
+def test_impossible_indexes_are_refused(data: bytes) -> None:
+    """Negative, endless and too many message indexes raise InvalidData."""
+    with pytest.raises(InvalidData, match="message index"):
+        without_indexes(BytesIO(data).read())
+
+
+@pytest.mark.parametrize(
+    "payload", [b"", b"\0\0\0\0", b"\1\0\0\0\1", b"\0\0\0\0\0", b"\0\xff\0\0\0x"]
+)
+def test_payload_without_a_header_is_refused(payload: bytes) -> None:
+    """What is not framed raises InvalidData."""
+    with pytest.raises(InvalidData, match="payload of a record"):
+        unframed(payload)
+
+
+def _avro(text: str) -> CompleteSchema:
+    return CompleteSchema(Schema(text, "avro"))  # type: ignore[arg-type]  # it is converted
+
+
+def _holds(promise: str, new: str, *earlier: str) -> bool:
+    return not incompatibilities(promise, _avro(new), [_avro(text) for text in earlier])
+
+
+def test_promises_ask_in_their_direction() -> None:
+    """Backward asks the new schema, forward the earlier ones, full both; none asks nobody."""
+    assert _holds("backward", "long", "int")
+    assert not _holds("backward", "int", "long")
+    assert _holds("forward", "int", "long")
+    assert not _holds("forward", "long", "int")
+    assert not _holds("full", "long", "int")
+    assert _holds("full", "string", "bytes")
+    assert _holds("none", "int", "string")
+    assert _holds("full_transitive", "int")
+
+
+def test_transitive_promises_ask_all_versions() -> None:
+    """Only a transitive promise looks at versions before the last."""
+    assert _holds("backward", "long", "string", "int")
+    assert not _holds("backward_transitive", "long", "string", "int")
+    assert not _holds("forward_transitive", "int", "string", "long")
+    assert [name for name in Compatibility if name.is_transitive] == [
+        Compatibility.BACKWARD_TRANSITIVE,
+        Compatibility.FORWARD_TRANSITIVE,
+        Compatibility.FULL_TRANSITIVE,
+    ]
+
+
+def test_unknown_names_are_refused() -> None:
+    """An unknown promise or format says which there are."""
+    with pytest.raises(ConfigurationError, match="'backward'"):
+        incompatibilities("always", _avro("int"), [])
+    with pytest.raises(ConfigurationError, match="'avro'"):
+        Schema("int", "thrift")  # type: ignore[arg-type]  # it is refused
+
+
+@pytest.mark.parametrize("text", ["", "x" * (4 * 1024 * 1024 + 1), b"int", None])
+def test_text_of_a_schema_is_bounded(text: str) -> None:
+    """A schema is a text of limited length."""
+    with pytest.raises(InvalidData, match="not a text of"):
+        Schema(text, "avro")  # type: ignore[arg-type]  # it is converted
+
+
+@pytest.mark.parametrize(
+    "subject, version",
+    [("", 1), ("a\n", 1), ("a" * 251, 1), (None, 1), ("a", 0), ("a", True), ("a", 2**31)],
+)
+def test_reference_is_checked(subject: str, version: int) -> None:
+    """A reference has a possible subject and version."""
+    with pytest.raises(ConfigurationError):
+        SchemaReference("a", subject, version)
+
+
+def test_incompatibility_as_a_text() -> None:
+    """The text of an incompatibility begins with its place, if it has one."""
+    assert ("a: b", "b") == (str(Incompatibility("a", "b")), str(Incompatibility("", "b")))
