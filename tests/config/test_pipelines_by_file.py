@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from moorage.config import json_schema, read_configuration
+<<<<<<< HEAD
 from moorage.config.pipeline_options import FunctionSinkOptions, FunctionSource, PublishSinkOptions
+=======
+from moorage.config.pipeline_kinds import (
+    FunctionSinkOptions,
+    FunctionSource,
+    PublishSinkOptions,
+)
+from moorage.config.pipeline_schemas import SchemaRegistryOptions, SchemaTransformOptions
+>>>>>>> 51ea4d4c (schemas: name registries and transforms by schema in configurations; describe them)
 from moorage.config.pipelines import (
     EndSettings,
     KindSourceSettings,
@@ -312,6 +321,18 @@ def problems(pipeline: Any, name: str = "orders", **connectors: Any) -> list[tup
         ),
         ({"dead_letters": {}}, "dead_letters", "neither connector nor file"),
         ({"transforms": ["a:b", "c"]}, "transforms[1]", "not a name of a function"),
+        ({"transforms": [{"decode": "confluent"}]}, "transforms[0]", "needs a registry"),
+        ({"transforms": [{}]}, "transforms[0].decode", "decodes or encodes"),
+        ({"transforms": [{"decode": "other"}]}, "transforms[0].decode", "not one of the choices"),
+        ({"transforms": [{"encode": "plain"}]}, "transforms[0].subject", "none is named"),
+        ({"transforms": [{"decode": "plain"}]}, "transforms[0].subject", "no subject was given"),
+        (
+            {"transforms": [{"decode": "confluent", "subject": "a", "version": 0}]},
+            "transforms[0].version",
+            "not an integer from 1",
+        ),
+        ({"schemas": {}}, "schemas.service", "either a service or a folder"),
+        ({"schemas": {"service": "nobody"}}, "schemas.service", "no service named 'nobody'"),
         ({"lanes": 0}, "lanes", "0"),
         ({"order": "name"}, "order", "not one of the choices"),
         ({"batch": {"records": 0}}, "batch.records", "0"),
@@ -324,6 +345,18 @@ def test_mistakes_have_paths(changes: dict[str, Any], path: str, message: str) -
     [(found_path, text)] = problems({"source": SOURCE, "sink": SINK, **changes})
     assert f"pipelines.orders.{path}" == found_path
     assert message in text
+
+
+def test_transforms_by_schema_are_read() -> None:
+    """Transforms may be functions and tables, and the registry is a table of its own."""
+    transforms = ["shop.orders:priced", {"decode": "confluent"}]
+    pipeline = {"source": SOURCE, "sink": SINK, "transforms": transforms}
+    tree = {"pipelines": {"orders": {**pipeline, "schemas": {"folder": "schemas"}}}}
+    [orders] = read_configuration({**tree, "connectors": CONNECTORS}).pipelines
+    assert ("shop.orders:priced", SchemaTransformOptions(decode="confluent")) == orders.transforms
+    assert SchemaRegistryOptions(folder="schemas") == orders.schemas
+    schema = json_schema()
+    assert fits(schema, schema, tree)
 
 
 def test_missing_ends_and_wrong_names_are_reported() -> None:

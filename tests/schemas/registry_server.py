@@ -53,6 +53,10 @@ class SchemaRegistryServer:
         """The paths of the requests, in order."""
         return [f"{request.method} {request.target}" for request in self.server.requests]
 
+    def register(self, subject: str, text: str, kind: str) -> int:
+        """Register a schema without a request, and return its id."""
+        return self._keep(subject, {"schema": text, "schemaType": kind})
+
     def _answer(self, request: Received) -> Behaviour:
         path = urlsplit(request.path).path
         for pattern, answer in (
@@ -89,13 +93,16 @@ class SchemaRegistryServer:
             return _error(422, 42201, "Invalid schema")
         if document["schema"] in self.incompatible:
             return _error(409, 409, "Schema being registered is incompatible")
+        return _json(200, {"id": self._keep(subject, document)})
+
+    def _keep(self, subject: str, document: dict[str, Any]) -> int:
         entries = self._subjects.setdefault(subject, [])
         text = json.dumps(document, sort_keys=True)
         id = self._ids.setdefault(text, len(self._ids) + 1)
         if all(entry["id"] != id for entry in entries):
             version = len(entries) + 1
             entries.append({"subject": subject, "version": version, "id": id, **document})
-        return _json(200, {"id": id})
+        return id
 
     def _check(self, request: Received, _: str) -> Behaviour:
         is_compatible = json.loads(request.body)["schema"] not in self.incompatible

@@ -10,6 +10,7 @@ import attrs
 from moorage.adapters.concurrency.in_thread import run_in_thread
 from moorage.adapters.dead_letters.json_lines import DeadLetterFile
 from moorage.config.pipeline_kinds import sink_kind, source_kind
+from moorage.config.pipeline_schemas import schema_registry
 from moorage.config.pipelines import EndSettings, LetterFile, LetterTopic
 from moorage.config.problems import key
 from moorage.errors import ConfigurationError
@@ -56,10 +57,7 @@ def build_pipeline(
         options = attrs.evolve(settings.sink.options, checkpoints=False)
         settings = attrs.evolve(settings, sink=attrs.evolve(settings.sink, options=options))
     parts = ConfiguredParts(settings, hub, storage)
-    transforms = [
-        parts.imported(name, f"transforms[{number}]")
-        for number, name in enumerate(settings.transforms)
-    ]
+    transforms = parts.transforms()
     sink = sink_kind(settings.sink.kind).build(settings.sink.options, parts)
     return Pipeline(
         settings.name,
@@ -148,6 +146,22 @@ class ConfiguredParts:
                 remedy="Configure a store, such as sqlite:///moorage.db.",
             )
         return StateCheckpoints(self._storage)
+
+    def transforms(self) -> list[Any]:
+        """Return the functions and the transforms by schema, which share a registry.
+
+        Raises:
+            ConfigurationError: a function cannot be imported, or the registry cannot be read.
+        """
+        options = self._settings.schemas
+        place = f"{self._path}.schemas"
+        registry = None if options is None else schema_registry(options, self.hub.manager, place)
+        return [
+            self.imported(transform, f"transforms[{number}]")
+            if isinstance(transform, str)
+            else transform.build(registry)
+            for number, transform in enumerate(self._settings.transforms)
+        ]
 
     def imported(self, path: str, field: str, /) -> Any:
         """Import and return the object with a name such as shop.orders:store.

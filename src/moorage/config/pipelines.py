@@ -15,8 +15,9 @@ from moorage.config.pipeline_options import (
     PublishSinkOptions,
     SqlSinkOptions,
 )
+from moorage.config.pipeline_schemas import SchemaRegistryOptions, SchemaTransformOptions
 from moorage.config.problems import WRONG, Wrong, key, near, quoted, under
-from moorage.config.shapes import Anything, Field, Kinded, Many, Named, Table, Text
+from moorage.config.shapes import Anything, Either, Field, Kinded, Many, Named, Table, Text
 from moorage.config.structure import read, read_table
 from moorage.domain.pipelines.batches import BatchLimits
 from moorage.domain.pipelines.settings import PipelineConfig
@@ -163,8 +164,13 @@ _PIPELINE: Final = Table(
             required=True,
         ),
         "transforms": Field(
-            Many(Text()),
-            f"Functions that change a record or return None to leave it out, {_IMPORTED}.",
+            Many(Either((Text(), table_of(SchemaTransformOptions, name="transform")))),
+            f"Functions that change a record or return None to leave it out, {_IMPORTED}; and"
+            " tables with `decode` or `encode`.",
+        ),
+        "schemas": Field(
+            table_of(SchemaRegistryOptions, name="registry of schemas"),
+            "The registry of the schemas by which transforms decode and encode records.",
         ),
         "dead_letters": Field(
             Named(Anything()),
@@ -186,7 +192,8 @@ class PipelineSettings:
         name: its name.
         source: its source.
         sink: its sink.
-        transforms: the names of its transforms.
+        transforms: the names of its transforms, and the options of those by schema.
+        schemas: the registry of schemas, if there is one.
         dead_letters: the place of its dead letters, if there is one.
         config: its other settings.
         connectors: the connectors that its source, its sink and its dead letters use, by name.
@@ -195,7 +202,8 @@ class PipelineSettings:
     name: str
     source: KindSourceSettings | EndSettings
     sink: EndSettings
-    transforms: tuple[str, ...] = ()
+    transforms: tuple[str | SchemaTransformOptions, ...] = ()
+    schemas: SchemaRegistryOptions | None = None
     dead_letters: LetterTopic | LetterFile | None = None
     config: PipelineConfig = attrs.field(factory=PipelineConfig)
     connectors: Mapping[str, ConnectorSettings] = attrs.field(
@@ -274,9 +282,10 @@ class _Reader:
             if end in table
         }
         transforms = table.get("transforms", ())
-        for number, transform in enumerate(transforms):
-            make = partial(FunctionSinkOptions, function=transform)
-            self.report.made(make, f"{path}.transforms[{number}]", exact=True)
+        self.transforms(transforms, path, has_registry="schemas" in source_table)
+        schemas = table.get("schemas")
+        if schemas is not None:
+            self.service(schemas.service, f"{path}.schemas")
         settings = {field: table[field] for field in _CONFIG.fields if field in table}
         config = self.report.made(partial(PipelineConfig, **settings), path)
         if not self.report.clear(path) or WRONG in ends.values() or isinstance(config, Wrong):
@@ -284,6 +293,7 @@ class _Reader:
         result = PipelineSettings(
             name=name,
             transforms=transforms,
+            schemas=schemas,
             config=config,
             connectors={
                 used: self.connectors[used] for used in _connectors_of(*source_table.values())
@@ -291,6 +301,30 @@ class _Reader:
             **ends,
         )
         return result if self.order_is_kept(result, path) else None
+
+    def transforms(self, transforms: Any, path: str, *, has_registry: bool) -> None:
+        """Report transforms that are no functions, and those by schema without a registry."""
+        for number, transform in enumerate(transforms):
+            place = f"{path}.transforms[{number}]"
+            if isinstance(transform, str):
+                make = partial(FunctionSinkOptions, function=transform)
+                self.report.made(make, place, exact=True)
+            elif not has_registry:
+                self.report.add(
+                    place,
+                    "The transform needs a registry of schemas, and the pipeline has none.",
+                    "Write the table schemas in the pipeline, with service or folder.",
+                )
+
+    def service(self, name: str | None, path: str) -> None:
+        """Report a service that does not exist."""
+        if name is not None and name not in self.service_names:
+            self.report.add(
+                f"{path}.service",
+                f"There is no service named {quoted(name)}.",
+                f"Use one of: {', '.join(sorted(self.service_names)) or 'none is configured'}.",
+                nearest=near(name, self.service_names),
+            )
 
     def order_is_kept(self, settings: PipelineSettings, path: str) -> bool:
         """Return whether a sink that stores positions with its rows gets its records in order."""
@@ -354,14 +388,7 @@ class _Reader:
                 f" {connector.kind.name}.",
                 f"Use a connector of the kind {' or '.join(kinds)}.",
             )
-        service = getattr(settings.options, "service", None)
-        if service is not None and service not in self.service_names:
-            self.report.add(
-                f"{path}.service",
-                f"There is no service named {quoted(service)}.",
-                f"Use one of: {', '.join(sorted(self.service_names)) or 'none is configured'}.",
-                nearest=near(service, self.service_names),
-            )
+        self.service(getattr(settings.options, "service", None), path)
         is_wrong = not self.report.clear(path) or (name is not None and connector is None)
         return WRONG if is_wrong else settings
 

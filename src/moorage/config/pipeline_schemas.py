@@ -1,0 +1,112 @@
+"""The transforms of a configured pipeline that decode and encode records by schema."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.domain.values.frozen_values import frozen
+from moorage.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from moorage.ports.schemas import SchemaRegistry
+
+_FORMATS: Final = ("confluent", "plain")
+
+
+@frozen(kw_only=True)
+class SchemaRegistryOptions:
+    """The registry of the schemas of a pipeline's records.
+
+    Attributes:
+        service: the service whose base URL is the API of a registry that is compatible with
+            Confluent's.
+        folder: a folder with a folder for each subject, in which files such as 3@1017.avsc have the
+            version and the id of a schema as their names.
+    """
+
+    service: str | None = None
+    folder: str | None = None
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse a registry that is in two places, or in none."""
+        if (self.service is None) == (self.folder is None):
+            raise ConfigurationError(
+                "The registry of schemas is either a service or a folder.",
+                path="service",
+                remedy="Write service, with the name of one of [services]; or folder.",
+            )
+
+
+@frozen(kw_only=True)
+class SchemaTransformOptions:
+    """A transform that decodes or encodes records by their schemas.
+
+    Attributes:
+        decode: decodes records: confluent if they name their schema themselves, or plain.
+        encode: encodes records: confluent to put the id of the schema before the data, or plain.
+        subject: the subject with the schema. To decode records of the format confluent it is the
+            Avro schema that values are to follow; by default they follow that of each record.
+        version: the version of the subject; by default the latest when the pipeline first needs it.
+        message: the full name of the Protobuf message; by default the first one of the schema.
+    """
+
+    decode: str | None = attrs.field(default=None, metadata={"choices": _FORMATS})
+    encode: str | None = attrs.field(default=None, metadata={"choices": _FORMATS})
+    subject: str | None = None
+    version: int | None = None
+    message: str | None = None
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse a transform that does both or nothing, or has impossible settings."""
+        if (self.decode is None) == (self.encode is None):
+            raise ConfigurationError(
+                "A transform by schema either decodes or encodes.",
+                path="decode",
+                remedy='Write decode = "confluent" or encode = "confluent".',
+            )
+        if self.encode is not None and self.subject is None:
+            raise ConfigurationError(
+                "Records are encoded by the schema of a subject, and none is named.",
+                path="subject",
+                remedy="Write subject, such as orders-value.",
+            )
+        self.build(None)
+
+    def build(self, registry: Any) -> Any:
+        """Return the transform with a registry.
+
+        Raises:
+            ConfigurationError: a setting is wrong.
+        """
+        from moorage.pipelines.schemas import SchemaDecoder, SchemaEncoder  # noqa: PLC0415 - only some need it
+
+        options: dict[str, Any] = {"version": self.version, "message": self.message}
+        if self.decode is not None:
+            return SchemaDecoder(registry, self.decode, subject=self.subject, **options)
+        return SchemaEncoder(registry, str(self.subject), str(self.encode), **options)
+
+
+def schema_registry(options: SchemaRegistryOptions, manager: Any, path: str) -> SchemaRegistry:
+    """Return the registry of a pipeline.
+
+    Args:
+        options: the options of the registry.
+        manager: the manager that performs its requests.
+        path: the path of the options in the configuration.
+
+    Raises:
+        ConfigurationError: the folder cannot be read.
+    """
+    if options.service is not None:
+        from moorage.adapters.schemas.confluent import ConfluentSchemaRegistry  # noqa: PLC0415 - only some need it
+
+        return ConfluentSchemaRegistry(manager, options.service)
+    from moorage.adapters.schemas.memory import FolderSchemaRegistry  # noqa: PLC0415 - as above
+
+    try:
+        return FolderSchemaRegistry(str(options.folder))
+    except ConfigurationError as error:
+        error.path = f"{path}.folder"
+        raise

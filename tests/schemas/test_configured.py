@@ -1,0 +1,75 @@
+"""Pipelines that a configuration builds with transforms by schema."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import moorage
+from moorage import ConfigurationError, SinkRecord
+from moorage.config import read_configuration
+from moorage.config.pipeline_building import build_pipeline
+from moorage.testing import MemorySource
+from tests.schemas.registry_server import SchemaRegistryServer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+async def _lines(schemas: dict[str, str], folder: Path, **more: Any) -> list[str]:
+    """Run a pipeline that decodes Avro and writes JSON Lines, and return the lines."""
+    tree = {
+        "pipelines": {
+            "orders": {
+                "source": {"kind": "file", "path": str(folder / "none.jsonl")},
+                "sink": {"kind": "files", "folder": str(folder)},
+                "transforms": [
+                    {"decode": "confluent"},
+                    {"encode": "plain", "subject": "numbers"},
+                ],
+                "schemas": schemas,
+            }
+        },
+        **more,
+    }
+    async with moorage.aopen(tree) as hub:
+        [settings] = read_configuration(tree).pipelines
+        source = MemorySource([SinkRecord(b"\0\0\0\0\1\x0e", topic="orders", offset=1)])
+        await build_pipeline(settings, hub, None, source).run()
+    return _texts(folder)
+
+
+def _texts(folder: Path) -> list[str]:
+    return [path.read_text() for path in sorted(folder.glob("orders*"))]
+
+
+def _write(folder: Path) -> Path:
+    """Write a folder of schemas."""
+    for subject, name, text in (("old", "1@1.avsc", "int"), ("numbers", "1.json", "{}")):
+        (folder / subject).mkdir(parents=True)
+        (folder / subject / name).write_text(text)
+    return folder
+
+
+async def test_schemas_of_a_folder(tmp_path: Path) -> None:
+    """Records are decoded and encoded by the schemas of a folder."""
+    schemas = _write(tmp_path / "schemas")
+    assert ["7\n"] == await _lines({"folder": str(schemas)}, tmp_path)
+
+
+async def test_schemas_of_a_service(tmp_path: Path) -> None:
+    """Records are decoded and encoded by the schemas of a service."""
+    with SchemaRegistryServer() as server:
+        server.register("old", "int", "AVRO")
+        server.register("numbers", "{}", "JSON")
+        services = {"registry": {"base_url": server.server.url}}
+        found = await _lines({"service": "registry"}, tmp_path, services=services)
+    assert ["7\n"] == found
+
+
+async def test_missing_folder_has_its_path(tmp_path: Path) -> None:
+    """A folder that does not exist is refused with its path in the configuration."""
+    with pytest.raises(ConfigurationError) as caught:
+        await _lines({"folder": str(tmp_path / "nowhere")}, tmp_path)
+    assert "pipelines.orders.schemas.folder" == caught.value.path
