@@ -8,16 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from moorage.config import json_schema, read_configuration
-<<<<<<< HEAD
 from moorage.config.pipeline_options import FunctionSinkOptions, FunctionSource, PublishSinkOptions
-=======
-from moorage.config.pipeline_kinds import (
-    FunctionSinkOptions,
-    FunctionSource,
-    PublishSinkOptions,
-)
 from moorage.config.pipeline_schemas import SchemaRegistryOptions, SchemaTransformOptions
->>>>>>> 51ea4d4c (schemas: name registries and transforms by schema in configurations; describe them)
 from moorage.config.pipelines import (
     EndSettings,
     KindSourceSettings,
